@@ -1,0 +1,1 @@
+//! Pure work on data: feed layouts, conversion, rejects, partials, summary

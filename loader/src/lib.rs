@@ -1,0 +1,1 @@
+//! The warehouse: SQLite and Postgres behind one trait

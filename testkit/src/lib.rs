@@ -1,0 +1,1 @@
+//! Private servers and the DuckDB oracle for the tests

@@ -1,0 +1,1 @@
+//! Where files come from: a local folder, watched and listed
