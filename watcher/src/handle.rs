@@ -1,0 +1,67 @@
+//! Starting the watcher, and what can be asked of it while it runs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::actor::{Actor, Command};
+use crate::{Event, Settings, Stamp, Wanted};
+
+/// A running watcher. It ends with [`stop`](Handle::stop), and also when this handle or the receiver of its events is
+/// dropped.
+#[derive(Debug)]
+pub struct Handle {
+    commands: mpsc::UnboundedSender<Command>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// Starts to watch a folder and all below, on the current tokio runtime.
+///
+/// `known` holds the stamps that were told before (kept by the caller from an earlier run): a file that still has its
+/// stamp is not told again. `events` should be bounded: while its receiver is busy the watcher waits, and forgets nothing.
+///
+/// # Panics
+/// Outside a tokio runtime.
+pub fn watch(
+    settings: Settings,
+    known: HashMap<String, Stamp>,
+    wanted: Wanted,
+    events: mpsc::Sender<Event>,
+) -> Handle {
+    let (commands, asked) = mpsc::unbounded_channel();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let actor = Actor::new(settings, known, wanted, asked, events);
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            // Wherever it stands (it may wait for a slow receiver), nothing is lost: all it has is in memory.
+            _ = stopped => {}
+            () = actor.run() => {}
+        }
+    });
+    Handle { commands, stop, task }
+}
+
+impl Handle {
+    /// Forgets the stamp of a file and looks at it at once, so that it arrives again: for a retry, or when it has changed
+    /// while it was read. A young file has to settle first; one that is gone is not told of.
+    pub fn look_again(&self, path: &str) {
+        // Once the task has ended there is nothing to be done, here and below.
+        let _ = self.commands.send(Command::LookAgain(PathBuf::from(path)));
+    }
+
+    /// Lists everything now, or right after the listing that is under way; [`Event::Swept`] tells when it is done.
+    pub fn sweep_now(&self) {
+        let _ = self.commands.send(Command::Sweep);
+    }
+
+    /// Ends the watcher. No event is told after this.
+    pub async fn stop(self) {
+        let _ = self.stop.send(());
+        if let Err(error) = self.task.await {
+            tracing::error!(%error, "the watcher had failed before it was stopped");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! inotify as the wake-up: notices become hints which paths to look at.
+//!
+//! Each folder is watched by itself, and by the listing, just before it is read: so no file can fall between the two,
+//! which the recursive mode of `notify` does not promise for new folders. Hints are kept in one map by path, so however
+//! long the task is held up by a slow consumer, they need no more memory than there are files.
+
+use std::collections::HashMap;
+use std::mem;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+use crate::error::Error;
+use crate::settling::Reason;
+use crate::{Wanted, names};
+
+/// What is to be looked at: by path relative to the root, and whether all of it is to be listed.
+#[derive(Default)]
+pub(crate) struct Pending {
+    pub(crate) looks: HashMap<PathBuf, Reason>,
+    pub(crate) list: bool,
+}
+
+/// The hints that were not yet taken.
+#[derive(Default)]
+pub(crate) struct Hints {
+    pending: Mutex<Pending>,
+    pub(crate) wake: Notify,
+}
+
+impl Hints {
+    pub(crate) fn take(&self) -> Pending {
+        mem::take(&mut *lock(&self.pending))
+    }
+
+    /// How many paths are to be looked at.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.pending).looks.len()
+    }
+
+    /// The last reason counts: a file that was renamed into place and is now written to has to settle. But a reason that
+    /// says little (times or rights have changed, somebody asks) does not take the place of a better one.
+    pub(crate) fn look(&self, path: PathBuf, why: Reason, says_little: bool) {
+        let mut pending = lock(&self.pending);
+        let reason = pending.looks.entry(path).or_insert(why);
+        if !says_little {
+            *reason = why;
+        }
+        drop(pending);
+        self.wake.notify_one();
+    }
+
+    pub(crate) fn list(&self) {
+        lock(&self.pending).list = true;
+        self.wake.notify_one();
+    }
+}
+
+/// The watch on the folders.
+pub(crate) struct Notices {
+    receiver: Receiver,
+    watcher: Option<RecommendedWatcher>,
+    failure: Option<Error>,
+}
+
+impl Notices {
+    pub(crate) fn new(root: PathBuf, wanted: Wanted, hints: Arc<Hints>) -> Self {
+        Self {
+            receiver: Receiver { root, wanted, hints },
+            watcher: None,
+            failure: None,
+        }
+    }
+
+    /// Watches a folder, each time it is listed: for one that is watched already this changes nothing, and one that was
+    /// unmounted, or replaced by another folder of its name, has lost its watch without anybody saying so.
+    ///
+    /// After a failure it does nothing until `take_failure`: when the watches are used up, asking for one more in each
+    /// of ten thousand folders helps nobody.
+    pub(crate) fn watch(&mut self, folder: &Path) {
+        if self.failure.is_none() {
+            self.failure = self.try_watch(folder).err().flatten();
+        }
+    }
+
+    /// Why folders are not watched, if so; the next listing tries again.
+    pub(crate) fn take_failure(&mut self) -> Option<Error> {
+        self.failure.take()
+    }
+
+    fn try_watch(&mut self, folder: &Path) -> Result<(), Option<Error>> {
+        let watcher = match &mut self.watcher {
+            Some(watcher) => watcher,
+            none => none.insert(
+                notify::recommended_watcher(self.receiver.clone())
+                    .map_err(|source| Error::Start { source })?,
+            ),
+        };
+        watcher
+            .watch(folder, RecursiveMode::NonRecursive)
+            .map_err(|source| Error::of_watch(folder.to_owned(), source))
+    }
+}
+
+/// The end of the wire: it runs on the thread of `notify`, and never waits for anybody.
+#[derive(Clone)]
+struct Receiver {
+    root: PathBuf,
+    wanted: Wanted,
+    hints: Arc<Hints>,
+}
+
+impl notify::EventHandler for Receiver {
+    fn handle_event(&mut self, event: notify::Result<notify::Event>) {
+        match event {
+            Ok(event) if event.need_rescan() => {
+                warn!("more changes than inotify could queue: listing everything");
+                self.hints.list();
+            }
+            Ok(event) => event.paths.iter().for_each(|path| self.notice(event.kind, path)),
+            Err(error) => {
+                debug!(%error, "inotify failed: listing everything");
+                self.hints.list();
+            }
+        }
+    }
+}
+
+impl Receiver {
+    fn notice(&self, kind: EventKind, path: &Path) {
+        match kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.file(path, Reason::Closed, false),
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => self.gone(path),
+            // What was renamed may be a folder: the look finds out.
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)) => self.any(path, Reason::Renamed, false),
+            EventKind::Create(CreateKind::Folder) => self.any(path, Reason::Changed, false),
+            EventKind::Modify(ModifyKind::Metadata(_)) => self.file(path, Reason::Changed, true),
+            _ => self.file(path, Reason::Changed, false),
+        }
+    }
+
+    fn file(&self, path: &Path, why: Reason, says_little: bool) {
+        let relative = path.strip_prefix(&self.root).ok();
+        if relative
+            .and_then(Path::to_str)
+            .is_none_or(|path| (self.wanted)(path))
+        {
+            self.any(path, why, says_little);
+        }
+    }
+
+    fn any(&self, path: &Path, why: Reason, says_little: bool) {
+        match path.strip_prefix(&self.root) {
+            Ok(relative) if relative.as_os_str().is_empty() => {}
+            Ok(relative) if names::path_looked_at(relative) => {
+                self.hints.look(relative.to_owned(), why, says_little)
+            }
+            _ => {}
+        }
+    }
+
+    /// A file that has gone is of no interest; the end of the root is trouble to be told at once.
+    fn gone(&self, path: &Path) {
+        if path == self.root {
+            self.hints.list();
+        }
+    }
+}
+
+/// A panic elsewhere leaves these maps whole: each change to them is a single step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,135 @@
+//! When is a file whole? The rules of looks and deadlines, without any I/O or clock of their own.
+//!
+//! One map and one queue of deadlines serve any number of files, so a backlog of a hundred thousand young files costs one
+//! timer. A file that waits is looked at again when its deadline comes and not before: notices of a file that is being
+//! written are free.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::Stamp;
+
+/// The pause between a writer's close and the second look: long enough for a writer that closes and opens again at once
+/// (many copy tools set times or ownership so), short enough not to be felt.
+const AFTER_CLOSE: Duration = Duration::from_millis(50);
+
+/// A file last written this many settling times ago counts as looked at before.
+const COLD: u32 = 10;
+
+/// Why a file is looked at, which decides what the look proves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reason {
+    /// It was renamed into place: whole.
+    Renamed,
+    /// A writer closed it: whole if unchanged at a second look soon after.
+    Closed,
+    /// It was created or changed just now: somebody may still be writing, whatever its mtime says.
+    Changed,
+    /// A listing found it, or somebody asked: its age may speak for it.
+    Found,
+    /// Its deadline has come.
+    Due,
+}
+
+struct Waiting {
+    stamp: Stamp,
+    due: Instant,
+}
+
+/// The files that are not yet known to be whole.
+pub(crate) struct Settling {
+    settle: Duration,
+    waiting: HashMap<PathBuf, Waiting>,
+    /// May hold deadlines that were moved since; the one that stands is in `waiting`.
+    deadlines: BinaryHeap<Reverse<(Instant, PathBuf)>>,
+}
+
+impl Settling {
+    pub(crate) fn new(settle: Duration) -> Self {
+        Self {
+            settle,
+            waiting: HashMap::new(),
+            deadlines: BinaryHeap::new(),
+        }
+    }
+
+    /// Takes note of a look, made at `at`, that found `stamp`; true if the file is whole, and then it waits no longer.
+    ///
+    /// `wall` is the wall clock, which only the age of the file is measured by.
+    pub(crate) fn look(
+        &mut self,
+        path: &Path,
+        stamp: Stamp,
+        why: Reason,
+        at: Instant,
+        wall: SystemTime,
+    ) -> bool {
+        let before = self.waiting.get(path).map(|file| file.stamp);
+        let whole = match why {
+            Reason::Renamed => true,
+            Reason::Due => before == Some(stamp),
+            Reason::Found => before.is_none() && self.is_cold(stamp, wall),
+            Reason::Closed | Reason::Changed => false,
+        };
+        if whole {
+            self.waiting.remove(path);
+        } else if why == Reason::Closed {
+            self.wait(path, stamp, at + AFTER_CLOSE.min(self.settle));
+        } else if why == Reason::Due || before.is_none() {
+            self.wait(path, stamp, at + self.settle);
+        }
+        whole
+    }
+
+    /// Whether a look for this reason would change nothing, because the file's deadline stands.
+    pub(crate) fn needs_no_look(&self, path: &Path, why: Reason) -> bool {
+        matches!(why, Reason::Changed | Reason::Found) && self.waiting.contains_key(path)
+    }
+
+    /// Stops waiting for a file; true if it did wait.
+    pub(crate) fn forget(&mut self, path: &Path) -> bool {
+        self.waiting.remove(path).is_some()
+    }
+
+    /// The files whose deadlines have come. They wait on until they are looked at.
+    pub(crate) fn take_due(&mut self, at: Instant) -> Vec<PathBuf> {
+        let mut due = Vec::new();
+        while let Some(next) = self.next_due().filter(|&next| next <= at) {
+            if let Some(Reverse((_, path))) = self.deadlines.pop()
+                && self.waiting.get(&path).is_some_and(|file| file.due == next)
+            {
+                due.push(path);
+            }
+        }
+        due
+    }
+
+    /// When `take_due` is to be called next.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((due, _))| *due)
+    }
+
+    /// How many files wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    fn wait(&mut self, path: &Path, stamp: Stamp, due: Instant) {
+        self.waiting.insert(path.to_owned(), Waiting { stamp, due });
+        self.deadlines.push(Reverse((due, path.to_owned())));
+    }
+
+    /// A time of writing in the future proves nothing: the clocks disagree.
+    fn is_cold(&self, stamp: Stamp, wall: SystemTime) -> bool {
+        let Ok(wall) = wall.duration_since(SystemTime::UNIX_EPOCH) else {
+            return false;
+        };
+        let age = wall.as_nanos() as i128 - i128::from(stamp.modified_ns);
+        age >= (self.settle * COLD).as_nanos() as i128
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Real folders, real inotify.
