@@ -1,1 +1,8 @@
-//! Private servers and the DuckDB oracle for the tests
+//! What the tests of several crates share: the oracle, the real servers, and a place to run the binary in.
+//!
+//! Nothing here returns errors: a test whose help is missing cannot go on, so each function panics with what is wrong
+//! and what to do about it. Nothing here skips, either.
+
+pub mod gristmill;
+pub mod oracle;
+pub mod venv;

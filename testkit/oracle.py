@@ -1,0 +1,236 @@
+"""What the warehouse must hold for a set of files, worked out by DuckDB: the oracle of the tests.
+
+It shares no code with gristmill: the data rules are written a second time, as SQL over the raw lines. Python only
+decodes files and cuts them into lines. The module doc of src/oracle.rs states the rules in words.
+
+Reads paths from standard input, each ended by a NUL byte. Writes one JSON object: `summary`, a list of rows sorted by
+the bytes of their keys, and `counts`, one object a file in the order given.
+"""
+
+import argparse
+import codecs
+import json
+import os
+import re
+import sys
+
+import duckdb
+
+COLUMNS = ["store_id", "amount", "code", "item_id", "trans_date"]
+LONGEST_LINE = 1 << 20
+
+# DuckDB text is valid UTF-8, and a NUL would be fragile in it: both kinds of damage travel as a character that no
+# feed contains.
+INVALID, NUL = "\U0010ffff", "\U0010fffe"
+codecs.register_error("mark", lambda error: (INVALID, error.end))
+
+FIELD = r'"(?:[^"]|"")*"|[^"\t][^\t]*|'
+AMOUNT = r"[+-]?(\d+(\.\d*)?|\.\d+)"
+CODE = r"[+-]?\d+"
+
+
+def lines_of(path, encoding):
+    """The lines of a file as (size in bytes, text), without their ends."""
+    with open(path, "rb") as file:
+        content = file.read()
+    if content.startswith(codecs.BOM_UTF8):
+        content, encoding = content[3:], "utf-8"
+    elif content.startswith(codecs.BOM_UTF16_LE):
+        content, encoding = content[2:].decode("utf-16-le", "replace").encode(), "utf-8"
+    elif content.startswith(codecs.BOM_UTF16_BE):
+        content, encoding = content[2:].decode("utf-16-be", "replace").encode(), "utf-8"
+    lines = content.split(b"\n")
+    if lines[-1] == b"":
+        lines.pop()
+    for line in lines:
+        line = line.removesuffix(b"\r")
+        whole = len(line) <= LONGEST_LINE
+        yield len(line), line.decode(encoding, "mark").replace("\0", NUL) if whole else ""
+
+
+def read(db, paths, encoding):
+    db.execute("CREATE TABLE line (file INTEGER, number INTEGER, size BIGINT, text VARCHAR)")
+    batch = ([], [], [], [])
+
+    def flush():
+        db.execute("INSERT INTO line SELECT unnest($1::INT[]), unnest($2::INT[]), unnest($3::BIGINT[]), unnest($4::VARCHAR[])", batch)
+        for column in batch:
+            column.clear()
+
+    for file, path in enumerate(paths):
+        for number, (size, text) in enumerate(lines_of(path, encoding), start=1):
+            for column, value in zip(batch, (file, number, size, text)):
+                column.append(value)
+        if len(batch[0]) > 200_000:
+            flush()
+    flush()
+
+
+def pattern(positions):
+    """A regular expression that captures the columns at `positions` and looks at nothing beyond the last of them."""
+    fields = [f"({FIELD})" if p in positions else f"(?:{FIELD})" for p in range(max(positions) + 1)]
+    return "^" + r"\t".join(fields) + r"(?:\t|$)"
+
+
+def fields_sql(positions):
+    """SQL for the five fields, unquoted, of lines that `pattern` matches."""
+    by_position = sorted(range(len(COLUMNS)), key=positions.__getitem__)
+    names = ", ".join(f"'{COLUMNS[column]}'" for column in by_position)
+    extract = f"regexp_extract(text, '{pattern(positions)}', [{names}])"
+    unquoted = ", ".join(
+        f"""CASE WHEN starts_with(f.{name}, '"') THEN replace(f.{name}[2:-2], '""', '"') ELSE f.{name} END AS {name}"""
+        for name in COLUMNS
+    )
+    return f"SELECT file, number, {unquoted} FROM (SELECT file, number, {extract} AS f FROM candidate)"
+
+
+def header_positions(text):
+    """Where a header puts the five columns, or None when it does not name them all."""
+    names, rest = [], text
+    while True:
+        match = re.match(f"({FIELD})(?:\t|$)", rest)
+        if match is None:
+            return None
+        name = match[1]
+        if name.startswith('"'):
+            name = name[1:-1].replace('""', '"')
+        names.append(name.strip().lower())
+        if match.end() == match.end(1):
+            break
+        rest = rest[match.end() :]
+    return tuple(names.index(c) for c in COLUMNS) if set(COLUMNS) <= set(names) else None
+
+
+def classify(db):
+    """Gives each line a kind (skipped, reject or data), and each file its header and the positions of its columns."""
+    db.execute(
+        rf"""
+        CREATE TABLE judged AS SELECT *, CASE
+            WHEN size > {LONGEST_LINE} THEN 'reject'
+            WHEN regexp_full_match(text, '[ \t\f\r]*') OR starts_with(text, '--') THEN 'skipped'
+            ELSE 'data' END AS kind
+        FROM line"""
+    )
+    declared = tuple(range(len(COLUMNS)))
+    db.execute(
+        """
+        CREATE TABLE candidate AS
+        SELECT * FROM judged WHERE kind <> 'skipped'
+        QUALIFY row_number() OVER (PARTITION BY file ORDER BY number) = 1"""
+    )
+    db.execute(f"DELETE FROM candidate WHERE kind = 'reject' OR NOT regexp_matches(text, '{pattern(declared)}')")
+    headers = db.execute(
+        rf"""
+        SELECT c.file, c.number, c.text FROM candidate c JOIN ({fields_sql(declared)}) USING (file)
+        WHERE NOT regexp_full_match(trim(amount, ' '), '{AMOUNT}') AND NOT regexp_full_match(trim(code, ' '), '{CODE}')"""
+    ).fetchall()
+    db.execute("DROP TABLE candidate")
+    layouts = {}
+    for file, number, text in headers:
+        db.execute("UPDATE judged SET kind = 'skipped' WHERE file = ? AND number = ?", [file, number])
+        layouts.setdefault(header_positions(text) or declared, []).append(file)
+    named = [file for files in layouts.values() for file in files]
+    plain = db.execute("SELECT DISTINCT file FROM judged WHERE NOT list_contains($1::INT[], file)", [named]).fetchall()
+    layouts.setdefault(declared, []).extend(file for (file,) in plain)
+    return layouts
+
+
+def convert(db, layouts):
+    """Makes the table `row`: the well-formed lines with typed values. What is data and not here is a reject."""
+    db.execute("CREATE TABLE field (file INT, number INT, " + ", ".join(f"{c} VARCHAR" for c in COLUMNS) + ")")
+    for positions, files in layouts.items():
+        db.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE candidate AS SELECT * FROM judged
+            WHERE kind = 'data' AND list_contains($1::INT[], file) AND regexp_matches(text, '{pattern(positions)}')""",
+            [files],
+        )
+        db.execute(f"INSERT INTO field {fields_sql(positions)}")
+
+    def identifier(column):
+        blank = r"[\pZ\t\x0b\f\r\x{85}]*"
+        return rf"""NOT regexp_full_match({column}, '{blank}') AND length({column}) <= 25
+            AND NOT contains({column}, '{INVALID}') AND NOT contains({column}, '{NUL}')"""
+
+    db.execute(
+        rf"""
+        CREATE TABLE row AS
+        WITH trimmed AS (
+            SELECT file, store_id, item_id,
+                trim(amount, ' ') AS amount, trim(code, ' ') AS code, trim(trans_date, ' ') AS trans_date
+            FROM field
+            WHERE {identifier('store_id')} AND {identifier('item_id')}
+        ), cut AS (
+            SELECT *,
+                starts_with(amount, '-') AS negative,
+                ltrim(regexp_extract(amount, '^[+-]?(\d*)', 1), '0') AS units,
+                regexp_extract(amount, '\.(\d*)$', 1) AS places
+            FROM trimmed
+            WHERE regexp_full_match(amount, '{AMOUNT}') AND regexp_full_match(code, '{CODE}')
+                AND regexp_full_match(trans_date, '\d{{4}}-\d{{2}}-\d{{2}}') AND NOT starts_with(trans_date, '0000')
+        ), typed AS (
+            SELECT file, store_id, item_id,
+                TRY_CAST(trans_date AS DATE) AS trans_date,
+                TRY_CAST(code AS INTEGER) AS code,
+                CASE WHEN length(units) <= 16 AND regexp_full_match(places, '\d{{0,2}}0*') THEN
+                    CAST(concat(CASE WHEN negative THEN '-' END, '0', units, '.', rpad(places[1:2], 2, '0')) AS DECIMAL(18, 2))
+                END AS amount
+            FROM cut
+        )
+        SELECT * FROM typed WHERE trans_date IS NOT NULL AND code IS NOT NULL AND amount IS NOT NULL"""
+    )
+
+
+def count(db, files):
+    """The counts of each file, and whether it counts at all."""
+    db.execute("CREATE TABLE file AS SELECT unnest(range($1::INT))::INT AS file", [files])
+    db.execute(
+        """
+        CREATE TABLE tally AS
+        WITH l AS (SELECT file, count(*) AS lines, count(*) FILTER (kind = 'skipped') AS skipped FROM judged GROUP BY file),
+        r AS (SELECT file, count(*) FILTER (code IN (4, 5, 6)) AS rows, count(*) FILTER (code NOT IN (4, 5, 6)) AS ignored
+            FROM row GROUP BY file)
+        SELECT file, coalesce(lines, 0) AS lines, coalesce(rows, 0) AS rows, coalesce(ignored, 0) AS ignored,
+            coalesce(skipped, 0) AS skipped,
+            coalesce(lines, 0) - coalesce(skipped, 0) - coalesce(rows, 0) - coalesce(ignored, 0) AS rejects
+        FROM file LEFT JOIN l USING (file) LEFT JOIN r USING (file)"""
+    )
+    result = db.execute(
+        """
+        SELECT lines, rows, ignored, skipped, rejects, rejects * 100 > lines * 10 OR rows + ignored = 0 AS rejected
+        FROM tally ORDER BY file"""
+    )
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, values)) for values in result.fetchall()]
+
+
+def summarize(db, accepted):
+    result = db.execute(
+        """
+        SELECT store_id, item_id, CAST(trans_date AS VARCHAR) AS trans_date,
+            CAST(sum(amount) FILTER (code = 4) AS VARCHAR) AS sale_amount,
+            CAST(sum(amount) FILTER (code = 5) AS VARCHAR) AS tax_amount,
+            CAST(sum(amount) FILTER (code = 6) AS VARCHAR) AS discount_amount
+        FROM row WHERE code IN (4, 5, 6) AND list_contains($1::INT[], file)
+        GROUP BY ALL ORDER BY store_id, item_id, trans_date""",
+        [accepted],
+    )
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, values)) for values in result.fetchall()]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--encoding", default="utf-8", help="of files without a byte order mark")
+    encoding = parser.parse_args().encoding
+    paths = [os.fsdecode(path) for path in sys.stdin.buffer.read().split(b"\0")[:-1]]
+
+    db = duckdb.connect()
+    read(db, paths, encoding)
+    convert(db, classify(db))
+    counts = count(db, len(paths))
+    accepted = [file for file, tally in enumerate(counts) if not tally["rejected"]]
+    json.dump({"summary": summarize(db, accepted), "counts": counts}, sys.stdout)
+
+
+main()

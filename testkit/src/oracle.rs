@@ -1,0 +1,125 @@
+//! The oracle: what the warehouse must hold for a set of files, worked out by DuckDB in `oracle.py`.
+//!
+//! It shares no code with the engine, only these rules:
+//!
+//! - **Lines.** A line is what stands between newlines; a newline ends a line even inside quotes. One CR before the
+//!   newline or the end of the file belongs to the line end. What follows the last newline is a line if it has a byte.
+//!   A line of more than 1 MiB without its end is a reject, whatever it holds. A line of nothing but ASCII whitespace
+//!   or one that starts with `--` is skipped.
+//! - **Encodings.** A UTF-8, UTF-16LE or UTF-16BE byte order mark decides, and is no part of the first line; without
+//!   one it is the declared encoding. Invalid UTF-16 becomes U+FFFD.
+//! - **Fields** stand between tabs. One whose first byte is `"` is quoted: it ends at the next `"` that is not doubled,
+//!   and a tab or the line end must follow, else the line is a reject. Quotes elsewhere are plain text. Nothing beyond
+//!   the last needed column is looked at.
+//! - **Header.** The first line that is neither skipped nor too long is a header when it has the needed columns and
+//!   neither its amount nor its code (by declared position, spaces trimmed) has the form of a number. When the names
+//!   `store_id`, `amount`, `code`, `item_id` and `trans_date` are all among its fields (whitespace trimmed, in any
+//!   case), columns are taken by name, else by position. A header is skipped.
+//! - **Amount:** spaces trimmed, `[+-]?(\d+(\.\d*)?|\.\d+)`, only zeros after two places, below 10^16 in magnitude.
+//! - **Code:** spaces trimmed, `[+-]?\d+` that fits 32 bits. **Date:** spaces trimmed, `YYYY-MM-DD`, a real day of the
+//!   years 1 to 9999.
+//! - **Store and item:** taken exactly as given; not empty, not all whitespace, 25 characters at most, valid, no NUL.
+//! - Every line that breaks a rule is a reject, whatever its code. A good line whose code is not 4, 5 or 6 is ignored.
+//! - A file with rejects in more than a tenth of its lines, or with no row and no ignored line, counts for nothing.
+
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::venv;
+
+/// What the files' feed declares.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// The encoding of files without a byte order mark, by the name that Python and the web know: `windows-1252`.
+    pub encoding: &'static str,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { encoding: "utf-8" }
+    }
+}
+
+/// One row of the summary. Rows order by the bytes of their keys, as summaries do.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    /// The store.
+    pub store_id: String,
+    /// The item.
+    pub item_id: String,
+    /// The day, `YYYY-MM-DD`.
+    pub trans_date: String,
+    /// The sum over code 4 with two places, such as `-12.50`; none when no line of that code exists.
+    pub sale_amount: Option<String>,
+    /// The sum over code 5.
+    pub tax_amount: Option<String>,
+    /// The sum over code 6.
+    pub discount_amount: Option<String>,
+}
+
+/// What became of the lines of one file: `lines = rows + ignored + skipped + rejects`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+pub struct Counts {
+    /// All lines.
+    pub lines: u64,
+    /// Good lines with code 4, 5 or 6.
+    pub rows: u64,
+    /// Good lines with another code.
+    pub ignored: u64,
+    /// Blank lines, comments and the header.
+    pub skipped: u64,
+    /// Bad lines.
+    pub rejects: u64,
+    /// Whether the file as a whole counts for nothing.
+    pub rejected: bool,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    summary: Vec<Row>,
+    counts: Vec<Counts>,
+}
+
+/// Returns the summary of `files` together, sorted by its keys.
+pub fn summary(files: &[PathBuf], options: Options) -> Vec<Row> {
+    ask(files, options).summary
+}
+
+/// Returns the counts of each file, in the order given.
+pub fn counts(files: &[PathBuf], options: Options) -> Vec<Counts> {
+    ask(files, options).counts
+}
+
+fn ask(files: &[PathBuf], options: Options) -> Answer {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle.py");
+    let mut child = Command::new(venv::python())
+        .arg(&script)
+        .args(["--encoding", options.encoding])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run the oracle: {error}; `scripts/test --setup` installs it"));
+    // The script reads all of its input before it writes: neither side can block the other.
+    let mut input = child.stdin.take().expect("the oracle's input is piped");
+    for file in files {
+        let path = [file.as_os_str().as_bytes(), b"\0"].concat();
+        input
+            .write_all(&path)
+            .unwrap_or_else(|error| panic!("the oracle does not read its input: {error}"));
+    }
+    drop(input);
+    let output = child
+        .wait_with_output()
+        .unwrap_or_else(|error| panic!("cannot wait for the oracle: {error}"));
+    assert!(
+        output.status.success(),
+        "the oracle failed ({}): its own message is above",
+        output.status
+    );
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("cannot read the oracle's answer: {error}"))
+}
