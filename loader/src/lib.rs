@@ -1,1 +1,77 @@
-//! The warehouse: SQLite and Postgres behind one trait
+//! The warehouse: SQLite and Postgres behind one trait.
+//!
+//! A run ends with a summary in Parquet; a [`Warehouse`] brings it into a table so that exactly one row stands for
+//! each store, item and date. The data and one row in the ledger (`gristmill_ledger`) commit together: the ledger is
+//! what makes a load safe to repeat after any failure, and what tells the rest of gristmill whether a run arrived.
+//!
+//! Every operation opens a connection of its own. Loads are minutes apart, and a connection kept that long is
+//! mostly one that has gone stale; a fresh one also starts without leftovers of a load that failed.
+
+mod amount;
+mod error;
+mod input;
+mod model;
+mod postgres;
+mod shape;
+mod sqlite;
+mod target;
+mod url;
+
+use async_trait::async_trait;
+use jiff::civil::Date;
+
+pub use error::{LoadError, PostgresFault};
+pub use model::{LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
+pub use target::{LoadMode, Target};
+pub use url::redacted;
+
+/// A place where summaries become rows that people query.
+#[async_trait]
+pub trait Warehouse: Send + Sync {
+    /// Creates the target and the ledger where they are absent; checks columns, types and key where the target is
+    /// present. Any number of processes may do this at the same time.
+    async fn prepare(&self) -> Result<(), LoadError>;
+
+    /// Brings a summary into the target: all of it, or nothing. Needs an earlier [`prepare`](Self::prepare).
+    ///
+    /// Safe to call again after any failure or crash, a lost answer to the commit included: a run that stands in the
+    /// ledger is never loaded twice, and an older run never overwrites a newer one of the same scope.
+    /// `progress` is told how many of the summary's rows have travelled so far.
+    async fn load(
+        &self,
+        load: &Load,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<LoadOutcome, LoadError>;
+
+    /// The ledger's entry of a run for this target; `None` where the run, or the whole ledger, is not there.
+    async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError>;
+
+    /// The row of one key.
+    async fn row(
+        &self,
+        store_id: &str,
+        item_id: &str,
+        trans_date: Date,
+    ) -> Result<Option<SummaryRow>, LoadError>;
+
+    /// The first rows in the order of the keys (text by its bytes).
+    async fn first_rows(&self, limit: u32) -> Result<Vec<SummaryRow>, LoadError>;
+
+    /// How many rows the target holds.
+    async fn row_count(&self) -> Result<u64, LoadError>;
+}
+
+/// Gives the warehouse that a URL names: `sqlite://path`, `postgres://…` or `postgresql://…`.
+///
+/// Nothing is contacted yet; the first operation does that.
+pub fn open(url: &str, target: Target) -> Result<Box<dyn Warehouse>, LoadError> {
+    target.check()?;
+    match url.split_once("://").map(|(scheme, _)| scheme) {
+        Some("sqlite") => Ok(Box::new(sqlite::SqliteWarehouse::new(url, target)?)),
+        Some("postgres" | "postgresql") => Ok(Box::new(postgres::PostgresWarehouse::new(url, target)?)),
+        _ => Err(LoadError::BadUrl {
+            url: redacted(url),
+            reason: "a warehouse is sqlite://path, postgres://… or postgresql://…".into(),
+        }),
+    }
+}

@@ -1,0 +1,180 @@
+//! What can go wrong between a summary and the warehouse.
+//!
+//! Messages name the action and the subject and say what to do. They never hold a password, and never a row's values:
+//! what a server adds in its DETAIL line is left out for that reason.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use tokio_postgres::error::SqlState;
+
+/// Why an operation on the warehouse failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The warehouse's URL cannot be used.
+    #[error("cannot use {url} as the warehouse: {reason}")]
+    BadUrl {
+        /// The URL without its password.
+        url: String,
+        /// What is wrong, and what to write.
+        reason: String,
+    },
+    /// The target's name, its measures or its mode cannot be used.
+    #[error("cannot use the target {table}: it {reason}")]
+    BadTarget {
+        /// The name as written.
+        table: String,
+        /// What is wrong, and what to write.
+        reason: String,
+    },
+    /// The target is there and is not what a summary needs, or cannot be created where it is wanted.
+    #[error("cannot load into {table}:\n  {problems}")]
+    TargetMismatch {
+        /// The table.
+        table: String,
+        /// One problem a line, each with the SQL that mends it.
+        problems: String,
+    },
+    /// The target is not there yet.
+    #[error("cannot read {table}: it is not there yet; the first run creates it")]
+    TargetAbsent {
+        /// The table.
+        table: String,
+    },
+    /// A summary or coverage file cannot be read.
+    #[error("cannot read {path}: {reason}; run the job again to write it anew", path = path.display())]
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The folder of a SQLite warehouse cannot be created.
+    #[error("cannot create the warehouse's folder {path}; create it, or let gristmill write above it", path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Postgres refused, or could not be reached.
+    #[error("cannot {action} in {warehouse}{}", .source.advice())]
+    Postgres {
+        /// What was tried.
+        action: &'static str,
+        /// The URL without its password.
+        warehouse: String,
+        /// What the server or the network said.
+        source: PostgresFault,
+    },
+    /// SQLite refused.
+    #[error("cannot {action} in {warehouse}{}", sqlite_advice(.source))]
+    Sqlite {
+        /// What was tried.
+        action: &'static str,
+        /// The URL.
+        warehouse: String,
+        /// What SQLite said.
+        source: sqlx::Error,
+    },
+}
+
+impl LoadError {
+    /// Whether the same call may succeed a little later without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Postgres { source, .. } => source.is_transient(),
+            Self::Sqlite { source, .. } => sqlite_is_busy(source),
+            _ => false,
+        }
+    }
+}
+
+/// What Postgres or the way to it said, without the server's DETAIL line.
+#[derive(Debug)]
+pub struct PostgresFault(tokio_postgres::Error);
+
+impl From<tokio_postgres::Error> for PostgresFault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl PostgresFault {
+    pub(crate) fn is_transient(&self) -> bool {
+        let Some(code) = self.0.code() else {
+            // Without a server's answer it is the connection (I/O or closed), or a mistake in what was asked.
+            let source = std::error::Error::source(&self.0);
+            return self.0.is_closed() || source.is_some_and(|cause| cause.is::<std::io::Error>());
+        };
+        const LATER: [SqlState; 8] = [
+            SqlState::ADMIN_SHUTDOWN,
+            SqlState::CRASH_SHUTDOWN,
+            SqlState::CANNOT_CONNECT_NOW,
+            SqlState::IDLE_SESSION_TIMEOUT,
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+            SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::TOO_MANY_CONNECTIONS,
+        ];
+        // Class 08 is "connection exception".
+        LATER.contains(code) || code.code().starts_with("08")
+    }
+
+    /// What the operator can do, as the end of a message.
+    fn advice(&self) -> &'static str {
+        match self.0.code() {
+            _ if self.is_transient() => "; it may pass by itself, otherwise see whether the server is up",
+            Some(code) if *code == SqlState::INVALID_PASSWORD => "; put the right password into the URL",
+            Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                "; see the user in the URL and the server's pg_hba.conf"
+            }
+            Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
+                "; create the database with CREATE DATABASE"
+            }
+            Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+                "; GRANT the user SELECT, INSERT, UPDATE and DELETE on the target and its gristmill_ledger, \
+                 TEMPORARY on the database, and CREATE on the schema if they are to be created"
+            }
+            Some(code) if *code == SqlState::STRING_DATA_RIGHT_TRUNCATION => {
+                "; a store_id or item_id is longer than its column: ALTER TABLE … ALTER COLUMN … TYPE text"
+            }
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for PostgresFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.as_db_error(), std::error::Error::source(&self.0)) {
+            (Some(answer), _) => write!(f, "{} (SQLSTATE {})", answer.message(), answer.code().code()),
+            (None, Some(cause)) => write!(f, "{}: {cause}", self.0),
+            (None, None) => self.0.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PostgresFault {}
+
+/// SQLite's result code without its extension, such as 5 for SQLITE_BUSY.
+pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+fn sqlite_is_busy(error: &sqlx::Error) -> bool {
+    // SQLITE_BUSY, SQLITE_LOCKED
+    matches!(sqlite_code(error), Some(5 | 6))
+}
+
+fn sqlite_advice(error: &sqlx::Error) -> &'static str {
+    match sqlite_code(error) {
+        Some(5 | 6) => "; another process is writing to it: it may pass by itself, otherwise close that one",
+        Some(8) => "; let gristmill write to the file and its folder",
+        Some(13) => "; the disk is full: make room",
+        Some(14) => "; see whether the path is right and gristmill may write there",
+        Some(11 | 26) => "; the file is damaged or no SQLite database: put it aside, and replay the jobs",
+        _ => "",
+    }
+}

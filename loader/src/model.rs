@@ -1,0 +1,114 @@
+//! The values that go into a warehouse and come out of it.
+
+use std::path::PathBuf;
+
+use jiff::civil::Date;
+
+use crate::LoadError;
+
+/// One run's summary, to be loaded.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// The run; the ledger holds each run once for a target.
+    pub run_id: String,
+    /// What the run is a run of: the job, or job and date for jobs that are judged date by date. Runs of one scope
+    /// are ordered by `sequence`.
+    pub scope: String,
+    /// Grows from run to run of a scope.
+    pub sequence: i64,
+    /// Parquet: `store_id`, `item_id`, `trans_date`, then the measures as decimal(18,2); sorted by the three keys,
+    /// one row a key.
+    pub summary: PathBuf,
+    /// Parquet: `store_id`, `trans_date`: every (store, date) that the run's inputs cover, each once. Holds at least
+    /// those of the summary; one more means that this store's rows of that date are gone.
+    pub coverage: PathBuf,
+    /// Rows of the summary. A file that holds another number is not loaded.
+    pub rows: u64,
+    /// Digest of the summary, kept in the ledger.
+    pub digest: String,
+}
+
+impl Load {
+    /// Fails unless the summary held as many rows as the run wrote.
+    pub(crate) fn expect_rows(&self, staged: u64) -> Result<(), LoadError> {
+        if staged == self.rows {
+            return Ok(());
+        }
+        let reason = format!("it holds {staged} rows, and the run wrote {}", self.rows);
+        Err(LoadError::Input {
+            path: self.summary.clone(),
+            reason,
+        })
+    }
+
+    /// Fails if rows of the summary lie outside the coverage: a later run could not delete them.
+    pub(crate) fn expect_covered(&self, uncovered: i64) -> Result<(), LoadError> {
+        if uncovered == 0 {
+            return Ok(());
+        }
+        let reason = format!("{uncovered} rows of the summary lie outside of it");
+        Err(LoadError::Input {
+            path: self.coverage.clone(),
+            reason,
+        })
+    }
+}
+
+/// What became of a load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadOutcome {
+    /// The rows and the ledger's entry are committed.
+    Loaded(LoadCounts),
+    /// This run stands in the ledger; nothing was changed.
+    AlreadyLoaded(LedgerEntry),
+    /// A newer run of the same scope stands in the ledger; nothing was changed.
+    Superseded {
+        /// The newest run of the scope.
+        by: LedgerEntry,
+    },
+}
+
+/// What a load did to the target's rows. Inserted, updated and unchanged together are the summary's rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadCounts {
+    /// Keys that were not there before.
+    pub inserted: u64,
+    /// Keys whose amounts changed.
+    pub updated: u64,
+    /// Keys that the summary no longer has.
+    pub deleted: u64,
+    /// Keys whose amounts were right already; their rows were not touched.
+    pub unchanged: u64,
+}
+
+/// One row of the ledger: a run that was loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// The run.
+    pub run_id: String,
+    /// The table it was loaded into, `schema.table`, or `table` where there are no schemas.
+    pub target: String,
+    /// The run's scope.
+    pub scope: String,
+    /// The run's place in its scope.
+    pub sequence: i64,
+    /// Rows of the summary.
+    pub rows: u64,
+    /// Digest of the summary.
+    pub digest: String,
+    /// When it was loaded, by the warehouse's clock: ISO 8601 in UTC, to the millisecond.
+    pub loaded_at: String,
+}
+
+/// One row of the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SummaryRow {
+    /// The store.
+    pub store_id: String,
+    /// The item.
+    pub item_id: String,
+    /// The business day.
+    pub trans_date: Date,
+    /// The measures in the target's order, in cents; `None` where no line with the measure's code exists.
+    pub amounts: Vec<Option<i64>>,
+}

@@ -1,0 +1,219 @@
+//! The SQL that Postgres is asked, apart from the code that asks it.
+
+use crate::LoadMode;
+use crate::target::{KEYS, LEDGER, quoted};
+
+/// Serialises the creation of tables by several processes: IF NOT EXISTS alone loses races in the catalog.
+pub(crate) const LOCK_PREPARE: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended('gristmill prepare', 0))";
+
+/// Serialises the loads of one target, given its name. Held to the end of the transaction.
+pub(crate) const LOCK_TARGET: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended('gristmill load ' || $1, 0))";
+
+/// A commit must be on disk when it is answered, whatever the server's default: the run is then told as completed.
+pub(crate) const DURABLE: &str =
+    "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// The schema that an unqualified name means: where the session sees such a table, otherwise where it would create it.
+pub(crate) const SCHEMA_OF: &str = "SELECT coalesce(
+        (SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+          WHERE c.oid = to_regclass(quote_ident($1))),
+        current_schema())::text";
+
+pub(crate) const SCHEMA_EXISTS: &str =
+    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text)";
+
+/// A relation's id and what it is; takes schema and name.
+pub(crate) const RELATION: &str = "SELECT c.oid, c.relkind::text
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = $1::text AND c.relname = $2::text";
+
+pub(crate) const COLUMNS: &str = "SELECT attname::text, format_type(atttypid, atttypmod),
+            NOT attnotnull OR atthasdef OR attidentity <> '' OR attgenerated <> ''
+       FROM pg_catalog.pg_attribute
+      WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
+
+/// The unique keys that ON CONFLICT can infer: neither partial, nor over expressions, nor deferrable.
+pub(crate) const UNIQUE_KEYS: &str = "SELECT array_agg(a.attname::text)
+       FROM pg_catalog.pg_index i
+       JOIN pg_catalog.pg_attribute a
+         ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+      WHERE i.indrelid = $1 AND i.indisunique AND i.indisvalid AND i.indimmediate
+        AND i.indpred IS NULL AND i.indexprs IS NULL
+      GROUP BY i.indexrelid";
+
+/// Rows whose (store, date) the coverage lacks: they would escape the deletion of a later run.
+pub(crate) const UNCOVERED: &str = "SELECT count(*) FROM pg_temp.gristmill_stage s
+      WHERE NOT EXISTS (SELECT 1 FROM pg_temp.gristmill_coverage c
+                         WHERE c.store_id = s.store_id AND c.trans_date = s.trans_date)";
+
+pub(crate) const COPY_COVERAGE: &str =
+    "COPY pg_temp.gristmill_coverage (store_id, trans_date) FROM STDIN (FORMAT binary)";
+
+/// The statements that name the target or the ledger.
+pub(crate) struct Sql {
+    /// The target, qualified and quoted.
+    pub table: String,
+    ledger: String,
+    measures: Vec<String>,
+}
+
+impl Sql {
+    pub(crate) fn new(schema: &str, table: &str, measures: &[String]) -> Self {
+        Self {
+            table: format!("{}.{}", quoted(schema), quoted(table)),
+            ledger: format!("{}.{}", quoted(schema), quoted(LEDGER)),
+            measures: measures.iter().map(|name| quoted(name)).collect(),
+        }
+    }
+
+    pub(crate) fn create_table(&self) -> String {
+        format!(
+            "CREATE TABLE {} (store_id text NOT NULL, item_id text NOT NULL, trans_date date NOT NULL, {},
+                 PRIMARY KEY (store_id, item_id, trans_date))",
+            self.table,
+            self.typed_measures()
+        )
+    }
+
+    pub(crate) fn create_ledger(&self) -> String {
+        format!(
+            "CREATE TABLE {} (run_id text NOT NULL, target text NOT NULL, scope text NOT NULL, sequence bigint NOT NULL,
+                 rows bigint NOT NULL, digest text NOT NULL, loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+                 PRIMARY KEY (target, run_id))",
+            self.ledger
+        )
+    }
+
+    pub(crate) fn create_stage(&self) -> String {
+        format!(
+            "CREATE TEMP TABLE gristmill_stage (store_id text, item_id text, trans_date date, {}) ON COMMIT DROP;
+             CREATE TEMP TABLE gristmill_coverage (store_id text, trans_date date) ON COMMIT DROP",
+            self.typed_measures()
+        )
+    }
+
+    pub(crate) fn copy_stage(&self) -> String {
+        format!(
+            "COPY pg_temp.gristmill_stage ({}) FROM STDIN (FORMAT binary)",
+            self.columns()
+        )
+    }
+
+    /// Deletes what the summary no longer has, as far as the mode goes.
+    pub(crate) fn delete(&self, mode: LoadMode) -> Option<String> {
+        let reach = match mode {
+            LoadMode::Upsert => return None,
+            LoadMode::Reload => "",
+            LoadMode::ReplaceDays => {
+                "EXISTS (SELECT 1 FROM pg_temp.gristmill_coverage c
+                          WHERE c.store_id = t.store_id AND c.trans_date = t.trans_date) AND"
+            }
+        };
+        Some(format!(
+            "DELETE FROM {} t WHERE {reach} NOT EXISTS (SELECT 1 FROM pg_temp.gristmill_stage s WHERE {SAME_KEY})",
+            self.table
+        ))
+    }
+
+    /// Inserts and updates; answers with both numbers.
+    ///
+    /// Rows that are right already are left out before the conflict is looked for: ON CONFLICT locks, and so writes, even
+    /// the rows that its WHERE spares. A row that this statement inserted has no xmax.
+    pub(crate) fn upsert(&self) -> String {
+        let table = &self.table;
+        let set: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("{name} = excluded.{name}"))
+            .collect();
+        format!(
+            "WITH written AS (
+                 INSERT INTO {table} AS t ({columns})
+                 SELECT {columns} FROM pg_temp.gristmill_stage s
+                  WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {SAME_KEY} AND {of_t} IS NOT DISTINCT FROM {of_s})
+                  ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date
+                 ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}
+                  WHERE {of_t} IS DISTINCT FROM {of_excluded}
+                 RETURNING (t.xmax = 0) AS inserted)
+             SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM written",
+            columns = self.columns(),
+            set = set.join(", "),
+            of_t = self.measures_of("t"),
+            of_s = self.measures_of("s"),
+            of_excluded = self.measures_of("excluded"),
+        )
+    }
+
+    pub(crate) fn ledger_of_run(&self) -> String {
+        format!("{} WHERE target = $1 AND run_id = $2", self.select_ledger())
+    }
+
+    pub(crate) fn ledger_after(&self) -> String {
+        let select = self.select_ledger();
+        format!("{select} WHERE target = $1 AND scope = $2 AND sequence > $3 ORDER BY sequence DESC LIMIT 1")
+    }
+
+    pub(crate) fn insert_ledger(&self) -> String {
+        let into = &self.ledger;
+        format!(
+            "INSERT INTO {into} (run_id, target, scope, sequence, rows, digest) VALUES ($1, $2, $3, $4, $5, $6)"
+        )
+    }
+
+    pub(crate) fn row(&self) -> String {
+        let select = self.select_rows();
+        format!("{select} WHERE store_id = $1 AND item_id = $2 AND trans_date = DATE '1970-01-01' + $3::int4")
+    }
+
+    pub(crate) fn first_rows(&self) -> String {
+        let select = self.select_rows();
+        format!("{select} ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date LIMIT $1")
+    }
+
+    pub(crate) fn row_count(&self) -> String {
+        format!("SELECT count(*) FROM {}", self.table)
+    }
+
+    fn select_ledger(&self) -> String {
+        format!(
+            "SELECT run_id, target, scope, sequence, rows, digest,
+                    to_char(loaded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {}",
+            self.ledger
+        )
+    }
+
+    fn select_rows(&self) -> String {
+        let amounts: Vec<String> = self.measures.iter().map(|name| format!("{name}::text")).collect();
+        format!(
+            "SELECT store_id::text, item_id::text, trans_date - DATE '1970-01-01', {} FROM {}",
+            amounts.join(", "),
+            self.table
+        )
+    }
+
+    fn columns(&self) -> String {
+        format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
+    }
+
+    fn typed_measures(&self) -> String {
+        let typed: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("{name} numeric(18,2)"))
+            .collect();
+        typed.join(", ")
+    }
+
+    fn measures_of(&self, alias: &str) -> String {
+        let named: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("{alias}.{name}"))
+            .collect();
+        format!("ROW({})", named.join(", "))
+    }
+}
+
+const SAME_KEY: &str = "t.store_id = s.store_id AND t.item_id = s.item_id AND t.trans_date = s.trans_date";

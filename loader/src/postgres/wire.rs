@@ -1,0 +1,132 @@
+//! What travels in a binary COPY: the file's head and tail, and the form of each value.
+//!
+//! Forms are those of the Postgres manual's "COPY, Binary Format" and of its types' receive functions. All numbers are
+//! in network order, and each value stands behind its length in bytes.
+
+use bytes::{BufMut, BytesMut};
+
+/// Days between 1970-01-01, where Arrow counts from, and 2000-01-01, where Postgres does.
+const EPOCH_GAP: i32 = 10_957;
+
+/// Groups that the largest i64 of cents fills: 17 digits before the point take five, the places one.
+const MAX_GROUPS: usize = 6;
+
+/// The signature, no flags, no extension.
+pub(crate) fn put_head(out: &mut BytesMut) {
+    out.put_slice(b"PGCOPY\n\xff\r\n\0");
+    out.put_i32(0);
+    out.put_i32(0);
+}
+
+/// What says that no further row comes.
+pub(crate) fn put_tail(out: &mut BytesMut) {
+    out.put_i16(-1);
+}
+
+/// The start of a row with this many values.
+pub(crate) fn put_row(out: &mut BytesMut, values: usize) {
+    // Postgres tables end at 1,600 columns; a greater number is refused when the temporary table is made.
+    out.put_i16(values as i16);
+}
+
+pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
+    // Values are a Parquet page's at most; 2 GiB are out of reach.
+    out.put_i32(text.len() as i32);
+    out.put_slice(text.as_bytes());
+}
+
+pub(crate) fn put_date(out: &mut BytesMut, days_since_1970: i32) {
+    out.put_i32(4);
+    out.put_i32(days_since_1970 - EPOCH_GAP);
+}
+
+/// A NUMERIC with two places, from cents.
+///
+/// NUMERIC is written in groups of four decimal digits, aligned on the point, without zero groups at either end. So the
+/// two places are the upper half of the group after the point.
+pub(crate) fn put_amount(out: &mut BytesMut, cents: Option<i64>) {
+    let Some(cents) = cents else {
+        return out.put_i32(-1);
+    };
+    let mut groups = [0i16; MAX_GROUPS];
+    let mut rest = u128::from(cents.unsigned_abs()) * 100;
+    let mut count = 0;
+    while rest > 0 {
+        groups[count] = (rest % 10_000) as i16;
+        rest /= 10_000;
+        count += 1;
+    }
+    // `groups` is filled from the group after the point upwards; the zeros at its start are the number's last ones.
+    let zeros = groups[..count].iter().take_while(|group| **group == 0).count();
+    let written = count - zeros;
+    let weight = if written == 0 { 0 } else { count as i16 - 2 };
+
+    out.put_i32(8 + 2 * written as i32);
+    out.put_i16(written as i16);
+    out.put_i16(weight);
+    out.put_i16(if cents < 0 { 0x4000 } else { 0 });
+    out.put_i16(2);
+    for group in groups[zeros..count].iter().rev() {
+        out.put_i16(*group);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amount(cents: i64) -> Vec<i16> {
+        let mut out = BytesMut::new();
+        put_amount(&mut out, Some(cents));
+        assert_eq!(
+            i32::from_be_bytes(out[..4].try_into().unwrap()) as usize,
+            out.len() - 4
+        );
+        out[4..]
+            .chunks(2)
+            .map(|pair| i16::from_be_bytes(pair.try_into().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn amounts_have_the_form_of_numeric_send() {
+        // Groups, weight, sign, places, then the groups; as `SELECT numeric_send(…)` shows them.
+        assert_eq!(amount(0), [0, 0, 0, 2]);
+        assert_eq!(amount(1), [1, -1, 0, 2, 100]);
+        assert_eq!(amount(-5), [1, -1, 0x4000, 2, 500]);
+        assert_eq!(amount(100), [1, 0, 0, 2, 1]);
+        assert_eq!(amount(45_000), [1, 0, 0, 2, 450]);
+        assert_eq!(amount(123_456), [2, 0, 0, 2, 1234, 5600]);
+        assert_eq!(amount(1_000_000), [1, 1, 0, 2, 1]);
+        assert_eq!(amount(1_000_001), [3, 1, 0, 2, 1, 0, 100]);
+        assert_eq!(
+            amount(999_999_999_999_999_999),
+            [5, 3, 0, 2, 9999, 9999, 9999, 9999, 9900]
+        );
+        assert_eq!(
+            amount(i64::MIN),
+            [6, 4, 0x4000, 2, 9, 2233, 7203, 6854, 7758, 800]
+        );
+    }
+
+    #[test]
+    fn a_row_is_its_values_behind_their_lengths() {
+        let mut out = BytesMut::new();
+        put_row(&mut out, 3);
+        put_text(&mut out, "é");
+        put_date(&mut out, 10_958);
+        put_amount(&mut out, None);
+        put_tail(&mut out);
+        assert_eq!(
+            &out[..],
+            b"\0\x03\0\0\0\x02\xc3\xa9\0\0\0\x04\0\0\0\x01\xff\xff\xff\xff\xff\xff"
+        );
+    }
+
+    #[test]
+    fn the_head_is_the_manuals() {
+        let mut out = BytesMut::new();
+        put_head(&mut out);
+        assert_eq!(&out[..], b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+    }
+}

@@ -1,0 +1,97 @@
+//! Whether a table that is already there can take a summary.
+//!
+//! The dialects look their catalogs up; the judgement, and the words in which it reaches the operator, are here.
+
+use crate::LoadError;
+use crate::target::{KEYS, Target, quoted};
+
+/// What a column has to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `store_id`, `item_id`
+    Text,
+    /// `trans_date`
+    Day,
+    /// A measure.
+    Amount,
+}
+
+/// A column as the catalog tells it.
+pub(crate) struct Column {
+    pub name: String,
+    pub type_name: String,
+    /// Whether a row may leave it out: it is nullable, has a default, or is generated.
+    pub optional: bool,
+}
+
+/// A table as the catalog tells it.
+pub(crate) struct Shape {
+    pub columns: Vec<Column>,
+    /// The columns of each unique key that `ON CONFLICT` can use.
+    pub unique_keys: Vec<Vec<String>>,
+}
+
+/// How a dialect types its columns and mends its tables.
+pub(crate) struct Dialect {
+    pub accepts: fn(Kind, &str) -> bool,
+    pub wanted: fn(Kind) -> &'static str,
+    /// SQL that gives a column another type; takes table, column and type.
+    pub retype: fn(&str, &str, &str) -> String,
+    /// SQL that adds the primary key; takes table and columns.
+    pub add_key: fn(&str, &str) -> String,
+}
+
+/// Checks a present table; names everything that is wrong with it at once. `table` is the table's name in SQL.
+pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Dialect) -> Result<(), LoadError> {
+    let kinds = [Kind::Text, Kind::Text, Kind::Day]
+        .into_iter()
+        .chain(std::iter::repeat(Kind::Amount));
+    let needed: Vec<(&str, Kind)> = KEYS
+        .into_iter()
+        .chain(target.measures.iter().map(String::as_str))
+        .zip(kinds)
+        .collect();
+    let mut problems = Vec::new();
+
+    for &(name, kind) in &needed {
+        let wanted = (dialect.wanted)(kind);
+        match shape.columns.iter().find(|column| column.name == name) {
+            None => problems.push(format!(
+                "it has no column {name}; add it: ALTER TABLE {table} ADD COLUMN {} {wanted};",
+                quoted(name)
+            )),
+            Some(column) if !(dialect.accepts)(kind, &column.type_name) => problems.push(format!(
+                "its column {name} is {}, not {wanted}; change it: {}",
+                column.type_name,
+                (dialect.retype)(table, &quoted(name), wanted)
+            )),
+            Some(_) => {}
+        }
+    }
+    for column in &shape.columns {
+        if !column.optional && !needed.iter().any(|(name, _)| *name == column.name) {
+            problems.push(format!(
+                "its column {0} must have a value and summaries bring none; give {0} a default or let it be NULL",
+                column.name
+            ));
+        }
+    }
+    if !shape.unique_keys.iter().any(|key| is_the_key(key)) {
+        problems.push(format!(
+            "it has no unique key on exactly {}; add it: {}",
+            KEYS.join(", "),
+            (dialect.add_key)(table, &KEYS.map(quoted).join(", "))
+        ));
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(LoadError::TargetMismatch {
+        table: target.name(),
+        problems: problems.join("\n  "),
+    })
+}
+
+fn is_the_key(columns: &[String]) -> bool {
+    columns.len() == KEYS.len() && KEYS.iter().all(|key| columns.iter().any(|column| column == key))
+}

@@ -1,0 +1,208 @@
+//! The SQL that SQLite is asked, apart from the code that asks it.
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::LoadMode;
+use crate::target::{KEYS, LEDGER, quoted};
+
+/// A column's name, type, whether a row may leave it out.
+///
+/// Columns 2 and 3 of `hidden` are generated ones. An INTEGER PRIMARY KEY fills itself, but cannot be a key of ours.
+pub(crate) const COLUMNS: &str =
+    "SELECT name, type, \"notnull\" = 0 OR dflt_value IS NOT NULL OR hidden <> 0 FROM pragma_table_xinfo(?)";
+
+/// What a name stands for: `table`, `view`, or nothing.
+pub(crate) const KIND: &str =
+    "SELECT type FROM main.sqlite_schema WHERE lower(name) = lower(?) AND type IN ('table', 'view')";
+
+/// The columns of each unique key that ON CONFLICT can infer, a row for each key and column: not partial ones, and not
+/// those that take different text for equal.
+pub(crate) const UNIQUE_KEYS: &str =
+    "SELECT l.name, coalesce(x.name, '') FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x
+      WHERE l.\"unique\" AND NOT l.partial AND x.key
+        AND NOT EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) y WHERE y.key AND y.coll <> 'BINARY')";
+
+/// Rows whose (store, date) the coverage lacks: they would escape the deletion of a later run.
+pub(crate) const UNCOVERED: &str = "SELECT count(*) FROM temp.gristmill_stage s
+      WHERE NOT EXISTS (SELECT 1 FROM temp.gristmill_coverage c
+                         WHERE c.store_id = s.store_id AND c.trans_date = s.trans_date)";
+
+pub(crate) const CREATE_COVERAGE: &str = "CREATE TEMP TABLE gristmill_coverage (store_id TEXT NOT NULL,
+      trans_date TEXT NOT NULL, PRIMARY KEY (store_id, trans_date)) STRICT, WITHOUT ROWID";
+
+/// A multi-row insert into the temporary coverage.
+pub(crate) fn insert_coverage(rows: usize) -> SqlStr {
+    insert("temp.gristmill_coverage (store_id, trans_date)", 2, rows)
+}
+
+/// The statements that name the target or the ledger.
+///
+/// Tables are WITHOUT ROWID: the key is most of a row, and is then stored once instead of twice.
+pub(crate) struct Sql {
+    /// The target, quoted.
+    pub table: String,
+    ledger: String,
+    measures: Vec<String>,
+}
+
+impl Sql {
+    pub(crate) fn new(table: &str, measures: &[String]) -> Self {
+        Self {
+            table: quoted(table),
+            ledger: quoted(LEDGER),
+            measures: measures.iter().map(|name| quoted(name)).collect(),
+        }
+    }
+
+    pub(crate) fn create_table(&self) -> SqlStr {
+        self.create(&format!("TABLE main.{}", self.table))
+    }
+
+    pub(crate) fn create_stage(&self) -> SqlStr {
+        self.create("TEMP TABLE gristmill_stage")
+    }
+
+    pub(crate) fn create_ledger(&self) -> SqlStr {
+        safe(format!(
+            "CREATE TABLE IF NOT EXISTS main.{} (run_id TEXT NOT NULL, target TEXT NOT NULL, scope TEXT NOT NULL,
+                 sequence INTEGER NOT NULL, rows INTEGER NOT NULL, digest TEXT NOT NULL,
+                 loaded_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+                 PRIMARY KEY (target, run_id)) STRICT, WITHOUT ROWID",
+            self.ledger
+        ))
+    }
+
+    /// A multi-row insert into the temporary summary.
+    pub(crate) fn insert_stage(&self, rows: usize) -> SqlStr {
+        insert(
+            &format!("temp.gristmill_stage ({})", self.columns()),
+            KEYS.len() + self.measures.len(),
+            rows,
+        )
+    }
+
+    /// Deletes what the summary no longer has, as far as the mode goes.
+    pub(crate) fn delete(&self, mode: LoadMode) -> Option<SqlStr> {
+        let reach = match mode {
+            LoadMode::Upsert => return None,
+            LoadMode::Reload => "",
+            LoadMode::ReplaceDays => {
+                "EXISTS (SELECT 1 FROM temp.gristmill_coverage c
+                          WHERE c.store_id = t.store_id AND c.trans_date = t.trans_date) AND"
+            }
+        };
+        Some(safe(format!(
+            "DELETE FROM main.{} AS t WHERE {reach} NOT EXISTS (SELECT 1 FROM temp.gristmill_stage s WHERE {SAME_KEY})",
+            self.table
+        )))
+    }
+
+    /// How many of the staged keys the target lacks.
+    pub(crate) fn count_new(&self) -> SqlStr {
+        safe(format!(
+            "SELECT count(*) FROM temp.gristmill_stage s
+              WHERE NOT EXISTS (SELECT 1 FROM main.{} t WHERE {SAME_KEY})",
+            self.table
+        ))
+    }
+
+    /// Inserts and updates; rows that are right already are left alone.
+    pub(crate) fn upsert(&self) -> SqlStr {
+        let table = &self.table;
+        let set: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("{name} = excluded.{name}"))
+            .collect();
+        let same: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("t.{name} IS s.{name}"))
+            .collect();
+        safe(format!(
+            "INSERT INTO main.{table} ({columns})
+             SELECT {columns} FROM temp.gristmill_stage s
+              WHERE NOT EXISTS (SELECT 1 FROM main.{table} t WHERE {SAME_KEY} AND {same})
+              ORDER BY store_id, item_id, trans_date
+             ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}",
+            columns = self.columns(),
+            same = same.join(" AND "),
+            set = set.join(", "),
+        ))
+    }
+
+    pub(crate) fn ledger_of_run(&self) -> SqlStr {
+        safe(format!(
+            "{} WHERE target = ? AND run_id = ?",
+            self.select_ledger()
+        ))
+    }
+
+    pub(crate) fn ledger_after(&self) -> SqlStr {
+        let select = self.select_ledger();
+        safe(format!(
+            "{select} WHERE target = ? AND scope = ? AND sequence > ? ORDER BY sequence DESC LIMIT 1"
+        ))
+    }
+
+    pub(crate) fn insert_ledger(&self) -> SqlStr {
+        let into = &self.ledger;
+        safe(format!(
+            "INSERT INTO main.{into} (run_id, target, scope, sequence, rows, digest) VALUES (?, ?, ?, ?, ?, ?)"
+        ))
+    }
+
+    pub(crate) fn row(&self) -> SqlStr {
+        safe(format!(
+            "{} WHERE store_id = ? AND item_id = ? AND trans_date = ?",
+            self.select_rows()
+        ))
+    }
+
+    pub(crate) fn first_rows(&self) -> SqlStr {
+        safe(format!(
+            "{} ORDER BY store_id, item_id, trans_date LIMIT ?",
+            self.select_rows()
+        ))
+    }
+
+    pub(crate) fn row_count(&self) -> SqlStr {
+        safe(format!("SELECT count(*) FROM main.{}", self.table))
+    }
+
+    fn create(&self, what: &str) -> SqlStr {
+        let measures: Vec<String> = self.measures.iter().map(|name| format!("{name} TEXT")).collect();
+        safe(format!(
+            "CREATE {what} (store_id TEXT NOT NULL, item_id TEXT NOT NULL, trans_date TEXT NOT NULL, {},
+                 PRIMARY KEY (store_id, item_id, trans_date)) STRICT, WITHOUT ROWID",
+            measures.join(", ")
+        ))
+    }
+
+    fn select_ledger(&self) -> String {
+        format!(
+            "SELECT run_id, target, scope, sequence, rows, digest, loaded_at FROM main.{}",
+            self.ledger
+        )
+    }
+
+    fn select_rows(&self) -> String {
+        format!("SELECT {} FROM main.{}", self.columns(), self.table)
+    }
+
+    fn columns(&self) -> String {
+        format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
+    }
+}
+
+const SAME_KEY: &str = "t.store_id = s.store_id AND t.item_id = s.item_id AND t.trans_date = s.trans_date";
+
+fn insert(into: &str, columns: usize, rows: usize) -> SqlStr {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    safe(format!("INSERT INTO {into} VALUES {}", vec![row; rows].join(",")))
+}
+
+/// Every name that reaches the text goes through `quoted`; every value is bound.
+fn safe(text: String) -> SqlStr {
+    AssertSqlSafe(text).into_sql_str()
+}

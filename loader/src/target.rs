@@ -1,0 +1,240 @@
+//! The table that summaries go to, and how its name is written.
+
+use std::collections::HashSet;
+use std::str::FromStr;
+
+use crate::LoadError;
+
+/// The columns that name a row, in the order of the key.
+pub(crate) const KEYS: [&str; 3] = ["store_id", "item_id", "trans_date"];
+
+/// The ledger's table, in the target's schema.
+pub(crate) const LEDGER: &str = "gristmill_ledger";
+
+/// How a summary replaces what the target holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LoadMode {
+    /// For every (store, date) of the coverage the target holds exactly the summary's rows; other days stay.
+    #[default]
+    ReplaceDays,
+    /// The summary's rows are inserted or updated; nothing is deleted.
+    Upsert,
+    /// The target holds exactly the summary's rows.
+    Reload,
+}
+
+impl FromStr for LoadMode {
+    type Err = LoadError;
+
+    fn from_str(text: &str) -> Result<Self, LoadError> {
+        match text {
+            "replace-days" => Ok(Self::ReplaceDays),
+            "upsert" => Ok(Self::Upsert),
+            "reload" => Ok(Self::Reload),
+            _ => Err(LoadError::BadTarget {
+                table: text.into(),
+                reason: "is not a way to load; write replace-days, upsert or reload".into(),
+            }),
+        }
+    }
+}
+
+/// The table that summaries go to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Its schema; without one, the table is found (or created) as the warehouse's session finds it.
+    pub schema: Option<String>,
+    /// Its name, exactly as the warehouse spells it.
+    pub table: String,
+    /// The amount columns, in the summary's order.
+    pub measures: Vec<String>,
+    /// How summaries replace what is there.
+    pub mode: LoadMode,
+}
+
+impl Target {
+    /// A target by the name of its table: `table` or `schema.table`. A part that holds a dot or a quote is written in
+    /// double quotes, with `""` for a quote. Upper and lower case are kept.
+    pub fn new(name: &str, measures: Vec<String>, mode: LoadMode) -> Result<Self, LoadError> {
+        let bad = |reason: &str| LoadError::BadTarget {
+            table: name.into(),
+            reason: reason.into(),
+        };
+        let mut parts = name_parts(name).ok_or_else(|| {
+            bad("is no table name; write table, schema.table or \"odd.schema\".\"odd table\"")
+        })?;
+        let target = match (parts.pop(), parts.pop(), parts.pop()) {
+            (Some(table), schema, None) => Self {
+                schema,
+                table,
+                measures,
+                mode,
+            },
+            _ => return Err(bad("has too many parts; write table or schema.table")),
+        };
+        target.check()?;
+        Ok(target)
+    }
+
+    /// The name, so that [`Target::new`] reads the same table from it.
+    pub fn name(&self) -> String {
+        match &self.schema {
+            Some(schema) => qualified(schema, &self.table),
+            None => plain_or_quoted(&self.table),
+        }
+    }
+
+    /// Refuses names that no warehouse could hold, and measures that cannot stand beside the keys.
+    pub(crate) fn check(&self) -> Result<(), LoadError> {
+        let bad = |reason: String| LoadError::BadTarget {
+            table: self.name(),
+            reason,
+        };
+        let names = self.schema.iter().chain([&self.table]).chain(&self.measures);
+        for name in names {
+            if name.is_empty() || name.contains('\0') {
+                return Err(bad(
+                    "a schema, table or measure has an empty name or a NUL in it; name it".into(),
+                ));
+            }
+        }
+        if self.measures.is_empty() {
+            return Err(bad(
+                "has no measures; the feed names them as measures = { sale_amount = 4, … }".into(),
+            ));
+        }
+        let mut seen: HashSet<String> = KEYS.iter().map(|key| key.to_string()).collect();
+        // Case is folded because SQLite does so for column names.
+        match self
+            .measures
+            .iter()
+            .find(|measure| !seen.insert(measure.to_ascii_lowercase()))
+        {
+            Some(twice) => Err(bad(format!(
+                "has the column {twice} twice; give each measure a name of its own"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An identifier as SQL takes it, whatever is in it. Both dialects agree on this form.
+pub(crate) fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// `schema.table` for people and for the ledger, with quotes only where they are needed.
+pub(crate) fn qualified(schema: &str, table: &str) -> String {
+    format!("{}.{}", plain_or_quoted(schema), plain_or_quoted(table))
+}
+
+pub(crate) fn plain_or_quoted(identifier: &str) -> String {
+    if identifier.contains(['.', '"']) {
+        quoted(identifier)
+    } else {
+        identifier.into()
+    }
+}
+
+/// Splits a written name at its dots; `None` if quotes do not match or a part is empty.
+fn name_parts(name: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    loop {
+        let part;
+        (part, rest) = match rest.strip_prefix('"') {
+            Some(inner) => quoted_part(inner)?,
+            None => {
+                let (part, rest) = rest.split_at(rest.find('.').unwrap_or(rest.len()));
+                (part.to_string(), rest)
+            }
+        };
+        if part.is_empty() || (!rest.is_empty() && !rest.starts_with('.')) {
+            return None;
+        }
+        parts.push(part);
+        match rest.strip_prefix('.') {
+            Some(after) => rest = after,
+            None => return Some(parts),
+        }
+    }
+}
+
+/// Reads up to the closing quote; gives the part and what follows the quote.
+fn quoted_part(inner: &str) -> Option<(String, &str)> {
+    let mut part = String::new();
+    let mut rest = inner;
+    loop {
+        let (head, tail) = rest.split_once('"')?;
+        part.push_str(head);
+        match tail.strip_prefix('"') {
+            Some(more) => {
+                part.push('"');
+                rest = more;
+            }
+            None => return Some((part, tail)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn target(name: &str) -> Result<Target, LoadError> {
+        Target::new(name, vec!["sale_amount".into()], LoadMode::ReplaceDays)
+    }
+
+    #[test]
+    fn names_are_read_with_and_without_quotes() {
+        for (written, schema, table) in [
+            ("sales", None, "sales"),
+            ("Mart.Sales", Some("Mart"), "Sales"),
+            (r#""a.b"."we""ird""#, Some("a.b"), "we\"ird"),
+            ("with space.été", Some("with space"), "été"),
+            (r#"mart."Sales""#, Some("mart"), "Sales"),
+        ] {
+            let target = target(written).unwrap();
+            assert_eq!(
+                (target.schema.as_deref(), target.table.as_str()),
+                (schema, table),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn names_that_are_none_are_refused() {
+        for written in ["", ".", "a.", ".a", "a.b.c", r#""a"#, r#""a"b"#, r#""""#] {
+            assert!(
+                matches!(target(written), Err(LoadError::BadTarget { .. })),
+                "{written}"
+            );
+        }
+    }
+
+    #[test]
+    fn identifiers_are_quoted_whatever_they_hold() {
+        assert_eq!(quoted("plain"), r#""plain""#);
+        assert_eq!(quoted(r#"we"ird"#), r#""we""ird""#);
+        assert_eq!(quoted("Größe; DROP"), r#""Größe; DROP""#);
+    }
+
+    #[test]
+    fn measures_must_be_there_and_differ_from_each_other_and_from_the_keys() {
+        for measures in [vec![], vec!["a", "A"], vec!["store_id"], vec![""]] {
+            let measures = measures.into_iter().map(String::from).collect();
+            assert!(Target::new("t", measures, LoadMode::Upsert).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_name_reads_back(schema in proptest::option::of("[a-z.\" é]{1,6}"), table in "[A-Z.\" _]{1,6}") {
+            let written = Target { schema, table, measures: vec!["m".into()], mode: LoadMode::Reload };
+            let read = Target::new(&written.name(), vec!["m".into()], LoadMode::Reload).unwrap();
+            prop_assert_eq!(read, written);
+        }
+    }
+}
