@@ -1,0 +1,172 @@
+//! Files, their submissions and their versions.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use crate::text::words;
+
+words! {
+    /// What the newest submission of a file led to.
+    FileStatus {
+        /// Announced, and not judged yet.
+        Submitted = "SUBMITTED",
+        /// In force.
+        Validated = "VALIDATED",
+        /// Rejected as a whole; an earlier version stays in force.
+        Rejected = "REJECTED",
+        /// Could not be read or converted; an earlier version stays in force.
+        Failed = "FAILED",
+    }
+}
+
+/// What a file looks like from outside. Equal stamps mean that nobody has touched the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Stamp {
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Time of the last change, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// The file system's number of the file; 0 where there is none.
+    pub inode: u64,
+}
+
+/// One arrival of a file, and what came of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SubmissionRecord {
+    /// Path relative to the source.
+    pub file_url: String,
+    /// Name of the feed that the file belongs to.
+    pub feed: String,
+    /// The store that the file's name gives.
+    pub store_id: Option<String>,
+    /// The business day that the file's name gives.
+    pub business_date: Option<Date>,
+    /// The file as it was read.
+    pub stamp: Stamp,
+    /// What came of it.
+    pub outcome: SubmissionOutcome,
+}
+
+/// What came of a submission.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SubmissionOutcome {
+    /// The bytes were converted. An accepted version comes into force; otherwise the one before stays.
+    Converted(VersionRecord),
+    /// The bytes are those of a version of this file that is already known. If it was accepted it is in force (again).
+    Unchanged {
+        /// Hash of the file's bytes.
+        content_hash: String,
+        /// Digest of the feed's layout.
+        layout_digest: String,
+    },
+    /// The file could not be read or converted; the version in force stays.
+    Failed {
+        /// The reason, for people.
+        error: String,
+    },
+}
+
+/// The bytes of a submission, and what conversion made of them. `lines = rows + ignored + skipped + rejects`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionRecord {
+    /// Hash of the file's bytes.
+    pub content_hash: String,
+    /// Digest of the feed's layout that the bytes were read with: of everything that the result depends on.
+    pub layout_digest: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Lines read.
+    pub lines: u64,
+    /// Lines that became rows.
+    pub rows: u64,
+    /// Well-formed lines with a code that is not asked for.
+    pub ignored: u64,
+    /// Blank lines, comments and the header.
+    pub skipped: u64,
+    /// Lines that failed validation.
+    pub rejects: u64,
+    /// Lines that had more columns than the layout.
+    pub drift_lines: u64,
+    /// The earliest date among the rows.
+    pub first_date: Option<Date>,
+    /// The latest date among the rows.
+    pub last_date: Option<Date>,
+    /// Why the file is rejected as a whole; `None` when it is accepted.
+    pub rejected_because: Option<String>,
+    /// Lake path of the converted file.
+    pub converted: Option<String>,
+    /// Lake path of the partial.
+    pub partial: Option<String>,
+    /// Lake path of the rejected lines.
+    pub reject_lines: Option<String>,
+}
+
+/// A version with its place in the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionRow {
+    /// Number of the version.
+    pub version_id: i64,
+    /// When it was first recorded.
+    pub created: Timestamp,
+    /// What it is.
+    #[serde(flatten)]
+    pub version: VersionRecord,
+}
+
+/// A file and the version of it that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileRow {
+    /// Number of the file.
+    pub file_id: i64,
+    /// Path relative to the source.
+    pub file_url: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// The store that the file's name gives.
+    pub store_id: Option<String>,
+    /// The business day that the file's name gives.
+    pub business_date: Option<Date>,
+    /// What the newest submission led to.
+    pub status: FileStatus,
+    /// When the status was last written.
+    pub updated: Timestamp,
+    /// When the file was last submitted.
+    pub submitted: Timestamp,
+    /// When a submission of it was last found valid.
+    pub last_validated: Option<Timestamp>,
+    /// Why the newest submission was rejected or failed.
+    pub last_error: Option<String>,
+    /// The version in force.
+    pub in_force: Option<VersionRow>,
+}
+
+/// Which files to list. The default lists all.
+#[derive(Debug, Clone, Default)]
+pub struct FileFilter {
+    /// Only files of this feed.
+    pub feed: Option<String>,
+    /// Only files with this status.
+    pub status: Option<FileStatus>,
+}
+
+/// The newest valid submission of a file within a span of time: what a replay of that span reads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ValidSubmission {
+    /// Number of the submission.
+    pub submission_id: i64,
+    /// Number of the file.
+    pub file_id: i64,
+    /// Number of the version that was submitted.
+    pub version_id: i64,
+    /// Path relative to the source.
+    pub file_url: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// The store that the file's name gives.
+    pub store_id: Option<String>,
+    /// The business day that the file's name gives.
+    pub business_date: Option<Date>,
+    /// When it was submitted.
+    pub submitted: Timestamp,
+}

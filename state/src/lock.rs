@@ -1,0 +1,66 @@
+//! The lock of the one process that works off files and runs.
+//!
+//! The operating system frees it when its holder dies. Whoever gets it therefore knows that every run that still says
+//! RUNNING belongs to a dead process.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::StateError;
+
+/// Held as long as this process works on a state database; dropping it lets the next one in.
+#[derive(Debug)]
+pub struct ServiceLock {
+    file: File,
+}
+
+impl ServiceLock {
+    /// Takes the lock that belongs to the state database at `database`: the file beside it that ends in `.lock`.
+    pub fn acquire(database: &Path) -> Result<Self, StateError> {
+        let mut name = OsString::from(database);
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(|source| StateError::Folder {
+                path: path.clone(),
+                source,
+            })?;
+        }
+        let failed = |source| StateError::Lock {
+            path: path.clone(),
+            source,
+        };
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let pid = file
+                    .read_to_string(&mut holder)
+                    .ok()
+                    .and_then(|_| holder.trim().parse().ok());
+                return Err(StateError::AlreadyRunning { path, pid });
+            }
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        file.set_len(0).map_err(failed)?;
+        writeln!(file, "{}", std::process::id()).map_err(failed)?;
+        Ok(Self { file })
+    }
+}
+
+impl Drop for ServiceLock {
+    fn drop(&mut self) {
+        // The file stays: deleting it could let two processes hold locks on two files of the same name. A number that
+        // cannot be erased does no harm, it is read only while somebody holds the lock.
+        let _ = self.file.set_len(0);
+    }
+}

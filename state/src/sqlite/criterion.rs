@@ -1,0 +1,142 @@
+//! `job_addl_criteria`: a person's SELECT as a precondition.
+//!
+//! It runs on a connection of its own that cannot write, and SQLite asks at short intervals whether to go on. Before
+//! that its text is looked at, to say clearly what is wrong with a statement that is no SELECT.
+
+use std::time::{Duration, Instant};
+
+use sqlx::{AssertSqlSafe, ConnectOptions};
+
+use super::{StateDb, reading};
+use crate::error::{CriterionError, INTERRUPT, sqlite_code};
+
+/// Instructions of SQLite's virtual machine between two looks at the time: well below a millisecond.
+const LOOK_EVERY: i32 = 1_000;
+
+impl StateDb {
+    /// Tells whether a SELECT on this database returns at least one row. It is stopped when it takes longer than `limit`.
+    pub async fn criterion(&self, sql: &str, limit: Duration) -> Result<bool, CriterionError> {
+        check(sql)?;
+        let failed = |error: sqlx::Error| match (&error, sqlite_code(&error)) {
+            (_, Some(INTERRUPT)) => CriterionError::TimedOut { limit },
+            (sqlx::Error::Database(error), _) => CriterionError::Failed {
+                message: error.message().to_owned(),
+            },
+            _ => CriterionError::Failed {
+                message: error.to_string(),
+            },
+        };
+        let mut conn = reading(&self.path).connect().await.map_err(failed)?;
+        let deadline = Instant::now() + limit;
+        let go_on = move || Instant::now() < deadline;
+        conn.lock_handle()
+            .await
+            .map_err(failed)?
+            .set_progress_handler(LOOK_EVERY, go_on);
+        // Asserted: the connection can only read, and only what the operator may read anyway.
+        let query = sqlx::raw_sql(AssertSqlSafe(sql));
+        let row = query.fetch_optional(&mut conn).await.map_err(failed)?;
+        Ok(row.is_some())
+    }
+}
+
+/// Refuses what is not exactly one SELECT. (A `WITH` that leads to a write is refused by the connection.)
+fn check(sql: &str) -> Result<(), CriterionError> {
+    let mut tokens = tokens(sql);
+    let first = tokens.next().unwrap_or_default();
+    if !first.eq_ignore_ascii_case("select") && !first.eq_ignore_ascii_case("with") {
+        return Err(CriterionError::NotSelect {
+            found: first.to_owned(),
+        });
+    }
+    let mut after_end = tokens.skip_while(|token| *token != ";");
+    if after_end.any(|token| token != ";") {
+        return Err(CriterionError::SeveralStatements);
+    }
+    Ok(())
+}
+
+/// Splits SQL into words, quoted pieces and single characters, without blanks and comments.
+fn tokens(sql: &str) -> impl Iterator<Item = &str> {
+    let mut rest = sql;
+    std::iter::from_fn(move || {
+        loop {
+            rest = rest.trim_start();
+            let first = rest.chars().next()?;
+            let (length, is_comment) = match first {
+                '-' if rest.starts_with("--") => (end_of(rest, 2, "\n"), true),
+                '/' if rest.starts_with("/*") => (end_of(rest, 2, "*/"), true),
+                // A doubled quote reads as two quoted pieces, which makes no difference here.
+                '\'' => (end_of(rest, 1, "'"), false),
+                '"' => (end_of(rest, 1, "\""), false),
+                '`' => (end_of(rest, 1, "`"), false),
+                '[' => (end_of(rest, 1, "]"), false),
+                _ if is_word(first) => (rest.find(|c| !is_word(c)).unwrap_or(rest.len()), false),
+                _ => (first.len_utf8(), false),
+            };
+            let (token, after) = rest.split_at(length);
+            rest = after;
+            if !is_comment {
+                return Some(token);
+            }
+        }
+    })
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Returns where the piece ends that begins with `opening` bytes and is closed by `close`.
+fn end_of(text: &str, opening: usize, close: &str) -> usize {
+    text[opening..]
+        .find(close)
+        .map_or(text.len(), |at| opening + at + close.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_select_passes() {
+        for sql in [
+            "SELECT 1",
+            "  select 1 ; ; -- done",
+            "-- why\n/* and; how */ WITH t AS (SELECT 1) SELECT * FROM t;",
+            "SELECT ';' || \"a;b\" || [c;d] || `e;f` || 'it''s; fine'",
+        ] {
+            assert!(check(sql).is_ok(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn other_statements_are_named() {
+        for (sql, word) in [
+            ("DELETE FROM job_run", "DELETE"),
+            ("/* SELECT */ pragma x", "pragma"),
+            ("", ""),
+            ("(", "("),
+        ] {
+            let error = check(sql).unwrap_err();
+            assert!(
+                matches!(&error, CriterionError::NotSelect { found } if found == word),
+                "{sql}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_second_statement_is_refused() {
+        for sql in [
+            "SELECT 1; DELETE FROM job_run",
+            "SELECT '--'; SELECT 2",
+            "SELECT 1 /* ; */ ; x",
+        ] {
+            assert!(
+                matches!(check(sql), Err(CriterionError::SeveralStatements)),
+                "{sql}"
+            );
+        }
+    }
+}

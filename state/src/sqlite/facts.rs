@@ -1,0 +1,105 @@
+//! Reading what a decision is taken on.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::StateDb;
+use super::decode::{self, TextColumns};
+use super::sql::{files, jobs, runs};
+use crate::error::{During, StateError};
+use crate::facts::{Completion, Facts, FileFact, InForce, WaveRuns};
+use crate::run::RunState;
+
+impl StateDb {
+    /// Reads everything that a decision about a job needs, all as of one moment.
+    pub async fn facts(&self, job_id: &str) -> Result<Facts, StateError> {
+        let action = "read the facts about job";
+        let mut tx = self.readers.begin().await.during(action, job_id)?;
+        let facts = read(&mut tx, job_id).await.during(action, job_id)?;
+        tx.commit().await.during(action, job_id)?;
+        facts.ok_or_else(|| StateError::UnknownJob {
+            job_id: job_id.to_owned(),
+        })
+    }
+}
+
+async fn read(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<Option<Facts>> {
+    let job = sqlx::query(jobs::ONE)
+        .bind(job_id)
+        .try_map(|row| decode::job_row(&row))
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(job) = job else { return Ok(None) };
+    Ok(Some(Facts {
+        job,
+        files: sqlx::query(files::FILE_FACTS)
+            .try_map(|row| file_fact(&row))
+            .fetch_all(&mut *tx)
+            .await?,
+        waves: waves(tx, job_id).await?,
+        completions: sqlx::query(runs::COMPLETIONS)
+            .bind(job_id)
+            .try_map(|row| completion(&row))
+            .fetch_all(&mut *tx)
+            .await?,
+        newest_submission: sqlx::query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?,
+    }))
+}
+
+async fn waves(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<BTreeMap<Option<Date>, WaveRuns>> {
+    let newest = sqlx::query(runs::NEWEST_BY_WAVE)
+        .bind(job_id)
+        .try_map(|row| decode::run_row(&row))
+        .fetch_all(tx)
+        .await?;
+    let mut waves: BTreeMap<_, WaveRuns> = BTreeMap::new();
+    for run in newest {
+        let wave = waves.entry(run.wave).or_default();
+        let place = match run.state {
+            RunState::Queued | RunState::Running => &mut wave.active,
+            RunState::Completed => &mut wave.completed,
+            RunState::Failed => &mut wave.failed,
+        };
+        *place = Some(run);
+    }
+    Ok(waves)
+}
+
+fn file_fact(row: &SqliteRow) -> sqlx::Result<FileFact> {
+    Ok(FileFact {
+        file_id: row.try_get("file_id")?,
+        file_url: row.try_get("file_url")?,
+        feed: row.try_get("feed")?,
+        status: row.parsed("last_update_status")?,
+        store_id: row.try_get("store_id")?,
+        business_date: row.parsed_or_null("business_date")?,
+        in_force: in_force(row)?,
+    })
+}
+
+fn in_force(row: &SqliteRow) -> sqlx::Result<Option<InForce>> {
+    let Some(version_id) = row.try_get("version_id")? else {
+        return Ok(None);
+    };
+    Ok(Some(InForce {
+        version_id,
+        submission_id: row.try_get("valid_submission_id")?,
+        submitted: row.parsed("valid_submitted")?,
+        validated: row.parsed("last_validated_timestamp")?,
+        bytes: row.try_get("bytes")?,
+        rows: row.try_get("rows")?,
+    }))
+}
+
+fn completion(row: &SqliteRow) -> sqlx::Result<Completion> {
+    Ok(Completion {
+        job_id: row.try_get("job_config_id")?,
+        wave: decode::wave(row)?,
+        run_id: row.try_get("run_id")?,
+        sequence: row.try_get("sequence")?,
+        finished: row.parsed("finished_timestamp")?,
+    })
+}

@@ -1,0 +1,131 @@
+//! What is known of files.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::Row;
+
+use super::decode::{self, text};
+use super::sql::files as sql;
+use super::{StateDb, begin};
+use crate::error::{During, StateError};
+use crate::file::{FileFilter, FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
+
+impl StateDb {
+    /// Returns, by path, what each file looked like when it was last read. Left out are files that must be looked at
+    /// again: those that a person has marked, and those last converted under another layout than their feed has now
+    /// (`layout_digests`, by feed).
+    pub async fn known_stamps(
+        &self,
+        layout_digests: &HashMap<String, String>,
+    ) -> Result<HashMap<String, Stamp>, StateError> {
+        let during = ("read the stamps of", "the known files");
+        let rows = sqlx::query(sql::STAMPS)
+            .fetch_all(&self.readers)
+            .await
+            .during(during.0, during.1)?;
+        let mut stamps = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let known = (|| {
+                let layout: Option<&str> = row.try_get("layout_digest")?;
+                let layout_now = layout_digests.get(row.try_get::<&str, _>("feed")?);
+                let settled = layout.is_none() || layout == layout_now.map(String::as_str);
+                Ok((settled, row.try_get("file_url")?, decode::stamp(row)?))
+            })();
+            let (settled, file_url, stamp): (bool, String, Stamp) = known.during(during.0, during.1)?;
+            if settled {
+                stamps.insert(file_url, stamp);
+            }
+        }
+        Ok(stamps)
+    }
+
+    /// Returns the paths of the files that a person has marked to be looked at again.
+    pub async fn files_to_look_at(&self) -> Result<Vec<String>, StateError> {
+        sqlx::query_scalar(sql::TO_LOOK_AT)
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files that wait for", "another look")
+    }
+
+    /// Forgets what files looked like, so that they are read again as if they had just arrived. Returns how many of
+    /// the paths are known.
+    pub async fn look_again(&self, file_urls: &[String]) -> Result<u64, StateError> {
+        let during = ("mark for another look", "files");
+        let mut writer = self.writer().await.during(during.0, during.1)?;
+        let mut tx = begin(&mut writer).await.during(during.0, during.1)?;
+        let mut marked = 0;
+        for file_url in file_urls {
+            let done = sqlx::query(sql::LOOK_AGAIN)
+                .bind(file_url)
+                .execute(&mut *tx)
+                .await;
+            marked += done.during(during.0, file_url)?.rows_affected();
+        }
+        tx.commit().await.during(during.0, during.1)?;
+        Ok(marked)
+    }
+
+    /// Returns the version of a file that has these bytes under this layout, if they were converted before.
+    pub async fn version_by_hash(
+        &self,
+        file_url: &str,
+        content_hash: &str,
+        layout_digest: &str,
+    ) -> Result<Option<VersionRecord>, StateError> {
+        sqlx::query(sql::VERSION_BY_HASH)
+            .bind(file_url)
+            .bind(content_hash)
+            .bind(layout_digest)
+            .try_map(|row| decode::version_record(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .during("look for a version of", file_url)
+    }
+
+    /// Lists files, ordered by path.
+    pub async fn files(&self, filter: &FileFilter) -> Result<Vec<FileRow>, StateError> {
+        sqlx::query(sql::FILES)
+            .bind(&filter.feed)
+            .bind(filter.status.map(|status| status.as_str()))
+            .try_map(|row| decode::file_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the files")
+    }
+
+    /// Returns one file.
+    pub async fn file(&self, file_url: &str) -> Result<Option<FileRow>, StateError> {
+        sqlx::query(sql::FILE)
+            .bind(file_url)
+            .try_map(|row| decode::file_row(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .during("look up the file", file_url)
+    }
+
+    /// Lists the versions of a file, the newest first.
+    pub async fn versions_of(&self, file_url: &str) -> Result<Vec<VersionRow>, StateError> {
+        sqlx::query(sql::VERSIONS_OF)
+            .bind(file_url)
+            .try_map(|row| decode::version_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list the versions of", file_url)
+    }
+
+    /// Returns, for each file with a valid submission from `from` to `to` (both included), the newest of those.
+    pub async fn submissions_between(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<ValidSubmission>, StateError> {
+        sqlx::query(sql::SUBMITTED_BETWEEN)
+            .bind(text(from))
+            .bind(text(to))
+            .try_map(|row| decode::valid_submission(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list the submissions of", "a span of time")
+    }
+}

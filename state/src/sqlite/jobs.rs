@@ -1,0 +1,88 @@
+//! The jobs, as the settings file and people's SQL have left them.
+
+use super::sql::jobs as sql;
+use super::{StateDb, begin, decode};
+use crate::digest;
+use crate::error::{During, StateError};
+use crate::job::{JobConfig, JobRow};
+
+impl StateDb {
+    /// Adds the jobs that are missing, leaves the others as they are, and returns the names of those added.
+    pub async fn add_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
+        self.write_jobs("add", sql::ADD, jobs).await
+    }
+
+    /// Writes the jobs over whatever stands there, edits and pauses included, and returns the names of those that
+    /// were added or changed by it.
+    pub async fn apply_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
+        self.write_jobs("apply", sql::APPLY, jobs).await
+    }
+
+    async fn write_jobs(
+        &self,
+        action: &'static str,
+        statement: &'static str,
+        jobs: &[JobConfig],
+    ) -> Result<Vec<String>, StateError> {
+        let mut writer = self.writer().await.during(action, "jobs")?;
+        let mut tx = begin(&mut writer).await.during(action, "jobs")?;
+        let mut written = Vec::new();
+        for job in jobs {
+            let done = sqlx::query(statement)
+                .bind(&job.id)
+                .bind(&job.feed)
+                .bind(&job.files)
+                .bind(job.min_files)
+                .bind(job.trigger.as_str())
+                .bind(&job.addl_criteria)
+                .bind(&job.params)
+                .bind(job.enabled)
+                .bind(digest::of_job(job))
+                .execute(&mut *tx)
+                .await
+                .during(action, &job.id)?;
+            if done.rows_affected() > 0 {
+                written.push(job.id.clone());
+            }
+        }
+        tx.commit().await.during(action, "jobs")?;
+        Ok(written)
+    }
+
+    /// Lists the jobs, ordered by name.
+    pub async fn jobs(&self) -> Result<Vec<JobRow>, StateError> {
+        sqlx::query(sql::ALL)
+            .try_map(|row| decode::job_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the jobs")
+    }
+
+    /// Returns one job.
+    pub async fn job(&self, job_id: &str) -> Result<Option<JobRow>, StateError> {
+        sqlx::query(sql::ONE)
+            .bind(job_id)
+            .try_map(|row| decode::job_row(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .during("look up job", job_id)
+    }
+
+    /// Pauses a job, or lets it go on.
+    pub async fn set_enabled(&self, job_id: &str, enabled: bool) -> Result<(), StateError> {
+        let action = if enabled { "resume job" } else { "pause job" };
+        let mut writer = self.writer().await.during(action, job_id)?;
+        let update = sqlx::query(sql::SET_ENABLED).bind(job_id).bind(enabled);
+        match update
+            .execute(&mut *writer)
+            .await
+            .during(action, job_id)?
+            .rows_affected()
+        {
+            0 => Err(StateError::UnknownJob {
+                job_id: job_id.to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

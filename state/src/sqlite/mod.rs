@@ -1,0 +1,168 @@
+//! The state database on SQLite.
+//!
+//! One connection writes, a few read. Writes take turns at a mutex and begin with `BEGIN IMMEDIATE`, so that what a
+//! transaction has read is still true when it writes, across processes too. Reads see a snapshot and wait for nobody.
+//! The log is flushed at each commit (`synchronous = FULL`): what a call has returned survives a power cut.
+
+mod criterion;
+mod decode;
+mod facts;
+mod files;
+mod jobs;
+mod queue;
+mod runs;
+mod sql;
+mod submissions;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::clock::Clock;
+use crate::error::{During, StateError, sqlite_code};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// How long a write waits for another program, such as a person's shell with an open transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Decisions are short, and the machine has few cores.
+const READERS: u32 = 3;
+
+/// The state database. All methods may be called at the same time.
+#[derive(Debug)]
+pub struct StateDb {
+    path: PathBuf,
+    clock: Arc<dyn Clock>,
+    writer: Mutex<SqliteConnection>,
+    readers: SqlitePool,
+}
+
+impl StateDb {
+    /// Opens the database at `path`, makes it (and its folder) when it is not there, and brings it up to date.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| StateError::Folder {
+                path: path.to_owned(),
+                source,
+            })?;
+        }
+        let mut writer = connect_writer(path).await.map_err(|source| StateError::Open {
+            path: path.to_owned(),
+            source,
+        })?;
+        migrate(&mut writer, path).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_lazy_with(reading(path));
+        tracing::debug!(path = %path.display(), "opened the state database");
+        Ok(Self {
+            path: path.to_owned(),
+            clock,
+            writer: Mutex::new(writer),
+            readers,
+        })
+    }
+
+    /// Returns a number that changes when another connection has written: a person with `sqlite3`, or another command.
+    /// Writes of this `StateDb` do not count. Only two answers of the same `StateDb` can be compared.
+    pub async fn changes(&self) -> Result<i64, StateError> {
+        let during = ("look for changes in", "the state database");
+        let mut writer = self.writer().await.during(during.0, during.1)?;
+        sqlx::query_scalar("PRAGMA data_version")
+            .fetch_one(&mut *writer)
+            .await
+            .during(during.0, during.1)
+    }
+
+    /// Ends all reading, and moves what the log still holds into the database file, so that it can be copied alone.
+    pub async fn close(&self) -> Result<(), StateError> {
+        self.readers.close().await;
+        let during = ("close", "the state database");
+        let mut writer = self.writer().await.during(during.0, during.1)?;
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&mut *writer)
+            .await
+            .during(during.0, during.1)?;
+        Ok(())
+    }
+
+    /// Returns the present moment as text.
+    fn now(&self) -> String {
+        decode::text(self.clock.now())
+    }
+
+    /// Waits for the writing connection and returns it ready for a transaction.
+    async fn writer(&self) -> sqlx::Result<MutexGuard<'_, SqliteConnection>> {
+        let mut writer = self.writer.lock().await;
+        // The answer comes after the rollback of a transaction that was dropped. When SQLite has rolled back by itself
+        // (disk full, I/O error) that rollback fails, and the driver would count the connection as busy for ever.
+        if writer.ping().await.is_err() || writer.is_in_transaction() {
+            *writer = connect_writer(&self.path).await?;
+        }
+        Ok(writer)
+    }
+}
+
+/// Begins a transaction that is the only one to write until it ends.
+async fn begin(writer: &mut SqliteConnection) -> sqlx::Result<Transaction<'_, Sqlite>> {
+    writer.begin_with("BEGIN IMMEDIATE").await
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .disable_statement_logging()
+}
+
+/// The options of connections that can do nothing but read.
+fn reading(path: &Path) -> SqliteConnectOptions {
+    options(path).read_only(true)
+}
+
+async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
+    let options = options(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full);
+    // A new file is turned to WAL under a lock that SQLite does not wait for. When two processes open the file for the
+    // first time, one of them may be refused once.
+    match options.connect().await {
+        Err(error) if sqlite_code(&error).is_some() => {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            options.connect().await
+        }
+        result => result,
+    }
+}
+
+async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
+    let path = path.to_owned();
+    // The driver takes no lock of its own on SQLite; two processes at their first start must take turns.
+    let mut tx = match begin(writer).await {
+        Ok(tx) => tx,
+        Err(source) => return Err(StateError::Open { path, source }),
+    };
+    let known = MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0);
+    match MIGRATIONS.run(&mut *tx).await {
+        Ok(()) => {}
+        Err(MigrateError::VersionMissing(found)) if found > known => {
+            return Err(StateError::Newer { path, found, known });
+        }
+        Err(source) => return Err(StateError::Migrate { path, source }),
+    }
+    tx.commit()
+        .await
+        .map_err(|source| StateError::Open { path, source })
+}

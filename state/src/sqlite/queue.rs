@@ -1,0 +1,242 @@
+//! The queue of runs: which runs come into it, and who takes them out.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use sqlx::{Row, SqliteConnection};
+
+use super::decode::{self, TextColumns, text, wave_text};
+use super::sql::{jobs, runs as sql};
+use super::{StateDb, begin};
+use crate::digest;
+use crate::error::{During, StateError};
+use crate::run::{Cause, ClaimedRun, Enqueued, NewRun, RunInput, RunOutcome, RunRow, RunState};
+
+impl StateDb {
+    /// Queues a run, unless one of the same job and wave waits or works. A run that nobody asked for (preconditions,
+    /// deadline) does no work twice: see [`Enqueued::Unchanged`] and [`Enqueued::FailedBefore`].
+    pub async fn enqueue(&self, run: &NewRun) -> Result<Enqueued, StateError> {
+        let during = ("queue a run of job", run.job_id.as_str());
+        let mut writer = self.writer().await.during(during.0, during.1)?;
+        let mut tx = begin(&mut writer).await.during(during.0, during.1)?;
+        let known = sqlx::query(jobs::ONE)
+            .bind(&run.job_id)
+            .fetch_optional(&mut *tx)
+            .await;
+        if known.during(during.0, during.1)?.is_none() {
+            return Err(StateError::UnknownJob {
+                job_id: run.job_id.clone(),
+            });
+        }
+        let enqueued = enqueue(&mut tx, run, self.clock.now())
+            .await
+            .during(during.0, during.1)?;
+        tx.commit().await.during(during.0, during.1)?;
+        tracing::debug!(job = run.job_id, ?enqueued, "asked for a run");
+        Ok(enqueued)
+    }
+
+    /// Queues a new run with the inputs of one that failed, unless one of the same job and wave waits or works.
+    pub async fn retry_run(&self, run_id: &str) -> Result<Enqueued, StateError> {
+        let action = "retry";
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let mut tx = begin(&mut writer).await.during(action, run_id)?;
+        let failed = sqlx::query(sql::ONE)
+            .bind(run_id)
+            .try_map(|row| decode::run_row(&row))
+            .fetch_optional(&mut *tx)
+            .await
+            .during(action, run_id)?
+            .ok_or_else(|| StateError::UnknownRun {
+                run_id: run_id.to_owned(),
+            })?;
+        if failed.state != RunState::Failed {
+            let (state, needed) = (failed.state, RunState::Failed);
+            return Err(StateError::WrongState {
+                action,
+                run_id: failed.run_id,
+                state,
+                needed,
+            });
+        }
+        let run = again(&mut tx, failed).await.during(action, run_id)?;
+        let enqueued = enqueue(&mut tx, &run, self.clock.now())
+            .await
+            .during(action, run_id)?;
+        tx.commit().await.during(action, run_id)?;
+        Ok(enqueued)
+    }
+
+    /// Takes the oldest queued run, if there is one. Nobody else gets it; the caller must bring it to an end.
+    pub async fn claim(&self, owner: &str) -> Result<Option<ClaimedRun>, StateError> {
+        let during = ("claim", "the next run");
+        let mut writer = self.writer().await.during(during.0, during.1)?;
+        let mut tx = begin(&mut writer).await.during(during.0, during.1)?;
+        let claimed = claim(&mut tx, owner, &self.now())
+            .await
+            .during(during.0, during.1)?;
+        tx.commit().await.during(during.0, during.1)?;
+        Ok(claimed)
+    }
+}
+
+async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sqlx::Result<Enqueued> {
+    let wave = wave_text(run.wave);
+    let active = sqlx::query_scalar(sql::ACTIVE)
+        .bind(&run.job_id)
+        .bind(&wave)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if let Some(active) = active {
+        return Ok(Enqueued::Active(active));
+    }
+    let inputs_digest = digest::of_inputs(&run.inputs);
+    match run.cause {
+        Cause::Manual | Cause::Retry | Cause::Replay => {}
+        Cause::Preconditions | Cause::Deadline => match same_inputs(tx, run, &wave, &inputs_digest).await? {
+            Some((failed, RunState::Failed)) => return Ok(Enqueued::FailedBefore(failed)),
+            Some(_) => {
+                let run_id = add(tx, run, &wave, &inputs_digest, now).await?;
+                // The wave counts as done, and the next one begins.
+                sqlx::query(jobs::NOTE_BEGIN)
+                    .bind(&run.job_id)
+                    .bind(&run_id)
+                    .bind(text(now))
+                    .execute(&mut *tx)
+                    .await?;
+                sqlx::query(sql::COMPLETE_UNCHANGED)
+                    .bind(&run_id)
+                    .bind(text(now))
+                    .execute(&mut *tx)
+                    .await?;
+                sqlx::query(jobs::NOTE_END)
+                    .bind(&run_id)
+                    .bind(RunState::Completed.as_str())
+                    .execute(tx)
+                    .await?;
+                return Ok(Enqueued::Unchanged(run_id));
+            }
+            None => {}
+        },
+    }
+    Ok(Enqueued::Queued(add(tx, run, &wave, &inputs_digest, now).await?))
+}
+
+/// Returns the wave's last finished run and its state, if it read exactly these inputs and its result stands.
+async fn same_inputs(
+    tx: &mut SqliteConnection,
+    run: &NewRun,
+    wave: &str,
+    inputs_digest: &str,
+) -> sqlx::Result<Option<(String, RunState)>> {
+    let last = sqlx::query(sql::LAST_FINISHED)
+        .bind(&run.job_id)
+        .bind(wave)
+        .fetch_optional(tx)
+        .await?;
+    let Some(last) = last else { return Ok(None) };
+    let same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
+    // The result of a superseded run never reached the warehouse, so it says nothing about what lies there.
+    let stands = last.parsed_or_null::<RunOutcome>("outcome")? != Some(RunOutcome::Superseded);
+    if !(same && stands) {
+        return Ok(None);
+    }
+    Ok(Some((last.try_get("run_id")?, last.parsed("state")?)))
+}
+
+/// Adds a queued run with its inputs, and names it after its job and its place in the order of loads.
+async fn add(
+    tx: &mut SqliteConnection,
+    run: &NewRun,
+    wave: &str,
+    inputs_digest: &str,
+    now: Timestamp,
+) -> sqlx::Result<String> {
+    let sequence: i64 = sqlx::query_scalar(sql::NEXT_SEQUENCE)
+        .bind(now.as_microsecond())
+        .fetch_one(&mut *tx)
+        .await?;
+    let moment = Timestamp::from_microsecond(sequence).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let moment = moment
+        .to_zoned(TimeZone::UTC)
+        .strftime("%Y%m%dT%H%M%S.%6f")
+        .to_string();
+    let run_id = format!("{}-{moment}", run.job_id);
+    sqlx::query(sql::ADD)
+        .bind(&run_id)
+        .bind(&run.job_id)
+        .bind(wave)
+        .bind(sequence)
+        .bind(run.cause.as_str())
+        .bind(run.incomplete)
+        .bind(run.completeness_percent)
+        .bind(inputs_digest)
+        .bind(run.as_of_submission)
+        .bind(text(now))
+        .execute(&mut *tx)
+        .await?;
+    for input in &run.inputs {
+        sqlx::query(sql::ADD_INPUT)
+            .bind(&run_id)
+            .bind(input.file_id)
+            .bind(input.version_id)
+            .bind(input.submission_id)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(run_id)
+}
+
+/// Describes a run that reads what a failed one read.
+async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun> {
+    let inputs = sqlx::query(sql::INPUTS)
+        .bind(&failed.run_id)
+        .try_map(|row| {
+            Ok(RunInput {
+                file_id: row.try_get("file_id")?,
+                version_id: row.try_get("version_id")?,
+                submission_id: row.try_get("submission_id")?,
+            })
+        })
+        .fetch_all(tx)
+        .await?;
+    Ok(NewRun {
+        job_id: failed.job_id,
+        wave: failed.wave,
+        cause: Cause::Retry,
+        inputs,
+        incomplete: failed.incomplete,
+        completeness_percent: failed.completeness_percent,
+        as_of_submission: failed.as_of_submission,
+    })
+}
+
+async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Result<Option<ClaimedRun>> {
+    let row = sqlx::query(sql::CLAIM)
+        .bind(owner)
+        .bind(now)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let run_id: String = row.try_get("run_id")?;
+    let job_id: String = row.try_get("job_config_id")?;
+    sqlx::query(jobs::NOTE_BEGIN)
+        .bind(&job_id)
+        .bind(&run_id)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+    let inputs = sqlx::query(sql::INPUT_FILES)
+        .bind(&run_id)
+        .try_map(|row| decode::input_file(&row))
+        .fetch_all(tx)
+        .await?;
+    Ok(Some(ClaimedRun {
+        run_id,
+        job_id,
+        wave: decode::wave(&row)?,
+        sequence: row.try_get("sequence")?,
+        attempts: row.try_get("attempts")?,
+        incomplete: row.try_get("incomplete")?,
+        inputs,
+    }))
+}

@@ -1,0 +1,166 @@
+//! The life of a claimed run, and looking at runs.
+
+use sqlx::SqliteConnection;
+
+use super::sql::{jobs, runs as sql};
+use super::{StateDb, begin, decode};
+use crate::error::{During, StateError};
+use crate::job::ExecStatus;
+use crate::run::{InputFile, RunFilter, RunResult, RunRow, RunState, SummaryRecord};
+
+impl StateDb {
+    /// Notes that a running run is still being worked on.
+    pub async fn heartbeat(&self, run_id: &str) -> Result<(), StateError> {
+        let action = "note the heartbeat of";
+        let now = self.now();
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let update = sqlx::query(sql::HEARTBEAT).bind(run_id).bind(now);
+        let done = update
+            .execute(&mut *writer)
+            .await
+            .during(action, run_id)?
+            .rows_affected();
+        must_have_run(&mut writer, action, run_id, done).await
+    }
+
+    /// Notes where the summary of a running run lies. Called before the load, so that after a crash a load that stands
+    /// in the warehouse's ledger can be traced to its summary.
+    pub async fn summarized(&self, run_id: &str, summary: &SummaryRecord) -> Result<(), StateError> {
+        let action = "note the summary of";
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let update = sqlx::query(sql::SUMMARIZED)
+            .bind(run_id)
+            .bind(&summary.object)
+            .bind(&summary.coverage_object)
+            .bind(summary.rows.cast_signed())
+            .bind(&summary.digest);
+        let done = update
+            .execute(&mut *writer)
+            .await
+            .during(action, run_id)?
+            .rows_affected();
+        must_have_run(&mut writer, action, run_id, done).await
+    }
+
+    /// Ends a running run well.
+    pub async fn complete(&self, run_id: &str, result: &RunResult) -> Result<(), StateError> {
+        let changes = result.changes;
+        let update = sqlx::query(sql::COMPLETE)
+            .bind(run_id)
+            .bind(self.now())
+            .bind(result.outcome.as_str())
+            .bind(changes.map(|changes| changes.inserted.cast_signed()))
+            .bind(changes.map(|changes| changes.updated.cast_signed()))
+            .bind(changes.map(|changes| changes.deleted.cast_signed()))
+            .bind(changes.map(|changes| changes.unchanged.cast_signed()));
+        self.end("complete", run_id, update, ExecStatus::Completed).await
+    }
+
+    /// Gives a running run up; `error` says why, for people.
+    pub async fn fail(&self, run_id: &str, error: &str) -> Result<(), StateError> {
+        let update = sqlx::query(sql::FAIL).bind(run_id).bind(self.now()).bind(error);
+        self.end("fail", run_id, update, ExecStatus::Failed).await
+    }
+
+    async fn end(
+        &self,
+        action: &'static str,
+        run_id: &str,
+        update: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+        status: ExecStatus,
+    ) -> Result<(), StateError> {
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let mut tx = begin(&mut writer).await.during(action, run_id)?;
+        let done = update
+            .execute(&mut *tx)
+            .await
+            .during(action, run_id)?
+            .rows_affected();
+        must_have_run(&mut tx, action, run_id, done).await?;
+        let note = sqlx::query(jobs::NOTE_END).bind(run_id).bind(status.as_str());
+        note.execute(&mut *tx).await.during(action, run_id)?;
+        tx.commit().await.during(action, run_id)
+    }
+
+    /// Puts a running run back into the queue, with the same inputs and the same place in the order.
+    pub async fn requeue(&self, run_id: &str) -> Result<(), StateError> {
+        let action = "put back";
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let update = sqlx::query(sql::REQUEUE).bind(run_id);
+        let done = update
+            .execute(&mut *writer)
+            .await
+            .during(action, run_id)?
+            .rows_affected();
+        must_have_run(&mut writer, action, run_id, done).await
+    }
+
+    /// Lists the runs that are being worked on, or were when their process died.
+    pub async fn running(&self) -> Result<Vec<RunRow>, StateError> {
+        self.runs(&RunFilter {
+            state: Some(RunState::Running),
+            ..RunFilter::default()
+        })
+        .await
+    }
+
+    /// Lists runs, the newest first.
+    pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StateError> {
+        sqlx::query(sql::LIST)
+            .bind(&filter.job_id)
+            .bind(filter.state.map(RunState::as_str))
+            .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit
+            .try_map(|row| decode::run_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the runs")
+    }
+
+    /// Returns one run.
+    pub async fn run(&self, run_id: &str) -> Result<Option<RunRow>, StateError> {
+        sqlx::query(sql::ONE)
+            .bind(run_id)
+            .try_map(|row| decode::run_row(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .during("look up run", run_id)
+    }
+
+    /// Lists what a run reads, ordered by path.
+    pub async fn run_inputs(&self, run_id: &str) -> Result<Vec<InputFile>, StateError> {
+        sqlx::query(sql::INPUT_FILES)
+            .bind(run_id)
+            .try_map(|row| decode::input_file(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list the inputs of run", run_id)
+    }
+}
+
+/// Explains why an update of a running run has touched no row.
+async fn must_have_run(
+    conn: &mut SqliteConnection,
+    action: &'static str,
+    run_id: &str,
+    rows_affected: u64,
+) -> Result<(), StateError> {
+    if rows_affected > 0 {
+        return Ok(());
+    }
+    let run = sqlx::query(sql::ONE)
+        .bind(run_id)
+        .try_map(|row| decode::run_row(&row))
+        .fetch_optional(conn)
+        .await;
+    match run.during(action, run_id)? {
+        None => Err(StateError::UnknownRun {
+            run_id: run_id.to_owned(),
+        }),
+        Some(RunRow { run_id, state, .. }) => Err(StateError::WrongState {
+            action,
+            run_id,
+            state,
+            needed: RunState::Running,
+        }),
+    }
+}

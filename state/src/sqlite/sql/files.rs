@@ -1,0 +1,106 @@
+//! Statements about files, submissions and versions.
+
+/// Finds a file or adds it, and notes what it looks like now.
+pub(in crate::sqlite) const SEE_FILE: &str = "
+    INSERT INTO ingested_file_status
+           (file_url, feed, store_id, business_date, last_update_status, last_update_timestamp, submitted_timestamp,
+            stamp_bytes, stamp_modified_ns, stamp_inode)
+    VALUES (?1, ?2, ?3, ?4, 'SUBMITTED', ?5, ?5, ?6, ?7, ?8)
+    ON CONFLICT (file_url) DO UPDATE
+       SET feed = excluded.feed, store_id = excluded.store_id, business_date = excluded.business_date,
+           submitted_timestamp = excluded.submitted_timestamp, stamp_bytes = excluded.stamp_bytes,
+           stamp_modified_ns = excluded.stamp_modified_ns, stamp_inode = excluded.stamp_inode
+    RETURNING file_id";
+
+/// Adds a version. Converting the same bytes again gives the same version; the newest conversion says what came of it.
+pub(in crate::sqlite) const KEEP_VERSION: &str = "
+    INSERT INTO file_version
+           (file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects, drift_lines,
+            first_date, last_date, accepted, reject_reason, converted_object, partial_object, rejects_object,
+            created_timestamp)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 IS NULL, ?13, ?14, ?15, ?16, ?17)
+    ON CONFLICT (file_id, content_hash, layout_digest) DO UPDATE
+       SET bytes = excluded.bytes, lines = excluded.lines, rows = excluded.rows, ignored = excluded.ignored,
+           skipped = excluded.skipped, rejects = excluded.rejects, drift_lines = excluded.drift_lines,
+           first_date = excluded.first_date, last_date = excluded.last_date, accepted = excluded.accepted,
+           reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
+           partial_object = excluded.partial_object, rejects_object = excluded.rejects_object
+    RETURNING version_id";
+
+pub(in crate::sqlite) const FIND_VERSION: &str = "
+    SELECT version_id, reject_reason FROM file_version
+     WHERE file_id = ?1 AND content_hash = ?2 AND layout_digest = ?3";
+
+pub(in crate::sqlite) const ADD_SUBMISSION: &str = "
+    INSERT INTO submission
+           (file_id, version_id, outcome, error, submitted_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    RETURNING submission_id";
+
+pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
+    UPDATE ingested_file_status
+       SET last_update_status = 'VALIDATED', last_update_timestamp = ?2, last_validated_timestamp = ?2,
+           last_error = NULL, version_id = ?3, valid_submission_id = ?4
+     WHERE file_id = ?1";
+
+/// Marks a file whose newest submission does not count. What was in force stays.
+pub(in crate::sqlite) const REFUSE: &str = "
+    UPDATE ingested_file_status
+       SET last_update_status = ?3, last_update_timestamp = ?2, last_error = ?4
+     WHERE file_id = ?1";
+
+/// The layout is that of the newest conversion, even if that was rejected: what was tried need not be tried again.
+pub(in crate::sqlite) const STAMPS: &str = "
+    SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode,
+           (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
+             WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1) AS layout_digest
+      FROM ingested_file_status f
+     WHERE f.stamp_bytes IS NOT NULL AND f.stamp_modified_ns IS NOT NULL AND f.stamp_inode IS NOT NULL";
+
+pub(in crate::sqlite) const TO_LOOK_AT: &str = "
+    SELECT file_url FROM ingested_file_status
+     WHERE stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL
+     ORDER BY file_url";
+
+pub(in crate::sqlite) const LOOK_AGAIN: &str = "
+    UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
+     WHERE file_url = ?1";
+
+pub(in crate::sqlite) const VERSION_BY_HASH: &str = "
+    SELECT v.* FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id
+     WHERE f.file_url = ?1 AND v.content_hash = ?2 AND v.layout_digest = ?3";
+
+pub(in crate::sqlite) const VERSIONS_OF: &str = "
+    SELECT v.* FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id
+     WHERE f.file_url = ?1 ORDER BY v.version_id DESC";
+
+pub(in crate::sqlite) const FILES: &str = "
+    SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
+     WHERE (?1 IS NULL OR f.feed = ?1) AND (?2 IS NULL OR f.last_update_status = ?2)
+     ORDER BY f.file_url";
+
+pub(in crate::sqlite) const FILE: &str = "
+    SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
+     WHERE f.file_url = ?1";
+
+pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
+    SELECT s.submission_id, s.version_id, s.submitted_timestamp,
+           f.file_id, f.file_url, f.feed, f.store_id, f.business_date
+      FROM ingested_file_status f
+      JOIN submission s ON s.submission_id = (
+               SELECT max(n.submission_id) FROM submission n
+                WHERE n.file_id = f.file_id AND n.outcome IN ('VALIDATED', 'UNCHANGED')
+                  AND n.submitted_timestamp BETWEEN ?1 AND ?2)
+     ORDER BY f.file_url";
+
+pub(in crate::sqlite) const FILE_FACTS: &str = "
+    SELECT f.file_id, f.file_url, f.feed, f.last_update_status, f.store_id, f.business_date,
+           f.last_validated_timestamp, f.version_id, f.valid_submission_id,
+           s.submitted_timestamp AS valid_submitted, v.bytes, v.rows
+      FROM ingested_file_status f
+      LEFT JOIN file_version v ON v.version_id = f.version_id
+      LEFT JOIN submission s ON s.submission_id = f.valid_submission_id
+     ORDER BY f.file_url";
+
+pub(in crate::sqlite) const NEWEST_SUBMISSION: &str =
+    "SELECT coalesce(max(submission_id), 0) FROM submission";

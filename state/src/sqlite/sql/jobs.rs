@@ -1,0 +1,40 @@
+//! Statements about jobs.
+
+pub(in crate::sqlite) const ADD: &str = "
+    INSERT INTO aggr_job_configuration
+           (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger, job_addl_criteria, job_params,
+            job_enabled, settings_digest)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+    ON CONFLICT (job_config_id) DO NOTHING";
+
+/// Writes a job over what stands there, and touches nothing when that is the same.
+pub(in crate::sqlite) const APPLY: &str = "
+    INSERT INTO aggr_job_configuration AS j
+           (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger, job_addl_criteria, job_params,
+            job_enabled, settings_digest)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+    ON CONFLICT (job_config_id) DO UPDATE
+       SET job_feed = excluded.job_feed, job_input_pattern = excluded.job_input_pattern,
+           job_min_file_count = excluded.job_min_file_count, job_trigger = excluded.job_trigger,
+           job_addl_criteria = excluded.job_addl_criteria, job_params = excluded.job_params,
+           job_enabled = excluded.job_enabled, settings_digest = excluded.settings_digest
+     WHERE (j.job_feed, j.job_input_pattern, j.job_min_file_count, j.job_trigger, j.job_addl_criteria, j.job_params,
+            j.job_enabled, j.settings_digest)
+        IS NOT (excluded.job_feed, excluded.job_input_pattern, excluded.job_min_file_count, excluded.job_trigger,
+            excluded.job_addl_criteria, excluded.job_params, excluded.job_enabled, excluded.settings_digest)";
+
+pub(in crate::sqlite) const ALL: &str = "SELECT * FROM aggr_job_configuration ORDER BY job_config_id";
+
+pub(in crate::sqlite) const ONE: &str = "SELECT * FROM aggr_job_configuration WHERE job_config_id = ?1";
+
+pub(in crate::sqlite) const SET_ENABLED: &str =
+    "UPDATE aggr_job_configuration SET job_enabled = ?2 WHERE job_config_id = ?1";
+
+/// Notes in the job that a run of it has begun.
+pub(in crate::sqlite) const NOTE_BEGIN: &str = "
+    UPDATE aggr_job_configuration SET last_exec_status = 'RUNNING', last_run_timestamp = ?3, last_run_id = ?2
+     WHERE job_config_id = ?1";
+
+/// Notes in the job how a run of it ended, unless a later one has begun since.
+pub(in crate::sqlite) const NOTE_END: &str =
+    "UPDATE aggr_job_configuration SET last_exec_status = ?2 WHERE last_run_id = ?1";

@@ -1,0 +1,8 @@
+//! The SQL, apart from the code that runs it.
+//!
+//! Rows are read by column name. Where a statement takes all columns of two tables, the columns of the table that is
+//! named last win.
+
+pub(super) mod files;
+pub(super) mod jobs;
+pub(super) mod runs;

@@ -1,0 +1,87 @@
+//! Statements about runs.
+
+pub(in crate::sqlite) const ACTIVE: &str = "
+    SELECT run_id FROM job_run WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('QUEUED', 'RUNNING')";
+
+pub(in crate::sqlite) const LAST_FINISHED: &str = "
+    SELECT run_id, state, outcome, inputs_digest FROM job_run
+     WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
+     ORDER BY sequence DESC LIMIT 1";
+
+/// The next place in the order of loads: the time, or more where the clock stands still or went back.
+pub(in crate::sqlite) const NEXT_SEQUENCE: &str =
+    "SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run))";
+
+pub(in crate::sqlite) const ADD: &str = "
+    INSERT INTO job_run
+           (run_id, job_config_id, wave, sequence, state, cause, incomplete, completeness_percent, inputs_digest,
+            as_of_submission, queued_timestamp)
+    VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10)";
+
+pub(in crate::sqlite) const ADD_INPUT: &str =
+    "INSERT INTO job_run_input (run_id, file_id, version_id, submission_id) VALUES (?1, ?2, ?3, ?4)";
+
+pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
+    UPDATE job_run SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2
+     WHERE run_id = ?1";
+
+pub(in crate::sqlite) const CLAIM: &str = "
+    UPDATE job_run
+       SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
+     WHERE run_id = (SELECT run_id FROM job_run WHERE state = 'QUEUED' ORDER BY sequence LIMIT 1)
+    RETURNING run_id, job_config_id, wave, sequence, attempts, incomplete";
+
+pub(in crate::sqlite) const HEARTBEAT: &str =
+    "UPDATE job_run SET heartbeat_timestamp = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
+
+pub(in crate::sqlite) const SUMMARIZED: &str = "
+    UPDATE job_run SET summary_object = ?2, coverage_object = ?3, summary_rows = ?4, summary_digest = ?5
+     WHERE run_id = ?1 AND state = 'RUNNING'";
+
+pub(in crate::sqlite) const COMPLETE: &str = "
+    UPDATE job_run
+       SET state = 'COMPLETED', finished_timestamp = ?2, outcome = ?3,
+           rows_inserted = ?4, rows_updated = ?5, rows_deleted = ?6, rows_unchanged = ?7
+     WHERE run_id = ?1 AND state = 'RUNNING'";
+
+pub(in crate::sqlite) const FAIL: &str = "
+    UPDATE job_run SET state = 'FAILED', finished_timestamp = ?2, error = ?3
+     WHERE run_id = ?1 AND state = 'RUNNING'";
+
+pub(in crate::sqlite) const REQUEUE: &str = "
+    UPDATE job_run SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL
+     WHERE run_id = ?1 AND state = 'RUNNING'";
+
+pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
+
+pub(in crate::sqlite) const LIST: &str = "
+    SELECT * FROM job_run
+     WHERE (?1 IS NULL OR job_config_id = ?1) AND (?2 IS NULL OR state = ?2)
+     ORDER BY sequence DESC LIMIT ?3";
+
+pub(in crate::sqlite) const INPUT_FILES: &str = "
+    SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
+           i.submission_id, s.submitted_timestamp AS input_submitted
+      FROM job_run_input i
+      JOIN ingested_file_status f ON f.file_id = i.file_id
+      JOIN file_version v ON v.version_id = i.version_id
+      JOIN submission s ON s.submission_id = i.submission_id
+     WHERE i.run_id = ?1
+     ORDER BY f.file_url";
+
+pub(in crate::sqlite) const INPUTS: &str =
+    "SELECT file_id, version_id, submission_id FROM job_run_input WHERE run_id = ?1";
+
+/// The newest run of each wave in each state.
+pub(in crate::sqlite) const NEWEST_BY_WAVE: &str = "
+    SELECT r.* FROM job_run r
+      JOIN (SELECT max(sequence) AS sequence FROM job_run WHERE job_config_id = ?1 GROUP BY wave, state) newest
+        ON newest.sequence = r.sequence";
+
+/// The newest completion of each wave of all jobs but one.
+pub(in crate::sqlite) const COMPLETIONS: &str = "
+    SELECT r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp FROM job_run r
+      JOIN (SELECT max(sequence) AS sequence FROM job_run
+             WHERE job_config_id <> ?1 AND state = 'COMPLETED' GROUP BY job_config_id, wave) newest
+        ON newest.sequence = r.sequence
+     ORDER BY r.sequence";
