@@ -311,3 +311,107 @@ fn arrival(path: &Path, stamp: Stamp) -> Event {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(troubles: &[(&str, &str)]) -> Seen {
+        let troubles = troubles
+            .iter()
+            .map(|(path, error)| (PathBuf::from(path), (*error).to_owned()))
+            .collect();
+        Seen {
+            files: 1,
+            troubles,
+            link_met: false,
+        }
+    }
+
+    fn look(why: Reason, bytes: u64, at: Instant) -> Look {
+        let stamp = Stamp {
+            bytes,
+            modified_ns: 0,
+            inode: 1,
+        };
+        Look {
+            path: PathBuf::from("a"),
+            why,
+            stamp: Some(stamp),
+            at,
+        }
+    }
+
+    fn actor() -> (Actor, mpsc::Receiver<Event>) {
+        let (sender, events) = mpsc::channel(16);
+        let second = Duration::from_secs(1);
+        let now = || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let settings = Settings {
+            root: PathBuf::from("/in"),
+            settle: second,
+            sweep: second,
+            now,
+        };
+        let (_, commands) = mpsc::unbounded_channel();
+        (
+            Actor::new(settings, HashMap::new(), Arc::new(|_| true), commands, sender),
+            events,
+        )
+    }
+
+    /// What was told, without the ends of listings.
+    fn told(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
+        std::iter::from_fn(|| events.try_recv().ok())
+            .filter_map(|event| match event {
+                Event::Trouble { path, error } => Some(format!("{}: {error}", path.display())),
+                Event::Recovered { path } => Some(format!("{}: well", path.display())),
+                Event::Arrived(arrival) => Some(format!("{}: {} bytes", arrival.path, arrival.stamp.bytes)),
+                Event::Swept { .. } | Event::Refused { .. } => None,
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn trouble_is_told_when_it_begins_changes_and_ends() {
+        let (mut actor, mut events) = actor();
+        actor.looked(seen(&[("/in/d", "closed")])).await.unwrap();
+        assert_eq!(told(&mut events), ["/in/d: closed"]);
+        actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
+        assert!(told(&mut events).is_empty());
+        actor.looked(seen(&[])).await.unwrap();
+        assert!(
+            told(&mut events).is_empty(),
+            "a look elsewhere says nothing of it"
+        );
+        actor.listed(seen(&[("/in/d", "broken")])).await.unwrap();
+        assert_eq!(told(&mut events), ["/in/d: broken"]);
+        actor.listed(seen(&[])).await.unwrap();
+        assert_eq!(told(&mut events), ["/in/d: well"]);
+    }
+
+    #[tokio::test]
+    async fn a_listing_with_trouble_forgets_no_file() {
+        let (mut actor, _events) = actor();
+        actor
+            .judge(look(Reason::Renamed, 1, Instant::now()))
+            .await
+            .unwrap();
+        actor.listings = 7;
+        actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
+        assert_eq!(actor.known.len(), 1);
+        actor.listed(seen(&[])).await.unwrap();
+        assert_eq!(actor.known.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_older_look_from_a_listing_does_not_undo_a_newer_one() {
+        let (mut actor, mut events) = actor();
+        let before = Instant::now();
+        actor
+            .judge(look(Reason::Renamed, 2, before + Duration::from_millis(1)))
+            .await
+            .unwrap();
+        actor.judge(look(Reason::Found, 1, before)).await.unwrap();
+        assert_eq!(told(&mut events), ["a: 2 bytes"]);
+    }
+}

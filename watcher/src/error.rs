@@ -40,3 +40,34 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::ErrorKind;
+
+    use super::*;
+
+    fn text(kind: ErrorKind) -> Option<String> {
+        Error::of_watch(PathBuf::from("/in"), notify::Error::new(kind)).map(|error| error.to_string())
+    }
+
+    #[test]
+    fn used_up_watches_name_the_setting_to_raise() {
+        let text = text(ErrorKind::MaxFilesWatch).unwrap();
+        assert!(
+            text.contains("cannot watch /in") && text.contains("fs.inotify.max_user_watches"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_needs_no_watch() {
+        assert_eq!(text(ErrorKind::PathNotFound), None);
+        assert_eq!(text(ErrorKind::Io(io::ErrorKind::NotFound.into())), None);
+        assert!(
+            text(ErrorKind::Io(io::ErrorKind::PermissionDenied.into()))
+                .unwrap()
+                .contains("cannot watch /in")
+        );
+    }
+}

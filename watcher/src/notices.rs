@@ -176,3 +176,81 @@ impl Receiver {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::EventHandler;
+    use notify::event::{DataChange, Event, Flag, MetadataKind};
+
+    use super::*;
+
+    const WRITTEN: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const TOUCHED: EventKind = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+    const CLOSED: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    const RENAMED: EventKind = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+    const OPENED: EventKind = EventKind::Access(AccessKind::Open(AccessMode::Any));
+
+    /// What is pending after these notices of files in `/in`.
+    fn pending(notices: &[(EventKind, &str)]) -> Pending {
+        let hints = Arc::new(Hints::default());
+        let wanted: Wanted = Arc::new(|path| path.ends_with(".tdf"));
+        let mut receiver = Receiver {
+            root: PathBuf::from("/in"),
+            wanted,
+            hints: hints.clone(),
+        };
+        for (kind, path) in notices {
+            receiver.handle_event(Ok(Event::new(*kind).add_path(PathBuf::from(path))));
+        }
+        hints.take()
+    }
+
+    fn reason(kinds: &[EventKind]) -> Option<Reason> {
+        let notices: Vec<_> = kinds.iter().map(|kind| (*kind, "/in/a.tdf")).collect();
+        pending(&notices).looks.get(Path::new("a.tdf")).copied()
+    }
+
+    #[test]
+    fn the_last_reason_counts_unless_it_says_little() {
+        assert_eq!(reason(&[WRITTEN, CLOSED]), Some(Reason::Closed));
+        assert_eq!(reason(&[RENAMED, WRITTEN]), Some(Reason::Changed));
+        assert_eq!(reason(&[CLOSED, WRITTEN]), Some(Reason::Changed));
+        assert_eq!(reason(&[RENAMED, TOUCHED]), Some(Reason::Renamed));
+        assert_eq!(reason(&[CLOSED, OPENED]), Some(Reason::Closed));
+        assert_eq!(reason(&[TOUCHED]), Some(Reason::Changed));
+        assert_eq!(reason(&[OPENED]), None);
+    }
+
+    #[test]
+    fn only_what_is_wanted_and_below_the_root_is_looked_at() {
+        let unwanted = [
+            (CLOSED, "/in/a.txt"),
+            (CLOSED, "/in/.a.tdf"),
+            (RENAMED, "/in/_x/a.tdf"),
+            (CLOSED, "/out/a.tdf"),
+        ];
+        assert!(pending(&unwanted).looks.is_empty());
+        let maybe_folder = pending(&[
+            (RENAMED, "/in/new"),
+            (EventKind::Create(CreateKind::Folder), "/in/made"),
+        ]);
+        assert_eq!(maybe_folder.looks.len(), 2);
+        assert!(!maybe_folder.list);
+    }
+
+    #[test]
+    fn the_end_of_the_root_and_lost_notices_ask_for_a_listing() {
+        assert!(pending(&[(EventKind::Modify(ModifyKind::Name(RenameMode::From)), "/in")]).list);
+        assert!(!pending(&[(EventKind::Modify(ModifyKind::Name(RenameMode::From)), "/in/d")]).list);
+        let hints = Arc::new(Hints::default());
+        let mut receiver = Receiver {
+            root: PathBuf::from("/in"),
+            wanted: Arc::new(|_| true),
+            hints: hints.clone(),
+        };
+        receiver.handle_event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));
+        assert!(hints.take().list);
+        receiver.handle_event(Err(notify::Error::generic("broken")));
+        assert!(hints.take().list);
+    }
+}
