@@ -25,27 +25,35 @@ INVALID, NUL = "\U0010ffff", "\U0010fffe"
 codecs.register_error("mark", lambda error: (INVALID, error.end))
 
 FIELD = r'"(?:[^"]|"")*"|[^"\t][^\t]*|'
+BLANK = r"[ \t\f\r]*"
 AMOUNT = r"[+-]?(\d+(\.\d*)?|\.\d+)"
 CODE = r"[+-]?\d+"
 
 
+def transcoded(content, encoding):
+    """The content as UTF-8. What cannot be decoded is marked, and so is what some other program could not decode."""
+    return content.decode(encoding, "mark").replace("\ufffd", INVALID).encode()
+
+
 def lines_of(path, encoding):
-    """The lines of a file as (size in bytes, text), without their ends."""
+    """The lines of a file as (size in bytes with the end, text without it)."""
     with open(path, "rb") as file:
         content = file.read()
     if content.startswith(codecs.BOM_UTF8):
-        content, encoding = content[3:], "utf-8"
+        content = content[3:]
     elif content.startswith(codecs.BOM_UTF16_LE):
-        content, encoding = content[2:].decode("utf-16-le", "replace").encode(), "utf-8"
+        content = transcoded(content[2:], "utf-16-le")
     elif content.startswith(codecs.BOM_UTF16_BE):
-        content, encoding = content[2:].decode("utf-16-be", "replace").encode(), "utf-8"
+        content = transcoded(content[2:], "utf-16-be")
+    elif encoding != "utf-8":
+        content = transcoded(content, encoding)
     lines = content.split(b"\n")
     if lines[-1] == b"":
         lines.pop()
     for line in lines:
-        line = line.removesuffix(b"\r")
-        whole = len(line) <= LONGEST_LINE
-        yield len(line), line.decode(encoding, "mark").replace("\0", NUL) if whole else ""
+        size = len(line) + 1
+        text = line.removesuffix(b"\r").decode("utf-8", "mark").replace("\0", NUL) if size <= LONGEST_LINE else ""
+        yield size, text
 
 
 def read(db, paths, encoding):
@@ -53,7 +61,8 @@ def read(db, paths, encoding):
     batch = ([], [], [], [])
 
     def flush():
-        db.execute("INSERT INTO line SELECT unnest($1::INT[]), unnest($2::INT[]), unnest($3::BIGINT[]), unnest($4::VARCHAR[])", batch)
+        columns = "unnest($1::INT[]), unnest($2::INT[]), unnest($3::BIGINT[]), unnest($4::VARCHAR[])"
+        db.execute(f"INSERT INTO line SELECT {columns}", batch)
         for column in batch:
             column.clear()
 
@@ -107,7 +116,7 @@ def classify(db):
         rf"""
         CREATE TABLE judged AS SELECT *, CASE
             WHEN size > {LONGEST_LINE} THEN 'reject'
-            WHEN regexp_full_match(text, '[ \t\f\r]*') OR starts_with(text, '--') THEN 'skipped'
+            WHEN regexp_full_match(text, '{BLANK}') OR starts_with(text, '--') THEN 'skipped'
             ELSE 'data' END AS kind
         FROM line"""
     )
@@ -148,8 +157,7 @@ def convert(db, layouts):
         db.execute(f"INSERT INTO field {fields_sql(positions)}")
 
     def identifier(column):
-        blank = r"[\pZ\t\x0b\f\r\x{85}]*"
-        return rf"""NOT regexp_full_match({column}, '{blank}') AND length({column}) <= 25
+        return rf"""NOT regexp_full_match({column}, '{BLANK}') AND length({column}) <= 25
             AND NOT contains({column}, '{INVALID}') AND NOT contains({column}, '{NUL}')"""
 
     db.execute(

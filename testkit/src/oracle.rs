@@ -4,10 +4,11 @@
 //!
 //! - **Lines.** A line is what stands between newlines; a newline ends a line even inside quotes. One CR before the
 //!   newline or the end of the file belongs to the line end. What follows the last newline is a line if it has a byte.
-//!   A line of more than 1 MiB without its end is a reject, whatever it holds. A line of nothing but ASCII whitespace
+//!   A line of more than 1 MiB with its end is a reject, whatever it holds. A line of nothing but ASCII whitespace
 //!   or one that starts with `--` is skipped.
 //! - **Encodings.** A UTF-8, UTF-16LE or UTF-16BE byte order mark decides, and is no part of the first line; without
-//!   one it is the declared encoding. Invalid UTF-16 becomes U+FFFD.
+//!   one it is the declared encoding. What cannot be decoded is invalid text, and so is U+FFFD in what was decoded
+//!   from another encoding than UTF-8.
 //! - **Fields** stand between tabs. One whose first byte is `"` is quoted: it ends at the next `"` that is not doubled,
 //!   and a tab or the line end must follow, else the line is a reject. Quotes elsewhere are plain text. Nothing beyond
 //!   the last needed column is looked at.
@@ -18,7 +19,8 @@
 //! - **Amount:** spaces trimmed, `[+-]?(\d+(\.\d*)?|\.\d+)`, only zeros after two places, below 10^16 in magnitude.
 //! - **Code:** spaces trimmed, `[+-]?\d+` that fits 32 bits. **Date:** spaces trimmed, `YYYY-MM-DD`, a real day of the
 //!   years 1 to 9999.
-//! - **Store and item:** taken exactly as given; not empty, not all whitespace, 25 characters at most, valid, no NUL.
+//! - **Store and item:** taken exactly as given; not empty, not all ASCII whitespace, 25 characters at most, valid
+//!   text, no NUL.
 //! - Every line that breaks a rule is a reject, whatever its code. A good line whose code is not 4, 5 or 6 is ignored.
 //! - A file with rejects in more than a tenth of its lines, or with no row and no ignored line, counts for nothing.
 
@@ -123,3 +125,6 @@ fn ask(files: &[PathBuf], options: Options) -> Answer {
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("cannot read the oracle's answer: {error}"))
 }
+
+#[cfg(test)]
+mod tests;
