@@ -5,4 +5,5 @@
 
 pub mod gristmill;
 pub mod oracle;
+pub mod postgres;
 pub mod venv;

@@ -1,0 +1,372 @@
+//! A private PostgreSQL server, started from whatever the machine has.
+//!
+//! Tests of the warehouse want the real thing: its types, its locks, its way to die. A server takes about a second to
+//! start; tests that do not stop it share one ([`shared`]) and take a database of their own each.
+//!
+//! A small shell process, the keeper, waits at the end of a pipe whose other end only this process holds. When that
+//! closes, be it through `Drop`, a panic, an exit or a kill, the keeper stops the server and removes its folder.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const ABSENT: &str = "no PostgreSQL server found: apt-get install postgresql (scripts/test does it)";
+
+/// How long a server may take to be ready or gone, on a machine that is busy with a build.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for its input to close, then stops the server that works in folder `$1` and removes the folder. The process id
+/// is trusted only if that process does work there: the number may have gone to another one.
+const KEEPER: &str = r#"
+cat > /dev/null
+pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
+alive() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; }
+if alive "$1"; then kill -QUIT "$pid"; fi
+for _ in $(seq 100); do alive "$1" || break; sleep 0.1; done
+rm -rf "$1"
+"#;
+
+/// How to stop a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StopMode {
+    /// Sessions are ended, and the server stops in order.
+    Fast,
+    /// The server stops at once, and recovers when it starts again.
+    Immediate,
+    /// The server is killed as in a crash.
+    Kill,
+}
+
+/// A PostgreSQL server of this process alone, on a free port of 127.0.0.1; user `postgres`, no password.
+pub struct Postgres {
+    /// The port it listens on.
+    pub port: u16,
+    programs: PathBuf,
+    folder: PathBuf,
+    fsync: bool,
+    server: Mutex<Option<Child>>,
+    keeper: Child,
+}
+
+/// The server that the tests of this process share. It forgoes fsync, so nobody may stop it.
+pub fn shared() -> &'static Postgres {
+    static SHARED: OnceLock<Postgres> = OnceLock::new();
+    SHARED.get_or_init(|| Postgres::start_with(false))
+}
+
+impl Postgres {
+    /// Starts a server that keeps its promises: what it commits is on disk.
+    pub fn start() -> Self {
+        Self::start_with(true)
+    }
+
+    fn start_with(fsync: bool) -> Self {
+        let programs = programs();
+        let folder = folder();
+        let keeper = keeper(&folder);
+        let mut init = as_server_user(&programs.join("initdb"), &folder);
+        init.arg("-D").arg(folder.join("data"));
+        init.args([
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-locale",
+            "--no-sync",
+        ]);
+        let output = init.output().expect("cannot run initdb");
+        assert!(
+            output.status.success(),
+            "initdb failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+
+        let mut postgres = Self {
+            port: 0,
+            programs,
+            folder,
+            fsync,
+            server: Mutex::new(None),
+            keeper,
+        };
+        // Somebody else may take the free port before the server does.
+        for attempt in 1.. {
+            postgres.port = free_port();
+            match postgres.try_start() {
+                Ok(()) => break,
+                Err(log) => assert!(attempt < 5, "PostgreSQL does not start: {log}"),
+            }
+        }
+        postgres
+    }
+
+    /// The URL of a database of this server.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Creates a database that no other test has, and gives its URL.
+    pub fn create_database(&self) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        execute(&self.url("postgres"), &format!("CREATE DATABASE {name}"));
+        self.url(&name)
+    }
+
+    /// Stops the server and waits until it is gone.
+    pub fn stop(&self, mode: StopMode) {
+        let mut server = self.server.lock().expect("an earlier stop or start panicked");
+        let mut child = server.take().expect("the server is stopped already");
+        let signal = match mode {
+            StopMode::Fast => "-INT",
+            StopMode::Immediate => "-QUIT",
+            StopMode::Kill => "-KILL",
+        };
+        let sent = Command::new("kill")
+            .args([signal, &child.id().to_string()])
+            .status();
+        assert!(
+            sent.is_ok_and(|status| status.success()),
+            "cannot signal the server"
+        );
+        child.wait().expect("cannot wait for the server");
+    }
+
+    /// Starts the server again after a stop, on the same port and data, and waits until it is ready.
+    pub fn start_again(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        // After a kill, the old server's processes hold its memory for a moment longer.
+        while let Err(log) = self.try_start() {
+            assert!(
+                Instant::now() < deadline,
+                "PostgreSQL does not start again: {log}"
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Starts the server; gives the end of its log if it ends instead.
+    fn try_start(&self) -> Result<(), String> {
+        let mut server = self.server.lock().expect("an earlier stop or start panicked");
+        assert!(server.is_none(), "the server runs already");
+        let log = self.folder.join("log");
+        let mut command = as_server_user(&self.programs.join("postgres"), &self.folder);
+        command
+            .arg("-D")
+            .arg(self.folder.join("data"))
+            .arg("-k")
+            .arg(&self.folder);
+        command.args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            &format!("port={}", self.port),
+        ]);
+        command.args(["-c", "max_connections=200", "-c", "shared_buffers=64MB"]);
+        if !self.fsync {
+            command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        }
+        // A process group of its own, so that Ctrl-C at the test does not reach the server before the keeper does.
+        command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command.stderr(File::create(&log).expect("cannot write the server's log"));
+        let mut child = command.spawn().expect("cannot start PostgreSQL");
+
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_ready(child.id()) {
+            let ended = child.try_wait().expect("cannot ask for the server's state");
+            if ended.is_some() || Instant::now() > deadline {
+                // Already ended, or about to; either way the log is what counts.
+                let _ = child.kill();
+                child.wait().expect("cannot wait for the server");
+                return Err(fs::read_to_string(&log).unwrap_or_default());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        *server = Some(child);
+        Ok(())
+    }
+
+    /// Whether this very server says so: its first line has its process id, its eighth its state.
+    fn is_ready(&self, pid: u32) -> bool {
+        let text = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
+        let mut lines = text.lines();
+        lines.next() == Some(&pid.to_string()) && lines.nth(6).is_some_and(|state| state.trim() == "ready")
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Closing the pipe is the signal; the server is a child of this process and has to be waited for here.
+        drop(self.keeper.stdin.take());
+        if let Ok(Some(mut server)) = self.server.lock().map(|mut server| server.take()) {
+            let _ = server.wait();
+        }
+        let _ = self.keeper.wait();
+    }
+}
+
+/// Runs statements in the database of a URL, as a test's own hand on the server.
+pub fn execute(url: &str, sql: &str) {
+    // A thread, because the caller may be inside a runtime of its own.
+    thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("cannot start a runtime").block_on(async {
+                let connected = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+                let (client, connection) = connected.expect("cannot connect to the test's server");
+                let connection = tokio::spawn(connection);
+                client
+                    .batch_execute(sql)
+                    .await
+                    .unwrap_or_else(|error| panic!("cannot run {sql}: {error:?}"));
+                drop(client);
+                connection
+                    .await
+                    .expect("the connection panicked")
+                    .expect("the connection broke");
+            });
+        });
+        run.join().expect("see the panic above");
+    });
+}
+
+/// The folder with `initdb` and `postgres`: Debian's newest version, else what `pg_config` names, else the PATH's.
+fn programs() -> PathBuf {
+    let is_complete = |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    let debian = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut versions: Vec<(u32, PathBuf)> = debian
+        .filter_map(|entry| {
+            Some((
+                entry.file_name().to_str()?.parse().ok()?,
+                entry.path().join("bin"),
+            ))
+        })
+        .filter(|(_, folder)| is_complete(folder))
+        .collect();
+    versions.sort();
+    let configured = || {
+        let output = Command::new("pg_config").arg("--bindir").output().ok()?;
+        Some(PathBuf::from(String::from_utf8(output.stdout).ok()?.trim())).filter(is_complete)
+    };
+    let on_path = || std::env::split_paths(&std::env::var_os("PATH")?).find(is_complete);
+    versions
+        .pop()
+        .map(|(_, folder)| folder)
+        .or_else(configured)
+        .or_else(on_path)
+        .expect(ABSENT)
+}
+
+/// A new folder that the server's user can reach, whoever that is.
+fn folder() -> PathBuf {
+    let folder = tempfile::Builder::new()
+        .prefix("gristmill-pg-")
+        .tempdir_in("/tmp")
+        .expect("cannot write in /tmp");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
+        .expect("cannot close the folder to others");
+    if is_root() {
+        let owner = |flag| {
+            let output = Command::new("id")
+                .args([flag, "nobody"])
+                .output()
+                .expect("cannot run id");
+            String::from_utf8_lossy(&output.stdout)
+                .trim()
+                .parse::<u32>()
+                .expect("there is no user nobody")
+        };
+        std::os::unix::fs::chown(folder.path(), Some(owner("-u")), Some(owner("-g"))).expect("cannot chown");
+    }
+    // The keeper removes it.
+    folder.keep()
+}
+
+fn keeper(folder: &Path) -> Child {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", KEEPER, "keeper"])
+        .arg(folder)
+        .current_dir("/")
+        .process_group(0);
+    // Without its own output the keeper would hold the test's open, and a pipe behind the test would wait for it.
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.spawn().expect("cannot run sh")
+}
+
+/// A command that runs a program of the server with a clean environment; as `nobody` where this is root, which
+/// PostgreSQL refuses to be.
+fn as_server_user(program: &Path, folder: &Path) -> Command {
+    let mut command = if is_root() {
+        let group = Command::new("id")
+            .args(["-gn", "nobody"])
+            .output()
+            .expect("cannot run id");
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=nobody", "--clear-groups", "--inh-caps=-all"]);
+        command
+            .arg(format!(
+                "--regid={}",
+                String::from_utf8_lossy(&group.stdout).trim()
+            ))
+            .arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .env("HOME", folder)
+        .env("LC_ALL", "C.UTF-8")
+        .current_dir("/");
+    command
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no port is free");
+    listener.local_addr().expect("a listener has an address").port()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_keeps_its_data_over_every_stop_and_leaves_nothing_behind() {
+        let postgres = Postgres::start();
+        let url = postgres.create_database();
+        execute(&url, "CREATE TABLE kept (n int); INSERT INTO kept VALUES (1)");
+        for mode in [StopMode::Fast, StopMode::Immediate, StopMode::Kill] {
+            postgres.stop(mode);
+            postgres.start_again();
+            execute(&url, "SELECT 1 / count(*) FROM kept");
+        }
+        let (folder, port) = (postgres.folder.clone(), postgres.port);
+        drop(postgres);
+        assert!(!folder.exists());
+        assert!(TcpListener::bind(("127.0.0.1", port)).is_ok());
+    }
+}
