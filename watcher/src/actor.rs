@@ -238,7 +238,7 @@ impl Actor {
         if seen.link_met {
             self.list_at = Some(Instant::now());
         }
-        for (path, error) in seen.troubles {
+        for (path, error) in self.troubles_of(seen) {
             self.trouble(path, error).await?;
         }
         match self.unsettled {
@@ -262,27 +262,33 @@ impl Actor {
         };
         self.list_at.get_or_insert(Instant::now() + pause);
 
+        let listed = seen.files;
+        let troubles = self.troubles_of(seen);
         let ended: Vec<PathBuf> = self
             .troubles
             .keys()
-            .filter(|path| !seen.troubles.contains_key(*path))
+            .filter(|path| !troubles.contains_key(*path))
             .cloned()
             .collect();
         for path in ended {
             self.troubles.remove(&path);
             self.events.send(Event::Recovered { path }).await?;
         }
-        for (path, error) in seen.troubles {
+        for (path, error) in troubles {
             self.trouble(path, error).await?;
         }
         let waiting = self.waiting();
-        self.unsettled = (waiting > 0).then_some(seen.files);
-        self.events
-            .send(Event::Swept {
-                listed: seen.files,
-                waiting,
-            })
-            .await
+        self.unsettled = (waiting > 0).then_some(listed);
+        self.events.send(Event::Swept { listed, waiting }).await
+    }
+
+    /// The folders that cannot be listed; a root that is merely not watched is one of them only when told.
+    fn troubles_of(&self, seen: Seen) -> HashMap<PathBuf, String> {
+        let mut troubles = seen.troubles;
+        if let Some(error) = seen.unwatched {
+            troubles.entry(self.settings.root.clone()).or_insert(error);
+        }
+        troubles
     }
 
     /// Tells of a trouble, unless it was told already.
@@ -324,6 +330,7 @@ mod tests {
         Seen {
             files: 1,
             troubles,
+            unwatched: None,
             link_met: false,
         }
     }
@@ -344,12 +351,12 @@ mod tests {
 
     fn actor() -> (Actor, mpsc::Receiver<Event>) {
         let (sender, events) = mpsc::channel(16);
-        let second = Duration::from_secs(1);
+        let minute = Duration::from_secs(60);
         let now = || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let settings = Settings {
             root: PathBuf::from("/in"),
-            settle: second,
-            sweep: second,
+            settle: minute,
+            sweep: minute,
             now,
         };
         let (_, commands) = mpsc::unbounded_channel();
@@ -401,6 +408,36 @@ mod tests {
         assert_eq!(actor.known.len(), 1);
         actor.listed(seen(&[])).await.unwrap();
         assert_eq!(actor.known.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
+        let (mut actor, mut events) = actor();
+        actor
+            .judge(look(Reason::Renamed, 1, Instant::now()))
+            .await
+            .unwrap();
+        told(&mut events);
+        actor.listings = 7;
+        let unwatched = || Seen {
+            unwatched: Some("used up".to_owned()),
+            ..seen(&[])
+        };
+        actor.looked(unwatched()).await.unwrap();
+        actor.list_at = None;
+        actor.listed(unwatched()).await.unwrap();
+        assert_eq!(told(&mut events), ["/in: used up"], "told once");
+        assert_eq!(
+            actor.known.len(),
+            0,
+            "all was listed, so what is gone is forgotten"
+        );
+        assert!(
+            actor.list_at.unwrap() > Instant::now() + 2 * ROOT_RETRY,
+            "nothing is listed more often"
+        );
+        actor.listed(seen(&[])).await.unwrap();
+        assert_eq!(told(&mut events), ["/in: well"]);
     }
 
     #[tokio::test]

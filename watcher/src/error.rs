@@ -10,33 +10,37 @@ pub(crate) enum Error {
     List { folder: PathBuf, source: io::Error },
 
     #[error(
-        "cannot watch {}: this user's inotify watches are used up. Raise the limit, for example \
+        "cannot watch every folder of {}: this user's inotify watches are used up. Raise the limit, for example \
          `sysctl fs.inotify.max_user_watches=1048576`; until then some files are found only by the periodic listing",
-        folder.display()
+        root.display()
     )]
-    WatchLimit { folder: PathBuf },
+    WatchLimit { root: PathBuf },
 
     #[error(
-        "cannot start watching: {source}. If too many files are open, raise fs.inotify.max_user_instances or the limit of \
-         open files; until then files are found only by the periodic listing"
+        "cannot start to watch {}: {source}. If too many files are open, raise fs.inotify.max_user_instances or the limit \
+         of open files; until then files are found only by the periodic listing",
+        root.display()
     )]
-    Start { source: notify::Error },
+    Start { root: PathBuf, source: notify::Error },
 
     #[error(
-        "cannot watch {}: {source}. Until this ends, some files are found only by the periodic listing",
-        folder.display()
+        "cannot watch every folder of {}: {source}. Until this ends, some files are found only by the periodic listing",
+        root.display()
     )]
-    Watch { folder: PathBuf, source: notify::Error },
+    Watch { root: PathBuf, source: notify::Error },
 }
 
 impl Error {
-    /// The error of `notify::Watcher::watch`, or nothing if the folder is merely gone: then there is nothing to watch.
-    pub(crate) fn of_watch(folder: PathBuf, source: notify::Error) -> Option<Self> {
+    /// Why a folder below `root` is not watched; nothing if it is merely gone: then there is nothing to watch.
+    ///
+    /// The folder is not named: which one is the first to fail differs from listing to listing, the trouble does not.
+    pub(crate) fn of_watch(root: PathBuf, mut source: notify::Error) -> Option<Self> {
+        source.paths.clear();
         match source.kind {
             notify::ErrorKind::PathNotFound => None,
             notify::ErrorKind::Io(ref error) if error.kind() == io::ErrorKind::NotFound => None,
-            notify::ErrorKind::MaxFilesWatch => Some(Self::WatchLimit { folder }),
-            _ => Some(Self::Watch { folder, source }),
+            notify::ErrorKind::MaxFilesWatch => Some(Self::WatchLimit { root }),
+            _ => Some(Self::Watch { root, source }),
         }
     }
 }
@@ -48,14 +52,15 @@ mod tests {
     use super::*;
 
     fn text(kind: ErrorKind) -> Option<String> {
-        Error::of_watch(PathBuf::from("/in"), notify::Error::new(kind)).map(|error| error.to_string())
+        let error = notify::Error::new(kind).add_path(PathBuf::from("/in/d"));
+        Error::of_watch(PathBuf::from("/in"), error).map(|error| error.to_string())
     }
 
     #[test]
     fn used_up_watches_name_the_setting_to_raise() {
         let text = text(ErrorKind::MaxFilesWatch).unwrap();
         assert!(
-            text.contains("cannot watch /in") && text.contains("fs.inotify.max_user_watches"),
+            text.contains("cannot watch every folder of /in") && text.contains("fs.inotify.max_user_watches"),
             "{text}"
         );
     }
@@ -67,7 +72,7 @@ mod tests {
         assert!(
             text(ErrorKind::Io(io::ErrorKind::PermissionDenied.into()))
                 .unwrap()
-                .contains("cannot watch /in")
+                .contains("cannot watch every folder of /in")
         );
     }
 }

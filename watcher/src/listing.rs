@@ -48,7 +48,10 @@ pub(crate) enum Report {
 pub(crate) struct Seen {
     /// Regular files, asked for or not.
     pub(crate) files: u64,
+    /// The folders that could not be listed, and why.
     pub(crate) troubles: HashMap<PathBuf, String>,
+    /// Why some folders are not watched, if so.
+    pub(crate) unwatched: Option<String>,
     /// A link to a folder was met and not followed: only a full listing knows whether it leads anywhere new.
     pub(crate) link_met: bool,
 }
@@ -65,17 +68,9 @@ pub(crate) struct Lister {
 impl Lister {
     /// Looks at everything.
     pub(crate) fn list(self) {
-        // What failed before is tried again.
-        lock(&self.notices).take_failure();
+        lock(&self.notices).try_again();
         let mut walk = Walk::new(&self);
         walk.folder(self.root.clone(), true);
-        let failure = lock(&self.notices).take_failure();
-        if let Some(error) = failure {
-            walk.seen
-                .troubles
-                .entry(self.root.clone())
-                .or_insert_with(|| error.to_string());
-        }
         walk.end(Report::Listed);
     }
 
@@ -111,6 +106,7 @@ impl<'a> Walk<'a> {
 
     fn end(mut self, report: fn(Seen) -> Report) {
         self.seen.link_met = !self.links.is_empty();
+        self.seen.unwatched = lock(&self.lister.notices).failure();
         self.send();
         // If the task has ended, nobody is left to tell.
         let _ = self.lister.reports.blocking_send(report(self.seen));

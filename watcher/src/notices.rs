@@ -79,7 +79,7 @@ impl Notices {
     /// Watches a folder, each time it is listed: for one that is watched already this changes nothing, and one that was
     /// unmounted, or replaced by another folder of its name, has lost its watch without anybody saying so.
     ///
-    /// After a failure it does nothing until `take_failure`: when the watches are used up, asking for one more in each
+    /// After a failure it does nothing until `try_again`: when the watches are used up, asking for one more in each
     /// of ten thousand folders helps nobody.
     pub(crate) fn watch(&mut self, folder: &Path) {
         if self.failure.is_none() {
@@ -87,22 +87,31 @@ impl Notices {
         }
     }
 
-    /// Why folders are not watched, if so; the next listing tries again.
-    pub(crate) fn take_failure(&mut self) -> Option<Error> {
-        self.failure.take()
+    /// Why folders are not watched, if so.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure.as_ref().map(Error::to_string)
+    }
+
+    /// Forgets the failure.
+    pub(crate) fn try_again(&mut self) {
+        self.failure = None;
     }
 
     fn try_watch(&mut self, folder: &Path) -> Result<(), Option<Error>> {
+        let root = || self.receiver.root.clone();
         let watcher = match &mut self.watcher {
             Some(watcher) => watcher,
             none => none.insert(
                 notify::recommended_watcher(self.receiver.clone())
-                    .map_err(|source| Error::Start { source })?,
+                    .map_err(|source| Error::Start { root: root(), source })?,
             ),
         };
         watcher
             .watch(folder, RecursiveMode::NonRecursive)
-            .map_err(|source| Error::of_watch(folder.to_owned(), source))
+            .map_err(|source| {
+                debug!(?folder, error = %source, "not watched");
+                Error::of_watch(root(), source)
+            })
     }
 }
 
