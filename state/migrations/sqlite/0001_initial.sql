@@ -81,7 +81,7 @@ CREATE INDEX submission_by_time ON submission (submitted_timestamp);
 CREATE TABLE aggr_job_configuration (
     -- The jobs. Edit this table while the service runs: the next decision uses what stands here.
     -- The settings file adds jobs that are missing here; only `gristmill jobs apply` overwrites them.
-    job_config_id      TEXT PRIMARY KEY,
+    job_config_id      TEXT NOT NULL PRIMARY KEY,
     job_feed           TEXT NOT NULL,
     job_input_pattern  TEXT NOT NULL,
     job_min_file_count INTEGER NOT NULL CHECK (job_min_file_count >= 0),
@@ -99,7 +99,7 @@ CREATE TABLE aggr_job_configuration (
 
 CREATE TABLE job_run (
     -- One execution of a job over a fixed set of file versions.
-    run_id               TEXT PRIMARY KEY,
+    run_id               TEXT NOT NULL PRIMARY KEY,
     job_config_id        TEXT NOT NULL REFERENCES aggr_job_configuration (job_config_id),
     wave                 TEXT NOT NULL CHECK (wave = '' OR wave = date(wave)),  -- the business day, '' for jobs without
     sequence             INTEGER NOT NULL UNIQUE,  -- microseconds since 1970 when queued; orders loads in the warehouse

@@ -29,7 +29,7 @@ use crate::error::{During, StateError, sqlite_code};
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// How long a write waits for another program, such as a person's shell with an open transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Decisions are short, and the machine has few cores.
 const READERS: u32 = 3;
@@ -155,7 +155,8 @@ async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), State
         .map(|migration| migration.version)
         .max()
         .unwrap_or(0);
-    match MIGRATIONS.run(&mut *tx).await {
+    // `run` itself makes a future that cannot be spawned ("`Acquire` is not general enough"); this is its inner part.
+    match MIGRATIONS.run_direct(None, &mut *tx, false).await {
         Ok(()) => {}
         Err(MigrateError::VersionMissing(found)) if found > known => {
             return Err(StateError::Newer { path, found, known });
@@ -165,4 +166,42 @@ async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), State
     tx.commit()
         .await
         .map_err(|source| StateError::Open { path, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn writing_goes_on_after_sqlite_has_rolled_back_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        {
+            let mut writer = db.writer().await.unwrap();
+            let mut tx = begin(&mut writer).await.unwrap();
+            sqlx::query("ROLLBACK").execute(&mut *tx).await.unwrap();
+        }
+        db.look_again(&["a".to_owned()]).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_commit_is_flushed_to_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let mut writer = db.writer().await.unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+            .fetch_one(&mut *writer)
+            .await
+            .unwrap();
+        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&mut *writer)
+            .await
+            .unwrap();
+        assert_eq!((synchronous, journal.as_str()), (2, "wal"), "2 is FULL");
+    }
 }

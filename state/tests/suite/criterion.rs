@@ -1,0 +1,86 @@
+//! `job_addl_criteria`: a person's SELECT that cannot write and cannot take for ever.
+
+use std::time::{Duration, Instant};
+
+use gristmill_state::CriterionError;
+
+use crate::support::{Fixture, converted, job};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_row_means_yes() {
+    let f = Fixture::new().await;
+    f.record("IL-1.tdf", converted("a")).await;
+    for (sql, holds) in [
+        ("SELECT 1", true),
+        ("SELECT NULL", true),
+        ("SELECT 1 WHERE 0", false),
+        (
+            "SELECT file_url FROM files WHERE feed = 'sales' AND rows > 5;",
+            true,
+        ),
+        (
+            "WITH f AS (SELECT rows FROM files) SELECT 1 FROM f WHERE rows > 6 -- more",
+            false,
+        ),
+        ("SELECT ';' WHERE EXISTS (SELECT * FROM submission)", true),
+    ] {
+        assert_eq!(f.db.criterion(sql, LIMIT).await.unwrap(), holds, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn it_is_stopped_when_it_takes_too_long() {
+    let f = Fixture::new().await;
+    let endless =
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0";
+    let limit = Duration::from_millis(200);
+    let start = Instant::now();
+    let error = f.db.criterion(endless, limit).await.unwrap_err();
+    assert!(matches!(error, CriterionError::TimedOut { .. }), "{error}");
+    assert!(
+        start.elapsed() >= limit && start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    f.db.criterion("SELECT 1", LIMIT)
+        .await
+        .expect("and the next one runs");
+}
+
+#[tokio::test]
+async fn it_cannot_write() {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    let other = f.path.with_file_name("other.db");
+    for sql in [
+        "DELETE FROM aggr_job_configuration",
+        "WITH t AS (SELECT 1) DELETE FROM aggr_job_configuration",
+        "WITH t AS (SELECT 1) UPDATE aggr_job_configuration SET job_enabled = 0 RETURNING 1",
+        "SELECT 1; DELETE FROM aggr_job_configuration",
+        "PRAGMA user_version = 7",
+        "VACUUM",
+        &format!("ATTACH '{}' AS other", other.display()),
+        "/* SELECT */ DROP TABLE aggr_job_configuration",
+        "",
+    ] {
+        let error = f.db.criterion(sql, LIMIT).await.expect_err(sql);
+        assert!(error.to_string().starts_with("job_addl_criteria "), "{error}");
+    }
+    assert_eq!(f.db.job("J101").await.unwrap().unwrap().config, job("J101"));
+    assert!(!other.exists());
+}
+
+#[tokio::test]
+async fn its_mistakes_are_told() {
+    let f = Fixture::new().await;
+    let error =
+        f.db.criterion("SELECT nonsense FROM files", LIMIT)
+            .await
+            .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "job_addl_criteria failed: no such column: nonsense"
+    );
+}

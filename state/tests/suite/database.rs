@@ -1,0 +1,155 @@
+//! Opening, migrating, sharing and locking the database.
+
+use std::sync::Arc;
+
+use gristmill_state::{ServiceLock, StateDb, StateError, SystemClock};
+use sqlx::Row;
+
+use crate::support::{Fixture, converted, job, run};
+
+#[tokio::test]
+async fn what_was_recorded_is_there_after_reopening() {
+    let f = Fixture::new().await;
+    f.record("IL-1.tdf", converted("a")).await;
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    f.db.close().await.unwrap();
+    let wal = f.path.with_file_name("state.db-wal");
+    assert_eq!(
+        std::fs::metadata(wal).map_or(0, |file| file.len()),
+        0,
+        "the database file holds everything"
+    );
+
+    let again = f.open_again().await;
+    assert_eq!(again.files(&Default::default()).await.unwrap().len(), 1);
+    assert_eq!(again.jobs().await.unwrap()[0].config, job("J101"));
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    let f = Fixture::new().await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', 1, x'00', 0)",
+    )
+    .execute(&mut f.shell().await)
+    .await
+    .unwrap();
+    let error = StateDb::open(&f.path, f.clock.clone()).await.unwrap_err();
+    assert!(matches!(error, StateError::Newer { found: 9999, .. }), "{error}");
+    assert!(error.to_string().contains("newer gristmill"), "{error}");
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let text = "this is a text of a person, not a database. ".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    let error = StateDb::open(&path, Arc::new(SystemClock)).await.unwrap_err();
+    assert!(matches!(error, StateError::Open { .. }), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_processes_may_open_a_new_database_at_once() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        let opening: Vec<_> = (0..4)
+            .map(|_| {
+                let path = path.clone();
+                tokio::spawn(async move { StateDb::open(&path, Arc::new(SystemClock)).await })
+            })
+            .collect();
+        for db in opening {
+            db.await.unwrap().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_locked_database_is_a_transient_failure() {
+    let f = Fixture::new().await;
+    let mut shell = f.shell().await;
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut shell).await.unwrap();
+    let error = f.db.add_jobs(&[job("J101")]).await.unwrap_err();
+    assert!(matches!(error, StateError::Busy { .. }), "{error}");
+    assert!(error.is_transient());
+
+    f.db.jobs().await.expect("readers wait for nobody");
+    sqlx::query("ROLLBACK").execute(&mut shell).await.unwrap();
+    f.db.add_jobs(&[job("J101")])
+        .await
+        .expect("and it works once the lock is gone");
+}
+
+#[tokio::test]
+async fn changes_counts_the_writes_of_others_only() {
+    let f = Fixture::new().await;
+    let before = f.db.changes().await.unwrap();
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    f.record("IL-1.tdf", converted("a")).await;
+    f.db.facts("J101").await.unwrap();
+    f.db.criterion("SELECT 1", std::time::Duration::from_secs(5))
+        .await
+        .unwrap();
+    assert_eq!(
+        f.db.changes().await.unwrap(),
+        before,
+        "own writes and all reads do not count"
+    );
+
+    sqlx::query("UPDATE aggr_job_configuration SET job_min_file_count = 2")
+        .execute(&mut f.shell().await)
+        .await
+        .unwrap();
+    let after_edit = f.db.changes().await.unwrap();
+    assert_ne!(after_edit, before, "an edit in SQL counts");
+
+    f.open_again().await.set_enabled("J101", false).await.unwrap();
+    assert_ne!(
+        f.db.changes().await.unwrap(),
+        after_edit,
+        "so does another process"
+    );
+}
+
+#[tokio::test]
+async fn every_view_can_be_read() {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    let inputs = f.valid(&[("IL-1.tdf", "a"), ("IL-2.tdf", "b")]).await;
+    f.running(&run("J101", &inputs)).await;
+    for (view, rows) in [
+        ("files", 2),
+        ("versions", 2),
+        ("submissions", 2),
+        ("jobs", 1),
+        ("runs", 1),
+        ("run_files", 2),
+    ] {
+        let query = sqlx::AssertSqlSafe(format!("SELECT * FROM {view}"));
+        let found = sqlx::query(query).fetch_all(&mut f.shell().await).await.unwrap();
+        assert_eq!(found.len(), rows, "{view}");
+    }
+    let line = sqlx::query("SELECT job || ' ' || state || ' ' || files || ' ' || queued AS line FROM runs");
+    let line: String = line.fetch_one(&mut f.shell().await).await.unwrap().get("line");
+    assert_eq!(line, "J101 RUNNING 2 2026-11-23T08:15:02.123456Z");
+}
+
+#[tokio::test]
+async fn only_one_process_works_on_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("not-there-yet/state.db");
+    let lock = ServiceLock::acquire(&path).unwrap();
+    let error = ServiceLock::acquire(&path).unwrap_err();
+    let me = std::process::id();
+    assert!(
+        matches!(error, StateError::AlreadyRunning { pid: Some(pid), .. } if pid == me),
+        "{error}"
+    );
+    drop(lock);
+    ServiceLock::acquire(&path).expect("the lock is free again");
+}

@@ -1,0 +1,282 @@
+//! The life of a file.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use gristmill_state::{FileFilter, FileStatus, StateError, SubmissionOutcome, VersionRecord};
+
+use crate::support::{
+    Fixture, LAYOUT, converted, failed, job, rejected, stamp, submission, unchanged, version,
+};
+
+fn layouts(layout: &str) -> HashMap<String, String> {
+    HashMap::from([("sales".to_owned(), layout.to_owned())])
+}
+
+#[tokio::test]
+async fn a_converted_file_is_in_force_with_all_its_facts() {
+    let f = Fixture::new().await;
+    let submission_id = f.record("IL-1.tdf", converted("a")).await;
+    let file = f.db.file("IL-1.tdf").await.unwrap().unwrap();
+    let now = "2026-11-23T08:15:01.123456Z".parse().unwrap();
+    assert_eq!(
+        (file.status, file.submitted, file.last_validated),
+        (FileStatus::Validated, now, Some(now))
+    );
+    assert_eq!(
+        (file.store_id.as_deref(), file.last_error.as_deref()),
+        (Some("s1"), None)
+    );
+    assert_eq!(file.business_date, Some("2026-11-22".parse().unwrap()));
+    assert_eq!(file.in_force.as_ref().unwrap().version, version("a"));
+
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    let facts = f.db.facts("J101").await.unwrap();
+    assert_eq!(facts.newest_submission, submission_id);
+    let in_force = facts.files[0].in_force.as_ref().unwrap();
+    assert_eq!(
+        (in_force.submission_id, in_force.submitted, in_force.validated),
+        (submission_id, now, now)
+    );
+    assert_eq!((in_force.bytes, in_force.rows), (1_000, 6));
+    assert_eq!(
+        f.db.version_by_hash("IL-1.tdf", "a", LAYOUT).await.unwrap(),
+        Some(version("a"))
+    );
+    assert_eq!(
+        f.db.version_by_hash("IL-1.tdf", "a", "layout-2").await.unwrap(),
+        None
+    );
+    assert_eq!(f.db.version_by_hash("IL-2.tdf", "a", LAYOUT).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_same_bytes_again_are_fresh_and_no_new_version() {
+    let f = Fixture::new().await;
+    let first = f.record("IL-1.tdf", converted("a")).await;
+    let before = f.db.file("IL-1.tdf").await.unwrap().unwrap();
+    let second = f.record("IL-1.tdf", unchanged("a")).await;
+    assert!(second > first);
+    let after = f.db.file("IL-1.tdf").await.unwrap().unwrap();
+    assert_eq!(after.in_force, before.in_force);
+    assert!(after.last_validated > before.last_validated);
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    let facts = f.db.facts("J101").await.unwrap();
+    assert_eq!(facts.files[0].in_force.as_ref().unwrap().submission_id, second);
+}
+
+#[tokio::test]
+async fn recording_a_conversion_twice_keeps_one_version() {
+    let f = Fixture::new().await;
+    f.record("IL-1.tdf", converted("a")).await;
+    f.record("IL-1.tdf", converted("a")).await;
+    assert_eq!(f.db.versions_of("IL-1.tdf").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn going_back_to_earlier_bytes_puts_them_in_force_again() {
+    let f = Fixture::new().await;
+    let in_force = async || f.db.file("IL-1.tdf").await.unwrap().unwrap().in_force.unwrap();
+    f.record("IL-1.tdf", converted("a")).await;
+    let a = in_force().await;
+    f.record("IL-1.tdf", converted("b")).await;
+    assert_eq!(in_force().await.version.content_hash, "b");
+    f.record("IL-1.tdf", unchanged("a")).await;
+    assert_eq!(in_force().await, a);
+    let hashes: Vec<_> =
+        f.db.versions_of("IL-1.tdf")
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|v| v.version.content_hash)
+            .collect();
+    assert_eq!(hashes, ["b", "a"]);
+}
+
+#[tokio::test]
+async fn a_rejected_or_failed_submission_leaves_the_earlier_version_in_force() {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    let valid = f.record("IL-1.tdf", converted("a")).await;
+    for (outcome, status, error) in [
+        (
+            rejected("bad"),
+            FileStatus::Rejected,
+            "40 % of its lines are rejects",
+        ),
+        (
+            unchanged("bad"),
+            FileStatus::Rejected,
+            "40 % of its lines are rejects",
+        ),
+        (
+            failed("permission denied"),
+            FileStatus::Failed,
+            "permission denied",
+        ),
+    ] {
+        let submission_id = f.record("IL-1.tdf", outcome).await;
+        let file = f.db.file("IL-1.tdf").await.unwrap().unwrap();
+        assert_eq!((file.status, file.last_error.as_deref()), (status, Some(error)));
+        assert_eq!(file.in_force.unwrap().version.content_hash, "a");
+        let facts = f.db.facts("J101").await.unwrap();
+        assert_eq!(facts.newest_submission, submission_id);
+        assert_eq!(
+            facts.files[0].in_force.as_ref().unwrap().submission_id,
+            valid,
+            "and it is no fresher"
+        );
+    }
+    f.record("IL-1.tdf", converted("c")).await;
+    let file = f.db.file("IL-1.tdf").await.unwrap().unwrap();
+    assert_eq!((file.status, file.last_error), (FileStatus::Validated, None));
+}
+
+#[tokio::test]
+async fn a_first_submission_that_is_rejected_counts_for_nothing() {
+    let f = Fixture::new().await;
+    f.record("IL-1.tdf", rejected("bad")).await;
+    f.record("IL-2.tdf", failed("is a directory")).await;
+    let files = f.db.files(&FileFilter::default()).await.unwrap();
+    assert!(
+        files
+            .iter()
+            .all(|file| file.in_force.is_none() && file.last_validated.is_none())
+    );
+    let filter = FileFilter {
+        status: Some(FileStatus::Failed),
+        feed: Some("sales".to_owned()),
+    };
+    assert_eq!(f.db.files(&filter).await.unwrap()[0].file_url, "IL-2.tdf");
+    let filter = FileFilter {
+        feed: Some("items".to_owned()),
+        ..filter
+    };
+    assert!(f.db.files(&filter).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_group_is_recorded_whole_or_not_at_all() {
+    let f = Fixture::new().await;
+    let group = [
+        submission("IL-1.tdf", converted("a")),
+        submission("IL-2.tdf", unchanged("never seen")),
+    ];
+    let error = f.db.record(&group).await.unwrap_err();
+    assert!(
+        matches!(&error, StateError::UnknownVersion { file_url, .. } if file_url == "IL-2.tdf"),
+        "{error}"
+    );
+    assert!(f.db.files(&FileFilter::default()).await.unwrap().is_empty());
+
+    let lossy = SubmissionOutcome::Converted(VersionRecord {
+        lines: 11,
+        ..version("a")
+    });
+    let error = f.db.record(&[submission("IL-1.tdf", lossy)]).await.unwrap_err();
+    assert!(
+        matches!(error, StateError::Query { .. }),
+        "lines must add up: {error}"
+    );
+    assert!(!error.is_transient());
+    f.record("IL-1.tdf", converted("a")).await;
+}
+
+#[tokio::test]
+async fn a_group_of_a_thousand_is_quick() {
+    let f = Fixture::new().await;
+    let group = |outcome: fn(&str) -> SubmissionOutcome| -> Vec<_> {
+        (0..1_000)
+            .map(|i| submission(&format!("IL-{i}.tdf"), outcome(&format!("hash {i}"))))
+            .collect()
+    };
+    for outcome in [converted, unchanged] {
+        let group = group(outcome);
+        let start = Instant::now();
+        let numbers = f.db.record(&group).await.unwrap();
+        let took = start.elapsed();
+        println!("recorded a group of {} in {took:?}", group.len());
+        assert!(
+            numbers.is_sorted_by(|a, b| a < b),
+            "numbers follow the order of the group"
+        );
+        // Unoptimized and on a busy machine; a flush to disk for each record would take longer.
+        assert!(took < Duration::from_secs(3), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn stamps_are_known_until_the_layout_changes_or_a_person_asks() {
+    let f = Fixture::new().await;
+    f.record("converted.tdf", converted("a")).await;
+    f.record("rejected.tdf", rejected("b")).await;
+    f.record("failed.tdf", failed("permission denied")).await;
+    let known = f.db.known_stamps(&layouts(LAYOUT)).await.unwrap();
+    assert_eq!(
+        known.len(),
+        3,
+        "what was rejected or failed is not tried again by itself"
+    );
+    assert_eq!(known["converted.tdf"], stamp(10));
+
+    let known = f.db.known_stamps(&layouts("layout-2")).await.unwrap();
+    assert_eq!(
+        known.keys().collect::<Vec<_>>(),
+        ["failed.tdf"],
+        "another layout may read them differently"
+    );
+    let rejected_under_2 = SubmissionOutcome::Converted(VersionRecord {
+        layout_digest: "layout-2".to_owned(),
+        rejected_because: Some("no rows".to_owned()),
+        ..version("a")
+    });
+    f.record("converted.tdf", rejected_under_2).await;
+    let known = f.db.known_stamps(&layouts("layout-2")).await.unwrap();
+    assert!(
+        known.contains_key("converted.tdf"),
+        "the newest conversion decides, not the version in force"
+    );
+
+    let paths = ["failed.tdf".to_owned(), "never-seen.tdf".to_owned()];
+    assert_eq!(f.db.look_again(&paths).await.unwrap(), 1);
+    sqlx::query("UPDATE ingested_file_status SET stamp_bytes = NULL WHERE file_url = 'rejected.tdf'")
+        .execute(&mut f.shell().await)
+        .await
+        .unwrap();
+    assert_eq!(
+        f.db.files_to_look_at().await.unwrap(),
+        ["failed.tdf", "rejected.tdf"]
+    );
+    assert_eq!(f.db.known_stamps(&layouts(LAYOUT)).await.unwrap().len(), 0);
+    f.record("failed.tdf", converted("c")).await;
+    assert_eq!(f.db.files_to_look_at().await.unwrap(), ["rejected.tdf"]);
+}
+
+#[tokio::test]
+async fn a_replay_finds_the_newest_valid_submission_of_its_span() {
+    let f = Fixture::new().await;
+    let at = |second: i64| format!("2026-11-23T08:15:{second:02}.123456Z").parse().unwrap();
+    let a = f.record("IL-1.tdf", converted("a")).await; // :01
+    f.record("IL-1.tdf", rejected("bad")).await; // :02
+    f.record("IL-2.tdf", converted("x")).await; // :03
+    f.record("IL-1.tdf", converted("b")).await; // :04
+    let a_again = f.record("IL-1.tdf", unchanged("a")).await; // :05
+
+    let found = f.db.submissions_between(at(1), at(2)).await.unwrap();
+    assert_eq!(found.iter().map(|s| s.submission_id).collect::<Vec<_>>(), [a]);
+    let found = f.db.submissions_between(at(2), at(5)).await.unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|s| (s.file_url.as_str(), s.submission_id))
+        .collect();
+    assert_eq!(found, [("IL-1.tdf", a_again), ("IL-2.tdf", a + 2)]);
+    assert!(f.db.submissions_between(at(6), at(9)).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn names_are_kept_as_they_are() {
+    let f = Fixture::new().await;
+    let name = "a 'quoted'; \"name\"\nwith a newline; DROP TABLE submission; --é\u{1F33D}.tdf";
+    f.record(name, converted("a")).await;
+    assert_eq!(f.db.file(name).await.unwrap().unwrap().file_url, name);
+}

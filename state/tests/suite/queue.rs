@@ -1,0 +1,309 @@
+//! Which runs come into the queue, and who takes them out.
+
+use std::sync::Arc;
+
+use gristmill_state::{Cause, Enqueued, NewRun, RunOutcome, RunResult, RunState, StateError};
+
+use crate::support::{Fixture, job, run};
+
+const LOADED: RunResult = RunResult {
+    outcome: RunOutcome::Loaded,
+    changes: None,
+};
+
+fn queued(enqueued: Enqueued) -> String {
+    match enqueued {
+        Enqueued::Queued(run_id) => run_id,
+        other => panic!("not queued: {other:?}"),
+    }
+}
+
+async fn with_job(files: &[(&str, &str)]) -> (Fixture, NewRun) {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101"), job("J102")]).await.unwrap();
+    let inputs = f.valid(files).await;
+    (f, run("J101", &inputs))
+}
+
+#[tokio::test]
+async fn a_run_is_named_after_its_job_and_moment() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    assert_eq!(
+        queued(f.db.enqueue(&new).await.unwrap()),
+        "J101-20261123T081501.123456"
+    );
+}
+
+#[tokio::test]
+async fn sequences_grow_even_when_the_clock_does_not() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let first = queued(f.db.enqueue(&new).await.unwrap());
+    let second = queued(
+        f.db.enqueue(&NewRun {
+            job_id: "J102".to_owned(),
+            ..new.clone()
+        })
+        .await
+        .unwrap(),
+    );
+    f.pass(-3600);
+    let earlier = NewRun {
+        wave: Some("2026-11-22".parse().unwrap()),
+        ..new
+    };
+    let third = queued(f.db.enqueue(&earlier).await.unwrap());
+    let mut sequences = Vec::new();
+    for run_id in [&first, &second, &third] {
+        sequences.push(f.db.run(run_id).await.unwrap().unwrap().sequence);
+    }
+    assert!(sequences.is_sorted_by(|a, b| a < b), "{sequences:?}");
+    assert_eq!(third, "J101-20261123T081501.123458");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_two_decisions_about_a_wave_one_queues_a_run() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let other_process = Arc::new(f.open_again().await);
+    let deciding: Vec<_> = [f.db.clone(), f.db.clone(), other_process.clone(), other_process]
+        .into_iter()
+        .map(|db| {
+            let new = new.clone();
+            tokio::spawn(async move { db.enqueue(&new).await.unwrap() })
+        })
+        .collect();
+    let (mut queued, mut active) = (Vec::new(), Vec::new());
+    for decision in deciding {
+        match decision.await.unwrap() {
+            Enqueued::Queued(run_id) => queued.push(run_id),
+            Enqueued::Active(run_id) => active.push(run_id),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(queued.len(), 1);
+    assert_eq!(active, vec![queued[0].clone(); 3]);
+}
+
+#[tokio::test]
+async fn waves_and_jobs_are_queued_apart() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let day = |date: &str| NewRun {
+        wave: Some(date.parse().unwrap()),
+        ..new.clone()
+    };
+    queued(f.db.enqueue(&day("2026-11-22")).await.unwrap());
+    queued(f.db.enqueue(&day("2026-11-23")).await.unwrap());
+    queued(
+        f.db.enqueue(&NewRun {
+            job_id: "J102".to_owned(),
+            ..day("2026-11-22")
+        })
+        .await
+        .unwrap(),
+    );
+    let again =
+        f.db.enqueue(&NewRun {
+            cause: Cause::Manual,
+            ..day("2026-11-22")
+        })
+        .await
+        .unwrap();
+    assert!(matches!(again, Enqueued::Active(_)), "a person waits, too");
+}
+
+#[tokio::test]
+async fn the_same_inputs_complete_at_once_and_without_work() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a"), ("IL-2.tdf", "b")]).await;
+    let first = f.running(&new).await;
+    f.db.complete(&first, &LOADED).await.unwrap();
+
+    let fresh = f.record("IL-1.tdf", crate::support::unchanged("a")).await;
+    let mut again = NewRun {
+        as_of_submission: fresh,
+        ..new.clone()
+    };
+    again.inputs[0].submission_id = fresh;
+    again.inputs.reverse();
+    let Enqueued::Unchanged(second) = f.db.enqueue(&again).await.unwrap() else {
+        panic!("the order is no difference")
+    };
+    let done = f.db.run(&second).await.unwrap().unwrap();
+    assert_eq!(
+        (done.state, done.outcome, done.as_of_submission),
+        (RunState::Completed, Some(RunOutcome::Unchanged), fresh)
+    );
+    assert_eq!(f.db.run_inputs(&second).await.unwrap().len(), 2);
+    assert_eq!(f.db.claim("test").await.unwrap(), None);
+    let facts = f.db.facts("J101").await.unwrap();
+    assert_eq!(
+        facts.waves[&None].completed.as_ref().unwrap().run_id,
+        second,
+        "the wave counts as done"
+    );
+    assert_eq!(facts.job.last_run_id.as_deref(), Some(second.as_str()));
+    assert_eq!(facts.job.last_exec_status.unwrap().as_str(), "COMPLETED");
+
+    let manual = NewRun {
+        cause: Cause::Manual,
+        ..again.clone()
+    };
+    let third = queued(f.db.enqueue(&manual).await.unwrap());
+    assert_eq!(f.db.claim("test").await.unwrap().unwrap().run_id, third);
+    f.db.complete(&third, &LOADED).await.unwrap();
+    again.inputs.pop();
+    queued(f.db.enqueue(&again).await.unwrap());
+}
+
+#[tokio::test]
+async fn inputs_that_failed_wait_for_a_person() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let failed = f.running(&new).await;
+    f.db.fail(&failed, "the warehouse has another column type")
+        .await
+        .unwrap();
+    assert_eq!(
+        f.db.enqueue(&new).await.unwrap(),
+        Enqueued::FailedBefore(failed.clone())
+    );
+    assert_eq!(f.db.runs(&Default::default()).await.unwrap().len(), 1);
+
+    let retry = queued(f.db.retry_run(&failed).await.unwrap());
+    let run = f.db.run(&retry).await.unwrap().unwrap();
+    assert_eq!(
+        (run.cause, run.as_of_submission),
+        (Cause::Retry, new.as_of_submission)
+    );
+    assert_eq!(
+        f.db.run_inputs(&retry).await.unwrap(),
+        f.db.run_inputs(&failed).await.unwrap()
+    );
+    assert_eq!(
+        f.db.retry_run(&failed).await.unwrap(),
+        Enqueued::Active(retry.clone())
+    );
+    let error = f.db.retry_run(&retry).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StateError::WrongState {
+                state: RunState::Queued,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(matches!(
+        f.db.retry_run("J1-x").await,
+        Err(StateError::UnknownRun { .. })
+    ));
+}
+
+#[tokio::test]
+async fn new_inputs_run_after_a_failure() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let failed = f.running(&new).await;
+    f.db.fail(&failed, "no").await.unwrap();
+    let inputs = f.valid(&[("IL-1.tdf", "b")]).await;
+    queued(f.db.enqueue(&run("J101", &inputs)).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_superseded_run_says_nothing_about_the_warehouse() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let first = f.running(&new).await;
+    f.db.complete(
+        &first,
+        &RunResult {
+            outcome: RunOutcome::Superseded,
+            changes: None,
+        },
+    )
+    .await
+    .unwrap();
+    queued(f.db.enqueue(&new).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_job_that_is_not_there_has_no_runs() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let error =
+        f.db.enqueue(&NewRun {
+            job_id: "J999".to_owned(),
+            ..new
+        })
+        .await
+        .unwrap_err();
+    assert!(matches!(error, StateError::UnknownJob { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_oldest_run_is_claimed_first_with_its_inputs() {
+    let (f, new) = with_job(&[("IL-2.tdf", "b"), ("IL-1.tdf", "a")]).await;
+    let first = queued(f.db.enqueue(&new).await.unwrap());
+    queued(
+        f.db.enqueue(&NewRun {
+            job_id: "J102".to_owned(),
+            ..new.clone()
+        })
+        .await
+        .unwrap(),
+    );
+    let claimed = f.db.claim("host:42").await.unwrap().unwrap();
+    assert_eq!(
+        (claimed.run_id, claimed.job_id, claimed.attempts),
+        (first.clone(), "J101".to_owned(), 1)
+    );
+    let inputs: Vec<_> = claimed
+        .inputs
+        .iter()
+        .map(|input| (input.file_url.as_str(), &input.version))
+        .collect();
+    assert_eq!(
+        inputs,
+        [
+            ("IL-1.tdf", &crate::support::version("a")),
+            ("IL-2.tdf", &crate::support::version("b"))
+        ]
+    );
+    assert_eq!(claimed.inputs[0].submission_id, new.inputs[1].submission_id);
+    assert_eq!(claimed.inputs[0].version_id, new.inputs[1].version_id);
+    let row = f.db.run(&first).await.unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.owner.as_deref()),
+        (RunState::Running, Some("host:42"))
+    );
+    let job = f.db.job("J101").await.unwrap().unwrap();
+    assert_eq!(
+        (job.last_exec_status.unwrap().as_str(), job.last_run_id),
+        ("RUNNING", Some(first))
+    );
+    assert_eq!(job.last_run, row.started);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_run_is_claimed_twice() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    for day in 1..=20 {
+        let wave = Some(jiff::civil::date(2026, 11, day));
+        queued(f.db.enqueue(&NewRun { wave, ..new.clone() }).await.unwrap());
+    }
+    let other_process = Arc::new(f.open_again().await);
+    let workers: Vec<_> = [f.db.clone(), f.db.clone(), other_process.clone(), other_process]
+        .into_iter()
+        .map(|db| {
+            tokio::spawn(async move {
+                let mut claimed = Vec::new();
+                while let Some(run) = db.claim("worker").await.unwrap() {
+                    claimed.push(run.run_id);
+                }
+                claimed
+            })
+        })
+        .collect();
+    let mut claimed = Vec::new();
+    for worker in workers {
+        claimed.extend(worker.await.unwrap());
+    }
+    claimed.sort();
+    claimed.dedup();
+    assert_eq!(claimed.len(), 20);
+}

@@ -1,0 +1,242 @@
+//! The life of a claimed run, and what a decision sees of runs.
+
+use gristmill_state::{
+    NewRun, RowChanges, RunFilter, RunOutcome, RunResult, RunRow, RunState, StateError, SummaryRecord,
+};
+
+use crate::support::{Fixture, job, run};
+
+const LOADED: RunResult = RunResult {
+    outcome: RunOutcome::Loaded,
+    changes: None,
+};
+
+async fn with_run() -> (Fixture, NewRun, String) {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101"), job("J102")]).await.unwrap();
+    let inputs = f.valid(&[("IL-1.tdf", "a")]).await;
+    let new = run("J101", &inputs);
+    let run_id = f.running(&new).await;
+    (f, new, run_id)
+}
+
+async fn row(f: &Fixture, run_id: &str) -> RunRow {
+    f.db.run(run_id).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_run_is_summarized_and_completed() {
+    let (f, _, run_id) = with_run().await;
+    f.pass(5);
+    f.db.heartbeat(&run_id).await.unwrap();
+    assert_eq!(
+        row(&f, &run_id).await.heartbeat,
+        Some("2026-11-23T08:15:06.123456Z".parse().unwrap())
+    );
+    let summary = SummaryRecord {
+        object: "summaries/J101/x.parquet".to_owned(),
+        coverage_object: Some("summaries/J101/x.coverage".to_owned()),
+        rows: 38,
+        digest: "d".to_owned(),
+    };
+    f.db.summarized(&run_id, &summary).await.unwrap();
+    let changes = Some(RowChanges {
+        inserted: 30,
+        updated: 5,
+        deleted: 2,
+        unchanged: 3,
+    });
+    f.db.complete(
+        &run_id,
+        &RunResult {
+            outcome: RunOutcome::Loaded,
+            changes,
+        },
+    )
+    .await
+    .unwrap();
+    let done = row(&f, &run_id).await;
+    assert_eq!(
+        (done.state, done.outcome),
+        (RunState::Completed, Some(RunOutcome::Loaded))
+    );
+    assert_eq!((done.summary, done.changes), (Some(summary), changes));
+    assert_eq!(
+        done.finished,
+        Some("2026-11-23T08:15:06.123456Z".parse().unwrap())
+    );
+    assert_eq!(
+        f.db.job("J101")
+            .await
+            .unwrap()
+            .unwrap()
+            .last_exec_status
+            .unwrap()
+            .as_str(),
+        "COMPLETED"
+    );
+
+    let error = f.db.fail(&run_id, "too late").await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StateError::WrongState {
+                state: RunState::Completed,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(matches!(
+        f.db.heartbeat("J1-x").await,
+        Err(StateError::UnknownRun { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_run_left_by_a_dead_process_goes_back_into_the_queue() {
+    let (f, new, run_id) = with_run().await;
+    let restarted = f.open_again().await;
+    let left: Vec<_> = restarted
+        .running()
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|run| run.run_id)
+        .collect();
+    assert_eq!(left, [run_id.as_str()]);
+    let sequence = row(&f, &run_id).await.sequence;
+    restarted.requeue(&run_id).await.unwrap();
+    assert!(restarted.running().await.unwrap().is_empty());
+    assert!(
+        restarted.requeue(&run_id).await.is_err(),
+        "only a running run is put back"
+    );
+    let claimed = restarted.claim("new").await.unwrap().unwrap();
+    assert_eq!(
+        (claimed.run_id, claimed.sequence, claimed.attempts),
+        (run_id, sequence, 2)
+    );
+    assert_eq!(claimed.inputs[0].submission_id, new.inputs[0].submission_id);
+}
+
+#[tokio::test]
+async fn the_job_shows_how_its_newest_run_stands() {
+    let (f, new, first) = with_run().await;
+    let status = async || f.db.job("J101").await.unwrap().unwrap().last_exec_status.unwrap();
+    let second = f
+        .running(&NewRun {
+            wave: Some("2026-11-22".parse().unwrap()),
+            ..new
+        })
+        .await;
+    f.db.complete(&first, &LOADED).await.unwrap();
+    assert_eq!(status().await.as_str(), "RUNNING", "the newer run is still going");
+    f.db.fail(&second, "no").await.unwrap();
+    assert_eq!(status().await.as_str(), "FAILED");
+    assert_eq!(row(&f, &second).await.error.as_deref(), Some("no"));
+}
+
+#[tokio::test]
+async fn facts_hold_the_newest_runs_of_each_wave_and_other_jobs_completions() {
+    let (f, new, first) = with_run().await;
+    let wave = Some("2026-11-22".parse().unwrap());
+    let day = NewRun { wave, ..new.clone() };
+    f.db.fail(&first, "no").await.unwrap();
+    let done = f.running(&day).await;
+    f.db.complete(&done, &LOADED).await.unwrap();
+    let manual = NewRun {
+        cause: gristmill_state::Cause::Manual,
+        ..day.clone()
+    };
+    let done_again = f.running(&manual).await;
+    f.db.complete(&done_again, &LOADED).await.unwrap();
+    let going = f.running(&manual).await;
+
+    let facts = f.db.facts("J101").await.unwrap();
+    assert_eq!(facts.waves.len(), 2);
+    let by_day = &facts.waves[&wave];
+    assert_eq!(by_day.active.as_ref().unwrap().run_id, going);
+    assert_eq!(by_day.completed.as_ref().unwrap().run_id, done_again);
+    assert_eq!(by_day.finished().unwrap().run_id, done_again);
+    assert!(by_day.failed.is_none());
+    assert_eq!(facts.waves[&None].finished().unwrap().run_id, first);
+    assert!(
+        facts.completions.is_empty(),
+        "its own completions are in its waves"
+    );
+
+    let other = f.db.facts("J102").await.unwrap();
+    assert!(other.waves.is_empty());
+    assert_eq!(other.completions.len(), 1);
+    let completion = &other.completions[0];
+    assert_eq!(
+        (&completion.job_id[..], completion.wave, &completion.run_id),
+        ("J101", wave, &done_again)
+    );
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first() {
+    let (f, new, first) = with_run().await;
+    let second = f
+        .running(&NewRun {
+            job_id: "J102".to_owned(),
+            ..new
+        })
+        .await;
+    f.db.complete(&first, &LOADED).await.unwrap();
+    let list = async |filter: RunFilter| -> Vec<String> {
+        f.db.runs(&filter)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|run| run.run_id)
+            .collect()
+    };
+    assert_eq!(list(RunFilter::default()).await, [second.clone(), first.clone()]);
+    assert_eq!(
+        list(RunFilter {
+            limit: Some(1),
+            ..Default::default()
+        })
+        .await,
+        [second.clone()]
+    );
+    assert_eq!(
+        list(RunFilter {
+            state: Some(RunState::Completed),
+            ..Default::default()
+        })
+        .await,
+        [first]
+    );
+    assert_eq!(
+        list(RunFilter {
+            job_id: Some("J102".to_owned()),
+            ..Default::default()
+        })
+        .await,
+        [second]
+    );
+}
+
+#[tokio::test]
+async fn rows_are_serialized_in_the_words_of_the_database() {
+    let (f, _, run_id) = with_run().await;
+    let json = serde_json::to_value(row(&f, &run_id).await).unwrap();
+    assert_eq!(
+        (json["state"].as_str(), json["cause"].as_str()),
+        (Some("RUNNING"), Some("preconditions"))
+    );
+    let json = serde_json::to_value(f.db.job("J101").await.unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (json["min_files"].as_u64(), json["trigger"].as_str()),
+        (Some(13), Some("all"))
+    );
+    let json = serde_json::to_value(f.db.file("IL-1.tdf").await.unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (json["status"].as_str(), json["in_force"]["rows"].as_u64()),
+        (Some("VALIDATED"), Some(6))
+    );
+}

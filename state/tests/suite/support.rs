@@ -1,0 +1,176 @@
+//! A fresh database with a clock that the test moves, and short ways to say what is recorded in it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gristmill_state::{
+    Cause, Enqueued, JobConfig, NewRun, RunInput, Stamp, StateDb, SubmissionOutcome, SubmissionRecord,
+    TestClock, Trigger, VersionRecord,
+};
+use jiff::SignedDuration;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
+use tempfile::TempDir;
+
+pub const LAYOUT: &str = "layout-1";
+
+pub struct Fixture {
+    pub db: Arc<StateDb>,
+    pub clock: Arc<TestClock>,
+    pub path: PathBuf,
+    _folder: TempDir,
+}
+
+impl Fixture {
+    pub async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/state.db");
+        let clock = Arc::new(TestClock::new("2026-11-23T08:15:00.123456Z".parse().unwrap()));
+        let db = Arc::new(StateDb::open(&path, clock.clone()).await.unwrap());
+        Self {
+            db,
+            clock,
+            path,
+            _folder: folder,
+        }
+    }
+
+    /// Opens the same database as another process would.
+    pub async fn open_again(&self) -> StateDb {
+        StateDb::open(&self.path, self.clock.clone()).await.unwrap()
+    }
+
+    /// Connects as a person with `sqlite3` does: without foreign keys, and with no patience for locks.
+    pub async fn shell(&self) -> SqliteConnection {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .foreign_keys(false)
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    pub fn pass(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    /// Records one submission and returns its number.
+    pub async fn record(&self, file_url: &str, outcome: SubmissionOutcome) -> i64 {
+        self.pass(1);
+        self.db.record(&[submission(file_url, outcome)]).await.unwrap()[0]
+    }
+
+    /// Records valid files with the given contents, and returns them as a run's inputs.
+    pub async fn valid(&self, files: &[(&str, &str)]) -> Vec<RunInput> {
+        let mut inputs = Vec::new();
+        for (file_url, content) in files {
+            let submission_id = self.record(file_url, converted(content)).await;
+            let file = self.db.file(file_url).await.unwrap().unwrap();
+            inputs.push(RunInput {
+                file_id: file.file_id,
+                version_id: file.in_force.unwrap().version_id,
+                submission_id,
+            });
+        }
+        inputs
+    }
+
+    /// Queues, claims and returns the name of a run.
+    pub async fn running(&self, run: &NewRun) -> String {
+        let Enqueued::Queued(run_id) = self.db.enqueue(run).await.unwrap() else {
+            panic!("not queued")
+        };
+        assert_eq!(self.db.claim("test").await.unwrap().unwrap().run_id, run_id);
+        run_id
+    }
+}
+
+pub fn stamp(bytes: u64) -> Stamp {
+    // An inode beyond i64, as some network file systems have them.
+    Stamp {
+        bytes,
+        modified_ns: 1_700_000_000_123_456_789,
+        inode: u64::MAX - bytes,
+    }
+}
+
+pub fn submission(file_url: &str, outcome: SubmissionOutcome) -> SubmissionRecord {
+    SubmissionRecord {
+        file_url: file_url.to_owned(),
+        feed: "sales".to_owned(),
+        store_id: Some("s1".to_owned()),
+        business_date: Some("2026-11-22".parse().unwrap()),
+        stamp: stamp(10),
+        outcome,
+    }
+}
+
+pub fn version(content: &str) -> VersionRecord {
+    VersionRecord {
+        content_hash: content.to_owned(),
+        layout_digest: LAYOUT.to_owned(),
+        bytes: 1_000,
+        lines: 10,
+        rows: 6,
+        ignored: 2,
+        skipped: 1,
+        rejects: 1,
+        drift_lines: 3,
+        first_date: Some("2026-11-20".parse().unwrap()),
+        last_date: Some("2026-11-22".parse().unwrap()),
+        rejected_because: None,
+        converted: Some(format!("converted/sales/{content}.parquet")),
+        partial: Some(format!("partials/sales/{content}.parquet")),
+        reject_lines: Some(format!("rejects/sales/{content}.parquet")),
+    }
+}
+
+pub fn converted(content: &str) -> SubmissionOutcome {
+    SubmissionOutcome::Converted(version(content))
+}
+
+pub fn rejected(content: &str) -> SubmissionOutcome {
+    let rejected_because = Some("40 % of its lines are rejects".to_owned());
+    SubmissionOutcome::Converted(VersionRecord {
+        rejected_because,
+        ..version(content)
+    })
+}
+
+pub fn unchanged(content: &str) -> SubmissionOutcome {
+    SubmissionOutcome::Unchanged {
+        content_hash: content.to_owned(),
+        layout_digest: LAYOUT.to_owned(),
+    }
+}
+
+pub fn failed(error: &str) -> SubmissionOutcome {
+    SubmissionOutcome::Failed {
+        error: error.to_owned(),
+    }
+}
+
+pub fn job(id: &str) -> JobConfig {
+    JobConfig {
+        id: id.to_owned(),
+        feed: "sales".to_owned(),
+        files: "IL-{store}.tdf".to_owned(),
+        min_files: 13,
+        trigger: Trigger::All,
+        addl_criteria: None,
+        params: r#"{"after":["J100"]}"#.to_owned(),
+        enabled: true,
+    }
+}
+
+pub fn run(job_id: &str, inputs: &[RunInput]) -> NewRun {
+    NewRun {
+        job_id: job_id.to_owned(),
+        wave: None,
+        cause: Cause::Preconditions,
+        inputs: inputs.to_vec(),
+        incomplete: false,
+        completeness_percent: Some(100.0),
+        as_of_submission: inputs.iter().map(|input| input.submission_id).max().unwrap_or(0),
+    }
+}
