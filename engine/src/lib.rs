@@ -1,1 +1,33 @@
-//! Pure work on data: feed layouts, conversion, rejects, partials, summary
+//! Pure work on data: feed layouts, conversion, rejects, partials, summary, Parquet.
+//!
+//! Nothing here touches a network or a database, and nothing reads an environment variable: files come in as readers,
+//! settings as values. [`convert`] turns a submitted file into typed rows, rejects and a partial; [`summarize`] merges
+//! the partials of a run into the summary.
+
+mod amount;
+mod blocks;
+mod convert;
+mod date;
+mod error;
+mod fields;
+mod layout;
+mod parquet_form;
+mod partial;
+mod pattern;
+mod reference;
+mod rejects;
+mod report;
+mod rows;
+mod sales;
+mod scan;
+mod summarize;
+
+pub use amount::format_cents;
+pub use convert::{Outputs, convert};
+pub use error::EngineError;
+pub use layout::{FeedKind, FeedLayout, FeedSpec, HeaderRule, LayoutError, Measure, SalesLayout, Supersede};
+pub use pattern::{Captures, FilePattern, PatternError};
+pub use rejects::{Reason, Reject, read_rejects};
+pub use report::{ConversionReport, Header};
+pub use rows::{Row, rows_of_key};
+pub use summarize::{PartialFile, SummaryOutputs, SummaryReport, summarize};

@@ -1,0 +1,131 @@
+//! Amounts: exact decimals with two places, held as integers of cents, never as floats.
+
+/// The largest absolute amount in cents that decimal(18,2) holds.
+pub const MAX_CENTS: i64 = 999_999_999_999_999_999;
+
+/// Parses an amount to cents: an optional sign, digits, and optionally a point with digits.
+///
+/// `12`, `12.5`, `.5`, `-12.50` and `12.500` are amounts; more than two places (unless zeros), exponents, thousands
+/// separators and anything beyond decimal(18,2) are not. The text comes without spaces around it.
+pub fn parse_cents(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        _ => (false, text),
+    };
+    let mut value: i64 = 0;
+    let mut position = 0;
+    while let Some(digit) = digit_at(digits, position) {
+        value = value.checked_mul(10)?.checked_add(digit)?;
+        position += 1;
+    }
+    let whole = position;
+    let mut places = 0;
+    if digits.get(position) == Some(&b'.') {
+        position += 1;
+        while let Some(digit) = digit_at(digits, position) {
+            if places < 2 {
+                value = value.checked_mul(10)?.checked_add(digit)?;
+            } else if digit != 0 {
+                return None;
+            }
+            places += 1;
+            position += 1;
+        }
+    }
+    if position != digits.len() || whole + places == 0 {
+        return None;
+    }
+    for _ in places..2 {
+        value = value.checked_mul(10)?;
+    }
+    if value > MAX_CENTS {
+        return None;
+    }
+    Some(if negative { -value } else { value })
+}
+
+fn digit_at(text: &[u8], position: usize) -> Option<i64> {
+    let digit = text.get(position)?.wrapping_sub(b'0');
+    (digit <= 9).then_some(i64::from(digit))
+}
+
+/// Parses a whole number that fits 32 bits, with an optional sign.
+pub fn parse_code(text: &[u8]) -> Option<i32> {
+    if let [digit @ b'0'..=b'9'] = text {
+        return Some(i32::from(digit - b'0'));
+    }
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Cents as people write them: `-12.50`.
+pub fn format_cents(cents: i64) -> String {
+    let sign = if cents < 0 { "-" } else { "" };
+    let magnitude = cents.unsigned_abs();
+    format!("{sign}{}.{:02}", magnitude / 100, magnitude % 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn amounts() {
+        for (text, cents) in [
+            ("12", 1200),
+            ("12.5", 1250),
+            ("-12.50", -1250),
+            ("12.500", 1250),
+            ("0.05", 5),
+            (".5", 50),
+            ("12.", 1200),
+            ("+3", 300),
+            ("-0", 0),
+            ("00012.00", 1200),
+            ("9999999999999999.99", MAX_CENTS),
+            ("-9999999999999999.99", -MAX_CENTS),
+        ] {
+            assert_eq!(parse_cents(text.as_bytes()), Some(cents), "{text}");
+        }
+        for bad in [
+            "",
+            "-",
+            ".",
+            "+.",
+            "12.345",
+            "1e3",
+            "1,000.00",
+            "12.5.0",
+            "--1",
+            "1-",
+            "NaN",
+            "0x10",
+            " 1",
+            "1 ",
+            "١",
+            "10000000000000000.00",
+            "99999999999999999999999999",
+        ] {
+            assert_eq!(parse_cents(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn codes() {
+        assert_eq!(parse_code(b"4"), Some(4));
+        assert_eq!(parse_code(b"13"), Some(13));
+        assert_eq!(parse_code(b"-7"), Some(-7));
+        for bad in [&b""[..], b"4.0", b"x", b" 4", b"99999999999", b"\xff", b"-"] {
+            assert_eq!(parse_code(bad), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(cents in -MAX_CENTS..=MAX_CENTS) {
+            prop_assert_eq!(parse_cents(format_cents(cents).as_bytes()), Some(cents));
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What can go wrong here besides bad lines, which are data.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A failure of the engine. The operator's answer differs by kind, so there are few.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The source could not be read. Worth another try.
+    #[error("cannot read the input: {0}")]
+    Read(#[source] io::Error),
+    /// An output could not be written: a full disk, a folder that is gone. Worth another try.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The output file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A Parquet file of the lake could not be written or read.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Parquet {
+        /// What was being done.
+        action: &'static str,
+        /// The Parquet file.
+        path: PathBuf,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A sum left decimal(18,2).
+    #[error(
+        "the sum of {measure} for store {store_id}, item {item_id}, date {trans_date} does not fit decimal(18,2)"
+    )]
+    Overflow {
+        /// The amount column.
+        measure: String,
+        /// The key's store.
+        store_id: String,
+        /// The key's item.
+        item_id: String,
+        /// The key's date.
+        trans_date: jiff::civil::Date,
+    },
+    /// The counts of a file do not add up: a defect of gristmill, never of the file.
+    #[error("lines were lost ({0}): this is a defect of gristmill; please report it with the file")]
+    Conservation(String),
+    /// Polars could not merge the partials.
+    #[error("cannot merge the partials: {0}")]
+    Merge(#[from] polars::error::PolarsError),
+}
+
+impl EngineError {
+    /// Whether another try may succeed without a person doing something.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Read(_) | Self::Write { .. } | Self::Parquet { .. } => true,
+            Self::Merge(error) => matches!(error, polars::error::PolarsError::IO { .. }),
+            Self::Overflow { .. } | Self::Conservation(_) => false,
+        }
+    }
+
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    pub(crate) fn parquet<E>(action: &'static str, path: &Path) -> impl FnOnce(E) -> Self
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        move |source| Self::Parquet {
+            action,
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+}

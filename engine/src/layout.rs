@@ -1,0 +1,449 @@
+//! Feed layouts: how the files of one feed are written, and what is asked of them.
+//!
+//! [`FeedSpec`] is what a person writes in a `[[feed]]` table; [`FeedLayout`] is the same, checked and ready to use.
+
+use std::collections::BTreeMap;
+
+use encoding_rs::Encoding;
+use serde::{Deserialize, Serialize};
+
+use crate::date::DateFormat;
+use crate::pattern::FilePattern;
+
+/// Raised when conversion comes to give other rows for the same bytes, so that every file is converted anew.
+const CONVERSION_FORM: u32 = 1;
+
+/// The columns that a sales feed must name, in the order of [`Needed`].
+const NEEDED_COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
+
+/// A `[[feed]]` table as written in the settings file.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedSpec {
+    /// The feed's name: a word of letters, digits, `-` and `_`.
+    pub name: String,
+    /// Which files belong to it, as a [`FilePattern`].
+    pub files: String,
+    /// The columns by position; those past the last one named are ignored.
+    pub columns: Vec<String>,
+    /// The summary's amount columns, each with the transaction code whose amounts it sums.
+    #[serde(default)]
+    pub measures: BTreeMap<String, i32>,
+    /// A feed that is tracked and validated as text, and never aggregated.
+    #[serde(default)]
+    pub reference: bool,
+    /// The one character between two fields.
+    #[serde(default = "defaults::delimiter")]
+    pub delimiter: String,
+    /// Whether the first line names the columns.
+    #[serde(default)]
+    pub header: HeaderRule,
+    /// How text is encoded where no byte-order mark says it: a label of the WHATWG encoding standard.
+    #[serde(default = "defaults::encoding")]
+    pub encoding: String,
+    /// The form of dates, of `%Y`, `%m`, `%d` and literal text.
+    #[serde(default = "defaults::date_format")]
+    pub date_format: String,
+    /// The greatest length of a store or item id, in characters.
+    #[serde(default = "defaults::id_chars")]
+    pub id_chars: usize,
+    /// A file with a greater share of rejects among its lines is rejected as a whole.
+    #[serde(default = "defaults::max_reject_percent")]
+    pub max_reject_percent: f64,
+    /// What a newer submission replaces.
+    #[serde(default)]
+    pub supersede: Supersede,
+}
+
+mod defaults {
+    pub(super) fn delimiter() -> String {
+        "\t".into()
+    }
+    pub(super) fn encoding() -> String {
+        "utf-8".into()
+    }
+    pub(super) fn date_format() -> String {
+        "%Y-%m-%d".into()
+    }
+    pub(super) fn id_chars() -> usize {
+        25
+    }
+    pub(super) fn max_reject_percent() -> f64 {
+        10.0
+    }
+}
+
+/// Whether a file's first line names its columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderRule {
+    /// A first line whose amount and code are not numbers is a header.
+    #[default]
+    Auto,
+    /// The first line is a header.
+    Always,
+    /// The first line is data.
+    Never,
+}
+
+/// What a newer submission replaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Supersede {
+    /// The earlier submission of the same file.
+    #[default]
+    File,
+    /// For each store and date, whatever older files hold of it: for feeds whose file names change with each wave.
+    StoreDay,
+}
+
+/// A checked feed layout.
+#[derive(Clone, Debug)]
+pub struct FeedLayout {
+    /// The feed's name.
+    pub name: String,
+    /// Which files belong to the feed.
+    pub files: FilePattern,
+    /// The byte between two fields.
+    pub delimiter: u8,
+    /// Whether the first line names the columns.
+    pub header: HeaderRule,
+    /// The encoding where no byte-order mark says it.
+    pub encoding: &'static Encoding,
+    /// A file with a greater share of rejects, in percent, is rejected as a whole.
+    pub max_reject_percent: f64,
+    /// What the lines hold.
+    pub kind: FeedKind,
+    digest: String,
+}
+
+/// What the lines of a feed hold.
+#[derive(Clone, Debug)]
+pub enum FeedKind {
+    /// Point-of-sale lines, to be aggregated.
+    Sales(SalesLayout),
+    /// Text that is tracked and not aggregated: the names of its columns by position.
+    Reference(Vec<String>),
+}
+
+/// Where the five columns of a point-of-sale line stand, and how they are read.
+#[derive(Clone, Debug)]
+pub struct SalesLayout {
+    /// Field positions from 0.
+    pub positions: Needed,
+    /// The amount columns of the summary, in the order of their codes.
+    pub measures: Vec<Measure>,
+    /// The form of dates.
+    pub date_format: DateFormat,
+    /// The greatest length of an id in characters.
+    pub id_chars: usize,
+    /// What a newer submission replaces.
+    pub supersede: Supersede,
+}
+
+/// The field positions, from 0, of the columns that a point-of-sale line must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is the column of that name")]
+pub struct Needed {
+    pub store_id: usize,
+    pub amount: usize,
+    pub code: usize,
+    pub item_id: usize,
+    pub trans_date: usize,
+}
+
+/// One amount column of the summary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measure {
+    /// The column's name.
+    pub name: String,
+    /// The transaction code whose amounts it sums.
+    pub code: i32,
+}
+
+/// A feed that cannot be used: which key is wrong, and what to write.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("feed {feed:?}: {key} {problem}")]
+pub struct LayoutError {
+    /// The feed's name.
+    pub feed: String,
+    /// The key of the `[[feed]]` table.
+    pub key: &'static str,
+    /// What is wrong with it, and what to write.
+    pub problem: String,
+}
+
+impl Needed {
+    /// Finds the five columns among `names`; letter case does not matter. `Err` names the first that is missing.
+    pub fn among<S: AsRef<str>>(names: &[S]) -> Result<Self, &'static str> {
+        let position = |wanted: &'static str| {
+            names
+                .iter()
+                .position(|name| name.as_ref().trim().eq_ignore_ascii_case(wanted))
+                .ok_or(wanted)
+        };
+        let [store_id, amount, code, item_id, trans_date] = NEEDED_COLUMNS;
+        Ok(Self {
+            store_id: position(store_id)?,
+            amount: position(amount)?,
+            code: position(code)?,
+            item_id: position(item_id)?,
+            trans_date: position(trans_date)?,
+        })
+    }
+
+    /// The greatest of the five positions.
+    pub fn last(&self) -> usize {
+        let Self {
+            store_id,
+            amount,
+            code,
+            item_id,
+            trans_date,
+        } = *self;
+        store_id.max(amount).max(code).max(item_id).max(trans_date)
+    }
+}
+
+impl FeedLayout {
+    /// Checks a `[[feed]]` table.
+    pub fn new(spec: &FeedSpec) -> Result<Self, LayoutError> {
+        let fail = |key, problem: String| LayoutError {
+            feed: spec.name.clone(),
+            key,
+            problem,
+        };
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if spec.name.is_empty() || !spec.name.chars().all(is_word) {
+            return Err(fail(
+                "name",
+                "must be a word of letters, digits, '-' and '_'".into(),
+            ));
+        }
+        let files = FilePattern::parse(&spec.files).map_err(|e| fail("files", e.to_string()))?;
+        let delimiter = match spec.delimiter.as_bytes() {
+            [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r' | b'0'..=b'9') => *byte,
+            _ => {
+                return Err(fail(
+                    "delimiter",
+                    r#"must be one ASCII character, such as "\t" or "|""#.into(),
+                ));
+            }
+        };
+        let encoding = Encoding::for_label(spec.encoding.as_bytes()).ok_or_else(|| {
+            let problem = format!(
+                "{:?} is not known: write \"utf-8\", \"windows-1252\", …",
+                spec.encoding
+            );
+            fail("encoding", problem)
+        })?;
+        if !(0.0..=100.0).contains(&spec.max_reject_percent) {
+            return Err(fail(
+                "max_reject_percent",
+                "must be a number from 0 to 100".into(),
+            ));
+        }
+        if spec.columns.is_empty() {
+            return Err(fail(
+                "columns",
+                "is empty: name the columns in their order".into(),
+            ));
+        }
+        let kind = if spec.reference {
+            if !spec.measures.is_empty() {
+                return Err(fail(
+                    "measures",
+                    "has no meaning with reference = true: leave it out".into(),
+                ));
+            }
+            FeedKind::Reference(spec.columns.clone())
+        } else {
+            FeedKind::Sales(SalesLayout::new(spec, fail)?)
+        };
+        Ok(Self {
+            name: spec.name.clone(),
+            files,
+            delimiter,
+            header: spec.header,
+            encoding,
+            max_reject_percent: spec.max_reject_percent,
+            kind,
+            digest: digest(spec),
+        })
+    }
+
+    /// Names what conversion depends on: files converted under another digest are converted again.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The point-of-sale part, or `None` for a reference feed.
+    pub fn sales(&self) -> Option<&SalesLayout> {
+        match &self.kind {
+            FeedKind::Sales(sales) => Some(sales),
+            FeedKind::Reference(_) => None,
+        }
+    }
+}
+
+impl SalesLayout {
+    fn new(spec: &FeedSpec, fail: impl Fn(&'static str, String) -> LayoutError) -> Result<Self, LayoutError> {
+        let positions = Needed::among(&spec.columns).map_err(|missing| {
+            let all = NEEDED_COLUMNS.join(", ");
+            fail(
+                "columns",
+                format!("does not name {missing}: a sales feed needs {all}"),
+            )
+        })?;
+        if spec.measures.is_empty() {
+            let example = "write measures = { sale_amount = 4, tax_amount = 5, discount_amount = 6 }";
+            return Err(fail("measures", format!("is missing: {example}")));
+        }
+        if spec.measures.len() > MAX_MEASURES {
+            return Err(fail("measures", format!("has more than {MAX_MEASURES} columns")));
+        }
+        let mut measures: Vec<_> = spec
+            .measures
+            .iter()
+            .map(|(name, code)| Measure {
+                name: name.clone(),
+                code: *code,
+            })
+            .collect();
+        measures.sort_by_key(|measure| measure.code);
+        if let Some(pair) = measures.windows(2).find(|pair| pair[0].code == pair[1].code) {
+            let problem = format!(
+                "gives code {} to {} and to {}",
+                pair[0].code, pair[0].name, pair[1].name
+            );
+            return Err(fail("measures", problem));
+        }
+        if let Some(clash) = measures
+            .iter()
+            .find(|m| NEEDED_COLUMNS.contains(&m.name.as_str()))
+        {
+            return Err(fail(
+                "measures",
+                format!("names a column {}, which is an input column", clash.name),
+            ));
+        }
+        if spec.id_chars == 0 {
+            return Err(fail("id_chars", "must be at least 1".into()));
+        }
+        let date_format =
+            DateFormat::parse(&spec.date_format).map_err(|e| fail("date_format", format!("is a {e}")))?;
+        Ok(Self {
+            positions,
+            measures,
+            date_format,
+            id_chars: spec.id_chars,
+            supersede: spec.supersede,
+        })
+    }
+}
+
+/// The presence of each measure is one bit of a byte, so this many fit a row.
+pub(crate) const MAX_MEASURES: usize = 8;
+
+/// A digest of every key that conversion depends on.
+fn digest(spec: &FeedSpec) -> String {
+    let FeedSpec {
+        name: _,
+        files: _,
+        columns,
+        measures,
+        reference,
+        delimiter,
+        header,
+        encoding,
+        date_format,
+        id_chars,
+        max_reject_percent,
+        supersede: _,
+    } = spec;
+    let text = format!(
+        "{CONVERSION_FORM}|{columns:?}|{measures:?}|{reference}|{delimiter:?}|{header:?}|{encoding:?}|{date_format:?}|\
+         {id_chars}|{max_reject_percent}"
+    );
+    blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+}
+
+impl Default for FeedSpec {
+    /// The layout of the design's sales feed: what `gristmill aggregate` uses without a settings file.
+    fn default() -> Self {
+        Self {
+            name: "sales".into(),
+            files: "**".into(),
+            columns: NEEDED_COLUMNS.map(String::from).to_vec(),
+            measures: [("sale_amount", 4), ("tax_amount", 5), ("discount_amount", 6)]
+                .map(|(name, code)| (name.to_owned(), code))
+                .into(),
+            reference: false,
+            delimiter: defaults::delimiter(),
+            header: HeaderRule::Auto,
+            encoding: defaults::encoding(),
+            date_format: defaults::date_format(),
+            id_chars: defaults::id_chars(),
+            max_reject_percent: defaults::max_reject_percent(),
+            supersede: Supersede::File,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(change: impl FnOnce(&mut FeedSpec)) -> String {
+        let mut spec = FeedSpec::default();
+        change(&mut spec);
+        FeedLayout::new(&spec).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_default_layout_is_the_designs() {
+        let layout = FeedLayout::new(&FeedSpec::default()).unwrap();
+        let sales = layout.sales().unwrap();
+        assert_eq!(
+            sales.positions,
+            Needed {
+                store_id: 0,
+                amount: 1,
+                code: 2,
+                item_id: 3,
+                trans_date: 4
+            }
+        );
+        let names: Vec<_> = sales.measures.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["sale_amount", "tax_amount", "discount_amount"]);
+    }
+
+    #[test]
+    fn each_error_names_its_key() {
+        assert!(problem(|s| s.columns = vec!["store_id".into()]).contains("columns does not name amount"));
+        assert!(problem(|s| s.delimiter = "||".into()).contains("delimiter must be one"));
+        assert!(problem(|s| s.encoding = "klingon".into()).contains("encoding \"klingon\""));
+        assert!(problem(|s| s.date_format = "%y".into()).contains("date_format"));
+        assert!(problem(|s| s.max_reject_percent = 101.0).contains("max_reject_percent"));
+        assert!(problem(|s| s.measures.clear()).contains("measures is missing"));
+        assert!(problem(|s| s.reference = true).contains("measures has no meaning"));
+        assert!(problem(|s| s.name = "a b".into()).contains("name must be"));
+        assert!(
+            problem(|s| {
+                s.measures.insert("other".into(), 4);
+            })
+            .contains("gives code 4")
+        );
+    }
+
+    #[test]
+    fn the_digest_follows_what_conversion_depends_on() {
+        let digest = |change: fn(&mut FeedSpec)| {
+            let mut spec = FeedSpec::default();
+            change(&mut spec);
+            FeedLayout::new(&spec).unwrap().digest().to_owned()
+        };
+        assert_eq!(digest(|_| ()), digest(|s| s.files = "*.tdf".into()));
+        assert_ne!(digest(|_| ()), digest(|s| s.id_chars = 30));
+    }
+}

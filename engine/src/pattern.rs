@@ -1,0 +1,261 @@
+//! File patterns: globs over the path relative to the source, with captures.
+//!
+//! `*` and `?` stay inside one folder, `**` crosses folders, `[a-z]` is a class, `{store}` names the shop and `{date}`
+//! the business day (`{date:%Y%m%d}` for another form than `2016-06-01`). A pattern is the whole path: `IL-*.tdf` does
+//! not match `old/IL-1.tdf`; `**/IL-*.tdf` matches both.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use regex::Regex;
+
+use crate::date::DateFormat;
+
+/// A parsed pattern. It was valid when made: it compiles, and names `{store}` and `{date}` at most once each.
+#[derive(Clone)]
+pub struct FilePattern {
+    text: String,
+    regex: Regex,
+    date: Option<DateFormat>,
+    literal_prefix: usize,
+}
+
+/// What a matching path says of its file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captures {
+    /// The shop, where the pattern has `{store}`.
+    pub store: Option<String>,
+    /// The business day, where the pattern has `{date}`.
+    pub date: Option<Date>,
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the pattern {pattern:?} {problem}")]
+pub struct PatternError {
+    pattern: String,
+    problem: String,
+}
+
+impl FilePattern {
+    /// Parses a pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let fail = |problem: String| PatternError {
+            pattern: text.to_owned(),
+            problem,
+        };
+        if text.is_empty() {
+            return Err(fail("is empty: write a glob such as \"*.tdf\"".into()));
+        }
+        let mut source = String::from("^");
+        let mut date = None;
+        let mut has_store = false;
+        let mut literal_prefix = None;
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let matched_so_far = text.len() - rest.len();
+            if matches!(first, '*' | '?' | '[' | '{') {
+                literal_prefix.get_or_insert(matched_so_far);
+            }
+            rest = &rest[first.len_utf8()..];
+            match first {
+                '*' if rest.starts_with("*/") => {
+                    source.push_str("(?:.*/)?");
+                    rest = &rest[2..];
+                }
+                '*' if rest.starts_with('*') => {
+                    source.push_str(".*");
+                    rest = &rest[1..];
+                }
+                '*' => source.push_str("[^/]*"),
+                '?' => source.push_str("[^/]"),
+                '[' => {
+                    let (class, after) = rest
+                        .split_once(']')
+                        .ok_or_else(|| fail("has a '[' without its ']'".into()))?;
+                    source.push_str(&class_source(class).map_err(fail)?);
+                    rest = after;
+                }
+                '{' => {
+                    let (name, after) = rest
+                        .split_once('}')
+                        .ok_or_else(|| fail("has a '{' without its '}'".into()))?;
+                    rest = after;
+                    if name == "store" {
+                        if has_store {
+                            return Err(fail("names {store} twice".into()));
+                        }
+                        has_store = true;
+                        source.push_str("(?P<store>[^/]+?)");
+                    } else if let Some(format) = date_capture(name) {
+                        if date.is_some() {
+                            return Err(fail("names {date} twice".into()));
+                        }
+                        let format = DateFormat::parse(format).map_err(|e| fail(format!("has a {e}")))?;
+                        source.push_str(&format!("(?P<date>{})", format.regex_source()));
+                        date = Some(format);
+                    } else {
+                        return Err(fail(format!(
+                            "has {{{name}}}, which is not known: {{store}}, {{date}} and {{date:%Y%m%d}} are"
+                        )));
+                    }
+                }
+                other => source.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
+            }
+        }
+        source.push('$');
+        let regex = regex::RegexBuilder::new(&source)
+            .dot_matches_new_line(true)
+            .build()
+            .map_err(|e| fail(format!("cannot be used: {e}")))?;
+        Ok(Self {
+            text: text.to_owned(),
+            regex,
+            date,
+            literal_prefix: literal_prefix.unwrap_or(text.len()),
+        })
+    }
+
+    /// What the path says, or `None` when it does not match. A `{date}` that is no calendar day does not match.
+    pub fn captures(&self, path: &str) -> Option<Captures> {
+        let found = self.regex.captures(path)?;
+        let date = match &self.date {
+            Some(format) => {
+                let days = format.parse_days(found.name("date")?.as_str().as_bytes())?;
+                Some(crate::date::from_days(days))
+            }
+            None => None,
+        };
+        Some(Captures {
+            store: found.name("store").map(|m| m.as_str().to_owned()),
+            date,
+        })
+    }
+
+    /// Whether the path matches.
+    pub fn matches(&self, path: &str) -> bool {
+        if self.date.is_some() {
+            self.captures(path).is_some()
+        } else {
+            self.regex.is_match(path)
+        }
+    }
+
+    /// Whether the pattern has `{date}`, so that a job with it is judged and run for each day by itself.
+    pub fn is_dated(&self) -> bool {
+        self.date.is_some()
+    }
+
+    /// How many bytes come before the first wildcard. Of two patterns that match a path, the one with the longer
+    /// literal start is the more particular: `Item*` wins over `*-*.tdf`.
+    pub fn literal_prefix(&self) -> usize {
+        self.literal_prefix
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+/// The strptime form asked for by a `{date}` or `{date:FORMAT}` capture.
+fn date_capture(name: &str) -> Option<&str> {
+    match name.strip_prefix("date")? {
+        "" => Some("%Y-%m-%d"),
+        format => format.strip_prefix(':'),
+    }
+}
+
+/// The regex for the inside of `[…]`: single characters and ranges, `!` or `^` in front to negate.
+fn class_source(class: &str) -> Result<String, String> {
+    let (negated, members) = match class.strip_prefix(['!', '^']) {
+        Some(members) => (true, members),
+        None => (false, class),
+    };
+    if members.is_empty() {
+        return Err("has an empty [] class".into());
+    }
+    let mut source = String::from(if negated { "[^/" } else { "[" });
+    for c in members.chars() {
+        if !matches!(c, '-') && !c.is_alphanumeric() {
+            source.push('\\');
+        }
+        source.push(c);
+    }
+    source.push(']');
+    Ok(source)
+}
+
+impl fmt::Display for FilePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for FilePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FilePattern({:?})", self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn captures(pattern: &str, path: &str) -> Option<(Option<String>, Option<String>)> {
+        let found = FilePattern::parse(pattern).unwrap().captures(path)?;
+        Some((found.store, found.date.map(|d| d.to_string())))
+    }
+
+    #[test]
+    fn wildcards_stay_inside_a_folder() {
+        assert!(captures("*-*.tdf", "IL-101.tdf").is_some());
+        assert!(captures("*-*.tdf", "old/IL-101.tdf").is_none());
+        assert!(captures("**/*.tdf", "a/b/IL-101.tdf").is_some());
+        assert!(captures("**/*.tdf", "IL-101.tdf").is_some());
+        assert!(captures("IL-?0[1-3].tdf", "IL-102.tdf").is_some());
+        assert!(captures("IL-?0[!1-3].tdf", "IL-102.tdf").is_none());
+        assert!(captures("a.tdf", "axtdf").is_none());
+        assert!(captures("*.tdf", "line\nbreak.tdf").is_some());
+    }
+
+    #[test]
+    fn store_and_date_are_captured() {
+        assert_eq!(
+            captures("IL-{store}.tdf", "IL-101.tdf"),
+            Some((Some("101".into()), None))
+        );
+        assert_eq!(
+            captures("{date}/IL-{store}.tdf", "2016-06-01/IL-7.tdf"),
+            Some((Some("7".into()), Some("2016-06-01".into())))
+        );
+        assert_eq!(
+            captures("IL-{store}-{date:%Y%m%d}.tdf", "IL-7-20160601.tdf"),
+            Some((Some("7".into()), Some("2016-06-01".into())))
+        );
+        assert_eq!(captures("IL-{date:%Y%m%d}.tdf", "IL-20160631.tdf"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for bad in [
+            "",
+            "[",
+            "[]",
+            "{store",
+            "{shop}",
+            "{store}{store}",
+            "{date}{date}",
+            "{date:%H}",
+        ] {
+            assert!(FilePattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_literal_start_tells_which_pattern_is_more_particular() {
+        assert_eq!(FilePattern::parse("Item*").unwrap().literal_prefix(), 4);
+        assert_eq!(FilePattern::parse("*-*.tdf").unwrap().literal_prefix(), 0);
+        assert_eq!(FilePattern::parse("a.tdf").unwrap().literal_prefix(), 5);
+    }
+}

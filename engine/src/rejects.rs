@@ -1,0 +1,181 @@
+//! Rejects: lines that failed validation, kept with their number, their text and a reason.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Int64Builder, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::error::EngineError;
+use crate::parquet_form;
+
+/// Why a line is a reject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "each says itself in `Reason::text`")]
+pub enum Reason {
+    MissingColumn,
+    Amount,
+    Code,
+    Date,
+    StoreEmpty,
+    StoreTooLong,
+    StoreText,
+    ItemEmpty,
+    ItemTooLong,
+    ItemText,
+    ReferenceText,
+    UnclosedQuote,
+    TextAfterQuote,
+    LongLine,
+}
+
+impl Reason {
+    /// The reason as a person reads it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::MissingColumn => "a column is missing",
+            Self::Amount => "amount is not a decimal with at most 2 places and 18 digits",
+            Self::Code => "code is not a whole number",
+            Self::Date => "trans_date is not a calendar date in the feed's form",
+            Self::StoreEmpty => "store_id is empty",
+            Self::StoreTooLong => "store_id is too long",
+            Self::StoreText => "store_id is not valid text",
+            Self::ItemEmpty => "item_id is empty",
+            Self::ItemTooLong => "item_id is too long",
+            Self::ItemText => "item_id is not valid text",
+            Self::ReferenceText => "a column is not valid text",
+            Self::UnclosedQuote => "a quote is not closed",
+            Self::TextAfterQuote => "text follows a closing quote",
+            Self::LongLine => "the line is longer than 1 MiB",
+        }
+    }
+}
+
+/// One reject, as it is read back.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Reject {
+    /// Counted from 1.
+    pub line_number: u64,
+    /// Why.
+    pub reason: String,
+    /// The line without its end. Bytes that are no UTF-8 stand as `\xNN`; of a line over 1 MiB only the beginning is kept.
+    pub text: String,
+}
+
+/// Writes rejects to Parquet (`line_number`, `reason`, `text`); the file comes into being with the first of them.
+pub(crate) struct RejectWriter {
+    path: PathBuf,
+    writer: Option<ArrowWriter<File>>,
+    line_numbers: Int64Builder,
+    reasons: StringBuilder,
+    texts: StringBuilder,
+    text_bytes: usize,
+}
+
+/// A batch goes out when it has this many bytes of text, so that a file of garbage needs no more memory than a good one.
+const BATCH_BYTES: usize = 4 << 20;
+
+fn schema() -> Arc<Schema> {
+    Arc::new(Schema::new(vec![
+        Field::new("line_number", DataType::Int64, false),
+        Field::new("reason", DataType::Utf8, false),
+        Field::new("text", DataType::Utf8, false),
+    ]))
+}
+
+impl RejectWriter {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            writer: None,
+            line_numbers: Int64Builder::new(),
+            reasons: StringBuilder::new(),
+            texts: StringBuilder::new(),
+            text_bytes: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, line_number: u64, reason: Reason, text: &[u8]) -> Result<(), EngineError> {
+        self.line_numbers.append_value(line_number as i64);
+        self.reasons.append_value(reason.text());
+        match std::str::from_utf8(text) {
+            Ok(text) => self.texts.append_value(text),
+            Err(_) => self.texts.append_value(escape(text)),
+        }
+        self.text_bytes += text.len() + 32;
+        if self.text_bytes >= BATCH_BYTES {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Ends the file, and tells whether there is one.
+    pub(crate) fn finish(mut self) -> Result<bool, EngineError> {
+        if self.text_bytes > 0 {
+            self.flush()?;
+        }
+        match self.writer.take() {
+            Some(writer) => parquet_form::finish(writer, &self.path).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), EngineError> {
+        self.text_bytes = 0;
+        let batch = RecordBatch::try_new(
+            schema(),
+            vec![
+                Arc::new(self.line_numbers.finish()),
+                Arc::new(self.reasons.finish()),
+                Arc::new(self.texts.finish()),
+            ],
+        )
+        .map_err(EngineError::parquet("write", &self.path))?;
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            None => self.writer.insert(parquet_form::create(&self.path, schema())?),
+        };
+        writer
+            .write(&batch)
+            .map_err(EngineError::parquet("write", &self.path))
+    }
+}
+
+/// Text in which every byte that is not part of valid UTF-8 stands as `\xNN`.
+fn escape(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    text
+}
+
+/// Reads the first `limit` rejects of a file that conversion wrote.
+pub fn read_rejects(path: &Path, limit: usize) -> Result<Vec<Reject>, EngineError> {
+    use arrow::array::{AsArray, types::Int64Type};
+    let failed = || "read";
+    let file = File::open(path).map_err(EngineError::parquet(failed(), path))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(|builder| builder.with_limit(limit).build())
+        .map_err(EngineError::parquet(failed(), path))?;
+    let mut rejects = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(EngineError::parquet(failed(), path))?;
+        let line_numbers = batch.column(0).as_primitive::<Int64Type>();
+        let reasons = batch.column(1).as_string::<i32>();
+        let texts = batch.column(2).as_string::<i32>();
+        rejects.extend((0..batch.num_rows()).map(|row| Reject {
+            line_number: line_numbers.value(row) as u64,
+            reason: reasons.value(row).to_owned(),
+            text: texts.value(row).to_owned(),
+        }));
+    }
+    Ok(rejects)
+}
