@@ -3,17 +3,17 @@
 //! It is the memory of the service and the truth that runs read. People read it with plain `sqlite3`, and edit the
 //! jobs in it while the service runs: everything here is therefore read afresh for each decision, and nothing is cached.
 //!
-//! [`StateDb`] is the door. What goes in and comes out lies in [`file`], [`job`], [`run`] and [`facts`]; those types
-//! know nothing of SQL. The SQL and the rules that must hold in one transaction lie in `sqlite`.
+//! [`StateDb`] is the door. What goes in and comes out lies in the modules `file`, `job`, `run` and `facts`; those types
+//! know nothing of SQL. The SQL, and the rules that must hold in one transaction, lie in `sqlite`.
 
-pub mod clock;
+mod clock;
 mod digest;
 mod error;
-pub mod facts;
-pub mod file;
-pub mod job;
+mod facts;
+mod file;
+mod job;
 mod lock;
-pub mod run;
+mod run;
 mod sqlite;
 mod text;
 

@@ -76,7 +76,6 @@ CREATE TABLE submission (
 ) STRICT;
 
 CREATE INDEX submission_of_file ON submission (file_id, submission_id);
-CREATE INDEX submission_by_time ON submission (submitted_timestamp);
 
 CREATE TABLE aggr_job_configuration (
     -- The jobs. Edit this table while the service runs: the next decision uses what stands here.
@@ -84,7 +83,7 @@ CREATE TABLE aggr_job_configuration (
     job_config_id      TEXT NOT NULL PRIMARY KEY,
     job_feed           TEXT NOT NULL,
     job_input_pattern  TEXT NOT NULL,
-    job_min_file_count INTEGER NOT NULL CHECK (job_min_file_count >= 0),
+    job_min_file_count INTEGER NOT NULL CHECK (job_min_file_count BETWEEN 0 AND 1000000),
     job_trigger        TEXT NOT NULL CHECK (job_trigger IN (
                            'all',         -- runs when every matching file is newer than the last run
                            'any')),       -- runs when one is
@@ -146,8 +145,6 @@ CREATE TABLE job_run_input (
     submission_id INTEGER NOT NULL REFERENCES submission (submission_id),
     PRIMARY KEY (run_id, file_id)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX job_run_input_of_version ON job_run_input (version_id);
 
 CREATE VIEW files AS
     -- Every file with the counts of the version in force.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
 
 use super::decode::{self, text};
 use super::sql::files as sql;
@@ -19,25 +20,15 @@ impl StateDb {
         &self,
         layout_digests: &HashMap<String, String>,
     ) -> Result<HashMap<String, Stamp>, StateError> {
-        let during = ("read the stamps of", "the known files");
+        let (action, subject) = ("read the stamps of", "the known files");
         let rows = sqlx::query(sql::STAMPS)
             .fetch_all(&self.readers)
             .await
-            .during(during.0, during.1)?;
-        let mut stamps = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            let known = (|| {
-                let layout: Option<&str> = row.try_get("layout_digest")?;
-                let layout_now = layout_digests.get(row.try_get::<&str, _>("feed")?);
-                let settled = layout.is_none() || layout == layout_now.map(String::as_str);
-                Ok((settled, row.try_get("file_url")?, decode::stamp(row)?))
-            })();
-            let (settled, file_url, stamp): (bool, String, Stamp) = known.during(during.0, during.1)?;
-            if settled {
-                stamps.insert(file_url, stamp);
-            }
-        }
-        Ok(stamps)
+            .during(action, subject)?;
+        let settled = rows
+            .iter()
+            .filter_map(|row| settled_stamp(row, layout_digests).transpose());
+        settled.collect::<sqlx::Result<_>>().during(action, subject)
     }
 
     /// Returns the paths of the files that a person has marked to be looked at again.
@@ -51,18 +42,18 @@ impl StateDb {
     /// Forgets what files looked like, so that they are read again as if they had just arrived. Returns how many of
     /// the paths are known.
     pub async fn look_again(&self, file_urls: &[String]) -> Result<u64, StateError> {
-        let during = ("mark for another look", "files");
-        let mut writer = self.writer().await.during(during.0, during.1)?;
-        let mut tx = begin(&mut writer).await.during(during.0, during.1)?;
+        let (action, subject) = ("mark for another look", "files");
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
         let mut marked = 0;
         for file_url in file_urls {
             let done = sqlx::query(sql::LOOK_AGAIN)
                 .bind(file_url)
                 .execute(&mut *tx)
                 .await;
-            marked += done.during(during.0, file_url)?.rows_affected();
+            marked += done.during(action, file_url)?.rows_affected();
         }
-        tx.commit().await.during(during.0, during.1)?;
+        tx.commit().await.during(action, subject)?;
         Ok(marked)
     }
 
@@ -128,4 +119,19 @@ impl StateDb {
             .await
             .during("list the submissions of", "a span of time")
     }
+}
+
+/// Returns path and stamp of a file, unless it was last converted under another layout than its feed has now.
+fn settled_stamp(
+    row: &SqliteRow,
+    layout_digests: &HashMap<String, String>,
+) -> sqlx::Result<Option<(String, Stamp)>> {
+    let layout: Option<&str> = row.try_get("layout_digest")?;
+    let layout_now = layout_digests
+        .get(row.try_get::<&str, _>("feed")?)
+        .map(String::as_str);
+    if layout.is_some() && layout != layout_now {
+        return Ok(None);
+    }
+    Ok(Some((row.try_get("file_url")?, decode::stamp(row)?)))
 }

@@ -72,23 +72,23 @@ impl StateDb {
     /// Returns a number that changes when another connection has written: a person with `sqlite3`, or another command.
     /// Writes of this `StateDb` do not count. Only two answers of the same `StateDb` can be compared.
     pub async fn changes(&self) -> Result<i64, StateError> {
-        let during = ("look for changes in", "the state database");
-        let mut writer = self.writer().await.during(during.0, during.1)?;
+        let (action, subject) = ("look for changes in", "the state database");
+        let mut writer = self.writer().await.during(action, subject)?;
         sqlx::query_scalar("PRAGMA data_version")
             .fetch_one(&mut *writer)
             .await
-            .during(during.0, during.1)
+            .during(action, subject)
     }
 
     /// Ends all reading, and moves what the log still holds into the database file, so that it can be copied alone.
     pub async fn close(&self) -> Result<(), StateError> {
         self.readers.close().await;
-        let during = ("close", "the state database");
-        let mut writer = self.writer().await.during(during.0, during.1)?;
+        let (action, subject) = ("close", "the state database");
+        let mut writer = self.writer().await.during(action, subject)?;
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .execute(&mut *writer)
             .await
-            .during(during.0, during.1)?;
+            .during(action, subject)?;
         Ok(())
     }
 

@@ -15,22 +15,22 @@ impl StateDb {
     /// Queues a run, unless one of the same job and wave waits or works. A run that nobody asked for (preconditions,
     /// deadline) does no work twice: see [`Enqueued::Unchanged`] and [`Enqueued::FailedBefore`].
     pub async fn enqueue(&self, run: &NewRun) -> Result<Enqueued, StateError> {
-        let during = ("queue a run of job", run.job_id.as_str());
-        let mut writer = self.writer().await.during(during.0, during.1)?;
-        let mut tx = begin(&mut writer).await.during(during.0, during.1)?;
+        let (action, subject) = ("queue a run of job", run.job_id.as_str());
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
         let known = sqlx::query(jobs::ONE)
             .bind(&run.job_id)
             .fetch_optional(&mut *tx)
             .await;
-        if known.during(during.0, during.1)?.is_none() {
+        if known.during(action, subject)?.is_none() {
             return Err(StateError::UnknownJob {
                 job_id: run.job_id.clone(),
             });
         }
         let enqueued = enqueue(&mut tx, run, self.clock.now())
             .await
-            .during(during.0, during.1)?;
-        tx.commit().await.during(during.0, during.1)?;
+            .during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
         tracing::debug!(job = run.job_id, ?enqueued, "asked for a run");
         Ok(enqueued)
     }
@@ -68,13 +68,11 @@ impl StateDb {
 
     /// Takes the oldest queued run, if there is one. Nobody else gets it; the caller must bring it to an end.
     pub async fn claim(&self, owner: &str) -> Result<Option<ClaimedRun>, StateError> {
-        let during = ("claim", "the next run");
-        let mut writer = self.writer().await.during(during.0, during.1)?;
-        let mut tx = begin(&mut writer).await.during(during.0, during.1)?;
-        let claimed = claim(&mut tx, owner, &self.now())
-            .await
-            .during(during.0, during.1)?;
-        tx.commit().await.during(during.0, during.1)?;
+        let (action, subject) = ("claim", "the next run");
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        let claimed = claim(&mut tx, owner, &self.now()).await.during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
         Ok(claimed)
     }
 }

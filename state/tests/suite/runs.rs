@@ -195,30 +195,21 @@ async fn runs_are_listed_newest_first() {
             .collect()
     };
     assert_eq!(list(RunFilter::default()).await, [second.clone(), first.clone()]);
-    assert_eq!(
-        list(RunFilter {
-            limit: Some(1),
-            ..Default::default()
-        })
-        .await,
-        [second.clone()]
-    );
-    assert_eq!(
-        list(RunFilter {
-            state: Some(RunState::Completed),
-            ..Default::default()
-        })
-        .await,
-        [first]
-    );
-    assert_eq!(
-        list(RunFilter {
-            job_id: Some("J102".to_owned()),
-            ..Default::default()
-        })
-        .await,
-        [second]
-    );
+    let newest = RunFilter {
+        limit: Some(1),
+        ..Default::default()
+    };
+    assert_eq!(list(newest).await, std::slice::from_ref(&second));
+    let completed = RunFilter {
+        state: Some(RunState::Completed),
+        ..Default::default()
+    };
+    assert_eq!(list(completed).await, [first]);
+    let of_job = RunFilter {
+        job_id: Some("J102".to_owned()),
+        ..Default::default()
+    };
+    assert_eq!(list(of_job).await, [second]);
 }
 
 #[tokio::test]
