@@ -252,3 +252,6 @@ fn patiently(mut condition: impl FnMut() -> bool) -> bool {
         thread::sleep(LOOK_EVERY);
     }
 }
+
+#[cfg(test)]
+mod tests;

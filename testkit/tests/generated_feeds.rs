@@ -18,8 +18,8 @@ fn feed(dirt: Dirt) -> FeedSpec {
 }
 
 fn lay(spec: &FeedSpec) -> (TempDir, Vec<PathBuf>) {
-    let folder = tempfile::tempdir().unwrap();
-    let paths = spec.write_to(folder.path()).unwrap();
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let paths = spec.write_to(folder.path()).expect("the spec is possible");
     (folder, paths)
 }
 
