@@ -1,14 +1,14 @@
 //! The task that owns what is known of the folder.
 //!
-//! It does no I/O. One blocking thread at a time looks at paths (hints and deadlines), another at a time lists
-//! everything; both report here, and every report is judged in one place, whatever led to it.
+//! It does no I/O. One blocking thread at a time looks at paths (hints and deadlines), another at a time
+//! lists everything; both report here, and every report is judged in one place, whatever led to it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::{self, error::SendError};
+use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
@@ -20,7 +20,8 @@ use crate::{Arrival, Event, Settings, Stamp, Wanted, names};
 /// How long to wait at most before a root that cannot be listed is asked for again.
 const ROOT_RETRY: Duration = Duration::from_secs(1);
 
-/// Reports on their way here. Few: each holds a batch of looks, and a listing has to wait for a slow consumer.
+/// Reports on their way here. Few: each holds a batch of looks, and a listing has to wait for a slow
+/// consumer.
 const REPORTS: usize = 4;
 
 #[derive(Debug)]
@@ -39,7 +40,8 @@ struct Known {
 }
 
 /// The receiver of the events is gone, so nobody wants to hear more.
-type Unheard = SendError<Event>;
+#[derive(Debug)]
+struct Unheard;
 
 pub(crate) struct Actor {
     settings: Settings,
@@ -51,8 +53,10 @@ pub(crate) struct Actor {
     reports: mpsc::Receiver<Report>,
     events: mpsc::Sender<Event>,
     troubles: HashMap<PathBuf, String>,
-    /// The number of paths in the hands of the looking thread.
-    looking: usize,
+    looking: bool,
+    /// How many of the paths in the hands of the looking thread came from hints; the others are among those
+    /// that settle.
+    in_hand: usize,
     listing: bool,
     /// The number of the latest listing.
     listings: u64,
@@ -69,7 +73,8 @@ impl Actor {
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        // Notices name absolute paths. Where this fails, there is no current folder, and the listing will say so.
+        // Notices name absolute paths. Where this fails, there is no current folder, and the listing will say
+        // so.
         settings.root = std::path::absolute(&settings.root).unwrap_or(settings.root);
         let root = settings.root.clone();
         let at = Instant::now();
@@ -107,7 +112,8 @@ impl Actor {
             reports,
             events,
             troubles: HashMap::new(),
-            looking: 0,
+            looking: false,
+            in_hand: 0,
             listing: false,
             listings: 0,
             list_at: Some(at),
@@ -135,7 +141,7 @@ impl Actor {
             Some(command) = self.commands.recv() => self.obey(command),
             Some(report) = self.reports.recv() => self.take(report).await?,
             () = self.hints.wake.notified() => {}
-            () = self.events.closed() => return Err(SendError(Event::Swept { listed: 0, waiting: 0 })),
+            () = self.events.closed() => return Err(Unheard),
             () = timer => {}
         }
         Ok(())
@@ -153,7 +159,7 @@ impl Actor {
 
     fn wake_at(&self) -> Option<Instant> {
         let list_at = self.list_at.filter(|_| !self.listing);
-        let look_at = self.settling.next_due().filter(|_| self.looking == 0);
+        let look_at = self.settling.next_due().filter(|_| !self.looking);
         list_at.into_iter().chain(look_at).min()
     }
 
@@ -168,7 +174,7 @@ impl Actor {
     }
 
     fn start_looking(&mut self) {
-        if self.looking > 0 {
+        if self.looking {
             return;
         }
         let pending = self.hints.take();
@@ -177,11 +183,12 @@ impl Actor {
         }
         let mut paths = pending.looks;
         paths.retain(|path, why| !self.settling.needs_no_look(path, *why));
+        self.in_hand = paths.len();
         for path in self.settling.take_due(Instant::now()) {
             paths.entry(path).or_insert(Reason::Due);
         }
         if !paths.is_empty() {
-            self.looking = paths.len();
+            self.looking = true;
             let lister = self.lister.clone();
             spawn_blocking(|| lister.look(paths));
         }
@@ -203,7 +210,7 @@ impl Actor {
     async fn judge(&mut self, look: Look) -> Result<(), Unheard> {
         let Look { path, why, stamp, at } = look;
         let Some(stamp) = stamp else {
-            if self.settling.forget(&path) {
+            if self.settling.forget(&path, at) {
                 debug!(?path, "the file has gone before it had settled");
             }
             return Ok(());
@@ -214,7 +221,7 @@ impl Actor {
             }
             known.listing = self.listings;
             if known.stamp == stamp {
-                self.settling.forget(&path);
+                self.settling.forget(&path, at);
                 return Ok(());
             }
         }
@@ -230,11 +237,12 @@ impl Actor {
                 listing: self.listings,
             },
         );
-        self.events.send(event).await
+        self.tell(event).await
     }
 
     async fn looked(&mut self, seen: Seen) -> Result<(), Unheard> {
-        self.looking = 0;
+        self.looking = false;
+        self.in_hand = 0;
         if seen.link_met {
             self.list_at = Some(Instant::now());
         }
@@ -244,7 +252,7 @@ impl Actor {
         match self.unsettled {
             Some(listed) if self.waiting() == 0 => {
                 self.unsettled = None;
-                self.events.send(Event::Swept { listed, waiting: 0 }).await
+                self.tell(Event::Swept { listed, waiting: 0 }).await
             }
             _ => Ok(()),
         }
@@ -252,10 +260,7 @@ impl Actor {
 
     async fn listed(&mut self, seen: Seen) -> Result<(), Unheard> {
         self.listing = false;
-        // An empty root may be the bare mount point of a share that is away: when that is back, its files are the same.
-        if seen.troubles.is_empty() && seen.files > 0 {
-            self.known.retain(|_, known| known.listing == self.listings);
-        }
+        self.drop_absent(&seen);
         let pause = match seen.troubles.contains_key(&self.settings.root) {
             true => self.settings.sweep.min(ROOT_RETRY),
             false => self.settings.sweep,
@@ -272,14 +277,31 @@ impl Actor {
             .collect();
         for path in ended {
             self.troubles.remove(&path);
-            self.events.send(Event::Recovered { path }).await?;
+            self.tell(Event::Recovered { path }).await?;
         }
         for (path, error) in troubles {
             self.trouble(path, error).await?;
         }
         let waiting = self.waiting();
         self.unsettled = (waiting > 0).then_some(listed);
-        self.events.send(Event::Swept { listed, waiting }).await
+        self.tell(Event::Swept { listed, waiting }).await
+    }
+
+    /// Forgets the files that this listing would have seen and has not.
+    fn drop_absent(&mut self, seen: &Seen) {
+        // An empty root may be the bare mount point of a share that is away: when that is back, its files are
+        // the same.
+        if seen.files == 0 {
+            return;
+        }
+        let root = &self.settings.root;
+        self.known.retain(|path, known| {
+            known.listing == self.listings
+                || seen
+                    .troubles
+                    .keys()
+                    .any(|folder| root.join(path).starts_with(folder))
+        });
     }
 
     /// The folders that cannot be listed; a root that is merely not watched is one of them only when told.
@@ -297,11 +319,15 @@ impl Actor {
         if before.as_ref() == Some(&error) {
             return Ok(());
         }
-        self.events.send(Event::Trouble { path, error }).await
+        self.tell(Event::Trouble { path, error }).await
+    }
+
+    async fn tell(&self, event: Event) -> Result<(), Unheard> {
+        self.events.send(event).await.map_err(|_| Unheard)
     }
 
     fn waiting(&self) -> u64 {
-        (self.settling.len() + self.hints.len() + self.looking) as u64
+        (self.settling.len() + self.hints.len() + self.in_hand) as u64
     }
 }
 
@@ -319,136 +345,4 @@ fn arrival(path: &Path, stamp: Stamp) -> Event {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn seen(troubles: &[(&str, &str)]) -> Seen {
-        let troubles = troubles
-            .iter()
-            .map(|(path, error)| (PathBuf::from(path), (*error).to_owned()))
-            .collect();
-        Seen {
-            files: 1,
-            troubles,
-            unwatched: None,
-            link_met: false,
-        }
-    }
-
-    fn look(why: Reason, bytes: u64, at: Instant) -> Look {
-        let stamp = Stamp {
-            bytes,
-            modified_ns: 0,
-            inode: 1,
-        };
-        Look {
-            path: PathBuf::from("a"),
-            why,
-            stamp: Some(stamp),
-            at,
-        }
-    }
-
-    fn actor() -> (Actor, mpsc::Receiver<Event>) {
-        let (sender, events) = mpsc::channel(16);
-        let minute = Duration::from_secs(60);
-        let now = || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let settings = Settings {
-            root: PathBuf::from("/in"),
-            settle: minute,
-            sweep: minute,
-            now,
-        };
-        let (_, commands) = mpsc::unbounded_channel();
-        (
-            Actor::new(settings, HashMap::new(), Arc::new(|_| true), commands, sender),
-            events,
-        )
-    }
-
-    /// What was told, without the ends of listings.
-    fn told(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
-        std::iter::from_fn(|| events.try_recv().ok())
-            .filter_map(|event| match event {
-                Event::Trouble { path, error } => Some(format!("{}: {error}", path.display())),
-                Event::Recovered { path } => Some(format!("{}: well", path.display())),
-                Event::Arrived(arrival) => Some(format!("{}: {} bytes", arrival.path, arrival.stamp.bytes)),
-                Event::Swept { .. } | Event::Refused { .. } => None,
-            })
-            .collect()
-    }
-
-    #[tokio::test]
-    async fn trouble_is_told_when_it_begins_changes_and_ends() {
-        let (mut actor, mut events) = actor();
-        actor.looked(seen(&[("/in/d", "closed")])).await.unwrap();
-        assert_eq!(told(&mut events), ["/in/d: closed"]);
-        actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
-        assert!(told(&mut events).is_empty());
-        actor.looked(seen(&[])).await.unwrap();
-        assert!(
-            told(&mut events).is_empty(),
-            "a look elsewhere says nothing of it"
-        );
-        actor.listed(seen(&[("/in/d", "broken")])).await.unwrap();
-        assert_eq!(told(&mut events), ["/in/d: broken"]);
-        actor.listed(seen(&[])).await.unwrap();
-        assert_eq!(told(&mut events), ["/in/d: well"]);
-    }
-
-    #[tokio::test]
-    async fn a_listing_with_trouble_forgets_no_file() {
-        let (mut actor, _events) = actor();
-        actor
-            .judge(look(Reason::Renamed, 1, Instant::now()))
-            .await
-            .unwrap();
-        actor.listings = 7;
-        actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
-        assert_eq!(actor.known.len(), 1);
-        actor.listed(seen(&[])).await.unwrap();
-        assert_eq!(actor.known.len(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
-        let (mut actor, mut events) = actor();
-        actor
-            .judge(look(Reason::Renamed, 1, Instant::now()))
-            .await
-            .unwrap();
-        told(&mut events);
-        actor.listings = 7;
-        let unwatched = || Seen {
-            unwatched: Some("used up".to_owned()),
-            ..seen(&[])
-        };
-        actor.looked(unwatched()).await.unwrap();
-        actor.list_at = None;
-        actor.listed(unwatched()).await.unwrap();
-        assert_eq!(told(&mut events), ["/in: used up"], "told once");
-        assert_eq!(
-            actor.known.len(),
-            0,
-            "all was listed, so what is gone is forgotten"
-        );
-        assert!(
-            actor.list_at.unwrap() > Instant::now() + 2 * ROOT_RETRY,
-            "nothing is listed more often"
-        );
-        actor.listed(seen(&[])).await.unwrap();
-        assert_eq!(told(&mut events), ["/in: well"]);
-    }
-
-    #[tokio::test]
-    async fn an_older_look_from_a_listing_does_not_undo_a_newer_one() {
-        let (mut actor, mut events) = actor();
-        let before = Instant::now();
-        actor
-            .judge(look(Reason::Renamed, 2, before + Duration::from_millis(1)))
-            .await
-            .unwrap();
-        actor.judge(look(Reason::Found, 1, before)).await.unwrap();
-        assert_eq!(told(&mut events), ["a: 2 bytes"]);
-    }
-}
+mod tests;

@@ -1,44 +1,56 @@
-//! What can go wrong with a folder. These become the text of [`Event::Trouble`](crate::Event::Trouble): the watcher
-//! never gives up, so nothing is returned to the caller.
+//! What can go wrong with a folder. These become the text of [`Event::Trouble`](crate::Event::Trouble): the
+//! watcher never gives up, so nothing is returned to the caller.
 
 use std::io;
 use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("cannot list {}: {source}. Check that it exists and that this user may read and enter it", folder.display())]
+    #[error(
+        "cannot list {}: {source}. Check that it exists and that this user may read and enter it",
+        folder.display()
+    )]
     List { folder: PathBuf, source: io::Error },
 
     #[error(
         "cannot watch every folder of {}: this user's inotify watches are used up. Raise the limit, for example \
-         `sysctl fs.inotify.max_user_watches=1048576`; until then some files are found only by the periodic listing",
+         with `sysctl fs.inotify.max_user_watches=1048576`; until then some files are found only by the listing",
         root.display()
     )]
     WatchLimit { root: PathBuf },
 
     #[error(
-        "cannot start to watch {}: {source}. If too many files are open, raise fs.inotify.max_user_instances or the limit \
-         of open files; until then files are found only by the periodic listing",
+        "cannot start to watch {}: {source}. If too many files are open, raise fs.inotify.max_user_instances \
+         or the limit of open files; until then files are found only by the listing",
         root.display()
     )]
     Start { root: PathBuf, source: notify::Error },
 
     #[error(
-        "cannot watch every folder of {}: {source}. Until this ends, some files are found only by the periodic listing",
+        "cannot watch every folder of {}: {source}. Until this ends, some files are found only by the listing",
         root.display()
     )]
     Watch { root: PathBuf, source: notify::Error },
 }
 
 impl Error {
-    /// Why a folder below `root` is not watched; nothing if it is merely gone: then there is nothing to watch.
+    /// Why a folder below `root` is not watched; nothing if it is gone or closed, which the listing will find
+    /// and tell.
     ///
-    /// The folder is not named: which one is the first to fail differs from listing to listing, the trouble does not.
+    /// The folder is not named: which one is the first to fail differs from listing to listing, the trouble
+    /// does not.
     pub(crate) fn of_watch(root: PathBuf, mut source: notify::Error) -> Option<Self> {
         source.paths.clear();
-        match source.kind {
+        match &source.kind {
             notify::ErrorKind::PathNotFound => None,
-            notify::ErrorKind::Io(ref error) if error.kind() == io::ErrorKind::NotFound => None,
+            notify::ErrorKind::Io(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                None
+            }
             notify::ErrorKind::MaxFilesWatch => Some(Self::WatchLimit { root }),
             _ => Some(Self::Watch { root, source }),
         }
@@ -66,13 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_gone_needs_no_watch() {
+    fn a_folder_that_is_gone_or_closed_is_left_to_the_listing() {
         assert_eq!(text(ErrorKind::PathNotFound), None);
         assert_eq!(text(ErrorKind::Io(io::ErrorKind::NotFound.into())), None);
+        assert_eq!(text(ErrorKind::Io(io::ErrorKind::PermissionDenied.into())), None);
         assert!(
-            text(ErrorKind::Io(io::ErrorKind::PermissionDenied.into()))
+            text(ErrorKind::Io(io::ErrorKind::OutOfMemory.into()))
                 .unwrap()
-                .contains("cannot watch every folder of /in")
+                .contains("every folder of /in: ")
         );
     }
 }

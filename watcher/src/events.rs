@@ -34,8 +34,8 @@ impl Stamp {
 pub struct Arrival {
     /// Relative to the root, separated by `/`.
     pub path: String,
-    /// As it was at the last look. Whoever reads the file compares, and calls [`look_again`](crate::Handle::look_again)
-    /// if it has changed since.
+    /// As it was at the last look. Whoever reads the file compares, and calls
+    /// [`look_again`](crate::Handle::look_again) if it has changed since.
     pub stamp: Stamp,
 }
 
@@ -44,30 +44,31 @@ pub struct Arrival {
 pub enum Event {
     /// A file is whole: new, or with another stamp than the one told before.
     Arrived(Arrival),
-    /// A file that can never be taken as it is, because its name is not UTF-8. Told once until the file changes.
+    /// A file that can never be taken as it is, because its name is not UTF-8. Told once until the file
+    /// changes.
     Refused {
         /// The path relative to the root, with each byte that is not UTF-8 written as `\xNN`.
         name: String,
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// A full listing has ended; whatever arrived by it was told before this. Told a second time, with the same
-    /// `listed` and without a new listing, once the files that were `waiting` have settled.
+    /// A full listing has ended; whatever arrived by it was told before this. Told a second time, with the
+    /// same `listed` and without a new listing, once the files that were `waiting` have settled.
     Swept {
         /// How many regular files were seen, asked for or not.
         listed: u64,
         /// How many files wait to settle or to be looked at.
         waiting: u64,
     },
-    /// A folder cannot be listed (it is gone, or closed to this user), or the root cannot be watched. Told when it
-    /// begins; the watcher goes on with the rest and tries again at each listing.
+    /// A folder cannot be listed (it is gone, or closed to this user), or the root cannot be watched. Told
+    /// when it begins; the watcher goes on with the rest and tries again at each listing.
     Trouble {
         /// The folder.
         path: PathBuf,
         /// What failed, why, and what to do.
         error: String,
     },
-    /// The trouble with this folder has ended.
+    /// The trouble with this folder has ended; told at the end of the listing that has found so.
     Recovered {
         /// The folder.
         path: PathBuf,

@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use crate::actor::{Actor, Command};
 use crate::{Event, Settings, Stamp, Wanted};
 
-/// A running watcher. It ends with [`stop`](Handle::stop), and also when this handle or the receiver of its events is
-/// dropped.
+/// A running watcher. It ends with [`stop`](Handle::stop), and also when this handle or the receiver of its
+/// events is dropped.
 #[derive(Debug)]
 pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,
@@ -20,8 +20,9 @@ pub struct Handle {
 
 /// Starts to watch a folder and all below, on the current tokio runtime.
 ///
-/// `known` holds the stamps that were told before (kept by the caller from an earlier run): a file that still has its
-/// stamp is not told again. `events` should be bounded: while its receiver is busy the watcher waits, and forgets nothing.
+/// `known` holds the stamps that were told before (kept by the caller from an earlier run): a file that still
+/// has its stamp is not told again. `events` should be bounded: while its receiver is busy the watcher waits,
+/// and forgets nothing.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -45,19 +46,20 @@ pub fn watch(
 }
 
 impl Handle {
-    /// Forgets the stamp of a file and looks at it at once, so that it arrives again: for a retry, or when it has changed
-    /// while it was read. A young file has to settle first; one that is gone is not told of.
+    /// Forgets the stamp of a file and looks at it at once, so that it arrives again: for a retry, or when it
+    /// has changed while it was read. A young file has to settle first; one that is gone is not told of.
     pub fn look_again(&self, path: &str) {
         // Once the task has ended there is nothing to be done, here and below.
         let _ = self.commands.send(Command::LookAgain(PathBuf::from(path)));
     }
 
-    /// Lists everything now, or right after the listing that is under way; [`Event::Swept`] tells when it is done.
+    /// Lists everything now, or right after the listing that is under way; [`Event::Swept`] tells when it is
+    /// done.
     pub fn sweep_now(&self) {
         let _ = self.commands.send(Command::Sweep);
     }
 
-    /// Ends the watcher. No event is told after this.
+    /// Ends the watcher: after this nothing is added to the events.
     pub async fn stop(self) {
         let _ = self.stop.send(());
         if let Err(error) = self.task.await {

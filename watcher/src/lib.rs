@@ -1,10 +1,10 @@
 //! Where files come from: a local folder, watched and listed.
 //!
-//! [`watch`] starts one task that owns everything known of the folder and tells what happens in it over one bounded
-//! channel. Three sources feed it, and they differ in what they are trusted with:
+//! [`watch`] starts one task that owns everything known of the folder and tells what happens in it over one
+//! bounded channel. Three sources feed it, and they differ in what they are trusted with:
 //!
-//! - the **full listing** is the truth. It runs at the start and then every [`Settings::sweep`], and finds whatever
-//!   the rest has missed (a network share gives no notices, a full queue loses them);
+//! - the **full listing** is the truth. It runs at the start and then every [`Settings::sweep`], and finds
+//!   whatever the rest has missed (a network share gives no notices, a full queue loses them);
 //! - **notices** (inotify) are hints to look now. Losing one costs time, never a file;
 //! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `settling`.
 //!
@@ -49,6 +49,6 @@ pub struct Settings {
 
 /// Says whether a file is asked for at all, by its path relative to the root.
 ///
-/// It is called on the threads that list and that receive notices, so it must be quick. The files that it refuses cost
-/// no look, and are not told of.
+/// It is called on the threads that list and that receive notices, so it must be quick. The files that it
+/// refuses cost no look, and are not told of.
 pub type Wanted = Arc<dyn Fn(&str) -> bool + Send + Sync>;

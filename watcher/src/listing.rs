@@ -1,9 +1,10 @@
 //! Looks at the file system, on blocking threads: at given paths, or at everything.
 //!
-//! A listing streams what it sees in batches and keeps none of it, so its memory is that of the folders still to read.
-//! Links are followed, to files and to folders. Within one listing a folder is read once, whatever its names: links
-//! come after all that lies in the root itself, in the order of their names, so that a folder is always told under the
-//! same name, sales in it are not counted twice, and a loop of links ends where it began.
+//! A listing streams what it sees in batches and keeps none of it, so its memory is that of the folders still
+//! to read. Links are followed, to files and to folders. Within one listing a folder is read once, whatever
+//! its names: links come after all that lies in the root itself, in the order of their names, so that a
+//! folder is always told under the same name, sales in it are not counted twice, and a loop of links ends
+//! where it began.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, DirEntry, Metadata};
@@ -29,7 +30,7 @@ pub(crate) struct Look {
     /// Relative to the root.
     pub(crate) path: PathBuf,
     pub(crate) why: Reason,
-    /// None if it is gone, or no regular file.
+    /// None if it is gone, or is no regular file.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) at: Instant,
 }
@@ -117,6 +118,8 @@ impl<'a> Walk<'a> {
             return self.note(&path, why, None);
         };
         if metadata.is_dir() {
+            // A file may have waited under this name.
+            self.note(&path, why, None);
             self.visited.clear();
             self.folder(path, false);
         } else if metadata.is_symlink() {
@@ -162,7 +165,11 @@ impl<'a> Walk<'a> {
         if !names::looked_at(&entry.file_name()) {
             return Ok(());
         }
-        let kind = entry.file_type()?;
+        let kind = match entry.file_type() {
+            // Where a folder's entries do not say what they are, each is asked for, and may be gone.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            kind => kind?,
+        };
         if kind.is_dir() {
             folders.push(entry.path());
         } else if kind.is_symlink() {
@@ -176,6 +183,7 @@ impl<'a> Walk<'a> {
     fn link(&mut self, path: PathBuf, why: Reason) {
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => {
+                self.note(&path, why, None);
                 self.links.insert(path);
             }
             Ok(metadata) => self.file(&path, why, Some(metadata)),

@@ -10,8 +10,8 @@ const UNFINISHED: [&[u8]; 3] = [b".tmp", b".part", b".filepart"];
 
 /// Whether a file or folder of this name is looked at.
 ///
-/// Folders are judged like files: an upload tool that fills `batch.part/` or `.staging/` and renames it at the end means
-/// the same thing as one that does so with a file.
+/// Folders are judged like files: an upload tool that fills `batch.part/` or `.staging/` and renames it at
+/// the end means the same thing as one that does so with a file.
 pub(crate) fn looked_at(name: &OsStr) -> bool {
     let name = name.as_bytes();
     !matches!(name.first(), Some(b'.' | b'_')) && !UNFINISHED.iter().any(|ending| name.ends_with(ending))

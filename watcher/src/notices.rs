@@ -1,8 +1,9 @@
 //! inotify as the wake-up: notices become hints which paths to look at.
 //!
-//! Each folder is watched by itself, and by the listing, just before it is read: so no file can fall between the two,
-//! which the recursive mode of `notify` does not promise for new folders. Hints are kept in one map by path, so however
-//! long the task is held up by a slow consumer, they need no more memory than there are files.
+//! Each folder is watched by itself, and by the listing, just before it is read: so no file can fall between
+//! the two, which the recursive mode of `notify` does not promise for new folders. Hints are kept in one map
+//! by path, so however long the task is held up by a slow consumer, they need no more memory than there are
+//! files.
 
 use std::collections::HashMap;
 use std::mem;
@@ -42,8 +43,9 @@ impl Hints {
         lock(&self.pending).looks.len()
     }
 
-    /// The last reason counts: a file that was renamed into place and is now written to has to settle. But a reason that
-    /// says little (times or rights have changed, somebody asks) does not take the place of a better one.
+    /// The last reason counts: a file that was renamed into place and is now written to has to settle. But a
+    /// reason that says little (times or rights have changed, somebody asks) does not take the place of a
+    /// better one.
     pub(crate) fn look(&self, path: PathBuf, why: Reason, says_little: bool) {
         let mut pending = lock(&self.pending);
         let reason = pending.looks.entry(path).or_insert(why);
@@ -76,14 +78,18 @@ impl Notices {
         }
     }
 
-    /// Watches a folder, each time it is listed: for one that is watched already this changes nothing, and one that was
-    /// unmounted, or replaced by another folder of its name, has lost its watch without anybody saying so.
+    /// Watches a folder, each time it is listed: for one that is watched already this changes nothing, and
+    /// one that was unmounted, or replaced by another folder of its name, has lost its watch without anybody
+    /// saying so.
     ///
-    /// After a failure it does nothing until `try_again`: when the watches are used up, asking for one more in each
-    /// of ten thousand folders helps nobody.
+    /// Once the watches are used up it does nothing until `try_again`: asking for one more in each of ten
+    /// thousand folders helps nobody.
     pub(crate) fn watch(&mut self, folder: &Path) {
-        if self.failure.is_none() {
-            self.failure = self.try_watch(folder).err().flatten();
+        if matches!(self.failure, Some(Error::WatchLimit { .. } | Error::Start { .. })) {
+            return;
+        }
+        if let Err(Some(error)) = self.try_watch(folder) {
+            self.failure = Some(error);
         }
     }
 

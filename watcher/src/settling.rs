@@ -1,8 +1,8 @@
 //! When is a file whole? The rules of looks and deadlines, without any I/O or clock of their own.
 //!
-//! One map and one queue of deadlines serve any number of files, so a backlog of a hundred thousand young files costs one
-//! timer. A file that waits is looked at again when its deadline comes and not before: notices of a file that is being
-//! written are free.
+//! One map and one queue of deadlines serve any number of files, so a backlog of a hundred thousand young
+//! files costs one timer. A file that waits is looked at again when its deadline comes and not before:
+//! notices of a file that is being written are free.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Stamp;
 
-/// The pause between a writer's close and the second look: long enough for a writer that closes and opens again at once
-/// (many copy tools set times or ownership so), short enough not to be felt.
+/// The pause between a writer's close and the second look: long enough for a writer that closes and opens
+/// again at once (many copy tools set times or ownership so), short enough not to be felt.
 const AFTER_CLOSE: Duration = Duration::from_millis(50);
 
 /// A file last written this many settling times ago counts as looked at before.
@@ -21,7 +21,7 @@ const COLD: u32 = 10;
 /// Why a file is looked at, which decides what the look proves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Reason {
-    /// It was renamed into place: whole.
+    /// It was renamed into place: whole. (A file in a folder that was renamed is merely found.)
     Renamed,
     /// A writer closed it: whole if unchanged at a second look soon after.
     Closed,
@@ -35,6 +35,7 @@ pub(crate) enum Reason {
 
 struct Waiting {
     stamp: Stamp,
+    looked: Instant,
     due: Instant,
 }
 
@@ -55,7 +56,8 @@ impl Settling {
         }
     }
 
-    /// Takes note of a look, made at `at`, that found `stamp`; true if the file is whole, and then it waits no longer.
+    /// Takes note of a look, made at `at`, that found `stamp`; true if the file is whole, and then it waits
+    /// no longer.
     ///
     /// `wall` is the wall clock, which only the age of the file is measured by.
     pub(crate) fn look(
@@ -76,9 +78,9 @@ impl Settling {
         if whole {
             self.waiting.remove(path);
         } else if why == Reason::Closed {
-            self.wait(path, stamp, at + AFTER_CLOSE.min(self.settle));
+            self.wait(path, stamp, at, AFTER_CLOSE.min(self.settle));
         } else if why == Reason::Due || before.is_none() {
-            self.wait(path, stamp, at + self.settle);
+            self.wait(path, stamp, at, self.settle);
         }
         whole
     }
@@ -88,9 +90,13 @@ impl Settling {
         matches!(why, Reason::Changed | Reason::Found) && self.waiting.contains_key(path)
     }
 
-    /// Stops waiting for a file; true if it did wait.
-    pub(crate) fn forget(&mut self, path: &Path) -> bool {
-        self.waiting.remove(path).is_some()
+    /// Stops waiting for a file, because a look at `at` has shown that there is nothing to wait for; true if
+    /// it did wait.
+    ///
+    /// A look older than the one it waits by (from a listing that was held up) proves nothing.
+    pub(crate) fn forget(&mut self, path: &Path, at: Instant) -> bool {
+        let outdated = self.waiting.get(path).is_some_and(|file| file.looked <= at);
+        outdated && self.waiting.remove(path).is_some()
     }
 
     /// The files whose deadlines have come. They wait on until they are looked at.
@@ -116,8 +122,10 @@ impl Settling {
         self.waiting.len()
     }
 
-    fn wait(&mut self, path: &Path, stamp: Stamp, due: Instant) {
-        self.waiting.insert(path.to_owned(), Waiting { stamp, due });
+    fn wait(&mut self, path: &Path, stamp: Stamp, looked: Instant, pause: Duration) {
+        let due = looked + pause;
+        self.waiting
+            .insert(path.to_owned(), Waiting { stamp, looked, due });
         self.deadlines.push(Reverse((due, path.to_owned())));
     }
 

@@ -155,9 +155,14 @@ fn another_file_under_the_same_name_starts_anew() {
 #[test]
 fn a_forgotten_file_has_no_deadline() {
     let mut story = Story::new();
-    assert!(!story.look(young(1), Reason::Changed, 0));
-    assert!(story.settling.forget(Path::new("f")));
-    assert!(!story.settling.forget(Path::new("f")));
+    assert!(!story.look(young(1), Reason::Changed, 10));
+    let (path, at) = (Path::new("f"), story.start + 10 * MS);
+    assert!(
+        !story.settling.forget(path, at - MS),
+        "an older look proves nothing"
+    );
+    assert!(story.settling.forget(path, at));
+    assert!(!story.settling.forget(path, at));
     assert!(!story.due(2000));
 }
 

@@ -117,6 +117,26 @@ async fn a_folder_named_like_a_file_is_a_folder() {
 }
 
 #[tokio::test]
+async fn a_waiting_file_that_turns_into_a_folder_waits_no_longer() {
+    let scene = Scene::new(Duration::from_secs(1), NEVER);
+    fs::write(scene.root.join("a"), "1").unwrap();
+    fs::write(scene.root.join("b"), "1").unwrap();
+    let mut watched = scene.start_with_room(16);
+    assert_eq!(
+        watched.next().await,
+        Event::Swept {
+            listed: 2,
+            waiting: 2
+        }
+    );
+    fs::remove_file(scene.root.join("a")).unwrap();
+    fs::create_dir(scene.root.join("a")).unwrap();
+    fs::remove_file(scene.root.join("b")).unwrap();
+    symlink("a", scene.root.join("b")).unwrap();
+    assert!(matches!(watched.next().await, Event::Swept { waiting: 0, .. }));
+}
+
+#[tokio::test]
 async fn what_is_no_file_is_passed_over() {
     let scene = Scene::new(SHORT, NEVER);
     let fifo = scene.root.join("fifo.tdf");

@@ -1,0 +1,161 @@
+//! What the task makes of reports, without any folder.
+
+use super::*;
+
+fn seen(troubles: &[(&str, &str)]) -> Seen {
+    let troubles = troubles
+        .iter()
+        .map(|(path, error)| (PathBuf::from(path), (*error).to_owned()))
+        .collect();
+    Seen {
+        files: 1,
+        troubles,
+        unwatched: None,
+        link_met: false,
+    }
+}
+
+fn look(why: Reason, bytes: u64, at: Instant) -> Look {
+    let stamp = Stamp {
+        bytes,
+        modified_ns: 0,
+        inode: 1,
+    };
+    Look {
+        path: PathBuf::from("a"),
+        why,
+        stamp: Some(stamp),
+        at,
+    }
+}
+
+fn actor() -> (Actor, mpsc::Receiver<Event>) {
+    let (sender, events) = mpsc::channel(16);
+    let minute = Duration::from_secs(60);
+    let now = || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    let settings = Settings {
+        root: PathBuf::from("/in"),
+        settle: minute,
+        sweep: minute,
+        now,
+    };
+    let (_, commands) = mpsc::unbounded_channel();
+    (
+        Actor::new(settings, HashMap::new(), Arc::new(|_| true), commands, sender),
+        events,
+    )
+}
+
+/// What was told, without the ends of listings.
+fn told(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
+    std::iter::from_fn(|| events.try_recv().ok())
+        .filter_map(|event| match event {
+            Event::Trouble { path, error } => Some(format!("{}: {error}", path.display())),
+            Event::Recovered { path } => Some(format!("{}: well", path.display())),
+            Event::Arrived(arrival) => Some(format!("{}: {} bytes", arrival.path, arrival.stamp.bytes)),
+            Event::Swept { .. } | Event::Refused { .. } => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn trouble_is_told_when_it_begins_changes_and_ends() {
+    let (mut actor, mut events) = actor();
+    actor.looked(seen(&[("/in/d", "closed")])).await.unwrap();
+    assert_eq!(told(&mut events), ["/in/d: closed"]);
+    actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
+    assert!(told(&mut events).is_empty());
+    actor.looked(seen(&[])).await.unwrap();
+    assert!(
+        told(&mut events).is_empty(),
+        "a look elsewhere says nothing of it"
+    );
+    actor.listed(seen(&[("/in/d", "broken")])).await.unwrap();
+    assert_eq!(told(&mut events), ["/in/d: broken"]);
+    actor.listed(seen(&[])).await.unwrap();
+    assert_eq!(told(&mut events), ["/in/d: well"]);
+}
+
+#[tokio::test]
+async fn a_file_in_a_folder_that_cannot_be_listed_is_not_forgotten() {
+    let (mut actor, _events) = actor();
+    let closed = Look {
+        path: PathBuf::from("d/a"),
+        ..look(Reason::Renamed, 1, Instant::now())
+    };
+    actor.judge(closed).await.unwrap();
+    actor
+        .judge(look(Reason::Renamed, 1, Instant::now()))
+        .await
+        .unwrap();
+    actor.listings = 7;
+    actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
+    assert_eq!(actor.known.keys().collect::<Vec<_>>(), [Path::new("d/a")]);
+    actor
+        .listed(Seen {
+            files: 0,
+            ..seen(&[])
+        })
+        .await
+        .unwrap();
+    assert_eq!(actor.known.len(), 1, "an empty root proves nothing");
+    actor.listed(seen(&[])).await.unwrap();
+    assert_eq!(actor.known.len(), 0);
+}
+
+#[tokio::test]
+async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
+    let (mut actor, mut events) = actor();
+    actor
+        .judge(look(Reason::Renamed, 1, Instant::now()))
+        .await
+        .unwrap();
+    told(&mut events);
+    actor.listings = 7;
+    let unwatched = || Seen {
+        unwatched: Some("used up".to_owned()),
+        ..seen(&[])
+    };
+    actor.looked(unwatched()).await.unwrap();
+    actor.list_at = None;
+    actor.listed(unwatched()).await.unwrap();
+    assert_eq!(told(&mut events), ["/in: used up"], "told once");
+    assert_eq!(
+        actor.known.len(),
+        0,
+        "all was listed, so what is gone is forgotten"
+    );
+    assert!(
+        actor.list_at.unwrap() > Instant::now() + 2 * ROOT_RETRY,
+        "nothing is listed more often"
+    );
+    actor.listed(seen(&[])).await.unwrap();
+    assert_eq!(told(&mut events), ["/in: well"]);
+}
+
+#[tokio::test]
+async fn an_older_look_from_a_listing_does_not_undo_a_newer_one() {
+    let (mut actor, mut events) = actor();
+    let before = Instant::now();
+    actor
+        .judge(look(Reason::Renamed, 2, before + Duration::from_millis(1)))
+        .await
+        .unwrap();
+    actor.judge(look(Reason::Found, 1, before)).await.unwrap();
+    assert_eq!(told(&mut events), ["a: 2 bytes"]);
+
+    let known = before + Duration::from_millis(2);
+    let changed = before + Duration::from_millis(3);
+    actor.judge(look(Reason::Closed, 3, changed)).await.unwrap();
+    actor.judge(look(Reason::Found, 2, known)).await.unwrap();
+    actor
+        .judge(Look {
+            stamp: None,
+            ..look(Reason::Found, 0, known)
+        })
+        .await
+        .unwrap();
+    assert_eq!(actor.waiting(), 1, "it still waits for its second look");
+    actor.judge(look(Reason::Due, 3, changed)).await.unwrap();
+    assert_eq!(told(&mut events), ["a: 3 bytes"]);
+}
