@@ -81,6 +81,20 @@ pub struct LoadCounts {
     pub unchanged: u64,
 }
 
+impl LoadCounts {
+    /// Counts by the rows that were staged, that were new among them, that were written, and that were deleted.
+    pub(crate) fn of(staged: u64, inserted: u64, written: u64, deleted: u64) -> Self {
+        // Somebody's own edit between the statements may have taken a new row's place; these are counts for people.
+        let updated = written.saturating_sub(inserted);
+        Self {
+            inserted,
+            updated,
+            deleted,
+            unchanged: staged.saturating_sub(written),
+        }
+    }
+}
+
 /// One row of the ledger: a run that was loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerEntry {

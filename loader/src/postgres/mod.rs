@@ -237,11 +237,10 @@ impl PostgresWarehouse {
         if whole_days {
             copy::coverage(transaction, asked, load).await?;
         }
-        let analyze = "ANALYZE pg_temp.gristmill_stage; ANALYZE pg_temp.gristmill_coverage";
         transaction
-            .batch_execute(analyze)
+            .batch_execute(sql::INDEX_STAGE)
             .await
-            .map_err(self.failed("analyze temporary tables"))?;
+            .map_err(self.failed("index temporary tables"))?;
         if whole_days {
             let row = transaction.query_one(sql::UNCOVERED, &[]).await;
             let uncovered: i64 = row
@@ -266,17 +265,17 @@ impl PostgresWarehouse {
                 .map_err(self.failed("delete rows"))?,
             None => 0,
         };
-        let row = transaction
-            .query_one(&sql.upsert(), &[])
+        let new = transaction
+            .query_one(&sql.count_new(), &[])
             .await
-            .map_err(self.failed("insert and update rows"))?;
-        let (inserted, updated) = (count(&row, 0), count(&row, 1));
-        Ok(LoadCounts {
-            inserted,
-            updated,
+            .map_err(self.failed("count new rows"))?;
+        let written = transaction.execute(&sql.upsert(), &[]).await;
+        Ok(LoadCounts::of(
+            staged,
+            count(&new, 0),
+            written.map_err(self.failed("insert and update rows"))?,
             deleted,
-            unchanged: staged - inserted - updated,
-        })
+        ))
     }
 
     fn read_row(&self, row: &Row) -> Result<SummaryRow, LoadError> {

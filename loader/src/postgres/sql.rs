@@ -48,6 +48,13 @@ pub(crate) const UNCOVERED: &str = "SELECT count(*) FROM pg_temp.gristmill_stage
       WHERE NOT EXISTS (SELECT 1 FROM pg_temp.gristmill_coverage c
                          WHERE c.store_id = s.store_id AND c.trans_date = s.trans_date)";
 
+/// Readies the temporary tables for what follows. Without keys, a planner that misjudges the target, as it does one that
+/// was just filled, compares every row with every row.
+pub(crate) const INDEX_STAGE: &str =
+    "ALTER TABLE pg_temp.gristmill_stage ADD PRIMARY KEY (store_id, item_id, trans_date);
+     ALTER TABLE pg_temp.gristmill_coverage ADD PRIMARY KEY (store_id, trans_date);
+     ANALYZE pg_temp.gristmill_stage; ANALYZE pg_temp.gristmill_coverage";
+
 pub(crate) const COPY_COVERAGE: &str =
     "COPY pg_temp.gristmill_coverage (store_id, trans_date) FROM STDIN (FORMAT binary)";
 
@@ -117,10 +124,18 @@ impl Sql {
         ))
     }
 
-    /// Inserts and updates; answers with both numbers.
+    /// How many of the staged keys the target lacks.
+    pub(crate) fn count_new(&self) -> String {
+        format!(
+            "SELECT count(*) FROM pg_temp.gristmill_stage s WHERE NOT EXISTS (SELECT 1 FROM {} t WHERE {SAME_KEY})",
+            self.table
+        )
+    }
+
+    /// Inserts and updates.
     ///
-    /// Rows that are right already are left out before the conflict is looked for: ON CONFLICT locks, and so writes, even
-    /// the rows that its WHERE spares. A row that this statement inserted has no xmax.
+    /// Rows that are right already are left out before a conflict is looked for: ON CONFLICT locks, and so writes, even
+    /// the rows that a WHERE of its own would spare.
     pub(crate) fn upsert(&self) -> String {
         let table = &self.table;
         let set: Vec<String> = self
@@ -129,20 +144,15 @@ impl Sql {
             .map(|name| format!("{name} = excluded.{name}"))
             .collect();
         format!(
-            "WITH written AS (
-                 INSERT INTO {table} AS t ({columns})
-                 SELECT {columns} FROM pg_temp.gristmill_stage s
-                  WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {SAME_KEY} AND {of_t} IS NOT DISTINCT FROM {of_s})
-                  ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date
-                 ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}
-                  WHERE {of_t} IS DISTINCT FROM {of_excluded}
-                 RETURNING (t.xmax = 0) AS inserted)
-             SELECT count(*) FILTER (WHERE inserted), count(*) FILTER (WHERE NOT inserted) FROM written",
+            "INSERT INTO {table} ({columns})
+             SELECT {columns} FROM pg_temp.gristmill_stage s
+              WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {SAME_KEY} AND {of_t} IS NOT DISTINCT FROM {of_s})
+              ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date
+             ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}",
             columns = self.columns(),
             set = set.join(", "),
             of_t = self.measures_of("t"),
             of_s = self.measures_of("s"),
-            of_excluded = self.measures_of("excluded"),
         )
     }
 

@@ -255,12 +255,7 @@ impl SqliteWarehouse {
         let written = self
             .execute(connection, self.sql.upsert(), "insert and update rows")
             .await?;
-        Ok(LoadCounts {
-            inserted,
-            updated: written - inserted,
-            deleted,
-            unchanged: staged - written,
-        })
+        Ok(LoadCounts::of(staged, inserted, written, deleted))
     }
 
     async fn execute(

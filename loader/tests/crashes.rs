@@ -1,0 +1,60 @@
+//! Crashes at the worst moments, through fail points. Needs the feature `failpoints`.
+//!
+//! A program of its own: fail points are the process's, and would hit other tests that run meanwhile.
+
+#[path = "it/support.rs"]
+#[allow(dead_code, reason = "the other tests use the rest")]
+mod support;
+
+use std::sync::Arc;
+
+use fail::FailScenario;
+use gristmill_loader::{LoadMode, LoadOutcome, Warehouse};
+
+use support::{Place, Rows, Summary, contents};
+
+/// Loads with a fail point set to panic; then loads again, as a restart does.
+async fn recovers_from(point: &str, committed: bool, place: Place) {
+    let warehouse: Arc<dyn Warehouse> = place.ready(LoadMode::ReplaceDays).await.into();
+    let summary = Summary::of(&[("s", "i", "2025-03-01", [Some(1), None, Some(-1)])]);
+    let load = place.load(1, &summary);
+
+    fail::cfg(point, "panic").unwrap();
+    let crashing = tokio::spawn({
+        let (warehouse, load) = (Arc::clone(&warehouse), load.clone());
+        async move { warehouse.load(&load, &|_| ()).await }
+    });
+    assert!(crashing.await.unwrap_err().is_panic(), "{point} was not reached");
+    fail::remove(point);
+
+    assert_eq!(
+        contents(&*warehouse).await,
+        if committed {
+            summary.rows.clone()
+        } else {
+            Rows::new()
+        }
+    );
+    assert_eq!(
+        warehouse.ledger_entry("run-1").await.unwrap().is_some(),
+        committed
+    );
+    match warehouse.load(&load, &|_| ()).await.unwrap() {
+        LoadOutcome::Loaded(_) => assert!(!committed),
+        LoadOutcome::AlreadyLoaded(_) => assert!(committed),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(contents(&*warehouse).await, summary.rows);
+}
+
+/// One test, for the same reason.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_point_leaves_all_or_nothing() {
+    let scenario = FailScenario::setup();
+    for place in [Place::sqlite, Place::postgres] {
+        recovers_from("load-during-copy", false, place()).await;
+        recovers_from("load-before-commit", false, place()).await;
+        recovers_from("load-after-commit", true, place()).await;
+    }
+    scenario.teardown();
+}

@@ -1,0 +1,209 @@
+//! Summaries as tests write them down, and the places where they are loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
+use gristmill_loader::{Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
+use jiff::civil::Date;
+use parquet::arrow::ArrowWriter;
+use tempfile::TempDir;
+
+pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
+
+/// A database of the test's own, and a folder for the files to load.
+pub struct Place {
+    pub folder: TempDir,
+    pub url: String,
+}
+
+impl Place {
+    pub fn sqlite() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/mart/warehouse.db", folder.path().display());
+        Self { folder, url }
+    }
+
+    pub fn postgres() -> Self {
+        let url = gristmill_testkit::postgres::shared().create_database();
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            url,
+        }
+    }
+
+    pub fn at(url: String) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            url,
+        }
+    }
+
+    pub fn open(&self, table: &str, measures: &[&str], mode: LoadMode) -> Box<dyn Warehouse> {
+        let measures = measures.iter().map(|name| name.to_string()).collect();
+        open(&self.url, Target::new(table, measures, mode).unwrap()).unwrap()
+    }
+
+    /// The usual target, prepared.
+    pub async fn ready(&self, mode: LoadMode) -> Box<dyn Warehouse> {
+        let warehouse = self.open("sales_summary", &MEASURES, mode);
+        warehouse.prepare().await.unwrap();
+        warehouse
+    }
+
+    /// Writes a summary as the run of this number, in scope `J101`.
+    pub fn load(&self, sequence: i64, summary: &Summary) -> Load {
+        let run_id = format!("run-{sequence}");
+        let files = self.folder.path().join(&run_id);
+        Load {
+            scope: "J101".into(),
+            sequence,
+            rows: summary.rows.len() as u64,
+            digest: format!("digest-{sequence}"),
+            summary: summary.write(&files.with_extension("summary.parquet")),
+            coverage: summary.write_coverage(&files.with_extension("coverage.parquet")),
+            run_id,
+        }
+    }
+
+    /// Writes and loads a summary; gives what it did.
+    pub async fn loaded(&self, warehouse: &dyn Warehouse, sequence: i64, summary: &Summary) -> LoadCounts {
+        match warehouse
+            .load(&self.load(sequence, summary), &|_| ())
+            .await
+            .unwrap()
+        {
+            LoadOutcome::Loaded(counts) => counts,
+            other => panic!("not loaded: {other:?}"),
+        }
+    }
+}
+
+pub type Rows = BTreeMap<(String, String, Date), Vec<Option<i64>>>;
+
+/// A summary and its coverage.
+#[derive(Debug, Clone, Default)]
+pub struct Summary {
+    pub rows: Rows,
+    pub coverage: BTreeSet<(String, Date)>,
+}
+
+impl Summary {
+    /// A summary of rows; it covers their days.
+    pub fn of<const N: usize>(rows: &[(&str, &str, &str, [Option<i64>; N])]) -> Self {
+        let mut summary = Self::default();
+        for (store, item, date, amounts) in rows {
+            summary.add(store, item, day(date), amounts.to_vec());
+        }
+        summary
+    }
+
+    /// Covers a day beyond those of the rows.
+    pub fn covering(mut self, store: &str, date: &str) -> Self {
+        self.coverage.insert((store.into(), day(date)));
+        self
+    }
+
+    pub fn add(&mut self, store: &str, item: &str, date: Date, amounts: Vec<Option<i64>>) {
+        self.coverage.insert((store.into(), date));
+        self.rows.insert((store.into(), item.into(), date), amounts);
+    }
+
+    pub fn write(&self, path: &Path) -> PathBuf {
+        write_rows(path, &self.rows.clone().into_iter().collect::<Vec<_>>())
+    }
+
+    fn write_coverage(&self, path: &Path) -> PathBuf {
+        let stores: Vec<&str> = self.coverage.iter().map(|(store, _)| store.as_str()).collect();
+        let dates = self.coverage.iter().map(|(_, date)| days(*date));
+        write_parquet(
+            path,
+            vec![
+                ("store_id", Arc::new(LargeStringArray::from(stores))),
+                ("trans_date", Arc::new(Date32Array::from_iter_values(dates))),
+            ],
+        )
+    }
+}
+
+pub type Row = ((String, String, Date), Vec<Option<i64>>);
+
+/// Writes rows in the order given, right or wrong. Text is LargeUtf8, as some writers have it.
+pub fn write_rows(path: &Path, rows: &[Row]) -> PathBuf {
+    let stores: Vec<&str> = rows.iter().map(|((store, _, _), _)| store.as_str()).collect();
+    let items: Vec<&str> = rows.iter().map(|((_, item, _), _)| item.as_str()).collect();
+    let dates = rows.iter().map(|((_, _, date), _)| days(*date));
+    let mut columns: Vec<(&str, ArrayRef)> = vec![
+        ("store_id", Arc::new(LargeStringArray::from(stores))),
+        ("item_id", Arc::new(LargeStringArray::from(items))),
+        ("trans_date", Arc::new(Date32Array::from_iter_values(dates))),
+    ];
+    for (at, measure) in MEASURES.into_iter().enumerate() {
+        let cents = rows
+            .iter()
+            .map(|(_, amounts)| amounts.get(at).copied().flatten().map(i128::from));
+        let amounts: Decimal128Array = cents.collect();
+        columns.push((
+            measure,
+            Arc::new(amounts.with_precision_and_scale(18, 2).unwrap()),
+        ));
+    }
+    write_parquet(path, columns)
+}
+
+pub fn write_parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) -> PathBuf {
+    let columns = columns
+        .into_iter()
+        .map(|(name, array)| (name, array.clone(), array.is_nullable()));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    path.to_path_buf()
+}
+
+/// Everything that a warehouse holds.
+pub async fn contents(warehouse: &dyn Warehouse) -> Rows {
+    let rows = warehouse.first_rows(u32::MAX).await.unwrap();
+    assert_eq!(rows.len() as u64, warehouse.row_count().await.unwrap());
+    let keyed = rows
+        .into_iter()
+        .map(|row| ((row.store_id, row.item_id, row.trans_date), row.amounts));
+    let in_order: Vec<Row> = keyed.collect();
+    let contents: Rows = in_order.iter().cloned().collect();
+    assert_eq!(
+        in_order,
+        contents.clone().into_iter().collect::<Vec<_>>(),
+        "rows come in the order of the keys, each once"
+    );
+    contents
+}
+
+pub fn counts(inserted: u64, updated: u64, deleted: u64, unchanged: u64) -> LoadCounts {
+    LoadCounts {
+        inserted,
+        updated,
+        deleted,
+        unchanged,
+    }
+}
+
+pub fn mismatch(result: Result<(), LoadError>) -> String {
+    match result {
+        Err(error @ LoadError::TargetMismatch { .. }) => {
+            assert!(!error.is_transient());
+            error.to_string()
+        }
+        other => panic!("no mismatch: {other:?}"),
+    }
+}
+
+pub fn day(text: &str) -> Date {
+    text.parse().unwrap()
+}
+
+fn days(date: Date) -> i32 {
+    i32::try_from(date.duration_since(day("1970-01-01")).as_hours() / 24).unwrap()
+}
