@@ -42,7 +42,7 @@ impl Load {
     }
 
     /// Fails if rows of the summary lie outside the coverage: a later run could not delete them.
-    pub(crate) fn expect_covered(&self, uncovered: i64) -> Result<(), LoadError> {
+    pub(crate) fn expect_covered(&self, uncovered: u64) -> Result<(), LoadError> {
         if uncovered == 0 {
             return Ok(());
         }

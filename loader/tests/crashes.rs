@@ -2,6 +2,8 @@
 //!
 //! A program of its own: fail points are the process's, and would hit other tests that run meanwhile.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
+
 #[path = "it/support.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod support;

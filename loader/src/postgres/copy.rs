@@ -4,30 +4,30 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
-use tokio_postgres::{CopyInSink, Transaction};
+use tokio_postgres::CopyInSink;
 
+use super::load::Loading;
 use super::sql::COPY_COVERAGE;
-use super::{Asked, wire};
-use crate::{Load, LoadError, input};
+use super::wire;
+use crate::{LoadError, input};
 
 /// Bytes of a message. Larger ones gain nothing, smaller ones cost system calls.
 const CHUNK: usize = 128 * 1024;
 
 /// Sends the summary; gives the number of rows that the server took.
 pub(crate) async fn summary(
-    transaction: &Transaction<'_>,
-    asked: &Asked<'_>,
-    load: &Load,
+    loading: &Loading<'_>,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, LoadError> {
     let action = "copy the summary's rows";
-    let measures = asked.measures();
-    let sink = transaction
-        .copy_in(&asked.sql.copy_stage())
+    let measures = &loading.warehouse.target.measures;
+    let sink = loading
+        .transaction
+        .copy_in(&loading.names.sql.copy_stage())
         .await
-        .map_err(asked.failed(action))?;
+        .map_err(loading.failed(action))?;
     let mut copy = Copy::new(sink);
-    let mut batches = input::summary(&load.summary, measures);
+    let mut batches = input::summary(&loading.load.summary, measures);
     let mut sent = 0;
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
@@ -40,28 +40,25 @@ pub(crate) async fn summary(
                 .amounts(row)
                 .for_each(|cents| wire::put_amount(&mut copy.pending, cents));
             if copy.pending.len() >= CHUNK {
-                copy.send().await.map_err(asked.failed(action))?;
+                copy.send().await.map_err(loading.failed(action))?;
             }
         }
         sent += batch.len() as u64;
         progress(sent);
     }
-    copy.finish().await.map_err(asked.failed(action))
+    copy.finish().await.map_err(loading.failed(action))
 }
 
 /// Sends the coverage.
-pub(crate) async fn coverage(
-    transaction: &Transaction<'_>,
-    asked: &Asked<'_>,
-    load: &Load,
-) -> Result<(), LoadError> {
+pub(crate) async fn coverage(loading: &Loading<'_>) -> Result<(), LoadError> {
     let action = "copy the covered days";
-    let sink = transaction
+    let sink = loading
+        .transaction
         .copy_in(COPY_COVERAGE)
         .await
-        .map_err(asked.failed(action))?;
+        .map_err(loading.failed(action))?;
     let mut copy = Copy::new(sink);
-    let mut batches = input::coverage(&load.coverage);
+    let mut batches = input::coverage(&loading.load.coverage);
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
         for row in 0..batch.len() {
@@ -69,11 +66,11 @@ pub(crate) async fn coverage(
             wire::put_text(&mut copy.pending, batch.stores.value(row));
             wire::put_date(&mut copy.pending, batch.dates.value(row));
             if copy.pending.len() >= CHUNK {
-                copy.send().await.map_err(asked.failed(action))?;
+                copy.send().await.map_err(loading.failed(action))?;
             }
         }
     }
-    copy.finish().await.map_err(asked.failed(action))?;
+    copy.finish().await.map_err(loading.failed(action))?;
     Ok(())
 }
 

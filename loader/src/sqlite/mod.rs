@@ -4,23 +4,22 @@
 //! Commits reach the disk (`synchronous = FULL`), and readers go on meanwhile (WAL). Dates are `YYYY-MM-DD`; amounts are
 //! text, as told in [`crate::amount`].
 
+mod load;
+mod prepare;
 mod sql;
 mod stage;
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Row, SqlSafeStr, SqlStr, SqliteConnection};
+use sqlx::{ConnectOptions, Row, SqlStr, SqliteConnection};
 
 use crate::amount;
-use crate::shape::{self, Column, Kind, Shape};
 use crate::target::{KEYS, LEDGER, plain_or_quoted};
-use crate::{LedgerEntry, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, SummaryRow, Target, Warehouse};
+use crate::{LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Warehouse};
 use sql::Sql;
 
 /// How long to stand in line for another process's load.
@@ -28,23 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Takes the write lock at once: a transaction that only later turns to writing can fail where it should wait.
 const BEGIN: &str = "BEGIN IMMEDIATE";
-
-const DIALECT: shape::Dialect = shape::Dialect {
-    accepts: |_, type_name| {
-        // SQLite's rule for text affinity. Another affinity would turn amounts into floats.
-        let name = type_name.to_ascii_uppercase();
-        !name.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|text| name.contains(text))
-    },
-    wanted: |kind| match kind {
-        Kind::Text | Kind::Day | Kind::Amount => "TEXT",
-    },
-    retype: |table, _, _| {
-        format!(
-            "ALTER TABLE {table} RENAME TO gristmill_old; and replay the jobs: SQLite cannot retype a column"
-        )
-    },
-    add_key: |table, columns| format!("CREATE UNIQUE INDEX gristmill_key ON {table} ({columns});"),
-};
 
 /// A SQLite file as the warehouse.
 pub(crate) struct SqliteWarehouse {
@@ -139,69 +121,6 @@ impl SqliteWarehouse {
         kind.map_err(self.failed("look the target up"))
     }
 
-    fn create_folder(&self) -> Result<(), LoadError> {
-        match self.options.get_filename().parent() {
-            Some(folder) if folder != Path::new("") => {
-                std::fs::create_dir_all(folder).map_err(|source| LoadError::Folder {
-                    path: folder.to_path_buf(),
-                    source,
-                })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn check_present(&self, connection: &mut SqliteConnection) -> Result<(), LoadError> {
-        let action = "look the target's columns up";
-        let table = &self.target.table;
-        let columns: Vec<(String, String, bool)> = sqlx::query_as(sql::COLUMNS)
-            .bind(table)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(self.failed(action))?;
-        let parts: Vec<(String, String)> = sqlx::query_as(sql::UNIQUE_KEYS)
-            .bind(table)
-            .fetch_all(connection)
-            .await
-            .map_err(self.failed(action))?;
-        let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (key, column) in parts {
-            keys.entry(key).or_default().push(column);
-        }
-        let columns = columns.into_iter();
-        let shape = Shape {
-            columns: columns
-                .map(|(name, type_name, optional)| Column {
-                    name,
-                    type_name,
-                    optional,
-                })
-                .collect(),
-            unique_keys: keys.into_values().collect(),
-        };
-        shape::check(&shape, &self.target, &self.sql.table, &DIALECT)
-    }
-
-    /// What the ledger says against this load, if anything.
-    async fn settled(
-        &self,
-        connection: &mut SqliteConnection,
-        load: &Load,
-    ) -> Result<Option<LoadOutcome>, LoadError> {
-        if let Some(entry) = self.entry(&mut *connection, &load.run_id).await? {
-            return Ok(Some(LoadOutcome::AlreadyLoaded(entry)));
-        }
-        let newer = sqlx::query(self.sql.ledger_after())
-            .bind(&self.name)
-            .bind(&load.scope)
-            .bind(load.sequence);
-        let newer = newer
-            .fetch_optional(connection)
-            .await
-            .map_err(self.failed("read the ledger"))?;
-        Ok(newer.map(|row| LoadOutcome::Superseded { by: entry(&row) }))
-    }
-
     async fn entry(
         &self,
         connection: &mut SqliteConnection,
@@ -213,49 +132,6 @@ impl SqliteWarehouse {
             .fetch_optional(connection)
             .await;
         Ok(row.map_err(self.failed("read the ledger"))?.as_ref().map(entry))
-    }
-
-    /// Brings the files into temporary tables.
-    async fn stage(
-        &self,
-        connection: &mut SqliteConnection,
-        load: &Load,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<(), LoadError> {
-        self.execute(connection, self.sql.create_stage(), "create temporary tables")
-            .await?;
-        let rows = stage::summary(connection, self, load, progress).await?;
-        load.expect_rows(rows)?;
-        if self.target.mode == LoadMode::ReplaceDays {
-            self.execute(
-                connection,
-                sql::CREATE_COVERAGE.into_sql_str(),
-                "create temporary tables",
-            )
-            .await?;
-            stage::coverage(connection, self, load).await?;
-            let uncovered = sqlx::query_scalar(sql::UNCOVERED).fetch_one(connection).await;
-            load.expect_covered(
-                uncovered.map_err(self.failed("compare the summary with the covered days"))?,
-            )?;
-        }
-        Ok(())
-    }
-
-    /// Changes the target, by key, to what was staged.
-    async fn apply(&self, connection: &mut SqliteConnection, staged: u64) -> Result<LoadCounts, LoadError> {
-        let deleted = match self.sql.delete(self.target.mode) {
-            Some(delete) => self.execute(connection, delete, "delete rows").await?,
-            None => 0,
-        };
-        let new = sqlx::query_scalar::<_, i64>(self.sql.count_new())
-            .fetch_one(&mut *connection)
-            .await;
-        let inserted = new.map_err(self.failed("count new rows"))? as u64;
-        let written = self
-            .execute(connection, self.sql.upsert(), "insert and update rows")
-            .await?;
-        Ok(LoadCounts::of(staged, inserted, written, deleted))
     }
 
     async fn execute(
@@ -296,24 +172,7 @@ impl SqliteWarehouse {
 #[async_trait]
 impl Warehouse for SqliteWarehouse {
     async fn prepare(&self) -> Result<(), LoadError> {
-        self.create_folder()?;
-        let options = self.options.clone().create_if_missing(true);
-        let mut connection = options.connect().await.map_err(self.failed("open the file"))?;
-        let action = "prepare the target";
-        let mut transaction = connection.begin_with(BEGIN).await.map_err(self.failed(action))?;
-        match self.kind(&mut transaction, &self.target.table).await?.as_deref() {
-            None => {
-                self.execute(&mut transaction, self.sql.create_table(), "create the target")
-                    .await?;
-            }
-            Some("table") => self.check_present(&mut transaction).await?,
-            Some(_) => {
-                return Err(self.mismatch("it is a view, not a table; name the table behind it".into()));
-            }
-        }
-        self.execute(&mut transaction, self.sql.create_ledger(), "create the ledger")
-            .await?;
-        transaction.commit().await.map_err(self.failed(action))
+        prepare::prepare(self).await
     }
 
     async fn load(
@@ -321,39 +180,7 @@ impl Warehouse for SqliteWarehouse {
         load: &Load,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<LoadOutcome, LoadError> {
-        let mut connection = self.connect().await?;
-        let mut transaction = connection
-            .begin_with(BEGIN)
-            .await
-            .map_err(self.failed("begin the load"))?;
-        if let Some(outcome) = self.settled(&mut transaction, load).await? {
-            return Ok(outcome);
-        }
-        self.stage(&mut transaction, load, progress).await?;
-        let counts = self.apply(&mut transaction, load.rows).await?;
-        sqlx::query(self.sql.insert_ledger())
-            .bind(&load.run_id)
-            .bind(&self.name)
-            .bind(&load.scope)
-            .bind(load.sequence)
-            .bind(load.rows as i64)
-            .bind(&load.digest)
-            .execute(&mut *transaction)
-            .await
-            .map_err(self.failed("write the ledger"))?;
-        fail::fail_point!("load-before-commit");
-        transaction
-            .commit()
-            .await
-            .map_err(self.failed("commit the load"))?;
-        fail::fail_point!("load-after-commit");
-        tracing::info!(
-            run_id = load.run_id,
-            target = self.name,
-            ?counts,
-            "loaded a summary"
-        );
-        Ok(LoadOutcome::Loaded(counts))
+        load::load(self, load, progress).await
     }
 
     async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError> {
@@ -411,5 +238,32 @@ fn entry(row: &SqliteRow) -> LedgerEntry {
         rows: row.get::<i64, _>(4) as u64,
         digest: row.get(5),
         loaded_at: row.get(6),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LoadMode;
+
+    #[tokio::test]
+    async fn a_writer_that_does_not_end_is_a_transient_failure() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/warehouse.db", folder.path().display());
+        let target = Target::new("t", vec!["sale_amount".into()], LoadMode::Upsert).unwrap();
+        let mut warehouse = SqliteWarehouse::new(&url, target).unwrap();
+        warehouse.options = warehouse.options.busy_timeout(Duration::from_millis(50));
+        warehouse.prepare().await.unwrap();
+        let mut other = warehouse.connect().await.unwrap();
+        sqlx::query(BEGIN).execute(&mut other).await.unwrap();
+
+        let error = warehouse.prepare().await.unwrap_err();
+        assert!(
+            error.is_transient() && error.to_string().contains("another process"),
+            "{error:?}"
+        );
+        assert_eq!(warehouse.row_count().await.unwrap(), 0, "readers go on");
+        sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+        warehouse.prepare().await.unwrap();
     }
 }

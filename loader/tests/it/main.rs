@@ -1,5 +1,7 @@
 //! The warehouse against real databases. Postgres is a private server that the testkit starts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
+
 mod conformance;
 mod postgres;
 mod random;

@@ -1,0 +1,108 @@
+//! Creating the target and the ledger, or checking the target that is there.
+
+use tokio_postgres::Transaction;
+
+use super::sql::{self, Sql};
+use super::{Names, PostgresWarehouse};
+use crate::LoadError;
+use crate::shape::{self, Column, Kind, Shape};
+use crate::target::{self, LEDGER};
+
+const DIALECT: shape::Dialect = shape::Dialect {
+    accepts,
+    wanted: |kind| match kind {
+        Kind::Text => "text",
+        Kind::Day => "date",
+        Kind::Amount => "numeric(18,2)",
+    },
+    retype: |table, column, wanted| {
+        format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {wanted} USING {column}::{wanted};")
+    },
+    add_key: |table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});"),
+};
+
+/// Types that hold every value of a summary as it is. `varchar(n)` is taken too: a longer key is then refused by the
+/// server, with all of the load.
+fn accepts(kind: Kind, type_name: &str) -> bool {
+    match kind {
+        Kind::Text => type_name == "text" || type_name.starts_with("character varying"),
+        Kind::Day => type_name == "date",
+        Kind::Amount => matches!(type_name, "numeric" | "numeric(18,2)"),
+    }
+}
+
+/// Creates target and ledger where they are absent; checks the target where it is present.
+pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadError> {
+    let (mut client, Names { schema, sql, .. }) = warehouse.session().await?;
+    let action = "prepare the target";
+    let transaction = client.transaction().await.map_err(warehouse.failed(action))?;
+    transaction
+        .execute(sql::LOCK_PREPARE, &[])
+        .await
+        .map_err(warehouse.failed(action))?;
+
+    let exists = transaction
+        .query_one(sql::SCHEMA_EXISTS, &[&schema])
+        .await
+        .map_err(warehouse.failed(action))?;
+    if !exists.get::<_, bool>(0) {
+        let create = target::quoted(&schema);
+        return Err(warehouse.mismatch(format!(
+            "there is no schema {schema}; create it: CREATE SCHEMA {create};"
+        )));
+    }
+    match warehouse
+        .relation(&transaction, &schema, &warehouse.target.table)
+        .await?
+    {
+        None => transaction
+            .batch_execute(&sql.create_table())
+            .await
+            .map_err(warehouse.failed("create the target"))?,
+        Some((oid, kind)) if kind == "r" || kind == "p" => {
+            check_present(warehouse, &transaction, &sql, oid).await?
+        }
+        Some(_) => {
+            return Err(
+                warehouse.mismatch("it is a view or the like, not a table; name the table behind it".into())
+            );
+        }
+    }
+    // Looked up first, because IF NOT EXISTS asks for the right to create even where there is nothing to do.
+    if warehouse.relation(&transaction, &schema, LEDGER).await?.is_none() {
+        transaction
+            .batch_execute(&sql.create_ledger())
+            .await
+            .map_err(warehouse.failed("create the ledger"))?;
+    }
+    transaction.commit().await.map_err(warehouse.failed(action))
+}
+
+async fn check_present(
+    warehouse: &PostgresWarehouse,
+    transaction: &Transaction<'_>,
+    sql: &Sql,
+    oid: u32,
+) -> Result<(), LoadError> {
+    let action = "look the target's columns up";
+    let columns = transaction
+        .query(sql::COLUMNS, &[&oid])
+        .await
+        .map_err(warehouse.failed(action))?;
+    let keys = transaction
+        .query(sql::UNIQUE_KEYS, &[&oid])
+        .await
+        .map_err(warehouse.failed(action))?;
+    let shape = Shape {
+        columns: columns
+            .iter()
+            .map(|row| Column {
+                name: row.get(0),
+                type_name: row.get(1),
+                optional: row.get(2),
+            })
+            .collect(),
+        unique_keys: keys.iter().map(|row| row.get(0)).collect(),
+    };
+    shape::check(&shape, &warehouse.target, &sql.table, &DIALECT)
+}
