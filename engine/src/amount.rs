@@ -50,6 +50,22 @@ fn digit_at(text: &[u8], position: usize) -> Option<i64> {
     (digit <= 9).then_some(i64::from(digit))
 }
 
+/// Whether a text is written as a number at all, be it one that can be used or not: what tells data from a header.
+pub(crate) fn has_number_form(text: &[u8]) -> bool {
+    let digits = text
+        .strip_prefix(b"-")
+        .or_else(|| text.strip_prefix(b"+"))
+        .unwrap_or(text);
+    let mut points = 0;
+    let mut has_digit = false;
+    digits.iter().all(|byte| {
+        points += u32::from(*byte == b'.');
+        has_digit |= byte.is_ascii_digit();
+        byte.is_ascii_digit() || *byte == b'.'
+    }) && has_digit
+        && points <= 1
+}
+
 /// Parses a whole number that fits 32 bits, with an optional sign.
 pub fn parse_code(text: &[u8]) -> Option<i32> {
     if let [digit @ b'0'..=b'9'] = text {

@@ -13,7 +13,7 @@ use crate::blocks::{Block, Blocks, Lines};
 use crate::date::from_days;
 use crate::error::EngineError;
 use crate::fields::{Fields, LineCursor, LineShape};
-use crate::layout::{FeedKind, FeedLayout};
+use crate::layout::{FeedKind, FeedLayout, HeaderRule};
 use crate::reference::ReferenceLines;
 use crate::rejects::{Reason, RejectWriter};
 use crate::report::{ConversionReport, Header};
@@ -74,8 +74,10 @@ pub fn convert(
 pub(crate) trait FeedLines {
     /// How many leading fields of a line are looked at.
     fn wanted(&self) -> usize;
-    /// Looks at the first line that is not skipped. A header may move the columns.
-    fn header(&mut self, rule: crate::HeaderRule, fields: &Fields, block: &[u8]) -> Header;
+    /// Whether the first line that is not skipped is a header, where the feed leaves that open.
+    fn is_header(&self, fields: &Fields, block: &[u8]) -> bool;
+    /// Learns from a header where the columns stand.
+    fn learn(&mut self, names: &[&[u8]]) -> Header;
     /// Takes one line's fields.
     fn take(&mut self, line_number: u64, fields: &Fields, block: &[u8]) -> Result<Taken, EngineError>;
     /// The first and last business day seen, as day numbers.
@@ -137,7 +139,6 @@ impl<L: FeedLines> Reader<'_, L> {
                 Block::Lines(lines) => self.lines(lines)?,
                 Block::LongLine { start, bytes } => {
                     self.report.lines += 1;
-                    self.is_past_first = true;
                     let mut text = start[..LONG_LINE_KEPT].to_vec();
                     text.extend_from_slice(format!("… ({bytes} bytes)").as_bytes());
                     self.reject(Reason::LongLine, &text)?;
@@ -158,12 +159,7 @@ impl<L: FeedLines> Reader<'_, L> {
     fn lines(&mut self, lines: Lines<'_>) -> Result<(), EngineError> {
         let mut cursor = LineCursor::new(lines, self.layout.delimiter);
         loop {
-            let wanted = if self.is_past_first {
-                self.lines.wanted()
-            } else {
-                usize::MAX
-            };
-            let Some((line, shape)) = cursor.next(wanted, &mut self.fields) else {
+            let Some((line, shape)) = cursor.next(self.lines.wanted(), &mut self.fields) else {
                 return Ok(());
             };
             self.report.lines += 1;
@@ -181,12 +177,10 @@ impl<L: FeedLines> Reader<'_, L> {
             }
             if !self.is_past_first {
                 self.is_past_first = true;
-                self.report.header = self.lines.header(self.layout.header, &self.fields, lines.text);
-                if self.report.header != Header::None {
-                    self.report.skipped += 1;
+                if self.is_header(lines.text) {
+                    self.header(line);
                     continue;
                 }
-                self.fields.has_more = self.fields.len() > self.lines.wanted();
             }
             match self.lines.take(self.report.lines, &self.fields, lines.text)? {
                 Taken::Row => self.report.rows += 1,
@@ -195,6 +189,24 @@ impl<L: FeedLines> Reader<'_, L> {
             }
             self.report.drift_lines += u64::from(self.fields.has_more);
         }
+    }
+
+    fn is_header(&self, block: &[u8]) -> bool {
+        match self.layout.header {
+            HeaderRule::Always => true,
+            HeaderRule::Never => false,
+            HeaderRule::Auto => self.lines.is_header(&self.fields, block),
+        }
+    }
+
+    fn header(&mut self, line: &[u8]) {
+        self.report.skipped += 1;
+        // Columns past the last needed one are looked at in a header only.
+        let names = match self.fields.split(line, self.layout.delimiter, usize::MAX) {
+            Ok(()) => self.fields.iter(line).collect(),
+            Err(_) => Vec::new(),
+        };
+        self.report.header = self.lines.learn(&names);
     }
 
     fn reject(&mut self, reason: Reason, line: &[u8]) -> Result<(), EngineError> {

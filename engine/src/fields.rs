@@ -79,7 +79,7 @@ impl<'a> LineCursor<'a> {
                 return Some((&text[start..line_end(text, start, at)], LineShape::Fields));
             } else if at == field_start {
                 let line = self.skip_line();
-                let shape = match fields.unquote(line, self.delimiter, wanted) {
+                let shape = match fields.split(line, self.delimiter, wanted) {
                     Ok(()) => LineShape::Fields,
                     Err(reason) => LineShape::Broken(reason),
                 };
@@ -124,11 +124,17 @@ impl Fields {
         self.ranges.len()
     }
 
-    /// Cuts a line that has quoted fields into a copy of it without the quotes.
-    fn unquote(&mut self, line: &[u8], delimiter: u8, wanted: usize) -> Result<(), Reason> {
+    /// All fields found, in order.
+    pub(crate) fn iter<'t>(&'t self, block: &'t [u8]) -> impl Iterator<Item = &'t [u8]> {
+        (0..self.len()).filter_map(move |position| self.get(block, position))
+    }
+
+    /// Cuts any line, one with quoted fields too: the fields are in a copy of it without the quotes.
+    pub(crate) fn split(&mut self, line: &[u8], delimiter: u8, wanted: usize) -> Result<(), Reason> {
         self.ranges.clear();
         self.unquoted.clear();
         self.is_unquoted = true;
+        self.has_more = false;
         let mut rest = line;
         loop {
             let start = self.unquoted.len() as u32;

@@ -5,7 +5,6 @@ use std::path::Path;
 use crate::convert::{FeedLines, Taken};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::layout::HeaderRule;
 use crate::rejects::Reason;
 use crate::report::Header;
 use crate::rows::TextWriter;
@@ -29,24 +28,27 @@ impl FeedLines for ReferenceLines<'_> {
         self.columns.len()
     }
 
-    fn header(&mut self, rule: HeaderRule, fields: &Fields, block: &[u8]) -> Header {
-        let has_names = || {
-            self.columns.iter().enumerate().all(|(position, name)| {
-                fields
-                    .get(block, position)
-                    .is_some_and(|field| field.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
-            })
-        };
-        match rule {
-            HeaderRule::Never => Header::None,
-            HeaderRule::Always => Header::ByPosition,
-            HeaderRule::Auto => {
-                if has_names() {
-                    Header::ByName
-                } else {
-                    Header::None
-                }
-            }
+    fn is_header(&self, fields: &Fields, block: &[u8]) -> bool {
+        let texts = fields.iter(block);
+        fields.len() >= self.columns.len()
+            && self
+                .columns
+                .iter()
+                .zip(texts)
+                .all(|(name, text)| is_name(text, name))
+    }
+
+    fn learn(&mut self, names: &[&[u8]]) -> Header {
+        let is_by_name = names.len() >= self.columns.len()
+            && self
+                .columns
+                .iter()
+                .zip(names)
+                .all(|(name, text)| is_name(text, name));
+        if is_by_name {
+            Header::ByName
+        } else {
+            Header::ByPosition
         }
     }
 
@@ -77,4 +79,9 @@ impl FeedLines for ReferenceLines<'_> {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a header's field is the name of a column; letter case does not matter.
+fn is_name(text: &[u8], name: &str) -> bool {
+    text.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
 }

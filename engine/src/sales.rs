@@ -1,10 +1,10 @@
 //! Point-of-sale lines: five typed values each, summed by key and measure.
 
-use crate::amount::{parse_cents, parse_code};
+use crate::amount::{has_number_form, parse_cents, parse_code};
 use crate::convert::{FeedLines, Outputs, Taken};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::layout::{HeaderRule, Needed, SalesLayout};
+use crate::layout::{Needed, SalesLayout};
 use crate::partial::{Partial, Symbol, Symbols};
 use crate::rejects::Reason;
 use crate::report::Header;
@@ -92,27 +92,18 @@ impl FeedLines for SalesLines<'_> {
         self.wanted
     }
 
-    fn header(&mut self, rule: HeaderRule, fields: &Fields, block: &[u8]) -> Header {
-        let is_header = match rule {
-            HeaderRule::Always => true,
-            HeaderRule::Never => false,
-            HeaderRule::Auto => {
-                let Needed { amount, code, .. } = self.positions;
-                match (fields.get(block, amount), fields.get(block, code)) {
-                    (Some(amount), Some(code)) => {
-                        parse_cents(trim(amount)).is_none() && parse_code(trim(code)).is_none()
-                    }
-                    _ => false,
-                }
-            }
+    fn is_header(&self, fields: &Fields, block: &[u8]) -> bool {
+        let Needed { amount, code, .. } = self.positions;
+        let is_number = |position| {
+            fields
+                .get(block, position)
+                .is_some_and(|text| has_number_form(trim(text)))
         };
-        if !is_header {
-            return Header::None;
-        }
-        let names: Vec<_> = (0..fields.len())
-            .filter_map(|position| fields.get(block, position))
-            .map(String::from_utf8_lossy)
-            .collect();
+        fields.len() >= self.wanted && !is_number(amount) && !is_number(code)
+    }
+
+    fn learn(&mut self, names: &[&[u8]]) -> Header {
+        let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
         match Needed::among(&names) {
             Ok(positions) => {
                 self.positions = positions;

@@ -68,6 +68,8 @@ pub struct WaveRuns {
     pub active: Option<RunRow>,
     /// The last that completed.
     pub completed: Option<RunRow>,
+    /// The last that completed with all files that the job asks for.
+    pub complete: Option<RunRow>,
     /// The last that failed.
     pub failed: Option<RunRow>,
 }

@@ -33,6 +33,7 @@ use std::time::{Duration, SystemTime};
 
 pub use events::{Arrival, Event, Stamp};
 pub use handle::{Handle, watch};
+pub use names::is_looked_at;
 
 /// What to watch, and how patiently.
 #[derive(Clone, Debug)]

@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
     }
 
     fn entry(&mut self, entry: &DirEntry, folders: &mut Vec<PathBuf>) -> io::Result<()> {
-        if !names::looked_at(&entry.file_name()) {
+        if !names::is_looked_at(&entry.file_name()) {
             return Ok(());
         }
         let kind = match entry.file_type() {

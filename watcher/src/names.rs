@@ -12,14 +12,14 @@ const UNFINISHED: [&[u8]; 3] = [b".tmp", b".part", b".filepart"];
 ///
 /// Folders are judged like files: an upload tool that fills `batch.part/` or `.staging/` and renames it at
 /// the end means the same thing as one that does so with a file.
-pub(crate) fn looked_at(name: &OsStr) -> bool {
+pub fn is_looked_at(name: &OsStr) -> bool {
     let name = name.as_bytes();
     !matches!(name.first(), Some(b'.' | b'_')) && !UNFINISHED.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Whether every part of a path relative to the root is looked at.
 pub(crate) fn path_looked_at(path: &Path) -> bool {
-    path.iter().all(looked_at)
+    path.iter().all(is_looked_at)
 }
 
 /// The path as text, with each byte that is not UTF-8 written as `\xNN`.

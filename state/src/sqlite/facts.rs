@@ -60,7 +60,12 @@ async fn waves(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<BTreeMap
         let wave = waves.entry(run.wave).or_default();
         let place = match run.state {
             RunState::Queued | RunState::Running => &mut wave.active,
-            RunState::Completed => &mut wave.completed,
+            RunState::Completed => {
+                if !run.incomplete {
+                    wave.complete = Some(run.clone());
+                }
+                &mut wave.completed
+            }
             RunState::Failed => &mut wave.failed,
         };
         *place = Some(run);

@@ -1,0 +1,45 @@
+//! What the commands that read or write state open first.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use gristmill_state::{Clock, StateDb, SystemClock};
+
+use super::SettingsArg;
+use super::failure::Usage;
+use crate::settings::Settings;
+
+/// The settings and the state database they name.
+pub(super) struct Context {
+    pub(super) settings: Settings,
+    pub(super) state: StateDb,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Context {
+    /// Opens a state database that is there already: a reading command must not make an empty one.
+    pub(super) async fn open(arg: &SettingsArg) -> anyhow::Result<Self> {
+        let settings = Settings::read(&arg.config)?;
+        if !settings.state.exists() {
+            let state = settings.state.display();
+            return Err(Usage::new(format!(
+                "nothing has run yet: {state} is not there; start `gristmill run`"
+            ))
+            .into());
+        }
+        Self::open_or_make(settings).await
+    }
+
+    /// Opens the state database, and makes it where it is absent.
+    pub(super) async fn open_or_make(settings: Settings) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let state = StateDb::open(&settings.state, clock.clone())
+            .await
+            .with_context(|| format!("cannot use the state database of {}", settings.state.display()))?;
+        Ok(Self {
+            settings,
+            state,
+            clock,
+        })
+    }
+}

@@ -1,0 +1,177 @@
+//! `gristmill demo`: the real pipeline on a sample feed, with nothing to set up.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use gristmill_engine::format_cents;
+use gristmill_fixtures::sample::{self, SampleFile};
+use gristmill_state::{FileFilter, RunFilter, SystemClock};
+
+use super::context::Context;
+use super::{SettingsArg, files, output, run, runs, status};
+use crate::pipeline::{self, Until};
+use crate::progress::Progress;
+use crate::settings::{DEFAULT_FILE, Settings};
+
+const SETTINGS: &str = include_str!("demo.toml");
+
+/// Lays a sample feed in a new folder: a whole Illinois, a California that lacks stores, an item master, and in them a
+/// header, Windows line ends, noise lines and a bad line. Runs the real pipeline until it is idle, submits one store's
+/// correction, runs again, and shows what came of it.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// The folder to make; gristmill-demo, or that name with the next free number, if none is given
+    folder: Option<PathBuf>,
+}
+
+pub(super) async fn run(args: DemoArgs, progress: Progress) -> anyhow::Result<ExitCode> {
+    let folder = make_folder(args.folder)?;
+    let config = folder.join(DEFAULT_FILE);
+    let incoming = folder.join("incoming");
+    std::fs::create_dir(&incoming).with_context(|| format!("cannot make {}", incoming.display()))?;
+    std::fs::write(&config, SETTINGS).with_context(|| format!("cannot write {}", config.display()))?;
+
+    for (what, wave) in [
+        ("The stores send their files", sample::first_wave()),
+        ("A store sends a correction", sample::corrections()),
+    ] {
+        submit(&incoming, wave)?;
+        output::line(format!(
+            "{what}: {} into {}",
+            counted(wave.len()),
+            incoming.display()
+        ))?;
+        let settings = Settings::read(&config)?;
+        pipeline::run(
+            settings,
+            Arc::new(SystemClock),
+            Until::Idle,
+            progress.clone(),
+            run::stop_signal(),
+        )
+        .await?;
+    }
+    show(&folder, &config).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn counted(files: usize) -> String {
+    if files == 1 {
+        "1 file".into()
+    } else {
+        format!("{files} files")
+    }
+}
+
+/// Makes the folder that was named, or else the first one that is free: an earlier demo is left as it is.
+fn make_folder(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = named {
+        std::fs::create_dir(&folder).with_context(|| {
+            format!(
+                "cannot make the folder {}: name one that is not there yet",
+                folder.display()
+            )
+        })?;
+        return Ok(folder);
+    }
+    let mut number = 1;
+    loop {
+        let folder = PathBuf::from(if number == 1 {
+            "gristmill-demo".into()
+        } else {
+            format!("gristmill-demo-{number}")
+        });
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            made => {
+                made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
+                return Ok(folder);
+            }
+        }
+    }
+}
+
+/// Submits files as careful stores do: written under a hidden name, then renamed.
+fn submit(incoming: &Path, files: &[SampleFile]) -> anyhow::Result<()> {
+    for file in files {
+        let (hidden, name) = (incoming.join(format!(".{}", file.name)), incoming.join(file.name));
+        std::fs::write(&hidden, file.bytes)
+            .and_then(|()| std::fs::rename(&hidden, &name))
+            .with_context(|| format!("cannot write {}", name.display()))?;
+    }
+    Ok(())
+}
+
+async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
+    let arg = SettingsArg {
+        config: config.to_owned(),
+    };
+    let context = Context::open(&arg).await?;
+    output::line(
+        "\nFiles: every line is a row, ignored (a code that is not asked for), skipped or a reject",
+    )?;
+    files::print(&context.state.files(&FileFilter::default()).await?)?;
+    output::line("\nJobs: Illinois is complete, California waits")?;
+    status::print_jobs(&status::job_statuses(&context).await?)?;
+    output::line("\nRuns: the second one brought the correction, and touched only what changed")?;
+    runs::print(&context.state.runs(&RunFilter::default()).await?)?;
+    output::line("\nWarehouse: one row for each store, item and date")?;
+    show_rows(&context).await?;
+
+    let settings = &context.settings;
+    output::line("\nWhere everything lies:")?;
+    for (what, path) in [
+        ("source", &settings.source),
+        ("settings", &config.to_owned()),
+        ("lake", &settings.lake),
+        ("state", &settings.state),
+        ("warehouse", &folder.join("warehouse.db")),
+    ] {
+        output::line(format!("  {what:<10} {}", path.display()))?;
+    }
+    let binary = std::env::args().next().unwrap_or_else(|| "gristmill".into());
+    output::line("\nTry next:")?;
+    for command in [
+        "explain california",
+        "rejects IL-1026.tdf",
+        "trace IL-1003 SODA-M 2026-03-08",
+    ] {
+        output::line(format!("  {binary} {command} -c {}", config.display()))?;
+    }
+    Ok(())
+}
+
+async fn show_rows(context: &Context) -> anyhow::Result<()> {
+    let target = context.settings.target.clone();
+    let warehouse = gristmill_loader::open(&context.settings.warehouse, target)?;
+    let mut rows = Vec::new();
+    for row in warehouse.first_rows(8).await? {
+        let mut amounts = row
+            .amounts
+            .iter()
+            .map(|amount| output::or_dash(amount.map(format_cents)));
+        let mut amount = || amounts.next().unwrap_or_default();
+        rows.push([
+            row.store_id,
+            row.item_id,
+            row.trans_date.to_string(),
+            amount(),
+            amount(),
+            amount(),
+        ]);
+    }
+    let headings = [
+        "store_id",
+        "item_id",
+        "trans_date",
+        "sale_amount",
+        "tax_amount",
+        "discount_amount",
+    ];
+    output::table(headings, rows, "It is empty.")?;
+    output::line(format!("… {} rows in all", warehouse.row_count().await?))?;
+    Ok(())
+}

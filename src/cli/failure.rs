@@ -1,0 +1,57 @@
+//! Errors become messages and exit statuses here, and nowhere else.
+
+use std::process::ExitCode;
+
+use gristmill_state::StateError;
+
+use crate::pipeline;
+use crate::settings::SettingsError;
+
+/// Work failed.
+pub(super) const FAILED: u8 = 1;
+/// The command line or the settings are wrong.
+pub(super) const USAGE: u8 = 2;
+
+/// A command line that cannot be carried out as it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(String);
+
+impl Usage {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+/// Prints an error with its causes, and gives the exit status that belongs to it.
+#[allow(
+    clippy::print_stderr,
+    reason = "the one place where a command's error is shown"
+)]
+pub(super) fn report(error: &anyhow::Error) -> ExitCode {
+    let mut message = error.to_string();
+    // Causes that the message has quoted already are not said twice.
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(&cause) {
+            message.push_str("\n  because: ");
+            message.push_str(&cause);
+        }
+    }
+    eprintln!("error: {message}");
+    ExitCode::from(status(error))
+}
+
+fn status(error: &anyhow::Error) -> u8 {
+    let is_usage = error.is::<Usage>()
+        || error.is::<SettingsError>()
+        || pipeline::is_usage_error(error)
+        || matches!(
+            error.downcast_ref(),
+            Some(
+                StateError::UnknownJob { .. }
+                    | StateError::UnknownRun { .. }
+                    | StateError::AlreadyRunning { .. }
+            )
+        );
+    if is_usage { USAGE } else { FAILED }
+}

@@ -1,0 +1,84 @@
+//! `gristmill files`: every file and what became of it.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use gristmill_state::{FileFilter, FileRow, FileStatus};
+
+use super::context::Context;
+use super::failure::Usage;
+use super::{JsonArg, SettingsArg, output};
+
+/// Lists the files of the source with the state of their newest submission and the counts of the version in force.
+/// Lines are rows, ignored (another code), skipped (blank, comment, header) or rejects.
+#[derive(Debug, Args)]
+pub(super) struct FilesArgs {
+    #[command(flatten)]
+    settings: SettingsArg,
+    #[command(flatten)]
+    json: JsonArg,
+    /// Only files of this feed
+    #[arg(long)]
+    feed: Option<String>,
+    /// Only files with this status: validated, rejected, failed, submitted
+    #[arg(long)]
+    status: Option<String>,
+}
+
+pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
+    let context = Context::open(&args.settings).await?;
+    let status = args.status.map(|word| parse_status(&word)).transpose()?;
+    let files = context
+        .state
+        .files(&FileFilter {
+            feed: args.feed,
+            status,
+        })
+        .await?;
+    if args.json.json {
+        output::json(&files)?;
+    } else {
+        print(&files)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_status(word: &str) -> Result<FileStatus, Usage> {
+    let known = "validated, rejected, failed, submitted";
+    word.to_uppercase()
+        .parse()
+        .map_err(|_| Usage::new(format!("--status {word:?} is none of {known}")))
+}
+
+/// Prints files as a table.
+pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
+    let rows = files.iter().map(|file| {
+        let version = file.in_force.as_ref().map(|row| &row.version);
+        let count = |value: fn(&gristmill_state::VersionRecord) -> u64| output::or_dash(version.map(value));
+        [
+            file.file_url.clone(),
+            file.feed.clone(),
+            file.status.to_string(),
+            output::moment(file.submitted),
+            count(|v| v.lines),
+            count(|v| v.rows),
+            count(|v| v.ignored),
+            count(|v| v.skipped),
+            count(|v| v.rejects),
+            file.last_error.clone().unwrap_or_default(),
+        ]
+    });
+    let headings = [
+        "file",
+        "feed",
+        "status",
+        "submitted",
+        "lines",
+        "rows",
+        "ignored",
+        "skipped",
+        "rejects",
+        "error",
+    ];
+    output::table(headings, rows, "No file so far.")
+}

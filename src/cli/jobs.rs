@@ -1,0 +1,210 @@
+//! `gristmill jobs`: the jobs in the state database, and what can be done with them.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use gristmill_state::{Cause, Enqueued, JobRow, NewRun, RunInput, StateError};
+use jiff::civil::Date;
+
+use super::context::Context;
+use super::failure::Usage;
+use super::{JsonArg, SettingsArg, output, work};
+use crate::preconditions::JobPlan;
+use crate::progress::Progress;
+use crate::settings::Settings;
+
+/// The state database's table aggr_job_configuration is the truth that runs read; it can be edited with SQL while the
+/// service runs. New [[job]] tables of the settings are added to it, and edits are never overwritten but by `apply`.
+#[derive(Debug, Args)]
+pub(super) struct JobsArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List the jobs as they stand in the state database
+    List {
+        #[command(flatten)]
+        settings: SettingsArg,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Write the settings' jobs over those in the state database, edits included
+    Apply {
+        #[command(flatten)]
+        settings: SettingsArg,
+    },
+    /// Keep a job from running until it is resumed
+    Pause(OneJob),
+    /// Let a paused job run again
+    Resume(OneJob),
+    /// Run a job now over the files in force, whatever its preconditions say
+    Run {
+        #[command(flatten)]
+        job: OneJob,
+        /// The business day, for jobs whose pattern has {date}
+        #[arg(long)]
+        date: Option<Date>,
+    },
+}
+
+#[derive(Debug, Args)]
+struct OneJob {
+    /// The job's id
+    job: String,
+    #[command(flatten)]
+    settings: SettingsArg,
+}
+
+pub(super) async fn run(args: JobsArgs, progress: Progress) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::List { settings, json } => list(&settings, json).await,
+        Action::Apply { settings } => apply(&settings).await,
+        Action::Pause(job) => set_enabled(&job, false).await,
+        Action::Resume(job) => set_enabled(&job, true).await,
+        Action::Run { job, date } => run_now(&job, date, progress).await,
+    }
+}
+
+async fn list(settings: &SettingsArg, json: JsonArg) -> anyhow::Result<ExitCode> {
+    let context = Context::open(settings).await?;
+    let jobs = context.state.jobs().await?;
+    if json.json {
+        output::json(&jobs)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = jobs.iter().map(|row| {
+        let job = &row.config;
+        [
+            job.id.clone(),
+            if job.enabled { "yes" } else { "paused" }.to_owned(),
+            job.feed.clone(),
+            job.files.clone(),
+            job.min_files.to_string(),
+            job.trigger.to_string(),
+            job.params.clone(),
+            differs(row, &context.settings),
+        ]
+    });
+    let headings = [
+        "job",
+        "enabled",
+        "feed",
+        "files",
+        "min_files",
+        "trigger",
+        "job_params",
+        "settings file",
+    ];
+    output::table(headings, rows, "No job: the settings file has no [[job]].")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How a job in the state database compares with the settings file.
+fn differs(row: &JobRow, settings: &Settings) -> String {
+    match settings.jobs.iter().find(|job| job.id == row.config.id) {
+        None => "not there",
+        Some(job) if *job == row.config => "same",
+        Some(_) => "differs",
+    }
+    .to_owned()
+}
+
+async fn apply(settings: &SettingsArg) -> anyhow::Result<ExitCode> {
+    let context = Context::open_or_make(Settings::read(&settings.config)?).await?;
+    let written = context.state.apply_jobs(&context.settings.jobs).await?;
+    output::line(match written.is_empty() {
+        true => "Nothing to do: the state database has the settings' jobs.".to_owned(),
+        false => format!("Written from the settings: {}", written.join(", ")),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn set_enabled(job: &OneJob, enabled: bool) -> anyhow::Result<ExitCode> {
+    let context = Context::open(&job.settings).await?;
+    context.state.set_enabled(&job.job, enabled).await?;
+    output::line(format!(
+        "Job {} is {}.",
+        job.job,
+        if enabled { "enabled" } else { "paused" }
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow::Result<ExitCode> {
+    let context = Context::open(&job.settings).await?;
+    let unknown = || StateError::UnknownJob {
+        job_id: job.job.clone(),
+    };
+    let row = context.state.job(&job.job).await?.ok_or_else(unknown)?;
+    let plan = JobPlan::new(&row.config, &context.settings.feeds)?;
+    if plan.files.is_dated() != date.is_some() {
+        let advice = if date.is_some() {
+            "leave --date out"
+        } else {
+            "name the day with --date"
+        };
+        return Err(Usage::new(format!(
+            "job {}: its pattern is {}: {advice}",
+            job.job, plan.files
+        ))
+        .into());
+    }
+    let facts = context.state.facts(&job.job).await?;
+    let inputs: Vec<_> = facts
+        .files
+        .iter()
+        .filter(|file| file.feed == plan.feed)
+        .filter(|file| {
+            plan.files
+                .captures(&file.file_url)
+                .is_some_and(|captures| captures.date == date)
+        })
+        .filter_map(|file| {
+            let version = file.in_force.as_ref()?;
+            let (version_id, submission_id) = (version.version_id, version.submission_id);
+            Some(RunInput {
+                file_id: file.file_id,
+                version_id,
+                submission_id,
+            })
+        })
+        .collect();
+    if inputs.is_empty() {
+        return Err(Usage::new(format!(
+            "job {}: no validated file matches {}",
+            job.job, plan.files
+        ))
+        .into());
+    }
+    let run = NewRun {
+        job_id: job.job.clone(),
+        wave: date,
+        cause: Cause::Manual,
+        incomplete: false,
+        completeness_percent: None,
+        inputs,
+        as_of_submission: facts.newest_submission,
+    };
+    let queued = context
+        .state
+        .enqueue(&run)
+        .await
+        .context("cannot queue the run")?;
+    announce(&queued)?;
+    work::see_to_it(context, progress).await
+}
+
+/// Says what became of the wish for a run.
+pub(super) fn announce(enqueued: &Enqueued) -> std::io::Result<()> {
+    output::line(match enqueued {
+        Enqueued::Queued(run_id) => format!("Queued run {run_id}."),
+        Enqueued::Active(run_id) => format!("Run {run_id} of the same job waits or works already."),
+        Enqueued::Unchanged(run_id) => {
+            format!("Run {run_id} is complete: its files are those of the last run.")
+        }
+        Enqueued::FailedBefore(run_id) => format!("Run {run_id} failed with the same files: retry that one."),
+    })
+}

@@ -1,0 +1,160 @@
+//! The commands: one file each, and here what they share. `main` parses, runs, and turns errors into exit statuses.
+
+mod aggregate;
+mod check;
+mod context;
+mod demo;
+mod explain;
+mod failure;
+mod files;
+mod init;
+mod jobs;
+mod output;
+mod rejects;
+mod replay;
+mod retry;
+mod run;
+mod runs;
+mod status;
+mod trace;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::progress::Progress;
+use crate::settings::DEFAULT_FILE;
+
+/// Point-of-sale files in, one row for each store, item and day in the warehouse.
+///
+/// gristmill watches a folder for the files of your stores, validates and converts each, and waits until a province is
+/// complete. Then it sums sales, taxes and discounts by store, item and date, and loads the result into SQLite or
+/// Postgres. `gristmill demo` shows all of it in a new folder; `gristmill init` writes a settings file to begin with.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How much to tell on standard error: error, warn, info (the default), debug, or a filter such as
+    /// gristmill_loader=debug
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+
+    /// Tell it as JSON, one object a line
+    #[arg(long, global = true)]
+    log_json: bool,
+}
+
+/// Where the settings are.
+#[derive(Clone, Debug, Args)]
+struct SettingsArg {
+    /// The settings file
+    #[arg(short = 'c', long = "config", default_value = DEFAULT_FILE, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// How a reading command prints.
+#[derive(Clone, Copy, Debug, Args)]
+struct JsonArg {
+    /// Print JSON in place of tables
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show everything at work on a sample feed, in a new folder and without settings
+    Demo(demo::DemoArgs),
+    /// Write a commented settings file to begin with
+    Init(init::InitArgs),
+    /// Watch the source, and run and load jobs as their files come
+    Run(run::RunArgs),
+    /// Sum files into one Parquet, with the engine alone
+    Aggregate(aggregate::AggregateArgs),
+    /// Say what files would do, without doing it
+    Check(check::CheckArgs),
+    /// Show how everything stands
+    Status(status::StatusArgs),
+    /// Say why a job runs or waits
+    Explain(explain::ExplainArgs),
+    /// List files and what became of them
+    Files(files::FilesArgs),
+    /// List jobs, or apply, pause, resume and run them
+    Jobs(jobs::JobsArgs),
+    /// List runs
+    Runs(runs::RunsArgs),
+    /// Show the rejected lines of a file, with their reasons
+    Rejects(rejects::RejectsArgs),
+    /// Try failed files or runs again
+    Retry(retry::RetryArgs),
+    /// Run jobs again over the submissions of a span of time
+    Replay(replay::ReplayArgs),
+    /// Say which run and which files made a row of the warehouse
+    Trace(trace::TraceArgs),
+}
+
+/// Runs the command that the arguments name. Exit status: 0 fine, 1 work failed, 2 usage or settings.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let progress = Progress::new();
+    if let Err(error) = start_log(&cli, &progress) {
+        return failure::report(&error);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failure::report(&anyhow::Error::new(error).context("cannot start the runtime")),
+    };
+    let done = runtime.block_on(dispatch(cli.command, progress));
+    // A blocking thread may hang on a network folder that is away; nothing is lost by leaving it.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match done {
+        Ok(code) => code,
+        Err(error) => failure::report(&error),
+    }
+}
+
+async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Demo(args) => demo::run(args, progress).await,
+        Command::Init(args) => init::run(args),
+        Command::Run(args) => run::run(args, progress).await,
+        Command::Aggregate(args) => aggregate::run(args, progress),
+        Command::Check(args) => check::run(args),
+        Command::Status(args) => status::run(args).await,
+        Command::Explain(args) => explain::run(args).await,
+        Command::Files(args) => files::run(args).await,
+        Command::Jobs(args) => jobs::run(args, progress).await,
+        Command::Runs(args) => runs::run(args).await,
+        Command::Rejects(args) => rejects::run(args).await,
+        Command::Retry(args) => retry::run(args, progress).await,
+        Command::Replay(args) => replay::run(args, progress).await,
+        Command::Trace(args) => trace::run(args).await,
+    }
+}
+
+fn start_log(cli: &Cli, progress: &Progress) -> anyhow::Result<()> {
+    // The demo tells its story on standard output.
+    let usual = if matches!(cli.command, Command::Demo(_)) {
+        "warn"
+    } else {
+        "info,sqlx=warn"
+    };
+    let level = cli.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(level)
+        .map_err(|error| failure::Usage::new(format!("--log {level:?}: {error}")))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(progress.log_writer());
+    if cli.log_json {
+        log.json().init();
+    } else {
+        log.with_target(false)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .init();
+    }
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Tables and JSON on standard output.
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// Prints one line.
+pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
+    writeln!(io::stdout(), "{}", text.as_ref())
+}
+
+/// Prints a value as indented JSON.
+pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Prints rows under headings; `empty` in place of a table without rows.
+pub(super) fn table<const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+    empty: &str,
+) -> io::Result<()> {
+    let mut table = Table::new();
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(headings);
+    for row in rows {
+        table.add_row(row.map(|text| Cell::new(shown(&text))));
+    }
+    if table.is_empty() {
+        line(empty)
+    } else {
+        line(table.to_string())
+    }
+}
+
+/// A text with its control characters made visible: file names may hold newlines and worse.
+pub(super) fn shown(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            if c.is_control() && c != '\n' {
+                c.escape_default().collect()
+            } else {
+                vec![c]
+            }
+        })
+        .collect()
+}
+
+/// A moment to the second, in UTC.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The value as text, or a dash.
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| value.to_string())
+}

@@ -1,0 +1,84 @@
+//! `gristmill rejects`: the lines of a file that failed validation.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use gristmill_engine::{Reject, read_rejects};
+
+use super::context::Context;
+use super::failure::Usage;
+use super::{JsonArg, SettingsArg, output};
+use crate::lake::Lake;
+
+/// Shows each rejected line of the newest converted version of a file: its number, the reason, and its text as it
+/// came. Nothing of a file is lost: correct the lines at their source and submit the file again.
+#[derive(Debug, Args)]
+pub(super) struct RejectsArgs {
+    /// The file, by its path relative to the source
+    file: String,
+    #[command(flatten)]
+    settings: SettingsArg,
+    #[command(flatten)]
+    json: JsonArg,
+    /// At most so many lines
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: usize,
+}
+
+pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
+    let context = Context::open(&args.settings).await?;
+    let versions = context.state.versions_of(&args.file).await?;
+    let Some(newest) = versions.first() else {
+        let unknown = format!(
+            "no version of {:?} was converted: `gristmill files` lists the files",
+            args.file
+        );
+        return Err(Usage::new(unknown).into());
+    };
+    let version = &newest.version;
+    let rejects = match &version.reject_lines {
+        Some(object) => read_rejects(
+            &Lake::open(&context.settings.lake)?.local_path(object)?,
+            args.limit,
+        )?,
+        None => Vec::new(),
+    };
+    if args.json.json {
+        output::json(&rejects)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(reason) = &version.rejected_because {
+        output::line(format!("{} is rejected as a whole: {reason}", args.file))?;
+    }
+    print(&args.file, &rejects)?;
+    if version.rejects > rejects.len() as u64 {
+        output::line(format!(
+            "{} of {} rejects; --limit shows more",
+            rejects.len(),
+            version.rejects
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints rejects as a table.
+pub(super) fn print(file: &str, rejects: &[Reject]) -> std::io::Result<()> {
+    let rows = rejects.iter().map(|reject| {
+        [
+            file.to_owned(),
+            reject.line_number.to_string(),
+            reject.reason.clone(),
+            shortened(&reject.text),
+        ]
+    });
+    output::table(["file", "line", "reason", "text"], rows, "No rejects.")
+}
+
+/// The beginning of a text that is too long for a table; `--json` has all of it.
+fn shortened(text: &str) -> String {
+    const SHOWN: usize = 200;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

@@ -1,0 +1,137 @@
+//! `gristmill replay`: jobs once more, over the submissions of a span of time.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::Args;
+use gristmill_state::{Cause, NewRun, RunInput, StateError};
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+
+use super::context::Context;
+use super::failure::Usage;
+use super::{SettingsArg, jobs, output, work};
+use crate::preconditions::JobPlan;
+use crate::progress::Progress;
+
+/// Takes, of each matching file, the newest version that was submitted from --from to --to, and runs the jobs over
+/// those, whatever their preconditions say. The runs are loaded as the newest: the days they cover then stand in the
+/// warehouse as they were submitted in that span. `gristmill jobs run JOB` returns to the files in force.
+#[derive(Debug, Args)]
+pub(super) struct ReplayArgs {
+    /// The jobs; all if none is named
+    jobs: Vec<String>,
+    /// The first moment, in UTC: 2026-11-01 or 2026-11-01T06:00
+    #[arg(long, value_name = "TIME")]
+    from: String,
+    /// The last moment, in UTC; a day without a time means its end
+    #[arg(long, value_name = "TIME")]
+    to: String,
+    #[command(flatten)]
+    settings: SettingsArg,
+}
+
+pub(super) async fn run(args: ReplayArgs, progress: Progress) -> anyhow::Result<ExitCode> {
+    let (from, to) = (
+        moment("--from", &args.from, false)?,
+        moment("--to", &args.to, true)?,
+    );
+    if from > to {
+        return Err(Usage::new(format!("--from {} is later than --to {}", args.from, args.to)).into());
+    }
+    let context = Context::open(&args.settings).await?;
+    let mut names = args.jobs;
+    if names.is_empty() {
+        names.extend(context.state.jobs().await?.into_iter().map(|job| job.config.id));
+    }
+    let mut queued = 0;
+    for run in plan_runs(&context, &names, from, to).await? {
+        jobs::announce(&context.state.enqueue(&run).await?)?;
+        queued += 1;
+    }
+    if queued == 0 {
+        output::line("No file of these jobs was submitted in that span.")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    work::see_to_it(context, progress).await
+}
+
+/// One run a job and wave, over what was submitted in the span.
+async fn plan_runs(
+    context: &Context,
+    jobs: &[String],
+    from: Timestamp,
+    to: Timestamp,
+) -> anyhow::Result<Vec<NewRun>> {
+    let submissions = context.state.submissions_between(from, to).await?;
+    let mut runs = Vec::new();
+    for job_id in jobs {
+        let unknown = || StateError::UnknownJob {
+            job_id: job_id.clone(),
+        };
+        let row = context.state.job(job_id).await?.ok_or_else(unknown)?;
+        let plan = JobPlan::new(&row.config, &context.settings.feeds)?;
+        let as_of_submission = context.state.facts(job_id).await?.newest_submission;
+        let mut waves: BTreeMap<Option<Date>, Vec<RunInput>> = BTreeMap::new();
+        for submission in submissions
+            .iter()
+            .filter(|submission| submission.feed == plan.feed)
+        {
+            if let Some(captures) = plan.files.captures(&submission.file_url) {
+                let (file_id, version_id) = (submission.file_id, submission.version_id);
+                let submission_id = submission.submission_id;
+                waves.entry(captures.date).or_default().push(RunInput {
+                    file_id,
+                    version_id,
+                    submission_id,
+                });
+            }
+        }
+        runs.extend(waves.into_iter().map(|(wave, inputs)| NewRun {
+            job_id: job_id.clone(),
+            wave,
+            cause: Cause::Replay,
+            inputs,
+            incomplete: false,
+            completeness_percent: None,
+            as_of_submission,
+        }));
+    }
+    Ok(runs)
+}
+
+/// A day or a moment in UTC. A day stands for its first or its last moment.
+fn moment(option: &str, text: &str, is_end: bool) -> Result<Timestamp, Usage> {
+    let bad = |_| {
+        Usage::new(format!(
+            "{option} {text:?}: write a day or a moment in UTC, as 2026-11-01T06:00"
+        ))
+    };
+    let at: DateTime = match text.parse::<Date>() {
+        Ok(day) if !text.contains(['T', ' ']) => {
+            if is_end {
+                day.at(23, 59, 59, 999_999_999)
+            } else {
+                day.at(0, 0, 0, 0)
+            }
+        }
+        _ => text.trim_end_matches('Z').parse().map_err(bad)?,
+    };
+    Ok(at.to_zoned(TimeZone::UTC).map_err(bad)?.timestamp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_moments() {
+        let at = |text, is_end| moment("--to", text, is_end).map(|at| at.to_string());
+        assert_eq!(at("2026-11-01", false).unwrap(), "2026-11-01T00:00:00Z");
+        assert_eq!(at("2026-11-01", true).unwrap(), "2026-11-01T23:59:59.999999999Z");
+        assert_eq!(at("2026-11-01T06:30", true).unwrap(), "2026-11-01T06:30:00Z");
+        assert_eq!(at("2026-11-01T06:30:00Z", true).unwrap(), "2026-11-01T06:30:00Z");
+        assert!(at("yesterday", true).is_err());
+    }
+}

@@ -1,0 +1,76 @@
+//! `gristmill retry`: failed files and runs once more.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use gristmill_state::{FileFilter, FileStatus, RunFilter, RunState};
+
+use super::context::Context;
+use super::failure::Usage;
+use super::{SettingsArg, jobs, output, work};
+use crate::progress::Progress;
+
+/// Reads failed files again, and runs failed runs again with the inputs they had. Without a name, everything that has
+/// failed and was not followed by a success is tried. The service does it if it runs; otherwise this command does.
+#[derive(Debug, Args)]
+pub(super) struct RetryArgs {
+    /// Files (paths relative to the source) or run ids; all that failed if none is given
+    names: Vec<String>,
+    #[command(flatten)]
+    settings: SettingsArg,
+}
+
+pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<ExitCode> {
+    let context = Context::open(&args.settings).await?;
+    let (mut files, mut runs) = (Vec::new(), Vec::new());
+    if args.names.is_empty() {
+        let failed = FileFilter {
+            feed: None,
+            status: Some(FileStatus::Failed),
+        };
+        files.extend(
+            context
+                .state
+                .files(&failed)
+                .await?
+                .into_iter()
+                .map(|file| file.file_url),
+        );
+        runs = failed_runs(&context).await?;
+    }
+    for name in args.names {
+        if context.state.run(&name).await?.is_some() {
+            runs.push(name);
+        } else if context.state.file(&name).await?.is_some() {
+            files.push(name);
+        } else {
+            let help = "`gristmill files` and `gristmill runs` list them";
+            return Err(Usage::new(format!("{name:?} is neither a file nor a run: {help}")).into());
+        }
+    }
+    if files.is_empty() && runs.is_empty() {
+        output::line("Nothing has failed.")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !files.is_empty() {
+        context.state.look_again(&files).await?;
+        output::line(format!("To be read again: {}", output::shown(&files.join(", "))))?;
+    }
+    for run_id in runs {
+        jobs::announce(&context.state.retry_run(&run_id).await?)?;
+    }
+    work::see_to_it(context, progress).await
+}
+
+/// The newest run of each job and wave, where that has failed.
+async fn failed_runs(context: &Context) -> anyhow::Result<Vec<String>> {
+    let mut seen = std::collections::HashSet::new();
+    let runs = context.state.runs(&RunFilter::default()).await?;
+    let newest = runs
+        .into_iter()
+        .filter(|run| seen.insert((run.job_id.clone(), run.wave)));
+    Ok(newest
+        .filter(|run| run.state == RunState::Failed)
+        .map(|run| run.run_id)
+        .collect())
+}

@@ -1,0 +1,77 @@
+//! `gristmill run`: the service.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use gristmill_state::SystemClock;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{SettingsArg, failure, output};
+use crate::pipeline::{self, Tally, Until};
+use crate::progress::Progress;
+use crate::settings::Settings;
+
+/// Watches the source folder, converts each file that is whole, judges the jobs it belongs to, and runs and loads what
+/// is complete. The backlog is taken first. SIGTERM or Ctrl-C ends it cleanly: what is in hand is finished, and the
+/// next start goes on from there. A kill loses nothing either.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    settings: SettingsArg,
+    /// End when nothing is left to do, in place of waiting for more files
+    #[arg(long)]
+    until_idle: bool,
+}
+
+pub(super) async fn run(args: RunArgs, progress: Progress) -> anyhow::Result<ExitCode> {
+    let settings = Settings::read(&args.settings.config)?;
+    let until = if args.until_idle {
+        Until::Idle
+    } else {
+        Until::Stopped
+    };
+    let tally = pipeline::run(settings, Arc::new(SystemClock), until, progress, stop_signal()).await?;
+    conclude(&tally)
+}
+
+/// Completes when the process is asked to end.
+pub(super) async fn stop_signal() {
+    let signals = signal(SignalKind::terminate())
+        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    let Ok((mut terminate, mut interrupt)) = signals else {
+        tracing::warn!("signals cannot be received: only a kill ends this process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    // Whoever asks a second time does not want to wait for what is in hand.
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(i32::from(failure::FAILED));
+    });
+}
+
+/// Says what was done; work that failed makes the exit status 1.
+pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
+    output::line(format!(
+        "files: {} validated, {} unchanged, {} rejected, {} failed; runs: {} completed, {} failed",
+        tally.validated(),
+        tally.unchanged(),
+        tally.rejected(),
+        tally.failed(),
+        tally.runs_completed(),
+        tally.runs_failed()
+    ))?;
+    let failed = tally.failed() + tally.runs_failed();
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(failure::FAILED)
+    })
+}

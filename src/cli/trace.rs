@@ -1,0 +1,227 @@
+//! `gristmill trace`: where a row of the warehouse comes from.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use gristmill_engine::{FeedLayout, Row, Supersede, format_cents, rows_of_key};
+use gristmill_state::{InputFile, RunFilter, RunOutcome, RunRow, RunState};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::context::Context;
+use super::{JsonArg, SettingsArg, failure, output};
+use crate::lake::Lake;
+
+/// Finds the run that made a row, the file versions (path, hash, time of submission) whose lines went into it, and
+/// those lines. Sums them anew from the converted files, and compares the result with the warehouse.
+#[derive(Debug, Args)]
+pub(super) struct TraceArgs {
+    /// The store_id
+    store: String,
+    /// The item_id
+    item: String,
+    /// The trans_date, as 2016-06-01
+    date: Date,
+    #[command(flatten)]
+    settings: SettingsArg,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+/// Where a row comes from.
+#[derive(Debug, Serialize)]
+struct Trace {
+    run: Option<RunRow>,
+    files: Vec<TracedFile>,
+    columns: Vec<String>,
+    /// As decimal text, in the order of `columns`; none where no row is to be.
+    derived: Option<Vec<Option<String>>>,
+    warehouse: Option<Vec<Option<String>>>,
+    agrees: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct TracedFile {
+    path: String,
+    content_hash: String,
+    submitted: jiff::Timestamp,
+    lines: Vec<Row>,
+}
+
+pub(super) async fn run(args: TraceArgs) -> anyhow::Result<ExitCode> {
+    let context = Context::open(&args.settings).await?;
+    let trace = find(&context, &args).await?;
+    if args.json.json {
+        output::json(&trace)?;
+    } else {
+        print(&args, &trace)?;
+    }
+    Ok(if trace.agrees {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(failure::FAILED)
+    })
+}
+
+async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
+    let warehouse = gristmill_loader::open(&context.settings.warehouse, context.settings.target.clone())?;
+    let held = warehouse.row(&args.store, &args.item, args.date).await?;
+    let warehouse = held.map(|row| amounts_as_text(&row.amounts));
+    let columns = context.settings.target.measures.clone();
+    for run in context
+        .state
+        .runs(&RunFilter {
+            state: Some(RunState::Completed),
+            ..RunFilter::default()
+        })
+        .await?
+    {
+        if run.outcome != Some(RunOutcome::Loaded) {
+            continue;
+        }
+        let Some((files, derived)) = derive(context, args, &run).await? else {
+            continue;
+        };
+        let agrees = derived == warehouse;
+        return Ok(Trace {
+            run: Some(run),
+            files,
+            columns,
+            derived,
+            warehouse,
+            agrees,
+        });
+    }
+    let agrees = warehouse.is_none();
+    Ok(Trace {
+        run: None,
+        files: Vec::new(),
+        columns,
+        derived: None,
+        warehouse,
+        agrees,
+    })
+}
+
+type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
+
+/// Sums the key anew from the run's converted files. `None` if the run has no line of the key.
+async fn derive(context: &Context, args: &TraceArgs, run: &RunRow) -> anyhow::Result<Option<Derived>> {
+    let lake = Lake::open(&context.settings.lake)?;
+    let inputs = context.state.run_inputs(&run.run_id).await?;
+    let Some(feed) = inputs
+        .first()
+        .and_then(|input| context.settings.feeds.get(&input.feed))
+    else {
+        return Ok(None);
+    };
+    let mut found = Vec::new();
+    for input in inputs {
+        let version = &input.version;
+        let may_hold = version.first_date.is_some_and(|first| first <= args.date)
+            && version.last_date.is_some_and(|last| args.date <= last);
+        let Some(converted) = version.converted.as_deref().filter(|_| may_hold) else {
+            continue;
+        };
+        let lines = rows_of_key(&lake.local_path(converted)?, &args.store, &args.item, args.date)?;
+        if !lines.is_empty() {
+            found.push((input, lines));
+        }
+    }
+    if found.is_empty() {
+        return Ok(None);
+    }
+    keep_newest(feed, &mut found);
+    let derived = sums(feed, found.iter().flat_map(|(_, lines)| lines));
+    let files = found.into_iter().map(|(input, lines)| TracedFile {
+        path: input.file_url,
+        content_hash: input.version.content_hash,
+        submitted: input.submitted,
+        lines,
+    });
+    Ok(Some((files.collect(), Some(derived))))
+}
+
+/// Where the newest file of a store and day replaces the older ones, only that one counts.
+fn keep_newest(feed: &FeedLayout, found: &mut Vec<(InputFile, Vec<Row>)>) {
+    if feed
+        .sales()
+        .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
+    {
+        let newest = found.iter().map(|(input, _)| input.submission_id).max();
+        found.retain(|(input, _)| Some(input.submission_id) == newest);
+    }
+}
+
+fn sums<'r>(feed: &FeedLayout, lines: impl Iterator<Item = &'r Row> + Clone) -> Vec<Option<String>> {
+    let measures = feed.sales().map_or(&[][..], |sales| &sales.measures);
+    measures
+        .iter()
+        .map(|measure| {
+            let amounts = lines
+                .clone()
+                .filter(|line| line.code == measure.code)
+                .map(|line| line.amount);
+            amounts.reduce(|sum, amount| sum + amount).map(format_cents)
+        })
+        .collect()
+}
+
+fn amounts_as_text(amounts: &[Option<i64>]) -> Vec<Option<String>> {
+    amounts.iter().map(|amount| amount.map(format_cents)).collect()
+}
+
+fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
+    let TraceArgs {
+        store, item, date, ..
+    } = args;
+    let Some(run) = &trace.run else {
+        let held = if trace.warehouse.is_some() {
+            ", and yet the warehouse holds it"
+        } else {
+            ""
+        };
+        return output::line(format!(
+            "No run has a line of store {store}, item {item}, {date}{held}."
+        ));
+    };
+    let finished = output::or_dash(run.finished.map(output::moment));
+    output::line(format!(
+        "store {store}, item {item}, {date}: made by run {}, finished {finished}",
+        run.run_id
+    ))?;
+    let lines = trace.files.iter().flat_map(|file| {
+        file.lines.iter().map(|line| {
+            [
+                file.path.clone(),
+                file.content_hash[..16].to_owned(),
+                output::moment(file.submitted),
+                line.line_number.to_string(),
+                line.code.to_string(),
+                format_cents(line.amount),
+            ]
+        })
+    });
+    output::table(
+        ["file", "version", "submitted", "line", "code", "amount"],
+        lines,
+        "",
+    )?;
+    let row = |amounts: &Option<Vec<Option<String>>>| match amounts {
+        None => "no row".to_owned(),
+        Some(amounts) => {
+            let named = trace.columns.iter().zip(amounts);
+            let cells: Vec<_> = named
+                .map(|(name, amount)| format!("{name} {}", output::or_dash(amount.as_ref())))
+                .collect();
+            cells.join(", ")
+        }
+    };
+    output::line(format!("derived anew: {}", row(&trace.derived)))?;
+    output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
+    output::line(if trace.agrees {
+        "They agree."
+    } else {
+        "THEY DIFFER: `gristmill jobs run` loads the job anew."
+    })
+}

@@ -1,0 +1,96 @@
+//! What is in hand: how the pipeline knows that it is idle, and what it has done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use tokio::sync::Notify;
+
+/// Counts what is in hand between the stages, and what was done since the start.
+#[derive(Debug, Default)]
+pub(super) struct Activity {
+    in_hand: AtomicUsize,
+    /// Whether the last listing left nothing to wait for.
+    is_swept: AtomicBool,
+    changed: Notify,
+    pub(super) tally: Tally,
+}
+
+/// What a pipeline did since its start.
+#[derive(Debug, Default)]
+pub struct Tally {
+    validated: AtomicU64,
+    unchanged: AtomicU64,
+    rejected: AtomicU64,
+    failed: AtomicU64,
+    runs_completed: AtomicU64,
+    runs_failed: AtomicU64,
+}
+
+/// One thing in hand. It travels with its work from stage to stage, so that work between two stages is never missed.
+#[derive(Debug)]
+pub(super) struct Token(Arc<Activity>);
+
+impl Activity {
+    pub(super) fn begin(self: &Arc<Self>) -> Token {
+        self.in_hand.fetch_add(1, Ordering::SeqCst);
+        Token(self.clone())
+    }
+
+    /// Notes whether a listing of the source has left files to wait for.
+    pub(super) fn swept(&self, is_swept: bool) {
+        self.is_swept.store(is_swept, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until the source was listed, every file of it was worked off, and no run is left.
+    pub(super) async fn idle(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_swept.load(Ordering::SeqCst) && self.in_hand.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Clone for Token {
+    fn clone(&self) -> Self {
+        self.0.begin()
+    }
+}
+
+impl Drop for Token {
+    fn drop(&mut self) {
+        self.0.in_hand.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify_waiters();
+    }
+}
+
+macro_rules! counters {
+    ($($count:ident $counter:ident: $what:literal;)+) => {
+        impl Tally {
+            $(
+                #[doc = $what]
+                pub fn $counter(&self) -> u64 {
+                    self.$counter.load(Ordering::Relaxed)
+                }
+
+                pub(super) fn $count(&self) {
+                    self.$counter.fetch_add(1, Ordering::Relaxed);
+                }
+            )+
+        }
+    };
+}
+
+counters! {
+    count_validated validated: "Submissions that came into force.";
+    count_unchanged unchanged: "Submissions with bytes that were known.";
+    count_rejected rejected: "Submissions rejected as a whole.";
+    count_failed failed: "Submissions that could not be read or converted.";
+    count_run_completed runs_completed: "Runs that were completed.";
+    count_run_failed runs_failed: "Runs that failed.";
+}

@@ -1,0 +1,145 @@
+//! The third stage: jobs are judged when one of their files changes state, when somebody edits the state database, and
+//! on every sweep. What may run is queued.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_state::{Enqueued, JobRow, StateError};
+use gristmill_watcher::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+use super::activity::Token;
+use super::retry::with_retries;
+use super::{Parts, stopped};
+use crate::preconditions::{Decision, JobPlan, assess};
+
+/// How often the state database is asked whether somebody else has written to it.
+const EDITS: Duration = Duration::from_millis(500);
+
+/// Why jobs are judged.
+#[derive(Debug)]
+pub(super) enum Cue {
+    /// These files changed state.
+    Files(Vec<String>),
+    /// Something that may concern any job.
+    Everything,
+}
+
+/// A cue, with what is in hand because of it.
+#[derive(Debug)]
+pub(super) struct ToJudge {
+    pub(super) cue: Cue,
+    pub(super) _tokens: Vec<Token>,
+}
+
+impl ToJudge {
+    pub(super) fn everything(token: Token) -> Self {
+        Self {
+            cue: Cue::Everything,
+            _tokens: vec![token],
+        }
+    }
+}
+
+/// Judges until it is stopped.
+pub(super) async fn judge_jobs(
+    parts: Arc<Parts>,
+    watcher: Arc<Handle>,
+    mut cues: mpsc::Receiver<ToJudge>,
+    runs: mpsc::Sender<Token>,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let mut sweep = tokio::time::interval(parts.settings.sweep);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut edits = tokio::time::interval(EDITS);
+    edits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen = parts.state.changes().await?;
+    let mut incoming = Vec::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return Ok(()),
+            _ = std::future::ready(()), if !incoming.is_empty() => {}
+            _ = cues.recv_many(&mut incoming, 100) => {}
+            _ = sweep.tick() => incoming.push(ToJudge::everything(parts.activity.begin())),
+            _ = edits.tick() => {
+                let now = parts.state.changes().await?;
+                if now == seen {
+                    continue;
+                }
+                seen = now;
+                for path in parts.state.files_to_look_at().await? {
+                    watcher.look_again(&path);
+                }
+                incoming.push(ToJudge::everything(parts.activity.begin()));
+            }
+        }
+        let mut completed_at_once = false;
+        for job in parts.state.jobs().await? {
+            if incoming
+                .iter()
+                .any(|to_judge| concerns(&parts, &to_judge.cue, &job))
+            {
+                completed_at_once |=
+                    with_retries("judging a job", || async { Ok(judge_job(&parts, &job).await?) }).await?;
+            }
+        }
+        // Sent also when nothing was queued here: another process may have queued a run.
+        runs.send(parts.activity.begin()).await?;
+        incoming.clear();
+        if completed_at_once {
+            incoming.push(ToJudge::everything(parts.activity.begin()));
+        }
+    }
+}
+
+/// Whether a cue can change the verdict on a job. A job that cannot be read is judged, so that it is told of.
+fn concerns(parts: &Parts, cue: &Cue, job: &JobRow) -> bool {
+    let Cue::Files(files) = cue else { return true };
+    let Ok(plan) = JobPlan::new(&job.config, &parts.settings.feeds) else {
+        return true;
+    };
+    files.iter().any(|file| {
+        plan.files.matches(file) || plan.requires.iter().any(|required| required.files.matches(file))
+    })
+}
+
+/// Judges one job, and queues what may run. Tells whether a run was completed at once, because nothing had changed.
+async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
+    let id = job.config.id.as_str();
+    let plan = match JobPlan::new(&job.config, &parts.settings.feeds) {
+        Ok(plan) => plan,
+        Err(error) => {
+            tracing::warn!(
+                job = id,
+                "the job cannot be judged: {error}; correct it in aggr_job_configuration"
+            );
+            return Ok(false);
+        }
+    };
+    let mut completed_at_once = false;
+    for verdict in assess(&parts.state, &plan, parts.clock.now()).await? {
+        let Decision::Submit(run) = verdict.decision else {
+            continue;
+        };
+        match parts.state.enqueue(&run).await? {
+            Enqueued::Queued(run_id) => {
+                tracing::info!(job = id, run_id, files = run.inputs.len(), cause = %run.cause, "queued");
+            }
+            Enqueued::Unchanged(run_id) => {
+                completed_at_once = true;
+                tracing::info!(job = id, run_id, "completed: its files are those of the last run");
+            }
+            Enqueued::Active(run_id) => tracing::debug!(job = id, run_id, "a run is on its way"),
+            Enqueued::FailedBefore(run_id) => {
+                tracing::debug!(
+                    job = id,
+                    run_id,
+                    "failed with these files; `gristmill retry` runs it again"
+                );
+            }
+        }
+    }
+    Ok(completed_at_once)
+}

@@ -1,0 +1,217 @@
+//! The pipeline: four stages between the watcher and the warehouse, tied by bounded channels.
+//!
+//! ```text
+//! watcher ──Event──→ intake ──Recordable──→ record ──ToJudge──→ judge ──wake──→ runs ──→ warehouse
+//!                    (conversions,          (groups,              ↑              │
+//!                     many at once)          durable)             └──run ended───┘
+//! ```
+//!
+//! Each stage waits for the next when that is busy, up to the watcher. Whatever is in hand carries a token, so that
+//! "idle" is exact. Every step may be done again: a process that dies anywhere leaves nothing that the next start does
+//! not finish.
+
+mod activity;
+mod intake;
+mod judge;
+mod record;
+mod retry;
+mod runs;
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use gristmill_loader::{LoadError, Warehouse};
+use gristmill_state::{Clock, ServiceLock, StateDb, SystemClock};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use self::activity::Activity;
+pub use self::activity::Tally;
+use self::judge::ToJudge;
+use self::retry::{StepError, with_retries};
+use crate::lake::Lake;
+use crate::progress::Progress;
+use crate::settings::Settings;
+
+/// When a pipeline ends by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// When it is stopped.
+    Stopped,
+    /// When nothing is left to do: every file that is there was worked off, and every run that could start is done.
+    Idle,
+}
+
+/// What all stages use.
+struct Parts {
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    state: StateDb,
+    lake: Lake,
+    warehouse: Box<dyn Warehouse>,
+    progress: Progress,
+    activity: Arc<Activity>,
+    /// Conversions at the same time.
+    threads: usize,
+    /// Names this process in the state database.
+    owner: String,
+}
+
+/// Works until `until` or until `stop` completes, and tells what was done. Takes the service lock first: one pipeline
+/// works on a state database at a time.
+pub async fn run(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    until: Until,
+    progress: Progress,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<Tally> {
+    let _lock = ServiceLock::acquire(&settings.state)?;
+    let state = StateDb::open(&settings.state, clock.clone()).await?;
+    adopt_jobs(&state, &settings).await?;
+    let lake = Lake::open_to_write(&settings.lake)?;
+    let warehouse = gristmill_loader::open(&settings.warehouse, settings.target.clone())?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let owner = format!("process {}", std::process::id());
+    let activity = Arc::new(Activity::default());
+    let parts = Arc::new(Parts {
+        settings,
+        clock,
+        state,
+        lake,
+        warehouse,
+        progress,
+        activity,
+        threads,
+        owner,
+    });
+    with_retries("preparing the warehouse", || async {
+        Ok(parts.warehouse.prepare().await?)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries("settling interrupted runs", || runs::settle_interrupted(&parts))
+        .await
+        .context("cannot settle the runs that were interrupted")?;
+
+    let (stopper, stopped) = watch::channel(false);
+    let mut stages = start_stages(&parts, &stopped).await?;
+    let ended = tokio::select! {
+        () = stop => {
+            tracing::info!("stopping: what is in hand is finished");
+            Ok(())
+        }
+        () = parts.activity.idle(), if until == Until::Idle => Ok(()),
+        Some(ended) = stages.join_next() => ended.map_err(anyhow::Error::from).flatten(),
+    };
+    stopper.send_replace(true);
+    let mut outcome = ended;
+    while let Some(ended) = stages.join_next().await {
+        outcome = outcome.and(ended.map_err(anyhow::Error::from).flatten());
+    }
+    parts.progress.finish();
+    outcome?;
+    drop(stages);
+    let parts = Arc::into_inner(parts).context("a stage of the pipeline is still at work")?;
+    parts.state.close().await?;
+    Arc::into_inner(parts.activity)
+        .map(|activity| activity.tally)
+        .context("work is still in hand")
+}
+
+/// Adds the settings' jobs that are new to the state database, and tells of those that differ there.
+async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> {
+    for job in state.add_jobs(&settings.jobs).await? {
+        tracing::info!(job, "added from the settings file");
+    }
+    for job in &settings.jobs {
+        if state.job(&job.id).await?.is_some_and(|row| row.config != *job) {
+            tracing::warn!(
+                job = job.id,
+                "differs from the settings file in the state database, which is what counts; \
+                 `gristmill jobs apply` writes the settings over it"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Starts the watcher and the stages. The first thing judged is everything, and the first thing run what was queued.
+async fn start_stages(
+    parts: &Arc<Parts>,
+    stopped: &watch::Receiver<bool>,
+) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
+    let (to_intake, events) = mpsc::channel(1024);
+    let (to_record, recordables) = mpsc::channel(1024);
+    let (to_judge, cues) = mpsc::channel(64);
+    let (to_runs, wakes) = mpsc::channel(64);
+    to_judge.send(ToJudge::everything(parts.activity.begin())).await?;
+
+    let known = parts.state.known_stamps(&parts.settings.feeds.digests()).await?;
+    let known = known.into_iter().map(|(path, stamp)| {
+        let gristmill_state::Stamp {
+            bytes,
+            modified_ns,
+            inode,
+        } = stamp;
+        (
+            path,
+            gristmill_watcher::Stamp {
+                bytes,
+                modified_ns,
+                inode,
+            },
+        )
+    });
+    let feeds = parts.settings.feeds.clone();
+    let watcher = Arc::new(gristmill_watcher::watch(
+        gristmill_watcher::Settings {
+            root: parts.settings.source.clone(),
+            settle: parts.settings.settle,
+            sweep: parts.settings.sweep,
+            now: || SystemClock.now().into(),
+        },
+        known.collect(),
+        Arc::new(move |path: &str| feeds.of_file(path).is_some()),
+        to_intake,
+    ));
+
+    let mut stages = JoinSet::new();
+    let stop = || stopped.clone();
+    stages.spawn(intake::convert_arrivals(
+        parts.clone(),
+        watcher.clone(),
+        events,
+        to_record,
+        stop(),
+    ));
+    stages.spawn(record::record_submissions(
+        parts.clone(),
+        recordables,
+        to_judge.clone(),
+    ));
+    stages.spawn(judge::judge_jobs(parts.clone(), watcher, cues, to_runs, stop()));
+    stages.spawn(runs::work_off_runs(parts.clone(), wakes, to_judge, stop()));
+    Ok(stages)
+}
+
+/// Completes when the pipeline is to stop.
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error means that the pipeline is gone, and with it whatever could be worked for.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// A place where the crash tests end the process. Compiled in with the feature `failpoints` only.
+fn crash_point(name: &'static str) {
+    fail::fail_point!(name);
+}
+
+/// Whether an error means that the settings and the warehouse do not fit, which no retry mends: exit status 2.
+pub fn is_usage_error(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<LoadError>().is_some_and(|error| {
+        matches!(
+            error,
+            LoadError::BadUrl { .. } | LoadError::BadTarget { .. } | LoadError::TargetMismatch { .. }
+        )
+    })
+}

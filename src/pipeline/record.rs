@@ -1,0 +1,90 @@
+//! The second stage: records go to the state database in groups, each group one durable transaction.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use gristmill_state::{SubmissionOutcome, SubmissionRecord};
+use tokio::sync::mpsc;
+
+use super::activity::Token;
+use super::judge::{Cue, ToJudge};
+use super::retry::with_retries;
+use super::{Parts, crash_point};
+
+/// The most submissions that one transaction takes. Under load a group is whatever has come in meanwhile.
+const GROUP: usize = 500;
+
+/// A submission that is to be recorded.
+#[derive(Debug)]
+pub(super) struct Recordable {
+    pub(super) record: SubmissionRecord,
+    pub(super) token: Token,
+}
+
+/// Records submissions until no more can come. A state database that stays away ends the pipeline: what was not
+/// recorded is converted again at the next start.
+pub(super) async fn record_submissions(
+    parts: Arc<Parts>,
+    mut incoming: mpsc::Receiver<Recordable>,
+    judge: mpsc::Sender<ToJudge>,
+) -> anyhow::Result<()> {
+    let mut group = Vec::new();
+    while incoming.recv_many(&mut group, GROUP).await > 0 {
+        let (records, tokens): (Vec<_>, Vec<_>) = group
+            .drain(..)
+            .map(|Recordable { record, token }| (record, token))
+            .unzip();
+        with_retries("recording submissions", || async {
+            Ok(parts.state.record(&records).await?)
+        })
+        .await
+        .context("cannot record submissions in the state database")?;
+        crash_point("after-record");
+        for record in &records {
+            tell(&parts, record);
+        }
+        let files = records.into_iter().map(|record| record.file_url).collect();
+        // The judge is gone only when the pipeline stops; every job is judged at the next start.
+        let _ = judge
+            .send(ToJudge {
+                cue: Cue::Files(files),
+                _tokens: tokens,
+            })
+            .await;
+    }
+    Ok(())
+}
+
+/// Counts and logs what came of a submission.
+fn tell(parts: &Parts, record: &SubmissionRecord) {
+    let tally = &parts.activity.tally;
+    let path = record.file_url.as_str();
+    match &record.outcome {
+        SubmissionOutcome::Converted(version) => {
+            let (lines, rows, rejects) = (version.lines, version.rows, version.rejects);
+            match &version.rejected_because {
+                None => {
+                    tally.count_validated();
+                    tracing::info!(path, lines, rows, rejects, "validated");
+                }
+                Some(reason) => {
+                    tally.count_rejected();
+                    tracing::warn!(
+                        path,
+                        lines,
+                        rejects,
+                        "rejected as a whole: {reason}; see `gristmill rejects`"
+                    );
+                }
+            }
+        }
+        SubmissionOutcome::Unchanged { .. } => {
+            tally.count_unchanged();
+            tracing::info!(path, "submitted again with known bytes");
+        }
+        SubmissionOutcome::Failed { error } => {
+            tally.count_failed();
+            tracing::error!(path, "failed: {error}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Trying again: transient failures get three more tries with growing, jittered pauses.
+
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+
+/// A failure of one step, and whether another try may help.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause:#}")]
+pub(super) struct StepError {
+    cause: anyhow::Error,
+    is_transient: bool,
+}
+
+impl StepError {
+    /// Input or output that may work a moment later.
+    pub(super) fn transient(cause: impl Into<anyhow::Error>) -> Self {
+        Self {
+            cause: cause.into(),
+            is_transient: true,
+        }
+    }
+
+    /// A failure that only a person can mend.
+    pub(super) fn permanent(cause: impl Into<anyhow::Error>) -> Self {
+        Self {
+            cause: cause.into(),
+            is_transient: false,
+        }
+    }
+
+    /// The failure itself.
+    pub(super) fn into_cause(self) -> anyhow::Error {
+        self.cause
+    }
+}
+
+impl From<gristmill_engine::EngineError> for StepError {
+    fn from(error: gristmill_engine::EngineError) -> Self {
+        Self {
+            is_transient: error.is_transient(),
+            cause: error.into(),
+        }
+    }
+}
+
+impl From<gristmill_loader::LoadError> for StepError {
+    fn from(error: gristmill_loader::LoadError) -> Self {
+        Self {
+            is_transient: error.is_transient(),
+            cause: error.into(),
+        }
+    }
+}
+
+impl From<gristmill_state::StateError> for StepError {
+    fn from(error: gristmill_state::StateError) -> Self {
+        Self {
+            is_transient: error.is_transient(),
+            cause: error.into(),
+        }
+    }
+}
+
+/// Does a step, and does it again up to three times while it fails for a transient reason. Each failure that leads to
+/// another try is logged, with `what` as its subject.
+pub(super) async fn with_retries<T, F>(what: &str, step: impl FnMut() -> F) -> Result<T, StepError>
+where
+    F: Future<Output = Result<T, StepError>>,
+{
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_factor(4.0)
+        .with_max_times(3)
+        .with_jitter();
+    step.retry(pauses)
+        .when(|error| error.is_transient)
+        .notify(|error, pause| tracing::warn!(?pause, "{what} failed and will be tried again: {error}"))
+        .await
+}

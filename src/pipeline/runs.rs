@@ -1,0 +1,260 @@
+//! The last stage: queued runs are claimed, summarized and loaded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use gristmill_engine::{PartialFile, SummaryOutputs, SummaryReport, summarize};
+use gristmill_loader::{Load, LoadOutcome};
+use gristmill_state::{ClaimedRun, RowChanges, RunOutcome, RunResult, SummaryRecord};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use super::activity::Token;
+use super::judge::ToJudge;
+use super::retry::{StepError, with_retries};
+use super::{Parts, crash_point, stopped};
+use crate::lake::summary_names;
+
+/// Runs at the same time. One is mostly merging while another is loading.
+const AT_ONCE: usize = 2;
+
+/// How often a run gives a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// Works off the queue whenever it is woken, until it is stopped. Runs in hand are finished.
+pub(super) async fn work_off_runs(
+    parts: Arc<Parts>,
+    mut wakes: mpsc::Receiver<Token>,
+    judge: mpsc::Sender<ToJudge>,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let mut runs = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stopped(&mut stop) => break,
+            Some(_token) = wakes.recv() => claim(&parts, &mut runs).await?,
+            Some(ended) = runs.join_next() => {
+                claim(&parts, &mut runs).await?;
+                // Another file may have come while the run was going, and other jobs may wait for this one.
+                judge.send(ToJudge::everything(ended??)).await?;
+            }
+        }
+    }
+    // Nobody wakes this stage or judges any more: what is still queued is left for the next start.
+    drop((wakes, judge));
+    while let Some(ended) = runs.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+async fn claim(parts: &Arc<Parts>, runs: &mut JoinSet<anyhow::Result<Token>>) -> anyhow::Result<()> {
+    while runs.len() < AT_ONCE {
+        let claimed = with_retries("claiming a run", || async {
+            Ok(parts.state.claim(&parts.owner).await?)
+        })
+        .await;
+        let Some(run) = claimed.context("cannot claim a run in the state database")? else {
+            break;
+        };
+        crash_point("after-claim");
+        let (parts, token) = (parts.clone(), parts.activity.begin());
+        let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
+        let work = async move {
+            work_off(&parts, &run).await?;
+            Ok(token)
+        };
+        runs.spawn(work.instrument(span));
+    }
+    Ok(())
+}
+
+/// Brings one run to its end. Only a state database that stays away is an error: a failed run is a state.
+async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
+    tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
+    let beat = async {
+        let mut beats = tokio::time::interval(HEARTBEAT);
+        loop {
+            beats.tick().await;
+            if let Err(error) = parts.state.heartbeat(&run.run_id).await {
+                tracing::warn!("the run's heartbeat could not be written: {error}");
+            }
+        }
+    };
+    let done = tokio::select! {
+        done = with_retries("the run", || execute(parts, run)) => done,
+        () = beat => unreachable!("the heart beats until the run is done"),
+    };
+    match done {
+        Ok(()) => parts.activity.tally.count_run_completed(),
+        Err(error) => {
+            parts.activity.tally.count_run_failed();
+            tracing::error!("failed: {error}; `gristmill retry {}` runs it again", run.run_id);
+            with_retries("recording a failed run", || async {
+                Ok(parts.state.fail(&run.run_id, &error.to_string()).await?)
+            })
+            .await
+            .context("cannot record a failed run in the state database")?;
+        }
+    }
+    Ok(())
+}
+
+/// Merges, loads and records. Safe to do again from the beginning at any time.
+async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+    let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
+    let report = merge(parts, run, &summary, &coverage).await?;
+    let record = SummaryRecord {
+        object: summary.to_string(),
+        coverage_object: Some(coverage.to_string()),
+        rows: report.rows,
+        digest: report.digest.clone(),
+    };
+    parts.state.summarized(&run.run_id, &record).await?;
+    let local = |object: &str| parts.lake.local_path(object).map_err(StepError::permanent);
+    let load = Load {
+        run_id: run.run_id.clone(),
+        scope: match run.wave {
+            Some(date) => format!("{}/{date}", run.job_id),
+            None => run.job_id.clone(),
+        },
+        sequence: run.sequence,
+        summary: local(summary.as_ref())?,
+        coverage: local(coverage.as_ref())?,
+        rows: report.rows,
+        digest: report.digest,
+    };
+    let bar = parts.progress.load(&run.run_id, report.rows);
+    let outcome = parts
+        .warehouse
+        .load(&load, &|rows| bar.set_position(rows))
+        .await?;
+    bar.finish_and_clear();
+    crash_point("after-load");
+    let result = match outcome {
+        LoadOutcome::Loaded(counts) => {
+            let changes = RowChanges {
+                inserted: counts.inserted,
+                updated: counts.updated,
+                deleted: counts.deleted,
+                unchanged: counts.unchanged,
+            };
+            let RowChanges {
+                inserted,
+                updated,
+                deleted,
+                unchanged,
+            } = changes;
+            tracing::info!(rows = load.rows, inserted, updated, deleted, unchanged, "loaded");
+            RunResult {
+                outcome: RunOutcome::Loaded,
+                changes: Some(changes),
+            }
+        }
+        LoadOutcome::AlreadyLoaded(_) => {
+            tracing::info!(rows = load.rows, "was loaded already");
+            RunResult {
+                outcome: RunOutcome::Loaded,
+                changes: None,
+            }
+        }
+        LoadOutcome::Superseded { by } => {
+            tracing::warn!(by = by.run_id, "not loaded: a newer run stands in the warehouse");
+            RunResult {
+                outcome: RunOutcome::Superseded,
+                changes: None,
+            }
+        }
+    };
+    Ok(parts.state.complete(&run.run_id, &result).await?)
+}
+
+/// Merges the partials of a run, and puts summary and coverage into the lake.
+async fn merge(
+    parts: &Parts,
+    run: &ClaimedRun,
+    summary: &object_store::path::Path,
+    coverage: &object_store::path::Path,
+) -> Result<SummaryReport, StepError> {
+    let feed = run
+        .inputs
+        .first()
+        .and_then(|input| parts.settings.feeds.get(&input.feed))
+        .filter(|feed| feed.sales().is_some())
+        .cloned()
+        .context("the run's files belong to no feed of the settings that is aggregated")
+        .map_err(StepError::permanent)?;
+    let mut partials = Vec::with_capacity(run.inputs.len());
+    for input in &run.inputs {
+        let stale = || {
+            let path = &input.file_url;
+            anyhow::anyhow!(
+                "{path} was converted with other feed settings and its source is gone: send it again"
+            )
+        };
+        if input.version.layout_digest != feed.digest() {
+            return Err(StepError::permanent(stale()));
+        }
+        let object = input
+            .version
+            .partial
+            .as_deref()
+            .ok_or_else(|| StepError::permanent(stale()))?;
+        let path = parts.lake.local_path(object).map_err(StepError::permanent)?;
+        partials.push(PartialFile {
+            path,
+            order: input.submission_id,
+        });
+    }
+    let outputs = (parts.lake.spool(), parts.lake.spool());
+    let merged = tokio::task::spawn_blocking(move || {
+        let sales = feed.sales().expect("reference feeds were sorted out above");
+        let paths = SummaryOutputs {
+            summary: outputs.0.path(),
+            coverage: outputs.1.path(),
+        };
+        summarize(&partials, sales, paths).map(|report| (report, outputs))
+    });
+    let (report, outputs) = merged.await.map_err(StepError::permanent)??;
+    parts
+        .lake
+        .publish(outputs.0, summary)
+        .await
+        .map_err(StepError::transient)?;
+    parts
+        .lake
+        .publish(outputs.1, coverage)
+        .await
+        .map_err(StepError::transient)?;
+    Ok(report)
+}
+
+/// Settles the runs that a dead process left RUNNING: those in the warehouse's ledger are complete, the others are
+/// queued again.
+pub(super) async fn settle_interrupted(parts: &Parts) -> Result<(), StepError> {
+    for run in parts.state.running().await? {
+        match parts.warehouse.ledger_entry(&run.run_id).await? {
+            Some(_) => {
+                let result = RunResult {
+                    outcome: RunOutcome::Loaded,
+                    changes: None,
+                };
+                parts.state.complete(&run.run_id, &result).await?;
+                tracing::info!(
+                    run_id = run.run_id,
+                    "was interrupted after its load: it is complete"
+                );
+            }
+            None => {
+                parts.state.requeue(&run.run_id).await?;
+                tracing::info!(
+                    run_id = run.run_id,
+                    "was interrupted before its load: it is queued again"
+                );
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Fetching the facts of a job, and judging it by them.
+
+use std::time::Duration;
+
+use gristmill_state::{StateDb, StateError};
+use jiff::Timestamp;
+
+use super::{JobPlan, Verdict, judge};
+
+/// How long `job_addl_criteria` may take.
+const CRITERION_LIMIT: Duration = Duration::from_secs(5);
+
+/// Judges a job as it stands now.
+pub async fn assess(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<Vec<Verdict>, StateError> {
+    let facts = state.facts(&plan.id).await?;
+    let criterion = match &plan.criterion {
+        Some(sql) => Some(state.criterion(sql, CRITERION_LIMIT).await),
+        None => None,
+    };
+    Ok(judge(plan, &facts, &criterion, now))
+}

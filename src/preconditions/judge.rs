@@ -1,0 +1,413 @@
+//! The judgement itself: a plan and the facts of one moment give a verdict for each wave.
+//!
+//! A file counts with the version in force. It is *fresh* when it was submitted after the wave's last run chose its
+//! inputs, and has *reported* when it was submitted after the wave's last complete run did: after a deadline run a
+//! wave stays open until its last file has come. Newness goes by the order of submissions, never by clocks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gristmill_engine::Captures;
+use gristmill_state::{Cause, CriterionError, Facts, FileFact, InForce, NewRun, RunInput, RunRow, Trigger};
+use jiff::civil::Date;
+use jiff::{Timestamp, Unit, Zoned};
+use serde::Serialize;
+
+use super::check::{Check, some_of};
+use super::plan::{JobPlan, RequiredFile};
+
+/// How one wave of a job stands.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The business day, for jobs whose pattern has `{date}`.
+    pub wave: Option<Date>,
+    /// Every precondition with its facts.
+    pub checks: Vec<Check>,
+    /// What follows.
+    #[serde(skip)]
+    pub decision: Decision,
+}
+
+impl Verdict {
+    /// Whether a run would start.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.decision, Decision::Submit(_))
+    }
+}
+
+/// What follows from a judgement.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// The run that shall be queued.
+    Submit(NewRun),
+    /// At least one check is in the way.
+    Wait,
+}
+
+/// What `job_addl_criteria` answered; `None` where the job has none.
+pub type CriterionAnswer = Option<Result<bool, CriterionError>>;
+
+/// Judges every wave that has files: one for a job without `{date}`, one a day otherwise.
+pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Timestamp) -> Vec<Verdict> {
+    let mut waves: BTreeMap<Option<Date>, Vec<Matching<'_>>> = BTreeMap::new();
+    if !plan.files.is_dated() {
+        waves.insert(None, Vec::new());
+    }
+    for file in facts.files.iter().filter(|file| file.feed == plan.feed) {
+        if let Some(captures) = plan.files.captures(&file.file_url) {
+            waves
+                .entry(captures.date)
+                .or_default()
+                .push(Matching { file, captures });
+        }
+    }
+    let known_stores = known_stores(plan, &waves);
+    waves
+        .into_iter()
+        .map(|(date, files)| {
+            Wave {
+                plan,
+                facts,
+                date,
+                files,
+                known_stores: &known_stores,
+                now: now.to_zoned(plan.time_zone.clone()),
+            }
+            .judge(criterion)
+        })
+        .collect()
+}
+
+/// The shops that are expected: those listed, or else those of any wave so far.
+fn known_stores(plan: &JobPlan, waves: &BTreeMap<Option<Date>, Vec<Matching<'_>>>) -> BTreeSet<String> {
+    if !plan.stores.is_empty() {
+        return plan.stores.iter().cloned().collect();
+    }
+    waves
+        .values()
+        .flatten()
+        .filter_map(|matching| matching.captures.store.clone())
+        .collect()
+}
+
+/// A file of the job.
+struct Matching<'f> {
+    file: &'f FileFact,
+    captures: Captures,
+}
+
+impl<'f> Matching<'f> {
+    /// The version in force, if it was submitted after a run.
+    fn since(&self, run: Option<&RunRow>) -> Option<&'f InForce> {
+        let seen = run.map_or(0, |run| run.as_of_submission);
+        self.file
+            .in_force
+            .as_ref()
+            .filter(|version| version.submission_id > seen)
+    }
+}
+
+struct Wave<'f> {
+    plan: &'f JobPlan,
+    facts: &'f Facts,
+    date: Option<Date>,
+    files: Vec<Matching<'f>>,
+    known_stores: &'f BTreeSet<String>,
+    now: Zoned,
+}
+
+impl Wave<'_> {
+    fn judge(&self, criterion: &CriterionAnswer) -> Verdict {
+        let plan = self.plan;
+        let runs = self.facts.waves.get(&self.date);
+        let last = runs.and_then(|runs| runs.completed.as_ref());
+        let last_complete = runs.and_then(|runs| runs.complete.as_ref());
+        let valid: Vec<_> = self
+            .files
+            .iter()
+            .filter(|matching| matching.file.in_force.is_some())
+            .collect();
+        let fresh = self
+            .files
+            .iter()
+            .filter(|matching| matching.since(last).is_some())
+            .count();
+        let reported: Vec<_> = match plan.trigger {
+            Trigger::All => self
+                .files
+                .iter()
+                .filter(|matching| matching.since(last_complete).is_some())
+                .collect(),
+            Trigger::Any => valid.clone(),
+        };
+
+        let active = runs.and_then(|runs| runs.active.as_ref());
+        let mut checks = vec![
+            Check::new(
+                "enabled",
+                plan.is_enabled,
+                if plan.is_enabled {
+                    "yes"
+                } else {
+                    "paused: `gristmill jobs resume`"
+                },
+            ),
+            Check::new(
+                "not running",
+                active.is_none(),
+                active.map_or("no run waits or works".into(), |run| {
+                    format!("run {} is {}", run.run_id, run.state)
+                }),
+            ),
+        ];
+        let mut min_files = self.min_files(&valid);
+        let mut trigger = self.trigger(fresh, &valid, &reported, last);
+        let is_complete = min_files.holds && trigger.holds;
+        let deadline = self.deadline();
+        if deadline.as_ref().is_some_and(|(passed, _)| *passed) && fresh > 0 {
+            min_files.waived = !min_files.holds;
+            trigger.waived = !trigger.holds;
+        }
+        checks.push(min_files);
+        checks.push(trigger);
+        checks.extend(plan.requires.iter().map(|required| self.required(required)));
+        let total = |value: fn(&InForce) -> u64| -> u64 {
+            valid
+                .iter()
+                .filter_map(|matching| matching.file.in_force.as_ref())
+                .map(value)
+                .sum()
+        };
+        if let Some(least) = plan.min_bytes {
+            let bytes = total(|version| version.bytes);
+            checks.push(Check::new(
+                "min_bytes",
+                bytes >= least,
+                format!("{bytes} of {least} bytes"),
+            ));
+        }
+        if let Some(least) = plan.min_rows {
+            let rows = total(|version| version.rows);
+            checks.push(Check::new(
+                "min_rows",
+                rows >= least,
+                format!("{rows} of {least} rows"),
+            ));
+        }
+        if let Some(answer) = criterion {
+            let (holds, text) = match answer {
+                Ok(true) => (true, "the query returned a row".to_owned()),
+                Ok(false) => (false, "the query returned no row".to_owned()),
+                Err(error) => (false, error.to_string()),
+            };
+            checks.push(Check::new("job_addl_criteria", holds, text));
+        }
+        checks.extend(plan.after.iter().map(|job| self.after(job, last)));
+        if let Some((_, facts)) = deadline {
+            checks.push(Check::new("deadline", true, facts));
+        }
+        let decision = if checks.iter().any(Check::is_in_the_way) || valid.is_empty() {
+            Decision::Wait
+        } else {
+            Decision::Submit(self.run(&valid, is_complete, reported.len()))
+        };
+        Verdict {
+            wave: self.date,
+            checks,
+            decision,
+        }
+    }
+
+    fn run(&self, valid: &[&Matching<'_>], is_complete: bool, reported: usize) -> NewRun {
+        let inputs = valid.iter().filter_map(|matching| {
+            let version = matching.file.in_force.as_ref()?;
+            Some(RunInput {
+                file_id: matching.file.file_id,
+                version_id: version.version_id,
+                submission_id: version.submission_id,
+            })
+        });
+        let expected = self.expected();
+        NewRun {
+            job_id: self.plan.id.clone(),
+            wave: self.date,
+            cause: if is_complete {
+                Cause::Preconditions
+            } else {
+                Cause::Deadline
+            },
+            inputs: inputs.collect(),
+            incomplete: !is_complete,
+            completeness_percent: Some(match is_complete {
+                true => 100.0,
+                false => 100.0 * reported.min(expected) as f64 / expected.max(1) as f64,
+            }),
+            as_of_submission: self.facts.newest_submission,
+        }
+    }
+
+    /// How many files make the wave whole.
+    fn expected(&self) -> usize {
+        match self.plan.stores.len() {
+            0 => self.files.len().max(self.plan.min_files as usize),
+            listed => listed,
+        }
+    }
+
+    fn min_files(&self, valid: &[&Matching<'_>]) -> Check {
+        let least = self.plan.min_files as usize;
+        let mut text = format!("{} of {least} files validated", valid.len());
+        let present: BTreeSet<_> = valid
+            .iter()
+            .filter_map(|matching| matching.captures.store.as_ref())
+            .collect();
+        let missing: Vec<_> = self
+            .known_stores
+            .iter()
+            .filter(|store| !present.contains(store))
+            .collect();
+        if !missing.is_empty() {
+            text.push_str(&format!("; missing stores: {}", some_of(&missing)));
+        }
+        let bad: Vec<_> = self
+            .files
+            .iter()
+            .filter(|matching| matching.file.in_force.is_none())
+            .map(|matching| format!("{} is {}", matching.file.file_url, matching.file.status))
+            .collect();
+        if !bad.is_empty() {
+            text.push_str(&format!("; {}", some_of(&bad)));
+        }
+        Check::new("min_files", valid.len() >= least.max(1), text)
+    }
+
+    fn trigger(
+        &self,
+        fresh: usize,
+        valid: &[&Matching<'_>],
+        reported: &[&Matching<'_>],
+        last: Option<&RunRow>,
+    ) -> Check {
+        let name = format!("trigger = \"{}\"", self.plan.trigger);
+        let Some(last) = last else {
+            return Check::new(name, !valid.is_empty(), "no run so far, so every file is new");
+        };
+        let since = format!("since run {}", last.run_id);
+        match self.plan.trigger {
+            Trigger::Any => Check::new(
+                name,
+                fresh > 0,
+                format!("{fresh} of {} files submitted {since}", valid.len()),
+            ),
+            Trigger::All => {
+                let mut text = format!("{} of {} files submitted {since}", reported.len(), valid.len());
+                if last.incomplete {
+                    text = format!(
+                        "{} of {} files submitted in this wave, {fresh} of them {since}",
+                        reported.len(),
+                        valid.len()
+                    );
+                }
+                let has_reported: BTreeSet<_> =
+                    reported.iter().map(|matching| matching.file.file_id).collect();
+                let waited_for: Vec<_> = valid
+                    .iter()
+                    .filter(|matching| !has_reported.contains(&matching.file.file_id))
+                    .map(|matching| matching.file.file_url.as_str())
+                    .collect();
+                if !waited_for.is_empty() {
+                    text.push_str(&format!(
+                        "; seen before, not yet in this wave: {}",
+                        some_of(&waited_for)
+                    ));
+                }
+                Check::new(name, fresh > 0 && waited_for.is_empty(), text)
+            }
+        }
+    }
+
+    fn required(&self, required: &RequiredFile) -> Check {
+        let matching = self.facts.files.iter().filter_map(|file| {
+            let captures = required.files.captures(&file.file_url)?;
+            // A dated requirement is the one of the wave's own day.
+            let is_of_wave = captures.date.is_none() || self.date.is_none() || captures.date == self.date;
+            let validated = file.in_force.as_ref()?.validated;
+            is_of_wave.then_some((validated, file.file_url.as_str()))
+        });
+        let newest = matching.max();
+        let (mut name, mut holds) = (format!("requires {}", required.files), newest.is_some());
+        if let (Some(span), Some((validated, _))) = (required.within, newest) {
+            let age = self.now.timestamp().duration_since(validated);
+            holds &= age.unsigned_abs() <= span;
+        }
+        if let Some(span) = required.within {
+            name.push_str(&format!(" within {}", in_words(span.as_secs())));
+        }
+        if required.today {
+            name.push_str(" today");
+            let is_today = |at: Timestamp| at.to_zoned(self.plan.time_zone.clone()).date() == self.now.date();
+            holds &= newest.is_some_and(|(validated, _)| is_today(validated));
+        }
+        let facts = match newest {
+            None => "no such file was validated".to_owned(),
+            Some((validated, file)) => {
+                format!("{file} was validated at {}", in_zone(validated, &self.now))
+            }
+        };
+        Check::new(name, holds, facts)
+    }
+
+    fn after(&self, job: &str, last: Option<&RunRow>) -> Check {
+        let completed = self
+            .facts
+            .completions
+            .iter()
+            .filter(|done| done.job_id == job && (done.wave.is_none() || done.wave == self.date))
+            .max_by_key(|done| done.sequence);
+        let began = last.map(|run| run.queued);
+        let holds = completed.is_some_and(|done| began.is_none_or(|began| done.finished > began));
+        let facts = match completed {
+            None => "it has not completed yet".to_owned(),
+            Some(done) => {
+                let at = in_zone(done.finished, &self.now);
+                let since = if holds { "" } else { ", before this job last began" };
+                format!("run {} completed at {at}{since}", done.run_id)
+            }
+        };
+        Check::new(format!("after {job}"), holds, facts)
+    }
+
+    /// Whether the deadline has passed, and how that is said. The deadline of a dated wave is on its own day.
+    fn deadline(&self) -> Option<(bool, String)> {
+        let time = self.plan.deadline?;
+        let day = self.date.unwrap_or(self.now.date());
+        let at = day.to_datetime(time).to_zoned(self.plan.time_zone.clone()).ok()?;
+        let passed = self.now >= at;
+        let shown = at.strftime("%Y-%m-%d %H:%M %Z");
+        Some(match passed {
+            true => (true, format!("passed at {shown}: what is there may run")),
+            false => {
+                let left = self.now.duration_until(&at).unsigned_abs().as_secs();
+                (false, format!("at {shown}, in {}", in_words(left)))
+            }
+        })
+    }
+}
+
+/// A moment in the job's zone, to the second.
+fn in_zone(at: Timestamp, now: &Zoned) -> String {
+    at.to_zoned(now.time_zone().clone())
+        .strftime("%Y-%m-%d %H:%M:%S %Z")
+        .to_string()
+}
+
+/// A number of seconds as people say it.
+fn in_words(seconds: u64) -> String {
+    let span = jiff::Span::new().seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2));
+    match span.round(jiff::SpanRound::new().largest(Unit::Day).days_are_24_hours()) {
+        Ok(span) => format!("{span:#}"),
+        Err(_) => format!("{seconds} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,16 @@
+//! Preconditions: what must hold before a job runs, and the words in which `gristmill explain` says what is missing.
+//!
+//! [`JobPlan`] is a job's row in the state database, parsed; [`judge`] compares it with the facts of one moment and reads
+//! neither clock nor database, so every rule can be shown by a test without them. [`assess`] fetches the facts.
+
+mod assess;
+mod check;
+mod judge;
+mod params;
+mod plan;
+
+pub use assess::assess;
+pub use check::Check;
+pub use judge::{Decision, Verdict, judge};
+pub use params::{JobParams, Requirement};
+pub use plan::{JobPlan, PlanError};

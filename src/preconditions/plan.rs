@@ -1,0 +1,145 @@
+//! A job's row, parsed: patterns, times and spans ready to be compared with facts.
+
+use std::time::Duration;
+
+use gristmill_engine::{FilePattern, PatternError};
+use gristmill_state::{JobConfig, Trigger};
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+
+use super::JobParams;
+use crate::settings::{Feeds, parse_span};
+
+/// What a job asks for.
+#[derive(Clone, Debug)]
+pub struct JobPlan {
+    /// The job's id.
+    pub id: String,
+    /// The feed whose files it aggregates.
+    pub feed: String,
+    /// Its files.
+    pub files: FilePattern,
+    /// How many of them must be valid.
+    pub min_files: u32,
+    /// How much must be new.
+    pub trigger: Trigger,
+    /// Whether it runs at all.
+    pub is_enabled: bool,
+    /// A SELECT that must return a row.
+    pub criterion: Option<String>,
+    /// Files of other feeds that must be there.
+    pub requires: Vec<RequiredFile>,
+    /// The least size of its files together.
+    pub min_bytes: Option<u64>,
+    /// The least number of their rows together.
+    pub min_rows: Option<u64>,
+    /// Jobs that must have completed since this one last began.
+    pub after: Vec<String>,
+    /// When an incomplete wave runs all the same.
+    pub deadline: Option<Time>,
+    /// The zone of `deadline` and of "today".
+    pub time_zone: TimeZone,
+    /// The shops of the province, where they are listed.
+    pub stores: Vec<String>,
+}
+
+/// A file that must be there, and how fresh it must be.
+#[derive(Clone, Debug)]
+pub struct RequiredFile {
+    /// Its pattern.
+    pub files: FilePattern,
+    /// It was validated at most so long ago.
+    pub within: Option<Duration>,
+    /// It was validated on this day.
+    pub today: bool,
+}
+
+/// A job that cannot be judged: which key is wrong, and what to write.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A pattern cannot be read.
+    #[error("{key}: {source}")]
+    Pattern {
+        /// The key that holds it.
+        key: &'static str,
+        /// What is wrong with it.
+        source: PatternError,
+    },
+    /// Another key cannot be used.
+    #[error("{key} {problem}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what to write.
+        problem: String,
+    },
+}
+
+impl JobPlan {
+    /// Parses a job. Its feed must be among `feeds` and be one that is aggregated.
+    pub fn new(job: &JobConfig, feeds: &Feeds) -> Result<Self, PlanError> {
+        let fail = |key, problem: String| PlanError::Value { key, problem };
+        match feeds.get(&job.feed) {
+            None => {
+                return Err(fail(
+                    "feed",
+                    format!("{:?} is not one of the settings' feeds", job.feed),
+                ));
+            }
+            Some(feed) if feed.sales().is_none() => {
+                return Err(fail(
+                    "feed",
+                    format!("{:?} is a reference feed, which is not aggregated", job.feed),
+                ));
+            }
+            Some(_) => {}
+        }
+        if job.id.is_empty() || job.id.contains(['/', '\0']) {
+            return Err(fail("id", "must be a name without '/'".into()));
+        }
+        let pattern =
+            |key, text: &str| FilePattern::parse(text).map_err(|source| PlanError::Pattern { key, source });
+        let params: JobParams = serde_json::from_str(&job.params)
+            .map_err(|error| fail("job_params", format!("cannot be read: {error}")))?;
+        let requires = params
+            .requires
+            .iter()
+            .map(|required| {
+                let span = required.within.as_deref().map(parse_span).transpose();
+                Ok(RequiredFile {
+                    files: pattern("requires", &required.files)?,
+                    within: span.map_err(|problem| fail("requires: within", problem))?,
+                    today: required.today,
+                })
+            })
+            .collect::<Result<_, PlanError>>()?;
+        let deadline = params.deadline.as_deref().map(str::parse).transpose();
+        let time_zone = match params.time_zone.as_str() {
+            "" => Ok(TimeZone::UTC),
+            name => TimeZone::get(name),
+        };
+        Ok(Self {
+            id: job.id.clone(),
+            feed: job.feed.clone(),
+            files: pattern("files", &job.files)?,
+            min_files: job.min_files,
+            trigger: job.trigger,
+            is_enabled: job.enabled,
+            criterion: job.addl_criteria.clone().filter(|sql| !sql.trim().is_empty()),
+            requires,
+            min_bytes: params.min_bytes,
+            min_rows: params.min_rows,
+            after: params.after,
+            deadline: deadline
+                .map_err(|_| fail("deadline", "must be a time of day such as \"18:00\"".into()))?,
+            time_zone: time_zone.map_err(|_| {
+                let example = "write an IANA name such as \"America/Chicago\"";
+                fail(
+                    "time_zone",
+                    format!("{:?} is not known: {example}", params.time_zone),
+                )
+            })?,
+            stores: params.stores,
+        })
+    }
+}

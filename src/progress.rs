@@ -1,0 +1,115 @@
+//! Progress bars on a terminal; nothing where standard error is none.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The bars of a command: one for files and their bytes, one for each load.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    bars: MultiProgress,
+    files: ProgressBar,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    arrived: AtomicU64,
+    done: AtomicU64,
+}
+
+impl Progress {
+    /// Bars on standard error if that is a terminal, and hidden ones otherwise.
+    pub fn new() -> Self {
+        let target = match io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr_with_hz(10),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let files = ProgressBar::hidden();
+        Self {
+            bars: MultiProgress::with_draw_target(target),
+            files,
+            counts: Arc::default(),
+        }
+    }
+
+    /// A file of so many bytes is to be read.
+    pub fn file_arrived(&self, bytes: u64) {
+        if self.counts.arrived.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.files.set_style(style(
+                "files {msg:>12} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}",
+            ));
+            self.bars.add(self.files.clone());
+            self.files.enable_steady_tick(Duration::from_millis(200));
+            self.files.reset();
+        }
+        self.files.inc_length(bytes);
+        self.count();
+    }
+
+    /// So many more bytes were read.
+    pub fn bytes_read(&self, bytes: u64) {
+        self.files.inc(bytes);
+    }
+
+    /// A file was read to its end, or given up.
+    pub fn file_done(&self) {
+        self.counts.done.fetch_add(1, Ordering::Relaxed);
+        self.count();
+    }
+
+    /// A bar for a load of so many rows.
+    pub fn load(&self, run_id: &str, rows: u64) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(rows));
+        bar.set_style(style("load {msg} {wide_bar} {human_pos}/{human_len} rows"));
+        bar.set_message(run_id.to_owned());
+        bar
+    }
+
+    /// Takes the bars away.
+    pub fn finish(&self) {
+        self.files.finish_and_clear();
+    }
+
+    /// Standard error for the log, which makes room for itself between the bars.
+    pub fn log_writer(&self) -> impl Fn() -> LogWriter + Send + Sync + 'static {
+        let bars = self.bars.clone();
+        move || LogWriter(bars.clone())
+    }
+
+    fn count(&self) {
+        let Counts { arrived, done } = &*self.counts;
+        self.files.set_message(format!(
+            "{}/{}",
+            done.load(Ordering::Relaxed),
+            arrived.load(Ordering::Relaxed)
+        ));
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates of this file are well-formed")
+}
+
+/// Writes log lines to standard error above the bars.
+#[derive(Debug)]
+pub struct LogWriter(MultiProgress);
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

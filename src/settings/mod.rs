@@ -1,0 +1,243 @@
+//! The settings: what a person writes ([`file`](self::file)), and the same checked and ready to use ([`Settings`]).
+//!
+//! Unknown keys are errors, and every error names its key and what to write. Relative paths are relative to the
+//! folder of the settings file, so that a service finds its data wherever it is started.
+
+mod file;
+mod span;
+mod variable;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gristmill_engine::{Captures, FeedLayout, FeedSpec};
+use gristmill_loader::{LoadMode, Target};
+use gristmill_state::JobConfig;
+
+use crate::preconditions::JobPlan;
+pub(crate) use span::parse_span;
+
+/// The name of the settings file where `-c` names no other.
+pub const DEFAULT_FILE: &str = "gristmill.toml";
+
+/// Settings that were checked and can be used.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The source folder.
+    pub source: PathBuf,
+    /// How long a file must stay unchanged to count as whole.
+    pub settle: Duration,
+    /// The pause between two full listings of the source, and between two looks at the jobs' clocks.
+    pub sweep: Duration,
+    /// The lake's folder.
+    pub lake: PathBuf,
+    /// The state database's file.
+    pub state: PathBuf,
+    /// The warehouse's URL.
+    pub warehouse: String,
+    /// The warehouse's table, and how it is loaded.
+    pub target: Target,
+    /// The feeds, by name.
+    pub feeds: Feeds,
+    /// The jobs as they stand in the settings file.
+    pub jobs: Vec<JobConfig>,
+}
+
+/// A settings file that cannot be used: exit status 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct SettingsError {
+    path: PathBuf,
+    problem: String,
+}
+
+/// The feeds, and which of them a file belongs to.
+#[derive(Clone, Debug)]
+pub struct Feeds(Vec<Arc<FeedLayout>>);
+
+impl Feeds {
+    /// Feeds by themselves, for commands that work without a settings file.
+    pub fn new(layouts: Vec<FeedLayout>) -> Self {
+        Self(layouts.into_iter().map(Arc::new).collect())
+    }
+
+    /// The feed that a file belongs to, and what its name says. Where several patterns match, the one with the longer
+    /// literal start is meant; among equals, the one that comes first.
+    pub fn of_file(&self, path: &str) -> Option<(&Arc<FeedLayout>, Captures)> {
+        let mut best: Option<(&Arc<FeedLayout>, Captures)> = None;
+        for feed in &self.0 {
+            let is_better = best
+                .as_ref()
+                .is_none_or(|(held, _)| feed.files.literal_prefix() > held.files.literal_prefix());
+            if is_better && let Some(captures) = feed.files.captures(path) {
+                best = Some((feed, captures));
+            }
+        }
+        best
+    }
+
+    /// The feed of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<FeedLayout>> {
+        self.0.iter().find(|feed| feed.name == name)
+    }
+
+    /// All feeds in the order of the settings file.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<FeedLayout>> {
+        self.0.iter()
+    }
+
+    /// The digest of each feed's layout, by name.
+    pub fn digests(&self) -> HashMap<String, String> {
+        self.iter()
+            .map(|feed| (feed.name.clone(), feed.digest().to_owned()))
+            .collect()
+    }
+}
+
+impl Settings {
+    /// Reads and checks a settings file. The source folder must be there; the others are made when they are needed.
+    pub fn read(path: &Path) -> Result<Self, SettingsError> {
+        let fail = |problem: String| SettingsError {
+            path: path.to_owned(),
+            problem,
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            fail(format!(
+                "cannot read the settings file: {error}; `gristmill init` writes one, `-c FILE` names another"
+            ))
+        })?;
+        Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
+    }
+
+    /// Checks the text of a settings file that lies in `folder`. Errors are told without the file's name.
+    fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
+        let file: file::SettingsFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let source = folder.join(local_path("source.url", &file.source.url.0, "file")?);
+        if !source.is_dir() {
+            let problem = if source.exists() {
+                "is not a folder"
+            } else {
+                "is not there"
+            };
+            return Err(format!(
+                "source.url: the folder {} {problem}: make it, or name the one that files are sent to",
+                source.display()
+            ));
+        }
+        let feeds = check_feeds(&file.feeds)?;
+        let measures = shared_measures(&feeds)?;
+        let mode: LoadMode = file
+            .warehouse
+            .load
+            .parse()
+            .map_err(|error| format!("warehouse.load: {error}"))?;
+        let target = Target::new(&file.warehouse.table, measures, mode)
+            .map_err(|error| format!("warehouse.table: {error}"))?;
+        let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
+        gristmill_loader::open(&warehouse, target.clone())
+            .map_err(|error| format!("warehouse.url: {error}"))?;
+        Ok(Self {
+            source,
+            settle: parse_span(&file.source.settle).map_err(|e| format!("source.settle: {e}"))?,
+            sweep: parse_span(&file.source.sweep).map_err(|e| format!("source.sweep: {e}"))?,
+            lake: folder.join(local_path("lake.url", &file.lake.url.0, "file")?),
+            state: folder.join(local_path("state.url", &file.state.url.0, "sqlite")?),
+            warehouse,
+            target,
+            jobs: check_jobs(&file.jobs, &feeds)?,
+            feeds,
+        })
+    }
+}
+
+/// The path that a URL of `scheme` names, or a plain path itself.
+fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, String> {
+    match url.split_once("://") {
+        None if !url.is_empty() => Ok(url),
+        Some((found, path)) if found == scheme && !path.is_empty() => Ok(path),
+        _ => {
+            let shown = gristmill_loader::redacted(url);
+            Err(format!(
+                "{key}: {shown:?} cannot be used: write a path, or {scheme}://PATH"
+            ))
+        }
+    }
+}
+
+/// A SQLite warehouse's path made relative to the settings file's folder; other URLs as they are.
+fn anchored_warehouse(url: &str, folder: &Path) -> Result<String, String> {
+    match url.strip_prefix("sqlite://") {
+        Some(path) => match folder.join(path).to_str() {
+            Some(path) => Ok(format!("sqlite://{path}")),
+            None => Err(format!(
+                "warehouse.url: the folder {} has a name that is not UTF-8",
+                folder.display()
+            )),
+        },
+        None => Ok(url.to_owned()),
+    }
+}
+
+fn check_feeds(specs: &[FeedSpec]) -> Result<Feeds, String> {
+    if specs.is_empty() {
+        return Err("there is no [[feed]]: `gristmill init` writes a settings file with an example".into());
+    }
+    let mut layouts = Vec::new();
+    for spec in specs {
+        if layouts.iter().any(|layout: &FeedLayout| layout.name == spec.name) {
+            return Err(format!(
+                "feed {:?} stands there twice: give each a name of its own",
+                spec.name
+            ));
+        }
+        layouts.push(FeedLayout::new(spec).map_err(|error| error.to_string())?);
+    }
+    Ok(Feeds::new(layouts))
+}
+
+/// The amount columns of the warehouse's table, which all sales feeds share.
+fn shared_measures(feeds: &Feeds) -> Result<Vec<String>, String> {
+    let mut shared: Option<(&str, Vec<String>)> = None;
+    for feed in feeds.iter() {
+        let Some(sales) = feed.sales() else { continue };
+        let names: Vec<_> = sales
+            .measures
+            .iter()
+            .map(|measure| measure.name.clone())
+            .collect();
+        match &shared {
+            Some((first, held)) if *held != names => {
+                return Err(format!(
+                    "feed {:?}: measures are {names:?}, and those of feed {first:?} are {held:?}: feeds that share a \
+                     table need the same",
+                    feed.name
+                ));
+            }
+            Some(_) => {}
+            None => shared = Some((&feed.name, names)),
+        }
+    }
+    shared
+        .map(|(_, names)| names)
+        .ok_or_else(|| "every [[feed]] has reference = true: at least one must be aggregated".into())
+}
+
+fn check_jobs(specs: &[file::JobSpec], feeds: &Feeds) -> Result<Vec<JobConfig>, String> {
+    let mut seen = BTreeSet::new();
+    let mut jobs = Vec::new();
+    for spec in specs {
+        let fail = |problem: String| format!("job {:?}: {problem}", spec.id);
+        if !seen.insert(&spec.id) {
+            return Err(fail("stands there twice: give each an id of its own".into()));
+        }
+        let job = spec.to_config();
+        JobPlan::new(&job, feeds).map_err(|error| fail(error.to_string()))?;
+        jobs.push(job);
+    }
+    Ok(jobs)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,31 @@
+//! Spans of time as people write them: `1s`, `30 minutes`, `1 day`.
+
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+
+/// Reads a span of at most weeks; a day has 24 hours.
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+    let help = || format!("{text:?} is not a span of time: write \"1s\", \"30 minutes\", \"1 day\", …");
+    let span: Span = text.parse().map_err(|_| help())?;
+    let span = span
+        .to_duration(SpanRelativeTo::days_are_24_hours())
+        .map_err(|_| help())?;
+    span.try_into().map_err(|_| help())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans() {
+        assert_eq!(parse_span("1s").unwrap(), Duration::from_secs(1));
+        assert_eq!(parse_span("1 day").unwrap(), Duration::from_secs(86_400));
+        assert_eq!(parse_span("1h 30m").unwrap(), Duration::from_secs(5_400));
+        assert_eq!(parse_span("500ms").unwrap(), Duration::from_millis(500));
+        for bad in ["", "1", "soon", "-1s", "1 year"] {
+            assert!(parse_span(bad).is_err(), "{bad}");
+        }
+    }
+}
