@@ -1,0 +1,13 @@
+//! End-to-end tests of the binary: real files, real databases, real signals.
+
+mod support;
+
+mod bad_input;
+mod commands;
+mod crashes;
+mod life_of_a_file;
+mod life_of_a_job;
+mod oracle;
+mod reference_sample;
+mod service;
+mod wrong_settings;

@@ -1,0 +1,126 @@
+//! What the end-to-end tests share: settings, and looks into the databases that do not go through gristmill.
+
+use gristmill_testkit::gristmill::Site;
+use gristmill_testkit::oracle::Row;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row as _};
+
+/// The source, the lake, the state and the feeds that nearly every test has.
+const COMMON: &str = r#"
+[source]
+url = "incoming"
+settle = "200ms"
+sweep = "1s"
+[lake]
+url = "lake"
+[state]
+url = "sqlite://state.db"
+[[feed]]
+name = "sales"
+files = "*-*.tdf"
+columns = ["store_id", "amount", "code", "item_id", "trans_date"]
+measures = { sale_amount = 4, tax_amount = 5, discount_amount = 6 }
+[[feed]]
+name = "items"
+files = "Item*"
+reference = true
+columns = ["item_id", "name"]
+"#;
+
+/// The warehouse of a test that needs no server.
+pub const SQLITE: &str = "sqlite://warehouse.db";
+
+/// A settings file with the usual feeds, a warehouse, and jobs as TOML.
+pub fn settings(warehouse: &str, jobs: &str) -> String {
+    format!("{COMMON}\n[warehouse]\nurl = \"{warehouse}\"\n{jobs}")
+}
+
+/// A site for the binary under test.
+pub fn site(settings: &str) -> Site {
+    Site::new(env!("CARGO_BIN_EXE_gristmill"), settings)
+}
+
+/// Runs until idle; the command must succeed.
+pub fn run_until_idle(site: &Site) {
+    site.run_ok(["run", "--until-idle"]);
+}
+
+/// The rows of the SQLite warehouse, by the bytes of their keys.
+pub fn sqlite_rows(site: &Site) -> Vec<Row> {
+    let sql =
+        "SELECT store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount FROM sales_summary";
+    let mut rows = query(site, "warehouse.db", sql, |row| Row {
+        store_id: row.get(0),
+        item_id: row.get(1),
+        trans_date: row.get(2),
+        sale_amount: row.get(3),
+        tax_amount: row.get(4),
+        discount_amount: row.get(5),
+    });
+    rows.sort();
+    rows
+}
+
+/// The rows of a Postgres warehouse, by the bytes of their keys.
+pub fn postgres_rows(url: &str) -> Vec<Row> {
+    let sql = "SELECT store_id, item_id, trans_date::text, sale_amount::text, tax_amount::text, discount_amount::text \
+               FROM sales_summary";
+    let mut rows: Vec<_> = postgres(url, sql)
+        .iter()
+        .map(|row| Row {
+            store_id: row.get(0),
+            item_id: row.get(1),
+            trans_date: row.get(2),
+            sale_amount: row.get(3),
+            tax_amount: row.get(4),
+            discount_amount: row.get(5),
+        })
+        .collect();
+    rows.sort();
+    rows
+}
+
+/// Asks a Postgres database.
+pub fn postgres(url: &str, sql: &str) -> Vec<tokio_postgres::Row> {
+    wait_for(async {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls)
+            .await
+            .expect("the private server answers");
+        tokio::spawn(connection);
+        client
+            .query(sql, &[])
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    })
+}
+
+/// Asks, or changes, the state database as a person with `sqlite3` does; the first column of each row, as text.
+pub fn state(site: &Site, sql: &str) -> Vec<String> {
+    query(site, "state.db", sql, |row| {
+        row.try_get::<String, _>(0)
+            .unwrap_or_else(|_| row.try_get::<i64, _>(0).map_or(String::new(), |n| n.to_string()))
+    })
+}
+
+fn query<T>(site: &Site, database: &str, sql: &str, read: impl Fn(&SqliteRow) -> T) -> Vec<T> {
+    wait_for(async {
+        let options = SqliteConnectOptions::new().filename(site.folder().join(database));
+        let mut connection = options
+            .connect()
+            .await
+            .unwrap_or_else(|error| panic!("{database}: {error}"));
+        let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await;
+        rows.unwrap_or_else(|error| panic!("{sql}: {error}"))
+            .iter()
+            .map(read)
+            .collect()
+    })
+}
+
+fn wait_for<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime can be made").block_on(work)
+}
