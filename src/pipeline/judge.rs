@@ -85,8 +85,9 @@ pub(super) async fn judge_jobs(
                     with_retries("judging a job", || async { Ok(judge_job(&parts, &job).await?) }).await?;
             }
         }
-        // Sent also when nothing was queued here: another process may have queued a run.
-        runs.send(parts.activity.begin()).await?;
+        // Sent also when nothing was queued here: another process may have queued a run. When the runs' stage is gone the
+        // pipeline stops, and what is queued stays so.
+        let _ = runs.send(parts.activity.begin()).await;
         incoming.clear();
         if completed_at_once {
             incoming.push(ToJudge::everything(parts.activity.begin()));

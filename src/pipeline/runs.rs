@@ -38,7 +38,8 @@ pub(super) async fn work_off_runs(
             Some(ended) = runs.join_next() => {
                 claim(&parts, &mut runs).await?;
                 // Another file may have come while the run was going, and other jobs may wait for this one.
-                judge.send(ToJudge::everything(ended??)).await?;
+                // When the judge is gone the pipeline stops, and the next start judges everything.
+                let _ = judge.send(ToJudge::everything(ended??)).await;
             }
         }
     }
