@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The source could not be read. Worth another try.
-    #[error("cannot read the input: {0}")]
+    #[error("cannot read the input")]
     Read(#[source] io::Error),
     /// An output could not be written: a full disk, a folder that is gone. Worth another try.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// The output file.
         path: PathBuf,
@@ -18,7 +18,7 @@ pub enum EngineError {
         source: io::Error,
     },
     /// A Parquet file of the lake could not be written or read.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Parquet {
         /// What was being done.
         action: &'static str,
@@ -45,7 +45,7 @@ pub enum EngineError {
     #[error("lines were lost ({0}): this is a defect of gristmill; please report it with the file")]
     Conservation(String),
     /// Polars could not merge the partials.
-    #[error("cannot merge the partials: {0}")]
+    #[error("cannot merge the partials")]
     Merge(#[from] polars::error::PolarsError),
 }
 

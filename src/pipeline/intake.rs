@@ -53,12 +53,12 @@ pub(super) async fn convert_arrivals(
             }
             Some(Event::Refused { name, reason }) => {
                 if let Some(record) = refused(&parts, name, reason).await? {
-                    records
+                    let _ = records
                         .send(Recordable {
                             record,
                             token: parts.activity.begin(),
                         })
-                        .await?;
+                        .await;
                 }
             }
             Some(Event::Swept { listed, waiting }) => {
