@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_engine::Captures;
-use gristmill_state::{Cause, CriterionError, Facts, FileFact, InForce, NewRun, RunInput, RunRow, Trigger};
+use gristmill_state::{
+    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunInput, RunRow, Trigger,
+};
 use jiff::civil::Date;
 use jiff::{Timestamp, Unit, Zoned};
 use serde::Serialize;
@@ -245,12 +247,12 @@ impl Wave<'_> {
         }
     }
 
-    /// How many files make the wave whole.
+    /// How many files make the wave whole: never fewer than the job asks for, so that no incomplete wave has 100 %.
     fn expected(&self) -> usize {
-        match self.plan.stores.len() {
-            0 => self.files.len().max(self.plan.min_files as usize),
-            listed => listed,
-        }
+        self.files
+            .len()
+            .max(self.plan.stores.len())
+            .max(self.plan.min_files as usize)
     }
 
     fn min_files(&self, valid: &[&Matching<'_>]) -> Check {
@@ -289,7 +291,10 @@ impl Wave<'_> {
     ) -> Check {
         let name = format!("trigger = \"{}\"", self.plan.trigger);
         let Some(last) = last else {
-            return Check::new(name, !valid.is_empty(), "no run so far, so every file is new");
+            return match valid.is_empty() {
+                true => Check::new(name, false, "no run and no file so far"),
+                false => Check::new(name, true, "no run so far, so every file is new"),
+            };
         };
         let since = format!("since run {}", last.run_id);
         match self.plan.trigger {
@@ -312,7 +317,10 @@ impl Wave<'_> {
                 let waited_for: Vec<_> = valid
                     .iter()
                     .filter(|matching| !has_reported.contains(&matching.file.file_id))
-                    .map(|matching| matching.file.file_url.as_str())
+                    .map(|matching| match matching.file.status {
+                        FileStatus::Validated => matching.file.file_url.clone(),
+                        status => format!("{} (its newest submission is {status})", matching.file.file_url),
+                    })
                     .collect();
                 if !waited_for.is_empty() {
                     text.push_str(&format!(
@@ -361,8 +369,10 @@ impl Wave<'_> {
             .facts
             .completions
             .iter()
-            .filter(|done| done.job_id == job && (done.wave.is_none() || done.wave == self.date))
-            .max_by_key(|done| done.sequence);
+            // A job without days follows any day of a dated one.
+            .filter(|done| done.wave.is_none() || self.date.is_none() || done.wave == self.date)
+            .filter(|done| done.job_id == job)
+            .max_by_key(|done| done.finished);
         let began = last.map(|run| run.queued);
         let holds = completed.is_some_and(|done| began.is_none_or(|began| done.finished > began));
         let facts = match completed {
@@ -402,8 +412,8 @@ fn in_zone(at: Timestamp, now: &Zoned) -> String {
 
 /// A number of seconds as people say it.
 fn in_words(seconds: u64) -> String {
-    let span = jiff::Span::new().seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 2));
-    match span.round(jiff::SpanRound::new().largest(Unit::Day).days_are_24_hours()) {
+    let span = jiff::Span::new().try_seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
+    match span.and_then(|span| span.round(jiff::SpanRound::new().largest(Unit::Day).days_are_24_hours())) {
         Ok(span) => format!("{span:#}"),
         Err(_) => format!("{seconds} s"),
     }

@@ -1,0 +1,58 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// Position by position, as the definition says.
+fn by_definition(text: &[u8], delimiter: u8) -> Vec<u32> {
+    let is_wanted = |byte: u8| byte == delimiter || byte == b'\n' || byte == QUOTE;
+    text.iter().zip(0..).filter(|(byte, _)| is_wanted(**byte)).map(|(_, at)| at).collect()
+}
+
+fn every_way() -> Vec<(&'static str, Scan)> {
+    let mut ways: Vec<(&str, Scan)> = vec![("portable", portable::scan)];
+    #[cfg(target_arch = "x86_64")]
+    ways.extend(avx2::scan_if_available().map(|scan| ("avx2", scan)));
+    ways
+}
+
+fn check(text: &[u8], delimiter: u8) {
+    let expected = by_definition(text, delimiter);
+    for (name, scan) in every_way() {
+        let mut found = Vec::new();
+        scan(text, 0, delimiter, &mut found);
+        assert_eq!(found, expected, "{name} on {text:?}");
+        // In two parts at every border near the vector's width, and behind what was found before.
+        for border in [1, 31, 32, 33, 63, 64, 65, 127, 128].into_iter().filter(|border| *border <= text.len()) {
+            let mut found = Vec::new();
+            scan(&text[..border], 0, delimiter, &mut found);
+            scan(&text[border..], border as u32, delimiter, &mut found);
+            assert_eq!(found, expected, "{name} in two parts at {border} on {text:?}");
+        }
+    }
+}
+
+#[test]
+fn every_length_full_of_marks_and_empty_of_them() {
+    for length in 0..260 {
+        check(&vec![b'\t'; length], b'\t');
+        check(&vec![b'x'; length], b'\t');
+        let alternating: Vec<u8> = (0..length).map(|at| b"\t\n\"x\xff\x00\x89"[at % 7]).collect();
+        check(&alternating, b'\t');
+        check(&alternating, b'|');
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn random_texts(text in prop::collection::vec(prop::sample::select(b"\t\n\"|xy\x00\x8a\xff".to_vec()), 0..700)) {
+        check(&text, b'\t');
+        check(&text, b'|');
+    }
+
+    #[test]
+    fn random_bytes(text in prop::collection::vec(any::<u8>(), 0..700), delimiter in any::<u8>()) {
+        check(&text, delimiter);
+    }
+}
