@@ -316,6 +316,7 @@ fn min_files_below_at_and_above() {
 fn no_file_at_all_is_never_enough() {
     let mut story = Story::new(Trigger::All, 0);
     assert!(!story.is_ready());
+    assert!(!story.check("min_files").holds);
     story.plan.deadline = Some(time(6, 0, 0, 0));
     assert!(!story.is_ready());
 }
@@ -968,6 +969,18 @@ fn a_later_wave_under_trigger_all_counts_what_has_reported_in_it() {
         story.check("trigger").facts,
         "1 of 4 files submitted since run R5; seen before, not yet in this wave: IL-2.tdf, IL-3.tdf, IL-4.tdf"
     );
+}
+
+#[test]
+fn a_lower_min_files_after_a_deadline_run_is_nothing_new() {
+    for trigger in [Trigger::All, Trigger::Any] {
+        let mut story = Story::new(trigger, 4);
+        story.plan.deadline = Some(time(6, 0, 0, 0));
+        story.submit(["IL-1.tdf", "IL-2.tdf"]);
+        story.run();
+        story.plan.min_files = 2;
+        assert!(story.waits_only_for("trigger"));
+    }
 }
 
 #[test]
