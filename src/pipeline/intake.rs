@@ -91,7 +91,7 @@ async fn take(
     let outcome = with_retries("the conversion", || convert_file(parts, feed, &arrival)).await;
     parts.progress.file_done();
     let outcome = match outcome {
-        Ok(Outcome::Recorded(outcome)) => outcome,
+        Ok(Outcome::Recorded(outcome)) => *outcome,
         Ok(Outcome::Gone) => {
             tracing::debug!("the file was gone before it could be read");
             return;
@@ -114,7 +114,7 @@ async fn take(
 
 /// What came of reading a file.
 enum Outcome {
-    Recorded(SubmissionOutcome),
+    Recorded(Box<SubmissionOutcome>),
     /// It is no more.
     Gone,
     /// It is another file than the one that arrived.
@@ -162,7 +162,7 @@ async fn convert_file(
                 layout_digest,
             };
             parts.progress.bytes_read(arrival.stamp.bytes);
-            return Ok(Outcome::Recorded(unchanged));
+            return Ok(Outcome::Recorded(Box::new(unchanged)));
         }
     }
     let files = Files {
@@ -190,7 +190,7 @@ async fn convert_file(
         .state
         .version_by_hash(&arrival.path, &content_hash, feed.digest())
         .await?;
-    Ok(Outcome::Recorded(match known {
+    Ok(Outcome::Recorded(Box::new(match known {
         Some(_) => SubmissionOutcome::Unchanged {
             content_hash,
             layout_digest: feed.digest().to_owned(),
@@ -199,7 +199,7 @@ async fn convert_file(
             let version = publish(parts, feed, &arrival.path, report, files).await;
             SubmissionOutcome::Converted(version.map_err(StepError::transient)?)
         }
-    }))
+    })))
 }
 
 /// A file that is read on a blocking thread.

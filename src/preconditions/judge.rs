@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_engine::Captures;
 use gristmill_state::{
-    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunInput, RunRow, Trigger,
+    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunInput, RunRow, RunState, Trigger,
+    WaveRuns,
 };
 use jiff::civil::Date;
 use jiff::{Timestamp, Unit, Zoned};
@@ -163,14 +164,15 @@ impl Wave<'_> {
         ];
         let mut min_files = self.min_files(&valid);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
-        let is_complete = min_files.holds && trigger.holds;
         let deadline = self.deadline();
         if deadline.as_ref().is_some_and(|(passed, _)| *passed) && fresh > 0 {
             min_files.waived = !min_files.holds;
             trigger.waived = !trigger.holds;
         }
+        let is_waived = min_files.waived || trigger.waived;
         checks.push(min_files);
         checks.push(trigger);
+        checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(plan.requires.iter().map(|required| self.required(required)));
         let total = |value: fn(&InForce) -> u64| -> u64 {
             valid
@@ -210,7 +212,13 @@ impl Wave<'_> {
         let decision = if checks.iter().any(Check::is_in_the_way) || valid.is_empty() {
             Decision::Wait
         } else {
-            Decision::Submit(self.run(&valid, is_complete, reported.len()))
+            // A dated wave is its own day's files, so each that is in force has reported.
+            let arrived = if self.date.is_some() {
+                valid.len()
+            } else {
+                reported.len()
+            };
+            Decision::Submit(self.run(&valid, is_waived, arrived))
         };
         Verdict {
             wave: self.date,
@@ -219,7 +227,7 @@ impl Wave<'_> {
         }
     }
 
-    fn run(&self, valid: &[&Matching<'_>], is_complete: bool, reported: usize) -> NewRun {
+    fn run(&self, valid: &[&Matching<'_>], is_waived: bool, arrived: usize) -> NewRun {
         let inputs = valid.iter().filter_map(|matching| {
             let version = matching.file.in_force.as_ref()?;
             Some(RunInput {
@@ -229,22 +237,41 @@ impl Wave<'_> {
             })
         });
         let expected = self.expected();
+        let is_incomplete = is_waived && arrived < expected;
         NewRun {
             job_id: self.plan.id.clone(),
             wave: self.date,
-            cause: if is_complete {
-                Cause::Preconditions
-            } else {
+            cause: if is_waived {
                 Cause::Deadline
+            } else {
+                Cause::Preconditions
             },
             inputs: inputs.collect(),
-            incomplete: !is_complete,
-            completeness_percent: Some(match is_complete {
-                true => 100.0,
-                false => 100.0 * reported.min(expected) as f64 / expected.max(1) as f64,
+            incomplete: is_incomplete,
+            completeness_percent: Some(match is_incomplete {
+                true => 100.0 * arrived as f64 / expected as f64,
+                false => 100.0,
             }),
             as_of_submission: self.facts.newest_submission,
         }
+    }
+
+    /// In the way if the last run failed and no file was submitted since: it would fail again.
+    fn failed_before(&self, runs: &WaveRuns) -> Option<Check> {
+        let failed = runs.finished().filter(|run| run.state == RunState::Failed)?;
+        let is_mended = self
+            .files
+            .iter()
+            .any(|matching| matching.since(Some(failed)).is_some());
+        let cause = failed.error.as_deref().unwrap_or("no cause was recorded");
+        let facts = match is_mended {
+            true => format!("run {} failed, and files were submitted since", failed.run_id),
+            false => format!(
+                "run {} failed: {cause}; `gristmill retry {}` runs it again",
+                failed.run_id, failed.run_id
+            ),
+        };
+        Some(Check::new("last run", is_mended, facts))
     }
 
     /// How many files make the wave whole: never fewer than the job asks for, so that no incomplete wave has 100 %.

@@ -1,5 +1,8 @@
 //! The scan for processors with AVX2: 64 bytes are compared at once, and the result is a word with a bit a byte.
-#![allow(unsafe_code, reason = "vector instructions; the reasons why each use is sound stand beside it")]
+#![allow(
+    unsafe_code,
+    reason = "vector instructions; the reasons why each use is sound stand beside it"
+)]
 
 use std::arch::x86_64::{
     __m256i, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8,
@@ -24,18 +27,23 @@ fn checked(text: &[u8], offset: u32, delimiter: u8, positions: &mut Vec<u32>) {
 
 #[target_feature(enable = "avx2,bmi1")]
 fn scan(text: &[u8], offset: u32, delimiter: u8, positions: &mut Vec<u32>) {
-    let wanted =
-        [delimiter, b'\n', QUOTE].map(|byte| _mm256_set1_epi8(byte.cast_signed()));
+    let wanted = [delimiter, b'\n', QUOTE].map(|byte| _mm256_set1_epi8(byte.cast_signed()));
     let (steps, rest) = text.as_chunks::<STEP>();
     let mut base = offset;
     for step in steps {
         let (low, high) = step.split_at(STEP / 2);
-        let mut found = u64::from(matches(load(low), &wanted)) | u64::from(matches(load(high), &wanted)) << 32;
+        let mut found =
+            u64::from(matches(load(low), &wanted)) | u64::from(matches(load(high), &wanted)) << 32;
         positions.reserve(STEP);
         let mut end = positions.len();
         while found != 0 {
             // SAFETY: room for 64 more was reserved, and a word of 64 bits holds no more.
-            unsafe { positions.as_mut_ptr().add(end).write(base + found.trailing_zeros()) };
+            unsafe {
+                positions
+                    .as_mut_ptr()
+                    .add(end)
+                    .write(base + found.trailing_zeros())
+            };
             end += 1;
             found &= found - 1;
         }

@@ -24,7 +24,11 @@ pub(crate) struct Marks {
 
 impl Marks {
     pub(crate) fn new(delimiter: u8) -> Self {
-        Self { delimiter, scan: fastest(), positions: Vec::new() }
+        Self {
+            delimiter,
+            scan: fastest(),
+            positions: Vec::new(),
+        }
     }
 
     pub(crate) fn clear(&mut self) {

@@ -5,7 +5,11 @@ use super::*;
 /// Position by position, as the definition says.
 fn by_definition(text: &[u8], delimiter: u8) -> Vec<u32> {
     let is_wanted = |byte: u8| byte == delimiter || byte == b'\n' || byte == QUOTE;
-    text.iter().zip(0..).filter(|(byte, _)| is_wanted(**byte)).map(|(_, at)| at).collect()
+    text.iter()
+        .zip(0..)
+        .filter(|(byte, _)| is_wanted(**byte))
+        .map(|(_, at)| at)
+        .collect()
 }
 
 fn every_way() -> Vec<(&'static str, Scan)> {
@@ -22,7 +26,10 @@ fn check(text: &[u8], delimiter: u8) {
         scan(text, 0, delimiter, &mut found);
         assert_eq!(found, expected, "{name} on {text:?}");
         // In two parts at every border near the vector's width, and behind what was found before.
-        for border in [1, 31, 32, 33, 63, 64, 65, 127, 128].into_iter().filter(|border| *border <= text.len()) {
+        for border in [1, 31, 32, 33, 63, 64, 65, 127, 128]
+            .into_iter()
+            .filter(|border| *border <= text.len())
+        {
             let mut found = Vec::new();
             scan(&text[..border], 0, delimiter, &mut found);
             scan(&text[border..], border as u32, delimiter, &mut found);

@@ -290,13 +290,17 @@ fn a_job_with_an_active_run_waits() {
 }
 
 #[test]
-fn a_failed_run_consumes_nothing() {
+fn a_failed_run_waits_for_a_person_or_for_a_new_file_and_consumes_nothing() {
     let mut story = Story::new(Trigger::All, 1);
     story.submit(["IL-1.tdf"]);
     let due = story.due();
     let row = story.row(&due, RunState::Failed);
     story.facts.waves.entry(None).or_default().failed = Some(row);
+    assert!(story.waits_only_for("last run"));
+    assert!(story.check("last run").facts.contains("`gristmill retry R1`"));
+    story.submit(["IL-2.tdf"]);
     assert!(story.is_ready());
+    assert_eq!(story.due().inputs.len(), 2);
 }
 
 #[test]
@@ -849,6 +853,18 @@ fn the_deadline_is_in_the_jobs_time_zone() {
     assert!(!story.is_ready());
     story.at("2027-03-14T08:30Z");
     assert!(story.is_ready());
+}
+
+#[test]
+fn a_correction_of_a_whole_past_day_runs_at_once_and_is_complete() {
+    let mut story = Story::new(Trigger::All, 2);
+    story.plan.files = pattern("{date}/IL-{store}.tdf");
+    story.plan.deadline = Some(time(18, 0, 0, 0));
+    story.submit(["2026-11-20/IL-1.tdf", "2026-11-20/IL-2.tdf"]);
+    story.run();
+    story.submit(["2026-11-20/IL-1.tdf"]);
+    let run = story.due();
+    assert_eq!((run.incomplete, percent(&run)), (false, 100.0));
 }
 
 #[test]
