@@ -26,6 +26,7 @@ pub use amount::format_cents;
 pub use convert::{Outputs, convert};
 pub use error::EngineError;
 pub use layout::{FeedKind, FeedLayout, FeedSpec, HeaderRule, LayoutError, Measure, SalesLayout, Supersede};
+pub use partial::covers_day;
 pub use pattern::{Captures, FilePattern, PatternError};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};

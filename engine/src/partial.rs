@@ -4,14 +4,17 @@
 //! is, sorted by the three keys. A store and date whose lines all have ignored codes still counts as covered by the
 //! file: it has one row with a NULL `item_id` and no amounts.
 
+use std::fs::File;
 use std::hash::BuildHasher;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Builder, Decimal128Builder, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{ArrayRef, AsArray, Date32Builder, Decimal128Builder, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Date32Type, Field, Schema};
 use foldhash::fast::FixedState;
 use hashbrown::{HashSet, HashTable};
+use jiff::civil::Date;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::amount::MAX_CENTS;
 use crate::date::from_days;
@@ -257,4 +260,23 @@ impl Partial {
         }
         Ok(columns)
     }
+}
+
+/// Whether a file covers a store's day, by its partial: it has at least one well-formed line of it, with whatever code.
+pub fn covers_day(path: &Path, store_id: &str, trans_date: Date) -> Result<bool, EngineError> {
+    let action = "read";
+    let file = File::open(path).map_err(EngineError::parquet(action, path))?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+        .and_then(|builder| builder.build())
+        .map_err(EngineError::parquet(action, path))?;
+    for batch in reader {
+        let batch = batch.map_err(EngineError::parquet(action, path))?;
+        let stores = batch.column(0).as_string::<i32>();
+        let dates = batch.column(2).as_primitive::<Date32Type>();
+        let mut rows = 0..batch.num_rows();
+        if rows.any(|row| stores.value(row) == store_id && from_days(dates.value(row)) == trans_date) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gristmill_engine::{
     ConversionReport, EngineError, FeedLayout, FeedSpec, Header, HeaderRule, Outputs, PartialFile, Row,
-    SummaryOutputs, Supersede, convert, format_cents, read_rejects, rows_of_key, summarize,
+    SummaryOutputs, Supersede, convert, covers_day, format_cents, read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;
@@ -457,6 +457,17 @@ fn rows_of_a_key_are_found_again_in_the_converted_file() {
         trans_date: date(2016, 6, 1),
     };
     assert_eq!(rows, [row(2, 100, 4), row(3, 200, 5)]);
+}
+
+#[test]
+fn a_partial_tells_which_days_of_a_store_its_file_covers() {
+    let converted = sales("v1\t1\t4\ti1\t2016-06-01\nv1\t1\t13\ti1\t2016-06-02\nv2\t1\t4\ti1\t2016-06-03\n");
+    let path = converted.folder.path().join("partial");
+    let covers = |store, day| covers_day(&path, store, date(2016, 6, day)).unwrap();
+    assert!(covers("v1", 1));
+    assert!(covers("v1", 2), "by a line with an ignored code");
+    assert!(covers("v2", 3));
+    assert!(!covers("v1", 3) && !covers("v2", 1) && !covers("v3", 1));
 }
 
 #[test]

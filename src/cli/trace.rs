@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_engine::{FeedLayout, Row, Supersede, format_cents, rows_of_key};
+use gristmill_engine::{FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key};
+use gristmill_loader::LoadMode;
 use gristmill_state::{InputFile, RunFilter, RunOutcome, RunRow, RunState};
 use jiff::civil::Date;
 use serde::Serialize;
@@ -105,7 +106,8 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
 
 type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
 
-/// Sums the key anew from the run's converted files. `None` if the run has no line of the key.
+/// Sums the key anew from the run's converted files. `None` if the run said nothing of the key, so that the warehouse
+/// still holds what an older run has left.
 async fn derive(context: &Context, args: &TraceArgs, run: &RunRow) -> anyhow::Result<Option<Derived>> {
     let lake = Lake::open(&context.settings.lake)?;
     let inputs = context.state.run_inputs(&run.run_id).await?;
@@ -115,12 +117,22 @@ async fn derive(context: &Context, args: &TraceArgs, run: &RunRow) -> anyhow::Re
     else {
         return Ok(None);
     };
-    let mut found = Vec::new();
+    let mut covering = Vec::new();
     for input in inputs {
         let version = &input.version;
-        let may_hold = version.first_date.is_some_and(|first| first <= args.date)
+        let may_cover = version.first_date.is_some_and(|first| first <= args.date)
             && version.last_date.is_some_and(|last| args.date <= last);
-        let Some(converted) = version.converted.as_deref().filter(|_| may_hold) else {
+        if let Some(partial) = version.partial.as_deref().filter(|_| may_cover)
+            && covers_day(&lake.local_path(partial)?, &args.store, args.date)?
+        {
+            covering.push(input);
+        }
+    }
+    keep_newest(feed, &mut covering);
+    let covers = !covering.is_empty();
+    let mut found = Vec::new();
+    for input in covering {
+        let Some(converted) = input.version.converted.as_deref() else {
             continue;
         };
         let lines = rows_of_key(&lake.local_path(converted)?, &args.store, &args.item, args.date)?;
@@ -128,28 +140,32 @@ async fn derive(context: &Context, args: &TraceArgs, run: &RunRow) -> anyhow::Re
             found.push((input, lines));
         }
     }
-    if found.is_empty() {
+    let decides = match context.settings.target.mode {
+        LoadMode::ReplaceDays => covers,
+        LoadMode::Upsert => !found.is_empty(),
+        LoadMode::Reload => true,
+    };
+    if !decides {
         return Ok(None);
     }
-    keep_newest(feed, &mut found);
-    let derived = sums(feed, found.iter().flat_map(|(_, lines)| lines));
+    let derived = (!found.is_empty()).then(|| sums(feed, found.iter().flat_map(|(_, lines)| lines)));
     let files = found.into_iter().map(|(input, lines)| TracedFile {
         path: input.file_url,
         content_hash: input.version.content_hash,
         submitted: input.submitted,
         lines,
     });
-    Ok(Some((files.collect(), Some(derived))))
+    Ok(Some((files.collect(), derived)))
 }
 
 /// Where the newest file of a store and day replaces the older ones, only that one counts.
-fn keep_newest(feed: &FeedLayout, found: &mut Vec<(InputFile, Vec<Row>)>) {
+fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>) {
     if feed
         .sales()
         .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
     {
-        let newest = found.iter().map(|(input, _)| input.submission_id).max();
-        found.retain(|(input, _)| Some(input.submission_id) == newest);
+        let newest = covering.iter().map(|input| input.submission_id).max();
+        covering.retain(|input| Some(input.submission_id) == newest);
     }
 }
 
@@ -186,8 +202,12 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
         ));
     };
     let finished = output::or_dash(run.finished.map(output::moment));
+    let made = match trace.derived {
+        Some(_) => "made by",
+        None => "no row since",
+    };
     output::line(format!(
-        "store {store}, item {item}, {date}: made by run {}, finished {finished}",
+        "store {store}, item {item}, {date}: {made} run {}, finished {finished}",
         run.run_id
     ))?;
     let lines = trace.files.iter().flat_map(|file| {
@@ -205,7 +225,7 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
     output::table(
         ["file", "version", "submitted", "line", "code", "amount"],
         lines,
-        "",
+        "No line of the run's files has this key.",
     )?;
     let row = |amounts: &Option<Vec<Option<String>>>| match amounts {
         None => "no row".to_owned(),

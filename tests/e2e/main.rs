@@ -10,4 +10,5 @@ mod life_of_a_job;
 mod oracle;
 mod reference_sample;
 mod service;
+mod trace;
 mod wrong_settings;
