@@ -22,7 +22,7 @@ impl Converted {
         if !path.exists() {
             return Vec::new();
         }
-        let rejects = read_rejects(&path, usize::MAX).unwrap();
+        let rejects = read_rejects(&path, usize::MAX).expect("the rejects read back");
         rejects
             .into_iter()
             .map(|r| (r.line_number, r.reason, r.text))
@@ -40,12 +40,12 @@ impl Converted {
 }
 
 fn convert_with(spec: &FeedSpec, bytes: &[u8]) -> Converted {
-    try_convert(spec, bytes).unwrap()
+    try_convert(spec, bytes).expect("the bytes can be converted")
 }
 
 fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> {
-    let folder = TempDir::new().unwrap();
-    let layout = FeedLayout::new(spec).unwrap();
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let layout = FeedLayout::new(spec).expect("the layout is right");
     let path = |name: &str| folder.path().join(name);
     let report = convert(
         bytes,
@@ -70,7 +70,7 @@ fn sales(bytes: impl AsRef<[u8]>) -> Converted {
 
 /// Merges partials, and gives the summary as comma-separated lines.
 fn summary(layout: &FeedLayout, partials: &[&Path]) -> Vec<String> {
-    let folder = TempDir::new().unwrap();
+    let folder = TempDir::new().expect("a temporary folder can be made");
     let (summary, coverage) = (folder.path().join("summary"), folder.path().join("coverage"));
     let partials: Vec<_> = partials
         .iter()
@@ -84,7 +84,8 @@ fn summary(layout: &FeedLayout, partials: &[&Path]) -> Vec<String> {
         summary: &summary,
         coverage: &coverage,
     };
-    let report = summarize(&partials, layout.sales().unwrap(), outputs).unwrap();
+    let report = summarize(&partials, layout.sales().expect("it is a sales feed"), outputs)
+        .expect("the partials can be merged");
     let lines = csv(&summary);
     assert_eq!(report.rows, lines.len() as u64);
     assert_eq!(report.covered, csv(&coverage).len() as u64);
@@ -96,14 +97,14 @@ fn csv(path: &Path) -> Vec<String> {
     use arrow::datatypes::{DataType, Date32Type, Decimal128Type};
     use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let file = std::fs::File::open(path).unwrap();
+    let file = std::fs::File::open(path).expect("the summary is there");
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-        .unwrap()
+        .expect("the summary is as promised")
         .build()
-        .unwrap();
+        .expect("the summary is as promised");
     let mut lines = Vec::new();
     for batch in reader {
-        let batch = batch.unwrap();
+        let batch = batch.expect("the summary can be read");
         for row in 0..batch.num_rows() {
             let cells: Vec<_> = batch
                 .columns()
@@ -114,7 +115,7 @@ fn csv(path: &Path) -> Vec<String> {
                     DataType::Date32 => column
                         .as_primitive::<Date32Type>()
                         .value_as_date(row)
-                        .unwrap()
+                        .expect("the summary is as promised")
                         .to_string(),
                     DataType::Decimal128(18, 2) => {
                         format_cents(column.as_primitive::<Decimal128Type>().value(row) as i64)
