@@ -37,7 +37,7 @@ pub(super) async fn load(
         .await
         .map_err(warehouse.failed("commit the load"))?;
     fail::fail_point!("load-after-commit");
-    tracing::info!(
+    tracing::debug!(
         run_id = load.run_id,
         target = warehouse.name,
         ?counts,
