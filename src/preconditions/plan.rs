@@ -81,10 +81,9 @@ impl JobPlan {
         let fail = |key, problem: String| PlanError::Value { key, problem };
         match feeds.get(&job.feed) {
             None => {
-                return Err(fail(
-                    "feed",
-                    format!("{:?} is not one of the settings' feeds", job.feed),
-                ));
+                let known: Vec<_> = feeds.iter().map(|feed| format!("{:?}", feed.name)).collect();
+                let known = known.join(" or ");
+                return Err(fail("feed", format!("{:?} is not known: write {known}", job.feed)));
             }
             Some(feed) if feed.sales().is_none() => {
                 return Err(fail(
@@ -95,7 +94,7 @@ impl JobPlan {
             Some(_) => {}
         }
         if job.id.is_empty() || job.id.contains(['/', '\0']) {
-            return Err(fail("id", "must be a name without '/'".into()));
+            return Err(fail("id", "must be a name, without '/'".into()));
         }
         let pattern =
             |key, text: &str| FilePattern::parse(text).map_err(|source| PlanError::Pattern { key, source });
@@ -130,8 +129,10 @@ impl JobPlan {
             min_bytes: params.min_bytes,
             min_rows: params.min_rows,
             after: params.after,
-            deadline: deadline
-                .map_err(|_| fail("deadline", "must be a time of day such as \"18:00\"".into()))?,
+            deadline: deadline.map_err(|_| {
+                let found = params.deadline.as_deref().unwrap_or_default();
+                fail("deadline", format!("{found:?} is not a time of day: write one such as \"18:00\""))
+            })?,
             time_zone: time_zone.map_err(|_| {
                 let example = "write an IANA name such as \"America/Chicago\"";
                 fail(

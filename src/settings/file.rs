@@ -7,6 +7,50 @@ use serde::Deserialize;
 use super::variable::Expanded;
 use crate::preconditions::{JobParams, Requirement};
 
+/// Reads the text of a settings file. Errors name the line, its table and its key, and do not quote the line: a
+/// password may stand there.
+pub(super) fn read(text: &str) -> Result<SettingsFile, String> {
+    toml::from_str(text).map_err(|error| {
+        let message = without_url(error.message());
+        match error.span().and_then(|span| place(text, span.start)) {
+            Some(place) => format!("{place}: {message}"),
+            None => message,
+        }
+    })
+}
+
+/// Where a mistake stands: its line, and the table and key as far as they can be told. `None` for what concerns the
+/// whole file.
+fn place(text: &str, at: usize) -> Option<String> {
+    let number = text.get(..at)?.matches('\n').count();
+    let table = text
+        .lines()
+        .take(number + 1)
+        .filter_map(|line| line.split('#').next())
+        .map(str::trim)
+        .filter(|line| line.starts_with('[') && !line.contains(['"', ',']))
+        .last();
+    let key = text.lines().nth(number).and_then(|line| line.split_once('='));
+    let key = key
+        .map(|(key, _)| key.trim())
+        .filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
+    let of_whole_file = table.is_none() && key.is_none();
+    (!of_whole_file).then(|| {
+        let names = [table, key].map(|name| name.map_or(String::new(), |name| format!(" {name}")));
+        format!("line {}{}", number + 1, names.concat())
+    })
+}
+
+/// A message without the URL that it quotes.
+fn without_url(message: &str) -> String {
+    match (message.find('"'), message.rfind('"')) {
+        (Some(first), Some(last)) if message.contains("://") => {
+            format!("{}…{}", &message[..=first], &message[last..])
+        }
+        _ => message.to_owned(),
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SettingsFile {

@@ -113,7 +113,7 @@ impl Settings {
 
     /// Checks the text of a settings file that lies in `folder`. Errors are told without the file's name.
     fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
-        let file: file::SettingsFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let file = file::read(text)?;
         let source = folder.join(local_path("source.url", &file.source.url.0, "file")?);
         if !source.is_dir() {
             let problem = if source.exists() {
@@ -128,11 +128,10 @@ impl Settings {
         }
         let feeds = check_feeds(&file.feeds)?;
         let measures = shared_measures(&feeds)?;
-        let mode: LoadMode = file
-            .warehouse
-            .load
-            .parse()
-            .map_err(|error| format!("warehouse.load: {error}"))?;
+        let mode: LoadMode = file.warehouse.load.parse().map_err(|_| {
+            let load = &file.warehouse.load;
+            format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
+        })?;
         let target = Target::new(&file.warehouse.table, measures, mode)
             .map_err(|error| format!("warehouse.table: {error}"))?;
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
