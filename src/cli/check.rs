@@ -155,7 +155,7 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         None => "would be validated".to_owned(),
         Some(reason) => format!("would be rejected: {reason}"),
     };
-    output::line(format!("{}: feed {feed}; {verdict}", output::shown(file)))?;
+    output::line(format!("{}: feed {feed}; {verdict}", output::path(file)))?;
     output::line(format!(
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"

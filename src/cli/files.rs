@@ -56,7 +56,7 @@ pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
         let version = file.in_force.as_ref().map(|row| &row.version);
         let count = |value: fn(&gristmill_state::VersionRecord) -> u64| output::or_dash(version.map(value));
         [
-            file.file_url.clone(),
+            output::path(&file.file_url),
             file.feed.clone(),
             file.status.to_string(),
             output::moment(file.submitted),

@@ -43,7 +43,7 @@ pub(super) fn table<const N: usize>(
     }
 }
 
-/// A text with its control characters made visible: file names may hold newlines and worse.
+/// A text with its control characters made visible, but for newlines.
 pub(super) fn shown(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -54,6 +54,11 @@ pub(super) fn shown(text: &str) -> String {
             }
         })
         .collect()
+}
+
+/// A file's path in one line: its name may hold newlines.
+pub(super) fn path(text: &str) -> String {
+    shown(text).replace('\n', "\\n")
 }
 
 /// A moment to the second, in UTC.

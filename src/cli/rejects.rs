@@ -48,7 +48,8 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(reason) = &version.rejected_because {
-        output::line(format!("{} is rejected as a whole: {reason}", args.file))?;
+        let file = output::path(&args.file);
+        output::line(format!("{file} is rejected as a whole: {reason}"))?;
     }
     print(&args.file, &rejects)?;
     if version.rejects > rejects.len() as u64 {
@@ -65,7 +66,7 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
 pub(super) fn print(file: &str, rejects: &[Reject]) -> std::io::Result<()> {
     let rows = rejects.iter().map(|reject| {
         [
-            file.to_owned(),
+            output::path(file),
             reject.line_number.to_string(),
             reject.reason.clone(),
             shortened(&reject.text),

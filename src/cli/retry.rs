@@ -54,7 +54,7 @@ pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<E
     }
     if !files.is_empty() {
         context.state.look_again(&files).await?;
-        output::line(format!("To be read again: {}", output::shown(&files.join(", "))))?;
+        output::line(format!("To be read again: {}", output::path(&files.join(", "))))?;
     }
     for run_id in runs {
         jobs::announce(&context.state.retry_run(&run_id).await?)?;

@@ -213,7 +213,7 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
     let lines = trace.files.iter().flat_map(|file| {
         file.lines.iter().map(|line| {
             [
-                file.path.clone(),
+                output::path(&file.path),
                 file.content_hash[..16].to_owned(),
                 output::moment(file.submitted),
                 line.line_number.to_string(),

@@ -83,7 +83,10 @@ impl JobPlan {
             None => {
                 let known: Vec<_> = feeds.iter().map(|feed| format!("{:?}", feed.name)).collect();
                 let known = known.join(" or ");
-                return Err(fail("feed", format!("{:?} is not known: write {known}", job.feed)));
+                return Err(fail(
+                    "feed",
+                    format!("{:?} is not known: write {known}", job.feed),
+                ));
             }
             Some(feed) if feed.sales().is_none() => {
                 return Err(fail(
@@ -131,7 +134,10 @@ impl JobPlan {
             after: params.after,
             deadline: deadline.map_err(|_| {
                 let found = params.deadline.as_deref().unwrap_or_default();
-                fail("deadline", format!("{found:?} is not a time of day: write one such as \"18:00\""))
+                fail(
+                    "deadline",
+                    format!("{found:?} is not a time of day: write one such as \"18:00\""),
+                )
             })?,
             time_zone: time_zone.map_err(|_| {
                 let example = "write an IANA name such as \"America/Chicago\"";

@@ -140,7 +140,7 @@ impl Settings {
         Ok(Self {
             source,
             settle: parse_span(&file.source.settle).map_err(|e| format!("source.settle: {e}"))?,
-            sweep: parse_span(&file.source.sweep).map_err(|e| format!("source.sweep: {e}"))?,
+            sweep: pause(&file.source.sweep).map_err(|e| format!("source.sweep: {e}"))?,
             lake: folder.join(local_path("lake.url", &file.lake.url.0, "file")?),
             state: folder.join(local_path("state.url", &file.state.url.0, "sqlite")?),
             warehouse,
@@ -148,6 +148,14 @@ impl Settings {
             jobs: check_jobs(&file.jobs, &feeds)?,
             feeds,
         })
+    }
+}
+
+/// A span that something is repeated after, which cannot be none.
+fn pause(text: &str) -> Result<Duration, String> {
+    match parse_span(text)? {
+        Duration::ZERO => Err(format!("{text:?} is no pause: write \"30s\", \"5 minutes\", …")),
+        pause => Ok(pause),
     }
 }
 
@@ -227,12 +235,14 @@ fn check_jobs(specs: &[file::JobSpec], feeds: &Feeds) -> Result<Vec<JobConfig>, 
     let mut seen = BTreeSet::new();
     let mut jobs = Vec::new();
     for spec in specs {
-        let fail = |problem: String| format!("job {:?}: {problem}", spec.id);
         if !seen.insert(&spec.id) {
-            return Err(fail("stands there twice: give each an id of its own".into()));
+            return Err(format!(
+                "job {:?} stands there twice: give each an id of its own",
+                spec.id
+            ));
         }
         let job = spec.to_config();
-        JobPlan::new(&job, feeds).map_err(|error| fail(error.to_string()))?;
+        JobPlan::new(&job, feeds).map_err(|error| format!("job {:?}: {error}", spec.id))?;
         jobs.push(job);
     }
     Ok(jobs)
