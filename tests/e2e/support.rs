@@ -1,7 +1,11 @@
 //! What the end-to-end tests share: settings, and looks into the databases that do not go through gristmill.
 
+use std::path::Path;
+use std::process::Command;
+
 use gristmill_testkit::gristmill::Site;
 use gristmill_testkit::oracle::Row;
+use gristmill_testkit::venv;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row as _};
 
@@ -47,9 +51,14 @@ pub fn run_until_idle(site: &Site) {
 
 /// The rows of the SQLite warehouse, by the bytes of their keys.
 pub fn sqlite_rows(site: &Site) -> Vec<Row> {
+    sqlite_rows_in(site, "warehouse.db")
+}
+
+/// The rows of a SQLite warehouse that lies elsewhere in the site, by the bytes of their keys.
+pub fn sqlite_rows_in(site: &Site, database: &str) -> Vec<Row> {
     let sql =
         "SELECT store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount FROM sales_summary";
-    let mut rows = query(site, "warehouse.db", sql, |row| Row {
+    let mut rows = query(site, database, sql, |row| Row {
         store_id: row.get(0),
         item_id: row.get(1),
         trans_date: row.get(2),
@@ -80,6 +89,36 @@ pub fn postgres_rows(url: &str) -> Vec<Row> {
     rows
 }
 
+/// The rows of a summary in Parquet in their order, as DuckDB reads them. The types are checked on the way.
+pub fn parquet_rows(path: &Path) -> Vec<Row> {
+    const SCRIPT: &str = r#"
+import duckdb, json, sys
+file = duckdb.read_parquet(sys.argv[1])
+names = ["store_id", "item_id", "trans_date", "sale_amount", "tax_amount", "discount_amount"]
+types = ["VARCHAR", "VARCHAR", "DATE"] + 3 * ["DECIMAL(18,2)"]
+assert (file.columns, [str(t) for t in file.types]) == (names, types), (file.columns, file.types)
+rows = file.project(", ".join(f"{name}::VARCHAR" for name in names)).fetchall()
+json.dump([dict(zip(names, row)) for row in rows], sys.stdout)
+"#;
+    let output = Command::new(venv::python())
+        .args(["-c", SCRIPT])
+        .arg(path)
+        .output()
+        .expect("the tests' Python runs");
+    assert!(
+        output.status.success(),
+        "DuckDB cannot read {}: {}",
+        path.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).expect("the script writes JSON")
+}
+
+/// A command's JSON.
+pub fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
 /// Asks a Postgres database.
 pub fn postgres(url: &str, sql: &str) -> Vec<tokio_postgres::Row> {
     wait_for(async {
@@ -99,6 +138,20 @@ pub fn state(site: &Site, sql: &str) -> Vec<String> {
     query(site, "state.db", sql, |row| {
         row.try_get::<String, _>(0)
             .unwrap_or_else(|_| row.try_get::<i64, _>(0).map_or(String::new(), |n| n.to_string()))
+    })
+}
+
+/// Changes the SQLite warehouse, as a person with `sqlite3` does.
+pub fn sqlite(site: &Site, sql: &str) {
+    wait_for(async {
+        let options = SqliteConnectOptions::new()
+            .filename(site.folder().join("warehouse.db"))
+            .create_if_missing(true);
+        let mut connection = options.connect().await.unwrap_or_else(|error| panic!("{error}"));
+        sqlx::query(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     })
 }
 
