@@ -20,6 +20,8 @@ use super::output;
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings};
 
+/// Sum files into one Parquet, with the engine alone
+///
 /// Sums sales, taxes and discounts by store, item and date over all files given, and writes one sorted Parquet. Keeps
 /// no state and loads nothing. Without --feed, lines are tab-separated store_id, amount, code, item_id, trans_date,
 /// with the codes 4 (sale), 5 (tax) and 6 (discount). The exit status is 1 if a file had to be rejected as a whole.

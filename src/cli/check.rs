@@ -14,6 +14,8 @@ use super::failure::{FAILED, Usage};
 use super::{JsonArg, SettingsArg, output, rejects};
 use crate::settings::Settings;
 
+/// Say what files would do, without doing it
+///
 /// Converts each file as `run` would, and tells which feed it belongs to, its counts, whether it would be accepted and
 /// the first of its rejects. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be rejected.
 #[derive(Debug, Args)]

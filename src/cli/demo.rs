@@ -18,6 +18,8 @@ use crate::settings::{DEFAULT_FILE, Settings};
 
 const SETTINGS: &str = include_str!("demo.toml");
 
+/// Show everything at work on a sample feed, in a new folder and without settings
+///
 /// Lays a sample feed in a new folder: a whole Illinois, a California that lacks stores, an item master, and in them a
 /// header, Windows line ends, noise lines and a bad line. Runs the real pipeline until it is idle, submits one store's
 /// correction, runs again, and shows what came of it.

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use gristmill_state::StateError;
 
+use crate::causes;
 use crate::pipeline;
 use crate::settings::SettingsError;
 
@@ -29,14 +30,7 @@ impl Usage {
     reason = "the one place where a command's error is shown"
 )]
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
-    let mut message = error.to_string();
-    // Causes that the message has quoted already are not said twice.
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !message.contains(&cause) {
-            message.push_str("\n  because: ");
-            message.push_str(&cause);
-        }
-    }
+    let message = causes::told(error, "\n  because: ");
     eprintln!("error: {message}");
     ExitCode::from(status(error))
 }

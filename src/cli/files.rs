@@ -9,6 +9,8 @@ use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output};
 
+/// List files and what became of them
+///
 /// Lists the files of the source with the state of their newest submission and the counts of the version in force.
 /// Lines are rows, ignored (another code), skipped (blank, comment, header) or rejects.
 #[derive(Debug, Args)]
@@ -28,13 +30,23 @@ pub(super) struct FilesArgs {
 pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
     let status = args.status.map(|word| parse_status(&word)).transpose()?;
-    let files = context
-        .state
-        .files(&FileFilter {
-            feed: args.feed,
-            status,
-        })
-        .await?;
+    let filter = FileFilter {
+        feed: args.feed,
+        status,
+    };
+    let files = context.state.files(&filter).await?;
+    // A feed that the settings no longer have may still have files.
+    if let Some(feed) = filter.feed.filter(|_| files.is_empty())
+        && context.settings.feeds.get(&feed).is_none()
+    {
+        let known: Vec<_> = context
+            .settings
+            .feeds
+            .iter()
+            .map(|feed| feed.name.as_str())
+            .collect();
+        return Err(Usage::new(format!("--feed {feed:?} is none of {}", known.join(", "))).into());
+    }
     if args.json.json {
         output::json(&files)?;
     } else {

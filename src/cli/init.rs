@@ -14,6 +14,8 @@ use crate::settings::DEFAULT_FILE;
 /// The settings file, with every key that a newcomer may want to change. docs/configuration.md has them all.
 const SETTINGS: &str = include_str!("init.toml");
 
+/// Write a commented settings file to begin with
+///
 /// Writes a settings file with every common key and a comment on each, and makes the source folder that it names.
 /// A file that is there already is left as it is.
 #[derive(Debug, Args)]

@@ -14,6 +14,8 @@ use crate::preconditions::JobPlan;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
+/// List jobs, or apply, pause, resume and run them
+///
 /// The state database's table aggr_job_configuration is the truth that runs read; it can be edited with SQL while the
 /// service runs. New [[job]] tables of the settings are added to it, and edits are never overwritten but by `apply`.
 #[derive(Debug, Args)]

@@ -65,35 +65,22 @@ struct JsonArg {
     json: bool,
 }
 
+/// Each command says of itself what `--help` shows: a line, and below it what it does.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show everything at work on a sample feed, in a new folder and without settings
     Demo(demo::DemoArgs),
-    /// Write a commented settings file to begin with
     Init(init::InitArgs),
-    /// Watch the source, and run and load jobs as their files come
     Run(run::RunArgs),
-    /// Sum files into one Parquet, with the engine alone
     Aggregate(aggregate::AggregateArgs),
-    /// Say what files would do, without doing it
     Check(check::CheckArgs),
-    /// Show how everything stands
     Status(status::StatusArgs),
-    /// Say why a job runs or waits
     Explain(explain::ExplainArgs),
-    /// List files and what became of them
     Files(files::FilesArgs),
-    /// List jobs, or apply, pause, resume and run them
     Jobs(jobs::JobsArgs),
-    /// List runs
     Runs(runs::RunsArgs),
-    /// Show the rejected lines of a file, with their reasons
     Rejects(rejects::RejectsArgs),
-    /// Try failed files or runs again
     Retry(retry::RetryArgs),
-    /// Run jobs again over the submissions of a span of time
     Replay(replay::ReplayArgs),
-    /// Say which run and which files made a row of the warehouse
     Trace(trace::TraceArgs),
 }
 

@@ -10,6 +10,8 @@ use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output};
 use crate::lake::Lake;
 
+/// Show the rejected lines of a file, with their reasons
+///
 /// Shows each rejected line of the newest converted version of a file: its number, the reason, and its text as it
 /// came. Nothing of a file is lost: correct the lines at their source and submit the file again.
 #[derive(Debug, Args)]

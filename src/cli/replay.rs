@@ -15,6 +15,8 @@ use super::{SettingsArg, jobs, output, work};
 use crate::preconditions::JobPlan;
 use crate::progress::Progress;
 
+/// Run jobs again over the submissions of a span of time
+///
 /// Takes, of each matching file, the newest version that was submitted from --from to --to, and runs the jobs over
 /// those, whatever their preconditions say. The runs are loaded as the newest: the days they cover then stand in the
 /// warehouse as they were submitted in that span. `gristmill jobs run JOB` returns to the files in force.

@@ -10,6 +10,8 @@ use super::failure::Usage;
 use super::{SettingsArg, jobs, output, work};
 use crate::progress::Progress;
 
+/// Try failed files or runs again
+///
 /// Reads failed files again, and runs failed runs again with the inputs they had. Without a name, everything that has
 /// failed and was not followed by a success is tried. The service does it if it runs; otherwise this command does.
 #[derive(Debug, Args)]
@@ -57,6 +59,7 @@ pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<E
         output::line(format!("To be read again: {}", output::path(&files.join(", "))))?;
     }
     for run_id in runs {
+        output::line(format!("To be run again: {run_id}"))?;
         jobs::announce(&context.state.retry_run(&run_id).await?)?;
     }
     work::see_to_it(context, progress).await

@@ -12,6 +12,8 @@ use crate::pipeline::{self, Tally, Until};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
+/// Watch the source, and run and load jobs as their files come
+///
 /// Watches the source folder, converts each file that is whole, judges the jobs it belongs to, and runs and loads what
 /// is complete. The backlog is taken first. SIGTERM or Ctrl-C ends it cleanly: what is in hand is finished, and the
 /// next start goes on from there. A kill loses nothing either.

@@ -8,6 +8,8 @@ use gristmill_state::{RunFilter, RunRow};
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output};
 
+/// List runs
+///
 /// Lists runs, the newest first: the state of each, why it was queued, how complete its province was, and what its load
 /// changed in the warehouse.
 #[derive(Debug, Args)]

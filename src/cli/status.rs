@@ -11,6 +11,8 @@ use super::context::Context;
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::preconditions::{Check, JobPlan, assess};
 
+/// Show how everything stands
+///
 /// Shows the files by state, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {

@@ -13,6 +13,8 @@ use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 
+/// Say which run and which files made a row of the warehouse
+///
 /// Finds the run that made a row, the file versions (path, hash, time of submission) whose lines went into it, and
 /// those lines. Sums them anew from the converted files, and compares the result with the warehouse.
 #[derive(Debug, Args)]
@@ -239,9 +241,11 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
     };
     output::line(format!("derived anew: {}", row(&trace.derived)))?;
     output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
-    output::line(if trace.agrees {
-        "They agree."
-    } else {
-        "THEY DIFFER: `gristmill jobs run` loads the job anew."
+    output::line(match trace.agrees {
+        true => "They agree.".to_owned(),
+        false => format!(
+            "THEY DIFFER: `gristmill jobs run {}` loads the job anew.",
+            run.job_id
+        ),
     })
 }

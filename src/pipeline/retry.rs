@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 
+use crate::causes;
+
 /// A failure of one step, and whether another try may help.
 #[derive(Debug, thiserror::Error)]
-#[error("{cause:#}")]
+#[error("{}", causes::told(cause, ": "))]
 pub(super) struct StepError {
     cause: anyhow::Error,
     is_transient: bool,
