@@ -192,7 +192,7 @@ fn init_writes_settings_that_work_and_overwrites_nothing() {
         &site,
         0,
         &["explain", "J101", "-c", "new/gristmill.toml"],
-        ["0 of 13", "after J100", "America"],
+        ["0 of 13", "after J100", "18:00 C"],
     );
 }
 
@@ -389,8 +389,8 @@ fn jobs_can_be_listed_and_edited_jobs_written_over_on_request() {
         .as_array()
         .expect("a list")
         .iter()
-        .find(|job| job["config"]["id"] == "IL");
-    assert_eq!(illinois.expect("it is listed")["config"]["min_files"], 7);
+        .find(|job| job["id"] == "IL");
+    assert_eq!(illinois.expect("it is listed")["min_files"], 7);
     says(&site, 0, &["jobs", "apply"], ["Written from the settings: IL"]);
     assert!(!list().contains("differs"));
     says(&site, 0, &["jobs", "apply"], ["Nothing to do"]);
@@ -543,7 +543,7 @@ fn a_failed_run_is_told_and_retried_on_request() {
         ["runs: 0 completed, 0 failed"],
     );
     sqlite(&site, "DROP TRIGGER closed");
-    says(&site, 0, &["retry"], [run_id, "1 completed"]);
+    says(&site, 0, &["retry"], ["To be run again: IL-", "1 completed"]);
     assert_eq!(sqlite_rows(&site), expected(&site, &["IL-1.tdf", "IL-2.tdf"]));
     assert_eq!(site.run_ok(["retry"]), "Nothing has failed.\n");
     says(
@@ -815,7 +815,7 @@ fn every_command_has_help_that_teaches() {
             .split_once("Usage: gristmill")
             .unwrap_or_else(|| panic!("{command}: {help}"));
         assert!(
-            told.split_whitespace().count() >= 5,
+            told.split_whitespace().count() >= [15, 5][words.len() - 1],
             "{command} says nothing of itself: {help}"
         );
         assert!(help.lines().all(|line| line.len() <= 140), "{help}");

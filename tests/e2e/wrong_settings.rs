@@ -105,6 +105,18 @@ fn a_variable_keeps_the_password_out_of_every_message() {
 }
 
 #[test]
+fn a_warehouse_that_does_not_answer_is_work_that_failed_and_its_password_stays_hidden() {
+    // Nothing listens on port 1.
+    let url = format!("postgres://u:{SECRET}@127.0.0.1:1/mart");
+    let finished = site(&settings(&url, JOB)).run(["run", "--until-idle", "--log", "debug"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished}");
+    assert!(!finished.stderr.contains(SECRET), "{finished}");
+    for word in ["error: ", "u:***@127.0.0.1:1", "refused"] {
+        assert!(finished.stderr.contains(word), "{word:?} is not in {finished}");
+    }
+}
+
+#[test]
 fn a_source_that_is_no_folder_is_named() {
     let bad = with("\"incoming\"", "\"nowhere\"");
     refused(&bad, &["source.url", "nowhere is not there: make it"]);
