@@ -85,7 +85,7 @@ fn a_file_without_a_good_line_is_rejected_with_a_reason_and_good_files_beside_it
         .encode_utf16()
         .flat_map(u16::to_le_bytes)
         .collect();
-    let with_nul = good("S\01").repeat(50);
+    let with_nul = good("S\x001").repeat(50);
     let latin = [&b"S\xE9\t1.25\t4\tBUN\t2026-03-01\n"[..]; 50].concat();
     let cases: [(&str, &[u8], bool); 8] = [
         ("IL-empty.tdf", b"", false),
