@@ -139,7 +139,15 @@ fn part(component: &str) -> PathPart<'static> {
         return whole;
     }
     let hash = blake3::hash(component.as_bytes()).to_hex();
-    let kept: String = component.chars().take(40).collect();
+    // What is kept is measured as it will be written: one character may become twelve.
+    let (mut kept, mut length) = (String::new(), 0);
+    for character in component.chars() {
+        length += PathPart::from(character.to_string()).as_ref().len();
+        if length > LONGEST_PART - 20 {
+            break;
+        }
+        kept.push(character);
+    }
     PathPart::from(format!("{kept}~{}", &hash[..16]))
 }
 
@@ -198,8 +206,11 @@ mod tests {
     #[test]
     fn names_tell_feed_file_and_version_and_fit_the_file_system() {
         assert!(name("IL-1.tdf").starts_with("converted/sales/IL-1.tdf/abababab"));
-        let (long, other) = (name(&"é".repeat(120)), name(&format!("{}x", "é".repeat(119))));
-        assert_ne!(long, other);
-        assert!(long.split('/').all(|part| part.len() < 255), "{long}");
+        for character in ["a", "%", "é", "☃", "🍔"] {
+            let whole = character.repeat(250 / character.len());
+            let (long, other) = (name(&whole), name(&format!("{}x", &whole[character.len()..])));
+            assert_ne!(long, other);
+            assert!(long.split('/').all(|part| part.len() <= LONGEST_PART), "{long}");
+        }
     }
 }
