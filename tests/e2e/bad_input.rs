@@ -135,7 +135,9 @@ fn a_file_without_a_good_line_is_rejected_with_a_reason_and_good_files_beside_it
 
 #[test]
 fn any_name_that_is_text_is_taken_and_shown_in_one_line() {
-    let names = [
+    let long = [("x", 248), ("%", 248), ("é", 124), ("🍔", 62)]
+        .map(|(character, count)| format!("IL-{}.tdf", character.repeat(count)));
+    let odd = [
         "IL-'quote'.tdf",
         "IL-\"double\".tdf",
         "IL- a b .tdf",
@@ -146,14 +148,16 @@ fn any_name_that_is_text_is_taken_and_shown_in_one_line() {
         "IL-;DROP TABLE file_version;--.tdf",
         "IL-\\.tdf",
     ];
+    let names: Vec<&str> = odd.into_iter().chain(long.iter().map(String::as_str)).collect();
     let site = mill();
     for (number, name) in names.iter().enumerate() {
         site.submit(name, good(&format!("S{number}")));
     }
     run(&site, 0);
-    let expected: Vec<_> = (0..names.len())
+    let mut expected: Vec<_> = (0..names.len())
         .map(|number| row(&format!("S{number}")))
         .collect();
+    expected.sort();
     assert_eq!(sqlite_rows(&site), expected);
     for (number, name) in names.iter().enumerate() {
         assert_eq!(told(&site, name).expect(name).0, "VALIDATED");
