@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use gristmill_testkit::gristmill::Site;
+use gristmill_testkit::gristmill::{Background, Site, wait_until};
 use gristmill_testkit::oracle::Row;
 use gristmill_testkit::venv;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -135,10 +135,12 @@ pub fn postgres(url: &str, sql: &str) -> Vec<tokio_postgres::Row> {
 
 /// Asks, or changes, the state database as a person with `sqlite3` does; the first column of each row, as text.
 pub fn state(site: &Site, sql: &str) -> Vec<String> {
-    query(site, "state.db", sql, |row| {
-        row.try_get::<String, _>(0)
-            .unwrap_or_else(|_| row.try_get::<i64, _>(0).map_or(String::new(), |n| n.to_string()))
-    })
+    query(site, "state.db", sql, first_column)
+}
+
+fn first_column(row: &SqliteRow) -> String {
+    row.try_get::<String, _>(0)
+        .unwrap_or_else(|_| row.try_get::<i64, _>(0).map_or(String::new(), |n| n.to_string()))
 }
 
 /// Changes the SQLite warehouse, as a person with `sqlite3` does.
@@ -176,4 +178,61 @@ fn wait_for<T>(work: impl Future<Output = T>) -> T {
         .enable_all()
         .build();
     runtime.expect("a runtime can be made").block_on(work)
+}
+
+/// A line of the sales feed.
+pub fn line(store: &str, amount: &str, code: u8, item: &str, date: &str) -> String {
+    format!("{store}\t{amount}\t{code}\t{item}\t{date}\n")
+}
+
+/// Rows as `store item date sale tax discount`, with `-` where an amount is NULL.
+pub fn told(rows: &[Row]) -> Vec<String> {
+    let amount = |amount: &Option<String>| amount.clone().unwrap_or_else(|| "-".to_owned());
+    let tell = |row: &Row| {
+        let amounts = [&row.sale_amount, &row.tax_amount, &row.discount_amount].map(amount);
+        format!(
+            "{} {} {} {}",
+            row.store_id,
+            row.item_id,
+            row.trans_date,
+            amounts.join(" ")
+        )
+    };
+    rows.iter().map(tell).collect()
+}
+
+/// Changes, or asks, the SQLite warehouse behind gristmill's back; the first column of each row, as [`state`] gives it.
+pub fn warehouse(site: &Site, sql: &str) -> Vec<String> {
+    query(site, "warehouse.db", sql, first_column)
+}
+
+/// How many runs stand in the ledger of the SQLite warehouse.
+pub fn loads(site: &Site) -> usize {
+    warehouse(site, "SELECT run_id FROM gristmill_ledger").len()
+}
+
+/// Starts the service. The databases are made by a run before it, so that a test can ask them at once.
+pub fn service(site: &Site) -> Background {
+    run_until_idle(site);
+    site.start(["run"])
+}
+
+/// Waits until a question to the state database has this one answer.
+pub fn wait_for_state(site: &Site, sql: &str, answer: &str) {
+    wait_until(&format!("{sql} answers {answer}"), || {
+        state(site, sql) == [answer]
+    });
+}
+
+/// What `explain` says of one precondition of a job with a single wave: whether it holds, and its facts.
+pub fn explained(site: &Site, job: &str, precondition: &str) -> (bool, String) {
+    let json = site.run_ok(["explain", job, "--json"]);
+    let verdicts: serde_json::Value = serde_json::from_str(&json).expect("explain --json prints JSON");
+    let verdicts = verdicts.as_array().expect("explain prints a list of waves");
+    assert_eq!(verdicts.len(), 1, "{json}");
+    let checks = verdicts[0]["checks"].as_array().expect("a wave has checks");
+    let check = checks.iter().find(|check| check["name"] == precondition);
+    let check = check.unwrap_or_else(|| panic!("no precondition {precondition:?} in {json}"));
+    let facts = check["facts"].as_str().expect("facts are text");
+    (check["holds"] == true, facts.to_owned())
 }
