@@ -158,7 +158,7 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
     let inputs: Vec<_> = facts
         .files
         .iter()
-        .filter(|file| file.feed == plan.feed)
+        .filter(|file| file.feed == plan.feed.name)
         .filter(|file| {
             plan.files
                 .captures(&file.file_url)

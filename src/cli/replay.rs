@@ -78,7 +78,7 @@ async fn plan_runs(
         let mut waves: BTreeMap<Option<Date>, Vec<RunInput>> = BTreeMap::new();
         for submission in submissions
             .iter()
-            .filter(|submission| submission.feed == plan.feed)
+            .filter(|submission| submission.feed == plan.feed.name)
         {
             if let Some(captures) = plan.files.captures(&submission.file_url) {
                 let (file_id, version_id) = (submission.file_id, submission.version_id);

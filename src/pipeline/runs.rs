@@ -192,7 +192,7 @@ async fn merge(
         let stale = || {
             let path = &input.file_url;
             anyhow::anyhow!(
-                "{path} was converted with other feed settings and its source is gone: send it again"
+                "{path} was converted with other feed settings, and not yet with these: if its source is gone, send it again"
             )
         };
         if input.version.layout_digest != feed.digest() {

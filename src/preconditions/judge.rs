@@ -55,7 +55,7 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
     if !plan.files.is_dated() {
         waves.insert(None, Vec::new());
     }
-    for file in facts.files.iter().filter(|file| file.feed == plan.feed) {
+    for file in facts.files.iter().filter(|file| file.feed == plan.feed.name) {
         if let Some(captures) = plan.files.captures(&file.file_url) {
             waves
                 .entry(captures.date)
@@ -173,6 +173,7 @@ impl Wave<'_> {
         checks.push(min_files);
         checks.push(trigger);
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
+        checks.extend(self.layout());
         checks.extend(plan.requires.iter().map(|required| self.required(required)));
         let total = |value: fn(&InForce) -> u64| -> u64 {
             valid
@@ -358,6 +359,22 @@ impl Wave<'_> {
                 Check::new(name, fresh > 0 && waited_for.is_empty(), text)
             }
         }
+    }
+
+    /// Told only when it is in the way: partials of two layouts cannot be merged.
+    fn layout(&self) -> Option<Check> {
+        let is_earlier = |version: &InForce| version.layout_digest != self.plan.feed.digest();
+        let earlier: Vec<_> = self
+            .files
+            .iter()
+            .filter(|matching| matching.file.in_force.as_ref().is_some_and(is_earlier))
+            .map(|matching| matching.file.file_url.as_str())
+            .collect();
+        let facts = format!(
+            "converted with other feed settings and not yet with these: {}; a file whose source is gone must be sent again",
+            some_of(&earlier)
+        );
+        (!earlier.is_empty()).then(|| Check::new("feed settings", false, facts))
     }
 
     fn required(&self, required: &RequiredFile) -> Check {

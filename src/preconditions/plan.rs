@@ -1,8 +1,9 @@
 //! A job's row, parsed: patterns, times and spans ready to be compared with facts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_engine::{FilePattern, PatternError};
+use gristmill_engine::{FeedLayout, FilePattern, PatternError};
 use gristmill_state::{JobConfig, Trigger};
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -16,7 +17,7 @@ pub struct JobPlan {
     /// The job's id.
     pub id: String,
     /// The feed whose files it aggregates.
-    pub feed: String,
+    pub feed: Arc<FeedLayout>,
     /// Its files.
     pub files: FilePattern,
     /// How many of them must be valid.
@@ -79,7 +80,7 @@ impl JobPlan {
     /// Parses a job. Its feed must be among `feeds` and be one that is aggregated.
     pub fn new(job: &JobConfig, feeds: &Feeds) -> Result<Self, PlanError> {
         let fail = |key, problem: String| PlanError::Value { key, problem };
-        match feeds.get(&job.feed) {
+        let feed = match feeds.get(&job.feed) {
             None => {
                 let known: Vec<_> = feeds.iter().map(|feed| format!("{:?}", feed.name)).collect();
                 let known = known.join(" or ");
@@ -94,8 +95,8 @@ impl JobPlan {
                     format!("{:?} is a reference feed, which is not aggregated", job.feed),
                 ));
             }
-            Some(_) => {}
-        }
+            Some(feed) => feed.clone(),
+        };
         if job.id.is_empty() || job.id.contains(['/', '\0']) {
             return Err(fail("id", "must be a name, without '/'".into()));
         }
@@ -122,7 +123,7 @@ impl JobPlan {
         };
         Ok(Self {
             id: job.id.clone(),
-            feed: job.feed.clone(),
+            feed,
             files: pattern("files", &job.files)?,
             min_files: job.min_files,
             trigger: job.trigger,

@@ -55,6 +55,8 @@ pub struct InForce {
     pub submitted: Timestamp,
     /// When it was last found valid.
     pub validated: Timestamp,
+    /// Digest of the feed's layout that it was converted with.
+    pub layout_digest: String,
     /// Size of the file.
     pub bytes: u64,
     /// Rows of the file.

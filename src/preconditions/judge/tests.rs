@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gristmill_engine::FilePattern;
+use gristmill_engine::{FeedLayout, FeedSpec, FilePattern};
 use gristmill_state::{Completion, FileStatus, JobConfig, RunState, StateDb, TestClock};
 use jiff::civil::{date, time};
 use jiff::tz::TimeZone;
@@ -56,7 +56,7 @@ impl Story {
     fn new(trigger: Trigger, min_files: u32) -> Self {
         let plan = JobPlan {
             id: "J".into(),
-            feed: "sales".into(),
+            feed: Arc::new(FeedLayout::new(&FeedSpec::default()).unwrap()),
             files: pattern("IL-{store}.tdf"),
             min_files,
             trigger,
@@ -96,6 +96,7 @@ impl Story {
             self.facts.newest_submission += 1;
             let submission_id = self.facts.newest_submission;
             let now = self.now;
+            let layout_digest = self.plan.feed.digest().to_owned();
             let file = self.file(path);
             file.status = FileStatus::Validated;
             file.in_force = Some(InForce {
@@ -103,6 +104,7 @@ impl Story {
                 submission_id,
                 submitted: now,
                 validated: now,
+                layout_digest,
                 bytes: 100,
                 rows: 10,
             });
@@ -418,6 +420,24 @@ fn a_rejected_submission_leaves_the_earlier_version_in_force() {
         ]
     );
     assert_eq!(run.as_of_submission, 3);
+}
+
+#[test]
+fn files_converted_with_other_feed_settings_are_waited_for() {
+    let mut story = Story::new(Trigger::Any, 1);
+    story.plan.deadline = Some(time(1, 0, 0, 0));
+    story.submit(["IL-1.tdf", "IL-2.tdf"]);
+    let other = FeedSpec {
+        id_chars: 30,
+        ..FeedSpec::default()
+    };
+    story.plan.feed = Arc::new(FeedLayout::new(&other).unwrap());
+    story.submit(["IL-1.tdf"]);
+    assert!(story.waits_only_for("feed settings"), "{}", story.explain());
+    let facts = story.check("feed settings").facts;
+    assert!(facts.contains("IL-2.tdf") && !facts.contains("IL-1.tdf"), "{facts}");
+    story.submit(["IL-2.tdf"]);
+    assert!(story.is_ready());
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn in_force(row: &SqliteRow) -> sqlx::Result<Option<InForce>> {
         submission_id: row.try_get("valid_submission_id")?,
         submitted: row.parsed("valid_submitted")?,
         validated: row.parsed("last_validated_timestamp")?,
+        layout_digest: row.try_get("layout_digest")?,
         bytes: row.try_get("bytes")?,
         rows: row.try_get("rows")?,
     }))

@@ -39,6 +39,7 @@ async fn a_converted_file_is_in_force_with_all_its_facts() {
         (submission_id, now, now)
     );
     assert_eq!((in_force.bytes, in_force.rows), (1_000, 6));
+    assert_eq!(in_force.layout_digest, LAYOUT);
     assert_eq!(
         f.db.version_by_hash("IL-1.tdf", "a", LAYOUT).await.unwrap(),
         Some(version("a"))

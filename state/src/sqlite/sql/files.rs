@@ -96,7 +96,7 @@ pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
 pub(in crate::sqlite) const FILE_FACTS: &str = "
     SELECT f.file_id, f.file_url, f.feed, f.last_update_status, f.store_id, f.business_date,
            f.last_validated_timestamp, f.version_id, f.valid_submission_id,
-           s.submitted_timestamp AS valid_submitted, v.bytes, v.rows
+           s.submitted_timestamp AS valid_submitted, v.layout_digest, v.bytes, v.rows
       FROM ingested_file_status f
       LEFT JOIN file_version v ON v.version_id = f.version_id
       LEFT JOIN submission s ON s.submission_id = f.valid_submission_id
