@@ -188,6 +188,7 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
         incomplete: false,
         completeness_percent: None,
         inputs,
+        order_matters: plan.order_matters(),
         as_of_submission: facts.newest_submission,
     };
     let queued = context

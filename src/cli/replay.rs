@@ -95,6 +95,7 @@ async fn plan_runs(
             wave,
             cause: Cause::Replay,
             inputs,
+            order_matters: plan.order_matters(),
             incomplete: false,
             completeness_percent: None,
             as_of_submission,

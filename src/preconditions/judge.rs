@@ -248,6 +248,7 @@ impl Wave<'_> {
                 Cause::Preconditions
             },
             inputs: inputs.collect(),
+            order_matters: self.plan.order_matters(),
             incomplete: is_incomplete,
             completeness_percent: Some(match is_incomplete {
                 true => 100.0 * arrived as f64 / expected as f64,

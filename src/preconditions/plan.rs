@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_engine::{FeedLayout, FilePattern, PatternError};
+use gristmill_engine::{FeedLayout, FilePattern, PatternError, Supersede};
 use gristmill_state::{JobConfig, Trigger};
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
@@ -149,5 +149,12 @@ impl JobPlan {
             })?,
             stores: params.stores,
         })
+    }
+
+    /// Whether a run's result depends on which of its files came last: two files may hold the same store and day.
+    pub fn order_matters(&self) -> bool {
+        self.feed
+            .sales()
+            .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
     }
 }

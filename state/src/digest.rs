@@ -3,17 +3,17 @@
 use crate::job::JobConfig;
 use crate::run::RunInput;
 
-/// Names the set of file versions of a run, whatever their order.
-pub(crate) fn of_inputs(inputs: &[RunInput]) -> String {
-    let mut pairs: Vec<_> = inputs
-        .iter()
-        .map(|input| (input.file_id, input.version_id))
-        .collect();
-    pairs.sort_unstable();
+/// Names the set of file versions of a run, whatever their order; or, where that matters, their order of submission too.
+pub(crate) fn of_inputs(inputs: &[RunInput], order_matters: bool) -> String {
+    let mut inputs = inputs.to_vec();
+    match order_matters {
+        true => inputs.sort_unstable_by_key(|input| input.submission_id),
+        false => inputs.sort_unstable_by_key(|input| input.file_id),
+    }
     let mut hasher = blake3::Hasher::new();
-    for (file, version) in pairs {
-        hasher.update(&file.to_le_bytes());
-        hasher.update(&version.to_le_bytes());
+    for input in inputs {
+        hasher.update(&input.file_id.to_le_bytes());
+        hasher.update(&input.version_id.to_le_bytes());
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -71,6 +71,8 @@ pub struct NewRun {
     pub cause: Cause,
     /// What it reads.
     pub inputs: Vec<RunInput>,
+    /// Whether its result depends on the order in which the inputs were submitted, and not on their bytes alone.
+    pub order_matters: bool,
     /// Whether files are missing that the job asks for.
     pub incomplete: bool,
     /// How many of those files are there, in percent.
@@ -189,7 +191,7 @@ pub struct RunRow {
     pub incomplete: bool,
     /// How many of those files were there, in percent.
     pub completeness_percent: Option<f64>,
-    /// Names its set of file versions.
+    /// Names its set of file versions, and where it matters their order.
     pub inputs_digest: String,
     /// The newest submission when its inputs were chosen.
     pub as_of_submission: i64,

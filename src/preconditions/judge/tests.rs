@@ -435,7 +435,10 @@ fn files_converted_with_other_feed_settings_are_waited_for() {
     story.submit(["IL-1.tdf"]);
     assert!(story.waits_only_for("feed settings"), "{}", story.explain());
     let facts = story.check("feed settings").facts;
-    assert!(facts.contains("IL-2.tdf") && !facts.contains("IL-1.tdf"), "{facts}");
+    assert!(
+        facts.contains("IL-2.tdf") && !facts.contains("IL-1.tdf"),
+        "{facts}"
+    );
     story.submit(["IL-2.tdf"]);
     assert!(story.is_ready());
 }

@@ -87,7 +87,7 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     if let Some(active) = active {
         return Ok(Enqueued::Active(active));
     }
-    let inputs_digest = digest::of_inputs(&run.inputs);
+    let inputs_digest = digest::of_inputs(&run.inputs, run.order_matters);
     match run.cause {
         Cause::Manual | Cause::Retry | Cause::Replay => {}
         Cause::Preconditions | Cause::Deadline => match same_inputs(tx, run, &wave, &inputs_digest).await? {
@@ -186,7 +186,7 @@ async fn add(
 
 /// Describes a run that reads what a failed one read.
 async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun> {
-    let inputs = sqlx::query(sql::INPUTS)
+    let inputs: Vec<_> = sqlx::query(sql::INPUTS)
         .bind(&failed.run_id)
         .try_map(|row| {
             Ok(RunInput {
@@ -201,6 +201,7 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
         job_id: failed.job_id,
         wave: failed.wave,
         cause: Cause::Retry,
+        order_matters: digest::of_inputs(&inputs, false) != failed.inputs_digest,
         inputs,
         incomplete: failed.incomplete,
         completeness_percent: failed.completeness_percent,

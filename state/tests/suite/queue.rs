@@ -154,6 +154,27 @@ async fn the_same_inputs_complete_at_once_and_without_work() {
 }
 
 #[tokio::test]
+async fn where_the_order_of_submission_matters_another_order_is_new_work() {
+    let (f, mut new) = with_job(&[("IL-1.tdf", "a"), ("IL-2.tdf", "b")]).await;
+    new.order_matters = true;
+    let first = f.running(&new).await;
+    f.db.fail(&first, "the warehouse is away").await.unwrap();
+    let retry = queued(f.db.retry_run(&first).await.unwrap());
+    f.db.claim("test").await.unwrap();
+    f.db.complete(&retry, &LOADED).await.unwrap();
+
+    let mut again = new.clone();
+    again.inputs.reverse();
+    assert!(
+        matches!(f.db.enqueue(&again).await.unwrap(), Enqueued::Unchanged(_)),
+        "the order in the list is no difference"
+    );
+    again.inputs.reverse();
+    again.inputs[0].submission_id = f.record("IL-1.tdf", crate::support::unchanged("a")).await;
+    queued(f.db.enqueue(&again).await.unwrap());
+}
+
+#[tokio::test]
 async fn inputs_that_failed_wait_for_a_person() {
     let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
     let failed = f.running(&new).await;

@@ -169,6 +169,7 @@ pub fn run(job_id: &str, inputs: &[RunInput]) -> NewRun {
         wave: None,
         cause: Cause::Preconditions,
         inputs: inputs.to_vec(),
+        order_matters: false,
         incomplete: false,
         completeness_percent: Some(100.0),
         as_of_submission: inputs.iter().map(|input| input.submission_id).max().unwrap_or(0),
