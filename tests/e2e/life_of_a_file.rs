@@ -56,7 +56,11 @@ fn a_cumulative_resubmission_replaces_the_earlier_one_whole() {
     submit(
         &site,
         "IL-1.tdf",
-        &[morning, line("S1", "5.00", 4, "A", D1), line("S1", "3.00", 4, "B", D1)],
+        &[
+            morning,
+            line("S1", "5.00", 4, "A", D1),
+            line("S1", "3.00", 4, "B", D1),
+        ],
     );
     support::run_until_idle(&site);
     assert_eq!(outcomes(&site, "IL-1.tdf"), ["VALIDATED", "VALIDATED"]);
@@ -181,7 +185,11 @@ fn a_file_over_the_reject_limit_leaves_the_earlier_version_in_force() {
     submit(
         &site,
         "IL-1.tdf",
-        &[good, line("S1", "11.00", 4, "A", D1), line("S1", "ten", 4, "A", D1)],
+        &[
+            good,
+            line("S1", "11.00", 4, "A", D1),
+            line("S1", "ten", 4, "A", D1),
+        ],
     );
     support::run_until_idle(&site);
     assert_eq!(outcomes(&site, "IL-1.tdf"), ["VALIDATED", "REJECTED"]);
@@ -196,20 +204,26 @@ fn a_file_over_the_reject_limit_leaves_the_earlier_version_in_force() {
         rows(&site),
         ["S1 A 2026-03-01 10.00 - -", "S2 A 2026-03-01 7.00 - -"]
     );
-    let read = "SELECT file_url || ' ' || rows FROM run_files WHERE run_id = (SELECT run_id FROM runs LIMIT 1)";
+    let read =
+        "SELECT file_url || ' ' || rows FROM run_files WHERE run_id = (SELECT run_id FROM runs LIMIT 1)";
     assert_eq!(support::state(&site, read), ["IL-1.tdf 1", "IL-2.tdf 1"]);
 }
 
 #[test]
 fn a_deleted_source_file_changes_nothing_loaded() {
-    let site = site();
+    let jobs = JOB.replace("trigger", "min_files = 2\ntrigger");
+    let site = support::site(&support::settings(support::SQLITE, &jobs));
     submit(&site, "IL-1.tdf", &[line("S1", "10.00", 4, "A", D1)]);
     submit(&site, "IL-2.tdf", &[line("S2", "7.00", 4, "A", D1)]);
     let service = support::service(&site);
     fs::remove_file(site.incoming().join("IL-1.tdf")).expect("the source can be removed");
     // A run after it, by the process that has seen the file go, and one by a process that has never seen it.
     submit(&site, "IL-2.tdf", &[line("S2", "8.00", 4, "A", D1)]);
-    support::wait_for_state(&site, "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'", "2");
+    support::wait_for_state(
+        &site,
+        "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'",
+        "2",
+    );
     assert!(service.terminate().status.success());
     assert_eq!(
         rows(&site),
@@ -296,17 +310,27 @@ fn a_changed_feed_layout_converts_every_file_again_at_the_next_start() {
     let files = 30;
     for number in 0..files {
         let store = format!("S{number}");
-        let lines = [line(&store, "10.00", 4, "A", D1), line(&store, "3.00", 7, "A", D1)];
+        let lines = [
+            line(&store, "10.00", 4, "A", D1),
+            line(&store, "3.00", 7, "A", D1),
+        ];
         submit(&site, &format!("IL-{number}.tdf"), &lines);
     }
     support::run_until_idle(&site);
-    site.write_settings(&support::settings(support::SQLITE, JOB).replace("sale_amount = 4", "sale_amount = 7"));
+    site.write_settings(
+        &support::settings(support::SQLITE, JOB).replace("sale_amount = 4", "sale_amount = 7"),
+    );
     support::run_until_idle(&site);
     let expected: Vec<_> = (0..files)
         .map(|number| format!("S{number} A 2026-03-01 3.00 - -"))
         .collect();
     let mut found = rows(&site);
-    found.sort_by_key(|row| row[1..].split(' ').next().and_then(|number| number.parse::<u32>().ok()));
+    found.sort_by_key(|row| {
+        row[1..]
+            .split(' ')
+            .next()
+            .and_then(|number| number.parse::<u32>().ok())
+    });
     assert_eq!(found, expected);
     assert_eq!(
         support::state(&site, "SELECT count(*) FROM job_run WHERE state = 'FAILED'"),
@@ -323,8 +347,10 @@ fn site() -> Site {
 }
 
 fn by_store_and_day() -> String {
-    support::settings(support::SQLITE, JOB)
-        .replace("name = \"sales\"\n", "name = \"sales\"\nsupersede = \"store-day\"\n")
+    support::settings(support::SQLITE, JOB).replace(
+        "name = \"sales\"\n",
+        "name = \"sales\"\nsupersede = \"store-day\"\n",
+    )
 }
 
 fn submit(site: &Site, name: &str, lines: &[String]) {
@@ -345,5 +371,9 @@ fn outcomes(site: &Site, file: &str) -> Vec<String> {
 }
 
 fn versions(site: &Site, file: &str) -> usize {
-    support::state(site, &format!("SELECT version_id FROM versions WHERE file_url = '{file}'")).len()
+    support::state(
+        site,
+        &format!("SELECT version_id FROM versions WHERE file_url = '{file}'"),
+    )
+    .len()
 }
