@@ -79,7 +79,7 @@ fn the_same_bytes_again_are_a_fresh_submission_and_no_new_work() {
     let submitted = "SELECT submitted_timestamp FROM ingested_file_status";
     let first = support::state(&site, submitted);
     // A mark that any load of this day would wipe away.
-    support::warehouse(&site, "UPDATE sales_summary SET sale_amount = '77.77'");
+    support::sqlite_warehouse(&site, "UPDATE sales_summary SET sale_amount = '77.77'");
 
     submit(&site, "IL-1.tdf", &lines);
     support::run_until_idle(&site);
@@ -151,6 +151,7 @@ fn a_correction_changes_adds_and_removes_keys_and_leaves_other_rows_untouched() 
 fn a_file_that_is_still_being_written_is_not_read() {
     let settings = support::settings(support::SQLITE, JOB).replace("200ms", "2s");
     let site = support::site(&settings);
+    support::run_until_idle(&site);
     let service = support::service(&site);
     let path = site.incoming().join("IL-1.tdf");
     let mut file = OpenOptions::new()
@@ -215,6 +216,7 @@ fn a_deleted_source_file_changes_nothing_loaded() {
     let site = support::site(&support::settings(support::SQLITE, &jobs));
     submit(&site, "IL-1.tdf", &[line("S1", "10.00", 4, "A", D1)]);
     submit(&site, "IL-2.tdf", &[line("S2", "7.00", 4, "A", D1)]);
+    support::run_until_idle(&site);
     let service = support::service(&site);
     fs::remove_file(site.incoming().join("IL-1.tdf")).expect("the source can be removed");
     // A run after it, by the process that has seen the file go, and one by a process that has never seen it.

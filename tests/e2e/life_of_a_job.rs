@@ -91,6 +91,7 @@ fn a_file_that_arrives_while_the_run_is_going_leads_to_a_second_run() {
     let mut site = site(&job("J", "trigger = \"any\""));
     // The first load alone is slow.
     site.set_variable("FAILPOINTS", "load-during-copy=1*sleep(6000)->off");
+    support::run_until_idle(&site);
     let service = support::service(&site);
     submit(&site, "IL-1.tdf", "1", "1.00");
     support::wait_for_state(&site, "SELECT state FROM job_run", "RUNNING");
@@ -117,6 +118,7 @@ fn an_edit_of_the_minimum_count_takes_effect_without_a_restart() {
     let site =
         support::site(&support::settings(support::SQLITE, &jobs).replace("sweep = \"1s\"", "sweep = \"1h\""));
     submit(&site, "IL-1.tdf", "1", "1.00");
+    support::run_until_idle(&site);
     let service = support::service(&site);
     submit(&site, "IL-2.tdf", "2", "2.00");
     support::wait_for_state(&site, VALIDATED, "2");
@@ -189,6 +191,7 @@ fn at_its_deadline_a_job_runs_incomplete_and_again_when_the_late_file_comes() {
     for store in ["1", "2", "3"] {
         submit(&site, &format!("IL-{store}.tdf"), store, "1.00");
     }
+    support::run_until_idle(&site);
     let service = support::service(&site);
     assert_eq!(support::state(&site, RUNS), ["0"]);
     assert_eq!(
@@ -230,6 +233,7 @@ fn a_paused_job_waits_until_it_is_resumed() {
     let site = site(&job("J", ""));
     support::run_until_idle(&site);
     site.run_ok(["jobs", "pause", "J"]);
+    support::run_until_idle(&site);
     let service = support::service(&site);
     submit(&site, "IL-1.tdf", "1", "1.00");
     support::wait_for_state(&site, VALIDATED, "1");
@@ -369,6 +373,7 @@ fn jobs_apply_writes_the_settings_over_an_edit() {
     );
     assert!(site.run_ok(["jobs", "list"]).contains("differs"));
 
+    support::run_until_idle(&site);
     let service = support::service(&site);
     assert!(site.run_ok(["jobs", "apply"]).contains("J"));
     support::wait_for_state(&site, COMPLETED, "1");

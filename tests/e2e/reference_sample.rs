@@ -33,7 +33,7 @@ fn the_reference_sample_gives_its_38_rows_in_sqlite() {
     // What a query sees: ISO text that SQLite's date functions read, and amounts that no float has touched.
     let forms = "SELECT DISTINCT typeof(trans_date) || ' ' || (trans_date IS date(trans_date)) || ' ' || \
                  typeof(sale_amount) FROM sales_summary";
-    assert_eq!(support::warehouse(&site, forms), ["text 1 text"]);
+    assert_eq!(support::sqlite_warehouse(&site, forms), ["text 1 text"]);
 }
 
 #[test]

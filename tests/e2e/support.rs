@@ -201,19 +201,18 @@ pub fn told(rows: &[Row]) -> Vec<String> {
     rows.iter().map(tell).collect()
 }
 
-/// Changes, or asks, the SQLite warehouse behind gristmill's back; the first column of each row, as [`state`] gives it.
-pub fn warehouse(site: &Site, sql: &str) -> Vec<String> {
+/// Asks, or changes, the SQLite warehouse behind gristmill's back; the first column of each row, as [`state`] gives it.
+pub fn sqlite_warehouse(site: &Site, sql: &str) -> Vec<String> {
     query(site, "warehouse.db", sql, first_column)
 }
 
 /// How many runs stand in the ledger of the SQLite warehouse.
 pub fn loads(site: &Site) -> usize {
-    warehouse(site, "SELECT run_id FROM gristmill_ledger").len()
+    sqlite_warehouse(site, "SELECT run_id FROM gristmill_ledger").len()
 }
 
-/// Starts the service. The databases are made by a run before it, so that a test can ask them at once.
+/// Starts the service.
 pub fn service(site: &Site) -> Background {
-    run_until_idle(site);
     site.start(["run"])
 }
 
