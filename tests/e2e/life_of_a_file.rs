@@ -51,7 +51,7 @@ fn a_first_submission_is_counted_recorded_and_loaded() {
 fn a_cumulative_resubmission_replaces_the_earlier_one_whole() {
     let site = site();
     let morning = line("S1", "10.00", 4, "A", D1);
-    submit(&site, "IL-1.tdf", &[morning.clone()]);
+    submit(&site, "IL-1.tdf", std::slice::from_ref(&morning));
     support::run_until_idle(&site);
     submit(
         &site,
@@ -181,7 +181,7 @@ fn a_file_that_is_still_being_written_is_not_read() {
 fn a_file_over_the_reject_limit_leaves_the_earlier_version_in_force() {
     let site = site();
     let good = line("S1", "10.00", 4, "A", D1);
-    submit(&site, "IL-1.tdf", &[good.clone()]);
+    submit(&site, "IL-1.tdf", std::slice::from_ref(&good));
     support::run_until_idle(&site);
     submit(
         &site,

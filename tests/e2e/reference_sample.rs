@@ -74,7 +74,7 @@ fn sample() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("not run: the reference sample is not at {}", folder.display());
+    eprintln!("not run: the reference sample is not at {}", folder.display());
     None
 }
 
