@@ -1,11 +1,12 @@
 //! `gristmill run`: the service.
 
+use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
 use gristmill_state::SystemClock;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{SettingsArg, failure, output};
 use crate::pipeline::{self, Tally, Until};
@@ -37,10 +38,15 @@ pub(super) async fn run(args: RunArgs, progress: Progress) -> anyhow::Result<Exi
     conclude(&tally)
 }
 
-/// Completes when the process is asked to end.
-pub(super) async fn stop_signal() {
+/// Completes when the process is asked to end. It listens from the call on, so that no signal kills a process that is
+/// still starting.
+pub(super) fn stop_signal() -> impl Future<Output = ()> {
     let signals = signal(SignalKind::terminate())
         .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
+    asked_to_end(signals)
+}
+
+async fn asked_to_end(signals: io::Result<(Signal, Signal)>) {
     let Ok((mut terminate, mut interrupt)) = signals else {
         tracing::warn!("signals cannot be received: only a kill ends this process");
         return std::future::pending().await;

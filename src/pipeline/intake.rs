@@ -31,6 +31,7 @@ pub(super) async fn convert_arrivals(
     loop {
         while conversions.try_join_next().transpose()?.is_some() {}
         let event = tokio::select! {
+            biased;
             () = stopped(&mut stop) => break,
             event = events.recv() => event,
         };

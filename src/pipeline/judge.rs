@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::activity::Token;
 use super::retry::with_retries;
-use super::{Parts, stopped};
+use super::{Parts, crash_point, stopped};
 use crate::preconditions::{Decision, JobPlan, assess};
 
 /// How often the state database is asked whether somebody else has written to it.
@@ -85,9 +85,10 @@ pub(super) async fn judge_jobs(
                     with_retries("judging a job", || async { Ok(judge_job(&parts, &job).await?) }).await?;
             }
         }
-        // Sent also when nothing was queued here: another process may have queued a run. When the runs' stage is gone the
-        // pipeline stops, and what is queued stays so.
-        let _ = runs.send(parts.activity.begin()).await;
+        // Sent also when nothing was queued here: another process may have queued a run. A full channel holds a wake that
+        // comes later than this one, and waiting here could wait for ever: the runs' stage sends to this one. When that
+        // stage is gone the pipeline stops, and what is queued stays so.
+        let _ = runs.try_send(parts.activity.begin());
         incoming.clear();
         if completed_at_once {
             incoming.push(ToJudge::everything(parts.activity.begin()));
@@ -126,6 +127,7 @@ async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
         };
         match parts.state.enqueue(&run).await? {
             Enqueued::Queued(run_id) => {
+                crash_point("after-queue");
                 tracing::info!(job = id, run_id, files = run.inputs.len(), cause = %run.cause, "queued");
             }
             Enqueued::Unchanged(run_id) => {

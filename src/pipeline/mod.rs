@@ -85,19 +85,20 @@ pub async fn run(
         threads,
         owner,
     });
-    with_retries("preparing the warehouse", || async {
-        Ok(parts.warehouse.prepare().await?)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    with_retries("settling interrupted runs", || runs::settle_interrupted(&parts))
-        .await
-        .context("cannot settle the runs that were interrupted")?;
+    let mut stop = std::pin::pin!(stop);
+    tokio::select! {
+        () = &mut stop => {
+            tracing::info!("stopped before any work began");
+            return Ok(Tally::default());
+        }
+        ready = make_ready(&parts) => ready?,
+    }
+    tracing::info!(source = %parts.settings.source.display(), "watching");
 
     let (stopper, stopped) = watch::channel(false);
     let mut stages = start_stages(&parts, &stopped).await?;
     let ended = tokio::select! {
-        () = stop => {
+        () = &mut stop => {
             tracing::info!("stopping: what is in hand is finished");
             Ok(())
         }
@@ -134,6 +135,18 @@ async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> 
         }
     }
     Ok(())
+}
+
+/// Brings the warehouse and the runs into the state that the stages begin from. It may be dropped at any moment.
+async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
+    with_retries("preparing the warehouse", || async {
+        Ok(parts.warehouse.prepare().await?)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries("settling interrupted runs", || runs::settle_interrupted(parts))
+        .await
+        .context("cannot settle the runs that were interrupted")
 }
 
 /// Starts the watcher and the stages. The first thing judged is everything, and the first thing run what was queued.

@@ -33,6 +33,7 @@ pub(super) async fn work_off_runs(
     let mut runs = JoinSet::new();
     loop {
         tokio::select! {
+            biased;
             () = stopped(&mut stop) => break,
             Some(_token) = wakes.recv() => claim(&parts, &mut runs).await?,
             Some(ended) = runs.join_next() => {
@@ -169,7 +170,9 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
             }
         }
     };
-    Ok(parts.state.complete(&run.run_id, &result).await?)
+    parts.state.complete(&run.run_id, &result).await?;
+    crash_point("after-complete");
+    Ok(())
 }
 
 /// Merges the partials of a run, and puts summary and coverage into the lake.
@@ -224,6 +227,7 @@ async fn merge(
         .publish(outputs.0, summary)
         .await
         .map_err(StepError::transient)?;
+    crash_point("after-summary");
     parts
         .lake
         .publish(outputs.1, coverage)
