@@ -1,1 +1,486 @@
+//! The process, the warehouse or the disk goes away at the worst moment, and nothing is lost or counted twice.
+//!
+//! Fail points end the binary as a kill does; they are compiled in with the feature `failpoints`, without which these
+//! tests fail. What must hold afterwards is always the same, and stands in [`assert_in_order`].
 
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{LazyLock, OnceLock};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use gristmill_fixtures::generate::{Dirt, FeedSpec};
+use gristmill_testkit::gristmill::{Background, Site, wait_until};
+use gristmill_testkit::oracle::{self, Counts, Row};
+use gristmill_testkit::postgres::{Postgres, StopMode};
+use tempfile::TempDir;
+
+use crate::support;
+
+/// A province that runs whenever one of its files is new.
+const JOB: &str = r#"
+[[job]]
+id = "IL"
+feed = "sales"
+files = "IL-*.tdf"
+min_files = 6
+trigger = "any"
+"#;
+
+/// The fail points in the order in which a file and its run pass them.
+const POINTS: [&str; 11] = [
+    "after-converted",
+    "after-partial",
+    "after-record",
+    "after-queue",
+    "after-claim",
+    "after-summary",
+    "load-during-copy",
+    "load-before-commit",
+    "load-after-commit",
+    "after-load",
+    "after-complete",
+];
+
+const SIGABRT: i32 = 6;
+
+/// A warehouse under test, with looks into it that do not go through gristmill.
+enum Warehouse {
+    Sqlite,
+    Postgres(String),
+}
+
+impl Warehouse {
+    /// A new database on a server that keeps what it has committed. No test stops it.
+    fn postgres() -> Self {
+        static DURABLE: OnceLock<Postgres> = OnceLock::new();
+        Self::Postgres(DURABLE.get_or_init(Postgres::start).create_database())
+    }
+
+    fn site(&self, jobs: &str) -> Site {
+        let url = match self {
+            Self::Sqlite => support::SQLITE,
+            Self::Postgres(url) => url,
+        };
+        support::site(&support::settings(url, jobs))
+    }
+
+    fn rows(&self, site: &Site) -> Vec<Row> {
+        match self {
+            Self::Sqlite => support::sqlite_rows(site),
+            Self::Postgres(url) => support::postgres_rows(url),
+        }
+    }
+
+    /// The runs of the ledger, in order.
+    fn ledger(&self, site: &Site) -> Vec<String> {
+        let sql = "SELECT run_id FROM gristmill_ledger";
+        let mut runs: Vec<String> = match self {
+            Self::Sqlite => support::sqlite_warehouse(site, sql),
+            Self::Postgres(url) => support::postgres(url, sql).iter().map(|row| row.get(0)).collect(),
+        };
+        runs.sort();
+        runs
+    }
+}
+
+/// What the files of a folder must lead to.
+struct Expected {
+    rows: Vec<Row>,
+    counts: Vec<Counts>,
+}
+
+impl Expected {
+    fn of(folder: &Path) -> Self {
+        let entries = fs::read_dir(folder).expect("the folder can be listed");
+        let mut files: Vec<PathBuf> = entries
+            .map(|entry| entry.expect("the folder can be listed").path())
+            .collect();
+        files.sort();
+        let counts = oracle::counts(&files, oracle::Options::default());
+        assert!(!counts.is_empty() && counts.iter().all(|count| !count.rejected));
+        let rows = oracle::summary(&files, oracle::Options::default());
+        Self { rows, counts }
+    }
+}
+
+/// What must hold when nothing is left to do, whatever happened before.
+fn assert_in_order(site: &Site, warehouse: &Warehouse, expected: &Expected, what: &str) {
+    let rows = warehouse.rows(site);
+    let wrong: Vec<_> = rows
+        .iter()
+        .filter(|row| !expected.rows.contains(row))
+        .take(5)
+        .collect();
+    let missing: Vec<_> = expected
+        .rows
+        .iter()
+        .filter(|row| !rows.contains(row))
+        .take(5)
+        .collect();
+    assert!(
+        rows == expected.rows,
+        "{what}: the warehouse has {} rows and the oracle {}; wrong: {wrong:#?}, missing: {missing:#?}",
+        rows.len(),
+        expected.rows.len()
+    );
+    let loaded = "SELECT run_id FROM job_run WHERE outcome = 'LOADED' ORDER BY run_id";
+    assert_eq!(
+        warehouse.ledger(site),
+        support::state(site, loaded),
+        "{what}: the ledger is not the list of loaded runs"
+    );
+    let open = "SELECT run_id || ' ' || state FROM job_run WHERE state NOT IN ('COMPLETED', 'FAILED')";
+    assert_eq!(
+        support::state(site, open),
+        [""; 0],
+        "{what}: runs that nobody works on"
+    );
+    let counts = "SELECT printf('%d %d %d %d %d %s', lines, rows, ignored, skipped, rejects, status) FROM files \
+                  WHERE feed = 'sales' ORDER BY file_url";
+    let expected_counts: Vec<_> = expected.counts.iter().map(validated).collect();
+    assert_eq!(
+        support::state(site, counts),
+        expected_counts,
+        "{what}: the counts of the files"
+    );
+    let spool = fs::read_dir(site.folder().join("lake/_spool")).expect("the lake has a spool folder");
+    assert_eq!(spool.count(), 0, "{what}: unfinished files are left in the lake");
+}
+
+fn validated(counts: &Counts) -> String {
+    let Counts {
+        lines,
+        rows,
+        ignored,
+        skipped,
+        rejects,
+        ..
+    } = counts;
+    format!("{lines} {rows} {ignored} {skipped} {rejects} VALIDATED")
+}
+
+fn feed(seed: u64) -> FeedSpec {
+    FeedSpec {
+        seed,
+        files: 6,
+        stores: 6,
+        lines_per_file: 300,
+        // The days of a store that a correction lacks as a whole are left as they are, so no store may be rare.
+        dirt: Dirt {
+            odd_ids: 0,
+            quoted_fields: 0,
+            ..Dirt::every_kind()
+        },
+        ..FeedSpec::default()
+    }
+}
+
+/// A file of a feed drawn from `seed`.
+fn submit(site: &Site, seed: u64, number: u32) {
+    let bytes = feed(seed).file_bytes(number).expect("the spec is sound");
+    site.submit(feed(seed).file_name(number), bytes);
+}
+
+/// The waves that the crashes hit: a first one of six files, and corrections of two that add, change and remove keys.
+/// Each file as its seed and its number.
+const WAVES: [&[(u64, u32)]; 2] = [
+    &[(1, 0), (1, 1), (1, 2), (1, 3), (1, 4), (1, 5)],
+    &[(2, 1), (3, 4)],
+];
+
+/// What stands after each wave.
+static AFTER: LazyLock<[Expected; 2]> = LazyLock::new(|| {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    WAVES.map(|wave| {
+        for &(seed, number) in wave {
+            let bytes = feed(seed).file_bytes(number).expect("the spec is sound");
+            fs::write(folder.path().join(feed(seed).file_name(number)), bytes)
+                .expect("the folder can be written");
+        }
+        Expected::of(folder.path())
+    })
+});
+
+fn recovers_at_every_point(new: impl Fn() -> Warehouse) {
+    assert!(
+        AFTER[0].rows != AFTER[1].rows,
+        "the corrections correct something"
+    );
+    for point in POINTS {
+        let warehouse = new();
+        let mut site = warehouse.site(JOB);
+        for (wave, expected) in WAVES.iter().zip(AFTER.iter()) {
+            for &(seed, number) in *wave {
+                submit(&site, seed, number);
+            }
+            site.set_variable("FAILPOINTS", &format!("{point}=panic"));
+            let crashed = site.run(["run", "--until-idle"]);
+            assert_eq!(
+                crashed.status.signal(),
+                Some(SIGABRT),
+                "{point} was not reached: {crashed}"
+            );
+            site.clear_variable("FAILPOINTS");
+            support::run_until_idle(&site);
+            assert_in_order(&site, &warehouse, expected, point);
+            // The first wave is complete with its last file; each correction may be a wave of its own.
+            let runs = warehouse.ledger(&site).len();
+            assert!(
+                (1..=3).contains(&runs) && (wave.len() == 2 || runs == 1),
+                "{point}: {runs} runs"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_point_is_mended_by_the_next_start_with_sqlite() {
+    recovers_at_every_point(|| Warehouse::Sqlite);
+}
+
+#[test]
+fn a_crash_at_any_point_is_mended_by_the_next_start_with_postgres() {
+    recovers_at_every_point(Warehouse::postgres);
+}
+
+#[test]
+fn a_run_that_died_after_its_load_is_completed_by_the_ledger_and_not_done_again() {
+    let mut site = Warehouse::Sqlite.site(JOB);
+    for &(seed, number) in WAVES[0] {
+        submit(&site, seed, number);
+    }
+    site.set_variable("FAILPOINTS", "load-after-commit=panic");
+    assert!(!site.run(["run", "--until-idle"]).status.success());
+    site.clear_variable("FAILPOINTS");
+    let run = "SELECT printf('%s %d', state, attempts) FROM job_run";
+    assert_eq!(support::state(&site, run), ["RUNNING 1"]);
+
+    support::run_until_idle(&site);
+    assert_eq!(support::state(&site, run), ["COMPLETED 1"]);
+    let job = "SELECT last_exec_status FROM aggr_job_configuration";
+    assert_eq!(support::state(&site, job), ["COMPLETED"]);
+    assert_in_order(&site, &Warehouse::Sqlite, &AFTER[0], "settled");
+}
+
+/// Kills the service again and again at random moments, while files are sent and corrected.
+fn survives_kills(warehouse: &Warehouse, kills: u32, seed: u64) {
+    let job = JOB.replace("min_files = 6", "min_files = 1");
+    let site = warehouse.site(&job);
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut interrupted = 0;
+    for kill in 0..kills {
+        // One kill in five hits the start.
+        let mut service = if kill % 5 == 4 {
+            site.start(["run"])
+        } else {
+            support::service(&site)
+        };
+        let end = Instant::now() + Duration::from_millis(random.u64(10..1000));
+        while Instant::now() < end {
+            submit(&site, random.u64(..), random.u32(0..10));
+            thread::sleep(Duration::from_millis(random.u64(0..120)));
+        }
+        assert!(service.is_running(), "it ended by itself: {}", service.stderr());
+        service.kill();
+        let running = "SELECT run_id FROM job_run WHERE state = 'RUNNING'";
+        interrupted += support::state(&site, running).len();
+    }
+    support::run_until_idle(&site);
+    let expected = Expected::of(&site.incoming());
+    assert_in_order(&site, warehouse, &expected, &format!("seed {seed}"));
+    println!(
+        "{kills} kills hit {interrupted} runs at work; {} runs were loaded",
+        warehouse.ledger(&site).len()
+    );
+}
+
+#[test]
+fn kills_at_random_moments_lose_nothing_with_sqlite() {
+    survives_kills(&Warehouse::Sqlite, 15, 20_261_123);
+}
+
+#[test]
+fn kills_at_random_moments_lose_nothing_with_postgres() {
+    survives_kills(&Warehouse::postgres(), 15, 20_261_124);
+}
+
+fn wait_for_runs(site: &Site, service: &mut Background, job: &str, states: &[&str]) {
+    let sql = format!("SELECT state FROM job_run WHERE job_config_id = '{job}' ORDER BY sequence");
+    wait_until(&format!("the runs of {job} are {states:?}"), || {
+        assert!(service.is_running(), "the service ended: {}", service.stderr());
+        support::state(site, &sql) == states
+    });
+}
+
+#[test]
+fn a_load_goes_on_when_postgres_stops_in_its_middle_and_comes_back() {
+    let server = Postgres::start();
+    let url = server.create_database();
+    let warehouse = Warehouse::Postgres(url.clone());
+    let mut site = warehouse.site(JOB);
+    site.set_variable("FAILPOINTS", "load-during-copy=1*sleep(3000)->off");
+    let mut service = support::service(&site);
+    for &(seed, number) in WAVES[0] {
+        submit(&site, seed, number);
+    }
+    let copying = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+    wait_until("the load copies", || !support::postgres(&url, copying).is_empty());
+    server.stop(StopMode::Immediate);
+    wait_until("the load is tried again", || {
+        service.stderr().contains("will be tried again")
+    });
+    server.start_again();
+
+    wait_for_runs(&site, &mut service, "IL", &["COMPLETED"]);
+    assert!(service.terminate().status.success());
+    let attempts = support::state(&site, "SELECT attempts FROM job_run");
+    assert_eq!(attempts, ["1"], "the run itself has tried again");
+    assert_in_order(&site, &warehouse, &AFTER[0], "stopped and started");
+}
+
+#[test]
+fn a_run_fails_when_postgres_stays_away_and_a_retry_completes_it_while_all_else_goes_on() {
+    let other_job = JOB.replace("IL", "CA").replace("min_files = 6", "min_files = 1");
+    let server = Postgres::start();
+    let warehouse = Warehouse::Postgres(server.create_database());
+    let site = warehouse.site(&format!("{JOB}{other_job}"));
+    let mut service = support::service(&site);
+    server.stop(StopMode::Fast);
+    for &(seed, number) in WAVES[0] {
+        submit(&site, seed, number);
+    }
+    wait_for_runs(&site, &mut service, "IL", &["FAILED"]);
+    let error = support::state(&site, "SELECT error FROM job_run").concat();
+    assert!(
+        error.contains("cannot connect") && error.contains("Connection refused"),
+        "{error}"
+    );
+    let job = "SELECT last_exec_status FROM aggr_job_configuration WHERE job_config_id = 'IL'";
+    assert_eq!(support::state(&site, job), ["FAILED"]);
+
+    server.start_again();
+    // Stores of its own, so that no other job loads its days.
+    let california = FeedSpec {
+        files: 12,
+        stores: 12,
+        ..feed(7)
+    };
+    let bytes = california.file_bytes(9).expect("the spec is sound");
+    site.submit("CA-2001.tdf", bytes);
+    wait_for_runs(&site, &mut service, "CA", &["COMPLETED"]);
+    wait_for_runs(&site, &mut service, "IL", &["FAILED"]);
+    site.run_ok(["retry"]);
+    wait_for_runs(&site, &mut service, "IL", &["FAILED", "COMPLETED"]);
+    service.terminate();
+    let expected = Expected::of(&site.incoming());
+    assert_in_order(&site, &warehouse, &expected, "retried");
+}
+
+#[test]
+fn nothing_is_lost_while_somebody_keeps_the_state_database_locked() {
+    let site = Warehouse::Sqlite.site(JOB);
+    let mut service = support::service(&site);
+    // The second span is longer than a write waits, so that it has to be tried again.
+    for (wave, span) in WAVES.iter().zip([3, 7]) {
+        support::while_locked(&site, "state.db", || {
+            for &(seed, number) in *wave {
+                submit(&site, seed, number);
+            }
+            thread::sleep(Duration::from_secs(span));
+        });
+        let loaded = "SELECT count(*) FROM job_run WHERE outcome = 'LOADED'";
+        let runs = if span == 3 { "1" } else { "2" };
+        wait_until("the wave is loaded", || {
+            assert!(service.is_running(), "the service ended: {}", service.stderr());
+            let submissions: Vec<_> = support::state(&site, "SELECT count(*) FROM submission");
+            let all = if span == 3 { "6" } else { "8" };
+            submissions == [all] && *support::state(&site, loaded)[0] >= *runs
+        });
+    }
+    let log = service.terminate();
+    assert!(log.status.success(), "{log}");
+    support::run_until_idle(&site);
+    assert_in_order(&site, &Warehouse::Sqlite, &AFTER[1], "locked");
+}
+
+/// A binary whose lake has no room: on a disk of its own that is nearly full where this user may mount one, and
+/// otherwise under a limit for the size of files. Its arguments and its process id are those of the binary.
+fn short_of_disk(folder: &Path) -> PathBuf {
+    let script = format!(
+        r#"#!/bin/sh
+if unshare --map-root-user --mount true 2> /dev/null; then
+    mkdir -p lake
+    exec unshare --map-root-user --mount sh -c '
+        mount -t tmpfs -o size=8m tmpfs lake
+        head -c 8000000 /dev/zero > lake/filler
+        exec "$0" "$@"' '{binary}' "$@"
+fi
+trap '' XFSZ
+exec prlimit --fsize=2000000:unlimited '{binary}' "$@"
+"#,
+        binary = env!("CARGO_BIN_EXE_gristmill")
+    );
+    let path = folder.join("short-of-disk");
+    fs::write(&path, script).expect("the folder can be written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the script can be made to run");
+    path
+}
+
+/// Gives the process the room that it lacks.
+fn make_room(service: &Background, site: &Site) {
+    let root = PathBuf::from(format!("/proc/{}/root", service.id()));
+    let filler = site
+        .folder()
+        .join("lake/filler")
+        .strip_prefix("/")
+        .map(|path| root.join(path))
+        .expect("the site's path is absolute");
+    if filler.exists() {
+        fs::remove_file(filler).expect("the filler can be removed");
+        return;
+    }
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--fsize=unlimited", "--pid", &service.id().to_string()]);
+    assert!(prlimit.status().is_ok_and(|status| status.success()));
+}
+
+#[test]
+fn a_full_disk_fails_the_file_with_its_cause_and_a_retry_succeeds_when_there_is_room() {
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let settings = support::settings(support::SQLITE, &JOB.replace("min_files = 6", "min_files = 1"));
+    let site = Site::new(short_of_disk(folder.path()), &settings);
+    let mut service = support::service(&site);
+    let big = FeedSpec {
+        lines_per_file: 150_000,
+        items: 100_000,
+        ..feed(1)
+    };
+    site.submit("IL-1001.tdf", big.file_bytes(0).expect("the spec is sound"));
+    let status = "SELECT last_update_status FROM ingested_file_status";
+    wait_until("the file is given up", || {
+        assert!(service.is_running(), "the service ended: {}", service.stderr());
+        support::state(&site, status) == ["FAILED"]
+    });
+    let error = support::state(&site, "SELECT last_error FROM ingested_file_status").concat();
+    let causes = ["No space left on device", "File too large"];
+    let told: usize = causes.iter().map(|cause| error.matches(cause).count()).sum();
+    assert!(told == 1 && error.starts_with("cannot write"), "{error}");
+    assert!(
+        service.stderr().contains("will be tried again"),
+        "a full disk may pass by itself"
+    );
+
+    make_room(&service, &site);
+    let unlimited = Command::new(env!("CARGO_BIN_EXE_gristmill"))
+        .arg("retry")
+        .current_dir(site.folder())
+        .output()
+        .expect("the binary can be run");
+    assert!(unlimited.status.success(), "{unlimited:?}");
+    wait_for_runs(&site, &mut service, "IL", &["COMPLETED"]);
+    assert_eq!(support::state(&site, status), ["VALIDATED"]);
+    assert!(support::sqlite_rows(&site) == Expected::of(&site.incoming()).rows);
+}

@@ -157,6 +157,34 @@ pub fn sqlite(site: &Site, sql: &str) {
     })
 }
 
+/// Asks the SQLite warehouse; the first column of each row.
+pub fn sqlite_warehouse(site: &Site, sql: &str) -> Vec<String> {
+    query(site, "warehouse.db", sql, |row| row.get(0))
+}
+
+/// Does something while another connection holds a database's write lock, as a person does who left a transaction open.
+pub fn while_locked(site: &Site, database: &str, work: impl FnOnce()) {
+    let runtime = runtime();
+    let options = SqliteConnectOptions::new().filename(site.folder().join(database));
+    let mut connection = runtime
+        .block_on(options.connect())
+        .expect("the database is there");
+    let mut execute = |sql| runtime.block_on(async { sqlx::query(sql).execute(&mut connection).await });
+    execute("BEGIN IMMEDIATE").expect("nobody else holds the lock for long");
+    work();
+    execute("COMMIT").expect("an empty transaction can be ended");
+}
+
+/// Starts the service, and waits until it watches the source.
+pub fn service(site: &Site) -> Background {
+    let mut service = site.start(["run"]);
+    wait_until("the service works", || {
+        assert!(service.is_running(), "the service ended: {}", service.stderr());
+        service.stderr().contains("watching")
+    });
+    service
+}
+
 fn query<T>(site: &Site, database: &str, sql: &str, read: impl Fn(&SqliteRow) -> T) -> Vec<T> {
     wait_for(async {
         let options = SqliteConnectOptions::new().filename(site.folder().join(database));
@@ -173,11 +201,13 @@ fn query<T>(site: &Site, database: &str, sql: &str, read: impl Fn(&SqliteRow) ->
 }
 
 fn wait_for<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build();
-    runtime.expect("a runtime can be made").block_on(work)
+    runtime().block_on(work)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build();
+    runtime.expect("a runtime can be made")
 }
 
 /// A line of the sales feed.
