@@ -70,13 +70,41 @@ pub(super) async fn with_retries<T, F>(what: &str, step: impl FnMut() -> F) -> R
 where
     F: Future<Output = Result<T, StepError>>,
 {
-    let pauses = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_factor(4.0)
-        .with_max_times(3)
-        .with_jitter();
-    step.retry(pauses)
+    step.retry(pauses())
         .when(|error| error.is_transient)
         .notify(|error, pause| tracing::warn!(?pause, "{what} failed and will be tried again: {error}"))
         .await
+}
+
+/// About 0.5, 2 and 8 seconds, each up to twice as long by chance: what failed together shall not come back together.
+fn pauses() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(500))
+        .with_factor(4.0)
+        .with_max_times(3)
+        .with_jitter()
+}
+
+#[cfg(test)]
+mod tests {
+    use backon::BackoffBuilder;
+
+    use super::*;
+
+    #[test]
+    fn three_growing_pauses_differ_by_chance() {
+        let drawn = || pauses().build().collect::<Vec<_>>();
+        let (one, other) = (drawn(), drawn());
+        assert!(one.len() == 3 && one.is_sorted(), "{one:?}");
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let full = std::io::Error::from_raw_os_error(28);
+        let wrapped = std::io::Error::other(full);
+        let error = anyhow::Error::new(wrapped).context("cannot write a/b");
+        let told = StepError::transient(error).to_string();
+        assert_eq!(told, "cannot write a/b: No space left on device (os error 28)");
+    }
 }
