@@ -157,11 +157,6 @@ pub fn sqlite(site: &Site, sql: &str) {
     })
 }
 
-/// Asks the SQLite warehouse; the first column of each row.
-pub fn sqlite_warehouse(site: &Site, sql: &str) -> Vec<String> {
-    query(site, "warehouse.db", sql, |row| row.get(0))
-}
-
 /// Does something while another connection holds a database's write lock, as a person does who left a transaction open.
 pub fn while_locked(site: &Site, database: &str, work: impl FnOnce()) {
     let runtime = runtime();
@@ -239,11 +234,6 @@ pub fn sqlite_warehouse(site: &Site, sql: &str) -> Vec<String> {
 /// How many runs stand in the ledger of the SQLite warehouse.
 pub fn loads(site: &Site) -> usize {
     sqlite_warehouse(site, "SELECT run_id FROM gristmill_ledger").len()
-}
-
-/// Starts the service.
-pub fn service(site: &Site) -> Background {
-    site.start(["run"])
 }
 
 /// Waits until a question to the state database has this one answer.
