@@ -41,7 +41,6 @@ pub fn convert(
 ) -> Result<ConversionReport, EngineError> {
     let mut source = Source {
         input,
-        hasher: blake3::Hasher::new(),
         bytes: 0,
         progress,
     };
@@ -65,7 +64,6 @@ pub fn convert(
         }
     };
     report.bytes = source.bytes;
-    report.content_hash = source.hasher.finalize().to_hex().to_string();
     report.judge(layout.max_reject_percent)?;
     Ok(report)
 }
@@ -222,10 +220,9 @@ impl<L: FeedLines> Reader<'_, L> {
 /// How much of a line over 1 MiB is kept with its reject.
 const LONG_LINE_KEPT: usize = 4096;
 
-/// Hashes and counts what passes through.
+/// Counts what passes through.
 struct Source<R, P> {
     input: R,
-    hasher: blake3::Hasher,
     bytes: u64,
     progress: P,
 }
@@ -233,7 +230,6 @@ struct Source<R, P> {
 impl<R: Read, P: FnMut(u64)> Read for Source<R, P> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(buffer)?;
-        self.hasher.update(&buffer[..read]);
         self.bytes += read as u64;
         (self.progress)(self.bytes);
         Ok(read)

@@ -6,6 +6,7 @@
 
 mod amount;
 mod blocks;
+mod content_hash;
 mod convert;
 mod date;
 mod error;
@@ -23,6 +24,7 @@ mod scan;
 mod summarize;
 
 pub use amount::format_cents;
+pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Outputs, convert};
 pub use error::EngineError;
 pub use layout::{FeedKind, FeedLayout, FeedSpec, HeaderRule, LayoutError, Measure, SalesLayout, Supersede};

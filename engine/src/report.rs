@@ -12,8 +12,6 @@ use crate::rejects::Reason;
 pub struct ConversionReport {
     /// The file's size.
     pub bytes: u64,
-    /// BLAKE3 of the file's bytes, in hexadecimal: the name of the file version.
-    pub content_hash: String,
     /// Every line, of whatever sort.
     pub lines: u64,
     /// Lines that became typed rows.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use polars::prelude::*;
 
+use crate::content_hash::content_hash;
 use crate::error::EngineError;
 use crate::layout::{SalesLayout, Supersede};
 
@@ -145,9 +146,7 @@ fn row_count(path: &Path) -> Result<u64, EngineError> {
 }
 
 fn file_digest(path: &Path) -> Result<String, EngineError> {
-    let mut hasher = blake3::Hasher::new();
     File::open(path)
-        .and_then(|file| hasher.update_reader(file).map(|_| ()))
-        .map_err(EngineError::parquet("read", path))?;
-    Ok(hasher.finalize().to_hex().to_string())
+        .and_then(content_hash)
+        .map_err(EngineError::parquet("read", path))
 }

@@ -1,11 +1,11 @@
 //! The first stage: arrivals become conversions, many at once, and each conversion a record of its submission.
 
-use std::fs::File;
-use std::io;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_engine::{Captures, ConversionReport, FeedLayout, Outputs, convert};
+use gristmill_engine::{Captures, ConversionReport, FeedLayout};
 use gristmill_state::{SubmissionOutcome, SubmissionRecord, VersionRecord};
 use gristmill_watcher::{Arrival, Event, Handle, Stamp};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::activity::Token;
+use super::reading::{Files, Read, Reading};
 use super::record::Recordable;
 use super::retry::{StepError, with_retries};
 use super::{Parts, crash_point, stopped};
@@ -26,13 +27,15 @@ pub(super) async fn convert_arrivals(
     records: mpsc::Sender<Recordable>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let room = Arc::new(Semaphore::new(parts.threads));
-    let mut conversions = JoinSet::new();
+    let mut conversions = Conversions::new(parts.clone(), watcher, records.clone());
     loop {
-        while conversions.try_join_next().transpose()?.is_some() {}
         let event = tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
+            Some(ended) = conversions.tasks.join_next() => {
+                conversions.ended(ended?).await?;
+                continue;
+            }
             event = events.recv() => event,
         };
         match event {
@@ -40,17 +43,7 @@ pub(super) async fn convert_arrivals(
             Some(Event::Arrived(arrival)) => {
                 let token = parts.activity.begin();
                 parts.progress.file_arrived(arrival.stamp.bytes);
-                // Waiting here fills the channel, and then holds up the watcher.
-                let permit = room.clone().acquire_owned().await?;
-                let (parts, watcher, records) = (parts.clone(), watcher.clone(), records.clone());
-                let span = tracing::info_span!("file", path = arrival.path);
-                conversions.spawn(
-                    async move {
-                        take(&parts, &watcher, arrival, token, &records).await;
-                        drop(permit);
-                    }
-                    .instrument(span),
-                );
+                conversions.take(arrival, token).await?;
             }
             Some(Event::Refused { name, reason }) => {
                 if let Some(record) = refused(&parts, name, reason).await? {
@@ -74,8 +67,72 @@ pub(super) async fn convert_arrivals(
             }
         }
     }
-    while conversions.join_next().await.transpose()?.is_some() {}
+    while conversions.tasks.join_next().await.transpose()?.is_some() {}
     Ok(())
+}
+
+/// The conversions in hand. Of one file there is never more than one, so that its submissions are recorded in the order
+/// of their arrival however long each takes.
+struct Conversions {
+    parts: Arc<Parts>,
+    watcher: Arc<Handle>,
+    records: mpsc::Sender<Recordable>,
+    room: Arc<Semaphore>,
+    /// Each ends with the path of its file.
+    tasks: JoinSet<String>,
+    /// The files in hand, and the newest arrival of each since.
+    files: HashMap<String, Option<(Arrival, Token)>>,
+}
+
+impl Conversions {
+    fn new(parts: Arc<Parts>, watcher: Arc<Handle>, records: mpsc::Sender<Recordable>) -> Self {
+        let room = Arc::new(Semaphore::new(parts.threads));
+        Self {
+            parts,
+            watcher,
+            records,
+            room,
+            tasks: JoinSet::new(),
+            files: HashMap::new(),
+        }
+    }
+
+    /// Starts a conversion, or puts it off while the same file is in hand. Waits for room, which fills the channel of
+    /// events and then holds up the watcher.
+    async fn take(&mut self, arrival: Arrival, token: Token) -> anyhow::Result<()> {
+        match self.files.entry(arrival.path.clone()) {
+            Entry::Occupied(mut in_hand) => {
+                in_hand.insert(Some((arrival, token)));
+                Ok(())
+            }
+            Entry::Vacant(free) => {
+                free.insert(None);
+                self.start(arrival, token).await
+            }
+        }
+    }
+
+    /// Starts what was put off until this conversion had ended.
+    async fn ended(&mut self, path: String) -> anyhow::Result<()> {
+        match self.files.remove(&path).flatten() {
+            Some((arrival, token)) => self.take(arrival, token).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn start(&mut self, arrival: Arrival, token: Token) -> anyhow::Result<()> {
+        let permit = self.room.clone().acquire_owned().await?;
+        let (parts, watcher, records) = (self.parts.clone(), self.watcher.clone(), self.records.clone());
+        let span = tracing::info_span!("file", path = arrival.path);
+        let conversion = async move {
+            let path = arrival.path.clone();
+            take(&parts, &watcher, arrival, token, &records).await;
+            drop(permit);
+            path
+        };
+        self.tasks.spawn(conversion.instrument(span));
+        Ok(())
+    }
 }
 
 /// Converts one arrival and sends on what is to be recorded.
@@ -181,12 +238,11 @@ async fn convert_file(
         read.map(|read| (read, files))
     });
     let (read, files) = converted.await.map_err(StepError::permanent)??;
-    let report = match read {
-        Read::Whole(report) => report,
+    let (report, content_hash) = match read {
+        Read::Whole(converted) => converted,
         Read::Gone => return Ok(Outcome::Gone),
         Read::Changed => return Ok(Outcome::Changed),
     };
-    let content_hash = report.content_hash.clone();
     let known = parts
         .state
         .version_by_hash(&arrival.path, &content_hash, feed.digest())
@@ -197,87 +253,10 @@ async fn convert_file(
             layout_digest: feed.digest().to_owned(),
         },
         None => {
-            let version = publish(parts, feed, &arrival.path, report, files).await;
+            let version = publish(parts, feed, &arrival.path, report, content_hash, files).await;
             SubmissionOutcome::Converted(version.map_err(StepError::transient)?)
         }
     })))
-}
-
-/// A file that is read on a blocking thread.
-#[derive(Clone)]
-struct Reading {
-    path: std::path::PathBuf,
-    /// What it looked like when it arrived.
-    stamp: Stamp,
-    feed: Arc<FeedLayout>,
-}
-
-/// What came of reading, if the file stayed the one that arrived.
-enum Read<T> {
-    Whole(T),
-    Gone,
-    Changed,
-}
-
-/// The spooled outputs of a conversion.
-struct Files {
-    converted: Spooled,
-    partial: Spooled,
-    rejects: Spooled,
-}
-
-impl Reading {
-    fn hash(&self) -> Result<Read<String>, StepError> {
-        self.read(|file| {
-            let mut hasher = blake3::Hasher::new();
-            hasher
-                .update_reader(file)
-                .map_err(|error| self.unreadable(error))?;
-            Ok(hasher.finalize().to_hex().to_string())
-        })
-    }
-
-    fn convert(&self, files: &Files, progress: impl FnMut(u64)) -> Result<Read<ConversionReport>, StepError> {
-        let outputs = Outputs {
-            converted: Some(files.converted.path()),
-            partial: Some(files.partial.path()),
-            rejects: Some(files.rejects.path()),
-        };
-        self.read(|file| Ok(convert(file, &self.feed, outputs, progress)?))
-    }
-
-    /// Reads the file, and makes sure before and after that it is the one that arrived.
-    fn read<T>(&self, read: impl FnOnce(&File) -> Result<T, StepError>) -> Result<Read<T>, StepError> {
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Gone),
-            opened => opened.map_err(|error| self.unreadable(error))?,
-        };
-        let is_the_same = || {
-            file.metadata()
-                .map(|metadata| Stamp::of(&metadata) == self.stamp)
-                .map_err(|e| self.unreadable(e))
-        };
-        if !is_the_same()? {
-            return Ok(Read::Changed);
-        }
-        let value = read(&file)?;
-        Ok(if is_the_same()? {
-            Read::Whole(value)
-        } else {
-            Read::Changed
-        })
-    }
-
-    fn unreadable(&self, error: io::Error) -> StepError {
-        let advice = match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                "; give gristmill's user the right to read it, then `gristmill retry`"
-            }
-            _ => "",
-        };
-        let what = format!("cannot read {}{advice}", self.path.display());
-        StepError::transient(anyhow::Error::new(error).context(what))
-    }
 }
 
 /// Puts the outputs of a conversion into the lake. A rejected file leaves only its rejects there.
@@ -286,10 +265,11 @@ async fn publish(
     feed: &FeedLayout,
     file_url: &str,
     report: ConversionReport,
+    content_hash: String,
     files: Files,
 ) -> anyhow::Result<VersionRecord> {
     let put = async |kind: VersionObject, file: Spooled| -> anyhow::Result<Option<String>> {
-        let object = kind.name(feed, file_url, &report.content_hash);
+        let object = kind.name(feed, file_url, &content_hash);
         parts.lake.publish(file, &object).await?;
         Ok(Some(object.to_string()))
     };
@@ -306,7 +286,7 @@ async fn publish(
         reject_lines = put(VersionObject::Rejects, files.rejects).await?;
     }
     Ok(VersionRecord {
-        content_hash: report.content_hash,
+        content_hash,
         layout_digest: feed.digest().to_owned(),
         bytes: report.bytes,
         lines: report.lines,

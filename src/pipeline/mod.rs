@@ -13,6 +13,7 @@
 mod activity;
 mod intake;
 mod judge;
+mod reading;
 mod record;
 mod retry;
 mod runs;

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::thread;
 use std::time::Duration;
 
-use gristmill_testkit::gristmill::Site;
+use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::postgres;
 
 use crate::support::{self, line, told};
@@ -178,6 +178,35 @@ fn a_file_that_is_still_being_written_is_not_read() {
 }
 
 #[test]
+fn a_file_that_is_replaced_while_it_is_converted_ends_with_the_newer_content() {
+    let site = site();
+    let service = support::service(&site);
+    // Long enough that the small file would overtake it, were both converted at once.
+    let long = line("S1", "1.00", 4, "A", D1).repeat(400_000);
+    site.submit("IL-1.tdf", long);
+    wait_until("the long file is being read", || spooled(&site) > 0);
+    submit(&site, "IL-1.tdf", &[line("S1", "7.00", 4, "A", D1)]);
+    support::wait_for_state(
+        &site,
+        "SELECT count(*) FROM submission WHERE outcome = 'VALIDATED'",
+        "2",
+    );
+    support::wait_for_state(
+        &site,
+        "SELECT count(*) FROM job_run WHERE state IN ('QUEUED', 'RUNNING')",
+        "0",
+    );
+    assert_eq!(
+        support::state(&site, "SELECT rows FROM submissions ORDER BY submission_id"),
+        ["400000", "1"]
+    );
+    wait_until("the newer content is loaded", || {
+        rows(&site) == ["S1 A 2026-03-01 7.00 - -"]
+    });
+    service.terminate();
+}
+
+#[test]
 fn a_file_over_the_reject_limit_leaves_the_earlier_version_in_force() {
     let site = site();
     let good = line("S1", "10.00", 4, "A", D1);
@@ -342,6 +371,11 @@ fn a_changed_feed_layout_converts_every_file_again_at_the_next_start() {
     support::run_until_idle(&site);
     assert_eq!(versions(&site, "IL-0.tdf"), 2);
     assert_eq!(outcomes(&site, "IL-0.tdf"), ["VALIDATED", "VALIDATED"]);
+}
+
+/// How many outputs are being written.
+fn spooled(site: &Site) -> usize {
+    fs::read_dir(site.folder().join("lake/_spool")).map_or(0, Iterator::count)
 }
 
 fn site() -> Site {
