@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_engine::FeedLayout;
+use gristmill_state::ServiceLock;
 use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::{Path as ObjectPath, PathPart};
@@ -26,6 +27,8 @@ const LONGEST_PART: usize = 200;
 pub struct Lake {
     root: PathBuf,
     store: Arc<LocalFileSystem>,
+    /// Held while this lake is written to: two writers would clear and reuse each other's spool.
+    _lock: Option<Arc<ServiceLock>>,
 }
 
 /// What conversion makes of a file version.
@@ -44,17 +47,21 @@ pub enum VersionObject {
 pub struct Spooled(PathBuf);
 
 impl Lake {
-    /// Opens a lake, makes its folder where it is absent, and removes what a killed process left unfinished. Only the
-    /// holder of the service lock may do this: another process may be writing.
+    /// Opens a lake, makes its folder where it is absent, and removes what a killed process left unfinished. Refuses a
+    /// lake that another process writes to.
     pub fn open_to_write(root: &Path) -> anyhow::Result<Self> {
         let spool = root.join(SPOOL);
+        let lock = ServiceLock::acquire(&spool)?;
         if spool.exists() {
             std::fs::remove_dir_all(&spool)
                 .with_context(|| format!("cannot clear the lake's spool folder {}", spool.display()))?;
         }
         std::fs::create_dir_all(&spool)
             .with_context(|| format!("cannot make the lake's folder {}", spool.display()))?;
-        Self::open(root)
+        Ok(Self {
+            _lock: Some(Arc::new(lock)),
+            ..Self::open(root)?
+        })
     }
 
     /// Opens a lake to read it.
@@ -65,6 +72,7 @@ impl Lake {
         Ok(Self {
             root: root.to_owned(),
             store: Arc::new(store),
+            _lock: None,
         })
     }
 

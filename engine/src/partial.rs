@@ -251,7 +251,7 @@ impl Partial {
             for (key, row) in rows {
                 let present = row.filter(|row| self.present[*row] & (1 << measure) != 0);
                 let sum = present.map(|row| self.sums[row * self.measures.len() + measure]);
-                if sum.is_some_and(|sum| sum.abs() > MAX_CENTS) {
+                if sum.is_some_and(|sum| sum.unsigned_abs() > MAX_CENTS.unsigned_abs()) {
                     return Err(self.overflow(*key, measure));
                 }
                 amounts.append_option(sum.map(i128::from));

@@ -399,6 +399,15 @@ fn sums_stay_exact_to_eighteen_digits_and_never_wrap() {
             "{error}"
         );
     }
+    let bottom = "v1\t-9999999999999999.99\t4\ti1\t2016-06-01\n".repeat(9)
+        + "v1\t-2233720368547758.17\t4\ti1\t2016-06-01\n";
+    let error = try_convert(&FeedSpec::default(), bottom.as_bytes())
+        .err()
+        .expect("the least integer is no amount");
+    assert!(
+        error.to_string().contains("does not fit decimal(18,2)"),
+        "{error}"
+    );
     let one = sales(line);
     let partial = one.folder.path().join("partial");
     let folder = TempDir::new().unwrap();

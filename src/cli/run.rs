@@ -76,7 +76,13 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
         tally.runs_completed(),
         tally.runs_failed()
     ))?;
-    let failed = tally.failed() + tally.runs_failed();
+    if tally.troubles() > 0 {
+        output::line(format!(
+            "{} folders of the source could not be read: see the log",
+            tally.troubles()
+        ))?;
+    }
+    let failed = tally.failed() + tally.runs_failed() + tally.troubles();
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -166,8 +166,8 @@ fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>) {
         .sales()
         .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
     {
-        let newest = covering.iter().map(|input| input.submission_id).max();
-        covering.retain(|input| Some(input.submission_id) == newest);
+        let newest = covering.iter().map(InputFile::age).max();
+        covering.retain(|input| Some(input.age()) == newest);
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Tally {
     failed: AtomicU64,
     runs_completed: AtomicU64,
     runs_failed: AtomicU64,
+    /// Folders of the source that cannot be read now.
+    troubles: AtomicU64,
 }
 
 /// One thing in hand. It travels with its work from stage to stage, so that work between two stages is never missed.
@@ -66,6 +68,17 @@ impl Drop for Token {
     fn drop(&mut self) {
         self.0.in_hand.fetch_sub(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
+    }
+}
+
+impl Tally {
+    /// Folders of the source that could not be read at the end.
+    pub fn troubles(&self) -> u64 {
+        self.troubles.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_troubles(&self, troubles: usize) {
+        self.troubles.store(troubles as u64, Ordering::Relaxed);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The first stage: arrivals become conversions, many at once, and each conversion a record of its submission.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -28,6 +28,7 @@ pub(super) async fn convert_arrivals(
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut conversions = Conversions::new(parts.clone(), watcher, records.clone());
+    let mut troubles = HashSet::new();
     loop {
         let event = tokio::select! {
             biased;
@@ -61,9 +62,13 @@ pub(super) async fn convert_arrivals(
             }
             Some(Event::Trouble { path, error }) => {
                 tracing::warn!(path = %path.display(), "{error}");
+                troubles.insert(path);
+                parts.activity.tally.set_troubles(troubles.len());
             }
             Some(Event::Recovered { path }) => {
                 tracing::info!(path = %path.display(), "the folder can be read again");
+                troubles.remove(&path);
+                parts.activity.tally.set_troubles(troubles.len());
             }
         }
     }

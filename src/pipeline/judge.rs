@@ -60,23 +60,24 @@ pub(super) async fn judge_jobs(
         tokio::select! {
             biased;
             () = stopped(&mut stop) => return Ok(()),
-            _ = std::future::ready(()), if !incoming.is_empty() => {}
-            _ = cues.recv_many(&mut incoming, 100) => {}
             _ = sweep.tick() => incoming.push(ToJudge::everything(parts.activity.begin())),
             _ = edits.tick() => {
-                let now = parts.state.changes().await?;
+                let now = with_retries("asking for edits", || async { Ok(parts.state.changes().await?) }).await?;
                 if now == seen {
                     continue;
                 }
                 seen = now;
-                for path in parts.state.files_to_look_at().await? {
+                let marked = || async { Ok(parts.state.files_to_look_at().await?) };
+                for path in with_retries("asking for files to look at", marked).await? {
                     watcher.look_again(&path);
                 }
                 incoming.push(ToJudge::everything(parts.activity.begin()));
             }
+            _ = std::future::ready(()), if !incoming.is_empty() => {}
+            _ = cues.recv_many(&mut incoming, 100) => {}
         }
         let mut completed_at_once = false;
-        for job in parts.state.jobs().await? {
+        for job in with_retries("reading the jobs", || async { Ok(parts.state.jobs().await?) }).await? {
             if incoming
                 .iter()
                 .any(|to_judge| concerns(&parts, &to_judge.cue, &job))
@@ -121,7 +122,12 @@ async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
         }
     };
     let mut completed_at_once = false;
-    for verdict in assess(&parts.state, &plan, parts.clock.now()).await? {
+    let verdicts = match assess(&parts.state, &plan, parts.clock.now()).await {
+        // Somebody has deleted it since the jobs were read.
+        Err(StateError::UnknownJob { .. }) => return Ok(false),
+        assessed => assessed?,
+    };
+    for verdict in verdicts {
         let Decision::Submit(run) = verdict.decision else {
             continue;
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use gristmill_engine::{PartialFile, SummaryOutputs, SummaryReport, summarize};
 use gristmill_loader::{Load, LoadOutcome};
-use gristmill_state::{ClaimedRun, RowChanges, RunOutcome, RunResult, SummaryRecord};
+use gristmill_state::{ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -19,6 +19,9 @@ use crate::lake::summary_names;
 
 /// Runs at the same time. One is mostly merging while another is loading.
 const AT_ONCE: usize = 2;
+
+/// How often a run may die with its process before it is given up.
+const MOST_ATTEMPTS: u32 = 10;
 
 /// How often a run gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -207,11 +210,14 @@ async fn merge(
             .as_deref()
             .ok_or_else(|| StepError::permanent(stale()))?;
         let path = parts.lake.local_path(object).map_err(StepError::permanent)?;
-        partials.push(PartialFile {
-            path,
-            order: input.submission_id,
-        });
+        partials.push((input.age(), path));
     }
+    warn_of_other_days(run);
+    partials.sort_unstable_by_key(|(age, _)| *age);
+    let partials: Vec<_> = (0..)
+        .zip(partials)
+        .map(|(order, (_, path))| PartialFile { path, order })
+        .collect();
     let outputs = (parts.lake.spool(), parts.lake.spool());
     let merged = tokio::task::spawn_blocking(move || {
         let sales = feed.sales().expect("reference feeds were sorted out above");
@@ -236,8 +242,24 @@ async fn merge(
     Ok(report)
 }
 
+/// Says so when the files of a dated wave hold other days too: their rows replace, and are replaced by, those of the
+/// other days' own waves.
+fn warn_of_other_days(run: &ClaimedRun) {
+    let Some(date) = run.wave else { return };
+    let strays = |input: &&InputFile| {
+        let days = [input.version.first_date, input.version.last_date];
+        days.into_iter().flatten().any(|day| day != date)
+    };
+    if let Some(input) = run.inputs.iter().find(strays) {
+        tracing::warn!(
+            path = input.file_url,
+            "holds days other than {date}, which its name gives; the last wave to load such a day has it alone"
+        );
+    }
+}
+
 /// Settles the runs that a dead process left RUNNING: those in the warehouse's ledger are complete, the others are
-/// queued again.
+/// queued again. One that has died too often is given up: it may be what kills the process, and others wait behind it.
 pub(super) async fn settle_interrupted(parts: &Parts) -> Result<(), StepError> {
     for run in parts.state.running().await? {
         match parts.warehouse.ledger_entry(&run.run_id).await? {
@@ -250,6 +272,19 @@ pub(super) async fn settle_interrupted(parts: &Parts) -> Result<(), StepError> {
                 tracing::info!(
                     run_id = run.run_id,
                     "was interrupted after its load: it is complete"
+                );
+            }
+            None if run.attempts >= MOST_ATTEMPTS => {
+                let error = format!(
+                    "the process died {} times while it worked on this run",
+                    run.attempts
+                );
+                parts.state.fail(&run.run_id, &error).await?;
+                parts.activity.tally.count_run_failed();
+                tracing::error!(
+                    run_id = run.run_id,
+                    "failed: {error}; `gristmill retry {}` tries it again",
+                    run.run_id
                 );
             }
             None => {

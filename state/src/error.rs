@@ -107,9 +107,9 @@ pub enum StateError {
         /// The hash that is not known.
         content_hash: String,
     },
-    /// Another process works on this database.
+    /// Another process works on the same state database or lake.
     #[error(
-        "another gristmill ({}) works on this state database and holds {}: stop it first",
+        "another gristmill ({}) is at work and holds {}: stop it first",
         pid.map_or_else(|| "process not known".to_owned(), |pid| format!("process {pid}")),
         path.display()
     )]

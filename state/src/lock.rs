@@ -1,4 +1,4 @@
-//! The lock of the one process that works off files and runs.
+//! The lock of the one process that works on something: on a state database, or in a lake.
 //!
 //! The operating system frees it when its holder dies. Whoever gets it therefore knows that every run that still says
 //! RUNNING belongs to a dead process.
@@ -10,16 +10,17 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StateError;
 
-/// Held as long as this process works on a state database; dropping it lets the next one in.
+/// Held as long as this process works on something; dropping it lets the next one in.
 #[derive(Debug)]
 pub struct ServiceLock {
     file: File,
 }
 
 impl ServiceLock {
-    /// Takes the lock that belongs to the state database at `database`: the file beside it that ends in `.lock`.
-    pub fn acquire(database: &Path) -> Result<Self, StateError> {
-        let mut name = OsString::from(database);
+    /// Takes the lock that belongs to a state database, or to another file or folder: the file beside it that ends in
+    /// `.lock`.
+    pub fn acquire(what: &Path) -> Result<Self, StateError> {
+        let mut name = OsString::from(what);
         name.push(".lock");
         let path = PathBuf::from(name);
         if let Some(folder) = path.parent() {

@@ -113,9 +113,19 @@ pub struct InputFile {
     pub submission_id: i64,
     /// When that was.
     pub submitted: Timestamp,
+    /// When the file was last written, by its own account, in nanoseconds since 1970.
+    pub modified_ns: i64,
     /// The version.
     #[serde(flatten)]
     pub version: VersionRecord,
+}
+
+impl InputFile {
+    /// Which of two files that hold the same store and day is the newer: the one written later, and among equals the one
+    /// submitted later. The order of submission alone does not tell, because a backlog is taken in no order.
+    pub fn age(&self) -> impl Ord + Copy + use<> {
+        (self.modified_ns, self.submission_id)
+    }
 }
 
 /// A run that the caller has taken from the queue, and must bring to an end.

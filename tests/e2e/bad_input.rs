@@ -305,6 +305,40 @@ fn binary_of_a_common_user(site: &Site) -> std::path::PathBuf {
     script
 }
 
+/// Runs another binary than the site's own, to its end.
+fn run_as(binary: &Path, site: &Site, arguments: &[&str]) -> Finished {
+    let output = Command::new(binary)
+        .args(arguments)
+        .current_dir(site.folder())
+        .output()
+        .expect("the binary runs");
+    let finished = Finished {
+        status: output.status,
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    };
+    has_not_panicked(&finished);
+    finished
+}
+
+#[test]
+fn a_folder_that_may_not_be_read_is_told_and_is_no_success() {
+    let site = mill();
+    let closed = site.incoming().join("closed");
+    fs::create_dir(&closed).expect("the source can be written");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).expect("the mode can be set");
+    let binary = binary_of_a_common_user(&site);
+    let finished = run_as(&binary, &site, &["run", "--until-idle"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished}");
+    assert!(
+        finished
+            .stdout
+            .contains("1 folders of the source could not be read"),
+        "{finished}"
+    );
+    assert!(finished.stderr.contains("closed"), "{finished}");
+}
+
 #[test]
 fn a_file_that_may_not_be_read_is_failed_with_its_remedy_and_retried_on_request() {
     let site = mill();
@@ -319,20 +353,7 @@ fn a_file_that_may_not_be_read_is_failed_with_its_remedy_and_retried_on_request(
     )
     .expect("the mode can be set");
     let binary = binary_of_a_common_user(&site);
-    let gristmill = |arguments: &[&str]| {
-        let output = Command::new(&binary)
-            .args(arguments)
-            .current_dir(site.folder())
-            .output()
-            .expect("the binary runs");
-        let finished = Finished {
-            status: output.status,
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        };
-        has_not_panicked(&finished);
-        finished
-    };
+    let gristmill = |arguments: &[&str]| run_as(&binary, &site, arguments);
 
     let finished = gristmill(&["run", "--until-idle"]);
     assert_eq!(finished.status.code(), Some(1), "{finished}");

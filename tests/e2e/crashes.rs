@@ -247,6 +247,28 @@ fn a_crash_at_any_point_is_mended_by_the_next_start_with_postgres() {
 }
 
 #[test]
+fn a_run_that_kills_the_process_again_and_again_is_given_up_and_waits_for_a_person() {
+    let mut site = Warehouse::Sqlite.site(JOB);
+    for &(seed, number) in WAVES[0] {
+        submit(&site, seed, number);
+    }
+    site.set_variable("FAILPOINTS", "after-claim=panic");
+    for _ in 0..10 {
+        assert_eq!(site.run(["run", "--until-idle"]).status.signal(), Some(SIGABRT));
+    }
+    site.clear_variable("FAILPOINTS");
+    let given_up = site.run(["run", "--until-idle"]);
+    assert_eq!(given_up.status.code(), Some(1), "{given_up}");
+    let run = "SELECT printf('%s %s', state, error) FROM job_run ORDER BY sequence";
+    assert_eq!(
+        support::state(&site, run),
+        ["FAILED the process died 10 times while it worked on this run"]
+    );
+    site.run_ok(["retry"]);
+    assert_eq!(Warehouse::Sqlite.rows(&site), AFTER[0].rows);
+}
+
+#[test]
 fn a_run_that_died_after_its_load_is_completed_by_the_ledger_and_not_done_again() {
     let mut site = Warehouse::Sqlite.site(JOB);
     for &(seed, number) in WAVES[0] {

@@ -4,7 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::postgres;
@@ -317,6 +317,23 @@ fn by_store_and_day_only_the_newest_file_that_holds_them_counts() {
             "S2 A 2026-03-01 7.00 - -",
         ]
     );
+}
+
+#[test]
+fn by_store_and_day_a_backlog_is_ordered_by_when_files_were_written() {
+    let site = support::site(&by_store_and_day());
+    // The older file takes much longer to convert, so it is recorded last.
+    let long = line("S1", "1.00", 4, "A", D1).repeat(100_000);
+    let old = site.submit("IL-wave1.tdf", long);
+    submit(&site, "IL-wave2.tdf", &[line("S1", "12.00", 4, "A", D1)]);
+    let old = OpenOptions::new()
+        .append(true)
+        .open(old)
+        .expect("the file was submitted");
+    old.set_modified(SystemTime::UNIX_EPOCH)
+        .expect("the time can be set");
+    support::run_until_idle(&site);
+    assert_eq!(rows(&site), ["S1 A 2026-03-01 12.00 - -"]);
 }
 
 #[test]

@@ -154,6 +154,7 @@ pub(super) fn input_file(row: &SqliteRow) -> sqlx::Result<InputFile> {
         version_id: row.try_get("version_id")?,
         submission_id: row.try_get("submission_id")?,
         submitted: row.parsed("input_submitted")?,
+        modified_ns: row.try_get("input_modified_ns")?,
         version: version_record(row)?,
     })
 }

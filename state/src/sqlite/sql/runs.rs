@@ -61,7 +61,7 @@ pub(in crate::sqlite) const LIST: &str = "
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
-           i.submission_id, s.submitted_timestamp AS input_submitted
+           i.submission_id, s.submitted_timestamp AS input_submitted, s.stamp_modified_ns AS input_modified_ns
       FROM job_run_input i
       JOIN ingested_file_status f ON f.file_id = i.file_id
       JOIN file_version v ON v.version_id = i.version_id
