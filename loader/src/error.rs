@@ -85,7 +85,7 @@ impl LoadError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Postgres { source, .. } => source.is_transient(),
-            Self::Sqlite { source, .. } => sqlite_is_busy(source),
+            Self::Sqlite { source, .. } => sqlite_is_transient(source),
             _ => false,
         }
     }
@@ -108,7 +108,7 @@ impl PostgresFault {
             let source = std::error::Error::source(&self.0);
             return self.0.is_closed() || source.is_some_and(|cause| cause.is::<std::io::Error>());
         };
-        const LATER: [SqlState; 8] = [
+        const LATER: [SqlState; 13] = [
             SqlState::ADMIN_SHUTDOWN,
             SqlState::CRASH_SHUTDOWN,
             SqlState::CANNOT_CONNECT_NOW,
@@ -116,7 +116,13 @@ impl PostgresFault {
             SqlState::T_R_SERIALIZATION_FAILURE,
             SqlState::T_R_DEADLOCK_DETECTED,
             SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::INSUFFICIENT_RESOURCES,
+            SqlState::DISK_FULL,
+            SqlState::OUT_OF_MEMORY,
             SqlState::TOO_MANY_CONNECTIONS,
+            SqlState::IO_ERROR,
+            // A server that has just failed over still takes connections, and no writes.
+            SqlState::READ_ONLY_SQL_TRANSACTION,
         ];
         // Class 08 is "connection exception".
         LATER.contains(code) || code.code().starts_with("08")
@@ -125,6 +131,24 @@ impl PostgresFault {
     /// What the operator can do, as the end of a message.
     fn advice(&self) -> &'static str {
         match self.0.code() {
+            Some(code) if *code == SqlState::DISK_FULL => "; the server's disk is full: make room",
+            Some(code)
+                if [
+                    SqlState::INSUFFICIENT_RESOURCES,
+                    SqlState::OUT_OF_MEMORY,
+                    SqlState::TOO_MANY_CONNECTIONS,
+                ]
+                .contains(code) =>
+            {
+                "; the server is short of memory or connections: it may pass by itself, otherwise give it more"
+            }
+            Some(code) if *code == SqlState::IO_ERROR => {
+                "; it may pass by itself, otherwise see the server's log and its disks"
+            }
+            Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
+                "; the database takes no writes: after a failover it may pass by itself, otherwise put the primary \
+                 server into the URL"
+            }
             _ if self.is_transient() => "; it may pass by itself, otherwise see whether the server is up",
             Some(code) if *code == SqlState::INVALID_PASSWORD => "; put the right password into the URL",
             Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
@@ -163,18 +187,102 @@ pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
     Some(code & 0xff)
 }
 
-fn sqlite_is_busy(error: &sqlx::Error) -> bool {
-    // SQLITE_BUSY, SQLITE_LOCKED
-    matches!(sqlite_code(error), Some(5 | 6))
+fn sqlite_is_transient(error: &sqlx::Error) -> bool {
+    // SQLITE_BUSY, SQLITE_LOCKED, SQLITE_IOERR, SQLITE_FULL, SQLITE_CANTOPEN
+    matches!(error, sqlx::Error::Io(_)) || matches!(sqlite_code(error), Some(5 | 6 | 10 | 13 | 14))
 }
 
 fn sqlite_advice(error: &sqlx::Error) -> &'static str {
+    const IO: &str = "; it may pass by itself, otherwise see whether the disk is sound";
     match sqlite_code(error) {
         Some(5 | 6) => "; another process is writing to it: it may pass by itself, otherwise close that one",
         Some(8) => "; let gristmill write to the file and its folder",
+        Some(10) => IO,
         Some(13) => "; the disk is full: make room",
         Some(14) => "; see whether the path is right and gristmill may write there",
         Some(11 | 26) => "; the file is damaged or no SQLite database: put it aside, and replay the jobs",
+        _ if matches!(error, sqlx::Error::Io(_)) => IO,
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error;
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// An answer of SQLite, of which only the result code counts.
+    #[derive(Debug, thiserror::Error)]
+    #[error("result code {0}")]
+    struct Answer(i32);
+
+    impl DatabaseError for Answer {
+        fn message(&self) -> &str {
+            "refused"
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.to_string().into())
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn sqlite(source: sqlx::Error) -> LoadError {
+        LoadError::Sqlite {
+            action: "count rows",
+            warehouse: "sqlite://mart.db".into(),
+            source,
+        }
+    }
+
+    #[test]
+    fn sqlite_codes_are_told_apart_with_and_without_their_extension() {
+        for (code, is_transient, advice) in [
+            (5, true, "another process"),
+            (5 | 2 << 8, true, "another process"),
+            (6, true, "another process"),
+            (10 | 3 << 8, true, "whether the disk is sound"),
+            (13, true, "make room"),
+            (14, true, "whether the path is right"),
+            (14 | 2 << 8, true, "whether the path is right"),
+            (8, false, "let gristmill write"),
+            (11, false, "put it aside"),
+            (26, false, "put it aside"),
+            (1, false, ""),
+            (19 | 8 << 8, false, ""),
+        ] {
+            let error = sqlite(sqlx::Error::Database(Box::new(Answer(code))));
+            assert_eq!(error.is_transient(), is_transient, "{code}");
+            assert!(error.to_string().contains(advice), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn input_and_output_that_fail_below_sqlite_are_transient() {
+        let error = sqlite(std::io::Error::other("the cable is out").into());
+        assert!(
+            error.is_transient() && error.to_string().contains("whether the disk is sound"),
+            "{error}"
+        );
+        assert!(!sqlite(sqlx::Error::RowNotFound).is_transient());
     }
 }

@@ -243,16 +243,23 @@ fn entry(row: &SqliteRow) -> LedgerEntry {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::LoadMode;
+
+    fn warehouse(folder: &Path) -> SqliteWarehouse {
+        let url = format!("sqlite://{}/warehouse.db", folder.display());
+        let target = Target::new("t", vec!["sale_amount".into()], LoadMode::Upsert).unwrap();
+        let mut warehouse = SqliteWarehouse::new(&url, target).unwrap();
+        warehouse.options = warehouse.options.busy_timeout(Duration::from_millis(50));
+        warehouse
+    }
 
     #[tokio::test]
     async fn a_writer_that_does_not_end_is_a_transient_failure() {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite://{}/warehouse.db", folder.path().display());
-        let target = Target::new("t", vec!["sale_amount".into()], LoadMode::Upsert).unwrap();
-        let mut warehouse = SqliteWarehouse::new(&url, target).unwrap();
-        warehouse.options = warehouse.options.busy_timeout(Duration::from_millis(50));
+        let warehouse = warehouse(folder.path());
         warehouse.prepare().await.unwrap();
         let mut other = warehouse.connect().await.unwrap();
         sqlx::query(BEGIN).execute(&mut other).await.unwrap();
@@ -265,5 +272,27 @@ mod tests {
         assert_eq!(warehouse.row_count().await.unwrap(), 0, "readers go on");
         sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
         warehouse.prepare().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_and_a_file_out_of_reach_are_transient_failures() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut warehouse = warehouse(&folder.path().join("mart"));
+        let roomy = warehouse.options.clone();
+        warehouse.options = roomy.clone().pragma("max_page_count", "1");
+        let error = warehouse.prepare().await.unwrap_err();
+        assert!(
+            error.is_transient() && error.to_string().contains("make room"),
+            "{error:?}"
+        );
+
+        warehouse.options = roomy;
+        warehouse.prepare().await.unwrap();
+        std::fs::rename(folder.path().join("mart"), folder.path().join("away")).unwrap();
+        let error = warehouse.connect().await.unwrap_err();
+        assert!(
+            error.is_transient() && error.to_string().contains("whether the path is right"),
+            "{error:?}"
+        );
     }
 }

@@ -314,6 +314,48 @@ async fn what_an_operator_has_to_mend_is_not_transient_and_says_what() {
 }
 
 #[tokio::test]
+async fn what_may_pass_on_the_server_is_transient_and_says_what_else_to_do() {
+    let place = Place::postgres();
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    let load = place.load(1, &Summary::of(&[("s", "i", "2025-03-01", A)]));
+    execute(
+        &place.url,
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+             AS $$ BEGIN RAISE 'refused' USING ERRCODE = TG_ARGV[0]; END $$",
+    );
+    for (code, is_transient, advice) in [
+        ("53000", true, "short of memory"),
+        ("53100", true, "make room"),
+        ("53200", true, "short of memory"),
+        ("58030", true, "its disks"),
+        ("40001", true, "may pass by itself"),
+        ("53400", false, ""),
+        ("22012", false, ""),
+    ] {
+        execute(
+            &place.url,
+            &format!(
+                "CREATE OR REPLACE TRIGGER refuse BEFORE INSERT ON sales_summary EXECUTE FUNCTION refuse('{code}')"
+            ),
+        );
+        let error = warehouse.load(&load, &|_| ()).await.unwrap_err();
+        let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+        assert_eq!(error.is_transient(), is_transient, "{told}");
+        assert!(told.contains(advice) && told.contains(code), "{told}");
+    }
+
+    let standby = usual(&format!(
+        "{}?options=-cdefault_transaction_read_only%3Don",
+        place.url
+    ));
+    let error = standby.load(&load, &|_| ()).await.unwrap_err();
+    assert!(
+        error.is_transient() && error.to_string().contains("primary"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_wrong_password_is_not_transient_and_is_not_shown() {
     let postgres = Postgres::start();
     execute(
