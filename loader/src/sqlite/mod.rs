@@ -1,6 +1,7 @@
 //! SQLite as the warehouse: the embedded default, a single file that needs no server.
 //!
-//! A load is one write transaction, begun before the ledger is read, so that loads of several processes stand in line.
+//! A load is one write transaction, begun before the ledger is read, so that loads stand in line: those of one process
+//! for as long as it takes, those of several processes for a minute.
 //! Commits reach the disk (`synchronous = FULL`), and readers go on meanwhile (WAL). Dates are `YYYY-MM-DD`; amounts are
 //! text, as told in [`crate::amount`].
 
@@ -16,6 +17,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Row, SqlStr, SqliteConnection};
+use tokio::sync::Mutex;
 
 use crate::amount;
 use crate::target::{KEYS, LEDGER, plain_or_quoted};
@@ -36,6 +38,8 @@ pub(crate) struct SqliteWarehouse {
     sql: Sql,
     /// The target's name, as the ledger has it.
     name: String,
+    /// Held by the load at work. SQLite lets a second writer wait for a fixed time only, and a great load takes longer.
+    turn: Mutex<()>,
 }
 
 impl SqliteWarehouse {
@@ -73,6 +77,7 @@ impl SqliteWarehouse {
             target,
             sql,
             name,
+            turn: Mutex::new(()),
         })
     }
 
@@ -180,6 +185,7 @@ impl Warehouse for SqliteWarehouse {
         load: &Load,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<LoadOutcome, LoadError> {
+        let _turn = self.turn.lock().await;
         load::load(self, load, progress).await
     }
 
@@ -243,17 +249,65 @@ fn entry(row: &SqliteRow) -> LedgerEntry {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::path::Path;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray};
+    use parquet::arrow::ArrowWriter;
 
     use super::*;
     use crate::LoadMode;
+
+    const IMPATIENCE: Duration = Duration::from_millis(50);
 
     fn warehouse(folder: &Path) -> SqliteWarehouse {
         let url = format!("sqlite://{}/warehouse.db", folder.display());
         let target = Target::new("t", vec!["sale_amount".into()], LoadMode::Upsert).unwrap();
         let mut warehouse = SqliteWarehouse::new(&url, target).unwrap();
-        warehouse.options = warehouse.options.busy_timeout(Duration::from_millis(50));
+        warehouse.options = warehouse.options.busy_timeout(IMPATIENCE);
         warehouse
+    }
+
+    /// Writes a summary of one row, as the run of this number.
+    fn load(folder: &Path, sequence: i64) -> Load {
+        let summary = folder.join(format!("{sequence}.parquet"));
+        let amounts = Decimal128Array::from(vec![i128::from(sequence)]);
+        let columns: [(&str, ArrayRef); 4] = [
+            ("store_id", Arc::new(StringArray::from(vec!["s"]))),
+            ("item_id", Arc::new(StringArray::from(vec!["i"]))),
+            ("trans_date", Arc::new(Date32Array::from(vec![20_148]))),
+            (
+                "sale_amount",
+                Arc::new(amounts.with_precision_and_scale(18, 2).unwrap()),
+            ),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ArrowWriter::try_new(File::create(&summary).unwrap(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        Load {
+            run_id: format!("run-{sequence}"),
+            scope: format!("J{sequence}"),
+            sequence,
+            coverage: summary.clone(),
+            summary,
+            rows: 1,
+            digest: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_load_waits_for_another_of_its_process_for_as_long_as_that_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let warehouse = warehouse(folder.path());
+        warehouse.prepare().await.unwrap();
+        let slow = |_| std::thread::sleep(IMPATIENCE * 6);
+        let (one, two) = (load(folder.path(), 1), load(folder.path(), 2));
+        let (one, two) = tokio::join!(warehouse.load(&one, &slow), warehouse.load(&two, &slow));
+        for outcome in [one, two] {
+            assert!(matches!(outcome, Ok(LoadOutcome::Loaded(_))), "{outcome:?}");
+        }
     }
 
     #[tokio::test]
