@@ -59,9 +59,9 @@ pub enum LoadError {
         source: std::io::Error,
     },
     /// Postgres refused, or could not be reached.
-    #[error("cannot {action} in {warehouse}{}", .source.advice())]
+    #[error("cannot {action} {warehouse}{}", .source.advice())]
     Postgres {
-        /// What was tried.
+        /// What was tried, to be read on into the warehouse, such as `connect to`.
         action: &'static str,
         /// The URL without its password.
         warehouse: String,
@@ -69,9 +69,9 @@ pub enum LoadError {
         source: PostgresFault,
     },
     /// SQLite refused.
-    #[error("cannot {action} in {warehouse}{}", sqlite_advice(.source))]
+    #[error("cannot {action} {warehouse}{}", sqlite_advice(.source))]
     Sqlite {
-        /// What was tried.
+        /// What was tried, to be read on into the warehouse, such as `connect to`.
         action: &'static str,
         /// The URL.
         warehouse: String,
@@ -248,7 +248,7 @@ mod tests {
 
     fn sqlite(source: sqlx::Error) -> LoadError {
         LoadError::Sqlite {
-            action: "count rows",
+            action: "count rows of",
             warehouse: "sqlite://mart.db".into(),
             source,
         }
@@ -283,6 +283,8 @@ mod tests {
             error.is_transient() && error.to_string().contains("whether the disk is sound"),
             "{error}"
         );
-        assert!(!sqlite(sqlx::Error::RowNotFound).is_transient());
+        let error = sqlite(sqlx::Error::RowNotFound);
+        assert!(!error.is_transient());
+        assert_eq!(error.to_string(), "cannot count rows of sqlite://mart.db");
     }
 }

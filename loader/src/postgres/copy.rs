@@ -19,7 +19,7 @@ pub(crate) async fn summary(
     loading: &Loading<'_>,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<u64, LoadError> {
-    let action = "copy the summary's rows";
+    let action = "copy the summary's rows to";
     let measures = &loading.warehouse.target.measures;
     let sink = loading
         .transaction
@@ -51,7 +51,7 @@ pub(crate) async fn summary(
 
 /// Sends the coverage.
 pub(crate) async fn coverage(loading: &Loading<'_>) -> Result<(), LoadError> {
-    let action = "copy the covered days";
+    let action = "copy the covered days to";
     let sink = loading
         .transaction
         .copy_in(COPY_COVERAGE)

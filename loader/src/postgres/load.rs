@@ -27,7 +27,7 @@ pub(super) async fn load(
         .isolation_level(IsolationLevel::ReadCommitted)
         .start()
         .await;
-    let transaction = begun.map_err(warehouse.failed("begin the load"))?;
+    let transaction = begun.map_err(warehouse.failed("begin the load into"))?;
     let loading = Loading {
         warehouse,
         names: &names,
@@ -35,9 +35,9 @@ pub(super) async fn load(
         load,
     };
 
-    loading.query("set the load up", sql::DURABLE, &[]).await?;
+    loading.query("set up the load into", sql::DURABLE, &[]).await?;
     loading
-        .query("lock the target", sql::LOCK_TARGET, &[&names.target])
+        .query("lock the target in", sql::LOCK_TARGET, &[&names.target])
         .await?;
     if let Some(outcome) = loading.settled().await? {
         return Ok(outcome);
@@ -50,7 +50,7 @@ pub(super) async fn load(
         .transaction
         .commit()
         .await
-        .map_err(warehouse.failed("commit the load"))?;
+        .map_err(warehouse.failed("commit the load into"))?;
     fail::fail_point!("load-after-commit");
     tracing::debug!(
         run_id = load.run_id,
@@ -65,7 +65,7 @@ impl Loading<'_> {
     /// What the ledger says against this load, if anything.
     async fn settled(&self) -> Result<Option<LoadOutcome>, LoadError> {
         let (load, target, sql) = (self.load, &self.names.target, &self.names.sql);
-        let action = "read the ledger";
+        let action = "read the ledger of";
         let same = self
             .query(action, &sql.ledger_of_run(), &[target, &load.run_id])
             .await?;
@@ -86,17 +86,17 @@ impl Loading<'_> {
 
     /// Brings the files into temporary tables.
     async fn stage(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), LoadError> {
-        self.batch("create temporary tables", &self.names.sql.create_stage())
+        self.batch("create temporary tables in", &self.names.sql.create_stage())
             .await?;
         self.load.expect_rows(copy::summary(self, progress).await?)?;
         let whole_days = self.warehouse.target.mode == LoadMode::ReplaceDays;
         if whole_days {
             copy::coverage(self).await?;
         }
-        self.batch("index temporary tables", sql::INDEX_STAGE).await?;
+        self.batch("index temporary tables in", sql::INDEX_STAGE).await?;
         if whole_days {
             let uncovered = self
-                .count("compare the summary with the covered days", sql::UNCOVERED)
+                .count("compare the summary with the covered days in", sql::UNCOVERED)
                 .await?;
             self.load.expect_covered(uncovered)?;
         }
@@ -107,11 +107,13 @@ impl Loading<'_> {
     async fn apply(&self) -> Result<LoadCounts, LoadError> {
         let sql = &self.names.sql;
         let deleted = match sql.delete(self.warehouse.target.mode) {
-            Some(delete) => self.execute("delete rows", &delete, &[]).await?,
+            Some(delete) => self.execute("delete rows of", &delete, &[]).await?,
             None => 0,
         };
-        let inserted = self.count("count new rows", &sql.count_new()).await?;
-        let written = self.execute("insert and update rows", &sql.upsert(), &[]).await?;
+        let inserted = self.count("count new rows for", &sql.count_new()).await?;
+        let written = self
+            .execute("insert and update rows of", &sql.upsert(), &[])
+            .await?;
         Ok(LoadCounts::of(self.load.rows, inserted, written, deleted))
     }
 
@@ -132,7 +134,7 @@ impl Loading<'_> {
             &(*rows as i64),
             digest,
         ];
-        self.execute("write the ledger", &self.names.sql.insert_ledger(), &values)
+        self.execute("write the ledger of", &self.names.sql.insert_ledger(), &values)
             .await?;
         Ok(())
     }

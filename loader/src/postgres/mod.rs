@@ -79,12 +79,12 @@ impl PostgresWarehouse {
     async fn session(&self) -> Result<(Client, Names), LoadError> {
         let client = connect::connect(&self.config)
             .await
-            .map_err(self.failed("connect"))?;
+            .map_err(self.failed("connect to"))?;
         let schema = match &self.target.schema {
             Some(schema) => schema.clone(),
             None => {
                 let row = client.query_one(sql::SCHEMA_OF, &[&self.target.table]).await;
-                let schema: Option<String> = row.map_err(self.failed("find the target's schema"))?.get(0);
+                let schema: Option<String> = row.map_err(self.failed("find the target's schema in"))?.get(0);
                 let none = "no schema of the session's search_path is there; write schema.table";
                 schema.ok_or_else(|| self.mismatch(none.into()))?
             }
@@ -111,7 +111,7 @@ impl PostgresWarehouse {
         name: &str,
     ) -> Result<Option<(u32, String)>, LoadError> {
         let row = client.query_opt(sql::RELATION, &[&schema, &name]).await;
-        let row = row.map_err(self.failed("look the target up"))?;
+        let row = row.map_err(self.failed("look the target up in"))?;
         Ok(row.map(|row| (row.get(0), row.get(1))))
     }
 }
@@ -139,7 +139,7 @@ impl Warehouse for PostgresWarehouse {
             .query_opt(&names.sql.ledger_of_run(), &[&names.target, &run_id])
             .await;
         Ok(row
-            .map_err(self.failed("read the ledger"))?
+            .map_err(self.failed("read the ledger of"))?
             .as_ref()
             .map(rows::entry))
     }
@@ -154,14 +154,14 @@ impl Warehouse for PostgresWarehouse {
         let row = client
             .query_opt(&sql.row(), &[&store_id, &item_id, &input::days(trans_date)])
             .await;
-        let row = row.map_err(self.failed("read a row"))?;
+        let row = row.map_err(self.failed("read a row of"))?;
         row.map(|row| rows::summary_row(self, &row)).transpose()
     }
 
     async fn first_rows(&self, limit: u32) -> Result<Vec<SummaryRow>, LoadError> {
         let (client, sql) = self.reading().await?;
         let found = client.query(&sql.first_rows(), &[&i64::from(limit)]).await;
-        let found = found.map_err(self.failed("read rows"))?;
+        let found = found.map_err(self.failed("read rows of"))?;
         found.iter().map(|row| rows::summary_row(self, row)).collect()
     }
 
@@ -170,7 +170,7 @@ impl Warehouse for PostgresWarehouse {
         let row = client
             .query_one(&sql.row_count(), &[])
             .await
-            .map_err(self.failed("count rows"))?;
+            .map_err(self.failed("count rows of"))?;
         Ok(rows::count(&row, 0))
     }
 }

@@ -34,7 +34,7 @@ fn accepts(kind: Kind, type_name: &str) -> bool {
 /// Creates target and ledger where they are absent; checks the target where it is present.
 pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadError> {
     let (mut client, Names { schema, sql, .. }) = warehouse.session().await?;
-    let action = "prepare the target";
+    let action = "prepare the target in";
     let transaction = client.transaction().await.map_err(warehouse.failed(action))?;
     transaction
         .execute(sql::LOCK_PREPARE, &[])
@@ -58,7 +58,7 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
         None => transaction
             .batch_execute(&sql.create_table())
             .await
-            .map_err(warehouse.failed("create the target"))?,
+            .map_err(warehouse.failed("create the target in"))?,
         Some((oid, kind)) if kind == "r" || kind == "p" => {
             check_present(warehouse, &transaction, &sql, oid).await?
         }
@@ -73,7 +73,7 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
         transaction
             .batch_execute(&sql.create_ledger())
             .await
-            .map_err(warehouse.failed("create the ledger"))?;
+            .map_err(warehouse.failed("create the ledger in"))?;
     }
     transaction.commit().await.map_err(warehouse.failed(action))
 }
@@ -84,7 +84,7 @@ async fn check_present(
     sql: &Sql,
     oid: u32,
 ) -> Result<(), LoadError> {
-    let action = "look the target's columns up";
+    let action = "look the target's columns up in";
     let columns = transaction
         .query(sql::COLUMNS, &[&oid])
         .await

@@ -15,7 +15,7 @@ pub(super) async fn load(
     let mut transaction = connection
         .begin_with(BEGIN)
         .await
-        .map_err(warehouse.failed("begin the load"))?;
+        .map_err(warehouse.failed("begin the load into"))?;
     if let Some(outcome) = settled(warehouse, &mut transaction, load).await? {
         return Ok(outcome);
     }
@@ -30,12 +30,12 @@ pub(super) async fn load(
         .bind(&load.digest)
         .execute(&mut *transaction)
         .await
-        .map_err(warehouse.failed("write the ledger"))?;
+        .map_err(warehouse.failed("write the ledger of"))?;
     fail::fail_point!("load-before-commit");
     transaction
         .commit()
         .await
-        .map_err(warehouse.failed("commit the load"))?;
+        .map_err(warehouse.failed("commit the load into"))?;
     fail::fail_point!("load-after-commit");
     tracing::debug!(
         run_id = load.run_id,
@@ -62,7 +62,7 @@ async fn settled(
     let newer = newer
         .fetch_optional(connection)
         .await
-        .map_err(warehouse.failed("read the ledger"))?;
+        .map_err(warehouse.failed("read the ledger of"))?;
     Ok(newer.map(|row| LoadOutcome::Superseded { by: entry(&row) }))
 }
 
@@ -77,7 +77,7 @@ async fn fill_stage(
         .execute(
             connection,
             warehouse.sql.create_stage(),
-            "create temporary tables",
+            "create temporary tables in",
         )
         .await?;
     let rows = stage::summary(connection, warehouse, load, progress).await?;
@@ -87,13 +87,13 @@ async fn fill_stage(
             .execute(
                 connection,
                 sql::CREATE_COVERAGE.into_sql_str(),
-                "create temporary tables",
+                "create temporary tables in",
             )
             .await?;
         stage::coverage(connection, warehouse, load).await?;
         let uncovered = sqlx::query_scalar(sql::UNCOVERED).fetch_one(connection).await;
         let uncovered: i64 =
-            uncovered.map_err(warehouse.failed("compare the summary with the covered days"))?;
+            uncovered.map_err(warehouse.failed("compare the summary with the covered days in"))?;
         load.expect_covered(uncovered as u64)?;
     }
     Ok(())
@@ -106,15 +106,15 @@ async fn apply(
     staged: u64,
 ) -> Result<LoadCounts, LoadError> {
     let deleted = match warehouse.sql.delete(warehouse.target.mode) {
-        Some(delete) => warehouse.execute(connection, delete, "delete rows").await?,
+        Some(delete) => warehouse.execute(connection, delete, "delete rows of").await?,
         None => 0,
     };
     let new = sqlx::query_scalar::<_, i64>(warehouse.sql.count_new())
         .fetch_one(&mut *connection)
         .await;
-    let inserted = new.map_err(warehouse.failed("count new rows"))? as u64;
+    let inserted = new.map_err(warehouse.failed("count new rows for"))? as u64;
     let written = warehouse
-        .execute(connection, warehouse.sql.upsert(), "insert and update rows")
+        .execute(connection, warehouse.sql.upsert(), "insert and update rows of")
         .await?;
     Ok(LoadCounts::of(staged, inserted, written, deleted))
 }

@@ -98,7 +98,7 @@ impl SqliteWarehouse {
     }
 
     async fn connect(&self) -> Result<SqliteConnection, LoadError> {
-        self.options.connect().await.map_err(self.failed("open the file"))
+        self.options.connect().await.map_err(self.failed("open"))
     }
 
     /// Opens the file to read from a table; `None` if the file or the table is not there.
@@ -123,7 +123,7 @@ impl SqliteWarehouse {
             .bind(name)
             .fetch_optional(connection)
             .await;
-        kind.map_err(self.failed("look the target up"))
+        kind.map_err(self.failed("look the target up in"))
     }
 
     async fn entry(
@@ -136,7 +136,10 @@ impl SqliteWarehouse {
             .bind(run_id)
             .fetch_optional(connection)
             .await;
-        Ok(row.map_err(self.failed("read the ledger"))?.as_ref().map(entry))
+        Ok(row
+            .map_err(self.failed("read the ledger of"))?
+            .as_ref()
+            .map(entry))
     }
 
     async fn execute(
@@ -210,7 +213,7 @@ impl Warehouse for SqliteWarehouse {
         let row = query
             .fetch_optional(&mut connection)
             .await
-            .map_err(self.failed("read a row"))?;
+            .map_err(self.failed("read a row of"))?;
         row.map(|row| self.read_row(&row)).transpose()
     }
 
@@ -220,7 +223,7 @@ impl Warehouse for SqliteWarehouse {
             .bind(limit)
             .fetch_all(&mut connection)
             .await;
-        rows.map_err(self.failed("read rows"))?
+        rows.map_err(self.failed("read rows of"))?
             .iter()
             .map(|row| self.read_row(row))
             .collect()
@@ -231,7 +234,7 @@ impl Warehouse for SqliteWarehouse {
         let count = sqlx::query_scalar::<_, i64>(self.sql.row_count())
             .fetch_one(&mut connection)
             .await;
-        Ok(count.map_err(self.failed("count rows"))? as u64)
+        Ok(count.map_err(self.failed("count rows of"))? as u64)
     }
 }
 

@@ -30,11 +30,8 @@ const DIALECT: shape::Dialect = shape::Dialect {
 pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError> {
     create_folder(warehouse)?;
     let options = warehouse.options.clone().create_if_missing(true);
-    let mut connection = options
-        .connect()
-        .await
-        .map_err(warehouse.failed("open the file"))?;
-    let action = "prepare the target";
+    let mut connection = options.connect().await.map_err(warehouse.failed("open"))?;
+    let action = "prepare the target in";
     let mut transaction = connection
         .begin_with(BEGIN)
         .await
@@ -49,7 +46,7 @@ pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError
                 .execute(
                     &mut transaction,
                     warehouse.sql.create_table(),
-                    "create the target",
+                    "create the target in",
                 )
                 .await?;
         }
@@ -62,7 +59,7 @@ pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError
         .execute(
             &mut transaction,
             warehouse.sql.create_ledger(),
-            "create the ledger",
+            "create the ledger in",
         )
         .await?;
     transaction.commit().await.map_err(warehouse.failed(action))
@@ -84,7 +81,7 @@ async fn check_present(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
 ) -> Result<(), LoadError> {
-    let action = "look the target's columns up";
+    let action = "look the target's columns up in";
     let table = &warehouse.target.table;
     let columns: Vec<(String, String, bool)> = sqlx::query_as(sql::COLUMNS)
         .bind(table)

@@ -39,7 +39,7 @@ pub(crate) async fn summary(
             query
                 .execute(&mut *connection)
                 .await
-                .map_err(warehouse.failed("stage the summary's rows"))?;
+                .map_err(warehouse.failed("stage the summary's rows in"))?;
             fail::fail_point!("load-during-copy");
         }
         staged += batch.len() as u64;
@@ -70,7 +70,7 @@ pub(crate) async fn coverage(
             query
                 .execute(&mut *connection)
                 .await
-                .map_err(warehouse.failed("stage the covered days"))?;
+                .map_err(warehouse.failed("stage the covered days in"))?;
         }
     }
     Ok(())

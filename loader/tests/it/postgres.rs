@@ -416,6 +416,10 @@ async fn a_load_survives_a_server_that_goes_away_in_the_middle() {
         );
         let refused = warehouse.load(&load, &|_| ()).await.unwrap_err();
         assert!(refused.is_transient(), "{refused:?}");
+        assert!(
+            refused.to_string().starts_with("cannot connect to postgres://"),
+            "{refused}"
+        );
 
         postgres.start_again();
         assert_eq!(warehouse.ledger_entry(&load.run_id).await.unwrap(), None);

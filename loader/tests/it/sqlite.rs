@@ -124,6 +124,7 @@ async fn a_folder_that_cannot_be_made_and_a_file_that_is_no_database_are_told() 
         error.to_string().contains("no SQLite database") && !error.is_transient(),
         "{error}"
     );
+    assert!(error.to_string().starts_with("cannot open sqlite://"), "{error}");
 }
 
 #[test]
