@@ -58,7 +58,8 @@ CREATE TABLE file_version (
 ) STRICT;
 
 CREATE TABLE submission (
-    -- One row for each arrival of a file. The number is the order of arrival, and newness is judged by it, not by clocks.
+    -- One row for each arrival of a file. The number is the order of recording (of one file: of arrival);
+    -- newness is judged by it, not by clocks.
     submission_id       INTEGER PRIMARY KEY AUTOINCREMENT,
     file_id             INTEGER NOT NULL REFERENCES ingested_file_status (file_id),
     version_id          INTEGER REFERENCES file_version (version_id),
