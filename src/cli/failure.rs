@@ -44,6 +44,7 @@ fn status(error: &anyhow::Error) -> u8 {
             Some(
                 StateError::UnknownJob { .. }
                     | StateError::UnknownRun { .. }
+                    | StateError::Overtaken { .. }
                     | StateError::AlreadyRunning { .. }
             )
         );

@@ -59,8 +59,9 @@ pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<E
         output::line(format!("To be read again: {}", output::path(&files.join(", "))))?;
     }
     for run_id in runs {
+        let retried = context.state.retry_run(&run_id).await?;
         output::line(format!("To be run again: {run_id}"))?;
-        jobs::announce(&context.state.retry_run(&run_id).await?)?;
+        jobs::announce(&retried)?;
     }
     work::see_to_it(context, progress).await
 }

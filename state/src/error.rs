@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use sqlx::migrate::MigrateError;
 
 use crate::run::RunState;
@@ -97,6 +98,22 @@ pub enum StateError {
         /// Where it would have to stand.
         needed: RunState,
     },
+    /// The run failed, and a later one has completed since.
+    #[error(
+        "cannot retry run `{run_id}`: run `{later}` has completed since, and a retry would load the old files over its \
+         rows; `gristmill jobs run {job_id}{}` loads the files in force",
+        wave.map_or_else(String::new, |date| format!(" --date {date}"))
+    )]
+    Overtaken {
+        /// The run.
+        run_id: String,
+        /// The run that has completed since.
+        later: String,
+        /// The job of both.
+        job_id: String,
+        /// The business day of both.
+        wave: Option<Date>,
+    },
     /// A submission refers to a version that was never recorded.
     #[error(
         "cannot record `{file_url}` as unchanged: no version {content_hash} of it is known; convert it instead"
@@ -143,7 +160,7 @@ impl StateError {
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Newer { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => false,
             Self::UnknownJob { .. } | Self::UnknownRun { .. } => false,
-            Self::WrongState { .. } | Self::UnknownVersion { .. } => false,
+            Self::WrongState { .. } | Self::Overtaken { .. } | Self::UnknownVersion { .. } => false,
         }
     }
 }

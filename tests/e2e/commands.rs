@@ -549,6 +549,12 @@ fn a_failed_run_is_told_and_retried_on_request() {
     says(
         &site,
         2,
+        &["retry", run_id],
+        ["has completed since", "`gristmill jobs run IL`"],
+    );
+    says(
+        &site,
+        2,
         &["retry", "nothing-known"],
         ["nothing-known", "neither a file nor a run"],
     );

@@ -35,7 +35,8 @@ impl StateDb {
         Ok(enqueued)
     }
 
-    /// Queues a new run with the inputs of one that failed, unless one of the same job and wave waits or works.
+    /// Queues a new run with the inputs of one that failed, unless one of the same job and wave waits or works. Refuses
+    /// with [`StateError::Overtaken`] if a later one has completed: the old inputs would be loaded over newer rows.
     pub async fn retry_run(&self, run_id: &str) -> Result<Enqueued, StateError> {
         let action = "retry";
         let mut writer = self.writer().await.during(action, run_id)?;
@@ -56,6 +57,20 @@ impl StateDb {
                 run_id: failed.run_id,
                 state,
                 needed,
+            });
+        }
+        let later = sqlx::query_scalar(sql::COMPLETED_LATER)
+            .bind(&failed.job_id)
+            .bind(wave_text(failed.wave))
+            .bind(failed.sequence)
+            .fetch_optional(&mut *tx)
+            .await;
+        if let Some(later) = later.during(action, run_id)? {
+            return Err(StateError::Overtaken {
+                run_id: failed.run_id,
+                later,
+                job_id: failed.job_id,
+                wave: failed.wave,
             });
         }
         let run = again(&mut tx, failed).await.during(action, run_id)?;

@@ -219,6 +219,61 @@ async fn inputs_that_failed_wait_for_a_person() {
 }
 
 #[tokio::test]
+async fn a_failed_run_is_not_retried_over_a_later_one() {
+    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+    let wave = Some(jiff::civil::date(2026, 11, 22));
+    let new = NewRun { wave, ..new };
+    let failed = f.running(&new).await;
+    f.db.fail(&failed, "no").await.unwrap();
+    let inputs = f.valid(&[("IL-1.tdf", "b")]).await;
+    let newer = NewRun {
+        inputs,
+        ..new.clone()
+    };
+
+    // What was never loaded, or belongs to another day, is in nobody's way.
+    let superseded = f.running(&newer).await;
+    let outcome = RunOutcome::Superseded;
+    let result = RunResult {
+        outcome,
+        changes: None,
+    };
+    f.db.complete(&superseded, &result).await.unwrap();
+    let other_day = f
+        .running(&NewRun {
+            wave: None,
+            ..newer.clone()
+        })
+        .await;
+    f.db.complete(&other_day, &LOADED).await.unwrap();
+    let retry = queued(f.db.retry_run(&failed).await.unwrap());
+    f.db.claim("test").await.unwrap();
+    f.db.fail(&retry, "no").await.unwrap();
+
+    let loaded = f.running(&newer).await;
+    f.db.complete(&loaded, &LOADED).await.unwrap();
+    for run_id in [&failed, &retry] {
+        let error = f.db.retry_run(run_id).await.unwrap_err();
+        assert!(
+            matches!(&error, StateError::Overtaken { later, .. } if *later == loaded),
+            "{error}"
+        );
+        assert!(!error.is_transient());
+        let advice = "`gristmill jobs run J101 --date 2026-11-22`";
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+    let Enqueued::Unchanged(unchanged) = f.db.enqueue(&newer).await.unwrap() else {
+        panic!("the same inputs")
+    };
+    let error = f.db.retry_run(&failed).await.unwrap_err();
+    assert!(
+        matches!(&error, StateError::Overtaken { later, .. } if *later == unchanged),
+        "{error}"
+    );
+    assert_eq!(f.db.claim("test").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn new_inputs_run_after_a_failure() {
     let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
     let failed = f.running(&new).await;

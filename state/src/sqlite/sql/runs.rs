@@ -8,6 +8,13 @@ pub(in crate::sqlite) const LAST_FINISHED: &str = "
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
      ORDER BY sequence DESC LIMIT 1";
 
+/// The newest run after a given one whose result lies in the warehouse.
+pub(in crate::sqlite) const COMPLETED_LATER: &str = "
+    SELECT run_id FROM job_run
+     WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3
+       AND state = 'COMPLETED' AND outcome IN ('LOADED', 'UNCHANGED')
+     ORDER BY sequence DESC LIMIT 1";
+
 /// The next place in the order of loads: the time, or more where the clock stands still or went back.
 pub(in crate::sqlite) const NEXT_SEQUENCE: &str =
     "SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run))";
