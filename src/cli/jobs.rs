@@ -208,6 +208,5 @@ pub(super) fn announce(enqueued: &Enqueued) -> std::io::Result<()> {
         Enqueued::Unchanged(run_id) => {
             format!("Run {run_id} is complete: its files are those of the last run.")
         }
-        Enqueued::FailedBefore(run_id) => format!("Run {run_id} failed with the same files: retry that one."),
     })
 }

@@ -141,13 +141,6 @@ async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
                 tracing::info!(job = id, run_id, "completed: its files are those of the last run");
             }
             Enqueued::Active(run_id) => tracing::debug!(job = id, run_id, "a run is on its way"),
-            Enqueued::FailedBefore(run_id) => {
-                tracing::debug!(
-                    job = id,
-                    run_id,
-                    "failed with these files; `gristmill retry` runs it again"
-                );
-            }
         }
     }
     Ok(completed_at_once)

@@ -90,8 +90,6 @@ pub enum Enqueued {
     Active(String),
     /// The wave's last run had the same inputs: this new run is completed already, without work.
     Unchanged(String),
-    /// Nothing was queued: this run, the wave's last, failed with the same inputs; a person may retry it.
-    FailedBefore(String),
 }
 
 /// One file of a run, in the version that the run reads.

@@ -449,6 +449,26 @@ fn a_run_that_fails_stops_no_other_and_a_retry_mends_it() {
     );
 }
 
+#[test]
+fn the_same_bytes_sent_again_after_an_outage_are_loaded() {
+    let site = site(&job("IL", ""));
+    submit(&site, "IL-1.tdf", "1", "1.00");
+    support::run_until_idle(&site);
+    support::sqlite(
+        &site,
+        "CREATE TRIGGER closed BEFORE UPDATE ON sales_summary BEGIN SELECT RAISE(ABORT, 'stocktaking'); END",
+    );
+    submit(&site, "IL-1.tdf", "1", "2.00");
+    let finished = site.run(["run", "--until-idle"]);
+    assert_eq!(finished.status.code(), Some(1), "{finished}");
+    support::sqlite(&site, "DROP TRIGGER closed");
+    support::run_until_idle(&site);
+    assert_eq!(rows(&site), ["1 A 2026-03-01 1.00 - -"], "nothing was sent since");
+    submit(&site, "IL-1.tdf", "1", "2.00");
+    support::run_until_idle(&site);
+    assert_eq!(rows(&site), ["1 A 2026-03-01 2.00 - -"]);
+}
+
 fn site(jobs: &str) -> Site {
     support::site(&support::settings(support::SQLITE, jobs))
 }

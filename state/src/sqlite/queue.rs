@@ -13,7 +13,7 @@ use crate::run::{Cause, ClaimedRun, Enqueued, NewRun, RunInput, RunOutcome, RunR
 
 impl StateDb {
     /// Queues a run, unless one of the same job and wave waits or works. A run that nobody asked for (preconditions,
-    /// deadline) does no work twice: see [`Enqueued::Unchanged`] and [`Enqueued::FailedBefore`].
+    /// deadline) does no work twice: see [`Enqueued::Unchanged`].
     pub async fn enqueue(&self, run: &NewRun) -> Result<Enqueued, StateError> {
         let (action, subject) = ("queue a run of job", run.job_id.as_str());
         let mut writer = self.writer().await.during(action, subject)?;
@@ -103,57 +103,49 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
         return Ok(Enqueued::Active(active));
     }
     let inputs_digest = digest::of_inputs(&run.inputs, run.order_matters);
-    match run.cause {
-        Cause::Manual | Cause::Retry | Cause::Replay => {}
-        Cause::Preconditions | Cause::Deadline => match same_inputs(tx, run, &wave, &inputs_digest).await? {
-            Some((failed, RunState::Failed)) => return Ok(Enqueued::FailedBefore(failed)),
-            Some(_) => {
-                let run_id = add(tx, run, &wave, &inputs_digest, now).await?;
-                // The wave counts as done, and the next one begins.
-                sqlx::query(jobs::NOTE_BEGIN)
-                    .bind(&run.job_id)
-                    .bind(&run_id)
-                    .bind(text(now))
-                    .execute(&mut *tx)
-                    .await?;
-                sqlx::query(sql::COMPLETE_UNCHANGED)
-                    .bind(&run_id)
-                    .bind(text(now))
-                    .execute(&mut *tx)
-                    .await?;
-                sqlx::query(jobs::NOTE_END)
-                    .bind(&run_id)
-                    .bind(RunState::Completed.as_str())
-                    .execute(tx)
-                    .await?;
-                return Ok(Enqueued::Unchanged(run_id));
-            }
-            None => {}
-        },
+    let asks_for_news = matches!(run.cause, Cause::Preconditions | Cause::Deadline);
+    let is_done = asks_for_news && is_done(tx, run, &wave, &inputs_digest).await?;
+    let run_id = add(tx, run, &wave, &inputs_digest, now).await?;
+    if !is_done {
+        return Ok(Enqueued::Queued(run_id));
     }
-    Ok(Enqueued::Queued(add(tx, run, &wave, &inputs_digest, now).await?))
+    // The wave counts as done, and the next one begins.
+    sqlx::query(jobs::NOTE_BEGIN)
+        .bind(&run.job_id)
+        .bind(&run_id)
+        .bind(text(now))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(sql::COMPLETE_UNCHANGED)
+        .bind(&run_id)
+        .bind(text(now))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(jobs::NOTE_END)
+        .bind(&run_id)
+        .bind(RunState::Completed.as_str())
+        .execute(tx)
+        .await?;
+    Ok(Enqueued::Unchanged(run_id))
 }
 
-/// Returns the wave's last finished run and its state, if it read exactly these inputs and its result stands.
-async fn same_inputs(
+/// Tells whether the wave's last finished run read exactly these inputs, and its result lies in the warehouse.
+async fn is_done(
     tx: &mut SqliteConnection,
     run: &NewRun,
     wave: &str,
     inputs_digest: &str,
-) -> sqlx::Result<Option<(String, RunState)>> {
+) -> sqlx::Result<bool> {
     let last = sqlx::query(sql::LAST_FINISHED)
         .bind(&run.job_id)
         .bind(wave)
         .fetch_optional(tx)
         .await?;
-    let Some(last) = last else { return Ok(None) };
-    let same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
-    // The result of a superseded run never reached the warehouse, so it says nothing about what lies there.
-    let stands = last.parsed_or_null::<RunOutcome>("outcome")? != Some(RunOutcome::Superseded);
-    if !(same && stands) {
-        return Ok(None);
-    }
-    Ok(Some((last.try_get("run_id")?, last.parsed("state")?)))
+    let Some(last) = last else { return Ok(false) };
+    let is_same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
+    // A failed run has no outcome, and the result of a superseded one never reached the warehouse.
+    let outcome = last.parsed_or_null("outcome")?;
+    Ok(is_same && matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)))
 }
 
 /// Adds a queued run with its inputs, and names it after its job and its place in the order of loads.

@@ -175,18 +175,12 @@ async fn where_the_order_of_submission_matters_another_order_is_new_work() {
 }
 
 #[tokio::test]
-async fn inputs_that_failed_wait_for_a_person() {
+async fn a_failed_run_is_retried_with_its_inputs() {
     let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
     let failed = f.running(&new).await;
     f.db.fail(&failed, "the warehouse has another column type")
         .await
         .unwrap();
-    assert_eq!(
-        f.db.enqueue(&new).await.unwrap(),
-        Enqueued::FailedBefore(failed.clone())
-    );
-    assert_eq!(f.db.runs(&Default::default()).await.unwrap().len(), 1);
-
     let retry = queued(f.db.retry_run(&failed).await.unwrap());
     let run = f.db.run(&retry).await.unwrap().unwrap();
     assert_eq!(
@@ -274,12 +268,22 @@ async fn a_failed_run_is_not_retried_over_a_later_one() {
 }
 
 #[tokio::test]
-async fn new_inputs_run_after_a_failure() {
-    let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
-    let failed = f.running(&new).await;
-    f.db.fail(&failed, "no").await.unwrap();
-    let inputs = f.valid(&[("IL-1.tdf", "b")]).await;
-    queued(f.db.enqueue(&run("J101", &inputs)).await.unwrap());
+async fn after_a_failure_new_inputs_run_and_the_same_ones_too() {
+    for content in ["b", "a"] {
+        let (f, new) = with_job(&[("IL-1.tdf", "a")]).await;
+        let failed = f.running(&new).await;
+        f.db.fail(&failed, "the warehouse is away").await.unwrap();
+        let inputs = f.valid(&[("IL-1.tdf", content)]).await;
+        let again = f.running(&run("J101", &inputs)).await;
+        f.db.complete(&again, &LOADED).await.unwrap();
+        assert!(
+            matches!(
+                f.db.enqueue(&run("J101", &inputs)).await.unwrap(),
+                Enqueued::Unchanged(_)
+            ),
+            "what has run well does not run twice"
+        );
+    }
 }
 
 #[tokio::test]

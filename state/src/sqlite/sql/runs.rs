@@ -4,7 +4,7 @@ pub(in crate::sqlite) const ACTIVE: &str = "
     SELECT run_id FROM job_run WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('QUEUED', 'RUNNING')";
 
 pub(in crate::sqlite) const LAST_FINISHED: &str = "
-    SELECT run_id, state, outcome, inputs_digest FROM job_run
+    SELECT outcome, inputs_digest FROM job_run
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
      ORDER BY sequence DESC LIMIT 1";
 
