@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use gristmill_state::{Cause, Enqueued, JobRow, NewRun, RunInput, StateError};
+use gristmill_state::{Cause, Enqueued, JobRow, NewRun, StateError};
 use jiff::civil::Date;
 
 use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output, work};
-use crate::preconditions::JobPlan;
+use crate::preconditions::{JobPlan, assess};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -154,42 +154,18 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
         ))
         .into());
     }
-    let facts = context.state.facts(&job.job).await?;
-    let inputs: Vec<_> = facts
-        .files
-        .iter()
-        .filter(|file| file.feed == plan.feed.name)
-        .filter(|file| {
-            plan.files
-                .captures(&file.file_url)
-                .is_some_and(|captures| captures.date == date)
-        })
-        .filter_map(|file| {
-            let version = file.in_force.as_ref()?;
-            let (version_id, submission_id) = (version.version_id, version.submission_id);
-            Some(RunInput {
-                file_id: file.file_id,
-                version_id,
-                submission_id,
-            })
-        })
-        .collect();
-    if inputs.is_empty() {
+    let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
+    let wave = verdicts.into_iter().find(|verdict| verdict.wave == date);
+    let Some(run) = wave.and_then(|verdict| verdict.run) else {
         return Err(Usage::new(format!(
             "job {}: no validated file matches {}",
             job.job, plan.files
         ))
         .into());
-    }
+    };
     let run = NewRun {
-        job_id: job.job.clone(),
-        wave: date,
         cause: Cause::Manual,
-        incomplete: false,
-        completeness_percent: None,
-        inputs,
-        order_matters: plan.order_matters(),
-        as_of_submission: facts.newest_submission,
+        ..run
     };
     let queued = context
         .state

@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use super::activity::Token;
 use super::retry::with_retries;
 use super::{Parts, crash_point, stopped};
-use crate::preconditions::{Decision, JobPlan, assess};
+use crate::preconditions::{JobPlan, Verdict, assess};
 
 /// How often the state database is asked whether somebody else has written to it.
 const EDITS: Duration = Duration::from_millis(500);
@@ -127,10 +127,8 @@ async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
         Err(StateError::UnknownJob { .. }) => return Ok(false),
         assessed => assessed?,
     };
-    for verdict in verdicts {
-        let Decision::Submit(run) = verdict.decision else {
-            continue;
-        };
+    let due = verdicts.into_iter().filter(Verdict::is_ready);
+    for run in due.filter_map(|verdict| verdict.run) {
         match parts.state.enqueue(&run).await? {
             Enqueued::Queued(run_id) => {
                 crash_point("after-queue");

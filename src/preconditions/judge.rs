@@ -25,25 +25,16 @@ pub struct Verdict {
     pub wave: Option<Date>,
     /// Every precondition with its facts.
     pub checks: Vec<Check>,
-    /// What follows.
+    /// The run over the files in force, if there are any; it is due if the wave is ready.
     #[serde(skip)]
-    pub decision: Decision,
+    pub run: Option<NewRun>,
 }
 
 impl Verdict {
-    /// Whether a run would start.
+    /// Whether no check is in the way, so that a run would start.
     pub fn is_ready(&self) -> bool {
-        matches!(self.decision, Decision::Submit(_))
+        !self.checks.iter().any(Check::is_in_the_way)
     }
-}
-
-/// What follows from a judgement.
-#[derive(Clone, Debug)]
-pub enum Decision {
-    /// The run that shall be queued.
-    Submit(NewRun),
-    /// At least one check is in the way.
-    Wait,
 }
 
 /// What `job_addl_criteria` answered; `None` where the job has none.
@@ -169,7 +160,17 @@ impl Wave<'_> {
             min_files.waived = !min_files.holds;
             trigger.waived = !trigger.holds;
         }
-        let is_waived = min_files.waived || trigger.waived;
+        let cause = match min_files.waived || trigger.waived {
+            true => Cause::Deadline,
+            false => Cause::Preconditions,
+        };
+        // A dated wave is its own day's files, so each that is in force has come. In other waves those have that reported;
+        // while none has, a run can but repeat the wave before.
+        let arrived = match (self.date, reported.len()) {
+            (Some(_), _) | (None, 0) => valid.len(),
+            (None, reported) => reported,
+        };
+        let run = self.run(&valid, arrived, min_files.holds && trigger.holds, cause);
         checks.push(min_files);
         checks.push(trigger);
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
@@ -210,25 +211,14 @@ impl Wave<'_> {
         if let Some((_, facts)) = deadline {
             checks.push(Check::new("deadline", true, facts));
         }
-        let decision = if checks.iter().any(Check::is_in_the_way) || valid.is_empty() {
-            Decision::Wait
-        } else {
-            // A dated wave is its own day's files, so each that is in force has reported.
-            let arrived = if self.date.is_some() {
-                valid.len()
-            } else {
-                reported.len()
-            };
-            Decision::Submit(self.run(&valid, is_waived, arrived))
-        };
         Verdict {
             wave: self.date,
             checks,
-            decision,
+            run: (!valid.is_empty()).then_some(run),
         }
     }
 
-    fn run(&self, valid: &[&Matching<'_>], is_waived: bool, arrived: usize) -> NewRun {
+    fn run(&self, valid: &[&Matching<'_>], arrived: usize, holds: bool, cause: Cause) -> NewRun {
         let inputs = valid.iter().filter_map(|matching| {
             let version = matching.file.in_force.as_ref()?;
             Some(RunInput {
@@ -238,15 +228,11 @@ impl Wave<'_> {
             })
         });
         let expected = self.expected();
-        let is_incomplete = is_waived && arrived < expected;
+        let is_incomplete = !holds && arrived < expected;
         NewRun {
             job_id: self.plan.id.clone(),
             wave: self.date,
-            cause: if is_waived {
-                Cause::Deadline
-            } else {
-                Cause::Preconditions
-            },
+            cause,
             inputs: inputs.collect(),
             order_matters: self.plan.order_matters(),
             incomplete: is_incomplete,

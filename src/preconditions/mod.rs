@@ -11,6 +11,6 @@ mod plan;
 
 pub use assess::assess;
 pub use check::Check;
-pub use judge::{Decision, Verdict, judge};
+pub use judge::{Verdict, judge};
 pub use params::{JobParams, Requirement};
 pub use plan::{JobPlan, PlanError};

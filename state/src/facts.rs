@@ -68,9 +68,9 @@ pub struct InForce {
 pub struct WaveRuns {
     /// The one that waits or works.
     pub active: Option<RunRow>,
-    /// The last that completed.
+    /// The last that completed, replays apart.
     pub completed: Option<RunRow>,
-    /// The last that completed with all files that the job asks for.
+    /// The last that completed with all files that the job asks for, replays apart.
     pub complete: Option<RunRow>,
     /// The last that failed.
     pub failed: Option<RunRow>,

@@ -32,7 +32,7 @@ words! {
         Manual = "manual",
         /// A person asked for a failed run again.
         Retry = "retry",
-        /// A person asked for earlier submissions again.
+        /// A person asked for earlier submissions again, or for such a run that failed.
         Replay = "replay",
     }
 }
@@ -75,7 +75,7 @@ pub struct NewRun {
     pub order_matters: bool,
     /// Whether files are missing that the job asks for.
     pub incomplete: bool,
-    /// How many of those files are there, in percent.
+    /// How many of those files are there, in percent; `None` for a replay, which asks for none.
     pub completeness_percent: Option<f64>,
     /// The newest submission when the inputs were chosen.
     pub as_of_submission: i64,

@@ -469,6 +469,54 @@ fn the_same_bytes_sent_again_after_an_outage_are_loaded() {
     assert_eq!(rows(&site), ["1 A 2026-03-01 2.00 - -"]);
 }
 
+#[test]
+fn a_run_by_hand_before_the_province_is_complete_leaves_the_wave_open() {
+    let site = site(&job("IL", "min_files = 2"));
+    submit(&site, "IL-1.tdf", "1", "1.00");
+    support::run_until_idle(&site);
+    site.run_ok(["jobs", "run", "IL"]);
+    assert_eq!(rows(&site), ["1 A 2026-03-01 1.00 - -"]);
+    submit(&site, "IL-2.tdf", "2", "2.00");
+    support::run_until_idle(&site);
+    assert_eq!(
+        rows(&site),
+        ["1 A 2026-03-01 1.00 - -", "2 A 2026-03-01 2.00 - -"]
+    );
+    assert_eq!(
+        support::state(
+            &site,
+            "SELECT cause || ' ' || incomplete || ' ' || completeness_percent FROM job_run ORDER BY sequence"
+        ),
+        ["manual 1 50.0", "preconditions 0 100.0"]
+    );
+}
+
+#[test]
+fn a_replay_in_the_middle_of_a_wave_leaves_the_files_of_today_fresh() {
+    let site = site(&job("IL", "min_files = 2"));
+    submit(&site, "IL-1.tdf", "1", "1.00");
+    submit(&site, "IL-2.tdf", "2", "1.00");
+    support::run_until_idle(&site);
+    let until = support::state(&site, "SELECT max(submitted) FROM submissions").remove(0);
+
+    submit(&site, "IL-1.tdf", "1", "2.00");
+    support::run_until_idle(&site);
+    site.run_ok(["replay", "IL", "--from", "2020-01-01", "--to", &until]);
+    let yesterday = ["1 A 2026-03-01 1.00 - -", "2 A 2026-03-01 1.00 - -"];
+    assert_eq!(rows(&site), yesterday);
+    support::run_until_idle(&site);
+    assert_eq!(rows(&site), yesterday, "the wave waits for its last file");
+    let (_, facts) = support::explained(&site, "IL", "trigger = \"all\"");
+    assert!(facts.starts_with("1 of 2 files submitted"), "{facts}");
+
+    submit(&site, "IL-2.tdf", "2", "2.00");
+    support::run_until_idle(&site);
+    assert_eq!(
+        rows(&site),
+        ["1 A 2026-03-01 2.00 - -", "2 A 2026-03-01 2.00 - -"]
+    );
+}
+
 fn site(jobs: &str) -> Site {
     support::site(&support::settings(support::SQLITE, jobs))
 }

@@ -168,9 +168,18 @@ impl Story {
 
     /// The run that would be queued.
     fn due(&self) -> NewRun {
-        let Decision::Submit(run) = self.verdict().decision else {
-            panic!("waits:\n{}", self.explain())
+        let verdict = self.verdict();
+        assert!(verdict.is_ready(), "waits:\n{}", self.explain());
+        verdict.run.expect("a ready wave has files")
+    }
+
+    /// Completes a run that a person asks for, due or not.
+    fn run_by_hand(&mut self) -> NewRun {
+        let run = NewRun {
+            cause: Cause::Manual,
+            ..self.verdict().run.expect("there are files")
         };
+        self.complete(&run);
         run
     }
 
@@ -1023,6 +1032,55 @@ fn a_lower_min_files_after_a_deadline_run_is_nothing_new() {
 }
 
 #[test]
+fn a_run_by_hand_of_an_incomplete_wave_leaves_it_open() {
+    for trigger in [Trigger::All, Trigger::Any] {
+        let mut story = Story::new(trigger, 2);
+        story.submit(["IL-1.tdf"]);
+        let run = story.run_by_hand();
+        assert_eq!((run.incomplete, percent(&run)), (true, 50.0));
+        assert!(!story.is_ready());
+        story.submit(["IL-2.tdf"]);
+        let run = story.run();
+        assert_eq!((run.incomplete, percent(&run)), (false, 100.0));
+    }
+}
+
+#[test]
+fn a_run_by_hand_in_a_later_wave_counts_what_has_reported_in_it() {
+    let mut story = Story::new(Trigger::All, 1);
+    story.submit(["IL-1.tdf", "IL-2.tdf"]);
+    story.run();
+    story.submit(["IL-1.tdf"]);
+    let run = story.run_by_hand();
+    assert_eq!((run.incomplete, percent(&run)), (true, 50.0));
+    assert_eq!(submissions(&run), [3, 2]);
+    story.submit(["IL-2.tdf"]);
+    let run = story.run();
+    assert_eq!((run.incomplete, submissions(&run)), (false, vec![3, 4]));
+}
+
+#[test]
+fn a_run_by_hand_with_nothing_new_repeats_the_wave_before() {
+    for trigger in [Trigger::All, Trigger::Any] {
+        let mut story = Story::new(trigger, 2);
+        story.submit(["IL-1.tdf", "IL-2.tdf"]);
+        story.run();
+        let run = story.run_by_hand();
+        assert_eq!((run.incomplete, percent(&run)), (false, 100.0));
+        story.submit(["IL-1.tdf"]);
+        assert_eq!(story.is_ready(), trigger == Trigger::Any);
+    }
+}
+
+#[test]
+fn a_wave_without_a_file_in_force_has_no_run() {
+    let mut story = Story::new(Trigger::Any, 1);
+    assert!(story.verdict().run.is_none());
+    story.reject("IL-1.tdf");
+    assert!(story.verdict().run.is_none());
+}
+
+#[test]
 fn the_percentage_is_of_all_that_is_expected() {
     let mut story = Story::new(Trigger::All, 2);
     story.plan.deadline = Some(time(6, 0, 0, 0));
@@ -1064,9 +1122,7 @@ fn each_day_is_judged_by_itself() {
         .map(|verdict| (verdict.wave.unwrap(), verdict.is_ready()))
         .collect();
     assert_eq!(waves, [(date(2026, 11, 22), false), (date(2026, 11, 23), true)]);
-    let Decision::Submit(run) = &verdicts[1].decision else {
-        panic!("waits")
-    };
+    let run = verdicts[1].run.as_ref().unwrap();
     assert_eq!(
         (run.wave, submissions(run)),
         (Some(date(2026, 11, 23)), vec![2, 3])
@@ -1090,9 +1146,8 @@ fn each_day_has_its_own_deadline() {
     story.plan.deadline = Some(time(18, 0, 0, 0));
     story.submit(["2026-11-22/IL-1.tdf", "2026-11-23/IL-1.tdf"]);
     let verdicts = story.verdicts();
-    let Decision::Submit(run) = &verdicts[0].decision else {
-        panic!("waits:\n{}", story.explain())
-    };
+    assert!(verdicts[0].is_ready(), "waits:\n{}", story.explain());
+    let run = verdicts[0].run.as_ref().unwrap();
     assert_eq!(
         (run.wave, run.cause, percent(run)),
         (Some(date(2026, 11, 22)), Cause::Deadline, 50.0)
@@ -1105,9 +1160,8 @@ fn each_day_has_its_own_deadline() {
     story.at("2026-11-24T03:00Z");
     story.submit(["2026-11-22/IL-2.tdf"]);
     let verdicts = story.verdicts();
-    let Decision::Submit(run) = &verdicts[0].decision else {
-        panic!("waits:\n{}", story.explain())
-    };
+    assert!(verdicts[0].is_ready(), "waits:\n{}", story.explain());
+    let run = verdicts[0].run.as_ref().unwrap();
     assert_eq!((run.cause, run.incomplete), (Cause::Preconditions, false));
     assert!(verdicts[1].is_ready());
 }

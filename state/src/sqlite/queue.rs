@@ -207,7 +207,11 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
     Ok(NewRun {
         job_id: failed.job_id,
         wave: failed.wave,
-        cause: Cause::Retry,
+        // A replay stays one: it does not end the wave under way at the second try either.
+        cause: match failed.cause {
+            Cause::Replay => Cause::Replay,
+            _ => Cause::Retry,
+        },
         order_matters: digest::of_inputs(&inputs, false) != failed.inputs_digest,
         inputs,
         incomplete: failed.incomplete,

@@ -1,7 +1,8 @@
 //! The life of a claimed run, and what a decision sees of runs.
 
 use gristmill_state::{
-    NewRun, RowChanges, RunFilter, RunOutcome, RunResult, RunRow, RunState, StateError, SummaryRecord,
+    Cause, Enqueued, NewRun, RowChanges, RunFilter, RunOutcome, RunResult, RunRow, RunState, StateError,
+    SummaryRecord,
 };
 
 use crate::support::{Fixture, job, run};
@@ -146,7 +147,7 @@ async fn facts_hold_the_newest_runs_of_each_wave_and_other_jobs_completions() {
     let done = f.running(&day).await;
     f.db.complete(&done, &LOADED).await.unwrap();
     let manual = NewRun {
-        cause: gristmill_state::Cause::Manual,
+        cause: Cause::Manual,
         ..day.clone()
     };
     let done_again = f.running(&manual).await;
@@ -174,6 +175,32 @@ async fn facts_hold_the_newest_runs_of_each_wave_and_other_jobs_completions() {
         (&completion.job_id[..], completion.wave, &completion.run_id),
         ("J101", wave, &done_again)
     );
+}
+
+#[tokio::test]
+async fn a_completed_replay_is_not_the_waves_last_run() {
+    let (f, new, first) = with_run().await;
+    f.db.complete(&first, &LOADED).await.unwrap();
+    let replay = NewRun {
+        cause: Cause::Replay,
+        as_of_submission: new.as_of_submission + 1,
+        ..new
+    };
+    let replayed = f.running(&replay).await;
+    let wave = async || f.db.facts("J101").await.unwrap().waves[&None].clone();
+    assert_eq!(wave().await.active.unwrap().run_id, replayed, "while it works");
+    f.db.fail(&replayed, "no").await.unwrap();
+    assert_eq!(wave().await.failed.unwrap().run_id, replayed);
+    let Enqueued::Queued(retried) = f.db.retry_run(&replayed).await.unwrap() else {
+        panic!("not queued")
+    };
+    f.db.claim("test").await.unwrap();
+    f.db.complete(&retried, &LOADED).await.unwrap();
+    assert_eq!(row(&f, &retried).await.cause, Cause::Replay);
+    let wave = wave().await;
+    assert!(wave.active.is_none());
+    assert_eq!(wave.completed.unwrap().run_id, first);
+    assert_eq!(wave.complete.unwrap().run_id, first);
 }
 
 #[tokio::test]

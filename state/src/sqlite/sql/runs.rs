@@ -79,10 +79,13 @@ pub(in crate::sqlite) const INPUT_FILES: &str = "
 pub(in crate::sqlite) const INPUTS: &str =
     "SELECT file_id, version_id, submission_id FROM job_run_input WHERE run_id = ?1";
 
-/// The newest run of each wave in each state, complete and incomplete ones apart, the oldest first.
+/// The newest run of each wave in each state, complete and incomplete ones apart, the oldest first. A completed replay is
+/// none of them: it read what had been submitted before, so the wave under way goes on as if it had not been.
 pub(in crate::sqlite) const NEWEST_BY_WAVE: &str = "
     SELECT r.* FROM job_run r
-      JOIN (SELECT max(sequence) AS sequence FROM job_run WHERE job_config_id = ?1 GROUP BY wave, state, incomplete) newest
+      JOIN (SELECT max(sequence) AS sequence FROM job_run
+             WHERE job_config_id = ?1 AND NOT (state = 'COMPLETED' AND cause = 'replay')
+             GROUP BY wave, state, incomplete) newest
         ON newest.sequence = r.sequence
      ORDER BY r.sequence";
 
