@@ -134,25 +134,7 @@ impl Wave<'_> {
             Trigger::Any => valid.clone(),
         };
 
-        let active = runs.and_then(|runs| runs.active.as_ref());
-        let mut checks = vec![
-            Check::new(
-                "enabled",
-                plan.is_enabled,
-                if plan.is_enabled {
-                    "yes"
-                } else {
-                    "paused: `gristmill jobs resume`"
-                },
-            ),
-            Check::new(
-                "not running",
-                active.is_none(),
-                active.map_or("no run waits or works".into(), |run| {
-                    format!("run {} is {}", run.run_id, run.state)
-                }),
-            ),
-        ];
+        let mut checks = vec![self.enabled(), not_running(runs)];
         let mut min_files = self.min_files(&valid);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
         let deadline = self.deadline();
@@ -176,37 +158,8 @@ impl Wave<'_> {
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
         checks.extend(plan.requires.iter().map(|required| self.required(required)));
-        let total = |value: fn(&InForce) -> u64| -> u64 {
-            valid
-                .iter()
-                .filter_map(|matching| matching.file.in_force.as_ref())
-                .map(value)
-                .sum()
-        };
-        if let Some(least) = plan.min_bytes {
-            let bytes = total(|version| version.bytes);
-            checks.push(Check::new(
-                "min_bytes",
-                bytes >= least,
-                format!("{bytes} of {least} bytes"),
-            ));
-        }
-        if let Some(least) = plan.min_rows {
-            let rows = total(|version| version.rows);
-            checks.push(Check::new(
-                "min_rows",
-                rows >= least,
-                format!("{rows} of {least} rows"),
-            ));
-        }
-        if let Some(answer) = criterion {
-            let (holds, text) = match answer {
-                Ok(true) => (true, "the query returned a row".to_owned()),
-                Ok(false) => (false, "the query returned no row".to_owned()),
-                Err(error) => (false, error.to_string()),
-            };
-            checks.push(Check::new("job_addl_criteria", holds, text));
-        }
+        checks.extend(self.volume(&valid));
+        checks.extend(criterion.as_ref().map(answered));
         checks.extend(plan.after.iter().map(|job| self.after(job, last)));
         if let Some((_, facts)) = deadline {
             checks.push(Check::new("deadline", true, facts));
@@ -268,6 +221,33 @@ impl Wave<'_> {
             .len()
             .max(self.plan.stores.len())
             .max(self.plan.min_files as usize)
+    }
+
+    fn enabled(&self) -> Check {
+        let facts = match self.plan.is_enabled {
+            true => "yes",
+            false => "paused: `gristmill jobs resume`",
+        };
+        Check::new("enabled", self.plan.is_enabled, facts)
+    }
+
+    /// What the files must hold together, where the job says so.
+    fn volume(&self, valid: &[&Matching<'_>]) -> impl Iterator<Item = Check> {
+        let total = |value: fn(&InForce) -> u64| -> u64 {
+            let versions = valid
+                .iter()
+                .filter_map(|matching| matching.file.in_force.as_ref());
+            versions.map(value).sum()
+        };
+        let bytes = self.plan.min_bytes.map(|least| {
+            let bytes = total(|version| version.bytes);
+            Check::new("min_bytes", bytes >= least, format!("{bytes} of {least} bytes"))
+        });
+        let rows = self.plan.min_rows.map(|least| {
+            let rows = total(|version| version.rows);
+            Check::new("min_rows", rows >= least, format!("{rows} of {least} rows"))
+        });
+        bytes.into_iter().chain(rows)
     }
 
     fn min_files(&self, valid: &[&Matching<'_>]) -> Check {
@@ -432,6 +412,24 @@ impl Wave<'_> {
             }
         })
     }
+}
+
+fn not_running(runs: Option<&WaveRuns>) -> Check {
+    let active = runs.and_then(|runs| runs.active.as_ref());
+    let facts = match active {
+        None => "no run waits or works".to_owned(),
+        Some(run) => format!("run {} is {}", run.run_id, run.state),
+    };
+    Check::new("not running", active.is_none(), facts)
+}
+
+fn answered(answer: &Result<bool, CriterionError>) -> Check {
+    let (holds, facts) = match answer {
+        Ok(true) => (true, "the query returned a row".to_owned()),
+        Ok(false) => (false, "the query returned no row".to_owned()),
+        Err(error) => (false, error.to_string()),
+    };
+    Check::new("job_addl_criteria", holds, facts)
 }
 
 /// A moment in the job's zone, to the second.
