@@ -28,7 +28,8 @@ impl Progress {
             true => ProgressDrawTarget::stderr_with_hz(10),
             false => ProgressDrawTarget::hidden(),
         };
-        let files = ProgressBar::hidden();
+        // Without a length from the start it would never have one, and the bar would stay empty.
+        let files = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         Self {
             bars: MultiProgress::with_draw_target(target),
             files,
@@ -111,5 +112,22 @@ impl Write for LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_of_files_grows_with_what_arrives() {
+        let progress = Progress::new();
+        progress.file_arrived(30);
+        progress.file_arrived(10);
+        progress.bytes_read(25);
+        progress.file_done();
+        assert_eq!(progress.files.length(), Some(40));
+        assert_eq!(progress.files.position(), 25);
+        assert_eq!(progress.files.message(), "1/2");
     }
 }
