@@ -101,20 +101,6 @@ impl Lake {
             ObjectPath::parse(object).with_context(|| format!("{object:?} is no object of the lake"))?;
         Ok(self.store.path_to_filesystem(&path)?)
     }
-
-    /// Whether an object is there.
-    pub async fn has(&self, object: &str) -> anyhow::Result<bool> {
-        match self.store.head(&ObjectPath::parse(object)?).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error).with_context(|| format!("cannot look for {object} in the lake")),
-        }
-    }
-
-    /// The folder.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
 }
 
 impl VersionObject {
@@ -207,7 +193,6 @@ mod tests {
             .unwrap();
         drop(dropped);
         assert_eq!(std::fs::read(lake.local_path(&object).unwrap()).unwrap(), b"x");
-        assert!(lake.has(&object).await.unwrap());
         assert_eq!(std::fs::read_dir(folder.path().join(SPOOL)).unwrap().count(), 0);
     }
 

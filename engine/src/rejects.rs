@@ -160,14 +160,13 @@ fn escape(bytes: &[u8]) -> String {
 /// Reads the first `limit` rejects of a file that conversion wrote.
 pub fn read_rejects(path: &Path, limit: usize) -> Result<Vec<Reject>, EngineError> {
     use arrow::array::{AsArray, types::Int64Type};
-    let failed = || "read";
-    let file = File::open(path).map_err(EngineError::parquet(failed(), path))?;
+    let file = File::open(path).map_err(EngineError::parquet("read", path))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(|builder| builder.with_limit(limit).build())
-        .map_err(EngineError::parquet(failed(), path))?;
+        .map_err(EngineError::parquet("read", path))?;
     let mut rejects = Vec::new();
     for batch in reader {
-        let batch = batch.map_err(EngineError::parquet(failed(), path))?;
+        let batch = batch.map_err(EngineError::parquet("read", path))?;
         let line_numbers = batch.column(0).as_primitive::<Int64Type>();
         let reasons = batch.column(1).as_string::<i32>();
         let texts = batch.column(2).as_string::<i32>();

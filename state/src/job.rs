@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::digest;
 use crate::text::words;
 
 words! {
@@ -61,18 +60,4 @@ pub struct JobRow {
     pub last_run: Option<Timestamp>,
     /// Its last run.
     pub last_run_id: Option<String>,
-    #[serde(skip)]
-    pub(crate) settings_digest: Option<String>,
-}
-
-impl JobRow {
-    /// Tells whether the row was changed (or written) by other means than the settings file.
-    pub fn is_edited(&self) -> bool {
-        self.settings_digest.as_deref() != Some(&digest::of_job(&self.config))
-    }
-
-    /// Tells whether the settings file has changed since it wrote this row.
-    pub fn settings_changed(&self, settings: &JobConfig) -> bool {
-        self.settings_digest.as_deref() != Some(&digest::of_job(settings))
-    }
 }

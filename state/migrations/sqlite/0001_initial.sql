@@ -91,7 +91,6 @@ CREATE TABLE aggr_job_configuration (
     job_addl_criteria  TEXT,              -- a SELECT on this database that must return a row
     job_params         TEXT NOT NULL DEFAULT '{}' CHECK (json_valid(job_params)),  -- the other preconditions
     job_enabled        INTEGER NOT NULL DEFAULT 1 CHECK (job_enabled IN (0, 1)),
-    settings_digest    TEXT,              -- of the settings that wrote this row: tells whether it was edited since
     last_exec_status   TEXT CHECK (last_exec_status IN ('RUNNING', 'COMPLETED', 'FAILED')),
     last_run_timestamp TEXT CHECK (last_run_timestamp LIKE '____-__-__T__:__:__.______Z'),  -- when the last run began
     last_run_id        TEXT

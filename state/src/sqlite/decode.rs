@@ -140,7 +140,6 @@ pub(super) fn job_row(row: &SqliteRow) -> sqlx::Result<JobRow> {
         last_exec_status: row.parsed_or_null("last_exec_status")?,
         last_run: row.parsed_or_null("last_run_timestamp")?,
         last_run_id: row.try_get("last_run_id")?,
-        settings_digest: row.try_get("settings_digest")?,
     })
 }
 

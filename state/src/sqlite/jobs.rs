@@ -2,7 +2,6 @@
 
 use super::sql::jobs as sql;
 use super::{StateDb, begin, decode};
-use crate::digest;
 use crate::error::{During, StateError};
 use crate::job::{JobConfig, JobRow};
 
@@ -37,7 +36,6 @@ impl StateDb {
                 .bind(&job.addl_criteria)
                 .bind(&job.params)
                 .bind(job.enabled)
-                .bind(digest::of_job(job))
                 .execute(&mut *tx)
                 .await
                 .during(action, &job.id)?;

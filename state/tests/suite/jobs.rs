@@ -21,16 +21,6 @@ async fn the_settings_add_jobs_and_never_overwrite_an_edit() {
     );
     let edited = f.db.job("J101").await.unwrap().unwrap();
     assert_eq!(edited.config.min_files, 2);
-    assert!(edited.is_edited());
-    assert!(!edited.settings_changed(&job("J101")));
-
-    let newer = gristmill_state::JobConfig {
-        min_files: 3,
-        ..job("J102")
-    };
-    let unedited = f.db.job("J102").await.unwrap().unwrap();
-    assert!(!unedited.is_edited());
-    assert!(unedited.settings_changed(&newer));
 }
 
 #[tokio::test]
@@ -87,7 +77,7 @@ async fn a_job_may_be_added_in_sql() {
     .await
     .unwrap();
     let added = f.db.job("J200").await.unwrap().unwrap();
-    assert!(added.config.enabled && added.is_edited());
+    assert!(added.config.enabled);
     assert_eq!(added.config.params, "{}");
 }
 

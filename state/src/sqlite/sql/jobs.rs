@@ -3,25 +3,25 @@
 pub(in crate::sqlite) const ADD: &str = "
     INSERT INTO aggr_job_configuration
            (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger, job_addl_criteria, job_params,
-            job_enabled, settings_digest)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            job_enabled)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (job_config_id) DO NOTHING";
 
 /// Writes a job over what stands there, and touches nothing when that is the same.
 pub(in crate::sqlite) const APPLY: &str = "
     INSERT INTO aggr_job_configuration AS j
            (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger, job_addl_criteria, job_params,
-            job_enabled, settings_digest)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            job_enabled)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (job_config_id) DO UPDATE
        SET job_feed = excluded.job_feed, job_input_pattern = excluded.job_input_pattern,
            job_min_file_count = excluded.job_min_file_count, job_trigger = excluded.job_trigger,
            job_addl_criteria = excluded.job_addl_criteria, job_params = excluded.job_params,
-           job_enabled = excluded.job_enabled, settings_digest = excluded.settings_digest
+           job_enabled = excluded.job_enabled
      WHERE (j.job_feed, j.job_input_pattern, j.job_min_file_count, j.job_trigger, j.job_addl_criteria, j.job_params,
-            j.job_enabled, j.settings_digest)
+            j.job_enabled)
         IS NOT (excluded.job_feed, excluded.job_input_pattern, excluded.job_min_file_count, excluded.job_trigger,
-            excluded.job_addl_criteria, excluded.job_params, excluded.job_enabled, excluded.settings_digest)";
+            excluded.job_addl_criteria, excluded.job_params, excluded.job_enabled)";
 
 pub(in crate::sqlite) const ALL: &str = "SELECT * FROM aggr_job_configuration ORDER BY job_config_id";
 
