@@ -1,0 +1,126 @@
+"""The command line of `benches/compare`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from . import contender, record
+from .data import Spec
+from .measure import Failed
+from .scenarios import Bench, aggregate, cores, dirty, memory, resend, run, scale, tiny, waves
+from .workspace import ROOT, Stop, Workspace, say
+
+SCENARIOS = {
+    "aggregate": (aggregate.run, "940 MB, 240,000 keys, beside the peers"),
+    "keys": (aggregate.run_keys, "484 MB, 4.6 million keys, beside the peers"),
+    "dirty": (dirty.run, "quotes, CR LF and bad lines, against clean files"),
+    "run": (run.run, "the whole chain into SQLite, beside the peers' plain aggregation"),
+    "resend": (resend.run, "one of 40 files replaced, against the first run"),
+    "tiny": (tiny.run, "10,000 files of 8 lines through the whole chain"),
+    "waves": (waves.run, "from the last of 13 files to its rows in Postgres, 200 times"),
+    "memory": (memory.run, "peak memory over one file of 8 GB"),
+    "cores": (cores.run, "one core against two, on one file and on 40"),
+    "scale": (scale.run, "cost against size up to 8 GB, and against files up to 100,000"),
+}
+PEERS = [*contender.PROCESSES.values(), "sail", "spark"]
+
+
+def parse(arguments):
+    listed = "\n".join(f"  {name:<10} {what}" for name, (_, what) in SCENARIOS.items())
+    parser = argparse.ArgumentParser(
+        prog="benches/compare",
+        description="Measures gristmill beside its peers on the same files. Builds, generates and installs what is missing.",
+        epilog=f"scenarios:\n{listed}\n  {'all':<10} all of them, in this order\n\ndocs/performance.md says how each is measured.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("scenarios", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
+    parser.add_argument("--rounds", type=positive(int), default=3, metavar="N", help="rounds, in turn (3)")
+    parser.add_argument("--scale", type=positive(float), default=1.0, metavar="X", help="shrinks every scenario: 0.01 for a quick look")
+    parser.add_argument("--only", metavar="PEER,…", help=f"only these peers, or none: {', '.join(PEERS)}")
+    parser.add_argument("--spark", action="store_true", help="Spark too, which needs Java and takes its time")
+    parser.add_argument(
+        "--record",
+        nargs="?",
+        type=Path,
+        const=ROOT / "docs" / "benchmarks",
+        metavar="FOLDER",
+        help="keep the numbers and charts (docs/benchmarks)",
+    )
+    parser.add_argument("--keep-data", action="store_true", help="keep the feeds of several GB, too")
+    data = parser.add_argument_group("the data, in place of each scenario's own")
+    for name in ("files", "lines", "stores", "items", "days", "seed"):
+        what = {"lines": "lines a file", "seed": "the same seed gives the same bytes"}.get(name, name)
+        data.add_argument(f"--{name}", type=positive(int), metavar="N", help=f"{what} ({getattr(Spec(), name):,})")
+    data.add_argument("--shared-stores", action="store_true", default=None, help="every file has lines of all stores: keys overlap")
+    programs = parser.add_argument_group("the programs")
+    programs.add_argument("--binary", type=Path, metavar="FILE", help="measure this gristmill in place of the one built here")
+    programs.add_argument("--no-build", action="store_true", help="take what is built already")
+    programs.add_argument("--profile", default="release", metavar="NAME", help="cargo's profile (release); others are for trying this out")
+    programs.add_argument("--python", type=Path, metavar="FILE", help="a Python that has the peers, in place of target/bench-venv")
+    return parser, parser.parse_args(arguments)
+
+
+def positive(kind):
+    def read(text):
+        value = kind(text)
+        if value <= 0:
+            raise argparse.ArgumentTypeError("it must be above 0")
+        return value
+
+    read.__name__ = "number"
+    return read
+
+
+def main(arguments):
+    parser, wish = parse(arguments)
+    only = frozenset(wish.only.split(",")) - {"none", ""} if wish.only else None
+    if only is not None and only - set(PEERS):
+        parser.error(f"--only knows {', '.join(PEERS)} and none")
+    names = ("files", "lines", "stores", "items", "days", "seed", "shared_stores")
+    override = {name: getattr(wish, name) for name in names if getattr(wish, name) is not None}
+    shrunk = wish.scale != 1 or override or wish.profile != "release"
+    if wish.record == ROOT / "docs" / "benchmarks" and shrunk:
+        parser.error("docs/benchmarks holds full runs of the release build: give --record another folder")
+    wanted = SCENARIOS if "all" in wish.scenarios else wish.scenarios
+    workspace = Workspace(
+        profile=wish.profile,
+        build=not wish.no_build,
+        binary=wish.binary,
+        python=wish.python,
+        spark=wish.spark or "spark" in (only or ()),
+    )
+    try:
+        with workspace.prepared():
+            bench = Bench(workspace, wish.rounds, wish.scale, only, override, wish.keep_data)
+            command = " ".join(["benches/compare", *arguments])
+            return measure(bench, wanted, command, wish.record)
+    except Stop as stop:
+        say(f"benches/compare: {stop}")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def measure(bench, wanted, command, folder):
+    """Runs the scenarios one by one; each is told and kept as soon as it is done. Returns 1 if one broke."""
+    about = record.description(bench.workspace, command, bench.rounds, bench.scale)
+    machine = about["machine"]
+    print(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit {about['commit']}")
+    print(", ".join(f"{name} {version}" for name, version in about["versions"].items()) + "\n")
+    status = 0
+    for name in wanted:
+        busy = os.getloadavg()[0]
+        if busy > 0.5 and name == next(iter(wanted)):
+            say(f"the machine is busy already (load {busy:.1f}): what is measured now will be worse than it could be")
+        try:
+            outcome = SCENARIOS[name][0](bench)
+        except Failed as failure:
+            say(f"{name} failed: {failure}")
+            status = 1
+            continue
+        print(outcome, flush=True)
+        broken = any(result.get("error") for result in outcome.numbers.get("results", [])) or outcome.numbers.get("errors")
+        status = 1 if broken else status
+        record.write(folder or bench.workspace.results, about, outcome)
+    return status

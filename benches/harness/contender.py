@@ -1,0 +1,129 @@
+"""Programs that can do the job: read all files of a folder, and write one sorted Parquet.
+
+The job is the same for everyone: keep the codes 4, 5 and 6; sum exact amounts by store, item and date into sale_amount,
+tax_amount and discount_amount, NULL where no line of that code exists. How each peer does it stands in benches/peers/, in
+the form that is best for it as far as we know.
+"""
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from .measure import Failed, Meter, run, tail
+from .workspace import BENCHES
+
+PEERS = BENCHES / "peers"
+OURS = "gristmill"
+# Whole processes, as ours is; Sail is a server that stays up, and Spark is only there on request.
+PROCESSES = {"DuckDB": "duckdb", "Polars": "polars", "chDB": "chdb", "DataFusion": "datafusion"}
+SAIL = "Sail (warm server)"
+SPARK = "Spark"
+LIMIT = "reading and counting newlines"
+
+
+class Program:
+    """A contender that is one process a job."""
+
+    def __init__(self, name, command, *, env=None, cpus=None, writes_summary=True):
+        self.name, self.command = name, command
+        self.env, self.cpus, self.writes_summary = env, cpus, writes_summary
+
+    def start(self, work):
+        pass
+
+    def stop(self):
+        pass
+
+    def run(self, folder, out, log):
+        """Does the job; returns its Cost."""
+        return run(self.command(folder, out), log, env=self.env, cpus=self.cpus, cwd=log.parent)
+
+
+class SailServer:
+    """A Sail server that is up and has done the job once: what is measured is a query, without any start."""
+
+    writes_summary = True
+
+    def __init__(self, workspace):
+        self.name, self.python, self.server = SAIL, workspace.python, None
+        self.is_warm = False
+
+    def start(self, work):
+        self.port = free_port()
+        self.log = work / "sail-server.log"
+        command = [self.python.parent / "sail", "spark", "server", "--ip", "127.0.0.1", "--port", str(self.port)]
+        try:
+            self.server = subprocess.Popen(command, stdout=open(self.log, "wb"), stderr=subprocess.STDOUT, cwd=work)
+        except OSError as error:
+            raise Failed(f"cannot start sail: {error}") from error
+        deadline = time.monotonic() + 60
+        while True:
+            if self.server.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f"the Sail server does not start: {tail(self.log)}")
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+
+    def stop(self):
+        if self.server:
+            self.server.terminate()
+            self.server.wait()
+
+    def run(self, folder, out, log):
+        if not self.is_warm:
+            self.query(folder, out, log)
+            self.is_warm = True
+        meter = Meter(self.server.pid)
+        return meter.cost(self.query(folder, out, log))
+
+    def query(self, folder, out, log):
+        run([self.python, PEERS / "with_sail.py", str(self.port), folder, out], log)
+        return float(log.read_text().split()[-1])
+
+
+def ours(workspace, *, name=OURS, cpus=None):
+    return Program(name, lambda folder, out: [workspace.gristmill, "aggregate", folder, "-o", out], cpus=cpus)
+
+
+def limit(workspace):
+    return Program(LIMIT, lambda folder, out: [workspace.count_lines, folder], writes_summary=False)
+
+
+def peers(workspace, *, only=None):
+    """The peers that were asked for, all of them unless `only` names some."""
+
+    def process(name, script):
+        return Program(name, lambda folder, out: [workspace.python, PEERS / f"with_{script}.py", folder, out])
+
+    everyone = {script: process(name, script) for name, script in PROCESSES.items()}
+    everyone["sail"] = SailServer(workspace)
+    if workspace.spark_python:
+        everyone["spark"] = spark(workspace)
+    return [peer for key, peer in everyone.items() if only is None or key in only]
+
+
+def spark(workspace):
+    """Spark as `spark-submit` runs it: the JVM is the process that is measured, the Python script its child."""
+    found = subprocess.run(
+        [workspace.spark_python, "-c", "import pyspark; print(pyspark.__path__[0])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    home = Path(found.stdout.strip())
+    cores = str(len(os.sched_getaffinity(0)))
+    env = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": str(workspace.spark_python)}
+    submit = [home / "bin" / "spark-submit", "--master", f"local[{cores}]", "--driver-memory", "4g"]
+    return Program(
+        SPARK, lambda folder, out: [*submit, PEERS / "with_spark.py", cores, folder, out], env=env
+    )
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]

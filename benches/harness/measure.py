@@ -1,0 +1,82 @@
+"""What one process costs: its wall time, its CPU time and its peak memory, as the kernel counted them.
+
+The kernel hands a process's peak on through `exec`, so no peak below this harness's own (about 20 MB) can be seen.
+"""
+
+import os
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Seconds of wall time, seconds of CPU time over all threads, and peak resident memory in bytes."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+    def as_json(self):
+        return asdict(self)
+
+
+class Failed(Exception):
+    """A contender did not do its job. The text says why, and is shown in its row of the table."""
+
+
+def run(command, log, *, cwd=None, env=None, cpus=None):
+    """Runs a command to its end and returns its Cost; its output goes to the file `log`.
+
+    With `cpus`, it may use only these processors. The CPU time holds that of its own children, if it waits for them.
+    """
+    pin = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
+    with open(log, "wb") as out:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=env,
+            preexec_fn=pin,
+        )
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        wall = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise Failed(f"{Path(str(command[0])).name} ended with {process.returncode}: {tail(log)}")
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def tail(log, lines=3):
+    """The last lines of a log, for a message."""
+    text = Path(log).read_text(errors="replace").strip()
+    return " | ".join(text.splitlines()[-lines:]) or "it said nothing"
+
+
+class Meter:
+    """What a process that stays up costs between two looks at /proc."""
+
+    def __init__(self, pid):
+        self.proc = Path("/proc") / str(pid)
+        # Since Linux 4.0 this sets the peak back to what is resident now.
+        (self.proc / "clear_refs").write_text("5")
+        self.cpu_before = self.cpu()
+
+    def cpu(self):
+        # The second field is the program's name in parentheses and may hold spaces.
+        fields = (self.proc / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def cost(self, wall):
+        status = (self.proc / "status").read_text()
+        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+        return Cost(wall, self.cpu() - self.cpu_before, peak * 1024)

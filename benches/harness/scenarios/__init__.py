@@ -1,0 +1,82 @@
+"""One file a scenario. Each has a docstring that says what it shows, and `run(bench)`, which returns an Outcome."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .. import contender, data, verify
+from ..workspace import Workspace
+
+
+@dataclass
+class Outcome:
+    """What a scenario found: tables to print, needs to judge, numbers and charts to keep."""
+
+    scenario: str
+    title: str
+    tables: list = field(default_factory=list)
+    needs: list = field(default_factory=list)
+    numbers: dict = field(default_factory=dict)
+    charts: dict = field(default_factory=dict)
+
+    def as_json(self):
+        needs = [need.as_json() for need in self.needs]
+        return {"title": self.title, "needs": needs, "charts": sorted(self.charts), **self.numbers}
+
+    def __str__(self):
+        return "\n\n".join([f"## {self.title}", *self.tables, "\n".join(map(str, self.needs))]).rstrip() + "\n"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every scenario works with."""
+
+    workspace: Workspace
+    rounds: int = 3
+    scale: float = 1.0
+    only: frozenset | None = None
+    # Fields of the data's Spec that were given on the command line.
+    override: dict = field(default_factory=dict)
+    keep_data: bool = False
+
+    def feed(self, spec, *, lines=True):
+        """The feed of a spec as this run wants it, shrunk (in lines a file) and changed, read once."""
+        spec = spec.scaled(self.scale) if lines else spec
+        made = data.feed(self.workspace, data.replace(spec, **self.override))
+        data.warm(self.workspace, made)
+        return made
+
+    def count(self, number, least=1):
+        """A number of files or of waves, shrunk."""
+        return max(least, round(number * self.scale))
+
+    def done_with(self, feed):
+        """Deletes a feed that is too large to be kept without being asked to."""
+        if not self.keep_data:
+            data.drop(feed)
+
+    def peers(self):
+        return contender.peers(self.workspace, only=self.only)
+
+    def verifier(self, feed):
+        return verify.of_feed(self.workspace, feed)
+
+    def log(self, name) -> Path:
+        return self.workspace.work / f"{name}.log"
+
+
+def fastest(results):
+    """The fastest of the peers that are whole processes, and that did the job."""
+    return min(whole(results), key=lambda result: result.wall, default=None)
+
+
+def leanest(results):
+    """The peer with the least peak memory."""
+    return min(whole(results), key=lambda result: result.peak, default=None)
+
+
+def whole(results):
+    return [result for result in results if result.ok and result.name in contender.PROCESSES]
+
+
+def named(results, name):
+    return next((result for result in results if result.name == name and result.ok), None)

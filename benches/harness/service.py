@@ -1,0 +1,155 @@
+"""`gristmill run` for the benches: an installation of its own with settings, lake, state and warehouse, all new."""
+
+import csv
+import itertools
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+from .measure import Failed, run, tail
+
+# What a service may take for anything that is waited for here.
+PATIENCE = 600
+NUMBERS = itertools.count(1)
+
+SETTINGS = """\
+[source]
+url = "{source}"
+[lake]
+url = "lake"
+[state]
+url = "sqlite://state.db"
+[warehouse]
+url = "{warehouse}"
+
+[[feed]]
+name = "sales"
+files = "*.tdf"
+columns = ["store_id", "amount", "code", "item_id", "trans_date"]
+measures = {{ sale_amount = 4, tax_amount = 5, discount_amount = 6 }}
+
+[[job]]
+id = "bench"
+feed = "sales"
+files = "*-{{store}}.tdf"
+min_files = {files}
+trigger = "{trigger}"
+"""
+
+
+class Installation:
+    """A new gristmill that watches `source`, and has one job that waits for `files` files."""
+
+    def __init__(self, workspace, source, files, *, trigger="any", warehouse="sqlite://warehouse.db"):
+        self.gristmill = workspace.gristmill
+        self.folder = workspace.folder(f"installation-{next(NUMBERS)}")
+        self.settings = self.folder / "gristmill.toml"
+        self.warehouse = self.folder / "warehouse.db"
+        self.service = None
+        self.settings.write_text(SETTINGS.format(source=source, files=files, trigger=trigger, warehouse=warehouse))
+
+    def command(self, *options):
+        return [self.gristmill, "run", "-c", self.settings, *options]
+
+    def run_until_idle(self, log):
+        """Takes in what is new, runs and loads it; returns the Cost of the process."""
+        return run(self.command("--until-idle"), log)
+
+    def start(self, log):
+        """Starts the service, which stays up until `stop`."""
+        self.log = log
+        with open(log, "wb") as out:
+            self.service = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+
+    def stop(self):
+        if self.service:
+            self.service.send_signal(signal.SIGTERM)
+            self.service.wait()
+            self.service = None
+
+    def wait_for_loads(self, count):
+        """Waits until the SQLite warehouse's ledger has so many rows; returns the moment, by `time.perf_counter`."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            loads = self.loads()
+            moment = time.perf_counter()
+            if loads >= count:
+                return moment
+            if self.service.poll() is not None or time.monotonic() > deadline:
+                raise Failed(f"the service did not load: {tail(self.log)}")
+            time.sleep(0.002)
+
+    def loads(self):
+        if not self.warehouse.exists():
+            return 0
+        try:
+            with ReadOnly(self.warehouse) as warehouse:
+                return warehouse.execute("SELECT count(*) FROM gristmill_ledger").fetchone()[0]
+        except sqlite3.OperationalError:
+            # The service is still making it.
+            return 0
+
+    def dump(self):
+        """The SQLite warehouse's rows as a CSV, for the verifier."""
+        path = self.folder / "warehouse.csv"
+        with ReadOnly(self.warehouse) as warehouse, open(path, "w", newline="") as out:
+            columns = "store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount"
+            writer = csv.writer(out)
+            writer.writerow(columns.split(", "))
+            writer.writerows(warehouse.execute(f"SELECT {columns} FROM sales_summary"))
+        return path
+
+    def delete(self):
+        """Gives its disk space back before the run ends."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class ReadOnly:
+    """A connection that cannot disturb more than by reading, and is closed at the end of its block."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        self.connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=10)
+        return self.connection
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+
+def linked_source(workspace, feed):
+    """A source folder of this run's own, with the feed's files as links: one can be replaced and the feed stays as it is."""
+    source = workspace.folder("source")
+    for entry in os.scandir(feed.folder):
+        os.link(entry.path, source / entry.name)
+    return source
+
+
+def resend(path: Path, staging: Path):
+    """Replaces a file by a newer version of it, as a store would: written elsewhere, then renamed into place.
+
+    Three amounts differ and two lines are new. Returns the moment of the rename, by `time.perf_counter`.
+    """
+    with open(path, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    changed = 0
+    for number, line in enumerate(lines):
+        fields = line.split(b"\t")
+        if changed < 3 and fields[2] == b"4":
+            fields[1] = b"1.23"
+            lines[number] = b"\t".join(fields)
+            changed += 1
+    lines += lines[:2]
+    staged = staging / path.name
+    staged.write_bytes(b"".join(lines))
+    then = time.time() - 1800
+    os.utime(staged, (then, then))
+    moment = time.perf_counter()
+    staged.rename(path)
+    return moment

@@ -1,0 +1,21 @@
+"""The few numbers that many are told by."""
+
+import statistics
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def percentile(values, percent):
+    """The smallest value that at least `percent` of a hundred of the values do not exceed."""
+    ordered = sorted(values)
+    rank = -(-len(ordered) * percent // 100)
+    return ordered[max(0, int(rank) - 1)]
+
+
+def line_through(first, last):
+    """The straight line through two points, as a function."""
+    (x1, y1), (x2, y2) = first, last
+    slope = (y2 - y1) / (x2 - x1)
+    return lambda x: y1 + (x - x1) * slope

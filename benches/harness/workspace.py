@@ -1,0 +1,97 @@
+"""Where everything lies, and the programs that a run needs: built by cargo, installed by pip, asked for their versions."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCHES = ROOT / "benches"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or "target")
+TARGET = TARGET if TARGET.is_absolute() else ROOT / TARGET
+
+
+class Stop(Exception):
+    """The run cannot go on. The text says what to do."""
+
+
+def say(text):
+    """Tells what is going on, apart from the results on standard output."""
+    print(text, file=sys.stderr, flush=True)
+
+
+class Workspace:
+    """The programs and folders of one run."""
+
+    def __init__(self, *, profile="release", build=True, binary=None, python=None, spark=False):
+        self.profile, self.build_wanted, self.spark = profile, build, spark
+        programs = TARGET / ("debug" if profile == "dev" else profile)
+        self.gristmill = Path(binary).resolve() if binary else programs / "gristmill"
+        self.generate = programs / "generate"
+        self.count_lines = programs / "count-lines"
+        self.python = Path(python).absolute() if python else None
+        self.spark_python = None
+        self.data = TARGET / "bench-data"
+        self.results = TARGET / "bench-results"
+        self.work = None
+
+    @contextmanager
+    def prepared(self):
+        """Builds and installs what is missing, and makes the folder for this run's files, which goes at its end."""
+        if self.build_wanted:
+            self.build()
+        for program in (self.gristmill, self.generate, self.count_lines):
+            if not program.exists():
+                raise Stop(f"{program} is not there: leave out --no-build")
+        if self.python is None:
+            self.python = venv("bench-venv", "requirements.txt")
+        if self.spark:
+            if shutil.which("java") is None:
+                raise Stop("Spark needs Java: apt-get install default-jre-headless, or leave out --spark")
+            self.spark_python = venv("bench-venv-spark", "requirements-spark.txt")
+        self.results.mkdir(parents=True, exist_ok=True)
+        # Below target, so that it is on the disk of the data: files are linked and renamed between the two.
+        work = Path(tempfile.mkdtemp(prefix="bench-work-", dir=TARGET))
+        try:
+            self.work = work
+            yield self
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def build(self):
+        """The binary as its users build it; the tools apart, so that they change no feature of it."""
+        for rest in ([], ["-p", "gristmill-fixtures", "--bins"]):
+            command = ["cargo", "build", "--profile", self.profile, "--locked", *rest]
+            say(" ".join(command))
+            if subprocess.run(command, cwd=ROOT).returncode != 0:
+                raise Stop("the build failed: see above")
+
+    def folder(self, name):
+        """A new empty folder for this run's files."""
+        folder = self.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+
+def venv(name, requirements):
+    """The Python of a private environment that holds just the pinned requirements."""
+    folder, wanted = TARGET / name, BENCHES / requirements
+    # The copy of the list is written last: it stands for a complete installation of just these versions.
+    installed = folder / "requirements.txt"
+    python = folder / "bin" / "python"
+    if python.exists() and installed.exists() and installed.read_bytes() == wanted.read_bytes():
+        return python
+    say(f"installing the Python packages of benches/{requirements} in {folder}")
+    steps = [
+        [sys.executable, "-m", "venv", "--clear", folder],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "-r", wanted],
+    ]
+    for step in steps:
+        if subprocess.run(step).returncode != 0:
+            raise Stop(f"cannot install benches/{requirements}: see above (python3-venv and a package registry are needed)")
+    shutil.copyfile(wanted, installed)
+    return python
