@@ -5,7 +5,7 @@ from .contender import LIMIT, OURS
 from .table import megabytes, seconds
 
 TOP, ROW, BAR = 92, 30, 18
-NAMES_END, TIME_START, MEMORY_START, PANEL = 216, 228, 580, 210
+NAMES_END, TIME_START, MEMORY_START, PANEL = 240, 252, 588, 200
 
 
 def chart(title, subtitle, results):

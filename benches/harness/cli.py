@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -90,6 +91,8 @@ def main(arguments):
         python=wish.python,
         spark=wish.spark or "spark" in (only or ()),
     )
+    # So that servers and folders go in this case, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with workspace.prepared():
             bench = Bench(workspace, wish.rounds, wish.scale, only, override, wish.keep_data)
@@ -109,6 +112,8 @@ def measure(bench, wanted, command, folder):
     print(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit {about['commit']}")
     print(", ".join(f"{name} {version}" for name, version in about["versions"].items()) + "\n")
     status = 0
+    if bench.scale != 1 or bench.override:
+        print("This run is shrunk or changed: what has to be reached is meant for the scenarios as they are.\n")
     for name in wanted:
         busy = os.getloadavg()[0]
         if busy > 0.5 and name == next(iter(wanted)):

@@ -55,7 +55,8 @@ class SailServer:
         self.log = work / "sail-server.log"
         command = [self.python.parent / "sail", "spark", "server", "--ip", "127.0.0.1", "--port", str(self.port)]
         try:
-            self.server = subprocess.Popen(command, stdout=open(self.log, "wb"), stderr=subprocess.STDOUT, cwd=work)
+            with open(self.log, "wb") as out:
+                self.server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=work)
         except OSError as error:
             raise Failed(f"cannot start sail: {error}") from error
         deadline = time.monotonic() + 60

@@ -7,6 +7,7 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -45,7 +46,8 @@ def server():
         yield f"postgres://postgres@127.0.0.1:{port}/postgres"
     finally:
         if process:
-            process.terminate()
+            # A fast shutdown, which does not wait for those who are still connected.
+            process.send_signal(signal.SIGINT)
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -30,8 +30,10 @@ def description(workspace, command, rounds, scale):
 
 
 def commit():
+    """The commit, and whether more than earlier records differs from it."""
     head = output(["git", "rev-parse", "HEAD"])
-    return f"{head} with changes" if output(["git", "status", "--porcelain"]) else head
+    changes = output(["git", "status", "--porcelain", "--", ".", ":!docs/benchmarks"])
+    return f"{head} with changes" if changes else head
 
 
 def machine():

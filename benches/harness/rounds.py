@@ -1,5 +1,6 @@
 """Contenders in turn: each does the job once a round, so that a slow minute of the machine hurts all of them alike."""
 
+import os
 import shutil
 from dataclasses import dataclass, field
 
@@ -63,6 +64,8 @@ def in_turn(workspace, contenders, rounds, folder, check=None):
 
 def one_round(contender, result, folder, work, check):
     out = work / "summary.parquet"
+    # What an earlier contender wrote goes to disk now, not on this one's time.
+    os.sync()
     cost = contender.run(folder, out, work / "log")
     if check and contender.writes_summary:
         check(out)

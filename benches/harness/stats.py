@@ -14,6 +14,11 @@ def percentile(values, percent):
     return ordered[max(0, int(rank) - 1)]
 
 
+def rounds(count):
+    """What the numbers of so many rounds are called."""
+    return "one round" if count == 1 else f"medians of {count} rounds"
+
+
 def line_through(first, last):
     """The straight line through two points, as a function."""
     (x1, y1), (x2, y2) = first, last

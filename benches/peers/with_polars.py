@@ -1,6 +1,7 @@
 """The job in Polars, with its streaming engine from the files to the Parquet: `with_polars.py FOLDER OUT.parquet`.
 
-A sum of nothing is 0 in Polars, so each sum has a count beside it to tell nothing from zero.
+Amounts are read as floats, which Polars does faster than decimals, and rounded to whole cents before anything is added: that
+is exact for amounts of two places. A sum of nothing is 0 in Polars, so each sum has a count beside it to tell nothing from zero.
 """
 
 import sys
@@ -18,7 +19,7 @@ lines = pl.scan_csv(
     quote_char=None,
     schema={
         "store_id": pl.String,
-        "amount": pl.Decimal(18, 2),
+        "amount": pl.Float64,
         "code": pl.Int32,
         "item_id": pl.String,
         "trans_date": pl.Date,
@@ -27,15 +28,21 @@ lines = pl.scan_csv(
         "extra_3": pl.String,
     },
 )
-amounts = [pl.when(pl.col("code") == code).then("amount").alias(name) for name, code in MEASURES.items()]
+cents = pl.col("amount").mul(100).round().cast(pl.Int64)
+amounts = [pl.when(pl.col("code") == code).then("cents").alias(name) for name, code in MEASURES.items()]
 sums = [pl.col(name).sum() for name in MEASURES]
 counts = [pl.col(name).count().alias(f"{name}_lines") for name in MEASURES]
+decimals = [
+    pl.when(pl.col(f"{name}_lines") > 0).then((pl.col(name).cast(pl.Decimal(18, 2)) / 100).cast(pl.Decimal(18, 2))).alias(name)
+    for name in MEASURES
+]
 (
     lines.filter(pl.col("code").is_in([4, 5, 6]))
+    .with_columns(cents=cents)
     .select(*KEYS, *amounts)
     .group_by(KEYS)
     .agg(*sums, *counts)
-    .select(*KEYS, *(pl.when(pl.col(f"{name}_lines") > 0).then(name).cast(pl.Decimal(18, 2)) for name in MEASURES))
+    .select(*KEYS, *decimals)
     .sort(KEYS)
     .sink_parquet(out, engine="streaming")
 )

@@ -78,5 +78,11 @@ def whole(results):
     return [result for result in results if result.ok and result.name in contender.PROCESSES]
 
 
+def ratio(over, under, what):
+    """The ratio of two Results in a median, or None if one of them is missing or failed."""
+    done = over and under and over.ok and under.ok
+    return getattr(over, what) / getattr(under, what) if done else None
+
+
 def named(results, name):
     return next((result for result in results if result.name == name and result.ok), None)

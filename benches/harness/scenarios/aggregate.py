@@ -7,7 +7,8 @@ from .. import bars, contender, table
 from ..data import MANY_KEYS, Spec
 from ..need import Need
 from ..rounds import in_turn
-from . import Outcome, fastest, leanest, named
+from ..stats import rounds
+from . import Outcome, fastest, leanest, named, ratio
 
 
 def run(bench):
@@ -25,25 +26,20 @@ def compare(bench, scenario, spec, speed, memory, sail=None):
     results = in_turn(bench.workspace, contenders, bench.rounds, feed.folder, verifier.check)
     ours = results[0]
 
-    needs = []
-    rival, lean = fastest(results), leanest(results)
-    if ours.ok and rival:
-        needs.append(Need(f"times as fast as the fastest peer, {rival.name}", rival.wall / ours.wall, speed))
-    warm = named(results, contender.SAIL)
-    if ours.ok and warm and sail:
-        needs.append(Need("times as fast as a warm Sail server", warm.wall / ours.wall, sail))
-    if ours.ok and lean:
-        what = f"of the memory of the leanest peer, {lean.name}"
-        needs.append(Need(what, ours.peak / lean.peak, memory, at_most=True))
+    rival, lean, warm = fastest(results), leanest(results), named(results, contender.SAIL)
     limit = named(results, contender.LIMIT)
-    if ours.ok and limit:
-        limits = f"Reading and counting newlines takes {limit.wall / ours.wall:.0%} of our time."
-    else:
-        limits = ""
+    needs = [
+        Need(with_name("times as fast as the fastest peer", rival), ratio(rival, ours, "wall"), speed),
+        Need(with_name("of the memory of the leanest peer", lean), ratio(ours, lean, "peak"), memory, at_most=True),
+    ]
+    if sail:
+        needs.append(Need("times as fast as a warm Sail server", ratio(warm, ours, "wall"), sail))
+    share = ratio(limit, ours, "wall")
+    limits = f"Reading and counting newlines takes {share:.0%} of our time." if share else ""
 
     keys = f"{verifier.rows:,} keys" if verifier.rows else "keys unknown"
     title = f"Aggregate: {feed}, {keys}"
-    subtitle = f"the same files to the same sorted Parquet; medians of {bench.rounds} rounds in turn, files in the page cache"
+    subtitle = f"the same files to the same sorted Parquet; {rounds(bench.rounds)} in turn, files in the page cache"
     return Outcome(
         scenario,
         title,
@@ -52,3 +48,7 @@ def compare(bench, scenario, spec, speed, memory, sail=None):
         {"data": {**feed.as_json(), "keys": verifier.rows}, "results": [result.as_json() for result in results]},
         {scenario: bars.chart(title, subtitle, results)},
     )
+
+
+def with_name(what, peer):
+    return f"{what} ({peer.name})" if peer else what

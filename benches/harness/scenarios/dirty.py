@@ -25,17 +25,17 @@ def run(bench):
             if not result.error:
                 guarded(result, one_round, ours, result, feed.folder, work, check)
 
-    needs, speeds = [], ""
+    reached, speeds = None, ""
     if clean.ok and dirty.ok:
         lines = [feed.lines / result.wall for feed, result in zip(feeds, results)]
         rates = [feed.bytes / result.wall for feed, result in zip(feeds, results)]
-        speeds = f"In lines a second {lines[1] / lines[0]:.2f} of the clean speed, in bytes a second {rates[1] / rates[0]:.2f}."
-        needs.append(Need("of the clean speed in lines a second", lines[1] / lines[0], 0.7))
+        reached = lines[1] / lines[0]
+        speeds = f"In lines a second {reached:.2f} of the clean speed, in bytes a second {rates[1] / rates[0]:.2f}."
     data = {name: feed.as_json() for name, feed in zip(("clean", "dirty"), feeds)}
     return Outcome(
         "dirty",
         f"Dirty files: {feeds[1]}",
         [table.costs(results, clean), speeds],
-        needs,
+        [Need("of the clean speed in lines a second", reached, 0.7)],
         {"data": data, "results": [result.as_json() for result in results]},
     )

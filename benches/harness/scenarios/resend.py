@@ -4,6 +4,8 @@ Measured twice: as a whole process that starts, finds the file and ends; and wit
 the row in the warehouse's ledger.
 """
 
+import time
+
 from .. import table
 from ..data import Spec
 from ..measure import Failed
@@ -13,8 +15,6 @@ from ..stats import median
 from ..verify import Verifier
 from ..workspace import say
 from . import Outcome
-
-import time
 
 
 def run(bench):

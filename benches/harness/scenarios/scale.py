@@ -7,7 +7,7 @@ from .. import contender, curve, table
 from ..data import BYTES_A_LINE, Spec
 from ..rounds import Result, guarded, in_turn
 from ..service import Installation
-from ..stats import line_through
+from ..stats import line_through, rounds
 from ..workspace import say
 from . import Outcome
 from .memory import until_idle
@@ -26,12 +26,12 @@ def run(bench):
     ]
     charts = {}
     if len(sizes) > 1:
-        subtitle = f"gristmill aggregate, 40 files, 240,000 keys; medians of {bench.rounds} rounds, files in the page cache"
+        subtitle = f"gristmill aggregate, 40 files, 240,000 keys; {rounds(bench.rounds)}, files in the page cache"
         points = [("aggregate", [(point["x"] / 1e9, point["wall"]) for point in sizes])]
         charts["scale-size"] = curve.chart("Cost against size", subtitle, points, "GB", "seconds")
     series = [(name, [(point["x"], point["wall"]) for point in points]) for name, points in files.items() if len(points) > 1]
     if series:
-        subtitle = f"files of {LINES} lines; medians of {bench.rounds} rounds, files in the page cache"
+        subtitle = f"files of {LINES} lines; {rounds(bench.rounds)}, files in the page cache"
         charts["scale-files"] = curve.chart("Cost against files", subtitle, series, "files", "seconds", log=True)
     return Outcome("scale", "Scale: cost against size and against files", tables, [], {"size": sizes, "files": files}, charts)
 
