@@ -24,6 +24,8 @@ SCENARIOS = {
     "cores": (cores.run, "one core against two, on one file and on 40"),
     "scale": (scale.run, "cost against size up to 8 GB, and against files up to 100,000"),
 }
+# Those whose data may be changed; the others' are what they are about.
+CHANGEABLE = {"aggregate", "keys", "dirty", "run", "resend"}
 PEERS = [*contender.PROCESSES.values(), "sail", "spark"]
 
 
@@ -49,7 +51,7 @@ def parse(arguments):
         help="keep the numbers and charts (docs/benchmarks)",
     )
     parser.add_argument("--keep-data", action="store_true", help="keep the feeds of several GB, too")
-    data = parser.add_argument_group("the data, in place of each scenario's own")
+    data = parser.add_argument_group(f"the data, in place of the own of {', '.join(sorted(CHANGEABLE))}")
     for name in ("files", "lines", "stores", "items", "days", "seed"):
         what = {"lines": "lines a file", "seed": "the same seed gives the same bytes"}.get(name, name)
         data.add_argument(f"--{name}", type=positive(int), metavar="N", help=f"{what} ({getattr(Spec(), name):,})")
@@ -80,10 +82,12 @@ def main(arguments):
         parser.error(f"--only knows {', '.join(PEERS)} and none")
     names = ("files", "lines", "stores", "items", "days", "seed", "shared_stores")
     override = {name: getattr(wish, name) for name in names if getattr(wish, name) is not None}
+    wanted = list(SCENARIOS) if "all" in wish.scenarios else wish.scenarios
+    if set(override) - {"seed"} and not CHANGEABLE.issuperset(wanted):
+        parser.error(f"data other than the scenario's own, but for the seed, is only for {', '.join(sorted(CHANGEABLE))}")
     shrunk = wish.scale != 1 or override or wish.profile != "release"
     if wish.record == ROOT / "docs" / "benchmarks" and shrunk:
         parser.error("docs/benchmarks holds full runs of the release build: give --record another folder")
-    wanted = SCENARIOS if "all" in wish.scenarios else wish.scenarios
     workspace = Workspace(
         profile=wish.profile,
         build=not wish.no_build,
@@ -116,7 +120,7 @@ def measure(bench, wanted, command, folder):
         print("This run is shrunk or changed: what has to be reached is meant for the scenarios as they are.\n")
     for name in wanted:
         busy = os.getloadavg()[0]
-        if busy > 0.5 and name == next(iter(wanted)):
+        if busy > 0.5 and name == wanted[0]:
             say(f"the machine is busy already (load {busy:.1f}): what is measured now will be worse than it could be")
         try:
             outcome = SCENARIOS[name][0](bench)

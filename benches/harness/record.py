@@ -1,7 +1,7 @@
 """The JSON of a run: every number, and on what machine, with which versions and from which commit it came.
 
-One file holds the latest outcome of each scenario, so that they may be run one by one. With --record it lies in
-docs/benchmarks/ beside the charts that the README shows.
+One file holds the latest outcome of each scenario, so that they may be run one by one; beside it lie what each printed, and the
+charts. With --record that is docs/benchmarks/, from where the README shows them.
 """
 
 import json
@@ -86,8 +86,18 @@ def write(folder, about, outcome):
     record = json.loads(file.read_text()) if file.exists() else {"scenarios": {}}
     record["scenarios"][outcome.scenario] = {"run": about, **outcome.as_json()}
     part = file.with_suffix(".part")
-    part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    part.write_text(json.dumps(rounded(record), indent=1, ensure_ascii=False) + "\n")
     part.rename(file)
-    for name, chart in outcome.charts.items():
-        (folder / f"{name}.svg").write_text(chart)
-    say(f"written to {folder}: {', '.join([FILE, *(f'{name}.svg' for name in outcome.charts)])}")
+    beside = {f"{outcome.scenario}.txt": str(outcome)} | {f"{name}.svg": chart for name, chart in outcome.charts.items()}
+    for name, text in beside.items():
+        (folder / name).write_text(text)
+    say(f"written to {folder}: {', '.join([FILE, *beside])}")
+
+
+def rounded(value):
+    """The same without digits that mean nothing: to microseconds, in all that lies in it."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rounded(inner) for inner in value]
+    return round(value, 6) if isinstance(value, float) else value

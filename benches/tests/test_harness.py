@@ -71,6 +71,10 @@ class Records(unittest.TestCase):
             self.assertEqual({name: s["run"]["when"] for name, s in scenarios.items()}, {"aggregate": 3, "tiny": 2})
             self.assertEqual(scenarios["aggregate"]["title"], "second")
             self.assertEqual((folder / "tiny.svg").read_text(), "<svg/>")
+            self.assertEqual((folder / "aggregate.txt").read_text(), "## second\n")
+
+    def test_numbers_are_kept_to_the_microsecond(self):
+        self.assertEqual(record.rounded({"a": [0.12345678, 7], "b": None}), {"a": [0.123457, 7], "b": None})
 
 
 class Documents(unittest.TestCase):
