@@ -129,7 +129,6 @@ def measure(bench, wanted, command, folder):
             status = 1
             continue
         print(outcome, flush=True)
-        broken = any(result.get("error") for result in outcome.numbers.get("results", [])) or outcome.numbers.get("errors")
-        status = 1 if broken else status
+        status = 1 if outcome.broken else status
         record.write(folder or bench.workspace.results, about, outcome)
     return status

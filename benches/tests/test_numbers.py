@@ -6,7 +6,7 @@ from harness import table
 from harness.measure import Cost
 from harness.need import Need
 from harness.rounds import Result
-from harness.scenarios import fastest, leanest, ratio
+from harness.scenarios import Outcome, fastest, leanest, ratio
 from harness.scenarios.cores import processors
 from harness.stats import line_through, median, percentile
 
@@ -48,6 +48,13 @@ class Ranking(unittest.TestCase):
         self.assertEqual(ratio(good, result("gristmill", 0.5), "wall"), 4)
         self.assertIsNone(ratio(good, bad, "wall"))
         self.assertIsNone(ratio(None, good, "peak"))
+
+
+    def test_a_failure_anywhere_breaks_the_outcome(self):
+        good, bad = result("DuckDB", 2).as_json(), result("Polars", error="ended with 1").as_json()
+        self.assertFalse(Outcome("cores", "", numbers={"feeds": {"one": {"results": [good]}}, "errors": []}).broken)
+        self.assertTrue(Outcome("cores", "", numbers={"feeds": {"one": {"results": [good, bad]}}}).broken)
+        self.assertTrue(Outcome("scale", "", numbers={"errors": ["8 GB failed"]}).broken)
 
 
 class Needs(unittest.TestCase):

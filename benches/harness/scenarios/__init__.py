@@ -18,12 +18,25 @@ class Outcome:
     numbers: dict = field(default_factory=dict)
     charts: dict = field(default_factory=dict)
 
+    @property
+    def broken(self):
+        """Whether anybody in it failed."""
+        return has_error(self.numbers)
+
     def as_json(self):
         needs = [need.as_json() for need in self.needs]
         return {"title": self.title, "needs": needs, "charts": sorted(self.charts), **self.numbers}
 
     def __str__(self):
-        return "\n\n".join([f"## {self.title}", *self.tables, "\n".join(map(str, self.needs))]).rstrip() + "\n"
+        parts = [f"## {self.title}", *self.tables, "\n".join(map(str, self.needs))]
+        return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def has_error(numbers):
+    """Whether an `error`, or one of `errors`, stands anywhere in what will be JSON."""
+    if isinstance(numbers, dict):
+        return bool(numbers.get("error") or numbers.get("errors")) or any(map(has_error, numbers.values()))
+    return isinstance(numbers, list) and any(map(has_error, numbers))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ def run(bench):
     guarded(aggregate, one_round, contender.ours(bench.workspace), aggregate, feed.folder, work, verifier.check)
     installation = Installation(bench.workspace, feed.folder, 1)
     guarded(service, until_idle, installation, service, bench.log("run"), verifier)
+    installation.delete()
     bench.done_with(feed)
     needs = [
         Need(f"peak memory of {result.name}", result.peak / 1e6 if result.ok else None, MOST / 1e6, at_most=True, unit=" MB")

@@ -18,11 +18,13 @@ LINES = 8
 
 
 def run(bench):
-    sizes, size_rows = against_size(bench)
-    files, file_rows = against_files(bench)
+    errors = []
+    sizes, files = against_size(bench, errors), against_files(bench, errors)
+    header = ["wall", "CPU", "peak memory", "off the line"]
     tables = [
-        table.table(["cost against size", "wall", "CPU", "peak memory", "off the line"], size_rows),
-        table.table(["cost against files", "wall", "CPU", "peak memory", "off the line"], file_rows),
+        table.table(["cost against size", *header], rows(sizes)),
+        table.table(["cost against files", *header], [row for points in files.values() for row in rows(points)]),
+        "\n".join(errors),
     ]
     charts = {}
     if len(sizes) > 1:
@@ -33,24 +35,26 @@ def run(bench):
     if series:
         subtitle = f"files of {LINES} lines; {rounds(bench.rounds)}, files in the page cache"
         charts["scale-files"] = curve.chart("Cost against files", subtitle, series, "files", "seconds", log=True)
-    return Outcome("scale", "Scale: cost against size and against files", tables, [], {"size": sizes, "files": files}, charts)
+    numbers = {"size": sizes, "files": files, "errors": errors}
+    return Outcome("scale", "Scale: cost against size and against files", tables, [], numbers, charts)
 
 
-def against_size(bench):
-    points, failures = [], []
+def against_size(bench, errors):
+    """The measured points; who failed is told in `errors`."""
+    points = []
     for size in SIZES:
         feed = bench.feed(Spec(lines=int(size / BYTES_A_LINE / 40)))
         result, = in_turn(
             bench.workspace, [contender.ours(bench.workspace)], bench.rounds, feed.folder, bench.verifier(feed).check
         )
-        note(points, failures, feed.bytes, f"{feed.bytes / 1e9:.3g} GB", result)
+        note(points, errors, feed.bytes, f"{feed.bytes / 1e9:.3g} GB", result)
         bench.done_with(feed)
-    return points, rows(points) + failures
+    return points
 
 
-def against_files(bench):
-    series, lines = {"aggregate": [], "run": []}, []
-    failures = []
+def against_files(bench, errors):
+    """The measured points of both commands."""
+    series = {"aggregate": [], "run": []}
     for wanted in FILES:
         count = bench.count(wanted, least=2)
         feed = bench.feed(Spec(files=count, lines=LINES, stores=count), lines=False)
@@ -66,19 +70,17 @@ def against_files(bench):
                 guarded(whole, until_idle, installation, whole, bench.log("run"), verifier)
                 installation.delete()
         for name, result in (("aggregate", aggregate), ("run", whole)):
-            note(series[name], failures, count, f"{name}, {count:,} files", result)
+            note(series[name], errors, count, f"{name}, {count:,} files", result)
         bench.done_with(feed)
-    for points in series.values():
-        lines += rows(points)
-    return series, lines + failures
+    return series
 
 
-def note(points, failures, x, label, result):
-    """Adds a measured point, or the row of a failure."""
+def note(points, errors, x, label, result):
+    """Adds a measured point, or the failure."""
     if result.ok:
         points.append({"x": x, "label": label, **result.as_json()["median"], "rounds": result.as_json()["rounds"]})
     else:
-        failures.append([label, f"failed: {result.error}"])
+        errors.append(f"{label} failed: {result.error}")
 
 
 def rows(points):
