@@ -17,8 +17,9 @@ use arrow::error::ArrowError;
 use jiff::civil::Date;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::file::metadata::RowGroupMetaData;
 use tokio::sync::mpsc;
 
 use crate::LoadError;
@@ -47,6 +48,18 @@ pub(crate) struct SummaryBatch {
 }
 
 impl SummaryBatch {
+    pub(crate) fn of(columns: &Columns<'_>, measures: &[String]) -> Result<Self, LoadError> {
+        Ok(Self {
+            stores: columns.text(KEYS[0])?,
+            items: columns.text(KEYS[1])?,
+            dates: columns.date(KEYS[2])?,
+            amounts: measures
+                .iter()
+                .map(|name| columns.amount(name))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.dates.len()
     }
@@ -76,12 +89,8 @@ impl SummaryBatch {
 
     /// Whether a row has the amounts of a row of another batch.
     pub(crate) fn same_amounts(&self, row: usize, other: &Self, other_row: usize) -> bool {
-        self.amounts.iter().zip(&other.amounts).all(|(mine, theirs)| {
-            match (mine.is_valid(row), theirs.is_valid(other_row)) {
-                (true, true) => mine.value(row) == theirs.value(other_row),
-                (mine, theirs) => mine == theirs,
-            }
-        })
+        let mut pairs = self.amounts.iter().zip(&other.amounts);
+        pairs.all(|(mine, theirs)| same_amount(mine, row, theirs, other_row))
     }
 
     /// Some of the rows, as a batch of their own.
@@ -99,6 +108,19 @@ impl SummaryBatch {
             dates: take(&self.dates, &rows, None)?.as_primitive().clone(),
             amounts: self.amounts.iter().map(amount).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// Compares two amounts.
+pub(crate) fn same_amount(
+    mine: &Decimal128Array,
+    row: usize,
+    theirs: &Decimal128Array,
+    other_row: usize,
+) -> bool {
+    match (mine.is_valid(row), theirs.is_valid(other_row)) {
+        (true, true) => mine.value(row) == theirs.value(other_row),
+        (mine, theirs) => mine == theirs,
     }
 }
 
@@ -130,15 +152,7 @@ pub(crate) fn summary(path: &Path, measures: &[String]) -> Batches<SummaryBatch>
     let columns = KEYS.map(String::from).into_iter().chain(measures.clone());
     let mut last: Option<(String, String, i32)> = None;
     batches(path, columns.collect(), move |columns| {
-        let batch = SummaryBatch {
-            stores: columns.text(KEYS[0])?,
-            items: columns.text(KEYS[1])?,
-            dates: columns.date(KEYS[2])?,
-            amounts: measures
-                .iter()
-                .map(|name| columns.amount(name))
-                .collect::<Result<_, _>>()?,
-        };
+        let batch = SummaryBatch::of(&columns, &measures)?;
         let last_before = last
             .as_ref()
             .map(|(store, item, date)| (store.as_str(), item.as_str(), *date));
@@ -198,17 +212,17 @@ fn batches<T: Send + 'static>(
     let (sender, receiver) = mpsc::channel(2);
     let path = path.to_path_buf();
     tokio::task::spawn_blocking(move || {
-        let reader = match reader(&path, &wanted) {
-            Ok(reader) => reader,
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let opened = Stored::open(&path).and_then(|stored| {
+            let batches = stored.batches(&wanted, None, None)?;
+            Ok((stored, batches))
+        });
+        let (stored, batches) = match opened {
+            Ok(opened) => opened,
             Err(error) => return drop(sender.blocking_send(Err(error))),
         };
-        for batch in reader {
-            let batch = batch.map_err(|error| unusable(&path, error)).and_then(|batch| {
-                typed(Columns {
-                    path: &path,
-                    batch: &batch,
-                })
-            });
+        for batch in batches {
+            let batch = batch.and_then(|batch| typed(stored.columns(&batch)));
             let failed = batch.is_err();
             // An error here is a receiver that wants no more.
             if sender.blocking_send(batch).is_err() || failed {
@@ -219,27 +233,83 @@ fn batches<T: Send + 'static>(
     receiver
 }
 
-/// Reads the wanted columns, as far as they are there.
-fn reader(
-    path: &PathBuf,
-    wanted: &[String],
-) -> Result<impl Iterator<Item = arrow::error::Result<RecordBatch>> + use<>, LoadError> {
-    let file = File::open(path).map_err(|error| unusable(path, error))?;
-    // The writer's own Arrow types are left aside: text is then plain text, however the writer held it.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| unusable(path, error))?;
-    let fields = metadata.schema().fields().iter().map(with_views);
-    let schema = Schema::new(fields.collect::<Vec<_>>());
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
-    let builder = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
-        .map(|metadata| ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata))
-        .map_err(|error| unusable(path, error))?;
-    let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().map(String::as_str));
-    builder
-        .with_projection(columns)
-        .with_batch_size(BATCH)
-        .build()
-        .map_err(|error| unusable(path, error))
+/// A Parquet file that was opened: its metadata are read, its rows are not.
+pub(crate) struct Stored {
+    path: PathBuf,
+    file: File,
+    metadata: ArrowReaderMetadata,
+}
+
+impl Stored {
+    pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
+        let file = File::open(path).map_err(|error| unusable(path, error))?;
+        // The writer's own Arrow types are left aside: text is then plain text, however the writer held it.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| unusable(path, error))?;
+        let fields = metadata.schema().fields().iter().map(with_views);
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
+            .map_err(|error| unusable(path, error))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            metadata,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        let rows = self.groups().iter().map(|group| group.num_rows() as u64);
+        rows.sum()
+    }
+
+    pub(crate) fn groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.metadata().row_groups()
+    }
+
+    /// A column's place among the columns of a row group.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        let columns = self.metadata.parquet_schema().columns();
+        columns.iter().position(|column| column.path().parts() == [name])
+    }
+
+    /// Reads the wanted columns, as far as they are there, of all row groups or some, of all rows or some.
+    pub(crate) fn batches(
+        &self,
+        wanted: &[&str],
+        groups: Option<Vec<usize>>,
+        rows: Option<RowSelection>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, LoadError>> + use<>, LoadError> {
+        let path = self.path.clone();
+        let file = self.file.try_clone().map_err(|error| unusable(&path, error))?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().copied());
+        if let Some(groups) = groups {
+            builder = builder.with_row_groups(groups);
+        }
+        if let Some(rows) = rows {
+            builder = builder.with_row_selection(rows);
+        }
+        let builder = builder.with_projection(columns).with_batch_size(BATCH);
+        let batches = builder.build().map_err(|error| unusable(&path, error))?;
+        Ok(batches.map(move |batch| batch.map_err(|error| unusable(&path, error))))
+    }
+
+    /// The columns of a batch of this file.
+    pub(crate) fn columns<'a>(&'a self, batch: &'a RecordBatch) -> Columns<'a> {
+        Columns {
+            path: &self.path,
+            batch,
+        }
+    }
 }
 
 fn with_views(field: &FieldRef) -> Field {
@@ -257,7 +327,7 @@ pub(crate) fn unusable(path: &Path, reason: impl ToString) -> LoadError {
 }
 
 /// A batch's columns by name and type.
-struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     path: &'a Path,
     batch: &'a RecordBatch,
 }
@@ -309,7 +379,7 @@ impl Columns<'_> {
         }
     }
 
-    fn amount(&self, name: &str) -> Result<Decimal128Array, LoadError> {
+    pub(crate) fn amount(&self, name: &str) -> Result<Decimal128Array, LoadError> {
         let column = self.get(name)?;
         let amounts = column
             .as_primitive_opt::<Decimal128Type>()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use gristmill_engine::{PartialFile, SummaryOutputs, SummaryReport, summarize};
 use gristmill_loader::{Base, Load, LoadOutcome};
-use gristmill_state::{ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
+use gristmill_state::{Cause, ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
 use jiff::civil::Date;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -186,8 +186,13 @@ pub(crate) fn scope(job_id: &str, wave: Option<Date>) -> String {
     }
 }
 
-/// What this job and wave has loaded last, if its summary still lies in the lake. Without it, all rows travel.
+/// What this job and wave has loaded last, if its summary still lies in the lake. Without it, all rows travel, as they
+/// shall in a run that somebody asked for: whoever does may have reason to doubt the warehouse.
 async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<Base>, StepError> {
+    let asked_for = parts.state.run(&run.run_id).await?;
+    if asked_for.is_some_and(|row| row.cause == Cause::Manual) {
+        return Ok(None);
+    }
     let last = parts
         .state
         .loaded_before(&run.job_id, run.wave, run.sequence)

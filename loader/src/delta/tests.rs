@@ -178,3 +178,92 @@ proptest! {
         prop_assert_eq!(walked(&base, &new, true).1.uncovered, outside);
     }
 }
+
+/// Writes rows to a file, some of them a row group.
+fn written(folder: &Path, name: &str, rows: &Rows, group: usize) -> PathBuf {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::file::properties::WriterProperties;
+
+    let amounts = |at: usize| -> ArrayRef {
+        let cents: Decimal128Array = rows.values().map(|amounts| amounts[at].map(i128::from)).collect();
+        Arc::new(cents.with_precision_and_scale(18, 2).unwrap())
+    };
+    let columns: [(&str, ArrayRef, bool); 5] = [
+        (
+            "store_id",
+            Arc::new(StringArray::from_iter_values(rows.keys().map(|key| &key.0))),
+            false,
+        ),
+        (
+            "item_id",
+            Arc::new(StringArray::from_iter_values(rows.keys().map(|key| &key.1))),
+            false,
+        ),
+        (
+            "trans_date",
+            Arc::new(Date32Array::from_iter_values(rows.keys().map(|key| key.2))),
+            false,
+        ),
+        ("a", amounts(0), true),
+        ("b", amounts(1), true),
+    ];
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group))
+        .build();
+    let path = folder.join(name);
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).unwrap(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    path
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(100) })]
+
+    #[test]
+    fn stored_keys_are_compared_only_where_they_are_the_same(
+        (base, other) in sides(),
+        amounts in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(0..3i64), 0..2usize), 0..6),
+        group in 1..20usize,
+        same_keys in prop::bool::weighted(0.7),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut new = if same_keys { base.rows.clone() } else { other.rows };
+        if !new.is_empty() {
+            let keys: Vec<Key> = new.keys().cloned().collect();
+            for (at, amount, measure) in amounts {
+                new.get_mut(at.get(&keys)).unwrap()[measure] = amount;
+            }
+        }
+        let old_file = written(folder.path(), "old", &base.rows, group);
+        let new_file = written(folder.path(), "new", &new, group);
+        let mut found = Vec::new();
+        let measures = ["a".to_string(), "b".to_string()];
+        let merged = aligned::merge(&new_file, &old_file, &measures, |part| {
+            if let Part::Write(batch) = part {
+                add(&mut found, &batch);
+            }
+            true
+        });
+        let merged = merged.map_err(|_| TestCaseError::fail("unreadable"))?;
+        if new.keys().ne(base.rows.keys()) {
+            prop_assert!(merged.is_none() && found.is_empty());
+            return Ok(());
+        }
+        let changed: Vec<_> = new
+            .iter()
+            .filter(|(key, amounts)| base.rows[*key] != **amounts)
+            .map(|(key, amounts)| (key.clone(), *amounts))
+            .collect();
+        let tally = merged.flatten().expect("the keys are the same");
+        let rows = new.len() as u64;
+        prop_assert_eq!(tally, Tally { rows, base_rows: rows, changed: changed.len() as u64, ..Tally::default() });
+        prop_assert_eq!(found, changed);
+    }
+}
