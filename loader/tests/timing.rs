@@ -1,5 +1,5 @@
-//! How long loads take. A measurement, not a check: `cargo test --release -p gristmill-loader --test timing -- --ignored
-//! --nocapture`, with the features that the rest was built with.
+//! How long loads take. A measurement, not a check; CONTRIBUTING.md has the command. It decided the rows of a statement,
+//! the size of pages and that of the cache in `sqlite`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
