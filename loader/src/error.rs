@@ -158,7 +158,8 @@ impl PostgresFault {
                 "; create the database with CREATE DATABASE"
             }
             Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-                "; GRANT the user SELECT, INSERT, UPDATE and DELETE on the target and its gristmill_ledger, \
+                "; GRANT the user SELECT, INSERT, UPDATE and DELETE on the target, and on gristmill_ledger, gristmill_days \
+                 and gristmill_standing beside it, \
                  TEMPORARY on the database, and CREATE on the schema if they are to be created"
             }
             Some(code) if *code == SqlState::STRING_DATA_RIGHT_TRUNCATION => {

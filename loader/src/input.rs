@@ -3,14 +3,23 @@
 //! The files may be larger than memory, and Parquet is read with blocking calls: a thread reads and hands batches over
 //! a short channel. It stops when the receiver is dropped. Nothing is trusted: columns, types, order of the keys and
 //! the range of amounts and dates are checked here, once for all dialects.
+//!
+//! Text is read as views: a page's distinct values are stored once, and two short texts are compared as two numbers.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type};
+use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, RecordBatch, StringViewArray, UInt32Array};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, FieldRef, Schema};
+use arrow::error::ArrowError;
 use jiff::civil::Date;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::RowGroupMetaData;
 use tokio::sync::mpsc;
 
 use crate::LoadError;
@@ -32,13 +41,25 @@ pub(crate) type Batches<T> = mpsc::Receiver<Result<T, LoadError>>;
 
 /// Some rows of a summary, in the order of the keys.
 pub(crate) struct SummaryBatch {
-    pub stores: StringArray,
-    pub items: StringArray,
+    pub stores: StringViewArray,
+    pub items: StringViewArray,
     pub dates: Date32Array,
-    amounts: Vec<Decimal128Array>,
+    pub amounts: Vec<Decimal128Array>,
 }
 
 impl SummaryBatch {
+    pub(crate) fn of(columns: &Columns<'_>, measures: &[String]) -> Result<Self, LoadError> {
+        Ok(Self {
+            stores: columns.text(KEYS[0])?,
+            items: columns.text(KEYS[1])?,
+            dates: columns.date(KEYS[2])?,
+            amounts: measures
+                .iter()
+                .map(|name| columns.amount(name))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.dates.len()
     }
@@ -51,18 +72,71 @@ impl SummaryBatch {
             .map(move |column| column.is_valid(row).then(|| column.value(row) as i64))
     }
 
-    fn key(&self, row: usize) -> (&str, &str, i32) {
+    pub(crate) fn key(&self, row: usize) -> (&str, &str, i32) {
         (
             self.stores.value(row),
             self.items.value(row),
             self.dates.value(row),
         )
     }
+
+    /// Whether a row has the key of a row of another batch (or of this one).
+    pub(crate) fn same_key(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        self.dates.value(row) == other.dates.value(other_row)
+            && same_text(&self.items, row, &other.items, other_row)
+            && same_text(&self.stores, row, &other.stores, other_row)
+    }
+
+    /// Whether a row has the amounts of a row of another batch.
+    pub(crate) fn same_amounts(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        let mut pairs = self.amounts.iter().zip(&other.amounts);
+        pairs.all(|(mine, theirs)| same_amount(mine, row, theirs, other_row))
+    }
+
+    /// Some of the rows, as a batch of their own.
+    pub(crate) fn picked(&self, rows: Vec<u32>) -> Result<Self, ArrowError> {
+        let rows = UInt32Array::from(rows);
+        let text = |column: &StringViewArray| -> Result<StringViewArray, ArrowError> {
+            Ok(take(column, &rows, None)?.as_string_view().clone())
+        };
+        let amount = |column: &Decimal128Array| -> Result<Decimal128Array, ArrowError> {
+            Ok(take(column, &rows, None)?.as_primitive().clone())
+        };
+        Ok(Self {
+            stores: text(&self.stores)?,
+            items: text(&self.items)?,
+            dates: take(&self.dates, &rows, None)?.as_primitive().clone(),
+            amounts: self.amounts.iter().map(amount).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Compares two amounts.
+pub(crate) fn same_amount(
+    mine: &Decimal128Array,
+    row: usize,
+    theirs: &Decimal128Array,
+    other_row: usize,
+) -> bool {
+    match (mine.is_valid(row), theirs.is_valid(other_row)) {
+        (true, true) => mine.value(row) == theirs.value(other_row),
+        (mine, theirs) => mine == theirs,
+    }
+}
+
+/// Compares two texts. A view of at most 12 bytes holds the text itself, with zeros after it.
+fn same_text(mine: &StringViewArray, row: usize, theirs: &StringViewArray, other_row: usize) -> bool {
+    let (view, other) = (mine.views()[row], theirs.views()[other_row]);
+    // The low half of a view's number is its length.
+    match view as u32 {
+        ..=12 => view == other,
+        _ => mine.value(row) == theirs.value(other_row),
+    }
 }
 
 /// Some of the (store, date) pairs that a run covers.
 pub(crate) struct CoverageBatch {
-    pub stores: StringArray,
+    pub stores: StringViewArray,
     pub dates: Date32Array,
 }
 
@@ -75,30 +149,15 @@ impl CoverageBatch {
 /// Reads a summary with these measures.
 pub(crate) fn summary(path: &Path, measures: &[String]) -> Batches<SummaryBatch> {
     let measures = measures.to_vec();
+    let columns = KEYS.map(String::from).into_iter().chain(measures.clone());
     let mut last: Option<(String, String, i32)> = None;
-    batches(path, move |columns| {
-        let batch = SummaryBatch {
-            stores: columns.text(KEYS[0])?,
-            items: columns.text(KEYS[1])?,
-            dates: columns.date(KEYS[2])?,
-            amounts: measures
-                .iter()
-                .map(|name| columns.amount(name))
-                .collect::<Result<_, _>>()?,
-        };
-        for row in 0..batch.len() {
-            let key = batch.key(row);
-            let before = match row {
-                0 => last
-                    .as_ref()
-                    .map(|(store, item, date)| (store.as_str(), item.as_str(), *date)),
-                _ => Some(batch.key(row - 1)),
-            };
-            if before.is_some_and(|before| before >= key) {
-                return Err(
-                    columns.unusable("its rows are not in the order of the keys, or hold a key twice")
-                );
-            }
+    batches(path, columns.collect(), move |columns| {
+        let batch = SummaryBatch::of(&columns, &measures)?;
+        let last_before = last
+            .as_ref()
+            .map(|(store, item, date)| (store.as_str(), item.as_str(), *date));
+        if !is_in_order(&batch, last_before) {
+            return Err(columns.unusable("its rows are not in the order of the keys, or hold a key twice"));
         }
         last = batch.len().checked_sub(1).map(|row| {
             let (store, item, date) = batch.key(row);
@@ -108,9 +167,23 @@ pub(crate) fn summary(path: &Path, measures: &[String]) -> Batches<SummaryBatch>
     })
 }
 
+/// Whether each row's key is greater than the one before.
+fn is_in_order(batch: &SummaryBatch, last_before: Option<(&str, &str, i32)>) -> bool {
+    let starts_well = batch.len() == 0 || last_before.is_none_or(|before| before < batch.key(0));
+    starts_well
+        && (1..batch.len()).all(|row| {
+            let is_next_date = batch.dates.value(row - 1) < batch.dates.value(row)
+                && same_text(&batch.items, row - 1, &batch.items, row)
+                && same_text(&batch.stores, row - 1, &batch.stores, row);
+            // Most rows are, and numbers compare faster than texts.
+            is_next_date || batch.key(row - 1) < batch.key(row)
+        })
+}
+
 /// Reads a coverage.
 pub(crate) fn coverage(path: &Path) -> Batches<CoverageBatch> {
-    batches(path, |columns| {
+    let columns = vec![KEYS[0].to_string(), KEYS[2].to_string()];
+    batches(path, columns, |columns| {
         Ok(CoverageBatch {
             stores: columns.text(KEYS[0])?,
             dates: columns.date(KEYS[2])?,
@@ -133,22 +206,23 @@ pub(crate) fn day(days_since_1970: i32) -> Option<Date> {
 
 fn batches<T: Send + 'static>(
     path: &Path,
+    wanted: Vec<String>,
     mut typed: impl FnMut(Columns<'_>) -> Result<T, LoadError> + Send + 'static,
 ) -> Batches<T> {
     let (sender, receiver) = mpsc::channel(2);
     let path = path.to_path_buf();
     tokio::task::spawn_blocking(move || {
-        let reader = match reader(&path) {
-            Ok(reader) => reader,
+        let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+        let opened = Stored::open(&path).and_then(|stored| {
+            let batches = stored.batches(&wanted, None, None)?;
+            Ok((stored, batches))
+        });
+        let (stored, batches) = match opened {
+            Ok(opened) => opened,
             Err(error) => return drop(sender.blocking_send(Err(error))),
         };
-        for batch in reader {
-            let batch = batch.map_err(|error| unusable(&path, error)).and_then(|batch| {
-                typed(Columns {
-                    path: &path,
-                    batch: &batch,
-                })
-            });
+        for batch in batches {
+            let batch = batch.and_then(|batch| typed(stored.columns(&batch)));
             let failed = batch.is_err();
             // An error here is a receiver that wants no more.
             if sender.blocking_send(batch).is_err() || failed {
@@ -159,18 +233,93 @@ fn batches<T: Send + 'static>(
     receiver
 }
 
-fn reader(
-    path: &PathBuf,
-) -> Result<impl Iterator<Item = arrow::error::Result<RecordBatch>> + use<>, LoadError> {
-    let file = File::open(path).map_err(|error| unusable(path, error))?;
-    // The writer's own Arrow types are left aside: text is then plain text, however the writer held it.
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-        .and_then(|builder| builder.with_batch_size(BATCH).build())
-        .map_err(|error| unusable(path, error))
+/// A Parquet file that was opened: its metadata are read, its rows are not.
+pub(crate) struct Stored {
+    path: PathBuf,
+    file: File,
+    metadata: ArrowReaderMetadata,
 }
 
-fn unusable(path: &Path, reason: impl ToString) -> LoadError {
+impl Stored {
+    pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
+        let file = File::open(path).map_err(|error| unusable(path, error))?;
+        // The writer's own Arrow types are left aside: text is then plain text, however the writer held it.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| unusable(path, error))?;
+        let fields = metadata.schema().fields().iter().map(with_views);
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        let metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), options)
+            .map_err(|error| unusable(path, error))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            metadata,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        let rows = self.groups().iter().map(|group| group.num_rows() as u64);
+        rows.sum()
+    }
+
+    pub(crate) fn groups(&self) -> &[RowGroupMetaData] {
+        self.metadata.metadata().row_groups()
+    }
+
+    /// A column's place among the columns of a row group.
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        let columns = self.metadata.parquet_schema().columns();
+        columns.iter().position(|column| column.path().parts() == [name])
+    }
+
+    /// Reads the wanted columns, as far as they are there, of all row groups or some, of all rows or some.
+    pub(crate) fn batches(
+        &self,
+        wanted: &[&str],
+        groups: Option<Vec<usize>>,
+        rows: Option<RowSelection>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, LoadError>> + use<>, LoadError> {
+        let path = self.path.clone();
+        let file = self.file.try_clone().map_err(|error| unusable(&path, error))?;
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().copied());
+        if let Some(groups) = groups {
+            builder = builder.with_row_groups(groups);
+        }
+        if let Some(rows) = rows {
+            builder = builder.with_row_selection(rows);
+        }
+        let builder = builder.with_projection(columns).with_batch_size(BATCH);
+        let batches = builder.build().map_err(|error| unusable(&path, error))?;
+        Ok(batches.map(move |batch| batch.map_err(|error| unusable(&path, error))))
+    }
+
+    /// The columns of a batch of this file.
+    pub(crate) fn columns<'a>(&'a self, batch: &'a RecordBatch) -> Columns<'a> {
+        Columns {
+            path: &self.path,
+            batch,
+        }
+    }
+}
+
+fn with_views(field: &FieldRef) -> Field {
+    match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => field.as_ref().clone().with_data_type(DataType::Utf8View),
+        _ => field.as_ref().clone(),
+    }
+}
+
+pub(crate) fn unusable(path: &Path, reason: impl ToString) -> LoadError {
     LoadError::Input {
         path: path.to_path_buf(),
         reason: reason.to_string(),
@@ -178,7 +327,7 @@ fn unusable(path: &Path, reason: impl ToString) -> LoadError {
 }
 
 /// A batch's columns by name and type.
-struct Columns<'a> {
+pub(crate) struct Columns<'a> {
     path: &'a Path,
     batch: &'a RecordBatch,
 }
@@ -206,9 +355,9 @@ impl Columns<'_> {
         }
     }
 
-    fn text(&self, name: &str) -> Result<StringArray, LoadError> {
+    fn text(&self, name: &str) -> Result<StringViewArray, LoadError> {
         let column = self.get(name)?;
-        let text = column.as_string_opt::<i32>();
+        let text = column.as_string_view_opt();
         self.no_nulls(
             name,
             text.ok_or_else(|| self.wrong_type(name, column.data_type(), "text"))?,
@@ -230,7 +379,7 @@ impl Columns<'_> {
         }
     }
 
-    fn amount(&self, name: &str) -> Result<Decimal128Array, LoadError> {
+    pub(crate) fn amount(&self, name: &str) -> Result<Decimal128Array, LoadError> {
         let column = self.get(name)?;
         let amounts = column
             .as_primitive_opt::<Decimal128Type>()

@@ -8,6 +8,8 @@
 //! mostly one that has gone stale; a fresh one also starts without leftovers of a load that failed.
 
 mod amount;
+mod days;
+mod delta;
 mod error;
 mod input;
 mod model;
@@ -16,14 +18,16 @@ mod shape;
 mod sqlite;
 mod target;
 mod url;
+mod verification;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 
 pub use error::{LoadError, PostgresFault};
-pub use model::{LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
+pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
 pub use target::{LoadMode, Target};
 pub use url::redacted;
+pub use verification::{Difference, Verification};
 
 /// A place where summaries become rows that people query.
 #[async_trait]
@@ -34,6 +38,8 @@ pub trait Warehouse: Send + Sync {
 
     /// Brings a summary into the target: all of it, or nothing. Needs an earlier [`prepare`](Self::prepare).
     ///
+    /// With a [base](Load::base) that still stands only the difference travels, and the result is the same.
+    ///
     /// Safe to call again after any failure or crash, a lost answer to the commit included: a run that stands in the
     /// ledger is never loaded twice, and an older run never overwrites a newer one of the same scope.
     /// `progress` is told how many of the summary's rows have travelled so far.
@@ -42,6 +48,11 @@ pub trait Warehouse: Send + Sync {
         load: &Load,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<LoadOutcome, LoadError>;
+
+    /// Compares the target with a summary that its scope has loaded last: by all rows, whatever the ledger says. Days
+    /// that another scope has loaded since are left out. `mend` makes the rows agree, in the same transaction, and
+    /// enters the run into the ledger where it is absent. The first `listed` differences are told one by one.
+    async fn verify(&self, load: &Load, mend: bool, listed: usize) -> Result<Verification, LoadError>;
 
     /// The ledger's entry of a run for this target; `None` where the run, or the whole ledger, is not there.
     async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError>;

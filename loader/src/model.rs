@@ -1,6 +1,6 @@
 //! The values that go into a warehouse and come out of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
@@ -20,37 +20,74 @@ pub struct Load {
     /// one row a key.
     pub summary: PathBuf,
     /// Parquet: `store_id`, `trans_date`: every (store, date) that the run's inputs cover, each once. Holds at least
-    /// those of the summary; one more means that this store's rows of that date are gone.
+    /// those of the summary; one more means that this store's rows of that date are gone. Held in memory while it is
+    /// loaded.
     pub coverage: PathBuf,
     /// Rows of the summary. A file that holds another number is not loaded.
     pub rows: u64,
     /// Digest of the summary, kept in the ledger.
     pub digest: String,
+    /// The run of this scope that was loaded last, as far as the caller knows. It only saves time: it is used if the
+    /// warehouse agrees that it was the last and that nobody has loaded its days since.
+    pub base: Option<Base>,
+}
+
+/// What a scope has loaded last: the next load needs to send only what differs from it.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// The run.
+    pub run_id: String,
+    /// Its summary, as [`Load::summary`].
+    pub summary: PathBuf,
+    /// Its coverage, as [`Load::coverage`].
+    pub coverage: PathBuf,
+    /// Rows of its summary.
+    pub rows: u64,
+}
+
+impl Base {
+    /// Fails unless the summary holds as many rows as its run wrote.
+    pub(crate) fn expect_rows(&self, held: u64) -> Result<(), LoadError> {
+        expect_rows(&self.summary, held, self.rows)
+    }
+
+    /// Fails if rows of the summary lie outside of the coverage: one of the two is not what the run wrote.
+    pub(crate) fn expect_covered(&self, uncovered: u64) -> Result<(), LoadError> {
+        expect_covered(&self.coverage, uncovered)
+    }
+}
+
+fn expect_covered(path: &Path, uncovered: u64) -> Result<(), LoadError> {
+    if uncovered == 0 {
+        return Ok(());
+    }
+    let reason = format!("{uncovered} rows of the summary lie outside of it");
+    Err(LoadError::Input {
+        path: path.to_path_buf(),
+        reason,
+    })
+}
+
+fn expect_rows(path: &Path, held: u64, written: u64) -> Result<(), LoadError> {
+    if held == written {
+        return Ok(());
+    }
+    let reason = format!("it holds {held} rows, and the run wrote {written}");
+    Err(LoadError::Input {
+        path: path.to_path_buf(),
+        reason,
+    })
 }
 
 impl Load {
     /// Fails unless the summary held as many rows as the run wrote.
     pub(crate) fn expect_rows(&self, staged: u64) -> Result<(), LoadError> {
-        if staged == self.rows {
-            return Ok(());
-        }
-        let reason = format!("it holds {staged} rows, and the run wrote {}", self.rows);
-        Err(LoadError::Input {
-            path: self.summary.clone(),
-            reason,
-        })
+        expect_rows(&self.summary, staged, self.rows)
     }
 
     /// Fails if rows of the summary lie outside the coverage: a later run could not delete them.
     pub(crate) fn expect_covered(&self, uncovered: u64) -> Result<(), LoadError> {
-        if uncovered == 0 {
-            return Ok(());
-        }
-        let reason = format!("{uncovered} rows of the summary lie outside of it");
-        Err(LoadError::Input {
-            path: self.coverage.clone(),
-            reason,
-        })
+        expect_covered(&self.coverage, uncovered)
     }
 }
 

@@ -11,6 +11,13 @@ pub(crate) const KEYS: [&str; 3] = ["store_id", "item_id", "trans_date"];
 /// The ledger's table, in the target's schema.
 pub(crate) const LEDGER: &str = "gristmill_ledger";
 
+/// Beside the ledger: for each target, store and date the scope that has loaded it last.
+pub(crate) const DAYS: &str = "gristmill_days";
+
+/// Beside the ledger: for each target and scope the run whose summary still stands there, because no other scope has
+/// loaded one of its days since.
+pub(crate) const STANDING: &str = "gristmill_standing";
+
 /// How a summary replaces what the target holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LoadMode {
@@ -21,6 +28,16 @@ pub enum LoadMode {
     Upsert,
     /// The target holds exactly the summary's rows.
     Reload,
+}
+
+impl LoadMode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ReplaceDays => "replace-days",
+            Self::Upsert => "upsert",
+            Self::Reload => "reload",
+        }
+    }
 }
 
 impl FromStr for LoadMode {
@@ -82,6 +99,13 @@ impl Target {
             Some(schema) => qualified(schema, &self.table),
             None => plain_or_quoted(&self.table),
         }
+    }
+
+    /// How this target is loaded. What was loaded in another way, or with other measures, is no base for the next load:
+    /// `upsert` leaves rows behind, and a measure that was not asked for was not written.
+    pub(crate) fn form(&self) -> String {
+        let measures: Vec<String> = self.measures.iter().map(|name| quoted(name)).collect();
+        format!("{} of {}", self.mode.as_str(), measures.join(", "))
     }
 
     /// Refuses names that no warehouse could hold, and measures that cannot stand beside the keys.

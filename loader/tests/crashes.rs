@@ -13,7 +13,7 @@ use std::sync::Arc;
 use fail::FailScenario;
 use gristmill_loader::{LoadMode, LoadOutcome, Warehouse};
 
-use support::{Place, Rows, Summary, contents};
+use support::{Place, Rows, Summary, contents, counts};
 
 /// Loads with a fail point set to panic; then loads again, as a restart does.
 async fn recovers_from(point: &str, committed: bool, place: Place) {
@@ -49,6 +49,39 @@ async fn recovers_from(point: &str, committed: bool, place: Place) {
     assert_eq!(contents(&*warehouse).await, summary.rows);
 }
 
+/// The same for a load of what differs from the one before.
+async fn recovers_on_a_base_from(point: &str, committed: bool, place: Place) {
+    let warehouse: Arc<dyn Warehouse> = place.ready(LoadMode::ReplaceDays).await.into();
+    let before = Summary::of(&[
+        ("s", "goes", "2025-03-01", [Some(1), None, Some(-1)]),
+        ("s", "stays", "2025-03-01", [Some(1), None, Some(-1)]),
+    ]);
+    let after = Summary::of(&[
+        ("s", "comes", "2025-03-01", [Some(2), None, None]),
+        ("s", "stays", "2025-03-01", [Some(1), None, Some(-1)]),
+    ]);
+    let base = place.load(1, &before);
+    warehouse.load(&base, &|_| ()).await.unwrap();
+    let load = place.load_on(&base, 2, &after);
+
+    fail::cfg(point, "panic").unwrap();
+    let crashing = tokio::spawn({
+        let (warehouse, load) = (Arc::clone(&warehouse), load.clone());
+        async move { warehouse.load(&load, &|_| ()).await }
+    });
+    assert!(crashing.await.unwrap_err().is_panic(), "{point} was not reached");
+    fail::remove(point);
+
+    let held = if committed { &after } else { &before };
+    assert_eq!(contents(&*warehouse).await, held.rows);
+    match warehouse.load(&load, &|_| ()).await.unwrap() {
+        LoadOutcome::Loaded(did) => assert_eq!((committed, did), (false, counts(1, 0, 1, 1))),
+        LoadOutcome::AlreadyLoaded(_) => assert!(committed),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(contents(&*warehouse).await, after.rows);
+}
+
 /// One test, for the same reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_point_leaves_all_or_nothing() {
@@ -57,6 +90,9 @@ async fn a_crash_at_any_point_leaves_all_or_nothing() {
         recovers_from("load-during-copy", false, place()).await;
         recovers_from("load-before-commit", false, place()).await;
         recovers_from("load-after-commit", true, place()).await;
+        recovers_on_a_base_from("load-during-copy", false, place()).await;
+        recovers_on_a_base_from("load-before-commit", false, place()).await;
+        recovers_on_a_base_from("load-after-commit", true, place()).await;
     }
     scenario.teardown();
 }

@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod init;
 mod jobs;
+mod load;
 mod output;
 mod rejects;
 mod replay;
@@ -81,6 +82,7 @@ enum Command {
     Rejects(rejects::RejectsArgs),
     Retry(retry::RetryArgs),
     Replay(replay::ReplayArgs),
+    Load(load::LoadArgs),
     Trace(trace::TraceArgs),
 }
 
@@ -119,6 +121,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Rejects(args) => rejects::run(args).await,
         Command::Retry(args) => retry::run(args, progress).await,
         Command::Replay(args) => replay::run(args, progress).await,
+        Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
     }
 }

@@ -30,6 +30,7 @@ use self::activity::Activity;
 pub use self::activity::Tally;
 use self::judge::ToJudge;
 use self::retry::{StepError, with_retries};
+pub(crate) use self::runs::{scope, summary_files};
 use crate::lake::Lake;
 use crate::progress::Progress;
 use crate::settings::Settings;

@@ -1,12 +1,14 @@
 //! The last stage: queued runs are claimed, summarized and loaded.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use gristmill_engine::{PartialFile, SummaryOutputs, SummaryReport, summarize};
-use gristmill_loader::{Load, LoadOutcome};
-use gristmill_state::{ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
+use gristmill_loader::{Base, Load, LoadOutcome};
+use gristmill_state::{Cause, ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
+use jiff::civil::Date;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -15,7 +17,7 @@ use super::activity::Token;
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::{Parts, crash_point, stopped};
-use crate::lake::summary_names;
+use crate::lake::{Lake, summary_names};
 
 /// Runs at the same time. One is mostly merging while another is loading.
 const AT_ONCE: usize = 2;
@@ -121,15 +123,13 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     let local = |object: &str| parts.lake.local_path(object).map_err(StepError::permanent);
     let load = Load {
         run_id: run.run_id.clone(),
-        scope: match run.wave {
-            Some(date) => format!("{}/{date}", run.job_id),
-            None => run.job_id.clone(),
-        },
+        scope: scope(&run.job_id, run.wave),
         sequence: run.sequence,
         summary: local(summary.as_ref())?,
         coverage: local(coverage.as_ref())?,
         rows: report.rows,
         digest: report.digest,
+        base: base(parts, run).await?,
     };
     let bar = parts.progress.load(&run.run_id, report.rows);
     let outcome = parts
@@ -176,6 +176,45 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     parts.state.complete(&run.run_id, &result).await?;
     crash_point("after-complete");
     Ok(())
+}
+
+/// What orders the loads of a job, or of one of its days.
+pub(crate) fn scope(job_id: &str, wave: Option<Date>) -> String {
+    match wave {
+        Some(date) => format!("{job_id}/{date}"),
+        None => job_id.to_owned(),
+    }
+}
+
+/// What this job and wave has loaded last, if its summary still lies in the lake. Without it, all rows travel, as they
+/// shall in a run that somebody asked for: whoever does may have reason to doubt the warehouse.
+async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<Base>, StepError> {
+    let asked_for = parts.state.run(&run.run_id).await?;
+    if asked_for.is_some_and(|row| row.cause == Cause::Manual) {
+        return Ok(None);
+    }
+    let last = parts
+        .state
+        .loaded_before(&run.job_id, run.wave, run.sequence)
+        .await?;
+    Ok(last.and_then(|last| {
+        let (summary, coverage) = summary_files(&parts.lake, last.summary.as_ref()?)?;
+        Some(Base {
+            rows: last.summary.as_ref()?.rows,
+            run_id: last.run_id,
+            summary,
+            coverage,
+        })
+    }))
+}
+
+/// The files of a summary and its coverage, if both are still there.
+pub(crate) fn summary_files(lake: &Lake, summary: &SummaryRecord) -> Option<(PathBuf, PathBuf)> {
+    let present = |object: &str| lake.local_path(object).ok().filter(|path| path.is_file());
+    Some((
+        present(&summary.object)?,
+        present(summary.coverage_object.as_deref()?)?,
+    ))
 }
 
 /// Merges the partials of a run, and puts summary and coverage into the lake.

@@ -11,4 +11,5 @@ mod oracle;
 mod reference_sample;
 mod service;
 mod trace;
+mod verify;
 mod wrong_settings;

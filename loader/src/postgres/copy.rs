@@ -4,70 +4,100 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
+use tokio::sync::mpsc;
 use tokio_postgres::CopyInSink;
 
 use super::load::Loading;
 use super::sql::COPY_COVERAGE;
 use super::wire;
-use crate::{LoadError, input};
+use crate::LoadError;
+use crate::days::{Days, Lookup};
+use crate::delta::{Fault, Part, Tally};
+use crate::input::{self, SummaryBatch};
 
 /// Bytes of a message. Larger ones gain nothing, smaller ones cost system calls.
 const CHUNK: usize = 128 * 1024;
 
-/// Sends the summary; gives the number of rows that the server took.
-pub(crate) async fn summary(
-    loading: &Loading<'_>,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<u64, LoadError> {
-    let action = "copy the summary's rows to";
-    let measures = &loading.warehouse.target.measures;
-    let sink = loading
-        .transaction
-        .copy_in(&loading.names.sql.copy_stage())
-        .await
-        .map_err(loading.failed(action))?;
-    let mut copy = Copy::new(sink);
-    let mut batches = input::summary(&loading.load.summary, measures);
-    let mut sent = 0;
-    while let Some(batch) = batches.recv().await {
-        let batch = batch?;
-        for row in 0..batch.len() {
-            wire::put_row(&mut copy.pending, 3 + measures.len());
-            wire::put_text(&mut copy.pending, batch.stores.value(row));
-            wire::put_text(&mut copy.pending, batch.items.value(row));
-            wire::put_date(&mut copy.pending, batch.dates.value(row));
-            batch
-                .amounts(row)
-                .for_each(|cents| wire::put_amount(&mut copy.pending, cents));
-            if copy.pending.len() >= CHUNK {
-                copy.send().await.map_err(loading.failed(action))?;
-            }
-        }
-        sent += batch.len() as u64;
-        progress(sent);
-    }
-    copy.finish().await.map_err(loading.failed(action))
+/// What was sent.
+#[derive(Default)]
+pub(crate) struct Sent {
+    /// Rows that the server took.
+    pub rows: u64,
+    /// Rows outside of the coverage.
+    pub uncovered: u64,
 }
 
-/// Sends the coverage.
-pub(crate) async fn coverage(loading: &Loading<'_>) -> Result<(), LoadError> {
-    let action = "copy the covered days to";
-    let sink = loading
-        .transaction
-        .copy_in(COPY_COVERAGE)
-        .await
-        .map_err(loading.failed(action))?;
-    let mut copy = Copy::new(sink);
-    let mut batches = input::coverage(&loading.load.coverage);
+/// Sends the summary with a COPY. Rows that `days` lack are counted; without `days` none is.
+pub(crate) async fn summary(
+    loading: &Loading<'_>,
+    statement: &str,
+    days: Option<&Days>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Sent, LoadError> {
+    let action = "copy the summary's rows to";
+    let measures = &loading.warehouse.target.measures;
+    let mut copy = Copy::begin(loading, statement, action).await?;
+    let mut lookup = days.map(Lookup::new);
+    let mut batches = input::summary(&loading.load.summary, measures);
+    let mut sent = Sent::default();
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
         for row in 0..batch.len() {
-            wire::put_row(&mut copy.pending, 2);
-            wire::put_text(&mut copy.pending, batch.stores.value(row));
-            wire::put_date(&mut copy.pending, batch.dates.value(row));
-            if copy.pending.len() >= CHUNK {
-                copy.send().await.map_err(loading.failed(action))?;
+            copy.put_row(&batch, row, None);
+            if let Some(lookup) = &mut lookup {
+                let (store, _, date) = batch.key(row);
+                sent.uncovered += u64::from(!lookup.has(store, date));
             }
+            copy.send_if_full().await.map_err(loading.failed(action))?;
+        }
+        sent.rows += batch.len() as u64;
+        progress(sent.rows);
+    }
+    sent.rows = copy.finish().await.map_err(loading.failed(action))?;
+    Ok(sent)
+}
+
+/// Sends a difference, and gives its end; `None` if there is none, because the walk died.
+pub(crate) async fn changes(
+    loading: &Loading<'_>,
+    parts: &mut mpsc::Receiver<Result<Part, Fault>>,
+) -> Result<Option<Tally>, Fault> {
+    let action = "copy the changed rows to";
+    let statement = loading.names.sql.copy_changes();
+    let mut copy = Copy::begin(loading, &statement, action)
+        .await
+        .map_err(Fault::Load)?;
+    let mut tally = None;
+    while let Some(part) = parts.recv().await {
+        let (batch, is_gone) = match part? {
+            Part::Write(batch) => (batch, false),
+            Part::Remove(batch) => (batch, true),
+            Part::End(end) => {
+                tally = Some(end);
+                continue;
+            }
+        };
+        for row in 0..batch.len() {
+            copy.put_row(&batch, row, Some(is_gone));
+            let sent = copy.send_if_full().await;
+            sent.map_err(loading.failed(action)).map_err(Fault::Load)?;
+        }
+    }
+    let done = copy.finish().await;
+    done.map_err(loading.failed(action)).map_err(Fault::Load)?;
+    Ok(tally)
+}
+
+/// Sends the days.
+pub(crate) async fn coverage(loading: &Loading<'_>, days: &Days) -> Result<(), LoadError> {
+    let action = "copy the covered days to";
+    let mut copy = Copy::begin(loading, COPY_COVERAGE, action).await?;
+    for (store, dates) in days.iter() {
+        for date in dates {
+            wire::put_row(&mut copy.pending, 2);
+            wire::put_text(&mut copy.pending, store);
+            wire::put_date(&mut copy.pending, *date);
+            copy.send_if_full().await.map_err(loading.failed(action))?;
         }
     }
     copy.finish().await.map_err(loading.failed(action))?;
@@ -81,12 +111,35 @@ struct Copy {
 }
 
 impl Copy {
-    fn new(sink: CopyInSink<Bytes>) -> Self {
+    async fn begin(loading: &Loading<'_>, statement: &str, action: &'static str) -> Result<Self, LoadError> {
+        let sink = loading.transaction.copy_in(statement).await;
+        let sink = sink.map_err(loading.failed(action))?;
         let mut pending = BytesMut::with_capacity(CHUNK + CHUNK / 8);
         wire::put_head(&mut pending);
-        Self {
+        Ok(Self {
             sink: Box::pin(sink),
             pending,
+        })
+    }
+
+    fn put_row(&mut self, batch: &SummaryBatch, row: usize, is_gone: Option<bool>) {
+        let out = &mut self.pending;
+        wire::put_row(out, 3 + batch.amounts.len() + usize::from(is_gone.is_some()));
+        wire::put_text(out, batch.stores.value(row));
+        wire::put_text(out, batch.items.value(row));
+        wire::put_date(out, batch.dates.value(row));
+        for cents in batch.amounts(row) {
+            wire::put_amount(out, cents);
+        }
+        if let Some(is_gone) = is_gone {
+            wire::put_bool(out, is_gone);
+        }
+    }
+
+    async fn send_if_full(&mut self) -> Result<(), tokio_postgres::Error> {
+        match self.pending.len() {
+            CHUNK.. => self.send().await,
+            _ => Ok(()),
         }
     }
 

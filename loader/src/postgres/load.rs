@@ -1,10 +1,10 @@
 //! One load: a transaction from the lock to the ledger.
 
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{IsolationLevel, Row, Transaction};
+use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
-use super::{Names, PostgresWarehouse, copy, rows, sql};
-use crate::{Load, LoadCounts, LoadError, LoadMode, LoadOutcome};
+use super::{Names, PostgresWarehouse, claims, delta, full, rows, sql};
+use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
 
 /// A load under way. Dropped before its commit, it leaves nothing behind.
 pub(super) struct Loading<'a> {
@@ -21,44 +21,91 @@ pub(super) async fn load(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadOutcome, LoadError> {
     let (mut client, names) = warehouse.session().await?;
-    // Under a stricter level the ledger would be read as it was before the lock was waited for.
-    let begun = client
-        .build_transaction()
-        .isolation_level(IsolationLevel::ReadCommitted)
-        .start()
-        .await;
-    let transaction = begun.map_err(warehouse.failed("begin the load into"))?;
-    let loading = Loading {
-        warehouse,
-        names: &names,
-        transaction,
-        load,
-    };
-
-    loading.query("set up the load into", sql::DURABLE, &[]).await?;
-    loading
-        .query("lock the target in", sql::LOCK_TARGET, &[&names.target])
-        .await?;
-    if let Some(outcome) = loading.settled().await? {
-        return Ok(outcome);
+    // A reload speaks of all rows, so it compares all rows.
+    let base = load
+        .base
+        .as_ref()
+        .filter(|_| warehouse.target.mode != LoadMode::Reload);
+    if let Some(base) = base {
+        let loading = Loading::begin(warehouse, &names, &mut client, load).await?;
+        if let Some(outcome) = loading.attempt(Some(base), progress).await? {
+            return Ok(outcome);
+        }
     }
-    loading.stage(progress).await?;
-    let counts = loading.apply().await?;
-    loading.record().await?;
-    fail::fail_point!("load-before-commit");
-    loading
-        .transaction
-        .commit()
-        .await
-        .map_err(warehouse.failed("commit the load into"))?;
-    fail::fail_point!("load-after-commit");
-    tracing::debug!(
-        run_id = load.run_id,
-        target = names.target,
-        ?counts,
-        "loaded a summary"
-    );
-    Ok(LoadOutcome::Loaded(counts))
+    let loading = Loading::begin(warehouse, &names, &mut client, load).await?;
+    let done = loading.attempt(None, progress).await?;
+    Ok(done.expect("only a base can be of no use"))
+}
+
+impl<'a> Loading<'a> {
+    /// Begins the transaction, and waits for its turn.
+    pub(super) async fn begin(
+        warehouse: &'a PostgresWarehouse,
+        names: &'a Names,
+        client: &'a mut Client,
+        load: &'a Load,
+    ) -> Result<Self, LoadError> {
+        // Under a stricter level the ledger would be read as it was before the lock was waited for.
+        let begun = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::ReadCommitted)
+            .start()
+            .await;
+        let loading = Self {
+            warehouse,
+            names,
+            transaction: begun.map_err(warehouse.failed("begin the load into"))?,
+            load,
+        };
+        loading.query("set up the load into", sql::DURABLE, &[]).await?;
+        loading
+            .query("lock the target in", sql::LOCK_TARGET, &[&names.target])
+            .await?;
+        Ok(loading)
+    }
+
+    /// The rest of the transaction. `None`: the base is of no use, and nothing was done.
+    async fn attempt(
+        self,
+        base: Option<&Base>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Option<LoadOutcome>, LoadError> {
+        if let Some(outcome) = self.settled().await? {
+            return Ok(Some(outcome));
+        }
+        let mut standing = None;
+        if let Some(base) = base
+            && claims::stands(&self, base).await?
+        {
+            standing = Some(base);
+        }
+        let counts = match standing {
+            None => full::load(&self, progress).await?,
+            Some(base) => match delta::load(&self, base).await? {
+                Some(counts) => counts,
+                None => {
+                    let failed = self.failed("roll back what was begun in");
+                    self.transaction.rollback().await.map_err(failed)?;
+                    return Ok(None);
+                }
+            },
+        };
+        progress(self.load.rows);
+        claims::take(&self).await?;
+        self.record().await?;
+        fail::fail_point!("load-before-commit");
+        let (load, target, failed) = (self.load, &self.names.target, self.failed("commit the load into"));
+        self.transaction.commit().await.map_err(failed)?;
+        fail::fail_point!("load-after-commit");
+        tracing::debug!(
+            run_id = load.run_id,
+            target,
+            base = standing.map(|base| base.run_id.as_str()),
+            ?counts,
+            "loaded a summary"
+        );
+        Ok(Some(LoadOutcome::Loaded(counts)))
+    }
 }
 
 impl Loading<'_> {
@@ -84,40 +131,8 @@ impl Loading<'_> {
             .map(|row| LoadOutcome::Superseded { by: rows::entry(row) }))
     }
 
-    /// Brings the files into temporary tables.
-    async fn stage(&self, progress: &(dyn Fn(u64) + Send + Sync)) -> Result<(), LoadError> {
-        self.batch("create temporary tables in", &self.names.sql.create_stage())
-            .await?;
-        self.load.expect_rows(copy::summary(self, progress).await?)?;
-        let whole_days = self.warehouse.target.mode == LoadMode::ReplaceDays;
-        if whole_days {
-            copy::coverage(self).await?;
-        }
-        self.batch("index temporary tables in", sql::INDEX_STAGE).await?;
-        if whole_days {
-            let uncovered = self
-                .count("compare the summary with the covered days in", sql::UNCOVERED)
-                .await?;
-            self.load.expect_covered(uncovered)?;
-        }
-        Ok(())
-    }
-
-    /// Changes the target, by key, to what was staged.
-    async fn apply(&self) -> Result<LoadCounts, LoadError> {
-        let sql = &self.names.sql;
-        let deleted = match sql.delete(self.warehouse.target.mode) {
-            Some(delete) => self.execute("delete rows of", &delete, &[]).await?,
-            None => 0,
-        };
-        let inserted = self.count("count new rows for", &sql.count_new()).await?;
-        let written = self
-            .execute("insert and update rows of", &sql.upsert(), &[])
-            .await?;
-        Ok(LoadCounts::of(self.load.rows, inserted, written, deleted))
-    }
-
-    async fn record(&self) -> Result<(), LoadError> {
+    /// Writes the ledger's row.
+    pub(super) async fn record(&self) -> Result<(), LoadError> {
         let Load {
             run_id,
             scope,
@@ -146,14 +161,14 @@ impl Loading<'_> {
         self.warehouse.failed(action)
     }
 
-    async fn batch(&self, action: &'static str, sql: &str) -> Result<(), LoadError> {
+    pub(super) async fn batch(&self, action: &'static str, sql: &str) -> Result<(), LoadError> {
         self.transaction
             .batch_execute(sql)
             .await
             .map_err(self.failed(action))
     }
 
-    async fn execute(
+    pub(super) async fn execute(
         &self,
         action: &'static str,
         sql: &str,
@@ -165,7 +180,7 @@ impl Loading<'_> {
             .map_err(self.failed(action))
     }
 
-    async fn query(
+    pub(super) async fn query(
         &self,
         action: &'static str,
         sql: &str,
@@ -177,7 +192,7 @@ impl Loading<'_> {
             .map_err(self.failed(action))
     }
 
-    async fn count(&self, action: &'static str, sql: &str) -> Result<u64, LoadError> {
+    pub(super) async fn count(&self, action: &'static str, sql: &str) -> Result<u64, LoadError> {
         let row = self
             .transaction
             .query_one(sql, &[])

@@ -4,12 +4,16 @@
 //! write the ledger, commit. The target itself is never truncated or swapped, so its views, grants and further columns
 //! stay, readers never see half a load, and a row that is right already is not even locked.
 
+mod claims;
 mod connect;
 mod copy;
+mod delta;
+mod full;
 mod load;
 mod prepare;
 mod rows;
 mod sql;
+mod verify;
 mod wire;
 
 use async_trait::async_trait;
@@ -17,7 +21,9 @@ use jiff::civil::Date;
 use tokio_postgres::{Client, Config, GenericClient};
 
 use crate::target::{self, LEDGER};
-use crate::{LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Warehouse, input, redacted};
+use crate::{
+    LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse, input, redacted,
+};
 use sql::Sql;
 
 /// A Postgres database as the warehouse.
@@ -128,6 +134,10 @@ impl Warehouse for PostgresWarehouse {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<LoadOutcome, LoadError> {
         load::load(self, load, progress).await
+    }
+
+    async fn verify(&self, load: &Load, mend: bool, listed: usize) -> Result<Verification, LoadError> {
+        verify::verify(self, load, mend, listed).await
     }
 
     async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError> {

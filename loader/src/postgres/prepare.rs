@@ -3,10 +3,10 @@
 use tokio_postgres::Transaction;
 
 use super::sql::{self, Sql};
-use super::{Names, PostgresWarehouse};
+use super::{Names, PostgresWarehouse, claims};
 use crate::LoadError;
 use crate::shape::{self, Column, Kind, Shape};
-use crate::target::{self, LEDGER};
+use crate::target::{self, DAYS, LEDGER, STANDING};
 
 const DIALECT: shape::Dialect = shape::Dialect {
     accepts,
@@ -33,7 +33,8 @@ fn accepts(kind: Kind, type_name: &str) -> bool {
 
 /// Creates target and ledger where they are absent; checks the target where it is present.
 pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadError> {
-    let (mut client, Names { schema, sql, .. }) = warehouse.session().await?;
+    let (mut client, names) = warehouse.session().await?;
+    let Names { schema, sql, .. } = &names;
     let action = "prepare the target in";
     let transaction = client.transaction().await.map_err(warehouse.failed(action))?;
     transaction
@@ -46,34 +47,45 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
         .await
         .map_err(warehouse.failed(action))?;
     if !exists.get::<_, bool>(0) {
-        let create = target::quoted(&schema);
+        let create = target::quoted(schema);
         return Err(warehouse.mismatch(format!(
             "there is no schema {schema}; create it: CREATE SCHEMA {create};"
         )));
     }
+    // Looked up first, because IF NOT EXISTS asks for the right to create even where there is nothing to do.
+    let tables = [
+        (LEDGER, sql.create_ledger()),
+        (DAYS, sql.claims(claims::CREATE_DAYS)),
+        (STANDING, sql.claims(claims::CREATE_STANDING)),
+    ];
+    for (name, create) in tables {
+        if warehouse.relation(&transaction, schema, name).await?.is_none() {
+            transaction
+                .batch_execute(&create)
+                .await
+                .map_err(warehouse.failed("create the ledger in"))?;
+        }
+    }
     match warehouse
-        .relation(&transaction, &schema, &warehouse.target.table)
+        .relation(&transaction, schema, &warehouse.target.table)
         .await?
     {
-        None => transaction
-            .batch_execute(&sql.create_table())
-            .await
-            .map_err(warehouse.failed("create the target in"))?,
+        None => {
+            transaction
+                .batch_execute(&sql.create_table())
+                .await
+                .map_err(warehouse.failed("create the target in"))?;
+            // A table of this name may have been dropped by hand: nothing of it stands any more.
+            claims::forget(warehouse, &transaction, &names).await?;
+        }
         Some((oid, kind)) if kind == "r" || kind == "p" => {
-            check_present(warehouse, &transaction, &sql, oid).await?
+            check_present(warehouse, &transaction, sql, oid).await?
         }
         Some(_) => {
             return Err(
                 warehouse.mismatch("it is a view or the like, not a table; name the table behind it".into())
             );
         }
-    }
-    // Looked up first, because IF NOT EXISTS asks for the right to create even where there is nothing to do.
-    if warehouse.relation(&transaction, &schema, LEDGER).await?.is_none() {
-        transaction
-            .batch_execute(&sql.create_ledger())
-            .await
-            .map_err(warehouse.failed("create the ledger in"))?;
     }
     transaction.commit().await.map_err(warehouse.failed(action))
 }

@@ -1,7 +1,7 @@
 //! The SQL that Postgres is asked, apart from the code that asks it.
 
 use crate::LoadMode;
-use crate::target::{KEYS, LEDGER, quoted};
+use crate::target::{DAYS, KEYS, LEDGER, STANDING, quoted};
 
 /// Serialises the creation of tables by several processes: IF NOT EXISTS alone loses races in the catalog.
 pub(crate) const LOCK_PREPARE: &str =
@@ -43,11 +43,6 @@ pub(crate) const UNIQUE_KEYS: &str = "SELECT array_agg(a.attname::text)
         AND i.indpred IS NULL AND i.indexprs IS NULL
       GROUP BY i.indexrelid";
 
-/// Rows whose (store, date) the coverage lacks: they would escape the deletion of a later run.
-pub(crate) const UNCOVERED: &str = "SELECT count(*) FROM pg_temp.gristmill_stage s
-      WHERE NOT EXISTS (SELECT 1 FROM pg_temp.gristmill_coverage c
-                         WHERE c.store_id = s.store_id AND c.trans_date = s.trans_date)";
-
 /// Readies the temporary tables for what follows. Without keys, a planner that misjudges the target, as it does one that
 /// was just filled, compares every row with every row.
 pub(crate) const INDEX_STAGE: &str =
@@ -63,14 +58,19 @@ pub(crate) struct Sql {
     /// The target, qualified and quoted.
     pub table: String,
     ledger: String,
+    days: String,
+    standing: String,
     measures: Vec<String>,
 }
 
 impl Sql {
     pub(crate) fn new(schema: &str, table: &str, measures: &[String]) -> Self {
+        let qualified = |name: &str| format!("{}.{}", quoted(schema), quoted(name));
         Self {
-            table: format!("{}.{}", quoted(schema), quoted(table)),
-            ledger: format!("{}.{}", quoted(schema), quoted(LEDGER)),
+            table: qualified(table),
+            ledger: qualified(LEDGER),
+            days: qualified(DAYS),
+            standing: qualified(STANDING),
             measures: measures.iter().map(|name| quoted(name)).collect(),
         }
     }
@@ -93,9 +93,11 @@ impl Sql {
         )
     }
 
+    /// The temporary tables. A staged row that is gone from the summary names a row to be deleted.
     pub(crate) fn create_stage(&self) -> String {
         format!(
-            "CREATE TEMP TABLE gristmill_stage (store_id text, item_id text, trans_date date, {}) ON COMMIT DROP;
+            "CREATE TEMP TABLE gristmill_stage (store_id text, item_id text, trans_date date, {},
+                 gristmill_gone boolean NOT NULL DEFAULT false) ON COMMIT DROP;
              CREATE TEMP TABLE gristmill_coverage (store_id text, trans_date date) ON COMMIT DROP",
             self.typed_measures()
         )
@@ -108,18 +110,51 @@ impl Sql {
         )
     }
 
+    /// A COPY whose rows end in whether they are gone.
+    pub(crate) fn copy_changes(&self) -> String {
+        format!(
+            "COPY pg_temp.gristmill_stage ({}, gristmill_gone) FROM STDIN (FORMAT binary)",
+            self.columns()
+        )
+    }
+
+    /// Deletes the staged rows that are gone.
+    pub(crate) fn delete_removed(&self) -> String {
+        format!(
+            "DELETE FROM {} t USING pg_temp.gristmill_stage s WHERE {SAME_KEY} AND s.gristmill_gone",
+            self.table
+        )
+    }
+
     /// Deletes what the summary no longer has, as far as the mode goes.
     pub(crate) fn delete(&self, mode: LoadMode) -> Option<String> {
-        let reach = match mode {
-            LoadMode::Upsert => return None,
-            LoadMode::Reload => "",
-            LoadMode::ReplaceDays => {
-                "EXISTS (SELECT 1 FROM pg_temp.gristmill_coverage c
-                          WHERE c.store_id = t.store_id AND c.trans_date = t.trans_date) AND"
-            }
-        };
+        let surplus = surplus(mode)?;
+        Some(format!("DELETE FROM {} t WHERE {surplus}", self.table))
+    }
+
+    /// Rows of the summary that the target lacks or holds with other amounts: the key, whether the target has it, the
+    /// summary's amounts, the target's.
+    pub(crate) fn differing(&self) -> String {
+        format!(
+            "SELECT s.store_id, s.item_id, s.trans_date::text, t.store_id IS NOT NULL, {}, {}
+               FROM pg_temp.gristmill_stage s LEFT JOIN {} t ON {SAME_KEY}
+              WHERE t.store_id IS NULL OR {} IS DISTINCT FROM {}
+              ORDER BY s.store_id COLLATE \"C\", s.item_id COLLATE \"C\", s.trans_date",
+            self.texts_of("s"),
+            self.texts_of("t"),
+            self.table,
+            self.measures_of("t"),
+            self.measures_of("s"),
+        )
+    }
+
+    /// Rows of the target that the summary no longer has, as far as the mode goes: the key, the amounts.
+    pub(crate) fn surplus(&self, mode: LoadMode) -> Option<String> {
+        let surplus = surplus(mode)?;
         Some(format!(
-            "DELETE FROM {} t WHERE {reach} NOT EXISTS (SELECT 1 FROM pg_temp.gristmill_stage s WHERE {SAME_KEY})",
+            "SELECT t.store_id::text, t.item_id::text, t.trans_date::text, {} FROM {} t WHERE {surplus}
+              ORDER BY t.store_id COLLATE \"C\", t.item_id COLLATE \"C\", t.trans_date",
+            self.texts_of("t"),
             self.table
         ))
     }
@@ -127,7 +162,8 @@ impl Sql {
     /// How many of the staged keys the target lacks.
     pub(crate) fn count_new(&self) -> String {
         format!(
-            "SELECT count(*) FROM pg_temp.gristmill_stage s WHERE NOT EXISTS (SELECT 1 FROM {} t WHERE {SAME_KEY})",
+            "SELECT count(*) FROM pg_temp.gristmill_stage s
+              WHERE NOT s.gristmill_gone AND NOT EXISTS (SELECT 1 FROM {} t WHERE {SAME_KEY})",
             self.table
         )
     }
@@ -146,7 +182,8 @@ impl Sql {
         format!(
             "INSERT INTO {table} ({columns})
              SELECT {columns} FROM pg_temp.gristmill_stage s
-              WHERE NOT EXISTS (SELECT 1 FROM {table} t WHERE {SAME_KEY} AND {of_t} IS NOT DISTINCT FROM {of_s})
+              WHERE NOT s.gristmill_gone
+                AND NOT EXISTS (SELECT 1 FROM {table} t WHERE {SAME_KEY} AND {of_t} IS NOT DISTINCT FROM {of_s})
               ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date
              ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}",
             columns = self.columns(),
@@ -154,6 +191,11 @@ impl Sql {
             of_t = self.measures_of("t"),
             of_s = self.measures_of("s"),
         )
+    }
+
+    pub(crate) fn ledger_newest(&self) -> String {
+        let select = self.select_ledger();
+        format!("{select} WHERE target = $1 AND scope = $2 ORDER BY sequence DESC LIMIT 1")
     }
 
     pub(crate) fn ledger_of_run(&self) -> String {
@@ -186,6 +228,13 @@ impl Sql {
         format!("SELECT count(*) FROM {}", self.table)
     }
 
+    /// A statement with the names of the tables beside the target put in.
+    pub(super) fn claims(&self, sql: &str) -> String {
+        sql.replace("{days}", &self.days)
+            .replace("{standing}", &self.standing)
+            .replace("{ledger}", &self.ledger)
+    }
+
     fn select_ledger(&self) -> String {
         format!(
             "SELECT run_id, target, scope, sequence, rows, digest,
@@ -216,6 +265,15 @@ impl Sql {
         typed.join(", ")
     }
 
+    fn texts_of(&self, alias: &str) -> String {
+        let texts: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("{alias}.{name}::text"))
+            .collect();
+        texts.join(", ")
+    }
+
     fn measures_of(&self, alias: &str) -> String {
         let named: Vec<String> = self
             .measures
@@ -224,6 +282,21 @@ impl Sql {
             .collect();
         format!("ROW({})", named.join(", "))
     }
+}
+
+/// What makes a row of the target one that the summary no longer has; `None` where such rows stay.
+fn surplus(mode: LoadMode) -> Option<String> {
+    let reach = match mode {
+        LoadMode::Upsert => return None,
+        LoadMode::Reload => "",
+        LoadMode::ReplaceDays => {
+            "EXISTS (SELECT 1 FROM pg_temp.gristmill_coverage c
+                      WHERE c.store_id = t.store_id AND c.trans_date = t.trans_date) AND"
+        }
+    };
+    Some(format!(
+        "{reach} NOT EXISTS (SELECT 1 FROM pg_temp.gristmill_stage s WHERE {SAME_KEY} AND NOT s.gristmill_gone)"
+    ))
 }
 
 const SAME_KEY: &str = "t.store_id = s.store_id AND t.item_id = s.item_id AND t.trans_date = s.trans_date";

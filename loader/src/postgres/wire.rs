@@ -40,6 +40,11 @@ pub(crate) fn put_date(out: &mut BytesMut, days_since_1970: i32) {
     out.put_i32(days_since_1970 - EPOCH_GAP);
 }
 
+pub(crate) fn put_bool(out: &mut BytesMut, value: bool) {
+    out.put_i32(1);
+    out.put_u8(u8::from(value));
+}
+
 /// A NUMERIC with two places, from cents.
 ///
 /// NUMERIC is written in groups of four decimal digits, aligned on the point, without zero groups at either end. So the

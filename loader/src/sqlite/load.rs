@@ -1,9 +1,9 @@
 //! One load: a write transaction from the ledger's question to the ledger's row.
 
-use sqlx::{Connection, SqlSafeStr, SqliteConnection};
+use sqlx::{Connection, SqliteConnection};
 
-use super::{BEGIN, SqliteWarehouse, entry, sql, stage};
-use crate::{Load, LoadCounts, LoadError, LoadMode, LoadOutcome};
+use super::{BEGIN, SqliteWarehouse, claims, delta, entry, full};
+use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
 
 /// Brings a summary into the target. Dropped before its commit, it leaves nothing behind.
 pub(super) async fn load(
@@ -12,25 +12,55 @@ pub(super) async fn load(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadOutcome, LoadError> {
     let mut connection = warehouse.connect().await?;
+    // A reload speaks of all rows, so it compares all rows.
+    let base = load
+        .base
+        .as_ref()
+        .filter(|_| warehouse.target.mode != LoadMode::Reload);
+    if let Some(base) = base
+        && let Some(outcome) = attempt(warehouse, &mut connection, load, Some(base), progress).await?
+    {
+        return Ok(outcome);
+    }
+    let done = attempt(warehouse, &mut connection, load, None, progress).await?;
+    Ok(done.expect("only a base can be of no use"))
+}
+
+/// One transaction. `None`: the base is of no use, and nothing was done.
+async fn attempt(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+    base: Option<&Base>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Option<LoadOutcome>, LoadError> {
     let mut transaction = connection
         .begin_with(BEGIN)
         .await
         .map_err(warehouse.failed("begin the load into"))?;
     if let Some(outcome) = settled(warehouse, &mut transaction, load).await? {
-        return Ok(outcome);
+        return Ok(Some(outcome));
     }
-    fill_stage(warehouse, &mut transaction, load, progress).await?;
-    let counts = apply(warehouse, &mut transaction, load.rows).await?;
-    sqlx::query(warehouse.sql.insert_ledger())
-        .bind(&load.run_id)
-        .bind(&warehouse.name)
-        .bind(&load.scope)
-        .bind(load.sequence)
-        .bind(load.rows as i64)
-        .bind(&load.digest)
-        .execute(&mut *transaction)
-        .await
-        .map_err(warehouse.failed("write the ledger of"))?;
+    let mut standing = None;
+    if let Some(base) = base
+        && claims::stands(warehouse, &mut transaction, load, base).await?
+    {
+        standing = Some(base);
+    }
+    let counts = match standing {
+        None => full::load(warehouse, &mut transaction, load, progress).await?,
+        Some(base) => match delta::load(warehouse, &mut transaction, load, base).await? {
+            Some(counts) => counts,
+            None => {
+                let action = "roll back what was begun in";
+                transaction.rollback().await.map_err(warehouse.failed(action))?;
+                return Ok(None);
+            }
+        },
+    };
+    progress(load.rows);
+    claims::take(warehouse, &mut transaction, load).await?;
+    record(warehouse, &mut transaction, load).await?;
     fail::fail_point!("load-before-commit");
     transaction
         .commit()
@@ -40,10 +70,30 @@ pub(super) async fn load(
     tracing::debug!(
         run_id = load.run_id,
         target = warehouse.name,
+        base = standing.map(|base| base.run_id.as_str()),
         ?counts,
         "loaded a summary"
     );
-    Ok(LoadOutcome::Loaded(counts))
+    Ok(Some(LoadOutcome::Loaded(counts)))
+}
+
+/// Writes the ledger's row.
+pub(super) async fn record(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+) -> Result<(), LoadError> {
+    sqlx::query(warehouse.sql.insert_ledger())
+        .bind(&load.run_id)
+        .bind(&warehouse.name)
+        .bind(&load.scope)
+        .bind(load.sequence)
+        .bind(load.rows as i64)
+        .bind(&load.digest)
+        .execute(connection)
+        .await
+        .map_err(warehouse.failed("write the ledger of"))?;
+    Ok(())
 }
 
 /// What the ledger says against this load, if anything.
@@ -64,57 +114,4 @@ async fn settled(
         .await
         .map_err(warehouse.failed("read the ledger of"))?;
     Ok(newer.map(|row| LoadOutcome::Superseded { by: entry(&row) }))
-}
-
-/// Brings the files into temporary tables.
-async fn fill_stage(
-    warehouse: &SqliteWarehouse,
-    connection: &mut SqliteConnection,
-    load: &Load,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<(), LoadError> {
-    warehouse
-        .execute(
-            connection,
-            warehouse.sql.create_stage(),
-            "create temporary tables in",
-        )
-        .await?;
-    let rows = stage::summary(connection, warehouse, load, progress).await?;
-    load.expect_rows(rows)?;
-    if warehouse.target.mode == LoadMode::ReplaceDays {
-        warehouse
-            .execute(
-                connection,
-                sql::CREATE_COVERAGE.into_sql_str(),
-                "create temporary tables in",
-            )
-            .await?;
-        stage::coverage(connection, warehouse, load).await?;
-        let uncovered = sqlx::query_scalar(sql::UNCOVERED).fetch_one(connection).await;
-        let uncovered: i64 =
-            uncovered.map_err(warehouse.failed("compare the summary with the covered days in"))?;
-        load.expect_covered(uncovered as u64)?;
-    }
-    Ok(())
-}
-
-/// Changes the target, by key, to what was staged.
-async fn apply(
-    warehouse: &SqliteWarehouse,
-    connection: &mut SqliteConnection,
-    staged: u64,
-) -> Result<LoadCounts, LoadError> {
-    let deleted = match warehouse.sql.delete(warehouse.target.mode) {
-        Some(delete) => warehouse.execute(connection, delete, "delete rows of").await?,
-        None => 0,
-    };
-    let new = sqlx::query_scalar::<_, i64>(warehouse.sql.count_new())
-        .fetch_one(&mut *connection)
-        .await;
-    let inserted = new.map_err(warehouse.failed("count new rows for"))? as u64;
-    let written = warehouse
-        .execute(connection, warehouse.sql.upsert(), "insert and update rows of")
-        .await?;
-    Ok(LoadCounts::of(staged, inserted, written, deleted))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use super::{BEGIN, SqliteWarehouse, sql};
+use super::{BEGIN, SqliteWarehouse, claims, sql};
 use crate::LoadError;
 use crate::shape::{self, Column, Kind, Shape};
 
@@ -36,6 +36,12 @@ pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError
         .begin_with(BEGIN)
         .await
         .map_err(warehouse.failed(action))?;
+    let [days, standing] = warehouse.sql.create_claims();
+    for sql in [warehouse.sql.create_ledger(), days, standing] {
+        warehouse
+            .execute(&mut transaction, sql, "create the ledger in")
+            .await?;
+    }
     match warehouse
         .kind(&mut transaction, &warehouse.target.table)
         .await?
@@ -49,19 +55,14 @@ pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError
                     "create the target in",
                 )
                 .await?;
+            // A table of this name may have been dropped by hand: nothing of it stands any more.
+            claims::forget(warehouse, &mut transaction).await?;
         }
         Some("table") => check_present(warehouse, &mut transaction).await?,
         Some(_) => {
             return Err(warehouse.mismatch("it is a view, not a table; name the table behind it".into()));
         }
     }
-    warehouse
-        .execute(
-            &mut transaction,
-            warehouse.sql.create_ledger(),
-            "create the ledger in",
-        )
-        .await?;
     transaction.commit().await.map_err(warehouse.failed(action))
 }
 

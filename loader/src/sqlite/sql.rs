@@ -3,7 +3,7 @@
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::LoadMode;
-use crate::target::{KEYS, LEDGER, quoted};
+use crate::target::{DAYS, KEYS, LEDGER, STANDING, quoted};
 
 /// A column's name, type, whether a row may leave it out.
 ///
@@ -22,13 +22,20 @@ pub(crate) const UNIQUE_KEYS: &str =
       WHERE l.\"unique\" AND NOT l.partial AND x.key
         AND NOT EXISTS (SELECT 1 FROM pragma_index_xinfo(l.name) y WHERE y.key AND y.coll <> 'BINARY')";
 
-/// Rows whose (store, date) the coverage lacks: they would escape the deletion of a later run.
-pub(crate) const UNCOVERED: &str = "SELECT count(*) FROM temp.gristmill_stage s
-      WHERE NOT EXISTS (SELECT 1 FROM temp.gristmill_coverage c
-                         WHERE c.store_id = s.store_id AND c.trans_date = s.trans_date)";
-
 pub(crate) const CREATE_COVERAGE: &str = "CREATE TEMP TABLE gristmill_coverage (store_id TEXT NOT NULL,
       trans_date TEXT NOT NULL, PRIMARY KEY (store_id, trans_date)) STRICT, WITHOUT ROWID";
+
+pub(crate) const CREATE_REMOVED: &str = "CREATE TEMP TABLE gristmill_removed (store_id TEXT NOT NULL,
+      item_id TEXT NOT NULL, trans_date TEXT NOT NULL, PRIMARY KEY (store_id, item_id, trans_date)) STRICT, WITHOUT ROWID";
+
+/// A multi-row insert into the temporary keys of removed rows.
+pub(crate) fn insert_removed(rows: usize) -> SqlStr {
+    insert(
+        "temp.gristmill_removed (store_id, item_id, trans_date)",
+        KEYS.len(),
+        rows,
+    )
+}
 
 /// A multi-row insert into the temporary coverage.
 pub(crate) fn insert_coverage(rows: usize) -> SqlStr {
@@ -42,6 +49,8 @@ pub(crate) struct Sql {
     /// The target, quoted.
     pub table: String,
     ledger: String,
+    days: String,
+    standing: String,
     measures: Vec<String>,
 }
 
@@ -50,6 +59,8 @@ impl Sql {
         Self {
             table: quoted(table),
             ledger: quoted(LEDGER),
+            days: quoted(DAYS),
+            standing: quoted(STANDING),
             measures: measures.iter().map(|name| quoted(name)).collect(),
         }
     }
@@ -81,18 +92,79 @@ impl Sql {
         )
     }
 
+    /// A multi-row insert into the target itself.
+    pub(crate) fn insert_target(&self, rows: usize) -> SqlStr {
+        insert(
+            &format!("main.{} ({})", self.table, self.columns()),
+            KEYS.len() + self.measures.len(),
+            rows,
+        )
+    }
+
+    /// Whether the target holds a row of a store that is covered, or (for a reload) any row.
+    pub(crate) fn holds_rows(&self, mode: LoadMode) -> SqlStr {
+        let table = &self.table;
+        safe(match mode {
+            LoadMode::Reload => format!("SELECT EXISTS (SELECT 1 FROM main.{table})"),
+            // By store alone, because that is where the target's key begins.
+            _ => format!(
+                "SELECT EXISTS (SELECT 1 FROM (SELECT DISTINCT store_id FROM temp.gristmill_coverage) c
+                                 WHERE EXISTS (SELECT 1 FROM main.{table} t WHERE t.store_id = c.store_id))"
+            ),
+        })
+    }
+
+    /// Deletes the removed rows.
+    pub(crate) fn delete_removed(&self) -> SqlStr {
+        safe(format!(
+            "DELETE FROM main.{} WHERE (store_id, item_id, trans_date) IN
+                 (SELECT store_id, item_id, trans_date FROM temp.gristmill_removed)",
+            self.table
+        ))
+    }
+
     /// Deletes what the summary no longer has, as far as the mode goes.
     pub(crate) fn delete(&self, mode: LoadMode) -> Option<SqlStr> {
-        let reach = match mode {
-            LoadMode::Upsert => return None,
-            LoadMode::Reload => "",
-            LoadMode::ReplaceDays => {
-                "EXISTS (SELECT 1 FROM temp.gristmill_coverage c
-                          WHERE c.store_id = t.store_id AND c.trans_date = t.trans_date) AND"
-            }
-        };
+        let surplus = surplus(mode)?;
         Some(safe(format!(
-            "DELETE FROM main.{} AS t WHERE {reach} NOT EXISTS (SELECT 1 FROM temp.gristmill_stage s WHERE {SAME_KEY})",
+            "DELETE FROM main.{} AS t WHERE {surplus}",
+            self.table
+        )))
+    }
+
+    /// Rows of the summary that the target lacks or holds with other amounts: the key, whether the target has it, the
+    /// summary's amounts, the target's.
+    pub(crate) fn differing(&self) -> SqlStr {
+        let table = &self.table;
+        let theirs: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("CAST(t.{name} AS TEXT)"))
+            .collect();
+        let ours: Vec<String> = self.measures.iter().map(|name| format!("s.{name}")).collect();
+        safe(format!(
+            "SELECT s.store_id, s.item_id, s.trans_date, t.store_id IS NOT NULL, {}, {}
+               FROM temp.gristmill_stage s LEFT JOIN main.{table} t ON {SAME_KEY}
+              WHERE t.store_id IS NULL OR NOT ({})
+              ORDER BY s.store_id, s.item_id, s.trans_date",
+            ours.join(", "),
+            theirs.join(", "),
+            self.same_amounts(),
+        ))
+    }
+
+    /// Rows of the target that the summary no longer has, as far as the mode goes: the key, the amounts.
+    pub(crate) fn surplus(&self, mode: LoadMode) -> Option<SqlStr> {
+        let surplus = surplus(mode)?;
+        let amounts: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("CAST(t.{name} AS TEXT)"))
+            .collect();
+        Some(safe(format!(
+            "SELECT t.store_id, t.item_id, t.trans_date, {} FROM main.{} t WHERE {surplus}
+              ORDER BY t.store_id, t.item_id, t.trans_date",
+            amounts.join(", "),
             self.table
         )))
     }
@@ -114,11 +186,6 @@ impl Sql {
             .iter()
             .map(|name| format!("{name} = excluded.{name}"))
             .collect();
-        let same: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("t.{name} IS s.{name}"))
-            .collect();
         safe(format!(
             "INSERT INTO main.{table} ({columns})
              SELECT {columns} FROM temp.gristmill_stage s
@@ -126,8 +193,15 @@ impl Sql {
               ORDER BY store_id, item_id, trans_date
              ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}",
             columns = self.columns(),
-            same = same.join(" AND "),
+            same = self.same_amounts(),
             set = set.join(", "),
+        ))
+    }
+
+    pub(crate) fn ledger_newest(&self) -> SqlStr {
+        let select = self.select_ledger();
+        safe(format!(
+            "{select} WHERE target = ? AND scope = ? ORDER BY sequence DESC LIMIT 1"
         ))
     }
 
@@ -179,6 +253,25 @@ impl Sql {
         ))
     }
 
+    /// A statement with the names of the tables beside the target put in.
+    pub(super) fn claims(&self, sql: &str) -> SqlStr {
+        let named = |name: &str| format!("main.{name}");
+        safe(
+            sql.replace("{days}", &named(&self.days))
+                .replace("{standing}", &named(&self.standing))
+                .replace("{ledger}", &named(&self.ledger)),
+        )
+    }
+
+    fn same_amounts(&self) -> String {
+        let same: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("t.{name} IS s.{name}"))
+            .collect();
+        same.join(" AND ")
+    }
+
     fn select_ledger(&self) -> String {
         format!(
             "SELECT run_id, target, scope, sequence, rows, digest, loaded_at FROM main.{}",
@@ -193,6 +286,23 @@ impl Sql {
     fn columns(&self) -> String {
         format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
     }
+}
+
+/// What makes a row of the target one that the summary no longer has; `None` where such rows stay.
+fn surplus(mode: LoadMode) -> Option<String> {
+    let reach = match mode {
+        LoadMode::Upsert => return None,
+        LoadMode::Reload => "",
+        // The stores first: the target's key begins with them, so that those of other jobs are not looked at.
+        LoadMode::ReplaceDays => {
+            "t.store_id IN (SELECT store_id FROM temp.gristmill_coverage)
+             AND EXISTS (SELECT 1 FROM temp.gristmill_coverage c
+                          WHERE c.store_id = t.store_id AND c.trans_date = t.trans_date) AND"
+        }
+    };
+    Some(format!(
+        "{reach} NOT EXISTS (SELECT 1 FROM temp.gristmill_stage s WHERE {SAME_KEY})"
+    ))
 }
 
 const SAME_KEY: &str = "t.store_id = s.store_id AND t.item_id = s.item_id AND t.trans_date = s.trans_date";

@@ -1,113 +1,269 @@
-//! Bringing a summary and its coverage into temporary tables, many rows a statement.
+//! Bringing rows into tables, many a statement.
+//!
+//! What costs is SQLite's own work and an allocation or two for each value, so values are made on a thread of their own
+//! while SQLite is at the rows before, and texts that come again are made once.
 
-use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments};
-use sqlx::{SqlStr, SqliteConnection};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, SqlStr, SqliteConnection};
+use tokio::sync::mpsc;
 
 use super::{SqliteWarehouse, sql};
+use crate::days::{Days, Lookup};
+use crate::input::{self, SummaryBatch};
 use crate::target::KEYS;
-use crate::{Load, LoadError, amount, input};
+use crate::{LoadError, amount};
 
-/// SQLite's default limit of values in a statement.
+/// Rows of a statement. Of 32 to 5,461 rows, measured with tests/timing.rs, this was the fastest: fewer mean more trips
+/// to SQLite's thread, more a program that falls out of the processor's cache.
+const PART: usize = 1024;
+
+/// SQLite's default limit of values in a statement. Tables of 30 columns and more need smaller parts.
 const MAX_VALUES: usize = 32_766;
 
-/// Stages the summary; gives the number of its rows.
-pub(crate) async fn summary(
-    connection: &mut SqliteConnection,
-    warehouse: &SqliteWarehouse,
-    load: &Load,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<u64, LoadError> {
-    let measures = &warehouse.target.measures;
-    let part = MAX_VALUES / (KEYS.len() + measures.len());
-    let mut insert = Insert::new(part, |rows| warehouse.sql.insert_stage(rows));
-    let mut batches = input::summary(&load.summary, measures);
-    let mut staged = 0;
-    while let Some(batch) = batches.recv().await {
-        let batch = batch?;
-        for rows in parts(batch.len(), part) {
-            let mut query = sqlx::query(insert.sql(rows.len()));
-            for row in rows {
-                query = query
-                    .bind(batch.stores.value(row).to_string())
-                    .bind(batch.items.value(row).to_string());
-                query = bind_day(query, batch.dates.value(row));
-                for cents in batch.amounts(row) {
-                    query = query.bind(cents.map(amount::to_text));
-                }
-            }
-            query
-                .execute(&mut *connection)
-                .await
-                .map_err(warehouse.failed("stage the summary's rows in"))?;
-            fail::fail_point!("load-during-copy");
-        }
-        staged += batch.len() as u64;
-        progress(staged);
-    }
-    Ok(staged)
+/// What arrived.
+#[derive(Default)]
+pub(super) struct Arrived {
+    pub rows: u64,
+    /// Rows outside of the coverage.
+    pub uncovered: u64,
 }
 
-/// Stages the coverage.
-pub(crate) async fn coverage(
+/// Values of some rows, ready to be bound.
+struct Bound {
+    rows: usize,
+    values: SqliteArguments,
+    /// Whether a batch ends here, and how many of its rows the coverage lacks.
+    batch: Option<(u64, u64)>,
+}
+
+/// Inserts a summary into the table that `insert` names. Rows that `days` lack are counted; without `days` none is.
+pub(super) async fn summary(
     connection: &mut SqliteConnection,
     warehouse: &SqliteWarehouse,
-    load: &Load,
-) -> Result<(), LoadError> {
-    let part = MAX_VALUES / 2;
-    let mut insert = Insert::new(part, sql::insert_coverage);
-    let mut batches = input::coverage(&load.coverage);
-    while let Some(batch) = batches.recv().await {
-        let batch = batch?;
-        for rows in parts(batch.len(), part) {
-            let mut query = sqlx::query(insert.sql(rows.len()));
-            for row in rows {
-                query = bind_day(
-                    query.bind(batch.stores.value(row).to_string()),
-                    batch.dates.value(row),
-                );
-            }
-            query
-                .execute(&mut *connection)
-                .await
-                .map_err(warehouse.failed("stage the covered days in"))?;
+    batches: input::Batches<SummaryBatch>,
+    days: Option<&Arc<Days>>,
+    insert: impl Fn(usize) -> SqlStr,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Arrived, LoadError> {
+    let mut insert = Insert::new(insert);
+    let mut bound = bound(batches, days.cloned());
+    let mut arrived = Arrived::default();
+    while let Some(part) = bound.recv().await {
+        let part = part.map_err(|error| error.into_load_error(warehouse))?;
+        sqlx::query_with(insert.sql(part.rows), part.values)
+            .execute(&mut *connection)
+            .await
+            .map_err(warehouse.failed("bring the summary's rows into"))?;
+        fail::fail_point!("load-during-copy");
+        if let Some((rows, uncovered)) = part.batch {
+            arrived.rows += rows;
+            arrived.uncovered += uncovered;
+            progress(arrived.rows);
         }
+    }
+    Ok(arrived)
+}
+
+/// Inserts the keys of a batch into the temporary keys of removed rows, or whole rows into the temporary summary.
+pub(super) async fn batch(
+    connection: &mut SqliteConnection,
+    warehouse: &SqliteWarehouse,
+    batch: &SummaryBatch,
+    with_amounts: bool,
+) -> Result<(), LoadError> {
+    let mut encoder = Encoder::default();
+    let mut insert = Insert::new(|rows| match with_amounts {
+        true => warehouse.sql.insert_stage(rows),
+        false => sql::insert_removed(rows),
+    });
+    let action = "bring the changed rows into";
+    for rows in parts(batch) {
+        let count = rows.len();
+        let values = encoder.values(batch, rows, with_amounts);
+        let values = values.map_err(|error| Unbound::Value(error).into_load_error(warehouse))?;
+        sqlx::query_with(insert.sql(count), values)
+            .execute(&mut *connection)
+            .await
+            .map_err(warehouse.failed(action))?;
+        fail::fail_point!("load-during-copy");
     }
     Ok(())
 }
 
-/// Splits a batch's rows into parts of at most this many.
-fn parts(rows: usize, part: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+/// Inserts days into the temporary coverage.
+pub(super) async fn coverage(
+    connection: &mut SqliteConnection,
+    warehouse: &SqliteWarehouse,
+    days: &Days,
+) -> Result<(), LoadError> {
+    let mut insert = Insert::new(sql::insert_coverage);
+    let bound = bound_days(days).map_err(|error| Unbound::Value(error).into_load_error(warehouse))?;
+    for (rows, values) in bound {
+        sqlx::query_with(insert.sql(rows), values)
+            .execute(&mut *connection)
+            .await
+            .map_err(warehouse.failed("bring the covered days into"))?;
+    }
+    Ok(())
+}
+
+/// Makes values of days, a statement's at a time.
+fn bound_days(days: &Days) -> Result<Vec<(usize, SqliteArguments)>, sqlx::error::BoxDynError> {
+    let mut encoder = Encoder::default();
+    let mut bound = Vec::new();
+    let mut pending = (0, SqliteArguments::default());
+    for (store, dates) in days.iter() {
+        for date in dates {
+            encoder.store(&mut pending.1, store)?;
+            encoder.date(&mut pending.1, *date)?;
+            pending.0 += 1;
+            if pending.0 == PART {
+                bound.push(std::mem::take(&mut pending));
+            }
+        }
+    }
+    if pending.0 > 0 {
+        bound.push(pending);
+    }
+    Ok(bound)
+}
+
+/// Why there are no values to bind.
+enum Unbound {
+    Input(LoadError),
+    Value(sqlx::error::BoxDynError),
+}
+
+impl Unbound {
+    fn into_load_error(self, warehouse: &SqliteWarehouse) -> LoadError {
+        match self {
+            Self::Input(error) => error,
+            Self::Value(error) => warehouse.failed("write the values of")(sqlx::Error::Encode(error)),
+        }
+    }
+}
+
+/// Makes values of batches, on a thread of its own.
+fn bound(
+    mut batches: input::Batches<SummaryBatch>,
+    days: Option<Arc<Days>>,
+) -> mpsc::Receiver<Result<Bound, Unbound>> {
+    let (sender, receiver) = mpsc::channel(16);
+    tokio::task::spawn_blocking(move || {
+        let mut encoder = Encoder::default();
+        let mut lookup = days.as_deref().map(Lookup::new);
+        while let Some(batch) = batches.blocking_recv() {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return drop(sender.blocking_send(Err(Unbound::Input(error)))),
+            };
+            let mut uncovered = 0;
+            if let Some(lookup) = &mut lookup {
+                for row in 0..batch.len() {
+                    let (store, _, date) = batch.key(row);
+                    uncovered += u64::from(!lookup.has(store, date));
+                }
+            }
+            for rows in parts(&batch) {
+                let ends = rows.end == batch.len();
+                let part = encoder.values(&batch, rows.clone(), true).map(|values| Bound {
+                    rows: rows.len(),
+                    values,
+                    batch: ends.then_some((batch.len() as u64, uncovered)),
+                });
+                // An error here is a receiver that wants no more.
+                if sender.blocking_send(part.map_err(Unbound::Value)).is_err() {
+                    return;
+                }
+            }
+        }
+    });
+    receiver
+}
+
+/// Splits a batch's rows into those of a statement each.
+fn parts(batch: &SummaryBatch) -> impl Iterator<Item = Range<usize>> + use<> {
+    let rows = batch.len();
+    let part = PART.min(MAX_VALUES / (KEYS.len() + batch.amounts.len()));
     (0..rows)
         .step_by(part)
         .map(move |start| start..rows.min(start + part))
 }
 
-fn bind_day(query: Query<'_, Sqlite, SqliteArguments>, days: i32) -> Query<'_, Sqlite, SqliteArguments> {
-    // Input days are checked to lie within the years that jiff has.
-    query.bind(input::day(days).map(|day| day.to_string()))
+/// Makes values, each text once as long as it comes again.
+#[derive(Default)]
+struct Encoder {
+    store: Option<Arc<str>>,
+    item: Option<Arc<str>>,
+    dates: HashMap<i32, Arc<str>>,
 }
 
-/// The text of an insert, kept for the next part of the same size; a text has some hundred kilobytes.
+impl Encoder {
+    fn values(
+        &mut self,
+        batch: &SummaryBatch,
+        rows: Range<usize>,
+        with_amounts: bool,
+    ) -> Result<SqliteArguments, sqlx::error::BoxDynError> {
+        let mut values = SqliteArguments::default();
+        values.reserve(rows.len() * (KEYS.len() + batch.amounts.len()), 0);
+        for row in rows {
+            self.store(&mut values, batch.stores.value(row))?;
+            values.add(again(&mut self.item, batch.items.value(row)))?;
+            self.date(&mut values, batch.dates.value(row))?;
+            if with_amounts {
+                for cents in batch.amounts(row) {
+                    let text = |cents| Arc::<str>::from(amount::written(cents, &mut [0; amount::ROOM]));
+                    values.add(cents.map(text))?;
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    fn store(&mut self, values: &mut SqliteArguments, store: &str) -> Result<(), sqlx::error::BoxDynError> {
+        values.add(again(&mut self.store, store))
+    }
+
+    fn date(&mut self, values: &mut SqliteArguments, days: i32) -> Result<(), sqlx::error::BoxDynError> {
+        let text = self.dates.entry(days).or_insert_with(|| {
+            // Input days are checked to lie within the years that jiff has.
+            input::day(days)
+                .map(|day| day.to_string())
+                .unwrap_or_default()
+                .into()
+        });
+        values.add(Arc::clone(text))
+    }
+}
+
+/// The text of the row before if it is the same one.
+fn again(last: &mut Option<Arc<str>>, text: &str) -> Arc<str> {
+    match last {
+        Some(held) if **held == *text => Arc::clone(held),
+        _ => Arc::clone(last.insert(text.into())),
+    }
+}
+
+/// The text of an insert, kept for the next part of the same size.
 struct Insert<F> {
     make: F,
-    rows: usize,
-    text: SqlStr,
+    last: Option<(usize, SqlStr)>,
 }
 
 impl<F: Fn(usize) -> SqlStr> Insert<F> {
-    fn new(rows: usize, make: F) -> Self {
-        Self {
-            text: make(rows),
-            rows,
-            make,
-        }
+    fn new(make: F) -> Self {
+        Self { make, last: None }
     }
 
     fn sql(&mut self, rows: usize) -> SqlStr {
-        if rows != self.rows {
-            (self.rows, self.text) = (rows, (self.make)(rows));
+        match &self.last {
+            Some((held, text)) if *held == rows => text.clone(),
+            _ => self.last.insert((rows, (self.make)(rows))).1.clone(),
         }
-        self.text.clone()
     }
 }

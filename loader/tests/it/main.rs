@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
+mod bases;
 mod conformance;
 mod postgres;
 mod random;

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
-use gristmill_loader::{Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
+use gristmill_loader::{Base, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
@@ -64,8 +67,34 @@ impl Place {
             digest: format!("digest-{sequence}"),
             summary: summary.write(&files.with_extension("summary.parquet")),
             coverage: summary.write_coverage(&files.with_extension("coverage.parquet")),
+            base: None,
             run_id,
         }
+    }
+
+    /// Writes a summary as the run of this number, on the base of another.
+    pub fn load_on(&self, base: &Load, sequence: i64, summary: &Summary) -> Load {
+        Load {
+            base: Some(base_of(base)),
+            ..self.load(sequence, summary)
+        }
+    }
+
+    /// Edits the target by hand.
+    pub async fn edit(&self, sql: &str) {
+        if self.url.starts_with("postgres") {
+            return gristmill_testkit::postgres::execute(&self.url, sql);
+        }
+        let mut connection = SqliteConnectOptions::from_str(&self.url)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(sql.to_string()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
     }
 
     /// Writes and loads a summary; gives what it did.
@@ -78,6 +107,16 @@ impl Place {
             LoadOutcome::Loaded(counts) => counts,
             other => panic!("not loaded: {other:?}"),
         }
+    }
+}
+
+/// A load as the base of the next one.
+pub fn base_of(load: &Load) -> Base {
+    Base {
+        run_id: load.run_id.clone(),
+        summary: load.summary.clone(),
+        coverage: load.coverage.clone(),
+        rows: load.rows,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The life of a claimed run, and looking at runs.
 
+use jiff::civil::Date;
 use sqlx::SqliteConnection;
 
 use super::sql::{jobs, runs as sql};
@@ -114,6 +115,33 @@ impl StateDb {
             .fetch_all(&self.readers)
             .await
             .during("list", "the runs")
+    }
+
+    /// Returns the newest run of a job and wave before that sequence whose summary was loaded.
+    pub async fn loaded_before(
+        &self,
+        job_id: &str,
+        wave: Option<Date>,
+        sequence: i64,
+    ) -> Result<Option<RunRow>, StateError> {
+        sqlx::query(sql::LOADED_BEFORE)
+            .bind(job_id)
+            .bind(decode::wave_text(wave))
+            .bind(sequence)
+            .try_map(|row| decode::run_row(&row))
+            .fetch_optional(&self.readers)
+            .await
+            .during("look up the last load of job", job_id)
+    }
+
+    /// Returns, of each wave of a job, the newest run whose summary was loaded.
+    pub async fn last_loads(&self, job_id: &str) -> Result<Vec<RunRow>, StateError> {
+        sqlx::query(sql::LAST_LOADS)
+            .bind(job_id)
+            .try_map(|row| decode::run_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list the last loads of job", job_id)
     }
 
     /// Returns one run.

@@ -258,3 +258,56 @@ async fn rows_are_serialized_in_the_words_of_the_database() {
         (Some("VALIDATED"), Some(6))
     );
 }
+
+#[tokio::test]
+async fn the_last_load_of_a_wave_is_the_newest_that_was_loaded() {
+    let (f, _, first) = with_run().await;
+    let inputs = f.valid(&[("IL-2.tdf", "b")]).await;
+    let day = Some("2026-11-22".parse().unwrap());
+    let superseded = RunResult {
+        outcome: RunOutcome::Superseded,
+        changes: None,
+    };
+    let end = async |run_id: &str, result: Option<RunResult>| {
+        let summary = SummaryRecord {
+            object: format!("summaries/J101/{run_id}.parquet"),
+            coverage_object: None,
+            rows: 1,
+            digest: "d".to_owned(),
+        };
+        f.db.summarized(run_id, &summary).await.unwrap();
+        match result {
+            Some(result) => f.db.complete(run_id, &result).await.unwrap(),
+            None => f.db.fail(run_id, "no room").await.unwrap(),
+        }
+    };
+    let manual = |job_id: &str, wave| NewRun {
+        cause: Cause::Manual,
+        wave,
+        ..run(job_id, &inputs)
+    };
+    end(&first, Some(LOADED)).await;
+    let mut ids = vec![first];
+    for (job_id, wave, result) in [
+        ("J101", None, Some(LOADED)),
+        ("J101", None, Some(superseded)),
+        ("J101", None, None),
+        ("J101", day, Some(LOADED)),
+        ("J102", None, Some(LOADED)),
+    ] {
+        let run_id = f.running(&manual(job_id, wave)).await;
+        end(&run_id, result).await;
+        ids.push(run_id);
+    }
+    let before = async |wave, sequence| {
+        let found = f.db.loaded_before("J101", wave, sequence).await.unwrap();
+        found.map(|run| run.run_id)
+    };
+    assert_eq!(before(None, i64::MAX).await.as_ref(), Some(&ids[1]));
+    let second = row(&f, &ids[1]).await.sequence;
+    assert_eq!(before(None, second).await.as_ref(), Some(&ids[0]));
+    assert_eq!(before(day, second).await, None);
+    let last = f.db.last_loads("J101").await.unwrap();
+    let last: Vec<_> = last.into_iter().map(|run| run.run_id).collect();
+    assert_eq!(last, [ids[1].clone(), ids[4].clone()]);
+}

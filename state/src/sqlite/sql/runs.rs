@@ -15,6 +15,22 @@ pub(in crate::sqlite) const COMPLETED_LATER: &str = "
        AND state = 'COMPLETED' AND outcome IN ('LOADED', 'UNCHANGED')
      ORDER BY sequence DESC LIMIT 1";
 
+/// The newest run before a given one whose summary was loaded.
+pub(in crate::sqlite) const LOADED_BEFORE: &str = "
+    SELECT * FROM job_run
+     WHERE job_config_id = ?1 AND wave = ?2 AND sequence < ?3
+       AND state = 'COMPLETED' AND outcome = 'LOADED' AND summary_object IS NOT NULL
+     ORDER BY sequence DESC LIMIT 1";
+
+/// The newest run of each wave whose summary was loaded, in the order of the waves.
+pub(in crate::sqlite) const LAST_LOADS: &str = "
+    SELECT r.* FROM job_run r
+      JOIN (SELECT max(sequence) AS sequence FROM job_run
+             WHERE job_config_id = ?1 AND state = 'COMPLETED' AND outcome = 'LOADED' AND summary_object IS NOT NULL
+             GROUP BY wave) newest
+        ON newest.sequence = r.sequence
+     ORDER BY r.wave";
+
 /// The next place in the order of loads: the time, or more where the clock stands still or went back.
 pub(in crate::sqlite) const NEXT_SEQUENCE: &str =
     "SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run))";

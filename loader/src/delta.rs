@@ -1,0 +1,281 @@
+//! What changed between the summary that a scope loaded last and the new one.
+//!
+//! Both are sorted by the keys, so one walk over both finds it, batch by batch. Only the two coverages are held in
+//! memory. Whether the warehouse still holds the older summary is not asked here.
+
+mod aligned;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::days::{Days, Lookup};
+use crate::input::{self, SummaryBatch};
+use crate::{Base, Load, LoadError, LoadMode};
+
+/// A piece of the difference.
+pub(crate) enum Part {
+    /// Rows to be inserted or updated.
+    Write(SummaryBatch),
+    /// Rows to be deleted, by their keys.
+    Remove(SummaryBatch),
+    /// The end, and what came before it.
+    End(Tally),
+}
+
+/// What a walk over both summaries has found, in rows.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Rows of the new summary.
+    pub rows: u64,
+    /// Keys that only the new one has.
+    pub inserted: u64,
+    /// Keys with other amounts.
+    pub changed: u64,
+    /// Keys to be deleted.
+    pub removed: u64,
+    /// Rows of the new summary outside of its coverage.
+    pub uncovered: u64,
+    /// Rows of the base.
+    pub base_rows: u64,
+    /// Rows of the base outside of its coverage.
+    pub base_uncovered: u64,
+}
+
+impl Tally {
+    /// Whether a load did what a warehouse that holds the base would have made it do. If `exactly`, nothing but the
+    /// base can lie on the days in question.
+    pub(crate) fn fits(&self, exactly: bool, inserted: u64, written: u64, removed: u64) -> bool {
+        removed == self.removed
+            && if exactly {
+                inserted == self.inserted && written == self.inserted + self.changed
+            } else {
+                inserted <= self.inserted
+            }
+    }
+}
+
+/// Why the difference cannot be told.
+pub(crate) enum Fault {
+    /// The new summary or its coverage cannot be read: nothing can be loaded.
+    Load(LoadError),
+    /// Those of the base cannot: the load has to do without it.
+    Base(LoadError),
+}
+
+/// A difference as it is found.
+pub(crate) struct Delta {
+    /// Days that the base does not cover: whatever the warehouse holds there has to be compared.
+    pub added: Arc<Days>,
+    pub parts: mpsc::Receiver<Result<Part, Fault>>,
+}
+
+/// Begins to compare a load with its base.
+pub(crate) async fn begin(
+    load: &Load,
+    base: &Base,
+    measures: &[String],
+    mode: LoadMode,
+) -> Result<Delta, Fault> {
+    let (covered, before) = tokio::join!(Days::read(&load.coverage), Days::read(&base.coverage));
+    let (covered, before) = (covered.map_err(Fault::Load)?, before.map_err(Fault::Base)?);
+    let added = Arc::new(covered.without(&before));
+    let dropped = before.without(&covered);
+    let (sender, parts) = mpsc::channel(4);
+    let (summary, base, measures) = (load.summary.clone(), base.clone(), measures.to_vec());
+    let lacking = Arc::clone(&added);
+    tokio::task::spawn_blocking(move || {
+        let reach = Reach {
+            covered: &covered,
+            dropped: &dropped,
+            added: &lacking,
+            deletes: mode == LoadMode::ReplaceDays,
+        };
+        // An error in sending is a receiver that wants no more.
+        let emit = |part| sender.blocking_send(Ok(part)).is_ok();
+        match walk(&summary, &base, &measures, reach, emit) {
+            Ok(Some(tally)) => {
+                let sound = base
+                    .expect_rows(tally.base_rows)
+                    .and_then(|()| base.expect_covered(tally.base_uncovered));
+                drop(sender.blocking_send(sound.map(|()| Part::End(tally)).map_err(Fault::Base)));
+            }
+            Ok(None) => {}
+            Err(fault) => drop(sender.blocking_send(Err(fault))),
+        }
+    });
+    Ok(Delta { added, parts })
+}
+
+/// Goes over both summaries in the fastest way that they allow. `None`: the receiver wants no more.
+fn walk(
+    summary: &Path,
+    base: &Base,
+    measures: &[String],
+    reach: Reach<'_>,
+    mut emit: impl FnMut(Part) -> bool,
+) -> Result<Option<Tally>, Fault> {
+    // With the same days, rows that have the keys of the base are covered as those are.
+    if reach.dropped.is_empty()
+        && reach.added.is_empty()
+        && let Some(done) = aligned::merge(summary, &base.summary, measures, &mut emit)?
+    {
+        return Ok(done);
+    }
+    let new = received(input::summary(summary, measures));
+    let old = received(input::summary(&base.summary, measures));
+    let new = Walk::new(new, summary.to_path_buf(), Fault::Load);
+    let old = Walk::new(old, base.summary.clone(), Fault::Base);
+    merge(new, old, reach, emit)
+}
+
+fn received<T>(mut batches: input::Batches<T>) -> impl Iterator<Item = Result<T, LoadError>> {
+    std::iter::from_fn(move || batches.blocking_recv())
+}
+
+/// The days that the two summaries speak of.
+struct Reach<'a> {
+    covered: &'a Days,
+    /// Covered by the base alone: the new summary has no say over them.
+    dropped: &'a Days,
+    /// Covered by the new summary alone: the base can have no rows there.
+    added: &'a Days,
+    /// Whether rows that are gone from the summary shall go from the warehouse.
+    deletes: bool,
+}
+
+/// Walks over both. `None`: the receiver wants no more.
+fn merge<N, O>(
+    mut new: Walk<N>,
+    mut old: Walk<O>,
+    reach: Reach<'_>,
+    mut emit: impl FnMut(Part) -> bool,
+) -> Result<Option<Tally>, Fault>
+where
+    N: Iterator<Item = Result<SummaryBatch, LoadError>>,
+    O: Iterator<Item = Result<SummaryBatch, LoadError>>,
+{
+    let mut tally = Tally::default();
+    let mut covered = Lookup::new(reach.covered);
+    let mut dropped = Lookup::new(reach.dropped);
+    let mut added = Lookup::new(reach.added);
+    let (drops, adds) = (!reach.dropped.is_empty(), !reach.added.is_empty());
+    loop {
+        if !(new.fill(Part::Write, &mut emit)? && old.fill(Part::Remove, &mut emit)?) {
+            return Ok(None);
+        }
+        let order = match (&new.batch, &old.batch) {
+            (None, None) => return Ok(Some(tally)),
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(n), Some(o)) if n.same_key(new.row, o, old.row) => std::cmp::Ordering::Equal,
+            (Some(n), Some(o)) => n.key(new.row).cmp(&o.key(old.row)),
+        };
+        tally.rows += u64::from(order.is_le());
+        tally.base_rows += u64::from(order.is_ge());
+        if adds
+            && order.is_ge()
+            && let Some(o) = &old.batch
+        {
+            let (store, _, date) = o.key(old.row);
+            tally.base_uncovered += u64::from(added.has(store, date));
+        }
+        match order {
+            std::cmp::Ordering::Equal => {
+                if let (Some(n), Some(o)) = (&new.batch, &old.batch) {
+                    if drops {
+                        let (store, _, date) = n.key(new.row);
+                        tally.uncovered += u64::from(dropped.has(store, date));
+                    }
+                    if !n.same_amounts(new.row, o, old.row) {
+                        tally.changed += 1;
+                        new.pick();
+                    }
+                }
+                new.row += 1;
+                old.row += 1;
+            }
+            std::cmp::Ordering::Less => {
+                if let Some(n) = &new.batch {
+                    let (store, _, date) = n.key(new.row);
+                    tally.uncovered += u64::from(!covered.has(store, date));
+                }
+                tally.inserted += 1;
+                new.pick();
+                new.row += 1;
+            }
+            std::cmp::Ordering::Greater => {
+                if reach.deletes
+                    && let Some(o) = &old.batch
+                {
+                    let (store, _, date) = o.key(old.row);
+                    if covered.has(store, date) {
+                        tally.removed += 1;
+                        old.pick();
+                    }
+                }
+                old.row += 1;
+            }
+        }
+    }
+}
+
+/// A place in a summary.
+struct Walk<I> {
+    batches: I,
+    path: PathBuf,
+    /// `None` before the first and after the last.
+    batch: Option<SummaryBatch>,
+    row: usize,
+    /// Rows of the batch that belong to the difference.
+    picked: Vec<u32>,
+    fault: fn(LoadError) -> Fault,
+}
+
+impl<I: Iterator<Item = Result<SummaryBatch, LoadError>>> Walk<I> {
+    fn new(batches: I, path: PathBuf, fault: fn(LoadError) -> Fault) -> Self {
+        Self {
+            batches,
+            path,
+            batch: None,
+            row: 0,
+            picked: Vec::new(),
+            fault,
+        }
+    }
+
+    /// Sees to it that the place is a row, or the end; gives out what was picked of a batch that is done with. False if
+    /// that is not wanted any more.
+    fn fill(
+        &mut self,
+        part: fn(SummaryBatch) -> Part,
+        emit: &mut impl FnMut(Part) -> bool,
+    ) -> Result<bool, Fault> {
+        while self.batch.as_ref().is_none_or(|batch| self.row >= batch.len()) {
+            if let Some(done) = self.batch.take()
+                && !self.picked.is_empty()
+            {
+                let picked = done.picked(std::mem::take(&mut self.picked));
+                let picked = picked.map_err(|error| (self.fault)(input::unusable(&self.path, error)))?;
+                if !emit(part(picked)) {
+                    return Ok(false);
+                }
+            }
+            match self.batches.next() {
+                Some(batch) => self.batch = Some(batch.map_err(self.fault)?),
+                None => return Ok(true),
+            }
+            self.row = 0;
+        }
+        Ok(true)
+    }
+
+    fn pick(&mut self) {
+        // A batch has some thousand rows.
+        self.picked.push(self.row as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests;

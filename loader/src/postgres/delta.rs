@@ -1,0 +1,82 @@
+//! A load that brings only what differs from the base.
+
+use super::load::Loading;
+use super::{copy, full, sql};
+use crate::delta::{self, Fault, Tally};
+use crate::{Base, LoadCounts, LoadError, LoadMode};
+
+/// Changes the target by the difference. `None`: the base is of no use after all, and what was begun has to be rolled
+/// back. It cannot be read, or the target does not hold it on rows that the difference touches.
+pub(super) async fn load(loading: &Loading<'_>, base: &Base) -> Result<Option<LoadCounts>, LoadError> {
+    let found = match change(loading, base).await {
+        Ok(found) => found,
+        Err(Fault::Load(error)) => return Err(error),
+        Err(Fault::Base(error)) => {
+            tracing::warn!("the summary loaded last is of no use, comparing in full: {error}");
+            None
+        }
+    };
+    Ok(match found {
+        Some((counts, true)) => Some(counts),
+        Some((_, false)) => {
+            tracing::warn!(
+                run_id = loading.load.run_id,
+                base = base.run_id,
+                "the warehouse does not hold what was loaded last: somebody has changed it; comparing in full"
+            );
+            None
+        }
+        None => None,
+    })
+}
+
+/// Changes the target, and tells whether that was what a target that holds the base would have needed.
+async fn change(loading: &Loading<'_>, base: &Base) -> Result<Option<(LoadCounts, bool)>, Fault> {
+    let (load, target) = (loading.load, &loading.warehouse.target);
+    let mut delta = delta::begin(load, base, &target.measures, target.mode).await?;
+    stage(loading, &delta).await.map_err(Fault::Load)?;
+    // Without an end the walk died.
+    let Some(tally) = copy::changes(loading, &mut delta.parts).await? else {
+        return Ok(None);
+    };
+    let changed = apply(loading, &tally, delta.added.is_empty()).await;
+    changed.map(Some).map_err(Fault::Load)
+}
+
+async fn stage(loading: &Loading<'_>, delta: &delta::Delta) -> Result<(), LoadError> {
+    let create = loading.names.sql.create_stage();
+    loading.batch("create temporary tables in", &create).await?;
+    match delta.added.is_empty() {
+        true => Ok(()),
+        false => copy::coverage(loading, &delta.added).await,
+    }
+}
+
+async fn apply(
+    loading: &Loading<'_>,
+    tally: &Tally,
+    no_days_added: bool,
+) -> Result<(LoadCounts, bool), LoadError> {
+    let (load, mode, sql) = (loading.load, loading.warehouse.target.mode, &loading.names.sql);
+    load.expect_rows(tally.rows)?;
+    load.expect_covered(tally.uncovered)?;
+    loading
+        .batch("index temporary tables in", sql::INDEX_STAGE)
+        .await?;
+    let action = "delete rows of";
+    let removed = match tally.removed {
+        0 => 0,
+        _ => loading.execute(action, &sql.delete_removed(), &[]).await?,
+    };
+    let surplus = match sql.delete(mode) {
+        Some(delete) if !no_days_added => loading.execute(action, &delete, &[]).await?,
+        _ => 0,
+    };
+    let (inserted, written) = full::write(loading).await?;
+    let exactly = no_days_added && mode == LoadMode::ReplaceDays;
+    let fits = tally.fits(exactly, inserted, written, removed);
+    Ok((
+        LoadCounts::of(load.rows, inserted, written, removed + surplus),
+        fits,
+    ))
+}

@@ -1,0 +1,93 @@
+//! A load that brings only what differs from the base.
+
+use sqlx::{SqlSafeStr, SqliteConnection};
+
+use super::{SqliteWarehouse, full, sql, stage};
+use crate::delta::{self, Fault, Part, Tally};
+use crate::{Base, Load, LoadCounts, LoadError, LoadMode};
+
+/// Changes the target by the difference. `None`: the base is of no use after all, and what was begun has to be rolled
+/// back. It cannot be read, or the target does not hold it on rows that the difference touches.
+pub(super) async fn load(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+    base: &Base,
+) -> Result<Option<LoadCounts>, LoadError> {
+    let mode = warehouse.target.mode;
+    let begun = delta::begin(load, base, &warehouse.target.measures, mode).await;
+    let Some(mut delta) = usable(begun)? else {
+        return Ok(None);
+    };
+    full::stage_coverage(warehouse, connection, &delta.added).await?;
+    for create in [warehouse.sql.create_stage(), sql::CREATE_REMOVED.into_sql_str()] {
+        warehouse
+            .execute(connection, create, "create temporary tables in")
+            .await?;
+    }
+    let mut tally = None;
+    while let Some(part) = delta.parts.recv().await {
+        match usable(part)? {
+            Some(Part::Write(rows)) => stage::batch(connection, warehouse, &rows, true).await?,
+            Some(Part::Remove(rows)) => stage::batch(connection, warehouse, &rows, false).await?,
+            Some(Part::End(end)) => tally = Some(end),
+            None => return Ok(None),
+        }
+    }
+    // Without an end the walk died.
+    let Some(tally) = tally else { return Ok(None) };
+    load.expect_rows(tally.rows)?;
+    load.expect_covered(tally.uncovered)?;
+    let (counts, fits) = apply(warehouse, connection, load, &tally, delta.added.is_empty()).await?;
+    if !fits {
+        tracing::warn!(
+            run_id = load.run_id,
+            base = base.run_id,
+            "the warehouse does not hold what was loaded last: somebody has changed it; comparing in full"
+        );
+    }
+    Ok(fits.then_some(counts))
+}
+
+/// Sorts out what only the base is to blame for.
+fn usable<T>(found: Result<T, Fault>) -> Result<Option<T>, LoadError> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Fault::Load(error)) => Err(error),
+        Err(Fault::Base(error)) => {
+            tracing::warn!("the summary loaded last is of no use, comparing in full: {error}");
+            Ok(None)
+        }
+    }
+}
+
+/// Changes the target, and tells whether that was what a target that holds the base would have needed.
+async fn apply(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+    tally: &Tally,
+    no_days_added: bool,
+) -> Result<(LoadCounts, bool), LoadError> {
+    let mode = warehouse.target.mode;
+    let action = "delete rows of";
+    let removed = match tally.removed {
+        0 => 0,
+        _ => {
+            warehouse
+                .execute(connection, warehouse.sql.delete_removed(), action)
+                .await?
+        }
+    };
+    let surplus = match warehouse.sql.delete(mode) {
+        Some(delete) if !no_days_added => warehouse.execute(connection, delete, action).await?,
+        _ => 0,
+    };
+    let (inserted, written) = full::write(warehouse, connection).await?;
+    let exactly = no_days_added && mode == LoadMode::ReplaceDays;
+    let fits = tally.fits(exactly, inserted, written, removed);
+    Ok((
+        LoadCounts::of(load.rows, inserted, written, removed + surplus),
+        fits,
+    ))
+}

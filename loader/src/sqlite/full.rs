@@ -1,0 +1,109 @@
+//! A load that compares the whole summary with the target, or finds nothing there to compare it with.
+
+use std::sync::Arc;
+
+use sqlx::{SqlSafeStr, SqliteConnection};
+
+use super::{SqliteWarehouse, sql, stage};
+use crate::days::Days;
+use crate::{Load, LoadCounts, LoadError, LoadMode, input};
+
+/// Brings the whole summary into the target.
+pub(super) async fn load(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<LoadCounts, LoadError> {
+    let days = stage_days(warehouse, connection, load).await?;
+    let holds_rows: bool = sqlx::query_scalar(warehouse.sql.holds_rows(warehouse.target.mode))
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(warehouse.failed("look for rows of the covered stores in"))?;
+    if holds_rows {
+        stage_rows(warehouse, connection, load, days.as_ref(), progress).await?;
+        return apply(warehouse, connection, load.rows).await;
+    }
+    // Nothing to compare with: in the order of the keys straight to where the rows belong.
+    let rows = input::summary(&load.summary, &warehouse.target.measures);
+    let insert = |rows| warehouse.sql.insert_target(rows);
+    let arrived = stage::summary(connection, warehouse, rows, days.as_ref(), insert, progress).await?;
+    load.expect_rows(arrived.rows)?;
+    load.expect_covered(arrived.uncovered)?;
+    Ok(LoadCounts::of(load.rows, load.rows, load.rows, 0))
+}
+
+/// Brings the coverage into a temporary table. A reload has the say over every day, and reads none.
+pub(super) async fn stage_days(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+) -> Result<Option<Arc<Days>>, LoadError> {
+    if warehouse.target.mode == LoadMode::Reload {
+        return Ok(None);
+    }
+    let days = Days::read(&load.coverage).await?;
+    stage_coverage(warehouse, connection, &days).await?;
+    Ok(Some(Arc::new(days)))
+}
+
+/// Brings days into a temporary table.
+pub(super) async fn stage_coverage(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    days: &Days,
+) -> Result<(), LoadError> {
+    let create = sql::CREATE_COVERAGE.into_sql_str();
+    warehouse
+        .execute(connection, create, "create temporary tables in")
+        .await?;
+    stage::coverage(connection, warehouse, days).await
+}
+
+/// Brings the summary into a temporary table.
+pub(super) async fn stage_rows(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+    days: Option<&Arc<Days>>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), LoadError> {
+    let create = warehouse.sql.create_stage();
+    warehouse
+        .execute(connection, create, "create temporary tables in")
+        .await?;
+    let rows = input::summary(&load.summary, &warehouse.target.measures);
+    let insert = |rows| warehouse.sql.insert_stage(rows);
+    let arrived = stage::summary(connection, warehouse, rows, days, insert, progress).await?;
+    load.expect_rows(arrived.rows)?;
+    load.expect_covered(arrived.uncovered)
+}
+
+/// Changes the target, by key, to what was staged; `rows` are those of the summary.
+pub(super) async fn apply(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    rows: u64,
+) -> Result<LoadCounts, LoadError> {
+    let deleted = match warehouse.sql.delete(warehouse.target.mode) {
+        Some(delete) => warehouse.execute(connection, delete, "delete rows of").await?,
+        None => 0,
+    };
+    let (inserted, written) = write(warehouse, connection).await?;
+    Ok(LoadCounts::of(rows, inserted, written, deleted))
+}
+
+/// Inserts and updates what was staged: how many rows were new, and how many were written.
+pub(super) async fn write(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+) -> Result<(u64, u64), LoadError> {
+    let new = sqlx::query_scalar::<_, i64>(warehouse.sql.count_new())
+        .fetch_one(&mut *connection)
+        .await;
+    let inserted = new.map_err(warehouse.failed("count new rows for"))? as u64;
+    let written = warehouse
+        .execute(connection, warehouse.sql.upsert(), "insert and update rows of")
+        .await?;
+    Ok((inserted, written))
+}

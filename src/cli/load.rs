@@ -1,0 +1,267 @@
+//! `gristmill load`: whether the warehouse holds what a job has loaded last, and mending it where it does not.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use gristmill_loader::{Difference, Load, LoadCounts, Verification, Warehouse};
+use gristmill_state::{RunRow, StateError};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::context::Context;
+use super::failure::Usage;
+use super::{JsonArg, SettingsArg, failure, output};
+use crate::lake::Lake;
+use crate::pipeline::{scope, summary_files};
+
+/// Compare the warehouse with what a job has loaded last
+///
+/// Compares all rows, for each day that the job has loaded last, and lists those that differ: the key, what the
+/// warehouse holds, and what the summary says. A load by itself sends only what differs from the load before, so that
+/// rows which somebody has changed by hand are found here. Days that another job has loaded since are left to that job.
+/// With --repair the rows are made to agree. Exit status 1: they differ, and were not repaired.
+#[derive(Debug, Args)]
+pub(super) struct LoadArgs {
+    /// The job
+    #[arg(long, value_name = "JOB")]
+    verify: String,
+    /// Make the warehouse agree with the summary
+    #[arg(long)]
+    repair: bool,
+    /// Tell at most so many differences one by one, for each of the job's days
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    limit: usize,
+    #[command(flatten)]
+    settings: SettingsArg,
+    #[command(flatten)]
+    json: JsonArg,
+}
+
+/// What became of one wave.
+#[derive(Debug, Serialize)]
+struct Verified {
+    run_id: String,
+    wave: Option<Date>,
+    /// Rows of the summary that were compared.
+    rows: u64,
+    missing: u64,
+    different: u64,
+    surplus: u64,
+    /// Days that another job or wave has loaded since.
+    days_of_others: u64,
+    agrees: bool,
+    /// Why they cannot agree, whatever their rows are.
+    problem: Option<String>,
+    repaired: Option<Changes>,
+    columns: Vec<String>,
+    differences: Vec<Told>,
+}
+
+#[derive(Debug, Serialize)]
+struct Changes {
+    inserted: u64,
+    updated: u64,
+    deleted: u64,
+}
+
+/// A key with its amounts on both sides, in the order of the columns; none where there is no row.
+#[derive(Debug, Serialize)]
+struct Told {
+    store_id: String,
+    item_id: String,
+    trans_date: String,
+    warehouse: Option<Vec<Option<String>>>,
+    summary: Option<Vec<Option<String>>>,
+}
+
+pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
+    let context = Context::open(&args.settings).await?;
+    let job_id = &args.verify;
+    if context.state.job(job_id).await?.is_none() {
+        return Err(StateError::UnknownJob {
+            job_id: job_id.clone(),
+        }
+        .into());
+    }
+    let runs = context.state.last_loads(job_id).await?;
+    if runs.is_empty() {
+        return Err(Usage::new(format!(
+            "{job_id} has loaded nothing yet: there is nothing to compare"
+        ))
+        .into());
+    }
+    let warehouse = gristmill_loader::open(&context.settings.warehouse, context.settings.target.clone())?;
+    // A warehouse that was lost or set back to an older version is made ready, and then found to lack rows.
+    warehouse.prepare().await?;
+    let mut verified = Vec::with_capacity(runs.len());
+    for run in runs {
+        verified.push(verify(&context, &*warehouse, &args, run).await?);
+    }
+    if args.json.json {
+        output::json(&verified)?;
+    } else {
+        for wave in &verified {
+            print(wave)?;
+        }
+    }
+    Ok(
+        match verified.iter().all(|wave| wave.agrees || wave.repaired.is_some()) {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(failure::FAILED),
+        },
+    )
+}
+
+async fn verify(
+    context: &Context,
+    warehouse: &dyn Warehouse,
+    args: &LoadArgs,
+    run: RunRow,
+) -> anyhow::Result<Verified> {
+    let lake = Lake::open(&context.settings.lake)?;
+    let summary = run.summary.as_ref();
+    let files = summary.and_then(|summary| summary_files(&lake, summary));
+    let (Some(summary), Some((path, coverage))) = (summary, files) else {
+        let gone = "its summary is no longer in the lake; `gristmill jobs run` loads the job anew, in full";
+        return Ok(Verified::of(
+            context,
+            &run,
+            Verification::default(),
+            Some(gone.into()),
+        ));
+    };
+    let load = Load {
+        run_id: run.run_id.clone(),
+        scope: scope(&run.job_id, run.wave),
+        sequence: run.sequence,
+        summary: path,
+        coverage,
+        rows: summary.rows,
+        digest: summary.digest.clone(),
+        base: None,
+    };
+    let found = warehouse.verify(&load, args.repair, args.limit).await?;
+    let problem = match &found.newest {
+        Some(newest) if newest.run_id == run.run_id => None,
+        Some(newest) if newest.sequence > run.sequence => Some(format!(
+            "the warehouse's ledger has the newer run {}, of which the state database knows no load; nothing was compared",
+            newest.run_id
+        )),
+        // Repairing enters the run.
+        Some(_) | None if found.mended.is_some() => None,
+        Some(newest) => Some(format!(
+            "the warehouse's ledger has {} as the last load",
+            newest.run_id
+        )),
+        None => Some("the warehouse's ledger does not have this run".into()),
+    };
+    Ok(Verified::of(context, &run, found, problem))
+}
+
+impl Verified {
+    fn of(context: &Context, run: &RunRow, found: Verification, problem: Option<String>) -> Self {
+        Self {
+            run_id: run.run_id.clone(),
+            wave: run.wave,
+            rows: found.rows,
+            missing: found.missing,
+            different: found.different,
+            surplus: found.surplus,
+            days_of_others: found.left_to_others,
+            agrees: found.differences() == 0 && problem.is_none(),
+            problem,
+            repaired: found.mended.map(Changes::from),
+            columns: context.settings.target.measures.clone(),
+            differences: found.listed.into_iter().map(Told::from).collect(),
+        }
+    }
+}
+
+impl From<LoadCounts> for Changes {
+    fn from(counts: LoadCounts) -> Self {
+        Self {
+            inserted: counts.inserted,
+            updated: counts.updated,
+            deleted: counts.deleted,
+        }
+    }
+}
+
+impl From<Difference> for Told {
+    fn from(difference: Difference) -> Self {
+        let Difference {
+            store_id,
+            item_id,
+            trans_date,
+            warehouse,
+            summary,
+        } = difference;
+        Self {
+            store_id,
+            item_id,
+            trans_date,
+            warehouse,
+            summary,
+        }
+    }
+}
+
+fn print(wave: &Verified) -> std::io::Result<()> {
+    let Verified {
+        run_id,
+        rows,
+        missing,
+        different,
+        surplus,
+        ..
+    } = wave;
+    output::line(format!(
+        "{run_id}: {rows} rows compared; the warehouse lacks {missing}, holds {different} with other amounts, and \
+         {surplus} too many."
+    ))?;
+    if wave.days_of_others > 0 {
+        let days = wave.days_of_others;
+        output::line(format!(
+            "Another job or wave has loaded {days} of its days (of a store) since; they were left out."
+        ))?;
+    }
+    if let Some(problem) = &wave.problem {
+        output::line(format!("But {problem}."))?;
+    }
+    if wave.agrees {
+        return output::line("They agree.");
+    }
+    let amounts = |side: &Option<Vec<Option<String>>>| match side {
+        None => "no row".to_owned(),
+        Some(amounts) => {
+            let amounts = amounts.iter().map(|amount| output::or_dash(amount.as_deref()));
+            amounts.collect::<Vec<_>>().join("  ")
+        }
+    };
+    let differences = wave.differences.iter().map(|told| {
+        [
+            told.store_id.clone(),
+            told.item_id.clone(),
+            told.trans_date.clone(),
+            amounts(&told.warehouse),
+            amounts(&told.summary),
+        ]
+    });
+    if !wave.differences.is_empty() {
+        let columns = wave.columns.join(", ");
+        let headings = ["store_id", "item_id", "trans_date", "warehouse", "summary"];
+        output::line(format!("Amounts are {columns}."))?;
+        output::table(headings, differences, "")?;
+        let untold = (missing + different + surplus) - wave.differences.len() as u64;
+        if untold > 0 {
+            output::line(format!("… and {untold} more; --limit N tells more of them."))?;
+        }
+    }
+    match &wave.repaired {
+        Some(done) => output::line(format!(
+            "Repaired: {} inserted, {} updated, {} deleted.",
+            done.inserted, done.updated, done.deleted
+        )),
+        None => output::line("They differ. --repair makes the warehouse agree with the summary."),
+    }
+}
