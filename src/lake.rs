@@ -84,6 +84,11 @@ impl Lake {
         Spooled(self.root.join(SPOOL).join(number.to_string()))
     }
 
+    /// The folder for what is removed again before the work that needs it ends.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.join(SPOOL)
+    }
+
     /// Gives a spooled file its name. It is on disk, whole and under that name, when this returns.
     pub async fn publish(&self, spooled: Spooled, object: &ObjectPath) -> anyhow::Result<()> {
         let path = spooled.0.clone();

@@ -6,6 +6,7 @@
 mod causes;
 pub mod cli;
 pub mod lake;
+pub mod memory;
 pub mod pipeline;
 pub mod preconditions;
 pub mod progress;

@@ -1,7 +1,31 @@
 //! Amounts: exact decimals with two places, held as integers of cents, never as floats.
 
+use std::ops::Range;
+
 /// The largest absolute amount in cents that decimal(18,2) holds.
 pub const MAX_CENTS: i64 = 999_999_999_999_999_999;
+
+/// In place of a sum in cents: there is no amount. No sum that decimal(18,2) holds comes near it.
+pub(crate) const ABSENT: i64 = i64::MIN;
+
+/// The largest absolute sum that is kept while amounts are added: one more amount fits 64 bits, and [`ABSENT`] is far.
+const MAX_SUM: u64 = 4 * MAX_CENTS.unsigned_abs();
+
+/// Adds an amount or a sum to a sum, either of which may be [`ABSENT`]. Tells whether the result can be kept.
+#[inline(always)]
+pub(crate) fn add_cents(sum: &mut i64, cents: i64) -> bool {
+    let before = if *sum == ABSENT { 0 } else { *sum };
+    if cents == ABSENT {
+        return true;
+    }
+    // Neither is beyond MAX_SUM, so that this cannot wrap.
+    *sum = before.wrapping_add(cents);
+    let is_kept = sum.unsigned_abs() <= MAX_SUM;
+    if !is_kept {
+        *sum = before;
+    }
+    is_kept
+}
 
 /// Parses an amount to cents: an optional sign, digits, and optionally a point with digits.
 ///
@@ -43,6 +67,41 @@ pub fn parse_cents(text: &[u8]) -> Option<i64> {
         return None;
     }
     Some(if negative { -value } else { value })
+}
+
+/// Parses the common form of an amount where it stands in a text: a minus or none, up to five digits, a point, two digits.
+/// Any other form is `None`, be it an amount or not. Eight bytes before the field's end must be there to read.
+///
+/// The eight bytes are taken as one word. What stands before the field is made zeros, the point is closed up, and the
+/// digits are joined by twos, by fours and to one number.
+#[inline(always)]
+pub(crate) fn short_cents(text: &[u8], field: &Range<usize>) -> Option<i64> {
+    const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
+    const POINT_AT: u32 = 5 * 8;
+    let is_negative = text[field.start] == b'-';
+    let length = field.len().wrapping_sub(usize::from(is_negative));
+    if !(1..=8).contains(&length) {
+        return None;
+    }
+    let bytes = u64::from_le_bytes(text.get(field.end - 8..field.end)?.try_into().ok()?);
+    let of_field = u64::MAX << (64 - 8 * length);
+    let bytes = (bytes & of_field) | (ZEROS & !of_field);
+    if bytes >> POINT_AT & 0xFF != u64::from(b'.') {
+        return None;
+    }
+    let whole = bytes & ((1 << POINT_AT) - 1);
+    let places = bytes >> (POINT_AT + 8);
+    let digits = u64::from(b'0') | whole << 8 | places << (POINT_AT + 8);
+    // Digits are 0x30 to 0x39: the upper half is 3, and still 3 when 6 is added.
+    let upper = |bytes: u64| bytes & u64::from_le_bytes([0xF0; 8]);
+    if upper(digits) != ZEROS || upper(digits.wrapping_add(u64::from_le_bytes([0x06; 8]))) != ZEROS {
+        return None;
+    }
+    let ones = digits & u64::from_le_bytes([0x0F; 8]);
+    let twos = ones.wrapping_mul(1 + (10 << 8)) >> 8 & 0x00FF_00FF_00FF_00FF;
+    let fours = twos.wrapping_mul(1 + (100 << 16)) >> 16 & 0x0000_FFFF_0000_FFFF;
+    let cents = (fours.wrapping_mul(1 + (10_000 << 32)) >> 32).cast_signed();
+    Some(if is_negative { -cents } else { cents })
 }
 
 fn digit_at(text: &[u8], position: usize) -> Option<i64> {

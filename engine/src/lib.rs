@@ -5,7 +5,6 @@
 //! the partials of a run into the summary.
 
 mod amount;
-mod blocks;
 mod content_hash;
 mod convert;
 mod date;
@@ -21,16 +20,21 @@ mod report;
 mod rows;
 mod sales;
 mod scan;
+mod scratch;
+mod short_text;
 mod summarize;
+mod symbols;
+mod text_file;
 
 pub use amount::format_cents;
 pub use content_hash::{HashingReader, content_hash};
-pub use convert::{Outputs, convert};
+pub use convert::{Conversion, Outputs, convert};
 pub use error::EngineError;
 pub use layout::{FeedKind, FeedLayout, FeedSpec, HeaderRule, LayoutError, Measure, SalesLayout, Supersede};
-pub use partial::covers_day;
+pub use partial::{Partial, covers_day};
 pub use pattern::{Captures, FilePattern, PatternError};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
-pub use summarize::{PartialFile, SummaryOutputs, SummaryReport, summarize};
+pub use scratch::Scratch;
+pub use summarize::{RunPartial, SummaryOutputs, SummaryReport, summarize};

@@ -1,40 +1,77 @@
 //! The lines of a reference feed, such as an item master: text, validated and kept, not aggregated.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::convert::{FeedLines, Taken};
 use crate::error::EngineError;
 use crate::fields::Fields;
+use crate::partial::Partial;
 use crate::rejects::Reason;
 use crate::report::Header;
-use crate::rows::TextWriter;
+use crate::scan::Line;
+use crate::text_file::TextFile;
 
 pub(crate) struct ReferenceLines<'l> {
     columns: &'l [String],
-    converted: Option<TextWriter>,
+    /// The rows of the unit, if they are written.
+    unit: Option<UnitRows>,
+}
+
+/// Rows by columns.
+pub(crate) struct UnitRows {
+    lines: Vec<u32>,
+    columns: Vec<StringBuilder>,
+}
+
+impl UnitRows {
+    fn new(columns: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            columns: (0..columns).map(|_| StringBuilder::new()).collect(),
+        }
+    }
 }
 
 impl<'l> ReferenceLines<'l> {
-    pub(crate) fn new(columns: &'l [String], converted: Option<&Path>) -> Result<Self, EngineError> {
-        let converted = converted
-            .map(|path| TextWriter::create(path, columns))
+    pub(crate) fn new(
+        columns: &'l [String],
+        converted: Option<&Path>,
+    ) -> Result<(Self, Option<TextFile>), EngineError> {
+        let mut fields = vec![Field::new("line_number", DataType::Int64, false)];
+        fields.extend(columns.iter().map(|name| Field::new(name, DataType::Utf8, false)));
+        let file = converted
+            .map(|path| TextFile::create(path, Schema::new(fields)))
             .transpose()?;
-        Ok(Self { columns, converted })
+        let unit = file.as_ref().map(|_| UnitRows::new(columns.len()));
+        Ok((Self { columns, unit }, file))
     }
 }
 
 impl FeedLines for ReferenceLines<'_> {
+    type Written = UnitRows;
+    type File = TextFile;
+
+    fn another(&self) -> Self {
+        Self {
+            columns: self.columns,
+            unit: self.unit.as_ref().map(|_| UnitRows::new(self.columns.len())),
+        }
+    }
+
     fn wanted(&self) -> usize {
         self.columns.len()
     }
 
-    fn is_header(&self, fields: &Fields, block: &[u8]) -> bool {
-        let texts = fields.iter(block);
+    fn is_header(&self, fields: &Fields) -> bool {
         fields.len() >= self.columns.len()
             && self
                 .columns
                 .iter()
-                .zip(texts)
+                .zip(fields.iter())
                 .all(|(name, text)| is_name(text, name))
     }
 
@@ -52,31 +89,53 @@ impl FeedLines for ReferenceLines<'_> {
         }
     }
 
-    fn take(&mut self, line_number: u64, fields: &Fields, block: &[u8]) -> Result<Taken, EngineError> {
-        if fields.len() < self.columns.len() {
-            return Ok(Taken::Reject(Reason::MissingColumn));
-        }
-        let mut texts = Vec::with_capacity(self.columns.len());
-        for position in 0..self.columns.len() {
-            match std::str::from_utf8(fields.get(block, position).unwrap_or_default()) {
-                Ok(text) if !text.contains('\0') => texts.push(text),
-                _ => return Ok(Taken::Reject(Reason::ReferenceText)),
-            }
-        }
-        if let Some(converted) = &mut self.converted {
-            converted.push(line_number, texts.into_iter())?;
-        }
-        Ok(Taken::Row)
-    }
-
-    fn days(&self) -> Option<(i32, i32)> {
+    fn take_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: &[u8], _: Line<'_>) -> Option<Taken> {
         None
     }
 
-    fn finish(self) -> Result<(), EngineError> {
-        match self.converted {
-            Some(converted) => converted.finish(),
-            None => Ok(()),
+    fn take(&mut self, number: u32, fields: &Fields) -> Taken {
+        if fields.len() < self.columns.len() {
+            return Taken::Reject(Reason::MissingColumn);
+        }
+        let mut texts = Vec::with_capacity(self.columns.len());
+        for field in fields.iter().take(self.columns.len()) {
+            match std::str::from_utf8(field) {
+                Ok(text) if !text.contains('\0') => texts.push(text),
+                _ => return Taken::Reject(Reason::ReferenceText),
+            }
+        }
+        if let Some(unit) = &mut self.unit {
+            unit.lines.push(number);
+            for (column, text) in unit.columns.iter_mut().zip(texts) {
+                column.append_value(text);
+            }
+        }
+        Taken::Row
+    }
+
+    fn end_unit(&mut self) -> Result<Option<UnitRows>, EngineError> {
+        let rows = self.unit.as_mut().filter(|unit| !unit.lines.is_empty());
+        Ok(rows.map(|unit| std::mem::replace(unit, UnitRows::new(self.columns.len()))))
+    }
+
+    fn write(&self, mut rows: UnitRows, lines_before: u64, file: &mut TextFile) -> Result<(), EngineError> {
+        let mut numbers = Int64Builder::with_capacity(rows.lines.len());
+        for line in &rows.lines {
+            numbers.append_value((lines_before + u64::from(*line)) as i64);
+        }
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(numbers.finish())];
+        columns.extend(
+            rows.columns
+                .iter_mut()
+                .map(|column| Arc::new(column.finish()) as ArrayRef),
+        );
+        file.write(|schema| RecordBatch::try_new(schema, columns))
+    }
+
+    fn finish(_: Vec<Self>, file: Option<TextFile>) -> Result<Option<Partial>, EngineError> {
+        match file {
+            Some(file) => file.finish().map(|()| None),
+            None => Ok(None),
         }
     }
 }

@@ -4,13 +4,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Int64Builder, RecordBatch, StringBuilder};
+use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::error::EngineError;
-use crate::parquet_form;
+use crate::text_file::TextFile;
 
 /// Why a line is a reject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +67,7 @@ pub struct Reject {
 /// Writes rejects to Parquet (`line_number`, `reason`, `text`); the file comes into being with the first of them.
 pub(crate) struct RejectWriter {
     path: PathBuf,
-    writer: Option<ArrowWriter<File>>,
+    file: Option<TextFile>,
     line_numbers: Int64Builder,
     reasons: StringBuilder,
     texts: StringBuilder,
@@ -78,19 +77,19 @@ pub(crate) struct RejectWriter {
 /// A batch goes out when it has this many bytes of text, so that a file of garbage needs no more memory than a good one.
 const BATCH_BYTES: usize = 4 << 20;
 
-fn schema() -> Arc<Schema> {
-    Arc::new(Schema::new(vec![
+fn schema() -> Schema {
+    Schema::new(vec![
         Field::new("line_number", DataType::Int64, false),
         Field::new("reason", DataType::Utf8, false),
         Field::new("text", DataType::Utf8, false),
-    ]))
+    ])
 }
 
 impl RejectWriter {
     pub(crate) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
-            writer: None,
+            file: None,
             line_numbers: Int64Builder::new(),
             reasons: StringBuilder::new(),
             texts: StringBuilder::new(),
@@ -118,30 +117,24 @@ impl RejectWriter {
         if self.text_bytes > 0 {
             self.flush()?;
         }
-        match self.writer.take() {
-            Some(writer) => parquet_form::finish(writer, &self.path).map(|()| true),
+        match self.file.take() {
+            Some(file) => file.finish().map(|()| true),
             None => Ok(false),
         }
     }
 
     fn flush(&mut self) -> Result<(), EngineError> {
         self.text_bytes = 0;
-        let batch = RecordBatch::try_new(
-            schema(),
-            vec![
-                Arc::new(self.line_numbers.finish()),
-                Arc::new(self.reasons.finish()),
-                Arc::new(self.texts.finish()),
-            ],
-        )
-        .map_err(EngineError::parquet("write", &self.path))?;
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => self.writer.insert(parquet_form::create(&self.path, schema())?),
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(self.line_numbers.finish()),
+            Arc::new(self.reasons.finish()),
+            Arc::new(self.texts.finish()),
+        ];
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(TextFile::create(&self.path, schema())?),
         };
-        writer
-            .write(&batch)
-            .map_err(EngineError::parquet("write", &self.path))
+        file.write(|schema| RecordBatch::try_new(schema, columns))
     }
 }
 

@@ -49,6 +49,36 @@ pub enum Header {
 }
 
 impl ConversionReport {
+    /// Adds the counts of other lines of the same file.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self {
+            bytes: _,
+            lines,
+            rows,
+            ignored,
+            skipped,
+            rejects,
+            drift_lines,
+            header,
+            first_date: _,
+            last_date: _,
+            reasons,
+            rejected_because: _,
+        } = other;
+        self.lines += lines;
+        self.rows += rows;
+        self.ignored += ignored;
+        self.skipped += skipped;
+        self.rejects += rejects;
+        self.drift_lines += drift_lines;
+        if *header != Header::None {
+            self.header = *header;
+        }
+        for (reason, count) in reasons {
+            *self.reasons.entry(*reason).or_default() += count;
+        }
+    }
+
     /// Checks the conservation law, and decides whether the file counts.
     pub(crate) fn judge(&mut self, max_reject_percent: f64) -> Result<(), EngineError> {
         let Self {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use gristmill_engine::{
-    ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderRule, Outputs,
-    PartialFile, Row, SummaryOutputs, Supersede, convert, covers_day, format_cents, read_rejects,
-    rows_of_key, summarize,
+    Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderRule,
+    Outputs, Partial, Row, RunPartial, Scratch, SummaryOutputs, Supersede, convert, covers_day, format_cents,
+    read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;
@@ -48,16 +48,14 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
     let folder = TempDir::new().expect("a temporary folder can be made");
     let layout = FeedLayout::new(spec).expect("the layout is right");
     let path = |name: &str| folder.path().join(name);
-    let report = convert(
-        bytes,
-        &layout,
-        Outputs {
-            converted: Some(&path("converted")),
-            partial: Some(&path("partial")),
-            rejects: Some(&path("rejects")),
-        },
-        |_| (),
-    )?;
+    let outputs = Outputs {
+        converted: Some(&path("converted")),
+        rejects: Some(&path("rejects")),
+    };
+    let Conversion { report, partial } = convert(bytes, &layout, outputs, scratch(folder.path()), |_| ())?;
+    if let Some(partial) = partial {
+        partial.write(&path("partial"))?;
+    }
     Ok(Converted {
         folder,
         layout,
@@ -65,32 +63,45 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
     })
 }
 
+/// Memory for whatever a test has.
+fn scratch(folder: &Path) -> Scratch<'_> {
+    Scratch {
+        folder,
+        memory: 1 << 30,
+    }
+}
+
 fn sales(bytes: impl AsRef<[u8]>) -> Converted {
     convert_with(&FeedSpec::default(), bytes.as_ref())
 }
 
-/// Merges partials, and gives the summary as comma-separated lines.
+/// Merges partials, once in memory and once streamed, and gives the summary as comma-separated lines.
 fn summary(layout: &FeedLayout, partials: &[&Path]) -> Vec<String> {
-    let folder = TempDir::new().expect("a temporary folder can be made");
-    let (summary, coverage) = (folder.path().join("summary"), folder.path().join("coverage"));
-    let partials: Vec<_> = partials
-        .iter()
-        .zip(1..)
-        .map(|(path, order)| PartialFile {
-            path: path.to_path_buf(),
+    let [held, streamed] = [1 << 30, 0].map(|memory| {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let (summary, coverage) = (folder.path().join("summary"), folder.path().join("coverage"));
+        let sales = layout.sales().expect("it is a sales feed");
+        let partials = partials.iter().zip(1..).map(|(path, order)| RunPartial {
+            partial: Partial::stored(path.to_path_buf(), sales),
             order,
-        })
-        .collect();
-    let outputs = SummaryOutputs {
-        summary: &summary,
-        coverage: &coverage,
-    };
-    let report = summarize(&partials, layout.sales().expect("it is a sales feed"), outputs)
-        .expect("the partials can be merged");
-    let lines = csv(&summary);
-    assert_eq!(report.rows, lines.len() as u64);
-    assert_eq!(report.covered, csv(&coverage).len() as u64);
-    lines
+        });
+        let outputs = SummaryOutputs {
+            summary: &summary,
+            coverage: &coverage,
+        };
+        let scratch = Scratch {
+            folder: folder.path(),
+            memory,
+        };
+        let report =
+            summarize(partials.collect(), sales, outputs, scratch).expect("the partials can be merged");
+        let (lines, days) = (csv(&summary), csv(&coverage));
+        assert_eq!(report.rows, lines.len() as u64);
+        assert_eq!(report.covered, days.len() as u64);
+        (lines, days)
+    });
+    assert_eq!(held, streamed, "merged in memory and streamed");
+    held.0
 }
 
 fn csv(path: &Path) -> Vec<String> {
@@ -165,7 +176,15 @@ fn ends_of_lines_and_of_files() {
         assert_eq!(converted.report.lines, lines, "{text:?}");
         assert_eq!(converted.report.bytes, text.len() as u64);
         let mut reader = HashingReader::new(text.as_bytes());
-        convert(&mut reader, &converted.layout, Outputs::default(), |_| ()).expect("it was converted before");
+        let scratch = scratch(converted.folder.path());
+        convert(
+            &mut reader,
+            &converted.layout,
+            Outputs::default(),
+            scratch,
+            |_| (),
+        )
+        .expect("it was converted before");
         assert_eq!(
             reader.content_hash(),
             blake3::hash(text.as_bytes()).to_hex().to_string()
@@ -415,11 +434,12 @@ fn sums_stay_exact_to_eighteen_digits_and_never_wrap() {
         summary: &folder.path().join("s"),
         coverage: &folder.path().join("c"),
     };
-    let twice = [1, 2].map(|order| PartialFile {
-        path: partial.clone(),
+    let sales = one.layout.sales().unwrap();
+    let twice = [1, 2].map(|order| RunPartial {
+        partial: Partial::stored(partial.clone(), sales),
         order,
     });
-    let error = summarize(&twice, one.layout.sales().unwrap(), outputs).unwrap_err();
+    let error = summarize(twice.into(), sales, outputs, scratch(folder.path())).unwrap_err();
     assert!(!error.is_transient(), "{error}");
 }
 
@@ -431,7 +451,14 @@ fn files_merge_in_any_order_and_days_of_ignored_lines_are_covered() {
     let expected = ["v0,i9,2016-06-01,,,3.00", "v1,i1,2016-06-01,3.00,,"];
     assert_eq!(summary(&a.layout, &[&paths[0], &paths[1]]), expected);
     assert_eq!(summary(&a.layout, &[&paths[1], &paths[0]]), expected);
-    assert_eq!(csv(&paths[0]), ["v1,,2016-06-02,,,", "v1,i1,2016-06-01,1.00,,"]);
+    assert_eq!(
+        csv(&paths[0]),
+        [
+            "v1,,2016-06-01,,,",
+            "v1,,2016-06-02,,,",
+            "v1,i1,2016-06-01,1.00,,"
+        ]
+    );
 }
 
 #[test]

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    ConversionReport, FeedLayout, FeedSpec, Outputs, PartialFile, Reason, SummaryOutputs, convert, summarize,
+    Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch,
+    SummaryOutputs, convert, summarize,
 };
+use rayon::prelude::*;
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
 use super::failure::{FAILED, Usage};
 use super::output;
+use crate::memory::MemoryLimit;
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings};
 
@@ -42,7 +44,7 @@ pub(super) struct AggregateArgs {
 }
 
 pub(super) fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<ExitCode> {
-    let layout = layout(&args)?;
+    let (layout, limit) = layout(&args)?;
     let sales = layout.sales().ok_or_else(|| {
         Usage::new(format!(
             "feed {:?} is a reference feed, which is not aggregated",
@@ -59,40 +61,42 @@ pub(super) fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<Exi
     let spool = TempDir::with_prefix_in(".gristmill-", folder)
         .with_context(|| format!("cannot write to the folder {}", folder.display()))?;
 
-    let converted = convert_all(&files, &layout, spool.path(), &progress)?;
+    let converted = convert_all(&files, &layout, spool.path(), limit, &progress)?;
     progress.finish();
-    let accepted: Vec<_> = converted
+    let rejected = converted
         .iter()
-        .filter(|file| file.report.rejected_because.is_none())
-        .collect();
-    let rejected = converted.len() - accepted.len();
+        .filter(|file| file.report.rejected_because.is_some())
+        .count();
     tell_rejects(&converted)?;
-    if accepted.is_empty() {
+    if rejected == files.len() {
         anyhow::bail!(
             "none of the {} files has a row that counts: {} was not written",
             files.len(),
             args.output.display()
         );
     }
-    let partials: Vec<_> = accepted
-        .iter()
-        .zip(0..)
-        .map(|(file, order)| PartialFile {
-            path: file.partial.clone(),
-            order,
-        })
+    let (reports, partials): (Vec<_>, Vec<_>) = converted
+        .into_iter()
+        .map(|file| (file.report, file.partial))
+        .unzip();
+    let partials = (0..)
+        .zip(partials.into_iter().flatten())
+        .map(|(order, partial)| RunPartial { partial, order })
         .collect();
     let (summary, coverage) = (spool.path().join("summary"), spool.path().join("coverage"));
     let outputs = SummaryOutputs {
         summary: &summary,
         coverage: &coverage,
     };
-    let report = summarize(&partials, sales, outputs)?;
+    let scratch = Scratch {
+        folder: spool.path(),
+        memory: limit.for_partials(),
+    };
+    let report = summarize(partials, sales, outputs, scratch)?;
     std::fs::rename(&summary, &args.output)
         .with_context(|| format!("cannot write {}", args.output.display()))?;
 
-    let total =
-        |count: fn(&ConversionReport) -> u64| converted.iter().map(|file| count(&file.report)).sum::<u64>();
+    let total = |count: fn(&ConversionReport) -> u64| reports.iter().map(count).sum::<u64>();
     output::line(format!(
         "{} files, {} lines = {} rows + {} ignored + {} skipped + {} rejects → {} keys in {}",
         files.len(),
@@ -111,9 +115,10 @@ pub(super) fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<Exi
     })
 }
 
-fn layout(args: &AggregateArgs) -> anyhow::Result<FeedLayout> {
+/// How the files are written, and how much memory their sums may take.
+fn layout(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit)> {
     let Some(name) = &args.feed else {
-        return Ok(FeedLayout::new(&FeedSpec::default())?);
+        return Ok((FeedLayout::new(&FeedSpec::default())?, MemoryLimit::of_machine()));
     };
     let settings = Settings::read(&args.config)?;
     let feed = settings.feeds.get(name).ok_or_else(|| {
@@ -123,7 +128,7 @@ fn layout(args: &AggregateArgs) -> anyhow::Result<FeedLayout> {
             known.join(", ")
         ))
     })?;
-    Ok(FeedLayout::clone(feed))
+    Ok((FeedLayout::clone(feed), settings.convert.memory_limit))
 }
 
 /// The files to read: each input that is a file, and the feed's files of each that is a folder, in order of their paths.
@@ -156,70 +161,61 @@ fn list_inputs(inputs: &[PathBuf], layout: &FeedLayout) -> anyhow::Result<Vec<Pa
 
 struct Converted {
     path: PathBuf,
-    partial: PathBuf,
     report: ConversionReport,
+    /// Of a file that counts.
+    partial: Option<Partial>,
 }
 
-/// Converts all files, as many at once as there are cores. The first that cannot be read ends the command.
+/// Converts all files, side by side. The first that cannot be read ends the command.
 fn convert_all(
     files: &[PathBuf],
     layout: &FeedLayout,
     spool: &Path,
+    limit: MemoryLimit,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Converted>> {
-    let next = AtomicUsize::new(0);
-    let converted = Mutex::new(Vec::new());
-    let work = || -> anyhow::Result<()> {
-        loop {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(path) = files.get(number) else {
-                return Ok(());
-            };
-            let file = convert_one(path, layout, spool.join(format!("partial-{number}")), progress);
-            // The others need not go on when the outcome is lost already.
-            let file = file.inspect_err(|_| next.store(files.len(), Ordering::Relaxed))?;
-            converted.lock().expect("no holder panics").push((number, file));
+    let held = AtomicUsize::new(0);
+    let convert = |path: &PathBuf| {
+        let scratch = Scratch {
+            folder: spool,
+            memory: limit.for_a_thread(),
+        };
+        let mut file = convert_one(path, layout, scratch, progress)?;
+        if let Some(partial) = file.partial.take() {
+            let memory = partial.memory();
+            let is_too_much = held.fetch_add(memory, Ordering::Relaxed) + memory > limit.for_partials();
+            file.partial = Some(if is_too_much {
+                partial.spill(spool)?
+            } else {
+                partial
+            });
         }
+        Ok(file)
     };
-    let threads = std::thread::available_parallelism()
-        .map_or(1, usize::from)
-        .min(files.len());
-    std::thread::scope(|scope| -> anyhow::Result<()> {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    })?;
-    let mut converted = converted.into_inner().expect("no holder panics");
-    converted.sort_unstable_by_key(|(number, _)| *number);
-    Ok(converted.into_iter().map(|(_, file)| file).collect())
+    // A file at a time for each thread; threads that find none left help with the files in hand.
+    files.par_iter().with_max_len(1).map(convert).collect()
 }
 
 fn convert_one(
     path: &Path,
     layout: &FeedLayout,
-    partial: PathBuf,
+    scratch: Scratch<'_>,
     progress: &Progress,
 ) -> anyhow::Result<Converted> {
     let failed = || format!("cannot convert {}", path.display());
     let input = File::open(path).with_context(failed)?;
     progress.file_arrived(input.metadata().with_context(failed)?.len());
     let mut told = 0;
-    let outputs = Outputs {
-        partial: Some(&partial),
-        ..Outputs::default()
-    };
-    let report = convert(input, layout, outputs, |bytes| {
+    let conversion = convert(input, layout, Outputs::default(), scratch, |bytes| {
         progress.bytes_read(bytes - told);
         told = bytes;
     });
     progress.file_done();
+    let Conversion { report, partial } = conversion.with_context(failed)?;
     Ok(Converted {
         path: path.to_owned(),
-        partial,
-        report: report.with_context(failed)?,
+        partial: partial.filter(|_| report.rejected_because.is_none()),
+        report,
     })
 }
 

@@ -7,11 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use gristmill_engine::{ConversionReport, FeedLayout, Header, Outputs, Reject, convert, read_rejects};
+use gristmill_engine::{
+    ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, convert, read_rejects,
+};
 use serde::Serialize;
 
 use super::failure::{FAILED, Usage};
 use super::{JsonArg, SettingsArg, output, rejects};
+use crate::memory::MemoryLimit;
 use crate::settings::Settings;
 
 /// Say what files would do, without doing it
@@ -58,7 +61,7 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             ))
             .into());
         };
-        all.push(check(file, name, feed)?);
+        all.push(check(file, name, feed, settings.convert.memory_limit)?);
     }
     if args.json.json {
         output::json(&all)?;
@@ -89,18 +92,22 @@ fn name_in_source(file: &Path, source: &Path) -> anyhow::Result<String> {
         .ok_or_else(|| Usage::new(format!("{}: its name is not UTF-8: rename it", file.display())).into())
 }
 
-fn check(path: &Path, file: String, feed: &FeedLayout) -> anyhow::Result<Checked> {
+fn check(path: &Path, file: String, feed: &FeedLayout, memory: MemoryLimit) -> anyhow::Result<Checked> {
     const SHOWN: usize = 10;
     let failed = || format!("cannot check {}", path.display());
     let folder = tempfile::TempDir::new().context("cannot make a temporary folder")?;
     let spool = folder.path().join("rejects");
     let outputs = Outputs {
+        converted: None,
         rejects: Some(&spool),
-        ..Outputs::default()
+    };
+    let scratch = Scratch {
+        folder: folder.path(),
+        memory: memory.for_a_thread(),
     };
     let report = File::open(path)
         .map_err(anyhow::Error::new)
-        .and_then(|input| Ok(convert(input, feed, outputs, |_| ())?));
+        .and_then(|input| Ok(convert(input, feed, outputs, scratch, |_| ())?.report));
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
         _ => Ok(Vec::new()),

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_engine::{Captures, ConversionReport, FeedLayout};
+use gristmill_engine::{Captures, ConversionReport, FeedLayout, Scratch};
 use gristmill_state::{SubmissionOutcome, SubmissionRecord, VersionRecord};
 use gristmill_watcher::{Arrival, Event, Handle, Stamp};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -234,9 +234,15 @@ async fn convert_file(
         rejects: parts.lake.spool(),
     };
     let progress = parts.progress.clone();
+    let convert = parts.settings.convert;
+    let folder = parts.lake.scratch();
     let converted = tokio::task::spawn_blocking(move || {
         let mut told = 0;
-        let read = reading.convert(&files, |bytes| {
+        let scratch = Scratch {
+            folder: &folder,
+            memory: convert.memory_limit.for_a_thread(),
+        };
+        let read = reading.convert(&files, convert.keep, scratch, |bytes| {
             progress.bytes_read(bytes - told);
             told = bytes;
         });
@@ -280,7 +286,9 @@ async fn publish(
     };
     let (mut converted, mut partial, mut reject_lines) = (None, None, None);
     if report.rejected_because.is_none() {
-        converted = put(VersionObject::Converted, files.converted).await?;
+        if files.converted.path().exists() {
+            converted = put(VersionObject::Converted, files.converted).await?;
+        }
         crash_point("after-converted");
         if feed.sales().is_some() {
             partial = put(VersionObject::Partial, files.partial).await?;

@@ -5,11 +5,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gristmill_engine::{ConversionReport, FeedLayout, HashingReader, Outputs, content_hash, convert};
+use gristmill_engine::{
+    Conversion, ConversionReport, FeedLayout, HashingReader, Outputs, Scratch, content_hash, convert,
+};
 use gristmill_watcher::Stamp;
 
 use super::retry::StepError;
 use crate::lake::Spooled;
+use crate::settings::Keep;
 
 /// A file that is read on a blocking thread.
 #[derive(Clone)]
@@ -40,20 +43,25 @@ impl Reading {
         self.read(|file| content_hash(file).map_err(|error| self.unreadable(error)))
     }
 
-    /// Converts and hashes in one pass.
+    /// Converts and hashes in one pass. The partial is written, too.
     pub(super) fn convert(
         &self,
         files: &Files,
-        progress: impl FnMut(u64),
+        keep: Keep,
+        scratch: Scratch<'_>,
+        progress: impl FnMut(u64) + Send,
     ) -> Result<Read<(ConversionReport, String)>, StepError> {
         let outputs = Outputs {
-            converted: Some(files.converted.path()),
-            partial: Some(files.partial.path()),
+            converted: (keep == Keep::Rows || self.feed.sales().is_none()).then(|| files.converted.path()),
             rejects: Some(files.rejects.path()),
         };
         self.read(|file| {
             let mut reader = HashingReader::new(file);
-            let report = convert(&mut reader, &self.feed, outputs, progress)?;
+            let Conversion { report, partial } =
+                convert(&mut reader, &self.feed, outputs, scratch, progress)?;
+            if let Some(partial) = partial.filter(|_| report.rejected_because.is_none()) {
+                partial.write(files.partial.path())?;
+            }
             Ok((report, reader.content_hash()))
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_engine::{PartialFile, SummaryOutputs, SummaryReport, summarize};
+use gristmill_engine::{Partial, RunPartial, Scratch, SummaryOutputs, SummaryReport, summarize};
 use gristmill_loader::{Base, Load, LoadOutcome};
 use gristmill_state::{Cause, ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
 use jiff::civil::Date;
@@ -253,10 +253,8 @@ async fn merge(
     }
     warn_of_other_days(run);
     partials.sort_unstable_by_key(|(age, _)| *age);
-    let partials: Vec<_> = (0..)
-        .zip(partials)
-        .map(|(order, (_, path))| PartialFile { path, order })
-        .collect();
+    let folder = parts.lake.scratch();
+    let memory = parts.settings.convert.memory_limit.for_partials();
     let outputs = (parts.lake.spool(), parts.lake.spool());
     let merged = tokio::task::spawn_blocking(move || {
         let sales = feed.sales().expect("reference feeds were sorted out above");
@@ -264,7 +262,15 @@ async fn merge(
             summary: outputs.0.path(),
             coverage: outputs.1.path(),
         };
-        summarize(&partials, sales, paths).map(|report| (report, outputs))
+        let partials = (0..).zip(partials).map(|(order, (_, path))| RunPartial {
+            partial: Partial::stored(path, sales),
+            order,
+        });
+        let scratch = Scratch {
+            folder: &folder,
+            memory,
+        };
+        summarize(partials.collect(), sales, paths, scratch).map(|report| (report, outputs))
     });
     let (report, outputs) = merged.await.map_err(StepError::permanent)??;
     parts

@@ -4,6 +4,7 @@ use gristmill_engine::FeedSpec;
 use gristmill_state::{JobConfig, Trigger};
 use serde::Deserialize;
 
+use super::Keep;
 use super::variable::Expanded;
 use crate::preconditions::{JobParams, Requirement};
 
@@ -58,6 +59,8 @@ pub(super) struct SettingsFile {
     pub(super) lake: LakeTable,
     pub(super) state: StateTable,
     pub(super) warehouse: WarehouseTable,
+    #[serde(default)]
+    pub(super) convert: ConvertTable,
     #[serde(default, rename = "feed")]
     pub(super) feeds: Vec<FeedSpec>,
     #[serde(default, rename = "job")]
@@ -94,6 +97,14 @@ pub(super) struct WarehouseTable {
     pub(super) table: String,
     #[serde(default = "load")]
     pub(super) load: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConvertTable {
+    #[serde(default)]
+    pub(super) keep: Keep,
+    pub(super) memory_limit: Option<String>,
 }
 
 /// A `[[job]]` table.

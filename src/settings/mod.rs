@@ -12,10 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
 use gristmill_loader::{LoadMode, Target};
 use gristmill_state::JobConfig;
 
+use serde::Deserialize;
+
+use crate::memory::MemoryLimit;
 use crate::preconditions::JobPlan;
 pub(crate) use span::parse_span;
 
@@ -35,6 +39,8 @@ pub struct Settings {
     pub lake: PathBuf,
     /// The state database's file.
     pub state: PathBuf,
+    /// How files are converted.
+    pub convert: ConvertSettings,
     /// The warehouse's URL.
     pub warehouse: String,
     /// The warehouse's table, and how it is loaded.
@@ -43,6 +49,26 @@ pub struct Settings {
     pub feeds: Feeds,
     /// The jobs as they stand in the settings file.
     pub jobs: Vec<JobConfig>,
+}
+
+/// How files are converted.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvertSettings {
+    /// What is kept of each file in the lake.
+    pub keep: Keep,
+    /// The most memory that sums may take.
+    pub memory_limit: MemoryLimit,
+}
+
+/// What conversion keeps in the lake, rejects apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// The typed rows, and their sums.
+    #[default]
+    Rows,
+    /// The sums alone. Rows of the warehouse can then not be traced to lines.
+    Partials,
 }
 
 /// A settings file that cannot be used: exit status 2.
@@ -143,6 +169,10 @@ impl Settings {
             sweep: pause(&file.source.sweep).map_err(|e| format!("source.sweep: {e}"))?,
             lake: folder.join(local_path("lake.url", &file.lake.url.0, "file")?),
             state: folder.join(local_path("state.url", &file.state.url.0, "sqlite")?),
+            convert: ConvertSettings {
+                keep: file.convert.keep,
+                memory_limit: memory_limit(file.convert.memory_limit.as_deref())?,
+            },
             warehouse,
             target,
             jobs: check_jobs(&file.jobs, &feeds)?,
@@ -150,6 +180,24 @@ impl Settings {
         })
     }
 }
+
+/// The memory that the settings name, or a share of the machine's.
+fn memory_limit(text: Option<&str>) -> Result<MemoryLimit, String> {
+    let Some(text) = text else {
+        return Ok(MemoryLimit::of_machine());
+    };
+    let help = || format!("convert.memory_limit: {text:?} is no size: write \"512 MB\", \"4 GiB\", …");
+    let size: ByteSize = text.parse().map_err(|_| help())?;
+    if size < LEAST_MEMORY {
+        return Err(format!(
+            "convert.memory_limit: {text:?} is too little: write \"{LEAST_MEMORY}\" or more"
+        ));
+    }
+    Ok(MemoryLimit::new(size.as_u64()))
+}
+
+/// With less, conversion would write files of a few sums all the time.
+const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
 
 /// A span that something is repeated after, which cannot be none.
 fn pause(text: &str) -> Result<Duration, String> {

@@ -2,27 +2,39 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Position by position, as the definition says.
-fn by_definition(text: &[u8], delimiter: u8) -> Vec<u32> {
-    let is_wanted = |byte: u8| byte == delimiter || byte == b'\n' || byte == QUOTE;
-    text.iter()
-        .zip(0..)
-        .filter(|(byte, _)| is_wanted(**byte))
-        .map(|(_, at)| at)
-        .collect()
+/// Byte by byte, as the definition says.
+fn by_definition(text: &[u8], delimiter: u8) -> Ends {
+    let mut ends = Ends::default();
+    for (byte, at) in text.iter().zip(0..) {
+        if *byte == b'\n' {
+            ends.lines.push(ends.fields.len() as u32);
+        }
+        if *byte == delimiter || *byte == b'\n' {
+            ends.fields.push(at);
+        }
+        ends.has_odd |= *byte == QUOTE || *byte == CR;
+        ends.has_nul |= *byte == 0;
+    }
+    ends
 }
 
+/// Every way that this machine can run.
 fn every_way() -> Vec<(&'static str, Scan)> {
     let mut ways: Vec<(&str, Scan)> = vec![("portable", portable::scan)];
     #[cfg(target_arch = "x86_64")]
-    ways.extend(avx2::scan_if_available().map(|scan| ("avx2", scan)));
+    {
+        ways.extend(avx2::scan_if_available().map(|scan| ("avx2", scan)));
+        ways.extend(avx512::scan_if_available().map(|scan| ("avx512", scan)));
+    }
+    #[cfg(target_arch = "aarch64")]
+    ways.extend(neon::scan_if_available().map(|scan| ("neon", scan)));
     ways
 }
 
 fn check(text: &[u8], delimiter: u8) {
     let expected = by_definition(text, delimiter);
     for (name, scan) in every_way() {
-        let mut found = Vec::new();
+        let mut found = Ends::default();
         scan(text, 0, delimiter, &mut found);
         assert_eq!(found, expected, "{name} on {text:?}");
         // In two parts at every border near the vector's width, and behind what was found before.
@@ -30,7 +42,7 @@ fn check(text: &[u8], delimiter: u8) {
             .into_iter()
             .filter(|border| *border <= text.len())
         {
-            let mut found = Vec::new();
+            let mut found = Ends::default();
             scan(&text[..border], 0, delimiter, &mut found);
             scan(&text[border..], border as u32, delimiter, &mut found);
             assert_eq!(found, expected, "{name} in two parts at {border} on {text:?}");
@@ -43,7 +55,7 @@ fn every_length_full_of_marks_and_empty_of_them() {
     for length in 0..260 {
         check(&vec![b'\t'; length], b'\t');
         check(&vec![b'x'; length], b'\t');
-        let alternating: Vec<u8> = (0..length).map(|at| b"\t\n\"x\xff\x00\x89"[at % 7]).collect();
+        let alternating: Vec<u8> = (0..length).map(|at| b"\t\n\"x\xff\r\x89"[at % 7]).collect();
         check(&alternating, b'\t');
         check(&alternating, b'|');
     }
@@ -53,7 +65,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn random_texts(text in prop::collection::vec(prop::sample::select(b"\t\n\"|xy\x00\x8a\xff".to_vec()), 0..700)) {
+    fn random_texts(text in prop::collection::vec(prop::sample::select(b"\t\n\"|xy\x00\x8a\xff\r".to_vec()), 0..700)) {
         check(&text, b'\t');
         check(&text, b'|');
     }

@@ -1,0 +1,123 @@
+//! Conversion: one pass over a file gives its typed rows, its rejects, its partial and its report.
+//!
+//! The file is streamed: memory depends on the number of distinct keys, never on the file's size, and keys beyond what
+//! memory should hold go out to files. Each line becomes exactly one of row, ignored, skipped, reject;
+//! [`ConversionReport`] counts them and the sum is checked.
+//!
+//! A file is read in units of whole lines ([`units`]). The first unit tells whether there is a header; from then on all
+//! threads of the current rayon pool that have nothing else to do read units side by side, and what they write goes out
+//! in the order of the file ([`turns`]).
+
+mod reader;
+mod turns;
+mod units;
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use encoding_rs::{Encoding, UTF_8};
+use encoding_rs_io::DecodeReaderBytesBuilder;
+
+use self::reader::Reading;
+pub(crate) use self::reader::{FeedLines, Taken};
+use crate::error::EngineError;
+use crate::layout::{FeedKind, FeedLayout};
+use crate::partial::Partial;
+use crate::reference::ReferenceLines;
+use crate::report::ConversionReport;
+use crate::sales::SalesLines;
+use crate::scratch::Scratch;
+
+/// Where the outputs of a conversion go; what has no path is not written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outputs<'p> {
+    /// The typed rows as Parquet.
+    pub converted: Option<&'p Path>,
+    /// The rejects as Parquet; the file comes into being with the first of them.
+    pub rejects: Option<&'p Path>,
+}
+
+/// What came of a file.
+#[derive(Debug)]
+pub struct Conversion {
+    /// The counts, and whether the file counts.
+    pub report: ConversionReport,
+    /// The aggregate; a reference feed has none.
+    pub partial: Option<Partial>,
+}
+
+/// Bytes a unit where no rows are written: text and marks stay in a core's own cache.
+const UNIT: usize = 256 << 10;
+
+/// Bytes a unit where rows are written: each unit becomes a row group.
+const UNIT_OF_ROWS: usize = 4 << 20;
+
+/// Converts one file; each thread holds up to the scratch memory's bytes of sums. `progress` is told how many bytes were read so far, some times a megabyte.
+///
+/// A file that is rejected as a whole is no error: the report says so, and its outputs are to be thrown away.
+pub fn convert(
+    input: impl Read + Send,
+    layout: &FeedLayout,
+    outputs: Outputs<'_>,
+    scratch: Scratch<'_>,
+    progress: impl FnMut(u64) + Send,
+) -> Result<Conversion, EngineError> {
+    let mut source = Source {
+        input,
+        bytes: 0,
+        progress,
+    };
+    let mut beginning = Vec::with_capacity(3);
+    source
+        .by_ref()
+        .take(3)
+        .read_to_end(&mut beginning)
+        .map_err(EngineError::Read)?;
+    let (encoding, bom) = Encoding::for_bom(&beginning).unwrap_or((layout.encoding, 0));
+    let is_decoded = encoding != UTF_8;
+    let text = beginning[bom..].chain(&mut source);
+    let text: Box<dyn Read + Send + '_> = if is_decoded {
+        let decoder = DecodeReaderBytesBuilder::new()
+            .encoding(Some(encoding))
+            .bom_sniffing(false)
+            .build(text);
+        Box::new(decoder)
+    } else {
+        Box::new(text)
+    };
+    let unit = if outputs.converted.is_some() {
+        UNIT_OF_ROWS
+    } else {
+        UNIT
+    };
+    let reading = Reading::new(text, unit, layout, outputs.rejects);
+    let mut conversion = match &layout.kind {
+        FeedKind::Sales(sales) => {
+            let (lines, file) = SalesLines::new(sales, outputs.converted, scratch, is_decoded)?;
+            reading.read(lines, file)?
+        }
+        FeedKind::Reference(columns) => {
+            let (lines, file) = ReferenceLines::new(columns, outputs.converted)?;
+            reading.read(lines, file)?
+        }
+    };
+    conversion.report.bytes = source.bytes;
+    conversion.report.judge(layout.max_reject_percent)?;
+    Ok(conversion)
+}
+
+/// Counts what passes through.
+struct Source<R, P> {
+    input: R,
+    bytes: u64,
+    progress: P,
+}
+
+impl<R: Read, P: FnMut(u64)> Read for Source<R, P> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        self.bytes += read as u64;
+        (self.progress)(self.bytes);
+        Ok(read)
+    }
+}

@@ -1,0 +1,379 @@
+//! Reads the units of a file, on one thread or on several, and counts what becomes of each line.
+
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Mutex;
+
+use super::Conversion;
+use super::turns::Turns;
+use super::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
+use crate::date::from_days;
+use crate::error::EngineError;
+use crate::fields::Fields;
+use crate::layout::{FeedLayout, HeaderRule};
+use crate::partial::Partial;
+use crate::rejects::{Reason, RejectWriter};
+use crate::report::{ConversionReport, Header};
+use crate::scan::{Line, Marks, parts};
+
+/// The lines of one kind of feed, as one thread reads them: what they mean, and where their values go.
+pub(crate) trait FeedLines: Send + Sized {
+    /// What the lines of one unit leave for the converted file.
+    type Written: Send;
+    /// The converted file.
+    type File: Send;
+
+    /// The same for another thread: it knows the columns, and has read nothing.
+    fn another(&self) -> Self;
+    /// How many leading fields of a line are looked at.
+    fn wanted(&self) -> usize;
+    /// Whether the first line that is not skipped is a header, where the feed leaves that open.
+    fn is_header(&self, fields: &Fields) -> bool;
+    /// Learns from a header where the columns stand.
+    fn learn(&mut self, names: &[&[u8]]) -> Header;
+    /// Takes a line where it stands in its text, if it is plain enough for that. It has no NUL. Without `MAY_BE_ODD`, it has
+    /// neither a quote nor a CR either.
+    fn take_plain<const MAY_BE_ODD: bool>(
+        &mut self,
+        number: u32,
+        text: &[u8],
+        line: Line<'_>,
+    ) -> Option<Taken>;
+    /// Takes one line's fields. `number` is the line's place in its unit, from 1.
+    fn take(&mut self, number: u32, fields: &Fields) -> Taken;
+    /// Ends a unit of lines: what is to be written of it.
+    fn end_unit(&mut self) -> Result<Option<Self::Written>, EngineError>;
+    /// Writes what a unit has left; `lines_before` lines stand before it.
+    fn write(
+        &self,
+        written: Self::Written,
+        lines_before: u64,
+        file: &mut Self::File,
+    ) -> Result<(), EngineError>;
+    /// Brings together what all threads have read, and ends the converted file.
+    fn finish(threads: Vec<Self>, file: Option<Self::File>) -> Result<Option<Partial>, EngineError>;
+}
+
+/// What became of a line.
+pub(crate) enum Taken {
+    Row,
+    Ignored,
+    Reject(Reason),
+}
+
+/// One file that is being read.
+pub(super) struct Reading<'c> {
+    units: Mutex<Units<Box<dyn Read + Send + 'c>>>,
+    layout: &'c FeedLayout,
+    rejects: Option<RejectWriter>,
+}
+
+/// What is written in turn.
+struct Files<F> {
+    converted: Option<F>,
+    rejects: Option<RejectWriter>,
+}
+
+/// One thread that reads.
+struct Thread<'c, L> {
+    unit: Unit,
+    marks: Marks,
+    read: Lines<'c, L>,
+}
+
+/// What a thread has read.
+struct Lines<'c, L> {
+    layout: &'c FeedLayout,
+    feed: L,
+    fields: Fields,
+    /// Whether the first line that is not skipped has been seen.
+    is_past_first: bool,
+    report: ConversionReport,
+    /// Lines of the unit that were read so far.
+    number: u32,
+    /// Whether rejects are written, and not only counted.
+    keeps_rejects: bool,
+    /// The rejects of the unit: line, reason and where the text stands.
+    rejects: Vec<(u32, Reason, Range<usize>)>,
+}
+
+impl<'c> Reading<'c> {
+    pub(super) fn new(
+        text: Box<dyn Read + Send + 'c>,
+        unit: usize,
+        layout: &'c FeedLayout,
+        rejects: Option<&Path>,
+    ) -> Self {
+        Self {
+            units: Mutex::new(Units::new(text, unit)),
+            layout,
+            rejects: rejects.map(RejectWriter::new),
+        }
+    }
+
+    /// Reads the whole file.
+    pub(super) fn read<L: FeedLines>(
+        self,
+        lines: L,
+        file: Option<L::File>,
+    ) -> Result<Conversion, EngineError> {
+        let Self {
+            units,
+            layout,
+            rejects,
+        } = self;
+        let mut first = Thread::new(layout, lines, rejects.is_some());
+        let turns = Turns::new(Files {
+            converted: file,
+            rejects,
+        });
+        // The first line decides where the columns stand.
+        while !first.read.is_past_first && first.read_next(&units, &turns)? {}
+        let threads = Mutex::new(Vec::new());
+        let run = |mut thread: Thread<'c, L>| {
+            let outcome = loop {
+                match thread.read_next(&units, &turns) {
+                    Ok(true) => {}
+                    Ok(false) => break Ok(thread),
+                    Err(error) => break Err(error),
+                }
+            };
+            threads.lock().expect("no holder panics").push(outcome);
+        };
+        if is_at_end(&units) {
+            run(first);
+        } else {
+            let others: Vec<_> = (1..rayon::current_num_threads())
+                .map(|_| first.another())
+                .collect();
+            rayon::in_place_scope(|scope| {
+                for other in others {
+                    let run = &run;
+                    scope.spawn(move |_| run(other));
+                }
+                run(first);
+            });
+        }
+        let threads = threads.into_inner().expect("no holder panics");
+        // A thread that gave up because another had failed has no error of its own.
+        let threads = threads.into_iter().collect::<Result<Vec<_>, _>>()?;
+        finish(threads, turns.into_writer())
+    }
+}
+
+fn finish<L: FeedLines>(
+    threads: Vec<Thread<'_, L>>,
+    files: Files<L::File>,
+) -> Result<Conversion, EngineError> {
+    let mut report = ConversionReport::default();
+    let mut feeds = Vec::new();
+    for thread in threads {
+        report.add(&thread.read.report);
+        feeds.push(thread.read.feed);
+    }
+    let partial = L::finish(feeds, files.converted)?;
+    if let Some((first, last)) = partial.as_ref().and_then(Partial::days) {
+        report.first_date = Some(from_days(first));
+        report.last_date = Some(from_days(last));
+    }
+    if let Some(rejects) = files.rejects {
+        rejects.finish()?;
+    }
+    Ok(Conversion { report, partial })
+}
+
+fn is_at_end<R: Read>(units: &Mutex<Units<R>>) -> bool {
+    units.lock().expect("no holder panics").is_at_end()
+}
+
+impl<'c, L: FeedLines> Thread<'c, L> {
+    fn new(layout: &'c FeedLayout, feed: L, keeps_rejects: bool) -> Self {
+        Self {
+            unit: Unit::new(),
+            marks: Marks::new(layout.delimiter),
+            read: Lines {
+                layout,
+                feed,
+                fields: Fields::default(),
+                is_past_first: false,
+                report: ConversionReport::default(),
+                number: 0,
+                keeps_rejects,
+                rejects: Vec::new(),
+            },
+        }
+    }
+
+    /// Another thread for the same file, once the first line has been seen.
+    fn another(&self) -> Self {
+        let Lines {
+            layout,
+            feed,
+            keeps_rejects,
+            ..
+        } = &self.read;
+        let mut other = Self::new(layout, feed.another(), *keeps_rejects);
+        other.read.is_past_first = true;
+        other
+    }
+
+    /// Reads the next unit that no thread has, and writes what it leaves. `false` when there is none, or when another
+    /// thread has failed.
+    fn read_next<R: Read>(
+        &mut self,
+        units: &Mutex<Units<R>>,
+        turns: &Turns<Files<L::File>>,
+    ) -> Result<bool, EngineError> {
+        let turn = {
+            let mut units = units.lock().expect("no holder panics");
+            if !units.fill(&mut self.unit).map_err(EngineError::Read)? {
+                return Ok(false);
+            }
+            turns.of(self.unit.number)
+        };
+        let lines_before = self.read.report.lines;
+        self.read_unit();
+        let lines = self.read.report.lines - lines_before;
+        let written = self.read.feed.end_unit()?;
+        if written.is_none() && self.read.rejects.is_empty() {
+            turn.pass(lines);
+            return Ok(true);
+        }
+        let wrote = turn.take(lines, |lines_before, files| {
+            self.write(written, lines_before, files)
+        });
+        self.read.rejects.clear();
+        wrote.transpose().map(|wrote| wrote.is_some())
+    }
+
+    fn write(
+        &self,
+        written: Option<L::Written>,
+        lines_before: u64,
+        files: &mut Files<L::File>,
+    ) -> Result<(), EngineError> {
+        if let (Some(written), Some(converted)) = (written, &mut files.converted) {
+            self.read.feed.write(written, lines_before, converted)?;
+        }
+        let Some(rejects) = &mut files.rejects else {
+            return Ok(());
+        };
+        for (number, reason, line) in &self.read.rejects {
+            let (number, text) = (lines_before + u64::from(*number), &self.unit.text[line.clone()]);
+            match reason {
+                Reason::LongLine => {
+                    let mut kept = text[..LONG_LINE_KEPT].to_vec();
+                    let bytes = self.unit.long_line.unwrap_or(text.len() as u64);
+                    kept.extend_from_slice(format!("… ({bytes} bytes)").as_bytes());
+                    rejects.push(number, *reason, &kept)?;
+                }
+                _ => rejects.push(number, *reason, text)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn read_unit(&mut self) {
+        let Self {
+            unit, marks, read, ..
+        } = self;
+        if unit.long_line.is_some() {
+            read.report.lines += 1;
+            return read.reject(1, Reason::LongLine, unit.lines.clone());
+        }
+        let text = unit.text.as_slice();
+        read.number = 0;
+        for part in parts(text, unit.lines.clone()) {
+            marks.mark(text, part.clone());
+            // A part is one line, or shorter than the longest that is read.
+            if !read.is_past_first || part.len() >= MAX_LINE || marks.has_nul() {
+                marks.lines().for_each(|line| read.any_line(text, line));
+            } else if marks.has_odd() {
+                marks.lines().for_each(|line| read.line::<true>(text, line));
+            } else {
+                marks.lines().for_each(|line| read.line::<false>(text, line));
+            }
+        }
+        read.report.lines += u64::from(read.number);
+    }
+}
+
+impl<L: FeedLines> Lines<'_, L> {
+    /// Reads a line that is no header and not too long.
+    #[inline(always)]
+    fn line<const MAY_BE_ODD: bool>(&mut self, text: &[u8], line: Line<'_>) {
+        let first = text[line.start()];
+        if first > b' '
+            && first != b'-'
+            && let Some(taken) = self.feed.take_plain::<MAY_BE_ODD>(self.number + 1, text, line)
+        {
+            self.number += 1;
+            self.report.drift_lines += u64::from(line.fields() > self.feed.wanted());
+            self.count(taken, text, line);
+        } else {
+            self.any_line(text, line);
+        }
+    }
+
+    /// Reads any line.
+    #[inline(never)]
+    fn any_line(&mut self, text: &[u8], line: Line<'_>) {
+        self.number += 1;
+        let content = &text[line.content(text)];
+        if content.starts_with(b"--") || content.trim_ascii().is_empty() {
+            self.report.skipped += 1;
+            return;
+        }
+        let is_first = !std::mem::replace(&mut self.is_past_first, true);
+        if line.newline() - line.start() >= MAX_LINE {
+            return self.reject(self.number, Reason::LongLine, line.start()..line.newline());
+        }
+        let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
+        if let Err(reason) = self.fields.split(content, delimiter, wanted) {
+            return self.reject(self.number, reason, line.content(text));
+        }
+        if is_first && self.is_header() {
+            return self.learn(content);
+        }
+        self.report.drift_lines += u64::from(self.fields.has_more);
+        let taken = self.feed.take(self.number, &self.fields);
+        self.count(taken, text, line);
+    }
+
+    #[inline(always)]
+    fn count(&mut self, taken: Taken, text: &[u8], line: Line<'_>) {
+        match taken {
+            Taken::Row => self.report.rows += 1,
+            Taken::Ignored => self.report.ignored += 1,
+            Taken::Reject(reason) => self.reject(self.number, reason, line.content(text)),
+        }
+    }
+
+    #[cold]
+    fn reject(&mut self, number: u32, reason: Reason, line: Range<usize>) {
+        self.report.rejects += 1;
+        *self.report.reasons.entry(reason).or_default() += 1;
+        if self.keeps_rejects {
+            self.rejects.push((number, reason, line));
+        }
+    }
+
+    fn is_header(&self) -> bool {
+        match self.layout.header {
+            HeaderRule::Always => true,
+            HeaderRule::Never => false,
+            HeaderRule::Auto => self.feed.is_header(&self.fields),
+        }
+    }
+
+    /// Learns the columns. Those past the last needed one are looked at in a header only.
+    fn learn(&mut self, header: &[u8]) {
+        self.report.skipped += 1;
+        let names: Vec<&[u8]> = match self.fields.split(header, self.layout.delimiter, usize::MAX) {
+            Ok(()) => self.fields.iter().collect(),
+            Err(_) => Vec::new(),
+        };
+        self.report.header = self.feed.learn(&names);
+    }
+}

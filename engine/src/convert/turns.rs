@@ -1,0 +1,125 @@
+//! Turns: threads read units in any order, and what they write of them goes out in the order of the input.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+/// Whose turn it is, and what is written in turn.
+pub(super) struct Turns<W> {
+    state: Mutex<State<W>>,
+    moved: Condvar,
+}
+
+struct State<W> {
+    /// The unit that is next to write.
+    next: u64,
+    /// Lines of all units before it.
+    lines: u64,
+    /// The lines of units that had nothing to write and did not wait.
+    early: BTreeMap<u64, u64>,
+    /// Threads that wait for their turn. Waking costs a system call, so it is not done for nobody.
+    waiting: usize,
+    /// Set when a thread gave up its unit: nobody's turn comes any more.
+    is_broken: bool,
+    writer: W,
+}
+
+/// One unit's turn. If it is dropped before it was taken, nobody waits for it any longer.
+pub(super) struct Turn<'t, W> {
+    turns: &'t Turns<W>,
+    unit: u64,
+    is_over: bool,
+}
+
+impl<W> Turns<W> {
+    pub(super) fn new(writer: W) -> Self {
+        Self {
+            state: Mutex::new(State {
+                next: 0,
+                lines: 0,
+                early: BTreeMap::new(),
+                waiting: 0,
+                is_broken: false,
+                writer,
+            }),
+            moved: Condvar::new(),
+        }
+    }
+
+    /// The turn of a unit that a thread has begun to read.
+    pub(super) fn of(&self, unit: u64) -> Turn<'_, W> {
+        Turn {
+            turns: self,
+            unit,
+            is_over: false,
+        }
+    }
+
+    pub(super) fn into_writer(self) -> W {
+        self.state.into_inner().expect("no holder panics").writer
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<W>> {
+        self.state.lock().expect("no holder panics")
+    }
+}
+
+impl<W> Turn<'_, W> {
+    /// Ends the turn of a unit that has nothing to write, without waiting.
+    pub(super) fn pass(mut self, lines: u64) {
+        let mut state = self.turns.state();
+        state.early.insert(self.unit, lines);
+        self.is_over = true;
+        self.turns.advance(state);
+    }
+
+    /// Waits for the turn and writes. `write` is told how many lines the units before have. `None` if the turn does not
+    /// come, because another thread has failed.
+    pub(super) fn take<T>(mut self, lines: u64, write: impl FnOnce(u64, &mut W) -> T) -> Option<T> {
+        let mut state = self.turns.state();
+        state.waiting += 1;
+        let mut state = self
+            .turns
+            .moved
+            .wait_while(state, |state| state.next != self.unit && !state.is_broken)
+            .expect("no holder panics");
+        state.waiting -= 1;
+        if state.is_broken {
+            return None;
+        }
+        let before = state.lines;
+        let written = write(before, &mut state.writer);
+        state.early.insert(self.unit, lines);
+        self.is_over = true;
+        self.turns.advance(state);
+        Some(written)
+    }
+}
+
+impl<W> Turns<W> {
+    fn advance(&self, mut state: MutexGuard<'_, State<W>>) {
+        let State {
+            next, lines, early, ..
+        } = &mut *state;
+        while let Some(of_unit) = early.remove(next) {
+            *lines += of_unit;
+            *next += 1;
+        }
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.moved.notify_all();
+        }
+    }
+}
+
+impl<W> Drop for Turn<'_, W> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // A poisoned lock means that a writer panicked: nobody's turn comes either.
+            if let Ok(mut state) = self.turns.state.lock() {
+                state.is_broken = true;
+            }
+            self.turns.moved.notify_all();
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Cuts an input into units of whole lines, which threads then read side by side.
+//!
+//! Lines are what stands between newlines; a newline ends a line even inside quotes, so that one stray quote costs one
+//! line and not the rest of the file. Nothing is allocated a unit: each thread has a buffer that it fills again and
+//! again, and only the unfinished line at its end is copied to the next.
+
+use std::io::{self, Read};
+use std::ops::Range;
+
+/// The greatest length of a line with its end, in bytes; longer ones are rejects. A point-of-sale line has some dozens.
+pub(crate) const MAX_LINE: usize = 1 << 20;
+
+/// Bytes before a unit's text that may be read: an amount is read as the eight bytes up to its end.
+pub(crate) const READ_BEFORE: usize = 16;
+
+/// Bytes after a unit's text that may be read: a short text is read as the sixteen bytes from its start.
+pub(crate) const READ_BEHIND: usize = 16;
+
+/// How much of a line over [`MAX_LINE`] is kept.
+pub(crate) const LONG_LINE_KEPT: usize = 4096;
+
+/// Some whole lines of an input.
+pub(crate) struct Unit {
+    /// The text lies in `lines`, with room before and behind.
+    pub(crate) text: Vec<u8>,
+    /// Whole lines: empty, or with a newline at the end.
+    pub(crate) lines: Range<usize>,
+    /// The place of this unit in the input, from 0.
+    pub(crate) number: u64,
+    /// If the unit is one line over [`MAX_LINE`]: its length without its end. `lines` then holds its beginning.
+    pub(crate) long_line: Option<u64>,
+}
+
+impl Unit {
+    pub(crate) fn new() -> Self {
+        Self {
+            text: Vec::new(),
+            lines: 0..0,
+            number: 0,
+            long_line: None,
+        }
+    }
+}
+
+/// Cuts an input into [`Unit`]s.
+pub(crate) struct Units<R> {
+    input: R,
+    /// How many bytes a unit has, about.
+    size: usize,
+    /// What was read behind the last unit: mostly the beginning of the line in which that ended.
+    carried: Vec<u8>,
+    /// Units given out.
+    count: u64,
+    is_at_end: bool,
+}
+
+impl<R: Read> Units<R> {
+    pub(crate) fn new(input: R, size: usize) -> Self {
+        Self {
+            input,
+            size,
+            carried: Vec::new(),
+            count: 0,
+            is_at_end: false,
+        }
+    }
+
+    /// Whether every line was given out, as far as is known.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_at_end && self.carried.is_empty()
+    }
+
+    /// Fills the next unit, or returns `false` at the end.
+    pub(crate) fn fill(&mut self, unit: &mut Unit) -> io::Result<bool> {
+        if self.is_at_end() {
+            return Ok(false);
+        }
+        let Unit { text, lines, .. } = unit;
+        let least = READ_BEFORE + self.carried.len().max(self.size) + 1 + READ_BEHIND;
+        if text.len() < least {
+            text.resize(least, 0);
+        }
+        let start = READ_BEFORE;
+        let mut end = start + self.carried.len();
+        text[start..end].copy_from_slice(&self.carried);
+        let mut searched = start;
+        let whole = loop {
+            let room = text.len() - 1 - READ_BEHIND;
+            let read = self.read(&mut text[end..room])?;
+            end += read;
+            if let Some(newline) = memchr::memrchr(b'\n', &text[searched..end]) {
+                break searched + newline + 1;
+            }
+            searched = end;
+            if self.is_at_end {
+                // A last line without its end gets one.
+                text[end] = b'\n';
+                end += usize::from(end > start);
+                break end;
+            }
+            if end - start >= MAX_LINE {
+                unit.number = self.number();
+                return self.skip_long_line(unit, end).map(|()| true);
+            }
+            text.resize(text.len() * 2, 0);
+        };
+        self.carried.clear();
+        self.carried.extend_from_slice(&text[whole..end]);
+        *lines = start..whole;
+        unit.long_line = None;
+        if whole == start {
+            return Ok(false);
+        }
+        unit.number = self.number();
+        Ok(true)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.count += 1;
+        self.count - 1
+    }
+
+    /// Reads until the buffer is full or the input ends.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() && !self.is_at_end {
+            match self.input.read(&mut buffer[filled..]) {
+                Ok(0) => self.is_at_end = true,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    /// Reads past the rest of the line that begins the unit, and keeps its beginning.
+    fn skip_long_line(&mut self, unit: &mut Unit, end: usize) -> io::Result<()> {
+        let start = READ_BEFORE;
+        let mut length = (end - start) as u64;
+        let mut rest = vec![0; 64 << 10];
+        self.carried.clear();
+        while !self.is_at_end {
+            let read = self.read(&mut rest)?;
+            if let Some(newline) = memchr::memchr(b'\n', &rest[..read]) {
+                length += newline as u64;
+                self.carried.extend_from_slice(&rest[newline + 1..read]);
+                break;
+            }
+            length += read as u64;
+        }
+        unit.lines = start..start + LONG_LINE_KEPT;
+        unit.long_line = Some(length);
+        Ok(())
+    }
+}

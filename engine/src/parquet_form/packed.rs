@@ -1,0 +1,123 @@
+//! The two packed encodings of Parquet that are written here: runs and packed bits (RLE/bit-packed hybrid) for
+//! dictionary numbers and levels, and packed differences (DELTA_BINARY_PACKED) for whole numbers.
+//! Source: the Parquet format's document "Encodings".
+
+/// How many bits the greatest of some values takes.
+pub(super) fn width_of(greatest: u32) -> u32 {
+    u32::BITS - greatest.leading_zeros()
+}
+
+/// A run shorter than this is cheaper among packed values.
+const SHORTEST_RUN: usize = 16;
+
+/// Values of a group in packed bits.
+const GROUP: usize = 8;
+
+/// Appends values of `width` bits as runs and packed groups.
+pub(super) fn hybrid(values: &[u32], width: u32, out: &mut Vec<u8>) {
+    let mut packed_from = 0;
+    let mut at = 0;
+    while at < values.len() {
+        let run = values[at..]
+            .iter()
+            .take_while(|value| **value == values[at])
+            .count();
+        // Packed values come in whole groups: those before the run take what they lack from it.
+        let taken = (at - packed_from).next_multiple_of(GROUP) - (at - packed_from);
+        if run >= taken + SHORTEST_RUN {
+            packed(&values[packed_from..at + taken], width, out);
+            varint(((run - taken) as u64) << 1, out);
+            let bytes = width.div_ceil(8) as usize;
+            out.extend_from_slice(&values[at].to_le_bytes()[..bytes]);
+            packed_from = at + run;
+        }
+        at += run;
+    }
+    packed(&values[packed_from..], width, out);
+}
+
+/// Appends packed groups; the last is filled with zeros.
+fn packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
+    if values.is_empty() {
+        return;
+    }
+    let groups = values.len().div_ceil(GROUP);
+    varint((groups as u64) << 1 | 1, out);
+    let values = values.iter().map(|value| u64::from(*value));
+    bits(
+        values.chain(std::iter::repeat(0)).take(groups * GROUP),
+        width,
+        out,
+    );
+}
+
+/// Appends the lower `width` bits of each value. Their number makes whole bytes.
+fn bits(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
+    let (mut word, mut filled) = (0_u64, 0);
+    for value in values {
+        word |= value << filled;
+        filled += width;
+        if filled >= u64::BITS {
+            out.extend_from_slice(&word.to_le_bytes());
+            filled -= u64::BITS;
+            // What did not fit; a shift by all 64 bits would not be nothing.
+            word = if filled == 0 { 0 } else { value >> (width - filled) };
+        }
+    }
+    out.extend_from_slice(&word.to_le_bytes()[..filled.div_ceil(8) as usize]);
+}
+
+/// Values of a block of differences, and the parts of it that have a width of their own.
+const BLOCK: usize = 128;
+const MINIBLOCKS: usize = 4;
+
+/// Appends the differences of whole numbers.
+pub(super) fn deltas(values: &[i64], out: &mut Vec<u8>) {
+    varint(BLOCK as u64, out);
+    varint(MINIBLOCKS as u64, out);
+    varint(values.len() as u64, out);
+    zigzag(values.first().copied().unwrap_or(0), out);
+    let mut block = [0; BLOCK];
+    for (from, to) in values
+        .chunks(BLOCK)
+        .zip(values.get(1..).unwrap_or_default().chunks(BLOCK))
+    {
+        let count = to.len();
+        for ((delta, from), to) in block.iter_mut().zip(from).zip(to) {
+            *delta = to.wrapping_sub(*from);
+        }
+        let least = block[..count].iter().copied().min().unwrap_or(0);
+        zigzag(least, out);
+        let over = |delta: i64| delta.wrapping_sub(least).cast_unsigned();
+        // A last block may be short: the rest of its last part is nothing, and parts behind that are left out.
+        block[count..].fill(least);
+        let widths: [u32; MINIBLOCKS] = std::array::from_fn(|part| {
+            let part = &block[part * (BLOCK / MINIBLOCKS)..][..BLOCK / MINIBLOCKS];
+            u64::BITS
+                - part
+                    .iter()
+                    .fold(0, |bits, delta| bits | over(*delta))
+                    .leading_zeros()
+        });
+        out.extend(widths.map(|width| width as u8));
+        for (part, width) in block
+            .chunks(BLOCK / MINIBLOCKS)
+            .zip(widths)
+            .take(count.div_ceil(BLOCK / MINIBLOCKS))
+        {
+            bits(part.iter().map(|delta| over(*delta)), width, out);
+        }
+    }
+}
+
+fn zigzag(value: i64, out: &mut Vec<u8>) {
+    varint((value << 1 ^ value >> 63).cast_unsigned(), out);
+}
+
+fn varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}

@@ -1,0 +1,112 @@
+//! The three keys of a summary row as one word, so that they are compared, hashed and sorted as one.
+
+/// Bits of a day: every day of the years 1 to 9999.
+const DAY_BITS: u32 = 22;
+/// Bits of an item's number.
+const ITEM_BITS: u32 = 22;
+
+/// 0001-01-01 as a day number; see [`crate::date`].
+const FIRST_DAY: i32 = -719_162;
+
+/// How many distinct stores a key can tell apart.
+pub(crate) const MOST_STORES: usize = 1 << (64 - DAY_BITS - ITEM_BITS);
+/// How many distinct items a key can tell apart.
+pub(crate) const MOST_ITEMS: usize = 1 << ITEM_BITS;
+
+/// Store, item and day, from the highest bits to the lowest. Stores and items are numbers: symbols while lines are
+/// read, ranks in the order of their texts later, when keys sort as their texts do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key(pub(crate) u64);
+
+/// Store and day of a [`Key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct StoreDay(u64);
+
+impl Key {
+    /// `store` is below [`MOST_STORES`], `item` below [`MOST_ITEMS`], `day` in the years 1 to 9999.
+    #[inline(always)]
+    pub(crate) fn new(store: u32, item: u32, day: i32) -> Self {
+        let item = u64::from(item) << DAY_BITS;
+        Self(StoreDay::new(store, day).0 | item)
+    }
+
+    pub(crate) fn store(self) -> u32 {
+        self.store_day().store()
+    }
+
+    pub(crate) fn item(self) -> u32 {
+        (self.0 >> DAY_BITS) as u32 & (MOST_ITEMS as u32 - 1)
+    }
+
+    pub(crate) fn day(self) -> i32 {
+        self.store_day().day()
+    }
+
+    pub(crate) fn store_day(self) -> StoreDay {
+        let item = ((1 << ITEM_BITS) - 1) << DAY_BITS;
+        StoreDay(self.0 & !item)
+    }
+
+    /// The same key with other numbers for store and item.
+    #[inline(always)]
+    pub(crate) fn renumbered(self, stores: &[u32], items: &[u32]) -> Self {
+        Self::new(
+            stores[self.store() as usize],
+            items[self.item() as usize],
+            self.day(),
+        )
+    }
+}
+
+impl StoreDay {
+    #[inline(always)]
+    pub(crate) fn new(store: u32, day: i32) -> Self {
+        let store = u64::from(store) << (DAY_BITS + ITEM_BITS);
+        Self(store | (day - FIRST_DAY) as u64)
+    }
+
+    pub(crate) fn store(self) -> u32 {
+        (self.0 >> (DAY_BITS + ITEM_BITS)) as u32
+    }
+
+    pub(crate) fn day(self) -> i32 {
+        (self.0 & ((1 << DAY_BITS) - 1)) as i32 + FIRST_DAY
+    }
+
+    /// Mixes all bits into the upper ones.
+    #[inline(always)]
+    pub(crate) fn hash(self) -> u64 {
+        Key(self.0).hash()
+    }
+}
+
+impl Key {
+    /// Mixes all bits into the upper ones.
+    #[inline(always)]
+    pub(crate) fn hash(self) -> u64 {
+        (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_key_gives_back_what_it_was_made_of_and_sorts_likewise(
+            one in (0..MOST_STORES as u32, 0..MOST_ITEMS as u32, -719_162..=2_932_896),
+            two in (0..MOST_STORES as u32, 0..MOST_ITEMS as u32, -719_162..=2_932_896),
+        ) {
+            let key = |(store, item, day)| Key::new(store, item, day);
+            let given_back = |key: Key| (key.store(), key.item(), key.day());
+            prop_assert_eq!(given_back(key(one)), one);
+            prop_assert_eq!(key(one).cmp(&key(two)), one.cmp(&two));
+            let day = key(one).store_day();
+            prop_assert_eq!((day.store(), day.day()), (one.0, one.2));
+            prop_assert_eq!(day, StoreDay::new(one.0, one.2));
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The partial: the aggregate of one file, one row a key, from which jobs merge.
+//!
+//! Its Parquet has `store_id`, `item_id`, `trans_date` and one decimal(18,2) a measure, NULL where no line of its code
+//! is, sorted by the three keys. A store and date with an ignored line still counts as covered by the file: it has a
+//! row with a NULL `item_id` and no amounts.
+
+mod file;
+mod key;
+mod rows;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use tempfile::TempPath;
+
+pub use self::file::covers_day;
+pub(crate) use self::file::row_count;
+pub(crate) use self::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
+pub(crate) use self::rows::Rows;
+pub(crate) use self::table::{Sums, Table};
+use crate::error::EngineError;
+use crate::layout::{Measure, SalesLayout};
+use crate::summarize::merge_files;
+
+/// The partial of one file version, wherever it is.
+#[derive(Debug)]
+pub struct Partial {
+    measures: Vec<Measure>,
+    sums: Held,
+    /// The first and last business day, as day numbers; not known of a stored one.
+    days: Option<(i32, i32)>,
+}
+
+/// Where a partial is.
+#[derive(Debug)]
+enum Held {
+    Memory(Rows),
+    /// Files in the form of a partial, which may have a key in common. They go away with this value.
+    Spilled(Vec<TempPath>),
+    /// A file that [`Partial::write`] has written.
+    Stored(PathBuf),
+}
+
+impl Partial {
+    /// Brings together what several threads have summed. Takes a folder for sums that cannot be held together.
+    pub(crate) fn of(parts: Vec<Sums>, measures: &[Measure], folder: &Path) -> Result<Self, EngineError> {
+        let stores: usize = parts.iter().map(|part| part.stores.len()).sum();
+        let items: usize = parts.iter().map(|part| part.items.len()).sum();
+        if parts.len() == 1 || (stores <= MOST_STORES && items <= MOST_ITEMS) {
+            return Ok(Self::held(Rows::of(&parts, measures)?, measures));
+        }
+        let mut whole: Option<Self> = None;
+        for part in parts {
+            let part = Self::held(Rows::of(&[part], measures)?, measures).spill(folder)?;
+            whole = Some(match whole {
+                Some(whole) => whole.with(part, folder)?,
+                None => part,
+            });
+        }
+        Ok(whole.unwrap_or_else(|| Self::held(Rows::default(), measures)))
+    }
+
+    /// A partial whose rows are in memory.
+    pub(crate) fn held(rows: Rows, measures: &[Measure]) -> Self {
+        Self {
+            measures: measures.to_vec(),
+            days: rows.first_and_last_day(),
+            sums: Held::Memory(rows),
+        }
+    }
+
+    /// A partial that was written to a file, of a feed with this layout.
+    pub fn stored(path: PathBuf, layout: &SalesLayout) -> Self {
+        Self {
+            measures: layout.measures.clone(),
+            sums: Held::Stored(path),
+            days: None,
+        }
+    }
+
+    /// The same, held in files of a folder and not in memory.
+    pub fn spill(self, folder: &Path) -> Result<Self, EngineError> {
+        let sums = match &self.sums {
+            Held::Memory(_) => Held::Spilled(vec![self.spilled(folder)?]),
+            Held::Spilled(_) | Held::Stored(_) => return Ok(self),
+        };
+        Ok(Self { sums, ..self })
+    }
+
+    fn spilled(&self, folder: &Path) -> Result<TempPath, EngineError> {
+        let file = tempfile::Builder::new().prefix("sums-").tempfile_in(folder);
+        let path = file.map_err(EngineError::write(folder))?.into_temp_path();
+        self.write(&path)?;
+        Ok(path)
+    }
+
+    /// Adds the sums of other lines of the same file. Both go out to files.
+    pub(crate) fn with(self, other: Self, folder: &Path) -> Result<Self, EngineError> {
+        let mut partial = self.spill(folder)?;
+        partial.days = match (partial.days, other.days) {
+            (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
+            (one, two) => one.or(two),
+        };
+        if let (Held::Spilled(files), Held::Spilled(others)) = (&mut partial.sums, other.spill(folder)?.sums)
+        {
+            files.extend(others);
+        }
+        Ok(partial)
+    }
+
+    /// Writes the Parquet: one row a key.
+    pub fn write(&self, path: &Path) -> Result<(), EngineError> {
+        match &self.sums {
+            Held::Memory(rows) => file::write(rows, &self.measures, path),
+            Held::Spilled(_) | Held::Stored(_) => merge_files(&self.files(), &self.measures, path),
+        }
+    }
+
+    /// The first and last business day, as day numbers.
+    pub(crate) fn days(&self) -> Option<(i32, i32)> {
+        self.days
+    }
+
+    /// The bytes of memory held.
+    pub fn memory(&self) -> usize {
+        match &self.sums {
+            Held::Memory(rows) => rows.memory(),
+            Held::Spilled(_) | Held::Stored(_) => 0,
+        }
+    }
+
+    /// The bytes of memory that the rows take, were they all held.
+    pub(crate) fn memory_of_rows(&self) -> Result<usize, EngineError> {
+        match &self.sums {
+            Held::Memory(rows) => Ok(rows.memory()),
+            Held::Spilled(_) | Held::Stored(_) => {
+                let counts = self.files().into_iter().map(row_count).sum::<Result<u64, _>>()?;
+                Ok(counts as usize * Rows::row_memory(self.measures.len()))
+            }
+        }
+    }
+
+    /// The rows: read, where they are not in memory. `None` for sums that were spilled, which may hold a key twice.
+    pub(crate) fn into_rows(self) -> Result<Option<Rows>, EngineError> {
+        match self.sums {
+            Held::Memory(rows) => Ok(Some(rows)),
+            Held::Stored(path) => file::read(&path, &self.measures).map(Some),
+            Held::Spilled(_) => Ok(None),
+        }
+    }
+
+    /// The files that hold the sums; none where these are in memory.
+    pub(crate) fn files(&self) -> Vec<&Path> {
+        match &self.sums {
+            Held::Memory(_) => Vec::new(),
+            Held::Spilled(files) => files.iter().map(AsRef::as_ref).collect(),
+            Held::Stored(path) => vec![path],
+        }
+    }
+
+    pub(crate) fn is_spilled(&self) -> bool {
+        matches!(self.sums, Held::Spilled(_))
+    }
+}

@@ -1,0 +1,161 @@
+//! The rows of a partial in memory: sorted by the three keys, held by columns.
+
+use super::key::{Key, StoreDay};
+use super::table::Sums;
+use crate::amount::{ABSENT, MAX_CENTS, add_cents};
+use crate::date::from_days;
+use crate::error::EngineError;
+use crate::layout::Measure;
+use crate::symbols::{Texts, ranked};
+
+/// One row a key, sorted. The keys hold ranks: the places of their texts in `stores` and `items`.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    /// The distinct stores in the order of their bytes.
+    pub(crate) stores: Texts,
+    /// The distinct items in the order of their bytes.
+    pub(crate) items: Texts,
+    pub(crate) keys: Vec<Key>,
+    /// A column a measure: the sum in cents, or [`ABSENT`] where no line of the measure is.
+    pub(crate) sums: Vec<Vec<i64>>,
+    /// The store's days that have an ignored line, sorted; most have rows as well.
+    pub(crate) ignored_days: Vec<StoreDay>,
+}
+
+/// A power of two.
+const RECENT_DAYS: usize = 256;
+
+impl Rows {
+    /// Brings together what the threads that read a file have summed.
+    pub(crate) fn of(parts: &[Sums], measures: &[Measure]) -> Result<Self, EngineError> {
+        let texts = |column: fn(&Sums) -> &Texts| ranked(&parts.iter().map(column).collect::<Vec<_>>());
+        let (stores, store_ranks) = texts(|part| &part.stores);
+        let (items, item_ranks) = texts(|part| &part.items);
+        // Where each row stands: in which part, and where there.
+        let mut order: Vec<(Key, u32, u32)> =
+            Vec::with_capacity(parts.iter().map(|part| part.keys.len()).sum());
+        let mut ignored_days = Vec::new();
+        for (number, part) in parts.iter().enumerate() {
+            let (stores, items) = (&store_ranks[number], &item_ranks[number]);
+            let ranks = part.keys.iter().map(|key| key.renumbered(stores, items));
+            order.extend((0..).zip(ranks).map(|(row, key)| (key, number as u32, row)));
+            let days = part.ignored_days.iter();
+            ignored_days.extend(days.map(|day| StoreDay::new(stores[day.store() as usize], day.day())));
+        }
+        order.sort_unstable_by_key(|(key, ..)| *key);
+        ignored_days.sort_unstable();
+        ignored_days.dedup();
+
+        let mut rows = Self {
+            stores,
+            items,
+            keys: Vec::with_capacity(order.len()),
+            sums: measures.iter().map(|_| Vec::with_capacity(order.len())).collect(),
+            ignored_days,
+        };
+        let mut overflow = parts.iter().zip(0..).find_map(|(part, number)| {
+            let (key, measure) = part.overflow?;
+            Some((key.renumbered(&store_ranks[number], &item_ranks[number]), measure))
+        });
+        for (key, part, row) in order {
+            let (part, row) = (&parts[part as usize], row as usize);
+            let sums = &part.sums[row * measures.len()..][..measures.len()];
+            if rows.keys.last() == Some(&key) {
+                let last = rows.keys.len() - 1;
+                for (measure, (column, sum)) in rows.sums.iter_mut().zip(sums).enumerate() {
+                    if !add_cents(&mut column[last], *sum) {
+                        overflow = overflow.or(Some((key, measure)));
+                    }
+                }
+            } else {
+                rows.keys.push(key);
+                for (column, sum) in rows.sums.iter_mut().zip(sums) {
+                    column.push(*sum);
+                }
+            }
+        }
+        match overflow.or_else(|| rows.beyond_decimal()) {
+            Some((key, measure)) => Err(rows.overflow(key, &measures[measure])),
+            None => Ok(rows),
+        }
+    }
+
+    /// The first sum that decimal(18,2) does not hold.
+    fn beyond_decimal(&self) -> Option<(Key, usize)> {
+        self.sums.iter().enumerate().find_map(|(measure, column)| {
+            let is_beyond = |sum: &i64| *sum != ABSENT && sum.unsigned_abs() > MAX_CENTS.unsigned_abs();
+            let row = column.iter().position(is_beyond)?;
+            Some((self.keys[row], measure))
+        })
+    }
+
+    pub(crate) fn overflow(&self, key: Key, measure: &Measure) -> EngineError {
+        EngineError::Overflow {
+            measure: measure.name.clone(),
+            store_id: self.stores.get(key.store()).to_owned(),
+            item_id: self.items.get(key.item()).to_owned(),
+            trans_date: from_days(key.day()),
+        }
+    }
+
+    /// Puts other numbers in place of those of stores and items. They must rank the texts likewise.
+    pub(crate) fn renumber(&mut self, stores: &[u32], items: &[u32]) {
+        for key in &mut self.keys {
+            *key = key.renumbered(stores, items);
+        }
+        for day in &mut self.ignored_days {
+            *day = StoreDay::new(stores[day.store() as usize], day.day());
+        }
+    }
+
+    /// The first and last business day of all.
+    pub(crate) fn first_and_last_day(&self) -> Option<(i32, i32)> {
+        let days = || {
+            self.keys
+                .iter()
+                .map(|key| key.day())
+                .chain(self.ignored_days.iter().map(|day| day.day()))
+        };
+        Some((days().min()?, days().max()?))
+    }
+
+    /// The stores' days that the file covers, sorted.
+    pub(crate) fn days(&self) -> Vec<StoreDay> {
+        let mut days = self.ignored_days.clone();
+        // A store's days come again with each of its items: most are dropped at once.
+        let mut recent = [None; RECENT_DAYS];
+        for day in self.keys.iter().map(|key| key.store_day()) {
+            let place = &mut recent[(day.hash() >> (64 - RECENT_DAYS.trailing_zeros())) as usize];
+            if *place != Some(day) {
+                *place = Some(day);
+                days.push(day);
+            }
+        }
+        days.sort_unstable();
+        days.dedup();
+        days
+    }
+
+    /// Keeps the rows of some keys, and forgets the others and the ignored days.
+    pub(crate) fn retain(&mut self, is_kept: impl Fn(Key) -> bool) {
+        let kept: Vec<bool> = self.keys.iter().map(|key| is_kept(*key)).collect();
+        fn filter<T: Copy>(column: &mut Vec<T>, kept: &[bool]) {
+            let mut kept = kept.iter();
+            column.retain(|_| kept.next() == Some(&true));
+        }
+        filter(&mut self.keys, &kept);
+        for sums in &mut self.sums {
+            filter(sums, &kept);
+        }
+    }
+
+    /// The bytes of memory held, texts apart.
+    pub(crate) fn memory(&self) -> usize {
+        self.keys.len() * Self::row_memory(self.sums.len()) + self.ignored_days.len() * size_of::<StoreDay>()
+    }
+
+    /// The bytes of memory that a row takes.
+    pub(crate) fn row_memory(measures: usize) -> usize {
+        size_of::<Key>() + measures * size_of::<i64>()
+    }
+}

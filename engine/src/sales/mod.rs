@@ -1,0 +1,354 @@
+//! Point-of-sale lines: five typed values each, summed by key and measure.
+//!
+//! A plain line is read where it stands: no field is copied, and what its ids, code and day mean is looked up, as there
+//! are few distinct ones. Any other line, such as one with quotes inside a field, is cut by [`Fields`] first. Both ways
+//! end in the same checks in the same order, which the tests hold them to.
+
+mod columns;
+mod ids;
+mod rows;
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use self::columns::{Columns, Places};
+use self::ids::IdRule;
+use self::rows::UnitRows;
+use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
+use crate::convert::{FeedLines, Taken};
+use crate::error::EngineError;
+use crate::fields::Fields;
+use crate::layout::{Needed, SalesLayout};
+use crate::parquet_form::{self, Form};
+use crate::partial::{Key, Partial, StoreDay, Table};
+use crate::rejects::Reason;
+use crate::report::Header;
+use crate::scan::Line;
+use crate::scratch::Scratch;
+use crate::short_text::{Memo, ShortText};
+use crate::symbols::{Symbol, Symbols};
+
+pub(crate) use self::rows::EncodedRows;
+
+/// Reads point-of-sale lines on one thread.
+pub(crate) struct SalesLines<'l> {
+    layout: &'l SalesLayout,
+    columns: Columns,
+    store_rule: IdRule,
+    item_rule: IdRule,
+    codes: Memo<Option<Code>>,
+    dates: Memo<Option<i32>>,
+    table: Table,
+    /// Sums that went out to files because the table had grown too large.
+    spilled: Vec<Partial>,
+    scratch: Scratch<'l>,
+    converted: Option<Converted>,
+}
+
+/// What a transaction code leads to.
+#[derive(Clone, Copy)]
+enum Code {
+    /// Its amounts are summed, as the measure of this number.
+    Asked(u8),
+    Ignored,
+}
+
+/// The converted file that the rows go to.
+struct Converted {
+    path: PathBuf,
+    form: Arc<Form>,
+    rows: UnitRows,
+}
+
+/// The five values of a line that is well-formed.
+struct Values {
+    line: u32,
+    cents: i64,
+    code: Code,
+    date: i32,
+    store: Symbol,
+}
+
+impl<'l> SalesLines<'l> {
+    pub(crate) fn new(
+        layout: &'l SalesLayout,
+        converted_path: Option<&Path>,
+        scratch: Scratch<'l>,
+        is_decoded: bool,
+    ) -> Result<(Self, Option<parquet_form::Table>), EngineError> {
+        let rule = |empty, too_long, text| IdRule {
+            chars: layout.id_chars,
+            is_decoded,
+            empty,
+            too_long,
+            text,
+        };
+        let (mut converted, mut file) = (None, None);
+        if let Some(path) = converted_path {
+            let form = rows::form()?;
+            file = Some(form.create(path)?);
+            converted = Some(Converted {
+                path: path.to_owned(),
+                form: Arc::new(form),
+                rows: UnitRows::default(),
+            });
+        }
+        let lines = Self {
+            layout,
+            columns: Columns::new(layout.positions),
+            store_rule: rule(Reason::StoreEmpty, Reason::StoreTooLong, Reason::StoreText),
+            item_rule: rule(Reason::ItemEmpty, Reason::ItemTooLong, Reason::ItemText),
+            codes: Memo::new(),
+            dates: Memo::new(),
+            table: Table::new(layout.measures.len()),
+            spilled: Vec::new(),
+            scratch,
+            converted,
+        };
+        Ok((lines, file))
+    }
+
+    fn code(layout: &SalesLayout, text: &[u8]) -> Option<Code> {
+        let code = parse_code(trim(text))?;
+        let measure = layout.measures.iter().position(|measure| measure.code == code);
+        Some(match measure {
+            Some(measure) => Code::Asked(measure as u8),
+            None => Code::Ignored,
+        })
+    }
+
+    fn date(layout: &SalesLayout, text: &[u8]) -> Option<i32> {
+        layout.date_format.parse_days(trim(text))
+    }
+
+    /// Reads a plain line where it stands.
+    #[inline(always)]
+    fn read(&mut self, number: u32, text: &[u8], places: &Places) -> Result<Taken, Reason> {
+        let layout = self.layout;
+        let bytes = |field: &Range<usize>| &text[field.clone()];
+        let cents = match short_cents(text, &places.amount) {
+            Some(cents) => cents,
+            None => parse_cents(trim(bytes(&places.amount))).ok_or(Reason::Amount)?,
+        };
+        let code = match ShortText::within(text, &places.code) {
+            Some(short) => self.codes.get(short, || Self::code(layout, bytes(&places.code))),
+            None => Self::code(layout, bytes(&places.code)),
+        };
+        let code = code.ok_or(Reason::Code)?;
+        let date = match ShortText::within(text, &places.trans_date) {
+            Some(short) => self
+                .dates
+                .get(short, || Self::date(layout, bytes(&places.trans_date))),
+            None => Self::date(layout, bytes(&places.trans_date)),
+        };
+        let date = date.ok_or(Reason::Date)?;
+        let known =
+            |symbols: &Symbols, field| ShortText::within(text, field).and_then(|id| symbols.find_short(id));
+        let store = match known(&self.table.stores, &places.store_id) {
+            Some(store) => store,
+            None => self
+                .store_rule
+                .symbol(&mut self.table.stores, bytes(&places.store_id))?,
+        };
+        let item = match code {
+            Code::Asked(_) => Some(match known(&self.table.items, &places.item_id) {
+                Some(item) => item,
+                None => self
+                    .item_rule
+                    .symbol(&mut self.table.items, bytes(&places.item_id))?,
+            }),
+            Code::Ignored => {
+                let is_plain = ShortText::within(text, &places.item_id).is_some_and(ShortText::is_plain);
+                if !is_plain || places.item_id.len() > self.item_rule.chars {
+                    self.item_rule.check(bytes(&places.item_id))?;
+                }
+                None
+            }
+        };
+        let values = Values {
+            line: number,
+            cents,
+            code,
+            date,
+            store,
+        };
+        Ok(self.count(values, item))
+    }
+
+    /// Checks the fields of a line that was cut.
+    fn check(&mut self, number: u32, fields: &Fields) -> Result<Taken, Reason> {
+        let Needed {
+            store_id,
+            amount,
+            code,
+            item_id,
+            trans_date,
+        } = self.columns.needed;
+        if fields.len() < self.columns.wanted {
+            return Err(Reason::MissingColumn);
+        }
+        let field = |position| fields.get(position).unwrap_or_default();
+        let cents = parse_cents(trim(field(amount))).ok_or(Reason::Amount)?;
+        let code = Self::code(self.layout, field(code)).ok_or(Reason::Code)?;
+        let date = Self::date(self.layout, field(trans_date)).ok_or(Reason::Date)?;
+        let store = self.store_rule.symbol(&mut self.table.stores, field(store_id))?;
+        let item = match code {
+            Code::Asked(_) => Some(self.item_rule.symbol(&mut self.table.items, field(item_id))?),
+            Code::Ignored => self.item_rule.check(field(item_id)).map(|_| None)?,
+        };
+        let values = Values {
+            line: number,
+            cents,
+            code,
+            date,
+            store,
+        };
+        Ok(self.count(values, item))
+    }
+
+    /// Counts a well-formed line. It has an item just if its code is asked for.
+    #[inline(always)]
+    fn count(&mut self, values: Values, item: Option<Symbol>) -> Taken {
+        let Values {
+            line,
+            cents,
+            code,
+            date,
+            store,
+        } = values;
+        let (Code::Asked(measure), Some(item)) = (code, item) else {
+            self.table.cover(StoreDay::new(store, date));
+            return Taken::Ignored;
+        };
+        self.table
+            .add(Key::new(store, item, date), usize::from(measure), cents);
+        if let Some(converted) = &mut self.converted {
+            let code = self.layout.measures[usize::from(measure)].code;
+            converted.rows.push(line, store, cents, code, item, date);
+        }
+        Taken::Row
+    }
+}
+
+impl FeedLines for SalesLines<'_> {
+    type Written = EncodedRows;
+    type File = parquet_form::Table;
+
+    fn another(&self) -> Self {
+        Self {
+            columns: self.columns.clone(),
+            codes: Memo::new(),
+            dates: Memo::new(),
+            table: Table::new(self.layout.measures.len()),
+            spilled: Vec::new(),
+            converted: self.converted.as_ref().map(|converted| Converted {
+                path: converted.path.clone(),
+                form: converted.form.clone(),
+                rows: UnitRows::default(),
+            }),
+            ..*self
+        }
+    }
+
+    fn wanted(&self) -> usize {
+        self.columns.wanted
+    }
+
+    fn is_header(&self, fields: &Fields) -> bool {
+        let Needed { amount, code, .. } = self.columns.needed;
+        let is_number = |position| {
+            fields
+                .get(position)
+                .is_some_and(|text| has_number_form(trim(text)))
+        };
+        fields.len() >= self.columns.wanted && !is_number(amount) && !is_number(code)
+    }
+
+    fn learn(&mut self, names: &[&[u8]]) -> Header {
+        let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+        match Needed::among(&names) {
+            Ok(needed) => {
+                self.columns = Columns::new(needed);
+                Header::ByName
+            }
+            Err(_) => Header::ByPosition,
+        }
+    }
+
+    #[inline(always)]
+    fn take_plain<const MAY_BE_ODD: bool>(
+        &mut self,
+        number: u32,
+        text: &[u8],
+        line: Line<'_>,
+    ) -> Option<Taken> {
+        let places = self.columns.places::<MAY_BE_ODD>(text, line)?;
+        Some(self.read(number, text, &places).unwrap_or_else(Taken::Reject))
+    }
+
+    fn take(&mut self, number: u32, fields: &Fields) -> Taken {
+        self.check(number, fields).unwrap_or_else(Taken::Reject)
+    }
+
+    fn end_unit(&mut self) -> Result<Option<EncodedRows>, EngineError> {
+        let texts = (self.table.stores.texts(), self.table.items.texts());
+        let written = match &mut self.converted {
+            Some(converted) => converted.rows.encode(&converted.form, texts, &converted.path)?,
+            None => None,
+        };
+        if self.table.memory() > self.scratch.memory || self.table.is_short_of_numbers() {
+            let table = std::mem::replace(&mut self.table, Table::new(self.layout.measures.len()));
+            let partial = Partial::of(
+                vec![table.into_sums()],
+                &self.layout.measures,
+                self.scratch.folder,
+            )?;
+            self.spilled.push(partial.spill(self.scratch.folder)?);
+        }
+        Ok(written)
+    }
+
+    fn write(
+        &self,
+        written: EncodedRows,
+        lines_before: u64,
+        file: &mut parquet_form::Table,
+    ) -> Result<(), EngineError> {
+        match &self.converted {
+            Some(converted) => written.write(&converted.form, lines_before, file),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(threads: Vec<Self>, file: Option<parquet_form::Table>) -> Result<Option<Partial>, EngineError> {
+        let (mut sums, mut spilled) = (Vec::new(), Vec::new());
+        let Some(SalesLines { layout, scratch, .. }) = threads.first() else {
+            return Ok(None);
+        };
+        let (layout, scratch) = (*layout, *scratch);
+        for thread in threads {
+            sums.push(thread.table.into_sums());
+            spilled.extend(thread.spilled);
+        }
+        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?;
+        for earlier in spilled {
+            partial = partial.with(earlier, scratch.folder)?;
+        }
+        if let Some(file) = file {
+            file.finish()?;
+        }
+        Ok(Some(partial))
+    }
+}
+
+/// The text without the spaces around it.
+fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
+}

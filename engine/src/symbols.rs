@@ -1,0 +1,233 @@
+//! Store and item ids as small numbers: each distinct id of a file has one, in the order in which they came.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+use crate::short_text::ShortText;
+
+/// The number of an id.
+pub(crate) type Symbol = u32;
+
+/// The distinct ids of one column.
+pub(crate) struct Symbols {
+    texts: Texts,
+    /// The ids that are [`ShortText`]s, by open addressing: the text, and its symbol. A power of two of places, at
+    /// most half of them taken.
+    short: Vec<(ShortText, Symbol)>,
+    /// How far a hash is moved to be a place of `short`.
+    shift: u32,
+    short_taken: usize,
+    long: HashTable<Symbol>,
+    hasher: FixedState,
+}
+
+/// Texts one behind the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Texts {
+    bytes: String,
+    /// Where each text ends; it starts where the one before ends.
+    ends: Vec<usize>,
+}
+
+impl Symbols {
+    pub(crate) fn new() -> Self {
+        Self {
+            texts: Texts::default(),
+            short: vec![Default::default(); 64],
+            shift: u64::BITS - 6,
+            short_taken: 0,
+            long: HashTable::new(),
+            hasher: FixedState::default(),
+        }
+    }
+
+    /// The symbol of a short id that was seen before.
+    #[inline(always)]
+    pub(crate) fn find_short(&self, id: ShortText) -> Option<Symbol> {
+        let mut at = self.first_place(id);
+        loop {
+            let (found, symbol) = self.short[at];
+            if found == id {
+                return Some(symbol);
+            }
+            if found == ShortText::default() {
+                return None;
+            }
+            at = (at + 1) & (self.short.len() - 1);
+        }
+    }
+
+    /// The symbol of an id that was seen before.
+    pub(crate) fn find(&self, id: &[u8]) -> Option<Symbol> {
+        match ShortText::of(id) {
+            Some(short) => self.find_short(short),
+            None => self
+                .long
+                .find(self.hasher.hash_one(id), |symbol| {
+                    self.texts.get(*symbol).as_bytes() == id
+                })
+                .copied(),
+        }
+    }
+
+    /// Adds an id that [`Symbols::find`] did not know.
+    pub(crate) fn insert(&mut self, id: &str) -> Symbol {
+        let symbol = self.texts.push(id);
+        match ShortText::of(id.as_bytes()) {
+            Some(short) => {
+                self.short_taken += 1;
+                if self.short_taken * 2 > self.short.len() {
+                    self.grow();
+                }
+                self.place(short, symbol);
+            }
+            None => {
+                let Self {
+                    texts, long, hasher, ..
+                } = self;
+                long.insert_unique(hasher.hash_one(id.as_bytes()), symbol, |symbol| {
+                    hasher.hash_one(texts.get(*symbol).as_bytes())
+                });
+            }
+        }
+        symbol
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// All ids, by their symbols.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    /// All ids, by their symbols.
+    pub(crate) fn into_texts(self) -> Texts {
+        self.texts
+    }
+
+    /// The bytes of memory held.
+    pub(crate) fn memory(&self) -> usize {
+        self.texts.bytes.capacity()
+            + self.texts.ends.capacity() * 8
+            + self.short.len() * 32
+            + self.long.capacity() * 5
+    }
+
+    #[inline(always)]
+    fn first_place(&self, id: ShortText) -> usize {
+        (id.hash() >> self.shift) as usize
+    }
+
+    fn place(&mut self, id: ShortText, symbol: Symbol) {
+        let mut at = self.first_place(id);
+        while self.short[at].0 != ShortText::default() {
+            at = (at + 1) & (self.short.len() - 1);
+        }
+        self.short[at] = (id, symbol);
+    }
+
+    fn grow(&mut self) {
+        let twice = vec![Default::default(); self.short.len() * 2];
+        self.shift -= 1;
+        for (id, symbol) in std::mem::replace(&mut self.short, twice) {
+            if id != ShortText::default() {
+                self.place(id, symbol);
+            }
+        }
+    }
+}
+
+impl Texts {
+    /// Appends a text and returns its number.
+    pub(crate) fn push(&mut self, text: &str) -> u32 {
+        self.bytes.push_str(text);
+        self.ends.push(self.bytes.len());
+        self.ends.len() as u32 - 1
+    }
+
+    pub(crate) fn get(&self, number: u32) -> &str {
+        let start = match number {
+            0 => 0,
+            _ => self.ends[number as usize - 1],
+        };
+        &self.bytes[start..self.ends[number as usize]]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
+        (0..self.ends.len() as u32).map(|number| self.get(number))
+    }
+}
+
+/// Several collections of texts as one: the distinct texts in the order of their bytes, and for each collection the place
+/// of each of its texts among them.
+pub(crate) fn ranked(collections: &[&Texts]) -> (Texts, Vec<Vec<u32>>) {
+    let mut order: Vec<(&str, u32, u32)> =
+        Vec::with_capacity(collections.iter().map(|texts| texts.len()).sum());
+    for (collection, texts) in (0..).zip(collections) {
+        order.extend(
+            (0..)
+                .zip(texts.iter())
+                .map(|(number, text)| (text, collection, number)),
+        );
+    }
+    order.sort_unstable();
+    let mut distinct = Texts::default();
+    let mut ranks: Vec<Vec<u32>> = collections.iter().map(|texts| vec![0; texts.len()]).collect();
+    let mut last = None;
+    for (text, collection, number) in order {
+        if last != Some(text) {
+            distinct.push(text);
+            last = Some(text);
+        }
+        ranks[collection as usize][number as usize] = distinct.len() as u32 - 1;
+    }
+    (distinct, ranks)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn each_distinct_id_has_one_symbol(ids in prop::collection::vec("[ab]{0,3}|[ab]{14,18}", 0..300)) {
+            let mut symbols = Symbols::new();
+            let mut known: Vec<&str> = Vec::new();
+            for id in &ids {
+                let expected = known.iter().position(|text| text == id);
+                prop_assert_eq!(symbols.find(id.as_bytes()).map(|symbol| symbol as usize), expected);
+                if expected.is_none() {
+                    symbols.insert(id);
+                    known.push(id);
+                }
+            }
+            prop_assert_eq!(symbols.texts().iter().collect::<Vec<_>>(), known);
+        }
+
+        #[test]
+        fn ranks_are_in_the_order_of_bytes(collections in prop::collection::vec(prop::collection::hash_set("[abé]{0,3}", 0..9), 0..4)) {
+            let texts: Vec<Texts> = collections.iter().map(|ids| {
+                let mut texts = Texts::default();
+                ids.iter().for_each(|id| { texts.push(id); });
+                texts
+            }).collect();
+            let (distinct, ranks) = ranked(&texts.iter().collect::<Vec<_>>());
+            let expected: std::collections::BTreeSet<&str> = collections.iter().flatten().map(String::as_str).collect();
+            prop_assert_eq!(distinct.iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+            for (texts, ranks) in texts.iter().zip(&ranks) {
+                for (text, rank) in texts.iter().zip(ranks) {
+                    prop_assert_eq!(distinct.get(*rank), text);
+                }
+            }
+        }
+    }
+}
