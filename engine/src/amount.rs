@@ -1,6 +1,6 @@
 //! Amounts: exact decimals with two places, held as integers of cents, never as floats.
 
-use std::ops::Range;
+use crate::scan::Field;
 
 /// The largest absolute amount in cents that decimal(18,2) holds.
 pub const MAX_CENTS: i64 = 999_999_999_999_999_999;
@@ -70,22 +70,21 @@ pub fn parse_cents(text: &[u8]) -> Option<i64> {
 }
 
 /// Parses the common form of an amount where it stands in a text: a minus or none, up to five digits, a point, two digits.
-/// Any other form is `None`, be it an amount or not. Eight bytes before the field's end must be there to read.
+/// Any other form is `None`, be it an amount or not.
 ///
-/// The eight bytes are taken as one word. What stands before the field is made zeros, the point is closed up, and the
-/// digits are joined by twos, by fours and to one number.
+/// The eight bytes up to the field's end are taken as one word. What stands before the field is made zeros, the point is
+/// closed up, and the digits are joined by twos, by fours and to one number.
 #[inline(always)]
-pub(crate) fn short_cents(text: &[u8], field: &Range<usize>) -> Option<i64> {
+pub(crate) fn short_cents(field: Field<'_>) -> Option<i64> {
     const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
     const POINT_AT: u32 = 5 * 8;
-    let is_negative = text[field.start] == b'-';
+    let is_negative = field.first_byte() == b'-';
     let length = field.len().wrapping_sub(usize::from(is_negative));
     if !(1..=8).contains(&length) {
         return None;
     }
-    let bytes = u64::from_le_bytes(text.get(field.end - 8..field.end)?.try_into().ok()?);
     let of_field = u64::MAX << (64 - 8 * length);
-    let bytes = (bytes & of_field) | (ZEROS & !of_field);
+    let bytes = (field.eight_to_end() & of_field) | (ZEROS & !of_field);
     if bytes >> POINT_AT & 0xFF != u64::from(b'.') {
         return None;
     }

@@ -89,7 +89,7 @@ impl FeedLines for ReferenceLines<'_> {
         }
     }
 
-    fn take_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: &[u8], _: Line<'_>) -> Option<Taken> {
+    fn take_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<Taken> {
         None
     }
 
@@ -110,7 +110,7 @@ impl FeedLines for ReferenceLines<'_> {
                 column.append_value(text);
             }
         }
-        Taken::Row
+        Taken::Counted { is_asked: true }
     }
 
     fn end_unit(&mut self) -> Result<Option<UnitRows>, EngineError> {

@@ -1,7 +1,7 @@
 //! Short texts as numbers: ids, dates and codes of up to 16 bytes are read, compared and looked up as one word of 128
 //! bits. Nearly all values of a point-of-sale line are that short.
 
-use std::ops::Range;
+use crate::scan::Field;
 
 /// A text of one to [`ShortText::MAX`] bytes without NUL, followed by zeros. Two are equal just if their bytes are. The
 /// default is no text, and equals none.
@@ -23,13 +23,11 @@ impl ShortText {
     /// The greatest length in bytes.
     pub(crate) const MAX: usize = 16;
 
-    /// A field of a text that has no NUL, or `None` if the field is empty or longer. Sixteen bytes from its start must be
-    /// there to read.
+    /// A field of a text that has no NUL, or `None` if the field is empty or longer.
     #[inline(always)]
-    pub(crate) fn within(text: &[u8], field: &Range<usize>) -> Option<Self> {
+    pub(crate) fn in_text(field: Field<'_>) -> Option<Self> {
         let mask = MASKS.get(field.len().wrapping_sub(1))?;
-        let bytes = text.get(field.start..field.start + 16)?.try_into().ok()?;
-        Some(Self(u128::from_le_bytes(bytes) & mask))
+        Some(Self(field.sixteen_from_start() & mask))
     }
 
     /// A whole slice, or `None` if it is empty, longer, or has a NUL.
@@ -42,40 +40,68 @@ impl ShortText {
         })
     }
 
-    /// Mixes all bits into the upper ones.
+    /// Mixes all bits with each other.
     #[inline(always)]
     pub(crate) fn hash(self) -> u64 {
         let (low, high) = (self.0 as u64, (self.0 >> 64) as u64);
-        (low ^ high.rotate_left(31)).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-    }
-
-    /// Whether all characters are ASCII that is printed, and none is a space.
-    #[inline(always)]
-    pub(crate) fn is_plain(self) -> bool {
-        // In the places behind the text stand zeros, which count here as what is printed: `!` is put there.
-        let length = 16 - self.0.leading_zeros() / 8;
-        let bytes = self.0 | FILLED & !MASKS[length as usize - 1];
-        let below = bytes.wrapping_sub(FILLED) & !bytes & HIGH;
-        bytes & HIGH == 0 && below == 0
+        folded(low ^ MULTIPLIER, high ^ OTHER_MULTIPLIER)
     }
 }
 
-/// `!` in every place: the first character that is printed.
-const FILLED: u128 = u128::from_le_bytes([b'!'; 16]);
+/// A text of one to eight bytes without NUL, followed by zeros; otherwise like [`ShortText`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ShorterText(u64);
 
-/// The upper bit of every place.
-const HIGH: u128 = u128::from_le_bytes([0x80; 16]);
+impl ShorterText {
+    /// A field of a text that has no NUL, or `None` if the field is empty or longer.
+    #[inline(always)]
+    pub(crate) fn in_text(field: Field<'_>) -> Option<Self> {
+        let is_short = (1..=8).contains(&field.len());
+        is_short.then(|| Self(field.eight_from_start() & (u64::MAX >> (64 - 8 * field.len()))))
+    }
+}
+
+/// A text that a [`Memo`] can hold. The default is none that it is asked for.
+pub(crate) trait MemoText: Copy + Default + Eq {
+    /// Mixes all bits with each other.
+    fn mixed(self) -> u64;
+}
+
+impl MemoText for ShortText {
+    #[inline(always)]
+    fn mixed(self) -> u64 {
+        self.hash()
+    }
+}
+
+impl MemoText for ShorterText {
+    #[inline(always)]
+    fn mixed(self) -> u64 {
+        folded(self.0, MULTIPLIER)
+    }
+}
+
+/// The golden ratio, and the root of two, as fractions of 2^64: multiplying by them spreads what is near.
+const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
+const OTHER_MULTIPLIER: u64 = 0x6A09_E667_F3BC_C909;
+
+/// The two halves of a product, one over the other: each bit of both factors takes part in each bit.
+#[inline(always)]
+fn folded(one: u64, two: u64) -> u64 {
+    let product = u128::from(one) * u128::from(two);
+    product as u64 ^ (product >> 64) as u64
+}
 
 /// Remembers what short texts mean: a feed has few days and few codes, and each is parsed once in a while.
 ///
 /// Each text has one place, and the newest text has it.
-pub(crate) struct Memo<V> {
-    places: Vec<(ShortText, V)>,
+pub(crate) struct Memo<T, V> {
+    places: Vec<(T, V)>,
 }
 
-impl<V: Copy + Default> Memo<V> {
+impl<T: MemoText, V: Copy + Default> Memo<T, V> {
     /// A power of two.
-    const PLACES: usize = 256;
+    const PLACES: usize = 512;
 
     pub(crate) fn new() -> Self {
         Self {
@@ -85,8 +111,8 @@ impl<V: Copy + Default> Memo<V> {
 
     /// What a text means, which `meaning` says if it is not known.
     #[inline(always)]
-    pub(crate) fn get(&mut self, text: ShortText, meaning: impl FnOnce() -> V) -> V {
-        let place = &mut self.places[(text.hash() >> (64 - Self::PLACES.trailing_zeros())) as usize];
+    pub(crate) fn get(&mut self, text: T, meaning: impl FnOnce() -> V) -> V {
+        let place = &mut self.places[(text.mixed() >> (64 - Self::PLACES.trailing_zeros())) as usize];
         if place.0 != text {
             *place = (text, meaning());
         }
@@ -99,6 +125,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::scan::{Marks, READ_BEFORE, READ_BEHIND};
 
     proptest! {
         #[test]
@@ -109,22 +136,16 @@ mod tests {
         }
 
         #[test]
-        fn a_field_is_the_same_as_its_slice(
-            text in prop::collection::vec(1..=255_u8, 16..60),
-            start in 0..44_usize,
-            length in 0..20_usize,
-        ) {
-            let start = start.min(text.len() - 16);
-            let end = (start + length).min(text.len());
-            prop_assert_eq!(ShortText::within(&text, &(start..end)), ShortText::of(&text[start..end]));
-        }
-
-        #[test]
-        fn plain_is_printed_ascii_without_spaces(
-            bytes in prop::collection::vec(prop::sample::select(b"\x01\x1f !a~\x7f\x80\xff".to_vec()), 1..=16),
-        ) {
-            let plain = bytes.iter().all(|byte| (0x21..0x80).contains(byte));
-            prop_assert_eq!(ShortText::of(&bytes).unwrap().is_plain(), plain);
+        fn a_field_is_the_same_as_its_slice(field in prop::collection::vec(1..=255_u8, 0..20)) {
+            prop_assume!(!field.contains(&b'\t') && !field.contains(&b'\n'));
+            let text = [&[b'x'; READ_BEFORE][..], b"\t", &field, b"\n", &[b'y'; READ_BEHIND]].concat();
+            let mut marks = Marks::new(b'\t');
+            let marked = marks.mark(&text, READ_BEFORE..text.len() - READ_BEHIND);
+            let line = marked.lines().next().unwrap();
+            prop_assert_eq!(line.field(1).bytes(), &field);
+            prop_assert_eq!(ShortText::in_text(line.field(1)), ShortText::of(&field));
+            let is_shorter = (1..=8).contains(&field.len());
+            prop_assert_eq!(ShorterText::in_text(line.field(1)).is_some(), is_shorter);
         }
     }
 
@@ -137,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_memo_asks_once_for_what_it_knows() {
-        let mut memo = Memo::<i32>::new();
+        let mut memo = Memo::<ShortText, i32>::new();
         let text = ShortText::of(b"2026-03-01").unwrap();
         assert_eq!(memo.get(text, || 7), 7);
         assert_eq!(memo.get(text, || unreachable!("it is known")), 7);

@@ -13,7 +13,7 @@ pub(crate) type Symbol = u32;
 pub(crate) struct Symbols {
     texts: Texts,
     /// The ids that are [`ShortText`]s, by open addressing: the text, and its symbol. A power of two of places, at
-    /// most half of them taken.
+    /// most a quarter of them taken: a second look would be one that the processor cannot foretell.
     short: Vec<(ShortText, Symbol)>,
     /// How far a hash is moved to be a place of `short`.
     shift: u32,
@@ -77,7 +77,7 @@ impl Symbols {
         match ShortText::of(id.as_bytes()) {
             Some(short) => {
                 self.short_taken += 1;
-                if self.short_taken * 2 > self.short.len() {
+                if self.short_taken * 4 > self.short.len() {
                     self.grow();
                 }
                 self.place(short, symbol);

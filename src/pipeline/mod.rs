@@ -217,6 +217,7 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 /// A place where the crash tests end the process. Compiled in with the feature `failpoints` only.
+#[cfg_attr(not(feature = "failpoints"), allow(unused_variables))]
 fn crash_point(name: &'static str) {
     fail::fail_point!(name);
 }

@@ -34,12 +34,7 @@ pub(crate) trait FeedLines: Send + Sized {
     fn learn(&mut self, names: &[&[u8]]) -> Header;
     /// Takes a line where it stands in its text, if it is plain enough for that. It has no NUL. Without `MAY_BE_ODD`, it has
     /// neither a quote nor a CR either.
-    fn take_plain<const MAY_BE_ODD: bool>(
-        &mut self,
-        number: u32,
-        text: &[u8],
-        line: Line<'_>,
-    ) -> Option<Taken>;
+    fn take_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<Taken>;
     /// Takes one line's fields. `number` is the line's place in its unit, from 1.
     fn take(&mut self, number: u32, fields: &Fields) -> Taken;
     /// Ends a unit of lines: what is to be written of it.
@@ -57,8 +52,10 @@ pub(crate) trait FeedLines: Send + Sized {
 
 /// What became of a line.
 pub(crate) enum Taken {
-    Row,
-    Ignored,
+    /// It is well-formed: a row if its code is asked for, else ignored.
+    Counted {
+        is_asked: bool,
+    },
     Reject(Reason),
 }
 
@@ -285,14 +282,14 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         let text = unit.text.as_slice();
         read.number = 0;
         for part in parts(text, unit.lines.clone()) {
-            marks.mark(text, part.clone());
+            let marked = marks.mark(text, part.clone());
             // A part is one line, or shorter than the longest that is read.
-            if !read.is_past_first || part.len() >= MAX_LINE || marks.has_nul() {
-                marks.lines().for_each(|line| read.any_line(text, line));
-            } else if marks.has_odd() {
-                marks.lines().for_each(|line| read.line::<true>(text, line));
+            if !read.is_past_first || part.len() >= MAX_LINE || marked.has_nul() {
+                marked.lines().for_each(|line| read.any_line(line));
+            } else if marked.has_odd() {
+                marked.lines().for_each(|line| read.line::<true>(line));
             } else {
-                marks.lines().for_each(|line| read.line::<false>(text, line));
+                marked.lines().for_each(|line| read.line::<false>(line));
             }
         }
         read.report.lines += u64::from(read.number);
@@ -302,51 +299,53 @@ impl<'c, L: FeedLines> Thread<'c, L> {
 impl<L: FeedLines> Lines<'_, L> {
     /// Reads a line that is no header and not too long.
     #[inline(always)]
-    fn line<const MAY_BE_ODD: bool>(&mut self, text: &[u8], line: Line<'_>) {
-        let first = text[line.start()];
+    fn line<const MAY_BE_ODD: bool>(&mut self, line: Line<'_>) {
+        let first = line.first_byte();
         if first > b' '
             && first != b'-'
-            && let Some(taken) = self.feed.take_plain::<MAY_BE_ODD>(self.number + 1, text, line)
+            && let Some(taken) = self.feed.take_plain::<MAY_BE_ODD>(self.number + 1, line)
         {
             self.number += 1;
             self.report.drift_lines += u64::from(line.fields() > self.feed.wanted());
-            self.count(taken, text, line);
+            self.count(taken, line);
         } else {
-            self.any_line(text, line);
+            self.any_line(line);
         }
     }
 
     /// Reads any line.
     #[inline(never)]
-    fn any_line(&mut self, text: &[u8], line: Line<'_>) {
+    fn any_line(&mut self, line: Line<'_>) {
         self.number += 1;
-        let content = &text[line.content(text)];
+        let content = line.content().bytes();
         if content.starts_with(b"--") || content.trim_ascii().is_empty() {
             self.report.skipped += 1;
             return;
         }
         let is_first = !std::mem::replace(&mut self.is_past_first, true);
-        if line.newline() - line.start() >= MAX_LINE {
-            return self.reject(self.number, Reason::LongLine, line.start()..line.newline());
+        if line.whole().len() >= MAX_LINE {
+            return self.reject(self.number, Reason::LongLine, line.whole().range());
         }
         let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
         if let Err(reason) = self.fields.split(content, delimiter, wanted) {
-            return self.reject(self.number, reason, line.content(text));
+            return self.reject(self.number, reason, line.content().range());
         }
         if is_first && self.is_header() {
             return self.learn(content);
         }
         self.report.drift_lines += u64::from(self.fields.has_more);
         let taken = self.feed.take(self.number, &self.fields);
-        self.count(taken, text, line);
+        self.count(taken, line);
     }
 
     #[inline(always)]
-    fn count(&mut self, taken: Taken, text: &[u8], line: Line<'_>) {
+    fn count(&mut self, taken: Taken, line: Line<'_>) {
         match taken {
-            Taken::Row => self.report.rows += 1,
-            Taken::Ignored => self.report.ignored += 1,
-            Taken::Reject(reason) => self.reject(self.number, reason, line.content(text)),
+            Taken::Counted { is_asked } => {
+                self.report.rows += u64::from(is_asked);
+                self.report.ignored += u64::from(!is_asked);
+            }
+            Taken::Reject(reason) => self.reject(self.number, reason, line.content().range()),
         }
     }
 

@@ -7,14 +7,10 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
+use crate::scan::{READ_BEFORE, READ_BEHIND};
+
 /// The greatest length of a line with its end, in bytes; longer ones are rejects. A point-of-sale line has some dozens.
 pub(crate) const MAX_LINE: usize = 1 << 20;
-
-/// Bytes before a unit's text that may be read: an amount is read as the eight bytes up to its end.
-pub(crate) const READ_BEFORE: usize = 16;
-
-/// Bytes after a unit's text that may be read: a short text is read as the sixteen bytes from its start.
-pub(crate) const READ_BEHIND: usize = 16;
 
 /// How much of a line over [`MAX_LINE`] is kept.
 pub(crate) const LONG_LINE_KEPT: usize = 4096;

@@ -182,7 +182,7 @@ fn near_pages(values: &[i64]) -> Pages {
 }
 
 fn sum_pages(sums: &[i64]) -> Pages {
-    let mut data = Vec::with_capacity(sums.len() * size_of::<i64>());
+    let mut data = Vec::with_capacity(size_of_val(sums));
     levels(sums.iter().map(|sum| u32::from(*sum != ABSENT)), &mut data);
     let there = || sums.iter().copied().filter(|sum| *sum != ABSENT);
     let start = data.len();

@@ -22,15 +22,26 @@ pub(crate) struct Table {
     keys: Vec<Key>,
     /// `width` sums a row, in cents or [`ABSENT`].
     sums: Vec<i64>,
-    /// Amounts that are not in the sums yet. Many are added in a row, so that the processor fetches the rows of the next
-    /// ones from memory while it adds one.
-    pending: Vec<Amount>,
+    /// Lines that are not in the sums yet.
+    pending: Pending,
     /// The store's days with an ignored line.
     ignored_days: HashSet<StoreDay, FixedState>,
     /// Some of them, each in one place, which spares the set most questions.
     recent_days: Vec<Option<StoreDay>>,
     /// The first sum that grew too large.
     overflow: Option<(Key, usize)>,
+}
+
+/// Lines that wait to be added. Many are added in a row, so that the processor fetches the rows of the next ones from
+/// memory while it adds one.
+///
+/// Whether a line's code is asked for is hard to foretell, so that nothing is decided by it here: each line is written to
+/// the end of both lists, and only one of them grows.
+struct Pending {
+    amounts: [Amount; MOST_PENDING],
+    amount_count: usize,
+    ignored_days: [StoreDay; MOST_PENDING],
+    ignored_count: usize,
 }
 
 /// An amount in cents that belongs to the sum of a key and measure.
@@ -41,8 +52,24 @@ struct Amount {
     measure: u32,
 }
 
-/// The most pending amounts: they stay in the core's nearest cache.
-const MOST_PENDING: usize = 512;
+/// The most pending lines of either kind: they stay in the core's nearest cache.
+const MOST_PENDING: usize = 256;
+
+impl Pending {
+    fn new() -> Self {
+        let amount = Amount {
+            key: Key::new(0, 0, 0),
+            cents: 0,
+            measure: 0,
+        };
+        Self {
+            amounts: [amount; MOST_PENDING],
+            amount_count: 0,
+            ignored_days: [StoreDay::new(0, 0); MOST_PENDING],
+            ignored_count: 0,
+        }
+    }
+}
 
 /// What a [`Table`] held when its lines were read.
 pub(crate) struct Sums {
@@ -68,47 +95,54 @@ impl Table {
             shift: u64::BITS - 6,
             keys: Vec::new(),
             sums: Vec::new(),
-            pending: Vec::with_capacity(MOST_PENDING),
+            pending: Pending::new(),
             ignored_days: HashSet::default(),
             recent_days: vec![None; RECENT_DAYS],
             overflow: None,
         }
     }
 
-    /// Adds an amount in cents to the sum of a key and measure.
+    /// Adds a line: an amount in cents to the sum of a key and measure, or, if its code is not asked for, only the note
+    /// that the store's day has such a line.
     #[inline(always)]
-    pub(crate) fn add(&mut self, key: Key, measure: usize, cents: i64) {
-        if self.pending.len() == MOST_PENDING {
-            self.add_pending();
-        }
-        self.pending.push(Amount {
+    pub(crate) fn add(&mut self, key: Key, measure: u8, cents: i64, is_asked: bool) {
+        let Pending {
+            amounts,
+            amount_count,
+            ignored_days,
+            ignored_count,
+        } = &mut self.pending;
+        amounts[*amount_count] = Amount {
             key,
             cents,
-            measure: measure as u32,
-        });
+            measure: u32::from(measure),
+        };
+        ignored_days[*ignored_count] = key.store_day();
+        *amount_count += usize::from(is_asked);
+        *ignored_count += usize::from(!is_asked);
+        if *amount_count == MOST_PENDING || *ignored_count == MOST_PENDING {
+            self.add_pending();
+        }
     }
 
     #[inline(never)]
     fn add_pending(&mut self) {
-        let pending = std::mem::take(&mut self.pending);
-        for Amount { key, cents, measure } in &pending {
-            let row = self.row(*key);
-            if !add_cents(&mut self.sums[row * self.width + *measure as usize], *cents) {
-                self.overflow = self.overflow.or(Some((*key, *measure as usize)));
+        for pending in 0..self.pending.amount_count {
+            let Amount { key, cents, measure } = self.pending.amounts[pending];
+            let (row, measure) = (self.row(key), measure as usize);
+            if !add_cents(&mut self.sums[row * self.width + measure], cents) {
+                self.overflow = self.overflow.or(Some((key, measure)));
             }
         }
-        self.pending = pending;
-        self.pending.clear();
-    }
-
-    /// Notes that a store's day has a line whose code is ignored.
-    #[inline(always)]
-    pub(crate) fn cover(&mut self, day: StoreDay) {
-        let recent = &mut self.recent_days[(day.hash() >> (64 - RECENT_DAYS.trailing_zeros())) as usize];
-        if *recent != Some(day) {
-            *recent = Some(day);
-            self.ignored_days.insert(day);
+        for day in &self.pending.ignored_days[..self.pending.ignored_count] {
+            let recent = &mut self.recent_days[(day.hash() >> (64 - RECENT_DAYS.trailing_zeros())) as usize];
+            if *recent != Some(*day) {
+                *recent = Some(*day);
+                self.ignored_days.insert(*day);
+            }
         }
+        self.pending.amount_count = 0;
+        self.pending.ignored_count = 0;
     }
 
     /// The bytes of memory held.

@@ -1,10 +1,8 @@
 //! Where the five columns of a point-of-sale line stand in a file, and the fields of a line that can be read where they
 //! stand.
 
-use std::ops::Range;
-
 use crate::layout::Needed;
-use crate::scan::{Line, QUOTE};
+use crate::scan::{Field, Line, QUOTE};
 
 /// The columns of one file.
 #[derive(Clone)]
@@ -16,13 +14,13 @@ pub(super) struct Columns {
     others: Vec<usize>,
 }
 
-/// The five fields of a line, as ranges of the text that it lies in.
-pub(super) struct Places {
-    pub(super) store_id: Range<usize>,
-    pub(super) amount: Range<usize>,
-    pub(super) code: Range<usize>,
-    pub(super) item_id: Range<usize>,
-    pub(super) trans_date: Range<usize>,
+/// The five fields of a line.
+pub(super) struct Places<'m> {
+    pub(super) store_id: Field<'m>,
+    pub(super) amount: Field<'m>,
+    pub(super) code: Field<'m>,
+    pub(super) item_id: Field<'m>,
+    pub(super) trans_date: Field<'m>,
 }
 
 impl Columns {
@@ -47,7 +45,7 @@ impl Columns {
     /// columns, or a quoted field that is more than a text between two quotes. Without `MAY_BE_ODD`, the line is known
     /// to have neither a quote nor a CR.
     #[inline(always)]
-    pub(super) fn places<const MAY_BE_ODD: bool>(&self, text: &[u8], line: Line<'_>) -> Option<Places> {
+    pub(super) fn places<'m, const MAY_BE_ODD: bool>(&self, line: Line<'m>) -> Option<Places<'m>> {
         if line.fields() < self.wanted {
             return None;
         }
@@ -61,18 +59,16 @@ impl Columns {
                 trans_date: field(self.needed.trans_date),
             });
         }
-        let starts_quoted = |position| text[line.field(position).start] == QUOTE;
+        let starts_quoted = |position| line.field(position).first_byte() == QUOTE;
         if self.others.iter().any(|position| starts_quoted(*position)) {
             return None;
         }
-        let content_end = line.content(text).end;
+        let content_end = line.content().range().end;
         let field = |position: usize| {
-            let Range { start, end } = line.field(position);
-            let field = start..end.min(content_end);
-            if text[field.start] == QUOTE {
-                between_quotes(text, field)
-            } else {
-                Some(field)
+            let field = line.field(position).up_to(content_end);
+            match field.first_byte() {
+                QUOTE => field.between_quotes(),
+                _ => Some(field),
             }
         };
         Some(Places {
@@ -83,11 +79,4 @@ impl Columns {
             trans_date: field(self.needed.trans_date)?,
         })
     }
-}
-
-/// The inside of a field that begins with a quote, if the only other one is at its end.
-fn between_quotes(text: &[u8], field: Range<usize>) -> Option<Range<usize>> {
-    let inside = field.start + 1..field.end.checked_sub(1).filter(|end| *end > field.start)?;
-    let is_simple = text[inside.end] == QUOTE && memchr::memchr(QUOTE, &text[inside.clone()]).is_none();
-    is_simple.then_some(inside)
 }

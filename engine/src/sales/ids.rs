@@ -26,7 +26,7 @@ impl IdRule {
     }
 
     /// The id as text, if it meets the rules.
-    pub(super) fn check<'i>(&self, id: &'i [u8]) -> Result<&'i str, Reason> {
+    fn check<'i>(&self, id: &'i [u8]) -> Result<&'i str, Reason> {
         let text = std::str::from_utf8(id).map_err(|_| self.text)?;
         if text.contains('\0') || (self.is_decoded && text.contains(char::REPLACEMENT_CHARACTER)) {
             return Err(self.text);

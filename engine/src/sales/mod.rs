@@ -8,7 +8,6 @@ mod columns;
 mod ids;
 mod rows;
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,13 +20,13 @@ use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::layout::{Needed, SalesLayout};
 use crate::parquet_form::{self, Form};
-use crate::partial::{Key, Partial, StoreDay, Table};
+use crate::partial::{Key, Partial, Table};
 use crate::rejects::Reason;
 use crate::report::Header;
 use crate::scan::Line;
 use crate::scratch::Scratch;
-use crate::short_text::{Memo, ShortText};
-use crate::symbols::{Symbol, Symbols};
+use crate::short_text::{Memo, ShortText, ShorterText};
+use crate::symbols::Symbols;
 
 pub(crate) use self::rows::EncodedRows;
 
@@ -37,8 +36,8 @@ pub(crate) struct SalesLines<'l> {
     columns: Columns,
     store_rule: IdRule,
     item_rule: IdRule,
-    codes: Memo<Option<Code>>,
-    dates: Memo<Option<i32>>,
+    codes: Memo<ShorterText, Option<Code>>,
+    dates: Memo<ShortText, Option<i32>>,
     table: Table,
     /// Sums that went out to files because the table had grown too large.
     spilled: Vec<Partial>,
@@ -48,10 +47,10 @@ pub(crate) struct SalesLines<'l> {
 
 /// What a transaction code leads to.
 #[derive(Clone, Copy)]
-enum Code {
-    /// Its amounts are summed, as the measure of this number.
-    Asked(u8),
-    Ignored,
+struct Code {
+    /// The measure that its amounts are summed as, if it is asked for.
+    measure: u8,
+    is_asked: bool,
 }
 
 /// The converted file that the rows go to.
@@ -59,15 +58,6 @@ struct Converted {
     path: PathBuf,
     form: Arc<Form>,
     rows: UnitRows,
-}
-
-/// The five values of a line that is well-formed.
-struct Values {
-    line: u32,
-    cents: i64,
-    code: Code,
-    date: i32,
-    store: Symbol,
 }
 
 impl<'l> SalesLines<'l> {
@@ -112,9 +102,9 @@ impl<'l> SalesLines<'l> {
     fn code(layout: &SalesLayout, text: &[u8]) -> Option<Code> {
         let code = parse_code(trim(text))?;
         let measure = layout.measures.iter().position(|measure| measure.code == code);
-        Some(match measure {
-            Some(measure) => Code::Asked(measure as u8),
-            None => Code::Ignored,
+        Some(Code {
+            measure: measure.unwrap_or(0) as u8,
+            is_asked: measure.is_some(),
         })
     }
 
@@ -124,56 +114,40 @@ impl<'l> SalesLines<'l> {
 
     /// Reads a plain line where it stands.
     #[inline(always)]
-    fn read(&mut self, number: u32, text: &[u8], places: &Places) -> Result<Taken, Reason> {
+    fn read(&mut self, number: u32, places: &Places<'_>) -> Result<Taken, Reason> {
         let layout = self.layout;
-        let bytes = |field: &Range<usize>| &text[field.clone()];
-        let cents = match short_cents(text, &places.amount) {
+        let Places {
+            store_id,
+            amount,
+            code,
+            item_id,
+            trans_date,
+        } = *places;
+        let cents = match short_cents(amount) {
             Some(cents) => cents,
-            None => parse_cents(trim(bytes(&places.amount))).ok_or(Reason::Amount)?,
+            None => parse_cents(trim(amount.bytes())).ok_or(Reason::Amount)?,
         };
-        let code = match ShortText::within(text, &places.code) {
-            Some(short) => self.codes.get(short, || Self::code(layout, bytes(&places.code))),
-            None => Self::code(layout, bytes(&places.code)),
+        let code = match ShorterText::in_text(code) {
+            Some(short) => self.codes.get(short, || Self::code(layout, code.bytes())),
+            None => Self::code(layout, code.bytes()),
         };
         let code = code.ok_or(Reason::Code)?;
-        let date = match ShortText::within(text, &places.trans_date) {
-            Some(short) => self
-                .dates
-                .get(short, || Self::date(layout, bytes(&places.trans_date))),
-            None => Self::date(layout, bytes(&places.trans_date)),
+        let date = match ShortText::in_text(trans_date) {
+            Some(short) => self.dates.get(short, || Self::date(layout, trans_date.bytes())),
+            None => Self::date(layout, trans_date.bytes()),
         };
         let date = date.ok_or(Reason::Date)?;
         let known =
-            |symbols: &Symbols, field| ShortText::within(text, field).and_then(|id| symbols.find_short(id));
-        let store = match known(&self.table.stores, &places.store_id) {
+            |symbols: &Symbols, field| ShortText::in_text(field).and_then(|id| symbols.find_short(id));
+        let store = match known(&self.table.stores, store_id) {
             Some(store) => store,
-            None => self
-                .store_rule
-                .symbol(&mut self.table.stores, bytes(&places.store_id))?,
+            None => self.store_rule.symbol(&mut self.table.stores, store_id.bytes())?,
         };
-        let item = match code {
-            Code::Asked(_) => Some(match known(&self.table.items, &places.item_id) {
-                Some(item) => item,
-                None => self
-                    .item_rule
-                    .symbol(&mut self.table.items, bytes(&places.item_id))?,
-            }),
-            Code::Ignored => {
-                let is_plain = ShortText::within(text, &places.item_id).is_some_and(ShortText::is_plain);
-                if !is_plain || places.item_id.len() > self.item_rule.chars {
-                    self.item_rule.check(bytes(&places.item_id))?;
-                }
-                None
-            }
+        let item = match known(&self.table.items, item_id) {
+            Some(item) => item,
+            None => self.item_rule.symbol(&mut self.table.items, item_id.bytes())?,
         };
-        let values = Values {
-            line: number,
-            cents,
-            code,
-            date,
-            store,
-        };
-        Ok(self.count(values, item))
+        Ok(self.count(number, code, cents, Key::new(store, item, date)))
     }
 
     /// Checks the fields of a line that was cut.
@@ -193,41 +167,22 @@ impl<'l> SalesLines<'l> {
         let code = Self::code(self.layout, field(code)).ok_or(Reason::Code)?;
         let date = Self::date(self.layout, field(trans_date)).ok_or(Reason::Date)?;
         let store = self.store_rule.symbol(&mut self.table.stores, field(store_id))?;
-        let item = match code {
-            Code::Asked(_) => Some(self.item_rule.symbol(&mut self.table.items, field(item_id))?),
-            Code::Ignored => self.item_rule.check(field(item_id)).map(|_| None)?,
-        };
-        let values = Values {
-            line: number,
-            cents,
-            code,
-            date,
-            store,
-        };
-        Ok(self.count(values, item))
+        let item = self.item_rule.symbol(&mut self.table.items, field(item_id))?;
+        Ok(self.count(number, code, cents, Key::new(store, item, date)))
     }
 
-    /// Counts a well-formed line. It has an item just if its code is asked for.
+    /// Counts a well-formed line.
     #[inline(always)]
-    fn count(&mut self, values: Values, item: Option<Symbol>) -> Taken {
-        let Values {
-            line,
-            cents,
-            code,
-            date,
-            store,
-        } = values;
-        let (Code::Asked(measure), Some(item)) = (code, item) else {
-            self.table.cover(StoreDay::new(store, date));
-            return Taken::Ignored;
-        };
-        self.table
-            .add(Key::new(store, item, date), usize::from(measure), cents);
-        if let Some(converted) = &mut self.converted {
+    fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> Taken {
+        let Code { measure, is_asked } = code;
+        self.table.add(key, measure, cents, is_asked);
+        if let Some(converted) = &mut self.converted
+            && is_asked
+        {
             let code = self.layout.measures[usize::from(measure)].code;
-            converted.rows.push(line, store, cents, code, item, date);
+            converted.rows.push(number, cents, code, key);
         }
-        Taken::Row
+        Taken::Counted { is_asked }
     }
 }
 
@@ -277,14 +232,9 @@ impl FeedLines for SalesLines<'_> {
     }
 
     #[inline(always)]
-    fn take_plain<const MAY_BE_ODD: bool>(
-        &mut self,
-        number: u32,
-        text: &[u8],
-        line: Line<'_>,
-    ) -> Option<Taken> {
-        let places = self.columns.places::<MAY_BE_ODD>(text, line)?;
-        Some(self.read(number, text, &places).unwrap_or_else(Taken::Reject))
+    fn take_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<Taken> {
+        let places = self.columns.places::<MAY_BE_ODD>(line)?;
+        Some(self.read(number, &places).unwrap_or_else(Taken::Reject))
     }
 
     fn take(&mut self, number: u32, fields: &Fields) -> Taken {

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::error::EngineError;
 use crate::parquet_form::{Chunk, Column, Form, Table};
+use crate::partial::Key;
 use crate::rows::decimal;
 use crate::symbols::{Symbol, Texts};
 
@@ -41,13 +42,13 @@ pub(crate) struct EncodedRows {
 
 impl UnitRows {
     #[inline(always)]
-    pub(super) fn push(&mut self, line: u32, store: Symbol, cents: i64, code: i32, item: Symbol, date: i32) {
+    pub(super) fn push(&mut self, line: u32, cents: i64, code: i32, key: Key) {
         self.lines.push(i64::from(line));
-        self.stores.push(store);
+        self.stores.push(key.store());
         self.cents.push(cents);
         self.codes.push(code);
-        self.items.push(item);
-        self.dates.push(date);
+        self.items.push(key.item());
+        self.dates.push(key.day());
     }
 
     /// Encodes the rows and forgets them; `None` if there are none.

@@ -8,6 +8,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod field;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 mod portable;
@@ -18,6 +19,8 @@ mod tests;
 
 use std::ops::Range;
 
+pub(crate) use self::field::{Field, Line, Marked};
+
 /// The byte that opens and closes a quoted field.
 pub(crate) const QUOTE: u8 = b'"';
 
@@ -25,11 +28,17 @@ pub(crate) const QUOTE: u8 = b'"';
 /// Bytes looked at in one step of the vectorised ways: the bits of the word that tells what was found.
 const STEP: usize = 64;
 
+/// Bytes before a part that may be read: an amount is read as the eight bytes up to its end.
+pub(crate) const READ_BEFORE: usize = 16;
+
+/// Bytes behind a part that may be read: a short text is read as the sixteen bytes from its start.
+pub(crate) const READ_BEHIND: usize = 16;
+
 /// What may stand before a newline and belongs to it.
 const CR: u8 = b'\r';
 
 /// How many bytes are scanned before their lines are read: the marks stay in the core's nearest cache.
-const PART: usize = 64 << 10;
+const PART: usize = 32 << 10;
 
 /// Adds the ends of a text that lies at an offset of its block.
 type Scan = fn(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends);
@@ -54,13 +63,6 @@ pub(crate) struct Marks {
     ends: Ends,
 }
 
-/// One line of a text.
-#[derive(Clone, Copy)]
-pub(crate) struct Line<'m> {
-    /// The position before the line, then where each of its fields ends: at a delimiter, the last at the newline.
-    borders: &'m [u32],
-}
-
 impl Marks {
     pub(crate) fn new(delimiter: u8) -> Self {
         Self {
@@ -70,74 +72,21 @@ impl Marks {
         }
     }
 
-    /// Marks a part of a text. The part must begin where a line begins and end with a newline.
-    pub(crate) fn mark(&mut self, text: &[u8], part: Range<usize>) {
-        self.ends.fields.clear();
-        self.ends.fields.push((part.start as u32).wrapping_sub(1));
-        self.ends.lines.clear();
-        self.ends.has_odd = false;
-        self.ends.has_nul = false;
-        (self.scan)(
-            &text[part.clone()],
-            part.start as u32,
-            self.delimiter,
-            &mut self.ends,
-        );
-    }
-
-    /// Whether the part that was marked last has a quote or a CR.
-    pub(crate) fn has_odd(&self) -> bool {
-        self.ends.has_odd
-    }
-
-    /// Whether the part that was marked last has a NUL.
-    pub(crate) fn has_nul(&self) -> bool {
-        self.ends.has_nul
-    }
-
-    /// The lines of the part that was marked last.
-    #[inline(always)]
-    pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
-        let Ends { fields, lines, .. } = &self.ends;
-        let mut before = 0;
-        lines.iter().map(move |&newline| {
-            let borders = &fields[before..=newline as usize];
-            before = newline as usize;
-            Line { borders }
-        })
-    }
-}
-
-impl Line<'_> {
-    /// How many fields the line has, as far as delimiters tell. Never none.
-    #[inline(always)]
-    pub(crate) fn fields(&self) -> usize {
-        self.borders.len() - 1
-    }
-
-    /// A field, as delimiters tell. Where the line ends with a CR, so does its last field.
-    #[inline(always)]
-    pub(crate) fn field(&self, position: usize) -> Range<usize> {
-        self.borders[position].wrapping_add(1) as usize..self.borders[position + 1] as usize
-    }
-
-    /// Where it begins.
-    #[inline(always)]
-    pub(crate) fn start(&self) -> usize {
-        self.borders[0].wrapping_add(1) as usize
-    }
-
-    /// Where its newline stands.
-    #[inline(always)]
-    pub(crate) fn newline(&self) -> usize {
-        self.borders[self.borders.len() - 1] as usize
-    }
-
-    /// Its content: without the newline, and without the CR that may come before that.
-    pub(crate) fn content(&self, text: &[u8]) -> Range<usize> {
-        let (start, newline) = (self.start(), self.newline());
-        let has_cr = newline > start && text[newline - 1] == CR;
-        start..newline - usize::from(has_cr)
+    /// Marks a part of a text, with [`READ_BEFORE`] and [`READ_BEHIND`] bytes around it. The part must begin where a line
+    /// begins and end with a newline.
+    pub(crate) fn mark<'m>(&'m mut self, text: &'m [u8], part: Range<usize>) -> Marked<'m> {
+        let Self {
+            delimiter,
+            scan,
+            ends,
+        } = self;
+        ends.fields.clear();
+        ends.fields.push(part.start as u32 - 1);
+        ends.lines.clear();
+        ends.has_odd = false;
+        ends.has_nul = false;
+        scan(&text[part.clone()], part.start as u32, *delimiter, ends);
+        Marked::new(text, part, ends)
     }
 }
 

@@ -25,9 +25,9 @@ pub(super) struct Room<'e> {
 
 impl<'e> Room<'e> {
     pub(super) fn new(ends: &'e mut Ends, steps: usize) -> Self {
-        // A step more, because positions are written beyond those that count.
+        // A step more, because places are written beyond those that count.
         ends.fields.reserve((steps + 1) * STEP);
-        ends.lines.reserve(steps * STEP);
+        ends.lines.reserve((steps + 1) * STEP);
         Self {
             fields: ends.fields.as_mut_ptr(),
             lines: ends.lines.as_mut_ptr(),
@@ -47,15 +47,10 @@ impl<'e> Room<'e> {
     pub(super) unsafe fn add(&mut self, found: u64, newlines: u64, write: impl FnOnce(&mut Places)) {
         assert!(self.steps > 0, "more steps than there is room for");
         self.steps -= 1;
-        let mut left = newlines;
-        while left != 0 {
-            let before = (left & left.wrapping_neg()) - 1;
-            let place = self.field_count as u32 + (found & before).count_ones();
-            // SAFETY: a step adds 64 lines at most, a bit each of a word, and so many were reserved for each step.
-            unsafe { self.lines.add(self.line_count).write(place) };
-            self.line_count += 1;
-            left &= left - 1;
-        }
+        // SAFETY: each step adds 64 lines at most, and 64 were reserved for each and 64 more: so many are free here.
+        let places = unsafe { &mut *self.lines.add(self.line_count).cast::<Places>() };
+        write_lines(self.field_count as u32, found, newlines, places);
+        self.line_count += newlines.count_ones() as usize;
         // SAFETY: each step adds 64 positions at most, and 64 were reserved for each and 64 more: so many are free here.
         write(unsafe { &mut *self.fields.add(self.field_count).cast::<Places>() });
         self.field_count += found.count_ones() as usize;
@@ -74,6 +69,31 @@ impl<'e> Room<'e> {
 /// Positions that are written without asking whether there are so many: most steps have no more, and a jump that
 /// cannot be foretold costs more than some writes that are written over.
 const UNASKED: usize = 12;
+
+/// The same for lines.
+const UNASKED_LINES: usize = 2;
+
+/// Writes the place of each newline among the positions, of which there are `before` already.
+#[inline(always)]
+fn write_lines(before: u32, found: u64, newlines: u64, places: &mut Places) {
+    let (unasked, asked) = places.split_at_mut(UNASKED_LINES);
+    let mut left = newlines;
+    let mut next = || {
+        // All bits below the lowest; all bits at all where there is none left.
+        let below = (left & left.wrapping_neg()).wrapping_sub(1);
+        left &= left.wrapping_sub(1);
+        before + (found & below).count_ones()
+    };
+    for place in unasked {
+        place.write(next());
+    }
+    for place in asked
+        .iter_mut()
+        .take((newlines.count_ones() as usize).saturating_sub(UNASKED_LINES))
+    {
+        place.write(next());
+    }
+}
 
 /// Writes the position of each bit, counted from `base`.
 #[inline(always)]
