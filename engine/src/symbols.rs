@@ -12,12 +12,13 @@ pub(crate) type Symbol = u32;
 /// The distinct ids of one column.
 pub(crate) struct Symbols {
     texts: Texts,
-    /// The ids that are [`ShortText`]s, by open addressing: the text, and its symbol. A power of two of places, at
-    /// most a quarter of them taken: a second look would be one that the processor cannot foretell.
-    short: Vec<(ShortText, Symbol)>,
-    /// How far a hash is moved to be a place of `short`.
+    /// The ids by their symbols, as far as they are [`ShortText`]s.
+    words: Vec<ShortText>,
+    /// Where to look for short ids, by open addressing: 0 for a free place, else one more than a symbol. A power of two of
+    /// places, at most a quarter of them taken: a second look would be one that the processor cannot foretell.
+    places: Vec<u32>,
+    /// How far a hash is moved to be a place.
     shift: u32,
-    short_taken: usize,
     long: HashTable<Symbol>,
     hasher: FixedState,
 }
@@ -34,9 +35,9 @@ impl Symbols {
     pub(crate) fn new() -> Self {
         Self {
             texts: Texts::default(),
-            short: vec![Default::default(); 64],
+            words: Vec::new(),
+            places: vec![0; 64],
             shift: u64::BITS - 6,
-            short_taken: 0,
             long: HashTable::new(),
             hasher: FixedState::default(),
         }
@@ -47,14 +48,11 @@ impl Symbols {
     pub(crate) fn find_short(&self, id: ShortText) -> Option<Symbol> {
         let mut at = self.first_place(id);
         loop {
-            let (found, symbol) = self.short[at];
-            if found == id {
+            let symbol = self.places[at].checked_sub(1)?;
+            if self.words[symbol as usize] == id {
                 return Some(symbol);
             }
-            if found == ShortText::default() {
-                return None;
-            }
-            at = (at + 1) & (self.short.len() - 1);
+            at = (at + 1) & (self.places.len() - 1);
         }
     }
 
@@ -74,14 +72,11 @@ impl Symbols {
     /// Adds an id that [`Symbols::find`] did not know.
     pub(crate) fn insert(&mut self, id: &str) -> Symbol {
         let symbol = self.texts.push(id);
-        match ShortText::of(id.as_bytes()) {
-            Some(short) => {
-                self.short_taken += 1;
-                if self.short_taken * 4 > self.short.len() {
-                    self.grow();
-                }
-                self.place(short, symbol);
-            }
+        let word = ShortText::of(id.as_bytes());
+        self.words.push(word.unwrap_or_default());
+        match word {
+            Some(_) if self.words.len() * 4 > self.places.len() => self.grow(),
+            Some(word) => self.place(word, symbol),
             None => {
                 let Self {
                     texts, long, hasher, ..
@@ -111,9 +106,10 @@ impl Symbols {
     /// The bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
         self.texts.bytes.capacity()
-            + self.texts.ends.capacity() * 8
-            + self.short.len() * 32
-            + self.long.capacity() * 5
+            + self.texts.ends.capacity() * size_of::<usize>()
+            + self.words.capacity() * size_of::<ShortText>()
+            + self.places.len() * size_of::<u32>()
+            + self.long.capacity() * (size_of::<Symbol>() + 1)
     }
 
     #[inline(always)]
@@ -123,18 +119,20 @@ impl Symbols {
 
     fn place(&mut self, id: ShortText, symbol: Symbol) {
         let mut at = self.first_place(id);
-        while self.short[at].0 != ShortText::default() {
-            at = (at + 1) & (self.short.len() - 1);
+        while self.places[at] != 0 {
+            at = (at + 1) & (self.places.len() - 1);
         }
-        self.short[at] = (id, symbol);
+        self.places[at] = symbol + 1;
     }
 
+    /// Makes room, and gives all ids their places anew.
     fn grow(&mut self) {
-        let twice = vec![Default::default(); self.short.len() * 2];
-        self.shift -= 1;
-        for (id, symbol) in std::mem::replace(&mut self.short, twice) {
-            if id != ShortText::default() {
-                self.place(id, symbol);
+        self.places = vec![0; self.places.len() * 4];
+        self.shift -= 2;
+        for symbol in 0..self.words.len() {
+            let word = self.words[symbol];
+            if word != ShortText::default() {
+                self.place(word, symbol as Symbol);
             }
         }
     }

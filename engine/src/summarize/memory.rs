@@ -12,8 +12,8 @@ use polars::prelude as pl;
 use polars::prelude::{IntoColumn, IntoLazy, NewChunkedArray};
 use rayon::prelude::*;
 
-use super::{SummaryOutputs, merged};
-use crate::amount::ABSENT;
+use super::{Adding, SummaryOutputs, merged};
+use crate::amount::{ABSENT, MAX_CENTS};
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout, Supersede};
 use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS};
@@ -153,9 +153,30 @@ fn merge(segments: &[Segment], rows: &[Rows], measures: &[Measure]) -> Result<Ro
             .push(pl::Int64Chunked::from_iter_options(measure.name.as_str().into(), amounts).into_column());
     }
     let frame = pl::DataFrame::new(count, columns)?;
-    // Amounts are whole cents here: they have no places.
-    let merged = merged(frame.lazy(), &[KEY], measures, 0).collect_with_engine(pl::Engine::Streaming)?;
-    rows_of(&merged.unwrap_single(), measures).map_err(EngineError::Merge)
+    let can_exceed = |measure| greatest_sum(segments, rows, measure) > MAX_CENTS.unsigned_abs();
+    let adding = if (0..measures.len()).any(can_exceed) {
+        // Whole cents have no places.
+        Adding::Decimals(0)
+    } else {
+        Adding::Cents
+    };
+    let cents = measures
+        .iter()
+        .map(|measure| pl::col(&measure.name).cast(pl::DataType::Int64));
+    let merged = merged(frame.lazy(), &[KEY], measures, adding)
+        .with_columns(cents.collect::<Vec<_>>())
+        .collect_with_engine(pl::Engine::Streaming)?;
+    Ok(rows_of(&merged.unwrap_single(), measures)?)
+}
+
+/// What no sum of a measure can exceed, whatever keys are added up.
+fn greatest_sum(segments: &[Segment], rows: &[Rows], measure: usize) -> u64 {
+    let of_segment = |segment: &Segment| {
+        let sums = rows[segment.input].sums[measure][segment.rows.clone()].iter();
+        let there = sums.filter(|sum| **sum != ABSENT);
+        there.map(|sum| sum.unsigned_abs()).max().unwrap_or(0)
+    };
+    segments.iter().map(of_segment).fold(0, u64::saturating_add)
 }
 
 /// The rows that a merge gives.
@@ -165,12 +186,9 @@ fn rows_of(frame: &pl::DataFrame, measures: &[Measure]) -> pl::PolarsResult<Rows
         ..Rows::default()
     };
     for measure in measures {
-        let amounts = frame.column(&measure.name)?.decimal()?.physical();
-        // The cast to 18 digits has made sure that each fits.
-        let sums = amounts
-            .iter()
-            .map(|cents| cents.map_or(ABSENT, |cents| cents as i64));
-        rows.sums.push(sums.collect());
+        let amounts = frame.column(&measure.name)?.i64()?;
+        rows.sums
+            .push(amounts.iter().map(|cents| cents.unwrap_or(ABSENT)).collect());
     }
     Ok(rows)
 }

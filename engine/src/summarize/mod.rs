@@ -101,16 +101,28 @@ fn spill(partials: Vec<RunPartial>, folder: &Path) -> Result<Vec<RunPartial>, En
     spilled.collect()
 }
 
-/// One row a key, sorted by the keys: the sum of each amount, or NULL where no row of the key has one. `scale` is that
-/// of the amounts.
-fn merged(rows: LazyFrame, keys: &[&str], measures: &[Measure], scale: usize) -> LazyFrame {
-    // Summed with 38 digits, so that only the result has to fit.
+/// How Polars adds amounts up.
+#[derive(Clone, Copy)]
+enum Adding {
+    /// As whole numbers of 64 bits, which the caller knows to hold every sum.
+    Cents,
+    /// As decimals of this scale with 38 digits, so that only the result has to fit.
+    Decimals(usize),
+}
+
+/// One row a key, sorted by the keys: the sum of each amount, or NULL where no row of the key has one.
+fn merged(rows: LazyFrame, keys: &[&str], measures: &[Measure], adding: Adding) -> LazyFrame {
     let amount = |name: &str| {
-        when(col(name).count().gt(lit(0)))
-            .then(col(name).cast(DataType::Decimal(38, scale)).sum())
-            .otherwise(lit(NULL))
-            .strict_cast(DataType::Decimal(18, scale))
-            .alias(name)
+        let sum = match adding {
+            Adding::Cents => col(name).sum(),
+            Adding::Decimals(scale) => col(name).cast(DataType::Decimal(38, scale)).sum(),
+        };
+        let sum = when(col(name).count().gt(lit(0))).then(sum).otherwise(lit(NULL));
+        let sum = match adding {
+            Adding::Cents => sum,
+            Adding::Decimals(scale) => sum.strict_cast(DataType::Decimal(18, scale)),
+        };
+        sum.alias(name)
     };
     let amounts: Vec<Expr> = measures.iter().map(|measure| amount(&measure.name)).collect();
     let keys: Vec<Expr> = keys.iter().map(|key| col(*key)).collect();

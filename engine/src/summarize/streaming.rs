@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use polars::prelude::*;
 
-use super::{RunPartial, SummaryOutputs, merged};
+use super::{Adding, RunPartial, SummaryOutputs, merged};
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout, Supersede};
 
@@ -15,8 +15,8 @@ const DATE: &str = "trans_date";
 /// The order of submission, while partials of several files are compared.
 const ORDER: &str = "submission order";
 
-/// The scale of the amounts in Parquet: decimal(18,2).
-const SCALE: usize = 2;
+/// The amounts in Parquet are decimal(18,2).
+const ADDING: Adding = Adding::Decimals(2);
 
 /// Writes summary and coverage. All partials must be in files.
 pub(super) fn summarize(
@@ -29,7 +29,7 @@ pub(super) fn summarize(
         Supersede::StoreDay => newest_of_each_day(partials)?,
     };
     let with_item = rows.clone().filter(col(ITEM).is_not_null());
-    let summary = merged(with_item, &[STORE, ITEM, DATE], &layout.measures, SCALE);
+    let summary = merged(with_item, &[STORE, ITEM, DATE], &layout.measures, ADDING);
     let days = [STORE, DATE];
     let coverage = rows
         .select(days.map(col))
@@ -42,7 +42,7 @@ pub(super) fn summarize(
 /// Writes files in the form of a partial as one partial.
 pub(crate) fn merge_files(files: &[&Path], measures: &[Measure], path: &Path) -> Result<(), EngineError> {
     let rows = scan(files.iter().copied())?;
-    sink(merged(rows, &[STORE, ITEM, DATE], measures, SCALE), path)
+    sink(merged(rows, &[STORE, ITEM, DATE], measures, ADDING), path)
 }
 
 /// For each store and date, the rows of the newest file that holds it.
