@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 
-use super::key::{Key, StoreDay};
+use super::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 use super::rows::Rows;
 use crate::amount::ABSENT;
 use crate::date::from_days;
@@ -27,11 +27,11 @@ const KEY_COLUMNS: usize = 3;
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 64 << 10;
 
-/// The columns of a partial, with ids as `text`.
-fn schema(measures: &[Measure], text: &DataType) -> Schema {
+/// The columns of a partial.
+fn schema(measures: &[Measure]) -> Schema {
     let mut fields = vec![
-        Field::new("store_id", text.clone(), false),
-        Field::new("item_id", text.clone(), true),
+        Field::new("store_id", DataType::Utf8, false),
+        Field::new("item_id", DataType::Utf8, true),
         Field::new("trans_date", DataType::Date32, false),
     ];
     fields.extend(
@@ -43,7 +43,7 @@ fn schema(measures: &[Measure], text: &DataType) -> Schema {
 }
 
 pub(super) fn write(rows: &Rows, measures: &[Measure], path: &Path) -> Result<(), EngineError> {
-    let form = Form::new(&schema(measures, &DataType::Utf8))?;
+    let form = Form::new(&schema(measures))?;
     let mut table = form.create(path)?;
     // Within a store, its ignored days come before its items, as NULL comes before texts.
     let mut days = rows.ignored_days.as_slice();
@@ -118,12 +118,32 @@ impl Columns {
     }
 }
 
+fn metadata(path: &Path) -> Result<ArrowReaderMetadata, EngineError> {
+    let file = File::open(path).map_err(EngineError::parquet("read", path))?;
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    ArrowReaderMetadata::load(&file, options).map_err(EngineError::parquet("read", path))
+}
+
 /// How many rows a Parquet file has.
 pub(crate) fn row_count(path: &Path) -> Result<u64, EngineError> {
-    let file = File::open(path).map_err(EngineError::parquet("read", path))?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default());
-    let metadata = metadata.map_err(EngineError::parquet("read", path))?;
-    Ok(metadata.metadata().file_metadata().num_rows() as u64)
+    Ok(metadata(path)?.metadata().file_metadata().num_rows() as u64)
+}
+
+/// Has texts read as dictionaries. All else is as the file has it: some of its writers say of every column that it may
+/// be NULL.
+fn with_dictionaries(path: &Path) -> Result<ArrowReaderOptions, EngineError> {
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let of_file = metadata(path)?;
+    let fields = of_file
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 => field.as_ref().clone().with_data_type(dictionary.clone()),
+            _ => field.as_ref().clone(),
+        });
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    Ok(ArrowReaderOptions::new().with_schema(Arc::new(schema)))
 }
 
 /// The batches of a file.
@@ -139,19 +159,20 @@ fn batches(
     Ok(reader.map(move |batch| batch.map_err(EngineError::parquet("read", &path))))
 }
 
-/// Reads a partial back into memory.
-pub(crate) fn read(path: &Path, measures: &[Measure]) -> Result<Rows, EngineError> {
+/// Reads a partial back into memory; `None` if it has more stores or items than keys can tell apart.
+pub(crate) fn read(path: &Path, measures: &[Measure]) -> Result<Option<Rows>, EngineError> {
     let mut rows = Rows {
         sums: vec![Vec::new(); measures.len()],
         ..Rows::default()
     };
     let (mut stores, mut items) = (Symbols::new(), Symbols::new());
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema(measures, &dictionary)));
-    for batch in batches(path, options)? {
+    for batch in batches(path, with_dictionaries(path)?)? {
         let batch = batch?;
         let store_numbers = numbers(batch.column(0), &mut stores);
         let item_numbers = numbers(batch.column(1), &mut items);
+        if stores.len() > MOST_STORES || items.len() > MOST_ITEMS {
+            return Ok(None);
+        }
         let dates = batch.column(2).as_primitive::<Date32Type>().values();
         let keys = store_numbers.iter().zip(&item_numbers).zip(dates);
         for ((store, item), date) in keys {
@@ -181,7 +202,7 @@ pub(crate) fn read(path: &Path, measures: &[Measure]) -> Result<Rows, EngineErro
     let (sorted_items, item_ranks) = ranked(&[items.texts()]);
     (rows.stores, rows.items) = (sorted_stores, sorted_items);
     rows.renumber(&store_ranks[0], &item_ranks[0]);
-    Ok(rows)
+    Ok(Some(rows))
 }
 
 /// The symbols of a column's texts, [`NO_TEXT`] for NULL. Each distinct text is looked up once.

@@ -140,12 +140,31 @@ impl Partial {
         }
     }
 
-    /// The rows: read, where they are not in memory. `None` for sums that were spilled, which may hold a key twice.
-    pub(crate) fn into_rows(self) -> Result<Option<Rows>, EngineError> {
+    /// The same with its rows in memory, where that can be: sums that were spilled may hold a key twice, and a file may
+    /// have more stores or items than keys can tell apart.
+    pub(crate) fn load(self) -> Result<Self, EngineError> {
+        let Held::Stored(path) = &self.sums else {
+            return Ok(self);
+        };
+        match file::read(path, &self.measures)? {
+            Some(rows) => Ok(Self::held(rows, &self.measures)),
+            None => Ok(self),
+        }
+    }
+
+    /// The rows, if they are in memory.
+    pub(crate) fn rows(&self) -> Option<&Rows> {
+        match &self.sums {
+            Held::Memory(rows) => Some(rows),
+            Held::Spilled(_) | Held::Stored(_) => None,
+        }
+    }
+
+    /// The rows, if they are in memory.
+    pub(crate) fn into_rows(self) -> Option<Rows> {
         match self.sums {
-            Held::Memory(rows) => Ok(Some(rows)),
-            Held::Stored(path) => file::read(&path, &self.measures).map(Some),
-            Held::Spilled(_) => Ok(None),
+            Held::Memory(rows) => Some(rows),
+            Held::Spilled(_) | Held::Stored(_) => None,
         }
     }
 

@@ -12,8 +12,9 @@ use polars::prelude as pl;
 use polars::prelude::{IntoColumn, IntoLazy, NewChunkedArray};
 use rayon::prelude::*;
 
-use super::{SummaryOutputs, merged};
+use super::{RunPartial, SummaryOutputs, beyond_decimal, merged};
 use crate::amount::ABSENT;
+use crate::date::from_days;
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout, Supersede};
 use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS};
@@ -24,7 +25,7 @@ use crate::symbols::{Texts, ranked};
 /// The rows of one file.
 pub(super) struct Input {
     pub(super) rows: Rows,
-    /// See [`RunPartial::order`](super::RunPartial::order).
+    /// See [`RunPartial::order`].
     pub(super) order: i64,
 }
 
@@ -40,11 +41,25 @@ struct Segment {
 /// The name of the column of keys while Polars merges.
 const KEY: &str = "key";
 
-/// Whether keys have numbers enough for all stores and items.
-pub(super) fn can_be_numbered(inputs: &[Input]) -> bool {
-    let count =
-        |texts: fn(&Rows) -> &Texts| inputs.iter().map(|input| texts(&input.rows).len()).sum::<usize>();
-    count(|rows| &rows.stores) <= MOST_STORES && count(|rows| &rows.items) <= MOST_ITEMS
+/// The rows of all partials, or the partials as they are if they cannot be merged here: all rows must be in memory, and
+/// keys must have numbers enough for all their stores and items.
+pub(super) fn inputs(partials: Vec<RunPartial>) -> Result<Vec<Input>, Vec<RunPartial>> {
+    let count = |texts: fn(&Rows) -> &Texts| {
+        let counts = partials
+            .iter()
+            .map(|input| Some(texts(input.partial.rows()?).len()));
+        counts.sum::<Option<usize>>()
+    };
+    let can_be_numbered = count(|rows| &rows.stores).is_some_and(|stores| stores <= MOST_STORES)
+        && count(|rows| &rows.items).is_some_and(|items| items <= MOST_ITEMS);
+    if !can_be_numbered {
+        return Err(partials);
+    }
+    let inputs = partials.into_iter().filter_map(|RunPartial { partial, order }| {
+        let rows = partial.into_rows()?;
+        Some(Input { rows, order })
+    });
+    Ok(inputs.collect())
 }
 
 /// Writes summary and coverage.
@@ -77,7 +92,7 @@ pub(super) fn summarize(
         .cloned()
         .collect();
     if !shared.is_empty() {
-        let merged = merge(&shared, &rows, &layout.measures)?;
+        let merged = merge(&shared, &rows, (&stores, &items), &layout.measures)?;
         let alone = of_store()
             .filter(|of_store| of_store.len() == 1)
             .flatten()
@@ -133,7 +148,12 @@ fn segments(input: usize, rows: &Rows) -> impl Iterator<Item = Segment> {
 }
 
 /// Adds up the rows of several inputs, key by key.
-fn merge(segments: &[Segment], rows: &[Rows], measures: &[Measure]) -> Result<Rows, EngineError> {
+fn merge(
+    segments: &[Segment],
+    rows: &[Rows],
+    texts: (&Texts, &Texts),
+    measures: &[Measure],
+) -> Result<Rows, EngineError> {
     let count = segments.iter().map(|segment| segment.rows.len()).sum();
     let mut keys = Vec::with_capacity(count);
     for segment in segments {
@@ -152,10 +172,28 @@ fn merge(segments: &[Segment], rows: &[Rows], measures: &[Measure]) -> Result<Ro
         columns
             .push(pl::Int64Chunked::from_iter_options(measure.name.as_str().into(), amounts).into_column());
     }
-    let frame = pl::DataFrame::new(count, columns)?;
+    let rows = pl::DataFrame::new(count, columns)?.lazy();
     // Amounts are whole cents here: they have no places.
-    let merged = merged(frame.lazy(), &[KEY], measures, 0).collect_with_engine(pl::Engine::Streaming)?;
-    rows_of(&merged.unwrap_single(), measures).map_err(EngineError::Merge)
+    let merged = merged(rows.clone(), &[KEY], measures, 0).collect_with_engine(pl::Engine::Streaming);
+    merged
+        .and_then(|merged| rows_of(&merged.unwrap_single(), measures))
+        .map_err(|error| overflow(&rows, texts, measures).unwrap_or(EngineError::Merge(error)))
+}
+
+/// The sum for which a merge has failed, if it was for one.
+fn overflow(
+    rows: &pl::LazyFrame,
+    (stores, items): (&Texts, &Texts),
+    measures: &[Measure],
+) -> Option<EngineError> {
+    let (measure, row) = beyond_decimal(rows, &[KEY], measures, 0).ok()??;
+    let key = Key(row.column(KEY).ok()?.u64().ok()?.get(0)?);
+    Some(EngineError::Overflow {
+        measure: measure.name.clone(),
+        store_id: stores.get(key.store()).to_owned(),
+        item_id: items.get(key.item()).to_owned(),
+        trans_date: from_days(key.day()),
+    })
 }
 
 /// The rows that a merge gives.
@@ -226,7 +264,7 @@ fn write_summary(
     for groups in groups.chunks(rayon::current_num_threads()) {
         let encoded = groups
             .par_iter()
-            .map(|group| encode(group, rows, texts, &form, outputs));
+            .map(|group| encode(group, rows, texts, (&form, measures.len()), outputs));
         for chunks in encoded.collect::<Result<Vec<_>, _>>()? {
             table.append(chunks)?;
         }
@@ -263,7 +301,7 @@ fn encode(
     group: &[Segment],
     rows: &[Rows],
     (stores, items): (&Texts, &Texts),
-    form: &Form,
+    (form, measures): (&Form, usize),
     outputs: SummaryOutputs<'_>,
 ) -> Result<Vec<Chunk>, EngineError> {
     let keys = || {
@@ -274,7 +312,7 @@ fn encode(
     let store_numbers: Vec<u32> = keys().map(|key| key.store()).collect();
     let item_numbers: Vec<u32> = keys().map(|key| key.item()).collect();
     let dates: Vec<i32> = keys().map(|key| key.day()).collect();
-    let mut amounts = vec![Vec::with_capacity(dates.len()); rows.first().map_or(0, |rows| rows.sums.len())];
+    let mut amounts = vec![Vec::with_capacity(dates.len()); measures];
     for segment in group {
         let rows = &rows[segment.input];
         for (column, sums) in amounts.iter_mut().zip(&rows.sums) {

@@ -9,6 +9,8 @@
 
 mod memory;
 mod streaming;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::path::Path;
@@ -65,31 +67,29 @@ pub fn summarize(
         needed += input.partial.memory_of_rows()?;
     }
     let is_spilled = partials.iter().any(|input| input.partial.is_spilled());
-    if is_spilled || needed > scratch.memory {
-        streaming::summarize(&spill(partials, scratch.folder)?, layout, outputs)?;
+    let partials = if is_spilled || needed > scratch.memory {
+        partials
     } else {
-        let inputs = partials.into_par_iter().map(|RunPartial { partial, order }| {
-            let rows = partial.into_rows()?.unwrap_or_default();
-            Ok(memory::Input { rows, order })
-        });
-        let inputs = inputs.collect::<Result<Vec<_>, EngineError>>()?;
-        if memory::can_be_numbered(&inputs) {
-            memory::summarize(inputs, layout, outputs)?;
-        } else {
-            let partials = inputs
-                .into_iter()
-                .map(|memory::Input { rows, order }| RunPartial {
-                    partial: Partial::held(rows, &layout.measures),
-                    order,
-                });
-            streaming::summarize(&spill(partials.collect(), scratch.folder)?, layout, outputs)?;
-        }
+        load(partials)?
+    };
+    match memory::inputs(partials) {
+        Ok(inputs) => memory::summarize(inputs, layout, outputs)?,
+        Err(partials) => streaming::summarize(&spill(partials, scratch.folder)?, layout, outputs)?,
     }
     Ok(SummaryReport {
         rows: row_count(outputs.summary)?,
         covered: row_count(outputs.coverage)?,
         digest: file_digest(outputs.summary)?,
     })
+}
+
+/// The same partials in memory, as far as that can be.
+fn load(partials: Vec<RunPartial>) -> Result<Vec<RunPartial>, EngineError> {
+    let loaded = partials.into_par_iter().map(|RunPartial { partial, order }| {
+        let partial = partial.load()?;
+        Ok(RunPartial { partial, order })
+    });
+    loaded.collect()
 }
 
 /// The same partials in files.
@@ -117,6 +117,33 @@ fn merged(rows: LazyFrame, keys: &[&str], measures: &[Measure], scale: usize) ->
     rows.group_by(keys.clone())
         .agg(amounts)
         .sort_by_exprs(keys, SortMultipleOptions::default())
+}
+
+/// The first sum that decimal(18,2) does not hold: its measure and its row of keys. It is looked for where a merge has
+/// failed, so that the operator is told the key.
+fn beyond_decimal<'m>(
+    rows: &LazyFrame,
+    keys: &[&str],
+    measures: &'m [Measure],
+    scale: usize,
+) -> PolarsResult<Option<(&'m Measure, DataFrame)>> {
+    for measure in measures {
+        let sum = || col(&measure.name);
+        let fitting = sum().cast(DataType::Decimal(18, scale));
+        let first = rows
+            .clone()
+            .group_by(keys.iter().map(|key| col(*key)).collect::<Vec<_>>())
+            .agg([sum().cast(DataType::Decimal(38, scale)).sum()])
+            .filter(sum().is_not_null().and(fitting.is_null()))
+            .sort(keys.to_vec(), SortMultipleOptions::default())
+            .limit(1)
+            .collect_with_engine(Engine::Streaming)?
+            .unwrap_single();
+        if first.height() > 0 {
+            return Ok(Some((measure, first)));
+        }
+    }
+    Ok(None)
 }
 
 fn file_digest(path: &Path) -> Result<String, EngineError> {

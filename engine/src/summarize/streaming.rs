@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use polars::prelude::*;
 
-use super::{RunPartial, SummaryOutputs, merged};
+use super::{RunPartial, SummaryOutputs, beyond_decimal, merged};
+use crate::date::from_days;
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout, Supersede};
 
 const STORE: &str = "store_id";
 const ITEM: &str = "item_id";
 const DATE: &str = "trans_date";
+const KEYS: [&str; 3] = [STORE, ITEM, DATE];
 /// The order of submission, while partials of several files are compared.
 const ORDER: &str = "submission order";
 
@@ -29,20 +31,18 @@ pub(super) fn summarize(
         Supersede::StoreDay => newest_of_each_day(partials)?,
     };
     let with_item = rows.clone().filter(col(ITEM).is_not_null());
-    let summary = merged(with_item, &[STORE, ITEM, DATE], &layout.measures, SCALE);
     let days = [STORE, DATE];
     let coverage = rows
         .select(days.map(col))
         .unique(None, UniqueKeepStrategy::Any)
         .sort(days, SortMultipleOptions::default());
-    sink(summary, outputs.summary)?;
-    sink(coverage, outputs.coverage)
+    sink_merged(with_item, &layout.measures, outputs.summary)?;
+    sink(coverage, outputs.coverage).map_err(EngineError::Merge)
 }
 
 /// Writes files in the form of a partial as one partial.
 pub(crate) fn merge_files(files: &[&Path], measures: &[Measure], path: &Path) -> Result<(), EngineError> {
-    let rows = scan(files.iter().copied())?;
-    sink(merged(rows, &[STORE, ITEM, DATE], measures, SCALE), path)
+    sink_merged(scan(files.iter().copied())?, measures, path)
 }
 
 /// For each store and date, the rows of the newest file that holds it.
@@ -72,7 +72,29 @@ fn scan<'p>(paths: impl IntoIterator<Item = &'p Path>) -> Result<LazyFrame, Engi
     Ok(LazyFrame::scan_parquet_files(paths.into(), args)?)
 }
 
-fn sink(frame: LazyFrame, path: &Path) -> Result<(), EngineError> {
+/// Writes one row a key.
+fn sink_merged(rows: LazyFrame, measures: &[Measure], path: &Path) -> Result<(), EngineError> {
+    let merged = merged(rows.clone(), &KEYS, measures, SCALE);
+    sink(merged, path).map_err(|error| match error {
+        // The rows could not be read or written: they cannot be looked through either.
+        PolarsError::IO { .. } => EngineError::Merge(error),
+        error => overflow(&rows, measures).unwrap_or(EngineError::Merge(error)),
+    })
+}
+
+/// The sum for which a merge has failed, if it was for one.
+fn overflow(rows: &LazyFrame, measures: &[Measure]) -> Option<EngineError> {
+    let (measure, row) = beyond_decimal(rows, &KEYS, measures, SCALE).ok()??;
+    let text = |key| Some(row.column(key).ok()?.str().ok()?.get(0)?.to_owned());
+    Some(EngineError::Overflow {
+        measure: measure.name.clone(),
+        store_id: text(STORE)?,
+        item_id: text(ITEM)?,
+        trans_date: from_days(row.column(DATE).ok()?.date().ok()?.physical().get(0)?),
+    })
+}
+
+fn sink(frame: LazyFrame, path: &Path) -> PolarsResult<()> {
     let target = SinkDestination::File {
         target: SinkTarget::Path(PlRefPath::try_from_path(path)?),
     };
