@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::partial::MOST_ITEMS;
+
 /// A failure of the engine. The operator's answer differs by kind, so there are few.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -41,6 +43,9 @@ pub enum EngineError {
         /// The key's date.
         trans_date: jiff::civil::Date,
     },
+    /// One store has more items than keys can tell apart.
+    #[error("one store has more than {MOST_ITEMS} different items, which is more than gristmill can sum")]
+    TooManyItems,
     /// The counts of a file do not add up: a defect of gristmill, never of the file.
     #[error("lines were lost ({0}): this is a defect of gristmill; please report it with the file")]
     Conservation(String),
@@ -55,7 +60,7 @@ impl EngineError {
         match self {
             Self::Read(_) | Self::Write { .. } | Self::Parquet { .. } => true,
             Self::Merge(error) => matches!(error, polars::error::PolarsError::IO { .. }),
-            Self::Overflow { .. } | Self::Conservation(_) => false,
+            Self::Overflow { .. } | Self::TooManyItems | Self::Conservation(_) => false,
         }
     }
 

@@ -14,6 +14,8 @@ mod layout;
 mod parquet_form;
 mod partial;
 mod pattern;
+#[cfg(test)]
+mod read_back;
 mod reference;
 mod rejects;
 mod report;

@@ -54,7 +54,7 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
     };
     let Conversion { report, partial } = convert(bytes, &layout, outputs, scratch(folder.path()), |_| ())?;
     if let Some(partial) = partial {
-        partial.write(&path("partial"))?;
+        partial.write(&path("partial"), 1 << 30)?;
     }
     Ok(Converted {
         folder,

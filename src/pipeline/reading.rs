@@ -60,7 +60,7 @@ impl Reading {
             let Conversion { report, partial } =
                 convert(&mut reader, &self.feed, outputs, scratch, progress)?;
             if let Some(partial) = partial.filter(|_| report.rejected_because.is_none()) {
-                partial.write(files.partial.path())?;
+                partial.write(files.partial.path(), scratch.memory)?;
             }
             Ok((report, reader.content_hash()))
         })

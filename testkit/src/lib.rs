@@ -3,6 +3,7 @@
 //! Nothing here returns errors: a test whose help is missing cannot go on, so each function panics with what is wrong
 //! and what to do about it. Nothing here skips, either.
 
+pub mod duckdb;
 pub mod gristmill;
 pub mod oracle;
 pub mod postgres;

@@ -9,6 +9,8 @@
 //! in the order of the file ([`turns`]).
 
 mod reader;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod units;
 

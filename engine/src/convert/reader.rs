@@ -84,7 +84,7 @@ struct Lines<'c, L> {
     layout: &'c FeedLayout,
     feed: L,
     fields: Fields,
-    /// Whether the first line that is not skipped has been seen.
+    /// Whether the first line that is neither skipped nor too long has been seen.
     is_past_first: bool,
     report: ConversionReport,
     /// Lines of the unit that were read so far.
@@ -125,7 +125,7 @@ impl<'c> Reading<'c> {
             converted: file,
             rejects,
         });
-        // The first line decides where the columns stand.
+        // The first line that is not skipped decides where the columns stand.
         while !first.read.is_past_first && first.read_next(&units, &turns)? {}
         let threads = Mutex::new(Vec::new());
         let run = |mut thread: Thread<'c, L>| {
@@ -133,7 +133,11 @@ impl<'c> Reading<'c> {
                 match thread.read_next(&units, &turns) {
                     Ok(true) => {}
                     Ok(false) => break Ok(thread),
-                    Err(error) => break Err(error),
+                    Err(error) => {
+                        // The others need not read the rest of a file that has failed.
+                        units.lock().expect("no holder panics").stop();
+                        break Err(error);
+                    }
                 }
             };
             threads.lock().expect("no holder panics").push(outcome);
@@ -317,15 +321,16 @@ impl<L: FeedLines> Lines<'_, L> {
     #[inline(never)]
     fn any_line(&mut self, line: Line<'_>) {
         self.number += 1;
+        // As with a long line that is a unit of its own, nothing else about it counts.
+        if line.whole().len() >= MAX_LINE {
+            return self.reject(self.number, Reason::LongLine, line.whole().range());
+        }
         let content = line.content().bytes();
         if content.starts_with(b"--") || content.trim_ascii().is_empty() {
             self.report.skipped += 1;
             return;
         }
         let is_first = !std::mem::replace(&mut self.is_past_first, true);
-        if line.whole().len() >= MAX_LINE {
-            return self.reject(self.number, Reason::LongLine, line.whole().range());
-        }
         let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
         if let Err(reason) = self.fields.split(content, delimiter, wanted) {
             return self.reject(self.number, reason, line.content().range());

@@ -1,5 +1,8 @@
 //! Turns: threads read units in any order, and what they write of them goes out in the order of the input.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
 

@@ -4,6 +4,9 @@
 //! line and not the rest of the file. Nothing is allocated a unit: each thread has a buffer that it fills again and
 //! again, and only the unfinished line at its end is copied to the next.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Read};
 use std::ops::Range;
 
@@ -66,8 +69,18 @@ impl<R: Read> Units<R> {
         self.is_at_end && self.carried.is_empty()
     }
 
-    /// Fills the next unit, or returns `false` at the end.
+    /// Gives out no more: what is left would be read for nothing.
+    pub(crate) fn stop(&mut self) {
+        self.is_at_end = true;
+        self.carried.clear();
+    }
+
+    /// Fills the next unit, or returns `false` at the end. After a failure there is no more.
     pub(crate) fn fill(&mut self, unit: &mut Unit) -> io::Result<bool> {
+        self.try_fill(unit).inspect_err(|_| self.stop())
+    }
+
+    fn try_fill(&mut self, unit: &mut Unit) -> io::Result<bool> {
         if self.is_at_end() {
             return Ok(false);
         }

@@ -7,6 +7,8 @@
 
 mod chunk;
 mod packed;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -22,8 +24,8 @@ use parquet::schema::types::{ColumnPath, SchemaDescPtr};
 pub(crate) use self::chunk::{Chunk, Column, NO_TEXT};
 use crate::error::EngineError;
 
-/// Rows a row group: what a writer holds in memory before it goes to disk.
-pub(crate) const ROW_GROUP_ROWS: usize = 256 << 10;
+/// Rows a row group: what a writer holds in memory before it goes to disk. Few in tests, whose files have several groups.
+pub(crate) const ROW_GROUP_ROWS: usize = if cfg!(test) { 300 } else { 256 << 10 };
 
 /// How files are written.
 pub(crate) fn properties() -> WriterProperties {

@@ -1,23 +1,25 @@
 //! The Parquet of a partial: writing it, and reading it back.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int32Type, Schema};
 use jiff::civil::Date;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 
-use super::key::{Key, StoreDay};
+use super::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 use super::rows::Rows;
 use crate::amount::ABSENT;
 use crate::date::from_days;
 use crate::error::EngineError;
 use crate::layout::Measure;
-use crate::parquet_form::{Chunk, Column, Form, NO_TEXT, ROW_GROUP_ROWS};
+use crate::parquet_form::{Chunk, Column, Form, NO_TEXT, ROW_GROUP_ROWS, Table};
 use crate::rows::decimal;
 use crate::symbols::{Symbols, ranked};
 
@@ -27,11 +29,11 @@ const KEY_COLUMNS: usize = 3;
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 64 << 10;
 
-/// The columns of a partial, with ids as `text`.
-fn schema(measures: &[Measure], text: &DataType) -> Schema {
+/// The columns of a partial.
+fn schema(measures: &[Measure]) -> Schema {
     let mut fields = vec![
-        Field::new("store_id", text.clone(), false),
-        Field::new("item_id", text.clone(), true),
+        Field::new("store_id", DataType::Utf8, false),
+        Field::new("item_id", DataType::Utf8, true),
         Field::new("trans_date", DataType::Date32, false),
     ];
     fields.extend(
@@ -43,33 +45,59 @@ fn schema(measures: &[Measure], text: &DataType) -> Schema {
 }
 
 pub(super) fn write(rows: &Rows, measures: &[Measure], path: &Path) -> Result<(), EngineError> {
-    let form = Form::new(&schema(measures, &DataType::Utf8))?;
-    let mut table = form.create(path)?;
-    // Within a store, its ignored days come before its items, as NULL comes before texts.
-    let mut days = rows.ignored_days.as_slice();
-    let mut start = 0;
-    while start < rows.keys.len() || !days.is_empty() {
-        let mut columns = Columns::default();
-        while columns.stores.len() < ROW_GROUP_ROWS {
-            let day = days
-                .first()
-                .filter(|day| rows.keys.get(start).is_none_or(|key| day.store() <= key.store()));
-            match (day, rows.keys.get(start)) {
-                (Some(day), _) => {
-                    columns.push(day.store(), NO_TEXT, day.day());
-                    days = &days[1..];
-                }
-                (None, Some(key)) => {
-                    columns.push(key.store(), key.item(), key.day());
-                    columns.rows.push(start);
-                    start += 1;
-                }
-                (None, None) => break,
-            }
-        }
-        table.append(columns.encode(rows, &form, path)?)?;
+    let mut file = PartialFile::create(path, measures)?;
+    file.append(rows)?;
+    file.finish()
+}
+
+/// A partial that is being written.
+pub(crate) struct PartialFile {
+    form: Form,
+    table: Table,
+}
+
+impl PartialFile {
+    pub(crate) fn create(path: &Path, measures: &[Measure]) -> Result<Self, EngineError> {
+        let form = Form::new(&schema(measures))?;
+        Ok(Self {
+            table: form.create(path)?,
+            form,
+        })
     }
-    table.finish()
+
+    /// Appends rows whose stores come after those before.
+    pub(crate) fn append(&mut self, rows: &Rows) -> Result<(), EngineError> {
+        // Within a store, its ignored days come before its items, as NULL comes before texts.
+        let mut days = rows.ignored_days.as_slice();
+        let mut start = 0;
+        while start < rows.keys.len() || !days.is_empty() {
+            let mut columns = Columns::default();
+            while columns.stores.len() < ROW_GROUP_ROWS {
+                let day = days
+                    .first()
+                    .filter(|day| rows.keys.get(start).is_none_or(|key| day.store() <= key.store()));
+                match (day, rows.keys.get(start)) {
+                    (Some(day), _) => {
+                        columns.push(day.store(), NO_TEXT, day.day());
+                        days = &days[1..];
+                    }
+                    (None, Some(key)) => {
+                        columns.push(key.store(), key.item(), key.day());
+                        columns.rows.push(start);
+                        start += 1;
+                    }
+                    (None, None) => break,
+                }
+            }
+            let chunks = columns.encode(rows, &self.form, self.table.path())?;
+            self.table.append(chunks)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self) -> Result<(), EngineError> {
+        self.table.finish()
+    }
 }
 
 /// A row group of a partial.
@@ -118,40 +146,126 @@ impl Columns {
     }
 }
 
-/// How many rows a Parquet file has.
-pub(crate) fn row_count(path: &Path) -> Result<u64, EngineError> {
+fn metadata(path: &Path) -> Result<ArrowReaderMetadata, EngineError> {
     let file = File::open(path).map_err(EngineError::parquet("read", path))?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default());
-    let metadata = metadata.map_err(EngineError::parquet("read", path))?;
-    Ok(metadata.metadata().file_metadata().num_rows() as u64)
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    ArrowReaderMetadata::load(&file, options).map_err(EngineError::parquet("read", path))
 }
 
-/// The batches of a file.
+/// How many rows a Parquet file has.
+pub(crate) fn row_count(path: &Path) -> Result<u64, EngineError> {
+    Ok(metadata(path)?.metadata().file_metadata().num_rows() as u64)
+}
+
+/// Has texts read as dictionaries. All else is as the file has it: some of its writers say of every column that it may
+/// be NULL.
+fn with_dictionaries(path: &Path) -> Result<ArrowReaderOptions, EngineError> {
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    let of_file = metadata(path)?;
+    let fields = of_file
+        .schema()
+        .fields()
+        .iter()
+        .map(|field| match field.data_type() {
+            DataType::Utf8 => field.as_ref().clone().with_data_type(dictionary.clone()),
+            _ => field.as_ref().clone(),
+        });
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    Ok(ArrowReaderOptions::new().with_schema(Arc::new(schema)))
+}
+
+/// The batches of some columns and rows of a file; of all rows if none are named.
 fn batches(
     path: &Path,
     options: ArrowReaderOptions,
+    columns: usize,
+    rows: Option<Range<usize>>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, EngineError>>, EngineError> {
     let file = File::open(path).map_err(EngineError::parquet("read", path))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-        .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
         .map_err(EngineError::parquet("read", path))?;
+    let first_columns = ProjectionMask::leaves(builder.parquet_schema(), 0..columns);
+    let builder = builder.with_batch_size(BATCH_ROWS).with_projection(first_columns);
+    let reader = match rows {
+        Some(rows) => only(builder, rows).build(),
+        None => builder.build(),
+    };
     let path = path.to_owned();
+    let reader = reader.map_err(EngineError::parquet("read", &path))?;
     Ok(reader.map(move |batch| batch.map_err(EngineError::parquet("read", &path))))
 }
 
-/// Reads a partial back into memory.
-pub(crate) fn read(path: &Path, measures: &[Measure]) -> Result<Rows, EngineError> {
+/// Has only some rows read. Row groups that have none of them are not touched.
+fn only(
+    builder: ParquetRecordBatchReaderBuilder<File>,
+    rows: Range<usize>,
+) -> ParquetRecordBatchReaderBuilder<File> {
+    let (mut start, mut first, mut groups) = (0, None, Vec::new());
+    for (number, group) in builder.metadata().row_groups().iter().enumerate() {
+        let end = start + group.num_rows() as usize;
+        if start < rows.end && rows.start < end {
+            first.get_or_insert(start);
+            groups.push(number);
+        }
+        start = end;
+    }
+    builder
+        .with_row_groups(groups)
+        .with_offset(rows.start - first.unwrap_or(rows.start))
+        .with_limit(rows.len())
+}
+
+/// Where the rows of a store stand in a partial's file.
+pub(crate) struct StoreRows {
+    pub(crate) id: String,
+    pub(crate) rows: Range<usize>,
+}
+
+/// The stores of a partial's file, in their order.
+pub(crate) fn stores(path: &Path) -> Result<Vec<StoreRows>, EngineError> {
+    let mut stores: Vec<StoreRows> = Vec::new();
+    let mut count = 0;
+    for batch in batches(path, with_dictionaries(path)?, 1, None)? {
+        let batch = batch?;
+        let column = batch.column(0).as_dictionary::<Int32Type>();
+        let texts = column.values().as_string::<i32>();
+        let places = column.keys().values();
+        for run in places.chunk_by(|one, two| one == two) {
+            let id = texts.value(run[0] as usize);
+            let rows = count..count + run.len();
+            count = rows.end;
+            match stores.last_mut() {
+                Some(last) if last.id == id => last.rows.end = rows.end,
+                _ => stores.push(StoreRows {
+                    id: id.to_owned(),
+                    rows,
+                }),
+            }
+        }
+    }
+    Ok(stores)
+}
+
+/// Reads a partial, or some rows of its file, back into memory; `None` if they have more stores or items than keys can
+/// tell apart.
+pub(crate) fn read(
+    path: &Path,
+    measures: &[Measure],
+    only: Option<Range<usize>>,
+) -> Result<Option<Rows>, EngineError> {
     let mut rows = Rows {
         sums: vec![Vec::new(); measures.len()],
         ..Rows::default()
     };
     let (mut stores, mut items) = (Symbols::new(), Symbols::new());
-    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
-    let options = ArrowReaderOptions::new().with_schema(Arc::new(schema(measures, &dictionary)));
-    for batch in batches(path, options)? {
+    let columns = KEY_COLUMNS + measures.len();
+    for batch in batches(path, with_dictionaries(path)?, columns, only)? {
         let batch = batch?;
         let store_numbers = numbers(batch.column(0), &mut stores);
         let item_numbers = numbers(batch.column(1), &mut items);
+        if stores.len() > MOST_STORES || items.len() > MOST_ITEMS {
+            return Ok(None);
+        }
         let dates = batch.column(2).as_primitive::<Date32Type>().values();
         let keys = store_numbers.iter().zip(&item_numbers).zip(dates);
         for ((store, item), date) in keys {
@@ -181,31 +295,36 @@ pub(crate) fn read(path: &Path, measures: &[Measure]) -> Result<Rows, EngineErro
     let (sorted_items, item_ranks) = ranked(&[items.texts()]);
     (rows.stores, rows.items) = (sorted_stores, sorted_items);
     rows.renumber(&store_ranks[0], &item_ranks[0]);
-    Ok(rows)
+    Ok(Some(rows))
 }
 
 /// The symbols of a column's texts, [`NO_TEXT`] for NULL. Each distinct text is looked up once.
 fn numbers(column: &ArrayRef, symbols: &mut Symbols) -> Vec<u32> {
     let column = column.as_dictionary::<Int32Type>();
     let texts = column.values().as_string::<i32>();
-    let symbol_of: Vec<u32> = (0..texts.len())
-        .map(|place| {
+    // The dictionary is that of a row group, of which this may be a part.
+    let mut symbol_of = vec![NO_TEXT; texts.len()];
+    let mut symbol = |place: usize| {
+        if symbol_of[place] == NO_TEXT {
             let text = texts.value(place);
-            symbols
+            symbol_of[place] = symbols
                 .find(text.as_bytes())
-                .unwrap_or_else(|| symbols.insert(text))
-        })
-        .collect();
-    let place = column.keys().iter();
-    place
-        .map(|place| place.map_or(NO_TEXT, |place| symbol_of[place as usize]))
+                .unwrap_or_else(|| symbols.insert(text));
+        }
+        symbol_of[place]
+    };
+    column
+        .keys()
+        .iter()
+        .map(|place| place.map_or(NO_TEXT, |place| symbol(place as usize)))
         .collect()
 }
 
 /// Whether a file covers a store's day, by its partial: it has at least one well-formed line of it, with whatever code.
 pub fn covers_day(path: &Path, store_id: &str, trans_date: Date) -> Result<bool, EngineError> {
     // The writer's own Arrow types are left aside: text is then plain text, however the writer held it.
-    for batch in batches(path, ArrowReaderOptions::new().with_skip_arrow_metadata(true))? {
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    for batch in batches(path, options, KEY_COLUMNS, None)? {
         let batch = batch?;
         let stores = batch.column(0).as_string::<i32>();
         let dates = batch.column(2).as_primitive::<Date32Type>();

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 pub use self::file::covers_day;
-pub(crate) use self::file::row_count;
+pub(crate) use self::file::{PartialFile, StoreRows, read, stores};
 pub(crate) use self::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::table::{Sums, Table};
@@ -81,16 +81,16 @@ impl Partial {
     /// The same, held in files of a folder and not in memory.
     pub fn spill(self, folder: &Path) -> Result<Self, EngineError> {
         let sums = match &self.sums {
-            Held::Memory(_) => Held::Spilled(vec![self.spilled(folder)?]),
+            Held::Memory(rows) => Held::Spilled(vec![self.spilled(rows, folder)?]),
             Held::Spilled(_) | Held::Stored(_) => return Ok(self),
         };
         Ok(Self { sums, ..self })
     }
 
-    fn spilled(&self, folder: &Path) -> Result<TempPath, EngineError> {
+    fn spilled(&self, rows: &Rows, folder: &Path) -> Result<TempPath, EngineError> {
         let file = tempfile::Builder::new().prefix("sums-").tempfile_in(folder);
         let path = file.map_err(EngineError::write(folder))?.into_temp_path();
-        self.write(&path)?;
+        file::write(rows, &self.measures, &path)?;
         Ok(path)
     }
 
@@ -108,11 +108,11 @@ impl Partial {
         Ok(partial)
     }
 
-    /// Writes the Parquet: one row a key.
-    pub fn write(&self, path: &Path) -> Result<(), EngineError> {
+    /// Writes the Parquet: one row a key. Holds up to `memory` bytes of rows at a time, where they are not held already.
+    pub fn write(&self, path: &Path, memory: usize) -> Result<(), EngineError> {
         match &self.sums {
             Held::Memory(rows) => file::write(rows, &self.measures, path),
-            Held::Spilled(_) | Held::Stored(_) => merge_files(&self.files(), &self.measures, path),
+            Held::Spilled(_) | Held::Stored(_) => merge_files(&self.files(), &self.measures, memory, path),
         }
     }
 
@@ -134,18 +134,41 @@ impl Partial {
         match &self.sums {
             Held::Memory(rows) => Ok(rows.memory()),
             Held::Spilled(_) | Held::Stored(_) => {
-                let counts = self.files().into_iter().map(row_count).sum::<Result<u64, _>>()?;
+                let counts = self
+                    .files()
+                    .into_iter()
+                    .map(file::row_count)
+                    .sum::<Result<u64, _>>()?;
                 Ok(counts as usize * Rows::row_memory(self.measures.len()))
             }
         }
     }
 
-    /// The rows: read, where they are not in memory. `None` for sums that were spilled, which may hold a key twice.
-    pub(crate) fn into_rows(self) -> Result<Option<Rows>, EngineError> {
+    /// The same with its rows in memory, where that can be: sums that were spilled may hold a key twice, and a file may
+    /// have more stores or items than keys can tell apart.
+    pub(crate) fn load(self) -> Result<Self, EngineError> {
+        let Held::Stored(path) = &self.sums else {
+            return Ok(self);
+        };
+        match read(path, &self.measures, None)? {
+            Some(rows) => Ok(Self::held(rows, &self.measures)),
+            None => Ok(self),
+        }
+    }
+
+    /// The rows, if they are in memory.
+    pub(crate) fn rows(&self) -> Option<&Rows> {
+        match &self.sums {
+            Held::Memory(rows) => Some(rows),
+            Held::Spilled(_) | Held::Stored(_) => None,
+        }
+    }
+
+    /// The rows, if they are in memory.
+    pub(crate) fn into_rows(self) -> Option<Rows> {
         match self.sums {
-            Held::Memory(rows) => Ok(Some(rows)),
-            Held::Stored(path) => file::read(&path, &self.measures).map(Some),
-            Held::Spilled(_) => Ok(None),
+            Held::Memory(rows) => Some(rows),
+            Held::Spilled(_) | Held::Stored(_) => None,
         }
     }
 

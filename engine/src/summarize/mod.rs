@@ -4,25 +4,27 @@
 //! code exists. Its coverage names every store and date that the run's files hold, also those that have no summary row
 //! left: the load clears exactly these days of rows that are no more.
 //!
-//! Partials that fit in memory are merged there ([`memory`]); others are streamed from their files ([`streaming`]).
-//! Either way Polars adds up what several partials hold of one key.
+//! Partials that fit in memory are merged there ([`batch`]); of others, some stores at a time ([`ranges`]). Either way
+//! Polars adds up what several partials hold of one key.
 
-mod memory;
-mod streaming;
+mod batch;
+mod output;
+mod ranges;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::path::Path;
 
-use polars::prelude::*;
 use rayon::prelude::*;
 
+use self::batch::{Batch, Input};
+use self::output::Output;
 use crate::content_hash::content_hash;
 use crate::error::EngineError;
-use crate::layout::{Measure, SalesLayout};
-use crate::partial::{Partial, row_count};
+use crate::layout::{Measure, SalesLayout, Supersede};
+use crate::partial::{MOST_ITEMS, MOST_STORES, Partial, PartialFile, Rows};
 use crate::scratch::Scratch;
-
-pub(crate) use self::streaming::merge_files;
 
 /// The partial of one file of a run.
 #[derive(Debug)]
@@ -65,31 +67,75 @@ pub fn summarize(
         needed += input.partial.memory_of_rows()?;
     }
     let is_spilled = partials.iter().any(|input| input.partial.is_spilled());
-    if is_spilled || needed > scratch.memory {
-        streaming::summarize(&spill(partials, scratch.folder)?, layout, outputs)?;
+    let partials = if is_spilled || needed > scratch.memory {
+        partials
     } else {
-        let inputs = partials.into_par_iter().map(|RunPartial { partial, order }| {
-            let rows = partial.into_rows()?.unwrap_or_default();
-            Ok(memory::Input { rows, order })
-        });
-        let inputs = inputs.collect::<Result<Vec<_>, EngineError>>()?;
-        if memory::can_be_numbered(&inputs) {
-            memory::summarize(inputs, layout, outputs)?;
-        } else {
-            let partials = inputs
-                .into_iter()
-                .map(|memory::Input { rows, order }| RunPartial {
-                    partial: Partial::held(rows, &layout.measures),
-                    order,
-                });
-            streaming::summarize(&spill(partials.collect(), scratch.folder)?, layout, outputs)?;
+        load(partials)?
+    };
+    let measures = &layout.measures;
+    let mut output = Output::create(outputs, measures)?;
+    match held_inputs(partials) {
+        Ok(inputs) => output.append(&Batch::merge(inputs, layout.supersede, measures)?)?,
+        Err(partials) => {
+            let partials = spill(partials, scratch.folder)?;
+            let files = partials.iter().flat_map(|RunPartial { partial, order }| {
+                let files = partial.files().into_iter();
+                files.map(|path| (path, *order))
+            });
+            ranges::merge(files, layout.supersede, measures, scratch.memory, |batch| {
+                output.append(&batch)
+            })?;
         }
     }
+    let (rows, covered) = output.finish()?;
     Ok(SummaryReport {
-        rows: row_count(outputs.summary)?,
-        covered: row_count(outputs.coverage)?,
+        rows,
+        covered,
         digest: file_digest(outputs.summary)?,
     })
+}
+
+/// Writes files in the form of a partial, which may have keys in common, as one partial.
+pub(crate) fn merge_files(
+    files: &[&Path],
+    measures: &[Measure],
+    memory: usize,
+    path: &Path,
+) -> Result<(), EngineError> {
+    let mut file = PartialFile::create(path, measures)?;
+    let files = files.iter().map(|path| (*path, 0));
+    ranges::merge(files, Supersede::File, measures, memory, |batch| {
+        file.append(&batch.into_rows())
+    })?;
+    file.finish()
+}
+
+/// The rows of all partials, or the partials as they are: all rows must be in memory, and keys must have numbers enough
+/// for all their stores and items.
+fn held_inputs(partials: Vec<RunPartial>) -> Result<Vec<Input>, Vec<RunPartial>> {
+    let count = |distinct: fn(&Rows) -> usize| {
+        let counts = partials.iter().map(|input| input.partial.rows().map(distinct));
+        counts.sum::<Option<usize>>()
+    };
+    let can_be_numbered = count(|rows| rows.stores.len()).is_some_and(|stores| stores <= MOST_STORES)
+        && count(|rows| rows.items.len()).is_some_and(|items| items <= MOST_ITEMS);
+    if !can_be_numbered {
+        return Err(partials);
+    }
+    let inputs = partials.into_iter().filter_map(|RunPartial { partial, order }| {
+        let rows = partial.into_rows()?;
+        Some(Input { rows, order })
+    });
+    Ok(inputs.collect())
+}
+
+/// The same partials in memory, as far as that can be.
+fn load(partials: Vec<RunPartial>) -> Result<Vec<RunPartial>, EngineError> {
+    let loaded = partials.into_par_iter().map(|RunPartial { partial, order }| {
+        let partial = partial.load()?;
+        Ok(RunPartial { partial, order })
+    });
+    loaded.collect()
 }
 
 /// The same partials in files.
@@ -99,36 +145,6 @@ fn spill(partials: Vec<RunPartial>, folder: &Path) -> Result<Vec<RunPartial>, En
         Ok(RunPartial { partial, order })
     });
     spilled.collect()
-}
-
-/// How Polars adds amounts up.
-#[derive(Clone, Copy)]
-enum Adding {
-    /// As whole numbers of 64 bits, which the caller knows to hold every sum.
-    Cents,
-    /// As decimals of this scale with 38 digits, so that only the result has to fit.
-    Decimals(usize),
-}
-
-/// One row a key, sorted by the keys: the sum of each amount, or NULL where no row of the key has one.
-fn merged(rows: LazyFrame, keys: &[&str], measures: &[Measure], adding: Adding) -> LazyFrame {
-    let amount = |name: &str| {
-        let sum = match adding {
-            Adding::Cents => col(name).sum(),
-            Adding::Decimals(scale) => col(name).cast(DataType::Decimal(38, scale)).sum(),
-        };
-        let sum = when(col(name).count().gt(lit(0))).then(sum).otherwise(lit(NULL));
-        let sum = match adding {
-            Adding::Cents => sum,
-            Adding::Decimals(scale) => sum.strict_cast(DataType::Decimal(18, scale)),
-        };
-        sum.alias(name)
-    };
-    let amounts: Vec<Expr> = measures.iter().map(|measure| amount(&measure.name)).collect();
-    let keys: Vec<Expr> = keys.iter().map(|key| col(*key)).collect();
-    rows.group_by(keys.clone())
-        .agg(amounts)
-        .sort_by_exprs(keys, SortMultipleOptions::default())
 }
 
 fn file_digest(path: &Path) -> Result<String, EngineError> {

@@ -1,0 +1,151 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// An input that gives its bytes in pieces of given sizes, again and again; a piece of none is an interrupted read.
+struct Pieces<'t> {
+    text: &'t [u8],
+    sizes: &'t [usize],
+    at: usize,
+    /// Whether the input fails where its bytes end.
+    fails: bool,
+}
+
+impl<'t> Pieces<'t> {
+    fn new(text: &'t [u8], sizes: &'t [usize]) -> Self {
+        Self {
+            text,
+            sizes,
+            at: 0,
+            fails: false,
+        }
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.text.is_empty() && self.fails {
+            return Err(io::Error::other("the cable was pulled"));
+        }
+        let size = self.sizes[self.at % self.sizes.len()];
+        self.at += 1;
+        if size == 0 {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        let size = size.min(buffer.len()).min(self.text.len());
+        buffer[..size].copy_from_slice(&self.text[..size]);
+        self.text = &self.text[size..];
+        Ok(size)
+    }
+}
+
+/// A line as a unit gives it out: its text, and its length if it is too long and stands alone.
+type Given = (Vec<u8>, Option<u64>);
+
+/// The lines of a text, as the definition says: what stands between newlines.
+fn by_definition(text: &[u8]) -> Vec<Given> {
+    let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    if lines.last().is_some_and(|last| last.is_empty()) {
+        lines.pop();
+    }
+    lines
+        .into_iter()
+        .map(|line| match line.len() < MAX_LINE {
+            true => (line.to_vec(), None),
+            false => (line[..LONG_LINE_KEPT].to_vec(), Some(line.len() as u64)),
+        })
+        .collect()
+}
+
+/// The lines that units give out. The room around their texts is looked at, too.
+fn by_units(input: impl Read, size: usize) -> Vec<Given> {
+    let (mut units, mut unit) = (Units::new(input, size), Unit::new());
+    let mut lines = Vec::new();
+    let mut number = 0;
+    while units.fill(&mut unit).unwrap() {
+        assert_eq!(unit.number, number);
+        number += 1;
+        assert!(unit.lines.start >= READ_BEFORE);
+        assert!(unit.lines.end + READ_BEHIND <= unit.text.len());
+        let text = &unit.text[unit.lines.clone()];
+        if let Some(length) = unit.long_line {
+            lines.push((text.to_vec(), Some(length)));
+            continue;
+        }
+        assert_eq!(text.last(), Some(&b'\n'), "a unit of whole lines");
+        lines.extend(by_definition(text));
+    }
+    assert!(units.is_at_end());
+    assert!(!units.fill(&mut unit).unwrap(), "the end stays the end");
+    lines
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_pieces_and_the_size_the_lines_are_the_same(
+        text in prop::collection::vec(prop::sample::select(b"\n\nab\r\0".to_vec()), 0..200),
+        sizes in prop::collection::vec(0..20_usize, 0..6),
+        size in 1..70_usize,
+    ) {
+        // At least one piece has a byte, or nothing would ever come.
+        let sizes = [sizes, vec![3]].concat();
+        prop_assert_eq!(by_units(Pieces::new(&text, &sizes), size), by_definition(&text));
+    }
+}
+
+#[test]
+fn lines_around_the_greatest_length_wherever_they_stand() {
+    let long = |length: usize| vec![b'x'; length];
+    for length in [
+        MAX_LINE - 2,
+        MAX_LINE - 1,
+        MAX_LINE,
+        MAX_LINE + 1,
+        3 * MAX_LINE + 7,
+    ] {
+        let alone = long(length);
+        let first = [&alone[..], b"\nb\nc"].concat();
+        let middle = [b"a\n", &alone[..], b"\nb\n"].concat();
+        let last = [b"a\nb\n", &alone[..], b"\n"].concat();
+        let two = [&alone[..], b"\n", &alone[..], b"\n\n"].concat();
+        for text in [alone, first, middle, last, two] {
+            let expected = by_definition(&text);
+            for size in [1, 1000, 256 << 10, MAX_LINE, 4 << 20] {
+                for sizes in [&[usize::MAX][..], &[4093, 0]] {
+                    let found = by_units(Pieces::new(&text, sizes), size);
+                    assert!(
+                        found == expected,
+                        "a line of {length} in units of {size}, read by {sizes:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn an_input_that_fails_ends_there() {
+    let text = b"a\nb\nc\n".repeat(100);
+    for size in [1, 7, 50, 10_000] {
+        let mut input = Pieces::new(&text, &[5]);
+        input.fails = true;
+        let (mut units, mut unit) = (Units::new(input, size), Unit::new());
+        let error = loop {
+            match units.fill(&mut unit) {
+                Ok(more) => assert!(more, "the failure is not taken for the end"),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.to_string(), "the cable was pulled");
+        // Other threads ask on: they get nothing of what lies behind the failure.
+        units.input.fails = false;
+        units.input.text = b"behind\n";
+        assert!(units.is_at_end());
+        assert!(!units.fill(&mut unit).unwrap());
+    }
+}
+
+#[test]
+fn nothing_has_no_unit() {
+    assert!(by_units(&b""[..], 10).is_empty());
+}

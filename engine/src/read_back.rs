@@ -1,0 +1,41 @@
+//! For tests: Parquet files read back as texts, cell by cell, by the parquet crate.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+
+use crate::amount::format_cents;
+use crate::date::from_days;
+
+/// The rows of a file: an amount as `-12.50`, a day as `2026-03-01`, none for NULL. A file that is not there has no row.
+pub(crate) fn rows_of(path: &Path) -> Vec<Vec<Option<String>>> {
+    if !path.exists() {
+        return Vec::new();
+    }
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(File::open(path).unwrap(), options);
+    let mut rows = Vec::new();
+    for batch in reader.unwrap().build().unwrap() {
+        let batch = batch.unwrap();
+        let cell = |column: &dyn Array, row| match column.data_type() {
+            _ if column.is_null(row) => None,
+            DataType::Utf8 => Some(column.as_string::<i32>().value(row).to_owned()),
+            DataType::Date32 => Some(from_days(column.as_primitive::<Date32Type>().value(row)).to_string()),
+            DataType::Int32 => Some(column.as_primitive::<Int32Type>().value(row).to_string()),
+            DataType::Int64 => Some(column.as_primitive::<Int64Type>().value(row).to_string()),
+            DataType::Decimal128(18, 2) => {
+                let cents = column.as_primitive::<Decimal128Type>().value(row);
+                Some(format_cents(i64::try_from(cents).unwrap()))
+            }
+            other => panic!("no column of ours is {other}"),
+        };
+        rows.extend((0..batch.num_rows()).map(|row| {
+            let columns = batch.columns().iter();
+            columns.map(|column| cell(column, row)).collect::<Vec<_>>()
+        }));
+    }
+    rows
+}

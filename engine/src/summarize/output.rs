@@ -1,0 +1,143 @@
+//! Writing summary and coverage, batch by batch.
+
+use arrow::datatypes::{DataType, Field, Schema};
+use rayon::prelude::*;
+
+use super::SummaryOutputs;
+use super::batch::{Batch, Segment};
+use crate::error::EngineError;
+use crate::layout::Measure;
+use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS, Table};
+use crate::rows::decimal;
+
+/// The two files of a run.
+pub(super) struct Output<'p> {
+    outputs: SummaryOutputs<'p>,
+    summary_form: Form,
+    summary: Table,
+    coverage_form: Form,
+    coverage: Table,
+    measures: usize,
+    rows: u64,
+    covered: u64,
+}
+
+impl<'p> Output<'p> {
+    pub(super) fn create(outputs: SummaryOutputs<'p>, measures: &[Measure]) -> Result<Self, EngineError> {
+        let text = |name: &str| Field::new(name, DataType::Utf8, false);
+        let date = Field::new("trans_date", DataType::Date32, false);
+        let mut fields = vec![text("store_id"), text("item_id"), date.clone()];
+        fields.extend(
+            measures
+                .iter()
+                .map(|measure| Field::new(&measure.name, decimal(), true)),
+        );
+        let summary_form = Form::new(&Schema::new(fields))?;
+        let coverage_form = Form::new(&Schema::new(vec![text("store_id"), date]))?;
+        Ok(Self {
+            summary: summary_form.create(outputs.summary)?,
+            coverage: coverage_form.create(outputs.coverage)?,
+            outputs,
+            summary_form,
+            coverage_form,
+            measures: measures.len(),
+            rows: 0,
+            covered: 0,
+        })
+    }
+
+    /// Appends a batch, whose stores come after those of the batches before.
+    pub(super) fn append(&mut self, batch: &Batch) -> Result<(), EngineError> {
+        let groups = row_groups(&batch.segments);
+        // Encoded side by side, and no more at a time than there are threads.
+        for groups in groups.chunks(rayon::current_num_threads()) {
+            let encoded = groups.par_iter().map(|group| self.encode(group, batch));
+            for chunks in encoded.collect::<Result<Vec<_>, _>>()? {
+                self.summary.append(chunks)?;
+            }
+        }
+        for days in batch.days.chunks(ROW_GROUP_ROWS) {
+            let stores: Vec<u32> = days.iter().map(|day| day.store()).collect();
+            let dates: Vec<i32> = days.iter().map(|day| day.day()).collect();
+            let columns = [
+                Column::Texts {
+                    texts: &batch.stores,
+                    numbers: &stores,
+                },
+                Column::Few(&dates),
+            ];
+            let chunks = self.coverage_form.encode(0, &columns, self.outputs.coverage)?;
+            self.coverage.append(chunks)?;
+        }
+        self.rows += batch
+            .segments
+            .iter()
+            .map(|segment| segment.rows.len() as u64)
+            .sum::<u64>();
+        self.covered += batch.days.len() as u64;
+        Ok(())
+    }
+
+    /// Ends both files, and tells how many rows each has.
+    pub(super) fn finish(self) -> Result<(u64, u64), EngineError> {
+        self.summary.finish()?;
+        self.coverage.finish()?;
+        Ok((self.rows, self.covered))
+    }
+
+    fn encode(&self, group: &[Segment], batch: &Batch) -> Result<Vec<Chunk>, EngineError> {
+        let keys = || {
+            group
+                .iter()
+                .flat_map(|segment| &batch.rows[segment.input].keys[segment.rows.clone()])
+        };
+        let stores: Vec<u32> = keys().map(|key| key.store()).collect();
+        let items: Vec<u32> = keys().map(|key| key.item()).collect();
+        let dates: Vec<i32> = keys().map(|key| key.day()).collect();
+        let mut amounts = vec![Vec::with_capacity(dates.len()); self.measures];
+        for segment in group {
+            let rows = &batch.rows[segment.input];
+            for (column, sums) in amounts.iter_mut().zip(&rows.sums) {
+                column.extend_from_slice(&sums[segment.rows.clone()]);
+            }
+        }
+        let mut columns = vec![
+            Column::Texts {
+                texts: &batch.stores,
+                numbers: &stores,
+            },
+            Column::Texts {
+                texts: &batch.items,
+                numbers: &items,
+            },
+            Column::Few(&dates),
+        ];
+        columns.extend(amounts.iter().map(|sums| Column::Sums(sums)));
+        self.summary_form.encode(0, &columns, self.outputs.summary)
+    }
+}
+
+/// The segments, cut into row groups.
+fn row_groups(segments: &[Segment]) -> Vec<Vec<Segment>> {
+    let mut groups: Vec<Vec<Segment>> = Vec::new();
+    let mut room = 0;
+    for segment in segments {
+        let mut rest = segment.rows.clone();
+        while !rest.is_empty() {
+            if room == 0 {
+                groups.push(Vec::new());
+                room = ROW_GROUP_ROWS;
+            }
+            let taken = rest.start..rest.end.min(rest.start + room);
+            rest.start = taken.end;
+            room -= taken.len();
+            if let Some(group) = groups.last_mut() {
+                group.push(Segment {
+                    rows: taken,
+                    ..segment.clone()
+                });
+            }
+        }
+    }
+    groups
+}

@@ -1,0 +1,97 @@
+//! Merging partials that memory should not hold at once, some stores at a time.
+//!
+//! Files in the form of a partial are sorted by store, so that the rows of some stores stand together in each. All files
+//! are read once to learn which stores stand where; then the rows of as many stores as memory should hold are read from
+//! all files and merged, and so on to the last store.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use super::batch::{Batch, Input};
+use crate::error::EngineError;
+use crate::layout::{Measure, Supersede};
+use crate::partial::{MOST_ITEMS, MOST_STORES, Rows, StoreRows, read, stores};
+
+/// A file in the form of a partial.
+struct SortedFile<'p> {
+    path: &'p Path,
+    order: i64,
+    /// Its stores in their order, and where the rows of each stand.
+    stores: Vec<StoreRows>,
+}
+
+/// While rows are merged and encoded, they are there about so many times.
+const COPIES: usize = 3;
+
+/// Merges files, some stores at a time, and hands each batch on in the order of the stores. Each file comes with the
+/// order of its submission; `memory` is how many bytes of rows may be held, but the rows of one store always are.
+pub(super) fn merge<'p>(
+    files: impl IntoIterator<Item = (&'p Path, i64)>,
+    supersede: Supersede,
+    measures: &[Measure],
+    memory: usize,
+    mut hand_on: impl FnMut(Batch) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let files: Vec<_> = files.into_iter().collect();
+    let files = files
+        .into_par_iter()
+        .map(|(path, order)| {
+            let stores = stores(path)?;
+            Ok(SortedFile { path, order, stores })
+        })
+        .collect::<Result<Vec<_>, EngineError>>()?;
+    let most_rows = memory / (COPIES * Rows::row_memory(measures.len()));
+    for last in last_stores(&files, most_rows.min(MOST_ITEMS)) {
+        let inputs = files
+            .par_iter()
+            .filter_map(|file| file.read(&last.0, &last.1, measures).transpose())
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        hand_on(Batch::merge(inputs, supersede, measures)?)?;
+    }
+    Ok(())
+}
+
+/// The first and the last store of each batch.
+fn last_stores(files: &[SortedFile<'_>], most_rows: usize) -> Vec<(String, String)> {
+    let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
+    for store in files.iter().flat_map(|file| &file.stores) {
+        *rows.entry(&store.id).or_default() += store.rows.len();
+    }
+    let mut batches: Vec<(String, String)> = Vec::new();
+    let (mut held, mut stores) = (0, 0);
+    for (id, count) in rows {
+        match batches.last_mut() {
+            Some((_, last)) if held + count <= most_rows && stores < MOST_STORES => {
+                id.clone_into(last);
+                (held, stores) = (held + count, stores + 1);
+            }
+            _ => {
+                batches.push((id.to_owned(), id.to_owned()));
+                (held, stores) = (count, 1);
+            }
+        }
+    }
+    batches
+}
+
+impl SortedFile<'_> {
+    /// The rows of the stores from the first to the last, if there are any.
+    fn read(&self, first: &str, last: &str, measures: &[Measure]) -> Result<Option<Input>, EngineError> {
+        let from = self.stores.partition_point(|store| store.id.as_str() < first);
+        let to = self.stores.partition_point(|store| store.id.as_str() <= last);
+        let (Some(start), Some(end)) = (self.stores.get(from), self.stores[..to].last()) else {
+            return Ok(None);
+        };
+        if from >= to {
+            return Ok(None);
+        }
+        let rows = read(self.path, measures, Some(start.rows.start..end.rows.end))?;
+        let rows = rows.ok_or(EngineError::TooManyItems)?;
+        Ok(Some(Input {
+            rows,
+            order: self.order,
+        }))
+    }
+}

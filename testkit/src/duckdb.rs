@@ -1,0 +1,41 @@
+//! DuckDB as another reader of our Parquet files.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::venv;
+
+/// The rows of an answer, each cell as text: amounts as `-12.50`, days as `2026-03-01`, none for NULL.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+/// Answers SQL statements, one after the other in the same database in memory.
+///
+/// # Panics
+/// When DuckDB does not answer one of them; its own message is on standard error.
+pub fn query(statements: &[String]) -> Vec<Rows> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("query.py");
+    let mut child = Command::new(venv::python())
+        .arg(&script)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run DuckDB: {error}; `scripts/test --setup` installs it"));
+    // The script reads all of its input before it writes: neither side can block the other.
+    let mut input = child.stdin.take().expect("its input is piped");
+    let statements = serde_json::to_vec(statements).expect("texts are JSON");
+    input
+        .write_all(&statements)
+        .unwrap_or_else(|error| panic!("DuckDB's script does not read its input: {error}"));
+    drop(input);
+    let output = child
+        .wait_with_output()
+        .unwrap_or_else(|error| panic!("cannot wait for DuckDB: {error}"));
+    assert!(
+        output.status.success(),
+        "DuckDB failed ({}): its own message is above",
+        output.status
+    );
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("cannot read DuckDB's answer: {error}"))
+}
