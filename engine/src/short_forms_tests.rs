@@ -18,7 +18,11 @@ fn check_amount(field: &[u8]) {
         if let Some(cents) = short_cents(&text, &range) {
             assert_eq!(Some(cents), expected, "{:?}", String::from_utf8_lossy(field));
         } else {
-            assert!(!is_common(field), "the common form of {:?} is not known", String::from_utf8_lossy(field));
+            assert!(
+                !is_common(field),
+                "the common form of {:?} is not known",
+                String::from_utf8_lossy(field)
+            );
         }
     }
 }
@@ -54,7 +58,15 @@ fn every_short_amount_of_a_small_alphabet() {
 
 #[test]
 fn every_byte_in_every_place_of_an_amount() {
-    for amount in ["1.00", "12345.67", "-12345.67", "-0.05", "99999.99", "-.50", "123456.78"] {
+    for amount in [
+        "1.00",
+        "12345.67",
+        "-12345.67",
+        "-0.05",
+        "99999.99",
+        "-.50",
+        "123456.78",
+    ] {
         for place in 0..amount.len() {
             for byte in 0..=u8::MAX {
                 let mut field = amount.as_bytes().to_vec();
