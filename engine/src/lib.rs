@@ -23,6 +23,8 @@ mod rows;
 mod sales;
 mod scan;
 mod scratch;
+#[cfg(test)]
+mod short_forms_tests;
 mod short_text;
 mod summarize;
 mod symbols;

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod aggregate;
 mod bad_input;
 mod commands;
 mod crashes;
