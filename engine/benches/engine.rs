@@ -164,7 +164,7 @@ fn merges(criterion: &mut Criterion) {
                 .convert(&bytes, &sales, None)
                 .partial
                 .expect("it is a sales feed");
-            partial.write(&path).expect("the partial can be written");
+            partial.write(&path, 1 << 30).expect("the partial can be written");
             path
         });
         partials.collect()
@@ -221,7 +221,7 @@ fn encoding(criterion: &mut Criterion) {
     group.bench_function("partial", |bencher| {
         bencher.iter(|| {
             partial
-                .write(&place.0.path().join("partial"))
+                .write(&place.0.path().join("partial"), 1 << 30)
                 .expect("it can be written")
         });
     });

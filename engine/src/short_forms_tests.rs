@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::amount::{parse_cents, short_cents};
+use crate::scan::Field;
 use crate::short_text::{Memo, ShortText};
 use crate::symbols::Symbols;
 
@@ -15,7 +16,7 @@ fn check_amount(field: &[u8]) {
     for around in AROUND {
         let text = [&around[..], field, &around].concat();
         let range = 16..16 + field.len();
-        if let Some(cents) = short_cents(&text, &range) {
+        if let Some(cents) = short_cents(Field::of(&text, range)) {
             assert_eq!(Some(cents), expected, "{:?}", String::from_utf8_lossy(field));
         } else {
             assert!(
@@ -94,7 +95,7 @@ proptest! {
 proptest! {
     #[test]
     fn a_memo_never_gives_what_another_text_means(texts in prop::collection::vec("[0-9]{1,16}", 1..600)) {
-        let mut memo = Memo::<u64>::new();
+        let mut memo = Memo::<ShortText, u64>::new();
         for text in &texts {
             let short = ShortText::of(text.as_bytes()).unwrap();
             let meaning: u64 = text.parse().unwrap();
@@ -127,8 +128,8 @@ fn symbols_of_many_ids_of_all_lengths_with_equal_beginnings() {
     }
     for (symbol, id) in ids.iter().enumerate() {
         assert_eq!(symbols.find(id.as_bytes()), Some(symbol as u32), "{id}");
-        let field = [id.as_bytes(), &[b'z'; 16]].concat();
-        let short = ShortText::within(&field, &(0..id.len()));
+        let text = [&[b'a'; 16], id.as_bytes(), &[b'z'; 16]].concat();
+        let short = ShortText::in_text(Field::of(&text, 16..16 + id.len()));
         assert_eq!(short.is_some(), id.len() <= ShortText::MAX);
         if let Some(short) = short {
             assert_eq!(symbols.find_short(short), Some(symbol as u32), "{id}");

@@ -113,6 +113,17 @@ impl<'m> Line<'m> {
 }
 
 impl<'m> Field<'m> {
+    /// A field anywhere in a text, with room around it.
+    #[cfg(test)]
+    pub(crate) fn of(text: &'m [u8], range: Range<usize>) -> Self {
+        assert!(range.start >= READ_BEFORE && range.end + READ_BEHIND <= text.len());
+        Self {
+            text,
+            start: range.start,
+            end: range.end,
+        }
+    }
+
     /// Where it stands in the text.
     pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.end
