@@ -1,15 +1,18 @@
 //! The Parquet of a partial: writing it, and reading it back.
 
 use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int32Type, Schema};
+use bytes::Bytes;
 use jiff::civil::Date;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::reader::ChunkReader;
 
 use super::key::{Key, StoreDay};
 use super::rows::Rows;
@@ -120,10 +123,39 @@ impl Columns {
 
 /// How many rows a Parquet file has.
 pub(crate) fn row_count(path: &Path) -> Result<u64, EngineError> {
-    let file = File::open(path).map_err(EngineError::parquet("read", path))?;
-    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::default());
+    let metadata = match Source::open(path)? {
+        Source::Small(bytes) => ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::default()),
+        Source::Large(file) => ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()),
+    };
     let metadata = metadata.map_err(EngineError::parquet("read", path))?;
     Ok(metadata.metadata().file_metadata().num_rows() as u64)
+}
+
+/// A file that is read.
+enum Source {
+    /// All of it: the reader of the parquet crate asks for a file's length, a duplicate of its handle and a place in it
+    /// for each page, which for a small file costs more than its rows.
+    Small(Bytes),
+    Large(File),
+}
+
+/// The largest file that is read as a whole.
+const SMALL: u64 = 256 << 10;
+
+impl Source {
+    fn open(path: &Path) -> Result<Self, EngineError> {
+        let open = || {
+            let mut file = File::open(path)?;
+            let length = file.metadata()?.len();
+            if length > SMALL {
+                return Ok(Self::Large(file));
+            }
+            let mut bytes = Vec::with_capacity(length as usize + 1);
+            file.read_to_end(&mut bytes)?;
+            Ok(Self::Small(bytes.into()))
+        };
+        open().map_err(|error: io::Error| EngineError::parquet("read", path)(error))
+    }
 }
 
 /// The batches of a file.
@@ -131,10 +163,18 @@ fn batches(
     path: &Path,
     options: ArrowReaderOptions,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, EngineError>>, EngineError> {
-    let file = File::open(path).map_err(EngineError::parquet("read", path))?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-        .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
-        .map_err(EngineError::parquet("read", path))?;
+    fn reader<R: ChunkReader + 'static>(
+        source: R,
+        options: ArrowReaderOptions,
+    ) -> parquet::errors::Result<ParquetRecordBatchReader> {
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(source, options)?;
+        builder.with_batch_size(BATCH_ROWS).build()
+    }
+    let reader = match Source::open(path)? {
+        Source::Small(bytes) => reader(bytes, options),
+        Source::Large(file) => reader(file, options),
+    };
+    let reader = reader.map_err(EngineError::parquet("read", path))?;
     let path = path.to_owned();
     Ok(reader.map(move |batch| batch.map_err(EngineError::parquet("read", &path))))
 }

@@ -40,15 +40,13 @@ async fn a_converted_file_is_in_force_with_all_its_facts() {
     );
     assert_eq!((in_force.bytes, in_force.rows), (1_000, 6));
     assert_eq!(in_force.layout_digest, LAYOUT);
-    assert_eq!(
-        f.db.version_by_hash("IL-1.tdf", "a", LAYOUT).await.unwrap(),
-        Some(version("a"))
-    );
-    assert_eq!(
-        f.db.version_by_hash("IL-1.tdf", "a", "layout-2").await.unwrap(),
-        None
-    );
-    assert_eq!(f.db.version_by_hash("IL-2.tdf", "a", LAYOUT).await.unwrap(), None);
+    let known = async |version| f.db.known_versions(&[version]).await.unwrap().len();
+    assert_eq!(known(("IL-1.tdf", "a", LAYOUT)).await, 1);
+    assert_eq!(known(("IL-1.tdf", "a", "layout-2")).await, 0);
+    assert_eq!(known(("IL-2.tdf", "a", LAYOUT)).await, 0);
+    let in_force = f.db.in_force(&["IL-1.tdf", "IL-2.tdf"]).await.unwrap();
+    assert_eq!(in_force.len(), 1);
+    assert_eq!(in_force["IL-1.tdf"], Some((1_000, LAYOUT.to_owned())));
 }
 
 #[tokio::test]
