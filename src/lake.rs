@@ -230,6 +230,29 @@ mod tests {
     }
 
     #[test]
+    fn a_group_gets_its_names_one_after_the_other() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let lake = Lake::open_to_write(folder.path()).unwrap();
+        let files = (0..100).map(|number| {
+            let spooled = lake.spool();
+            std::fs::write(spooled.path(), number.to_string()).unwrap();
+            let object = name(&format!("north/{}/IL-{number}.tdf", number % 3));
+            (spooled, ObjectPath::parse(object).unwrap())
+        });
+        let files: Vec<_> = files.collect();
+        let objects: Vec<_> = files.iter().map(|(_, object)| object.clone()).collect();
+        let mut told = 0;
+        let is_there = |object: &ObjectPath| lake.local_path(object.as_ref()).unwrap().exists();
+        lake.publish_and_tell(files, |object| {
+            assert_eq!(*object, objects[told]);
+            told += 1;
+            assert!(objects[..told].iter().all(is_there) && !objects[told..].iter().any(is_there));
+        })
+        .unwrap();
+        assert_eq!(told, 100);
+    }
+
+    #[test]
     fn names_tell_feed_file_and_version_and_fit_the_file_system() {
         assert!(name("IL-1.tdf").starts_with("converted/sales/IL-1.tdf.abababab"));
         assert!(name("north/IL-1.tdf").starts_with("converted/sales/north/IL-1.tdf.abababab"));

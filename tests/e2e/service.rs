@@ -222,6 +222,26 @@ fn what_commands_ask_for_is_done_by_the_service_that_runs() {
 }
 
 #[test]
+fn a_file_that_fails_in_a_group_fails_alone() {
+    let settings = support::settings(support::SQLITE, JOB);
+    let site = support::site(&settings.replace("\"*-*.tdf\"", "\"**/*-*.tdf\""));
+    // What the file in the folder leaves cannot be put there.
+    let converted = site.folder().join("lake/converted/sales");
+    fs::create_dir_all(&converted).expect("the lake can be made");
+    fs::write(converted.join("IL-north"), "in the way").expect("a file can be in the way");
+    for store in 1..=50 {
+        submit(&site, store, store);
+    }
+    let line = "S99\t1.50\t4\tI1\t2026-03-01\n";
+    site.submit("IL-north/IL-99.tdf", line);
+    let first = site.run(["run", "--until-idle"]);
+    assert_eq!(first.status.code(), Some(1), "{first}");
+    let failed = "SELECT file_url FROM ingested_file_status WHERE last_update_status <> 'VALIDATED'";
+    assert_eq!(support::state(&site, failed), ["IL-north/IL-99.tdf"]);
+    assert_eq!(sales(&site).len(), 50);
+}
+
+#[test]
 fn a_failed_file_is_read_again_by_the_service_and_without_one_by_the_command() {
     for with_service in [true, false] {
         let site = site();
