@@ -1,26 +1,29 @@
 //! The lake: where converted files, partials, rejects and summaries lie.
 //!
-//! Object names tell what they hold: `converted/FEED/PATH/VERSION.parquet`, `partials/…` and `rejects/…` likewise, and
+//! Object names tell what they hold: `converted/FEED/PATH.VERSION.parquet`, `partials/…` and `rejects/…` likewise, and
 //! `summaries/JOB/RUN.parquet` beside `summaries/JOB/RUN.coverage.parquet`. What stands under such a name is whole: it
 //! is written in the spool folder first, forced to disk, and then renamed. A version's bytes and layout are in its name,
-//! so writing it twice gives the same object twice.
+//! so writing it twice gives the same object twice. There are as many folders as in the source: making one for each file
+//! would cost more than the file.
 
-use std::fs::File;
+mod durable;
+
+use std::borrow::Cow;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_engine::FeedLayout;
 use gristmill_state::ServiceLock;
-use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::{Path as ObjectPath, PathPart};
 
 /// The folder of unfinished files, inside the lake so that renaming never crosses a file system.
 const SPOOL: &str = "_spool";
 
-/// The longest part of an object's name that local file systems take, with room for an ending.
-const LONGEST_PART: usize = 200;
+/// The longest part of a source path in an object's name: local file systems take 255 bytes, a version among them.
+const LONGEST_PART: usize = 180;
 
 /// A lake in a local folder.
 #[derive(Clone, Debug)]
@@ -67,8 +70,7 @@ impl Lake {
     /// Opens a lake to read it.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
         let store = LocalFileSystem::new_with_prefix(root)
-            .with_context(|| format!("cannot open the lake's folder {} (lake.url)", root.display()))?
-            .with_fsync(true);
+            .with_context(|| format!("cannot open the lake's folder {} (lake.url)", root.display()))?;
         Ok(Self {
             root: root.to_owned(),
             store: Arc::new(store),
@@ -89,15 +91,30 @@ impl Lake {
         self.root.join(SPOOL)
     }
 
-    /// Gives a spooled file its name. It is on disk, whole and under that name, when this returns.
-    pub async fn publish(&self, spooled: Spooled, object: &ObjectPath) -> anyhow::Result<()> {
-        let path = spooled.0.clone();
-        let synced = tokio::task::spawn_blocking(move || File::open(path).and_then(|file| file.sync_all()));
-        let action = || format!("cannot put {object} into the lake");
-        synced.await?.with_context(action)?;
-        let from = ObjectPath::from_iter([SPOOL, &spooled.file_name()]);
-        self.store.rename(&from, object).await.with_context(action)?;
-        Ok(())
+    /// Gives spooled files their names, in this order. They are on disk, whole and under these names, when this returns.
+    /// Waits for the disk: to be called on a thread that may.
+    pub fn publish(&self, files: Vec<(Spooled, ObjectPath)>) -> anyhow::Result<()> {
+        self.publish_and_tell(files, |_| ())
+    }
+
+    /// The same; `placed` is told of each file that has its name, before the next one gets its own.
+    pub fn publish_and_tell(
+        &self,
+        files: Vec<(Spooled, ObjectPath)>,
+        mut placed: impl FnMut(&ObjectPath),
+    ) -> anyhow::Result<()> {
+        let whole: Vec<&Path> = files.iter().map(|(spooled, _)| spooled.path()).collect();
+        durable::sync_files(&self.root, &whole).context("cannot force files of the lake to disk")?;
+        let mut names = Vec::with_capacity(files.len());
+        for (spooled, object) in files {
+            let action = || format!("cannot put {object} into the lake");
+            let name = self.store.path_to_filesystem(&object).with_context(action)?;
+            spooled.rename(&name).with_context(action)?;
+            placed(&object);
+            names.push(name);
+        }
+        let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
+        durable::sync_names(&self.root, &names).context("cannot force folders of the lake to disk")
     }
 
     /// The local file of an object.
@@ -116,10 +133,15 @@ impl VersionObject {
             Self::Partial => "partials",
             Self::Rejects => "rejects",
         };
+        let (folders, file) = match file_url.rsplit_once('/') {
+            Some((folders, file)) => (Some(folders), file),
+            None => (None, file_url),
+        };
         let version = format!("{}-{}.parquet", &content_hash[..32], feed.digest());
         let mut parts = vec![PathPart::from(folder), PathPart::from(feed.name.clone())];
-        parts.extend(file_url.split('/').map(part));
-        parts.push(PathPart::from(version));
+        let folders = folders.into_iter().flat_map(|folders| folders.split('/'));
+        parts.extend(folders.map(|folder| PathPart::from(shortened(folder).into_owned())));
+        parts.push(PathPart::from(format!("{}.{version}", shortened(file))));
         parts.into_iter().collect()
     }
 }
@@ -131,23 +153,23 @@ pub fn summary_names(job_id: &str, run_id: &str) -> (ObjectPath, ObjectPath) {
     (name(""), name(".coverage"))
 }
 
-/// One component of a source path as a part of an object's name. Long ones are cut, and stay unique by a hash.
-fn part(component: &str) -> PathPart<'static> {
-    let whole = PathPart::from(component.to_owned());
-    if whole.as_ref().len() <= LONGEST_PART {
-        return whole;
+/// One component of a source path, as it stands in an object's name. Long ones are cut, and stay unique by a hash.
+fn shortened(component: &str) -> Cow<'_, str> {
+    let length_of = |text: &str| PathPart::from(text).as_ref().len();
+    if length_of(component) <= LONGEST_PART {
+        return Cow::Borrowed(component);
     }
     let hash = blake3::hash(component.as_bytes()).to_hex();
     // What is kept is measured as it will be written: one character may become twelve.
     let (mut kept, mut length) = (String::new(), 0);
     for character in component.chars() {
-        length += PathPart::from(character.to_string()).as_ref().len();
+        length += length_of(character.encode_utf8(&mut [0; 4]));
         if length > LONGEST_PART - 20 {
             break;
         }
         kept.push(character);
     }
-    PathPart::from(format!("{kept}~{}", &hash[..16]))
+    Cow::Owned(format!("{kept}~{}", &hash[..16]))
 }
 
 impl Spooled {
@@ -156,19 +178,26 @@ impl Spooled {
         &self.0
     }
 
-    fn file_name(&self) -> String {
-        self.0
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned()
+    /// Moves it to its name, and makes the folder for it where there is none.
+    fn rename(mut self, name: &Path) -> io::Result<()> {
+        match std::fs::rename(&self.0, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                std::fs::create_dir_all(name.parent().unwrap_or(name))?;
+                std::fs::rename(&self.0, name)?;
+            }
+            renamed => renamed?,
+        }
+        self.0.clear();
+        Ok(())
     }
 }
 
 impl Drop for Spooled {
     fn drop(&mut self) {
-        // Published files are gone from here; what remains otherwise is cleared at the next start at the latest.
-        let _ = std::fs::remove_file(&self.0);
+        // A published file has no path here any more. What remains otherwise is cleared at the next start at the latest.
+        if !self.0.as_os_str().is_empty() {
+            let _ = std::fs::remove_file(&self.0);
+        }
     }
 }
 
@@ -185,16 +214,15 @@ mod tests {
             .to_string()
     }
 
-    #[tokio::test]
-    async fn a_published_file_stands_under_its_name_and_nothing_stays_in_the_spool() {
+    #[test]
+    fn a_published_file_stands_under_its_name_and_nothing_stays_in_the_spool() {
         let folder = tempfile::TempDir::new().unwrap();
         let lake = Lake::open_to_write(folder.path()).unwrap();
         let (published, dropped) = (lake.spool(), lake.spool());
         std::fs::write(published.path(), "x").unwrap();
         std::fs::write(dropped.path(), "y").unwrap();
         let object = name("a b/IL-\"1\"\n%.tdf");
-        lake.publish(published, &ObjectPath::parse(&object).unwrap())
-            .await
+        lake.publish(vec![(published, ObjectPath::parse(&object).unwrap())])
             .unwrap();
         drop(dropped);
         assert_eq!(std::fs::read(lake.local_path(&object).unwrap()).unwrap(), b"x");
@@ -202,13 +230,37 @@ mod tests {
     }
 
     #[test]
+    fn a_group_gets_its_names_one_after_the_other() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let lake = Lake::open_to_write(folder.path()).unwrap();
+        let files = (0..100).map(|number| {
+            let spooled = lake.spool();
+            std::fs::write(spooled.path(), number.to_string()).unwrap();
+            let object = name(&format!("north/{}/IL-{number}.tdf", number % 3));
+            (spooled, ObjectPath::parse(object).unwrap())
+        });
+        let files: Vec<_> = files.collect();
+        let objects: Vec<_> = files.iter().map(|(_, object)| object.clone()).collect();
+        let mut told = 0;
+        let is_there = |object: &ObjectPath| lake.local_path(object.as_ref()).unwrap().exists();
+        lake.publish_and_tell(files, |object| {
+            assert_eq!(*object, objects[told]);
+            told += 1;
+            assert!(objects[..told].iter().all(is_there) && !objects[told..].iter().any(is_there));
+        })
+        .unwrap();
+        assert_eq!(told, 100);
+    }
+
+    #[test]
     fn names_tell_feed_file_and_version_and_fit_the_file_system() {
-        assert!(name("IL-1.tdf").starts_with("converted/sales/IL-1.tdf/abababab"));
+        assert!(name("IL-1.tdf").starts_with("converted/sales/IL-1.tdf.abababab"));
+        assert!(name("north/IL-1.tdf").starts_with("converted/sales/north/IL-1.tdf.abababab"));
         for character in ["a", "%", "é", "☃", "🍔"] {
             let whole = character.repeat(250 / character.len());
             let (long, other) = (name(&whole), name(&format!("{}x", &whole[character.len()..])));
             assert_ne!(long, other);
-            assert!(long.split('/').all(|part| part.len() <= LONGEST_PART), "{long}");
+            assert!(long.split('/').all(|part| part.len() <= 255), "{long}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How much memory the sums of lines may take.
 
 use std::num::NonZero;
+use std::sync::LazyLock;
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
@@ -33,8 +34,10 @@ impl MemoryLimit {
 
     /// What one of the threads that convert files may hold: together they take half of the limit.
     pub fn for_a_thread(self) -> usize {
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        self.0 / 2 / threads
+        // Asking the system opens files; this is asked for each file that is converted.
+        static THREADS: LazyLock<usize> =
+            LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+        self.0 / 2 / *THREADS
     }
 
     /// What the partials of files that were converted may hold until they are merged: the other half.

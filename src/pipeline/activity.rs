@@ -38,6 +38,11 @@ impl Activity {
         Token(self.clone())
     }
 
+    /// How many things are in hand.
+    pub(super) fn in_hand(&self) -> usize {
+        self.in_hand.load(Ordering::SeqCst)
+    }
+
     /// Notes whether a listing of the source has left files to wait for.
     pub(super) fn swept(&self, is_swept: bool) {
         self.is_swept.store(is_swept, Ordering::SeqCst);

@@ -1,23 +1,34 @@
 //! The first stage: arrivals become conversions, many at once, and each conversion a record of its submission.
+//!
+//! Small files are converted in groups of what has arrived meanwhile, so that a queue of them does not pay for a task, a
+//! question to the state database and a wait for the disk each. A large file is a group of its own.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_engine::{Captures, ConversionReport, FeedLayout, Scratch};
-use gristmill_state::{SubmissionOutcome, SubmissionRecord, VersionRecord};
+use gristmill_engine::{Captures, FeedLayout};
+use gristmill_state::{SubmissionOutcome, SubmissionRecord};
 use gristmill_watcher::{Arrival, Event, Handle, Stamp};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
 use super::activity::Token;
-use super::reading::{Files, Read, Reading};
+use super::conversion::{Outcome, convert_files};
 use super::record::Recordable;
 use super::retry::{StepError, with_retries};
-use super::{Parts, crash_point, stopped};
-use crate::lake::{Spooled, VersionObject};
+use super::{Parts, stopped};
+
+/// Files up to this size are converted in groups: less than a thread reads at a time.
+const SMALL: u64 = 128 << 10;
+
+/// The most files of a group. What it has in hand is converted again after a crash.
+const GROUP: usize = 256;
+
+/// The most events that are taken in one go.
+const EVENTS: usize = 1024;
 
 /// Takes events until it is stopped or the watcher ends. Conversions in hand are finished.
 pub(super) async fn convert_arrivals(
@@ -29,51 +40,80 @@ pub(super) async fn convert_arrivals(
 ) -> anyhow::Result<()> {
     let mut conversions = Conversions::new(parts.clone(), watcher, records.clone());
     let mut troubles = HashSet::new();
+    let mut taken = Vec::new();
     loop {
-        let event = tokio::select! {
+        tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
             Some(ended) = conversions.tasks.join_next() => {
-                conversions.ended(ended?).await?;
+                conversions.ended(ended??).await?;
                 continue;
             }
-            event = events.recv() => event,
-        };
-        match event {
-            None => break,
-            Some(Event::Arrived(arrival)) => {
-                let token = parts.activity.begin();
-                parts.progress.file_arrived(arrival.stamp.bytes);
-                conversions.take(arrival, token).await?;
+            permit = conversions.room.clone().acquire_owned(), if !conversions.small.is_empty() => {
+                conversions.start_group(permit?);
+                continue;
             }
-            Some(Event::Refused { name, reason }) => {
-                if let Some(record) = refused(&parts, name, reason).await? {
-                    let _ = records
-                        .send(Recordable {
-                            record,
-                            token: parts.activity.begin(),
-                        })
-                        .await;
+            count = events.recv_many(&mut taken, EVENTS), if conversions.small.len() < GROUP => {
+                if count == 0 {
+                    break;
                 }
             }
-            Some(Event::Swept { listed, waiting }) => {
-                tracing::debug!(listed, waiting, "listed the source");
-                parts.activity.swept(waiting == 0);
-            }
-            Some(Event::Trouble { path, error }) => {
-                tracing::warn!(path = %path.display(), "{error}");
-                troubles.insert(path);
-                parts.activity.tally.set_troubles(troubles.len());
-            }
-            Some(Event::Recovered { path }) => {
-                tracing::info!(path = %path.display(), "the folder can be read again");
-                troubles.remove(&path);
-                parts.activity.tally.set_troubles(troubles.len());
+        }
+        for event in taken.drain(..) {
+            match event {
+                Event::Arrived(arrival) => {
+                    let token = parts.activity.begin();
+                    parts.progress.file_arrived(arrival.stamp.bytes);
+                    conversions.take(arrival, token).await?;
+                }
+                Event::Refused { name, reason } => {
+                    if let Some(record) = refused(&parts, name, reason).await? {
+                        let token = parts.activity.begin();
+                        let _ = records.send(Recordable { record, token }).await;
+                    }
+                }
+                Event::Swept { listed, waiting } => {
+                    tracing::debug!(listed, waiting, "listed the source");
+                    parts.activity.swept(waiting == 0);
+                }
+                Event::Trouble { path, error } => {
+                    tracing::warn!(path = %path.display(), "{error}");
+                    troubles.insert(path);
+                    parts.activity.tally.set_troubles(troubles.len());
+                }
+                Event::Recovered { path } => {
+                    tracing::info!(path = %path.display(), "the folder can be read again");
+                    troubles.remove(&path);
+                    parts.activity.tally.set_troubles(troubles.len());
+                }
             }
         }
     }
-    while conversions.tasks.join_next().await.transpose()?.is_some() {}
+    while conversions
+        .tasks
+        .join_next()
+        .await
+        .transpose()?
+        .transpose()?
+        .is_some()
+    {}
     Ok(())
+}
+
+/// A file that has arrived, with what its name says.
+pub(super) struct Arrived {
+    pub(super) arrival: Arrival,
+    pub(super) feed: Arc<FeedLayout>,
+    captures: Captures,
+    token: Token,
+}
+
+/// What a task of conversions leaves.
+struct Ended {
+    /// The files that are in hand no more.
+    paths: Vec<String>,
+    /// Those that failed at their first try.
+    failed: Vec<(Arrived, StepError)>,
 }
 
 /// The conversions in hand. Of one file there is never more than one, so that its submissions are recorded in the order
@@ -83,9 +123,10 @@ struct Conversions {
     watcher: Arc<Handle>,
     records: mpsc::Sender<Recordable>,
     room: Arc<Semaphore>,
-    /// Each ends with the path of its file.
-    tasks: JoinSet<String>,
-    /// The files in hand, and the newest arrival of each since.
+    tasks: JoinSet<anyhow::Result<Ended>>,
+    /// Small files that wait for their group.
+    small: VecDeque<Arrived>,
+    /// The files in hand, those that wait for their group among them, and the newest arrival of each since.
     files: HashMap<String, Option<(Arrival, Token)>>,
 }
 
@@ -98,71 +139,131 @@ impl Conversions {
             records,
             room,
             tasks: JoinSet::new(),
+            small: VecDeque::new(),
             files: HashMap::new(),
         }
     }
 
-    /// Starts a conversion, or puts it off while the same file is in hand. Waits for room, which fills the channel of
-    /// events and then holds up the watcher.
+    /// Starts a conversion, has a small file wait for its group, or puts it off while the same file is in hand. Waits for
+    /// room, which fills the channel of events and then holds up the watcher.
     async fn take(&mut self, arrival: Arrival, token: Token) -> anyhow::Result<()> {
+        let Some((feed, captures)) = self.parts.settings.feeds.of_file(&arrival.path) else {
+            return Ok(());
+        };
         match self.files.entry(arrival.path.clone()) {
             Entry::Occupied(mut in_hand) => {
                 in_hand.insert(Some((arrival, token)));
-                Ok(())
+                return Ok(());
             }
-            Entry::Vacant(free) => {
-                free.insert(None);
-                self.start(arrival, token).await
-            }
-        }
-    }
-
-    /// Starts what was put off until this conversion had ended.
-    async fn ended(&mut self, path: String) -> anyhow::Result<()> {
-        match self.files.remove(&path).flatten() {
-            Some((arrival, token)) => self.take(arrival, token).await,
-            None => Ok(()),
-        }
-    }
-
-    async fn start(&mut self, arrival: Arrival, token: Token) -> anyhow::Result<()> {
-        let permit = self.room.clone().acquire_owned().await?;
-        let (parts, watcher, records) = (self.parts.clone(), self.watcher.clone(), self.records.clone());
-        let span = tracing::info_span!("file", path = arrival.path);
-        let conversion = async move {
-            let path = arrival.path.clone();
-            take(&parts, &watcher, arrival, token, &records).await;
-            drop(permit);
-            path
+            Entry::Vacant(free) => free.insert(None),
         };
-        self.tasks.spawn(conversion.instrument(span));
+        let is_small = arrival.stamp.bytes <= SMALL;
+        let arrived = Arrived {
+            arrival,
+            feed: feed.clone(),
+            captures,
+            token,
+        };
+        if is_small {
+            self.small.push_back(arrived);
+        } else {
+            let permit = self.room.clone().acquire_owned().await?;
+            self.start(vec![arrived], permit);
+        }
         Ok(())
+    }
+
+    /// Frees what has ended, starts what was put off until then, and tries again what has failed.
+    async fn ended(&mut self, ended: Ended) -> anyhow::Result<()> {
+        for (arrived, error) in ended.failed {
+            self.try_again(arrived, error);
+        }
+        for path in ended.paths {
+            if let Some((arrival, token)) = self.files.remove(&path).flatten() {
+                self.take(arrival, token).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start_group(&mut self, permit: OwnedSemaphorePermit) {
+        let group = self.small.drain(..self.small.len().min(GROUP)).collect();
+        self.start(group, permit);
+    }
+
+    fn start(&mut self, group: Vec<Arrived>, permit: OwnedSemaphorePermit) {
+        let (parts, watcher, records) = (self.parts.clone(), self.watcher.clone(), self.records.clone());
+        self.tasks.spawn(async move {
+            let outcomes = convert_files(&parts, &group).await?;
+            drop(permit);
+            let (mut paths, mut failed) = (Vec::new(), Vec::new());
+            for (arrived, outcome) in group.into_iter().zip(outcomes) {
+                match outcome {
+                    Err(error) if error.is_transient() => failed.push((arrived, error)),
+                    outcome => {
+                        paths.push(arrived.arrival.path.clone());
+                        send_on(&parts, &watcher, &records, arrived, outcome).await;
+                    }
+                }
+            }
+            Ok(Ended { paths, failed })
+        });
+    }
+
+    /// Tries a conversion again that failed with others, by itself. The other files of its group wait for nothing.
+    fn try_again(&mut self, arrived: Arrived, error: StepError) {
+        let (parts, watcher, records) = (self.parts.clone(), self.watcher.clone(), self.records.clone());
+        let room = self.room.clone();
+        let span = tracing::info_span!("file", path = arrived.arrival.path);
+        let again = async move {
+            let first = std::sync::Mutex::new(Some(error));
+            let outcome = with_retries("the conversion", || async {
+                if let Some(error) = first.lock().ok().and_then(|mut first| first.take()) {
+                    return Err(error);
+                }
+                let _permit = room.acquire().await.map_err(StepError::permanent)?;
+                let outcomes = convert_files(&parts, std::slice::from_ref(&arrived)).await;
+                let outcome = outcomes.map_err(StepError::permanent)?.pop();
+                outcome.unwrap_or(Ok(Outcome::Gone))
+            })
+            .await;
+            let paths = vec![arrived.arrival.path.clone()];
+            send_on(&parts, &watcher, &records, arrived, outcome).await;
+            Ok(Ended {
+                paths,
+                failed: Vec::new(),
+            })
+        };
+        self.tasks.spawn(again.instrument(span));
     }
 }
 
-/// Converts one arrival and sends on what is to be recorded.
-async fn take(
+/// Sends on what is to be recorded of a conversion.
+async fn send_on(
     parts: &Parts,
     watcher: &Handle,
-    arrival: Arrival,
-    token: Token,
     records: &mpsc::Sender<Recordable>,
+    arrived: Arrived,
+    outcome: Result<Outcome, StepError>,
 ) {
-    let Some((feed, captures)) = parts.settings.feeds.of_file(&arrival.path) else {
-        return;
-    };
-    let outcome = with_retries("the conversion", || convert_file(parts, feed, &arrival)).await;
     parts.progress.file_done();
+    let Arrived {
+        arrival,
+        feed,
+        captures,
+        token,
+    } = arrived;
+    let path = arrival.path.as_str();
     let outcome = match outcome {
         Ok(Outcome::Recorded(outcome)) => *outcome,
         Ok(Outcome::Gone) => {
-            tracing::debug!("the file was gone before it could be read");
+            tracing::debug!(path, "the file was gone before it could be read");
             return;
         }
         Ok(Outcome::Changed) => {
-            tracing::debug!("the file changed while it was read; it is waited for");
+            tracing::debug!(path, "the file changed while it was read; it is waited for");
             parts.activity.swept(false);
-            watcher.look_again(&arrival.path);
+            watcher.look_again(path);
             watcher.sweep_now();
             return;
         }
@@ -170,151 +271,9 @@ async fn take(
             error: error.to_string(),
         },
     };
-    let record = submission(feed, captures, &arrival, outcome);
+    let record = submission(&feed, captures, &arrival, outcome);
     // The recorder ends only after this stage, or with an error that ends the whole pipeline.
     let _ = records.send(Recordable { record, token }).await;
-}
-
-/// What came of reading a file.
-enum Outcome {
-    Recorded(Box<SubmissionOutcome>),
-    /// It is no more.
-    Gone,
-    /// It is another file than the one that arrived.
-    Changed,
-}
-
-async fn convert_file(
-    parts: &Parts,
-    feed: &Arc<FeedLayout>,
-    arrival: &Arrival,
-) -> Result<Outcome, StepError> {
-    let known_size = parts
-        .state
-        .file(&arrival.path)
-        .await?
-        .and_then(|file| file.in_force)
-        .is_some_and(|known| {
-            known.version.bytes == arrival.stamp.bytes && known.version.layout_digest == feed.digest()
-        });
-    let reading = Reading {
-        path: parts.settings.source.join(&arrival.path),
-        stamp: arrival.stamp,
-        feed: feed.clone(),
-    };
-    if known_size {
-        // A file of the size that is in force often holds the same bytes; hashing them is cheaper than converting.
-        let hashed = reading.clone();
-        let hash = tokio::task::spawn_blocking(move || hashed.hash())
-            .await
-            .map_err(StepError::permanent)?;
-        let content_hash = match hash? {
-            Read::Whole(hash) => hash,
-            Read::Gone => return Ok(Outcome::Gone),
-            Read::Changed => return Ok(Outcome::Changed),
-        };
-        if parts
-            .state
-            .version_by_hash(&arrival.path, &content_hash, feed.digest())
-            .await?
-            .is_some()
-        {
-            let layout_digest = feed.digest().to_owned();
-            let unchanged = SubmissionOutcome::Unchanged {
-                content_hash,
-                layout_digest,
-            };
-            parts.progress.bytes_read(arrival.stamp.bytes);
-            return Ok(Outcome::Recorded(Box::new(unchanged)));
-        }
-    }
-    let files = Files {
-        converted: parts.lake.spool(),
-        partial: parts.lake.spool(),
-        rejects: parts.lake.spool(),
-    };
-    let progress = parts.progress.clone();
-    let convert = parts.settings.convert;
-    let folder = parts.lake.scratch();
-    let converted = tokio::task::spawn_blocking(move || {
-        let mut told = 0;
-        let scratch = Scratch {
-            folder: &folder,
-            memory: convert.memory_limit.for_a_thread(),
-        };
-        let read = reading.convert(&files, convert.keep, scratch, |bytes| {
-            progress.bytes_read(bytes - told);
-            told = bytes;
-        });
-        read.map(|read| (read, files))
-    });
-    let (read, files) = converted.await.map_err(StepError::permanent)??;
-    let (report, content_hash) = match read {
-        Read::Whole(converted) => converted,
-        Read::Gone => return Ok(Outcome::Gone),
-        Read::Changed => return Ok(Outcome::Changed),
-    };
-    let known = parts
-        .state
-        .version_by_hash(&arrival.path, &content_hash, feed.digest())
-        .await?;
-    Ok(Outcome::Recorded(Box::new(match known {
-        Some(_) => SubmissionOutcome::Unchanged {
-            content_hash,
-            layout_digest: feed.digest().to_owned(),
-        },
-        None => {
-            let version = publish(parts, feed, &arrival.path, report, content_hash, files).await;
-            SubmissionOutcome::Converted(version.map_err(StepError::transient)?)
-        }
-    })))
-}
-
-/// Puts the outputs of a conversion into the lake. A rejected file leaves only its rejects there.
-async fn publish(
-    parts: &Parts,
-    feed: &FeedLayout,
-    file_url: &str,
-    report: ConversionReport,
-    content_hash: String,
-    files: Files,
-) -> anyhow::Result<VersionRecord> {
-    let put = async |kind: VersionObject, file: Spooled| -> anyhow::Result<Option<String>> {
-        let object = kind.name(feed, file_url, &content_hash);
-        parts.lake.publish(file, &object).await?;
-        Ok(Some(object.to_string()))
-    };
-    let (mut converted, mut partial, mut reject_lines) = (None, None, None);
-    if report.rejected_because.is_none() {
-        if files.converted.path().exists() {
-            converted = put(VersionObject::Converted, files.converted).await?;
-        }
-        crash_point("after-converted");
-        if feed.sales().is_some() {
-            partial = put(VersionObject::Partial, files.partial).await?;
-            crash_point("after-partial");
-        }
-    }
-    if report.rejects > 0 {
-        reject_lines = put(VersionObject::Rejects, files.rejects).await?;
-    }
-    Ok(VersionRecord {
-        content_hash,
-        layout_digest: feed.digest().to_owned(),
-        bytes: report.bytes,
-        lines: report.lines,
-        rows: report.rows,
-        ignored: report.ignored,
-        skipped: report.skipped,
-        rejects: report.rejects,
-        drift_lines: report.drift_lines,
-        first_date: report.first_date,
-        last_date: report.last_date,
-        rejected_because: report.rejected_because,
-        converted,
-        partial,
-        reject_lines,
-    })
 }
 
 fn submission(

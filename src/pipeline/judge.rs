@@ -7,7 +7,7 @@ use std::time::Duration;
 use gristmill_state::{Enqueued, JobRow, StateError};
 use gristmill_watcher::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::activity::Token;
 use super::retry::with_retries;
@@ -16,6 +16,11 @@ use crate::preconditions::{JobPlan, Verdict, assess};
 
 /// How often the state database is asked whether somebody else has written to it.
 const EDITS: Duration = Duration::from_millis(500);
+
+/// While files go on arriving, the judge rests so many times as long as its last judgement took. A judgement reads all files
+/// that are known: after each group of a long queue, it would cost more than the queue. With few files it rests for a
+/// few milliseconds.
+const REST: u32 = 4;
 
 /// Why jobs are judged.
 #[derive(Debug)]
@@ -30,14 +35,14 @@ pub(super) enum Cue {
 #[derive(Debug)]
 pub(super) struct ToJudge {
     pub(super) cue: Cue,
-    pub(super) _tokens: Vec<Token>,
+    pub(super) tokens: Vec<Token>,
 }
 
 impl ToJudge {
     pub(super) fn everything(token: Token) -> Self {
         Self {
             cue: Cue::Everything,
-            _tokens: vec![token],
+            tokens: vec![token],
         }
     }
 }
@@ -56,7 +61,9 @@ pub(super) async fn judge_jobs(
     edits.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = parts.state.changes().await?;
     let mut incoming = Vec::new();
+    let mut rested = Instant::now();
     loop {
+        let may_rest = may_rest(&parts, &incoming) && Instant::now() < rested;
         tokio::select! {
             biased;
             () = stopped(&mut stop) => return Ok(()),
@@ -73,9 +80,11 @@ pub(super) async fn judge_jobs(
                 }
                 incoming.push(ToJudge::everything(parts.activity.begin()));
             }
-            _ = std::future::ready(()), if !incoming.is_empty() => {}
-            _ = cues.recv_many(&mut incoming, 100) => {}
+            _ = std::future::ready(()), if !incoming.is_empty() && !may_rest => {}
+            _ = tokio::time::sleep_until(rested), if may_rest => {}
+            _ = cues.recv_many(&mut incoming, 100) => continue,
         }
+        let began = Instant::now();
         let mut completed_at_once = false;
         for job in with_retries("reading the jobs", || async { Ok(parts.state.jobs().await?) }).await? {
             if incoming
@@ -86,6 +95,8 @@ pub(super) async fn judge_jobs(
                     with_retries("judging a job", || async { Ok(judge_job(&parts, &job).await?) }).await?;
             }
         }
+        let ended = Instant::now();
+        rested = ended + (ended - began) * REST;
         // Sent also when nothing was queued here: another process may have queued a run. A full channel holds a wake that
         // comes later than this one, and waiting here could wait for ever: the runs' stage sends to this one. When that
         // stage is gone the pipeline stops, and what is queued stays so.
@@ -95,6 +106,15 @@ pub(super) async fn judge_jobs(
             incoming.push(ToJudge::everything(parts.activity.begin()));
         }
     }
+}
+
+/// Whether judging can wait for more: all that has come are files, and others are on their way.
+fn may_rest(parts: &Parts, incoming: &[ToJudge]) -> bool {
+    let held: usize = incoming.iter().map(|to_judge| to_judge.tokens.len()).sum();
+    let are_files = incoming
+        .iter()
+        .all(|to_judge| matches!(to_judge.cue, Cue::Files(_)));
+    held > 0 && are_files && parts.activity.in_hand() > held
 }
 
 /// Whether a cue can change the verdict on a job. A job that cannot be read is judged, so that it is told of.

@@ -11,6 +11,7 @@
 //! not finish.
 
 mod activity;
+mod conversion;
 mod intake;
 mod judge;
 mod reading;

@@ -48,7 +48,7 @@ pub(super) async fn record_submissions(
         let _ = judge
             .send(ToJudge {
                 cue: Cue::Files(files),
-                _tokens: tokens,
+                tokens,
             })
             .await;
     }

@@ -31,6 +31,11 @@ impl StepError {
         }
     }
 
+    /// Whether another try may help.
+    pub(super) fn is_transient(&self) -> bool {
+        self.is_transient
+    }
+
     /// The failure itself.
     pub(super) fn into_cause(self) -> anyhow::Error {
         self.cause

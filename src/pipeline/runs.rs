@@ -9,6 +9,7 @@ use gristmill_engine::{Partial, RunPartial, Scratch, SummaryOutputs, SummaryRepo
 use gristmill_loader::{Base, Load, LoadOutcome};
 use gristmill_state::{Cause, ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
 use jiff::civil::Date;
+use object_store::path::Path as ObjectPath;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -221,8 +222,8 @@ pub(crate) fn summary_files(lake: &Lake, summary: &SummaryRecord) -> Option<(Pat
 async fn merge(
     parts: &Parts,
     run: &ClaimedRun,
-    summary: &object_store::path::Path,
-    coverage: &object_store::path::Path,
+    summary: &ObjectPath,
+    coverage: &ObjectPath,
 ) -> Result<SummaryReport, StepError> {
     let feed = run
         .inputs
@@ -256,6 +257,7 @@ async fn merge(
     let folder = parts.lake.scratch();
     let memory = parts.settings.convert.memory_limit.for_partials();
     let outputs = (parts.lake.spool(), parts.lake.spool());
+    let (lake, names) = (parts.lake.clone(), (summary.clone(), coverage.clone()));
     let merged = tokio::task::spawn_blocking(move || {
         let sales = feed.sales().expect("reference feeds were sorted out above");
         let paths = SummaryOutputs {
@@ -270,21 +272,17 @@ async fn merge(
             folder: &folder,
             memory,
         };
-        summarize(partials.collect(), sales, paths, scratch).map(|report| (report, outputs))
+        let report = summarize(partials.collect(), sales, paths, scratch)?;
+        let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
+        let placed = |object: &ObjectPath| {
+            if *object == names.0 {
+                crash_point("after-summary");
+            }
+        };
+        let published = lake.publish_and_tell(objects, placed);
+        published.map(|()| report).map_err(StepError::transient)
     });
-    let (report, outputs) = merged.await.map_err(StepError::permanent)??;
-    parts
-        .lake
-        .publish(outputs.0, summary)
-        .await
-        .map_err(StepError::transient)?;
-    crash_point("after-summary");
-    parts
-        .lake
-        .publish(outputs.1, coverage)
-        .await
-        .map_err(StepError::transient)?;
-    Ok(report)
+    merged.await.map_err(StepError::permanent)?
 }
 
 /// Says so when the files of a dated wave hold other days too: their rows replace, and are replaced by, those of the

@@ -108,24 +108,29 @@ fn a_run_in_hand_is_finished_before_the_service_ends() {
 
 #[test]
 fn a_backlog_is_left_where_the_service_was_asked_to_end_and_taken_up_at_the_next_start() {
+    // More than the groups that are converted at a time.
+    const FILES: u32 = 2_000;
     let mut site = site();
-    for store in 1..=40 {
+    for store in 1..=FILES {
         submit(&site, store, store);
     }
     site.set_variable("FAILPOINTS", "after-converted=sleep(500)");
     let service = support::service(&site);
     wait_until("a file is validated", || service.stderr().contains("validated"));
     stop(service, "INT", Duration::from_secs(15));
-    let submissions: usize = support::state(&site, "SELECT count(*) FROM submission")[0]
+    let submissions: u32 = support::state(&site, "SELECT count(*) FROM submission")[0]
         .parse()
         .expect("a count is a number");
-    assert!((1..40).contains(&submissions), "{submissions} of 40 were read");
+    assert!(
+        (1..FILES).contains(&submissions),
+        "{submissions} of {FILES} were read"
+    );
 
     site.clear_variable("FAILPOINTS");
     support::run_until_idle(&site);
-    assert_eq!(sales(&site).len(), 40);
+    assert_eq!(sales(&site).len(), FILES as usize);
     let submissions = support::state(&site, "SELECT count(*) FROM submission");
-    assert_eq!(submissions, ["40"], "no file is read twice");
+    assert_eq!(submissions, [FILES.to_string()], "no file is read twice");
 }
 
 #[test]
@@ -214,6 +219,26 @@ fn what_commands_ask_for_is_done_by_the_service_that_runs() {
     site.run_ok(replay);
     expected.extend(["manual COMPLETED", "replay COMPLETED"]);
     assert_eq!(runs(&site), expected);
+}
+
+#[test]
+fn a_file_that_fails_in_a_group_fails_alone() {
+    let settings = support::settings(support::SQLITE, JOB);
+    let site = support::site(&settings.replace("\"*-*.tdf\"", "\"**/*-*.tdf\""));
+    // What the file in the folder leaves cannot be put there.
+    let converted = site.folder().join("lake/converted/sales");
+    fs::create_dir_all(&converted).expect("the lake can be made");
+    fs::write(converted.join("IL-north"), "in the way").expect("a file can be in the way");
+    for store in 1..=50 {
+        submit(&site, store, store);
+    }
+    let line = "S99\t1.50\t4\tI1\t2026-03-01\n";
+    site.submit("IL-north/IL-99.tdf", line);
+    let first = site.run(["run", "--until-idle"]);
+    assert_eq!(first.status.code(), Some(1), "{first}");
+    let failed = "SELECT file_url FROM ingested_file_status WHERE last_update_status <> 'VALIDATED'";
+    assert_eq!(support::state(&site, failed), ["IL-north/IL-99.tdf"]);
+    assert_eq!(sales(&site).len(), 50);
 }
 
 #[test]

@@ -15,6 +15,9 @@ use crate::scan::{READ_BEFORE, READ_BEHIND};
 /// The greatest length of a line with its end, in bytes; longer ones are rejects. A point-of-sale line has some dozens.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
+/// What a new buffer reads before it grows to a unit's size.
+const FIRST_READ: usize = 64 << 10;
+
 /// How much of a line over [`MAX_LINE`] is kept.
 pub(crate) const LONG_LINE_KEPT: usize = 4096;
 
@@ -86,8 +89,10 @@ impl<R: Read> Units<R> {
         }
         let Unit { text, lines, .. } = unit;
         let least = READ_BEFORE + self.carried.len().max(self.size) + 1 + READ_BEHIND;
-        if text.len() < least {
-            text.resize(least, 0);
+        // The first unit of a small file is all of it, and a buffer costs by its size.
+        let first = READ_BEFORE + self.carried.len() + FIRST_READ.min(self.size) + 1 + READ_BEHIND;
+        if text.len() < first {
+            text.resize(first, 0);
         }
         let start = READ_BEFORE;
         let mut end = start + self.carried.len();
@@ -97,6 +102,10 @@ impl<R: Read> Units<R> {
             let room = text.len() - 1 - READ_BEHIND;
             let read = self.read(&mut text[end..room])?;
             end += read;
+            if text.len() < least && !self.is_at_end {
+                text.resize(least, 0);
+                continue;
+            }
             if let Some(newline) = memchr::memrchr(b'\n', &text[searched..end]) {
                 break searched + newline + 1;
             }

@@ -182,11 +182,12 @@ fn near_pages(values: &[i64]) -> Pages {
 }
 
 fn sum_pages(sums: &[i64]) -> Pages {
-    let mut data = Vec::with_capacity(size_of_val(sums));
+    // Room for the levels too, each a bit at most. Appended sum by sum: an iterator of bytes would be taken byte by byte.
+    let mut data = Vec::with_capacity(size_of_val(sums) + sums.len() / 4 + 64);
     levels(sums.iter().map(|sum| u32::from(*sum != ABSENT)), &mut data);
     let there = || sums.iter().copied().filter(|sum| *sum != ABSENT);
     let start = data.len();
-    data.extend(there().flat_map(i64::to_le_bytes));
+    there().for_each(|sum| data.extend_from_slice(&sum.to_le_bytes()));
     let nulls = sums.len() - (data.len() - start) / size_of::<i64>();
     let range = range(there());
     Pages {

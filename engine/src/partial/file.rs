@@ -1,17 +1,20 @@
 //! The Parquet of a partial: writing it, and reading it back.
 
 use std::fs::File;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, Int32Type, Schema};
+use bytes::Bytes;
 use jiff::civil::Date;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::reader::{ChunkReader, Length};
 
 use super::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 use super::rows::Rows;
@@ -146,10 +149,63 @@ impl Columns {
     }
 }
 
+/// A file that is read.
+enum Source {
+    /// All of it: the reader of the parquet crate asks for a file's length, a duplicate of its handle and a place in it
+    /// for each page, which for a small file costs more than its rows.
+    Small(Bytes),
+    Large(File),
+}
+
+/// The largest file that is read as a whole.
+const SMALL: u64 = 256 << 10;
+
+impl Source {
+    fn open(path: &Path) -> Result<Self, EngineError> {
+        let open = || {
+            let mut file = File::open(path)?;
+            let length = file.metadata()?.len();
+            if length > SMALL {
+                return Ok(Self::Large(file));
+            }
+            let mut bytes = Vec::with_capacity(length as usize + 1);
+            file.read_to_end(&mut bytes)?;
+            Ok(Self::Small(bytes.into()))
+        };
+        open().map_err(|error: io::Error| EngineError::parquet("read", path)(error))
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Small(bytes) => Length::len(bytes),
+            Self::Large(file) => file.len(),
+        }
+    }
+}
+
+impl ChunkReader for Source {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(match self {
+            Self::Small(bytes) => Box::new(bytes.get_read(start)?),
+            Self::Large(file) => Box::new(file.get_read(start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        match self {
+            Self::Small(bytes) => bytes.get_bytes(start, length),
+            Self::Large(file) => file.get_bytes(start, length),
+        }
+    }
+}
+
 fn metadata(path: &Path) -> Result<ArrowReaderMetadata, EngineError> {
-    let file = File::open(path).map_err(EngineError::parquet("read", path))?;
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    ArrowReaderMetadata::load(&file, options).map_err(EngineError::parquet("read", path))
+    ArrowReaderMetadata::load(&Source::open(path)?, options).map_err(EngineError::parquet("read", path))
 }
 
 /// How many rows a Parquet file has.
@@ -181,8 +237,7 @@ fn batches(
     columns: usize,
     rows: Option<Range<usize>>,
 ) -> Result<impl Iterator<Item = Result<RecordBatch, EngineError>>, EngineError> {
-    let file = File::open(path).map_err(EngineError::parquet("read", path))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(Source::open(path)?, options)
         .map_err(EngineError::parquet("read", path))?;
     let first_columns = ProjectionMask::leaves(builder.parquet_schema(), 0..columns);
     let builder = builder.with_batch_size(BATCH_ROWS).with_projection(first_columns);
@@ -197,9 +252,9 @@ fn batches(
 
 /// Has only some rows read. Row groups that have none of them are not touched.
 fn only(
-    builder: ParquetRecordBatchReaderBuilder<File>,
+    builder: ParquetRecordBatchReaderBuilder<Source>,
     rows: Range<usize>,
-) -> ParquetRecordBatchReaderBuilder<File> {
+) -> ParquetRecordBatchReaderBuilder<Source> {
     let (mut start, mut first, mut groups) = (0, None, Vec::new());
     for (number, group) in builder.metadata().row_groups().iter().enumerate() {
         let end = start + group.num_rows() as usize;

@@ -62,10 +62,8 @@ pub fn summarize(
     outputs: SummaryOutputs<'_>,
     scratch: Scratch<'_>,
 ) -> Result<SummaryReport, EngineError> {
-    let mut needed = 0;
-    for input in &partials {
-        needed += input.partial.memory_of_rows()?;
-    }
+    let needed = partials.par_iter().map(|input| input.partial.memory_of_rows());
+    let needed: usize = needed.try_reduce(|| 0, |one, other| Ok(one + other))?;
     let is_spilled = partials.iter().any(|input| input.partial.is_spilled());
     let partials = if is_spilled || needed > scratch.memory {
         partials

@@ -1,16 +1,18 @@
 //! What is known of files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::decode::{self, text};
 use super::sql::files as sql;
+use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
-use crate::file::{FileFilter, FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
+use crate::file::{FileFilter, FileRow, Stamp, ValidSubmission, VersionRow};
 
 impl StateDb {
     /// Returns, by path, what each file looked like when it was last read. Left out are files that must be looked at
@@ -57,21 +59,46 @@ impl StateDb {
         Ok(marked)
     }
 
-    /// Returns the version of a file that has these bytes under this layout, if they were converted before.
-    pub async fn version_by_hash(
+    /// Returns, of these files, those that are known, each with size and layout of the version in force.
+    pub async fn in_force(
         &self,
-        file_url: &str,
-        content_hash: &str,
-        layout_digest: &str,
-    ) -> Result<Option<VersionRecord>, StateError> {
-        sqlx::query(sql::VERSION_BY_HASH)
-            .bind(file_url)
-            .bind(content_hash)
-            .bind(layout_digest)
-            .try_map(|row| decode::version_record(&row))
-            .fetch_optional(&self.readers)
+        file_urls: &[&str],
+    ) -> Result<HashMap<String, Option<(u64, String)>>, StateError> {
+        let (action, subject) = (
+            "look up the versions in force of",
+            subject(file_urls.first(), file_urls.len()),
+        );
+        let known = sqlx::query(sql::IN_FORCE)
+            .bind(array(file_urls.iter().map(|url| json!(url))))
+            .try_map(|row: SqliteRow| {
+                let layout: Option<String> = row.try_get("layout_digest")?;
+                let version = match layout {
+                    Some(layout) => Some((row.try_get("bytes")?, layout)),
+                    None => None,
+                };
+                Ok((row.try_get("file_url")?, version))
+            })
+            .fetch_all(&self.readers)
             .await
-            .during("look for a version of", file_url)
+            .during(action, &subject)?;
+        Ok(known.into_iter().collect())
+    }
+
+    /// Returns those of the given files, each with a content hash and a layout, that have such a version: converted before,
+    /// whether accepted or rejected.
+    pub async fn known_versions(
+        &self,
+        versions: &[(&str, &str, &str)],
+    ) -> Result<HashSet<String>, StateError> {
+        let action = "look for versions of";
+        let subject = subject(versions.first().map(|(file_url, ..)| file_url), versions.len());
+        let known = sqlx::query(sql::KNOWN_VERSIONS)
+            .bind(array(versions.iter().map(|version| json!(version))))
+            .try_map(|row: SqliteRow| row.try_get("file_url"))
+            .fetch_all(&self.readers)
+            .await
+            .during(action, &subject)?;
+        Ok(known.into_iter().collect())
     }
 
     /// Lists files, ordered by path.
@@ -134,4 +161,12 @@ fn settled_stamp(
         return Ok(None);
     }
     Ok(Some((row.try_get("file_url")?, decode::stamp(row)?)))
+}
+
+/// What a question about a group of files is about.
+fn subject(first: Option<&&str>, count: usize) -> String {
+    match (first, count) {
+        (Some(file_url), 1) => format!("`{file_url}`"),
+        _ => format!("{count} files"),
+    }
 }

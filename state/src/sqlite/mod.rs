@@ -31,6 +31,9 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 /// How long a write waits for another program, such as a person's shell with an open transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Rows that a connection's thread reads ahead of whoever asked: both sleep and wake less often.
+const ROWS_AHEAD: usize = 1000;
+
 /// Decisions are short, and the machine has few cores.
 const READERS: u32 = 3;
 
@@ -119,6 +122,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .filename(path)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        .row_buffer_size(ROWS_AHEAD)
         .disable_statement_logging()
 }
 

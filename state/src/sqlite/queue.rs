@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, TextColumns, text, wave_text};
 use super::sql::{jobs, runs as sql};
+use super::submissions::array;
 use super::{StateDb, begin};
 use crate::digest;
 use crate::error::{During, StateError};
@@ -179,15 +181,15 @@ async fn add(
         .bind(text(now))
         .execute(&mut *tx)
         .await?;
-    for input in &run.inputs {
-        sqlx::query(sql::ADD_INPUT)
-            .bind(&run_id)
-            .bind(input.file_id)
-            .bind(input.version_id)
-            .bind(input.submission_id)
-            .execute(&mut *tx)
-            .await?;
-    }
+    let inputs = run
+        .inputs
+        .iter()
+        .map(|input| json!([input.file_id, input.version_id, input.submission_id]));
+    sqlx::query(sql::ADD_INPUTS)
+        .bind(&run_id)
+        .bind(array(inputs))
+        .execute(&mut *tx)
+        .await?;
     Ok(run_id)
 }
 

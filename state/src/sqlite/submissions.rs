@@ -1,5 +1,12 @@
 //! Recording what came of submissions: the one place where versions come into force.
+//!
+//! A group is recorded by a few statements, however many submissions it has: what they have in common is sent as one
+//! JSON array a statement, one array a row. A statement a submission would cost more than the file's conversion.
 
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::sql::files as sql;
@@ -21,6 +28,9 @@ enum Verdict {
     },
 }
 
+/// The number of a version, and why it is rejected, if it is.
+type Known = (i64, Option<String>);
+
 impl StateDb {
     /// Records a group of submissions, all or none of them, in the order given, and returns their numbers. They are on
     /// disk when it returns. A version that is known already (same file, bytes and layout) keeps its number.
@@ -33,49 +43,142 @@ impl StateDb {
         let mut writer = self.writer().await.during(ACTION, &subject)?;
         let mut tx = begin(&mut writer).await.during(ACTION, &subject)?;
         let mut numbers = Vec::with_capacity(group.len());
-        for submission in group {
-            numbers.push(record_one(&mut tx, submission, &now).await?);
+        for part in without_repetition(group) {
+            numbers.extend(record_part(&mut tx, part, &now, &subject).await?);
         }
         tx.commit().await.during(ACTION, &subject)?;
         Ok(numbers)
     }
 }
 
-async fn record_one(
-    tx: &mut SqliteConnection,
-    submission: &SubmissionRecord,
-    now: &str,
-) -> Result<i64, StateError> {
-    let url = &submission.file_url;
-    let file_id = see_file(tx, submission, now).await.during(ACTION, url)?;
-    let verdict = judge(tx, file_id, submission, now).await?;
-    apply(tx, file_id, submission, &verdict, now)
-        .await
-        .during(ACTION, url)
+/// Cuts a group so that no part has two submissions of one file: the statements know no order within a part.
+fn without_repetition(group: &[SubmissionRecord]) -> Vec<&[SubmissionRecord]> {
+    let mut parts = Vec::new();
+    let (mut start, mut seen) = (0, HashSet::new());
+    for (at, submission) in group.iter().enumerate() {
+        if !seen.insert(submission.file_url.as_str()) {
+            parts.push(&group[start..at]);
+            start = at;
+            seen = HashSet::from([submission.file_url.as_str()]);
+        }
+    }
+    parts.push(&group[start..]);
+    parts
 }
 
-async fn see_file(tx: &mut SqliteConnection, submission: &SubmissionRecord, now: &str) -> sqlx::Result<i64> {
-    sqlx::query_scalar(sql::SEE_FILE)
-        .bind(&submission.file_url)
-        .bind(&submission.feed)
-        .bind(&submission.store_id)
-        .bind(submission.business_date.map(|date| date.to_string()))
+async fn record_part(
+    tx: &mut SqliteConnection,
+    part: &[SubmissionRecord],
+    now: &str,
+    subject: &str,
+) -> Result<Vec<i64>, StateError> {
+    let file_ids = see_files(tx, part, now).await.during(ACTION, subject)?;
+    let versions = versions(tx, &file_ids, part, now).await.during(ACTION, subject)?;
+    let verdicts = file_ids
+        .iter()
+        .zip(part)
+        .map(|(file_id, submission)| judge(submission, versions.get(file_id)))
+        .collect::<Result<Vec<_>, _>>()?;
+    apply(tx, &file_ids, part, &verdicts, now)
+        .await
+        .during(ACTION, subject)
+}
+
+/// Returns the number of each submission's file.
+async fn see_files(
+    tx: &mut SqliteConnection,
+    part: &[SubmissionRecord],
+    now: &str,
+) -> sqlx::Result<Vec<i64>> {
+    let rows = part.iter().map(|submission| {
+        json!([
+            submission.file_url,
+            submission.feed,
+            submission.store_id,
+            submission.business_date.map(|date| date.to_string()),
+            submission.stamp.bytes.cast_signed(),
+            submission.stamp.modified_ns,
+            submission.stamp.inode.cast_signed(),
+        ])
+    });
+    let seen = sqlx::query(sql::SEE_FILES)
+        .bind(array(rows))
         .bind(now)
-        .bind(submission.stamp.bytes.cast_signed())
-        .bind(submission.stamp.modified_ns)
-        .bind(submission.stamp.inode.cast_signed())
-        .fetch_one(tx)
-        .await
+        .fetch_all(tx)
+        .await?;
+    let ids = seen
+        .iter()
+        .map(|row| Ok((row.try_get::<&str, _>("file_url")?, row.try_get("file_id")?)))
+        .collect::<sqlx::Result<HashMap<_, _>>>()?;
+    part.iter()
+        .map(|submission| {
+            ids.get(submission.file_url.as_str())
+                .copied()
+                .ok_or(sqlx::Error::RowNotFound)
+        })
+        .collect()
 }
 
-async fn judge(
+/// Adds the versions that were converted, looks the others up, and returns them by the number of their file.
+async fn versions(
     tx: &mut SqliteConnection,
-    file_id: i64,
-    submission: &SubmissionRecord,
+    file_ids: &[i64],
+    part: &[SubmissionRecord],
     now: &str,
-) -> Result<Verdict, StateError> {
-    let url = &submission.file_url;
-    let (version_id, rejected_because, outcome) = match &submission.outcome {
+) -> sqlx::Result<HashMap<i64, Known>> {
+    let (mut converted, mut unchanged) = (Vec::new(), Vec::new());
+    for (file_id, submission) in file_ids.iter().zip(part) {
+        match &submission.outcome {
+            SubmissionOutcome::Converted(version) => converted.push(version_row(*file_id, version)),
+            SubmissionOutcome::Unchanged {
+                content_hash,
+                layout_digest,
+            } => unchanged.push(json!([file_id, content_hash, layout_digest])),
+            SubmissionOutcome::Failed { .. } => {}
+        }
+    }
+    let mut versions = HashMap::new();
+    let mut note = |rows: Vec<SqliteRow>| -> sqlx::Result<()> {
+        for row in rows {
+            let known = (row.try_get("version_id")?, row.try_get("reject_reason")?);
+            versions.insert(row.try_get("file_id")?, known);
+        }
+        Ok(())
+    };
+    if !converted.is_empty() {
+        let keep = sqlx::query(sql::KEEP_VERSIONS).bind(array(converted)).bind(now);
+        note(keep.fetch_all(&mut *tx).await?)?;
+    }
+    if !unchanged.is_empty() {
+        let find = sqlx::query(sql::FIND_VERSIONS).bind(array(unchanged));
+        note(find.fetch_all(tx).await?)?;
+    }
+    Ok(versions)
+}
+
+fn version_row(file_id: i64, version: &VersionRecord) -> Value {
+    json!([
+        file_id,
+        version.content_hash,
+        version.layout_digest,
+        version.bytes.cast_signed(),
+        version.lines.cast_signed(),
+        version.rows.cast_signed(),
+        version.ignored.cast_signed(),
+        version.skipped.cast_signed(),
+        version.rejects.cast_signed(),
+        version.drift_lines.cast_signed(),
+        version.first_date.map(|date| date.to_string()),
+        version.last_date.map(|date| date.to_string()),
+        version.rejected_because,
+        version.converted,
+        version.partial,
+        version.reject_lines,
+    ])
+}
+
+fn judge(submission: &SubmissionRecord, version: Option<&Known>) -> Result<Verdict, StateError> {
+    let (content_hash, outcome) = match &submission.outcome {
         SubmissionOutcome::Failed { error } => {
             return Ok(Verdict::Refused {
                 version_id: None,
@@ -83,35 +186,13 @@ async fn judge(
                 error: error.clone(),
             });
         }
-        SubmissionOutcome::Converted(version) => {
-            let version_id = keep_version(tx, file_id, version, now)
-                .await
-                .during(ACTION, url)?;
-            (version_id, version.rejected_because.clone(), "VALIDATED")
-        }
-        SubmissionOutcome::Unchanged {
-            content_hash,
-            layout_digest,
-        } => {
-            let known = sqlx::query(sql::FIND_VERSION)
-                .bind(file_id)
-                .bind(content_hash)
-                .bind(layout_digest)
-                .fetch_optional(tx)
-                .await
-                .during(ACTION, url)?
-                .ok_or_else(|| StateError::UnknownVersion {
-                    file_url: url.clone(),
-                    content_hash: content_hash.clone(),
-                })?;
-            let version_id = known.try_get("version_id").during(ACTION, url)?;
-            (
-                version_id,
-                known.try_get("reject_reason").during(ACTION, url)?,
-                "UNCHANGED",
-            )
-        }
+        SubmissionOutcome::Converted(version) => (&version.content_hash, "VALIDATED"),
+        SubmissionOutcome::Unchanged { content_hash, .. } => (content_hash, "UNCHANGED"),
     };
+    let (version_id, rejected_because) = version.cloned().ok_or_else(|| StateError::UnknownVersion {
+        file_url: submission.file_url.clone(),
+        content_hash: content_hash.clone(),
+    })?;
     Ok(match rejected_because {
         None => Verdict::Valid { version_id, outcome },
         Some(error) => Verdict::Refused {
@@ -122,73 +203,66 @@ async fn judge(
     })
 }
 
-async fn keep_version(
-    tx: &mut SqliteConnection,
-    file_id: i64,
-    version: &VersionRecord,
-    now: &str,
-) -> sqlx::Result<i64> {
-    sqlx::query_scalar(sql::KEEP_VERSION)
-        .bind(file_id)
-        .bind(&version.content_hash)
-        .bind(&version.layout_digest)
-        .bind(version.bytes.cast_signed())
-        .bind(version.lines.cast_signed())
-        .bind(version.rows.cast_signed())
-        .bind(version.ignored.cast_signed())
-        .bind(version.skipped.cast_signed())
-        .bind(version.rejects.cast_signed())
-        .bind(version.drift_lines.cast_signed())
-        .bind(version.first_date.map(|date| date.to_string()))
-        .bind(version.last_date.map(|date| date.to_string()))
-        .bind(&version.rejected_because)
-        .bind(&version.converted)
-        .bind(&version.partial)
-        .bind(&version.reject_lines)
-        .bind(now)
-        .fetch_one(tx)
-        .await
-}
-
-/// Adds the submission, and makes its verdict the file's.
+/// Adds the submissions, and makes their verdicts the files'.
 async fn apply(
     tx: &mut SqliteConnection,
-    file_id: i64,
-    submission: &SubmissionRecord,
-    verdict: &Verdict,
+    file_ids: &[i64],
+    part: &[SubmissionRecord],
+    verdicts: &[Verdict],
     now: &str,
-) -> sqlx::Result<i64> {
-    let (version_id, outcome, error) = match verdict {
-        Verdict::Valid { version_id, outcome } => (Some(*version_id), *outcome, None),
-        Verdict::Refused {
-            version_id,
-            status,
-            error,
-        } => (*version_id, status.as_str(), Some(error)),
-    };
-    let submission_id = sqlx::query_scalar(sql::ADD_SUBMISSION)
-        .bind(file_id)
-        .bind(version_id)
-        .bind(outcome)
-        .bind(error)
+) -> sqlx::Result<Vec<i64>> {
+    let rows = file_ids
+        .iter()
+        .zip(part)
+        .zip(verdicts)
+        .map(|((file_id, submission), verdict)| {
+            let (version_id, outcome, error) = match verdict {
+                Verdict::Valid { version_id, outcome } => (Some(*version_id), *outcome, None),
+                Verdict::Refused {
+                    version_id,
+                    status,
+                    error,
+                } => (*version_id, status.as_str(), Some(error)),
+            };
+            json!([
+                file_id,
+                version_id,
+                outcome,
+                error,
+                submission.stamp.bytes.cast_signed(),
+                submission.stamp.modified_ns,
+                submission.stamp.inode.cast_signed(),
+            ])
+        });
+    let added = sqlx::query(sql::ADD_SUBMISSIONS)
+        .bind(array(rows))
         .bind(now)
-        .bind(submission.stamp.bytes.cast_signed())
-        .bind(submission.stamp.modified_ns)
-        .bind(submission.stamp.inode.cast_signed())
-        .fetch_one(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
-    let update = match verdict {
-        Verdict::Valid { version_id, .. } => sqlx::query(sql::PUT_IN_FORCE)
-            .bind(file_id)
-            .bind(now)
-            .bind(*version_id)
-            .bind(submission_id),
-        Verdict::Refused { status, error, .. } => sqlx::query(sql::REFUSE)
-            .bind(file_id)
-            .bind(now)
-            .bind(status.as_str())
-            .bind(error),
-    };
-    update.execute(tx).await?;
-    Ok(submission_id)
+    let numbers = added
+        .iter()
+        .map(|row| Ok((row.try_get("file_id")?, row.try_get("submission_id")?)))
+        .collect::<sqlx::Result<HashMap<i64, i64>>>()?;
+    let (mut valid, mut refused) = (Vec::new(), Vec::new());
+    for (file_id, verdict) in file_ids.iter().zip(verdicts) {
+        match verdict {
+            Verdict::Valid { version_id, .. } => {
+                valid.push(json!([file_id, version_id, numbers.get(file_id)]));
+            }
+            Verdict::Refused { status, error, .. } => refused.push(json!([file_id, status.as_str(), error])),
+        }
+    }
+    for (statement, rows) in [(sql::PUT_IN_FORCE, valid), (sql::REFUSE, refused)] {
+        if !rows.is_empty() {
+            let update = sqlx::query(statement).bind(array(rows)).bind(now);
+            update.execute(&mut *tx).await?;
+        }
+    }
+    let numbers = file_ids.iter().map(|file_id| numbers.get(file_id).copied());
+    numbers.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
+}
+
+/// Rows as the statements take them.
+pub(super) fn array(rows: impl IntoIterator<Item = Value>) -> String {
+    Value::from_iter(rows).to_string()
 }

@@ -40,15 +40,13 @@ async fn a_converted_file_is_in_force_with_all_its_facts() {
     );
     assert_eq!((in_force.bytes, in_force.rows), (1_000, 6));
     assert_eq!(in_force.layout_digest, LAYOUT);
-    assert_eq!(
-        f.db.version_by_hash("IL-1.tdf", "a", LAYOUT).await.unwrap(),
-        Some(version("a"))
-    );
-    assert_eq!(
-        f.db.version_by_hash("IL-1.tdf", "a", "layout-2").await.unwrap(),
-        None
-    );
-    assert_eq!(f.db.version_by_hash("IL-2.tdf", "a", LAYOUT).await.unwrap(), None);
+    let known = async |version| f.db.known_versions(&[version]).await.unwrap().len();
+    assert_eq!(known(("IL-1.tdf", "a", LAYOUT)).await, 1);
+    assert_eq!(known(("IL-1.tdf", "a", "layout-2")).await, 0);
+    assert_eq!(known(("IL-2.tdf", "a", LAYOUT)).await, 0);
+    let in_force = f.db.in_force(&["IL-1.tdf", "IL-2.tdf"]).await.unwrap();
+    assert_eq!(in_force.len(), 1);
+    assert_eq!(in_force["IL-1.tdf"], Some((1_000, LAYOUT.to_owned())));
 }
 
 #[tokio::test]
@@ -181,6 +179,52 @@ async fn a_group_is_recorded_whole_or_not_at_all() {
     );
     assert!(!error.is_transient());
     f.record("IL-1.tdf", converted("a")).await;
+}
+
+#[tokio::test]
+async fn a_group_with_several_submissions_of_a_file_is_recorded_in_its_order() {
+    let f = Fixture::new().await;
+    let group = [
+        submission("IL-1.tdf", converted("a")),
+        submission("IL-2.tdf", converted("x")),
+        submission("IL-1.tdf", converted("b")),
+        submission("IL-3.tdf", failed("permission denied")),
+        submission("IL-1.tdf", unchanged("a")),
+        submission("IL-2.tdf", rejected("y")),
+    ];
+    let numbers = f.db.record(&group).await.unwrap();
+    assert!(numbers.is_sorted() && numbers.len() == 6, "{numbers:?}");
+    let in_force = async |file_url| {
+        let file = f.db.file(file_url).await.unwrap().unwrap();
+        (file.status, file.in_force.map(|known| known.version.content_hash))
+    };
+    assert_eq!(
+        in_force("IL-1.tdf").await,
+        (FileStatus::Validated, Some("a".to_owned()))
+    );
+    assert_eq!(
+        in_force("IL-2.tdf").await,
+        (FileStatus::Rejected, Some("x".to_owned()))
+    );
+    assert_eq!(in_force("IL-3.tdf").await, (FileStatus::Failed, None));
+    assert_eq!(f.db.versions_of("IL-1.tdf").await.unwrap().len(), 2);
+
+    f.db.add_jobs(&[job("J101")]).await.unwrap();
+    let facts = f.db.facts("J101").await.unwrap();
+    let valid = facts.files[0].in_force.as_ref().unwrap().submission_id;
+    assert_eq!(valid, numbers[4], "the submission that says so last");
+}
+
+#[tokio::test]
+async fn one_bad_submission_leaves_none_of_its_group() {
+    let f = Fixture::new().await;
+    let group = [
+        submission("IL-1.tdf", converted("a")),
+        submission("IL-2.tdf", unchanged("never seen")),
+    ];
+    let error = f.db.record(&group).await.unwrap_err();
+    assert!(matches!(error, StateError::UnknownVersion { file_url, .. } if file_url == "IL-2.tdf"));
+    assert_eq!(f.db.file("IL-1.tdf").await.unwrap(), None);
 }
 
 #[tokio::test]

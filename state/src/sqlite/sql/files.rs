@@ -1,53 +1,62 @@
 //! Statements about files, submissions and versions.
 
-/// Finds a file or adds it, and notes what it looks like now.
-pub(in crate::sqlite) const SEE_FILE: &str = "
+/// Finds files or adds them, and notes what they look like now. Each file at most once.
+pub(in crate::sqlite) const SEE_FILES: &str = "
     INSERT INTO ingested_file_status
            (file_url, feed, store_id, business_date, last_update_status, last_update_timestamp, submitted_timestamp,
             stamp_bytes, stamp_modified_ns, stamp_inode)
-    VALUES (?1, ?2, ?3, ?4, 'SUBMITTED', ?5, ?5, ?6, ?7, ?8)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'SUBMITTED', ?2, ?2, value ->> 4, value ->> 5, value ->> 6
+      FROM json_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_url) DO UPDATE
        SET feed = excluded.feed, store_id = excluded.store_id, business_date = excluded.business_date,
            submitted_timestamp = excluded.submitted_timestamp, stamp_bytes = excluded.stamp_bytes,
            stamp_modified_ns = excluded.stamp_modified_ns, stamp_inode = excluded.stamp_inode
-    RETURNING file_id";
+    RETURNING file_id, file_url";
 
-/// Adds a version. Converting the same bytes again gives the same version; the newest conversion says what came of it.
-pub(in crate::sqlite) const KEEP_VERSION: &str = "
+/// Adds versions. Converting the same bytes again gives the same version; the newest conversion says what came of it.
+pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
     INSERT INTO file_version
            (file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects, drift_lines,
             first_date, last_date, accepted, reject_reason, converted_object, partial_object, rejects_object,
             created_timestamp)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13 IS NULL, ?13, ?14, ?15, ?16, ?17)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+           value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 IS NULL, value ->> 12, value ->> 13,
+           value ->> 14, value ->> 15, ?2
+      FROM json_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_id, content_hash, layout_digest) DO UPDATE
        SET bytes = excluded.bytes, lines = excluded.lines, rows = excluded.rows, ignored = excluded.ignored,
            skipped = excluded.skipped, rejects = excluded.rejects, drift_lines = excluded.drift_lines,
            first_date = excluded.first_date, last_date = excluded.last_date, accepted = excluded.accepted,
            reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
            partial_object = excluded.partial_object, rejects_object = excluded.rejects_object
-    RETURNING version_id";
+    RETURNING file_id, version_id, reject_reason";
 
-pub(in crate::sqlite) const FIND_VERSION: &str = "
-    SELECT version_id, reject_reason FROM file_version
-     WHERE file_id = ?1 AND content_hash = ?2 AND layout_digest = ?3";
+/// The versions with given file, bytes and layout.
+pub(in crate::sqlite) const FIND_VERSIONS: &str = "
+    SELECT v.file_id, v.version_id, v.reject_reason FROM json_each(?1) j
+     CROSS JOIN file_version v
+        ON v.file_id = j.value ->> 0 AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
 
-pub(in crate::sqlite) const ADD_SUBMISSION: &str = "
+pub(in crate::sqlite) const ADD_SUBMISSIONS: &str = "
     INSERT INTO submission
            (file_id, version_id, outcome, error, submitted_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    RETURNING submission_id";
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2, value ->> 4, value ->> 5, value ->> 6
+      FROM json_each(?1) ORDER BY key
+    RETURNING submission_id, file_id";
 
 pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
     UPDATE ingested_file_status
        SET last_update_status = 'VALIDATED', last_update_timestamp = ?2, last_validated_timestamp = ?2,
-           last_error = NULL, version_id = ?3, valid_submission_id = ?4
-     WHERE file_id = ?1";
+           last_error = NULL, version_id = j.value ->> 1, valid_submission_id = j.value ->> 2
+      FROM json_each(?1) j
+     WHERE file_id = j.value ->> 0";
 
-/// Marks a file whose newest submission does not count. What was in force stays.
+/// Marks files whose newest submission does not count. What was in force stays.
 pub(in crate::sqlite) const REFUSE: &str = "
     UPDATE ingested_file_status
-       SET last_update_status = ?3, last_update_timestamp = ?2, last_error = ?4
-     WHERE file_id = ?1";
+       SET last_update_status = j.value ->> 1, last_update_timestamp = ?2, last_error = j.value ->> 2
+      FROM json_each(?1) j
+     WHERE file_id = j.value ->> 0";
 
 /// The layout is that of the newest conversion, even if that was rejected: what was tried need not be tried again.
 pub(in crate::sqlite) const STAMPS: &str = "
@@ -66,9 +75,18 @@ pub(in crate::sqlite) const LOOK_AGAIN: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
      WHERE file_url = ?1";
 
-pub(in crate::sqlite) const VERSION_BY_HASH: &str = "
-    SELECT v.* FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id
-     WHERE f.file_url = ?1 AND v.content_hash = ?2 AND v.layout_digest = ?3";
+/// What is known of given files: the version in force, if there is one.
+pub(in crate::sqlite) const IN_FORCE: &str = "
+    SELECT f.file_url, v.bytes, v.layout_digest FROM json_each(?1) j
+     CROSS JOIN ingested_file_status f ON f.file_url = j.value
+      LEFT JOIN file_version v ON v.version_id = f.version_id";
+
+/// Those of the given pairs of file and bytes that are versions under the layout given with them.
+pub(in crate::sqlite) const KNOWN_VERSIONS: &str = "
+    SELECT f.file_url FROM json_each(?1) j
+     CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
+     CROSS JOIN file_version v
+        ON v.file_id = f.file_id AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
 
 pub(in crate::sqlite) const VERSIONS_OF: &str = "
     SELECT v.* FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id

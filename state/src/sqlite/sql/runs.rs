@@ -41,8 +41,9 @@ pub(in crate::sqlite) const ADD: &str = "
             as_of_submission, queued_timestamp)
     VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10)";
 
-pub(in crate::sqlite) const ADD_INPUT: &str =
-    "INSERT INTO job_run_input (run_id, file_id, version_id, submission_id) VALUES (?1, ?2, ?3, ?4)";
+pub(in crate::sqlite) const ADD_INPUTS: &str = "
+    INSERT INTO job_run_input (run_id, file_id, version_id, submission_id)
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2)";
 
 pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
     UPDATE job_run SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2

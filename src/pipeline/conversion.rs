@@ -1,0 +1,311 @@
+//! Converting a group of files: what is asked of the state database, and what is forced to disk, once for all of them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use anyhow::Context;
+use gristmill_engine::{ConversionReport, Scratch};
+use gristmill_state::{SubmissionOutcome, VersionRecord};
+use object_store::path::Path as ObjectPath;
+use rayon::prelude::*;
+
+use super::intake::Arrived;
+use super::reading::{Files, Read, Reading};
+use super::retry::{StepError, with_retries};
+use super::{Parts, crash_point};
+use crate::lake::{Spooled, VersionObject};
+
+/// What came of reading a file.
+pub(super) enum Outcome {
+    Recorded(Box<SubmissionOutcome>),
+    /// It is no more.
+    Gone,
+    /// It is another file than the one that arrived.
+    Changed,
+}
+
+/// A conversion whose outputs are in the spool.
+struct Converted {
+    report: ConversionReport,
+    content_hash: String,
+    files: Files,
+}
+
+/// How far a file of the group is.
+enum Step {
+    /// Nothing is known of its bytes.
+    New,
+    Hashed(String),
+    Converted(Box<Converted>),
+    Done(Outcome),
+}
+
+type Attempt = Result<Step, StepError>;
+
+/// Converts files, and gives the outcome of each, in their order. What is to be recorded lies in the lake, on disk. One
+/// file's failure is its own; only a state database that stays away is one of all.
+pub(super) async fn convert_files(
+    parts: &Arc<Parts>,
+    group: &[Arrived],
+) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
+    let known = in_force(parts, group).await?;
+    let readings: Vec<Reading> = group
+        .iter()
+        .map(|arrived| Reading {
+            path: parts.settings.source.join(&arrived.arrival.path),
+            stamp: arrived.arrival.stamp,
+            feed: arrived.feed.clone(),
+        })
+        .collect();
+
+    // A file of the size that is in force often holds the same bytes; hashing them is cheaper than converting.
+    let is_hashed = |arrived: &Arrived| {
+        let in_force = known.get(&arrived.arrival.path).and_then(Option::as_ref);
+        in_force.is_some_and(|(bytes, layout)| {
+            *bytes == arrived.arrival.stamp.bytes && layout == arrived.feed.digest()
+        })
+    };
+    let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
+    let hashed: Vec<bool> = group.iter().map(is_hashed).collect();
+    if hashed.contains(&true) {
+        let work = move |number: usize, reading: &Reading, step| match hashed[number] {
+            true => reading.hash().map(|read| done_or(read, Step::Hashed)),
+            false => step,
+        };
+        steps = side_by_side(readings.clone(), steps, work).await?;
+        leave_out_known(parts, group, &known, &mut steps).await?;
+    }
+
+    let parts_of_work = parts.clone();
+    let convert = move |_: usize, reading: &Reading, step| match step {
+        Ok(Step::New | Step::Hashed(_)) => convert_file(&parts_of_work, reading),
+        done => done,
+    };
+    steps = side_by_side(readings, steps, convert).await?;
+    leave_out_known(parts, group, &known, &mut steps).await?;
+    publish(parts, group, steps).await
+}
+
+/// Size and layout of the version in force of each file that is known.
+async fn in_force(
+    parts: &Parts,
+    group: &[Arrived],
+) -> anyhow::Result<HashMap<String, Option<(u64, String)>>> {
+    let paths: Vec<&str> = group
+        .iter()
+        .map(|arrived| arrived.arrival.path.as_str())
+        .collect();
+    let known = with_retries("looking files up", || async {
+        Ok(parts.state.in_force(&paths).await?)
+    });
+    known.await.context("cannot look files up in the state database")
+}
+
+/// Does the same with each file, on all cores, and waits for all.
+async fn side_by_side(
+    readings: Vec<Reading>,
+    steps: Vec<Attempt>,
+    work: impl Fn(usize, &Reading, Attempt) -> Attempt + Send + Sync + 'static,
+) -> anyhow::Result<Vec<Attempt>> {
+    let all = move || match (readings.as_slice(), steps) {
+        // One file has this thread; if it is a large one, it has the others too.
+        ([reading], steps) => steps.into_iter().map(|step| work(0, reading, step)).collect(),
+        (readings, steps) => readings
+            .par_iter()
+            .zip(steps)
+            .enumerate()
+            .map(|(number, (reading, step))| work(number, reading, step))
+            .collect(),
+    };
+    Ok(tokio::task::spawn_blocking(all).await?)
+}
+
+fn done_or<T>(read: Read<T>, step: impl FnOnce(T) -> Step) -> Step {
+    match read {
+        Read::Whole(value) => step(value),
+        Read::Gone => Step::Done(Outcome::Gone),
+        Read::Changed => Step::Done(Outcome::Changed),
+    }
+}
+
+fn convert_file(parts: &Parts, reading: &Reading) -> Attempt {
+    let files = Files {
+        converted: parts.lake.spool(),
+        partial: parts.lake.spool(),
+        rejects: parts.lake.spool(),
+    };
+    let folder = parts.lake.scratch();
+    let scratch = Scratch {
+        folder: &folder,
+        memory: parts.settings.convert.memory_limit.for_a_thread(),
+    };
+    let mut told = 0;
+    let read = reading.convert(&files, parts.settings.convert.keep, scratch, |bytes| {
+        parts.progress.bytes_read(bytes - told);
+        told = bytes;
+    });
+    let converted = |(report, content_hash)| {
+        Step::Converted(Box::new(Converted {
+            report,
+            content_hash,
+            files,
+        }))
+    };
+    read.map(|read| done_or(read, converted))
+}
+
+/// Ends the work on files whose bytes are those of a version that is known.
+async fn leave_out_known(
+    parts: &Parts,
+    group: &[Arrived],
+    known: &HashMap<String, Option<(u64, String)>>,
+    steps: &mut [Attempt],
+) -> anyhow::Result<()> {
+    let versions: Vec<(&str, &str, &str)> = group
+        .iter()
+        .zip(&*steps)
+        .filter_map(|(arrived, step)| {
+            let path = arrived.arrival.path.as_str();
+            // What was never recorded has no versions.
+            known.get(path)?;
+            Some((path, content_hash(step)?, arrived.feed.digest()))
+        })
+        .collect();
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let ask = || async { Ok(parts.state.known_versions(&versions).await?) };
+    let found: HashSet<String> = with_retries("looking for versions", ask)
+        .await
+        .context("cannot look for versions in the state database")?;
+    for (arrived, step) in group.iter().zip(steps) {
+        let path = &arrived.arrival.path;
+        if let Some(hash) = content_hash(step).filter(|_| found.contains(path)) {
+            if matches!(step, Ok(Step::Hashed(_))) {
+                parts.progress.bytes_read(arrived.arrival.stamp.bytes);
+            }
+            *step = Ok(Step::Done(Outcome::Recorded(Box::new(
+                SubmissionOutcome::Unchanged {
+                    content_hash: hash.to_owned(),
+                    layout_digest: arrived.feed.digest().to_owned(),
+                },
+            ))));
+        }
+    }
+    Ok(())
+}
+
+fn content_hash(step: &Attempt) -> Option<&str> {
+    match step {
+        Ok(Step::Hashed(hash)) => Some(hash),
+        Ok(Step::Converted(converted)) => Some(&converted.content_hash),
+        _ => None,
+    }
+}
+
+/// Puts the outputs of the conversions into the lake. If that fails, it fails for all: each is tried again by itself.
+async fn publish(
+    parts: &Arc<Parts>,
+    group: &[Arrived],
+    steps: Vec<Attempt>,
+) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
+    let mut outputs = Outputs::default();
+    let mut outcomes = Vec::with_capacity(group.len());
+    for (arrived, step) in group.iter().zip(steps) {
+        outcomes.push(match step {
+            Err(error) => Err(error),
+            Ok(Step::Done(outcome)) => Ok(outcome),
+            Ok(Step::Converted(converted)) => {
+                let version = outputs.add(arrived, *converted);
+                Ok(Outcome::Recorded(Box::new(SubmissionOutcome::Converted(version))))
+            }
+            Ok(Step::New | Step::Hashed(_)) => unreachable!("every file was converted"),
+        });
+    }
+    let lake = parts.lake.clone();
+    let published = tokio::task::spawn_blocking(move || {
+        let Outputs {
+            converted,
+            partials,
+            rejects,
+        } = outputs;
+        let (of_converted, of_partials) = (converted.len(), converted.len() + partials.len());
+        let all = converted.into_iter().chain(partials).chain(rejects).collect();
+        let mut placed = 0;
+        lake.publish_and_tell(all, |_| {
+            placed += 1;
+            if placed == of_converted {
+                crash_point("after-converted");
+            } else if placed == of_partials {
+                crash_point("after-partial");
+            }
+        })
+    });
+    if let Err(error) = published.await? {
+        let told = format!("{error:#}");
+        for outcome in &mut outcomes {
+            if let Ok(Outcome::Recorded(recorded)) = outcome
+                && let SubmissionOutcome::Converted(_) = **recorded
+            {
+                *outcome = Err(StepError::transient(anyhow::anyhow!("{told}")));
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// What is to be put into the lake.
+#[derive(Default)]
+struct Outputs {
+    converted: Vec<(Spooled, ObjectPath)>,
+    partials: Vec<(Spooled, ObjectPath)>,
+    rejects: Vec<(Spooled, ObjectPath)>,
+}
+
+impl Outputs {
+    /// Adds those of one file. A rejected file leaves only its rejects.
+    fn add(&mut self, arrived: &Arrived, conversion: Converted) -> VersionRecord {
+        let Converted {
+            report,
+            content_hash,
+            files,
+        } = conversion;
+        let feed = &arrived.feed;
+        let name = |kind: VersionObject| kind.name(feed, &arrived.arrival.path, &content_hash);
+        let put = |list: &mut Vec<_>, file: Spooled, kind| {
+            let object: ObjectPath = name(kind);
+            let told = object.to_string();
+            list.push((file, object));
+            Some(told)
+        };
+        let (mut converted, mut partial, mut reject_lines) = (None, None, None);
+        if report.rejected_because.is_none() {
+            if files.converted.path().exists() {
+                converted = put(&mut self.converted, files.converted, VersionObject::Converted);
+            }
+            if feed.sales().is_some() {
+                partial = put(&mut self.partials, files.partial, VersionObject::Partial);
+            }
+        }
+        if report.rejects > 0 {
+            reject_lines = put(&mut self.rejects, files.rejects, VersionObject::Rejects);
+        }
+        VersionRecord {
+            content_hash,
+            layout_digest: feed.digest().to_owned(),
+            bytes: report.bytes,
+            lines: report.lines,
+            rows: report.rows,
+            ignored: report.ignored,
+            skipped: report.skipped,
+            rejects: report.rejects,
+            drift_lines: report.drift_lines,
+            first_date: report.first_date,
+            last_date: report.last_date,
+            rejected_because: report.rejected_because,
+            converted,
+            partial,
+            reject_lines,
+        }
+    }
+}
