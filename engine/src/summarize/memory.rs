@@ -293,5 +293,5 @@ fn encode(
         Column::Few(&dates),
     ];
     columns.extend(amounts.iter().map(|sums| Column::Sums(sums)));
-    form.encode(0, &columns, outputs.summary)
+    form.encode_side_by_side(&columns, outputs.summary)
 }
