@@ -183,7 +183,7 @@ fn near_pages(values: &[i64]) -> Pages {
 
 fn sum_pages(sums: &[i64]) -> Pages {
     // Room for the levels too, each a bit at most. Appended sum by sum: an iterator of bytes would be taken byte by byte.
-    let mut data = Vec::with_capacity(sums.len() * size_of::<i64>() + sums.len() / 4 + 64);
+    let mut data = Vec::with_capacity(size_of_val(sums) + sums.len() / 4 + 64);
     levels(sums.iter().map(|sum| u32::from(*sum != ABSENT)), &mut data);
     let there = || sums.iter().copied().filter(|sum| *sum != ABSENT);
     let start = data.len();
