@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use object_store::path::Path as ObjectPath;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::activity::Token;
@@ -83,7 +84,8 @@ async fn claim(parts: &Arc<Parts>, runs: &mut JoinSet<anyhow::Result<Token>>) ->
 async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
     tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
     let beat = async {
-        let mut beats = tokio::time::interval(HEARTBEAT);
+        // The claim was the first.
+        let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         loop {
             beats.tick().await;
             if let Err(error) = parts.state.heartbeat(&run.run_id).await {

@@ -1,4 +1,7 @@
 //! Turns: threads read units in any order, and what they write of them goes out in the order of the input.
+//!
+//! Between the beginning of a unit and the end of its turn a thread must not wait for work of the pool: it might take the
+//! reader of a later unit meanwhile, which waits for this turn. So nothing on that way calls rayon.
 
 #[cfg(test)]
 mod tests;
