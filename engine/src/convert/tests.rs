@@ -420,18 +420,31 @@ fn ways(unit: usize) -> Vec<Way> {
     ]
 }
 
+/// Plain lines are read where they stand from the second part on, as the first has what may be a header: here each line
+/// is a part, or some lines are.
+fn by_lines() -> [Way; 2] {
+    [1, 80].map(|unit| Way {
+        is_general: false,
+        unit,
+        ..DEFINITION
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
     fn plain_lines_are_read_as_the_definition_says(
         lines in prop::collection::vec(line(), 0..30),
         number in 0..layouts().len(),
         is_decoded in any::<bool>(),
+        has_nul in any::<bool>(),
     ) {
         let layout = &layouts()[number];
-        let ways = ways(1);
-        let _ = agree(&bytes(&lines, layout), layout, is_decoded, &ways[..1]);
+        let mut text = bytes(&lines, layout);
+        // One NUL keeps all lines around it from being read where they stand.
+        text.retain(|byte| has_nul || *byte != 0);
+        let _ = agree(&text, layout, is_decoded, &by_lines());
     }
 
     #[test]
@@ -458,8 +471,9 @@ proptest! {
         let mut odd = of_good.clone();
         odd.1 = values.1.clone();
         lines.push((Text::Fields(odd, 0), end.1));
-        let ways = ways(1);
-        let outcome = agree(&bytes(&lines, layout), layout, false, &ways[..1]);
+        let mut text = bytes(&lines, layout);
+        text.retain(|byte| *byte != 0);
+        let outcome = agree(&text, layout, false, &by_lines());
         prop_assert!(outcome.is_err() || outcome.is_ok_and(|outcome| outcome.report.lines > 0));
     }
 }
