@@ -113,7 +113,8 @@ impl<'p> Output<'p> {
             Column::Few(&dates),
         ];
         columns.extend(amounts.iter().map(|sums| Column::Sums(sums)));
-        self.summary_form.encode_side_by_side(&columns, self.outputs.summary)
+        self.summary_form
+            .encode_side_by_side(&columns, self.outputs.summary)
     }
 }
 
