@@ -1,13 +1,17 @@
 """What one process costs: its wall time, its CPU time and its peak memory, as the kernel counted them.
 
-The kernel hands a process's peak on through `exec`, so no peak below this harness's own (about 20 MB) can be seen.
+`launch.py` starts it; no peak below that one's own (about 10 MB) can be seen.
 """
 
 import os
+import signal
 import subprocess
-import time
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+
+LAUNCHER = str(Path(__file__).with_name("launch.py"))
 
 
 @dataclass(frozen=True)
@@ -32,28 +36,34 @@ def run(command, log, *, cwd=None, env=None, cpus=None):
     With `cpus`, it may use only these processors. The CPU time holds that of its own children, if it waits for them.
     """
     pin = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
-    with open(log, "wb") as out:
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [str(part) for part in command],
+    told, tell = os.pipe()
+    with open(log, "wb") as out, os.fdopen(told) as told:
+        launcher = subprocess.Popen(
+            [sys.executable, "-I", "-S", LAUNCHER, str(tell), *(str(part) for part in command)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env=env,
             preexec_fn=pin,
+            pass_fds=[tell],
+            start_new_session=True,
         )
+        os.close(tell)
         try:
-            _, status, usage = os.wait4(process.pid, 0)
+            cost = told.read().split()
+            launcher.wait()
         except BaseException:
-            process.kill()
-            process.wait()
+            os.killpg(launcher.pid, signal.SIGKILL)
+            launcher.wait()
             raise
-        wall = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise Failed(f"{Path(str(command[0])).name} ended with {process.returncode}: {tail(log)}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    name = Path(str(command[0])).name
+    if len(cost) != 4:
+        raise Failed(f"{name} could not be started: {tail(log)}")
+    code, wall, cpu, peak = int(cost[0]), float(cost[1]), float(cost[2]), int(cost[3])
+    if code != 0:
+        raise Failed(f"{name} ended with {code}: {tail(log)}")
+    return Cost(wall, cpu, peak * 1024)
 
 
 def tail(log, lines=3):

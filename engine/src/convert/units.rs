@@ -15,6 +15,9 @@ use crate::scan::{READ_BEFORE, READ_BEHIND};
 /// The greatest length of a line with its end, in bytes; longer ones are rejects. A point-of-sale line has some dozens.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
+/// Bytes of a file's first unit.
+const FIRST_UNIT: usize = 256 << 10;
+
 /// What a new buffer reads before it grows to a unit's size.
 const FIRST_READ: usize = 64 << 10;
 
@@ -47,8 +50,10 @@ impl Unit {
 /// Cuts an input into [`Unit`]s.
 pub(crate) struct Units<R> {
     input: R,
-    /// How many bytes a unit has, about.
+    /// How many bytes the next unit has, about. Units grow, so that all threads soon have one of a small file, and large
+    /// files have large ones.
     size: usize,
+    most: usize,
     /// What was read behind the last unit: mostly the beginning of the line in which that ended.
     carried: Vec<u8>,
     /// Units given out.
@@ -57,10 +62,12 @@ pub(crate) struct Units<R> {
 }
 
 impl<R: Read> Units<R> {
-    pub(crate) fn new(input: R, size: usize) -> Self {
+    /// `most` is how many bytes a unit has, about, when units have grown.
+    pub(crate) fn new(input: R, most: usize) -> Self {
         Self {
             input,
-            size,
+            size: most.min(FIRST_UNIT),
+            most,
             carried: Vec::new(),
             count: 0,
             is_at_end: false,
@@ -130,6 +137,7 @@ impl<R: Read> Units<R> {
             return Ok(false);
         }
         unit.number = self.number();
+        self.size = self.most.min(self.size * 2);
         Ok(true)
     }
 
