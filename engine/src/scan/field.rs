@@ -176,15 +176,29 @@ impl<'m> Field<'m> {
     }
 
     /// The inside of a field that begins with a quote, if the only other one is at its end.
+    #[inline(always)]
     pub(crate) fn between_quotes(self) -> Option<Self> {
-        let inside = match self.bytes() {
-            [QUOTE, inside @ .., QUOTE] => inside,
-            _ => return None,
-        };
-        memchr::memchr(QUOTE, inside).is_none().then_some(Self {
+        let end = self.end.checked_sub(1).filter(|end| *end > self.start)?;
+        let closing = Self { start: end, ..self };
+        let inside = Self {
             text: self.text,
             start: self.start + 1,
-            end: self.end - 1,
-        })
+            end,
+        };
+        (closing.first_byte() == QUOTE && !inside.has_quote()).then_some(inside)
+    }
+
+    #[inline(always)]
+    fn has_quote(self) -> bool {
+        const ONES: u128 = u128::from_le_bytes([1; 16]);
+        const HIGH: u128 = u128::from_le_bytes([0x80; 16]);
+        const QUOTES: u128 = u128::from_le_bytes([QUOTE; 16]);
+        if !(1..=16).contains(&self.len()) {
+            return memchr::memchr(QUOTE, self.bytes()).is_some();
+        }
+        // The lowest byte whose upper bit is left is the first that is a quote; what is left above it means nothing.
+        let bytes = self.sixteen_from_start() ^ QUOTES;
+        let quotes = bytes.wrapping_sub(ONES) & !bytes & HIGH;
+        quotes & (u128::MAX >> (128 - 8 * self.len())) != 0
     }
 }
