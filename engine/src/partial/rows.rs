@@ -1,5 +1,7 @@
 //! The rows of a partial in memory: sorted by the three keys, held by columns.
 
+use rayon::prelude::*;
+
 use super::key::{Key, StoreDay};
 use super::table::Sums;
 use crate::amount::{ABSENT, MAX_CENTS, add_cents};
@@ -42,7 +44,12 @@ impl Rows {
             let days = part.ignored_days.iter();
             ignored_days.extend(days.map(|day| StoreDay::new(stores[day.store() as usize], day.day())));
         }
-        order.sort_unstable_by_key(|(key, ..)| *key);
+        if parts.len() == 1 {
+            // This may be in a unit's turn, where nothing may wait for the pool.
+            order.sort_unstable_by_key(|(key, ..)| *key);
+        } else {
+            order.par_sort_unstable_by_key(|(key, ..)| *key);
+        }
         ignored_days.sort_unstable();
         ignored_days.dedup();
 
