@@ -1,9 +1,9 @@
 //! How long loads take. A measurement, not a check; CONTRIBUTING.md has the command. It decided the rows of a statement,
 //! the size of pages and that of the cache in `sqlite`.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
+#![allow(clippy::unwrap_used, reason = "a bench that cannot go on may panic anywhere")]
 
-#[path = "it/support.rs"]
+#[path = "../tests/it/support.rs"]
 #[allow(dead_code, reason = "the other tests use the rest")]
 mod support;
 
@@ -85,9 +85,8 @@ async fn timed(warehouse: &dyn Warehouse, load: &Load) -> f64 {
     start.elapsed().as_secs_f64() * 1000.0
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn loads_of_240_000_rows() {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
     measure("sqlite", Place::sqlite).await;
     measure("postgres", Place::postgres).await;
 }
