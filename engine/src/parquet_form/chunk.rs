@@ -236,11 +236,15 @@ fn range<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<RangeIncl
 }
 
 /// Appends which values are there: runs with their length in bytes before them.
-fn levels(is_there: impl Iterator<Item = bool>, data: &mut Vec<u8>) {
-    let levels: Vec<u32> = is_there.map(u32::from).collect();
+fn levels(is_there: impl ExactSizeIterator<Item = bool> + Clone, data: &mut Vec<u8>) {
     let start = data.len();
     data.extend_from_slice(&[0; 4]);
-    packed::hybrid(&levels, 1, data);
+    if is_there.clone().all(|there| there) {
+        packed::run(1, is_there.len(), 1, data);
+    } else {
+        let levels: Vec<u32> = is_there.map(u32::from).collect();
+        packed::hybrid(&levels, 1, data);
+    }
     let length = (data.len() - start - 4) as u32;
     data[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
