@@ -5,6 +5,8 @@
 
 pub mod duckdb;
 pub mod gristmill;
+mod keeper;
 pub mod oracle;
 pub mod postgres;
+pub mod seaweedfs;
 pub mod venv;
