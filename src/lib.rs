@@ -11,3 +11,4 @@ pub mod pipeline;
 pub mod preconditions;
 pub mod progress;
 pub mod settings;
+mod warehouse;

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
+use aws_config::SdkConfig;
 use gristmill_loader::{LoadMode, Target};
 use gristmill_state::JobConfig;
 
@@ -162,7 +163,8 @@ impl Settings {
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
-        gristmill_loader::open(&warehouse, target.clone())
+        // Without AWS's settings, which nothing is asked for yet.
+        gristmill_loader::open(&warehouse, target.clone(), &SdkConfig::builder().build())
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
             source,

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
+use aws_config::SdkConfig;
 use gristmill_loader::{Base, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
@@ -14,26 +15,40 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 
+use crate::redshift::Redshift;
+
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
 
 /// A database of the test's own, and a folder for the files to load.
 pub struct Place {
     pub folder: TempDir,
     pub url: String,
+    pub aws: SdkConfig,
+    /// What stands in for Redshift.
+    pub redshift: Option<Redshift>,
 }
 
 impl Place {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/mart/warehouse.db", folder.path().display());
-        Self { folder, url }
+        Self {
+            folder,
+            ..Self::at(url)
+        }
     }
 
     pub fn postgres() -> Self {
-        let url = gristmill_testkit::postgres::shared().create_database();
+        Self::at(gristmill_testkit::postgres::shared().create_database())
+    }
+
+    pub fn redshift() -> Self {
+        let redshift = Redshift::start();
+        let (url, aws) = (redshift.url(), redshift.aws());
         Self {
-            folder: tempfile::tempdir().unwrap(),
-            url,
+            aws,
+            redshift: Some(redshift),
+            ..Self::at(url)
         }
     }
 
@@ -41,12 +56,14 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             url,
+            aws: SdkConfig::builder().build(),
+            redshift: None,
         }
     }
 
     pub fn open(&self, table: &str, measures: &[&str], mode: LoadMode) -> Box<dyn Warehouse> {
         let measures = measures.iter().map(|name| name.to_string()).collect();
-        open(&self.url, Target::new(table, measures, mode).unwrap()).unwrap()
+        open(&self.url, Target::new(table, measures, mode).unwrap(), &self.aws).unwrap()
     }
 
     /// The usual target, prepared.
@@ -82,6 +99,9 @@ impl Place {
 
     /// Edits the target by hand.
     pub async fn edit(&self, sql: &str) {
+        if let Some(redshift) = &self.redshift {
+            return gristmill_testkit::postgres::execute(&redshift.backend, sql);
+        }
         if self.url.starts_with("postgres") {
             return gristmill_testkit::postgres::execute(&self.url, sql);
         }

@@ -1,0 +1,10 @@
+//! What only Redshift has: the bucket on the way, statements that it alone understands, temporary users, and the faults of
+//! all of them.
+
+mod aws;
+mod faults;
+mod layout;
+mod server;
+pub mod statements;
+
+pub use server::Redshift;
