@@ -11,4 +11,3 @@ pub mod pipeline;
 pub mod preconditions;
 pub mod progress;
 pub mod settings;
-mod warehouse;

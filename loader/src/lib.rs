@@ -8,6 +8,7 @@
 //! mostly one that has gone stale; a fresh one also starts without leftovers of a load that failed.
 
 mod amount;
+mod credentials;
 mod days;
 mod delta;
 mod error;
@@ -23,9 +24,9 @@ mod url;
 mod verification;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use jiff::civil::Date;
 
+pub use credentials::Credentials;
 pub use error::{LoadError, PostgresFault};
 pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
 pub use redshift::RedshiftFault;
@@ -78,14 +79,21 @@ pub trait Warehouse: Send + Sync {
 
 /// Gives the warehouse that a URL names: `sqlite://path`, `postgres://…`, `postgresql://…` or `redshift://…`.
 ///
-/// Nothing is contacted yet; the first operation does that. `aws` has the region and the credentials for Redshift's bucket
-/// and for temporary users; the others do not use it.
-pub fn open(url: &str, target: Target, aws: &SdkConfig) -> Result<Box<dyn Warehouse>, LoadError> {
+/// Nothing is contacted yet; the first operation does that. `credentials` are what the URL does not have.
+pub fn open(url: &str, target: Target, credentials: &Credentials) -> Result<Box<dyn Warehouse>, LoadError> {
     target.check()?;
     match url.split_once("://").map(|(scheme, _)| scheme) {
         Some("sqlite") => Ok(Box::new(sqlite::SqliteWarehouse::new(url, target)?)),
-        Some("postgres" | "postgresql") => Ok(Box::new(postgres::PostgresWarehouse::new(url, target)?)),
-        Some("redshift") => Ok(Box::new(redshift::RedshiftWarehouse::new(url, target, aws)?)),
+        Some("postgres" | "postgresql") => Ok(Box::new(postgres::PostgresWarehouse::new(
+            url,
+            target,
+            credentials,
+        )?)),
+        Some("redshift") => Ok(Box::new(redshift::RedshiftWarehouse::new(
+            url,
+            target,
+            credentials,
+        )?)),
         _ => Err(LoadError::BadUrl {
             url: redacted(url),
             reason: "a warehouse is sqlite://path, postgres://…, postgresql://… or redshift://…".into(),

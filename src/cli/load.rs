@@ -90,7 +90,7 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
         ))
         .into());
     }
-    let warehouse = crate::warehouse::open(&context.settings).await?;
+    let warehouse = context.settings.open_warehouse().await?;
     // A warehouse that was lost or set back to an older version is made ready, and then found to lack rows.
     warehouse.prepare().await?;
     let mut verified = Vec::with_capacity(runs.len());

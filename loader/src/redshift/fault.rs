@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tokio_postgres::error::SqlState;
+
 use crate::PostgresFault;
 
 /// What Redshift or the way to it said. Never a row's value, never a secret.
@@ -57,7 +59,7 @@ impl RedshiftFault {
     pub(crate) fn advice(&self) -> &'static str {
         match (&self.0, self.is_transient()) {
             (Kind::Answer(_), true) => "; it may pass by itself, otherwise see whether the warehouse is up",
-            (Kind::Answer(fault), false) => match fault.code() {
+            (Kind::Answer(fault), false) => match fault.code().map(SqlState::code) {
                 Some("28000" | "28P01") => "; put the right user and password into the URL",
                 Some("3D000") => "; see the database's name in the URL",
                 Some("42501") => {

@@ -23,7 +23,7 @@ use tokio_postgres::SimpleQueryRow;
 
 use crate::target::LEDGER;
 use crate::{
-    LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse, amount, redacted,
+    Credentials,    LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse, amount, redacted,
 };
 use bucket::Bucket;
 use session::Session;
@@ -48,7 +48,7 @@ pub(crate) struct RedshiftWarehouse {
 }
 
 impl RedshiftWarehouse {
-    pub(crate) fn new(url: &str, target: Target, aws: &SdkConfig) -> Result<Self, LoadError> {
+    pub(crate) fn new(url: &str, target: Target, credentials: &Credentials) -> Result<Self, LoadError> {
         let measures = target.measures.clone();
         let target = target.folded();
         let settings = Settings::read(url, &target)?;
@@ -56,7 +56,9 @@ impl RedshiftWarehouse {
             url: redacted(url),
             reason,
         };
-        let bucket = Bucket::new(&settings, aws).map_err(bad)?;
+        let aws = credentials.aws.clone();
+        let aws = aws.unwrap_or_else(|| SdkConfig::builder().build());
+        let bucket = Bucket::new(&settings, &aws).map_err(bad)?;
         let names = target.schema.iter().chain([&target.table]).chain(&target.measures);
         if let Some(name) = names.into_iter().find(|name| name.len() > LONGEST_NAME) {
             return Err(LoadError::BadTarget {
@@ -66,7 +68,7 @@ impl RedshiftWarehouse {
         }
         Ok(Self {
             settings,
-            aws: aws.clone(),
+            aws,
             bucket,
             url: redacted(url),
             target,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 
 use crate::target::KEYS;
+use crate::url::take;
 use crate::{LoadError, Target, redacted};
 
 /// How long a server may take to answer a connection. A workgroup that has slept takes some seconds.
@@ -13,6 +14,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long sent bytes may stay unacknowledged, and an idle connection unproven, before the server counts as gone.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// All that stand behind the question mark.
+const PARAMETERS: [&str; 11] = [
+    "iam_role",
+    "bucket",
+    "prefix",
+    "region",
+    "endpoint",
+    "cluster",
+    "workgroup",
+    "sslmode",
+    "sslrootcert",
+    "distkey",
+    "sortkey",
+];
 
 const FORM: &str = "write redshift://user:password@host:5439/database?iam_role=arn:aws:iam::…&bucket=…";
 
@@ -80,41 +96,42 @@ impl Settings {
 }
 
 fn parse(url: &str, target: &Target) -> Result<Settings, String> {
-    let (place, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut parameters = Parameters::read(query)?;
-    let login = match (parameters.take("cluster"), parameters.take("workgroup")) {
+    let (place, values) = take(url, PARAMETERS)?;
+    if let Some((_, others)) = place.rsplit_once('@').unwrap_or(("", &place)).1.split_once('?') {
+        return Err(format!("of its parameters {others} is not known; there are {}", PARAMETERS.join(", ")));
+    }
+    let [iam_role, bucket, prefix, region, endpoint, cluster, workgroup, sslmode, sslrootcert, distkey, sortkey] = values;
+    let login = match (cluster, workgroup) {
         (None, None) => Login::Password,
         (Some(cluster), None) => Login::Cluster(cluster),
         (None, Some(workgroup)) => Login::Workgroup(workgroup),
         (Some(_), Some(_)) => return Err("it names a cluster and a workgroup; name the one that it is".into()),
     };
-    let tls = match (parameters.take("sslmode").as_deref(), parameters.take("sslrootcert")) {
+    let tls = match (sslmode.as_deref(), sslrootcert) {
         (None | Some("verify-full"), file) => Tls::Verified(file.map(PathBuf::from)),
         (Some("disable"), None) => Tls::Off,
         (Some("disable"), Some(_)) => return Err("sslrootcert says nothing where sslmode=disable".into()),
         (Some(_), _) => return Err("sslmode is verify-full (the default), or disable for a test's server".into()),
     };
     let staging = Staging {
-        bucket: parameters.needed("bucket", "the bucket that rows are staged in, bucket=…")?,
-        prefix: parameters.take("prefix").unwrap_or_default().trim_matches('/').into(),
-        region: parameters.take("region"),
-        endpoint: parameters.take("endpoint"),
-        iam_role: parameters.needed("iam_role", "the role that COPY reads the bucket as, iam_role=arn:aws:iam::…")?,
+        bucket: bucket.ok_or("it lacks the bucket that rows are staged in, bucket=…")?,
+        prefix: prefix.unwrap_or_default().trim_matches('/').into(),
+        region: region,
+        endpoint: endpoint,
+        iam_role: iam_role.ok_or("it lacks the role that COPY reads the bucket as, iam_role=arn:aws:iam::…")?,
     };
     let layout = Layout {
-        distkey: parameters.take("distkey").map(|name| name.to_ascii_lowercase()),
-        sortkey: parameters
-            .take("sortkey")
+        distkey: distkey.map(|name| name.to_ascii_lowercase()),
+        sortkey: sortkey
             .map(|names| names.split(',').map(str::to_ascii_lowercase).collect())
             .unwrap_or_default(),
     };
-    parameters.expect_none_left()?;
     let named = layout.distkey.iter().chain(&layout.sortkey);
     let is_a_column = |name: &&String| KEYS.contains(&name.as_str()) || target.measures.contains(name);
     if let Some(other) = named.into_iter().find(|name| !is_a_column(name)) {
         return Err(format!("distkey and sortkey name columns of the target, and it has no {other}"));
     }
-    let config = config(place)?;
+    let config = config(&place)?;
     let host = match config.get_hosts() {
         [tokio_postgres::config::Host::Tcp(host)] => host.clone(),
         _ => return Err(format!("it names no host; {FORM}")),
@@ -159,40 +176,4 @@ fn config(place: &str) -> Result<Config, String> {
         .keepalives_idle(SILENCE)
         .keepalives_interval(SILENCE / 4);
     Ok(config)
-}
-
-/// The parameters of a URL, values as they are written.
-struct Parameters<'u>(Vec<(&'u str, &'u str)>);
-
-impl<'u> Parameters<'u> {
-    fn read(query: &'u str) -> Result<Self, String> {
-        let mut read: Vec<(&str, &str)> = Vec::new();
-        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            if value.is_empty() || read.iter().any(|(other, _)| *other == name) {
-                return Err(format!("its parameter {name} has no value, or is there twice"));
-            }
-            read.push((name, value));
-        }
-        Ok(Self(read))
-    }
-
-    fn take(&mut self, name: &str) -> Option<String> {
-        let at = self.0.iter().position(|(other, _)| *other == name)?;
-        Some(self.0.swap_remove(at).1.into())
-    }
-
-    fn needed(&mut self, name: &str, what: &str) -> Result<String, String> {
-        self.take(name).ok_or_else(|| format!("it lacks {what}"))
-    }
-
-    fn expect_none_left(&self) -> Result<(), String> {
-        match self.0.first() {
-            None => Ok(()),
-            Some((name, _)) => Err(format!(
-                "its parameter {name} is not known; there are iam_role, bucket, prefix, region, endpoint, cluster, \
-                 workgroup, sslmode, sslrootcert, distkey and sortkey"
-            )),
-        }
-    }
 }

@@ -7,15 +7,16 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
-use aws_config::SdkConfig;
-use gristmill_loader::{Base, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
+use gristmill_loader::{
+    Base, Credentials, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open,
+};
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 
-use crate::redshift::Redshift;
+use crate::redshift::{Redshift, server};
 
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
 
@@ -23,7 +24,7 @@ pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"]
 pub struct Place {
     pub folder: TempDir,
     pub url: String,
-    pub aws: SdkConfig,
+    pub credentials: Credentials,
     /// What stands in for Redshift.
     pub redshift: Option<Redshift>,
 }
@@ -44,9 +45,9 @@ impl Place {
 
     pub fn redshift() -> Self {
         let redshift = Redshift::start();
-        let (url, aws) = (redshift.url(), redshift.aws());
+        let (url, credentials) = (redshift.url(), server::credentials());
         Self {
-            aws,
+            credentials,
             redshift: Some(redshift),
             ..Self::at(url)
         }
@@ -56,14 +57,19 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             url,
-            aws: SdkConfig::builder().build(),
+            credentials: Credentials::default(),
             redshift: None,
         }
     }
 
     pub fn open(&self, table: &str, measures: &[&str], mode: LoadMode) -> Box<dyn Warehouse> {
         let measures = measures.iter().map(|name| name.to_string()).collect();
-        open(&self.url, Target::new(table, measures, mode).unwrap(), &self.aws).unwrap()
+        open(
+            &self.url,
+            Target::new(table, measures, mode).unwrap(),
+            &self.credentials,
+        )
+        .unwrap()
     }
 
     /// The usual target, prepared.

@@ -4,7 +4,7 @@
 mod aws;
 mod faults;
 mod layout;
-mod server;
+pub mod server;
 pub mod statements;
 
 pub use server::Redshift;

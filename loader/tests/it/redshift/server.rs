@@ -2,9 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
+use aws_config::sdk_config::Builder;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_redshift::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_redshift::config::{Credentials as AwsCredentials, SharedCredentialsProvider};
 use futures::TryStreamExt;
+use gristmill_loader::Credentials;
 use gristmill_redshift_standin::{S3, Standin, TlsAcceptor};
 use gristmill_testkit::postgres;
 use gristmill_testkit::seaweedfs::SeaweedFs;
@@ -57,11 +59,6 @@ impl Redshift {
         )
     }
 
-    /// Credentials for the bucket.
-    pub fn aws(&self) -> SdkConfig {
-        aws_config()
-    }
-
     /// The objects that lie in this server's part of the bucket.
     pub async fn staged(&self) -> Vec<String> {
         let root = Path::from(format!("in/transit/127.0.0.1-{}", self.standin.port()));
@@ -83,14 +80,20 @@ impl Redshift {
     }
 }
 
-/// As the binary would find it in the environment.
-pub fn aws_config() -> SdkConfig {
-    let credentials = Credentials::new(SeaweedFs::ACCESS_KEY, SeaweedFs::SECRET_KEY, None, None, "test");
+/// As the binary would find them in the environment.
+pub fn credentials() -> Credentials {
+    Credentials {
+        aws: Some(aws().build()),
+        ..Credentials::default()
+    }
+}
+
+pub fn aws() -> Builder {
+    let credentials = AwsCredentials::new(SeaweedFs::ACCESS_KEY, SeaweedFs::SECRET_KEY, None, None, "test");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static(SeaweedFs::REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
 }
 
 fn bucket() -> &'static SeaweedFs {
