@@ -176,6 +176,7 @@ mod tests {
             let credentials = Credentials {
                 password: password.map(String::from),
                 password_file: Some(file.into()),
+                ..Credentials::default()
             };
             assert!(!format!("{credentials:?}").contains("hunter2"));
             credentials.password_for(&url.parse().unwrap())

@@ -2,7 +2,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use aws_config::sdk_config::Builder;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_redshift::config::{Credentials as AwsCredentials, SharedCredentialsProvider};
 use futures::TryStreamExt;
@@ -83,17 +82,18 @@ impl Redshift {
 /// As the binary would find them in the environment.
 pub fn credentials() -> Credentials {
     Credentials {
-        aws: Some(aws().build()),
+        aws: Some(aws()),
         ..Credentials::default()
     }
 }
 
-pub fn aws() -> Builder {
+pub fn aws() -> SdkConfig {
     let credentials = AwsCredentials::new(SeaweedFs::ACCESS_KEY, SeaweedFs::SECRET_KEY, None, None, "test");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static(SeaweedFs::REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
 }
 
 fn bucket() -> &'static SeaweedFs {
