@@ -21,11 +21,13 @@ macro_rules! every_warehouse {
                 super::$name(&super::Place::postgres()).await
             })*
         }
-        mod redshift {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                let place = super::Place::redshift();
-                super::$name(&place).await;
+        // In one test: each starts an S3 server of its own, which takes longer than what it is asked then.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn redshift_does_all_of_it() {
+            $({
+                println!("{}", stringify!($name));
+                let place = Place::redshift();
+                $name(&place).await;
                 crate::redshift::statements::all_are_listed(&place);
             })*
         }

@@ -6,5 +6,6 @@ mod faults;
 mod layout;
 pub mod server;
 pub mod statements;
+mod tamper;
 
 pub use server::Redshift;

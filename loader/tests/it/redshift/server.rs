@@ -58,6 +58,11 @@ impl Redshift {
         )
     }
 
+    /// The same, with another way to the bucket.
+    pub fn url_through(&self, endpoint: &str) -> String {
+        self.url().replace(&bucket().endpoint(), endpoint)
+    }
+
     /// The objects that lie in this server's part of the bucket.
     pub async fn staged(&self) -> Vec<String> {
         let root = Path::from(format!("in/transit/127.0.0.1-{}", self.standin.port()));
@@ -94,6 +99,11 @@ pub fn aws() -> SdkConfig {
         .region(Region::from_static(SeaweedFs::REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .build()
+}
+
+/// The bucket's server.
+pub fn endpoint() -> String {
+    bucket().endpoint()
 }
 
 fn bucket() -> &'static SeaweedFs {
