@@ -111,7 +111,11 @@ impl Target {
         Self {
             schema: self.schema.map(|name| name.to_ascii_lowercase()),
             table: self.table.to_ascii_lowercase(),
-            measures: self.measures.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            measures: self
+                .measures
+                .iter()
+                .map(|name| name.to_ascii_lowercase())
+                .collect(),
             ..self
         }
     }

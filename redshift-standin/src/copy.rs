@@ -193,7 +193,7 @@ impl Copy {
         }
         let columns: Vec<String> = targets
             .iter()
-            .map(|target| format!("\"{}\"", target.name))
+            .map(|target| format!("\"{}\"", target.name.replace('"', "\"\"")))
             .collect();
         let statement = format!(
             "COPY {} ({}) FROM STDIN (FORMAT csv)",

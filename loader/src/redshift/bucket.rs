@@ -81,7 +81,8 @@ impl Bucket {
 
     /// Removes what was left behind by loads that cannot be under way any more. `now` is in seconds since 1970.
     pub(super) async fn sweep(&self, now: i64) -> Result<(), LoadError> {
-        self.remove_where(&self.root, |written| is_stale(written, now)).await
+        self.remove_where(&self.root, |written| is_stale(written, now))
+            .await
     }
 
     async fn remove_where(&self, folder: &Path, which: impl Fn(i64) -> bool + Send) -> Result<(), LoadError> {

@@ -45,7 +45,10 @@ pub(super) async fn temporary(
                 .cluster_identifier(cluster)
                 .db_name(database)
                 .duration_seconds(SECONDS);
-            let given = asked.send().await.map_err(|error| refused("cluster", cluster, error))?;
+            let given = asked
+                .send()
+                .await
+                .map_err(|error| refused("cluster", cluster, error))?;
             (given.db_user, given.db_password)
         }
         Login::Workgroup(workgroup) => {
@@ -59,13 +62,18 @@ pub(super) async fn temporary(
                 .workgroup_name(workgroup)
                 .db_name(database)
                 .duration_seconds(SECONDS);
-            let given = asked.send().await.map_err(|error| refused("workgroup", workgroup, error))?;
+            let given = asked
+                .send()
+                .await
+                .map_err(|error| refused("workgroup", workgroup, error))?;
             (given.db_user, given.db_password)
         }
     };
     match (user, password) {
         (Some(user), Some(password)) => Ok(Some(Credentials { user, password })),
-        _ => Err(RedshiftFault::odd("AWS gave temporary credentials without a user or a password")),
+        _ => Err(RedshiftFault::odd(
+            "AWS gave temporary credentials without a user or a password",
+        )),
     }
 }
 
@@ -79,8 +87,16 @@ where
         SdkError::ServiceError(answer) => {
             let code = answer.err().code().unwrap_or("an unknown error");
             let message = answer.err().message().unwrap_or("without a message");
-            let later = ["Throttling", "InternalFailure", "InternalServerException", "ServiceUnavailable"];
-            (format!("{code}: {message}"), later.iter().any(|word| code.contains(word)))
+            let later = [
+                "Throttling",
+                "InternalFailure",
+                "InternalServerException",
+                "ServiceUnavailable",
+            ];
+            (
+                format!("{code}: {message}"),
+                later.iter().any(|word| code.contains(word)),
+            )
         }
         SdkError::ConstructionFailure(_) => (DisplayErrorContext(&error).to_string(), false),
         _ => (DisplayErrorContext(&error).to_string(), true),

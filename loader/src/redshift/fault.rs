@@ -87,7 +87,10 @@ impl fmt::Display for RedshiftFault {
                 Some(meaning) => write!(f, "{meaning}"),
                 None => fault.fmt(f),
             },
-            Kind::Copy(fault, Some(noted)) => write!(f, "{fault}: {noted}"),
+            Kind::Copy(fault, Some(noted)) => match fault.message() {
+                Some(message) if noted.contains(message) => f.write_str(noted),
+                _ => write!(f, "{fault}: {noted}"),
+            },
             Kind::Credentials { reason, .. } | Kind::Odd(reason) => f.write_str(reason),
         }
     }

@@ -47,7 +47,12 @@ pub(super) struct Files<'a> {
 
 impl<'a> Files<'a> {
     /// Of rows with these measures; of keys alone, if there are none.
-    pub(super) fn of_rows(bucket: &'a Bucket, folder: &Path, name: &'static str, measures: &[String]) -> Self {
+    pub(super) fn of_rows(
+        bucket: &'a Bucket,
+        folder: &Path,
+        name: &'static str,
+        measures: &[String],
+    ) -> Self {
         let keys = [
             Field::new(KEYS[0], DataType::Utf8View, false),
             Field::new(KEYS[1], DataType::Utf8View, false),
@@ -148,7 +153,10 @@ impl<'a> Files<'a> {
         };
         let bytes = writer.into_inner().map_err(|error| self.failed(error))?;
         let number = self.entries.len();
-        let path = self.folder.clone().join(format!("{}-{number}.parquet", self.name));
+        let path = self
+            .folder
+            .clone()
+            .join(format!("{}-{number}.parquet", self.name));
         self.entries.push(json!({
             "url": self.bucket.url(&path),
             "mandatory": true,

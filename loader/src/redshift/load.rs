@@ -70,7 +70,11 @@ impl<'a> Loading<'a> {
     pub(super) async fn clean_up(&self, settled: bool) {
         let bucket = &self.session.warehouse.bucket;
         let removed = match settled {
-            true => bucket.remove(&bucket.of_run(&self.session.target, &self.load.run_id)).await,
+            true => {
+                bucket
+                    .remove(&bucket.of_run(&self.session.target, &self.load.run_id))
+                    .await
+            }
             false => bucket.remove(&self.folder).await,
         };
         if let Err(error) = removed {
@@ -152,7 +156,9 @@ impl<'a> Loading<'a> {
     /// was waited for.
     pub(super) async fn lock(&self) -> Result<(), LoadError> {
         self.session.execute("begin the load into", sql::BEGIN).await?;
-        self.session.execute("lock the target in", &self.session.sql.lock()).await?;
+        self.session
+            .execute("lock the target in", &self.session.sql.lock())
+            .await?;
         Ok(())
     }
 
@@ -167,7 +173,9 @@ impl<'a> Loading<'a> {
         let (session, sql) = (&self.session, &self.session.sql);
         let mode = session.warehouse.target.mode;
         let mut deleted = match staged.tally {
-            Some(tally) if tally.removed > 0 => session.execute("delete rows of", &sql.delete_removed()).await?,
+            Some(tally) if tally.removed > 0 => {
+                session.execute("delete rows of", &sql.delete_removed()).await?
+            }
             _ => 0,
         };
         let removed = deleted;
@@ -223,7 +231,10 @@ impl<'a> Loading<'a> {
     /// Writes the ledger's row.
     pub(super) async fn record(&self) -> Result<(), LoadError> {
         let insert = self.session.sql.insert_ledger(self.load);
-        self.session.execute("write the ledger of", &insert).await.map(drop)
+        self.session
+            .execute("write the ledger of", &insert)
+            .await
+            .map(drop)
     }
 }
 

@@ -23,7 +23,8 @@ use tokio_postgres::SimpleQueryRow;
 
 use crate::target::LEDGER;
 use crate::{
-    Credentials,    LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse, amount, redacted,
+    Credentials, LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse,
+    amount, redacted,
 };
 use bucket::Bucket;
 use session::Session;
@@ -59,11 +60,17 @@ impl RedshiftWarehouse {
         let aws = credentials.aws.clone();
         let aws = aws.unwrap_or_else(|| SdkConfig::builder().build());
         let bucket = Bucket::new(&settings, &aws).map_err(bad)?;
-        let names = target.schema.iter().chain([&target.table]).chain(&target.measures);
+        let names = target
+            .schema
+            .iter()
+            .chain([&target.table])
+            .chain(&target.measures);
         if let Some(name) = names.into_iter().find(|name| name.len() > LONGEST_NAME) {
             return Err(LoadError::BadTarget {
                 table: target.name(),
-                reason: format!("has the name {name} of more than {LONGEST_NAME} bytes; give it a shorter one"),
+                reason: format!(
+                    "has the name {name} of more than {LONGEST_NAME} bytes; give it a shorter one"
+                ),
             });
         }
         Ok(Self {
@@ -152,7 +159,9 @@ impl Warehouse for RedshiftWarehouse {
 
     async fn first_rows(&self, limit: u32) -> Result<Vec<SummaryRow>, LoadError> {
         let session = Session::reading(self).await?;
-        let rows = session.rows("read rows of", &session.sql.first_rows(limit)).await?;
+        let rows = session
+            .rows("read rows of", &session.sql.first_rows(limit))
+            .await?;
         rows.iter().map(|row| self.summary_row(row)).collect()
     }
 

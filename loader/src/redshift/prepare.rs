@@ -44,7 +44,9 @@ pub(super) async fn prepare(warehouse: &RedshiftWarehouse) -> Result<(), LoadErr
         )));
     }
     if session.kind(sql::LOCK).await?.is_none() {
-        let created = session.execute("create the lock in", &session.sql.create_lock()).await;
+        let created = session
+            .execute("create the lock in", &session.sql.create_lock())
+            .await;
         // Another process may have been faster.
         if created.is_err() && session.kind(sql::LOCK).await?.is_none() {
             return created.map(drop);
@@ -90,7 +92,8 @@ async fn check_present(session: &Session<'_>) -> Result<(), LoadError> {
         Column {
             name: text(0).into(),
             type_name,
-            optional: text(5).eq_ignore_ascii_case("yes") || row.get(6).is_some_and(|default| !default.is_empty()),
+            optional: text(5).eq_ignore_ascii_case("yes")
+                || row.get(6).is_some_and(|default| !default.is_empty()),
         }
     });
     let shape = Shape {

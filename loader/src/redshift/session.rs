@@ -51,7 +51,9 @@ impl<'a> Session<'a> {
         let session = Self::open(warehouse).await?;
         match session.kind(&warehouse.target.table).await? {
             Some(_) => Ok(session),
-            None => Err(LoadError::TargetAbsent { table: session.target }),
+            None => Err(LoadError::TargetAbsent {
+                table: session.target,
+            }),
         }
     }
 
@@ -72,7 +74,11 @@ impl<'a> Session<'a> {
         Ok(touched.sum())
     }
 
-    pub(super) async fn rows(&self, action: &'static str, sql: &str) -> Result<Vec<SimpleQueryRow>, LoadError> {
+    pub(super) async fn rows(
+        &self,
+        action: &'static str,
+        sql: &str,
+    ) -> Result<Vec<SimpleQueryRow>, LoadError> {
         let answer = self.ask(sql).await.map_err(self.failed(action))?;
         let rows = answer.into_iter().filter_map(|message| match message {
             SimpleQueryMessage::Row(row) => Some(row),
@@ -92,14 +98,24 @@ impl<'a> Session<'a> {
     }
 
     /// The one number that a statement gives.
-    pub(super) async fn number<N: std::str::FromStr>(&self, action: &'static str, sql: &str) -> Result<N, LoadError> {
+    pub(super) async fn number<N: std::str::FromStr>(
+        &self,
+        action: &'static str,
+        sql: &str,
+    ) -> Result<N, LoadError> {
         let rows = self.rows(action, sql).await?;
         self.parsed(action, rows.first().and_then(|row| row.get(0)))
     }
 
-    pub(super) fn parsed<N: std::str::FromStr>(&self, action: &'static str, text: Option<&str>) -> Result<N, LoadError> {
+    pub(super) fn parsed<N: std::str::FromStr>(
+        &self,
+        action: &'static str,
+        text: Option<&str>,
+    ) -> Result<N, LoadError> {
         let number = text.and_then(|text| text.trim().parse().ok());
-        number.ok_or_else(|| self.failed(action)(RedshiftFault::odd("it answered no number where there is one")))
+        number.ok_or_else(|| {
+            self.failed(action)(RedshiftFault::odd("it answered no number where there is one"))
+        })
     }
 
     /// Entries of the ledger.
@@ -136,7 +152,10 @@ impl<'a> Session<'a> {
         }
         let copied: u64 = self.number(action, sql::COPIED).await?;
         if copied != written.rows {
-            let reason = format!("{copied} rows arrived of the {} in {}", written.rows, written.manifest);
+            let reason = format!(
+                "{copied} rows arrived of the {} in {}",
+                written.rows, written.manifest
+            );
             return Err(self.failed(action)(RedshiftFault::odd(reason)));
         }
         Ok(())

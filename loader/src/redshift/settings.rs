@@ -98,27 +98,47 @@ impl Settings {
 fn parse(url: &str, target: &Target) -> Result<Settings, String> {
     let (place, values) = take(url, PARAMETERS)?;
     if let Some((_, others)) = place.rsplit_once('@').unwrap_or(("", &place)).1.split_once('?') {
-        return Err(format!("of its parameters {others} is not known; there are {}", PARAMETERS.join(", ")));
+        return Err(format!(
+            "of its parameters {others} is not known; there are {}",
+            PARAMETERS.join(", ")
+        ));
     }
-    let [iam_role, bucket, prefix, region, endpoint, cluster, workgroup, sslmode, sslrootcert, distkey, sortkey] = values;
+    let [
+        iam_role,
+        bucket,
+        prefix,
+        region,
+        endpoint,
+        cluster,
+        workgroup,
+        sslmode,
+        sslrootcert,
+        distkey,
+        sortkey,
+    ] = values;
     let login = match (cluster, workgroup) {
         (None, None) => Login::Password,
         (Some(cluster), None) => Login::Cluster(cluster),
         (None, Some(workgroup)) => Login::Workgroup(workgroup),
-        (Some(_), Some(_)) => return Err("it names a cluster and a workgroup; name the one that it is".into()),
+        (Some(_), Some(_)) => {
+            return Err("it names a cluster and a workgroup; name the one that it is".into());
+        }
     };
     let tls = match (sslmode.as_deref(), sslrootcert) {
         (None | Some("verify-full"), file) => Tls::Verified(file.map(PathBuf::from)),
         (Some("disable"), None) => Tls::Off,
         (Some("disable"), Some(_)) => return Err("sslrootcert says nothing where sslmode=disable".into()),
-        (Some(_), _) => return Err("sslmode is verify-full (the default), or disable for a test's server".into()),
+        (Some(_), _) => {
+            return Err("sslmode is verify-full (the default), or disable for a test's server".into());
+        }
     };
     let staging = Staging {
         bucket: bucket.ok_or("it lacks the bucket that rows are staged in, bucket=…")?,
         prefix: prefix.unwrap_or_default().trim_matches('/').into(),
         region: region,
         endpoint: endpoint,
-        iam_role: iam_role.ok_or("it lacks the role that COPY reads the bucket as, iam_role=arn:aws:iam::…")?,
+        iam_role: iam_role
+            .ok_or("it lacks the role that COPY reads the bucket as, iam_role=arn:aws:iam::…")?,
     };
     let layout = Layout {
         distkey: distkey.map(|name| name.to_ascii_lowercase()),
@@ -129,14 +149,18 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
     let named = layout.distkey.iter().chain(&layout.sortkey);
     let is_a_column = |name: &&String| KEYS.contains(&name.as_str()) || target.measures.contains(name);
     if let Some(other) = named.into_iter().find(|name| !is_a_column(name)) {
-        return Err(format!("distkey and sortkey name columns of the target, and it has no {other}"));
+        return Err(format!(
+            "distkey and sortkey name columns of the target, and it has no {other}"
+        ));
     }
     let config = config(&place)?;
     let host = match config.get_hosts() {
         [tokio_postgres::config::Host::Tcp(host)] => host.clone(),
         _ => return Err(format!("it names no host; {FORM}")),
     };
-    let database = config.get_dbname().ok_or_else(|| format!("it names no database; {FORM}"))?;
+    let database = config
+        .get_dbname()
+        .ok_or_else(|| format!("it names no database; {FORM}"))?;
     match login {
         Login::Password if config.get_user().is_none() || config.get_password().is_none() => {
             return Err(format!(

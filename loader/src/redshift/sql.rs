@@ -59,7 +59,10 @@ pub(super) fn columns(schema: &str, table: &str) -> String {
 
 /// Whether a schema is there.
 pub(super) fn schema(schema: &str) -> String {
-    format!("SELECT nspname FROM pg_namespace WHERE nspname = {}", literal(schema))
+    format!(
+        "SELECT nspname FROM pg_namespace WHERE nspname = {}",
+        literal(schema)
+    )
 }
 
 /// What a relation is, if it is there: `r` for a table.
@@ -123,8 +126,17 @@ impl Sql {
             true => ", loaded_at TIMESTAMP, run_id VARCHAR(256)",
             false => "",
         };
-        let listed = |names: &[String]| names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ");
-        let dist = layout.distkey.as_ref().map(|name| format!(" DISTKEY ({})", quoted(name)));
+        let listed = |names: &[String]| {
+            names
+                .iter()
+                .map(|name| quoted(name))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let dist = layout
+            .distkey
+            .as_ref()
+            .map(|name| format!(" DISTKEY ({})", quoted(name)));
         let sort = match layout.sortkey.is_empty() {
             true => String::new(),
             false => format!(" SORTKEY ({})", listed(&layout.sortkey)),
@@ -170,7 +182,10 @@ impl Sql {
     /// The temporary tables, with the types of the target's columns.
     pub(super) fn create_stage(&self) -> [String; 3] {
         let like = |name: &str, columns: &str| {
-            format!("CREATE TEMP TABLE {name} AS SELECT {columns} FROM {} WHERE false", self.table)
+            format!(
+                "CREATE TEMP TABLE {name} AS SELECT {columns} FROM {} WHERE false",
+                self.table
+            )
         };
         [
             like(STAGE, &self.columns()),
@@ -329,7 +344,12 @@ impl Sql {
 
     /// Takes the staged days over, and notes that the summary of a run stands.
     pub(super) fn take_days(&self, scope: &str, run_id: &str, form: &str) -> [String; 5] {
-        let Self { days, standing, target, .. } = self;
+        let Self {
+            days,
+            standing,
+            target,
+            ..
+        } = self;
         let (scope, run_id, form) = (literal(scope), literal(run_id), literal(form));
         let name = quoted(DAYS);
         let same_day =
@@ -357,7 +377,12 @@ impl Sql {
 
     /// Forgets whose days are whose: nothing stands.
     pub(super) fn forget_days(&self) -> [String; 2] {
-        let Self { days, standing, target, .. } = self;
+        let Self {
+            days,
+            standing,
+            target,
+            ..
+        } = self;
         [
             format!("DELETE FROM {standing} WHERE target = {target}"),
             format!("DELETE FROM {days} WHERE target = {target}"),
@@ -425,12 +450,17 @@ impl Sql {
     }
 
     fn measures_of(&self, table: &str) -> String {
-        let named: Vec<String> = self.measures.iter().map(|name| format!("{table}.{name}")).collect();
+        let named: Vec<String> = self
+            .measures
+            .iter()
+            .map(|name| format!("{table}.{name}"))
+            .collect();
         named.join(", ")
     }
 
     fn same_key(&self, staged: &str) -> String {
-        KEYS.map(|key| format!("{}.{key} = {staged}.{key}", self.name)).join(" AND ")
+        KEYS.map(|key| format!("{}.{key} = {staged}.{key}", self.name))
+            .join(" AND ")
     }
 
     /// Whether an amount of the target is not the staged one. Neither true nor false where all are NULL in both.

@@ -82,7 +82,11 @@ pub(super) async fn difference(loading: &Loading<'_>, base: &Base) -> Result<Opt
     let done = async {
         load.expect_rows(tally.rows)?;
         load.expect_covered(tally.uncovered)?;
-        let written = [rows.finish().await?, removed.finish().await?, cover(loading, &delta.added).await?];
+        let written = [
+            rows.finish().await?,
+            removed.finish().await?,
+            cover(loading, &delta.added).await?,
+        ];
         copy(loading, written).await
     };
     done.await.map_err(Fault::Load)?;
@@ -113,7 +117,10 @@ async fn copy(loading: &Loading<'_>, written: [Option<Written>; 3]) -> Result<()
     for create in session.sql.create_stage() {
         session.execute(action, &create).await?;
     }
-    for (table, written) in [sql::STAGE, sql::REMOVED, sql::COVERAGE].into_iter().zip(&written) {
+    for (table, written) in [sql::STAGE, sql::REMOVED, sql::COVERAGE]
+        .into_iter()
+        .zip(&written)
+    {
         if let Some(written) = written {
             session.copy(table, written).await?;
         }

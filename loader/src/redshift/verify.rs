@@ -31,7 +31,9 @@ impl Loading<'_> {
         let staged = stage::whole(self, &|_| ()).await?;
         // Loads wait meanwhile, so that what is mended is what was compared.
         self.lock().await?;
-        let newest = session.entry(&session.sql.ledger_newest(&self.load.scope)).await?;
+        let newest = session
+            .entry(&session.sql.ledger_newest(&self.load.scope))
+            .await?;
         let mut found = Verification {
             newest,
             ..Verification::default()
@@ -54,7 +56,10 @@ impl Loading<'_> {
     async fn leave_to_others(&self) -> Result<u64, LoadError> {
         let action = "look up whose days are whose in";
         let sql = &self.session.sql;
-        let days = self.session.execute(action, &sql.leave_days(&self.load.scope)).await?;
+        let days = self
+            .session
+            .execute(action, &sql.leave_days(&self.load.scope))
+            .await?;
         if days > 0 {
             self.session.execute(action, &sql.leave_rows()).await?;
         }
@@ -68,7 +73,10 @@ impl Loading<'_> {
         let mut rows = self.session.stream(action, &sql.differing()).await?;
         while let Some(row) = rows.next().await? {
             let warehouse = row.get(3).map(|_| texts(&row, 4 + measures, measures));
-            found.note(difference(&row, warehouse, Some(texts(&row, 4, measures))), listed);
+            found.note(
+                difference(&row, warehouse, Some(texts(&row, 4, measures))),
+                listed,
+            );
         }
         let Some(surplus) = sql.surplus(target.mode) else {
             return Ok(());

@@ -174,5 +174,5 @@ fn postgres_follows_the_model() {
 
 #[test]
 fn redshift_follows_the_model() {
-    run(12, Place::redshift);
+    run(8, Place::redshift);
 }

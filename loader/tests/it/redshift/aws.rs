@@ -14,7 +14,12 @@ use crate::redshift::{Redshift, server};
 use crate::support::MEASURES;
 
 fn target() -> Target {
-    Target::new("sales", MEASURES.map(String::from).to_vec(), LoadMode::ReplaceDays).unwrap()
+    Target::new(
+        "sales",
+        MEASURES.map(String::from).to_vec(),
+        LoadMode::ReplaceDays,
+    )
+    .unwrap()
 }
 
 /// An endpoint that answers each request with the same, and keeps the requests.
@@ -40,8 +45,9 @@ impl Endpoint {
                 }
                 kept.lock().unwrap().push(String::from_utf8(request).unwrap());
                 let length = body.len();
-                let answer =
-                    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
                 socket.write_all(answer.as_bytes()).await.unwrap();
             }
         });
@@ -63,23 +69,31 @@ impl Endpoint {
 
 fn is_whole(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request);
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().unwrap())
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse().unwrap())
     });
     body.len() >= length.unwrap_or(0)
 }
 
 fn warehouse(redshift: &Redshift, parameter: &str, endpoint: &Endpoint) -> Box<dyn Warehouse> {
-    let url = format!("{}&sslmode=disable&{parameter}", redshift.url_for("", "127.0.0.1"));
+    let url = format!(
+        "{}&sslmode=disable&{parameter}",
+        redshift.url_for("", "127.0.0.1")
+    );
     open(&url, target(), &endpoint.credentials()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_gives_a_user_for_each_connection() {
     let redshift = Redshift::start();
-    redshift.standin.set_password("IAMR:loader", "for a quarter of an hour");
+    redshift
+        .standin
+        .set_password("IAMR:loader", "for a quarter of an hour");
     let endpoint = Endpoint::answering(
         "200 OK",
         "<GetClusterCredentialsWithIAMResponse xmlns=\"http://redshift.amazonaws.com/doc/2012-12-01/\">\
@@ -106,7 +120,9 @@ async fn a_cluster_gives_a_user_for_each_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_workgroup_gives_a_user_too() {
     let redshift = Redshift::start();
-    redshift.standin.set_password("IAMR:loader", "for a quarter of an hour");
+    redshift
+        .standin
+        .set_password("IAMR:loader", "for a quarter of an hour");
     let body = r#"{"dbUser": "IAMR:loader", "dbPassword": "for a quarter of an hour"}"#;
     let endpoint = Endpoint::answering("200 OK", body).await;
     let warehouse = warehouse(&redshift, "workgroup=stores&region=eu-west-1", &endpoint);
@@ -132,17 +148,24 @@ async fn what_aws_refuses_is_told_and_not_tried_again() {
          <Code>ClusterNotFound</Code><Message>Cluster stores-1 not found.</Message></Error></ErrorResponse>",
     )
     .await;
-    let error = warehouse(&redshift, "cluster=stores-1", &endpoint).prepare().await.unwrap_err();
+    let error = warehouse(&redshift, "cluster=stores-1", &endpoint)
+        .prepare()
+        .await
+        .unwrap_err();
     let message = error.to_string();
     assert!(!error.is_transient(), "{message}");
     assert!(
-        message.contains("credentials for the cluster stores-1: ClusterNotFound: Cluster stores-1 not found."),
+        message
+            .contains("credentials for the cluster stores-1: ClusterNotFound: Cluster stores-1 not found."),
         "{message}"
     );
     // A temporary user that has ended, or another password.
     let body = r#"{"dbUser": "IAMR:gone", "dbPassword": "hunter2"}"#;
     let endpoint = Endpoint::answering("200 OK", body).await;
-    let error = warehouse(&redshift, "workgroup=w", &endpoint).prepare().await.unwrap_err();
+    let error = warehouse(&redshift, "workgroup=w", &endpoint)
+        .prepare()
+        .await
+        .unwrap_err();
     let message = error.to_string();
     assert!(!error.is_transient() && !message.contains("hunter2"), "{message}");
     assert!(message.contains("right user and password"), "{message}");
@@ -165,7 +188,10 @@ async fn the_servers_certificate_and_name_are_checked() {
     let connected = async |host: &str, parameters: &str| {
         let login = "loader:loader-password@";
         let url = format!("{}{parameters}", redshift.url_for(login, host));
-        open(&url, target(), &server::credentials()).unwrap().prepare().await
+        open(&url, target(), &server::credentials())
+            .unwrap()
+            .prepare()
+            .await
     };
     let file = format!("&sslrootcert={}", roots.display());
     connected("localhost", &file).await.unwrap();

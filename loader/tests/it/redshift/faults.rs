@@ -1,10 +1,12 @@
 //! Loads that are disturbed wherever they can be: after the retry the table is right, and the bucket is empty.
 
-use gristmill_loader::{Load, LoadMode, LoadOutcome, Warehouse};
+use aws_sdk_redshift::config::{Credentials as AwsCredentials, SharedCredentialsProvider};
+use gristmill_loader::{Credentials, Load, LoadMode, LoadOutcome, Warehouse};
 use gristmill_redshift_standin::Fault;
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
+use super::server;
 use super::tamper::{Tampering, tampering};
 use crate::support::{MEASURES, Place, Summary, contents, counts};
 
@@ -15,8 +17,16 @@ const DAY: &str = "2025-03-01";
 /// Two summaries of the same days; from one to the other rows come, change and go.
 fn states() -> [Summary; 2] {
     [
-        Summary::of(&[("s", "changes", DAY, A), ("s", "goes", DAY, A), ("s", "stays", DAY, A)]),
-        Summary::of(&[("s", "changes", DAY, B), ("s", "comes", DAY, A), ("s", "stays", DAY, A)]),
+        Summary::of(&[
+            ("s", "changes", DAY, A),
+            ("s", "goes", DAY, A),
+            ("s", "stays", DAY, A),
+        ]),
+        Summary::of(&[
+            ("s", "changes", DAY, B),
+            ("s", "comes", DAY, A),
+            ("s", "stays", DAY, A),
+        ]),
     ]
 }
 
@@ -57,7 +67,6 @@ async fn survives_cuts(with_base: bool) {
                 // The load was over before its time came: every statement has had its turn.
                 assert!(done && at > 15, "{at} statements");
                 // It happens to somebody else.
-                assert!(warehouse.row_count().await.is_err() || standin.pending() > 0);
                 while standin.pending() > 0 {
                     drop(warehouse.row_count().await);
                 }
@@ -107,12 +116,20 @@ async fn conflicts_with_other_transactions_are_worth_a_retry() {
     let warehouse = place.ready(LoadMode::ReplaceDays).await;
     let [state, _] = states();
     let faults = [Fault::isolation_violation(), Fault::relation_gone()];
-    let statements = ["LOCK", "DELETE FROM \"public\".\"sales_summary\"", "INSERT INTO", "COMMIT"];
+    let statements = [
+        "LOCK",
+        "DELETE FROM \"public\".\"sales_summary\"",
+        "INSERT INTO",
+        "COMMIT",
+    ];
     for fault in faults {
         for statement in statements {
             standin.plan(statement, 0, fault.clone());
             let error = warehouse.load(&place.load(1, &state), &|_| ()).await.unwrap_err();
-            assert!(error.is_transient() && error.to_string().contains("another transaction"), "{error}");
+            assert!(
+                error.is_transient() && error.to_string().contains("another transaction"),
+                "{error}"
+            );
             assert_eq!(warehouse.row_count().await.unwrap(), 0);
         }
     }
@@ -127,19 +144,28 @@ async fn what_does_not_arrive_as_it_was_written_is_not_loaded() {
     place.ready(LoadMode::ReplaceDays).await;
     for (how, told) in [
         (Tampering::Missing, "does not exist"),
-        (Tampering::OtherLength, "content_length"),
+        (Tampering::OtherLength, "the manifest says"),
         (Tampering::FewerColumns, "Unmatched number of columns"),
         (Tampering::OtherType, "column sale_amount"),
         (Tampering::FewerRows, "2 rows arrived of the 3"),
     ] {
         let endpoint = tampering(redshift.bucket(), how).await;
         let url = redshift.url_through(&endpoint);
-        let warehouse = Place { url, ..Place::at(String::new()) };
-        let warehouse = Place { credentials: place.credentials.clone(), ..warehouse };
+        let warehouse = Place {
+            url,
+            ..Place::at(String::new())
+        };
+        let warehouse = Place {
+            credentials: place.credentials.clone(),
+            ..warehouse
+        };
         let warehouse = warehouse.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
         let error = warehouse.load(&place.load(1, &state), &|_| ()).await.unwrap_err();
         let message = error.to_string();
-        assert!(!error.is_transient() && message.contains(told), "{how:?}: {message}");
+        assert!(
+            !error.is_transient() && message.contains(told),
+            "{how:?}: {message}"
+        );
         assert_eq!(warehouse.row_count().await.unwrap(), 0);
         assert_eq!(redshift.staged().await, [""; 0]);
     }
@@ -152,7 +178,10 @@ async fn what_a_dead_process_has_left_in_the_bucket_is_swept() {
     let place = Place::redshift();
     let redshift = place.redshift.as_ref().unwrap();
     let bucket = redshift.bucket();
-    let root = format!("in/transit/127.0.0.1-{}/mart/public.sales_summary", redshift.standin.port());
+    let root = format!(
+        "in/transit/127.0.0.1-{}/mart/public.sales_summary",
+        redshift.standin.port()
+    );
     for run in ["run-1", "run-2"] {
         let left = Path::from(format!("{root}/{run}/7/rows-0.parquet"));
         bucket.put(&left, "left".into()).await.unwrap();
@@ -161,28 +190,48 @@ async fn what_a_dead_process_has_left_in_the_bucket_is_swept() {
     assert_eq!(redshift.staged().await.len(), 2, "both may still be under way");
     let [state, _] = states();
     place.loaded(&*warehouse, 1, &state).await;
-    assert_eq!(redshift.staged().await, [format!("{root}/run-2/7/rows-0.parquet")]);
+    assert_eq!(
+        redshift.staged().await,
+        [format!("{root}/run-2/7/rows-0.parquet")]
+    );
     // A day and an hour later.
     place
-        .edit("CREATE OR REPLACE FUNCTION standin.getdate() RETURNS timestamp LANGUAGE sql AS
-                   $$SELECT (now() + interval '25 hours')::timestamp(0)$$")
+        .edit(
+            "CREATE OR REPLACE FUNCTION standin.getdate() RETURNS timestamp LANGUAGE sql AS
+                   $$SELECT (now() + interval '25 hours')::timestamp(0)$$",
+        )
         .await;
     warehouse.prepare().await.unwrap();
     assert_eq!(redshift.staged().await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_that_is_away_is_told_and_nothing_is_loaded() {
+async fn a_bucket_that_lets_nobody_in_is_told_and_nothing_is_loaded() {
     let place = Place::redshift();
     let redshift = place.redshift.as_ref().unwrap();
     place.ready(LoadMode::ReplaceDays).await;
-    let elsewhere = Place {
-        credentials: place.credentials.clone(),
-        ..Place::at(redshift.url().replace("bucket=staging", "bucket=absent"))
+    let strangers = AwsCredentials::new("somebody", "else", None, None, "test");
+    let strangers = server::aws()
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(strangers));
+    let strangers = Place {
+        credentials: Credentials {
+            aws: Some(strangers.build()),
+            ..Credentials::default()
+        },
+        ..Place::at(redshift.url())
     };
-    let warehouse = elsewhere.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
+    let warehouse = strangers.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
     let [state, _] = states();
     let error = warehouse.load(&place.load(1, &state), &|_| ()).await.unwrap_err();
-    assert!(error.to_string().starts_with("cannot write s3://absent/in/transit/"), "{error}");
+    let message = error.to_string();
+    assert!(
+        !error.is_transient() && message.starts_with("cannot write s3://staging/in/transit/"),
+        "{message}"
+    );
+    assert!(
+        message.contains("AWS credentials") && !message.contains("else"),
+        "{message}"
+    );
     assert_eq!(warehouse.row_count().await.unwrap(), 0);
 }

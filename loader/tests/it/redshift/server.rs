@@ -9,9 +9,9 @@ use gristmill_loader::Credentials;
 use gristmill_redshift_standin::{S3, Standin, TlsAcceptor};
 use gristmill_testkit::postgres;
 use gristmill_testkit::seaweedfs::SeaweedFs;
+use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
-use object_store::ObjectStore;
 
 const BUCKET: &str = "staging";
 
@@ -67,7 +67,10 @@ impl Redshift {
     pub async fn staged(&self) -> Vec<String> {
         let root = Path::from(format!("in/transit/127.0.0.1-{}", self.standin.port()));
         let objects: Vec<_> = self.bucket().list(Some(&root)).try_collect().await.unwrap();
-        let mut names: Vec<String> = objects.into_iter().map(|object| object.location.to_string()).collect();
+        let mut names: Vec<String> = objects
+            .into_iter()
+            .map(|object| object.location.to_string())
+            .collect();
         names.sort();
         names
     }

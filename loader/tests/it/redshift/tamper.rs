@@ -40,7 +40,9 @@ pub async fn tampering(bucket: Arc<dyn ObjectStore>, how: Tampering) -> String {
 
 /// Passes requests on, and answers back. The answer to a manifest waits until the bucket was changed.
 async fn pass(client: TcpStream, bucket: Arc<dyn ObjectStore>, how: Tampering) {
-    let server = TcpStream::connect(server::endpoint().trim_start_matches("http://")).await.unwrap();
+    let server = TcpStream::connect(server::endpoint().trim_start_matches("http://"))
+        .await
+        .unwrap();
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let is_due = Arc::new(AtomicBool::new(false));
@@ -70,7 +72,11 @@ async fn pass(client: TcpStream, bucket: Arc<dyn ObjectStore>, how: Tampering) {
 }
 
 async fn tamper(bucket: &dyn ObjectStore, how: Tampering) {
-    let objects: Vec<_> = bucket.list(Some(&Path::from("in/transit"))).try_collect().await.unwrap();
+    let objects: Vec<_> = bucket
+        .list(Some(&Path::from("in/transit")))
+        .try_collect()
+        .await
+        .unwrap();
     let find = |name: &str| {
         let mut paths = objects.iter().map(|object| object.location.clone());
         paths.find(|path| path.as_ref().ends_with(name)).unwrap()
@@ -93,7 +99,10 @@ async fn tamper(bucket: &dyn ObjectStore, how: Tampering) {
     bucket.put(&rows, changed.into()).await.unwrap();
     let text = bucket.get(&manifest).await.unwrap().bytes().await.unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
-    let text = text.replace(&format!("\"content_length\":{length}"), &format!("\"content_length\":{told}"));
+    let text = text.replace(
+        &format!("\"content_length\":{length}"),
+        &format!("\"content_length\":{told}"),
+    );
     bucket.put(&manifest, text.into()).await.unwrap();
 }
 
