@@ -135,8 +135,8 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
     let staging = Staging {
         bucket: bucket.ok_or("it lacks the bucket that rows are staged in, bucket=…")?,
         prefix: prefix.unwrap_or_default().trim_matches('/').into(),
-        region: region,
-        endpoint: endpoint,
+        region,
+        endpoint,
         iam_role: iam_role
             .ok_or("it lacks the role that COPY reads the bucket as, iam_role=arn:aws:iam::…")?,
     };

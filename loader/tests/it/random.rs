@@ -1,6 +1,6 @@
 //! Random streams of summaries, against a model that fits in a few lines.
 
-use gristmill_loader::{Load, LoadCounts, LoadMode, LoadOutcome};
+use gristmill_loader::{Load, LoadCounts, LoadMode, LoadOutcome, Warehouse};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -50,6 +50,8 @@ struct Step {
     mode: Option<LoadMode>,
     /// Which of the loads before is named as the base, the last of the scope being 0.
     base: Option<usize>,
+    /// Whether two processes load it at the same time.
+    by_two: bool,
     summary: Summary,
 }
 
@@ -65,11 +67,14 @@ fn step() -> impl Strategy<Value = Step> {
     let mode = prop_oneof![8 => Just(None), 1 => any_mode().prop_map(Some)];
     let base = prop_oneof![2 => Just(None), 6 => Just(Some(0)), 2 => (0..4usize).prop_map(Some)];
     let scope = prop_oneof![4 => Just(0u8), 1 => Just(1u8)];
-    (scope, 1..4i64, mode, base, summary()).prop_map(|(scope, sequence, mode, base, summary)| Step {
+    let by_two = prop::bool::weighted(0.2);
+    let step = (scope, 1..4i64, mode, base, by_two, summary());
+    step.prop_map(|(scope, sequence, mode, base, by_two, summary)| Step {
         scope,
         sequence,
         mode,
         base,
+        by_two,
         summary,
     })
 }
@@ -127,7 +132,11 @@ async fn follows_the_model(place: &Place, mode: LoadMode, stream: &[Step]) {
         load.sequence = step.sequence;
         let earlier = step.base.and_then(|back| written[scope].iter().rev().nth(back));
         load.base = earlier.map(base_of);
-        match warehouse.load(&load, &|_| ()).await.unwrap() {
+        let outcome = match step.by_two {
+            false => warehouse.load(&load, &|_| ()).await.unwrap(),
+            true => of_two(&*warehouse, &load).await,
+        };
+        match outcome {
             LoadOutcome::Loaded(counts) => {
                 assert!(step.sequence > newest[scope]);
                 assert_eq!(counts, model(mode, &mut expected, &step.summary), "{step:?}");
@@ -146,6 +155,22 @@ async fn follows_the_model(place: &Place, mode: LoadMode, stream: &[Step]) {
             }
         }
         assert_eq!(contents(&*warehouse).await, expected, "{step:?}");
+    }
+}
+
+/// Loads the same twice at once: one of them does it, if it is to be done.
+async fn of_two(warehouse: &dyn Warehouse, load: &Load) -> LoadOutcome {
+    let (one, other) = tokio::join!(warehouse.load(load, &|_| ()), warehouse.load(load, &|_| ()));
+    match (one.unwrap(), other.unwrap()) {
+        (LoadOutcome::AlreadyLoaded(_), done @ LoadOutcome::Loaded(_)) => done,
+        (done @ LoadOutcome::Loaded(_), LoadOutcome::AlreadyLoaded(_)) => done,
+        (one, other) => {
+            assert!(
+                one == other && !matches!(one, LoadOutcome::Loaded(_)),
+                "{one:?}, {other:?}"
+            );
+            one
+        }
     }
 }
 
