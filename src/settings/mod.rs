@@ -159,7 +159,8 @@ impl Settings {
             format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
         })?;
         let target = Target::new(&file.warehouse.table, measures, mode)
-            .map_err(|error| format!("warehouse.table: {error}"))?;
+            .map_err(|error| format!("warehouse.table: {error}"))?
+            .with_audit(file.warehouse.audit);
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
         gristmill_loader::open(&warehouse, target.clone())
             .map_err(|error| format!("warehouse.url: {error}"))?;
