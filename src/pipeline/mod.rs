@@ -73,7 +73,7 @@ pub async fn run(
     let state = StateDb::open(&settings.state, clock.clone()).await?;
     adopt_jobs(&state, &settings).await?;
     let lake = Lake::open_to_write(&settings.lake)?;
-    let warehouse = gristmill_loader::open(&settings.warehouse, settings.target.clone())?;
+    let warehouse = settings.open_warehouse()?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let owner = format!("process {}", std::process::id());
     let activity = Arc::new(Activity::default());

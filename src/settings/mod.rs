@@ -3,6 +3,7 @@
 //! Unknown keys are errors, and every error names its key and what to write. Relative paths are relative to the
 //! folder of the settings file, so that a service finds its data wherever it is started.
 
+mod credentials;
 mod file;
 mod span;
 mod variable;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
-use gristmill_loader::{LoadMode, Target};
+use gristmill_loader::{Credentials, LoadError, LoadMode, Target, Warehouse};
 use gristmill_state::JobConfig;
 
 use serde::Deserialize;
@@ -43,6 +44,8 @@ pub struct Settings {
     pub convert: ConvertSettings,
     /// The warehouse's URL.
     pub warehouse: String,
+    /// The passwords for a warehouse whose URL has none.
+    pub credentials: Credentials,
     /// The warehouse's table, and how it is loaded.
     pub target: Target,
     /// The feeds, by name.
@@ -162,7 +165,8 @@ impl Settings {
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
-        gristmill_loader::open(&warehouse, target.clone())
+        let credentials = credentials::from_environment();
+        gristmill_loader::open(&warehouse, target.clone(), &credentials)
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
             source,
@@ -175,10 +179,16 @@ impl Settings {
                 memory_limit: memory_limit(file.convert.memory_limit.as_deref())?,
             },
             warehouse,
+            credentials,
             target,
             jobs: check_jobs(&file.jobs, &feeds)?,
             feeds,
         })
+    }
+
+    /// The warehouse. Nothing is contacted yet.
+    pub fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
+        gristmill_loader::open(&self.warehouse, self.target.clone(), &self.credentials)
     }
 }
 

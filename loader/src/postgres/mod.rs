@@ -20,17 +20,19 @@ mod wire;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use tokio_postgres::{Client, Config, GenericClient};
+use tokio_postgres::{Client, GenericClient};
 
 use crate::target::{self, LEDGER};
 use crate::{
-    LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse, input, redacted,
+    Credentials, LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse,
+    input, redacted,
 };
+use connect::Server;
 use sql::Sql;
 
 /// A Postgres database as the warehouse.
 pub(crate) struct PostgresWarehouse {
-    config: Config,
+    server: Server,
     /// For messages; without the password.
     url: String,
     target: Target,
@@ -45,7 +47,7 @@ struct Names {
 }
 
 impl PostgresWarehouse {
-    pub(crate) fn new(url: &str, target: Target) -> Result<Self, LoadError> {
+    pub(crate) fn new(url: &str, target: Target, credentials: &Credentials) -> Result<Self, LoadError> {
         let too_long = target
             .schema
             .iter()
@@ -61,7 +63,7 @@ impl PostgresWarehouse {
             });
         }
         Ok(Self {
-            config: connect::config(url)?,
+            server: Server::new(url, credentials)?,
             url: redacted(url),
             target,
         })
@@ -85,9 +87,7 @@ impl PostgresWarehouse {
 
     /// Connects, and finds out which schema the target is in.
     async fn session(&self) -> Result<(Client, Names), LoadError> {
-        let client = connect::connect(&self.config)
-            .await
-            .map_err(self.failed("connect to"))?;
+        let client = self.server.connect().await?;
         let schema = match &self.target.schema {
             Some(schema) => schema.clone(),
             None => {
