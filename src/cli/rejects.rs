@@ -40,7 +40,11 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     let version = &newest.version;
     let rejects = match &version.reject_lines {
         Some(object) => read_rejects(
-            &Lake::open(&context.settings.lake)?.local_path(object)?,
+            Lake::open(&context.settings.lake)
+                .await?
+                .fetch(object)
+                .await?
+                .path(),
             args.limit,
         )?,
         None => Vec::new(),

@@ -9,6 +9,7 @@ mod decode;
 mod facts;
 mod files;
 mod jobs;
+mod lake;
 mod queue;
 mod runs;
 mod sql;
