@@ -72,6 +72,7 @@ pub(super) async fn convert_arrivals(
                         let _ = records.send(Recordable { record, token }).await;
                     }
                 }
+                Event::BadMessage { id, error } => tracing::warn!(id, "{error}"),
                 Event::Swept { listed, waiting } => {
                     tracing::debug!(listed, waiting, "listed the source");
                     parts.activity.swept(waiting == 0);
@@ -285,7 +286,7 @@ fn submission(
     let Stamp {
         bytes,
         modified_ns,
-        inode,
+        identity,
     } = arrival.stamp;
     SubmissionRecord {
         file_url: arrival.path.clone(),
@@ -295,7 +296,7 @@ fn submission(
         stamp: gristmill_state::Stamp {
             bytes,
             modified_ns,
-            inode,
+            inode: identity,
         },
         outcome,
     }
@@ -317,7 +318,7 @@ async fn refused(parts: &Parts, name: String, reason: String) -> anyhow::Result<
     let stamp = Stamp {
         bytes: 0,
         modified_ns: 0,
-        inode: 0,
+        identity: 0,
     };
     let arrival = Arrival { path: name, stamp };
     Ok(Some(submission(

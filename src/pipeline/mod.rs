@@ -175,7 +175,7 @@ async fn start_stages(
             gristmill_watcher::Stamp {
                 bytes,
                 modified_ns,
-                inode,
+                identity: inode,
             },
         )
     });
