@@ -77,6 +77,9 @@ pub(super) async fn convert_arrivals(
                     tracing::debug!(listed, waiting, "listed the source");
                     parts.activity.swept(source, waiting == 0);
                 }
+                Event::BadMessage { id, error } => {
+                    tracing::warn!(id, "{error}");
+                }
                 Event::Trouble { path, error } => {
                     tracing::warn!(path = %path.display(), "{error}");
                     troubles.insert(path);
@@ -295,7 +298,6 @@ fn submission(
 /// The record of a file whose name cannot be used, unless it stands in the state database already.
 async fn refused(parts: &Parts, name: String, reason: String) -> anyhow::Result<Option<SubmissionRecord>> {
     let Some((feed, captures)) = parts.settings.feeds.of_file(&name) else {
-        tracing::warn!(name, "refused: {reason}");
         return Ok(None);
     };
     let known = parts
