@@ -4,6 +4,7 @@ mod support;
 
 mod aggregate;
 mod bad_input;
+mod buckets;
 mod commands;
 mod crashes;
 mod life_of_a_file;
