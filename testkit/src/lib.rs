@@ -5,6 +5,8 @@
 
 pub mod duckdb;
 pub mod gristmill;
+pub mod moto;
 pub mod oracle;
 pub mod postgres;
+pub mod s3_faults;
 pub mod venv;
