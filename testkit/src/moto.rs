@@ -1,26 +1,23 @@
 //! A private moto server: S3 and SQS in one, with S3's events in queues.
 //!
-//! It keeps all in memory and asks for no real credentials. A small shell process holds it and ends it when the other
-//! end of a pipe closes, be it through `Drop`, a panic, an exit or a kill.
+//! It keeps all in memory and asks for no real credentials. The server's [keeper](crate::keeper) stops it when this
+//! process is gone.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
+use crate::keeper::{Keeper, free_port};
 use crate::venv;
 
 /// How long the server may take to be ready, on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Runs the server, and stops it when the input closes.
-const KEEPER: &str = r#"
-"$@" & server=$!
-cat > /dev/null
-kill "$server"
-"#;
 
 /// The account that all of moto's resources belong to.
 const ACCOUNT: &str = "123456789012";
@@ -29,39 +26,53 @@ const ACCOUNT: &str = "123456789012";
 pub struct Moto {
     /// The port it listens on.
     pub port: u16,
-    keeper: Child,
+    server: Child,
+    keeper: Keeper,
 }
 
 impl Moto {
     /// Starts a server.
     ///
     /// # Panics
-    /// When moto is not installed or does not start.
+    /// When moto is not installed (`scripts/test --setup` does that) or does not start.
     pub fn start() -> Self {
-        let program = venv::python().with_file_name("moto_server");
-        assert!(
-            program.exists(),
-            "moto is not installed: run `scripts/test --setup`"
-        );
+        // Somebody else may take the free port before the server does.
+        for _ in 0..5 {
+            if let Some(moto) = Self::try_start() {
+                return moto;
+            }
+        }
+        panic!("moto does not start");
+    }
+
+    fn try_start() -> Option<Self> {
+        let folder = TempDir::with_prefix("gristmill-moto-").expect("no temporary folder can be made");
         let port = free_port();
-        let keeper = Command::new("sh")
-            .args(["-c", KEEPER, "keeper"])
-            .arg(program)
+        let server = Command::new(venv::program("moto_server"))
             .args(["-H", "127.0.0.1", "-p", &port.to_string()])
-            .current_dir("/")
+            .current_dir(folder.path())
+            // A process group of its own, so that Ctrl-C at the test does not reach it before the keeper does.
             .process_group(0)
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .expect("cannot run sh");
-        let moto = Self { port, keeper };
+            .expect("cannot start moto");
+        let pid = folder.path().join("pid");
+        fs::write(&pid, server.id().to_string()).expect("cannot write the server's process id");
+        let keeper = Keeper::of(folder.path(), &pid, folder.path(), "TERM");
+        // The keeper removes it.
+        let _ = folder.keep();
+        let mut moto = Self { port, server, keeper };
         let start = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(start.elapsed() < PATIENCE, "moto does not start");
+            let ended = moto.server.try_wait().expect("cannot ask for the server's state");
+            if ended.is_some() || start.elapsed() > PATIENCE {
+                return None;
+            }
             thread::sleep(Duration::from_millis(50));
         }
-        moto
+        Some(moto)
     }
 
     /// Where it is.
@@ -121,14 +132,7 @@ impl Moto {
 
 impl Drop for Moto {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        let _ = self.keeper.wait();
+        self.keeper.stop();
+        let _ = self.server.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("no free port")
-        .port()
 }
