@@ -19,7 +19,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::page_index::offset_index::PageLocation;
 use tokio::sync::mpsc;
 
 use crate::LoadError;
@@ -214,7 +215,7 @@ fn batches<T: Send + 'static>(
     tokio::task::spawn_blocking(move || {
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         let opened = Stored::open(&path).and_then(|stored| {
-            let batches = stored.batches(&wanted, None, None)?;
+            let batches = stored.batches(&wanted, None)?;
             Ok((stored, batches))
         });
         let (stored, batches) = match opened {
@@ -243,8 +244,11 @@ pub(crate) struct Stored {
 impl Stored {
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
         let file = File::open(path).map_err(|error| unusable(path, error))?;
-        // The writer's own Arrow types are left aside: text is then plain text, however the writer held it.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        // The writer's own Arrow types are left aside: text is then plain text, however the writer held it. Where pages stand
+        // lets few rows be read alone.
+        let options = ArrowReaderOptions::new()
+            .with_skip_arrow_metadata(true)
+            .with_offset_index_policy(PageIndexPolicy::Optional);
         let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| unusable(path, error))?;
         let fields = metadata.schema().fields().iter().map(with_views);
         let schema = Schema::new(fields.collect::<Vec<_>>());
@@ -275,26 +279,28 @@ impl Stored {
         self.metadata.metadata().row_groups()
     }
 
+    /// Where the data pages of a column lie in a row group, if its writer has said.
+    pub(crate) fn pages(&self, group: usize, column: usize) -> Option<Vec<PageLocation>> {
+        let index = self.metadata.metadata().page_index_for_row_group(group);
+        index.page_locations(column).cloned()
+    }
+
     /// A column's place among the columns of a row group.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         let columns = self.metadata.parquet_schema().columns();
         columns.iter().position(|column| column.path().parts() == [name])
     }
 
-    /// Reads the wanted columns, as far as they are there, of all row groups or some, of all rows or some.
+    /// Reads the wanted columns, as far as they are there, of all rows or some.
     pub(crate) fn batches(
         &self,
         wanted: &[&str],
-        groups: Option<Vec<usize>>,
         rows: Option<RowSelection>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, LoadError>> + use<>, LoadError> {
         let path = self.path.clone();
         let file = self.file.try_clone().map_err(|error| unusable(&path, error))?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().copied());
-        if let Some(groups) = groups {
-            builder = builder.with_row_groups(groups);
-        }
         if let Some(rows) = rows {
             builder = builder.with_row_selection(rows);
         }

@@ -5,7 +5,10 @@
 
 pub mod duckdb;
 pub mod gristmill;
+mod keeper;
+pub mod moto;
 pub mod oracle;
 pub mod postgres;
+pub mod s3_faults;
 pub mod seaweedfs;
 pub mod venv;

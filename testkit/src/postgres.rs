@@ -3,11 +3,9 @@
 //! Tests of the warehouse want the real thing: its types, its locks, its way to die. A server takes about a second to
 //! start; tests that do not stop it share one ([`shared`]) and take a database of their own each.
 //!
-//! A small shell process, the keeper, waits at the end of a pipe whose other end only this process holds. When that
-//! closes, be it through `Drop`, a panic, an exit or a kill, the keeper stops the server and removes its folder.
+//! Its [keeper](crate::keeper) stops it and removes its folder when this process is gone.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,21 +15,12 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::keeper::{Keeper, free_port};
+
 const ABSENT: &str = "no PostgreSQL server found: apt-get install postgresql (scripts/test does it)";
 
 /// How long a server may take to be ready or gone, on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Waits for its input to close, then stops the server that works in folder `$1` and removes the folder. The process id
-/// is trusted only if that process does work there: the number may have gone to another one.
-const KEEPER: &str = r#"
-cat > /dev/null
-pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null)
-alive() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$1/data" ]; }
-if alive "$1"; then kill -QUIT "$pid"; fi
-for _ in $(seq 100); do alive "$1" || break; sleep 0.1; done
-rm -rf "$1"
-"#;
 
 /// How to stop a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +41,7 @@ pub struct Postgres {
     folder: PathBuf,
     fsync: bool,
     server: Mutex<Option<Child>>,
-    keeper: Child,
+    keeper: Keeper,
 }
 
 /// The server that the tests of this process share. It forgoes fsync, so nobody may stop it.
@@ -70,7 +59,12 @@ impl Postgres {
     fn start_with(fsync: bool) -> Self {
         let programs = programs();
         let folder = folder();
-        let keeper = keeper(&folder);
+        let keeper = Keeper::of(
+            &folder,
+            &folder.join("data/postmaster.pid"),
+            &folder.join("data"),
+            "QUIT",
+        );
         let mut init = as_server_user(&programs.join("initdb"), &folder);
         init.arg("-D").arg(folder.join("data"));
         init.args([
@@ -209,11 +203,10 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // Closing the pipe is the signal; the server is a child of this process and has to be waited for here.
-        drop(self.keeper.stdin.take());
+        self.keeper.stop();
         if let Ok(Some(mut server)) = self.server.lock().map(|mut server| server.take()) {
             let _ = server.wait();
         }
-        let _ = self.keeper.wait();
     }
 }
 
@@ -297,21 +290,6 @@ fn folder() -> PathBuf {
     folder.keep()
 }
 
-fn keeper(folder: &Path) -> Child {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", KEEPER, "keeper"])
-        .arg(folder)
-        .current_dir("/")
-        .process_group(0);
-    // Without its own output the keeper would hold the test's open, and a pipe behind the test would wait for it.
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.spawn().expect("cannot run sh")
-}
-
 /// A command that runs a program of the server with a clean environment; as `nobody` where this is root, which
 /// PostgreSQL refuses to be.
 fn as_server_user(program: &Path, folder: &Path) -> Command {
@@ -345,13 +323,10 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no port is free");
-    listener.local_addr().expect("a listener has an address").port()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]

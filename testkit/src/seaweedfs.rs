@@ -1,10 +1,12 @@
 //! A private S3 server: SeaweedFS, from the tests' private Python.
 //!
-//! It starts in about a second, and obeys conditions as S3 does. Like the PostgreSQL server it is stopped by a keeper,
-//! which waits at a pipe that closes when this process ends.
+//! It takes about a second to start. Its buckets are there when it is ready; each test takes a bucket or a prefix of its
+//! own. The server's [keeper](crate::keeper) stops it and removes its folder when this process is gone.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -12,126 +14,167 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::keeper::Keeper;
 use crate::venv;
 
-/// How long the server may take to answer, on a machine that is busy with a build.
+/// How long a server may take to be ready, on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits for its input to close, then stops the process `$1` and removes the folder `$2`.
-const KEEPER: &str = r#"cat > /dev/null; kill -KILL "$1"; sleep 0.2; rm -rf "$2""#;
+/// The one user, who may do everything.
+const USERS: &str = r#"{"identities": [{"name": "test",
+  "credentials": [{"accessKey": "test-access-key", "secretKey": "test-secret-key"}],
+  "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}"#;
 
-/// An S3 server of this process alone, with one bucket.
-#[derive(Debug)]
-pub struct Seaweed {
-    /// The URL that requests go to.
-    pub endpoint: String,
+/// SeaweedFS opens a second port for each: this much higher.
+const GRPC: u16 = 10_000;
+
+/// An S3 server of this process alone, on 127.0.0.1.
+pub struct SeaweedFs {
+    /// The port of its S3 interface.
+    pub port: u16,
     server: Child,
-    keeper: Child,
+    keeper: Keeper,
 }
 
-impl Seaweed {
-    /// The name of its bucket.
-    pub const BUCKET: &str = "gristmill";
-    /// The key that it knows.
-    pub const KEY: &str = "AKIATESTSTESTSTESTS0";
-    /// That key's secret.
-    pub const SECRET: &str = "tests-secret-that-no-log-may-show";
+impl SeaweedFs {
+    /// The name of its only user's key.
+    pub const ACCESS_KEY: &'static str = "test-access-key";
+    /// The key.
+    pub const SECRET_KEY: &'static str = "test-secret-key";
+    /// It takes every region; this is the one to name.
+    pub const REGION: &'static str = "us-east-1";
 
-    /// Starts a server, and waits until it answers.
+    /// Starts a server with these buckets.
     ///
     /// # Panics
-    /// When there is none, or it does not answer within a minute.
-    pub fn start() -> Self {
-        let folder = TempDir::with_prefix("gristmill-s3-")
-            .expect("a temporary folder can be made")
-            .keep();
-        let identities = format!(
-            "{{\"identities\": [{{\"name\": \"tests\", \"actions\": [\"Admin\", \"Read\", \"Write\", \"List\", \
-             \"Tagging\"], \"credentials\": [{{\"accessKey\": \"{}\", \"secretKey\": \"{}\"}}]}}]}}",
-            Self::KEY,
-            Self::SECRET
-        );
-        fs::write(folder.join("s3.json"), identities).expect("the new folder can be written");
-        let program = venv::python().with_file_name("weed");
+    /// When it is not installed (`scripts/test --setup` does that) or does not start.
+    pub fn start(buckets: &[&str]) -> Self {
+        // Somebody else may take a free port before the server does.
+        for attempt in 1.. {
+            match Self::try_start(buckets) {
+                Ok(server) => return server,
+                Err(log) => assert!(attempt < 5, "SeaweedFS does not start: {log}"),
+            }
+        }
+        unreachable!("the fifth attempt was the last")
+    }
+
+    /// The URL of its S3 interface.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn try_start(buckets: &[&str]) -> Result<Self, String> {
+        let folder = TempDir::with_prefix("gristmill-s3-").expect("no temporary folder can be made");
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("users.json"), USERS).expect("cannot write SeaweedFS's users");
         let [master, volume, filer, s3, admin] = free_ports();
-        let log = fs::File::create(folder.join("log")).expect("the new folder can be written");
-        let server = Command::new(&program)
+        let mut command = Command::new(venv::program("weed"));
+        command
             .arg("mini")
-            .args([
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-s3.port.iceberg=0",
-                "-s3.port.lance=0",
-            ])
+            .args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir=."])
             .args(["-webdav=false", "-admin.ui=false", "-master.telemetry=false"])
-            .arg(format!("-dir={}", folder.display()))
+            .args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.config=users.json"])
+            .args(["-s3.localSocket=s3.sock", "-filer.localSocket=filer.sock"])
+            .arg(format!("-bucket={}", buckets.join(",")))
             .arg(format!("-master.port={master}"))
             .arg(format!("-volume.port={volume}"))
             .arg(format!("-filer.port={filer}"))
             .arg(format!("-s3.port={s3}"))
             .arg(format!("-admin.port={admin}"))
-            .arg(format!("-s3.config={}", folder.join("s3.json").display()))
-            .arg(format!("-bucket={}", Self::BUCKET))
+            .current_dir(folder.path());
+        // A process group of its own, so that Ctrl-C at the test does not reach the server before the keeper does.
+        command
+            .process_group(0)
             .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a file can be opened twice"))
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "cannot start {}: {error}; run `scripts/test --setup`",
-                    program.display()
-                )
-            });
-        let keeper = keeper(server.id(), &folder);
-        let server = Self {
-            endpoint: format!("http://127.0.0.1:{s3}"),
+            .stdout(Stdio::null())
+            .stderr(File::create(at("log")).expect("cannot write the server's log"));
+        let server = command.spawn().expect("cannot start SeaweedFS");
+        fs::write(at("pid"), server.id().to_string()).expect("cannot write the server's process id");
+        let keeper = Keeper::of(folder.path(), &at("pid"), folder.path(), "TERM");
+        // The keeper removes it.
+        let folder = folder.keep();
+        let mut started = Self {
+            port: s3,
             server,
             keeper,
         };
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", s3)).is_err() {
-            assert!(
-                started.elapsed() < PATIENCE,
-                "SeaweedFS does not answer:\n{}",
-                fs::read_to_string(folder.join("log")).unwrap_or_default()
-            );
+        started.wait_until_ready(&folder, filer, buckets)?;
+        Ok(started)
+    }
+
+    /// Waits until the server is well and has its buckets, which are folders of its filer and come last; gives the log of
+    /// one that ends instead.
+    fn wait_until_ready(&mut self, folder: &Path, filer: u16, buckets: &[&str]) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        let is_ready = || {
+            let mut buckets = buckets.iter();
+            is_there(self.port, "/healthz")
+                && buckets.all(|bucket| is_there(filer, &format!("/buckets/{bucket}/")))
+        };
+        while !is_ready() {
+            let ended = self.server.try_wait().expect("cannot ask for the server's state");
+            if ended.is_some() || Instant::now() > deadline {
+                return Err(fs::read_to_string(folder.join("log")).unwrap_or_default());
+            }
             thread::sleep(Duration::from_millis(50));
         }
-        server
+        Ok(())
     }
 }
 
-impl Drop for Seaweed {
+impl Drop for SeaweedFs {
     fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        // Whatever they say, there is nobody to tell.
-        let _ = self.keeper.wait();
+        self.keeper.stop();
         let _ = self.server.wait();
     }
 }
 
-fn keeper(server: u32, folder: &Path) -> Child {
-    Command::new("sh")
-        .args(["-c", KEEPER, "keeper", &server.to_string()])
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell can be started")
+/// Whether a plain GET finds something.
+fn is_there(port: u16, path: &str) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
 }
 
-/// Ports that nobody listens on now; the server listens 10,000 above each, too.
+/// Ports that are free, and so are those [`GRPC`] above them. Below the range that the system gives to clients.
 fn free_ports() -> [u16; 5] {
-    let mut held = Vec::new();
-    while held.len() < 10 {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        let port = listener.local_addr().expect("it is bound").port();
-        if port < 55_000
-            && let Ok(above) = TcpListener::bind(("127.0.0.1", port + 10_000))
-        {
-            held.extend([listener, above]);
-        }
+    let is_free = |port: u16| {
+        let both = [port, port + GRPC];
+        both.iter()
+            .all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+    };
+    // Tests start servers in many processes at once: each begins somewhere else.
+    let process = std::process::id() as u16;
+    let mut ports = (0..10_000_u16).map(|step| 11_000 + (process.wrapping_mul(31) % 10_000 + step) % 10_000);
+    std::array::from_fn(|_| {
+        ports
+            .by_ref()
+            .find(|port| is_free(*port))
+            .expect("no ports are free")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_starts_and_leaves_nothing_behind() {
+        let server = SeaweedFs::start(&["one", "two"]);
+        let folder = fs::read_link(format!("/proc/{}/cwd", server.server.id())).unwrap();
+        let port = server.port;
+        drop(server);
+        assert!(!folder.exists());
+        assert!(!is_there(port, "/healthz"));
     }
-    [0, 2, 4, 6, 8].map(|number: usize| held[number].local_addr().expect("it is bound").port())
 }

@@ -7,14 +7,22 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// When it is not there: `scripts/test --setup` makes it.
 pub fn python() -> PathBuf {
+    program("python")
+}
+
+/// Returns a program of `target/test-venv`.
+///
+/// # Panics
+/// When it is not there: `scripts/test --setup` makes it.
+pub fn program(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("testkit lies in the workspace");
-    let python = root.join("target/test-venv/bin/python");
+    let program = root.join("target/test-venv/bin").join(name);
     assert!(
-        python.exists(),
-        "the tests' Python is not at {}: run `scripts/test --setup`",
-        python.display()
+        program.exists(),
+        "the tests' Python lacks {}: run `scripts/test --setup`",
+        program.display()
     );
-    python
+    program
 }

@@ -11,7 +11,7 @@ use gristmill_fixtures::generate::{Dirt, FeedSpec};
 use gristmill_testkit::gristmill::{Background, Site, wait_until};
 use gristmill_testkit::oracle::{self, Counts, Options};
 use gristmill_testkit::postgres;
-use gristmill_testkit::seaweedfs::Seaweed;
+use gristmill_testkit::seaweedfs::SeaweedFs;
 use gristmill_testkit::venv;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path as ObjectPath;
@@ -28,22 +28,25 @@ fn job(min_files: usize) -> String {
     )
 }
 
+/// The name of the bucket.
+const BUCKET: &str = "gristmill";
+
 /// A server, and a client of the test's own.
 struct Bucket {
-    server: Seaweed,
+    server: SeaweedFs,
     store: AmazonS3,
     runtime: Runtime,
 }
 
 impl Bucket {
     fn start() -> Self {
-        let server = Seaweed::start();
+        let server = SeaweedFs::start(&[BUCKET]);
         let store = AmazonS3Builder::new()
-            .with_endpoint(&server.endpoint)
+            .with_endpoint(server.endpoint())
             .with_region("us-east-1")
-            .with_bucket_name(Seaweed::BUCKET)
-            .with_access_key_id(Seaweed::KEY)
-            .with_secret_access_key(Seaweed::SECRET)
+            .with_bucket_name(BUCKET)
+            .with_access_key_id(SeaweedFs::ACCESS_KEY)
+            .with_secret_access_key(SeaweedFs::SECRET_KEY)
             .with_allow_http(true)
             .build()
             .expect("the options go together");
@@ -53,26 +56,17 @@ impl Bucket {
             .enable_all()
             .build()
             .expect("a runtime can be made");
-        let bucket = Self {
+        Self {
             server,
             store,
             runtime,
-        };
-        // The server answers before it has its bucket.
-        let probe = ObjectPath::from("probe");
-        wait_until("the server takes objects", || {
-            bucket
-                .runtime
-                .block_on(bucket.store.put(&probe, "x".into()))
-                .is_ok()
-        });
-        bucket
+        }
     }
 
     /// A site whose source and lake lie below a prefix of the bucket, as the server at `endpoint` gives it.
     fn site(&self, prefix: &str, warehouse: &str, jobs: &str, endpoint: &str) -> Site {
         let reached = format!("endpoint = \"{endpoint}\"\npath_style = true\nallow_http = true\n");
-        let url = format!("s3://{}/{prefix}", Seaweed::BUCKET);
+        let url = format!("s3://{}/{prefix}", BUCKET);
         let settings = support::settings(warehouse, jobs)
             .replacen("files = \"*-*.tdf\"", "files = \"**/*-*.tdf\"", 1)
             .replacen(
@@ -86,9 +80,9 @@ impl Bucket {
                 1,
             );
         let mut site = support::site(&settings);
-        site.set_variable("AWS_ACCESS_KEY_ID", Seaweed::KEY);
-        site.set_variable("AWS_SECRET_ACCESS_KEY", Seaweed::SECRET);
-        site.set_variable("AWS_ENDPOINT_URL", &self.server.endpoint);
+        site.set_variable("AWS_ACCESS_KEY_ID", SeaweedFs::ACCESS_KEY);
+        site.set_variable("AWS_SECRET_ACCESS_KEY", SeaweedFs::SECRET_KEY);
+        site.set_variable("AWS_ENDPOINT_URL", &self.server.endpoint());
         site.set_variable("AWS_REGION", "us-east-1");
         site
     }
@@ -127,9 +121,9 @@ impl Bucket {
             "import boto3\nfrom botocore.client import Config\n\
              s3 = boto3.client('s3', endpoint_url='{}', aws_access_key_id='{}', aws_secret_access_key='{}', \
              region_name='us-east-1', config=Config(s3={{'addressing_style': 'path'}}))\nprint({expression})",
-            self.server.endpoint,
-            Seaweed::KEY,
-            Seaweed::SECRET
+            self.server.endpoint(),
+            SeaweedFs::ACCESS_KEY,
+            SeaweedFs::SECRET_KEY
         );
         let output = std::process::Command::new(venv::python())
             .args(["-c", &script])
@@ -146,7 +140,7 @@ impl Bucket {
     fn unfinished_uploads(&self, prefix: &str) -> String {
         self.boto3(&format!(
             "len(s3.list_multipart_uploads(Bucket='{}', Prefix='{prefix}/').get('Uploads', []))",
-            Seaweed::BUCKET
+            BUCKET
         ))
     }
 
@@ -215,7 +209,7 @@ fn two_thousand_objects_equal_the_oracle_and_every_command_reads_them() {
     let expected = oracle::summary(&files, Options::default());
 
     let warehouse = postgres::shared().create_database();
-    let site = bucket.site("all", &warehouse, &job(good), &bucket.server.endpoint);
+    let site = bucket.site("all", &warehouse, &job(good), &bucket.server.endpoint());
     let first = site.run(["run", "--until-idle"]);
     assert!(first.status.success(), "{first}");
     assert!(
@@ -251,10 +245,10 @@ fn two_thousand_objects_equal_the_oracle_and_every_command_reads_them() {
     let with_rejects = "SELECT file_url FROM versions WHERE rejects > 0 LIMIT 1";
     let rejects = site.run_ok(["rejects", &state(&site, with_rejects)[0]]);
     assert!(!rejects.contains("No rejects"), "{rejects}");
-    let odd = format!("s3://{}/all/in/{}", Seaweed::BUCKET, ODD_NAMES[0]);
+    let odd = format!("s3://{}/all/in/{}", BUCKET, ODD_NAMES[0]);
     let checked = site.run_ok(["check", &odd]);
     assert!(checked.contains("feed sales; would be validated"), "{checked}");
-    let source = format!("s3://{}/all/in", Seaweed::BUCKET);
+    let source = format!("s3://{}/all/in", BUCKET);
     let aggregated = site.run(["aggregate", &source, "-o", "out.parquet"]);
     assert!(
         aggregated.stdout.contains(&format!("{} files", files.len())),
@@ -264,7 +258,7 @@ fn two_thousand_objects_equal_the_oracle_and_every_command_reads_them() {
     assert!(rows == expected, "the summary differs: {aggregated}");
 
     let told = [&first, &again, &aggregated].map(|done| format!("{}{}", done.stdout, done.stderr));
-    assert!(!told.concat().contains(Seaweed::SECRET));
+    assert!(!told.concat().contains(SeaweedFs::SECRET_KEY));
 }
 
 fn name(file: &PathBuf) -> String {
@@ -276,7 +270,7 @@ fn name(file: &PathBuf) -> String {
 #[test]
 fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
     let bucket = Bucket::start();
-    let site = bucket.site("kills", support::SQLITE, &job(1), &bucket.server.endpoint);
+    let site = bucket.site("kills", support::SQLITE, &job(1), &bucket.server.endpoint());
     let mut random = fastrand::Rng::with_seed(20_261_125);
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let spec = |seed| FeedSpec {
@@ -340,7 +334,7 @@ fn state_if_there(site: &Site, sql: &str) -> Vec<String> {
 #[test]
 fn a_lake_is_one_gristmills_own_and_what_others_left_there_is_swept() {
     let bucket = Bucket::start();
-    let endpoint = bucket.server.endpoint.clone();
+    let endpoint = bucket.server.endpoint();
     let first = bucket.site("own", support::SQLITE, &job(1), &endpoint);
     bucket.put_all([(
         "own/in/IL-1.tdf".to_owned(),
@@ -359,7 +353,7 @@ fn a_lake_is_one_gristmills_own_and_what_others_left_there_is_swept() {
     ]);
     let begun = format!(
         "s3.create_multipart_upload(Bucket='{}', Key='own/lake/partials/sales/a & b.parquet')['UploadId'] != ''",
-        Seaweed::BUCKET
+        BUCKET
     );
     assert_eq!(bucket.boto3(&begun), "True");
     assert_eq!(bucket.unfinished_uploads("own"), "1");
@@ -393,7 +387,7 @@ fn time_until_validated(site: &Site, service: &mut Background, files: usize) -> 
 #[test]
 fn files_of_a_folder_and_of_a_bucket_are_one_province() {
     let bucket = Bucket::start();
-    let site = bucket.site("two", support::SQLITE, &job(2), &bucket.server.endpoint);
+    let site = bucket.site("two", support::SQLITE, &job(2), &bucket.server.endpoint());
     let settings = fs::read_to_string(site.folder().join("gristmill.toml")).expect("it can be read");
     let settings = settings.replacen(
         "[source]\n",

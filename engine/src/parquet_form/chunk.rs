@@ -1,4 +1,5 @@
-//! Column chunks of typed values, encoded here: a dictionary page where there is a dictionary, and one data page.
+//! Column chunks of typed values, encoded here: a dictionary page where there is a dictionary, and data pages of
+//! [`PAGE_ROWS`] rows with an index of where they stand, so that a reader who wants few rows reads few pages.
 //!
 //! The general writer of the parquet crate asks for each value whether its dictionary knows it. Here every id is a
 //! small number already, so that a column of a million ids is packed bits and little else.
@@ -8,11 +9,11 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
-use parquet::column::page::{CompressedPage, Page, PageWriter};
+use parquet::column::page::{CompressedPage, Page, PageWriteSpec, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::data_type::ByteArray;
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, OffsetIndexBuilder};
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
@@ -23,6 +24,9 @@ use crate::symbols::Texts;
 
 /// In place of a text's number: there is no text.
 pub(crate) const NO_TEXT: u32 = u32::MAX;
+
+/// Rows a data page: what the parquet crate and Spark write, too. Few in tests, whose row groups have several pages.
+pub(crate) const PAGE_ROWS: usize = if cfg!(test) { 100 } else { 20_000 };
 
 /// The values of one column in a row group.
 #[derive(Clone, Copy)]
@@ -47,7 +51,8 @@ pub(crate) struct Chunk {
 struct Pages {
     /// The distinct values, and how many there are.
     dictionary: Option<(Vec<u8>, usize)>,
-    data: Vec<u8>,
+    /// A data page for each [`PAGE_ROWS`] of the values.
+    data: Vec<Vec<u8>>,
     encoding: Encoding,
     /// NULLs among them.
     values: usize,
@@ -93,17 +98,21 @@ fn text_pages(texts: &Texts, numbers: &[u32], is_nullable: bool) -> Pages {
     let of_text = |number: Option<&u32>| number.map(|number| ByteArray::from(texts.get(*number)));
     let least = of_text(distinct.iter().min_by_key(|number| texts.get(**number)));
     let greatest = of_text(distinct.iter().max_by_key(|number| texts.get(**number)));
-    let mut data = Vec::new();
-    if is_nullable {
-        levels(
-            numbers.iter().map(|number| u32::from(*number != NO_TEXT)),
-            &mut data,
-        );
-    }
-    numbers_of_dictionary(&packed, distinct.len(), &mut data);
+    let mut rest = packed.as_slice();
+    let data = numbers.chunks(PAGE_ROWS).map(|page| {
+        let mut data = Vec::new();
+        let is_there = page.iter().map(|number| *number != NO_TEXT);
+        let (of_page, behind) = rest.split_at(is_there.clone().filter(|there| *there).count());
+        rest = behind;
+        if is_nullable {
+            levels(is_there, &mut data);
+        }
+        numbers_of_dictionary(of_page, distinct.len(), &mut data);
+        data
+    });
     Pages {
+        data: data.collect(),
         dictionary: Some((dictionary, distinct.len())),
-        data,
         encoding: Encoding::RLE_DICTIONARY,
         values: numbers.len(),
         statistics: Statistics::new(
@@ -131,7 +140,10 @@ fn few_pages(values: &[i32]) -> Pages {
     if span > DICTIONARY_SPAN {
         return Pages {
             dictionary: None,
-            data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            data: values
+                .chunks(PAGE_ROWS)
+                .map(|page| page.iter().flat_map(|value| value.to_le_bytes()).collect())
+                .collect(),
             encoding: Encoding::PLAIN,
             values: values.len(),
             statistics,
@@ -151,11 +163,14 @@ fn few_pages(values: &[i32]) -> Pages {
         }
         packed.push(*place);
     }
-    let mut data = Vec::new();
-    numbers_of_dictionary(&packed, distinct as usize, &mut data);
+    let data = packed.chunks(PAGE_ROWS).map(|page| {
+        let mut data = Vec::new();
+        numbers_of_dictionary(page, distinct as usize, &mut data);
+        data
+    });
     Pages {
+        data: data.collect(),
         dictionary: Some((dictionary, distinct as usize)),
-        data,
         encoding: Encoding::RLE_DICTIONARY,
         values: values.len(),
         statistics,
@@ -164,11 +179,14 @@ fn few_pages(values: &[i32]) -> Pages {
 
 fn near_pages(values: &[i64]) -> Pages {
     let range = range(values.iter().copied());
-    let mut data = Vec::with_capacity(values.len() * 2);
-    packed::deltas(values, &mut data);
+    let data = values.chunks(PAGE_ROWS).map(|page| {
+        let mut data = Vec::with_capacity(page.len() * 2);
+        packed::deltas(page, &mut data);
+        data
+    });
     Pages {
         dictionary: None,
-        data,
+        data: data.collect(),
         encoding: Encoding::DELTA_BINARY_PACKED,
         values: values.len(),
         statistics: Statistics::new(
@@ -182,17 +200,21 @@ fn near_pages(values: &[i64]) -> Pages {
 }
 
 fn sum_pages(sums: &[i64]) -> Pages {
-    // Room for the levels too, each a bit at most. Appended sum by sum: an iterator of bytes would be taken byte by byte.
-    let mut data = Vec::with_capacity(size_of_val(sums) + sums.len() / 4 + 64);
-    levels(sums.iter().map(|sum| u32::from(*sum != ABSENT)), &mut data);
-    let there = || sums.iter().copied().filter(|sum| *sum != ABSENT);
-    let start = data.len();
-    there().for_each(|sum| data.extend_from_slice(&sum.to_le_bytes()));
-    let nulls = sums.len() - (data.len() - start) / size_of::<i64>();
-    let range = range(there());
+    let data = sums.chunks(PAGE_ROWS).map(|page| {
+        // Room for the levels too, each a bit at most. Appended sum by sum: an iterator of bytes would be taken byte by
+        // byte.
+        let mut data = Vec::with_capacity(size_of_val(page) + page.len() / 4 + 64);
+        levels(page.iter().map(|sum| *sum != ABSENT), &mut data);
+        let there = page.iter().filter(|sum| **sum != ABSENT);
+        there.for_each(|sum| data.extend_from_slice(&sum.to_le_bytes()));
+        data
+    });
+    let there = sums.iter().copied().filter(|sum| *sum != ABSENT);
+    let nulls = sums.len() - there.clone().count();
+    let range = range(there);
     Pages {
         dictionary: None,
-        data,
+        data: data.collect(),
         encoding: Encoding::PLAIN,
         values: sums.len(),
         statistics: Statistics::new(
@@ -214,11 +236,15 @@ fn range<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<RangeIncl
 }
 
 /// Appends which values are there: runs with their length in bytes before them.
-fn levels(levels: impl Iterator<Item = u32>, data: &mut Vec<u8>) {
-    let levels: Vec<u32> = levels.collect();
+fn levels(is_there: impl ExactSizeIterator<Item = bool> + Clone, data: &mut Vec<u8>) {
     let start = data.len();
     data.extend_from_slice(&[0; 4]);
-    packed::hybrid(&levels, 1, data);
+    if is_there.clone().all(|there| there) {
+        packed::run(1, is_there.len(), 1, data);
+    } else {
+        let levels: Vec<u32> = is_there.map(u32::from).collect();
+        packed::hybrid(&levels, 1, data);
+    }
     let length = (data.len() - start - 4) as u32;
     data[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
@@ -233,18 +259,19 @@ fn numbers_of_dictionary(numbers: &[u32], distinct: usize, data: &mut Vec<u8>) {
 
 impl Pages {
     fn write(self, descriptor: &ColumnDescPtr) -> Result<Chunk> {
-        let mut sink = TrackedWrite::new(Vec::with_capacity(self.data.len() / 2 + 1024));
+        let bytes: usize = self.data.iter().map(Vec::len).sum();
+        let mut sink = TrackedWrite::new(Vec::with_capacity(bytes / 2 + 1024));
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut metadata = ColumnChunkMetaData::builder(descriptor.clone())
             .set_compression(Compression::SNAPPY)
             .set_num_values(self.values as i64)
             .set_statistics(self.statistics);
         let (mut compressed, mut uncompressed) = (0, 0);
-        let mut put = |page: CompressedPage| -> Result<u64> {
+        let mut put = |page: CompressedPage| -> Result<PageWriteSpec> {
             let spec = writer.write_page(page)?;
             compressed += spec.compressed_size;
             uncompressed += spec.uncompressed_size;
-            Ok(spec.offset)
+            Ok(spec)
         };
         let mut encodings = vec![Encoding::RLE, self.encoding];
         if let Some((values, distinct)) = self.dictionary {
@@ -255,21 +282,29 @@ impl Pages {
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
             };
-            let offset = put(CompressedPage::new(page, values.len()))?;
-            metadata = metadata.set_dictionary_page_offset(Some(offset as i64));
+            let written = put(CompressedPage::new(page, values.len()))?;
+            metadata = metadata.set_dictionary_page_offset(Some(written.offset as i64));
         }
-        let page = Page::DataPage {
-            buf: compress(&self.data)?,
-            num_values: self.values as u32,
-            encoding: self.encoding,
-            def_level_encoding: Encoding::RLE,
-            rep_level_encoding: Encoding::RLE,
-            statistics: None,
-        };
-        let offset = put(CompressedPage::new(page, self.data.len()))?;
+        let mut index = OffsetIndexBuilder::new();
+        let mut first = None;
+        for (number, data) in self.data.iter().enumerate() {
+            let values = PAGE_ROWS.min(self.values - number * PAGE_ROWS);
+            let page = Page::DataPage {
+                buf: compress(data)?,
+                num_values: values as u32,
+                encoding: self.encoding,
+                def_level_encoding: Encoding::RLE,
+                rep_level_encoding: Encoding::RLE,
+                statistics: None,
+            };
+            let written = put(CompressedPage::new(page, data.len()))?;
+            first.get_or_insert(written.offset);
+            index.append_row_count(values as i64);
+            index.append_offset_and_size(written.offset as i64, written.compressed_size as i32);
+        }
         let metadata = metadata
             .set_encodings(encodings)
-            .set_data_page_offset(offset as i64)
+            .set_data_page_offset(first.unwrap_or_default() as i64)
             .set_total_compressed_size(compressed as i64)
             .set_total_uncompressed_size(uncompressed as i64)
             .build()?;
@@ -281,7 +316,7 @@ impl Pages {
                 metadata,
                 bloom_filter: None,
                 column_index: None,
-                offset_index: None,
+                offset_index: Some(index.build()),
             },
             bytes: sink.into_inner()?.into(),
         })

@@ -20,7 +20,6 @@ use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
-use rayon::prelude::*;
 
 pub(crate) use self::chunk::{Chunk, Column, NO_TEXT};
 use crate::error::EngineError;
@@ -69,23 +68,6 @@ impl Form {
         let descriptors = &self.0.columns()[first..];
         let encoded = descriptors
             .iter()
-            .zip(columns)
-            .map(|(descriptor, column)| column.encode(descriptor));
-        encoded
-            .collect::<Result<_, _>>()
-            .map_err(EngineError::parquet("write", path))
-    }
-
-    /// Encodes all columns of a row group side by side. The calling thread takes other work of the pool meanwhile: it must
-    /// hold nothing that such work waits for.
-    pub(crate) fn encode_side_by_side(
-        &self,
-        columns: &[Column<'_>],
-        path: &Path,
-    ) -> Result<Vec<Chunk>, EngineError> {
-        let descriptors = self.0.columns();
-        let encoded = descriptors
-            .par_iter()
             .zip(columns)
             .map(|(descriptor, column)| column.encode(descriptor));
         encoded

@@ -26,14 +26,19 @@ pub(super) fn hybrid(values: &[u32], width: u32, out: &mut Vec<u8>) {
         let taken = (at - packed_from).next_multiple_of(GROUP) - (at - packed_from);
         if run >= taken + SHORTEST_RUN {
             packed(&values[packed_from..at + taken], width, out);
-            varint(((run - taken) as u64) << 1, out);
-            let bytes = width.div_ceil(8) as usize;
-            out.extend_from_slice(&values[at].to_le_bytes()[..bytes]);
+            self::run(values[at], run - taken, width, out);
             packed_from = at + run;
         }
         at += run;
     }
     packed(&values[packed_from..], width, out);
+}
+
+/// Appends a run of one value.
+pub(super) fn run(value: u32, length: usize, width: u32, out: &mut Vec<u8>) {
+    varint((length as u64) << 1, out);
+    let bytes = width.div_ceil(8) as usize;
+    out.extend_from_slice(&value.to_le_bytes()[..bytes]);
 }
 
 /// Appends packed groups; the last is filled with zeros.

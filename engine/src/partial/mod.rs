@@ -6,16 +6,19 @@
 
 mod file;
 mod key;
+mod read;
 mod rows;
 mod table;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempPath;
 
-pub use self::file::covers_day;
-pub(crate) use self::file::{PartialFile, StoreRows, read, stores};
+pub(crate) use self::file::PartialFile;
 pub(crate) use self::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
+pub use self::read::covers_day;
+pub(crate) use self::read::{PartialReader, StoreRows};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::table::{Sums, Table};
 use crate::error::EngineError;
@@ -35,6 +38,8 @@ pub struct Partial {
 #[derive(Debug)]
 enum Held {
     Memory(Rows),
+    /// Rows that were read from a file, which is still there.
+    Loaded(Rows, PathBuf),
     /// Files in the form of a partial, which may have a key in common. They go away with this value.
     Spilled(Vec<TempPath>),
     /// A file that [`Partial::write`] has written.
@@ -80,8 +85,9 @@ impl Partial {
 
     /// The same, held in files of a folder and not in memory.
     pub fn spill(self, folder: &Path) -> Result<Self, EngineError> {
-        let sums = match &self.sums {
-            Held::Memory(rows) => Held::Spilled(vec![self.spilled(rows, folder)?]),
+        let sums = match self.sums {
+            Held::Memory(ref rows) => Held::Spilled(vec![self.spilled(rows, folder)?]),
+            Held::Loaded(_, path) => Held::Stored(path),
             Held::Spilled(_) | Held::Stored(_) => return Ok(self),
         };
         Ok(Self { sums, ..self })
@@ -111,7 +117,7 @@ impl Partial {
     /// Writes the Parquet: one row a key. Holds up to `memory` bytes of rows at a time, where they are not held already.
     pub fn write(&self, path: &Path, memory: usize) -> Result<(), EngineError> {
         match &self.sums {
-            Held::Memory(rows) => file::write(rows, &self.measures, path),
+            Held::Memory(rows) | Held::Loaded(rows, _) => file::write(rows, &self.measures, path),
             Held::Spilled(_) | Held::Stored(_) => merge_files(&self.files(), &self.measures, memory, path),
         }
     }
@@ -123,43 +129,38 @@ impl Partial {
 
     /// The bytes of memory held.
     pub fn memory(&self) -> usize {
-        match &self.sums {
-            Held::Memory(rows) => rows.memory(),
-            Held::Spilled(_) | Held::Stored(_) => 0,
-        }
+        self.rows().map_or(0, Rows::memory)
     }
 
-    /// The bytes of memory that the rows take, were they all held.
-    pub(crate) fn memory_of_rows(&self) -> Result<usize, EngineError> {
-        match &self.sums {
-            Held::Memory(rows) => Ok(rows.memory()),
-            Held::Spilled(_) | Held::Stored(_) => {
-                let counts = self
-                    .files()
-                    .into_iter()
-                    .map(file::row_count)
-                    .sum::<Result<u64, _>>()?;
-                Ok(counts as usize * Rows::row_memory(self.measures.len()))
-            }
-        }
-    }
-
-    /// The same with its rows in memory, where that can be: sums that were spilled may hold a key twice, and a file may
-    /// have more stores or items than keys can tell apart.
-    pub(crate) fn load(self) -> Result<Self, EngineError> {
-        let Held::Stored(path) = &self.sums else {
+    /// The same with its rows in memory, where that can be: there must be room for them, which is taken from the bytes
+    /// left; sums that were spilled may hold a key twice; and a file may have more stores or items than keys can tell
+    /// apart.
+    pub(crate) fn load(self, left: &AtomicUsize) -> Result<Self, EngineError> {
+        let Held::Stored(path) = self.sums else {
             return Ok(self);
         };
-        match read(path, &self.measures, None)? {
-            Some(rows) => Ok(Self::held(rows, &self.measures)),
-            None => Ok(self),
-        }
+        let file = PartialReader::open(&path)?;
+        let needed = file.rows() * Rows::row_memory(self.measures.len());
+        let room = |left: usize| left.checked_sub(needed);
+        let has_room = left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
+            .is_ok();
+        let rows = if has_room {
+            file.read(&self.measures, None)?
+        } else {
+            None
+        };
+        let sums = match rows {
+            Some(rows) => Held::Loaded(rows, path),
+            None => Held::Stored(path),
+        };
+        Ok(Self { sums, ..self })
     }
 
     /// The rows, if they are in memory.
     pub(crate) fn rows(&self) -> Option<&Rows> {
         match &self.sums {
-            Held::Memory(rows) => Some(rows),
+            Held::Memory(rows) | Held::Loaded(rows, _) => Some(rows),
             Held::Spilled(_) | Held::Stored(_) => None,
         }
     }
@@ -167,7 +168,7 @@ impl Partial {
     /// The rows, if they are in memory.
     pub(crate) fn into_rows(self) -> Option<Rows> {
         match self.sums {
-            Held::Memory(rows) => Some(rows),
+            Held::Memory(rows) | Held::Loaded(rows, _) => Some(rows),
             Held::Spilled(_) | Held::Stored(_) => None,
         }
     }
@@ -175,7 +176,7 @@ impl Partial {
     /// The files that hold the sums; none where these are in memory.
     pub(crate) fn files(&self) -> Vec<&Path> {
         match &self.sums {
-            Held::Memory(_) => Vec::new(),
+            Held::Memory(_) | Held::Loaded(..) => Vec::new(),
             Held::Spilled(files) => files.iter().map(AsRef::as_ref).collect(),
             Held::Stored(path) => vec![path],
         }

@@ -15,6 +15,7 @@ mod tests;
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::AtomicUsize;
 
 use rayon::prelude::*;
 
@@ -62,14 +63,7 @@ pub fn summarize(
     outputs: SummaryOutputs<'_>,
     scratch: Scratch<'_>,
 ) -> Result<SummaryReport, EngineError> {
-    let needed = partials.par_iter().map(|input| input.partial.memory_of_rows());
-    let needed: usize = needed.try_reduce(|| 0, |one, other| Ok(one + other))?;
-    let is_spilled = partials.iter().any(|input| input.partial.is_spilled());
-    let partials = if is_spilled || needed > scratch.memory {
-        partials
-    } else {
-        load(partials)?
-    };
+    let partials = load(partials, scratch.memory)?;
     let measures = &layout.measures;
     let mut output = Output::create(outputs, measures)?;
     match held_inputs(partials) {
@@ -128,9 +122,14 @@ fn held_inputs(partials: Vec<RunPartial>) -> Result<Vec<Input>, Vec<RunPartial>>
 }
 
 /// The same partials in memory, as far as that can be.
-fn load(partials: Vec<RunPartial>) -> Result<Vec<RunPartial>, EngineError> {
+fn load(partials: Vec<RunPartial>, memory: usize) -> Result<Vec<RunPartial>, EngineError> {
+    if partials.iter().any(|input| input.partial.is_spilled()) {
+        return Ok(partials);
+    }
+    let held: usize = partials.iter().map(|input| input.partial.memory()).sum();
+    let left = AtomicUsize::new(memory.saturating_sub(held));
     let loaded = partials.into_par_iter().map(|RunPartial { partial, order }| {
-        let partial = partial.load()?;
+        let partial = partial.load(&left)?;
         Ok(RunPartial { partial, order })
     });
     loaded.collect()

@@ -8,6 +8,7 @@ use super::batch::{Batch, Segment};
 use crate::error::EngineError;
 use crate::layout::Measure;
 use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS, Table};
+use crate::partial::Key;
 use crate::rows::decimal;
 
 /// The two files of a run.
@@ -85,37 +86,52 @@ impl<'p> Output<'p> {
         Ok((self.rows, self.covered))
     }
 
+    /// Encodes a row group, its columns side by side. The calling thread takes other work of the pool meanwhile.
     fn encode(&self, group: &[Segment], batch: &Batch) -> Result<Vec<Chunk>, EngineError> {
-        let keys = || {
-            group
-                .iter()
-                .flat_map(|segment| &batch.rows[segment.input].keys[segment.rows.clone()])
-        };
-        let stores: Vec<u32> = keys().map(|key| key.store()).collect();
-        let items: Vec<u32> = keys().map(|key| key.item()).collect();
-        let dates: Vec<i32> = keys().map(|key| key.day()).collect();
-        let mut amounts = vec![Vec::with_capacity(dates.len()); self.measures];
-        for segment in group {
-            let rows = &batch.rows[segment.input];
-            for (column, sums) in amounts.iter_mut().zip(&rows.sums) {
-                column.extend_from_slice(&sums[segment.rows.clone()]);
+        let count: usize = group.iter().map(|segment| segment.rows.len()).sum();
+        let (form, path) = (&self.summary_form, self.outputs.summary);
+        let columns = (0..KEY_COLUMNS + self.measures).into_par_iter().with_max_len(1);
+        let encoded = columns.map(|number| match number {
+            0 => {
+                let numbers = &of_keys(group, batch, count, |key| key.store());
+                let texts = &batch.stores;
+                form.encode(number, &[Column::Texts { texts, numbers }], path)
             }
-        }
-        let mut columns = vec![
-            Column::Texts {
-                texts: &batch.stores,
-                numbers: &stores,
-            },
-            Column::Texts {
-                texts: &batch.items,
-                numbers: &items,
-            },
-            Column::Few(&dates),
-        ];
-        columns.extend(amounts.iter().map(|sums| Column::Sums(sums)));
-        self.summary_form
-            .encode_side_by_side(&columns, self.outputs.summary)
+            1 => {
+                let numbers = &of_keys(group, batch, count, |key| key.item());
+                let texts = &batch.items;
+                form.encode(number, &[Column::Texts { texts, numbers }], path)
+            }
+            2 => {
+                let dates = of_keys(group, batch, count, |key| key.day());
+                form.encode(number, &[Column::Few(&dates)], path)
+            }
+            _ => {
+                let mut sums = Vec::with_capacity(count);
+                for Segment { input, rows, .. } in group {
+                    let of_input = &batch.rows[*input].sums[number - KEY_COLUMNS];
+                    sums.extend_from_slice(&of_input[rows.clone()]);
+                }
+                form.encode(number, &[Column::Sums(&sums)], path)
+            }
+        });
+        encoded.try_reduce(Vec::new, |mut chunks, more| {
+            chunks.extend(more);
+            Ok(chunks)
+        })
     }
+}
+
+/// The columns before the measures: store, item and date.
+const KEY_COLUMNS: usize = 3;
+
+/// One part of the keys of some rows.
+fn of_keys<T>(group: &[Segment], batch: &Batch, count: usize, part: impl Fn(&Key) -> T) -> Vec<T> {
+    let mut parts = Vec::with_capacity(count);
+    for Segment { input, rows, .. } in group {
+        parts.extend(batch.rows[*input].keys[rows.clone()].iter().map(&part));
+    }
+    parts
 }
 
 /// The segments, cut into row groups.

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::batch::{Batch, Input};
 use crate::error::EngineError;
 use crate::layout::{Measure, Supersede};
-use crate::partial::{MOST_ITEMS, MOST_STORES, Rows, StoreRows, read, stores};
+use crate::partial::{MOST_ITEMS, MOST_STORES, PartialReader, Rows, StoreRows};
 
 /// A file in the form of a partial.
 struct SortedFile<'p> {
@@ -38,7 +38,7 @@ pub(super) fn merge<'p>(
     let files = files
         .into_par_iter()
         .map(|(path, order)| {
-            let stores = stores(path)?;
+            let stores = PartialReader::open(path)?.stores()?;
             Ok(SortedFile { path, order, stores })
         })
         .collect::<Result<Vec<_>, EngineError>>()?;
@@ -87,7 +87,8 @@ impl SortedFile<'_> {
         if from >= to {
             return Ok(None);
         }
-        let rows = read(self.path, measures, Some(start.rows.start..end.rows.end))?;
+        let file = PartialReader::open(self.path)?;
+        let rows = file.read(measures, Some(start.rows.start..end.rows.end))?;
         let rows = rows.ok_or(EngineError::TooManyItems)?;
         Ok(Some(Input {
             rows,

@@ -1,14 +1,17 @@
 //! Two summaries with the same keys: what a correction of amounts makes.
 //!
-//! A writer that gets the same keys writes the same bytes for them. So the stored bytes of the columns are compared, row
-//! group by row group. Where all keys are the same, only measures whose bytes differ are decoded, and keys only of rows
-//! that changed. That is several times as fast as the walk over all rows. It finds the same, or declines.
+//! A writer that gets the same keys writes the same bytes for them. So the stored bytes of the columns are compared: keys
+//! row group by row group, measures page by page. Where all keys are the same, only pages of measures whose bytes differ
+//! are decoded, and keys only of rows that changed. That is many times as fast as the walk over all rows. It finds the
+//! same, or declines.
 
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use parquet::arrow::arrow_reader::RowSelection;
 use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::page_index::offset_index::PageLocation;
 
 use super::{Fault, Part, Tally};
 use crate::LoadError;
@@ -53,7 +56,7 @@ pub(super) fn merge(
             .collect();
         let ranges = changed.into_iter().map(|row| row..row + 1);
         let selected = RowSelection::from_consecutive_ranges(ranges, rows as usize);
-        let batches = new.batches(&columns, None, Some(selected)).map_err(Fault::Load)?;
+        let batches = new.batches(&columns, Some(selected)).map_err(Fault::Load)?;
         for batch in batches {
             let batch = batch.and_then(|batch| SummaryBatch::of(&new.columns(&batch), measures));
             if !emit(Part::Write(batch.map_err(Fault::Load)?)) {
@@ -64,10 +67,11 @@ pub(super) fn merge(
     Ok(Some(Some(tally)))
 }
 
-/// A measure that is not the same in these row groups.
+/// A measure that is not the same in some of these rows.
 struct Differing<'a> {
     measure: &'a str,
-    groups: Vec<usize>,
+    /// Numbers of rows, in their order.
+    rows: Vec<Range<usize>>,
 }
 
 /// The measures whose bytes differ; `None` if those of a key do, or the files are not laid out alike.
@@ -85,13 +89,15 @@ fn differing_measures<'a>(
     if !alike {
         return Ok(None);
     }
-    let mut same = Compare::default();
+    let mut compare = Compare::default();
     for key in KEYS {
         let (Some(mine), Some(theirs)) = (new.column(key), old.column(key)) else {
             return Ok(None);
         };
         for (group, other) in groups.iter().zip(others) {
-            if !same.bytes(new, group.column(mine), old, other.column(theirs))? {
+            let (mine, theirs) = (group.column(mine), other.column(theirs));
+            let alike = are_read_alike(mine, theirs);
+            if !alike || !compare.same(new, mine.byte_range(), old, theirs.byte_range())? {
                 return Ok(None);
             }
         }
@@ -101,20 +107,48 @@ fn differing_measures<'a>(
         let (Some(mine), Some(theirs)) = (new.column(measure), old.column(measure)) else {
             return Ok(None);
         };
-        let mut differs = Vec::new();
-        for (at, (group, other)) in groups.iter().zip(others).enumerate() {
-            if !same.bytes(new, group.column(mine), old, other.column(theirs))? {
-                differs.push(at);
+        let (mut rows, mut first) = (Vec::new(), 0);
+        for (at, group) in groups.iter().enumerate() {
+            for differing in differing_rows(&mut compare, (new, mine), (old, theirs), at)? {
+                rows.push(first + differing.start..first + differing.end);
             }
+            first += group.num_rows() as usize;
         }
-        if !differs.is_empty() {
-            differing.push(Differing {
-                measure,
-                groups: differs,
-            });
+        if !rows.is_empty() {
+            differing.push(Differing { measure, rows });
         }
     }
     Ok(Some(differing))
+}
+
+/// The rows of a row group whose pages of a column differ, by their numbers within it. All, if its pages cannot be told
+/// apart or are not read alike.
+fn differing_rows(
+    compare: &mut Compare,
+    (new, mine): (&Stored, usize),
+    (old, theirs): (&Stored, usize),
+    group: usize,
+) -> Result<Vec<Range<usize>>, Fault> {
+    let rows = new.groups()[group].num_rows() as usize;
+    let chunk = new.groups()[group].column(mine);
+    let alike = are_read_alike(chunk, old.groups()[group].column(theirs));
+    // A page of numbers into a dictionary says nothing by itself.
+    let by_page = alike && chunk.dictionary_page_offset().is_none();
+    let (Some(mine), Some(theirs), true) = (new.pages(group, mine), old.pages(group, theirs), by_page) else {
+        return Ok(vec![0..rows]);
+    };
+    let first_row = |page: &PageLocation| page.first_row_index as usize;
+    if !mine.iter().map(first_row).eq(theirs.iter().map(first_row)) {
+        return Ok(vec![0..rows]);
+    }
+    let mut differing = Vec::new();
+    let place = |page: &PageLocation| (page.offset as u64, page.compressed_page_size as u64);
+    for (number, (page, other)) in mine.iter().zip(&theirs).enumerate() {
+        if !compare.same(new, place(page), old, place(other))? {
+            differing.push(first_row(page)..mine.get(number + 1).map_or(rows, first_row));
+        }
+    }
+    Ok(differing)
 }
 
 /// Rows of the file in which one of the measures differs, in their order; `None` if they are too many.
@@ -123,50 +157,54 @@ fn changed_rows(
     old: &Stored,
     differing: &[Differing<'_>],
 ) -> Result<Option<Vec<usize>>, Fault> {
-    let mut rows: Vec<usize> = Vec::new();
-    for Differing { measure, groups } in differing {
-        for &group in groups {
-            let mut row: usize = new.groups()[..group]
-                .iter()
-                .map(|group| group.num_rows() as usize)
-                .sum();
-            let mine = new
-                .batches(&[measure], Some(vec![group]), None)
+    let mut changed: Vec<usize> = Vec::new();
+    let all = new.rows() as usize;
+    for Differing { measure, rows } in differing {
+        let selected = || Some(RowSelection::from_consecutive_ranges(rows.iter().cloned(), all));
+        let mine = new.batches(&[measure], selected()).map_err(Fault::Load)?;
+        let mut theirs = old.batches(&[measure], selected()).map_err(Fault::Base)?;
+        let mut numbers = rows.iter().cloned().flatten();
+        for batch in mine {
+            let mine = batch
+                .and_then(|batch| new.columns(&batch).amount(measure))
                 .map_err(Fault::Load)?;
-            let mut theirs = old
-                .batches(&[measure], Some(vec![group]), None)
-                .map_err(Fault::Base)?;
-            for batch in mine {
-                let mine = batch
-                    .and_then(|batch| new.columns(&batch).amount(measure))
-                    .map_err(Fault::Load)?;
-                let theirs = match theirs.next() {
-                    Some(batch) => batch.and_then(|batch| old.columns(&batch).amount(measure)),
-                    None => Err(unusable(old.path(), "it ends early")),
-                };
-                let theirs = theirs.map_err(Fault::Base)?;
-                if theirs.len() != mine.len() {
-                    return Err(Fault::Base(unusable(
-                        old.path(),
-                        "its batches are of another size",
-                    )));
-                }
-                rows.extend(
-                    (0..mine.len())
-                        .filter(|&at| !input::same_amount(&mine, at, &theirs, at))
-                        .map(|at| row + at),
-                );
-                row += mine.len();
-                if rows.len() > MOST_CHANGED {
-                    return Ok(None);
-                }
+            let theirs = match theirs.next() {
+                Some(batch) => batch.and_then(|batch| old.columns(&batch).amount(measure)),
+                None => Err(unusable(old.path(), "it ends early")),
+            };
+            let theirs = theirs.map_err(Fault::Base)?;
+            if theirs.len() != mine.len() {
+                return Err(Fault::Base(unusable(
+                    old.path(),
+                    "its batches are of another size",
+                )));
+            }
+            let numbered = numbers.by_ref().take(mine.len()).enumerate();
+            changed.extend(
+                numbered
+                    .filter(|&(at, _)| !input::same_amount(&mine, at, &theirs, at))
+                    .map(|(_, row)| row),
+            );
+            if changed.len() > MOST_CHANGED {
+                return Ok(None);
             }
         }
     }
-    rows.sort_unstable();
-    rows.dedup();
-    Ok(Some(rows))
+    changed.sort_unstable();
+    changed.dedup();
+    Ok(Some(changed))
 }
+
+/// Whether the same bytes would say the same in both.
+fn are_read_alike(mine: &ColumnChunkMetaData, theirs: &ColumnChunkMetaData) -> bool {
+    mine.column_descr() == theirs.column_descr()
+        && mine.compression() == theirs.compression()
+        && mine.num_values() == theirs.num_values()
+        && mine.encodings().eq(theirs.encodings())
+}
+
+/// Where something lies in a file, and its length.
+type Place = (u64, u64);
 
 /// Compares what is stored.
 #[derive(Default)]
@@ -176,21 +214,15 @@ struct Compare {
 }
 
 impl Compare {
-    /// Whether two columns of a row group hold the same: their bytes are, and are read in the same way.
-    fn bytes(
+    /// Whether the same bytes lie in two places.
+    fn same(
         &mut self,
         new: &Stored,
-        mine: &ColumnChunkMetaData,
+        (start, length): Place,
         old: &Stored,
-        theirs: &ColumnChunkMetaData,
+        (other, other_length): Place,
     ) -> Result<bool, Fault> {
-        let ((start, length), (other, other_length)) = (mine.byte_range(), theirs.byte_range());
-        let alike = length == other_length
-            && mine.column_descr() == theirs.column_descr()
-            && mine.compression() == theirs.compression()
-            && mine.num_values() == theirs.num_values()
-            && mine.encodings().eq(theirs.encodings());
-        if !alike {
+        if length != other_length {
             return Ok(false);
         }
         let mut done = 0;

@@ -204,16 +204,9 @@ impl Source {
     async fn first(&self, range: Range<u64>, stamp: Stamp) -> Result<(ObjectMeta, Vec<u8>), ReadError> {
         // One request without a range is answered for an empty object, too.
         let wanted = (range.end < stamp.bytes).then(|| GetRange::Bounded(range.clone()));
-        let is_the_same = |meta: &ObjectMeta| Stamp::of_object(meta) == stamp;
-        match self.get(GetOptions::new().with_range(wanted), is_the_same).await {
-            Ok((meta, part)) => self.check_length(&range, part).map(|part| (meta, part)),
-            // An object that has become too short for the range is an error of its own.
-            Err(error @ ReadError::Store { .. }) => match self.bucket.store().head(&self.key).await {
-                Ok(meta) if !is_the_same(&meta) => Err(self.changed()),
-                _ => Err(error),
-            },
-            Err(error) => Err(error),
-        }
+        let options = GetOptions::new().with_range(wanted);
+        let (meta, part) = self.get(options, |meta| Stamp::of_object(meta) == stamp).await?;
+        self.check_length(&range, part).map(|part| (meta, part))
     }
 
     async fn later(&self, range: Range<u64>, etag: Option<String>) -> Result<Vec<u8>, ReadError> {
@@ -227,16 +220,25 @@ impl Source {
     async fn get(
         &self,
         options: GetOptions,
-        is_the_same: impl FnOnce(&ObjectMeta) -> bool,
+        is_the_same: impl Fn(&ObjectMeta) -> bool,
     ) -> Result<(ObjectMeta, Vec<u8>), ReadError> {
-        let answer = self.bucket.store().get_opts(&self.key, options).await;
-        let answer = answer.map_err(|error| self.failed(error))?;
-        if !is_the_same(&answer.meta) {
-            return Err(self.changed());
+        match self.try_get(options).await {
+            Ok((meta, _)) if !is_the_same(&meta) => Err(self.changed()),
+            // What came of an overwriting is not always told as such: the object may be too short for the range now,
+            // or the rest of a part that broke off may be refused.
+            Err(StoreError::Generic { store, source }) => match self.bucket.store().head(&self.key).await {
+                Ok(meta) if !is_the_same(&meta) => Err(self.changed()),
+                Err(error @ StoreError::NotFound { .. }) => Err(self.failed(error)),
+                _ => Err(self.failed(StoreError::Generic { store, source })),
+            },
+            got => got.map_err(|error| self.failed(error)),
         }
+    }
+
+    async fn try_get(&self, options: GetOptions) -> Result<(ObjectMeta, Vec<u8>), StoreError> {
+        let answer = self.bucket.store().get_opts(&self.key, options).await?;
         let meta = answer.meta.clone();
-        let part = answer.bytes().await.map_err(|error| self.failed(error))?;
-        Ok((meta, part.into()))
+        Ok((meta, answer.bytes().await?.into()))
     }
 
     fn changed(&self) -> ReadError {
