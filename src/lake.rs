@@ -25,6 +25,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
 use gristmill_state::ServiceLock;
+use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
@@ -148,6 +149,29 @@ impl Lake {
             );
         }
         Ok(())
+    }
+
+    /// Removes objects that nothing names any more. Those that are gone already are no error.
+    pub async fn remove(&self, objects: &[String]) -> anyhow::Result<()> {
+        let names = objects
+            .iter()
+            .map(ObjectPath::parse)
+            .collect::<Result<Vec<_>, _>>()?;
+        match &self.objects {
+            Objects::Folder { store, .. } => {
+                for name in &names {
+                    match store.delete(name).await {
+                        Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                        Err(error) => {
+                            let action = format!("cannot remove {name} from the lake");
+                            return Err(anyhow::Error::new(error).context(action));
+                        }
+                    }
+                }
+                Ok(())
+            }
+            Objects::Bucket(bucket) => bucket.remove(&names).await,
+        }
     }
 
     /// A new name to write to.

@@ -57,6 +57,12 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
         let file = output::path(&args.file);
         output::line(format!("{file} is rejected as a whole: {reason}"))?;
     }
+    if version.reject_lines.is_none() && version.rejects > 0 {
+        let removed = "its rejects were removed from the lake by its retention";
+        return output::line(format!("{}: {removed}", output::path(&args.file)))
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into);
+    }
     print(&args.file, &rejects)?;
     if version.rejects > rejects.len() as u64 {
         output::line(format!(

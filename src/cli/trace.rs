@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key};
 use gristmill_loader::LoadMode;
@@ -126,15 +127,20 @@ async fn derive(
     };
     let may_cover = |input: &InputFile| {
         let version = &input.version;
-        version.partial.is_some()
-            && version.first_date.is_some_and(|first| first <= args.date)
+        version.first_date.is_some_and(|first| first <= args.date)
             && version.last_date.is_some_and(|last| args.date <= last)
     };
     let candidates: Vec<_> = inputs.into_iter().filter(may_cover).collect();
-    let objects: Vec<_> = candidates
-        .iter()
-        .filter_map(|input| input.version.partial.as_deref())
-        .collect();
+    let mut objects = Vec::with_capacity(candidates.len());
+    for input in &candidates {
+        objects.push(input.version.partial.as_deref().with_context(|| {
+            let path = output::path(&input.file_url);
+            format!(
+                "run {} cannot be traced any further: the sums of {path} were removed from the lake by its retention",
+                run.run_id
+            )
+        })?);
+    }
     let partials = lake.fetch_all(&objects).await?;
     let mut covering = Vec::new();
     for (input, partial) in candidates.into_iter().zip(partials) {
@@ -146,9 +152,10 @@ async fn derive(
     let covers = !covering.is_empty();
     let mut found = Vec::new();
     for input in covering {
-        let Some(converted) = input.version.converted.as_deref() else {
-            continue;
-        };
+        let converted = input.version.converted.as_deref().with_context(|| {
+            let path = output::path(&input.file_url);
+            format!("the lines of {path} are not in the lake: see convert.keep and lake.retention")
+        })?;
         let lines = rows_of_key(
             lake.fetch(converted).await?.path(),
             &args.store,

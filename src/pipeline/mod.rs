@@ -16,6 +16,7 @@ mod intake;
 mod judge;
 mod reading;
 mod record;
+mod retention;
 mod retry;
 mod runs;
 mod sources;
@@ -158,7 +159,15 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
     })
     .await
     .map_err(StepError::into_cause)?;
-    parts.lake.sweep(&parts.state.lake_objects().await?).await?;
+    with_retries("removing expired objects", || retention::remove_expired(parts))
+        .await
+        .map_err(StepError::into_cause)?;
+    with_retries("sweeping the lake", || async {
+        let named = parts.state.lake_objects().await?;
+        parts.lake.sweep(&named).await.map_err(StepError::transient)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
     with_retries("settling interrupted runs", || runs::settle_interrupted(parts))
         .await
         .context("cannot settle the runs that were interrupted")
@@ -198,6 +207,7 @@ async fn start_stages(
         to_judge.clone(),
     ));
     stages.spawn(judge::judge_jobs(parts.clone(), sources, cues, to_runs, stop()));
+    stages.spawn(retention::keep_house(parts.clone(), stop()));
     stages.spawn(runs::work_off_runs(parts.clone(), wakes, to_judge, stop()));
     Ok(stages)
 }

@@ -259,6 +259,12 @@ async fn merge(
                 "{path} was converted with other feed settings, and not yet with these: if its source is gone, send it again"
             )
         };
+        let removed = || {
+            let path = &input.file_url;
+            anyhow::anyhow!(
+                "the sums of {path} were removed from the lake by its retention: send the file again"
+            )
+        };
         if input.version.layout_digest != feed.digest() {
             return Err(StepError::permanent(stale()));
         }
@@ -266,7 +272,7 @@ async fn merge(
             .version
             .partial
             .as_deref()
-            .ok_or_else(|| StepError::permanent(stale()))?;
+            .ok_or_else(|| StepError::permanent(removed()))?;
         ages.push(input.age());
         objects.push(object);
     }

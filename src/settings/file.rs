@@ -136,6 +136,18 @@ pub(super) struct LakeTable {
     pub(super) s3: Option<S3Table>,
     pub(super) scratch: Option<String>,
     pub(super) cache_limit: Option<String>,
+    #[serde(default)]
+    pub(super) retention: RetentionTable,
+}
+
+/// How long objects of the lake stay; what is left out stays for ever.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetentionTable {
+    pub(super) converted: Option<String>,
+    pub(super) partials: Option<String>,
+    pub(super) rejects: Option<String>,
+    pub(super) summaries: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
 use crate::preconditions::JobPlan;
-pub use places::{BucketPlace, LakeSettings, Place, Source};
+pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
 
 /// The name of the settings file where `-c` names no other.
@@ -35,6 +35,8 @@ pub struct Settings {
     pub sources: Vec<Source>,
     /// Where the lake is.
     pub lake: LakeSettings,
+    /// How long its objects stay.
+    pub retention: Retention,
     /// The state database's file.
     pub state: PathBuf,
     /// How files are converted.
@@ -166,6 +168,7 @@ impl Settings {
         Ok(Self {
             sources,
             lake: places::check_lake(&file.lake, folder, &state)?,
+            retention: places::check_retention(&file.lake.retention)?,
             state,
             convert: ConvertSettings {
                 keep: file.convert.keep,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use gristmill_watcher::BucketOptions;
 
-use super::file::{LakeTable, S3Table, SourceTable};
+use super::file::{LakeTable, RetentionTable, S3Table, SourceTable};
 use super::{local_path, parse_span};
 
 /// One place that files are sent to.
@@ -60,6 +60,19 @@ pub enum LakeSettings {
         /// The most bytes of copies that are kept there.
         cache_limit: u64,
     },
+}
+
+/// How long objects of the lake stay once nothing needs them; none: for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retention {
+    /// Converted rows, since their version was last submitted.
+    pub converted: Option<Duration>,
+    /// Partials that are not in force, likewise.
+    pub partials: Option<Duration>,
+    /// Rejects, likewise.
+    pub rejects: Option<Duration>,
+    /// Summaries that a newer one has replaced, since their run ended.
+    pub summaries: Option<Duration>,
 }
 
 impl Source {
@@ -199,6 +212,20 @@ pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Resu
         place,
         scratch,
         cache_limit: cache_limit.as_u64(),
+    })
+}
+
+/// How long objects of the lake stay.
+pub(super) fn check_retention(table: &RetentionTable) -> Result<Retention, String> {
+    let span = |key: &str, text: &Option<String>| {
+        let span = text.as_deref().map(parse_span).transpose();
+        span.map_err(|error| format!("lake.retention.{key}: {error}"))
+    };
+    Ok(Retention {
+        converted: span("converted", &table.converted)?,
+        partials: span("partials", &table.partials)?,
+        rejects: span("rejects", &table.rejects)?,
+        summaries: span("summaries", &table.summaries)?,
     })
 }
 

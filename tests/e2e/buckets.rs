@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use futures::{StreamExt, TryStreamExt, stream};
 use gristmill_fixtures::generate::{Dirt, FeedSpec};
 use gristmill_testkit::gristmill::{Background, Site, wait_until};
+use gristmill_testkit::moto::Moto;
 use gristmill_testkit::oracle::{self, Counts, Options};
 use gristmill_testkit::postgres;
+use gristmill_testkit::s3_faults::{Fault, S3Faults};
 use gristmill_testkit::seaweedfs::SeaweedFs;
 use gristmill_testkit::venv;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
@@ -38,24 +40,40 @@ struct Bucket {
     runtime: Runtime,
 }
 
+/// The keys that say how a bucket is reached.
+fn reached(table: &str, endpoint: &str) -> String {
+    format!("[{table}.s3]\nendpoint = \"{endpoint}\"\npath_style = true\nallow_http = true\n")
+}
+
+fn set_credentials(site: &mut Site) {
+    site.set_variable("AWS_ACCESS_KEY_ID", SeaweedFs::ACCESS_KEY);
+    site.set_variable("AWS_SECRET_ACCESS_KEY", SeaweedFs::SECRET_KEY);
+    site.set_variable("AWS_REGION", SeaweedFs::REGION);
+}
+
+fn client(endpoint: &str) -> AmazonS3 {
+    AmazonS3Builder::new()
+        .with_endpoint(endpoint)
+        .with_region(SeaweedFs::REGION)
+        .with_bucket_name(BUCKET)
+        .with_access_key_id(SeaweedFs::ACCESS_KEY)
+        .with_secret_access_key(SeaweedFs::SECRET_KEY)
+        .with_allow_http(true)
+        .build()
+        .expect("the options go together")
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build();
+    runtime.expect("a runtime can be made")
+}
+
 impl Bucket {
     fn start() -> Self {
         let server = SeaweedFs::start(&[BUCKET]);
-        let store = AmazonS3Builder::new()
-            .with_endpoint(server.endpoint())
-            .with_region("us-east-1")
-            .with_bucket_name(BUCKET)
-            .with_access_key_id(SeaweedFs::ACCESS_KEY)
-            .with_secret_access_key(SeaweedFs::SECRET_KEY)
-            .with_allow_http(true)
-            .build()
-            .expect("the options go together");
-        let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime can be made");
+        let store = client(&server.endpoint());
+        let runtime = runtime();
         Self {
             server,
             store,
@@ -65,25 +83,25 @@ impl Bucket {
 
     /// A site whose source and lake lie below a prefix of the bucket, as the server at `endpoint` gives it.
     fn site(&self, prefix: &str, warehouse: &str, jobs: &str, endpoint: &str) -> Site {
-        let reached = format!("endpoint = \"{endpoint}\"\npath_style = true\nallow_http = true\n");
         let url = format!("s3://{}/{prefix}", BUCKET);
         let settings = support::settings(warehouse, jobs)
             .replacen("files = \"*-*.tdf\"", "files = \"**/*-*.tdf\"", 1)
             .replacen(
                 "url = \"incoming\"\nsettle = \"200ms\"\nsweep = \"1s\"\n",
-                &format!("url = \"{url}/in\"\npoll = \"300ms\"\n[source.s3]\n{reached}"),
+                &format!(
+                    "url = \"{url}/in\"\npoll = \"300ms\"\n{}",
+                    reached("source", endpoint)
+                ),
                 1,
             )
             .replacen(
                 "url = \"lake\"\n",
-                &format!("url = \"{url}/lake\"\n[lake.s3]\n{reached}"),
+                &format!("url = \"{url}/lake\"\n{}", reached("lake", endpoint)),
                 1,
             );
         let mut site = support::site(&settings);
-        site.set_variable("AWS_ACCESS_KEY_ID", SeaweedFs::ACCESS_KEY);
-        site.set_variable("AWS_SECRET_ACCESS_KEY", SeaweedFs::SECRET_KEY);
+        set_credentials(&mut site);
         site.set_variable("AWS_ENDPOINT_URL", &self.server.endpoint());
-        site.set_variable("AWS_REGION", "us-east-1");
         site
     }
 
@@ -412,4 +430,132 @@ fn files_of_a_folder_and_of_a_bucket_are_one_province() {
     assert_eq!(names, ["cloud/IL-1.tdf", "shops/IL-1.tdf"]);
     let rows = support::told(&sqlite_rows(&site));
     assert_eq!(rows, ["1 I 2026-03-01 2.00 - -", "2 I 2026-03-01 3.00 - -"]);
+}
+
+#[test]
+fn events_bring_files_in_before_any_poll() {
+    let moto = Moto::start();
+    moto.create_bucket(BUCKET);
+    let queue = moto.create_queue("events");
+    moto.notify(BUCKET, "events");
+    let client = client(&moto.url());
+    let runtime = runtime();
+    let put = |key: &str, text: &str| {
+        let key = ObjectPath::parse(key).expect("the key can be used");
+        runtime
+            .block_on(client.put(&key, text.to_owned().into()))
+            .expect("moto takes objects");
+    };
+    let settings = support::settings(support::SQLITE, &job(1)).replacen(
+        "url = \"incoming\"\nsettle = \"200ms\"\nsweep = \"1s\"\n",
+        &format!(
+            "url = \"s3://{BUCKET}/in\"\npoll = \"1 day\"\nsweep = \"1 day\"\n{}[source.events]\nqueue = \"{queue}\"\n",
+            reached("source", &moto.url())
+        ),
+        1,
+    );
+    let mut site = support::site(&settings);
+    set_credentials(&mut site);
+    put("in/IL-0.tdf", "0\t1.00\t4\tI\t2026-03-01\n");
+    let mut service = support::service(&site);
+    time_until_validated(&site, &mut service, 1);
+    for (number, name) in ["in/IL-a+b%20c.tdf", "in/IL-é ü.tdf"].into_iter().enumerate() {
+        put(name, &format!("{number}\t2.00\t4\tI\t2026-03-02\n"));
+        let took = time_until_validated(&site, &mut service, number + 2);
+        assert!(took < Duration::from_secs(30), "{name} took {took:?}");
+    }
+    service.terminate();
+    let rows = support::told(&sqlite_rows(&site));
+    assert_eq!(
+        rows,
+        [
+            "0 I 2026-03-01 1.00 - -",
+            "0 I 2026-03-02 2.00 - -",
+            "1 I 2026-03-02 2.00 - -"
+        ]
+    );
+}
+
+/// Requests fail in all the ways they do, and one object changes while it is read.
+#[test]
+fn faults_on_the_way_change_nothing() {
+    let bucket = Bucket::start();
+    let proxy = S3Faults::before(bucket.server.port);
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let spec = FeedSpec {
+        seed: 60,
+        files: 60,
+        stores: 30,
+        lines_per_file: 80,
+        ..FeedSpec::default()
+    };
+    // Read in several parts, and cut short in the middle.
+    let large = FeedSpec {
+        prefix: "BIG",
+        files: 1,
+        lines_per_file: 500_000,
+        ..spec.clone()
+    };
+    let mut files = spec.write_to(folder.path()).expect("the spec is possible");
+    files.extend(large.write_to(folder.path()).expect("the spec is possible"));
+    bucket.put_all(files.iter().map(|file| {
+        let bytes = fs::read(file).expect("the feed can be read");
+        (format!("faults/in/{}", name(file)), bytes)
+    }));
+    let mut random = fastrand::Rng::with_seed(7);
+    proxy.plan(move |request| match random.u32(0..40) {
+        0 => Fault::Answer(500, "InternalError"),
+        1..=2 => Fault::Answer(503, "SlowDown"),
+        3 => Fault::Cut,
+        4 if request.method == "GET" => Fault::CutBody(1_000),
+        5 if request.method == "GET" => Fault::ShortBody(1_000),
+        6 => Fault::Delay(Duration::from_millis(200)),
+        _ => Fault::None,
+    });
+    let site = bucket.site("faults", support::SQLITE, &job(files.len()), &proxy.url());
+    let run = site.run(["run", "--until-idle"]);
+    assert!(run.status.success(), "{run}");
+    let expected = oracle::summary(&files, Options::default());
+    assert!(sqlite_rows(&site) == expected, "the warehouse differs: {run}");
+    assert!(!run.stderr.contains(SeaweedFs::SECRET_KEY));
+
+    // What no retry mends is told, and harms nothing.
+    proxy.plan(
+        |request| match request.target.contains("IL-1001") && request.method == "GET" {
+            true => Fault::Answer(403, "AccessDenied"),
+            false => Fault::None,
+        },
+    );
+    let more = b"7\t1.00\t4\tI\t2026-05-01\n".to_vec();
+    let refused = "faults/in/IL-1001.tdf".to_owned();
+    bucket.put_all([(refused, more.clone()), ("faults/in/IL-9.tdf".to_owned(), more)]);
+    let run = site.run(["run", "--until-idle"]);
+    assert_eq!(run.status.code(), Some(1), "{run}");
+    assert!(
+        run.stderr.contains("may not be read") && run.stderr.contains("s3:GetObject"),
+        "{run}"
+    );
+    let failed = "SELECT file_url FROM files WHERE status = 'FAILED'";
+    assert_eq!(state(&site, failed), ["IL-1001.tdf"]);
+    assert!(!run.stderr.contains(SeaweedFs::SECRET_KEY));
+}
+
+#[test]
+fn a_store_that_ignores_conditions_is_refused_as_a_lake() {
+    let bucket = Bucket::start();
+    let proxy = S3Faults::before(bucket.server.port);
+    // To overwrite an object is to remove it first.
+    let (store, runtime) = (bucket.store.clone(), runtime());
+    proxy.plan(move |request| {
+        if request.method == "PUT" && request.target.contains("_owner") {
+            let owner = ObjectPath::from("conditions/lake/_owner");
+            // There is none to remove the first time.
+            let _ = runtime.block_on(store.delete(&owner));
+        }
+        Fault::None
+    });
+    let site = bucket.site("conditions", support::SQLITE, &job(1), &proxy.url());
+    let refused = site.run(["run", "--until-idle"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
+    assert!(refused.stderr.contains("ignores conditions"), "{refused}");
 }

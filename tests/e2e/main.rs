@@ -11,6 +11,7 @@ mod life_of_a_file;
 mod life_of_a_job;
 mod oracle;
 mod reference_sample;
+mod retention;
 mod service;
 mod trace;
 mod verify;
