@@ -6,7 +6,9 @@
 pub mod duckdb;
 pub mod gristmill;
 mod keeper;
+pub mod moto;
 pub mod oracle;
 pub mod postgres;
+pub mod s3_faults;
 pub mod seaweedfs;
 pub mod venv;

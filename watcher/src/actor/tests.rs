@@ -19,7 +19,7 @@ fn look(why: Reason, bytes: u64, at: Instant) -> Look {
     let stamp = Stamp {
         bytes,
         modified_ns: 0,
-        inode: 1,
+        identity: 1,
     };
     Look {
         path: PathBuf::from("a"),

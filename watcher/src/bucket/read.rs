@@ -1,0 +1,273 @@
+//! Reads an object on a thread that may wait, in parts that are on their way while the one before is worked on.
+//!
+//! All parts are of one version of the object: the one that arrived. Its stamp is compared with the first answer, and
+//! the ETag of that answer with all later ones (`If-Match`, and once more here, for servers that ignore it). Every
+//! part has the length that was asked for, so what ends without an error is the whole object.
+
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::ops::Range;
+
+use object_store::path::Path;
+use object_store::{Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use tokio::runtime;
+use tokio::task::JoinHandle;
+
+use super::Bucket;
+use crate::Stamp;
+
+/// One request's bytes. An object of no more than this is read by one request.
+const PART: u64 = 8 << 20;
+
+/// How many parts are on their way at once, beside the one in hand: 40 MiB an object at most.
+const AHEAD: usize = 4;
+
+/// Why an object, or the rest of it, cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is not there any more.
+    #[error("{path} is gone")]
+    Gone {
+        /// Relative to the prefix.
+        path: String,
+    },
+    /// It is not the version that arrived: it was overwritten.
+    #[error("{path} has changed since it was listed")]
+    Changed {
+        /// Relative to the prefix.
+        path: String,
+    },
+    /// The store gave fewer or more bytes than it said.
+    #[error("the bucket gave {got} bytes of {path} where it should give {expected}")]
+    Length {
+        /// Relative to the prefix.
+        path: String,
+        /// How many were asked for.
+        expected: u64,
+        /// How many came.
+        got: u64,
+    },
+    /// No object can have such a name.
+    #[error("the store cannot be asked for {path}: {source}")]
+    BadName {
+        /// Relative to the prefix.
+        path: String,
+        /// What is wrong with it.
+        source: object_store::path::Error,
+    },
+    /// This user may not read it. A retry does not help.
+    #[error("{url}/{path} may not be read: {source}. Grant s3:GetObject on it (and kms:Decrypt on its key)")]
+    Denied {
+        /// The bucket's.
+        url: String,
+        /// Relative to the prefix.
+        path: String,
+        /// What the store answered.
+        source: StoreError,
+    },
+    /// Anything else, after the retries that S3 asks for.
+    #[error("cannot read {url}/{path}: {source}")]
+    Store {
+        /// The bucket's.
+        url: String,
+        /// Relative to the prefix.
+        path: String,
+        /// What the store answered.
+        source: StoreError,
+    },
+    /// The process is ending.
+    #[error("{path} was not read to its end, because the process stops")]
+    Stopped {
+        /// Relative to the prefix.
+        path: String,
+    },
+}
+
+/// An object that is being read. Reading blocks, so it is for threads that may wait, not for tasks.
+///
+/// What goes wrong comes out of [`Read::read`] as an [`io::Error`]; whoever gets an error of a layer above asks
+/// [`failure`](Self::failure) for the reason.
+#[derive(Debug)]
+pub struct ObjectReader {
+    source: Source,
+    runtime: runtime::Handle,
+    etag: Option<String>,
+    size: u64,
+    /// The next byte to ask for.
+    next: u64,
+    coming: VecDeque<JoinHandle<Result<Vec<u8>, ReadError>>>,
+    part: io::Cursor<Vec<u8>>,
+    failure: Option<ReadError>,
+}
+
+/// What a request needs to know.
+#[derive(Clone, Debug)]
+struct Source {
+    bucket: Bucket,
+    path: String,
+    key: Path,
+}
+
+impl ObjectReader {
+    /// Begins to read the object of this path, if it is still what its stamp says. Requests run on `runtime`.
+    pub fn open(
+        bucket: &Bucket,
+        path: &str,
+        stamp: Stamp,
+        runtime: runtime::Handle,
+    ) -> Result<Self, ReadError> {
+        let key = bucket.key(path).map_err(|source| ReadError::BadName {
+            path: path.to_owned(),
+            source,
+        })?;
+        let source = Source {
+            bucket: bucket.clone(),
+            path: path.to_owned(),
+            key,
+        };
+        let first = 0..stamp.bytes.min(PART);
+        let (meta, part) = runtime.block_on(source.first(first.clone(), stamp))?;
+        let mut reader = Self {
+            source,
+            runtime,
+            etag: meta.e_tag,
+            size: stamp.bytes,
+            next: first.end,
+            coming: VecDeque::new(),
+            part: io::Cursor::new(part),
+            failure: None,
+        };
+        reader.ask();
+        Ok(reader)
+    }
+
+    /// Why reading has ended before the end of the object.
+    pub fn failure(&self) -> Option<&ReadError> {
+        self.failure.as_ref()
+    }
+
+    /// Keeps parts coming.
+    fn ask(&mut self) {
+        while self.next < self.size && self.coming.len() < AHEAD {
+            let range = self.next..(self.next + PART).min(self.size);
+            self.next = range.end;
+            let (source, etag) = (self.source.clone(), self.etag.clone());
+            self.coming
+                .push_back(self.runtime.spawn(async move { source.later(range, etag).await }));
+        }
+    }
+
+    /// The next part; nothing at the end of the object.
+    fn next_part(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(coming) = self.coming.pop_front() else {
+            return Ok(None);
+        };
+        let part = self.runtime.block_on(coming).unwrap_or_else(|_| {
+            Err(ReadError::Stopped {
+                path: self.source.path.clone(),
+            })
+        })?;
+        self.ask();
+        Ok(Some(part))
+    }
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if let Some(failure) = &self.failure {
+                return Err(io::Error::other(failure.to_string()));
+            }
+            let read = self.part.read(buffer)?;
+            if read > 0 || buffer.is_empty() {
+                return Ok(read);
+            }
+            match self.next_part() {
+                Ok(Some(part)) => self.part = io::Cursor::new(part),
+                Ok(None) => return Ok(0),
+                Err(failure) => self.failure = Some(failure),
+            }
+        }
+    }
+}
+
+impl Drop for ObjectReader {
+    fn drop(&mut self) {
+        for part in &self.coming {
+            part.abort();
+        }
+    }
+}
+
+impl Source {
+    /// The first part, and what the object is.
+    async fn first(&self, range: Range<u64>, stamp: Stamp) -> Result<(ObjectMeta, Vec<u8>), ReadError> {
+        // One request without a range is answered for an empty object, too.
+        let wanted = (range.end < stamp.bytes).then(|| GetRange::Bounded(range.clone()));
+        let options = GetOptions::new().with_range(wanted);
+        let (meta, part) = self.get(options, |meta| Stamp::of_object(meta) == stamp).await?;
+        self.check_length(&range, part).map(|part| (meta, part))
+    }
+
+    async fn later(&self, range: Range<u64>, etag: Option<String>) -> Result<Vec<u8>, ReadError> {
+        let options = GetOptions::new()
+            .with_range(Some(GetRange::Bounded(range.clone())))
+            .with_if_match(etag.clone());
+        let (_, part) = self.get(options, |meta| meta.e_tag == etag).await?;
+        self.check_length(&range, part)
+    }
+
+    async fn get(
+        &self,
+        options: GetOptions,
+        is_the_same: impl Fn(&ObjectMeta) -> bool,
+    ) -> Result<(ObjectMeta, Vec<u8>), ReadError> {
+        match self.try_get(options).await {
+            Ok((meta, _)) if !is_the_same(&meta) => Err(self.changed()),
+            // What came of an overwriting is not always told as such: the object may be too short for the range now,
+            // or the rest of a part that broke off may be refused.
+            Err(StoreError::Generic { store, source }) => match self.bucket.store().head(&self.key).await {
+                Ok(meta) if !is_the_same(&meta) => Err(self.changed()),
+                Err(error @ StoreError::NotFound { .. }) => Err(self.failed(error)),
+                _ => Err(self.failed(StoreError::Generic { store, source })),
+            },
+            got => got.map_err(|error| self.failed(error)),
+        }
+    }
+
+    async fn try_get(&self, options: GetOptions) -> Result<(ObjectMeta, Vec<u8>), StoreError> {
+        let answer = self.bucket.store().get_opts(&self.key, options).await?;
+        let meta = answer.meta.clone();
+        Ok((meta, answer.bytes().await?.into()))
+    }
+
+    fn changed(&self) -> ReadError {
+        ReadError::Changed {
+            path: self.path.clone(),
+        }
+    }
+
+    fn check_length(&self, range: &Range<u64>, part: Vec<u8>) -> Result<Vec<u8>, ReadError> {
+        let (expected, got) = (range.end - range.start, part.len() as u64);
+        if got == expected {
+            return Ok(part);
+        }
+        Err(ReadError::Length {
+            path: self.path.clone(),
+            expected,
+            got,
+        })
+    }
+
+    fn failed(&self, source: StoreError) -> ReadError {
+        let (url, path) = (self.bucket.url().to_owned(), self.path.clone());
+        match source {
+            StoreError::NotFound { .. } => ReadError::Gone { path },
+            StoreError::Precondition { .. } => ReadError::Changed { path },
+            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+                ReadError::Denied { url, path, source }
+            }
+            source => ReadError::Store { url, path, source },
+        }
+    }
+}
