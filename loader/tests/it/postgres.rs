@@ -4,25 +4,11 @@ use gristmill_loader::{LoadError, LoadMode, LoadOutcome, Target, open};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tokio_postgres::NoTls;
 
 use crate::support::{MEASURES, Place, Summary, contents, counts, day, mismatch};
 
 const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
 const B: [Option<i64>; 3] = [None, None, Some(-500)];
-
-/// Asks the server for one column of text.
-async fn query(url: &str, sql: &str) -> Vec<String> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-        .query(sql, &[])
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect()
-}
 
 fn usual(url: &str) -> Box<dyn gristmill_loader::Warehouse> {
     let measures = MEASURES.map(String::from).to_vec();
@@ -46,10 +32,10 @@ async fn rows_that_are_right_are_not_even_locked() {
         .await;
     // xmax too: ON CONFLICT marks there, on disk, the rows that it only looks at.
     let system = "SELECT concat_ws(' ', item_id, ctid, xmin, xmax) FROM sales_summary WHERE item_id = 'i'";
-    let before = query(&place.url, system).await;
+    let before = place.texts(system).await;
     let next = Summary::of(&[("s", "i", "2025-03-01", A), ("s", "j", "2025-03-01", B)]);
     assert_eq!(place.loaded(&*warehouse, 2, &next).await, counts(0, 1, 0, 1));
-    assert_eq!(query(&place.url, system).await, before);
+    assert_eq!(place.texts(system).await, before);
 }
 
 #[tokio::test]
@@ -85,13 +71,15 @@ async fn views_grants_defaults_and_further_columns_survive_every_mode() {
         );
         execute(&place.url, "UPDATE sales_summary SET note = 'by hand'");
     }
-    assert_eq!(query(&place.url, "SELECT total FROM totals").await, ["3.00"]);
+    assert_eq!(place.texts("SELECT total FROM totals").await, ["3.00"]);
     assert_eq!(
-        query(&place.url, "SELECT note || region || id FROM sales_summary").await,
+        place
+            .texts("SELECT note || region || id FROM sales_summary")
+            .await,
         ["by handIL1"]
     );
     let granted = "SELECT has_table_privilege('public', 'sales_summary', 'SELECT')::text";
-    assert_eq!(query(&place.url, granted).await, ["true"]);
+    assert_eq!(place.texts(granted).await, ["true"]);
 }
 
 #[tokio::test]
@@ -132,7 +120,9 @@ async fn a_schema_is_used_where_it_is_and_asked_for_where_it_is_not() {
         "My Mart.sales"
     );
     assert_eq!(
-        query(&place.url, r#"SELECT run_id FROM "My Mart".gristmill_ledger"#).await,
+        place
+            .texts(r#"SELECT run_id FROM "My Mart".gristmill_ledger"#)
+            .await,
         ["run-1"]
     );
 
@@ -169,12 +159,10 @@ async fn everything_wrong_with_a_table_is_told_at_once_with_its_remedy() {
         assert!(message.contains(&part), "{part} in {message}");
     }
     assert_eq!(
-        query(
-            &place.url,
-            "SELECT relname::text FROM pg_class WHERE relname = 'gristmill_ledger'"
-        )
-        .await
-        .len(),
+        place
+            .texts("SELECT relname::text FROM pg_class WHERE relname = 'gristmill_ledger'")
+            .await
+            .len(),
         0
     );
 
@@ -247,7 +235,7 @@ fn amounts_travel_as_the_server_itself_would_write_them() {
                   WHERE numeric_send(sale_amount) = numeric_send(round(parsed, 2))",
                 parsed.join(",")
             );
-            prop_assert_eq!(runtime.block_on(query(&place.url, &same)), [amounts.len().to_string()]);
+            prop_assert_eq!(runtime.block_on(place.texts(&same)), [amounts.len().to_string()]);
             Ok(())
         })
         .unwrap();
