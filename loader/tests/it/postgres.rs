@@ -1,5 +1,6 @@
 //! What only Postgres has: schemas, rights, views, system columns, and a server that can go away.
 
+use futures::TryStreamExt;
 use gristmill_loader::{LoadError, LoadMode, LoadOutcome, Target, open};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute};
 use proptest::prelude::*;
@@ -418,4 +419,88 @@ async fn a_load_survives_a_server_that_goes_away_in_the_middle() {
         place.loaded(&*warehouse, sequence, &summary).await;
         assert_eq!(contents(&*warehouse).await, summary.rows);
     }
+}
+
+/// A value in the form of the server's own text COPY.
+fn copied_text(text: &str) -> String {
+    let mut copied = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' => copied.push_str("\\\\"),
+            '\t' => copied.push_str("\\t"),
+            '\n' => copied.push_str("\\n"),
+            '\r' => copied.push_str("\\r"),
+            '\u{b}' => copied.push_str("\\v"),
+            c => copied.push(c),
+        }
+    }
+    copied
+}
+
+fn copied_amount(cents: Option<i64>) -> String {
+    let Some(cents) = cents else { return "\\N".into() };
+    let (sign, cents) = (if cents < 0 { "-" } else { "" }, cents.unsigned_abs());
+    format!("{sign}{}.{:02}", cents / 100, cents % 100)
+}
+
+/// All that the target holds, as the server's own text COPY writes it.
+async fn copied(url: &str) -> Vec<String> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let sql = "COPY (SELECT store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount FROM sales_summary
+                       ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date) TO STDOUT";
+    let parts: Vec<bytes::Bytes> = client.copy_out(sql).await.unwrap().try_collect().await.unwrap();
+    let text = String::from_utf8(parts.concat()).unwrap();
+    text.lines().map(String::from).collect()
+}
+
+#[test]
+fn what_travels_in_binary_reads_as_the_servers_own_text() {
+    let place = Place::postgres();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // The first goes straight to the target, the others by way of temporary tables.
+    let warehouse = runtime.block_on(place.ready(LoadMode::Reload));
+    let sequence = std::cell::Cell::new(0);
+    let most = 999_999_999_999_999_999;
+    let odd = [
+        "",
+        "\\N",
+        "\\.",
+        "tab\tand\nline\r",
+        "back\\slash",
+        "日本🛒",
+        "\u{b}",
+    ]
+    .map(String::from);
+    let text = prop_oneof![prop::sample::select(odd.to_vec()), "\\PC{1,14}"];
+    let date = prop::sample::select(vec![
+        "0001-01-01",
+        "1999-12-31",
+        "2000-01-01",
+        "2024-02-29",
+        "9999-12-31",
+    ]);
+    let edges = prop::sample::select(vec![0, 1, -1, 100, 10_000, -1_000_000, most, -most]);
+    let amount = prop::option::of(prop_oneof![edges, -most..=most, -100_000..100_000i64]);
+    let row = (text.clone(), text, date, prop::array::uniform3(amount));
+    TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::with_cases(8)
+    })
+    .run(&prop::collection::vec(row, 1..200), |rows| {
+        let mut summary = Summary::default();
+        for (store, item, date, amounts) in &rows {
+            summary.add(store, item, day(date), amounts.to_vec());
+        }
+        sequence.set(sequence.get() + 1);
+        runtime.block_on(place.loaded(&*warehouse, sequence.get(), &summary));
+        let expected = summary.rows.iter().map(|((store, item, date), amounts)| {
+            let key = [copied_text(store), copied_text(item), date.to_string()];
+            let amounts = amounts.iter().map(|cents| copied_amount(*cents));
+            key.into_iter().chain(amounts).collect::<Vec<_>>().join("\t")
+        });
+        prop_assert_eq!(runtime.block_on(copied(&place.url)), expected.collect::<Vec<_>>());
+        Ok(())
+    })
+    .unwrap();
 }
