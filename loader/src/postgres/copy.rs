@@ -10,6 +10,7 @@ use futures::SinkExt;
 use tokio::sync::mpsc;
 use tokio_postgres::CopyInSink;
 
+use super::encode::{Ending, Rows, Stamp};
 use super::load::Loading;
 use super::sql::COPY_COVERAGE;
 use super::wire;
@@ -28,12 +29,6 @@ pub(crate) struct Sent {
     pub rows: u64,
     /// Rows outside of the coverage.
     pub uncovered: u64,
-}
-
-/// What the audit columns of a target get.
-pub(crate) struct Stamp<'a> {
-    pub microseconds_since_2000: i64,
-    pub run_id: &'a str,
 }
 
 /// Sends the summary with a COPY, each row with the stamp if there is one. Rows that `days` lack are counted; without
@@ -111,31 +106,6 @@ pub(crate) async fn coverage(loading: &Loading<'_>, days: &Days) -> Result<(), L
     Ok(())
 }
 
-/// What each row ends in: values that are the same for many rows.
-#[derive(Default)]
-struct Ending {
-    values: usize,
-    bytes: BytesMut,
-}
-
-impl Ending {
-    fn of_stamp(stamp: Option<Stamp<'_>>) -> Self {
-        let mut ending = Self::default();
-        if let Some(stamp) = stamp {
-            ending.values = 2;
-            wire::put_moment(&mut ending.bytes, stamp.microseconds_since_2000);
-            wire::put_text(&mut ending.bytes, stamp.run_id);
-        }
-        ending
-    }
-
-    fn of_flag(is_gone: bool) -> Self {
-        let mut bytes = BytesMut::new();
-        wire::put_bool(&mut bytes, is_gone);
-        Self { values: 1, bytes }
-    }
-}
-
 /// A COPY under way. Dropped before it is finished, it is cancelled, and the transaction with it.
 struct Copy {
     sink: Pin<Box<CopyInSink<Bytes>>>,
@@ -154,27 +124,13 @@ impl Copy {
         })
     }
 
-    /// Sends rows. In the order of the keys most have store and item of the row before: what stands before the date is
-    /// then the same, and written once.
     async fn send_rows(
         &mut self,
         batch: &SummaryBatch,
         ending: &Ending,
     ) -> Result<(), tokio_postgres::Error> {
-        let mut start = BytesMut::new();
-        for row in 0..batch.len() {
-            if row == 0 || !batch.same_texts(row, batch, row - 1) {
-                start.clear();
-                wire::put_row(&mut start, 3 + batch.amounts.len() + ending.values);
-                wire::put_text(&mut start, batch.stores.value(row));
-                wire::put_text(&mut start, batch.items.value(row));
-            }
-            self.pending.extend_from_slice(&start);
-            wire::put_date(&mut self.pending, batch.dates.value(row));
-            for cents in batch.amounts(row) {
-                wire::put_amount(&mut self.pending, cents);
-            }
-            self.pending.extend_from_slice(&ending.bytes);
+        let mut rows = Rows::new(batch, ending);
+        while rows.put_next(&mut self.pending) {
             self.send_if_full().await?;
         }
         Ok(())

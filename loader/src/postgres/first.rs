@@ -8,10 +8,35 @@
 
 use tokio_postgres::error::SqlState;
 
+use super::copy;
 use super::load::Loading;
-use super::{copy, sql};
+use super::sql::Sql;
 use crate::days::Days;
 use crate::{LoadCounts, LoadError};
+
+/// Whether the target takes a COPY as it would an INSERT; and its primary key, if that may be taken off and put on
+/// again: the table is ours and an ordinary one, nobody is told of its rows (triggers, which foreign keys have too), the
+/// key is its only index, all of it is in its definition, and nothing hangs on it. Takes the quoted name.
+const TABLE: &str =
+    "SELECT NOT c.relhasrules AND NOT c.relrowsecurity, quote_ident(k.conname), pg_get_constraintdef(k.oid)
+       FROM pg_catalog.pg_class c
+       LEFT JOIN (pg_catalog.pg_constraint k
+                  JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
+                  JOIN pg_catalog.pg_class x ON x.oid = k.conindid)
+         ON k.conrelid = c.oid AND k.contype = 'p'
+        AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')
+        AND NOT c.relhastriggers AND NOT c.relispartition AND NOT c.relhassubclass
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid)
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index o WHERE o.indrelid = c.oid AND o.indexrelid <> k.conindid)
+        AND x.reloptions IS NULL AND x.reltablespace = 0 AND NOT i.indisclustered AND NOT i.indisreplident
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                         WHERE d.objid <> k.conindid
+                           AND (d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid
+                                OR d.refclassid = 'pg_class'::regclass AND d.refobjid = k.conindid))
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_description d
+                         WHERE d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid
+                            OR d.classoid = 'pg_class'::regclass AND d.objoid = k.conindid)
+      WHERE c.oid = to_regclass($1)";
 
 /// Brings the whole summary into the target, if that is empty. `None`: it is not, or takes no COPY; nothing was done.
 pub(super) async fn load(
@@ -55,7 +80,7 @@ struct Key {
 
 async fn look_at(loading: &Loading<'_>) -> Result<Table, LoadError> {
     let rows = loading
-        .query("look the target up in", sql::TABLE, &[&loading.names.sql.table])
+        .query("look the target up in", TABLE, &[&loading.names.sql.table])
         .await?;
     // A table that is gone by now is told by whoever touches it next.
     Ok(rows.first().map_or(
@@ -106,7 +131,7 @@ async fn below_key(
     let sql = &loading.names.sql;
     let (name, definition) = (&key.name, &key.definition);
     loading
-        .batch("take the primary key off", &sql.take_key_off(name))
+        .batch("take the primary key off the target in", &sql.take_key_off(name))
         .await?;
     straight(loading, true, days, progress).await?;
     fail::fail_point!("load-without-key");
@@ -126,4 +151,40 @@ async fn straight(
     let sent = copy::summary(loading, &statement, stamp, days, progress).await?;
     loading.load.expect_rows(sent.rows)?;
     loading.load.expect_covered(sent.uncovered)
+}
+
+impl Sql {
+    /// A COPY to the target itself.
+    fn copy_target(&self, freeze: bool) -> String {
+        let freeze = if freeze { ", FREEZE" } else { "" };
+        let (table, columns) = (&self.table, self.columns());
+        let audit = self.audit_columns();
+        format!("COPY {table} ({columns}{audit}) FROM STDIN (FORMAT binary{freeze})")
+    }
+
+    fn is_empty(&self) -> String {
+        format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
+    }
+
+    /// Others may read, and write when the transaction is over.
+    fn lock_out_writers(&self) -> String {
+        format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.table)
+    }
+
+    /// Nobody else may do anything. Fails if somebody is at it.
+    fn lock_alone(&self) -> String {
+        format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", self.table)
+    }
+
+    /// FREEZE wants a table that was truncated in the same transaction.
+    fn take_key_off(&self, name: &str) -> String {
+        let table = &self.table;
+        format!("ALTER TABLE {table} DROP CONSTRAINT {name}; TRUNCATE ONLY {table}")
+    }
+
+    /// The statistics are for the next load, and for readers who come at once.
+    fn put_key_on(&self, name: &str, definition: &str) -> String {
+        let table = &self.table;
+        format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}; ANALYZE {table}")
+    }
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
-use super::copy::Stamp;
+use super::encode::Stamp;
 use super::{Names, PostgresWarehouse, claims, delta, full, rows, sql};
 use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
 

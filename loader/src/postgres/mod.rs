@@ -9,6 +9,7 @@ mod claims;
 mod connect;
 mod copy;
 mod delta;
+mod encode;
 mod first;
 mod full;
 mod load;

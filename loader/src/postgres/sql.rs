@@ -25,30 +25,6 @@ pub(crate) const PLANS: &str = "SELECT set_config('enable_hashjoin', 'off', true
 /// Microseconds from 2000 to this moment, as a binary COPY writes timestamps.
 pub(crate) const NOW: &str = "SELECT (extract(epoch FROM statement_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::int8";
 
-/// Whether the target takes a COPY as it would an INSERT; and its primary key, if that may be taken off and put on
-/// again: the table is ours and an ordinary one, nobody is told of its rows (triggers, which foreign keys have too), the
-/// key is its only index, all of it is in its definition, and nothing hangs on it. Takes the quoted name.
-pub(crate) const TABLE: &str =
-    "SELECT NOT c.relhasrules AND NOT c.relrowsecurity, quote_ident(k.conname), pg_get_constraintdef(k.oid)
-       FROM pg_catalog.pg_class c
-       LEFT JOIN (pg_catalog.pg_constraint k
-                  JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
-                  JOIN pg_catalog.pg_class x ON x.oid = k.conindid)
-         ON k.conrelid = c.oid AND k.contype = 'p'
-        AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')
-        AND NOT c.relhastriggers AND NOT c.relispartition AND NOT c.relhassubclass
-        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid)
-        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index o WHERE o.indrelid = c.oid AND o.indexrelid <> k.conindid)
-        AND x.reloptions IS NULL AND x.reltablespace = 0 AND NOT i.indisclustered AND NOT i.indisreplident
-        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
-                         WHERE d.objid <> k.conindid
-                           AND (d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid
-                                OR d.refclassid = 'pg_class'::regclass AND d.refobjid = k.conindid))
-        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_description d
-                         WHERE d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid
-                            OR d.classoid = 'pg_class'::regclass AND d.objoid = k.conindid)
-      WHERE c.oid = to_regclass($1)";
-
 /// The schema that an unqualified name means: where the session sees such a table, otherwise where it would create it.
 pub(crate) const SCHEMA_OF: &str = "SELECT coalesce(
         (SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -164,40 +140,6 @@ impl Sql {
             "COPY pg_temp.gristmill_stage ({}, gristmill_gone) FROM STDIN (FORMAT binary)",
             self.columns()
         )
-    }
-
-    /// A COPY to the target itself.
-    pub(crate) fn copy_target(&self, freeze: bool) -> String {
-        let freeze = if freeze { ", FREEZE" } else { "" };
-        let (table, columns) = (&self.table, self.columns());
-        let audit = self.audit_columns();
-        format!("COPY {table} ({columns}{audit}) FROM STDIN (FORMAT binary{freeze})")
-    }
-
-    pub(crate) fn is_empty(&self) -> String {
-        format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
-    }
-
-    /// Others may read, and write when the transaction is over.
-    pub(crate) fn lock_out_writers(&self) -> String {
-        format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.table)
-    }
-
-    /// Nobody else may do anything. Fails if somebody is at it.
-    pub(crate) fn lock_alone(&self) -> String {
-        format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", self.table)
-    }
-
-    /// FREEZE wants a table that was truncated in the same transaction.
-    pub(crate) fn take_key_off(&self, name: &str) -> String {
-        let table = &self.table;
-        format!("ALTER TABLE {table} DROP CONSTRAINT {name}; TRUNCATE ONLY {table}")
-    }
-
-    /// The statistics are for the next load, and for readers who come at once.
-    pub(crate) fn put_key_on(&self, name: &str, definition: &str) -> String {
-        let table = &self.table;
-        format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}; ANALYZE {table}")
     }
 
     /// Deletes the staged rows that are gone.
@@ -346,14 +288,14 @@ impl Sql {
     }
 
     /// The audit columns, to follow others.
-    fn audit_columns(&self) -> String {
+    pub(super) fn audit_columns(&self) -> String {
         match self.audited {
             true => format!(", {}", AUDIT.join(", ")),
             false => String::new(),
         }
     }
 
-    fn columns(&self) -> String {
+    pub(super) fn columns(&self) -> String {
         format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
     }
 

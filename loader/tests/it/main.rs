@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
+mod audit;
 mod bases;
 mod conformance;
+mod first;
 mod postgres;
 mod random;
 mod sqlite;

@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
 
@@ -54,6 +55,12 @@ impl Place {
             &Credentials::default(),
         )
         .unwrap()
+    }
+
+    /// The usual target with audit columns.
+    pub fn audited(&self, mode: LoadMode) -> Box<dyn Warehouse> {
+        let target = Target::new("sales_summary", MEASURES.map(String::from).to_vec(), mode).unwrap();
+        open(&self.url, target.with_audit(true)).unwrap()
     }
 
     /// The usual target, prepared.
@@ -102,6 +109,27 @@ impl Place {
             .await
             .unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// Asks for one column of text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        if self.url.starts_with("postgres") {
+            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let rows = client.query(sql, &[]).await.unwrap();
+            return rows.iter().map(|row| row.get(0)).collect();
+        }
+        let mut connection = SqliteConnectOptions::from_str(&self.url)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql.to_string()))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        rows
     }
 
     /// Writes and loads a summary; gives what it did.
