@@ -7,4 +7,5 @@ pub mod duckdb;
 pub mod gristmill;
 pub mod oracle;
 pub mod postgres;
+pub mod proxy;
 pub mod venv;

@@ -58,16 +58,22 @@ pub struct Postgres {
 /// The server that the tests of this process share. It forgoes fsync, so nobody may stop it.
 pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
-    SHARED.get_or_init(|| Postgres::start_with(false))
+    SHARED.get_or_init(|| Postgres::start_with(false, &[]))
 }
 
 impl Postgres {
     /// Starts a server that keeps its promises: what it commits is on disk.
     pub fn start() -> Self {
-        Self::start_with(true)
+        Self::start_with(true, &[])
     }
 
-    fn start_with(fsync: bool) -> Self {
+    /// Starts a server with files of one's own in its data folder, such as `pg_hba.conf`; settings go into
+    /// `postgresql.auto.conf`.
+    pub fn start_with_files(files: &[(&str, &str)]) -> Self {
+        Self::start_with(true, files)
+    }
+
+    fn start_with(fsync: bool, files: &[(&str, &str)]) -> Self {
         let programs = programs();
         let folder = folder();
         let keeper = keeper(&folder);
@@ -98,6 +104,9 @@ impl Postgres {
             server: Mutex::new(None),
             keeper,
         };
+        for (name, text) in files {
+            postgres.write(name, text);
+        }
         // Somebody else may take the free port before the server does.
         for attempt in 1.. {
             postgres.port = free_port();
@@ -112,6 +121,21 @@ impl Postgres {
     /// The URL of a database of this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The folder with its Unix socket.
+    pub fn socket_folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Writes a file in its data folder, for the server's eyes only.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.folder.join("data").join(name);
+        fs::write(&path, text).expect("the data folder can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .expect("cannot close the file to others");
+        let owner = fs::metadata(&self.folder).expect("the folder is there");
+        std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).expect("cannot chown");
     }
 
     /// Creates a database that no other test has, and gives its URL.

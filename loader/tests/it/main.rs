@@ -4,6 +4,8 @@
 
 mod bases;
 mod conformance;
+mod connections;
+mod cuts;
 mod postgres;
 mod random;
 mod sqlite;
