@@ -51,6 +51,7 @@ pub struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
     fsync: bool,
+    small_disk: Option<u32>,
     server: Mutex<Option<Child>>,
     keeper: Child,
 }
@@ -58,22 +59,31 @@ pub struct Postgres {
 /// The server that the tests of this process share. It forgoes fsync, so nobody may stop it.
 pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
-    SHARED.get_or_init(|| Postgres::start_with(false, &[]))
+    SHARED.get_or_init(|| Postgres::start_with(false, &[], None))
 }
 
 impl Postgres {
     /// Starts a server that keeps its promises: what it commits is on disk.
     pub fn start() -> Self {
-        Self::start_with(true, &[])
+        Self::start_with(true, &[], None)
     }
 
     /// Starts a server with files of one's own in its data folder, such as `pg_hba.conf`; settings go into
     /// `postgresql.auto.conf`.
     pub fn start_with_files(files: &[(&str, &str)]) -> Self {
-        Self::start_with(true, files)
+        Self::start_with(true, files, None)
     }
 
-    fn start_with(fsync: bool, files: &[(&str, &str)]) -> Self {
+    /// Starts a server that has a disk of so many megabytes beside its own, for a tablespace at
+    /// [`small_disk`](Self::small_disk). `None` where this user may not mount one.
+    pub fn start_with_small_disk(megabytes: u32) -> Option<Self> {
+        let mut mount = Command::new("unshare");
+        mount.args(["--mount", "true"]).stderr(Stdio::null());
+        let may_mount = is_root() && mount.status().is_ok_and(|status| status.success());
+        may_mount.then(|| Self::start_with(true, &[], Some(megabytes)))
+    }
+
+    fn start_with(fsync: bool, files: &[(&str, &str)], small_disk: Option<u32>) -> Self {
         let programs = programs();
         let folder = folder();
         let keeper = keeper(&folder);
@@ -101,6 +111,7 @@ impl Postgres {
             programs,
             folder,
             fsync,
+            small_disk,
             server: Mutex::new(None),
             keeper,
         };
@@ -126,6 +137,11 @@ impl Postgres {
     /// The folder with its Unix socket.
     pub fn socket_folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder of the small disk that it was started with.
+    pub fn small_disk(&self) -> PathBuf {
+        self.folder.join("small")
     }
 
     /// Writes a file in its data folder, for the server's eyes only.
@@ -184,6 +200,9 @@ impl Postgres {
         assert!(server.is_none(), "the server runs already");
         let log = self.folder.join("log");
         let mut command = as_server_user(&self.programs.join("postgres"), &self.folder);
+        if let Some(megabytes) = self.small_disk {
+            command = with_small_disk(&command, &self.small_disk(), megabytes);
+        }
         command
             .arg("-D")
             .arg(self.folder.join("data"))
@@ -363,6 +382,25 @@ fn as_server_user(program: &Path, folder: &Path) -> Command {
         .env("LC_ALL", "C.UTF-8")
         .current_dir("/");
     command
+}
+
+/// The same command in a mount namespace of its own, which has a disk at `folder` and goes away with the last process.
+fn with_small_disk(command: &Command, folder: &Path, megabytes: u32) -> Command {
+    const MOUNT: &str =
+        r#"mkdir -p "$0"; mount -t tmpfs -o "size=$1m,mode=777" tmpfs "$0"; shift; exec "$@""#;
+    let mut mounted = Command::new("unshare");
+    mounted
+        .args(["--mount", "sh", "-ec", MOUNT])
+        .arg(folder)
+        .arg(megabytes.to_string());
+    mounted.arg(command.get_program()).args(command.get_args());
+    mounted.env_clear().current_dir("/");
+    mounted.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    mounted
 }
 
 fn is_root() -> bool {

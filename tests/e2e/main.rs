@@ -13,4 +13,5 @@ mod reference_sample;
 mod service;
 mod trace;
 mod verify;
+mod warehouse_faults;
 mod wrong_settings;

@@ -6,6 +6,7 @@ mod bases;
 mod conformance;
 mod connections;
 mod cuts;
+mod faults;
 mod postgres;
 mod random;
 mod sqlite;
