@@ -5,6 +5,9 @@
 mod audit;
 mod bases;
 mod conformance;
+mod connections;
+mod cuts;
+mod faults;
 mod first;
 mod postgres;
 mod random;

@@ -345,40 +345,6 @@ async fn what_may_pass_on_the_server_is_transient_and_says_what_else_to_do() {
     );
 }
 
-#[tokio::test]
-async fn a_wrong_password_is_not_transient_and_is_not_shown() {
-    let postgres = Postgres::start();
-    execute(
-        &postgres.url("postgres"),
-        "CREATE ROLE loader LOGIN PASSWORD 'right';
-         DO $$ BEGIN EXECUTE format('COPY (VALUES (''host all loader all scram-sha-256''),
-                                                 (''host all postgres all trust'')) TO %L',
-                                    current_setting('hba_file')); END $$;
-         SELECT pg_reload_conf()",
-    );
-    let with = |password: &str| {
-        format!(
-            "postgres://loader:{password}@127.0.0.1:{}/postgres",
-            postgres.port
-        )
-    };
-    // The server reads its file again a moment later.
-    let mut refused = None;
-    for _ in 0..100 {
-        match usual(&with("hunter2")).ledger_entry("run-1").await {
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-            Err(error) => refused = Some(error),
-        }
-    }
-    let error = refused.unwrap();
-    assert!(!error.is_transient(), "{error:?}");
-    assert!(
-        error.to_string().contains("right password") && !format!("{error:?}").contains("hunter2"),
-        "{error:?}"
-    );
-    usual(&with("right")).ledger_entry("run-1").await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_survives_a_server_that_goes_away_in_the_middle() {
     let postgres = Postgres::start();
