@@ -64,7 +64,8 @@ pub(crate) struct Actor {
     poll_at: Instant,
     /// The objects that the last sweep saw, if looks were still to come at its end: to be told when none is.
     unsettled: Option<u64>,
-    troubles: HashMap<PathBuf, String>,
+    /// What is in trouble, and was told to be.
+    troubles: HashSet<PathBuf>,
     pages: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     notices: mpsc::Receiver<Notice>,
     done: mpsc::UnboundedSender<Done>,
@@ -113,7 +114,7 @@ impl Actor {
             sweep_at: at,
             poll_at: at,
             unsettled: None,
-            troubles: HashMap::new(),
+            troubles: HashSet::new(),
             pages: mpsc::channel(ON_THE_WAY),
             notices,
             done,
@@ -262,7 +263,7 @@ impl Actor {
                 if self.known.get(&path).is_none_or(|known| known.is_durable) {
                     self.done(path, at);
                 }
-                Ok(())
+                self.recovered_if_all_is_well().await
             }
             Err((path, StoreError::InvalidPath { source })) => {
                 self.done(path.clone(), Instant::now());
@@ -344,9 +345,7 @@ impl Actor {
                 if is_full {
                     self.drop_absent(began);
                 }
-                if self.looks.until.is_none() {
-                    self.recovered(self.root()).await?;
-                }
+                self.recovered_if_all_is_well().await?;
             }
         }
         if is_full {
@@ -392,18 +391,26 @@ impl Actor {
         self.tell(Event::Refused { name, reason }).await
     }
 
-    /// Tells of a trouble, unless it was told already.
+    /// Tells of a trouble when it begins. The texts of those that follow differ, if only in how long a request took.
     async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), Unheard> {
-        if self.troubles.insert(path.clone(), error.clone()).as_ref() == Some(&error) {
+        if !self.troubles.insert(path.clone()) {
+            debug!(error, "the trouble goes on");
             return Ok(());
         }
         self.tell(Event::Trouble { path, error }).await
     }
 
+    async fn recovered_if_all_is_well(&mut self) -> Result<(), Unheard> {
+        if self.looks.until.is_some() || self.listings.until.is_some() {
+            return Ok(());
+        }
+        self.recovered(self.root()).await
+    }
+
     async fn recovered(&mut self, path: PathBuf) -> Result<(), Unheard> {
         match self.troubles.remove(&path) {
-            Some(_) => self.tell(Event::Recovered { path }).await,
-            None => Ok(()),
+            true => self.tell(Event::Recovered { path }).await,
+            false => Ok(()),
         }
     }
 
