@@ -134,3 +134,38 @@ async fn a_look_that_fails_is_made_again() {
     assert_eq!(watched.arrival().await.path, "a.tdf");
     assert!(matches!(watched.next().await, Event::Recovered { .. }));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_object_that_cannot_be_asked_for_holds_up_no_other() {
+    let server = SeaweedFs::start(&["shops"]);
+    let proxy = S3Faults::before(server.port);
+    let bucket = open(proxy.url(), "s3://shops/in");
+    for path in ["a.tdf", "closed.tdf"] {
+        put(&bucket, path, "x").await;
+    }
+    let mut watched = Scene::of(&bucket).watch();
+    assert_eq!(watched.swept_paths().await, ["a.tdf", "closed.tdf"]);
+    let asked = Arc::new(AtomicU32::new(0));
+    let counted = asked.clone();
+    proxy.plan(move |request| match request.target.contains("closed") {
+        true => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Fault::Answer(403, "AccessDenied")
+        }
+        false => Fault::None,
+    });
+    watched.handle.look_again("closed.tdf");
+    assert!(matches!(watched.next().await, Event::Trouble { .. }));
+    for _ in 0..10 {
+        watched.handle.look_again("a.tdf");
+        assert_eq!(watched.arrival().await.path, "a.tdf");
+    }
+    assert!(
+        asked.load(Ordering::Relaxed) <= 2,
+        "it is asked for again after a pause only"
+    );
+    // The trouble is told once and ends with its cause.
+    proxy.plan(|_| Fault::None);
+    assert_eq!(watched.arrival().await.path, "closed.tdf");
+    assert!(matches!(watched.next().await, Event::Recovered { .. }));
+}
