@@ -8,6 +8,7 @@
 //! mostly one that has gone stale; a fresh one also starts without leftovers of a load that failed.
 
 mod amount;
+mod credentials;
 mod days;
 mod delta;
 mod error;
@@ -17,12 +18,14 @@ mod postgres;
 mod shape;
 mod sqlite;
 mod target;
+mod tls;
 mod url;
 mod verification;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 
+pub use credentials::Credentials;
 pub use error::{LoadError, PostgresFault};
 pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
 pub use target::{LoadMode, Target};
@@ -74,12 +77,16 @@ pub trait Warehouse: Send + Sync {
 
 /// Gives the warehouse that a URL names: `sqlite://path`, `postgres://…` or `postgresql://…`.
 ///
-/// Nothing is contacted yet; the first operation does that.
-pub fn open(url: &str, target: Target) -> Result<Box<dyn Warehouse>, LoadError> {
+/// Nothing is contacted yet; the first operation does that. `credentials` are for a server whose URL has no password.
+pub fn open(url: &str, target: Target, credentials: &Credentials) -> Result<Box<dyn Warehouse>, LoadError> {
     target.check()?;
     match url.split_once("://").map(|(scheme, _)| scheme) {
         Some("sqlite") => Ok(Box::new(sqlite::SqliteWarehouse::new(url, target)?)),
-        Some("postgres" | "postgresql") => Ok(Box::new(postgres::PostgresWarehouse::new(url, target)?)),
+        Some("postgres" | "postgresql") => Ok(Box::new(postgres::PostgresWarehouse::new(
+            url,
+            target,
+            credentials,
+        )?)),
         _ => Err(LoadError::BadUrl {
             url: redacted(url),
             reason: "a warehouse is sqlite://path, postgres://… or postgresql://…".into(),

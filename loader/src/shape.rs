@@ -8,12 +8,14 @@ use crate::target::{KEYS, Target, quoted};
 /// What a column has to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `store_id`, `item_id`
+    /// `store_id`, `item_id`, `run_id`
     Text,
     /// `trans_date`
     Day,
     /// A measure.
     Amount,
+    /// `loaded_at`
+    Moment,
 }
 
 /// A column as the catalog tells it.
@@ -43,14 +45,11 @@ pub(crate) struct Dialect {
 
 /// Checks a present table; names everything that is wrong with it at once. `table` is the table's name in SQL.
 pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Dialect) -> Result<(), LoadError> {
-    let kinds = [Kind::Text, Kind::Text, Kind::Day]
-        .into_iter()
-        .chain(std::iter::repeat(Kind::Amount));
-    let needed: Vec<(&str, Kind)> = KEYS
-        .into_iter()
-        .chain(target.measures.iter().map(String::as_str))
-        .zip(kinds)
-        .collect();
+    let keys = KEYS.into_iter().zip([Kind::Text, Kind::Text, Kind::Day]);
+    let measures = target.measures.iter().map(|name| (name.as_str(), Kind::Amount));
+    let audit = target.audit_columns().iter().copied();
+    let audit = audit.zip([Kind::Moment, Kind::Text]);
+    let needed: Vec<(&str, Kind)> = keys.chain(measures).chain(audit).collect();
     let mut problems = Vec::new();
 
     for &(name, kind) in &needed {

@@ -3,7 +3,9 @@
 //! Unknown keys are errors, and every error names its key and what to write. Relative paths are relative to the
 //! folder of the settings file, so that a service finds its data wherever it is started.
 
+mod credentials;
 mod file;
+mod places;
 mod span;
 mod variable;
 
@@ -14,13 +16,14 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
-use gristmill_loader::{LoadMode, Target};
+use gristmill_loader::{Credentials, LoadError, LoadMode, Target, Warehouse};
 use gristmill_state::JobConfig;
 
 use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
 use crate::preconditions::JobPlan;
+pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
 
 /// The name of the settings file where `-c` names no other.
@@ -29,20 +32,20 @@ pub const DEFAULT_FILE: &str = "gristmill.toml";
 /// Settings that were checked and can be used.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The source folder.
-    pub source: PathBuf,
-    /// How long a file must stay unchanged to count as whole.
-    pub settle: Duration,
-    /// The pause between two full listings of the source, and between two looks at the jobs' clocks.
-    pub sweep: Duration,
-    /// The lake's folder.
-    pub lake: PathBuf,
+    /// Where files come from: one, or several that each have a name.
+    pub sources: Vec<Source>,
+    /// Where the lake is.
+    pub lake: LakeSettings,
+    /// How long its objects stay.
+    pub retention: Retention,
     /// The state database's file.
     pub state: PathBuf,
     /// How files are converted.
     pub convert: ConvertSettings,
     /// The warehouse's URL.
     pub warehouse: String,
+    /// The passwords for a warehouse whose URL has none.
+    pub credentials: Credentials,
     /// The warehouse's table, and how it is loaded.
     pub target: Target,
     /// The feeds, by name.
@@ -123,7 +126,7 @@ impl Feeds {
 }
 
 impl Settings {
-    /// Reads and checks a settings file. The source folder must be there; the others are made when they are needed.
+    /// Reads and checks a settings file. Source folders must be there; the others are made when they are needed.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         let fail = |problem: String| SettingsError {
             path: path.to_owned(),
@@ -137,21 +140,23 @@ impl Settings {
         Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
     }
 
+    /// How often jobs are judged because time has passed: with every listing of a source, and every half minute.
+    pub fn clock_pause(&self) -> Duration {
+        let sweeps = self.sources.iter().map(|source| source.sweep);
+        sweeps.fold(Duration::from_secs(30), Duration::min)
+    }
+
+    /// The source that a file belongs to, and its path there.
+    pub fn source_of<'n>(&self, file: &'n str) -> Option<(usize, &'n str)> {
+        let found = |(number, source): (usize, &Source)| Some((number, source.path_of(file)?));
+        self.sources.iter().enumerate().find_map(found)
+    }
+
     /// Checks the text of a settings file that lies in `folder`. Errors are told without the file's name.
     fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
         let file = file::read(text)?;
-        let source = folder.join(local_path("source.url", &file.source.url.0, "file")?);
-        if !source.is_dir() {
-            let problem = if source.exists() {
-                "is not a folder"
-            } else {
-                "is not there"
-            };
-            return Err(format!(
-                "source.url: the folder {} {problem}: make it, or name the one that files are sent to",
-                source.display()
-            ));
-        }
+        let sources = places::check_sources(&file.source, folder)?;
+        let state = folder.join(local_path("state.url", &file.state.url.0, "sqlite")?);
         let feeds = check_feeds(&file.feeds)?;
         let measures = shared_measures(&feeds)?;
         let mode: LoadMode = file.warehouse.load.parse().map_err(|_| {
@@ -159,25 +164,32 @@ impl Settings {
             format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
         })?;
         let target = Target::new(&file.warehouse.table, measures, mode)
-            .map_err(|error| format!("warehouse.table: {error}"))?;
+            .map_err(|error| format!("warehouse.table: {error}"))?
+            .with_audit(file.warehouse.audit);
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
-        gristmill_loader::open(&warehouse, target.clone())
+        let credentials = credentials::from_environment();
+        gristmill_loader::open(&warehouse, target.clone(), &credentials)
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
-            source,
-            settle: parse_span(&file.source.settle).map_err(|e| format!("source.settle: {e}"))?,
-            sweep: pause(&file.source.sweep).map_err(|e| format!("source.sweep: {e}"))?,
-            lake: folder.join(local_path("lake.url", &file.lake.url.0, "file")?),
-            state: folder.join(local_path("state.url", &file.state.url.0, "sqlite")?),
+            sources,
+            lake: places::check_lake(&file.lake, folder, &state)?,
+            retention: places::check_retention(&file.lake.retention)?,
+            state,
             convert: ConvertSettings {
                 keep: file.convert.keep,
                 memory_limit: memory_limit(file.convert.memory_limit.as_deref())?,
             },
             warehouse,
+            credentials,
             target,
             jobs: check_jobs(&file.jobs, &feeds)?,
             feeds,
         })
+    }
+
+    /// The warehouse. Nothing is contacted yet.
+    pub fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
+        gristmill_loader::open(&self.warehouse, self.target.clone(), &self.credentials)
     }
 }
 
@@ -198,14 +210,6 @@ fn memory_limit(text: Option<&str>) -> Result<MemoryLimit, String> {
 
 /// With less, conversion would write files of a few sums all the time.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
-
-/// A span that something is repeated after, which cannot be none.
-fn pause(text: &str) -> Result<Duration, String> {
-    match parse_span(text)? {
-        Duration::ZERO => Err(format!("{text:?} is no pause: write \"30s\", \"5 minutes\", …")),
-        pause => Ok(pause),
-    }
-}
 
 /// The path that a URL of `scheme` names, or a plain path itself.
 fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, String> {

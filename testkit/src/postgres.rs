@@ -63,7 +63,7 @@ impl Postgres {
             &folder,
             &folder.join("data/postmaster.pid"),
             &folder.join("data"),
-            "QUIT",
+            &[],
         );
         let mut init = as_server_user(&programs.join("initdb"), &folder);
         init.arg("-D").arg(folder.join("data"));

@@ -1,4 +1,7 @@
-//! Sending a summary and its coverage to the temporary tables, by binary COPY.
+//! Sending a summary and its coverage to temporary tables, or to the target itself, by binary COPY.
+//!
+//! Three work at once: a thread decodes Parquet some batches ahead, this task encodes rows, and the connection's own task
+//! sends them. The server is the slowest.
 
 use std::pin::Pin;
 
@@ -27,29 +30,35 @@ pub(crate) struct Sent {
     pub uncovered: u64,
 }
 
-/// Sends the summary with a COPY. Rows that `days` lack are counted; without `days` none is.
+/// What the audit columns of a target get.
+pub(crate) struct Stamp<'a> {
+    pub microseconds_since_2000: i64,
+    pub run_id: &'a str,
+}
+
+/// Sends the summary with a COPY, each row with the stamp if there is one. Rows that `days` lack are counted; without
+/// `days` none is.
 pub(crate) async fn summary(
     loading: &Loading<'_>,
     statement: &str,
+    stamp: Option<Stamp<'_>>,
     days: Option<&Days>,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Sent, LoadError> {
     let action = "copy the summary's rows to";
     let measures = &loading.warehouse.target.measures;
     let mut copy = Copy::begin(loading, statement, action).await?;
+    let ending = Ending::of_stamp(stamp);
     let mut lookup = days.map(Lookup::new);
     let mut batches = input::summary(&loading.load.summary, measures);
     let mut sent = Sent::default();
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
-        for row in 0..batch.len() {
-            copy.put_row(&batch, row, None);
-            if let Some(lookup) = &mut lookup {
-                let (store, _, date) = batch.key(row);
-                sent.uncovered += u64::from(!lookup.has(store, date));
-            }
-            copy.send_if_full().await.map_err(loading.failed(action))?;
+        if let Some(lookup) = &mut lookup {
+            sent.uncovered += lookup.lacking(&batch);
         }
+        let done = copy.send_rows(&batch, &ending).await;
+        done.map_err(loading.failed(action))?;
         sent.rows += batch.len() as u64;
         progress(sent.rows);
     }
@@ -67,21 +76,19 @@ pub(crate) async fn changes(
     let mut copy = Copy::begin(loading, &statement, action)
         .await
         .map_err(Fault::Load)?;
+    let (written, gone) = (Ending::of_flag(false), Ending::of_flag(true));
     let mut tally = None;
     while let Some(part) = parts.recv().await {
-        let (batch, is_gone) = match part? {
-            Part::Write(batch) => (batch, false),
-            Part::Remove(batch) => (batch, true),
+        let (batch, ending) = match part? {
+            Part::Write(batch) => (batch, &written),
+            Part::Remove(batch) => (batch, &gone),
             Part::End(end) => {
                 tally = Some(end);
                 continue;
             }
         };
-        for row in 0..batch.len() {
-            copy.put_row(&batch, row, Some(is_gone));
-            let sent = copy.send_if_full().await;
-            sent.map_err(loading.failed(action)).map_err(Fault::Load)?;
-        }
+        let sent = copy.send_rows(&batch, ending).await;
+        sent.map_err(loading.failed(action)).map_err(Fault::Load)?;
     }
     let done = copy.finish().await;
     done.map_err(loading.failed(action)).map_err(Fault::Load)?;
@@ -104,6 +111,31 @@ pub(crate) async fn coverage(loading: &Loading<'_>, days: &Days) -> Result<(), L
     Ok(())
 }
 
+/// What each row ends in: values that are the same for many rows.
+#[derive(Default)]
+struct Ending {
+    values: usize,
+    bytes: BytesMut,
+}
+
+impl Ending {
+    fn of_stamp(stamp: Option<Stamp<'_>>) -> Self {
+        let mut ending = Self::default();
+        if let Some(stamp) = stamp {
+            ending.values = 2;
+            wire::put_moment(&mut ending.bytes, stamp.microseconds_since_2000);
+            wire::put_text(&mut ending.bytes, stamp.run_id);
+        }
+        ending
+    }
+
+    fn of_flag(is_gone: bool) -> Self {
+        let mut bytes = BytesMut::new();
+        wire::put_bool(&mut bytes, is_gone);
+        Self { values: 1, bytes }
+    }
+}
+
 /// A COPY under way. Dropped before it is finished, it is cancelled, and the transaction with it.
 struct Copy {
     sink: Pin<Box<CopyInSink<Bytes>>>,
@@ -122,18 +154,30 @@ impl Copy {
         })
     }
 
-    fn put_row(&mut self, batch: &SummaryBatch, row: usize, is_gone: Option<bool>) {
-        let out = &mut self.pending;
-        wire::put_row(out, 3 + batch.amounts.len() + usize::from(is_gone.is_some()));
-        wire::put_text(out, batch.stores.value(row));
-        wire::put_text(out, batch.items.value(row));
-        wire::put_date(out, batch.dates.value(row));
-        for cents in batch.amounts(row) {
-            wire::put_amount(out, cents);
+    /// Sends rows. In the order of the keys most have store and item of the row before: what stands before the date is
+    /// then the same, and written once.
+    async fn send_rows(
+        &mut self,
+        batch: &SummaryBatch,
+        ending: &Ending,
+    ) -> Result<(), tokio_postgres::Error> {
+        let mut start = BytesMut::new();
+        for row in 0..batch.len() {
+            if row == 0 || !batch.same_texts(row, batch, row - 1) {
+                start.clear();
+                wire::put_row(&mut start, 3 + batch.amounts.len() + ending.values);
+                wire::put_text(&mut start, batch.stores.value(row));
+                wire::put_text(&mut start, batch.items.value(row));
+            }
+            self.pending.extend_from_slice(&start);
+            wire::put_date(&mut self.pending, batch.dates.value(row));
+            for cents in batch.amounts(row) {
+                wire::put_amount(&mut self.pending, cents);
+            }
+            self.pending.extend_from_slice(&ending.bytes);
+            self.send_if_full().await?;
         }
-        if let Some(is_gone) = is_gone {
-            wire::put_bool(out, is_gone);
-        }
+        Ok(())
     }
 
     async fn send_if_full(&mut self) -> Result<(), tokio_postgres::Error> {

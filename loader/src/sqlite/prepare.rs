@@ -16,7 +16,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
         !name.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|text| name.contains(text))
     },
     wanted: |kind| match kind {
-        Kind::Text | Kind::Day | Kind::Amount => "TEXT",
+        Kind::Text | Kind::Day | Kind::Amount | Kind::Moment => "TEXT",
     },
     retype: |table, _, _| {
         format!(

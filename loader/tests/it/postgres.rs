@@ -1,6 +1,6 @@
 //! What only Postgres has: schemas, rights, views, system columns, and a server that can go away.
 
-use gristmill_loader::{LoadError, LoadMode, LoadOutcome, Target, open};
+use gristmill_loader::{Credentials, LoadError, LoadMode, LoadOutcome, Target, open};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -29,6 +29,7 @@ fn usual(url: &str) -> Box<dyn gristmill_loader::Warehouse> {
     open(
         url,
         Target::new("sales_summary", measures, LoadMode::ReplaceDays).unwrap(),
+        &Credentials::default(),
     )
     .unwrap()
 }

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
-use gristmill_loader::{Base, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
+use gristmill_loader::{
+    Base, Credentials, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open,
+};
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -46,7 +48,12 @@ impl Place {
 
     pub fn open(&self, table: &str, measures: &[&str], mode: LoadMode) -> Box<dyn Warehouse> {
         let measures = measures.iter().map(|name| name.to_string()).collect();
-        open(&self.url, Target::new(table, measures, mode).unwrap()).unwrap()
+        open(
+            &self.url,
+            Target::new(table, measures, mode).unwrap(),
+            &Credentials::default(),
+        )
+        .unwrap()
     }
 
     /// The usual target, prepared.
