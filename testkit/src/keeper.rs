@@ -32,6 +32,7 @@ impl Keeper {
         command.args(["-c", KEEPER, "keeper"]);
         command
             .args([folder, pid_file, work])
+            .arg(signal)
             .current_dir("/")
             .process_group(0);
         // Without its own output the keeper would hold the test's open, and a pipe behind the test would wait for it.

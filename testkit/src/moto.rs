@@ -85,6 +85,11 @@ impl Moto {
         self.request("PUT", &format!("/{name}"), "s3", "");
     }
 
+    /// Puts a small object. The key stands as it does in a URL; other than a client's, it may be any.
+    pub fn put_object(&self, bucket: &str, encoded_key: &str, text: &str) {
+        self.request("PUT", &format!("/{bucket}/{encoded_key}"), "s3", text);
+    }
+
     /// Creates a queue and gives its URL.
     pub fn create_queue(&self, name: &str) -> String {
         self.request(

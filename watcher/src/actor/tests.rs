@@ -53,7 +53,7 @@ fn told(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
             Event::Trouble { path, error } => Some(format!("{}: {error}", path.display())),
             Event::Recovered { path } => Some(format!("{}: well", path.display())),
             Event::Arrived(arrival) => Some(format!("{}: {} bytes", arrival.path, arrival.stamp.bytes)),
-            Event::Swept { .. } | Event::Refused { .. } => None,
+            Event::Swept { .. } | Event::Refused { .. } | Event::BadMessage { .. } => None,
         })
         .collect()
 }

@@ -56,6 +56,8 @@ pub(crate) struct Actor {
     refused: HashSet<String>,
     /// Paths to ask for.
     hints: HashSet<String>,
+    /// Those that could not be asked for, until they can.
+    failed: HashSet<String>,
     asking: JoinSet<Result<Look, (String, StoreError)>>,
     looks: Failing,
     listings: Failing,
@@ -64,7 +66,8 @@ pub(crate) struct Actor {
     poll_at: Instant,
     /// The objects that the last sweep saw, if looks were still to come at its end: to be told when none is.
     unsettled: Option<u64>,
-    troubles: HashMap<PathBuf, String>,
+    /// What is in trouble, and was told to be.
+    troubles: HashSet<PathBuf>,
     pages: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     notices: mpsc::Receiver<Notice>,
     done: mpsc::UnboundedSender<Done>,
@@ -106,6 +109,7 @@ impl Actor {
             known,
             refused: HashSet::new(),
             hints: HashSet::new(),
+            failed: HashSet::new(),
             asking: JoinSet::new(),
             looks: Failing::default(),
             listings: Failing::default(),
@@ -113,7 +117,7 @@ impl Actor {
             sweep_at: at,
             poll_at: at,
             unsettled: None,
-            troubles: HashMap::new(),
+            troubles: HashSet::new(),
             pages: mpsc::channel(ON_THE_WAY),
             notices,
             done,
@@ -174,11 +178,8 @@ impl Actor {
 
     fn wake_at(&self) -> Option<Instant> {
         let list_at = self.listings.until.unwrap_or(self.sweep_at.min(self.poll_at));
-        let look_at = self.looks.until.filter(|_| !self.hints.is_empty());
-        look_at
-            .into_iter()
-            .chain((!self.is_listing).then_some(list_at))
-            .min()
+        let list_at = (!self.is_listing).then_some(list_at);
+        self.looks.until.into_iter().chain(list_at).min()
     }
 
     fn start_listing(&mut self) {
@@ -201,8 +202,9 @@ impl Actor {
     }
 
     fn start_looking(&mut self) {
-        if self.looks.until.is_some_and(|until| Instant::now() < until) {
-            return;
+        if self.looks.until.is_some_and(|until| until <= Instant::now()) {
+            self.looks.until = None;
+            self.hints.extend(self.failed.iter().cloned());
         }
         while self.asking.len() < ASKING
             && let Some(path) = self.hints.iter().next().cloned()
@@ -255,16 +257,17 @@ impl Actor {
     async fn looked(&mut self, looked: Result<Look, (String, StoreError)>) -> Result<(), Unheard> {
         match looked {
             Ok(look) => {
-                self.looks = Failing::default();
                 let (path, at) = (look.path.clone(), look.at);
                 self.judge(look).await?;
                 // What is told now is done when it is recorded; all else is done already.
                 if self.known.get(&path).is_none_or(|known| known.is_durable) {
-                    self.done(path, at);
+                    self.done(path.clone(), at);
                 }
-                Ok(())
+                self.failed.remove(&path);
+                self.recovered_if_all_is_well().await
             }
             Err((path, StoreError::InvalidPath { source })) => {
+                self.failed.remove(&path);
                 self.done(path.clone(), Instant::now());
                 self.refuse(path, &source).await
             }
@@ -273,7 +276,7 @@ impl Actor {
                     url: format!("{}/{path}", self.settings.bucket.url()),
                     source,
                 };
-                self.hints.insert(path);
+                self.failed.insert(path);
                 self.looks.fail();
                 self.trouble(self.root(), error.to_string()).await
             }
@@ -344,9 +347,7 @@ impl Actor {
                 if is_full {
                     self.drop_absent(began);
                 }
-                if self.looks.until.is_none() {
-                    self.recovered(self.root()).await?;
-                }
+                self.recovered_if_all_is_well().await?;
             }
         }
         if is_full {
@@ -392,18 +393,29 @@ impl Actor {
         self.tell(Event::Refused { name, reason }).await
     }
 
-    /// Tells of a trouble, unless it was told already.
+    /// Tells of a trouble when it begins. The texts of those that follow differ, if only in how long a request took.
     async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), Unheard> {
-        if self.troubles.insert(path.clone(), error.clone()).as_ref() == Some(&error) {
+        if !self.troubles.insert(path.clone()) {
+            debug!(error, "the trouble goes on");
             return Ok(());
         }
         self.tell(Event::Trouble { path, error }).await
     }
 
+    async fn recovered_if_all_is_well(&mut self) -> Result<(), Unheard> {
+        if self.failed.is_empty() {
+            self.looks = Failing::default();
+        }
+        if !self.failed.is_empty() || self.listings.until.is_some() {
+            return Ok(());
+        }
+        self.recovered(self.root()).await
+    }
+
     async fn recovered(&mut self, path: PathBuf) -> Result<(), Unheard> {
         match self.troubles.remove(&path) {
-            Some(_) => self.tell(Event::Recovered { path }).await,
-            None => Ok(()),
+            true => self.tell(Event::Recovered { path }).await,
+            false => Ok(()),
         }
     }
 
@@ -428,8 +440,12 @@ impl Actor {
 }
 
 impl Failing {
+    /// Has it tried again after a pause, unless that is so already.
     fn fail(&mut self) {
-        self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
-        self.until = Some(Instant::now() + self.pause);
+        let now = Instant::now();
+        if self.until.is_none_or(|until| until <= now) {
+            self.pause = (self.pause * 2).clamp(PAUSES.0, PAUSES.1);
+            self.until = Some(now + self.pause);
+        }
     }
 }

@@ -6,6 +6,7 @@
 use std::path::Path as FilePath;
 use std::time::{Duration, Instant};
 
+use object_store::client::HttpError;
 use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
 use object_store::path::Error as PathError;
 use object_store::{Error as StoreError, ObjectStoreExt};
@@ -146,7 +147,7 @@ impl Lister {
         loop {
             let page = self.bucket.store().list_paginated(Some(prefix), options.clone());
             match page.await {
-                Err(StoreError::Generic { .. }) if tries < TRIES => {
+                Err(error) if broke_off(&error) && tries < TRIES => {
                     tokio::time::sleep(PAUSE * tries).await;
                     tries += 1;
                 }
@@ -184,6 +185,14 @@ pub(super) fn apart(mut starts: Vec<String>) -> Vec<String> {
     starts.sort();
     starts.dedup_by(|next, kept| next.starts_with(kept.as_str()));
     starts
+}
+
+/// Whether an answer has begun and not come to its end.
+fn broke_off(error: &StoreError) -> bool {
+    let StoreError::Generic { source, .. } = error else {
+        return false;
+    };
+    source.source().is_some_and(|cause| cause.is::<HttpError>())
 }
 
 /// The raw key that an error is about.

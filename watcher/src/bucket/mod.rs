@@ -4,6 +4,8 @@ mod actor;
 mod listing;
 mod read;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

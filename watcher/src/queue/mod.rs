@@ -4,6 +4,8 @@ mod in_hand;
 mod message;
 mod task;
 
+use std::time::Duration;
+
 use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::Client;
 
@@ -14,7 +16,12 @@ pub(crate) use task::{Done, Notice, listen};
 pub struct Queue {
     client: Client,
     url: String,
+    /// How long a message is invisible to others after it was received or extended.
+    visibility: Duration,
 }
+
+/// Long enough for a few failed extensions, short enough that little time is lost when a process dies.
+const VISIBILITY: Duration = Duration::from_secs(120);
 
 /// Why a queue cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +55,14 @@ impl Queue {
         Ok(Self {
             client: Client::from_conf(config),
             url: owned(),
+            visibility: VISIBILITY,
         })
+    }
+
+    /// For tests that cannot wait so long.
+    #[cfg(test)]
+    pub(crate) fn with_visibility(self, visibility: Duration) -> Self {
+        Self { visibility, ..self }
     }
 }
 

@@ -20,11 +20,8 @@ use super::message::objects;
 use crate::bucket::Bucket;
 use crate::error::causes;
 
-/// How long a message is invisible to others after it was received or extended, in seconds.
-const VISIBILITY: i32 = 120;
-
-/// Well before that ends, everything in hand is extended.
-const EXTEND: Duration = Duration::from_secs(40);
+/// Everything in hand is extended so many times before it would become visible.
+const EXTENSIONS: u32 = 3;
 
 /// How long the queue waits for a message before it answers that there is none, in seconds: its own limit.
 const LONG_POLL: i32 = 20;
@@ -70,7 +67,7 @@ pub(crate) async fn listen(
         in_hand: InHand::default(),
         refused: HashSet::new(),
     };
-    let mut extend = every(EXTEND);
+    let mut extend = every(queue.visibility / EXTENSIONS);
     // A receive is never given up: its messages would be invisible, and known to nobody. It may rest, though.
     let mut receiving = Box::pin(queue.receive(Duration::ZERO));
     let mut pause = Duration::ZERO;
@@ -124,7 +121,7 @@ impl Queue {
             .receive_message()
             .queue_url(&self.url)
             .max_number_of_messages(BATCH as i32)
-            .visibility_timeout(VISIBILITY)
+            .visibility_timeout(self.visibility.as_secs() as i32)
             .wait_time_seconds(LONG_POLL)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
             .send()
@@ -240,7 +237,9 @@ impl Listener {
         for batch in self.in_hand.receipts().chunks(BATCH) {
             let entries = batch.iter().enumerate().filter_map(|(number, receipt)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
-                let entry = entry.receipt_handle(receipt).visibility_timeout(VISIBILITY);
+                let entry = entry
+                    .receipt_handle(receipt)
+                    .visibility_timeout(self.queue.visibility.as_secs() as i32);
                 entry.build().ok()
             });
             let request = self.queue.client.change_message_visibility_batch();
