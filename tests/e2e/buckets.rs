@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -279,7 +279,7 @@ fn two_thousand_objects_equal_the_oracle_and_every_command_reads_them() {
     assert!(!told.concat().contains(SeaweedFs::SECRET_KEY));
 }
 
-fn name(file: &PathBuf) -> String {
+fn name(file: &Path) -> String {
     let name = file.file_name().expect("a file has a name");
     name.to_str().expect("the feed's names are ASCII").to_owned()
 }
