@@ -134,13 +134,17 @@ impl Lake {
     }
 
     /// Removes from a bucket what a process that died has left there: unfinished uploads, and objects that are not among
-    /// `named`. Only when nothing is being written. A folder's are overwritten when their work is done again.
+    /// `named`. Only when nothing is being written. If none is named at all, the state database is new, or was lost: then
+    /// objects are left. A folder's are overwritten when their work is done again.
     pub async fn sweep(&self, named: &HashSet<String>) -> anyhow::Result<()> {
         let Objects::Bucket(bucket) = &self.objects else {
             return Ok(());
         };
         let uploads = unfinished::abort_all(bucket).await?;
-        let objects = bucket.remove_unnamed(named).await?;
+        let objects = match named.is_empty() {
+            true => 0,
+            false => bucket.remove_unnamed(named).await?,
+        };
         if uploads + objects > 0 {
             tracing::info!(
                 uploads,

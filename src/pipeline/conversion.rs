@@ -11,14 +11,14 @@ use object_store::path::Path as ObjectPath;
 use rayon::prelude::*;
 use tokio::runtime::Handle;
 
-use super::intake::{Arrived, SMALL};
+use super::intake::Arrived;
 use super::reading::{Content, Files, Read, Reading};
 use super::retry::{StepError, with_retries};
 use super::sources::Origin;
-use super::{Parts, crash_point};
+use super::{FETCHED_KIB, Parts, crash_point};
 use crate::lake::{Spooled, VersionObject};
 
-/// Small objects of a group that are fetched at the same time.
+/// Objects of a group that are fetched at the same time.
 const FETCHES: usize = 32;
 
 /// What came of reading a file.
@@ -64,8 +64,14 @@ pub(super) async fn convert_files(
         })
         .collect();
     let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
-    fetch_small(&mut readings, &mut steps).await?;
+    let to_fetch = readings.iter().filter(|reading| reading.is_to_fetch());
+    let kib: u64 = to_fetch.map(|reading| reading.stamp.bytes.div_ceil(1024)).sum();
+    // A group may be of so many files that all of them are more than may be here: then it has all room.
+    let kib = kib.min(FETCHED_KIB as u64) as u32;
+    let fetched = parts.fetched_kib.acquire_many(kib).await?;
+    fetch(&mut readings, &mut steps).await?;
     let runtime = Handle::current();
+    let core = parts.cores.acquire().await?;
 
     // A file of the size that is in force often holds the same bytes; hashing them is cheaper than converting.
     let is_hashed = |arrived: &Arrived| {
@@ -94,6 +100,7 @@ pub(super) async fn convert_files(
         done => done,
     };
     steps = side_by_side(readings, steps, convert).await?;
+    drop((core, fetched));
     leave_out_known(parts, group, &known, &mut steps).await?;
     publish(parts, group, steps).await
 }
@@ -113,13 +120,13 @@ fn content(parts: &Parts, file: &str) -> Content {
     found.unwrap_or(Content::Nowhere)
 }
 
-/// Fetches the small objects among the files, many at once: one by one, most of their time would be waiting.
-async fn fetch_small(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Result<()> {
-    let are_small = readings.iter().enumerate().filter(|(_, reading)| {
-        matches!(reading.content, Content::Object { .. }) && reading.stamp.bytes <= SMALL
-    });
+/// Fetches the objects among the files, many at once: one by one, most of their time would be waiting. Large ones are
+/// read in parts while they are converted.
+async fn fetch(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Result<()> {
+    let to_fetch = readings.iter().enumerate();
+    let to_fetch = to_fetch.filter(|(_, reading)| reading.is_to_fetch());
     let runtime = Handle::current();
-    let fetches: Vec<_> = are_small
+    let fetches: Vec<_> = to_fetch
         .map(|(number, reading)| {
             let (reading, runtime) = (reading.clone(), runtime.clone());
             let fetch =

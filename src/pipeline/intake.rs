@@ -23,7 +23,7 @@ use super::sources::{SourceEvent, Sources, kept};
 use super::{Parts, stopped};
 
 /// Files up to this size are converted in groups: less than a thread reads at a time.
-pub(super) const SMALL: u64 = 128 << 10;
+const SMALL: u64 = 128 << 10;
 
 /// The most files of a group. What it has in hand is converted again after a crash.
 const GROUP: usize = 256;
@@ -136,7 +136,7 @@ struct Conversions {
 
 impl Conversions {
     fn new(parts: Arc<Parts>, sources: Arc<Sources>, records: mpsc::Sender<Recordable>) -> Self {
-        let room = Arc::new(Semaphore::new(parts.threads));
+        let room = Arc::new(Semaphore::new(parts.in_hand));
         Self {
             parts,
             sources,

@@ -27,7 +27,7 @@ use anyhow::Context;
 use gristmill_loader::{LoadError, Warehouse};
 use gristmill_state::{Clock, ServiceLock, StateDb};
 use gristmill_watcher::{OpenError, QueueError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::activity::Activity;
@@ -39,6 +39,12 @@ use self::sources::{OpenSource, Sources};
 use crate::lake::Lake;
 use crate::progress::Progress;
 use crate::settings::Settings;
+
+/// Conversions in hand at the same time where source or lake is a bucket.
+const CONVERSIONS_WITH_BUCKET: usize = 16;
+
+/// The most KiB of objects that were fetched and wait to be converted.
+const FETCHED_KIB: usize = 64 << 10;
 
 /// When a pipeline ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +65,12 @@ struct Parts {
     warehouse: Box<dyn Warehouse>,
     progress: Progress,
     activity: Arc<Activity>,
-    /// Conversions at the same time.
-    threads: usize,
+    /// Has a permit for each core: a conversion that works holds one, and gives it back before it waits for the network.
+    cores: Semaphore,
+    /// Has a permit for each KiB that objects may take in memory between their fetching and their conversion.
+    fetched_kib: Semaphore,
+    /// Conversions in hand at the same time.
+    in_hand: usize,
     /// Names this process in the state database.
     owner: String,
 }
@@ -83,7 +93,12 @@ pub async fn run(
     }
     let lake = Lake::open_to_write(&settings.lake).await?;
     let warehouse = settings.open_warehouse()?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // With a bucket, some wait for the network while others work.
+    let in_hand = match settings.has_bucket() {
+        true => cores.max(CONVERSIONS_WITH_BUCKET),
+        false => cores,
+    };
     let owner = format!("process {}", std::process::id());
     let activity = Arc::new(Activity::new(settings.sources.len()));
     let parts = Arc::new(Parts {
@@ -95,7 +110,9 @@ pub async fn run(
         warehouse,
         progress,
         activity,
-        threads,
+        cores: Semaphore::new(cores),
+        fetched_kib: Semaphore::new(FETCHED_KIB),
+        in_hand,
         owner,
     });
     let mut stop = std::pin::pin!(stop);

@@ -32,7 +32,7 @@ pub(super) enum Content {
         bucket: Bucket,
         path: String,
     },
-    /// A small object's, fetched already.
+    /// An object's, fetched already.
     Bytes(Arc<[u8]>),
     /// In none of the sources.
     Nowhere,
@@ -52,7 +52,15 @@ pub(super) struct Files {
     pub(super) rejects: Spooled,
 }
 
+/// Objects up to this size are fetched before they are converted: the watcher reads them by one request.
+const ONE_REQUEST: u64 = 8 << 20;
+
 impl Reading {
+    /// Whether it is an object that is fetched before it is converted.
+    pub(super) fn is_to_fetch(&self) -> bool {
+        matches!(self.content, Content::Object { .. }) && self.stamp.bytes <= ONE_REQUEST
+    }
+
     /// The content hash alone.
     pub(super) fn hash(&self, runtime: &Handle) -> Result<Read<String>, StepError> {
         self.read(runtime, |input| content_hash(input).map_err(unreadable))

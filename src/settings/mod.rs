@@ -146,6 +146,13 @@ impl Settings {
         sweeps.fold(Duration::from_secs(30), Duration::min)
     }
 
+    /// Whether a source or the lake is a bucket.
+    pub fn has_bucket(&self) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| matches!(source.place, Place::Bucket(_)))
+            || matches!(self.lake, LakeSettings::Bucket { .. })
+    }
+
     /// The source that a file belongs to, and its path there.
     pub fn source_of<'n>(&self, file: &'n str) -> Option<(usize, &'n str)> {
         let found = |(number, source): (usize, &Source)| Some((number, source.path_of(file)?));

@@ -147,6 +147,9 @@ pub(super) fn check_sources(tables: &[SourceTable], folder: &Path) -> Result<Vec
 fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
     let place = place("source", &table.url.0, table.s3.as_ref(), folder)?;
     let queue = table.events.as_ref().map(|events| events.queue.0.clone());
+    if queue.as_deref().is_some_and(|url| url.contains('@')) {
+        return Err(no_credentials("source.events.queue"));
+    }
     let (usual_poll, usual_sweep) = match (&place, &queue) {
         (Place::Folder(_), None) if table.poll.is_none() => ("30s", "30s"),
         (Place::Folder(_), _) => {
@@ -264,6 +267,9 @@ fn place(table: &str, url: &str, s3: Option<&S3Table>, folder: &Path) -> Result<
     let no_table = S3Table::default();
     let s3 = s3.unwrap_or(&no_table);
     let endpoint = s3.endpoint.as_ref().map(|endpoint| endpoint.0.clone());
+    if endpoint.as_deref().is_some_and(|url| url.contains('@')) {
+        return Err(no_credentials(&format!("{table}.s3.endpoint")));
+    }
     if endpoint.as_deref().is_some_and(|url| url.starts_with("http://")) && !s3.allow_http {
         return Err(format!(
             "{table}.s3.endpoint: it is not https: only with allow_http = true, for servers in a safe network"
@@ -283,6 +289,11 @@ fn place(table: &str, url: &str, s3: Option<&S3Table>, folder: &Path) -> Result<
             sse_kms_key: s3.sse_kms_key.clone(),
         },
     }))
+}
+
+/// What is told of a URL that may hold a secret, without quoting it.
+fn no_credentials(key: &str) -> String {
+    format!("{key}: write no credentials into the url: they come by AWS's standard chain")
 }
 
 /// The name of a source is the first folder of its files: one that the watcher would look at.

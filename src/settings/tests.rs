@@ -180,11 +180,17 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
         let error = with(table, bad).expect_err(bad);
         assert!(error.contains(told), "{bad}: {error}");
     }
-    let error = with("source", "[source]\nurl = \"s3://AKIA:hunter2@bucket/x\"").expect_err("a secret");
-    assert!(
-        error.contains("standard chain") && !error.contains("hunter2"),
-        "{error}"
-    );
+    for secret in [
+        "[source]\nurl = \"s3://AKIA:hunter2@bucket/x\"",
+        "[source]\nurl = \"s3://b\"\n[source.s3]\nendpoint = \"https://AKIA:hunter2@host\"",
+        "[source]\nurl = \"s3://b\"\n[source.events]\nqueue = \"https://AKIA:hunter2@host/q\"",
+    ] {
+        let error = with("source", secret).expect_err(secret);
+        assert!(
+            error.contains("standard chain") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
