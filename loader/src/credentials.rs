@@ -1,4 +1,4 @@
-//! Passwords that do not stand in the URL.
+//! Passwords, and AWS's credentials, that do not stand in the URL.
 
 use std::fmt;
 use std::fs;
@@ -6,10 +6,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use aws_config::SdkConfig;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-/// Passwords that a Postgres client takes from its surroundings, for a URL that has none. This crate reads no
+/// What clients of Postgres and of AWS take from their surroundings, for a URL that has none. This crate reads no
 /// environment: whoever opens the warehouse does.
 #[derive(Clone, Default)]
 pub struct Credentials {
@@ -18,6 +19,8 @@ pub struct Credentials {
     /// A file with a password for each server, as `PGPASSFILE` or `~/.pgpass` names it; it need not be there. It is read
     /// anew for each connection.
     pub password_file: Option<PathBuf>,
+    /// AWS's region and credentials, for Redshift's bucket and its temporary users.
+    pub aws: Option<SdkConfig>,
 }
 
 impl fmt::Debug for Credentials {
@@ -25,6 +28,7 @@ impl fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("password", &self.password.as_ref().map(|_| "***"))
             .field("password_file", &self.password_file)
+            .field("aws", &self.aws)
             .finish()
     }
 }
@@ -172,6 +176,7 @@ mod tests {
             let credentials = Credentials {
                 password: password.map(String::from),
                 password_file: Some(file.into()),
+                ..Credentials::default()
             };
             assert!(!format!("{credentials:?}").contains("hunter2"));
             credentials.password_for(&url.parse().unwrap())

@@ -10,6 +10,8 @@ use std::{fmt, io};
 
 use tokio_postgres::error::SqlState;
 
+use crate::RedshiftFault;
+
 /// Why an operation on the warehouse failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -70,6 +72,26 @@ pub enum LoadError {
         /// What the server or the network said.
         source: PostgresFault,
     },
+    /// Redshift refused, or could not be reached.
+    #[error("cannot {action} {warehouse}: {source}{}", .source.advice())]
+    Redshift {
+        /// What was tried, to be read on into the warehouse, such as `connect to`.
+        action: &'static str,
+        /// The URL without its password.
+        warehouse: String,
+        /// What the server, the network or AWS said.
+        source: RedshiftFault,
+    },
+    /// The bucket, where rows lie on their way to Redshift, refused or could not be reached.
+    #[error("cannot {action} {object}{}", staging_advice(.source))]
+    Staging {
+        /// What was tried, to be read on into the object, such as `write`.
+        action: &'static str,
+        /// The object or the folder.
+        object: String,
+        /// What the bucket or the network said.
+        source: object_store::Error,
+    },
     /// SQLite refused.
     #[error("cannot {action} {warehouse}{}", sqlite_advice(.source))]
     Sqlite {
@@ -87,6 +109,8 @@ impl LoadError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Postgres { source, .. } => source.is_transient(),
+            Self::Redshift { source, .. } => source.is_transient(),
+            Self::Staging { source, .. } => staging_is_transient(source),
             Self::Sqlite { source, .. } => sqlite_is_transient(source),
             _ => false,
         }
@@ -117,9 +141,17 @@ impl PostgresFault {
     }
 
     /// The server's SQLSTATE, if it was the server that spoke.
-    fn code(&self) -> Option<&SqlState> {
+    pub(crate) fn code(&self) -> Option<&SqlState> {
         match &self.0 {
             Fault::Told(error) => error.code(),
+            Fault::Silent(_) => None,
+        }
+    }
+
+    /// The server's message, if it was the server that spoke.
+    pub(crate) fn message(&self) -> Option<&str> {
+        match &self.0 {
+            Fault::Told(error) => Some(error.as_db_error()?.message()),
             Fault::Silent(_) => None,
         }
     }
@@ -274,6 +306,21 @@ impl fmt::Display for PostgresFault {
 }
 
 impl Error for PostgresFault {}
+
+/// What is no answer, or an answer of the bucket's own failing. The way to the bucket has tried some times by then.
+fn staging_is_transient(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
+}
+
+fn staging_advice(error: &object_store::Error) -> &'static str {
+    match error {
+        object_store::Error::NotFound { .. } => "; see whether the bucket in the URL is there",
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            "; gristmill needs AWS credentials that may list, read, write and delete below the prefix"
+        }
+        _ => "; it may pass by itself, otherwise see the bucket, its region and its endpoint in the URL",
+    }
+}
 
 /// SQLite's result code without its extension, such as 5 for SQLITE_BUSY.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {

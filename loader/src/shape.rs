@@ -39,8 +39,8 @@ pub(crate) struct Dialect {
     pub wanted: fn(Kind) -> &'static str,
     /// SQL that gives a column another type; takes table, column and type.
     pub retype: fn(&str, &str, &str) -> String,
-    /// SQL that adds the primary key; takes table and columns.
-    pub add_key: fn(&str, &str) -> String,
+    /// SQL that adds the primary key; takes table and columns. `None`: keys mean nothing there.
+    pub add_key: Option<fn(&str, &str) -> String>,
 }
 
 /// Checks a present table; names everything that is wrong with it at once. `table` is the table's name in SQL.
@@ -75,11 +75,13 @@ pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Diale
             ));
         }
     }
-    if !shape.unique_keys.iter().any(|key| is_the_key(key)) {
+    if let Some(add_key) = dialect.add_key
+        && !shape.unique_keys.iter().any(|key| is_the_key(key))
+    {
         problems.push(format!(
             "it has no unique key on exactly {}; add it: {}",
             KEYS.join(", "),
-            (dialect.add_key)(table, &KEYS.map(quoted).join(", "))
+            add_key(table, &KEYS.map(quoted).join(", "))
         ));
     }
     if problems.is_empty() {

@@ -105,6 +105,17 @@ impl Target {
         Self { audit, ..self }
     }
 
+    /// The same with ASCII letters in small, which is how Redshift has all names, quoted or not, unless it was told
+    /// otherwise. Source: page "Names and identifiers".
+    pub(crate) fn folded(self) -> Self {
+        Self {
+            schema: self.schema.map(|name| name.to_ascii_lowercase()),
+            table: self.table.to_ascii_lowercase(),
+            measures: self.measures.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            ..self
+        }
+    }
+
     /// The audit columns that the target has: all or none.
     pub(crate) fn audit_columns(&self) -> &'static [&'static str] {
         match self.audit {

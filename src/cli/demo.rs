@@ -147,7 +147,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
 }
 
 async fn show_rows(context: &Context) -> anyhow::Result<()> {
-    let warehouse = context.settings.open_warehouse()?;
+    let warehouse = context.settings.open_warehouse().await?;
     let mut rows = Vec::new();
     for row in warehouse.first_rows(8).await? {
         let mut amounts = row

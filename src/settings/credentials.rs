@@ -17,6 +17,7 @@ fn found(variable: impl Fn(&str) -> Option<OsString>) -> Credentials {
     Credentials {
         password: variable("PGPASSWORD").and_then(|password| password.into_string().ok()),
         password_file: variable("PGPASSFILE").map(PathBuf::from).or_else(at_home),
+        aws: None,
     }
 }
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::BehaviorVersion;
 use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
 use gristmill_loader::{Credentials, LoadError, LoadMode, Target, Warehouse};
@@ -194,9 +195,14 @@ impl Settings {
         })
     }
 
-    /// The warehouse. Nothing is contacted yet.
-    pub fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
-        gristmill_loader::open(&self.warehouse, self.target.clone(), &self.credentials)
+    /// The warehouse. Nothing is asked of it yet. For Redshift this reads AWS's standard chain (environment, profile, web
+    /// identity, instance metadata), which may have to ask around for the region.
+    pub async fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
+        let mut credentials = self.credentials.clone();
+        if self.warehouse.starts_with("redshift://") {
+            credentials.aws = Some(aws_config::load_defaults(BehaviorVersion::latest()).await);
+        }
+        gristmill_loader::open(&self.warehouse, self.target.clone(), &credentials)
     }
 }
 

@@ -19,7 +19,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
     retype: |table, column, wanted| {
         format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {wanted} USING {column}::{wanted};")
     },
-    add_key: |table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});"),
+    add_key: Some(|table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});")),
 };
 
 /// Types that hold every value of a summary as it is. `varchar(n)` is taken too: a longer key is then refused by the

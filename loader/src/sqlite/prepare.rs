@@ -23,7 +23,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
             "ALTER TABLE {table} RENAME TO gristmill_old; and replay the jobs: SQLite cannot retype a column"
         )
     },
-    add_key: |table, columns| format!("CREATE UNIQUE INDEX gristmill_key ON {table} ({columns});"),
+    add_key: Some(|table, columns| format!("CREATE UNIQUE INDEX gristmill_key ON {table} ({columns});")),
 };
 
 /// Creates what is absent, the file's folder included; checks the target where it is present.

@@ -17,26 +17,40 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
+use crate::redshift::{Redshift, server};
+
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
 
 /// A database of the test's own, and a folder for the files to load.
 pub struct Place {
     pub folder: TempDir,
     pub url: String,
+    pub credentials: Credentials,
+    /// What stands in for Redshift.
+    pub redshift: Option<Redshift>,
 }
 
 impl Place {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/mart/warehouse.db", folder.path().display());
-        Self { folder, url }
+        Self {
+            folder,
+            ..Self::at(url)
+        }
     }
 
     pub fn postgres() -> Self {
-        let url = gristmill_testkit::postgres::shared().create_database();
+        Self::at(gristmill_testkit::postgres::shared().create_database())
+    }
+
+    pub fn redshift() -> Self {
+        let redshift = Redshift::start();
+        let (url, credentials) = (redshift.url(), server::credentials());
         Self {
-            folder: tempfile::tempdir().unwrap(),
-            url,
+            credentials,
+            redshift: Some(redshift),
+            ..Self::at(url)
         }
     }
 
@@ -44,6 +58,8 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             url,
+            credentials: Credentials::default(),
+            redshift: None,
         }
     }
 
@@ -52,7 +68,7 @@ impl Place {
         open(
             &self.url,
             Target::new(table, measures, mode).unwrap(),
-            &Credentials::default(),
+            &self.credentials,
         )
         .unwrap()
     }
@@ -96,6 +112,9 @@ impl Place {
 
     /// Edits the target by hand.
     pub async fn edit(&self, sql: &str) {
+        if let Some(redshift) = &self.redshift {
+            return gristmill_testkit::postgres::execute(&redshift.backend, sql);
+        }
         if self.url.starts_with("postgres") {
             return gristmill_testkit::postgres::execute(&self.url, sql);
         }
