@@ -1,15 +1,27 @@
-"""The job in DuckDB: `with_duckdb.py FOLDER OUT.parquet`.
+"""The job in DuckDB: `with_duckdb.py FOLDER OUT.parquet`; the folder may be a URL of objects.
 
 All columns are declared, so that nothing is sniffed; quoting is off, because the files have none, which is the fastest way
 to read them; the order of the input need not be kept.
 """
 
+import os
 import sys
 
 import duckdb
 
 folder, out = sys.argv[1:]
 db = duckdb.connect()
+if folder.startswith("s3://"):
+    import duckdb_extensions
+
+    duckdb_extensions.import_extension("httpfs")
+    db.execute("LOAD httpfs")
+    env = os.environ
+    db.execute(
+        f"""CREATE SECRET (TYPE s3, KEY_ID '{env["AWS_ACCESS_KEY_ID"]}', SECRET '{env["AWS_SECRET_ACCESS_KEY"]}',
+            REGION '{env["AWS_REGION"]}', ENDPOINT '{env["AWS_ENDPOINT_URL"].removeprefix("http://")}',
+            URL_STYLE 'path', USE_SSL false)"""
+    )
 db.execute("SET preserve_insertion_order = false")
 db.execute(
     f"""

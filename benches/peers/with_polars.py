@@ -1,9 +1,11 @@
 """The job in Polars, with its streaming engine from the files to the Parquet: `with_polars.py FOLDER OUT.parquet`.
+The folder may be a URL of objects.
 
 Amounts are read as floats, which Polars does faster than decimals, and rounded to whole cents before anything is added: that
 is exact for amounts of two places. A sum of nothing is 0 in Polars, so each sum has a count beside it to tell nothing from zero.
 """
 
+import os
 import sys
 
 import polars as pl
@@ -12,8 +14,13 @@ MEASURES = {"sale_amount": 4, "tax_amount": 5, "discount_amount": 6}
 KEYS = ["store_id", "item_id", "trans_date"]
 
 folder, out = sys.argv[1:]
+options = {}
+if folder.startswith("s3://"):
+    names = ["access_key_id", "secret_access_key", "region", "endpoint_url", "allow_http"]
+    options["storage_options"] = {f"aws_{name}": os.environ[f"AWS_{name.upper()}"] for name in names}
 lines = pl.scan_csv(
     f"{folder}/*.tdf",
+    **options,
     separator="\t",
     has_header=False,
     quote_char=None,

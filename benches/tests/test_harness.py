@@ -1,12 +1,13 @@
 """What the harness asks of the generator, of the kernel and of the disk."""
 
 import json
+import os
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
-from harness import cli, measure, record
+from harness import cli, measure, record, seaweedfs
 from harness.data import MANY_KEYS, Spec
 from harness.scenarios import Outcome
 from harness.service import resend
@@ -75,6 +76,19 @@ class Records(unittest.TestCase):
 
     def test_numbers_are_kept_to_the_microsecond(self):
         self.assertEqual(record.rounded({"a": [0.12345678, 7], "b": None}), {"a": [0.123457, 7], "b": None})
+
+
+class Objects(unittest.TestCase):
+    def test_ports_and_those_above_them_are_free(self):
+        ports = seaweedfs.free_ports(5)
+        self.assertEqual(len(set(ports)), 5)
+        for port in ports:
+            self.assertTrue(seaweedfs.is_free(port) and seaweedfs.is_free(port + seaweedfs.GRPC))
+
+    def test_clients_are_told_of_the_server_and_nothing_else_changes(self):
+        told = seaweedfs.Server(1234, 5678).environment()
+        self.assertEqual(told["AWS_ENDPOINT_URL"], "http://127.0.0.1:1234")
+        self.assertLessEqual(os.environ.items() - told.items(), {(k, v) for k, v in os.environ.items() if k.startswith("AWS_")})
 
 
 class Documents(unittest.TestCase):

@@ -280,6 +280,9 @@ impl PostgresFault {
                 "; GRANT the user CONNECT and TEMPORARY on the database, USAGE on the schema, SELECT, INSERT, UPDATE and DELETE on the target, and on gristmill_ledger, gristmill_days \
                  and gristmill_standing beside it, and CREATE on the schema if they are to be created"
             }
+            Some(code) if *code == SqlState::CONFIGURATION_LIMIT_EXCEEDED => {
+                "; raise that limit on the server, such as temp_file_limit"
+            }
             Some(code) if *code == SqlState::STRING_DATA_RIGHT_TRUNCATION => {
                 "; a store_id or item_id is longer than its column: ALTER TABLE … ALTER COLUMN … TYPE text"
             }

@@ -1,22 +1,26 @@
 //! `gristmill aggregate`: the engine alone, from files to one Parquet.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use clap::Args;
+use futures::{StreamExt, stream};
 use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch,
     SummaryOutputs, convert, summarize,
 };
 use rayon::prelude::*;
 use tempfile::TempDir;
-use walkdir::WalkDir;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::failure::{FAILED, Usage};
+use super::inputs::{self, Input};
 use super::output;
 use crate::memory::MemoryLimit;
 use crate::progress::Progress;
@@ -29,7 +33,8 @@ use crate::settings::{DEFAULT_FILE, Settings};
 /// with the codes 4 (sale), 5 (tax) and 6 (discount). The exit status is 1 if a file had to be rejected as a whole.
 #[derive(Debug, Args)]
 pub(super) struct AggregateArgs {
-    /// Files, and folders whose files are taken with all below; hidden and unfinished ones are passed over
+    /// Files, and folders whose files are taken with all below; hidden and unfinished ones are passed over. Likewise
+    /// objects and prefixes, as s3://BUCKET/PREFIX; AWS's standard chain says how they are reached
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// The Parquet to write
@@ -43,7 +48,7 @@ pub(super) struct AggregateArgs {
     feed: Option<String>,
 }
 
-pub(super) fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     let (layout, limit) = layout(&args)?;
     let sales = layout.sales().ok_or_else(|| {
         Usage::new(format!(
@@ -51,7 +56,11 @@ pub(super) fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<Exi
             layout.name
         ))
     })?;
-    let files = list_inputs(&args.inputs, &layout)?;
+    let files = inputs::list(&args.inputs, &layout.files).await?;
+    if files.is_empty() {
+        return Err(Usage::new("the inputs hold no file of the feed").into());
+    }
+    let count = files.len();
     let folder = args
         .output
         .parent()
@@ -61,17 +70,16 @@ pub(super) fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<Exi
     let spool = TempDir::with_prefix_in(".gristmill-", folder)
         .with_context(|| format!("cannot write to the folder {}", folder.display()))?;
 
-    let converted = convert_all(&files, &layout, spool.path(), limit, &progress)?;
+    let converted = convert_all(files, &layout, spool.path(), limit, &progress)?;
     progress.finish();
     let rejected = converted
         .iter()
         .filter(|file| file.report.rejected_because.is_some())
         .count();
     tell_rejects(&converted)?;
-    if rejected == files.len() {
+    if rejected == count {
         anyhow::bail!(
-            "none of the {} files has a row that counts: {} was not written",
-            files.len(),
+            "none of the {count} files has a row that counts: {} was not written",
             args.output.display()
         );
     }
@@ -98,8 +106,7 @@ pub(super) fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<Exi
 
     let total = |count: fn(&ConversionReport) -> u64| reports.iter().map(count).sum::<u64>();
     output::line(format!(
-        "{} files, {} lines = {} rows + {} ignored + {} skipped + {} rejects → {} keys in {}",
-        files.len(),
+        "{count} files, {} lines = {} rows + {} ignored + {} skipped + {} rejects → {} keys in {}",
         total(|r| r.lines),
         total(|r| r.rows),
         total(|r| r.ignored),
@@ -131,56 +138,38 @@ fn layout(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit)> {
     Ok((FeedLayout::clone(feed), settings.convert.memory_limit))
 }
 
-/// The files to read: each input that is a file, and the feed's files of each that is a folder, in order of their paths.
-fn list_inputs(inputs: &[PathBuf], layout: &FeedLayout) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for input in inputs {
-        if !input.is_dir() {
-            files.push(input.clone());
-            continue;
-        }
-        let entries = WalkDir::new(input)
-            .follow_links(true)
-            .sort_by_file_name()
-            .into_iter()
-            .filter_entry(|entry| entry.depth() == 0 || gristmill_watcher::is_looked_at(entry.file_name()));
-        for entry in entries {
-            let entry = entry.with_context(|| format!("cannot list the folder {}", input.display()))?;
-            let relative = entry.path().strip_prefix(input).unwrap_or(entry.path());
-            let is_of_feed = relative.to_str().is_some_and(|path| layout.files.matches(path));
-            if entry.file_type().is_file() && is_of_feed {
-                files.push(entry.into_path());
-            }
-        }
-    }
-    if files.is_empty() {
-        return Err(Usage::new("the inputs hold no file of the feed").into());
-    }
-    Ok(files)
-}
-
 struct Converted {
-    path: PathBuf,
+    input: Input,
     report: ConversionReport,
     /// Of a file that counts.
     partial: Option<Partial>,
 }
 
-/// Converts all files, side by side. The first that cannot be read ends the command.
+/// A file whose turn has come. An object is open already, and some of its bytes are here.
+struct Ready {
+    number: usize,
+    input: Input,
+    opened: Option<(anyhow::Result<Box<dyn Read + Send>>, OwnedSemaphorePermit)>,
+}
+
+/// Converts all files, side by side, and gives them in their order. The first that cannot be read ends the command.
 fn convert_all(
-    files: &[PathBuf],
+    files: Vec<Input>,
     layout: &FeedLayout,
     spool: &Path,
     limit: MemoryLimit,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Converted>> {
+    let runtime = Handle::current();
     let held = AtomicUsize::new(0);
-    let convert = |path: &PathBuf| {
+    let convert = |ready: anyhow::Result<Ready>| {
+        let ready = ready?;
         let scratch = Scratch {
             folder: spool,
             memory: limit.for_a_thread(),
         };
-        let mut file = convert_one(path, layout, scratch, progress)?;
+        let number = ready.number;
+        let mut file = convert_one(ready, layout, scratch, &runtime, progress)?;
         if let Some(partial) = file.partial.take() {
             let memory = partial.memory();
             let is_too_much = held.fetch_add(memory, Ordering::Relaxed) + memory > limit.for_partials();
@@ -190,44 +179,104 @@ fn convert_all(
                 partial
             });
         }
-        Ok(file)
+        Ok((number, file))
     };
+    let (local, objects): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .enumerate()
+        .partition(|(_, input)| matches!(input, Input::File(_)));
+    let local = local.into_iter().map(|(number, input)| {
+        Ok(Ready {
+            number,
+            input,
+            opened: None,
+        })
+    });
+    let mut opened = open_ahead(objects);
+    let opened = std::iter::from_fn(move || opened.blocking_recv());
     // A file at a time for each thread; threads that find none left help with the files in hand.
-    files.par_iter().with_max_len(1).map(convert).collect()
+    let converted = local.chain(opened).par_bridge().map(convert);
+    let mut converted = converted.collect::<anyhow::Result<Vec<_>>>()?;
+    converted.sort_unstable_by_key(|(number, _)| *number);
+    Ok(converted.into_iter().map(|(_, file)| file).collect())
+}
+
+/// Objects that are asked for at the same time.
+const ASKED_AT_ONCE: usize = 32;
+
+/// The most KiB of objects that are open and not converted yet: what is here of them, and on its way.
+const OPEN_KIB: usize = 96 << 10;
+
+/// The most KiB that one object holds while it is read.
+const OBJECT_KIB: u64 = 40 << 10;
+
+/// Opens objects in their order before somebody is free to convert them, so that nobody waits for the network.
+fn open_ahead(objects: Vec<(usize, Input)>) -> mpsc::Receiver<anyhow::Result<Ready>> {
+    let room = Arc::new(Semaphore::new(OPEN_KIB));
+    let (send, ready) = mpsc::channel(ASKED_AT_ONCE);
+    let open = move |(number, input): (usize, Input)| {
+        let room = room.clone();
+        async move {
+            let kib = input.bytes()?.div_ceil(1024).clamp(1, OBJECT_KIB) as u32;
+            let permit = room.acquire_many_owned(kib).await?;
+            let runtime = Handle::current();
+            let opened = tokio::task::spawn_blocking(move || {
+                let reader = input.open(&runtime);
+                Ready {
+                    number,
+                    input,
+                    opened: Some((reader, permit)),
+                }
+            });
+            anyhow::Ok(opened.await?)
+        }
+    };
+    tokio::spawn(async move {
+        let mut opened = stream::iter(objects).map(open).buffered(ASKED_AT_ONCE);
+        while let Some(ready) = opened.next().await {
+            if send.send(ready).await.is_err() {
+                return;
+            }
+        }
+    });
+    ready
 }
 
 fn convert_one(
-    path: &Path,
+    ready: Ready,
     layout: &FeedLayout,
     scratch: Scratch<'_>,
+    runtime: &Handle,
     progress: &Progress,
 ) -> anyhow::Result<Converted> {
-    let failed = || format!("cannot convert {}", path.display());
-    let input = File::open(path).with_context(failed)?;
-    progress.file_arrived(input.metadata().with_context(failed)?.len());
+    let Ready { input, opened, .. } = ready;
+    let failed = || format!("cannot convert {input}");
+    let (reader, _permit) = match opened {
+        Some((reader, permit)) => (reader, Some(permit)),
+        None => (input.open(runtime), None),
+    };
+    let reader = reader.with_context(failed)?;
+    progress.file_arrived(input.bytes().with_context(failed)?);
     let mut told = 0;
-    let conversion = convert(input, layout, Outputs::default(), scratch, |bytes| {
+    let conversion = convert(reader, layout, Outputs::default(), scratch, |bytes| {
         progress.bytes_read(bytes - told);
         told = bytes;
     });
     progress.file_done();
     let Conversion { report, partial } = conversion.with_context(failed)?;
     Ok(Converted {
-        path: path.to_owned(),
         partial: partial.filter(|_| report.rejected_because.is_none()),
         report,
+        input,
     })
 }
 
 /// Says which files were rejected, and how many lines of the others for which reasons.
 fn tell_rejects(converted: &[Converted]) -> std::io::Result<()> {
     let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
-    for Converted { path, report, .. } in converted {
+    for Converted { input, report, .. } in converted {
         if let Some(because) = &report.rejected_because {
-            output::line(format!(
-                "rejected, counts for nothing: {}: {because}",
-                path.display()
-            ))?;
+            output::line(format!("rejected, counts for nothing: {input}: {because}"))?;
         }
         for (reason, count) in &report.reasons {
             *reasons.entry(*reason).or_default() += count;

@@ -1,7 +1,6 @@
 //! `gristmill check`: what files would do, without doing it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -11,11 +10,14 @@ use gristmill_engine::{
     ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, convert, read_rejects,
 };
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 
 use super::failure::{FAILED, Usage};
+use super::inputs::{self, Input};
 use super::{JsonArg, SettingsArg, output, rejects};
 use crate::memory::MemoryLimit;
-use crate::settings::Settings;
+use crate::settings::{Place, Settings, Source};
 
 /// Say what files would do, without doing it
 ///
@@ -23,7 +25,7 @@ use crate::settings::Settings;
 /// the first of its rejects. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be rejected.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The files; a file outside the source folder is judged by its name alone
+    /// The files, or objects as s3://BUCKET/KEY; one outside the sources is judged by its name alone
     #[arg(required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -48,11 +50,17 @@ struct Checked {
     first_rejects: Vec<Reject>,
 }
 
-pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&args.settings.config)?;
     let mut all = Vec::new();
     for file in &args.files {
-        let name = name_in_source(file, &settings.source)?;
+        let (name, input) = match inputs::url(file) {
+            Some(url) => object_in_source(url, &settings.sources).await?,
+            None => (
+                name_in_source(file, &settings.sources)?,
+                Input::File(file.clone()),
+            ),
+        };
         let Some((feed, _)) = settings.feeds.of_file(&name) else {
             let patterns: Vec<_> = settings.feeds.iter().map(|feed| feed.files.as_str()).collect();
             let patterns = patterns.join(", ");
@@ -61,7 +69,9 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             ))
             .into());
         };
-        all.push(check(file, name, feed, settings.convert.memory_limit)?);
+        let (feed, memory, runtime) = (feed.clone(), settings.convert.memory_limit, Handle::current());
+        let checked = spawn_blocking(move || check(&input, name, &feed, memory, &runtime));
+        all.push(checked.await??);
     }
     if args.json.json {
         output::json(&all)?;
@@ -76,25 +86,55 @@ pub(super) fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The path that the watcher would give the file.
-fn name_in_source(file: &Path, source: &Path) -> anyhow::Result<String> {
+/// The name that the file has, or would have, in one of the sources.
+fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
     let absolute = |path: &Path| {
         path.canonicalize()
             .with_context(|| format!("cannot find {}", path.display()))
     };
-    let (file, source) = (absolute(file)?, absolute(source)?);
-    let relative = file
-        .strip_prefix(&source)
-        .ok()
-        .or_else(|| file.file_name().map(Path::new));
-    let name = relative.and_then(Path::to_str);
-    name.map(ToOwned::to_owned)
-        .ok_or_else(|| Usage::new(format!("{}: its name is not UTF-8: rename it", file.display())).into())
+    let file = absolute(file)?;
+    let utf8 = |name: Option<&str>| {
+        name.map(ToOwned::to_owned)
+            .ok_or_else(|| Usage::new(format!("{}: its name is not UTF-8: rename it", file.display())))
+    };
+    for source in sources {
+        if let Place::Folder(folder) = &source.place
+            && let Ok(path) = file.strip_prefix(absolute(folder)?)
+        {
+            return Ok(source.file_name(&utf8(path.to_str())?));
+        }
+    }
+    Ok(utf8(file.file_name().and_then(|name| name.to_str()))?)
 }
 
-fn check(path: &Path, file: String, feed: &FeedLayout, memory: MemoryLimit) -> anyhow::Result<Checked> {
+/// The name that an object has, or would have, in one of the sources, and the object.
+async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(String, Input)> {
+    let (mut name, mut place) = (None, inputs::place(url));
+    for source in sources {
+        if let Place::Bucket(bucket) = &source.place
+            && let Some(path) = url
+                .strip_prefix(&bucket.url)
+                .and_then(|path| path.strip_prefix('/'))
+        {
+            name = Some(source.file_name(path));
+            place.options = bucket.options.clone();
+        }
+    }
+    let object = inputs::object(&place).await?;
+    let object = object.ok_or_else(|| Usage::new(format!("{url}: there is no such object")))?;
+    let name = name.unwrap_or_else(|| url.rsplit('/').next().unwrap_or(url).to_owned());
+    Ok((name, object))
+}
+
+fn check(
+    input: &Input,
+    file: String,
+    feed: &FeedLayout,
+    memory: MemoryLimit,
+    runtime: &Handle,
+) -> anyhow::Result<Checked> {
     const SHOWN: usize = 10;
-    let failed = || format!("cannot check {}", path.display());
+    let failed = || format!("cannot check {input}");
     let folder = tempfile::TempDir::new().context("cannot make a temporary folder")?;
     let spool = folder.path().join("rejects");
     let outputs = Outputs {
@@ -105,9 +145,9 @@ fn check(path: &Path, file: String, feed: &FeedLayout, memory: MemoryLimit) -> a
         folder: folder.path(),
         memory: memory.for_a_thread(),
     };
-    let report = File::open(path)
-        .map_err(anyhow::Error::new)
-        .and_then(|input| Ok(convert(input, feed, outputs, scratch, |_| ())?.report));
+    let report = input
+        .open(runtime)
+        .and_then(|reader| Ok(convert(reader, feed, outputs, scratch, |_| ())?.report));
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
         _ => Ok(Vec::new()),

@@ -126,13 +126,13 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     let settings = &context.settings;
     output::line("\nWhere everything lies:")?;
     for (what, path) in [
-        ("source", &settings.source),
-        ("settings", &config.to_owned()),
-        ("lake", &settings.lake),
-        ("state", &settings.state),
-        ("warehouse", &folder.join("warehouse.db")),
+        ("source", folder.join("incoming").display().to_string()),
+        ("settings", config.display().to_string()),
+        ("lake", settings.lake.to_string()),
+        ("state", settings.state.display().to_string()),
+        ("warehouse", folder.join("warehouse.db").display().to_string()),
     ] {
-        output::line(format!("  {what:<10} {}", path.display()))?;
+        output::line(format!("  {what:<10} {path}"))?;
     }
     let binary = std::env::args().next().unwrap_or_else(|| "gristmill".into());
     output::line("\nTry next:")?;

@@ -93,9 +93,10 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let warehouse = context.settings.open_warehouse().await?;
     // A warehouse that was lost or set back to an older version is made ready, and then found to lack rows.
     warehouse.prepare().await?;
+    let lake = Lake::open(&context.settings.lake).await?;
     let mut verified = Vec::with_capacity(runs.len());
     for run in runs {
-        verified.push(verify(&context, &*warehouse, &args, run).await?);
+        verified.push(verify(&context, &lake, &*warehouse, &args, run).await?);
     }
     if args.json.json {
         output::json(&verified)?;
@@ -114,14 +115,17 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
 
 async fn verify(
     context: &Context,
+    lake: &Lake,
     warehouse: &dyn Warehouse,
     args: &LoadArgs,
     run: RunRow,
 ) -> anyhow::Result<Verified> {
-    let lake = Lake::open(&context.settings.lake)?;
     let summary = run.summary.as_ref();
-    let files = summary.and_then(|summary| summary_files(&lake, summary));
-    let (Some(summary), Some((path, coverage))) = (summary, files) else {
+    let files = match summary {
+        Some(summary) => summary_files(lake, summary).await?,
+        None => None,
+    };
+    let (Some(summary), Some([file, coverage])) = (summary, files) else {
         let gone = "its summary is no longer in the lake; `gristmill jobs run` loads the job anew, in full";
         return Ok(Verified::of(
             context,
@@ -134,8 +138,8 @@ async fn verify(
         run_id: run.run_id.clone(),
         scope: scope(&run.job_id, run.wave),
         sequence: run.sequence,
-        summary: path,
-        coverage,
+        summary: file.path().to_owned(),
+        coverage: coverage.path().to_owned(),
         rows: summary.rows,
         digest: summary.digest.clone(),
         base: None,

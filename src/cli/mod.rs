@@ -8,6 +8,7 @@ mod explain;
 mod failure;
 mod files;
 mod init;
+mod inputs;
 mod jobs;
 mod load;
 mod output;
@@ -111,8 +112,8 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Demo(args) => demo::run(args, progress).await,
         Command::Init(args) => init::run(args),
         Command::Run(args) => run::run(args, progress).await,
-        Command::Aggregate(args) => aggregate::run(args, progress),
-        Command::Check(args) => check::run(args),
+        Command::Aggregate(args) => aggregate::run(args, progress).await,
+        Command::Check(args) => check::run(args).await,
         Command::Status(args) => status::run(args).await,
         Command::Explain(args) => explain::run(args).await,
         Command::Files(args) => files::run(args).await,

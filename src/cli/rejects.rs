@@ -40,7 +40,11 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     let version = &newest.version;
     let rejects = match &version.reject_lines {
         Some(object) => read_rejects(
-            &Lake::open(&context.settings.lake)?.local_path(object)?,
+            Lake::open(&context.settings.lake)
+                .await?
+                .fetch(object)
+                .await?
+                .path(),
             args.limit,
         )?,
         None => Vec::new(),
@@ -52,6 +56,12 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     if let Some(reason) = &version.rejected_because {
         let file = output::path(&args.file);
         output::line(format!("{file} is rejected as a whole: {reason}"))?;
+    }
+    if version.reject_lines.is_none() && version.rejects > 0 {
+        let removed = "its rejects were removed from the lake by its retention";
+        return output::line(format!("{}: {removed}", output::path(&args.file)))
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into);
     }
     print(&args.file, &rejects)?;
     if version.rejects > rejects.len() as u64 {

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key};
 use gristmill_loader::LoadMode;
@@ -71,6 +72,7 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
     let held = warehouse.row(&args.store, &args.item, args.date).await?;
     let warehouse = held.map(|row| amounts_as_text(&row.amounts));
     let columns = context.settings.target.measures.clone();
+    let lake = Lake::open(&context.settings.lake).await?;
     for run in context
         .state
         .runs(&RunFilter {
@@ -82,7 +84,7 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         if run.outcome != Some(RunOutcome::Loaded) {
             continue;
         }
-        let Some((files, derived)) = derive(context, args, &run).await? else {
+        let Some((files, derived)) = derive(context, &lake, args, &run).await? else {
             continue;
         };
         let agrees = derived == warehouse;
@@ -110,8 +112,12 @@ type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
 
 /// Sums the key anew from the run's converted files. `None` if the run said nothing of the key, so that the warehouse
 /// still holds what an older run has left.
-async fn derive(context: &Context, args: &TraceArgs, run: &RunRow) -> anyhow::Result<Option<Derived>> {
-    let lake = Lake::open(&context.settings.lake)?;
+async fn derive(
+    context: &Context,
+    lake: &Lake,
+    args: &TraceArgs,
+    run: &RunRow,
+) -> anyhow::Result<Option<Derived>> {
     let inputs = context.state.run_inputs(&run.run_id).await?;
     let Some(feed) = inputs
         .first()
@@ -119,14 +125,26 @@ async fn derive(context: &Context, args: &TraceArgs, run: &RunRow) -> anyhow::Re
     else {
         return Ok(None);
     };
-    let mut covering = Vec::new();
-    for input in inputs {
+    let may_cover = |input: &InputFile| {
         let version = &input.version;
-        let may_cover = version.first_date.is_some_and(|first| first <= args.date)
-            && version.last_date.is_some_and(|last| args.date <= last);
-        if let Some(partial) = version.partial.as_deref().filter(|_| may_cover)
-            && covers_day(&lake.local_path(partial)?, &args.store, args.date)?
-        {
+        version.first_date.is_some_and(|first| first <= args.date)
+            && version.last_date.is_some_and(|last| args.date <= last)
+    };
+    let candidates: Vec<_> = inputs.into_iter().filter(may_cover).collect();
+    let mut objects = Vec::with_capacity(candidates.len());
+    for input in &candidates {
+        objects.push(input.version.partial.as_deref().with_context(|| {
+            let path = output::path(&input.file_url);
+            format!(
+                "run {} cannot be traced any further: the sums of {path} were removed from the lake by its retention",
+                run.run_id
+            )
+        })?);
+    }
+    let partials = lake.fetch_all(&objects).await?;
+    let mut covering = Vec::new();
+    for (input, partial) in candidates.into_iter().zip(partials) {
+        if covers_day(partial.path(), &args.store, args.date)? {
             covering.push(input);
         }
     }
@@ -134,10 +152,16 @@ async fn derive(context: &Context, args: &TraceArgs, run: &RunRow) -> anyhow::Re
     let covers = !covering.is_empty();
     let mut found = Vec::new();
     for input in covering {
-        let Some(converted) = input.version.converted.as_deref() else {
-            continue;
-        };
-        let lines = rows_of_key(&lake.local_path(converted)?, &args.store, &args.item, args.date)?;
+        let converted = input.version.converted.as_deref().with_context(|| {
+            let path = output::path(&input.file_url);
+            format!("the lines of {path} are not in the lake: see convert.keep and lake.retention")
+        })?;
+        let lines = rows_of_key(
+            lake.fetch(converted).await?.path(),
+            &args.store,
+            &args.item,
+            args.date,
+        )?;
         if !lines.is_empty() {
             found.push((input, lines));
         }

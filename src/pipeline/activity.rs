@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     in_hand: AtomicUsize,
-    /// Whether the last listing left nothing to wait for.
-    is_swept: AtomicBool,
+    /// Of each source, whether the last listing left nothing to wait for.
+    is_swept: Vec<AtomicBool>,
     changed: Notify,
     pub(super) tally: Tally,
 }
@@ -33,6 +33,14 @@ pub struct Tally {
 pub(super) struct Token(Arc<Activity>);
 
 impl Activity {
+    /// Of a pipeline with so many sources.
+    pub(super) fn new(sources: usize) -> Self {
+        Self {
+            is_swept: (0..sources).map(|_| AtomicBool::default()).collect(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn begin(self: &Arc<Self>) -> Token {
         self.in_hand.fetch_add(1, Ordering::SeqCst);
         Token(self.clone())
@@ -43,19 +51,22 @@ impl Activity {
         self.in_hand.load(Ordering::SeqCst)
     }
 
-    /// Notes whether a listing of the source has left files to wait for.
-    pub(super) fn swept(&self, is_swept: bool) {
-        self.is_swept.store(is_swept, Ordering::SeqCst);
+    /// Notes whether a listing of a source has left nothing to wait for.
+    pub(super) fn swept(&self, source: usize, is_swept: bool) {
+        if let Some(source) = self.is_swept.get(source) {
+            source.store(is_swept, Ordering::SeqCst);
+        }
         self.changed.notify_waiters();
     }
 
-    /// Waits until the source was listed, every file of it was worked off, and no run is left.
+    /// Waits until each source was listed, every file of theirs was worked off, and no run is left.
     pub(super) async fn idle(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if self.is_swept.load(Ordering::SeqCst) && self.in_hand.load(Ordering::SeqCst) == 0 {
+            let are_swept = self.is_swept.iter().all(|source| source.load(Ordering::SeqCst));
+            if are_swept && self.in_hand.load(Ordering::SeqCst) == 0 {
                 return;
             }
             changed.await;

@@ -4,16 +4,22 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use anyhow::Context;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use gristmill_engine::{ConversionReport, Scratch};
 use gristmill_state::{SubmissionOutcome, VersionRecord};
 use object_store::path::Path as ObjectPath;
 use rayon::prelude::*;
+use tokio::runtime::Handle;
 
 use super::intake::Arrived;
-use super::reading::{Files, Read, Reading};
+use super::reading::{Content, Files, Read, Reading};
 use super::retry::{StepError, with_retries};
-use super::{Parts, crash_point};
+use super::sources::Origin;
+use super::{FETCHED_KIB, Parts, crash_point};
 use crate::lake::{Spooled, VersionObject};
+
+/// Objects of a group that are fetched at the same time.
+const FETCHES: usize = 32;
 
 /// What came of reading a file.
 pub(super) enum Outcome {
@@ -49,14 +55,23 @@ pub(super) async fn convert_files(
     group: &[Arrived],
 ) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
     let known = in_force(parts, group).await?;
-    let readings: Vec<Reading> = group
+    let mut readings: Vec<Reading> = group
         .iter()
         .map(|arrived| Reading {
-            path: parts.settings.source.join(&arrived.arrival.path),
+            content: content(parts, &arrived.arrival.path),
             stamp: arrived.arrival.stamp,
             feed: arrived.feed.clone(),
         })
         .collect();
+    let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
+    let to_fetch = readings.iter().filter(|reading| reading.is_to_fetch());
+    let kib: u64 = to_fetch.map(|reading| reading.stamp.bytes.div_ceil(1024)).sum();
+    // A group may be of so many files that all of them are more than may be here: then it has all room.
+    let kib = kib.min(FETCHED_KIB as u64) as u32;
+    let fetched = parts.fetched_kib.acquire_many(kib).await?;
+    fetch(&mut readings, &mut steps).await?;
+    let runtime = Handle::current();
+    let core = parts.cores.acquire().await?;
 
     // A file of the size that is in force often holds the same bytes; hashing them is cheaper than converting.
     let is_hashed = |arrived: &Arrived| {
@@ -65,12 +80,15 @@ pub(super) async fn convert_files(
             *bytes == arrived.arrival.stamp.bytes && layout == arrived.feed.digest()
         })
     };
-    let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
     let hashed: Vec<bool> = group.iter().map(is_hashed).collect();
     if hashed.contains(&true) {
-        let work = move |number: usize, reading: &Reading, step| match hashed[number] {
-            true => reading.hash().map(|read| done_or(read, Step::Hashed)),
-            false => step,
+        let of_hashing = runtime.clone();
+        let work = move |number: usize, reading: &Reading, step| match step {
+            Ok(Step::New) if hashed[number] => {
+                let hash = reading.hash(&of_hashing);
+                hash.map(|read| done_or(read, Step::Hashed))
+            }
+            other => other,
         };
         steps = side_by_side(readings.clone(), steps, work).await?;
         leave_out_known(parts, group, &known, &mut steps).await?;
@@ -78,12 +96,54 @@ pub(super) async fn convert_files(
 
     let parts_of_work = parts.clone();
     let convert = move |_: usize, reading: &Reading, step| match step {
-        Ok(Step::New | Step::Hashed(_)) => convert_file(&parts_of_work, reading),
+        Ok(Step::New | Step::Hashed(_)) => convert_file(&parts_of_work, &runtime, reading),
         done => done,
     };
     steps = side_by_side(readings, steps, convert).await?;
+    drop((core, fetched));
     leave_out_known(parts, group, &known, &mut steps).await?;
     publish(parts, group, steps).await
+}
+
+/// Where a file's bytes are, by the source that its name says.
+fn content(parts: &Parts, file: &str) -> Content {
+    let found = parts.sources.iter().find_map(|open| {
+        let path = open.source.path_of(file)?;
+        Some(match &open.origin {
+            Origin::Folder(root) => Content::File(root.join(path)),
+            Origin::Bucket(bucket, _) => Content::Object {
+                bucket: bucket.clone(),
+                path: path.to_owned(),
+            },
+        })
+    });
+    found.unwrap_or(Content::Nowhere)
+}
+
+/// Fetches the objects among the files, many at once: one by one, most of their time would be waiting. Large ones are
+/// read in parts while they are converted.
+async fn fetch(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Result<()> {
+    let to_fetch = readings.iter().enumerate();
+    let to_fetch = to_fetch.filter(|(_, reading)| reading.is_to_fetch());
+    let runtime = Handle::current();
+    let fetches: Vec<_> = to_fetch
+        .map(|(number, reading)| {
+            let (reading, runtime) = (reading.clone(), runtime.clone());
+            let fetch =
+                async move { tokio::task::spawn_blocking(move || (number, reading.fetch(&runtime))).await };
+            fetch.boxed()
+        })
+        .collect();
+    let mut fetched = stream::iter(fetches).buffer_unordered(FETCHES);
+    while let Some((number, fetched)) = fetched.try_next().await? {
+        match fetched {
+            Ok(Read::Whole(bytes)) => readings[number].content = Content::Bytes(bytes),
+            Ok(Read::Gone) => steps[number] = Ok(Step::Done(Outcome::Gone)),
+            Ok(Read::Changed) => steps[number] = Ok(Step::Done(Outcome::Changed)),
+            Err(error) => steps[number] = Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Size and layout of the version in force of each file that is known.
@@ -128,7 +188,7 @@ fn done_or<T>(read: Read<T>, step: impl FnOnce(T) -> Step) -> Step {
     }
 }
 
-fn convert_file(parts: &Parts, reading: &Reading) -> Attempt {
+fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
     let files = Files {
         converted: parts.lake.spool(),
         partial: parts.lake.spool(),
@@ -140,7 +200,7 @@ fn convert_file(parts: &Parts, reading: &Reading) -> Attempt {
         memory: parts.settings.convert.memory_limit.for_a_thread(),
     };
     let mut told = 0;
-    let read = reading.convert(&files, parts.settings.convert.keep, scratch, |bytes| {
+    let read = reading.convert(runtime, &files, parts.settings.convert.keep, scratch, |bytes| {
         parts.progress.bytes_read(bytes - told);
         told = bytes;
     });

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use gristmill_engine::{Captures, FeedLayout};
 use gristmill_state::{SubmissionOutcome, SubmissionRecord};
-use gristmill_watcher::{Arrival, Event, Handle, Stamp};
+use gristmill_watcher::{Arrival, Event, Stamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -19,6 +19,7 @@ use super::activity::Token;
 use super::conversion::{Outcome, convert_files};
 use super::record::Recordable;
 use super::retry::{StepError, with_retries};
+use super::sources::{SourceEvent, Sources, kept};
 use super::{Parts, stopped};
 
 /// Files up to this size are converted in groups: less than a thread reads at a time.
@@ -33,12 +34,12 @@ const EVENTS: usize = 1024;
 /// Takes events until it is stopped or the watcher ends. Conversions in hand are finished.
 pub(super) async fn convert_arrivals(
     parts: Arc<Parts>,
-    watcher: Arc<Handle>,
-    mut events: mpsc::Receiver<Event>,
+    sources: Arc<Sources>,
+    mut events: mpsc::Receiver<SourceEvent>,
     records: mpsc::Sender<Recordable>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut conversions = Conversions::new(parts.clone(), watcher, records.clone());
+    let mut conversions = Conversions::new(parts.clone(), sources, records.clone());
     let mut troubles = HashSet::new();
     let mut taken = Vec::new();
     loop {
@@ -59,7 +60,7 @@ pub(super) async fn convert_arrivals(
                 }
             }
         }
-        for event in taken.drain(..) {
+        for SourceEvent { source, event } in taken.drain(..) {
             match event {
                 Event::Arrived(arrival) => {
                     let token = parts.activity.begin();
@@ -74,7 +75,10 @@ pub(super) async fn convert_arrivals(
                 }
                 Event::Swept { listed, waiting } => {
                     tracing::debug!(listed, waiting, "listed the source");
-                    parts.activity.swept(waiting == 0);
+                    parts.activity.swept(source, waiting == 0);
+                }
+                Event::BadMessage { id, error } => {
+                    tracing::warn!(id, "{error}");
                 }
                 Event::Trouble { path, error } => {
                     tracing::warn!(path = %path.display(), "{error}");
@@ -120,7 +124,7 @@ struct Ended {
 /// of their arrival however long each takes.
 struct Conversions {
     parts: Arc<Parts>,
-    watcher: Arc<Handle>,
+    sources: Arc<Sources>,
     records: mpsc::Sender<Recordable>,
     room: Arc<Semaphore>,
     tasks: JoinSet<anyhow::Result<Ended>>,
@@ -131,11 +135,11 @@ struct Conversions {
 }
 
 impl Conversions {
-    fn new(parts: Arc<Parts>, watcher: Arc<Handle>, records: mpsc::Sender<Recordable>) -> Self {
-        let room = Arc::new(Semaphore::new(parts.threads));
+    fn new(parts: Arc<Parts>, sources: Arc<Sources>, records: mpsc::Sender<Recordable>) -> Self {
+        let room = Arc::new(Semaphore::new(parts.in_hand));
         Self {
             parts,
-            watcher,
+            sources,
             records,
             room,
             tasks: JoinSet::new(),
@@ -192,7 +196,7 @@ impl Conversions {
     }
 
     fn start(&mut self, group: Vec<Arrived>, permit: OwnedSemaphorePermit) {
-        let (parts, watcher, records) = (self.parts.clone(), self.watcher.clone(), self.records.clone());
+        let (parts, sources, records) = (self.parts.clone(), self.sources.clone(), self.records.clone());
         self.tasks.spawn(async move {
             let outcomes = convert_files(&parts, &group).await?;
             drop(permit);
@@ -202,7 +206,7 @@ impl Conversions {
                     Err(error) if error.is_transient() => failed.push((arrived, error)),
                     outcome => {
                         paths.push(arrived.arrival.path.clone());
-                        send_on(&parts, &watcher, &records, arrived, outcome).await;
+                        send_on(&parts, &sources, &records, arrived, outcome).await;
                     }
                 }
             }
@@ -212,7 +216,7 @@ impl Conversions {
 
     /// Tries a conversion again that failed with others, by itself. The other files of its group wait for nothing.
     fn try_again(&mut self, arrived: Arrived, error: StepError) {
-        let (parts, watcher, records) = (self.parts.clone(), self.watcher.clone(), self.records.clone());
+        let (parts, sources, records) = (self.parts.clone(), self.sources.clone(), self.records.clone());
         let room = self.room.clone();
         let span = tracing::info_span!("file", path = arrived.arrival.path);
         let again = async move {
@@ -228,7 +232,7 @@ impl Conversions {
             })
             .await;
             let paths = vec![arrived.arrival.path.clone()];
-            send_on(&parts, &watcher, &records, arrived, outcome).await;
+            send_on(&parts, &sources, &records, arrived, outcome).await;
             Ok(Ended {
                 paths,
                 failed: Vec::new(),
@@ -241,7 +245,7 @@ impl Conversions {
 /// Sends on what is to be recorded of a conversion.
 async fn send_on(
     parts: &Parts,
-    watcher: &Handle,
+    sources: &Sources,
     records: &mpsc::Sender<Recordable>,
     arrived: Arrived,
     outcome: Result<Outcome, StepError>,
@@ -258,13 +262,12 @@ async fn send_on(
         Ok(Outcome::Recorded(outcome)) => *outcome,
         Ok(Outcome::Gone) => {
             tracing::debug!(path, "the file was gone before it could be read");
+            sources.recorded(path, arrival.stamp);
             return;
         }
         Ok(Outcome::Changed) => {
             tracing::debug!(path, "the file changed while it was read; it is waited for");
-            parts.activity.swept(false);
-            watcher.look_again(path);
-            watcher.sweep_now();
+            sources.wait_for(path, &parts.activity);
             return;
         }
         Err(error) => SubmissionOutcome::Failed {
@@ -282,21 +285,12 @@ fn submission(
     arrival: &Arrival,
     outcome: SubmissionOutcome,
 ) -> SubmissionRecord {
-    let Stamp {
-        bytes,
-        modified_ns,
-        inode,
-    } = arrival.stamp;
     SubmissionRecord {
         file_url: arrival.path.clone(),
         feed: feed.name.clone(),
         store_id: captures.store,
         business_date: captures.date,
-        stamp: gristmill_state::Stamp {
-            bytes,
-            modified_ns,
-            inode,
-        },
+        stamp: kept(arrival.stamp),
         outcome,
     }
 }
@@ -317,7 +311,7 @@ async fn refused(parts: &Parts, name: String, reason: String) -> anyhow::Result<
     let stamp = Stamp {
         bytes: 0,
         modified_ns: 0,
-        inode: 0,
+        identity: 0,
     };
     let arrival = Arrival { path: name, stamp };
     Ok(Some(submission(

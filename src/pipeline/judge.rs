@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_state::{Enqueued, JobRow, StateError};
-use gristmill_watcher::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::activity::Token;
 use super::retry::with_retries;
+use super::sources::Sources;
 use super::{Parts, crash_point, stopped};
 use crate::preconditions::{JobPlan, Verdict, assess};
 
@@ -50,12 +50,12 @@ impl ToJudge {
 /// Judges until it is stopped.
 pub(super) async fn judge_jobs(
     parts: Arc<Parts>,
-    watcher: Arc<Handle>,
+    sources: Arc<Sources>,
     mut cues: mpsc::Receiver<ToJudge>,
     runs: mpsc::Sender<Token>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut sweep = tokio::time::interval(parts.settings.sweep);
+    let mut sweep = tokio::time::interval(parts.settings.clock_pause());
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut edits = tokio::time::interval(EDITS);
     edits.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,7 +76,7 @@ pub(super) async fn judge_jobs(
                 seen = now;
                 let marked = || async { Ok(parts.state.files_to_look_at().await?) };
                 for path in with_retries("asking for files to look at", marked).await? {
-                    watcher.look_again(&path);
+                    sources.look_again(&path);
                 }
                 incoming.push(ToJudge::everything(parts.activity.begin()));
             }

@@ -16,15 +16,18 @@ mod intake;
 mod judge;
 mod reading;
 mod record;
+mod retention;
 mod retry;
 mod runs;
+mod sources;
 
 use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, ServiceLock, StateDb, SystemClock};
-use tokio::sync::{mpsc, watch};
+use gristmill_state::{Clock, ServiceLock, StateDb};
+use gristmill_watcher::{OpenError, QueueError};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::activity::Activity;
@@ -32,9 +35,16 @@ pub use self::activity::Tally;
 use self::judge::ToJudge;
 use self::retry::{StepError, with_retries};
 pub(crate) use self::runs::{scope, summary_files};
+use self::sources::{OpenSource, Sources};
 use crate::lake::Lake;
 use crate::progress::Progress;
 use crate::settings::Settings;
+
+/// Conversions in hand at the same time where source or lake is a bucket.
+const CONVERSIONS_WITH_BUCKET: usize = 16;
+
+/// The most KiB of objects that were fetched and wait to be converted.
+const FETCHED_KIB: usize = 64 << 10;
 
 /// When a pipeline ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +60,17 @@ struct Parts {
     settings: Settings,
     clock: Arc<dyn Clock>,
     state: StateDb,
+    sources: Vec<OpenSource>,
     lake: Lake,
     warehouse: Box<dyn Warehouse>,
     progress: Progress,
     activity: Arc<Activity>,
-    /// Conversions at the same time.
-    threads: usize,
+    /// Has a permit for each core: a conversion that works holds one, and gives it back before it waits for the network.
+    cores: Semaphore,
+    /// Has a permit for each KiB that objects may take in memory between their fetching and their conversion.
+    fetched_kib: Semaphore,
+    /// Conversions in hand at the same time.
+    in_hand: usize,
     /// Names this process in the state database.
     owner: String,
 }
@@ -72,20 +87,32 @@ pub async fn run(
     let _lock = ServiceLock::acquire(&settings.state)?;
     let state = StateDb::open(&settings.state, clock.clone()).await?;
     adopt_jobs(&state, &settings).await?;
-    let lake = Lake::open_to_write(&settings.lake)?;
+    let mut sources = Vec::with_capacity(settings.sources.len());
+    for source in &settings.sources {
+        sources.push(OpenSource::open(source).await?);
+    }
+    let lake = Lake::open_to_write(&settings.lake).await?;
     let warehouse = settings.open_warehouse().await?;
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // With a bucket, some wait for the network while others work.
+    let in_hand = match settings.has_bucket() {
+        true => cores.max(CONVERSIONS_WITH_BUCKET),
+        false => cores,
+    };
     let owner = format!("process {}", std::process::id());
-    let activity = Arc::new(Activity::default());
+    let activity = Arc::new(Activity::new(settings.sources.len()));
     let parts = Arc::new(Parts {
         settings,
         clock,
         state,
+        sources,
         lake,
         warehouse,
         progress,
         activity,
-        threads,
+        cores: Semaphore::new(cores),
+        fetched_kib: Semaphore::new(FETCHED_KIB),
+        in_hand,
         owner,
     });
     let mut stop = std::pin::pin!(stop);
@@ -96,7 +123,9 @@ pub async fn run(
         }
         ready = make_ready(&parts) => ready?,
     }
-    tracing::info!(source = %parts.settings.source.display(), "watching");
+    for source in &parts.settings.sources {
+        tracing::info!(source = %source.place, "watching");
+    }
 
     let (stopper, stopped) = watch::channel(false);
     let mut stages = start_stages(&parts, &stopped).await?;
@@ -147,6 +176,15 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
     })
     .await
     .map_err(StepError::into_cause)?;
+    with_retries("removing expired objects", || retention::remove_expired(parts))
+        .await
+        .map_err(StepError::into_cause)?;
+    with_retries("sweeping the lake", || async {
+        let named = parts.state.lake_objects().await?;
+        parts.lake.sweep(&named).await.map_err(StepError::transient)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
     with_retries("settling interrupted runs", || runs::settle_interrupted(parts))
         .await
         .context("cannot settle the runs that were interrupted")
@@ -164,49 +202,29 @@ async fn start_stages(
     to_judge.send(ToJudge::everything(parts.activity.begin())).await?;
 
     let known = parts.state.known_stamps(&parts.settings.feeds.digests()).await?;
-    let known = known.into_iter().map(|(path, stamp)| {
-        let gristmill_state::Stamp {
-            bytes,
-            modified_ns,
-            inode,
-        } = stamp;
-        (
-            path,
-            gristmill_watcher::Stamp {
-                bytes,
-                modified_ns,
-                inode,
-            },
-        )
-    });
-    let feeds = parts.settings.feeds.clone();
-    let watcher = Arc::new(gristmill_watcher::watch(
-        gristmill_watcher::Settings {
-            root: parts.settings.source.clone(),
-            settle: parts.settings.settle,
-            sweep: parts.settings.sweep,
-            now: || SystemClock.now().into(),
-        },
-        known.collect(),
-        Arc::new(move |path: &str| feeds.of_file(path).is_some()),
-        to_intake,
-    ));
+    let known = known
+        .into_iter()
+        .map(|(file, stamp)| (file, sources::told(stamp)));
+    let sources = Sources::watch(&parts.sources, &parts.settings.feeds, known.collect(), &to_intake);
+    let sources = Arc::new(sources);
 
     let mut stages = JoinSet::new();
     let stop = || stopped.clone();
     stages.spawn(intake::convert_arrivals(
         parts.clone(),
-        watcher.clone(),
+        sources.clone(),
         events,
         to_record,
         stop(),
     ));
     stages.spawn(record::record_submissions(
         parts.clone(),
+        sources.clone(),
         recordables,
         to_judge.clone(),
     ));
-    stages.spawn(judge::judge_jobs(parts.clone(), watcher, cues, to_runs, stop()));
+    stages.spawn(judge::judge_jobs(parts.clone(), sources, cues, to_runs, stop()));
+    stages.spawn(retention::keep_house(parts.clone(), stop()));
     stages.spawn(runs::work_off_runs(parts.clone(), wakes, to_judge, stop()));
     Ok(stages)
 }
@@ -223,12 +241,14 @@ fn crash_point(name: &'static str) {
     fail::fail_point!(name);
 }
 
-/// Whether an error means that the settings and the warehouse do not fit, which no retry mends: exit status 2.
+/// Whether an error means that the settings and what they name do not fit, which no retry mends: exit status 2.
 pub fn is_usage_error(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<LoadError>().is_some_and(|error| {
-        matches!(
-            error,
-            LoadError::BadUrl { .. } | LoadError::BadTarget { .. } | LoadError::TargetMismatch { .. }
-        )
-    })
+    error.is::<OpenError>()
+        || error.is::<QueueError>()
+        || error.downcast_ref::<LoadError>().is_some_and(|error| {
+            matches!(
+                error,
+                LoadError::BadUrl { .. } | LoadError::BadTarget { .. } | LoadError::TargetMismatch { .. }
+            )
+        })
 }

@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, HashingReader, Outputs, Scratch, content_hash, convert,
 };
-use gristmill_watcher::Stamp;
+use gristmill_watcher::{Bucket, ObjectReader, ReadError, Stamp};
+use tokio::runtime::Handle;
 
 use super::retry::StepError;
 use crate::lake::Spooled;
@@ -17,10 +18,24 @@ use crate::settings::Keep;
 /// A file that is read on a blocking thread.
 #[derive(Clone)]
 pub(super) struct Reading {
-    pub(super) path: PathBuf,
+    pub(super) content: Content,
     /// What it looked like when it arrived.
     pub(super) stamp: Stamp,
     pub(super) feed: Arc<FeedLayout>,
+}
+
+/// Where a file's bytes are.
+#[derive(Clone)]
+pub(super) enum Content {
+    File(PathBuf),
+    Object {
+        bucket: Bucket,
+        path: String,
+    },
+    /// An object's, fetched already.
+    Bytes(Arc<[u8]>),
+    /// In none of the sources.
+    Nowhere,
 }
 
 /// What came of reading, if the file stayed the one that arrived.
@@ -37,15 +52,33 @@ pub(super) struct Files {
     pub(super) rejects: Spooled,
 }
 
+/// Objects up to this size are fetched before they are converted: the watcher reads them by one request.
+const ONE_REQUEST: u64 = 8 << 20;
+
 impl Reading {
+    /// Whether it is an object that is fetched before it is converted.
+    pub(super) fn is_to_fetch(&self) -> bool {
+        matches!(self.content, Content::Object { .. }) && self.stamp.bytes <= ONE_REQUEST
+    }
+
     /// The content hash alone.
-    pub(super) fn hash(&self) -> Result<Read<String>, StepError> {
-        self.read(|file| content_hash(file).map_err(|error| self.unreadable(error)))
+    pub(super) fn hash(&self, runtime: &Handle) -> Result<Read<String>, StepError> {
+        self.read(runtime, |input| content_hash(input).map_err(unreadable))
+    }
+
+    /// All bytes of an object.
+    pub(super) fn fetch(&self, runtime: &Handle) -> Result<Read<Arc<[u8]>>, StepError> {
+        self.read(runtime, |input| {
+            let mut bytes = Vec::new();
+            input.read_to_end(&mut bytes).map_err(unreadable)?;
+            Ok(bytes.into())
+        })
     }
 
     /// Converts and hashes in one pass. The partial is written, too.
     pub(super) fn convert(
         &self,
+        runtime: &Handle,
         files: &Files,
         keep: Keep,
         scratch: Scratch<'_>,
@@ -55,8 +88,8 @@ impl Reading {
             converted: (keep == Keep::Rows || self.feed.sales().is_none()).then(|| files.converted.path()),
             rejects: Some(files.rejects.path()),
         };
-        self.read(|file| {
-            let mut reader = HashingReader::new(file);
+        self.read(runtime, |input| {
+            let mut reader = HashingReader::new(input);
             let Conversion { report, partial } =
                 convert(&mut reader, &self.feed, outputs, scratch, progress)?;
             if let Some(partial) = partial.filter(|_| report.rejected_because.is_none()) {
@@ -66,36 +99,80 @@ impl Reading {
         })
     }
 
-    /// Reads the file, and makes sure before and after that it is the one that arrived.
-    fn read<T>(&self, read: impl FnOnce(&File) -> Result<T, StepError>) -> Result<Read<T>, StepError> {
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Gone),
-            opened => opened.map_err(|error| self.unreadable(error))?,
+    /// Reads all of the file, and makes sure that it is the one that arrived.
+    fn read<T>(
+        &self,
+        runtime: &Handle,
+        read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError>,
+    ) -> Result<Read<T>, StepError> {
+        match &self.content {
+            Content::File(path) => self.read_file(path, |file| read(file)),
+            Content::Object { bucket, path } => {
+                let mut reader = match ObjectReader::open(bucket, path, self.stamp, runtime.clone()) {
+                    Ok(reader) => reader,
+                    Err(error) => return not_read(&error),
+                };
+                match (read(&mut reader), reader.failure()) {
+                    // The conversion has failed because its input did.
+                    (Err(_), Some(failure)) => not_read(failure),
+                    (read, _) => read.map(Read::Whole),
+                }
+            }
+            Content::Bytes(bytes) => read(&mut &bytes[..]).map(Read::Whole),
+            Content::Nowhere => Ok(Read::Gone),
+        }
+    }
+
+    /// Of a local file, the stamp is compared before and after.
+    fn read_file<T>(
+        &self,
+        path: &Path,
+        read: impl FnOnce(&mut File) -> Result<T, StepError>,
+    ) -> Result<Read<T>, StepError> {
+        let cannot_open = |error: io::Error| {
+            let advice = match error.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "; give gristmill's user the right to read it, then `gristmill retry`"
+                }
+                _ => "",
+            };
+            let what = format!("cannot read {}{advice}", path.display());
+            StepError::transient(anyhow::Error::new(error).context(what))
         };
-        let is_the_same = || {
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Gone),
+            opened => opened.map_err(cannot_open)?,
+        };
+        let is_the_same = |file: &File| {
             file.metadata()
                 .map(|metadata| Stamp::of(&metadata) == self.stamp)
-                .map_err(|e| self.unreadable(e))
+                .map_err(cannot_open)
         };
-        if !is_the_same()? {
+        if !is_the_same(&file)? {
             return Ok(Read::Changed);
         }
-        let value = read(&file)?;
-        Ok(if is_the_same()? {
+        let value = read(&mut file)?;
+        Ok(if is_the_same(&file)? {
             Read::Whole(value)
         } else {
             Read::Changed
         })
     }
+}
 
-    fn unreadable(&self, error: io::Error) -> StepError {
-        let advice = match error.kind() {
-            io::ErrorKind::PermissionDenied => {
-                "; give gristmill's user the right to read it, then `gristmill retry`"
-            }
-            _ => "",
-        };
-        let what = format!("cannot read {}{advice}", self.path.display());
-        StepError::transient(anyhow::Error::new(error).context(what))
+fn unreadable(error: io::Error) -> StepError {
+    StepError::transient(anyhow::Error::new(error).context("cannot read the file"))
+}
+
+/// What a failure to read an object means for its file.
+fn not_read<T>(failure: &ReadError) -> Result<Read<T>, StepError> {
+    let told = anyhow::anyhow!("{failure}");
+    match failure {
+        ReadError::Gone { .. } => Ok(Read::Gone),
+        ReadError::Changed { .. } => Ok(Read::Changed),
+        ReadError::BadName { .. } | ReadError::Denied { .. } => Err(StepError::permanent(told)),
+        ReadError::Length { .. } | ReadError::Store { .. } | ReadError::Stopped { .. } => {
+            Err(StepError::transient(told))
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::activity::Token;
 use super::judge::{Cue, ToJudge};
 use super::retry::with_retries;
+use super::sources::{Sources, told};
 use super::{Parts, crash_point};
 
 /// The most submissions that one transaction takes. Under load a group is whatever has come in meanwhile.
@@ -25,6 +26,7 @@ pub(super) struct Recordable {
 /// recorded is converted again at the next start.
 pub(super) async fn record_submissions(
     parts: Arc<Parts>,
+    sources: Arc<Sources>,
     mut incoming: mpsc::Receiver<Recordable>,
     judge: mpsc::Sender<ToJudge>,
 ) -> anyhow::Result<()> {
@@ -42,6 +44,7 @@ pub(super) async fn record_submissions(
         crash_point("after-record");
         for record in &records {
             tell(&parts, record);
+            sources.recorded(&record.file_url, told(record.stamp));
         }
         let files = records.into_iter().map(|record| record.file_url).collect();
         // The judge is gone only when the pipeline stops; every job is judged at the next start.

@@ -1,6 +1,5 @@
 //! The last stage: queued runs are claimed, summarized and loaded.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use super::activity::Token;
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::{Parts, crash_point, stopped};
-use crate::lake::{Lake, summary_names};
+use crate::lake::{Lake, LocalFile, summary_names};
 
 /// Runs at the same time. One is mostly merging while another is loading.
 const AT_ONCE: usize = 2;
@@ -123,16 +122,21 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
         digest: report.digest.clone(),
     };
     parts.state.summarized(&run.run_id, &record).await?;
-    let local = |object: &str| parts.lake.local_path(object).map_err(StepError::permanent);
+    let made = parts
+        .lake
+        .fetch_all(&[summary.as_ref(), coverage.as_ref()])
+        .await
+        .map_err(StepError::transient)?;
+    let before = base(parts, run).await?;
     let load = Load {
         run_id: run.run_id.clone(),
         scope: scope(&run.job_id, run.wave),
         sequence: run.sequence,
-        summary: local(summary.as_ref())?,
-        coverage: local(coverage.as_ref())?,
+        summary: made[0].path().to_owned(),
+        coverage: made[1].path().to_owned(),
         rows: report.rows,
         digest: report.digest,
-        base: base(parts, run).await?,
+        base: before.as_ref().map(|(base, _)| base.clone()),
     };
     let bar = parts.progress.load(&run.run_id, report.rows);
     let outcome = parts
@@ -191,7 +195,7 @@ pub(crate) fn scope(job_id: &str, wave: Option<Date>) -> String {
 
 /// What this job and wave has loaded last, if its summary still lies in the lake. Without it, all rows travel, as they
 /// shall in a run that somebody asked for: whoever does may have reason to doubt the warehouse.
-async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<Base>, StepError> {
+async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<(Base, [LocalFile; 2])>, StepError> {
     let asked_for = parts.state.run(&run.run_id).await?;
     if asked_for.is_some_and(|row| row.cause == Cause::Manual) {
         return Ok(None);
@@ -200,24 +204,36 @@ async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<Base>, StepError
         .state
         .loaded_before(&run.job_id, run.wave, run.sequence)
         .await?;
-    Ok(last.and_then(|last| {
-        let (summary, coverage) = summary_files(&parts.lake, last.summary.as_ref()?)?;
-        Some(Base {
-            rows: last.summary.as_ref()?.rows,
-            run_id: last.run_id,
-            summary,
-            coverage,
-        })
+    let Some((run_id, record)) = last.and_then(|last| Some((last.run_id, last.summary?))) else {
+        return Ok(None);
+    };
+    let files = summary_files(&parts.lake, &record)
+        .await
+        .map_err(StepError::transient)?;
+    Ok(files.map(|files| {
+        let base = Base {
+            rows: record.rows,
+            run_id,
+            summary: files[0].path().to_owned(),
+            coverage: files[1].path().to_owned(),
+        };
+        (base, files)
     }))
 }
 
 /// The files of a summary and its coverage, if both are still there.
-pub(crate) fn summary_files(lake: &Lake, summary: &SummaryRecord) -> Option<(PathBuf, PathBuf)> {
-    let present = |object: &str| lake.local_path(object).ok().filter(|path| path.is_file());
-    Some((
-        present(&summary.object)?,
-        present(summary.coverage_object.as_deref()?)?,
-    ))
+pub(crate) async fn summary_files(
+    lake: &Lake,
+    summary: &SummaryRecord,
+) -> anyhow::Result<Option<[LocalFile; 2]>> {
+    let Some(coverage) = &summary.coverage_object else {
+        return Ok(None);
+    };
+    let found = (lake.find(&summary.object).await?, lake.find(coverage).await?);
+    Ok(match found {
+        (Some(summary), Some(coverage)) => Some([summary, coverage]),
+        _ => None,
+    })
 }
 
 /// Merges the partials of a run, and puts summary and coverage into the lake.
@@ -235,12 +251,18 @@ async fn merge(
         .cloned()
         .context("the run's files belong to no feed of the settings that is aggregated")
         .map_err(StepError::permanent)?;
-    let mut partials = Vec::with_capacity(run.inputs.len());
+    let (mut ages, mut objects) = (Vec::new(), Vec::new());
     for input in &run.inputs {
         let stale = || {
             let path = &input.file_url;
             anyhow::anyhow!(
                 "{path} was converted with other feed settings, and not yet with these: if its source is gone, send it again"
+            )
+        };
+        let removed = || {
+            let path = &input.file_url;
+            anyhow::anyhow!(
+                "the sums of {path} were removed from the lake by its retention: send the file again"
             )
         };
         if input.version.layout_digest != feed.digest() {
@@ -250,11 +272,17 @@ async fn merge(
             .version
             .partial
             .as_deref()
-            .ok_or_else(|| StepError::permanent(stale()))?;
-        let path = parts.lake.local_path(object).map_err(StepError::permanent)?;
-        partials.push((input.age(), path));
+            .ok_or_else(|| StepError::permanent(removed()))?;
+        ages.push(input.age());
+        objects.push(object);
     }
     warn_of_other_days(run);
+    let fetched = parts
+        .lake
+        .fetch_all(&objects)
+        .await
+        .map_err(StepError::transient)?;
+    let mut partials: Vec<_> = ages.into_iter().zip(fetched).collect();
     partials.sort_unstable_by_key(|(age, _)| *age);
     let folder = parts.lake.scratch();
     let memory = parts.settings.convert.memory_limit.for_partials();
@@ -266,15 +294,15 @@ async fn merge(
             summary: outputs.0.path(),
             coverage: outputs.1.path(),
         };
-        let partials = (0..).zip(partials).map(|(order, (_, path))| RunPartial {
-            partial: Partial::stored(path, sales),
+        let stored = (0..).zip(&partials).map(|(order, (_, file))| RunPartial {
+            partial: Partial::stored(file.path().to_owned(), sales),
             order,
         });
         let scratch = Scratch {
             folder: &folder,
             memory,
         };
-        let report = summarize(partials.collect(), sales, paths, scratch)?;
+        let report = summarize(stored.collect(), sales, paths, scratch)?;
         let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
         let placed = |object: &ObjectPath| {
             if *object == names.0 {

@@ -1,8 +1,12 @@
 //! The settings file as it is written: one struct a table, with the defaults of keys that may be left out.
 
+use std::fmt;
+
 use gristmill_engine::FeedSpec;
 use gristmill_state::{JobConfig, Trigger};
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::Keep;
 use super::variable::Expanded;
@@ -55,7 +59,8 @@ fn without_url(message: &str) -> String {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SettingsFile {
-    pub(super) source: SourceTable,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) source: Vec<SourceTable>,
     pub(super) lake: LakeTable,
     pub(super) state: StateTable,
     pub(super) warehouse: WarehouseTable,
@@ -67,20 +72,82 @@ pub(super) struct SettingsFile {
     pub(super) jobs: Vec<JobSpec>,
 }
 
+/// One table, or an array of them. Not an untagged enum, whose errors name no key.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SourceTable>, D::Error> {
+    struct Tables;
+
+    impl<'de> Visitor<'de> for Tables {
+        type Value = Vec<SourceTable>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a [source] table or [[source]] tables")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            SourceTable::deserialize(MapAccessDeserializer::new(map)).map(|table| vec![table])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(seq))
+        }
+    }
+
+    deserializer.deserialize_any(Tables)
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SourceTable {
+    pub(super) name: Option<String>,
     pub(super) url: Expanded,
     #[serde(default = "settle")]
     pub(super) settle: String,
-    #[serde(default = "sweep")]
-    pub(super) sweep: String,
+    pub(super) sweep: Option<String>,
+    pub(super) poll: Option<String>,
+    pub(super) s3: Option<S3Table>,
+    pub(super) events: Option<EventsTable>,
+}
+
+/// How a bucket is reached. Credentials are not among it: they come by AWS's standard chain.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct S3Table {
+    pub(super) region: Option<String>,
+    pub(super) endpoint: Option<Expanded>,
+    #[serde(default)]
+    pub(super) path_style: bool,
+    #[serde(default)]
+    pub(super) allow_http: bool,
+    #[serde(default)]
+    pub(super) requester_pays: bool,
+    pub(super) sse_kms_key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsTable {
+    pub(super) queue: Expanded,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LakeTable {
     pub(super) url: Expanded,
+    pub(super) s3: Option<S3Table>,
+    pub(super) scratch: Option<String>,
+    pub(super) cache_limit: Option<String>,
+    #[serde(default)]
+    pub(super) retention: RetentionTable,
+}
+
+/// How long objects of the lake stay; what is left out stays for ever.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RetentionTable {
+    pub(super) converted: Option<String>,
+    pub(super) partials: Option<String>,
+    pub(super) rejects: Option<String>,
+    pub(super) summaries: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -174,10 +241,6 @@ impl JobSpec {
 
 fn settle() -> String {
     "1s".into()
-}
-
-fn sweep() -> String {
-    "30s".into()
 }
 
 fn table() -> String {

@@ -5,6 +5,7 @@
 
 mod credentials;
 mod file;
+mod places;
 mod span;
 mod variable;
 
@@ -23,6 +24,7 @@ use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
 use crate::preconditions::JobPlan;
+pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
 
 /// The name of the settings file where `-c` names no other.
@@ -31,14 +33,12 @@ pub const DEFAULT_FILE: &str = "gristmill.toml";
 /// Settings that were checked and can be used.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The source folder.
-    pub source: PathBuf,
-    /// How long a file must stay unchanged to count as whole.
-    pub settle: Duration,
-    /// The pause between two full listings of the source, and between two looks at the jobs' clocks.
-    pub sweep: Duration,
-    /// The lake's folder.
-    pub lake: PathBuf,
+    /// Where files come from: one, or several that each have a name.
+    pub sources: Vec<Source>,
+    /// Where the lake is.
+    pub lake: LakeSettings,
+    /// How long its objects stay.
+    pub retention: Retention,
     /// The state database's file.
     pub state: PathBuf,
     /// How files are converted.
@@ -127,7 +127,7 @@ impl Feeds {
 }
 
 impl Settings {
-    /// Reads and checks a settings file. The source folder must be there; the others are made when they are needed.
+    /// Reads and checks a settings file. Source folders must be there; the others are made when they are needed.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         let fail = |problem: String| SettingsError {
             path: path.to_owned(),
@@ -141,21 +141,30 @@ impl Settings {
         Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
     }
 
+    /// How often jobs are judged because time has passed: with every listing of a source, and every half minute.
+    pub fn clock_pause(&self) -> Duration {
+        let sweeps = self.sources.iter().map(|source| source.sweep);
+        sweeps.fold(Duration::from_secs(30), Duration::min)
+    }
+
+    /// Whether a source or the lake is a bucket.
+    pub fn has_bucket(&self) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| matches!(source.place, Place::Bucket(_)))
+            || matches!(self.lake, LakeSettings::Bucket { .. })
+    }
+
+    /// The source that a file belongs to, and its path there.
+    pub fn source_of<'n>(&self, file: &'n str) -> Option<(usize, &'n str)> {
+        let found = |(number, source): (usize, &Source)| Some((number, source.path_of(file)?));
+        self.sources.iter().enumerate().find_map(found)
+    }
+
     /// Checks the text of a settings file that lies in `folder`. Errors are told without the file's name.
     fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
         let file = file::read(text)?;
-        let source = folder.join(local_path("source.url", &file.source.url.0, "file")?);
-        if !source.is_dir() {
-            let problem = if source.exists() {
-                "is not a folder"
-            } else {
-                "is not there"
-            };
-            return Err(format!(
-                "source.url: the folder {} {problem}: make it, or name the one that files are sent to",
-                source.display()
-            ));
-        }
+        let sources = places::check_sources(&file.source, folder)?;
+        let state = folder.join(local_path("state.url", &file.state.url.0, "sqlite")?);
         let feeds = check_feeds(&file.feeds)?;
         let measures = shared_measures(&feeds)?;
         let mode: LoadMode = file.warehouse.load.parse().map_err(|_| {
@@ -170,11 +179,10 @@ impl Settings {
         gristmill_loader::open(&warehouse, target.clone(), &credentials)
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
-            source,
-            settle: parse_span(&file.source.settle).map_err(|e| format!("source.settle: {e}"))?,
-            sweep: pause(&file.source.sweep).map_err(|e| format!("source.sweep: {e}"))?,
-            lake: folder.join(local_path("lake.url", &file.lake.url.0, "file")?),
-            state: folder.join(local_path("state.url", &file.state.url.0, "sqlite")?),
+            sources,
+            lake: places::check_lake(&file.lake, folder, &state)?,
+            retention: places::check_retention(&file.lake.retention)?,
+            state,
             convert: ConvertSettings {
                 keep: file.convert.keep,
                 memory_limit: memory_limit(file.convert.memory_limit.as_deref())?,
@@ -215,14 +223,6 @@ fn memory_limit(text: Option<&str>) -> Result<MemoryLimit, String> {
 
 /// With less, conversion would write files of a few sums all the time.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
-
-/// A span that something is repeated after, which cannot be none.
-fn pause(text: &str) -> Result<Duration, String> {
-    match parse_span(text)? {
-        Duration::ZERO => Err(format!("{text:?} is no pause: write \"30s\", \"5 minutes\", …")),
-        pause => Ok(pause),
-    }
-}
 
 /// The path that a URL of `scheme` names, or a plain path itself.
 fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, String> {

@@ -39,10 +39,9 @@ fn paths_are_relative_to_the_settings_files_folder() {
     let at = |name: &str| folder.path().join(name);
     std::fs::create_dir(at("in")).expect("the new folder can be written");
     let settings = Settings::from_text(GOOD, folder.path()).expect("the settings are good");
-    assert_eq!(
-        [&settings.source, &settings.lake, &settings.state],
-        [&at("in"), &at("lake"), &at("state.db")]
-    );
+    assert!(matches!(&settings.sources[0].place, Place::Folder(folder) if *folder == at("in")));
+    assert!(matches!(&settings.lake, LakeSettings::Folder(folder) if *folder == at("lake")));
+    assert_eq!(settings.state, at("state.db"));
     let warehouse = at("mart/warehouse.db");
     assert_eq!(settings.warehouse, format!("sqlite://{}", warehouse.display()));
 }
@@ -50,8 +49,8 @@ fn paths_are_relative_to_the_settings_files_folder() {
 #[test]
 fn what_is_left_out_has_the_documented_default() {
     let settings = read(GOOD).expect("the settings are good");
-    assert_eq!(settings.settle, Duration::from_secs(1));
-    assert_eq!(settings.sweep, Duration::from_secs(30));
+    assert_eq!(settings.sources[0].settle, Duration::from_secs(1));
+    assert_eq!(settings.sources[0].sweep, Duration::from_secs(30));
     assert_eq!(settings.target.measures, ["sale_amount", "tax_amount"]);
     assert!(!settings.target.audit);
     let job = &settings.jobs[0];
@@ -75,6 +74,123 @@ fn a_mistake_is_told_with_its_line_its_table_and_its_key() {
     assert_eq!(absent, "missing field `lake`");
     let absent = error("feed = \"sales\"\n", "");
     assert_eq!(absent, "line 15 [[job]]: missing field `feed`");
+}
+
+/// Settings whose source, or lake, is written otherwise.
+fn with(table: &str, other: &str) -> Result<Settings, String> {
+    let good = format!(
+        "[{table}]\nurl = \"{}\"",
+        if table == "source" { "in" } else { "file://lake" }
+    );
+    assert!(GOOD.contains(&good));
+    read(&GOOD.replacen(&good, other, 1))
+}
+
+#[test]
+fn a_bucket_is_a_source_and_a_lake_like_a_folder() {
+    let source = "[source]\nurl = \"s3://shop/incoming/\"\n[source.events]\nqueue = \"https://sqs/q\"\n\
+                  [source.s3]\nregion = \"eu-west-1\"\nrequester_pays = true";
+    let settings = with("source", source).expect("the settings are good");
+    let Place::Bucket(bucket) = &settings.sources[0].place else {
+        panic!("{settings:?}");
+    };
+    assert_eq!(bucket.url, "s3://shop/incoming");
+    assert_eq!(bucket.options.region.as_deref(), Some("eu-west-1"));
+    assert!(bucket.options.requester_pays && !bucket.options.path_style);
+    assert_eq!(settings.sources[0].queue.as_deref(), Some("https://sqs/q"));
+    assert_eq!(settings.sources[0].poll, Duration::from_secs(15 * 60));
+
+    let lake = "[lake]\nurl = \"s3://lake\"\ncache_limit = \"1 GB\"";
+    let settings = with("lake", lake).expect("the settings are good");
+    let LakeSettings::Bucket {
+        place,
+        scratch,
+        cache_limit,
+    } = &settings.lake
+    else {
+        panic!("{settings:?}");
+    };
+    assert_eq!((place.url.as_str(), *cache_limit), ("s3://lake", 1_000_000_000));
+    assert_eq!(
+        scratch.file_name().and_then(|name| name.to_str()),
+        Some("state.db-lake")
+    );
+}
+
+#[test]
+fn files_of_several_sources_are_told_apart_by_the_names_of_these() {
+    let two =
+        "[[source]]\nname = \"north\"\nurl = \"in\"\n[[source]]\nname = \"south\"\nurl = \"s3://south\"";
+    let settings = with("source", two).expect("the settings are good");
+    let name = settings.sources[1].file_name("a/IL-1.tdf");
+    assert_eq!(name, "south/a/IL-1.tdf");
+    assert_eq!(settings.source_of(&name), Some((1, "a/IL-1.tdf")));
+    assert_eq!(settings.source_of("north/IL-1.tdf"), Some((0, "IL-1.tdf")));
+    assert_eq!(settings.source_of("northern/IL-1.tdf"), None);
+
+    let single = read(GOOD).expect("the settings are good");
+    assert_eq!(single.sources[0].file_name("a/IL-1.tdf"), "a/IL-1.tdf");
+    assert_eq!(single.source_of("a/IL-1.tdf"), Some((0, "a/IL-1.tdf")));
+}
+
+#[test]
+fn what_cannot_be_a_source_or_a_lake_is_told() {
+    for (table, bad, told) in [
+        (
+            "source",
+            "[[source]]\nurl = \"in\"\n[[source]]\nname = \"b\"\nurl = \"in\"",
+            "each needs a name",
+        ),
+        (
+            "source",
+            "[[source]]\nname = \"b\"\nurl = \"in\"\n[[source]]\nname = \"b\"\nurl = \"in\"",
+            "\"b\" stands there twice",
+        ),
+        ("source", "[source]\nname = \"a/b\"\nurl = \"in\"", "write a word"),
+        (
+            "source",
+            "[[source]]\nnme = \"b\"\nurl = \"in\"",
+            "line 3 [[source]] nme: unknown field",
+        ),
+        ("source", "source = []", "there is none"),
+        (
+            "source",
+            "[source]\nurl = \"in\"\n[source.s3]\npath_style = true",
+            "only for an s3:// url",
+        ),
+        (
+            "source",
+            "[source]\nurl = \"in\"\n[source.events]\nqueue = \"q\"",
+            "a folder needs neither",
+        ),
+        ("source", "[source]\nurl = \"s3://b/a//c\"", "an empty part"),
+        ("source", "[source]\nurl = \"gs://bucket\"", "cannot be used"),
+        ("lake", "[lake]\nurl = \"lake\"\nscratch = \"x\"", "needs neither"),
+        (
+            "lake",
+            "[lake]\nurl = \"s3://b\"\n[lake.s3]\nendpoint = \"http://10.0.0.1\"",
+            "allow_http = true",
+        ),
+        (
+            "lake",
+            "[lake]\nurl = \"s3://b\"\ncache_limit = \"much\"",
+            "is no size",
+        ),
+    ] {
+        let error = with(table, bad).expect_err(bad);
+        assert!(error.contains(told), "{bad}: {error}");
+    }
+    for secret in [
+        "[source]\nurl = \"s3://AKIA:hunter2@bucket/x\"",
+        "[source]\nurl = \"s3://b\"\n[source.s3]\nendpoint = \"https://AKIA:hunter2@host\"",
+        "[source]\nurl = \"s3://b\"\n[source.events]\nqueue = \"https://AKIA:hunter2@host/q\"",
+    ] {
+        let error = with("source", secret).expect_err(secret);
+        assert!(
+            error.contains("standard chain") && !error.contains("hunter2"),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -30,4 +30,4 @@ pub use run::{
     Cause, ClaimedRun, Enqueued, InputFile, NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult,
     RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::StateDb;
+pub use sqlite::{Expiry, StateDb};

@@ -6,7 +6,10 @@
 pub mod duckdb;
 pub mod gristmill;
 mod keeper;
+pub mod moto;
 pub mod oracle;
 pub mod postgres;
+pub mod proxy;
+pub mod s3_faults;
 pub mod seaweedfs;
 pub mod venv;

@@ -4,13 +4,16 @@ mod support;
 
 mod aggregate;
 mod bad_input;
+mod buckets;
 mod commands;
 mod crashes;
 mod life_of_a_file;
 mod life_of_a_job;
 mod oracle;
 mod reference_sample;
+mod retention;
 mod service;
 mod trace;
 mod verify;
+mod warehouse_faults;
 mod wrong_settings;

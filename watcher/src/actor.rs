@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
+use crate::handle::Command;
 use crate::listing::{Lister, Look, Report, Seen};
 use crate::notices::{Hints, Notices};
 use crate::settling::{Reason, Settling};
@@ -23,12 +24,6 @@ const ROOT_RETRY: Duration = Duration::from_secs(1);
 /// Reports on their way here. Few: each holds a batch of looks, and a listing has to wait for a slow
 /// consumer.
 const REPORTS: usize = 4;
-
-#[derive(Debug)]
-pub(crate) enum Command {
-    LookAgain(PathBuf),
-    Sweep,
-}
 
 /// A file that was told, or was known from the start.
 struct Known {
@@ -150,9 +145,11 @@ impl Actor {
     fn obey(&mut self, command: Command) {
         match command {
             Command::LookAgain(path) => {
+                let path = PathBuf::from(path);
                 self.known.remove(&path);
                 self.hints.look(path, Reason::Found, true);
             }
+            Command::Recorded(..) => {}
             Command::Sweep => self.list_at = Some(Instant::now()),
         }
     }

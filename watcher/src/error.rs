@@ -1,8 +1,24 @@
-//! What can go wrong with a folder. These become the text of [`Event::Trouble`](crate::Event::Trouble): the
+//! What can go wrong with a folder or a bucket. These become the text of [`Event::Trouble`](crate::Event::Trouble): the
 //! watcher never gives up, so nothing is returned to the caller.
 
 use std::io;
 use std::path::PathBuf;
+
+/// An error with all that led to it.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        // Some errors repeat their cause.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
@@ -11,6 +27,21 @@ pub(crate) enum Error {
         folder.display()
     )]
     List { folder: PathBuf, source: io::Error },
+
+    #[error(
+        "cannot list {url}: {}. Until this ends, no new file is found by listing",
+        causes(source)
+    )]
+    ListBucket {
+        url: String,
+        source: object_store::Error,
+    },
+
+    #[error("cannot ask for {url}: {}. It is asked for again", causes(source))]
+    Look {
+        url: String,
+        source: object_store::Error,
+    },
 
     #[error(
         "cannot watch every folder of {}: this user's inotify watches are used up. Raise the limit, for example \

@@ -1,4 +1,4 @@
-//! Where files come from: a local folder, watched and listed.
+//! Where files come from: a local folder, watched and listed, or a bucket (see `bucket`).
 //!
 //! [`watch`] starts one task that owns everything known of the folder and tells what happens in it over one
 //! bounded channel. Three sources feed it, and they differ in what they are trusted with:
@@ -8,7 +8,7 @@
 //! - **notices** (inotify) are hints to look now. Losing one costs time, never a file;
 //! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `settling`.
 //!
-//! A source file is never opened, moved or changed here.
+//! A source file is never opened, moved or changed by the watcher. [`ObjectReader`] is for whoever reads an object.
 //!
 //! ```text
 //! notices ──hints──┐
@@ -17,12 +17,14 @@
 //! ```
 
 mod actor;
+mod bucket;
 mod error;
 mod events;
 mod handle;
 mod listing;
 mod names;
 mod notices;
+mod queue;
 mod settling;
 #[cfg(test)]
 mod tests;
@@ -31,9 +33,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+pub use bucket::{Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError, ReadError, Starts};
 pub use events::{Arrival, Event, Stamp};
-pub use handle::{Handle, watch};
+pub use handle::{Handle, watch, watch_bucket};
 pub use names::is_looked_at;
+pub use queue::{Queue, QueueError};
 
 /// What to watch, and how patiently.
 #[derive(Clone, Debug)]

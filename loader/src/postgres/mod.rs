@@ -1,13 +1,16 @@
 //! Postgres as the warehouse.
 //!
 //! A load is one transaction: lock the target, ask the ledger, COPY into temporary tables, change the target by key,
-//! write the ledger, commit. The target itself is never truncated or swapped, so its views, grants and further columns
-//! stay, readers never see half a load, and a row that is right already is not even locked.
+//! write the ledger, commit. A target with rows is never truncated or swapped, so its views, grants and further columns
+//! stay, readers never see half a load, and a row that is right already is not even locked. An empty one gets its rows
+//! without detour.
 
 mod claims;
 mod connect;
 mod copy;
 mod delta;
+mod encode;
+mod first;
 mod full;
 mod load;
 mod prepare;
@@ -95,7 +98,7 @@ impl PostgresWarehouse {
                 schema.ok_or_else(|| self.mismatch(none.into()))?
             }
         };
-        let sql = Sql::new(&schema, &self.target.table, &self.target.measures);
+        let sql = Sql::new(&schema, &self.target);
         let target = target::qualified(&schema, &self.target.table);
         Ok((client, Names { schema, target, sql }))
     }

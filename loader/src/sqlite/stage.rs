@@ -167,13 +167,7 @@ fn bound(
                 Ok(batch) => batch,
                 Err(error) => return drop(sender.blocking_send(Err(Unbound::Input(error)))),
             };
-            let mut uncovered = 0;
-            if let Some(lookup) = &mut lookup {
-                for row in 0..batch.len() {
-                    let (store, _, date) = batch.key(row);
-                    uncovered += u64::from(!lookup.has(store, date));
-                }
-            }
+            let uncovered = lookup.as_mut().map_or(0, |lookup| lookup.lacking(&batch));
             for rows in parts(&batch) {
                 let ends = rows.end == batch.len();
                 let part = encoder.values(&batch, rows.clone(), true).map(|values| Bound {

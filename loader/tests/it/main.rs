@@ -3,8 +3,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
+mod audit;
 mod bases;
 mod conformance;
+mod connections;
+mod cuts;
+mod faults;
+mod first;
 mod postgres;
 mod random;
 mod redshift;

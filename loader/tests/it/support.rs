@@ -15,6 +15,7 @@ use parquet::arrow::ArrowWriter;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
 
 use crate::redshift::{Redshift, server};
 
@@ -72,6 +73,12 @@ impl Place {
         .unwrap()
     }
 
+    /// The usual target with audit columns.
+    pub fn audited(&self, mode: LoadMode) -> Box<dyn Warehouse> {
+        let target = Target::new("sales_summary", MEASURES.map(String::from).to_vec(), mode).unwrap();
+        open(&self.url, target.with_audit(true)).unwrap()
+    }
+
     /// The usual target, prepared.
     pub async fn ready(&self, mode: LoadMode) -> Box<dyn Warehouse> {
         let warehouse = self.open("sales_summary", &MEASURES, mode);
@@ -121,6 +128,27 @@ impl Place {
             .await
             .unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// Asks for one column of text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        if self.url.starts_with("postgres") {
+            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let rows = client.query(sql, &[]).await.unwrap();
+            return rows.iter().map(|row| row.get(0)).collect();
+        }
+        let mut connection = SqliteConnectOptions::from_str(&self.url)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql.to_string()))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        rows
     }
 
     /// Writes and loads a summary; gives what it did.

@@ -9,6 +9,7 @@ mod decode;
 mod facts;
 mod files;
 mod jobs;
+mod lake;
 mod queue;
 mod runs;
 mod sql;
@@ -23,6 +24,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use self::lake::Expiry;
 use crate::clock::Clock;
 use crate::error::{During, StateError, sqlite_code};
 

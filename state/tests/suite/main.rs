@@ -9,6 +9,7 @@ mod criterion;
 mod database;
 mod files;
 mod jobs;
+mod lake;
 mod queue;
 mod runs;
 mod support;

@@ -19,7 +19,7 @@ fn look(why: Reason, bytes: u64, at: Instant) -> Look {
     let stamp = Stamp {
         bytes,
         modified_ns: 0,
-        inode: 1,
+        identity: 1,
     };
     Look {
         path: PathBuf::from("a"),
@@ -53,7 +53,7 @@ fn told(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
             Event::Trouble { path, error } => Some(format!("{}: {error}", path.display())),
             Event::Recovered { path } => Some(format!("{}: well", path.display())),
             Event::Arrived(arrival) => Some(format!("{}: {} bytes", arrival.path, arrival.stamp.bytes)),
-            Event::Swept { .. } | Event::Refused { .. } => None,
+            Event::Swept { .. } | Event::Refused { .. } | Event::BadMessage { .. } => None,
         })
         .collect()
 }

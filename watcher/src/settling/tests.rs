@@ -14,7 +14,7 @@ fn young(bytes: u64) -> Stamp {
     Stamp {
         bytes,
         modified_ns: 999_900_000_000,
-        inode: 7,
+        identity: 7,
     }
 }
 
@@ -22,7 +22,7 @@ fn written_at(seconds: i64) -> Stamp {
     Stamp {
         bytes: 1,
         modified_ns: seconds * 1_000_000_000,
-        inode: 7,
+        identity: 7,
     }
 }
 
@@ -149,7 +149,14 @@ fn another_file_under_the_same_name_starts_anew() {
     let mut story = Story::new();
     assert!(!story.look(young(1), Reason::Changed, 0));
     assert!(story.due(1000));
-    assert!(!story.look(Stamp { inode: 8, ..young(1) }, Reason::Due, 1000));
+    assert!(!story.look(
+        Stamp {
+            identity: 8,
+            ..young(1)
+        },
+        Reason::Due,
+        1000
+    ));
 }
 
 #[test]

@@ -119,7 +119,7 @@ async fn whatever_changes_the_file_makes_it_arrive_again() {
 
     fs::write(&path, "one and two").unwrap();
     let overwritten = watched.arrival().await.1;
-    assert_eq!((overwritten.bytes, overwritten.inode), (11, first.inode));
+    assert_eq!((overwritten.bytes, overwritten.identity), (11, first.identity));
 
     fs::write(&path, "one and two").unwrap();
     let rewritten = watched.arrival().await.1;

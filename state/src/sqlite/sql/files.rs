@@ -28,12 +28,17 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
            skipped = excluded.skipped, rejects = excluded.rejects, drift_lines = excluded.drift_lines,
            first_date = excluded.first_date, last_date = excluded.last_date, accepted = excluded.accepted,
            reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
-           partial_object = excluded.partial_object, rejects_object = excluded.rejects_object
+           partial_object = excluded.partial_object, rejects_object = excluded.rejects_object,
+           partial_removed_timestamp = NULL
     RETURNING file_id, version_id, reject_reason";
 
-/// The versions with given file, bytes and layout.
+/// The versions with given file, bytes and layout. One whose partial was removed meanwhile cannot come into force.
 pub(in crate::sqlite) const FIND_VERSIONS: &str = "
-    SELECT v.file_id, v.version_id, v.reject_reason FROM json_each(?1) j
+    SELECT v.file_id, v.version_id,
+           coalesce(v.reject_reason, CASE WHEN v.partial_removed_timestamp IS NOT NULL
+               THEN 'its sums were removed from the lake while it was submitted again: send it once more' END)
+           AS reject_reason
+      FROM json_each(?1) j
      CROSS JOIN file_version v
         ON v.file_id = j.value ->> 0 AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
 
@@ -81,12 +86,14 @@ pub(in crate::sqlite) const IN_FORCE: &str = "
      CROSS JOIN ingested_file_status f ON f.file_url = j.value
       LEFT JOIN file_version v ON v.version_id = f.version_id";
 
-/// Those of the given pairs of file and bytes that are versions under the layout given with them.
+/// Those of the given pairs of file and bytes that are versions under the layout given with them. One whose partial was
+/// removed must be converted again.
 pub(in crate::sqlite) const KNOWN_VERSIONS: &str = "
     SELECT f.file_url FROM json_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
      CROSS JOIN file_version v
-        ON v.file_id = f.file_id AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
+        ON v.file_id = f.file_id AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2
+     WHERE v.partial_removed_timestamp IS NULL";
 
 pub(in crate::sqlite) const VERSIONS_OF: &str = "
     SELECT v.* FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id

@@ -5,4 +5,5 @@
 
 pub(super) mod files;
 pub(super) mod jobs;
+pub(super) mod lake;
 pub(super) mod runs;

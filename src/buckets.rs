@@ -1,0 +1,37 @@
+//! Opening buckets and queues: the one place that reads AWS's standard chain (environment, profile, web identity,
+//! instance metadata) for region and credentials.
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use gristmill_state::{Clock, SystemClock};
+use gristmill_watcher::{Bucket, OpenError, Queue, QueueError};
+use tokio::sync::OnceCell;
+
+use crate::settings::BucketPlace;
+
+/// Opens a bucket. Nothing is asked of it yet. Where the settings name no endpoint, the chain may (`AWS_ENDPOINT_URL`).
+pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
+    let chain = chain().await;
+    let now = || SystemClock.now().into();
+    let mut options = place.options.clone();
+    if options.endpoint.is_none()
+        && let Some(endpoint) = chain.endpoint_url()
+    {
+        options.endpoint = Some(endpoint.to_owned());
+        options.path_style = true;
+        options.allow_http = endpoint.starts_with("http://");
+    }
+    Bucket::open(&place.url, &options, chain, now)
+}
+
+/// Opens a queue of events. Nothing is asked of it yet.
+pub(crate) async fn open_queue(url: &str) -> Result<Queue, QueueError> {
+    Queue::open(url, chain().await)
+}
+
+/// The chain's answer, found once: all buckets and queues of a process have the same account.
+async fn chain() -> &'static SdkConfig {
+    static CHAIN: OnceCell<SdkConfig> = OnceCell::const_new();
+    CHAIN
+        .get_or_init(|| aws_config::load_defaults(BehaviorVersion::latest()))
+        .await
+}

@@ -1,0 +1,156 @@
+//! The files that a command is given by name: local ones, folders, objects, and what lies below a prefix of a bucket.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use futures::TryStreamExt;
+use gristmill_engine::FilePattern;
+use gristmill_watcher::{Bucket, ObjectReader, Stamp, is_looked_at};
+use object_store::{Error, ObjectStore, ObjectStoreExt};
+use tokio::runtime::Handle;
+use walkdir::WalkDir;
+
+use super::failure::Usage;
+use crate::buckets;
+use crate::settings::BucketPlace;
+
+/// A file to be read.
+#[derive(Clone)]
+pub(super) enum Input {
+    File(PathBuf),
+    Object {
+        bucket: Bucket,
+        path: String,
+        stamp: Stamp,
+    },
+}
+
+impl Input {
+    /// Its size in bytes.
+    pub(super) fn bytes(&self) -> std::io::Result<u64> {
+        match self {
+            Self::File(path) => Ok(path.metadata()?.len()),
+            Self::Object { stamp, .. } => Ok(stamp.bytes),
+        }
+    }
+
+    /// Opens it. Waits, so that it is for threads that may; an object's requests run on `runtime`.
+    pub(super) fn open(&self, runtime: &Handle) -> anyhow::Result<Box<dyn Read + Send>> {
+        Ok(match self {
+            Self::File(path) => Box::new(File::open(path)?),
+            Self::Object { bucket, path, stamp } => {
+                Box::new(ObjectReader::open(bucket, path, *stamp, runtime.clone())?)
+            }
+        })
+    }
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Object { bucket, path, .. } => write!(f, "{}/{path}", bucket.url()),
+        }
+    }
+}
+
+/// The URL of a bucket, where one is given in place of a path.
+pub(super) fn url(input: &Path) -> Option<&str> {
+    input.to_str().filter(|input| input.starts_with("s3://"))
+}
+
+/// The inputs that are files, and of folders and prefixes those files that a pattern takes, in order of their paths.
+pub(super) async fn list(inputs: &[PathBuf], pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
+    let mut files = Vec::new();
+    for input in inputs {
+        match url(input) {
+            Some(url) => match object(&place(url)).await? {
+                Some(object) => files.push(object),
+                None => files.extend(below_prefix(url, pattern).await?),
+            },
+            None if input.is_dir() => files.extend(in_folder(input, pattern)?),
+            None => files.push(Input::File(input.clone())),
+        }
+    }
+    Ok(files)
+}
+
+/// A bucket that no settings speak of: AWS's standard chain alone says how it is reached.
+pub(super) fn place(url: &str) -> BucketPlace {
+    BucketPlace {
+        url: url.to_owned(),
+        options: Default::default(),
+    }
+}
+
+/// The object that a place's URL names, if there is one.
+pub(super) async fn object(place: &BucketPlace) -> anyhow::Result<Option<Input>> {
+    let url = &place.url;
+    let Some((bucket, key)) = url["s3://".len()..]
+        .split_once('/')
+        .filter(|(_, key)| !key.is_empty())
+    else {
+        return Ok(None);
+    };
+    let whole = BucketPlace {
+        url: format!("s3://{bucket}"),
+        options: place.options.clone(),
+    };
+    let bucket = buckets::open(&whole).await?;
+    if key.ends_with('/') {
+        return Ok(None);
+    }
+    let name = bucket
+        .key(key)
+        .map_err(|error| Usage::new(format!("{url} names no object: {error}")))?;
+    match bucket.store().head(&name).await {
+        Ok(meta) => Ok(Some(Input::Object {
+            path: key.to_owned(),
+            stamp: Stamp::of_object(&meta),
+            bucket,
+        })),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(anyhow::Error::new(error).context(format!("cannot look for {url}"))),
+    }
+}
+
+async fn below_prefix(url: &str, pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
+    let bucket = buckets::open(&place(url)).await?;
+    let prefix = object_store::path::Path::parse(bucket.prefix())?;
+    let listed = bucket.store().list(Some(&prefix));
+    let listed: Vec<_> = listed
+        .try_collect()
+        .await
+        .with_context(|| format!("cannot list {url}"))?;
+    let of_feed = listed.into_iter().filter_map(|meta| {
+        let path = meta.location.as_ref().strip_prefix(bucket.prefix())?;
+        let is_looked_at = path.split('/').all(|part| is_looked_at(part.as_ref()));
+        (is_looked_at && pattern.matches(path)).then(|| Input::Object {
+            bucket: bucket.clone(),
+            path: path.to_owned(),
+            stamp: Stamp::of_object(&meta),
+        })
+    });
+    Ok(of_feed.collect())
+}
+
+fn in_folder(folder: &Path, pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
+    let mut files = Vec::new();
+    let entries = WalkDir::new(folder)
+        .follow_links(true)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || is_looked_at(entry.file_name()));
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot list the folder {}", folder.display()))?;
+        let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let is_of_feed = relative.to_str().is_some_and(|path| pattern.matches(path));
+        if entry.file_type().is_file() && is_of_feed {
+            files.push(Input::File(entry.into_path()));
+        }
+    }
+    Ok(files)
+}

@@ -1,0 +1,170 @@
+//! Local copies of a bucket's objects, up to a limit: the ones not used for the longest time give way first.
+//!
+//! Objects never change under their names, so a copy is never outdated. One that is in use is never removed, even if all
+//! together take more than the limit.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use object_store::path::Path as ObjectPath;
+
+/// Keeps a copy from being removed while it is held.
+pub(super) type Kept = Arc<()>;
+
+/// A folder of copies.
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: PathBuf,
+    limit: u64,
+    copies: Mutex<Copies>,
+}
+
+#[derive(Debug, Default)]
+struct Copies {
+    by_name: HashMap<ObjectPath, Copy>,
+    /// By their last use, the oldest first.
+    by_use: BTreeMap<u64, ObjectPath>,
+    bytes: u64,
+    uses: u64,
+}
+
+#[derive(Debug)]
+struct Copy {
+    bytes: u64,
+    used: u64,
+    kept: Kept,
+}
+
+impl Cache {
+    /// A cache in a folder that is empty.
+    pub(super) fn new(folder: PathBuf, limit: u64) -> Self {
+        Self {
+            folder,
+            limit,
+            copies: Mutex::default(),
+        }
+    }
+
+    /// The copy of an object, if there is one.
+    pub(super) fn find(&self, object: &ObjectPath) -> Option<(PathBuf, Kept)> {
+        let mut copies = self.lock();
+        let kept = copies.use_now(object)?;
+        Some((self.path(object), kept))
+    }
+
+    /// Takes a whole file as the copy of an object. The file is moved.
+    pub(super) fn take(&self, file: &Path, object: &ObjectPath) -> io::Result<(PathBuf, Kept)> {
+        let bytes = file.metadata()?.len();
+        let path = self.path(object);
+        std::fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+        let mut copies = self.lock();
+        std::fs::rename(file, &path)?;
+        copies.forget(object);
+        copies.bytes += bytes;
+        let kept = Kept::default();
+        let copy = Copy {
+            bytes,
+            used: 0,
+            kept: kept.clone(),
+        };
+        copies.by_name.insert(object.clone(), copy);
+        copies.use_now(object);
+        for outworn in copies.make_room(self.limit) {
+            // What cannot be removed now goes with the whole folder at the next start.
+            let _ = std::fs::remove_file(self.path(&outworn));
+        }
+        Ok((path, kept))
+    }
+
+    /// Removes the copy of an object that is no more.
+    pub(super) fn remove(&self, object: &ObjectPath) {
+        if self.lock().forget(object) {
+            let _ = std::fs::remove_file(self.path(object));
+        }
+    }
+
+    fn path(&self, object: &ObjectPath) -> PathBuf {
+        self.folder.join(object.as_ref())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Copies> {
+        self.copies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Copies {
+    fn use_now(&mut self, object: &ObjectPath) -> Option<Kept> {
+        let copy = self.by_name.get_mut(object)?;
+        self.by_use.remove(&copy.used);
+        self.uses += 1;
+        copy.used = self.uses;
+        self.by_use.insert(copy.used, object.clone());
+        Some(copy.kept.clone())
+    }
+
+    fn forget(&mut self, object: &ObjectPath) -> bool {
+        let Some(copy) = self.by_name.remove(object) else {
+            return false;
+        };
+        self.by_use.remove(&copy.used);
+        self.bytes -= copy.bytes;
+        true
+    }
+
+    /// Forgets copies that nobody uses until the others fit, and tells which.
+    fn make_room(&mut self, limit: u64) -> Vec<ObjectPath> {
+        let (mut excess, mut outworn) = (self.bytes.saturating_sub(limit), Vec::new());
+        for object in self.by_use.values() {
+            if excess == 0 {
+                break;
+            }
+            let copy = &self.by_name[object];
+            if Arc::strong_count(&copy.kept) == 1 {
+                excess = excess.saturating_sub(copy.bytes);
+                outworn.push(object.clone());
+            }
+        }
+        for object in &outworn {
+            self.forget(object);
+        }
+        outworn
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_used_for_the_longest_time_gives_way_unless_it_is_in_use() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let cache = Cache::new(folder.path().join("cache"), 30);
+        let take = |name: &str, bytes: usize| {
+            let file = folder.path().join("spooled");
+            std::fs::write(&file, "x".repeat(bytes)).unwrap();
+            cache.take(&file, &ObjectPath::from(name)).unwrap().1
+        };
+        let is_there = |name: &str| {
+            let found = cache.find(&ObjectPath::from(name));
+            assert_eq!(
+                found.is_some(),
+                folder.path().join("cache").join(name).exists(),
+                "{name}"
+            );
+            found.is_some()
+        };
+        let held = take("a/held", 10);
+        take("a/old", 10);
+        take("b/used", 10);
+        assert!(is_there("a/old") && is_there("b/used"));
+        take("b/new", 10);
+        assert!(!is_there("a/old") && is_there("a/held") && is_there("b/used") && is_there("b/new"));
+        take("b/large", 100);
+        assert!(is_there("a/held") && !is_there("b/used") && !is_there("b/new"));
+        drop(held);
+        take("b/small", 10);
+        assert!(!is_there("b/large") && is_there("a/held") && is_there("b/small"));
+    }
+}

@@ -1,0 +1,240 @@
+//! All sources as one: a watcher for each, and one channel on which files are called by the names that the rest of the
+//! pipeline knows them by.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gristmill_state::{Clock, SystemClock};
+use gristmill_watcher::{
+    Arrival, Bucket, BucketSettings, Event, Handle, Queue, Settings as FolderSettings, Stamp, Wanted, watch,
+    watch_bucket,
+};
+use jiff::ToSpan;
+use tokio::sync::mpsc;
+
+use super::activity::Activity;
+use crate::buckets;
+use crate::settings::{Feeds, Place, Source};
+
+/// Events that may wait on the way from one watcher.
+const EVENTS: usize = 1024;
+
+/// Of a bucket with a folder for each day, a poll lists those of so many days before today, and tomorrow's.
+const RECENT_DAYS: i64 = 7;
+
+/// A source that can be watched and read.
+#[derive(Clone)]
+pub(super) struct OpenSource {
+    pub(super) source: Source,
+    pub(super) origin: Origin,
+}
+
+/// Where the files of a source are.
+#[derive(Clone)]
+pub(super) enum Origin {
+    Folder(PathBuf),
+    Bucket(Bucket, Option<Queue>),
+}
+
+/// The watchers of all sources.
+pub(super) struct Sources {
+    watched: Vec<(Source, Handle)>,
+}
+
+/// What happened in a source, by its place among the sources. Files go by their names, not by their paths there.
+#[derive(Debug)]
+pub(super) struct SourceEvent {
+    pub(super) source: usize,
+    pub(super) event: Event,
+}
+
+impl OpenSource {
+    /// Opens a source's bucket and queue, if it has them. Nothing is asked of them yet.
+    pub(super) async fn open(source: &Source) -> anyhow::Result<Self> {
+        let origin = match &source.place {
+            Place::Folder(folder) => Origin::Folder(folder.clone()),
+            Place::Bucket(place) => {
+                let queue = match &source.queue {
+                    Some(url) => Some(buckets::open_queue(url).await?),
+                    None => None,
+                };
+                Origin::Bucket(buckets::open(place).await?, queue)
+            }
+        };
+        Ok(Self {
+            source: source.clone(),
+            origin,
+        })
+    }
+
+    fn watch(&self, feeds: &Feeds, known: HashMap<String, Stamp>, tell: mpsc::Sender<Event>) -> Handle {
+        let (of, named) = (feeds.clone(), self.source.clone());
+        let wanted: Wanted = Arc::new(move |path: &str| of.of_file(&named.file_name(path)).is_some());
+        match &self.origin {
+            Origin::Folder(root) => {
+                let settings = FolderSettings {
+                    root: root.clone(),
+                    settle: self.source.settle,
+                    sweep: self.source.sweep,
+                    now: || SystemClock.now().into(),
+                };
+                watch(settings, known, wanted, tell)
+            }
+            Origin::Bucket(bucket, queue) => {
+                let (feeds, source) = (feeds.clone(), self.source.clone());
+                let settings = BucketSettings {
+                    bucket: bucket.clone(),
+                    starts: Arc::new(move || starts(&source, &feeds)),
+                    poll: self.source.poll,
+                    sweep: self.source.sweep,
+                    queue: queue.clone(),
+                };
+                watch_bucket(settings, known, wanted, tell)
+            }
+        }
+    }
+}
+
+/// The beginnings of the paths that new objects of a bucket are to be expected at: what the feeds' patterns begin with,
+/// and the last days where a day comes next.
+fn starts(source: &Source, feeds: &Feeds) -> Vec<String> {
+    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let days = (-RECENT_DAYS..=1).filter_map(|days| today.checked_add(days.days()).ok());
+    let days: Vec<_> = days.collect();
+    let mut starts = Vec::new();
+    for feed in feeds.iter() {
+        let pattern = feed.files.as_str();
+        let (literal, rest) = pattern.split_at(feed.files.literal_prefix());
+        // A pattern speaks of names, which begin with the source's own.
+        let Some(literal) = source.path_of(literal) else {
+            starts.push(String::new());
+            continue;
+        };
+        match rest.strip_prefix("{date").and_then(|rest| rest.split_once('}')) {
+            Some((format, _)) => {
+                let format = format.strip_prefix(':').unwrap_or("%Y-%m-%d");
+                starts.extend(
+                    days.iter()
+                        .map(|day| format!("{literal}{}", day.strftime(format))),
+                );
+            }
+            None => starts.push(literal.to_owned()),
+        }
+    }
+    starts
+}
+
+impl Sources {
+    /// Starts to watch all sources. `known` holds the stamps told before, by file name.
+    pub(super) fn watch(
+        sources: &[OpenSource],
+        feeds: &Feeds,
+        known: HashMap<String, Stamp>,
+        events: &mpsc::Sender<SourceEvent>,
+    ) -> Self {
+        let mut known_here: Vec<HashMap<String, Stamp>> = vec![HashMap::new(); sources.len()];
+        for (file, stamp) in known {
+            let mut places = sources.iter().zip(&mut known_here);
+            if let Some((path, here)) =
+                places.find_map(|(open, here)| Some((open.source.path_of(&file)?.to_owned(), here)))
+            {
+                here.insert(path, stamp);
+            }
+        }
+        let watched = sources.iter().zip(known_here).enumerate();
+        let watched = watched.map(|(number, (open, known))| {
+            let (tell, told) = mpsc::channel(EVENTS);
+            tokio::spawn(pass_on(number, open.source.clone(), told, events.clone()));
+            (open.source.clone(), open.watch(feeds, known, tell))
+        });
+        Self {
+            watched: watched.collect(),
+        }
+    }
+
+    /// Has a file looked at again, as if it had just arrived.
+    pub(super) fn look_again(&self, file: &str) {
+        if let Some((_, watcher, path)) = self.of_file(file) {
+            watcher.look_again(path);
+        }
+    }
+
+    /// Waits again for a file that has changed while it was read: its source counts as swept after its next listing.
+    pub(super) fn wait_for(&self, file: &str, activity: &Activity) {
+        if let Some((number, watcher, path)) = self.of_file(file) {
+            activity.swept(number, false);
+            watcher.look_again(path);
+            watcher.sweep_now();
+        }
+    }
+
+    /// Says that nothing of a file with this stamp can be lost any more: whatever told of it may forget it.
+    pub(super) fn recorded(&self, file: &str, stamp: Stamp) {
+        if let Some((_, watcher, path)) = self.of_file(file) {
+            watcher.recorded(path, stamp);
+        }
+    }
+
+    fn of_file<'s>(&'s self, file: &'s str) -> Option<(usize, &'s Handle, &'s str)> {
+        let mut watched = self.watched.iter().enumerate();
+        watched.find_map(|(number, (source, watcher))| Some((number, watcher, source.path_of(file)?)))
+    }
+}
+
+/// Passes events on until nobody listens, which ends the watcher too.
+async fn pass_on(
+    number: usize,
+    source: Source,
+    mut told: mpsc::Receiver<Event>,
+    events: mpsc::Sender<SourceEvent>,
+) {
+    while let Some(event) = told.recv().await {
+        let event = match event {
+            Event::Arrived(Arrival { path, stamp }) => Event::Arrived(Arrival {
+                path: source.file_name(&path),
+                stamp,
+            }),
+            Event::Refused { name, reason } => Event::Refused {
+                name: source.file_name(&name),
+                reason,
+            },
+            other => other,
+        };
+        let passed = SourceEvent {
+            source: number,
+            event,
+        };
+        if events.send(passed).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A stamp as the state database keeps it.
+pub(super) fn kept(stamp: Stamp) -> gristmill_state::Stamp {
+    let Stamp {
+        bytes,
+        modified_ns,
+        identity,
+    } = stamp;
+    gristmill_state::Stamp {
+        bytes,
+        modified_ns,
+        inode: identity,
+    }
+}
+
+/// A stamp that the state database has kept.
+pub(super) fn told(stamp: gristmill_state::Stamp) -> Stamp {
+    let gristmill_state::Stamp {
+        bytes,
+        modified_ns,
+        inode,
+    } = stamp;
+    Stamp {
+        bytes,
+        modified_ns,
+        identity: inode,
+    }
+}

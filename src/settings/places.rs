@@ -1,0 +1,311 @@
+//! Where files come from and where the lake lies: folders, and buckets with how they are reached.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use gristmill_watcher::BucketOptions;
+
+use super::file::{LakeTable, RetentionTable, S3Table, SourceTable};
+use super::{local_path, parse_span};
+
+/// One place that files are sent to.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Tells the files of several sources apart; a single source may have none.
+    pub name: Option<String>,
+    /// Where it is.
+    pub place: Place,
+    /// The URL of the queue that tells of changes in a bucket.
+    pub queue: Option<String>,
+    /// How long a file of a folder must stay unchanged to count as whole.
+    pub settle: Duration,
+    /// The pause between two looks at where new objects of a bucket are to be expected.
+    pub poll: Duration,
+    /// The pause between two full listings.
+    pub sweep: Duration,
+}
+
+/// A folder, or a bucket.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// A local folder.
+    Folder(PathBuf),
+    /// What lies below a prefix of a bucket.
+    Bucket(BucketPlace),
+}
+
+/// Where a bucket is, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct BucketPlace {
+    /// `s3://bucket/prefix`; the prefix may be absent.
+    pub url: String,
+    /// What AWS's standard chain does not say.
+    pub options: BucketOptions,
+}
+
+/// Where the lake is.
+#[derive(Clone, Debug)]
+pub enum LakeSettings {
+    /// A local folder.
+    Folder(PathBuf),
+    /// A bucket, with a local folder for what is being written and for copies.
+    Bucket {
+        /// The bucket.
+        place: BucketPlace,
+        /// The local folder.
+        scratch: PathBuf,
+        /// The most bytes of copies that are kept there.
+        cache_limit: u64,
+    },
+}
+
+/// How long objects of the lake stay once nothing needs them; none: for ever.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retention {
+    /// Converted rows, since their version was last submitted.
+    pub converted: Option<Duration>,
+    /// Partials that are not in force, likewise.
+    pub partials: Option<Duration>,
+    /// Rejects, likewise.
+    pub rejects: Option<Duration>,
+    /// Summaries that a newer one has replaced, since their run ended.
+    pub summaries: Option<Duration>,
+}
+
+impl Source {
+    /// The name under which a file of this source is known: its path, below the source's name if that has one.
+    pub fn file_name(&self, path: &str) -> String {
+        match &self.name {
+            Some(name) => format!("{name}/{path}"),
+            None => path.to_owned(),
+        }
+    }
+
+    /// The path in this source of a file that is known under a name; none if it belongs to another source.
+    pub fn path_of<'n>(&self, file: &'n str) -> Option<&'n str> {
+        match &self.name {
+            Some(name) => file.strip_prefix(name.as_str())?.strip_prefix('/'),
+            None => Some(file),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Bucket(bucket) => f.write_str(&bucket.url),
+        }
+    }
+}
+
+impl fmt::Display for LakeSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(f),
+            Self::Bucket { place, .. } => f.write_str(&place.url),
+        }
+    }
+}
+
+/// The sources of a settings file that lies in `folder`. Source folders must be there.
+pub(super) fn check_sources(tables: &[SourceTable], folder: &Path) -> Result<Vec<Source>, String> {
+    let mut names = BTreeSet::new();
+    let mut sources = Vec::new();
+    for table in tables {
+        match &table.name {
+            Some(name) if !is_word(name) => {
+                return Err(format!(
+                    "source.name: {name:?} cannot be used: write a word of letters, digits, \"-\" and \"_\", which \
+                     does not begin with \"_\""
+                ));
+            }
+            None if tables.len() > 1 => {
+                return Err("source.name: of several [[source]] tables, each needs a name of its own".into());
+            }
+            _ => {}
+        }
+        if !names.insert(&table.name) {
+            return Err(format!(
+                "source.name: {:?} stands there twice: give each source a name of its own",
+                table.name.as_deref().unwrap_or_default()
+            ));
+        }
+        sources.push(check_source(table, folder)?);
+    }
+    if sources.is_empty() {
+        return Err(
+            "source: there is none: write a [source] table with the url that files are sent to".into(),
+        );
+    }
+    Ok(sources)
+}
+
+fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
+    let place = place("source", &table.url.0, table.s3.as_ref(), folder)?;
+    let queue = table.events.as_ref().map(|events| events.queue.0.clone());
+    if queue.as_deref().is_some_and(|url| url.contains('@')) {
+        return Err(no_credentials("source.events.queue"));
+    }
+    let (usual_poll, usual_sweep) = match (&place, &queue) {
+        (Place::Folder(_), None) if table.poll.is_none() => ("30s", "30s"),
+        (Place::Folder(_), _) => {
+            return Err(
+                "source.events, source.poll: a folder needs neither: gristmill watches it; leave them out"
+                    .into(),
+            );
+        }
+        (Place::Bucket(_), None) => ("1 minute", "1 hour"),
+        (Place::Bucket(_), Some(_)) => ("15 minutes", "1 hour"),
+    };
+    if let Place::Folder(source) = &place
+        && !source.is_dir()
+    {
+        let problem = if source.exists() {
+            "is not a folder"
+        } else {
+            "is not there"
+        };
+        return Err(format!(
+            "source.url: the folder {} {problem}: make it, or name the one that files are sent to",
+            source.display()
+        ));
+    }
+    let poll = table.poll.as_deref().unwrap_or(usual_poll);
+    let sweep = table.sweep.as_deref().unwrap_or(usual_sweep);
+    Ok(Source {
+        name: table.name.clone(),
+        place,
+        queue,
+        settle: parse_span(&table.settle).map_err(|e| format!("source.settle: {e}"))?,
+        poll: pause(poll).map_err(|e| format!("source.poll: {e}"))?,
+        sweep: pause(sweep).map_err(|e| format!("source.sweep: {e}"))?,
+    })
+}
+
+/// The lake of a settings file that lies in `folder`; a bucket's local folder lies beside the state database.
+pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Result<LakeSettings, String> {
+    let place = match place("lake", &table.url.0, table.s3.as_ref(), folder)? {
+        Place::Bucket(place) => place,
+        Place::Folder(_) if table.scratch.is_some() || table.cache_limit.is_some() => {
+            return Err(
+                "lake.scratch, lake.cache_limit: a lake in a folder needs neither; leave them out".into(),
+            );
+        }
+        Place::Folder(folder) => return Ok(LakeSettings::Folder(folder)),
+    };
+    let scratch = match &table.scratch {
+        Some(path) => folder.join(path),
+        None => {
+            let mut beside = state.as_os_str().to_owned();
+            beside.push("-lake");
+            PathBuf::from(beside)
+        }
+    };
+    let cache_limit = match &table.cache_limit {
+        None => USUAL_CACHE,
+        Some(text) => text
+            .parse()
+            .map_err(|_| format!("lake.cache_limit: {text:?} is no size: write \"512 MB\", \"20 GB\", …"))?,
+    };
+    Ok(LakeSettings::Bucket {
+        place,
+        scratch,
+        cache_limit: cache_limit.as_u64(),
+    })
+}
+
+/// How long objects of the lake stay.
+pub(super) fn check_retention(table: &RetentionTable) -> Result<Retention, String> {
+    let span = |key: &str, text: &Option<String>| {
+        let span = text.as_deref().map(parse_span).transpose();
+        span.map_err(|error| format!("lake.retention.{key}: {error}"))
+    };
+    Ok(Retention {
+        converted: span("converted", &table.converted)?,
+        partials: span("partials", &table.partials)?,
+        rejects: span("rejects", &table.rejects)?,
+        summaries: span("summaries", &table.summaries)?,
+    })
+}
+
+/// What a bucket's copies may take where the settings name no limit.
+const USUAL_CACHE: ByteSize = ByteSize::gb(10);
+
+/// The place that a URL names; its keys are those of `table`.
+fn place(table: &str, url: &str, s3: Option<&S3Table>, folder: &Path) -> Result<Place, String> {
+    let Some(rest) = url.strip_prefix("s3://") else {
+        if s3.is_some() {
+            return Err(format!("{table}.s3: only for an s3:// url; leave the table out"));
+        }
+        let path = local_path(&format!("{table}.url"), url, "file")
+            .map_err(|error| format!("{error}, or s3://BUCKET/PREFIX"))?;
+        return Ok(Place::Folder(folder.join(path)));
+    };
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.trim_end_matches('/');
+    let is_bucket = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    // What stands before an `@` might be a secret: the URL is not quoted.
+    if bucket.is_empty() || !bucket.chars().all(is_bucket) {
+        return Err(format!(
+            "{table}.url: the bucket's name cannot be used: write s3://BUCKET/PREFIX; credentials come by AWS's \
+             standard chain, never from a url"
+        ));
+    }
+    if prefix
+        .split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..")
+        && !prefix.is_empty()
+    {
+        return Err(format!(
+            "{table}.url: the prefix cannot be used: it has an empty part, \".\" or \"..\""
+        ));
+    }
+    let no_table = S3Table::default();
+    let s3 = s3.unwrap_or(&no_table);
+    let endpoint = s3.endpoint.as_ref().map(|endpoint| endpoint.0.clone());
+    if endpoint.as_deref().is_some_and(|url| url.contains('@')) {
+        return Err(no_credentials(&format!("{table}.s3.endpoint")));
+    }
+    if endpoint.as_deref().is_some_and(|url| url.starts_with("http://")) && !s3.allow_http {
+        return Err(format!(
+            "{table}.s3.endpoint: it is not https: only with allow_http = true, for servers in a safe network"
+        ));
+    }
+    Ok(Place::Bucket(BucketPlace {
+        url: match prefix {
+            "" => format!("s3://{bucket}"),
+            prefix => format!("s3://{bucket}/{prefix}"),
+        },
+        options: BucketOptions {
+            endpoint,
+            region: s3.region.clone(),
+            path_style: s3.path_style,
+            allow_http: s3.allow_http,
+            requester_pays: s3.requester_pays,
+            sse_kms_key: s3.sse_kms_key.clone(),
+        },
+    }))
+}
+
+/// What is told of a URL that may hold a secret, without quoting it.
+fn no_credentials(key: &str) -> String {
+    format!("{key}: write no credentials into the url: they come by AWS's standard chain")
+}
+
+/// The name of a source is the first folder of its files: one that the watcher would look at.
+fn is_word(name: &str) -> bool {
+    let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    !name.is_empty() && !name.starts_with('_') && name.chars().all(is_of_word)
+}
+
+/// A span that something is repeated after, which cannot be none.
+fn pause(text: &str) -> Result<Duration, String> {
+    match parse_span(text)? {
+        Duration::ZERO => Err(format!("{text:?} is no pause: write \"30s\", \"5 minutes\", …")),
+        pause => Ok(pause),
+    }
+}

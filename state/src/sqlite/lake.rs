@@ -1,0 +1,67 @@
+//! What the state database knows of the lake: which objects it names, and which nobody needs any more.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use sqlx::SqliteConnection;
+
+use super::sql::lake as sql;
+use super::{StateDb, begin, decode};
+use crate::error::{During, StateError};
+
+/// Until when objects were last needed, of each kind that does not stay for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expiry {
+    /// Converted rows, by the newest submission of their version.
+    pub converted: Option<Timestamp>,
+    /// Partials, likewise. Those in force stay, and so do those that a run may still read.
+    pub partials: Option<Timestamp>,
+    /// Rejects, likewise.
+    pub rejects: Option<Timestamp>,
+    /// Summaries, by the end of their run. The last one that was loaded of each job and wave stays.
+    pub summaries: Option<Timestamp>,
+}
+
+impl StateDb {
+    /// Returns the lake paths of all objects that a version or a run names.
+    pub async fn lake_objects(&self) -> Result<HashSet<String>, StateError> {
+        let objects = sqlx::query_scalar(sql::OBJECTS).fetch_all(&self.readers).await;
+        let objects: Vec<String> = objects.during("list", "the objects of the lake")?;
+        Ok(objects.into_iter().collect())
+    }
+
+    /// Forgets the objects that have expired, and returns their lake paths. From then on nothing reads them, so they can
+    /// be removed.
+    pub async fn expire(&self, expiry: &Expiry) -> Result<Vec<String>, StateError> {
+        let (action, subject) = ("forget the expired objects of", "the lake");
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        let expired = expire(&mut tx, expiry, &self.now())
+            .await
+            .during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok(expired)
+    }
+}
+
+async fn expire(tx: &mut SqliteConnection, expiry: &Expiry, now: &str) -> sqlx::Result<Vec<String>> {
+    let kinds = [
+        (expiry.converted, sql::EXPIRED_CONVERTED, sql::FORGET_CONVERTED),
+        (expiry.partials, sql::EXPIRED_PARTIALS, sql::FORGET_PARTIALS),
+        (expiry.rejects, sql::EXPIRED_REJECTS, sql::FORGET_REJECTS),
+        (expiry.summaries, sql::EXPIRED_SUMMARIES, sql::FORGET_SUMMARIES),
+        (expiry.summaries, sql::EXPIRED_COVERAGES, sql::FORGET_COVERAGES),
+    ];
+    let mut expired = Vec::new();
+    for (until, find, forget) in kinds {
+        let Some(until) = until else { continue };
+        let found = sqlx::query_scalar(find).bind(decode::text(until));
+        let found: Vec<String> = found.fetch_all(&mut *tx).await?;
+        let forget = sqlx::query(forget)
+            .bind(serde_json::json!(found).to_string())
+            .bind(now);
+        forget.execute(&mut *tx).await?;
+        expired.extend(found);
+    }
+    Ok(expired)
+}

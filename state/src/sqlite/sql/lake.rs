@@ -1,0 +1,87 @@
+//! Statements about the objects of the lake.
+
+pub(in crate::sqlite) const OBJECTS: &str = "
+    SELECT converted_object FROM file_version WHERE converted_object IS NOT NULL
+     UNION ALL SELECT partial_object FROM file_version WHERE partial_object IS NOT NULL
+     UNION ALL SELECT rejects_object FROM file_version WHERE rejects_object IS NOT NULL
+     UNION ALL SELECT summary_object FROM job_run WHERE summary_object IS NOT NULL
+     UNION ALL SELECT coverage_object FROM job_run WHERE coverage_object IS NOT NULL";
+
+/// Versions that nobody has submitted since a moment.
+macro_rules! expired {
+    ($object:literal) => {
+        concat!(
+            "SELECT v.",
+            $object,
+            " FROM file_version v WHERE v.",
+            $object,
+            " IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM submission s
+                                 WHERE s.file_id = v.file_id AND s.version_id = v.version_id
+                                   AND s.submitted_timestamp > ?1)"
+        )
+    };
+}
+
+/// Takes the names of objects away.
+macro_rules! forget {
+    ($table:literal, $object:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " SET ",
+            $object,
+            " = NULL
+              WHERE ",
+            $object,
+            " IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL"
+        )
+    };
+}
+
+pub(in crate::sqlite) const EXPIRED_CONVERTED: &str = expired!("converted_object");
+pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!("file_version", "converted_object");
+
+pub(in crate::sqlite) const EXPIRED_REJECTS: &str = expired!("rejects_object");
+pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!("file_version", "rejects_object");
+
+/// Needed are the versions in force, and the inputs of runs that are to be done, or that failed and may be tried again.
+pub(in crate::sqlite) const EXPIRED_PARTIALS: &str = concat!(
+    expired!("partial_object"),
+    " AND NOT EXISTS (SELECT 1 FROM ingested_file_status f
+                       WHERE f.file_id = v.file_id AND f.version_id = v.version_id)
+      AND v.version_id NOT IN (
+              SELECT i.version_id FROM job_run r JOIN job_run_input i ON i.run_id = r.run_id
+               WHERE r.state IN ('QUEUED', 'RUNNING')
+                  OR (r.state = 'FAILED' AND NOT EXISTS (
+                          SELECT 1 FROM job_run later
+                           WHERE later.job_config_id = r.job_config_id AND later.wave = r.wave
+                             AND later.state = 'COMPLETED' AND later.sequence > r.sequence)))"
+);
+pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
+    UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
+     WHERE partial_object IN (SELECT value FROM json_each(?1))";
+
+/// Runs that ended before a moment, except the last one of each job and wave that was loaded: the next load compares
+/// with its summary.
+macro_rules! expired_of_runs {
+    ($object:literal) => {
+        concat!(
+            "SELECT r.",
+            $object,
+            " FROM job_run r WHERE r.",
+            $object,
+            " IS NOT NULL
+                AND r.state IN ('COMPLETED', 'FAILED') AND r.finished_timestamp <= ?1
+                AND r.sequence NOT IN (
+                        SELECT max(sequence) FROM job_run
+                         WHERE state = 'COMPLETED' AND outcome = 'LOADED' GROUP BY job_config_id, wave)"
+        )
+    };
+}
+
+pub(in crate::sqlite) const EXPIRED_SUMMARIES: &str = expired_of_runs!("summary_object");
+pub(in crate::sqlite) const FORGET_SUMMARIES: &str = forget!("job_run", "summary_object");
+
+pub(in crate::sqlite) const EXPIRED_COVERAGES: &str = expired_of_runs!("coverage_object");
+pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!("job_run", "coverage_object");

@@ -1,0 +1,169 @@
+//! A proxy in front of an S3 server that does what networks and busy servers do.
+//!
+//! A plan, set by the test, is asked for each request. Each is answered on a connection of its own, which keeps the
+//! proxy simple and makes clients connect anew, as they must after most of these faults anyway.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is passed on, and so is the answer.
+    None,
+    /// The same, after a while.
+    Delay(Duration),
+    /// It is answered with this status and S3 error code, and not passed on.
+    Answer(u16, &'static str),
+    /// The connection is cut before an answer.
+    Cut,
+    /// The answer is cut after so many bytes of its body, which its head promised in full.
+    CutBody(usize),
+    /// The answer's body ends after so many bytes, and its head says that this is all.
+    ShortBody(usize),
+}
+
+/// A request as the plan sees it.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// `GET`, `HEAD`, `PUT`, `POST` or `DELETE`.
+    pub method: &'a str,
+    /// The path and the query, encoded.
+    pub target: &'a str,
+    /// The value of the header `Range`.
+    pub range: Option<&'a str>,
+}
+
+type Plan = Box<dyn FnMut(&Request<'_>) -> Fault + Send>;
+
+/// The proxy, on a free port of 127.0.0.1. Its threads end with the process.
+pub struct S3Faults {
+    /// The port it listens on.
+    pub port: u16,
+    plan: Arc<Mutex<Plan>>,
+}
+
+impl S3Faults {
+    /// Starts a proxy in front of the server on this port of 127.0.0.1. It passes everything on.
+    pub fn before(server: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no free port");
+        let port = listener.local_addr().expect("a socket has an address").port();
+        let plan: Arc<Mutex<Plan>> = Arc::new(Mutex::new(Box::new(|_| Fault::None)));
+        let asked = plan.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let plan = asked.clone();
+                // A client that gives up in the middle is no failure of the proxy.
+                thread::spawn(move || drop(serve(client, server, &plan)));
+            }
+        });
+        Self { port, plan }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Has this asked about each request from now on, in the thread that serves it.
+    pub fn plan(&self, plan: impl FnMut(&Request<'_>) -> Fault + Send + 'static) {
+        *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(plan);
+    }
+}
+
+fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
+    let mut from_client = BufReader::new(client.try_clone()?);
+    let mut to_client = client;
+    let head = read_head(&mut from_client)?;
+    let mut words = head.first().map_or("", String::as_str).split(' ');
+    let request = Request {
+        method: words.next().unwrap_or(""),
+        target: words.next().unwrap_or(""),
+        range: header(&head, "range"),
+    };
+    let mut body = vec![0; length(&head).unwrap_or(0)];
+    from_client.read_exact(&mut body)?;
+    let fault = plan.lock().unwrap_or_else(PoisonError::into_inner)(&request);
+    match fault {
+        Fault::Cut => return Ok(()),
+        Fault::Answer(status, code) => {
+            let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
+            let text = if request.method == "HEAD" { "" } else { &text };
+            return write!(
+                to_client,
+                "HTTP/1.1 {status} {code}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}",
+                text.len()
+            );
+        }
+        Fault::Delay(pause) => thread::sleep(pause),
+        Fault::None | Fault::CutBody(_) | Fault::ShortBody(_) => {}
+    }
+
+    let mut to_server = TcpStream::connect(("127.0.0.1", server))?;
+    write_head(&mut to_server, &head, None)?;
+    to_server.write_all(&body)?;
+    let mut from_server = BufReader::new(to_server);
+    let head = read_head(&mut from_server)?;
+    // Without a length, the body ends with the connection.
+    let length = length(&head).filter(|_| request.method != "HEAD");
+    let (said, given) = match fault {
+        Fault::ShortBody(most) => (length.map(|length| length.min(most)), most as u64),
+        Fault::CutBody(most) => (None, most as u64),
+        _ => (None, u64::MAX),
+    };
+    write_head(&mut to_client, &head, said)?;
+    if request.method != "HEAD" {
+        let given = length.map_or(given, |length| given.min(length as u64));
+        io::copy(&mut from_server.take(given), &mut to_client)?;
+    }
+    Ok(())
+}
+
+/// The lines of a head, without their ends.
+fn read_head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        if from.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        match line.trim_end() {
+            "" => return Ok(head),
+            line => head.push(line.to_owned()),
+        }
+    }
+}
+
+/// Writes a head on, with the connection to be closed, and with another length if one is given.
+fn write_head(to: &mut impl Write, head: &[String], length: Option<usize>) -> io::Result<()> {
+    let replaced = |line: &&String| {
+        let name = line.split(':').next().unwrap_or("");
+        name.eq_ignore_ascii_case("connection")
+            || (length.is_some() && name.eq_ignore_ascii_case("content-length"))
+    };
+    let mut text = String::new();
+    for line in head.iter().filter(|line| !replaced(line)) {
+        text.push_str(line);
+        text.push_str("\r\n");
+    }
+    text.push_str("Connection: close\r\n");
+    if let Some(length) = length {
+        text.push_str(&format!("Content-Length: {length}\r\n"));
+    }
+    text.push_str("\r\n");
+    to.write_all(text.as_bytes())
+}
+
+fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
+    head.iter()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+}
+
+fn length(head: &[String]) -> Option<usize> {
+    header(head, "content-length")?.parse().ok()
+}

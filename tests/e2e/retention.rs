@@ -1,0 +1,72 @@
+//! What the lake's retention removes, and that nothing is missed of it.
+
+use std::path::Path;
+
+use gristmill_testkit::gristmill::Site;
+
+use crate::support::{self, line, run_until_idle, sqlite_rows, state, told};
+
+const JOB: &str = "[[job]]\nid = \"IL\"\nfeed = \"sales\"\nfiles = \"IL-{store}.tdf\"\ntrigger = \"any\"\n";
+
+fn objects(site: &Site, folder: &str) -> usize {
+    fn count(folder: &Path) -> usize {
+        let Ok(entries) = std::fs::read_dir(folder) else {
+            return 0;
+        };
+        let paths = entries.map(|entry| entry.expect("the lake can be listed").path());
+        paths
+            .map(|path| if path.is_dir() { count(&path) } else { 1 })
+            .sum()
+    }
+    count(&site.folder().join("lake").join(folder))
+}
+
+#[test]
+fn what_has_expired_is_removed_and_an_old_version_comes_back_when_it_is_sent_again() {
+    let kept_for_ever = support::settings(support::SQLITE, JOB);
+    let retention =
+        "[lake.retention]\nconverted = \"0s\"\npartials = \"0s\"\nrejects = \"0s\"\nsummaries = \"0s\"\n";
+    let site = support::site(&kept_for_ever);
+    let day = |day| format!("2026-03-0{day}");
+    let first = line("1", "2.00", 4, "A", &day(1)) + &line("1", "9.00", 4, "A", &day(2));
+    let second = (1..=20).fold(line("1", "x", 4, "A", &day(1)), |text, item| {
+        text + &line("1", "3.00", 4, &format!("I{item:02}"), &day(1))
+    });
+    for text in [&first, &second] {
+        site.submit("IL-1.tdf", text);
+        run_until_idle(&site);
+    }
+    let held =
+        |site: &Site| ["converted", "partials", "rejects", "summaries"].map(|kind| objects(site, kind));
+    assert_eq!(held(&site), [2, 2, 1, 4]);
+
+    site.write_settings(&format!("{kept_for_ever}{retention}"));
+    let swept = site.run(["run", "--until-idle"]);
+    assert!(swept.stderr.contains("objects=6"), "{swept}");
+    assert_eq!(
+        held(&site),
+        [0, 1, 0, 2],
+        "the partial in force and the last summary stay"
+    );
+    let rejects = site.run_ok(["rejects", "IL-1.tdf"]);
+    assert!(
+        rejects.contains("removed from the lake by its retention"),
+        "{rejects}"
+    );
+    let verified = site.run_ok(["load", "--verify", "IL"]);
+    assert!(verified.contains("They agree."), "{verified}");
+    // The second day is not covered any more, and was left as the first version had it.
+    let traced = site.run(["trace", "1", "A", &day(2)]);
+    assert!(
+        !traced.status.success() && traced.stderr.contains("cannot be traced any further"),
+        "{traced}"
+    );
+
+    site.write_settings(&kept_for_ever);
+    site.submit("IL-1.tdf", &first);
+    run_until_idle(&site);
+    let versions = "SELECT count(*) FROM file_version WHERE partial_object IS NOT NULL";
+    assert_eq!(state(&site, versions), ["2"], "it was converted again");
+    let rows = told(&sqlite_rows(&site));
+    assert_eq!(rows, ["1 A 2026-03-01 2.00 - -", "1 A 2026-03-02 9.00 - -"]);
+}

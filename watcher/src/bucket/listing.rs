@@ -1,0 +1,228 @@
+//! Lists a bucket in pages, and asks for single objects.
+//!
+//! A page goes on to the watcher before the next one is asked for, so the memory is that of a few pages, however many
+//! objects there are.
+
+use std::path::Path as FilePath;
+use std::time::{Duration, Instant};
+
+use object_store::client::HttpError;
+use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
+use object_store::path::Error as PathError;
+use object_store::{Error as StoreError, ObjectStoreExt};
+use tokio::sync::mpsc;
+
+use super::Bucket;
+use crate::{Stamp, Wanted, names};
+
+/// The most keys that S3 puts on a page.
+const PAGE: usize = 1000;
+
+/// How often a page is asked for. The store's client tries again by itself when a request fails, but not when the
+/// answer breaks off in the middle.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A look at one object.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// Relative to the prefix.
+    pub(super) path: String,
+    /// None if it is not there.
+    pub(super) stamp: Option<Stamp>,
+    /// Before it was asked for: what was written later may not have been seen.
+    pub(super) at: Instant,
+}
+
+/// What the listing task tells.
+#[derive(Debug)]
+pub(super) enum Report {
+    Page(Vec<Look>),
+    /// A key that no object can be asked for by.
+    Refused(String, PathError),
+    Listed(Listed),
+}
+
+/// The end of a listing.
+#[derive(Debug)]
+pub(super) struct Listed {
+    /// Whether it was one of everything.
+    pub(super) is_full: bool,
+    pub(super) began: Instant,
+    /// All objects seen, asked for or not.
+    pub(super) objects: u64,
+    pub(super) requests: u64,
+    /// Why it ended early.
+    pub(super) error: Option<StoreError>,
+}
+
+/// A listing to be made.
+pub(super) struct Lister {
+    pub(super) bucket: Bucket,
+    pub(super) wanted: Wanted,
+    pub(super) reports: mpsc::Sender<Report>,
+}
+
+impl Lister {
+    /// Lists what begins with one of these, relative to the prefix; everything, if one of them is empty.
+    pub(super) async fn list(self, starts: Vec<String>) {
+        let mut listed = Listed {
+            is_full: starts.iter().any(String::is_empty),
+            began: Instant::now(),
+            objects: 0,
+            requests: 0,
+            error: None,
+        };
+        for start in &starts {
+            if let Err(error) = self.list_start(start, &mut listed).await {
+                listed.error = Some(error);
+                break;
+            }
+        }
+        // If the watcher has ended, nobody is left to tell, here and below.
+        let _ = self.reports.send(Report::Listed(listed)).await;
+    }
+
+    async fn list_start(&self, start: &str, listed: &mut Listed) -> Result<(), StoreError> {
+        let prefix = format!("{}{start}", self.bucket.prefix());
+        let mut options = PaginatedListOptions {
+            max_keys: Some(PAGE),
+            ..PaginatedListOptions::default()
+        };
+        while !self.reports.is_closed() {
+            let at = Instant::now();
+            listed.requests += 1;
+            let size = options.max_keys.unwrap_or(PAGE);
+            match self.page(&prefix, &options).await {
+                Ok(page) => {
+                    listed.objects += page.result.objects.len() as u64;
+                    let looks = page.result.objects.iter().filter_map(|meta| {
+                        let path = self.bucket.path(meta.location.as_ref())?;
+                        self.is_looked_at(path).then(|| Look {
+                            path: path.to_owned(),
+                            stamp: Some(Stamp::of_object(meta)),
+                            at,
+                        })
+                    });
+                    let _ = self.reports.send(Report::Page(looks.collect())).await;
+                    if page.page_token.is_none() {
+                        return Ok(());
+                    }
+                    options.page_token = page.page_token;
+                    options.offset = None;
+                    options.max_keys = Some((size * 2).min(PAGE));
+                }
+                // One key that cannot be used spoils its whole page. So pages become smaller until it is alone on one,
+                // and the listing goes on behind it.
+                Err(StoreError::InvalidPath { .. }) if size > 1 => options.max_keys = Some(size / 2),
+                Err(StoreError::InvalidPath { source }) => {
+                    let Some(key) = key_of(&source) else {
+                        return Err(StoreError::InvalidPath { source });
+                    };
+                    options.offset = Some(key.to_owned());
+                    options.page_token = None;
+                    if let Some(path) = self.bucket.path(key)
+                        && self.is_looked_at(path)
+                    {
+                        let refused = Report::Refused(path.to_owned(), source);
+                        let _ = self.reports.send(refused).await;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_looked_at(&self, path: &str) -> bool {
+        is_looked_at(path, &self.wanted)
+    }
+
+    async fn page(
+        &self,
+        prefix: &str,
+        options: &PaginatedListOptions,
+    ) -> Result<PaginatedListResult, StoreError> {
+        let mut tries = 1;
+        loop {
+            let page = self.bucket.store().list_paginated(Some(prefix), options.clone());
+            match page.await {
+                Err(error) if broke_off(&error) && tries < TRIES => {
+                    tokio::time::sleep(PAUSE * tries).await;
+                    tries += 1;
+                }
+                page => return page,
+            }
+        }
+    }
+}
+
+/// Whether a path is looked at at all.
+pub(super) fn is_looked_at(path: &str, wanted: &Wanted) -> bool {
+    names::path_looked_at(FilePath::new(path)) && wanted(path)
+}
+
+/// Looks at one object.
+pub(super) async fn look(bucket: &Bucket, path: String) -> Result<Look, (String, StoreError)> {
+    let at = Instant::now();
+    let meta = match bucket.key(&path) {
+        Ok(key) => bucket.store().head(&key).await,
+        Err(source) => Err(StoreError::InvalidPath { source }),
+    };
+    let stamp = match meta {
+        Ok(meta) => Some(Stamp::of_object(&meta)),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(error) => return Err((path, error)),
+    };
+    Ok(Look { path, stamp, at })
+}
+
+/// The starts that need a listing each: sorted, and without those that another covers. None at all means everything.
+pub(super) fn apart(mut starts: Vec<String>) -> Vec<String> {
+    if starts.is_empty() {
+        starts.push(String::new());
+    }
+    starts.sort();
+    starts.dedup_by(|next, kept| next.starts_with(kept.as_str()));
+    starts
+}
+
+/// Whether an answer has begun and not come to its end.
+fn broke_off(error: &StoreError) -> bool {
+    let StoreError::Generic { source, .. } = error else {
+        return false;
+    };
+    source.source().is_some_and(|cause| cause.is::<HttpError>())
+}
+
+/// The raw key that an error is about.
+fn key_of(error: &PathError) -> Option<&str> {
+    match error {
+        PathError::EmptySegment { path } | PathError::BadSegment { path, .. } => Some(path),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn apart_of(starts: &[&str]) -> Vec<String> {
+        apart(starts.iter().map(|start| start.to_string()).collect())
+    }
+
+    #[test]
+    fn no_key_is_listed_twice() {
+        assert_eq!(apart_of(&["b/2", "a", "b/", "ab", "a", "b"]), ["a", "b"]);
+        assert_eq!(
+            apart_of(&["in/2026-11-24", "in/2026-11-23"]),
+            ["in/2026-11-23", "in/2026-11-24"]
+        );
+    }
+
+    #[test]
+    fn nothing_narrower_means_everything() {
+        assert_eq!(apart_of(&[]), [""]);
+        assert_eq!(apart_of(&["a", ""]), [""]);
+    }
+}

@@ -1,0 +1,36 @@
+//! A bucket as the source: listed in pages, woken by a queue, and read in parts.
+
+mod actor;
+mod listing;
+mod read;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) use actor::Actor;
+pub use read::{ObjectReader, ReadError};
+pub use store::{Bucket, BucketOptions, OpenError};
+
+use crate::queue::Queue;
+
+/// Where new objects are to be expected, asked at each poll: the beginnings of their paths relative to the bucket's
+/// prefix. No path at all, or an empty one, means that they may be anywhere.
+pub type Starts = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
+/// Which bucket to watch, and how often to list it.
+#[derive(Clone)]
+pub struct BucketSettings {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// Where a poll looks.
+    pub starts: Starts,
+    /// The pause between two polls, each a listing of `starts`.
+    pub poll: Duration,
+    /// The pause between two listings of everything, which find what polls and events have missed.
+    pub sweep: Duration,
+    /// Where the bucket's events come in, if they do.
+    pub queue: Option<Queue>,
+}

@@ -1,0 +1,150 @@
+//! Real servers: SeaweedFS for objects, moto where events or odd keys are wanted.
+//!
+//! Where a test says that something happens *because of* one source, the others are an hour away: `NEVER`.
+
+mod events;
+mod faults;
+mod listing;
+mod reading;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use gristmill_testkit::seaweedfs::SeaweedFs;
+use object_store::{ObjectStoreExt, PutPayload};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::{Bucket, BucketOptions, BucketSettings};
+use crate::queue::Queue;
+use crate::{Arrival, Event, Handle, Stamp, Wanted, watch_bucket};
+
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "credentials without an end are not compared with it"
+)]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// What the chain would find in the environment.
+fn config() -> SdkConfig {
+    let credentials = Credentials::new(SeaweedFs::ACCESS_KEY, SeaweedFs::SECRET_KEY, None, None, "test");
+    SdkConfig::builder()
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .region(Region::new(SeaweedFs::REGION))
+        .behavior_version(BehaviorVersion::latest())
+        .build()
+}
+
+fn open(endpoint: String, url: &str) -> Bucket {
+    let options = BucketOptions {
+        endpoint: Some(endpoint),
+        path_style: true,
+        allow_http: true,
+        ..BucketOptions::default()
+    };
+    Bucket::open(url, &options, &config(), now).unwrap()
+}
+
+async fn put(bucket: &Bucket, path: &str, bytes: impl Into<PutPayload>) {
+    let key = bucket.key(path).unwrap();
+    bucket.store().put(&key, bytes.into()).await.unwrap();
+}
+
+async fn stamp(bucket: &Bucket, path: &str) -> Stamp {
+    let meta = bucket.store().head(&bucket.key(path).unwrap()).await.unwrap();
+    Stamp::of_object(&meta)
+}
+
+/// A bucket to be watched, and how.
+struct Scene {
+    settings: BucketSettings,
+    wanted: Wanted,
+    known: HashMap<String, Stamp>,
+}
+
+struct Watched {
+    handle: Handle,
+    events: mpsc::Receiver<Event>,
+}
+
+impl Scene {
+    /// Watched by one listing at the start.
+    fn of(bucket: &Bucket) -> Self {
+        Self {
+            settings: BucketSettings {
+                bucket: bucket.clone(),
+                starts: Arc::new(Vec::new),
+                poll: NEVER,
+                sweep: NEVER,
+                queue: None,
+            },
+            wanted: Arc::new(|_| true),
+            known: HashMap::new(),
+        }
+    }
+
+    fn woken_by(mut self, queue: Queue) -> Self {
+        self.settings.queue = Some(queue);
+        self
+    }
+
+    fn watch(self) -> Watched {
+        let (tell, events) = mpsc::channel(16);
+        let handle = watch_bucket(self.settings, self.known, self.wanted, tell);
+        Watched { handle, events }
+    }
+}
+
+impl Watched {
+    async fn next(&mut self) -> Event {
+        timeout(PATIENCE, self.events.recv())
+            .await
+            .expect("nothing is told")
+            .expect("the watcher has ended")
+    }
+
+    async fn arrival(&mut self) -> Arrival {
+        match self.next().await {
+            Event::Arrived(arrival) => arrival,
+            other => panic!("{other:?} in place of an arrival"),
+        }
+    }
+
+    /// Everything up to the end of a sweep that leaves nothing to look at: what arrived, and all else.
+    async fn swept(&mut self) -> (BTreeMap<String, Stamp>, Vec<Event>) {
+        let (mut arrived, mut others) = (BTreeMap::new(), Vec::new());
+        loop {
+            match self.next().await {
+                Event::Arrived(Arrival { path, stamp }) => {
+                    assert_eq!(arrived.insert(path, stamp), None, "told twice");
+                }
+                Event::Swept { waiting: 0, .. } => return (arrived, others),
+                Event::Swept { .. } => {}
+                other => others.push(other),
+            }
+        }
+    }
+
+    /// The paths that arrive until a sweep has ended, during which nothing else may happen.
+    async fn swept_paths(&mut self) -> Vec<String> {
+        let (arrived, others) = self.swept().await;
+        assert!(others.is_empty(), "{others:?}");
+        arrived.into_keys().collect()
+    }
+
+    async fn tells_nothing_for(&mut self, pause: Duration) {
+        if let Ok(event) = timeout(pause, self.events.recv()).await {
+            panic!("{event:?} is told");
+        }
+    }
+}

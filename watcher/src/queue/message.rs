@@ -1,0 +1,134 @@
+//! What a message says: of which objects of which buckets something is told.
+//!
+//! Four forms, nested as they come: S3's event notification, the test event that S3 sends when notifications are
+//! switched on, EventBridge's event, and SNS's envelope around any of them. S3 writes keys form-encoded (a space as
+//! `+`), EventBridge as they are. What happened to an object is not read: it is asked itself.
+
+use serde::Deserialize;
+
+/// An object that something was told of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    pub(crate) bucket: String,
+    /// Decoded.
+    pub(crate) key: String,
+}
+
+/// Why a message cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error(
+        "is no event of S3 (straight, through SNS, or by EventBridge): {0}. Something else writes to this queue; if \
+         it has a redrive policy, the message goes to the dead-letter queue"
+    )]
+    Form(serde_json::Error),
+    #[error("has a key that is not form-encoded UTF-8: {0}")]
+    Key(String),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Message {
+    Notification {
+        #[serde(rename = "Records")]
+        records: Vec<Record>,
+    },
+    Test {
+        #[serde(rename = "Event")]
+        _event: TestEvent,
+    },
+    EventBridge {
+        #[serde(rename = "source")]
+        _source: EventBridgeSource,
+        detail: Entity,
+    },
+    Sns {
+        #[serde(rename = "Type")]
+        _kind: SnsKind,
+        #[serde(rename = "Message")]
+        message: String,
+    },
+}
+
+#[derive(Deserialize)]
+enum TestEvent {
+    #[serde(rename = "s3:TestEvent")]
+    Only,
+}
+
+#[derive(Deserialize)]
+enum EventBridgeSource {
+    #[serde(rename = "aws.s3")]
+    S3,
+}
+
+#[derive(Deserialize)]
+enum SnsKind {
+    Notification,
+}
+
+#[derive(Deserialize)]
+struct Record {
+    s3: Entity,
+}
+
+#[derive(Deserialize)]
+struct Entity {
+    bucket: BucketName,
+    object: ObjectKey,
+}
+
+#[derive(Deserialize)]
+struct BucketName {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct ObjectKey {
+    key: String,
+}
+
+/// The objects that a message's body names; none in a test event.
+pub(crate) fn objects(body: &str) -> Result<Vec<Told>, Unreadable> {
+    match serde_json::from_str(body).map_err(Unreadable::Form)? {
+        Message::Notification { records } => records
+            .into_iter()
+            .map(|Record { s3 }| {
+                let key = form_decoded(&s3.object.key).ok_or(Unreadable::Key(s3.object.key))?;
+                Ok(Told {
+                    bucket: s3.bucket.name,
+                    key,
+                })
+            })
+            .collect(),
+        Message::EventBridge { detail, .. } => Ok(vec![Told {
+            bucket: detail.bucket.name,
+            key: detail.object.key,
+        }]),
+        Message::Test { .. } => Ok(Vec::new()),
+        Message::Sns { message, .. } => objects(&message),
+    }
+}
+
+/// Undoes `application/x-www-form-urlencoded`: `+` is a space, `%XX` a byte.
+fn form_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let (digits, after) = rest.split_at_checked(2)?;
+                rest = after;
+                let [high, low] = [digits[0], digits[1]].map(|digit| char::from(digit).to_digit(16));
+                (high? * 16 + low?) as u8
+            }
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests;
