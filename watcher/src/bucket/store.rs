@@ -236,6 +236,8 @@ impl CredentialProvider for Chain {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_sqs::config::Credentials;
+
     use super::*;
 
     #[test]
@@ -254,5 +256,68 @@ mod tests {
     fn a_host_names_the_bucket_unless_the_path_does() {
         assert_eq!(endpoint_of("http://h:1", "b", true), "http://h:1");
         assert_eq!(endpoint_of("https://h", "b", false), "https://b.h");
+    }
+
+    const SECRET: &str = "hunter2-of-the-chain";
+
+    /// Credentials that end 1,000 s after 1970, at a time that the test chooses.
+    fn chain(now: fn() -> SystemTime) -> Chain {
+        let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
+        let credentials = Credentials::new("key", SECRET, Some("token".into()), Some(ends), "test");
+        Chain {
+            provider: SharedCredentialsProvider::new(credentials),
+            held: Mutex::new(None),
+            now,
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_are_held_until_they_are_about_to_end() {
+        let fresh = chain(|| SystemTime::UNIX_EPOCH + Duration::from_secs(600));
+        let [first, second] =
+            [fresh.get_credential().await, fresh.get_credential().await].map(Result::unwrap);
+        assert!(Arc::ptr_eq(&first, &second));
+        assert_eq!(first.token.as_deref(), Some("token"));
+
+        let ending = chain(|| SystemTime::UNIX_EPOCH + Duration::from_secs(701));
+        let [first, second] =
+            [ending.get_credential().await, ending.get_credential().await].map(Result::unwrap);
+        assert!(!Arc::ptr_eq(&first, &second));
+    }
+
+    #[tokio::test]
+    async fn no_secret_is_shown() {
+        let chain = chain(|| SystemTime::UNIX_EPOCH);
+        let credential = chain.get_credential().await.unwrap();
+        assert_eq!(credential.secret_key, SECRET);
+        let shown = format!("{chain:?} {credential:?}");
+        assert!(!shown.contains(SECRET), "{shown}");
+        let open = |url| {
+            Bucket::open(
+                url,
+                &BucketOptions::default(),
+                &SdkConfig::builder().build(),
+                || SystemTime::UNIX_EPOCH,
+            )
+        };
+        let error = open("s3://user:hunter2@shops/in").unwrap_err().to_string();
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let now = || SystemTime::UNIX_EPOCH;
+        let open = |options: &BucketOptions| {
+            Bucket::open("s3://shops", options, &SdkConfig::builder().build(), now)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(open(&BucketOptions::default()).contains("in which region s3://shops lies"));
+        let region = Some("eu-west-1".to_owned());
+        let options = BucketOptions {
+            region,
+            ..BucketOptions::default()
+        };
+        assert!(open(&options).contains("no AWS credentials are configured for s3://shops"));
     }
 }
