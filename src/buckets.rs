@@ -28,8 +28,8 @@ pub(crate) async fn open_queue(url: &str) -> Result<Queue, QueueError> {
     Queue::open(url, chain().await)
 }
 
-/// The chain's answer, found once: all buckets and queues of a process have the same account.
-async fn chain() -> &'static SdkConfig {
+/// The chain's answer, found once: all that a process asks of AWS has the same account.
+pub(crate) async fn chain() -> &'static SdkConfig {
     static CHAIN: OnceCell<SdkConfig> = OnceCell::const_new();
     CHAIN
         .get_or_init(|| aws_config::load_defaults(BehaviorVersion::latest()))

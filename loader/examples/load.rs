@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io::Write;
 
-use gristmill_loader::{Base, Load, LoadMode, Target, open};
+use gristmill_loader::{Base, Credentials, Load, LoadMode, Target, open};
 use serde_json::Value;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|name| text(name).map(String::from))
         .collect::<Result<_, _>>()?;
     let target = Target::new(text(&job["table"])?, measures, LoadMode::ReplaceDays)?;
-    let warehouse = open(text(&job["url"])?, target)?;
+    let warehouse = open(text(&job["url"])?, target, &Credentials::default())?;
     let base = match &job["base"] {
         Value::Null => None,
         base => Some(Base {

@@ -189,9 +189,10 @@ impl Session {
             return Ok(Reply::Done("TRUNCATE TABLE", None));
         }
         let last_copy = self.state.lock().expect("a statement panicked").last_copy;
-        // Page "PG_LAST_COPY_COUNT".
-        let statement =
-            translated(statement).replace("pg_last_copy_count()", &format!("{last_copy}::bigint"));
+        // Pages "PG_LAST_COPY_COUNT" and "SYSDATE function".
+        let statement = translated(statement)
+            .replace("pg_last_copy_count()", &format!("{last_copy}::bigint"))
+            .replace("SYSDATE", "LOCALTIMESTAMP");
         let answers = self.backend.simple_query(&statement).await?;
         Ok(reply(tokens, &answers))
     }

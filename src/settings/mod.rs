@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
 use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
 use gristmill_loader::{Credentials, LoadError, LoadMode, Target, Warehouse};
@@ -200,7 +199,7 @@ impl Settings {
     pub async fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
         let mut credentials = self.credentials.clone();
         if self.warehouse.starts_with("redshift://") {
-            credentials.aws = Some(aws_config::load_defaults(BehaviorVersion::latest()).await);
+            credentials.aws = Some(crate::buckets::chain().await.clone());
         }
         gristmill_loader::open(&self.warehouse, self.target.clone(), &credentials)
     }

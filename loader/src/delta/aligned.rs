@@ -135,11 +135,11 @@ fn differing_rows(
     // A page of numbers into a dictionary says nothing by itself.
     let by_page = alike && chunk.dictionary_page_offset().is_none();
     let (Some(mine), Some(theirs), true) = (new.pages(group, mine), old.pages(group, theirs), by_page) else {
-        return Ok(vec![0..rows]);
+        return Ok(std::iter::once(0..rows).collect());
     };
     let first_row = |page: &PageLocation| page.first_row_index as usize;
     if !mine.iter().map(first_row).eq(theirs.iter().map(first_row)) {
-        return Ok(vec![0..rows]);
+        return Ok(std::iter::once(0..rows).collect());
     }
     let mut differing = Vec::new();
     let place = |page: &PageLocation| (page.offset as u64, page.compressed_page_size as u64);

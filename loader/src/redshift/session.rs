@@ -35,6 +35,7 @@ impl<'a> Session<'a> {
             target: String::new(),
             sql: Sql::new("", "", &[], false),
         };
+        session.execute("set up a session in", sql::UTC).await?;
         if target.schema.is_none() {
             let found = session.rows("find the target's schema in", sql::SCHEMA).await?;
             let none = "no schema of the session's search_path is there; write schema.table";

@@ -15,6 +15,9 @@ pub(super) const ROLLBACK: &str = "ROLLBACK";
 /// The process that serves this session: no two that live at a time have the same.
 pub(super) const SESSION: &str = "SELECT pg_backend_pid()";
 
+/// So that the warehouse's clock tells UTC, whatever the user's default is.
+pub(super) const UTC: &str = "SET timezone TO 'UTC'";
+
 pub(super) const SCHEMA: &str = "SELECT current_schema()";
 
 /// Seconds since 1970 by the warehouse's clock.
@@ -123,7 +126,7 @@ impl Sql {
             .map(|name| format!(", {name} DECIMAL(18,2)"))
             .collect();
         let audit = match self.is_audited {
-            true => ", loaded_at TIMESTAMP, run_id VARCHAR(256)",
+            true => ", loaded_at TIMESTAMP, run_id VARCHAR(100)",
             false => "",
         };
         let listed = |names: &[String]| {
@@ -232,7 +235,7 @@ impl Sql {
             .map(|name| format!("{name} = {STAGE}.{name}"))
             .collect();
         if self.is_audited {
-            set.push(format!("loaded_at = GETDATE(), run_id = {}", literal(run_id)));
+            set.push(format!("loaded_at = SYSDATE, run_id = {}", literal(run_id)));
         }
         format!(
             "UPDATE {} SET {} FROM {STAGE} WHERE {} AND ({})",
@@ -248,7 +251,7 @@ impl Sql {
         let (into, values) = match self.is_audited {
             true => (
                 format!(", {}", AUDIT.join(", ")),
-                format!(", GETDATE(), {}", literal(run_id)),
+                format!(", SYSDATE, {}", literal(run_id)),
             ),
             false => Default::default(),
         };
@@ -316,7 +319,7 @@ impl Sql {
     pub(super) fn insert_ledger(&self, load: &crate::Load) -> String {
         format!(
             "INSERT INTO {} (run_id, target, scope, sequence, summary_rows, digest, loaded_at)
-             VALUES ({}, {}, {}, {}, {}, {}, GETDATE())",
+             VALUES ({}, {}, {}, {}, {}, {}, SYSDATE)",
             self.ledger,
             literal(&load.run_id),
             self.target,

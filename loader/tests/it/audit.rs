@@ -85,7 +85,7 @@ async fn rows_of_a_first_load_are_stamped(place: &Place) {
         ("0000 run-1", "2999 run-1")
     );
     // By the warehouse's clock: not before its ledger was made, and not after now.
-    let between = match place.url.starts_with("postgres") {
+    let between = match place.database().starts_with("postgres") {
         true => {
             "SELECT count(*)::text FROM sales_summary WHERE loaded_at BETWEEN now() - interval '10 minutes' AND now()"
         }
@@ -152,7 +152,7 @@ async fn a_measure_cannot_have_the_name_of_an_audit_column(place: &Place) {
             .into_iter()
             .chain(["Run_ID".to_string()]);
         let target = gristmill_loader::Target::new("t", measures.collect(), LoadMode::Upsert).unwrap();
-        gristmill_loader::open(&place.url, target.with_audit(audit))
+        gristmill_loader::open(&place.url, target.with_audit(audit), &place.credentials)
     };
     assert!(target(false).is_ok());
     let error = target(true).err().unwrap().to_string();

@@ -308,7 +308,7 @@ async fn passwords_from_the_environment_and_the_password_file_as_in_psql() {
     let (encrypted, plain) = (Some(Session::Encrypted), Some(Session::Plain));
     let environment = |password: &str| Credentials {
         password: Some(password.into()),
-        password_file: None,
+        ..Credentials::default()
     };
     for (url, credentials, session) in [
         (&over_tcp, environment("it's:a\\secret"), encrypted),
@@ -350,8 +350,8 @@ async fn passwords_from_the_environment_and_the_password_file_as_in_psql() {
         let file = write_private(secured.files.path().join(format!("pgpass{at}")), &lines);
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let credentials = Credentials {
-            password: None,
             password_file: Some(file),
+            ..Credentials::default()
         };
         assert_eq!(
             assert_as_psql(url, &credentials).await,

@@ -17,7 +17,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
-use crate::redshift::{Redshift, server};
+// By its path, because benches take this file alone.
+#[path = "redshift/server.rs"]
+pub mod server;
+
+use server::Redshift;
 
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
 
@@ -76,7 +80,7 @@ impl Place {
     /// The usual target with audit columns.
     pub fn audited(&self, mode: LoadMode) -> Box<dyn Warehouse> {
         let target = Target::new("sales_summary", MEASURES.map(String::from).to_vec(), mode).unwrap();
-        open(&self.url, target.with_audit(true)).unwrap()
+        open(&self.url, target.with_audit(true), &self.credentials).unwrap()
     }
 
     /// The usual target, prepared.
@@ -110,13 +114,17 @@ impl Place {
         }
     }
 
+    /// The URL of the database that has the rows: behind Redshift's stand-in it is a Postgres.
+    pub fn database(&self) -> &str {
+        self.redshift
+            .as_ref()
+            .map_or(&self.url, |redshift| &redshift.backend)
+    }
+
     /// Edits the target by hand.
     pub async fn edit(&self, sql: &str) {
-        if let Some(redshift) = &self.redshift {
-            return gristmill_testkit::postgres::execute(&redshift.backend, sql);
-        }
-        if self.url.starts_with("postgres") {
-            return gristmill_testkit::postgres::execute(&self.url, sql);
+        if self.database().starts_with("postgres") {
+            return gristmill_testkit::postgres::execute(self.database(), sql);
         }
         let mut connection = SqliteConnectOptions::from_str(&self.url)
             .unwrap()
@@ -132,8 +140,8 @@ impl Place {
 
     /// Asks for one column of text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
-        if self.url.starts_with("postgres") {
-            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
+        if self.database().starts_with("postgres") {
+            let (client, connection) = tokio_postgres::connect(self.database(), NoTls).await.unwrap();
             tokio::spawn(connection);
             let rows = client.query(sql, &[]).await.unwrap();
             return rows.iter().map(|row| row.get(0)).collect();

@@ -10,8 +10,8 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::redshift::{Redshift, server};
 use crate::support::MEASURES;
+use crate::support::server::{self, Redshift};
 
 fn target() -> Target {
     Target::new(

@@ -6,9 +6,8 @@ use gristmill_redshift_standin::Fault;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 
-use super::server;
 use super::tamper::{Tampering, tampering};
-use crate::support::{MEASURES, Place, Summary, contents, counts};
+use crate::support::{MEASURES, Place, Summary, contents, counts, server};
 
 const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
 const B: [Option<i64>; 3] = [None, None, Some(-500)];

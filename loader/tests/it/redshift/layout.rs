@@ -2,8 +2,7 @@
 
 use gristmill_loader::{LoadError, LoadMode, Target, open};
 
-use crate::redshift::server;
-use crate::support::{MEASURES, Place, Summary, contents, counts, mismatch};
+use crate::support::{MEASURES, Place, Summary, contents, counts, mismatch, server};
 
 const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
 

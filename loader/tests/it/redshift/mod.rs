@@ -4,8 +4,5 @@
 mod aws;
 mod faults;
 mod layout;
-pub mod server;
 pub mod statements;
 mod tamper;
-
-pub use server::Redshift;

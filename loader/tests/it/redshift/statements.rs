@@ -115,7 +115,7 @@ async fn every_listed_statement_is_sent_by_something() {
         let long = place.load(10 * mode as i64 + 4, &long);
         assert!(warehouse.load(&long, &|_| ()).await.is_err());
     }
-    // A table that was there before, and one that is laid out and audited.
+    // A table that was there before, one that is laid out, and one that is audited.
     place.ready(LoadMode::ReplaceDays).await;
     let laid_out = format!("{}&distkey=store_id&sortkey=trans_date,store_id", redshift.url());
     let target = Target::new(
@@ -123,7 +123,10 @@ async fn every_listed_statement_is_sent_by_something() {
         MEASURES.map(String::from).to_vec(),
         LoadMode::ReplaceDays,
     );
-    let audited = open(&laid_out, target.unwrap().with_audit(true), &place.credentials).unwrap();
+    let warehouse = open(&laid_out, target.unwrap(), &place.credentials).unwrap();
+    warehouse.prepare().await.unwrap();
+    place.edit("DROP TABLE sales_summary").await;
+    let audited = place.audited(LoadMode::ReplaceDays);
     audited.prepare().await.unwrap();
     let load = place.load(90, &Summary::of(&[row("i", 1)]));
     audited.load(&load, &|_| ()).await.unwrap();

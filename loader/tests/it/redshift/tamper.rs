@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::server;
+use crate::support::server;
 
 /// What is done to the rows, or to what their manifest says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
