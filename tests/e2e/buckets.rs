@@ -303,25 +303,17 @@ fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
         },
         ..FeedSpec::default()
     };
-    // One file is so large that its converted rows are sent in parts.
-    let large = FeedSpec {
-        prefix: "BIG",
-        files: 1,
-        stores: 40,
-        lines_per_file: 400_000,
-        ..spec(1)
-    };
     let mut interrupted = 0;
     for kill in 0..100 {
-        let feed = if kill % 20 == 0 {
-            large.clone()
+        let (name, bytes) = if kill % 10 == 0 {
+            ("BIG-1.tdf".to_owned(), with_large_rejects(&mut random))
         } else {
-            spec(random.u64(..))
+            let (feed, number) = (spec(random.u64(..)), random.u32(0..12));
+            let bytes = feed.file_bytes(number).expect("the spec is possible");
+            (feed.file_name(number), bytes)
         };
-        let number = random.u32(0..feed.files);
-        let bytes = feed.file_bytes(number).expect("the spec is possible");
-        fs::write(folder.path().join(feed.file_name(number)), &bytes).expect("the folder can be written");
-        bucket.put_all([(format!("kills/in/{}", feed.file_name(number)), bytes)]);
+        fs::write(folder.path().join(&name), &bytes).expect("the folder can be written");
+        bucket.put_all([(format!("kills/in/{name}"), bytes)]);
         let service = site.start(["run"]);
         // It works some 50 ms after its start.
         thread::sleep(Duration::from_millis(random.u64(20..700)));
@@ -338,6 +330,22 @@ fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
     run_until_idle(&site);
     bucket.assert_no_orphans(&site, "kills");
     assert!(interrupted > 0, "no kill has hit a run at work");
+    let in_parts = format!(
+        "any('-' in object['ETag'] for object in s3.list_objects_v2(Bucket='{BUCKET}', Prefix='kills/lake/rejects/')['Contents'])"
+    );
+    assert_eq!(bucket.boto3(&in_parts), "True", "large objects are sent in parts");
+}
+
+/// A file whose rejects, which are kept with their text, are so large that they are sent in parts.
+fn with_large_rejects(random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut text: String = (0..1_000)
+        .map(|number| support::line(&format!("big {number}"), "1.00", 4, "ITEM", "2026-03-01"))
+        .collect();
+    for _ in 0..90 {
+        let noise: String = (0..100_000).map(|_| random.alphanumeric()).collect();
+        text.push_str(&support::line("big", &noise, 4, "ITEM", "2026-03-01"));
+    }
+    text.into_bytes()
 }
 
 /// The state database may not be there yet.
