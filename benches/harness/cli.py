@@ -9,7 +9,7 @@ from pathlib import Path
 from . import contender, record
 from .data import Spec
 from .measure import Failed
-from .scenarios import Bench, aggregate, cores, dirty, memory, resend, run, s3, scale, tiny, waves
+from .scenarios import Bench, aggregate, cores, dirty, load, memory, resend, run, s3, scale, tiny, waves
 from .workspace import ROOT, Stop, Workspace, say
 
 SCENARIOS = {
@@ -20,6 +20,7 @@ SCENARIOS = {
     "resend": (resend.run, "one of 40 files replaced, against the first run"),
     "tiny": (tiny.run, "10,000 files of 8 lines through the whole chain"),
     "waves": (waves.run, "from the last of 13 files to its rows in Postgres, 200 times"),
+    "load": (load.run, "5 million rows into Postgres, first, changed and re-sent, beside psql and ADBC"),
     "memory": (memory.run, "peak memory over one file of 8 GB"),
     "cores": (cores.run, "one core against two, on one file and on 40"),
     "s3": (s3.run, "objects on a private S3 server, beside the same files from disk and the peers"),

@@ -32,6 +32,7 @@ class Workspace:
         self.gristmill = Path(binary).resolve() if binary else programs / "gristmill"
         self.generate = programs / "generate"
         self.count_lines = programs / "count-lines"
+        self.load = programs / "examples" / "load"
         self.python = Path(python).absolute() if python else None
         self.spark_python = None
         self.data = TARGET / "bench-data"
@@ -63,7 +64,7 @@ class Workspace:
 
     def build(self):
         """The binary as its users build it; the tools apart, so that they change no feature of it."""
-        for rest in ([], ["-p", "gristmill-fixtures", "--bins"]):
+        for rest in ([], ["-p", "gristmill-fixtures", "--bins"], ["-p", "gristmill-loader", "--example", "load"]):
             command = ["cargo", "build", "--profile", self.profile, "--locked", *rest]
             say(" ".join(command))
             if subprocess.run(command, cwd=ROOT).returncode != 0:

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::{LoadError, input};
+use crate::LoadError;
+use crate::input::{self, SummaryBatch};
 
 /// Days of stores.
 #[derive(Debug, Default)]
@@ -90,6 +91,15 @@ impl<'a> Lookup<'a> {
             dates: days.of(""),
             next: 0,
         }
+    }
+
+    /// How many rows of a batch lie outside of the days.
+    pub(crate) fn lacking(&mut self, batch: &SummaryBatch) -> u64 {
+        let lacks = |row: &usize| {
+            let (store, _, date) = batch.key(*row);
+            !self.has(store, date)
+        };
+        (0..batch.len()).filter(lacks).count() as u64
     }
 
     /// Whether a store's date is among the days.

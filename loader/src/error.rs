@@ -3,10 +3,14 @@
 //! Messages name the action and the subject and say what to do. They never hold a password, and never a row's values:
 //! what a server adds in its DETAIL line is left out for that reason.
 
-use std::fmt;
+use std::error::Error;
 use std::path::PathBuf;
+use std::time::Duration;
+use std::{fmt, io};
 
 use tokio_postgres::error::SqlState;
+
+use crate::RedshiftFault;
 
 /// Why an operation on the warehouse failed.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +60,7 @@ pub enum LoadError {
         /// The folder.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Postgres refused, or could not be reached.
     #[error("cannot {action} {warehouse}{}", .source.advice())]
@@ -67,6 +71,26 @@ pub enum LoadError {
         warehouse: String,
         /// What the server or the network said.
         source: PostgresFault,
+    },
+    /// Redshift refused, or could not be reached.
+    #[error("cannot {action} {warehouse}: {source}{}", .source.advice())]
+    Redshift {
+        /// What was tried, to be read on into the warehouse, such as `connect to`.
+        action: &'static str,
+        /// The URL without its password.
+        warehouse: String,
+        /// What the server, the network or AWS said.
+        source: RedshiftFault,
+    },
+    /// The bucket, where rows lie on their way to Redshift, refused or could not be reached.
+    #[error("cannot {action} {object}{}", staging_advice(.source))]
+    Staging {
+        /// What was tried, to be read on into the object, such as `write`.
+        action: &'static str,
+        /// The object or the folder.
+        object: String,
+        /// What the bucket or the network said.
+        source: object_store::Error,
     },
     /// SQLite refused.
     #[error("cannot {action} {warehouse}{}", sqlite_advice(.source))]
@@ -85,6 +109,8 @@ impl LoadError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Postgres { source, .. } => source.is_transient(),
+            Self::Redshift { source, .. } => source.is_transient(),
+            Self::Staging { source, .. } => staging_is_transient(source),
             Self::Sqlite { source, .. } => sqlite_is_transient(source),
             _ => false,
         }
@@ -93,22 +119,79 @@ impl LoadError {
 
 /// What Postgres or the way to it said, without the server's DETAIL line.
 #[derive(Debug)]
-pub struct PostgresFault(tokio_postgres::Error);
+pub struct PostgresFault(Fault);
+
+#[derive(Debug)]
+enum Fault {
+    Told(tokio_postgres::Error),
+    /// Nothing was heard for so long.
+    Silent(Duration),
+}
 
 impl From<tokio_postgres::Error> for PostgresFault {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self(error)
+        Self(Fault::Told(error))
     }
 }
 
 impl PostgresFault {
+    /// The server took a connection and then said nothing.
+    pub(crate) fn silent(time: Duration) -> Self {
+        Self(Fault::Silent(time))
+    }
+
+    /// The server's SQLSTATE, if it was the server that spoke.
+    pub(crate) fn code(&self) -> Option<&SqlState> {
+        match &self.0 {
+            Fault::Told(error) => error.code(),
+            Fault::Silent(_) => None,
+        }
+    }
+
+    /// The server's message, if it was the server that spoke.
+    pub(crate) fn message(&self) -> Option<&str> {
+        match &self.0 {
+            Fault::Told(error) => Some(error.as_db_error()?.message()),
+            Fault::Silent(_) => None,
+        }
+    }
+
+    /// What lies below the error, where nothing came from the server's SQL.
+    fn cause(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0 {
+            Fault::Told(error) => error.source(),
+            Fault::Silent(_) => None,
+        }
+    }
+
+    /// What TLS did not like, here or at the server.
+    fn tls(&self) -> Option<&rustls::Error> {
+        let io: &io::Error = self.cause()?.downcast_ref()?;
+        io.get_ref()?.downcast_ref()
+    }
+
+    /// Whether a server was reached, and it or TLS ended the session before it began.
+    pub(crate) fn is_of_session(&self) -> bool {
+        let Fault::Told(error) = &self.0 else { return false };
+        error.code().is_some() || self.tls().is_some() || error.to_string().contains("TLS handshake")
+    }
+
+    /// Whether the server lets no such session in: pg_hba.conf has no line for it, or it lacks a certificate.
+    pub(crate) fn is_of_entry(&self) -> bool {
+        self.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+    }
+
     pub(crate) fn is_transient(&self) -> bool {
-        let Some(code) = self.0.code() else {
-            // Without a server's answer it is the connection (I/O or closed), or a mistake in what was asked.
-            let source = std::error::Error::source(&self.0);
-            return self.0.is_closed() || source.is_some_and(|cause| cause.is::<std::io::Error>());
+        let error = match &self.0 {
+            Fault::Told(error) => error,
+            Fault::Silent(_) => return true,
         };
-        const LATER: [SqlState; 13] = [
+        let Some(code) = error.code() else {
+            // Without a server's answer it is the connection (I/O or closed), or a mistake in what was asked.
+            let is_io = self.cause().is_some_and(|cause| cause.is::<io::Error>());
+            return error.is_closed() || is_io && self.tls().is_none();
+        };
+        const LATER: [SqlState; 14] = [
             SqlState::ADMIN_SHUTDOWN,
             SqlState::CRASH_SHUTDOWN,
             SqlState::CANNOT_CONNECT_NOW,
@@ -116,6 +199,7 @@ impl PostgresFault {
             SqlState::T_R_SERIALIZATION_FAILURE,
             SqlState::T_R_DEADLOCK_DETECTED,
             SqlState::LOCK_NOT_AVAILABLE,
+            SqlState::QUERY_CANCELED,
             SqlState::INSUFFICIENT_RESOURCES,
             SqlState::DISK_FULL,
             SqlState::OUT_OF_MEMORY,
@@ -128,9 +212,39 @@ impl PostgresFault {
         LATER.contains(code) || code.code().starts_with("08")
     }
 
+    /// What the operator can do where no SQLSTATE says it.
+    fn advice_on_the_way(&self) -> &'static str {
+        use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
+        match self.tls() {
+            Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+                "; the server's certificate is for another name: put that name into the URL, or write sslmode=verify-ca"
+            }
+            Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
+                "; the server needs a new certificate"
+            }
+            Some(rustls::Error::InvalidCertificate(_)) => {
+                "; the server's certificate is not from an authority that sslrootcert names: see which is wrong"
+            }
+            Some(_) => "; see the versions of TLS that the server takes, and sslcert and sslkey in the URL",
+            None if self.is_transient() => {
+                "; it may pass by itself, otherwise see whether the host and port in the URL are right and the server \
+                 is up"
+            }
+            None => match self.cause().map(ToString::to_string).as_deref() {
+                // These two are tokio_postgres' words.
+                Some("server does not support TLS") => {
+                    "; set up TLS on the server, or on a network that you trust write sslmode=disable"
+                }
+                Some("password missing") => "; put the password into the URL, PGPASSWORD or ~/.pgpass",
+                _ => "",
+            },
+        }
+    }
+
     /// What the operator can do, as the end of a message.
     fn advice(&self) -> &'static str {
-        match self.0.code() {
+        match self.code() {
+            None => self.advice_on_the_way(),
             Some(code) if *code == SqlState::DISK_FULL => "; the server's disk is full: make room",
             Some(code)
                 if [
@@ -149,8 +263,13 @@ impl PostgresFault {
                 "; the database takes no writes: after a failover it may pass by itself, otherwise put the primary \
                  server into the URL"
             }
+            Some(code) if *code == SqlState::QUERY_CANCELED => {
+                "; it may pass by itself, otherwise raise statement_timeout for the user or in the URL's options"
+            }
             _ if self.is_transient() => "; it may pass by itself, otherwise see whether the server is up",
-            Some(code) if *code == SqlState::INVALID_PASSWORD => "; put the right password into the URL",
+            Some(code) if *code == SqlState::INVALID_PASSWORD => {
+                "; put the right password into the URL, PGPASSWORD or ~/.pgpass"
+            }
             Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
                 "; see the user in the URL and the server's pg_hba.conf"
             }
@@ -158,9 +277,11 @@ impl PostgresFault {
                 "; create the database with CREATE DATABASE"
             }
             Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-                "; GRANT the user SELECT, INSERT, UPDATE and DELETE on the target, and on gristmill_ledger, gristmill_days \
-                 and gristmill_standing beside it, \
-                 TEMPORARY on the database, and CREATE on the schema if they are to be created"
+                "; GRANT the user CONNECT and TEMPORARY on the database, USAGE on the schema, SELECT, INSERT, UPDATE and DELETE on the target, and on gristmill_ledger, gristmill_days \
+                 and gristmill_standing beside it, and CREATE on the schema if they are to be created"
+            }
+            Some(code) if *code == SqlState::CONFIGURATION_LIMIT_EXCEEDED => {
+                "; raise that limit on the server, such as temp_file_limit"
             }
             Some(code) if *code == SqlState::STRING_DATA_RIGHT_TRUNCATION => {
                 "; a store_id or item_id is longer than its column: ALTER TABLE … ALTER COLUMN … TYPE text"
@@ -172,15 +293,34 @@ impl PostgresFault {
 
 impl fmt::Display for PostgresFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.as_db_error(), std::error::Error::source(&self.0)) {
+        let error = match &self.0 {
+            Fault::Told(error) => error,
+            Fault::Silent(time) => return write!(f, "no answer within {} s", time.as_secs()),
+        };
+        match (error.as_db_error(), error.source()) {
             (Some(answer), _) => write!(f, "{} (SQLSTATE {})", answer.message(), answer.code().code()),
-            (None, Some(cause)) => write!(f, "{}: {cause}", self.0),
-            (None, None) => self.0.fmt(f),
+            (None, Some(cause)) => write!(f, "{error}: {cause}"),
+            (None, None) => error.fmt(f),
         }
     }
 }
 
-impl std::error::Error for PostgresFault {}
+impl Error for PostgresFault {}
+
+/// What is no answer, or an answer of the bucket's own failing. The way to the bucket has tried some times by then.
+fn staging_is_transient(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
+}
+
+fn staging_advice(error: &object_store::Error) -> &'static str {
+    match error {
+        object_store::Error::NotFound { .. } => "; see whether the bucket in the URL is there",
+        object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+            "; gristmill needs AWS credentials that may list, read, write and delete below the prefix"
+        }
+        _ => "; it may pass by itself, otherwise see the bucket, its region and its endpoint in the URL",
+    }
+}
 
 /// SQLite's result code without its extension, such as 5 for SQLITE_BUSY.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<i32> {
@@ -210,7 +350,6 @@ fn sqlite_advice(error: &sqlx::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
-    use std::error::Error;
 
     use sqlx::error::{DatabaseError, ErrorKind};
 
@@ -279,7 +418,7 @@ mod tests {
 
     #[test]
     fn input_and_output_that_fail_below_sqlite_are_transient() {
-        let error = sqlite(std::io::Error::other("the cable is out").into());
+        let error = sqlite(io::Error::other("the cable is out").into());
         assert!(
             error.is_transient() && error.to_string().contains("whether the disk is sound"),
             "{error}"

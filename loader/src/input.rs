@@ -83,8 +83,12 @@ impl SummaryBatch {
 
     /// Whether a row has the key of a row of another batch (or of this one).
     pub(crate) fn same_key(&self, row: usize, other: &Self, other_row: usize) -> bool {
-        self.dates.value(row) == other.dates.value(other_row)
-            && same_text(&self.items, row, &other.items, other_row)
+        self.dates.value(row) == other.dates.value(other_row) && self.same_texts(row, other, other_row)
+    }
+
+    /// Whether a row has the store and the item of a row of another batch (or of this one).
+    pub(crate) fn same_texts(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        same_text(&self.items, row, &other.items, other_row)
             && same_text(&self.stores, row, &other.stores, other_row)
     }
 

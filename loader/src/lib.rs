@@ -1,4 +1,4 @@
-//! The warehouse: SQLite and Postgres behind one trait.
+//! The warehouse: SQLite, Postgres and Redshift behind one trait.
 //!
 //! A run ends with a summary in Parquet; a [`Warehouse`] brings it into a table so that exactly one row stands for
 //! each store, item and date. The data and one row in the ledger (`gristmill_ledger`) commit together: the ledger is
@@ -8,23 +8,28 @@
 //! mostly one that has gone stale; a fresh one also starts without leftovers of a load that failed.
 
 mod amount;
+mod credentials;
 mod days;
 mod delta;
 mod error;
 mod input;
 mod model;
 mod postgres;
+mod redshift;
 mod shape;
 mod sqlite;
 mod target;
+mod tls;
 mod url;
 mod verification;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
 
+pub use credentials::Credentials;
 pub use error::{LoadError, PostgresFault};
 pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
+pub use redshift::RedshiftFault;
 pub use target::{LoadMode, Target};
 pub use url::redacted;
 pub use verification::{Difference, Verification};
@@ -72,17 +77,26 @@ pub trait Warehouse: Send + Sync {
     async fn row_count(&self) -> Result<u64, LoadError>;
 }
 
-/// Gives the warehouse that a URL names: `sqlite://path`, `postgres://…` or `postgresql://…`.
+/// Gives the warehouse that a URL names: `sqlite://path`, `postgres://…`, `postgresql://…` or `redshift://…`.
 ///
-/// Nothing is contacted yet; the first operation does that.
-pub fn open(url: &str, target: Target) -> Result<Box<dyn Warehouse>, LoadError> {
+/// Nothing is contacted yet; the first operation does that. `credentials` are what the URL does not have.
+pub fn open(url: &str, target: Target, credentials: &Credentials) -> Result<Box<dyn Warehouse>, LoadError> {
     target.check()?;
     match url.split_once("://").map(|(scheme, _)| scheme) {
         Some("sqlite") => Ok(Box::new(sqlite::SqliteWarehouse::new(url, target)?)),
-        Some("postgres" | "postgresql") => Ok(Box::new(postgres::PostgresWarehouse::new(url, target)?)),
+        Some("postgres" | "postgresql") => Ok(Box::new(postgres::PostgresWarehouse::new(
+            url,
+            target,
+            credentials,
+        )?)),
+        Some("redshift") => Ok(Box::new(redshift::RedshiftWarehouse::new(
+            url,
+            target,
+            credentials,
+        )?)),
         _ => Err(LoadError::BadUrl {
             url: redacted(url),
-            reason: "a warehouse is sqlite://path, postgres://… or postgresql://…".into(),
+            reason: "a warehouse is sqlite://path, postgres://…, postgresql://… or redshift://…".into(),
         }),
     }
 }

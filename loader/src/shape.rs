@@ -8,12 +8,14 @@ use crate::target::{KEYS, Target, quoted};
 /// What a column has to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `store_id`, `item_id`
+    /// `store_id`, `item_id`, `run_id`
     Text,
     /// `trans_date`
     Day,
     /// A measure.
     Amount,
+    /// `loaded_at`
+    Moment,
 }
 
 /// A column as the catalog tells it.
@@ -37,20 +39,17 @@ pub(crate) struct Dialect {
     pub wanted: fn(Kind) -> &'static str,
     /// SQL that gives a column another type; takes table, column and type.
     pub retype: fn(&str, &str, &str) -> String,
-    /// SQL that adds the primary key; takes table and columns.
-    pub add_key: fn(&str, &str) -> String,
+    /// SQL that adds the primary key; takes table and columns. `None`: keys mean nothing there.
+    pub add_key: Option<fn(&str, &str) -> String>,
 }
 
 /// Checks a present table; names everything that is wrong with it at once. `table` is the table's name in SQL.
 pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Dialect) -> Result<(), LoadError> {
-    let kinds = [Kind::Text, Kind::Text, Kind::Day]
-        .into_iter()
-        .chain(std::iter::repeat(Kind::Amount));
-    let needed: Vec<(&str, Kind)> = KEYS
-        .into_iter()
-        .chain(target.measures.iter().map(String::as_str))
-        .zip(kinds)
-        .collect();
+    let keys = KEYS.into_iter().zip([Kind::Text, Kind::Text, Kind::Day]);
+    let measures = target.measures.iter().map(|name| (name.as_str(), Kind::Amount));
+    let audit = target.audit_columns().iter().copied();
+    let audit = audit.zip([Kind::Moment, Kind::Text]);
+    let needed: Vec<(&str, Kind)> = keys.chain(measures).chain(audit).collect();
     let mut problems = Vec::new();
 
     for &(name, kind) in &needed {
@@ -76,11 +75,13 @@ pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Diale
             ));
         }
     }
-    if !shape.unique_keys.iter().any(|key| is_the_key(key)) {
+    if let Some(add_key) = dialect.add_key
+        && !shape.unique_keys.iter().any(|key| is_the_key(key))
+    {
         problems.push(format!(
             "it has no unique key on exactly {}; add it: {}",
             KEYS.join(", "),
-            (dialect.add_key)(table, &KEYS.map(quoted).join(", "))
+            add_key(table, &KEYS.map(quoted).join(", "))
         ));
     }
     if problems.is_empty() {

@@ -8,6 +8,9 @@ use crate::LoadError;
 /// The columns that name a row, in the order of the key.
 pub(crate) const KEYS: [&str; 3] = ["store_id", "item_id", "trans_date"];
 
+/// The columns that tell of each row when it was inserted or updated last, and by which run.
+pub(crate) const AUDIT: [&str; 2] = ["loaded_at", "run_id"];
+
 /// The ledger's table, in the target's schema.
 pub(crate) const LEDGER: &str = "gristmill_ledger";
 
@@ -67,6 +70,9 @@ pub struct Target {
     pub measures: Vec<String>,
     /// How summaries replace what is there.
     pub mode: LoadMode,
+    /// Whether the table has the columns `loaded_at` and `run_id`, which are set on each row that a load inserts or
+    /// updates, and never make a row differ.
+    pub audit: bool,
 }
 
 impl Target {
@@ -86,11 +92,36 @@ impl Target {
                 table,
                 measures,
                 mode,
+                audit: false,
             },
             _ => return Err(bad("has too many parts; write table or schema.table")),
         };
         target.check()?;
         Ok(target)
+    }
+
+    /// The same with audit columns, or without.
+    pub fn with_audit(self, audit: bool) -> Self {
+        Self { audit, ..self }
+    }
+
+    /// The same with ASCII letters in small, which is how Redshift has all names, quoted or not, unless it was told
+    /// otherwise. Source: page "Names and identifiers".
+    pub(crate) fn folded(self) -> Self {
+        Self {
+            schema: self.schema.map(|name| name.to_ascii_lowercase()),
+            table: self.table.to_ascii_lowercase(),
+            measures: self.measures.iter().map(|name| name.to_ascii_lowercase()).collect(),
+            ..self
+        }
+    }
+
+    /// The audit columns that the target has: all or none.
+    pub(crate) fn audit_columns(&self) -> &'static [&'static str] {
+        match self.audit {
+            true => &AUDIT,
+            false => &[],
+        }
     }
 
     /// The name, so that [`Target::new`] reads the same table from it.
@@ -127,7 +158,8 @@ impl Target {
                 "has no measures; the feed names them as measures = { sale_amount = 4, … }".into(),
             ));
         }
-        let mut seen: HashSet<String> = KEYS.iter().map(|key| key.to_string()).collect();
+        let others = KEYS.iter().chain(self.audit_columns());
+        let mut seen: HashSet<String> = others.map(|name| name.to_string()).collect();
         // Case is folded because SQLite does so for column names.
         match self
             .measures
@@ -256,7 +288,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_name_reads_back(schema in proptest::option::of("[a-z.\" é]{1,6}"), table in "[A-Z.\" _]{1,6}") {
-            let written = Target { schema, table, measures: vec!["m".into()], mode: LoadMode::Reload };
+            let written = Target { schema, table, measures: vec!["m".into()], mode: LoadMode::Reload, audit: false };
             let read = Target::new(&written.name(), vec!["m".into()], LoadMode::Reload).unwrap();
             prop_assert_eq!(read, written);
         }

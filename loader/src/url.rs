@@ -1,4 +1,38 @@
-//! Warehouse URLs as they may be shown: without what is secret in them.
+//! Warehouse URLs: as they may be shown, without what is secret in them, and without the parameters that are gristmill's
+//! own to read.
+
+use percent_encoding::percent_decode_str;
+
+/// Takes parameters out of a URL's query: gives the URL without them, and their values in the order of the names. Of a
+/// name that stands there twice the last counts, as in libpq. Errors are the end of a sentence about the URL.
+pub(crate) fn take<const N: usize>(
+    url: &str,
+    names: [&str; N],
+) -> Result<(String, [Option<String>; N]), String> {
+    let mut taken = [const { None }; N];
+    // A raw password may hold a question mark.
+    let after_password = url.find('@').unwrap_or(0);
+    let Some(at) = url[after_password..].find('?') else {
+        return Ok((url.into(), taken));
+    };
+    let (base, query) = url.split_at(after_password + at);
+    let decode = |text| {
+        let decoded = percent_decode_str(text).decode_utf8();
+        decoded.map_err(|_| "a parameter in it is not UTF-8".to_string())
+    };
+    let mut rest = Vec::new();
+    for parameter in query[1..].split('&') {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let name = decode(name)?;
+        match names.iter().position(|known| *known == name) {
+            Some(at) => taken[at] = Some(decode(value)?.into_owned()),
+            None => rest.push(parameter),
+        }
+    }
+    let rest = rest.join("&");
+    let mark = if rest.is_empty() { "" } else { "?" };
+    Ok((format!("{base}{mark}{rest}"), taken))
+}
 
 /// A URL without its password, for messages and logs.
 ///
@@ -43,7 +77,37 @@ fn shown_parameter(parameter: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::redacted;
+    use super::{redacted, take};
+
+    #[test]
+    fn parameters_are_taken_out_and_the_rest_stays_as_it_was() {
+        for (url, rest, mode, roots) in [
+            ("postgres://u:a?b@db/mart", "postgres://u:a?b@db/mart", None, None),
+            (
+                "postgres://db/mart?sslmode=require",
+                "postgres://db/mart",
+                Some("require"),
+                None,
+            ),
+            (
+                "postgres://u:a?sslmode=x@db?options=-ca%3Db&sslmode=disable&sslmode=verify%2Dca&port=1&sslrootcert=%2Fa%20b",
+                "postgres://u:a?sslmode=x@db?options=-ca%3Db&port=1",
+                Some("verify-ca"),
+                Some("/a b"),
+            ),
+            (
+                "postgres://db?sslmode&%73slrootcert=c",
+                "postgres://db",
+                Some(""),
+                Some("c"),
+            ),
+        ] {
+            let (mode, roots) = (mode.map(String::from), roots.map(String::from));
+            let taken = take(url, ["sslmode", "sslrootcert"]);
+            assert_eq!(taken, Ok((rest.into(), [mode, roots])), "{url}");
+        }
+        assert!(take("postgres://db?sslmode=%ff", ["sslmode"]).is_err());
+    }
 
     #[test]
     fn passwords_are_hidden_wherever_they_stand() {

@@ -49,8 +49,8 @@ async fn recovers_from(point: &str, committed: bool, place: Place) {
     assert_eq!(contents(&*warehouse).await, summary.rows);
 }
 
-/// The same for a load of what differs from the one before.
-async fn recovers_on_a_base_from(point: &str, committed: bool, place: Place) {
+/// The same for a load after another: of what differs from that, or of all rows.
+async fn recovers_again_from(point: &str, committed: bool, on_base: bool, place: Place) {
     let warehouse: Arc<dyn Warehouse> = place.ready(LoadMode::ReplaceDays).await.into();
     let before = Summary::of(&[
         ("s", "goes", "2025-03-01", [Some(1), None, Some(-1)]),
@@ -62,7 +62,10 @@ async fn recovers_on_a_base_from(point: &str, committed: bool, place: Place) {
     ]);
     let base = place.load(1, &before);
     warehouse.load(&base, &|_| ()).await.unwrap();
-    let load = place.load_on(&base, 2, &after);
+    let load = match on_base {
+        true => place.load_on(&base, 2, &after),
+        false => place.load(2, &after),
+    };
 
     fail::cfg(point, "panic").unwrap();
     let crashing = tokio::spawn({
@@ -90,9 +93,12 @@ async fn a_crash_at_any_point_leaves_all_or_nothing() {
         recovers_from("load-during-copy", false, place()).await;
         recovers_from("load-before-commit", false, place()).await;
         recovers_from("load-after-commit", true, place()).await;
-        recovers_on_a_base_from("load-during-copy", false, place()).await;
-        recovers_on_a_base_from("load-before-commit", false, place()).await;
-        recovers_on_a_base_from("load-after-commit", true, place()).await;
+        for on_base in [true, false] {
+            recovers_again_from("load-during-copy", false, on_base, place()).await;
+            recovers_again_from("load-before-commit", false, on_base, place()).await;
+            recovers_again_from("load-after-commit", true, on_base, place()).await;
+        }
     }
+    recovers_from("load-without-key", false, Place::postgres()).await;
     scenario.teardown();
 }

@@ -147,8 +147,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
 }
 
 async fn show_rows(context: &Context) -> anyhow::Result<()> {
-    let target = context.settings.target.clone();
-    let warehouse = gristmill_loader::open(&context.settings.warehouse, target)?;
+    let warehouse = context.settings.open_warehouse().await?;
     let mut rows = Vec::new();
     for row in warehouse.first_rows(8).await? {
         let mut amounts = row

@@ -90,7 +90,7 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
         ))
         .into());
     }
-    let warehouse = gristmill_loader::open(&context.settings.warehouse, context.settings.target.clone())?;
+    let warehouse = context.settings.open_warehouse().await?;
     // A warehouse that was lost or set back to an older version is made ready, and then found to lack rows.
     warehouse.prepare().await?;
     let lake = Lake::open(&context.settings.lake).await?;

@@ -68,7 +68,7 @@ pub(super) async fn run(args: TraceArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
-    let warehouse = gristmill_loader::open(&context.settings.warehouse, context.settings.target.clone())?;
+    let warehouse = context.settings.open_warehouse().await?;
     let held = warehouse.row(&args.store, &args.item, args.date).await?;
     let warehouse = held.map(|row| amounts_as_text(&row.amounts));
     let columns = context.settings.target.measures.clone();

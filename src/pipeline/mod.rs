@@ -92,7 +92,7 @@ pub async fn run(
         sources.push(OpenSource::open(source).await?);
     }
     let lake = Lake::open_to_write(&settings.lake).await?;
-    let warehouse = gristmill_loader::open(&settings.warehouse, settings.target.clone())?;
+    let warehouse = settings.open_warehouse().await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // With a bucket, some wait for the network while others work.
     let in_hand = match settings.has_bucket() {

@@ -164,6 +164,8 @@ pub(super) struct WarehouseTable {
     pub(super) table: String,
     #[serde(default = "load")]
     pub(super) load: String,
+    #[serde(default)]
+    pub(super) audit: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

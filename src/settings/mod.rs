@@ -3,6 +3,7 @@
 //! Unknown keys are errors, and every error names its key and what to write. Relative paths are relative to the
 //! folder of the settings file, so that a service finds its data wherever it is started.
 
+mod credentials;
 mod file;
 mod places;
 mod span;
@@ -13,9 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::BehaviorVersion;
 use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
-use gristmill_loader::{LoadMode, Target};
+use gristmill_loader::{Credentials, LoadError, LoadMode, Target, Warehouse};
 use gristmill_state::JobConfig;
 
 use serde::Deserialize;
@@ -43,6 +45,8 @@ pub struct Settings {
     pub convert: ConvertSettings,
     /// The warehouse's URL.
     pub warehouse: String,
+    /// The passwords for a warehouse whose URL has none.
+    pub credentials: Credentials,
     /// The warehouse's table, and how it is loaded.
     pub target: Target,
     /// The feeds, by name.
@@ -168,9 +172,11 @@ impl Settings {
             format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
         })?;
         let target = Target::new(&file.warehouse.table, measures, mode)
-            .map_err(|error| format!("warehouse.table: {error}"))?;
+            .map_err(|error| format!("warehouse.table: {error}"))?
+            .with_audit(file.warehouse.audit);
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
-        gristmill_loader::open(&warehouse, target.clone())
+        let credentials = credentials::from_environment();
+        gristmill_loader::open(&warehouse, target.clone(), &credentials)
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
             sources,
@@ -182,10 +188,21 @@ impl Settings {
                 memory_limit: memory_limit(file.convert.memory_limit.as_deref())?,
             },
             warehouse,
+            credentials,
             target,
             jobs: check_jobs(&file.jobs, &feeds)?,
             feeds,
         })
+    }
+
+    /// The warehouse. Nothing is asked of it yet. For Redshift this reads AWS's standard chain (environment, profile, web
+    /// identity, instance metadata), which may have to ask around for the region.
+    pub async fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
+        let mut credentials = self.credentials.clone();
+        if self.warehouse.starts_with("redshift://") {
+            credentials.aws = Some(aws_config::load_defaults(BehaviorVersion::latest()).await);
+        }
+        gristmill_loader::open(&self.warehouse, self.target.clone(), &credentials)
     }
 }
 

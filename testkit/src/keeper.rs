@@ -5,34 +5,36 @@
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Waits for its input to close, then stops the server whose process id is the first line of file `$2`, and removes
-/// folder `$1`. The process id is trusted only if that process works in folder `$3`: the number may have gone to another.
-/// `$4` is the signal.
+/// folder `$1` and what else is named. The process id is trusted only if that process works in folder `$3`: the number may
+/// have gone to another.
 const KEEPER: &str = r#"
+folder=$1 pid_file=$2 work=$3
+shift 3
 cat > /dev/null
-pid=$(head -n 1 "$2" 2>/dev/null)
-alive() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$3" ]; }
-if alive "$@"; then kill "-$4" "$pid"; fi
-for _ in $(seq 100); do alive "$@" || break; sleep 0.1; done
-if alive "$@"; then kill -KILL "$pid"; fi
-rm -rf "$1"
+pid=$(head -n 1 "$pid_file" 2>/dev/null)
+alive() { [ -n "$pid" ] && [ "$(readlink "/proc/$pid/cwd")" = "$work" ]; }
+if alive; then kill -QUIT "$pid"; fi
+for _ in $(seq 100); do alive || break; sleep 0.1; done
+if alive; then kill -KILL "$pid"; fi
+rm -rf "$folder" "$@"
 "#;
 
 /// The keeper of a server.
 pub(crate) struct Keeper(Child);
 
 impl Keeper {
-    /// Keeps the server that writes its process id into a file, works in `work`, has all it leaves in `folder` and ends
-    /// at a signal.
-    pub(crate) fn of(folder: &Path, pid_file: &Path, work: &Path, signal: &str) -> Self {
+    /// Keeps the server that writes its process id into a file, works in `work`, and has all it leaves in `folder` and
+    /// `leftovers`.
+    pub(crate) fn of(folder: &Path, pid_file: &Path, work: &Path, leftovers: &[PathBuf]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]);
         command
             .args([folder, pid_file, work])
-            .arg(signal)
+            .args(leftovers)
             .current_dir("/")
             .process_group(0);
         // Without its own output the keeper would hold the test's open, and a pipe behind the test would wait for it.

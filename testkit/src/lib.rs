@@ -9,6 +9,7 @@ mod keeper;
 pub mod moto;
 pub mod oracle;
 pub mod postgres;
+pub mod proxy;
 pub mod s3_faults;
 pub mod seaweedfs;
 pub mod venv;

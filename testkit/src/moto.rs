@@ -60,7 +60,7 @@ impl Moto {
             .expect("cannot start moto");
         let pid = folder.path().join("pid");
         fs::write(&pid, server.id().to_string()).expect("cannot write the server's process id");
-        let keeper = Keeper::of(folder.path(), &pid, folder.path(), "TERM");
+        let keeper = Keeper::of(folder.path(), &pid, folder.path(), &[]);
         // The keeper removes it.
         let _ = folder.keep();
         let mut moto = Self { port, server, keeper };

@@ -40,6 +40,7 @@ pub struct Postgres {
     programs: PathBuf,
     folder: PathBuf,
     fsync: bool,
+    small_disk: Option<u32>,
     server: Mutex<Option<Child>>,
     keeper: Keeper,
 }
@@ -47,23 +48,38 @@ pub struct Postgres {
 /// The server that the tests of this process share. It forgoes fsync, so nobody may stop it.
 pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
-    SHARED.get_or_init(|| Postgres::start_with(false))
+    SHARED.get_or_init(|| Postgres::start_with(false, &[], None))
 }
 
 impl Postgres {
     /// Starts a server that keeps its promises: what it commits is on disk.
     pub fn start() -> Self {
-        Self::start_with(true)
+        Self::start_with(true, &[], None)
     }
 
-    fn start_with(fsync: bool) -> Self {
+    /// Starts a server with files of one's own in its data folder, such as `pg_hba.conf`; settings go into
+    /// `postgresql.auto.conf`.
+    pub fn start_with_files(files: &[(&str, &str)]) -> Self {
+        Self::start_with(true, files, None)
+    }
+
+    /// Starts a server that has a disk of so many megabytes beside its own, for a tablespace at
+    /// [`small_disk`](Self::small_disk). `None` where this user may not mount one.
+    pub fn start_with_small_disk(megabytes: u32) -> Option<Self> {
+        let mut mount = Command::new("unshare");
+        mount.args(["--mount", "true"]).stderr(Stdio::null());
+        let may_mount = is_root() && mount.status().is_ok_and(|status| status.success());
+        may_mount.then(|| Self::start_with(true, &[], Some(megabytes)))
+    }
+
+    fn start_with(fsync: bool, files: &[(&str, &str)], small_disk: Option<u32>) -> Self {
         let programs = programs();
         let folder = folder();
         let keeper = Keeper::of(
             &folder,
             &folder.join("data/postmaster.pid"),
             &folder.join("data"),
-            "QUIT",
+            &[],
         );
         let mut init = as_server_user(&programs.join("initdb"), &folder);
         init.arg("-D").arg(folder.join("data"));
@@ -89,9 +105,13 @@ impl Postgres {
             programs,
             folder,
             fsync,
+            small_disk,
             server: Mutex::new(None),
             keeper,
         };
+        for (name, text) in files {
+            postgres.write(name, text);
+        }
         // Somebody else may take the free port before the server does.
         for attempt in 1.. {
             postgres.port = free_port();
@@ -106,6 +126,26 @@ impl Postgres {
     /// The URL of a database of this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The folder with its Unix socket.
+    pub fn socket_folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of the small disk that it was started with.
+    pub fn small_disk(&self) -> PathBuf {
+        self.folder.join("small")
+    }
+
+    /// Writes a file in its data folder, for the server's eyes only.
+    fn write(&self, name: &str, text: &str) {
+        let path = self.folder.join("data").join(name);
+        fs::write(&path, text).expect("the data folder can be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .expect("cannot close the file to others");
+        let owner = fs::metadata(&self.folder).expect("the folder is there");
+        std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).expect("cannot chown");
     }
 
     /// Creates a database that no other test has, and gives its URL.
@@ -154,6 +194,9 @@ impl Postgres {
         assert!(server.is_none(), "the server runs already");
         let log = self.folder.join("log");
         let mut command = as_server_user(&self.programs.join("postgres"), &self.folder);
+        if let Some(megabytes) = self.small_disk {
+            command = with_small_disk(&command, &self.small_disk(), megabytes);
+        }
         command
             .arg("-D")
             .arg(self.folder.join("data"))
@@ -317,6 +360,25 @@ fn as_server_user(program: &Path, folder: &Path) -> Command {
         .env("LC_ALL", "C.UTF-8")
         .current_dir("/");
     command
+}
+
+/// The same command in a mount namespace of its own, which has a disk at `folder` and goes away with the last process.
+fn with_small_disk(command: &Command, folder: &Path, megabytes: u32) -> Command {
+    const MOUNT: &str =
+        r#"mkdir -p "$0"; mount -t tmpfs -o "size=$1m,mode=777" tmpfs "$0"; shift; exec "$@""#;
+    let mut mounted = Command::new("unshare");
+    mounted
+        .args(["--mount", "sh", "-ec", MOUNT])
+        .arg(folder)
+        .arg(megabytes.to_string());
+    mounted.arg(command.get_program()).args(command.get_args());
+    mounted.env_clear().current_dir("/");
+    mounted.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    mounted
 }
 
 fn is_root() -> bool {

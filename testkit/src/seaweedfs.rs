@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -91,7 +91,17 @@ impl SeaweedFs {
             .stderr(File::create(at("log")).expect("cannot write the server's log"));
         let server = command.spawn().expect("cannot start SeaweedFS");
         fs::write(at("pid"), server.id().to_string()).expect("cannot write the server's process id");
-        let keeper = Keeper::of(folder.path(), &at("pid"), folder.path(), "TERM");
+        // Its parts also talk to each other through sockets in a place of their own choice.
+        let parts = [
+            ("master", master),
+            ("volume", volume),
+            ("filer", filer),
+            ("s3", s3),
+            ("admin", admin),
+        ];
+        let sockets = parts
+            .map(|(part, port)| PathBuf::from(format!("/tmp/seaweedfs-{part}-grpc-{}.sock", port + GRPC)));
+        let keeper = Keeper::of(folder.path(), &at("pid"), folder.path(), &sockets);
         // The keeper removes it.
         let folder = folder.keep();
         let mut started = Self {

@@ -330,6 +330,64 @@ fn kills_at_random_moments_lose_nothing_with_postgres() {
     survives_kills(&Warehouse::postgres(), 15, 20_261_124);
 }
 
+/// Kills loads into Postgres again and again while their transaction is open, or about to be.
+#[test]
+fn two_hundred_kills_of_loads_leave_every_row_right_and_every_run_once() {
+    const KILLS: u32 = 200;
+    const SEED: u64 = 20_261_125;
+    let warehouse = Warehouse::postgres();
+    let Warehouse::Postgres(url) = &warehouse else {
+        unreachable!("it was made above")
+    };
+    let job = JOB.replace("min_files = 6", "min_files = 1");
+    let settings = support::settings(url, &job).replace("200ms", "10ms");
+    let site = support::site(&settings);
+    submit(&site, SEED, 0);
+    support::run_until_idle(&site);
+
+    let watcher = support::Watcher::new(url);
+    // Who holds the lock that a load takes first and keeps to its end.
+    let loading =
+        "SELECT l.pid FROM pg_locks l, hashtextextended('gristmill load public.sales_summary', 0) AS key
+                   WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = key";
+    let entered = "SELECT run_id FROM gristmill_ledger";
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let (mut rolled_back, mut answers_lost) = (0, 0);
+    for kill in 0..KILLS {
+        // A run that dies ten times in a row would be given up.
+        if kill % 8 == 7 {
+            support::run_until_idle(&site);
+        }
+        let before = watcher.count(entered);
+        submit(&site, random.u64(..), random.u32(0..6));
+        let mut service = site.start(["run"]);
+        let start = Instant::now();
+        // Most kills fall into a load, some anywhere from the start on.
+        let patience = match kill % 5 {
+            4 => Duration::from_millis(random.u64(0..600)),
+            _ => Duration::from_secs(5),
+        };
+        while watcher.count(loading) == 0 && start.elapsed() < patience {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_micros(random.u64(0..30_000)));
+        assert!(service.is_running(), "it ended by itself: {}", service.stderr());
+        let is_loading = watcher.count(loading) > 0;
+        service.kill();
+        wait_until("the server has noticed", || watcher.count(loading) == 0);
+        let has_entered = watcher.count(entered) > before;
+        rolled_back += u32::from(is_loading && !has_entered);
+        answers_lost += u32::from(is_loading && has_entered);
+    }
+    support::run_until_idle(&site);
+    let expected = Expected::of(&site.incoming());
+    let what = format!(
+        "seed {SEED}: of {KILLS} kills {rolled_back} undid an open load and {answers_lost} met its commit"
+    );
+    assert_in_order(&site, &warehouse, &expected, &what);
+    assert!(rolled_back >= KILLS / 4, "{what}");
+}
+
 fn wait_for_runs(site: &Site, service: &mut Background, job: &str, states: &[&str]) {
     let sql = format!("SELECT state FROM job_run WHERE job_config_id = '{job}' ORDER BY sequence");
     wait_until(&format!("the runs of {job} are {states:?}"), || {

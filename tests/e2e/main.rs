@@ -15,4 +15,5 @@ mod retention;
 mod service;
 mod trace;
 mod verify;
+mod warehouse_faults;
 mod wrong_settings;

@@ -133,6 +133,35 @@ pub fn postgres(url: &str, sql: &str) -> Vec<tokio_postgres::Row> {
     })
 }
 
+/// A connection to a Postgres database that stays open, for questions that come by the millisecond.
+pub struct Watcher {
+    runtime: tokio::runtime::Runtime,
+    client: tokio_postgres::Client,
+}
+
+impl Watcher {
+    /// Connects.
+    pub fn new(url: &str) -> Self {
+        let runtime = runtime();
+        let connected = runtime.block_on(tokio_postgres::connect(url, tokio_postgres::NoTls));
+        let (client, connection) = connected.expect("the private server answers");
+        runtime.spawn(connection);
+        Self { runtime, client }
+    }
+
+    /// Runs statements.
+    pub fn execute(&self, sql: &str) {
+        let done = self.runtime.block_on(self.client.batch_execute(sql));
+        done.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    /// How many rows answer a question.
+    pub fn count(&self, sql: &str) -> usize {
+        let answer = self.runtime.block_on(self.client.query(sql, &[]));
+        answer.unwrap_or_else(|error| panic!("{sql}: {error:?}")).len()
+    }
+}
+
 /// Asks, or changes, the state database as a person with `sqlite3` does; the first column of each row, as text.
 pub fn state(site: &Site, sql: &str) -> Vec<String> {
     query(site, "state.db", sql, first_column)

@@ -1,4 +1,7 @@
-//! Sending a summary and its coverage to the temporary tables, by binary COPY.
+//! Sending a summary and its coverage to temporary tables, or to the target itself, by binary COPY.
+//!
+//! Three work at once: a thread decodes Parquet some batches ahead, this task encodes rows, and the connection's own task
+//! sends them. The server is the slowest.
 
 use std::pin::Pin;
 
@@ -7,6 +10,7 @@ use futures::SinkExt;
 use tokio::sync::mpsc;
 use tokio_postgres::CopyInSink;
 
+use super::encode::{Ending, Rows, Stamp};
 use super::load::Loading;
 use super::sql::COPY_COVERAGE;
 use super::wire;
@@ -27,29 +31,29 @@ pub(crate) struct Sent {
     pub uncovered: u64,
 }
 
-/// Sends the summary with a COPY. Rows that `days` lack are counted; without `days` none is.
+/// Sends the summary with a COPY, each row with the stamp if there is one. Rows that `days` lack are counted; without
+/// `days` none is.
 pub(crate) async fn summary(
     loading: &Loading<'_>,
     statement: &str,
+    stamp: Option<Stamp<'_>>,
     days: Option<&Days>,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Sent, LoadError> {
     let action = "copy the summary's rows to";
     let measures = &loading.warehouse.target.measures;
     let mut copy = Copy::begin(loading, statement, action).await?;
+    let ending = Ending::of_stamp(stamp);
     let mut lookup = days.map(Lookup::new);
     let mut batches = input::summary(&loading.load.summary, measures);
     let mut sent = Sent::default();
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
-        for row in 0..batch.len() {
-            copy.put_row(&batch, row, None);
-            if let Some(lookup) = &mut lookup {
-                let (store, _, date) = batch.key(row);
-                sent.uncovered += u64::from(!lookup.has(store, date));
-            }
-            copy.send_if_full().await.map_err(loading.failed(action))?;
+        if let Some(lookup) = &mut lookup {
+            sent.uncovered += lookup.lacking(&batch);
         }
+        let done = copy.send_rows(&batch, &ending).await;
+        done.map_err(loading.failed(action))?;
         sent.rows += batch.len() as u64;
         progress(sent.rows);
     }
@@ -67,21 +71,19 @@ pub(crate) async fn changes(
     let mut copy = Copy::begin(loading, &statement, action)
         .await
         .map_err(Fault::Load)?;
+    let (written, gone) = (Ending::of_flag(false), Ending::of_flag(true));
     let mut tally = None;
     while let Some(part) = parts.recv().await {
-        let (batch, is_gone) = match part? {
-            Part::Write(batch) => (batch, false),
-            Part::Remove(batch) => (batch, true),
+        let (batch, ending) = match part? {
+            Part::Write(batch) => (batch, &written),
+            Part::Remove(batch) => (batch, &gone),
             Part::End(end) => {
                 tally = Some(end);
                 continue;
             }
         };
-        for row in 0..batch.len() {
-            copy.put_row(&batch, row, Some(is_gone));
-            let sent = copy.send_if_full().await;
-            sent.map_err(loading.failed(action)).map_err(Fault::Load)?;
-        }
+        let sent = copy.send_rows(&batch, ending).await;
+        sent.map_err(loading.failed(action)).map_err(Fault::Load)?;
     }
     let done = copy.finish().await;
     done.map_err(loading.failed(action)).map_err(Fault::Load)?;
@@ -122,18 +124,16 @@ impl Copy {
         })
     }
 
-    fn put_row(&mut self, batch: &SummaryBatch, row: usize, is_gone: Option<bool>) {
-        let out = &mut self.pending;
-        wire::put_row(out, 3 + batch.amounts.len() + usize::from(is_gone.is_some()));
-        wire::put_text(out, batch.stores.value(row));
-        wire::put_text(out, batch.items.value(row));
-        wire::put_date(out, batch.dates.value(row));
-        for cents in batch.amounts(row) {
-            wire::put_amount(out, cents);
+    async fn send_rows(
+        &mut self,
+        batch: &SummaryBatch,
+        ending: &Ending,
+    ) -> Result<(), tokio_postgres::Error> {
+        let mut rows = Rows::new(batch, ending);
+        while rows.put_next(&mut self.pending) {
+            self.send_if_full().await?;
         }
-        if let Some(is_gone) = is_gone {
-            wire::put_bool(out, is_gone);
-        }
+        Ok(())
     }
 
     async fn send_if_full(&mut self) -> Result<(), tokio_postgres::Error> {

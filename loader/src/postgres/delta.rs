@@ -44,12 +44,9 @@ async fn change(loading: &Loading<'_>, base: &Base) -> Result<Option<(LoadCounts
 }
 
 async fn stage(loading: &Loading<'_>, delta: &delta::Delta) -> Result<(), LoadError> {
+    full::stage_coverage(loading, Some(&delta.added)).await?;
     let create = loading.names.sql.create_stage();
-    loading.batch("create temporary tables in", &create).await?;
-    match delta.added.is_empty() {
-        true => Ok(()),
-        false => copy::coverage(loading, &delta.added).await,
-    }
+    loading.batch("create temporary tables in", &create).await
 }
 
 async fn apply(
@@ -60,9 +57,11 @@ async fn apply(
     let (load, mode, sql) = (loading.load, loading.warehouse.target.mode, &loading.names.sql);
     load.expect_rows(tally.rows)?;
     load.expect_covered(tally.uncovered)?;
-    loading
-        .batch("index temporary tables in", sql::INDEX_STAGE)
-        .await?;
+    let ready = match no_days_added {
+        true => sql::ANALYZE_STAGE,
+        false => sql::INDEX_STAGE,
+    };
+    loading.batch("index temporary tables in", ready).await?;
     let action = "delete rows of";
     let removed = match tally.removed {
         0 => 0,
@@ -72,7 +71,7 @@ async fn apply(
         Some(delete) if !no_days_added => loading.execute(action, &delete, &[]).await?,
         _ => 0,
     };
-    let (inserted, written) = full::write(loading).await?;
+    let (inserted, written) = full::write(loading, tally.inserted + tally.changed).await?;
     let exactly = no_days_added && mode == LoadMode::ReplaceDays;
     let fits = tally.fits(exactly, inserted, written, removed);
     Ok((

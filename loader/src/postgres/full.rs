@@ -1,7 +1,7 @@
-//! A load that compares the whole summary with the target.
+//! A load that compares the whole summary with the target, or finds nothing there to compare it with.
 
 use super::load::Loading;
-use super::{copy, sql};
+use super::{copy, first, sql};
 use crate::days::Days;
 use crate::{LoadCounts, LoadError, LoadMode};
 
@@ -10,48 +10,76 @@ pub(super) async fn load(
     loading: &Loading<'_>,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadCounts, LoadError> {
-    stage(loading, progress).await?;
+    let days = stage_days(loading).await?;
+    if let Some(counts) = first::load(loading, days.as_ref(), progress).await? {
+        return Ok(counts);
+    }
+    stage_rows(loading, days.as_ref(), progress).await?;
     apply(loading, loading.load.rows).await
 }
 
-/// Brings the files into temporary tables. A reload has the say over every day, and reads no coverage.
-pub(super) async fn stage(
+/// Brings the coverage into a temporary table. A reload has the say over every day, and reads none.
+pub(super) async fn stage_days(loading: &Loading<'_>) -> Result<Option<Days>, LoadError> {
+    let days = match loading.warehouse.target.mode {
+        LoadMode::Reload => None,
+        LoadMode::ReplaceDays | LoadMode::Upsert => Some(Days::read(&loading.load.coverage).await?),
+    };
+    stage_coverage(loading, days.as_ref()).await?;
+    Ok(days)
+}
+
+/// Brings days into a temporary table.
+pub(super) async fn stage_coverage(loading: &Loading<'_>, days: Option<&Days>) -> Result<(), LoadError> {
+    loading
+        .batch("create temporary tables in", sql::CREATE_COVERAGE)
+        .await?;
+    match days {
+        Some(days) if !days.is_empty() => copy::coverage(loading, days).await,
+        _ => Ok(()),
+    }
+}
+
+/// Brings the summary into a temporary table.
+pub(super) async fn stage_rows(
     loading: &Loading<'_>,
+    days: Option<&Days>,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<(), LoadError> {
     let sql = &loading.names.sql;
     loading
         .batch("create temporary tables in", &sql.create_stage())
         .await?;
-    let days = match loading.warehouse.target.mode {
-        LoadMode::Reload => None,
-        LoadMode::ReplaceDays | LoadMode::Upsert => Some(Days::read(&loading.load.coverage).await?),
-    };
-    if let Some(days) = &days {
-        copy::coverage(loading, days).await?;
-    }
-    let sent = copy::summary(loading, &sql.copy_stage(), days.as_ref(), progress).await?;
+    let sent = copy::summary(loading, &sql.copy_stage(), None, days, progress).await?;
     loading.load.expect_rows(sent.rows)?;
     loading.load.expect_covered(sent.uncovered)?;
     loading.batch("index temporary tables in", sql::INDEX_STAGE).await
 }
 
-/// Changes the target, by key, to what was staged; `rows` are those of the summary.
+/// Changes the target, by key, to what was staged, which are so many rows.
 pub(super) async fn apply(loading: &Loading<'_>, rows: u64) -> Result<LoadCounts, LoadError> {
     let deleted = match loading.names.sql.delete(loading.warehouse.target.mode) {
         Some(delete) => loading.execute("delete rows of", &delete, &[]).await?,
         None => 0,
     };
-    let (inserted, written) = write(loading).await?;
+    let (inserted, written) = write(loading, rows).await?;
     Ok(LoadCounts::of(rows, inserted, written, deleted))
 }
 
-/// Inserts and updates what was staged: how many rows were new, and how many were written.
-pub(super) async fn write(loading: &Loading<'_>) -> Result<(u64, u64), LoadError> {
-    let sql = &loading.names.sql;
-    let inserted = loading.count("count new rows for", &sql.count_new()).await?;
-    let written = loading
-        .execute("insert and update rows of", &sql.upsert(), &[])
-        .await?;
-    Ok((inserted, written))
+/// Updates and inserts what was staged, which are so many rows: how many were new, and how many were written.
+pub(super) async fn write(loading: &Loading<'_>, staged: u64) -> Result<(u64, u64), LoadError> {
+    if staged == 0 {
+        return Ok((0, 0));
+    }
+    let (sql, run_id) = (&loading.names.sql, loading.run_id());
+    let updated = loading.execute("update rows of", &sql.update(), &run_id).await?;
+    // If each staged row has met one, none is new.
+    let inserted = match updated == staged {
+        true => 0,
+        false => {
+            loading
+                .execute("insert rows into", &sql.insert(), &run_id)
+                .await?
+        }
+    };
+    Ok((inserted, inserted + updated))
 }

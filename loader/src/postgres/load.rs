@@ -3,6 +3,7 @@
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
+use super::encode::Stamp;
 use super::{Names, PostgresWarehouse, claims, delta, full, rows, sql};
 use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
 
@@ -57,7 +58,9 @@ impl<'a> Loading<'a> {
             transaction: begun.map_err(warehouse.failed("begin the load into"))?,
             load,
         };
-        loading.query("set up the load into", sql::DURABLE, &[]).await?;
+        for setting in [sql::DURABLE, sql::PLANS] {
+            loading.query("set up the load into", setting, &[]).await?;
+        }
         loading
             .query("lock the target in", sql::LOCK_TARGET, &[&names.target])
             .await?;
@@ -152,6 +155,26 @@ impl Loading<'_> {
         self.execute("write the ledger of", &self.names.sql.insert_ledger(), &values)
             .await?;
         Ok(())
+    }
+
+    /// The run's id, if statements that insert or update take it.
+    pub(super) fn run_id(&self) -> Vec<&(dyn ToSql + Sync)> {
+        match self.warehouse.target.audit {
+            true => vec![&self.load.run_id],
+            false => Vec::new(),
+        }
+    }
+
+    /// What a COPY to the target writes into the audit columns, if it has them.
+    pub(super) async fn stamp(&self) -> Result<Option<Stamp<'_>>, LoadError> {
+        if !self.warehouse.target.audit {
+            return Ok(None);
+        }
+        let rows = self.query("ask for the time in", sql::NOW, &[]).await?;
+        Ok(rows.first().map(|row| Stamp {
+            microseconds_since_2000: row.get(0),
+            run_id: &self.load.run_id,
+        }))
     }
 
     pub(super) fn failed(

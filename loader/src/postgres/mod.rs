@@ -1,13 +1,16 @@
 //! Postgres as the warehouse.
 //!
 //! A load is one transaction: lock the target, ask the ledger, COPY into temporary tables, change the target by key,
-//! write the ledger, commit. The target itself is never truncated or swapped, so its views, grants and further columns
-//! stay, readers never see half a load, and a row that is right already is not even locked.
+//! write the ledger, commit. A target with rows is never truncated or swapped, so its views, grants and further columns
+//! stay, readers never see half a load, and a row that is right already is not even locked. An empty one gets its rows
+//! without detour.
 
 mod claims;
 mod connect;
 mod copy;
 mod delta;
+mod encode;
+mod first;
 mod full;
 mod load;
 mod prepare;
@@ -18,17 +21,19 @@ mod wire;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
-use tokio_postgres::{Client, Config, GenericClient};
+use tokio_postgres::{Client, GenericClient};
 
 use crate::target::{self, LEDGER};
 use crate::{
-    LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse, input, redacted,
+    Credentials, LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse,
+    input, redacted,
 };
+use connect::Server;
 use sql::Sql;
 
 /// A Postgres database as the warehouse.
 pub(crate) struct PostgresWarehouse {
-    config: Config,
+    server: Server,
     /// For messages; without the password.
     url: String,
     target: Target,
@@ -43,7 +48,7 @@ struct Names {
 }
 
 impl PostgresWarehouse {
-    pub(crate) fn new(url: &str, target: Target) -> Result<Self, LoadError> {
+    pub(crate) fn new(url: &str, target: Target, credentials: &Credentials) -> Result<Self, LoadError> {
         let too_long = target
             .schema
             .iter()
@@ -59,7 +64,7 @@ impl PostgresWarehouse {
             });
         }
         Ok(Self {
-            config: connect::config(url)?,
+            server: Server::new(url, credentials)?,
             url: redacted(url),
             target,
         })
@@ -83,9 +88,7 @@ impl PostgresWarehouse {
 
     /// Connects, and finds out which schema the target is in.
     async fn session(&self) -> Result<(Client, Names), LoadError> {
-        let client = connect::connect(&self.config)
-            .await
-            .map_err(self.failed("connect to"))?;
+        let client = self.server.connect().await?;
         let schema = match &self.target.schema {
             Some(schema) => schema.clone(),
             None => {
@@ -95,7 +98,7 @@ impl PostgresWarehouse {
                 schema.ok_or_else(|| self.mismatch(none.into()))?
             }
         };
-        let sql = Sql::new(&schema, &self.target.table, &self.target.measures);
+        let sql = Sql::new(&schema, &self.target);
         let target = target::qualified(&schema, &self.target.table);
         Ok((client, Names { schema, target, sql }))
     }

@@ -14,11 +14,12 @@ const DIALECT: shape::Dialect = shape::Dialect {
         Kind::Text => "text",
         Kind::Day => "date",
         Kind::Amount => "numeric(18,2)",
+        Kind::Moment => "timestamp with time zone",
     },
     retype: |table, column, wanted| {
         format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {wanted} USING {column}::{wanted};")
     },
-    add_key: |table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});"),
+    add_key: Some(|table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});")),
 };
 
 /// Types that hold every value of a summary as it is. `varchar(n)` is taken too: a longer key is then refused by the
@@ -28,6 +29,7 @@ fn accepts(kind: Kind, type_name: &str) -> bool {
         Kind::Text => type_name == "text" || type_name.starts_with("character varying"),
         Kind::Day => type_name == "date",
         Kind::Amount => matches!(type_name, "numeric" | "numeric(18,2)"),
+        Kind::Moment => type_name == "timestamp with time zone",
     }
 }
 

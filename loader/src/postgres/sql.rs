@@ -1,7 +1,7 @@
 //! The SQL that Postgres is asked, apart from the code that asks it.
 
-use crate::LoadMode;
-use crate::target::{DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::target::{AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::{LoadMode, Target};
 
 /// Serialises the creation of tables by several processes: IF NOT EXISTS alone loses races in the catalog.
 pub(crate) const LOCK_PREPARE: &str =
@@ -14,6 +14,16 @@ pub(crate) const LOCK_TARGET: &str =
 /// A commit must be on disk when it is answered, whatever the server's default: the run is then told as completed.
 pub(crate) const DURABLE: &str =
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
+
+/// How joins of the target with what was staged are to be made: by merging in the order of the keys, or for a few rows
+/// by looking each up. Left to itself, the planner reckons by the columns of the key one by one, takes next to no row for
+/// a match, and hashes the whole target, which takes twice as long and more.
+pub(crate) const PLANS: &str = "SELECT set_config('enable_hashjoin', 'off', true)
+ UNION ALL SELECT set_config('work_mem', '64MB', true)
+            WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')";
+
+/// Microseconds from 2000 to this moment, as a binary COPY writes timestamps.
+pub(crate) const NOW: &str = "SELECT (extract(epoch FROM statement_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::int8";
 
 /// The schema that an unqualified name means: where the session sees such a table, otherwise where it would create it.
 pub(crate) const SCHEMA_OF: &str = "SELECT coalesce(
@@ -43,8 +53,14 @@ pub(crate) const UNIQUE_KEYS: &str = "SELECT array_agg(a.attname::text)
         AND i.indpred IS NULL AND i.indexprs IS NULL
       GROUP BY i.indexrelid";
 
-/// Readies the temporary tables for what follows. Without keys, a planner that misjudges the target, as it does one that
-/// was just filled, compares every row with every row.
+pub(crate) const CREATE_COVERAGE: &str =
+    "CREATE TEMP TABLE gristmill_coverage (store_id text, trans_date date) ON COMMIT DROP";
+
+/// Readies the temporary tables for joins from them to the target.
+pub(crate) const ANALYZE_STAGE: &str = "ANALYZE pg_temp.gristmill_stage";
+
+/// Readies the temporary tables for joins from the target to them. Without keys, a planner that misjudges the target
+/// compares every row with every row.
 pub(crate) const INDEX_STAGE: &str =
     "ALTER TABLE pg_temp.gristmill_stage ADD PRIMARY KEY (store_id, item_id, trans_date);
      ALTER TABLE pg_temp.gristmill_coverage ADD PRIMARY KEY (store_id, trans_date);
@@ -61,24 +77,33 @@ pub(crate) struct Sql {
     days: String,
     standing: String,
     measures: Vec<String>,
+    audited: bool,
 }
 
 impl Sql {
-    pub(crate) fn new(schema: &str, table: &str, measures: &[String]) -> Self {
+    pub(crate) fn new(schema: &str, target: &Target) -> Self {
         let qualified = |name: &str| format!("{}.{}", quoted(schema), quoted(name));
         Self {
-            table: qualified(table),
+            table: qualified(&target.table),
             ledger: qualified(LEDGER),
             days: qualified(DAYS),
             standing: qualified(STANDING),
-            measures: measures.iter().map(|name| quoted(name)).collect(),
+            measures: target.measures.iter().map(|name| quoted(name)).collect(),
+            audited: target.audit,
         }
     }
 
+    /// A fifth of each page is left free, so that an amount that changes finds room beside its row, and the key's index
+    /// need not be told.
     pub(crate) fn create_table(&self) -> String {
+        let audit = if self.audited {
+            ", loaded_at timestamptz, run_id text"
+        } else {
+            ""
+        };
         format!(
-            "CREATE TABLE {} (store_id text NOT NULL, item_id text NOT NULL, trans_date date NOT NULL, {},
-                 PRIMARY KEY (store_id, item_id, trans_date))",
+            "CREATE TABLE {} (store_id text NOT NULL, item_id text NOT NULL, trans_date date NOT NULL, {}{audit},
+                 PRIMARY KEY (store_id, item_id, trans_date)) WITH (fillfactor = 80)",
             self.table,
             self.typed_measures()
         )
@@ -93,12 +118,11 @@ impl Sql {
         )
     }
 
-    /// The temporary tables. A staged row that is gone from the summary names a row to be deleted.
+    /// The temporary summary. A staged row that is gone from the summary names a row to be deleted.
     pub(crate) fn create_stage(&self) -> String {
         format!(
             "CREATE TEMP TABLE gristmill_stage (store_id text, item_id text, trans_date date, {},
-                 gristmill_gone boolean NOT NULL DEFAULT false) ON COMMIT DROP;
-             CREATE TEMP TABLE gristmill_coverage (store_id text, trans_date date) ON COMMIT DROP",
+                 gristmill_gone boolean NOT NULL DEFAULT false) ON COMMIT DROP",
             self.typed_measures()
         )
     }
@@ -159,37 +183,36 @@ impl Sql {
         ))
     }
 
-    /// How many of the staged keys the target lacks.
-    pub(crate) fn count_new(&self) -> String {
+    /// Updates rows that are there with other amounts. With audit columns, it takes the run's id.
+    pub(crate) fn update(&self) -> String {
         format!(
-            "SELECT count(*) FROM pg_temp.gristmill_stage s
-              WHERE NOT s.gristmill_gone AND NOT EXISTS (SELECT 1 FROM {} t WHERE {SAME_KEY})",
-            self.table
+            "UPDATE {} t SET {} FROM pg_temp.gristmill_stage s
+              WHERE {SAME_KEY} AND NOT s.gristmill_gone AND {} IS DISTINCT FROM {}",
+            self.table,
+            self.set("s", "statement_timestamp()", "$1"),
+            self.measures_of("t"),
+            self.measures_of("s"),
         )
     }
 
-    /// Inserts and updates.
+    /// Inserts rows that are not there. With audit columns, it takes the run's id.
     ///
-    /// Rows that are right already are left out before a conflict is looked for: ON CONFLICT locks, and so writes, even
-    /// the rows that a WHERE of its own would spare.
-    pub(crate) fn upsert(&self) -> String {
-        let table = &self.table;
-        let set: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("{name} = excluded.{name}"))
-            .collect();
+    /// A row that somebody else inserts meanwhile is updated.
+    pub(crate) fn insert(&self) -> String {
+        let (table, columns) = (&self.table, self.columns());
+        let stamp = if self.audited {
+            ", statement_timestamp(), $1"
+        } else {
+            ""
+        };
         format!(
-            "INSERT INTO {table} ({columns})
-             SELECT {columns} FROM pg_temp.gristmill_stage s
-              WHERE NOT s.gristmill_gone
-                AND NOT EXISTS (SELECT 1 FROM {table} t WHERE {SAME_KEY} AND {of_t} IS NOT DISTINCT FROM {of_s})
+            "INSERT INTO {table} ({columns}{audit})
+             SELECT {columns}{stamp} FROM pg_temp.gristmill_stage s
+              WHERE NOT s.gristmill_gone AND NOT EXISTS (SELECT 1 FROM {table} t WHERE {SAME_KEY})
               ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date
              ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}",
-            columns = self.columns(),
-            set = set.join(", "),
-            of_t = self.measures_of("t"),
-            of_s = self.measures_of("s"),
+            audit = self.audit_columns(),
+            set = self.set("excluded", "excluded.loaded_at", "excluded.run_id"),
         )
     }
 
@@ -252,7 +275,27 @@ impl Sql {
         )
     }
 
-    fn columns(&self) -> String {
+    /// What an update sets.
+    fn set(&self, from: &str, loaded_at: &str, run_id: &str) -> String {
+        let measures = self.measures.iter().map(|name| format!("{name} = {from}.{name}"));
+        let [loaded_at_column, run_id_column] = AUDIT;
+        let audit = [
+            format!("{loaded_at_column} = {loaded_at}"),
+            format!("{run_id_column} = {run_id}"),
+        ];
+        let audit = audit.into_iter().filter(|_| self.audited);
+        measures.chain(audit).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The audit columns, to follow others.
+    pub(super) fn audit_columns(&self) -> String {
+        match self.audited {
+            true => format!(", {}", AUDIT.join(", ")),
+            false => String::new(),
+        }
+    }
+
+    pub(super) fn columns(&self) -> String {
         format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
     }
 

@@ -40,7 +40,8 @@ pub(super) async fn verify(
     if found.is_overtaken(load.sequence) {
         return Ok(found);
     }
-    full::stage(&loading, &|_| ()).await?;
+    let days = full::stage_days(&loading).await?;
+    full::stage_rows(&loading, days.as_ref(), &|_| ()).await?;
     found.left_to_others = claims::leave_to_others(&loading).await?;
     let staged = "SELECT count(*) FROM pg_temp.gristmill_stage";
     found.rows = loading.count("count staged rows in", staged).await?;

@@ -40,6 +40,11 @@ pub(crate) fn put_date(out: &mut BytesMut, days_since_1970: i32) {
     out.put_i32(days_since_1970 - EPOCH_GAP);
 }
 
+pub(crate) fn put_moment(out: &mut BytesMut, microseconds_since_2000: i64) {
+    out.put_i32(8);
+    out.put_i64(microseconds_since_2000);
+}
+
 pub(crate) fn put_bool(out: &mut BytesMut, value: bool) {
     out.put_i32(1);
     out.put_u8(u8::from(value));
@@ -54,8 +59,11 @@ pub(crate) fn put_amount(out: &mut BytesMut, cents: Option<i64>) {
         return out.put_i32(-1);
     };
     let mut groups = [0i16; MAX_GROUPS];
-    let mut rest = u128::from(cents.unsigned_abs()) * 100;
-    let mut count = 0;
+    let cents_only = cents.unsigned_abs() % 100;
+    let mut rest = cents.unsigned_abs() / 100;
+    groups[0] = cents_only as i16 * 100;
+    // Without whole units, the group after the point may be the only one.
+    let mut count = usize::from(rest > 0 || cents_only > 0);
     while rest > 0 {
         groups[count] = (rest % 10_000) as i16;
         rest /= 10_000;

@@ -83,7 +83,7 @@ async fn apply(
         Some(delete) if !no_days_added => warehouse.execute(connection, delete, action).await?,
         _ => 0,
     };
-    let (inserted, written) = full::write(warehouse, connection).await?;
+    let (inserted, written) = full::write(warehouse, connection, load).await?;
     let exactly = no_days_added && mode == LoadMode::ReplaceDays;
     let fits = tally.fits(exactly, inserted, written, removed);
     Ok((

@@ -22,12 +22,22 @@ pub(super) async fn load(
         .map_err(warehouse.failed("look for rows of the covered stores in"))?;
     if holds_rows {
         stage_rows(warehouse, connection, load, days.as_ref(), progress).await?;
-        return apply(warehouse, connection, load.rows).await;
+        return apply(warehouse, connection, load, load.rows).await;
     }
     // Nothing to compare with: in the order of the keys straight to where the rows belong.
     let rows = input::summary(&load.summary, &warehouse.target.measures);
     let insert = |rows| warehouse.sql.insert_target(rows);
-    let arrived = stage::summary(connection, warehouse, rows, days.as_ref(), insert, progress).await?;
+    let run_id = warehouse.target.audit.then_some(load.run_id.as_str());
+    let arrived = stage::summary(
+        connection,
+        warehouse,
+        rows,
+        run_id,
+        days.as_ref(),
+        insert,
+        progress,
+    )
+    .await?;
     load.expect_rows(arrived.rows)?;
     load.expect_covered(arrived.uncovered)?;
     Ok(LoadCounts::of(load.rows, load.rows, load.rows, 0))
@@ -74,22 +84,23 @@ pub(super) async fn stage_rows(
         .await?;
     let rows = input::summary(&load.summary, &warehouse.target.measures);
     let insert = |rows| warehouse.sql.insert_stage(rows);
-    let arrived = stage::summary(connection, warehouse, rows, days, insert, progress).await?;
+    let arrived = stage::summary(connection, warehouse, rows, None, days, insert, progress).await?;
     load.expect_rows(arrived.rows)?;
     load.expect_covered(arrived.uncovered)
 }
 
-/// Changes the target, by key, to what was staged; `rows` are those of the summary.
+/// Changes the target, by key, to what was staged for a load, which are so many rows.
 pub(super) async fn apply(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
+    load: &Load,
     rows: u64,
 ) -> Result<LoadCounts, LoadError> {
     let deleted = match warehouse.sql.delete(warehouse.target.mode) {
         Some(delete) => warehouse.execute(connection, delete, "delete rows of").await?,
         None => 0,
     };
-    let (inserted, written) = write(warehouse, connection).await?;
+    let (inserted, written) = write(warehouse, connection, load).await?;
     Ok(LoadCounts::of(rows, inserted, written, deleted))
 }
 
@@ -97,13 +108,17 @@ pub(super) async fn apply(
 pub(super) async fn write(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
+    load: &Load,
 ) -> Result<(u64, u64), LoadError> {
     let new = sqlx::query_scalar::<_, i64>(warehouse.sql.count_new())
         .fetch_one(&mut *connection)
         .await;
     let inserted = new.map_err(warehouse.failed("count new rows for"))? as u64;
-    let written = warehouse
-        .execute(connection, warehouse.sql.upsert(), "insert and update rows of")
-        .await?;
-    Ok((inserted, written))
+    let mut upsert = sqlx::query(warehouse.sql.upsert());
+    if warehouse.target.audit {
+        upsert = upsert.bind(&load.run_id);
+    }
+    let written = upsert.execute(connection).await;
+    let written = written.map_err(warehouse.failed("insert and update rows of"))?;
+    Ok((inserted, written.rows_affected()))
 }

@@ -83,7 +83,7 @@ impl SqliteWarehouse {
             .pragma("cache_size", CACHE_KIB)
             // Statements have hundreds of rows, and their texts are of no use to anybody.
             .disable_statement_logging();
-        let sql = Sql::new(&target.table, &target.measures);
+        let sql = Sql::new(&target);
         let name = plain_or_quoted(&target.table);
         Ok(Self {
             options,

@@ -16,14 +16,14 @@ const DIALECT: shape::Dialect = shape::Dialect {
         !name.contains("INT") && ["CHAR", "CLOB", "TEXT"].iter().any(|text| name.contains(text))
     },
     wanted: |kind| match kind {
-        Kind::Text | Kind::Day | Kind::Amount => "TEXT",
+        Kind::Text | Kind::Day | Kind::Amount | Kind::Moment => "TEXT",
     },
     retype: |table, _, _| {
         format!(
             "ALTER TABLE {table} RENAME TO gristmill_old; and replay the jobs: SQLite cannot retype a column"
         )
     },
-    add_key: |table, columns| format!("CREATE UNIQUE INDEX gristmill_key ON {table} ({columns});"),
+    add_key: Some(|table, columns| format!("CREATE UNIQUE INDEX gristmill_key ON {table} ({columns});")),
 };
 
 /// Creates what is absent, the file's folder included; checks the target where it is present.

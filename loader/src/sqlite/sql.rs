@@ -2,8 +2,8 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::LoadMode;
-use crate::target::{DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::target::{AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::{LoadMode, Target};
 
 /// A column's name, type, whether a row may leave it out.
 ///
@@ -52,25 +52,28 @@ pub(crate) struct Sql {
     days: String,
     standing: String,
     measures: Vec<String>,
+    audited: bool,
 }
 
 impl Sql {
-    pub(crate) fn new(table: &str, measures: &[String]) -> Self {
+    pub(crate) fn new(target: &Target) -> Self {
         Self {
-            table: quoted(table),
+            table: quoted(&target.table),
             ledger: quoted(LEDGER),
             days: quoted(DAYS),
             standing: quoted(STANDING),
-            measures: measures.iter().map(|name| quoted(name)).collect(),
+            measures: target.measures.iter().map(|name| quoted(name)).collect(),
+            audited: target.audit,
         }
     }
 
     pub(crate) fn create_table(&self) -> SqlStr {
-        self.create(&format!("TABLE main.{}", self.table))
+        let audit: &[&str] = if self.audited { &AUDIT } else { &[] };
+        self.create(&format!("TABLE main.{}", self.table), audit)
     }
 
     pub(crate) fn create_stage(&self) -> SqlStr {
-        self.create("TEMP TABLE gristmill_stage")
+        self.create("TEMP TABLE gristmill_stage", &[])
     }
 
     pub(crate) fn create_ledger(&self) -> SqlStr {
@@ -92,13 +95,17 @@ impl Sql {
         )
     }
 
-    /// A multi-row insert into the target itself.
+    /// A multi-row insert into the target itself. With audit columns, the run's id is bound before the rows.
     pub(crate) fn insert_target(&self, rows: usize) -> SqlStr {
-        insert(
-            &format!("main.{} ({})", self.table, self.columns()),
-            KEYS.len() + self.measures.len(),
-            rows,
-        )
+        let columns = KEYS.len() + self.measures.len();
+        let into = format!("main.{} ({}{})", self.table, self.columns(), self.audit_columns());
+        match self.audited {
+            false => insert(&into, columns, rows),
+            true => safe(format!(
+                "INSERT INTO {into} SELECT v.*, {NOW}, r.id FROM (SELECT ? AS id) r, ({}) v",
+                values(columns, rows)
+            )),
+        }
     }
 
     /// Whether the target holds a row of a store that is covered, or (for a reload) any row.
@@ -178,21 +185,30 @@ impl Sql {
         ))
     }
 
-    /// Inserts and updates; rows that are right already are left alone.
+    /// Inserts and updates; rows that are right already are left alone. With audit columns, it takes the run's id.
     pub(crate) fn upsert(&self) -> SqlStr {
         let table = &self.table;
+        let audit: &[&str] = if self.audited { &AUDIT } else { &[] };
         let set: Vec<String> = self
             .measures
             .iter()
+            .map(String::as_str)
+            .chain(audit.iter().copied())
             .map(|name| format!("{name} = excluded.{name}"))
             .collect();
+        let stamp = if self.audited {
+            format!(", {NOW}, ?")
+        } else {
+            String::new()
+        };
         safe(format!(
-            "INSERT INTO main.{table} ({columns})
-             SELECT {columns} FROM temp.gristmill_stage s
+            "INSERT INTO main.{table} ({columns}{audit})
+             SELECT {columns}{stamp} FROM temp.gristmill_stage s
               WHERE NOT EXISTS (SELECT 1 FROM main.{table} t WHERE {SAME_KEY} AND {same})
               ORDER BY store_id, item_id, trans_date
              ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {set}",
             columns = self.columns(),
+            audit = self.audit_columns(),
             same = self.same_amounts(),
             set = set.join(", "),
         ))
@@ -244,12 +260,14 @@ impl Sql {
         safe(format!("SELECT count(*) FROM main.{}", self.table))
     }
 
-    fn create(&self, what: &str) -> SqlStr {
-        let measures: Vec<String> = self.measures.iter().map(|name| format!("{name} TEXT")).collect();
+    fn create(&self, what: &str, audit: &[&str]) -> SqlStr {
+        let columns = self.measures.iter().map(String::as_str);
+        let columns = columns.chain(audit.iter().copied());
+        let columns: Vec<String> = columns.map(|name| format!("{name} TEXT")).collect();
         safe(format!(
             "CREATE {what} (store_id TEXT NOT NULL, item_id TEXT NOT NULL, trans_date TEXT NOT NULL, {},
                  PRIMARY KEY (store_id, item_id, trans_date)) STRICT, WITHOUT ROWID",
-            measures.join(", ")
+            columns.join(", ")
         ))
     }
 
@@ -283,6 +301,14 @@ impl Sql {
         format!("SELECT {} FROM main.{}", self.columns(), self.table)
     }
 
+    /// The audit columns, to follow others.
+    fn audit_columns(&self) -> String {
+        match self.audited {
+            true => format!(", {}", AUDIT.join(", ")),
+            false => String::new(),
+        }
+    }
+
     fn columns(&self) -> String {
         format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
     }
@@ -307,9 +333,16 @@ fn surplus(mode: LoadMode) -> Option<String> {
 
 const SAME_KEY: &str = "t.store_id = s.store_id AND t.item_id = s.item_id AND t.trans_date = s.trans_date";
 
+/// This moment, in the form of the ledger.
+const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+
 fn insert(into: &str, columns: usize, rows: usize) -> SqlStr {
+    safe(format!("INSERT INTO {into} {}", values(columns, rows)))
+}
+
+fn values(columns: usize, rows: usize) -> String {
     let row = format!("({})", vec!["?"; columns].join(","));
-    safe(format!("INSERT INTO {into} VALUES {}", vec![row; rows].join(",")))
+    format!("VALUES {}", vec![row; rows].join(","))
 }
 
 /// Every name that reaches the text goes through `quoted`; every value is bound.

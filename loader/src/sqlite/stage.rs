@@ -40,17 +40,19 @@ struct Bound {
     batch: Option<(u64, u64)>,
 }
 
-/// Inserts a summary into the table that `insert` names. Rows that `days` lack are counted; without `days` none is.
+/// Inserts a summary into the table that `insert` names; a `run_id` is bound before the rows of each statement. Rows
+/// that `days` lack are counted; without `days` none is.
 pub(super) async fn summary(
     connection: &mut SqliteConnection,
     warehouse: &SqliteWarehouse,
     batches: input::Batches<SummaryBatch>,
+    run_id: Option<&str>,
     days: Option<&Arc<Days>>,
     insert: impl Fn(usize) -> SqlStr,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Arrived, LoadError> {
     let mut insert = Insert::new(insert);
-    let mut bound = bound(batches, days.cloned());
+    let mut bound = bound(batches, run_id.map(Arc::from), days.cloned());
     let mut arrived = Arrived::default();
     while let Some(part) = bound.recv().await {
         let part = part.map_err(|error| error.into_load_error(warehouse))?;
@@ -150,24 +152,22 @@ impl Unbound {
 /// Makes values of batches, on a thread of its own.
 fn bound(
     mut batches: input::Batches<SummaryBatch>,
+    run_id: Option<Arc<str>>,
     days: Option<Arc<Days>>,
 ) -> mpsc::Receiver<Result<Bound, Unbound>> {
     let (sender, receiver) = mpsc::channel(16);
     tokio::task::spawn_blocking(move || {
-        let mut encoder = Encoder::default();
+        let mut encoder = Encoder {
+            run_id,
+            ..Encoder::default()
+        };
         let mut lookup = days.as_deref().map(Lookup::new);
         while let Some(batch) = batches.blocking_recv() {
             let batch = match batch {
                 Ok(batch) => batch,
                 Err(error) => return drop(sender.blocking_send(Err(Unbound::Input(error)))),
             };
-            let mut uncovered = 0;
-            if let Some(lookup) = &mut lookup {
-                for row in 0..batch.len() {
-                    let (store, _, date) = batch.key(row);
-                    uncovered += u64::from(!lookup.has(store, date));
-                }
-            }
+            let uncovered = lookup.as_mut().map_or(0, |lookup| lookup.lacking(&batch));
             for rows in parts(&batch) {
                 let ends = rows.end == batch.len();
                 let part = encoder.values(&batch, rows.clone(), true).map(|values| Bound {
@@ -188,7 +188,8 @@ fn bound(
 /// Splits a batch's rows into those of a statement each.
 fn parts(batch: &SummaryBatch) -> impl Iterator<Item = Range<usize>> + use<> {
     let rows = batch.len();
-    let part = PART.min(MAX_VALUES / (KEYS.len() + batch.amounts.len()));
+    // One value may stand before the rows.
+    let part = PART.min((MAX_VALUES - 1) / (KEYS.len() + batch.amounts.len()));
     (0..rows)
         .step_by(part)
         .map(move |start| start..rows.min(start + part))
@@ -197,6 +198,8 @@ fn parts(batch: &SummaryBatch) -> impl Iterator<Item = Range<usize>> + use<> {
 /// Makes values, each text once as long as it comes again.
 #[derive(Default)]
 struct Encoder {
+    /// Goes before the rows of each statement.
+    run_id: Option<Arc<str>>,
     store: Option<Arc<str>>,
     item: Option<Arc<str>>,
     dates: HashMap<i32, Arc<str>>,
@@ -210,7 +213,10 @@ impl Encoder {
         with_amounts: bool,
     ) -> Result<SqliteArguments, sqlx::error::BoxDynError> {
         let mut values = SqliteArguments::default();
-        values.reserve(rows.len() * (KEYS.len() + batch.amounts.len()), 0);
+        values.reserve(1 + rows.len() * (KEYS.len() + batch.amounts.len()), 0);
+        if let Some(run_id) = &self.run_id {
+            values.add(Arc::clone(run_id))?;
+        }
         for row in rows {
             self.store(&mut values, batch.stores.value(row))?;
             values.add(again(&mut self.item, batch.items.value(row)))?;

@@ -41,7 +41,7 @@ pub(super) async fn verify(
             .as_ref()
             .is_some_and(|newest| newest.run_id == load.run_id);
         let rows = found.rows;
-        found.mended = Some(full::apply(warehouse, &mut transaction, rows).await?);
+        found.mended = Some(full::apply(warehouse, &mut transaction, load, rows).await?);
         if found.left_to_others == 0 {
             claims::take(warehouse, &mut transaction, load).await?;
         }

@@ -1,4 +1,4 @@
-//! What every warehouse does. Each function runs against SQLite and against Postgres.
+//! What every warehouse does. Each function runs against SQLite, Postgres and what stands in for Redshift.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use gristmill_loader::{Load, LoadError, LoadMode, LoadOutcome, SummaryRow};
 
 use crate::support::{MEASURES, Place, Rows, Summary, contents, counts, day, write_parquet, write_rows};
 
-/// Runs each function against SQLite and against Postgres.
+/// Runs each function against SQLite, Postgres and what stands in for Redshift.
 macro_rules! every_warehouse {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -19,6 +19,16 @@ macro_rules! every_warehouse {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(&super::Place::postgres()).await
+            })*
+        }
+        // In one test: each starts an S3 server of its own, which takes longer than what it is asked then.
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn redshift_does_all_of_it() {
+            $({
+                println!("{}", stringify!($name));
+                let place = Place::redshift();
+                $name(&place).await;
+                crate::redshift::statements::all_are_listed(&place);
             })*
         }
     };

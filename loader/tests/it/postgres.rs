@@ -1,34 +1,22 @@
 //! What only Postgres has: schemas, rights, views, system columns, and a server that can go away.
 
-use gristmill_loader::{LoadError, LoadMode, LoadOutcome, Target, open};
+use futures::TryStreamExt;
+use gristmill_loader::{Credentials, LoadError, LoadMode, LoadOutcome, Target, open};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tokio_postgres::NoTls;
 
 use crate::support::{MEASURES, Place, Summary, contents, counts, day, mismatch};
 
 const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
 const B: [Option<i64>; 3] = [None, None, Some(-500)];
 
-/// Asks the server for one column of text.
-async fn query(url: &str, sql: &str) -> Vec<String> {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-        .query(sql, &[])
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect()
-}
-
 fn usual(url: &str) -> Box<dyn gristmill_loader::Warehouse> {
     let measures = MEASURES.map(String::from).to_vec();
     open(
         url,
         Target::new("sales_summary", measures, LoadMode::ReplaceDays).unwrap(),
+        &Credentials::default(),
     )
     .unwrap()
 }
@@ -46,10 +34,10 @@ async fn rows_that_are_right_are_not_even_locked() {
         .await;
     // xmax too: ON CONFLICT marks there, on disk, the rows that it only looks at.
     let system = "SELECT concat_ws(' ', item_id, ctid, xmin, xmax) FROM sales_summary WHERE item_id = 'i'";
-    let before = query(&place.url, system).await;
+    let before = place.texts(system).await;
     let next = Summary::of(&[("s", "i", "2025-03-01", A), ("s", "j", "2025-03-01", B)]);
     assert_eq!(place.loaded(&*warehouse, 2, &next).await, counts(0, 1, 0, 1));
-    assert_eq!(query(&place.url, system).await, before);
+    assert_eq!(place.texts(system).await, before);
 }
 
 #[tokio::test]
@@ -85,13 +73,15 @@ async fn views_grants_defaults_and_further_columns_survive_every_mode() {
         );
         execute(&place.url, "UPDATE sales_summary SET note = 'by hand'");
     }
-    assert_eq!(query(&place.url, "SELECT total FROM totals").await, ["3.00"]);
+    assert_eq!(place.texts("SELECT total FROM totals").await, ["3.00"]);
     assert_eq!(
-        query(&place.url, "SELECT note || region || id FROM sales_summary").await,
+        place
+            .texts("SELECT note || region || id FROM sales_summary")
+            .await,
         ["by handIL1"]
     );
     let granted = "SELECT has_table_privilege('public', 'sales_summary', 'SELECT')::text";
-    assert_eq!(query(&place.url, granted).await, ["true"]);
+    assert_eq!(place.texts(granted).await, ["true"]);
 }
 
 #[tokio::test]
@@ -132,7 +122,9 @@ async fn a_schema_is_used_where_it_is_and_asked_for_where_it_is_not() {
         "My Mart.sales"
     );
     assert_eq!(
-        query(&place.url, r#"SELECT run_id FROM "My Mart".gristmill_ledger"#).await,
+        place
+            .texts(r#"SELECT run_id FROM "My Mart".gristmill_ledger"#)
+            .await,
         ["run-1"]
     );
 
@@ -169,12 +161,10 @@ async fn everything_wrong_with_a_table_is_told_at_once_with_its_remedy() {
         assert!(message.contains(&part), "{part} in {message}");
     }
     assert_eq!(
-        query(
-            &place.url,
-            "SELECT relname::text FROM pg_class WHERE relname = 'gristmill_ledger'"
-        )
-        .await
-        .len(),
+        place
+            .texts("SELECT relname::text FROM pg_class WHERE relname = 'gristmill_ledger'")
+            .await
+            .len(),
         0
     );
 
@@ -247,7 +237,7 @@ fn amounts_travel_as_the_server_itself_would_write_them() {
                   WHERE numeric_send(sale_amount) = numeric_send(round(parsed, 2))",
                 parsed.join(",")
             );
-            prop_assert_eq!(runtime.block_on(query(&place.url, &same)), [amounts.len().to_string()]);
+            prop_assert_eq!(runtime.block_on(place.texts(&same)), [amounts.len().to_string()]);
             Ok(())
         })
         .unwrap();
@@ -355,40 +345,6 @@ async fn what_may_pass_on_the_server_is_transient_and_says_what_else_to_do() {
     );
 }
 
-#[tokio::test]
-async fn a_wrong_password_is_not_transient_and_is_not_shown() {
-    let postgres = Postgres::start();
-    execute(
-        &postgres.url("postgres"),
-        "CREATE ROLE loader LOGIN PASSWORD 'right';
-         DO $$ BEGIN EXECUTE format('COPY (VALUES (''host all loader all scram-sha-256''),
-                                                 (''host all postgres all trust'')) TO %L',
-                                    current_setting('hba_file')); END $$;
-         SELECT pg_reload_conf()",
-    );
-    let with = |password: &str| {
-        format!(
-            "postgres://loader:{password}@127.0.0.1:{}/postgres",
-            postgres.port
-        )
-    };
-    // The server reads its file again a moment later.
-    let mut refused = None;
-    for _ in 0..100 {
-        match usual(&with("hunter2")).ledger_entry("run-1").await {
-            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
-            Err(error) => refused = Some(error),
-        }
-    }
-    let error = refused.unwrap();
-    assert!(!error.is_transient(), "{error:?}");
-    assert!(
-        error.to_string().contains("right password") && !format!("{error:?}").contains("hunter2"),
-        "{error:?}"
-    );
-    usual(&with("right")).ledger_entry("run-1").await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_survives_a_server_that_goes_away_in_the_middle() {
     let postgres = Postgres::start();
@@ -430,4 +386,88 @@ async fn a_load_survives_a_server_that_goes_away_in_the_middle() {
         place.loaded(&*warehouse, sequence, &summary).await;
         assert_eq!(contents(&*warehouse).await, summary.rows);
     }
+}
+
+/// A value in the form of the server's own text COPY.
+fn copied_text(text: &str) -> String {
+    let mut copied = String::new();
+    for c in text.chars() {
+        match c {
+            '\\' => copied.push_str("\\\\"),
+            '\t' => copied.push_str("\\t"),
+            '\n' => copied.push_str("\\n"),
+            '\r' => copied.push_str("\\r"),
+            '\u{b}' => copied.push_str("\\v"),
+            c => copied.push(c),
+        }
+    }
+    copied
+}
+
+fn copied_amount(cents: Option<i64>) -> String {
+    let Some(cents) = cents else { return "\\N".into() };
+    let (sign, cents) = (if cents < 0 { "-" } else { "" }, cents.unsigned_abs());
+    format!("{sign}{}.{:02}", cents / 100, cents % 100)
+}
+
+/// All that the target holds, as the server's own text COPY writes it.
+async fn copied(url: &str) -> Vec<String> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let sql = "COPY (SELECT store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount FROM sales_summary
+                       ORDER BY store_id COLLATE \"C\", item_id COLLATE \"C\", trans_date) TO STDOUT";
+    let parts: Vec<bytes::Bytes> = client.copy_out(sql).await.unwrap().try_collect().await.unwrap();
+    let text = String::from_utf8(parts.concat()).unwrap();
+    text.lines().map(String::from).collect()
+}
+
+#[test]
+fn what_travels_in_binary_reads_as_the_servers_own_text() {
+    let place = Place::postgres();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    // The first goes straight to the target, the others by way of temporary tables.
+    let warehouse = runtime.block_on(place.ready(LoadMode::Reload));
+    let sequence = std::cell::Cell::new(0);
+    let most = 999_999_999_999_999_999;
+    let odd = [
+        "",
+        "\\N",
+        "\\.",
+        "tab\tand\nline\r",
+        "back\\slash",
+        "日本🛒",
+        "\u{b}",
+    ]
+    .map(String::from);
+    let text = prop_oneof![prop::sample::select(odd.to_vec()), "\\PC{1,14}"];
+    let date = prop::sample::select(vec![
+        "0001-01-01",
+        "1999-12-31",
+        "2000-01-01",
+        "2024-02-29",
+        "9999-12-31",
+    ]);
+    let edges = prop::sample::select(vec![0, 1, -1, 100, 10_000, -1_000_000, most, -most]);
+    let amount = prop::option::of(prop_oneof![edges, -most..=most, -100_000..100_000i64]);
+    let row = (text.clone(), text, date, prop::array::uniform3(amount));
+    TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::with_cases(8)
+    })
+    .run(&prop::collection::vec(row, 1..200), |rows| {
+        let mut summary = Summary::default();
+        for (store, item, date, amounts) in &rows {
+            summary.add(store, item, day(date), amounts.to_vec());
+        }
+        sequence.set(sequence.get() + 1);
+        runtime.block_on(place.loaded(&*warehouse, sequence.get(), &summary));
+        let expected = summary.rows.iter().map(|((store, item, date), amounts)| {
+            let key = [copied_text(store), copied_text(item), date.to_string()];
+            let amounts = amounts.iter().map(|cents| copied_amount(*cents));
+            key.into_iter().chain(amounts).collect::<Vec<_>>().join("\t")
+        });
+        prop_assert_eq!(runtime.block_on(copied(&place.url)), expected.collect::<Vec<_>>());
+        Ok(())
+    })
+    .unwrap();
 }

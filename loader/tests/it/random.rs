@@ -171,3 +171,8 @@ fn sqlite_follows_the_model() {
 fn postgres_follows_the_model() {
     run(24, Place::postgres);
 }
+
+#[test]
+fn redshift_follows_the_model() {
+    run(12, Place::redshift);
+}

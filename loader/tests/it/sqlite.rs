@@ -1,6 +1,6 @@
 //! What only SQLite has: a file and its folder, loose types, one writer.
 
-use gristmill_loader::{LoadError, LoadMode, Target, open};
+use gristmill_loader::{Credentials, LoadError, LoadMode, Target, open};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
@@ -137,7 +137,7 @@ fn urls_and_targets_that_cannot_be_are_refused_before_anything_is_touched() {
         "mysql://u:hunter2@h/d",
         "data/w.db",
     ] {
-        let error = open(url, target("t")).err().unwrap();
+        let error = open(url, target("t"), &Credentials::default()).err().unwrap();
         assert!(
             matches!(error, LoadError::BadUrl { .. }) && error.to_string().contains("sqlite://"),
             "{error}"
@@ -145,12 +145,16 @@ fn urls_and_targets_that_cannot_be_are_refused_before_anything_is_touched() {
         assert!(!error.to_string().contains("hunter2"));
     }
     assert!(matches!(
-        open("sqlite://x.db", target("mart.t")).err().unwrap(),
+        open("sqlite://x.db", target("mart.t"), &Credentials::default())
+            .err()
+            .unwrap(),
         LoadError::BadTarget { .. }
     ));
     let long = "x".repeat(64);
     assert!(matches!(
-        open("postgres://h/d", target(&long)).err().unwrap(),
+        open("postgres://h/d", target(&long), &Credentials::default())
+            .err()
+            .unwrap(),
         LoadError::BadTarget { .. }
     ));
 }

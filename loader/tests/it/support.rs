@@ -7,12 +7,17 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
-use gristmill_loader::{Base, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
+use gristmill_loader::{
+    Base, Credentials, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open,
+};
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
+use tokio_postgres::NoTls;
+
+use crate::redshift::{Redshift, server};
 
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
 
@@ -20,20 +25,32 @@ pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"]
 pub struct Place {
     pub folder: TempDir,
     pub url: String,
+    pub credentials: Credentials,
+    /// What stands in for Redshift.
+    pub redshift: Option<Redshift>,
 }
 
 impl Place {
     pub fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/mart/warehouse.db", folder.path().display());
-        Self { folder, url }
+        Self {
+            folder,
+            ..Self::at(url)
+        }
     }
 
     pub fn postgres() -> Self {
-        let url = gristmill_testkit::postgres::shared().create_database();
+        Self::at(gristmill_testkit::postgres::shared().create_database())
+    }
+
+    pub fn redshift() -> Self {
+        let redshift = Redshift::start();
+        let (url, credentials) = (redshift.url(), server::credentials());
         Self {
-            folder: tempfile::tempdir().unwrap(),
-            url,
+            credentials,
+            redshift: Some(redshift),
+            ..Self::at(url)
         }
     }
 
@@ -41,12 +58,25 @@ impl Place {
         Self {
             folder: tempfile::tempdir().unwrap(),
             url,
+            credentials: Credentials::default(),
+            redshift: None,
         }
     }
 
     pub fn open(&self, table: &str, measures: &[&str], mode: LoadMode) -> Box<dyn Warehouse> {
         let measures = measures.iter().map(|name| name.to_string()).collect();
-        open(&self.url, Target::new(table, measures, mode).unwrap()).unwrap()
+        open(
+            &self.url,
+            Target::new(table, measures, mode).unwrap(),
+            &self.credentials,
+        )
+        .unwrap()
+    }
+
+    /// The usual target with audit columns.
+    pub fn audited(&self, mode: LoadMode) -> Box<dyn Warehouse> {
+        let target = Target::new("sales_summary", MEASURES.map(String::from).to_vec(), mode).unwrap();
+        open(&self.url, target.with_audit(true)).unwrap()
     }
 
     /// The usual target, prepared.
@@ -82,6 +112,9 @@ impl Place {
 
     /// Edits the target by hand.
     pub async fn edit(&self, sql: &str) {
+        if let Some(redshift) = &self.redshift {
+            return gristmill_testkit::postgres::execute(&redshift.backend, sql);
+        }
         if self.url.starts_with("postgres") {
             return gristmill_testkit::postgres::execute(&self.url, sql);
         }
@@ -95,6 +128,27 @@ impl Place {
             .await
             .unwrap();
         connection.close().await.unwrap();
+    }
+
+    /// Asks for one column of text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        if self.url.starts_with("postgres") {
+            let (client, connection) = tokio_postgres::connect(&self.url, NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let rows = client.query(sql, &[]).await.unwrap();
+            return rows.iter().map(|row| row.get(0)).collect();
+        }
+        let mut connection = SqliteConnectOptions::from_str(&self.url)
+            .unwrap()
+            .connect()
+            .await
+            .unwrap();
+        let rows = sqlx::query_scalar(AssertSqlSafe(sql.to_string()))
+            .fetch_all(&mut connection)
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+        rows
     }
 
     /// Writes and loads a summary; gives what it did.

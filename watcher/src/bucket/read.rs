@@ -1,15 +1,15 @@
 //! Reads an object on a thread that may wait, in parts that are on their way while the one before is worked on.
 //!
-//! All parts are of one version of the object: the one that arrived. Its stamp is compared with the first answer, and
-//! the ETag of that answer with all later ones (`If-Match`, and once more here, for servers that ignore it). Every
-//! part has the length that was asked for, so what ends without an error is the whole object.
+//! All parts are of one version of the object: the one that arrived. Its stamp is compared with every answer, and all
+//! requests but the first hold the store to the ETag of the first (`If-Match`). Every part has the length that was asked
+//! for, so what ends without an error is the whole object.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 
 use object_store::path::Path;
-use object_store::{Error as StoreError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
 use tokio::runtime;
 use tokio::task::JoinHandle;
 
@@ -92,7 +92,6 @@ pub struct ObjectReader {
     source: Source,
     runtime: runtime::Handle,
     etag: Option<String>,
-    size: u64,
     /// The next byte to ask for.
     next: u64,
     coming: VecDeque<JoinHandle<Result<Vec<u8>, ReadError>>>,
@@ -106,6 +105,7 @@ struct Source {
     bucket: Bucket,
     path: String,
     key: Path,
+    stamp: Stamp,
 }
 
 impl ObjectReader {
@@ -124,19 +124,23 @@ impl ObjectReader {
             bucket: bucket.clone(),
             path: path.to_owned(),
             key,
+            stamp,
         };
         let first = 0..stamp.bytes.min(PART);
-        let (meta, part) = runtime.block_on(source.first(first.clone(), stamp))?;
+        // One request without a range is answered for an empty object, too.
+        let range = (first.end < stamp.bytes).then(|| GetRange::Bounded(first.clone()));
+        let answer = runtime.block_on(source.ask(GetOptions::new().with_range(range)))?;
         let mut reader = Self {
-            source,
-            runtime,
-            etag: meta.e_tag,
-            size: stamp.bytes,
+            etag: answer.meta.e_tag.clone(),
             next: first.end,
             coming: VecDeque::new(),
-            part: io::Cursor::new(part),
+            part: io::Cursor::new(Vec::new()),
             failure: None,
+            source: source.clone(),
+            runtime,
         };
+        let part = async move { source.take(answer, first).await };
+        reader.coming.push_back(reader.runtime.spawn(part));
         reader.ask();
         Ok(reader)
     }
@@ -148,12 +152,12 @@ impl ObjectReader {
 
     /// Keeps parts coming.
     fn ask(&mut self) {
-        while self.next < self.size && self.coming.len() < AHEAD {
-            let range = self.next..(self.next + PART).min(self.size);
+        while self.next < self.source.stamp.bytes && self.coming.len() < AHEAD {
+            let range = self.next..(self.next + PART).min(self.source.stamp.bytes);
             self.next = range.end;
             let (source, etag) = (self.source.clone(), self.etag.clone());
             self.coming
-                .push_back(self.runtime.spawn(async move { source.later(range, etag).await }));
+                .push_back(self.runtime.spawn(async move { source.part(range, etag).await }));
         }
     }
 
@@ -200,45 +204,41 @@ impl Drop for ObjectReader {
 }
 
 impl Source {
-    /// The first part, and what the object is.
-    async fn first(&self, range: Range<u64>, stamp: Stamp) -> Result<(ObjectMeta, Vec<u8>), ReadError> {
-        // One request without a range is answered for an empty object, too.
-        let wanted = (range.end < stamp.bytes).then(|| GetRange::Bounded(range.clone()));
-        let options = GetOptions::new().with_range(wanted);
-        let (meta, part) = self.get(options, |meta| Stamp::of_object(meta) == stamp).await?;
-        self.check_length(&range, part).map(|part| (meta, part))
-    }
-
-    async fn later(&self, range: Range<u64>, etag: Option<String>) -> Result<Vec<u8>, ReadError> {
+    async fn part(&self, range: Range<u64>, etag: Option<String>) -> Result<Vec<u8>, ReadError> {
         let options = GetOptions::new()
             .with_range(Some(GetRange::Bounded(range.clone())))
-            .with_if_match(etag.clone());
-        let (_, part) = self.get(options, |meta| meta.e_tag == etag).await?;
-        self.check_length(&range, part)
+            .with_if_match(etag);
+        self.take(self.ask(options).await?, range).await
     }
 
-    async fn get(
-        &self,
-        options: GetOptions,
-        is_the_same: impl Fn(&ObjectMeta) -> bool,
-    ) -> Result<(ObjectMeta, Vec<u8>), ReadError> {
-        match self.try_get(options).await {
-            Ok((meta, _)) if !is_the_same(&meta) => Err(self.changed()),
-            // What came of an overwriting is not always told as such: the object may be too short for the range now,
-            // or the rest of a part that broke off may be refused.
-            Err(StoreError::Generic { store, source }) => match self.bucket.store().head(&self.key).await {
-                Ok(meta) if !is_the_same(&meta) => Err(self.changed()),
-                Err(error @ StoreError::NotFound { .. }) => Err(self.failed(error)),
-                _ => Err(self.failed(StoreError::Generic { store, source })),
-            },
-            got => got.map_err(|error| self.failed(error)),
+    /// The head of an answer, which is about the version that arrived.
+    async fn ask(&self, options: GetOptions) -> Result<GetResult, ReadError> {
+        match self.bucket.store().get_opts(&self.key, options).await {
+            Ok(answer) if Stamp::of_object(&answer.meta) != self.stamp => Err(self.changed()),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(self.reason(error).await),
         }
     }
 
-    async fn try_get(&self, options: GetOptions) -> Result<(ObjectMeta, Vec<u8>), StoreError> {
-        let answer = self.bucket.store().get_opts(&self.key, options).await?;
-        let meta = answer.meta.clone();
-        Ok((meta, answer.bytes().await?.into()))
+    /// The body of an answer.
+    async fn take(&self, answer: GetResult, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
+        match answer.bytes().await {
+            Ok(part) => self.check_length(&range, part.into()),
+            Err(error) => Err(self.reason(error).await),
+        }
+    }
+
+    /// What an error means. Where an overwriting has led to it, it does not always say so: the object may be too short
+    /// for the range now, or the rest of a part that broke off may be refused. So the object is asked.
+    async fn reason(&self, error: StoreError) -> ReadError {
+        let StoreError::Generic { .. } = error else {
+            return self.failed(error);
+        };
+        match self.bucket.store().head(&self.key).await {
+            Ok(meta) if Stamp::of_object(&meta) != self.stamp => self.changed(),
+            Err(gone @ StoreError::NotFound { .. }) => self.failed(gone),
+            _ => self.failed(error),
+        }
     }
 
     fn changed(&self) -> ReadError {

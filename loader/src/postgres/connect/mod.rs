@@ -1,0 +1,233 @@
+//! The way to a Postgres server: what a URL says of it, and the connection.
+//!
+//! `sslmode` and the certificates are read here and not by `tokio_postgres`, which knows three of the five modes and no
+//! files.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, NoTls, Socket};
+
+use crate::tls::{self, Check, Identity, Roots};
+use crate::{Credentials, LoadError, PostgresFault, redacted, url};
+
+/// How long a server may take to answer a connection, if the URL does not say.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long sent bytes may stay unacknowledged, and an idle connection unproven, before the server counts as gone, if
+/// the URL does not say. The system's defaults are hours.
+const SILENCE: Duration = Duration::from_secs(60);
+
+const FORM: &str = "write postgres://user:password@host:5432/database";
+
+/// A server, and how to talk to it.
+pub(super) struct Server {
+    config: Config,
+    encryption: Encryption,
+    identity: Option<Identity>,
+    credentials: Credentials,
+    /// For messages; without the password.
+    url: String,
+}
+
+/// When to speak TLS.
+#[derive(Debug, PartialEq, Eq)]
+enum Encryption {
+    Off,
+    /// Where it can be had; otherwise in the clear.
+    Preferred(Check),
+    Required(Check),
+}
+
+impl Server {
+    /// Reads a URL. Nothing is contacted, and no file read.
+    pub fn new(url: &str, credentials: &Credentials) -> Result<Self, LoadError> {
+        Self::read(url, credentials).map_err(|reason| LoadError::BadUrl {
+            url: redacted(url),
+            reason,
+        })
+    }
+
+    fn read(url: &str, credentials: &Credentials) -> Result<Self, String> {
+        let (rest, [mode, roots, certificate, key]) =
+            url::take(url, ["sslmode", "sslrootcert", "sslcert", "sslkey"])?;
+        let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
+            let cause = std::error::Error::source(&error)
+                .map(|cause| format!(" ({cause})"))
+                .unwrap_or_default();
+            format!("it cannot be read{cause}; {FORM}")
+        })?;
+        if config.get_hosts().is_empty() {
+            // TLS wants a name to ask for.
+            for address in config.get_hostaddrs().to_vec() {
+                config.host(address.to_string());
+            }
+        }
+        if config.get_hosts().is_empty() {
+            return Err(format!("it names no host; {FORM}"));
+        }
+        let mut encryption = encryption(mode.as_deref(), roots)?;
+        if config
+            .get_hosts()
+            .iter()
+            .all(|host| matches!(host, Host::Unix(_)))
+        {
+            // Postgres speaks no TLS over a Unix socket, and libpq leaves `sslmode` alone there.
+            encryption = Encryption::Off;
+        }
+        let identity = match (certificate.map(PathBuf::from), key.map(PathBuf::from)) {
+            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+            (None, None) => None,
+            _ => return Err("sslcert and sslkey go together; name both files".into()),
+        };
+        config.ssl_mode(match encryption {
+            Encryption::Off => SslMode::Disable,
+            Encryption::Preferred(_) => SslMode::Prefer,
+            Encryption::Required(_) => SslMode::Require,
+        });
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_TIMEOUT);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE);
+        }
+        if config.get_keepalives_idle() == Config::new().get_keepalives_idle() {
+            config.keepalives_idle(SILENCE);
+        }
+        if config.get_keepalives_interval().is_none() {
+            config.keepalives_interval(SILENCE / 4);
+        }
+        if config.get_application_name().is_none() {
+            config.application_name("gristmill");
+        }
+        Ok(Self {
+            config,
+            encryption,
+            identity,
+            credentials: credentials.clone(),
+            url: redacted(url),
+        })
+    }
+
+    /// Connects. The connection ends when the client is dropped; an open transaction is then rolled back by the server.
+    pub async fn connect(&self) -> Result<Client, LoadError> {
+        let mut config = self.config.clone();
+        if config.get_password().is_none()
+            && let Some(password) = self.credentials.password_for(&config)
+        {
+            config.password(password);
+        }
+        let tls = match &self.encryption {
+            Encryption::Off => None,
+            Encryption::Preferred(check) | Encryption::Required(check) => {
+                let connector = tls::connector(check, self.identity.as_ref());
+                Some(connector.map_err(|reason| LoadError::BadUrl {
+                    url: self.url.clone(),
+                    reason,
+                })?)
+            }
+        };
+        let attempts = async {
+            match tls {
+                None => start(&config, NoTls).await,
+                Some(tls) => match start(&config, tls).await {
+                    Err(refused) if matches!(self.encryption, Encryption::Preferred(_)) => {
+                        self.in_the_clear(config.clone(), refused).await
+                    }
+                    done => done,
+                },
+            }
+        };
+        // tokio_postgres limits how long each address may take to be reached, and not what follows.
+        let time = self
+            .config
+            .get_connect_timeout()
+            .copied()
+            .unwrap_or(CONNECT_TIMEOUT);
+        let hosts = u32::try_from(self.config.get_hosts().len()).unwrap_or(u32::MAX);
+        let limit = time.saturating_mul(hosts.saturating_add(1));
+        let answer = tokio::time::timeout(limit, attempts).await;
+        let answer = answer.unwrap_or_else(|_| Err(PostgresFault::silent(limit)));
+        answer.map_err(|source| LoadError::Postgres {
+            action: "connect to",
+            warehouse: self.url.clone(),
+            source,
+        })
+    }
+
+    /// `prefer`'s second try, as libpq has it: whatever the server did not like may have been the encryption. Tells of the
+    /// first one where the second only hears that it must be encrypted.
+    async fn in_the_clear(
+        &self,
+        mut config: Config,
+        refused: PostgresFault,
+    ) -> Result<Client, PostgresFault> {
+        if !refused.is_of_session() {
+            return Err(refused);
+        }
+        config.ssl_mode(SslMode::Disable);
+        start(&config, NoTls)
+            .await
+            .map_err(|error| match error.is_of_entry() {
+                true => refused,
+                false => error,
+            })
+    }
+}
+
+/// Reads `sslmode` and `sslrootcert`.
+fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<Encryption, String> {
+    let roots = roots.map(|name| match name.as_str() {
+        "system" => Roots::System,
+        _ => Roots::File(name.into()),
+    });
+    let default = if roots == Some(Roots::System) {
+        "verify-full"
+    } else {
+        "prefer"
+    };
+    let mode = mode.unwrap_or(default);
+    if roots == Some(Roots::System) && !["disable", "verify-full"].contains(&mode) {
+        // Anybody can have a certificate that some authority of the system has signed.
+        return Err(format!(
+            "sslrootcert=system proves nothing with sslmode={mode}; write sslmode=verify-full"
+        ));
+    }
+    let unproven =
+        || format!("sslmode={mode} needs to know whom to believe; write sslrootcert=/path/to/ca.pem too");
+    // As in libpq, a CA file is used in every mode that could use one.
+    let chain = |roots: Option<Roots>| roots.map_or(Check::Nothing, Check::Chain);
+    Ok(match mode {
+        "disable" => Encryption::Off,
+        "prefer" => Encryption::Preferred(chain(roots)),
+        "require" => Encryption::Required(chain(roots)),
+        "verify-ca" => Encryption::Required(Check::Chain(roots.ok_or_else(unproven)?)),
+        "verify-full" => Encryption::Required(Check::ChainAndName(roots.ok_or_else(unproven)?)),
+        _ => {
+            return Err(
+                "sslmode is not known; write disable, prefer, require, verify-ca or verify-full".into(),
+            );
+        }
+    })
+}
+
+/// Connects, and gives the connection to a task of its own.
+async fn start<T>(config: &Config, tls: T) -> Result<Client, PostgresFault>
+where
+    T: MakeTlsConnect<Socket>,
+    T::Stream: Send + 'static,
+{
+    let (client, connection) = config.connect(tls).await?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            // The operation that was under way fails too, and its caller reports that.
+            tracing::debug!(error = %PostgresFault::from(error), "a connection to the warehouse ended");
+        }
+    });
+    Ok(client)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The load into an empty target: nothing has to be compared, so rows go to the target itself.
+//!
+//! What costs is the key: building its index after the rows takes a fraction of keeping it while they come. So the
+//! primary key is taken off and put on again, if nothing else hangs on it; views, grants, owner and columns are not
+//! touched by that. The table is truncated besides, which lets COPY write its rows in their final form (FREEZE).
+//! Readers wait until all is there. A table that is not only ours to shape gets its rows below its keys, and readers
+//! see it empty meanwhile.
+
+use tokio_postgres::error::SqlState;
+
+use super::copy;
+use super::load::Loading;
+use super::sql::Sql;
+use crate::days::Days;
+use crate::{LoadCounts, LoadError};
+
+/// Whether the target takes a COPY as it would an INSERT; and its primary key, if that may be taken off and put on
+/// again: the table is ours and an ordinary one, nobody is told of its rows (triggers, which foreign keys have too), the
+/// key is its only index, all of it is in its definition, and nothing hangs on it. Takes the quoted name.
+const TABLE: &str =
+    "SELECT NOT c.relhasrules AND NOT c.relrowsecurity, quote_ident(k.conname), pg_get_constraintdef(k.oid)
+       FROM pg_catalog.pg_class c
+       LEFT JOIN (pg_catalog.pg_constraint k
+                  JOIN pg_catalog.pg_index i ON i.indexrelid = k.conindid
+                  JOIN pg_catalog.pg_class x ON x.oid = k.conindid)
+         ON k.conrelid = c.oid AND k.contype = 'p'
+        AND c.relkind = 'r' AND pg_has_role(c.relowner, 'USAGE')
+        AND NOT c.relhastriggers AND NOT c.relispartition AND NOT c.relhassubclass
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhrelid = c.oid)
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_index o WHERE o.indrelid = c.oid AND o.indexrelid <> k.conindid)
+        AND x.reloptions IS NULL AND x.reltablespace = 0 AND NOT i.indisclustered AND NOT i.indisreplident
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+                         WHERE d.objid <> k.conindid
+                           AND (d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid
+                                OR d.refclassid = 'pg_class'::regclass AND d.refobjid = k.conindid))
+        AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_description d
+                         WHERE d.classoid = 'pg_constraint'::regclass AND d.objoid = k.oid
+                            OR d.classoid = 'pg_class'::regclass AND d.objoid = k.conindid)
+      WHERE c.oid = to_regclass($1)";
+
+/// Brings the whole summary into the target, if that is empty. `None`: it is not, or takes no COPY; nothing was done.
+pub(super) async fn load(
+    loading: &Loading<'_>,
+    days: Option<&Days>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Option<LoadCounts>, LoadError> {
+    if !is_empty(loading).await? {
+        return Ok(None);
+    }
+    let is_ours = look_at(loading).await?.key.is_some() && lock_alone(loading).await?;
+    if !is_ours {
+        let lock = loading.names.sql.lock_out_writers();
+        loading.batch("lock the target in", &lock).await?;
+    }
+    // What was seen before the lock may have changed since.
+    let table = look_at(loading).await?;
+    if !table.takes_copies || !is_empty(loading).await? {
+        return Ok(None);
+    }
+    match table.key.filter(|_| is_ours) {
+        Some(key) => below_key(loading, &key, days, progress).await?,
+        None => straight(loading, false, days, progress).await?,
+    }
+    let rows = loading.load.rows;
+    Ok(Some(LoadCounts::of(rows, rows, rows, 0)))
+}
+
+/// What the target allows.
+struct Table {
+    takes_copies: bool,
+    key: Option<Key>,
+}
+
+/// A primary key that may be taken off and put on again.
+struct Key {
+    /// Quoted where it has to be.
+    name: String,
+    definition: String,
+}
+
+async fn look_at(loading: &Loading<'_>) -> Result<Table, LoadError> {
+    let rows = loading
+        .query("look the target up in", TABLE, &[&loading.names.sql.table])
+        .await?;
+    // A table that is gone by now is told by whoever touches it next.
+    Ok(rows.first().map_or(
+        Table {
+            takes_copies: false,
+            key: None,
+        },
+        |row| Table {
+            takes_copies: row.get(0),
+            key: row.get::<_, Option<String>>(1).map(|name| Key {
+                name,
+                definition: row.get(2),
+            }),
+        },
+    ))
+}
+
+async fn is_empty(loading: &Loading<'_>) -> Result<bool, LoadError> {
+    let rows = loading
+        .query("look for rows in", &loading.names.sql.is_empty(), &[])
+        .await?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Locks everybody out. False if somebody is at the target: to wait for a reader would make all others wait, too.
+async fn lock_alone(loading: &Loading<'_>) -> Result<bool, LoadError> {
+    let action = "lock the target in";
+    let lock = loading.names.sql.lock_alone();
+    loading.batch(action, "SAVEPOINT gristmill_lock").await?;
+    let (is_alone, then) = match loading.transaction.batch_execute(&lock).await {
+        Ok(()) => (true, "RELEASE SAVEPOINT gristmill_lock"),
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            (false, "ROLLBACK TO SAVEPOINT gristmill_lock")
+        }
+        Err(error) => return Err(loading.failed(action)(error)),
+    };
+    loading.batch(action, then).await?;
+    Ok(is_alone)
+}
+
+/// Copies rows to the target, and builds its key again when they are there.
+async fn below_key(
+    loading: &Loading<'_>,
+    key: &Key,
+    days: Option<&Days>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), LoadError> {
+    let sql = &loading.names.sql;
+    let (name, definition) = (&key.name, &key.definition);
+    loading
+        .batch("take the primary key off the target in", &sql.take_key_off(name))
+        .await?;
+    straight(loading, true, days, progress).await?;
+    fail::fail_point!("load-without-key");
+    loading
+        .batch("build the primary key in", &sql.put_key_on(name, definition))
+        .await
+}
+
+async fn straight(
+    loading: &Loading<'_>,
+    freeze: bool,
+    days: Option<&Days>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<(), LoadError> {
+    let statement = loading.names.sql.copy_target(freeze);
+    let stamp = loading.stamp().await?;
+    let sent = copy::summary(loading, &statement, stamp, days, progress).await?;
+    loading.load.expect_rows(sent.rows)?;
+    loading.load.expect_covered(sent.uncovered)
+}
+
+impl Sql {
+    /// A COPY to the target itself.
+    fn copy_target(&self, freeze: bool) -> String {
+        let freeze = if freeze { ", FREEZE" } else { "" };
+        let (table, columns) = (&self.table, self.columns());
+        let audit = self.audit_columns();
+        format!("COPY {table} ({columns}{audit}) FROM STDIN (FORMAT binary{freeze})")
+    }
+
+    fn is_empty(&self) -> String {
+        format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
+    }
+
+    /// Others may read, and write when the transaction is over.
+    fn lock_out_writers(&self) -> String {
+        format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.table)
+    }
+
+    /// Nobody else may do anything. Fails if somebody is at it.
+    fn lock_alone(&self) -> String {
+        format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", self.table)
+    }
+
+    /// FREEZE wants a table that was truncated in the same transaction.
+    fn take_key_off(&self, name: &str) -> String {
+        let table = &self.table;
+        format!("ALTER TABLE {table} DROP CONSTRAINT {name}; TRUNCATE ONLY {table}")
+    }
+
+    /// The statistics are for the next load, and for readers who come at once.
+    fn put_key_on(&self, name: &str, definition: &str) -> String {
+        let table = &self.table;
+        format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}; ANALYZE {table}")
+    }
+}

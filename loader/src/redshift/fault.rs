@@ -1,0 +1,126 @@
+//! What Redshift, or the way to it, said.
+
+use std::fmt;
+
+use tokio_postgres::error::SqlState;
+
+use crate::PostgresFault;
+
+/// What Redshift or the way to it said. Never a row's value, never a secret.
+#[derive(Debug)]
+pub struct RedshiftFault(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// The server's answer, or the end of the connection.
+    Answer(PostgresFault),
+    /// The same to a COPY, and what the server has noted of it.
+    Copy(PostgresFault, Option<String>),
+    /// AWS gave no credentials.
+    Credentials { reason: String, is_transient: bool },
+    /// Something else than was expected.
+    Odd(String),
+}
+
+impl From<tokio_postgres::Error> for RedshiftFault {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self(Kind::Answer(error.into()))
+    }
+}
+
+impl RedshiftFault {
+    /// A COPY that failed. `noted` is what SYS_LOAD_ERROR_DETAIL has of it.
+    pub(super) fn copy(error: tokio_postgres::Error, noted: Option<String>) -> Self {
+        // What fails while files are scanned is told in the DETAIL line: the table, the column, the file, and no value.
+        let detail = error.as_db_error().and_then(|answer| answer.detail());
+        let noted = noted.or_else(|| detail.and_then(context));
+        Self(Kind::Copy(error.into(), noted))
+    }
+
+    /// Temporary credentials that were not given.
+    pub(super) fn credentials(reason: String, is_transient: bool) -> Self {
+        Self(Kind::Credentials { reason, is_transient })
+    }
+
+    /// An answer that cannot be.
+    pub(super) fn odd(reason: impl Into<String>) -> Self {
+        Self(Kind::Odd(reason.into()))
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        match &self.0 {
+            Kind::Answer(fault) | Kind::Copy(fault, _) => fault.is_transient() || conflict(fault).is_some(),
+            Kind::Credentials { is_transient, .. } => *is_transient,
+            Kind::Odd(_) => false,
+        }
+    }
+
+    /// What the operator can do, as the end of a message.
+    pub(crate) fn advice(&self) -> &'static str {
+        match (&self.0, self.is_transient()) {
+            (Kind::Answer(_), true) => "; it may pass by itself, otherwise see whether the warehouse is up",
+            (Kind::Answer(fault), false) => match fault.code().map(SqlState::code) {
+                Some("28000" | "28P01") => "; put the right user and password into the URL",
+                Some("3D000") => "; see the database's name in the URL",
+                Some("42501") => {
+                    "; GRANT the user SELECT, INSERT, UPDATE and DELETE on the target and on the tables gristmill_… \
+                     beside it, TEMPORARY on the database, and CREATE on the schema if they are to be created"
+                }
+                Some("22001") => {
+                    "; a store_id or item_id has more bytes than its column: ALTER TABLE … ALTER COLUMN … TYPE VARCHAR(…)"
+                }
+                _ => "",
+            },
+            (Kind::Copy(..), false) => {
+                "; see whether the role of iam_role may read the bucket, whether the bucket lies in the warehouse's region, \
+                 and whether keys have more bytes than their columns"
+            }
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for RedshiftFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Kind::Answer(fault) | Kind::Copy(fault, None) => match conflict(fault) {
+                Some(meaning) => write!(f, "{meaning}"),
+                None => fault.fmt(f),
+            },
+            Kind::Copy(fault, Some(noted)) => write!(f, "{fault}: {noted}"),
+            Kind::Credentials { reason, .. } | Kind::Odd(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for RedshiftFault {}
+
+/// What two of Redshift's own numbers mean, which come as the message: a conflict with another transaction, which is over
+/// when the load is tried again. Source: page "Troubleshooting serializable isolation errors".
+fn conflict(fault: &PostgresFault) -> Option<&'static str> {
+    match fault.message()?.get(..4)? {
+        "1023" => Some("another transaction has changed the same tables (error 1023)"),
+        "1018" => Some("another transaction has replaced a table (error 1018)"),
+        _ => None,
+    }
+}
+
+/// The line of a DETAIL that says what was wrong, up to where Redshift's own source is named.
+fn context(detail: &str) -> Option<String> {
+    let (_, context) = detail.split_once("context:")?;
+    let end = context.find("\n").unwrap_or(context.len());
+    Some(context[..end].trim().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::context;
+
+    #[test]
+    fn of_a_detail_the_context_is_shown() {
+        let detail = "\n  -----\n  error:  Spectrum Scan Error\n  code:      15007\n  context:   Unmatched number of \
+                      columns\n  query:     7\n";
+        assert_eq!(context(detail).as_deref(), Some("Unmatched number of columns"));
+        assert_eq!(context("else"), None);
+    }
+}

@@ -1,0 +1,236 @@
+//! One load: rows to the bucket, from there to temporary tables, and from these to the target under the lock.
+//!
+//! Only the last is serialised. What it does is one transaction that begins with the lock, so its snapshot shows all that
+//! earlier loads have committed, and that ends with the ledger.
+
+use object_store::path::Path;
+
+use super::session::Session;
+use super::stage::{self, Staged};
+use super::{RedshiftWarehouse, sql};
+use crate::delta::Fault;
+use crate::{Base, Load, LoadCounts, LoadError, LoadMode, LoadOutcome};
+
+/// A load under way. Dropped before its commit, it leaves nothing in the warehouse.
+pub(super) struct Loading<'a> {
+    pub session: Session<'a>,
+    pub load: &'a Load,
+    /// This try's own folder.
+    pub folder: Path,
+}
+
+/// Brings a summary into the target.
+pub(super) async fn load(
+    warehouse: &RedshiftWarehouse,
+    load: &Load,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<LoadOutcome, LoadError> {
+    // A reload speaks of all rows, so it compares all rows.
+    let base = load
+        .base
+        .as_ref()
+        .filter(|_| warehouse.target.mode != LoadMode::Reload);
+    if let Some(base) = base
+        && let Some(outcome) = attempt(warehouse, load, Some(base), progress).await?
+    {
+        return Ok(outcome);
+    }
+    let done = attempt(warehouse, load, None, progress).await?;
+    Ok(done.expect("only a base can be of no use"))
+}
+
+/// One try. `None`: the base is of no use, and nothing was done.
+async fn attempt(
+    warehouse: &RedshiftWarehouse,
+    load: &Load,
+    base: Option<&Base>,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Option<LoadOutcome>, LoadError> {
+    let loading = Loading::begin(warehouse, load).await?;
+    let done = loading.bring(base, progress).await;
+    let settled = matches!(done, Ok(Some(_)));
+    loading.clean_up(settled).await;
+    done
+}
+
+impl<'a> Loading<'a> {
+    /// Connects. Nothing is written yet.
+    pub(super) async fn begin(warehouse: &'a RedshiftWarehouse, load: &'a Load) -> Result<Self, LoadError> {
+        let session = Session::open(warehouse).await?;
+        let id: u64 = session.number("begin the load into", sql::SESSION).await?;
+        let run = warehouse.bucket.of_run(&session.target, &load.run_id);
+        Ok(Self {
+            session,
+            load,
+            folder: run.join(id.to_string()),
+        })
+    }
+
+    /// Removes what was staged: by this try, or, when the run needs none any more, by all.
+    pub(super) async fn clean_up(&self, settled: bool) {
+        let bucket = &self.session.warehouse.bucket;
+        let removed = match settled {
+            true => bucket.remove(&bucket.of_run(&self.session.target, &self.load.run_id)).await,
+            false => bucket.remove(&self.folder).await,
+        };
+        if let Err(error) = removed {
+            tracing::warn!("staged rows were left for a day: {error}");
+        }
+    }
+
+    async fn bring(
+        &self,
+        base: Option<&Base>,
+        progress: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<Option<LoadOutcome>, LoadError> {
+        if let Some(outcome) = self.settled().await? {
+            return Ok(Some(outcome));
+        }
+        let staged = match base {
+            Some(base) if !self.stands(base).await? => return Ok(None),
+            Some(base) => stage::difference(self, base).await,
+            None => stage::whole(self, progress).await.map_err(Fault::Load),
+        };
+        match staged {
+            Ok(Some(staged)) => {
+                progress(self.load.rows);
+                self.merge(base, &staged).await
+            }
+            Ok(None) => Ok(None),
+            Err(Fault::Base(error)) => {
+                tracing::warn!("the summary loaded last is of no use, comparing in full: {error}");
+                Ok(None)
+            }
+            // Somebody else may have loaded the run meanwhile, and removed what was staged for it.
+            Err(Fault::Load(error)) => match self.settled().await {
+                Ok(Some(outcome)) => Ok(Some(outcome)),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// The transaction that changes the target.
+    async fn merge(&self, base: Option<&Base>, staged: &Staged) -> Result<Option<LoadOutcome>, LoadError> {
+        self.lock().await?;
+        let settled = self.settled().await?;
+        let of_no_use = match base {
+            Some(base) if settled.is_none() => !self.stands(base).await?,
+            _ => false,
+        };
+        if settled.is_some() || of_no_use {
+            self.roll_back().await?;
+            return Ok(settled);
+        }
+        let (counts, fits) = self.apply(staged).await?;
+        if let Some(base) = base
+            && !fits
+        {
+            tracing::warn!(
+                run_id = self.load.run_id,
+                base = base.run_id,
+                "the warehouse does not hold what was loaded last: somebody has changed it; comparing in full"
+            );
+            self.roll_back().await?;
+            return Ok(None);
+        }
+        self.take_days().await?;
+        self.record().await?;
+        fail::fail_point!("load-before-commit");
+        self.session.execute("commit the load into", sql::COMMIT).await?;
+        fail::fail_point!("load-after-commit");
+        tracing::debug!(
+            run_id = self.load.run_id,
+            target = self.session.target,
+            base = base.map(|base| base.run_id.as_str()),
+            ?counts,
+            "loaded a summary"
+        );
+        Ok(Some(LoadOutcome::Loaded(counts)))
+    }
+
+    /// Begins a transaction, and waits for its turn. The lock comes first: a snapshot taken before it would not show what
+    /// was waited for.
+    pub(super) async fn lock(&self) -> Result<(), LoadError> {
+        self.session.execute("begin the load into", sql::BEGIN).await?;
+        self.session.execute("lock the target in", &self.session.sql.lock()).await?;
+        Ok(())
+    }
+
+    pub(super) async fn roll_back(&self) -> Result<(), LoadError> {
+        let action = "roll back what was begun in";
+        self.session.execute(action, sql::ROLLBACK).await.map(drop)
+    }
+
+    /// Changes the target, by key, to what was staged; tells whether that was what a target that holds the base would have
+    /// needed.
+    pub(super) async fn apply(&self, staged: &Staged) -> Result<(LoadCounts, bool), LoadError> {
+        let (session, sql) = (&self.session, &self.session.sql);
+        let mode = session.warehouse.target.mode;
+        let mut deleted = match staged.tally {
+            Some(tally) if tally.removed > 0 => session.execute("delete rows of", &sql.delete_removed()).await?,
+            _ => 0,
+        };
+        let removed = deleted;
+        if staged.is_compared
+            && let Some(delete) = sql.delete(mode)
+        {
+            deleted += session.execute("delete rows of", &delete).await?;
+        }
+        let run_id = &self.load.run_id;
+        let updated = session.execute("update rows of", &sql.update(run_id)).await?;
+        let inserted = session.execute("insert rows into", &sql.insert(run_id)).await?;
+        let written = inserted + updated;
+        let exactly = !staged.is_compared && mode == LoadMode::ReplaceDays;
+        let fits = staged
+            .tally
+            .is_none_or(|tally| tally.fits(exactly, inserted, written, removed));
+        Ok((LoadCounts::of(staged.rows, inserted, written, deleted), fits))
+    }
+
+    /// What the ledger says against this load, if anything.
+    async fn settled(&self) -> Result<Option<LoadOutcome>, LoadError> {
+        let (session, load) = (&self.session, self.load);
+        if let Some(entry) = session.entry(&session.sql.ledger_of_run(&load.run_id)).await? {
+            return Ok(Some(LoadOutcome::AlreadyLoaded(entry)));
+        }
+        let newer = session.sql.ledger_after(&load.scope, load.sequence);
+        let newer = session.entry(&newer).await?;
+        Ok(newer.map(|by| LoadOutcome::Superseded { by }))
+    }
+
+    /// Whether the base is what the target holds on the base's days.
+    async fn stands(&self, base: &Base) -> Result<bool, LoadError> {
+        let form = self.session.warehouse.target.form();
+        let sql = self.session.sql.stands(&self.load.scope, &base.run_id, &form);
+        let found = self.session.rows("ask what stands in", &sql).await?;
+        Ok(!found.is_empty())
+    }
+
+    /// Takes the staged days over, and notes that the summary stands.
+    pub(super) async fn take_days(&self) -> Result<(), LoadError> {
+        let (session, sql) = (&self.session, &self.session.sql);
+        let target = &session.warehouse.target;
+        if target.mode == LoadMode::Reload {
+            // All days are this scope's now; the next load in another mode compares in full.
+            return forget_days(session).await;
+        }
+        for sql in sql.take_days(&self.load.scope, &self.load.run_id, &target.form()) {
+            session.execute("note the loaded days in", &sql).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the ledger's row.
+    pub(super) async fn record(&self) -> Result<(), LoadError> {
+        let insert = self.session.sql.insert_ledger(self.load);
+        self.session.execute("write the ledger of", &insert).await.map(drop)
+    }
+}
+
+/// Forgets whose days are whose: nothing stands.
+pub(super) async fn forget_days(session: &Session<'_>) -> Result<(), LoadError> {
+    for sql in session.sql.forget_days() {
+        session.execute("forget the loaded days in", &sql).await?;
+    }
+    Ok(())
+}

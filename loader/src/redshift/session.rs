@@ -1,0 +1,221 @@
+//! A connection to Redshift, and asking it: each statement by itself, in the simple protocol, with results as text.
+
+use std::pin::Pin;
+
+use futures::TryStreamExt;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
+
+use super::fault::RedshiftFault;
+use super::settings::Tls;
+use super::sql::{self, Sql};
+use super::{RedshiftWarehouse, credentials};
+use crate::tls::{Check, Roots, connector};
+use crate::{LedgerEntry, LoadError, target};
+
+/// A connection. An open transaction ends with it.
+pub(super) struct Session<'a> {
+    pub warehouse: &'a RedshiftWarehouse,
+    client: Client,
+    pub schema: String,
+    /// `schema.table`, as the ledger has it.
+    pub target: String,
+    pub sql: Sql,
+}
+
+impl<'a> Session<'a> {
+    /// Connects, and finds out which schema the target is in.
+    pub(super) async fn open(warehouse: &'a RedshiftWarehouse) -> Result<Self, LoadError> {
+        let client = connect(warehouse).await.map_err(warehouse.failed("connect to"))?;
+        let target = &warehouse.target;
+        let mut session = Self {
+            warehouse,
+            client,
+            schema: target.schema.clone().unwrap_or_default(),
+            target: String::new(),
+            sql: Sql::new("", "", &[], false),
+        };
+        if target.schema.is_none() {
+            let found = session.rows("find the target's schema in", sql::SCHEMA).await?;
+            let none = "no schema of the session's search_path is there; write schema.table";
+            let schema = found.first().and_then(|row| row.get(0));
+            session.schema = schema.ok_or_else(|| warehouse.mismatch(none.into()))?.into();
+        }
+        session.target = target::qualified(&session.schema, &target.table);
+        session.sql = Sql::new(&session.schema, &target.table, &target.measures, target.audit);
+        Ok(session)
+    }
+
+    /// The same to read rows; a target that is not there is an error of its own.
+    pub(super) async fn reading(warehouse: &'a RedshiftWarehouse) -> Result<Self, LoadError> {
+        let session = Self::open(warehouse).await?;
+        match session.kind(&warehouse.target.table).await? {
+            Some(_) => Ok(session),
+            None => Err(LoadError::TargetAbsent { table: session.target }),
+        }
+    }
+
+    /// What a relation of the target's schema is, if it is there.
+    pub(super) async fn kind(&self, name: &str) -> Result<Option<String>, LoadError> {
+        let sql = sql::kind(&self.schema, name);
+        let found = self.rows("look the target up in", &sql).await?;
+        Ok(found.first().and_then(|row| row.get(0)).map(String::from))
+    }
+
+    /// Runs a statement; gives how many rows it has touched.
+    pub(super) async fn execute(&self, action: &'static str, sql: &str) -> Result<u64, LoadError> {
+        let done = self.ask(sql).await.map_err(self.failed(action))?;
+        let touched = done.iter().filter_map(|message| match message {
+            SimpleQueryMessage::CommandComplete(rows) => Some(*rows),
+            _ => None,
+        });
+        Ok(touched.sum())
+    }
+
+    pub(super) async fn rows(&self, action: &'static str, sql: &str) -> Result<Vec<SimpleQueryRow>, LoadError> {
+        let answer = self.ask(sql).await.map_err(self.failed(action))?;
+        let rows = answer.into_iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+
+    /// Rows as they come, which may be many.
+    pub(super) async fn stream(&self, action: &'static str, sql: &str) -> Result<Rows<'_>, LoadError> {
+        let stream = self.client.simple_query_raw(sql).await;
+        Ok(Rows {
+            session: self,
+            action,
+            stream: Box::pin(stream.map_err(self.failed(action))?),
+        })
+    }
+
+    /// The one number that a statement gives.
+    pub(super) async fn number<N: std::str::FromStr>(&self, action: &'static str, sql: &str) -> Result<N, LoadError> {
+        let rows = self.rows(action, sql).await?;
+        self.parsed(action, rows.first().and_then(|row| row.get(0)))
+    }
+
+    pub(super) fn parsed<N: std::str::FromStr>(&self, action: &'static str, text: Option<&str>) -> Result<N, LoadError> {
+        let number = text.and_then(|text| text.trim().parse().ok());
+        number.ok_or_else(|| self.failed(action)(RedshiftFault::odd("it answered no number where there is one")))
+    }
+
+    /// Entries of the ledger.
+    pub(super) async fn entry(&self, sql: &str) -> Result<Option<LedgerEntry>, LoadError> {
+        let action = "read the ledger of";
+        let rows = self.rows(action, sql).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let text = |at| row.get(at).unwrap_or_default().to_string();
+        Ok(Some(LedgerEntry {
+            run_id: text(0),
+            target: text(1),
+            scope: text(2),
+            sequence: self.parsed(action, row.get(3))?,
+            rows: self.parsed(action, row.get(4))?,
+            digest: text(5),
+            loaded_at: text(6),
+        }))
+    }
+
+    /// Copies what was written into a table, and checks that all of it arrived. On failure the transaction is rolled back,
+    /// and the server asked what was wrong.
+    pub(super) async fn copy(&self, table: &str, written: &super::files::Written) -> Result<(), LoadError> {
+        let action = "copy rows to";
+        let role = &self.warehouse.settings.staging.iam_role;
+        if let Err(error) = self.ask(&self.sql.copy(table, &written.manifest, role)).await {
+            let noted = match error.as_db_error() {
+                Some(_) => self.copy_error().await.unwrap_or_else(|error| {
+                    tracing::debug!(%error, "the server did not say what COPY stumbled over");
+                    None
+                }),
+                None => None,
+            };
+            return Err(self.failed(action)(RedshiftFault::copy(error, noted)));
+        }
+        let copied: u64 = self.number(action, sql::COPIED).await?;
+        if copied != written.rows {
+            let reason = format!("{copied} rows arrived of the {} in {}", written.rows, written.manifest);
+            return Err(self.failed(action)(RedshiftFault::odd(reason)));
+        }
+        Ok(())
+    }
+
+    /// What the server has noted of a COPY that failed: file, column and message.
+    async fn copy_error(&self) -> Result<Option<String>, LoadError> {
+        let action = "ask what COPY stumbled over in";
+        self.execute(action, sql::ROLLBACK).await?;
+        let id: u64 = self.number(action, sql::SESSION).await?;
+        let noted = self.rows(action, &sql::copy_error(id)).await?;
+        Ok(noted.first().map(|row| {
+            let of = |at: usize, what: &str| match row.get(at).unwrap_or_default() {
+                "" => String::new(),
+                text => format!("{what}{text}"),
+            };
+            format!("{}{}{}", of(2, ""), of(1, ", column "), of(0, ", file "))
+        }))
+    }
+
+    pub(super) fn failed<E: Into<RedshiftFault>>(
+        &self,
+        action: &'static str,
+    ) -> impl FnOnce(E) -> LoadError + use<E> {
+        self.warehouse.failed(action)
+    }
+
+    async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, tokio_postgres::Error> {
+        self.client.simple_query(sql).await
+    }
+}
+
+/// Rows of an answer as they come.
+pub(super) struct Rows<'a> {
+    session: &'a Session<'a>,
+    action: &'static str,
+    stream: Pin<Box<SimpleQueryStream>>,
+}
+
+impl Rows<'_> {
+    pub(super) async fn next(&mut self) -> Result<Option<SimpleQueryRow>, LoadError> {
+        loop {
+            let next = self.stream.try_next().await;
+            match next.map_err(self.session.failed(self.action))? {
+                Some(SimpleQueryMessage::Row(row)) => return Ok(Some(row)),
+                Some(_) => {}
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+async fn connect(warehouse: &RedshiftWarehouse) -> Result<Client, RedshiftFault> {
+    let settings = &warehouse.settings;
+    let mut config = settings.config.clone();
+    let region = settings.staging.region.as_deref();
+    let given = credentials::temporary(&settings.login, &settings.database, region, &warehouse.aws).await?;
+    if let Some(given) = given {
+        config.user(given.user).password(given.password);
+    }
+    match &settings.tls {
+        Tls::Off => {
+            let (client, connection) = config.ssl_mode(SslMode::Disable).connect(NoTls).await?;
+            tokio::spawn(ended(connection));
+            Ok(client)
+        }
+        Tls::Verified(file) => {
+            let roots = file.clone().map_or(Roots::System, Roots::File);
+            let tls = connector(&Check::ChainAndName(roots), None).map_err(RedshiftFault::odd)?;
+            let (client, connection) = config.ssl_mode(SslMode::Require).connect(tls).await?;
+            tokio::spawn(ended(connection));
+            Ok(client)
+        }
+    }
+}
+
+async fn ended(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        // The operation that was under way fails too, and its caller reports that.
+        tracing::debug!(error = %RedshiftFault::from(error), "a connection to the warehouse ended");
+    }
+}

@@ -1,0 +1,179 @@
+//! What a `redshift://` URL says: where the warehouse is, who loads it, where rows are staged, how a new table is laid out.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+
+use crate::target::KEYS;
+use crate::url::take;
+use crate::{LoadError, Target, redacted};
+
+/// How long a server may take to answer a connection. A workgroup that has slept takes some seconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long sent bytes may stay unacknowledged, and an idle connection unproven, before the server counts as gone.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// All that stand behind the question mark.
+const PARAMETERS: [&str; 11] = [
+    "iam_role",
+    "bucket",
+    "prefix",
+    "region",
+    "endpoint",
+    "cluster",
+    "workgroup",
+    "sslmode",
+    "sslrootcert",
+    "distkey",
+    "sortkey",
+];
+
+const FORM: &str = "write redshift://user:password@host:5439/database?iam_role=arn:aws:iam::…&bucket=…";
+
+/// A `redshift://` URL that was read.
+pub(super) struct Settings {
+    /// Host, port, database, and the user if the URL names one.
+    pub config: Config,
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub login: Login,
+    pub tls: Tls,
+    pub staging: Staging,
+    pub layout: Layout,
+}
+
+/// How to log in.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Login {
+    /// With the user and the password of the URL.
+    Password,
+    /// With temporary credentials for this cluster.
+    Cluster(String),
+    /// With temporary credentials for this workgroup of Redshift Serverless.
+    Workgroup(String),
+}
+
+/// How the way to the warehouse is protected.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Tls {
+    /// Not at all: for servers of tests.
+    Off,
+    /// By the certificate authorities of this PEM file, or the system's; the host's name is checked.
+    Verified(Option<PathBuf>),
+}
+
+/// Where rows lie before they are copied.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Staging {
+    pub bucket: String,
+    /// Empty, or without a slash at either end.
+    pub prefix: String,
+    /// `None`: that of the AWS settings.
+    pub region: Option<String>,
+    /// `None`: Amazon's.
+    pub endpoint: Option<String>,
+    /// What COPY reads the bucket as: an ARN, or `default`.
+    pub iam_role: String,
+}
+
+/// How Redshift lays out a table that gristmill creates. What is not said is left to Redshift.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub distkey: Option<String>,
+    pub sortkey: Vec<String>,
+}
+
+impl Settings {
+    pub(super) fn read(url: &str, target: &Target) -> Result<Self, LoadError> {
+        parse(url, target).map_err(|reason| LoadError::BadUrl {
+            url: redacted(url),
+            reason,
+        })
+    }
+}
+
+fn parse(url: &str, target: &Target) -> Result<Settings, String> {
+    let (place, values) = take(url, PARAMETERS)?;
+    if let Some((_, others)) = place.rsplit_once('@').unwrap_or(("", &place)).1.split_once('?') {
+        return Err(format!("of its parameters {others} is not known; there are {}", PARAMETERS.join(", ")));
+    }
+    let [iam_role, bucket, prefix, region, endpoint, cluster, workgroup, sslmode, sslrootcert, distkey, sortkey] = values;
+    let login = match (cluster, workgroup) {
+        (None, None) => Login::Password,
+        (Some(cluster), None) => Login::Cluster(cluster),
+        (None, Some(workgroup)) => Login::Workgroup(workgroup),
+        (Some(_), Some(_)) => return Err("it names a cluster and a workgroup; name the one that it is".into()),
+    };
+    let tls = match (sslmode.as_deref(), sslrootcert) {
+        (None | Some("verify-full"), file) => Tls::Verified(file.map(PathBuf::from)),
+        (Some("disable"), None) => Tls::Off,
+        (Some("disable"), Some(_)) => return Err("sslrootcert says nothing where sslmode=disable".into()),
+        (Some(_), _) => return Err("sslmode is verify-full (the default), or disable for a test's server".into()),
+    };
+    let staging = Staging {
+        bucket: bucket.ok_or("it lacks the bucket that rows are staged in, bucket=…")?,
+        prefix: prefix.unwrap_or_default().trim_matches('/').into(),
+        region: region,
+        endpoint: endpoint,
+        iam_role: iam_role.ok_or("it lacks the role that COPY reads the bucket as, iam_role=arn:aws:iam::…")?,
+    };
+    let layout = Layout {
+        distkey: distkey.map(|name| name.to_ascii_lowercase()),
+        sortkey: sortkey
+            .map(|names| names.split(',').map(str::to_ascii_lowercase).collect())
+            .unwrap_or_default(),
+    };
+    let named = layout.distkey.iter().chain(&layout.sortkey);
+    let is_a_column = |name: &&String| KEYS.contains(&name.as_str()) || target.measures.contains(name);
+    if let Some(other) = named.into_iter().find(|name| !is_a_column(name)) {
+        return Err(format!("distkey and sortkey name columns of the target, and it has no {other}"));
+    }
+    let config = config(&place)?;
+    let host = match config.get_hosts() {
+        [tokio_postgres::config::Host::Tcp(host)] => host.clone(),
+        _ => return Err(format!("it names no host; {FORM}")),
+    };
+    let database = config.get_dbname().ok_or_else(|| format!("it names no database; {FORM}"))?;
+    match login {
+        Login::Password if config.get_user().is_none() || config.get_password().is_none() => {
+            return Err(format!(
+                "it has no user and password, and no cluster=… or workgroup=… to get temporary ones for; {FORM}"
+            ));
+        }
+        Login::Cluster(_) | Login::Workgroup(_) if config.get_user().is_some() => {
+            return Err("with cluster=… or workgroup=… AWS tells the user; leave it out".into());
+        }
+        _ => {}
+    }
+    Ok(Settings {
+        database: database.into(),
+        port: config.get_ports().first().copied().unwrap_or(5439),
+        host,
+        login,
+        tls,
+        staging,
+        layout,
+        config,
+    })
+}
+
+/// The URL up to its parameters, which has the form of a Postgres URL.
+fn config(place: &str) -> Result<Config, String> {
+    let place = place.strip_prefix("redshift://").unwrap_or(place);
+    let mut config: Config = format!("postgres://{place}")
+        .parse()
+        .map_err(|_| format!("it cannot be read; {FORM}"))?;
+    if config.get_ports().is_empty() {
+        config.port(5439);
+    }
+    config
+        .application_name("gristmill")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_user_timeout(SILENCE)
+        .keepalives_idle(SILENCE)
+        .keepalives_interval(SILENCE / 4);
+    Ok(config)
+}

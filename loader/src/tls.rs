@@ -1,0 +1,239 @@
+//! TLS to a warehouse: whom to believe, and who one is.
+//!
+//! The rules are libpq's, which operators know: encryption without a check, a check of the chain alone, or of chain and
+//! name. rustls has only the last of these, so the other two are a verifier of our own ([`Verifier`]). The provider of
+//! the cryptography is named here, so nothing depends on a default of the process.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// What a server's certificate has to prove.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Nothing: the connection is encrypted, to whomever. libpq's `require` without a CA file.
+    Nothing,
+    /// That one of these roots signed it. libpq's `verify-ca`.
+    Chain(Roots),
+    /// That too, and that it is for the host of the URL. libpq's `verify-full`.
+    ChainAndName(Roots),
+}
+
+/// The certificate authorities to believe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Roots {
+    /// Those of a PEM file.
+    File(PathBuf),
+    /// Those that the system trusts.
+    System,
+}
+
+/// The certificate that the client shows, and its key; both PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Reads the files and makes what `tokio_postgres` connects with. Errors are the end of a sentence about the URL.
+pub(crate) fn connector(check: &Check, identity: Option<&Identity>) -> Result<MakeRustlsConnect, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Verifier {
+        roots: match check {
+            Check::Nothing => None,
+            Check::Chain(roots) | Check::ChainAndName(roots) => Some(roots.load()?),
+        },
+        is_name_checked: matches!(check, Check::ChainAndName(_)),
+        provider: provider.clone(),
+    };
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let config = match identity {
+        None => config.with_no_client_auth(),
+        Some(identity) => {
+            let (certificates, key) = identity.load()?;
+            config.with_client_auth_cert(certificates, key).map_err(|error| {
+                format!(
+                    "{} and {} do not go together: {error}",
+                    identity.certificate.display(),
+                    identity.key.display()
+                )
+            })?
+        }
+    };
+    Ok(MakeRustlsConnect::new(config))
+}
+
+impl Roots {
+    fn load(&self) -> Result<RootCertStore, String> {
+        let mut store = RootCertStore::empty();
+        match self {
+            Self::File(path) => {
+                for certificate in certificates(path)? {
+                    store.add(certificate).map_err(|error| {
+                        format!("{} holds a certificate that is none: {error}", path.display())
+                    })?;
+                }
+            }
+            Self::System => {
+                // Some of what a system keeps may be unreadable; what counts is that something is left.
+                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if store.is_empty() {
+                    return Err("the system has no certificate authorities; name a file: \
+                         sslrootcert=/path/to/ca.pem"
+                        .into());
+                }
+            }
+        }
+        Ok(store)
+    }
+}
+
+impl Identity {
+    fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+        let shown = self.key.display();
+        let meta = fs::metadata(&self.key).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+        // libpq's rule: nobody else may read the key, but root's may be readable to a group.
+        let forbidden = if meta.uid() == 0 { 0o037 } else { 0o077 };
+        if meta.mode() & forbidden != 0 {
+            return Err(format!("others may read the key {shown}; chmod 600 {shown}"));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key)
+            .map_err(|error| format!("{shown} is no private key in PEM without a passphrase: {error}"))?;
+        Ok((certificates(&self.certificate)?, key))
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let shown = path.display();
+    let bad = |error: rustls::pki_types::pem::Error| format!("{shown} cannot be read: {error}");
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(bad)?
+        .collect::<Result<_, _>>()
+        .map_err(bad)?;
+    if certificates.is_empty() {
+        return Err(format!("{shown} holds no certificate in PEM"));
+    }
+    Ok(certificates)
+}
+
+/// Checks as much of a server's certificate as was asked for, and always that the server has its key.
+#[derive(Debug)]
+struct Verifier {
+    /// `None`: any certificate will do.
+    roots: Option<RootCertStore>,
+    is_name_checked: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            let certificate = ParsedCertificate::try_from(end_entity)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            verify_server_cert_signed_by_trust_anchor(&certificate, roots, intermediates, now, algorithms)?;
+            if self.is_name_checked {
+                verify_server_name(&certificate, server_name)?;
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_used_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let signed = rcgen::generate_simple_self_signed(["db".to_string()]).unwrap();
+        let other = rcgen::KeyPair::generate().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            path
+        };
+        let certificate = write("client.crt", &signed.cert.pem());
+        let key = write("client.key", &signed.signing_key.serialize_pem());
+        let with = |certificate: &Path, key: &Path| {
+            let (certificate, key) = (certificate.to_path_buf(), key.to_path_buf());
+            connector(&Check::Nothing, Some(&Identity { certificate, key })).map(|_| ())
+        };
+        assert_eq!(with(&certificate, &key), Ok(()));
+
+        let absent = folder.path().join("absent.pem");
+        let empty = write("empty.pem", "nothing\n");
+        let open = write("open.key", &signed.signing_key.serialize_pem());
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+        let roots = |path: &Path| connector(&Check::Chain(Roots::File(path.into())), None).map(|_| ());
+        for (result, told) in [
+            (roots(&absent), "absent.pem cannot be read"),
+            (roots(&empty), "empty.pem holds no certificate"),
+            (roots(&key), "client.key holds no certificate"),
+            (with(&empty, &key), "empty.pem holds no certificate"),
+            (with(&certificate, &absent), "absent.pem cannot be read"),
+            (with(&certificate, &certificate), "client.crt is no private key"),
+            (with(&certificate, &open), "chmod 600"),
+            (
+                with(&certificate, &write("other.key", &other.serialize_pem())),
+                "do not go together",
+            ),
+        ] {
+            let error = result.unwrap_err();
+            assert!(
+                error.contains(told) && !error.contains("PRIVATE"),
+                "{told}: {error}"
+            );
+        }
+    }
+}

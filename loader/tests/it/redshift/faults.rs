@@ -1,0 +1,188 @@
+//! Loads that are disturbed wherever they can be: after the retry the table is right, and the bucket is empty.
+
+use gristmill_loader::{Load, LoadMode, LoadOutcome, Warehouse};
+use gristmill_redshift_standin::Fault;
+use object_store::path::Path;
+use object_store::ObjectStoreExt;
+
+use super::tamper::{Tampering, tampering};
+use crate::support::{MEASURES, Place, Summary, contents, counts};
+
+const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
+const B: [Option<i64>; 3] = [None, None, Some(-500)];
+const DAY: &str = "2025-03-01";
+
+/// Two summaries of the same days; from one to the other rows come, change and go.
+fn states() -> [Summary; 2] {
+    [
+        Summary::of(&[("s", "changes", DAY, A), ("s", "goes", DAY, A), ("s", "stays", DAY, A)]),
+        Summary::of(&[("s", "changes", DAY, B), ("s", "comes", DAY, A), ("s", "stays", DAY, A)]),
+    ]
+}
+
+/// Whether a load came to its end, now or before.
+async fn is_done(warehouse: &dyn Warehouse, load: &Load) -> bool {
+    match warehouse.load(load, &|_| ()).await {
+        Ok(LoadOutcome::Loaded(_) | LoadOutcome::AlreadyLoaded(_)) => true,
+        Ok(LoadOutcome::Superseded { by }) => panic!("superseded by {by:?}"),
+        Err(error) => {
+            assert!(error.is_transient(), "{error}");
+            false
+        }
+    }
+}
+
+/// Cuts the connection at each statement of a load, one load after the other.
+async fn survives_cuts(with_base: bool) {
+    let place = Place::redshift();
+    let standin = &place.redshift.as_ref().unwrap().standin;
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    let states = states();
+    let mut last = place.load(0, &states[0]);
+    assert!(is_done(&*warehouse, &last).await);
+    let mut sequence = 0;
+    for fault in [Fault::CutBefore, Fault::CutAfter] {
+        let mut at = 0;
+        loop {
+            sequence += 1;
+            let state = &states[sequence % 2];
+            let load = match with_base {
+                true => place.load_on(&last, sequence as i64, state),
+                false => place.load(sequence as i64, state),
+            };
+            standin.plan("", at, fault.clone());
+            let sent = standin.statements().len();
+            let done = is_done(&*warehouse, &load).await;
+            if standin.pending() > 0 {
+                // The load was over before its time came: every statement has had its turn.
+                assert!(done && at > 15, "{at} statements");
+                // It happens to somebody else.
+                assert!(warehouse.row_count().await.is_err() || standin.pending() > 0);
+                while standin.pending() > 0 {
+                    drop(warehouse.row_count().await);
+                }
+                last = load;
+                break;
+            }
+            assert!(!done, "{:?}", standin.statements()[sent..].last());
+            assert!(is_done(&*warehouse, &load).await);
+            assert_eq!(contents(&*warehouse).await, state.rows, "{fault:?} at {at}");
+            assert!(warehouse.ledger_entry(&load.run_id).await.unwrap().is_some());
+            assert_eq!(place.redshift.as_ref().unwrap().staged().await, [""; 0]);
+            last = load;
+            at += 1;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_whole_load_survives_a_cut_at_every_statement() {
+    survives_cuts(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_of_what_differs_survives_a_cut_at_every_statement() {
+    survives_cuts(true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_answer_to_the_commit_is_found_in_the_ledger() {
+    let place = Place::redshift();
+    let standin = &place.redshift.as_ref().unwrap().standin;
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    let [state, _] = states();
+    let load = place.load(1, &state);
+    // The first COMMIT ends the staging.
+    standin.plan("COMMIT", 1, Fault::CutAfter);
+    assert!(!is_done(&*warehouse, &load).await);
+    let outcome = warehouse.load(&load, &|_| ()).await.unwrap();
+    assert!(matches!(outcome, LoadOutcome::AlreadyLoaded(_)), "{outcome:?}");
+    assert_eq!(contents(&*warehouse).await, state.rows);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn conflicts_with_other_transactions_are_worth_a_retry() {
+    let place = Place::redshift();
+    let standin = &place.redshift.as_ref().unwrap().standin;
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    let [state, _] = states();
+    let faults = [Fault::isolation_violation(), Fault::relation_gone()];
+    let statements = ["LOCK", "DELETE FROM \"public\".\"sales_summary\"", "INSERT INTO", "COMMIT"];
+    for fault in faults {
+        for statement in statements {
+            standin.plan(statement, 0, fault.clone());
+            let error = warehouse.load(&place.load(1, &state), &|_| ()).await.unwrap_err();
+            assert!(error.is_transient() && error.to_string().contains("another transaction"), "{error}");
+            assert_eq!(warehouse.row_count().await.unwrap(), 0);
+        }
+    }
+    assert_eq!(place.loaded(&*warehouse, 1, &state).await, counts(3, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_arrive_as_it_was_written_is_not_loaded() {
+    let place = Place::redshift();
+    let redshift = place.redshift.as_ref().unwrap();
+    let [state, _] = states();
+    place.ready(LoadMode::ReplaceDays).await;
+    for (how, told) in [
+        (Tampering::Missing, "does not exist"),
+        (Tampering::OtherLength, "content_length"),
+        (Tampering::FewerColumns, "Unmatched number of columns"),
+        (Tampering::OtherType, "column sale_amount"),
+        (Tampering::FewerRows, "2 rows arrived of the 3"),
+    ] {
+        let endpoint = tampering(redshift.bucket(), how).await;
+        let url = redshift.url_through(&endpoint);
+        let warehouse = Place { url, ..Place::at(String::new()) };
+        let warehouse = Place { credentials: place.credentials.clone(), ..warehouse };
+        let warehouse = warehouse.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
+        let error = warehouse.load(&place.load(1, &state), &|_| ()).await.unwrap_err();
+        let message = error.to_string();
+        assert!(!error.is_transient() && message.contains(told), "{how:?}: {message}");
+        assert_eq!(warehouse.row_count().await.unwrap(), 0);
+        assert_eq!(redshift.staged().await, [""; 0]);
+    }
+    let warehouse = place.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
+    assert_eq!(place.loaded(&*warehouse, 1, &state).await, counts(3, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_process_has_left_in_the_bucket_is_swept() {
+    let place = Place::redshift();
+    let redshift = place.redshift.as_ref().unwrap();
+    let bucket = redshift.bucket();
+    let root = format!("in/transit/127.0.0.1-{}/mart/public.sales_summary", redshift.standin.port());
+    for run in ["run-1", "run-2"] {
+        let left = Path::from(format!("{root}/{run}/7/rows-0.parquet"));
+        bucket.put(&left, "left".into()).await.unwrap();
+    }
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    assert_eq!(redshift.staged().await.len(), 2, "both may still be under way");
+    let [state, _] = states();
+    place.loaded(&*warehouse, 1, &state).await;
+    assert_eq!(redshift.staged().await, [format!("{root}/run-2/7/rows-0.parquet")]);
+    // A day and an hour later.
+    place
+        .edit("CREATE OR REPLACE FUNCTION standin.getdate() RETURNS timestamp LANGUAGE sql AS
+                   $$SELECT (now() + interval '25 hours')::timestamp(0)$$")
+        .await;
+    warehouse.prepare().await.unwrap();
+    assert_eq!(redshift.staged().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_is_away_is_told_and_nothing_is_loaded() {
+    let place = Place::redshift();
+    let redshift = place.redshift.as_ref().unwrap();
+    place.ready(LoadMode::ReplaceDays).await;
+    let elsewhere = Place {
+        credentials: place.credentials.clone(),
+        ..Place::at(redshift.url().replace("bucket=staging", "bucket=absent"))
+    };
+    let warehouse = elsewhere.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
+    let [state, _] = states();
+    let error = warehouse.load(&place.load(1, &state), &|_| ()).await.unwrap_err();
+    assert!(error.to_string().starts_with("cannot write s3://absent/in/transit/"), "{error}");
+    assert_eq!(warehouse.row_count().await.unwrap(), 0);
+}

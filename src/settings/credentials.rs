@@ -1,0 +1,50 @@
+//! Passwords that Postgres' own clients would take from the environment.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use gristmill_loader::Credentials;
+
+/// `PGPASSWORD`, and the file that `PGPASSFILE` names or that lies in the home folder.
+pub(super) fn from_environment() -> Credentials {
+    found(|name| std::env::var_os(name))
+}
+
+fn found(variable: impl Fn(&str) -> Option<OsString>) -> Credentials {
+    // An empty variable is as good as none, as in libpq.
+    let variable = |name| variable(name).filter(|value| !value.is_empty());
+    let at_home = || Some(PathBuf::from(variable("HOME")?).join(".pgpass"));
+    Credentials {
+        password: variable("PGPASSWORD").and_then(|password| password.into_string().ok()),
+        password_file: variable("PGPASSFILE").map(PathBuf::from).or_else(at_home),
+        aws: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_named_goes_before_the_one_at_home() {
+        for (password, passfile, home, expected) in [
+            ("", "", "", (None, None)),
+            ("", "", "/home/u", (None, Some("/home/u/.pgpass"))),
+            (
+                "hunter2",
+                "/etc/pgpass",
+                "/home/u",
+                (Some("hunter2"), Some("/etc/pgpass")),
+            ),
+        ] {
+            let credentials = found(|name| match name {
+                "PGPASSWORD" => Some(password.into()),
+                "PGPASSFILE" => Some(passfile.into()),
+                "HOME" => Some(home.into()),
+                _ => None,
+            });
+            assert_eq!(credentials.password.as_deref(), expected.0);
+            assert_eq!(credentials.password_file, expected.1.map(PathBuf::from));
+        }
+    }
+}
