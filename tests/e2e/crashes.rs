@@ -384,6 +384,7 @@ fn two_hundred_kills_of_loads_leave_every_row_right_and_every_run_once() {
     let what = format!(
         "seed {SEED}: of {KILLS} kills {rolled_back} undid an open load and {answers_lost} met its commit"
     );
+    eprintln!("{what}");
     assert_in_order(&site, &warehouse, &expected, &what);
     assert!(rolled_back >= KILLS / 4, "{what}");
 }

@@ -94,10 +94,9 @@ fn the_password_comes_from_the_environment_or_the_file_at_home() {
         "pg_hba.conf",
         "host all postgres all trust\nhost all mill all scram-sha-256\n",
     )]);
-    execute(
-        &server.url("postgres"),
-        &format!("CREATE ROLE mill LOGIN PASSWORD '{SECRET}'; CREATE DATABASE mart OWNER mill"),
-    );
+    let admin = server.url("postgres");
+    execute(&admin, &format!("CREATE ROLE mill LOGIN PASSWORD '{SECRET}'"));
+    execute(&admin, "CREATE DATABASE mart OWNER mill");
     let url = server.url("mart").replace("postgres@", "mill@");
     let mut site = support::site(&support::settings(&url, JOB));
     let home = site.folder().join("home");
