@@ -21,8 +21,8 @@ use crate::settings::BucketPlace;
 /// Objects that are sent or fetched at the same time.
 pub(super) const AT_ONCE: usize = 32;
 
-/// Files from this size on are sent in parts of this size. S3 takes 10,000 parts: an object may have 160 GB.
-const PART: usize = 16 << 20;
+/// Files from this size on are sent in parts of this size. S3 takes 10,000 parts: an object may have 80 GB.
+const PART: usize = 8 << 20;
 
 /// Parts of one file that are sent at the same time.
 const PARTS_AT_ONCE: usize = 4;

@@ -364,8 +364,8 @@ fn as_server_user(program: &Path, folder: &Path) -> Command {
 
 /// The same command in a mount namespace of its own, which has a disk at `folder` and goes away with the last process.
 fn with_small_disk(command: &Command, folder: &Path, megabytes: u32) -> Command {
-    const MOUNT: &str =
-        r#"mkdir -p "$0"; mount -t tmpfs -o "size=$1m,mode=777" tmpfs "$0"; shift; exec "$@""#;
+    const MOUNT: &str = r#"mkdir -p "$0"; mount -t tmpfs -o "size=$1m" tmpfs "$0"
+chown --reference="$(dirname "$0")" "$0"; shift; exec "$@""#;
     let mut mounted = Command::new("unshare");
     mounted
         .args(["--mount", "sh", "-ec", MOUNT])

@@ -34,8 +34,8 @@ fn job(min_files: usize) -> String {
 const BUCKET: &str = "gristmill";
 
 /// A server, and a client of the test's own.
-struct Bucket {
-    server: SeaweedFs,
+pub struct Bucket {
+    pub server: SeaweedFs,
     store: AmazonS3,
     runtime: Runtime,
 }
@@ -70,7 +70,8 @@ fn runtime() -> Runtime {
 }
 
 impl Bucket {
-    fn start() -> Self {
+    /// Starts a server of this test's own.
+    pub fn start() -> Self {
         let server = SeaweedFs::start(&[BUCKET]);
         let store = client(&server.endpoint());
         let runtime = runtime();
@@ -82,7 +83,7 @@ impl Bucket {
     }
 
     /// A site whose source and lake lie below a prefix of the bucket, as the server at `endpoint` gives it.
-    fn site(&self, prefix: &str, warehouse: &str, jobs: &str, endpoint: &str) -> Site {
+    pub fn site(&self, prefix: &str, warehouse: &str, jobs: &str, endpoint: &str) -> Site {
         let url = format!("s3://{}/{prefix}", BUCKET);
         let settings = support::settings(warehouse, jobs)
             .replacen("files = \"*-*.tdf\"", "files = \"**/*-*.tdf\"", 1)
@@ -105,7 +106,8 @@ impl Bucket {
         site
     }
 
-    fn put_all(&self, objects: impl IntoIterator<Item = (String, Vec<u8>)>) {
+    /// Puts objects by their keys.
+    pub fn put_all(&self, objects: impl IntoIterator<Item = (String, Vec<u8>)>) {
         let puts: Vec<_> = objects
             .into_iter()
             .map(|(key, bytes)| async move {
@@ -303,25 +305,17 @@ fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
         },
         ..FeedSpec::default()
     };
-    // One file is so large that its converted rows are sent in parts.
-    let large = FeedSpec {
-        prefix: "BIG",
-        files: 1,
-        stores: 40,
-        lines_per_file: 400_000,
-        ..spec(1)
-    };
     let mut interrupted = 0;
     for kill in 0..100 {
-        let feed = if kill % 20 == 0 {
-            large.clone()
+        let (name, bytes) = if kill % 10 == 0 {
+            ("BIG-1.tdf".to_owned(), with_large_rejects(&mut random))
         } else {
-            spec(random.u64(..))
+            let (feed, number) = (spec(random.u64(..)), random.u32(0..12));
+            let bytes = feed.file_bytes(number).expect("the spec is possible");
+            (feed.file_name(number), bytes)
         };
-        let number = random.u32(0..feed.files);
-        let bytes = feed.file_bytes(number).expect("the spec is possible");
-        fs::write(folder.path().join(feed.file_name(number)), &bytes).expect("the folder can be written");
-        bucket.put_all([(format!("kills/in/{}", feed.file_name(number)), bytes)]);
+        fs::write(folder.path().join(&name), &bytes).expect("the folder can be written");
+        bucket.put_all([(format!("kills/in/{name}"), bytes)]);
         let service = site.start(["run"]);
         // It works some 50 ms after its start.
         thread::sleep(Duration::from_millis(random.u64(20..700)));
@@ -338,6 +332,22 @@ fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
     run_until_idle(&site);
     bucket.assert_no_orphans(&site, "kills");
     assert!(interrupted > 0, "no kill has hit a run at work");
+    let in_parts = format!(
+        "any('-' in object['ETag'] for object in s3.list_objects_v2(Bucket='{BUCKET}', Prefix='kills/lake/rejects/')['Contents'])"
+    );
+    assert_eq!(bucket.boto3(&in_parts), "True", "large objects are sent in parts");
+}
+
+/// A file whose rejects, which are kept with their text, are so large that they are sent in parts.
+fn with_large_rejects(random: &mut fastrand::Rng) -> Vec<u8> {
+    let mut text: String = (0..1_000)
+        .map(|number| support::line(&format!("big {number}"), "1.00", 4, "ITEM", "2026-03-01"))
+        .collect();
+    for _ in 0..90 {
+        let noise: String = (0..100_000).map(|_| random.alphanumeric()).collect();
+        text.push_str(&support::line("big", &noise, 4, "ITEM", "2026-03-01"));
+    }
+    text.into_bytes()
 }
 
 /// The state database may not be there yet.
@@ -540,6 +550,48 @@ fn faults_on_the_way_change_nothing() {
     let failed = "SELECT file_url FROM files WHERE status = 'FAILED'";
     assert_eq!(state(&site, failed), ["IL-1001.tdf"]);
     assert!(!run.stderr.contains(SeaweedFs::SECRET_KEY));
+}
+
+#[test]
+fn an_object_that_changes_while_it_is_read_is_read_again() {
+    let bucket = Bucket::start();
+    let proxy = S3Faults::before(bucket.server.port);
+    let text = |amount: &str| {
+        let lines = (0..300_000)
+            .map(|number| support::line(&format!("store {}", number % 50), amount, 4, "ITEM", "2026-03-01"));
+        lines.collect::<String>().into_bytes()
+    };
+    let (old, new) = (text("1.00"), text("2.00"));
+    assert!(old.len() > 8 << 20, "it is read in several parts");
+    bucket.put_all([("changing/in/IL-1.tdf".to_owned(), old)]);
+    // The newer version comes between the first part and the second.
+    let (store, runtime) = (bucket.store.clone(), runtime());
+    let mut newer = Some(new);
+    proxy.plan(move |request| {
+        let is_later_part = request.range.is_some_and(|range| !range.starts_with("bytes=0-"));
+        if is_later_part
+            && request.target.contains("IL-1.tdf")
+            && let Some(bytes) = newer.take()
+        {
+            let key = ObjectPath::from("changing/in/IL-1.tdf");
+            runtime
+                .block_on(store.put(&key, bytes.into()))
+                .expect("the server takes objects");
+        }
+        Fault::None
+    });
+    let site = bucket.site("changing", support::SQLITE, &job(1), &proxy.url());
+    run_until_idle(&site);
+    assert_eq!(
+        state(&site, "SELECT count(*) FROM file_version"),
+        ["1"],
+        "the old one was never whole"
+    );
+    let rows = support::told(&sqlite_rows(&site));
+    assert!(
+        rows.len() == 50 && rows.iter().all(|row| row.ends_with(" 12000.00 - -")),
+        "{rows:?}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use gristmill_testkit::gristmill::Site;
 use gristmill_testkit::oracle::Row;
 use gristmill_testkit::postgres;
 
+use crate::buckets::Bucket;
 use crate::support;
 
 /// A province that the sample completes, and one of which it has no file.
@@ -55,6 +56,21 @@ fn the_reference_sample_gives_its_38_rows_in_postgres() {
 }
 
 #[test]
+fn the_reference_sample_gives_its_38_rows_from_a_bucket_by_a_lake_in_a_bucket() {
+    let Some(sample) = sample() else { return };
+    let bucket = Bucket::start();
+    let url = postgres::shared().create_database();
+    let site = bucket.site("sample", &url, JOBS, &bucket.server.endpoint());
+    bucket.put_all(files(&sample).into_iter().map(|path| {
+        let name = path.file_name().expect("a listed file has a name").display();
+        let bytes = fs::read(&path).expect("the sample can be read");
+        (format!("sample/in/{name}"), bytes)
+    }));
+    support::run_until_idle(&site);
+    assert_eq!(support::postgres_rows(&url), expected(&sample));
+}
+
+#[test]
 fn a_province_without_files_waits_and_explain_counts_them() {
     let Some(sample) = sample() else { return };
     let site = submitted(&sample, support::SQLITE);
@@ -80,17 +96,22 @@ fn sample() -> Option<PathBuf> {
 
 fn submitted(sample: &Path, warehouse: &str) -> Site {
     let site = support::site(&support::settings(warehouse, JOBS));
-    let mut submitted = 0;
-    for entry in fs::read_dir(sample).expect("the sample can be listed") {
-        let path = entry.expect("the sample can be listed").path();
-        if path.extension().is_some_and(|ending| ending == "tdf") {
-            let name = path.file_name().expect("a listed file has a name");
-            site.submit(name, fs::read(&path).expect("the sample can be read"));
-            submitted += 1;
-        }
+    for path in files(sample) {
+        let name = path.file_name().expect("a listed file has a name");
+        site.submit(name, fs::read(&path).expect("the sample can be read"));
     }
-    assert_eq!(submitted, 14, "thirteen stores and the item master");
     site
+}
+
+/// The sample's files.
+fn files(sample: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(sample).expect("the sample can be listed");
+    let paths = entries.map(|entry| entry.expect("the sample can be listed").path());
+    let files: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|ending| ending == "tdf"))
+        .collect();
+    assert_eq!(files.len(), 14, "thirteen stores and the item master");
+    files
 }
 
 /// The rows of the sample's `expected-summary.csv`, by the bytes of their keys.

@@ -94,7 +94,8 @@ impl PostgresWarehouse {
             None => {
                 let row = client.query_one(sql::SCHEMA_OF, &[&self.target.table]).await;
                 let schema: Option<String> = row.map_err(self.failed("find the target's schema in"))?.get(0);
-                let none = "no schema of the session's search_path is there; write schema.table";
+                let none = "no schema of the session's search_path is there for this user; write schema.table, or \
+                            GRANT USAGE ON SCHEMA";
                 schema.ok_or_else(|| self.mismatch(none.into()))?
             }
         };
