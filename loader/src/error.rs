@@ -73,7 +73,7 @@ pub enum LoadError {
         source: PostgresFault,
     },
     /// Redshift refused, or could not be reached.
-    #[error("cannot {action} {warehouse}: {source}{}", .source.advice())]
+    #[error("cannot {action} {warehouse}{}", .source.advice())]
     Redshift {
         /// What was tried, to be read on into the warehouse, such as `connect to`.
         action: &'static str,

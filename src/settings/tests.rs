@@ -220,6 +220,18 @@ fn no_mistake_brings_a_password_to_light() {
 }
 
 #[test]
+fn redshift_is_a_warehouse_whose_url_is_checked() {
+    let good = "url = \"redshift://u:hunter2@h/mart?bucket=b&iam_role=default\"";
+    let sqlite = "url = \"sqlite://mart/warehouse.db\"";
+    assert!(GOOD.contains(sqlite));
+    let settings = read(&GOOD.replacen(sqlite, good, 1)).expect("it says all that is needed");
+    assert!(settings.warehouse.starts_with("redshift://"));
+    let message = error(sqlite, &good.replace("bucket=b&", ""));
+    assert!(message.starts_with("warehouse.url: ") && message.contains("bucket="), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
 fn feeds_that_share_the_table_have_the_same_measures() {
     let second = "[[feed]]\nname = \"other\"\nfiles = \"x\"\n\
                   columns = [\"store_id\", \"amount\", \"code\", \"item_id\", \"trans_date\"]\n\

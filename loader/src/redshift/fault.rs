@@ -24,7 +24,13 @@ enum Kind {
 
 impl From<tokio_postgres::Error> for RedshiftFault {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self(Kind::Answer(error.into()))
+        PostgresFault::from(error).into()
+    }
+}
+
+impl From<PostgresFault> for RedshiftFault {
+    fn from(fault: PostgresFault) -> Self {
+        Self(Kind::Answer(fault))
     }
 }
 

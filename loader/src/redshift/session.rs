@@ -7,11 +7,11 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
 
 use super::fault::RedshiftFault;
-use super::settings::Tls;
+use super::settings::{CONNECT_TIMEOUT, Tls};
 use super::sql::{self, Sql};
 use super::{RedshiftWarehouse, credentials};
 use crate::tls::{Check, Roots, connector};
-use crate::{LedgerEntry, LoadError, target};
+use crate::{LedgerEntry, LoadError, PostgresFault, target};
 
 /// A connection. An open transaction ends with it.
 pub(super) struct Session<'a> {
@@ -217,19 +217,30 @@ async fn connect(warehouse: &RedshiftWarehouse) -> Result<Client, RedshiftFault>
     if let Some(given) = given {
         config.user(given.user).password(given.password);
     }
-    match &settings.tls {
+    let client = match &settings.tls {
         Tls::Off => {
-            let (client, connection) = config.ssl_mode(SslMode::Disable).connect(NoTls).await?;
+            let (client, connection) = in_time(config.ssl_mode(SslMode::Disable).connect(NoTls)).await?;
             tokio::spawn(ended(connection));
-            Ok(client)
+            client
         }
         Tls::Verified(file) => {
             let roots = file.clone().map_or(Roots::System, Roots::File);
             let tls = connector(&Check::ChainAndName(roots), None).map_err(RedshiftFault::odd)?;
-            let (client, connection) = config.ssl_mode(SslMode::Require).connect(tls).await?;
+            let (client, connection) = in_time(config.ssl_mode(SslMode::Require).connect(tls)).await?;
             tokio::spawn(ended(connection));
-            Ok(client)
+            client
         }
+    };
+    Ok(client)
+}
+
+/// The driver's own timeout ends with the TCP connection; a server may be silent after that.
+async fn in_time<T>(
+    connecting: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, RedshiftFault> {
+    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+        Ok(connected) => Ok(connected?),
+        Err(_) => Err(PostgresFault::silent(CONNECT_TIMEOUT).into()),
     }
 }
 

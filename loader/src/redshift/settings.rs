@@ -10,7 +10,7 @@ use crate::url::take;
 use crate::{LoadError, Target, redacted};
 
 /// How long a server may take to answer a connection. A workgroup that has slept takes some seconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long sent bytes may stay unacknowledged, and an idle connection unproven, before the server counts as gone.
 const SILENCE: Duration = Duration::from_secs(60);

@@ -10,6 +10,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::with_causes;
 use crate::support::MEASURES;
 use crate::support::server::{self, Redshift};
 
@@ -152,7 +153,7 @@ async fn what_aws_refuses_is_told_and_not_tried_again() {
         .prepare()
         .await
         .unwrap_err();
-    let message = error.to_string();
+    let message = with_causes(&error);
     assert!(!error.is_transient(), "{message}");
     assert!(
         message
@@ -166,7 +167,7 @@ async fn what_aws_refuses_is_told_and_not_tried_again() {
         .prepare()
         .await
         .unwrap_err();
-    let message = error.to_string();
+    let message = with_causes(&error);
     assert!(!error.is_transient() && !message.contains("hunter2"), "{message}");
     assert!(message.contains("right user and password"), "{message}");
 }
@@ -197,6 +198,6 @@ async fn the_servers_certificate_and_name_are_checked() {
     connected("localhost", &file).await.unwrap();
     for (host, parameters) in [("127.0.0.1", file.as_str()), ("localhost", "")] {
         let error = connected(host, parameters).await.unwrap_err();
-        assert!(error.to_string().contains("certificate"), "{host}: {error}");
+        assert!(with_causes(&error).contains("certificate"), "{host}: {error}");
     }
 }

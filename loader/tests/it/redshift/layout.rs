@@ -2,6 +2,7 @@
 
 use gristmill_loader::{LoadError, LoadMode, Target, open};
 
+use super::with_causes;
 use crate::support::{MEASURES, Place, Summary, contents, counts, mismatch, server};
 
 const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
@@ -112,7 +113,7 @@ async fn keys_longer_than_their_column_load_nothing() {
             .load(&place.load(sequence, &summary), &|_| ())
             .await
             .unwrap_err();
-        let message = error.to_string();
+        let message = with_causes(&error);
         assert!(
             !error.is_transient() && message.contains("alue too long"),
             "{message}"
@@ -130,7 +131,7 @@ async fn keys_longer_than_their_column_load_nothing() {
 fn a_url_says_each_thing_once_and_nothing_that_is_not_known() {
     let refused = |url: &str| match open(url, target(), &server::credentials()).err() {
         Some(error @ LoadError::BadUrl { .. }) => {
-            let message = error.to_string();
+            let message = with_causes(&error);
             assert!(!message.contains("hunter2"), "{message}");
             message
         }
