@@ -130,7 +130,6 @@ fn differing_rows(
     group: usize,
 ) -> Result<Vec<Range<usize>>, Fault> {
     let rows = new.groups()[group].num_rows() as usize;
-    let all = || std::iter::once(0..rows).collect();
     let chunk = new.groups()[group].column(mine);
     let alike = are_read_alike(chunk, old.groups()[group].column(theirs));
     // A page of numbers into a dictionary says nothing by itself.
