@@ -395,6 +395,15 @@ fn a_lake_is_one_gristmills_own_and_what_others_left_there_is_swept() {
     );
 }
 
+/// The state database may not be there yet.
+fn state_if_there(site: &Site, sql: &str) -> Vec<String> {
+    if site.folder().join("state.db").exists() {
+        state(site, sql)
+    } else {
+        Vec::new()
+    }
+}
+
 /// Waits for a number of validated files, and tells how long that took.
 fn time_until_validated(site: &Site, service: &mut Background, files: usize) -> Duration {
     let started = Instant::now();
