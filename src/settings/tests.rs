@@ -227,7 +227,10 @@ fn redshift_is_a_warehouse_whose_url_is_checked() {
     let settings = read(&GOOD.replacen(sqlite, good, 1)).expect("it says all that is needed");
     assert!(settings.warehouse.starts_with("redshift://"));
     let message = error(sqlite, &good.replace("bucket=b&", ""));
-    assert!(message.starts_with("warehouse.url: ") && message.contains("bucket="), "{message}");
+    assert!(
+        message.starts_with("warehouse.url: ") && message.contains("bucket="),
+        "{message}"
+    );
     assert!(!message.contains("hunter2"), "{message}");
 }
 
