@@ -77,8 +77,8 @@ fn summary(sequence: i64) -> Summary {
     summary
 }
 
-/// Loads run after run, each cut one message later than the one before, on either side, until a load ends before the
-/// cut would fall; after each cut the load is tried again.
+/// Loads run after run, two of them (for they differ from run to run) cut one message later than the two before, on either
+/// side, until both end before the cut would fall; after each cut the load is tried again.
 async fn cut_everywhere(mode: LoadMode, has_base: bool) {
     let scene = Scene::new(mode).await;
     let mut sequence = 1;
@@ -88,7 +88,8 @@ async fn cut_everywhere(mode: LoadMode, has_base: bool) {
     let mut letters = BTreeSet::new();
     let mut lost_answers = 0;
     for side in [Side::Client, Side::Server] {
-        for number in 0.. {
+        let mut whole = 0;
+        for number in (0..).flat_map(|number| [number; 2]) {
             sequence += 1;
             let next = summary(sequence);
             let load = match has_base {
@@ -126,9 +127,15 @@ async fn cut_everywhere(mode: LoadMode, has_base: bool) {
             assert_eq!(scene.seen(&load.run_id).await, (true, after), "{what}");
             last = load;
             match fallen {
-                Some(letter) => letters.insert((side as usize, letter)),
-                None => break,
-            };
+                Some(letter) => {
+                    letters.insert((side as usize, letter));
+                    whole = 0;
+                }
+                None => whole += 1,
+            }
+            if whole == 2 {
+                break;
+            }
         }
     }
     let entered = "SELECT count(*), count(DISTINCT run_id) FROM gristmill_ledger";
