@@ -302,7 +302,8 @@ impl Stored {
         rows: Option<RowSelection>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, LoadError>> + use<>, LoadError> {
         let path = self.path.clone();
-        let file = self.file.try_clone().map_err(|error| unusable(&path, error))?;
+        // A handle with a place of its own: others may read the file at the same time.
+        let file = File::open(&path).map_err(|error| unusable(&path, error))?;
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().copied());
         if let Some(rows) = rows {

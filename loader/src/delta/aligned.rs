@@ -151,25 +151,51 @@ fn differing_rows(
     Ok(differing)
 }
 
-/// Rows of the file in which one of the measures differs, in their order; `None` if they are too many.
+/// Rows of the file in which one of the measures differs, in their order; `None` if they are too many. Each measure is
+/// decoded by a thread of its own.
 fn changed_rows(
     new: &Stored,
     old: &Stored,
     differing: &[Differing<'_>],
 ) -> Result<Option<Vec<usize>>, Fault> {
-    let mut changed: Vec<usize> = Vec::new();
-    let all = new.rows() as usize;
-    for Differing { measure, rows } in differing {
-        let selected = || Some(RowSelection::from_consecutive_ranges(rows.iter().cloned(), all));
-        let mine = new.batches(&[measure], selected()).map_err(Fault::Load)?;
-        let mut theirs = old.batches(&[measure], selected()).map_err(Fault::Base)?;
-        let mut numbers = rows.iter().cloned().flatten();
+    let found = std::thread::scope(|scope| {
+        let of_measures = differing
+            .iter()
+            .map(|measure| scope.spawn(|| measure.changed_rows(new, old)));
+        let threads: Vec<_> = of_measures.collect();
+        let found = threads.into_iter().map(|thread| match thread.join() {
+            Ok(found) => found,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        found.collect::<Result<Option<Vec<_>>, Fault>>()
+    })?;
+    let Some(found) = found else { return Ok(None) };
+    let mut changed = found.concat();
+    changed.sort_unstable();
+    changed.dedup();
+    Ok((changed.len() <= MOST_CHANGED).then_some(changed))
+}
+
+impl Differing<'_> {
+    /// Rows of the file in which the measure differs, in their order; `None` if they are too many.
+    fn changed_rows(&self, new: &Stored, old: &Stored) -> Result<Option<Vec<usize>>, Fault> {
+        let mut changed: Vec<usize> = Vec::new();
+        let all = new.rows() as usize;
+        let selected = || {
+            Some(RowSelection::from_consecutive_ranges(
+                self.rows.iter().cloned(),
+                all,
+            ))
+        };
+        let mine = new.batches(&[self.measure], selected()).map_err(Fault::Load)?;
+        let mut theirs = old.batches(&[self.measure], selected()).map_err(Fault::Base)?;
+        let mut numbers = self.rows.iter().cloned().flatten();
         for batch in mine {
             let mine = batch
-                .and_then(|batch| new.columns(&batch).amount(measure))
+                .and_then(|batch| new.columns(&batch).amount(self.measure))
                 .map_err(Fault::Load)?;
             let theirs = match theirs.next() {
-                Some(batch) => batch.and_then(|batch| old.columns(&batch).amount(measure)),
+                Some(batch) => batch.and_then(|batch| old.columns(&batch).amount(self.measure)),
                 None => Err(unusable(old.path(), "it ends early")),
             };
             let theirs = theirs.map_err(Fault::Base)?;
@@ -189,10 +215,8 @@ fn changed_rows(
                 return Ok(None);
             }
         }
+        Ok(Some(changed))
     }
-    changed.sort_unstable();
-    changed.dedup();
-    Ok(Some(changed))
 }
 
 /// Whether the same bytes would say the same in both.
