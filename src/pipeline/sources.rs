@@ -11,6 +11,7 @@ use gristmill_watcher::{
     watch_bucket,
 };
 use jiff::ToSpan;
+use jiff::civil::Date;
 use tokio::sync::mpsc;
 
 use super::activity::Activity;
@@ -85,7 +86,7 @@ impl OpenSource {
                 let (feeds, source) = (feeds.clone(), self.source.clone());
                 let settings = BucketSettings {
                     bucket: bucket.clone(),
-                    starts: Arc::new(move || starts(&source, &feeds)),
+                    starts: Arc::new(move || starts(&source, &feeds, today())),
                     poll: self.source.poll,
                     sweep: self.source.sweep,
                     queue: queue.clone(),
@@ -98,8 +99,7 @@ impl OpenSource {
 
 /// The beginnings of the paths that new objects of a bucket are to be expected at: what the feeds' patterns begin with,
 /// and the last days where a day comes next.
-fn starts(source: &Source, feeds: &Feeds) -> Vec<String> {
-    let today = SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+fn starts(source: &Source, feeds: &Feeds, today: Date) -> Vec<String> {
     let days = (-RECENT_DAYS..=1).filter_map(|days| today.checked_add(days.days()).ok());
     let days: Vec<_> = days.collect();
     let mut starts = Vec::new();
@@ -108,7 +108,10 @@ fn starts(source: &Source, feeds: &Feeds) -> Vec<String> {
         let (literal, rest) = pattern.split_at(feed.files.literal_prefix());
         // A pattern speaks of names, which begin with the source's own.
         let Some(literal) = source.path_of(literal) else {
-            starts.push(String::new());
+            // It may match the source's name by a wildcard, or speaks of another source.
+            if source.file_name("").starts_with(literal) {
+                starts.push(String::new());
+            }
             continue;
         };
         match rest.strip_prefix("{date").and_then(|rest| rest.split_once('}')) {
@@ -123,6 +126,10 @@ fn starts(source: &Source, feeds: &Feeds) -> Vec<String> {
         }
     }
     starts
+}
+
+fn today() -> Date {
+    SystemClock.now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 impl Sources {
@@ -236,5 +243,60 @@ pub(super) fn told(stamp: gristmill_state::Stamp) -> Stamp {
         bytes,
         modified_ns,
         identity: inode,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gristmill_engine::{FeedLayout, FeedSpec};
+
+    use super::*;
+
+    /// The starts in a source with this name, on 2026-03-01, for feeds with these patterns.
+    fn starts_of(name: Option<&str>, patterns: &[&str]) -> Vec<String> {
+        let layouts = patterns.iter().enumerate().map(|(number, files)| {
+            let spec = FeedSpec {
+                name: format!("feed-{number}"),
+                files: (*files).into(),
+                ..FeedSpec::default()
+            };
+            FeedLayout::new(&spec).unwrap()
+        });
+        let source = Source {
+            name: name.map(str::to_owned),
+            place: Place::Folder(PathBuf::new()),
+            queue: None,
+            settle: Duration::ZERO,
+            poll: Duration::ZERO,
+            sweep: Duration::ZERO,
+        };
+        let today = jiff::civil::date(2026, 3, 1);
+        starts(&source, &Feeds::new(layouts.collect()), today)
+    }
+
+    #[test]
+    fn a_poll_looks_where_a_pattern_has_new_files_come() {
+        assert_eq!(starts_of(None, &["in/*.tdf", "Item*"]), ["in/", "Item"]);
+        let dated = starts_of(None, &["in/{date:%Y/%m/%d}/*.tdf"]);
+        assert_eq!(dated.len(), 9);
+        assert_eq!(
+            (dated[0].as_str(), dated[8].as_str()),
+            ("in/2026/02/22", "in/2026/03/02")
+        );
+    }
+
+    #[test]
+    fn a_source_with_a_name_is_not_listed_for_the_feeds_of_others() {
+        assert_eq!(
+            starts_of(Some("north"), &["north/in/*.tdf", "south/*.tdf"]),
+            ["in/"]
+        );
+        // Wildcards may stand for its name.
+        for pattern in ["*/in/*.tdf", "no*/in/*.tdf", "**/*.tdf"] {
+            assert_eq!(starts_of(Some("north"), &[pattern]), [""], "{pattern}");
+        }
+        assert!(starts_of(Some("north"), &["not*/in/*.tdf"]).is_empty());
     }
 }
