@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
     MessageSystemAttributeName,
 };
 use tokio::sync::mpsc;
@@ -211,6 +211,14 @@ impl Listener {
         self.delete(receipts).await;
     }
 
+    /// Tells of a batch that the queue has refused in whole or in part.
+    fn tell_failed(&self, failed: Result<Vec<BatchResultErrorEntry>, String>, what: &str) {
+        let error = failed.map_or_else(Some, |entries| entries.first().map(|entry| entry.code.clone()));
+        if let Some(error) = error {
+            warn!(queue = self.queue.url, error, "{what}; they will come again");
+        }
+    }
+
     async fn delete(&self, receipts: Vec<String>) {
         for batch in receipts.chunks(BATCH) {
             let entries = batch.iter().enumerate().filter_map(|(number, receipt)| {
@@ -220,16 +228,8 @@ impl Listener {
             let request = self.queue.client.delete_message_batch();
             let request = request.queue_url(&self.queue.url);
             let answer = request.set_entries(Some(entries.collect())).send().await;
-            let failed = match &answer {
-                Ok(answer) => answer.failed.first().map(|entry| entry.code.clone()),
-                Err(error) => Some(causes(error)),
-            };
-            if let Some(error) = failed {
-                warn!(
-                    queue = self.queue.url,
-                    error, "cannot delete messages; they will come again"
-                );
-            }
+            let answer = answer.map(|answer| answer.failed).map_err(|error| causes(&error));
+            self.tell_failed(answer, "cannot delete messages");
         }
     }
 
@@ -245,16 +245,8 @@ impl Listener {
             let request = self.queue.client.change_message_visibility_batch();
             let request = request.queue_url(&self.queue.url);
             let answer = request.set_entries(Some(entries.collect())).send().await;
-            let failed = match &answer {
-                Ok(answer) => answer.failed.first().map(|entry| entry.code.clone()),
-                Err(error) => Some(causes(error)),
-            };
-            if let Some(error) = failed {
-                warn!(
-                    queue = self.queue.url,
-                    error, "cannot keep messages invisible; they will come again"
-                );
-            }
+            let answer = answer.map(|answer| answer.failed).map_err(|error| causes(&error));
+            self.tell_failed(answer, "cannot keep messages invisible");
         }
     }
 }
