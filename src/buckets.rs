@@ -1,17 +1,20 @@
 //! Opening buckets and queues: the one place that reads AWS's standard chain (environment, profile, web identity,
 //! instance metadata) for region and credentials.
 
+mod held;
+
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{Bucket, OpenError, Queue, QueueError};
 use tokio::sync::OnceCell;
 
+use self::held::Held;
 use crate::settings::BucketPlace;
 
 /// Opens a bucket. Nothing is asked of it yet. Where the settings name no endpoint, the chain may (`AWS_ENDPOINT_URL`).
 pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
     let chain = chain().await;
-    let now = || SystemClock.now().into();
     let mut options = place.options.clone();
     if options.endpoint.is_none()
         && let Some(endpoint) = chain.endpoint_url()
@@ -20,7 +23,7 @@ pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
         options.path_style = true;
         options.allow_http = endpoint.starts_with("http://");
     }
-    Bucket::open(&place.url, &options, chain, now)
+    Bucket::open(&place.url, &options, chain)
 }
 
 /// Opens a queue of events. Nothing is asked of it yet.
@@ -32,6 +35,13 @@ pub(crate) async fn open_queue(url: &str) -> Result<Queue, QueueError> {
 pub(crate) async fn chain() -> &'static SdkConfig {
     static CHAIN: OnceCell<SdkConfig> = OnceCell::const_new();
     CHAIN
-        .get_or_init(|| aws_config::load_defaults(BehaviorVersion::latest()))
+        .get_or_init(|| async {
+            let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+            let Some(chain) = config.credentials_provider() else {
+                return config;
+            };
+            let held = SharedCredentialsProvider::new(Held::new(chain, || SystemClock.now().into()));
+            config.into_builder().credentials_provider(held).build()
+        })
         .await
 }

@@ -28,18 +28,25 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Nothing is contacted yet.
-    pub(super) fn new(settings: &Settings, aws: &SdkConfig) -> Result<Self, String> {
+    /// Nothing is contacted yet. Without AWS's settings it can only be seen whether a URL makes sense.
+    pub(super) fn new(settings: &Settings, aws: Option<&SdkConfig>) -> Result<Self, String> {
         let staging = &settings.staging;
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(&staging.bucket)
             // The certificates of Amazon's hosts do not cover a bucket's name with dots in it.
             .with_virtual_hosted_style_request(staging.endpoint.is_none() && !staging.bucket.contains('.'));
-        let region = staging.region.clone();
-        if let Some(region) = region.or_else(|| aws.region().map(ToString::to_string)) {
-            builder = builder.with_region(region);
+        let of_aws = || aws.and_then(SdkConfig::region).map(ToString::to_string);
+        match staging.region.clone().or_else(of_aws) {
+            Some(region) => builder = builder.with_region(region),
+            None if aws.is_some() && staging.endpoint.is_none() => {
+                return Err(
+                    "nothing says in which region its bucket lies: add region=… to it, or set AWS_REGION"
+                        .into(),
+                );
+            }
+            None => {}
         }
-        if let Some(provider) = aws.credentials_provider() {
+        if let Some(provider) = aws.and_then(SdkConfig::credentials_provider) {
             builder = builder.with_credentials(Arc::new(Chain(provider)));
         }
         if let Some(endpoint) = &staging.endpoint {

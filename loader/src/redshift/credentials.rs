@@ -18,19 +18,19 @@ use super::settings::Login;
 /// How long temporary credentials are good for: the least that AWS gives. They are only needed to log in.
 const SECONDS: i32 = 900;
 
-/// A user and a password.
-pub(super) struct Credentials {
+/// A user of the database that lives for a while.
+pub(super) struct TemporaryUser {
     pub user: String,
     pub password: String,
 }
 
-/// Asks AWS for temporary credentials. `None`: they are not needed.
+/// Asks AWS for a temporary user. `None`: the URL names one.
 pub(super) async fn temporary(
     login: &Login,
     database: &str,
     region: Option<&str>,
     aws: &SdkConfig,
-) -> Result<Option<Credentials>, RedshiftFault> {
+) -> Result<Option<TemporaryUser>, RedshiftFault> {
     let region = region.map(|region| Region::new(region.to_string()));
     let (user, password) = match login {
         Login::Password => return Ok(None),
@@ -70,7 +70,7 @@ pub(super) async fn temporary(
         }
     };
     match (user, password) {
-        (Some(user), Some(password)) => Ok(Some(Credentials { user, password })),
+        (Some(user), Some(password)) => Ok(Some(TemporaryUser { user, password })),
         _ => Err(RedshiftFault::odd(
             "AWS gave temporary credentials without a user or a password",
         )),

@@ -57,9 +57,9 @@ impl RedshiftWarehouse {
             url: redacted(url),
             reason,
         };
+        let bucket = Bucket::new(&settings, credentials.aws.as_ref()).map_err(bad)?;
         let aws = credentials.aws.clone();
         let aws = aws.unwrap_or_else(|| SdkConfig::builder().build());
-        let bucket = Bucket::new(&settings, &aws).map_err(bad)?;
         let names = target
             .schema
             .iter()

@@ -5,7 +5,7 @@
 //! that both find the same ones.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_config::SdkConfig;
@@ -13,12 +13,8 @@ use aws_sdk_sqs::config::{ProvideCredentials, SharedCredentialsProvider};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AwsCredential};
 use object_store::path::Path;
 use object_store::{CredentialProvider, RetryConfig};
-use tokio::sync::Mutex;
 
 use crate::error::causes;
-
-/// Credentials are asked for anew this long before they end.
-const EARLY: Duration = Duration::from_secs(300);
 
 /// S3's rule for 500, 503 SlowDown and lost connections: try again with growing pauses, and not for ever. The pipeline
 /// has retries of its own behind this.
@@ -89,14 +85,9 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Opens `s3://BUCKET` or `s3://BUCKET/PREFIX`. Nothing is sent yet. `now` is the wall clock, which the age of
-    /// credentials is measured by.
-    pub fn open(
-        url: &str,
-        options: &BucketOptions,
-        config: &SdkConfig,
-        now: fn() -> SystemTime,
-    ) -> Result<Self, OpenError> {
+    /// Opens `s3://BUCKET` or `s3://BUCKET/PREFIX`. Nothing is sent yet. The credentials of `config` are
+    /// asked for with each request: it should hold them.
+    pub fn open(url: &str, options: &BucketOptions, config: &SdkConfig) -> Result<Self, OpenError> {
         let owned = || url.to_owned();
         let (name, prefix) = parse(url).ok_or(OpenError::BadUrl)?;
         Path::parse(&prefix).map_err(|source| OpenError::BadPrefix { url: owned(), source })?;
@@ -118,11 +109,7 @@ impl Bucket {
             .with_allow_http(options.allow_http)
             .with_virtual_hosted_style_request(!path_style)
             .with_request_payer(options.requester_pays)
-            .with_credentials(Arc::new(Chain {
-                provider,
-                held: Mutex::new(None),
-                now,
-            }))
+            .with_credentials(Arc::new(Chain(provider)))
             .with_retry(RetryConfig {
                 max_retries: RETRIES,
                 retry_timeout: RETRY_FOR,
@@ -200,37 +187,24 @@ fn endpoint_of(endpoint: &str, bucket: &str, path_style: bool) -> String {
     }
 }
 
-/// The standard chain as `object_store` wants to be given credentials. Holds those it has until they are about to end:
-/// the chain itself may ask a server each time.
+/// The standard chain as `object_store` wants to be given credentials.
 #[derive(Debug)]
-struct Chain {
-    provider: SharedCredentialsProvider,
-    held: Mutex<Option<(Arc<AwsCredential>, Option<SystemTime>)>>,
-    now: fn() -> SystemTime,
-}
+struct Chain(SharedCredentialsProvider);
 
 #[async_trait]
 impl CredentialProvider for Chain {
     type Credential = AwsCredential;
 
     async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let mut held = self.held.lock().await;
-        if let Some((credential, ends)) = &*held
-            && ends.is_none_or(|ends| (self.now)() + EARLY < ends)
-        {
-            return Ok(credential.clone());
-        }
-        let found = self.provider.provide_credentials().await.map_err(|error| {
+        let found = self.0.provide_credentials().await.map_err(|error| {
             let source = format!("no AWS credentials: {}", causes(&error)).into();
             object_store::Error::Generic { store: "S3", source }
         })?;
-        let credential = Arc::new(AwsCredential {
+        Ok(Arc::new(AwsCredential {
             key_id: found.access_key_id().to_owned(),
             secret_key: found.secret_access_key().to_owned(),
             token: found.session_token().map(ToOwned::to_owned),
-        });
-        *held = Some((credential.clone(), found.expiry()));
-        Ok(credential)
+        }))
     }
 }
 
@@ -260,55 +234,24 @@ mod tests {
 
     const SECRET: &str = "hunter2-of-the-chain";
 
-    /// Credentials that end 1,000 s after 1970, at a time that the test chooses.
-    fn chain(now: fn() -> SystemTime) -> Chain {
-        let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(1000);
-        let credentials = Credentials::new("key", SECRET, Some("token".into()), Some(ends), "test");
-        Chain {
-            provider: SharedCredentialsProvider::new(credentials),
-            held: Mutex::new(None),
-            now,
-        }
-    }
-
-    #[tokio::test]
-    async fn credentials_are_held_until_they_are_about_to_end() {
-        let fresh = chain(|| SystemTime::UNIX_EPOCH + Duration::from_secs(600));
-        let [first, second] =
-            [fresh.get_credential().await, fresh.get_credential().await].map(Result::unwrap);
-        assert!(Arc::ptr_eq(&first, &second));
-        assert_eq!(first.token.as_deref(), Some("token"));
-
-        let ending = chain(|| SystemTime::UNIX_EPOCH + Duration::from_secs(701));
-        let [first, second] =
-            [ending.get_credential().await, ending.get_credential().await].map(Result::unwrap);
-        assert!(!Arc::ptr_eq(&first, &second));
-    }
-
     #[tokio::test]
     async fn no_secret_is_shown() {
-        let chain = chain(|| SystemTime::UNIX_EPOCH);
+        let credentials = Credentials::new("key", SECRET, Some("token".into()), None, "test");
+        let chain = Chain(SharedCredentialsProvider::new(credentials));
         let credential = chain.get_credential().await.unwrap();
         assert_eq!(credential.secret_key, SECRET);
+        assert_eq!(credential.token.as_deref(), Some("token"));
         let shown = format!("{chain:?} {credential:?}");
         assert!(!shown.contains(SECRET), "{shown}");
-        let open = |url| {
-            Bucket::open(
-                url,
-                &BucketOptions::default(),
-                &SdkConfig::builder().build(),
-                || SystemTime::UNIX_EPOCH,
-            )
-        };
+        let open = |url| Bucket::open(url, &BucketOptions::default(), &SdkConfig::builder().build());
         let error = open("s3://user:hunter2@shops/in").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]
     fn what_is_missing_is_said() {
-        let now = || SystemTime::UNIX_EPOCH;
         let open = |options: &BucketOptions| {
-            Bucket::open("s3://shops", options, &SdkConfig::builder().build(), now)
+            Bucket::open("s3://shops", options, &SdkConfig::builder().build())
                 .unwrap_err()
                 .to_string()
         };

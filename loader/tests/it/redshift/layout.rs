@@ -1,6 +1,6 @@
 //! Tables as Redshift has them, and the URL that says how.
 
-use gristmill_loader::{LoadError, LoadMode, Target, open};
+use gristmill_loader::{Credentials, LoadError, LoadMode, Target, open};
 
 use super::with_causes;
 use crate::support::{MEASURES, Place, Summary, contents, counts, mismatch, server};
@@ -176,4 +176,26 @@ fn a_url_says_each_thing_once_and_nothing_that_is_not_known() {
     }
     let fine = format!("redshift://h/d?{needed}&workgroup=w&region=eu-west-1");
     assert!(open(&fine, target(), &server::credentials()).is_ok());
+}
+
+#[test]
+fn a_bucket_without_a_region_is_told_where_awss_settings_are_known() {
+    let url = "redshift://u:hunter2@h/d?iam_role=arn:aws:iam::123456789012:role/copy&bucket=b";
+    let with = |aws, url: &str| {
+        let credentials = Credentials {
+            aws,
+            ..Credentials::default()
+        };
+        open(url, target(), &credentials).map(drop)
+    };
+    let nowhere = Some(server::aws().into_builder().region(None).build());
+    let error = with_causes(&with(nowhere.clone(), url).unwrap_err());
+    assert!(
+        error.contains("AWS_REGION") && !error.contains("hunter2"),
+        "{error}"
+    );
+    with(nowhere, &format!("{url}&region=eu-west-1")).unwrap();
+    with(Some(server::aws()), url).unwrap();
+    // Without them only the URL itself can be looked at.
+    with(None, url).unwrap();
 }

@@ -9,7 +9,7 @@ mod reading;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
@@ -26,14 +26,6 @@ const NEVER: Duration = Duration::from_secs(3600);
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "credentials without an end are not compared with it"
-)]
-fn now() -> SystemTime {
-    SystemTime::now()
-}
 
 /// What the chain would find in the environment.
 fn config() -> SdkConfig {
@@ -52,7 +44,7 @@ fn open(endpoint: String, url: &str) -> Bucket {
         allow_http: true,
         ..BucketOptions::default()
     };
-    Bucket::open(url, &options, &config(), now).unwrap()
+    Bucket::open(url, &options, &config()).unwrap()
 }
 
 async fn put(bucket: &Bucket, path: &str, bytes: impl Into<PutPayload>) {
