@@ -14,8 +14,8 @@ import pyarrow.parquet as parquet
 
 KEYS = ["store_id", "item_id", "trans_date"]
 COLUMNS = "store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount"
-# gristmill's own summaries have row groups of this size.
-ROW_GROUP = 256 << 10
+# gristmill's own summaries have row groups and pages of this many rows, and tell where the pages lie.
+ROW_GROUP, PAGE = 256 << 10, 20_000
 
 
 def main():
@@ -37,7 +37,13 @@ def main():
     for name in ("first", "million", "again"):
         table = db.execute(f"SELECT {COLUMNS} FROM {name} ORDER BY {', '.join(KEYS)}").to_arrow_table()
         parquet.write_table(
-            table, folder / f"{name}.parquet", row_group_size=ROW_GROUP, use_dictionary=KEYS, store_decimal_as_integer=True
+            table,
+            folder / f"{name}.parquet",
+            row_group_size=ROW_GROUP,
+            max_rows_per_page=PAGE,
+            write_page_index=True,
+            use_dictionary=KEYS,
+            store_decimal_as_integer=True,
         )
         rows[name] = table.num_rows
     write_text(db, folder / "first.txt", "first")

@@ -7,6 +7,7 @@
 //! Text is read as views: a page's distinct values are stored once, and two short texts are compared as two numbers.
 
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -219,7 +220,7 @@ fn batches<T: Send + 'static>(
     tokio::task::spawn_blocking(move || {
         let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
         let opened = Stored::open(&path).and_then(|stored| {
-            let batches = stored.batches(&wanted, None)?;
+            let batches = stored.batches(&wanted)?;
             Ok((stored, batches))
         });
         let (stored, batches) = match opened {
@@ -284,9 +285,9 @@ impl Stored {
     }
 
     /// Where the data pages of a column lie in a row group, if its writer has said.
-    pub(crate) fn pages(&self, group: usize, column: usize) -> Option<Vec<PageLocation>> {
+    pub(crate) fn pages(&self, group: usize, column: &str) -> Option<Vec<PageLocation>> {
         let index = self.metadata.metadata().page_index_for_row_group(group);
-        index.page_locations(column).cloned()
+        index.page_locations(self.column(column)?).cloned()
     }
 
     /// A column's place among the columns of a row group.
@@ -295,21 +296,40 @@ impl Stored {
         columns.iter().position(|column| column.path().parts() == [name])
     }
 
-    /// Reads the wanted columns, as far as they are there, of all rows or some.
+    /// Reads the wanted columns, as far as they are there.
     pub(crate) fn batches(
         &self,
         wanted: &[&str],
-        rows: Option<RowSelection>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, LoadError>> + use<>, LoadError> {
+        self.built(self.builder(wanted)?)
+    }
+
+    /// Reads the wanted columns of some rows of a row group: ranges of their numbers within it, in order.
+    pub(crate) fn group_batches(
+        &self,
+        group: usize,
+        wanted: &[&str],
+        rows: &[Range<usize>],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, LoadError>> + use<>, LoadError> {
+        let all = self.groups()[group].num_rows() as usize;
+        let rows = RowSelection::from_consecutive_ranges(rows.iter().cloned(), all);
+        let builder = self.builder(wanted)?.with_row_groups(vec![group]);
+        self.built(builder.with_row_selection(rows))
+    }
+
+    fn builder(&self, wanted: &[&str]) -> Result<ParquetRecordBatchReaderBuilder<File>, LoadError> {
+        // A handle with a place of its own: others may read the file at the same time.
+        let file = File::open(&self.path).map_err(|error| unusable(&self.path, error))?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().copied());
+        Ok(builder.with_projection(columns).with_batch_size(BATCH))
+    }
+
+    fn built(
+        &self,
+        builder: ParquetRecordBatchReaderBuilder<File>,
     ) -> Result<impl Iterator<Item = Result<RecordBatch, LoadError>> + use<>, LoadError> {
         let path = self.path.clone();
-        // A handle with a place of its own: others may read the file at the same time.
-        let file = File::open(&path).map_err(|error| unusable(&path, error))?;
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().copied());
-        if let Some(rows) = rows {
-            builder = builder.with_row_selection(rows);
-        }
-        let builder = builder.with_projection(columns).with_batch_size(BATCH);
         let batches = builder.build().map_err(|error| unusable(&path, error))?;
         Ok(batches.map(move |batch| batch.map_err(|error| unusable(&path, error))))
     }

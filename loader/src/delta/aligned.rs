@@ -1,17 +1,18 @@
 //! Two summaries with the same keys: what a correction of amounts makes.
 //!
-//! A writer that gets the same keys writes the same bytes for them. So the stored bytes of the columns are compared: keys
-//! row group by row group, measures page by page. Where all keys are the same, only pages of measures whose bytes differ
-//! are decoded, and keys only of rows that changed. That is many times as fast as the walk over all rows. It finds the
-//! same, or declines.
+//! A writer that gets the same keys writes the same bytes for them. So the stored bytes of the columns are compared, row
+//! group by row group on all processors. Where all keys are the same, only pages of measures whose bytes differ are
+//! decoded, and keys only of rows that changed. That is many times as fast as the walk over all rows. It finds the same,
+//! or declines.
 
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parquet::arrow::arrow_reader::RowSelection;
-use parquet::file::metadata::ColumnChunkMetaData;
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
+use rayon::prelude::*;
 
 use super::{Fault, Part, Tally};
 use crate::LoadError;
@@ -36,186 +37,179 @@ pub(super) fn merge(
         Stored::open(new).map_err(Fault::Load)?,
         Stored::open(old).map_err(Fault::Base)?,
     );
-    let Some(differing) = differing_measures(&new, &old, measures)? else {
+    let (groups, others) = (new.groups(), old.groups());
+    let rows = |group: &RowGroupMetaData| group.num_rows();
+    if !groups.iter().map(rows).eq(others.iter().map(rows)) {
         return Ok(None);
+    }
+    let pair = Pair {
+        new: &new,
+        old: &old,
+        measures,
     };
-    let Some(changed) = changed_rows(&new, &old, &differing)? else {
+    let so_far = AtomicUsize::new(0);
+    let found = (0..groups.len()).into_par_iter().map(|group| {
+        let Some(changed) = pair.changed(group)? else {
+            return Ok(None);
+        };
+        let rows = changed.iter().map(SummaryBatch::len).sum();
+        let rows = so_far.fetch_add(rows, Ordering::Relaxed) + rows;
+        Ok((rows <= MOST_CHANGED).then_some(changed))
+    });
+    let Some(found) = found.collect::<Result<Option<Vec<_>>, Fault>>()? else {
         return Ok(None);
     };
     let rows = new.rows();
-    let tally = Tally {
+    let mut tally = Tally {
         rows,
         base_rows: rows,
-        changed: changed.len() as u64,
         ..Tally::default()
     };
-    if !changed.is_empty() {
-        let columns: Vec<&str> = KEYS
-            .into_iter()
-            .chain(measures.iter().map(String::as_str))
-            .collect();
-        let ranges = changed.into_iter().map(|row| row..row + 1);
-        let selected = RowSelection::from_consecutive_ranges(ranges, rows as usize);
-        let batches = new.batches(&columns, Some(selected)).map_err(Fault::Load)?;
-        for batch in batches {
-            let batch = batch.and_then(|batch| SummaryBatch::of(&new.columns(&batch), measures));
-            if !emit(Part::Write(batch.map_err(Fault::Load)?)) {
-                return Ok(Some(None));
-            }
+    for batch in found.into_iter().flatten() {
+        tally.changed += batch.len() as u64;
+        if !emit(Part::Write(batch)) {
+            return Ok(Some(None));
         }
     }
     Ok(Some(Some(tally)))
 }
 
-/// A measure that is not the same in some of these rows.
-struct Differing<'a> {
-    measure: &'a str,
-    /// Numbers of rows, in their order.
-    rows: Vec<Range<usize>>,
+/// Two summaries whose row groups have the same numbers of rows.
+struct Pair<'a> {
+    new: &'a Stored,
+    old: &'a Stored,
+    measures: &'a [String],
 }
 
-/// The measures whose bytes differ; `None` if those of a key do, or the files are not laid out alike.
-fn differing_measures<'a>(
-    new: &Stored,
-    old: &Stored,
-    measures: &'a [String],
-) -> Result<Option<Vec<Differing<'a>>>, Fault> {
-    let (groups, others) = (new.groups(), old.groups());
-    let alike = groups.len() == others.len()
-        && groups
-            .iter()
-            .zip(others)
-            .all(|(group, other)| group.num_rows() == other.num_rows());
-    if !alike {
-        return Ok(None);
-    }
-    let mut compare = Compare::default();
-    for key in KEYS {
-        let (Some(mine), Some(theirs)) = (new.column(key), old.column(key)) else {
-            return Ok(None);
-        };
-        for (group, other) in groups.iter().zip(others) {
-            let (mine, theirs) = (group.column(mine), other.column(theirs));
-            let alike = are_read_alike(mine, theirs);
-            if !alike || !compare.same(new, mine.byte_range(), old, theirs.byte_range())? {
+impl<'a> Pair<'a> {
+    /// The rows of a row group with other amounts. `None` if it is not stored alike, or has other keys.
+    fn changed(&self, group: usize) -> Result<Option<Vec<SummaryBatch>>, Fault> {
+        let mut compare = Compare::default();
+        for key in KEYS {
+            let Some((mine, theirs)) = self.chunks(group, key) else {
+                return Ok(None);
+            };
+            let (place, other) = (mine.byte_range(), theirs.byte_range());
+            if !are_read_alike(mine, theirs) || !compare.same(self.new, place, self.old, other)? {
                 return Ok(None);
             }
         }
+        let mut changed = Vec::new();
+        for measure in self.measures {
+            let Some(rows) = self.differing_pages(&mut compare, group, measure)? else {
+                return Ok(None);
+            };
+            if !rows.is_empty() {
+                changed.extend(self.differing_rows(group, measure, &rows)?);
+            }
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        self.rows(group, &changed).map(Some).map_err(Fault::Load)
     }
-    let mut differing = Vec::new();
-    for measure in measures {
-        let (Some(mine), Some(theirs)) = (new.column(measure), old.column(measure)) else {
+
+    /// A column's two chunks in a row group, if it is in both files.
+    fn chunks(
+        &self,
+        group: usize,
+        column: &str,
+    ) -> Option<(&'a ColumnChunkMetaData, &'a ColumnChunkMetaData)> {
+        let chunk = |stored: &'a Stored| Some(stored.groups()[group].column(stored.column(column)?));
+        Some((chunk(self.new)?, chunk(self.old)?))
+    }
+
+    /// The rows of the pages of a measure that differ. All, if something differs and nobody has said where the pages lie;
+    /// `None` if the measure is not in both files.
+    fn differing_pages(
+        &self,
+        compare: &mut Compare,
+        group: usize,
+        measure: &str,
+    ) -> Result<Option<Vec<Range<usize>>>, Fault> {
+        let Some((mine, theirs)) = self.chunks(group, measure) else {
             return Ok(None);
         };
-        let (mut rows, mut first) = (Vec::new(), 0);
-        for (at, group) in groups.iter().enumerate() {
-            for differing in differing_rows(&mut compare, (new, mine), (old, theirs), at)? {
-                rows.push(first + differing.start..first + differing.end);
-            }
-            first += group.num_rows() as usize;
+        let rows = self.new.groups()[group].num_rows() as usize;
+        let all = std::iter::once(0..rows).collect();
+        if !are_read_alike(mine, theirs) {
+            return Ok(Some(all));
         }
-        if !rows.is_empty() {
-            differing.push(Differing { measure, rows });
-        }
-    }
-    Ok(Some(differing))
-}
-
-/// The rows of a row group whose pages of a column differ, by their numbers within it. All, if its pages cannot be told
-/// apart or are not read alike.
-fn differing_rows(
-    compare: &mut Compare,
-    (new, mine): (&Stored, usize),
-    (old, theirs): (&Stored, usize),
-    group: usize,
-) -> Result<Vec<Range<usize>>, Fault> {
-    let rows = new.groups()[group].num_rows() as usize;
-    let chunk = new.groups()[group].column(mine);
-    let alike = are_read_alike(chunk, old.groups()[group].column(theirs));
-    // A page of numbers into a dictionary says nothing by itself.
-    let by_page = alike && chunk.dictionary_page_offset().is_none();
-    let (Some(mine), Some(theirs), true) = (new.pages(group, mine), old.pages(group, theirs), by_page) else {
-        return Ok(std::iter::once(0..rows).collect());
-    };
-    let first_row = |page: &PageLocation| page.first_row_index as usize;
-    if !mine.iter().map(first_row).eq(theirs.iter().map(first_row)) {
-        return Ok(std::iter::once(0..rows).collect());
-    }
-    let mut differing = Vec::new();
-    let place = |page: &PageLocation| (page.offset as u64, page.compressed_page_size as u64);
-    for (number, (page, other)) in mine.iter().zip(&theirs).enumerate() {
-        if !compare.same(new, place(page), old, place(other))? {
-            differing.push(first_row(page)..mine.get(number + 1).map_or(rows, first_row));
-        }
-    }
-    Ok(differing)
-}
-
-/// Rows of the file in which one of the measures differs, in their order; `None` if they are too many. Each measure is
-/// decoded by a thread of its own.
-fn changed_rows(
-    new: &Stored,
-    old: &Stored,
-    differing: &[Differing<'_>],
-) -> Result<Option<Vec<usize>>, Fault> {
-    let found = std::thread::scope(|scope| {
-        let of_measures = differing
-            .iter()
-            .map(|measure| scope.spawn(|| measure.changed_rows(new, old)));
-        let threads: Vec<_> = of_measures.collect();
-        let found = threads.into_iter().map(|thread| match thread.join() {
-            Ok(found) => found,
-            Err(panic) => std::panic::resume_unwind(panic),
+        let pages = self.new.pages(group, measure).zip(self.old.pages(group, measure));
+        let pages = pages.filter(|(pages, others)| {
+            let first_row = |page: &PageLocation| page.first_row_index;
+            // A page of numbers into a dictionary says nothing by itself.
+            mine.dictionary_page_offset().is_none()
+                && pages.iter().map(first_row).eq(others.iter().map(first_row))
         });
-        found.collect::<Result<Option<Vec<_>>, Fault>>()
-    })?;
-    let Some(found) = found else { return Ok(None) };
-    let mut changed = found.concat();
-    changed.sort_unstable();
-    changed.dedup();
-    Ok((changed.len() <= MOST_CHANGED).then_some(changed))
-}
-
-impl Differing<'_> {
-    /// Rows of the file in which the measure differs, in their order; `None` if they are too many.
-    fn changed_rows(&self, new: &Stored, old: &Stored) -> Result<Option<Vec<usize>>, Fault> {
-        let mut changed: Vec<usize> = Vec::new();
-        let all = new.rows() as usize;
-        let selected = || {
-            Some(RowSelection::from_consecutive_ranges(
-                self.rows.iter().cloned(),
-                all,
-            ))
+        let Some((pages, others)) = pages else {
+            let same = compare.same(self.new, mine.byte_range(), self.old, theirs.byte_range())?;
+            return Ok(Some(if same { Vec::new() } else { all }));
         };
-        let mine = new.batches(&[self.measure], selected()).map_err(Fault::Load)?;
-        let mut theirs = old.batches(&[self.measure], selected()).map_err(Fault::Base)?;
-        let mut numbers = self.rows.iter().cloned().flatten();
+        let mut differing = Vec::new();
+        let place = |page: &PageLocation| (page.offset as u64, page.compressed_page_size as u64);
+        for (number, (page, other)) in pages.iter().zip(&others).enumerate() {
+            if !compare.same(self.new, place(page), self.old, place(other))? {
+                let next = pages.get(number + 1);
+                let end = next.map_or(rows, |next| next.first_row_index as usize);
+                differing.push(page.first_row_index as usize..end);
+            }
+        }
+        Ok(Some(differing))
+    }
+
+    /// Which of these rows of a row group have another amount.
+    fn differing_rows(
+        &self,
+        group: usize,
+        measure: &str,
+        rows: &[Range<usize>],
+    ) -> Result<Vec<usize>, Fault> {
+        let columns = [measure];
+        let mine = self
+            .new
+            .group_batches(group, &columns, rows)
+            .map_err(Fault::Load)?;
+        let mut theirs = self
+            .old
+            .group_batches(group, &columns, rows)
+            .map_err(Fault::Base)?;
+        let mut numbers = rows.iter().cloned().flatten();
+        let mut differing = Vec::new();
         for batch in mine {
             let mine = batch
-                .and_then(|batch| new.columns(&batch).amount(self.measure))
+                .and_then(|batch| self.new.columns(&batch).amount(measure))
                 .map_err(Fault::Load)?;
             let theirs = match theirs.next() {
-                Some(batch) => batch.and_then(|batch| old.columns(&batch).amount(self.measure)),
-                None => Err(unusable(old.path(), "it ends early")),
+                Some(batch) => batch.and_then(|batch| self.old.columns(&batch).amount(measure)),
+                None => Err(unusable(self.old.path(), "it ends early")),
             };
             let theirs = theirs.map_err(Fault::Base)?;
             if theirs.len() != mine.len() {
-                return Err(Fault::Base(unusable(
-                    old.path(),
-                    "its batches are of another size",
-                )));
+                let reason = "its batches are of another size";
+                return Err(Fault::Base(unusable(self.old.path(), reason)));
             }
             let numbered = numbers.by_ref().take(mine.len()).enumerate();
-            changed.extend(
+            differing.extend(
                 numbered
                     .filter(|&(at, _)| !input::same_amount(&mine, at, &theirs, at))
                     .map(|(_, row)| row),
             );
-            if changed.len() > MOST_CHANGED {
-                return Ok(None);
-            }
         }
-        Ok(Some(changed))
+        Ok(differing)
+    }
+
+    /// These rows of a row group of the new summary.
+    fn rows(&self, group: usize, rows: &[usize]) -> Result<Vec<SummaryBatch>, LoadError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let measures = self.measures.iter().map(String::as_str);
+        let columns: Vec<&str> = KEYS.into_iter().chain(measures).collect();
+        let rows: Vec<_> = rows.iter().map(|&row| row..row + 1).collect();
+        let batches = self.new.group_batches(group, &columns, &rows)?;
+        batches
+            .map(|batch| SummaryBatch::of(&self.new.columns(&batch?), self.measures))
+            .collect()
     }
 }
 

@@ -179,14 +179,34 @@ proptest! {
     }
 }
 
-/// Writes rows to a file, some of them a row group.
-fn written(folder: &Path, name: &str, rows: &Rows, group: usize) -> PathBuf {
+/// How a file is laid out.
+#[derive(Debug, Clone)]
+struct Layout {
+    /// Rows a row group, and a page.
+    group: usize,
+    page: usize,
+    dictionaries: bool,
+    /// Whether it tells where its pages lie.
+    has_index: bool,
+}
+
+fn layout() -> impl Strategy<Value = Layout> {
+    let numbers = (1..20usize, 1..8usize);
+    (numbers, any::<bool>(), any::<bool>()).prop_map(|((group, page), dictionaries, has_index)| Layout {
+        group,
+        page,
+        dictionaries,
+        has_index,
+    })
+}
+
+fn written(folder: &Path, name: &str, rows: &Rows, layout: &Layout) -> PathBuf {
     use std::fs::File;
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, RecordBatch, StringArray};
     use parquet::arrow::ArrowWriter;
-    use parquet::file::properties::WriterProperties;
+    use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
     let amounts = |at: usize| -> ArrayRef {
         let cents: Decimal128Array = rows.values().map(|amounts| amounts[at].map(i128::from)).collect();
@@ -213,7 +233,12 @@ fn written(folder: &Path, name: &str, rows: &Rows, group: usize) -> PathBuf {
     ];
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(group))
+        .set_max_row_group_row_count(Some(layout.group))
+        .set_data_page_row_count_limit(layout.page)
+        .set_write_batch_size(1)
+        .set_dictionary_enabled(layout.dictionaries)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(!layout.has_index)
         .build();
     let path = folder.join(name);
     let mut writer =
@@ -230,7 +255,7 @@ proptest! {
     fn stored_keys_are_compared_only_where_they_are_the_same(
         (base, other) in sides(),
         amounts in prop::collection::vec((any::<prop::sample::Index>(), prop::option::of(0..3i64), 0..2usize), 0..6),
-        group in 1..20usize,
+        layout in layout(),
         same_keys in prop::bool::weighted(0.7),
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -241,8 +266,8 @@ proptest! {
                 new.get_mut(at.get(&keys)).unwrap()[measure] = amount;
             }
         }
-        let old_file = written(folder.path(), "old", &base.rows, group);
-        let new_file = written(folder.path(), "new", &new, group);
+        let old_file = written(folder.path(), "old", &base.rows, &layout);
+        let new_file = written(folder.path(), "new", &new, &layout);
         let mut found = Vec::new();
         let measures = ["a".to_string(), "b".to_string()];
         let merged = aligned::merge(&new_file, &old_file, &measures, |part| {
