@@ -118,7 +118,8 @@ impl JobPlan {
             .collect::<Result<_, PlanError>>()?;
         let deadline = params.deadline.as_deref().map(str::parse).transpose();
         let time_zone = match params.time_zone.as_str() {
-            "" => Ok(TimeZone::UTC),
+            // Without a look at the zones of this host, which takes some milliseconds.
+            "" | "UTC" => Ok(TimeZone::UTC),
             name => TimeZone::get(name),
         };
         Ok(Self {

@@ -5,7 +5,7 @@
 //! small number already, so that a column of a million ids is packed bits and little else.
 
 use std::io::Write;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
@@ -47,12 +47,15 @@ pub(crate) struct Chunk {
     pub(super) close: ColumnCloseResult,
 }
 
-/// A chunk before it is compressed.
-struct Pages {
+/// Appends the data page of some values.
+type PageOf<'v> = dyn FnMut(Range<usize>, &mut Vec<u8>) + 'v;
+
+/// A chunk before it is encoded page by page.
+struct Pages<'v> {
     /// The distinct values, and how many there are.
     dictionary: Option<(Vec<u8>, usize)>,
-    /// A data page for each [`PAGE_ROWS`] of the values.
-    data: Vec<Vec<u8>>,
+    /// Asked for all values, in their order.
+    page: Box<PageOf<'v>>,
     encoding: Encoding,
     /// NULLs among them.
     values: usize,
@@ -76,7 +79,7 @@ impl Column<'_> {
     }
 }
 
-fn text_pages(texts: &Texts, numbers: &[u32], is_nullable: bool) -> Pages {
+fn text_pages<'v>(texts: &'v Texts, numbers: &'v [u32], is_nullable: bool) -> Pages<'v> {
     // The place of each text among those that this chunk has.
     let mut places = vec![NO_TEXT; texts.len()];
     let mut distinct: Vec<u32> = Vec::new();
@@ -98,34 +101,27 @@ fn text_pages(texts: &Texts, numbers: &[u32], is_nullable: bool) -> Pages {
     let of_text = |number: Option<&u32>| number.map(|number| ByteArray::from(texts.get(*number)));
     let least = of_text(distinct.iter().min_by_key(|number| texts.get(**number)));
     let greatest = of_text(distinct.iter().max_by_key(|number| texts.get(**number)));
-    let mut rest = packed.as_slice();
-    let data = numbers.chunks(PAGE_ROWS).map(|page| {
-        let mut data = Vec::new();
-        let is_there = page.iter().map(|number| *number != NO_TEXT);
-        let (of_page, behind) = rest.split_at(is_there.clone().filter(|there| *there).count());
-        rest = behind;
+    let (count, nulls) = (distinct.len(), numbers.len() - packed.len());
+    let mut packed_from = 0;
+    let page = move |values: Range<usize>, data: &mut Vec<u8>| {
+        let is_there = numbers[values].iter().map(|number| *number != NO_TEXT);
+        let of_page = packed_from..packed_from + is_there.clone().filter(|there| *there).count();
+        packed_from = of_page.end;
         if is_nullable {
-            levels(is_there, &mut data);
+            levels(is_there, data);
         }
-        numbers_of_dictionary(of_page, distinct.len(), &mut data);
-        data
-    });
+        numbers_of_dictionary(&packed[of_page], count, data);
+    };
     Pages {
-        data: data.collect(),
-        dictionary: Some((dictionary, distinct.len())),
+        dictionary: Some((dictionary, count)),
+        page: Box::new(page),
         encoding: Encoding::RLE_DICTIONARY,
         values: numbers.len(),
-        statistics: Statistics::new(
-            least,
-            greatest,
-            None,
-            Some((numbers.len() - packed.len()) as u64),
-            false,
-        ),
+        statistics: Statistics::new(least, greatest, None, Some(nulls as u64), false),
     }
 }
 
-fn few_pages(values: &[i32]) -> Pages {
+fn few_pages(values: &[i32]) -> Pages<'_> {
     let range = range(values.iter().copied());
     let statistics = Statistics::new(
         range.as_ref().map(|range| *range.start()),
@@ -140,10 +136,9 @@ fn few_pages(values: &[i32]) -> Pages {
     if span > DICTIONARY_SPAN {
         return Pages {
             dictionary: None,
-            data: values
-                .chunks(PAGE_ROWS)
-                .map(|page| page.iter().flat_map(|value| value.to_le_bytes()).collect())
-                .collect(),
+            page: Box::new(|rows, data| {
+                data.extend(values[rows].iter().flat_map(|value| value.to_le_bytes()))
+            }),
             encoding: Encoding::PLAIN,
             values: values.len(),
             statistics,
@@ -163,30 +158,20 @@ fn few_pages(values: &[i32]) -> Pages {
         }
         packed.push(*place);
     }
-    let data = packed.chunks(PAGE_ROWS).map(|page| {
-        let mut data = Vec::new();
-        numbers_of_dictionary(page, distinct as usize, &mut data);
-        data
-    });
     Pages {
-        data: data.collect(),
         dictionary: Some((dictionary, distinct as usize)),
+        page: Box::new(move |rows, data| numbers_of_dictionary(&packed[rows], distinct as usize, data)),
         encoding: Encoding::RLE_DICTIONARY,
         values: values.len(),
         statistics,
     }
 }
 
-fn near_pages(values: &[i64]) -> Pages {
+fn near_pages(values: &[i64]) -> Pages<'_> {
     let range = range(values.iter().copied());
-    let data = values.chunks(PAGE_ROWS).map(|page| {
-        let mut data = Vec::with_capacity(page.len() * 2);
-        packed::deltas(page, &mut data);
-        data
-    });
     Pages {
         dictionary: None,
-        data: data.collect(),
+        page: Box::new(|rows, data| packed::deltas(&values[rows], data)),
         encoding: Encoding::DELTA_BINARY_PACKED,
         values: values.len(),
         statistics: Statistics::new(
@@ -199,22 +184,13 @@ fn near_pages(values: &[i64]) -> Pages {
     }
 }
 
-fn sum_pages(sums: &[i64]) -> Pages {
-    let data = sums.chunks(PAGE_ROWS).map(|page| {
-        // Room for the levels too, each a bit at most. Appended sum by sum: an iterator of bytes would be taken byte by
-        // byte.
-        let mut data = Vec::with_capacity(size_of_val(page) + page.len() / 4 + 64);
-        levels(page.iter().map(|sum| *sum != ABSENT), &mut data);
-        let there = page.iter().filter(|sum| **sum != ABSENT);
-        there.for_each(|sum| data.extend_from_slice(&sum.to_le_bytes()));
-        data
-    });
+fn sum_pages(sums: &[i64]) -> Pages<'_> {
     let there = sums.iter().copied().filter(|sum| *sum != ABSENT);
     let nulls = sums.len() - there.clone().count();
     let range = range(there);
     Pages {
         dictionary: None,
-        data: data.collect(),
+        page: Box::new(|rows, data| page_of_sums(&sums[rows], data)),
         encoding: Encoding::PLAIN,
         values: sums.len(),
         statistics: Statistics::new(
@@ -225,6 +201,20 @@ fn sum_pages(sums: &[i64]) -> Pages {
             false,
         ),
     }
+}
+
+fn page_of_sums(sums: &[i64], data: &mut Vec<u8>) {
+    levels(sums.iter().map(|sum| *sum != ABSENT), data);
+    let start = data.len();
+    data.resize(start + size_of_val(sums), 0);
+    let (places, _) = data[start..].as_chunks_mut();
+    let mut there = 0;
+    // Which are absent is not foreseen, so that each is put down, and the next in place of one that is.
+    for sum in sums {
+        places[there] = sum.to_le_bytes();
+        there += usize::from(*sum != ABSENT);
+    }
+    data.truncate(start + there * size_of::<i64>());
 }
 
 fn range<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<RangeInclusive<T>> {
@@ -257,10 +247,14 @@ fn numbers_of_dictionary(numbers: &[u32], distinct: usize, data: &mut Vec<u8>) {
     packed::hybrid(numbers, width, data);
 }
 
-impl Pages {
-    fn write(self, descriptor: &ColumnDescPtr) -> Result<Chunk> {
-        let bytes: usize = self.data.iter().map(Vec::len).sum();
-        let mut sink = TrackedWrite::new(Vec::with_capacity(bytes / 2 + 1024));
+impl Pages<'_> {
+    fn write(mut self, descriptor: &ColumnDescPtr) -> Result<Chunk> {
+        let mut encoder = snap::raw::Encoder::new();
+        let mut compress = |data: &[u8]| {
+            let compressed = encoder.compress_vec(data).map(Bytes::from);
+            compressed.map_err(|error| ParquetError::External(Box::new(error)))
+        };
+        let mut sink = TrackedWrite::new(Vec::new());
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut metadata = ColumnChunkMetaData::builder(descriptor.clone())
             .set_compression(Compression::SNAPPY)
@@ -286,12 +280,15 @@ impl Pages {
             metadata = metadata.set_dictionary_page_offset(Some(written.offset as i64));
         }
         let mut index = OffsetIndexBuilder::new();
-        let mut first = None;
-        for (number, data) in self.data.iter().enumerate() {
-            let values = PAGE_ROWS.min(self.values - number * PAGE_ROWS);
+        let (mut first, mut data) = (None, Vec::new());
+        for start in (0..self.values).step_by(PAGE_ROWS) {
+            let rows = start..self.values.min(start + PAGE_ROWS);
+            let count = rows.len();
+            data.clear();
+            (self.page)(rows, &mut data);
             let page = Page::DataPage {
-                buf: compress(data)?,
-                num_values: values as u32,
+                buf: compress(&data)?,
+                num_values: count as u32,
                 encoding: self.encoding,
                 def_level_encoding: Encoding::RLE,
                 rep_level_encoding: Encoding::RLE,
@@ -299,7 +296,7 @@ impl Pages {
             };
             let written = put(CompressedPage::new(page, data.len()))?;
             first.get_or_insert(written.offset);
-            index.append_row_count(values as i64);
+            index.append_row_count(count as i64);
             index.append_offset_and_size(written.offset as i64, written.compressed_size as i32);
         }
         let metadata = metadata
@@ -321,11 +318,4 @@ impl Pages {
             bytes: sink.into_inner()?.into(),
         })
     }
-}
-
-fn compress(data: &[u8]) -> Result<Bytes> {
-    let compressed = snap::raw::Encoder::new().compress_vec(data);
-    compressed
-        .map(Bytes::from)
-        .map_err(|error| ParquetError::External(Box::new(error)))
 }

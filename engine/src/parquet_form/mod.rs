@@ -7,10 +7,12 @@
 
 mod chunk;
 mod packed;
+mod stored;
 #[cfg(test)]
 mod tests;
 
 use std::fs::File;
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,10 +24,14 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
 
 pub(crate) use self::chunk::{Chunk, Column, NO_TEXT};
+pub(crate) use self::stored::StoredTable;
 use crate::error::EngineError;
 
 /// Rows a row group: what a writer holds in memory before it goes to disk. Few in tests, whose files have several groups.
 pub(crate) const ROW_GROUP_ROWS: usize = if cfg!(test) { 300 } else { 256 << 10 };
+
+/// Bytes that go to a file at once.
+const WRITTEN_AT_ONCE: usize = 64 << 10;
 
 /// How files are written.
 pub(crate) fn properties() -> WriterProperties {
@@ -47,7 +53,7 @@ pub(crate) struct Form(SchemaDescPtr);
 /// A file of typed rows that is being written.
 pub(crate) struct Table {
     path: PathBuf,
-    writer: SerializedFileWriter<File>,
+    writer: SerializedFileWriter<BufWriter<File>>,
 }
 
 impl Form {
@@ -78,6 +84,8 @@ impl Form {
     /// Creates a file.
     pub(crate) fn create(&self, path: &Path) -> Result<Table, EngineError> {
         let file = File::create(path).map_err(EngineError::write(path))?;
+        // The writer's own buffer has 8 KiB, in which chunks go to it piece by piece.
+        let file = BufWriter::with_capacity(WRITTEN_AT_ONCE, file);
         let writer = SerializedFileWriter::new(file, self.0.root_schema_ptr(), Arc::new(properties()));
         Ok(Table {
             path: path.to_owned(),

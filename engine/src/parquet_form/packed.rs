@@ -56,6 +56,44 @@ fn packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
     );
 }
 
+/// So many values of `width` bits, as [`hybrid`] has written them; `None` if they are not all there.
+pub(super) fn unpacked(mut bytes: &[u8], width: u32, count: usize) -> Option<Vec<u32>> {
+    let mut values = Vec::new();
+    while values.len() < count {
+        let header = read_varint(&mut bytes)?;
+        let number = usize::try_from(header >> 1).ok()?;
+        if header & 1 == 0 {
+            let (value, rest) = bytes.split_at_checked(width.div_ceil(8) as usize)?;
+            let mut whole = [0; 4];
+            whole.get_mut(..value.len())?.copy_from_slice(value);
+            let number = number.min(count - values.len());
+            values.extend(std::iter::repeat_n(u32::from_le_bytes(whole), number));
+            bytes = rest;
+        } else {
+            let (packed, rest) = bytes.split_at_checked(number.checked_mul(width as usize)?)?;
+            let number = number.checked_mul(GROUP)?.min(count - values.len());
+            let mask = u32::MAX.checked_shr(u32::BITS.checked_sub(width)?).unwrap_or(0);
+            values.extend((0..number).map(|value| {
+                let bit = value * width as usize;
+                (word(packed, bit / 8) >> (bit % 8)) as u32 & mask
+            }));
+            bytes = rest;
+        }
+    }
+    Some(values)
+}
+
+/// The eight bytes from a place on, as far as there are any.
+fn word(bytes: &[u8], at: usize) -> u64 {
+    if let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        return u64::from_le_bytes(*word);
+    }
+    let rest = bytes.get(at..).unwrap_or_default();
+    let mut word = [0; 8];
+    word[..rest.len()].copy_from_slice(rest);
+    u64::from_le_bytes(word)
+}
+
 /// Appends the lower `width` bits of each value. Their number makes whole bytes.
 fn bits(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
     let (mut word, mut filled) = (0_u64, 0);
@@ -125,4 +163,18 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// Takes a number away that [`varint`] has written.
+fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for place in (0..u64::BITS).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7F) << place;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
 }

@@ -136,6 +136,28 @@ fn cells(groups: &[Vec<Row>]) -> Vec<Vec<Option<String>>> {
     rows.collect()
 }
 
+/// A [`Row`] without its number.
+type StoredRow = (u32, Option<u32>, i32, Option<i64>);
+
+/// Some rows as they are read here: all but their numbers, which are of a form that is never read here.
+fn stored_rows(table: &StoredTable, wanted: std::ops::Range<usize>) -> Result<Vec<StoredRow>, EngineError> {
+    let numbers: std::collections::HashMap<String, u32> =
+        texts().iter().map(str::to_owned).zip(0..).collect();
+    let mut rows = Vec::new();
+    for group in table.groups(wanted) {
+        let (stored, of_rows) = table.texts(&group, 0, None)?;
+        let (maybe_stored, maybe) = table.texts(&group, 1, Some(NO_TEXT))?;
+        let number = |texts: &Texts, place| numbers.get(texts.get(place)).copied().unwrap_or(NO_TEXT);
+        let (days, sums) = (table.numbers(&group, 2)?, table.sums(&group, 4)?);
+        for (row, day) in days.into_iter().enumerate() {
+            let maybe = (maybe[row] != NO_TEXT).then(|| number(&maybe_stored, maybe[row]));
+            let sum = (sums[row] != ABSENT).then_some(sums[row]);
+            rows.push((number(&stored, of_rows[row]), maybe, day, sum));
+        }
+    }
+    Ok(rows)
+}
+
 /// Whether each row group's statistics are those of its values.
 fn check_statistics(groups: &[Vec<Row>], path: &Path) {
     let texts = texts();
@@ -208,7 +230,8 @@ proptest! {
     ) {
         let mut bytes = Vec::new();
         packed::hybrid(&values, width, &mut bytes);
-        prop_assert_eq!(hybrid_read_back(&bytes, width, values.len()), values);
+        prop_assert_eq!(&hybrid_read_back(&bytes, width, values.len()), &values);
+        prop_assert_eq!(packed::unpacked(&bytes, width, values.len()), Some(values));
     }
 
     #[test]
@@ -219,6 +242,24 @@ proptest! {
         write(&groups, &path);
         prop_assert_eq!(rows_of(&path), cells(&groups));
         check_statistics(&groups, &path);
+    }
+
+    #[test]
+    fn any_rows_are_read_alone(
+        groups in prop::collection::vec(runs(row()), 0..4),
+        ends in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+    ) {
+        let groups: Vec<Vec<Row>> = groups.into_iter().filter(|rows| !rows.is_empty()).collect();
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        write(&groups, &path);
+        let rows = groups.concat();
+        let [one, two] = [ends.0, ends.1].map(|end| end.index(rows.len() + 1));
+        let wanted = one.min(two)..one.max(two);
+        let table = StoredTable::open(&path).unwrap();
+        prop_assert_eq!(table.rows(), rows.len());
+        let expected: Vec<_> = rows[wanted.clone()].iter().map(|row| (row.0, row.1, row.2, row.4)).collect();
+        prop_assert_eq!(stored_rows(&table, wanted).unwrap(), expected);
     }
 
     #[test]

@@ -140,13 +140,13 @@ impl Partial {
             return Ok(self);
         };
         let file = PartialReader::open(&path)?;
-        let needed = file.rows() * Rows::row_memory(self.measures.len());
+        let needed = file.rows().saturating_mul(Rows::row_memory(self.measures.len()));
         let room = |left: usize| left.checked_sub(needed);
         let has_room = left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
             .is_ok();
         let rows = if has_room {
-            file.read(&self.measures, None)?
+            file.read(&self.measures, 0..file.rows())?
         } else {
             None
         };

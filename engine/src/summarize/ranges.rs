@@ -88,7 +88,7 @@ impl SortedFile<'_> {
             return Ok(None);
         }
         let file = PartialReader::open(self.path)?;
-        let rows = file.read(measures, Some(start.rows.start..end.rows.end))?;
+        let rows = file.read(measures, start.rows.start..end.rows.end)?;
         let rows = rows.ok_or(EngineError::TooManyItems)?;
         Ok(Some(Input {
             rows,

@@ -1,0 +1,360 @@
+//! Files of this form, read back: partials, of which a run has one for each of its files.
+//!
+//! The parquet crate finds, reads and decompresses pages. What is in them is decoded here, straight into what sums are
+//! held in: the general reader would make decimals of 128 bits and arrays of them first, which for a small file costs
+//! several times as much as the rest.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use parquet::basic::{Encoding, Type};
+use parquet::column::page::{Page, PageReader};
+use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+
+use super::packed;
+use crate::amount::ABSENT;
+use crate::error::EngineError;
+use crate::symbols::Texts;
+
+/// A file that is read.
+enum Source {
+    /// All of it: the reader of the parquet crate asks for a file's length, a duplicate of its handle and a place in it
+    /// for each page, which for a small file costs more than its rows.
+    Small(Bytes),
+    Large(File),
+}
+
+/// The largest file that is read as a whole.
+const SMALL: u64 = 256 << 10;
+
+impl Source {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        if length > SMALL {
+            return Ok(Self::Large(file));
+        }
+        let mut bytes = Vec::with_capacity(length as usize + 1);
+        file.read_to_end(&mut bytes)?;
+        Ok(Self::Small(bytes.into()))
+    }
+}
+
+impl Length for Source {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Small(bytes) => Length::len(bytes),
+            Self::Large(file) => file.len(),
+        }
+    }
+}
+
+impl ChunkReader for Source {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> Result<Self::T> {
+        Ok(match self {
+            Self::Small(bytes) => Box::new(bytes.get_read(start)?),
+            Self::Large(file) => Box::new(file.get_read(start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        match self {
+            Self::Small(bytes) => bytes.get_bytes(start, length),
+            Self::Large(file) => file.get_bytes(start, length),
+        }
+    }
+}
+
+/// A file of typed rows, opened: its metadata are read, its rows are not.
+pub(crate) struct StoredTable {
+    path: PathBuf,
+    reader: SerializedFileReader<Source>,
+}
+
+/// Some rows of one row group, by their numbers within it.
+#[derive(Clone)]
+pub(crate) struct GroupRows {
+    group: usize,
+    rows: Range<usize>,
+}
+
+impl StoredTable {
+    pub(crate) fn open(path: &Path) -> std::result::Result<Self, EngineError> {
+        let source = Source::open(path).map_err(EngineError::parquet("read", path))?;
+        let reader = SerializedFileReader::new(source).map_err(EngineError::parquet("read", path))?;
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+        })
+    }
+
+    /// How many rows the file has.
+    pub(crate) fn rows(&self) -> usize {
+        self.reader.metadata().file_metadata().num_rows() as usize
+    }
+
+    /// Where some of the rows stand, row group by row group.
+    pub(crate) fn groups(&self, rows: Range<usize>) -> Vec<GroupRows> {
+        let mut start = 0;
+        let groups = self.reader.metadata().row_groups().iter().enumerate();
+        let groups = groups.filter_map(|(group, metadata)| {
+            let first = start;
+            start += metadata.num_rows() as usize;
+            let within = rows.start.max(first)..rows.end.min(start);
+            let is_wanted = !within.is_empty();
+            is_wanted.then(|| GroupRows {
+                group,
+                rows: within.start - first..within.end - first,
+            })
+        });
+        groups.collect()
+    }
+
+    /// A column of texts: those that its row group has, and for each row the number among them. `absent` stands for NULL,
+    /// if there may be any.
+    pub(crate) fn texts(
+        &self,
+        rows: &GroupRows,
+        column: usize,
+        absent: Option<u32>,
+    ) -> std::result::Result<(Texts, Vec<u32>), EngineError> {
+        let mut texts = Texts::default();
+        let numbers = self.column(rows, column, Type::BYTE_ARRAY, absent, |part| match part {
+            Part::Dictionary(mut values, count) => {
+                for _ in 0..count {
+                    let length = u32::from_le_bytes(*take(&mut values)?) as usize;
+                    let (text, rest) = values.split_at_checked(length)?;
+                    texts.push(std::str::from_utf8(text).ok()?);
+                    values = rest;
+                }
+                Some(Vec::new())
+            }
+            Part::Places(places) => {
+                let known = texts.len() as u32;
+                places.iter().all(|place| *place < known).then_some(places)
+            }
+            Part::Plain(_) => None,
+        })?;
+        Ok((texts, numbers))
+    }
+
+    /// A column of days or codes.
+    pub(crate) fn numbers(
+        &self,
+        rows: &GroupRows,
+        column: usize,
+    ) -> std::result::Result<Vec<i32>, EngineError> {
+        let mut dictionary = Vec::new();
+        self.column(rows, column, Type::INT32, None, |part| match part {
+            Part::Dictionary(values, _) => {
+                dictionary = plain(values, i32::from_le_bytes)?;
+                Some(Vec::new())
+            }
+            Part::Places(places) => {
+                let values = places
+                    .iter()
+                    .map(|place| dictionary.get(*place as usize).copied());
+                values.collect()
+            }
+            Part::Plain(values) => plain(values, i32::from_le_bytes),
+        })
+    }
+
+    /// A column of sums in cents, [`ABSENT`] for NULL.
+    pub(crate) fn sums(&self, rows: &GroupRows, column: usize) -> std::result::Result<Vec<i64>, EngineError> {
+        self.column(rows, column, Type::INT64, Some(ABSENT), |part| match part {
+            Part::Plain(values) => plain(values, i64::from_le_bytes),
+            Part::Dictionary(..) | Part::Places(_) => None,
+        })
+    }
+
+    /// The values of some rows; `decode` makes values of the parts of pages, or finds them damaged.
+    fn column<T: Copy>(
+        &self,
+        GroupRows { group, rows }: &GroupRows,
+        column: usize,
+        stored_as: Type,
+        absent: Option<T>,
+        decode: impl FnMut(Part<'_>) -> Option<Vec<T>>,
+    ) -> std::result::Result<Vec<T>, EngineError> {
+        let read = || {
+            let group = self.reader.get_row_group(*group)?;
+            let metadata = group.metadata().column(column);
+            if metadata.column_type() != stored_as {
+                return Err(damaged("a column of another type"));
+            }
+            let is_nullable = metadata.column_descr().max_def_level() > 0;
+            let pages = group.get_column_page_reader(column)?;
+            values(pages, rows.clone(), is_nullable, absent, decode)
+        };
+        read().map_err(EngineError::parquet("read", &self.path))
+    }
+}
+
+/// What pages hold.
+enum Part<'p> {
+    /// The values of a dictionary, and how many there are.
+    Dictionary(&'p [u8], usize),
+    /// Places in the dictionary.
+    Places(Vec<u32>),
+    /// Values as they are.
+    Plain(&'p [u8]),
+}
+
+/// The values of some rows of a column chunk. Pages that have none of them are passed over.
+fn values<T: Copy>(
+    mut pages: Box<dyn PageReader>,
+    rows: Range<usize>,
+    is_nullable: bool,
+    absent: Option<T>,
+    mut decode: impl FnMut(Part<'_>) -> Option<Vec<T>>,
+) -> Result<Vec<T>> {
+    // The pages' values, and the number of their first row.
+    let (mut found, mut first) = (Vec::new(), None);
+    let mut start = 0;
+    while start < rows.end {
+        let Some(next) = pages.peek_next_page()? else {
+            return Err(damaged("fewer values than rows"));
+        };
+        if !next.is_dict {
+            let count = next.num_rows.or(next.num_levels).unwrap_or_default();
+            start += count;
+            if start <= rows.start {
+                pages.skip_next_page()?;
+                continue;
+            }
+            first.get_or_insert(start - count);
+        }
+        let decoded = match pages.get_next_page()? {
+            Some(Page::DictionaryPage { buf, num_values, .. }) => {
+                decode(Part::Dictionary(&buf, num_values as usize)).map(|_| ())
+            }
+            Some(Page::DataPage {
+                buf,
+                num_values,
+                encoding,
+                ..
+            }) => {
+                let page = data_page(&buf, num_values as usize, encoding, is_nullable, &mut decode);
+                page.and_then(|page| page.append_to(&mut found, absent))
+            }
+            _ => None,
+        };
+        decoded.ok_or_else(|| damaged("a page that is not as it was written"))?;
+    }
+    let first = first.unwrap_or_default();
+    found.truncate(rows.end - first);
+    found.drain(..rows.start - first);
+    Ok(found)
+}
+
+/// Values of a page, and which rows have one, if not all of them.
+struct Sparse<T> {
+    present: Option<Vec<u32>>,
+    values: Vec<T>,
+}
+
+impl<T: Copy> Sparse<T> {
+    /// Appends a value for each row: `absent` for one that has none. `None` if there may be no such row.
+    fn append_to(self, found: &mut Vec<T>, absent: Option<T>) -> Option<()> {
+        let Some(present) = self.present else {
+            found.extend(self.values);
+            return Some(());
+        };
+        let absent = absent?;
+        let mut at = 0;
+        // Which rows have none is not foreseen, so that both are at hand before one is taken.
+        found.extend(present.into_iter().map(|level| {
+            let value = self.values.get(at).copied().unwrap_or(absent);
+            at += level as usize;
+            if level == 1 { value } else { absent }
+        }));
+        Some(())
+    }
+}
+
+fn data_page<T>(
+    mut page: &[u8],
+    count: usize,
+    encoding: Encoding,
+    is_nullable: bool,
+    mut decode: impl FnMut(Part<'_>) -> Option<Vec<T>>,
+) -> Option<Sparse<T>> {
+    let mut present = None;
+    if is_nullable {
+        let length = u32::from_le_bytes(*take(&mut page)?) as usize;
+        let (levels, rest) = page.split_at_checked(length)?;
+        let levels = packed::unpacked(levels, 1, count)?;
+        present = levels.contains(&0).then_some(levels);
+        page = rest;
+    }
+    let there = present
+        .as_ref()
+        .map_or(count, |levels| levels.iter().filter(|level| **level == 1).count());
+    let values = match encoding {
+        Encoding::RLE_DICTIONARY => {
+            let [width] = *take(&mut page)?;
+            decode(Part::Places(packed::unpacked(page, width.into(), there)?))?
+        }
+        Encoding::PLAIN => decode(Part::Plain(page))?,
+        _ => return None,
+    };
+    (values.len() == there).then_some(Sparse { present, values })
+}
+
+/// Values of a fixed length that stand one after the other.
+fn plain<T, const N: usize>(bytes: &[u8], value: fn([u8; N]) -> T) -> Option<Vec<T>> {
+    let (values, rest) = bytes.as_chunks();
+    rest.is_empty()
+        .then(|| values.iter().copied().map(value).collect())
+}
+
+/// Takes the first bytes away.
+fn take<'b, const N: usize>(bytes: &mut &'b [u8]) -> Option<&'b [u8; N]> {
+    let (taken, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(taken)
+}
+
+fn damaged(what: &str) -> ParquetError {
+    ParquetError::General(format!("it is damaged: it has {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Bytes of which many are lengths and headers as pages have them.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let byte = prop_oneof![4 => 0..8_u8, 1 => any::<u8>()];
+        prop::collection::vec(byte, 0..40)
+    }
+
+    proptest! {
+        #[test]
+        fn a_page_that_is_damaged_is_refused_or_read(
+            page in bytes(),
+            count in 0..100_usize,
+            is_nullable in any::<bool>(),
+            encoding in prop::sample::select(vec![Encoding::PLAIN, Encoding::RLE_DICTIONARY, Encoding::RLE]),
+        ) {
+            let mut found = Vec::new();
+            let values = data_page(&page, count, encoding, is_nullable, |part| match part {
+                Part::Plain(values) => plain(values, i32::from_le_bytes),
+                Part::Places(places) => Some(places.into_iter().map(u32::cast_signed).collect()),
+                Part::Dictionary(..) => None,
+            });
+            if values.and_then(|values| values.append_to(&mut found, Some(0))).is_some() {
+                prop_assert_eq!(found.len(), count);
+            }
+        }
+    }
+}
