@@ -109,11 +109,11 @@ fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
 
 /// The name that an object has, or would have, in one of the sources, and the object.
 async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(String, Input)> {
-    let (mut name, mut place) = (None, inputs::place(url));
+    let (mut name, mut place) = (None, inputs::place(url)?);
     for source in sources {
         if let Place::Bucket(bucket) = &source.place
             && let Some(path) = url
-                .strip_prefix(&bucket.url)
+                .strip_prefix(&bucket.address.url())
                 .and_then(|path| path.strip_prefix('/'))
         {
             name = Some(source.file_name(path));

@@ -1,13 +1,15 @@
-//! A proxy in front of an S3 server that does what networks and busy servers do.
+//! A proxy in front of a server of objects that does what networks and busy servers do.
 //!
 //! A plan, set by the test, is asked for each request. Each is answered on a connection of its own, which keeps the
 //! proxy simple and makes clients connect anew, as they must after most of these faults anyway.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use crate::http_head::{header, length, read_head, write_head};
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,50 +122,4 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
         io::copy(&mut from_server.take(given), &mut to_client)?;
     }
     Ok(())
-}
-
-/// The lines of a head, without their ends.
-fn read_head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        if from.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        match line.trim_end() {
-            "" => return Ok(head),
-            line => head.push(line.to_owned()),
-        }
-    }
-}
-
-/// Writes a head on, with the connection to be closed, and with another length if one is given.
-fn write_head(to: &mut impl Write, head: &[String], length: Option<usize>) -> io::Result<()> {
-    let replaced = |line: &&String| {
-        let name = line.split(':').next().unwrap_or("");
-        name.eq_ignore_ascii_case("connection")
-            || (length.is_some() && name.eq_ignore_ascii_case("content-length"))
-    };
-    let mut text = String::new();
-    for line in head.iter().filter(|line| !replaced(line)) {
-        text.push_str(line);
-        text.push_str("\r\n");
-    }
-    text.push_str("Connection: close\r\n");
-    if let Some(length) = length {
-        text.push_str(&format!("Content-Length: {length}\r\n"));
-    }
-    text.push_str("\r\n");
-    to.write_all(text.as_bytes())
-}
-
-fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
-    head.iter()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(found, _)| found.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim())
-}
-
-fn length(head: &[String]) -> Option<usize> {
-    header(head, "content-length")?.parse().ok()
 }

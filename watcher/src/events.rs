@@ -33,12 +33,14 @@ impl Stamp {
         }
     }
 
-    /// The stamp of an object. A listing does not tell an object's version id, so it is no part of it.
+    /// The stamp of an object. A listing does not tell an object's version id, so it is no part of it, and Azure's gives
+    /// ETags without their quotes.
     pub fn of_object(meta: &ObjectMeta) -> Self {
+        let etag = meta.e_tag.as_deref().unwrap_or_default();
         Self {
             bytes: meta.size,
             modified_ns: meta.last_modified.timestamp().saturating_mul(1_000_000_000),
-            identity: fnv1a(meta.e_tag.as_deref().unwrap_or_default()),
+            identity: fnv1a(etag.trim_matches('"')),
         }
     }
 }
