@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 
 use super::failure::Usage;
 use crate::buckets;
-use crate::settings::BucketPlace;
+use crate::settings::{BucketPlace, Place, Source};
 
 /// A file to be read.
 #[derive(Clone)]
@@ -63,12 +63,16 @@ pub(super) fn url(input: &Path) -> Option<&str> {
 }
 
 /// The inputs that are files, and of folders and prefixes those files that a pattern takes, in order of their paths.
-pub(super) async fn list(inputs: &[PathBuf], pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
+pub(super) async fn list(
+    inputs: &[PathBuf],
+    pattern: &FilePattern,
+    sources: &[Source],
+) -> anyhow::Result<Vec<Input>> {
     let mut files = Vec::new();
     for input in inputs {
         match url(input) {
             Some(url) => {
-                let place = place(url)?;
+                let place = place(url, sources)?;
                 let object = match url.ends_with('/') {
                     true => None,
                     false => object(&place).await?,
@@ -85,10 +89,27 @@ pub(super) async fn list(inputs: &[PathBuf], pattern: &FilePattern) -> anyhow::R
     Ok(files)
 }
 
-/// A bucket that no settings speak of: the store's standard ways alone say how it is reached.
-pub(super) fn place(url: &str) -> anyhow::Result<BucketPlace> {
+/// The source that a URL lies in, and its path there.
+pub(super) fn source_of<'s, 'u>(
+    url: &'u str,
+    sources: &'s [Source],
+) -> Option<(&'s Source, &'s BucketPlace, &'u str)> {
+    sources.iter().find_map(|source| {
+        let Place::Bucket(bucket) = &source.place else {
+            return None;
+        };
+        let path = url.strip_prefix(&bucket.address.url())?;
+        let is_whole = path.is_empty();
+        let path = path.strip_prefix('/').or(is_whole.then_some(path))?;
+        Some((source, bucket, path))
+    })
+}
+
+/// The place that a URL names, reached as the source that it lies in; outside of all, by the store's standard ways alone.
+pub(super) fn place(url: &str, sources: &[Source]) -> anyhow::Result<BucketPlace> {
     let address = Address::parse(url).map_err(|error| Usage::new(error.to_string()))?;
-    let options = BucketOptions::default();
+    let source = source_of(url, sources);
+    let options = source.map_or_else(BucketOptions::default, |(_, bucket, _)| bucket.options.clone());
     Ok(BucketPlace { address, options })
 }
 

@@ -19,11 +19,6 @@ use crate::keeper::{Keeper, free_port};
 /// How long the server may take to be ready, on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A shared access signature that was made with the account's key: it may do everything to containers and blobs until
-/// the year 2126.
-const SIGNATURE: &str = "sv=2023-11-03&ss=b&srt=co&sp=rwdlac&se=2126-01-01T00%3A00%3A00Z&spr=https%2Chttp&\
-                         sig=tJU8j9N0TEankrP%2FwAKNL7WddtluQQ6m3qWJP%2BuyfH8%3D";
-
 /// A server of this process alone, on a free port of 127.0.0.1.
 pub struct Azurite {
     /// The port it listens on.
@@ -37,6 +32,11 @@ impl Azurite {
     pub const ACCOUNT: &'static str = "gristmill";
     /// The account's key.
     pub const KEY: &'static str = "dGVzdC1hY2NvdW50LWtleQ==";
+
+    /// A shared access signature that was made with the key: it may do everything to containers and blobs until the year
+    /// 2126.
+    pub const SIGNATURE: &'static str = "sv=2023-11-03&ss=b&srt=co&sp=rwdlac&se=2126-01-01T00%3A00%3A00Z\
+                                         &spr=https%2Chttp&sig=tJU8j9N0TEankrP%2FwAKNL7WddtluQQ6m3qWJP%2BuyfH8%3D";
 
     /// Starts a server with these containers.
     ///
@@ -113,9 +113,10 @@ impl Azurite {
         let mut server = TcpStream::connect(("127.0.0.1", self.port)).expect("Azurite is away");
         write!(
             server,
-            "PUT /{}{target}{SIGNATURE} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nx-ms-version: 2023-11-03\r\n\
+            "PUT /{}{target}{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nx-ms-version: 2023-11-03\r\n\
              x-ms-blob-type: BlockBlob\r\nContent-Length: {}\r\n\r\n{body}",
             Self::ACCOUNT,
+            Self::SIGNATURE,
             self.port,
             body.len()
         )

@@ -26,6 +26,8 @@ pub enum Fault {
     CutBody(usize),
     /// The answer's body ends after so many bytes, and its head says that this is all.
     ShortBody(usize),
+    /// It is passed on without this parameter of its query, as if the server did not know that.
+    Without(&'static str),
 }
 
 /// A request as the plan sees it.
@@ -79,7 +81,7 @@ impl S3Faults {
 fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
     let mut to_client = client;
-    let head = read_head(&mut from_client)?;
+    let mut head = read_head(&mut from_client)?;
     let mut words = head.first().map_or("", String::as_str).split(' ');
     let request = Request {
         method: words.next().unwrap_or(""),
@@ -89,11 +91,12 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
     let mut body = vec![0; length(&head).unwrap_or(0)];
     from_client.read_exact(&mut body)?;
     let fault = plan.lock().unwrap_or_else(PoisonError::into_inner)(&request);
+    let method = request.method.to_owned();
     match fault {
         Fault::Cut => return Ok(()),
         Fault::Answer(status, code) => {
             let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
-            let text = if request.method == "HEAD" { "" } else { &text };
+            let text = if method == "HEAD" { "" } else { &text };
             return write!(
                 to_client,
                 "HTTP/1.1 {status} {code}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}",
@@ -101,6 +104,11 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
             );
         }
         Fault::Delay(pause) => thread::sleep(pause),
+        Fault::Without(parameter) => {
+            let is_other = |pair: &&str| pair.split('=').next() != Some(parameter);
+            let kept: Vec<_> = head[0].split('&').filter(is_other).collect();
+            head[0] = kept.join("&");
+        }
         Fault::None | Fault::CutBody(_) | Fault::ShortBody(_) => {}
     }
 
@@ -110,14 +118,14 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
     let mut from_server = BufReader::new(to_server);
     let head = read_head(&mut from_server)?;
     // Without a length, the body ends with the connection.
-    let length = length(&head).filter(|_| request.method != "HEAD");
+    let length = length(&head).filter(|_| method != "HEAD");
     let (said, given) = match fault {
         Fault::ShortBody(most) => (length.map(|length| length.min(most)), most as u64),
         Fault::CutBody(most) => (None, most as u64),
         _ => (None, u64::MAX),
     };
     write_head(&mut to_client, &head, said)?;
-    if request.method != "HEAD" {
+    if method != "HEAD" {
         let given = length.map_or(given, |length| given.min(length as u64));
         io::copy(&mut from_server.take(given), &mut to_client)?;
     }

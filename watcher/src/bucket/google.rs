@@ -28,9 +28,14 @@ impl Bucket {
         if let Some(file) = credentials {
             builder = builder.with_application_credentials(file.to_string_lossy());
         }
-        let store = builder.build().map_err(|source| OpenError::BadOptions {
-            url: address.url(),
-            source,
+        let url = address.url();
+        let store = builder.build().map_err(|source| match credentials {
+            Some(file) => OpenError::BadCredentials {
+                url,
+                file: file.to_owned(),
+                source,
+            },
+            None => OpenError::BadOptions { url, source },
         })?;
         Ok(Self::new(address, Store::Google(Arc::new(store))))
     }

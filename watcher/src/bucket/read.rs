@@ -234,7 +234,10 @@ impl Source {
     /// for the range now, or the rest of a part that broke off may be refused; and an object that is gone has no ETag to
     /// match. So the object is asked.
     async fn reason(&self, error: StoreError) -> ReadError {
-        if !matches!(error, StoreError::Generic { .. } | StoreError::Precondition { .. }) {
+        if !matches!(
+            error,
+            StoreError::Generic { .. } | StoreError::Precondition { .. }
+        ) {
             return self.failed(error);
         }
         match self.bucket.store().head(&self.key).await {

@@ -6,6 +6,7 @@
 //! [`SdkConfig`]: aws_config::SdkConfig
 
 use std::fmt::{self, Display};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,16 @@ pub enum OpenError {
     NoAccount {
         /// As it was given.
         url: String,
+    },
+    /// The file of credentials cannot be used.
+    #[error("cannot use {url} with the credentials in {}: {source}", file.display())]
+    BadCredentials {
+        /// As it was given.
+        url: String,
+        /// Where they are.
+        file: PathBuf,
+        /// What `object_store` says.
+        source: object_store::Error,
     },
     /// The options or the credentials do not do.
     #[error("cannot use {url}: {source}")]
