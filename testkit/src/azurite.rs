@@ -137,3 +137,18 @@ impl Drop for Azurite {
         let _ = self.server.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_starts_and_leaves_nothing_behind() {
+        let server = Azurite::start(&["one", "two"]);
+        let folder = fs::read_link(format!("/proc/{}/cwd", server.server.id())).unwrap();
+        let port = server.port;
+        drop(server);
+        assert!(!folder.exists());
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+}

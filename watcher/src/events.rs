@@ -104,3 +104,23 @@ pub enum Event {
         path: PathBuf,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objects_stamp_does_not_depend_on_who_quotes_its_etag() {
+        let stamp = |etag: &str| {
+            Stamp::of_object(&ObjectMeta {
+                location: "a.tdf".into(),
+                last_modified: Default::default(),
+                size: 1,
+                e_tag: Some(etag.to_owned()),
+                version: None,
+            })
+        };
+        assert_eq!(stamp("\"0x8D1\""), stamp("0x8D1"));
+        assert_ne!(stamp("0x8D1"), stamp("0x8D2"));
+    }
+}

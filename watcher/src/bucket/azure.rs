@@ -39,3 +39,47 @@ impl Bucket {
         Ok(Self::new(address, Store::Azure(Arc::new(store))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "aHVudGVyMg==";
+
+    fn open(url: &str, said: &[(AzureConfigKey, &str)]) -> Result<Bucket, OpenError> {
+        let said: Vec<_> = said
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()))
+            .collect();
+        Bucket::in_azure(&Address::parse(url).unwrap(), &BucketOptions::default(), &said)
+    }
+
+    #[test]
+    fn the_account_is_that_of_the_url_or_of_the_environment() {
+        let account = |bucket: Bucket| format!("{bucket:?}");
+        let error = open("az://c/in", &[]).unwrap_err().to_string();
+        assert!(
+            error.contains("in which storage account az://c/in lies"),
+            "{error}"
+        );
+        let shops = (AzureConfigKey::AccountName, "shops");
+        assert!(account(open("az://c", &[shops]).unwrap()).contains("account: shops"));
+        let url = "abfss://c@other.dfs.core.windows.net";
+        assert!(account(open(url, &[shops]).unwrap()).contains("account: other"));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let account = (AzureConfigKey::AccountName, "shops");
+        let bucket = open("az://c", &[account, (AzureConfigKey::AccessKey, SECRET)]).unwrap();
+        assert!(!format!("{bucket:?}").contains(SECRET), "{bucket:?}");
+        for (key, wrong) in [
+            (AzureConfigKey::AccessKey, "hunter2?"),
+            (AzureConfigKey::SasKey, "hunter2"),
+        ] {
+            let error = open("az://c", &[account, (key, wrong)]).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+}

@@ -56,12 +56,10 @@ pub enum ReadError {
         source: object_store::path::Error,
     },
     /// This user may not read it. A retry does not help.
-    #[error("{url}/{path} may not be read: {source}. Grant {right}")]
+    #[error("{url} may not be read: {source}. Grant {right}")]
     Denied {
-        /// The bucket's.
+        /// The object's.
         url: String,
-        /// Relative to the prefix.
-        path: String,
         /// What is missing.
         right: &'static str,
         /// What the store answered.
@@ -272,12 +270,8 @@ impl Source {
             StoreError::Precondition { .. } => ReadError::Changed { path },
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
                 let right = self.bucket.right_to_read();
-                ReadError::Denied {
-                    url,
-                    path,
-                    right,
-                    source,
-                }
+                let url = format!("{url}/{path}");
+                ReadError::Denied { url, right, source }
             }
             source => ReadError::Store { url, path, source },
         }
