@@ -2,6 +2,7 @@
 //!
 //! Azurite stands for Azure. Nothing of Google's own was to be had: SeaweedFS behind a stand-in is what its API is spoken to.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::sync::Arc;
 
@@ -22,13 +23,14 @@ use crate::buckets::{self, BUCKET, ODD_NAMES, job, name, put_all, runtime};
 use crate::support::{self, parquet_rows, run_until_idle, sqlite_rows, state};
 
 /// A server of one of the two, and whom it knows.
-enum Cloud {
+pub enum Cloud {
     Google { server: Google, account: TempDir },
     Azure(Azurite),
 }
 
 impl Cloud {
-    fn start_each() -> [Self; 2] {
+    /// A server of each, with a bucket.
+    pub fn start_each() -> [Self; 2] {
         let account = TempDir::new().expect("a temporary folder can be made");
         Google::service_account(account.path());
         let server = Google::start(&[BUCKET]);
@@ -38,7 +40,8 @@ impl Cloud {
         ]
     }
 
-    fn port(&self) -> u16 {
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
         match self {
             Self::Google { server, .. } => server.port,
             Self::Azure(server) => server.port,
@@ -57,7 +60,7 @@ impl Cloud {
     }
 
     /// A site whose source and lake lie below a prefix, as the server at a port gives it.
-    fn site(&self, port: u16, prefix: &str, jobs: &str) -> Site {
+    pub fn site(&self, port: u16, prefix: &str, jobs: &str) -> Site {
         let (table, endpoint) = match self {
             Self::Google { .. } => ("google", format!("http://127.0.0.1:{port}")),
             Self::Azure(_) => ("azure", Azurite::endpoint(port)),
@@ -77,7 +80,7 @@ impl Cloud {
     }
 
     /// A client of the test's own.
-    fn client(&self) -> Arc<dyn ObjectStore> {
+    pub fn client(&self) -> Arc<dyn ObjectStore> {
         match self {
             Self::Google { server, account } => Arc::new(google(server, account)),
             Self::Azure(server) => {
@@ -145,6 +148,15 @@ fn what_comes_of_a_feed_is_what_a_folder_gives_and_every_command_reads_it() {
         names.push(name.to_owned());
     }
     let expected = oracle::summary(&files, Options::default());
+    let from_disk = support::site(&support::settings(support::SQLITE, &job(1)));
+    let paths = files.iter().map(|file| file.as_os_str());
+    from_disk.run(
+        ["aggregate", "-o", "out.parquet"]
+            .iter()
+            .map(OsStr::new)
+            .chain(paths),
+    );
+    assert!(parquet_rows(&from_disk.folder().join("out.parquet")) == expected);
     let counts = oracle::counts(&files, Options::default());
     let good = counts.iter().filter(|counts| !counts.rejected).count();
 
