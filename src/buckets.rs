@@ -1,21 +1,38 @@
-//! Opening buckets and queues: the one place that reads AWS's standard chain (environment, profile, web identity,
-//! instance metadata) for region and credentials.
+//! Opening buckets and queues: the one place that finds credentials for them, in the environment and by each store's own
+//! standard way.
 
 mod held;
+mod variables;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use gristmill_state::{Clock, SystemClock};
-use gristmill_watcher::{Bucket, OpenError, Queue, QueueError};
+use gristmill_watcher::{Address, Bucket, BucketOptions, OpenError, Provider, Queue, QueueError};
 use tokio::sync::OnceCell;
 
 use self::held::Held;
 use crate::settings::BucketPlace;
 
-/// Opens a bucket. Nothing is asked of it yet. Where the settings name no endpoint, the chain may (`AWS_ENDPOINT_URL`).
+/// Opens a bucket. Nothing is asked of it yet.
 pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
+    let BucketPlace { address, options } = place;
+    match address.provider() {
+        Provider::S3 => open_in_s3(address, options).await,
+        Provider::Google => {
+            let credentials = variables::google(|name| std::env::var_os(name));
+            Bucket::in_google(address, options, credentials.as_deref())
+        }
+        Provider::Azure => {
+            let credentials = variables::azure(|name| std::env::var_os(name));
+            Bucket::in_azure(address, options, &credentials)
+        }
+    }
+}
+
+/// Where the settings name no endpoint, AWS's chain may (`AWS_ENDPOINT_URL`).
+async fn open_in_s3(address: &Address, options: &BucketOptions) -> Result<Bucket, OpenError> {
     let chain = chain().await;
-    let mut options = place.options.clone();
+    let mut options = options.clone();
     if options.endpoint.is_none()
         && let Some(endpoint) = chain.endpoint_url()
     {
@@ -23,7 +40,7 @@ pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
         options.path_style = true;
         options.allow_http = endpoint.starts_with("http://");
     }
-    Bucket::open(&place.url, &options, chain)
+    Bucket::in_s3(address, &options, chain)
 }
 
 /// Opens a queue of events. Nothing is asked of it yet.
@@ -31,7 +48,7 @@ pub(crate) async fn open_queue(url: &str) -> Result<Queue, QueueError> {
     Queue::open(url, chain().await)
 }
 
-/// The chain's answer, found once: all that a process asks of AWS has the same account.
+/// What AWS's standard chain (environment, profile, web identity, instance metadata) answers, found once: all that a process asks of AWS has the same account.
 pub(crate) async fn chain() -> &'static SdkConfig {
     static CHAIN: OnceCell<SdkConfig> = OnceCell::const_new();
     CHAIN

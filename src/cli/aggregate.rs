@@ -24,7 +24,7 @@ use super::inputs::{self, Input};
 use super::output;
 use crate::memory::MemoryLimit;
 use crate::progress::Progress;
-use crate::settings::{DEFAULT_FILE, Settings};
+use crate::settings::{DEFAULT_FILE, Settings, Source};
 
 /// Sum files into one Parquet, with the engine alone
 ///
@@ -34,7 +34,8 @@ use crate::settings::{DEFAULT_FILE, Settings};
 #[derive(Debug, Args)]
 pub(super) struct AggregateArgs {
     /// Files, and folders whose files are taken with all below; hidden and unfinished ones are passed over. Likewise
-    /// objects and prefixes, as s3://BUCKET/PREFIX; AWS's standard chain says how they are reached
+    /// objects and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, reached as the settings' source that they lie in, and
+    /// else by the store's standard ways
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// The Parquet to write
@@ -49,14 +50,14 @@ pub(super) struct AggregateArgs {
 }
 
 pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<ExitCode> {
-    let (layout, limit) = layout(&args)?;
+    let (layout, limit, sources) = described(&args)?;
     let sales = layout.sales().ok_or_else(|| {
         Usage::new(format!(
             "feed {:?} is a reference feed, which is not aggregated",
             layout.name
         ))
     })?;
-    let files = inputs::list(&args.inputs, &layout.files).await?;
+    let files = inputs::list(&args.inputs, &layout.files, &sources).await?;
     if files.is_empty() {
         return Err(Usage::new("the inputs hold no file of the feed").into());
     }
@@ -122,10 +123,11 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
     })
 }
 
-/// How the files are written, and how much memory their sums may take.
-fn layout(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit)> {
+/// How the files are written, how much memory their sums may take, and the sources that they may lie in.
+fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, Vec<Source>)> {
     let Some(name) = &args.feed else {
-        return Ok((FeedLayout::new(&FeedSpec::default())?, MemoryLimit::of_machine()));
+        let layout = FeedLayout::new(&FeedSpec::default())?;
+        return Ok((layout, MemoryLimit::of_machine(), Vec::new()));
     };
     let settings = Settings::read(&args.config)?;
     let feed = settings.feeds.get(name).ok_or_else(|| {
@@ -135,7 +137,8 @@ fn layout(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit)> {
             known.join(", ")
         ))
     })?;
-    Ok((FeedLayout::clone(feed), settings.convert.memory_limit))
+    let layout = FeedLayout::clone(feed);
+    Ok((layout, settings.convert.memory_limit, settings.sources))
 }
 
 struct Converted {

@@ -25,7 +25,7 @@ use crate::settings::{Place, Settings, Source};
 /// the first of its rejects. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be rejected.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The files, or objects as s3://BUCKET/KEY; one outside the sources is judged by its name alone
+    /// The files, or objects as s3://, gs:// or az://BUCKET/KEY; one outside the sources is judged by its name alone
     #[arg(required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -109,20 +109,13 @@ fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
 
 /// The name that an object has, or would have, in one of the sources, and the object.
 async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(String, Input)> {
-    let (mut name, mut place) = (None, inputs::place(url));
-    for source in sources {
-        if let Place::Bucket(bucket) = &source.place
-            && let Some(path) = url
-                .strip_prefix(&bucket.url)
-                .and_then(|path| path.strip_prefix('/'))
-        {
-            name = Some(source.file_name(path));
-            place.options = bucket.options.clone();
-        }
-    }
+    let place = inputs::place(url, sources)?;
     let object = inputs::object(&place).await?;
     let object = object.ok_or_else(|| Usage::new(format!("{url}: there is no such object")))?;
-    let name = name.unwrap_or_else(|| url.rsplit('/').next().unwrap_or(url).to_owned());
+    let name = match inputs::source_of(url, sources) {
+        Some((source, _, path)) => source.file_name(path),
+        None => url.rsplit('/').next().unwrap_or(url).to_owned(),
+    };
     Ok((name, object))
 }
 

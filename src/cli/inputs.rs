@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use futures::TryStreamExt;
 use gristmill_engine::FilePattern;
-use gristmill_watcher::{Bucket, ObjectReader, Stamp, is_looked_at};
-use object_store::{Error, ObjectStore, ObjectStoreExt};
+use gristmill_watcher::{Address, Bucket, BucketOptions, ObjectReader, Provider, Stamp, is_looked_at};
+use object_store::{Error, ObjectStoreExt};
 use tokio::runtime::Handle;
 use walkdir::WalkDir;
 
 use super::failure::Usage;
 use crate::buckets;
-use crate::settings::BucketPlace;
+use crate::settings::{BucketPlace, Place, Source};
 
 /// A file to be read.
 #[derive(Clone)]
@@ -59,18 +59,29 @@ impl fmt::Display for Input {
 
 /// The URL of a bucket, where one is given in place of a path.
 pub(super) fn url(input: &Path) -> Option<&str> {
-    input.to_str().filter(|input| input.starts_with("s3://"))
+    input.to_str().filter(|input| Provider::of_url(input).is_some())
 }
 
 /// The inputs that are files, and of folders and prefixes those files that a pattern takes, in order of their paths.
-pub(super) async fn list(inputs: &[PathBuf], pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
+pub(super) async fn list(
+    inputs: &[PathBuf],
+    pattern: &FilePattern,
+    sources: &[Source],
+) -> anyhow::Result<Vec<Input>> {
     let mut files = Vec::new();
     for input in inputs {
         match url(input) {
-            Some(url) => match object(&place(url)).await? {
-                Some(object) => files.push(object),
-                None => files.extend(below_prefix(url, pattern).await?),
-            },
+            Some(url) => {
+                let place = place(url, sources)?;
+                let object = match url.ends_with('/') {
+                    true => None,
+                    false => object(&place).await?,
+                };
+                match object {
+                    Some(object) => files.push(object),
+                    None => files.extend(below_prefix(&place, pattern).await?),
+                }
+            }
             None if input.is_dir() => files.extend(in_folder(input, pattern)?),
             None => files.push(Input::File(input.clone())),
         }
@@ -78,53 +89,61 @@ pub(super) async fn list(inputs: &[PathBuf], pattern: &FilePattern) -> anyhow::R
     Ok(files)
 }
 
-/// A bucket that no settings speak of: AWS's standard chain alone says how it is reached.
-pub(super) fn place(url: &str) -> BucketPlace {
-    BucketPlace {
-        url: url.to_owned(),
-        options: Default::default(),
-    }
+/// The source that a URL lies in, and its path there.
+pub(super) fn source_of<'s, 'u>(
+    url: &'u str,
+    sources: &'s [Source],
+) -> Option<(&'s Source, &'s BucketPlace, &'u str)> {
+    sources.iter().find_map(|source| {
+        let Place::Bucket(bucket) = &source.place else {
+            return None;
+        };
+        let path = url.strip_prefix(&bucket.address.url())?;
+        let is_whole = path.is_empty();
+        let path = path.strip_prefix('/').or(is_whole.then_some(path))?;
+        Some((source, bucket, path))
+    })
+}
+
+/// The place that a URL names, reached as the source that it lies in; outside of all, by the store's standard ways alone.
+pub(super) fn place(url: &str, sources: &[Source]) -> anyhow::Result<BucketPlace> {
+    let address = Address::parse(url).map_err(|error| Usage::new(error.to_string()))?;
+    let source = source_of(url, sources);
+    let options = source.map_or_else(BucketOptions::default, |(_, bucket, _)| bucket.options.clone());
+    Ok(BucketPlace { address, options })
 }
 
 /// The object that a place's URL names, if there is one.
 pub(super) async fn object(place: &BucketPlace) -> anyhow::Result<Option<Input>> {
-    let url = &place.url;
-    let Some((bucket, key)) = url["s3://".len()..]
-        .split_once('/')
-        .filter(|(_, key)| !key.is_empty())
-    else {
-        return Ok(None);
-    };
-    let whole = BucketPlace {
-        url: format!("s3://{bucket}"),
-        options: place.options.clone(),
-    };
-    let bucket = buckets::open(&whole).await?;
-    if key.ends_with('/') {
+    let BucketPlace { address, options } = place;
+    if address.path().is_empty() {
         return Ok(None);
     }
-    let name = bucket
-        .key(key)
-        .map_err(|error| Usage::new(format!("{url} names no object: {error}")))?;
+    let whole = BucketPlace {
+        address: Address::parse(address.root())?,
+        options: options.clone(),
+    };
+    let bucket = buckets::open(&whole).await?;
+    let name = bucket.key(address.path())?;
     match bucket.store().head(&name).await {
         Ok(meta) => Ok(Some(Input::Object {
-            path: key.to_owned(),
+            path: address.path().to_owned(),
             stamp: Stamp::of_object(&meta),
             bucket,
         })),
         Err(Error::NotFound { .. }) => Ok(None),
-        Err(error) => Err(anyhow::Error::new(error).context(format!("cannot look for {url}"))),
+        Err(error) => Err(anyhow::Error::new(error).context(format!("cannot look for {}", address.url()))),
     }
 }
 
-async fn below_prefix(url: &str, pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
-    let bucket = buckets::open(&place(url)).await?;
+async fn below_prefix(place: &BucketPlace, pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
+    let bucket = buckets::open(place).await?;
     let prefix = object_store::path::Path::parse(bucket.prefix())?;
     let listed = bucket.store().list(Some(&prefix));
     let listed: Vec<_> = listed
         .try_collect()
         .await
-        .with_context(|| format!("cannot list {url}"))?;
+        .with_context(|| format!("cannot list {}", bucket.url()))?;
     let of_feed = listed.into_iter().filter_map(|meta| {
         let path = meta.location.as_ref().strip_prefix(bucket.prefix())?;
         let is_looked_at = path.split('/').all(|part| is_looked_at(part.as_ref()));

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::aws::AmazonS3;
 use object_store::buffered::BufWriter;
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
@@ -21,7 +20,7 @@ use crate::settings::BucketPlace;
 /// Objects that are sent or fetched at the same time.
 pub(super) const AT_ONCE: usize = 32;
 
-/// Files from this size on are sent in parts of this size. S3 takes 10,000 parts: an object may have 80 GB.
+/// Files from this size on are sent in parts of this size. S3 and Google take 10,000 parts: an object may have 80 GB.
 const PART: usize = 8 << 20;
 
 /// Parts of one file that are sent at the same time.
@@ -31,7 +30,10 @@ const PARTS_AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) url: String,
-    pub(super) store: Arc<AmazonS3>,
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// The store itself, and where it is if it is not at its own place.
+    pub(super) opened: gristmill_watcher::Bucket,
+    pub(super) endpoint: Option<String>,
     /// All names are below it.
     pub(super) prefix: ObjectPath,
     cache: Cache,
@@ -42,9 +44,11 @@ impl Bucket {
     pub(super) async fn open(place: &BucketPlace, copies: PathBuf, limit: u64) -> anyhow::Result<Self> {
         let opened = buckets::open(place).await?;
         Ok(Self {
-            url: place.url.clone(),
-            store: Arc::new(opened.store().clone()),
+            url: place.address.url(),
+            store: opened.store(),
             prefix: ObjectPath::parse(opened.prefix())?,
+            opened,
+            endpoint: place.options.endpoint.clone(),
             cache: Cache::new(copies, limit),
         })
     }

@@ -36,7 +36,8 @@ pub(super) async fn claim(bucket: &Bucket, scratch: &Path) -> anyhow::Result<()>
         Err(Error::AlreadyExists { .. }) => {}
         Ok(_) | Err(Error::NotImplemented { .. }) => bail!(
             "the store of the lake {url} ignores conditions: it has overwritten an object that was to be created only \
-             where there is none. Two writers could not be kept apart; use a store that obeys If-None-Match"
+             where there is none. Two writers could not be kept apart; use a store that obeys If-None-Match (Google's: \
+             x-goog-if-generation-match)"
         ),
         Err(error) => return Err(anyhow::Error::new(error).context(action())),
     }

@@ -1,32 +1,42 @@
 //! Uploads in parts that were begun and never ended: they are no objects, appear in no listing of objects, and cost
 //! money until they are aborted.
 //!
-//! `object_store` does not list them. Their list is one request, which is made here with a URL that it signs.
+//! `object_store` does not list them. Their list is one request, which is made here: to S3 with a URL that it signs, to
+//! Google with the token that it has. Azure drops by itself, after a week, what was sent of an object and never ended.
 
 use std::time::Duration;
 
 use anyhow::Context;
-use object_store::aws::AmazonS3;
+use gristmill_watcher::Store;
 use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path as ObjectPath;
 use object_store::signer::{SignedUrlOptions, Signer};
 use object_store::{ClientOptions, MultipartId};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::bucket::Bucket;
 
 /// How long a signed URL is good for.
 const GOOD_FOR: Duration = Duration::from_secs(60);
 
+/// Where Google's own server is.
+const GOOGLE: &str = "https://storage.googleapis.com";
+
 /// Aborts all uploads below the lake's prefix, and tells how many. One that was completed or aborted meanwhile is left.
 pub(super) async fn abort_all(bucket: &Bucket) -> anyhow::Result<usize> {
     let action = || format!("cannot abort unfinished uploads of the lake {}", bucket.url);
+    let uploads: &dyn MultipartStore = match bucket.opened.kind() {
+        Store::S3(store) => &**store,
+        Store::Google(store) => &**store,
+        Store::Azure(store) => &**store,
+    };
     let mut aborted = 0;
     loop {
-        let uploads = list(bucket).await.with_context(action)?;
+        let begun = list(bucket).await.with_context(action)?;
         let mut any = false;
-        for (key, id) in uploads {
-            match bucket.store.abort_multipart(&key, &id).await {
+        for (key, id) in begun {
+            match uploads.abort_multipart(&key, &id).await {
                 Ok(()) => any = true,
                 Err(object_store::Error::NotFound { .. }) => continue,
                 Err(error) => return Err(anyhow::Error::new(error).context(action())),
@@ -41,26 +51,15 @@ pub(super) async fn abort_all(bucket: &Bucket) -> anyhow::Result<usize> {
 
 /// The first thousand unfinished uploads.
 async fn list(bucket: &Bucket) -> anyhow::Result<Vec<(ObjectPath, MultipartId)>> {
-    let prefix = match bucket.prefix.as_ref() {
-        "" => String::new(),
-        prefix => format!("{prefix}/"),
+    let Some(request) = request(bucket).await? else {
+        return Ok(Vec::new());
     };
-    let query = SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", prefix.as_str())]);
-    let mut request = HttpRequest::new(HttpRequestBody::empty());
-    let method = request.method().clone();
-    let store: &AmazonS3 = &bucket.store;
-    let url = store
-        .signed_url_opts(method, &ObjectPath::default(), GOOD_FOR, &query)
-        .await?;
-    *request.uri_mut() = url
-        .as_str()
-        .parse()
-        .map_err(|_| anyhow::anyhow!("the endpoint is no URL"))?;
-    // The store that made the URL has seen to it that http is allowed there.
-    let options = ClientOptions::new().with_allow_http(true);
-    // Errors of the client quote the URL, and its signature is a secret for a minute.
+    // Errors of the client quote the URL, whose signature is a secret for a minute.
+    let url = request.uri().to_string();
     let unsigned =
-        |error: &dyn std::error::Error| anyhow::anyhow!("{}", error.to_string().replace(url.as_str(), "…"));
+        |error: &dyn std::error::Error| anyhow::anyhow!("{}", error.to_string().replace(&url, "…"));
+    // Whoever made the URL has seen to it that http is allowed there.
+    let options = ClientOptions::new().with_allow_http(true);
     let answer = ReqwestConnector::default()
         .connect(&options)?
         .execute(request)
@@ -79,6 +78,38 @@ async fn list(bucket: &Bucket) -> anyhow::Result<Vec<(ObjectPath, MultipartId)>>
         element(&body, "Code").unwrap_or_default()
     );
     parse(&body)
+}
+
+/// The request for the list; none where there is no such list.
+async fn request(bucket: &Bucket) -> anyhow::Result<Option<HttpRequest>> {
+    let prefix = match bucket.prefix.as_ref() {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
+    };
+    let mut request = HttpRequest::new(HttpRequestBody::empty());
+    let url = match bucket.opened.kind() {
+        Store::S3(store) => {
+            let query = SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", prefix.as_str())]);
+            let whole = ObjectPath::default();
+            let url = store.signed_url_opts(request.method().clone(), &whole, GOOD_FOR, &query);
+            url.await?.to_string()
+        }
+        Store::Google(store) => {
+            let token = store.credentials().get_credential().await?;
+            let token = format!("Bearer {}", token.bearer).parse();
+            let token =
+                token.map_err(|_| anyhow::anyhow!("the token has characters that no header can have"))?;
+            request.headers_mut().insert("authorization", token);
+            let server = bucket.endpoint.as_deref().unwrap_or(GOOGLE);
+            let prefix = utf8_percent_encode(&prefix, NON_ALPHANUMERIC);
+            format!("{server}/{}?uploads&prefix={prefix}", bucket.opened.name())
+        }
+        Store::Azure(_) => return Ok(None),
+    };
+    *request.uri_mut() = url
+        .parse()
+        .map_err(|_| anyhow::anyhow!("the endpoint is no URL"))?;
+    Ok(Some(request))
 }
 
 /// Reads the answer: `<Upload>` elements, each with a `<Key>` and an `<UploadId>`.

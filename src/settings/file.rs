@@ -4,6 +4,7 @@ use std::fmt;
 
 use gristmill_engine::FeedSpec;
 use gristmill_state::{JobConfig, Trigger};
+use gristmill_watcher::BucketOptions;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -105,10 +106,12 @@ pub(super) struct SourceTable {
     pub(super) sweep: Option<String>,
     pub(super) poll: Option<String>,
     pub(super) s3: Option<S3Table>,
+    pub(super) google: Option<ServerTable>,
+    pub(super) azure: Option<ServerTable>,
     pub(super) events: Option<EventsTable>,
 }
 
-/// How a bucket is reached. Credentials are not among it: they come by AWS's standard chain.
+/// How a bucket of S3 is reached. Credentials are not among it: they come by AWS's standard chain.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3Table {
@@ -123,6 +126,38 @@ pub(super) struct S3Table {
     pub(super) sse_kms_key: Option<String>,
 }
 
+/// How a bucket of Google's or Azure's is reached. Credentials are not among it either.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ServerTable {
+    pub(super) endpoint: Option<Expanded>,
+    #[serde(default)]
+    pub(super) allow_http: bool,
+}
+
+impl S3Table {
+    pub(super) fn options(&self) -> BucketOptions {
+        BucketOptions {
+            endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.0.clone()),
+            allow_http: self.allow_http,
+            region: self.region.clone(),
+            path_style: self.path_style,
+            requester_pays: self.requester_pays,
+            sse_kms_key: self.sse_kms_key.clone(),
+        }
+    }
+}
+
+impl ServerTable {
+    pub(super) fn options(&self) -> BucketOptions {
+        BucketOptions {
+            endpoint: self.endpoint.as_ref().map(|endpoint| endpoint.0.clone()),
+            allow_http: self.allow_http,
+            ..BucketOptions::default()
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EventsTable {
@@ -134,6 +169,8 @@ pub(super) struct EventsTable {
 pub(super) struct LakeTable {
     pub(super) url: Expanded,
     pub(super) s3: Option<S3Table>,
+    pub(super) google: Option<ServerTable>,
+    pub(super) azure: Option<ServerTable>,
     pub(super) scratch: Option<String>,
     pub(super) cache_limit: Option<String>,
     #[serde(default)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use gristmill_watcher::BucketOptions;
+use gristmill_watcher::{Address, BucketOptions, Provider};
 
-use super::file::{LakeTable, RetentionTable, S3Table, SourceTable};
+use super::file::{LakeTable, RetentionTable, S3Table, ServerTable, SourceTable};
 use super::{local_path, parse_span};
 
 /// One place that files are sent to.
@@ -40,9 +40,9 @@ pub enum Place {
 /// Where a bucket is, and how it is reached.
 #[derive(Clone, Debug)]
 pub struct BucketPlace {
-    /// `s3://bucket/prefix`; the prefix may be absent.
-    pub url: String,
-    /// What AWS's standard chain does not say.
+    /// What its URL says; the prefix may be absent.
+    pub address: Address,
+    /// What the store's standard ways do not say.
     pub options: BucketOptions,
 }
 
@@ -97,7 +97,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(folder) => folder.display().fmt(f),
-            Self::Bucket(bucket) => f.write_str(&bucket.url),
+            Self::Bucket(bucket) => f.write_str(&bucket.address.url()),
         }
     }
 }
@@ -106,7 +106,7 @@ impl fmt::Display for LakeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(folder) => folder.display().fmt(f),
-            Self::Bucket { place, .. } => f.write_str(&place.url),
+            Self::Bucket { place, .. } => f.write_str(&place.address.url()),
         }
     }
 }
@@ -145,10 +145,25 @@ pub(super) fn check_sources(tables: &[SourceTable], folder: &Path) -> Result<Vec
 }
 
 fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
-    let place = place("source", &table.url.0, table.s3.as_ref(), folder)?;
+    let servers = Servers {
+        s3: table.s3.as_ref(),
+        google: table.google.as_ref(),
+        azure: table.azure.as_ref(),
+    };
+    let place = place("source", &table.url.0, servers, folder)?;
     let queue = table.events.as_ref().map(|events| events.queue.0.clone());
     if queue.as_deref().is_some_and(|url| url.contains('@')) {
         return Err(no_credentials("source.events.queue"));
+    }
+    if let Place::Bucket(bucket) = &place
+        && bucket.address.provider() != Provider::S3
+        && queue.is_some()
+    {
+        return Err(
+            "source.events: a queue tells of an S3 bucket's events only; leave it out: this bucket is listed \
+             every `source.poll`"
+                .into(),
+        );
     }
     let (usual_poll, usual_sweep) = match (&place, &queue) {
         (Place::Folder(_), None) if table.poll.is_none() => ("30s", "30s"),
@@ -188,7 +203,12 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
 
 /// The lake of a settings file that lies in `folder`; a bucket's local folder lies beside the state database.
 pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Result<LakeSettings, String> {
-    let place = match place("lake", &table.url.0, table.s3.as_ref(), folder)? {
+    let servers = Servers {
+        s3: table.s3.as_ref(),
+        google: table.google.as_ref(),
+        azure: table.azure.as_ref(),
+    };
+    let place = match place("lake", &table.url.0, servers, folder)? {
         Place::Bucket(place) => place,
         Place::Folder(_) if table.scratch.is_some() || table.cache_limit.is_some() => {
             return Err(
@@ -235,65 +255,62 @@ pub(super) fn check_retention(table: &RetentionTable) -> Result<Retention, Strin
 /// What a bucket's copies may take where the settings name no limit.
 const USUAL_CACHE: ByteSize = ByteSize::gb(10);
 
-/// The place that a URL names; its keys are those of `table`.
-fn place(table: &str, url: &str, s3: Option<&S3Table>, folder: &Path) -> Result<Place, String> {
-    let Some(rest) = url.strip_prefix("s3://") else {
-        if s3.is_some() {
-            return Err(format!("{table}.s3: only for an s3:// url; leave the table out"));
+/// The tables that say how a bucket is reached, one for each store.
+struct Servers<'t> {
+    s3: Option<&'t S3Table>,
+    google: Option<&'t ServerTable>,
+    azure: Option<&'t ServerTable>,
+}
+
+impl Servers<'_> {
+    /// What they say of a bucket in this store; those of others are refused, as all are for a folder.
+    fn options(&self, table: &str, provider: Option<Provider>) -> Result<BucketOptions, String> {
+        let said = [
+            (Provider::S3, "s3", self.s3.map(S3Table::options)),
+            (Provider::Google, "google", self.google.map(ServerTable::options)),
+            (Provider::Azure, "azure", self.azure.map(ServerTable::options)),
+        ];
+        let mut options = BucketOptions::default();
+        for (of, name, said) in said {
+            let Some(said) = said else { continue };
+            if provider != Some(of) {
+                return Err(format!(
+                    "{table}.{name}: not for this url: [{table}.s3] is for s3://, [{table}.google] for gs://, \
+                     [{table}.azure] for az:// and abfss://; write the one that fits, or none"
+                ));
+            }
+            let endpoint = said.endpoint.as_deref().unwrap_or_default();
+            if endpoint.contains('@') {
+                return Err(no_credentials(&format!("{table}.{name}.endpoint")));
+            }
+            if endpoint.starts_with("http://") && !said.allow_http {
+                return Err(format!(
+                    "{table}.{name}.endpoint: it is not https: only with allow_http = true, for servers in a safe \
+                     network"
+                ));
+            }
+            options = said;
         }
+        Ok(options)
+    }
+}
+
+/// The place that a URL names, with what the tables beside it say.
+fn place(table: &str, url: &str, servers: Servers<'_>, folder: &Path) -> Result<Place, String> {
+    let provider = Provider::of_url(url);
+    let options = servers.options(table, provider)?;
+    if provider.is_none() {
         let path = local_path(&format!("{table}.url"), url, "file")
-            .map_err(|error| format!("{error}, or s3://BUCKET/PREFIX"))?;
+            .map_err(|error| format!("{error}, or s3://, gs:// or az://BUCKET/PREFIX"))?;
         return Ok(Place::Folder(folder.join(path)));
-    };
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let prefix = prefix.trim_end_matches('/');
-    let is_bucket = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    // What stands before an `@` might be a secret: the URL is not quoted.
-    if bucket.is_empty() || !bucket.chars().all(is_bucket) {
-        return Err(format!(
-            "{table}.url: the bucket's name cannot be used: write s3://BUCKET/PREFIX; credentials come by AWS's \
-             standard chain, never from a url"
-        ));
     }
-    if prefix
-        .split('/')
-        .any(|part| part.is_empty() || part == "." || part == "..")
-        && !prefix.is_empty()
-    {
-        return Err(format!(
-            "{table}.url: the prefix cannot be used: it has an empty part, \".\" or \"..\""
-        ));
-    }
-    let no_table = S3Table::default();
-    let s3 = s3.unwrap_or(&no_table);
-    let endpoint = s3.endpoint.as_ref().map(|endpoint| endpoint.0.clone());
-    if endpoint.as_deref().is_some_and(|url| url.contains('@')) {
-        return Err(no_credentials(&format!("{table}.s3.endpoint")));
-    }
-    if endpoint.as_deref().is_some_and(|url| url.starts_with("http://")) && !s3.allow_http {
-        return Err(format!(
-            "{table}.s3.endpoint: it is not https: only with allow_http = true, for servers in a safe network"
-        ));
-    }
-    Ok(Place::Bucket(BucketPlace {
-        url: match prefix {
-            "" => format!("s3://{bucket}"),
-            prefix => format!("s3://{bucket}/{prefix}"),
-        },
-        options: BucketOptions {
-            endpoint,
-            region: s3.region.clone(),
-            path_style: s3.path_style,
-            allow_http: s3.allow_http,
-            requester_pays: s3.requester_pays,
-            sse_kms_key: s3.sse_kms_key.clone(),
-        },
-    }))
+    let address = Address::parse(url).map_err(|error| format!("{table}.url: {error}"))?;
+    Ok(Place::Bucket(BucketPlace { address, options }))
 }
 
 /// What is told of a URL that may hold a secret, without quoting it.
 fn no_credentials(key: &str) -> String {
-    format!("{key}: write no credentials into the url: they come by AWS's standard chain")
+    format!("{key}: write no credentials into the url: they come by the store's standard ways")
 }
 
 /// The name of a source is the first folder of its files: one that the watcher would look at.

@@ -94,7 +94,7 @@ fn a_bucket_is_a_source_and_a_lake_like_a_folder() {
     let Place::Bucket(bucket) = &settings.sources[0].place else {
         panic!("{settings:?}");
     };
-    assert_eq!(bucket.url, "s3://shop/incoming");
+    assert_eq!(bucket.address.url(), "s3://shop/incoming");
     assert_eq!(bucket.options.region.as_deref(), Some("eu-west-1"));
     assert!(bucket.options.requester_pays && !bucket.options.path_style);
     assert_eq!(settings.sources[0].queue.as_deref(), Some("https://sqs/q"));
@@ -110,11 +110,27 @@ fn a_bucket_is_a_source_and_a_lake_like_a_folder() {
     else {
         panic!("{settings:?}");
     };
-    assert_eq!((place.url.as_str(), *cache_limit), ("s3://lake", 1_000_000_000));
+    assert_eq!((place.address.root(), *cache_limit), ("s3://lake", 1_000_000_000));
     assert_eq!(
         scratch.file_name().and_then(|name| name.to_str()),
         Some("state.db-lake")
     );
+}
+
+#[test]
+fn buckets_of_other_stores_are_reached_by_tables_of_theirs() {
+    let source = "[source]\nurl = \"gs://shop/incoming\"\n[source.google]\nendpoint = \"http://h:1\"\nallow_http = true";
+    let settings = with("source", source).expect("the settings are good");
+    let Place::Bucket(bucket) = &settings.sources[0].place else {
+        panic!("{settings:?}");
+    };
+    assert_eq!(bucket.address.url(), "gs://shop/incoming");
+    assert_eq!(bucket.options.endpoint.as_deref(), Some("http://h:1"));
+    assert_eq!(settings.sources[0].poll, Duration::from_secs(60));
+
+    let url = "abfss://lake@shops.dfs.core.windows.net/mill";
+    let settings = with("lake", &format!("[lake]\nurl = \"{url}\"")).expect("the settings are good");
+    assert_eq!(settings.lake.to_string(), url);
 }
 
 #[test]
@@ -156,15 +172,44 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
         (
             "source",
             "[source]\nurl = \"in\"\n[source.s3]\npath_style = true",
-            "only for an s3:// url",
+            "[source.s3] is for s3://",
+        ),
+        (
+            "source",
+            "[source]\nurl = \"gs://bucket\"\n[source.s3]\nregion = \"eu-west-1\"",
+            "source.s3: not for this url: [source.s3] is for s3://, [source.google] for gs://",
+        ),
+        (
+            "lake",
+            "[lake]\nurl = \"s3://bucket\"\n[lake.azure]\nallow_http = true",
+            "lake.azure: not for this url",
+        ),
+        (
+            "source",
+            "[source]\nurl = \"az://c\"\n[source.azure]\nregion = \"eu-west-1\"",
+            "line 5 [source.azure] region: unknown field `region`, expected `endpoint` or `allow_http`",
+        ),
+        (
+            "source",
+            "[source]\nurl = \"gs://bucket\"\n[source.events]\nqueue = \"https://sqs/q\"",
+            "an S3 bucket's events only",
         ),
         (
             "source",
             "[source]\nurl = \"in\"\n[source.events]\nqueue = \"q\"",
             "a folder needs neither",
         ),
-        ("source", "[source]\nurl = \"s3://b/a//c\"", "an empty part"),
-        ("source", "[source]\nurl = \"gs://bucket\"", "cannot be used"),
+        (
+            "source",
+            "[source]\nurl = \"s3://b/a//c\"",
+            "prefix cannot be used",
+        ),
+        ("source", "[source]\nurl = \"ftp://bucket\"", "cannot be used"),
+        (
+            "source",
+            "[source]\nurl = \"abfss://c@host/in\"",
+            "az://CONTAINER/PREFIX",
+        ),
         ("lake", "[lake]\nurl = \"lake\"\nscratch = \"x\"", "needs neither"),
         (
             "lake",
@@ -184,10 +229,13 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
         "[source]\nurl = \"s3://AKIA:hunter2@bucket/x\"",
         "[source]\nurl = \"s3://b\"\n[source.s3]\nendpoint = \"https://AKIA:hunter2@host\"",
         "[source]\nurl = \"s3://b\"\n[source.events]\nqueue = \"https://AKIA:hunter2@host/q\"",
+        "[source]\nurl = \"gs://user:hunter2@bucket/x\"",
+        "[source]\nurl = \"abfss://c:hunter2@shops.dfs.core.windows.net\"",
+        "[source]\nurl = \"az://c\"\n[source.azure]\nendpoint = \"https://shops:hunter2@host\"",
     ] {
         let error = with("source", secret).expect_err(secret);
         assert!(
-            error.contains("standard chain") && !error.contains("hunter2"),
+            error.contains("standard ways") && !error.contains("hunter2"),
             "{error}"
         );
     }

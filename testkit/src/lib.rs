@@ -3,8 +3,11 @@
 //! Nothing here returns errors: a test whose help is missing cannot go on, so each function panics with what is wrong
 //! and what to do about it. Nothing here skips, either.
 
+pub mod azurite;
 pub mod duckdb;
+pub mod google;
 pub mod gristmill;
+mod http_head;
 mod keeper;
 pub mod moto;
 pub mod oracle;

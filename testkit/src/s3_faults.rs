@@ -1,13 +1,15 @@
-//! A proxy in front of an S3 server that does what networks and busy servers do.
+//! A proxy in front of a server of objects that does what networks and busy servers do.
 //!
 //! A plan, set by the test, is asked for each request. Each is answered on a connection of its own, which keeps the
 //! proxy simple and makes clients connect anew, as they must after most of these faults anyway.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+use crate::http_head::{header, length, read_head, write_head};
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum Fault {
     CutBody(usize),
     /// The answer's body ends after so many bytes, and its head says that this is all.
     ShortBody(usize),
+    /// It is passed on without this parameter of its query, as if the server did not know that.
+    Without(&'static str),
 }
 
 /// A request as the plan sees it.
@@ -77,7 +81,7 @@ impl S3Faults {
 fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
     let mut to_client = client;
-    let head = read_head(&mut from_client)?;
+    let mut head = read_head(&mut from_client)?;
     let mut words = head.first().map_or("", String::as_str).split(' ');
     let request = Request {
         method: words.next().unwrap_or(""),
@@ -87,11 +91,12 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
     let mut body = vec![0; length(&head).unwrap_or(0)];
     from_client.read_exact(&mut body)?;
     let fault = plan.lock().unwrap_or_else(PoisonError::into_inner)(&request);
+    let method = request.method.to_owned();
     match fault {
         Fault::Cut => return Ok(()),
         Fault::Answer(status, code) => {
             let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code></Error>");
-            let text = if request.method == "HEAD" { "" } else { &text };
+            let text = if method == "HEAD" { "" } else { &text };
             return write!(
                 to_client,
                 "HTTP/1.1 {status} {code}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{text}",
@@ -99,6 +104,11 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
             );
         }
         Fault::Delay(pause) => thread::sleep(pause),
+        Fault::Without(parameter) => {
+            let is_other = |pair: &&str| pair.split('=').next() != Some(parameter);
+            let kept: Vec<_> = head[0].split('&').filter(is_other).collect();
+            head[0] = kept.join("&");
+        }
         Fault::None | Fault::CutBody(_) | Fault::ShortBody(_) => {}
     }
 
@@ -108,62 +118,16 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
     let mut from_server = BufReader::new(to_server);
     let head = read_head(&mut from_server)?;
     // Without a length, the body ends with the connection.
-    let length = length(&head).filter(|_| request.method != "HEAD");
+    let length = length(&head).filter(|_| method != "HEAD");
     let (said, given) = match fault {
         Fault::ShortBody(most) => (length.map(|length| length.min(most)), most as u64),
         Fault::CutBody(most) => (None, most as u64),
         _ => (None, u64::MAX),
     };
     write_head(&mut to_client, &head, said)?;
-    if request.method != "HEAD" {
+    if method != "HEAD" {
         let given = length.map_or(given, |length| given.min(length as u64));
         io::copy(&mut from_server.take(given), &mut to_client)?;
     }
     Ok(())
-}
-
-/// The lines of a head, without their ends.
-fn read_head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
-    let mut head = Vec::new();
-    loop {
-        let mut line = String::new();
-        if from.read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        match line.trim_end() {
-            "" => return Ok(head),
-            line => head.push(line.to_owned()),
-        }
-    }
-}
-
-/// Writes a head on, with the connection to be closed, and with another length if one is given.
-fn write_head(to: &mut impl Write, head: &[String], length: Option<usize>) -> io::Result<()> {
-    let replaced = |line: &&String| {
-        let name = line.split(':').next().unwrap_or("");
-        name.eq_ignore_ascii_case("connection")
-            || (length.is_some() && name.eq_ignore_ascii_case("content-length"))
-    };
-    let mut text = String::new();
-    for line in head.iter().filter(|line| !replaced(line)) {
-        text.push_str(line);
-        text.push_str("\r\n");
-    }
-    text.push_str("Connection: close\r\n");
-    if let Some(length) = length {
-        text.push_str(&format!("Content-Length: {length}\r\n"));
-    }
-    text.push_str("\r\n");
-    to.write_all(text.as_bytes())
-}
-
-fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
-    head.iter()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(found, _)| found.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value.trim())
-}
-
-fn length(head: &[String]) -> Option<usize> {
-    header(head, "content-length")?.parse().ok()
 }

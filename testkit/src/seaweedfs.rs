@@ -25,6 +25,10 @@ const USERS: &str = r#"{"identities": [{"name": "test",
   "credentials": [{"accessKey": "test-access-key", "secretKey": "test-secret-key"}],
   "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}"#;
 
+/// Whoever comes, without any credentials, may do everything.
+const ANYONE: &str = r#"{"identities": [{"name": "anonymous",
+  "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}"#;
+
 /// SeaweedFS opens a second port for each: this much higher.
 const GRPC: u16 = 10_000;
 
@@ -49,9 +53,21 @@ impl SeaweedFs {
     /// # Panics
     /// When it is not installed (`scripts/test --setup` does that) or does not start.
     pub fn start(buckets: &[&str]) -> Self {
+        Self::start_for(buckets, USERS)
+    }
+
+    /// Starts a server that asks nobody for credentials.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start) does.
+    pub(crate) fn start_for_anyone(buckets: &[&str]) -> Self {
+        Self::start_for(buckets, ANYONE)
+    }
+
+    fn start_for(buckets: &[&str], users: &str) -> Self {
         // Somebody else may take a free port before the server does.
         for attempt in 1.. {
-            match Self::try_start(buckets) {
+            match Self::try_start(buckets, users) {
                 Ok(server) => return server,
                 Err(log) => assert!(attempt < 5, "SeaweedFS does not start: {log}"),
             }
@@ -64,10 +80,10 @@ impl SeaweedFs {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    fn try_start(buckets: &[&str]) -> Result<Self, String> {
+    fn try_start(buckets: &[&str], users: &str) -> Result<Self, String> {
         let folder = TempDir::with_prefix("gristmill-s3-").expect("no temporary folder can be made");
         let at = |name: &str| folder.path().join(name);
-        fs::write(at("users.json"), USERS).expect("cannot write SeaweedFS's users");
+        fs::write(at("users.json"), users).expect("cannot write SeaweedFS's users");
         let [master, volume, filer, s3, admin] = free_ports();
         let mut command = Command::new(venv::program("weed"));
         command

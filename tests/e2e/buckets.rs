@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 use crate::support::{self, parquet_rows, postgres_rows, run_until_idle, sqlite_rows, state};
 
 /// A job over all sales files that runs when so many are there, and when any is new.
-fn job(min_files: usize) -> String {
+pub fn job(min_files: usize) -> String {
     format!(
         "[[job]]\nid = \"all\"\nfeed = \"sales\"\nfiles = \"**/*-{{store}}.tdf\"\nmin_files = {min_files}\n\
          trigger = \"any\"\n"
@@ -31,13 +31,27 @@ fn job(min_files: usize) -> String {
 }
 
 /// The name of the bucket.
-const BUCKET: &str = "gristmill";
+pub const BUCKET: &str = "gristmill";
 
 /// A server, and a client of the test's own.
 pub struct Bucket {
     pub server: SeaweedFs,
     store: AmazonS3,
     runtime: Runtime,
+}
+
+/// Settings whose source and lake lie below a URL; `reached` gives the table that says how a bucket is reached.
+pub fn settings(url: &str, warehouse: &str, jobs: &str, reached: impl Fn(&str) -> String) -> String {
+    let source = format!("url = \"{url}/in\"\npoll = \"300ms\"\n{}", reached("source"));
+    let lake = format!("url = \"{url}/lake\"\n{}", reached("lake"));
+    support::settings(warehouse, jobs)
+        .replacen("files = \"*-*.tdf\"", "files = \"**/*-*.tdf\"", 1)
+        .replacen(
+            "url = \"incoming\"\nsettle = \"200ms\"\nsweep = \"1s\"\n",
+            &source,
+            1,
+        )
+        .replacen("url = \"lake\"\n", &lake, 1)
 }
 
 /// The keys that say how a bucket is reached.
@@ -63,7 +77,7 @@ fn client(endpoint: &str) -> AmazonS3 {
         .expect("the options go together")
 }
 
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build();
     runtime.expect("a runtime can be made")
@@ -84,22 +98,8 @@ impl Bucket {
 
     /// A site whose source and lake lie below a prefix of the bucket, as the server at `endpoint` gives it.
     pub fn site(&self, prefix: &str, warehouse: &str, jobs: &str, endpoint: &str) -> Site {
-        let url = format!("s3://{}/{prefix}", BUCKET);
-        let settings = support::settings(warehouse, jobs)
-            .replacen("files = \"*-*.tdf\"", "files = \"**/*-*.tdf\"", 1)
-            .replacen(
-                "url = \"incoming\"\nsettle = \"200ms\"\nsweep = \"1s\"\n",
-                &format!(
-                    "url = \"{url}/in\"\npoll = \"300ms\"\n{}",
-                    reached("source", endpoint)
-                ),
-                1,
-            )
-            .replacen(
-                "url = \"lake\"\n",
-                &format!("url = \"{url}/lake\"\n{}", reached("lake", endpoint)),
-                1,
-            );
+        let url = format!("s3://{BUCKET}/{prefix}");
+        let settings = settings(&url, warehouse, jobs, |table| reached(table, endpoint));
         let mut site = support::site(&settings);
         set_credentials(&mut site);
         site.set_variable("AWS_ENDPOINT_URL", &self.server.endpoint());
@@ -108,15 +108,7 @@ impl Bucket {
 
     /// Puts objects by their keys.
     pub fn put_all(&self, objects: impl IntoIterator<Item = (String, Vec<u8>)>) {
-        let puts: Vec<_> = objects
-            .into_iter()
-            .map(|(key, bytes)| async move {
-                let key = ObjectPath::parse(key).expect("the key can be used");
-                self.store.put(&key, bytes.into()).await
-            })
-            .collect();
-        let put = stream::iter(puts).buffer_unordered(32).try_collect::<Vec<_>>();
-        self.runtime.block_on(put).expect("the server takes objects");
+        put_all(&self.runtime, &self.store, objects);
     }
 
     fn remove(&self, key: &str) {
@@ -128,11 +120,7 @@ impl Bucket {
 
     /// The keys below a prefix, without it.
     fn list(&self, prefix: &str) -> BTreeSet<String> {
-        let below = ObjectPath::parse(prefix).expect("the prefix can be used");
-        let listed = self.store.list(Some(&below)).try_collect::<Vec<_>>();
-        let listed = self.runtime.block_on(listed).expect("the bucket can be listed");
-        let key = |key: &str| key[prefix.len() + 1..].to_owned();
-        listed.iter().map(|meta| key(meta.location.as_ref())).collect()
+        list(&self.runtime, &self.store, prefix)
     }
 
     /// What boto3, AWS's own client, says when it is asked for something about the bucket.
@@ -166,26 +154,56 @@ impl Bucket {
 
     /// The lake holds what the state database names, and nothing else; no upload is open.
     fn assert_no_orphans(&self, site: &Site, prefix: &str) {
-        let named = "SELECT converted_object FROM file_version UNION SELECT partial_object FROM file_version \
-                     UNION SELECT rejects_object FROM file_version UNION SELECT summary_object FROM job_run \
-                     UNION SELECT coverage_object FROM job_run";
-        let mut named: BTreeSet<_> = state(site, named)
-            .into_iter()
-            .filter(|name| !name.is_empty())
-            .collect();
-        named.insert("_owner".to_owned());
-        let held = self.list(&format!("{prefix}/lake"));
-        let differ: Vec<_> = held.symmetric_difference(&named).collect();
-        assert!(
-            differ.is_empty(),
-            "the lake and the state database differ: {differ:#?}"
-        );
+        assert_lake_holds(site, self.list(&format!("{prefix}/lake")));
         assert_eq!(self.unfinished_uploads(prefix), "0");
     }
 }
 
+/// Puts objects by their keys.
+pub fn put_all(
+    runtime: &Runtime,
+    store: &dyn ObjectStore,
+    objects: impl IntoIterator<Item = (String, Vec<u8>)>,
+) {
+    let puts: Vec<_> = objects
+        .into_iter()
+        .map(|(key, bytes)| async move {
+            let key = ObjectPath::parse(key).expect("the key can be used");
+            store.put(&key, bytes.into()).await
+        })
+        .collect();
+    let put = stream::iter(puts).buffer_unordered(32).try_collect::<Vec<_>>();
+    runtime.block_on(put).expect("the server takes objects");
+}
+
+/// The keys below a prefix, without it.
+pub fn list(runtime: &Runtime, store: &dyn ObjectStore, prefix: &str) -> BTreeSet<String> {
+    let below = ObjectPath::parse(prefix).expect("the prefix can be used");
+    let listed = store.list(Some(&below)).try_collect::<Vec<_>>();
+    let listed = runtime.block_on(listed).expect("the bucket can be listed");
+    let key = |key: &str| key[prefix.len() + 1..].to_owned();
+    listed.iter().map(|meta| key(meta.location.as_ref())).collect()
+}
+
+/// These objects of a lake are what the state database names, and nothing else.
+pub fn assert_lake_holds(site: &Site, held: BTreeSet<String>) {
+    let named = "SELECT converted_object FROM file_version UNION SELECT partial_object FROM file_version \
+                 UNION SELECT rejects_object FROM file_version UNION SELECT summary_object FROM job_run \
+                 UNION SELECT coverage_object FROM job_run";
+    let mut named: BTreeSet<_> = state(site, named)
+        .into_iter()
+        .filter(|name| !name.is_empty())
+        .collect();
+    named.insert("_owner".to_owned());
+    let differ: Vec<_> = held.symmetric_difference(&named).collect();
+    assert!(
+        differ.is_empty(),
+        "the lake and the state database differ: {differ:#?}"
+    );
+}
+
 /// Keys that are escaped somewhere on their way.
-const ODD_NAMES: [&str; 5] = [
+pub const ODD_NAMES: [&str; 5] = [
     "a b/IL-1 2.tdf",
     "IL-a+b%20c.tdf",
     "é/IL-'q\"uo.tdf",
@@ -281,7 +299,7 @@ fn two_thousand_objects_equal_the_oracle_and_every_command_reads_them() {
     assert!(!told.concat().contains(SeaweedFs::SECRET_KEY));
 }
 
-fn name(file: &Path) -> String {
+pub fn name(file: &Path) -> String {
     let name = file.file_name().expect("a file has a name");
     name.to_str().expect("the feed's names are ASCII").to_owned()
 }
@@ -341,7 +359,7 @@ fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
 }
 
 /// A file whose rejects, which are kept with their text, are so large that they are sent in parts.
-fn with_large_rejects(random: &mut fastrand::Rng) -> Vec<u8> {
+pub fn with_large_rejects(random: &mut fastrand::Rng) -> Vec<u8> {
     let mut text: String = (0..1_000)
         .map(|number| support::line(&format!("big {number}"), "1.00", 4, "ITEM", "2026-03-01"))
         .collect();

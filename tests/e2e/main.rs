@@ -5,6 +5,7 @@ mod support;
 mod aggregate;
 mod bad_input;
 mod buckets;
+mod clouds;
 mod commands;
 mod crashes;
 mod life_of_a_file;

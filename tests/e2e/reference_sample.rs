@@ -7,7 +7,8 @@ use gristmill_testkit::gristmill::Site;
 use gristmill_testkit::oracle::Row;
 use gristmill_testkit::postgres;
 
-use crate::buckets::Bucket;
+use crate::buckets::{self, Bucket};
+use crate::clouds::Cloud;
 use crate::support;
 
 /// A province that the sample completes, and one of which it has no file.
@@ -61,13 +62,20 @@ fn the_reference_sample_gives_its_38_rows_from_a_bucket_by_a_lake_in_a_bucket() 
     let bucket = Bucket::start();
     let url = postgres::shared().create_database();
     let site = bucket.site("sample", &url, JOBS, &bucket.server.endpoint());
-    bucket.put_all(files(&sample).into_iter().map(|path| {
-        let name = path.file_name().expect("a listed file has a name").display();
-        let bytes = fs::read(&path).expect("the sample can be read");
-        (format!("sample/in/{name}"), bytes)
-    }));
+    bucket.put_all(objects(&sample));
     support::run_until_idle(&site);
     assert_eq!(support::postgres_rows(&url), expected(&sample));
+}
+
+#[test]
+fn the_reference_sample_gives_its_38_rows_from_googles_and_azures_stores() {
+    let Some(sample) = sample() else { return };
+    for cloud in Cloud::start_each() {
+        let site = cloud.site(cloud.port(), "sample", JOBS);
+        buckets::put_all(&buckets::runtime(), &*cloud.client(), objects(&sample));
+        support::run_until_idle(&site);
+        assert_eq!(support::sqlite_rows(&site), expected(&sample));
+    }
 }
 
 #[test]
@@ -92,6 +100,15 @@ fn sample() -> Option<PathBuf> {
     }
     eprintln!("not run: the reference sample is not at {}", folder.display());
     None
+}
+
+/// The sample's files as objects of a source below `sample/in`.
+fn objects(sample: &Path) -> impl Iterator<Item = (String, Vec<u8>)> {
+    files(sample).into_iter().map(|path| {
+        let name = path.file_name().expect("a listed file has a name").display();
+        let bytes = fs::read(&path).expect("the sample can be read");
+        (format!("sample/in/{name}"), bytes)
+    })
 }
 
 fn submitted(sample: &Path, warehouse: &str) -> Site {

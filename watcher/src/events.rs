@@ -33,12 +33,14 @@ impl Stamp {
         }
     }
 
-    /// The stamp of an object. A listing does not tell an object's version id, so it is no part of it.
+    /// The stamp of an object. A listing does not tell an object's version id, so it is no part of it, and Azure's gives
+    /// ETags without their quotes.
     pub fn of_object(meta: &ObjectMeta) -> Self {
+        let etag = meta.e_tag.as_deref().unwrap_or_default();
         Self {
             bytes: meta.size,
             modified_ns: meta.last_modified.timestamp().saturating_mul(1_000_000_000),
-            identity: fnv1a(meta.e_tag.as_deref().unwrap_or_default()),
+            identity: fnv1a(etag.trim_matches('"')),
         }
     }
 }
@@ -101,4 +103,24 @@ pub enum Event {
         /// The folder, or the URL of the bucket or the queue.
         path: PathBuf,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_objects_stamp_does_not_depend_on_who_quotes_its_etag() {
+        let stamp = |etag: &str| {
+            Stamp::of_object(&ObjectMeta {
+                location: "a.tdf".into(),
+                last_modified: Default::default(),
+                size: 1,
+                e_tag: Some(etag.to_owned()),
+                version: None,
+            })
+        };
+        assert_eq!(stamp("\"0x8D1\""), stamp("0x8D1"));
+        assert_ne!(stamp("0x8D1"), stamp("0x8D2"));
+    }
 }

@@ -33,7 +33,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-pub use bucket::{Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError, ReadError, Starts};
+pub use bucket::{
+    Address, AddressError, Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError, Provider,
+    ReadError, Starts, Store,
+};
 pub use events::{Arrival, Event, Stamp};
 pub use handle::{Handle, watch, watch_bucket};
 pub use names::is_looked_at;

@@ -7,15 +7,15 @@ use std::path::Path as FilePath;
 use std::time::{Duration, Instant};
 
 use object_store::client::HttpError;
-use object_store::list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore};
+use object_store::list::{PaginatedListOptions, PaginatedListResult};
 use object_store::path::Error as PathError;
 use object_store::{Error as StoreError, ObjectStoreExt};
 use tokio::sync::mpsc;
 
-use super::Bucket;
+use super::{Bucket, Store};
 use crate::{Stamp, Wanted, names};
 
-/// The most keys that S3 puts on a page.
+/// As many keys as each store puts on a page.
 const PAGE: usize = 1000;
 
 /// How often a page is asked for. The store's client tries again by itself when a request fails, but not when the
@@ -89,6 +89,8 @@ impl Lister {
             max_keys: Some(PAGE),
             ..PaginatedListOptions::default()
         };
+        // The last key that could not be used.
+        let mut passed: Option<String> = None;
         while !self.reports.is_closed() {
             let at = Instant::now();
             listed.requests += 1;
@@ -106,7 +108,7 @@ impl Lister {
                     });
                     let _ = self.reports.send(Report::Page(looks.collect())).await;
                     if page.page_token.is_none() {
-                        return Ok(());
+                        return self.look_at_start(start, listed).await;
                     }
                     options.page_token = page.page_token;
                     options.offset = None;
@@ -119,7 +121,12 @@ impl Lister {
                     let Some(key) = key_of(&source) else {
                         return Err(StoreError::InvalidPath { source });
                     };
-                    options.offset = Some(key.to_owned());
+                    // It was to be left behind: the server has begun again with the first key, and would for ever.
+                    if passed.as_deref() == Some(key) {
+                        return Err(no_way_on(key));
+                    }
+                    passed = Some(key.to_owned());
+                    options.offset = passed.clone();
                     options.page_token = None;
                     if let Some(path) = self.bucket.path(key)
                         && self.is_looked_at(path)
@@ -134,6 +141,20 @@ impl Lister {
         Ok(())
     }
 
+    /// Asks Azure for what a start names in full: a listing of its (as `object_store` reads it) has only what is longer.
+    async fn look_at_start(&self, start: &str, listed: &mut Listed) -> Result<(), StoreError> {
+        let is_azure = matches!(self.bucket.kind(), Store::Azure(_));
+        if !is_azure || start.is_empty() || start.ends_with('/') || !self.is_looked_at(start) {
+            return Ok(());
+        }
+        listed.requests += 1;
+        let look = look(&self.bucket, start.to_owned()).await;
+        let look = look.map_err(|(_, error)| error)?;
+        listed.objects += u64::from(look.stamp.is_some());
+        let _ = self.reports.send(Report::Page(vec![look])).await;
+        Ok(())
+    }
+
     fn is_looked_at(&self, path: &str) -> bool {
         is_looked_at(path, &self.wanted)
     }
@@ -145,7 +166,7 @@ impl Lister {
     ) -> Result<PaginatedListResult, StoreError> {
         let mut tries = 1;
         loop {
-            let page = self.bucket.store().list_paginated(Some(prefix), options.clone());
+            let page = self.bucket.pages().list_paginated(Some(prefix), options.clone());
             match page.await {
                 Err(error) if broke_off(&error) && tries < TRIES => {
                     tokio::time::sleep(PAUSE * tries).await;
@@ -154,6 +175,18 @@ impl Lister {
                 page => return page,
             }
         }
+    }
+}
+
+/// Why a listing cannot go on where one key cannot be used.
+fn no_way_on(key: &str) -> StoreError {
+    let source = format!(
+        "the key {key:?} cannot be used, and this server does not list what comes behind a key: rename or remove the \
+         object"
+    );
+    StoreError::Generic {
+        store: "listing",
+        source: source.into(),
     }
 }
 

@@ -1,8 +1,12 @@
 //! A bucket as the source: listed in pages, woken by a queue, and read in parts.
 
 mod actor;
+mod address;
+mod azure;
+mod google;
 mod listing;
 mod read;
+mod s3;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -11,8 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use actor::Actor;
+pub use address::{Address, AddressError, Provider};
 pub use read::{ObjectReader, ReadError};
-pub use store::{Bucket, BucketOptions, OpenError};
+pub use store::{Bucket, BucketOptions, OpenError, Store};
 
 use crate::queue::Queue;
 

@@ -56,16 +56,16 @@ pub enum ReadError {
         source: object_store::path::Error,
     },
     /// This user may not read it. A retry does not help.
-    #[error("{url}/{path} may not be read: {source}. Grant s3:GetObject on it (and kms:Decrypt on its key)")]
+    #[error("{url} may not be read: {source}. Grant {right}")]
     Denied {
-        /// The bucket's.
+        /// The object's.
         url: String,
-        /// Relative to the prefix.
-        path: String,
+        /// What is missing.
+        right: &'static str,
         /// What the store answered.
         source: StoreError,
     },
-    /// Anything else, after the retries that S3 asks for.
+    /// Anything else, after the retries that stores ask for.
     #[error("cannot read {url}/{path}: {source}")]
     Store {
         /// The bucket's.
@@ -229,11 +229,15 @@ impl Source {
     }
 
     /// What an error means. Where an overwriting has led to it, it does not always say so: the object may be too short
-    /// for the range now, or the rest of a part that broke off may be refused. So the object is asked.
+    /// for the range now, or the rest of a part that broke off may be refused; and an object that is gone has no ETag to
+    /// match. So the object is asked.
     async fn reason(&self, error: StoreError) -> ReadError {
-        let StoreError::Generic { .. } = error else {
+        if !matches!(
+            error,
+            StoreError::Generic { .. } | StoreError::Precondition { .. }
+        ) {
             return self.failed(error);
-        };
+        }
         match self.bucket.store().head(&self.key).await {
             Ok(meta) if Stamp::of_object(&meta) != self.stamp => self.changed(),
             Err(gone @ StoreError::NotFound { .. }) => self.failed(gone),
@@ -265,7 +269,9 @@ impl Source {
             StoreError::NotFound { .. } => ReadError::Gone { path },
             StoreError::Precondition { .. } => ReadError::Changed { path },
             StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
-                ReadError::Denied { url, path, source }
+                let right = self.bucket.right_to_read();
+                let url = format!("{url}/{path}");
+                ReadError::Denied { url, right, source }
             }
             source => ReadError::Store { url, path, source },
         }

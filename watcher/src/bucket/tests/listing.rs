@@ -1,4 +1,5 @@
 use gristmill_testkit::moto::Moto;
+use gristmill_testkit::s3_faults::{Fault, S3Faults};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -20,20 +21,23 @@ async fn put_many(bucket: &Bucket) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_on_several_pages_are_each_told_once() {
-    let server = SeaweedFs::start(&["shops"]);
-    let bucket = open(server.endpoint(), "s3://shops/in");
-    put_many(&bucket).await;
-    let outside = open(server.endpoint(), "s3://shops");
-    for key in ["in2/other.tdf", "other.tdf", "i/other.tdf"] {
-        put(&outside, key, "x").await;
+    for server in Server::start_each() {
+        several_pages(&server.open("in"), &server.open("")).await;
     }
-    let mut watched = Scene::of(&bucket).watch();
+}
+
+async fn several_pages(bucket: &Bucket, outside: &Bucket) {
+    put_many(bucket).await;
+    for key in ["in2/other.tdf", "other.tdf", "i/other.tdf"] {
+        put(outside, key, "x").await;
+    }
+    let mut watched = Scene::of(bucket).watch();
     let (arrived, others) = watched.swept().await;
     assert!(others.is_empty(), "{others:?}");
     assert_eq!(arrived.len(), MANY);
     assert!(arrived.keys().all(|path| path.starts_with('d')));
     // A listing and the object itself show the same stamp.
-    assert_eq!(arrived["d1/1.tdf"], stamp(&bucket, "d1/1.tdf").await);
+    assert_eq!(arrived["d1/1.tdf"], stamp(bucket, "d1/1.tdf").await);
 
     // Nothing is told again, be it by this watcher or by the next.
     watched.handle.sweep_now();
@@ -42,13 +46,13 @@ async fn objects_on_several_pages_are_each_told_once() {
     let known = arrived.into_iter().collect();
     let mut watched = Scene {
         known,
-        ..Scene::of(&bucket)
+        ..Scene::of(bucket)
     }
     .watch();
     assert!(watched.swept_paths().await.is_empty());
 
     // What was overwritten is, and so is what was removed and came back.
-    put(&bucket, "d1/1.tdf", "other bytes").await;
+    put(bucket, "d1/1.tdf", "other bytes").await;
     bucket
         .store()
         .delete(&bucket.key("d2/2.tdf").unwrap())
@@ -57,7 +61,7 @@ async fn objects_on_several_pages_are_each_told_once() {
     watched.handle.sweep_now();
     assert_eq!(watched.swept_paths().await, ["d1/1.tdf"]);
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    put(&bucket, "d2/2.tdf", "x").await;
+    put(bucket, "d2/2.tdf", "x").await;
     watched.handle.sweep_now();
     assert_eq!(watched.swept_paths().await, ["d2/2.tdf"]);
     watched.handle.look_again("d2/2.tdf");
@@ -66,8 +70,12 @@ async fn objects_on_several_pages_are_each_told_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_are_taken_as_they_are_and_unfinished_ones_not() {
-    let server = SeaweedFs::start(&["shops"]);
-    let bucket = open(server.endpoint(), "s3://shops/in bar");
+    for server in Server::start_each() {
+        names_taken(&server.open("in bar")).await;
+    }
+}
+
+async fn names_taken(bucket: &Bucket) {
     let names = [
         "a b.tdf",
         "a%20b.tdf",
@@ -77,12 +85,12 @@ async fn names_are_taken_as_they_are_and_unfinished_ones_not() {
         "x#y~z&w=?.tdf",
     ];
     for name in names {
-        put(&bucket, name, "x").await;
+        put(bucket, name, "x").await;
     }
     for name in ["_spool/a.tdf", ".hidden", "a.tmp", "b.part/c.tdf", "unwanted"] {
-        put(&bucket, name, "x").await;
+        put(bucket, name, "x").await;
     }
-    let mut scene = Scene::of(&bucket);
+    let mut scene = Scene::of(bucket);
     scene.wanted = Arc::new(|path| path != "unwanted");
     let mut watched = scene.watch();
     assert_eq!(watched.swept_paths().await, names);
@@ -94,20 +102,27 @@ async fn names_are_taken_as_they_are_and_unfinished_ones_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poll_looks_only_where_new_objects_are_expected() {
-    let server = SeaweedFs::start(&["shops"]);
-    let bucket = open(server.endpoint(), "s3://shops/in");
-    put(&bucket, "2016-06-01/a.tdf", "x").await;
-    let mut scene = Scene::of(&bucket);
+    for server in Server::start_each() {
+        only_where_expected(&server.open("in")).await;
+    }
+}
+
+async fn only_where_expected(bucket: &Bucket) {
+    put(bucket, "2016-06-01/a.tdf", "x").await;
+    let mut scene = Scene::of(bucket);
     scene.settings.poll = Duration::from_millis(100);
     scene.settings.starts = Arc::new(|| vec!["2016-06-02/".to_owned(), "Item".to_owned()]);
     let mut watched = scene.watch();
     assert_eq!(watched.swept_paths().await, ["2016-06-01/a.tdf"]);
 
-    put(&bucket, "2016-06-01/late.tdf", "x").await;
-    put(&bucket, "2016-06-02/a.tdf", "x").await;
+    put(bucket, "2016-06-01/late.tdf", "x").await;
+    put(bucket, "2016-06-02/a.tdf", "x").await;
     assert_eq!(watched.arrival().await.path, "2016-06-02/a.tdf");
-    put(&bucket, "Items.txt", "x").await;
-    assert_eq!(watched.arrival().await.path, "Items.txt");
+    // What a start names in full is expected, too.
+    for name in ["Items.txt", "Item"] {
+        put(bucket, name, "x").await;
+        assert_eq!(watched.arrival().await.path, name);
+    }
     watched.tells_nothing_for(Duration::from_millis(300)).await;
 
     watched.handle.sweep_now();
@@ -153,6 +168,40 @@ async fn one_key_that_cannot_be_used_hides_no_other() {
 
     watched.handle.sweep_now();
     assert!(watched.swept_paths().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn azure_passes_by_such_a_key_and_a_server_that_cannot_is_a_trouble() {
+    let server = Azurite::start(&["shops"]);
+    for key in ["in/a.tdf", "in/b//double.tdf", "in/c.tdf"] {
+        server.put_blob("shops", key, "x");
+    }
+    // The signature of a key covers all of the request, a shared access signature does not.
+    let proxy = S3Faults::before(server.port);
+    let credentials = [
+        (AzureConfigKey::AccountName, Azurite::ACCOUNT.to_owned()),
+        (AzureConfigKey::SasKey, Azurite::SIGNATURE.to_owned()),
+    ];
+    let address = Address::parse("az://shops/in").unwrap();
+    let options = at(Azurite::endpoint(proxy.port));
+    let bucket = Bucket::in_azure(&address, &options, &credentials).unwrap();
+    for (fault, paths) in [
+        (Fault::None, &["a.tdf", "c.tdf"][..]),
+        (Fault::Without("startFrom"), &["a.tdf"]),
+    ] {
+        proxy.plan(move |_| fault);
+        let (arrived, others) = Scene::of(&bucket).watch().swept().await;
+        assert_eq!(arrived.into_keys().collect::<Vec<_>>(), paths, "{others:?}");
+        assert!(matches!(&others[0], Event::Refused { name, .. } if name == "b//double.tdf"));
+        match (fault, &others[1..]) {
+            (Fault::None, []) => {}
+            (_, [Event::Trouble { error, .. }]) => assert!(
+                error.contains("in/b//double.tdf") && error.contains("rename or remove"),
+                "{error}"
+            ),
+            (_, others) => panic!("{others:?}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

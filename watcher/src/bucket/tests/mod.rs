@@ -1,4 +1,4 @@
-//! Real servers: SeaweedFS for objects, moto where events or odd keys are wanted.
+//! Real servers: SeaweedFS for objects, moto where events or odd keys are wanted, and Azurite. Google's is a stand-in.
 //!
 //! Where a test says that something happens *because of* one source, the others are an hour away: `NEVER`.
 
@@ -13,12 +13,16 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use gristmill_testkit::azurite::Azurite;
+use gristmill_testkit::google::Google;
 use gristmill_testkit::seaweedfs::SeaweedFs;
+use object_store::azure::AzureConfigKey;
 use object_store::{ObjectStoreExt, PutPayload};
+use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::{Bucket, BucketOptions, BucketSettings};
+use super::{Address, Bucket, BucketOptions, BucketSettings};
 use crate::queue::Queue;
 use crate::{Arrival, Event, Handle, Stamp, Wanted, watch_bucket};
 
@@ -39,12 +43,69 @@ fn config() -> SdkConfig {
 
 fn open(endpoint: String, url: &str) -> Bucket {
     let options = BucketOptions {
-        endpoint: Some(endpoint),
         path_style: true,
+        ..at(endpoint)
+    };
+    Bucket::in_s3(&Address::parse(url).unwrap(), &options, &config()).unwrap()
+}
+
+fn at(endpoint: String) -> BucketOptions {
+    BucketOptions {
+        endpoint: Some(endpoint),
         allow_http: true,
         ..BucketOptions::default()
-    };
-    Bucket::open(url, &options, &config()).unwrap()
+    }
+}
+
+/// A server of each kind of store, with a bucket `shops`.
+enum Server {
+    S3(SeaweedFs),
+    Google(Google, TempDir),
+    Azure(Azurite),
+}
+
+impl Server {
+    fn start_each() -> [Self; 3] {
+        [
+            Self::S3(SeaweedFs::start(&["shops"])),
+            Self::Google(Google::start(&["shops"]), TempDir::new().unwrap()),
+            Self::Azure(Azurite::start(&["shops"])),
+        ]
+    }
+
+    fn port(&self) -> u16 {
+        match self {
+            Self::S3(server) => server.port,
+            Self::Google(server, _) => server.port,
+            Self::Azure(server) => server.port,
+        }
+    }
+
+    /// Opens what lies below a prefix, by way of the server's own port.
+    fn open(&self, prefix: &str) -> Bucket {
+        self.open_by(self.port(), prefix)
+    }
+
+    /// The same by way of another port, that of a proxy.
+    fn open_by(&self, port: u16, prefix: &str) -> Bucket {
+        let address = |scheme| Address::parse(&format!("{scheme}://shops/{prefix}")).unwrap();
+        let endpoint = format!("http://127.0.0.1:{port}");
+        match self {
+            Self::S3(_) => open(endpoint, &address("s3").url()),
+            Self::Google(_, folder) => {
+                let account = Google::service_account(folder.path());
+                Bucket::in_google(&address("gs"), &at(endpoint), Some(&account)).unwrap()
+            }
+            Self::Azure(_) => {
+                let credentials = [
+                    (AzureConfigKey::AccountName, Azurite::ACCOUNT.to_owned()),
+                    (AzureConfigKey::AccessKey, Azurite::KEY.to_owned()),
+                ];
+                let options = at(Azurite::endpoint(port));
+                Bucket::in_azure(&address("az"), &options, &credentials).unwrap()
+            }
+        }
+    }
 }
 
 async fn put(bucket: &Bucket, path: &str, bytes: impl Into<PutPayload>) {

@@ -51,21 +51,26 @@ pub(super) async fn read(bucket: &Bucket, path: &str, stamp: Stamp) -> Result<Ve
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn objects_of_all_sizes_are_read_whole() {
-    let server = SeaweedFs::start(&["shops"]);
-    let bucket = open(server.endpoint(), "s3://shops/in");
-    for length in [0, 1, 8 << 20, (8 << 20) + 1, LARGE, 50 << 20] {
-        let path = format!("a b+%{length}.tdf");
-        let content = bytes(length, length);
-        put(&bucket, &path, content.clone()).await;
-        let found = read(&bucket, &path, stamp(&bucket, &path).await).await.unwrap();
-        assert!(found == content, "{length} bytes");
+    for server in Server::start_each() {
+        let bucket = server.open("in");
+        for length in [0, 1, 8 << 20, (8 << 20) + 1, LARGE, 50 << 20] {
+            let path = format!("a b+%{length}.tdf");
+            let content = bytes(length, length);
+            put(&bucket, &path, content.clone()).await;
+            let found = read(&bucket, &path, stamp(&bucket, &path).await).await.unwrap();
+            assert!(found == content, "{length} bytes");
+        }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_version_than_the_one_that_arrived_is_not_read() {
-    let server = SeaweedFs::start(&["shops"]);
-    let bucket = open(server.endpoint(), "s3://shops/in");
+    for server in Server::start_each() {
+        another_version(server.open("in")).await;
+    }
+}
+
+async fn another_version(bucket: Bucket) {
     let old = bytes(LARGE, 1);
     put(&bucket, "a.tdf", old.clone()).await;
     let arrived = stamp(&bucket, "a.tdf").await;
@@ -88,14 +93,14 @@ async fn another_version_than_the_one_that_arrived_is_not_read() {
 }
 
 /// Reads an object that `change` is done to once its first part has been asked for.
-async fn read_while<F>(server: &SeaweedFs, change: impl FnOnce(Bucket) -> F) -> Result<Vec<u8>, Failed>
+async fn read_while<F>(server: &Server, change: impl FnOnce(Bucket) -> F) -> Result<Vec<u8>, Failed>
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let bucket = open(server.endpoint(), "s3://shops/in");
+    let bucket = server.open("in");
     put(&bucket, "a.tdf", bytes(LARGE, 1)).await;
     let arrived = stamp(&bucket, "a.tdf").await;
-    let proxy = S3Faults::before(server.port);
+    let proxy = S3Faults::before(server.port());
     let (mut change, runtime) = (Some(change(bucket)), runtime::Handle::current());
     proxy.plan(move |request| {
         if request.range.is_some_and(|range| range != "bytes=0-8388607")
@@ -105,20 +110,25 @@ where
         }
         Fault::None
     });
-    read(&open(proxy.url(), "s3://shops/in"), "a.tdf", arrived).await
+    read(&server.open_by(proxy.port, "in"), "a.tdf", arrived).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_that_changes_while_it_is_read_is_never_mixed() {
-    let server = SeaweedFs::start(&["shops"]);
+    for server in Server::start_each() {
+        never_mixed(&server).await;
+    }
+}
+
+async fn never_mixed(server: &Server) {
     for length in [LARGE, 5] {
-        let overwritten = read_while(&server, async move |bucket| {
+        let overwritten = read_while(server, async move |bucket| {
             put(&bucket, "a.tdf", bytes(length, 2)).await;
         });
         let error = overwritten.await.unwrap_err();
         assert_eq!(error.kind, "Changed", "{error:?}");
     }
-    let removed = read_while(&server, async |bucket| {
+    let removed = read_while(server, async |bucket| {
         bucket
             .store()
             .delete(&bucket.key("a.tdf").unwrap())
@@ -127,4 +137,24 @@ async fn an_object_that_changes_while_it_is_read_is_never_mixed() {
     });
     let error = removed.await.unwrap_err();
     assert_eq!(error.kind, "Gone", "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_may_not_read_is_told_the_right_to_grant() {
+    for server in Server::start_each() {
+        put(&server.open("in"), "a.tdf", "x").await;
+        let arrived = stamp(&server.open("in"), "a.tdf").await;
+        let proxy = S3Faults::before(server.port());
+        proxy.plan(|_| Fault::Answer(403, "AccessDenied"));
+        let error = read(&server.open_by(proxy.port, "in"), "a.tdf", arrived)
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind, "Denied", "{error:?}");
+        let right = match server {
+            Server::S3(_) => "s3:GetObject",
+            Server::Google(..) => "storage.objects.get",
+            Server::Azure(_) => "Storage Blob Data Reader",
+        };
+        assert!(error.text.contains(right), "{error:?}");
+    }
 }
