@@ -318,6 +318,19 @@ fn credentials_that_do_not_do_are_a_clear_error_without_them() {
                 "{refused}"
             );
         }
+        let proxy = S3Faults::before(cloud.port());
+        proxy.plan(|_| Fault::Answer(401, "AuthenticationRequired"));
+        let refused = cloud.site(proxy.port, "in", &job(1)).run(["run", "--until-idle"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused}");
+        assert!(
+            refused.stderr.contains("cannot claim the lake") && refused.stderr.contains("401"),
+            "{refused}"
+        );
+        // A token begins as JSON in base64 does.
+        assert!(
+            !refused.stderr.contains(&cloud.secret()) && !refused.stderr.contains("eyJ"),
+            "{refused}"
+        );
         if let Cloud::Azure(_) = cloud {
             site.clear_variable("AZURE_STORAGE_ACCOUNT_KEY");
             site.set_variable(
