@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 
+use bytes::{Buf, Bytes};
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
 use tokio::runtime;
@@ -94,10 +96,13 @@ pub struct ObjectReader {
     etag: Option<String>,
     /// The next byte to ask for.
     next: u64,
-    coming: VecDeque<JoinHandle<Result<Vec<u8>, ReadError>>>,
-    part: io::Cursor<Vec<u8>>,
+    coming: VecDeque<JoinHandle<Result<Part, ReadError>>>,
+    part: Part,
     failure: Option<ReadError>,
 }
+
+/// The body of an answer in the pieces that it came in: putting them together would copy each byte once more.
+type Part = VecDeque<Bytes>;
 
 /// What a request needs to know.
 #[derive(Clone, Debug)]
@@ -134,7 +139,7 @@ impl ObjectReader {
             etag: answer.meta.e_tag.clone(),
             next: first.end,
             coming: VecDeque::new(),
-            part: io::Cursor::new(Vec::new()),
+            part: Part::new(),
             failure: None,
             source: source.clone(),
             runtime,
@@ -162,7 +167,7 @@ impl ObjectReader {
     }
 
     /// The next part; nothing at the end of the object.
-    fn next_part(&mut self) -> Result<Option<Vec<u8>>, ReadError> {
+    fn next_part(&mut self) -> Result<Option<Part>, ReadError> {
         let Some(coming) = self.coming.pop_front() else {
             return Ok(None);
         };
@@ -182,14 +187,18 @@ impl Read for ObjectReader {
             if let Some(failure) = &self.failure {
                 return Err(io::Error::other(failure.to_string()));
             }
-            let read = self.part.read(buffer)?;
-            if read > 0 || buffer.is_empty() {
-                return Ok(read);
-            }
-            match self.next_part() {
-                Ok(Some(part)) => self.part = io::Cursor::new(part),
-                Ok(None) => return Ok(0),
-                Err(failure) => self.failure = Some(failure),
+            match self.part.front_mut() {
+                Some(piece) if piece.is_empty() => drop(self.part.pop_front()),
+                Some(piece) => {
+                    let read = piece.len().min(buffer.len());
+                    piece.copy_to_slice(&mut buffer[..read]);
+                    return Ok(read);
+                }
+                None => match self.next_part() {
+                    Ok(Some(part)) => self.part = part,
+                    Ok(None) => return Ok(0),
+                    Err(failure) => self.failure = Some(failure),
+                },
             }
         }
     }
@@ -204,7 +213,7 @@ impl Drop for ObjectReader {
 }
 
 impl Source {
-    async fn part(&self, range: Range<u64>, etag: Option<String>) -> Result<Vec<u8>, ReadError> {
+    async fn part(&self, range: Range<u64>, etag: Option<String>) -> Result<Part, ReadError> {
         let options = GetOptions::new()
             .with_range(Some(GetRange::Bounded(range.clone())))
             .with_if_match(etag);
@@ -221,9 +230,9 @@ impl Source {
     }
 
     /// The body of an answer.
-    async fn take(&self, answer: GetResult, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
-        match answer.bytes().await {
-            Ok(part) => self.check_length(&range, part.into()),
+    async fn take(&self, answer: GetResult, range: Range<u64>) -> Result<Part, ReadError> {
+        match answer.into_stream().try_collect().await {
+            Ok(part) => self.check_length(&range, part),
             Err(error) => Err(self.reason(error).await),
         }
     }
@@ -251,8 +260,9 @@ impl Source {
         }
     }
 
-    fn check_length(&self, range: &Range<u64>, part: Vec<u8>) -> Result<Vec<u8>, ReadError> {
-        let (expected, got) = (range.end - range.start, part.len() as u64);
+    fn check_length(&self, range: &Range<u64>, part: Part) -> Result<Part, ReadError> {
+        let got = part.iter().map(|piece| piece.len() as u64).sum();
+        let expected = range.end - range.start;
         if got == expected {
             return Ok(part);
         }
