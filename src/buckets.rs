@@ -6,15 +6,26 @@ mod held;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use gristmill_state::{Clock, SystemClock};
-use gristmill_watcher::{Bucket, OpenError, Queue, QueueError};
+use gristmill_watcher::{Bucket, BucketOptions, OpenError, Queue, QueueError, S3};
 use tokio::sync::OnceCell;
 
 use self::held::Held;
 use crate::settings::BucketPlace;
 
-/// Opens a bucket. Nothing is asked of it yet. Where the settings name no endpoint, the chain may (`AWS_ENDPOINT_URL`).
+/// Opens a bucket. Nothing is asked of it yet.
 pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
     let chain = chain().await;
+    Bucket::open(&place.url, &options(place, chain), chain)
+}
+
+/// Opens what can be asked of a bucket by AWS's own client alone. Nothing is asked of it yet.
+pub(crate) async fn open_s3(bucket: &Bucket, place: &BucketPlace) -> S3 {
+    let chain = chain().await;
+    S3::of(bucket, &options(place, chain), chain)
+}
+
+/// How a bucket is reached. Where the settings name no endpoint, the chain may (`AWS_ENDPOINT_URL`).
+fn options(place: &BucketPlace, chain: &SdkConfig) -> BucketOptions {
     let mut options = place.options.clone();
     if options.endpoint.is_none()
         && let Some(endpoint) = chain.endpoint_url()
@@ -23,7 +34,7 @@ pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
         options.path_style = true;
         options.allow_http = endpoint.starts_with("http://");
     }
-    Bucket::open(&place.url, &options, chain)
+    options
 }
 
 /// Opens a queue of events. Nothing is asked of it yet.

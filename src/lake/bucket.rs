@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
+use gristmill_watcher::S3;
 use object_store::aws::AmazonS3;
 use object_store::buffered::BufWriter;
 use object_store::path::Path as ObjectPath;
@@ -32,6 +33,8 @@ const PARTS_AT_ONCE: usize = 4;
 pub(super) struct Bucket {
     pub(super) url: String,
     pub(super) store: Arc<AmazonS3>,
+    /// For what the store has no call for.
+    pub(super) s3: S3,
     /// All names are below it.
     pub(super) prefix: ObjectPath,
     cache: Cache,
@@ -44,6 +47,7 @@ impl Bucket {
         Ok(Self {
             url: place.url.clone(),
             store: Arc::new(opened.store().clone()),
+            s3: buckets::open_s3(&opened, place).await,
             prefix: ObjectPath::parse(opened.prefix())?,
             cache: Cache::new(copies, limit),
         })

@@ -1,34 +1,21 @@
 //! Uploads in parts that were begun and never ended: they are no objects, appear in no listing of objects, and cost
 //! money until they are aborted.
-//!
-//! `object_store` does not list them. Their list is one request, which is made here with a URL that it signs.
-
-use std::time::Duration;
 
 use anyhow::Context;
-use object_store::aws::AmazonS3;
-use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
-use object_store::multipart::MultipartStore;
-use object_store::path::Path as ObjectPath;
-use object_store::signer::{SignedUrlOptions, Signer};
-use object_store::{ClientOptions, MultipartId};
 
 use super::bucket::Bucket;
-
-/// How long a signed URL is good for.
-const GOOD_FOR: Duration = Duration::from_secs(60);
 
 /// Aborts all uploads below the lake's prefix, and tells how many. One that was completed or aborted meanwhile is left.
 pub(super) async fn abort_all(bucket: &Bucket) -> anyhow::Result<usize> {
     let action = || format!("cannot abort unfinished uploads of the lake {}", bucket.url);
     let mut aborted = 0;
     loop {
-        let uploads = list(bucket).await.with_context(action)?;
+        let uploads = bucket.s3.unfinished_uploads().await.with_context(action)?;
         let mut any = false;
-        for (key, id) in uploads {
-            match bucket.store.abort_multipart(&key, &id).await {
+        for upload in uploads {
+            match bucket.s3.abort(upload).await {
                 Ok(()) => any = true,
-                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(error) if error.is_absent() => continue,
                 Err(error) => return Err(anyhow::Error::new(error).context(action())),
             }
             aborted += 1;
@@ -36,98 +23,5 @@ pub(super) async fn abort_all(bucket: &Bucket) -> anyhow::Result<usize> {
         if !any {
             return Ok(aborted);
         }
-    }
-}
-
-/// The first thousand unfinished uploads.
-async fn list(bucket: &Bucket) -> anyhow::Result<Vec<(ObjectPath, MultipartId)>> {
-    let prefix = match bucket.prefix.as_ref() {
-        "" => String::new(),
-        prefix => format!("{prefix}/"),
-    };
-    let query = SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", prefix.as_str())]);
-    let mut request = HttpRequest::new(HttpRequestBody::empty());
-    let method = request.method().clone();
-    let store: &AmazonS3 = &bucket.store;
-    let url = store
-        .signed_url_opts(method, &ObjectPath::default(), GOOD_FOR, &query)
-        .await?;
-    *request.uri_mut() = url
-        .as_str()
-        .parse()
-        .map_err(|_| anyhow::anyhow!("the endpoint is no URL"))?;
-    // The store that made the URL has seen to it that http is allowed there.
-    let options = ClientOptions::new().with_allow_http(true);
-    // Errors of the client quote the URL, and its signature is a secret for a minute.
-    let unsigned =
-        |error: &dyn std::error::Error| anyhow::anyhow!("{}", error.to_string().replace(url.as_str(), "…"));
-    let answer = ReqwestConnector::default()
-        .connect(&options)?
-        .execute(request)
-        .await;
-    let answer = answer.map_err(|error| unsigned(&error))?;
-    let status = answer.status();
-    let body = answer
-        .into_body()
-        .bytes()
-        .await
-        .map_err(|error| unsigned(&error))?;
-    let body = String::from_utf8_lossy(&body);
-    anyhow::ensure!(
-        status.is_success(),
-        "the list of them was refused: {status} {}",
-        element(&body, "Code").unwrap_or_default()
-    );
-    parse(&body)
-}
-
-/// Reads the answer: `<Upload>` elements, each with a `<Key>` and an `<UploadId>`.
-fn parse(body: &str) -> anyhow::Result<Vec<(ObjectPath, MultipartId)>> {
-    let uploads = body.split("<Upload>").skip(1).map(|upload| {
-        let text = |name| element(upload, name).with_context(|| format!("an upload has no {name}"));
-        Ok((ObjectPath::parse(text("Key")?)?, text("UploadId")?))
-    });
-    uploads.collect()
-}
-
-/// The text of the first element of a name.
-fn element(xml: &str, name: &str) -> Option<String> {
-    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
-    let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    let escapes = [
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&quot;", "\""),
-        ("&apos;", "'"),
-        ("&#39;", "'"),
-        ("&#34;", "\""),
-        ("&amp;", "&"),
-    ];
-    Some(escapes.iter().fold(text.to_owned(), |text, (escape, character)| {
-        text.replace(escape, character)
-    }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn uploads_are_read_from_the_answer() {
-        let body = "<?xml version=\"1.0\"?><ListMultipartUploadsResult><Bucket>b</Bucket><KeyMarker/>\
-                    <Upload><Key>lake/a &amp; b.parquet</Key><UploadId>u-1_x</UploadId></Upload>\
-                    <Upload>\n<UploadId>2</UploadId><Key>lake/c</Key></Upload></ListMultipartUploadsResult>";
-        let uploads = parse(body).unwrap();
-        let told: Vec<_> = uploads
-            .iter()
-            .map(|(key, id)| (key.as_ref(), id.as_str()))
-            .collect();
-        assert_eq!(told, [("lake/a & b.parquet", "u-1_x"), ("lake/c", "2")]);
-        assert!(
-            parse("<ListMultipartUploadsResult></ListMultipartUploadsResult>")
-                .unwrap()
-                .is_empty()
-        );
-        assert!(parse("<Upload><Key>k</Key></Upload>").is_err());
     }
 }

@@ -26,6 +26,8 @@ pub struct Tally {
     runs_failed: AtomicU64,
     /// Folders of the source that cannot be read now.
     troubles: AtomicU64,
+    /// Objects that could not be put away when that was last tried.
+    not_put_away: AtomicU64,
 }
 
 /// One thing in hand. It travels with its work from stage to stage, so that work between two stages is never missed.
@@ -91,6 +93,17 @@ impl Tally {
     /// Folders of the source that could not be read at the end.
     pub fn troubles(&self) -> u64 {
         self.troubles.load(Ordering::Relaxed)
+    }
+
+    /// Objects that were taken and could not be put away at the end.
+    pub fn not_put_away(&self) -> u64 {
+        self.not_put_away.load(Ordering::Relaxed)
+    }
+
+    /// One source's share of them has changed.
+    pub(super) fn change_not_put_away(&self, before: u64, now: u64) {
+        self.not_put_away.fetch_add(now, Ordering::Relaxed);
+        self.not_put_away.fetch_sub(before, Ordering::Relaxed);
     }
 
     pub(super) fn set_troubles(&self, troubles: usize) {

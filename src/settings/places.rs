@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use gristmill_watcher::BucketOptions;
 
+use super::after::{After, check_after};
 use super::file::{LakeTable, RetentionTable, S3Table, SourceTable};
 use super::{local_path, parse_span};
 
@@ -26,6 +27,8 @@ pub struct Source {
     pub poll: Duration,
     /// The pause between two full listings.
     pub sweep: Duration,
+    /// What becomes of an object that was taken: read, and recorded for good.
+    pub after: After,
 }
 
 /// A folder, or a bucket.
@@ -174,6 +177,7 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
             source.display()
         ));
     }
+    let after = check_after(table, &place)?;
     let poll = table.poll.as_deref().unwrap_or(usual_poll);
     let sweep = table.sweep.as_deref().unwrap_or(usual_sweep);
     Ok(Source {
@@ -183,6 +187,7 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
         settle: parse_span(&table.settle).map_err(|e| format!("source.settle: {e}"))?,
         poll: pause(poll).map_err(|e| format!("source.poll: {e}"))?,
         sweep: pause(sweep).map_err(|e| format!("source.sweep: {e}"))?,
+        after,
     })
 }
 
@@ -237,33 +242,15 @@ const USUAL_CACHE: ByteSize = ByteSize::gb(10);
 
 /// The place that a URL names; its keys are those of `table`.
 fn place(table: &str, url: &str, s3: Option<&S3Table>, folder: &Path) -> Result<Place, String> {
-    let Some(rest) = url.strip_prefix("s3://") else {
+    if !url.starts_with("s3://") {
         if s3.is_some() {
             return Err(format!("{table}.s3: only for an s3:// url; leave the table out"));
         }
         let path = local_path(&format!("{table}.url"), url, "file")
             .map_err(|error| format!("{error}, or s3://BUCKET/PREFIX"))?;
         return Ok(Place::Folder(folder.join(path)));
-    };
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-    let prefix = prefix.trim_end_matches('/');
-    let is_bucket = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    // What stands before an `@` might be a secret: the URL is not quoted.
-    if bucket.is_empty() || !bucket.chars().all(is_bucket) {
-        return Err(format!(
-            "{table}.url: the bucket's name cannot be used: write s3://BUCKET/PREFIX; credentials come by AWS's \
-             standard chain, never from a url"
-        ));
     }
-    if prefix
-        .split('/')
-        .any(|part| part.is_empty() || part == "." || part == "..")
-        && !prefix.is_empty()
-    {
-        return Err(format!(
-            "{table}.url: the prefix cannot be used: it has an empty part, \".\" or \"..\""
-        ));
-    }
+    let url = bucket_url(&format!("{table}.url"), url)?;
     let no_table = S3Table::default();
     let s3 = s3.unwrap_or(&no_table);
     let endpoint = s3.endpoint.as_ref().map(|endpoint| endpoint.0.clone());
@@ -276,10 +263,7 @@ fn place(table: &str, url: &str, s3: Option<&S3Table>, folder: &Path) -> Result<
         ));
     }
     Ok(Place::Bucket(BucketPlace {
-        url: match prefix {
-            "" => format!("s3://{bucket}"),
-            prefix => format!("s3://{bucket}/{prefix}"),
-        },
+        url,
         options: BucketOptions {
             endpoint,
             region: s3.region.clone(),
@@ -289,6 +273,33 @@ fn place(table: &str, url: &str, s3: Option<&S3Table>, folder: &Path) -> Result<
             sse_kms_key: s3.sse_kms_key.clone(),
         },
     }))
+}
+
+/// The URL of a bucket or of a prefix in it, which `key` gives, without a slash at its end.
+pub(super) fn bucket_url(key: &str, url: &str) -> Result<String, String> {
+    let rest = url.strip_prefix("s3://").unwrap_or_default();
+    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let prefix = prefix.trim_end_matches('/');
+    let is_bucket = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    // What stands before an `@` might be a secret: the URL is not quoted.
+    if bucket.is_empty() || !bucket.chars().all(is_bucket) {
+        return Err(format!(
+            "{key}: the bucket's name cannot be used: write s3://BUCKET/PREFIX; credentials come by AWS's standard \
+             chain, never from a url"
+        ));
+    }
+    if prefix.is_empty() {
+        return Ok(format!("s3://{bucket}"));
+    }
+    if prefix
+        .split('/')
+        .any(|part| part.is_empty() || part == "." || part == "..")
+    {
+        return Err(format!(
+            "{key}: the prefix cannot be used: it has an empty part, \".\" or \"..\""
+        ));
+    }
+    Ok(format!("s3://{bucket}/{prefix}"))
 }
 
 /// What is told of a URL that may hold a secret, without quoting it.

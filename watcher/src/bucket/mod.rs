@@ -1,8 +1,10 @@
-//! A bucket as the source: listed in pages, woken by a queue, and read in parts.
+//! A bucket as the source: listed in pages, woken by a queue, read in parts, and what was taken put away.
 
 mod actor;
 mod listing;
+mod put_away;
 mod read;
+mod s3;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -11,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use actor::Actor;
+pub use put_away::{After, Away, PutAway, PutAwayError};
 pub use read::{ObjectReader, ReadError};
+pub use s3::{S3, S3Error, Upload};
 pub use store::{Bucket, BucketOptions, OpenError};
 
 use crate::queue::Queue;

@@ -18,7 +18,7 @@ use crate::error::causes;
 
 /// S3's rule for 500, 503 SlowDown and lost connections: try again with growing pauses, and not for ever. The pipeline
 /// has retries of its own behind this.
-const RETRIES: usize = 6;
+pub(super) const RETRIES: usize = 6;
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
 /// How to reach a bucket, where the defaults do not do.
@@ -91,18 +91,11 @@ impl Bucket {
         let owned = || url.to_owned();
         let (name, prefix) = parse(url).ok_or(OpenError::BadUrl)?;
         Path::parse(&prefix).map_err(|source| OpenError::BadPrefix { url: owned(), source })?;
-        let region = options
-            .region
-            .clone()
-            .or_else(|| config.region().map(ToString::to_string))
-            // Such a server has no regions, but the signature of a request must name one.
-            .or_else(|| options.endpoint.as_ref().map(|_| "us-east-1".to_owned()))
-            .ok_or_else(|| OpenError::NoRegion { url: owned() })?;
+        let region = region(options, config).ok_or_else(|| OpenError::NoRegion { url: owned() })?;
         let provider = config
             .credentials_provider()
             .ok_or_else(|| OpenError::NoCredentials { url: owned() })?;
-        // The certificates of Amazon's hosts do not cover a bucket's name with dots in it.
-        let path_style = options.path_style || name.contains('.');
+        let path_style = is_path_style(options, name);
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
             .with_region(region)
@@ -162,6 +155,20 @@ impl Bucket {
     pub(crate) fn path<'a>(&self, key: &'a str) -> Option<&'a str> {
         key.strip_prefix(&*self.prefix).filter(|path| !path.is_empty())
     }
+}
+
+/// The region that requests are signed for.
+pub(super) fn region(options: &BucketOptions, config: &SdkConfig) -> Option<String> {
+    let named = options.region.clone();
+    named
+        .or_else(|| config.region().map(ToString::to_string))
+        // Such a server has no regions, but the signature of a request must name one.
+        .or_else(|| options.endpoint.as_ref().map(|_| "us-east-1".to_owned()))
+}
+
+/// Whether requests name a bucket in their path. The certificates of Amazon's hosts do not cover a name with dots in it.
+pub(super) fn is_path_style(options: &BucketOptions, name: &str) -> bool {
+    options.path_style || name.contains('.')
 }
 
 /// The bucket and the prefix that a URL names.
