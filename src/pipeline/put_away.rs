@@ -99,7 +99,8 @@ impl Task {
             let token = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
-                () = tokio::time::sleep_until(again_at), if is_failing => None,
+                // Whoever wakes it meanwhile waits for the end of the pause, too.
+                () = tokio::time::sleep_until(again_at), if is_failing => woken.try_recv().ok(),
                 Some(token) = woken.recv(), if !is_failing => Some(token),
             };
             let failures = tokio::select! {

@@ -195,12 +195,7 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
 
 #[test]
 fn what_becomes_of_objects_that_were_taken_is_checked() {
-    let source = |after: &str| {
-        with(
-            &format!("[source]\nurl = \"s3://b/in\"\n{after}"),
-            "[state]\nurl = \"s.db\"",
-        )
-    };
+    let source = |after: &str| with("source", &format!("[source]\nurl = \"s3://b/in\"\n{after}"));
     let after = |text: &str| source(text).expect(text).sources.remove(0).after;
     assert!(matches!(after(""), After::Keep));
     assert!(matches!(after("after = \"keep\""), After::Keep));

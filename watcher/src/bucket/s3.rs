@@ -20,6 +20,9 @@ use crate::error::causes;
 const SILENCE: Duration = Duration::from_secs(300);
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The pause before the first retry, as `object_store` makes it; the others double.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
 /// What a header may hold of a key.
 const KEPT: AsciiSet = NON_ALPHANUMERIC
     .remove(b'/')
@@ -77,9 +80,12 @@ impl S3 {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT)
             .read_timeout(SILENCE);
+        let retries = RetryConfig::standard()
+            .with_max_attempts(store::RETRIES as u32 + 1)
+            .with_initial_backoff(FIRST_PAUSE);
         let mut builder = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(store::is_path_style(options, bucket.name()))
-            .retry_config(RetryConfig::standard().with_max_attempts(store::RETRIES as u32 + 1))
+            .retry_config(retries)
             .timeout_config(timeouts.build())
             // Not every server knows the checksums that the client would add unasked.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
