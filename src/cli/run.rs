@@ -84,7 +84,7 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
     }
     if tally.not_put_away() > 0 {
         output::line(format!(
-            "{} objects that were taken could not be tagged or moved: see the log",
+            "objects that were taken could not be tagged or moved ({} failures): see the log",
             tally.not_put_away()
         ))?;
     }

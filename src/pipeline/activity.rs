@@ -26,7 +26,7 @@ pub struct Tally {
     runs_failed: AtomicU64,
     /// Folders of the source that cannot be read now.
     troubles: AtomicU64,
-    /// Objects that could not be put away when that was last tried.
+    /// What failed when objects were last to be put away.
     not_put_away: AtomicU64,
 }
 
@@ -95,12 +95,12 @@ impl Tally {
         self.troubles.load(Ordering::Relaxed)
     }
 
-    /// Objects that were taken and could not be put away at the end.
+    /// What failed when objects that were taken were last to be put away.
     pub fn not_put_away(&self) -> u64 {
         self.not_put_away.load(Ordering::Relaxed)
     }
 
-    /// One source's share of them has changed.
+    /// One source's share of it has changed.
     pub(super) fn change_not_put_away(&self, before: u64, now: u64) {
         self.not_put_away.fetch_add(now, Ordering::Relaxed);
         self.not_put_away.fetch_sub(before, Ordering::Relaxed);

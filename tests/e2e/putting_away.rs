@@ -20,6 +20,9 @@ use object_store::path::Path as ObjectPath;
 use crate::buckets::{self, BUCKET, Bucket};
 use crate::support::{self, line, run_until_idle, sqlite_rows, state};
 
+/// Picks the requests of one kind.
+type Kind = fn(&Request<'_>) -> bool;
+
 /// A source table.
 fn source(name: &str, after: &str, endpoint: &str) -> String {
     format!(
@@ -180,8 +183,7 @@ fn what_was_taken_is_put_away_and_what_was_refused_stays() {
 /// A newer version comes at each of the moments at which it could be lost.
 #[test]
 fn a_version_that_comes_while_another_is_put_away_is_read_and_put_away_itself() {
-    let moments: [(fn(&Request<'_>) -> bool, &str); 3] =
-        [(is_copy, "moved"), (is_removal, "moved"), (is_tagging, "tagged")];
+    let moments: [(Kind, &str); 3] = [(is_copy, "moved"), (is_removal, "moved"), (is_tagging, "tagged")];
     let bucket = Bucket::start();
     let proxy = S3Faults::before(bucket.server.port);
     let sources =
@@ -253,7 +255,7 @@ fn kills_leave_each_object_at_one_place_and_its_rows_in_the_warehouse_once() {
     run_until_idle(&site);
     // The process that such a request is the last of: it is passed on, and its answer heard by nobody.
     let victim = Arc::new(AtomicU32::new(0));
-    let steps: [fn(&Request<'_>) -> bool; 2] = [is_copy, is_removal];
+    let steps: [Kind; 2] = [is_copy, is_removal];
     let mut struck = 0;
     for kill in 0..36 {
         let (feed, number) = (spec(random.u64(..)), random.u32(0..8));
@@ -323,7 +325,7 @@ fn what_cannot_be_put_away_is_told_and_holds_up_nothing() {
     ] {
         assert!(refused.stderr.contains(told), "{refused}");
     }
-    let told = "1 objects that were taken could not be tagged or moved";
+    let told = "objects that were taken could not be tagged or moved (1 failures)";
     assert!(refused.stdout.contains(told), "{refused}");
     assert_eq!(
         sqlite_rows(&site).len(),

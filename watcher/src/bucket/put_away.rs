@@ -7,20 +7,20 @@
 //!
 //! All of it may be done again: what is gone, or newer, needs nothing more.
 
+mod error;
+
 use aws_sdk_s3::types::Tag;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 use tracing::debug;
 
+pub use self::error::PutAwayError;
+use self::error::{MOST_TAGS, failed, no_etag, of_store};
 use super::Bucket;
 use super::s3::{S3, S3Error};
 use crate::Stamp;
-use crate::error::causes;
 
 /// The tag of what was taken.
 const TAG: (&str, &str) = ("gristmill", "taken");
-
-/// The most tags that an object may have.
-const MOST_TAGS: usize = 10;
 
 /// The largest object that one request copies: S3's own limit.
 const MOST_COPIED: u64 = 5 << 30;
@@ -51,52 +51,6 @@ pub enum Away {
     Replaced,
     /// It is larger than what one request can copy, and stays.
     TooLarge,
-}
-
-/// Why an object could not be put away. It lies where it lay, and may be tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum PutAwayError {
-    /// This user may not do it.
-    #[error("may not {action} {url}: {cause}. Grant {rights}")]
-    Denied {
-        /// What was asked for.
-        action: &'static str,
-        /// The object's.
-        url: String,
-        /// What the store answered.
-        cause: String,
-        /// The rights that it takes.
-        rights: &'static str,
-    },
-    /// Anything else, after the retries that S3 asks for.
-    #[error("cannot {action} {url}: {cause}")]
-    Store {
-        /// What was asked for.
-        action: &'static str,
-        /// The object's.
-        url: String,
-        /// What went wrong.
-        cause: String,
-    },
-    /// There is no room for one more tag.
-    #[error(
-        "cannot tag {url}: it has {MOST_TAGS} tags, and S3 allows no more. Remove one, or set after = \"keep\""
-    )]
-    TooManyTags {
-        /// The object's.
-        url: String,
-    },
-    /// The store removes or copies whatever is there. No retry helps.
-    #[error(
-        "the store of {url} ignores conditions: {what}. A move could lose a version that was never read, so \
-         after = \"move\" cannot be used with this store: set after = \"keep\" or \"tag\""
-    )]
-    IgnoresConditions {
-        /// The place that objects were to be moved to.
-        url: String,
-        /// What it did.
-        what: &'static str,
-    },
 }
 
 /// Puts the objects of one bucket away.
@@ -298,44 +252,4 @@ fn url(bucket: &Bucket, path: &str) -> String {
 
 fn is_ours(tag: &Tag) -> bool {
     (tag.key(), tag.value()) == TAG
-}
-
-fn no_etag(action: &'static str, url: String) -> PutAwayError {
-    PutAwayError::Store {
-        action,
-        url,
-        cause: "the store gives no ETag, by which versions are told apart".to_owned(),
-    }
-}
-
-/// What an error of AWS's client means.
-fn failed(action: &'static str, rights: &'static str, url: String, error: &S3Error) -> PutAwayError {
-    refused_or_not(error.is_denied(), action, rights, url, error.to_string())
-}
-
-/// What an error of `object_store` means.
-fn of_store(action: &'static str, rights: &'static str, url: String, error: &StoreError) -> PutAwayError {
-    let is_denied = matches!(
-        error,
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }
-    );
-    refused_or_not(is_denied, action, rights, url, causes(error))
-}
-
-fn refused_or_not(
-    is_denied: bool,
-    action: &'static str,
-    rights: &'static str,
-    url: String,
-    cause: String,
-) -> PutAwayError {
-    match is_denied {
-        true => PutAwayError::Denied {
-            action,
-            url,
-            cause,
-            rights,
-        },
-        false => PutAwayError::Store { action, url, cause },
-    }
 }

@@ -91,9 +91,8 @@ impl S3 {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         builder.set_region(store::region(options, config).map(Region::new));
-        if let Some(endpoint) = &options.endpoint {
-            builder.set_endpoint_url(Some(endpoint.clone()));
-        }
+        // As for `object_store`, whatever else the chain may name for this one client.
+        builder.set_endpoint_url(options.endpoint.clone());
         Self {
             client: Client::from_conf(builder.build()),
             bucket: bucket.clone(),

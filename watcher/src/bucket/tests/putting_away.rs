@@ -10,6 +10,9 @@ use super::*;
 
 const ODD: [&str; 4] = ["a.tdf", "a b/50%+é.tdf", "it's \"one\" & <two>.tdf", "#?=;.tdf"];
 
+/// Picks the requests of one kind.
+type Kind = fn(&Request<'_>) -> bool;
+
 /// A bucket whose objects are put away by way of a proxy, which the test may tell what to do.
 struct Away3 {
     server: SeaweedFs,
@@ -340,7 +343,7 @@ async fn a_copy_is_encrypted_as_the_settings_say() {
 async fn what_is_refused_names_the_right_that_lacks() {
     let scene = Away3::new();
     let arrived = scene.arrived("a.tdf", "one").await;
-    let cases: [(fn(&Request<'_>) -> bool, PutAway, &str); 5] = [
+    let cases: [(Kind, PutAway, &str); 5] = [
         (|request| request.method == "HEAD", scene.moving(), "s3:GetObject"),
         (is_copy, scene.moving(), "s3:PutObject"),
         (is_removal, scene.moving(), "s3:DeleteObject"),
