@@ -230,7 +230,8 @@ fn a_version_that_comes_while_another_is_put_away_is_read_and_put_away_itself() 
     }
 }
 
-/// Kills the service at random moments, and at each step of a move, while objects are sent and overwritten.
+/// Kills the service at random moments, and at each step of a move, while objects are sent and overwritten and requests
+/// fail.
 #[test]
 fn kills_leave_each_object_at_one_place_and_its_rows_in_the_warehouse_once() {
     let bucket = Bucket::start();
@@ -280,11 +281,19 @@ fn kills_leave_each_object_at_one_place_and_its_rows_in_the_warehouse_once() {
             wait_until("it is killed", || !service.is_running());
             struck += 1;
         } else {
+            let mut faults = fastrand::Rng::with_seed(random.u64(..));
+            proxy.plan(move |_| match faults.u32(0..40) {
+                0 => Fault::Answer(500, "InternalError"),
+                1 => Fault::Answer(503, "SlowDown"),
+                2 => Fault::Cut,
+                _ => Fault::None,
+            });
             // It works some 50 ms after its start.
             thread::sleep(Duration::from_millis(random.u64(20..600)));
         }
         service.kill();
     }
+    proxy.plan(|_| Fault::None);
     assert_eq!(struck, 12);
     run_until_idle(&site);
     let mut names = BTreeSet::new();
