@@ -23,11 +23,11 @@ use crate::settings::Source;
 /// Objects that are put away at the same time.
 const AT_ONCE: usize = 16;
 
-/// Objects that are noted as put away in one transaction.
-const PAGE: u32 = 256;
+/// Objects that are noted as put away in one transaction. If none of so many could be, the round ends.
+const PAGE: u32 = 64;
 
 /// The pauses after a round in which something failed, which double from the first to the last.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Wakes the tasks.
 pub(super) struct Wakes(Vec<mpsc::Sender<Token>>);
@@ -147,12 +147,12 @@ impl Task {
             last = file.file_url.clone();
             let tries = page.into_iter().map(|file| self.try_file(file));
             let tries: Vec<_> = stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
-            let (mut done, mut is_away) = (Vec::new(), true);
+            let (mut done, mut is_hopeless) = (Vec::new(), true);
             for (file, outcome) in tries {
                 match outcome {
                     Ok(()) => done.push((file.file_url, file.stamp)),
                     Err(error) => {
-                        is_away &= matches!(error, PutAwayError::Store { .. });
+                        is_hopeless &= !matches!(error, PutAwayError::TooManyTags { .. });
                         failures.add(error);
                     }
                 }
@@ -162,8 +162,8 @@ impl Task {
                 with_retries("noting what was put away", note)
                     .await
                     .context("cannot note in the state database what was put away")?;
-            } else if is_away {
-                // The store is, and every other object would take as long to fail.
+            } else if is_hopeless {
+                // The store is away, or a right lacks: the others would fail as well, and take as long.
                 return Ok(failures);
             }
         }

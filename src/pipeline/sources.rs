@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::activity::Activity;
 use crate::buckets;
-use crate::settings::{self, Feeds, Place, Source};
+use crate::settings::{self, BucketPlace, Feeds, Place, Source};
 
 /// Events that may wait on the way from one watcher.
 const EVENTS: usize = 1024;
@@ -63,18 +63,7 @@ impl OpenSource {
                     None => None,
                 };
                 let bucket = buckets::open(place).await?;
-                let after = match &source.after {
-                    settings::After::Keep => None,
-                    settings::After::Tag => Some(After::Tag),
-                    settings::After::Move(to) => Some(After::Move(buckets::open(to).await?)),
-                };
-                let put_away = match after {
-                    Some(after) => {
-                        let s3 = buckets::open_s3(&bucket, place).await;
-                        Some(PutAway::new(bucket.clone(), s3, after))
-                    }
-                    None => None,
-                };
+                let put_away = putting_away(&source.after, &bucket, place).await?;
                 (Origin::Bucket(bucket, queue), put_away)
             }
         };
@@ -111,6 +100,21 @@ impl OpenSource {
             }
         }
     }
+}
+
+/// What puts the objects of a bucket away, if anything is to become of them.
+async fn putting_away(
+    after: &settings::After,
+    bucket: &Bucket,
+    place: &BucketPlace,
+) -> anyhow::Result<Option<PutAway>> {
+    let after = match after {
+        settings::After::Keep => return Ok(None),
+        settings::After::Tag => After::Tag,
+        settings::After::Move(to) => After::Move(buckets::open(to).await?),
+    };
+    let s3 = buckets::open_s3(bucket, place).await;
+    Ok(Some(PutAway::new(bucket.clone(), s3, after)))
 }
 
 /// The beginnings of the paths that new objects of a bucket are to be expected at: what the feeds' patterns begin with,

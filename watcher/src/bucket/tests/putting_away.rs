@@ -14,7 +14,7 @@ const ODD: [&str; 4] = ["a.tdf", "a b/50%+é.tdf", "it's \"one\" & <two>.tdf", "
 type Kind = fn(&Request<'_>) -> bool;
 
 /// A bucket whose objects are put away by way of a proxy, which the test may tell what to do.
-struct Away3 {
+struct Buckets {
     server: SeaweedFs,
     proxy: S3Faults,
     bucket: Bucket,
@@ -45,7 +45,7 @@ fn putting_away(endpoint: String, after: &str) -> PutAway {
     PutAway::new(bucket, s3, after)
 }
 
-impl Away3 {
+impl Buckets {
     fn new() -> Self {
         let server = SeaweedFs::start(&["shops", "done"]);
         let proxy = S3Faults::before(server.port);
@@ -154,7 +154,7 @@ fn some(text: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tag_joins_the_others_and_changes_nothing_else() {
-    let scene = Away3::new();
+    let scene = Buckets::new();
     let tagging = scene.tagging();
     tagging.check_store().await.unwrap();
     for path in ODD {
@@ -193,7 +193,7 @@ async fn a_tag_joins_the_others_and_changes_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_version_is_tagged_that_was_not_read() {
-    let scene = Away3::new();
+    let scene = Buckets::new();
     let tagging = scene.tagging();
     // It has come before anything was asked.
     let arrived = scene.arrived("a.tdf", "one").await;
@@ -230,7 +230,7 @@ async fn no_version_is_tagged_that_was_not_read() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_object_is_moved_and_may_be_moved_again() {
-    let scene = Away3::new();
+    let scene = Buckets::new();
     let moving = scene.moving();
     moving.check_store().await.unwrap();
     let left = scene
@@ -271,7 +271,7 @@ async fn an_object_is_moved_and_may_be_moved_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_version_is_moved_that_was_not_read() {
-    let scene = Away3::new();
+    let scene = Buckets::new();
     let moving = scene.moving();
     let arrived = scene.arrived("a.tdf", "one").await;
     put(&scene.bucket, "a.tdf", "newer").await;
@@ -309,7 +309,7 @@ async fn a_store_that_ignores_conditions_is_refused_for_moving() {
     putting_away(moto.url(), "tag").check_store().await.unwrap();
 
     // One that removes what it should not.
-    let scene = Away3::new();
+    let scene = Buckets::new();
     scene.proxy.plan(|request| match is_removal(request) {
         true => Fault::Answer(204, "NoContent"),
         false => Fault::None,
@@ -340,8 +340,35 @@ async fn a_copy_is_encrypted_as_the_settings_say() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_request_says_who_pays_if_the_settings_do() {
+    let scene = Buckets::new();
+    let arrived = scene.arrived("a.tdf", "one").await;
+    let silent = Arc::new(Mutex::new(Vec::new()));
+    let heard = silent.clone();
+    scene.proxy.plan(move |request| {
+        if request.payer != Some("requester") {
+            let told = format!("{} {}", request.method, request.target);
+            heard.lock().unwrap().push(told);
+        }
+        Fault::None
+    });
+    let options = BucketOptions {
+        requester_pays: true,
+        ..options(scene.proxy.url())
+    };
+    let open = |url| Bucket::open(url, &options, &config()).unwrap();
+    let bucket = open("s3://shops/in");
+    for after in [After::Tag, After::Move(open("s3://done/taken"))] {
+        let s3 = S3::of(&bucket, &options, &config());
+        let put_away = PutAway::new(bucket.clone(), s3, after);
+        assert_eq!(put_away.put_away("a.tdf", arrived).await.unwrap(), Away::Done);
+    }
+    assert!(silent.lock().unwrap().is_empty(), "{silent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_names_the_right_that_lacks() {
-    let scene = Away3::new();
+    let scene = Buckets::new();
     let arrived = scene.arrived("a.tdf", "one").await;
     let cases: [(Kind, PutAway, &str); 5] = [
         (|request| request.method == "HEAD", scene.moving(), "s3:GetObject"),
