@@ -7,7 +7,7 @@ mod variables;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use gristmill_state::{Clock, SystemClock};
-use gristmill_watcher::{Address, Bucket, BucketOptions, OpenError, Provider, Queue, QueueError};
+use gristmill_watcher::{Address, Bucket, BucketOptions, OpenError, Provider, Queue, QueueError, S3};
 use tokio::sync::OnceCell;
 
 use self::held::Held;
@@ -29,9 +29,19 @@ pub(crate) async fn open(place: &BucketPlace) -> Result<Bucket, OpenError> {
     }
 }
 
-/// Where the settings name no endpoint, AWS's chain may (`AWS_ENDPOINT_URL`).
 async fn open_in_s3(address: &Address, options: &BucketOptions) -> Result<Bucket, OpenError> {
     let chain = chain().await;
+    Bucket::in_s3(address, &reached(options, chain), chain)
+}
+
+/// Opens what can be asked of a bucket of S3 by AWS's own client alone. Nothing is asked of it yet.
+pub(crate) async fn open_s3(bucket: &Bucket, options: &BucketOptions) -> S3 {
+    let chain = chain().await;
+    S3::of(bucket, &reached(options, chain), chain)
+}
+
+/// How a bucket of S3 is reached. Where the settings name no endpoint, the chain may (`AWS_ENDPOINT_URL`).
+fn reached(options: &BucketOptions, chain: &SdkConfig) -> BucketOptions {
     let mut options = options.clone();
     if options.endpoint.is_none()
         && let Some(endpoint) = chain.endpoint_url()
@@ -40,7 +50,7 @@ async fn open_in_s3(address: &Address, options: &BucketOptions) -> Result<Bucket
         options.path_style = true;
         options.allow_http = endpoint.starts_with("http://");
     }
-    Bucket::in_s3(address, &options, chain)
+    options
 }
 
 /// Opens a queue of events. Nothing is asked of it yet.

@@ -82,7 +82,13 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
             tally.troubles()
         ))?;
     }
-    let failed = tally.failed() + tally.runs_failed() + tally.troubles();
+    if tally.not_put_away() > 0 {
+        output::line(format!(
+            "objects that were taken could not be tagged or moved ({} failures): see the log",
+            tally.not_put_away()
+        ))?;
+    }
+    let failed = tally.failed() + tally.runs_failed() + tally.troubles() + tally.not_put_away();
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

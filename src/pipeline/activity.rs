@@ -26,6 +26,8 @@ pub struct Tally {
     runs_failed: AtomicU64,
     /// Folders of the source that cannot be read now.
     troubles: AtomicU64,
+    /// What failed when objects were last to be put away.
+    not_put_away: AtomicU64,
 }
 
 /// One thing in hand. It travels with its work from stage to stage, so that work between two stages is never missed.
@@ -91,6 +93,17 @@ impl Tally {
     /// Folders of the source that could not be read at the end.
     pub fn troubles(&self) -> u64 {
         self.troubles.load(Ordering::Relaxed)
+    }
+
+    /// What failed when objects that were taken were last to be put away.
+    pub fn not_put_away(&self) -> u64 {
+        self.not_put_away.load(Ordering::Relaxed)
+    }
+
+    /// One source's share of it has changed.
+    pub(super) fn change_not_put_away(&self, before: u64, now: u64) {
+        self.not_put_away.fetch_add(now, Ordering::Relaxed);
+        self.not_put_away.fetch_sub(before, Ordering::Relaxed);
     }
 
     pub(super) fn set_troubles(&self, troubles: usize) {

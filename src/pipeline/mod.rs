@@ -6,6 +6,8 @@
 //!                     many at once)          durable)             └──run ended───┘
 //! ```
 //!
+//! Beside them, `put_away` tags or moves the objects that were recorded.
+//!
 //! Each stage waits for the next when that is busy, up to the watcher. Whatever is in hand carries a token, so that
 //! "idle" is exact. Every step may be done again: a process that dies anywhere leaves nothing that the next start does
 //! not finish.
@@ -14,6 +16,7 @@ mod activity;
 mod conversion;
 mod intake;
 mod judge;
+mod put_away;
 mod reading;
 mod record;
 mod retention;
@@ -26,7 +29,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use gristmill_loader::{LoadError, Warehouse};
 use gristmill_state::{Clock, ServiceLock, StateDb};
-use gristmill_watcher::{OpenError, QueueError};
+use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -217,11 +220,13 @@ async fn start_stages(
         to_record,
         stop(),
     ));
+    let to_put_away = put_away::start(parts, &mut stages, stopped);
     stages.spawn(record::record_submissions(
         parts.clone(),
         sources.clone(),
         recordables,
         to_judge.clone(),
+        to_put_away,
     ));
     stages.spawn(judge::judge_jobs(parts.clone(), sources, cues, to_runs, stop()));
     stages.spawn(retention::keep_house(parts.clone(), stop()));
@@ -245,6 +250,7 @@ fn crash_point(name: &'static str) {
 pub fn is_usage_error(error: &anyhow::Error) -> bool {
     error.is::<OpenError>()
         || error.is::<QueueError>()
+        || matches!(error.downcast_ref(), Some(PutAwayError::IgnoresConditions { .. }))
         || error.downcast_ref::<LoadError>().is_some_and(|error| {
             matches!(
                 error,

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::activity::Token;
 use super::judge::{Cue, ToJudge};
+use super::put_away::Wakes;
 use super::retry::with_retries;
 use super::sources::{Sources, told};
 use super::{Parts, crash_point};
@@ -29,6 +30,7 @@ pub(super) async fn record_submissions(
     sources: Arc<Sources>,
     mut incoming: mpsc::Receiver<Recordable>,
     judge: mpsc::Sender<ToJudge>,
+    put_away: Wakes,
 ) -> anyhow::Result<()> {
     let mut group = Vec::new();
     while incoming.recv_many(&mut group, GROUP).await > 0 {
@@ -46,6 +48,7 @@ pub(super) async fn record_submissions(
             tell(&parts, record);
             sources.recorded(&record.file_url, told(record.stamp));
         }
+        put_away.wake(&parts.activity);
         let files = records.into_iter().map(|record| record.file_url).collect();
         // The judge is gone only when the pipeline stops; every job is judged at the next start.
         let _ = judge

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{
-    Arrival, Bucket, BucketSettings, Event, Handle, Queue, Settings as FolderSettings, Stamp, Wanted, watch,
-    watch_bucket,
+    After, Arrival, Bucket, BucketSettings, Event, Handle, PutAway, Queue, Settings as FolderSettings, Stamp,
+    Wanted, watch, watch_bucket,
 };
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::activity::Activity;
 use crate::buckets;
-use crate::settings::{Feeds, Place, Source};
+use crate::settings::{self, BucketPlace, Feeds, Place, Source};
 
 /// Events that may wait on the way from one watcher.
 const EVENTS: usize = 1024;
@@ -29,6 +29,8 @@ const RECENT_DAYS: i64 = 7;
 pub(super) struct OpenSource {
     pub(super) source: Source,
     pub(super) origin: Origin,
+    /// What becomes of objects that were taken, if anything does.
+    pub(super) put_away: Option<PutAway>,
 }
 
 /// Where the files of a source are.
@@ -53,19 +55,22 @@ pub(super) struct SourceEvent {
 impl OpenSource {
     /// Opens a source's bucket and queue, if it has them. Nothing is asked of them yet.
     pub(super) async fn open(source: &Source) -> anyhow::Result<Self> {
-        let origin = match &source.place {
-            Place::Folder(folder) => Origin::Folder(folder.clone()),
+        let (origin, put_away) = match &source.place {
+            Place::Folder(folder) => (Origin::Folder(folder.clone()), None),
             Place::Bucket(place) => {
                 let queue = match &source.queue {
                     Some(url) => Some(buckets::open_queue(url).await?),
                     None => None,
                 };
-                Origin::Bucket(buckets::open(place).await?, queue)
+                let bucket = buckets::open(place).await?;
+                let put_away = putting_away(&source.after, &bucket, place).await?;
+                (Origin::Bucket(bucket, queue), put_away)
             }
         };
         Ok(Self {
             source: source.clone(),
             origin,
+            put_away,
         })
     }
 
@@ -95,6 +100,21 @@ impl OpenSource {
             }
         }
     }
+}
+
+/// What puts the objects of a bucket away, if anything is to become of them.
+async fn putting_away(
+    after: &settings::After,
+    bucket: &Bucket,
+    place: &BucketPlace,
+) -> anyhow::Result<Option<PutAway>> {
+    let after = match after {
+        settings::After::Keep => return Ok(None),
+        settings::After::Tag => After::Tag,
+        settings::After::Move(to) => After::Move(buckets::open(to).await?),
+    };
+    let s3 = buckets::open_s3(bucket, &place.options).await;
+    Ok(Some(PutAway::new(bucket.clone(), s3, after)))
 }
 
 /// The beginnings of the paths that new objects of a bucket are to be expected at: what the feeds' patterns begin with,
@@ -271,6 +291,7 @@ mod tests {
             settle: Duration::ZERO,
             poll: Duration::ZERO,
             sweep: Duration::ZERO,
+            after: settings::After::Keep,
         };
         let today = jiff::civil::date(2026, 3, 1);
         starts(&source, &Feeds::new(layouts.collect()), today)

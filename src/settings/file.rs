@@ -105,10 +105,23 @@ pub(super) struct SourceTable {
     pub(super) settle: String,
     pub(super) sweep: Option<String>,
     pub(super) poll: Option<String>,
+    #[serde(default)]
+    pub(super) after: AfterWord,
+    pub(super) moved: Option<Expanded>,
     pub(super) s3: Option<S3Table>,
     pub(super) google: Option<ServerTable>,
     pub(super) azure: Option<ServerTable>,
     pub(super) events: Option<EventsTable>,
+}
+
+/// What becomes of a file of the source that was taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum AfterWord {
+    #[default]
+    Keep,
+    Tag,
+    Move,
 }
 
 /// How a bucket of S3 is reached. Credentials are not among it: they come by AWS's standard chain.

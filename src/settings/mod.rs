@@ -3,6 +3,7 @@
 //! Unknown keys are errors, and every error names its key and what to write. Relative paths are relative to the
 //! folder of the settings file, so that a service finds its data wherever it is started.
 
+mod after;
 mod credentials;
 mod file;
 mod places;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
 use crate::preconditions::JobPlan;
+pub use after::After;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
 
@@ -164,6 +166,8 @@ impl Settings {
         let file = file::read(text)?;
         let sources = places::check_sources(&file.source, folder)?;
         let state = folder.join(local_path("state.url", &file.state.url.0, "sqlite")?);
+        let lake = places::check_lake(&file.lake, folder, &state)?;
+        after::check_moved(&sources, &lake)?;
         let feeds = check_feeds(&file.feeds)?;
         let measures = shared_measures(&feeds)?;
         let mode: LoadMode = file.warehouse.load.parse().map_err(|_| {
@@ -179,7 +183,7 @@ impl Settings {
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
             sources,
-            lake: places::check_lake(&file.lake, folder, &state)?,
+            lake,
             retention: places::check_retention(&file.lake.retention)?,
             state,
             convert: ConvertSettings {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use gristmill_watcher::{Address, BucketOptions, Provider};
 
+use super::after::{After, check_after};
 use super::file::{LakeTable, RetentionTable, S3Table, ServerTable, SourceTable};
 use super::{local_path, parse_span};
 
@@ -26,6 +27,8 @@ pub struct Source {
     pub poll: Duration,
     /// The pause between two full listings.
     pub sweep: Duration,
+    /// What becomes of an object that was taken: read, and recorded for good.
+    pub after: After,
 }
 
 /// A folder, or a bucket.
@@ -189,6 +192,7 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
             source.display()
         ));
     }
+    let after = check_after(table, &place)?;
     let poll = table.poll.as_deref().unwrap_or(usual_poll);
     let sweep = table.sweep.as_deref().unwrap_or(usual_sweep);
     Ok(Source {
@@ -198,6 +202,7 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
         settle: parse_span(&table.settle).map_err(|e| format!("source.settle: {e}"))?,
         poll: pause(poll).map_err(|e| format!("source.poll: {e}"))?,
         sweep: pause(sweep).map_err(|e| format!("source.sweep: {e}"))?,
+        after,
     })
 }
 

@@ -242,6 +242,82 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
 }
 
 #[test]
+fn what_becomes_of_objects_that_were_taken_is_checked() {
+    let source = |after: &str| with("source", &format!("[source]\nurl = \"s3://b/in\"\n{after}"));
+    let after = |text: &str| source(text).expect(text).sources.remove(0).after;
+    assert!(matches!(after(""), After::Keep));
+    assert!(matches!(after("after = \"keep\""), After::Keep));
+    assert!(matches!(after("after = \"tag\""), After::Tag));
+    for moved in ["s3://b/in2", "s3://b/done/", "s3://other"] {
+        let settings = format!("after = \"move\"\nmoved = \"{moved}\"");
+        let After::Move(place) = after(&settings) else {
+            panic!("{moved}")
+        };
+        assert_eq!(place.address.url(), moved.trim_end_matches('/'));
+    }
+    for (wrong, told) in [
+        ("after = \"drop\"", "unknown variant"),
+        ("after = \"move\"", "source.moved: write where"),
+        (
+            "after = \"tag\"\nmoved = \"s3://b/done\"",
+            "source.moved: only with",
+        ),
+        ("moved = \"s3://b/done\"", "source.moved: only with"),
+        (
+            "after = \"move\"\nmoved = \"done\"",
+            "source.moved: the URL names no bucket",
+        ),
+        (
+            "after = \"move\"\nmoved = \"gs://b/done\"",
+            "source.moved: write where",
+        ),
+        (
+            "after = \"move\"\nmoved = \"s3://b/done//x\"",
+            "source.moved: the prefix",
+        ),
+        (
+            "after = \"move\"\nmoved = \"s3://b/in\"",
+            "and a source, s3://b/in, overlap",
+        ),
+        ("after = \"move\"\nmoved = \"s3://b/in/done\"", "overlap"),
+        ("after = \"move\"\nmoved = \"s3://b\"", "overlap"),
+    ] {
+        let error = source(wrong).expect_err(wrong);
+        assert!(error.contains(told), "{wrong}: {error}");
+    }
+    for elsewhere in ["in", "gs://b/in", "az://c"] {
+        let wrong = format!("url = \"{elsewhere}\"\nafter = \"tag\"");
+        let error = error("url = \"in\"", &wrong);
+        assert!(
+            error.contains("source.after: only objects of a bucket of S3"),
+            "{error}"
+        );
+    }
+
+    // Of several, none may move to where another is read, or moves to.
+    let several = |moved: [&str; 2], lake: &str| {
+        let source = |name: &str, moved: &str| {
+            format!(
+                "[[source]]\nname = \"{name}\"\nurl = \"s3://{name}\"\nafter = \"move\"\nmoved = \"{moved}\"\n"
+            )
+        };
+        let sources = source("north", moved[0]) + &source("south", moved[1]);
+        let text = GOOD.replacen("[source]\nurl = \"in\"\n", &sources, 1);
+        read(&text.replacen("file://lake", lake, 1))
+    };
+    several(["s3://done/north", "s3://done/south"], "s3://lake").expect("they are apart");
+    for (moved, lake) in [
+        (["s3://done", "s3://done"], "lake"),
+        (["s3://done/a", "s3://done"], "lake"),
+        (["s3://south/x", "s3://done"], "lake"),
+        (["s3://lake/done", "s3://done"], "s3://lake"),
+    ] {
+        let error = several(moved, lake).expect_err("they meet");
+        assert!(error.contains("overlap"), "{moved:?}: {error}");
+    }
+}
+
+#[test]
 fn no_mistake_brings_a_password_to_light() {
     let url = "url = \"sqlite://mart/warehouse.db\"";
     for bad in [

@@ -141,6 +141,17 @@ pub struct FileRow {
     pub in_force: Option<VersionRow>,
 }
 
+/// A file that was read, and is still to be put away in its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileToPutAway {
+    /// Path relative to the source.
+    pub file_url: String,
+    /// What the file looked like when it was read.
+    pub stamp: Stamp,
+    /// Whether it was found valid; otherwise it was rejected, or could not be read.
+    pub is_valid: bool,
+}
+
 /// Which files to list. The default lists all.
 #[derive(Debug, Clone, Default)]
 pub struct FileFilter {

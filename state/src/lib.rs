@@ -21,8 +21,8 @@ pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
 pub use facts::{Completion, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
-    FileFilter, FileRow, FileStatus, Stamp, SubmissionOutcome, SubmissionRecord, ValidSubmission,
-    VersionRecord, VersionRow,
+    FileFilter, FileRow, FileStatus, FileToPutAway, Stamp, SubmissionOutcome, SubmissionRecord,
+    ValidSubmission, VersionRecord, VersionRow,
 };
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use lock::ServiceLock;

@@ -39,6 +39,8 @@ pub struct Request<'a> {
     pub target: &'a str,
     /// The value of the header `Range`.
     pub range: Option<&'a str>,
+    /// The value of the header `x-amz-request-payer`.
+    pub payer: Option<&'a str>,
 }
 
 type Plan = Box<dyn FnMut(&Request<'_>) -> Fault + Send>;
@@ -87,6 +89,7 @@ fn serve(client: TcpStream, server: u16, plan: &Mutex<Plan>) -> io::Result<()> {
         method: words.next().unwrap_or(""),
         target: words.next().unwrap_or(""),
         range: header(&head, "range"),
+        payer: header(&head, "x-amz-request-payer"),
     };
     let mut body = vec![0; length(&head).unwrap_or(0)];
     from_client.read_exact(&mut body)?;

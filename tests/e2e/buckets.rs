@@ -36,7 +36,7 @@ pub const BUCKET: &str = "gristmill";
 /// A server, and a client of the test's own.
 pub struct Bucket {
     pub server: SeaweedFs,
-    store: AmazonS3,
+    pub store: AmazonS3,
     runtime: Runtime,
 }
 
@@ -55,17 +55,17 @@ pub fn settings(url: &str, warehouse: &str, jobs: &str, reached: impl Fn(&str) -
 }
 
 /// The keys that say how a bucket is reached.
-fn reached(table: &str, endpoint: &str) -> String {
+pub fn reached(table: &str, endpoint: &str) -> String {
     format!("[{table}.s3]\nendpoint = \"{endpoint}\"\npath_style = true\nallow_http = true\n")
 }
 
-fn set_credentials(site: &mut Site) {
+pub fn set_credentials(site: &mut Site) {
     site.set_variable("AWS_ACCESS_KEY_ID", SeaweedFs::ACCESS_KEY);
     site.set_variable("AWS_SECRET_ACCESS_KEY", SeaweedFs::SECRET_KEY);
     site.set_variable("AWS_REGION", SeaweedFs::REGION);
 }
 
-fn client(endpoint: &str) -> AmazonS3 {
+pub fn client(endpoint: &str) -> AmazonS3 {
     AmazonS3Builder::new()
         .with_endpoint(endpoint)
         .with_region(SeaweedFs::REGION)
@@ -118,13 +118,22 @@ impl Bucket {
             .expect("the object can be removed");
     }
 
+    /// The bytes of an object.
+    pub fn get(&self, key: &str) -> Vec<u8> {
+        let path = ObjectPath::parse(key).expect("the key can be used");
+        let bytes = self
+            .runtime
+            .block_on(async { self.store.get(&path).await?.bytes().await });
+        bytes.unwrap_or_else(|error| panic!("{key}: {error}")).to_vec()
+    }
+
     /// The keys below a prefix, without it.
-    fn list(&self, prefix: &str) -> BTreeSet<String> {
+    pub fn list(&self, prefix: &str) -> BTreeSet<String> {
         list(&self.runtime, &self.store, prefix)
     }
 
     /// What boto3, AWS's own client, says when it is asked for something about the bucket.
-    fn boto3(&self, expression: &str) -> String {
+    pub fn boto3(&self, expression: &str) -> String {
         let script = format!(
             "import boto3\nfrom botocore.client import Config\n\
              s3 = boto3.client('s3', endpoint_url='{}', aws_access_key_id='{}', aws_secret_access_key='{}', \

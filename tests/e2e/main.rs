@@ -11,6 +11,7 @@ mod crashes;
 mod life_of_a_file;
 mod life_of_a_job;
 mod oracle;
+mod putting_away;
 mod reference_sample;
 mod retention;
 mod service;

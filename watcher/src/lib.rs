@@ -8,7 +8,8 @@
 //! - **notices** (inotify) are hints to look now. Losing one costs time, never a file;
 //! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `settling`.
 //!
-//! A source file is never opened, moved or changed by the watcher. [`ObjectReader`] is for whoever reads an object.
+//! A source file is never opened, moved or changed by the watcher. [`ObjectReader`] is for whoever reads an object, and
+//! [`PutAway`] for whoever marks or moves one that was read.
 //!
 //! ```text
 //! notices ──hints──┐
@@ -34,8 +35,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 pub use bucket::{
-    Address, AddressError, Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError, Provider,
-    ReadError, Starts, Store,
+    Address, AddressError, After, Away, Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError,
+    Provider, PutAway, PutAwayError, ReadError, S3, S3Error, Starts, Store,
 };
 pub use events::{Arrival, Event, Stamp};
 pub use handle::{Handle, watch, watch_bucket};

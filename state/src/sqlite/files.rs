@@ -12,7 +12,7 @@ use super::sql::files as sql;
 use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
-use crate::file::{FileFilter, FileRow, Stamp, ValidSubmission, VersionRow};
+use crate::file::{FileFilter, FileRow, FileToPutAway, Stamp, ValidSubmission, VersionRow};
 
 impl StateDb {
     /// Returns, by path, what each file looked like when it was last read. Left out are files that must be looked at
@@ -57,6 +57,53 @@ impl StateDb {
         }
         tx.commit().await.during(action, subject)?;
         Ok(marked)
+    }
+
+    /// Returns up to `limit` files that are still to be put away, by name: those whose names begin with `prefix` and
+    /// come after the name `after`.
+    pub async fn files_to_put_away(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<FileToPutAway>, StateError> {
+        sqlx::query(sql::TO_PUT_AWAY)
+            .bind(after)
+            .bind(prefix)
+            .bind(limit)
+            .try_map(|row: SqliteRow| {
+                Ok(FileToPutAway {
+                    file_url: row.try_get("file_url")?,
+                    stamp: decode::stamp(&row)?,
+                    is_valid: row.try_get("is_valid")?,
+                })
+            })
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files to", "put away")
+    }
+
+    /// Notes that files were put away, each as it was when it was read. One that has been read anew since is left as it
+    /// is.
+    pub async fn note_put_away(&self, files: &[(String, Stamp)]) -> Result<(), StateError> {
+        let (action, subject) = ("note as put away", format!("{} files", files.len()));
+        let now = self.now();
+        let rows = files.iter().map(|(file_url, stamp)| {
+            json!([
+                file_url,
+                stamp.bytes.cast_signed(),
+                stamp.modified_ns,
+                stamp.inode.cast_signed()
+            ])
+        });
+        let mut writer = self.writer().await.during(action, &subject)?;
+        sqlx::query(sql::NOTE_PUT_AWAY)
+            .bind(array(rows))
+            .bind(now)
+            .execute(&mut *writer)
+            .await
+            .during(action, &subject)?;
+        Ok(())
     }
 
     /// Returns, of these files, those that are known, each with size and layout of the version in force.

@@ -325,3 +325,40 @@ async fn names_are_kept_as_they_are() {
     f.record(name, converted("a")).await;
     assert_eq!(f.db.file(name).await.unwrap().unwrap().file_url, name);
 }
+
+#[tokio::test]
+async fn a_file_is_to_be_put_away_once_each_time_it_was_read() {
+    let f = Fixture::new().await;
+    f.valid(&[("a/1", "one"), ("b/1", "two"), ("b/2", "three")]).await;
+    let failed = SubmissionOutcome::Failed {
+        error: "gone".to_owned(),
+    };
+    f.record("b/3", failed).await;
+    let open = async |prefix: &str, after: &str, limit| {
+        let files = f.db.files_to_put_away(prefix, after, limit).await.unwrap();
+        let told = files
+            .iter()
+            .map(|file| format!("{} {}", file.file_url, file.is_valid));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        open("", "", 9).await,
+        ["a/1 true", "b/1 true", "b/2 true", "b/3 false"]
+    );
+    assert_eq!(open("b/", "", 9).await, ["b/1 true", "b/2 true", "b/3 false"]);
+    assert_eq!(open("b/", "b/1", 1).await, ["b/2 true"]);
+
+    f.db.note_put_away(&[("b/1".to_owned(), stamp(10)), ("b/3".to_owned(), stamp(10))])
+        .await
+        .unwrap();
+    assert_eq!(open("", "", 9).await, ["a/1 true", "b/2 true"]);
+    // It was read anew while the version before was put away.
+    f.db.note_put_away(&[("b/2".to_owned(), stamp(9))]).await.unwrap();
+    assert_eq!(open("b/", "", 9).await, ["b/2 true"]);
+    // Sent again, if only with the same bytes.
+    f.record("b/1", unchanged("two")).await;
+    assert_eq!(open("b/", "", 9).await, ["b/1 true", "b/2 true"]);
+    // A person has asked for another look at it.
+    f.db.look_again(&["b/1".to_owned()]).await.unwrap();
+    assert_eq!(open("b/", "", 9).await, ["b/2 true"]);
+}

@@ -1,12 +1,14 @@
-//! A bucket as the source: listed in pages, woken by a queue, and read in parts.
+//! A bucket as the source: listed in pages, woken by a queue, read in parts, and what was taken put away.
 
 mod actor;
 mod address;
 mod azure;
 mod google;
 mod listing;
+mod put_away;
 mod read;
 mod s3;
+mod s3_requests;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -16,7 +18,9 @@ use std::time::Duration;
 
 pub(crate) use actor::Actor;
 pub use address::{Address, AddressError, Provider};
+pub use put_away::{After, Away, PutAway, PutAwayError};
 pub use read::{ObjectReader, ReadError};
+pub use s3_requests::{S3, S3Error};
 pub use store::{Bucket, BucketOptions, OpenError, Store};
 
 use crate::queue::Queue;

@@ -21,18 +21,11 @@ impl Bucket {
     /// hold them.
     pub fn in_s3(address: &Address, options: &BucketOptions, config: &SdkConfig) -> Result<Self, OpenError> {
         let (url, name) = (|| address.url(), address.bucket());
-        let region = options
-            .region
-            .clone()
-            .or_else(|| config.region().map(ToString::to_string))
-            // Such a server has no regions, but the signature of a request must name one.
-            .or_else(|| options.endpoint.as_ref().map(|_| "us-east-1".to_owned()))
-            .ok_or_else(|| OpenError::NoRegion { url: url() })?;
+        let region = region(options, config).ok_or_else(|| OpenError::NoRegion { url: url() })?;
         let provider = config
             .credentials_provider()
             .ok_or_else(|| OpenError::NoCredentials { url: url() })?;
-        // The certificates of Amazon's hosts do not cover a bucket's name with dots in it.
-        let path_style = options.path_style || name.contains('.');
+        let path_style = is_path_style(options, name);
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
             .with_region(region)
@@ -52,6 +45,20 @@ impl Bucket {
             .map_err(|source| OpenError::BadOptions { url: url(), source })?;
         Ok(Self::new(address, Store::S3(Arc::new(store))))
     }
+}
+
+/// The region that requests are signed for.
+pub(super) fn region(options: &BucketOptions, config: &SdkConfig) -> Option<String> {
+    let named = options.region.clone();
+    named
+        .or_else(|| config.region().map(ToString::to_string))
+        // Such a server has no regions, but the signature of a request must name one.
+        .or_else(|| options.endpoint.as_ref().map(|_| "us-east-1".to_owned()))
+}
+
+/// Whether requests name a bucket in their path. The certificates of Amazon's hosts do not cover a name with dots in it.
+pub(super) fn is_path_style(options: &BucketOptions, name: &str) -> bool {
+    options.path_style || name.contains('.')
 }
 
 /// `object_store` wants the bucket in the endpoint itself where requests are to name it in the host.

@@ -21,7 +21,7 @@ use super::address::Address;
 
 /// The stores' rule for 500, 503 SlowDown and lost connections: try again with growing pauses, and not for ever. The pipeline
 /// has retries of its own behind this.
-const RETRIES: usize = 6;
+pub(super) const RETRIES: usize = 6;
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
 /// How to reach a bucket, where the defaults do not do.

@@ -10,7 +10,8 @@ pub(in crate::sqlite) const SEE_FILES: &str = "
     ON CONFLICT (file_url) DO UPDATE
        SET feed = excluded.feed, store_id = excluded.store_id, business_date = excluded.business_date,
            submitted_timestamp = excluded.submitted_timestamp, stamp_bytes = excluded.stamp_bytes,
-           stamp_modified_ns = excluded.stamp_modified_ns, stamp_inode = excluded.stamp_inode
+           stamp_modified_ns = excluded.stamp_modified_ns, stamp_inode = excluded.stamp_inode,
+           put_away_timestamp = NULL
     RETURNING file_id, file_url";
 
 /// Adds versions. Converting the same bytes again gives the same version; the newest conversion says what came of it.
@@ -79,6 +80,21 @@ pub(in crate::sqlite) const TO_LOOK_AT: &str = "
 pub(in crate::sqlite) const LOOK_AGAIN: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
      WHERE file_url = ?1";
+
+/// Files that the source's `after` has yet to be seen to for, by name, from one name on.
+pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
+    SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, last_update_status = 'VALIDATED' AS is_valid
+      FROM ingested_file_status
+     WHERE file_url > ?1 AND substr(file_url, 1, length(?2)) = ?2 AND put_away_timestamp IS NULL
+       AND stamp_bytes IS NOT NULL AND stamp_modified_ns IS NOT NULL AND stamp_inode IS NOT NULL
+     ORDER BY file_url LIMIT ?3";
+
+/// Not of files that were read anew meanwhile: what is there now has yet to be put away.
+pub(in crate::sqlite) const NOTE_PUT_AWAY: &str = "
+    UPDATE ingested_file_status SET put_away_timestamp = ?2
+      FROM json_each(?1) j
+     WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
+       AND stamp_inode = j.value ->> 3";
 
 /// What is known of given files: the version in force, if there is one.
 pub(in crate::sqlite) const IN_FORCE: &str = "

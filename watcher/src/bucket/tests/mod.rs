@@ -5,6 +5,7 @@
 mod events;
 mod faults;
 mod listing;
+mod putting_away;
 mod reading;
 
 use std::collections::{BTreeMap, HashMap};
