@@ -2,13 +2,17 @@
 
 use super::load::Loading;
 use super::{copy, full, sql};
-use crate::delta::{self, Fault, Tally};
+use crate::delta::{Delta, Fault, Tally};
 use crate::{Base, LoadCounts, LoadError, LoadMode};
 
 /// Changes the target by the difference. `None`: the base is of no use after all, and what was begun has to be rolled
 /// back. It cannot be read, or the target does not hold it on rows that the difference touches.
-pub(super) async fn load(loading: &Loading<'_>, base: &Base) -> Result<Option<LoadCounts>, LoadError> {
-    let found = match change(loading, base).await {
+pub(super) async fn load(
+    loading: &Loading<'_>,
+    base: &Base,
+    difference: Result<Delta, Fault>,
+) -> Result<Option<LoadCounts>, LoadError> {
+    let found = match change(loading, difference).await {
         Ok(found) => found,
         Err(Fault::Load(error)) => return Err(error),
         Err(Fault::Base(error)) => {
@@ -31,9 +35,11 @@ pub(super) async fn load(loading: &Loading<'_>, base: &Base) -> Result<Option<Lo
 }
 
 /// Changes the target, and tells whether that was what a target that holds the base would have needed.
-async fn change(loading: &Loading<'_>, base: &Base) -> Result<Option<(LoadCounts, bool)>, Fault> {
-    let (load, target) = (loading.load, &loading.warehouse.target);
-    let mut delta = delta::begin(load, base, &target.measures, target.mode).await?;
+async fn change(
+    loading: &Loading<'_>,
+    difference: Result<Delta, Fault>,
+) -> Result<Option<(LoadCounts, bool)>, Fault> {
+    let mut delta = difference?;
     stage(loading, &delta).await.map_err(Fault::Load)?;
     // Without an end the walk died.
     let Some(tally) = copy::changes(loading, &mut delta.parts).await? else {
@@ -43,7 +49,7 @@ async fn change(loading: &Loading<'_>, base: &Base) -> Result<Option<(LoadCounts
     changed.map(Some).map_err(Fault::Load)
 }
 
-async fn stage(loading: &Loading<'_>, delta: &delta::Delta) -> Result<(), LoadError> {
+async fn stage(loading: &Loading<'_>, delta: &Delta) -> Result<(), LoadError> {
     full::stage_coverage(loading, Some(&delta.added)).await?;
     let create = loading.names.sql.create_stage();
     loading.batch("create temporary tables in", &create).await

@@ -4,7 +4,8 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 
 use super::encode::Stamp;
-use super::{Names, PostgresWarehouse, claims, delta, full, rows, sql};
+use super::{Names, PostgresWarehouse, claims, full, rows, sql};
+use crate::delta::{self, Delta, Fault};
 use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
 
 /// A load under way. Dropped before its commit, it leaves nothing behind.
@@ -21,15 +22,21 @@ pub(super) async fn load(
     load: &Load,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadOutcome, LoadError> {
-    let (mut client, names) = warehouse.session().await?;
+    let target = &warehouse.target;
     // A reload speaks of all rows, so it compares all rows.
-    let base = load
-        .base
-        .as_ref()
-        .filter(|_| warehouse.target.mode != LoadMode::Reload);
-    if let Some(base) = base {
+    let base = load.base.as_ref().filter(|_| target.mode != LoadMode::Reload);
+    // The files are compared while the server is asked for a session and its ledger.
+    let difference = match base {
+        Some(base) => Some((
+            base,
+            delta::begin(load, base, &target.measures, target.mode).await,
+        )),
+        None => None,
+    };
+    let (mut client, names) = warehouse.session().await?;
+    if difference.is_some() {
         let loading = Loading::begin(warehouse, &names, &mut client, load).await?;
-        if let Some(outcome) = loading.attempt(Some(base), progress).await? {
+        if let Some(outcome) = loading.attempt(difference, progress).await? {
             return Ok(outcome);
         }
     }
@@ -70,21 +77,22 @@ impl<'a> Loading<'a> {
     /// The rest of the transaction. `None`: the base is of no use, and nothing was done.
     async fn attempt(
         self,
-        base: Option<&Base>,
+        difference: Option<(&Base, Result<Delta, Fault>)>,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<Option<LoadOutcome>, LoadError> {
         if let Some(outcome) = self.settled().await? {
             return Ok(Some(outcome));
         }
         let mut standing = None;
-        if let Some(base) = base
+        if let Some((base, difference)) = difference
             && claims::stands(&self, base).await?
         {
-            standing = Some(base);
+            standing = Some((base, difference));
         }
+        let base = standing.as_ref().map(|(base, _)| base.run_id.as_str());
         let counts = match standing {
             None => full::load(&self, progress).await?,
-            Some(base) => match delta::load(&self, base).await? {
+            Some((base, difference)) => match super::delta::load(&self, base, difference).await? {
                 Some(counts) => counts,
                 None => {
                     let failed = self.failed("roll back what was begun in");
@@ -100,13 +108,7 @@ impl<'a> Loading<'a> {
         let (load, target, failed) = (self.load, &self.names.target, self.failed("commit the load into"));
         self.transaction.commit().await.map_err(failed)?;
         fail::fail_point!("load-after-commit");
-        tracing::debug!(
-            run_id = load.run_id,
-            target,
-            base = standing.map(|base| base.run_id.as_str()),
-            ?counts,
-            "loaded a summary"
-        );
+        tracing::debug!(run_id = load.run_id, target, base, ?counts, "loaded a summary");
         Ok(Some(LoadOutcome::Loaded(counts)))
     }
 }
