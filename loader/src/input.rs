@@ -20,12 +20,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::Int64Type;
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
-use parquet::file::serialized_reader::SerializedPageReader;
 use tokio::sync::mpsc;
 
 use crate::LoadError;
@@ -316,26 +312,6 @@ impl Stored {
         self.built(builder.with_row_selection(rows))
     }
 
-    /// The sums of a measure in a row group, which are stored as whole cents of 64 bits.
-    pub(crate) fn sums(&self, group: usize, measure: &str) -> Result<StoredSums<'_>, LoadError> {
-        let open = || {
-            let column = self.column(measure).ok_or("it lacks a measure")?;
-            let group_metadata = &self.groups()[group];
-            let chunk = group_metadata.column(column);
-            let file = Arc::new(File::open(&self.path)?);
-            let rows = group_metadata.num_rows() as usize;
-            let pages = SerializedPageReader::new(file, chunk, rows, self.pages(group, measure))?;
-            let descriptor = chunk.column_descr_ptr();
-            Ok::<_, Box<dyn std::error::Error>>(StoredSums {
-                path: &self.path,
-                is_nullable: descriptor.max_def_level() > 0,
-                column: ColumnReaderImpl::new(descriptor, Box::new(pages)),
-                at: 0,
-            })
-        };
-        open().map_err(|error| unusable(&self.path, error))
-    }
-
     fn builder(&self, wanted: &[&str]) -> Result<ParquetRecordBatchReaderBuilder<File>, LoadError> {
         // A handle with a place of its own: others may read the file at the same time.
         let file = File::open(&self.path).map_err(|error| unusable(&self.path, error))?;
@@ -359,57 +335,6 @@ impl Stored {
             path: &self.path,
             batch,
         }
-    }
-}
-
-/// The sums of a measure, as they are read from one row group.
-pub(crate) struct StoredSums<'s> {
-    path: &'s Path,
-    column: ColumnReaderImpl<Int64Type>,
-    is_nullable: bool,
-    /// The number of the next row.
-    at: usize,
-}
-
-/// Sums of some rows: for each whether there is one, unless all are there, and those that are.
-#[derive(PartialEq, Eq)]
-pub(crate) struct Sums {
-    there: Vec<i16>,
-    cents: Vec<i64>,
-}
-
-impl StoredSums<'_> {
-    /// Reads some rows, by their numbers within the row group, none of them before those that were read already.
-    pub(crate) fn read(&mut self, rows: Range<usize>) -> Result<Sums, LoadError> {
-        let (mut there, mut cents) = (Vec::new(), Vec::new());
-        let mut read = || {
-            self.column.skip_records(rows.start - self.at)?;
-            let mut left = rows.len();
-            while left > 0 {
-                let levels = self.is_nullable.then_some(&mut there);
-                let (count, ..) = self.column.read_records(left, levels, None, &mut cents)?;
-                if count == 0 {
-                    return Err(ParquetError::EOF("it ends early".into()));
-                }
-                left -= count;
-            }
-            Ok(())
-        };
-        read().map_err(|error| unusable(self.path, error))?;
-        self.at = rows.end;
-        Ok(Sums { there, cents })
-    }
-}
-
-impl Sums {
-    /// The sum of each row, in cents.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<i64>> {
-        let mut cents = self.cents.iter().copied();
-        let of_row = move |is_there: bool| if is_there { cents.next() } else { None };
-        let rows = self.there.len().max(self.cents.len());
-        (0..rows)
-            .map(|row| self.there.get(row).is_none_or(|level| *level > 0))
-            .map(of_row)
     }
 }
 

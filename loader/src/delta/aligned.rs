@@ -5,6 +5,8 @@
 //! decoded, and keys only of rows that changed. That is many times as fast as the walk over all rows. It finds the same,
 //! or declines.
 
+mod sums;
+
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -15,6 +17,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
 use rayon::prelude::*;
 
+use self::sums::StoredSums;
 use super::{Fault, Part, Tally};
 use crate::LoadError;
 use crate::input::{Stored, SummaryBatch, unusable};
@@ -168,8 +171,8 @@ impl<'a> Pair<'a> {
         measure: &str,
         rows: &[Range<usize>],
     ) -> Result<Vec<usize>, Fault> {
-        let mut mine = self.new.sums(group, measure).map_err(Fault::Load)?;
-        let mut theirs = self.old.sums(group, measure).map_err(Fault::Base)?;
+        let mut mine = StoredSums::open(self.new, group, measure).map_err(Fault::Load)?;
+        let mut theirs = StoredSums::open(self.old, group, measure).map_err(Fault::Base)?;
         let mut differing = Vec::new();
         for rows in rows {
             let mine = mine.read(rows.clone()).map_err(Fault::Load)?;
