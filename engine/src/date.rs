@@ -1,6 +1,11 @@
 //! Calendar days as 32-bit day numbers since 1970-01-01, the form that Parquet and Arrow call Date32.
 
+use std::ops::RangeInclusive;
+
 use jiff::civil::Date;
+
+/// The days of the years 1 to 9999.
+pub(crate) const DAYS: RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// One piece of a date form: a number of fixed width, or a byte that must stand there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

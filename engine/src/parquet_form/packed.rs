@@ -56,8 +56,9 @@ fn packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
     );
 }
 
-/// So many values of `width` bits, as [`hybrid`] has written them; `None` if they are not all there.
+/// So many values of `width` bits, as [`hybrid`] has written them; `None` if they are not all there, or one has more bits.
 pub(super) fn unpacked(mut bytes: &[u8], width: u32, count: usize) -> Option<Vec<u32>> {
+    let greatest = u32::MAX.checked_shr(u32::BITS.checked_sub(width)?).unwrap_or(0);
     let mut values = Vec::new();
     while values.len() < count {
         let header = read_varint(&mut bytes)?;
@@ -66,16 +67,19 @@ pub(super) fn unpacked(mut bytes: &[u8], width: u32, count: usize) -> Option<Vec
             let (value, rest) = bytes.split_at_checked(width.div_ceil(8) as usize)?;
             let mut whole = [0; 4];
             whole.get_mut(..value.len())?.copy_from_slice(value);
+            let value = u32::from_le_bytes(whole);
+            if value > greatest {
+                return None;
+            }
             let number = number.min(count - values.len());
-            values.extend(std::iter::repeat_n(u32::from_le_bytes(whole), number));
+            values.extend(std::iter::repeat_n(value, number));
             bytes = rest;
         } else {
             let (packed, rest) = bytes.split_at_checked(number.checked_mul(width as usize)?)?;
             let number = number.checked_mul(GROUP)?.min(count - values.len());
-            let mask = u32::MAX.checked_shr(u32::BITS.checked_sub(width)?).unwrap_or(0);
             values.extend((0..number).map(|value| {
                 let bit = value * width as usize;
-                (word(packed, bit / 8) >> (bit % 8)) as u32 & mask
+                (word(packed, bit / 8) >> (bit % 8)) as u32 & greatest
             }));
             bytes = rest;
         }

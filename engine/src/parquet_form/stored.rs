@@ -13,10 +13,12 @@ use bytes::Bytes;
 use parquet::basic::{Encoding, Type};
 use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
 
 use super::packed;
 use crate::amount::ABSENT;
+use crate::date::DAYS;
 use crate::error::EngineError;
 use crate::symbols::Texts;
 
@@ -88,6 +90,10 @@ impl StoredTable {
     pub(crate) fn open(path: &Path) -> std::result::Result<Self, EngineError> {
         let source = Source::open(path).map_err(EngineError::parquet("read", path))?;
         let reader = SerializedFileReader::new(source).map_err(EngineError::parquet("read", path))?;
+        if !are_counts_true(reader.metadata()) {
+            let error = damaged("counts of rows that do not agree");
+            return Err(EngineError::parquet("read", path)(error));
+        }
         Ok(Self {
             path: path.to_owned(),
             reader,
@@ -144,16 +150,12 @@ impl StoredTable {
         Ok((texts, numbers))
     }
 
-    /// A column of days or codes.
-    pub(crate) fn numbers(
-        &self,
-        rows: &GroupRows,
-        column: usize,
-    ) -> std::result::Result<Vec<i32>, EngineError> {
+    /// A column of days.
+    pub(crate) fn days(&self, rows: &GroupRows, column: usize) -> std::result::Result<Vec<i32>, EngineError> {
         let mut dictionary = Vec::new();
         self.column(rows, column, Type::INT32, None, |part| match part {
             Part::Dictionary(values, _) => {
-                dictionary = plain(values, i32::from_le_bytes)?;
+                dictionary = days(values)?;
                 Some(Vec::new())
             }
             Part::Places(places) => {
@@ -162,7 +164,7 @@ impl StoredTable {
                     .map(|place| dictionary.get(*place as usize).copied());
                 values.collect()
             }
-            Part::Plain(values) => plain(values, i32::from_le_bytes),
+            Part::Plain(values) => days(values),
         })
     }
 
@@ -190,8 +192,9 @@ impl StoredTable {
                 return Err(damaged("a column of another type"));
             }
             let is_nullable = metadata.column_descr().max_def_level() > 0;
+            let count = metadata.num_values() as usize;
             let pages = group.get_column_page_reader(column)?;
-            values(pages, rows.clone(), is_nullable, absent, decode)
+            values(pages, count, rows.clone(), is_nullable, absent, decode)
         };
         read().map_err(EngineError::parquet("read", &self.path))
     }
@@ -207,9 +210,23 @@ enum Part<'p> {
     Plain(&'p [u8]),
 }
 
-/// The values of some rows of a column chunk. Pages that have none of them are passed over.
+/// Whether all that tells of numbers of rows tells the same: rows that a lower number hides would be lost silently.
+fn are_counts_true(metadata: &ParquetMetaData) -> bool {
+    let groups = metadata.row_groups();
+    let in_groups = groups
+        .iter()
+        .try_fold(0_i64, |rows, group| rows.checked_add(group.num_rows()));
+    let is_true = |group: &RowGroupMetaData| {
+        let mut columns = group.columns().iter();
+        group.num_rows() >= 0 && columns.all(|column| column.num_values() == group.num_rows())
+    };
+    in_groups == Some(metadata.file_metadata().num_rows()) && groups.iter().all(is_true)
+}
+
+/// The values of some rows of a column chunk, which has `count`. Pages that have none of them are passed over.
 fn values<T: Copy>(
     mut pages: Box<dyn PageReader>,
+    count: usize,
     rows: Range<usize>,
     is_nullable: bool,
     absent: Option<T>,
@@ -223,13 +240,16 @@ fn values<T: Copy>(
             return Err(damaged("fewer values than rows"));
         };
         if !next.is_dict {
-            let count = next.num_rows.or(next.num_levels).unwrap_or_default();
-            start += count;
+            let of_page = next.num_rows.or(next.num_levels).unwrap_or_default();
+            if of_page > count - start {
+                return Err(damaged("more values than rows"));
+            }
+            start += of_page;
             if start <= rows.start {
                 pages.skip_next_page()?;
                 continue;
             }
-            first.get_or_insert(start - count);
+            first.get_or_insert(start - of_page);
         }
         let decoded = match pages.get_next_page()? {
             Some(Page::DictionaryPage { buf, num_values, .. }) => {
@@ -308,6 +328,12 @@ fn data_page<T>(
     (values.len() == there).then_some(Sparse { present, values })
 }
 
+/// Days that stand one after the other, if all of them are days that keys can hold.
+fn days(bytes: &[u8]) -> Option<Vec<i32>> {
+    let days = plain(bytes, i32::from_le_bytes)?;
+    days.iter().all(|day| DAYS.contains(day)).then_some(days)
+}
+
 /// Values of a fixed length that stand one after the other.
 fn plain<T, const N: usize>(bytes: &[u8], value: fn([u8; N]) -> T) -> Option<Vec<T>> {
     let (values, rest) = bytes.as_chunks();
@@ -336,6 +362,26 @@ mod tests {
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![4 => 0..8_u8, 1 => any::<u8>()];
         prop::collection::vec(byte, 0..40)
+    }
+
+    #[test]
+    fn a_level_that_says_more_than_there_or_not_is_refused() {
+        let sums = |level| {
+            let levels = [5 << 1, level, 3 << 1, 1];
+            let mut page = (levels.len() as u32).to_le_bytes().to_vec();
+            page.extend(levels);
+            page.extend([7_i64, 8, 9].into_iter().flat_map(i64::to_le_bytes));
+            let sums = data_page(&page, 8, Encoding::PLAIN, true, |part| match part {
+                Part::Plain(values) => plain(values, i64::from_le_bytes),
+                _ => None,
+            });
+            let mut found = Vec::new();
+            sums?.append_to(&mut found, Some(ABSENT))?;
+            Some(found)
+        };
+        let absent = [ABSENT; 5];
+        assert_eq!(sums(0), Some([&absent[..], &[7, 8, 9]].concat()));
+        assert_eq!(sums(2), None);
     }
 
     proptest! {

@@ -12,13 +12,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::amount::{ABSENT, MAX_CENTS, format_cents};
-use crate::date::from_days;
+use crate::date::{DAYS, from_days};
 use crate::read_back::rows_of;
 use crate::rows::decimal;
 use crate::symbols::Texts;
-
-/// Days of the years 1 to 9999.
-const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
 /// A row: text, text or NULL, day, number, amount or NULL. Texts are numbers of [`texts`].
 type Row = (u32, Option<u32>, i32, i64, Option<i64>);
@@ -148,7 +145,7 @@ fn stored_rows(table: &StoredTable, wanted: std::ops::Range<usize>) -> Result<Ve
         let (stored, of_rows) = table.texts(&group, 0, None)?;
         let (maybe_stored, maybe) = table.texts(&group, 1, Some(NO_TEXT))?;
         let number = |texts: &Texts, place| numbers.get(texts.get(place)).copied().unwrap_or(NO_TEXT);
-        let (days, sums) = (table.numbers(&group, 2)?, table.sums(&group, 4)?);
+        let (days, sums) = (table.days(&group, 2)?, table.sums(&group, 4)?);
         for (row, day) in days.into_iter().enumerate() {
             let maybe = (maybe[row] != NO_TEXT).then(|| number(&maybe_stored, maybe[row]));
             let sum = (sums[row] != ABSENT).then_some(sums[row]);
@@ -260,6 +257,24 @@ proptest! {
         prop_assert_eq!(table.rows(), rows.len());
         let expected: Vec<_> = rows[wanted.clone()].iter().map(|row| (row.0, row.1, row.2, row.4)).collect();
         prop_assert_eq!(stored_rows(&table, wanted).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_has_all_its_rows(
+        rows in runs(row()).prop_filter("a file without rows has no row group", |rows| !rows.is_empty()),
+        (place, bit) in (any::<prop::sample::Index>(), 0..8_u32),
+    ) {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("file");
+        write(std::slice::from_ref(&rows), &path);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let place = place.index(bytes.len());
+        bytes[place] ^= 1_u8 << bit;
+        std::fs::write(&path, bytes).unwrap();
+        let read = StoredTable::open(&path).and_then(|table| stored_rows(&table, 0..table.rows()));
+        if let Ok(read) = read {
+            prop_assert_eq!(read.len(), rows.len());
+        }
     }
 
     #[test]

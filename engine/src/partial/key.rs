@@ -1,12 +1,14 @@
 //! The three keys of a summary row as one word, so that they are compared, hashed and sorted as one.
 
+use crate::date::DAYS;
+
 /// Bits of a day: every day of the years 1 to 9999.
 const DAY_BITS: u32 = 22;
 /// Bits of an item's number.
 const ITEM_BITS: u32 = 24;
 
-/// 0001-01-01 as a day number; see [`crate::date`].
-const FIRST_DAY: i32 = -719_162;
+/// The day that a key holds as zero.
+const FIRST_DAY: i32 = *DAYS.start();
 
 /// Bits of a store's number.
 const STORE_BITS: u32 = 64 - DAY_BITS - ITEM_BITS;
@@ -101,8 +103,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_key_gives_back_what_it_was_made_of_and_sorts_likewise(
-            one in (0..1_u32 << STORE_BITS, 0..MOST_ITEMS as u32, -719_162..=2_932_896),
-            two in (0..1_u32 << STORE_BITS, 0..MOST_ITEMS as u32, -719_162..=2_932_896),
+            one in (0..1_u32 << STORE_BITS, 0..MOST_ITEMS as u32, DAYS),
+            two in (0..1_u32 << STORE_BITS, 0..MOST_ITEMS as u32, DAYS),
         ) {
             let key = |(store, item, day)| Key::new(store, item, day);
             let given_back = |key: Key| (key.store(), key.item(), key.day());

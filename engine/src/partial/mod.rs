@@ -6,6 +6,7 @@
 
 mod file;
 mod key;
+mod order;
 mod read;
 mod rows;
 mod table;

@@ -75,8 +75,7 @@ impl PartialReader {
             if stores.len() > MOST_STORES || items.len() > MOST_ITEMS {
                 return Ok(None);
             }
-            let dates = self.0.numbers(&group, DATES)?;
-            rows.keys.reserve(dates.len());
+            let dates = self.0.days(&group, DATES)?;
             let keys = store_numbers.iter().zip(&item_numbers).zip(dates);
             for ((store, item), date) in keys {
                 match item {
@@ -128,7 +127,7 @@ pub fn covers_day(path: &Path, store_id: &str, trans_date: Date) -> Result<bool,
     let PartialReader(table) = PartialReader::open(path)?;
     for group in table.groups(0..table.rows()) {
         let (texts, stores) = table.texts(&group, STORES, None)?;
-        let dates = table.numbers(&group, DATES)?;
+        let dates = table.days(&group, DATES)?;
         let mut rows = stores.iter().zip(dates);
         if rows.any(|(store, date)| texts.get(*store) == store_id && from_days(date) == trans_date) {
             return Ok(true);

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::key::{Key, StoreDay};
+use super::order::{self, Place};
 use super::table::Sums;
 use crate::amount::{ABSENT, MAX_CENTS, add_cents};
 use crate::date::from_days;
@@ -24,6 +25,9 @@ pub(crate) struct Rows {
     pub(crate) ignored_days: Vec<StoreDay>,
 }
 
+/// Where several tables are brought together: so many that threads which end early find another.
+const PIECES_A_THREAD: usize = 4;
+
 /// A power of two.
 const RECENT_DAYS: usize = 256;
 
@@ -33,54 +37,51 @@ impl Rows {
         let texts = |column: fn(&Sums) -> &Texts| ranked(&parts.iter().map(column).collect::<Vec<_>>());
         let (stores, store_ranks) = texts(|part| &part.stores);
         let (items, item_ranks) = texts(|part| &part.items);
-        // Where each row stands: in which part, and where there.
-        let mut order: Vec<(Key, u32, u32)> =
-            Vec::with_capacity(parts.iter().map(|part| part.keys.len()).sum());
+        let sorted = |number: usize| {
+            let (part, stores, items) = (&parts[number], &store_ranks[number], &item_ranks[number]);
+            let place = |row| Place {
+                key: part.rows.key(row).renumbered(stores, items),
+                table: number as u32,
+                row: row as u32,
+            };
+            let mut places: Vec<Place> = (0..part.rows.len()).map(place).collect();
+            places.sort_unstable_by_key(|place| place.key);
+            places
+        };
+        let gathered = if parts.len() == 1 {
+            // This may be in a unit's turn, where nothing may wait for the pool.
+            vec![Gathered::of(&sorted(0), parts, measures.len())]
+        } else {
+            let places: Vec<_> = (0..parts.len()).into_par_iter().map(sorted).collect();
+            let pieces = order::cut(&places, PIECES_A_THREAD * rayon::current_num_threads());
+            let gather = |piece: Vec<&[Place]>| {
+                let mut places = piece.concat();
+                places.sort_by_key(|place| place.key);
+                Gathered::of(&places, parts, measures.len())
+            };
+            pieces.into_par_iter().map(gather).collect()
+        };
         let mut ignored_days = Vec::new();
-        for (number, part) in parts.iter().enumerate() {
-            let (stores, items) = (&store_ranks[number], &item_ranks[number]);
-            let ranks = part.keys.iter().map(|key| key.renumbered(stores, items));
-            order.extend((0..).zip(ranks).map(|(row, key)| (key, number as u32, row)));
+        for (part, stores) in parts.iter().zip(&store_ranks) {
             let days = part.ignored_days.iter();
             ignored_days.extend(days.map(|day| StoreDay::new(stores[day.store() as usize], day.day())));
-        }
-        if parts.len() == 1 {
-            // This may be in a unit's turn, where nothing may wait for the pool.
-            order.sort_unstable_by_key(|(key, ..)| *key);
-        } else {
-            order.par_sort_unstable_by_key(|(key, ..)| *key);
         }
         ignored_days.sort_unstable();
         ignored_days.dedup();
 
-        let mut rows = Self {
-            stores,
-            items,
-            keys: Vec::with_capacity(order.len()),
-            sums: measures.iter().map(|_| Vec::with_capacity(order.len())).collect(),
-            ignored_days,
-        };
+        let gathered = gathered.into_iter().reduce(Gathered::and).unwrap_or_default();
         let mut overflow = parts.iter().zip(0..).find_map(|(part, number)| {
             let (key, measure) = part.overflow?;
             Some((key.renumbered(&store_ranks[number], &item_ranks[number]), measure))
         });
-        for (key, part, row) in order {
-            let (part, row) = (&parts[part as usize], row as usize);
-            let sums = &part.sums[row * measures.len()..][..measures.len()];
-            if rows.keys.last() == Some(&key) {
-                let last = rows.keys.len() - 1;
-                for (measure, (column, sum)) in rows.sums.iter_mut().zip(sums).enumerate() {
-                    if !add_cents(&mut column[last], *sum) {
-                        overflow = overflow.or(Some((key, measure)));
-                    }
-                }
-            } else {
-                rows.keys.push(key);
-                for (column, sum) in rows.sums.iter_mut().zip(sums) {
-                    column.push(*sum);
-                }
-            }
-        }
+        overflow = overflow.or(gathered.overflow);
+        let rows = Self {
+            stores,
+            items,
+            keys: gathered.keys,
+            sums: gathered.sums,
+            ignored_days,
+        };
         match overflow.or_else(|| rows.beyond_decimal()) {
             Some((key, measure)) => Err(rows.overflow(key, &measures[measure])),
             None => Ok(rows),
@@ -164,5 +165,53 @@ impl Rows {
     /// The bytes of memory that a row takes.
     pub(crate) fn row_memory(measures: usize) -> usize {
         size_of::<Key>() + measures * size_of::<i64>()
+    }
+}
+
+/// Rows that stood in several tables.
+#[derive(Default)]
+struct Gathered {
+    keys: Vec<Key>,
+    /// See [`Rows::sums`].
+    sums: Vec<Vec<i64>>,
+    /// The first sum that grew too large.
+    overflow: Option<(Key, usize)>,
+}
+
+impl Gathered {
+    /// Adds up the rows at some places, which are sorted by key.
+    fn of(places: &[Place], parts: &[Sums], measures: usize) -> Self {
+        let mut gathered = Self {
+            keys: Vec::with_capacity(places.len()),
+            sums: (0..measures).map(|_| Vec::with_capacity(places.len())).collect(),
+            overflow: None,
+        };
+        for Place { key, table, row } in places {
+            let sums = parts[*table as usize].rows.sums(*row as usize);
+            if gathered.keys.last() == Some(key) {
+                let last = gathered.keys.len() - 1;
+                for (measure, (column, sum)) in gathered.sums.iter_mut().zip(sums).enumerate() {
+                    if !add_cents(&mut column[last], *sum) {
+                        gathered.overflow = gathered.overflow.or(Some((*key, measure)));
+                    }
+                }
+            } else {
+                gathered.keys.push(*key);
+                for (column, sum) in gathered.sums.iter_mut().zip(sums) {
+                    column.push(*sum);
+                }
+            }
+        }
+        gathered
+    }
+
+    /// Both, where all keys of the other come after those of this.
+    fn and(mut self, other: Self) -> Self {
+        self.keys.extend(other.keys);
+        for (column, sums) in self.sums.iter_mut().zip(other.sums) {
+            column.extend(sums);
+        }
+        self.overflow = self.overflow.or(other.overflow);
+        self
     }
 }

@@ -12,16 +12,12 @@ use crate::symbols::{Symbols, Texts};
 pub(crate) struct Table {
     pub(crate) stores: Symbols,
     pub(crate) items: Symbols,
-    /// Measures a row.
-    width: usize,
     /// Open addressing: 0 for a free place, else one more than the number of a row. A power of two of places, at most
     /// half of them taken.
     places: Vec<u32>,
     /// How far a hash is moved to be a place.
     shift: u32,
-    keys: Vec<Key>,
-    /// `width` sums a row, in cents or [`ABSENT`].
-    sums: Vec<i64>,
+    rows: KeyedSums,
     /// Lines that are not in the sums yet.
     pending: Pending,
     /// The store's days with an ignored line.
@@ -32,8 +28,7 @@ pub(crate) struct Table {
     overflow: Option<(Key, usize)>,
 }
 
-/// Lines that wait to be added. Many are added in a row, so that the processor fetches the rows of the next ones from
-/// memory while it adds one.
+/// Lines that wait to be added. Many are added at a time: see [`Table::add_pending`].
 ///
 /// Whether a line's code is asked for is hard to foretell, so that nothing is decided by it here: each line is written to
 /// the end of both lists, and only one of them grows.
@@ -75,11 +70,55 @@ impl Pending {
 pub(crate) struct Sums {
     pub(crate) stores: Texts,
     pub(crate) items: Texts,
-    pub(crate) keys: Vec<Key>,
-    /// As many a row as there are measures, in cents or [`ABSENT`].
-    pub(crate) sums: Vec<i64>,
+    pub(crate) rows: KeyedSums,
     pub(crate) ignored_days: HashSet<StoreDay, FixedState>,
     pub(crate) overflow: Option<(Key, usize)>,
+}
+
+/// Keys and their sums, row by row: whoever has fetched a key from memory mostly has its sums, too.
+pub(crate) struct KeyedSums {
+    /// The key, then a sum a measure, in cents or [`ABSENT`].
+    words: Vec<i64>,
+    /// Words a row.
+    width: usize,
+}
+
+impl KeyedSums {
+    fn new(measures: usize) -> Self {
+        Self {
+            words: Vec::new(),
+            width: 1 + measures,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.words.len() / self.width
+    }
+
+    #[inline(always)]
+    pub(crate) fn key(&self, row: usize) -> Key {
+        Key(self.words[row * self.width] as u64)
+    }
+
+    /// Whether a key stands in a row, which need not be there.
+    #[inline(always)]
+    fn is_at(&self, row: u32, key: Key) -> bool {
+        self.words.get(row as usize * self.width) == Some(&(key.0 as i64))
+    }
+
+    pub(crate) fn sums(&self, row: usize) -> &[i64] {
+        &self.words[row * self.width..][1..self.width]
+    }
+
+    #[inline(always)]
+    fn sum(&mut self, row: usize, measure: usize) -> &mut i64 {
+        &mut self.words[row * self.width + 1 + measure]
+    }
+
+    fn push(&mut self, key: Key) {
+        self.words.push(key.0 as i64);
+        self.words.resize(self.words.len() + self.width - 1, ABSENT);
+    }
 }
 
 /// A power of two.
@@ -90,11 +129,9 @@ impl Table {
         Self {
             stores: Symbols::new(),
             items: Symbols::new(),
-            width: measures,
             places: vec![0; 64],
             shift: u64::BITS - 6,
-            keys: Vec::new(),
-            sums: Vec::new(),
+            rows: KeyedSums::new(measures),
             pending: Pending::new(),
             ignored_days: HashSet::default(),
             recent_days: vec![None; RECENT_DAYS],
@@ -125,12 +162,27 @@ impl Table {
         }
     }
 
+    /// Adds what is pending, in steps that each go over all amounts: what a step asks of memory for one of them depends on
+    /// nothing that it asks for another, so that the processor waits for many answers at a time.
     #[inline(never)]
     fn add_pending(&mut self) {
-        for pending in 0..self.pending.amount_count {
+        let count = self.pending.amount_count;
+        let mut guesses = [0; MOST_PENDING];
+        for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
+            *guess = self.places[self.first_place(amount.key)];
+        }
+        let mut are_right = [false; MOST_PENDING];
+        for (number, amount) in self.pending.amounts[..count].iter().enumerate() {
+            are_right[number] = self.rows.is_at(guesses[number].wrapping_sub(1), amount.key);
+        }
+        for pending in 0..count {
             let Amount { key, cents, measure } = self.pending.amounts[pending];
-            let (row, measure) = (self.row(key), measure as usize);
-            if !add_cents(&mut self.sums[row * self.width + measure], cents) {
+            let row = match are_right[pending] {
+                true => guesses[pending] as usize - 1,
+                false => self.row(key),
+            };
+            let measure = measure as usize;
+            if !add_cents(self.rows.sum(row, measure), cents) {
                 self.overflow = self.overflow.or(Some((key, measure)));
             }
         }
@@ -147,8 +199,7 @@ impl Table {
 
     /// The bytes of memory held.
     pub(crate) fn memory(&self) -> usize {
-        let row = size_of::<Key>() + self.width * size_of::<i64>();
-        self.keys.capacity() * row
+        self.rows.words.capacity() * size_of::<i64>()
             + self.places.len() * size_of::<u32>()
             + self.ignored_days.capacity() * size_of::<StoreDay>()
             + self.stores.memory()
@@ -165,8 +216,7 @@ impl Table {
         let Self {
             stores,
             items,
-            keys,
-            sums,
+            rows,
             ignored_days,
             overflow,
             ..
@@ -174,8 +224,7 @@ impl Table {
         Sums {
             stores: stores.into_texts(),
             items: items.into_texts(),
-            keys,
-            sums,
+            rows,
             ignored_days,
             overflow,
         }
@@ -187,7 +236,7 @@ impl Table {
         loop {
             match self.places[at] {
                 0 => return self.insert(key, at),
-                taken if self.keys[taken as usize - 1] == key => return taken as usize - 1,
+                taken if self.rows.key(taken as usize - 1) == key => return taken as usize - 1,
                 _ => at = (at + 1) & (self.places.len() - 1),
             }
         }
@@ -199,11 +248,10 @@ impl Table {
     }
 
     fn insert(&mut self, key: Key, free: usize) -> usize {
-        let row = self.keys.len();
-        self.keys.push(key);
-        self.sums.resize(self.sums.len() + self.width, ABSENT);
+        let row = self.rows.len();
+        self.rows.push(key);
         self.places[free] = row as u32 + 1;
-        if self.keys.len() * 2 > self.places.len() {
+        if self.rows.len() * 2 > self.places.len() {
             self.grow();
         }
         row
@@ -213,8 +261,8 @@ impl Table {
     fn grow(&mut self) {
         self.places = vec![0; self.places.len() * 4];
         self.shift -= 2;
-        for row in 0..self.keys.len() {
-            let mut at = self.first_place(self.keys[row]);
+        for row in 0..self.rows.len() {
+            let mut at = self.first_place(self.rows.key(row));
             while self.places[at] != 0 {
                 at = (at + 1) & (self.places.len() - 1);
             }

@@ -26,7 +26,7 @@ use crate::target::KEYS;
 /// Bytes that are compared at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// Changed rows that are held in memory. With more of them the walk is no slower.
+/// The most changed rows, which are held in memory. With more of them the walk is no slower.
 const MOST_CHANGED: usize = 100_000;
 
 /// Gives out the changed rows. `None`: the keys are not the same, or not stored in the same way; nothing was given out.
@@ -52,17 +52,19 @@ pub(super) fn merge(
         measures,
     };
     let so_far = AtomicUsize::new(0);
-    let found = (0..groups.len()).into_par_iter().map(|group| {
-        let Some(changed) = pair.changed(group)? else {
-            return Ok(None);
-        };
-        let rows = changed.iter().map(SummaryBatch::len).sum();
-        let rows = so_far.fetch_add(rows, Ordering::Relaxed) + rows;
-        Ok((rows <= MOST_CHANGED).then_some(changed))
+    let changed = (0..groups.len()).into_par_iter().map(|group| {
+        let changed = pair.changed(group)?;
+        Ok(changed.filter(|rows| {
+            let rows = rows.len();
+            so_far.fetch_add(rows, Ordering::Relaxed) + rows <= MOST_CHANGED
+        }))
     });
-    let Some(found) = found.collect::<Result<Option<Vec<_>>, Fault>>()? else {
+    let Some(changed) = changed.collect::<Result<Option<Vec<_>>, Fault>>()? else {
         return Ok(None);
     };
+    let found = changed.par_iter().enumerate();
+    let found = found.map(|(group, rows)| pair.rows(group, rows).map_err(Fault::Load));
+    let found = found.collect::<Result<Vec<_>, Fault>>()?;
     let rows = new.rows();
     let mut tally = Tally {
         rows,
@@ -86,8 +88,8 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// The rows of a row group with other amounts. `None` if it is not stored alike, or has other keys.
-    fn changed(&self, group: usize) -> Result<Option<Vec<SummaryBatch>>, Fault> {
+    /// The numbers of the rows of a row group with other amounts. `None` if it is not stored alike, or has other keys.
+    fn changed(&self, group: usize) -> Result<Option<Vec<usize>>, Fault> {
         let mut compare = Compare::default();
         for key in KEYS {
             let Some((mine, theirs)) = self.chunks(group, key) else {
@@ -109,7 +111,7 @@ impl<'a> Pair<'a> {
         }
         changed.sort_unstable();
         changed.dedup();
-        self.rows(group, &changed).map(Some).map_err(Fault::Load)
+        Ok(Some(changed))
     }
 
     /// A column's two chunks in a row group, if it is in both files.
@@ -133,7 +135,8 @@ impl<'a> Pair<'a> {
         let Some((mine, theirs)) = self.chunks(group, measure) else {
             return Ok(None);
         };
-        if mine.column_type() != Type::INT64 || theirs.column_type() != Type::INT64 {
+        let is_alike = mine.column_descr() == theirs.column_descr();
+        if mine.column_type() != Type::INT64 || !is_alike {
             return Ok(None);
         }
         let rows = self.new.groups()[group].num_rows() as usize;

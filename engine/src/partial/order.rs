@@ -1,0 +1,66 @@
+//! The order of rows by their keys.
+
+use super::key::Key;
+
+/// Where the row of a key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) key: Key,
+    /// In which of several tables.
+    pub(super) table: u32,
+    /// Where there.
+    pub(super) row: u32,
+}
+
+/// Cuts sorted lists into some pieces, one behind the other in the order of the keys: what each list has of it.
+pub(super) fn cut(lists: &[Vec<Place>], pieces: usize) -> Vec<Vec<&[Place]>> {
+    let mut rest: Vec<&[Place]> = lists.iter().map(Vec::as_slice).collect();
+    let longest = lists
+        .iter()
+        .max_by_key(|list| list.len())
+        .map_or(&[][..], Vec::as_slice);
+    let piece = longest.len().div_ceil(pieces).max(1);
+    let bounds = longest.chunks(piece).skip(1).map(|chunk| chunk[0].key);
+    let mut cut: Vec<Vec<&[Place]>> = Vec::with_capacity(pieces);
+    for bound in bounds {
+        let before = rest.iter_mut().map(|rest| {
+            let (before, from) = rest.split_at(rest.partition_point(|place| place.key < bound));
+            *rest = from;
+            before
+        });
+        cut.push(before.collect());
+    }
+    cut.push(rest);
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_hold_all_in_the_order_of_keys(
+            keys in prop::collection::vec(prop::collection::vec(0..99_u64, 0..99), 0..4),
+            count in 1..9_usize,
+        ) {
+            let lists: Vec<Vec<Place>> = (0..).zip(&keys).map(|(table, keys)| {
+                let place = |(row, key): (u32, &u64)| Place { key: Key(*key), table, row };
+                let mut places: Vec<Place> = (0..).zip(keys).map(place).collect();
+                places.sort_by_key(|place| place.key);
+                places
+            }).collect();
+            let pieces: Vec<Vec<Place>> = cut(&lists, count).into_iter().map(|lists| lists.concat()).collect();
+            prop_assert!(pieces.len() <= count);
+            for (before, after) in pieces.iter().zip(&pieces[1..]) {
+                let (last, first) = (before.iter().map(|place| place.key).max(), after.iter().map(|place| place.key).min());
+                prop_assert!(last.is_none() || first.is_none() || last < first);
+            }
+            let mut all = pieces.concat();
+            all.sort_by_key(|place| (place.table, place.key, place.row));
+            prop_assert_eq!(all, lists.concat());
+        }
+    }
+}
