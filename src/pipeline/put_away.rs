@@ -183,6 +183,10 @@ impl Task {
                 path = name,
                 "stays where it is: it is larger than 5 GiB, which S3 does not copy in one request"
             ),
+            Away::Archived => tracing::warn!(
+                path = name,
+                "stays where it is: it is archived, and S3 copies nothing from there; it is not tried again"
+            ),
             away => tracing::debug!(path = name, is_valid = file.is_valid, ?away, "put away"),
         });
         (file, outcome)
