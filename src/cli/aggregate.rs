@@ -34,8 +34,8 @@ use crate::settings::{DEFAULT_FILE, Settings, Source};
 #[derive(Debug, Args)]
 pub(super) struct AggregateArgs {
     /// Files, and folders whose files are taken with all below; hidden and unfinished ones are passed over. Likewise
-    /// objects and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, reached as the settings' source that they lie in, and
-    /// else by the store's standard ways
+    /// objects and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, reached by the store's standard ways; with --feed, as
+    /// the settings' source that they lie in, if they lie in one
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
     /// The Parquet to write

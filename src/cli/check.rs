@@ -110,7 +110,7 @@ fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
 /// The name that an object has, or would have, in one of the sources, and the object.
 async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(String, Input)> {
     let place = inputs::place(url, sources)?;
-    let object = inputs::object(&place).await?;
+    let object = inputs::object(url, &place).await?;
     let object = object.ok_or_else(|| Usage::new(format!("{url}: there is no such object")))?;
     let name = match inputs::source_of(url, sources) {
         Some((source, _, path)) => source.file_name(path),

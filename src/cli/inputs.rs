@@ -73,11 +73,7 @@ pub(super) async fn list(
         match url(input) {
             Some(url) => {
                 let place = place(url, sources)?;
-                let object = match url.ends_with('/') {
-                    true => None,
-                    false => object(&place).await?,
-                };
-                match object {
+                match object(url, &place).await? {
                     Some(object) => files.push(object),
                     None => files.extend(below_prefix(&place, pattern).await?),
                 }
@@ -113,10 +109,10 @@ pub(super) fn place(url: &str, sources: &[Source]) -> anyhow::Result<BucketPlace
     Ok(BucketPlace { address, options })
 }
 
-/// The object that a place's URL names, if there is one.
-pub(super) async fn object(place: &BucketPlace) -> anyhow::Result<Option<Input>> {
+/// The object that a URL names, if there is one, in the place that it names. With a `/` at its end it names a prefix.
+pub(super) async fn object(url: &str, place: &BucketPlace) -> anyhow::Result<Option<Input>> {
     let BucketPlace { address, options } = place;
-    if address.path().is_empty() {
+    if address.path().is_empty() || url.ends_with('/') {
         return Ok(None);
     }
     let whole = BucketPlace {

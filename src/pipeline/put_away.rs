@@ -1,8 +1,12 @@
 //! Puts away what was taken: a task for each source whose objects are to be tagged or moved once they are recorded.
 //!
 //! What is still to be done stands in the state database, so a crash forgets nothing of it. The tasks work beside the
-//! stages: what fails here is told, and tried again after a pause, and holds up no conversion, job or load.
+//! stages: what fails here is told, and tried again after a pause, and holds up no conversion, job or load, nor other
+//! objects.
 
+mod troubles;
+
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::troubles::{News, Troubles};
 use super::activity::{Activity, Token};
 use super::retry::with_retries;
 use super::sources::told;
@@ -23,10 +28,11 @@ use crate::settings::Source;
 /// Objects that are put away at the same time.
 const AT_ONCE: usize = 16;
 
-/// Objects that are noted as put away in one transaction. If none of so many could be, the round ends.
+/// Objects that are noted as put away in one transaction. If what is tried of so many fails as all others would, the
+/// round ends.
 const PAGE: u32 = 64;
 
-/// The pauses after a round in which something failed, which double from the first to the last.
+/// The pauses before what failed is tried again, which double from the first to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Wakes the tasks.
@@ -57,7 +63,9 @@ pub(super) fn start(
                 source: open.source.clone(),
                 put_away: put_away.clone(),
                 is_checked: false,
-                failures: 0,
+                is_through: true,
+                troubles: Troubles::default(),
+                told: 0,
             };
             stages.spawn(task.run(woken, stop.clone()));
             wakes.push(wake);
@@ -74,15 +82,11 @@ struct Task {
     put_away: PutAway,
     /// Whether the store was seen to obey what moving depends on.
     is_checked: bool,
-    /// What failed in the last round.
-    failures: u64,
-}
-
-/// What failed in a round.
-#[derive(Default)]
-struct Failures {
-    count: u64,
-    first: Option<PutAwayError>,
+    /// Whether all was tried since what had failed was made due.
+    is_through: bool,
+    troubles: Troubles,
+    /// How many troubles there were when they were last told of.
+    told: u64,
 }
 
 impl Task {
@@ -95,42 +99,51 @@ impl Task {
         let mut pause = Duration::ZERO;
         let mut again_at = Instant::now();
         loop {
-            let is_failing = self.failures > 0;
-            let token = tokio::select! {
+            let is_failing = self.troubles.count() > 0;
+            // What has come meanwhile need not wait for what has failed, unless nothing can be done at all.
+            let is_heard = self.is_checked || !is_failing;
+            let (token, again) = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
-                // Whoever wakes it meanwhile waits for the end of the pause, too.
-                () = tokio::time::sleep_until(again_at), if is_failing => woken.try_recv().ok(),
-                Some(token) = woken.recv(), if !is_failing => Some(token),
+                () = tokio::time::sleep_until(again_at), if is_failing => (woken.try_recv().ok(), true),
+                Some(token) = woken.recv(), if is_heard => (Some(token), false),
             };
-            let failures = tokio::select! {
+            tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
-                failures = self.round() => failures?,
-            };
-            self.tell(failures);
+                result = self.round(again) => result?,
+            }
+            self.tell();
             drop(token);
-            pause = match self.failures {
-                0 => Duration::ZERO,
-                _ => (pause * 2).clamp(PAUSES.0, PAUSES.1),
-            };
-            again_at = Instant::now() + pause;
+            if self.troubles.count() == 0 {
+                pause = Duration::ZERO;
+            } else if again || pause.is_zero() {
+                pause = (pause * 2).clamp(PAUSES.0, PAUSES.1);
+                again_at = Instant::now() + pause;
+            }
         }
     }
 
-    /// Tries all that is still to be put away. An error means that it can never be done, or that the state database stays
-    /// away.
-    async fn round(&mut self) -> anyhow::Result<Failures> {
-        let mut failures = Failures::default();
+    /// Tries what is still to be put away: what has not been tried yet, and, if `again`, what has failed. An error means
+    /// that it can never be done, or that the state database stays away.
+    ///
+    /// After a round that ended early, the next goes on behind what was tried. So whatever fails, it keeps the others
+    /// waiting for a while at most.
+    async fn round(&mut self, again: bool) -> anyhow::Result<()> {
+        let before = self.troubles.before();
         if !self.is_checked {
             match self.put_away.check_store().await {
                 Ok(()) => self.is_checked = true,
                 Err(error @ PutAwayError::IgnoresConditions { .. }) => return Err(error.into()),
                 Err(error) => {
-                    failures.add(error);
-                    return Ok(failures);
+                    self.troubles.tried_place(&before, Some(error));
+                    return Ok(());
                 }
             }
+            self.troubles.tried_place(&before, None);
+        }
+        if again && mem::replace(&mut self.is_through, true) {
+            self.troubles.make_due();
         }
         let (prefix, mut last) = (self.source.file_name(""), String::new());
         loop {
@@ -142,18 +155,28 @@ impl Task {
                 .await
                 .context("cannot read the files that are to be put away")?;
             let Some(file) = page.last() else {
-                return Ok(failures);
+                return Ok(());
             };
             last = file.file_url.clone();
-            let tries = page.into_iter().map(|file| self.try_file(file));
+            let is_last = page.len() < PAGE as usize;
+            let due: Vec<_> = page
+                .into_iter()
+                .filter(|file| self.troubles.lets_try(file, again))
+                .collect();
+            let tries = due.into_iter().map(|file| self.try_file(file));
             let tries: Vec<_> = stream::iter(tries).buffer_unordered(AT_ONCE).collect().await;
-            let (mut done, mut is_hopeless) = (Vec::new(), true);
+            let mut is_hopeless = !tries.is_empty();
+            let mut done = Vec::new();
             for (file, outcome) in tries {
                 match outcome {
-                    Ok(()) => done.push((file.file_url, file.stamp)),
+                    Ok(()) => {
+                        is_hopeless = false;
+                        self.troubles.passed(&file);
+                        done.push((file.file_url, file.stamp));
+                    }
                     Err(error) => {
-                        is_hopeless &= !matches!(error, PutAwayError::TooManyTags { .. });
-                        failures.add(error);
+                        is_hopeless &= !error.is_of_object();
+                        self.troubles.failed(&before, file, error);
                     }
                 }
             }
@@ -162,9 +185,14 @@ impl Task {
                 with_retries("noting what was put away", note)
                     .await
                     .context("cannot note in the state database what was put away")?;
-            } else if is_hopeless {
+            }
+            if is_last {
+                return Ok(());
+            }
+            if is_hopeless {
                 // The store is away, or a right lacks: the others would fail as well, and take as long.
-                return Ok(failures);
+                self.is_through = false;
+                return Ok(());
             }
         }
     }
@@ -183,35 +211,35 @@ impl Task {
                 path = name,
                 "stays where it is: it is larger than 5 GiB, which S3 does not copy in one request"
             ),
+            Away::Archived => tracing::warn!(
+                path = name,
+                "stays where it is: it is archived, and S3 copies nothing from there; it is not tried again"
+            ),
             away => tracing::debug!(path = name, is_valid = file.is_valid, ?away, "put away"),
         });
         (file, outcome)
     }
 
-    /// Tells of a trouble when it begins and when it ends.
-    fn tell(&mut self, failures: Failures) {
+    /// Tells of a trouble when it begins, and when all have ended.
+    fn tell(&mut self) {
         let source = &self.source.place;
-        match (self.failures, failures.first) {
-            (0, Some(error)) => tracing::warn!(
-                %source,
-                objects = failures.count,
-                "what was taken could not be put away, and will be tried again: {error}"
-            ),
-            (_, Some(error)) => {
-                tracing::debug!(%source, objects = failures.count, "the trouble goes on: {error}");
+        for news in self.troubles.news() {
+            let News { error, objects, .. } = &news;
+            match news.is_new {
+                true => tracing::warn!(
+                    %source,
+                    objects,
+                    "what was taken could not be put away, and will be tried again: {error}"
+                ),
+                false => tracing::debug!(%source, objects, "the trouble goes on: {error}"),
             }
-            (1.., None) => tracing::info!(%source, "what was taken is put away again"),
-            (0, None) => {}
+        }
+        let now = self.troubles.count();
+        if self.told > 0 && now == 0 {
+            tracing::info!(%source, "what was taken is put away again");
         }
         let tally = &self.parts.activity.tally;
-        tally.change_not_put_away(self.failures, failures.count);
-        self.failures = failures.count;
-    }
-}
-
-impl Failures {
-    fn add(&mut self, error: PutAwayError) {
-        self.count += 1;
-        self.first.get_or_insert(error);
+        tally.change_not_put_away(self.told, now);
+        self.told = now;
     }
 }

@@ -59,7 +59,8 @@ fn is_in_s3(place: &BucketPlace) -> bool {
     place.address.provider() == Provider::S3
 }
 
-/// Sees to it that no object is moved to where it would be read again, or would meet what somebody else puts there.
+/// Sees to it that no object is moved before each source has read it, to where it would be read again, or to where it
+/// would meet what somebody else puts there.
 pub(super) fn check_moved(sources: &[Source], lake: &LakeSettings) -> Result<(), String> {
     for (number, source) in sources.iter().enumerate() {
         let After::Move(moved) = &source.after else {
@@ -68,6 +69,17 @@ pub(super) fn check_moved(sources: &[Source], lake: &LakeSettings) -> Result<(),
         let mut others = Vec::new();
         for (other_number, other) in sources.iter().enumerate() {
             if let Place::Bucket(place) = &other.place {
+                if other_number != number
+                    && let Place::Bucket(ours) = &source.place
+                    && ours.overlaps(place)
+                {
+                    return Err(format!(
+                        "source.after: {} and another source, {}, overlap, so objects would be moved before that has \
+                         read them: give each a prefix of its own, or set after = \"keep\" or \"tag\"",
+                        ours.address.url(),
+                        place.address.url()
+                    ));
+                }
                 others.push(("a source", place));
             }
             if let After::Move(place) = &other.after
@@ -98,7 +110,15 @@ impl BucketPlace {
             format!("{}/", self.address.url()),
             format!("{}/", other.address.url()),
         );
-        self.options.endpoint == other.options.endpoint
-            && (ours.starts_with(&others) || others.starts_with(&ours))
+        self.is_on_server_of(other) && (ours.starts_with(&others) || others.starts_with(&ours))
+    }
+
+    /// Whether both are reached at the same URL, however that is written.
+    fn is_on_server_of(&self, other: &Self) -> bool {
+        let endpoint = |place: &Self| {
+            let endpoint = place.options.endpoint.as_deref()?;
+            Some(endpoint.trim_end_matches('/').to_ascii_lowercase())
+        };
+        endpoint(self) == endpoint(other)
     }
 }

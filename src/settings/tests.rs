@@ -318,6 +318,37 @@ fn what_becomes_of_objects_that_were_taken_is_checked() {
 }
 
 #[test]
+fn nothing_is_moved_out_of_what_another_source_reads() {
+    let source = |name: &str, url: &str, endpoint: &str, after: &str| {
+        format!(
+            "[[source]]\nname = \"{name}\"\nurl = \"{url}\"\n{after}\n[source.s3]\nregion = \"r\"\n{endpoint}\n"
+        )
+    };
+    let moving = "after = \"move\"\nmoved = \"s3://done\"";
+    let beside = |url: &str, endpoints: [&str; 2], after: &str| {
+        let sources =
+            source("all", "s3://b/in", endpoints[0], after) + &source("some", url, endpoints[1], "");
+        read(&GOOD.replacen("[source]\nurl = \"in\"\n", &sources, 1))
+    };
+    let (at, same, other) = (
+        "endpoint = \"https://h:9000\"",
+        "endpoint = \"HTTPS://H:9000/\"",
+        "endpoint = \"https://h:9001\"",
+    );
+    for url in ["s3://b/in/x", "s3://b", "s3://b/in"] {
+        for endpoints in [["", ""], [at, same]] {
+            let error = beside(url, endpoints, moving).expect_err(url);
+            for told in ["s3://b/in and another source", url, "after = \"keep\" or \"tag\""] {
+                assert!(error.contains(told), "{url}: {error}");
+            }
+        }
+        beside(url, [at, other], moving).expect("they are on two servers");
+        beside(url, ["", ""], "after = \"tag\"").expect("what is tagged stays");
+    }
+    beside("s3://b/in2", ["", ""], moving).expect("they are apart");
+}
+
+#[test]
 fn no_mistake_brings_a_password_to_light() {
     let url = "url = \"sqlite://mart/warehouse.db\"";
     for bad in [

@@ -295,6 +295,14 @@ fn two_thousand_objects_equal_the_oracle_and_every_command_reads_them() {
     let odd = format!("s3://{}/all/in/{}", BUCKET, ODD_NAMES[0]);
     let checked = site.run_ok(["check", &odd]);
     assert!(checked.contains("feed sales; would be validated"), "{checked}");
+    // With a / at its end it is a prefix, below which there is nothing.
+    let prefix = format!("{odd}/");
+    let refused = site.run(["check", &prefix]);
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    assert!(refused.stderr.contains("there is no such object"), "{refused}");
+    let refused = site.run(["aggregate", &prefix, "-o", "none.parquet"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    assert!(refused.stderr.contains("the inputs hold no file"), "{refused}");
     let source = format!("s3://{}/all/in", BUCKET);
     let aggregated = site.run(["aggregate", &source, "-o", "out.parquet"]);
     assert!(

@@ -366,6 +366,84 @@ fn what_cannot_be_put_away_is_told_and_holds_up_nothing() {
     assert_eq!(bucket.list("done/moved"), set(&["IL-1.tdf", "IL-2.tdf"]));
 }
 
+/// More objects than are tried at once can never be moved, and come before all others.
+#[test]
+fn objects_that_stay_hold_up_no_others() {
+    let bucket = Bucket::start();
+    let proxy = S3Faults::before(bucket.server.port);
+    let site = site(&source("moved", &moved("moved"), &proxy.url()));
+    let tries = Arc::new(AtomicU32::new(0));
+    let counted = tries.clone();
+    proxy.plan(move |request| {
+        let Some((_, name)) = request.target.split_once("/done/moved/") else {
+            return Fault::None;
+        };
+        counted.fetch_add(u32::from(name.starts_with("B-00")), Ordering::Relaxed);
+        match name.get(..2) {
+            Some("A-") => Fault::Answer(403, "InvalidObjectState"),
+            Some("B-") => Fault::Answer(400, "InvalidRequest"),
+            Some("C-") => Fault::Answer(403, "AccessDenied"),
+            _ => Fault::None,
+        }
+    });
+    let put = |kind: &str, number: u32| {
+        let name = format!("{kind}-{number:02}.tdf");
+        bucket.put_all([object(&format!("moved/{name}"), &sale(&name, "1.00"))]);
+        name
+    };
+    let put_many = |kind| (0..70).map(|number| put(kind, number)).collect::<BTreeSet<_>>();
+
+    let archived = put_many("A");
+    put("Z", 0);
+    let run = site.run(["run", "--until-idle"]);
+    assert!(run.status.success(), "{run}");
+    assert_eq!(run.stderr.matches("it is archived").count(), 70, "{run}");
+    assert_eq!(bucket.list("moved"), archived);
+
+    let refused = put_many("B");
+    put("Z", 1);
+    let run = site.run(["run", "--until-idle"]);
+    assert_eq!(run.status.code(), Some(1), "{run}");
+    assert!(run.stdout.contains("(70 failures)"), "{run}");
+    assert!(
+        run.stderr
+            .contains("the store refuses to copy s3://gristmill/moved/B-"),
+        "{run}"
+    );
+    assert!(
+        !run.stderr.contains("it is archived"),
+        "they are not tried again: {run}"
+    );
+    let mut stay: BTreeSet<_> = archived.union(&refused).cloned().collect();
+    assert_eq!(bucket.list("moved"), stay);
+
+    // With the service up, what has failed is tried again at its own, slower pace.
+    let service = support::service(&site);
+    wait_until("the trouble is told", || {
+        service.stderr().contains("the store refuses")
+    });
+    let before = tries.load(Ordering::Relaxed);
+    for number in 2..10 {
+        put("Z", number);
+        wait_until("it is moved", || bucket.list("moved") == stay);
+    }
+    let again = tries.load(Ordering::Relaxed) - before;
+    assert!(again < 8, "{again} tries");
+
+    // A right lacks for more than are tried at once, which is told beside the other trouble.
+    stay.extend(put_many("C"));
+    wait_until("the other trouble is told", || {
+        service.stderr().contains("may not copy s3://gristmill/moved/C-")
+    });
+    put("Z", 10);
+    wait_until("it is moved", || bucket.list("moved") == stay);
+    let stopped = service.terminate();
+    assert_eq!(stopped.status.code(), Some(1), "{stopped}");
+    proxy.plan(|_| Fault::None);
+    run_until_idle(&site);
+    assert_eq!(bucket.list("moved"), archived);
+}
+
 #[test]
 fn a_store_that_ignores_conditions_is_refused_before_anything_is_moved() {
     let moto = Moto::start();

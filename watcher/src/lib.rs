@@ -36,7 +36,7 @@ use std::time::{Duration, SystemTime};
 
 pub use bucket::{
     Address, AddressError, After, Away, Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError,
-    Provider, PutAway, PutAwayError, ReadError, S3, S3Error, Starts, Store,
+    Provider, PutAway, PutAwayError, PutAwayKind, ReadError, S3, S3Error, Starts, Store,
 };
 pub use events::{Arrival, Event, Stamp};
 pub use handle::{Handle, watch, watch_bucket};

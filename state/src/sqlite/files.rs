@@ -217,3 +217,32 @@ fn subject(first: Option<&&str>, count: usize) -> String {
         _ => format!("{count} files"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn what_is_to_be_put_away_is_found_without_a_look_at_all_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let question = format!("EXPLAIN QUERY PLAN {}", sql::TO_PUT_AWAY);
+        let plan = sqlx::query(sqlx::AssertSqlSafe(question))
+            .bind("")
+            .bind("north/")
+            .bind(64)
+            .fetch_all(&db.readers)
+            .await
+            .unwrap();
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        assert_eq!(
+            steps,
+            ["SEARCH ingested_file_status USING INDEX file_to_put_away (file_url>? AND file_url<?)"]
+        );
+    }
+}

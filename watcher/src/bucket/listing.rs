@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use super::{Bucket, Store};
 use crate::{Stamp, Wanted, names};
 
-/// As many keys as each store puts on a page.
+/// As many keys as S3 and Google put on a page at most. Azure would put 5,000 there.
 const PAGE: usize = 1000;
 
 /// How often a page is asked for. The store's client tries again by itself when a request fails, but not when the

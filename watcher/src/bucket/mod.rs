@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub(crate) use actor::Actor;
 pub use address::{Address, AddressError, Provider};
-pub use put_away::{After, Away, PutAway, PutAwayError};
+pub use put_away::{After, Away, PutAway, PutAwayError, PutAwayKind};
 pub use read::{ObjectReader, ReadError};
 pub use s3_requests::{S3, S3Error};
 pub use store::{Bucket, BucketOptions, OpenError, Store};

@@ -13,8 +13,8 @@ use aws_sdk_s3::types::Tag;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 use tracing::debug;
 
-pub use self::error::PutAwayError;
 use self::error::{MOST_TAGS, failed, no_etag, of_store};
+pub use self::error::{PutAwayError, PutAwayKind};
 use super::Bucket;
 use super::s3_requests::{S3, S3Error};
 use crate::Stamp;
@@ -51,6 +51,8 @@ pub enum Away {
     Replaced,
     /// It is larger than what one request can copy, and stays.
     TooLarge,
+    /// It lies in an archive, where nothing can be copied from, and stays.
+    Archived,
 }
 
 /// Puts the objects of one bucket away.
@@ -218,6 +220,7 @@ impl PutAway {
         let became = |action, rights, error: S3Error| match error {
             error if error.is_absent() => Ok(Away::Gone),
             error if error.is_unmet() => Ok(Away::Replaced),
+            error if error.is_archived() => Ok(Away::Archived),
             error => Err(failed(action, rights, self.url(path), &error)),
         };
         if let Err(error) = self.s3.copy((&self.bucket, path), (to, path), &etag).await {

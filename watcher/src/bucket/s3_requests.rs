@@ -53,9 +53,25 @@ impl S3Error {
         self.status == Some(412)
     }
 
-    /// Whether this user may not do it.
+    /// Whether the object lies in an archive, where nothing can be copied from.
+    pub fn is_archived(&self) -> bool {
+        self.has_code(&["InvalidObjectState", "ObjectNotInActiveTierError"])
+    }
+
+    /// Whether this user may not do it. S3 answers with the same status that an object is archived.
     pub fn is_denied(&self) -> bool {
-        matches!(self.status, Some(401 | 403))
+        matches!(self.status, Some(401 | 403)) && !self.is_archived()
+    }
+
+    /// Whether it is this object that the store does not do it with. Other objects may fare better, and a retry does not.
+    pub fn is_of_object(&self) -> bool {
+        let is_of_all = matches!(self.status, Some(408 | 429))
+            || self.has_code(&["NoSuchBucket", "RequestTimeout", "ExpiredToken", "InvalidToken"]);
+        matches!(self.status, Some(400..=499)) && !self.is_denied() && !is_of_all
+    }
+
+    fn has_code(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
     }
 }
 

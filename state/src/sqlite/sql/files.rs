@@ -81,11 +81,12 @@ pub(in crate::sqlite) const LOOK_AGAIN: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
      WHERE file_url = ?1";
 
-/// Files that the source's `after` has yet to be seen to for, by name, from one name on.
+/// Files that the source's `after` has yet to be seen to for, by name, from one name on. No text in UTF-8 has the byte FF,
+/// so what begins with a text lies before that text with FF behind it.
 pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
     SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, last_update_status = 'VALIDATED' AS is_valid
       FROM ingested_file_status
-     WHERE file_url > ?1 AND substr(file_url, 1, length(?2)) = ?2 AND put_away_timestamp IS NULL
+     WHERE file_url > max(?1, ?2) AND file_url < ?2 || CAST(x'ff' AS TEXT) AND put_away_timestamp IS NULL
        AND stamp_bytes IS NOT NULL AND stamp_modified_ns IS NOT NULL AND stamp_inode IS NOT NULL
      ORDER BY file_url LIMIT ?3";
 

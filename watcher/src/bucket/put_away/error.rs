@@ -1,5 +1,7 @@
 //! Why an object could not be put away, in words that say what to do.
 
+use std::mem::{Discriminant, discriminant};
+
 use object_store::Error as StoreError;
 
 use super::super::s3_requests::S3Error;
@@ -22,6 +24,16 @@ pub enum PutAwayError {
         cause: String,
         /// The rights that it takes.
         rights: &'static str,
+    },
+    /// The store does not do it with this object. Others may fare better.
+    #[error("the store refuses to {action} {url}: {cause}")]
+    Refused {
+        /// What was asked for.
+        action: &'static str,
+        /// The object's.
+        url: String,
+        /// What the store answered.
+        cause: String,
     },
     /// Anything else, after the retries that S3 asks for.
     #[error("cannot {action} {url}: {cause}")]
@@ -54,6 +66,34 @@ pub enum PutAwayError {
     },
 }
 
+/// What an error is about, whatever the object: equal ones have one remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PutAwayKind {
+    what: Discriminant<PutAwayError>,
+    action: &'static str,
+}
+
+impl PutAwayError {
+    /// What it is about.
+    pub fn kind(&self) -> PutAwayKind {
+        let action = match self {
+            Self::Denied { action, .. } | Self::Refused { action, .. } | Self::Store { action, .. } => {
+                *action
+            }
+            Self::TooManyTags { .. } | Self::IgnoresConditions { .. } => "",
+        };
+        PutAwayKind {
+            what: discriminant(self),
+            action,
+        }
+    }
+
+    /// Whether it concerns this object alone. Any other would probably be met with by all.
+    pub fn is_of_object(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::TooManyTags { .. })
+    }
+}
+
 /// Without an ETag no condition can be made.
 pub(super) fn no_etag(action: &'static str, url: String) -> PutAwayError {
     PutAwayError::Store {
@@ -70,7 +110,17 @@ pub(super) fn failed(
     url: String,
     error: &S3Error,
 ) -> PutAwayError {
-    refused_or_not(error.is_denied(), action, rights, url, error.to_string())
+    let cause = error.to_string();
+    match error {
+        error if error.is_denied() => PutAwayError::Denied {
+            action,
+            url,
+            cause,
+            rights,
+        },
+        error if error.is_of_object() => PutAwayError::Refused { action, url, cause },
+        _ => PutAwayError::Store { action, url, cause },
+    }
 }
 
 /// What an error of `object_store` means.
@@ -80,27 +130,14 @@ pub(super) fn of_store(
     url: String,
     error: &StoreError,
 ) -> PutAwayError {
-    let is_denied = matches!(
-        error,
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. }
-    );
-    refused_or_not(is_denied, action, rights, url, causes(error))
-}
-
-fn refused_or_not(
-    is_denied: bool,
-    action: &'static str,
-    rights: &'static str,
-    url: String,
-    cause: String,
-) -> PutAwayError {
-    match is_denied {
-        true => PutAwayError::Denied {
+    let cause = causes(error);
+    match error {
+        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => PutAwayError::Denied {
             action,
             url,
             cause,
             rights,
         },
-        false => PutAwayError::Store { action, url, cause },
+        _ => PutAwayError::Store { action, url, cause },
     }
 }

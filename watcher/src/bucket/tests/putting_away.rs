@@ -419,5 +419,43 @@ async fn what_is_refused_names_the_right_that_lacks() {
     let error = putting_away("http://127.0.0.1:1".to_owned(), "tag")
         .put_away("a.tdf", arrived)
         .await;
-    assert!(matches!(error, Err(PutAwayError::Store { .. })), "{error:?}");
+    assert!(
+        matches!(&error, Err(error @ PutAwayError::Store { .. }) if !error.is_of_object()),
+        "{error:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_object_alone_meets_with_is_told_apart() {
+    let scene = Buckets::new();
+    let moving = scene.moving();
+    let arrived = scene.arrived("a.tdf", "one").await;
+    let answer = |status, code| {
+        scene.proxy.plan(move |request| match is_copy(request) {
+            true => Fault::Answer(status, code),
+            false => Fault::None,
+        });
+    };
+    for code in ["InvalidObjectState", "ObjectNotInActiveTierError"] {
+        answer(403, code);
+        assert_eq!(moving.put_away("a.tdf", arrived).await.unwrap(), Away::Archived);
+        assert_eq!(scene.places("a.tdf").await, (some("one"), None));
+    }
+    let mut kinds = Vec::new();
+    for (status, code, is_of_object) in [
+        (400, "InvalidRequest", true),
+        (400, "ExpiredToken", false),
+        (403, "AccessDenied", false),
+        (404, "NoSuchBucket", false),
+    ] {
+        answer(status, code);
+        let error = moving.put_away("a.tdf", arrived).await.unwrap_err();
+        assert_eq!(error.is_of_object(), is_of_object, "{error:?}");
+        assert!(error.to_string().contains(code), "{error}");
+        kinds.push(error.kind());
+    }
+    let [refused, expired, denied, absent] = kinds[..] else {
+        panic!("{kinds:?}")
+    };
+    assert!(refused != expired && expired != denied && refused != denied && expired == absent);
 }
