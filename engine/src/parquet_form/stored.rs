@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -196,7 +197,10 @@ impl StoredTable {
             let pages = group.get_column_page_reader(column)?;
             values(pages, count, rows.clone(), is_nullable, absent, decode)
         };
-        read().map_err(EngineError::parquet("read", &self.path))
+        // The parquet crate meets some damaged headers of pages with a panic, which would not name the file.
+        let read = panic::catch_unwind(AssertUnwindSafe(read));
+        read.unwrap_or_else(|_| Err(damaged("a page whose header cannot be read")))
+            .map_err(EngineError::parquet("read", &self.path))
     }
 }
 
