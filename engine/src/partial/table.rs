@@ -172,13 +172,14 @@ impl Table {
             *guess = self.places[self.first_place(amount.key)];
         }
         let mut are_right = [false; MOST_PENDING];
-        for (number, amount) in self.pending.amounts[..count].iter().enumerate() {
-            are_right[number] = self.rows.is_at(guesses[number].wrapping_sub(1), amount.key);
+        let guessed = are_right.iter_mut().zip(guesses);
+        for ((is_right, guess), amount) in guessed.zip(&self.pending.amounts[..count]) {
+            *is_right = self.rows.is_at(guess.wrapping_sub(1), amount.key);
         }
-        for pending in 0..count {
+        for (pending, (guess, is_right)) in guesses.into_iter().zip(are_right).take(count).enumerate() {
             let Amount { key, cents, measure } = self.pending.amounts[pending];
-            let row = match are_right[pending] {
-                true => guesses[pending] as usize - 1,
+            let row = match is_right {
+                true => guess as usize - 1,
                 false => self.row(key),
             };
             let measure = measure as usize;
