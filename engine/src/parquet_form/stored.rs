@@ -90,11 +90,14 @@ pub(crate) struct GroupRows {
 impl StoredTable {
     pub(crate) fn open(path: &Path) -> std::result::Result<Self, EngineError> {
         let source = Source::open(path).map_err(EngineError::parquet("read", path))?;
-        let reader = SerializedFileReader::new(source).map_err(EngineError::parquet("read", path))?;
-        if !are_counts_true(reader.metadata()) {
-            let error = damaged("counts of rows that do not agree");
-            return Err(EngineError::parquet("read", path)(error));
-        }
+        let open = || {
+            let reader = SerializedFileReader::new(source)?;
+            match are_counts_true(reader.metadata()) {
+                true => Ok(reader),
+                false => Err(damaged("counts of rows that do not agree")),
+            }
+        };
+        let reader = caught(open).map_err(EngineError::parquet("read", path))?;
         Ok(Self {
             path: path.to_owned(),
             reader,
@@ -197,10 +200,7 @@ impl StoredTable {
             let pages = group.get_column_page_reader(column)?;
             values(pages, count, rows.clone(), is_nullable, absent, decode)
         };
-        // The parquet crate meets some damaged headers of pages with a panic, which would not name the file.
-        let read = panic::catch_unwind(AssertUnwindSafe(read));
-        read.unwrap_or_else(|_| Err(damaged("a page whose header cannot be read")))
-            .map_err(EngineError::parquet("read", &self.path))
+        caught(read).map_err(EngineError::parquet("read", &self.path))
     }
 }
 
@@ -350,6 +350,12 @@ fn take<'b, const N: usize>(bytes: &mut &'b [u8]) -> Option<&'b [u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(taken)
+}
+
+/// Reads, and makes an error of a panic, which would name no file: the parquet crate asserts some of what it has read.
+fn caught<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+    let read = panic::catch_unwind(AssertUnwindSafe(read));
+    read.unwrap_or_else(|_| Err(damaged("parts that no reader can make sense of")))
 }
 
 fn damaged(what: &str) -> ParquetError {

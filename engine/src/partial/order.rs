@@ -4,7 +4,7 @@ use super::key::Key;
 
 /// Where the row of a key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Entry {
     pub(super) key: Key,
     /// In which of several tables.
     pub(super) table: u32,
@@ -13,18 +13,18 @@ pub(super) struct Place {
 }
 
 /// Cuts sorted lists into some pieces, one behind the other in the order of the keys: what each list has of it.
-pub(super) fn cut(lists: &[Vec<Place>], pieces: usize) -> Vec<Vec<&[Place]>> {
-    let mut rest: Vec<&[Place]> = lists.iter().map(Vec::as_slice).collect();
+pub(super) fn cut(lists: &[Vec<Entry>], pieces: usize) -> Vec<Vec<&[Entry]>> {
+    let mut rest: Vec<&[Entry]> = lists.iter().map(Vec::as_slice).collect();
     let longest = lists
         .iter()
         .max_by_key(|list| list.len())
         .map_or(&[][..], Vec::as_slice);
     let piece = longest.len().div_ceil(pieces).max(1);
     let bounds = longest.chunks(piece).skip(1).map(|chunk| chunk[0].key);
-    let mut cut: Vec<Vec<&[Place]>> = Vec::with_capacity(pieces);
+    let mut cut: Vec<Vec<&[Entry]>> = Vec::with_capacity(pieces);
     for bound in bounds {
         let before = rest.iter_mut().map(|rest| {
-            let (before, from) = rest.split_at(rest.partition_point(|place| place.key < bound));
+            let (before, from) = rest.split_at(rest.partition_point(|entry| entry.key < bound));
             *rest = from;
             before
         });
@@ -46,20 +46,20 @@ mod tests {
             keys in prop::collection::vec(prop::collection::vec(0..99_u64, 0..99), 0..4),
             count in 1..9_usize,
         ) {
-            let lists: Vec<Vec<Place>> = (0..).zip(&keys).map(|(table, keys)| {
-                let place = |(row, key): (u32, &u64)| Place { key: Key(*key), table, row };
-                let mut places: Vec<Place> = (0..).zip(keys).map(place).collect();
-                places.sort_by_key(|place| place.key);
-                places
+            let lists: Vec<Vec<Entry>> = (0..).zip(&keys).map(|(table, keys)| {
+                let entry = |(row, key): (u32, &u64)| Entry { key: Key(*key), table, row };
+                let mut entries: Vec<Entry> = (0..).zip(keys).map(entry).collect();
+                entries.sort_by_key(|entry| entry.key);
+                entries
             }).collect();
-            let pieces: Vec<Vec<Place>> = cut(&lists, count).into_iter().map(|lists| lists.concat()).collect();
+            let pieces: Vec<Vec<Entry>> = cut(&lists, count).into_iter().map(|lists| lists.concat()).collect();
             prop_assert!(pieces.len() <= count);
             for (before, after) in pieces.iter().zip(&pieces[1..]) {
-                let (last, first) = (before.iter().map(|place| place.key).max(), after.iter().map(|place| place.key).min());
+                let (last, first) = (before.iter().map(|entry| entry.key).max(), after.iter().map(|entry| entry.key).min());
                 prop_assert!(last.is_none() || first.is_none() || last < first);
             }
             let mut all = pieces.concat();
-            all.sort_by_key(|place| (place.table, place.key, place.row));
+            all.sort_by_key(|entry| (entry.table, entry.key, entry.row));
             prop_assert_eq!(all, lists.concat());
         }
     }

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::key::{Key, StoreDay};
-use super::order::{self, Place};
+use super::order::{self, Entry};
 use super::table::Sums;
 use crate::amount::{ABSENT, MAX_CENTS, add_cents};
 use crate::date::from_days;
@@ -39,25 +39,25 @@ impl Rows {
         let (items, item_ranks) = texts(|part| &part.items);
         let sorted = |number: usize| {
             let (part, stores, items) = (&parts[number], &store_ranks[number], &item_ranks[number]);
-            let place = |row| Place {
+            let entry = |row| Entry {
                 key: part.rows.key(row).renumbered(stores, items),
                 table: number as u32,
                 row: row as u32,
             };
-            let mut places: Vec<Place> = (0..part.rows.len()).map(place).collect();
-            places.sort_unstable_by_key(|place| place.key);
-            places
+            let mut entries: Vec<Entry> = (0..part.rows.len()).map(entry).collect();
+            entries.sort_unstable_by_key(|entry| entry.key);
+            entries
         };
         let gathered = if parts.len() == 1 {
             // This may be in a unit's turn, where nothing may wait for the pool.
             vec![Gathered::of(&sorted(0), parts, measures.len())]
         } else {
-            let places: Vec<_> = (0..parts.len()).into_par_iter().map(sorted).collect();
-            let pieces = order::cut(&places, PIECES_A_THREAD * rayon::current_num_threads());
-            let gather = |piece: Vec<&[Place]>| {
-                let mut places = piece.concat();
-                places.sort_by_key(|place| place.key);
-                Gathered::of(&places, parts, measures.len())
+            let entries: Vec<_> = (0..parts.len()).into_par_iter().map(sorted).collect();
+            let pieces = order::cut(&entries, PIECES_A_THREAD * rayon::current_num_threads());
+            let gather = |piece: Vec<&[Entry]>| {
+                let mut entries = piece.concat();
+                entries.sort_by_key(|entry| entry.key);
+                Gathered::of(&entries, parts, measures.len())
             };
             pieces.into_par_iter().map(gather).collect()
         };
@@ -179,14 +179,14 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Adds up the rows at some places, which are sorted by key.
-    fn of(places: &[Place], parts: &[Sums], measures: usize) -> Self {
+    /// Adds up the rows of some entries, which are sorted by key.
+    fn of(entries: &[Entry], parts: &[Sums], measures: usize) -> Self {
         let mut gathered = Self {
-            keys: Vec::with_capacity(places.len()),
-            sums: (0..measures).map(|_| Vec::with_capacity(places.len())).collect(),
+            keys: Vec::with_capacity(entries.len()),
+            sums: (0..measures).map(|_| Vec::with_capacity(entries.len())).collect(),
             overflow: None,
         };
-        for Place { key, table, row } in places {
+        for Entry { key, table, row } in entries {
             let sums = parts[*table as usize].rows.sums(*row as usize);
             if gathered.keys.last() == Some(key) {
                 let last = gathered.keys.len() - 1;
