@@ -52,7 +52,7 @@ pub struct Conversion {
 const UNIT: usize = 256 << 10;
 
 /// Bytes a unit where rows are written: each unit becomes a row group.
-const UNIT_OF_ROWS: usize = 4 << 20;
+const UNIT_OF_ROWS: usize = 2 << 20;
 
 /// Converts one file; each thread holds up to the scratch memory's bytes of sums. `progress` is told how many bytes were read so far, some times a megabyte.
 ///

@@ -37,8 +37,8 @@ pub(crate) enum Column<'v> {
     Few(&'v [i32]),
     /// Whole numbers that lie near each other, or are small.
     Near(&'v [i64]),
-    /// Sums in cents, [`ABSENT`] for NULL.
-    Sums(&'v [i64]),
+    /// Sums in cents, [`ABSENT`] for NULL: these slices one after the other.
+    Sums(&'v [&'v [i64]]),
 }
 
 /// A column chunk that is ready to be written.
@@ -184,15 +184,32 @@ fn near_pages(values: &[i64]) -> Pages<'_> {
     }
 }
 
-fn sum_pages(sums: &[i64]) -> Pages<'_> {
-    let there = sums.iter().copied().filter(|sum| *sum != ABSENT);
-    let nulls = sums.len() - there.clone().count();
+fn sum_pages<'v>(slices: &'v [&'v [i64]]) -> Pages<'v> {
+    let sums = || slices.iter().copied().flatten().copied();
+    let there = sums().filter(|sum| *sum != ABSENT);
+    let nulls = sums().count() - there.clone().count();
     let range = range(there);
+    // What is left of the slices.
+    let (mut slices, mut slice): (_, &[i64]) = (slices.iter(), &[]);
+    let mut of_page = Vec::new();
+    let page = move |rows: Range<usize>, data: &mut Vec<u8>| {
+        of_page.clear();
+        while of_page.len() < rows.len() {
+            if slice.is_empty() {
+                slice = slices.next().expect("there are as many sums as rows");
+                continue;
+            }
+            let taken;
+            (taken, slice) = slice.split_at(slice.len().min(rows.len() - of_page.len()));
+            of_page.extend_from_slice(taken);
+        }
+        page_of_sums(&of_page, data);
+    };
     Pages {
         dictionary: None,
-        page: Box::new(|rows, data| page_of_sums(&sums[rows], data)),
+        page: Box::new(page),
         encoding: Encoding::PLAIN,
-        values: sums.len(),
+        values: sums().count(),
         statistics: Statistics::new(
             range.as_ref().map(|range| *range.start()),
             range.map(|range| *range.end()),
@@ -250,9 +267,12 @@ fn numbers_of_dictionary(numbers: &[u32], distinct: usize, data: &mut Vec<u8>) {
 impl Pages<'_> {
     fn write(mut self, descriptor: &ColumnDescPtr) -> Result<Chunk> {
         let mut encoder = snap::raw::Encoder::new();
+        let mut buffer = Vec::new();
         let mut compress = |data: &[u8]| {
-            let compressed = encoder.compress_vec(data).map(Bytes::from);
-            compressed.map_err(|error| ParquetError::External(Box::new(error)))
+            buffer.resize(buffer.len().max(snap::raw::max_compress_len(data.len())), 0);
+            let length = encoder.compress(data, &mut buffer);
+            let length = length.map_err(|error| ParquetError::External(Box::new(error)))?;
+            Ok::<_, ParquetError>(Bytes::copy_from_slice(&buffer[..length]))
         };
         let mut sink = TrackedWrite::new(Vec::new());
         let mut writer = SerializedPageWriter::new(&mut sink);

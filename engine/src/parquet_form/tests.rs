@@ -102,6 +102,16 @@ fn write(groups: &[Vec<Row>], path: &Path) {
         let days: Vec<i32> = rows.iter().map(|row| row.2).collect();
         let numbers: Vec<i64> = rows.iter().map(|row| row.3).collect();
         let amounts: Vec<i64> = rows.iter().map(|row| row.4.unwrap_or(ABSENT)).collect();
+        // Of several lengths, none among them.
+        let slices: Vec<&[i64]> = (amounts.chunks(70))
+            .flat_map(|slice| {
+                [
+                    &[],
+                    slice.split_at(slice.len() / 3).0,
+                    slice.split_at(slice.len() / 3).1,
+                ]
+            })
+            .collect();
         let texts = &texts;
         let column = |numbers| Column::Texts { texts, numbers };
         let columns = [
@@ -109,7 +119,7 @@ fn write(groups: &[Vec<Row>], path: &Path) {
             column(&maybe),
             Column::Few(&days),
             Column::Near(&numbers),
-            Column::Sums(&amounts),
+            Column::Sums(&slices),
         ];
         // Encoded in two steps, as converted rows are.
         let mut chunks = form.encode(0, &columns[..2], path).unwrap();

@@ -123,6 +123,7 @@ impl Columns {
             },
             Column::Few(&self.dates),
         ];
+        let amounts: Vec<[&[i64]; 1]> = amounts.iter().map(|sums| [sums.as_slice()]).collect();
         columns.extend(amounts.iter().map(|sums| Column::Sums(sums)));
         form.encode(0, &columns, path)
     }

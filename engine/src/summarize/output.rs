@@ -107,11 +107,11 @@ impl<'p> Output<'p> {
                 form.encode(number, &[Column::Few(&dates)], path)
             }
             _ => {
-                let mut sums = Vec::with_capacity(count);
-                for Segment { input, rows, .. } in group {
+                let sums = group.iter().map(|Segment { input, rows, .. }| {
                     let of_input = &batch.rows[*input].sums[number - KEY_COLUMNS];
-                    sums.extend_from_slice(&of_input[rows.clone()]);
-                }
+                    &of_input[rows.clone()]
+                });
+                let sums: Vec<&[i64]> = sums.collect();
                 form.encode(number, &[Column::Sums(&sums)], path)
             }
         });
