@@ -3,7 +3,8 @@
 //! Object names tell what they hold: `converted/FEED/PATH.VERSION.parquet`, `partials/…` and `rejects/…` likewise, and
 //! `summaries/JOB/RUN.parquet` beside `summaries/JOB/RUN.coverage.parquet`. What stands under such a name is whole: it
 //! is written in the local spool folder first; in a folder it is then forced to disk and renamed, in a bucket it is sent
-//! there, where an object comes into being as a whole. A version's bytes and layout are in its name, so writing it twice
+//! there, where an object comes into being as a whole. Only what nothing refers to yet may get its name sooner
+//! ([`Lake::place`]). A version's bytes and layout are in its name, so writing it twice
 //! gives the same object twice. There are as many folders as in the source: making one for each file would cost more
 //! than the file.
 //!
@@ -35,6 +36,8 @@ use self::bucket::Bucket;
 use self::cache::Kept;
 pub use self::names::{VersionObject, summary_names};
 use crate::settings::LakeSettings;
+
+const NOT_FORCED: &str = "cannot force files of the lake to disk";
 
 /// The folder of unfinished files: in a lake that is a folder, so that renaming never crosses a file system.
 const SPOOL: &str = "_spool";
@@ -69,6 +72,14 @@ enum Hold {
 /// A file that is being written; it goes away with this value unless it is published.
 #[derive(Debug)]
 pub struct Spooled(PathBuf);
+
+/// Files that have their names in the lake, and may not have reached the disk yet. Those of a bucket are safe already,
+/// and not among them.
+#[derive(Debug, Default)]
+pub struct Placed {
+    root: PathBuf,
+    names: Vec<PathBuf>,
+}
 
 /// The local file of an object, which stays as long as this value does.
 #[derive(Clone, Debug)]
@@ -136,14 +147,18 @@ impl Lake {
     /// Removes from a bucket what a process that died has left there: unfinished uploads, and objects that are not among
     /// `named`. Only when nothing is being written. If none is named at all, the state database is new, or was lost: then
     /// objects are left. A folder's are overwritten when their work is done again.
-    pub async fn sweep(&self, named: &HashSet<String>) -> anyhow::Result<()> {
+    pub async fn sweep(
+        &self,
+        named: impl Future<Output = anyhow::Result<HashSet<String>>>,
+    ) -> anyhow::Result<()> {
         let Objects::Bucket(bucket) = &self.objects else {
             return Ok(());
         };
+        let named = named.await?;
         let uploads = unfinished::abort_all(bucket).await?;
         let objects = match named.is_empty() {
             true => 0,
-            false => bucket.remove_unnamed(named).await?,
+            false => bucket.remove_unnamed(&named).await?,
         };
         if uploads + objects > 0 {
             tracing::info!(
@@ -203,10 +218,39 @@ impl Lake {
         files: Vec<(Spooled, ObjectPath)>,
         placed: impl FnMut(&ObjectPath),
     ) -> anyhow::Result<()> {
-        match &self.objects {
-            Objects::Folder { root, store } => publish_to_folder(root, store, files, placed),
-            Objects::Bucket(bucket) => Handle::current().block_on(bucket.put_all(files, placed)),
+        if let Objects::Folder { root, .. } = &self.objects {
+            let whole: Vec<&Path> = files.iter().map(|(spooled, _)| spooled.path()).collect();
+            durable::sync_files(root, &whole).context(NOT_FORCED)?;
         }
+        self.place(files, placed)?.names_to_disk()
+    }
+
+    /// Gives spooled files names that nothing refers to yet, for whoever reads them before they are forced to disk.
+    /// `placed` is told as above. To be called on a thread that may wait.
+    pub fn place(
+        &self,
+        files: Vec<(Spooled, ObjectPath)>,
+        mut placed: impl FnMut(&ObjectPath),
+    ) -> anyhow::Result<Placed> {
+        let (root, store) = match &self.objects {
+            Objects::Folder { root, store } => (root, store),
+            Objects::Bucket(bucket) => {
+                Handle::current().block_on(bucket.put_all(files, placed))?;
+                return Ok(Placed::default());
+            }
+        };
+        let mut names = Vec::with_capacity(files.len());
+        for (spooled, object) in files {
+            let action = || format!("cannot put {object} into the lake");
+            let name = store.path_to_filesystem(&object).with_context(action)?;
+            spooled.rename(&name).with_context(action)?;
+            placed(&object);
+            names.push(name);
+        }
+        Ok(Placed {
+            root: root.clone(),
+            names,
+        })
     }
 
     /// The local file of an object; none if the lake does not have it.
@@ -259,24 +303,20 @@ fn cleared(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the lake's folder {}", folder.display()))
 }
 
-fn publish_to_folder(
-    root: &Path,
-    store: &LocalFileSystem,
-    files: Vec<(Spooled, ObjectPath)>,
-    mut placed: impl FnMut(&ObjectPath),
-) -> anyhow::Result<()> {
-    let whole: Vec<&Path> = files.iter().map(|(spooled, _)| spooled.path()).collect();
-    durable::sync_files(root, &whole).context("cannot force files of the lake to disk")?;
-    let mut names = Vec::with_capacity(files.len());
-    for (spooled, object) in files {
-        let action = || format!("cannot put {object} into the lake");
-        let name = store.path_to_filesystem(&object).with_context(action)?;
-        spooled.rename(&name).with_context(action)?;
-        placed(&object);
-        names.push(name);
+impl Placed {
+    /// Forces the files to disk, and their names. Waits for the disk.
+    pub fn to_disk(&self) -> anyhow::Result<()> {
+        durable::sync_files(&self.root, &self.names()).context(NOT_FORCED)?;
+        self.names_to_disk()
     }
-    let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
-    durable::sync_names(root, &names).context("cannot force folders of the lake to disk")
+
+    fn names_to_disk(&self) -> anyhow::Result<()> {
+        durable::sync_names(&self.root, &self.names()).context("cannot force folders of the lake to disk")
+    }
+
+    fn names(&self) -> Vec<&Path> {
+        self.names.iter().map(PathBuf::as_path).collect()
+    }
 }
 
 impl LocalFile {

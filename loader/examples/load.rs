@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         rows: number(&job["rows"])?,
         digest: String::new(),
         base,
+        is_safe: None,
     };
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(async {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
+use tokio::sync::watch;
 
 use crate::LoadError;
 
@@ -30,6 +31,9 @@ pub struct Load {
     /// The run of this scope that was loaded last, as far as the caller knows. It only saves time: it is used if the
     /// warehouse agrees that it was the last and that nobody has loaded its days since.
     pub base: Option<Base>,
+    /// Becomes true when the files of the summary are safe, which whoever reads them later relies on: the load does not
+    /// commit before. `None`: they are.
+    pub is_safe: Option<watch::Receiver<bool>>,
 }
 
 /// What a scope has loaded last: the next load needs to send only what differs from it.
@@ -83,6 +87,18 @@ impl Load {
     /// Fails unless the summary held as many rows as the run wrote.
     pub(crate) fn expect_rows(&self, staged: u64) -> Result<(), LoadError> {
         expect_rows(&self.summary, staged, self.rows)
+    }
+
+    /// Waits until the files are safe. Fails if nobody will say so any more.
+    pub(crate) async fn until_safe(&self) -> Result<(), LoadError> {
+        let Some(is_safe) = &self.is_safe else {
+            return Ok(());
+        };
+        let safe = is_safe.clone().wait_for(|safe| *safe).await.map(drop);
+        safe.map_err(|_| LoadError::Input {
+            path: self.summary.clone(),
+            reason: "it was given up before it was safe".into(),
+        })
     }
 
     /// Fails if rows of the summary lie outside the coverage: a later run could not delete them.

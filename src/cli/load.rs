@@ -143,6 +143,7 @@ async fn verify(
         rows: summary.rows,
         digest: summary.digest.clone(),
         base: None,
+        is_safe: None,
     };
     let found = warehouse.verify(&load, args.repair, args.limit).await?;
     let problem = match &found.newest {

@@ -172,25 +172,17 @@ async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Brings the warehouse and the runs into the state that the stages begin from. It may be dropped at any moment.
+/// Brings the lake into the state that the stages begin from. It may be dropped at any moment.
 async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
-    with_retries("preparing the warehouse", || async {
-        Ok(parts.warehouse.prepare().await?)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
     with_retries("removing expired objects", || retention::remove_expired(parts))
         .await
         .map_err(StepError::into_cause)?;
     with_retries("sweeping the lake", || async {
-        let named = parts.state.lake_objects().await?;
-        parts.lake.sweep(&named).await.map_err(StepError::transient)
+        let named = async { Ok(parts.state.lake_objects().await?) };
+        parts.lake.sweep(named).await.map_err(StepError::transient)
     })
     .await
-    .map_err(StepError::into_cause)?;
-    with_retries("settling interrupted runs", || runs::settle_interrupted(parts))
-        .await
-        .context("cannot settle the runs that were interrupted")
+    .map_err(StepError::into_cause)
 }
 
 /// Starts the watcher and the stages. The first thing judged is everything, and the first thing run what was queued.
@@ -230,7 +222,14 @@ async fn start_stages(
     ));
     stages.spawn(judge::judge_jobs(parts.clone(), sources, cues, to_runs, stop()));
     stages.spawn(retention::keep_house(parts.clone(), stop()));
-    stages.spawn(runs::work_off_runs(parts.clone(), wakes, to_judge, stop()));
+    let preparing = parts.activity.begin();
+    stages.spawn(runs::work_off_runs(
+        parts.clone(),
+        preparing,
+        wakes,
+        to_judge,
+        stop(),
+    ));
     Ok(stages)
 }
 

@@ -18,7 +18,7 @@ use super::activity::Token;
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::{Parts, crash_point, stopped};
-use crate::lake::{Lake, LocalFile, summary_names};
+use crate::lake::{Lake, LocalFile, Placed, summary_names};
 
 /// Runs at the same time. One is mostly merging while another is loading.
 const AT_ONCE: usize = 2;
@@ -29,13 +29,26 @@ const MOST_ATTEMPTS: u32 = 10;
 /// How often a run gives a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Works off the queue whenever it is woken, until it is stopped. Runs in hand are finished.
+/// Works off the queue whenever it is woken, until it is stopped. Runs in hand are finished. The warehouse is made ready
+/// first, while files are converted already; until it is, `preparing` is in hand.
 pub(super) async fn work_off_runs(
     parts: Arc<Parts>,
+    preparing: Token,
     mut wakes: mpsc::Receiver<Token>,
     judge: mpsc::Sender<ToJudge>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
+    let are_settled = tokio::select! {
+        biased;
+        () = stopped(&mut stop) => return Ok(()),
+        ready = make_ready(&parts) => ready?,
+    };
+    if are_settled {
+        // Jobs were judged as if these runs were still at work.
+        let _ = judge.send(ToJudge::everything(preparing)).await;
+    } else {
+        drop(preparing);
+    }
     let mut runs = JoinSet::new();
     loop {
         tokio::select! {
@@ -56,6 +69,19 @@ pub(super) async fn work_off_runs(
         ended??;
     }
     Ok(())
+}
+
+/// Brings the warehouse and the runs into the state that work begins from, and tells whether there were interrupted runs.
+/// It may be dropped at any moment.
+async fn make_ready(parts: &Parts) -> anyhow::Result<bool> {
+    with_retries("preparing the warehouse", || async {
+        Ok(parts.warehouse.prepare().await?)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries("settling interrupted runs", || settle_interrupted(parts))
+        .await
+        .context("cannot settle the runs that were interrupted")
 }
 
 async fn claim(parts: &Arc<Parts>, runs: &mut JoinSet<anyhow::Result<Token>>) -> anyhow::Result<()> {
@@ -114,36 +140,24 @@ async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
 /// Merges, loads and records. Safe to do again from the beginning at any time.
 async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-    let report = merge(parts, run, &summary, &coverage).await?;
+    let (report, placed) = merge(parts, run, &summary, &coverage).await?;
     let record = SummaryRecord {
         object: summary.to_string(),
         coverage_object: Some(coverage.to_string()),
         rows: report.rows,
-        digest: report.digest.clone(),
-    };
-    parts.state.summarized(&run.run_id, &record).await?;
-    let made = parts
-        .lake
-        .fetch_all(&[summary.as_ref(), coverage.as_ref()])
-        .await
-        .map_err(StepError::transient)?;
-    let before = base(parts, run).await?;
-    let load = Load {
-        run_id: run.run_id.clone(),
-        scope: scope(&run.job_id, run.wave),
-        sequence: run.sequence,
-        summary: made[0].path().to_owned(),
-        coverage: made[1].path().to_owned(),
-        rows: report.rows,
         digest: report.digest,
-        base: before.as_ref().map(|(base, _)| base.clone()),
     };
-    let bar = parts.progress.load(&run.run_id, report.rows);
-    let outcome = parts
-        .warehouse
-        .load(&load, &|rows| bar.set_position(rows))
-        .await?;
-    bar.finish_and_clear();
+    // The load reads and compares while the disk writes, and waits with its commit.
+    let (safe, is_safe) = watch::channel(false);
+    let make_safe = async {
+        let forced = tokio::task::spawn_blocking(move || placed.to_disk());
+        let noted = async { Ok(parts.state.summarized(&run.run_id, &record).await?) };
+        let (forced, ()) = tokio::try_join!(async { forced.await.map_err(StepError::permanent) }, noted)?;
+        forced.map_err(StepError::transient)?;
+        safe.send_replace(true);
+        Ok(())
+    };
+    let ((), outcome) = tokio::try_join!(make_safe, load(parts, run, &record, is_safe))?;
     crash_point("after-load");
     let result = match outcome {
         LoadOutcome::Loaded(counts) => {
@@ -159,14 +173,21 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
                 deleted,
                 unchanged,
             } = changes;
-            tracing::info!(rows = load.rows, inserted, updated, deleted, unchanged, "loaded");
+            tracing::info!(
+                rows = record.rows,
+                inserted,
+                updated,
+                deleted,
+                unchanged,
+                "loaded"
+            );
             RunResult {
                 outcome: RunOutcome::Loaded,
                 changes: Some(changes),
             }
         }
         LoadOutcome::AlreadyLoaded(_) => {
-            tracing::info!(rows = load.rows, "was loaded already");
+            tracing::info!(rows = record.rows, "was loaded already");
             RunResult {
                 outcome: RunOutcome::Loaded,
                 changes: None,
@@ -183,6 +204,37 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     parts.state.complete(&run.run_id, &result).await?;
     crash_point("after-complete");
     Ok(())
+}
+
+/// Loads a run's summary, which is not committed before it is safe.
+async fn load(
+    parts: &Parts,
+    run: &ClaimedRun,
+    record: &SummaryRecord,
+    is_safe: watch::Receiver<bool>,
+) -> Result<LoadOutcome, StepError> {
+    let made = summary_files(&parts.lake, record).await;
+    let made = made.and_then(|files| files.context("the summary is gone from the lake"));
+    let [summary, coverage] = made.map_err(StepError::transient)?;
+    let before = base(parts, run).await?;
+    let load = Load {
+        run_id: run.run_id.clone(),
+        scope: scope(&run.job_id, run.wave),
+        sequence: run.sequence,
+        summary: summary.path().to_owned(),
+        coverage: coverage.path().to_owned(),
+        rows: record.rows,
+        digest: record.digest.clone(),
+        base: before.as_ref().map(|(base, _)| base.clone()),
+        is_safe: Some(is_safe),
+    };
+    let bar = parts.progress.load(&run.run_id, load.rows);
+    let outcome = parts
+        .warehouse
+        .load(&load, &|rows| bar.set_position(rows))
+        .await?;
+    bar.finish_and_clear();
+    Ok(outcome)
 }
 
 /// What orders the loads of a job, or of one of its days.
@@ -236,13 +288,13 @@ pub(crate) async fn summary_files(
     })
 }
 
-/// Merges the partials of a run, and puts summary and coverage into the lake.
+/// Merges the partials of a run, and puts summary and coverage into the lake, where they may not be safe yet.
 async fn merge(
     parts: &Parts,
     run: &ClaimedRun,
     summary: &ObjectPath,
     coverage: &ObjectPath,
-) -> Result<SummaryReport, StepError> {
+) -> Result<(SummaryReport, Placed), StepError> {
     let feed = run
         .inputs
         .first()
@@ -304,13 +356,12 @@ async fn merge(
         };
         let report = summarize(stored.collect(), sales, paths, scratch)?;
         let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
-        let placed = |object: &ObjectPath| {
+        let placed = lake.place(objects, |object| {
             if *object == names.0 {
                 crash_point("after-summary");
             }
-        };
-        let published = lake.publish_and_tell(objects, placed);
-        published.map(|()| report).map_err(StepError::transient)
+        });
+        Ok((report, placed.map_err(StepError::transient)?))
     });
     merged.await.map_err(StepError::permanent)?
 }
@@ -333,8 +384,10 @@ fn warn_of_other_days(run: &ClaimedRun) {
 
 /// Settles the runs that a dead process left RUNNING: those in the warehouse's ledger are complete, the others are
 /// queued again. One that has died too often is given up: it may be what kills the process, and others wait behind it.
-pub(super) async fn settle_interrupted(parts: &Parts) -> Result<(), StepError> {
-    for run in parts.state.running().await? {
+/// Tells whether there were any.
+async fn settle_interrupted(parts: &Parts) -> Result<bool, StepError> {
+    let interrupted = parts.state.running().await?;
+    for run in &interrupted {
         match parts.warehouse.ledger_entry(&run.run_id).await? {
             Some(_) => {
                 let result = RunResult {
@@ -369,5 +422,5 @@ pub(super) async fn settle_interrupted(parts: &Parts) -> Result<(), StepError> {
             }
         }
     }
-    Ok(())
+    Ok(!interrupted.is_empty())
 }

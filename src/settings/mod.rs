@@ -178,6 +178,13 @@ impl Settings {
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
+        // A load keeps its file locked, and waits for what is noted in the state database.
+        if sqlite_path(&warehouse) == Some(&state) {
+            let path = state.display();
+            return Err(format!(
+                "warehouse.url: {path} is the state database; name another file"
+            ));
+        }
         let credentials = credentials::from_environment();
         gristmill_loader::open(&warehouse, target.clone(), &credentials)
             .map_err(|error| format!("warehouse.url: {error}"))?;
@@ -239,6 +246,12 @@ fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, Stri
             ))
         }
     }
+}
+
+/// The path of a SQLite warehouse.
+fn sqlite_path(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite://")?;
+    Some(Path::new(path.split('?').next().unwrap_or(path)))
 }
 
 /// A SQLite warehouse's path made relative to the settings file's folder; other URLs as they are.

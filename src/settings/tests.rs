@@ -47,6 +47,18 @@ fn paths_are_relative_to_the_settings_files_folder() {
 }
 
 #[test]
+fn the_state_database_is_no_warehouse() {
+    for same in [
+        "sqlite://state.db",
+        "sqlite://./state.db",
+        "sqlite://state.db?mode=rwc",
+    ] {
+        let error = error("sqlite://mart/warehouse.db", same);
+        assert!(error.contains("state.db is the state database"), "{error}");
+    }
+}
+
+#[test]
 fn what_is_left_out_has_the_documented_default() {
     let settings = read(GOOD).expect("the settings are good");
     assert_eq!(settings.sources[0].settle, Duration::from_secs(1));

@@ -427,9 +427,14 @@ fn a_load_goes_on_when_postgres_stops_in_its_middle_and_comes_back() {
 fn a_run_fails_when_postgres_stays_away_and_a_retry_completes_it_while_all_else_goes_on() {
     let other_job = JOB.replace("IL", "CA").replace("min_files = 6", "min_files = 1");
     let server = Postgres::start();
-    let warehouse = Warehouse::Postgres(server.create_database());
+    let url = server.create_database();
+    let warehouse = Warehouse::Postgres(url.clone());
     let site = warehouse.site(&format!("{JOB}{other_job}"));
     let mut service = support::service(&site);
+    let ledger = "SELECT FROM pg_tables WHERE tablename = 'gristmill_ledger'";
+    wait_until("the warehouse is ready", || {
+        !support::postgres(&url, ledger).is_empty()
+    });
     server.stop(StopMode::Fast);
     for &(seed, number) in WAVES[0] {
         submit(&site, seed, number);

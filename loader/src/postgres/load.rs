@@ -104,6 +104,7 @@ impl<'a> Loading<'a> {
         progress(self.load.rows);
         claims::take(&self).await?;
         self.record().await?;
+        self.load.until_safe().await?;
         fail::fail_point!("load-before-commit");
         let (load, target, failed) = (self.load, &self.names.target, self.failed("commit the load into"));
         self.transaction.commit().await.map_err(failed)?;

@@ -139,6 +139,7 @@ impl<'a> Loading<'a> {
         }
         self.take_days().await?;
         self.record().await?;
+        self.load.until_safe().await?;
         fail::fail_point!("load-before-commit");
         self.session.execute("commit the load into", sql::COMMIT).await?;
         fail::fail_point!("load-after-commit");

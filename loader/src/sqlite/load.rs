@@ -61,6 +61,7 @@ async fn attempt(
     progress(load.rows);
     claims::take(warehouse, &mut transaction, load).await?;
     record(warehouse, &mut transaction, load).await?;
+    load.until_safe().await?;
     fail::fail_point!("load-before-commit");
     transaction
         .commit()

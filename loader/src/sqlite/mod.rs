@@ -322,6 +322,7 @@ mod tests {
             rows: 1,
             digest: String::new(),
             base: None,
+            is_safe: None,
         }
     }
 

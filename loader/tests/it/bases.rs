@@ -1,6 +1,9 @@
 //! Loads on the base of the load before, and full comparisons: what every warehouse does.
 
+use std::time::Duration;
+
 use gristmill_loader::{Difference, Load, LoadCounts, LoadMode, LoadOutcome, Verification, Warehouse};
+use tokio::sync::watch;
 
 use crate::conformance::every_warehouse;
 use crate::support::{Place, Summary, base_of, contents, counts};
@@ -16,6 +19,7 @@ every_warehouse!(
     a_base_of_another_mode_is_not_used,
     a_target_that_was_dropped_is_filled_again,
     a_new_summary_that_is_wrong_loads_nothing,
+    a_load_is_not_committed_before_its_files_are_safe,
     a_hand_edit_is_found_and_mended_by_a_full_comparison,
     days_of_other_scopes_are_left_to_them,
     a_warehouse_that_was_lost_is_filled_from_the_summary,
@@ -250,6 +254,36 @@ async fn a_new_summary_that_is_wrong_loads_nothing(place: &Place) {
         assert_eq!(contents(&*warehouse).await, three().rows);
     }
     assert_eq!(did(&*warehouse, &good).await, counts(1, 0, 1, 1));
+}
+
+async fn a_load_is_not_committed_before_its_files_are_safe(place: &Place) {
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    let base = place.load(1, &three());
+    did(&*warehouse, &base).await;
+    let next = Summary::of(&[("s", "i", DAY, A), ("u", "i", DAY, A)]);
+    for load in [place.load_on(&base, 2, &next), place.load(2, &next)] {
+        let (safe, is_safe) = watch::channel(false);
+        drop(safe);
+        let given_up = Load {
+            is_safe: Some(is_safe),
+            ..load.clone()
+        };
+        let error = warehouse.load(&given_up, &|_| ()).await.unwrap_err().to_string();
+        assert!(error.contains("given up before it was safe"), "{error}");
+        assert_eq!(contents(&*warehouse).await, three().rows);
+        assert_eq!(warehouse.ledger_entry(&load.run_id).await.unwrap(), None);
+    }
+    let (safe, is_safe) = watch::channel(false);
+    let waits = Load {
+        is_safe: Some(is_safe),
+        ..place.load_on(&base, 2, &next)
+    };
+    let done = did(&*warehouse, &waits);
+    let say = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        safe.send_replace(true);
+    };
+    assert_eq!(tokio::join!(done, say).0, counts(1, 0, 1, 1));
 }
 
 async fn verified(warehouse: &dyn Warehouse, load: &Load, mend: bool) -> Verification {

@@ -102,6 +102,7 @@ impl Place {
             summary: summary.write(&files.with_extension("summary.parquet")),
             coverage: summary.write_coverage(&files.with_extension("coverage.parquet")),
             base: None,
+            is_safe: None,
             run_id,
         }
     }
