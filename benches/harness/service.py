@@ -134,7 +134,8 @@ def linked_source(workspace, feed):
 def resend(path: Path, staging: Path):
     """Replaces a file by a newer version of it, as a store would: written elsewhere, then renamed into place.
 
-    Three amounts differ and two lines are new. Returns the moment of the rename, by `time.perf_counter`.
+    Three amounts differ and two lines are new. What was written so far, the file too, is forced to disk before. Returns the
+    moment of the rename, by `time.perf_counter`.
     """
     with open(path, "rb") as file:
         lines = file.read().splitlines(keepends=True)
@@ -150,6 +151,7 @@ def resend(path: Path, staging: Path):
     staged.write_bytes(b"".join(lines))
     then = time.time() - 1800
     os.utime(staged, (then, then))
+    os.sync()
     moment = time.perf_counter()
     staged.rename(path)
     return moment

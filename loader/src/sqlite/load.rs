@@ -12,17 +12,31 @@ pub(super) async fn load(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadOutcome, LoadError> {
     let mut connection = warehouse.connect().await?;
+    let outcome = attempts(warehouse, &mut connection, load, progress).await?;
+    // This moves the log into the file. A process that ends meanwhile would leave that to the next; else nothing depends
+    // on it.
+    let _ = connection.close().await;
+    Ok(outcome)
+}
+
+/// On the base if there is one, and in full if it is of no use.
+async fn attempts(
+    warehouse: &SqliteWarehouse,
+    connection: &mut SqliteConnection,
+    load: &Load,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<LoadOutcome, LoadError> {
     // A reload speaks of all rows, so it compares all rows.
     let base = load
         .base
         .as_ref()
         .filter(|_| warehouse.target.mode != LoadMode::Reload);
     if let Some(base) = base
-        && let Some(outcome) = attempt(warehouse, &mut connection, load, Some(base), progress).await?
+        && let Some(outcome) = attempt(warehouse, connection, load, Some(base), progress).await?
     {
         return Ok(outcome);
     }
-    let done = attempt(warehouse, &mut connection, load, None, progress).await?;
+    let done = attempt(warehouse, connection, load, None, progress).await?;
     Ok(done.expect("only a base can be of no use"))
 }
 
