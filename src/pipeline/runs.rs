@@ -1,10 +1,13 @@
 //! The last stage: queued runs are claimed, summarized and loaded.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_engine::{Partial, RunPartial, Scratch, SummaryOutputs, SummaryReport, summarize};
+use gristmill_engine::{
+    Partial, RunPartial, Scratch, SummaryOutputs, SummaryReport, content_hash, summarize,
+};
 use gristmill_loader::{Base, Load, LoadOutcome};
 use gristmill_state::{Cause, ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
 use jiff::civil::Date;
@@ -141,16 +144,16 @@ async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
 async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
     let (report, placed) = merge(parts, run, &summary, &coverage).await?;
+    // The load reads and compares while the disk writes, and waits with its commit.
+    let forced = tokio::task::spawn_blocking(move || placed.to_disk());
     let record = SummaryRecord {
         object: summary.to_string(),
         coverage_object: Some(coverage.to_string()),
         rows: report.rows,
-        digest: report.digest,
+        digest: digest(&parts.lake, &summary).await?,
     };
-    // The load reads and compares while the disk writes, and waits with its commit.
     let (safe, is_safe) = watch::channel(false);
     let make_safe = async {
-        let forced = tokio::task::spawn_blocking(move || placed.to_disk());
         let noted = async { Ok(parts.state.summarized(&run.run_id, &record).await?) };
         let (forced, ()) = tokio::try_join!(async { forced.await.map_err(StepError::permanent) }, noted)?;
         forced.map_err(StepError::transient)?;
@@ -204,6 +207,15 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     parts.state.complete(&run.run_id, &result).await?;
     crash_point("after-complete");
     Ok(())
+}
+
+/// The content hash of an object.
+async fn digest(lake: &Lake, object: &ObjectPath) -> Result<String, StepError> {
+    let file = lake.fetch(object.as_ref()).await.map_err(StepError::transient)?;
+    let hashed = tokio::task::spawn_blocking(move || content_hash(File::open(file.path())?));
+    let hashed = hashed.await.map_err(StepError::permanent)?;
+    let hashed = hashed.with_context(|| format!("cannot read {object} in the lake"));
+    hashed.map_err(StepError::transient)
 }
 
 /// Loads a run's summary, which is not committed before it is safe.

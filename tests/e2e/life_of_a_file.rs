@@ -1,11 +1,12 @@
 //! The life of a file: from its first submission through corrections to its end, as the state database and the
 //! warehouse tell it.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use gristmill_engine::content_hash;
 use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::postgres;
 
@@ -44,6 +45,17 @@ fn a_first_submission_is_counted_recorded_and_loaded() {
     assert_eq!(
         rows(&site),
         ["S1 A 2026-03-01 12.50 0.80 -", "S1 B 2026-03-01 - - 1.00"]
+    );
+    let summary = support::state(&site, "SELECT summary_object FROM job_run").concat();
+    let summary = File::open(site.folder().join("lake").join(summary)).expect("the summary is in the lake");
+    let digest = [content_hash(summary).expect("the summary can be read")];
+    assert_eq!(
+        support::state(&site, "SELECT summary_digest FROM job_run"),
+        digest
+    );
+    assert_eq!(
+        support::sqlite_warehouse(&site, "SELECT digest FROM gristmill_ledger"),
+        digest
     );
 }
 

@@ -13,7 +13,6 @@ mod ranges;
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 
@@ -21,7 +20,6 @@ use rayon::prelude::*;
 
 use self::batch::{Batch, Input};
 use self::output::Output;
-use crate::content_hash::content_hash;
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout, Supersede};
 use crate::partial::{MOST_ITEMS, MOST_STORES, Partial, PartialFile, Rows};
@@ -46,14 +44,12 @@ pub struct SummaryOutputs<'p> {
 }
 
 /// What a summary holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SummaryReport {
     /// Rows of the summary.
     pub rows: u64,
     /// Pairs of store and date that the run covers.
     pub covered: u64,
-    /// BLAKE3 of the summary file, in hexadecimal.
-    pub digest: String,
 }
 
 /// Merges partials. They must have been converted with this layout.
@@ -80,11 +76,7 @@ pub fn summarize(
         }
     }
     let (rows, covered) = output.finish()?;
-    Ok(SummaryReport {
-        rows,
-        covered,
-        digest: file_digest(outputs.summary)?,
-    })
+    Ok(SummaryReport { rows, covered })
 }
 
 /// Writes files in the form of a partial, which may have keys in common, as one partial.
@@ -142,10 +134,4 @@ fn spill(partials: Vec<RunPartial>, folder: &Path) -> Result<Vec<RunPartial>, En
         Ok(RunPartial { partial, order })
     });
     spilled.collect()
-}
-
-fn file_digest(path: &Path) -> Result<String, EngineError> {
-    File::open(path)
-        .and_then(content_hash)
-        .map_err(EngineError::parquet("read", path))
 }

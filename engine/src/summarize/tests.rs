@@ -161,10 +161,6 @@ fn run(
             (report.rows, report.covered),
             (summary.len() as u64, coverage.len() as u64)
         );
-        assert_eq!(
-            report.digest,
-            content_hash(File::open(outputs.summary).unwrap()).unwrap()
-        );
         Ok((summary, coverage))
     })();
     let left: Vec<PathBuf> = folder
