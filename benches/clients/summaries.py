@@ -1,8 +1,10 @@
-"""Writes what `load` loads: `summaries.py FOLDER STORES ITEMS DAYS`.
+"""Writes the summaries that `load` loads: `summaries.py FOLDER STORES ITEMS DAYS`.
 
-Three summaries of STORES × ITEMS × DAYS rows, each in the order of the keys: `first`; `million`, in which a fifth of the rows have
-another amount; and `again`, in which of those a thousandth have. Each as Parquet in the form of gristmill's own summaries, and as
-text that psql reads: whole, and for `million` also the changed rows alone. Beside them the coverage. Prints the rows of each as JSON.
+There are three summaries of STORES × ITEMS × DAYS rows, each in the order of the keys: `first`; `million`, in which a fifth of
+the rows have another amount than in `first`; and `again`, in which a thousandth have another amount than in `million`. Each is
+written as Parquet in the form of gristmill's own summaries. Text that psql reads holds `first` and `again` whole, and of `million`
+the changed rows only. The changed rows of `million` are also written as Parquet, and so is the coverage. Prints the numbers of
+rows as JSON.
 """
 
 import json
@@ -14,7 +16,7 @@ import pyarrow.parquet as parquet
 
 KEYS = ["store_id", "item_id", "trans_date"]
 COLUMNS = "store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount"
-# gristmill's own summaries have row groups and pages of this many rows, and tell where the pages lie.
+# gristmill's own summaries have row groups and pages of this many rows, and record where the pages are.
 ROW_GROUP, PAGE = 256 << 10, 20_000
 
 

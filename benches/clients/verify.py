@@ -1,10 +1,11 @@
-"""Whether summaries are right, by DuckDB: it works out what must be there, and compares.
+"""Checks summaries with DuckDB: computes what a summary must hold, and compares.
 
     verify.py expected FOLDER OUT.parquet            from the files of a clean feed
     verify.py expected-dirty FOLDER OUT.parquet      from lines that may be quoted, end in CR LF, or be bad
-    verify.py compare EXPECTED.parquet SUMMARY       SUMMARY is a Parquet, a folder of them, or a CSV (a dump of a warehouse)
+    verify.py compare EXPECTED.parquet SUMMARY       SUMMARY is a Parquet file, a folder of them, or a CSV dump of a warehouse
 
-`compare` prints a JSON object: the rows expected, and how many are missing, surplus, different, or out of order in their file.
+`compare` prints a JSON object: the number of rows expected, and how many are missing, surplus, different, or out of order in their
+file.
 """
 
 import json
@@ -25,8 +26,8 @@ CLEAN = """
         columns = {{store_id: 'VARCHAR', amount: 'DECIMAL(18, 2)', code: 'INTEGER', item_id: 'VARCHAR',
             trans_date: 'DATE', extra_1: 'VARCHAR', extra_2: 'VARCHAR', extra_3: 'VARCHAR'}})"""
 
-# The rules for lines are strict, so the fields are matched as text before they are cast. What is no valid UTF-8 is left out by
-# `ignore_errors`. Only the kinds of bad lines that the generator's --bad makes are thought of here.
+# The rules for lines are strict, so the fields are matched as text before they are cast. `ignore_errors` leaves out lines that are
+# not valid UTF-8. This handles only the kinds of bad lines that the generator's --bad produces.
 DIRTY = r"""
     SELECT store_id, amount::DECIMAL(18, 2) AS amount, code::INTEGER AS code, item_id, trans_date::DATE AS trans_date
     FROM (
@@ -62,7 +63,7 @@ def compare(db, expected, summary):
     else:
         files = f"{path}/*.parquet" if path.is_dir() else path
         source = f"read_parquet('{files}', filename = true, file_row_number = true)"
-    # A cast to two places would hide a third, so values are compared as they are.
+    # A cast to two places would hide a third place, so values are compared with six.
     wide = ", ".join(f"CAST({name} AS DECIMAL(38, 6)) AS {name}" for name in MEASURES)
     wanted = f"(SELECT *, '' AS filename, 0 AS file_row_number FROM read_parquet('{expected}'))"
     for table, rows in (("wanted", wanted), ("found", source)):

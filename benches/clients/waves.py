@@ -2,10 +2,10 @@
 
     {"url", "staging", "source", "waves", "names", "gap"}
 
-Wave number w lies in STAGING/w. All of its files but the last are renamed into the source, then comes a pause of `gap` seconds, and
-then the last file. What is measured runs from that rename until another connection sees the ledger's new row, which commits with
-the rows themselves; that connection is open already, and asks about once a millisecond. Prints the seconds of all waves but the
-first, as a JSON list. The last wave's rows are left as a CSV in STAGING/warehouse.csv.
+Wave number w is in STAGING/w. All of its files but the last are renamed into the source, then comes a pause of `gap` seconds, and
+then the last file. The measured time runs from that rename until another connection sees the ledger's new row, which commits with
+the rows themselves; that connection is already open, and queries about once a millisecond. Prints the seconds of all waves but the
+first, as a JSON list. Writes the last wave's rows as CSV to STAGING/warehouse.csv.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-# Within this the rows of a wave must be there.
+# The seconds within which a wave must be committed.
 PATIENCE = 60
 
 

@@ -1,7 +1,7 @@
-"""Brings a summary into Postgres with ADBC: `with_adbc.py URL SUMMARY.parquet SQL`.
+"""Loads a summary into Postgres with ADBC: `with_adbc.py URL SUMMARY.parquet SQL`.
 
-The summary is ingested, by the driver's binary COPY, into a temporary table `stage`; then SQL merges that into the target, in the
-same transaction.
+The driver's binary COPY ingests the summary into a temporary table `stage`; then SQL merges that into the target, in the same
+transaction.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The chart of a comparison: for each contender a bar of wall time, and beside it one of peak memory."""
+"""The chart of a comparison: a bar of wall time for each contender, and beside it one of peak memory."""
 
 from . import svg
 from .contender import LIMIT, OURS
@@ -37,7 +37,7 @@ def colour(result):
 
 
 def reach(values):
-    """The value of a full bar: the largest that does not dwarf the others. A larger one is cut."""
+    """The value of a full bar: the largest that does not dwarf the others. Bars of larger values are cut."""
     ordered = sorted(values) or [1]
     while len(ordered) > 2 and ordered[-1] > 4 * ordered[-2]:
         ordered.pop()
@@ -48,6 +48,6 @@ def bar(x, y, value, full, label, classes):
     if value <= full:
         width = PANEL * value / full
         return [svg.rect(x, y, width, BAR, classes), svg.text(x + width + 8, y + 14, label)]
-    # Two pieces with a gap between them: longer than can be drawn.
+    # Two pieces with a gap between them show that the bar is longer than can be drawn.
     pieces = [svg.rect(x, y, PANEL - 16, BAR, classes), svg.rect(x + PANEL - 10, y, 10, BAR, classes)]
     return [*pieces, svg.text(x + PANEL + 8, y + 14, label)]

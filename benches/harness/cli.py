@@ -26,7 +26,7 @@ SCENARIOS = {
     "s3": (s3.run, "objects on a private S3 server, beside the same files from disk and the peers"),
     "scale": (scale.run, "cost against size up to 8 GB, and against files up to 100,000"),
 }
-# Those whose data may be changed; the others' are what they are about.
+# Scenarios whose data may be changed on the command line; the others are about their data.
 CHANGEABLE = {"aggregate", "keys", "dirty", "run", "resend", "s3"}
 PEERS = [*contender.PROCESSES.values(), "sail", "spark"]
 
@@ -40,10 +40,10 @@ def parse(arguments):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("scenarios", nargs="+", choices=[*SCENARIOS, "all"], metavar="SCENARIO")
-    parser.add_argument("--rounds", type=positive(int), default=3, metavar="N", help="rounds, in turn (3)")
+    parser.add_argument("--rounds", type=positive(int), default=3, metavar="N", help="number of rounds (3)")
     parser.add_argument("--scale", type=positive(float), default=1.0, metavar="X", help="shrinks every scenario: 0.01 for a quick look")
     parser.add_argument("--only", metavar="PEER,…", help=f"only these peers, or none: {', '.join(PEERS)}")
-    parser.add_argument("--spark", action="store_true", help="Spark too, which needs Java and takes its time")
+    parser.add_argument("--spark", action="store_true", help="also Spark, which needs Java and is slow")
     parser.add_argument(
         "--record",
         nargs="?",
@@ -52,17 +52,17 @@ def parse(arguments):
         metavar="FOLDER",
         help="keep the numbers and charts (docs/benchmarks)",
     )
-    parser.add_argument("--keep-data", action="store_true", help="keep the feeds of several GB, too")
-    data = parser.add_argument_group(f"the data, in place of the own of {', '.join(sorted(CHANGEABLE))}")
+    parser.add_argument("--keep-data", action="store_true", help="also keep feeds of several GB")
+    data = parser.add_argument_group(f"the data of {', '.join(sorted(CHANGEABLE))}, instead of the default")
     for name in ("files", "lines", "stores", "items", "days", "seed"):
-        what = {"lines": "lines a file", "seed": "the same seed gives the same bytes"}.get(name, name)
+        what = {"lines": "lines in each file", "seed": "the same seed gives the same bytes"}.get(name, name)
         data.add_argument(f"--{name}", type=positive(int), metavar="N", help=f"{what} ({getattr(Spec(), name):,})")
     data.add_argument("--shared-stores", action="store_true", default=None, help="every file has lines of all stores: keys overlap")
     programs = parser.add_argument_group("the programs")
-    programs.add_argument("--binary", type=Path, metavar="FILE", help="measure this gristmill in place of the one built here")
-    programs.add_argument("--no-build", action="store_true", help="take what is built already")
-    programs.add_argument("--profile", default="release", metavar="NAME", help="cargo's profile (release); others are for trying this out")
-    programs.add_argument("--python", type=Path, metavar="FILE", help="a Python that has the peers, in place of target/bench-venv")
+    programs.add_argument("--binary", type=Path, metavar="FILE", help="measure this gristmill instead of the one built here")
+    programs.add_argument("--no-build", action="store_true", help="use what is already built")
+    programs.add_argument("--profile", default="release", metavar="NAME", help="cargo's profile (release); others only to try out the harness")
+    programs.add_argument("--python", type=Path, metavar="FILE", help="a Python with the peers installed, instead of target/bench-venv")
     return parser, parser.parse_args(arguments)
 
 
@@ -70,7 +70,7 @@ def positive(kind):
     def read(text):
         value = kind(text)
         if value <= 0:
-            raise argparse.ArgumentTypeError("it must be above 0")
+            raise argparse.ArgumentTypeError("it must be greater than 0")
         return value
 
     read.__name__ = "number"
@@ -78,32 +78,32 @@ def positive(kind):
 
 
 def main(arguments):
-    parser, wish = parse(arguments)
-    only = frozenset(wish.only.split(",")) - {"none", ""} if wish.only else None
+    parser, options = parse(arguments)
+    only = frozenset(options.only.split(",")) - {"none", ""} if options.only else None
     if only is not None and only - set(PEERS):
         parser.error(f"--only knows {', '.join(PEERS)} and none")
     names = ("files", "lines", "stores", "items", "days", "seed", "shared_stores")
-    override = {name: getattr(wish, name) for name in names if getattr(wish, name) is not None}
-    wanted = list(SCENARIOS) if "all" in wish.scenarios else wish.scenarios
+    override = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    wanted = list(SCENARIOS) if "all" in options.scenarios else options.scenarios
     if set(override) - {"seed"} and not CHANGEABLE.issuperset(wanted):
-        parser.error(f"data other than the scenario's own, but for the seed, is only for {', '.join(sorted(CHANGEABLE))}")
-    shrunk = wish.scale != 1 or override or wish.profile != "release"
-    if wish.record == ROOT / "docs" / "benchmarks" and shrunk:
-        parser.error("docs/benchmarks holds full runs of the release build: give --record another folder")
+        parser.error(f"apart from the seed, the data can be changed only for {', '.join(sorted(CHANGEABLE))}")
+    shrunk = options.scale != 1 or override or options.profile != "release"
+    if options.record == ROOT / "docs" / "benchmarks" and shrunk:
+        parser.error("docs/benchmarks is for full runs of the release build: give --record another folder")
     workspace = Workspace(
-        profile=wish.profile,
-        build=not wish.no_build,
-        binary=wish.binary,
-        python=wish.python,
-        spark=wish.spark or "spark" in (only or ()),
+        profile=options.profile,
+        build=not options.no_build,
+        binary=options.binary,
+        python=options.python,
+        spark=options.spark or "spark" in (only or ()),
     )
-    # So that servers and folders go in this case, too.
+    # Exit normally, so that servers are stopped and folders removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with workspace.prepared():
-            bench = Bench(workspace, wish.rounds, wish.scale, only, override, wish.keep_data)
+            bench = Bench(workspace, options.rounds, options.scale, only, override, options.keep_data)
             command = " ".join(["benches/compare", *arguments])
-            return measure(bench, wanted, command, wish.record)
+            return measure(bench, wanted, command, options.record)
     except Stop as stop:
         say(f"benches/compare: {stop}")
         return 1
@@ -112,18 +112,18 @@ def main(arguments):
 
 
 def measure(bench, wanted, command, folder):
-    """Runs the scenarios one by one; each is told and kept as soon as it is done. Returns 1 if one broke."""
+    """Runs the scenarios one by one, and prints and records each as soon as it is done. Returns 1 if one failed."""
     about = record.description(bench.workspace, command, bench.rounds, bench.scale)
     machine = about["machine"]
     print(f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; commit {about['commit']}")
     print(", ".join(f"{name} {version}" for name, version in about["versions"].items()) + "\n")
     status = 0
     if bench.scale != 1 or bench.override:
-        print("This run is shrunk or changed: what has to be reached is meant for the scenarios as they are.\n")
+        print("This run is shrunk or changed: the goals are meant for the unchanged scenarios.\n")
     for name in wanted:
         busy = os.getloadavg()[0]
         if busy > 0.5 and name == wanted[0]:
-            say(f"the machine is busy already (load {busy:.1f}): what is measured now will be worse than it could be")
+            say(f"the machine is already busy (load {busy:.1f}): the results will be worse than on an idle one")
         try:
             outcome = SCENARIOS[name][0](bench)
         except Failed as failure:

@@ -1,8 +1,7 @@
 """Programs that can do the job: read all files of a folder, and write one sorted Parquet.
 
-The job is the same for everyone: keep the codes 4, 5 and 6; sum exact amounts by store, item and date into sale_amount,
-tax_amount and discount_amount, NULL where no line of that code exists. How each peer does it stands in benches/peers/, in
-the form that is best for it as far as we know.
+The job is the same for all: keep the codes 4, 5 and 6; sum exact amounts by store, item and date into sale_amount, tax_amount and
+discount_amount, NULL where no line has that code. benches/peers/ has each peer's program, in the best form we know.
 """
 
 import os
@@ -16,7 +15,7 @@ from .workspace import BENCHES
 
 PEERS = BENCHES / "peers"
 OURS = "gristmill"
-# Whole processes, as ours is; Sail is a server that stays up, and Spark is only there on request.
+# Whole processes, like ours. Sail is a server that stays up, and Spark runs only on request.
 PROCESSES = {"DuckDB": "duckdb", "Polars": "polars", "chDB": "chdb", "DataFusion": "datafusion"}
 SAIL = "Sail (warm server)"
 SPARK = "Spark"
@@ -24,7 +23,7 @@ LIMIT = "reading and counting newlines"
 
 
 class Program:
-    """A contender that is one process a job."""
+    """A contender that is one process for each job."""
 
     def __init__(self, name, command, *, env=None, cpus=None, writes_summary=True):
         self.name, self.command = name, command
@@ -42,7 +41,7 @@ class Program:
 
 
 class SailServer:
-    """A Sail server that is up and has done the job once: what is measured is a query, without any start."""
+    """A Sail server that is up and has done the job once: only a query is measured, without any start."""
 
     writes_summary = True
 
@@ -95,7 +94,7 @@ def limit(workspace):
 
 
 def peers(workspace, *, only=None):
-    """The peers that were asked for, all of them unless `only` names some."""
+    """The peers that `only` names, or all of them."""
 
     def process(name, script):
         return Program(name, lambda folder, out: [workspace.python, PEERS / f"with_{script}.py", folder, out])
@@ -108,7 +107,7 @@ def peers(workspace, *, only=None):
 
 
 def spark(workspace):
-    """Spark as `spark-submit` runs it: the JVM is the process that is measured, the Python script its child."""
+    """Spark as `spark-submit` runs it: the measured process is the JVM, and the Python script is its child."""
     found = subprocess.run(
         [workspace.spark_python, "-c", "import pyspark; print(pyspark.__path__[0])"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The chart of cost against size: measured points, and the straight line from the first to the last of each series."""
+"""The chart of cost against size: the measured points, and the straight line from the first to the last of each series."""
 
 import math
 
@@ -10,7 +10,7 @@ HEIGHT = 452
 
 
 class Axis:
-    """Puts values on a range of pixels, evenly or by their logarithms."""
+    """Maps values to a range of pixels, linearly or logarithmically."""
 
     def __init__(self, low, high, start, end, log):
         self.log, self.start, self.end = log, start, end
@@ -29,7 +29,7 @@ class Axis:
 
 
 def chart(title, subtitle, series, x_label, y_label, log=False):
-    """The SVG of up to two series; each is a pair of a name and a list of points (x, y), which grow in x."""
+    """The SVG of up to two series; each is a pair of a name and a list of points (x, y) with increasing x."""
     xs = [x for _, points in series for x, _ in points]
     ys = [y for _, points in series for _, y in points]
     across = Axis(min(xs), max(xs), LEFT, RIGHT, log)
@@ -61,7 +61,7 @@ def decade_above(value):
 
 
 def straight(points, steps=64):
-    """The line from the first point to the last, finely enough to be bent by a logarithmic scale."""
+    """The line from the first point to the last, in steps that are small enough for a logarithmic scale to bend it."""
     first, last = points[0], points[-1]
     if len(points) < 2:
         return [first]

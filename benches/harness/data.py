@@ -1,4 +1,4 @@
-"""Feeds for the benches: made by the generator when they are first asked for, and kept by what they are made of."""
+"""Feeds for the benchmarks: the generator makes each when it is first needed, and it is kept under the name of its options."""
 
 import json
 import os
@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from .workspace import Stop, say
 
-# So much is a clean line of the generator with eight columns, about.
+# About the length of a clean line of the generator, with eight columns.
 BYTES_A_LINE = 56.6
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What feed to make; the names are those of the generator's options. The default has 940 MB and 240,000 keys."""
+    """Which feed to make; the names are those of the generator's options. The default has 940 MB and 240,000 keys."""
 
     files: int = 40
     lines: int = 415_000
@@ -29,7 +29,7 @@ class Spec:
     crlf: bool = False
 
     def options(self):
-        """The options of the generator that ask for this feed."""
+        """The generator's options for this feed."""
         options = []
         for field in fields(self):
             value = getattr(self, field.name)
@@ -75,7 +75,7 @@ class Feed:
 
 
 def feed(workspace, spec):
-    """The feed of a spec: from an earlier run if it is there, else newly made."""
+    """Returns the feed of a spec: from an earlier run if there is one, otherwise newly generated."""
     place = workspace.data / spec.name()
     folder, done = place / "files", place / "feed.json"
     if not done.exists():
@@ -84,14 +84,14 @@ def feed(workspace, spec):
         made = subprocess.run([workspace.generate, *spec.options(), folder], capture_output=True, text=True)
         if made.returncode != 0:
             raise Stop(f"the generator failed: {made.stderr.strip()}")
-        # A service takes files for whole that were last written some while ago.
+        # A service considers a file whole at once if it was last written a while ago.
         sizes = [make_old(entry.path) for entry in os.scandir(folder)]
         done.write_text(json.dumps({"bytes": sum(sizes)}))
     return Feed(spec, folder, json.loads(done.read_text())["bytes"])
 
 
 def make_old(path):
-    """Says that a file was last written an hour ago; returns its size."""
+    """Sets a file's modification time to an hour ago; returns its size."""
     then = time.time() - 3600
     os.utime(path, (then, then))
     return os.stat(path).st_size

@@ -1,10 +1,10 @@
-"""Runs a command and tells what it cost, as a process of its own.
+"""Runs a command in a process of its own, and reports what it cost.
 
-The kernel hands a process's peak of memory on through `exec`: started by the harness, a command would never show less than the
-harness has ever held. This process holds next to nothing.
+A process keeps its peak memory through `exec`. So a command started by the harness itself would never show less than the harness
+has ever used. This launcher uses hardly any memory.
 
-Usage: launch.py DESCRIPTOR COMMAND [ARGUMENT ...]; to the descriptor goes a line: exit code, seconds of wall time, seconds of
-CPU time, peak in KiB.
+Usage: launch.py DESCRIPTOR COMMAND [ARGUMENT ...]. It writes one line to the descriptor: exit code, seconds of wall time, seconds
+of CPU time, peak in KiB.
 """
 
 import os

@@ -1,6 +1,6 @@
-"""What one process costs: its wall time, its CPU time and its peak memory, as the kernel counted them.
+"""What one process costs: its wall time, its CPU time and its peak memory, as the kernel counts them.
 
-`launch.py` starts it; no peak below that one's own (about 10 MB) can be seen.
+`launch.py` starts the process, so a peak below the launcher's own (about 10 MB) cannot be measured.
 """
 
 import os
@@ -33,25 +33,25 @@ class Failed(Exception):
 def run(command, log, *, cwd=None, env=None, cpus=None):
     """Runs a command to its end and returns its Cost; its output goes to the file `log`.
 
-    With `cpus`, it may use only these processors. The CPU time holds that of its own children, if it waits for them.
+    With `cpus`, it may use only these processors. The CPU time includes that of its own children, if it waits for them.
     """
     pin = (lambda: os.sched_setaffinity(0, cpus)) if cpus else None
-    told, tell = os.pipe()
-    with open(log, "wb") as out, os.fdopen(told) as told:
+    reader, writer = os.pipe()
+    with open(log, "wb") as out, os.fdopen(reader) as report:
         launcher = subprocess.Popen(
-            [sys.executable, "-I", "-S", LAUNCHER, str(tell), *(str(part) for part in command)],
+            [sys.executable, "-I", "-S", LAUNCHER, str(writer), *(str(part) for part in command)],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=cwd,
             env=env,
             preexec_fn=pin,
-            pass_fds=[tell],
+            pass_fds=[writer],
             start_new_session=True,
         )
-        os.close(tell)
+        os.close(writer)
         try:
-            cost = told.read().split()
+            cost = report.read().split()
             launcher.wait()
         except BaseException:
             os.killpg(launcher.pid, signal.SIGKILL)
@@ -69,15 +69,15 @@ def run(command, log, *, cwd=None, env=None, cpus=None):
 def tail(log, lines=3):
     """The last lines of a log, for a message."""
     text = Path(log).read_text(errors="replace").strip()
-    return " | ".join(text.splitlines()[-lines:]) or "it said nothing"
+    return " | ".join(text.splitlines()[-lines:]) or "it printed nothing"
 
 
 class Meter:
-    """What a process that stays up costs between two looks at /proc."""
+    """What a process that stays up costs between two readings of /proc."""
 
     def __init__(self, pid):
         self.proc = Path("/proc") / str(pid)
-        # Since Linux 4.0 this sets the peak back to what is resident now.
+        # Since Linux 4.0 this resets the peak to what is resident now.
         (self.proc / "clear_refs").write_text("5")
         self.cpu_before = self.cpu()
 

@@ -1,6 +1,6 @@
-"""A private PostgreSQL server, from whatever the machine has: on a free port of 127.0.0.1, and gone with its folder at the end.
+"""A private PostgreSQL server from the installed programs, on a free port of 127.0.0.1; removed with its folder at the end.
 
-It keeps its promises (fsync is on): a commit that the bench waits for is a commit on disk.
+Its fsync is on, so a commit that the benchmark waits for is on disk.
 """
 
 import grp
@@ -18,14 +18,14 @@ from .contender import free_port
 from .measure import tail
 from .workspace import Stop
 
-ABSENT = "no PostgreSQL server found: apt-get install postgresql (scripts/test --setup does it)"
+ABSENT = "no PostgreSQL server found: apt-get install postgresql (or scripts/test --setup)"
 
 
 @contextmanager
 def server():
-    """The URL of a new server's database, while the block lasts."""
+    """Yields the URL of a new server's database; the server runs while the block lasts."""
     programs = find_programs()
-    # Below /tmp, because the server's user must reach it, and paths of sockets are short.
+    # Below /tmp, because the server's user must be able to reach it, and the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="gristmill-bench-pg-", dir="/tmp"))
     process = None
     try:
@@ -46,14 +46,14 @@ def server():
         yield f"postgres://postgres@127.0.0.1:{port}/postgres"
     finally:
         if process:
-            # A fast shutdown, which does not wait for those who are still connected.
+            # A fast shutdown, which does not wait for clients that are still connected.
             process.send_signal(signal.SIGINT)
             process.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def wait_until_ready(process, folder, log):
-    """The eighth line of the server's own file says how it stands."""
+    """Waits until the eighth line of the server's postmaster.pid says `ready`."""
     deadline = time.monotonic() + 60
     status = folder / "data" / "postmaster.pid"
     while True:
@@ -66,7 +66,7 @@ def wait_until_ready(process, folder, log):
 
 
 def find_programs():
-    """The folder with `initdb` and `postgres`: Debian's newest version, else that of the PATH."""
+    """The folder with `initdb` and `postgres`: Debian's newest version, or else the one in PATH."""
     debian = Path("/usr/lib/postgresql")
     versions = sorted(debian.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3])) if debian.exists() else []
     found = versions[-1] if versions else shutil.which("postgres")
@@ -76,7 +76,7 @@ def find_programs():
 
 
 def server_user():
-    """PostgreSQL refuses to be root; then it is `nobody`."""
+    """The user for the server: `nobody` if this process is root, because PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     nobody = pwd.getpwnam("nobody")
@@ -84,7 +84,7 @@ def server_user():
 
 
 def as_user(user):
-    """The start of a command that runs as the server's user, with nothing of this environment."""
+    """The beginning of a command that runs as the server's user, without this process's environment."""
     clean = ["env", "-i", "PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"]
     if user is None:
         return clean

@@ -1,7 +1,7 @@
-"""The JSON of a run: every number, and on what machine, with which versions and from which commit it came.
+"""The JSON of a run: every number, with the machine, the versions and the commit that it came from.
 
-One file holds the latest outcome of each scenario, so that they may be run one by one; beside it lie what each printed, and the
-charts. With --record that is docs/benchmarks/, from where the README shows them.
+One file holds the latest outcome of each scenario, so that scenarios can be run one by one. Beside it are what each printed, and
+the charts. With --record they go to docs/benchmarks/, where the README shows them from.
 """
 
 import json
@@ -30,7 +30,7 @@ def description(workspace, command, rounds, scale):
 
 
 def commit():
-    """The commit, and whether more than earlier records differs from it."""
+    """The commit, and whether the work tree differs from it; earlier records do not count."""
     head = output(["git", "rev-parse", "HEAD"])
     changes = output(["git", "status", "--porcelain", "--", ".", ":!docs/benchmarks"])
     return f"{head} with changes" if changes else head
@@ -48,7 +48,7 @@ def machine():
 
 
 def versions(workspace):
-    """The versions of everybody, as the programs that ran say."""
+    """The versions of all programs, as they report them."""
     found = {
         "gristmill": output([workspace.gristmill, "--version"]).rpartition(" ")[2],
         "rustc": output(["rustc", "--version"]),
@@ -80,7 +80,7 @@ def output(command):
 
 
 def write(folder, about, outcome):
-    """Puts an outcome into the folder's record, in place of the earlier one of the same scenario, and its charts beside."""
+    """Writes an outcome to the folder's record, replacing the earlier one of the same scenario, and its charts beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / FILE
     record = json.loads(file.read_text()) if file.exists() else {"scenarios": {}}
@@ -95,7 +95,7 @@ def write(folder, about, outcome):
 
 
 def rounded(value):
-    """The same without digits that mean nothing: to microseconds, in all that lies in it."""
+    """The same value, with all floats in it rounded to microseconds."""
     if isinstance(value, dict):
         return {key: rounded(inner) for key, inner in value.items()}
     if isinstance(value, list):

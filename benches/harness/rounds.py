@@ -1,4 +1,4 @@
-"""Contenders in turn: each does the job once a round, so that a slow minute of the machine hurts all of them alike."""
+"""Runs contenders in turn: each does the job once a round, so that a slow minute of the machine affects all of them alike."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from .workspace import say
 
 @dataclass
 class Result:
-    """What a contender's rounds cost. One that failed once is out, with its error."""
+    """What a contender's rounds cost. A contender that failed once is excluded, and has its error."""
 
     name: str
     costs: list = field(default_factory=list)
@@ -42,7 +42,7 @@ class Result:
 def in_turn(workspace, contenders, rounds, folder, check=None):
     """Lets each contender do the job over `folder` in each of several rounds; returns a Result for each.
 
-    `check(out)` looks at each summary and raises Failed if it is wrong; that costs nobody anything.
+    `check(out)` verifies each summary and raises Failed if it is wrong; its time is not counted.
     """
     work = workspace.folder("rounds")
     results = [Result(contender.name) for contender in contenders]
@@ -64,7 +64,7 @@ def in_turn(workspace, contenders, rounds, folder, check=None):
 
 def one_round(contender, result, folder, work, check):
     out = work / "summary.parquet"
-    # What an earlier contender wrote goes to disk now, not on this one's time.
+    # What an earlier contender wrote goes to disk now, and does not cost this one time.
     os.sync()
     cost = contender.run(folder, out, work / "log")
     if check and contender.writes_summary:
@@ -75,7 +75,7 @@ def one_round(contender, result, folder, work, check):
 
 
 def guarded(result, action, *arguments):
-    """Does it, and notes a failure instead of passing it on: the others go on."""
+    """Runs the action, and records a failure in the result instead of raising it, so that the others go on."""
     try:
         action(*arguments)
     except Failed as failure:

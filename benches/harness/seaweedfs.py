@@ -1,4 +1,4 @@
-"""A private S3 server, SeaweedFS: on free ports of 127.0.0.1, and gone with its folder at the end."""
+"""A private S3 server, SeaweedFS, on free ports of 127.0.0.1; removed with its folder at the end."""
 
 import json
 import os
@@ -16,19 +16,19 @@ from .workspace import Stop
 
 BUCKET = "feed"
 KEY, SECRET, REGION = "bench-access-key", "bench-secret-key", "us-east-1"
-# The server opens a second port for each: this much higher.
+# For each port, the server opens a second one, which is higher by this number.
 GRPC = 10_000
 
 
 class Server:
-    """A server that is up, with one bucket."""
+    """A running server with one bucket."""
 
     def __init__(self, s3, filer):
         self.endpoint = f"http://127.0.0.1:{s3}"
         self.filer = f"http://127.0.0.1:{filer}/buckets/{BUCKET}"
 
     def environment(self):
-        """What a client of the standard chain needs to know."""
+        """The environment from which AWS's standard chain takes server and credentials."""
         return {
             **os.environ,
             "AWS_ACCESS_KEY_ID": KEY,
@@ -39,12 +39,12 @@ class Server:
         }
 
     def upload(self, folder):
-        """Puts the files of a folder into the bucket, by the server's own file interface; returns their URL."""
+        """Uploads the files of a folder to the bucket, through the server's own file interface; returns their URL."""
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             with open(entry.path, "rb") as body:
                 request = urllib.request.Request(f"{self.filer}/{entry.name}", data=body, method="PUT")
                 request.add_header("Content-Length", str(entry.stat().st_size))
-                # Whatever looks like text is packed by this server, which would then spend its time on unpacking it.
+                # The server compresses what looks like text, and would then spend its time on decompressing it.
                 request.add_header("Content-Type", "application/x-point-of-sale")
                 urllib.request.urlopen(request).close()
         return f"s3://{BUCKET}"
@@ -52,7 +52,7 @@ class Server:
 
 @contextmanager
 def server(workspace, python):
-    """A new server, while the block lasts."""
+    """Yields a new server, which runs while the block lasts."""
     folder = workspace.folder("seaweedfs")
     identity = {
         "name": "bench",
@@ -84,7 +84,7 @@ def server(workspace, python):
 
 
 def wait_until_ready(process, ready, log):
-    """The bucket comes last: a folder of the server's files."""
+    """Waits for the bucket, a folder in the server's file interface, which the server creates last."""
     deadline = time.monotonic() + 60
     while True:
         try:
@@ -97,7 +97,7 @@ def wait_until_ready(process, ready, log):
 
 
 def free_ports(count):
-    """Ports that are free, and so are those above them."""
+    """Ports that are free, as are the ones that are higher by GRPC."""
     found = set()
     while len(found) < count:
         port = random.randrange(15_000, 30_000)

@@ -1,4 +1,4 @@
-"""`gristmill run` for the benches: an installation of its own with settings, lake, state and warehouse, all new."""
+"""`gristmill run` for the benchmarks: a new installation with its own settings, lake, state database and warehouse."""
 
 import csv
 import itertools
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .measure import Failed, run, tail
 
-# What a service may take for anything that is waited for here.
+# How many seconds a service may take for anything that is waited for here.
 PATIENCE = 600
 NUMBERS = itertools.count(1)
 
@@ -56,7 +56,7 @@ class Installation:
         return [self.gristmill, "run", "-c", self.settings, *options]
 
     def run_until_idle(self, log):
-        """Takes in what is new, runs and loads it; returns the Cost of the process."""
+        """Converts what is new, runs and loads it; returns the Cost of the process."""
         return run(self.command("--until-idle"), log)
 
     def start(self, log):
@@ -72,7 +72,7 @@ class Installation:
             self.service = None
 
     def wait_for_loads(self, count):
-        """Waits until the SQLite warehouse's ledger has so many rows; returns the moment, by `time.perf_counter`."""
+        """Waits until the SQLite warehouse's ledger has `count` rows; returns the time by `time.perf_counter`."""
         deadline = time.monotonic() + PATIENCE
         while True:
             loads = self.loads()
@@ -90,7 +90,7 @@ class Installation:
             with ReadOnly(self.warehouse) as warehouse:
                 return warehouse.execute("SELECT count(*) FROM gristmill_ledger").fetchone()[0]
         except sqlite3.OperationalError:
-            # The service is still making it.
+            # The service is still creating the table.
             return 0
 
     def dump(self):
@@ -104,13 +104,13 @@ class Installation:
         return path
 
     def delete(self):
-        """Gives its disk space back before the run ends."""
+        """Stops the service and frees its disk space."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class ReadOnly:
-    """A connection that cannot disturb more than by reading, and is closed at the end of its block."""
+    """A read-only connection that is closed at the end of its block."""
 
     def __init__(self, path):
         self.path = path
@@ -124,7 +124,7 @@ class ReadOnly:
 
 
 def linked_source(workspace, feed):
-    """A source folder of this run's own, with the feed's files as links: one can be replaced and the feed stays as it is."""
+    """A source folder for this run, with links to the feed's files: one can be replaced without changing the feed."""
     source = workspace.folder("source")
     for entry in os.scandir(feed.folder):
         os.link(entry.path, source / entry.name)
@@ -132,10 +132,10 @@ def linked_source(workspace, feed):
 
 
 def resend(path: Path, staging: Path):
-    """Replaces a file by a newer version of it, as a store would: written elsewhere, then renamed into place.
+    """Replaces a file by a newer version of it, as a store would: writes it elsewhere, then renames it into place.
 
-    Three amounts differ and two lines are new. What was written so far, the file too, is forced to disk before. Returns the
-    moment of the rename, by `time.perf_counter`.
+    Three amounts differ and two lines are new. Everything written so far, including the file, is forced to disk before the rename.
+    Returns the time of the rename by `time.perf_counter`.
     """
     with open(path, "rb") as file:
         lines = file.read().splitlines(keepends=True)

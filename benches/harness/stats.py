@@ -1,4 +1,4 @@
-"""The few numbers that many are told by."""
+"""Statistics that summarise many numbers."""
 
 import statistics
 
@@ -8,14 +8,14 @@ def median(values):
 
 
 def percentile(values, percent):
-    """The smallest value that at least `percent` of a hundred of the values do not exceed."""
+    """The smallest value that at least `percent` per cent of the values do not exceed."""
     ordered = sorted(values)
     rank = -(-len(ordered) * percent // 100)
     return ordered[max(0, int(rank) - 1)]
 
 
 def rounds(count):
-    """What the numbers of so many rounds are called."""
+    """What to call the numbers of `count` rounds."""
     return "one round" if count == 1 else f"medians of {count} rounds"
 
 

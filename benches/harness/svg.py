@@ -1,4 +1,4 @@
-"""The frame that all charts share: an SVG with its own ground, so that it can be read on a light page and on a dark one."""
+"""The frame that all charts share: an SVG with its own background, so that it is legible on light and dark pages."""
 
 from html import escape
 
@@ -55,7 +55,7 @@ def path(points, classes):
 
 
 def frame(height, title, subtitle, parts):
-    """The whole file: the ground, a title with a softer line below it, and the parts."""
+    """The whole file: the background, a title, a subtitle in a softer colour, and the parts."""
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',

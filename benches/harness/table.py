@@ -1,4 +1,4 @@
-"""Tables for the terminal, and how sizes and spans are written in them."""
+"""Tables for the terminal, and the formats of sizes and times in them."""
 
 
 def seconds(value):
@@ -14,7 +14,7 @@ def times(value):
 
 
 def table(header, rows):
-    """Columns as wide as they need; the first to the left, the others to the right."""
+    """Aligns the first column to the left and the others to the right; each is as wide as its longest cell."""
     rows = [[str(cell) for cell in row] for row in [header, *rows]]
     widths = [max(len(row[column]) for row in rows if column < len(row)) for column in range(len(header))]
 
@@ -30,7 +30,7 @@ def widths_row(widths):
 
 
 def costs(results, base, bytes_read=None):
-    """The table of a comparison: medians, the spread of the wall times, and ratios to the Result `base`."""
+    """The table of a comparison: medians, the range of the wall times, and ratios to the Result `base`."""
     header = ["", "wall", "from", "to", "CPU", "peak memory", "wall ratio", "memory ratio"]
     header += ["GB/s"] if bytes_read else []
     rows, failures = [], []

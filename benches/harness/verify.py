@@ -1,6 +1,6 @@
-"""Whether a summary is right: it is compared, cell by cell, with what DuckDB makes of the same files.
+"""Checks a summary: compares it, cell by cell, with what DuckDB computes from the same files.
 
-DuckDB runs in the private Python (benches/clients/verify.py). What must be there is kept beside a feed, for it never changes.
+DuckDB runs in the private Python (benches/clients/verify.py). The expected summary is kept beside a feed, because it never changes.
 """
 
 import json
@@ -13,7 +13,7 @@ CLIENT = BENCHES / "clients" / "verify.py"
 
 
 class Verifier:
-    """Knows what the summary of one folder must hold."""
+    """Knows the expected summary of one folder."""
 
     def __init__(self, workspace, folder, expected, dirty=False):
         self.python, self.expected = workspace.python, expected
@@ -27,7 +27,7 @@ class Verifier:
         self.rows = None
 
     def check(self, summary):
-        """Raises Failed unless the summary, a Parquet or the CSV of a warehouse, has just the rows that it must have."""
+        """Raises Failed unless the summary, a Parquet or the CSV of a warehouse, has exactly the expected rows."""
         if not summary.exists():
             raise Failed(f"it wrote no {summary.name}")
         found = json.loads(ask(self.python, "compare", self.expected, summary))
@@ -38,7 +38,7 @@ class Verifier:
 
 
 def of_feed(workspace, feed):
-    """The Verifier of a feed."""
+    """Returns the Verifier of a feed."""
     dirty = feed.spec.quoted or feed.spec.bad > 0
     return Verifier(workspace, feed.folder, feed.folder.parent / "expected.parquet", dirty)
 

@@ -1,4 +1,4 @@
-"""Where everything lies, and the programs that a run needs: built by cargo, installed by pip, asked for their versions."""
+"""The folders, and the programs that a run needs, built by cargo or installed by pip."""
 
 import os
 import shutil
@@ -15,11 +15,11 @@ TARGET = TARGET if TARGET.is_absolute() else ROOT / TARGET
 
 
 class Stop(Exception):
-    """The run cannot go on. The text says what to do."""
+    """Raised when the run cannot go on. The text says what to do."""
 
 
 def say(text):
-    """Tells what is going on, apart from the results on standard output."""
+    """Reports progress on standard error; results go to standard output."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -41,12 +41,12 @@ class Workspace:
 
     @contextmanager
     def prepared(self):
-        """Builds and installs what is missing, and makes the folder for this run's files, which goes at its end."""
+        """Builds and installs what is missing, and creates the folder for this run's files; removes that folder at the end."""
         if self.build_wanted:
             self.build()
         for program in (self.gristmill, self.generate, self.count_lines):
             if not program.exists():
-                raise Stop(f"{program} is not there: leave out --no-build")
+                raise Stop(f"{program} does not exist: leave out --no-build")
         if self.python is None:
             self.python = venv("bench-venv", "requirements.txt")
         if self.spark:
@@ -54,7 +54,7 @@ class Workspace:
                 raise Stop("Spark needs Java: apt-get install default-jre-headless, or leave out --spark")
             self.spark_python = venv("bench-venv-spark", "requirements-spark.txt")
         self.results.mkdir(parents=True, exist_ok=True)
-        # Below target, so that it is on the disk of the data: files are linked and renamed between the two.
+        # Below target, so that it is on the same disk as the data: files are linked and renamed between the two.
         work = Path(tempfile.mkdtemp(prefix="bench-work-", dir=TARGET))
         try:
             self.work = work
@@ -63,7 +63,7 @@ class Workspace:
             shutil.rmtree(work, ignore_errors=True)
 
     def build(self):
-        """The binary as its users build it; the tools apart, so that they change no feature of it."""
+        """Builds the binary as its users build it, and the tools separately, so that they do not change its features."""
         for rest in ([], ["-p", "gristmill-fixtures", "--bins"], ["-p", "gristmill-loader", "--example", "load"]):
             command = ["cargo", "build", "--profile", self.profile, "--locked", *rest]
             say(" ".join(command))
@@ -71,7 +71,7 @@ class Workspace:
                 raise Stop("the build failed: see above")
 
     def folder(self, name):
-        """A new empty folder for this run's files."""
+        """Creates an empty folder for some of this run's files."""
         folder = self.work / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -79,9 +79,9 @@ class Workspace:
 
 
 def venv(name, requirements):
-    """The Python of a private environment that holds just the pinned requirements."""
+    """The Python of a private environment that has exactly the pinned requirements."""
     folder, wanted = TARGET / name, BENCHES / requirements
-    # The copy of the list is written last: it stands for a complete installation of just these versions.
+    # The copy of the list is written last, so it marks a complete installation of exactly these versions.
     installed = folder / "requirements.txt"
     python = folder / "bin" / "python"
     if python.exists() and installed.exists() and installed.read_bytes() == wanted.read_bytes():

@@ -1,4 +1,4 @@
-"""The job in Spark's words, for whoever answers them: Spark itself, or Sail over Spark Connect."""
+"""The job in PySpark, for Spark itself or for Sail over Spark Connect."""
 
 from pyspark.sql import functions as f
 
@@ -11,7 +11,7 @@ KEYS = ["store_id", "item_id", "trans_date"]
 
 
 def aggregate(spark, folder, out, finish):
-    """Sums the files of `folder` into sorted Parquet in the folder `out`; `finish` has the last word on the sorted rows."""
+    """Sums the files of `folder` into sorted Parquet in the folder `out`; `finish` may change the sorted rows before the write."""
     lines = spark.read.schema(SCHEMA).option("sep", "\t").option("header", "false").csv(folder)
     sums = [
         f.sum(f.when(f.col("code") == code, f.col("amount"))).cast("decimal(18,2)").alias(name)

@@ -1,4 +1,4 @@
-"""The job in chDB, which is ClickHouse in a process: `with_chdb.py FOLDER OUT.parquet`."""
+"""The job in chDB, which is ClickHouse as a library: `with_chdb.py FOLDER OUT.parquet`."""
 
 import sys
 

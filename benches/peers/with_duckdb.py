@@ -1,7 +1,7 @@
-"""The job in DuckDB: `with_duckdb.py FOLDER OUT.parquet`; the folder may be a URL of objects.
+"""The job in DuckDB: `with_duckdb.py FOLDER OUT.parquet`; the folder may be an object storage URL.
 
-All columns are declared, so that nothing is sniffed; quoting is off, because the files have none, which is the fastest way
-to read them; the order of the input need not be kept.
+For the fastest reading, all columns are declared, so that nothing is sniffed; quoting is off, because the files have none; and
+the order of the input need not be kept.
 """
 
 import os

@@ -1,8 +1,9 @@
 """The job in Polars, with its streaming engine from the files to the Parquet: `with_polars.py FOLDER OUT.parquet`.
-The folder may be a URL of objects.
+The folder may be an object storage URL.
 
 Amounts are read as floats, which Polars does faster than decimals, and rounded to whole cents before anything is added: that
-is exact for amounts of two places. A sum of nothing is 0 in Polars, so each sum has a count beside it to tell nothing from zero.
+is exact for amounts of two places. In Polars the sum of no values is 0, so each sum has a count beside it to distinguish no
+values from a sum of zero.
 """
 
 import os

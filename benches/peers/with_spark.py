@@ -1,4 +1,4 @@
-"""The job in Spark, started for it and stopped after it: `with_spark.py CORES FOLDER OUT`; OUT becomes a folder."""
+"""The job in Spark, started for the job and stopped after it: `with_spark.py CORES FOLDER OUT`; OUT becomes a folder."""
 
 import sys
 

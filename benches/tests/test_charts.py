@@ -1,4 +1,4 @@
-"""Charts must be whole XML, for a README shows nothing at all of a broken one."""
+"""Charts must be well-formed XML, because a README does not show a broken one at all."""
 
 import unittest
 import xml.etree.ElementTree as xml

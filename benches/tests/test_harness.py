@@ -1,4 +1,4 @@
-"""What the harness asks of the generator, of the kernel and of the disk."""
+"""What the harness relies on in the generator, the kernel and the file system."""
 
 import json
 import os
@@ -85,10 +85,11 @@ class Objects(unittest.TestCase):
         for port in ports:
             self.assertTrue(seaweedfs.is_free(port) and seaweedfs.is_free(port + seaweedfs.GRPC))
 
-    def test_clients_are_told_of_the_server_and_nothing_else_changes(self):
-        told = seaweedfs.Server(1234, 5678).environment()
-        self.assertEqual(told["AWS_ENDPOINT_URL"], "http://127.0.0.1:1234")
-        self.assertLessEqual(os.environ.items() - told.items(), {(k, v) for k, v in os.environ.items() if k.startswith("AWS_")})
+    def test_clients_get_the_servers_address_and_nothing_else_changes(self):
+        environment = seaweedfs.Server(1234, 5678).environment()
+        self.assertEqual(environment["AWS_ENDPOINT_URL"], "http://127.0.0.1:1234")
+        aws = {(k, v) for k, v in os.environ.items() if k.startswith("AWS_")}
+        self.assertLessEqual(os.environ.items() - environment.items(), aws)
 
 
 class Documents(unittest.TestCase):

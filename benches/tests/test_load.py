@@ -1,4 +1,4 @@
-"""How the steps of the scenario `load` are put to each contender, and what is made of their times."""
+"""What each contender is given in the steps of the scenario `load`, and how the times are evaluated."""
 
 import json
 import tempfile
@@ -38,7 +38,7 @@ class Steps(unittest.TestCase):
         self.assertNotIn(load.CREATE, self.turn.command(load.PSQL, "million"))
         self.assertIn(self.folder / "changed.parquet", self.turn.command(load.ADBC, "million"))
 
-    def test_a_failure_is_told_and_no_ratio_is_made_of_it(self):
+    def test_a_failure_is_shown_and_has_no_ratio(self):
         def result(name, wall, error=None):
             return Result(name, [Cost(wall, wall, 1)], error)
 
@@ -48,7 +48,7 @@ class Steps(unittest.TestCase):
             "again": {load.OURS: result(load.OURS, 0.1), load.PSQL: result(load.PSQL, 4.0, "psql ended with 1")},
         }
         outcome = load.outcome(ROWS, results)
-        self.assertEqual([need.reached for need in outcome.needs], [3.5, 1.5, None])
+        self.assertEqual([goal.reached for goal in outcome.goals], [3.5, 1.5, None])
         self.assertTrue(outcome.broken)
         self.assertIn("psql ended with 1", str(outcome))
 

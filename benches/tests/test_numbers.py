@@ -1,10 +1,10 @@
-"""The numbers that a reader of the tables relies on, and the words around them."""
+"""The numbers in the tables, and the words around them."""
 
 import unittest
 
 from harness import table
 from harness.measure import Cost
-from harness.need import Need
+from harness.goal import Goal
 from harness.rounds import Result
 from harness.scenarios import Outcome, fastest, leanest, ratio
 from harness.scenarios.cores import processors
@@ -57,17 +57,17 @@ class Ranking(unittest.TestCase):
         self.assertTrue(Outcome("scale", "", numbers={"errors": ["8 GB failed"]}).broken)
 
 
-class Needs(unittest.TestCase):
+class Goals(unittest.TestCase):
     def test_bounds_are_reached_at_the_bound(self):
-        self.assertTrue(Need("times", 5.0, 5).holds)
-        self.assertFalse(Need("times", 4.99, 5).holds)
-        self.assertTrue(Need("memory", 0.5, 0.5, at_most=True).holds)
-        self.assertFalse(Need("memory", 0.51, 0.5, at_most=True).holds)
+        self.assertTrue(Goal("times", 5.0, 5).holds)
+        self.assertFalse(Goal("times", 4.99, 5).holds)
+        self.assertTrue(Goal("memory", 0.5, 0.5, at_most=True).holds)
+        self.assertFalse(Goal("memory", 0.51, 0.5, at_most=True).holds)
 
     def test_what_was_not_measured_is_neither_reached_nor_missed(self):
-        need = Need("times as fast", None, 5)
-        self.assertIsNone(need.holds)
-        self.assertEqual(str(need), "not measured: times as fast")
+        goal = Goal("times as fast", None, 5)
+        self.assertIsNone(goal.holds)
+        self.assertEqual(str(goal), "not measured: times as fast")
 
 
 class Tables(unittest.TestCase):

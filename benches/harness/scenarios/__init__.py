@@ -1,4 +1,4 @@
-"""One file a scenario. Each has a docstring that says what it shows, and `run(bench)`, which returns an Outcome."""
+"""One file for each scenario: its docstring says what it shows, and its `run(bench)` returns an Outcome."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,31 +9,31 @@ from ..workspace import Workspace
 
 @dataclass
 class Outcome:
-    """What a scenario found: tables to print, needs to judge, numbers and charts to keep."""
+    """What a scenario found: tables to print, goals, and numbers and charts to keep."""
 
     scenario: str
     title: str
     tables: list = field(default_factory=list)
-    needs: list = field(default_factory=list)
+    goals: list = field(default_factory=list)
     numbers: dict = field(default_factory=dict)
     charts: dict = field(default_factory=dict)
 
     @property
     def broken(self):
-        """Whether anybody in it failed."""
+        """Whether any contender failed."""
         return has_error(self.numbers)
 
     def as_json(self):
-        needs = [need.as_json() for need in self.needs]
-        return {"title": self.title, "needs": needs, "charts": sorted(self.charts), **self.numbers}
+        goals = [goal.as_json() for goal in self.goals]
+        return {"title": self.title, "needs": goals, "charts": sorted(self.charts), **self.numbers}
 
     def __str__(self):
-        parts = [f"## {self.title}", *self.tables, "\n".join(map(str, self.needs))]
+        parts = [f"## {self.title}", *self.tables, "\n".join(map(str, self.goals))]
         return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def has_error(numbers):
-    """Whether an `error`, or one of `errors`, stands anywhere in what will be JSON."""
+    """Whether a nested dictionary or list has an `error` or `errors` anywhere."""
     if isinstance(numbers, dict):
         return bool(numbers.get("error") or numbers.get("errors")) or any(map(has_error, numbers.values()))
     return isinstance(numbers, list) and any(map(has_error, numbers))
@@ -47,12 +47,12 @@ class Bench:
     rounds: int = 3
     scale: float = 1.0
     only: frozenset | None = None
-    # Fields of the data's Spec that were given on the command line.
+    # Fields of the Spec that were given on the command line.
     override: dict = field(default_factory=dict)
     keep_data: bool = False
 
     def feed(self, spec, *, lines=True):
-        """The feed of a spec as this run wants it, shrunk (in lines a file) and changed, read once."""
+        """The feed of a spec, shrunk (in lines per file) and changed as the options of this run say, and read once."""
         spec = spec.scaled(self.scale) if lines else spec
         made = data.feed(self.workspace, data.replace(spec, **self.override))
         data.warm(self.workspace, made)
@@ -63,7 +63,7 @@ class Bench:
         return max(least, round(number * self.scale))
 
     def done_with(self, feed):
-        """Deletes a feed that is too large to be kept without being asked to."""
+        """Deletes a large feed, unless --keep-data was given."""
         if not self.keep_data:
             data.drop(feed)
 
@@ -78,7 +78,7 @@ class Bench:
 
 
 def fastest(results):
-    """The fastest of the peers that are whole processes, and that did the job."""
+    """The fastest of the peers that are whole processes and did the job."""
     return min(whole(results), key=lambda result: result.wall, default=None)
 
 
@@ -92,7 +92,7 @@ def whole(results):
 
 
 def ratio(over, under, what):
-    """The ratio of two Results in a median, or None if one of them is missing or failed."""
+    """The ratio of two Results' medians, or None if one of them is missing or failed."""
     done = over and under and over.ok and under.ok
     return getattr(over, what) / getattr(under, what) if done else None
 

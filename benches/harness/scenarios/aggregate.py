@@ -1,11 +1,11 @@
-"""The same files to the same Parquet, by everybody: `gristmill aggregate` beside its peers, and the limit of reading.
+"""The same files to the same Parquet, by all contenders: `gristmill aggregate` beside its peers, and the limit of reading.
 
-`aggregate` has 940 MB in 240,000 keys; `keys` has 484 MB in 4.6 million keys, nearly one for each line.
+`aggregate` has 940 MB with 240,000 keys; `keys` has 484 MB with 4.6 million keys, nearly one for each line.
 """
 
 from .. import bars, contender, table
 from ..data import MANY_KEYS, Spec
-from ..need import Need
+from ..goal import Goal
 from ..rounds import in_turn
 from ..stats import rounds
 from . import Outcome, fastest, leanest, named, ratio
@@ -28,12 +28,12 @@ def compare(bench, scenario, spec, speed, memory, sail=None):
 
     rival, lean, warm = fastest(results), leanest(results), named(results, contender.SAIL)
     limit = named(results, contender.LIMIT)
-    needs = [
-        Need(with_name("times as fast as the fastest peer", rival), ratio(rival, ours, "wall"), speed),
-        Need(with_name("of the memory of the leanest peer", lean), ratio(ours, lean, "peak"), memory, at_most=True),
+    goals = [
+        Goal(with_name("times as fast as the fastest peer", rival), ratio(rival, ours, "wall"), speed),
+        Goal(with_name("of the memory of the leanest peer", lean), ratio(ours, lean, "peak"), memory, at_most=True),
     ]
     if sail:
-        needs.append(Need("times as fast as a warm Sail server", ratio(warm, ours, "wall"), sail))
+        goals.append(Goal("times as fast as a warm Sail server", ratio(warm, ours, "wall"), sail))
     share = ratio(limit, ours, "wall")
     limits = f"Reading and counting newlines takes {share:.0%} of our time." if share else ""
 
@@ -44,7 +44,7 @@ def compare(bench, scenario, spec, speed, memory, sail=None):
         scenario,
         title,
         [table.costs(results, ours, feed.bytes), limits],
-        needs,
+        goals,
         {"data": {**feed.as_json(), "keys": verifier.rows}, "results": [result.as_json() for result in results]},
         {scenario: bars.chart(title, subtitle, results)},
     )

@@ -1,4 +1,4 @@
-"""What the second core brings: the same job bound to one processor and to two, on one large file and on many."""
+"""The gain from a second core: the same job bound to one processor and to two, on one large file and on many."""
 
 import os
 from dataclasses import replace
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .. import contender, table
 from ..data import Spec
-from ..need import Need
+from ..goal import Goal
 from ..rounds import in_turn
 from ..workspace import Stop
 from . import Outcome
@@ -16,7 +16,7 @@ def run(bench):
     pair = two_processors()
     many = Spec()
     one = replace(many, files=1, lines=many.files * many.lines)
-    tables, needs, numbers = [], [], {}
+    tables, goals, numbers = [], [], {}
     for what, spec in (("one file", one), (f"{many.files} files", many)):
         feed = bench.feed(spec)
         contenders = [
@@ -27,13 +27,13 @@ def run(bench):
         alone, both = results
         tables.append(f"{what}: {feed}\n" + table.costs(results, both, feed.bytes))
         gain = alone.wall / both.wall if alone.ok and both.ok else None
-        needs.append(Need(f"times as fast on two cores as on one, {what}", gain, 1.8))
+        goals.append(Goal(f"times as fast on two cores as on one, {what}", gain, 1.8))
         numbers[what] = {"data": feed.as_json(), "results": [result.as_json() for result in results]}
-    return Outcome("cores", f"Cores: processor {pair[0]}, and {pair[0]} with {pair[1]}", tables, needs, {"feeds": numbers})
+    return Outcome("cores", f"Cores: processor {pair[0]}, and {pair[0]} with {pair[1]}", tables, goals, {"feeds": numbers})
 
 
 def two_processors():
-    """Two processors, of two cores if there are so many: siblings of one core share its units."""
+    """Two processors, of different cores if there are two: siblings of one core share its execution units."""
     usable = sorted(os.sched_getaffinity(0))
     if len(usable) < 2:
         raise Stop("the scenario `cores` needs two processors")
@@ -44,7 +44,7 @@ def two_processors():
 
 
 def processors(text):
-    """The numbers of a list as the kernel writes it: `0,4` or `0-1`."""
+    """The numbers in a list in the kernel's form: `0,4` or `0-1`."""
     numbers = set()
     for part in text.strip().split(","):
         first, _, last = part.partition("-")

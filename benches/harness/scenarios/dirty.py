@@ -1,13 +1,13 @@
 """What untidy files cost: every text in quotes, CR LF, one bad line in a thousand, beside the same feed written cleanly.
 
-Only gristmill runs: most peers stop at the first bad line. Speed is in lines a second, for quotes make the same lines longer.
+Only gristmill runs: most peers stop at the first bad line. Speed is in lines a second, because quotes make the same lines longer.
 """
 
 from dataclasses import replace
 
 from .. import contender, table
 from ..data import Spec
-from ..need import Need
+from ..goal import Goal
 from ..rounds import Result, guarded, one_round
 from ..workspace import say
 from . import Outcome
@@ -36,6 +36,6 @@ def run(bench):
         "dirty",
         f"Dirty files: {feeds[1]}",
         [table.costs(results, clean), speeds],
-        [Need("of the clean speed in lines a second", reached, 0.7)],
+        [Goal("of the clean speed in lines a second", reached, 0.7)],
         {"data": data, "results": [result.as_json() for result in results]},
     )

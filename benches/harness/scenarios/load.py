@@ -1,8 +1,8 @@
-"""A summary of 5 million rows goes into Postgres: the first time, with a million rows changed, and sent again with 1 in 1,000 changed.
+"""Loads a summary of 5 million rows into Postgres: first, with a million rows changed, and re-sent with 1 in 1,000 changed.
 
-The peers are told what we have to find out: of the million they send the changed rows alone. For the last step psql sends the whole
-summary again, as whoever keeps no account of what was loaded has to. Each contender has a database of its own, on one private server
-that keeps its promises, and all end with the same rows; that is checked after each step.
+The peers get for free what gristmill has to find out: of the million they send only the changed rows. In the last step psql sends
+the whole summary again, as any program must that keeps no record of what was loaded. Each contender has its own database, on one
+private server with fsync on. After each step the scenario checks that all databases have the same rows.
 """
 
 import json
@@ -10,7 +10,7 @@ import subprocess
 
 from .. import table
 from ..measure import Failed, run as measured
-from ..need import Need
+from ..goal import Goal
 from ..postgres import find_programs, server
 from ..rounds import Result
 from ..workspace import BENCHES, say
@@ -25,7 +25,7 @@ STEPS = {"first": (OURS, PSQL, ADBC), "million": (OURS, PSQL, ADBC), "again": (O
 
 CREATE = f"""CREATE TABLE sales_summary (store_id text, item_id text, trans_date date,
     {", ".join(f"{name} numeric(18,2)" for name in MEASURES)}, PRIMARY KEY (store_id, item_id, trans_date))"""
-# Rows that are right already are not written: the best that whoever merges in SQL can do.
+# Rows that are already right are not written: the best possible merge in SQL.
 MERGE = f"""INSERT INTO sales_summary AS t ({COLUMNS}) SELECT {COLUMNS} FROM stage ORDER BY store_id, item_id, trans_date
     ON CONFLICT (store_id, item_id, trans_date) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in MEASURES)}
     WHERE ({", ".join(f"t.{name}" for name in MEASURES)})
@@ -35,7 +35,7 @@ CONTENTS = f"""SELECT count(*), sum(hashtextextended(concat_ws('|', {COLUMNS}), 
 
 def run(bench):
     if not bench.workspace.load.exists():
-        raise Failed(f"{bench.workspace.load} is not there: leave out --no-build")
+        raise Failed(f"{bench.workspace.load} does not exist: leave out --no-build")
     folder = bench.workspace.folder("summaries")
     rows = make(bench, folder)
     results = {step: {name: Result(name) for name in names} for step, names in STEPS.items()}
@@ -45,7 +45,7 @@ def run(bench):
             try:
                 one_round(bench, Round(bench, url, folder, rows), results)
             except Failed as failure:
-                # Whoever failed has no table to go on with.
+                # A contender that failed has no table to go on with.
                 for result in (result for step in results.values() for result in step.values()):
                     result.error = result.error or str(failure)
                 break
@@ -53,13 +53,13 @@ def run(bench):
 
 
 def make(bench, folder):
-    """Writes the summaries; returns the rows of each."""
+    """Writes the summaries; returns the number of rows in each."""
     shape = [str(STORES), str(bench.count(ITEMS)), str(DAYS)]
     say(f"summaries of {' × '.join(shape)} rows")
     command = [bench.workspace.python, BENCHES / "clients" / "summaries.py", folder, *shape]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise Failed(f"the summaries cannot be written: {done.stderr.strip()}")
+        raise Failed(f"cannot write the summaries: {done.stderr.strip()}")
     return json.loads(done.stdout)
 
 
@@ -67,19 +67,19 @@ def one_round(bench, turn, results):
     for name in (OURS, PSQL, ADBC):
         turn.sql("postgres", f'CREATE DATABASE "{name}"')
     for step, names in STEPS.items():
-        held = {}
+        contents = {}
         for name in names:
-            # What the steps before have left to be written out is not this one's.
+            # Write out what earlier steps have left, so that it does not cost this step time.
             turn.sql(name, "CHECKPOINT")
             cost = measured(turn.command(name, step), bench.log(f"load-{name}-{step}"))
             results[step][name].costs.append(cost)
-            held[name] = turn.sql(name, CONTENTS)
-        if len(set(held.values())) != 1:
-            raise Failed(f"after the step {step} the tables are not equal: {held}")
+            contents[name] = turn.sql(name, CONTENTS)
+        if len(set(contents.values())) != 1:
+            raise Failed(f"the tables differ after the step {step}: {contents}")
 
 
 class Round:
-    """A server with a database for each contender, and how each brings a summary there."""
+    """A server with a database for each contender, and the command with which each loads a summary."""
 
     def __init__(self, bench, url, folder, rows):
         self.workspace, self.folder, self.rows = bench.workspace, folder, rows
@@ -108,7 +108,7 @@ class Round:
         return [self.psql, self.url(name), "-Xq", "-v", "ON_ERROR_STOP=1", *(part for sql in statements for part in ("-c", sql))]
 
     def job(self, step):
-        """The file that tells gristmill's loader of a step, and of the one before."""
+        """Writes the file that describes a step, and the one before, to gristmill's loader; returns its path."""
         steps = list(STEPS)
         at = steps.index(step)
         run = {"scope": "bench", "sequence": at + 1, **self.run(step)}
@@ -131,14 +131,14 @@ def outcome(rows, results):
             lines.append(line(NAMES[step].format(**rows), result, of_step[OURS]))
     header = ["", "", "wall", "from", "to", "CPU", "wall ratio"]
     errors = sorted({result.error for of_step in results.values() for result in of_step.values() if result.error})
-    needs = [
-        Need("times as fast as the fastest peer, first load", ratios["first"], 3),
-        Need("times as fast as the fastest peer, a fifth of the rows changed", ratios["million"], 1),
-        Need("times as fast as psql's full re-send, 1 row in 1,000 changed", ratios["again"], 50),
+    goals = [
+        Goal("times as fast as the fastest peer, first load", ratios["first"], 3),
+        Goal("times as fast as the fastest peer, a fifth of the rows changed", ratios["million"], 1),
+        Goal("times as fast as psql's full re-send, 1 row in 1,000 changed", ratios["again"], 50),
     ]
     title = f"Load: a summary of {rows['first']:,} rows into Postgres, keyed by store, item and date"
     numbers = {step: [result.as_json() for result in of_step.values()] for step, of_step in results.items()}
-    return Outcome("load", title, [table.table(header, lines), *errors], needs, {"rows": rows, "steps": numbers})
+    return Outcome("load", title, [table.table(header, lines), *errors], goals, {"rows": rows, "steps": numbers})
 
 
 NAMES = {"first": "first load", "million": "{changed:,} rows changed", "again": "re-sent, {changed again:,} rows changed"}

@@ -1,8 +1,8 @@
-"""One file of 8 GB: memory must follow the keys and the settings, not the size of a file."""
+"""One file of 8 GB: memory must depend on the keys and the settings, not on the size of a file."""
 
 from .. import contender, table
 from ..data import BYTES_A_LINE, Spec
-from ..need import Need
+from ..goal import Goal
 from ..rounds import Result, guarded, one_round
 from ..service import Installation
 from . import Outcome
@@ -21,13 +21,13 @@ def run(bench):
     guarded(service, until_idle, installation, service, bench.log("run"), verifier)
     installation.delete()
     bench.done_with(feed)
-    needs = [
-        Need(f"peak memory of {result.name}", result.peak / 1e6 if result.ok else None, MOST / 1e6, at_most=True, unit=" MB")
+    goals = [
+        Goal(f"peak memory of {result.name}", result.peak / 1e6 if result.ok else None, MOST / 1e6, at_most=True, unit=" MB")
         for result in results
     ]
     title = f"Memory: {feed}, {verifier.rows or 0:,} keys"
     numbers = {"data": feed.as_json(), "results": [result.as_json() for result in results]}
-    return Outcome("memory", title, [table.costs(results, aggregate, feed.bytes)], needs, numbers)
+    return Outcome("memory", title, [table.costs(results, aggregate, feed.bytes)], goals, numbers)
 
 
 def until_idle(installation, result, log, verifier):

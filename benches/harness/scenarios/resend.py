@@ -1,7 +1,7 @@
-"""A store sends a correction: one of the files is replaced, and the warehouse must follow, without the others being read again.
+"""A store sends a correction: one of the files is replaced, and the warehouse must be corrected without reading the others again.
 
-Measured twice: as a whole process that starts, finds the file and ends; and with the service up, from the rename of the file to
-the row in the warehouse's ledger.
+Measured in two ways: as a whole process that starts, finds the file and exits; and with the service up, from the rename of the file
+to the row in the warehouse's ledger.
 """
 
 import time
@@ -9,7 +9,7 @@ import time
 from .. import table
 from ..data import Spec
 from ..measure import Failed
-from ..need import Need
+from ..goal import Goal
 from ..service import Installation, linked_source, resend
 from ..stats import median
 from ..verify import Verifier
@@ -32,26 +32,26 @@ def run(bench):
             spans[kind][0].append(first)
             spans[kind][1].append(again)
 
-    rows, needs, numbers = [], [], {}
+    rows, goals, numbers = [], [], {}
     for kind, (first, again) in spans.items():
         if not first:
-            needs.append(Need(f"first run against a re-sent file, {kind}", None, 15))
+            goals.append(Goal(f"first run against a re-sent file, {kind}", None, 15))
             continue
         ratio = median(first) / median(again)
         rows.append([NAMES[kind], table.seconds(median(first)), table.seconds(median(again)), table.times(ratio)])
-        needs.append(Need(f"times as fast after one re-sent file as at first, {kind}", ratio, 15))
+        goals.append(Goal(f"times as fast after one re-sent file as at first, {kind}", ratio, 15))
         numbers[kind] = {"first": first, "again": again}
     header = ["", f"all {feed.spec.files} files", "one re-sent", "ratio"]
     tables = [table.table(header, rows), *errors]
     title = f"Re-sent: one of {feed}, to a loaded warehouse"
-    return Outcome("resend", title, tables, needs, {"data": feed.as_json(), "seconds": numbers, "errors": errors})
+    return Outcome("resend", title, tables, goals, {"data": feed.as_json(), "seconds": numbers, "errors": errors})
 
 
 NAMES = {"process": "run --until-idle, whole process", "service": "service, from the rename to the ledger"}
 
 
 def as_process(bench, feed):
-    """Seconds of the first run and of the one after the correction."""
+    """Returns the seconds of the first run, and of the run after the correction."""
     source = linked_source(bench.workspace, feed)
     installation = Installation(bench.workspace, source, feed.spec.files)
     first = installation.run_until_idle(bench.log("first"))
@@ -83,6 +83,6 @@ def send(bench, feed, source):
 
 
 def check(bench, installation, source):
-    """The correction is the same each time, so what must come of it is worked out once."""
+    """Checks the warehouse. The correction is always the same, so the expected rows are computed only once."""
     Verifier(bench.workspace, source, bench.workspace.work / "resent.parquet").check(installation.dump())
     installation.delete()

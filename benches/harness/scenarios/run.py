@@ -6,7 +6,7 @@ warehouse. It is measured beside the peers that only aggregate the same files.
 
 from .. import bars, contender, table
 from ..data import Spec
-from ..need import Need
+from ..goal import Goal
 from ..rounds import in_turn
 from ..service import Installation
 from ..stats import rounds
@@ -14,7 +14,7 @@ from . import Outcome, fastest, ratio
 
 
 class FirstRun:
-    """A contender: each time a new installation takes in the whole folder."""
+    """A contender: each time, a new installation converts and loads the whole folder."""
 
     name = "gristmill run --until-idle"
     writes_summary = True
@@ -43,20 +43,20 @@ def run(bench):
     contenders = [first, contender.ours(bench.workspace, name="gristmill aggregate"), *bench.peers()]
 
     def check(out):
-        # The first run writes no Parquet where the others do: what counts is in its warehouse.
+        # The first run writes no Parquet to `out`; its rows are in its warehouse.
         verifier.check(out if out.exists() else first.installation.dump())
 
     results = in_turn(bench.workspace, contenders, bench.rounds, feed.folder, check)
     ours, rival = results[0], fastest(results)
     what = "times as fast to a loaded warehouse as the fastest peer to its Parquet"
-    needs = [Need(f"{what} ({rival.name})" if rival else what, ratio(rival, ours, "wall"), 1.5)]
+    goals = [Goal(f"{what} ({rival.name})" if rival else what, ratio(rival, ours, "wall"), 1.5)]
     title = f"Run: {feed}, to a loaded warehouse"
     subtitle = f"peers only aggregate; {rounds(bench.rounds)} in turn, files in the page cache"
     return Outcome(
         "run",
         title,
         [table.costs(results, ours, feed.bytes)],
-        needs,
+        goals,
         {"data": feed.as_json(), "results": [result.as_json() for result in results]},
         {"run": bars.chart(title, subtitle, results)},
     )

@@ -1,12 +1,12 @@
-"""The same objects to the same Parquet: `gristmill aggregate s3://…` beside the same files from disk, and peers that read URLs.
+"""The same objects to the same Parquet: `gristmill aggregate s3://…`, the same files from disk, and the peers that read URLs.
 
-Server and contender share the processors, so that the server's own work is in everybody's time.
+Server and contender share the processors, so every contender's time includes the server's work.
 """
 
 from .. import bars, contender, seaweedfs, table
 from ..contender import Program
 from ..data import Spec
-from ..need import Need
+from ..goal import Goal
 from ..rounds import in_turn
 from ..stats import rounds
 from ..workspace import venv
@@ -26,21 +26,21 @@ def run(bench):
         results = in_turn(bench.workspace, contenders, bench.rounds, url, verifier.check)
     ours, rival, disk = results[0], fastest(results), named(results, FROM_DISK)
     who = f"the fastest peer, {rival.name}" if rival else "the fastest peer"
-    needs = [Need(f"times as fast as {who}", ratio(rival, ours, "wall"), 2)]
+    goals = [Goal(f"times as fast as {who}", ratio(rival, ours, "wall"), 2)]
     share = ratio(disk, ours, "wall")
     beside_disk = f"The same files from disk take {share:.0%} of the time." if share else ""
     return Outcome(
         "s3",
         f"Objects: {feed} on SeaweedFS",
         [table.costs(results, ours, feed.bytes), beside_disk],
-        needs,
+        goals,
         {"data": feed.as_json(), "results": [result.as_json() for result in results]},
         {"s3": bars.chart("The same objects to the same Parquet", rounds(bench.rounds), results)},
     )
 
 
 def readers(bench, python, env, folder):
-    """Ours, ours without the server, and the peers that read URLs by themselves."""
+    """gristmill, gristmill without the server, and the peers that read URLs by themselves."""
     ours = bench.workspace.gristmill
     everyone = [
         Program(contender.OURS, lambda url, out: [ours, "aggregate", url, "-o", out], env=env),

@@ -1,7 +1,7 @@
-"""Cost against size, from 0.1 to 8 GB, and against the number of files, from 10 to 100,000: both must grow in a straight line.
+"""Cost against size, from 0.1 to 8 GB, and against the number of files, from 10 to 100,000: both must grow linearly.
 
-The large feeds are made one after the other, and deleted when they are measured. What consists of many files stays until the end
-of all: ext4 looks at every lately deleted file before it makes a new one, and is slow to make any for minutes.
+Large feeds are made one after the other, and deleted once they are measured. Folders with many files stay until the end of the
+run: for minutes after many files were deleted, ext4 creates files slowly, because it checks every recently deleted inode first.
 """
 
 from .. import contender, curve, table
@@ -41,7 +41,7 @@ def run(bench):
 
 
 def against_size(bench, errors):
-    """The measured points; who failed is told in `errors`."""
+    """Returns the measured points; failures are added to `errors`."""
     points = []
     for size in SIZES:
         feed = bench.feed(Spec(lines=int(size / BYTES_A_LINE / 40)))
@@ -54,7 +54,7 @@ def against_size(bench, errors):
 
 
 def against_files(bench, errors):
-    """The measured points of both commands."""
+    """Returns the measured points of both commands."""
     series = {"aggregate": [], "run": []}
     for wanted in FILES:
         count = bench.count(wanted, least=2)
@@ -83,7 +83,7 @@ def note(points, errors, x, label, result):
 
 
 def rows(points):
-    """The rows of a table; each point's distance from the straight line between the first and the last."""
+    """The rows of a table, with each point's distance from the straight line between the first and the last."""
     line = line_through(*((point["x"], point["wall"]) for point in (points[0], points[-1]))) if len(points) > 1 else None
     cells = []
     for point in points:

@@ -1,8 +1,8 @@
-"""A queue of 10,000 tiny files, through the whole chain: what a file costs when its lines cost nothing."""
+"""A queue of 10,000 tiny files through the whole chain: what a file costs, apart from its lines."""
 
 from .. import table
 from ..data import Spec
-from ..need import Need
+from ..goal import Goal
 from ..rounds import Result, guarded
 from ..service import Installation
 from ..workspace import say
@@ -22,8 +22,8 @@ def run(bench):
         if not result.error:
             installation = Installation(bench.workspace, feed.folder, feed.spec.files)
             guarded(result, until_idle, installation, result, bench.log("run"), verifier)
-            # It stays until the end of all: ext4 is slow to make files for minutes after so many were deleted.
+            # The installation stays until the end: for minutes after many files were deleted, ext4 creates files slowly.
     rate = feed.spec.files / result.wall if result.ok else None
-    needs = [Need("files a second", rate, 2_000)]
+    goals = [Goal("files a second", rate, 2_000)]
     numbers = {"data": feed.as_json(), "results": [result.as_json()]}
-    return Outcome("tiny", f"Tiny files: {feed}", [table.costs([result], result)], needs, numbers)
+    return Outcome("tiny", f"Tiny files: {feed}", [table.costs([result], result)], goals, numbers)

@@ -1,8 +1,8 @@
-"""Thirteen stores send their files again and again: how long after the last of a wave its rows are committed in Postgres.
+"""Thirteen stores send their files again and again: the time from a wave's last file until its rows are committed in Postgres.
 
-The service is up, the job waits for all 13 (`trigger = "all"`), and each wave's files hold the lines of the one before and some
-more. Waves come in two ways: spaced, where the other twelve have been there for a moment when the last one comes, which is what the
-need speaks of; and at once, where all 13 come in the same instant.
+The service is up, the job waits for all 13 (`trigger = "all"`), and each wave's files have the lines of the one before and some
+more. Waves come in two ways: spaced, where the other twelve files arrive a moment before the last one (the goals are for this
+way); and at once, where all 13 arrive in the same instant.
 """
 
 import json
@@ -10,7 +10,7 @@ import subprocess
 
 from .. import data, table
 from ..measure import Failed
-from ..need import Need
+from ..goal import Goal
 from ..postgres import server
 from ..service import Installation
 from ..stats import median, percentile
@@ -25,7 +25,7 @@ GAP = 0.3
 
 def run(bench):
     waves = bench.count(WAVES, least=5)
-    rows, needs, numbers = [], [], {}
+    rows, goals, numbers = [], [], {}
     for way, gap in (("spaced", GAP), ("at once", 0.0)):
         say(f"{waves} waves, {way}")
         spans = measure(bench, waves, gap)
@@ -33,17 +33,17 @@ def run(bench):
         rows.append([f"{waves} waves, {way}", *map(table.seconds, (min(spans), p50, p99, max(spans)))])
         numbers[way] = {"gap": gap, "seconds": spans, "median": median(spans)}
         if way == "spaced":
-            needs += [
-                Need("from the last rename to the commit, p50", p50 * 1000, 100, at_most=True, unit=" ms"),
-                Need("from the last rename to the commit, p99", p99 * 1000, 300, at_most=True, unit=" ms"),
+            goals += [
+                Goal("from the last rename to the commit, p50", p50 * 1000, 100, at_most=True, unit=" ms"),
+                Goal("from the last rename to the commit, p99", p99 * 1000, 300, at_most=True, unit=" ms"),
             ]
     title = f"Waves: the last of {STORES} small files renamed into place, to its rows in Postgres"
     tables = [table.table(["", "least", "p50", "p99", "most"], rows)]
-    return Outcome("waves", title, tables, needs, {"waves": numbers})
+    return Outcome("waves", title, tables, goals, {"waves": numbers})
 
 
 def measure(bench, waves, gap):
-    """The seconds of each wave; the first, which makes the tables' rows, is sent besides and not counted."""
+    """Returns the seconds of each wave. An additional first wave, which fills the table, is sent but not counted."""
     staging, source = stage(bench, waves + 1), bench.workspace.folder("source")
     names = sorted(path.name for path in (staging / "0").iterdir())
     with server() as url:
@@ -59,7 +59,7 @@ def measure(bench, waves, gap):
 
 
 def stage(bench, waves):
-    """Writes the files of all waves, each in a folder of its own, on the disk of the source."""
+    """Writes the files of all waves, each wave in its own folder, on the disk of the source."""
     lines = FIRST_LINES + MORE_LINES * waves
     feed = data.feed(bench.workspace, data.Spec(files=STORES, lines=lines, stores=STORES))
     staging = bench.workspace.folder("staging")

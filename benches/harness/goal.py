@@ -1,11 +1,11 @@
-"""What has to be reached, and whether it was: the rows of the table that this project set itself."""
+"""The goals that this project set itself, and whether they were reached."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Need:
-    """`reached` must be at least `bound`, or at most. None says that it could not be measured."""
+class Goal:
+    """`reached` must be at least `bound`, or at most, with `at_most`. It is None if it could not be measured."""
 
     what: str
     reached: float | None
@@ -31,5 +31,5 @@ class Need:
 
 
 def number(value):
-    """Three digits that count, and no more than two places."""
+    """Formats with three significant digits, and at most two decimal places."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
