@@ -34,8 +34,8 @@ async fn open_in_s3(address: &Address, options: &BucketOptions) -> Result<Bucket
     Bucket::in_s3(address, &reached(options, chain), chain)
 }
 
-/// Opens what can be asked of a bucket of S3 by AWS's own client alone. Nothing is asked of it yet.
-pub(crate) async fn open_s3(bucket: &Bucket, options: &BucketOptions) -> S3 {
+/// Prepares the requests to a bucket of S3 that `object_store` has no call for. Nothing is sent yet.
+pub(crate) async fn open_s3(bucket: &Bucket, options: &BucketOptions) -> Result<S3, OpenError> {
     let chain = chain().await;
     S3::of(bucket, &reached(options, chain), chain)
 }

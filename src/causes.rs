@@ -1,7 +1,7 @@
-//! The causes of an error, each told once: many errors quote their cause in their own message.
+//! An error message with its causes, each named once: many errors already quote their cause.
 
-/// An error with its causes, with `between` between them. What was said already is not said again.
-pub(crate) fn told(error: &anyhow::Error, between: &str) -> String {
+/// Joins an error and its causes with `between`. A cause that the message already contains is left out.
+pub(crate) fn joined(error: &anyhow::Error, between: &str) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !message.contains(&cause) {
@@ -23,6 +23,6 @@ mod tests {
         let error = anyhow!("disk full")
             .context("cannot write: disk full")
             .context("cannot load");
-        assert_eq!(told(&error, ": "), "cannot load: cannot write: disk full");
+        assert_eq!(joined(&error, ": "), "cannot load: cannot write: disk full");
     }
 }

@@ -1,15 +1,15 @@
-//! The lake: where converted files, partials, rejects and summaries lie, in a folder or in a bucket.
+//! The lake: converted files, partials, rejects and summaries, in a folder or in a bucket.
 //!
-//! Object names tell what they hold: `converted/FEED/PATH.VERSION.parquet`, `partials/…` and `rejects/…` likewise, and
-//! `summaries/JOB/RUN.parquet` beside `summaries/JOB/RUN.coverage.parquet`. What stands under such a name is whole: it
-//! is written in the local spool folder first; in a folder it is then forced to disk and renamed, in a bucket it is sent
-//! there, where an object comes into being as a whole. Only what nothing refers to yet may get its name sooner
-//! ([`Lake::place`]). A version's bytes and layout are in its name, so writing it twice
-//! gives the same object twice. There are as many folders as in the source: making one for each file would cost more
-//! than the file.
+//! An object's name says what it holds: `converted/FEED/PATH.VERSION.parquet`, `partials/…` and `rejects/…` likewise,
+//! and `summaries/JOB/RUN.parquet` beside `summaries/JOB/RUN.coverage.parquet`. An object under such a name is whole.
+//! It is written to the local spool folder first; a lake in a folder then syncs it to disk and renames it, and a
+//! bucket makes an object visible only once it is complete. Only an object that nothing refers to yet may get its name
+//! before it is synced ([`Lake::publish_unsynced`]). A version's name contains the hashes of its bytes and layout, so
+//! writing it twice gives the same object twice. The lake has as many folders as the source: one for each file would
+//! cost more than the file.
 //!
-//! Whoever reads an object reads a local file. A bucket's objects are copied to a [cache] first, which holds what was
-//! just written too, so that most are never asked back.
+//! Objects are always read as local files. A bucket's objects are copied to a [cache] first. It also holds what was
+//! just written, so most objects are never fetched back.
 
 mod bucket;
 mod cache;
@@ -37,9 +37,9 @@ use self::cache::Kept;
 pub use self::names::{VersionObject, summary_names};
 use crate::settings::LakeSettings;
 
-const NOT_FORCED: &str = "cannot force files of the lake to disk";
+const NOT_SYNCED: &str = "cannot sync files of the lake to disk";
 
-/// The folder of unfinished files: in a lake that is a folder, so that renaming never crosses a file system.
+/// The folder of unfinished files. It is inside a lake in a folder, so that renaming never crosses a file system.
 const SPOOL: &str = "_spool";
 
 /// A lake in a local folder or in a bucket.
@@ -60,23 +60,23 @@ enum Objects {
     Bucket(Arc<Bucket>),
 }
 
-/// What stays as long as the lake is open.
+/// What is held as long as the lake is open.
 #[derive(Clone, Debug)]
 enum Hold {
-    /// Two writers would clear and reuse each other's spool.
+    /// The lock of the only writer: two writers would clear and reuse each other's spool.
     ToWrite { _lock: Arc<ServiceLock> },
-    /// A reader of a bucket has a folder of its own for copies.
+    /// The folder that a reader of a bucket has for its copies.
     ToRead { _copies: Option<Arc<TempDir>> },
 }
 
-/// A file that is being written; it goes away with this value unless it is published.
+/// A file that is being written. It is removed when this value is dropped, unless it was published.
 #[derive(Debug)]
 pub struct Spooled(PathBuf);
 
-/// Files that have their names in the lake, and may not have reached the disk yet. Those of a bucket are safe already,
-/// and not among them.
+/// Files that have their names in the lake but may not have reached the disk yet. Objects in a bucket are safe at once,
+/// so they are never among them.
 #[derive(Debug, Default)]
-pub struct Placed {
+pub struct Unsynced {
     root: PathBuf,
     names: Vec<PathBuf>,
 }
@@ -89,8 +89,8 @@ pub struct LocalFile {
 }
 
 impl Lake {
-    /// Opens a lake, makes its folder where it is absent, and removes what a killed process left unfinished. Refuses a
-    /// lake that another process writes to, and a bucket that belongs to another gristmill.
+    /// Opens a lake for writing, creates its folder if necessary, and removes what a killed process left unfinished.
+    /// Fails if another process writes to the lake, or if the bucket belongs to another gristmill.
     pub async fn open_to_write(settings: &LakeSettings) -> anyhow::Result<Self> {
         let local = match settings {
             LakeSettings::Folder(root) => root,
@@ -106,7 +106,7 @@ impl Lake {
                 scratch,
                 cache_limit,
             } => {
-                // Whether copies of before are whole is not known after a power failure.
+                // After a power failure, earlier copies may be incomplete.
                 let copies = scratch.join("cache");
                 cleared(&copies)?;
                 let bucket = Bucket::open(place, copies, *cache_limit).await?;
@@ -123,7 +123,7 @@ impl Lake {
         })
     }
 
-    /// Opens a lake to read it.
+    /// Opens a lake for reading.
     pub async fn open(settings: &LakeSettings) -> anyhow::Result<Self> {
         let (objects, spool, copies) = match settings {
             LakeSettings::Folder(root) => (Objects::folder(root)?, root.join(SPOOL), None),
@@ -131,7 +131,7 @@ impl Lake {
                 place, cache_limit, ..
             } => {
                 let copies = TempDir::with_prefix("gristmill-lake-")
-                    .context("cannot make a temporary folder for copies of the lake's objects")?;
+                    .context("cannot create a temporary folder for copies of the lake's objects")?;
                 let bucket = Bucket::open(place, copies.path().to_owned(), *cache_limit).await?;
                 let spool = copies.path().to_owned();
                 (Objects::Bucket(Arc::new(bucket)), spool, Some(Arc::new(copies)))
@@ -144,9 +144,9 @@ impl Lake {
         })
     }
 
-    /// Removes from a bucket what a process that died has left there: unfinished uploads, and objects that are not among
-    /// `named`. Only when nothing is being written. If none is named at all, the state database is new, or was lost: then
-    /// objects are left. A folder's are overwritten when their work is done again.
+    /// Removes from a bucket what a dead process left there: unfinished uploads, and objects that are not in `named`.
+    /// Call it only while nothing is being written. If `named` is empty, the state database is new or was lost, so no
+    /// object is removed. A lake in a folder needs no sweep: its leftovers are overwritten when the work is repeated.
     pub async fn sweep(
         &self,
         named: impl Future<Output = anyhow::Result<HashSet<String>>>,
@@ -164,13 +164,13 @@ impl Lake {
             tracing::info!(
                 uploads,
                 objects,
-                "removed what an interrupted process had left in the lake"
+                "removed what an interrupted process left in the lake"
             );
         }
         Ok(())
     }
 
-    /// Removes objects that nothing names any more. Those that are gone already are no error.
+    /// Removes objects that nothing refers to any more. Objects that are already gone are not an error.
     pub async fn remove(&self, objects: &[String]) -> anyhow::Result<()> {
         let names = objects
             .iter()
@@ -193,7 +193,7 @@ impl Lake {
         }
     }
 
-    /// A new name to write to.
+    /// Returns a new file to write to.
     pub fn spool(&self) -> Spooled {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
@@ -201,42 +201,42 @@ impl Lake {
         Spooled(self.spool.join(number.to_string()))
     }
 
-    /// The folder for what is removed again before the work that needs it ends.
+    /// Returns the folder for scratch files, which the work that makes them removes.
     pub fn scratch(&self) -> PathBuf {
         self.spool.clone()
     }
 
-    /// Gives spooled files their names, in this order. They are durable, whole and under these names, when this returns.
-    /// Waits for the disk or the network: to be called on a thread that may, of a runtime.
+    /// Gives spooled files their names, in this order. When this returns, they are durable, whole and under these
+    /// names. It blocks on the disk or the network: call it on a blocking thread of a runtime.
     pub fn publish(&self, files: Vec<(Spooled, ObjectPath)>) -> anyhow::Result<()> {
-        self.publish_and_tell(files, |_| ())
+        self.publish_each(files, |_| ())
     }
 
-    /// The same; `placed` is told of each file that has its name, in their order.
-    pub fn publish_and_tell(
+    /// Does the same, and calls `published` for each file that has its name, in their order.
+    pub fn publish_each(
         &self,
         files: Vec<(Spooled, ObjectPath)>,
-        placed: impl FnMut(&ObjectPath),
+        published: impl FnMut(&ObjectPath),
     ) -> anyhow::Result<()> {
         if let Objects::Folder { root, .. } = &self.objects {
             let whole: Vec<&Path> = files.iter().map(|(spooled, _)| spooled.path()).collect();
-            durable::sync_files(root, &whole).context(NOT_FORCED)?;
+            durable::sync_files(root, &whole).context(NOT_SYNCED)?;
         }
-        self.place(files, placed)?.names_to_disk()
+        self.publish_unsynced(files, published)?.sync_names()
     }
 
-    /// Gives spooled files names that nothing refers to yet, for whoever reads them before they are forced to disk.
-    /// `placed` is told as above. To be called on a thread that may wait.
-    pub fn place(
+    /// Gives spooled files their names before they are synced to disk, so that they can be read meanwhile. Nothing else
+    /// may refer to these names yet. Calls `published` like [`publish_each`](Self::publish_each), and blocks like it.
+    pub fn publish_unsynced(
         &self,
         files: Vec<(Spooled, ObjectPath)>,
-        mut placed: impl FnMut(&ObjectPath),
-    ) -> anyhow::Result<Placed> {
+        mut published: impl FnMut(&ObjectPath),
+    ) -> anyhow::Result<Unsynced> {
         let (root, store) = match &self.objects {
             Objects::Folder { root, store } => (root, store),
             Objects::Bucket(bucket) => {
-                Handle::current().block_on(bucket.put_all(files, placed))?;
-                return Ok(Placed::default());
+                Handle::current().block_on(bucket.put_all(files, published))?;
+                return Ok(Unsynced::default());
             }
         };
         let mut names = Vec::with_capacity(files.len());
@@ -244,19 +244,19 @@ impl Lake {
             let action = || format!("cannot put {object} into the lake");
             let name = store.path_to_filesystem(&object).with_context(action)?;
             spooled.rename(&name).with_context(action)?;
-            placed(&object);
+            published(&object);
             names.push(name);
         }
-        Ok(Placed {
+        Ok(Unsynced {
             root: root.clone(),
             names,
         })
     }
 
-    /// The local file of an object; none if the lake does not have it.
+    /// Returns the local file of an object, or `None` if the lake does not have the object.
     pub async fn find(&self, object: &str) -> anyhow::Result<Option<LocalFile>> {
-        let name =
-            ObjectPath::parse(object).with_context(|| format!("{object:?} is no object of the lake"))?;
+        let name = ObjectPath::parse(object)
+            .with_context(|| format!("{object:?} cannot be an object of the lake"))?;
         match &self.objects {
             Objects::Folder { store, .. } => {
                 let path = store.path_to_filesystem(&name)?;
@@ -266,13 +266,14 @@ impl Lake {
         }
     }
 
-    /// The local file of an object that the lake must have.
+    /// Returns the local file of an object, or fails if the lake does not have the object.
     pub async fn fetch(&self, object: &str) -> anyhow::Result<LocalFile> {
         let found = self.find(object).await?;
         found.with_context(|| format!("{object} is not in the lake"))
     }
 
-    /// The local files of objects that the lake must have, in their order; those of a bucket are fetched side by side.
+    /// Returns the local files of objects in their order, or fails if one is missing. A bucket's are fetched in
+    /// parallel.
     pub async fn fetch_all(&self, objects: &[&str]) -> anyhow::Result<Vec<LocalFile>> {
         let fetched: Vec<_> = objects.iter().map(|object| self.fetch(object)).collect();
         stream::iter(fetched)
@@ -293,25 +294,25 @@ impl Objects {
     }
 }
 
-/// Makes a folder, or empties the one that is there.
+/// Creates a folder, or empties it if it exists.
 fn cleared(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         std::fs::remove_dir_all(folder)
             .with_context(|| format!("cannot clear the lake's folder {}", folder.display()))?;
     }
     std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the lake's folder {}", folder.display()))
+        .with_context(|| format!("cannot create the lake's folder {}", folder.display()))
 }
 
-impl Placed {
-    /// Forces the files to disk, and their names. Waits for the disk.
-    pub fn to_disk(&self) -> anyhow::Result<()> {
-        durable::sync_files(&self.root, &self.names()).context(NOT_FORCED)?;
-        self.names_to_disk()
+impl Unsynced {
+    /// Syncs the files and their names to disk. It blocks on the disk.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        durable::sync_files(&self.root, &self.names()).context(NOT_SYNCED)?;
+        self.sync_names()
     }
 
-    fn names_to_disk(&self) -> anyhow::Result<()> {
-        durable::sync_names(&self.root, &self.names()).context("cannot force folders of the lake to disk")
+    fn sync_names(&self) -> anyhow::Result<()> {
+        durable::sync_names(&self.root, &self.names()).context("cannot sync folders of the lake to disk")
     }
 
     fn names(&self) -> Vec<&Path> {
@@ -320,24 +321,24 @@ impl Placed {
 }
 
 impl LocalFile {
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 }
 
 impl Spooled {
-    /// Where to write.
+    /// Returns the path to write to.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Lets go of a file that was moved elsewhere.
+    /// Forgets the file, because it was moved elsewhere.
     fn moved(mut self) {
         self.0.clear();
     }
 
-    /// Moves it to its name, and makes the folder for it where there is none.
+    /// Moves the file to its name, and creates the folder for it if necessary.
     fn rename(self, name: &Path) -> io::Result<()> {
         match std::fs::rename(&self.0, name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -353,7 +354,7 @@ impl Spooled {
 
 impl Drop for Spooled {
     fn drop(&mut self) {
-        // A published file has no path here any more. What remains otherwise is cleared at the next start at the latest.
+        // A published file has no path here any more. If the removal fails, the next start clears the spool.
         if !self.0.as_os_str().is_empty() {
             let _ = std::fs::remove_file(&self.0);
         }
@@ -409,14 +410,14 @@ mod tests {
         });
         let files: Vec<_> = files.collect();
         let objects: Vec<_> = files.iter().map(|(_, object)| object.clone()).collect();
-        let mut told = 0;
+        let mut published = 0;
         let is_there = |object: &ObjectPath| folder.path().join(object.as_ref()).exists();
-        lake.publish_and_tell(files, |object| {
-            assert_eq!(*object, objects[told]);
-            told += 1;
-            assert!(objects[..told].iter().all(is_there) && !objects[told..].iter().any(is_there));
+        lake.publish_each(files, |object| {
+            assert_eq!(*object, objects[published]);
+            published += 1;
+            assert!(objects[..published].iter().all(is_there) && !objects[published..].iter().any(is_there));
         })
         .unwrap();
-        assert_eq!(told, 100);
+        assert_eq!(published, 100);
     }
 }

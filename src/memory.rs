@@ -5,22 +5,22 @@ use std::sync::LazyLock;
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// The most bytes that sums may take, all conversions and merges together. What goes beyond is held in files.
+/// The most bytes that sums may take, in all conversions and merges together. Anything beyond that goes to files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimit(usize);
 
-/// Of the machine's memory, or of what the control group of the process may use, this part is the limit where the
-/// settings name none.
+/// The default limit is the available memory divided by this: the machine's memory, or what the control group of the
+/// process may use if that is less.
 const SHARE: u64 = 4;
 
 impl MemoryLimit {
-    /// A limit of so many bytes.
+    /// Makes a limit of `bytes`.
     pub fn new(bytes: u64) -> Self {
         Self(usize::try_from(bytes).unwrap_or(usize::MAX))
     }
 
-    /// The limit where the settings name none: a quarter of the memory that the process may use. 1 GiB where the system
-    /// does not tell.
+    /// Returns the default limit: a quarter of the memory that the process may use, or 1 GiB if the system does not
+    /// report its memory.
     pub fn of_machine() -> Self {
         let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
         let Ok(system) = System::new_with_specifics(memory) else {
@@ -32,15 +32,15 @@ impl MemoryLimit {
         Self::new(system.total_memory().min(allowed) / SHARE)
     }
 
-    /// What one of the threads that convert files may hold: together they take half of the limit.
+    /// Returns what one of the threads that convert files may use. Together they use half of the limit.
     pub fn for_a_thread(self) -> usize {
-        // Asking the system opens files; this is asked for each file that is converted.
+        // Asking the system opens files, and this is called for each file that is converted.
         static THREADS: LazyLock<usize> =
             LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
         self.0 / 2 / *THREADS
     }
 
-    /// What the partials of files that were converted may hold until they are merged: the other half.
+    /// Returns what the partials of converted files may use until they are merged: the other half.
     pub fn for_partials(self) -> usize {
         self.0 / 2
     }

@@ -1,4 +1,4 @@
-//! Progress bars on a terminal; nothing where standard error is none.
+//! Progress bars on standard error, if that is a terminal.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// The bars of a command: one for files and their bytes, one for each load.
+/// The progress bars of a command: one for files and their bytes, and one for each load.
 #[derive(Clone, Debug)]
 pub struct Progress {
     bars: MultiProgress,
@@ -22,13 +22,13 @@ struct Counts {
 }
 
 impl Progress {
-    /// Bars on standard error if that is a terminal, and hidden ones otherwise.
+    /// Makes bars on standard error if that is a terminal, and hidden ones otherwise.
     pub fn new() -> Self {
         let target = match io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr_with_hz(10),
             false => ProgressDrawTarget::hidden(),
         };
-        // Without a length from the start it would never have one, and the bar would stay empty.
+        // A bar that starts without a length never gets one, and stays empty.
         let files = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::hidden());
         Self {
             bars: MultiProgress::with_draw_target(target),
@@ -37,7 +37,7 @@ impl Progress {
         }
     }
 
-    /// A file of so many bytes is to be read.
+    /// Adds a file of `bytes` to what is to be read.
     pub fn file_arrived(&self, bytes: u64) {
         if self.counts.arrived.fetch_add(1, Ordering::Relaxed) == 0 {
             self.files.set_style(style(
@@ -51,18 +51,18 @@ impl Progress {
         self.count();
     }
 
-    /// So many more bytes were read.
+    /// Counts `bytes` more as read.
     pub fn bytes_read(&self, bytes: u64) {
         self.files.inc(bytes);
     }
 
-    /// A file was read to its end, or given up.
+    /// Counts a file as done, whether it was read to its end or given up.
     pub fn file_done(&self) {
         self.counts.done.fetch_add(1, Ordering::Relaxed);
         self.count();
     }
 
-    /// A bar for a load of so many rows.
+    /// Makes a bar for a load of `rows` rows.
     pub fn load(&self, run_id: &str, rows: u64) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(rows));
         bar.set_style(style("load {msg} {wide_bar} {human_pos}/{human_len} rows"));
@@ -70,12 +70,12 @@ impl Progress {
         bar
     }
 
-    /// Takes the bars away.
+    /// Removes the bar for files.
     pub fn finish(&self) {
         self.files.finish_and_clear();
     }
 
-    /// Standard error for the log, which makes room for itself between the bars.
+    /// Returns a writer of log lines to standard error that keeps clear of the bars.
     pub fn log_writer(&self) -> impl Fn() -> LogWriter + Send + Sync + 'static {
         let bars = self.bars.clone();
         move || LogWriter(bars.clone())

@@ -1,10 +1,10 @@
-"""What the warehouse must hold for a set of files, worked out by DuckDB: the oracle of the tests.
+"""The oracle of the tests: computes with DuckDB what the warehouse must hold for a set of files.
 
 It shares no code with gristmill: the data rules are written a second time, as SQL over the raw lines. Python only
 decodes files and cuts them into lines. The module doc of src/oracle.rs states the rules in words.
 
 Reads paths from standard input, each ended by a NUL byte. Writes one JSON object: `summary`, a list of rows sorted by
-the bytes of their keys, and `counts`, one object a file in the order given.
+the bytes of their keys, and `counts`, one object for each file in the order given.
 """
 
 import argparse
@@ -19,8 +19,8 @@ import duckdb
 COLUMNS = ["store_id", "amount", "code", "item_id", "trans_date"]
 LONGEST_LINE = 1 << 20
 
-# DuckDB text is valid UTF-8, and a NUL would be fragile in it: both kinds of damage travel as a character that no
-# feed contains.
+# DuckDB text must be valid UTF-8, and a NUL in it would be fragile: each kind of damage is represented by a character
+# that no feed contains.
 INVALID, NUL = "\U0010ffff", "\U0010fffe"
 codecs.register_error("mark", lambda error: (INVALID, error.end))
 
@@ -31,12 +31,12 @@ CODE = r"[+-]?\d+"
 
 
 def transcoded(content, encoding):
-    """The content as UTF-8. What cannot be decoded is marked, and so is what some other program could not decode."""
+    """Returns the content as UTF-8. Marks what cannot be decoded, and what another program could not decode before."""
     return content.decode(encoding, "mark").replace("\ufffd", INVALID).encode()
 
 
 def lines_of(path, encoding):
-    """The lines of a file as (size in bytes with the end, text without it)."""
+    """Yields the lines of a file as (size in bytes with the line end, text without it)."""
     with open(path, "rb") as file:
         content = file.read()
     if content.startswith(codecs.BOM_UTF8):
@@ -76,13 +76,13 @@ def read(db, paths, encoding):
 
 
 def pattern(positions):
-    """A regular expression that captures the columns at `positions` and looks at nothing beyond the last of them."""
+    """Returns a regular expression that captures the columns at `positions` and ignores everything after the last."""
     fields = [f"({FIELD})" if p in positions else f"(?:{FIELD})" for p in range(max(positions) + 1)]
     return "^" + r"\t".join(fields) + r"(?:\t|$)"
 
 
 def fields_sql(positions):
-    """SQL for the five fields, unquoted, of lines that `pattern` matches."""
+    """Returns SQL that selects the five fields, unquoted, of lines that `pattern` matches."""
     by_position = sorted(range(len(COLUMNS)), key=positions.__getitem__)
     names = ", ".join(f"'{COLUMNS[column]}'" for column in by_position)
     extract = f"regexp_extract(text, '{pattern(positions)}', [{names}])"
@@ -94,7 +94,7 @@ def fields_sql(positions):
 
 
 def header_positions(text):
-    """Where a header puts the five columns, or None when it does not name them all."""
+    """Returns the positions of the five columns in a header, or None if it does not name them all."""
     names, rest = [], text
     while True:
         match = re.match(f"({FIELD})(?:\t|$)", rest)
@@ -111,10 +111,10 @@ def header_positions(text):
 
 
 def classify(db):
-    """Gives each line a kind (skipped, reject or data), and each file its header and the positions of its columns."""
+    """Gives each line a kind (skipped, reject or data), finds headers, and groups the files by the positions of their columns."""
     db.execute(
         rf"""
-        CREATE TABLE judged AS SELECT *, CASE
+        CREATE TABLE classified AS SELECT *, CASE
             WHEN size > {LONGEST_LINE} THEN 'reject'
             WHEN regexp_full_match(text, '{BLANK}') OR starts_with(text, '--') THEN 'skipped'
             ELSE 'data' END AS kind
@@ -124,7 +124,7 @@ def classify(db):
     db.execute(
         """
         CREATE TABLE candidate AS
-        SELECT * FROM judged WHERE kind <> 'skipped'
+        SELECT * FROM classified WHERE kind <> 'skipped'
         QUALIFY row_number() OVER (PARTITION BY file ORDER BY number) = 1"""
     )
     db.execute(f"DELETE FROM candidate WHERE kind = 'reject' OR NOT regexp_matches(text, '{pattern(declared)}')")
@@ -136,21 +136,21 @@ def classify(db):
     db.execute("DROP TABLE candidate")
     layouts = {}
     for file, number, text in headers:
-        db.execute("UPDATE judged SET kind = 'skipped' WHERE file = ? AND number = ?", [file, number])
+        db.execute("UPDATE classified SET kind = 'skipped' WHERE file = ? AND number = ?", [file, number])
         layouts.setdefault(header_positions(text) or declared, []).append(file)
     named = [file for files in layouts.values() for file in files]
-    plain = db.execute("SELECT DISTINCT file FROM judged WHERE NOT list_contains($1::INT[], file)", [named]).fetchall()
+    plain = db.execute("SELECT DISTINCT file FROM classified WHERE NOT list_contains($1::INT[], file)", [named]).fetchall()
     layouts.setdefault(declared, []).extend(file for (file,) in plain)
     return layouts
 
 
 def convert(db, layouts):
-    """Makes the table `row`: the well-formed lines with typed values. What is data and not here is a reject."""
+    """Creates the table `row`: the well-formed lines with typed values. A data line that is not in it is a reject."""
     db.execute("CREATE TABLE field (file INT, number INT, " + ", ".join(f"{c} VARCHAR" for c in COLUMNS) + ")")
     for positions, files in layouts.items():
         db.execute(
             f"""
-            CREATE OR REPLACE TEMP TABLE candidate AS SELECT * FROM judged
+            CREATE OR REPLACE TEMP TABLE candidate AS SELECT * FROM classified
             WHERE kind = 'data' AND list_contains($1::INT[], file) AND regexp_matches(text, '{pattern(positions)}')""",
             [files],
         )
@@ -190,12 +190,12 @@ def convert(db, layouts):
 
 
 def count(db, files):
-    """The counts of each file, and whether it counts at all."""
+    """Returns the counts of each file, and whether the file is rejected as a whole."""
     db.execute("CREATE TABLE file AS SELECT unnest(range($1::INT))::INT AS file", [files])
     db.execute(
         """
         CREATE TABLE tally AS
-        WITH l AS (SELECT file, count(*) AS lines, count(*) FILTER (kind = 'skipped') AS skipped FROM judged GROUP BY file),
+        WITH l AS (SELECT file, count(*) AS lines, count(*) FILTER (kind = 'skipped') AS skipped FROM classified GROUP BY file),
         r AS (SELECT file, count(*) FILTER (code IN (4, 5, 6)) AS rows, count(*) FILTER (code NOT IN (4, 5, 6)) AS ignored
             FROM row GROUP BY file)
         SELECT file, coalesce(lines, 0) AS lines, coalesce(rows, 0) AS rows, coalesce(ignored, 0) AS ignored,
@@ -229,7 +229,7 @@ def summarize(db, accepted):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--encoding", default="utf-8", help="of files without a byte order mark")
+    parser.add_argument("--encoding", default="utf-8", help="the encoding of files without a byte order mark")
     encoding = parser.parse_args().encoding
     paths = [os.fsdecode(path) for path in sys.stdin.buffer.read().split(b"\0")[:-1]]
 

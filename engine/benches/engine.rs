@@ -1,7 +1,7 @@
-//! How fast the engine's parts are, in bytes or rows a second: `cargo bench --bench engine`.
+//! The speed of the engine's parts, in bytes or rows per second: `cargo bench --bench engine`.
 //!
-//! Everything goes through the public functions, on lines that put the weight on one part each. Conversions run on one
-//! thread, which is what a change of the inner loop is seen best on; `convert/threads` uses all.
+//! Everything goes through the public functions, with lines that stress one part each. Conversions run on one thread,
+//! which shows a change of the inner loop best; `convert/threads` uses all threads.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
@@ -41,10 +41,10 @@ fn layout(change: impl FnOnce(&mut FeedSpec)) -> FeedLayout {
     FeedLayout::new(&spec).expect("the layout is right")
 }
 
-/// A place for outputs, with memory for everything.
-struct Place(TempDir);
+/// A folder for outputs, with memory for everything.
+struct Workspace(TempDir);
 
-impl Place {
+impl Workspace {
     fn new() -> Self {
         Self(TempDir::new().expect("a temporary folder can be made"))
     }
@@ -70,10 +70,10 @@ fn pool(threads: usize) -> ThreadPool {
     pool.expect("threads can be made")
 }
 
-/// Conversions of different lines, on one thread.
+/// Converts different kinds of lines, on one thread.
 fn conversion(criterion: &mut Criterion) {
-    let place = Place::new();
-    let path = place.0.path().join("converted");
+    let workspace = Workspace::new();
+    let path = workspace.0.path().join("converted");
     let plain = bytes(&feed());
     let wide = bytes(&Feed {
         extra_columns: 40,
@@ -103,7 +103,7 @@ fn conversion(criterion: &mut Criterion) {
         ..feed()
     });
     let sales = layout(|_| ());
-    // Text is cut and kept, and nothing is made of it.
+    // Text is split and kept, but not parsed.
     let reference = layout(|spec| {
         spec.reference = true;
         spec.measures.clear();
@@ -114,7 +114,7 @@ fn conversion(criterion: &mut Criterion) {
     group.sample_size(20);
     for (name, bytes, layout, converted) in [
         ("plain", &plain, &sales, None),
-        // Little but the scan: most fields are not looked at.
+        // Little more than the scan: most fields are not read.
         ("scan", &wide, &sales, None),
         ("quoted", &quoted, &sales, None),
         ("dirty", &dirty, &sales, None),
@@ -124,15 +124,15 @@ fn conversion(criterion: &mut Criterion) {
     ] {
         group.throughput(Throughput::Bytes(bytes.len() as u64));
         group.bench_function(name, |bencher| {
-            one.install(|| bencher.iter(|| black_box(place.convert(bytes, layout, converted))));
+            one.install(|| bencher.iter(|| black_box(workspace.convert(bytes, layout, converted))));
         });
     }
     group.finish();
 }
 
-/// One file, on all threads.
+/// Converts one file, on one thread and on all.
 fn threads(criterion: &mut Criterion) {
-    let place = Place::new();
+    let workspace = Workspace::new();
     let (bytes, sales) = (bytes(&feed()).repeat(5), layout(|_| ()));
     let mut group = criterion.benchmark_group("convert/threads");
     group
@@ -141,7 +141,7 @@ fn threads(criterion: &mut Criterion) {
     for threads in [1, num_threads()] {
         let pool = pool(threads);
         group.bench_function(threads.to_string(), |bencher| {
-            pool.install(|| bencher.iter(|| black_box(place.convert(&bytes, &sales, None))));
+            pool.install(|| bencher.iter(|| black_box(workspace.convert(&bytes, &sales, None))));
         });
     }
     group.finish();
@@ -151,16 +151,16 @@ fn num_threads() -> usize {
     std::thread::available_parallelism().map_or(2, Into::into)
 }
 
-/// Merges of stored partials: of stores that have a file each, of stores that files share, and from files throughout.
+/// Merges stored partials: of stores with one file each, of stores that share files, and streamed from files.
 fn merges(criterion: &mut Criterion) {
-    let place = Place::new();
+    let workspace = Workspace::new();
     let sales = layout(|_| ());
     let measures = sales.sales().expect("it is a sales feed");
     let stored = |name: &str, feed: &Feed| -> Vec<PathBuf> {
         let partials = (0..feed.files).map(|number| {
             let bytes = feed.file_bytes(number).expect("the feed is possible");
-            let path = place.0.path().join(format!("{name}-{number}"));
-            let partial = place
+            let path = workspace.0.path().join(format!("{name}-{number}"));
+            let partial = workspace
                 .convert(&bytes, &sales, None)
                 .partial
                 .expect("it is a sales feed");
@@ -195,22 +195,22 @@ fn merges(criterion: &mut Criterion) {
         ("streamed", &shared, 0),
     ] {
         group.bench_function(name, |bencher| {
-            bencher.iter(|| merge(&place, partials, measures, memory))
+            bencher.iter(|| merge(&workspace, partials, measures, memory))
         });
     }
     group.finish();
 }
 
-/// Writing partials: columns encoded and written, and nothing else.
+/// Writes a partial: encodes and writes its columns, and nothing else.
 fn encoding(criterion: &mut Criterion) {
-    let place = Place::new();
+    let workspace = Workspace::new();
     let bytes = bytes(&Feed {
         stores: 100,
         items: 5000,
         days: 30,
         ..feed()
     });
-    let partial = place
+    let partial = workspace
         .convert(&bytes, &layout(|_| ()), None)
         .partial
         .expect("it is a sales feed");
@@ -221,20 +221,20 @@ fn encoding(criterion: &mut Criterion) {
     group.bench_function("partial", |bencher| {
         bencher.iter(|| {
             partial
-                .write(&place.0.path().join("partial"), 1 << 30)
+                .write(&workspace.0.path().join("partial"), 1 << 30)
                 .expect("it can be written")
         });
     });
     group.finish();
 }
 
-/// A key has 32 bytes in a partial of three measures.
+/// Returns the number of rows: in a partial of three measures, each takes 32 bytes of memory.
 fn partial_rows(partial: &Partial) -> u64 {
     partial.memory() as u64 / 32
 }
 
-fn merge(place: &Place, partials: &[PathBuf], measures: &SalesLayout, memory: usize) {
-    let path = |name| place.0.path().join(name);
+fn merge(workspace: &Workspace, partials: &[PathBuf], measures: &SalesLayout, memory: usize) {
+    let path = |name| workspace.0.path().join(name);
     let inputs = partials.iter().zip(1..).map(|(path, order)| RunPartial {
         partial: Partial::stored(path.clone(), measures),
         order,
@@ -245,7 +245,7 @@ fn merge(place: &Place, partials: &[PathBuf], measures: &SalesLayout, memory: us
     };
     let scratch = Scratch {
         memory,
-        ..place.scratch()
+        ..workspace.scratch()
     };
     let report = summarize(inputs.collect(), measures, outputs, scratch);
     black_box(report.expect("the partials can be merged"));

@@ -5,20 +5,22 @@ use crate::scan::Field;
 /// The largest absolute amount in cents that decimal(18,2) holds.
 pub const MAX_CENTS: i64 = 999_999_999_999_999_999;
 
-/// In place of a sum in cents: there is no amount. No sum that decimal(18,2) holds comes near it.
+/// Stands in place of a sum in cents when there is no amount. No sum that fits decimal(18,2) comes near it.
 pub(crate) const ABSENT: i64 = i64::MIN;
 
-/// The largest absolute sum that is kept while amounts are added: one more amount fits 64 bits, and [`ABSENT`] is far.
+/// The largest absolute sum that is kept while amounts are added: another amount still fits 64 bits, and [`ABSENT`] is
+/// far away.
 const MAX_SUM: u64 = 4 * MAX_CENTS.unsigned_abs();
 
-/// Adds an amount or a sum to a sum, either of which may be [`ABSENT`]. Tells whether the result can be kept.
+/// Adds an amount or a sum to a sum; either may be [`ABSENT`]. Returns `false` and leaves the sum unchanged if the
+/// result would be too large.
 #[inline(always)]
 pub(crate) fn add_cents(sum: &mut i64, cents: i64) -> bool {
     let before = if *sum == ABSENT { 0 } else { *sum };
     if cents == ABSENT {
         return true;
     }
-    // Neither is beyond MAX_SUM, so that this cannot wrap.
+    // Neither exceeds MAX_SUM, so this cannot wrap.
     *sum = before.wrapping_add(cents);
     let is_kept = sum.unsigned_abs() <= MAX_SUM;
     if !is_kept {
@@ -30,7 +32,7 @@ pub(crate) fn add_cents(sum: &mut i64, cents: i64) -> bool {
 /// Parses an amount to cents: an optional sign, digits, and optionally a point with digits.
 ///
 /// `12`, `12.5`, `.5`, `-12.50` and `12.500` are amounts; more than two places (unless zeros), exponents, thousands
-/// separators and anything beyond decimal(18,2) are not. The text comes without spaces around it.
+/// separators and anything beyond decimal(18,2) are not. The text must have no spaces around it.
 pub fn parse_cents(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -69,11 +71,11 @@ pub fn parse_cents(text: &[u8]) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// Parses the common form of an amount where it stands in a text: a minus or none, up to five digits, a point, two digits.
-/// Any other form is `None`, be it an amount or not.
+/// Parses the common form of an amount in place: an optional minus, up to five digits, a point, two digits. Returns
+/// `None` for any other text, whether it is an amount or not.
 ///
-/// The eight bytes up to the field's end are taken as one word. What stands before the field is made zeros, the point is
-/// closed up, and the digits are joined by twos, by fours and to one number.
+/// The eight bytes up to the field's end are read as one word. Bytes before the field are replaced by zeros, the point
+/// is removed, and the digits are combined in pairs, then in fours, then into one number.
 #[inline(always)]
 pub(crate) fn short_cents(field: Field<'_>) -> Option<i64> {
     const ZEROS: u64 = u64::from_le_bytes([b'0'; 8]);
@@ -108,7 +110,7 @@ fn digit_at(text: &[u8], position: usize) -> Option<i64> {
     (digit <= 9).then_some(i64::from(digit))
 }
 
-/// Whether a text is written as a number at all, be it one that can be used or not: what tells data from a header.
+/// Returns whether a text looks like a number, even one that is out of range. This tells data from a header.
 pub(crate) fn has_number_form(text: &[u8]) -> bool {
     let digits = text
         .strip_prefix(b"-")
@@ -132,7 +134,7 @@ pub fn parse_code(text: &[u8]) -> Option<i32> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Cents as people write them: `-12.50`.
+/// Formats cents as people write them: `-12.50`.
 pub fn format_cents(cents: i64) -> String {
     let sign = if cents < 0 { "-" } else { "" };
     let magnitude = cents.unsigned_abs();

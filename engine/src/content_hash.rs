@@ -1,15 +1,15 @@
-//! The content hash: what a file version is named by.
+//! The content hash, which identifies a file version.
 
 use std::io::{self, Read};
 
-/// The content hash of all that `input` gives: BLAKE3 in 64 hexadecimal digits.
+/// Returns the content hash of everything that `input` yields: BLAKE3 as 64 hexadecimal digits.
 pub fn content_hash(input: impl Read) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(input)?;
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Passes bytes on, and hashes them on the way, so that a file that is converted is hashed in the same pass.
+/// A reader that hashes the bytes it passes on, so that a file is hashed in the same pass as its conversion.
 #[derive(Debug)]
 pub struct HashingReader<R> {
     input: R,
@@ -17,7 +17,7 @@ pub struct HashingReader<R> {
 }
 
 impl<R: Read> HashingReader<R> {
-    /// Hashes from the first byte that `input` gives.
+    /// Creates a reader that hashes `input` from its first byte.
     pub fn new(input: R) -> Self {
         Self {
             input,
@@ -25,7 +25,7 @@ impl<R: Read> HashingReader<R> {
         }
     }
 
-    /// The content hash of the bytes that were read.
+    /// Returns the content hash of the bytes read so far.
     pub fn content_hash(&self) -> String {
         self.hasher.finalize().to_hex().to_string()
     }

@@ -1,4 +1,4 @@
-//! Calendar days as 32-bit day numbers since 1970-01-01, the form that Parquet and Arrow call Date32.
+//! Calendar days as 32-bit day numbers since 1970-01-01, which Arrow calls Date32.
 
 use std::ops::RangeInclusive;
 
@@ -7,7 +7,7 @@ use jiff::civil::Date;
 /// The days of the years 1 to 9999.
 pub(crate) const DAYS: RangeInclusive<i32> = -719_162..=2_932_896;
 
-/// One piece of a date form: a number of fixed width, or a byte that must stand there.
+/// One piece of a date format: a number of fixed width, or a literal byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
     Year,
@@ -16,21 +16,19 @@ enum Piece {
     Literal(u8),
 }
 
-/// A date form of fixed width, made of `%Y`, `%m`, `%d` (each once) and literal ASCII characters.
+/// A date format of fixed width, made of `%Y`, `%m`, `%d` (each once) and literal ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DateFormat {
     pieces: Vec<Piece>,
 }
 
-/// Why a text is no date form.
+/// A text that is not a date format.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error(
-    "date form {0:?} that cannot be used: it must have %Y, %m and %d once each, and only ASCII text between them"
-)]
+#[error("{0:?} is not a date format: use %Y, %m and %d once each, with only ASCII text between them")]
 pub struct DateFormatError(String);
 
 impl DateFormat {
-    /// Parses a form such as `%Y-%m-%d` or `%d/%m/%Y`.
+    /// Parses a format such as `%Y-%m-%d` or `%d/%m/%Y`.
     pub fn parse(text: &str) -> Result<Self, DateFormatError> {
         let fail = || DateFormatError(text.to_owned());
         let mut pieces = Vec::new();
@@ -55,7 +53,7 @@ impl DateFormat {
         }
     }
 
-    /// The form `YYYY-MM-DD`.
+    /// Returns the format `YYYY-MM-DD`.
     pub fn iso() -> Self {
         use Piece::{Day, Literal, Month, Year};
         Self {
@@ -63,7 +61,8 @@ impl DateFormat {
         }
     }
 
-    /// Days since 1970-01-01, or `None` if the text has another form or is no calendar day of the years 1 to 9999.
+    /// Returns the day number of a date, or `None` if the text has another format or is not a calendar day of the years
+    /// 1 to 9999.
     pub fn parse_days(&self, text: &[u8]) -> Option<i32> {
         let (mut year, mut month, mut day) = (0, 0, 0);
         let mut rest = text;
@@ -82,7 +81,7 @@ impl DateFormat {
         }
     }
 
-    /// A regex that matches texts of this width and shape.
+    /// Returns a regex that matches texts of this width and shape.
     pub(crate) fn regex_source(&self) -> String {
         self.pieces
             .iter()
@@ -109,7 +108,7 @@ fn number(text: &[u8], width: usize) -> Option<(u32, &[u8])> {
     Some((value, rest))
 }
 
-/// The day number of a civil date, by counting from 0000-03-01 so that the leap day comes last in its year.
+/// Returns the day number of a civil date. It counts from 0000-03-01, so that the leap day comes last in its year.
 fn days(year: u32, month: u32, day: u32) -> Option<i32> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let last = match month {
@@ -131,8 +130,8 @@ fn days(year: u32, month: u32, day: u32) -> Option<i32> {
     Some(days as i32 - 719_468)
 }
 
-/// The civil date of a day number. Day numbers come from [`DateFormat::parse_days`] or from Parquet that this crate
-/// wrote, so they lie in the years 1 to 9999.
+/// Returns the civil date of a day number. Day numbers come from [`DateFormat::parse_days`] or from Parquet that this
+/// crate wrote, so they lie in the years 1 to 9999.
 pub fn from_days(days: i32) -> Date {
     jiff::civil::date(1970, 1, 1).saturating_add(jiff::Span::new().days(i64::from(days)))
 }
@@ -146,7 +145,7 @@ mod tests {
         let iso = DateFormat::iso();
         let mut date = jiff::civil::date(1, 1, 1);
         let mut expected = -719_162;
-        // Every day of three centuries, and elsewhere a step that meets every day of the year.
+        // Every day of three centuries, and elsewhere a step that reaches every day of the year.
         loop {
             assert_eq!(
                 iso.parse_days(date.to_string().as_bytes()),
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_day_is_refused() {
+    fn invalid_days_are_rejected() {
         let iso = DateFormat::iso();
         for bad in [
             "",
@@ -190,8 +189,8 @@ mod tests {
     }
 
     #[test]
-    fn other_forms() {
-        let days = |form: &str, text: &str| DateFormat::parse(form).unwrap().parse_days(text.as_bytes());
+    fn other_formats() {
+        let days = |format: &str, text: &str| DateFormat::parse(format).unwrap().parse_days(text.as_bytes());
         assert_eq!(days("%Y%m%d", "20160601"), Some(16_953));
         assert_eq!(days("%d/%m/%Y", "01/06/2016"), Some(16_953));
         for bad in ["", "%Y-%m", "%Y-%m-%d-%d", "%y%m%d", "%Y%m%d%H", "%Y–%m–%d", "%"] {

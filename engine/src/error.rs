@@ -1,17 +1,17 @@
-//! What can go wrong here besides bad lines, which are data.
+//! What can go wrong, other than bad lines: those are data, not errors.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::partial::MOST_ITEMS;
 
-/// A failure of the engine. The operator's answer differs by kind, so there are few.
+/// A failure of the engine. There are few kinds, and each calls for a different response from the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The source could not be read. Worth another try.
+    /// The input could not be read. Worth retrying.
     #[error("cannot read the input")]
     Read(#[source] io::Error),
-    /// An output could not be written: a full disk, a folder that is gone. Worth another try.
+    /// An output could not be written: the disk is full, or a folder is gone. Worth retrying.
     #[error("cannot write {}", path.display())]
     Write {
         /// The output file.
@@ -19,7 +19,7 @@ pub enum EngineError {
         /// The cause.
         source: io::Error,
     },
-    /// A Parquet file of the lake could not be written or read.
+    /// A Parquet file could not be written or read.
     #[error("cannot {action} {}", path.display())]
     Parquet {
         /// What was being done.
@@ -29,7 +29,7 @@ pub enum EngineError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A sum left decimal(18,2).
+    /// A sum does not fit decimal(18,2).
     #[error(
         "the sum of {measure} for store {store_id}, item {item_id}, date {trans_date} does not fit decimal(18,2)"
     )]
@@ -46,8 +46,8 @@ pub enum EngineError {
     /// One store has more items than keys can tell apart.
     #[error("one store has more than {MOST_ITEMS} different items, which is more than gristmill can sum")]
     TooManyItems,
-    /// The counts of a file do not add up: a defect of gristmill, never of the file.
-    #[error("lines were lost ({0}): this is a defect of gristmill; please report it with the file")]
+    /// The counts of a file do not add up: a bug in gristmill, never a fault of the file.
+    #[error("lines were lost ({0}): this is a bug in gristmill; please report it with the file")]
     Conservation(String),
     /// Polars could not merge the partials.
     #[error("cannot merge the partials")]
@@ -55,7 +55,7 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    /// Whether another try may succeed without a person doing something.
+    /// Returns whether a retry may succeed without anyone's help.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Read(_) | Self::Write { .. } | Self::Parquet { .. } => true,

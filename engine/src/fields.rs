@@ -1,7 +1,7 @@
-//! Cuts any line into fields, one with quoted fields too.
+//! Splits any line into fields, including quoted ones.
 //!
-//! Most lines never come here: [`crate::sales`] reads plain ones where they stand. This is the definition that those
-//! have to agree with.
+//! Most lines never come here: [`crate::sales`] reads plain ones in place. This module is the reference that it must
+//! agree with.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use crate::scan::QUOTE;
 pub(crate) struct Fields {
     text: Vec<u8>,
     ranges: Vec<Range<usize>>,
-    /// Whether the line has columns past the last one that is wanted.
+    /// Whether the line has more fields than were wanted.
     pub(crate) has_more: bool,
 }
 
 impl Fields {
-    /// The field at a position.
+    /// Returns the field at a position.
     pub(crate) fn get(&self, position: usize) -> Option<&[u8]> {
         self.ranges.get(position).map(|range| &self.text[range.clone()])
     }
@@ -27,12 +27,12 @@ impl Fields {
         self.ranges.len()
     }
 
-    /// All fields found, in order.
+    /// Returns all fields found, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.ranges.iter().map(|range| &self.text[range.clone()])
     }
 
-    /// Cuts a line without its end into up to `wanted` fields.
+    /// Splits a line, given without its line ending, into up to `wanted` fields.
     pub(crate) fn split(&mut self, line: &[u8], delimiter: u8, wanted: usize) -> Result<(), Reason> {
         self.ranges.clear();
         self.text.clear();

@@ -1,4 +1,4 @@
-//! Feed layouts: how the files of one feed are written, and what is asked of them.
+//! Feed layouts: how the files of one feed are written, and what they must contain.
 //!
 //! [`FeedSpec`] is what a person writes in a `[[feed]]` table; [`FeedLayout`] is the same, checked and ready to use.
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::date::DateFormat;
 use crate::pattern::FilePattern;
 
-/// Raised when conversion comes to give other rows for the same bytes, so that every file is converted anew.
+/// Increment this when conversion would yield different rows for the same bytes: every file is then converted again.
 const CONVERSION_FORM: u32 = 1;
 
 /// The columns that a sales feed must name, in the order of [`Needed`].
@@ -24,12 +24,12 @@ pub struct FeedSpec {
     pub name: String,
     /// Which files belong to it, as a [`FilePattern`].
     pub files: String,
-    /// The columns by position; those past the last one named are ignored.
+    /// The names of the columns, in order; further columns in a file are ignored.
     pub columns: Vec<String>,
     /// The summary's amount columns, each with the transaction code whose amounts it sums.
     #[serde(default)]
     pub measures: BTreeMap<String, i32>,
-    /// A feed that is tracked and validated as text, and never aggregated.
+    /// Whether the feed is tracked and validated as text, and never aggregated.
     #[serde(default)]
     pub reference: bool,
     /// The one character between two fields.
@@ -38,16 +38,16 @@ pub struct FeedSpec {
     /// Whether the first line names the columns.
     #[serde(default)]
     pub header: HeaderRule,
-    /// How text is encoded where no byte-order mark says it: a label of the WHATWG encoding standard.
+    /// The encoding of files without a byte-order mark: a label of the WHATWG encoding standard.
     #[serde(default = "defaults::encoding")]
     pub encoding: String,
-    /// The form of dates, of `%Y`, `%m`, `%d` and literal text.
+    /// The format of dates, made of `%Y`, `%m`, `%d` and literal text.
     #[serde(default = "defaults::date_format")]
     pub date_format: String,
     /// The greatest length of a store or item id, in characters.
     #[serde(default = "defaults::id_chars")]
     pub id_chars: usize,
-    /// A file with a greater share of rejects among its lines is rejected as a whole.
+    /// A file with a greater percentage of rejects among its lines is rejected as a whole.
     #[serde(default = "defaults::max_reject_percent")]
     pub max_reject_percent: f64,
     /// What a newer submission replaces.
@@ -93,7 +93,7 @@ pub enum Supersede {
     /// The earlier submission of the same file.
     #[default]
     File,
-    /// For each store and date, whatever older files hold of it: for feeds whose file names change with each wave.
+    /// For each store and date, everything that older files hold. For feeds whose file names change with each wave.
     StoreDay,
 }
 
@@ -108,9 +108,9 @@ pub struct FeedLayout {
     pub delimiter: u8,
     /// Whether the first line names the columns.
     pub header: HeaderRule,
-    /// The encoding where no byte-order mark says it.
+    /// The encoding of files without a byte-order mark.
     pub encoding: &'static Encoding,
-    /// A file with a greater share of rejects, in percent, is rejected as a whole.
+    /// A file with a greater percentage of rejects among its lines is rejected as a whole.
     pub max_reject_percent: f64,
     /// What the lines hold.
     pub kind: FeedKind,
@@ -122,18 +122,18 @@ pub struct FeedLayout {
 pub enum FeedKind {
     /// Point-of-sale lines, to be aggregated.
     Sales(SalesLayout),
-    /// Text that is tracked and not aggregated: the names of its columns by position.
+    /// Text that is tracked and not aggregated: the names of its columns, in order.
     Reference(Vec<String>),
 }
 
-/// Where the five columns of a point-of-sale line stand, and how they are read.
+/// The positions of the five columns of a point-of-sale line, and how they are read.
 #[derive(Clone, Debug)]
 pub struct SalesLayout {
     /// Field positions from 0.
     pub positions: Needed,
     /// The amount columns of the summary, in the order of their codes.
     pub measures: Vec<Measure>,
-    /// The form of dates.
+    /// The format of dates.
     pub date_format: DateFormat,
     /// The greatest length of an id in characters.
     pub id_chars: usize,
@@ -161,7 +161,7 @@ pub struct Measure {
     pub code: i32,
 }
 
-/// A feed that cannot be used: which key is wrong, and what to write.
+/// An invalid `[[feed]]` table: which key is wrong, and what to write.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("feed {feed:?}: {key} {problem}")]
 pub struct LayoutError {
@@ -174,7 +174,7 @@ pub struct LayoutError {
 }
 
 impl Needed {
-    /// Finds the five columns among `names`; letter case does not matter. `Err` names the first that is missing.
+    /// Finds the five columns among `names`, ignoring letter case. `Err` names the first that is missing.
     pub fn among<S: AsRef<str>>(names: &[S]) -> Result<Self, &'static str> {
         let position = |wanted: &'static str| {
             names
@@ -192,7 +192,7 @@ impl Needed {
         })
     }
 
-    /// The greatest of the five positions.
+    /// Returns the greatest of the five positions.
     pub fn last(&self) -> usize {
         let Self {
             store_id,
@@ -232,7 +232,7 @@ impl FeedLayout {
         };
         let encoding = Encoding::for_label(spec.encoding.as_bytes()).ok_or_else(|| {
             let problem = format!(
-                "{:?} is not known: write \"utf-8\", \"windows-1252\", …",
+                "{:?} is not a known encoding: write \"utf-8\", \"windows-1252\", …",
                 spec.encoding
             );
             fail("encoding", problem)
@@ -244,10 +244,7 @@ impl FeedLayout {
             ));
         }
         if spec.columns.is_empty() {
-            return Err(fail(
-                "columns",
-                "is empty: name the columns in their order".into(),
-            ));
+            return Err(fail("columns", "is empty: name the columns in order".into()));
         }
         let kind = if spec.reference {
             if !spec.measures.is_empty() {
@@ -272,12 +269,13 @@ impl FeedLayout {
         })
     }
 
-    /// Names what conversion depends on: files converted under another digest are converted again.
+    /// Returns a digest of the settings that conversion depends on. Files converted under another digest are converted
+    /// again.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// The point-of-sale part, or `None` for a reference feed.
+    /// Returns the layout of point-of-sale lines, or `None` for a reference feed.
     pub fn sales(&self) -> Option<&SalesLayout> {
         match &self.kind {
             FeedKind::Sales(sales) => Some(sales),
@@ -331,7 +329,7 @@ impl SalesLayout {
             return Err(fail("id_chars", "must be at least 1".into()));
         }
         let date_format =
-            DateFormat::parse(&spec.date_format).map_err(|e| fail("date_format", format!("is a {e}")))?;
+            DateFormat::parse(&spec.date_format).map_err(|e| fail("date_format", e.to_string()))?;
         Ok(Self {
             positions,
             measures,
@@ -342,10 +340,10 @@ impl SalesLayout {
     }
 }
 
-/// The presence of each measure is one bit of a byte, so this many fit a row.
+/// The greatest number of measures in a feed.
 pub(crate) const MAX_MEASURES: usize = 8;
 
-/// A digest of every key that conversion depends on.
+/// Returns a digest of every key that conversion depends on.
 fn digest(spec: &FeedSpec) -> String {
     let FeedSpec {
         name: _,
@@ -369,7 +367,7 @@ fn digest(spec: &FeedSpec) -> String {
 }
 
 impl Default for FeedSpec {
-    /// The layout of the design's sales feed: what `gristmill aggregate` uses without a settings file.
+    /// Returns the layout of the design's sales feed, which `gristmill aggregate` uses without a settings file.
     fn default() -> Self {
         Self {
             name: "sales".into(),

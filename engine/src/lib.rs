@@ -1,8 +1,8 @@
-//! Pure work on data: feed layouts, conversion, rejects, partials, summary, Parquet.
+//! Pure data processing: feed layouts, conversion, rejects, partials, summaries, Parquet.
 //!
-//! Nothing here touches a network or a database, and nothing reads an environment variable: files come in as readers,
-//! settings as values. [`convert`] turns a submitted file into typed rows, rejects and a partial; [`summarize`] merges
-//! the partials of a run into the summary.
+//! Nothing here uses a network or a database, or reads an environment variable: files come in as readers, settings as
+//! values. [`convert`] turns a submitted file into typed rows, rejects and a partial; [`summarize`] merges the partials
+//! of a run into its summary.
 
 mod amount;
 mod content_hash;

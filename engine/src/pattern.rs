@@ -1,8 +1,8 @@
 //! File patterns: globs over the path relative to the source, with captures.
 //!
-//! `*` and `?` stay inside one folder, `**` crosses folders, `[a-z]` is a class, `{store}` names the shop and `{date}`
-//! the business day (`{date:%Y%m%d}` for another form than `2016-06-01`). A pattern is the whole path: `IL-*.tdf` does
-//! not match `old/IL-1.tdf`; `**/IL-*.tdf` matches both.
+//! `*` and `?` stay inside one folder, `**` crosses folders, `[a-z]` is a class, `{store}` captures the store and
+//! `{date}` the business day (`{date:%Y%m%d}` for a format other than `2016-06-01`). A pattern must match the whole
+//! path: `IL-*.tdf` does not match `old/IL-1.tdf`; `**/IL-*.tdf` matches both.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use regex::Regex;
 
 use crate::date::DateFormat;
 
-/// A parsed pattern. It was valid when made: it compiles, and names `{store}` and `{date}` at most once each.
+/// A valid pattern: it compiles, and has `{store}` and `{date}` at most once each.
 #[derive(Clone)]
 pub struct FilePattern {
     text: String,
@@ -20,16 +20,16 @@ pub struct FilePattern {
     literal_prefix: usize,
 }
 
-/// What a matching path says of its file.
+/// What a matching path says about its file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captures {
-    /// The shop, where the pattern has `{store}`.
+    /// The store, if the pattern has `{store}`.
     pub store: Option<String>,
-    /// The business day, where the pattern has `{date}`.
+    /// The business day, if the pattern has `{date}`.
     pub date: Option<Date>,
 }
 
-/// Why a text is no pattern.
+/// Why a text is not a valid pattern.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the pattern {pattern:?} {problem}")]
 pub struct PatternError {
@@ -83,20 +83,21 @@ impl FilePattern {
                     rest = after;
                     if name == "store" {
                         if has_store {
-                            return Err(fail("names {store} twice".into()));
+                            return Err(fail("has {store} twice".into()));
                         }
                         has_store = true;
                         source.push_str("(?P<store>[^/]+?)");
                     } else if let Some(format) = date_capture(name) {
                         if date.is_some() {
-                            return Err(fail("names {date} twice".into()));
+                            return Err(fail("has {date} twice".into()));
                         }
-                        let format = DateFormat::parse(format).map_err(|e| fail(format!("has a {e}")))?;
+                        let format =
+                            DateFormat::parse(format).map_err(|e| fail(format!("cannot be used: {e}")))?;
                         source.push_str(&format!("(?P<date>{})", format.regex_source()));
                         date = Some(format);
                     } else {
                         return Err(fail(format!(
-                            "has {{{name}}}, which is not known: {{store}}, {{date}} and {{date:%Y%m%d}} are"
+                            "has {{{name}}}, which is not a capture: use {{store}}, {{date}} or {{date:%Y%m%d}}"
                         )));
                     }
                 }
@@ -116,7 +117,7 @@ impl FilePattern {
         })
     }
 
-    /// What the path says, or `None` when it does not match. A `{date}` that is no calendar day does not match.
+    /// Returns what the path says, or `None` if it does not match. A `{date}` must be a calendar day.
     pub fn captures(&self, path: &str) -> Option<Captures> {
         let found = self.regex.captures(path)?;
         let date = match &self.date {
@@ -132,7 +133,7 @@ impl FilePattern {
         })
     }
 
-    /// Whether the path matches.
+    /// Returns whether the path matches.
     pub fn matches(&self, path: &str) -> bool {
         if self.date.is_some() {
             self.captures(path).is_some()
@@ -141,24 +142,24 @@ impl FilePattern {
         }
     }
 
-    /// Whether the pattern has `{date}`, so that a job with it is judged and run for each day by itself.
+    /// Returns whether the pattern has `{date}`, which makes a job run separately for each day.
     pub fn is_dated(&self) -> bool {
         self.date.is_some()
     }
 
-    /// How many bytes come before the first wildcard. Of two patterns that match a path, the one with the longer
-    /// literal start is the more particular: `Item*` wins over `*-*.tdf`.
+    /// Returns how many bytes come before the first wildcard. Of two patterns that match a path, the one with the
+    /// longer literal prefix is the more specific: `Item*` wins over `*-*.tdf`.
     pub fn literal_prefix(&self) -> usize {
         self.literal_prefix
     }
 
-    /// The pattern as it was written.
+    /// Returns the pattern as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 }
 
-/// The strptime form asked for by a `{date}` or `{date:FORMAT}` capture.
+/// Returns the date format of a `{date}` or `{date:FORMAT}` capture, or `None` for any other name.
 fn date_capture(name: &str) -> Option<&str> {
     match name.strip_prefix("date")? {
         "" => Some("%Y-%m-%d"),
@@ -166,7 +167,7 @@ fn date_capture(name: &str) -> Option<&str> {
     }
 }
 
-/// The regex for the inside of `[…]`: single characters and ranges, `!` or `^` in front to negate.
+/// Returns the regex for the inside of `[…]`: single characters and ranges, with a leading `!` or `^` to negate.
 fn class_source(class: &str) -> Result<String, String> {
     let (negated, members) = match class.strip_prefix(['!', '^']) {
         Some(members) => (true, members),
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn invalid_patterns_are_rejected() {
         for bad in [
             "",
             "[",
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_literal_start_tells_which_pattern_is_more_particular() {
+    fn the_literal_prefix_tells_which_pattern_is_more_specific() {
         assert_eq!(FilePattern::parse("Item*").unwrap().literal_prefix(), 4);
         assert_eq!(FilePattern::parse("*-*.tdf").unwrap().literal_prefix(), 0);
         assert_eq!(FilePattern::parse("a.tdf").unwrap().literal_prefix(), 5);

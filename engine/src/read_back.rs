@@ -1,16 +1,18 @@
-//! For tests: Parquet files read back as texts, cell by cell, by the parquet crate.
+//! For tests: reads Parquet files back with the parquet crate, each cell as text.
 
 use std::fs::File;
 use std::path::Path;
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type};
+use arrow_schema::DataType;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
 use crate::amount::format_cents;
 use crate::date::from_days;
 
-/// The rows of a file: an amount as `-12.50`, a day as `2026-03-01`, none for NULL. A file that is not there has no row.
+/// Returns the rows of a file: an amount as `-12.50`, a day as `2026-03-01`, NULL as `None`. A missing file has none.
 pub(crate) fn rows_of(path: &Path) -> Vec<Vec<Option<String>>> {
     if !path.exists() {
         return Vec::new();
@@ -30,7 +32,7 @@ pub(crate) fn rows_of(path: &Path) -> Vec<Vec<Option<String>>> {
                 let cents = column.as_primitive::<Decimal128Type>().value(row);
                 Some(format_cents(i64::try_from(cents).unwrap()))
             }
-            other => panic!("no column of ours is {other}"),
+            other => panic!("no gristmill column has the type {other}"),
         };
         rows.extend((0..batch.num_rows()).map(|row| {
             let columns = batch.columns().iter();

@@ -1,12 +1,13 @@
-//! The lines of a reference feed, such as an item master: text, validated and kept, not aggregated.
+//! The lines of a reference feed, such as an item master: text that is validated and kept, but not aggregated.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_array::builder::{Int64Builder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
 
-use crate::convert::{FeedLines, Taken};
+use crate::convert::{FeedLines, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::partial::Partial;
@@ -17,11 +18,11 @@ use crate::text_file::TextFile;
 
 pub(crate) struct ReferenceLines<'l> {
     columns: &'l [String],
-    /// The rows of the unit, if they are written.
+    /// The rows of the current unit, if a converted file is written.
     unit: Option<UnitRows>,
 }
 
-/// Rows by columns.
+/// The rows of one unit, column by column.
 pub(crate) struct UnitRows {
     lines: Vec<u32>,
     columns: Vec<StringBuilder>,
@@ -89,19 +90,19 @@ impl FeedLines for ReferenceLines<'_> {
         }
     }
 
-    fn take_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<Taken> {
+    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<LineOutcome> {
         None
     }
 
-    fn take(&mut self, number: u32, fields: &Fields) -> Taken {
+    fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
         if fields.len() < self.columns.len() {
-            return Taken::Reject(Reason::MissingColumn);
+            return LineOutcome::Reject(Reason::MissingColumn);
         }
         let mut texts = Vec::with_capacity(self.columns.len());
         for field in fields.iter().take(self.columns.len()) {
             match std::str::from_utf8(field) {
                 Ok(text) if !text.contains('\0') => texts.push(text),
-                _ => return Taken::Reject(Reason::ReferenceText),
+                _ => return LineOutcome::Reject(Reason::ReferenceText),
             }
         }
         if let Some(unit) = &mut self.unit {
@@ -110,7 +111,7 @@ impl FeedLines for ReferenceLines<'_> {
                 column.append_value(text);
             }
         }
-        Taken::Counted { is_asked: true }
+        LineOutcome::WellFormed { is_row: true }
     }
 
     fn end_unit(&mut self) -> Result<Option<UnitRows>, EngineError> {
@@ -140,7 +141,7 @@ impl FeedLines for ReferenceLines<'_> {
     }
 }
 
-/// Whether a header's field is the name of a column; letter case does not matter.
+/// Returns whether a header's field is the name of a column, ignoring letter case.
 fn is_name(text: &[u8], name: &str) -> bool {
     text.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
 }

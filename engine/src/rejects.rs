@@ -4,8 +4,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Builder, RecordBatch, StringBuilder};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_array::builder::{Int64Builder, StringBuilder};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::error::EngineError;
@@ -13,7 +14,7 @@ use crate::text_file::TextFile;
 
 /// Why a line is a reject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "each says itself in `Reason::text`")]
+#[allow(missing_docs, reason = "`Reason::text` explains each")]
 pub enum Reason {
     MissingColumn,
     Amount,
@@ -32,13 +33,13 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason as a person reads it.
+    /// Returns the reason in words.
     pub fn text(self) -> &'static str {
         match self {
             Self::MissingColumn => "a column is missing",
             Self::Amount => "amount is not a decimal with at most 2 places and 18 digits",
             Self::Code => "code is not a whole number",
-            Self::Date => "trans_date is not a calendar date in the feed's form",
+            Self::Date => "trans_date is not a calendar date in the feed's date format",
             Self::StoreEmpty => "store_id is empty",
             Self::StoreTooLong => "store_id is too long",
             Self::StoreText => "store_id is not valid text",
@@ -53,18 +54,19 @@ impl Reason {
     }
 }
 
-/// One reject, as it is read back.
+/// One reject, read back from a file.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Reject {
-    /// Counted from 1.
+    /// The line's number, counted from 1.
     pub line_number: u64,
-    /// Why.
+    /// Why it is a reject.
     pub reason: String,
-    /// The line without its end. Bytes that are no UTF-8 stand as `\xNN`; of a line over 1 MiB only the beginning is kept.
+    /// The line without its line ending. Bytes that are not valid UTF-8 are written as `\xNN`. Of a line over 1 MiB,
+    /// only the beginning is kept.
     pub text: String,
 }
 
-/// Writes rejects to Parquet (`line_number`, `reason`, `text`); the file comes into being with the first of them.
+/// Writes rejects to Parquet (`line_number`, `reason`, `text`). The file is created only when there are rejects.
 pub(crate) struct RejectWriter {
     path: PathBuf,
     file: Option<TextFile>,
@@ -74,7 +76,8 @@ pub(crate) struct RejectWriter {
     text_bytes: usize,
 }
 
-/// A batch goes out when it has this many bytes of text, so that a file of garbage needs no more memory than a good one.
+/// A batch is written once it has this many bytes of text, so that a file of garbage needs no more memory than a good
+/// one.
 const BATCH_BYTES: usize = 4 << 20;
 
 fn schema() -> Schema {
@@ -112,7 +115,7 @@ impl RejectWriter {
         }
     }
 
-    /// Ends the file, and tells whether there is one.
+    /// Finishes the file, and returns whether there is one.
     pub(crate) fn finish(mut self) -> Result<bool, EngineError> {
         if self.text_bytes > 0 {
             self.flush()?;
@@ -138,7 +141,7 @@ impl RejectWriter {
     }
 }
 
-/// Text in which every byte that is not part of valid UTF-8 stands as `\xNN`.
+/// Returns the text with every byte that is not part of valid UTF-8 written as `\xNN`.
 fn escape(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() * 2);
     for chunk in bytes.utf8_chunks() {
@@ -150,9 +153,10 @@ fn escape(bytes: &[u8]) -> String {
     text
 }
 
-/// Reads the first `limit` rejects of a file that conversion wrote.
+/// Reads the first `limit` rejects from a file that conversion wrote.
 pub fn read_rejects(path: &Path, limit: usize) -> Result<Vec<Reject>, EngineError> {
-    use arrow::array::{AsArray, types::Int64Type};
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::Int64Type;
     let file = File::open(path).map_err(EngineError::parquet("read", path))?;
     let reader = ParquetRecordBatchReaderBuilder::try_new(file)
         .and_then(|builder| builder.with_limit(limit).build())

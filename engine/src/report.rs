@@ -1,4 +1,4 @@
-//! What a conversion found.
+//! The report of a conversion.
 
 use std::collections::BTreeMap;
 
@@ -7,30 +7,30 @@ use jiff::civil::Date;
 use crate::error::EngineError;
 use crate::rejects::Reason;
 
-/// The counts of one file version, and what they lead to.
+/// The counts of one file version, and whether it is accepted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConversionReport {
-    /// The file's size.
+    /// The file's size in bytes.
     pub bytes: u64,
-    /// Every line, of whatever sort.
+    /// Lines of every kind.
     pub lines: u64,
     /// Lines that became typed rows.
     pub rows: u64,
-    /// Well-formed lines with a code that is not asked for.
+    /// Well-formed lines with a code that no measure uses.
     pub ignored: u64,
     /// Blank lines, comments and the header.
     pub skipped: u64,
     /// Lines that failed validation.
     pub rejects: u64,
-    /// Lines with more columns than the feed names.
+    /// Lines with more columns than are read.
     pub drift_lines: u64,
-    /// Whether the first line was a header, and how columns were found then.
+    /// Whether the first line was a header, and how the columns were found.
     pub header: Header,
     /// The earliest business day among rows and ignored lines.
     pub first_date: Option<Date>,
-    /// The latest one.
+    /// The latest business day among rows and ignored lines.
     pub last_date: Option<Date>,
-    /// How many rejects each reason has.
+    /// The number of rejects by reason.
     pub reasons: BTreeMap<Reason, u64>,
     /// Why the file is rejected as a whole; `None` when it is accepted.
     pub rejected_because: Option<String>,
@@ -39,12 +39,12 @@ pub struct ConversionReport {
 /// How the columns of a file were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Header {
-    /// It has no header; by position.
+    /// By position: the file has no header.
     #[default]
     None,
-    /// Its header names all columns; by name.
+    /// By name: the header names all columns.
     ByName,
-    /// It has a header whose names are not the feed's; by position.
+    /// By position: the file has a header, but its names are not the feed's.
     ByPosition,
 }
 
@@ -79,8 +79,8 @@ impl ConversionReport {
         }
     }
 
-    /// Checks the conservation law, and decides whether the file counts.
-    pub(crate) fn judge(&mut self, max_reject_percent: f64) -> Result<(), EngineError> {
+    /// Checks that every line was counted exactly once, and decides whether the file is accepted.
+    pub(crate) fn conclude(&mut self, max_reject_percent: f64) -> Result<(), EngineError> {
         let Self {
             lines,
             rows,
@@ -102,7 +102,7 @@ impl ConversionReport {
                 "{rejects} of {lines} lines are rejects ({share:.1} %, more than {max_reject_percent} %)"
             ))
         } else if rows + ignored == 0 {
-            Some("it has no row".to_owned())
+            Some("it has no rows".to_owned())
         } else {
             None
         };

@@ -1,16 +1,17 @@
-//! The converted file: the typed rows of one file version as Parquet, with the number of the line each came from.
+//! The converted file: the typed rows of one file version as Parquet, each with the number of its line.
 
 use std::fs::File;
 use std::path::Path;
 
-use arrow::array::AsArray;
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int32Type, Int64Type};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type, Int32Type, Int64Type};
+use arrow_schema::DataType;
 use jiff::civil::Date;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::error::EngineError;
 
-/// decimal(18,2), which Parquet stores as INT64.
+/// Returns the type decimal(18,2), which Parquet stores as INT64.
 pub(crate) fn decimal() -> DataType {
     DataType::Decimal128(18, 2)
 }
@@ -18,11 +19,11 @@ pub(crate) fn decimal() -> DataType {
 /// One validated point-of-sale row.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Row {
-    /// Counted from 1.
+    /// The line's number, counted from 1.
     pub line_number: u64,
-    /// The shop.
+    /// The store.
     pub store_id: String,
-    /// In cents.
+    /// The amount in cents.
     pub amount: i64,
     /// The transaction code.
     pub code: i32,
@@ -32,7 +33,7 @@ pub struct Row {
     pub trans_date: Date,
 }
 
-/// Reads the rows of one key from a converted file: how a row of the warehouse is derived anew.
+/// Reads the rows of one key from a converted file, from which a row of the warehouse can be derived again.
 pub fn rows_of_key(
     path: &Path,
     store_id: &str,
@@ -59,7 +60,7 @@ pub fn rows_of_key(
                 found.push(Row {
                     line_number: line_numbers.value(row) as u64,
                     store_id: store_id.to_owned(),
-                    // Written from cents of 64 bits.
+                    // It was written from 64-bit cents.
                     amount: amounts.value(row) as i64,
                     code: codes.value(row),
                     item_id: item_id.to_owned(),

@@ -1,12 +1,12 @@
-//! What a piece of work may use on its way.
+//! The scratch space that a piece of work may use.
 
 use std::path::Path;
 
-/// A folder and some memory. What does not fit the memory goes to files in the folder, which are removed again.
+/// A folder and some memory. What does not fit in the memory goes to files in the folder, which are removed again.
 #[derive(Clone, Copy, Debug)]
 pub struct Scratch<'p> {
-    /// The folder for what memory should not hold. It must be there.
+    /// The folder for what does not fit in memory. It must exist.
     pub folder: &'p Path,
-    /// How many bytes of sums may be held.
+    /// How many bytes of sums may be held in memory.
     pub memory: usize,
 }

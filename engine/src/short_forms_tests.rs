@@ -1,4 +1,4 @@
-//! The short ways of reading a value agree with the long ones on every text, wherever it stands.
+//! The fast ways of reading a value agree with the general ones on every text, whatever surrounds it.
 
 use proptest::prelude::*;
 
@@ -7,10 +7,10 @@ use crate::scan::Field;
 use crate::short_text::{Memo, ShortText};
 use crate::symbols::Symbols;
 
-/// Bytes around a field: those before and behind a value in its unit are other values, or zeros.
+/// Bytes around a field: in a unit, those before and after a value belong to other values, or are zeros.
 const AROUND: [[u8; 16]; 4] = [[0; 16], [b'9'; 16], [b'-'; 16], *b"\t.\n-0123456789.\t"];
 
-/// What is read where a field stands must be what its text says, if it is read at all.
+/// Checks that an amount read in place, if it is read at all, equals the amount parsed from its text.
 fn check_amount(field: &[u8]) {
     let expected = parse_cents(field);
     for around in AROUND {
@@ -21,14 +21,14 @@ fn check_amount(field: &[u8]) {
         } else {
             assert!(
                 !is_common(field),
-                "the common form of {:?} is not known",
+                "the common form {:?} is not recognised",
                 String::from_utf8_lossy(field)
             );
         }
     }
 }
 
-/// A minus or none, one to five digits, a point, two digits.
+/// Returns whether a field is an optional minus, one to five digits, a point and two digits.
 fn is_common(field: &[u8]) -> bool {
     let digits = field.strip_prefix(b"-").unwrap_or(field);
     let (4..=8, Some(point)) = (digits.len(), digits.len().checked_sub(3)) else {
@@ -100,7 +100,7 @@ proptest! {
             let short = ShortText::of(text.as_bytes()).unwrap();
             let meaning: u64 = text.parse().unwrap();
             prop_assert_eq!(memo.get(short, || meaning), meaning);
-            prop_assert_eq!(memo.get(short, || unreachable!("it was asked just now")), meaning);
+            prop_assert_eq!(memo.get(short, || unreachable!("it was looked up just now")), meaning);
         }
     }
 }
@@ -111,7 +111,7 @@ fn symbols_of_many_ids_of_all_lengths_with_equal_beginnings() {
     let mut ids: Vec<String> = Vec::new();
     for number in 0..3000_u32 {
         for length in [1, 8, 15, 16, 17, 25, 40] {
-            // The same beginning and the same end, and a difference between them.
+            // The same beginning and end, with a difference between them.
             let number = number.to_string();
             if number.len() + 2 <= length || length == 1 && number.len() == 1 {
                 let filling = "0".repeat(length.saturating_sub(number.len() + 2));

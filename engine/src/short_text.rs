@@ -1,14 +1,14 @@
-//! Short texts as numbers: ids, dates and codes of up to 16 bytes are read, compared and looked up as one word of 128
-//! bits. Nearly all values of a point-of-sale line are that short.
+//! Short texts as numbers: ids, dates and codes of up to 16 bytes are read, compared and looked up as one 128-bit word.
+//! Nearly all values of a point-of-sale line are that short.
 
 use crate::scan::Field;
 
-/// A text of one to [`ShortText::MAX`] bytes without NUL, followed by zeros. Two are equal just if their bytes are. The
-/// default is no text, and equals none.
+/// A text of one to [`ShortText::MAX`] bytes without NUL, padded with zeros. Two are equal exactly if their bytes are.
+/// The default is not a text, and equals none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ShortText(u128);
 
-/// For each length less one, the places that hold the text.
+/// For each length, at index length - 1: a mask of the bytes that hold the text.
 const MASKS: [u128; ShortText::MAX] = {
     let mut masks = [0; ShortText::MAX];
     let mut length = 1;
@@ -23,24 +23,24 @@ impl ShortText {
     /// The greatest length in bytes.
     pub(crate) const MAX: usize = 16;
 
-    /// A field of a text that has no NUL, or `None` if the field is empty or longer.
+    /// Reads a field, which must have no NUL. Returns `None` if the field is empty or too long.
     #[inline(always)]
     pub(crate) fn in_text(field: Field<'_>) -> Option<Self> {
         let mask = MASKS.get(field.len().wrapping_sub(1))?;
         Some(Self(field.sixteen_from_start() & mask))
     }
 
-    /// A whole slice, or `None` if it is empty, longer, or has a NUL.
+    /// Reads a whole slice. Returns `None` if it is empty, too long or has a NUL.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let is_short = (1..=Self::MAX).contains(&bytes.len()) && !bytes.contains(&0);
         is_short.then(|| {
-            let mut places = [0; 16];
-            places[..bytes.len()].copy_from_slice(bytes);
-            Self(u128::from_le_bytes(places))
+            let mut padded = [0; 16];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            Self(u128::from_le_bytes(padded))
         })
     }
 
-    /// Mixes all bits with each other.
+    /// Returns a hash in which every bit depends on all bits of the text.
     #[inline(always)]
     pub(crate) fn hash(self) -> u64 {
         let (low, high) = (self.0 as u64, (self.0 >> 64) as u64);
@@ -48,12 +48,12 @@ impl ShortText {
     }
 }
 
-/// A text of one to eight bytes without NUL, followed by zeros; otherwise like [`ShortText`].
+/// Like [`ShortText`], but with one to eight bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ShorterText(u64);
 
 impl ShorterText {
-    /// A field of a text that has no NUL, or `None` if the field is empty or longer.
+    /// Reads a field, which must have no NUL. Returns `None` if the field is empty or too long.
     #[inline(always)]
     pub(crate) fn in_text(field: Field<'_>) -> Option<Self> {
         let is_short = (1..=8).contains(&field.len());
@@ -61,9 +61,9 @@ impl ShorterText {
     }
 }
 
-/// A text that a [`Memo`] can hold. The default is none that it is asked for.
+/// A text that a [`Memo`] can hold. No text that is looked up equals the default.
 pub(crate) trait MemoText: Copy + Default + Eq {
-    /// Mixes all bits with each other.
+    /// Returns a hash in which every bit depends on all bits of the text.
     fn mixed(self) -> u64;
 }
 
@@ -81,42 +81,43 @@ impl MemoText for ShorterText {
     }
 }
 
-/// The golden ratio, and the root of two, as fractions of 2^64: multiplying by them spreads what is near.
+/// The fractional parts of the golden ratio and of the square root of two, times 2^64. Multiplying by them spreads
+/// values that are close together.
 const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
 const OTHER_MULTIPLIER: u64 = 0x6A09_E667_F3BC_C909;
 
-/// The two halves of a product, one over the other: each bit of both factors takes part in each bit.
+/// Returns the two halves of a product combined by XOR, so that every bit depends on all bits of both factors.
 #[inline(always)]
 fn folded(one: u64, two: u64) -> u64 {
     let product = u128::from(one) * u128::from(two);
     product as u64 ^ (product >> 64) as u64
 }
 
-/// Remembers what short texts mean: a feed has few days and few codes, and each is parsed once in a while.
+/// A cache of what short texts mean. A feed has few distinct days and codes, so each is parsed only now and then.
 ///
-/// Each text has one place, and the newest text has it.
+/// Each text has one slot; texts that share a slot replace each other.
 pub(crate) struct Memo<T, V> {
-    places: Vec<(T, V)>,
+    slots: Vec<(T, V)>,
 }
 
 impl<T: MemoText, V: Copy + Default> Memo<T, V> {
-    /// A power of two.
-    const PLACES: usize = 512;
+    /// The number of slots, a power of two.
+    const SLOTS: usize = 512;
 
     pub(crate) fn new() -> Self {
         Self {
-            places: vec![Default::default(); Self::PLACES],
+            slots: vec![Default::default(); Self::SLOTS],
         }
     }
 
-    /// What a text means, which `meaning` says if it is not known.
+    /// Returns what a text means; calls `meaning` if the cache does not hold it.
     #[inline(always)]
     pub(crate) fn get(&mut self, text: T, meaning: impl FnOnce() -> V) -> V {
-        let place = &mut self.places[(text.mixed() >> (64 - Self::PLACES.trailing_zeros())) as usize];
-        if place.0 != text {
-            *place = (text, meaning());
+        let slot = &mut self.slots[(text.mixed() >> (64 - Self::SLOTS.trailing_zeros())) as usize];
+        if slot.0 != text {
+            *slot = (text, meaning());
         }
-        place.1
+        slot.1
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn texts_are_equal_just_if_their_bytes_are(one in "[a ]{1,16}", two in "[a ]{1,16}") {
+        fn texts_are_equal_exactly_if_their_bytes_are(one in "[a ]{1,16}", two in "[a ]{1,16}") {
             let text = |bytes: &str| ShortText::of(bytes.as_bytes()).unwrap();
             prop_assert_eq!(text(&one) == text(&two), one == two);
             prop_assert_ne!(text(&one), ShortText::default());
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_or_long_or_has_a_nul_is_no_short_text() {
+    fn empty_text_long_text_and_text_with_a_nul_is_not_short() {
         for bytes in [&b""[..], b"seventeen letters", b"NUL\0", b"\0"] {
             assert_eq!(ShortText::of(bytes), None);
         }

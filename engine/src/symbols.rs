@@ -1,4 +1,4 @@
-//! Store and item ids as small numbers: each distinct id of a file has one, in the order in which they came.
+//! Store and item ids as small numbers: each distinct id of a file has one, in the order of first sight.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
@@ -12,22 +12,23 @@ pub(crate) type Symbol = u32;
 /// The distinct ids of one column.
 pub(crate) struct Symbols {
     texts: Texts,
-    /// The ids by their symbols, as far as they are [`ShortText`]s.
+    /// The ids by symbol, where they are [`ShortText`]s; otherwise the default.
     words: Vec<ShortText>,
-    /// Where to look for short ids, by open addressing: 0 for a free place, else one more than a symbol. A power of two of
-    /// places, at most a quarter of them taken: a second look would be one that the processor cannot foretell.
-    places: Vec<u32>,
-    /// How far a hash is moved to be a place.
+    /// A hash table of short ids with open addressing: 0 is a free slot, other values are a symbol plus 1. The number
+    /// of slots is a power of two, and at most a quarter are in use: a collision costs a branch that the processor
+    /// cannot predict.
+    slots: Vec<u32>,
+    /// How far a hash is shifted right to give a slot.
     shift: u32,
     long: HashTable<Symbol>,
     hasher: FixedState,
 }
 
-/// Texts one behind the other.
+/// Texts stored one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Texts {
     bytes: String,
-    /// Where each text ends; it starts where the one before ends.
+    /// The end of each text, which is the start of the next.
     ends: Vec<usize>,
 }
 
@@ -36,27 +37,27 @@ impl Symbols {
         Self {
             texts: Texts::default(),
             words: Vec::new(),
-            places: vec![0; 64],
+            slots: vec![0; 64],
             shift: u64::BITS - 6,
             long: HashTable::new(),
             hasher: FixedState::default(),
         }
     }
 
-    /// The symbol of a short id that was seen before.
+    /// Returns the symbol of a short id, if the id was seen before.
     #[inline(always)]
     pub(crate) fn find_short(&self, id: ShortText) -> Option<Symbol> {
-        let mut at = self.first_place(id);
+        let mut at = self.first_slot(id);
         loop {
-            let symbol = self.places[at].checked_sub(1)?;
+            let symbol = self.slots[at].checked_sub(1)?;
             if self.words[symbol as usize] == id {
                 return Some(symbol);
             }
-            at = (at + 1) & (self.places.len() - 1);
+            at = (at + 1) & (self.slots.len() - 1);
         }
     }
 
-    /// The symbol of an id that was seen before.
+    /// Returns the symbol of an id, if the id was seen before.
     pub(crate) fn find(&self, id: &[u8]) -> Option<Symbol> {
         match ShortText::of(id) {
             Some(short) => self.find_short(short),
@@ -69,14 +70,14 @@ impl Symbols {
         }
     }
 
-    /// Adds an id that [`Symbols::find`] did not know.
+    /// Adds an id that [`Symbols::find`] did not find, and returns its symbol.
     pub(crate) fn insert(&mut self, id: &str) -> Symbol {
         let symbol = self.texts.push(id);
         let word = ShortText::of(id.as_bytes());
         self.words.push(word.unwrap_or_default());
         match word {
-            Some(_) if self.words.len() * 4 > self.places.len() => self.grow(),
-            Some(word) => self.place(word, symbol),
+            Some(_) if self.words.len() * 4 > self.slots.len() => self.grow(),
+            Some(word) => self.put(word, symbol),
             None => {
                 let Self {
                     texts, long, hasher, ..
@@ -93,46 +94,46 @@ impl Symbols {
         self.texts.len()
     }
 
-    /// All ids, by their symbols.
+    /// Returns all ids, by symbol.
     pub(crate) fn texts(&self) -> &Texts {
         &self.texts
     }
 
-    /// All ids, by their symbols.
+    /// Returns all ids, by symbol.
     pub(crate) fn into_texts(self) -> Texts {
         self.texts
     }
 
-    /// The bytes of memory held.
+    /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
         self.texts.bytes.capacity()
             + self.texts.ends.capacity() * size_of::<usize>()
             + self.words.capacity() * size_of::<ShortText>()
-            + self.places.len() * size_of::<u32>()
+            + self.slots.len() * size_of::<u32>()
             + self.long.capacity() * (size_of::<Symbol>() + 1)
     }
 
     #[inline(always)]
-    fn first_place(&self, id: ShortText) -> usize {
+    fn first_slot(&self, id: ShortText) -> usize {
         (id.hash() >> self.shift) as usize
     }
 
-    fn place(&mut self, id: ShortText, symbol: Symbol) {
-        let mut at = self.first_place(id);
-        while self.places[at] != 0 {
-            at = (at + 1) & (self.places.len() - 1);
+    fn put(&mut self, id: ShortText, symbol: Symbol) {
+        let mut at = self.first_slot(id);
+        while self.slots[at] != 0 {
+            at = (at + 1) & (self.slots.len() - 1);
         }
-        self.places[at] = symbol + 1;
+        self.slots[at] = symbol + 1;
     }
 
-    /// Makes room, and gives all ids their places anew.
+    /// Enlarges the table, and inserts all ids again.
     fn grow(&mut self) {
-        self.places = vec![0; self.places.len() * 4];
+        self.slots = vec![0; self.slots.len() * 4];
         self.shift -= 2;
         for symbol in 0..self.words.len() {
             let word = self.words[symbol];
             if word != ShortText::default() {
-                self.place(word, symbol as Symbol);
+                self.put(word, symbol as Symbol);
             }
         }
     }
@@ -163,8 +164,8 @@ impl Texts {
     }
 }
 
-/// Several collections of texts as one: the distinct texts in the order of their bytes, and for each collection the place
-/// of each of its texts among them.
+/// Merges several collections of texts: returns the distinct texts in byte order, and for each collection the rank of
+/// each of its texts among them.
 pub(crate) fn ranked(collections: &[&Texts]) -> (Texts, Vec<Vec<u32>>) {
     let mut order: Vec<(&str, u32, u32)> =
         Vec::with_capacity(collections.iter().map(|texts| texts.len()).sum());

@@ -1,13 +1,13 @@
-//! A Parquet file of texts with the numbers of their lines: reference rows and rejects. There are few of either, and
-//! the parquet crate's own writer takes them.
+//! A Parquet file of texts with their line numbers, for reference rows and rejects. There are few of either, so the
+//! parquet crate's own writer is fast enough.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::Schema;
-use arrow::error::ArrowError;
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
+use arrow_schema::Schema;
 use parquet::arrow::ArrowWriter;
 
 use crate::error::EngineError;
@@ -31,7 +31,7 @@ impl TextFile {
         })
     }
 
-    /// Appends a batch, which `batch` makes with the file's schema.
+    /// Appends a batch, which `batch` builds with the file's schema.
     pub(crate) fn write(
         &mut self,
         batch: impl FnOnce(Arc<Schema>) -> Result<RecordBatch, ArrowError>,

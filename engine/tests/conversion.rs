@@ -1,4 +1,4 @@
-//! What conversion makes of files, line by line.
+//! How conversion reads files, line by line.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use gristmill_engine::{
 use jiff::civil::date;
 use tempfile::TempDir;
 
-/// A conversion with all its outputs at hand.
+/// A conversion with all its outputs.
 struct Converted {
     folder: TempDir,
     layout: FeedLayout,
@@ -63,7 +63,7 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
     })
 }
 
-/// Memory for whatever a test has.
+/// Returns scratch space with enough memory for any test here.
 fn scratch(folder: &Path) -> Scratch<'_> {
     Scratch {
         folder,
@@ -75,7 +75,7 @@ fn sales(bytes: impl AsRef<[u8]>) -> Converted {
     convert_with(&FeedSpec::default(), bytes.as_ref())
 }
 
-/// Merges partials, once in memory and once streamed, and gives the summary as comma-separated lines.
+/// Merges partials, once in memory and once streamed, and returns the summary as comma-separated lines.
 fn summary(layout: &FeedLayout, partials: &[&Path]) -> Vec<String> {
     let [held, streamed] = [1 << 30, 0].map(|memory| {
         let folder = TempDir::new().expect("a temporary folder can be made");
@@ -105,8 +105,9 @@ fn summary(layout: &FeedLayout, partials: &[&Path]) -> Vec<String> {
 }
 
 fn csv(path: &Path) -> Vec<String> {
-    use arrow::array::AsArray;
-    use arrow::datatypes::{DataType, Date32Type, Decimal128Type};
+    use arrow_array::cast::AsArray;
+    use arrow_array::types::{Date32Type, Decimal128Type};
+    use arrow_schema::DataType;
     use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let file = std::fs::File::open(path).expect("the summary is there");
@@ -162,7 +163,7 @@ fn rows_are_summed_by_store_item_and_date_with_null_where_no_line_of_a_code_is()
 }
 
 #[test]
-fn ends_of_lines_and_of_files() {
+fn line_endings_and_ends_of_files() {
     let expected = ["v1,i1,2016-06-01,2.00,,"];
     let line = "v1\t1\t4\ti1\t2016-06-01";
     for (text, lines) in [
@@ -223,7 +224,7 @@ fn quoted_fields() {
     let converted = sales(
         "\"v \"\"1\"\"\"\t\"1.50\"\t4\t\"i\t1\"\t\"2016-06-01\"\t12\" pizza\n\
          v1\t1\t4\t12\" pizza\t2016-06-01\n\
-         v1\t1\t4\ti1\t2016-06-01\t\"an open quote in a column that is not looked at\n",
+         v1\t1\t4\ti1\t2016-06-01\t\"an open quote in a column that is not read\n",
     );
     assert_eq!(converted.counts(), [3, 3, 0, 0, 0]);
     assert_eq!(
@@ -292,7 +293,7 @@ fn a_file_counts_for_nothing_when_too_much_of_it_is_bad() {
     let because = |text: &str| sales(text).report.rejected_because.unwrap();
     assert!(because(&format!("{good}bad\nbad\n")).contains("2 of 11 lines are rejects"));
     assert_eq!(because(""), "it is empty");
-    assert_eq!(because("-- noise\n\n"), "it has no row");
+    assert_eq!(because("-- noise\n\n"), "it has no rows");
     assert_eq!(sales("v1\t1\t13\ti1\t2016-06-01\n").report.rejected_because, None);
 }
 
@@ -500,7 +501,7 @@ fn rows_of_a_key_are_found_again_in_the_converted_file() {
 }
 
 #[test]
-fn a_partial_tells_which_days_of_a_store_its_file_covers() {
+fn a_partial_shows_which_days_of_a_store_its_file_covers() {
     let converted = sales("v1\t1\t4\ti1\t2016-06-01\nv1\t1\t13\ti1\t2016-06-02\nv2\t1\t4\ti1\t2016-06-03\n");
     let path = converted.folder.path().join("partial");
     let covers = |store, day| covers_day(&path, store, date(2016, 6, day)).unwrap();

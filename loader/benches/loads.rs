@@ -1,5 +1,5 @@
-//! How long loads take. A measurement, not a check; CONTRIBUTING.md has the command. It decided the rows of a statement,
-//! the size of pages and that of the cache in `sqlite`.
+//! Measures how long loads take. It checks nothing; CONTRIBUTING.md has the command. Its results set the number of rows
+//! in a statement, the page size and the cache size in `sqlite`.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot go on may panic anywhere")]
 
@@ -35,10 +35,10 @@ fn summary() -> Summary {
     summary
 }
 
-/// Rounds; the best of each step is told, because other work on the machine only ever adds.
+/// Rounds. The best time of each step counts, because other work on the machine only ever adds time.
 const ROUNDS: usize = 5;
 
-/// Sequence, every how many rows one is changed, and whether the load before is named as the base.
+/// The sequence, the interval between changed rows, and whether the load before is named as the base.
 const STEPS: [(i64, usize, bool); 4] = [(2, 2_400, true), (3, 2_400, true), (4, 40, true), (5, 40, false)];
 
 async fn measure(name: &str, place: fn() -> Place) {
@@ -65,7 +65,7 @@ async fn measure(name: &str, place: fn() -> Place) {
     writeln!(out, "{name}: first load of 240,000 rows {:.1} ms", best[0]).unwrap();
     for ((_, step, with_base), best) in STEPS.into_iter().zip(&best[1..]) {
         let way = if with_base {
-            "what differs"
+            "only the difference"
         } else {
             "compared in full"
         };

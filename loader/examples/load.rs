@@ -1,8 +1,8 @@
-//! Loads one summary, as the last step of a run does, and tells what became of it: `load JOB.json`.
+//! Loads one summary, as the last step of a run does, and prints the outcome: `load JOB.json`.
 //!
-//! For `benches/compare load`, which measures a load by itself, and whoever wants to see what the crate does alone. The
-//! JSON names the warehouse's `url`, the `table`, its `measures`, and the run: `run_id`, `scope`, `sequence`, `rows`,
-//! `summary` and `coverage`. `base`, if there, names the run before: `run_id`, `rows`, `summary` and `coverage`.
+//! For `benches/compare load`, which measures a load by itself, and for trying the crate on its own. The JSON names the
+//! warehouse's `url`, the `table`, its `measures`, and the run: `run_id`, `scope`, `sequence`, `rows`, `summary` and
+//! `coverage`. An optional `base` names the run before: `run_id`, `rows`, `summary` and `coverage`.
 
 use std::error::Error;
 use std::fs::File;
@@ -50,9 +50,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| format!("{value} is no text"))
+    value.as_str().ok_or_else(|| format!("{value} is not text"))
 }
 
 fn number(value: &Value) -> Result<u64, String> {
-    value.as_u64().ok_or_else(|| format!("{value} is no number"))
+    value
+        .as_u64()
+        .ok_or_else(|| format!("{value} is not a whole number"))
 }

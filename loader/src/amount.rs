@@ -4,11 +4,11 @@
 //! `-0.05`; since every amount has exactly one such form, equal text is an equal amount. For sums in SQL,
 //! `CAST(replace(sale_amount, '.', '') AS INTEGER)` gives the cents.
 
-/// Bytes of the longest amount: minus, 17 digits, a point and two digits.
+/// The length of the longest amount in bytes: minus, 17 digits, a point and two digits.
 pub(crate) const ROOM: usize = 21;
 
-/// The one form of an amount: optional minus, digits, a point and two digits. Written to the end of `room`, because
-/// loads write amounts by the million.
+/// Writes an amount in its one form: optional minus, digits, a point and two digits. It goes to the end of `room`, to
+/// avoid an allocation: loads write millions of amounts.
 pub(crate) fn written(cents: i64, room: &mut [u8; ROOM]) -> &str {
     let mut rest = cents.unsigned_abs();
     let mut at = ROOM;
@@ -28,7 +28,7 @@ pub(crate) fn written(cents: i64, room: &mut [u8; ROOM]) -> &str {
     std::str::from_utf8(&room[at..]).unwrap_or_default()
 }
 
-/// Reads an amount as a database shows it; further decimals may only be zeros.
+/// Reads an amount in a database's text form; decimals after the second must be zeros.
 pub(crate) fn from_text(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -1,4 +1,4 @@
-//! The days that a run covers, in memory: some bytes for each store and date.
+//! The days that a run covers, in memory: a few bytes for each store and date.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::LoadError;
 use crate::input::{self, SummaryBatch};
 
-/// Days of stores.
+/// The dates of each store, sorted.
 #[derive(Debug, Default)]
 pub(crate) struct Days(HashMap<String, Vec<i32>>);
 
@@ -19,7 +19,7 @@ impl Days {
             let batch = batch?;
             let mut row = 0;
             while row < batch.len() {
-                // Stores come in a row as a rule; each is looked up once then.
+                // A store's rows are usually adjacent, so it is looked up once for all of them.
                 let store = batch.stores.value(row);
                 let dates = days.of_mut(store);
                 while row < batch.len() && batch.stores.value(row) == store {
@@ -35,7 +35,7 @@ impl Days {
         Ok(days)
     }
 
-    /// The days of this that the other lacks.
+    /// The days that are in `self` but not in `other`.
     pub(crate) fn without(&self, other: &Self) -> Self {
         let mut left = Self::default();
         for (store, dates) in &self.0 {
@@ -56,7 +56,7 @@ impl Days {
         self.0.is_empty()
     }
 
-    /// Every store with its days, in order; the stores in none.
+    /// Every store with its days. The days are in order, the stores are not.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &[i32])> {
         self.0
             .iter()
@@ -75,7 +75,7 @@ impl Days {
     }
 }
 
-/// Looks days up, one after the other, in the order of the keys: the store before and the date before are remembered.
+/// Looks up days. It is fast in the order of the keys, because it remembers the store and the date before.
 pub(crate) struct Lookup<'a> {
     days: &'a Days,
     store: String,
@@ -93,7 +93,7 @@ impl<'a> Lookup<'a> {
         }
     }
 
-    /// How many rows of a batch lie outside of the days.
+    /// How many rows of a batch are outside the days.
     pub(crate) fn lacking(&mut self, batch: &SummaryBatch) -> u64 {
         let lacks = |row: &usize| {
             let (store, _, date) = batch.key(*row);

@@ -1,7 +1,7 @@
-//! What changed between the summary that a scope loaded last and the new one.
+//! Finds what changed between the summary that a scope loaded last and the new one.
 //!
-//! Both are sorted by the keys, so one walk over both finds it, batch by batch. Only the two coverages are held in
-//! memory. Whether the warehouse still holds the older summary is not asked here.
+//! Both are sorted by the keys, so one pass over both finds it, batch by batch. Only the two coverages are kept in
+//! memory. This module does not check whether the warehouse still holds the older summary.
 
 mod aligned;
 
@@ -15,16 +15,16 @@ use crate::input::{self, SummaryBatch};
 use crate::{Base, Load, LoadError, LoadMode};
 
 /// A piece of the difference.
-pub(crate) enum Part {
+pub(crate) enum Piece {
     /// Rows to be inserted or updated.
     Write(SummaryBatch),
     /// Rows to be deleted, by their keys.
     Remove(SummaryBatch),
-    /// The end, and what came before it.
+    /// The end, with the totals of all pieces before it.
     End(Tally),
 }
 
-/// What a walk over both summaries has found, in rows.
+/// The totals of a walk over both summaries, in rows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Rows of the new summary.
@@ -35,17 +35,17 @@ pub(crate) struct Tally {
     pub changed: u64,
     /// Keys to be deleted.
     pub removed: u64,
-    /// Rows of the new summary outside of its coverage.
+    /// Rows of the new summary outside its coverage.
     pub uncovered: u64,
     /// Rows of the base.
     pub base_rows: u64,
-    /// Rows of the base outside of its coverage.
+    /// Rows of the base outside its coverage.
     pub base_uncovered: u64,
 }
 
 impl Tally {
-    /// Whether a load did what a warehouse that holds the base would have made it do. If `exactly`, nothing but the
-    /// base can lie on the days in question.
+    /// Whether the counts of a load are those of a warehouse that holds the base. `exactly`: only the base's rows can be
+    /// on the days in question, so all counts must match.
     pub(crate) fn fits(&self, exactly: bool, inserted: u64, written: u64, removed: u64) -> bool {
         removed == self.removed
             && if exactly {
@@ -56,22 +56,22 @@ impl Tally {
     }
 }
 
-/// Why the difference cannot be told.
+/// Why the difference cannot be determined.
 pub(crate) enum Fault {
     /// The new summary or its coverage cannot be read: nothing can be loaded.
     Load(LoadError),
-    /// Those of the base cannot: the load has to do without it.
+    /// The base's summary or coverage cannot be read: the load has to do without the base.
     Base(LoadError),
 }
 
-/// A difference as it is found.
+/// A difference, delivered while it is being found.
 pub(crate) struct Delta {
-    /// Days that the base does not cover: whatever the warehouse holds there has to be compared.
+    /// Days that the base does not cover: the warehouse's rows there have to be compared.
     pub added: Arc<Days>,
-    pub parts: mpsc::Receiver<Result<Part, Fault>>,
+    pub pieces: mpsc::Receiver<Result<Piece, Fault>>,
 }
 
-/// Begins to compare a load with its base.
+/// Starts comparing a load with its base.
 pub(crate) async fn begin(
     load: &Load,
     base: &Base,
@@ -82,7 +82,7 @@ pub(crate) async fn begin(
     let (covered, before) = (covered.map_err(Fault::Load)?, before.map_err(Fault::Base)?);
     let added = Arc::new(covered.without(&before));
     let dropped = before.without(&covered);
-    let (sender, parts) = mpsc::channel(4);
+    let (sender, pieces) = mpsc::channel(4);
     let (summary, base, measures) = (load.summary.clone(), base.clone(), measures.to_vec());
     let lacking = Arc::clone(&added);
     tokio::task::spawn_blocking(move || {
@@ -92,31 +92,31 @@ pub(crate) async fn begin(
             added: &lacking,
             deletes: mode == LoadMode::ReplaceDays,
         };
-        // An error in sending is a receiver that wants no more.
-        let emit = |part| sender.blocking_send(Ok(part)).is_ok();
+        // Sending fails if the receiver wants no more.
+        let emit = |piece| sender.blocking_send(Ok(piece)).is_ok();
         match walk(&summary, &base, &measures, reach, emit) {
             Ok(Some(tally)) => {
                 let sound = base
                     .expect_rows(tally.base_rows)
                     .and_then(|()| base.expect_covered(tally.base_uncovered));
-                drop(sender.blocking_send(sound.map(|()| Part::End(tally)).map_err(Fault::Base)));
+                drop(sender.blocking_send(sound.map(|()| Piece::End(tally)).map_err(Fault::Base)));
             }
             Ok(None) => {}
             Err(fault) => drop(sender.blocking_send(Err(fault))),
         }
     });
-    Ok(Delta { added, parts })
+    Ok(Delta { added, pieces })
 }
 
-/// Goes over both summaries in the fastest way that they allow. `None`: the receiver wants no more.
+/// Compares both summaries in the fastest way that they allow. `None`: the receiver wants no more.
 fn walk(
     summary: &Path,
     base: &Base,
     measures: &[String],
     reach: Reach<'_>,
-    mut emit: impl FnMut(Part) -> bool,
+    mut emit: impl FnMut(Piece) -> bool,
 ) -> Result<Option<Tally>, Fault> {
-    // With the same days, rows that have the keys of the base are covered as those are.
+    // If both cover the same days, rows with the base's keys are covered exactly if the base's are.
     if reach.dropped.is_empty()
         && reach.added.is_empty()
         && let Some(done) = aligned::merge(summary, &base.summary, measures, &mut emit)?
@@ -134,23 +134,23 @@ fn received<T>(mut batches: input::Batches<T>) -> impl Iterator<Item = Result<T,
     std::iter::from_fn(move || batches.blocking_recv())
 }
 
-/// The days that the two summaries speak of.
+/// The days that the two summaries cover.
 struct Reach<'a> {
     covered: &'a Days,
-    /// Covered by the base alone: the new summary has no say over them.
+    /// Covered only by the base: the new summary must not change them.
     dropped: &'a Days,
-    /// Covered by the new summary alone: the base can have no rows there.
+    /// Covered only by the new summary: the base can have no rows there.
     added: &'a Days,
-    /// Whether rows that are gone from the summary shall go from the warehouse.
+    /// Whether rows that the new summary lacks are deleted from the warehouse.
     deletes: bool,
 }
 
-/// Walks over both. `None`: the receiver wants no more.
+/// Walks over both summaries. `None`: the receiver wants no more.
 fn merge<N, O>(
     mut new: Walk<N>,
     mut old: Walk<O>,
     reach: Reach<'_>,
-    mut emit: impl FnMut(Part) -> bool,
+    mut emit: impl FnMut(Piece) -> bool,
 ) -> Result<Option<Tally>, Fault>
 where
     N: Iterator<Item = Result<SummaryBatch, LoadError>>,
@@ -162,7 +162,7 @@ where
     let mut added = Lookup::new(reach.added);
     let (drops, adds) = (!reach.dropped.is_empty(), !reach.added.is_empty());
     loop {
-        if !(new.fill(Part::Write, &mut emit)? && old.fill(Part::Remove, &mut emit)?) {
+        if !(new.fill(Piece::Write, &mut emit)? && old.fill(Piece::Remove, &mut emit)?) {
             return Ok(None);
         }
         let order = match (&new.batch, &old.batch) {
@@ -221,7 +221,7 @@ where
     }
 }
 
-/// A place in a summary.
+/// A position in a summary.
 struct Walk<I> {
     batches: I,
     path: PathBuf,
@@ -245,12 +245,12 @@ impl<I: Iterator<Item = Result<SummaryBatch, LoadError>>> Walk<I> {
         }
     }
 
-    /// Sees to it that the place is a row, or the end; gives out what was picked of a batch that is done with. False if
-    /// that is not wanted any more.
+    /// Moves on to the next batch if this one is finished, and emits the rows that were picked from it. Returns false if
+    /// the receiver wants no more.
     fn fill(
         &mut self,
-        part: fn(SummaryBatch) -> Part,
-        emit: &mut impl FnMut(Part) -> bool,
+        piece: fn(SummaryBatch) -> Piece,
+        emit: &mut impl FnMut(Piece) -> bool,
     ) -> Result<bool, Fault> {
         while self.batch.as_ref().is_none_or(|batch| self.row >= batch.len()) {
             if let Some(done) = self.batch.take()
@@ -258,7 +258,7 @@ impl<I: Iterator<Item = Result<SummaryBatch, LoadError>>> Walk<I> {
             {
                 let picked = done.picked(std::mem::take(&mut self.picked));
                 let picked = picked.map_err(|error| (self.fault)(input::unusable(&self.path, error)))?;
-                if !emit(part(picked)) {
+                if !emit(piece(picked)) {
                     return Ok(false);
                 }
             }
@@ -272,7 +272,7 @@ impl<I: Iterator<Item = Result<SummaryBatch, LoadError>>> Walk<I> {
     }
 
     fn pick(&mut self) {
-        // A batch has some thousand rows.
+        // A batch has only a few thousand rows, so the cast keeps the value.
         self.picked.push(self.row as u32);
     }
 }

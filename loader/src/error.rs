@@ -1,7 +1,7 @@
 //! What can go wrong between a summary and the warehouse.
 //!
-//! Messages name the action and the subject and say what to do. They never hold a password, and never a row's values:
-//! what a server adds in its DETAIL line is left out for that reason.
+//! Messages name the action and the subject and say what to do. They never contain a password or a row's values; for
+//! that reason they leave out the server's DETAIL line.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -32,16 +32,16 @@ pub enum LoadError {
         /// What is wrong, and what to write.
         reason: String,
     },
-    /// The target is there and is not what a summary needs, or cannot be created where it is wanted.
+    /// The target exists but does not fit a summary, or cannot be created where the settings want it.
     #[error("cannot load into {table}:\n  {problems}")]
     TargetMismatch {
         /// The table.
         table: String,
-        /// One problem a line, each with the SQL that mends it.
+        /// One problem for each line, with the SQL that corrects it where there is any.
         problems: String,
     },
-    /// The target is not there yet.
-    #[error("cannot read {table}: it is not there yet; the first run creates it")]
+    /// The target does not exist yet.
+    #[error("cannot read {table}: it does not exist yet; the first run creates it")]
     TargetAbsent {
         /// The table.
         table: String,
@@ -55,57 +55,57 @@ pub enum LoadError {
         reason: String,
     },
     /// The folder of a SQLite warehouse cannot be created.
-    #[error("cannot create the warehouse's folder {path}; create it, or let gristmill write above it", path = path.display())]
+    #[error("cannot create the warehouse's folder {path}; create it, or let gristmill write to its parent", path = path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// What the operating system reported.
         source: io::Error,
     },
-    /// Postgres refused, or could not be reached.
+    /// Postgres returned an error, or could not be reached.
     #[error("cannot {action} {warehouse}{}", .source.advice())]
     Postgres {
-        /// What was tried, to be read on into the warehouse, such as `connect to`.
+        /// What was tried: a phrase that the warehouse follows, such as `connect to`.
         action: &'static str,
         /// The URL without its password.
         warehouse: String,
-        /// What the server or the network said.
+        /// What the server or the network reported.
         source: PostgresFault,
     },
-    /// Redshift refused, or could not be reached.
+    /// Redshift returned an error, or could not be reached.
     #[error("cannot {action} {warehouse}{}", .source.advice())]
     Redshift {
-        /// What was tried, to be read on into the warehouse, such as `connect to`.
+        /// What was tried: a phrase that the warehouse follows, such as `connect to`.
         action: &'static str,
         /// The URL without its password.
         warehouse: String,
-        /// What the server, the network or AWS said.
+        /// What the server, the network or AWS reported.
         source: RedshiftFault,
     },
-    /// The bucket, where rows lie on their way to Redshift, refused or could not be reached.
+    /// The bucket that stages rows for Redshift returned an error, or could not be reached.
     #[error("cannot {action} {object}{}", staging_advice(.source))]
     Staging {
-        /// What was tried, to be read on into the object, such as `write`.
+        /// What was tried: a phrase that the object follows, such as `write`.
         action: &'static str,
         /// The object or the folder.
         object: String,
-        /// What the bucket or the network said.
+        /// What the bucket or the network reported.
         source: object_store::Error,
     },
-    /// SQLite refused.
+    /// SQLite returned an error.
     #[error("cannot {action} {warehouse}{}", sqlite_advice(.source))]
     Sqlite {
-        /// What was tried, to be read on into the warehouse, such as `connect to`.
+        /// What was tried: a phrase that the warehouse follows, such as `connect to`.
         action: &'static str,
         /// The URL.
         warehouse: String,
-        /// What SQLite said.
+        /// What SQLite reported.
         source: sqlx::Error,
     },
 }
 
 impl LoadError {
-    /// Whether the same call may succeed a little later without anybody's help.
+    /// Whether the same call may succeed a little later without anyone fixing anything.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Postgres { source, .. } => source.is_transient(),
@@ -117,77 +117,79 @@ impl LoadError {
     }
 }
 
-/// What Postgres or the way to it said, without the server's DETAIL line.
+/// An error of Postgres, or of the connection to it, without the server's DETAIL line.
 #[derive(Debug)]
 pub struct PostgresFault(Fault);
 
 #[derive(Debug)]
 enum Fault {
-    Told(tokio_postgres::Error),
-    /// Nothing was heard for so long.
+    Driver(tokio_postgres::Error),
+    /// The server did not answer for this long.
     Silent(Duration),
 }
 
 impl From<tokio_postgres::Error> for PostgresFault {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self(Fault::Told(error))
+        Self(Fault::Driver(error))
     }
 }
 
 impl PostgresFault {
-    /// The server took a connection and then said nothing.
+    /// The server accepted a connection and then did not answer.
     pub(crate) fn silent(time: Duration) -> Self {
         Self(Fault::Silent(time))
     }
 
-    /// The server's SQLSTATE, if it was the server that spoke.
+    /// The server's SQLSTATE, if the error came from the server.
     pub(crate) fn code(&self) -> Option<&SqlState> {
         match &self.0 {
-            Fault::Told(error) => error.code(),
+            Fault::Driver(error) => error.code(),
             Fault::Silent(_) => None,
         }
     }
 
-    /// The server's message, if it was the server that spoke.
+    /// The server's message, if the error came from the server.
     pub(crate) fn message(&self) -> Option<&str> {
         match &self.0 {
-            Fault::Told(error) => Some(error.as_db_error()?.message()),
+            Fault::Driver(error) => Some(error.as_db_error()?.message()),
             Fault::Silent(_) => None,
         }
     }
 
-    /// What lies below the error, where nothing came from the server's SQL.
+    /// The error's cause, if the driver gives one.
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
-            Fault::Told(error) => error.source(),
+            Fault::Driver(error) => error.source(),
             Fault::Silent(_) => None,
         }
     }
 
-    /// What TLS did not like, here or at the server.
+    /// The TLS error, raised here or at the server.
     fn tls(&self) -> Option<&rustls::Error> {
         let io: &io::Error = self.cause()?.downcast_ref()?;
         io.get_ref()?.downcast_ref()
     }
 
-    /// Whether a server was reached, and it or TLS ended the session before it began.
+    /// Whether a server was reached, but it or TLS rejected the session.
     pub(crate) fn is_of_session(&self) -> bool {
-        let Fault::Told(error) = &self.0 else { return false };
+        let Fault::Driver(error) = &self.0 else {
+            return false;
+        };
         error.code().is_some() || self.tls().is_some() || error.to_string().contains("TLS handshake")
     }
 
-    /// Whether the server lets no such session in: pg_hba.conf has no line for it, or it lacks a certificate.
+    /// Whether the server rejects such sessions: pg_hba.conf has no line for them, or a certificate is missing.
     pub(crate) fn is_of_entry(&self) -> bool {
         self.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
     }
 
     pub(crate) fn is_transient(&self) -> bool {
         let error = match &self.0 {
-            Fault::Told(error) => error,
+            Fault::Driver(error) => error,
             Fault::Silent(_) => return true,
         };
         let Some(code) = error.code() else {
-            // Without a server's answer it is the connection (I/O or closed), or a mistake in what was asked.
+            // Without a SQLSTATE, it is the connection (I/O or closed), or a mistake in the request.
             let is_io = self.cause().is_some_and(|cause| cause.is::<io::Error>());
             return error.is_closed() || is_io && self.tls().is_none();
         };
@@ -205,14 +207,14 @@ impl PostgresFault {
             SqlState::OUT_OF_MEMORY,
             SqlState::TOO_MANY_CONNECTIONS,
             SqlState::IO_ERROR,
-            // A server that has just failed over still takes connections, and no writes.
+            // After a failover, a server may accept connections but no writes.
             SqlState::READ_ONLY_SQL_TRANSACTION,
         ];
         // Class 08 is "connection exception".
         LATER.contains(code) || code.code().starts_with("08")
     }
 
-    /// What the operator can do where no SQLSTATE says it.
+    /// Advice for the operator where there is no SQLSTATE.
     fn advice_on_the_way(&self) -> &'static str {
         use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
         match self.tls() {
@@ -223,17 +225,16 @@ impl PostgresFault {
                 "; the server needs a new certificate"
             }
             Some(rustls::Error::InvalidCertificate(_)) => {
-                "; the server's certificate is not from an authority that sslrootcert names: see which is wrong"
+                "; the server's certificate is not from an authority that sslrootcert names: check both"
             }
-            Some(_) => "; see the versions of TLS that the server takes, and sslcert and sslkey in the URL",
+            Some(_) => "; check the TLS versions that the server accepts, and sslcert and sslkey in the URL",
             None if self.is_transient() => {
-                "; it may pass by itself, otherwise see whether the host and port in the URL are right and the server \
-                 is up"
+                "; it may pass by itself; otherwise check the host and port in the URL, and whether the server is up"
             }
             None => match self.cause().map(ToString::to_string).as_deref() {
-                // These two are tokio_postgres' words.
+                // These two texts are tokio_postgres's.
                 Some("server does not support TLS") => {
-                    "; set up TLS on the server, or on a network that you trust write sslmode=disable"
+                    "; set up TLS on the server, or write sslmode=disable on a network that you trust"
                 }
                 Some("password missing") => "; put the password into the URL, PGPASSWORD or ~/.pgpass",
                 _ => "",
@@ -241,7 +242,7 @@ impl PostgresFault {
         }
     }
 
-    /// What the operator can do, as the end of a message.
+    /// Advice for the operator, as the end of a message.
     fn advice(&self) -> &'static str {
         match self.code() {
             None => self.advice_on_the_way(),
@@ -254,31 +255,32 @@ impl PostgresFault {
                 ]
                 .contains(code) =>
             {
-                "; the server is short of memory or connections: it may pass by itself, otherwise give it more"
+                "; the server is short of memory or connections: it may pass by itself; otherwise give it more"
             }
             Some(code) if *code == SqlState::IO_ERROR => {
-                "; it may pass by itself, otherwise see the server's log and its disks"
+                "; it may pass by itself; otherwise check the server's log and its disks"
             }
             Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
-                "; the database takes no writes: after a failover it may pass by itself, otherwise put the primary \
+                "; the database takes no writes: after a failover it may pass by itself; otherwise put the primary \
                  server into the URL"
             }
             Some(code) if *code == SqlState::QUERY_CANCELED => {
-                "; it may pass by itself, otherwise raise statement_timeout for the user or in the URL's options"
+                "; it may pass by itself; otherwise raise statement_timeout for the user or in the URL's options"
             }
-            _ if self.is_transient() => "; it may pass by itself, otherwise see whether the server is up",
+            _ if self.is_transient() => "; it may pass by itself; otherwise check whether the server is up",
             Some(code) if *code == SqlState::INVALID_PASSWORD => {
                 "; put the right password into the URL, PGPASSWORD or ~/.pgpass"
             }
             Some(code) if *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                "; see the user in the URL and the server's pg_hba.conf"
+                "; check the user in the URL and the server's pg_hba.conf"
             }
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
                 "; create the database with CREATE DATABASE"
             }
             Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
-                "; GRANT the user CONNECT and TEMPORARY on the database, USAGE on the schema, SELECT, INSERT, UPDATE and DELETE on the target, and on gristmill_ledger, gristmill_days \
-                 and gristmill_standing beside it, and CREATE on the schema if they are to be created"
+                "; GRANT the user CONNECT and TEMPORARY on the database, USAGE on the schema, SELECT, INSERT, UPDATE and \
+                 DELETE on the target and on gristmill_ledger, gristmill_days and gristmill_standing next to it, and \
+                 CREATE on the schema if they do not exist yet"
             }
             Some(code) if *code == SqlState::CONFIGURATION_LIMIT_EXCEEDED => {
                 "; raise that limit on the server, such as temp_file_limit"
@@ -294,7 +296,7 @@ impl PostgresFault {
 impl fmt::Display for PostgresFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let error = match &self.0 {
-            Fault::Told(error) => error,
+            Fault::Driver(error) => error,
             Fault::Silent(time) => return write!(f, "no answer within {} s", time.as_secs()),
         };
         match (error.as_db_error(), error.source()) {
@@ -307,18 +309,18 @@ impl fmt::Display for PostgresFault {
 
 impl Error for PostgresFault {}
 
-/// What is no answer, or an answer of the bucket's own failing. The way to the bucket has tried some times by then.
+/// Whether the bucket failed by itself or gave no answer. `object_store` has retried several times by then.
 fn staging_is_transient(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { .. })
 }
 
 fn staging_advice(error: &object_store::Error) -> &'static str {
     match error {
-        object_store::Error::NotFound { .. } => "; see whether the bucket in the URL is there",
+        object_store::Error::NotFound { .. } => "; check whether the bucket in the URL exists",
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-            "; gristmill needs AWS credentials that may list, read, write and delete below the prefix"
+            "; gristmill needs AWS credentials that allow it to list, read, write and delete below the prefix"
         }
-        _ => "; it may pass by itself, otherwise see the bucket, its region and its endpoint in the URL",
+        _ => "; it may pass by itself; otherwise check the bucket, its region and its endpoint in the URL",
     }
 }
 
@@ -334,14 +336,18 @@ fn sqlite_is_transient(error: &sqlx::Error) -> bool {
 }
 
 fn sqlite_advice(error: &sqlx::Error) -> &'static str {
-    const IO: &str = "; it may pass by itself, otherwise see whether the disk is sound";
+    const IO: &str = "; it may pass by itself; otherwise check whether the disk is sound";
     match sqlite_code(error) {
-        Some(5 | 6) => "; another process is writing to it: it may pass by itself, otherwise close that one",
+        Some(5 | 6) => {
+            "; another process is writing to it: it may pass by itself; otherwise close that process"
+        }
         Some(8) => "; let gristmill write to the file and its folder",
         Some(10) => IO,
         Some(13) => "; the disk is full: make room",
-        Some(14) => "; see whether the path is right and gristmill may write there",
-        Some(11 | 26) => "; the file is damaged or no SQLite database: put it aside, and replay the jobs",
+        Some(14) => "; check whether the path is right and gristmill may write there",
+        Some(11 | 26) => {
+            "; the file is damaged or is not a SQLite database: put it aside, and replay the jobs"
+        }
         _ if matches!(error, sqlx::Error::Io(_)) => IO,
         _ => "",
     }
@@ -355,7 +361,7 @@ mod tests {
 
     use super::*;
 
-    /// An answer of SQLite, of which only the result code counts.
+    /// An error of SQLite, of which only the result code counts.
     #[derive(Debug, thiserror::Error)]
     #[error("result code {0}")]
     struct Answer(i32);
@@ -395,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn sqlite_codes_are_told_apart_with_and_without_their_extension() {
+    fn sqlite_codes_are_distinguished_with_and_without_their_extension() {
         for (code, is_transient, advice) in [
             (5, true, "another process"),
             (5 | 2 << 8, true, "another process"),

@@ -1,20 +1,22 @@
-//! Reading a run's summary and coverage from Parquet, batch by batch.
+//! Reads a run's summary and coverage from Parquet, batch by batch.
 //!
-//! The files may be larger than memory, and Parquet is read with blocking calls: a thread reads and hands batches over
-//! a short channel. It stops when the receiver is dropped. Nothing is trusted: columns, types, order of the keys and
-//! the range of amounts and dates are checked here, once for all dialects.
+//! The files may be larger than memory, and reading Parquet blocks: so a thread reads, and sends batches over a short
+//! channel. It stops when the receiver is dropped. The files are not trusted: columns, types, the order of the keys and
+//! the ranges of amounts and dates are checked here, once for all dialects.
 //!
-//! Text is read as views: a page's distinct values are stored once, and two short texts are compared as two numbers.
+//! Text is read as Arrow views: a page's distinct values are stored once, and short texts are compared as numbers.
 
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Date32Array, Decimal128Array, RecordBatch, StringViewArray, UInt32Array};
-use arrow::compute::take;
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, FieldRef, Schema};
-use arrow::error::ArrowError;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Date32Type, Decimal128Type};
+use arrow_array::{Array, Date32Array, Decimal128Array, RecordBatch, StringViewArray, UInt32Array};
+use arrow_schema::ArrowError;
+use arrow_schema::{DataType, Field, FieldRef, Schema};
+use arrow_select::take::take;
 use jiff::civil::Date;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -27,18 +29,18 @@ use tokio::sync::mpsc;
 use crate::LoadError;
 use crate::target::KEYS;
 
-/// Rows of a batch: some hundred kilobytes.
+/// Rows of a batch: a few hundred kilobytes.
 const BATCH: usize = 8192;
 
-/// decimal(18,2) ends here.
+/// The largest decimal(18,2), in cents.
 const MAX_CENTS: i128 = 999_999_999_999_999_999;
 
-/// Days from 1970-01-01 to 0001-01-01 and 9999-12-31: the years that every warehouse and `YYYY-MM-DD` can hold.
+/// Days since 1970-01-01 of 0001-01-01 and 9999-12-31: the range that every warehouse and `YYYY-MM-DD` can hold.
 const DAYS: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
 const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 
-/// Batches as they are read.
+/// Batches, as the reading thread sends them.
 pub(crate) type Batches<T> = mpsc::Receiver<Result<T, LoadError>>;
 
 /// Some rows of a summary, in the order of the keys.
@@ -82,24 +84,24 @@ impl SummaryBatch {
         )
     }
 
-    /// Whether a row has the key of a row of another batch (or of this one).
+    /// Whether a row has the same key as a row of another batch (or of this one).
     pub(crate) fn same_key(&self, row: usize, other: &Self, other_row: usize) -> bool {
         self.dates.value(row) == other.dates.value(other_row) && self.same_texts(row, other, other_row)
     }
 
-    /// Whether a row has the store and the item of a row of another batch (or of this one).
+    /// Whether a row has the same store and item as a row of another batch (or of this one).
     pub(crate) fn same_texts(&self, row: usize, other: &Self, other_row: usize) -> bool {
         same_text(&self.items, row, &other.items, other_row)
             && same_text(&self.stores, row, &other.stores, other_row)
     }
 
-    /// Whether a row has the amounts of a row of another batch.
+    /// Whether a row has the same amounts as a row of another batch.
     pub(crate) fn same_amounts(&self, row: usize, other: &Self, other_row: usize) -> bool {
         let mut pairs = self.amounts.iter().zip(&other.amounts);
         pairs.all(|(mine, theirs)| same_amount(mine, row, theirs, other_row))
     }
 
-    /// Some of the rows, as a batch of their own.
+    /// Some of the rows, as a new batch.
     pub(crate) fn picked(&self, rows: Vec<u32>) -> Result<Self, ArrowError> {
         let rows = UInt32Array::from(rows);
         let text = |column: &StringViewArray| -> Result<StringViewArray, ArrowError> {
@@ -125,10 +127,10 @@ fn same_amount(mine: &Decimal128Array, row: usize, theirs: &Decimal128Array, oth
     }
 }
 
-/// Compares two texts. A view of at most 12 bytes holds the text itself, with zeros after it.
+/// Compares two texts. A view of a text of at most 12 bytes holds the text itself, padded with zeros.
 fn same_text(mine: &StringViewArray, row: usize, theirs: &StringViewArray, other_row: usize) -> bool {
     let (view, other) = (mine.views()[row], theirs.views()[other_row]);
-    // The low half of a view's number is its length.
+    // The low 32 bits of a view are its length.
     match view as u32 {
         ..=12 => view == other,
         _ => mine.value(row) == theirs.value(other_row),
@@ -168,7 +170,7 @@ pub(crate) fn summary(path: &Path, measures: &[String]) -> Batches<SummaryBatch>
     })
 }
 
-/// Whether each row's key is greater than the one before.
+/// Whether each row's key is greater than the one before it.
 fn is_in_order(batch: &SummaryBatch, last_before: Option<(&str, &str, i32)>) -> bool {
     let starts_well = batch.len() == 0 || last_before.is_none_or(|before| before < batch.key(0));
     starts_well
@@ -176,7 +178,7 @@ fn is_in_order(batch: &SummaryBatch, last_before: Option<(&str, &str, i32)>) -> 
             let is_next_date = batch.dates.value(row - 1) < batch.dates.value(row)
                 && same_text(&batch.items, row - 1, &batch.items, row)
                 && same_text(&batch.stores, row - 1, &batch.stores, row);
-            // Most rows are, and numbers compare faster than texts.
+            // This holds for most rows, and numbers compare faster than texts.
             is_next_date || batch.key(row - 1) < batch.key(row)
         })
 }
@@ -192,7 +194,7 @@ pub(crate) fn coverage(path: &Path) -> Batches<CoverageBatch> {
     })
 }
 
-/// A day as date columns hold it.
+/// A day, in the form of date columns.
 pub(crate) fn days(day: Date) -> i32 {
     // jiff's days lie within four million of 1970, so the narrowing keeps the value.
     (day.duration_since(EPOCH).as_hours() / 24) as i32
@@ -225,7 +227,7 @@ fn batches<T: Send + 'static>(
         for batch in batches {
             let batch = batch.and_then(|batch| typed(stored.columns(&batch)));
             let failed = batch.is_err();
-            // An error here is a receiver that wants no more.
+            // Sending fails if the receiver wants no more batches.
             if sender.blocking_send(batch).is_err() || failed {
                 return;
             }
@@ -234,7 +236,7 @@ fn batches<T: Send + 'static>(
     receiver
 }
 
-/// A Parquet file that was opened: its metadata are read, its rows are not.
+/// An open Parquet file: its metadata is read, its rows are not.
 pub(crate) struct Stored {
     path: PathBuf,
     file: File,
@@ -244,8 +246,8 @@ pub(crate) struct Stored {
 impl Stored {
     pub(crate) fn open(path: &Path) -> Result<Self, LoadError> {
         let file = File::open(path).map_err(|error| unusable(path, error))?;
-        // The writer's own Arrow types are left aside: text is then plain text, however the writer held it. Where pages stand
-        // lets few rows be read alone.
+        // Ignoring the writer's Arrow types makes text plain text, however the writer stored it. The offset index allows
+        // single rows to be read.
         let options = ArrowReaderOptions::new()
             .with_skip_arrow_metadata(true)
             .with_offset_index_policy(PageIndexPolicy::Optional);
@@ -279,19 +281,19 @@ impl Stored {
         self.metadata.metadata().row_groups()
     }
 
-    /// Where the data pages of a column lie in a row group, if its writer has said.
+    /// The locations of a column's data pages in a row group, if the file records them.
     pub(crate) fn pages(&self, group: usize, column: &str) -> Option<Vec<PageLocation>> {
         let index = self.metadata.metadata().page_index_for_row_group(group);
         index.page_locations(self.column(column)?).cloned()
     }
 
-    /// A column's place among the columns of a row group.
+    /// A column's index among the columns of a row group.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
         let columns = self.metadata.parquet_schema().columns();
         columns.iter().position(|column| column.path().parts() == [name])
     }
 
-    /// Reads the wanted columns, as far as they are there.
+    /// Reads those of the wanted columns that exist.
     pub(crate) fn batches(
         &self,
         wanted: &[&str],
@@ -299,7 +301,7 @@ impl Stored {
         self.built(self.builder(wanted)?)
     }
 
-    /// Reads the wanted columns of some rows of a row group: ranges of their numbers within it, in order.
+    /// Reads the wanted columns of some rows of a row group: `rows` are ranges of row numbers within it, in order.
     pub(crate) fn group_batches(
         &self,
         group: usize,
@@ -313,7 +315,7 @@ impl Stored {
     }
 
     fn builder(&self, wanted: &[&str]) -> Result<ParquetRecordBatchReaderBuilder<File>, LoadError> {
-        // A handle with a place of its own: others may read the file at the same time.
+        // A separate handle with its own position: others may read the file at the same time.
         let file = File::open(&self.path).map_err(|error| unusable(&self.path, error))?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
         let columns = ProjectionMask::columns(builder.parquet_schema(), wanted.iter().copied());
@@ -352,7 +354,7 @@ pub(crate) fn unusable(path: &Path, reason: impl ToString) -> LoadError {
     }
 }
 
-/// A batch's columns by name and type.
+/// A batch's columns, by name and with their types checked.
 pub(crate) struct Columns<'a> {
     path: &'a Path,
     batch: &'a RecordBatch,

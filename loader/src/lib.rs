@@ -1,11 +1,11 @@
 //! The warehouse: SQLite, Postgres and Redshift behind one trait.
 //!
-//! A run ends with a summary in Parquet; a [`Warehouse`] brings it into a table so that exactly one row stands for
-//! each store, item and date. The data and one row in the ledger (`gristmill_ledger`) commit together: the ledger is
-//! what makes a load safe to repeat after any failure, and what tells the rest of gristmill whether a run arrived.
+//! A run ends with a summary in Parquet; a [`Warehouse`] loads it into a table that has exactly one row for each store,
+//! item and date. The data and one row in the ledger (`gristmill_ledger`) commit together. The ledger makes a load safe
+//! to repeat after any failure, and shows the rest of gristmill whether a run was loaded.
 //!
-//! Every operation opens a connection of its own. Loads are minutes apart, and a connection kept that long is
-//! mostly one that has gone stale; a fresh one also starts without leftovers of a load that failed.
+//! Every operation opens its own connection. Loads are minutes apart, and a connection kept that long has often gone
+//! stale; a fresh one also starts without leftovers of a failed load.
 
 mod amount;
 mod credentials;
@@ -37,29 +37,29 @@ pub use verification::{Difference, Verification};
 /// A place where summaries become rows that people query.
 #[async_trait]
 pub trait Warehouse: Send + Sync {
-    /// Creates the target and the ledger where they are absent; checks columns, types and key where the target is
-    /// present. Any number of processes may do this at the same time.
+    /// Creates the target and the ledger where they are absent; checks columns, types and key where the target
+    /// exists. Any number of processes may do this at the same time.
     async fn prepare(&self) -> Result<(), LoadError>;
 
-    /// Brings a summary into the target: all of it, or nothing. Needs an earlier [`prepare`](Self::prepare).
+    /// Loads a summary into the target: all of it, or nothing. Needs an earlier [`prepare`](Self::prepare).
     ///
-    /// With a [base](Load::base) that still stands only the difference travels, and the result is the same.
+    /// If the target still holds the [base](Load::base), only the difference is sent; the result is the same.
     ///
-    /// Safe to call again after any failure or crash, a lost answer to the commit included: a run that stands in the
-    /// ledger is never loaded twice, and an older run never overwrites a newer one of the same scope.
-    /// `progress` is told how many of the summary's rows have travelled so far.
+    /// Safe to call again after any failure or crash, including a lost answer to the commit: a run that is in the ledger
+    /// is never loaded twice, and an older run never overwrites a newer one of the same scope.
+    /// `progress` is called with the number of the summary's rows sent so far.
     async fn load(
         &self,
         load: &Load,
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<LoadOutcome, LoadError>;
 
-    /// Compares the target with a summary that its scope has loaded last: by all rows, whatever the ledger says. Days
-    /// that another scope has loaded since are left out. `mend` makes the rows agree, in the same transaction, and
-    /// enters the run into the ledger where it is absent. The first `listed` differences are told one by one.
+    /// Compares all rows of the target with the summary that its scope loaded last, whatever the ledger says. Days that
+    /// another scope has loaded since are left out. `mend` corrects the target's rows in the same transaction, and adds
+    /// the run to the ledger if it is absent. The first `listed` differences are returned one by one.
     async fn verify(&self, load: &Load, mend: bool, listed: usize) -> Result<Verification, LoadError>;
 
-    /// The ledger's entry of a run for this target; `None` where the run, or the whole ledger, is not there.
+    /// The ledger's entry of a run for this target; `None` if the run or the whole ledger is absent.
     async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError>;
 
     /// The row of one key.
@@ -77,9 +77,9 @@ pub trait Warehouse: Send + Sync {
     async fn row_count(&self) -> Result<u64, LoadError>;
 }
 
-/// Gives the warehouse that a URL names: `sqlite://path`, `postgres://…`, `postgresql://…` or `redshift://…`.
+/// Returns the warehouse that a URL names: `sqlite://path`, `postgres://…`, `postgresql://…` or `redshift://…`.
 ///
-/// Nothing is contacted yet; the first operation does that. `credentials` are what the URL does not have.
+/// Contacts nothing yet; the first operation does that. `credentials` supply what the URL lacks.
 pub fn open(url: &str, target: Target, credentials: &Credentials) -> Result<Box<dyn Warehouse>, LoadError> {
     target.check()?;
     match url.split_once("://").map(|(scheme, _)| scheme) {

@@ -10,33 +10,32 @@ use crate::LoadError;
 /// One run's summary, to be loaded.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// The run; the ledger holds each run once for a target.
+    /// The run; the ledger holds each run once for each target.
     pub run_id: String,
-    /// What the run is a run of: the job, or job and date for jobs that are judged date by date. Runs of one scope
-    /// are ordered by `sequence`.
+    /// What the run belongs to: its job, or job and date if the job runs for each date. Runs of one scope are ordered
+    /// by `sequence`.
     pub scope: String,
-    /// Grows from run to run of a scope.
+    /// Increases from run to run of a scope.
     pub sequence: i64,
     /// Parquet: `store_id`, `item_id`, `trans_date`, then the measures as decimal(18,2); sorted by the three keys,
-    /// one row a key.
+    /// one row for each key.
     pub summary: PathBuf,
-    /// Parquet: `store_id`, `trans_date`: every (store, date) that the run's inputs cover, each once. Holds at least
-    /// those of the summary; one more means that this store's rows of that date are gone. Held in memory while it is
-    /// loaded.
+    /// Parquet: `store_id`, `trans_date`: every (store, date) that the run's inputs cover, each once. It includes those
+    /// of the summary; any other means that the store's rows of that date are gone. Kept in memory during the load.
     pub coverage: PathBuf,
-    /// Rows of the summary. A file that holds another number is not loaded.
+    /// Rows of the summary. A file with another number of rows is not loaded.
     pub rows: u64,
     /// Digest of the summary, kept in the ledger.
     pub digest: String,
     /// The run of this scope that was loaded last, as far as the caller knows. It only saves time: it is used if the
-    /// warehouse agrees that it was the last and that nobody has loaded its days since.
+    /// warehouse agrees that it was the last, and that no other scope has loaded its days since.
     pub base: Option<Base>,
-    /// Becomes true when the files of the summary are safe, which whoever reads them later relies on: the load does not
-    /// commit before. `None`: they are.
+    /// Becomes true once the summary's files are stored safely. Later readers rely on them, so the load does not commit
+    /// before. `None`: they are safe already.
     pub is_safe: Option<watch::Receiver<bool>>,
 }
 
-/// What a scope has loaded last: the next load needs to send only what differs from it.
+/// What a scope loaded last: the next load sends only what differs from it.
 #[derive(Debug, Clone)]
 pub struct Base {
     /// The run.
@@ -55,7 +54,7 @@ impl Base {
         expect_rows(&self.summary, held, self.rows)
     }
 
-    /// Fails if rows of the summary lie outside of the coverage: one of the two is not what the run wrote.
+    /// Fails if rows of the summary lie outside the coverage: one of the two is not what the run wrote.
     pub(crate) fn expect_covered(&self, uncovered: u64) -> Result<(), LoadError> {
         expect_covered(&self.coverage, uncovered)
     }
@@ -89,7 +88,7 @@ impl Load {
         expect_rows(&self.summary, staged, self.rows)
     }
 
-    /// Waits until the files are safe. Fails if nobody will say so any more.
+    /// Waits until the files are safe. Fails if the sender is dropped before it says so.
     pub(crate) async fn until_safe(&self) -> Result<(), LoadError> {
         let Some(is_safe) = &self.is_safe else {
             return Ok(());
@@ -97,7 +96,7 @@ impl Load {
         let safe = is_safe.clone().wait_for(|safe| *safe).await.map(drop);
         safe.map_err(|_| LoadError::Input {
             path: self.summary.clone(),
-            reason: "it was given up before it was safe".into(),
+            reason: "the run stopped before it was stored safely".into(),
         })
     }
 
@@ -107,37 +106,37 @@ impl Load {
     }
 }
 
-/// What became of a load.
+/// The outcome of a load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LoadOutcome {
     /// The rows and the ledger's entry are committed.
     Loaded(LoadCounts),
-    /// This run stands in the ledger; nothing was changed.
+    /// This run is already in the ledger; nothing was changed.
     AlreadyLoaded(LedgerEntry),
-    /// A newer run of the same scope stands in the ledger; nothing was changed.
+    /// A newer run of the same scope is in the ledger; nothing was changed.
     Superseded {
         /// The newest run of the scope.
         by: LedgerEntry,
     },
 }
 
-/// What a load did to the target's rows. Inserted, updated and unchanged together are the summary's rows.
+/// What a load did to the target's rows. Inserted, updated and unchanged add up to the summary's rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LoadCounts {
-    /// Keys that were not there before.
+    /// Keys that the target did not have before.
     pub inserted: u64,
     /// Keys whose amounts changed.
     pub updated: u64,
     /// Keys that the summary no longer has.
     pub deleted: u64,
-    /// Keys whose amounts were right already; their rows were not touched.
+    /// Keys whose amounts were already right; their rows were not touched.
     pub unchanged: u64,
 }
 
 impl LoadCounts {
-    /// Counts by the rows that were staged, that were new among them, that were written, and that were deleted.
+    /// Derives the counts from the numbers of rows that were staged, inserted, written and deleted.
     pub(crate) fn of(staged: u64, inserted: u64, written: u64, deleted: u64) -> Self {
-        // Somebody's own edit between the statements may have taken a new row's place; these are counts for people.
+        // A manual edit between the statements may skew the numbers; they only inform people.
         let updated = written.saturating_sub(inserted);
         Self {
             inserted,

@@ -1,6 +1,6 @@
-//! Whether a table that is already there can take a summary.
+//! Checks whether an existing table fits a summary.
 //!
-//! The dialects look their catalogs up; the judgement, and the words in which it reaches the operator, are here.
+//! The dialects read their catalogs; the check and its messages to the operator are here.
 
 use crate::LoadError;
 use crate::target::{KEYS, Target, quoted};
@@ -18,22 +18,22 @@ pub(crate) enum Kind {
     Moment,
 }
 
-/// A column as the catalog tells it.
+/// A column, as the catalog describes it.
 pub(crate) struct Column {
     pub name: String,
     pub type_name: String,
-    /// Whether a row may leave it out: it is nullable, has a default, or is generated.
+    /// Whether an INSERT may leave it out: it is nullable, has a default, or is generated.
     pub optional: bool,
 }
 
-/// A table as the catalog tells it.
+/// A table, as the catalog describes it.
 pub(crate) struct Shape {
     pub columns: Vec<Column>,
     /// The columns of each unique key that `ON CONFLICT` can use.
     pub unique_keys: Vec<Vec<String>>,
 }
 
-/// How a dialect types its columns and mends its tables.
+/// A dialect's column types, and the SQL that corrects its tables.
 pub(crate) struct Dialect {
     pub accepts: fn(Kind, &str) -> bool,
     pub wanted: fn(Kind) -> &'static str,
@@ -43,7 +43,7 @@ pub(crate) struct Dialect {
     pub add_key: Option<fn(&str, &str) -> String>,
 }
 
-/// Checks a present table; names everything that is wrong with it at once. `table` is the table's name in SQL.
+/// Checks an existing table, and reports every problem at once. `table` is the table's name in SQL.
 pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Dialect) -> Result<(), LoadError> {
     let keys = KEYS.into_iter().zip([Kind::Text, Kind::Text, Kind::Day]);
     let measures = target.measures.iter().map(|name| (name.as_str(), Kind::Amount));
@@ -70,7 +70,7 @@ pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Diale
     for column in &shape.columns {
         if !column.optional && !needed.iter().any(|(name, _)| *name == column.name) {
             problems.push(format!(
-                "its column {0} must have a value and summaries bring none; give {0} a default or let it be NULL",
+                "its column {0} must have a value, and summaries have none for it; give {0} a default or make it nullable",
                 column.name
             ));
         }

@@ -8,17 +8,17 @@ use crate::LoadError;
 /// The columns that name a row, in the order of the key.
 pub(crate) const KEYS: [&str; 3] = ["store_id", "item_id", "trans_date"];
 
-/// The columns that tell of each row when it was inserted or updated last, and by which run.
+/// The columns that say when each row was last inserted or updated, and by which run.
 pub(crate) const AUDIT: [&str; 2] = ["loaded_at", "run_id"];
 
 /// The ledger's table, in the target's schema.
 pub(crate) const LEDGER: &str = "gristmill_ledger";
 
-/// Beside the ledger: for each target, store and date the scope that has loaded it last.
+/// A table next to the ledger: for each target, store and date, the scope that loaded it last.
 pub(crate) const DAYS: &str = "gristmill_days";
 
-/// Beside the ledger: for each target and scope the run whose summary still stands there, because no other scope has
-/// loaded one of its days since.
+/// A table next to the ledger: for each target and scope, the run whose summary the target still holds, because no other
+/// scope has loaded one of its days since.
 pub(crate) const STANDING: &str = "gristmill_standing";
 
 /// How a summary replaces what the target holds.
@@ -62,29 +62,29 @@ impl FromStr for LoadMode {
 /// The table that summaries go to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// Its schema; without one, the table is found (or created) as the warehouse's session finds it.
+    /// Its schema; without one, the warehouse's session decides where the table is found or created.
     pub schema: Option<String>,
     /// Its name, exactly as the warehouse spells it.
     pub table: String,
     /// The amount columns, in the summary's order.
     pub measures: Vec<String>,
-    /// How summaries replace what is there.
+    /// How summaries replace existing rows.
     pub mode: LoadMode,
-    /// Whether the table has the columns `loaded_at` and `run_id`, which are set on each row that a load inserts or
-    /// updates, and never make a row differ.
+    /// Whether the table has the columns `loaded_at` and `run_id`, which a load sets on each row that it inserts or
+    /// updates. They do not count when rows are compared.
     pub audit: bool,
 }
 
 impl Target {
-    /// A target by the name of its table: `table` or `schema.table`. A part that holds a dot or a quote is written in
-    /// double quotes, with `""` for a quote. Upper and lower case are kept.
+    /// Returns the target with this table name: `table` or `schema.table`. A part that holds a dot or a quote is
+    /// written in double quotes, with `""` for a quote. Upper and lower case are kept.
     pub fn new(name: &str, measures: Vec<String>, mode: LoadMode) -> Result<Self, LoadError> {
         let bad = |reason: &str| LoadError::BadTarget {
             table: name.into(),
             reason: reason.into(),
         };
         let mut parts = name_parts(name).ok_or_else(|| {
-            bad("is no table name; write table, schema.table or \"odd.schema\".\"odd table\"")
+            bad("is not a table name; write table, schema.table or \"odd.schema\".\"odd table\"")
         })?;
         let target = match (parts.pop(), parts.pop(), parts.pop()) {
             (Some(table), schema, None) => Self {
@@ -105,8 +105,8 @@ impl Target {
         Self { audit, ..self }
     }
 
-    /// The same with ASCII letters in small, which is how Redshift has all names, quoted or not, unless it was told
-    /// otherwise. Source: page "Names and identifiers".
+    /// The same with ASCII letters in lower case: by default Redshift folds all names so, quoted or not. Source: page
+    /// "Names and identifiers".
     pub(crate) fn folded(self) -> Self {
         Self {
             schema: self.schema.map(|name| name.to_ascii_lowercase()),
@@ -128,7 +128,7 @@ impl Target {
         }
     }
 
-    /// The name, so that [`Target::new`] reads the same table from it.
+    /// The table's name, in the form that [`Target::new`] reads.
     pub fn name(&self) -> String {
         match &self.schema {
             Some(schema) => qualified(schema, &self.table),
@@ -136,14 +136,14 @@ impl Target {
         }
     }
 
-    /// How this target is loaded. What was loaded in another way, or with other measures, is no base for the next load:
-    /// `upsert` leaves rows behind, and a measure that was not asked for was not written.
+    /// How this target is loaded: its mode and measures. A run loaded in another mode, or with other measures, is no
+    /// base for the next load: `upsert` leaves rows behind, and a measure that was not listed was not written.
     pub(crate) fn form(&self) -> String {
         let measures: Vec<String> = self.measures.iter().map(|name| quoted(name)).collect();
         format!("{} of {}", self.mode.as_str(), measures.join(", "))
     }
 
-    /// Refuses names that no warehouse could hold, and measures that cannot stand beside the keys.
+    /// Rejects names that no warehouse allows, and measures whose names clash with other columns.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let bad = |reason: String| LoadError::BadTarget {
             table: self.name(),
@@ -178,7 +178,7 @@ impl Target {
     }
 }
 
-/// An identifier as SQL takes it, whatever is in it. Both dialects agree on this form.
+/// Quotes an identifier for SQL, whatever characters it has. All dialects agree on this form.
 pub(crate) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
@@ -220,7 +220,7 @@ fn name_parts(name: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Reads up to the closing quote; gives the part and what follows the quote.
+/// Reads up to the closing quote. Returns the part and what follows the quote.
 fn quoted_part(inner: &str) -> Option<(String, &str)> {
     let mut part = String::new();
     let mut rest = inner;
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_none_are_refused() {
+    fn invalid_names_are_rejected() {
         for written in ["", ".", "a.", ".a", "a.b.c", r#""a"#, r#""a"b"#, r#""""#] {
             assert!(
                 matches!(target(written), Err(LoadError::BadTarget { .. })),

@@ -1,8 +1,8 @@
-//! TLS to a warehouse: whom to believe, and who one is.
+//! TLS to a warehouse: which servers to trust, and which certificate to present.
 //!
-//! The rules are libpq's, which operators know: encryption without a check, a check of the chain alone, or of chain and
-//! name. rustls has only the last of these, so the other two are a verifier of our own ([`Verifier`]). The provider of
-//! the cryptography is named here, so nothing depends on a default of the process.
+//! The rules are libpq's, which operators know: encryption without a check, a check of the chain only, or of chain and
+//! name. rustls offers only the last, so [`Verifier`] implements all three. The cryptography provider is named here, so
+//! nothing depends on a process-wide default.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,34 +18,34 @@ use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What a server's certificate has to prove.
+/// What a server's certificate must prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Check {
-    /// Nothing: the connection is encrypted, to whomever. libpq's `require` without a CA file.
+    /// Nothing: the connection is encrypted, whoever the server is. libpq's `require` without a CA file.
     Nothing,
-    /// That one of these roots signed it. libpq's `verify-ca`.
+    /// That one of these authorities signed it. libpq's `verify-ca`.
     Chain(Roots),
-    /// That too, and that it is for the host of the URL. libpq's `verify-full`.
+    /// The same, and that it is for the host in the URL. libpq's `verify-full`.
     ChainAndName(Roots),
 }
 
-/// The certificate authorities to believe.
+/// The certificate authorities to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Roots {
     /// Those of a PEM file.
     File(PathBuf),
-    /// Those that the system trusts.
+    /// Those that the operating system trusts.
     System,
 }
 
-/// The certificate that the client shows, and its key; both PEM files.
+/// The client's certificate and its private key, both PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub certificate: PathBuf,
     pub key: PathBuf,
 }
 
-/// Reads the files and makes what `tokio_postgres` connects with. Errors are the end of a sentence about the URL.
+/// Reads the files, and returns the connector for `tokio_postgres`. Error texts continue a sentence about the URL.
 pub(crate) fn connector(check: &Check, identity: Option<&Identity>) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Verifier {
@@ -84,12 +84,12 @@ impl Roots {
             Self::File(path) => {
                 for certificate in certificates(path)? {
                     store.add(certificate).map_err(|error| {
-                        format!("{} holds a certificate that is none: {error}", path.display())
+                        format!("{} holds an invalid certificate: {error}", path.display())
                     })?;
                 }
             }
             Self::System => {
-                // Some of what a system keeps may be unreadable; what counts is that something is left.
+                // Some of the system's certificates may be unreadable; it is enough if any are left.
                 store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
                 if store.is_empty() {
                     return Err("the system has no certificate authorities; name a file: \
@@ -106,13 +106,13 @@ impl Identity {
     fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
         let shown = self.key.display();
         let meta = fs::metadata(&self.key).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-        // libpq's rule: nobody else may read the key, but root's may be readable to a group.
+        // libpq's rule: no other user may read the key, but if root owns it, its group may.
         let forbidden = if meta.uid() == 0 { 0o037 } else { 0o077 };
         if meta.mode() & forbidden != 0 {
             return Err(format!("others may read the key {shown}; chmod 600 {shown}"));
         }
         let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|error| format!("{shown} is no private key in PEM without a passphrase: {error}"))?;
+            .map_err(|error| format!("{shown} is not a PEM private key without a passphrase: {error}"))?;
         Ok((certificates(&self.certificate)?, key))
     }
 }
@@ -130,7 +130,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(certificates)
 }
 
-/// Checks as much of a server's certificate as was asked for, and always that the server has its key.
+/// Checks a server's certificate as far as configured, and always that the server has its private key.
 #[derive(Debug)]
 struct Verifier {
     /// `None`: any certificate will do.
@@ -216,13 +216,16 @@ mod tests {
         let open = write("open.key", &signed.signing_key.serialize_pem());
         fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
         let roots = |path: &Path| connector(&Check::Chain(Roots::File(path.into())), None).map(|_| ());
-        for (result, told) in [
+        for (result, expected) in [
             (roots(&absent), "absent.pem cannot be read"),
             (roots(&empty), "empty.pem holds no certificate"),
             (roots(&key), "client.key holds no certificate"),
             (with(&empty, &key), "empty.pem holds no certificate"),
             (with(&certificate, &absent), "absent.pem cannot be read"),
-            (with(&certificate, &certificate), "client.crt is no private key"),
+            (
+                with(&certificate, &certificate),
+                "client.crt is not a PEM private key",
+            ),
             (with(&certificate, &open), "chmod 600"),
             (
                 with(&certificate, &write("other.key", &other.serialize_pem())),
@@ -231,8 +234,8 @@ mod tests {
         ] {
             let error = result.unwrap_err();
             assert!(
-                error.contains(told) && !error.contains("PRIVATE"),
-                "{told}: {error}"
+                error.contains(expected) && !error.contains("PRIVATE"),
+                "{expected}: {error}"
             );
         }
     }

@@ -1,10 +1,9 @@
-//! Warehouse URLs: as they may be shown, without what is secret in them, and without the parameters that are gristmill's
-//! own to read.
+//! Warehouse URLs: hides their secrets for messages, and takes out the parameters that gristmill reads itself.
 
 use percent_encoding::percent_decode_str;
 
-/// Takes parameters out of a URL's query: gives the URL without them, and their values in the order of the names. Of a
-/// name that stands there twice the last counts, as in libpq. Errors are the end of a sentence about the URL.
+/// Takes parameters out of a URL's query. Returns the URL without them, and their values in the order of `names`. If a
+/// parameter occurs twice, the last one counts, as in libpq. Error texts continue a sentence about the URL.
 pub(crate) fn take<const N: usize>(
     url: &str,
     names: [&str; N],
@@ -37,8 +36,8 @@ pub(crate) fn take<const N: usize>(
 /// A URL without its password, for messages and logs.
 ///
 /// Passwords are often written raw, with `@`, `/` or `?` in them, so this hides everything from the first `:` after
-/// the scheme to the last `@`, and the value of every parameter whose name speaks of a password or a key. It may hide
-/// too much; it never shows too much.
+/// the scheme to the last `@`, and the value of every parameter whose name suggests a password or a key. It may hide
+/// too much, but never shows too much.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         // Not a URL: it may be a libpq string such as `host=… password=…`.
@@ -64,7 +63,7 @@ pub fn redacted(url: &str) -> String {
 
 fn shown_parameter(parameter: &str) -> String {
     let name = parameter.split_once('=').map_or(parameter, |(name, _)| name);
-    // A percent sign could spell "password" so that it is not recognised.
+    // Percent-encoding could disguise the word "password".
     let secret = ["pass", "key", "secret", "token", "%"]
         .iter()
         .any(|word| name.to_lowercase().contains(word));

@@ -1,12 +1,12 @@
-//! What a full comparison of the warehouse with a summary finds.
+//! The result of a full comparison of the warehouse with a summary.
 
 use crate::{LedgerEntry, LoadCounts};
 
-/// What a full comparison has found.
+/// The result of a full comparison.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verification {
-    /// The newest entry of the scope in the ledger. If that is another run than the one compared with, the warehouse and
-    /// whoever asked do not agree on what was loaded last; a newer one is neither compared with nor mended.
+    /// The newest entry of the scope in the ledger. If it is not the run that was compared, the warehouse and the caller
+    /// disagree about which run was loaded last. If it is a newer run, nothing was compared or mended.
     pub newest: Option<LedgerEntry>,
     /// Rows of the summary that were compared.
     pub rows: u64,
@@ -20,7 +20,7 @@ pub struct Verification {
     pub left_to_others: u64,
     /// The first differences.
     pub listed: Vec<Difference>,
-    /// What was done to make them agree.
+    /// What was done to make the warehouse agree; `None` if nothing was mended.
     pub mended: Option<LoadCounts>,
 }
 
@@ -30,7 +30,7 @@ impl Verification {
         self.missing + self.different + self.surplus
     }
 
-    /// Whether a newer run of the scope stands in the warehouse, so that nothing was compared.
+    /// Whether the warehouse holds a newer run of the scope, so that nothing was compared.
     pub(crate) fn is_overtaken(&self, sequence: i64) -> bool {
         self.newest
             .as_ref()
@@ -49,7 +49,7 @@ impl Verification {
     }
 }
 
-/// A key on which warehouse and summary do not agree.
+/// A key on which the warehouse and the summary disagree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The store.
@@ -58,7 +58,7 @@ pub struct Difference {
     pub item_id: String,
     /// The business day, as `YYYY-MM-DD`.
     pub trans_date: String,
-    /// The amounts that the warehouse holds, as text, whatever they are; `None` without a row.
+    /// The amounts in the warehouse, as text, valid or not; `None` without a row.
     pub warehouse: Option<Vec<Option<String>>>,
     /// The amounts of the summary; `None` without a row.
     pub summary: Option<Vec<Option<String>>>,

@@ -1,6 +1,6 @@
 //! Crashes at the worst moments, through fail points. Needs the feature `failpoints`.
 //!
-//! A program of its own: fail points are the process's, and would hit other tests that run meanwhile.
+//! A separate program: fail points apply to the whole process, and would hit other tests that run at the same time.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
@@ -49,7 +49,7 @@ async fn recovers_from(point: &str, committed: bool, place: Place) {
     assert_eq!(contents(&*warehouse).await, summary.rows);
 }
 
-/// The same for a load after another: of what differs from that, or of all rows.
+/// The same for a load after another one, of the difference or of all rows.
 async fn recovers_again_from(point: &str, committed: bool, on_base: bool, place: Place) {
     let warehouse: Arc<dyn Warehouse> = place.ready(LoadMode::ReplaceDays).await.into();
     let before = Summary::of(&[

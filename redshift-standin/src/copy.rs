@@ -1,10 +1,10 @@
-//! COPY from Parquet.
+//! COPY from Parquet: parses the statement, and loads the files into the Postgres behind the stand-in.
 
 use std::fmt::Write;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::{DataType, Field};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow_array::{Array, RecordBatch};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use futures::SinkExt;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -15,18 +15,18 @@ use crate::objects::{Object, S3};
 use crate::session::Refusal;
 use crate::sql::{Token, written};
 
-/// A COPY that Redshift would take. Source: pages "COPY" and "COPY from columnar data formats".
+/// A COPY statement that Redshift would accept. Source: pages "COPY" and "COPY from columnar data formats".
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Copy {
-    /// As it is written.
+    /// As written in the statement.
     table: String,
-    /// As they are written, in parentheses; empty for all.
+    /// As written in the statement, in parentheses; empty for all columns.
     columns: String,
     url: String,
     is_manifest: bool,
 }
 
-/// What goes wrong with a file: what SYS_LOAD_ERROR_DETAIL shows.
+/// What is wrong with a file, as SYS_LOAD_ERROR_DETAIL shows it.
 pub(crate) struct LoadFault {
     pub(crate) file: String,
     pub(crate) column: String,
@@ -41,7 +41,7 @@ struct Target {
 }
 
 impl Copy {
-    /// Reads the statement; the error is what Redshift says against it.
+    /// Parses the statement; the error is Redshift's message.
     pub(crate) fn parse(tokens: &[Token<'_>]) -> Result<Self, String> {
         let from = tokens
             .iter()
@@ -54,7 +54,7 @@ impl Copy {
         let url = rest
             .next()
             .and_then(Token::text)
-            .ok_or("COPY reads only from S3 here")?;
+            .ok_or("the stand-in supports COPY only from S3")?;
         let mut copy = Self {
             table,
             columns,
@@ -92,12 +92,12 @@ impl Copy {
         }
         match (has_role, is_parquet) {
             (false, _) => Err("COPY needs IAM_ROLE or CREDENTIALS".into()),
-            (_, false) => Err("only FORMAT AS PARQUET is known here".into()),
+            (_, false) => Err("the stand-in supports only FORMAT AS PARQUET".into()),
             _ => Ok(copy),
         }
     }
 
-    /// Loads into the table, through a connection to the database behind; gives how many rows there were.
+    /// Loads into the table, through a connection to the backend database, and returns the number of rows.
     pub(crate) async fn run(&self, client: &Client, s3: &S3) -> Result<u64, (Refusal, Option<LoadFault>)> {
         let targets = self.targets(client).await.map_err(|refusal| (refusal, None))?;
         let objects = s3.objects(&self.url, self.is_manifest).await;
@@ -226,7 +226,7 @@ impl Copy {
     }
 }
 
-/// Page "IAM_ROLE": an ARN, or the word default.
+/// Returns whether every role in the list is an ARN of a role. Source: page "IAM_ROLE".
 fn is_role(role: &str) -> bool {
     let is_arn = |arn: &str| {
         let parts: Vec<&str> = arn.split(':').collect();
@@ -236,8 +236,8 @@ fn is_role(role: &str) -> bool {
     role.split(',').all(is_arn)
 }
 
-/// Whether a column of a file fits a column of a table. Decimals must lie in the file as whole numbers: more than 18 digits
-/// are written as bytes of fixed length, which has been refused.
+/// Returns whether a column of a file fits a column of a table. Decimals must be stored in the file as INT32 or INT64:
+/// with more than 18 digits they are stored as fixed-length byte arrays, which Redshift has refused.
 fn fits(kind: &str, field: &Field, physical: Physical) -> bool {
     let is_whole = matches!(physical, Physical::INT32 | Physical::INT64);
     match (kind, field.data_type()) {
@@ -252,7 +252,7 @@ fn fits(kind: &str, field: &Field, physical: Physical) -> bool {
     }
 }
 
-/// Rows as CSV, in which an empty field without quotes is NULL.
+/// Returns rows as CSV, in which an empty field without quotes is NULL.
 fn lines(batch: &RecordBatch) -> String {
     let options = FormatOptions::new();
     let columns: Vec<_> = batch
@@ -260,7 +260,7 @@ fn lines(batch: &RecordBatch) -> String {
         .iter()
         .map(|column| {
             let formatter = ArrayFormatter::try_new(column.as_ref(), &options);
-            (column, formatter.expect("every type that fits can be written"))
+            (column, formatter.expect("every type that fits can be formatted"))
         })
         .collect();
     let mut lines = String::new();
@@ -271,7 +271,7 @@ fn lines(batch: &RecordBatch) -> String {
             }
             if column.is_valid(row) {
                 let value = formatter.value(row).to_string().replace('"', "\"\"");
-                write!(lines, "\"{value}\"").expect("a text takes more");
+                write!(lines, "\"{value}\"").expect("writing to a String cannot fail");
             }
         }
         lines.push('\n');
@@ -287,7 +287,7 @@ mod tests {
     const ROLE: &str = "arn:aws:iam::123456789012:role/copy";
 
     #[test]
-    fn only_options_of_columnar_files_are_taken() {
+    fn only_options_of_columnar_files_are_accepted() {
         let parse = |options: &str| {
             let statement = format!(
                 "COPY \"mart\".t (a, b) FROM 's3://b/m' IAM_ROLE '{ROLE}' FORMAT AS PARQUET {options}"

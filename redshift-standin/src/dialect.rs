@@ -1,9 +1,9 @@
-//! What Redshift refuses, and what Postgres has to be told in other words.
+//! What Redshift rejects, and what has to be translated for Postgres.
 
 use crate::sql::{Token, begins, has, tokens, written};
 
-/// What is no part of Redshift's SQL, as keywords in a row. Sources: pages "Unsupported PostgreSQL features",
-/// "Unsupported PostgreSQL functions", "Unsupported PostgreSQL data types" and the statements' own.
+/// Sequences of keywords that Redshift's SQL does not have. Sources: pages "Unsupported PostgreSQL features",
+/// "Unsupported PostgreSQL functions", "Unsupported PostgreSQL data types" and the statements' own pages.
 const REFUSED: [&[&str]; 20] = [
     &["on", "conflict"],
     &["returning"],
@@ -27,19 +27,19 @@ const REFUSED: [&[&str]; 20] = [
     &["on", "commit"],
 ];
 
-/// The message of a refusal, if there is one.
+/// Returns the error message if Redshift would reject the statement.
 pub(crate) fn refusal(tokens: &[Token<'_>], in_transaction: bool) -> Option<String> {
     if let Some(keywords) = REFUSED.iter().find(|keywords| has(tokens, keywords)) {
         return Some(format!("syntax error at or near \"{}\"", keywords[0]));
     }
-    // Page "ALTER TABLE APPEND": it commits by itself.
+    // Page "ALTER TABLE APPEND": it commits when it runs.
     if begins(tokens, &["alter", "table"]) && has(tokens, &["append"]) && in_transaction {
         return Some("ALTER TABLE APPEND cannot run inside a transaction block".into());
     }
     None
 }
 
-/// The statement for Postgres.
+/// Returns the statement in Postgres' SQL.
 pub(crate) fn translated(statement: &str) -> String {
     let tokens = tokens(statement);
     let is_table = begins(&tokens, &["create", "table"])
@@ -51,8 +51,9 @@ pub(crate) fn translated(statement: &str) -> String {
     statement.to_owned()
 }
 
-/// CREATE TABLE without what only Redshift has: distribution, sort keys, encodings; without constraints that it takes
-/// and does not enforce (page "Defining table constraints"); with lengths of text in bytes (page "Character types").
+/// Returns CREATE TABLE without what only Redshift has (distribution, sort keys, encodings) and without the
+/// constraints that Redshift accepts but does not enforce (page "Defining table constraints"). Lengths of text count
+/// bytes (page "Character types").
 fn table(tokens: &[Token<'_>]) -> String {
     let open = tokens.iter().position(|token| *token == Token::Sign('('));
     let open = open.unwrap_or(tokens.len());
@@ -89,7 +90,7 @@ fn item_of_table(item: &[Token<'_>]) -> Option<String> {
     let mut rest = item.iter().copied();
     while let Some(token) = rest.next() {
         if token.is("encode") || token.is("primary") {
-            // And what follows: the encoding, or KEY.
+            // Skip what follows, too: the encoding, or KEY.
             rest.next();
         } else if !["distkey", "sortkey", "unique"]
             .iter()
@@ -109,7 +110,7 @@ fn item_of_table(item: &[Token<'_>]) -> Option<String> {
     }
 }
 
-/// How many bytes a column of text may hold.
+/// Returns how many bytes a text column may hold, or `None` for other columns.
 fn bytes_of_text(column: &[Token<'_>]) -> Option<u32> {
     let is_text = |token: &Token<'_>| {
         ["varchar", "varying", "char", "text"]
@@ -128,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_is_made_without_what_only_redshift_has() {
+    fn create_table_loses_what_only_redshift_has() {
         let statement = "CREATE TABLE IF NOT EXISTS \"mart\".\"t\" (\"store_id\" varchar(100) ENCODE zstd NOT NULL, \
                          \"n\" decimal(18,2), PRIMARY KEY (\"store_id\")) DISTSTYLE KEY DISTKEY (\"store_id\") SORTKEY (\"n\");";
         assert_eq!(
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_look_at_words_and_not_into_texts() {
+    fn refusals_look_at_keywords_and_not_at_literals() {
         let refused = |statement| refusal(&tokens(statement), true).is_some();
         assert!(refused("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING"));
         assert!(refused("SELECT pg_advisory_xact_lock(1)"));

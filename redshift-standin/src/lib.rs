@@ -1,14 +1,14 @@
-//! For tests only: a server that behaves as Redshift does, before a private Postgres.
+//! For tests only: a server that behaves like Redshift, in front of a private Postgres.
 //!
-//! No emulator of Redshift knows COPY from Parquet with a manifest. This one speaks Postgres' protocol, says that it is
-//! 8.0.2, refuses what Redshift refuses, reads manifests and Parquet from an S3 server, and hands everything else to a
-//! Postgres database. Statements come by the simple protocol, results go as text.
+//! No emulator of Redshift supports COPY from Parquet with a manifest. This one speaks Postgres' protocol, reports
+//! version 8.0.2, rejects what Redshift rejects, reads manifests and Parquet from an S3 server, and passes everything
+//! else to a Postgres database, the backend. It supports the simple query protocol only, and returns results as text.
 //!
-//! What it cannot prove: how Redshift's snapshots and locks work under load, what IAM allows, how fast anything is, and
-//! whatever of Redshift's SQL is neither refused here nor unknown to Postgres.
+//! It cannot show how Redshift's snapshots and locks work under load, what IAM allows, or how fast anything is. Nor
+//! does it notice SQL that Redshift rejects, if it has no rule for it and Postgres accepts it.
 //!
-//! Rules come from the Amazon Redshift Database Developer Guide (<https://docs.aws.amazon.com/redshift/latest/dg/>): the
-//! page's name stands beside each.
+//! The rules come from the Amazon Redshift Database Developer Guide
+//! (<https://docs.aws.amazon.com/redshift/latest/dg/>); each names its page.
 
 mod copy;
 mod dialect;
@@ -27,24 +27,24 @@ use tokio::runtime::Runtime;
 pub use objects::S3;
 pub use pgwire::tokio::TlsAcceptor;
 
-/// A running stand-in. It ends with this value.
+/// A running stand-in. It stops when this value is dropped.
 pub struct Standin {
     address: SocketAddr,
     shared: Arc<Shared>,
-    /// Its own threads, so that it goes on whatever the test's do.
+    /// Threads of its own, so that it runs on whatever the test's threads do.
     runtime: Option<Runtime>,
 }
 
 /// What all sessions share.
 struct Shared {
-    /// The database behind, as a URL.
+    /// The URL of the backend database.
     backend: String,
     s3: S3,
     tls: Option<TlsAcceptor>,
     script: Mutex<Script>,
 }
 
-/// What a test has asked for, and what it may ask about.
+/// What a test has configured, and what it can query.
 #[derive(Default)]
 struct Script {
     passwords: HashMap<String, String>,
@@ -59,26 +59,26 @@ struct Planned {
     fault: Fault,
 }
 
-/// What can be made to go wrong with a statement.
+/// How a statement can be made to fail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
-    /// The statement is not run, and this error is answered. Aborts the transaction, as every error.
+    /// The statement is not run, and the answer is this error. It aborts the transaction, as every error does.
     Error {
         /// The SQLSTATE.
         code: &'static str,
-        /// The message; Redshift's own error numbers come as the message.
+        /// The message; where Redshift has an error number of its own, the number is the message.
         message: String,
         /// The DETAIL line.
         detail: String,
     },
-    /// The connection is cut before the statement is run.
+    /// The connection is cut before the statement runs.
     CutBefore,
-    /// The connection is cut when the statement is done, before its answer.
+    /// The connection is cut after the statement has run, before its answer.
     CutAfter,
 }
 
 impl Fault {
-    /// A conflict of concurrent transactions: "Serializable isolation violation" (ERROR 1023). Source: page
+    /// Returns a conflict of concurrent transactions: "Serializable isolation violation" (ERROR 1023). Source: page
     /// "Serializable isolation".
     pub fn isolation_violation() -> Self {
         Self::Error {
@@ -90,8 +90,8 @@ impl Fault {
         }
     }
 
-    /// A table that was dropped or replaced while the transaction ran (ERROR 1018). Source: page "Serializable
-    /// isolation".
+    /// Returns the error for a table that was dropped or replaced while the transaction ran (ERROR 1018). Source: page
+    /// "Serializable isolation".
     pub fn relation_gone() -> Self {
         Self::Error {
             code: "XX000",
@@ -102,13 +102,13 @@ impl Fault {
 }
 
 impl Standin {
-    /// The user that is known from the start.
+    /// The user that exists from the start.
     pub const USER: &'static str = "loader";
     /// That user's password.
     pub const PASSWORD: &'static str = "loader-password";
 
-    /// Starts before a database of Postgres, whose URL must name a superuser, and an S3 server. With `tls` it takes TLS
-    /// connections besides plain ones.
+    /// Starts in front of a Postgres database, whose URL must name a superuser, and an S3 server. With `tls` it
+    /// accepts TLS connections as well as plain ones.
     pub fn start(backend: &str, s3: S3, tls: Option<TlsAcceptor>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -125,7 +125,7 @@ impl Standin {
                 ..Script::default()
             }),
         });
-        let (told, address) = std::sync::mpsc::channel();
+        let (sender, address) = std::sync::mpsc::channel();
         let for_server = Arc::clone(&shared);
         runtime.spawn(async move {
             session::prepare(&for_server.backend).await;
@@ -133,7 +133,7 @@ impl Standin {
                 .await
                 .expect("no port is free");
             let address = listener.local_addr().expect("a listener has an address");
-            told.send(address).expect("the starter waits for it");
+            sender.send(address).expect("the starter waits for it");
             server::serve(listener, for_server).await;
         });
         Self {
@@ -143,12 +143,12 @@ impl Standin {
         }
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// Lets a user in, or changes the password.
+    /// Adds a user, or changes a user's password.
     pub fn set_password(&self, user: &str, password: &str) {
         self.shared
             .script()
@@ -156,7 +156,7 @@ impl Standin {
             .insert(user.into(), password.into());
     }
 
-    /// Has a fault happen once, at a statement that contains the pattern, after `skip` others that do.
+    /// Plans a fault that happens once, at a statement that contains the pattern, after `skip` others that do.
     pub fn plan(&self, pattern: &str, skip: usize, fault: Fault) {
         self.shared.script().faults.push(Planned {
             pattern: pattern.into(),
@@ -165,12 +165,12 @@ impl Standin {
         });
     }
 
-    /// How many planned faults have not happened yet.
+    /// Returns how many planned faults have not happened yet.
     pub fn pending(&self) -> usize {
         self.shared.script().faults.len()
     }
 
-    /// All statements so far, of all connections, in the order in which they came.
+    /// Returns the statements of all connections so far, in the order in which they came.
     pub fn statements(&self) -> Vec<String> {
         self.shared.script().statements.clone()
     }
@@ -189,8 +189,8 @@ impl Shared {
         self.script.lock().expect("a session panicked")
     }
 
-    /// Takes note of a statement, and gives the fault that is planned for it.
-    fn heard(&self, statement: &str) -> Option<Fault> {
+    /// Records a statement, and returns the fault that is planned for it.
+    fn record(&self, statement: &str) -> Option<Fault> {
         let mut script = self.script();
         script.statements.push(statement.to_owned());
         let mut hit = None;

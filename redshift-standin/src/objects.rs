@@ -1,4 +1,4 @@
-//! Manifests and Parquet in the S3 server.
+//! Reads manifests and Parquet from the S3 server.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use futures::TryStreamExt;
 /// The S3 server that COPY reads from.
 #[derive(Debug, Clone)]
 pub struct S3 {
-    /// Such as `http://127.0.0.1:8333`.
+    /// The server's URL, such as `http://127.0.0.1:8333`.
     pub endpoint: String,
-    /// The name of the key.
+    /// The access key id.
     pub access_key: String,
-    /// The key.
+    /// The secret access key.
     pub secret_key: String,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Object {
     pub(crate) bytes: Bytes,
 }
 
-/// Page "Using a manifest to specify data files".
+/// The list of files to load. Source: page "Using a manifest to specify data files".
 #[derive(Deserialize)]
 struct Manifest {
     entries: Vec<Entry>,
@@ -47,7 +47,7 @@ struct Meta {
 }
 
 impl S3 {
-    /// The objects of a COPY, or what Redshift would say against it.
+    /// Returns the objects of a COPY; the error is Redshift's message.
     pub(crate) async fn objects(&self, url: &str, is_manifest: bool) -> Result<Vec<Object>, String> {
         let (store, key) = self.open(url)?;
         if !is_manifest {
@@ -74,7 +74,7 @@ impl S3 {
             .map_err(|error| format!("Invalid manifest file: {error}"))?;
         let mut objects = Vec::new();
         for entry in manifest.entries {
-            // Page "COPY from columnar data formats": the length is required there.
+            // Page "COPY from columnar data formats": the length is required for such files.
             let Some(meta) = entry.meta else {
                 return Err(format!("Manifest entry {} has no meta.content_length", entry.url));
             };

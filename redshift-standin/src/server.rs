@@ -1,4 +1,4 @@
-//! The protocol: who may log in, and how answers go out.
+//! The protocol: who may log in, and how answers are sent.
 
 use std::fmt;
 use std::fmt::Debug;
@@ -19,10 +19,10 @@ use tokio::task::AbortHandle;
 use crate::session::{Refusal, Reply, Session, Transaction};
 use crate::{Fault, Shared};
 
-/// What Redshift says of itself.
+/// The version that Redshift reports.
 const VERSION: &str = "8.0.2";
 
-/// Takes connections for ever.
+/// Accepts connections for ever.
 pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     loop {
         let Ok((socket, _)) = listener.accept().await else {
@@ -42,7 +42,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
                     abort,
                 }),
             };
-            // However it ends, the client knows.
+            // However it ends, the client sees it.
             drop(process_socket(socket, tls, Arc::new(handlers)).await);
         });
         own_handle
@@ -74,7 +74,7 @@ fn startup(shared: &Arc<Shared>) -> Startup {
     Md5PasswordAuthStartupHandler::new(Arc::new(Users(Arc::clone(shared))), Arc::new(parameters))
 }
 
-/// Who may log in: with MD5, as Redshift's ordinary and temporary users do.
+/// The users who may log in, with MD5, as Redshift's ordinary and temporary users do.
 struct Users(Arc<Shared>);
 
 impl Debug for Users {
@@ -99,7 +99,7 @@ impl AuthSource for Users {
 struct Queries {
     shared: Arc<Shared>,
     session: Arc<Session>,
-    /// Ends the connection without a word.
+    /// Ends the connection without an answer.
     abort: AbortHandle,
 }
 
@@ -109,7 +109,7 @@ impl SimpleQueryHandler for Queries {
     where
         C: ClientInfo + ClientPortalStore + Unpin + Send + Sync,
     {
-        let fault = self.shared.heard(statement);
+        let fault = self.shared.record(statement);
         if fault == Some(Fault::CutBefore) {
             self.cut().await;
         }
@@ -169,7 +169,7 @@ fn refused(
     Response::Error(Box::new(error))
 }
 
-/// Rows as text.
+/// Returns an answer with rows as text.
 fn answer(columns: Vec<String>, rows: Vec<Vec<Option<String>>>) -> PgWireResult<Response> {
     let field = |name| FieldInfo::new(name, None, None, Type::VARCHAR, FieldFormat::Text);
     let fields: Arc<Vec<FieldInfo>> = Arc::new(columns.into_iter().map(field).collect());

@@ -1,4 +1,4 @@
-//! One client's session: a connection to the database behind, and what has to be remembered besides.
+//! One client's session: a connection to the backend database, and the state that Postgres does not keep.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -10,7 +10,8 @@ use crate::copy::{Copy, LoadFault};
 use crate::dialect::{refusal, translated};
 use crate::sql::{Token, begins, tokens};
 
-/// What Redshift has and Postgres has not. Source: pages "SVV_COLUMNS", "SYS_LOAD_ERROR_DETAIL" and "GETDATE function".
+/// Creates what Redshift has and Postgres does not. Sources: pages "SVV_COLUMNS", "SYS_LOAD_ERROR_DETAIL" and "GETDATE
+/// function".
 const PREPARATION: &str = "
 CREATE SCHEMA IF NOT EXISTS standin;
 CREATE TABLE IF NOT EXISTS standin.sys_load_error_detail (
@@ -24,7 +25,7 @@ CREATE OR REPLACE VIEW standin.svv_columns AS
 CREATE OR REPLACE FUNCTION standin.getdate() RETURNS timestamp LANGUAGE sql AS 'SELECT now()::timestamp(0)';
 ";
 
-/// An error as it goes to the client.
+/// An error as it is sent to the client.
 #[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) code: String,
@@ -41,7 +42,7 @@ impl Refusal {
         }
     }
 
-    /// What Redshift calls an internal error: most failures of COPY are.
+    /// Returns what Redshift calls an internal error, as most failures of COPY are.
     pub(crate) fn internal(message: &str, detail: &str) -> Self {
         Self {
             detail: Some(detail.to_owned()).filter(|detail| !detail.is_empty()),
@@ -53,9 +54,9 @@ impl Refusal {
 impl From<tokio_postgres::Error> for Refusal {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(answer) = error.as_db_error() else {
-            return Self::internal(&format!("the database behind is gone: {error}"), "");
+            return Self::internal(&format!("the backend database is gone: {error}"), "");
         };
-        // Lengths in bytes are held by checks.
+        // CHECK constraints enforce lengths in bytes.
         if answer.code().code() == "23514" {
             return Self::new("22001", "Value too long for character type");
         }
@@ -66,11 +67,11 @@ impl From<tokio_postgres::Error> for Refusal {
     }
 }
 
-/// What a statement gives.
+/// The result of a statement.
 pub(crate) enum Reply {
     /// The names of the columns, and the rows.
     Rows(Vec<String>, Vec<Vec<Option<String>>>),
-    /// The statement's tag, and how many rows it has touched, where it tells.
+    /// The statement's tag, and how many rows it affected, if it reports that.
     Done(&'static str, Option<u64>),
 }
 
@@ -94,19 +95,19 @@ struct State {
     last_copy: u64,
 }
 
-/// Makes what all sessions find in the database.
+/// Prepares the database for all sessions.
 pub(crate) async fn prepare(url: &str) {
     let client = connect(url).await;
     client
         .batch_execute(PREPARATION)
         .await
-        .expect("cannot prepare the database behind");
+        .expect("cannot prepare the backend database");
 }
 
 async fn connect(url: &str) -> Client {
     let connected = tokio_postgres::connect(url, NoTls).await;
-    let (client, connection) = connected.expect("cannot connect to the database behind");
-    // It ends with its client.
+    let (client, connection) = connected.expect("cannot connect to the backend database");
+    // The connection ends with its client.
     tokio::spawn(async move { drop(connection.await) });
     client
 }
@@ -133,17 +134,17 @@ impl Session {
         self.state.lock().expect("a statement panicked").transaction
     }
 
-    /// Runs a statement. An error aborts the transaction that is open.
+    /// Runs a statement. An error aborts the open transaction.
     pub(crate) async fn run(self: Arc<Self>, statement: &str) -> Result<Reply, Refusal> {
         let tokens = tokens(statement);
         let done = self.clone().dispatch(statement, &tokens).await;
         let before = self.transaction();
         if done.is_err() && before == Transaction::Open {
-            // Wherever the error came from, the transaction behind must be aborted, too.
+            // Wherever the error came from, the backend's transaction must be aborted, too.
             drop(self.backend.simple_query("SELECT 1 / 0").await);
         }
         let begun = begins(&tokens, &["begin"]) || begins(&tokens, &["start"]);
-        // Page "TRUNCATE": it commits the transaction in which it is run.
+        // Page "TRUNCATE": it commits the transaction in which it runs.
         let ends = ["commit", "end", "rollback", "abort", "truncate"];
         let ended = ends.iter().any(|keyword| begins(&tokens, &[keyword]));
         let after = match (&done, before) {
@@ -156,7 +157,7 @@ impl Session {
         done
     }
 
-    /// Aborts the transaction that is open, as an error does.
+    /// Aborts the open transaction, as an error does.
     pub(crate) async fn fail(&self) {
         if self.transaction() == Transaction::Open {
             drop(self.backend.simple_query("SELECT 1 / 0").await);
@@ -168,7 +169,7 @@ impl Session {
         if tokens.contains(&Token::Sign(';')) {
             return Err(Refusal::new(
                 "42601",
-                "the stand-in takes one statement at a time",
+                "the stand-in accepts one statement at a time",
             ));
         }
         let in_transaction = self.transaction() != Transaction::None;
@@ -177,7 +178,7 @@ impl Session {
         }
         if begins(tokens, &["copy"]) && self.transaction() != Transaction::Failed {
             let copy = Copy::parse(tokens).map_err(|message| Refusal::new("0A000", &message))?;
-            // In a task of its own: a COPY outside of a transaction goes on when its client is gone.
+            // In a task of its own: a COPY outside a transaction continues after its client is gone.
             let rows = tokio::spawn(self.copy(copy)).await.expect("a COPY panicked")?;
             return Ok(Reply::Done("COPY", Some(rows)));
         }
@@ -205,15 +206,15 @@ impl Session {
             }
             Err((refusal, fault)) => {
                 if let Some(fault) = fault {
-                    self.note(&fault).await;
+                    self.record(&fault).await;
                 }
                 Err(refusal)
             }
         }
     }
 
-    /// Enters a fault where it outlives the transaction.
-    async fn note(&self, fault: &LoadFault) {
+    /// Records a fault through another connection, so that it outlives the transaction.
+    async fn record(&self, fault: &LoadFault) {
         let client = connect(&self.shared.backend).await;
         let text = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let statement = format!(
@@ -228,7 +229,7 @@ impl Session {
         client
             .batch_execute(&statement)
             .await
-            .expect("cannot note a fault");
+            .expect("cannot record a fault");
     }
 }
 

@@ -1,25 +1,25 @@
-//! Statements in tokens: just enough to tell words from texts.
+//! Splits statements into tokens: just enough to distinguish keywords from literals.
 
-/// A word, a quoted name, a text or a sign of a statement.
+/// A word, a quoted name, a text literal or a sign of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token<'s> {
-    /// A keyword, a plain name or a number, as it is written.
+    /// A keyword, a plain name or a number, as written.
     Word(&'s str),
     /// A quoted name, with its quotes.
     Name(&'s str),
-    /// A text, with its quotes.
+    /// A text literal, with its quotes.
     Text(&'s str),
     /// One other character.
     Sign(char),
 }
 
 impl Token<'_> {
-    /// Whether this is a keyword, given in lower case.
+    /// Returns whether this is the keyword, which is given in lower case.
     pub(crate) fn is(&self, keyword: &str) -> bool {
         matches!(self, Self::Word(word) if word.eq_ignore_ascii_case(keyword))
     }
 
-    /// As it is written.
+    /// Returns the token as written.
     pub(crate) fn written(&self) -> String {
         match self {
             Self::Word(text) | Self::Name(text) | Self::Text(text) => (*text).to_owned(),
@@ -27,7 +27,7 @@ impl Token<'_> {
         }
     }
 
-    /// What a text says.
+    /// Returns the content of a text literal.
     pub(crate) fn text(&self) -> Option<String> {
         let Self::Text(quoted) = self else { return None };
         let inner = quoted.strip_prefix('\'')?.strip_suffix('\'')?;
@@ -35,7 +35,7 @@ impl Token<'_> {
     }
 }
 
-/// The tokens of a statement, without comments and its closing semicolon.
+/// Returns the tokens of a statement, without comments and without its closing semicolon.
 pub(crate) fn tokens<'s>(statement: &'s str) -> Vec<Token<'s>> {
     let mut tokens = Vec::new();
     let mut rest = statement.trim().trim_end_matches(';');
@@ -67,7 +67,7 @@ pub(crate) fn tokens<'s>(statement: &'s str) -> Vec<Token<'s>> {
     }
 }
 
-/// The length of a quoted piece with its quotes; two quotes inside are one.
+/// Returns the length of a quoted token with its quotes; a doubled quote does not end it.
 fn quoted(rest: &str, quote: char) -> usize {
     let mut at = 1;
     while let Some(end) = rest[at..].find(quote) {
@@ -81,7 +81,7 @@ fn quoted(rest: &str, quote: char) -> usize {
     rest.len()
 }
 
-/// Whether keywords, given in lower case, stand one behind the other somewhere in a statement.
+/// Returns whether the keywords, given in lower case, follow one another somewhere in a statement.
 pub(crate) fn has(tokens: &[Token<'_>], keywords: &[&str]) -> bool {
     let mut windows = tokens.windows(keywords.len());
     windows.any(|window| {
@@ -92,16 +92,16 @@ pub(crate) fn has(tokens: &[Token<'_>], keywords: &[&str]) -> bool {
     })
 }
 
-/// Whether a statement begins with keywords, given in lower case.
+/// Returns whether a statement begins with the keywords, given in lower case.
 pub(crate) fn begins(tokens: &[Token<'_>], keywords: &[&str]) -> bool {
     tokens.len() >= keywords.len() && has(&tokens[..keywords.len()], keywords)
 }
 
-/// Tokens as a statement again.
+/// Joins tokens to a statement again.
 pub(crate) fn written(tokens: &[Token<'_>]) -> String {
     let mut statement = String::new();
     for (number, token) in tokens.iter().enumerate() {
-        // A qualified name, a cast or an operator of two signs must not be torn apart.
+        // A qualified name, a cast or an operator of two signs must not be split.
         let is_sign = |token: &Token<'_>| matches!(token, Token::Sign(_));
         let apart = number > 0 && !is_sign(token) && !is_sign(&tokens[number - 1]);
         if apart {

@@ -1,10 +1,10 @@
-//! The stand-in does what Redshift's documentation says, as far as the loader meets it.
+//! Tests that the stand-in does what Redshift's documentation says, in what the loader depends on.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray};
 use bytes::Bytes;
 use gristmill_redshift_standin::{Fault, S3, Standin};
 use gristmill_testkit::postgres;
@@ -33,7 +33,7 @@ fn url(standin: &Standin, password: &str) -> String {
     format!("postgres://{user}:{password}@127.0.0.1:{port}/dev")
 }
 
-/// A stand-in whose S3 server nobody asks.
+/// Starts a stand-in for tests that do not need an S3 server.
 fn without_s3() -> Standin {
     let s3 = S3 {
         endpoint: "http://127.0.0.1:9".into(),
@@ -48,7 +48,7 @@ async fn run(client: &Client, statement: &str) {
     done.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
 }
 
-/// SQLSTATE, message and detail of a refusal.
+/// Returns the SQLSTATE, message and detail of the error that a statement must cause.
 async fn refused(client: &Client, statement: &str) -> (String, String, String) {
     let error = client.simple_query(statement).await.expect_err(statement);
     let error = error
@@ -84,7 +84,7 @@ async fn statements_are_run_or_refused_as_redshift_does() {
     let client = connect(&standin).await;
     run(&client, TABLE).await;
 
-    // Neither keys nor characters count: bytes do.
+    // Keys are not enforced, and lengths count bytes, not characters.
     for _ in 0..2 {
         run(&client, "INSERT INTO agg VALUES ('éééé', '2025-03-01', 1.5)").await;
     }
@@ -117,7 +117,7 @@ async fn statements_are_run_or_refused_as_redshift_does() {
         refused(&client, statement).await;
     }
 
-    // An error aborts the transaction, also one that Postgres has not seen.
+    // An error aborts the transaction, even one that Postgres did not see.
     run(&client, "BEGIN").await;
     run(&client, "DELETE FROM agg").await;
     refused(&client, "DELETE FROM agg RETURNING store_id").await;
@@ -163,15 +163,15 @@ async fn faults_happen_where_they_are_planned() {
     }
 }
 
-/// A bucket, and the stand-in that reads it.
-struct Place {
+/// A bucket, the stand-in that reads it, and a client.
+struct Setup {
     _server: SeaweedFs,
     store: AmazonS3,
     standin: Standin,
     client: Client,
 }
 
-impl Place {
+impl Setup {
     async fn new() -> Self {
         let server = SeaweedFs::start(&["lake"]);
         let store = AmazonS3Builder::new()
@@ -204,7 +204,7 @@ impl Place {
         self.store.put(&Path::from(key), payload).await.unwrap();
     }
 
-    /// Puts a manifest with one entry.
+    /// Puts a manifest with these entries.
     async fn manifest(&self, entry: &str) {
         self.put("manifest", format!(r#"{{"entries": [{entry}]}}"#)).await;
     }
@@ -218,7 +218,7 @@ fn entry(bytes: usize) -> String {
     format!(r#"{{"url": "s3://lake/data", "mandatory": true, "meta": {{"content_length": {bytes}}}}}"#)
 }
 
-/// Rows of one store on one day.
+/// Returns a Parquet file with two rows: this store on one day, an awkward id on the next.
 fn parquet(store: &str, precision: u8, with_amount: bool) -> Vec<u8> {
     let amount = Decimal128Array::from(vec![Some(-150), None]).with_precision_and_scale(precision, 2);
     let mut columns: Vec<(&str, ArrayRef)> = vec![
@@ -239,55 +239,55 @@ fn parquet(store: &str, precision: u8, with_amount: bool) -> Vec<u8> {
 
 #[tokio::test]
 async fn copy_loads_by_position_what_a_manifest_names() {
-    let place = Place::new().await;
+    let setup = Setup::new().await;
     let data = parquet("IL-1", 18, true);
-    place.put("data", data.clone()).await;
-    place.manifest(&format!("{0}, {0}", entry(data.len()))).await;
-    run(&place.client, "BEGIN").await;
-    run(&place.client, &Place::copy()).await;
+    setup.put("data", data.clone()).await;
+    setup.manifest(&format!("{0}, {0}", entry(data.len()))).await;
+    run(&setup.client, "BEGIN").await;
+    run(&setup.client, &Setup::copy()).await;
     // A file that is named twice is loaded twice.
     assert_eq!(
-        value(&place.client, "SELECT pg_last_copy_count()")
+        value(&setup.client, "SELECT pg_last_copy_count()")
             .await
             .as_deref(),
         Some("4")
     );
-    run(&place.client, "COMMIT").await;
+    run(&setup.client, "COMMIT").await;
     let row = "SELECT store_id || trans_date || coalesce(amount, 0) FROM agg ORDER BY 1 DESC";
     assert_eq!(
-        value(&place.client, row).await.as_deref(),
+        value(&setup.client, row).await.as_deref(),
         Some("a \"b\"2025-03-020")
     );
-    assert_eq!(count(&place.client).await, "4");
+    assert_eq!(count(&setup.client).await, "4");
 
-    // A prefix with nothing behind it, and an entry that may be absent, load nothing.
+    // A prefix that matches nothing and an entry that may be absent load nothing.
     let nothing = format!("COPY agg FROM 's3://lake/none' IAM_ROLE '{ROLE}' FORMAT AS PARQUET");
-    run(&place.client, &nothing).await;
-    place
+    run(&setup.client, &nothing).await;
+    setup
         .manifest(r#"{"url": "s3://lake/none", "meta": {"content_length": 1}}"#)
         .await;
-    run(&place.client, &Place::copy()).await;
-    assert_eq!(count(&place.client).await, "4");
+    run(&setup.client, &Setup::copy()).await;
+    assert_eq!(count(&setup.client).await, "4");
 
-    // Alone, a COPY outlives its client; in a transaction it does not.
-    place.manifest(&entry(data.len())).await;
+    // Outside a transaction, a COPY outlives its client; inside one it does not.
+    setup.manifest(&entry(data.len())).await;
     for (begin, rows) in [(Some("BEGIN"), "4"), (None, "6")] {
-        let doomed = connect(&place.standin).await;
+        let doomed = connect(&setup.standin).await;
         if let Some(begin) = begin {
             run(&doomed, begin).await;
         }
-        place.standin.plan("COPY", 0, Fault::CutAfter);
+        setup.standin.plan("COPY", 0, Fault::CutAfter);
         doomed
-            .simple_query(&Place::copy())
+            .simple_query(&Setup::copy())
             .await
             .expect_err("the connection is cut");
-        assert_eq!(count(&place.client).await, rows);
+        assert_eq!(count(&setup.client).await, rows);
     }
 }
 
 #[tokio::test]
 async fn copy_refuses_files_that_do_not_fit_and_says_why() {
-    let place = Place::new().await;
+    let setup = Setup::new().await;
     let good = parquet("IL-1", 18, true);
     for (data, entry, code, message) in [
         (
@@ -302,7 +302,7 @@ async fn copy_refuses_files_that_do_not_fit_and_says_why() {
             15003,
             "incompatible Parquet schema",
         ),
-        // More than 18 digits do not fit whole numbers of 64 bits.
+        // More than 18 digits do not fit 64-bit integers.
         (parquet("IL-1", 20, true), None, 15003, "FIXED_LEN_BYTE_ARRAY"),
         (parquet("IL-123456", 18, true), None, 1204, "alue too long"),
         (b"no Parquet".to_vec(), None, 15001, "not valid Parquet"),
@@ -320,24 +320,24 @@ async fn copy_refuses_files_that_do_not_fit_and_says_why() {
             "does not exist",
         ),
     ] {
-        place
+        setup
             .manifest(&entry.unwrap_or_else(|| self::entry(data.len())))
             .await;
-        place.put("data", data).await;
-        run(&place.client, "BEGIN").await;
-        let (_, said, detail) = refused(&place.client, &Place::copy()).await;
+        setup.put("data", data).await;
+        run(&setup.client, "BEGIN").await;
+        let (_, said, detail) = refused(&setup.client, &Setup::copy()).await;
         assert!(format!("{said} {detail}").contains(message), "{said} {detail}");
-        run(&place.client, "ROLLBACK").await;
-        // It outlives the transaction.
-        let told = "SELECT error_code || error_message FROM sys_load_error_detail \
+        run(&setup.client, "ROLLBACK").await;
+        // The recorded fault outlives the transaction.
+        let recorded = "SELECT error_code || error_message FROM sys_load_error_detail \
                     WHERE session_id = pg_backend_pid() ORDER BY start_time DESC LIMIT 1";
         if code != 0 {
-            let told = value(&place.client, told).await.unwrap();
+            let recorded = value(&setup.client, recorded).await.unwrap();
             assert!(
-                told.starts_with(&code.to_string()) && told.contains(message),
-                "{told}"
+                recorded.starts_with(&code.to_string()) && recorded.contains(message),
+                "{recorded}"
             );
         }
     }
-    assert_eq!(count(&place.client).await, "0");
+    assert_eq!(count(&setup.client).await, "0");
 }

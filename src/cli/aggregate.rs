@@ -1,4 +1,4 @@
-//! `gristmill aggregate`: the engine alone, from files to one Parquet.
+//! `gristmill aggregate`: the engine alone, from files to one Parquet file.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -26,25 +26,27 @@ use crate::memory::MemoryLimit;
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings, Source};
 
-/// Sum files into one Parquet, with the engine alone
+/// Sum files into one Parquet file, with the engine alone
 ///
-/// Sums sales, taxes and discounts by store, item and date over all files given, and writes one sorted Parquet. Keeps
-/// no state and loads nothing. Without --feed, lines are tab-separated store_id, amount, code, item_id, trans_date,
-/// with the codes 4 (sale), 5 (tax) and 6 (discount). The exit status is 1 if a file had to be rejected as a whole.
+/// Sums sales, taxes and discounts by store, item and date over all given files, and writes one sorted Parquet file.
+/// Keeps no state and loads nothing. Without --feed, lines are tab-separated store_id, amount, code, item_id,
+/// trans_date, with the codes 4 (sale), 5 (tax) and 6 (discount). The exit status is 1 if a file was rejected as a
+/// whole.
 #[derive(Debug, Args)]
 pub(super) struct AggregateArgs {
-    /// Files, and folders whose files are taken with all below; hidden and unfinished ones are passed over. Likewise
-    /// objects and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, reached by the store's standard ways; with --feed, as
-    /// the settings' source that they lie in, if they lie in one
+    /// Files and folders; folders are read with all their subfolders, except hidden and unfinished files. Also objects
+    /// and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, with the provider's standard credentials; with --feed,
+    /// those inside a source of the settings file are reached as that source is
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
-    /// The Parquet to write
+    /// The Parquet file to write
     #[arg(short, long, value_name = "OUT.parquet")]
     output: PathBuf,
     /// The settings file that describes the feed
     #[arg(short = 'c', long = "config", default_value = DEFAULT_FILE, requires = "feed", value_name = "FILE")]
     config: PathBuf,
-    /// The feed of the settings file that says how the files are written; of folders, only its files are taken
+    /// The feed in the settings file that describes the files; from folders and prefixes, only files of this feed are
+    /// read
     #[arg(long, value_name = "NAME")]
     feed: Option<String>,
 }
@@ -67,7 +69,7 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    // Partials lie beside the output, and the output is renamed into place: it is whole or not there.
+    // Partials are written beside the output, and the output is renamed into place, so it is either whole or absent.
     let spool = TempDir::with_prefix_in(".gristmill-", folder)
         .with_context(|| format!("cannot write to the folder {}", folder.display()))?;
 
@@ -77,10 +79,10 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
         .iter()
         .filter(|file| file.report.rejected_because.is_some())
         .count();
-    tell_rejects(&converted)?;
+    print_rejects(&converted)?;
     if rejected == count {
         anyhow::bail!(
-            "none of the {count} files has a row that counts: {} was not written",
+            "all {count} files were rejected: {} was not written",
             args.output.display()
         );
     }
@@ -123,7 +125,7 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
     })
 }
 
-/// How the files are written, how much memory their sums may take, and the sources that they may lie in.
+/// Returns the layout of the files, how much memory their sums may take, and the sources that they may lie in.
 fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, Vec<Source>)> {
     let Some(name) = &args.feed else {
         let layout = FeedLayout::new(&FeedSpec::default())?;
@@ -133,7 +135,7 @@ fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, V
     let feed = settings.feeds.get(name).ok_or_else(|| {
         let known: Vec<_> = settings.feeds.iter().map(|feed| feed.name.as_str()).collect();
         Usage::new(format!(
-            "--feed {name:?} is none of the settings' feeds: {}",
+            "--feed {name:?} is not in the settings file; its feeds are {}",
             known.join(", ")
         ))
     })?;
@@ -144,18 +146,18 @@ fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, V
 struct Converted {
     input: Input,
     report: ConversionReport,
-    /// Of a file that counts.
+    /// `None` if the file was rejected.
     partial: Option<Partial>,
 }
 
-/// A file whose turn has come. An object is open already, and some of its bytes are here.
+/// A file that is next to be converted. An object is already open, with some of its bytes fetched.
 struct Ready {
     number: usize,
     input: Input,
     opened: Option<(anyhow::Result<Box<dyn Read + Send>>, OwnedSemaphorePermit)>,
 }
 
-/// Converts all files, side by side, and gives them in their order. The first that cannot be read ends the command.
+/// Converts all files in parallel, and returns them in their order. The first one that cannot be read ends the command.
 fn convert_all(
     files: Vec<Input>,
     layout: &FeedLayout,
@@ -197,26 +199,26 @@ fn convert_all(
     });
     let mut opened = open_ahead(objects);
     let opened = std::iter::from_fn(move || opened.blocking_recv());
-    // A file at a time for each thread; threads that find none left help with the files in hand.
+    // Each thread takes one file at a time. Threads that find none left help with the files in progress.
     let converted = local.chain(opened).par_bridge().map(convert);
     let mut converted = converted.collect::<anyhow::Result<Vec<_>>>()?;
     converted.sort_unstable_by_key(|(number, _)| *number);
     Ok(converted.into_iter().map(|(_, file)| file).collect())
 }
 
-/// Objects that are asked for at the same time.
-const ASKED_AT_ONCE: usize = 32;
+/// The most objects that are requested at the same time.
+const REQUESTED_AT_ONCE: usize = 32;
 
-/// The most KiB of objects that are open and not converted yet: what is here of them, and on its way.
+/// The most KiB of objects that are open but not yet converted, whether fetched or in flight.
 const OPEN_KIB: usize = 96 << 10;
 
-/// The most KiB that one object holds while it is read.
+/// The most KiB that one object takes while it is read.
 const OBJECT_KIB: u64 = 40 << 10;
 
-/// Opens objects in their order before somebody is free to convert them, so that nobody waits for the network.
+/// Opens objects in their order, ahead of the threads that convert them, so that no thread waits for the network.
 fn open_ahead(objects: Vec<(usize, Input)>) -> mpsc::Receiver<anyhow::Result<Ready>> {
     let room = Arc::new(Semaphore::new(OPEN_KIB));
-    let (send, ready) = mpsc::channel(ASKED_AT_ONCE);
+    let (send, ready) = mpsc::channel(REQUESTED_AT_ONCE);
     let open = move |(number, input): (usize, Input)| {
         let room = room.clone();
         async move {
@@ -235,7 +237,7 @@ fn open_ahead(objects: Vec<(usize, Input)>) -> mpsc::Receiver<anyhow::Result<Rea
         }
     };
     tokio::spawn(async move {
-        let mut opened = stream::iter(objects).map(open).buffered(ASKED_AT_ONCE);
+        let mut opened = stream::iter(objects).map(open).buffered(REQUESTED_AT_ONCE);
         while let Some(ready) = opened.next().await {
             if send.send(ready).await.is_err() {
                 return;
@@ -260,10 +262,10 @@ fn convert_one(
     };
     let reader = reader.with_context(failed)?;
     progress.file_arrived(input.bytes().with_context(failed)?);
-    let mut told = 0;
+    let mut counted = 0;
     let conversion = convert(reader, layout, Outputs::default(), scratch, |bytes| {
-        progress.bytes_read(bytes - told);
-        told = bytes;
+        progress.bytes_read(bytes - counted);
+        counted = bytes;
     });
     progress.file_done();
     let Conversion { report, partial } = conversion.with_context(failed)?;
@@ -274,12 +276,12 @@ fn convert_one(
     })
 }
 
-/// Says which files were rejected, and how many lines of the others for which reasons.
-fn tell_rejects(converted: &[Converted]) -> std::io::Result<()> {
+/// Prints which files were rejected, and how many lines were rejected for each reason.
+fn print_rejects(converted: &[Converted]) -> std::io::Result<()> {
     let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
     for Converted { input, report, .. } in converted {
         if let Some(because) = &report.rejected_because {
-            output::line(format!("rejected, counts for nothing: {input}: {because}"))?;
+            output::line(format!("rejected as a whole: {input}: {because}"))?;
         }
         for (reason, count) in &report.reasons {
             *reasons.entry(*reason).or_default() += count;

@@ -1,4 +1,4 @@
-//! `gristmill check`: what files would do, without doing it.
+//! `gristmill check`: a dry run of the conversion.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,15 @@ use super::{JsonArg, SettingsArg, output, rejects};
 use crate::memory::MemoryLimit;
 use crate::settings::{Place, Settings, Source};
 
-/// Say what files would do, without doing it
+/// Check files without loading them
 ///
-/// Converts each file as `run` would, and tells which feed it belongs to, its counts, whether it would be accepted and
-/// the first of its rejects. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be rejected.
+/// Converts each file as `run` would, and reports which feed it belongs to, its line counts, whether it would be
+/// accepted, and its first rejects. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be
+/// rejected.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// The files, or objects as s3://, gs:// or az://BUCKET/KEY; one outside the sources is judged by its name alone
+    /// Files, or objects as s3://, gs:// or az://BUCKET/KEY; outside the sources, only the file name is matched to a
+    /// feed
     #[arg(required = true)]
     files: Vec<PathBuf>,
     #[command(flatten)]
@@ -86,7 +88,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// The name that the file has, or would have, in one of the sources.
+/// Returns the name that a file has in its source; outside all sources, its bare file name.
 fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
     let absolute = |path: &Path| {
         path.canonicalize()
@@ -95,7 +97,7 @@ fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
     let file = absolute(file)?;
     let utf8 = |name: Option<&str>| {
         name.map(ToOwned::to_owned)
-            .ok_or_else(|| Usage::new(format!("{}: its name is not UTF-8: rename it", file.display())))
+            .ok_or_else(|| Usage::new(format!("{}: the name is not UTF-8: rename it", file.display())))
     };
     for source in sources {
         if let Place::Folder(folder) = &source.place
@@ -107,7 +109,7 @@ fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
     Ok(utf8(file.file_name().and_then(|name| name.to_str()))?)
 }
 
-/// The name that an object has, or would have, in one of the sources, and the object.
+/// Returns an object with the name that it has in its source; outside all sources, the last part of its URL.
 async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(String, Input)> {
     let place = inputs::place(url, sources)?;
     let object = inputs::object(url, &place).await?;

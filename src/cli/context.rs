@@ -1,4 +1,4 @@
-//! What the commands that read or write state open first.
+//! What every command that uses the state database opens first.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::SettingsArg;
 use super::failure::Usage;
 use crate::settings::Settings;
 
-/// The settings and the state database they name.
+/// The settings, and the state database that they name.
 pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) state: StateDb,
@@ -17,25 +17,25 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Opens a state database that is there already: a reading command must not make an empty one.
+    /// Opens an existing state database: a command that only reads must not create an empty one.
     pub(super) async fn open(arg: &SettingsArg) -> anyhow::Result<Self> {
         let settings = Settings::read(&arg.config)?;
         if !settings.state.exists() {
             let state = settings.state.display();
             return Err(Usage::new(format!(
-                "nothing has run yet: {state} is not there; start `gristmill run`"
+                "nothing has run yet: {state} does not exist; start `gristmill run`"
             ))
             .into());
         }
         Self::open_or_make(settings).await
     }
 
-    /// Opens the state database, and makes it where it is absent.
+    /// Opens the state database, and creates it if it does not exist.
     pub(super) async fn open_or_make(settings: Settings) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let state = StateDb::open(&settings.state, clock.clone())
             .await
-            .with_context(|| format!("cannot use the state database of {}", settings.state.display()))?;
+            .with_context(|| format!("cannot use the state database {}", settings.state.display()))?;
         Ok(Self {
             settings,
             state,

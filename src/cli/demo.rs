@@ -1,4 +1,4 @@
-//! `gristmill demo`: the real pipeline on a sample feed, with nothing to set up.
+//! `gristmill demo`: the real pipeline on a sample feed, with no setup.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,14 +18,14 @@ use crate::settings::{DEFAULT_FILE, Settings};
 
 const SETTINGS: &str = include_str!("demo.toml");
 
-/// Show everything at work on a sample feed, in a new folder and without settings
+/// Run the whole pipeline on a sample feed, in a new folder and without settings
 ///
-/// Lays a sample feed in a new folder: a whole Illinois, a California that lacks stores, an item master, and in them a
-/// header, Windows line ends, noise lines and a bad line. Runs the real pipeline until it is idle, submits one store's
-/// correction, runs again, and shows what came of it.
+/// Writes a sample feed to a new folder: a complete Illinois, a California with missing stores and an item master. The
+/// files include a header, Windows line endings, noise lines and a bad line. Runs the real pipeline until it is idle,
+/// submits one store's correction, runs again, and shows the result.
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
-    /// The folder to make; gristmill-demo, or that name with the next free number, if none is given
+    /// The folder to create [default: gristmill-demo, or that name with the next free number]
     folder: Option<PathBuf>,
 }
 
@@ -33,7 +33,7 @@ pub(super) async fn run(args: DemoArgs, progress: Progress) -> anyhow::Result<Ex
     let folder = make_folder(args.folder)?;
     let config = folder.join(DEFAULT_FILE);
     let incoming = folder.join("incoming");
-    std::fs::create_dir(&incoming).with_context(|| format!("cannot make {}", incoming.display()))?;
+    std::fs::create_dir(&incoming).with_context(|| format!("cannot create {}", incoming.display()))?;
     std::fs::write(&config, SETTINGS).with_context(|| format!("cannot write {}", config.display()))?;
 
     for (what, wave) in [
@@ -68,12 +68,12 @@ fn counted(files: usize) -> String {
     }
 }
 
-/// Makes the folder that was named, or else the first one that is free: an earlier demo is left as it is.
+/// Creates the named folder, or else the first one that is free. An earlier demo is left alone.
 fn make_folder(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(folder) = named {
         std::fs::create_dir(&folder).with_context(|| {
             format!(
-                "cannot make the folder {}: name one that is not there yet",
+                "cannot create the folder {}: name one that does not exist yet",
                 folder.display()
             )
         })?;
@@ -89,14 +89,14 @@ fn make_folder(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         match std::fs::create_dir(&folder) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
             made => {
-                made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
+                made.with_context(|| format!("cannot create the folder {}", folder.display()))?;
                 return Ok(folder);
             }
         }
     }
 }
 
-/// Submits files as careful stores do: written under a hidden name, then renamed.
+/// Submits files as a careful store does: writes each under a hidden name, then renames it.
 fn submit(incoming: &Path, files: &[SampleFile]) -> anyhow::Result<()> {
     for file in files {
         let (hidden, name) = (incoming.join(format!(".{}", file.name)), incoming.join(file.name));
@@ -124,7 +124,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     show_rows(&context).await?;
 
     let settings = &context.settings;
-    output::line("\nWhere everything lies:")?;
+    output::line("\nWhere everything is:")?;
     for (what, path) in [
         ("source", folder.join("incoming").display().to_string()),
         ("settings", config.display().to_string()),

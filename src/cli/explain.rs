@@ -9,11 +9,11 @@ use super::context::Context;
 use super::{JsonArg, SettingsArg, output};
 use crate::preconditions::{JobPlan, Verdict, assess};
 
-/// Say why a job runs or waits
+/// Explain why a job runs or waits
 ///
-/// Shows every precondition of a job with the facts that decide it: how many files are there and which stores are
-/// missing, which files were seen before and not yet in this wave, how old the item master is, and so on. A job whose
-/// pattern has {date} is judged for each day by itself.
+/// Shows every precondition of a job with the facts that decide it: how many files have arrived, which stores are
+/// missing, which files were seen before but not yet in this wave, how old the item master is, and so on. A job whose
+/// pattern has {date} is evaluated for each day separately.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// The job's id

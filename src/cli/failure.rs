@@ -1,4 +1,4 @@
-//! Errors become messages and exit statuses here, and nowhere else.
+//! The one place where errors become messages and exit statuses.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ pub(super) const FAILED: u8 = 1;
 /// The command line or the settings are wrong.
 pub(super) const USAGE: u8 = 2;
 
-/// A command line that cannot be carried out as it stands.
+/// A command line that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(String);
@@ -24,13 +24,13 @@ impl Usage {
     }
 }
 
-/// Prints an error with its causes, and gives the exit status that belongs to it.
+/// Prints an error with its causes, and returns its exit status.
 #[allow(
     clippy::print_stderr,
     reason = "the one place where a command's error is shown"
 )]
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
-    let message = causes::told(error, "\n  because: ");
+    let message = causes::joined(error, "\n  because: ");
     eprintln!("error: {message}");
     ExitCode::from(status(error))
 }

@@ -1,4 +1,4 @@
-//! `gristmill files`: every file and what became of it.
+//! `gristmill files`: every file and its state.
 
 use std::process::ExitCode;
 
@@ -9,10 +9,10 @@ use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output};
 
-/// List files and what became of them
+/// List files and their states
 ///
-/// Lists the files of the source with the state of their newest submission and the counts of the version in force.
-/// Lines are rows, ignored (another code), skipped (blank, comment, header) or rejects.
+/// Lists the files of the sources with the status of their newest submission and the line counts of the version in
+/// force. Each line is a row, ignored (a code that is not asked for), skipped (blank, comment, header) or a reject.
 #[derive(Debug, Args)]
 pub(super) struct FilesArgs {
     #[command(flatten)]
@@ -35,7 +35,7 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
         status,
     };
     let files = context.state.files(&filter).await?;
-    // A feed that the settings no longer have may still have files.
+    // A feed that was removed from the settings may still have files.
     if let Some(feed) = filter.feed.filter(|_| files.is_empty())
         && context.settings.feeds.get(&feed).is_none()
     {
@@ -45,7 +45,7 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
             .iter()
             .map(|feed| feed.name.as_str())
             .collect();
-        return Err(Usage::new(format!("--feed {feed:?} is none of {}", known.join(", "))).into());
+        return Err(Usage::new(format!("--feed {feed:?} is not one of {}", known.join(", "))).into());
     }
     if args.json.json {
         output::json(&files)?;
@@ -59,7 +59,7 @@ fn parse_status(word: &str) -> Result<FileStatus, Usage> {
     let known = "validated, rejected, failed, submitted";
     word.to_uppercase()
         .parse()
-        .map_err(|_| Usage::new(format!("--status {word:?} is none of {known}")))
+        .map_err(|_| Usage::new(format!("--status {word:?} is not one of {known}")))
 }
 
 /// Prints files as a table.

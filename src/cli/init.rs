@@ -1,4 +1,4 @@
-//! `gristmill init`: a commented settings file to begin with.
+//! `gristmill init`: a commented settings file to start from.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use super::failure::Usage;
 use super::output;
 use crate::settings::DEFAULT_FILE;
 
-/// The settings file, with every key that a newcomer may want to change. docs/configuration.md has them all.
+/// The settings file, with every key that a new user may want to change. docs/configuration.md lists them all.
 const SETTINGS: &str = include_str!("init.toml");
 
-/// Write a commented settings file to begin with
+/// Write a commented settings file to start from
 ///
-/// Writes a settings file with every common key and a comment on each, and makes the source folder that it names.
-/// A file that is there already is left as it is.
+/// Writes a settings file with every common key and a comment on each, and creates the source folder that it names.
+/// An existing file is never overwritten.
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
     /// The file to write
@@ -30,7 +30,7 @@ pub(super) fn run(args: InitArgs) -> anyhow::Result<ExitCode> {
     let mut settings = match std::fs::File::create_new(&args.file) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(Usage::new(format!(
-                "{file} is there already: name another file, or edit that one"
+                "{file} already exists: name another file, or edit that one"
             ))
             .into());
         }
@@ -45,13 +45,8 @@ pub(super) fn run(args: InitArgs) -> anyhow::Result<ExitCode> {
         .unwrap_or_else(|| std::path::Path::new("."))
         .join("data/incoming");
     std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the source folder {}", folder.display()))?;
-    output::line(format!(
-        "Wrote {file}. Files are taken from {}.",
-        folder.display()
-    ))?;
-    output::line(
-        "Next: adapt the feed and the job in it, then `gristmill check FILE…` and `gristmill run`.",
-    )?;
+        .with_context(|| format!("cannot create the source folder {}", folder.display()))?;
+    output::line(format!("Wrote {file}. Files are read from {}.", folder.display()))?;
+    output::line("Next: adapt its feed and its job, then try `gristmill check FILE…` and `gristmill run`.")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! The files that a command is given by name: local ones, folders, objects, and what lies below a prefix of a bucket.
+//! The inputs that a command is given by name: files, folders, objects, and everything below a prefix of a bucket.
 
 use std::fmt;
 use std::fs::File;
@@ -17,7 +17,7 @@ use super::failure::Usage;
 use crate::buckets;
 use crate::settings::{BucketPlace, Place, Source};
 
-/// A file to be read.
+/// A file to read.
 #[derive(Clone)]
 pub(super) enum Input {
     File(PathBuf),
@@ -29,7 +29,7 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Its size in bytes.
+    /// Returns its size in bytes.
     pub(super) fn bytes(&self) -> std::io::Result<u64> {
         match self {
             Self::File(path) => Ok(path.metadata()?.len()),
@@ -37,7 +37,7 @@ impl Input {
         }
     }
 
-    /// Opens it. Waits, so that it is for threads that may; an object's requests run on `runtime`.
+    /// Opens it. This blocks, so call it only on a blocking thread. An object's requests run on `runtime`.
     pub(super) fn open(&self, runtime: &Handle) -> anyhow::Result<Box<dyn Read + Send>> {
         Ok(match self {
             Self::File(path) => Box::new(File::open(path)?),
@@ -57,12 +57,13 @@ impl fmt::Display for Input {
     }
 }
 
-/// The URL of a bucket, where one is given in place of a path.
+/// Returns the input as a bucket URL, or `None` if it is a path.
 pub(super) fn url(input: &Path) -> Option<&str> {
     input.to_str().filter(|input| Provider::of_url(input).is_some())
 }
 
-/// The inputs that are files, and of folders and prefixes those files that a pattern takes, in order of their paths.
+/// Lists the inputs in the order given: files and objects as they are, folders and prefixes as the files in them that
+/// match `pattern`.
 pub(super) async fn list(
     inputs: &[PathBuf],
     pattern: &FilePattern,
@@ -85,7 +86,7 @@ pub(super) async fn list(
     Ok(files)
 }
 
-/// The source that a URL lies in, and its path there.
+/// Finds the source that a URL lies in, and its path there.
 pub(super) fn source_of<'s, 'u>(
     url: &'u str,
     sources: &'s [Source],
@@ -101,7 +102,8 @@ pub(super) fn source_of<'s, 'u>(
     })
 }
 
-/// The place that a URL names, reached as the source that it lies in; outside of all, by the store's standard ways alone.
+/// Returns the place that a URL names. Inside a source it is reached with that source's options; elsewhere, with the
+/// provider's standard configuration alone.
 pub(super) fn place(url: &str, sources: &[Source]) -> anyhow::Result<BucketPlace> {
     let address = Address::parse(url).map_err(|error| Usage::new(error.to_string()))?;
     let source = source_of(url, sources);
@@ -109,7 +111,7 @@ pub(super) fn place(url: &str, sources: &[Source]) -> anyhow::Result<BucketPlace
     Ok(BucketPlace { address, options })
 }
 
-/// The object that a URL names, if there is one, in the place that it names. With a `/` at its end it names a prefix.
+/// Looks up the object that a URL names. A URL that ends in `/` names a prefix, never an object.
 pub(super) async fn object(url: &str, place: &BucketPlace) -> anyhow::Result<Option<Input>> {
     let BucketPlace { address, options } = place;
     if address.path().is_empty() || url.ends_with('/') {

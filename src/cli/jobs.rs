@@ -1,4 +1,4 @@
-//! `gristmill jobs`: the jobs in the state database, and what can be done with them.
+//! `gristmill jobs`: the jobs in the state database, and actions on them.
 
 use std::process::ExitCode;
 
@@ -14,10 +14,10 @@ use crate::preconditions::{JobPlan, assess};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
-/// List jobs, or apply, pause, resume and run them
+/// List, apply, pause, resume and run jobs
 ///
-/// The state database's table aggr_job_configuration is the truth that runs read; it can be edited with SQL while the
-/// service runs. New [[job]] tables of the settings are added to it, and edits are never overwritten but by `apply`.
+/// Jobs live in the state database's table aggr_job_configuration, which can be edited with SQL while the service runs.
+/// New [[job]] tables of the settings file are added to it; only `apply` overwrites edits.
 #[derive(Debug, Args)]
 pub(super) struct JobsArgs {
     #[command(subcommand)]
@@ -26,23 +26,23 @@ pub(super) struct JobsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List the jobs as they stand in the state database
+    /// List the jobs in the state database
     List {
         #[command(flatten)]
         settings: SettingsArg,
         #[command(flatten)]
         json: JsonArg,
     },
-    /// Write the settings' jobs over those in the state database, edits included
+    /// Overwrite the jobs in the state database with those of the settings file, including any edits
     Apply {
         #[command(flatten)]
         settings: SettingsArg,
     },
-    /// Keep a job from running until it is resumed
+    /// Stop a job from running until it is resumed
     Pause(OneJob),
     /// Let a paused job run again
     Resume(OneJob),
-    /// Run a job now over the files in force, whatever its preconditions say
+    /// Run a job now over the files in force, regardless of its preconditions
     Run {
         #[command(flatten)]
         job: OneJob,
@@ -100,14 +100,14 @@ async fn list(settings: &SettingsArg, json: JsonArg) -> anyhow::Result<ExitCode>
         "job_params",
         "settings file",
     ];
-    output::table(headings, rows, "No job: the settings file has no [[job]].")?;
+    output::table(headings, rows, "No jobs: the settings file has no [[job]].")?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// How a job in the state database compares with the settings file.
+/// Says how a job in the state database compares with the settings file.
 fn differs(row: &JobRow, settings: &Settings) -> String {
     match settings.jobs.iter().find(|job| job.id == row.config.id) {
-        None => "not there",
+        None => "absent",
         Some(job) if *job == row.config => "same",
         Some(_) => "differs",
     }
@@ -118,8 +118,8 @@ async fn apply(settings: &SettingsArg) -> anyhow::Result<ExitCode> {
     let context = Context::open_or_make(Settings::read(&settings.config)?).await?;
     let written = context.state.apply_jobs(&context.settings.jobs).await?;
     output::line(match written.is_empty() {
-        true => "Nothing to do: the state database has the settings' jobs.".to_owned(),
-        false => format!("Written from the settings: {}", written.join(", ")),
+        true => "Nothing to do: the jobs in the state database match the settings file.".to_owned(),
+        false => format!("Applied from the settings file: {}", written.join(", ")),
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -149,7 +149,7 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
             "name the day with --date"
         };
         return Err(Usage::new(format!(
-            "job {}: its pattern is {}: {advice}",
+            "job {}: the pattern is {}: {advice}",
             job.job, plan.files
         ))
         .into());
@@ -173,16 +173,16 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
         .await
         .context("cannot queue the run")?;
     announce(&queued)?;
-    work::see_to_it(context, progress).await
+    work::carry_out(context, progress).await
 }
 
-/// Says what became of the wish for a run.
+/// Prints whether a run was queued.
 pub(super) fn announce(enqueued: &Enqueued) -> std::io::Result<()> {
     output::line(match enqueued {
         Enqueued::Queued(run_id) => format!("Queued run {run_id}."),
-        Enqueued::Active(run_id) => format!("Run {run_id} of the same job waits or works already."),
+        Enqueued::Active(run_id) => format!("Run {run_id} of the same job is already queued or running."),
         Enqueued::Unchanged(run_id) => {
-            format!("Run {run_id} is complete: its files are those of the last run.")
+            format!("Run {run_id} is complete: it has the same files as the last run.")
         }
     })
 }

@@ -1,4 +1,4 @@
-//! `gristmill load`: whether the warehouse holds what a job has loaded last, and mending it where it does not.
+//! `gristmill load`: checks that the warehouse still holds what a job last loaded, and repairs it if it does not.
 
 use std::process::ExitCode;
 
@@ -14,12 +14,12 @@ use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 use crate::pipeline::{scope, summary_files};
 
-/// Compare the warehouse with what a job has loaded last
+/// Compare the warehouse with what a job last loaded
 ///
-/// Compares all rows, for each day that the job has loaded last, and lists those that differ: the key, what the
-/// warehouse holds, and what the summary says. A load by itself sends only what differs from the load before, so that
-/// rows which somebody has changed by hand are found here. Days that another job has loaded since are left to that job.
-/// With --repair the rows are made to agree. Exit status 1: they differ, and were not repaired.
+/// Compares all rows of the days that the job was the last to load, and lists those that differ: the key, what the
+/// warehouse holds, and what the summary says. A normal load sends only what changed since the load before, so it does
+/// not notice rows that were changed by hand; this command does. Days that another job has loaded since are left to
+/// that job. --repair makes the rows agree. The exit status is 1 if they differ and were not repaired.
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
     /// The job
@@ -28,7 +28,7 @@ pub(super) struct LoadArgs {
     /// Make the warehouse agree with the summary
     #[arg(long)]
     repair: bool,
-    /// Tell at most so many differences one by one, for each of the job's days
+    /// The maximum number of differences to list for each of the job's waves
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub(super) struct LoadArgs {
     json: JsonArg,
 }
 
-/// What became of one wave.
+/// The outcome for one wave.
 #[derive(Debug, Serialize)]
 struct Verified {
     run_id: String,
@@ -47,14 +47,14 @@ struct Verified {
     missing: u64,
     different: u64,
     surplus: u64,
-    /// Days that another job or wave has loaded since.
+    /// Days of a store that another job or wave has loaded since.
     days_of_others: u64,
     agrees: bool,
-    /// Why they cannot agree, whatever their rows are.
+    /// Why they count as different even if all rows are the same.
     problem: Option<String>,
     repaired: Option<Changes>,
     columns: Vec<String>,
-    differences: Vec<Told>,
+    differences: Vec<ListedDifference>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,7 +66,7 @@ struct Changes {
 
 /// A key with its amounts on both sides, in the order of the columns; none where there is no row.
 #[derive(Debug, Serialize)]
-struct Told {
+struct ListedDifference {
     store_id: String,
     item_id: String,
     trans_date: String,
@@ -86,12 +86,12 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let runs = context.state.last_loads(job_id).await?;
     if runs.is_empty() {
         return Err(Usage::new(format!(
-            "{job_id} has loaded nothing yet: there is nothing to compare"
+            "job {job_id} has not loaded anything yet: there is nothing to compare"
         ))
         .into());
     }
     let warehouse = context.settings.open_warehouse().await?;
-    // A warehouse that was lost or set back to an older version is made ready, and then found to lack rows.
+    // A warehouse that was lost or restored from a backup is made ready here, and then found to lack rows.
     warehouse.prepare().await?;
     let lake = Lake::open(&context.settings.lake).await?;
     let mut verified = Vec::with_capacity(runs.len());
@@ -126,7 +126,7 @@ async fn verify(
         None => None,
     };
     let (Some(summary), Some([file, coverage])) = (summary, files) else {
-        let gone = "its summary is no longer in the lake; `gristmill jobs run` loads the job anew, in full";
+        let gone = "its summary is no longer in the lake; `gristmill jobs run` loads the whole job again";
         return Ok(Verified::of(
             context,
             &run,
@@ -149,10 +149,10 @@ async fn verify(
     let problem = match &found.newest {
         Some(newest) if newest.run_id == run.run_id => None,
         Some(newest) if newest.sequence > run.sequence => Some(format!(
-            "the warehouse's ledger has the newer run {}, of which the state database knows no load; nothing was compared",
+            "the warehouse's ledger has the newer run {}, whose load the state database does not know; nothing was compared",
             newest.run_id
         )),
-        // Repairing enters the run.
+        // A repair enters the run in the ledger.
         Some(_) | None if found.mended.is_some() => None,
         Some(newest) => Some(format!(
             "the warehouse's ledger has {} as the last load",
@@ -177,7 +177,7 @@ impl Verified {
             problem,
             repaired: found.mended.map(Changes::from),
             columns: context.settings.target.measures.clone(),
-            differences: found.listed.into_iter().map(Told::from).collect(),
+            differences: found.listed.into_iter().map(ListedDifference::from).collect(),
         }
     }
 }
@@ -192,7 +192,7 @@ impl From<LoadCounts> for Changes {
     }
 }
 
-impl From<Difference> for Told {
+impl From<Difference> for ListedDifference {
     fn from(difference: Difference) -> Self {
         let Difference {
             store_id,
@@ -221,13 +221,13 @@ fn print(wave: &Verified) -> std::io::Result<()> {
         ..
     } = wave;
     output::line(format!(
-        "{run_id}: {rows} rows compared; the warehouse lacks {missing}, holds {different} with other amounts, and \
-         {surplus} too many."
+        "{run_id}: {rows} rows compared; the warehouse lacks {missing}, holds {different} with other amounts, and has \
+         {surplus} extra."
     ))?;
     if wave.days_of_others > 0 {
         let days = wave.days_of_others;
         output::line(format!(
-            "Another job or wave has loaded {days} of its days (of a store) since; they were left out."
+            "Left out: {days} store-days that another job or wave has loaded since."
         ))?;
     }
     if let Some(problem) = &wave.problem {
@@ -243,23 +243,23 @@ fn print(wave: &Verified) -> std::io::Result<()> {
             amounts.collect::<Vec<_>>().join("  ")
         }
     };
-    let differences = wave.differences.iter().map(|told| {
+    let differences = wave.differences.iter().map(|listed| {
         [
-            told.store_id.clone(),
-            told.item_id.clone(),
-            told.trans_date.clone(),
-            amounts(&told.warehouse),
-            amounts(&told.summary),
+            listed.store_id.clone(),
+            listed.item_id.clone(),
+            listed.trans_date.clone(),
+            amounts(&listed.warehouse),
+            amounts(&listed.summary),
         ]
     });
     if !wave.differences.is_empty() {
         let columns = wave.columns.join(", ");
         let headings = ["store_id", "item_id", "trans_date", "warehouse", "summary"];
-        output::line(format!("Amounts are {columns}."))?;
+        output::line(format!("The amounts are {columns}."))?;
         output::table(headings, differences, "")?;
-        let untold = (missing + different + surplus) - wave.differences.len() as u64;
-        if untold > 0 {
-            output::line(format!("… and {untold} more; --limit N tells more of them."))?;
+        let unlisted = (missing + different + surplus) - wave.differences.len() as u64;
+        if unlisted > 0 {
+            output::line(format!("… and {unlisted} more; a greater --limit lists more."))?;
         }
     }
     match &wave.repaired {

@@ -1,4 +1,4 @@
-//! The commands: one file each, and here what they share. `main` parses, runs, and turns errors into exit statuses.
+//! The commands, one file each, and what they share. `main` parses, runs, and turns errors into exit statuses.
 
 mod aggregate;
 mod check;
@@ -32,26 +32,27 @@ use crate::settings::DEFAULT_FILE;
 
 /// Point-of-sale files in, one row for each store, item and day in the warehouse.
 ///
-/// gristmill watches a folder for the files of your stores, validates and converts each, and waits until a province is
-/// complete. Then it sums sales, taxes and discounts by store, item and date, and loads the result into SQLite or
-/// Postgres. `gristmill demo` shows all of it in a new folder; `gristmill init` writes a settings file to begin with.
+/// gristmill watches a folder or a bucket for the files of your stores, validates and converts each one, and waits
+/// until a province is complete. Then it sums sales, taxes and discounts by store, item and date, and loads the result
+/// into SQLite, Postgres or Redshift. `gristmill demo` shows all of this in a new folder; `gristmill init` writes a
+/// settings file to start from.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// How much to tell on standard error: error, warn, info (the default), debug, or a filter such as
+    /// How much to log to standard error: error, warn, info (the default), debug, or a filter such as
     /// gristmill_loader=debug
     #[arg(long, global = true, value_name = "LEVEL")]
     log: Option<String>,
 
-    /// Tell it as JSON, one object a line
+    /// Log as JSON, one object per line
     #[arg(long, global = true)]
     log_json: bool,
 }
 
-/// Where the settings are.
+/// The option that names the settings file.
 #[derive(Clone, Debug, Args)]
 struct SettingsArg {
     /// The settings file
@@ -59,15 +60,15 @@ struct SettingsArg {
     config: PathBuf,
 }
 
-/// How a reading command prints.
+/// The output option of commands that only read.
 #[derive(Clone, Copy, Debug, Args)]
 struct JsonArg {
-    /// Print JSON in place of tables
+    /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
 }
 
-/// Each command says of itself what `--help` shows: a line, and below it what it does.
+/// The commands. The doc comment of each `Args` struct is its `--help` text: one line, then what it does.
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::DemoArgs),
@@ -87,7 +88,7 @@ enum Command {
     Trace(trace::TraceArgs),
 }
 
-/// Runs the command that the arguments name. Exit status: 0 fine, 1 work failed, 2 usage or settings.
+/// Runs the command that the arguments name. Exit status: 0 success, 1 work failed, 2 wrong usage or settings.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let progress = Progress::new();
@@ -99,7 +100,7 @@ pub fn main() -> ExitCode {
         Err(error) => return failure::report(&anyhow::Error::new(error).context("cannot start the runtime")),
     };
     let done = runtime.block_on(dispatch(cli.command, progress));
-    // A blocking thread may hang on a network folder that is away; nothing is lost by leaving it.
+    // A blocking thread may hang on an unreachable network folder. Nothing is lost by abandoning it.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(code) => code,
@@ -128,7 +129,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
 }
 
 fn start_log(cli: &Cli, progress: &Progress) -> anyhow::Result<()> {
-    // The demo tells its story on standard output.
+    // The demo prints its progress to standard output.
     let usual = if matches!(cli.command, Command::Demo(_)) {
         "warn"
     } else {

@@ -6,7 +6,7 @@ use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A rule below the headings, and nothing else.
+/// A rule below the headings, and no other lines.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// Prints one line.
@@ -22,7 +22,7 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints rows under headings; `empty` in place of a table without rows.
+/// Prints rows under headings, or `empty` if there are no rows.
 pub(super) fn table<const N: usize>(
     headings: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -43,7 +43,7 @@ pub(super) fn table<const N: usize>(
     }
 }
 
-/// A text with its control characters made visible, but for newlines.
+/// Escapes control characters other than newlines.
 pub(super) fn shown(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -56,17 +56,17 @@ pub(super) fn shown(text: &str) -> String {
         .collect()
 }
 
-/// A file's path in one line: its name may hold newlines.
+/// Returns a file's path on one line: its name may contain newlines.
 pub(super) fn path(text: &str) -> String {
     shown(text).replace('\n', "\\n")
 }
 
-/// A moment to the second, in UTC.
+/// Formats a moment to the second, in UTC.
 pub(super) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The value as text, or a dash.
+/// Returns the value as text, or a dash.
 pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| value.to_string())
 }

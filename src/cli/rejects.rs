@@ -10,10 +10,10 @@ use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output};
 use crate::lake::Lake;
 
-/// Show the rejected lines of a file, with their reasons
+/// Show the rejected lines of a file, with reasons
 ///
-/// Shows each rejected line of the newest converted version of a file: its number, the reason, and its text as it
-/// came. Nothing of a file is lost: correct the lines at their source and submit the file again.
+/// Shows each rejected line of the newest converted version of a file: its number, the reason, and the original text.
+/// To get the lines accepted, correct them at their source and submit the file again.
 #[derive(Debug, Args)]
 pub(super) struct RejectsArgs {
     /// The file, by its path relative to the source
@@ -22,7 +22,7 @@ pub(super) struct RejectsArgs {
     settings: SettingsArg,
     #[command(flatten)]
     json: JsonArg,
-    /// At most so many lines
+    /// The maximum number of lines to show
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: usize,
 }
@@ -32,7 +32,7 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     let versions = context.state.versions_of(&args.file).await?;
     let Some(newest) = versions.first() else {
         let unknown = format!(
-            "no version of {:?} was converted: `gristmill files` lists the files",
+            "no version of {:?} has been converted: `gristmill files` lists the files",
             args.file
         );
         return Err(Usage::new(unknown).into());
@@ -58,7 +58,7 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
         output::line(format!("{file} is rejected as a whole: {reason}"))?;
     }
     if version.reject_lines.is_none() && version.rejects > 0 {
-        let removed = "its rejects were removed from the lake by its retention";
+        let removed = "its rejects were removed from the lake by its retention (lake.retention.rejects)";
         return output::line(format!("{}: {removed}", output::path(&args.file)))
             .map(|()| ExitCode::SUCCESS)
             .map_err(Into::into);
@@ -87,7 +87,7 @@ pub(super) fn print(file: &str, rejects: &[Reject]) -> std::io::Result<()> {
     output::table(["file", "line", "reason", "text"], rows, "No rejects.")
 }
 
-/// The beginning of a text that is too long for a table; `--json` has all of it.
+/// Cuts a text that is too long for a table; `--json` prints all of it.
 fn shortened(text: &str) -> String {
     const SHOWN: usize = 200;
     match text.char_indices().nth(SHOWN) {

@@ -1,4 +1,4 @@
-//! `gristmill replay`: jobs once more, over the submissions of a span of time.
+//! `gristmill replay`: jobs run again over the submissions of a period.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -15,19 +15,19 @@ use super::{SettingsArg, jobs, output, work};
 use crate::preconditions::JobPlan;
 use crate::progress::Progress;
 
-/// Run jobs again over the submissions of a span of time
+/// Run jobs again over what was submitted in a period
 ///
-/// Takes, of each matching file, the newest version that was submitted from --from to --to, and runs the jobs over
-/// those, whatever their preconditions say. The runs are loaded as the newest: the days they cover then stand in the
-/// warehouse as they were submitted in that span. `gristmill jobs run JOB` returns to the files in force.
+/// For each matching file, takes the newest version that was submitted between --from and --to, and runs the jobs over
+/// these versions, regardless of their preconditions. The result is loaded like any newer run: for the days it covers,
+/// the warehouse then shows what was submitted in that period. `gristmill jobs run JOB` returns to the files in force.
 #[derive(Debug, Args)]
 pub(super) struct ReplayArgs {
-    /// The jobs; all if none is named
+    /// The jobs [default: all jobs]
     jobs: Vec<String>,
-    /// The first moment, in UTC: 2026-11-01 or 2026-11-01T06:00
+    /// The start of the period, in UTC: 2026-11-01 or 2026-11-01T06:00
     #[arg(long, value_name = "TIME")]
     from: String,
-    /// The last moment, in UTC; a day without a time means its end
+    /// The end of the period, in UTC, inclusive; a date without a time means the end of that day
     #[arg(long, value_name = "TIME")]
     to: String,
     #[command(flatten)]
@@ -53,13 +53,13 @@ pub(super) async fn run(args: ReplayArgs, progress: Progress) -> anyhow::Result<
         queued += 1;
     }
     if queued == 0 {
-        output::line("No file of these jobs was submitted in that span.")?;
+        output::line("No file of these jobs was submitted in that period.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    work::see_to_it(context, progress).await
+    work::carry_out(context, progress).await
 }
 
-/// One run a job and wave, over what was submitted in the span.
+/// Plans one run for each job and wave over what was submitted in the period.
 async fn plan_runs(
     context: &Context,
     jobs: &[String],
@@ -104,11 +104,11 @@ async fn plan_runs(
     Ok(runs)
 }
 
-/// A day or a moment in UTC. A day stands for its first or its last moment.
+/// Reads a day or a moment in UTC. A day stands for its first moment, or for its last if `is_end`.
 fn moment(option: &str, text: &str, is_end: bool) -> Result<Timestamp, Usage> {
     let bad = |_| {
         Usage::new(format!(
-            "{option} {text:?}: write a day or a moment in UTC, as 2026-11-01T06:00"
+            "{option} {text:?}: write a date or a time in UTC, such as 2026-11-01 or 2026-11-01T06:00"
         ))
     };
     let at: DateTime = match text.parse::<Date>() {

@@ -1,4 +1,4 @@
-//! `gristmill retry`: failed files and runs once more.
+//! `gristmill retry`: another attempt at failed files and runs.
 
 use std::process::ExitCode;
 
@@ -10,13 +10,14 @@ use super::failure::Usage;
 use super::{SettingsArg, jobs, output, work};
 use crate::progress::Progress;
 
-/// Try failed files or runs again
+/// Retry failed files or runs
 ///
-/// Reads failed files again, and runs failed runs again with the inputs they had. Without a name, everything that has
-/// failed and was not followed by a success is tried. The service does it if it runs; otherwise this command does.
+/// Reads failed files again, and repeats failed runs with the inputs they had. Without a name, retries every failed
+/// file, and every job and day whose newest run failed. If the service is running, it does the work; otherwise this
+/// command does.
 #[derive(Debug, Args)]
 pub(super) struct RetryArgs {
-    /// Files (paths relative to the source) or run ids; all that failed if none is given
+    /// Files (paths relative to the source) or run ids [default: everything that failed]
     names: Vec<String>,
     #[command(flatten)]
     settings: SettingsArg,
@@ -56,17 +57,17 @@ pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<E
     }
     if !files.is_empty() {
         context.state.look_again(&files).await?;
-        output::line(format!("To be read again: {}", output::path(&files.join(", "))))?;
+        output::line(format!("Reading again: {}", output::path(&files.join(", "))))?;
     }
     for run_id in runs {
         let retried = context.state.retry_run(&run_id).await?;
-        output::line(format!("To be run again: {run_id}"))?;
+        output::line(format!("Retrying run {run_id}"))?;
         jobs::announce(&retried)?;
     }
-    work::see_to_it(context, progress).await
+    work::carry_out(context, progress).await
 }
 
-/// The newest run of each job and wave, where that has failed.
+/// Returns the newest run of each job and wave, if that run failed.
 async fn failed_runs(context: &Context) -> anyhow::Result<Vec<String>> {
     let mut seen = std::collections::HashSet::new();
     let runs = context.state.runs(&RunFilter::default()).await?;

@@ -13,16 +13,17 @@ use crate::pipeline::{self, Tally, Until};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
-/// Watch the source, and run and load jobs as their files come
+/// Watch the sources, and run and load jobs as their files arrive
 ///
-/// Watches the source folder, converts each file that is whole, judges the jobs it belongs to, and runs and loads what
-/// is complete. The backlog is taken first. SIGTERM or Ctrl-C ends it cleanly: what is in hand is finished, and the
-/// next start goes on from there. A kill loses nothing either.
+/// Watches the sources, converts each file once it is whole, evaluates the jobs it belongs to, and runs and loads the
+/// jobs that are complete. It starts with the files that are already there. SIGTERM or Ctrl-C stops it cleanly: work in
+/// progress is finished, and the next start continues from there. A second signal stops it at once. A kill loses
+/// nothing either.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
     settings: SettingsArg,
-    /// End when nothing is left to do, in place of waiting for more files
+    /// Exit when nothing is left to do instead of waiting for more files
     #[arg(long)]
     until_idle: bool,
 }
@@ -38,8 +39,8 @@ pub(super) async fn run(args: RunArgs, progress: Progress) -> anyhow::Result<Exi
     conclude(&tally)
 }
 
-/// Completes when the process is asked to end. It listens from the call on, so that no signal kills a process that is
-/// still starting.
+/// Completes when the process is asked to stop. It listens from the call on, so no signal kills a process that is still
+/// starting.
 pub(super) fn stop_signal() -> impl Future<Output = ()> {
     let signals = signal(SignalKind::terminate())
         .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
@@ -48,14 +49,14 @@ pub(super) fn stop_signal() -> impl Future<Output = ()> {
 
 async fn asked_to_end(signals: io::Result<(Signal, Signal)>) {
     let Ok((mut terminate, mut interrupt)) = signals else {
-        tracing::warn!("signals cannot be received: only a kill ends this process");
+        tracing::warn!("signals cannot be received: only a kill stops this process");
         return std::future::pending().await;
     };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    // Whoever asks a second time does not want to wait for what is in hand.
+    // A second signal means: do not wait for work in progress.
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -65,7 +66,7 @@ async fn asked_to_end(signals: io::Result<(Signal, Signal)>) {
     });
 }
 
-/// Says what was done; work that failed makes the exit status 1.
+/// Prints what was done. The exit status is 1 if any work failed.
 pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
     output::line(format!(
         "files: {} validated, {} unchanged, {} rejected, {} failed; runs: {} completed, {} failed",

@@ -1,4 +1,4 @@
-//! `gristmill runs`: what was run and loaded.
+//! `gristmill runs`: the runs and their loads.
 
 use std::process::ExitCode;
 
@@ -10,8 +10,8 @@ use super::{JsonArg, SettingsArg, output};
 
 /// List runs
 ///
-/// Lists runs, the newest first: the state of each, why it was queued, how complete its province was, and what its load
-/// changed in the warehouse.
+/// Lists runs, newest first: the state of each, why it was queued, how complete its province was, and what its load
+/// changed in the warehouse: rows inserted (+), updated (~), deleted (-) and unchanged (=).
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     #[command(flatten)]
@@ -21,7 +21,7 @@ pub(super) struct RunsArgs {
     /// Only runs of this job
     #[arg(long)]
     job: Option<String>,
-    /// At most so many
+    /// The maximum number of runs to list
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: u32,
 }

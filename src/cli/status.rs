@@ -1,4 +1,4 @@
-//! `gristmill status`: how everything stands, on one page.
+//! `gristmill status`: the state of everything, on one page.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -11,9 +11,9 @@ use super::context::Context;
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::preconditions::{Check, JobPlan, assess};
 
-/// Show how everything stands
+/// Show the state of files, jobs and runs
 ///
-/// Shows the files by state, each job and what it waits for, and the last runs.
+/// Shows how many files are in each state, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -76,17 +76,17 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every job with what it waits for, of its newest wave where it has several.
+/// Returns every job with what it waits for, judged by its newest wave if it has several.
 pub(super) async fn job_statuses(context: &Context) -> anyhow::Result<Vec<JobStatus>> {
     let mut statuses = Vec::new();
     for job in context.state.jobs().await? {
         let waits_for = match JobPlan::new(&job.config, &context.settings.feeds) {
-            Err(error) => vec![format!("a correction: {error}")],
+            Err(error) => vec![format!("a corrected configuration: {error}")],
             Ok(plan) => {
                 let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
                 let newest = verdicts.last().map_or(&[][..], |verdict| &verdict.checks);
-                let in_the_way = newest.iter().filter(|check| check.is_in_the_way());
-                in_the_way
+                let blocking = newest.iter().filter(|check| check.blocks());
+                blocking
                     .map(|Check { name, facts, .. }| format!("{name}: {facts}"))
                     .collect()
             }
@@ -114,6 +114,6 @@ pub(super) fn print_jobs(jobs: &[JobStatus]) -> std::io::Result<()> {
     output::table(
         ["job", "last", "last run", "waits for"],
         rows,
-        "No job: the settings file has no [[job]].",
+        "No jobs: the settings file has no [[job]].",
     )
 }

@@ -1,4 +1,4 @@
-//! `gristmill trace`: where a row of the warehouse comes from.
+//! `gristmill trace`: the origin of a row of the warehouse.
 
 use std::process::ExitCode;
 
@@ -14,17 +14,18 @@ use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 
-/// Say which run and which files made a row of the warehouse
+/// Show which run, files and lines a row of the warehouse comes from
 ///
 /// Finds the run that made a row, the file versions (path, hash, time of submission) whose lines went into it, and
-/// those lines. Sums them anew from the converted files, and compares the result with the warehouse.
+/// those lines. Recomputes the row from the converted files and compares it with the warehouse. The exit status is 1 if
+/// they differ.
 #[derive(Debug, Args)]
 pub(super) struct TraceArgs {
     /// The store_id
     store: String,
     /// The item_id
     item: String,
-    /// The trans_date, as 2016-06-01
+    /// The trans_date, such as 2016-06-01
     date: Date,
     #[command(flatten)]
     settings: SettingsArg,
@@ -38,7 +39,7 @@ struct Trace {
     run: Option<RunRow>,
     files: Vec<TracedFile>,
     columns: Vec<String>,
-    /// As decimal text, in the order of `columns`; none where no row is to be.
+    /// As decimal text, in the order of `columns`; `None` if there should be no row.
     derived: Option<Vec<Option<String>>>,
     warehouse: Option<Vec<Option<String>>>,
     agrees: bool,
@@ -110,8 +111,8 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
 
 type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
 
-/// Sums the key anew from the run's converted files. `None` if the run said nothing of the key, so that the warehouse
-/// still holds what an older run has left.
+/// Recomputes a row from the run's converted files. Returns `None` if the run did not touch the key, so the warehouse
+/// still holds what an older run left there.
 async fn derive(
     context: &Context,
     lake: &Lake,
@@ -136,7 +137,7 @@ async fn derive(
         objects.push(input.version.partial.as_deref().with_context(|| {
             let path = output::path(&input.file_url);
             format!(
-                "run {} cannot be traced any further: the sums of {path} were removed from the lake by its retention",
+                "run {} cannot be traced any further: the partial of {path} was removed from the lake by its retention",
                 run.run_id
             )
         })?);
@@ -154,7 +155,7 @@ async fn derive(
     for input in covering {
         let converted = input.version.converted.as_deref().with_context(|| {
             let path = output::path(&input.file_url);
-            format!("the lines of {path} are not in the lake: see convert.keep and lake.retention")
+            format!("the rows of {path} are not in the lake: see convert.keep and lake.retention")
         })?;
         let lines = rows_of_key(
             lake.fetch(converted).await?.path(),
@@ -184,7 +185,7 @@ async fn derive(
     Ok(Some((files.collect(), derived)))
 }
 
-/// Where the newest file of a store and day replaces the older ones, only that one counts.
+/// Keeps only the newest file if the feed's newest file of a store and day replaces the older ones.
 fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>) {
     if feed
         .sales()
@@ -219,7 +220,7 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
     } = args;
     let Some(run) = &trace.run else {
         let held = if trace.warehouse.is_some() {
-            ", and yet the warehouse holds it"
+            ", yet the warehouse has that row"
         } else {
             ""
         };
@@ -263,12 +264,12 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
             cells.join(", ")
         }
     };
-    output::line(format!("derived anew: {}", row(&trace.derived)))?;
+    output::line(format!("recomputed:   {}", row(&trace.derived)))?;
     output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
     output::line(match trace.agrees {
         true => "They agree.".to_owned(),
         false => format!(
-            "THEY DIFFER: `gristmill jobs run {}` loads the job anew.",
+            "THEY DIFFER: `gristmill jobs run {}` loads the job again.",
             run.job_id
         ),
     })

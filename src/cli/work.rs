@@ -1,4 +1,4 @@
-//! Doing what a command has asked for: by the gristmill that runs, or else by this one.
+//! Carries out what a command has requested: in the running service, or else in this process.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,9 +10,9 @@ use super::{output, run};
 use crate::pipeline::{self, Until};
 use crate::progress::Progress;
 
-/// Sees to it that what was asked for through the state database is done. A gristmill that runs takes it up within a
-/// second; if none does, this process works until nothing is left to do.
-pub(super) async fn see_to_it(context: Context, progress: Progress) -> anyhow::Result<ExitCode> {
+/// Makes sure that work requested through the state database is done. A running gristmill picks it up within a second;
+/// if none is running, this process works until nothing is left to do.
+pub(super) async fn carry_out(context: Context, progress: Progress) -> anyhow::Result<ExitCode> {
     let Context {
         settings,
         state,
@@ -24,7 +24,7 @@ pub(super) async fn see_to_it(context: Context, progress: Progress) -> anyhow::R
     match done {
         Err(error) if is_served(&error, &database) => {
             output::line(
-                "The gristmill that runs takes it up; `gristmill runs` and `gristmill files` show the rest.",
+                "The running gristmill picks it up; `gristmill runs` and `gristmill files` show the result.",
             )?;
             Ok(ExitCode::SUCCESS)
         }
@@ -32,7 +32,7 @@ pub(super) async fn see_to_it(context: Context, progress: Progress) -> anyhow::R
     }
 }
 
-/// Whether the error says that another process works on this state database.
+/// Returns whether the error says that another process is working on this state database.
 fn is_served(error: &anyhow::Error, database: &Path) -> bool {
     match error.downcast_ref() {
         Some(StateError::AlreadyRunning { path, .. }) => path.with_extension("") == database,

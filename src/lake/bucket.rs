@@ -1,4 +1,4 @@
-//! A lake's objects in a bucket: sent there whole, and copied back to a local folder to be read.
+//! A lake's objects in a bucket: they are uploaded whole, and read from copies in a local folder.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -17,13 +17,14 @@ use super::{LocalFile, Spooled, names};
 use crate::buckets;
 use crate::settings::BucketPlace;
 
-/// Objects that are sent or fetched at the same time.
+/// The most objects that are uploaded or fetched at the same time.
 pub(super) const AT_ONCE: usize = 32;
 
-/// Files from this size on are sent in parts of this size. S3 and Google take 10,000 parts: an object may have 80 GB.
+/// Files of this size or more are uploaded in parts of this size. S3 and Google allow 10,000 parts, so an object may
+/// have 80 GB.
 const PART: usize = 8 << 20;
 
-/// Parts of one file that are sent at the same time.
+/// The most parts of one file that are uploaded at the same time.
 const PARTS_AT_ONCE: usize = 4;
 
 /// The bucket of a lake.
@@ -31,16 +32,17 @@ const PARTS_AT_ONCE: usize = 4;
 pub(super) struct Bucket {
     pub(super) url: String,
     pub(super) store: Arc<dyn ObjectStore>,
-    /// The store itself, and where it is if it is not at its own place.
+    /// The opened bucket that `store` comes from.
     pub(super) opened: gristmill_watcher::Bucket,
+    /// Its endpoint, unless it is the provider's own.
     pub(super) endpoint: Option<String>,
-    /// All names are below it.
+    /// The prefix of all keys of the lake.
     pub(super) prefix: ObjectPath,
     cache: Cache,
 }
 
 impl Bucket {
-    /// Opens a bucket; copies of its objects go to a folder that is empty.
+    /// Opens a bucket. Copies of its objects go to `copies`, which must be empty.
     pub(super) async fn open(place: &BucketPlace, copies: PathBuf, limit: u64) -> anyhow::Result<Self> {
         let opened = buckets::open(place).await?;
         Ok(Self {
@@ -53,11 +55,11 @@ impl Bucket {
         })
     }
 
-    /// Sends files, and keeps them as copies. `placed` is told of each that is there, in their order.
+    /// Uploads files, and keeps them as copies. Calls `published` for each file that is in the bucket, in their order.
     pub(super) async fn put_all(
         &self,
         files: Vec<(Spooled, ObjectPath)>,
-        mut placed: impl FnMut(&ObjectPath),
+        mut published: impl FnMut(&ObjectPath),
     ) -> anyhow::Result<()> {
         let sent: Vec<_> = files
             .into_iter()
@@ -65,7 +67,7 @@ impl Bucket {
             .collect();
         let mut sent = stream::iter(sent).buffered(AT_ONCE);
         while let Some(object) = sent.try_next().await? {
-            placed(&object);
+            published(&object);
         }
         Ok(())
     }
@@ -77,7 +79,7 @@ impl Bucket {
             .with_max_concurrency(PARTS_AT_ONCE);
         let mut reader = BufReader::with_capacity(1 << 20, file);
         if let Err(error) = tokio::io::copy_buf(&mut reader, &mut writer).await {
-            // If this fails too, the next start aborts what was sent.
+            // If this fails too, the next start aborts the upload.
             let _ = writer.abort().await;
             return Err(anyhow::Error::new(error).context(action()));
         }
@@ -87,7 +89,8 @@ impl Bucket {
         Ok(object)
     }
 
-    /// The copy of an object, which is fetched if there is none; none if the bucket does not have the object.
+    /// Returns the copy of an object, and fetches it if there is none. Returns `None` if the bucket does not have the
+    /// object.
     pub(super) async fn find(
         &self,
         object: &ObjectPath,
@@ -113,13 +116,17 @@ impl Bucket {
             read += part.len() as u64;
         }
         file.flush().await.with_context(action)?;
-        anyhow::ensure!(read == whole, "{}: only {read} of {whole} bytes came", action());
+        anyhow::ensure!(
+            read == whole,
+            "{}: only {read} of {whole} bytes arrived",
+            action()
+        );
         let copy = self.cache.take(spooled.path(), object).with_context(action)?;
         spooled.moved();
         Ok(Some(local(copy)))
     }
 
-    /// Removes objects with names as the lake gives them that are not among `named`; tells how many.
+    /// Removes the lake's objects that are not in `named`, and returns how many. Objects with foreign names are left.
     pub(super) async fn remove_unnamed(&self, named: &HashSet<String>) -> anyhow::Result<usize> {
         let action = || format!("cannot list the lake {}", self.url);
         let mut unnamed = Vec::new();
@@ -136,7 +143,7 @@ impl Bucket {
         Ok(unnamed.len())
     }
 
-    /// Removes objects. Those that are gone already are no error.
+    /// Removes objects. Objects that are already gone are not an error.
     pub(super) async fn remove(&self, objects: &[ObjectPath]) -> anyhow::Result<()> {
         for object in objects {
             self.cache.remove(object);
@@ -155,7 +162,7 @@ impl Bucket {
         Ok(())
     }
 
-    /// The key of an object.
+    /// Returns the key of an object.
     pub(super) fn key(&self, object: &ObjectPath) -> ObjectPath {
         self.prefix.parts().chain(object.parts()).collect()
     }

@@ -1,7 +1,7 @@
-//! Local copies of a bucket's objects, up to a limit: the ones not used for the longest time give way first.
+//! Local copies of a bucket's objects, up to a limit: the least recently used are removed first.
 //!
-//! Objects never change under their names, so a copy is never outdated. One that is in use is never removed, even if all
-//! together take more than the limit.
+//! An object never changes under its name, so a copy is never outdated. A copy that is in use is never removed, even if
+//! the copies together exceed the limit.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use object_store::path::Path as ObjectPath;
 
-/// Keeps a copy from being removed while it is held.
+/// Protects a copy from removal while it is held.
 pub(super) type Kept = Arc<()>;
 
 /// A folder of copies.
@@ -24,7 +24,7 @@ pub(super) struct Cache {
 #[derive(Debug, Default)]
 struct Copies {
     by_name: HashMap<ObjectPath, Copy>,
-    /// By their last use, the oldest first.
+    /// By last use, oldest first.
     by_use: BTreeMap<u64, ObjectPath>,
     bytes: u64,
     uses: u64,
@@ -38,7 +38,7 @@ struct Copy {
 }
 
 impl Cache {
-    /// A cache in a folder that is empty.
+    /// Makes a cache in an empty folder.
     pub(super) fn new(folder: PathBuf, limit: u64) -> Self {
         Self {
             folder,
@@ -47,14 +47,14 @@ impl Cache {
         }
     }
 
-    /// The copy of an object, if there is one.
+    /// Returns the copy of an object, if there is one.
     pub(super) fn find(&self, object: &ObjectPath) -> Option<(PathBuf, Kept)> {
         let mut copies = self.lock();
         let kept = copies.use_now(object)?;
         Some((self.path(object), kept))
     }
 
-    /// Takes a whole file as the copy of an object. The file is moved.
+    /// Moves a complete file into the cache as the copy of an object.
     pub(super) fn take(&self, file: &Path, object: &ObjectPath) -> io::Result<(PathBuf, Kept)> {
         let bytes = file.metadata()?.len();
         let path = self.path(object);
@@ -71,14 +71,14 @@ impl Cache {
         };
         copies.by_name.insert(object.clone(), copy);
         copies.use_now(object);
-        for outworn in copies.make_room(self.limit) {
-            // What cannot be removed now goes with the whole folder at the next start.
-            let _ = std::fs::remove_file(self.path(&outworn));
+        for evicted in copies.make_room(self.limit) {
+            // If this fails, the file is removed with the whole folder at the next start.
+            let _ = std::fs::remove_file(self.path(&evicted));
         }
         Ok((path, kept))
     }
 
-    /// Removes the copy of an object that is no more.
+    /// Removes the copy of an object that no longer exists.
     pub(super) fn remove(&self, object: &ObjectPath) {
         if self.lock().forget(object) {
             let _ = std::fs::remove_file(self.path(object));
@@ -113,9 +113,9 @@ impl Copies {
         true
     }
 
-    /// Forgets copies that nobody uses until the others fit, and tells which.
+    /// Forgets unused copies until the others fit, and returns the forgotten ones.
     fn make_room(&mut self, limit: u64) -> Vec<ObjectPath> {
-        let (mut excess, mut outworn) = (self.bytes.saturating_sub(limit), Vec::new());
+        let (mut excess, mut evicted) = (self.bytes.saturating_sub(limit), Vec::new());
         for object in self.by_use.values() {
             if excess == 0 {
                 break;
@@ -123,13 +123,13 @@ impl Copies {
             let copy = &self.by_name[object];
             if Arc::strong_count(&copy.kept) == 1 {
                 excess = excess.saturating_sub(copy.bytes);
-                outworn.push(object.clone());
+                evicted.push(object.clone());
             }
         }
-        for object in &outworn {
+        for object in &evicted {
             self.forget(object);
         }
-        outworn
+        evicted
     }
 }
 

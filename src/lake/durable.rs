@@ -1,7 +1,7 @@
-//! Forcing files and folders to disk, many at a time.
+//! Syncs files and folders to disk, many at a time.
 //!
-//! Each `fsync` waits for the disk by itself: for a queue of small files that would be most of their cost. A large group
-//! is forced to disk with the whole file system at once, a small one file by file, side by side.
+//! Each `fsync` waits for the disk separately, which would be most of the cost of small files. A large group is synced
+//! with the whole file system at once; a small group is synced file by file, in parallel.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,11 +10,11 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-/// From so many files on, the whole file system is forced to disk. It may have to write what other programs have left
-/// there, which for a few files could be the larger part by far.
+/// From this many files on, the whole file system is synced. That may write data of other programs too, which for a few
+/// files could be far more than their own.
 const MANY: usize = 32;
 
-/// Forces what these files hold to disk. `folder` lies on the same file system.
+/// Syncs the contents of these files to disk. `folder` is on the same file system.
 pub(super) fn sync_files(folder: &Path, files: &[&Path]) -> io::Result<()> {
     if files.len() >= MANY && sync_file_system(folder)? {
         return Ok(());
@@ -22,7 +22,7 @@ pub(super) fn sync_files(folder: &Path, files: &[&Path]) -> io::Result<()> {
     files.par_iter().try_for_each(|file| sync(file))
 }
 
-/// Forces the names of these files to disk, and those of the folders that they lie in, up to `root`.
+/// Syncs the names of these files to disk, and those of the folders that contain them, up to `root`.
 pub(super) fn sync_names(root: &Path, files: &[&Path]) -> io::Result<()> {
     if files.len() >= MANY && sync_file_system(root)? {
         return Ok(());
@@ -42,10 +42,10 @@ fn sync(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Forces a whole file system to disk, where the kernel can and tells what went wrong; `false` elsewhere.
+/// Syncs a whole file system to disk. Returns `false` if the kernel cannot do so, or does not report errors.
 #[cfg(target_os = "linux")]
 fn sync_file_system(folder: &Path) -> io::Result<bool> {
-    if !tells_of_errors() {
+    if !reports_errors() {
         return Ok(false);
     }
     rustix::fs::syncfs(File::open(folder)?)?;
@@ -57,13 +57,13 @@ fn sync_file_system(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether `syncfs` tells of what could not be written: since Linux 5.8.
+/// Returns whether `syncfs` reports write errors, which it does since Linux 5.8.
 #[cfg(target_os = "linux")]
-fn tells_of_errors() -> bool {
-    static TELLS: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+fn reports_errors() -> bool {
+    static REPORTS: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
         std::fs::read_to_string("/proc/sys/kernel/osrelease").is_ok_and(|release| is_since_5_8(&release))
     });
-    *TELLS
+    *REPORTS
 }
 
 #[cfg(target_os = "linux")]

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use gristmill_engine::FeedLayout;
 use object_store::path::{Path as ObjectPath, PathPart};
 
-/// The longest part of a source path in an object's name: local file systems take 255 bytes, a version among them.
+/// The longest part of a source path in an object's name. Local file systems allow 255 bytes, including the version.
 const LONGEST_PART: usize = 180;
 
-/// What conversion makes of a file version.
+/// The objects that conversion makes from a file version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VersionObject {
     /// The typed rows.
@@ -20,7 +20,7 @@ pub enum VersionObject {
 }
 
 impl VersionObject {
-    /// The object's name for a version of a file.
+    /// Returns the object's name for a version of a file.
     pub fn name(self, feed: &FeedLayout, file_url: &str, content_hash: &str) -> ObjectPath {
         let folder = match self {
             Self::Converted => "converted",
@@ -40,14 +40,14 @@ impl VersionObject {
     }
 }
 
-/// The names of a run's summary and of its coverage.
+/// Returns the names of a run's summary and of its coverage.
 pub fn summary_names(job_id: &str, run_id: &str) -> (ObjectPath, ObjectPath) {
     let name =
         |ending: &str| ObjectPath::from_iter(["summaries", job_id, &format!("{run_id}{ending}.parquet")]);
     (name(""), name(".coverage"))
 }
 
-/// Whether a name is one that the lake gives. A person's own objects beside the lake's are none.
+/// Returns whether the lake could have given this name. Objects that people put beside the lake's have other names.
 pub(super) fn is_of_lake(object: &ObjectPath) -> bool {
     let parts: Vec<_> = object.parts().collect();
     let (Some(folder), Some(file)) = (parts.first(), object.filename()) else {
@@ -67,14 +67,15 @@ pub(super) fn is_of_lake(object: &ObjectPath) -> bool {
     }
 }
 
-/// One component of a source path, as it stands in an object's name. Long ones are cut, and stay unique by a hash.
+/// Returns a component of a source path in the form used in an object's name. A long one is cut, and a hash keeps it
+/// unique.
 fn shortened(component: &str) -> Cow<'_, str> {
     let length_of = |text: &str| PathPart::from(text).as_ref().len();
     if length_of(component) <= LONGEST_PART {
         return Cow::Borrowed(component);
     }
     let hash = blake3::hash(component.as_bytes()).to_hex();
-    // What is kept is measured as it will be written: one character may become twelve.
+    // The length is measured as written: one character may become twelve.
     let (mut kept, mut length) = (String::new(), 0);
     for character in component.chars() {
         length += length_of(character.encode_utf8(&mut [0; 4]));

@@ -1,7 +1,8 @@
-//! Whose bucket a lake is: two gristmills with states of their own would sweep away each other's objects.
+//! Ownership of a lake in a bucket: two gristmills with different state databases would sweep away each other's
+//! objects.
 //!
-//! An object says who has it, and is created only where there is none, so that of two who come at once one is refused.
-//! The same request made again must fail: a store that lets it pass ignores conditions, and is refused.
+//! An object names the owner. It is created only if it does not exist, so of two gristmills that start at once, one is
+//! refused. The same request made again must fail: storage that accepts it ignores conditions, and is refused.
 
 use std::path::Path;
 
@@ -13,10 +14,10 @@ use sysinfo::System;
 
 use super::bucket::Bucket;
 
-/// The object that names the owner, and the file beside the copies that says that it is this one.
+/// The object that names the owner, and the local file in the scratch folder that holds this gristmill's name.
 const OWNER: &str = "_owner";
 
-/// Makes the bucket this gristmill's own, or finds that it is. The proof lies in the `scratch` folder.
+/// Claims the bucket for this gristmill, or confirms that it already owns it. The proof is in the `scratch` folder.
 pub(super) async fn claim(bucket: &Bucket, scratch: &Path) -> anyhow::Result<()> {
     let proof = scratch.join(OWNER);
     let us = known_name(&proof, scratch).with_context(|| format!("cannot use {}", proof.display()))?;
@@ -35,26 +36,26 @@ pub(super) async fn claim(bucket: &Bucket, scratch: &Path) -> anyhow::Result<()>
     match create().await {
         Err(Error::AlreadyExists { .. }) => {}
         Ok(_) | Err(Error::NotImplemented { .. }) => bail!(
-            "the store of the lake {url} ignores conditions: it has overwritten an object that was to be created only \
-             where there is none. Two writers could not be kept apart; use a store that obeys If-None-Match (Google's: \
+            "the storage of the lake {url} ignores conditions: it overwrote an object that was to be created only if \
+             absent. Two writers could not be kept apart; use storage that obeys If-None-Match (Google's: \
              x-goog-if-generation-match)"
         ),
         Err(error) => return Err(anyhow::Error::new(error).context(action())),
     }
-    let held = bucket.store.get(&key).await.with_context(action)?;
-    let held = held.bytes().await.with_context(action)?;
-    let held = String::from_utf8_lossy(&held);
-    if held != us {
+    let owner = bucket.store.get(&key).await.with_context(action)?;
+    let owner = owner.bytes().await.with_context(action)?;
+    let owner = String::from_utf8_lossy(&owner);
+    if owner != us {
         bail!(
-            "the lake {url} belongs to another gristmill ({}): name another prefix in lake.url. If that one is no more, \
-             or its scratch folder was lost, remove the object {key}",
-            held.trim()
+            "the lake {url} belongs to another gristmill ({}): name another prefix in lake.url. If that gristmill no \
+             longer exists, or its scratch folder was lost, remove the object {key}",
+            owner.trim()
         );
     }
     Ok(())
 }
 
-/// The name that this gristmill gave itself at its first start with this scratch folder.
+/// Returns the name that this gristmill gave itself at its first start with this scratch folder, or makes one.
 fn known_name(proof: &Path, scratch: &Path) -> anyhow::Result<String> {
     if proof.exists() {
         return Ok(std::fs::read_to_string(proof)?);
@@ -67,7 +68,7 @@ fn known_name(proof: &Path, scratch: &Path) -> anyhow::Result<String> {
         folder.display(),
         std::process::id()
     );
-    // Whole or not there: half a name would never be found again.
+    // The file must be whole or absent: half a name would never match the owner again.
     let unfinished = proof.with_extension("unfinished");
     std::fs::write(&unfinished, &name)?;
     std::fs::File::open(&unfinished)?.sync_all()?;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_watcher::Store;
+use gristmill_watcher::StorageClient;
 use object_store::client::{HttpConnector, HttpRequest, HttpRequestBody, ReqwestConnector};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path as ObjectPath;
@@ -27,9 +27,9 @@ const GOOGLE: &str = "https://storage.googleapis.com";
 pub(super) async fn abort_all(bucket: &Bucket) -> anyhow::Result<usize> {
     let action = || format!("cannot abort unfinished uploads of the lake {}", bucket.url);
     let uploads: &dyn MultipartStore = match bucket.opened.kind() {
-        Store::S3(store) => &**store,
-        Store::Google(store) => &**store,
-        Store::Azure(store) => &**store,
+        StorageClient::S3(store) => &**store,
+        StorageClient::Google(store) => &**store,
+        StorageClient::Azure(store) => &**store,
     };
     let mut aborted = 0;
     loop {
@@ -88,13 +88,13 @@ async fn request(bucket: &Bucket) -> anyhow::Result<Option<HttpRequest>> {
     };
     let mut request = HttpRequest::new(HttpRequestBody::empty());
     let url = match bucket.opened.kind() {
-        Store::S3(store) => {
+        StorageClient::S3(store) => {
             let query = SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", prefix.as_str())]);
             let whole = ObjectPath::default();
             let url = store.signed_url_opts(request.method().clone(), &whole, GOOD_FOR, &query);
             url.await?.to_string()
         }
-        Store::Google(store) => {
+        StorageClient::Google(store) => {
             let token = store.credentials().get_credential().await?;
             let token = format!("Bearer {}", token.bearer).parse();
             let token =
@@ -104,7 +104,7 @@ async fn request(bucket: &Bucket) -> anyhow::Result<Option<HttpRequest>> {
             let prefix = utf8_percent_encode(&prefix, NON_ALPHANUMERIC);
             format!("{server}/{}?uploads&prefix={prefix}", bucket.opened.name())
         }
-        Store::Azure(_) => return Ok(None),
+        StorageClient::Azure(_) => return Ok(None),
     };
     *request.uri_mut() = url
         .parse()

@@ -1,15 +1,15 @@
-//! What is in hand: how the pipeline knows that it is idle, and what it has done.
+//! Work in progress: how the pipeline knows that it is idle, and what it has done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-/// Counts what is in hand between the stages, and what was done since the start.
+/// Counts the work in progress across the stages, and what was done since the start.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
-    in_hand: AtomicUsize,
-    /// Of each source, whether the last listing left nothing to wait for.
+    in_progress: AtomicUsize,
+    /// For each source, whether its last listing left nothing to wait for.
     is_swept: Vec<AtomicBool>,
     changed: Notify,
     pub(super) tally: Tally,
@@ -24,18 +24,19 @@ pub struct Tally {
     failed: AtomicU64,
     runs_completed: AtomicU64,
     runs_failed: AtomicU64,
-    /// Folders of the source that cannot be read now.
+    /// Folders of the sources that currently cannot be read.
     troubles: AtomicU64,
-    /// What failed when objects were last to be put away.
+    /// Failures of putting away objects that have not been cured yet.
     not_put_away: AtomicU64,
 }
 
-/// One thing in hand. It travels with its work from stage to stage, so that work between two stages is never missed.
+/// One piece of work in progress. It travels with the work from stage to stage, so work between two stages is never
+/// missed.
 #[derive(Debug)]
 pub(super) struct Token(Arc<Activity>);
 
 impl Activity {
-    /// Of a pipeline with so many sources.
+    /// Makes the activity of a pipeline with `sources` sources.
     pub(super) fn new(sources: usize) -> Self {
         Self {
             is_swept: (0..sources).map(|_| AtomicBool::default()).collect(),
@@ -44,16 +45,16 @@ impl Activity {
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> Token {
-        self.in_hand.fetch_add(1, Ordering::SeqCst);
+        self.in_progress.fetch_add(1, Ordering::SeqCst);
         Token(self.clone())
     }
 
-    /// How many things are in hand.
-    pub(super) fn in_hand(&self) -> usize {
-        self.in_hand.load(Ordering::SeqCst)
+    /// Returns how many pieces of work are in progress.
+    pub(super) fn in_progress(&self) -> usize {
+        self.in_progress.load(Ordering::SeqCst)
     }
 
-    /// Notes whether a listing of a source has left nothing to wait for.
+    /// Notes whether a listing of a source left nothing to wait for.
     pub(super) fn swept(&self, source: usize, is_swept: bool) {
         if let Some(source) = self.is_swept.get(source) {
             source.store(is_swept, Ordering::SeqCst);
@@ -61,14 +62,14 @@ impl Activity {
         self.changed.notify_waiters();
     }
 
-    /// Waits until each source was listed, every file of theirs was worked off, and no run is left.
+    /// Waits until every source was listed, every file was processed, and no run is left.
     pub(super) async fn idle(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             let are_swept = self.is_swept.iter().all(|source| source.load(Ordering::SeqCst));
-            if are_swept && self.in_hand.load(Ordering::SeqCst) == 0 {
+            if are_swept && self.in_progress.load(Ordering::SeqCst) == 0 {
                 return;
             }
             changed.await;
@@ -84,23 +85,23 @@ impl Clone for Token {
 
 impl Drop for Token {
     fn drop(&mut self) {
-        self.0.in_hand.fetch_sub(1, Ordering::SeqCst);
+        self.0.in_progress.fetch_sub(1, Ordering::SeqCst);
         self.0.changed.notify_waiters();
     }
 }
 
 impl Tally {
-    /// Folders of the source that could not be read at the end.
+    /// Returns how many folders of the sources could not be read at the end.
     pub fn troubles(&self) -> u64 {
         self.troubles.load(Ordering::Relaxed)
     }
 
-    /// What failed when objects that were taken were last to be put away.
+    /// Returns how many failures of putting away objects were left at the end.
     pub fn not_put_away(&self) -> u64 {
         self.not_put_away.load(Ordering::Relaxed)
     }
 
-    /// One source's share of it has changed.
+    /// Updates one source's share of `not_put_away`.
     pub(super) fn change_not_put_away(&self, before: u64, now: u64) {
         self.not_put_away.fetch_add(now, Ordering::Relaxed);
         self.not_put_away.fetch_sub(before, Ordering::Relaxed);
@@ -130,9 +131,9 @@ macro_rules! counters {
 
 counters! {
     count_validated validated: "Submissions that came into force.";
-    count_unchanged unchanged: "Submissions with bytes that were known.";
+    count_unchanged unchanged: "Submissions whose bytes were already known.";
     count_rejected rejected: "Submissions rejected as a whole.";
     count_failed failed: "Submissions that could not be read or converted.";
-    count_run_completed runs_completed: "Runs that were completed.";
+    count_run_completed runs_completed: "Runs that completed.";
     count_run_failed runs_failed: "Runs that failed.";
 }

@@ -1,4 +1,4 @@
-//! Converting a group of files: what is asked of the state database, and what is forced to disk, once for all of them.
+//! Converts a group of files, with one query to the state database and one sync to disk for all of them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,15 +18,16 @@ use super::sources::Origin;
 use super::{FETCHED_KIB, Parts, crash_point};
 use crate::lake::{Spooled, VersionObject};
 
-/// Objects of a group that are fetched at the same time.
+/// The most objects of a group that are fetched at the same time.
 const FETCHES: usize = 32;
 
-/// What came of reading a file.
+/// The outcome of reading a file.
 pub(super) enum Outcome {
+    /// There is something to record.
     Recorded(Box<SubmissionOutcome>),
-    /// It is no more.
+    /// The file no longer exists.
     Gone,
-    /// It is another file than the one that arrived.
+    /// The file is no longer the one that arrived.
     Changed,
 }
 
@@ -37,9 +38,9 @@ struct Converted {
     files: Files,
 }
 
-/// How far a file of the group is.
+/// How far the work on a file of the group has come.
 enum Step {
-    /// Nothing is known of its bytes.
+    /// Its bytes have not been read.
     New,
     Hashed(String),
     Converted(Box<Converted>),
@@ -48,8 +49,8 @@ enum Step {
 
 type Attempt = Result<Step, StepError>;
 
-/// Converts files, and gives the outcome of each, in their order. What is to be recorded lies in the lake, on disk. One
-/// file's failure is its own; only a state database that stays away is one of all.
+/// Converts files, and returns the outcome of each in their order. Everything to be recorded is then in the lake, on
+/// disk. A file's failure is its own outcome; the call fails only if the state database stays unavailable.
 pub(super) async fn convert_files(
     parts: &Arc<Parts>,
     group: &[Arrived],
@@ -66,14 +67,14 @@ pub(super) async fn convert_files(
     let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
     let to_fetch = readings.iter().filter(|reading| reading.is_to_fetch());
     let kib: u64 = to_fetch.map(|reading| reading.stamp.bytes.div_ceil(1024)).sum();
-    // A group may be of so many files that all of them are more than may be here: then it has all room.
+    // A group may exceed all the memory for fetched objects. Then it gets all of it.
     let kib = kib.min(FETCHED_KIB as u64) as u32;
     let fetched = parts.fetched_kib.acquire_many(kib).await?;
     fetch(&mut readings, &mut steps).await?;
     let runtime = Handle::current();
     let core = parts.cores.acquire().await?;
 
-    // A file of the size that is in force often holds the same bytes; hashing them is cheaper than converting.
+    // A file with the same size as the version in force often has the same bytes. Hashing is cheaper than converting.
     let is_hashed = |arrived: &Arrived| {
         let in_force = known.get(&arrived.arrival.path).and_then(Option::as_ref);
         in_force.is_some_and(|(bytes, layout)| {
@@ -82,30 +83,30 @@ pub(super) async fn convert_files(
     };
     let hashed: Vec<bool> = group.iter().map(is_hashed).collect();
     if hashed.contains(&true) {
-        let of_hashing = runtime.clone();
+        let hashing_runtime = runtime.clone();
         let work = move |number: usize, reading: &Reading, step| match step {
             Ok(Step::New) if hashed[number] => {
-                let hash = reading.hash(&of_hashing);
+                let hash = reading.hash(&hashing_runtime);
                 hash.map(|read| done_or(read, Step::Hashed))
             }
             other => other,
         };
-        steps = side_by_side(readings.clone(), steps, work).await?;
+        steps = in_parallel(readings.clone(), steps, work).await?;
         leave_out_known(parts, group, &known, &mut steps).await?;
     }
 
-    let parts_of_work = parts.clone();
+    let conversion_parts = parts.clone();
     let convert = move |_: usize, reading: &Reading, step| match step {
-        Ok(Step::New | Step::Hashed(_)) => convert_file(&parts_of_work, &runtime, reading),
+        Ok(Step::New | Step::Hashed(_)) => convert_file(&conversion_parts, &runtime, reading),
         done => done,
     };
-    steps = side_by_side(readings, steps, convert).await?;
+    steps = in_parallel(readings, steps, convert).await?;
     drop((core, fetched));
     leave_out_known(parts, group, &known, &mut steps).await?;
     publish(parts, group, steps).await
 }
 
-/// Where a file's bytes are, by the source that its name says.
+/// Finds where a file's bytes are, by the source that its name belongs to.
 fn content(parts: &Parts, file: &str) -> Content {
     let found = parts.sources.iter().find_map(|open| {
         let path = open.source.path_of(file)?;
@@ -120,8 +121,8 @@ fn content(parts: &Parts, file: &str) -> Content {
     found.unwrap_or(Content::Nowhere)
 }
 
-/// Fetches the objects among the files, many at once: one by one, most of their time would be waiting. Large ones are
-/// read in parts while they are converted.
+/// Fetches the objects among the files, many at a time: one by one, they would mostly wait for the network. Large
+/// objects are read in parts while they are converted.
 async fn fetch(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Result<()> {
     let to_fetch = readings.iter().enumerate();
     let to_fetch = to_fetch.filter(|(_, reading)| reading.is_to_fetch());
@@ -146,7 +147,7 @@ async fn fetch(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Resul
     Ok(())
 }
 
-/// Size and layout of the version in force of each file that is known.
+/// Looks up the size and layout of the version in force of each known file.
 async fn in_force(
     parts: &Parts,
     group: &[Arrived],
@@ -161,14 +162,14 @@ async fn in_force(
     known.await.context("cannot look files up in the state database")
 }
 
-/// Does the same with each file, on all cores, and waits for all.
-async fn side_by_side(
+/// Applies `work` to each file, on all cores, and waits for all of them.
+async fn in_parallel(
     readings: Vec<Reading>,
     steps: Vec<Attempt>,
     work: impl Fn(usize, &Reading, Attempt) -> Attempt + Send + Sync + 'static,
 ) -> anyhow::Result<Vec<Attempt>> {
     let all = move || match (readings.as_slice(), steps) {
-        // One file has this thread; if it is a large one, it has the others too.
+        // A single file is converted on this thread. If it is large, its conversion uses the other threads too.
         ([reading], steps) => steps.into_iter().map(|step| work(0, reading, step)).collect(),
         (readings, steps) => readings
             .par_iter()
@@ -199,10 +200,10 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
         folder: &folder,
         memory: parts.settings.convert.memory_limit.for_a_thread(),
     };
-    let mut told = 0;
+    let mut counted = 0;
     let read = reading.convert(runtime, &files, parts.settings.convert.keep, scratch, |bytes| {
-        parts.progress.bytes_read(bytes - told);
-        told = bytes;
+        parts.progress.bytes_read(bytes - counted);
+        counted = bytes;
     });
     let converted = |(report, content_hash)| {
         Step::Converted(Box::new(Converted {
@@ -214,7 +215,7 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
     read.map(|read| done_or(read, converted))
 }
 
-/// Ends the work on files whose bytes are those of a version that is known.
+/// Ends the work on files whose bytes are those of a known version.
 async fn leave_out_known(
     parts: &Parts,
     group: &[Arrived],
@@ -226,7 +227,7 @@ async fn leave_out_known(
         .zip(&*steps)
         .filter_map(|(arrived, step)| {
             let path = arrived.arrival.path.as_str();
-            // What was never recorded has no versions.
+            // A file that was never recorded has no versions.
             known.get(path)?;
             Some((path, content_hash(step)?, arrived.feed.digest()))
         })
@@ -263,7 +264,8 @@ fn content_hash(step: &Attempt) -> Option<&str> {
     }
 }
 
-/// Puts the outputs of the conversions into the lake. If that fails, it fails for all: each is tried again by itself.
+/// Puts the outputs of the conversions into the lake. If that fails, it fails for all of them; the caller retries each
+/// by itself.
 async fn publish(
     parts: &Arc<Parts>,
     group: &[Arrived],
@@ -291,30 +293,30 @@ async fn publish(
         } = outputs;
         let (of_converted, of_partials) = (converted.len(), converted.len() + partials.len());
         let all = converted.into_iter().chain(partials).chain(rejects).collect();
-        let mut placed = 0;
-        lake.publish_and_tell(all, |_| {
-            placed += 1;
-            if placed == of_converted {
+        let mut published = 0;
+        lake.publish_each(all, |_| {
+            published += 1;
+            if published == of_converted {
                 crash_point("after-converted");
-            } else if placed == of_partials {
+            } else if published == of_partials {
                 crash_point("after-partial");
             }
         })
     });
     if let Err(error) = published.await? {
-        let told = format!("{error:#}");
+        let cause = format!("{error:#}");
         for outcome in &mut outcomes {
             if let Ok(Outcome::Recorded(recorded)) = outcome
                 && let SubmissionOutcome::Converted(_) = **recorded
             {
-                *outcome = Err(StepError::transient(anyhow::anyhow!("{told}")));
+                *outcome = Err(StepError::transient(anyhow::anyhow!("{cause}")));
             }
         }
     }
     Ok(outcomes)
 }
 
-/// What is to be put into the lake.
+/// The files to put into the lake.
 #[derive(Default)]
 struct Outputs {
     converted: Vec<(Spooled, ObjectPath)>,
@@ -323,7 +325,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    /// Adds those of one file. A rejected file leaves only its rejects.
+    /// Adds the outputs of one conversion. A rejected file leaves only its rejects.
     fn add(&mut self, arrived: &Arrived, conversion: Converted) -> VersionRecord {
         let Converted {
             report,
@@ -334,9 +336,9 @@ impl Outputs {
         let name = |kind: VersionObject| kind.name(feed, &arrived.arrival.path, &content_hash);
         let put = |list: &mut Vec<_>, file: Spooled, kind| {
             let object: ObjectPath = name(kind);
-            let told = object.to_string();
+            let recorded = object.to_string();
             list.push((file, object));
-            Some(told)
+            Some(recorded)
         };
         let (mut converted, mut partial, mut reject_lines) = (None, None, None);
         if report.rejected_because.is_none() {

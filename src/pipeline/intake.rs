@@ -1,7 +1,7 @@
-//! The first stage: arrivals become conversions, many at once, and each conversion a record of its submission.
+//! The first stage: arrivals become conversions, many at once, and each conversion becomes a record of its submission.
 //!
-//! Small files are converted in groups of what has arrived meanwhile, so that a queue of them does not pay for a task, a
-//! question to the state database and a wait for the disk each. A large file is a group of its own.
+//! Small files that arrive close together are converted as a group, so that each of them does not cost a task, a query
+//! to the state database and a sync to disk. A large file is a group of its own.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -19,19 +19,19 @@ use super::activity::Token;
 use super::conversion::{Outcome, convert_files};
 use super::record::Recordable;
 use super::retry::{StepError, with_retries};
-use super::sources::{SourceEvent, Sources, kept};
+use super::sources::{SourceEvent, Sources, to_state};
 use super::{Parts, stopped};
 
-/// Files up to this size are converted in groups: less than a thread reads at a time.
+/// Files up to this size are converted in groups. It is less than a thread reads at a time.
 const SMALL: u64 = 128 << 10;
 
-/// The most files of a group. What it has in hand is converted again after a crash.
+/// The most files in a group. After a crash, a whole group is converted again.
 const GROUP: usize = 256;
 
-/// The most events that are taken in one go.
+/// The most events that are received at a time.
 const EVENTS: usize = 1024;
 
-/// Takes events until it is stopped or the watcher ends. Conversions in hand are finished.
+/// Handles events until it is stopped or the watchers end. Conversions in progress are finished.
 pub(super) async fn convert_arrivals(
     parts: Arc<Parts>,
     sources: Arc<Sources>,
@@ -41,7 +41,7 @@ pub(super) async fn convert_arrivals(
 ) -> anyhow::Result<()> {
     let mut conversions = Conversions::new(parts.clone(), sources, records.clone());
     let mut troubles = HashSet::new();
-    let mut taken = Vec::new();
+    let mut received = Vec::new();
     loop {
         tokio::select! {
             biased;
@@ -54,13 +54,13 @@ pub(super) async fn convert_arrivals(
                 conversions.start_group(permit?);
                 continue;
             }
-            count = events.recv_many(&mut taken, EVENTS), if conversions.small.len() < GROUP => {
+            count = events.recv_many(&mut received, EVENTS), if conversions.small.len() < GROUP => {
                 if count == 0 {
                     break;
                 }
             }
         }
-        for SourceEvent { source, event } in taken.drain(..) {
+        for SourceEvent { source, event } in received.drain(..) {
             match event {
                 Event::Arrived(arrival) => {
                     let token = parts.activity.begin();
@@ -112,16 +112,16 @@ pub(super) struct Arrived {
     token: Token,
 }
 
-/// What a task of conversions leaves.
+/// The result of a conversion task.
 struct Ended {
-    /// The files that are in hand no more.
+    /// The files that are no longer in progress.
     paths: Vec<String>,
-    /// Those that failed at their first try.
+    /// The files that failed at their first attempt and are worth another.
     failed: Vec<(Arrived, StepError)>,
 }
 
-/// The conversions in hand. Of one file there is never more than one, so that its submissions are recorded in the order
-/// of their arrival however long each takes.
+/// The conversions in progress. There is never more than one for the same file, so its submissions are recorded in the
+/// order of their arrival, however long each takes.
 struct Conversions {
     parts: Arc<Parts>,
     sources: Arc<Sources>,
@@ -130,13 +130,13 @@ struct Conversions {
     tasks: JoinSet<anyhow::Result<Ended>>,
     /// Small files that wait for their group.
     small: VecDeque<Arrived>,
-    /// The files in hand, those that wait for their group among them, and the newest arrival of each since.
+    /// The files in progress, including those that wait for their group, and the newest arrival of each since.
     files: HashMap<String, Option<(Arrival, Token)>>,
 }
 
 impl Conversions {
     fn new(parts: Arc<Parts>, sources: Arc<Sources>, records: mpsc::Sender<Recordable>) -> Self {
-        let room = Arc::new(Semaphore::new(parts.in_hand));
+        let room = Arc::new(Semaphore::new(parts.max_conversions));
         Self {
             parts,
             sources,
@@ -148,15 +148,15 @@ impl Conversions {
         }
     }
 
-    /// Starts a conversion, has a small file wait for its group, or puts it off while the same file is in hand. Waits for
-    /// room, which fills the channel of events and then holds up the watcher.
+    /// Starts a conversion, adds a small file to the next group, or postpones it while the same file is in progress.
+    /// Waits for room; meanwhile the event channel fills up, which holds up the watcher.
     async fn take(&mut self, arrival: Arrival, token: Token) -> anyhow::Result<()> {
         let Some((feed, captures)) = self.parts.settings.feeds.of_file(&arrival.path) else {
             return Ok(());
         };
         match self.files.entry(arrival.path.clone()) {
-            Entry::Occupied(mut in_hand) => {
-                in_hand.insert(Some((arrival, token)));
+            Entry::Occupied(mut in_progress) => {
+                in_progress.insert(Some((arrival, token)));
                 return Ok(());
             }
             Entry::Vacant(free) => free.insert(None),
@@ -177,7 +177,7 @@ impl Conversions {
         Ok(())
     }
 
-    /// Frees what has ended, starts what was put off until then, and tries again what has failed.
+    /// Frees the files that are done, starts arrivals that were postponed until then, and retries what failed.
     async fn ended(&mut self, ended: Ended) -> anyhow::Result<()> {
         for (arrived, error) in ended.failed {
             self.try_again(arrived, error);
@@ -214,7 +214,7 @@ impl Conversions {
         });
     }
 
-    /// Tries a conversion again that failed with others, by itself. The other files of its group wait for nothing.
+    /// Retries a failed conversion by itself. The other files of its group do not wait for it.
     fn try_again(&mut self, arrived: Arrived, error: StepError) {
         let (parts, sources, records) = (self.parts.clone(), self.sources.clone(), self.records.clone());
         let room = self.room.clone();
@@ -242,7 +242,7 @@ impl Conversions {
     }
 }
 
-/// Sends on what is to be recorded of a conversion.
+/// Passes on the record of a conversion, if there is something to record.
 async fn send_on(
     parts: &Parts,
     sources: &Sources,
@@ -266,7 +266,10 @@ async fn send_on(
             return;
         }
         Ok(Outcome::Changed) => {
-            tracing::debug!(path, "the file changed while it was read; it is waited for");
+            tracing::debug!(
+                path,
+                "the file changed while it was read; it is read again once it has settled"
+            );
             sources.wait_for(path, &parts.activity);
             return;
         }
@@ -275,7 +278,7 @@ async fn send_on(
         },
     };
     let record = submission(&feed, captures, &arrival, outcome);
-    // The recorder ends only after this stage, or with an error that ends the whole pipeline.
+    // The record stage ends only after this one, or with an error that ends the whole pipeline.
     let _ = records.send(Recordable { record, token }).await;
 }
 
@@ -290,12 +293,12 @@ fn submission(
         feed: feed.name.clone(),
         store_id: captures.store,
         business_date: captures.date,
-        stamp: kept(arrival.stamp),
+        stamp: to_state(arrival.stamp),
         outcome,
     }
 }
 
-/// The record of a file whose name cannot be used, unless it stands in the state database already.
+/// Makes the record of a file whose name cannot be used, unless the state database already has it.
 async fn refused(parts: &Parts, name: String, reason: String) -> anyhow::Result<Option<SubmissionRecord>> {
     let Some((feed, captures)) = parts.settings.feeds.of_file(&name) else {
         return Ok(None);

@@ -1,5 +1,5 @@
 //! The third stage: jobs are judged when one of their files changes state, when somebody edits the state database, and
-//! on every sweep. What may run is queued.
+//! at regular intervals. Runs that may start are queued.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::sources::Sources;
 use super::{Parts, crash_point, stopped};
 use crate::preconditions::{JobPlan, Verdict, assess};
 
-/// How often the state database is asked whether somebody else has written to it.
+/// How often to ask the state database whether somebody else has written to it.
 const EDITS: Duration = Duration::from_millis(500);
 
-/// While files go on arriving, the judge rests so many times as long as its last judgement took. A judgement reads all files
-/// that are known: after each group of a long queue, it would cost more than the queue. With few files it rests for a
-/// few milliseconds.
+/// While files keep arriving, this stage rests this many times as long as its last round took. A round reads all known
+/// files: after each group of a long queue, it would cost more than the queue. With few files, the rest is a few
+/// milliseconds.
 const REST: u32 = 4;
 
 /// Why jobs are judged.
@@ -27,11 +27,11 @@ const REST: u32 = 4;
 pub(super) enum Cue {
     /// These files changed state.
     Files(Vec<String>),
-    /// Something that may concern any job.
+    /// Something happened that may concern any job.
     Everything,
 }
 
-/// A cue, with what is in hand because of it.
+/// A cue, with the tokens of the work that led to it.
 #[derive(Debug)]
 pub(super) struct ToJudge {
     pub(super) cue: Cue,
@@ -47,7 +47,7 @@ impl ToJudge {
     }
 }
 
-/// Judges until it is stopped.
+/// Judges jobs until it is stopped.
 pub(super) async fn judge_jobs(
     parts: Arc<Parts>,
     sources: Arc<Sources>,
@@ -97,9 +97,9 @@ pub(super) async fn judge_jobs(
         }
         let ended = Instant::now();
         rested = ended + (ended - began) * REST;
-        // Sent also when nothing was queued here: another process may have queued a run. A full channel holds a wake that
-        // comes later than this one, and waiting here could wait for ever: the runs' stage sends to this one. When that
-        // stage is gone the pipeline stops, and what is queued stays so.
+        // A wake is sent even if nothing was queued here: another process may have queued a run. A full channel still
+        // holds a wake that will be received, so none is lost. Waiting for room could deadlock, because the runs' stage
+        // sends to this one. If that stage is gone, the pipeline stops, and what is queued stays queued.
         let _ = runs.try_send(parts.activity.begin());
         incoming.clear();
         if completed_at_once {
@@ -108,16 +108,17 @@ pub(super) async fn judge_jobs(
     }
 }
 
-/// Whether judging can wait for more: all that has come are files, and others are on their way.
+/// Returns whether judging can wait for more: only files have come in, and others are on their way.
 fn may_rest(parts: &Parts, incoming: &[ToJudge]) -> bool {
-    let held: usize = incoming.iter().map(|to_judge| to_judge.tokens.len()).sum();
+    let waiting: usize = incoming.iter().map(|to_judge| to_judge.tokens.len()).sum();
     let are_files = incoming
         .iter()
         .all(|to_judge| matches!(to_judge.cue, Cue::Files(_)));
-    held > 0 && are_files && parts.activity.in_hand() > held
+    waiting > 0 && are_files && parts.activity.in_progress() > waiting
 }
 
-/// Whether a cue can change the verdict on a job. A job that cannot be read is judged, so that it is told of.
+/// Returns whether a cue can change the verdict on a job. A job that cannot be parsed is judged, so that it is
+/// reported.
 fn concerns(parts: &Parts, cue: &Cue, job: &JobRow) -> bool {
     let Cue::Files(files) = cue else { return true };
     let Ok(plan) = JobPlan::new(&job.config, &parts.settings.feeds) else {
@@ -128,7 +129,8 @@ fn concerns(parts: &Parts, cue: &Cue, job: &JobRow) -> bool {
     })
 }
 
-/// Judges one job, and queues what may run. Tells whether a run was completed at once, because nothing had changed.
+/// Judges one job, and queues the runs that may start. Returns whether a run was completed at once because nothing had
+/// changed.
 async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
     let id = job.config.id.as_str();
     let plan = match JobPlan::new(&job.config, &parts.settings.feeds) {
@@ -136,7 +138,7 @@ async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
         Err(error) => {
             tracing::warn!(
                 job = id,
-                "the job cannot be judged: {error}; correct it in aggr_job_configuration"
+                "the job's configuration is invalid: {error}; correct it in aggr_job_configuration"
             );
             return Ok(false);
         }
@@ -158,7 +160,9 @@ async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
                 completed_at_once = true;
                 tracing::info!(job = id, run_id, "completed: its files are those of the last run");
             }
-            Enqueued::Active(run_id) => tracing::debug!(job = id, run_id, "a run is on its way"),
+            Enqueued::Active(run_id) => {
+                tracing::debug!(job = id, run_id, "a run is queued or running already")
+            }
         }
     }
     Ok(completed_at_once)

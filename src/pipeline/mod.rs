@@ -1,4 +1,4 @@
-//! The pipeline: four stages between the watcher and the warehouse, tied by bounded channels.
+//! The pipeline: four stages between the watcher and the warehouse, connected by bounded channels.
 //!
 //! ```text
 //! watcher ──Event──→ intake ──Recordable──→ record ──ToJudge──→ judge ──wake──→ runs ──→ warehouse
@@ -8,9 +8,8 @@
 //!
 //! Beside them, `put_away` tags or moves the objects that were recorded.
 //!
-//! Each stage waits for the next when that is busy, up to the watcher. Whatever is in hand carries a token, so that
-//! "idle" is exact. Every step may be done again: a process that dies anywhere leaves nothing that the next start does
-//! not finish.
+//! A busy stage makes the one before it wait, back to the watcher. All work in progress carries a token, so that "idle"
+//! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
 mod conversion;
@@ -43,10 +42,10 @@ use crate::lake::Lake;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
-/// Conversions in hand at the same time where source or lake is a bucket.
+/// The most conversions in progress at the same time if a source or the lake is a bucket, unless there are more cores.
 const CONVERSIONS_WITH_BUCKET: usize = 16;
 
-/// The most KiB of objects that were fetched and wait to be converted.
+/// The most KiB of objects that are fetched and not yet converted.
 const FETCHED_KIB: usize = 64 << 10;
 
 /// When a pipeline ends by itself.
@@ -54,11 +53,11 @@ const FETCHED_KIB: usize = 64 << 10;
 pub enum Until {
     /// When it is stopped.
     Stopped,
-    /// When nothing is left to do: every file that is there was worked off, and every run that could start is done.
+    /// When nothing is left to do: every file was processed, and every run that could start is done.
     Idle,
 }
 
-/// What all stages use.
+/// What all stages share.
 struct Parts {
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -68,18 +67,18 @@ struct Parts {
     warehouse: Box<dyn Warehouse>,
     progress: Progress,
     activity: Arc<Activity>,
-    /// Has a permit for each core: a conversion that works holds one, and gives it back before it waits for the network.
+    /// Has a permit for each core. A conversion holds one while it computes, and not while it waits for the network.
     cores: Semaphore,
-    /// Has a permit for each KiB that objects may take in memory between their fetching and their conversion.
+    /// Has a permit for each KiB of memory that fetched objects may take until they are converted.
     fetched_kib: Semaphore,
-    /// Conversions in hand at the same time.
-    in_hand: usize,
+    /// The most conversions in progress at the same time.
+    max_conversions: usize,
     /// Names this process in the state database.
     owner: String,
 }
 
-/// Works until `until` or until `stop` completes, and tells what was done. Takes the service lock first: one pipeline
-/// works on a state database at a time.
+/// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Takes the service lock first:
+/// only one pipeline works on a state database at a time.
 pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -97,8 +96,8 @@ pub async fn run(
     let lake = Lake::open_to_write(&settings.lake).await?;
     let warehouse = settings.open_warehouse().await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // With a bucket, some wait for the network while others work.
-    let in_hand = match settings.has_bucket() {
+    // With a bucket, some conversions wait for the network while others compute.
+    let max_conversions = match settings.has_bucket() {
         true => cores.max(CONVERSIONS_WITH_BUCKET),
         false => cores,
     };
@@ -115,7 +114,7 @@ pub async fn run(
         activity,
         cores: Semaphore::new(cores),
         fetched_kib: Semaphore::new(FETCHED_KIB),
-        in_hand,
+        max_conversions,
         owner,
     });
     let mut stop = std::pin::pin!(stop);
@@ -134,7 +133,7 @@ pub async fn run(
     let mut stages = start_stages(&parts, &stopped).await?;
     let ended = tokio::select! {
         () = &mut stop => {
-            tracing::info!("stopping: what is in hand is finished");
+            tracing::info!("stopping: finishing the work in progress");
             Ok(())
         }
         () = parts.activity.idle(), if until == Until::Idle => Ok(()),
@@ -152,10 +151,10 @@ pub async fn run(
     parts.state.close().await?;
     Arc::into_inner(parts.activity)
         .map(|activity| activity.tally)
-        .context("work is still in hand")
+        .context("work is still in progress")
 }
 
-/// Adds the settings' jobs that are new to the state database, and tells of those that differ there.
+/// Adds the settings' new jobs to the state database, and warns about jobs that differ there.
 async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> {
     for job in state.add_jobs(&settings.jobs).await? {
         tracing::info!(job, "added from the settings file");
@@ -164,15 +163,15 @@ async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> 
         if state.job(&job.id).await?.is_some_and(|row| row.config != *job) {
             tracing::warn!(
                 job = job.id,
-                "differs from the settings file in the state database, which is what counts; \
-                 `gristmill jobs apply` writes the settings over it"
+                "differs from the settings file; the state database counts. `gristmill jobs apply` overwrites it with \
+                 the settings"
             );
         }
     }
     Ok(())
 }
 
-/// Brings the lake into the state that the stages begin from. It may be dropped at any moment.
+/// Brings the lake into the state that the stages start from. Its future may be dropped at any point.
 async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
     with_retries("removing expired objects", || retention::remove_expired(parts))
         .await
@@ -185,7 +184,7 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
     .map_err(StepError::into_cause)
 }
 
-/// Starts the watcher and the stages. The first thing judged is everything, and the first thing run what was queued.
+/// Starts the watchers and the stages. All jobs are judged first, and runs that are already queued go first.
 async fn start_stages(
     parts: &Arc<Parts>,
     stopped: &watch::Receiver<bool>,
@@ -199,7 +198,7 @@ async fn start_stages(
     let known = parts.state.known_stamps(&parts.settings.feeds.digests()).await?;
     let known = known
         .into_iter()
-        .map(|(file, stamp)| (file, sources::told(stamp)));
+        .map(|(file, stamp)| (file, sources::from_state(stamp)));
     let sources = Sources::watch(&parts.sources, &parts.settings.feeds, known.collect(), &to_intake);
     let sources = Arc::new(sources);
 
@@ -221,7 +220,7 @@ async fn start_stages(
         to_put_away,
     ));
     stages.spawn(judge::judge_jobs(parts.clone(), sources, cues, to_runs, stop()));
-    stages.spawn(retention::keep_house(parts.clone(), stop()));
+    stages.spawn(retention::remove_regularly(parts.clone(), stop()));
     let preparing = parts.activity.begin();
     stages.spawn(runs::work_off_runs(
         parts.clone(),
@@ -233,19 +232,20 @@ async fn start_stages(
     Ok(stages)
 }
 
-/// Completes when the pipeline is to stop.
+/// Completes when the pipeline has to stop.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
-    // An error means that the pipeline is gone, and with it whatever could be worked for.
+    // An error means that the pipeline is gone, which is a reason to stop too.
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// A place where the crash tests end the process. Compiled in with the feature `failpoints` only.
+/// A point where the crash tests end the process. It does nothing without the feature `failpoints`.
 #[cfg_attr(not(feature = "failpoints"), allow(unused_variables))]
 fn crash_point(name: &'static str) {
     fail::fail_point!(name);
 }
 
-/// Whether an error means that the settings and what they name do not fit, which no retry mends: exit status 2.
+/// Returns whether an error means that the settings do not fit what they refer to, which no retry can fix: exit status
+/// 2.
 pub fn is_usage_error(error: &anyhow::Error) -> bool {
     error.is::<OpenError>()
         || error.is::<QueueError>()

@@ -1,8 +1,7 @@
-//! Puts away what was taken: a task for each source whose objects are to be tagged or moved once they are recorded.
+//! Puts away what was taken: one task for each source whose objects are tagged or moved once they are recorded.
 //!
-//! What is still to be done stands in the state database, so a crash forgets nothing of it. The tasks work beside the
-//! stages: what fails here is told, and tried again after a pause, and holds up no conversion, job or load, nor other
-//! objects.
+//! The state database knows what is still to be done, so a crash loses none of it. The tasks work beside the stages: a
+//! failure here is logged and retried after a pause, and holds up no conversion, job or load, nor other objects.
 
 mod troubles;
 
@@ -21,34 +20,34 @@ use tokio::time::Instant;
 use self::troubles::{News, Troubles};
 use super::activity::{Activity, Token};
 use super::retry::with_retries;
-use super::sources::told;
+use super::sources::from_state;
 use super::{Parts, stopped};
 use crate::settings::Source;
 
-/// Objects that are put away at the same time.
+/// The most objects that are put away at the same time.
 const AT_ONCE: usize = 16;
 
-/// Objects that are noted as put away in one transaction. If what is tried of so many fails as all others would, the
-/// round ends.
+/// How many objects are read, tried and noted as put away at a time. If every attempt of a page fails for a reason that
+/// affects all objects, the round ends.
 const PAGE: u32 = 64;
 
-/// The pauses before what failed is tried again, which double from the first to the last.
+/// The shortest and the longest pause before failures are retried. The pause doubles from one to the other.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// Wakes the tasks.
 pub(super) struct Wakes(Vec<mpsc::Sender<Token>>);
 
 impl Wakes {
-    /// Says that something may have to be put away. It is in hand until it was tried.
+    /// Says that something may have to be put away. It counts as work in progress until it was tried.
     pub(super) fn wake(&self, activity: &Arc<Activity>) {
         for task in &self.0 {
-            // A full channel holds a wake that is heard after this.
+            // A full channel still holds a wake that will be received.
             let _ = task.try_send(activity.begin());
         }
     }
 }
 
-/// Starts a task for each source that needs one. The first thing put away is what the last process has left.
+/// Starts a task for each source that needs one. It begins with what the last process left undone.
 pub(super) fn start(
     parts: &Arc<Parts>,
     stages: &mut JoinSet<anyhow::Result<()>>,
@@ -65,7 +64,7 @@ pub(super) fn start(
                 is_checked: false,
                 is_through: true,
                 troubles: Troubles::default(),
-                told: 0,
+                counted: 0,
             };
             stages.spawn(task.run(woken, stop.clone()));
             wakes.push(wake);
@@ -80,17 +79,17 @@ struct Task {
     parts: Arc<Parts>,
     source: Source,
     put_away: PutAway,
-    /// Whether the store was seen to obey what moving depends on.
+    /// Whether the storage was found to obey the conditions that moving depends on.
     is_checked: bool,
-    /// Whether all was tried since what had failed was made due.
+    /// Whether everything was tried since failures were last made due.
     is_through: bool,
     troubles: Troubles,
-    /// How many troubles there were when they were last told of.
-    told: u64,
+    /// How many failures there were when they were last reported.
+    counted: u64,
 }
 
 impl Task {
-    /// Works until it is stopped. What is in hand then is done again at the next start.
+    /// Works until it is stopped. A round that is interrupted is repeated at the next start.
     async fn run(
         mut self,
         mut woken: mpsc::Receiver<Token>,
@@ -100,20 +99,20 @@ impl Task {
         let mut again_at = Instant::now();
         loop {
             let is_failing = self.troubles.count() > 0;
-            // What has come meanwhile need not wait for what has failed, unless nothing can be done at all.
-            let is_heard = self.is_checked || !is_failing;
+            // New objects need not wait for those that failed, unless nothing can be done at all.
+            let listens = self.is_checked || !is_failing;
             let (token, again) = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
                 () = tokio::time::sleep_until(again_at), if is_failing => (woken.try_recv().ok(), true),
-                Some(token) = woken.recv(), if is_heard => (Some(token), false),
+                Some(token) = woken.recv(), if listens => (Some(token), false),
             };
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
                 result = self.round(again) => result?,
             }
-            self.tell();
+            self.report();
             drop(token);
             if self.troubles.count() == 0 {
                 pause = Duration::ZERO;
@@ -124,11 +123,11 @@ impl Task {
         }
     }
 
-    /// Tries what is still to be put away: what has not been tried yet, and, if `again`, what has failed. An error means
-    /// that it can never be done, or that the state database stays away.
+    /// Tries everything that is still to be put away: what has not been tried yet, and, if `again`, what has failed. An
+    /// error means that it can never be done, or that the state database stays unavailable.
     ///
-    /// After a round that ended early, the next goes on behind what was tried. So whatever fails, it keeps the others
-    /// waiting for a while at most.
+    /// After a round that ended early, the next one continues behind what was tried. So failures delay the other
+    /// objects only for a while.
     async fn round(&mut self, again: bool) -> anyhow::Result<()> {
         let before = self.troubles.before();
         if !self.is_checked {
@@ -136,11 +135,11 @@ impl Task {
                 Ok(()) => self.is_checked = true,
                 Err(error @ PutAwayError::IgnoresConditions { .. }) => return Err(error.into()),
                 Err(error) => {
-                    self.troubles.tried_place(&before, Some(error));
+                    self.troubles.checked_storage(&before, Some(error));
                     return Ok(());
                 }
             }
-            self.troubles.tried_place(&before, None);
+            self.troubles.checked_storage(&before, None);
         }
         if again && mem::replace(&mut self.is_through, true) {
             self.troubles.make_due();
@@ -190,7 +189,8 @@ impl Task {
                 return Ok(());
             }
             if is_hopeless {
-                // The store is away, or a right lacks: the others would fail as well, and take as long.
+                // The storage does not answer, or a permission is missing: the others would fail as well, and as
+                // slowly.
                 self.is_through = false;
                 return Ok(());
             }
@@ -199,29 +199,29 @@ impl Task {
 
     async fn try_file(&self, file: FileToPutAway) -> (FileToPutAway, Result<(), PutAwayError>) {
         let name = file.file_url.as_str();
-        // The names asked for begin with the source's own.
+        // The query returned only names that begin with the source's own.
         let path = self.source.path_of(name).unwrap_or(name);
         let outcome = match file.is_valid {
-            true => self.put_away.put_away(path, told(file.stamp)).await,
-            // A person shall find it where it was sent to.
+            true => self.put_away.put_away(path, from_state(file.stamp)).await,
+            // A file that was not accepted stays, so that people find it where it was sent.
             false => self.put_away.leave(path).await.map(|()| Away::Done),
         };
         let outcome = outcome.map(|away| match away {
             Away::TooLarge => tracing::warn!(
                 path = name,
-                "stays where it is: it is larger than 5 GiB, which S3 does not copy in one request"
+                "stays where it is: it is larger than 5 GiB, and S3 cannot copy that much in one request"
             ),
             Away::Archived => tracing::warn!(
                 path = name,
-                "stays where it is: it is archived, and S3 copies nothing from there; it is not tried again"
+                "stays where it is: it is archived, and S3 cannot copy archived objects; it is not tried again"
             ),
             away => tracing::debug!(path = name, is_valid = file.is_valid, ?away, "put away"),
         });
         (file, outcome)
     }
 
-    /// Tells of a trouble when it begins, and when all have ended.
-    fn tell(&mut self) {
+    /// Logs a failure when it begins, and when all have ended.
+    fn report(&mut self) {
         let source = &self.source.place;
         for news in self.troubles.news() {
             let News { error, objects, .. } = &news;
@@ -231,15 +231,15 @@ impl Task {
                     objects,
                     "what was taken could not be put away, and will be tried again: {error}"
                 ),
-                false => tracing::debug!(%source, objects, "the trouble goes on: {error}"),
+                false => tracing::debug!(%source, objects, "putting away still fails: {error}"),
             }
         }
         let now = self.troubles.count();
-        if self.told > 0 && now == 0 {
-            tracing::info!(%source, "what was taken is put away again");
+        if self.counted > 0 && now == 0 {
+            tracing::info!(%source, "what was taken can be put away again");
         }
         let tally = &self.parts.activity.tally;
-        tally.change_not_put_away(self.told, now);
-        self.told = now;
+        tally.change_not_put_away(self.counted, now);
+        self.counted = now;
     }
 }

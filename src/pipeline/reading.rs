@@ -1,4 +1,4 @@
-//! Reading one file on a blocking thread: hashing and converting it, and making sure that it stays the one that arrived.
+//! Reads one file on a blocking thread: hashes and converts it, and makes sure that it is still the one that arrived.
 
 use std::fs::File;
 use std::io;
@@ -15,11 +15,11 @@ use super::retry::StepError;
 use crate::lake::Spooled;
 use crate::settings::Keep;
 
-/// A file that is read on a blocking thread.
+/// A file to read on a blocking thread.
 #[derive(Clone)]
 pub(super) struct Reading {
     pub(super) content: Content,
-    /// What it looked like when it arrived.
+    /// Its stamp when it arrived.
     pub(super) stamp: Stamp,
     pub(super) feed: Arc<FeedLayout>,
 }
@@ -32,13 +32,13 @@ pub(super) enum Content {
         bucket: Bucket,
         path: String,
     },
-    /// An object's, fetched already.
+    /// The bytes of an object that was fetched.
     Bytes(Arc<[u8]>),
     /// In none of the sources.
     Nowhere,
 }
 
-/// What came of reading, if the file stayed the one that arrived.
+/// The result of reading: a value only if the file is still the one that arrived.
 pub(super) enum Read<T> {
     Whole(T),
     Gone,
@@ -52,21 +52,21 @@ pub(super) struct Files {
     pub(super) rejects: Spooled,
 }
 
-/// Objects up to this size are fetched before they are converted: the watcher reads them by one request.
+/// Objects up to this size are fetched before they are converted: the watcher reads them with one request.
 const ONE_REQUEST: u64 = 8 << 20;
 
 impl Reading {
-    /// Whether it is an object that is fetched before it is converted.
+    /// Returns whether it is an object to fetch before it is converted.
     pub(super) fn is_to_fetch(&self) -> bool {
         matches!(self.content, Content::Object { .. }) && self.stamp.bytes <= ONE_REQUEST
     }
 
-    /// The content hash alone.
+    /// Computes the content hash alone.
     pub(super) fn hash(&self, runtime: &Handle) -> Result<Read<String>, StepError> {
         self.read(runtime, |input| content_hash(input).map_err(unreadable))
     }
 
-    /// All bytes of an object.
+    /// Fetches all bytes of an object.
     pub(super) fn fetch(&self, runtime: &Handle) -> Result<Read<Arc<[u8]>>, StepError> {
         self.read(runtime, |input| {
             let mut bytes = Vec::new();
@@ -75,7 +75,7 @@ impl Reading {
         })
     }
 
-    /// Converts and hashes in one pass. The partial is written, too.
+    /// Converts and hashes in one pass, and writes the partial too.
     pub(super) fn convert(
         &self,
         runtime: &Handle,
@@ -99,7 +99,7 @@ impl Reading {
         })
     }
 
-    /// Reads all of the file, and makes sure that it is the one that arrived.
+    /// Reads the whole file, and makes sure that it is the one that arrived.
     fn read<T>(
         &self,
         runtime: &Handle,
@@ -113,7 +113,7 @@ impl Reading {
                     Err(error) => return not_read(&error),
                 };
                 match (read(&mut reader), reader.failure()) {
-                    // The conversion has failed because its input did.
+                    // The conversion failed because its input did.
                     (Err(_), Some(failure)) => not_read(failure),
                     (read, _) => read.map(Read::Whole),
                 }
@@ -123,7 +123,7 @@ impl Reading {
         }
     }
 
-    /// Of a local file, the stamp is compared before and after.
+    /// Reads a local file, and compares its stamp before and after.
     fn read_file<T>(
         &self,
         path: &Path,
@@ -132,7 +132,7 @@ impl Reading {
         let cannot_open = |error: io::Error| {
             let advice = match error.kind() {
                 io::ErrorKind::PermissionDenied => {
-                    "; give gristmill's user the right to read it, then `gristmill retry`"
+                    "; give gristmill's user the right to read it, then run `gristmill retry`"
                 }
                 _ => "",
             };
@@ -164,15 +164,15 @@ fn unreadable(error: io::Error) -> StepError {
     StepError::transient(anyhow::Error::new(error).context("cannot read the file"))
 }
 
-/// What a failure to read an object means for its file.
+/// Maps a failure to read an object to the result for its file.
 fn not_read<T>(failure: &ReadError) -> Result<Read<T>, StepError> {
-    let told = anyhow::anyhow!("{failure}");
+    let cause = anyhow::anyhow!("{failure}");
     match failure {
         ReadError::Gone { .. } => Ok(Read::Gone),
         ReadError::Changed { .. } => Ok(Read::Changed),
-        ReadError::BadName { .. } | ReadError::Denied { .. } => Err(StepError::permanent(told)),
+        ReadError::BadName { .. } | ReadError::Denied { .. } => Err(StepError::permanent(cause)),
         ReadError::Length { .. } | ReadError::Store { .. } | ReadError::Stopped { .. } => {
-            Err(StepError::transient(told))
+            Err(StepError::transient(cause))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The second stage: records go to the state database in groups, each group one durable transaction.
+//! The second stage: records go to the state database in groups, each in one durable transaction.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use super::activity::Token;
 use super::judge::{Cue, ToJudge};
 use super::put_away::Wakes;
 use super::retry::with_retries;
-use super::sources::{Sources, told};
+use super::sources::{Sources, from_state};
 use super::{Parts, crash_point};
 
-/// The most submissions that one transaction takes. Under load a group is whatever has come in meanwhile.
+/// The most submissions in one transaction. A group is whatever came in during the last one.
 const GROUP: usize = 500;
 
-/// A submission that is to be recorded.
+/// A submission to be recorded.
 #[derive(Debug)]
 pub(super) struct Recordable {
     pub(super) record: SubmissionRecord,
     pub(super) token: Token,
 }
 
-/// Records submissions until no more can come. A state database that stays away ends the pipeline: what was not
+/// Records submissions until no more can come. If the state database stays unavailable, the pipeline ends; what was not
 /// recorded is converted again at the next start.
 pub(super) async fn record_submissions(
     parts: Arc<Parts>,
@@ -45,12 +45,12 @@ pub(super) async fn record_submissions(
         .context("cannot record submissions in the state database")?;
         crash_point("after-record");
         for record in &records {
-            tell(&parts, record);
-            sources.recorded(&record.file_url, told(record.stamp));
+            log_outcome(&parts, record);
+            sources.recorded(&record.file_url, from_state(record.stamp));
         }
         put_away.wake(&parts.activity);
         let files = records.into_iter().map(|record| record.file_url).collect();
-        // The judge is gone only when the pipeline stops; every job is judged at the next start.
+        // The next stage is gone only when the pipeline stops; then every job is judged at the next start.
         let _ = judge
             .send(ToJudge {
                 cue: Cue::Files(files),
@@ -61,8 +61,8 @@ pub(super) async fn record_submissions(
     Ok(())
 }
 
-/// Counts and logs what came of a submission.
-fn tell(parts: &Parts, record: &SubmissionRecord) {
+/// Counts and logs the outcome of a submission.
+fn log_outcome(parts: &Parts, record: &SubmissionRecord) {
     let tally = &parts.activity.tally;
     let path = record.file_url.as_str();
     match &record.outcome {

@@ -1,7 +1,8 @@
-//! Removing from the lake what its retention no longer keeps, at the start and then every hour.
+//! Removes from the lake what its retention no longer keeps, at the start and then every hour.
 //!
-//! The state database forgets the objects first, in one transaction: from then on nothing reads them. A process that dies
-//! before it has removed them leaves objects without a name, which a lake in a bucket sweeps away at its next start.
+//! The state database forgets the objects first, in one transaction: from then on nothing reads them. If the process
+//! dies before it removes them, objects remain that nothing refers to; a lake in a bucket sweeps them away at its next
+//! start.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,11 @@ use super::{Parts, stopped};
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(3600);
 
-/// Removes what has expired, again and again, until it is stopped.
-pub(super) async fn keep_house(parts: Arc<Parts>, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+/// Removes what has expired, every hour until it is stopped.
+pub(super) async fn remove_regularly(
+    parts: Arc<Parts>,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
     let mut rounds = tokio::time::interval_at(tokio::time::Instant::now() + PAUSE, PAUSE);
     loop {
         tokio::select! {
@@ -26,18 +30,18 @@ pub(super) async fn keep_house(parts: Arc<Parts>, mut stop: watch::Receiver<bool
             _ = rounds.tick() => {
                 let removed = with_retries("removing expired objects", || remove_expired(&parts)).await;
                 if let Err(error) = removed {
-                    tracing::error!("the lake's retention failed, and will be tried in an hour: {error}");
+                    tracing::error!("the lake's retention failed, and will be retried in an hour: {error}");
                 }
             }
         }
     }
 }
 
-/// One round.
+/// Removes what has expired by now.
 pub(super) async fn remove_expired(parts: &Parts) -> Result<(), StepError> {
     let retention = parts.settings.retention;
     let now = parts.clock.now();
-    // A span that reaches back before all time keeps everything.
+    // A span that reaches back before the earliest timestamp keeps everything.
     let until = |span: Option<Duration>| span.map(|span| now.checked_sub(span).unwrap_or(Timestamp::MIN));
     let expiry = Expiry {
         converted: until(retention.converted),

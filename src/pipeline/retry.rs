@@ -1,4 +1,4 @@
-//! Trying again: transient failures get three more tries with growing, jittered pauses.
+//! Retries: transient failures get three more attempts after growing, jittered pauses.
 
 use std::time::Duration;
 
@@ -6,16 +6,16 @@ use backon::{ExponentialBuilder, Retryable};
 
 use crate::causes;
 
-/// A failure of one step, and whether another try may help.
+/// A failure of one step, and whether a retry may help.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", causes::told(cause, ": "))]
+#[error("{}", causes::joined(cause, ": "))]
 pub(super) struct StepError {
     cause: anyhow::Error,
     is_transient: bool,
 }
 
 impl StepError {
-    /// Input or output that may work a moment later.
+    /// Makes a failure that may be gone a moment later.
     pub(super) fn transient(cause: impl Into<anyhow::Error>) -> Self {
         Self {
             cause: cause.into(),
@@ -23,7 +23,7 @@ impl StepError {
         }
     }
 
-    /// A failure that only a person can mend.
+    /// Makes a failure that only a person can fix.
     pub(super) fn permanent(cause: impl Into<anyhow::Error>) -> Self {
         Self {
             cause: cause.into(),
@@ -31,12 +31,12 @@ impl StepError {
         }
     }
 
-    /// Whether another try may help.
+    /// Returns whether a retry may help.
     pub(super) fn is_transient(&self) -> bool {
         self.is_transient
     }
 
-    /// The failure itself.
+    /// Returns the failure itself.
     pub(super) fn into_cause(self) -> anyhow::Error {
         self.cause
     }
@@ -69,8 +69,8 @@ impl From<gristmill_state::StateError> for StepError {
     }
 }
 
-/// Does a step, and does it again up to three times while it fails for a transient reason. Each failure that leads to
-/// another try is logged, with `what` as its subject.
+/// Runs a step, and repeats it up to three times while it fails for a transient reason. Each failure that leads to a
+/// retry is logged, with `what` as its subject.
 pub(super) async fn with_retries<T, F>(what: &str, step: impl FnMut() -> F) -> Result<T, StepError>
 where
     F: Future<Output = Result<T, StepError>>,
@@ -81,7 +81,8 @@ where
         .await
 }
 
-/// About 0.5, 2 and 8 seconds, each up to twice as long by chance: what failed together shall not come back together.
+/// Pauses of about 0.5, 2 and 8 seconds, each randomly up to twice as long, so that steps that failed together are not
+/// retried together.
 fn pauses() -> ExponentialBuilder {
     ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
@@ -109,7 +110,7 @@ mod tests {
         let full = std::io::Error::from_raw_os_error(28);
         let wrapped = std::io::Error::other(full);
         let error = anyhow::Error::new(wrapped).context("cannot write a/b");
-        let told = StepError::transient(error).to_string();
-        assert_eq!(told, "cannot write a/b: No space left on device (os error 28)");
+        let message = StepError::transient(error).to_string();
+        assert_eq!(message, "cannot write a/b: No space left on device (os error 28)");
     }
 }

@@ -21,19 +21,19 @@ use super::activity::Token;
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::{Parts, crash_point, stopped};
-use crate::lake::{Lake, LocalFile, Placed, summary_names};
+use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
 
-/// Runs at the same time. One is mostly merging while another is loading.
+/// The most runs at the same time. Typically one merges while another loads.
 const AT_ONCE: usize = 2;
 
-/// How often a run may die with its process before it is given up.
+/// How many times a run may die with its process before it is given up.
 const MOST_ATTEMPTS: u32 = 10;
 
-/// How often a run gives a sign of life.
+/// How often a run records that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
-/// Works off the queue whenever it is woken, until it is stopped. Runs in hand are finished. The warehouse is made ready
-/// first, while files are converted already; until it is, `preparing` is in hand.
+/// Processes the queue whenever it is woken, until it is stopped. Runs in progress are finished. First it prepares the
+/// warehouse, while files are already being converted; `preparing` is the token of that work.
 pub(super) async fn work_off_runs(
     parts: Arc<Parts>,
     preparing: Token,
@@ -47,7 +47,7 @@ pub(super) async fn work_off_runs(
         ready = make_ready(&parts) => ready?,
     };
     if are_settled {
-        // Jobs were judged as if these runs were still at work.
+        // Until now, jobs were judged as if these runs were still running.
         let _ = judge.send(ToJudge::everything(preparing)).await;
     } else {
         drop(preparing);
@@ -60,13 +60,13 @@ pub(super) async fn work_off_runs(
             Some(_token) = wakes.recv() => claim(&parts, &mut runs).await?,
             Some(ended) = runs.join_next() => {
                 claim(&parts, &mut runs).await?;
-                // Another file may have come while the run was going, and other jobs may wait for this one.
-                // When the judge is gone the pipeline stops, and the next start judges everything.
+                // More files may have arrived during the run, and other jobs may wait for this one.
+                // If the judging stage is gone, the pipeline stops, and the next start judges everything.
                 let _ = judge.send(ToJudge::everything(ended??)).await;
             }
         }
     }
-    // Nobody wakes this stage or judges any more: what is still queued is left for the next start.
+    // From here on nothing wakes this stage or is judged: runs that are still queued are left for the next start.
     drop((wakes, judge));
     while let Some(ended) = runs.join_next().await {
         ended??;
@@ -74,8 +74,8 @@ pub(super) async fn work_off_runs(
     Ok(())
 }
 
-/// Brings the warehouse and the runs into the state that work begins from, and tells whether there were interrupted runs.
-/// It may be dropped at any moment.
+/// Prepares the warehouse and settles interrupted runs; returns whether there were any. Its future may be dropped at
+/// any point.
 async fn make_ready(parts: &Parts) -> anyhow::Result<bool> {
     with_retries("preparing the warehouse", || async {
         Ok(parts.warehouse.prepare().await?)
@@ -108,11 +108,12 @@ async fn claim(parts: &Arc<Parts>, runs: &mut JoinSet<anyhow::Result<Token>>) ->
     Ok(())
 }
 
-/// Brings one run to its end. Only a state database that stays away is an error: a failed run is a state.
+/// Brings one run to its end. A failed run is a state, not an error; the only error is a state database that stays
+/// unavailable.
 async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
     tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
     let beat = async {
-        // The claim was the first.
+        // The claim was the first heartbeat.
         let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         loop {
             beats.tick().await;
@@ -140,12 +141,12 @@ async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Merges, loads and records. Safe to do again from the beginning at any time.
+/// Merges, loads and records. It is safe to repeat from the beginning at any time.
 async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-    let (report, placed) = merge(parts, run, &summary, &coverage).await?;
-    // The load reads and compares while the disk writes, and waits with its commit.
-    let forced = tokio::task::spawn_blocking(move || placed.to_disk());
+    let (report, unsynced) = merge(parts, run, &summary, &coverage).await?;
+    // The load reads and compares while the disk writes, and commits only after that.
+    let synced = tokio::task::spawn_blocking(move || unsynced.sync());
     let record = SummaryRecord {
         object: summary.to_string(),
         coverage_object: Some(coverage.to_string()),
@@ -155,8 +156,8 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     let (safe, is_safe) = watch::channel(false);
     let make_safe = async {
         let noted = async { Ok(parts.state.summarized(&run.run_id, &record).await?) };
-        let (forced, ()) = tokio::try_join!(async { forced.await.map_err(StepError::permanent) }, noted)?;
-        forced.map_err(StepError::transient)?;
+        let (synced, ()) = tokio::try_join!(async { synced.await.map_err(StepError::permanent) }, noted)?;
+        synced.map_err(StepError::transient)?;
         safe.send_replace(true);
         Ok(())
     };
@@ -190,14 +191,17 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
             }
         }
         LoadOutcome::AlreadyLoaded(_) => {
-            tracing::info!(rows = record.rows, "was loaded already");
+            tracing::info!(rows = record.rows, "was already loaded");
             RunResult {
                 outcome: RunOutcome::Loaded,
                 changes: None,
             }
         }
         LoadOutcome::Superseded { by } => {
-            tracing::warn!(by = by.run_id, "not loaded: a newer run stands in the warehouse");
+            tracing::warn!(
+                by = by.run_id,
+                "not loaded: the warehouse already has a newer run"
+            );
             RunResult {
                 outcome: RunOutcome::Superseded,
                 changes: None,
@@ -209,7 +213,7 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     Ok(())
 }
 
-/// The content hash of an object.
+/// Computes the content hash of an object.
 async fn digest(lake: &Lake, object: &ObjectPath) -> Result<String, StepError> {
     let file = lake.fetch(object.as_ref()).await.map_err(StepError::transient)?;
     let hashed = tokio::task::spawn_blocking(move || content_hash(File::open(file.path())?));
@@ -218,7 +222,7 @@ async fn digest(lake: &Lake, object: &ObjectPath) -> Result<String, StepError> {
     hashed.map_err(StepError::transient)
 }
 
-/// Loads a run's summary, which is not committed before it is safe.
+/// Loads a run's summary. The load is not committed before the summary is safe.
 async fn load(
     parts: &Parts,
     run: &ClaimedRun,
@@ -249,7 +253,7 @@ async fn load(
     Ok(outcome)
 }
 
-/// What orders the loads of a job, or of one of its days.
+/// Returns the scope of a run, within which loads are ordered: its job, or its job and day.
 pub(crate) fn scope(job_id: &str, wave: Option<Date>) -> String {
     match wave {
         Some(date) => format!("{job_id}/{date}"),
@@ -257,11 +261,11 @@ pub(crate) fn scope(job_id: &str, wave: Option<Date>) -> String {
     }
 }
 
-/// What this job and wave has loaded last, if its summary still lies in the lake. Without it, all rows travel, as they
-/// shall in a run that somebody asked for: whoever does may have reason to doubt the warehouse.
+/// Finds what this job and wave loaded last, if its summary is still in the lake. Without a base, all rows are sent to
+/// the warehouse. That is intended for a run that a person started: they may have reason to doubt the warehouse.
 async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<(Base, [LocalFile; 2])>, StepError> {
-    let asked_for = parts.state.run(&run.run_id).await?;
-    if asked_for.is_some_and(|row| row.cause == Cause::Manual) {
+    let row = parts.state.run(&run.run_id).await?;
+    if row.is_some_and(|row| row.cause == Cause::Manual) {
         return Ok(None);
     }
     let last = parts
@@ -285,7 +289,7 @@ async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<(Base, [LocalFil
     }))
 }
 
-/// The files of a summary and its coverage, if both are still there.
+/// Returns the local files of a summary and its coverage, if the lake still has both.
 pub(crate) async fn summary_files(
     lake: &Lake,
     summary: &SummaryRecord,
@@ -300,33 +304,34 @@ pub(crate) async fn summary_files(
     })
 }
 
-/// Merges the partials of a run, and puts summary and coverage into the lake, where they may not be safe yet.
+/// Merges the partials of a run, and puts the summary and coverage into the lake, where they are not yet synced to
+/// disk.
 async fn merge(
     parts: &Parts,
     run: &ClaimedRun,
     summary: &ObjectPath,
     coverage: &ObjectPath,
-) -> Result<(SummaryReport, Placed), StepError> {
+) -> Result<(SummaryReport, Unsynced), StepError> {
     let feed = run
         .inputs
         .first()
         .and_then(|input| parts.settings.feeds.get(&input.feed))
         .filter(|feed| feed.sales().is_some())
         .cloned()
-        .context("the run's files belong to no feed of the settings that is aggregated")
+        .context("the run's files do not belong to an aggregated feed of the settings")
         .map_err(StepError::permanent)?;
     let (mut ages, mut objects) = (Vec::new(), Vec::new());
     for input in &run.inputs {
         let stale = || {
             let path = &input.file_url;
             anyhow::anyhow!(
-                "{path} was converted with other feed settings, and not yet with these: if its source is gone, send it again"
+                "{path} is not yet converted with the current feed settings: if it is gone from its source, send it again"
             )
         };
         let removed = || {
             let path = &input.file_url;
             anyhow::anyhow!(
-                "the sums of {path} were removed from the lake by its retention: send the file again"
+                "the partial of {path} was removed from the lake by its retention: send the file again"
             )
         };
         if input.version.layout_digest != feed.digest() {
@@ -368,18 +373,18 @@ async fn merge(
         };
         let report = summarize(stored.collect(), sales, paths, scratch)?;
         let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
-        let placed = lake.place(objects, |object| {
+        let unsynced = lake.publish_unsynced(objects, |object| {
             if *object == names.0 {
                 crash_point("after-summary");
             }
         });
-        Ok((report, placed.map_err(StepError::transient)?))
+        Ok((report, unsynced.map_err(StepError::transient)?))
     });
     merged.await.map_err(StepError::permanent)?
 }
 
-/// Says so when the files of a dated wave hold other days too: their rows replace, and are replaced by, those of the
-/// other days' own waves.
+/// Warns if the files of a dated wave hold other days too: their rows replace those of the other days' own waves, and
+/// are replaced by them.
 fn warn_of_other_days(run: &ClaimedRun) {
     let Some(date) = run.wave else { return };
     let strays = |input: &&InputFile| {
@@ -389,14 +394,14 @@ fn warn_of_other_days(run: &ClaimedRun) {
     if let Some(input) = run.inputs.iter().find(strays) {
         tracing::warn!(
             path = input.file_url,
-            "holds days other than {date}, which its name gives; the last wave to load such a day has it alone"
+            "holds days other than {date}, the date in its name; for such a day, only the last wave to load it counts"
         );
     }
 }
 
-/// Settles the runs that a dead process left RUNNING: those in the warehouse's ledger are complete, the others are
-/// queued again. One that has died too often is given up: it may be what kills the process, and others wait behind it.
-/// Tells whether there were any.
+/// Settles the runs that a dead process left RUNNING; returns whether there were any. Those in the warehouse's ledger
+/// are complete, the others are queued again. A run that has died too often is given up: it may be what kills the
+/// process, and others wait behind it.
 async fn settle_interrupted(parts: &Parts) -> Result<bool, StepError> {
     let interrupted = parts.state.running().await?;
     for run in &interrupted {
@@ -409,7 +414,7 @@ async fn settle_interrupted(parts: &Parts) -> Result<bool, StepError> {
                 parts.state.complete(&run.run_id, &result).await?;
                 tracing::info!(
                     run_id = run.run_id,
-                    "was interrupted after its load: it is complete"
+                    "was interrupted after its load, so it is complete"
                 );
             }
             None if run.attempts >= MOST_ATTEMPTS => {
@@ -421,7 +426,7 @@ async fn settle_interrupted(parts: &Parts) -> Result<bool, StepError> {
                 parts.activity.tally.count_run_failed();
                 tracing::error!(
                     run_id = run.run_id,
-                    "failed: {error}; `gristmill retry {}` tries it again",
+                    "failed: {error}; `gristmill retry {}` runs it again",
                     run.run_id
                 );
             }
@@ -429,7 +434,7 @@ async fn settle_interrupted(parts: &Parts) -> Result<bool, StepError> {
                 parts.state.requeue(&run.run_id).await?;
                 tracing::info!(
                     run_id = run.run_id,
-                    "was interrupted before its load: it is queued again"
+                    "was interrupted before its load, so it is queued again"
                 );
             }
         }

@@ -1,5 +1,5 @@
-//! All sources as one: a watcher for each, and one channel on which files are called by the names that the rest of the
-//! pipeline knows them by.
+//! All sources as one: a watcher for each, and one channel of events in which files have the names that the rest of the
+//! pipeline uses.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,10 +18,11 @@ use super::activity::Activity;
 use crate::buckets;
 use crate::settings::{self, BucketPlace, Feeds, Place, Source};
 
-/// Events that may wait on the way from one watcher.
+/// The most events of one watcher that may wait.
 const EVENTS: usize = 1024;
 
-/// Of a bucket with a folder for each day, a poll lists those of so many days before today, and tomorrow's.
+/// If a pattern has a day after its literal start, a poll of a bucket lists this many days before today, today and
+/// tomorrow.
 const RECENT_DAYS: i64 = 7;
 
 /// A source that can be watched and read.
@@ -29,7 +30,7 @@ const RECENT_DAYS: i64 = 7;
 pub(super) struct OpenSource {
     pub(super) source: Source,
     pub(super) origin: Origin,
-    /// What becomes of objects that were taken, if anything does.
+    /// What puts objects away after they were taken; `None` if they stay.
     pub(super) put_away: Option<PutAway>,
 }
 
@@ -45,15 +46,16 @@ pub(super) struct Sources {
     watched: Vec<(Source, Handle)>,
 }
 
-/// What happened in a source, by its place among the sources. Files go by their names, not by their paths there.
+/// What happened in a source. Files are called by their names, not by their paths in the source.
 #[derive(Debug)]
 pub(super) struct SourceEvent {
+    /// The index of the source.
     pub(super) source: usize,
     pub(super) event: Event,
 }
 
 impl OpenSource {
-    /// Opens a source's bucket and queue, if it has them. Nothing is asked of them yet.
+    /// Opens a source's bucket and queue, if it has them, without a request to either.
     pub(super) async fn open(source: &Source) -> anyhow::Result<Self> {
         let (origin, put_away) = match &source.place {
             Place::Folder(folder) => (Origin::Folder(folder.clone()), None),
@@ -74,9 +76,9 @@ impl OpenSource {
         })
     }
 
-    fn watch(&self, feeds: &Feeds, known: HashMap<String, Stamp>, tell: mpsc::Sender<Event>) -> Handle {
-        let (of, named) = (feeds.clone(), self.source.clone());
-        let wanted: Wanted = Arc::new(move |path: &str| of.of_file(&named.file_name(path)).is_some());
+    fn watch(&self, feeds: &Feeds, known: HashMap<String, Stamp>, events: mpsc::Sender<Event>) -> Handle {
+        let (all, source) = (feeds.clone(), self.source.clone());
+        let wanted: Wanted = Arc::new(move |path: &str| all.of_file(&source.file_name(path)).is_some());
         match &self.origin {
             Origin::Folder(root) => {
                 let settings = FolderSettings {
@@ -85,7 +87,7 @@ impl OpenSource {
                     sweep: self.source.sweep,
                     now: || SystemClock.now().into(),
                 };
-                watch(settings, known, wanted, tell)
+                watch(settings, known, wanted, events)
             }
             Origin::Bucket(bucket, queue) => {
                 let (feeds, source) = (feeds.clone(), self.source.clone());
@@ -96,13 +98,13 @@ impl OpenSource {
                     sweep: self.source.sweep,
                     queue: queue.clone(),
                 };
-                watch_bucket(settings, known, wanted, tell)
+                watch_bucket(settings, known, wanted, events)
             }
         }
     }
 }
 
-/// What puts the objects of a bucket away, if anything is to become of them.
+/// Makes what puts the objects of a bucket away, unless they stay where they are.
 async fn putting_away(
     after: &settings::After,
     bucket: &Bucket,
@@ -113,12 +115,12 @@ async fn putting_away(
         settings::After::Tag => After::Tag,
         settings::After::Move(to) => After::Move(buckets::open(to).await?),
     };
-    let s3 = buckets::open_s3(bucket, &place.options).await;
+    let s3 = buckets::open_s3(bucket, &place.options).await?;
     Ok(Some(PutAway::new(bucket.clone(), s3, after)))
 }
 
-/// The beginnings of the paths that new objects of a bucket are to be expected at: what the feeds' patterns begin with,
-/// and the last days where a day comes next.
+/// Returns the prefixes under which new objects of a bucket are expected: the literal starts of the feeds' patterns,
+/// and if a day comes next, one prefix for each recent day.
 fn starts(source: &Source, feeds: &Feeds, today: Date) -> Vec<String> {
     let days = (-RECENT_DAYS..=1).filter_map(|days| today.checked_add(days.days()).ok());
     let days: Vec<_> = days.collect();
@@ -126,9 +128,9 @@ fn starts(source: &Source, feeds: &Feeds, today: Date) -> Vec<String> {
     for feed in feeds.iter() {
         let pattern = feed.files.as_str();
         let (literal, rest) = pattern.split_at(feed.files.literal_prefix());
-        // A pattern speaks of names, which begin with the source's own.
+        // A pattern matches file names, which begin with the source's own name.
         let Some(literal) = source.path_of(literal) else {
-            // It may match the source's name by a wildcard, or speaks of another source.
+            // Either a wildcard matches the source's name, or the pattern is for another source.
             if source.file_name("").starts_with(literal) {
                 starts.push(String::new());
             }
@@ -153,7 +155,7 @@ fn today() -> Date {
 }
 
 impl Sources {
-    /// Starts to watch all sources. `known` holds the stamps told before, by file name.
+    /// Starts watching all sources. `known` holds the stamps that were recorded before, by file name.
     pub(super) fn watch(
         sources: &[OpenSource],
         feeds: &Feeds,
@@ -171,23 +173,23 @@ impl Sources {
         }
         let watched = sources.iter().zip(known_here).enumerate();
         let watched = watched.map(|(number, (open, known))| {
-            let (tell, told) = mpsc::channel(EVENTS);
-            tokio::spawn(pass_on(number, open.source.clone(), told, events.clone()));
-            (open.source.clone(), open.watch(feeds, known, tell))
+            let (to_pass_on, received) = mpsc::channel(EVENTS);
+            tokio::spawn(pass_on(number, open.source.clone(), received, events.clone()));
+            (open.source.clone(), open.watch(feeds, known, to_pass_on))
         });
         Self {
             watched: watched.collect(),
         }
     }
 
-    /// Has a file looked at again, as if it had just arrived.
+    /// Has the watcher look at a file again, as if it had just arrived.
     pub(super) fn look_again(&self, file: &str) {
         if let Some((_, watcher, path)) = self.of_file(file) {
             watcher.look_again(path);
         }
     }
 
-    /// Waits again for a file that has changed while it was read: its source counts as swept after its next listing.
+    /// Waits again for a file that changed while it was read. Its source counts as swept only after another listing.
     pub(super) fn wait_for(&self, file: &str, activity: &Activity) {
         if let Some((number, watcher, path)) = self.of_file(file) {
             activity.swept(number, false);
@@ -196,7 +198,7 @@ impl Sources {
         }
     }
 
-    /// Says that nothing of a file with this stamp can be lost any more: whatever told of it may forget it.
+    /// Says that the outcome for a file with this stamp is durable, so its messages may be deleted from the queue.
     pub(super) fn recorded(&self, file: &str, stamp: Stamp) {
         if let Some((_, watcher, path)) = self.of_file(file) {
             watcher.recorded(path, stamp);
@@ -209,14 +211,14 @@ impl Sources {
     }
 }
 
-/// Passes events on until nobody listens, which ends the watcher too.
+/// Passes events on until the receiver is gone, which ends the watcher too.
 async fn pass_on(
     number: usize,
     source: Source,
-    mut told: mpsc::Receiver<Event>,
+    mut received: mpsc::Receiver<Event>,
     events: mpsc::Sender<SourceEvent>,
 ) {
-    while let Some(event) = told.recv().await {
+    while let Some(event) = received.recv().await {
         let event = match event {
             Event::Arrived(Arrival { path, stamp }) => Event::Arrived(Arrival {
                 path: source.file_name(&path),
@@ -238,8 +240,8 @@ async fn pass_on(
     }
 }
 
-/// A stamp as the state database keeps it.
-pub(super) fn kept(stamp: Stamp) -> gristmill_state::Stamp {
+/// Converts a stamp to the form that the state database keeps.
+pub(super) fn to_state(stamp: Stamp) -> gristmill_state::Stamp {
     let Stamp {
         bytes,
         modified_ns,
@@ -252,8 +254,8 @@ pub(super) fn kept(stamp: Stamp) -> gristmill_state::Stamp {
     }
 }
 
-/// A stamp that the state database has kept.
-pub(super) fn told(stamp: gristmill_state::Stamp) -> Stamp {
+/// Converts a stamp that the state database kept.
+pub(super) fn from_state(stamp: gristmill_state::Stamp) -> Stamp {
     let gristmill_state::Stamp {
         bytes,
         modified_ns,
@@ -274,7 +276,7 @@ mod tests {
 
     use super::*;
 
-    /// The starts in a source with this name, on 2026-03-01, for feeds with these patterns.
+    /// Returns the starts in a source with this name, on 2026-03-01, for feeds with these patterns.
     fn starts_of(name: Option<&str>, patterns: &[&str]) -> Vec<String> {
         let layouts = patterns.iter().enumerate().map(|(number, files)| {
             let spec = FeedSpec {
@@ -314,7 +316,7 @@ mod tests {
             starts_of(Some("north"), &["north/in/*.tdf", "south/*.tdf"]),
             ["in/"]
         );
-        // Wildcards may stand for its name.
+        // Wildcards may match its name.
         for pattern in ["*/in/*.tdf", "no*/in/*.tdf", "**/*.tdf"] {
             assert_eq!(starts_of(Some("north"), &[pattern]), [""], "{pattern}");
         }

@@ -1,4 +1,4 @@
-//! Fetching the facts of a job, and judging it by them.
+//! Fetches the facts of a job, and judges it by them.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{JobPlan, Verdict, judge};
 /// How long `job_addl_criteria` may take.
 const CRITERION_LIMIT: Duration = Duration::from_secs(5);
 
-/// Judges a job as it stands now.
+/// Judges a job by its current facts.
 pub async fn assess(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<Vec<Verdict>, StateError> {
     let facts = state.facts(&plan.id).await?;
     let criterion = match &plan.criterion {

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-/// One precondition, and how it stands.
+/// One precondition, and whether it holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Its name, as in the settings.
     pub name: String,
     /// Whether it holds.
     pub holds: bool,
-    /// Whether it does not hold and a passed deadline lets the job run all the same.
+    /// Whether it does not hold, but a passed deadline lets the job run anyway.
     pub waived: bool,
     /// The facts that decide it, for people.
     pub facts: String,
@@ -25,13 +25,13 @@ impl Check {
         }
     }
 
-    /// Whether it keeps the job from running.
-    pub fn is_in_the_way(&self) -> bool {
+    /// Returns whether it keeps the job from running.
+    pub fn blocks(&self) -> bool {
         !self.holds && !self.waived
     }
 }
 
-/// Some of many names: all of a few, the first of many with their number.
+/// Lists names: all of a few, or the first of many and how many more there are.
 pub(super) fn some_of<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 10;
     let shown: Vec<_> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();

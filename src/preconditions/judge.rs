@@ -1,8 +1,8 @@
 //! The judgement itself: a plan and the facts of one moment give a verdict for each wave.
 //!
-//! A file counts with the version in force. It is *fresh* when it was submitted after the wave's last run chose its
-//! inputs, and has *reported* when it was submitted after the wave's last complete run did: after a deadline run a
-//! wave stays open until its last file has come. Newness goes by the order of submissions, never by clocks.
+//! A file counts with its version in force. It is *fresh* if it was submitted after the wave's last run chose its
+//! inputs. It has *reported* if it was submitted after the wave's last complete run did: after a deadline run, a wave
+//! stays open until its last file has arrived. What is new follows from the order of submissions, never from clocks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,29 +18,29 @@ use serde::Serialize;
 use super::check::{Check, some_of};
 use super::plan::{JobPlan, RequiredFile};
 
-/// How one wave of a job stands.
+/// The state of one wave of a job.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
     /// The business day, for jobs whose pattern has `{date}`.
     pub wave: Option<Date>,
     /// Every precondition with its facts.
     pub checks: Vec<Check>,
-    /// The run over the files in force, if there are any; it is due if the wave is ready.
+    /// The run over the files in force, if there are any. It is due if the wave is ready.
     #[serde(skip)]
     pub run: Option<NewRun>,
 }
 
 impl Verdict {
-    /// Whether no check is in the way, so that a run would start.
+    /// Returns whether no check blocks the wave, so that a run would start.
     pub fn is_ready(&self) -> bool {
-        !self.checks.iter().any(Check::is_in_the_way)
+        !self.checks.iter().any(Check::blocks)
     }
 }
 
-/// What `job_addl_criteria` answered; `None` where the job has none.
+/// What `job_addl_criteria` answered; `None` if the job has none.
 pub type CriterionAnswer = Option<Result<bool, CriterionError>>;
 
-/// Judges every wave that has files: one for a job without `{date}`, one a day otherwise.
+/// Judges every wave: one for a job without `{date}`; otherwise, one for each day that has files.
 pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Timestamp) -> Vec<Verdict> {
     let mut waves: BTreeMap<Option<Date>, Vec<Matching<'_>>> = BTreeMap::new();
     if !plan.files.is_dated() {
@@ -71,7 +71,7 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
         .collect()
 }
 
-/// The shops that are expected: those listed, or else those of any wave so far.
+/// Returns the shops that are expected: those that the job lists, or else those of any wave so far.
 fn known_stores(plan: &JobPlan, waves: &BTreeMap<Option<Date>, Vec<Matching<'_>>>) -> BTreeSet<String> {
     if !plan.stores.is_empty() {
         return plan.stores.iter().cloned().collect();
@@ -90,7 +90,7 @@ struct Matching<'f> {
 }
 
 impl<'f> Matching<'f> {
-    /// The version in force, if it was submitted after a run.
+    /// Returns the version in force, if it was submitted after `run` chose its inputs.
     fn since(&self, run: Option<&RunRow>) -> Option<&'f InForce> {
         let seen = run.map_or(0, |run| run.as_of_submission);
         self.file
@@ -146,8 +146,8 @@ impl Wave<'_> {
             true => Cause::Deadline,
             false => Cause::Preconditions,
         };
-        // A dated wave is its own day's files, so each that is in force has come. In other waves those have that reported;
-        // while none has, a run can but repeat the wave before.
+        // A dated wave consists of its own day's files, so every file in force has arrived. In an undated wave, only
+        // the files that have reported count as arrived; until one has, a run can only repeat the wave before.
         let arrived = match (self.date, reported.len()) {
             (Some(_), _) | (None, 0) => valid.len(),
             (None, reported) => reported,
@@ -197,7 +197,7 @@ impl Wave<'_> {
         }
     }
 
-    /// In the way if the last run failed and no file was submitted since: it would fail again.
+    /// Blocks the wave if the last run failed and no file was submitted since: the run would fail again.
     fn failed_before(&self, runs: &WaveRuns) -> Option<Check> {
         let failed = runs.finished().filter(|run| run.state == RunState::Failed)?;
         let is_mended = self
@@ -215,7 +215,8 @@ impl Wave<'_> {
         Some(Check::new("last run", is_mended, facts))
     }
 
-    /// How many files make the wave whole: never fewer than the job asks for, so that no incomplete wave has 100 %.
+    /// Returns how many files make the wave complete: never fewer than the job requires, so that no incomplete wave
+    /// shows 100 %.
     fn expected(&self) -> usize {
         self.files
             .len()
@@ -231,7 +232,7 @@ impl Wave<'_> {
         Check::new("enabled", self.plan.is_enabled, facts)
     }
 
-    /// What the files must hold together, where the job says so.
+    /// Checks the total size and row count of the files, if the job sets minimums.
     fn volume(&self, valid: &[&Matching<'_>]) -> impl Iterator<Item = Check> {
         let total = |value: fn(&InForce) -> u64| -> u64 {
             let versions = valid
@@ -328,7 +329,7 @@ impl Wave<'_> {
         }
     }
 
-    /// Told only when it is in the way: partials of two layouts cannot be merged.
+    /// Appears only if it blocks the wave: partials of two layouts cannot be merged.
     fn layout(&self) -> Option<Check> {
         let is_earlier = |version: &InForce| version.layout_digest != self.plan.feed.digest();
         let earlier: Vec<_> = self
@@ -338,7 +339,7 @@ impl Wave<'_> {
             .map(|matching| matching.file.file_url.as_str())
             .collect();
         let facts = format!(
-            "converted with other feed settings and not yet with these: {}; a file whose source is gone must be sent again",
+            "not yet converted with the current feed settings: {}; a file that is gone from its source must be sent again",
             some_of(&earlier)
         );
         (!earlier.is_empty()).then(|| Check::new("feed settings", false, facts))
@@ -347,7 +348,7 @@ impl Wave<'_> {
     fn required(&self, required: &RequiredFile) -> Check {
         let matching = self.facts.files.iter().filter_map(|file| {
             let captures = required.files.captures(&file.file_url)?;
-            // A dated requirement is the one of the wave's own day.
+            // A dated file is required for the wave's own day.
             let is_of_wave = captures.date.is_none() || self.date.is_none() || captures.date == self.date;
             let validated = file.in_force.as_ref()?.validated;
             is_of_wave.then_some((validated, file.file_url.as_str()))
@@ -380,7 +381,7 @@ impl Wave<'_> {
             .facts
             .completions
             .iter()
-            // A job without days follows any day of a dated one.
+            // A job without dates follows any day of a dated one.
             .filter(|done| done.wave.is_none() || self.date.is_none() || done.wave == self.date)
             .filter(|done| done.job_id == job)
             .max_by_key(|done| done.finished);
@@ -397,7 +398,7 @@ impl Wave<'_> {
         Check::new(format!("after {job}"), holds, facts)
     }
 
-    /// Whether the deadline has passed, and how that is said. The deadline of a dated wave is on its own day.
+    /// Returns whether the deadline has passed, and the words for it. The deadline of a dated wave is on its own day.
     fn deadline(&self) -> Option<(bool, String)> {
         let time = self.plan.deadline?;
         let day = self.date.unwrap_or(self.now.date());
@@ -405,7 +406,7 @@ impl Wave<'_> {
         let passed = self.now >= at;
         let shown = at.strftime("%Y-%m-%d %H:%M %Z");
         Some(match passed {
-            true => (true, format!("passed at {shown}: what is there may run")),
+            true => (true, format!("passed at {shown}: an incomplete wave may run")),
             false => {
                 let left = self.now.duration_until(&at).unsigned_abs().as_secs();
                 (false, format!("at {shown}, in {}", in_words(left)))
@@ -417,7 +418,7 @@ impl Wave<'_> {
 fn not_running(runs: Option<&WaveRuns>) -> Check {
     let active = runs.and_then(|runs| runs.active.as_ref());
     let facts = match active {
-        None => "no run waits or works".to_owned(),
+        None => "no run is queued or running".to_owned(),
         Some(run) => format!("run {} is {}", run.run_id, run.state),
     };
     Check::new("not running", active.is_none(), facts)
@@ -432,14 +433,14 @@ fn answered(answer: &Result<bool, CriterionError>) -> Check {
     Check::new("job_addl_criteria", holds, facts)
 }
 
-/// A moment in the job's zone, to the second.
+/// Formats a moment in the job's time zone, to the second.
 fn in_zone(at: Timestamp, now: &Zoned) -> String {
     at.to_zoned(now.time_zone().clone())
         .strftime("%Y-%m-%d %H:%M:%S %Z")
         .to_string()
 }
 
-/// A number of seconds as people say it.
+/// Formats a number of seconds for people.
 fn in_words(seconds: u64) -> String {
     let span = jiff::Span::new().try_seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
     match span.and_then(|span| span.round(jiff::SpanRound::new().largest(Unit::Day).days_are_24_hours())) {

@@ -1,7 +1,7 @@
-//! Preconditions: what must hold before a job runs, and the words in which `gristmill explain` says what is missing.
+//! Preconditions: what must hold before a job runs, and how `gristmill explain` says what is missing.
 //!
-//! [`JobPlan`] is a job's row in the state database, parsed; [`judge`] compares it with the facts of one moment and reads
-//! neither clock nor database, so every rule can be shown by a test without them. [`assess`] fetches the facts.
+//! [`JobPlan`] is a job's row in the state database, parsed. [`judge`] compares it with the facts of one moment and
+//! reads neither clock nor database, so a test can show every rule without them. [`assess`] fetches the facts.
 
 mod assess;
 mod check;

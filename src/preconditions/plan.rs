@@ -1,4 +1,4 @@
-//! A job's row, parsed: patterns, times and spans ready to be compared with facts.
+//! A job's row, parsed: patterns, times and spans are ready to be compared with facts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use jiff::tz::TimeZone;
 use super::JobParams;
 use crate::settings::{Feeds, parse_span};
 
-/// What a job asks for.
+/// What a job requires.
 #[derive(Clone, Debug)]
 pub struct JobPlan {
     /// The job's id.
@@ -22,36 +22,36 @@ pub struct JobPlan {
     pub files: FilePattern,
     /// How many of them must be valid.
     pub min_files: u32,
-    /// How much must be new.
+    /// Whether any or all of them must be new.
     pub trigger: Trigger,
     /// Whether it runs at all.
     pub is_enabled: bool,
     /// A SELECT that must return a row.
     pub criterion: Option<String>,
-    /// Files of other feeds that must be there.
+    /// Files of other feeds that must have been validated.
     pub requires: Vec<RequiredFile>,
-    /// The least size of its files together.
+    /// The minimum total size of its files.
     pub min_bytes: Option<u64>,
-    /// The least number of their rows together.
+    /// The minimum total number of their rows.
     pub min_rows: Option<u64>,
     /// Jobs that must have completed since this one last began.
     pub after: Vec<String>,
-    /// When an incomplete wave runs all the same.
+    /// The time of day at which an incomplete wave runs anyway.
     pub deadline: Option<Time>,
     /// The zone of `deadline` and of "today".
     pub time_zone: TimeZone,
-    /// The shops of the province, where they are listed.
+    /// The shops of the province, if the job lists them.
     pub stores: Vec<String>,
 }
 
-/// A file that must be there, and how fresh it must be.
+/// A file that must have been validated, and how recently.
 #[derive(Clone, Debug)]
 pub struct RequiredFile {
     /// Its pattern.
     pub files: FilePattern,
-    /// It was validated at most so long ago.
+    /// How long ago it may have been validated.
     pub within: Option<Duration>,
-    /// It was validated on this day.
+    /// Whether it must have been validated today, in the job's time zone.
     pub today: bool,
 }
 
@@ -77,17 +77,14 @@ pub enum PlanError {
 }
 
 impl JobPlan {
-    /// Parses a job. Its feed must be among `feeds` and be one that is aggregated.
+    /// Parses a job. Its feed must be among `feeds`, and must not be a reference feed.
     pub fn new(job: &JobConfig, feeds: &Feeds) -> Result<Self, PlanError> {
         let fail = |key, problem: String| PlanError::Value { key, problem };
         let feed = match feeds.get(&job.feed) {
             None => {
                 let known: Vec<_> = feeds.iter().map(|feed| format!("{:?}", feed.name)).collect();
                 let known = known.join(" or ");
-                return Err(fail(
-                    "feed",
-                    format!("{:?} is not known: write {known}", job.feed),
-                ));
+                return Err(fail("feed", format!("{:?} is unknown: write {known}", job.feed)));
             }
             Some(feed) if feed.sales().is_none() => {
                 return Err(fail(
@@ -98,7 +95,7 @@ impl JobPlan {
             Some(feed) => feed.clone(),
         };
         if job.id.is_empty() || job.id.contains(['/', '\0']) {
-            return Err(fail("id", "must be a name, without '/'".into()));
+            return Err(fail("id", "must be a name without '/'".into()));
         }
         let pattern =
             |key, text: &str| FilePattern::parse(text).map_err(|source| PlanError::Pattern { key, source });
@@ -118,7 +115,7 @@ impl JobPlan {
             .collect::<Result<_, PlanError>>()?;
         let deadline = params.deadline.as_deref().map(str::parse).transpose();
         let time_zone = match params.time_zone.as_str() {
-            // Without a look at the zones of this host, which takes some milliseconds.
+            // Looking up a zone on this host takes some milliseconds; UTC needs no lookup.
             "" | "UTC" => Ok(TimeZone::UTC),
             name => TimeZone::get(name),
         };
@@ -145,14 +142,14 @@ impl JobPlan {
                 let example = "write an IANA name such as \"America/Chicago\"";
                 fail(
                     "time_zone",
-                    format!("{:?} is not known: {example}", params.time_zone),
+                    format!("{:?} is unknown: {example}", params.time_zone),
                 )
             })?,
             stores: params.stores,
         })
     }
 
-    /// Whether a run's result depends on which of its files came last: two files may hold the same store and day.
+    /// Returns whether a run's result depends on the order of its files: two files may hold the same store and day.
     pub fn order_matters(&self) -> bool {
         self.feed
             .sales()

@@ -1,22 +1,22 @@
-//! What becomes of objects of a source that were taken, and where they may be moved to.
+//! What happens to the objects of a source after they were taken, and where they may be moved to.
 
 use gristmill_watcher::{Address, Provider};
 
 use super::file::{AfterWord, SourceTable};
 use super::places::{BucketPlace, LakeSettings, Place, Source};
 
-/// What becomes of an object of a source that was taken.
+/// What happens to an object of a source after it was taken.
 #[derive(Clone, Debug)]
 pub enum After {
-    /// Nothing.
+    /// Nothing: it stays where it is.
     Keep,
     /// It is tagged, for a lifecycle rule to find.
     Tag,
-    /// It is moved to another place of the same server.
+    /// It is moved to another place on the same server.
     Move(BucketPlace),
 }
 
-/// What becomes of objects that were taken.
+/// Checks `source.after` and `source.moved`.
 pub(super) fn check_after(table: &SourceTable, place: &Place) -> Result<After, String> {
     let word = table.after;
     let moved = table.moved.as_ref().map(|moved| moved.0.as_str());
@@ -30,7 +30,7 @@ pub(super) fn check_after(table: &SourceTable, place: &Place) -> Result<After, S
         Place::Bucket(source) if is_in_s3(source) => source,
         _ => {
             return Err(
-                "source.after: only objects of a bucket of S3 can be tagged or moved; leave it out: all others stay \
+                "source.after: only objects in an S3 bucket can be tagged or moved; leave it out: all other files stay \
                  where they are"
                     .into(),
             );
@@ -51,16 +51,16 @@ pub(super) fn check_after(table: &SourceTable, place: &Place) -> Result<After, S
     }
 }
 
-/// What is said of a place that nothing can be moved to.
+/// The error if `source.moved` is missing, or is not in S3.
 const NO_TARGET: &str =
-    "source.moved: write where objects that were taken are moved to: s3://BUCKET/PREFIX, on the same server";
+    "source.moved: write where taken objects are moved to: s3://BUCKET/PREFIX, on the same server";
 
 fn is_in_s3(place: &BucketPlace) -> bool {
     place.address.provider() == Provider::S3
 }
 
-/// Sees to it that no object is moved before each source has read it, to where it would be read again, or to where it
-/// would meet what somebody else puts there.
+/// Makes sure that no object is moved before every source has read it, to a place where it would be read again, or to
+/// a place where it could collide with objects that something else writes.
 pub(super) fn check_moved(sources: &[Source], lake: &LakeSettings) -> Result<(), String> {
     for (number, source) in sources.iter().enumerate() {
         let After::Move(moved) = &source.after else {
@@ -74,8 +74,8 @@ pub(super) fn check_moved(sources: &[Source], lake: &LakeSettings) -> Result<(),
                     && ours.overlaps(place)
                 {
                     return Err(format!(
-                        "source.after: {} and another source, {}, overlap, so objects would be moved before that has \
-                         read them: give each a prefix of its own, or set after = \"keep\" or \"tag\"",
+                        "source.after: {} and another source, {}, overlap, so objects would be moved before that source \
+                         has read them: give each its own prefix, or set after = \"keep\" or \"tag\"",
                         ours.address.url(),
                         place.address.url()
                     ));
@@ -93,8 +93,8 @@ pub(super) fn check_moved(sources: &[Source], lake: &LakeSettings) -> Result<(),
         }
         if let Some((what, other)) = others.into_iter().find(|(_, other)| moved.overlaps(other)) {
             return Err(format!(
-                "source.moved: {} and {what}, {}, overlap: name a prefix that no other place begins with, and that \
-                 begins with no other",
+                "source.moved: {} and {what}, {}, overlap: name a prefix that is neither inside another place nor \
+                 contains one",
                 moved.address.url(),
                 other.address.url()
             ));
@@ -104,7 +104,7 @@ pub(super) fn check_moved(sources: &[Source], lake: &LakeSettings) -> Result<(),
 }
 
 impl BucketPlace {
-    /// Whether an object may lie in both.
+    /// Returns whether an object can be in both.
     fn overlaps(&self, other: &Self) -> bool {
         let (ours, others) = (
             format!("{}/", self.address.url()),
@@ -113,7 +113,7 @@ impl BucketPlace {
         self.is_on_server_of(other) && (ours.starts_with(&others) || others.starts_with(&ours))
     }
 
-    /// Whether both are reached at the same URL, however that is written.
+    /// Returns whether both have the same endpoint, however it is written.
     fn is_on_server_of(&self, other: &Self) -> bool {
         let endpoint = |place: &Self| {
             let endpoint = place.options.endpoint.as_deref()?;

@@ -1,17 +1,17 @@
-//! Passwords that Postgres' own clients would take from the environment.
+//! Passwords from the environment, found where Postgres' own clients look for them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use gristmill_loader::Credentials;
 
-/// `PGPASSWORD`, and the file that `PGPASSFILE` names or that lies in the home folder.
+/// Reads `PGPASSWORD`, and finds the file that `PGPASSFILE` names, or else `~/.pgpass`.
 pub(super) fn from_environment() -> Credentials {
     found(|name| std::env::var_os(name))
 }
 
 fn found(variable: impl Fn(&str) -> Option<OsString>) -> Credentials {
-    // An empty variable is as good as none, as in libpq.
+    // An empty variable counts as unset, as in libpq.
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     let at_home = || Some(PathBuf::from(variable("HOME")?).join(".pgpass"));
     Credentials {

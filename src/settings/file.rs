@@ -1,4 +1,4 @@
-//! The settings file as it is written: one struct a table, with the defaults of keys that may be left out.
+//! The settings file as written: one struct per table, with the defaults of optional keys.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use super::Keep;
 use super::variable::Expanded;
 use crate::preconditions::{JobParams, Requirement};
 
-/// Reads the text of a settings file. Errors name the line, its table and its key, and do not quote the line: a
-/// password may stand there.
+/// Parses the text of a settings file. Errors name the line, its table and its key, but do not quote the line: it may
+/// contain a password.
 pub(super) fn read(text: &str) -> Result<SettingsFile, String> {
     toml::from_str(text).map_err(|error| {
         let message = without_url(error.message());
-        match error.span().and_then(|span| place(text, span.start)) {
-            Some(place) => format!("{place}: {message}"),
+        match error.span().and_then(|span| location(text, span.start)) {
+            Some(location) => format!("{location}: {message}"),
             None => message,
         }
     })
 }
 
-/// Where a mistake stands: its line, and the table and key as far as they can be told. `None` for what concerns the
-/// whole file.
-fn place(text: &str, at: usize) -> Option<String> {
+/// Describes where a mistake is: its line, and the table and key if they are recognized. Returns `None` for a mistake
+/// that concerns the whole file.
+fn location(text: &str, at: usize) -> Option<String> {
     let number = text.get(..at)?.matches('\n').count();
     let table = text
         .lines()
@@ -47,7 +47,7 @@ fn place(text: &str, at: usize) -> Option<String> {
     })
 }
 
-/// A message without the URL that it quotes.
+/// Removes the URL that a message quotes.
 fn without_url(message: &str) -> String {
     match (message.find('"'), message.rfind('"')) {
         (Some(first), Some(last)) if message.contains("://") => {
@@ -73,7 +73,7 @@ pub(super) struct SettingsFile {
     pub(super) jobs: Vec<JobSpec>,
 }
 
-/// One table, or an array of them. Not an untagged enum, whose errors name no key.
+/// Reads one table, or an array of tables. An untagged enum would do, but its errors name no key.
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SourceTable>, D::Error> {
     struct Tables;
 
@@ -114,7 +114,7 @@ pub(super) struct SourceTable {
     pub(super) events: Option<EventsTable>,
 }
 
-/// What becomes of a file of the source that was taken.
+/// What happens to an object of the source after it was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum AfterWord {
@@ -124,7 +124,7 @@ pub(super) enum AfterWord {
     Move,
 }
 
-/// How a bucket of S3 is reached. Credentials are not among it: they come by AWS's standard chain.
+/// How an S3 bucket is reached. Credentials are not part of it: they come from AWS's standard chain.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct S3Table {
@@ -139,7 +139,7 @@ pub(super) struct S3Table {
     pub(super) sse_kms_key: Option<String>,
 }
 
-/// How a bucket of Google's or Azure's is reached. Credentials are not among it either.
+/// How a Google or Azure bucket is reached. Credentials are not part of it either.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ServerTable {
@@ -190,7 +190,7 @@ pub(super) struct LakeTable {
     pub(super) retention: RetentionTable,
 }
 
-/// How long objects of the lake stay; what is left out stays for ever.
+/// How long the lake keeps its objects. Kinds that are left out are kept forever.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RetentionTable {
@@ -262,7 +262,7 @@ enum TriggerWord {
 }
 
 impl JobSpec {
-    /// The row that the state database keeps of the job.
+    /// Converts the table to the row that the state database keeps of the job.
     pub(super) fn to_config(&self) -> JobConfig {
         let params = JobParams {
             requires: self.requires.clone(),

@@ -1,7 +1,7 @@
-//! The settings: what a person writes ([`file`](self::file)), and the same checked and ready to use ([`Settings`]).
+//! The settings: as a person writes them ([`file`](self::file)), and checked and ready to use ([`Settings`]).
 //!
-//! Unknown keys are errors, and every error names its key and what to write. Relative paths are relative to the
-//! folder of the settings file, so that a service finds its data wherever it is started.
+//! Unknown keys are errors, and every error names its key and says what to write. Relative paths are relative to the
+//! folder of the settings file, so a service finds its data wherever it is started.
 
 mod after;
 mod credentials;
@@ -28,17 +28,17 @@ pub use after::After;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
 
-/// The name of the settings file where `-c` names no other.
+/// The name of the settings file unless `-c` names another.
 pub const DEFAULT_FILE: &str = "gristmill.toml";
 
-/// Settings that were checked and can be used.
+/// Settings that were checked and are ready to use.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where files come from: one, or several that each have a name.
+    /// Where files come from: one source, or several that each have a name.
     pub sources: Vec<Source>,
     /// Where the lake is.
     pub lake: LakeSettings,
-    /// How long its objects stay.
+    /// How long the lake keeps its objects.
     pub retention: Retention,
     /// The state database's file.
     pub state: PathBuf,
@@ -52,27 +52,27 @@ pub struct Settings {
     pub target: Target,
     /// The feeds, by name.
     pub feeds: Feeds,
-    /// The jobs as they stand in the settings file.
+    /// The jobs of the settings file. Those in the state database may differ.
     pub jobs: Vec<JobConfig>,
 }
 
 /// How files are converted.
 #[derive(Clone, Copy, Debug)]
 pub struct ConvertSettings {
-    /// What is kept of each file in the lake.
+    /// What the lake keeps of each file.
     pub keep: Keep,
     /// The most memory that sums may take.
     pub memory_limit: MemoryLimit,
 }
 
-/// What conversion keeps in the lake, rejects apart.
+/// What conversion keeps in the lake, apart from rejects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Keep {
     /// The typed rows, and their sums.
     #[default]
     Rows,
-    /// The sums alone. Rows of the warehouse can then not be traced to lines.
+    /// The sums alone. Rows of the warehouse then cannot be traced to lines.
     Partials,
 }
 
@@ -89,19 +89,19 @@ pub struct SettingsError {
 pub struct Feeds(Vec<Arc<FeedLayout>>);
 
 impl Feeds {
-    /// Feeds by themselves, for commands that work without a settings file.
+    /// Collects feeds that do not come from a settings file.
     pub fn new(layouts: Vec<FeedLayout>) -> Self {
         Self(layouts.into_iter().map(Arc::new).collect())
     }
 
-    /// The feed that a file belongs to, and what its name says. Where several patterns match, the one with the longer
-    /// literal start is meant; among equals, the one that comes first.
+    /// Finds the feed that a file belongs to, and what the file's name says. If several patterns match, the one with
+    /// the longest literal start wins; among equals, the first.
     pub fn of_file(&self, path: &str) -> Option<(&Arc<FeedLayout>, Captures)> {
         let mut best: Option<(&Arc<FeedLayout>, Captures)> = None;
         for feed in &self.0 {
             let is_better = best
                 .as_ref()
-                .is_none_or(|(held, _)| feed.files.literal_prefix() > held.files.literal_prefix());
+                .is_none_or(|(best, _)| feed.files.literal_prefix() > best.files.literal_prefix());
             if is_better && let Some(captures) = feed.files.captures(path) {
                 best = Some((feed, captures));
             }
@@ -109,17 +109,17 @@ impl Feeds {
         best
     }
 
-    /// The feed of that name.
+    /// Returns the feed of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<FeedLayout>> {
         self.0.iter().find(|feed| feed.name == name)
     }
 
-    /// All feeds in the order of the settings file.
+    /// Iterates over all feeds in the order of the settings file.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<FeedLayout>> {
         self.0.iter()
     }
 
-    /// The digest of each feed's layout, by name.
+    /// Returns the digest of each feed's layout, by name.
     pub fn digests(&self) -> HashMap<String, String> {
         self.iter()
             .map(|feed| (feed.name.clone(), feed.digest().to_owned()))
@@ -128,7 +128,7 @@ impl Feeds {
 }
 
 impl Settings {
-    /// Reads and checks a settings file. Source folders must be there; the others are made when they are needed.
+    /// Reads and checks a settings file. Source folders must exist; other folders are created when they are needed.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
         let fail = |problem: String| SettingsError {
             path: path.to_owned(),
@@ -142,26 +142,27 @@ impl Settings {
         Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
     }
 
-    /// How often jobs are judged because time has passed: with every listing of a source, and every half minute.
+    /// Returns how often jobs are judged merely because time has passed: at the shortest `sweep` of the sources, and at
+    /// least every half minute.
     pub fn clock_pause(&self) -> Duration {
         let sweeps = self.sources.iter().map(|source| source.sweep);
         sweeps.fold(Duration::from_secs(30), Duration::min)
     }
 
-    /// Whether a source or the lake is a bucket.
+    /// Returns whether a source or the lake is a bucket.
     pub fn has_bucket(&self) -> bool {
         let mut sources = self.sources.iter();
         sources.any(|source| matches!(source.place, Place::Bucket(_)))
             || matches!(self.lake, LakeSettings::Bucket { .. })
     }
 
-    /// The source that a file belongs to, and its path there.
+    /// Finds the source that a file belongs to, and its path there.
     pub fn source_of<'n>(&self, file: &'n str) -> Option<(usize, &'n str)> {
         let found = |(number, source): (usize, &Source)| Some((number, source.path_of(file)?));
         self.sources.iter().enumerate().find_map(found)
     }
 
-    /// Checks the text of a settings file that lies in `folder`. Errors are told without the file's name.
+    /// Checks the text of a settings file in `folder`. Errors do not include the file's name.
     fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
         let file = file::read(text)?;
         let sources = places::check_sources(&file.source, folder)?;
@@ -178,7 +179,8 @@ impl Settings {
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
         let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
-        // A load keeps its file locked, and waits for what is noted in the state database.
+        // A load locks the warehouse's file while it waits for a write to the state database: in one file, that would
+        // be a deadlock.
         if sqlite_path(&warehouse) == Some(&state) {
             let path = state.display();
             return Err(format!(
@@ -205,8 +207,8 @@ impl Settings {
         })
     }
 
-    /// The warehouse. Nothing is asked of it yet. For Redshift this reads AWS's standard chain (environment, profile, web
-    /// identity, instance metadata), which may have to ask around for the region.
+    /// Opens the warehouse, without connecting to it yet. For Redshift this reads AWS's standard chain (environment,
+    /// profile, web identity, instance metadata), which may need requests to find the region.
     pub async fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
         let mut credentials = self.credentials.clone();
         if self.warehouse.starts_with("redshift://") {
@@ -216,12 +218,12 @@ impl Settings {
     }
 }
 
-/// The memory that the settings name, or a share of the machine's.
+/// Reads the memory limit of the settings, or returns the default for this machine.
 fn memory_limit(text: Option<&str>) -> Result<MemoryLimit, String> {
     let Some(text) = text else {
         return Ok(MemoryLimit::of_machine());
     };
-    let help = || format!("convert.memory_limit: {text:?} is no size: write \"512 MB\", \"4 GiB\", …");
+    let help = || format!("convert.memory_limit: {text:?} is not a size: write \"512 MB\", \"4 GiB\", …");
     let size: ByteSize = text.parse().map_err(|_| help())?;
     if size < LEAST_MEMORY {
         return Err(format!(
@@ -231,10 +233,10 @@ fn memory_limit(text: Option<&str>) -> Result<MemoryLimit, String> {
     Ok(MemoryLimit::new(size.as_u64()))
 }
 
-/// With less, conversion would write files of a few sums all the time.
+/// With less, conversion would constantly write tiny files of sums.
 const LEAST_MEMORY: ByteSize = ByteSize::mib(16);
 
-/// The path that a URL of `scheme` names, or a plain path itself.
+/// Returns the path that a URL of `scheme` names, or a plain path unchanged.
 fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, String> {
     match url.split_once("://") {
         None if !url.is_empty() => Ok(url),
@@ -248,13 +250,13 @@ fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, Stri
     }
 }
 
-/// The path of a SQLite warehouse.
+/// Returns the path of a SQLite warehouse.
 fn sqlite_path(url: &str) -> Option<&Path> {
     let path = url.strip_prefix("sqlite://")?;
     Some(Path::new(path.split('?').next().unwrap_or(path)))
 }
 
-/// A SQLite warehouse's path made relative to the settings file's folder; other URLs as they are.
+/// Resolves a SQLite warehouse's path against the settings file's folder; other URLs stay as they are.
 fn anchored_warehouse(url: &str, folder: &Path) -> Result<String, String> {
     match url.strip_prefix("sqlite://") {
         Some(path) => match folder.join(path).to_str() {
@@ -276,7 +278,7 @@ fn check_feeds(specs: &[FeedSpec]) -> Result<Feeds, String> {
     for spec in specs {
         if layouts.iter().any(|layout: &FeedLayout| layout.name == spec.name) {
             return Err(format!(
-                "feed {:?} stands there twice: give each a name of its own",
+                "feed {:?} is defined twice: give each feed its own name",
                 spec.name
             ));
         }
@@ -285,7 +287,7 @@ fn check_feeds(specs: &[FeedSpec]) -> Result<Feeds, String> {
     Ok(Feeds::new(layouts))
 }
 
-/// The amount columns of the warehouse's table, which all sales feeds share.
+/// Returns the amount columns of the warehouse's table, which all sales feeds share.
 fn shared_measures(feeds: &Feeds) -> Result<Vec<String>, String> {
     let mut shared: Option<(&str, Vec<String>)> = None;
     for feed in feeds.iter() {
@@ -296,10 +298,10 @@ fn shared_measures(feeds: &Feeds) -> Result<Vec<String>, String> {
             .map(|measure| measure.name.clone())
             .collect();
         match &shared {
-            Some((first, held)) if *held != names => {
+            Some((first, others)) if *others != names => {
                 return Err(format!(
-                    "feed {:?}: measures are {names:?}, and those of feed {first:?} are {held:?}: feeds that share a \
-                     table need the same",
+                    "feed {:?}: measures are {names:?}, but those of feed {first:?} are {others:?}: feeds that share a \
+                     table need the same measures",
                     feed.name
                 ));
             }
@@ -318,7 +320,7 @@ fn check_jobs(specs: &[file::JobSpec], feeds: &Feeds) -> Result<Vec<JobConfig>, 
     for spec in specs {
         if !seen.insert(&spec.id) {
             return Err(format!(
-                "job {:?} stands there twice: give each an id of its own",
+                "job {:?} is defined twice: give each job its own id",
                 spec.id
             ));
         }

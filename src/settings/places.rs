@@ -1,4 +1,4 @@
-//! Where files come from and where the lake lies: folders, and buckets with how they are reached.
+//! Where files come from and where the lake is: folders, or buckets and how to reach them.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,22 +12,22 @@ use super::after::{After, check_after};
 use super::file::{LakeTable, RetentionTable, S3Table, ServerTable, SourceTable};
 use super::{local_path, parse_span};
 
-/// One place that files are sent to.
+/// One place that stores send their files to.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// Tells the files of several sources apart; a single source may have none.
+    /// Distinguishes the files of several sources; a single source needs no name.
     pub name: Option<String>,
     /// Where it is.
     pub place: Place,
-    /// The URL of the queue that tells of changes in a bucket.
+    /// The URL of the queue that delivers a bucket's events.
     pub queue: Option<String>,
     /// How long a file of a folder must stay unchanged to count as whole.
     pub settle: Duration,
-    /// The pause between two looks at where new objects of a bucket are to be expected.
+    /// The pause between two polls of a bucket, which list only where new objects are expected.
     pub poll: Duration,
     /// The pause between two full listings.
     pub sweep: Duration,
-    /// What becomes of an object that was taken: read, and recorded for good.
+    /// What happens to an object after it was taken: found valid, and recorded for good.
     pub after: After,
 }
 
@@ -36,16 +36,16 @@ pub struct Source {
 pub enum Place {
     /// A local folder.
     Folder(PathBuf),
-    /// What lies below a prefix of a bucket.
+    /// Everything below a prefix of a bucket.
     Bucket(BucketPlace),
 }
 
 /// Where a bucket is, and how it is reached.
 #[derive(Clone, Debug)]
 pub struct BucketPlace {
-    /// What its URL says; the prefix may be absent.
+    /// What its URL says; the prefix may be empty.
     pub address: Address,
-    /// What the store's standard ways do not say.
+    /// What the provider's standard configuration does not say.
     pub options: BucketOptions,
 }
 
@@ -54,18 +54,18 @@ pub struct BucketPlace {
 pub enum LakeSettings {
     /// A local folder.
     Folder(PathBuf),
-    /// A bucket, with a local folder for what is being written and for copies.
+    /// A bucket, with a local folder for unfinished objects and for copies.
     Bucket {
         /// The bucket.
         place: BucketPlace,
         /// The local folder.
         scratch: PathBuf,
-        /// The most bytes of copies that are kept there.
+        /// The most bytes of copies to keep there.
         cache_limit: u64,
     },
 }
 
-/// How long objects of the lake stay once nothing needs them; none: for ever.
+/// How long the lake keeps objects that nothing needs any more; `None` means forever.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
     /// Converted rows, since their version was last submitted.
@@ -74,12 +74,12 @@ pub struct Retention {
     pub partials: Option<Duration>,
     /// Rejects, likewise.
     pub rejects: Option<Duration>,
-    /// Summaries that a newer one has replaced, since their run ended.
+    /// Summaries that a newer one replaced, since their run ended.
     pub summaries: Option<Duration>,
 }
 
 impl Source {
-    /// The name under which a file of this source is known: its path, below the source's name if that has one.
+    /// Returns the name under which a file of this source is known: its path, below the source's name if it has one.
     pub fn file_name(&self, path: &str) -> String {
         match &self.name {
             Some(name) => format!("{name}/{path}"),
@@ -87,7 +87,7 @@ impl Source {
         }
     }
 
-    /// The path in this source of a file that is known under a name; none if it belongs to another source.
+    /// Returns a file's path in this source from the name it is known under, or `None` if it belongs to another source.
     pub fn path_of<'n>(&self, file: &'n str) -> Option<&'n str> {
         match &self.name {
             Some(name) => file.strip_prefix(name.as_str())?.strip_prefix('/'),
@@ -114,7 +114,7 @@ impl fmt::Display for LakeSettings {
     }
 }
 
-/// The sources of a settings file that lies in `folder`. Source folders must be there.
+/// Checks the sources of a settings file in `folder`. Source folders must exist.
 pub(super) fn check_sources(tables: &[SourceTable], folder: &Path) -> Result<Vec<Source>, String> {
     let mut names = BTreeSet::new();
     let mut sources = Vec::new();
@@ -122,18 +122,20 @@ pub(super) fn check_sources(tables: &[SourceTable], folder: &Path) -> Result<Vec
         match &table.name {
             Some(name) if !is_word(name) => {
                 return Err(format!(
-                    "source.name: {name:?} cannot be used: write a word of letters, digits, \"-\" and \"_\", which \
+                    "source.name: {name:?} cannot be used: write a word of letters, digits, \"-\" and \"_\" that \
                      does not begin with \"_\""
                 ));
             }
             None if tables.len() > 1 => {
-                return Err("source.name: of several [[source]] tables, each needs a name of its own".into());
+                return Err(
+                    "source.name: with several [[source]] tables, each needs a name of its own".into(),
+                );
             }
             _ => {}
         }
         if !names.insert(&table.name) {
             return Err(format!(
-                "source.name: {:?} stands there twice: give each source a name of its own",
+                "source.name: {:?} is used twice: give each source its own name",
                 table.name.as_deref().unwrap_or_default()
             ));
         }
@@ -141,7 +143,7 @@ pub(super) fn check_sources(tables: &[SourceTable], folder: &Path) -> Result<Vec
     }
     if sources.is_empty() {
         return Err(
-            "source: there is none: write a [source] table with the url that files are sent to".into(),
+            "source: none is defined: write a [source] table with the url that files are sent to".into(),
         );
     }
     Ok(sources)
@@ -163,8 +165,8 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
         && queue.is_some()
     {
         return Err(
-            "source.events: a queue tells of an S3 bucket's events only; leave it out: this bucket is listed \
-             every `source.poll`"
+            "source.events: only S3 buckets can have a queue; leave it out: this bucket is listed every \
+             `source.poll`"
                 .into(),
         );
     }
@@ -172,7 +174,7 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
         (Place::Folder(_), None) if table.poll.is_none() => ("30s", "30s"),
         (Place::Folder(_), _) => {
             return Err(
-                "source.events, source.poll: a folder needs neither: gristmill watches it; leave them out"
+                "source.events, source.poll: a folder needs neither, because gristmill watches it; leave them out"
                     .into(),
             );
         }
@@ -185,10 +187,10 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
         let problem = if source.exists() {
             "is not a folder"
         } else {
-            "is not there"
+            "does not exist"
         };
         return Err(format!(
-            "source.url: the folder {} {problem}: make it, or name the one that files are sent to",
+            "source.url: {} {problem}: create it, or name the folder that files are sent to",
             source.display()
         ));
     }
@@ -206,7 +208,7 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
     })
 }
 
-/// The lake of a settings file that lies in `folder`; a bucket's local folder lies beside the state database.
+/// Checks the lake of a settings file in `folder`. By default, a bucket's local folder is beside the state database.
 pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Result<LakeSettings, String> {
     let servers = Servers {
         s3: table.s3.as_ref(),
@@ -232,9 +234,9 @@ pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Resu
     };
     let cache_limit = match &table.cache_limit {
         None => USUAL_CACHE,
-        Some(text) => text
-            .parse()
-            .map_err(|_| format!("lake.cache_limit: {text:?} is no size: write \"512 MB\", \"20 GB\", …"))?,
+        Some(text) => text.parse().map_err(|_| {
+            format!("lake.cache_limit: {text:?} is not a size: write \"512 MB\", \"20 GB\", …")
+        })?,
     };
     Ok(LakeSettings::Bucket {
         place,
@@ -243,7 +245,7 @@ pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Resu
     })
 }
 
-/// How long objects of the lake stay.
+/// Reads how long the lake keeps its objects.
 pub(super) fn check_retention(table: &RetentionTable) -> Result<Retention, String> {
     let span = |key: &str, text: &Option<String>| {
         let span = text.as_deref().map(parse_span).transpose();
@@ -257,10 +259,10 @@ pub(super) fn check_retention(table: &RetentionTable) -> Result<Retention, Strin
     })
 }
 
-/// What a bucket's copies may take where the settings name no limit.
+/// The default of `lake.cache_limit`.
 const USUAL_CACHE: ByteSize = ByteSize::gb(10);
 
-/// The tables that say how a bucket is reached, one for each store.
+/// The tables that say how a bucket is reached, one for each provider.
 struct Servers<'t> {
     s3: Option<&'t S3Table>,
     google: Option<&'t ServerTable>,
@@ -268,39 +270,40 @@ struct Servers<'t> {
 }
 
 impl Servers<'_> {
-    /// What they say of a bucket in this store; those of others are refused, as all are for a folder.
+    /// Returns the options for a bucket of `provider`. A table for another provider is an error, as any is for a
+    /// folder.
     fn options(&self, table: &str, provider: Option<Provider>) -> Result<BucketOptions, String> {
-        let said = [
+        let tables = [
             (Provider::S3, "s3", self.s3.map(S3Table::options)),
             (Provider::Google, "google", self.google.map(ServerTable::options)),
             (Provider::Azure, "azure", self.azure.map(ServerTable::options)),
         ];
         let mut options = BucketOptions::default();
-        for (of, name, said) in said {
-            let Some(said) = said else { continue };
+        for (of, name, given) in tables {
+            let Some(given) = given else { continue };
             if provider != Some(of) {
                 return Err(format!(
                     "{table}.{name}: not for this url: [{table}.s3] is for s3://, [{table}.google] for gs://, \
                      [{table}.azure] for az:// and abfss://; write the one that fits, or none"
                 ));
             }
-            let endpoint = said.endpoint.as_deref().unwrap_or_default();
+            let endpoint = given.endpoint.as_deref().unwrap_or_default();
             if endpoint.contains('@') {
                 return Err(no_credentials(&format!("{table}.{name}.endpoint")));
             }
-            if endpoint.starts_with("http://") && !said.allow_http {
+            if endpoint.starts_with("http://") && !given.allow_http {
                 return Err(format!(
-                    "{table}.{name}.endpoint: it is not https: only with allow_http = true, for servers in a safe \
+                    "{table}.{name}.endpoint: plain http needs allow_http = true; use it only for servers in a trusted \
                      network"
                 ));
             }
-            options = said;
+            options = given;
         }
         Ok(options)
     }
 }
 
-/// The place that a URL names, with what the tables beside it say.
+/// Returns the place that a URL names, with the options of the tables beside it.
 fn place(table: &str, url: &str, servers: Servers<'_>, folder: &Path) -> Result<Place, String> {
     let provider = Provider::of_url(url);
     let options = servers.options(table, provider)?;
@@ -313,21 +316,24 @@ fn place(table: &str, url: &str, servers: Servers<'_>, folder: &Path) -> Result<
     Ok(Place::Bucket(BucketPlace { address, options }))
 }
 
-/// What is told of a URL that may hold a secret, without quoting it.
+/// Makes the error for a URL with credentials, without quoting it.
 fn no_credentials(key: &str) -> String {
-    format!("{key}: write no credentials into the url: they come by the store's standard ways")
+    format!("{key}: remove the credentials from the url, and supply them in the provider's standard way")
 }
 
-/// The name of a source is the first folder of its files: one that the watcher would look at.
+/// Returns whether a source can have this name, which becomes the first folder of its files' names. The watcher skips
+/// names that begin with `_`.
 fn is_word(name: &str) -> bool {
     let is_of_word = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     !name.is_empty() && !name.starts_with('_') && name.chars().all(is_of_word)
 }
 
-/// A span that something is repeated after, which cannot be none.
+/// Reads the pause between two repetitions, which cannot be zero.
 fn pause(text: &str) -> Result<Duration, String> {
     match parse_span(text)? {
-        Duration::ZERO => Err(format!("{text:?} is no pause: write \"30s\", \"5 minutes\", …")),
+        Duration::ZERO => Err(format!(
+            "{text:?} is not a pause: write \"30s\", \"5 minutes\", …"
+        )),
         pause => Ok(pause),
     }
 }

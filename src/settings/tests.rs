@@ -172,7 +172,7 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
         (
             "source",
             "[[source]]\nname = \"b\"\nurl = \"in\"\n[[source]]\nname = \"b\"\nurl = \"in\"",
-            "\"b\" stands there twice",
+            "\"b\" is used twice",
         ),
         ("source", "[source]\nname = \"a/b\"\nurl = \"in\"", "write a word"),
         (
@@ -180,7 +180,7 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
             "[[source]]\nnme = \"b\"\nurl = \"in\"",
             "line 3 [[source]] nme: unknown field",
         ),
-        ("source", "source = []", "there is none"),
+        ("source", "source = []", "none is defined"),
         (
             "source",
             "[source]\nurl = \"in\"\n[source.s3]\npath_style = true",
@@ -204,7 +204,7 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
         (
             "source",
             "[source]\nurl = \"gs://bucket\"\n[source.events]\nqueue = \"https://sqs/q\"",
-            "an S3 bucket's events only",
+            "only S3 buckets can have a queue",
         ),
         (
             "source",
@@ -231,7 +231,7 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
         (
             "lake",
             "[lake]\nurl = \"s3://b\"\ncache_limit = \"much\"",
-            "is no size",
+            "is not a size",
         ),
     ] {
         let error = with(table, bad).expect_err(bad);
@@ -247,7 +247,7 @@ fn what_cannot_be_a_source_or_a_lake_is_told() {
     ] {
         let error = with("source", secret).expect_err(secret);
         assert!(
-            error.contains("standard ways") && !error.contains("hunter2"),
+            error.contains("standard way") && !error.contains("hunter2"),
             "{error}"
         );
     }
@@ -301,7 +301,7 @@ fn what_becomes_of_objects_that_were_taken_is_checked() {
         let wrong = format!("url = \"{elsewhere}\"\nafter = \"tag\"");
         let error = error("url = \"in\"", &wrong);
         assert!(
-            error.contains("source.after: only objects of a bucket of S3"),
+            error.contains("source.after: only objects in an S3 bucket"),
             "{error}"
         );
     }

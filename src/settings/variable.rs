@@ -1,8 +1,8 @@
-//! `${VAR}` in a setting: how secrets stay out of the settings file.
+//! `${VAR}` in a setting, which keeps secrets out of the settings file.
 
 use serde::{Deserialize, Deserializer, de::Error};
 
-/// A text in which every `${VAR}` was replaced by the environment variable of that name.
+/// A text in which every `${VAR}` is replaced by the environment variable of that name.
 #[derive(Clone, Debug)]
 pub(super) struct Expanded(pub(super) String);
 
@@ -19,9 +19,9 @@ fn expand(text: &str, variable: impl Fn(&str) -> Option<String>) -> Result<Strin
     let mut expanded = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        let (name, after) = after.split_once('}').ok_or("a \"${\" lacks its \"}\"")?;
+        let (name, after) = after.split_once('}').ok_or("a \"${\" has no closing \"}\"")?;
         let value = variable(name).ok_or_else(|| {
-            format!("the environment variable {name} is not set: set it, or write the value in place of ${{{name}}}")
+            format!("the environment variable {name} is not set: set it, or write the value instead of ${{{name}}}")
         })?;
         expanded.push_str(before);
         expanded.push_str(&value);

@@ -5,13 +5,13 @@ use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync + Debug {
-    /// Returns the present moment.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
-/// Tells the time of the machine.
+/// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -25,12 +25,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// Tells the time that a test has set; it stands still until it is moved.
+/// A clock that a test sets; it stands still until the test moves it.
 #[derive(Debug)]
 pub struct TestClock(Mutex<Timestamp>);
 
 impl TestClock {
-    /// Starts a clock that stands at `now`.
+    /// Creates a clock that shows `now`.
     pub fn new(now: Timestamp) -> Self {
         Self(Mutex::new(now))
     }
@@ -47,7 +47,7 @@ impl TestClock {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Timestamp> {
-        // A timestamp is never half-written, so a panic of another holder has left nothing broken.
+        // A timestamp is never half-written, so it is intact even if another holder of the lock panicked.
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -1,8 +1,8 @@
-//! The digest by which runs with the same inputs are recognised.
+//! The digest that identifies runs with the same inputs.
 
 use crate::run::RunInput;
 
-/// Names the set of file versions of a run, whatever their order; or, where that matters, their order of submission too.
+/// Returns a digest of a run's file versions. It depends on their order of submission only if `order_matters`.
 pub(crate) fn of_inputs(inputs: &[RunInput], order_matters: bool) -> String {
     let mut inputs = inputs.to_vec();
     match order_matters {

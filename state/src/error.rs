@@ -9,19 +9,19 @@ use sqlx::migrate::MigrateError;
 
 use crate::run::RunState;
 
-/// A failure of the state database, or a wish that its state does not allow.
+/// A failure of the state database, or a request that its state does not allow.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The folder of the database cannot be made.
-    #[error("cannot make the folder for {}: check the path and who may write there", path.display())]
+    /// The folder of the database cannot be created.
+    #[error("cannot create the folder for {}: check the path and its permissions", path.display())]
     Folder {
-        /// The file that was to lie in the folder.
+        /// The file that the folder is for.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
     /// The database cannot be opened.
-    #[error("cannot open the state database {}: check that it is an SQLite file that this user may write", path.display())]
+    #[error("cannot open the state database {}: check that it is an SQLite file that this user can write", path.display())]
     Open {
         /// The database.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum StateError {
     },
     /// The database was written by a newer program.
     #[error(
-        "the state database {} has version {found}, and this gristmill knows versions up to {known}: use the newer \
+        "the state database {} has version {found}, but this gristmill supports versions up to {known}: use the newer \
          gristmill that wrote it, or name another state database",
         path.display()
     )]
@@ -39,11 +39,11 @@ pub enum StateError {
         path: PathBuf,
         /// Its version.
         found: i64,
-        /// The newest version that this program knows.
+        /// The newest version that this program supports.
         known: i64,
     },
-    /// The database cannot be brought to the version of this program.
-    #[error("cannot migrate the state database {}: keep a copy of it before you try again", path.display())]
+    /// The database cannot be migrated to this program's version.
+    #[error("cannot migrate the state database {}: make a copy of it before you try again", path.display())]
     Migrate {
         /// The database.
         path: PathBuf,
@@ -62,10 +62,8 @@ pub enum StateError {
         /// The cause.
         source: sqlx::Error,
     },
-    /// The database refused or failed.
-    #[error(
-        "cannot {action} {subject}: the state database failed; correct what the cause names, then try again"
-    )]
+    /// The database reported an error.
+    #[error("cannot {action} {subject}: the state database reported an error; fix its cause, then try again")]
     Query {
         /// What was tried.
         action: &'static str,
@@ -75,27 +73,27 @@ pub enum StateError {
         source: sqlx::Error,
     },
     /// There is no such job.
-    #[error("there is no job `{job_id}`: `gristmill jobs list` names those that exist")]
+    #[error("there is no job `{job_id}`: `gristmill jobs list` shows those that exist")]
     UnknownJob {
-        /// The name that was asked for.
+        /// The requested name.
         job_id: String,
     },
     /// There is no such run.
-    #[error("there is no run `{run_id}`: `gristmill runs` names those that exist")]
+    #[error("there is no run `{run_id}`: `gristmill runs` shows those that exist")]
     UnknownRun {
-        /// The name that was asked for.
+        /// The requested name.
         run_id: String,
     },
-    /// The run's state does not allow it.
-    #[error("cannot {action} run `{run_id}`: it is {state}, and must be {needed} for that")]
+    /// The run's state does not allow the action.
+    #[error("cannot {action} run `{run_id}`: it is {state}, but must be {needed}")]
     WrongState {
         /// What was tried.
         action: &'static str,
         /// The run.
         run_id: String,
-        /// Where it stands.
+        /// Its state.
         state: RunState,
-        /// Where it would have to stand.
+        /// The state that the action requires.
         needed: RunState,
     },
     /// The run failed, and a later one has completed since.
@@ -121,23 +119,23 @@ pub enum StateError {
     UnknownVersion {
         /// The file.
         file_url: String,
-        /// The hash that is not known.
+        /// The unknown hash.
         content_hash: String,
     },
-    /// Another process works on the same state database or lake.
+    /// Another process is using the same state database or lake.
     #[error(
-        "another gristmill ({}) is at work and holds {}: stop it first",
-        pid.map_or_else(|| "process not known".to_owned(), |pid| format!("process {pid}")),
+        "another gristmill ({}) is running and holds {}: stop it first",
+        pid.map_or_else(|| "process unknown".to_owned(), |pid| format!("process {pid}")),
         path.display()
     )]
     AlreadyRunning {
         /// The lock file.
         path: PathBuf,
-        /// The process that holds it, if it has said so.
+        /// The process that holds it, if the lock file names it.
         pid: Option<u32>,
     },
     /// The lock file cannot be used.
-    #[error("cannot lock {}: check that this user may write it and that its file system knows locks", path.display())]
+    #[error("cannot lock {}: check that this user can write it and that its file system supports locks", path.display())]
     Lock {
         /// The lock file.
         path: PathBuf,
@@ -147,7 +145,7 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// Tells whether the same call may succeed later without anybody's help: the database was locked, or its disk failed.
+    /// Returns whether the same call may succeed later by itself: the database was locked, or its disk failed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
@@ -165,28 +163,28 @@ impl StateError {
     }
 }
 
-/// Why `job_addl_criteria` gave no answer.
+/// Why `job_addl_criteria` could not be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum CriterionError {
-    /// It is something else than a SELECT.
+    /// It is not a SELECT.
     #[error("job_addl_criteria must be a SELECT (or WITH … SELECT), but it begins with `{found}`")]
     NotSelect {
         /// Its first word.
         found: String,
     },
     /// It is more than one statement.
-    #[error("job_addl_criteria must be one statement, but more follows after its `;`")]
+    #[error("job_addl_criteria must be one statement, but there is more after its `;`")]
     SeveralStatements,
     /// It took too long.
     #[error("job_addl_criteria was stopped after {limit:?}: make it cheaper")]
     TimedOut {
-        /// The time that it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// The database refused it or failed.
+    /// The database rejected it or failed.
     #[error("job_addl_criteria failed: {message}")]
     Failed {
-        /// What the database said.
+        /// The database's error message.
         message: String,
     },
 }
@@ -199,15 +197,15 @@ const IOERR: u32 = 10;
 const FULL: u32 = 13;
 const CANTOPEN: u32 = 14;
 
-/// Returns SQLite's primary result code, which is the lowest byte of the extended one.
+/// Returns SQLite's primary result code, which is the lowest byte of the extended code.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
     let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)
 }
 
-/// Says what was being done when the database failed.
+/// Adds to a database error what was being done.
 pub(crate) trait During<T> {
-    /// Turns the database's error into one that names the action (`cannot {action} {subject}`).
+    /// Converts the database's error into one that names the action (`cannot {action} {subject}`).
     fn during(self, action: &'static str, subject: &str) -> Result<T, StateError>;
 }
 

@@ -1,4 +1,4 @@
-//! What a decision about a job is taken on, all as of one moment.
+//! The facts that a decision about a job rests on, all as of one moment.
 
 use std::collections::BTreeMap;
 
@@ -12,50 +12,50 @@ use crate::run::RunRow;
 /// Everything that a decision about one job needs, read in one transaction.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The job as it is configured now.
+    /// The job with its current configuration.
     pub job: JobRow,
     /// All files of all feeds, ordered by path: a job may require files of other feeds.
     pub files: Vec<FileFact>,
-    /// The job's runs by wave; `None` is the wave of jobs that are not judged by day.
+    /// The job's runs by wave; the key is `None` for a job that does not run by day.
     pub waves: BTreeMap<Option<Date>, WaveRuns>,
     /// The newest completion of each wave of every other job.
     pub completions: Vec<Completion>,
-    /// The newest submission of all; 0 before the first one.
+    /// The newest submission of any file; 0 before the first one.
     pub newest_submission: i64,
 }
 
-/// A file as a decision sees it.
+/// What a decision needs to know about a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileFact {
-    /// Number of the file.
+    /// Id of the file.
     pub file_id: i64,
     /// Path relative to the source.
     pub file_url: String,
     /// Name of the feed.
     pub feed: String,
-    /// What its newest submission led to.
+    /// The outcome of its newest submission.
     pub status: FileStatus,
-    /// The store that the file's name gives.
+    /// The store in the file's name.
     pub store_id: Option<String>,
-    /// The business day that the file's name gives.
+    /// The business day in the file's name.
     pub business_date: Option<Date>,
-    /// What counts of it.
+    /// Its version in force.
     pub in_force: Option<InForce>,
 }
 
-/// The version of a file that counts, and how fresh it is.
+/// The version of a file that is in force, and how fresh it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
-    /// Number of the version.
+    /// Id of the version.
     pub version_id: i64,
-    /// The newest submission that reported it. A file is newer than a run if this is greater than the run's
+    /// The newest submission of this version. A file is newer than a run if this is greater than the run's
     /// `as_of_submission`.
     pub submission_id: i64,
     /// When that was submitted.
     pub submitted: Timestamp,
     /// When it was last found valid.
     pub validated: Timestamp,
-    /// Digest of the feed's layout that it was converted with.
+    /// Digest of the layout that it was converted with.
     pub layout_digest: String,
     /// Size of the file.
     pub bytes: u64,
@@ -66,18 +66,18 @@ pub struct InForce {
 /// The newest runs of one wave of a job.
 #[derive(Debug, Clone, Default)]
 pub struct WaveRuns {
-    /// The one that waits or works.
+    /// The run that is queued or running.
     pub active: Option<RunRow>,
-    /// The last that completed, replays apart.
+    /// The last run that completed, not counting replays.
     pub completed: Option<RunRow>,
-    /// The last that completed with all files that the job asks for, replays apart.
+    /// The last run that completed with all the files that the job requires, not counting replays.
     pub complete: Option<RunRow>,
-    /// The last that failed.
+    /// The last run that failed.
     pub failed: Option<RunRow>,
 }
 
 impl WaveRuns {
-    /// Returns the wave's last run that came to an end, well or not.
+    /// Returns the wave's last run that ended, whether it completed or failed.
     pub fn finished(&self) -> Option<&RunRow> {
         self.completed
             .iter()
@@ -95,7 +95,7 @@ pub struct Completion {
     pub wave: Option<Date>,
     /// The run.
     pub run_id: String,
-    /// Its place in the order of runs.
+    /// Its place in the order of loads.
     pub sequence: i64,
     /// When it ended.
     pub finished: Timestamp,

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::text::words;
 
 words! {
-    /// What the newest submission of a file led to.
+    /// The outcome of a file's newest submission.
     FileStatus {
-        /// Announced, and not judged yet.
+        /// Recorded, with no outcome yet.
         Submitted = "SUBMITTED",
         /// In force.
         Validated = "VALIDATED",
@@ -20,40 +20,40 @@ words! {
     }
 }
 
-/// What a file looks like from outside. Equal stamps mean that nobody has touched the file.
+/// What a file looks like from outside. Equal stamps mean that the file has not changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Stamp {
     /// Size in bytes.
     pub bytes: u64,
     /// Time of the last change, in nanoseconds since 1970.
     pub modified_ns: i64,
-    /// The file system's number of the file; 0 where there is none.
+    /// The file's inode number; 0 where there is none.
     pub inode: u64,
 }
 
-/// One arrival of a file, and what came of it.
+/// One arrival of a file, and its outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubmissionRecord {
     /// Path relative to the source.
     pub file_url: String,
     /// Name of the feed that the file belongs to.
     pub feed: String,
-    /// The store that the file's name gives.
+    /// The store in the file's name.
     pub store_id: Option<String>,
-    /// The business day that the file's name gives.
+    /// The business day in the file's name.
     pub business_date: Option<Date>,
     /// The file as it was read.
     pub stamp: Stamp,
-    /// What came of it.
+    /// The outcome.
     pub outcome: SubmissionOutcome,
 }
 
-/// What came of a submission.
+/// The outcome of a submission.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SubmissionOutcome {
-    /// The bytes were converted. An accepted version comes into force; otherwise the one before stays.
+    /// The bytes were converted. An accepted version comes into force; otherwise the earlier one stays in force.
     Converted(VersionRecord),
-    /// The bytes are those of a version of this file that is already known. If it was accepted it is in force (again).
+    /// The bytes match a known version of this file. If that version was accepted, it is now in force (again).
     Unchanged {
         /// Hash of the file's bytes.
         content_hash: String,
@@ -67,12 +67,12 @@ pub enum SubmissionOutcome {
     },
 }
 
-/// The bytes of a submission, and what conversion made of them. `lines = rows + ignored + skipped + rejects`.
+/// The bytes of a submission, and the result of converting them. `lines = rows + ignored + skipped + rejects`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VersionRecord {
     /// Hash of the file's bytes.
     pub content_hash: String,
-    /// Digest of the feed's layout that the bytes were read with: of everything that the result depends on.
+    /// Digest of the layout that the bytes were read with: of every setting that the result depends on.
     pub layout_digest: String,
     /// Size in bytes.
     pub bytes: u64,
@@ -80,17 +80,17 @@ pub struct VersionRecord {
     pub lines: u64,
     /// Lines that became rows.
     pub rows: u64,
-    /// Well-formed lines with a code that is not asked for.
+    /// Well-formed lines with a code that no measure uses.
     pub ignored: u64,
     /// Blank lines, comments and the header.
     pub skipped: u64,
     /// Lines that failed validation.
     pub rejects: u64,
-    /// Lines that had more columns than the layout.
+    /// Lines that had more columns than are read.
     pub drift_lines: u64,
-    /// The earliest date among the rows.
+    /// The earliest date among the rows and ignored lines.
     pub first_date: Option<Date>,
-    /// The latest date among the rows.
+    /// The latest date among the rows and ignored lines.
     pub last_date: Option<Date>,
     /// Why the file is rejected as a whole; `None` when it is accepted.
     pub rejected_because: Option<String>,
@@ -102,38 +102,38 @@ pub struct VersionRecord {
     pub reject_lines: Option<String>,
 }
 
-/// A version with its place in the database.
+/// A version as stored in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VersionRow {
-    /// Number of the version.
+    /// Id of the version.
     pub version_id: i64,
     /// When it was first recorded.
     pub created: Timestamp,
-    /// What it is.
+    /// The version itself.
     #[serde(flatten)]
     pub version: VersionRecord,
 }
 
-/// A file and the version of it that is in force.
+/// A file, and its version in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FileRow {
-    /// Number of the file.
+    /// Id of the file.
     pub file_id: i64,
     /// Path relative to the source.
     pub file_url: String,
     /// Name of the feed.
     pub feed: String,
-    /// The store that the file's name gives.
+    /// The store in the file's name.
     pub store_id: Option<String>,
-    /// The business day that the file's name gives.
+    /// The business day in the file's name.
     pub business_date: Option<Date>,
-    /// What the newest submission led to.
+    /// The outcome of its newest submission.
     pub status: FileStatus,
     /// When the status was last written.
     pub updated: Timestamp,
     /// When the file was last submitted.
     pub submitted: Timestamp,
-    /// When a submission of it was last found valid.
+    /// When one of its submissions was last found valid.
     pub last_validated: Option<Timestamp>,
     /// Why the newest submission was rejected or failed.
     pub last_error: Option<String>,
@@ -141,14 +141,14 @@ pub struct FileRow {
     pub in_force: Option<VersionRow>,
 }
 
-/// A file that was read, and is still to be put away in its source.
+/// A file that was read and has yet to be put away in its source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileToPutAway {
     /// Path relative to the source.
     pub file_url: String,
     /// What the file looked like when it was read.
     pub stamp: Stamp,
-    /// Whether it was found valid; otherwise it was rejected, or could not be read.
+    /// Whether it was found valid; if not, it was rejected or could not be read.
     pub is_valid: bool,
 }
 
@@ -161,22 +161,22 @@ pub struct FileFilter {
     pub status: Option<FileStatus>,
 }
 
-/// The newest valid submission of a file within a span of time: what a replay of that span reads.
+/// A file's newest valid submission within a span of time, which is what a replay of that span reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ValidSubmission {
-    /// Number of the submission.
+    /// Id of the submission.
     pub submission_id: i64,
-    /// Number of the file.
+    /// Id of the file.
     pub file_id: i64,
-    /// Number of the version that was submitted.
+    /// Id of the version that was submitted.
     pub version_id: i64,
     /// Path relative to the source.
     pub file_url: String,
     /// Name of the feed.
     pub feed: String,
-    /// The store that the file's name gives.
+    /// The store in the file's name.
     pub store_id: Option<String>,
-    /// The business day that the file's name gives.
+    /// The business day in the file's name.
     pub business_date: Option<Date>,
     /// When it was submitted.
     pub submitted: Timestamp,

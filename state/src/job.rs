@@ -16,9 +16,9 @@ words! {
 }
 
 words! {
-    /// How the last run of a job stands, in the words of the reference.
+    /// The status of a job's last run, in the words of the reference.
     ExecStatus {
-        /// It is going.
+        /// It is in progress.
         Running = "RUNNING",
         /// It is done.
         Completed = "COMPLETED",
@@ -40,21 +40,21 @@ pub struct JobConfig {
     pub min_files: u32,
     /// How much must be new.
     pub trigger: Trigger,
-    /// A SELECT on the state database that must return a row.
+    /// A SELECT on the state database that must return a row before the job runs.
     pub addl_criteria: Option<String>,
-    /// The other preconditions, as JSON text that this crate only keeps.
+    /// The other preconditions, as JSON text that this crate stores but does not interpret.
     pub params: String,
     /// Whether it runs at all.
     pub enabled: bool,
 }
 
-/// A job as it stands in the database.
+/// A job as stored in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobRow {
-    /// Its configuration now.
+    /// Its current configuration.
     #[serde(flatten)]
     pub config: JobConfig,
-    /// How its last run stands.
+    /// The status of its last run.
     pub last_exec_status: Option<ExecStatus>,
     /// When its last run began.
     pub last_run: Option<Timestamp>,

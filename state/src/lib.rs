@@ -1,10 +1,10 @@
-//! The state database: which files are in force, which jobs exist, which runs wait, work or are done.
+//! The state database: which files are in force, which jobs exist, and which runs are queued, running or done.
 //!
-//! It is the memory of the service and the truth that runs read. People read it with plain `sqlite3`, and edit the
-//! jobs in it while the service runs: everything here is therefore read afresh for each decision, and nothing is cached.
+//! It is the memory of the service, and the single source of truth for runs. People read it with plain `sqlite3` and
+//! edit its jobs while the service runs. Every decision therefore reads the database afresh; nothing is cached.
 //!
-//! [`StateDb`] is the door. What goes in and comes out lies in the modules `file`, `job`, `run` and `facts`; those types
-//! know nothing of SQL. The SQL, and the rules that must hold in one transaction, lie in `sqlite`.
+//! [`StateDb`] is the entry point. The types it accepts and returns are in the modules `file`, `job`, `run` and
+//! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `sqlite`.
 
 mod clock;
 mod digest;

@@ -1,7 +1,7 @@
-//! The lock of the one process that works on something: on a state database, or in a lake.
+//! A lock that only one process can hold: on a state database, or on a lake.
 //!
-//! The operating system frees it when its holder dies. Whoever gets it therefore knows that every run that still says
-//! RUNNING belongs to a dead process.
+//! The operating system releases it when its holder dies. A process that acquires the lock therefore knows that every
+//! run that is still RUNNING belongs to a dead process.
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StateError;
 
-/// Held as long as this process works on something; dropping it lets the next one in.
+/// A lock held by this process; dropping it lets the next process in.
 #[derive(Debug)]
 pub struct ServiceLock {
     file: File,
 }
 
 impl ServiceLock {
-    /// Takes the lock that belongs to a state database, or to another file or folder: the file beside it that ends in
-    /// `.lock`.
+    /// Acquires the lock on a state database, or on another file or folder. The lock file lies beside it, under the
+    /// same name with `.lock` appended.
     pub fn acquire(what: &Path) -> Result<Self, StateError> {
         let mut name = OsString::from(what);
         name.push(".lock");
@@ -60,8 +60,8 @@ impl ServiceLock {
 
 impl Drop for ServiceLock {
     fn drop(&mut self) {
-        // The file stays: deleting it could let two processes hold locks on two files of the same name. A number that
-        // cannot be erased does no harm, it is read only while somebody holds the lock.
+        // The file stays: deleting it could let two processes hold locks on two files of the same name. A process id
+        // that cannot be erased does no harm: it is read only while a process holds the lock.
         let _ = self.file.set_len(0);
     }
 }

@@ -1,4 +1,4 @@
-//! Runs, from the queue to the warehouse.
+//! Runs, from queueing to the load into the warehouse.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -8,15 +8,15 @@ use crate::file::VersionRecord;
 use crate::text::words;
 
 words! {
-    /// Where a run stands.
+    /// The state of a run.
     RunState {
         /// Waits to be claimed.
         Queued = "QUEUED",
-        /// Is being worked on.
+        /// Is in progress.
         Running = "RUNNING",
         /// Is done.
         Completed = "COMPLETED",
-        /// Gave up; a person may retry it.
+        /// Has failed; a person may retry it.
         Failed = "FAILED",
     }
 }
@@ -28,11 +28,11 @@ words! {
         Preconditions = "preconditions",
         /// Its deadline passed.
         Deadline = "deadline",
-        /// A person asked for it.
+        /// A person requested it.
         Manual = "manual",
-        /// A person asked for a failed run again.
+        /// A person retried a failed run.
         Retry = "retry",
-        /// A person asked for earlier submissions again, or for such a run that failed.
+        /// A person replayed earlier submissions, or retried a replay that failed.
         Replay = "replay",
     }
 }
@@ -42,76 +42,76 @@ words! {
     RunOutcome {
         /// Its summary is in the warehouse.
         Loaded = "LOADED",
-        /// Its inputs were those of the run before: there was nothing to do.
+        /// Its inputs were those of the wave's last run, so there was nothing to do.
         Unchanged = "UNCHANGED",
-        /// A newer run had been loaded already, so this one was not.
+        /// A newer run had already been loaded, so this one was not.
         Superseded = "SUPERSEDED",
     }
 }
 
-/// A file version that a run shall read.
+/// A file version that a run is to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunInput {
-    /// Number of the file.
+    /// Id of the file.
     pub file_id: i64,
-    /// Number of the version.
+    /// Id of the version.
     pub version_id: i64,
-    /// The submission that the version was reported by.
+    /// The submission of the version.
     pub submission_id: i64,
 }
 
-/// A run to be queued.
+/// A run to queue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewRun {
     /// The job.
     pub job_id: String,
-    /// The business day, for jobs that are judged by day.
+    /// The business day, for jobs that run by day.
     pub wave: Option<Date>,
     /// Why it is queued.
     pub cause: Cause,
     /// What it reads.
     pub inputs: Vec<RunInput>,
-    /// Whether its result depends on the order in which the inputs were submitted, and not on their bytes alone.
+    /// Whether its result depends on the order in which the inputs were submitted, not only on their bytes.
     pub order_matters: bool,
-    /// Whether files are missing that the job asks for.
+    /// Whether files that the job requires are missing.
     pub incomplete: bool,
-    /// How many of those files are there, in percent; `None` for a replay, which asks for none.
+    /// The share of those files that are there, in percent; `None` for a replay, which requires none.
     pub completeness_percent: Option<f64>,
     /// The newest submission when the inputs were chosen.
     pub as_of_submission: i64,
 }
 
-/// What came of the wish to queue a run. Each carries the run that it speaks of.
+/// The result of a request to queue a run. Each variant holds the name of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
-    /// The run waits to be claimed.
+    /// The run was queued, and waits to be claimed.
     Queued(String),
-    /// Nothing was queued: this run of the same job and wave waits or works.
+    /// Nothing was queued: this run of the same job and wave is queued or running.
     Active(String),
-    /// The wave's last run had the same inputs: this new run is completed already, without work.
+    /// The wave's last run had the same inputs, so this new run was completed at once without work.
     Unchanged(String),
 }
 
 /// One file of a run, in the version that the run reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct InputFile {
-    /// Number of the file.
+    /// Id of the file.
     pub file_id: i64,
     /// Path relative to the source.
     pub file_url: String,
     /// Name of the feed.
     pub feed: String,
-    /// The store that the file's name gives.
+    /// The store in the file's name.
     pub store_id: Option<String>,
-    /// The business day that the file's name gives.
+    /// The business day in the file's name.
     pub business_date: Option<Date>,
-    /// Number of the version.
+    /// Id of the version.
     pub version_id: i64,
-    /// The submission that the version was reported by; greater means newer.
+    /// The submission of the version; greater means newer.
     pub submission_id: i64,
-    /// When that was.
+    /// When it was submitted.
     pub submitted: Timestamp,
-    /// When the file was last written, by its own account, in nanoseconds since 1970.
+    /// The file's modification time, in nanoseconds since 1970.
     pub modified_ns: i64,
     /// The version.
     #[serde(flatten)]
@@ -119,14 +119,15 @@ pub struct InputFile {
 }
 
 impl InputFile {
-    /// Which of two files that hold the same store and day is the newer: the one written later, and among equals the one
-    /// submitted later. The order of submission alone does not tell, because a backlog is taken in no order.
+    /// Returns a value that orders files that hold the same store and day: the newer file is the one written later or,
+    /// if both were written at the same time, submitted later. Order of submission alone would not do, because a
+    /// backlog is read in no particular order.
     pub fn age(&self) -> impl Ord + Copy + use<> {
         (self.modified_ns, self.submission_id)
     }
 }
 
-/// A run that the caller has taken from the queue, and must bring to an end.
+/// A run that the caller has claimed from the queue and must complete, fail or requeue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedRun {
     /// Name of the run.
@@ -137,9 +138,9 @@ pub struct ClaimedRun {
     pub wave: Option<Date>,
     /// Its place in the order of loads.
     pub sequence: i64,
-    /// How often it has been claimed, this time included.
+    /// How often it has been claimed, including this time.
     pub attempts: u32,
-    /// Whether files are missing that the job asks for.
+    /// Whether files that the job requires are missing.
     pub incomplete: bool,
     /// What it reads, ordered by path.
     pub inputs: Vec<InputFile>,
@@ -150,7 +151,7 @@ pub struct ClaimedRun {
 pub struct SummaryRecord {
     /// Lake path of the summary.
     pub object: String,
-    /// Lake path of the list of (store, date) that the run's inputs cover.
+    /// Lake path of the list of (store, date) pairs that the run's inputs cover.
     pub coverage_object: Option<String>,
     /// Rows in the summary.
     pub rows: u64,
@@ -158,7 +159,7 @@ pub struct SummaryRecord {
     pub digest: String,
 }
 
-/// What a load did in the warehouse, in rows.
+/// What a load changed in the warehouse, in rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct RowChanges {
     /// Rows that were not there.
@@ -167,20 +168,20 @@ pub struct RowChanges {
     pub updated: u64,
     /// Rows that the summary no longer has.
     pub deleted: u64,
-    /// Rows that were right already.
+    /// Rows that were already right.
     pub unchanged: u64,
 }
 
-/// How a run ended well.
+/// The result of a completed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RunResult {
-    /// In which way.
+    /// How it ended.
     pub outcome: RunOutcome,
-    /// What the load did; `None` where that is no longer known (a load found in the ledger after a crash).
+    /// What the load changed; `None` if that is no longer known, as for a load found in the ledger after a crash.
     pub changes: Option<RowChanges>,
 }
 
-/// A run as it stands in the database.
+/// A run as stored in the database.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunRow {
     /// Name of the run.
@@ -191,33 +192,33 @@ pub struct RunRow {
     pub wave: Option<Date>,
     /// Its place in the order of loads.
     pub sequence: i64,
-    /// Where it stands.
+    /// Its state.
     pub state: RunState,
     /// Why it was queued.
     pub cause: Cause,
-    /// Whether files were missing that the job asks for.
+    /// Whether files that the job requires were missing.
     pub incomplete: bool,
-    /// How many of those files were there, in percent.
+    /// The share of those files that were there, in percent.
     pub completeness_percent: Option<f64>,
-    /// Names its set of file versions, and where it matters their order.
+    /// Digest of its file versions, and of their order where that matters.
     pub inputs_digest: String,
     /// The newest submission when its inputs were chosen.
     pub as_of_submission: i64,
     /// How often it has been claimed.
     pub attempts: u32,
-    /// The process that works on it.
+    /// The process that last claimed it.
     pub owner: Option<String>,
     /// When it was queued.
     pub queued: Timestamp,
     /// When it was last claimed.
     pub started: Option<Timestamp>,
-    /// When its owner last gave a sign of life.
+    /// When its owner last reported that it is still working on the run.
     pub heartbeat: Option<Timestamp>,
     /// When it was completed or failed.
     pub finished: Option<Timestamp>,
-    /// Its summary, once made.
+    /// Its summary, once there is one.
     pub summary: Option<SummaryRecord>,
-    /// What its load did.
+    /// What its load changed.
     pub changes: Option<RowChanges>,
     /// How it was completed.
     pub outcome: Option<RunOutcome>,
@@ -232,6 +233,6 @@ pub struct RunFilter {
     pub job_id: Option<String>,
     /// Only runs in this state.
     pub state: Option<RunState>,
-    /// At most so many, the newest ones.
+    /// At most this many, the newest first.
     pub limit: Option<u32>,
 }

@@ -1,6 +1,6 @@
-//! Enums that are stored, printed and serialized as one word each.
+//! Enums whose variants are stored, printed and serialized as one word each.
 
-/// Defines an enum whose variants stand for fixed words, the same in the database, in JSON and on the screen.
+/// Defines an enum whose variants are fixed words: the same in the database, in JSON and on the screen.
 macro_rules! words {
     ($(#[$meta:meta])* $name:ident { $($(#[$variant_meta:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$meta])*
@@ -10,7 +10,7 @@ macro_rules! words {
         }
 
         impl $name {
-            /// Returns the word that stands for this value.
+            /// Returns the word for this value.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)+

@@ -1,7 +1,7 @@
 //! A private server for Azure Blob Storage: Azurite, from the tests' private Node.js.
 //!
-//! It takes a second or two to start, and keeps all in a folder that its [keeper](crate::keeper) removes when this
-//! process is gone.
+//! It takes a second or two to start, and keeps its data in a folder that its [keeper](crate::keeper) removes when
+//! this process ends.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -16,10 +16,10 @@ use tempfile::TempDir;
 
 use crate::keeper::{Keeper, free_port};
 
-/// How long the server may take to be ready, on a machine that is busy with a build.
+/// How long the server may take to become ready on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server of this process alone, on a free port of 127.0.0.1.
+/// A server that only this process uses, on a free port of 127.0.0.1.
 pub struct Azurite {
     /// The port it listens on.
     pub port: u16,
@@ -33,17 +33,16 @@ impl Azurite {
     /// The account's key.
     pub const KEY: &'static str = "dGVzdC1hY2NvdW50LWtleQ==";
 
-    /// A shared access signature that was made with the key: it may do everything to containers and blobs until the year
-    /// 2126.
+    /// A shared access signature made with the key: it allows everything on containers and blobs until the year 2126.
     pub const SIGNATURE: &'static str = "sv=2023-11-03&ss=b&srt=co&sp=rwdlac&se=2126-01-01T00%3A00%3A00Z\
                                          &spr=https%2Chttp&sig=tJU8j9N0TEankrP%2FwAKNL7WddtluQQ6m3qWJP%2BuyfH8%3D";
 
     /// Starts a server with these containers.
     ///
     /// # Panics
-    /// When it is not installed (`scripts/test --setup` does that) or does not start.
+    /// If Azurite is not installed (`scripts/test --setup` installs it) or does not start.
     pub fn start(containers: &[&str]) -> Self {
-        // Somebody else may take the free port before the server does.
+        // Another process may take the free port before the server does.
         for _ in 0..5 {
             if let Some(server) = Self::try_start() {
                 for container in containers {
@@ -60,10 +59,10 @@ impl Azurite {
         let program = node.join("node_modules/azurite/dist/src/blob/main.js");
         assert!(
             program.exists(),
-            "{} is not there: run `scripts/test --setup`",
+            "{} does not exist: run `scripts/test --setup`",
             program.display()
         );
-        let folder = TempDir::with_prefix("gristmill-azure-").expect("no temporary folder can be made");
+        let folder = TempDir::with_prefix("gristmill-azure-").expect("cannot create a temporary folder");
         let port = free_port();
         let server = Command::new(node.join("node"))
             .arg(program)
@@ -71,7 +70,7 @@ impl Azurite {
             .args(["--location", ".", "--silent", "--disableTelemetry"])
             .env("AZURITE_ACCOUNTS", format!("{}:{}", Self::ACCOUNT, Self::KEY))
             .current_dir(folder.path())
-            // A process group of its own, so that Ctrl-C at the test does not reach it before the keeper does.
+            // A process group of its own, so that Ctrl-C does not stop it before the keeper does.
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -81,7 +80,7 @@ impl Azurite {
         let pid = folder.path().join("pid");
         fs::write(&pid, server.id().to_string()).expect("cannot write the server's process id");
         let keeper = Keeper::of(folder.path(), &pid, folder.path(), &[]);
-        // The keeper removes it.
+        // The keeper removes the folder.
         let _ = folder.keep();
         let mut azurite = Self { port, server, keeper };
         let start = Instant::now();
@@ -89,7 +88,7 @@ impl Azurite {
             let ended = azurite
                 .server
                 .try_wait()
-                .expect("cannot ask for the server's state");
+                .expect("cannot query the server's state");
             if ended.is_some() || start.elapsed() > PATIENCE {
                 return None;
             }
@@ -98,19 +97,19 @@ impl Azurite {
         Some(azurite)
     }
 
-    /// Where the account is, if the server is reached by this port of 127.0.0.1: its own, or that of a proxy.
+    /// Returns the account's URL by way of a port of 127.0.0.1: the server's own port, or that of a proxy.
     pub fn endpoint(port: u16) -> String {
         format!("http://127.0.0.1:{port}/{}", Self::ACCOUNT)
     }
 
-    /// Puts a small blob. The key stands as it does in a URL; other than a client's, it may be any.
+    /// Puts a small blob. The key is encoded as in a URL, and may be one that clients do not allow.
     pub fn put_blob(&self, container: &str, encoded_key: &str, text: &str) {
         self.request(&format!("/{container}/{encoded_key}?"), text);
     }
 
-    /// A PUT to what lies in the account, whose query ends in `?` or `&`.
+    /// Sends a PUT to a target in the account; the target must end in `?` or `&`.
     fn request(&self, target: &str, body: &str) {
-        let mut server = TcpStream::connect(("127.0.0.1", self.port)).expect("Azurite is away");
+        let mut server = TcpStream::connect(("127.0.0.1", self.port)).expect("cannot connect to Azurite");
         write!(
             server,
             "PUT /{}{target}{} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nx-ms-version: 2023-11-03\r\n\
@@ -120,9 +119,11 @@ impl Azurite {
             self.port,
             body.len()
         )
-        .expect("cannot ask Azurite");
+        .expect("cannot send to Azurite");
         let mut answer = String::new();
-        server.read_to_string(&mut answer).expect("Azurite breaks off");
+        server
+            .read_to_string(&mut answer)
+            .expect("cannot read Azurite's answer");
         assert_eq!(
             answer.split(' ').nth(1),
             Some("201"),

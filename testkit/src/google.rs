@@ -1,8 +1,9 @@
-//! A stand-in for Google Cloud Storage: SeaweedFS, with what Google's XML API has otherwise than S3 put in S3's words.
+//! A stand-in for Google Cloud Storage: SeaweedFS behind a proxy that translates what differs between Google's XML API
+//! and S3.
 //!
-//! Requests must bear a token, whose signature is not checked; "only if there is none" is said with a generation. All
-//! else (listing, ranges, ETags, uploads in parts) SeaweedFS answers as an S3 server, which Google's XML API resembles.
-//! What Google's own servers do is not shown by this.
+//! Requests must have a token, whose signature is not checked; "only if it does not exist" is expressed by a
+//! generation. SeaweedFS answers everything else (listing, ranges, ETags, uploads in parts) as an S3 server, which
+//! Google's XML API resembles. This does not show what Google's own servers do.
 
 use std::fs;
 use std::io::{self, BufReader, Read, Write};
@@ -15,7 +16,7 @@ use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use crate::http_head::{header, length, read_head, write_head};
 use crate::seaweedfs::SeaweedFs;
 
-/// A server of this process alone, on a free port of 127.0.0.1.
+/// A server that only this process uses, on a free port of 127.0.0.1.
 pub struct Google {
     /// The port it listens on.
     pub port: u16,
@@ -34,7 +35,7 @@ impl Google {
         let server = behind.port;
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // A client that gives up in the middle is no failure of the server.
+                // A client that gives up halfway is not a failure of the server.
                 thread::spawn(move || drop(serve(client, server)));
             }
         });
@@ -44,9 +45,10 @@ impl Google {
         }
     }
 
-    /// The file of a service account, with a new key, in this folder.
+    /// Writes a service account file with a new key to this folder, and returns its path.
     pub fn service_account(folder: &Path) -> PathBuf {
-        let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("a key can be made");
+        let key =
+            KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).expect("cannot generate a key");
         let account = serde_json::json!({
             "type": "service_account",
             "client_email": "test@gristmill.iam.gserviceaccount.com",
@@ -54,12 +56,12 @@ impl Google {
             "private_key": key.serialize_pem(),
         });
         let file = folder.join("service-account.json");
-        fs::write(&file, account.to_string()).expect("the folder can be written");
+        fs::write(&file, account.to_string()).expect("cannot write the service account file");
         file
     }
 }
 
-/// Answers one request on a connection of its own.
+/// Answers one request; each connection carries only one.
 fn serve(client: TcpStream, server: u16) -> io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
     let mut to_client = client;

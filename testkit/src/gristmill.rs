@@ -1,4 +1,5 @@
-//! The built binary in a folder of its own: a site with a settings file, an incoming folder and whatever runs leave.
+//! The built binary in a folder of its own: a site with a settings file, an incoming folder and the files that runs
+//! create.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// A folder with `gristmill.toml` and `incoming/`, in which commands run. It goes away with the value.
+/// A folder with `gristmill.toml` and `incoming/`, in which commands run. It is removed when the value is dropped.
 #[derive(Debug)]
 pub struct Site {
     folder: TempDir,
@@ -24,7 +25,7 @@ pub struct Site {
 /// A command that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// How it ended: `status.code()` is none when a signal ended it.
+    /// Its exit status: `status.code()` is `None` if a signal ended it.
     pub status: ExitStatus,
     /// What it wrote to standard output.
     pub stdout: String,
@@ -32,7 +33,7 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// A command that runs in the background; killed when dropped.
+/// A command that runs in the background; it is killed when dropped.
 #[derive(Debug)]
 pub struct Background {
     child: Child,
@@ -41,10 +42,10 @@ pub struct Background {
 }
 
 impl Site {
-    /// Lays a new folder for `binary`, which a test of the root package knows as `env!("CARGO_BIN_EXE_gristmill")`.
-    /// Relative paths in `settings` are relative to that folder; the source is best `incoming`.
+    /// Creates a new folder for `binary`, which a test of the root package knows as `env!("CARGO_BIN_EXE_gristmill")`.
+    /// Relative paths in `settings` are relative to that folder; use `incoming` as the source.
     pub fn new(binary: impl Into<PathBuf>, settings: &str) -> Self {
-        let folder = TempDir::with_prefix("gristmill-site-").expect("a temporary folder can be made");
+        let folder = TempDir::with_prefix("gristmill-site-").expect("cannot create a temporary folder");
         let site = Self {
             folder,
             binary: binary.into(),
@@ -76,12 +77,12 @@ impl Site {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// Takes back what [`set_variable`](Self::set_variable) did.
+    /// Removes a variable that was set with [`set_variable`](Self::set_variable).
     pub fn clear_variable(&mut self, name: &str) {
         self.variables.retain(|(known, _)| known != name);
     }
 
-    /// Submits a file as careful stores do: written under a hidden name, then renamed. `name` may have folders.
+    /// Submits a file as careful stores do: written under a hidden name, then renamed. `name` may contain folders.
     pub fn submit(&self, name: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.incoming().join(name);
         let folder = path.parent().expect("a submitted file has a folder");
@@ -100,12 +101,12 @@ impl Site {
     /// Runs a command to its end.
     ///
     /// # Panics
-    /// When it takes more than two minutes; its output is then in the message.
+    /// If it takes more than two minutes; the message contains its output.
     pub fn run(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Finished {
         self.start(arguments).wait()
     }
 
-    /// Runs a command to its end, which must be exit status 0; returns its standard output.
+    /// Runs a command to its end and returns its standard output; panics unless the exit status is 0.
     pub fn run_ok(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
         let background = self.start(arguments);
         let what = background.what.clone();
@@ -116,7 +117,7 @@ impl Site {
 
     /// Starts a command in the background.
     pub fn start(&self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Background {
-        // Output goes to files: a full pipe would stop the command, and what it says is wanted while it runs.
+        // Output goes to files: a full pipe would block the command, and tests read the output while it runs.
         let output = TempDir::with_prefix("gristmill-output-").expect("a temporary folder can be made");
         let create = |name| File::create(output.path().join(name)).expect("the new folder can be written");
         let mut command = Command::new(&self.binary);
@@ -153,21 +154,21 @@ impl Background {
         self.written("stderr")
     }
 
-    /// Returns whether it still runs.
+    /// Returns whether it is still running.
     pub fn is_running(&mut self) -> bool {
         self.child
             .try_wait()
-            .expect("a child can be asked for its state")
+            .expect("cannot query the command's state")
             .is_none()
     }
 
-    /// Asks it to stop, as a service manager does (SIGTERM), and waits for its end.
+    /// Asks it to stop, as a service manager does (SIGTERM), and waits until it ends.
     pub fn terminate(self) -> Finished {
         self.signal("TERM");
         self.wait()
     }
 
-    /// Kills it (SIGKILL), and waits for its end.
+    /// Kills it (SIGKILL), and waits until it ends.
     pub fn kill(mut self) -> Finished {
         self.child
             .kill()
@@ -187,14 +188,14 @@ impl Background {
         );
     }
 
-    /// Waits for its end.
+    /// Waits until it ends.
     ///
     /// # Panics
-    /// When that takes more than two minutes; the process is killed, and its output is in the message.
+    /// If that takes more than two minutes; the process is killed, and the message contains its output.
     pub fn wait(mut self) -> Finished {
         if !patiently(|| !self.is_running()) {
             panic!(
-                "{} did not end in {PATIENCE:?}\n{}{}",
+                "{} did not end within {PATIENCE:?}\n{}{}",
                 self.what,
                 self.stdout(),
                 self.stderr()
@@ -216,7 +217,7 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It has ended already, or a test gave up on it: either way there is nobody to tell.
+        // It has already ended, or a test gave up on it: either way there is nobody to report an error to.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -232,10 +233,10 @@ impl std::fmt::Display for Finished {
     }
 }
 
-/// Waits until `condition` holds, which is asked every few milliseconds.
+/// Waits until `condition` holds, and checks it every few milliseconds.
 ///
 /// # Panics
-/// When it does not hold within two minutes; `what` says what was waited for.
+/// If it does not hold within two minutes; `what` completes the message "waited in vain until …".
 pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
     assert!(patiently(condition), "waited {PATIENCE:?} in vain until {what}");
 }

@@ -1,8 +1,8 @@
-//! Heads of HTTP messages, as proxies read and change them.
+//! Reads, changes and writes the heads of HTTP messages, for proxies.
 
 use std::io::{self, BufRead, Write};
 
-/// The lines of a head, without their ends.
+/// Reads the lines of a head, without their line ends.
 pub(crate) fn read_head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
     let mut head = Vec::new();
     loop {
@@ -17,7 +17,7 @@ pub(crate) fn read_head(from: &mut impl BufRead) -> io::Result<Vec<String>> {
     }
 }
 
-/// Writes a head on, with the connection to be closed, and with another length if one is given.
+/// Forwards a head with `Connection: close`, and with another length if one is given.
 pub(crate) fn write_head(to: &mut impl Write, head: &[String], length: Option<usize>) -> io::Result<()> {
     let replaced = |line: &&String| {
         let name = line.split(':').next().unwrap_or("");
@@ -37,7 +37,7 @@ pub(crate) fn write_head(to: &mut impl Write, head: &[String], length: Option<us
     to.write_all(text.as_bytes())
 }
 
-/// The value of a header.
+/// Returns the value of a header.
 pub(crate) fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
     head.iter()
         .filter_map(|line| line.split_once(':'))
@@ -45,7 +45,7 @@ pub(crate) fn header<'a>(head: &'a [String], name: &str) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-/// How long the body is, if the head says so.
+/// Returns the length of the body, if the head gives it.
 pub(crate) fn length(head: &[String]) -> Option<usize> {
     header(head, "content-length")?.parse().ok()
 }

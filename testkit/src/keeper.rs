@@ -1,7 +1,7 @@
-//! What ends a test's servers, however the test ends.
+//! Stops a test's servers, however the test ends.
 //!
-//! A small shell process, the keeper, waits at the end of a pipe whose other end only this process holds. When that
-//! closes, be it through `Drop`, a panic, an exit or a kill, the keeper stops the server and removes its folder.
+//! A small shell process, the keeper, reads from a pipe whose other end only this process holds. When that end closes,
+//! whether through `Drop`, a panic, an exit or a kill, the keeper stops the server and removes its folder.
 
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// Waits for its input to close, then stops the server whose process id is the first line of file `$2`, and removes
-/// folder `$1` and what else is named. The process id is trusted only if that process works in folder `$3`: the number may
-/// have gone to another.
+/// folder `$1` and the paths in the remaining arguments. The process id is trusted only if that process has `$3` as
+/// its working folder: the system may have given the number to another process.
 const KEEPER: &str = r#"
 folder=$1 pid_file=$2 work=$3
 shift 3
@@ -27,8 +27,8 @@ rm -rf "$folder" "$@"
 pub(crate) struct Keeper(Child);
 
 impl Keeper {
-    /// Keeps the server that writes its process id into a file, works in `work`, and has all it leaves in `folder` and
-    /// `leftovers`.
+    /// Starts the keeper of a server that has its process id in `pid_file` and its working folder in `work`, and that
+    /// leaves files only in `folder` and `leftovers`.
     pub(crate) fn of(folder: &Path, pid_file: &Path, work: &Path, leftovers: &[PathBuf]) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]);
@@ -37,7 +37,8 @@ impl Keeper {
             .args(leftovers)
             .current_dir("/")
             .process_group(0);
-        // Without its own output the keeper would hold the test's open, and a pipe behind the test would wait for it.
+        // If the keeper inherited the test's output, it would keep it open, and a program that reads the test's output
+        // from a pipe would wait for the keeper.
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -45,7 +46,7 @@ impl Keeper {
         Self(command.spawn().expect("cannot run sh"))
     }
 
-    /// Has the server stopped. Where it is a child of this process, it has to be waited for besides.
+    /// Makes the keeper stop the server. If the server is a child of this process, the caller must also wait for it.
     pub(crate) fn stop(&mut self) {
         drop(self.0.stdin.take());
     }
@@ -58,7 +59,7 @@ impl Drop for Keeper {
     }
 }
 
-/// A port that nobody listens on. Somebody else may take it before it is used.
+/// Returns a port that nobody listens on. Another process may take it before it is used.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no port is free");
     listener.local_addr().expect("a listener has an address").port()

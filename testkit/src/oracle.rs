@@ -1,25 +1,25 @@
-//! The oracle: what the warehouse must hold for a set of files, worked out by DuckDB in `oracle.py`.
+//! The oracle: computes with DuckDB, in `oracle.py`, what the warehouse must hold for a set of files.
 //!
 //! It shares no code with the engine, only these rules:
 //!
-//! - **Lines.** A line is what stands between newlines; a newline ends a line even inside quotes. One CR before the
-//!   newline or the end of the file belongs to the line end. What follows the last newline is a line if it has a byte.
-//!   A line of more than 1 MiB with its end is a reject, whatever it holds. A line of nothing but ASCII whitespace
-//!   or one that starts with `--` is skipped.
-//! - **Encodings.** A UTF-8, UTF-16LE or UTF-16BE byte order mark decides, and is no part of the first line; without
-//!   one it is the declared encoding. What cannot be decoded is invalid text, and so is U+FFFD in what was decoded
-//!   from another encoding than UTF-8.
-//! - **Fields** stand between tabs. One whose first byte is `"` is quoted: it ends at the next `"` that is not doubled,
-//!   and a tab or the line end must follow, else the line is a reject. Quotes elsewhere are plain text. Nothing beyond
-//!   the last needed column is looked at.
+//! - **Lines.** Newlines separate lines; a newline ends a line even inside quotes. One CR before the newline or the
+//!   end of the file belongs to the line end. Bytes after the last newline are a line, if there are any. A line that
+//!   is longer than 1 MiB, its end included, is a reject whatever it contains. A line of ASCII whitespace only, or one
+//!   that starts with `--`, is skipped.
+//! - **Encodings.** A UTF-8, UTF-16LE or UTF-16BE byte order mark decides, and is not part of the first line; without
+//!   one, the declared encoding applies. Bytes that cannot be decoded are invalid text, and so is U+FFFD in text that
+//!   was decoded from an encoding other than UTF-8.
+//! - **Fields** are separated by tabs. One whose first byte is `"` is quoted: it ends at the next `"` that is not
+//!   doubled, and a tab or the line end must follow, else the line is a reject. Quotes elsewhere are plain text.
+//!   Nothing after the last needed column is looked at.
 //! - **Header.** The first line that is neither skipped nor too long is a header when it has the needed columns and
 //!   neither its amount nor its code (by declared position, spaces trimmed) has the form of a number. When the names
 //!   `store_id`, `amount`, `code`, `item_id` and `trans_date` are all among its fields (whitespace trimmed, in any
-//!   case), columns are taken by name, else by position. A header is skipped.
+//!   case), columns are found by name, else by position. A header is skipped.
 //! - **Amount:** spaces trimmed, `[+-]?(\d+(\.\d*)?|\.\d+)`, only zeros after two places, below 10^16 in magnitude.
 //! - **Code:** spaces trimmed, `[+-]?\d+` that fits 32 bits. **Date:** spaces trimmed, `YYYY-MM-DD`, a real day of the
 //!   years 1 to 9999.
-//! - **Store and item:** taken exactly as given; not empty, not all ASCII whitespace, 25 characters at most, valid
+//! - **Store and item:** used exactly as given; not empty, not all ASCII whitespace, 25 characters at most, valid
 //!   text, no NUL.
 //! - Every line that breaks a rule is a reject, whatever its code. A good line whose code is not 4, 5 or 6 is ignored.
 //! - A file with rejects in more than a tenth of its lines, or with no row and no ignored line, counts for nothing.
@@ -33,10 +33,11 @@ use serde::Deserialize;
 
 use crate::venv;
 
-/// What the files' feed declares.
+/// What the feed of the files declares.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The encoding of files without a byte order mark, by the name that Python and the web know: `windows-1252`.
+    /// The encoding of files without a byte order mark, by a name that both Python and the web use, such as
+    /// `windows-1252`.
     pub encoding: &'static str,
 }
 
@@ -46,7 +47,7 @@ impl Default for Options {
     }
 }
 
-/// One row of the summary. Rows order by the bytes of their keys, as summaries do.
+/// One row of the summary. Rows sort by the bytes of their keys, as in summaries.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     /// The store.
@@ -55,7 +56,7 @@ pub struct Row {
     pub item_id: String,
     /// The day, `YYYY-MM-DD`.
     pub trans_date: String,
-    /// The sum over code 4 with two places, such as `-12.50`; none when no line of that code exists.
+    /// The sum over code 4 with two places, such as `-12.50`; `None` if there is no line of that code.
     pub sale_amount: Option<String>,
     /// The sum over code 5.
     pub tax_amount: Option<String>,
@@ -106,7 +107,7 @@ fn ask(files: &[PathBuf], options: Options) -> Answer {
         .spawn()
         .unwrap_or_else(|error| panic!("cannot run the oracle: {error}; `scripts/test --setup` installs it"));
     // The script reads all of its input before it writes: neither side can block the other.
-    let mut input = child.stdin.take().expect("the oracle's input is piped");
+    let mut input = child.stdin.take().expect("standard input is piped");
     for file in files {
         let path = [file.as_os_str().as_bytes(), b"\0"].concat();
         input

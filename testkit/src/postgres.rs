@@ -1,9 +1,9 @@
-//! A private PostgreSQL server, started from whatever the machine has.
+//! A private PostgreSQL server, started from whatever version is installed on the machine.
 //!
-//! Tests of the warehouse want the real thing: its types, its locks, its way to die. A server takes about a second to
-//! start; tests that do not stop it share one ([`shared`]) and take a database of their own each.
+//! Tests of the warehouse need the real thing: its types, its locks, the way it crashes. A server takes about a second
+//! to start; tests that do not stop it share one ([`shared`]), and each uses a database of its own.
 //!
-//! Its [keeper](crate::keeper) stops it and removes its folder when this process is gone.
+//! Its [keeper](crate::keeper) stops it and removes its folder when this process ends.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 
 use crate::keeper::{Keeper, free_port};
 
-const ABSENT: &str = "no PostgreSQL server found: apt-get install postgresql (scripts/test does it)";
+const ABSENT: &str = "no PostgreSQL server found: run apt-get install postgresql (scripts/test does that)";
 
-/// How long a server may take to be ready or gone, on a machine that is busy with a build.
+/// How long a server may take to start or stop on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How to stop a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
-    /// Sessions are ended, and the server stops in order.
+    /// The server ends all sessions and shuts down cleanly.
     Fast,
     /// The server stops at once, and recovers when it starts again.
     Immediate,
@@ -33,7 +33,7 @@ pub enum StopMode {
     Kill,
 }
 
-/// A PostgreSQL server of this process alone, on a free port of 127.0.0.1; user `postgres`, no password.
+/// A PostgreSQL server that only this process uses, on a free port of 127.0.0.1; user `postgres`, no password.
 pub struct Postgres {
     /// The port it listens on.
     pub port: u16,
@@ -45,26 +45,26 @@ pub struct Postgres {
     keeper: Keeper,
 }
 
-/// The server that the tests of this process share. It forgoes fsync, so nobody may stop it.
+/// Returns the server that the tests of this process share. It runs without fsync, so no test may stop it.
 pub fn shared() -> &'static Postgres {
     static SHARED: OnceLock<Postgres> = OnceLock::new();
     SHARED.get_or_init(|| Postgres::start_with(false, &[], None))
 }
 
 impl Postgres {
-    /// Starts a server that keeps its promises: what it commits is on disk.
+    /// Starts a server with fsync on: what it commits is on disk.
     pub fn start() -> Self {
         Self::start_with(true, &[], None)
     }
 
-    /// Starts a server with files of one's own in its data folder, such as `pg_hba.conf`; settings go into
+    /// Starts a server with the given files in its data folder, such as `pg_hba.conf`; put settings into
     /// `postgresql.auto.conf`.
     pub fn start_with_files(files: &[(&str, &str)]) -> Self {
         Self::start_with(true, files, None)
     }
 
-    /// Starts a server that has a disk of so many megabytes beside its own, for a tablespace at
-    /// [`small_disk`](Self::small_disk). `None` where this user may not mount one.
+    /// Starts a server that has a second disk of this size, for a tablespace at [`small_disk`](Self::small_disk).
+    /// Returns `None` if this user may not mount one.
     pub fn start_with_small_disk(megabytes: u32) -> Option<Self> {
         let mut mount = Command::new("unshare");
         mount.args(["--mount", "true"]).stderr(Stdio::null());
@@ -112,7 +112,7 @@ impl Postgres {
         for (name, text) in files {
             postgres.write(name, text);
         }
-        // Somebody else may take the free port before the server does.
+        // Another process may take the free port before the server does.
         for attempt in 1.. {
             postgres.port = free_port();
             match postgres.try_start() {
@@ -123,32 +123,32 @@ impl Postgres {
         postgres
     }
 
-    /// The URL of a database of this server.
+    /// Returns the URL of a database of this server.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// The folder with its Unix socket.
+    /// Returns the folder with its Unix socket.
     pub fn socket_folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The folder of the small disk that it was started with.
+    /// Returns the folder of the small disk that it was started with.
     pub fn small_disk(&self) -> PathBuf {
         self.folder.join("small")
     }
 
-    /// Writes a file in its data folder, for the server's eyes only.
+    /// Writes a file to its data folder that only the server can read.
     fn write(&self, name: &str, text: &str) {
         let path = self.folder.join("data").join(name);
-        fs::write(&path, text).expect("the data folder can be written");
+        fs::write(&path, text).expect("cannot write to the data folder");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-            .expect("cannot close the file to others");
-        let owner = fs::metadata(&self.folder).expect("the folder is there");
+            .expect("cannot set the file's permissions");
+        let owner = fs::metadata(&self.folder).expect("cannot read the folder's owner");
         std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).expect("cannot chown");
     }
 
-    /// Creates a database that no other test has, and gives its URL.
+    /// Creates a database that no other test uses, and returns its URL.
     pub fn create_database(&self) -> String {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -159,7 +159,7 @@ impl Postgres {
     /// Stops the server and waits until it is gone.
     pub fn stop(&self, mode: StopMode) {
         let mut server = self.server.lock().expect("an earlier stop or start panicked");
-        let mut child = server.take().expect("the server is stopped already");
+        let mut child = server.take().expect("the server is already stopped");
         let signal = match mode {
             StopMode::Fast => "-INT",
             StopMode::Immediate => "-QUIT",
@@ -178,7 +178,7 @@ impl Postgres {
     /// Starts the server again after a stop, on the same port and data, and waits until it is ready.
     pub fn start_again(&self) {
         let deadline = Instant::now() + PATIENCE;
-        // After a kill, the old server's processes hold its memory for a moment longer.
+        // After a kill, the old server's processes keep its shared memory for a moment.
         while let Err(log) = self.try_start() {
             assert!(
                 Instant::now() < deadline,
@@ -188,10 +188,10 @@ impl Postgres {
         }
     }
 
-    /// Starts the server; gives the end of its log if it ends instead.
+    /// Starts the server; returns its log as the error if it does not become ready.
     fn try_start(&self) -> Result<(), String> {
         let mut server = self.server.lock().expect("an earlier stop or start panicked");
-        assert!(server.is_none(), "the server runs already");
+        assert!(server.is_none(), "the server is already running");
         let log = self.folder.join("log");
         let mut command = as_server_user(&self.programs.join("postgres"), &self.folder);
         if let Some(megabytes) = self.small_disk {
@@ -212,7 +212,7 @@ impl Postgres {
         if !self.fsync {
             command.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
-        // A process group of its own, so that Ctrl-C at the test does not reach the server before the keeper does.
+        // A process group of its own, so that Ctrl-C does not stop it before the keeper does.
         command
             .process_group(0)
             .stdin(Stdio::null())
@@ -222,9 +222,9 @@ impl Postgres {
 
         let deadline = Instant::now() + PATIENCE;
         while !self.is_ready(child.id()) {
-            let ended = child.try_wait().expect("cannot ask for the server's state");
+            let ended = child.try_wait().expect("cannot query the server's state");
             if ended.is_some() || Instant::now() > deadline {
-                // Already ended, or about to; either way the log is what counts.
+                // It has ended, or is about to; either way the log is what matters.
                 let _ = child.kill();
                 child.wait().expect("cannot wait for the server");
                 return Err(fs::read_to_string(&log).unwrap_or_default());
@@ -235,7 +235,8 @@ impl Postgres {
         Ok(())
     }
 
-    /// Whether this very server says so: its first line has its process id, its eighth its state.
+    /// Returns whether this very server reports itself ready. The first line of its file is the process id, the eighth
+    /// the state.
     fn is_ready(&self, pid: u32) -> bool {
         let text = fs::read_to_string(self.folder.join("data/postmaster.pid")).unwrap_or_default();
         let mut lines = text.lines();
@@ -253,9 +254,9 @@ impl Drop for Postgres {
     }
 }
 
-/// Runs statements in the database of a URL, as a test's own hand on the server.
+/// Runs statements in the database of a URL, on behalf of the test itself.
 pub fn execute(url: &str, sql: &str) {
-    // A thread, because the caller may be inside a runtime of its own.
+    // In a thread, because the caller may be inside a runtime of its own.
     thread::scope(|scope| {
         let run = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -278,7 +279,8 @@ pub fn execute(url: &str, sql: &str) {
     });
 }
 
-/// The folder with `initdb` and `postgres`: Debian's newest version, else what `pg_config` names, else the PATH's.
+/// Returns the folder with `initdb` and `postgres`: Debian's newest version, else the one that `pg_config` names, else
+/// one on the PATH.
 fn programs() -> PathBuf {
     let is_complete = |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
     let debian = fs::read_dir("/usr/lib/postgresql")
@@ -308,14 +310,14 @@ fn programs() -> PathBuf {
         .expect(ABSENT)
 }
 
-/// A new folder that the server's user can reach, whoever that is.
+/// Creates a folder that the user who runs the server can access.
 fn folder() -> PathBuf {
     let folder = tempfile::Builder::new()
         .prefix("gristmill-pg-")
         .tempdir_in("/tmp")
         .expect("cannot write in /tmp");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
-        .expect("cannot close the folder to others");
+        .expect("cannot set the folder's permissions");
     if is_root() {
         let owner = |flag| {
             let output = Command::new("id")
@@ -329,12 +331,12 @@ fn folder() -> PathBuf {
         };
         std::os::unix::fs::chown(folder.path(), Some(owner("-u")), Some(owner("-g"))).expect("cannot chown");
     }
-    // The keeper removes it.
+    // The keeper removes the folder.
     folder.keep()
 }
 
-/// A command that runs a program of the server with a clean environment; as `nobody` where this is root, which
-/// PostgreSQL refuses to be.
+/// Returns a command that runs a program of the server with a clean environment, and as `nobody` if this process is
+/// root, because PostgreSQL refuses to run as root.
 fn as_server_user(program: &Path, folder: &Path) -> Command {
     let mut command = if is_root() {
         let group = Command::new("id")
@@ -362,7 +364,8 @@ fn as_server_user(program: &Path, folder: &Path) -> Command {
     command
 }
 
-/// The same command in a mount namespace of its own, which has a disk at `folder` and goes away with the last process.
+/// Returns the same command in a mount namespace of its own. The namespace has a disk at `folder`, and disappears with
+/// its last process.
 fn with_small_disk(command: &Command, folder: &Path, megabytes: u32) -> Command {
     const MOUNT: &str = r#"mkdir -p "$0"; mount -t tmpfs -o "size=$1m" tmpfs "$0"
 chown --reference="$(dirname "$0")" "$0"; shift; exec "$@""#;

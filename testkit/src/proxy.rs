@@ -1,41 +1,41 @@
-//! A way to a Postgres server that can be cut at a chosen message or byte, as networks are.
+//! A proxy for a Postgres server whose connections can be cut at a chosen message or byte, as networks cut them.
 //!
-//! It passes on what either side says, message by message, over plain TCP (`sslmode=disable`: what is encrypted has no
-//! messages that it could see).
+//! It forwards the messages of both sides one by one, over plain TCP (`sslmode=disable`: in an encrypted stream it
+//! could not see the messages).
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
-/// Who speaks.
+/// Which side sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
-    /// The client, to the server.
+    /// The client sends to the server.
     Client,
-    /// The server, to the client.
+    /// The server sends to the client.
     Server,
 }
 
-/// Where connections are cut. Counts go over all connections since the cut was asked for.
+/// Where connections are cut. Messages and bytes are counted over all connections since the cut was planned.
 #[derive(Debug, Clone, Copy)]
 pub enum Cut {
-    /// In place of this message, counted from 0.
+    /// Instead of this message, counted from 0.
     Message(Side, usize),
-    /// After so many bytes, be it within a message.
+    /// After this many bytes, even within a message.
     Bytes(Side, usize),
 }
 
 /// How a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Both ends hear of it.
+    /// Both sides see the connection closed.
     Close,
-    /// Nobody hears anything any more.
+    /// The connection stays open, and nothing is forwarded any more.
     Stall,
 }
 
-/// A port that leads to a server.
+/// A port that forwards to a server.
 pub struct Proxy {
     /// The port to connect to, on 127.0.0.1.
     pub port: u16,
@@ -48,12 +48,12 @@ struct Counter {
     messages: [usize; 2],
     bytes: [usize; 2],
     fallen: Option<char>,
-    /// Streams that wait in silence.
+    /// Streams that are kept open without being forwarded.
     stalled: Vec<TcpStream>,
 }
 
 impl Proxy {
-    /// Opens a way to the server at a port of 127.0.0.1. It stays until the process ends.
+    /// Starts a proxy for the server at a port of 127.0.0.1. It runs until the process ends.
     pub fn start(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no port is free");
         let port = listener.local_addr().expect("a listener has an address").port();
@@ -61,7 +61,7 @@ impl Proxy {
         let shared = counter.clone();
         thread::spawn(move || {
             for client in listener.incoming() {
-                // A server that is down is one that takes no connection: the client sees its own end at once.
+                // If the server is down, the client's connection is closed at once.
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server))) else {
                     continue;
                 };
@@ -73,10 +73,10 @@ impl Proxy {
         Self { port, counter }
     }
 
-    /// Cuts once from now on, or no more. Counting starts anew, and what was silent is closed.
+    /// Plans one cut, or none. Resets the counts, and closes stalled connections.
     pub fn cut(&self, cut: Option<(Cut, Manner)>) {
         for stream in lock(&self.counter).stalled.drain(..) {
-            // Its peer may have gone before.
+            // Its peer may be gone already.
             let _ = stream.shutdown(Shutdown::Both);
         }
         *lock(&self.counter) = Counter {
@@ -85,14 +85,15 @@ impl Proxy {
         };
     }
 
-    /// The letter of the message at which the last cut fell (`~` for the first of a connection); `None` if it has not.
+    /// Returns the letter of the message at which the last cut happened (`~` for the first of a connection), or `None`
+    /// if it has not happened.
     pub fn fallen(&self) -> Option<char> {
         lock(&self.counter).fallen
     }
 }
 
 impl Counter {
-    /// How much of a message may pass. Less than all of it: the cut falls here.
+    /// Returns how many bytes of a message may pass; fewer than all of them means that the cut happens here.
     fn passes(&mut self, side: Side, message: &[u8], letter: char) -> usize {
         let at = side as usize;
         let passes = match self.cut {
@@ -119,7 +120,7 @@ fn carry(client: &TcpStream, server: &TcpStream, counter: &Arc<Mutex<Counter>>) 
         to.set_nodelay(true)?;
         let (mut from, mut to, counter) = (from.try_clone()?, to.try_clone()?, counter.clone());
         thread::spawn(move || {
-            // An error is an end like any other: the one side is gone, and the other must hear of it.
+            // An error is an end like any other: one side is gone, and the other must see that.
             let stalls = pass_on(side, &mut from, &mut to, &counter).unwrap_or(false);
             if stalls {
                 // An open stream keeps its peer waiting.
@@ -133,7 +134,7 @@ fn carry(client: &TcpStream, server: &TcpStream, counter: &Arc<Mutex<Counter>>) 
     Ok(())
 }
 
-/// Passes messages on until an end or a cut; whether the connection is to stall.
+/// Forwards messages until an end or a cut, and returns whether the connection is to stall.
 fn pass_on(
     side: Side,
     from: &mut TcpStream,

@@ -1,7 +1,7 @@
-//! A proxy in front of a server of objects that does what networks and busy servers do.
+//! A proxy in front of an object storage server that fails as networks and busy servers do.
 //!
-//! A plan, set by the test, is asked for each request. Each is answered on a connection of its own, which keeps the
-//! proxy simple and makes clients connect anew, as they must after most of these faults anyway.
+//! The test sets a plan that chooses a fault for each request. Each request has a connection of its own, which keeps
+//! the proxy simple; clients have to reconnect after most of these faults anyway.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -14,19 +14,19 @@ use crate::http_head::{header, length, read_head, write_head};
 /// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is passed on, and so is the answer.
+    /// The request and its answer are forwarded.
     None,
-    /// The same, after a while.
+    /// The same, after a delay.
     Delay(Duration),
-    /// It is answered with this status and S3 error code, and not passed on.
+    /// The proxy answers with this status and S3 error code, without forwarding the request.
     Answer(u16, &'static str),
-    /// The connection is cut before an answer.
+    /// The connection is cut without an answer.
     Cut,
-    /// The answer is cut after so many bytes of its body, which its head promised in full.
+    /// The answer is cut after this many bytes of its body, although its head announces the whole body.
     CutBody(usize),
-    /// The answer's body ends after so many bytes, and its head says that this is all.
+    /// The answer's body ends after this many bytes, and its head announces only these.
     ShortBody(usize),
-    /// It is passed on without this parameter of its query, as if the server did not know that.
+    /// The request is forwarded without this query parameter, as if the server did not know it.
     Without(&'static str),
 }
 
@@ -53,7 +53,7 @@ pub struct S3Faults {
 }
 
 impl S3Faults {
-    /// Starts a proxy in front of the server on this port of 127.0.0.1. It passes everything on.
+    /// Starts a proxy in front of the server on this port of 127.0.0.1. At first it forwards everything.
     pub fn before(server: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no free port");
         let port = listener.local_addr().expect("a socket has an address").port();
@@ -62,19 +62,19 @@ impl S3Faults {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let plan = asked.clone();
-                // A client that gives up in the middle is no failure of the proxy.
+                // A client that gives up halfway is not a failure of the proxy.
                 thread::spawn(move || drop(serve(client, server, &plan)));
             }
         });
         Self { port, plan }
     }
 
-    /// Where it is.
+    /// Returns the proxy's URL.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Has this asked about each request from now on, in the thread that serves it.
+    /// Calls this plan for each request from now on, in the thread that serves the request.
     pub fn plan(&self, plan: impl FnMut(&Request<'_>) -> Fault + Send + 'static) {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(plan);
     }

@@ -1,7 +1,7 @@
 //! A private S3 server: SeaweedFS, from the tests' private Python.
 //!
-//! It takes about a second to start. Its buckets are there when it is ready; each test takes a bucket or a prefix of its
-//! own. The server's [keeper](crate::keeper) stops it and removes its folder when this process is gone.
+//! It takes about a second to start. Its buckets exist once it is ready; each test uses a bucket or a prefix of its
+//! own. The server's [keeper](crate::keeper) stops it and removes its folder when this process ends.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -17,22 +17,22 @@ use tempfile::TempDir;
 use crate::keeper::Keeper;
 use crate::venv;
 
-/// How long a server may take to be ready, on a machine that is busy with a build.
+/// How long a server may take to become ready on a machine that is busy with a build.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The one user, who may do everything.
+/// One user, who may do everything.
 const USERS: &str = r#"{"identities": [{"name": "test",
   "credentials": [{"accessKey": "test-access-key", "secretKey": "test-secret-key"}],
   "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}"#;
 
-/// Whoever comes, without any credentials, may do everything.
+/// Anyone may do everything, without credentials.
 const ANYONE: &str = r#"{"identities": [{"name": "anonymous",
   "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}"#;
 
-/// SeaweedFS opens a second port for each: this much higher.
+/// For each port, SeaweedFS opens a second one: this much higher.
 const GRPC: u16 = 10_000;
 
-/// An S3 server of this process alone, on 127.0.0.1.
+/// An S3 server that only this process uses, on 127.0.0.1.
 pub struct SeaweedFs {
     /// The port of its S3 interface.
     pub port: u16,
@@ -45,18 +45,18 @@ impl SeaweedFs {
     pub const ACCESS_KEY: &'static str = "test-access-key";
     /// The key.
     pub const SECRET_KEY: &'static str = "test-secret-key";
-    /// It takes every region; this is the one to name.
+    /// The region to name; the server accepts any.
     pub const REGION: &'static str = "us-east-1";
 
     /// Starts a server with these buckets.
     ///
     /// # Panics
-    /// When it is not installed (`scripts/test --setup` does that) or does not start.
+    /// If SeaweedFS is not installed (`scripts/test --setup` installs it) or does not start.
     pub fn start(buckets: &[&str]) -> Self {
         Self::start_for(buckets, USERS)
     }
 
-    /// Starts a server that asks nobody for credentials.
+    /// Starts a server that requires no credentials.
     ///
     /// # Panics
     /// As [`start`](Self::start) does.
@@ -65,7 +65,7 @@ impl SeaweedFs {
     }
 
     fn start_for(buckets: &[&str], users: &str) -> Self {
-        // Somebody else may take a free port before the server does.
+        // Another process may take a free port before the server does.
         for attempt in 1.. {
             match Self::try_start(buckets, users) {
                 Ok(server) => return server,
@@ -75,13 +75,13 @@ impl SeaweedFs {
         unreachable!("the fifth attempt was the last")
     }
 
-    /// The URL of its S3 interface.
+    /// Returns the URL of its S3 interface.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     fn try_start(buckets: &[&str], users: &str) -> Result<Self, String> {
-        let folder = TempDir::with_prefix("gristmill-s3-").expect("no temporary folder can be made");
+        let folder = TempDir::with_prefix("gristmill-s3-").expect("cannot create a temporary folder");
         let at = |name: &str| folder.path().join(name);
         fs::write(at("users.json"), users).expect("cannot write SeaweedFS's users");
         let [master, volume, filer, s3, admin] = free_ports();
@@ -99,7 +99,7 @@ impl SeaweedFs {
             .arg(format!("-s3.port={s3}"))
             .arg(format!("-admin.port={admin}"))
             .current_dir(folder.path());
-        // A process group of its own, so that Ctrl-C at the test does not reach the server before the keeper does.
+        // A process group of its own, so that Ctrl-C does not stop it before the keeper does.
         command
             .process_group(0)
             .stdin(Stdio::null())
@@ -107,7 +107,7 @@ impl SeaweedFs {
             .stderr(File::create(at("log")).expect("cannot write the server's log"));
         let server = command.spawn().expect("cannot start SeaweedFS");
         fs::write(at("pid"), server.id().to_string()).expect("cannot write the server's process id");
-        // Its parts also talk to each other through sockets in a place of their own choice.
+        // Its parts also communicate through sockets whose paths cannot be configured.
         let parts = [
             ("master", master),
             ("volume", volume),
@@ -118,7 +118,7 @@ impl SeaweedFs {
         let sockets = parts
             .map(|(part, port)| PathBuf::from(format!("/tmp/seaweedfs-{part}-grpc-{}.sock", port + GRPC)));
         let keeper = Keeper::of(folder.path(), &at("pid"), folder.path(), &sockets);
-        // The keeper removes it.
+        // The keeper removes the folder.
         let folder = folder.keep();
         let mut started = Self {
             port: s3,
@@ -129,8 +129,8 @@ impl SeaweedFs {
         Ok(started)
     }
 
-    /// Waits until the server is well and has its buckets, which are folders of its filer and come last; gives the log of
-    /// one that ends instead.
+    /// Waits until the server is healthy and has its buckets, which are folders of its filer and are created last.
+    /// Returns the log as the error if it does not become ready.
     fn wait_until_ready(&mut self, folder: &Path, filer: u16, buckets: &[&str]) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         let is_ready = || {
@@ -139,7 +139,7 @@ impl SeaweedFs {
                 && buckets.all(|bucket| is_there(filer, &format!("/buckets/{bucket}/")))
         };
         while !is_ready() {
-            let ended = self.server.try_wait().expect("cannot ask for the server's state");
+            let ended = self.server.try_wait().expect("cannot query the server's state");
             if ended.is_some() || Instant::now() > deadline {
                 return Err(fs::read_to_string(folder.join("log")).unwrap_or_default());
             }
@@ -156,7 +156,7 @@ impl Drop for SeaweedFs {
     }
 }
 
-/// Whether a plain GET finds something.
+/// Returns whether a plain GET succeeds.
 fn is_there(port: u16, path: &str) -> bool {
     let ask = || {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
@@ -172,22 +172,18 @@ fn is_there(port: u16, path: &str) -> bool {
     ask().is_ok_and(|answer| answer.starts_with(b"HTTP/1.1 200"))
 }
 
-/// Ports that are free, and so are those [`GRPC`] above them. Below the range that the system gives to clients.
+/// Returns ports that are free, as are those [`GRPC`] above them. All are below the range that the system gives to
+/// clients.
 fn free_ports() -> [u16; 5] {
     let is_free = |port: u16| {
         let both = [port, port + GRPC];
         both.iter()
             .all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
     };
-    // Tests start servers in many processes at once: each begins somewhere else.
+    // Tests start servers in many processes at once, so each process begins its search elsewhere.
     let process = std::process::id() as u16;
     let mut ports = (0..10_000_u16).map(|step| 11_000 + (process.wrapping_mul(31) % 10_000 + step) % 10_000);
-    std::array::from_fn(|_| {
-        ports
-            .by_ref()
-            .find(|port| is_free(*port))
-            .expect("no ports are free")
-    })
+    std::array::from_fn(|_| ports.by_ref().find(|port| is_free(*port)).expect("no free ports"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// Returns the Python of `target/test-venv`.
 ///
 /// # Panics
-/// When it is not there: `scripts/test --setup` makes it.
+/// If it does not exist: `scripts/test --setup` creates it.
 pub fn python() -> PathBuf {
     program("python")
 }
@@ -13,15 +13,15 @@ pub fn python() -> PathBuf {
 /// Returns a program of `target/test-venv`.
 ///
 /// # Panics
-/// When it is not there: `scripts/test --setup` makes it.
+/// If it does not exist: `scripts/test --setup` creates it.
 pub fn program(name: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("testkit lies in the workspace");
+        .expect("testkit is in the workspace");
     let program = root.join("target/test-venv/bin").join(name);
     assert!(
         program.exists(),
-        "the tests' Python lacks {}: run `scripts/test --setup`",
+        "the tests' Python has no {}: run `scripts/test --setup`",
         program.display()
     );
     program

@@ -1,4 +1,4 @@
-//! The generator and the oracle know nothing of each other, and agree on which lines are good.
+//! The generator and the oracle share no code, and must agree on which lines are good.
 
 use std::path::PathBuf;
 
@@ -18,8 +18,8 @@ fn feed(dirt: Dirt) -> FeedSpec {
 }
 
 fn lay(spec: &FeedSpec) -> (TempDir, Vec<PathBuf>) {
-    let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let paths = spec.write_to(folder.path()).expect("the spec is possible");
+    let folder = tempfile::tempdir().expect("cannot create a temporary folder");
+    let paths = spec.write_to(folder.path()).expect("cannot write the feed");
     (folder, paths)
 }
 

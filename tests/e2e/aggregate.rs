@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gristmill_fixtures::generate::{Dirt, FeedSpec};
-use gristmill_testkit::duckdb;
 use gristmill_testkit::gristmill::Site;
 use gristmill_testkit::oracle::{self, Options};
+use gristmill_testkit::readers::{Reader, Rows};
 
 use crate::support::{SQLITE, parquet_rows, settings, site};
 
@@ -96,7 +96,7 @@ fn one_large_file_equals_what_duckdb_makes_of_it() {
         file.display()
     );
     let found = format!("SELECT * FROM read_parquet('{}')", out.display());
-    let answers = duckdb::query(&[
+    let answers = Reader::DuckDb.query(&[
         format!("CREATE TABLE expected AS {expected}"),
         format!("CREATE TABLE found AS {found}"),
         "FROM expected EXCEPT ALL FROM found".to_owned(),
@@ -107,8 +107,8 @@ fn one_large_file_equals_what_duckdb_makes_of_it() {
          FROM found) WHERE before >= key"
             .to_owned(),
     ]);
-    assert_eq!(answers[2], duckdb::Rows::new(), "rows are missing");
-    assert_eq!(answers[3], duckdb::Rows::new(), "rows are too many");
+    assert_eq!(answers[2], Rows::new(), "rows are missing");
+    assert_eq!(answers[3], Rows::new(), "rows are too many");
     assert_eq!(answers[4], [[Some("True".to_owned()), Some("True".to_owned())]]);
     assert_eq!(answers[5], [[Some("0".to_owned())]], "the summary is sorted");
 }

@@ -128,7 +128,7 @@ fn the_demo_shows_everything_and_a_second_one_leaves_the_first_alone() {
         &site,
         1,
         &["demo", "gristmill-demo"],
-        ["gristmill-demo", "not there yet"],
+        ["gristmill-demo", "does not exist yet"],
     );
 
     let (_, advice) = shown
@@ -164,7 +164,7 @@ fn init_writes_settings_that_work_and_overwrites_nothing() {
         &site,
         2,
         &["init", "new/gristmill.toml"],
-        ["new/gristmill.toml is there already"],
+        ["new/gristmill.toml already exists"],
     );
     assert_eq!(fs::read_to_string(&file).expect("it is still there"), written);
 
@@ -186,7 +186,7 @@ fn init_writes_settings_that_work_and_overwrites_nothing() {
         &site,
         0,
         &["jobs", "apply", "-c", "new/gristmill.toml"],
-        ["Written from the settings: J101"],
+        ["Applied from the settings file: J101"],
     );
     says(
         &site,
@@ -391,7 +391,12 @@ fn jobs_can_be_listed_and_edited_jobs_written_over_on_request() {
         .iter()
         .find(|job| job["id"] == "IL");
     assert_eq!(illinois.expect("it is listed")["min_files"], 7);
-    says(&site, 0, &["jobs", "apply"], ["Written from the settings: IL"]);
+    says(
+        &site,
+        0,
+        &["jobs", "apply"],
+        ["Applied from the settings file: IL"],
+    );
     assert!(!list().contains("differs"));
     says(&site, 0, &["jobs", "apply"], ["Nothing to do"]);
 }
@@ -543,7 +548,7 @@ fn a_failed_run_is_told_and_retried_on_request() {
         ["runs: 0 completed, 0 failed"],
     );
     sqlite(&site, "DROP TRIGGER closed");
-    says(&site, 0, &["retry"], ["To be run again: IL-", "1 completed"]);
+    says(&site, 0, &["retry"], ["Retrying run IL-", "1 completed"]);
     assert_eq!(sqlite_rows(&site), expected(&site, &["IL-1.tdf", "IL-2.tdf"]));
     assert_eq!(site.run_ok(["retry"]), "Nothing has failed.\n");
     says(
@@ -567,7 +572,7 @@ fn retry_reads_a_file_again_that_is_fine() {
         &site,
         0,
         &["retry", "IL-1.tdf"],
-        ["To be read again: IL-1.tdf", "1 unchanged"],
+        ["Reading again: IL-1.tdf", "1 unchanged"],
     );
 }
 
@@ -641,7 +646,7 @@ fn trace_tells_where_a_row_comes_from_and_whether_the_warehouse_agrees() {
         [
             run,
             "IL-1.tdf",
-            "derived anew: sale_amount 2.50, tax_amount 0.20, discount_amount –",
+            "recomputed:   sale_amount 2.50, tax_amount 0.20, discount_amount –",
             "They agree.",
         ],
     );
@@ -663,7 +668,7 @@ fn trace_tells_where_a_row_comes_from_and_whether_the_warehouse_agrees() {
         1,
         &key,
         [
-            "derived anew: sale_amount 2.50",
+            "recomputed:   sale_amount 2.50",
             "warehouse:    sale_amount 2.51",
             "THEY DIFFER",
             "gristmill jobs run IL",
@@ -693,7 +698,7 @@ fn trace_tells_where_a_row_comes_from_and_whether_the_warehouse_agrees() {
         &site,
         1,
         &["trace", "S9", "BAP", "2026-03-01"],
-        ["and yet the warehouse holds it"],
+        ["yet the warehouse has that row"],
     );
 }
 
@@ -767,7 +772,7 @@ fn aggregate_needs_neither_settings_nor_state() {
         &site,
         1,
         &["aggregate", "incoming", "-o", "out.parquet"],
-        ["rejected, counts for nothing: incoming/IL-2.tdf", "3 files"],
+        ["rejected as a whole: incoming/IL-2.tdf", "3 files"],
     );
     assert_eq!(
         parquet_rows(&out),

@@ -358,7 +358,7 @@ fn what_cannot_be_put_away_is_told_and_holds_up_nothing() {
     proxy.plan(|_| Fault::None);
     wait_until("they are moved", || bucket.list("moved").is_empty());
     wait_until("its end is told", || {
-        service.stderr().contains("what was taken is put away again")
+        service.stderr().contains("what was taken can be put away again")
     });
     let stopped = service.terminate();
     assert!(stopped.status.success(), "{stopped}");

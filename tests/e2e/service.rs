@@ -190,11 +190,11 @@ fn what_commands_ask_for_is_done_by_the_service_that_runs() {
     submit(&site, 1, 1);
     wait_for_sales(&site, &mut service, &["S1 1.50"]);
 
-    assert!(site.run_ok(["jobs", "run", "IL"]).contains("takes it up"));
+    assert!(site.run_ok(["jobs", "run", "IL"]).contains("picks it up"));
     let mut expected = vec!["preconditions COMPLETED", "manual COMPLETED"];
     wait_for_runs(&site, &mut service, &expected);
     let replay = ["replay", "--from", "2020-01-01", "--to", "2099-01-01"];
-    assert!(site.run_ok(replay).contains("takes it up"));
+    assert!(site.run_ok(replay).contains("picks it up"));
     expected.push("replay COMPLETED");
     wait_for_runs(&site, &mut service, &expected);
     stop(service, "TERM", Duration::from_secs(5));
@@ -208,7 +208,7 @@ fn what_commands_ask_for_is_done_by_the_service_that_runs() {
     expected.push("preconditions FAILED");
     wait_for_runs(&site, &mut service, &expected);
     fs::remove_file(&summaries).expect("the file can be removed");
-    assert!(site.run_ok(["retry"]).contains("takes it up"));
+    assert!(site.run_ok(["retry"]).contains("picks it up"));
     expected.push("retry COMPLETED");
     wait_for_runs(&site, &mut service, &expected);
     assert_eq!(sales(&site), ["S1 2.50"]);
@@ -257,7 +257,7 @@ fn a_failed_file_is_read_again_by_the_service_and_without_one_by_the_command() {
 
         let service = with_service.then(|| support::service(&site));
         let told = site.run_ok(["retry", "IL-1.tdf"]);
-        assert_eq!(told.contains("takes it up"), with_service, "{told}");
+        assert_eq!(told.contains("picks it up"), with_service, "{told}");
         match service {
             Some(mut service) => wait_for_sales(&site, &mut service, &["S1 1.50"]),
             None => assert_eq!(sales(&site), ["S1 1.50"]),

@@ -119,7 +119,7 @@ fn a_warehouse_that_does_not_answer_is_work_that_failed_and_its_password_stays_h
 #[test]
 fn a_source_that_is_no_folder_is_named() {
     let bad = with("\"incoming\"", "\"nowhere\"");
-    refused(&bad, &["source.url", "nowhere is not there: make it"]);
+    refused(&bad, &["source.url", "nowhere does not exist: create it"]);
     let bad = with("\"incoming\"", "\"gristmill.toml\"");
     refused(&bad, &["source.url", "is not a folder"]);
 }
@@ -188,7 +188,7 @@ fn a_job_that_cannot_be_judged_is_told_with_its_key() {
     );
     refused(
         &format!("{}{JOB}", good()),
-        &["job \"IL\" stands there twice", "an id of its own"],
+        &["job \"IL\" is defined twice", "its own id"],
     );
 }
 
@@ -212,7 +212,7 @@ fn a_feed_that_cannot_be_read_is_told_with_its_key() {
     );
     refused(
         &with("\"items\"", "\"sales\""),
-        &["feed \"sales\" stands there twice"],
+        &["feed \"sales\" is defined twice"],
     );
 }
 

@@ -1,7 +1,7 @@
-//! The task that owns what is known of the folder.
+//! The task that owns everything known about the folder.
 //!
-//! It does no I/O. One blocking thread at a time looks at paths (hints and deadlines), another at a time
-//! lists everything; both report here, and every report is judged in one place, whatever led to it.
+//! It does no I/O. At most one blocking thread looks at paths (hints and deadlines) and at most one lists
+//! everything. Both report here, and one function handles every look, whatever led to it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,25 +18,25 @@ use crate::notices::{Hints, Notices};
 use crate::settling::{Reason, Settling};
 use crate::{Arrival, Event, Settings, Stamp, Wanted, names};
 
-/// How long to wait at most before a root that cannot be listed is asked for again.
+/// The longest pause before a root that cannot be listed is tried again.
 const ROOT_RETRY: Duration = Duration::from_secs(1);
 
-/// Reports on their way here. Few: each holds a batch of looks, and a listing has to wait for a slow
-/// consumer.
+/// The capacity of the report channel. Small, because each report holds a batch of looks, and a listing must
+/// wait for a slow consumer.
 const REPORTS: usize = 4;
 
-/// A file that was told, or was known from the start.
+/// A file that was reported, or known from the start.
 struct Known {
     stamp: Stamp,
-    /// When the file was looked at; an older look, still on its way from a listing, proves nothing.
+    /// When the file was looked at; an older look that arrives late from a listing proves nothing.
     at: Instant,
-    /// The last listing in whose time the file was there.
+    /// The latest listing during which the file was seen.
     listing: u64,
 }
 
-/// The receiver of the events is gone, so nobody wants to hear more.
+/// The receiver of the events is gone, so the task can end.
 #[derive(Debug)]
-struct Unheard;
+struct ReceiverGone;
 
 pub(crate) struct Actor {
     settings: Settings,
@@ -49,14 +49,13 @@ pub(crate) struct Actor {
     events: mpsc::Sender<Event>,
     troubles: HashMap<PathBuf, String>,
     looking: bool,
-    /// How many of the paths in the hands of the looking thread came from hints; the others are among those
-    /// that settle.
-    in_hand: usize,
+    /// How many of the paths being looked at came from hints; the others are counted by `settling`.
+    hinted: usize,
     listing: bool,
     /// The number of the latest listing.
     listings: u64,
     list_at: Option<Instant>,
-    /// The files that the last listing saw, if some were waiting at its end: to be told when none is.
+    /// How many files the last listing saw, if some were still waiting at its end; reported once none is.
     unsettled: Option<u64>,
 }
 
@@ -68,8 +67,7 @@ impl Actor {
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<Event>,
     ) -> Self {
-        // Notices name absolute paths. Where this fails, there is no current folder, and the listing will say
-        // so.
+        // Notices name absolute paths. This fails only without a current folder, which the listing will report.
         settings.root = std::path::absolute(&settings.root).unwrap_or(settings.root);
         let root = settings.root.clone();
         let at = Instant::now();
@@ -108,7 +106,7 @@ impl Actor {
             events,
             troubles: HashMap::new(),
             looking: false,
-            in_hand: 0,
+            hinted: 0,
             listing: false,
             listings: 0,
             list_at: Some(at),
@@ -119,10 +117,10 @@ impl Actor {
 
     pub(crate) async fn run(mut self) {
         while self.step().await.is_ok() {}
-        debug!("nobody listens to the watcher any longer");
+        debug!("the receiver of the watcher's events is gone");
     }
 
-    async fn step(&mut self) -> Result<(), Unheard> {
+    async fn step(&mut self) -> Result<(), ReceiverGone> {
         self.start_listing();
         self.start_looking();
         let wake_at = self.wake_at();
@@ -133,16 +131,16 @@ impl Actor {
             }
         };
         tokio::select! {
-            Some(command) = self.commands.recv() => self.obey(command),
+            Some(command) = self.commands.recv() => self.handle_command(command),
             Some(report) = self.reports.recv() => self.take(report).await?,
             () = self.hints.wake.notified() => {}
-            () = self.events.closed() => return Err(Unheard),
+            () = self.events.closed() => return Err(ReceiverGone),
             () = timer => {}
         }
         Ok(())
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
             Command::LookAgain(path) => {
                 let path = PathBuf::from(path);
@@ -180,7 +178,7 @@ impl Actor {
         }
         let mut paths = pending.looks;
         paths.retain(|path, why| !self.settling.needs_no_look(path, *why));
-        self.in_hand = paths.len();
+        self.hinted = paths.len();
         for path in self.settling.take_due(Instant::now()) {
             paths.entry(path).or_insert(Reason::Due);
         }
@@ -191,11 +189,11 @@ impl Actor {
         }
     }
 
-    async fn take(&mut self, report: Report) -> Result<(), Unheard> {
+    async fn take(&mut self, report: Report) -> Result<(), ReceiverGone> {
         match report {
             Report::Looks(looks) => {
                 for look in looks {
-                    self.judge(look).await?;
+                    self.handle_look(look).await?;
                 }
                 Ok(())
             }
@@ -204,11 +202,11 @@ impl Actor {
         }
     }
 
-    async fn judge(&mut self, look: Look) -> Result<(), Unheard> {
+    async fn handle_look(&mut self, look: Look) -> Result<(), ReceiverGone> {
         let Look { path, why, stamp, at } = look;
         let Some(stamp) = stamp else {
             if self.settling.forget(&path, at) {
-                debug!(?path, "the file has gone before it had settled");
+                debug!(?path, "the file disappeared before it settled");
             }
             return Ok(());
         };
@@ -234,12 +232,12 @@ impl Actor {
                 listing: self.listings,
             },
         );
-        self.tell(event).await
+        self.send(event).await
     }
 
-    async fn looked(&mut self, seen: Seen) -> Result<(), Unheard> {
+    async fn looked(&mut self, seen: Seen) -> Result<(), ReceiverGone> {
         self.looking = false;
-        self.in_hand = 0;
+        self.hinted = 0;
         if seen.link_met {
             self.list_at = Some(Instant::now());
         }
@@ -249,13 +247,13 @@ impl Actor {
         match self.unsettled {
             Some(listed) if self.waiting() == 0 => {
                 self.unsettled = None;
-                self.tell(Event::Swept { listed, waiting: 0 }).await
+                self.send(Event::Swept { listed, waiting: 0 }).await
             }
             _ => Ok(()),
         }
     }
 
-    async fn listed(&mut self, seen: Seen) -> Result<(), Unheard> {
+    async fn listed(&mut self, seen: Seen) -> Result<(), ReceiverGone> {
         self.listing = false;
         self.drop_absent(&seen);
         let pause = match seen.troubles.contains_key(&self.settings.root) {
@@ -274,20 +272,20 @@ impl Actor {
             .collect();
         for path in ended {
             self.troubles.remove(&path);
-            self.tell(Event::Recovered { path }).await?;
+            self.send(Event::Recovered { path }).await?;
         }
         for (path, error) in troubles {
             self.trouble(path, error).await?;
         }
         let waiting = self.waiting();
         self.unsettled = (waiting > 0).then_some(listed);
-        self.tell(Event::Swept { listed, waiting }).await
+        self.send(Event::Swept { listed, waiting }).await
     }
 
-    /// Forgets the files that this listing would have seen and has not.
+    /// Forgets the files that this listing should have seen but did not.
     fn drop_absent(&mut self, seen: &Seen) {
-        // An empty root may be the bare mount point of a share that is away: when that is back, its files are
-        // the same.
+        // An empty root may be the bare mount point of a share that is unmounted: once it is mounted again, its
+        // files are the same.
         if seen.files == 0 {
             return;
         }
@@ -301,7 +299,8 @@ impl Actor {
         });
     }
 
-    /// The folders that cannot be listed; a root that is merely not watched is one of them only when told.
+    /// The folders that cannot be listed. A failure to watch is added under the root, unless the root has an error
+    /// already.
     fn troubles_of(&self, seen: Seen) -> HashMap<PathBuf, String> {
         let mut troubles = seen.troubles;
         if let Some(error) = seen.unwatched {
@@ -310,21 +309,21 @@ impl Actor {
         troubles
     }
 
-    /// Tells of a trouble, unless it was told already.
-    async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), Unheard> {
+    /// Reports a trouble, unless it was reported already with the same text.
+    async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), ReceiverGone> {
         let before = self.troubles.insert(path.clone(), error.clone());
         if before.as_ref() == Some(&error) {
             return Ok(());
         }
-        self.tell(Event::Trouble { path, error }).await
+        self.send(Event::Trouble { path, error }).await
     }
 
-    async fn tell(&self, event: Event) -> Result<(), Unheard> {
-        self.events.send(event).await.map_err(|_| Unheard)
+    async fn send(&self, event: Event) -> Result<(), ReceiverGone> {
+        self.events.send(event).await.map_err(|_| ReceiverGone)
     }
 
     fn waiting(&self) -> u64 {
-        (self.settling.len() + self.hints.len() + self.in_hand) as u64
+        (self.settling.len() + self.hints.len() + self.hinted) as u64
     }
 }
 

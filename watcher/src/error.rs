@@ -1,10 +1,10 @@
-//! What can go wrong with a folder or a bucket. These become the text of [`Event::Trouble`](crate::Event::Trouble): the
-//! watcher never gives up, so nothing is returned to the caller.
+//! What can go wrong with a folder or a bucket. These errors become the text of
+//! [`Event::Trouble`](crate::Event::Trouble): the watcher never gives up, so it returns none to the caller.
 
 use std::io;
 use std::path::PathBuf;
 
-/// An error with all that led to it.
+/// The text of an error, followed by its causes.
 pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -29,7 +29,7 @@ pub(crate) enum Error {
     List { folder: PathBuf, source: io::Error },
 
     #[error(
-        "cannot list {url}: {}. Until this ends, no new file is found by listing",
+        "cannot list {url}: {}. Until this is fixed, listings find no new files",
         causes(source)
     )]
     ListBucket {
@@ -37,39 +37,39 @@ pub(crate) enum Error {
         source: object_store::Error,
     },
 
-    #[error("cannot ask for {url}: {}. It is asked for again", causes(source))]
+    #[error("cannot look up {url}: {}. The watcher tries again", causes(source))]
     Look {
         url: String,
         source: object_store::Error,
     },
 
     #[error(
-        "cannot watch every folder of {}: this user's inotify watches are used up. Raise the limit, for example \
-         with `sysctl fs.inotify.max_user_watches=1048576`; until then some files are found only by the listing",
+        "cannot watch every folder of {}: this user has no inotify watches left. Raise the limit, for example \
+         with `sysctl fs.inotify.max_user_watches=1048576`; until then only the listing finds some of the files",
         root.display()
     )]
     WatchLimit { root: PathBuf },
 
     #[error(
-        "cannot start to watch {}: {source}. If too many files are open, raise fs.inotify.max_user_instances \
-         or the limit of open files; until then files are found only by the listing",
+        "cannot start watching {}: {source}. If too many files are open, raise fs.inotify.max_user_instances \
+         or the limit of open files; until then only the listing finds files",
         root.display()
     )]
     Start { root: PathBuf, source: notify::Error },
 
     #[error(
-        "cannot watch every folder of {}: {source}. Until this ends, some files are found only by the listing",
+        "cannot watch every folder of {}: {source}. Until this is fixed, only the listing finds some of the files",
         root.display()
     )]
     Watch { root: PathBuf, source: notify::Error },
 }
 
 impl Error {
-    /// Why a folder below `root` is not watched; nothing if it is gone or closed, which the listing will find
-    /// and tell.
+    /// Returns why a folder below `root` is not watched. `None` if the folder is gone or may not be read: the listing
+    /// finds and reports that.
     ///
-    /// The folder is not named: which one is the first to fail differs from listing to listing, the trouble
-    /// does not.
+    /// The text does not name the folder: which one fails first differs from listing to listing, but the
+    /// problem is the same.
     pub(crate) fn of_watch(root: PathBuf, mut source: notify::Error) -> Option<Self> {
         source.paths.clear();
         match &source.kind {

@@ -1,4 +1,4 @@
-//! Starting the watcher, and what can be asked of it while it runs.
+//! Starts the watcher, and controls it while it runs.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::actor::Actor;
 use crate::bucket::{self, BucketSettings};
 use crate::{Event, Settings, Stamp, Wanted};
 
-/// What a watcher can be asked for. Paths are relative to the root.
+/// What a watcher can be told to do. Paths are relative to the root.
 #[derive(Debug)]
 pub(crate) enum Command {
     LookAgain(String),
@@ -28,9 +28,9 @@ pub struct Handle {
 
 /// Starts to watch a folder and all below, on the current tokio runtime.
 ///
-/// `known` holds the stamps that were told before (kept by the caller from an earlier run): a file that still
-/// has its stamp is not told again. `events` should be bounded: while its receiver is busy the watcher waits,
-/// and forgets nothing.
+/// `known` holds the stamps that were reported before (kept by the caller from an earlier run): a file that still
+/// has its stamp is not reported again. `events` should be bounded: while its receiver is busy, the watcher waits
+/// and loses nothing.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -44,7 +44,7 @@ pub fn watch(
     Handle::start(commands, Actor::new(settings, known, wanted, asked, events).run())
 }
 
-/// Starts to watch a bucket, likewise. Paths are keys relative to its prefix, as they are (not percent-encoded).
+/// Starts to watch a bucket, like [`watch`]. Paths are keys relative to its prefix, not percent-encoded.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -69,7 +69,7 @@ impl Handle {
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             tokio::select! {
-                // Wherever it stands (it may wait for a slow receiver), nothing is lost: all it has is in memory.
+                // Dropping it anywhere (it may be waiting for a slow receiver) loses nothing: it keeps no state on disk.
                 _ = stopped => {}
                 () = actor => {}
             }
@@ -78,20 +78,19 @@ impl Handle {
     }
 
     /// Forgets the stamp of a file and looks at it at once, so that it arrives again: for a retry, or when it
-    /// has changed while it was read. A young file has to settle first; one that is gone is not told of.
+    /// changed while it was read. A young file has to settle first; one that is gone causes no event.
     pub fn look_again(&self, path: &str) {
-        // Once the task has ended there is nothing to be done, here and below.
+        // Sending fails only once the task has ended; then there is nothing to do. The same holds below.
         let _ = self.commands.send(Command::LookAgain(path.to_owned()));
     }
 
-    /// Says that what came of a file with this stamp is durable, whatever it was. A message of the queue is deleted
-    /// only after that; for a folder it means nothing.
+    /// Says that the outcome for a file with this stamp, good or bad, is durable. Only then are its messages deleted
+    /// from the queue. For a folder this does nothing.
     pub fn recorded(&self, path: &str, stamp: Stamp) {
         let _ = self.commands.send(Command::Recorded(path.to_owned(), stamp));
     }
 
-    /// Lists everything now, or right after the listing that is under way; [`Event::Swept`] tells when it is
-    /// done.
+    /// Lists everything now, or right after the listing in progress; [`Event::Swept`] follows when it is done.
     pub fn sweep_now(&self) {
         let _ = self.commands.send(Command::Sweep);
     }
@@ -100,7 +99,7 @@ impl Handle {
     pub async fn stop(self) {
         let _ = self.stop.send(());
         if let Err(error) = self.task.await {
-            tracing::error!(%error, "the watcher had failed before it was stopped");
+            tracing::error!(%error, "the watcher failed before it was stopped");
         }
     }
 }

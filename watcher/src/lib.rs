@@ -1,15 +1,15 @@
 //! Where files come from: a local folder, watched and listed, or a bucket (see `bucket`).
 //!
-//! [`watch`] starts one task that owns everything known of the folder and tells what happens in it over one
-//! bounded channel. Three sources feed it, and they differ in what they are trusted with:
+//! [`watch`] starts one task that owns everything known about the folder and sends its [`Event`]s over one bounded
+//! channel. Three inputs feed it, and they are trusted to different degrees:
 //!
 //! - the **full listing** is the truth. It runs at the start and then every [`Settings::sweep`], and finds
-//!   whatever the rest has missed (a network share gives no notices, a full queue loses them);
+//!   whatever the others missed (a network share sends no notices, and a full queue drops them);
 //! - **notices** (inotify) are hints to look now. Losing one costs time, never a file;
 //! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `settling`.
 //!
-//! A source file is never opened, moved or changed by the watcher. [`ObjectReader`] is for whoever reads an object, and
-//! [`PutAway`] for whoever marks or moves one that was read.
+//! The watcher never opens, moves or changes a source file. Callers read an object with [`ObjectReader`], and tag or
+//! move it afterwards with [`PutAway`].
 //!
 //! ```text
 //! notices ──hints──┐
@@ -36,28 +36,28 @@ use std::time::{Duration, SystemTime};
 
 pub use bucket::{
     Address, AddressError, After, Away, Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError,
-    Provider, PutAway, PutAwayError, PutAwayKind, ReadError, S3, S3Error, Starts, Store,
+    Provider, PutAway, PutAwayError, PutAwayKind, ReadError, S3, S3Error, Starts, StorageClient,
 };
 pub use events::{Arrival, Event, Stamp};
 pub use handle::{Handle, watch, watch_bucket};
 pub use names::is_looked_at;
 pub use queue::{Queue, QueueError};
 
-/// What to watch, and how patiently.
+/// Which folder to watch, and how often to look.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The folder. It need not exist yet: that is [`Event::Trouble`], and it is asked for again.
+    /// The folder. It need not exist yet: the watcher sends [`Event::Trouble`] and tries again.
     pub root: PathBuf,
-    /// How long a file must stay unchanged to count as whole, when nothing else says so.
+    /// How long a file must stay unchanged to count as whole, when nothing else shows that it is.
     pub settle: Duration,
     /// The pause between two full listings.
     pub sweep: Duration,
-    /// The wall clock, which the age of a file is measured by; this crate reads none itself.
+    /// The wall clock, used to measure the age of a file; this crate reads no clock itself.
     pub now: fn() -> SystemTime,
 }
 
-/// Says whether a file is asked for at all, by its path relative to the root.
+/// Says whether the caller wants a file, by its path relative to the root.
 ///
-/// It is called on the threads that list and that receive notices, so it must be quick. The files that it
-/// refuses cost no look, and are not told of.
+/// It is called on the threads that list and that receive notices, so it must be quick. Files that it refuses
+/// are not looked at and cause no event.
 pub type Wanted = Arc<dyn Fn(&str) -> bool + Send + Sync>;

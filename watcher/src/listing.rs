@@ -1,10 +1,9 @@
 //! Looks at the file system, on blocking threads: at given paths, or at everything.
 //!
 //! A listing streams what it sees in batches and keeps none of it, so its memory is that of the folders still
-//! to read. Links are followed, to files and to folders. Within one listing a folder is read once, whatever
-//! its names: links come after all that lies in the root itself, in the order of their names, so that a
-//! folder is always told under the same name, sales in it are not counted twice, and a loop of links ends
-//! where it began.
+//! to read. It follows links to files and to folders. Within one listing a folder is read once, however many
+//! names it has: links come after everything in the root itself, in the order of their names. So a folder
+//! always appears under the same name, its sales are not counted twice, and a loop of links ends.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, DirEntry, Metadata};
@@ -22,7 +21,7 @@ use crate::notices::{Notices, lock};
 use crate::settling::Reason;
 use crate::{Stamp, Wanted, names};
 
-/// Enough to make the channel's cost small beside that of asking for 256 files' metadata.
+/// Large enough that reading 256 files' metadata costs far more than sending the batch.
 const BATCH: usize = 256;
 
 /// A look at one file.
@@ -30,34 +29,34 @@ pub(crate) struct Look {
     /// Relative to the root.
     pub(crate) path: PathBuf,
     pub(crate) why: Reason,
-    /// None if it is gone, or is no regular file.
+    /// `None` if it is gone, or is not a regular file.
     pub(crate) stamp: Option<Stamp>,
     pub(crate) at: Instant,
 }
 
-/// What the blocking threads tell the task.
+/// What the blocking threads send to the task.
 pub(crate) enum Report {
     Looks(Vec<Look>),
-    /// The paths asked for have been looked at.
+    /// The requested paths have been looked at.
     Looked(Seen),
     /// The full listing has ended.
     Listed(Seen),
 }
 
-/// What else was seen.
+/// Totals and problems of one walk.
 #[derive(Default)]
 pub(crate) struct Seen {
-    /// Regular files, asked for or not.
+    /// Regular files, wanted or not.
     pub(crate) files: u64,
     /// The folders that could not be listed, and why.
     pub(crate) troubles: HashMap<PathBuf, String>,
-    /// Why some folders are not watched, if so.
+    /// Why some folders are not watched, if any are not.
     pub(crate) unwatched: Option<String>,
     /// A link to a folder was met and not followed: only a full listing knows whether it leads anywhere new.
     pub(crate) link_met: bool,
 }
 
-/// What the threads need to know; cheap to clone.
+/// What the threads need; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Lister {
     pub(crate) root: PathBuf,
@@ -109,7 +108,7 @@ impl<'a> Walk<'a> {
         self.seen.link_met = !self.links.is_empty();
         self.seen.unwatched = lock(&self.lister.notices).failure();
         self.send();
-        // If the task has ended, nobody is left to tell.
+        // This fails only if the task has ended, and then the report is not needed.
         let _ = self.lister.reports.blocking_send(report(self.seen));
     }
 
@@ -118,7 +117,7 @@ impl<'a> Walk<'a> {
             return self.note(&path, why, None);
         };
         if metadata.is_dir() {
-            // A file may have waited under this name.
+            // A file may have been waiting under this name.
             self.note(&path, why, None);
             self.visited.clear();
             self.folder(path, false);
@@ -129,7 +128,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads a folder and all below.
+    /// Reads a folder and everything below it.
     fn folder(&mut self, start: PathBuf, follow: bool) {
         let mut folders = vec![start];
         while let Some(folder) = folders
@@ -141,7 +140,7 @@ impl<'a> Walk<'a> {
             }
             match self.read(&folder, &mut folders) {
                 Err(error) if error.kind() == ErrorKind::NotFound && folder != self.lister.root => {
-                    debug!(?folder, "the folder has gone while it was listed");
+                    debug!(?folder, "the folder disappeared while it was listed");
                 }
                 Err(source) => self.trouble(folder, source),
                 Ok(()) => {}
@@ -166,7 +165,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let kind = match entry.file_type() {
-            // Where a folder's entries do not say what they are, each is asked for, and may be gone.
+            // Some file systems do not give the type with the entry; then it takes a call of its own, and the entry
+            // may be gone by then.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             kind => kind?,
         };
@@ -194,7 +194,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Something that is no folder. A listing does not ask for the metadata of files that nobody wants.
+    /// Handles anything but a folder. A listing does not read the metadata of unwanted files.
     fn file(&mut self, path: &Path, why: Reason, metadata: Option<Metadata>) {
         if metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return self.note(path, why, None);
@@ -207,7 +207,7 @@ impl<'a> Walk<'a> {
         match metadata.map_or_else(|| fs::metadata(path), Ok) {
             Ok(metadata) => self.note(path, why, Some(Stamp::of(&metadata))),
             Err(error) if error.kind() == ErrorKind::NotFound => self.note(path, why, None),
-            // A folder that may be read but not entered shows the names and nothing else.
+            // A folder with read but not execute permission shows names and nothing else.
             Err(source) => self.trouble(path.parent().unwrap_or(path).to_owned(), source),
         }
     }
@@ -228,7 +228,7 @@ impl<'a> Walk<'a> {
     }
 
     fn send(&mut self) {
-        // If the task has ended, `folder` finds out and stops.
+        // This fails only if the task has ended; `folder` notices that and stops.
         let _ = self
             .lister
             .reports

@@ -1,17 +1,17 @@
-//! Which names are looked at, and how a name that is not text is shown.
+//! Which names are looked at, and how a name that is not UTF-8 is shown.
 
 use std::ffi::OsStr;
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Names that a writer gives to what is not finished.
+/// Endings that a writer gives to unfinished files.
 const UNFINISHED: [&[u8]; 3] = [b".tmp", b".part", b".filepart"];
 
 /// Whether a file or folder of this name is looked at.
 ///
-/// Folders are judged like files: an upload tool that fills `batch.part/` or `.staging/` and renames it at
-/// the end means the same thing as one that does so with a file.
+/// The same rules apply to folders and files: some upload tools fill `batch.part/` or `.staging/` and rename it
+/// at the end, as others do with a single file.
 pub fn is_looked_at(name: &OsStr) -> bool {
     let name = name.as_bytes();
     !matches!(name.first(), Some(b'.' | b'_')) && !UNFINISHED.iter().any(|ending| name.ends_with(ending))

@@ -1,9 +1,8 @@
-//! inotify as the wake-up: notices become hints which paths to look at.
+//! inotify as the wake-up: notices become hints about which paths to look at.
 //!
-//! Each folder is watched by itself, and by the listing, just before it is read: so no file can fall between
-//! the two, which the recursive mode of `notify` does not promise for new folders. Hints are kept in one map
-//! by path, so however long the task is held up by a slow consumer, they need no more memory than there are
-//! files.
+//! The listing sets a watch on each folder just before it reads it, so no file can slip in between. The
+//! recursive mode of `notify` does not promise that for new folders. Hints are kept in one map by path, so
+//! their memory is bounded by the number of files, however long a slow consumer holds up the task.
 
 use std::collections::HashMap;
 use std::mem;
@@ -19,14 +18,14 @@ use crate::error::Error;
 use crate::settling::Reason;
 use crate::{Wanted, names};
 
-/// What is to be looked at: by path relative to the root, and whether all of it is to be listed.
+/// What to look at: paths relative to the root, and whether to list everything.
 #[derive(Default)]
 pub(crate) struct Pending {
     pub(crate) looks: HashMap<PathBuf, Reason>,
     pub(crate) list: bool,
 }
 
-/// The hints that were not yet taken.
+/// The hints that the task has not taken yet.
 #[derive(Default)]
 pub(crate) struct Hints {
     pending: Mutex<Pending>,
@@ -38,18 +37,18 @@ impl Hints {
         mem::take(&mut *lock(&self.pending))
     }
 
-    /// How many paths are to be looked at.
+    /// How many paths wait for a look.
     pub(crate) fn len(&self) -> usize {
         lock(&self.pending).looks.len()
     }
 
-    /// The last reason counts: a file that was renamed into place and is now written to has to settle. But a
-    /// reason that says little (times or rights have changed, somebody asks) does not take the place of a
-    /// better one.
-    pub(crate) fn look(&self, path: PathBuf, why: Reason, says_little: bool) {
+    /// Adds a hint. The last reason counts: a file that was renamed into place and is now written to has to
+    /// settle. But a weak reason (times or permissions changed, or the caller asked) does not replace a
+    /// stronger one.
+    pub(crate) fn look(&self, path: PathBuf, why: Reason, is_weak: bool) {
         let mut pending = lock(&self.pending);
         let reason = pending.looks.entry(path).or_insert(why);
-        if !says_little {
+        if !is_weak {
             *reason = why;
         }
         drop(pending);
@@ -62,7 +61,7 @@ impl Hints {
     }
 }
 
-/// The watch on the folders.
+/// The inotify watches on the folders.
 pub(crate) struct Notices {
     receiver: Receiver,
     watcher: Option<RecommendedWatcher>,
@@ -78,12 +77,12 @@ impl Notices {
         }
     }
 
-    /// Watches a folder, each time it is listed: for one that is watched already this changes nothing, and
-    /// one that was unmounted, or replaced by another folder of its name, has lost its watch without anybody
-    /// saying so.
+    /// Watches a folder. Called each time it is listed: for a folder that is already watched this changes
+    /// nothing, and one that was unmounted, or replaced by another folder of the same name, has lost its
+    /// watch without a notice.
     ///
-    /// Once the watches are used up it does nothing until `try_again`: asking for one more in each of ten
-    /// thousand folders helps nobody.
+    /// Once the watches are used up, it does nothing until `try_again`: failing once more for each of ten
+    /// thousand folders would only waste time.
     pub(crate) fn watch(&mut self, folder: &Path) {
         if matches!(self.failure, Some(Error::WatchLimit { .. } | Error::Start { .. })) {
             return;
@@ -93,7 +92,7 @@ impl Notices {
         }
     }
 
-    /// Why folders are not watched, if so.
+    /// Why some folders are not watched, if any are not.
     pub(crate) fn failure(&self) -> Option<String> {
         self.failure.as_ref().map(Error::to_string)
     }
@@ -121,7 +120,7 @@ impl Notices {
     }
 }
 
-/// The end of the wire: it runs on the thread of `notify`, and never waits for anybody.
+/// Receives the notices: it runs on `notify`'s thread and never blocks.
 #[derive(Clone)]
 struct Receiver {
     root: PathBuf,
@@ -133,7 +132,7 @@ impl notify::EventHandler for Receiver {
     fn handle_event(&mut self, event: notify::Result<notify::Event>) {
         match event {
             Ok(event) if event.need_rescan() => {
-                warn!("more changes than inotify could queue: listing everything");
+                warn!("inotify's queue overflowed: listing everything");
                 self.hints.list();
             }
             Ok(event) => event.paths.iter().for_each(|path| self.notice(event.kind, path)),
@@ -151,7 +150,7 @@ impl Receiver {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.file(path, Reason::Closed, false),
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => self.gone(path),
-            // What was renamed may be a folder: the look finds out.
+            // The renamed path may be a folder: the look finds out.
             EventKind::Modify(ModifyKind::Name(RenameMode::To)) => self.any(path, Reason::Renamed, false),
             EventKind::Create(CreateKind::Folder) => self.any(path, Reason::Changed, false),
             EventKind::Modify(ModifyKind::Metadata(_)) => self.file(path, Reason::Changed, true),
@@ -159,27 +158,27 @@ impl Receiver {
         }
     }
 
-    fn file(&self, path: &Path, why: Reason, says_little: bool) {
+    fn file(&self, path: &Path, why: Reason, is_weak: bool) {
         let relative = path.strip_prefix(&self.root).ok();
         if relative
             .and_then(Path::to_str)
             .is_none_or(|path| (self.wanted)(path))
         {
-            self.any(path, why, says_little);
+            self.any(path, why, is_weak);
         }
     }
 
-    fn any(&self, path: &Path, why: Reason, says_little: bool) {
+    fn any(&self, path: &Path, why: Reason, is_weak: bool) {
         match path.strip_prefix(&self.root) {
             Ok(relative) if relative.as_os_str().is_empty() => {}
             Ok(relative) if names::path_looked_at(relative) => {
-                self.hints.look(relative.to_owned(), why, says_little)
+                self.hints.look(relative.to_owned(), why, is_weak)
             }
             _ => {}
         }
     }
 
-    /// A file that has gone is of no interest; the end of the root is trouble to be told at once.
+    /// A removed file needs no look, but a removed root is a trouble to report at once.
     fn gone(&self, path: &Path) {
         if path == self.root {
             self.hints.list();
@@ -187,7 +186,7 @@ impl Receiver {
     }
 }
 
-/// A panic elsewhere leaves these maps whole: each change to them is a single step.
+/// Locks even after a panic elsewhere, which leaves these maps intact: each change to them is a single step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_reason_counts_unless_it_says_little() {
+    fn the_last_reason_counts_unless_it_is_weak() {
         assert_eq!(reason(&[WRITTEN, CLOSED]), Some(Reason::Closed));
         assert_eq!(reason(&[RENAMED, WRITTEN]), Some(Reason::Changed));
         assert_eq!(reason(&[CLOSED, WRITTEN]), Some(Reason::Changed));

@@ -1,8 +1,8 @@
-//! When is a file whole? The rules of looks and deadlines, without any I/O or clock of their own.
+//! Decides when a file is whole, from looks and deadlines. Does no I/O and reads no clock.
 //!
 //! One map and one queue of deadlines serve any number of files, so a backlog of a hundred thousand young
-//! files costs one timer. A file that waits is looked at again when its deadline comes and not before:
-//! notices of a file that is being written are free.
+//! files costs one timer. A waiting file is looked at again when its deadline comes and not before, so notices
+//! about a file that is being written cost nothing.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -11,11 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::Stamp;
 
-/// The pause between a writer's close and the second look: long enough for a writer that closes and opens
-/// again at once (many copy tools set times or ownership so), short enough not to be felt.
+/// The pause between a writer's close and the second look: long enough for a writer that closes the file and opens it
+/// again at once (as many copy tools do to set times or ownership), and too short to matter otherwise.
 const AFTER_CLOSE: Duration = Duration::from_millis(50);
 
-/// A file last written this many settling times ago counts as looked at before.
+/// A file last written this many settling times ago counts as unchanged since an earlier look.
 const COLD: u32 = 10;
 
 /// Why a file is looked at, which decides what the look proves.
@@ -25,9 +25,9 @@ pub(crate) enum Reason {
     Renamed,
     /// A writer closed it: whole if unchanged at a second look soon after.
     Closed,
-    /// It was created or changed just now: somebody may still be writing, whatever its mtime says.
+    /// It was created or changed just now: it may still be written to, whatever its mtime says.
     Changed,
-    /// A listing found it, or somebody asked: its age may speak for it.
+    /// A listing found it, or the caller asked for a look: whole if it is old enough.
     Found,
     /// Its deadline has come.
     Due,
@@ -43,7 +43,7 @@ struct Waiting {
 pub(crate) struct Settling {
     settle: Duration,
     waiting: HashMap<PathBuf, Waiting>,
-    /// May hold deadlines that were moved since; the one that stands is in `waiting`.
+    /// May hold outdated deadlines; the current one is in `waiting`.
     deadlines: BinaryHeap<Reverse<(Instant, PathBuf)>>,
 }
 
@@ -56,10 +56,10 @@ impl Settling {
         }
     }
 
-    /// Takes note of a look, made at `at`, that found `stamp`; true if the file is whole, and then it waits
-    /// no longer.
+    /// Records a look, made at `at`, that found `stamp`. Returns true if the file is whole; then it waits no
+    /// longer.
     ///
-    /// `wall` is the wall clock, which only the age of the file is measured by.
+    /// `wall` is the wall-clock time, used only to measure the file's age.
     pub(crate) fn look(
         &mut self,
         path: &Path,
@@ -85,21 +85,21 @@ impl Settling {
         whole
     }
 
-    /// Whether a look for this reason would change nothing, because the file's deadline stands.
+    /// Whether a look for this reason would change nothing, because the file waits for its deadline anyway.
     pub(crate) fn needs_no_look(&self, path: &Path, why: Reason) -> bool {
         matches!(why, Reason::Changed | Reason::Found) && self.waiting.contains_key(path)
     }
 
-    /// Stops waiting for a file, because a look at `at` has shown that there is nothing to wait for; true if
-    /// it did wait.
+    /// Stops waiting for a file, because a look at `at` has shown that there is nothing to wait for. Returns
+    /// true if the file was waiting.
     ///
-    /// A look older than the one it waits by (from a listing that was held up) proves nothing.
+    /// A look older than the one recorded (from a delayed listing) proves nothing.
     pub(crate) fn forget(&mut self, path: &Path, at: Instant) -> bool {
         let outdated = self.waiting.get(path).is_some_and(|file| file.looked <= at);
         outdated && self.waiting.remove(path).is_some()
     }
 
-    /// The files whose deadlines have come. They wait on until they are looked at.
+    /// The files whose deadlines have come. They keep waiting until they are looked at.
     pub(crate) fn take_due(&mut self, at: Instant) -> Vec<PathBuf> {
         let mut due = Vec::new();
         while let Some(next) = self.next_due().filter(|&next| next <= at) {
@@ -129,7 +129,7 @@ impl Settling {
         self.deadlines.push(Reverse((due, path.to_owned())));
     }
 
-    /// A time of writing in the future proves nothing: the clocks disagree.
+    /// A modification time in the future proves nothing: the clocks disagree.
     fn is_cold(&self, stamp: Stamp, wall: SystemTime) -> bool {
         let Ok(wall) = wall.duration_since(SystemTime::UNIX_EPOCH) else {
             return false;

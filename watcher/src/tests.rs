@@ -1,6 +1,6 @@
 //! Real folders, real inotify.
 //!
-//! Where a test says that something happens *because of* one source, the others are an hour away: `NEVER`.
+//! Where a test says that something happens *because of* one trigger, the others are an hour away: `NEVER`.
 
 mod arriving;
 mod bad_input;
@@ -34,9 +34,9 @@ fn every_file() -> Wanted {
     Arc::new(|_| true)
 }
 
-/// A folder, the watcher on it, and what it tells.
+/// A folder, and the settings of the watcher on it.
 struct Scene {
-    /// Holds `root`, and place for files to come from.
+    /// Holds `root`, and room for files to be moved in from.
     dir: TempDir,
     root: PathBuf,
     settle: Duration,
@@ -106,7 +106,7 @@ impl Scene {
         }
     }
 
-    /// Starts, and waits for the end of the first listing, which must have told of nothing.
+    /// Starts, and waits for the end of the first listing, which must report no files.
     async fn start(&self) -> Watched {
         let mut watched = self.start_with_room(16);
         assert!(matches!(watched.next().await, Event::Swept { waiting: 0, .. }));
@@ -118,11 +118,11 @@ impl Watched {
     async fn next(&mut self) -> Event {
         timeout(PATIENCE, self.events.recv())
             .await
-            .expect("nothing was told")
+            .expect("no event came")
             .expect("the watcher has ended")
     }
 
-    /// What is told next, apart from listings.
+    /// The next event, apart from the ends of listings.
     async fn next_news(&mut self) -> Event {
         loop {
             match self.next().await {
@@ -149,21 +149,21 @@ impl Watched {
         paths
     }
 
-    /// Fails if anything but a listing is told within this time.
+    /// Fails if any event but the end of a listing comes within this time.
     async fn quiet(&mut self, time: Duration) {
         if let Ok(event) = timeout(time, self.next_news()).await {
-            panic!("nothing was to be told, but: {event:?}");
+            panic!("unexpected event: {event:?}");
         }
     }
 
-    /// Asks for a listing, and fails if it tells of anything; gives the number of files that it saw.
+    /// Requests a listing, and fails if it reports anything. Returns the number of files that it saw.
     async fn sweep_quietly(&mut self) -> u64 {
         self.handle.sweep_now();
         loop {
             match self.next().await {
                 Event::Swept { listed, waiting: 0 } => return listed,
                 Event::Swept { .. } => {}
-                event => panic!("nothing was to be told, but: {event:?}"),
+                event => panic!("unexpected event: {event:?}"),
             }
         }
     }

@@ -1,12 +1,12 @@
-//! Conversion: one pass over a file gives its typed rows, its rejects, its partial and its report.
+//! Conversion: one pass over a file yields its typed rows, its rejects, its partial and its report.
 //!
-//! The file is streamed: memory depends on the number of distinct keys, never on the file's size, and keys beyond what
-//! memory should hold go out to files. Each line becomes exactly one of row, ignored, skipped, reject;
-//! [`ConversionReport`] counts them and the sum is checked.
+//! The file is streamed: memory depends on the number of distinct keys, not on the file's size, and sums beyond the
+//! memory limit are spilled to files. Each line becomes exactly one of row, ignored, skipped, reject;
+//! [`ConversionReport`] counts them, and the total is checked.
 //!
-//! A file is read in units of whole lines ([`units`]). The first unit tells whether there is a header; from then on all
-//! threads of the current rayon pool that have nothing else to do read units side by side, and what they write goes out
-//! in the order of the file ([`turns`]).
+//! A file is read in units of whole lines ([`units`]). One thread reads until it has seen the first line that is not
+//! skipped, which may be a header. From then on, all idle threads of the current rayon pool read units in parallel, and
+//! their output is written in the order of the file ([`turns`]).
 
 mod reader;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 use self::reader::Reading;
-pub(crate) use self::reader::{FeedLines, Taken};
+pub(crate) use self::reader::{FeedLines, LineOutcome};
 use crate::error::EngineError;
 use crate::layout::{FeedKind, FeedLayout};
 use crate::partial::Partial;
@@ -30,33 +30,36 @@ use crate::report::ConversionReport;
 use crate::sales::SalesLines;
 use crate::scratch::Scratch;
 
-/// Where the outputs of a conversion go; what has no path is not written.
+/// Where the outputs of a conversion go; an output without a path is not written.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outputs<'p> {
     /// The typed rows as Parquet.
     pub converted: Option<&'p Path>,
-    /// The rejects as Parquet; the file comes into being with the first of them.
+    /// The rejects as Parquet; the file is created only when there are rejects.
     pub rejects: Option<&'p Path>,
 }
 
-/// What came of a file.
+/// The result of converting a file.
 #[derive(Debug)]
 pub struct Conversion {
-    /// The counts, and whether the file counts.
+    /// The counts, and whether the file is accepted.
     pub report: ConversionReport,
-    /// The aggregate; a reference feed has none.
+    /// The aggregate; `None` for a reference feed.
     pub partial: Option<Partial>,
 }
 
-/// Bytes a unit where no rows are written: text and marks stay in a core's own cache.
+/// Bytes per unit when no rows are written: text and marks stay in a core's own cache.
 const UNIT: usize = 256 << 10;
 
-/// Bytes a unit where rows are written: each unit becomes a row group.
+/// Bytes per unit when rows are written: each unit becomes a row group.
 const UNIT_OF_ROWS: usize = 2 << 20;
 
-/// Converts one file; each thread holds up to the scratch memory's bytes of sums. `progress` is told how many bytes were read so far, some times a megabyte.
+/// Converts one file.
 ///
-/// A file that is rejected as a whole is no error: the report says so, and its outputs are to be thrown away.
+/// Each thread holds up to `scratch.memory` bytes of sums. `progress` is called after each read of the input, with the
+/// number of bytes read so far.
+///
+/// A file that is rejected as a whole is not an error: the report says so, and the caller must discard its outputs.
 pub fn convert(
     input: impl Read + Send,
     layout: &FeedLayout,
@@ -104,11 +107,11 @@ pub fn convert(
         }
     };
     conversion.report.bytes = source.bytes;
-    conversion.report.judge(layout.max_reject_percent)?;
+    conversion.report.conclude(layout.max_reject_percent)?;
     Ok(conversion)
 }
 
-/// Counts what passes through.
+/// A reader that counts the bytes it passes on.
 struct Source<R, P> {
     input: R,
     bytes: u64,

@@ -1,4 +1,4 @@
-//! Reads the units of a file, on one thread or on several, and counts what becomes of each line.
+//! Reads the units of a file, on one thread or several, and counts the outcome of each line.
 
 use std::io::Read;
 use std::ops::Range;
@@ -17,69 +17,69 @@ use crate::rejects::{Reason, RejectWriter};
 use crate::report::{ConversionReport, Header};
 use crate::scan::{Line, Marks, parts};
 
-/// The lines of one kind of feed, as one thread reads them: what they mean, and where their values go.
+/// How one thread reads the lines of one kind of feed: what they mean, and where their values go.
 pub(crate) trait FeedLines: Send + Sized {
-    /// What the lines of one unit leave for the converted file.
+    /// What the lines of one unit add to the converted file.
     type Written: Send;
     /// The converted file.
     type File: Send;
 
-    /// The same for another thread: it knows the columns, and has read nothing.
+    /// Returns a reader of the same columns for another thread, which has read nothing yet.
     fn another(&self) -> Self;
-    /// How many leading fields of a line are looked at.
+    /// Returns how many leading fields of a line are read.
     fn wanted(&self) -> usize;
-    /// Whether the first line that is not skipped is a header, where the feed leaves that open.
+    /// Returns whether the first line that is not skipped is a header, if the feed leaves that open.
     fn is_header(&self, fields: &Fields) -> bool;
-    /// Learns from a header where the columns stand.
+    /// Learns the positions of the columns from a header.
     fn learn(&mut self, names: &[&[u8]]) -> Header;
-    /// Takes a line where it stands in its text, if it is plain enough for that. It has no NUL. Without `MAY_BE_ODD`, it has
-    /// neither a quote nor a CR either.
-    fn take_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<Taken>;
-    /// Takes one line's fields. `number` is the line's place in its unit, from 1.
-    fn take(&mut self, number: u32, fields: &Fields) -> Taken;
-    /// Ends a unit of lines: what is to be written of it.
+    /// Adds a line by reading it in place; returns `None` if it is not plain enough for that. The line has no NUL.
+    /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either.
+    fn add_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<LineOutcome>;
+    /// Adds a line, given its fields. `number` is the line's position in its unit, from 1.
+    fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome;
+    /// Ends a unit of lines, and returns what is to be written for it.
     fn end_unit(&mut self) -> Result<Option<Self::Written>, EngineError>;
-    /// Writes what a unit has left; `lines_before` lines stand before it.
+    /// Writes the output of a unit that comes after `lines_before` lines.
     fn write(
         &self,
         written: Self::Written,
         lines_before: u64,
         file: &mut Self::File,
     ) -> Result<(), EngineError>;
-    /// Brings together what all threads have read, and ends the converted file.
+    /// Combines what all threads have read, and finishes the converted file.
     fn finish(threads: Vec<Self>, file: Option<Self::File>) -> Result<Option<Partial>, EngineError>;
 }
 
-/// What became of a line.
-pub(crate) enum Taken {
-    /// It is well-formed: a row if its code is asked for, else ignored.
-    Counted {
-        is_asked: bool,
+/// The outcome of a line.
+pub(crate) enum LineOutcome {
+    /// It is well-formed: a row if a measure uses its code, otherwise ignored.
+    WellFormed {
+        is_row: bool,
     },
     Reject(Reason),
 }
 
-/// One file that is being read.
+/// A file that is being read.
 pub(super) struct Reading<'c> {
     units: Mutex<Units<Box<dyn Read + Send + 'c>>>,
     layout: &'c FeedLayout,
     rejects: Option<RejectWriter>,
 }
 
-/// What is written in turn.
+/// The files that threads write to in turn.
 struct Files<F> {
     converted: Option<F>,
     rejects: Option<RejectWriter>,
 }
 
-/// One thread that reads.
+/// A thread that reads.
 struct Thread<'c, L> {
     unit: Unit,
     marks: Marks,
     read: Lines<'c, L>,
 }
 
-/// What a thread has read.
+/// The state of a thread that reads lines.
 struct Lines<'c, L> {
     layout: &'c FeedLayout,
     feed: L,
@@ -87,11 +87,11 @@ struct Lines<'c, L> {
     /// Whether the first line that is neither skipped nor too long has been seen.
     is_past_first: bool,
     report: ConversionReport,
-    /// Lines of the unit that were read so far.
+    /// Lines of the current unit read so far.
     number: u32,
-    /// Whether rejects are written, and not only counted.
+    /// Whether rejects are written, not only counted.
     keeps_rejects: bool,
-    /// The rejects of the unit: line, reason and where the text stands.
+    /// The rejects of the current unit: line number, reason, and the range of the text.
     rejects: Vec<(u32, Reason, Range<usize>)>,
 }
 
@@ -125,7 +125,7 @@ impl<'c> Reading<'c> {
             converted: file,
             rejects,
         });
-        // The first line that is not skipped decides where the columns stand.
+        // The first line that is not skipped decides the positions of the columns.
         while !first.read.is_past_first && first.read_next(&units, &turns)? {}
         let threads = Mutex::new(Vec::new());
         let run = |mut thread: Thread<'c, L>| {
@@ -134,7 +134,7 @@ impl<'c> Reading<'c> {
                     Ok(true) => {}
                     Ok(false) => break Ok(thread),
                     Err(error) => {
-                        // The others need not read the rest of a file that has failed.
+                        // The other threads need not read the rest of a file that has failed.
                         units.lock().expect("no holder panics").stop();
                         break Err(error);
                     }
@@ -206,7 +206,7 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         }
     }
 
-    /// Another thread for the same file, once the first line has been seen.
+    /// Returns another thread for the same file, once the first line has been seen.
     fn another(&self) -> Self {
         let Lines {
             layout,
@@ -219,8 +219,8 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         other
     }
 
-    /// Reads the next unit that no thread has, and writes what it leaves. `false` when there is none, or when another
-    /// thread has failed.
+    /// Reads the next unit and writes its output. Returns `false` if there is no unit left, or if another thread has
+    /// failed.
     fn read_next<R: Read>(
         &mut self,
         units: &Mutex<Units<R>>,
@@ -287,7 +287,7 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         read.number = 0;
         for part in parts(text, unit.lines.clone()) {
             let marked = marks.mark(text, part.clone());
-            // A part is one line, or shorter than the longest that is read.
+            // A part of MAX_LINE bytes or more is a single line.
             if !read.is_past_first || part.len() >= MAX_LINE || marked.has_nul() {
                 marked.lines().for_each(|line| read.any_line(line));
             } else if marked.has_odd() {
@@ -301,17 +301,17 @@ impl<'c, L: FeedLines> Thread<'c, L> {
 }
 
 impl<L: FeedLines> Lines<'_, L> {
-    /// Reads a line that is no header and not too long.
+    /// Reads a line that is neither a header nor too long.
     #[inline(always)]
     fn line<const MAY_BE_ODD: bool>(&mut self, line: Line<'_>) {
         let first = line.first_byte();
         if first > b' '
             && first != b'-'
-            && let Some(taken) = self.feed.take_plain::<MAY_BE_ODD>(self.number + 1, line)
+            && let Some(outcome) = self.feed.add_plain::<MAY_BE_ODD>(self.number + 1, line)
         {
             self.number += 1;
             self.report.drift_lines += u64::from(line.fields() > self.feed.wanted());
-            self.count(taken, line);
+            self.count(outcome, line);
         } else {
             self.any_line(line);
         }
@@ -321,7 +321,7 @@ impl<L: FeedLines> Lines<'_, L> {
     #[inline(never)]
     fn any_line(&mut self, line: Line<'_>) {
         self.number += 1;
-        // As with a long line that is a unit of its own, nothing else about it counts.
+        // As with a long line that is a unit of its own, nothing else about the line matters.
         if line.whole().len() >= MAX_LINE {
             return self.reject(self.number, Reason::LongLine, line.whole().range());
         }
@@ -339,18 +339,18 @@ impl<L: FeedLines> Lines<'_, L> {
             return self.learn(content);
         }
         self.report.drift_lines += u64::from(self.fields.has_more);
-        let taken = self.feed.take(self.number, &self.fields);
-        self.count(taken, line);
+        let outcome = self.feed.add(self.number, &self.fields);
+        self.count(outcome, line);
     }
 
     #[inline(always)]
-    fn count(&mut self, taken: Taken, line: Line<'_>) {
-        match taken {
-            Taken::Counted { is_asked } => {
-                self.report.rows += u64::from(is_asked);
-                self.report.ignored += u64::from(!is_asked);
+    fn count(&mut self, outcome: LineOutcome, line: Line<'_>) {
+        match outcome {
+            LineOutcome::WellFormed { is_row } => {
+                self.report.rows += u64::from(is_row);
+                self.report.ignored += u64::from(!is_row);
             }
-            Taken::Reject(reason) => self.reject(self.number, reason, line.content().range()),
+            LineOutcome::Reject(reason) => self.reject(self.number, reason, line.content().range()),
         }
     }
 
@@ -371,7 +371,7 @@ impl<L: FeedLines> Lines<'_, L> {
         }
     }
 
-    /// Learns the columns. Those past the last needed one are looked at in a header only.
+    /// Learns the columns. Only in a header are the fields after the last needed one read.
     fn learn(&mut self, header: &[u8]) {
         self.report.skipped += 1;
         let names: Vec<&[u8]> = match self.fields.split(header, self.layout.delimiter, usize::MAX) {

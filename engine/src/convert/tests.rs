@@ -1,4 +1,4 @@
-//! Plain lines and all others, units of any size, any number of threads: one file has one result.
+//! Whether lines are plain or not, whatever the size of units and the number of threads: one file has one result.
 
 use std::fs::File;
 use std::io::Write;
@@ -17,7 +17,7 @@ use crate::rejects::{Reject, read_rejects};
 use crate::report::Header;
 use crate::scan::Line;
 
-/// Lines none of which is read where it stands: each is cut by [`Fields`], as the definition has it.
+/// Reads no line in place: splits each with [`Fields`], as the definition does.
 struct General<L>(L);
 
 impl<L: FeedLines> FeedLines for General<L> {
@@ -40,12 +40,12 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.learn(names)
     }
 
-    fn take_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<Taken> {
+    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<LineOutcome> {
         None
     }
 
-    fn take(&mut self, number: u32, fields: &Fields) -> Taken {
-        self.0.take(number, fields)
+    fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
+        self.0.add(number, fields)
     }
 
     fn end_unit(&mut self) -> Result<Option<L::Written>, EngineError> {
@@ -61,7 +61,7 @@ impl<L: FeedLines> FeedLines for General<L> {
     }
 }
 
-/// How a file is read: its result must not depend on it.
+/// How a file is read. The result must not depend on it.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     is_general: bool,
@@ -70,7 +70,7 @@ struct Way {
     memory: usize,
 }
 
-/// The definition: each line is cut, one after the other, in one unit if it can be.
+/// The definition: each line is split, one after another, in one unit if possible.
 const DEFINITION: Way = Way {
     is_general: true,
     unit: UNIT_OF_ROWS,
@@ -78,7 +78,7 @@ const DEFINITION: Way = Way {
     memory: usize::MAX,
 };
 
-/// All that comes of a file.
+/// All results of a file.
 #[derive(Debug, PartialEq)]
 struct Outcome {
     report: ConversionReport,
@@ -97,7 +97,7 @@ fn pool(threads: usize) -> &'static rayon::ThreadPool {
     })
 }
 
-/// Converts a text that was decoded already.
+/// Converts a text that is already decoded.
 fn read_by(way: Way, text: &[u8], layout: &FeedLayout, is_decoded: bool) -> Result<Outcome, String> {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -126,13 +126,13 @@ fn read_by(way: Way, text: &[u8], layout: &FeedLayout, is_decoded: bool) -> Resu
     outcome(conversion, &folder)
 }
 
-/// Reads back what a conversion has left in a folder.
+/// Reads back what a conversion wrote to a folder.
 fn outcome(conversion: Conversion, folder: &TempDir) -> Result<Outcome, String> {
     let path = |name: &str| folder.path().join(name);
     let Conversion { mut report, partial } = conversion;
-    // Only the public way knows the file's own size.
+    // Only the public function knows the file's own size.
     report.bytes = 0;
-    report.judge(100.0).map_err(|error| error.to_string())?;
+    report.conclude(100.0).map_err(|error| error.to_string())?;
     if let Some(partial) = partial {
         partial
             .write(&path("partial"), 0)
@@ -150,7 +150,7 @@ fn outcome(conversion: Conversion, folder: &TempDir) -> Result<Outcome, String> 
     })
 }
 
-/// Converts bytes as everybody does.
+/// Converts bytes with the public function.
 fn read_publicly(bytes: impl Read + Send, layout: &FeedLayout) -> Result<Outcome, String> {
     let folder = TempDir::new().unwrap();
     let path = |name: &str| folder.path().join(name);
@@ -169,7 +169,7 @@ fn read_publicly(bytes: impl Read + Send, layout: &FeedLayout) -> Result<Outcome
     outcome(conversion, &folder)
 }
 
-/// Compares all ways with the definition, which is returned.
+/// Compares all ways with the definition, and returns the definition's result.
 fn agree(text: &[u8], layout: &FeedLayout, is_decoded: bool, ways: &[Way]) -> Result<Outcome, String> {
     let expected = read_by(DEFINITION, text, layout, is_decoded);
     for way in ways {
@@ -199,7 +199,7 @@ fn columns(names: &str) -> Vec<String> {
     names.split(' ').map(str::to_owned).collect()
 }
 
-/// Layouts that put the columns, the delimiter, ids and dates in other places and forms.
+/// Layouts that differ in columns, delimiter, ids and dates.
 fn layouts() -> Vec<FeedLayout> {
     vec![
         layout(|_| ()),
@@ -236,7 +236,7 @@ fn one_of(texts: &'static [&'static [u8]]) -> BoxedStrategy<Vec<u8>> {
     prop::sample::select(texts).prop_map(<[u8]>::to_vec).boxed()
 }
 
-/// A few bytes that have a meaning somewhere. A tab stands for the delimiter.
+/// A few bytes that have a special meaning somewhere. A tab stands for the delimiter.
 fn hostile() -> BoxedStrategy<Vec<u8>> {
     let bytes = b"\t\t\"\"\r\0 a1-.\x0b\x0c\x7f\x80\xff\xc3\xa9\xef\xbb\xbf\xbd".to_vec();
     prop::collection::vec(prop::sample::select(bytes), 0..6).boxed()
@@ -312,7 +312,7 @@ fn other() -> BoxedStrategy<Vec<u8>> {
     .boxed()
 }
 
-/// The fields of a line: the five needed ones, and others for between and behind them.
+/// The fields of a line: the five needed ones, and others to go between and after them.
 type Values = ([Vec<u8>; 5], Vec<Vec<u8>>);
 
 fn values() -> impl Strategy<Value = Values> {
@@ -322,7 +322,7 @@ fn values() -> impl Strategy<Value = Values> {
 
 #[derive(Clone, Debug)]
 enum Text {
-    /// Fields in the order of the layout, and so many of the last ones left out.
+    /// Fields in the order of the layout, and how many of the last ones to leave out.
     Fields(Values, usize),
     /// The needed columns' names.
     Header,
@@ -343,7 +343,7 @@ fn line() -> impl Strategy<Value = (Text, &'static [u8])> {
     (text, end)
 }
 
-/// The bytes of lines for a layout.
+/// Returns the bytes of lines for a layout.
 fn bytes(lines: &[(Text, &[u8])], layout: &FeedLayout) -> Vec<u8> {
     let mut order: Vec<usize> = (0..5).collect();
     if let Some(sales) = layout.sales() {
@@ -381,7 +381,7 @@ fn bytes(lines: &[(Text, &[u8])], layout: &FeedLayout) -> Vec<u8> {
         }
         bytes.extend(*end);
     }
-    // A date's hyphens are delimiters where that is a hyphen.
+    // If the delimiter is a hyphen, a date's hyphens are delimiters.
     for byte in &mut bytes {
         if *byte == b'\t' {
             *byte = layout.delimiter;
@@ -390,7 +390,7 @@ fn bytes(lines: &[(Text, &[u8])], layout: &FeedLayout) -> Vec<u8> {
     bytes
 }
 
-/// Ways that differ in all that may differ.
+/// Ways that differ in everything that may differ.
 fn ways(unit: usize) -> Vec<Way> {
     let plain = Way {
         is_general: false,
@@ -410,7 +410,7 @@ fn ways(unit: usize) -> Vec<Way> {
             is_general: true,
             ..plain
         },
-        // Sums go out to files after each unit.
+        // Sums are spilled to files after each unit.
         Way {
             unit: 3 * unit,
             threads: 2,
@@ -420,8 +420,8 @@ fn ways(unit: usize) -> Vec<Way> {
     ]
 }
 
-/// Plain lines are read where they stand from the second part on, as the first has what may be a header: here each line
-/// is a part, or some lines are.
+/// Plain lines are read in place from the second part on, because the first may have a header. Here each line is a
+/// part, or every few lines are.
 fn by_lines() -> [Way; 2] {
     [1, 80].map(|unit| Way {
         is_general: false,
@@ -442,14 +442,14 @@ proptest! {
     ) {
         let layout = &layouts()[number];
         let mut text = bytes(&lines, layout);
-        // One NUL keeps all lines around it from being read where they stand.
+        // One NUL keeps all lines around it from being read in place.
         text.retain(|byte| has_nul || *byte != 0);
         let _ = agree(&text, layout, is_decoded, &by_lines());
     }
 
     #[test]
     fn one_odd_line_among_good_ones(values in values(), number in 0..6_usize, end in line()) {
-        // Most hostile lines are rejects for several reasons. Here, one at most is odd.
+        // Most hostile lines are rejects for several reasons. Here, at most one field is odd.
         let layout = &layouts()[number];
         let good = |date: &[u8]| {
             let needed = [b"s1".to_vec(), b"1.50".to_vec(), b"4".to_vec(), b"i1".to_vec(), date.to_vec()];
@@ -493,7 +493,7 @@ proptest! {
     }
 }
 
-/// The bytes as UTF-8 without a mark, and whether they had another encoding.
+/// Returns the bytes as UTF-8 without a byte-order mark, and whether they had another encoding.
 fn decoded(bytes: &[u8]) -> (Vec<u8>, bool) {
     match Encoding::for_bom(bytes) {
         Some((encoding, bom)) if encoding != UTF_8 => {
@@ -524,7 +524,7 @@ fn feeds_with_every_kind_of_dirt_are_read_alike_in_all_ways() {
             let (text, is_decoded) = decoded(&bytes);
             let outcome = agree(&text, &layout, is_decoded, &ways(1 + 400 * number as usize)).unwrap();
             assert_eq!(read_publicly(&bytes[..], &layout).as_ref(), Ok(&outcome));
-            // Bytes that come one by one, with interruptions.
+            // The bytes arrive one by one, with interruptions.
             let slow = Slow {
                 bytes: &bytes,
                 count: 0,
@@ -569,7 +569,7 @@ fn long_lines_are_the_same_rejects_wherever_units_end() {
     let header = b"code\titem_id\ttrans_date\tamount\tstore_id\n".to_vec();
     let by_header = b"4\ti1\t2016-06-01\t1\tv1\n".to_vec();
     let texts = [
-        // Too long by one, and just not, at the beginning, in the middle and at the end.
+        // Too long by one, and just not too long, at the beginning, in the middle and at the end.
         [long(&good[..20], MAX_LINE_FOR_TESTS), good.clone()].concat(),
         [good.clone(), long(&good[..20], MAX_LINE_FOR_TESTS), good.clone()].concat(),
         [
@@ -584,10 +584,10 @@ fn long_lines_are_the_same_rejects_wherever_units_end() {
         ]
         .concat(),
         [good.clone(), vec![b'y'; MAX_LINE_FOR_TESTS]].concat(),
-        // Of a comment and of a blank line, the length counts as well.
+        // The length of a comment or a blank line counts as well.
         [good.clone(), long(b"--", MAX_LINE_FOR_TESTS), good.clone()].concat(),
         [good.clone(), blank, good.clone()].concat(),
-        // What is too long is not the first line that tells whether there is a header.
+        // A line that is too long is not the first line that decides whether there is a header.
         [long(b"x", 2 * MAX_LINE_FOR_TESTS), header, by_header].concat(),
         // With a CR.
         [
@@ -633,7 +633,7 @@ fn long_lines_are_the_same_rejects_wherever_units_end() {
 
 const MAX_LINE_FOR_TESTS: usize = units::MAX_LINE;
 
-/// Gives its bytes, then fails.
+/// Yields its bytes, then fails.
 struct Fails<'t>(&'t [u8]);
 
 impl Read for Fails<'_> {

@@ -1,7 +1,7 @@
-//! Turns: threads read units in any order, and what they write of them goes out in the order of the input.
+//! Turns: threads read units in any order, but write their output in the order of the input.
 //!
-//! Between the beginning of a unit and the end of its turn a thread must not wait for work of the pool: it might take the
-//! reader of a later unit meanwhile, which waits for this turn. So nothing on that way calls rayon.
+//! Between the start of a unit and the end of its turn, a thread must not wait for work of the pool: while waiting, it
+//! might pick up the reader of a later unit, which waits for this very turn. So nothing in between calls rayon.
 
 #[cfg(test)]
 mod tests;
@@ -9,27 +9,28 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-/// Whose turn it is, and what is written in turn.
+/// Whose turn it is, and the writer that is used in turn.
 pub(super) struct Turns<W> {
     state: Mutex<State<W>>,
     moved: Condvar,
 }
 
 struct State<W> {
-    /// The unit that is next to write.
+    /// The unit whose turn it is.
     next: u64,
-    /// Lines of all units before it.
+    /// The number of lines in all units before it.
     lines: u64,
-    /// The lines of units that had nothing to write and did not wait.
+    /// The line counts of finished units that are not part of `lines` yet, such as units that had nothing to write
+    /// and did not wait.
     early: BTreeMap<u64, u64>,
-    /// Threads that wait for their turn. Waking costs a system call, so it is not done for nobody.
+    /// The number of threads that wait for their turn. Waking costs a system call, so it is done only if one waits.
     waiting: usize,
-    /// Set when a thread gave up its unit: nobody's turn comes any more.
+    /// Set when a thread gave up its unit: no further turn comes.
     is_broken: bool,
     writer: W,
 }
 
-/// One unit's turn. If it is dropped before it was taken, nobody waits for it any longer.
+/// One unit's turn. If it is dropped unused, no later turn comes, and the threads that wait for one give up.
 pub(super) struct Turn<'t, W> {
     turns: &'t Turns<W>,
     unit: u64,
@@ -51,7 +52,7 @@ impl<W> Turns<W> {
         }
     }
 
-    /// The turn of a unit that a thread has begun to read.
+    /// Returns the turn of a unit that a thread is about to read.
     pub(super) fn of(&self, unit: u64) -> Turn<'_, W> {
         Turn {
             turns: self,
@@ -78,8 +79,8 @@ impl<W> Turn<'_, W> {
         self.turns.advance(state);
     }
 
-    /// Waits for the turn and writes. `write` is told how many lines the units before have. `None` if the turn does not
-    /// come, because another thread has failed.
+    /// Waits for the turn and calls `write` with the number of lines in the units before. Returns `None` if the turn
+    /// does not come because another thread has failed.
     pub(super) fn take<T>(mut self, lines: u64, write: impl FnOnce(u64, &mut W) -> T) -> Option<T> {
         let mut state = self.turns.state();
         state.waiting += 1;
@@ -121,7 +122,7 @@ impl<W> Turns<W> {
 impl<W> Drop for Turn<'_, W> {
     fn drop(&mut self) {
         if !self.is_over {
-            // A poisoned lock means that a writer panicked: nobody's turn comes either.
+            // A poisoned lock means that a writer panicked, so no turn comes either.
             if let Ok(mut state) = self.turns.state.lock() {
                 state.is_broken = true;
             }

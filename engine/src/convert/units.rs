@@ -1,8 +1,8 @@
-//! Cuts an input into units of whole lines, which threads then read side by side.
+//! Splits an input into units of whole lines, which threads then read in parallel.
 //!
-//! Lines are what stands between newlines; a newline ends a line even inside quotes, so that one stray quote costs one
-//! line and not the rest of the file. Nothing is allocated a unit: each thread has a buffer that it fills again and
-//! again, and only the unfinished line at its end is copied to the next.
+//! A newline ends a line even inside quotes, so that a stray quote costs one line, not the rest of the file. Units need
+//! no allocation: each thread fills its own buffer again and again, and only the unfinished line at its end is copied
+//! to the next unit.
 
 #[cfg(test)]
 mod tests;
@@ -12,27 +12,28 @@ use std::ops::Range;
 
 use crate::scan::{READ_BEFORE, READ_BEHIND};
 
-/// The greatest length of a line with its end, in bytes; longer ones are rejects. A point-of-sale line has some dozens.
+/// The greatest length of a line with its newline, in bytes; longer lines are rejects. A point-of-sale line has a few
+/// dozen.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
 /// Bytes of a file's first unit.
 const FIRST_UNIT: usize = 256 << 10;
 
-/// What a new buffer reads before it grows to a unit's size.
+/// Bytes that a new buffer reads before it grows to a unit's size.
 const FIRST_READ: usize = 64 << 10;
 
-/// How much of a line over [`MAX_LINE`] is kept.
+/// How many bytes of a line over [`MAX_LINE`] are kept.
 pub(crate) const LONG_LINE_KEPT: usize = 4096;
 
 /// Some whole lines of an input.
 pub(crate) struct Unit {
-    /// The text lies in `lines`, with room before and behind.
+    /// A buffer that holds the text in `lines`, with room before and after it.
     pub(crate) text: Vec<u8>,
-    /// Whole lines: empty, or with a newline at the end.
+    /// The range of the whole lines: empty, or with a newline at the end.
     pub(crate) lines: Range<usize>,
-    /// The place of this unit in the input, from 0.
+    /// The position of this unit in the input, from 0.
     pub(crate) number: u64,
-    /// If the unit is one line over [`MAX_LINE`]: its length without its end. `lines` then holds its beginning.
+    /// If the unit is one line over [`MAX_LINE`]: its length without its newline. `lines` then holds its beginning.
     pub(crate) long_line: Option<u64>,
 }
 
@@ -47,14 +48,14 @@ impl Unit {
     }
 }
 
-/// Cuts an input into [`Unit`]s.
+/// Splits an input into [`Unit`]s.
 pub(crate) struct Units<R> {
     input: R,
-    /// How many bytes the next unit has, about. Units grow, so that all threads soon have one of a small file, and large
-    /// files have large ones.
+    /// The approximate size of the next unit in bytes. Units grow, so that every thread soon has one of a small file,
+    /// and large files have large ones.
     size: usize,
-    most: usize,
-    /// What was read behind the last unit: mostly the beginning of the line in which that ended.
+    max: usize,
+    /// What was read after the last unit: usually the beginning of an unfinished line.
     carried: Vec<u8>,
     /// Units given out.
     count: u64,
@@ -62,30 +63,30 @@ pub(crate) struct Units<R> {
 }
 
 impl<R: Read> Units<R> {
-    /// `most` is how many bytes a unit has, about, when units have grown.
-    pub(crate) fn new(input: R, most: usize) -> Self {
+    /// Creates units that grow to about `max` bytes.
+    pub(crate) fn new(input: R, max: usize) -> Self {
         Self {
             input,
-            size: most.min(FIRST_UNIT),
-            most,
+            size: max.min(FIRST_UNIT),
+            max,
             carried: Vec::new(),
             count: 0,
             is_at_end: false,
         }
     }
 
-    /// Whether every line was given out, as far as is known.
+    /// Returns whether all lines are known to have been handed out.
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_at_end && self.carried.is_empty()
     }
 
-    /// Gives out no more: what is left would be read for nothing.
+    /// Hands out no more units, because the rest would be read for nothing.
     pub(crate) fn stop(&mut self) {
         self.is_at_end = true;
         self.carried.clear();
     }
 
-    /// Fills the next unit, or returns `false` at the end. After a failure there is no more.
+    /// Fills `unit` with the next unit, or returns `false` at the end. After a failure there are no more units.
     pub(crate) fn fill(&mut self, unit: &mut Unit) -> io::Result<bool> {
         self.try_fill(unit).inspect_err(|_| self.stop())
     }
@@ -96,7 +97,7 @@ impl<R: Read> Units<R> {
         }
         let Unit { text, lines, .. } = unit;
         let least = READ_BEFORE + self.carried.len().max(self.size) + 1 + READ_BEHIND;
-        // The first unit of a small file is all of it, and a buffer costs by its size.
+        // The first unit of a small file is the whole file, and a buffer's cost grows with its size.
         let first = READ_BEFORE + self.carried.len() + FIRST_READ.min(self.size) + 1 + READ_BEHIND;
         if text.len() < first {
             text.resize(first, 0);
@@ -118,7 +119,7 @@ impl<R: Read> Units<R> {
             }
             searched = end;
             if self.is_at_end {
-                // A last line without its end gets one.
+                // A last line without a newline gets one.
                 text[end] = b'\n';
                 end += usize::from(end > start);
                 break end;
@@ -137,7 +138,7 @@ impl<R: Read> Units<R> {
             return Ok(false);
         }
         unit.number = self.number();
-        self.size = self.most.min(self.size * 2);
+        self.size = self.max.min(self.size * 2);
         Ok(true)
     }
 
@@ -160,7 +161,7 @@ impl<R: Read> Units<R> {
         Ok(filled)
     }
 
-    /// Reads past the rest of the line that begins the unit, and keeps its beginning.
+    /// Skips the rest of the line that begins the unit, and keeps its beginning.
     fn skip_long_line(&mut self, unit: &mut Unit, end: usize) -> io::Result<()> {
         let start = READ_BEFORE;
         let mut length = (end - start) as u64;

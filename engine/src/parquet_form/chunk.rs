@@ -1,8 +1,8 @@
-//! Column chunks of typed values, encoded here: a dictionary page where there is a dictionary, and data pages of
-//! [`PAGE_ROWS`] rows with an index of where they stand, so that a reader who wants few rows reads few pages.
+//! Encodes column chunks of typed values: a dictionary page if there is a dictionary, and data pages of [`PAGE_ROWS`]
+//! rows with an offset index, so that a reader that wants few rows reads few pages.
 //!
-//! The general writer of the parquet crate asks for each value whether its dictionary knows it. Here every id is a
-//! small number already, so that a column of a million ids is packed bits and little else.
+//! The parquet crate's general writer looks up each value in its dictionary. Here every id is already a small number,
+//! so encoding a column of a million ids is little more than packing bits.
 
 use std::io::Write;
 use std::ops::{Range, RangeInclusive};
@@ -22,10 +22,11 @@ use super::packed;
 use crate::amount::ABSENT;
 use crate::symbols::Texts;
 
-/// In place of a text's number: there is no text.
+/// Stands in place of a text's number when there is no text.
 pub(crate) const NO_TEXT: u32 = u32::MAX;
 
-/// Rows a data page: what the parquet crate and Spark write, too. Few in tests, whose row groups have several pages.
+/// Rows per data page, the same as in the parquet crate and Spark. The number is low in tests, so that their row groups
+/// have several pages.
 pub(crate) const PAGE_ROWS: usize = if cfg!(test) { 100 } else { 20_000 };
 
 /// The values of one column in a row group.
@@ -33,11 +34,11 @@ pub(crate) const PAGE_ROWS: usize = if cfg!(test) { 100 } else { 20_000 };
 pub(crate) enum Column<'v> {
     /// Texts by their numbers, [`NO_TEXT`] for NULL.
     Texts { texts: &'v Texts, numbers: &'v [u32] },
-    /// Days or codes: whole numbers of which there are few distinct ones.
+    /// Days or codes: whole numbers with few distinct values.
     Few(&'v [i32]),
-    /// Whole numbers that lie near each other, or are small.
+    /// Whole numbers that are close together, or small.
     Near(&'v [i64]),
-    /// Sums in cents, [`ABSENT`] for NULL: these slices one after the other.
+    /// Sums in cents, [`ABSENT`] for NULL: these slices one after another.
     Sums(&'v [&'v [i64]]),
 }
 
@@ -47,22 +48,22 @@ pub(crate) struct Chunk {
     pub(super) close: ColumnCloseResult,
 }
 
-/// Appends the data page of some values.
+/// Appends the data page for a range of values.
 type PageOf<'v> = dyn FnMut(Range<usize>, &mut Vec<u8>) + 'v;
 
 /// A chunk before it is encoded page by page.
 struct Pages<'v> {
-    /// The distinct values, and how many there are.
+    /// The distinct values, encoded, and how many there are.
     dictionary: Option<(Vec<u8>, usize)>,
-    /// Asked for all values, in their order.
+    /// Encodes one page. It is called for consecutive ranges that cover all values.
     page: Box<PageOf<'v>>,
     encoding: Encoding,
-    /// NULLs among them.
+    /// The number of values, including NULLs.
     values: usize,
     statistics: Statistics,
 }
 
-/// Whole numbers within this span have a dictionary; others are written as they are.
+/// Whole numbers within this span get a dictionary; others are written plain.
 const DICTIONARY_SPAN: i64 = 1 << 16;
 
 impl Column<'_> {
@@ -80,17 +81,17 @@ impl Column<'_> {
 }
 
 fn text_pages<'v>(texts: &'v Texts, numbers: &'v [u32], is_nullable: bool) -> Pages<'v> {
-    // The place of each text among those that this chunk has.
-    let mut places = vec![NO_TEXT; texts.len()];
+    // The index of each text in this chunk's dictionary.
+    let mut indices = vec![NO_TEXT; texts.len()];
     let mut distinct: Vec<u32> = Vec::new();
     let mut packed = Vec::with_capacity(numbers.len());
     for &number in numbers.iter().filter(|number| **number != NO_TEXT) {
-        let place = &mut places[number as usize];
-        if *place == NO_TEXT {
-            *place = distinct.len() as u32;
+        let index = &mut indices[number as usize];
+        if *index == NO_TEXT {
+            *index = distinct.len() as u32;
             distinct.push(number);
         }
-        packed.push(*place);
+        packed.push(*index);
     }
     let mut dictionary = Vec::new();
     for number in &distinct {
@@ -145,18 +146,18 @@ fn few_pages(values: &[i32]) -> Pages<'_> {
         };
     }
     let least = range.map_or(0, |range| *range.start());
-    let mut places = vec![NO_TEXT; span as usize];
+    let mut indices = vec![NO_TEXT; span as usize];
     let mut dictionary = Vec::new();
     let mut distinct = 0;
     let mut packed = Vec::with_capacity(values.len());
     for value in values {
-        let place = &mut places[value.wrapping_sub(least) as usize];
-        if *place == NO_TEXT {
-            *place = distinct;
+        let index = &mut indices[value.wrapping_sub(least) as usize];
+        if *index == NO_TEXT {
+            *index = distinct;
             distinct += 1;
             dictionary.extend_from_slice(&value.to_le_bytes());
         }
-        packed.push(*place);
+        packed.push(*index);
     }
     Pages {
         dictionary: Some((dictionary, distinct as usize)),
@@ -189,7 +190,7 @@ fn sum_pages<'v>(slices: &'v [&'v [i64]]) -> Pages<'v> {
     let there = sums().filter(|sum| *sum != ABSENT);
     let nulls = sums().count() - there.clone().count();
     let range = range(there);
-    // What is left of the slices.
+    // The remaining slices, and the rest of the current one.
     let (mut slices, mut slice): (_, &[i64]) = (slices.iter(), &[]);
     let mut of_page = Vec::new();
     let page = move |rows: Range<usize>, data: &mut Vec<u8>| {
@@ -224,11 +225,12 @@ fn page_of_sums(sums: &[i64], data: &mut Vec<u8>) {
     levels(sums.iter().map(|sum| *sum != ABSENT), data);
     let start = data.len();
     data.resize(start + size_of_val(sums), 0);
-    let (places, _) = data[start..].as_chunks_mut();
+    let (slots, _) = data[start..].as_chunks_mut();
     let mut there = 0;
-    // Which are absent is not foreseen, so that each is put down, and the next in place of one that is.
+    // The processor cannot predict which sums are absent, so there is no branch: each is written, and an absent one is
+    // overwritten by the next.
     for sum in sums {
-        places[there] = sum.to_le_bytes();
+        slots[there] = sum.to_le_bytes();
         there += usize::from(*sum != ABSENT);
     }
     data.truncate(start + there * size_of::<i64>());
@@ -242,7 +244,7 @@ fn range<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<RangeIncl
     Some(least..=greatest)
 }
 
-/// Appends which values are there: runs with their length in bytes before them.
+/// Appends which values are present (definition levels): their length in bytes, then runs.
 fn levels(is_there: impl ExactSizeIterator<Item = bool> + Clone, data: &mut Vec<u8>) {
     let start = data.len();
     data.extend_from_slice(&[0; 4]);
@@ -256,9 +258,9 @@ fn levels(is_there: impl ExactSizeIterator<Item = bool> + Clone, data: &mut Vec<
     data[start..start + 4].copy_from_slice(&length.to_le_bytes());
 }
 
-/// Appends numbers into a dictionary: their width, and runs.
+/// Appends dictionary indices: their width, then runs.
 fn numbers_of_dictionary(numbers: &[u32], distinct: usize, data: &mut Vec<u8>) {
-    // A width of 0 bits is allowed, and not known to every reader.
+    // A width of 0 bits is allowed, but not every reader supports it.
     let width = packed::width_of(distinct.saturating_sub(1) as u32).max(1);
     data.push(width as u8);
     packed::hybrid(numbers, width, data);

@@ -1,8 +1,8 @@
 //! The one form of Parquet that goes to the lake: Snappy, v1 pages, dictionaries and statistics, which every reader
-//! knows (Redshift's COPY among them).
+//! supports, including Redshift's COPY.
 //!
 //! Typed rows (converted files, partials, summaries) are encoded here, column chunk by column chunk, so that threads
-//! can encode side by side: [`Table`]. Texts of reference feeds and rejects go through the parquet crate's own writer:
+//! can encode in parallel: [`Table`]. Texts of reference feeds and rejects go through the parquet crate's own writer:
 //! [`TextFile`](crate::text_file::TextFile).
 
 mod chunk;
@@ -16,7 +16,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow_schema::Schema;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{WriterProperties, WriterVersion};
@@ -27,20 +27,21 @@ pub(crate) use self::chunk::{Chunk, Column, NO_TEXT};
 pub(crate) use self::stored::StoredTable;
 use crate::error::EngineError;
 
-/// Rows a row group: what a writer holds in memory before it goes to disk. Few in tests, whose files have several groups.
+/// Rows per row group, which a writer holds in memory before writing them to disk. The number is low in tests, so that
+/// their files have several groups.
 pub(crate) const ROW_GROUP_ROWS: usize = if cfg!(test) { 300 } else { 256 << 10 };
 
-/// Bytes that go to a file at once.
+/// Bytes that are written to a file at once.
 const WRITTEN_AT_ONCE: usize = 64 << 10;
 
-/// How files are written.
+/// Returns the settings that files are written with.
 pub(crate) fn properties() -> WriterProperties {
     let line_number = ColumnPath::from("line_number");
     WriterProperties::builder()
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::SNAPPY)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        // Line numbers climb, each its own value: differences are small where a dictionary would be large.
+        // Line numbers ascend and are all distinct: their differences are small, but a dictionary would be large.
         .set_column_dictionary_enabled(line_number.clone(), false)
         .set_column_encoding(line_number, Encoding::DELTA_BINARY_PACKED)
         .build()
@@ -64,7 +65,7 @@ impl Form {
         Ok(Self(Arc::new(descriptor)))
     }
 
-    /// Encodes columns of a row group from the one at `first` on, each with as many values.
+    /// Encodes columns of a row group, from the one at `first` on. All must have the same number of values.
     pub(crate) fn encode(
         &self,
         first: usize,
@@ -84,7 +85,7 @@ impl Form {
     /// Creates a file.
     pub(crate) fn create(&self, path: &Path) -> Result<Table, EngineError> {
         let file = File::create(path).map_err(EngineError::write(path))?;
-        // The writer's own buffer has 8 KiB, in which chunks go to it piece by piece.
+        // The writer's own buffer has only 8 KiB, so chunks would be written in small pieces.
         let file = BufWriter::with_capacity(WRITTEN_AT_ONCE, file);
         let writer = SerializedFileWriter::new(file, self.0.root_schema_ptr(), Arc::new(properties()));
         Ok(Table {

@@ -1,16 +1,16 @@
 //! The two packed encodings of Parquet that are written here: runs and packed bits (RLE/bit-packed hybrid) for
-//! dictionary numbers and levels, and packed differences (DELTA_BINARY_PACKED) for whole numbers.
-//! Source: the Parquet format's document "Encodings".
+//! dictionary indices and levels, and packed differences (DELTA_BINARY_PACKED) for whole numbers.
+//! Source: the document "Encodings" of the Parquet format.
 
-/// How many bits the greatest of some values takes.
+/// Returns how many bits the greatest of some values needs.
 pub(super) fn width_of(greatest: u32) -> u32 {
     u32::BITS - greatest.leading_zeros()
 }
 
-/// A run shorter than this is cheaper among packed values.
+/// A run shorter than this takes less space as packed values.
 const SHORTEST_RUN: usize = 16;
 
-/// Values of a group in packed bits.
+/// Values per group of packed bits.
 const GROUP: usize = 8;
 
 /// Appends values of `width` bits as runs and packed groups.
@@ -22,7 +22,7 @@ pub(super) fn hybrid(values: &[u32], width: u32, out: &mut Vec<u8>) {
             .iter()
             .take_while(|value| **value == values[at])
             .count();
-        // Packed values come in whole groups: those before the run take what they lack from it.
+        // Packed values come in whole groups: an unfinished group before the run is filled up from the run.
         let taken = (at - packed_from).next_multiple_of(GROUP) - (at - packed_from);
         if run >= taken + SHORTEST_RUN {
             packed(&values[packed_from..at + taken], width, out);
@@ -41,7 +41,7 @@ pub(super) fn run(value: u32, length: usize, width: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&value.to_le_bytes()[..bytes]);
 }
 
-/// Appends packed groups; the last is filled with zeros.
+/// Appends packed groups; the last is padded with zeros.
 fn packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
     if values.is_empty() {
         return;
@@ -56,7 +56,8 @@ fn packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
     );
 }
 
-/// So many values of `width` bits, as [`hybrid`] has written them; `None` if they are not all there, or one has more bits.
+/// Reads `count` values of `width` bits, as written by [`hybrid`]. Returns `None` if some are missing, or if one has
+/// more bits.
 pub(super) fn unpacked(mut bytes: &[u8], width: u32, count: usize) -> Option<Vec<u32>> {
     let greatest = u32::MAX.checked_shr(u32::BITS.checked_sub(width)?).unwrap_or(0);
     let mut values = Vec::new();
@@ -87,7 +88,7 @@ pub(super) fn unpacked(mut bytes: &[u8], width: u32, count: usize) -> Option<Vec
     Some(values)
 }
 
-/// The eight bytes from a place on, as far as there are any.
+/// Returns the eight bytes at a position, with zeros past the end.
 fn word(bytes: &[u8], at: usize) -> u64 {
     if let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         return u64::from_le_bytes(*word);
@@ -98,7 +99,7 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// Appends the lower `width` bits of each value. Their number makes whole bytes.
+/// Appends the lower `width` bits of each value. Together they must make whole bytes.
 fn bits(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
     let (mut word, mut filled) = (0_u64, 0);
     for value in values {
@@ -107,18 +108,18 @@ fn bits(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
         if filled >= u64::BITS {
             out.extend_from_slice(&word.to_le_bytes());
             filled -= u64::BITS;
-            // What did not fit; a shift by all 64 bits would not be nothing.
+            // The bits that did not fit. A shift by all 64 bits would not yield zero.
             word = if filled == 0 { 0 } else { value >> (width - filled) };
         }
     }
     out.extend_from_slice(&word.to_le_bytes()[..filled.div_ceil(8) as usize]);
 }
 
-/// Values of a block of differences, and the parts of it that have a width of their own.
+/// Values per block of differences, and miniblocks per block, each of which has its own width.
 const BLOCK: usize = 128;
 const MINIBLOCKS: usize = 4;
 
-/// Appends the differences of whole numbers.
+/// Appends whole numbers as packed differences.
 pub(super) fn deltas(values: &[i64], out: &mut Vec<u8>) {
     varint(BLOCK as u64, out);
     varint(MINIBLOCKS as u64, out);
@@ -136,7 +137,7 @@ pub(super) fn deltas(values: &[i64], out: &mut Vec<u8>) {
         let least = block[..count].iter().copied().min().unwrap_or(0);
         zigzag(least, out);
         let over = |delta: i64| delta.wrapping_sub(least).cast_unsigned();
-        // A last block may be short: the rest of its last part is nothing, and parts behind that are left out.
+        // The last block may be short: its last miniblock is padded, and the ones after that are left out.
         block[count..].fill(least);
         let widths: [u32; MINIBLOCKS] = std::array::from_fn(|part| {
             let part = &block[part * (BLOCK / MINIBLOCKS)..][..BLOCK / MINIBLOCKS];
@@ -169,13 +170,13 @@ fn varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// Takes a number away that [`varint`] has written.
+/// Reads a number that [`varint`] has written, and removes it from the front of `bytes`.
 fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
-    for place in (0..u64::BITS).step_by(7) {
+    for shift in (0..u64::BITS).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
         *bytes = rest;
-        value |= u64::from(byte & 0x7F) << place;
+        value |= u64::from(byte & 0x7F) << shift;
         if byte & 0x80 == 0 {
             return Some(value);
         }

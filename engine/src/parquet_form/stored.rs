@@ -1,8 +1,8 @@
-//! Files of this form, read back: partials, of which a run has one for each of its files.
+//! Reads files of this form back: partials, of which a run has one for each of its files.
 //!
-//! The parquet crate finds, reads and decompresses pages. What is in them is decoded here, straight into what sums are
-//! held in: the general reader would make decimals of 128 bits and arrays of them first, which for a small file costs
-//! several times as much as the rest.
+//! The parquet crate finds, reads and decompresses pages. Their contents are decoded here, directly into the types that
+//! sums are held in. The general reader would first build arrays of 128-bit decimals, which for a small file costs
+//! several times as much as everything else.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,15 +23,15 @@ use crate::date::DAYS;
 use crate::error::EngineError;
 use crate::symbols::Texts;
 
-/// A file that is read.
+/// A file that is being read.
 enum Source {
-    /// All of it: the reader of the parquet crate asks for a file's length, a duplicate of its handle and a place in it
-    /// for each page, which for a small file costs more than its rows.
+    /// The whole file in memory. For each page of a file, the parquet crate's reader asks for its length, duplicates
+    /// its handle and seeks, which for a small file costs more than decoding its rows.
     Small(Bytes),
     Large(File),
 }
 
-/// The largest file that is read as a whole.
+/// The size in bytes of the largest file that is read into memory as a whole.
 const SMALL: u64 = 256 << 10;
 
 impl Source {
@@ -74,13 +74,13 @@ impl ChunkReader for Source {
     }
 }
 
-/// A file of typed rows, opened: its metadata are read, its rows are not.
+/// An open file of typed rows: its metadata have been read, its rows have not.
 pub(crate) struct StoredTable {
     path: PathBuf,
     reader: SerializedFileReader<Source>,
 }
 
-/// Some rows of one row group, by their numbers within it.
+/// A range of rows of one row group, by their positions within it.
 #[derive(Clone)]
 pub(crate) struct GroupRows {
     group: usize,
@@ -92,24 +92,24 @@ impl StoredTable {
         let source = Source::open(path).map_err(EngineError::parquet("read", path))?;
         let open = || {
             let reader = SerializedFileReader::new(source)?;
-            match are_counts_true(reader.metadata()) {
+            match counts_agree(reader.metadata()) {
                 true => Ok(reader),
-                false => Err(damaged("counts of rows that do not agree")),
+                false => Err(damaged("its row counts disagree")),
             }
         };
-        let reader = caught(open).map_err(EngineError::parquet("read", path))?;
+        let reader = catching_panics(open).map_err(EngineError::parquet("read", path))?;
         Ok(Self {
             path: path.to_owned(),
             reader,
         })
     }
 
-    /// How many rows the file has.
+    /// Returns how many rows the file has.
     pub(crate) fn rows(&self) -> usize {
         self.reader.metadata().file_metadata().num_rows() as usize
     }
 
-    /// Where some of the rows stand, row group by row group.
+    /// Returns where a range of the rows is, row group by row group.
     pub(crate) fn groups(&self, rows: Range<usize>) -> Vec<GroupRows> {
         let mut start = 0;
         let groups = self.reader.metadata().row_groups().iter().enumerate();
@@ -126,8 +126,8 @@ impl StoredTable {
         groups.collect()
     }
 
-    /// A column of texts: those that its row group has, and for each row the number among them. `absent` stands for NULL,
-    /// if there may be any.
+    /// Reads a column of texts: returns those that its row group has, and for each row the number of its text. `absent`
+    /// stands for NULL; without it, no row may be NULL.
     pub(crate) fn texts(
         &self,
         rows: &GroupRows,
@@ -135,8 +135,8 @@ impl StoredTable {
         absent: Option<u32>,
     ) -> std::result::Result<(Texts, Vec<u32>), EngineError> {
         let mut texts = Texts::default();
-        let numbers = self.column(rows, column, Type::BYTE_ARRAY, absent, |part| match part {
-            Part::Dictionary(mut values, count) => {
+        let numbers = self.column(rows, column, Type::BYTE_ARRAY, absent, |content| match content {
+            PageContent::Dictionary(mut values, count) => {
                 for _ in 0..count {
                     let length = u32::from_le_bytes(*take(&mut values)?) as usize;
                     let (text, rest) = values.split_at_checked(length)?;
@@ -145,108 +145,108 @@ impl StoredTable {
                 }
                 Some(Vec::new())
             }
-            Part::Places(places) => {
+            PageContent::Indices(indices) => {
                 let known = texts.len() as u32;
-                places.iter().all(|place| *place < known).then_some(places)
+                indices.iter().all(|index| *index < known).then_some(indices)
             }
-            Part::Plain(_) => None,
+            PageContent::Plain(_) => None,
         })?;
         Ok((texts, numbers))
     }
 
-    /// A column of days.
+    /// Reads a column of days.
     pub(crate) fn days(&self, rows: &GroupRows, column: usize) -> std::result::Result<Vec<i32>, EngineError> {
         let mut dictionary = Vec::new();
-        self.column(rows, column, Type::INT32, None, |part| match part {
-            Part::Dictionary(values, _) => {
+        self.column(rows, column, Type::INT32, None, |content| match content {
+            PageContent::Dictionary(values, _) => {
                 dictionary = days(values)?;
                 Some(Vec::new())
             }
-            Part::Places(places) => {
-                let values = places
+            PageContent::Indices(indices) => {
+                let values = indices
                     .iter()
-                    .map(|place| dictionary.get(*place as usize).copied());
+                    .map(|index| dictionary.get(*index as usize).copied());
                 values.collect()
             }
-            Part::Plain(values) => days(values),
+            PageContent::Plain(values) => days(values),
         })
     }
 
-    /// A column of sums in cents, [`ABSENT`] for NULL.
+    /// Reads a column of sums in cents, [`ABSENT`] for NULL.
     pub(crate) fn sums(&self, rows: &GroupRows, column: usize) -> std::result::Result<Vec<i64>, EngineError> {
-        self.column(rows, column, Type::INT64, Some(ABSENT), |part| match part {
-            Part::Plain(values) => plain(values, i64::from_le_bytes),
-            Part::Dictionary(..) | Part::Places(_) => None,
+        self.column(rows, column, Type::INT64, Some(ABSENT), |content| match content {
+            PageContent::Plain(values) => plain(values, i64::from_le_bytes),
+            PageContent::Dictionary(..) | PageContent::Indices(_) => None,
         })
     }
 
-    /// The values of some rows; `decode` makes values of the parts of pages, or finds them damaged.
+    /// Reads the values of some rows. `decode` decodes the contents of a page, or returns `None` if they are damaged.
     fn column<T: Copy>(
         &self,
         GroupRows { group, rows }: &GroupRows,
         column: usize,
         stored_as: Type,
         absent: Option<T>,
-        decode: impl FnMut(Part<'_>) -> Option<Vec<T>>,
+        decode: impl FnMut(PageContent<'_>) -> Option<Vec<T>>,
     ) -> std::result::Result<Vec<T>, EngineError> {
         let read = || {
             let group = self.reader.get_row_group(*group)?;
             let metadata = group.metadata().column(column);
             if metadata.column_type() != stored_as {
-                return Err(damaged("a column of another type"));
+                return Err(damaged("a column has the wrong type"));
             }
             let is_nullable = metadata.column_descr().max_def_level() > 0;
             let count = metadata.num_values() as usize;
             let pages = group.get_column_page_reader(column)?;
             values(pages, count, rows.clone(), is_nullable, absent, decode)
         };
-        caught(read).map_err(EngineError::parquet("read", &self.path))
+        catching_panics(read).map_err(EngineError::parquet("read", &self.path))
     }
 }
 
-/// What pages hold.
-enum Part<'p> {
-    /// The values of a dictionary, and how many there are.
+/// The contents of a page.
+enum PageContent<'p> {
+    /// The encoded values of a dictionary, and how many there are.
     Dictionary(&'p [u8], usize),
-    /// Places in the dictionary.
-    Places(Vec<u32>),
-    /// Values as they are.
+    /// Indices into the dictionary.
+    Indices(Vec<u32>),
+    /// Plain values.
     Plain(&'p [u8]),
 }
 
-/// Whether all that tells of numbers of rows tells the same: rows that a lower number hides would be lost silently.
-fn are_counts_true(metadata: &ParquetMetaData) -> bool {
+/// Returns whether all row counts in the metadata agree: if one were too low, rows would be lost silently.
+fn counts_agree(metadata: &ParquetMetaData) -> bool {
     let groups = metadata.row_groups();
     let in_groups = groups
         .iter()
         .try_fold(0_i64, |rows, group| rows.checked_add(group.num_rows()));
-    let is_true = |group: &RowGroupMetaData| {
+    let agrees = |group: &RowGroupMetaData| {
         let mut columns = group.columns().iter();
         group.num_rows() >= 0 && columns.all(|column| column.num_values() == group.num_rows())
     };
-    in_groups == Some(metadata.file_metadata().num_rows()) && groups.iter().all(is_true)
+    in_groups == Some(metadata.file_metadata().num_rows()) && groups.iter().all(agrees)
 }
 
-/// The values of some rows of a column chunk, which has `count`. Pages that have none of them are passed over.
+/// Reads the values of some rows of a column chunk, which has `count` values. Skips pages that have none of the rows.
 fn values<T: Copy>(
     mut pages: Box<dyn PageReader>,
     count: usize,
     rows: Range<usize>,
     is_nullable: bool,
     absent: Option<T>,
-    mut decode: impl FnMut(Part<'_>) -> Option<Vec<T>>,
+    mut decode: impl FnMut(PageContent<'_>) -> Option<Vec<T>>,
 ) -> Result<Vec<T>> {
-    // The pages' values, and the number of their first row.
+    // The values of the pages that were read, and the number of their first row.
     let (mut found, mut first) = (Vec::new(), None);
     let mut start = 0;
     while start < rows.end {
         let Some(next) = pages.peek_next_page()? else {
-            return Err(damaged("fewer values than rows"));
+            return Err(damaged("it has fewer values than rows"));
         };
         if !next.is_dict {
             let of_page = next.num_rows.or(next.num_levels).unwrap_or_default();
             if of_page > count - start {
-                return Err(damaged("more values than rows"));
+                return Err(damaged("it has more values than rows"));
             }
             start += of_page;
             if start <= rows.start {
@@ -257,7 +257,7 @@ fn values<T: Copy>(
         }
         let decoded = match pages.get_next_page()? {
             Some(Page::DictionaryPage { buf, num_values, .. }) => {
-                decode(Part::Dictionary(&buf, num_values as usize)).map(|_| ())
+                decode(PageContent::Dictionary(&buf, num_values as usize)).map(|_| ())
             }
             Some(Page::DataPage {
                 buf,
@@ -270,7 +270,7 @@ fn values<T: Copy>(
             }
             _ => None,
         };
-        decoded.ok_or_else(|| damaged("a page that is not as it was written"))?;
+        decoded.ok_or_else(|| damaged("a page cannot be decoded"))?;
     }
     let first = first.unwrap_or_default();
     found.truncate(rows.end - first);
@@ -278,14 +278,14 @@ fn values<T: Copy>(
     Ok(found)
 }
 
-/// Values of a page, and which rows have one, if not all of them.
+/// The values of a page, and which rows have one, unless all do.
 struct Sparse<T> {
     present: Option<Vec<u32>>,
     values: Vec<T>,
 }
 
 impl<T: Copy> Sparse<T> {
-    /// Appends a value for each row: `absent` for one that has none. `None` if there may be no such row.
+    /// Appends one value per row: `absent` for a row that has none. Returns `None` if such a row is not allowed.
     fn append_to(self, found: &mut Vec<T>, absent: Option<T>) -> Option<()> {
         let Some(present) = self.present else {
             found.extend(self.values);
@@ -293,7 +293,7 @@ impl<T: Copy> Sparse<T> {
         };
         let absent = absent?;
         let mut at = 0;
-        // Which rows have none is not foreseen, so that both are at hand before one is taken.
+        // The processor cannot predict which rows have none, so both candidates are ready before one is chosen.
         found.extend(present.into_iter().map(|level| {
             let value = self.values.get(at).copied().unwrap_or(absent);
             at += level as usize;
@@ -308,7 +308,7 @@ fn data_page<T>(
     count: usize,
     encoding: Encoding,
     is_nullable: bool,
-    mut decode: impl FnMut(Part<'_>) -> Option<Vec<T>>,
+    mut decode: impl FnMut(PageContent<'_>) -> Option<Vec<T>>,
 ) -> Option<Sparse<T>> {
     let mut present = None;
     if is_nullable {
@@ -324,42 +324,43 @@ fn data_page<T>(
     let values = match encoding {
         Encoding::RLE_DICTIONARY => {
             let [width] = *take(&mut page)?;
-            decode(Part::Places(packed::unpacked(page, width.into(), there)?))?
+            decode(PageContent::Indices(packed::unpacked(page, width.into(), there)?))?
         }
-        Encoding::PLAIN => decode(Part::Plain(page))?,
+        Encoding::PLAIN => decode(PageContent::Plain(page))?,
         _ => return None,
     };
     (values.len() == there).then_some(Sparse { present, values })
 }
 
-/// Days that stand one after the other, if all of them are days that keys can hold.
+/// Decodes plain days. Returns `None` if keys cannot hold one of them.
 fn days(bytes: &[u8]) -> Option<Vec<i32>> {
     let days = plain(bytes, i32::from_le_bytes)?;
     days.iter().all(|day| DAYS.contains(day)).then_some(days)
 }
 
-/// Values of a fixed length that stand one after the other.
+/// Decodes plain values of a fixed length.
 fn plain<T, const N: usize>(bytes: &[u8], value: fn([u8; N]) -> T) -> Option<Vec<T>> {
     let (values, rest) = bytes.as_chunks();
     rest.is_empty()
         .then(|| values.iter().copied().map(value).collect())
 }
 
-/// Takes the first bytes away.
+/// Removes the first bytes and returns them.
 fn take<'b, const N: usize>(bytes: &mut &'b [u8]) -> Option<&'b [u8; N]> {
     let (taken, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(taken)
 }
 
-/// Reads, and makes an error of a panic, which would name no file: the parquet crate asserts some of what it has read.
-fn caught<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
+/// Reads, and turns a panic into an error: the parquet crate asserts some properties of what it reads, and a panic
+/// would not name the file.
+fn catching_panics<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     let read = panic::catch_unwind(AssertUnwindSafe(read));
-    read.unwrap_or_else(|_| Err(damaged("parts that no reader can make sense of")))
+    read.unwrap_or_else(|_| Err(damaged("parts of it make no sense")))
 }
 
 fn damaged(what: &str) -> ParquetError {
-    ParquetError::General(format!("it is damaged: it has {what}"))
+    ParquetError::General(format!("the file is damaged: {what}"))
 }
 
 #[cfg(test)]
@@ -368,21 +369,21 @@ mod tests {
 
     use super::*;
 
-    /// Bytes of which many are lengths and headers as pages have them.
+    /// Bytes, many of which look like lengths and headers of pages.
     fn bytes() -> impl Strategy<Value = Vec<u8>> {
         let byte = prop_oneof![4 => 0..8_u8, 1 => any::<u8>()];
         prop::collection::vec(byte, 0..40)
     }
 
     #[test]
-    fn a_level_that_says_more_than_there_or_not_is_refused() {
+    fn a_level_other_than_present_or_absent_is_rejected() {
         let sums = |level| {
             let levels = [5 << 1, level, 3 << 1, 1];
             let mut page = (levels.len() as u32).to_le_bytes().to_vec();
             page.extend(levels);
             page.extend([7_i64, 8, 9].into_iter().flat_map(i64::to_le_bytes));
-            let sums = data_page(&page, 8, Encoding::PLAIN, true, |part| match part {
-                Part::Plain(values) => plain(values, i64::from_le_bytes),
+            let sums = data_page(&page, 8, Encoding::PLAIN, true, |content| match content {
+                PageContent::Plain(values) => plain(values, i64::from_le_bytes),
                 _ => None,
             });
             let mut found = Vec::new();
@@ -396,17 +397,17 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_page_that_is_damaged_is_refused_or_read(
+        fn a_damaged_page_is_rejected_or_read(
             page in bytes(),
             count in 0..100_usize,
             is_nullable in any::<bool>(),
             encoding in prop::sample::select(vec![Encoding::PLAIN, Encoding::RLE_DICTIONARY, Encoding::RLE]),
         ) {
             let mut found = Vec::new();
-            let values = data_page(&page, count, encoding, is_nullable, |part| match part {
-                Part::Plain(values) => plain(values, i32::from_le_bytes),
-                Part::Places(places) => Some(places.into_iter().map(u32::cast_signed).collect()),
-                Part::Dictionary(..) => None,
+            let values = data_page(&page, count, encoding, is_nullable, |content| match content {
+                PageContent::Plain(values) => plain(values, i32::from_le_bytes),
+                PageContent::Indices(indices) => Some(indices.into_iter().map(u32::cast_signed).collect()),
+                PageContent::Dictionary(..) => None,
             });
             if values.and_then(|values| values.append_to(&mut found, Some(0))).is_some() {
                 prop_assert_eq!(found.len(), count);

@@ -1,8 +1,8 @@
-//! The Parquet of a partial, and how it is written.
+//! Writes the Parquet of a partial.
 
 use std::path::Path;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 
 use super::rows::Rows;
 use crate::amount::ABSENT;
@@ -11,7 +11,7 @@ use crate::layout::Measure;
 use crate::parquet_form::{Chunk, Column, Form, NO_TEXT, ROW_GROUP_ROWS, Table};
 use crate::rows::decimal;
 
-/// The columns of a partial.
+/// Returns the columns of a partial.
 fn schema(measures: &[Measure]) -> Schema {
     let mut fields = vec![
         Field::new("store_id", DataType::Utf8, false),
@@ -47,9 +47,9 @@ impl PartialFile {
         })
     }
 
-    /// Appends rows whose stores come after those before.
+    /// Appends rows whose stores sort after those already written.
     pub(crate) fn append(&mut self, rows: &Rows) -> Result<(), EngineError> {
-        // Within a store, its ignored days come before its items, as NULL comes before texts.
+        // Within a store, its ignored days come before its items, because NULL sorts before texts.
         let mut days = rows.ignored_days.as_slice();
         let mut start = 0;
         while start < rows.keys.len() || !days.is_empty() {

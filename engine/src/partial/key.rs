@@ -1,25 +1,25 @@
-//! The three keys of a summary row as one word, so that they are compared, hashed and sorted as one.
+//! Store, item and date of a summary row as one word, so that they are compared, hashed and sorted as one.
 
 use crate::date::DAYS;
 
-/// Bits of a day: every day of the years 1 to 9999.
+/// Bits of a day: enough for every day of the years 1 to 9999.
 const DAY_BITS: u32 = 22;
 /// Bits of an item's number.
 const ITEM_BITS: u32 = 24;
 
-/// The day that a key holds as zero.
+/// The day that a key stores as zero.
 const FIRST_DAY: i32 = *DAYS.start();
 
 /// Bits of a store's number.
 const STORE_BITS: u32 = 64 - DAY_BITS - ITEM_BITS;
 
-/// How many distinct stores a key can tell apart. Tests have few, so that they can have too many.
+/// How many stores keys can distinguish. The limit is low in tests, so that they can exceed it.
 pub(crate) const MOST_STORES: usize = if cfg!(test) { 300 } else { 1 << STORE_BITS };
-/// How many distinct items a key can tell apart.
+/// How many items keys can distinguish.
 pub(crate) const MOST_ITEMS: usize = 1 << ITEM_BITS;
 
 /// Store, item and day, from the highest bits to the lowest. Stores and items are numbers: symbols while lines are
-/// read, ranks in the order of their texts later, when keys sort as their texts do.
+/// read; later ranks, with which keys sort as their texts do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(pub(crate) u64);
 
@@ -28,7 +28,7 @@ pub(crate) struct Key(pub(crate) u64);
 pub(crate) struct StoreDay(u64);
 
 impl Key {
-    /// `store` is below [`MOST_STORES`], `item` below [`MOST_ITEMS`], `day` in the years 1 to 9999.
+    /// Creates a key. `store` must be below [`MOST_STORES`], `item` below [`MOST_ITEMS`], `day` in the years 1 to 9999.
     #[inline(always)]
     pub(crate) fn new(store: u32, item: u32, day: i32) -> Self {
         debug_assert!(store < 1 << STORE_BITS && item < 1 << ITEM_BITS);
@@ -53,7 +53,7 @@ impl Key {
         StoreDay(self.0 & !item)
     }
 
-    /// The same key with other numbers for store and item.
+    /// Returns the key with other numbers for store and item.
     #[inline(always)]
     pub(crate) fn renumbered(self, stores: &[u32], items: &[u32]) -> Self {
         Self::new(
@@ -79,7 +79,7 @@ impl StoreDay {
         (self.0 & ((1 << DAY_BITS) - 1)) as i32 + FIRST_DAY
     }
 
-    /// Mixes all bits into the upper ones.
+    /// Returns a hash whose upper bits depend on all bits.
     #[inline(always)]
     pub(crate) fn hash(self) -> u64 {
         Key(self.0).hash()
@@ -87,7 +87,7 @@ impl StoreDay {
 }
 
 impl Key {
-    /// Mixes all bits into the upper ones.
+    /// Returns a hash whose upper bits depend on all bits.
     #[inline(always)]
     pub(crate) fn hash(self) -> u64 {
         (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15)

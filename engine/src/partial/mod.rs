@@ -1,8 +1,8 @@
-//! The partial: the aggregate of one file, one row a key, from which jobs merge.
+//! The partial: the aggregate of one file, with one row per key. Runs merge partials.
 //!
-//! Its Parquet has `store_id`, `item_id`, `trans_date` and one decimal(18,2) a measure, NULL where no line of its code
-//! is, sorted by the three keys. A store and date with an ignored line still counts as covered by the file: it has a
-//! row with a NULL `item_id` and no amounts.
+//! Its Parquet has `store_id`, `item_id`, `trans_date` and one decimal(18,2) per measure, which is NULL if the key has
+//! no line with the measure's code. It is sorted by the first three columns. A store and date with an ignored line also
+//! counts as covered by the file: it has a row with a NULL `item_id` and no amounts.
 
 mod file;
 mod key;
@@ -21,77 +21,77 @@ pub(crate) use self::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 pub use self::read::covers_day;
 pub(crate) use self::read::{PartialReader, StoreRows};
 pub(crate) use self::rows::Rows;
-pub(crate) use self::table::{Sums, Table};
+pub(crate) use self::table::{SumTable, Sums};
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout};
 use crate::summarize::merge_files;
 
-/// The partial of one file version, wherever it is.
+/// The partial of one file version, in memory or in files.
 #[derive(Debug)]
 pub struct Partial {
     measures: Vec<Measure>,
-    sums: Held,
-    /// The first and last business day, as day numbers; not known of a stored one.
+    location: Location,
+    /// The first and last business day, as day numbers; not known for a stored partial.
     days: Option<(i32, i32)>,
 }
 
-/// Where a partial is.
+/// Where the sums of a partial are.
 #[derive(Debug)]
-enum Held {
+enum Location {
     Memory(Rows),
-    /// Rows that were read from a file, which is still there.
+    /// Rows that were read from a file, which still exists.
     Loaded(Rows, PathBuf),
-    /// Files in the form of a partial, which may have a key in common. They go away with this value.
+    /// Files in the format of a partial, which may share keys. They are deleted with this value.
     Spilled(Vec<TempPath>),
     /// A file that [`Partial::write`] has written.
     Stored(PathBuf),
 }
 
 impl Partial {
-    /// Brings together what several threads have summed. Takes a folder for sums that cannot be held together.
+    /// Combines the sums of several threads. Sums that cannot be combined in memory are spilled to `folder`.
     pub(crate) fn of(parts: Vec<Sums>, measures: &[Measure], folder: &Path) -> Result<Self, EngineError> {
         let stores: usize = parts.iter().map(|part| part.stores.len()).sum();
         let items: usize = parts.iter().map(|part| part.items.len()).sum();
         if parts.len() == 1 || (stores <= MOST_STORES && items <= MOST_ITEMS) {
-            return Ok(Self::held(Rows::of(&parts, measures)?, measures));
+            return Ok(Self::in_memory(Rows::of(&parts, measures)?, measures));
         }
         let mut whole: Option<Self> = None;
         for part in parts {
-            let part = Self::held(Rows::of(&[part], measures)?, measures).spill(folder)?;
+            let part = Self::in_memory(Rows::of(&[part], measures)?, measures).spill(folder)?;
             whole = Some(match whole {
                 Some(whole) => whole.with(part, folder)?,
                 None => part,
             });
         }
-        Ok(whole.unwrap_or_else(|| Self::held(Rows::default(), measures)))
+        Ok(whole.unwrap_or_else(|| Self::in_memory(Rows::default(), measures)))
     }
 
-    /// A partial whose rows are in memory.
-    pub(crate) fn held(rows: Rows, measures: &[Measure]) -> Self {
+    /// Creates a partial whose rows are in memory.
+    pub(crate) fn in_memory(rows: Rows, measures: &[Measure]) -> Self {
         Self {
             measures: measures.to_vec(),
             days: rows.first_and_last_day(),
-            sums: Held::Memory(rows),
+            location: Location::Memory(rows),
         }
     }
 
-    /// A partial that was written to a file, of a feed with this layout.
+    /// Creates a partial from a file that was written for a feed with this layout.
     pub fn stored(path: PathBuf, layout: &SalesLayout) -> Self {
         Self {
             measures: layout.measures.clone(),
-            sums: Held::Stored(path),
+            location: Location::Stored(path),
             days: None,
         }
     }
 
-    /// The same, held in files of a folder and not in memory.
+    /// Moves the sums from memory to files in a folder.
     pub fn spill(self, folder: &Path) -> Result<Self, EngineError> {
-        let sums = match self.sums {
-            Held::Memory(ref rows) => Held::Spilled(vec![self.spilled(rows, folder)?]),
-            Held::Loaded(_, path) => Held::Stored(path),
-            Held::Spilled(_) | Held::Stored(_) => return Ok(self),
+        let location = match self.location {
+            Location::Memory(ref rows) => Location::Spilled(vec![self.spilled(rows, folder)?]),
+            Location::Loaded(_, path) => Location::Stored(path),
+            Location::Spilled(_) | Location::Stored(_) => return Ok(self),
         };
-        Ok(Self { sums, ..self })
+        Ok(Self { location, ..self })
     }
 
     fn spilled(&self, rows: &Rows, folder: &Path) -> Result<TempPath, EngineError> {
@@ -101,43 +101,47 @@ impl Partial {
         Ok(path)
     }
 
-    /// Adds the sums of other lines of the same file. Both go out to files.
+    /// Adds the sums of other lines of the same file. Both are spilled to files.
     pub(crate) fn with(self, other: Self, folder: &Path) -> Result<Self, EngineError> {
         let mut partial = self.spill(folder)?;
         partial.days = match (partial.days, other.days) {
             (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
             (one, two) => one.or(two),
         };
-        if let (Held::Spilled(files), Held::Spilled(others)) = (&mut partial.sums, other.spill(folder)?.sums)
+        if let (Location::Spilled(files), Location::Spilled(others)) =
+            (&mut partial.location, other.spill(folder)?.location)
         {
             files.extend(others);
         }
         Ok(partial)
     }
 
-    /// Writes the Parquet: one row a key. Holds up to `memory` bytes of rows at a time, where they are not held already.
+    /// Writes the Parquet, one row per key. Holds up to `memory` bytes of rows at a time, unless they are already in
+    /// memory.
     pub fn write(&self, path: &Path, memory: usize) -> Result<(), EngineError> {
-        match &self.sums {
-            Held::Memory(rows) | Held::Loaded(rows, _) => file::write(rows, &self.measures, path),
-            Held::Spilled(_) | Held::Stored(_) => merge_files(&self.files(), &self.measures, memory, path),
+        match &self.location {
+            Location::Memory(rows) | Location::Loaded(rows, _) => file::write(rows, &self.measures, path),
+            Location::Spilled(_) | Location::Stored(_) => {
+                merge_files(&self.files(), &self.measures, memory, path)
+            }
         }
     }
 
-    /// The first and last business day, as day numbers.
+    /// Returns the first and last business day, as day numbers.
     pub(crate) fn days(&self) -> Option<(i32, i32)> {
         self.days
     }
 
-    /// The bytes of memory held.
+    /// Returns the bytes of memory in use.
     pub fn memory(&self) -> usize {
         self.rows().map_or(0, Rows::memory)
     }
 
-    /// The same with its rows in memory, where that can be: there must be room for them, which is taken from the bytes
-    /// left; sums that were spilled may hold a key twice; and a file may have more stores or items than keys can tell
-    /// apart.
+    /// Loads the rows into memory, if possible, and subtracts what they need from `left`. Otherwise the partial stays
+    /// as it is: if there is no room, if the sums were spilled (a key may then occur twice), or if the file has more
+    /// stores or items than keys can distinguish.
     pub(crate) fn load(self, left: &AtomicUsize) -> Result<Self, EngineError> {
-        let Held::Stored(path) = self.sums else {
+        let Location::Stored(path) = self.location else {
             return Ok(self);
         };
         let file = PartialReader::open(&path)?;
@@ -151,39 +155,39 @@ impl Partial {
         } else {
             None
         };
-        let sums = match rows {
-            Some(rows) => Held::Loaded(rows, path),
-            None => Held::Stored(path),
+        let location = match rows {
+            Some(rows) => Location::Loaded(rows, path),
+            None => Location::Stored(path),
         };
-        Ok(Self { sums, ..self })
+        Ok(Self { location, ..self })
     }
 
-    /// The rows, if they are in memory.
+    /// Returns the rows, if they are in memory.
     pub(crate) fn rows(&self) -> Option<&Rows> {
-        match &self.sums {
-            Held::Memory(rows) | Held::Loaded(rows, _) => Some(rows),
-            Held::Spilled(_) | Held::Stored(_) => None,
+        match &self.location {
+            Location::Memory(rows) | Location::Loaded(rows, _) => Some(rows),
+            Location::Spilled(_) | Location::Stored(_) => None,
         }
     }
 
-    /// The rows, if they are in memory.
+    /// Returns the rows, if they are in memory.
     pub(crate) fn into_rows(self) -> Option<Rows> {
-        match self.sums {
-            Held::Memory(rows) | Held::Loaded(rows, _) => Some(rows),
-            Held::Spilled(_) | Held::Stored(_) => None,
+        match self.location {
+            Location::Memory(rows) | Location::Loaded(rows, _) => Some(rows),
+            Location::Spilled(_) | Location::Stored(_) => None,
         }
     }
 
-    /// The files that hold the sums; none where these are in memory.
+    /// Returns the files that hold the sums; none if the sums are in memory.
     pub(crate) fn files(&self) -> Vec<&Path> {
-        match &self.sums {
-            Held::Memory(_) | Held::Loaded(..) => Vec::new(),
-            Held::Spilled(files) => files.iter().map(AsRef::as_ref).collect(),
-            Held::Stored(path) => vec![path],
+        match &self.location {
+            Location::Memory(_) | Location::Loaded(..) => Vec::new(),
+            Location::Spilled(files) => files.iter().map(AsRef::as_ref).collect(),
+            Location::Stored(path) => vec![path],
         }
     }
 
     pub(crate) fn is_spilled(&self) -> bool {
-        matches!(self.sums, Held::Spilled(_))
+        matches!(self.location, Location::Spilled(_))
     }
 }

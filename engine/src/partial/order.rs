@@ -1,18 +1,18 @@
-//! The order of rows by their keys.
+//! Sorted lists of rows by key, split for parallel merging.
 
 use super::key::Key;
 
-/// Where the row of a key is.
+/// The location of a key's row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) key: Key,
-    /// In which of several tables.
+    /// The table that has it, of several.
     pub(super) table: u32,
-    /// Where there.
+    /// The row in that table.
     pub(super) row: u32,
 }
 
-/// Cuts sorted lists into some pieces, one behind the other in the order of the keys: what each list has of it.
+/// Splits sorted lists into at most `pieces` pieces in the order of keys; each piece is a range of every list.
 pub(super) fn cut(lists: &[Vec<Entry>], pieces: usize) -> Vec<Vec<&[Entry]>> {
     let mut rest: Vec<&[Entry]> = lists.iter().map(Vec::as_slice).collect();
     let longest = lists

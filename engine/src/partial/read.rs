@@ -1,4 +1,4 @@
-//! Reading a partial's Parquet back.
+//! Reads a partial's Parquet back.
 
 use std::ops::Range;
 use std::path::Path;
@@ -19,7 +19,7 @@ const ITEMS: usize = 1;
 const DATES: usize = 2;
 const MEASURES: usize = 3;
 
-/// A partial's file, opened.
+/// An open partial file.
 pub(crate) struct PartialReader(StoredTable);
 
 impl PartialReader {
@@ -27,12 +27,12 @@ impl PartialReader {
         StoredTable::open(path).map(Self)
     }
 
-    /// How many rows the file has.
+    /// Returns how many rows the file has.
     pub(crate) fn rows(&self) -> usize {
         self.0.rows()
     }
 
-    /// The stores of the file, in their order.
+    /// Returns the stores of the file, in order.
     pub(crate) fn stores(&self) -> Result<Vec<StoreRows>, EngineError> {
         let mut stores: Vec<StoreRows> = Vec::new();
         let mut count = 0;
@@ -54,7 +54,7 @@ impl PartialReader {
         Ok(stores)
     }
 
-    /// Reads some of the rows back into memory; `None` if they have more stores or items than keys can tell apart.
+    /// Reads some of the rows into memory. Returns `None` if they have more stores or items than keys can distinguish.
     pub(crate) fn read(
         &self,
         measures: &[Measure],
@@ -90,7 +90,7 @@ impl PartialReader {
                 sums.append(&mut of_group);
             }
         }
-        // The file is in the order of the texts, so that it stays sorted with ranks in place of symbols.
+        // The file is sorted by the texts, so the rows stay sorted when ranks replace symbols.
         let (sorted_stores, store_ranks) = ranked(&[stores.texts()]);
         let (sorted_items, item_ranks) = ranked(&[items.texts()]);
         (rows.stores, rows.items) = (sorted_stores, sorted_items);
@@ -99,14 +99,14 @@ impl PartialReader {
     }
 }
 
-/// Where the rows of a store stand in a partial's file.
+/// The range of a store's rows in a partial's file.
 pub(crate) struct StoreRows {
     pub(crate) id: String,
     pub(crate) rows: Range<usize>,
 }
 
-/// The symbols of a column's texts, [`NO_TEXT`] for NULL. Each text that is used is looked up once: some may be of other
-/// rows of the row group.
+/// Returns the symbols of a column's texts, [`NO_TEXT`] for NULL. Looks up only the texts that are used, once each:
+/// others belong to other rows of the row group.
 fn symbols((texts, mut numbers): (Texts, Vec<u32>), symbols: &mut Symbols) -> Vec<u32> {
     let mut symbol_of = vec![NO_TEXT; texts.len()];
     for number in numbers.iter_mut().filter(|number| **number != NO_TEXT) {
@@ -122,7 +122,8 @@ fn symbols((texts, mut numbers): (Texts, Vec<u32>), symbols: &mut Symbols) -> Ve
     numbers
 }
 
-/// Whether a file covers a store's day, by its partial: it has at least one well-formed line of it, with whatever code.
+/// Returns whether a file covers a store's day, by its partial: it has at least one well-formed line for it, with any
+/// code.
 pub fn covers_day(path: &Path, store_id: &str, trans_date: Date) -> Result<bool, EngineError> {
     let PartialReader(table) = PartialReader::open(path)?;
     for group in table.groups(0..table.rows()) {

@@ -1,4 +1,4 @@
-//! The rows of a partial in memory: sorted by the three keys, held by columns.
+//! The rows of a partial in memory: sorted by key, stored column by column.
 
 use rayon::prelude::*;
 
@@ -11,28 +11,28 @@ use crate::error::EngineError;
 use crate::layout::Measure;
 use crate::symbols::{Texts, ranked};
 
-/// One row a key, sorted. The keys hold ranks: the places of their texts in `stores` and `items`.
+/// One row per key, sorted. The keys hold ranks: the positions of their texts in `stores` and `items`.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    /// The distinct stores in the order of their bytes.
+    /// The distinct stores in byte order.
     pub(crate) stores: Texts,
-    /// The distinct items in the order of their bytes.
+    /// The distinct items in byte order.
     pub(crate) items: Texts,
     pub(crate) keys: Vec<Key>,
-    /// A column a measure: the sum in cents, or [`ABSENT`] where no line of the measure is.
+    /// A column per measure: the sum in cents, or [`ABSENT`] if the key has no line of the measure.
     pub(crate) sums: Vec<Vec<i64>>,
-    /// The store's days that have an ignored line, sorted; most have rows as well.
+    /// The store-days that have an ignored line, sorted; most have rows as well.
     pub(crate) ignored_days: Vec<StoreDay>,
 }
 
-/// Where several tables are brought together: so many that threads which end early find another.
+/// Pieces per thread when several tables are combined: enough that threads which finish early find another piece.
 const PIECES_A_THREAD: usize = 4;
 
-/// A power of two.
+/// The number of slots for recent days, a power of two.
 const RECENT_DAYS: usize = 256;
 
 impl Rows {
-    /// Brings together what the threads that read a file have summed.
+    /// Combines the sums of the threads that read a file.
     pub(crate) fn of(parts: &[Sums], measures: &[Measure]) -> Result<Self, EngineError> {
         let texts = |column: fn(&Sums) -> &Texts| ranked(&parts.iter().map(column).collect::<Vec<_>>());
         let (stores, store_ranks) = texts(|part| &part.stores);
@@ -49,7 +49,7 @@ impl Rows {
             entries
         };
         let gathered = if parts.len() == 1 {
-            // This may be in a unit's turn, where nothing may wait for the pool.
+            // This may run before the end of a unit's turn, where nothing may wait for the pool.
             vec![Gathered::of(&sorted(0), parts, measures.len())]
         } else {
             let entries: Vec<_> = (0..parts.len()).into_par_iter().map(sorted).collect();
@@ -88,7 +88,7 @@ impl Rows {
         }
     }
 
-    /// The first sum that decimal(18,2) does not hold.
+    /// Returns the first sum that does not fit decimal(18,2).
     fn beyond_decimal(&self) -> Option<(Key, usize)> {
         self.sums.iter().enumerate().find_map(|(measure, column)| {
             let is_beyond = |sum: &i64| *sum != ABSENT && sum.unsigned_abs() > MAX_CENTS.unsigned_abs();
@@ -106,7 +106,7 @@ impl Rows {
         }
     }
 
-    /// Puts other numbers in place of those of stores and items. They must rank the texts likewise.
+    /// Replaces the numbers of stores and items. The new numbers must keep the rows sorted.
     pub(crate) fn renumber(&mut self, stores: &[u32], items: &[u32]) {
         for key in &mut self.keys {
             *key = key.renumbered(stores, items);
@@ -116,7 +116,7 @@ impl Rows {
         }
     }
 
-    /// The first and last business day of all.
+    /// Returns the first and last business day.
     pub(crate) fn first_and_last_day(&self) -> Option<(i32, i32)> {
         let days = || {
             self.keys
@@ -127,15 +127,15 @@ impl Rows {
         Some((days().min()?, days().max()?))
     }
 
-    /// The stores' days that the file covers, sorted.
+    /// Returns the store-days that the file covers, sorted.
     pub(crate) fn days(&self) -> Vec<StoreDay> {
         let mut days = self.ignored_days.clone();
-        // A store's days come again with each of its items: most are dropped at once.
+        // A store's days recur with each of its items; most repetitions are dropped here.
         let mut recent = [None; RECENT_DAYS];
         for day in self.keys.iter().map(|key| key.store_day()) {
-            let place = &mut recent[(day.hash() >> (64 - RECENT_DAYS.trailing_zeros())) as usize];
-            if *place != Some(day) {
-                *place = Some(day);
+            let slot = &mut recent[(day.hash() >> (64 - RECENT_DAYS.trailing_zeros())) as usize];
+            if *slot != Some(day) {
+                *slot = Some(day);
                 days.push(day);
             }
         }
@@ -144,7 +144,7 @@ impl Rows {
         days
     }
 
-    /// Keeps the rows of some keys, and forgets the others and the ignored days.
+    /// Keeps only the rows of some keys. Leaves the ignored days alone.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(Key) -> bool) {
         let kept: Vec<bool> = self.keys.iter().map(|key| is_kept(*key)).collect();
         fn filter<T: Copy>(column: &mut Vec<T>, kept: &[bool]) {
@@ -157,29 +157,29 @@ impl Rows {
         }
     }
 
-    /// The bytes of memory held, texts apart.
+    /// Returns the bytes of memory in use, not counting texts.
     pub(crate) fn memory(&self) -> usize {
         self.keys.len() * Self::row_memory(self.sums.len()) + self.ignored_days.len() * size_of::<StoreDay>()
     }
 
-    /// The bytes of memory that a row takes.
+    /// Returns the bytes of memory per row.
     pub(crate) fn row_memory(measures: usize) -> usize {
         size_of::<Key>() + measures * size_of::<i64>()
     }
 }
 
-/// Rows that stood in several tables.
+/// Rows combined from several tables.
 #[derive(Default)]
 struct Gathered {
     keys: Vec<Key>,
     /// See [`Rows::sums`].
     sums: Vec<Vec<i64>>,
-    /// The first sum that grew too large.
+    /// The first sum that became too large.
     overflow: Option<(Key, usize)>,
 }
 
 impl Gathered {
-    /// Adds up the rows of some entries, which are sorted by key.
+    /// Adds up the rows of some entries, which must be sorted by key.
     fn of(entries: &[Entry], parts: &[Sums], measures: usize) -> Self {
         let mut gathered = Self {
             keys: Vec::with_capacity(entries.len()),
@@ -205,7 +205,7 @@ impl Gathered {
         gathered
     }
 
-    /// Both, where all keys of the other come after those of this.
+    /// Appends other rows, whose keys must all come after these.
     fn and(mut self, other: Self) -> Self {
         self.keys.extend(other.keys);
         for (column, sums) in self.sums.iter_mut().zip(other.sums) {

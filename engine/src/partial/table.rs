@@ -1,4 +1,4 @@
-//! The sums of the lines that one thread reads: a hash table from key to row, and the rows by columns.
+//! The sums of the lines that one thread reads: a hash table from key to row, and the rows.
 
 use std::collections::HashSet;
 
@@ -9,33 +9,33 @@ use crate::amount::{ABSENT, add_cents};
 use crate::symbols::{Symbols, Texts};
 
 /// Sums amounts by key and measure.
-pub(crate) struct Table {
+pub(crate) struct SumTable {
     pub(crate) stores: Symbols,
     pub(crate) items: Symbols,
-    /// Open addressing: 0 for a free place, else one more than the number of a row. A power of two of places, at most
-    /// half of them taken.
-    places: Vec<u32>,
-    /// How far a hash is moved to be a place.
+    /// A hash table with open addressing: 0 is a free slot, other values are a row's number plus 1. The number of slots
+    /// is a power of two, and at most half are in use.
+    slots: Vec<u32>,
+    /// How far a hash is shifted right to give a slot.
     shift: u32,
     rows: KeyedSums,
-    /// Lines that are not in the sums yet.
+    /// Lines that are not yet in the sums.
     pending: Pending,
-    /// The store's days with an ignored line.
+    /// The store-days with an ignored line.
     ignored_days: HashSet<StoreDay, FixedState>,
-    /// Some of them, each in one place, which spares the set most questions.
+    /// A cache of some of them, each in its own slot, which saves most lookups in the set.
     recent_days: Vec<Option<StoreDay>>,
-    /// The first sum that grew too large.
+    /// The first sum that became too large.
     overflow: Option<(Key, usize)>,
 }
 
-/// Lines that wait to be added. Many are added at a time: see [`Table::add_pending`].
+/// Lines that wait to be added, many at a time: see [`SumTable::add_pending`].
 ///
-/// Whether a line's code is asked for is hard to foretell, so that nothing is decided by it here: each line is written to
-/// the end of both lists, and only one of them grows.
+/// The processor cannot predict well whether a line is a row or ignored, so there is no branch on it: each line is
+/// written to the end of both lists, and only one of them grows.
 struct Pending {
-    amounts: [Amount; MOST_PENDING],
+    amounts: [Amount; MAX_PENDING],
     amount_count: usize,
-    ignored_days: [StoreDay; MOST_PENDING],
+    ignored_days: [StoreDay; MAX_PENDING],
     ignored_count: usize,
 }
 
@@ -48,7 +48,7 @@ struct Amount {
 }
 
 /// The most pending lines of either kind: they stay in the core's nearest cache.
-const MOST_PENDING: usize = 256;
+const MAX_PENDING: usize = 256;
 
 impl Pending {
     fn new() -> Self {
@@ -58,15 +58,15 @@ impl Pending {
             measure: 0,
         };
         Self {
-            amounts: [amount; MOST_PENDING],
+            amounts: [amount; MAX_PENDING],
             amount_count: 0,
-            ignored_days: [StoreDay::new(0, 0); MOST_PENDING],
+            ignored_days: [StoreDay::new(0, 0); MAX_PENDING],
             ignored_count: 0,
         }
     }
 }
 
-/// What a [`Table`] held when its lines were read.
+/// What a [`SumTable`] held when all its lines had been read.
 pub(crate) struct Sums {
     pub(crate) stores: Texts,
     pub(crate) items: Texts,
@@ -75,11 +75,11 @@ pub(crate) struct Sums {
     pub(crate) overflow: Option<(Key, usize)>,
 }
 
-/// Keys and their sums, row by row: whoever has fetched a key from memory mostly has its sums, too.
+/// Keys and their sums, row by row: fetching a key from memory usually fetches its sums, too.
 pub(crate) struct KeyedSums {
-    /// The key, then a sum a measure, in cents or [`ABSENT`].
+    /// For each row: the key, then one sum per measure, in cents or [`ABSENT`].
     words: Vec<i64>,
-    /// Words a row.
+    /// Words per row.
     width: usize,
 }
 
@@ -100,7 +100,7 @@ impl KeyedSums {
         Key(self.words[row * self.width] as u64)
     }
 
-    /// Whether a key stands in a row, which need not be there.
+    /// Returns whether a row exists and has this key.
     #[inline(always)]
     fn is_at(&self, row: u32, key: Key) -> bool {
         self.words.get(row as usize * self.width) == Some(&(key.0 as i64))
@@ -121,15 +121,15 @@ impl KeyedSums {
     }
 }
 
-/// A power of two.
+/// The number of slots for recent days, a power of two.
 const RECENT_DAYS: usize = 256;
 
-impl Table {
+impl SumTable {
     pub(crate) fn new(measures: usize) -> Self {
         Self {
             stores: Symbols::new(),
             items: Symbols::new(),
-            places: vec![0; 64],
+            slots: vec![0; 64],
             shift: u64::BITS - 6,
             rows: KeyedSums::new(measures),
             pending: Pending::new(),
@@ -139,10 +139,10 @@ impl Table {
         }
     }
 
-    /// Adds a line: an amount in cents to the sum of a key and measure, or, if its code is not asked for, only the note
-    /// that the store's day has such a line.
+    /// Adds a line. A row adds its amount in cents to the sum of its key and measure; an ignored line only marks its
+    /// store and day as having one.
     #[inline(always)]
-    pub(crate) fn add(&mut self, key: Key, measure: u8, cents: i64, is_asked: bool) {
+    pub(crate) fn add(&mut self, key: Key, measure: u8, cents: i64, is_row: bool) {
         let Pending {
             amounts,
             amount_count,
@@ -155,23 +155,23 @@ impl Table {
             measure: u32::from(measure),
         };
         ignored_days[*ignored_count] = key.store_day();
-        *amount_count += usize::from(is_asked);
-        *ignored_count += usize::from(!is_asked);
-        if *amount_count == MOST_PENDING || *ignored_count == MOST_PENDING {
+        *amount_count += usize::from(is_row);
+        *ignored_count += usize::from(!is_row);
+        if *amount_count == MAX_PENDING || *ignored_count == MAX_PENDING {
             self.add_pending();
         }
     }
 
-    /// Adds what is pending, in steps that each go over all amounts: what a step asks of memory for one of them depends on
-    /// nothing that it asks for another, so that the processor waits for many answers at a time.
+    /// Adds the pending lines, in steps that each go over all amounts. Within a step, the memory accesses of the
+    /// amounts do not depend on each other, so the processor can wait for many of them at once.
     #[inline(never)]
     fn add_pending(&mut self) {
         let count = self.pending.amount_count;
-        let mut guesses = [0; MOST_PENDING];
+        let mut guesses = [0; MAX_PENDING];
         for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
-            *guess = self.places[self.first_place(amount.key)];
+            *guess = self.slots[self.first_slot(amount.key)];
         }
-        let mut are_right = [false; MOST_PENDING];
+        let mut are_right = [false; MAX_PENDING];
         let guessed = are_right.iter_mut().zip(guesses);
         for ((is_right, guess), amount) in guessed.zip(&self.pending.amounts[..count]) {
             *is_right = self.rows.is_at(guess.wrapping_sub(1), amount.key);
@@ -198,16 +198,17 @@ impl Table {
         self.pending.ignored_count = 0;
     }
 
-    /// The bytes of memory held.
+    /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
         self.rows.words.capacity() * size_of::<i64>()
-            + self.places.len() * size_of::<u32>()
+            + self.slots.len() * size_of::<u32>()
             + self.ignored_days.capacity() * size_of::<StoreDay>()
             + self.stores.memory()
             + self.items.memory()
     }
 
-    /// Whether half of the numbers that keys have for stores or items are taken. A unit of lines never takes the others.
+    /// Returns whether half of the numbers that keys have for stores or items are used up. One unit of lines cannot
+    /// use up the other half.
     pub(crate) fn is_short_of_numbers(&self) -> bool {
         self.stores.len() >= MOST_STORES / 2 || self.items.len() >= MOST_ITEMS / 2
     }
@@ -233,26 +234,26 @@ impl Table {
 
     #[inline(always)]
     fn row(&mut self, key: Key) -> usize {
-        let mut at = self.first_place(key);
+        let mut at = self.first_slot(key);
         loop {
-            match self.places[at] {
+            match self.slots[at] {
                 0 => return self.insert(key, at),
                 taken if self.rows.key(taken as usize - 1) == key => return taken as usize - 1,
-                _ => at = (at + 1) & (self.places.len() - 1),
+                _ => at = (at + 1) & (self.slots.len() - 1),
             }
         }
     }
 
     #[inline(always)]
-    fn first_place(&self, key: Key) -> usize {
+    fn first_slot(&self, key: Key) -> usize {
         (key.hash() >> self.shift) as usize
     }
 
     fn insert(&mut self, key: Key, free: usize) -> usize {
         let row = self.rows.len();
         self.rows.push(key);
-        self.places[free] = row as u32 + 1;
-        if self.rows.len() * 2 > self.places.len() {
+        self.slots[free] = row as u32 + 1;
+        if self.rows.len() * 2 > self.slots.len() {
             self.grow();
         }
         row
@@ -260,14 +261,14 @@ impl Table {
 
     #[cold]
     fn grow(&mut self) {
-        self.places = vec![0; self.places.len() * 4];
+        self.slots = vec![0; self.slots.len() * 4];
         self.shift -= 2;
         for row in 0..self.rows.len() {
-            let mut at = self.first_place(self.rows.key(row));
-            while self.places[at] != 0 {
-                at = (at + 1) & (self.places.len() - 1);
+            let mut at = self.first_slot(self.rows.key(row));
+            while self.slots[at] != 0 {
+                at = (at + 1) & (self.slots.len() - 1);
             }
-            self.places[at] = row as u32 + 1;
+            self.slots[at] = row as u32 + 1;
         }
     }
 }

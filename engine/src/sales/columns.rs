@@ -1,5 +1,5 @@
-//! Where the five columns of a point-of-sale line stand in a file, and the fields of a line that can be read where they
-//! stand.
+//! The positions of the five columns of a point-of-sale line in a file, and the fields of a line that can be read in
+//! place.
 
 use crate::layout::Needed;
 use crate::scan::{Field, Line, QUOTE};
@@ -8,14 +8,14 @@ use crate::scan::{Field, Line, QUOTE};
 #[derive(Clone)]
 pub(super) struct Columns {
     pub(super) needed: Needed,
-    /// How many leading fields of a line are looked at.
+    /// How many leading fields of a line are read.
     pub(super) wanted: usize,
-    /// Those of them that are not needed.
+    /// The positions among them that are not needed.
     others: Vec<usize>,
 }
 
 /// The five fields of a line.
-pub(super) struct Places<'m> {
+pub(super) struct LineFields<'m> {
     pub(super) store_id: Field<'m>,
     pub(super) amount: Field<'m>,
     pub(super) code: Field<'m>,
@@ -41,17 +41,17 @@ impl Columns {
         }
     }
 
-    /// The fields of a line, or `None` where only [`Fields::split`](crate::fields::Fields::split) can tell: too few
-    /// columns, or a quoted field that is more than a text between two quotes. Without `MAY_BE_ODD`, the line is known
-    /// to have neither a quote nor a CR.
+    /// Returns the fields of a line, or `None` if the line needs [`Fields::split`](crate::fields::Fields::split): it
+    /// has too few columns, or a quoted field that is more than a text between two quotes. Without `MAY_BE_ODD`, the
+    /// line is known to have neither a quote nor a CR.
     #[inline(always)]
-    pub(super) fn places<'m, const MAY_BE_ODD: bool>(&self, line: Line<'m>) -> Option<Places<'m>> {
+    pub(super) fn fields<'m, const MAY_BE_ODD: bool>(&self, line: Line<'m>) -> Option<LineFields<'m>> {
         if line.fields() < self.wanted {
             return None;
         }
         if !MAY_BE_ODD {
             let field = |position: usize| line.field(position);
-            return Some(Places {
+            return Some(LineFields {
                 store_id: field(self.needed.store_id),
                 amount: field(self.needed.amount),
                 code: field(self.needed.code),
@@ -71,7 +71,7 @@ impl Columns {
                 _ => Some(field),
             }
         };
-        Some(Places {
+        Some(LineFields {
             store_id: field(self.needed.store_id)?,
             amount: field(self.needed.amount)?,
             code: field(self.needed.code)?,

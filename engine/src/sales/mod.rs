@@ -1,8 +1,8 @@
 //! Point-of-sale lines: five typed values each, summed by key and measure.
 //!
-//! A plain line is read where it stands: no field is copied, and what its ids, code and day mean is looked up, as there
-//! are few distinct ones. Any other line, such as one with quotes inside a field, is cut by [`Fields`] first. Both ways
-//! end in the same checks in the same order, which the tests hold them to.
+//! A plain line is read in place: no field is copied, and the meanings of its ids, code and day are looked up, because
+//! there are few distinct ones. Any other line, such as one with quotes inside a field, is split by [`Fields`] first.
+//! Both ways make the same checks in the same order, which tests verify.
 
 mod columns;
 mod ids;
@@ -11,16 +11,16 @@ mod rows;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::columns::{Columns, Places};
+use self::columns::{Columns, LineFields};
 use self::ids::IdRule;
 use self::rows::UnitRows;
 use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
-use crate::convert::{FeedLines, Taken};
+use crate::convert::{FeedLines, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::layout::{Needed, SalesLayout};
 use crate::parquet_form::{self, Form};
-use crate::partial::{Key, Partial, Table};
+use crate::partial::{Key, Partial, SumTable};
 use crate::rejects::Reason;
 use crate::report::Header;
 use crate::scan::Line;
@@ -38,22 +38,22 @@ pub(crate) struct SalesLines<'l> {
     item_rule: IdRule,
     codes: Memo<ShorterText, Option<Code>>,
     dates: Memo<ShortText, Option<i32>>,
-    table: Table,
-    /// Sums that went out to files because the table had grown too large.
+    table: SumTable,
+    /// Sums that were spilled to files because the table had become too large.
     spilled: Vec<Partial>,
     scratch: Scratch<'l>,
     converted: Option<Converted>,
 }
 
-/// What a transaction code leads to.
+/// What a transaction code means.
 #[derive(Clone, Copy)]
 struct Code {
-    /// The measure that its amounts are summed as, if it is asked for.
+    /// The index of the measure that sums its amounts; 0 if none does.
     measure: u8,
-    is_asked: bool,
+    is_row: bool,
 }
 
-/// The converted file that the rows go to.
+/// The converted file, and the rows for it.
 struct Converted {
     path: PathBuf,
     form: Arc<Form>,
@@ -91,7 +91,7 @@ impl<'l> SalesLines<'l> {
             item_rule: rule(Reason::ItemEmpty, Reason::ItemTooLong, Reason::ItemText),
             codes: Memo::new(),
             dates: Memo::new(),
-            table: Table::new(layout.measures.len()),
+            table: SumTable::new(layout.measures.len()),
             spilled: Vec::new(),
             scratch,
             converted,
@@ -104,7 +104,7 @@ impl<'l> SalesLines<'l> {
         let measure = layout.measures.iter().position(|measure| measure.code == code);
         Some(Code {
             measure: measure.unwrap_or(0) as u8,
-            is_asked: measure.is_some(),
+            is_row: measure.is_some(),
         })
     }
 
@@ -112,17 +112,17 @@ impl<'l> SalesLines<'l> {
         layout.date_format.parse_days(trim(text))
     }
 
-    /// Reads a plain line where it stands.
+    /// Reads a plain line in place.
     #[inline(always)]
-    fn read(&mut self, number: u32, places: &Places<'_>) -> Result<Taken, Reason> {
+    fn read(&mut self, number: u32, fields: &LineFields<'_>) -> Result<LineOutcome, Reason> {
         let layout = self.layout;
-        let Places {
+        let LineFields {
             store_id,
             amount,
             code,
             item_id,
             trans_date,
-        } = *places;
+        } = *fields;
         let cents = match short_cents(amount) {
             Some(cents) => cents,
             None => parse_cents(trim(amount.bytes())).ok_or(Reason::Amount)?,
@@ -150,8 +150,8 @@ impl<'l> SalesLines<'l> {
         Ok(self.count(number, code, cents, Key::new(store, item, date)))
     }
 
-    /// Checks the fields of a line that was cut.
-    fn check(&mut self, number: u32, fields: &Fields) -> Result<Taken, Reason> {
+    /// Reads a line that was split into fields.
+    fn check(&mut self, number: u32, fields: &Fields) -> Result<LineOutcome, Reason> {
         let Needed {
             store_id,
             amount,
@@ -173,16 +173,16 @@ impl<'l> SalesLines<'l> {
 
     /// Counts a well-formed line.
     #[inline(always)]
-    fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> Taken {
-        let Code { measure, is_asked } = code;
-        self.table.add(key, measure, cents, is_asked);
+    fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> LineOutcome {
+        let Code { measure, is_row } = code;
+        self.table.add(key, measure, cents, is_row);
         if let Some(converted) = &mut self.converted
-            && is_asked
+            && is_row
         {
             let code = self.layout.measures[usize::from(measure)].code;
             converted.rows.push(number, cents, code, key);
         }
-        Taken::Counted { is_asked }
+        LineOutcome::WellFormed { is_row }
     }
 }
 
@@ -195,7 +195,7 @@ impl FeedLines for SalesLines<'_> {
             columns: self.columns.clone(),
             codes: Memo::new(),
             dates: Memo::new(),
-            table: Table::new(self.layout.measures.len()),
+            table: SumTable::new(self.layout.measures.len()),
             spilled: Vec::new(),
             converted: self.converted.as_ref().map(|converted| Converted {
                 path: converted.path.clone(),
@@ -232,13 +232,13 @@ impl FeedLines for SalesLines<'_> {
     }
 
     #[inline(always)]
-    fn take_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<Taken> {
-        let places = self.columns.places::<MAY_BE_ODD>(line)?;
-        Some(self.read(number, &places).unwrap_or_else(Taken::Reject))
+    fn add_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<LineOutcome> {
+        let fields = self.columns.fields::<MAY_BE_ODD>(line)?;
+        Some(self.read(number, &fields).unwrap_or_else(LineOutcome::Reject))
     }
 
-    fn take(&mut self, number: u32, fields: &Fields) -> Taken {
-        self.check(number, fields).unwrap_or_else(Taken::Reject)
+    fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
+        self.check(number, fields).unwrap_or_else(LineOutcome::Reject)
     }
 
     fn end_unit(&mut self) -> Result<Option<EncodedRows>, EngineError> {
@@ -248,7 +248,7 @@ impl FeedLines for SalesLines<'_> {
             None => None,
         };
         if self.table.memory() > self.scratch.memory || self.table.is_short_of_numbers() {
-            let table = std::mem::replace(&mut self.table, Table::new(self.layout.measures.len()));
+            let table = std::mem::replace(&mut self.table, SumTable::new(self.layout.measures.len()));
             let partial = Partial::of(
                 vec![table.into_sums()],
                 &self.layout.measures,
@@ -292,7 +292,7 @@ impl FeedLines for SalesLines<'_> {
     }
 }
 
-/// The text without the spaces around it.
+/// Returns the text without the spaces around it.
 fn trim(mut text: &[u8]) -> &[u8] {
     while let [b' ', rest @ ..] = text {
         text = rest;

@@ -1,8 +1,8 @@
-//! The rows of one unit of lines on their way into the converted file.
+//! The rows of one unit of lines, before they are written to the converted file.
 
 use std::path::Path;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 
 use crate::error::EngineError;
 use crate::parquet_form::{Chunk, Column, Form, Table};
@@ -10,7 +10,7 @@ use crate::partial::Key;
 use crate::rows::decimal;
 use crate::symbols::{Symbol, Texts};
 
-/// The columns of a converted file.
+/// Returns the columns of a converted file.
 pub(super) fn form() -> Result<Form, EngineError> {
     Form::new(&Schema::new(vec![
         Field::new("line_number", DataType::Int64, false),
@@ -22,10 +22,10 @@ pub(super) fn form() -> Result<Form, EngineError> {
     ]))
 }
 
-/// Rows by columns.
+/// The rows of one unit, column by column.
 #[derive(Default)]
 pub(super) struct UnitRows {
-    /// The places of their lines in the unit, from 1.
+    /// The line numbers within the unit, from 1.
     lines: Vec<i64>,
     stores: Vec<Symbol>,
     cents: Vec<i64>,
@@ -34,7 +34,7 @@ pub(super) struct UnitRows {
     dates: Vec<i32>,
 }
 
-/// The rows of a unit, encoded but for the numbers of their lines: those depend on the units before.
+/// The rows of a unit, encoded except for their line numbers, which depend on the units before.
 pub(crate) struct EncodedRows {
     lines: Vec<i64>,
     others: Vec<Chunk>,
@@ -51,7 +51,7 @@ impl UnitRows {
         self.dates.push(key.day());
     }
 
-    /// Encodes the rows and forgets them; `None` if there are none.
+    /// Encodes the rows and clears them. Returns `None` if there are none.
     pub(super) fn encode(
         &mut self,
         form: &Form,
@@ -87,7 +87,7 @@ impl UnitRows {
 }
 
 impl EncodedRows {
-    /// Appends the rows, whose unit stands behind `lines_before` lines.
+    /// Appends the rows of a unit that comes after `lines_before` lines.
     pub(super) fn write(
         mut self,
         form: &Form,

@@ -1,7 +1,7 @@
 //! The scan for processors with AVX2: 64 bytes are compared in two halves.
 #![allow(
     unsafe_code,
-    reason = "vector instructions; the reasons why each use is sound stand beside it"
+    reason = "vector instructions; each comes with the reason why its use is sound"
 )]
 
 use std::arch::x86_64::{
@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 use super::room::{Room, write_positions};
 use super::{CR, Ends, QUOTE, STEP, Scan, portable};
 
-/// This scan, if the processor has what it needs.
+/// Returns this scan, if the processor supports it.
 pub(super) fn scan_if_available() -> Option<Scan> {
     let has_all = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
@@ -20,9 +20,9 @@ pub(super) fn scan_if_available() -> Option<Scan> {
     has_all.then_some(checked as Scan)
 }
 
-/// Handed out by [`scan_if_available`] only.
+/// Runs the scan. Only [`scan_if_available`] hands this function out.
 fn checked(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
-    // SAFETY: the one function that gives this one out has found the features, and processors do not lose them.
+    // SAFETY: the only function that hands this one out has detected the features, and a processor does not lose them.
     unsafe { scan(text, offset, delimiter, ends) }
 }
 
@@ -49,7 +49,7 @@ fn scan(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
             nul = _mm256_or_si256(nul, _mm256_cmpeq_epi8(half, zero));
         }
         // SAFETY: the position of each bit is written.
-        unsafe { room.add(found, newline, |places| write_positions(base, found, places)) };
+        unsafe { room.add(found, newline, |slots| write_positions(base, found, slots)) };
         base += STEP as u32;
     }
     room.finish();
@@ -61,7 +61,7 @@ fn scan(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
 #[target_feature(enable = "avx2")]
 fn halves(step: &[u8; STEP]) -> (__m256i, __m256i) {
     let (low, high) = step.split_at(STEP / 2);
-    // SAFETY: each half has the 32 bytes that are read, and an unaligned load asks for no more than that.
+    // SAFETY: each half has the 32 bytes that are read, and an unaligned load requires nothing else.
     unsafe {
         (
             _mm256_loadu_si256(low.as_ptr().cast()),
@@ -70,7 +70,7 @@ fn halves(step: &[u8; STEP]) -> (__m256i, __m256i) {
     }
 }
 
-/// A bit for each byte that equals the one wanted.
+/// Returns a bit for each byte, set if it equals the wanted one.
 #[target_feature(enable = "avx2")]
 fn matches(low: __m256i, high: __m256i, wanted: __m256i) -> u64 {
     let word = |half| u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(half, wanted)).cast_unsigned());

@@ -1,7 +1,7 @@
 //! The scan for processors with AVX-512: 64 bytes are compared at once, and positions are written 16 at a time.
 #![allow(
     unsafe_code,
-    reason = "vector instructions; the reasons why each use is sound stand beside it"
+    reason = "vector instructions; each comes with the reason why its use is sound"
 )]
 
 use std::arch::x86_64::{
@@ -10,10 +10,10 @@ use std::arch::x86_64::{
     _mm512_set1_epi8, _mm512_set1_epi32, _mm512_storeu_si512, _mm512_testn_epi8_mask, _mm512_xor_si512,
 };
 
-use super::room::{Places, Room};
+use super::room::{Room, Slots};
 use super::{CR, Ends, QUOTE, STEP, Scan, portable};
 
-/// This scan, if the processor has what it needs.
+/// Returns this scan, if the processor supports it.
 pub(super) fn scan_if_available() -> Option<Scan> {
     let has_all = is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
@@ -23,9 +23,9 @@ pub(super) fn scan_if_available() -> Option<Scan> {
     has_all.then_some(checked as Scan)
 }
 
-/// Handed out by [`scan_if_available`] only.
+/// Runs the scan. Only [`scan_if_available`] hands this function out.
 fn checked(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
-    // SAFETY: the one function that gives this one out has found the features, and processors do not lose them.
+    // SAFETY: the only function that hands this one out has detected the features, and a processor does not lose them.
     unsafe { scan(text, offset, delimiter, ends) }
 }
 
@@ -37,9 +37,9 @@ fn scan(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
         _mm512_set1_epi8(QUOTE.cast_signed()),
         _mm512_set1_epi8(CR.cast_signed()),
     );
-    // The least value of each place tells whether there was a zero: cheaper than a word of bits for each kind of byte.
+    // The least value at each offset tells whether there was a zero: cheaper than a bit mask for each kind of byte.
     let (mut least, mut least_odd) = (_mm512_set1_epi8(-1), _mm512_set1_epi8(-1));
-    let places = load(&std::array::from_fn(|place| place as u8));
+    let offsets = load(&std::array::from_fn(|offset| offset as u8));
     let (steps, rest) = text.as_chunks::<STEP>();
     let mut room = Room::new(ends, steps.len());
     let mut base = offset;
@@ -50,7 +50,7 @@ fn scan(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
         least = _mm512_min_epu8(least, bytes);
         let odd = _mm512_min_epu8(_mm512_xor_si512(bytes, quotes), _mm512_xor_si512(bytes, crs));
         least_odd = _mm512_min_epu8(least_odd, odd);
-        let positions = _mm512_maskz_compress_epi8(found, places);
+        let positions = _mm512_maskz_compress_epi8(found, offsets);
         // SAFETY: the position of each bit is written.
         unsafe {
             room.add(found, newline, |free| {
@@ -67,23 +67,32 @@ fn scan(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
 
 #[target_feature(enable = "avx512f")]
 fn load(bytes: &[u8; STEP]) -> __m512i {
-    // SAFETY: there are the 64 bytes that are read, and an unaligned load asks for no more than that.
+    // SAFETY: the 64 bytes that are read exist, and an unaligned load requires nothing else.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
-/// Writes the first `count` of some places in a step, and what stands behind them, as positions counted from `base`.
+/// Writes the first `count` offsets of a step, and some that follow, as positions counted from `base`.
 #[target_feature(enable = "avx512f")]
-fn write(base: u32, places: __m512i, count: u32, free: &mut Places) {
+fn write(base: u32, offsets: __m512i, count: u32, free: &mut Slots) {
     let base = _mm512_set1_epi32(base.cast_signed());
     let moved = |sixteen: __m128i| _mm512_add_epi32(base, _mm512_cvtepu8_epi32(sixteen));
     let free = free.as_mut_ptr().cast::<u32>();
     // SAFETY: 64 positions are free: four times the 16 that each store writes.
     unsafe {
-        _mm512_storeu_si512(free.cast(), moved(_mm512_castsi512_si128(places)));
+        _mm512_storeu_si512(free.cast(), moved(_mm512_castsi512_si128(offsets)));
         if count > 16 {
-            _mm512_storeu_si512(free.add(16).cast(), moved(_mm512_extracti32x4_epi32::<1>(places)));
-            _mm512_storeu_si512(free.add(32).cast(), moved(_mm512_extracti32x4_epi32::<2>(places)));
-            _mm512_storeu_si512(free.add(48).cast(), moved(_mm512_extracti32x4_epi32::<3>(places)));
+            _mm512_storeu_si512(
+                free.add(16).cast(),
+                moved(_mm512_extracti32x4_epi32::<1>(offsets)),
+            );
+            _mm512_storeu_si512(
+                free.add(32).cast(),
+                moved(_mm512_extracti32x4_epi32::<2>(offsets)),
+            );
+            _mm512_storeu_si512(
+                free.add(48).cast(),
+                moved(_mm512_extracti32x4_epi32::<3>(offsets)),
+            );
         }
     }
 }

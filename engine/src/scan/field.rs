@@ -1,17 +1,17 @@
-//! Lines and fields of a text that was marked, and the words in which short fields are read.
+//! Lines and fields of a marked text, and reading short fields as whole words.
 #![allow(
     unsafe_code,
-    reason = "reads of whole words; the reason why each is sound stands beside it"
+    reason = "reads of whole words; each comes with the reason why it is sound"
 )]
 
 use std::ops::Range;
 
 use super::{CR, Ends, QUOTE, READ_BEFORE, READ_BEHIND};
 
-/// A text with room around a part of it, and the marks of that part.
+/// A text, and the marks of a part of it that has room around it.
 ///
-/// Invariant, which [`Marked::new`] checks: the part lies [`READ_BEFORE`] bytes or more behind the text's beginning and
-/// [`READ_BEHIND`] or more before its end. All lines and fields lie in the part.
+/// Invariant, which [`Marked::new`] checks: the part begins at least [`READ_BEFORE`] bytes after the text's beginning
+/// and ends at least [`READ_BEHIND`] bytes before its end. All lines and fields lie in the part.
 #[derive(Clone, Copy)]
 pub(crate) struct Marked<'m> {
     text: &'m [u8],
@@ -22,7 +22,7 @@ pub(crate) struct Marked<'m> {
 #[derive(Clone, Copy)]
 pub(crate) struct Line<'m> {
     text: &'m [u8],
-    /// The position before the line, then where each of its fields ends: at a delimiter, the last at the newline.
+    /// The position before the line, then the end of each of its fields: a delimiter, or the newline for the last.
     borders: &'m [u32],
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Field<'m> {
 }
 
 impl<'m> Marked<'m> {
-    /// `ends` are those of `part`; the first of its fields is the position before it.
+    /// Creates a marked text. `ends` are the ends in `part`, with the position before `part` first among the fields.
     pub(super) fn new(text: &'m [u8], part: Range<usize>, ends: &'m Ends) -> Self {
         assert!(part.start >= READ_BEFORE && part.end + READ_BEHIND <= text.len());
         let in_part = |position: &u32| (part.start - 1..part.end).contains(&(*position as usize));
@@ -43,12 +43,12 @@ impl<'m> Marked<'m> {
         Self { text, ends }
     }
 
-    /// Whether there is a quote or a CR.
+    /// Returns whether the part has a quote or a CR.
     pub(crate) fn has_odd(self) -> bool {
         self.ends.has_odd
     }
 
-    /// Whether there is a NUL.
+    /// Returns whether the part has a NUL.
     pub(crate) fn has_nul(self) -> bool {
         self.ends.has_nul
     }
@@ -69,13 +69,13 @@ impl<'m> Marked<'m> {
 }
 
 impl<'m> Line<'m> {
-    /// How many fields the line has, as far as delimiters tell. Never none.
+    /// Returns how many fields the line has, going by delimiters alone: at least one.
     #[inline(always)]
     pub(crate) fn fields(&self) -> usize {
         self.borders.len() - 1
     }
 
-    /// A field, as delimiters tell. Where the line ends with a CR, so does its last field.
+    /// Returns a field, going by delimiters alone. If the line ends with a CR, so does its last field.
     #[inline(always)]
     pub(crate) fn field(&self, position: usize) -> Field<'m> {
         Field {
@@ -85,13 +85,13 @@ impl<'m> Line<'m> {
         }
     }
 
-    /// The first byte: that of the newline where the line is empty.
+    /// Returns the first byte: the newline if the line is empty.
     #[inline(always)]
     pub(crate) fn first_byte(&self) -> u8 {
         self.field(0).first_byte()
     }
 
-    /// The line with whatever stands before its newline.
+    /// Returns everything before the line's newline.
     #[inline(always)]
     pub(crate) fn whole(&self) -> Field<'m> {
         Field {
@@ -101,7 +101,7 @@ impl<'m> Line<'m> {
         }
     }
 
-    /// The line without the CR that may come before its newline.
+    /// Returns the line without the CR that may come before its newline.
     pub(crate) fn content(&self) -> Field<'m> {
         let Field { text, start, end } = self.whole();
         let has_cr = end > start && text[end - 1] == CR;
@@ -113,7 +113,7 @@ impl<'m> Line<'m> {
 }
 
 impl<'m> Field<'m> {
-    /// A field anywhere in a text, with room around it.
+    /// Creates a field anywhere in a text, with room around it.
     #[cfg(test)]
     pub(crate) fn of(text: &'m [u8], range: Range<usize>) -> Self {
         assert!(range.start >= READ_BEFORE && range.end + READ_BEHIND <= text.len());
@@ -124,7 +124,7 @@ impl<'m> Field<'m> {
         }
     }
 
-    /// Where it stands in the text.
+    /// Returns the field's range in the text.
     pub(crate) fn range(&self) -> Range<usize> {
         self.start..self.end
     }
@@ -138,35 +138,35 @@ impl<'m> Field<'m> {
         self.end - self.start
     }
 
-    /// The first byte, or that behind an empty field.
+    /// Returns the first byte, or the byte after an empty field.
     #[inline(always)]
     pub(crate) fn first_byte(&self) -> u8 {
-        // SAFETY: fields lie in the part, and bytes may be read behind it.
+        // SAFETY: fields lie in the part, and the bytes after it can be read.
         unsafe { *self.text.get_unchecked(self.start) }
     }
 
-    /// The eight bytes from the field's start on, of which those behind the field are others'.
+    /// Returns the eight bytes from the field's start; bytes past its end are not the field's.
     #[inline(always)]
     pub(crate) fn eight_from_start(&self) -> u64 {
-        // SAFETY: 16 bytes may be read from every place of the part, by the invariant of `Marked`.
+        // SAFETY: 16 bytes can be read from every position in the part, by the invariant of `Marked`.
         u64::from_le_bytes(unsafe { self.text.as_ptr().add(self.start).cast::<[u8; 8]>().read() })
     }
 
-    /// The sixteen bytes from the field's start on, of which those behind the field are others'.
+    /// Returns the sixteen bytes from the field's start; bytes past its end are not the field's.
     #[inline(always)]
     pub(crate) fn sixteen_from_start(&self) -> u128 {
         // SAFETY: as above.
         u128::from_le_bytes(unsafe { self.text.as_ptr().add(self.start).cast::<[u8; 16]>().read() })
     }
 
-    /// The eight bytes up to the field's end, of which those before the field are others'.
+    /// Returns the eight bytes up to the field's end; bytes before its start are not the field's.
     #[inline(always)]
     pub(crate) fn eight_to_end(&self) -> u64 {
-        // SAFETY: 16 bytes may be read before every place of the part, by the invariant of `Marked`.
+        // SAFETY: 16 bytes can be read before every position in the part, by the invariant of `Marked`.
         u64::from_le_bytes(unsafe { self.text.as_ptr().add(self.end - 8).cast::<[u8; 8]>().read() })
     }
 
-    /// The same field up to an end that may come before its own.
+    /// Returns the field cut off at `end`, if that comes before its own end.
     #[inline(always)]
     pub(crate) fn up_to(self, end: usize) -> Self {
         Self {
@@ -175,7 +175,7 @@ impl<'m> Field<'m> {
         }
     }
 
-    /// The inside of a field that begins with a quote, if the only other one is at its end.
+    /// Returns the inside of a field that begins with a quote, if its only other quote is at its end.
     #[inline(always)]
     pub(crate) fn between_quotes(self) -> Option<Self> {
         let end = self.end.checked_sub(1).filter(|end| *end > self.start)?;
@@ -196,7 +196,7 @@ impl<'m> Field<'m> {
         if !(1..=16).contains(&self.len()) {
             return memchr::memchr(QUOTE, self.bytes()).is_some();
         }
-        // The lowest byte whose upper bit is left is the first that is a quote; what is left above it means nothing.
+        // The lowest byte with its high bit set is the first quote; the bytes above it are meaningless.
         let bytes = self.sixteen_from_start() ^ QUOTES;
         let quotes = bytes.wrapping_sub(ONES) & !bytes & HIGH;
         quotes & (u128::MAX >> (128 - 8 * self.len())) != 0

@@ -1,8 +1,8 @@
-//! Finds where the fields and lines of a text end: the first of the two steps in which a text is read.
+//! Finds where the fields and lines of a text end: the first of the two steps of reading a text.
 //!
-//! Every byte of every file passes here, so there are vectorised ways beside the portable one. All find the same
-//! positions, which the tests show on random and on hostile texts. Of quotes, CRs and NULs it is only told whether there
-//! are any: whether one matters is seen when its field is read.
+//! Every byte of every file passes through here, so there are vectorised scans besides the portable one. All find the
+//! same positions, which tests verify on random and hostile texts. For quotes, CRs and NULs, a scan only reports
+//! whether there are any: whether one matters is decided when its field is read.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -25,38 +25,39 @@ pub(crate) use self::field::{Field, Line, Marked};
 pub(crate) const QUOTE: u8 = b'"';
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-/// Bytes looked at in one step of the vectorised ways: the bits of the word that tells what was found.
+/// Bytes per step of the vectorised scans: one for each bit of the word that marks what was found.
 const STEP: usize = 64;
 
-/// Bytes before a part that may be read: an amount is read as the eight bytes up to its end.
+/// Bytes before a part that must be readable: an amount is read as the eight bytes up to its end.
 pub(crate) const READ_BEFORE: usize = 16;
 
-/// Bytes behind a part that may be read: a short text is read as the sixteen bytes from its start.
+/// Bytes after a part that must be readable: a short text is read as the sixteen bytes from its start.
 pub(crate) const READ_BEHIND: usize = 16;
 
-/// What may stand before a newline and belongs to it.
+/// A carriage return, which is part of the line ending when it comes before a newline.
 const CR: u8 = b'\r';
 
-/// How many bytes are scanned before their lines are read: the marks stay in the core's nearest cache.
+/// How many bytes are scanned before their lines are read: few enough that the marks stay in the core's L1 cache.
 const PART: usize = 32 << 10;
 
-/// Adds the ends of a text that lies at an offset of its block.
+/// Adds the ends of fields and lines in `text`, which begins at `offset` in its unit.
 type Scan = fn(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends);
 
-/// What a scan finds.
+/// The results of a scan.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ends {
-    /// The positions of delimiters and newlines, ascending. Before a scan there is one more: that before the text.
+    /// The positions of delimiters and newlines, ascending. [`Marks::mark`] puts the position before the text first.
     fields: Vec<u32>,
-    /// For each newline, its place in `fields`.
+    /// For each newline, its index in `fields`.
     lines: Vec<u32>,
-    /// Whether there is a quote or a CR anywhere. Most files have neither, and their lines are read without asking.
+    /// Whether there is a quote or a CR anywhere. Most files have neither, so their lines are read without checking for
+    /// them.
     has_odd: bool,
-    /// Whether there is a NUL anywhere: what is broken is read with care.
+    /// Whether there is a NUL anywhere: lines of such a text take the careful path.
     has_nul: bool,
 }
 
-/// Marks fields and lines for one delimiter.
+/// Marks the fields and lines of texts with one delimiter.
 pub(crate) struct Marks {
     delimiter: u8,
     scan: Scan,
@@ -72,8 +73,8 @@ impl Marks {
         }
     }
 
-    /// Marks a part of a text, with [`READ_BEFORE`] and [`READ_BEHIND`] bytes around it. The part must begin where a line
-    /// begins and end with a newline.
+    /// Marks a part of a text. The part must have [`READ_BEFORE`] bytes before it and [`READ_BEHIND`] bytes after it,
+    /// begin at the beginning of a line, and end with a newline.
     pub(crate) fn mark<'m>(&'m mut self, text: &'m [u8], part: Range<usize>) -> Marked<'m> {
         let Self {
             delimiter,
@@ -90,7 +91,7 @@ impl Marks {
     }
 }
 
-/// Cuts a text of whole lines into parts of whole lines, each about [`PART`] bytes.
+/// Splits a text of whole lines into parts of whole lines, each about [`PART`] bytes.
 pub(crate) fn parts(text: &[u8], whole: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let mut start = whole.start;
     std::iter::from_fn(move || {
@@ -109,7 +110,7 @@ pub(crate) fn parts(text: &[u8], whole: Range<usize>) -> impl Iterator<Item = Ra
     })
 }
 
-/// The fastest way that this processor has.
+/// Returns the fastest scan that this processor supports.
 fn fastest() -> Scan {
     #[cfg(target_arch = "x86_64")]
     if let Some(scan) = avx512::scan_if_available().or_else(avx2::scan_if_available) {

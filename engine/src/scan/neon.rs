@@ -1,7 +1,7 @@
 //! The scan for processors with NEON: 64 bytes are compared in four quarters.
 #![allow(
     unsafe_code,
-    reason = "vector instructions; the reasons why each use is sound stand beside it"
+    reason = "vector instructions; each comes with the reason why its use is sound"
 )]
 
 use std::arch::aarch64::{
@@ -18,14 +18,14 @@ const QUARTER: usize = STEP / 4;
 /// The bit that stands for each byte of half a vector.
 const BITS: [u8; QUARTER] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
 
-/// This scan, if the processor has what it needs.
+/// Returns this scan, if the processor supports it.
 pub(super) fn scan_if_available() -> Option<Scan> {
     std::arch::is_aarch64_feature_detected!("neon").then_some(checked as Scan)
 }
 
-/// Handed out by [`scan_if_available`] only.
+/// Runs the scan. Only [`scan_if_available`] hands this function out.
 fn checked(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
-    // SAFETY: the one function that gives this one out has found the feature, and processors do not lose it.
+    // SAFETY: the only function that hands this one out has detected the feature, and a processor does not lose it.
     unsafe { scan(text, offset, delimiter, ends) }
 }
 
@@ -50,7 +50,7 @@ fn scan(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
         }
         found |= newline;
         // SAFETY: the position of each bit is written.
-        unsafe { room.add(found, newline, |places| write_positions(base, found, places)) };
+        unsafe { room.add(found, newline, |slots| write_positions(base, found, slots)) };
         base += STEP as u32;
     }
     room.finish();
@@ -61,11 +61,11 @@ fn scan(text: &[u8], offset: u32, delimiter: u8, ends: &mut Ends) {
 
 #[target_feature(enable = "neon")]
 fn load(bytes: &[u8; QUARTER]) -> uint8x16_t {
-    // SAFETY: there are the 16 bytes that are read.
+    // SAFETY: the 16 bytes that are read exist.
     unsafe { vld1q_u8(bytes.as_ptr()) }
 }
 
-/// A bit for each byte that equals the one wanted.
+/// Returns a bit for each byte, set if it equals the wanted one.
 #[target_feature(enable = "neon")]
 fn matches(bytes: uint8x16_t, wanted: uint8x16_t) -> u64 {
     let hits = vandq_u8(vceqq_u8(bytes, wanted), load(&BITS));

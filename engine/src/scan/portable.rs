@@ -1,4 +1,4 @@
-//! The scan that every processor can do.
+//! The scan that runs on every processor.
 
 use super::{CR, Ends, QUOTE};
 

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Byte by byte, as the definition says.
+/// Finds the ends byte by byte, by definition.
 fn by_definition(text: &[u8], delimiter: u8) -> Ends {
     let mut ends = Ends::default();
     for (byte, at) in text.iter().zip(0..) {
@@ -18,26 +18,26 @@ fn by_definition(text: &[u8], delimiter: u8) -> Ends {
     ends
 }
 
-/// Every way that this machine can run.
-fn every_way() -> Vec<(&'static str, Scan)> {
-    let mut ways: Vec<(&str, Scan)> = vec![("portable", portable::scan)];
+/// Returns every scan that this machine can run.
+fn every_scan() -> Vec<(&'static str, Scan)> {
+    let mut scans: Vec<(&str, Scan)> = vec![("portable", portable::scan)];
     #[cfg(target_arch = "x86_64")]
     {
-        ways.extend(avx2::scan_if_available().map(|scan| ("avx2", scan)));
-        ways.extend(avx512::scan_if_available().map(|scan| ("avx512", scan)));
+        scans.extend(avx2::scan_if_available().map(|scan| ("avx2", scan)));
+        scans.extend(avx512::scan_if_available().map(|scan| ("avx512", scan)));
     }
     #[cfg(target_arch = "aarch64")]
-    ways.extend(neon::scan_if_available().map(|scan| ("neon", scan)));
-    ways
+    scans.extend(neon::scan_if_available().map(|scan| ("neon", scan)));
+    scans
 }
 
 fn check(text: &[u8], delimiter: u8) {
     let expected = by_definition(text, delimiter);
-    for (name, scan) in every_way() {
+    for (name, scan) in every_scan() {
         let mut found = Ends::default();
         scan(text, 0, delimiter, &mut found);
         assert_eq!(found, expected, "{name} on {text:?}");
-        // In two parts at every border near the vector's width, and behind what was found before.
+        // In two parts, split at every position near a vector's width; the second adds to what the first found.
         for border in [1, 31, 32, 33, 63, 64, 65, 127, 128]
             .into_iter()
             .filter(|border| *border <= text.len())

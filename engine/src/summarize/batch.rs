@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use foldhash::fast::FixedState;
 use polars::prelude as pl;
-use polars::prelude::{IntoColumn, IntoLazy, NewChunkedArray};
+use polars::prelude::IntoColumn;
 use rayon::prelude::*;
 
 use crate::amount::{ABSENT, MAX_CENTS};
@@ -47,6 +47,13 @@ pub(super) struct Batch {
 
 /// The name of the column of keys while Polars merges.
 const KEY: &str = "key";
+
+/// How many columns a measure has while Polars merges.
+const COLUMNS_PER_MEASURE: usize = 3;
+
+/// The bits in the lower half of an amount.
+const HALF: u32 = 32;
+const LOWER: i64 = (1 << HALF) - 1;
 
 impl Batch {
     pub(super) fn merge(
@@ -99,71 +106,78 @@ impl Batch {
         Ok(())
     }
 
-    /// Adds up rows of several inputs, key by key.
+    /// Adds up rows of several inputs: Polars sorts them by key, groups them, and sums the columns of each group.
     fn add_up(&self, segments: &[Segment], measures: &[Measure]) -> Result<Rows, EngineError> {
         let count = segments.iter().map(|segment| segment.rows.len()).sum();
-        let mut keys = Vec::with_capacity(count);
-        for segment in segments {
-            let rows = &self.rows[segment.input];
-            keys.extend(rows.keys[segment.rows.clone()].iter().map(|key| key.0));
-        }
-        let mut columns = vec![pl::UInt64Chunked::from_vec(KEY.into(), keys).into_column()];
-        let mut amounts = Vec::new();
-        for (number, measure) in measures.iter().enumerate() {
-            let sums = || segments.iter().flat_map(|segment| self.sums(segment, number));
-            let there = sums().map(|sum| (*sum != ABSENT).then_some(*sum));
-            let name = measure.name.as_str();
-            columns.push(pl::Int64Chunked::from_iter_options(name.into(), there).into_column());
-            let greatest = segments.iter().map(|segment| self.greatest(segment, number));
-            let is_small = greatest.fold(0, u64::saturating_add) <= MAX_CENTS.unsigned_abs();
-            let cents = pl::col(name);
-            // Where a sum might not fit, 38 digits hold it until that is known.
-            let cents = if is_small { cents } else { cents.cast(WIDE) };
-            let sum = pl::when(pl::col(name).count().gt(pl::lit(0)))
-                .then(cents.sum())
-                .otherwise(pl::lit(pl::NULL));
-            amounts.push(sum.cast(WIDE).alias(name));
-        }
-        let merged = pl::DataFrame::new(count, columns)?
-            .lazy()
-            .group_by([pl::col(KEY)])
-            .agg(amounts)
-            .sort([KEY], pl::SortMultipleOptions::default())
-            .collect_with_engine(pl::Engine::Streaming)?
-            .unwrap_single();
-        let mut rows = Rows {
-            keys: merged.column(KEY)?.u64()?.iter().flatten().map(Key).collect(),
+        let mut frame = pl::DataFrame::new(count, self.columns(segments, measures.len()))?;
+        // Sorted keys are grouped in place, without a hash table.
+        frame.sort_in_place([KEY], pl::SortMultipleOptions::default())?;
+        #[expect(
+            deprecated,
+            reason = "the lazy engine that replaces it takes minutes to compile"
+        )]
+        let sums = frame.group_by([KEY])?.sum()?;
+        let (keys, sums) = sums.columns().split_at(1);
+        let keys: Vec<Key> = keys[0].u64()?.iter().flatten().map(Key).collect();
+        let sums = measures.iter().zip(sums.chunks(COLUMNS_PER_MEASURE));
+        let sums = sums.map(|(measure, columns)| self.merged_sums(measure, &keys, columns));
+        Ok(Rows {
+            sums: sums.collect::<Result<_, _>>()?,
+            keys,
             ..Rows::default()
-        };
-        for measure in measures {
-            let sums = merged
-                .column(&measure.name)?
-                .decimal()?
-                .physical()
-                .iter()
-                .enumerate();
-            let sums = sums.map(|(row, sum)| match sum {
-                None => Ok(ABSENT),
-                Some(sum) if sum.unsigned_abs() > u128::from(MAX_CENTS.unsigned_abs()) => {
-                    Err(self.overflow(rows.keys[row], measure))
-                }
-                // It was found to fit.
-                Some(sum) => Ok(sum as i64),
-            });
-            let sums = sums.collect::<Result<_, _>>()?;
-            rows.sums.push(sums);
+        })
+    }
+
+    /// Returns the keys of some rows, and [`COLUMNS_PER_MEASURE`] columns for each measure: the upper and the lower half of
+    /// its cents, and 1 where it has any. The sums of halves stay in 64 bits, however large the sum of the cents becomes.
+    fn columns(&self, segments: &[Segment], measures: usize) -> Vec<pl::Column> {
+        let keys = segments
+            .iter()
+            .flat_map(|segment| &self.rows[segment.input].keys[segment.rows.clone()]);
+        let keys = keys.map(|key| key.0).collect();
+        let mut columns = vec![pl::UInt64Chunked::from_vec(KEY.into(), keys).into_column()];
+        let parts: [fn(i64) -> i64; COLUMNS_PER_MEASURE] = [
+            |sum| if sum == ABSENT { 0 } else { sum >> HALF },
+            |sum| if sum == ABSENT { 0 } else { sum & LOWER },
+            |sum| i64::from(sum != ABSENT),
+        ];
+        for measure in 0..measures {
+            for part in parts {
+                let sums = segments.iter().flat_map(|segment| self.sums(segment, measure));
+                let name = columns.len().to_string().into();
+                columns
+                    .push(pl::Int64Chunked::from_vec(name, sums.copied().map(part).collect()).into_column());
+            }
         }
-        Ok(rows)
+        columns
+    }
+
+    /// Returns the sums of a measure, one for each key, from the sums of its columns.
+    fn merged_sums(
+        &self,
+        measure: &Measure,
+        keys: &[Key],
+        columns: &[pl::Column],
+    ) -> Result<Vec<i64>, EngineError> {
+        let [upper, lower, present] = columns else {
+            unreachable!("a measure has {COLUMNS_PER_MEASURE} columns");
+        };
+        let (upper, lower, present) = (upper.i64()?.iter(), lower.i64()?.iter(), present.i64()?.iter());
+        let sums = upper.zip(lower).zip(present).zip(keys);
+        let sums = sums.map(|(((upper, lower), present), key)| match (upper, lower) {
+            (Some(upper), Some(lower)) if present != Some(0) => {
+                let sum = (i128::from(upper) << HALF) + i128::from(lower);
+                let sum = i64::try_from(sum).ok();
+                sum.filter(|sum| sum.unsigned_abs() <= MAX_CENTS.unsigned_abs())
+                    .ok_or_else(|| self.overflow(*key, measure))
+            }
+            _ => Ok(ABSENT),
+        });
+        sums.collect()
     }
 
     fn sums(&self, segment: &Segment, measure: usize) -> &[i64] {
         &self.rows[segment.input].sums[measure][segment.rows.clone()]
-    }
-
-    /// The greatest absolute sum of a measure.
-    fn greatest(&self, segment: &Segment, measure: usize) -> u64 {
-        let there = self.sums(segment, measure).iter().filter(|sum| **sum != ABSENT);
-        there.map(|sum| sum.unsigned_abs()).max().unwrap_or(0)
     }
 
     fn overflow(&self, key: Key, measure: &Measure) -> EngineError {
@@ -198,9 +212,6 @@ impl Batch {
         whole
     }
 }
-
-/// Whole cents, with room for every sum of sums.
-const WIDE: pl::DataType = pl::DataType::Decimal(38, 0);
 
 /// Gives all inputs the same numbers for the same stores and items: their ranks among those of all.
 fn number_alike(inputs: &mut [Input]) -> Result<(Texts, Texts), EngineError> {

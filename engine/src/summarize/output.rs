@@ -1,6 +1,6 @@
 //! Writing summary and coverage, batch by batch.
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_schema::{DataType, Field, Schema};
 use rayon::prelude::*;
 
 use super::SummaryOutputs;

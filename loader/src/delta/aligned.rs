@@ -1,9 +1,9 @@
-//! Two summaries with the same keys: what a correction of amounts makes.
+//! Compares two summaries with the same keys, as after a correction of amounts.
 //!
-//! A writer that gets the same keys writes the same bytes for them. So the stored bytes of the columns are compared, row
-//! group by row group on all processors. Where all keys are the same, only pages of measures whose bytes differ are
-//! decoded, and keys only of rows that changed. That is many times as fast as the walk over all rows. It finds the same,
-//! or declines.
+//! A writer stores the same keys as the same bytes. So this compares the stored bytes of the columns, one row group
+//! after another on all processors. Where all keys are the same, it decodes only those pages of measures whose bytes
+//! differ, and the keys only of changed rows. That is many times faster than the walk over all rows. It either finds
+//! the same difference or declines.
 
 mod sums;
 
@@ -18,26 +18,25 @@ use parquet::file::page_index::offset_index::PageLocation;
 use rayon::prelude::*;
 
 use self::sums::StoredSums;
-use super::{Fault, Part, Tally};
+use super::{Fault, Piece, Tally};
 use crate::LoadError;
 use crate::input::{Stored, SummaryBatch, unusable};
 use crate::target::KEYS;
 
-/// Bytes that are compared at a time.
+/// How many bytes are compared at a time.
 const CHUNK: usize = 256 * 1024;
 
-/// The most changed rows, which are held in memory. With more of them the walk is no slower. Tests have few rows, so that
-/// they can have too many.
+/// The largest number of changed rows, which are kept in memory. With more, the walk is just as fast. The limit is
+/// tiny in tests, so that a few rows exceed it.
 pub(super) const MOST_CHANGED: usize = if cfg!(test) { 3 } else { 100_000 };
 
-/// Gives out the changed rows. `None`: the keys are not the same, or not stored in the same way, or too many rows have
-/// changed; nothing was given out.
-/// `Some(None)`: the receiver wants no more.
+/// Emits the changed rows. `None`: the keys differ or are stored differently, or too many rows changed; nothing was
+/// emitted. `Some(None)`: the receiver wants no more.
 pub(super) fn merge(
     new: &Path,
     old: &Path,
     measures: &[String],
-    mut emit: impl FnMut(Part) -> bool,
+    mut emit: impl FnMut(Piece) -> bool,
 ) -> Result<Option<Option<Tally>>, Fault> {
     let (new, old) = (
         Stored::open(new).map_err(Fault::Load)?,
@@ -75,7 +74,7 @@ pub(super) fn merge(
     };
     for batch in found.into_iter().flatten() {
         tally.changed += batch.len() as u64;
-        if !emit(Part::Write(batch)) {
+        if !emit(Piece::Write(batch)) {
             return Ok(Some(None));
         }
     }
@@ -90,15 +89,15 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// The numbers of the rows of a row group with other amounts. `None` if it is not stored alike, or has other keys.
+    /// The numbers of a row group's rows whose amounts differ. `None` if it is stored differently, or has other keys.
     fn changed(&self, group: usize) -> Result<Option<Vec<usize>>, Fault> {
         let mut compare = Compare::default();
         for key in KEYS {
             let Some((mine, theirs)) = self.chunks(group, key) else {
                 return Ok(None);
             };
-            let (place, other) = (mine.byte_range(), theirs.byte_range());
-            if !are_read_alike(mine, theirs) || !compare.same(self.new, place, self.old, other)? {
+            let (extent, other) = (mine.byte_range(), theirs.byte_range());
+            if !are_read_alike(mine, theirs) || !compare.same(self.new, extent, self.old, other)? {
                 return Ok(None);
             }
         }
@@ -126,8 +125,8 @@ impl<'a> Pair<'a> {
         Some((chunk(self.new)?, chunk(self.old)?))
     }
 
-    /// The rows of the pages of a measure that differ. All, if something differs and nobody has said where the pages lie;
-    /// `None` if the measure is not in both files as whole cents of 64 bits.
+    /// The rows in those pages of a measure that differ; all rows, if something differs and the files do not record page
+    /// locations. `None` if the measure is not stored in both files as 64-bit cents.
     fn differing_pages(
         &self,
         compare: &mut Compare,
@@ -148,7 +147,7 @@ impl<'a> Pair<'a> {
         let pages = self.new.pages(group, measure).zip(self.old.pages(group, measure));
         let pages = pages.filter(|(pages, others)| {
             let first_row = |page: &PageLocation| page.first_row_index;
-            // A page of numbers into a dictionary says nothing by itself.
+            // A page of dictionary indexes means nothing without its dictionary.
             mine.dictionary_page_offset().is_none()
                 && pages.iter().map(first_row).eq(others.iter().map(first_row))
         });
@@ -157,9 +156,9 @@ impl<'a> Pair<'a> {
             return Ok(Some(if same { Vec::new() } else { all }));
         };
         let mut differing = Vec::new();
-        let place = |page: &PageLocation| (page.offset as u64, page.compressed_page_size as u64);
+        let extent = |page: &PageLocation| (page.offset as u64, page.compressed_page_size as u64);
         for (number, (page, other)) in pages.iter().zip(&others).enumerate() {
-            if !compare.same(self.new, place(page), self.old, place(other))? {
+            if !compare.same(self.new, extent(page), self.old, extent(other))? {
                 let next = pages.get(number + 1);
                 let end = next.map_or(rows, |next| next.first_row_index as usize);
                 differing.push(page.first_row_index as usize..end);
@@ -168,7 +167,7 @@ impl<'a> Pair<'a> {
         Ok(Some(differing))
     }
 
-    /// Which of these rows of a row group have another amount.
+    /// Which of these rows of a row group have different amounts.
     fn differing_rows(
         &self,
         group: usize,
@@ -210,7 +209,7 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Whether the same bytes would say the same in both.
+/// Whether the same bytes mean the same values in both.
 fn are_read_alike(mine: &ColumnChunkMetaData, theirs: &ColumnChunkMetaData) -> bool {
     mine.column_descr() == theirs.column_descr()
         && mine.compression() == theirs.compression()
@@ -218,10 +217,10 @@ fn are_read_alike(mine: &ColumnChunkMetaData, theirs: &ColumnChunkMetaData) -> b
         && mine.encodings().eq(theirs.encodings())
 }
 
-/// Where something lies in a file, and its length.
-type Place = (u64, u64);
+/// An offset in a file, and a length.
+type Extent = (u64, u64);
 
-/// Compares what is stored.
+/// Compares stored bytes; the buffers are reused.
 #[derive(Default)]
 struct Compare {
     mine: Vec<u8>,
@@ -229,13 +228,13 @@ struct Compare {
 }
 
 impl Compare {
-    /// Whether the same bytes lie in two places.
+    /// Whether the two files have the same bytes in these extents.
     fn same(
         &mut self,
         new: &Stored,
-        (start, length): Place,
+        (start, length): Extent,
         old: &Stored,
-        (other, other_length): Place,
+        (other, other_length): Extent,
     ) -> Result<bool, Fault> {
         if length != other_length {
             return Ok(false);

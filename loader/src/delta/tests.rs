@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::array::{Date32Array, Decimal128Array, StringViewArray};
+use arrow_array::{Date32Array, Decimal128Array, StringViewArray};
 use proptest::prelude::*;
 
 use super::*;
@@ -9,7 +9,7 @@ type Key = (String, String, i32);
 type Rows = BTreeMap<Key, [Option<i64>; 2]>;
 type Pairs = BTreeSet<(String, i32)>;
 
-/// Rows as batches that end at these places.
+/// Rows as batches that end at these positions.
 fn batches(rows: &Rows, borders: &[usize]) -> Vec<Result<SummaryBatch, LoadError>> {
     let rows: Vec<_> = rows.iter().collect();
     let mut borders: Vec<usize> = borders.iter().map(|border| border % (rows.len() + 1)).collect();
@@ -80,7 +80,7 @@ fn side() -> impl Strategy<Value = Side> {
     })
 }
 
-/// A base and what came of it: mostly the same rows.
+/// A base and its successor, mostly with the same rows.
 fn sides() -> impl Strategy<Value = (Side, Side)> {
     (side(), side(), any::<u64>(), any::<bool>()).prop_map(|(base, other, kept, mixed)| {
         if !mixed {
@@ -97,7 +97,7 @@ fn sides() -> impl Strategy<Value = (Side, Side)> {
     })
 }
 
-fn walked(base: &Side, new: &Side, deletes: bool) -> (Vec<Part>, Tally) {
+fn walked(base: &Side, new: &Side, deletes: bool) -> (Vec<Piece>, Tally) {
     let (covered, before) = (days(&new.covered), days(&base.covered));
     let dropped = before.without(&covered);
     let added = covered.without(&before);
@@ -114,13 +114,13 @@ fn walked(base: &Side, new: &Side, deletes: bool) -> (Vec<Part>, Tally) {
             fault,
         )
     };
-    let mut parts = Vec::new();
-    let tally = merge(walk(new, Fault::Load), walk(base, Fault::Base), reach, |part| {
-        parts.push(part);
+    let mut pieces = Vec::new();
+    let tally = merge(walk(new, Fault::Load), walk(base, Fault::Base), reach, |piece| {
+        pieces.push(piece);
         true
     });
     match tally {
-        Ok(Some(tally)) => (parts, tally),
+        Ok(Some(tally)) => (pieces, tally),
         _ => panic!("no end"),
     }
 }
@@ -130,13 +130,13 @@ proptest! {
 
     #[test]
     fn the_walk_finds_what_a_comparison_key_by_key_finds((base, new) in sides(), deletes in any::<bool>()) {
-        let (parts, tally) = walked(&base, &new, deletes);
+        let (pieces, tally) = walked(&base, &new, deletes);
         let (mut written, mut removed) = (Vec::new(), Vec::new());
-        for part in &parts {
-            match part {
-                Part::Write(batch) => add(&mut written, batch),
-                Part::Remove(batch) => add(&mut removed, batch),
-                Part::End(_) => {}
+        for piece in &pieces {
+            match piece {
+                Piece::Write(batch) => add(&mut written, batch),
+                Piece::Remove(batch) => add(&mut removed, batch),
+                Piece::End(_) => {}
             }
         }
         let expected: Vec<_> = new
@@ -182,11 +182,11 @@ proptest! {
 /// How a file is laid out.
 #[derive(Debug, Clone)]
 struct Layout {
-    /// Rows a row group, and a page.
+    /// Rows in a row group, and in a page.
     group: usize,
     page: usize,
     dictionaries: bool,
-    /// Whether it tells where its pages lie.
+    /// Whether it records where its pages are.
     has_index: bool,
 }
 
@@ -204,7 +204,7 @@ fn written(folder: &Path, name: &str, rows: &Rows, layout: &Layout) -> PathBuf {
     use std::fs::File;
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
     use parquet::arrow::ArrowWriter;
     use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
@@ -270,8 +270,8 @@ proptest! {
         let new_file = written(folder.path(), "new", &new, &layout);
         let mut found = Vec::new();
         let measures = ["a".to_string(), "b".to_string()];
-        let merged = aligned::merge(&new_file, &old_file, &measures, |part| {
-            if let Part::Write(batch) = part {
+        let merged = aligned::merge(&new_file, &old_file, &measures, |piece| {
+            if let Piece::Write(batch) = piece {
                 add(&mut found, &batch);
             }
             true

@@ -1,8 +1,9 @@
-//! Who has loaded which day last, and whose summary still stands: the SQL, and the questions to it.
+//! Which scope loaded each day last, and which summaries the target still holds: the SQL, and the functions that run it.
 //!
-//! `gristmill_standing` names, for a target and a scope, the run whose summary the target holds on all days that the run
-//! covers. It holds as long as the row is there: a load of another scope that takes one of these days deletes it, in its
-//! own transaction. `gristmill_days` tells whose a day is; it is written only where that changes.
+//! `gristmill_standing` names, for a target and a scope, the run whose summary the target holds on all days that the
+//! run covers. This is true as long as the row exists: a load of another scope that takes over one of these days
+//! deletes the row in its own transaction. `gristmill_days` records which scope owns each day; it is written only
+//! where that changes.
 
 use tokio_postgres::GenericClient;
 
@@ -18,7 +19,7 @@ pub(super) const CREATE_STANDING: &str =
     "CREATE TABLE {standing} (target text NOT NULL, scope text NOT NULL, run_id text NOT NULL, form text NOT NULL,
          PRIMARY KEY (target, scope))";
 
-/// Whether the base is what the target holds on the base's days.
+/// Whether the target still holds the base on the base's days.
 pub(super) async fn stands(loading: &Loading<'_>, base: &Base) -> Result<bool, LoadError> {
     let sql = loading.names.sql.claims(
         "SELECT 1 FROM {standing} WHERE target = $1 AND scope = $2 AND run_id = $3 AND form = $4
@@ -27,7 +28,7 @@ pub(super) async fn stands(loading: &Loading<'_>, base: &Base) -> Result<bool, L
     let form = loading.warehouse.target.form();
     let found = loading
         .query(
-            "ask what stands in",
+            "check for the last loaded run in",
             &sql,
             &[&loading.names.target, &loading.load.scope, &base.run_id, &form],
         )
@@ -35,14 +36,14 @@ pub(super) async fn stands(loading: &Loading<'_>, base: &Base) -> Result<bool, L
     Ok(!found.is_empty())
 }
 
-/// Takes the staged days over, and notes that the summary stands.
+/// Takes over the staged days, and records that the target holds the summary.
 pub(super) async fn take(loading: &Loading<'_>) -> Result<(), LoadError> {
     let (warehouse, names) = (loading.warehouse, loading.names);
     if warehouse.target.mode == LoadMode::Reload {
-        // All days are this scope's now; the next load in another mode compares in full.
+        // All days belong to this scope now; the next load in another mode compares in full.
         return forget(warehouse, &loading.transaction, names).await;
     }
-    let action = "note the loaded days in";
+    let action = "record the loaded days in";
     for sql in [
         "DELETE FROM {standing} WHERE target = $1 AND scope <> $2 AND scope IN
              (SELECT d.scope FROM pg_temp.gristmill_coverage c
@@ -69,7 +70,7 @@ pub(super) async fn take(loading: &Loading<'_>) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Forgets whose days are whose: nothing stands.
+/// Forgets which scopes own which days, and all summaries that the target held.
 pub(super) async fn forget(
     warehouse: &PostgresWarehouse,
     client: &impl GenericClient,
@@ -87,9 +88,10 @@ pub(super) async fn forget(
     Ok(())
 }
 
-/// Takes the days that other scopes have loaded since, and their rows, out of what was staged; gives their number.
+/// Removes the days that other scopes have loaded since, and their rows, from the staged tables. Returns the number of
+/// days.
 pub(super) async fn leave_to_others(loading: &Loading<'_>) -> Result<u64, LoadError> {
-    let action = "look up whose days are whose in";
+    let action = "look up the owners of days in";
     let sql = loading.names.sql.claims(
         "DELETE FROM pg_temp.gristmill_coverage c USING {days} d
           WHERE d.target = $1 AND d.store_id = c.store_id AND d.trans_date = c.trans_date AND d.scope <> $2",

@@ -1,7 +1,7 @@
-//! Sending a summary and its coverage to temporary tables, or to the target itself, by binary COPY.
+//! Sends a summary and its coverage to temporary tables, or directly to the target, by binary COPY.
 //!
-//! Three work at once: a thread decodes Parquet some batches ahead, this task encodes rows, and the connection's own task
-//! sends them. The server is the slowest.
+//! Three steps run at once: a thread decodes Parquet a few batches ahead, this task encodes rows, and the connection's
+//! task sends them. The server is the slowest.
 
 use std::pin::Pin;
 
@@ -16,23 +16,23 @@ use super::sql::COPY_COVERAGE;
 use super::wire;
 use crate::LoadError;
 use crate::days::{Days, Lookup};
-use crate::delta::{Fault, Part, Tally};
+use crate::delta::{Fault, Piece, Tally};
 use crate::input::{self, SummaryBatch};
 
-/// Bytes of a message. Larger ones gain nothing, smaller ones cost system calls.
+/// Bytes of a message. Larger messages gain nothing; smaller ones cost more system calls.
 const CHUNK: usize = 128 * 1024;
 
 /// What was sent.
 #[derive(Default)]
 pub(crate) struct Sent {
-    /// Rows that the server took.
+    /// Rows that the server accepted.
     pub rows: u64,
-    /// Rows outside of the coverage.
+    /// Rows outside the coverage.
     pub uncovered: u64,
 }
 
-/// Sends the summary with a COPY, each row with the stamp if there is one. Rows that `days` lack are counted; without
-/// `days` none is.
+/// Sends the summary with a COPY, and adds the stamp, if there is one, to each row. Counts the rows outside `days`;
+/// without `days`, none.
 pub(crate) async fn summary(
     loading: &Loading<'_>,
     statement: &str,
@@ -61,10 +61,10 @@ pub(crate) async fn summary(
     Ok(sent)
 }
 
-/// Sends a difference, and gives its end; `None` if there is none, because the walk died.
+/// Sends a difference, and returns its totals; `None` if they never came, because the walk died.
 pub(crate) async fn changes(
     loading: &Loading<'_>,
-    parts: &mut mpsc::Receiver<Result<Part, Fault>>,
+    pieces: &mut mpsc::Receiver<Result<Piece, Fault>>,
 ) -> Result<Option<Tally>, Fault> {
     let action = "copy the changed rows to";
     let statement = loading.names.sql.copy_changes();
@@ -73,11 +73,11 @@ pub(crate) async fn changes(
         .map_err(Fault::Load)?;
     let (written, gone) = (Ending::of_flag(false), Ending::of_flag(true));
     let mut tally = None;
-    while let Some(part) = parts.recv().await {
-        let (batch, ending) = match part? {
-            Part::Write(batch) => (batch, &written),
-            Part::Remove(batch) => (batch, &gone),
-            Part::End(end) => {
+    while let Some(piece) = pieces.recv().await {
+        let (batch, ending) = match piece? {
+            Piece::Write(batch) => (batch, &written),
+            Piece::Remove(batch) => (batch, &gone),
+            Piece::End(end) => {
                 tally = Some(end);
                 continue;
             }
@@ -106,7 +106,7 @@ pub(crate) async fn coverage(loading: &Loading<'_>, days: &Days) -> Result<(), L
     Ok(())
 }
 
-/// A COPY under way. Dropped before it is finished, it is cancelled, and the transaction with it.
+/// A COPY in progress. If it is dropped before it is finished, it is cancelled, and the transaction with it.
 struct Copy {
     sink: Pin<Box<CopyInSink<Bytes>>>,
     pending: BytesMut,
@@ -147,7 +147,7 @@ impl Copy {
         let chunk = self.pending.split().freeze();
         self.pending.reserve(CHUNK + CHUNK / 8);
         self.sink.send(chunk).await?;
-        // After a part and before the end: here a crash leaves a COPY half done.
+        // After one message and before the end: a crash here leaves a COPY half done.
         fail::fail_point!("load-during-copy");
         Ok(())
     }

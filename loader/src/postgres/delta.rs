@@ -1,12 +1,12 @@
-//! A load that brings only what differs from the base.
+//! Loads only what differs from the base.
 
 use super::load::Loading;
 use super::{copy, full, sql};
 use crate::delta::{Delta, Fault, Tally};
 use crate::{Base, LoadCounts, LoadError, LoadMode};
 
-/// Changes the target by the difference. `None`: the base is of no use after all, and what was begun has to be rolled
-/// back. It cannot be read, or the target does not hold it on rows that the difference touches.
+/// Changes the target by the difference. `None`: the base cannot be used after all, and the caller must roll back.
+/// Either it cannot be read, or the target does not match it on rows that the difference touches.
 pub(super) async fn load(
     loading: &Loading<'_>,
     base: &Base,
@@ -16,7 +16,7 @@ pub(super) async fn load(
         Ok(found) => found,
         Err(Fault::Load(error)) => return Err(error),
         Err(Fault::Base(error)) => {
-            tracing::warn!("the summary loaded last is of no use, comparing in full: {error}");
+            tracing::warn!("cannot use the summary loaded last, comparing in full: {error}");
             None
         }
     };
@@ -26,7 +26,7 @@ pub(super) async fn load(
             tracing::warn!(
                 run_id = loading.load.run_id,
                 base = base.run_id,
-                "the warehouse does not hold what was loaded last: somebody has changed it; comparing in full"
+                "the warehouse no longer holds what was loaded last, because something else changed it; comparing in full"
             );
             None
         }
@@ -34,7 +34,7 @@ pub(super) async fn load(
     })
 }
 
-/// Changes the target, and tells whether that was what a target that holds the base would have needed.
+/// Changes the target, and returns whether the changes were those that a target holding the base needs.
 async fn change(
     loading: &Loading<'_>,
     difference: Result<Delta, Fault>,
@@ -42,7 +42,7 @@ async fn change(
     let mut delta = difference?;
     stage(loading, &delta).await.map_err(Fault::Load)?;
     // Without an end the walk died.
-    let Some(tally) = copy::changes(loading, &mut delta.parts).await? else {
+    let Some(tally) = copy::changes(loading, &mut delta.pieces).await? else {
         return Ok(None);
     };
     let changed = apply(loading, &tally, delta.added.is_empty()).await;

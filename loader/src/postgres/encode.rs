@@ -1,4 +1,4 @@
-//! Rows of a summary as a binary COPY takes them.
+//! Encodes rows of a summary for a binary COPY.
 
 use bytes::BytesMut;
 
@@ -6,13 +6,13 @@ use super::wire;
 use crate::input::SummaryBatch;
 use crate::target::KEYS;
 
-/// What the audit columns of a target get.
+/// The values of a target's audit columns.
 pub(crate) struct Stamp<'a> {
     pub microseconds_since_2000: i64,
     pub run_id: &'a str,
 }
 
-/// What each row ends in: values that are the same for many rows.
+/// The values that end each row, the same for many rows.
 #[derive(Default)]
 pub(crate) struct Ending {
     values: usize,
@@ -39,8 +39,8 @@ impl Ending {
 
 /// Writes the rows of a batch, one after the other, without an allocation for each.
 ///
-/// In the order of the keys most rows have the store and the item of the row before: what stands before the date is
-/// then the same, and is made once.
+/// In the order of the keys, most rows have the same store and item as the row before. The bytes before the date are
+/// then the same, and are encoded once.
 pub(crate) struct Rows<'a> {
     batch: &'a SummaryBatch,
     ending: &'a Ending,

@@ -1,10 +1,10 @@
-//! The load into an empty target: nothing has to be compared, so rows go to the target itself.
+//! The load into an empty target: nothing has to be compared, so rows go directly into the target.
 //!
-//! What costs is the key: building its index after the rows takes a fraction of keeping it while they come. So the
-//! primary key is taken off and put on again, if nothing else hangs on it; views, grants, owner and columns are not
-//! touched by that. The table is truncated besides, which lets COPY write its rows in their final form (FREEZE).
-//! Readers wait until all is there. A table that is not only ours to shape gets its rows below its keys, and readers
-//! see it empty meanwhile.
+//! The expensive part is the key: building its index after the rows are there takes a fraction of the time of updating
+//! it row by row. So the primary key is dropped and added again, if nothing else depends on it; views, grants, owner
+//! and columns stay as they are. The table is also truncated, which lets COPY write its rows in their final form
+//! (FREEZE). Readers wait until the load is complete. A table that gristmill may not change in this way gets its rows
+//! with its keys in place, and readers see it empty meanwhile.
 
 use tokio_postgres::error::SqlState;
 
@@ -14,9 +14,9 @@ use super::sql::Sql;
 use crate::days::Days;
 use crate::{LoadCounts, LoadError};
 
-/// Whether the target takes a COPY as it would an INSERT; and its primary key, if that may be taken off and put on
-/// again: the table is ours and an ordinary one, nobody is told of its rows (triggers, which foreign keys have too), the
-/// key is its only index, all of it is in its definition, and nothing hangs on it. Takes the quoted name.
+/// Whether a COPY into the target works like an INSERT; and its primary key, if that may be dropped and added again: the
+/// user owns the table and it is an ordinary one, it has no triggers (which foreign keys use too), the key is its only
+/// index, the key's definition says everything about it, and nothing depends on it. Its parameter is the quoted name.
 const TABLE: &str =
     "SELECT NOT c.relhasrules AND NOT c.relrowsecurity, quote_ident(k.conname), pg_get_constraintdef(k.oid)
        FROM pg_catalog.pg_class c
@@ -38,7 +38,7 @@ const TABLE: &str =
                             OR d.classoid = 'pg_class'::regclass AND d.objoid = k.conindid)
       WHERE c.oid = to_regclass($1)";
 
-/// Brings the whole summary into the target, if that is empty. `None`: it is not, or takes no COPY; nothing was done.
+/// Loads the whole summary into an empty target. `None`: it is not empty, or cannot take a COPY; nothing was done.
 pub(super) async fn load(
     loading: &Loading<'_>,
     days: Option<&Days>,
@@ -52,7 +52,7 @@ pub(super) async fn load(
         let lock = loading.names.sql.lock_out_writers();
         loading.batch("lock the target in", &lock).await?;
     }
-    // What was seen before the lock may have changed since.
+    // The table may have changed before it was locked.
     let table = look_at(loading).await?;
     if !table.takes_copies || !is_empty(loading).await? {
         return Ok(None);
@@ -71,9 +71,9 @@ struct Table {
     key: Option<Key>,
 }
 
-/// A primary key that may be taken off and put on again.
+/// A primary key that may be dropped and added again.
 struct Key {
-    /// Quoted where it has to be.
+    /// Quoted where necessary.
     name: String,
     definition: String,
 }
@@ -82,7 +82,7 @@ async fn look_at(loading: &Loading<'_>) -> Result<Table, LoadError> {
     let rows = loading
         .query("look the target up in", TABLE, &[&loading.names.sql.table])
         .await?;
-    // A table that is gone by now is told by whoever touches it next.
+    // If the table is gone by now, the next statement on it reports that.
     Ok(rows.first().map_or(
         Table {
             takes_copies: false,
@@ -105,7 +105,8 @@ async fn is_empty(loading: &Loading<'_>) -> Result<bool, LoadError> {
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
-/// Locks everybody out. False if somebody is at the target: to wait for a reader would make all others wait, too.
+/// Locks out all other sessions. Returns false if one is using the target: waiting for a reader would make all later
+/// ones wait, too.
 async fn lock_alone(loading: &Loading<'_>) -> Result<bool, LoadError> {
     let action = "lock the target in";
     let lock = loading.names.sql.lock_alone();
@@ -121,7 +122,7 @@ async fn lock_alone(loading: &Loading<'_>) -> Result<bool, LoadError> {
     Ok(is_alone)
 }
 
-/// Copies rows to the target, and builds its key again when they are there.
+/// Drops the target's key, copies the rows, and builds the key again.
 async fn below_key(
     loading: &Loading<'_>,
     key: &Key,
@@ -131,7 +132,7 @@ async fn below_key(
     let sql = &loading.names.sql;
     let (name, definition) = (&key.name, &key.definition);
     loading
-        .batch("take the primary key off the target in", &sql.take_key_off(name))
+        .batch("drop the target's primary key in", &sql.take_key_off(name))
         .await?;
     straight(loading, true, days, progress).await?;
     fail::fail_point!("load-without-key");
@@ -166,23 +167,23 @@ impl Sql {
         format!("SELECT NOT EXISTS (SELECT 1 FROM {})", self.table)
     }
 
-    /// Others may read, and write when the transaction is over.
+    /// Other sessions may read; they may write once the transaction has ended.
     fn lock_out_writers(&self) -> String {
         format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.table)
     }
 
-    /// Nobody else may do anything. Fails if somebody is at it.
+    /// Other sessions may do nothing. Fails if one is using the table.
     fn lock_alone(&self) -> String {
         format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT", self.table)
     }
 
-    /// FREEZE wants a table that was truncated in the same transaction.
+    /// FREEZE needs a table that was truncated in the same transaction.
     fn take_key_off(&self, name: &str) -> String {
         let table = &self.table;
         format!("ALTER TABLE {table} DROP CONSTRAINT {name}; TRUNCATE ONLY {table}")
     }
 
-    /// The statistics are for the next load, and for readers who come at once.
+    /// ANALYZE helps the next load, and queries that come right after this one.
     fn put_key_on(&self, name: &str, definition: &str) -> String {
         let table = &self.table;
         format!("ALTER TABLE {table} ADD CONSTRAINT {name} {definition}; ANALYZE {table}")

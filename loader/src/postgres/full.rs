@@ -1,11 +1,11 @@
-//! A load that compares the whole summary with the target, or finds nothing there to compare it with.
+//! Loads a whole summary: compares it with the target, or fills the target if that is empty.
 
 use super::load::Loading;
 use super::{copy, first, sql};
 use crate::days::Days;
 use crate::{LoadCounts, LoadError, LoadMode};
 
-/// Brings the whole summary into the target.
+/// Loads the whole summary into the target.
 pub(super) async fn load(
     loading: &Loading<'_>,
     progress: &(dyn Fn(u64) + Send + Sync),
@@ -18,7 +18,7 @@ pub(super) async fn load(
     apply(loading, loading.load.rows).await
 }
 
-/// Brings the coverage into a temporary table. A reload has the say over every day, and reads none.
+/// Copies the coverage to a temporary table. A reload covers every day, and reads no coverage.
 pub(super) async fn stage_days(loading: &Loading<'_>) -> Result<Option<Days>, LoadError> {
     let days = match loading.warehouse.target.mode {
         LoadMode::Reload => None,
@@ -28,7 +28,7 @@ pub(super) async fn stage_days(loading: &Loading<'_>) -> Result<Option<Days>, Lo
     Ok(days)
 }
 
-/// Brings days into a temporary table.
+/// Copies days to a temporary table.
 pub(super) async fn stage_coverage(loading: &Loading<'_>, days: Option<&Days>) -> Result<(), LoadError> {
     loading
         .batch("create temporary tables in", sql::CREATE_COVERAGE)
@@ -39,7 +39,7 @@ pub(super) async fn stage_coverage(loading: &Loading<'_>, days: Option<&Days>) -
     }
 }
 
-/// Brings the summary into a temporary table.
+/// Copies the summary to a temporary table.
 pub(super) async fn stage_rows(
     loading: &Loading<'_>,
     days: Option<&Days>,
@@ -55,7 +55,7 @@ pub(super) async fn stage_rows(
     loading.batch("index temporary tables in", sql::INDEX_STAGE).await
 }
 
-/// Changes the target, by key, to what was staged, which are so many rows.
+/// Makes the target match the staged rows, by key. `rows` is their number.
 pub(super) async fn apply(loading: &Loading<'_>, rows: u64) -> Result<LoadCounts, LoadError> {
     let deleted = match loading.names.sql.delete(loading.warehouse.target.mode) {
         Some(delete) => loading.execute("delete rows of", &delete, &[]).await?,
@@ -65,14 +65,14 @@ pub(super) async fn apply(loading: &Loading<'_>, rows: u64) -> Result<LoadCounts
     Ok(LoadCounts::of(rows, inserted, written, deleted))
 }
 
-/// Updates and inserts what was staged, which are so many rows: how many were new, and how many were written.
+/// Updates and inserts the staged rows, `staged` in number. Returns how many were new, and how many were written.
 pub(super) async fn write(loading: &Loading<'_>, staged: u64) -> Result<(u64, u64), LoadError> {
     if staged == 0 {
         return Ok((0, 0));
     }
     let (sql, run_id) = (&loading.names.sql, loading.run_id());
     let updated = loading.execute("update rows of", &sql.update(), &run_id).await?;
-    // If each staged row has met one, none is new.
+    // If every staged row updated one, none is new.
     let inserted = match updated == staged {
         true => 0,
         false => {

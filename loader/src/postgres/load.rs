@@ -1,4 +1,4 @@
-//! One load: a transaction from the lock to the ledger.
+//! One load: a single transaction from the lock to the ledger.
 
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
@@ -8,7 +8,7 @@ use super::{Names, PostgresWarehouse, claims, full, rows, sql};
 use crate::delta::{self, Delta, Fault};
 use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
 
-/// A load under way. Dropped before its commit, it leaves nothing behind.
+/// A load in progress. If it is dropped before its commit, it leaves nothing behind.
 pub(super) struct Loading<'a> {
     pub warehouse: &'a PostgresWarehouse,
     pub names: &'a Names,
@@ -16,16 +16,16 @@ pub(super) struct Loading<'a> {
     pub load: &'a Load,
 }
 
-/// Brings a summary into the target.
+/// Loads a summary into the target.
 pub(super) async fn load(
     warehouse: &PostgresWarehouse,
     load: &Load,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadOutcome, LoadError> {
     let target = &warehouse.target;
-    // A reload speaks of all rows, so it compares all rows.
+    // A reload replaces all rows, so it compares all rows.
     let base = load.base.as_ref().filter(|_| target.mode != LoadMode::Reload);
-    // The files are compared while the server is asked for a session and its ledger.
+    // The files are compared while the session is opened and the ledger is read.
     let difference = match base {
         Some(base) => Some((
             base,
@@ -42,7 +42,7 @@ pub(super) async fn load(
     }
     let loading = Loading::begin(warehouse, &names, &mut client, load).await?;
     let done = loading.attempt(None, progress).await?;
-    Ok(done.expect("only a base can be of no use"))
+    Ok(done.expect("without a base, an attempt has an outcome"))
 }
 
 impl<'a> Loading<'a> {
@@ -53,7 +53,7 @@ impl<'a> Loading<'a> {
         client: &'a mut Client,
         load: &'a Load,
     ) -> Result<Self, LoadError> {
-        // Under a stricter level the ledger would be read as it was before the lock was waited for.
+        // A stricter level would show the ledger as it was before the wait for the lock.
         let begun = client
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted)
@@ -74,7 +74,7 @@ impl<'a> Loading<'a> {
         Ok(loading)
     }
 
-    /// The rest of the transaction. `None`: the base is of no use, and nothing was done.
+    /// Runs the rest of the transaction. `None`: the base cannot be used, and nothing was done.
     async fn attempt(
         self,
         difference: Option<(&Base, Result<Delta, Fault>)>,
@@ -95,7 +95,7 @@ impl<'a> Loading<'a> {
             Some((base, difference)) => match super::delta::load(&self, base, difference).await? {
                 Some(counts) => counts,
                 None => {
-                    let failed = self.failed("roll back what was begun in");
+                    let failed = self.failed("roll back the load into");
                     self.transaction.rollback().await.map_err(failed)?;
                     return Ok(None);
                 }
@@ -115,7 +115,7 @@ impl<'a> Loading<'a> {
 }
 
 impl Loading<'_> {
-    /// What the ledger says against this load, if anything.
+    /// The outcome, if the ledger already has this run or a newer one.
     async fn settled(&self) -> Result<Option<LoadOutcome>, LoadError> {
         let (load, target, sql) = (self.load, &self.names.target, &self.names.sql);
         let action = "read the ledger of";
@@ -160,7 +160,7 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// The run's id, if statements that insert or update take it.
+    /// The run's id, as the parameter of statements that insert or update; empty without audit columns.
     pub(super) fn run_id(&self) -> Vec<&(dyn ToSql + Sync)> {
         match self.warehouse.target.audit {
             true => vec![&self.load.run_id],
@@ -173,7 +173,7 @@ impl Loading<'_> {
         if !self.warehouse.target.audit {
             return Ok(None);
         }
-        let rows = self.query("ask for the time in", sql::NOW, &[]).await?;
+        let rows = self.query("read the clock of", sql::NOW, &[]).await?;
         Ok(rows.first().map(|row| Stamp {
             microseconds_since_2000: row.get(0),
             run_id: &self.load.run_id,

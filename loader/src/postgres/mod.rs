@@ -1,9 +1,9 @@
 //! Postgres as the warehouse.
 //!
-//! A load is one transaction: lock the target, ask the ledger, COPY into temporary tables, change the target by key,
-//! write the ledger, commit. A target with rows is never truncated or swapped, so its views, grants and further columns
-//! stay, readers never see half a load, and a row that is right already is not even locked. An empty one gets its rows
-//! without detour.
+//! A load is one transaction: lock the target, check the ledger, COPY into temporary tables, change the target by key,
+//! write the ledger, commit. A target with rows is never truncated or swapped, so its views, grants and extra columns
+//! stay, readers never see half a load, and rows that are already right are not even locked. An empty target gets its
+//! rows directly.
 
 mod claims;
 mod connect;
@@ -39,10 +39,10 @@ pub(crate) struct PostgresWarehouse {
     target: Target,
 }
 
-/// What the target is called in a session.
+/// The target's names in a session.
 struct Names {
     schema: String,
-    /// `schema.table`, as the ledger has it.
+    /// `schema.table`, as the ledger writes it.
     target: String,
     sql: Sql,
 }
@@ -56,7 +56,7 @@ impl PostgresWarehouse {
             .chain(&target.measures)
             .find(|n| n.len() > 63);
         if let Some(name) = too_long {
-            // Postgres would cut it with a mere notice, and two names could become one.
+            // Postgres would only truncate it with a notice, and two names could become the same.
             let reason = format!("has the name {name} of more than 63 bytes; give it a shorter one");
             return Err(LoadError::BadTarget {
                 table: target.name(),
@@ -94,7 +94,7 @@ impl PostgresWarehouse {
             None => {
                 let row = client.query_one(sql::SCHEMA_OF, &[&self.target.table]).await;
                 let schema: Option<String> = row.map_err(self.failed("find the target's schema in"))?.get(0);
-                let none = "no schema of the session's search_path is there for this user; write schema.table, or \
+                let none = "no schema of the session's search_path is visible to this user; write schema.table, or \
                             GRANT USAGE ON SCHEMA";
                 schema.ok_or_else(|| self.mismatch(none.into()))?
             }
@@ -104,7 +104,7 @@ impl PostgresWarehouse {
         Ok((client, Names { schema, target, sql }))
     }
 
-    /// Opens a session to read rows; a target that is not there is an error of its own.
+    /// Opens a session to read rows. Fails with `TargetAbsent` if the target does not exist.
     async fn reading(&self) -> Result<(Client, Sql), LoadError> {
         let (client, names) = self.session().await?;
         match self.relation(&client, &names.schema, &self.target.table).await? {
@@ -113,7 +113,7 @@ impl PostgresWarehouse {
         }
     }
 
-    /// A relation's id and kind, if it is there.
+    /// A relation's id and kind, if it exists.
     async fn relation(
         &self,
         client: &impl GenericClient,

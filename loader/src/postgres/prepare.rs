@@ -1,4 +1,4 @@
-//! Creating the target and the ledger, or checking the target that is there.
+//! Creates the target and the ledger, or checks an existing target.
 
 use tokio_postgres::Transaction;
 
@@ -22,8 +22,8 @@ const DIALECT: shape::Dialect = shape::Dialect {
     add_key: Some(|table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});")),
 };
 
-/// Types that hold every value of a summary as it is. `varchar(n)` is taken too: a longer key is then refused by the
-/// server, with all of the load.
+/// Types that hold every value of a summary unchanged. `varchar(n)` is accepted, too: the server then rejects a longer
+/// key, and the whole load with it.
 fn accepts(kind: Kind, type_name: &str) -> bool {
     match kind {
         Kind::Text => type_name == "text" || type_name.starts_with("character varying"),
@@ -33,7 +33,7 @@ fn accepts(kind: Kind, type_name: &str) -> bool {
     }
 }
 
-/// Creates target and ledger where they are absent; checks the target where it is present.
+/// Creates the target and the ledger where they are absent; checks the target where it exists.
 pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadError> {
     let (mut client, names) = warehouse.session().await?;
     let Names { schema, sql, .. } = &names;
@@ -54,7 +54,7 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
             "there is no schema {schema}; create it: CREATE SCHEMA {create};"
         )));
     }
-    // Looked up first, because IF NOT EXISTS asks for the right to create even where there is nothing to do.
+    // Looked up first, because IF NOT EXISTS requires the right to create even if there is nothing to create.
     let tables = [
         (LEDGER, sql.create_ledger()),
         (DAYS, sql.claims(claims::CREATE_DAYS)),
@@ -77,16 +77,15 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
                 .batch_execute(&sql.create_table())
                 .await
                 .map_err(warehouse.failed("create the target in"))?;
-            // A table of this name may have been dropped by hand: nothing of it stands any more.
+            // Someone may have dropped a table of this name: the records about its rows are no longer true.
             claims::forget(warehouse, &transaction, &names).await?;
         }
         Some((oid, kind)) if kind == "r" || kind == "p" => {
             check_present(warehouse, &transaction, sql, oid).await?
         }
         Some(_) => {
-            return Err(
-                warehouse.mismatch("it is a view or the like, not a table; name the table behind it".into())
-            );
+            return Err(warehouse
+                .mismatch("it is not a table but a view or similar; name the table behind it".into()));
         }
     }
     transaction.commit().await.map_err(warehouse.failed(action))

@@ -1,4 +1,4 @@
-//! Rows of the server's answers as values.
+//! Converts rows of the server's results to values.
 
 use tokio_postgres::Row;
 
@@ -23,13 +23,15 @@ pub(super) fn entry(row: &Row) -> LedgerEntry {
     }
 }
 
-/// A row of the target. Amounts come as text, because that is exact whatever numeric type the column has.
+/// A row of the target. Amounts arrive as text, which is exact for every numeric type that the column may have.
 pub(super) fn summary_row(warehouse: &PostgresWarehouse, row: &Row) -> Result<SummaryRow, LoadError> {
     let amounts = warehouse.target.measures.iter().enumerate().map(|(at, measure)| {
         let text: Option<&str> = row.get(3 + at);
         text.map(|text| {
             amount::from_text(text).ok_or_else(|| {
-                warehouse.mismatch(format!("{measure} holds a value that is no amount to the cent"))
+                warehouse.mismatch(format!(
+                    "{measure} holds a value that is not an amount in whole cents"
+                ))
             })
         })
         .transpose()
@@ -39,7 +41,7 @@ pub(super) fn summary_row(warehouse: &PostgresWarehouse, row: &Row) -> Result<Su
         store_id: row.get(0),
         item_id: row.get(1),
         trans_date: trans_date
-            .ok_or_else(|| warehouse.mismatch("trans_date holds a day far out of reach".into()))?,
+            .ok_or_else(|| warehouse.mismatch("trans_date holds a day that is out of range".into()))?,
         amounts: amounts.collect::<Result<_, _>>()?,
     })
 }

@@ -1,4 +1,4 @@
-//! The SQL that Postgres is asked, apart from the code that asks it.
+//! The SQL for Postgres, apart from the code that runs it.
 
 use crate::target::{AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
 use crate::{LoadMode, Target};
@@ -7,25 +7,27 @@ use crate::{LoadMode, Target};
 pub(crate) const LOCK_PREPARE: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended('gristmill prepare', 0))";
 
-/// Serialises the loads of one target, given its name. Held to the end of the transaction.
+/// Serialises the loads of one target, given its name. The lock lasts to the end of the transaction.
 pub(crate) const LOCK_TARGET: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended('gristmill load ' || $1, 0))";
 
-/// A commit must be on disk when it is answered, whatever the server's default: the run is then told as completed.
+/// A commit must be on disk before the server confirms it, whatever the server's default, because the run is then
+/// reported as completed.
 pub(crate) const DURABLE: &str =
     "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'";
 
-/// How joins of the target with what was staged are to be made: by merging in the order of the keys, or for a few rows
-/// by looking each up. Left to itself, the planner reckons by the columns of the key one by one, takes next to no row for
-/// a match, and hashes the whole target, which takes twice as long and more.
+/// How to join the target with the staged rows: by merging in the order of the keys, or for a few rows by looking each
+/// up. By itself, the planner estimates from each key column separately, expects next to no matches, and hashes the
+/// whole target, which takes more than twice as long.
 pub(crate) const PLANS: &str = "SELECT set_config('enable_hashjoin', 'off', true)
  UNION ALL SELECT set_config('work_mem', '64MB', true)
             WHERE pg_size_bytes(current_setting('work_mem')) < pg_size_bytes('64MB')";
 
-/// Microseconds from 2000 to this moment, as a binary COPY writes timestamps.
+/// Microseconds from 2000 to now: the form of timestamps in a binary COPY.
 pub(crate) const NOW: &str = "SELECT (extract(epoch FROM statement_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::int8";
 
-/// The schema that an unqualified name means: where the session sees such a table, otherwise where it would create it.
+/// The schema that an unqualified name refers to: where the session sees such a table, otherwise where it would create
+/// it.
 pub(crate) const SCHEMA_OF: &str = "SELECT coalesce(
         (SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
           WHERE c.oid = to_regclass(quote_ident($1))),
@@ -34,7 +36,7 @@ pub(crate) const SCHEMA_OF: &str = "SELECT coalesce(
 pub(crate) const SCHEMA_EXISTS: &str =
     "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text)";
 
-/// A relation's id and what it is; takes schema and name.
+/// A relation's id and kind. Parameters: schema and name.
 pub(crate) const RELATION: &str = "SELECT c.oid, c.relkind::text
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1::text AND c.relname = $2::text";
@@ -56,11 +58,11 @@ pub(crate) const UNIQUE_KEYS: &str = "SELECT array_agg(a.attname::text)
 pub(crate) const CREATE_COVERAGE: &str =
     "CREATE TEMP TABLE gristmill_coverage (store_id text, trans_date date) ON COMMIT DROP";
 
-/// Readies the temporary tables for joins from them to the target.
+/// Prepares the temporary tables for joins from them to the target.
 pub(crate) const ANALYZE_STAGE: &str = "ANALYZE pg_temp.gristmill_stage";
 
-/// Readies the temporary tables for joins from the target to them. Without keys, a planner that misjudges the target
-/// compares every row with every row.
+/// Prepares the temporary tables for joins from the target to them. Without keys, a planner that misjudges the target
+/// compares every row with every other row.
 pub(crate) const INDEX_STAGE: &str =
     "ALTER TABLE pg_temp.gristmill_stage ADD PRIMARY KEY (store_id, item_id, trans_date);
      ALTER TABLE pg_temp.gristmill_coverage ADD PRIMARY KEY (store_id, trans_date);
@@ -93,8 +95,8 @@ impl Sql {
         }
     }
 
-    /// A fifth of each page is left free, so that an amount that changes finds room beside its row, and the key's index
-    /// need not be told.
+    /// A fifth of each page stays free, so that a changed row fits into the same page and the key's index needs no
+    /// update.
     pub(crate) fn create_table(&self) -> String {
         let audit = if self.audited {
             ", loaded_at timestamptz, run_id text"
@@ -118,7 +120,7 @@ impl Sql {
         )
     }
 
-    /// The temporary summary. A staged row that is gone from the summary names a row to be deleted.
+    /// The temporary summary. A staged row with `gristmill_gone` names a row to delete.
     pub(crate) fn create_stage(&self) -> String {
         format!(
             "CREATE TEMP TABLE gristmill_stage (store_id text, item_id text, trans_date date, {},
@@ -134,7 +136,7 @@ impl Sql {
         )
     }
 
-    /// A COPY whose rows end in whether they are gone.
+    /// A COPY whose rows end with the `gristmill_gone` flag.
     pub(crate) fn copy_changes(&self) -> String {
         format!(
             "COPY pg_temp.gristmill_stage ({}, gristmill_gone) FROM STDIN (FORMAT binary)",
@@ -142,7 +144,7 @@ impl Sql {
         )
     }
 
-    /// Deletes the staged rows that are gone.
+    /// Deletes the target's rows that were staged with `gristmill_gone`.
     pub(crate) fn delete_removed(&self) -> String {
         format!(
             "DELETE FROM {} t USING pg_temp.gristmill_stage s WHERE {SAME_KEY} AND s.gristmill_gone",
@@ -150,7 +152,7 @@ impl Sql {
         )
     }
 
-    /// Deletes what the summary no longer has, as far as the mode goes.
+    /// Deletes the rows that the summary no longer has, as far as the mode allows.
     pub(crate) fn delete(&self, mode: LoadMode) -> Option<String> {
         let surplus = surplus(mode)?;
         Some(format!("DELETE FROM {} t WHERE {surplus}", self.table))
@@ -172,7 +174,7 @@ impl Sql {
         )
     }
 
-    /// Rows of the target that the summary no longer has, as far as the mode goes: the key, the amounts.
+    /// Rows of the target that the summary no longer has, as far as the mode covers them: the key, the amounts.
     pub(crate) fn surplus(&self, mode: LoadMode) -> Option<String> {
         let surplus = surplus(mode)?;
         Some(format!(
@@ -183,7 +185,7 @@ impl Sql {
         ))
     }
 
-    /// Updates rows that are there with other amounts. With audit columns, it takes the run's id.
+    /// Updates existing rows that have other amounts. With audit columns, its parameter is the run's id.
     pub(crate) fn update(&self) -> String {
         format!(
             "UPDATE {} t SET {} FROM pg_temp.gristmill_stage s
@@ -195,9 +197,9 @@ impl Sql {
         )
     }
 
-    /// Inserts rows that are not there. With audit columns, it takes the run's id.
+    /// Inserts missing rows. With audit columns, its parameter is the run's id.
     ///
-    /// A row that somebody else inserts meanwhile is updated.
+    /// If another session inserts such a row meanwhile, that row is updated.
     pub(crate) fn insert(&self) -> String {
         let (table, columns) = (&self.table, self.columns());
         let stamp = if self.audited {
@@ -251,7 +253,7 @@ impl Sql {
         format!("SELECT count(*) FROM {}", self.table)
     }
 
-    /// A statement with the names of the tables beside the target put in.
+    /// Fills the names of the tables next to the target into a statement.
     pub(super) fn claims(&self, sql: &str) -> String {
         sql.replace("{days}", &self.days)
             .replace("{standing}", &self.standing)
@@ -275,7 +277,7 @@ impl Sql {
         )
     }
 
-    /// What an update sets.
+    /// The assignments of an update.
     fn set(&self, from: &str, loaded_at: &str, run_id: &str) -> String {
         let measures = self.measures.iter().map(|name| format!("{name} = {from}.{name}"));
         let [loaded_at_column, run_id_column] = AUDIT;
@@ -287,7 +289,7 @@ impl Sql {
         measures.chain(audit).collect::<Vec<_>>().join(", ")
     }
 
-    /// The audit columns, to follow others.
+    /// The audit columns, with a leading comma; empty without audit.
     pub(super) fn audit_columns(&self) -> String {
         match self.audited {
             true => format!(", {}", AUDIT.join(", ")),
@@ -327,7 +329,7 @@ impl Sql {
     }
 }
 
-/// What makes a row of the target one that the summary no longer has; `None` where such rows stay.
+/// The condition for rows of the target that the summary no longer has; `None` if such rows stay.
 fn surplus(mode: LoadMode) -> Option<String> {
     let reach = match mode {
         LoadMode::Upsert => return None,

@@ -1,4 +1,4 @@
-//! A full comparison of the target with a summary, and mending what differs.
+//! Compares the whole target with a summary, and mends what differs.
 
 use std::pin::pin;
 
@@ -9,7 +9,7 @@ use super::load::Loading;
 use super::{PostgresWarehouse, claims, full, rows};
 use crate::{Difference, Load, LoadError, Verification};
 
-/// Compares, and if it shall, mends.
+/// Compares, and mends if `mend` is set.
 pub(super) async fn verify(
     warehouse: &PostgresWarehouse,
     load: &Load,
@@ -24,7 +24,7 @@ pub(super) async fn verify(
     {
         return Err(LoadError::TargetAbsent { table: names.target });
     }
-    // Loads wait meanwhile: each statement sees a moment of its own, and all shall see the same rows.
+    // Loads have to wait: each statement has its own snapshot, and all must see the same rows.
     let loading = Loading::begin(warehouse, &names, &mut client, load).await?;
     let newest = loading
         .query(

@@ -1,14 +1,14 @@
-//! What travels in a binary COPY: the file's head and tail, and the form of each value.
+//! The format of a binary COPY: the file's head and tail, and the encoding of each value.
 //!
-//! Forms are those of the Postgres manual's "COPY, Binary Format" and of its types' receive functions. All numbers are
-//! in network order, and each value stands behind its length in bytes.
+//! It follows the Postgres manual's "COPY, Binary Format" and the receive functions of the types. All numbers are in
+//! network byte order, and each value follows its length in bytes.
 
 use bytes::{BufMut, BytesMut};
 
-/// Days between 1970-01-01, where Arrow counts from, and 2000-01-01, where Postgres does.
+/// Days from 1970-01-01, Arrow's epoch, to 2000-01-01, Postgres's.
 const EPOCH_GAP: i32 = 10_957;
 
-/// Groups that the largest i64 of cents fills: 17 digits before the point take five, the places one.
+/// The groups that the largest i64 of cents needs: five for the 17 digits before the point, one for the two after it.
 const MAX_GROUPS: usize = 6;
 
 /// The signature, no flags, no extension.
@@ -18,19 +18,19 @@ pub(crate) fn put_head(out: &mut BytesMut) {
     out.put_i32(0);
 }
 
-/// What says that no further row comes.
+/// The trailer, which says that no more rows follow.
 pub(crate) fn put_tail(out: &mut BytesMut) {
     out.put_i16(-1);
 }
 
 /// The start of a row with this many values.
 pub(crate) fn put_row(out: &mut BytesMut, values: usize) {
-    // Postgres tables end at 1,600 columns; a greater number is refused when the temporary table is made.
+    // Postgres tables have at most 1,600 columns; creating the temporary table fails with more.
     out.put_i16(values as i16);
 }
 
 pub(crate) fn put_text(out: &mut BytesMut, text: &str) {
-    // Values are a Parquet page's at most; 2 GiB are out of reach.
+    // A value is at most as long as a Parquet page, far below 2 GiB.
     out.put_i32(text.len() as i32);
     out.put_slice(text.as_bytes());
 }
@@ -52,8 +52,8 @@ pub(crate) fn put_bool(out: &mut BytesMut, value: bool) {
 
 /// A NUMERIC with two places, from cents.
 ///
-/// NUMERIC is written in groups of four decimal digits, aligned on the point, without zero groups at either end. So the
-/// two places are the upper half of the group after the point.
+/// NUMERIC is encoded in groups of four decimal digits, aligned on the point, without zero groups at either end. So the
+/// two decimal places are the upper half of the group after the point.
 pub(crate) fn put_amount(out: &mut BytesMut, cents: Option<i64>) {
     let Some(cents) = cents else {
         return out.put_i32(-1);
@@ -62,14 +62,14 @@ pub(crate) fn put_amount(out: &mut BytesMut, cents: Option<i64>) {
     let cents_only = cents.unsigned_abs() % 100;
     let mut rest = cents.unsigned_abs() / 100;
     groups[0] = cents_only as i16 * 100;
-    // Without whole units, the group after the point may be the only one.
+    // If the integer part is zero, there is at most the group after the point.
     let mut count = usize::from(rest > 0 || cents_only > 0);
     while rest > 0 {
         groups[count] = (rest % 10_000) as i16;
         rest /= 10_000;
         count += 1;
     }
-    // `groups` is filled from the group after the point upwards; the zeros at its start are the number's last ones.
+    // `groups` starts with the group after the point, so its leading zeros are the number's trailing ones.
     let zeros = groups[..count].iter().take_while(|group| **group == 0).count();
     let written = count - zeros;
     let weight = if written == 0 { 0 } else { count as i16 - 2 };

@@ -13,7 +13,6 @@ use object_store::aws::AmazonS3Builder;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
-use super::credentials::Chain;
 use super::settings::Settings;
 use crate::LoadError;
 
@@ -46,8 +45,8 @@ impl Bucket {
             }
             None => {}
         }
-        if let Some(provider) = aws.and_then(SdkConfig::credentials_provider) {
-            builder = builder.with_credentials(Arc::new(Chain(provider)));
+        if let Some(credentials) = aws.and_then(gristmill_aws::credentials) {
+            builder = builder.with_credentials(credentials);
         }
         if let Some(endpoint) = &staging.endpoint {
             builder = builder

@@ -1,4 +1,4 @@
-//! What Redshift, or the way to it, said.
+//! Errors of Redshift, and of the connection to it.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use tokio_postgres::error::SqlState;
 
 use crate::PostgresFault;
 
-/// What Redshift or the way to it said. Never a row's value, never a secret.
+/// An error of Redshift or of the connection to it. It never contains a row's value or a secret.
 #[derive(Debug)]
 pub struct RedshiftFault(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    /// The server's answer, or the end of the connection.
+    /// The server's error, or a broken connection.
     Answer(PostgresFault),
-    /// The same to a COPY, and what the server has noted of it.
+    /// The same for a COPY, with the details that the server recorded.
     Copy(PostgresFault, Option<String>),
     /// AWS gave no credentials.
     Credentials { reason: String, is_transient: bool },
-    /// Something else than was expected.
+    /// An unexpected result.
     Odd(String),
 }
 
@@ -35,20 +35,20 @@ impl From<PostgresFault> for RedshiftFault {
 }
 
 impl RedshiftFault {
-    /// A COPY that failed. `noted` is what SYS_LOAD_ERROR_DETAIL has of it.
+    /// A COPY that failed. `noted` is its record in SYS_LOAD_ERROR_DETAIL.
     pub(super) fn copy(error: tokio_postgres::Error, noted: Option<String>) -> Self {
-        // What fails while files are scanned is told in the DETAIL line: the table, the column, the file, and no value.
+        // Errors while scanning files are described in the DETAIL line: the table, the column, the file, and no value.
         let detail = error.as_db_error().and_then(|answer| answer.detail());
         let noted = noted.or_else(|| detail.and_then(context));
         Self(Kind::Copy(error.into(), noted))
     }
 
-    /// Temporary credentials that were not given.
+    /// AWS gave no temporary credentials.
     pub(super) fn credentials(reason: String, is_transient: bool) -> Self {
         Self(Kind::Credentials { reason, is_transient })
     }
 
-    /// An answer that cannot be.
+    /// A result that should be impossible.
     pub(super) fn odd(reason: impl Into<String>) -> Self {
         Self(Kind::Odd(reason.into()))
     }
@@ -61,16 +61,16 @@ impl RedshiftFault {
         }
     }
 
-    /// What the operator can do, as the end of a message.
+    /// Advice for the operator, as the end of a message.
     pub(crate) fn advice(&self) -> &'static str {
         match (&self.0, self.is_transient()) {
-            (Kind::Answer(_), true) => "; it may pass by itself, otherwise see whether the warehouse is up",
+            (Kind::Answer(_), true) => "; it may pass by itself; otherwise check whether the warehouse is up",
             (Kind::Answer(fault), false) => match fault.code().map(SqlState::code) {
                 Some("28000" | "28P01") => "; put the right user and password into the URL",
-                Some("3D000") => "; see the database's name in the URL",
+                Some("3D000") => "; check the database's name in the URL",
                 Some("42501") => {
                     "; GRANT the user SELECT, INSERT, UPDATE and DELETE on the target and on the tables gristmill_… \
-                     beside it, TEMPORARY on the database, and CREATE on the schema if they are to be created"
+                     next to it, TEMPORARY on the database, and CREATE on the schema if they do not exist yet"
                 }
                 Some("22001") => {
                     "; a store_id or item_id has more bytes than its column: ALTER TABLE … ALTER COLUMN … TYPE VARCHAR(…)"
@@ -78,7 +78,7 @@ impl RedshiftFault {
                 _ => "",
             },
             (Kind::Copy(..), false) => {
-                "; see whether the role of iam_role may read the bucket, whether the bucket lies in the warehouse's region, \
+                "; check whether the role in iam_role may read the bucket, whether the bucket is in the warehouse's region, \
                  and whether keys have more bytes than their columns"
             }
             _ => "",
@@ -104,17 +104,17 @@ impl fmt::Display for RedshiftFault {
 
 impl std::error::Error for RedshiftFault {}
 
-/// What two of Redshift's own numbers mean, which come as the message: a conflict with another transaction, which is over
-/// when the load is tried again. Source: page "Troubleshooting serializable isolation errors".
+/// The meaning of two of Redshift's own error numbers, which start the message: a conflict with another transaction,
+/// which has ended by the time the load is retried. Source: page "Troubleshooting serializable isolation errors".
 fn conflict(fault: &PostgresFault) -> Option<&'static str> {
     match fault.message()?.get(..4)? {
-        "1023" => Some("another transaction has changed the same tables (error 1023)"),
-        "1018" => Some("another transaction has replaced a table (error 1018)"),
+        "1023" => Some("another transaction changed the same tables (error 1023)"),
+        "1018" => Some("another transaction replaced a table (error 1018)"),
         _ => None,
     }
 }
 
-/// The line of a DETAIL that says what was wrong, up to where Redshift's own source is named.
+/// The line of a DETAIL that says what was wrong.
 fn context(detail: &str) -> Option<String> {
     let (_, context) = detail.split_once("context:")?;
     let end = context.find("\n").unwrap_or(context.len());
@@ -126,7 +126,7 @@ mod tests {
     use super::context;
 
     #[test]
-    fn of_a_detail_the_context_is_shown() {
+    fn only_the_context_of_a_detail_is_shown() {
         let detail = "\n  -----\n  error:  Spectrum Scan Error\n  code:      15007\n  context:   Unmatched number of \
                       columns\n  query:     7\n";
         assert_eq!(context(detail).as_deref(), Some("Unmatched number of columns"));

@@ -1,13 +1,13 @@
-//! Rows as COPY wants them: Parquet files with the columns of their table in its order, and a manifest.
+//! Writes rows for COPY: Parquet files with the table's columns in its order, and a manifest.
 //!
-//! COPY from Parquet goes by the order of the columns, and refuses amounts that are not stored as whole numbers. A
-//! manifest has to name each file's length, and to say that a missing file is an error. Source: pages "COPY from columnar
+//! COPY from Parquet goes by the order of the columns, and rejects amounts that are not stored as whole numbers. A
+//! manifest must give each file's length, and say that a missing file is an error. Source: pages "COPY from columnar
 //! data formats" and "Using a manifest to specify data files".
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use object_store::path::Path;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
@@ -20,10 +20,10 @@ use crate::LoadError;
 use crate::input::SummaryBatch;
 use crate::target::KEYS;
 
-/// Rows of a file: some megabytes, so that several slices of a cluster load side by side, and one fits in memory.
+/// Rows of a file: a few megabytes, so that several slices of a cluster load in parallel, and a file fits in memory.
 const ROWS: usize = 500_000;
 
-/// decimal(18,2); up to 18 digits are stored as INT64.
+/// decimal(18,2): up to 18 digits are stored as INT64.
 const AMOUNT: (u8, i8) = (18, 2);
 
 /// What was written for one COPY.
@@ -32,21 +32,21 @@ pub(super) struct Written {
     pub rows: u64,
 }
 
-/// The files of one table, as they are written.
+/// Writes the files of one table.
 pub(super) struct Files<'a> {
     bucket: &'a Bucket,
     folder: Path,
     name: &'static str,
     schema: SchemaRef,
     writer: Option<ArrowWriter<Vec<u8>>>,
-    /// Rows of the file that is open, and of all.
+    /// Rows of the open file, and of all files.
     open: usize,
     rows: u64,
     entries: Vec<serde_json::Value>,
 }
 
 impl<'a> Files<'a> {
-    /// Of rows with these measures; of keys alone, if there are none.
+    /// Files of rows with these measures; of keys only, if there are none.
     pub(super) fn of_rows(
         bucket: &'a Bucket,
         folder: &Path,
@@ -63,7 +63,7 @@ impl<'a> Files<'a> {
         Self::new(bucket, folder, name, fields)
     }
 
-    /// Of stores and dates.
+    /// Files of stores and dates.
     pub(super) fn of_days(bucket: &'a Bucket, folder: &Path, name: &'static str) -> Self {
         let fields = vec![
             Field::new(KEYS[0], DataType::Utf8, false),
@@ -85,7 +85,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Adds rows of a summary, as far as their columns are wanted.
+    /// Adds rows of a summary, with the columns that these files have.
     pub(super) async fn put_rows(&mut self, batch: &SummaryBatch) -> Result<(), LoadError> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(batch.stores.clone()),
@@ -118,7 +118,7 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Ends the last file, and writes the manifest behind all files. `None`: there was nothing.
+    /// Finishes the last file, and writes the manifest after all files. `None`: there were no rows.
     pub(super) async fn finish(mut self) -> Result<Option<Written>, LoadError> {
         self.end().await?;
         if self.entries.is_empty() {

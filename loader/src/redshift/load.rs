@@ -1,7 +1,7 @@
 //! One load: rows to the bucket, from there to temporary tables, and from these to the target under the lock.
 //!
-//! Only the last is serialised. What it does is one transaction that begins with the lock, so its snapshot shows all that
-//! earlier loads have committed, and that ends with the ledger.
+//! Only the last step is serialised. It is one transaction that begins with the lock, so its snapshot shows everything
+//! that earlier loads committed, and ends with the ledger.
 
 use object_store::path::Path;
 
@@ -11,21 +11,21 @@ use super::{RedshiftWarehouse, sql};
 use crate::delta::Fault;
 use crate::{Base, Load, LoadCounts, LoadError, LoadMode, LoadOutcome};
 
-/// A load under way. Dropped before its commit, it leaves nothing in the warehouse.
+/// A load in progress. If it is dropped before its commit, it leaves nothing in the warehouse.
 pub(super) struct Loading<'a> {
     pub session: Session<'a>,
     pub load: &'a Load,
-    /// This try's own folder.
+    /// The folder of this attempt alone.
     pub folder: Path,
 }
 
-/// Brings a summary into the target.
+/// Loads a summary into the target.
 pub(super) async fn load(
     warehouse: &RedshiftWarehouse,
     load: &Load,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadOutcome, LoadError> {
-    // A reload speaks of all rows, so it compares all rows.
+    // A reload replaces all rows, so it compares all rows.
     let base = load
         .base
         .as_ref()
@@ -36,10 +36,10 @@ pub(super) async fn load(
         return Ok(outcome);
     }
     let done = attempt(warehouse, load, None, progress).await?;
-    Ok(done.expect("only a base can be of no use"))
+    Ok(done.expect("without a base, an attempt has an outcome"))
 }
 
-/// One try. `None`: the base is of no use, and nothing was done.
+/// Makes one attempt. `None`: the base cannot be used, and nothing was done.
 async fn attempt(
     warehouse: &RedshiftWarehouse,
     load: &Load,
@@ -54,7 +54,7 @@ async fn attempt(
 }
 
 impl<'a> Loading<'a> {
-    /// Connects. Nothing is written yet.
+    /// Connects, without writing anything yet.
     pub(super) async fn begin(warehouse: &'a RedshiftWarehouse, load: &'a Load) -> Result<Self, LoadError> {
         let session = Session::open(warehouse).await?;
         let id: u64 = session.number("begin the load into", sql::SESSION).await?;
@@ -66,7 +66,7 @@ impl<'a> Loading<'a> {
         })
     }
 
-    /// Removes what was staged: by this try, or, when the run needs none any more, by all.
+    /// Removes what this attempt staged, or, once the run is settled, what all its attempts staged.
     pub(super) async fn clean_up(&self, settled: bool) {
         let bucket = &self.session.warehouse.bucket;
         let removed = match settled {
@@ -78,7 +78,7 @@ impl<'a> Loading<'a> {
             false => bucket.remove(&self.folder).await,
         };
         if let Err(error) = removed {
-            tracing::warn!("staged rows were left for a day: {error}");
+            tracing::warn!("cannot remove staged rows now; they are removed after a day: {error}");
         }
     }
 
@@ -102,10 +102,10 @@ impl<'a> Loading<'a> {
             }
             Ok(None) => Ok(None),
             Err(Fault::Base(error)) => {
-                tracing::warn!("the summary loaded last is of no use, comparing in full: {error}");
+                tracing::warn!("cannot use the summary loaded last, comparing in full: {error}");
                 Ok(None)
             }
-            // Somebody else may have loaded the run meanwhile, and removed what was staged for it.
+            // Another process may have loaded the run meanwhile, and removed what was staged for it.
             Err(Fault::Load(error)) => match self.settled().await {
                 Ok(Some(outcome)) => Ok(Some(outcome)),
                 _ => Err(error),
@@ -117,11 +117,11 @@ impl<'a> Loading<'a> {
     async fn merge(&self, base: Option<&Base>, staged: &Staged) -> Result<Option<LoadOutcome>, LoadError> {
         self.lock().await?;
         let settled = self.settled().await?;
-        let of_no_use = match base {
+        let is_unusable = match base {
             Some(base) if settled.is_none() => !self.stands(base).await?,
             _ => false,
         };
-        if settled.is_some() || of_no_use {
+        if settled.is_some() || is_unusable {
             self.roll_back().await?;
             return Ok(settled);
         }
@@ -132,7 +132,7 @@ impl<'a> Loading<'a> {
             tracing::warn!(
                 run_id = self.load.run_id,
                 base = base.run_id,
-                "the warehouse does not hold what was loaded last: somebody has changed it; comparing in full"
+                "the warehouse no longer holds what was loaded last, because something else changed it; comparing in full"
             );
             self.roll_back().await?;
             return Ok(None);
@@ -153,8 +153,8 @@ impl<'a> Loading<'a> {
         Ok(Some(LoadOutcome::Loaded(counts)))
     }
 
-    /// Begins a transaction, and waits for its turn. The lock comes first: a snapshot taken before it would not show what
-    /// was waited for.
+    /// Begins a transaction, and waits for the lock. The lock comes first: a snapshot from before it would not show
+    /// the loads that this one waited for.
     pub(super) async fn lock(&self) -> Result<(), LoadError> {
         self.session.execute("begin the load into", sql::BEGIN).await?;
         self.session
@@ -164,12 +164,12 @@ impl<'a> Loading<'a> {
     }
 
     pub(super) async fn roll_back(&self) -> Result<(), LoadError> {
-        let action = "roll back what was begun in";
+        let action = "roll back the load into";
         self.session.execute(action, sql::ROLLBACK).await.map(drop)
     }
 
-    /// Changes the target, by key, to what was staged; tells whether that was what a target that holds the base would have
-    /// needed.
+    /// Makes the target match the staged rows, by key. Returns whether the changes were those that a target holding
+    /// the base needs.
     pub(super) async fn apply(&self, staged: &Staged) -> Result<(LoadCounts, bool), LoadError> {
         let (session, sql) = (&self.session, &self.session.sql);
         let mode = session.warehouse.target.mode;
@@ -196,7 +196,7 @@ impl<'a> Loading<'a> {
         Ok((LoadCounts::of(staged.rows, inserted, written, deleted), fits))
     }
 
-    /// What the ledger says against this load, if anything.
+    /// The outcome, if the ledger already has this run or a newer one.
     async fn settled(&self) -> Result<Option<LoadOutcome>, LoadError> {
         let (session, load) = (&self.session, self.load);
         if let Some(entry) = session.entry(&session.sql.ledger_of_run(&load.run_id)).await? {
@@ -207,24 +207,27 @@ impl<'a> Loading<'a> {
         Ok(newer.map(|by| LoadOutcome::Superseded { by }))
     }
 
-    /// Whether the base is what the target holds on the base's days.
+    /// Whether the target still holds the base on the base's days.
     async fn stands(&self, base: &Base) -> Result<bool, LoadError> {
         let form = self.session.warehouse.target.form();
         let sql = self.session.sql.stands(&self.load.scope, &base.run_id, &form);
-        let found = self.session.rows("ask what stands in", &sql).await?;
+        let found = self
+            .session
+            .rows("check for the last loaded run in", &sql)
+            .await?;
         Ok(!found.is_empty())
     }
 
-    /// Takes the staged days over, and notes that the summary stands.
+    /// Takes over the staged days, and records that the target holds the summary.
     pub(super) async fn take_days(&self) -> Result<(), LoadError> {
         let (session, sql) = (&self.session, &self.session.sql);
         let target = &session.warehouse.target;
         if target.mode == LoadMode::Reload {
-            // All days are this scope's now; the next load in another mode compares in full.
+            // All days belong to this scope now; the next load in another mode compares in full.
             return forget_days(session).await;
         }
         for sql in sql.take_days(&self.load.scope, &self.load.run_id, &target.form()) {
-            session.execute("note the loaded days in", &sql).await?;
+            session.execute("record the loaded days in", &sql).await?;
         }
         Ok(())
     }
@@ -239,7 +242,7 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// Forgets whose days are whose: nothing stands.
+/// Forgets which scopes own which days, and all summaries that the target held.
 pub(super) async fn forget_days(session: &Session<'_>) -> Result<(), LoadError> {
     for sql in session.sql.forget_days() {
         session.execute("forget the loaded days in", &sql).await?;

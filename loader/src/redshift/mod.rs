@@ -1,8 +1,8 @@
 //! Redshift as the warehouse.
 //!
-//! Redshift has no COPY from the client, no keys that it enforces and no upsert. So rows go as Parquet to a bucket, by COPY
-//! into temporary tables, and from there by key into the target: DELETE, UPDATE and INSERT under a lock, in one
-//! transaction with the ledger. docs/redshift.md has the statements, and why each load happens once.
+//! Redshift has no COPY from the client, does not enforce keys, and has no upsert. So rows go as Parquet to a bucket, by
+//! COPY into temporary tables, and from there by key into the target: DELETE, UPDATE and INSERT under a lock, in one
+//! transaction with the ledger. docs/redshift.md lists the statements, and explains why each load happens once.
 
 mod bucket;
 mod credentials;
@@ -32,17 +32,17 @@ use settings::Settings;
 
 pub use fault::RedshiftFault;
 
-/// Redshift ends names here.
+/// The longest name that Redshift allows, in bytes.
 const LONGEST_NAME: usize = 127;
 
-/// A database of Redshift as the warehouse.
+/// A Redshift database as the warehouse.
 pub(crate) struct RedshiftWarehouse {
     settings: Settings,
     aws: SdkConfig,
     bucket: Bucket,
     /// For messages; without the password.
     url: String,
-    /// With names as Redshift has them, in small letters.
+    /// With names in lower case, as Redshift stores them.
     target: Target,
     /// The measures as summaries name them.
     measures: Vec<String>,
@@ -104,12 +104,16 @@ impl RedshiftWarehouse {
         let text = |at| row.get(at).unwrap_or_default().to_string();
         let amounts = self.target.measures.iter().enumerate().map(|(at, measure)| {
             let amount = |text| {
-                let odd = || self.mismatch(format!("{measure} holds a value that is no amount to the cent"));
+                let odd = || {
+                    self.mismatch(format!(
+                        "{measure} holds a value that is not an amount in whole cents"
+                    ))
+                };
                 amount::from_text(text).ok_or_else(odd)
             };
             row.get(3 + at).map(amount).transpose()
         });
-        let far = |_| self.mismatch("trans_date holds a day far out of reach".into());
+        let far = |_| self.mismatch("trans_date holds a day that is out of range".into());
         Ok(SummaryRow {
             store_id: text(0),
             item_id: text(1),

@@ -1,4 +1,4 @@
-//! Creating the target and the ledger, or checking the target that is there; sweeping what loads have left in the bucket.
+//! Creates the target and the ledger, or checks an existing target; removes what earlier loads left in the bucket.
 
 use super::session::Session;
 use super::{RedshiftWarehouse, load, sql};
@@ -23,7 +23,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
     add_key: None,
 };
 
-/// The types that COPY can load a summary's columns into: exactly these. Text may be of any width.
+/// The only types that COPY can load a summary's columns into. Text may have any width.
 fn accepts(kind: Kind, type_name: &str) -> bool {
     match kind {
         Kind::Text => type_name.starts_with("character varying"),
@@ -33,7 +33,7 @@ fn accepts(kind: Kind, type_name: &str) -> bool {
     }
 }
 
-/// Creates target and ledger where they are absent; checks the target where it is present.
+/// Creates the target and the ledger where they are absent; checks the target where it exists.
 pub(super) async fn prepare(warehouse: &RedshiftWarehouse) -> Result<(), LoadError> {
     let session = Session::open(warehouse).await?;
     let (action, schema) = ("prepare the target in", &session.schema);
@@ -47,7 +47,7 @@ pub(super) async fn prepare(warehouse: &RedshiftWarehouse) -> Result<(), LoadErr
         let created = session
             .execute("create the lock in", &session.sql.create_lock())
             .await;
-        // Another process may have been faster.
+        // Another process may have created it first.
         if created.is_err() && session.kind(sql::LOCK).await?.is_none() {
             return created.map(drop);
         }
@@ -63,18 +63,17 @@ pub(super) async fn prepare(warehouse: &RedshiftWarehouse) -> Result<(), LoadErr
         None => {
             let create = session.sql.create_table(&warehouse.settings.layout);
             session.execute("create the target in", &create).await?;
-            // A table of this name may have been dropped by hand: nothing of it stands any more.
+            // Someone may have dropped a table of this name: the records about its rows are no longer true.
             load::forget_days(&session).await?;
         }
         Some("r") => check_present(&session).await?,
         Some(_) => {
-            return Err(
-                warehouse.mismatch("it is a view or the like, not a table; name the table behind it".into())
-            );
+            return Err(warehouse
+                .mismatch("it is not a table but a view or similar; name the table behind it".into()));
         }
     }
     session.execute(action, sql::COMMIT).await?;
-    let now = session.number("ask for the time of", sql::NOW).await?;
+    let now = session.number("read the clock of", sql::NOW).await?;
     warehouse.bucket.sweep(now).await
 }
 

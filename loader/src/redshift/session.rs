@@ -1,4 +1,4 @@
-//! A connection to Redshift, and asking it: each statement by itself, in the simple protocol, with results as text.
+//! A connection to Redshift. It sends each statement by itself, in the simple query protocol, with results as text.
 
 use std::pin::Pin;
 
@@ -13,12 +13,12 @@ use super::{RedshiftWarehouse, credentials};
 use crate::tls::{Check, Roots, connector};
 use crate::{LedgerEntry, LoadError, PostgresFault, target};
 
-/// A connection. An open transaction ends with it.
+/// A connection. Dropping it ends an open transaction.
 pub(super) struct Session<'a> {
     pub warehouse: &'a RedshiftWarehouse,
     client: Client,
     pub schema: String,
-    /// `schema.table`, as the ledger has it.
+    /// `schema.table`, as the ledger writes it.
     pub target: String,
     pub sql: Sql,
 }
@@ -38,7 +38,7 @@ impl<'a> Session<'a> {
         session.execute("set up a session in", sql::UTC).await?;
         if target.schema.is_none() {
             let found = session.rows("find the target's schema in", sql::SCHEMA).await?;
-            let none = "no schema of the session's search_path is there; write schema.table";
+            let none = "no schema of the session's search_path exists; write schema.table";
             let schema = found.first().and_then(|row| row.get(0));
             session.schema = schema.ok_or_else(|| warehouse.mismatch(none.into()))?.into();
         }
@@ -47,7 +47,7 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// The same to read rows; a target that is not there is an error of its own.
+    /// Opens a session to read rows. Fails with `TargetAbsent` if the target does not exist.
     pub(super) async fn reading(warehouse: &'a RedshiftWarehouse) -> Result<Self, LoadError> {
         let session = Self::open(warehouse).await?;
         match session.kind(&warehouse.target.table).await? {
@@ -58,14 +58,14 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What a relation of the target's schema is, if it is there.
+    /// The kind of a relation in the target's schema, if it exists.
     pub(super) async fn kind(&self, name: &str) -> Result<Option<String>, LoadError> {
         let sql = sql::kind(&self.schema, name);
         let found = self.rows("look the target up in", &sql).await?;
         Ok(found.first().and_then(|row| row.get(0)).map(String::from))
     }
 
-    /// Runs a statement; gives how many rows it has touched.
+    /// Runs a statement, and returns how many rows it affected.
     pub(super) async fn execute(&self, action: &'static str, sql: &str) -> Result<u64, LoadError> {
         let done = self.ask(sql).await.map_err(self.failed(action))?;
         let touched = done.iter().filter_map(|message| match message {
@@ -88,7 +88,7 @@ impl<'a> Session<'a> {
         Ok(rows.collect())
     }
 
-    /// Rows as they come, which may be many.
+    /// Streams rows, of which there may be many.
     pub(super) async fn stream(&self, action: &'static str, sql: &str) -> Result<Rows<'_>, LoadError> {
         let stream = self.client.simple_query_raw(sql).await;
         Ok(Rows {
@@ -98,7 +98,7 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The one number that a statement gives.
+    /// Runs a statement that returns one number.
     pub(super) async fn number<N: std::str::FromStr>(
         &self,
         action: &'static str,
@@ -115,11 +115,11 @@ impl<'a> Session<'a> {
     ) -> Result<N, LoadError> {
         let number = text.and_then(|text| text.trim().parse().ok());
         number.ok_or_else(|| {
-            self.failed(action)(RedshiftFault::odd("it answered no number where there is one"))
+            self.failed(action)(RedshiftFault::odd("it returned no number where one was expected"))
         })
     }
 
-    /// Entries of the ledger.
+    /// The first entry of the ledger that a query finds.
     pub(super) async fn entry(&self, sql: &str) -> Result<Option<LedgerEntry>, LoadError> {
         let action = "read the ledger of";
         let rows = self.rows(action, sql).await?;
@@ -136,15 +136,15 @@ impl<'a> Session<'a> {
         }))
     }
 
-    /// Copies what was written into a table, and checks that all of it arrived. On failure the transaction is rolled back,
-    /// and the server asked what was wrong.
+    /// Copies written files into a table, and checks that all rows arrived. On failure, it rolls the transaction back,
+    /// and asks the server what was wrong.
     pub(super) async fn copy(&self, table: &str, written: &super::files::Written) -> Result<(), LoadError> {
         let action = "copy rows to";
         let role = &self.warehouse.settings.staging.iam_role;
         if let Err(error) = self.ask(&self.sql.copy(table, &written.manifest, role)).await {
             let noted = match error.as_db_error() {
                 Some(_) => self.copy_error().await.unwrap_or_else(|error| {
-                    tracing::debug!(%error, "the server did not say what COPY stumbled over");
+                    tracing::debug!(%error, "the server did not say why COPY failed");
                     None
                 }),
                 None => None,
@@ -162,9 +162,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// What the server has noted of a COPY that failed: file, column and message.
+    /// The server's record of a failed COPY: message, column and file.
     async fn copy_error(&self) -> Result<Option<String>, LoadError> {
-        let action = "ask what COPY stumbled over in";
+        let action = "ask why COPY failed in";
         self.execute(action, sql::ROLLBACK).await?;
         let id: u64 = self.number(action, sql::SESSION).await?;
         let noted = self.rows(action, &sql::copy_error(id)).await?;
@@ -189,7 +189,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Rows of an answer as they come.
+/// A stream of result rows.
 pub(super) struct Rows<'a> {
     session: &'a Session<'a>,
     action: &'static str,
@@ -234,7 +234,7 @@ async fn connect(warehouse: &RedshiftWarehouse) -> Result<Client, RedshiftFault>
     Ok(client)
 }
 
-/// The driver's own timeout ends with the TCP connection; a server may be silent after that.
+/// The driver's own timeout covers only the TCP connection; a server may fall silent after that.
 async fn in_time<T>(
     connecting: impl Future<Output = Result<T, tokio_postgres::Error>>,
 ) -> Result<T, RedshiftFault> {
@@ -246,7 +246,7 @@ async fn in_time<T>(
 
 async fn ended(connection: impl Future<Output = Result<(), tokio_postgres::Error>>) {
     if let Err(error) = connection.await {
-        // The operation that was under way fails too, and its caller reports that.
+        // The operation in progress fails too, and its caller reports that.
         tracing::debug!(error = %RedshiftFault::from(error), "a connection to the warehouse ended");
     }
 }

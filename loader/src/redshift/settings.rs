@@ -1,4 +1,4 @@
-//! What a `redshift://` URL says: where the warehouse is, who loads it, where rows are staged, how a new table is laid out.
+//! Reads a `redshift://` URL: where the warehouse is, who loads it, where rows are staged, how a new table is laid out.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use crate::target::KEYS;
 use crate::url::take;
 use crate::{LoadError, Target, redacted};
 
-/// How long a server may take to answer a connection. A workgroup that has slept takes some seconds.
+/// How long a server may take to answer a connection. A workgroup that was paused takes a few seconds.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long sent bytes may stay unacknowledged, and an idle connection unproven, before the server counts as gone.
+/// How long sent bytes may stay unacknowledged before the server counts as gone, and a connection idle before it is
+/// probed.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// All that stand behind the question mark.
+/// All parameters after the question mark.
 const PARAMETERS: [&str; 11] = [
     "iam_role",
     "bucket",
@@ -32,7 +33,7 @@ const PARAMETERS: [&str; 11] = [
 
 const FORM: &str = "write redshift://user:password@host:5439/database?iam_role=arn:aws:iam::…&bucket=…";
 
-/// A `redshift://` URL that was read.
+/// The contents of a `redshift://` URL.
 pub(super) struct Settings {
     /// Host, port, database, and the user if the URL names one.
     pub config: Config,
@@ -48,7 +49,7 @@ pub(super) struct Settings {
 /// How to log in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Login {
-    /// With the user and the password of the URL.
+    /// With the user and password in the URL.
     Password,
     /// With temporary credentials for this cluster.
     Cluster(String),
@@ -56,30 +57,30 @@ pub(super) enum Login {
     Workgroup(String),
 }
 
-/// How the way to the warehouse is protected.
+/// How the connection to the warehouse is protected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tls {
-    /// Not at all: for servers of tests.
+    /// Not at all: for test servers.
     Off,
-    /// By the certificate authorities of this PEM file, or the system's; the host's name is checked.
+    /// By TLS, with the certificate authorities of this PEM file, or the system's; the host name is checked.
     Verified(Option<PathBuf>),
 }
 
-/// Where rows lie before they are copied.
+/// Where rows are staged before they are copied.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Staging {
     pub bucket: String,
     /// Empty, or without a slash at either end.
     pub prefix: String,
-    /// `None`: that of the AWS settings.
+    /// `None`: the region of the AWS settings.
     pub region: Option<String>,
     /// `None`: Amazon's.
     pub endpoint: Option<String>,
-    /// What COPY reads the bucket as: an ARN, or `default`.
+    /// The role with which COPY reads the bucket: an ARN, or `default`.
     pub iam_role: String,
 }
 
-/// How Redshift lays out a table that gristmill creates. What is not said is left to Redshift.
+/// How Redshift lays out a table that gristmill creates. Redshift decides what is not set.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     pub distkey: Option<String>,
@@ -96,10 +97,15 @@ impl Settings {
 }
 
 fn parse(url: &str, target: &Target) -> Result<Settings, String> {
-    let (place, values) = take(url, PARAMETERS)?;
-    if let Some((_, others)) = place.rsplit_once('@').unwrap_or(("", &place)).1.split_once('?') {
+    let (address, values) = take(url, PARAMETERS)?;
+    if let Some((_, others)) = address
+        .rsplit_once('@')
+        .unwrap_or(("", &address))
+        .1
+        .split_once('?')
+    {
         return Err(format!(
-            "of its parameters {others} is not known; there are {}",
+            "its parameters contain {others}, which is not known; there are {}",
             PARAMETERS.join(", ")
         ));
     }
@@ -121,24 +127,26 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
         (Some(cluster), None) => Login::Cluster(cluster),
         (None, Some(workgroup)) => Login::Workgroup(workgroup),
         (Some(_), Some(_)) => {
-            return Err("it names a cluster and a workgroup; name the one that it is".into());
+            return Err("it names a cluster and a workgroup; name only one".into());
         }
     };
     let tls = match (sslmode.as_deref(), sslrootcert) {
         (None | Some("verify-full"), file) => Tls::Verified(file.map(PathBuf::from)),
         (Some("disable"), None) => Tls::Off,
-        (Some("disable"), Some(_)) => return Err("sslrootcert says nothing where sslmode=disable".into()),
+        (Some("disable"), Some(_)) => {
+            return Err("sslrootcert has no effect with sslmode=disable; remove one of them".into());
+        }
         (Some(_), _) => {
-            return Err("sslmode is verify-full (the default), or disable for a test's server".into());
+            return Err("sslmode must be verify-full (the default), or disable for a test server".into());
         }
     };
     let staging = Staging {
-        bucket: bucket.ok_or("it lacks the bucket that rows are staged in, bucket=…")?,
+        bucket: bucket.ok_or("it lacks the bucket in which rows are staged; add bucket=…")?,
         prefix: prefix.unwrap_or_default().trim_matches('/').into(),
         region,
         endpoint,
         iam_role: iam_role
-            .ok_or("it lacks the role that COPY reads the bucket as, iam_role=arn:aws:iam::…")?,
+            .ok_or("it lacks the role with which COPY reads the bucket; add iam_role=arn:aws:iam::…")?,
     };
     let layout = Layout {
         distkey: distkey.map(|name| name.to_ascii_lowercase()),
@@ -150,10 +158,10 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
     let is_a_column = |name: &&String| KEYS.contains(&name.as_str()) || target.measures.contains(name);
     if let Some(other) = named.into_iter().find(|name| !is_a_column(name)) {
         return Err(format!(
-            "distkey and sortkey name columns of the target, and it has no {other}"
+            "distkey and sortkey must name columns of the target, which has no {other}"
         ));
     }
-    let config = config(&place)?;
+    let config = config(&address)?;
     let host = match config.get_hosts() {
         [tokio_postgres::config::Host::Tcp(host)] => host.clone(),
         _ => return Err(format!("it names no host; {FORM}")),
@@ -164,11 +172,11 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
     match login {
         Login::Password if config.get_user().is_none() || config.get_password().is_none() => {
             return Err(format!(
-                "it has no user and password, and no cluster=… or workgroup=… to get temporary ones for; {FORM}"
+                "it has no user and password, and no cluster=… or workgroup=… for temporary ones; {FORM}"
             ));
         }
         Login::Cluster(_) | Login::Workgroup(_) if config.get_user().is_some() => {
-            return Err("with cluster=… or workgroup=… AWS tells the user; leave it out".into());
+            return Err("with cluster=… or workgroup=… AWS supplies the user; leave it out".into());
         }
         _ => {}
     }
@@ -184,12 +192,12 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
     })
 }
 
-/// The URL up to its parameters, which has the form of a Postgres URL.
-fn config(place: &str) -> Result<Config, String> {
-    let place = place.strip_prefix("redshift://").unwrap_or(place);
-    let mut config: Config = format!("postgres://{place}")
+/// Parses the URL up to its parameters, which has the form of a Postgres URL.
+fn config(address: &str) -> Result<Config, String> {
+    let address = address.strip_prefix("redshift://").unwrap_or(address);
+    let mut config: Config = format!("postgres://{address}")
         .parse()
-        .map_err(|_| format!("it cannot be read; {FORM}"))?;
+        .map_err(|_| format!("it cannot be parsed; {FORM}"))?;
     if config.get_ports().is_empty() {
         config.port(5439);
     }

@@ -1,8 +1,8 @@
-//! Every statement that Redshift is sent, apart from the code that sends it.
+//! Every statement for Redshift, apart from the code that sends it.
 //!
-//! docs/redshift.md lists them all, each with the page of AWS's documentation that it leans on; a test compares. They
-//! keep to what Redshift documents: no ON CONFLICT, no IS DISTINCT FROM, no alias of a table that rows are deleted from.
-//! Values stand in the text, because each statement goes by itself in the simple protocol.
+//! docs/redshift.md lists them all, each with the page of AWS's documentation that it relies on; a test compares. They
+//! use only what Redshift documents: no ON CONFLICT, no IS DISTINCT FROM, no alias of a table that rows are deleted
+//! from. Values are literals in the text, because the simple query protocol has no parameters.
 
 use crate::LoadMode;
 use crate::redshift::settings::Layout;
@@ -12,10 +12,10 @@ pub(super) const BEGIN: &str = "BEGIN";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 
-/// The process that serves this session: no two that live at a time have the same.
+/// The process that serves this session: no two concurrent sessions have the same.
 pub(super) const SESSION: &str = "SELECT pg_backend_pid()";
 
-/// So that the warehouse's clock tells UTC, whatever the user's default is.
+/// Makes the warehouse's clock show UTC, whatever the user's default is.
 pub(super) const UTC: &str = "SET timezone TO 'UTC'";
 
 pub(super) const SCHEMA: &str = "SELECT current_schema()";
@@ -23,7 +23,7 @@ pub(super) const SCHEMA: &str = "SELECT current_schema()";
 /// Seconds since 1970 by the warehouse's clock.
 pub(super) const NOW: &str = "SELECT CAST(EXTRACT(epoch FROM GETDATE()) AS BIGINT)";
 
-/// Rows that the COPY before has loaded.
+/// The number of rows that the last COPY loaded.
 pub(super) const COPIED: &str = "SELECT pg_last_copy_count()";
 
 /// Keys that were staged more than once.
@@ -32,7 +32,7 @@ pub(super) const TWICE: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM gristmill_st
 
 pub(super) const STAGED: &str = "SELECT COUNT(*) FROM gristmill_stage";
 
-/// Serialises the loads of a schema's targets: rows of the ledger and beside it are shared.
+/// Serialises the loads of a schema's targets, because they share the ledger and the tables next to it.
 pub(super) const LOCK: &str = "gristmill_lock";
 
 /// Temporary tables: rows of a summary, keys of rows to be deleted, covered days.
@@ -40,7 +40,7 @@ pub(super) const STAGE: &str = "gristmill_stage";
 pub(super) const REMOVED: &str = "gristmill_removed";
 pub(super) const COVERAGE: &str = "gristmill_coverage";
 
-/// A text as SQL takes it. Whether a backslash escapes depends on the server, so none stands in a literal.
+/// A text as an SQL literal. Whether a backslash escapes depends on the server, so literals contain none.
 pub(super) fn literal(text: &str) -> String {
     let text = text.replace('\'', "''").replace('\\', "' || CHR(92) || '");
     match text.contains("CHR(92)") {
@@ -49,7 +49,7 @@ pub(super) fn literal(text: &str) -> String {
     }
 }
 
-/// The columns of a table, in their order; nothing if it is not there.
+/// The columns of a table, in order; no rows if it does not exist.
 pub(super) fn columns(schema: &str, table: &str) -> String {
     format!(
         "SELECT column_name, data_type, character_maximum_length, numeric_precision, numeric_scale, is_nullable,
@@ -60,7 +60,7 @@ pub(super) fn columns(schema: &str, table: &str) -> String {
     )
 }
 
-/// Whether a schema is there.
+/// One row if the schema exists.
 pub(super) fn schema(schema: &str) -> String {
     format!(
         "SELECT nspname FROM pg_namespace WHERE nspname = {}",
@@ -68,7 +68,7 @@ pub(super) fn schema(schema: &str) -> String {
     )
 }
 
-/// What a relation is, if it is there: `r` for a table.
+/// The kind of a relation, if it exists: `r` for a table.
 pub(super) fn kind(schema: &str, table: &str) -> String {
     format!(
         "SELECT relkind FROM pg_class JOIN pg_namespace ON pg_namespace.oid = pg_class.relnamespace
@@ -78,7 +78,7 @@ pub(super) fn kind(schema: &str, table: &str) -> String {
     )
 }
 
-/// What the last COPY of a session has stumbled over.
+/// Why the last failed COPY of a session failed.
 pub(super) fn copy_error(session: u64) -> String {
     format!(
         "SELECT TRIM(file_name), TRIM(column_name), TRIM(error_message) FROM sys_load_error_detail
@@ -86,11 +86,11 @@ pub(super) fn copy_error(session: u64) -> String {
     )
 }
 
-/// The statements that name the target, or what lies beside it.
+/// The statements that name the target or the tables next to it.
 pub(super) struct Sql {
     /// The target, qualified and quoted.
     pub table: String,
-    /// The target as its columns are named by.
+    /// The target's name as a qualifier of its columns.
     name: String,
     ledger: String,
     days: String,
@@ -98,7 +98,7 @@ pub(super) struct Sql {
     lock: String,
     measures: Vec<String>,
     is_audited: bool,
-    /// The target, as the ledger has it, as a literal.
+    /// The target's name in the ledger, as a literal.
     target: String,
 }
 
@@ -118,7 +118,7 @@ impl Sql {
         }
     }
 
-    /// Text is as wide as 25 characters may be in bytes, which is what Redshift counts.
+    /// Text columns are as wide as 25 characters can be in bytes, which is what Redshift counts.
     pub(super) fn create_table(&self, layout: &Layout) -> String {
         let measures: Vec<String> = self
             .measures
@@ -156,7 +156,7 @@ impl Sql {
         format!("CREATE TABLE IF NOT EXISTS {} (nothing INTEGER)", self.lock)
     }
 
-    /// The tables beside the target, by name.
+    /// The tables next to the target, by name.
     pub(super) fn create_ledgers(&self) -> [(&'static str, String); 3] {
         let ledger = format!(
             "CREATE TABLE {} (run_id VARCHAR(256) NOT NULL, target VARCHAR(600) NOT NULL, scope VARCHAR(1024) NOT NULL,
@@ -177,12 +177,12 @@ impl Sql {
         [(LEDGER, ledger), (DAYS, days), (STANDING, standing)]
     }
 
-    /// Takes the lock, to the end of the transaction. The snapshot is taken by what comes after.
+    /// Takes the lock, until the end of the transaction. The statement after it takes the snapshot.
     pub(super) fn lock(&self) -> String {
         format!("LOCK {}", self.lock)
     }
 
-    /// The temporary tables, with the types of the target's columns.
+    /// Creates the temporary tables, with the types of the target's columns.
     pub(super) fn create_stage(&self) -> [String; 3] {
         let like = |name: &str, columns: &str| {
             format!(
@@ -213,7 +213,7 @@ impl Sql {
         format!("DELETE FROM {} USING {REMOVED} WHERE {same_key}", self.table)
     }
 
-    /// Deletes what the summary no longer has, as far as the mode goes.
+    /// Deletes the rows that the summary no longer has, as far as the mode allows.
     pub(super) fn delete(&self, mode: LoadMode) -> Option<String> {
         let (table, name, same_key) = (&self.table, &self.name, self.same_key(STAGE));
         let gone = format!("NOT EXISTS (SELECT 1 FROM {STAGE} WHERE {same_key})");
@@ -227,7 +227,7 @@ impl Sql {
         }
     }
 
-    /// Writes the staged amounts where the target holds others.
+    /// Writes the staged amounts where the target has other ones.
     pub(super) fn update(&self, run_id: &str) -> String {
         let mut set: Vec<String> = self
             .measures
@@ -266,8 +266,8 @@ impl Sql {
         )
     }
 
-    /// Rows of the summary that the target lacks or holds with other amounts: the key, the target's store (NULL without a
-    /// row), the summary's amounts, the target's.
+    /// Rows of the summary that the target lacks or holds with other amounts: the key, the target's store (NULL
+    /// without a row), the summary's amounts, the target's.
     pub(super) fn differing(&self) -> String {
         format!(
             "SELECT {STAGE}.store_id, {STAGE}.item_id, TO_CHAR({STAGE}.trans_date, 'YYYY-MM-DD') AS day, {name}.store_id, {}, {}
@@ -281,7 +281,7 @@ impl Sql {
         )
     }
 
-    /// Rows of the target that the summary no longer has, as far as the mode goes: the key, the amounts.
+    /// Rows of the target that the summary no longer has, as far as the mode covers them: the key, the amounts.
     pub(super) fn surplus(&self, mode: LoadMode) -> Option<String> {
         let name = &self.name;
         let reach = match mode {
@@ -330,7 +330,7 @@ impl Sql {
         )
     }
 
-    /// A row if a run is what the target holds on the run's days: see `gristmill_standing` in docs/redshift.md.
+    /// Returns a row if the target still holds a run on the run's days: see `gristmill_standing` in docs/redshift.md.
     pub(super) fn stands(&self, scope: &str, run_id: &str, form: &str) -> String {
         format!(
             "SELECT run_id FROM {standing} WHERE target = {target} AND scope = {scope} AND run_id = {run} AND form = {form}
@@ -345,7 +345,7 @@ impl Sql {
         )
     }
 
-    /// Takes the staged days over, and notes that the summary of a run stands.
+    /// Takes over the staged days, and records that the target holds the run's summary.
     pub(super) fn take_days(&self, scope: &str, run_id: &str, form: &str) -> [String; 5] {
         let Self {
             days,
@@ -378,7 +378,7 @@ impl Sql {
         ]
     }
 
-    /// Forgets whose days are whose: nothing stands.
+    /// Forgets which scopes own which days, and all summaries that the target held.
     pub(super) fn forget_days(&self) -> [String; 2] {
         let Self {
             days,
@@ -392,7 +392,7 @@ impl Sql {
         ]
     }
 
-    /// Takes the days that other scopes have loaded since out of what was staged.
+    /// Removes the days that other scopes have loaded since from the staged days.
     pub(super) fn leave_days(&self, scope: &str) -> String {
         let (name, scope) = (quoted(DAYS), literal(scope));
         format!(
@@ -402,7 +402,7 @@ impl Sql {
         )
     }
 
-    /// Takes the rows of days that are not covered out of what was staged.
+    /// Removes the rows of days that are not covered from the staged rows.
     pub(super) fn leave_rows(&self) -> String {
         format!(
             "DELETE FROM {STAGE} WHERE NOT EXISTS (SELECT 1 FROM {COVERAGE}
@@ -417,7 +417,7 @@ impl Sql {
         ))
     }
 
-    /// The limit of LIMIT is the largest INTEGER.
+    /// LIMIT accepts at most the largest INTEGER.
     pub(super) fn first_rows(&self, limit: u32) -> String {
         let limit = limit.min(i32::MAX as u32);
         self.select_rows(&format!("ORDER BY store_id, item_id, trans_date LIMIT {limit}"))
@@ -466,7 +466,7 @@ impl Sql {
             .join(" AND ")
     }
 
-    /// Whether an amount of the target is not the staged one. Neither true nor false where all are NULL in both.
+    /// Whether an amount of the target differs from the staged one. Neither true nor false where all are NULL in both.
     fn differ(&self) -> String {
         let name = &self.name;
         let each = self.measures.iter().map(|m| {

@@ -1,28 +1,28 @@
-//! Bringing a summary, or what differs from the base, by way of the bucket into temporary tables.
+//! Brings a summary, or what differs from the base, through the bucket into temporary tables.
 
 use std::sync::Arc;
 
-use arrow::array::{Date32Array, StringArray};
+use arrow_array::{Date32Array, StringArray};
 
 use super::files::{Files, Written};
 use super::load::Loading;
 use super::sql;
 use crate::days::{Days, Lookup};
-use crate::delta::{self, Fault, Part, Tally};
+use crate::delta::{self, Fault, Piece, Tally};
 use crate::{Base, LoadError, LoadMode, input};
 
-/// What lies in the temporary tables.
+/// What the temporary tables hold.
 pub(super) struct Staged {
     /// Rows of the summary.
     pub rows: u64,
-    /// What the walk over both summaries has found; `None` where the whole summary was staged.
+    /// The totals of the walk over both summaries; `None` if the whole summary was staged.
     pub tally: Option<Tally>,
-    /// Whether rows of the target may have to go that nobody has named: those on the staged days that were not staged.
+    /// Whether rows of the target on the staged days that were not themselves staged may have to be deleted.
     pub is_compared: bool,
 }
 
-/// Stages the whole summary. A reload has the say over every day, and reads no coverage. It is never `None`; that is
-/// [`difference`]'s.
+/// Stages the whole summary. A reload covers every day, and reads no coverage. Never returns `None`; the type is that of
+/// [`difference`].
 pub(super) async fn whole(
     loading: &Loading<'_>,
     progress: &(dyn Fn(u64) + Send + Sync),
@@ -63,18 +63,18 @@ pub(super) async fn whole(
     }))
 }
 
-/// Stages what differs from the base. `None`: that could not be told.
+/// Stages what differs from the base. `None`: the difference could not be determined.
 pub(super) async fn difference(loading: &Loading<'_>, base: &Base) -> Result<Option<Staged>, Fault> {
     let (warehouse, load) = (loading.session.warehouse, loading.load);
     let mut delta = delta::begin(load, base, &warehouse.measures, warehouse.target.mode).await?;
     let mut rows = Files::of_rows(&warehouse.bucket, &loading.folder, "rows", &warehouse.measures);
     let mut removed = Files::of_rows(&warehouse.bucket, &loading.folder, "removed", &[]);
     let mut tally = None;
-    while let Some(part) = delta.parts.recv().await {
-        match part? {
-            Part::Write(batch) => rows.put_rows(&batch).await.map_err(Fault::Load)?,
-            Part::Remove(batch) => removed.put_rows(&batch).await.map_err(Fault::Load)?,
-            Part::End(end) => tally = Some(end),
+    while let Some(piece) = delta.pieces.recv().await {
+        match piece? {
+            Piece::Write(batch) => rows.put_rows(&batch).await.map_err(Fault::Load)?,
+            Piece::Remove(batch) => removed.put_rows(&batch).await.map_err(Fault::Load)?,
+            Piece::End(end) => tally = Some(end),
         }
     }
     // Without an end the walk died.
@@ -97,7 +97,7 @@ pub(super) async fn difference(loading: &Loading<'_>, base: &Base) -> Result<Opt
     }))
 }
 
-/// Writes days.
+/// Writes the days to the bucket.
 async fn cover(loading: &Loading<'_>, days: &Days) -> Result<Option<Written>, LoadError> {
     let mut files = Files::of_days(&loading.session.warehouse.bucket, &loading.folder, "days");
     for (store, dates) in days.iter() {
@@ -108,8 +108,8 @@ async fn cover(loading: &Loading<'_>, days: &Days) -> Result<Option<Written>, Lo
     files.finish().await
 }
 
-/// Makes the temporary tables, and copies what was written for each. In a transaction: a COPY outside of one goes on when
-/// its client is gone.
+/// Creates the temporary tables, and copies what was written for each. It uses a transaction, because a COPY outside one
+/// continues after its client is gone.
 async fn copy(loading: &Loading<'_>, written: [Option<Written>; 3]) -> Result<(), LoadError> {
     let session = &loading.session;
     let action = "stage rows in";
@@ -128,7 +128,7 @@ async fn copy(loading: &Loading<'_>, written: [Option<Written>; 3]) -> Result<()
     let twice: u64 = session.number(action, sql::TWICE).await?;
     if twice > 0 {
         let reason = format!(
-            "{twice} keys are there twice; Redshift takes texts for the same that differ only in blanks at their end"
+            "{twice} keys occur twice; to Redshift, texts that differ only in blanks at their end are the same"
         );
         return Err(input::unusable(&loading.load.summary, reason));
     }

@@ -1,4 +1,4 @@
-//! A full comparison of the target with a summary, and mending what differs.
+//! Compares the whole target with a summary, and mends what differs.
 
 use tokio_postgres::SimpleQueryRow;
 
@@ -7,7 +7,7 @@ use super::stage::{self, Staged};
 use super::{RedshiftWarehouse, sql};
 use crate::{Difference, Load, LoadError, Verification};
 
-/// Compares, and if it shall, mends.
+/// Compares, and mends if `mend` is set.
 pub(super) async fn verify(
     warehouse: &RedshiftWarehouse,
     load: &Load,
@@ -29,7 +29,7 @@ impl Loading<'_> {
     async fn verify(&self, mend: bool, listed: usize) -> Result<Verification, LoadError> {
         let session = &self.session;
         let staged = stage::whole(self, &|_| ()).await?;
-        // Loads wait meanwhile, so that what is mended is what was compared.
+        // Loads have to wait, so that the rows mended are the rows compared.
         self.lock().await?;
         let newest = session
             .entry(&session.sql.ledger_newest(&self.load.scope))
@@ -52,9 +52,10 @@ impl Loading<'_> {
         Ok(found)
     }
 
-    /// Takes the days that other scopes have loaded since, and their rows, out of what was staged; gives their number.
+    /// Removes the days that other scopes have loaded since, and their rows, from the staged tables. Returns the
+    /// number of days.
     async fn leave_to_others(&self) -> Result<u64, LoadError> {
-        let action = "look up whose days are whose in";
+        let action = "look up the owners of days in";
         let sql = &self.session.sql;
         let days = self
             .session

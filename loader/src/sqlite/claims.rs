@@ -1,10 +1,11 @@
-//! Who has loaded which day last, and whose summary still stands: the SQL, and the questions to it.
+//! Which scope loaded each day last, and which summaries the target still holds: the SQL, and the functions that run it.
 //!
-//! `gristmill_standing` names, for a target and a scope, the run whose summary the target holds on all days that the run
-//! covers. It holds as long as the row is there: a load of another scope that takes one of these days deletes it, in its
-//! own transaction. `gristmill_days` tells whose a day is; it is written only where that changes.
+//! `gristmill_standing` names, for a target and a scope, the run whose summary the target holds on all days that the
+//! run covers. This is true as long as the row exists: a load of another scope that takes over one of these days
+//! deletes the row in its own transaction. `gristmill_days` records which scope owns each day; it is written only
+//! where that changes.
 //!
-//! SQLite takes `Sales` and `sales` for one table, so targets are named here in small letters.
+//! To SQLite, `Sales` and `sales` are the same table, so these tables store the target's name in lower case.
 
 use sqlx::{SqlStr, SqliteConnection};
 
@@ -28,7 +29,7 @@ impl Sql {
     }
 }
 
-/// Whether the base is what the target holds on the base's days.
+/// Whether the target still holds the base on the base's days.
 pub(super) async fn stands(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -38,7 +39,7 @@ pub(super) async fn stands(
     let sql = "SELECT EXISTS (SELECT 1 FROM {standing} WHERE target = ? AND scope = ? AND run_id = ? AND form = ?)
                       AND ? = (SELECT run_id FROM {ledger} WHERE target = ? AND scope = ? ORDER BY sequence DESC LIMIT 1)";
     let stands: Option<bool> = sqlx::query_scalar(warehouse.sql.claims(sql))
-        .bind(warehouse.key())
+        .bind(warehouse.folded_name())
         .bind(&load.scope)
         .bind(&base.run_id)
         .bind(warehouse.target.form())
@@ -47,21 +48,21 @@ pub(super) async fn stands(
         .bind(&load.scope)
         .fetch_one(connection)
         .await
-        .map_err(warehouse.failed("ask what stands in"))?;
+        .map_err(warehouse.failed("check for the last loaded run in"))?;
     Ok(stands.unwrap_or_default())
 }
 
-/// Takes the staged days over, and notes that the summary stands.
+/// Takes over the staged days, and records that the target holds the summary.
 pub(super) async fn take(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
     load: &Load,
 ) -> Result<(), LoadError> {
     if warehouse.target.mode == LoadMode::Reload {
-        // All days are this scope's now; the next load in another mode compares in full.
+        // All days belong to this scope now; the next load in another mode compares in full.
         return forget(warehouse, connection).await;
     }
-    let action = "note the loaded days in";
+    let action = "record the loaded days in";
     for sql in [
         "DELETE FROM {standing} WHERE target = ?1 AND scope <> ?2 AND scope IN
              (SELECT d.scope FROM temp.gristmill_coverage c
@@ -74,7 +75,7 @@ pub(super) async fn take(
          ON CONFLICT (target, store_id, trans_date) DO UPDATE SET scope = excluded.scope",
     ] {
         sqlx::query(warehouse.sql.claims(sql))
-            .bind(warehouse.key())
+            .bind(warehouse.folded_name())
             .bind(&load.scope)
             .execute(&mut *connection)
             .await
@@ -83,7 +84,7 @@ pub(super) async fn take(
     stand(warehouse, connection, load).await
 }
 
-/// Notes that a run's summary stands.
+/// Records that the target holds a run's summary.
 pub(super) async fn stand(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -92,17 +93,17 @@ pub(super) async fn stand(
     let sql = "INSERT INTO {standing} (target, scope, run_id, form) VALUES (?, ?, ?, ?)
                ON CONFLICT (target, scope) DO UPDATE SET run_id = excluded.run_id, form = excluded.form";
     sqlx::query(warehouse.sql.claims(sql))
-        .bind(warehouse.key())
+        .bind(warehouse.folded_name())
         .bind(&load.scope)
         .bind(&load.run_id)
         .bind(warehouse.target.form())
         .execute(connection)
         .await
-        .map_err(warehouse.failed("note what stands in"))?;
+        .map_err(warehouse.failed("record the last loaded run in"))?;
     Ok(())
 }
 
-/// Forgets whose days are whose: nothing stands.
+/// Forgets which scopes own which days, and all summaries that the target held.
 pub(super) async fn forget(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -112,7 +113,7 @@ pub(super) async fn forget(
         "DELETE FROM {days} WHERE target = ?",
     ] {
         sqlx::query(warehouse.sql.claims(sql))
-            .bind(warehouse.key())
+            .bind(warehouse.folded_name())
             .execute(&mut *connection)
             .await
             .map_err(warehouse.failed("forget the loaded days in"))?;
@@ -120,19 +121,20 @@ pub(super) async fn forget(
     Ok(())
 }
 
-/// Takes the days that other scopes have loaded since, and their rows, out of what was staged; gives their number.
+/// Removes the days that other scopes have loaded since, and their rows, from the staged tables. Returns the number of
+/// days.
 pub(super) async fn leave_to_others(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
     load: &Load,
 ) -> Result<u64, LoadError> {
-    let action = "look up whose days are whose in";
+    let action = "look up the owners of days in";
     let days = sqlx::query(warehouse.sql.claims(
         "DELETE FROM temp.gristmill_coverage AS c WHERE EXISTS
              (SELECT 1 FROM {days} d WHERE d.target = ? AND d.store_id = c.store_id
                                        AND d.trans_date = c.trans_date AND d.scope <> ?)",
     ))
-    .bind(warehouse.key())
+    .bind(warehouse.folded_name())
     .bind(&load.scope)
     .execute(&mut *connection)
     .await

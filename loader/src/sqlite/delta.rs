@@ -1,13 +1,13 @@
-//! A load that brings only what differs from the base.
+//! Loads only what differs from the base.
 
 use sqlx::{SqlSafeStr, SqliteConnection};
 
 use super::{SqliteWarehouse, full, sql, stage};
-use crate::delta::{self, Fault, Part, Tally};
+use crate::delta::{self, Fault, Piece, Tally};
 use crate::{Base, Load, LoadCounts, LoadError, LoadMode};
 
-/// Changes the target by the difference. `None`: the base is of no use after all, and what was begun has to be rolled
-/// back. It cannot be read, or the target does not hold it on rows that the difference touches.
+/// Changes the target by the difference. `None`: the base cannot be used after all, and the caller must roll back.
+/// Either it cannot be read, or the target does not match it on rows that the difference touches.
 pub(super) async fn load(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -26,11 +26,11 @@ pub(super) async fn load(
             .await?;
     }
     let mut tally = None;
-    while let Some(part) = delta.parts.recv().await {
-        match usable(part)? {
-            Some(Part::Write(rows)) => stage::batch(connection, warehouse, &rows, true).await?,
-            Some(Part::Remove(rows)) => stage::batch(connection, warehouse, &rows, false).await?,
-            Some(Part::End(end)) => tally = Some(end),
+    while let Some(piece) = delta.pieces.recv().await {
+        match usable(piece)? {
+            Some(Piece::Write(rows)) => stage::batch(connection, warehouse, &rows, true).await?,
+            Some(Piece::Remove(rows)) => stage::batch(connection, warehouse, &rows, false).await?,
+            Some(Piece::End(end)) => tally = Some(end),
             None => return Ok(None),
         }
     }
@@ -43,25 +43,25 @@ pub(super) async fn load(
         tracing::warn!(
             run_id = load.run_id,
             base = base.run_id,
-            "the warehouse does not hold what was loaded last: somebody has changed it; comparing in full"
+            "the warehouse no longer holds what was loaded last, because something else changed it; comparing in full"
         );
     }
     Ok(fits.then_some(counts))
 }
 
-/// Sorts out what only the base is to blame for.
+/// Turns failures of the base into `None`, with a warning, because the load can do without it.
 fn usable<T>(found: Result<T, Fault>) -> Result<Option<T>, LoadError> {
     match found {
         Ok(found) => Ok(Some(found)),
         Err(Fault::Load(error)) => Err(error),
         Err(Fault::Base(error)) => {
-            tracing::warn!("the summary loaded last is of no use, comparing in full: {error}");
+            tracing::warn!("cannot use the summary loaded last, comparing in full: {error}");
             Ok(None)
         }
     }
 }
 
-/// Changes the target, and tells whether that was what a target that holds the base would have needed.
+/// Changes the target, and returns whether the changes were those that a target holding the base needs.
 async fn apply(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,

@@ -1,4 +1,4 @@
-//! A load that compares the whole summary with the target, or finds nothing there to compare it with.
+//! Loads a whole summary: compares it with the target, or inserts it directly if there is nothing to compare with.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::{SqliteWarehouse, sql, stage};
 use crate::days::Days;
 use crate::{Load, LoadCounts, LoadError, LoadMode, input};
 
-/// Brings the whole summary into the target.
+/// Loads the whole summary into the target.
 pub(super) async fn load(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -24,7 +24,7 @@ pub(super) async fn load(
         stage_rows(warehouse, connection, load, days.as_ref(), progress).await?;
         return apply(warehouse, connection, load, load.rows).await;
     }
-    // Nothing to compare with: in the order of the keys straight to where the rows belong.
+    // Nothing to compare with: insert the rows directly into the target, in the order of its key.
     let rows = input::summary(&load.summary, &warehouse.target.measures);
     let insert = |rows| warehouse.sql.insert_target(rows);
     let run_id = warehouse.target.audit.then_some(load.run_id.as_str());
@@ -43,7 +43,7 @@ pub(super) async fn load(
     Ok(LoadCounts::of(load.rows, load.rows, load.rows, 0))
 }
 
-/// Brings the coverage into a temporary table. A reload has the say over every day, and reads none.
+/// Inserts the coverage into a temporary table. A reload covers every day, and reads no coverage.
 pub(super) async fn stage_days(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -57,7 +57,7 @@ pub(super) async fn stage_days(
     Ok(Some(Arc::new(days)))
 }
 
-/// Brings days into a temporary table.
+/// Inserts days into a temporary table.
 pub(super) async fn stage_coverage(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -70,7 +70,7 @@ pub(super) async fn stage_coverage(
     stage::coverage(connection, warehouse, days).await
 }
 
-/// Brings the summary into a temporary table.
+/// Inserts the summary into a temporary table.
 pub(super) async fn stage_rows(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -89,7 +89,7 @@ pub(super) async fn stage_rows(
     load.expect_covered(arrived.uncovered)
 }
 
-/// Changes the target, by key, to what was staged for a load, which are so many rows.
+/// Makes the target match the rows staged for a load, by key. `rows` is their number.
 pub(super) async fn apply(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -104,7 +104,7 @@ pub(super) async fn apply(
     Ok(LoadCounts::of(rows, inserted, written, deleted))
 }
 
-/// Inserts and updates what was staged: how many rows were new, and how many were written.
+/// Inserts and updates the staged rows. Returns how many were new, and how many were written.
 pub(super) async fn write(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,

@@ -1,11 +1,11 @@
-//! One load: a write transaction from the ledger's question to the ledger's row.
+//! One load: a single write transaction, from reading the ledger to writing its row.
 
 use sqlx::{Connection, SqliteConnection};
 
 use super::{BEGIN, SqliteWarehouse, claims, delta, entry, full};
 use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
 
-/// Brings a summary into the target. Dropped before its commit, it leaves nothing behind.
+/// Loads a summary into the target. If it is dropped before its commit, it leaves nothing behind.
 pub(super) async fn load(
     warehouse: &SqliteWarehouse,
     load: &Load,
@@ -13,20 +13,20 @@ pub(super) async fn load(
 ) -> Result<LoadOutcome, LoadError> {
     let mut connection = warehouse.connect().await?;
     let outcome = attempts(warehouse, &mut connection, load, progress).await?;
-    // This moves the log into the file. A process that ends meanwhile would leave that to the next; else nothing depends
-    // on it.
+    // Closing moves the write-ahead log into the file. If the process ends first, the next connection does that, so an
+    // error here does no harm.
     let _ = connection.close().await;
     Ok(outcome)
 }
 
-/// On the base if there is one, and in full if it is of no use.
+/// Loads the difference from the base if there is one, and in full if the base cannot be used.
 async fn attempts(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
     load: &Load,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<LoadOutcome, LoadError> {
-    // A reload speaks of all rows, so it compares all rows.
+    // A reload replaces all rows, so it compares all rows.
     let base = load
         .base
         .as_ref()
@@ -37,10 +37,10 @@ async fn attempts(
         return Ok(outcome);
     }
     let done = attempt(warehouse, connection, load, None, progress).await?;
-    Ok(done.expect("only a base can be of no use"))
+    Ok(done.expect("without a base, an attempt has an outcome"))
 }
 
-/// One transaction. `None`: the base is of no use, and nothing was done.
+/// Runs one transaction. `None`: the base cannot be used, and nothing was done.
 async fn attempt(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,
@@ -66,7 +66,7 @@ async fn attempt(
         Some(base) => match delta::load(warehouse, &mut transaction, load, base).await? {
             Some(counts) => counts,
             None => {
-                let action = "roll back what was begun in";
+                let action = "roll back the load into";
                 transaction.rollback().await.map_err(warehouse.failed(action))?;
                 return Ok(None);
             }
@@ -111,7 +111,7 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// What the ledger says against this load, if anything.
+/// The outcome, if the ledger already has this run or a newer one.
 async fn settled(
     warehouse: &SqliteWarehouse,
     connection: &mut SqliteConnection,

@@ -1,9 +1,8 @@
 //! SQLite as the warehouse: the embedded default, a single file that needs no server.
 //!
-//! A load is one write transaction, begun before the ledger is read, so that loads stand in line: those of one process
-//! for as long as it takes, those of several processes for a minute.
-//! Commits reach the disk (`synchronous = FULL`), and readers go on meanwhile (WAL). Dates are `YYYY-MM-DD`; amounts are
-//! text, as told in [`crate::amount`].
+//! A load is one write transaction, begun before the ledger is read, so loads wait for each other: those of one
+//! process as long as necessary, those of several processes for a minute. Commits reach the disk (`synchronous = FULL`),
+//! and readers continue meanwhile (WAL). Dates are `YYYY-MM-DD`; amounts are text, as described in [`crate::amount`].
 
 mod claims;
 mod delta;
@@ -28,16 +27,16 @@ use crate::target::{KEYS, LEDGER, plain_or_quoted};
 use crate::{LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse};
 use sql::Sql;
 
-/// How long to stand in line for another process's load.
+/// How long to wait for another process's load.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Of a file that is created here. Four times SQLite's default: a load then writes a quarter of the pages.
+/// The page size of a new file. It is four times SQLite's default, so a load writes a quarter of the pages.
 const PAGE_BYTES: u32 = 16_384;
 
-/// 64 MiB, as SQLite wants it told. With its default of 2 MiB a load writes pages out, and reads them in again.
+/// 64 MiB, in SQLite's notation. With the default of 2 MiB, a load writes pages out and reads them in again.
 const CACHE_KIB: &str = "-65536";
 
-/// Takes the write lock at once: a transaction that only later turns to writing can fail where it should wait.
+/// Takes the write lock at once: a transaction that starts to write later can fail where it should wait.
 const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// A SQLite file as the warehouse.
@@ -46,9 +45,10 @@ pub(crate) struct SqliteWarehouse {
     url: String,
     target: Target,
     sql: Sql,
-    /// The target's name, as the ledger has it.
+    /// The target's name, as the ledger writes it.
     name: String,
-    /// Held by the load at work. SQLite lets a second writer wait for a fixed time only, and a great load takes longer.
+    /// Locked by the load in progress. SQLite lets a second writer wait only for a fixed time, and a large load takes
+    /// longer.
     turn: Mutex<()>,
 }
 
@@ -73,7 +73,7 @@ impl SqliteWarehouse {
         let options = SqliteConnectOptions::from_str(url)
             .map_err(|error| {
                 bad(format!(
-                    "it cannot be read ({error}); write sqlite://path/to/warehouse.db"
+                    "it cannot be parsed ({error}); write sqlite://path/to/warehouse.db"
                 ))
             })?
             .journal_mode(SqliteJournalMode::Wal)
@@ -81,7 +81,7 @@ impl SqliteWarehouse {
             .busy_timeout(PATIENCE)
             .page_size(PAGE_BYTES)
             .pragma("cache_size", CACHE_KIB)
-            // Statements have hundreds of rows, and their texts are of no use to anybody.
+            // Statements have up to a thousand rows, so logging their text is useless.
             .disable_statement_logging();
         let sql = Sql::new(&target);
         let name = plain_or_quoted(&target.table);
@@ -111,8 +111,8 @@ impl SqliteWarehouse {
         }
     }
 
-    /// The target's name, as the tables of loaded days have it.
-    fn key(&self) -> String {
+    /// The target's name in lower case, as the tables of loaded days store it.
+    fn folded_name(&self) -> String {
         self.name.to_ascii_lowercase()
     }
 
@@ -120,7 +120,7 @@ impl SqliteWarehouse {
         self.options.connect().await.map_err(self.failed("open"))
     }
 
-    /// Opens the file to read from a table; `None` if the file or the table is not there.
+    /// Opens the file to read from a table; `None` if the file or the table does not exist.
     async fn reading(&self, table: &str) -> Result<Option<SqliteConnection>, LoadError> {
         if !self.options.get_filename().exists() {
             return Ok(None);
@@ -280,7 +280,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray};
+    use arrow_array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray};
     use parquet::arrow::ArrowWriter;
 
     use super::*;
@@ -352,7 +352,7 @@ mod tests {
             error.is_transient() && error.to_string().contains("another process"),
             "{error:?}"
         );
-        assert_eq!(warehouse.row_count().await.unwrap(), 0, "readers go on");
+        assert_eq!(warehouse.row_count().await.unwrap(), 0, "readers continue");
         sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
         warehouse.prepare().await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! Creating the file, the target and the ledger, or checking the target that is there.
+//! Creates the file, the target and the ledger, or checks an existing target.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +26,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
     add_key: Some(|table, columns| format!("CREATE UNIQUE INDEX gristmill_key ON {table} ({columns});")),
 };
 
-/// Creates what is absent, the file's folder included; checks the target where it is present.
+/// Creates what is absent, including the file's folder; checks the target where it exists.
 pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError> {
     create_folder(warehouse)?;
     let options = warehouse.options.clone().create_if_missing(true);
@@ -55,7 +55,7 @@ pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError
                     "create the target in",
                 )
                 .await?;
-            // A table of this name may have been dropped by hand: nothing of it stands any more.
+            // Someone may have dropped a table of this name: the records about its rows are no longer true.
             claims::forget(warehouse, &mut transaction).await?;
         }
         Some("table") => check_present(warehouse, &mut transaction).await?,

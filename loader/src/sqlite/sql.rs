@@ -1,22 +1,22 @@
-//! The SQL that SQLite is asked, apart from the code that asks it.
+//! The SQL for SQLite, apart from the code that runs it.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::target::{AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
 use crate::{LoadMode, Target};
 
-/// A column's name, type, whether a row may leave it out.
+/// A column's name, its type, and whether an INSERT may leave it out.
 ///
-/// Columns 2 and 3 of `hidden` are generated ones. An INTEGER PRIMARY KEY fills itself, but cannot be a key of ours.
+/// Columns whose `hidden` is 2 or 3 are generated. An INTEGER PRIMARY KEY fills itself, but cannot be one of our keys.
 pub(crate) const COLUMNS: &str =
     "SELECT name, type, \"notnull\" = 0 OR dflt_value IS NOT NULL OR hidden <> 0 FROM pragma_table_xinfo(?)";
 
-/// What a name stands for: `table`, `view`, or nothing.
+/// The kind of a relation: `table`, `view`, or no row.
 pub(crate) const KIND: &str =
     "SELECT type FROM main.sqlite_schema WHERE lower(name) = lower(?) AND type IN ('table', 'view')";
 
-/// The columns of each unique key that ON CONFLICT can infer, a row for each key and column: not partial ones, and not
-/// those that take different text for equal.
+/// The columns of each unique key that ON CONFLICT can infer, one row for each key and column. Leaves out partial keys,
+/// and keys whose collation makes different texts equal.
 pub(crate) const UNIQUE_KEYS: &str =
     "SELECT l.name, coalesce(x.name, '') FROM pragma_index_list(?) l, pragma_index_xinfo(l.name) x
       WHERE l.\"unique\" AND NOT l.partial AND x.key
@@ -44,7 +44,7 @@ pub(crate) fn insert_coverage(rows: usize) -> SqlStr {
 
 /// The statements that name the target or the ledger.
 ///
-/// Tables are WITHOUT ROWID: the key is most of a row, and is then stored once instead of twice.
+/// Tables are WITHOUT ROWID, so that the key, which is most of a row, is stored once instead of twice.
 pub(crate) struct Sql {
     /// The target, quoted.
     pub table: String,
@@ -108,12 +108,12 @@ impl Sql {
         }
     }
 
-    /// Whether the target holds a row of a store that is covered, or (for a reload) any row.
+    /// Whether the target holds a row of a covered store, or (for a reload) any row.
     pub(crate) fn holds_rows(&self, mode: LoadMode) -> SqlStr {
         let table = &self.table;
         safe(match mode {
             LoadMode::Reload => format!("SELECT EXISTS (SELECT 1 FROM main.{table})"),
-            // By store alone, because that is where the target's key begins.
+            // By store only, because the target's key begins with it.
             _ => format!(
                 "SELECT EXISTS (SELECT 1 FROM (SELECT DISTINCT store_id FROM temp.gristmill_coverage) c
                                  WHERE EXISTS (SELECT 1 FROM main.{table} t WHERE t.store_id = c.store_id))"
@@ -130,7 +130,7 @@ impl Sql {
         ))
     }
 
-    /// Deletes what the summary no longer has, as far as the mode goes.
+    /// Deletes the rows that the summary no longer has, as far as the mode allows.
     pub(crate) fn delete(&self, mode: LoadMode) -> Option<SqlStr> {
         let surplus = surplus(mode)?;
         Some(safe(format!(
@@ -160,7 +160,7 @@ impl Sql {
         ))
     }
 
-    /// Rows of the target that the summary no longer has, as far as the mode goes: the key, the amounts.
+    /// Rows of the target that the summary no longer has, as far as the mode covers them: the key, the amounts.
     pub(crate) fn surplus(&self, mode: LoadMode) -> Option<SqlStr> {
         let surplus = surplus(mode)?;
         let amounts: Vec<String> = self
@@ -185,7 +185,7 @@ impl Sql {
         ))
     }
 
-    /// Inserts and updates; rows that are right already are left alone. With audit columns, it takes the run's id.
+    /// Inserts and updates; leaves alone rows that are already right. With audit columns, its parameter is the run's id.
     pub(crate) fn upsert(&self) -> SqlStr {
         let table = &self.table;
         let audit: &[&str] = if self.audited { &AUDIT } else { &[] };
@@ -271,7 +271,7 @@ impl Sql {
         ))
     }
 
-    /// A statement with the names of the tables beside the target put in.
+    /// Fills the names of the tables next to the target into a statement.
     pub(super) fn claims(&self, sql: &str) -> SqlStr {
         let named = |name: &str| format!("main.{name}");
         safe(
@@ -301,7 +301,7 @@ impl Sql {
         format!("SELECT {} FROM main.{}", self.columns(), self.table)
     }
 
-    /// The audit columns, to follow others.
+    /// The audit columns, with a leading comma; empty without audit.
     fn audit_columns(&self) -> String {
         match self.audited {
             true => format!(", {}", AUDIT.join(", ")),
@@ -314,12 +314,12 @@ impl Sql {
     }
 }
 
-/// What makes a row of the target one that the summary no longer has; `None` where such rows stay.
+/// The condition for rows of the target that the summary no longer has; `None` if such rows stay.
 fn surplus(mode: LoadMode) -> Option<String> {
     let reach = match mode {
         LoadMode::Upsert => return None,
         LoadMode::Reload => "",
-        // The stores first: the target's key begins with them, so that those of other jobs are not looked at.
+        // The stores come first: the target's key begins with them, so rows of other jobs' stores are not read.
         LoadMode::ReplaceDays => {
             "t.store_id IN (SELECT store_id FROM temp.gristmill_coverage)
              AND EXISTS (SELECT 1 FROM temp.gristmill_coverage c
@@ -333,7 +333,7 @@ fn surplus(mode: LoadMode) -> Option<String> {
 
 const SAME_KEY: &str = "t.store_id = s.store_id AND t.item_id = s.item_id AND t.trans_date = s.trans_date";
 
-/// This moment, in the form of the ledger.
+/// The current time, in the ledger's format.
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
 
 fn insert(into: &str, columns: usize, rows: usize) -> SqlStr {
@@ -345,7 +345,7 @@ fn values(columns: usize, rows: usize) -> String {
     format!("VALUES {}", vec![row; rows].join(","))
 }
 
-/// Every name that reaches the text goes through `quoted`; every value is bound.
+/// Marks text as safe: every name in it went through `quoted`, and every value is bound.
 fn safe(text: String) -> SqlStr {
     AssertSqlSafe(text).into_sql_str()
 }

@@ -1,7 +1,7 @@
-//! Bringing rows into tables, many a statement.
+//! Inserts rows into tables, many with each statement.
 //!
-//! What costs is SQLite's own work and an allocation or two for each value, so values are made on a thread of their own
-//! while SQLite is at the rows before, and texts that come again are made once.
+//! The cost is SQLite's own work, and an allocation or two for each value. So a separate thread makes the values while
+//! SQLite works on the rows before, and repeated texts are allocated once.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,31 +17,31 @@ use crate::input::{self, SummaryBatch};
 use crate::target::KEYS;
 use crate::{LoadError, amount};
 
-/// Rows of a statement. Of 32 to 5,461 rows, measured with tests/timing.rs, this was the fastest: fewer mean more trips
-/// to SQLite's thread, more a program that falls out of the processor's cache.
-const PART: usize = 1024;
+/// Rows of a statement. Of the sizes from 32 to 5,461 rows, measured with benches/loads.rs, this was the fastest: fewer
+/// rows mean more trips to SQLite's thread, and with more the statement's program no longer fits the processor's cache.
+const STATEMENT_ROWS: usize = 1024;
 
-/// SQLite's default limit of values in a statement. Tables of 30 columns and more need smaller parts.
+/// SQLite's default limit of values in a statement. Tables of 32 columns and more need statements of fewer rows.
 const MAX_VALUES: usize = 32_766;
 
-/// What arrived.
+/// The rows that were inserted.
 #[derive(Default)]
 pub(super) struct Arrived {
     pub rows: u64,
-    /// Rows outside of the coverage.
+    /// Rows outside the coverage.
     pub uncovered: u64,
 }
 
-/// Values of some rows, ready to be bound.
+/// The values of one statement, ready to be bound.
 struct Bound {
     rows: usize,
     values: SqliteArguments,
-    /// Whether a batch ends here, and how many of its rows the coverage lacks.
+    /// If a batch ends here, the number of its rows, and how many of them are outside the coverage.
     batch: Option<(u64, u64)>,
 }
 
-/// Inserts a summary into the table that `insert` names; a `run_id` is bound before the rows of each statement. Rows
-/// that `days` lack are counted; without `days` none is.
+/// Inserts a summary into the table that `insert` names; a `run_id` is bound before the rows of each statement. Counts
+/// the rows outside `days`; without `days`, none.
 pub(super) async fn summary(
     connection: &mut SqliteConnection,
     warehouse: &SqliteWarehouse,
@@ -54,14 +54,14 @@ pub(super) async fn summary(
     let mut insert = Insert::new(insert);
     let mut bound = bound(batches, run_id.map(Arc::from), days.cloned());
     let mut arrived = Arrived::default();
-    while let Some(part) = bound.recv().await {
-        let part = part.map_err(|error| error.into_load_error(warehouse))?;
-        sqlx::query_with(insert.sql(part.rows), part.values)
+    while let Some(statement) = bound.recv().await {
+        let statement = statement.map_err(|error| error.into_load_error(warehouse))?;
+        sqlx::query_with(insert.sql(statement.rows), statement.values)
             .execute(&mut *connection)
             .await
-            .map_err(warehouse.failed("bring the summary's rows into"))?;
+            .map_err(warehouse.failed("insert the summary's rows into"))?;
         fail::fail_point!("load-during-copy");
-        if let Some((rows, uncovered)) = part.batch {
+        if let Some((rows, uncovered)) = statement.batch {
             arrived.rows += rows;
             arrived.uncovered += uncovered;
             progress(arrived.rows);
@@ -82,8 +82,8 @@ pub(super) async fn batch(
         true => warehouse.sql.insert_stage(rows),
         false => sql::insert_removed(rows),
     });
-    let action = "bring the changed rows into";
-    for rows in parts(batch) {
+    let action = "insert the changed rows into";
+    for rows in statements(batch) {
         let count = rows.len();
         let values = encoder.values(batch, rows, with_amounts);
         let values = values.map_err(|error| Unbound::Value(error).into_load_error(warehouse))?;
@@ -108,12 +108,12 @@ pub(super) async fn coverage(
         sqlx::query_with(insert.sql(rows), values)
             .execute(&mut *connection)
             .await
-            .map_err(warehouse.failed("bring the covered days into"))?;
+            .map_err(warehouse.failed("insert the covered days into"))?;
     }
     Ok(())
 }
 
-/// Makes values of days, a statement's at a time.
+/// Makes the values of days, grouped by statement.
 fn bound_days(days: &Days) -> Result<Vec<(usize, SqliteArguments)>, sqlx::error::BoxDynError> {
     let mut encoder = Encoder::default();
     let mut bound = Vec::new();
@@ -123,7 +123,7 @@ fn bound_days(days: &Days) -> Result<Vec<(usize, SqliteArguments)>, sqlx::error:
             encoder.store(&mut pending.1, store)?;
             encoder.date(&mut pending.1, *date)?;
             pending.0 += 1;
-            if pending.0 == PART {
+            if pending.0 == STATEMENT_ROWS {
                 bound.push(std::mem::take(&mut pending));
             }
         }
@@ -149,7 +149,7 @@ impl Unbound {
     }
 }
 
-/// Makes values of batches, on a thread of its own.
+/// Makes the values of batches, on a separate thread.
 fn bound(
     mut batches: input::Batches<SummaryBatch>,
     run_id: Option<Arc<str>>,
@@ -168,15 +168,15 @@ fn bound(
                 Err(error) => return drop(sender.blocking_send(Err(Unbound::Input(error)))),
             };
             let uncovered = lookup.as_mut().map_or(0, |lookup| lookup.lacking(&batch));
-            for rows in parts(&batch) {
+            for rows in statements(&batch) {
                 let ends = rows.end == batch.len();
-                let part = encoder.values(&batch, rows.clone(), true).map(|values| Bound {
+                let statement = encoder.values(&batch, rows.clone(), true).map(|values| Bound {
                     rows: rows.len(),
                     values,
                     batch: ends.then_some((batch.len() as u64, uncovered)),
                 });
-                // An error here is a receiver that wants no more.
-                if sender.blocking_send(part.map_err(Unbound::Value)).is_err() {
+                // Sending fails if the receiver wants no more.
+                if sender.blocking_send(statement.map_err(Unbound::Value)).is_err() {
                     return;
                 }
             }
@@ -185,17 +185,17 @@ fn bound(
     receiver
 }
 
-/// Splits a batch's rows into those of a statement each.
-fn parts(batch: &SummaryBatch) -> impl Iterator<Item = Range<usize>> + use<> {
+/// Splits a batch's rows into ranges of one statement each.
+fn statements(batch: &SummaryBatch) -> impl Iterator<Item = Range<usize>> + use<> {
     let rows = batch.len();
-    // One value may stand before the rows.
-    let part = PART.min((MAX_VALUES - 1) / (KEYS.len() + batch.amounts.len()));
+    // One value may come before the rows.
+    let size = STATEMENT_ROWS.min((MAX_VALUES - 1) / (KEYS.len() + batch.amounts.len()));
     (0..rows)
-        .step_by(part)
-        .map(move |start| start..rows.min(start + part))
+        .step_by(size)
+        .map(move |start| start..rows.min(start + size))
 }
 
-/// Makes values, each text once as long as it comes again.
+/// Makes values, and reuses texts that are repeated.
 #[derive(Default)]
 struct Encoder {
     /// Goes before the rows of each statement.
@@ -237,7 +237,7 @@ impl Encoder {
 
     fn date(&mut self, values: &mut SqliteArguments, days: i32) -> Result<(), sqlx::error::BoxDynError> {
         let text = self.dates.entry(days).or_insert_with(|| {
-            // Input days are checked to lie within the years that jiff has.
+            // Input days were checked to be within jiff's range.
             input::day(days)
                 .map(|day| day.to_string())
                 .unwrap_or_default()
@@ -247,15 +247,15 @@ impl Encoder {
     }
 }
 
-/// The text of the row before if it is the same one.
+/// Reuses the last text if it is the same.
 fn again(last: &mut Option<Arc<str>>, text: &str) -> Arc<str> {
     match last {
-        Some(held) if **held == *text => Arc::clone(held),
+        Some(last) if **last == *text => Arc::clone(last),
         _ => Arc::clone(last.insert(text.into())),
     }
 }
 
-/// The text of an insert, kept for the next part of the same size.
+/// The text of an insert, kept for the next statement of the same size.
 struct Insert<F> {
     make: F,
     last: Option<(usize, SqlStr)>,
@@ -268,7 +268,7 @@ impl<F: Fn(usize) -> SqlStr> Insert<F> {
 
     fn sql(&mut self, rows: usize) -> SqlStr {
         match &self.last {
-            Some((held, text)) if *held == rows => text.clone(),
+            Some((last_rows, text)) if *last_rows == rows => text.clone(),
             _ => self.last.insert((rows, (self.make)(rows))).1.clone(),
         }
     }

@@ -1,4 +1,4 @@
-//! A full comparison of the target with a summary, and mending what differs.
+//! Compares the whole target with a summary, and mends what differs.
 
 use futures::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
@@ -7,7 +7,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 use super::{BEGIN, SqliteWarehouse, claims, entry, full, load::record};
 use crate::{Difference, LedgerEntry, Load, LoadError, Verification};
 
-/// Compares, and if it shall, mends.
+/// Compares, and mends if `mend` is set.
 pub(super) async fn verify(
     warehouse: &SqliteWarehouse,
     load: &Load,
@@ -15,7 +15,7 @@ pub(super) async fn verify(
     listed: usize,
 ) -> Result<Verification, LoadError> {
     let mut connection = warehouse.reading_target().await?;
-    // To look, one moment of the target is enough; loads go on meanwhile.
+    // Without `mend`, a read transaction is enough, and loads continue meanwhile.
     let mut transaction = connection
         .begin_with(if mend { BEGIN } else { "BEGIN" })
         .await

@@ -9,7 +9,7 @@ every_warehouse!(
     each_row_tells_when_and_by_which_run_it_was_written,
     rows_of_a_first_load_are_stamped,
     audit_columns_never_differ,
-    a_table_without_audit_columns_is_told_how_to_get_them,
+    a_table_without_audit_columns_gets_the_sql_that_adds_them,
     a_measure_cannot_have_the_name_of_an_audit_column,
 );
 
@@ -55,7 +55,7 @@ async fn each_row_tells_when_and_by_which_run_it_was_written(place: &Place) {
             "{before:?} {after:?}"
         );
 
-        // What differs alone.
+        // Only the difference.
         let second = place.load(2, &of(B, A));
         let third = place.load_on(&second, 3, &of(A, A));
         warehouse.load(&third, &|_| ()).await.unwrap();
@@ -84,7 +84,7 @@ async fn rows_of_a_first_load_are_stamped(place: &Place) {
         (runs[0].as_str(), runs[2_999].as_str()),
         ("0000 run-1", "2999 run-1")
     );
-    // By the warehouse's clock: not before its ledger was made, and not after now.
+    // By the warehouse's clock: not before its ledger was created, and not after now.
     let between = match place.database().starts_with("postgres") {
         true => {
             "SELECT count(*)::text FROM sales_summary WHERE loaded_at BETWEEN now() - interval '10 minutes' AND now()"
@@ -118,7 +118,7 @@ async fn audit_columns_never_differ(place: &Place) {
     assert_eq!(runs(place).await, ["j run-2"]);
 }
 
-async fn a_table_without_audit_columns_is_told_how_to_get_them(place: &Place) {
+async fn a_table_without_audit_columns_gets_the_sql_that_adds_them(place: &Place) {
     let plain = place.ready(LoadMode::ReplaceDays).await;
     place
         .loaded(&*plain, 1, &Summary::of(&[("s", "i", DAY, A)]))
@@ -128,7 +128,7 @@ async fn a_table_without_audit_columns_is_told_how_to_get_them(place: &Place) {
     for column in ["loaded_at", "run_id"] {
         assert!(message.contains(&format!("ADD COLUMN \"{column}\"")), "{message}");
     }
-    // The remedies are SQL that works, and rows from before have nothing to tell.
+    // The remedies are SQL that works, and earlier rows have no audit values.
     let remedies: Vec<&str> = message
         .split('\n')
         .filter_map(|line| Some(&line[line.find("ALTER TABLE")?..]))
@@ -138,7 +138,7 @@ async fn a_table_without_audit_columns_is_told_how_to_get_them(place: &Place) {
     let summary = Summary::of(&[("s", "i", DAY, A), ("s", "j", DAY, A)]);
     assert_eq!(place.loaded(&*audited, 2, &summary).await, counts(1, 0, 0, 1));
     assert_eq!(runs(place).await, ["j run-2"]);
-    // Whoever does not ask for them leaves them alone.
+    // A target without audit leaves the columns alone.
     plain.prepare().await.unwrap();
     let summary = Summary::of(&[("s", "i", DAY, A), ("s", "j", DAY, B)]);
     assert_eq!(place.loaded(&*plain, 3, &summary).await, counts(0, 1, 0, 1));

@@ -1,4 +1,4 @@
-//! Loads on the base of the load before, and full comparisons: what every warehouse does.
+//! What every warehouse does: loads based on the load before, and full comparisons.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn three() -> Summary {
     Summary::of(&[("s", "i", DAY, A), ("s", "j", DAY, A), ("t", "i", DAY, B)])
 }
 
-/// Edits a row that the next load does not change; it stays if only what differs is looked at.
+/// Edits a row that the next load does not change; the edit survives if only the difference is loaded.
 async fn looks_at_all_rows(place: &Place, warehouse: &dyn Warehouse, load: &Load) -> bool {
     place
         .edit("UPDATE sales_summary SET tax_amount = NULL WHERE store_id = 's' AND item_id = 'i'")
@@ -75,7 +75,7 @@ async fn only_what_differs_is_looked_at(place: &Place) {
     let mut expected = next.rows.clone();
     expected.values_mut().next().unwrap()[1] = None;
     assert_eq!(contents(&*warehouse).await, expected);
-    // Without a base it heals.
+    // A load without a base corrects it.
     assert_eq!(did(&*warehouse, &place.load(3, &next)).await, counts(0, 1, 0, 2));
     assert_eq!(contents(&*warehouse).await, next.rows);
 }
@@ -103,11 +103,11 @@ async fn a_base_whose_day_another_scope_has_taken_is_not_used(place: &Place) {
     let again = Summary::of(&[("t", "x", DAY, A), ("t", "y", DAY, A)]);
     let again = in_scope("J102", place.load_on(&theirs, 11, &again));
     assert_eq!(did(&*warehouse, &again).await, counts(2, 0, 1, 0));
-    // Ours as it was, though the other has changed the rows of t: the later load wins.
+    // Our summary again, although the other scope changed t's rows: the later load wins.
     let ours = place.load_on(&base, 2, &three());
     assert_eq!(did(&*warehouse, &ours).await, counts(1, 0, 2, 2));
     assert_eq!(contents(&*warehouse).await, three().rows);
-    // That was in full, and healed: from here on what differs is enough.
+    // That load was in full and corrected the rows: from now on, the difference is enough.
     assert!(!looks_at_all_rows(place, &*warehouse, &place.load_on(&ours, 3, &three())).await);
 }
 
@@ -155,7 +155,7 @@ async fn a_base_that_was_edited_where_rows_change_is_found_out(place: &Place) {
     did(&*warehouse, &base).await;
     let changed = Summary::of(&[("s", "i", DAY, B), ("t", "i", DAY, B)]);
     let with_k = Summary::of(&[("s", "i", DAY, B), ("s", "k", DAY, A), ("t", "i", DAY, B)]);
-    // A row that is to go is gone; one that is to be changed is gone; one that is to come is there.
+    // A row to be deleted is gone already; a row to be changed is gone; a row to be inserted exists already.
     for (sequence, edit, next, expected) in [
         (
             2,
@@ -193,7 +193,7 @@ async fn a_day_that_the_base_does_not_cover_is_compared(place: &Place) {
     let second = place.load_on(&first, 2, &one);
     assert_eq!(did(&*warehouse, &second).await, counts(0, 1, 0, 0));
     assert_eq!(warehouse.row_count().await.unwrap(), 3);
-    // Covered again: one row as it was left, and one that is gone.
+    // Covered again: one row is as it was left, and one is gone.
     let back = Summary::of(&[("s", "i", DAY, B), ("s", "i", "2025-03-02", A)]);
     let third = place.load_on(&second, 3, &back);
     assert_eq!(did(&*warehouse, &third).await, counts(0, 0, 1, 2));
@@ -244,13 +244,13 @@ async fn a_new_summary_that_is_wrong_loads_nothing(place: &Place) {
         summary: place.folder.path().join("absent"),
         ..good.clone()
     };
-    for (load, told) in [
+    for (load, expected) in [
         (miscounted, "holds 2 rows, and the run wrote 3"),
         (uncovered, "1 rows of the summary lie outside"),
         (unreadable, "No such file"),
     ] {
         let error = warehouse.load(&load, &|_| ()).await.unwrap_err().to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(expected), "{error}");
         assert_eq!(contents(&*warehouse).await, three().rows);
     }
     assert_eq!(did(&*warehouse, &good).await, counts(1, 0, 1, 1));
@@ -269,7 +269,7 @@ async fn a_load_is_not_committed_before_its_files_are_safe(place: &Place) {
             ..load.clone()
         };
         let error = warehouse.load(&given_up, &|_| ()).await.unwrap_err().to_string();
-        assert!(error.contains("given up before it was safe"), "{error}");
+        assert!(error.contains("stopped before it was stored safely"), "{error}");
         assert_eq!(contents(&*warehouse).await, three().rows);
         assert_eq!(warehouse.ledger_entry(&load.run_id).await.unwrap(), None);
     }
@@ -345,7 +345,7 @@ async fn a_hand_edit_is_found_and_mended_by_a_full_comparison(place: &Place) {
         4,
         "a store that is not covered keeps its rows"
     );
-    // The run stands in the ledger once, and is a base.
+    // The run is in the ledger once, and can be a base.
     assert!(matches!(
         warehouse.load(&load, &|_| ()).await.unwrap(),
         LoadOutcome::AlreadyLoaded(_)

@@ -1,4 +1,4 @@
-//! What every warehouse does. Each function runs against SQLite, Postgres and what stands in for Redshift.
+//! What every warehouse does. Each function runs against SQLite, Postgres and the stand-in for Redshift.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use gristmill_loader::{Load, LoadError, LoadMode, LoadOutcome, SummaryRow};
 
 use crate::support::{MEASURES, Place, Rows, Summary, contents, counts, day, write_parquet, write_rows};
 
-/// Runs each function against SQLite, Postgres and what stands in for Redshift.
+/// Runs each function against SQLite, Postgres and the stand-in for Redshift.
 macro_rules! every_warehouse {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -21,7 +21,7 @@ macro_rules! every_warehouse {
                 super::$name(&super::Place::postgres()).await
             })*
         }
-        // In one test: each starts an S3 server of its own, which takes longer than what it is asked then.
+        // All in one test: each would start its own S3 server, which takes longer than the test itself.
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn redshift_does_all_of_it() {
             $({
@@ -115,7 +115,7 @@ async fn a_run_is_loaded_once(place: &Place) {
     place
         .loaded(&*warehouse, 1, &Summary::of(&[("s", "i", "2025-03-01", A)]))
         .await;
-    // Even if its files say something else now.
+    // Even if its files have other contents now.
     let again = place.load(1, &Summary::of(&[("s", "i", "2025-03-01", B)]));
     match warehouse.load(&again, &|_| ()).await.unwrap() {
         LoadOutcome::AlreadyLoaded(entry) => {
@@ -391,7 +391,7 @@ async fn a_wrong_row_count_loads_nothing(place: &Place) {
 async fn files_that_are_no_summary_load_nothing(place: &Place) {
     use std::sync::Arc;
 
-    use arrow::array::{Date32Array, Float64Array, StringArray};
+    use arrow_array::{Date32Array, Float64Array, StringArray};
 
     let warehouse = place.ready(LoadMode::ReplaceDays).await;
     let good = place.load(
@@ -425,7 +425,7 @@ async fn files_that_are_no_summary_load_nothing(place: &Place) {
         &at("null"),
         vec![(
             "store_id",
-            Arc::new(StringArray::from(vec![Some("s"), None])) as Arc<dyn arrow::array::Array>,
+            Arc::new(StringArray::from(vec![Some("s"), None])) as Arc<dyn arrow_array::Array>,
         )],
     );
     std::fs::write(at("text"), "no parquet").unwrap();
@@ -485,7 +485,7 @@ async fn odd_identifiers_are_names_like_any_other(place: &Place) {
     let summary = Summary::of(&[("s", "i", "2025-03-01", A)]);
     let load = place.load(1, &summary);
     let measures = ["Select", "we\"ird amount", "größe"];
-    // The file has the measures under these names too.
+    // The file also has the measures under these names.
     let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(
         std::fs::File::open(&load.summary).unwrap(),
     );

@@ -1,4 +1,4 @@
-//! The way to a Postgres server, beside `psql` as the oracle: it speaks libpq, whose words the URL uses.
+//! Connections to a Postgres server, with `psql` as the oracle: it uses libpq, whose parameters the URL uses, too.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 
 use crate::support::MEASURES;
 
-/// As a target: has a row if, and only if, the session that counts is encrypted.
+/// A target that has a row if, and only if, the session that reads it is encrypted.
 const ENCRYPTED: &str =
     "CREATE VIEW sales_summary AS SELECT FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl;
      GRANT SELECT ON sales_summary TO PUBLIC";
 
-/// The user's name says what the server asks of it.
+/// What the server requires of each user, who is named after it.
 const ENTRANCE: &str = "
 local     all postgres     trust
 local     all scram        scram-sha-256
@@ -31,14 +31,14 @@ hostssl   all certified    all cert
 const ROLES: &str = "CREATE ROLE \"any\" LOGIN; CREATE ROLE only_tls LOGIN; CREATE ROLE only_plain LOGIN;
      CREATE ROLE certified LOGIN; CREATE ROLE scram LOGIN PASSWORD 'it''s:a\\secret';";
 
-/// How a connection came to be; `None` where there is none.
+/// How a connection is protected; `None` if there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Session {
     Encrypted,
     Plain,
 }
 
-/// A certificate authority of the test's own.
+/// A certificate authority for the test.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -60,7 +60,7 @@ impl Authority {
     }
 }
 
-/// A server with TLS, and what its clients may have.
+/// A server with TLS, and the files for its clients.
 struct Secured {
     server: Postgres,
     files: TempDir,
@@ -95,7 +95,7 @@ impl Secured {
     }
 
     fn url(&self, user: &str, host: &str, parameters: &str) -> String {
-        // The files' names are put in here, so that the table below reads well.
+        // Fills in the files' names here, which keeps the table below readable.
         let parameters = parameters.replace("DIR", &self.files.path().display().to_string());
         format!(
             "postgres://{user}@{host}:{}/postgres?{parameters}",
@@ -110,7 +110,7 @@ fn write_private(path: PathBuf, text: &str) -> PathBuf {
     path
 }
 
-/// What `psql` makes of a URL.
+/// How `psql` connects with a URL.
 fn psql(url: &str, credentials: &Credentials) -> Option<Session> {
     let mut command = Command::new("psql");
     command
@@ -142,7 +142,7 @@ fn psql(url: &str, credentials: &Credentials) -> Option<Session> {
     }
 }
 
-/// What gristmill makes of a URL; an error must name it, and show no secret.
+/// How gristmill connects with a URL; an error must name it, and show no secret.
 async fn gristmill(url: &str, credentials: &Credentials) -> Result<Session, LoadError> {
     let measures = MEASURES.map(String::from).to_vec();
     let target = Target::new("sales_summary", measures, LoadMode::ReplaceDays).unwrap();
@@ -154,13 +154,13 @@ async fn gristmill(url: &str, credentials: &Credentials) -> Result<Session, Load
         Ok(0) => Ok(Session::Plain),
         Ok(_) => Ok(Session::Encrypted),
         Err(error) => {
-            let told = told(&error);
+            let message = message(&error);
             let debug = format!("{error:?}");
-            assert!(told.contains("postgres://"), "{told}");
+            assert!(message.contains("postgres://"), "{message}");
             for secret in ["secret", "PRIVATE KEY"] {
                 assert!(
-                    !told.contains(secret) && !debug.contains(secret),
-                    "{told} {debug}"
+                    !message.contains(secret) && !debug.contains(secret),
+                    "{message} {debug}"
                 );
             }
             Err(error)
@@ -168,7 +168,7 @@ async fn gristmill(url: &str, credentials: &Credentials) -> Result<Session, Load
     }
 }
 
-fn told(error: &LoadError) -> String {
+fn message(error: &LoadError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
@@ -184,10 +184,10 @@ async fn assert_as_psql(url: &str, credentials: &Credentials) -> Option<Session>
         session,
         oracle.await.unwrap(),
         "{url}: {:?}",
-        found.as_ref().map_err(told)
+        found.as_ref().map_err(message)
     );
     if let Err(error) = found {
-        assert!(!error.is_transient(), "{}", told(&error));
+        assert!(!error.is_transient(), "{}", message(&error));
     }
     session
 }
@@ -251,7 +251,7 @@ async fn certificates_passwords_and_channel_binding_as_in_psql() {
         ("certified", client("ours"), encrypted),
         ("certified", client("foreign"), None),
         ("certified", verified.into(), None),
-        // The certificate says who may come, not the user in the URL.
+        // The certificate decides which user may connect, not the URL.
         ("any", client("ours"), encrypted),
         (
             "certified",
@@ -362,7 +362,7 @@ async fn passwords_from_the_environment_and_the_password_file_as_in_psql() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_way_is_told_with_what_to_do() {
+async fn faults_of_the_connection_are_reported_with_advice() {
     let secured = Secured::start();
     let none = Credentials::default();
     let verified = "sslmode=verify-full&sslrootcert=DIR/ours.pem";
@@ -377,7 +377,7 @@ async fn what_is_wrong_with_the_way_is_told_with_what_to_do() {
             secured.url("any", "localhost", &verified.replace("ours", "absent")),
             "absent.pem cannot be read",
         ),
-        // Unlike psql, which would go on without any check.
+        // Unlike psql, which would continue without any check.
         (
             secured.url("any", "localhost", "sslrootcert=DIR/absent.pem"),
             "absent.pem cannot be read",
@@ -392,8 +392,8 @@ async fn what_is_wrong_with_the_way_is_told_with_what_to_do() {
         (format!("{plain}?sslmode=require"), "set up TLS on the server"),
     ] {
         let error = gristmill(&url, &none).await.unwrap_err();
-        let told = told(&error);
-        assert!(!error.is_transient() && told.contains(advice), "{told}");
+        let message = message(&error);
+        assert!(!error.is_transient() && message.contains(advice), "{message}");
     }
 
     // What may pass by itself.
@@ -414,17 +414,17 @@ async fn what_is_wrong_with_the_way_is_told_with_what_to_do() {
         ),
     ] {
         let error = gristmill(&url, &none).await.unwrap_err();
-        let told = told(&error);
-        assert!(error.is_transient() && told.contains(part), "{told}");
+        let message = message(&error);
+        assert!(error.is_transient() && message.contains(part), "{message}");
     }
     secured.server.stop(StopMode::Fast);
     let error = gristmill(&secured.url("any", "localhost", verified), &none)
         .await
         .unwrap_err();
     assert!(
-        error.is_transient() && told(&error).contains("the server is up"),
+        error.is_transient() && message(&error).contains("the server is up"),
         "{}",
-        told(&error)
+        message(&error)
     );
 }
 

@@ -1,5 +1,5 @@
-//! Connections that are cut at every step of a load, and loads that meet: whatever happens, a load is all there or not
-//! at all, and the next try makes it right.
+//! Connections cut at every step of a load, and concurrent loads: whatever happens, a load is complete or absent, and
+//! the next try completes it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio_postgres::{Client, NoTls};
 
 use crate::support::{MEASURES, Place, Rows, Summary, contents, day};
 
-/// A target with a way to it that can be cut, and one that cannot.
+/// A target, with one connection to it that can be cut and one that cannot.
 struct Scene {
     place: Place,
     proxy: Proxy,
@@ -37,7 +37,7 @@ impl Scene {
         }
     }
 
-    /// Whether a run stands in the ledger, and all rows: as one statement sees them, so at one moment.
+    /// Whether a run is in the ledger, and all rows: seen by a single statement, so at one moment.
     async fn seen(&self, run_id: &str) -> (bool, String) {
         let sql = "SELECT EXISTS (SELECT FROM gristmill_ledger WHERE run_id = $1),
                           (SELECT coalesce(string_agg(item_id || ' ' || sale_amount, ', ' ORDER BY item_id), '')
@@ -55,16 +55,16 @@ fn through(proxy: &Proxy, place: &Place, mode: LoadMode) -> Box<dyn Warehouse> {
     open(&format!("{url}?sslmode=disable"), target, &Credentials::default()).unwrap()
 }
 
-/// Rows as [`Scene::seen`] tells them.
-fn told(rows: &Rows) -> String {
-    let told = rows.iter().map(|((_, item, _), amounts)| {
+/// Rows in the form of [`Scene::seen`].
+fn shown(rows: &Rows) -> String {
+    let shown = rows.iter().map(|((_, item, _), amounts)| {
         let cents = amounts[0].unwrap();
         format!("{item} {}.{:02}", cents / 100, cents % 100)
     });
-    told.collect::<Vec<_>>().join(", ")
+    shown.collect::<Vec<_>>().join(", ")
 }
 
-/// The summary of a run: from one run to the next a row stays, one changes, one comes or goes.
+/// The summary of a run: between runs, one row stays, one changes, and one appears or disappears.
 fn summary(sequence: i64) -> Summary {
     let mut summary = Summary::default();
     let mut add =
@@ -77,8 +77,8 @@ fn summary(sequence: i64) -> Summary {
     summary
 }
 
-/// Loads run after run, two of them (for they differ from run to run) cut one message later than the two before, on either
-/// side, until both end before the cut would fall; after each cut the load is tried again.
+/// Loads run after run, two of them (for they differ from run to run) cut one message later than the two before, on
+/// either side, until both end before the cut would fall; after each cut the load is tried again.
 async fn cut_everywhere(mode: LoadMode, has_base: bool) {
     let scene = Scene::new(mode).await;
     let mut sequence = 1;
@@ -96,12 +96,12 @@ async fn cut_everywhere(mode: LoadMode, has_base: bool) {
                 true => scene.place.load_on(&last, sequence, &next),
                 false => scene.place.load(sequence, &next),
             };
-            let before = told(&model);
+            let before = shown(&model);
             if mode != LoadMode::Upsert {
                 model.clear();
             }
             model.extend(next.rows);
-            let after = told(&model);
+            let after = shown(&model);
 
             scene.proxy.cut(Some((Cut::Message(side, number), Manner::Close)));
             let first_try = scene.cut.load(&load, &|_| ()).await;
@@ -145,7 +145,7 @@ async fn cut_everywhere(mode: LoadMode, has_base: bool) {
         (sequence, sequence),
         "each run stands in the ledger once"
     );
-    // The cuts have met the start, a statement, rows of COPY and its end; an answer to each; and a lost one to COMMIT.
+    // The cuts hit the start, a statement, rows of a COPY and its end, a response to each, and the response to COMMIT.
     for wanted in [
         (0, '~'),
         (0, 'Q'),
@@ -196,7 +196,7 @@ fn many(sequence: i64) -> Summary {
     summary
 }
 
-/// Loads until it is done, through cuts at random bytes. Gives the outcome and how often it was cut.
+/// Loads until it succeeds, with cuts at random bytes. Returns the outcome and the number of cuts.
 async fn persistently(
     warehouse: &dyn Warehouse,
     proxy: &Proxy,
@@ -218,12 +218,12 @@ async fn persistently(
     unreachable!("the last tries are not cut")
 }
 
-/// A small generator, so that a failure can be seen again.
+/// A small random generator with a seed, so that a failure can be reproduced.
 struct Random(u64);
 
 impl Random {
     fn below(&mut self, end: usize) -> usize {
-        // xorshift64, of Marsaglia
+        // Marsaglia's xorshift64
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -240,7 +240,7 @@ async fn warehouses_that_load_at_once_over_bad_lines_end_with_the_newest_run() {
     let scene = Scene::new(LoadMode::ReplaceDays).await;
     let mut cuts = 0;
     for round in 0..4 {
-        // Each run is loaded by two, as by a service that is started twice; the second run may overtake the first.
+        // Each run is loaded by two tasks, like a service started twice; the second run may overtake the first.
         let (older, newer) = (round * 2 + 1, round * 2 + 2);
         let loads = [older, older, newer, newer].map(|sequence| scene.place.load(sequence, &many(sequence)));
         let loading = loads.into_iter().zip(1u64..).map(|(load, seed)| {
@@ -308,7 +308,8 @@ async fn a_line_that_falls_silent_holds_nobody_up_once_it_is_given_up() {
         "{error:?}"
     );
 
-    // Silent in the middle of a load, with the lock held: another load waits, and goes on when the line is given up.
+    // Silent in the middle of a load, with the lock held: another load waits, and continues once the connection is
+    // given up.
     let (older, newer) = (scene.place.load(1, &many(1)), scene.place.load(2, &many(2)));
     scene
         .proxy

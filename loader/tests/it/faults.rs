@@ -1,4 +1,4 @@
-//! What a Postgres server may refuse, each by a real server: one clear error, and nothing half visible.
+//! What a Postgres server may refuse, each tested on a real server: one clear error, and nothing half done is visible.
 
 use gristmill_loader::{Load, LoadError, LoadMode, LoadOutcome, Warehouse};
 use gristmill_testkit::postgres::{Postgres, execute, shared};
@@ -18,15 +18,15 @@ fn summary(rows: i64, cents: i64) -> Summary {
     summary
 }
 
-/// A load that must fail; gives the error as its reader sees it.
+/// Runs a load that must fail. Returns the error as the operator sees it.
 async fn refused(warehouse: &dyn Warehouse, load: &Load, is_transient: bool) -> String {
     let error = warehouse.load(load, &|_| ()).await.unwrap_err();
-    let told = error_told(&error);
-    assert_eq!(error.is_transient(), is_transient, "{told}");
-    told
+    let message = shown_error(&error);
+    assert_eq!(error.is_transient(), is_transient, "{message}");
+    message
 }
 
-fn error_told(error: &LoadError) -> String {
+fn shown_error(error: &LoadError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
@@ -85,12 +85,12 @@ async fn each_missing_right_is_named_and_nothing_is_changed() {
         ),
     ] {
         execute(&place.url, &taken);
-        let told = refused(&*clerk, &load, false).await;
+        let message = refused(&*clerk, &load, false).await;
         assert!(
-            told.contains(&subject) && !told.contains("hunter2"),
-            "{taken}: {told}"
+            message.contains(&subject) && !message.contains("hunter2"),
+            "{taken}: {message}"
         );
-        assert!(told.contains("GRANT"), "{taken}: {told}");
+        assert!(message.contains("GRANT"), "{taken}: {message}");
         assert_eq!(contents(&*owner).await, before.rows, "{taken}");
         assert_eq!(owner.ledger_entry("run-2").await.unwrap(), None);
         execute(&place.url, &given);
@@ -119,10 +119,10 @@ async fn a_statement_that_takes_too_long_is_ended_and_may_be_tried_again() {
         .await
         .unwrap();
     let load = place.load(1, &summary(5, 100));
-    let told = refused(&*hasty, &load, true).await;
+    let message = refused(&*hasty, &load, true).await;
     assert!(
-        told.contains("statement timeout") && told.contains("raise statement_timeout"),
-        "{told}"
+        message.contains("statement timeout") && message.contains("raise statement_timeout"),
+        "{message}"
     );
     client.batch_execute("ROLLBACK").await.unwrap();
     assert!(contents(&*warehouse).await.is_empty());
@@ -145,10 +145,10 @@ async fn a_full_disk_loads_nothing_and_room_mends_it() {
             place.url
         ));
         let limited = limited.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
-        let told = refused(&*limited, &place.load(1, &summary(ROWS, 100)), false).await;
+        let message = refused(&*limited, &place.load(1, &summary(ROWS, 100)), false).await;
         assert!(
-            told.contains("raise that limit") && told.contains("53400"),
-            "{told}"
+            message.contains("raise that limit") && message.contains("53400"),
+            "{message}"
         );
         assert!(contents(&*warehouse).await.is_empty());
         return;
@@ -170,8 +170,11 @@ async fn a_full_disk_loads_nothing_and_room_mends_it() {
     );
     let after = summary(ROWS, 200);
     let load = place.load(2, &after);
-    let told = refused(&*warehouse, &load, true).await;
-    assert!(told.contains("make room") && told.contains("53100"), "{told}");
+    let message = refused(&*warehouse, &load, true).await;
+    assert!(
+        message.contains("make room") && message.contains("53100"),
+        "{message}"
+    );
     assert_eq!(contents(&*warehouse).await, before.rows);
     assert_eq!(warehouse.ledger_entry("run-2").await.unwrap(), None);
 
@@ -181,17 +184,17 @@ async fn a_full_disk_loads_nothing_and_room_mends_it() {
 }
 
 #[tokio::test]
-async fn a_database_that_takes_no_writes_is_told_and_may_be_a_primary_later() {
+async fn a_database_that_takes_no_writes_is_reported_and_may_be_a_primary_later() {
     let place = Place::postgres();
     let warehouse = place.ready(LoadMode::ReplaceDays).await;
     let database = place.url.rsplit('/').next().unwrap();
     let mode = |mode| format!("ALTER DATABASE {database} SET default_transaction_read_only = {mode}");
     execute(&shared().url("postgres"), &mode("on"));
     let load = place.load(1, &summary(5, 100));
-    let told = refused(&*warehouse, &load, true).await;
+    let message = refused(&*warehouse, &load, true).await;
     assert!(
-        told.contains("takes no writes") && told.contains("25006"),
-        "{told}"
+        message.contains("takes no writes") && message.contains("25006"),
+        "{message}"
     );
     assert!(contents(&*warehouse).await.is_empty());
     execute(&shared().url("postgres"), &mode("off"));

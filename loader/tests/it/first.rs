@@ -1,4 +1,4 @@
-//! The ways of a first load into Postgres: which tables have their key rebuilt, and what survives.
+//! First loads into Postgres: for which tables the key is rebuilt, and what survives that.
 
 use std::sync::Mutex;
 
@@ -9,12 +9,12 @@ use crate::support::{Place, Rows, Summary, contents, counts};
 const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
 const DAY: &str = "2025-03-01";
 
-/// A table of one's own, with a key of another name and order and a further column.
+/// A user's own table, whose key has another name and order, with an extra column.
 const TABLE: &str = "CREATE TABLE sales_summary (region text NOT NULL DEFAULT 'IL', store_id text, item_id text,
         trans_date date, sale_amount numeric(18,2), tax_amount numeric, discount_amount numeric(18,2), note text,
         CONSTRAINT \"the key\" PRIMARY KEY (trans_date, store_id, item_id))";
 
-/// The index behind the key: its id changes when the key is taken off and put on again.
+/// The index behind the key: its id changes when the key is dropped and added again.
 const KEY: &str = "SELECT concat_ws(' ', conname, pg_get_constraintdef(oid), conindid)
      FROM pg_constraint WHERE conrelid = 'sales_summary'::regclass AND contype = 'p'";
 
@@ -22,7 +22,7 @@ fn summary() -> Summary {
     Summary::of(&[("s", "i", DAY, A), ("s", "j", DAY, A), ("t", "i", DAY, A)])
 }
 
-/// What hangs on a table, and whether its key may be taken off.
+/// What depends on a table, and whether its key may be dropped.
 const TABLES: [(&str, bool); 14] = [
     ("COMMENT ON TABLE sales_summary IS 'kept'", true),
     (
@@ -59,7 +59,7 @@ const TABLES: [(&str, bool); 14] = [
     ),
 ];
 
-/// Makes the database as it was, which takes less time than another one.
+/// Resets the database, which is faster than creating another one.
 const CLEAN: &str = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_partitioned_table_and_one_of_somebody_else_are_loaded_in_every_mode()
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_wait_for_a_first_load_or_see_nothing_of_it() {
     let place = Place::postgres();
-    // A second index keeps the key where it is.
+    // With a second index, the key is not dropped.
     for (more, expected) in [
         ("", "lock timeout"),
         ("CREATE INDEX ON sales_summary (item_id)", "0"),
@@ -162,7 +162,7 @@ async fn readers_wait_for_a_first_load_or_see_nothing_of_it() {
         let seen = Mutex::new(Vec::new());
         let look = |_| {
             let url = place.url.clone();
-            // The load's own task waits for us.
+            // The load's task is blocked until this returns.
             let looked = std::thread::spawn(move || {
                 let runtime = tokio::runtime::Runtime::new().unwrap();
                 runtime.block_on(async {

@@ -1,5 +1,5 @@
-//! The warehouse against real databases. Postgres is a private server that the testkit starts; Redshift is one that stands
-//! in for it, before a Postgres and an S3 server.
+//! The warehouse against real databases. Postgres is a private server that the testkit starts; Redshift is a stand-in,
+//! in front of a Postgres and an S3 server.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 

@@ -1,4 +1,4 @@
-//! What only Postgres has: schemas, rights, views, system columns, and a server that can go away.
+//! What only Postgres has: schemas, privileges, views, system columns, and a server that can go away.
 
 use futures::TryStreamExt;
 use gristmill_loader::{Credentials, LoadError, LoadMode, LoadOutcome, Target, open};
@@ -32,7 +32,7 @@ async fn rows_that_are_right_are_not_even_locked() {
             &Summary::of(&[("s", "i", "2025-03-01", A), ("s", "j", "2025-03-01", A)]),
         )
         .await;
-    // xmax too: ON CONFLICT marks there, on disk, the rows that it only looks at.
+    // xmax, too: ON CONFLICT marks there, on disk, even rows that it only checks.
     let system = "SELECT concat_ws(' ', item_id, ctid, xmin, xmax) FROM sales_summary WHERE item_id = 'i'";
     let before = place.texts(system).await;
     let next = Summary::of(&[("s", "i", "2025-03-01", A), ("s", "j", "2025-03-01", B)]);
@@ -138,7 +138,7 @@ async fn a_schema_is_used_where_it_is_and_asked_for_where_it_is_not() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_table_is_told_at_once_with_its_remedy() {
+async fn everything_wrong_with_a_table_is_reported_at_once_with_its_remedy() {
     let place = Place::postgres();
     execute(
         &place.url,
@@ -229,7 +229,7 @@ fn amounts_travel_as_the_server_itself_would_write_them() {
             }
             sequence.set(sequence.get() + 1);
             runtime.block_on(place.loaded(&*warehouse, sequence.get(), &summary));
-            // The bytes that the server holds equal those of a number that it parsed itself.
+            // The stored bytes equal those of a number that the server parsed itself.
             let parsed: Vec<String> = amounts.iter().map(|cents| format!("{cents}::numeric * 0.01")).collect();
             let same = format!(
                 "SELECT count(*)::text FROM unnest(ARRAY[{}]) WITH ORDINALITY AS x (parsed, at) JOIN sales_summary
@@ -272,7 +272,7 @@ async fn what_an_operator_has_to_mend_is_not_transient_and_says_what() {
         .load(&place.load(1, &summary), &|_| ())
         .await
         .unwrap_err();
-    // Preparing asks for no right where there is nothing to create.
+    // Preparing needs no privilege if there is nothing to create.
     usual(&reader).prepare().await.unwrap();
     let absent = usual(&place.url.replace("/test_", "/absent_"))
         .prepare()
@@ -294,11 +294,14 @@ async fn what_an_operator_has_to_mend_is_not_transient_and_says_what() {
         (too_long, "TYPE text"),
     ] {
         assert!(!error.is_transient(), "{error:?}");
-        let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
-        assert!(told.contains(advice) && told.contains("SQLSTATE"), "{told}");
+        let message = format!("{error}: {}", std::error::Error::source(&error).unwrap());
         assert!(
-            !told.contains("hunter2") && !told.contains("a secret item"),
-            "{told}"
+            message.contains(advice) && message.contains("SQLSTATE"),
+            "{message}"
+        );
+        assert!(
+            !message.contains("hunter2") && !message.contains("a secret item"),
+            "{message}"
         );
     }
 }
@@ -329,9 +332,9 @@ async fn what_may_pass_on_the_server_is_transient_and_says_what_else_to_do() {
             ),
         );
         let error = warehouse.load(&load, &|_| ()).await.unwrap_err();
-        let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
-        assert_eq!(error.is_transient(), is_transient, "{told}");
-        assert!(told.contains(advice) && told.contains(code), "{told}");
+        let message = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+        assert_eq!(error.is_transient(), is_transient, "{message}");
+        assert!(message.contains(advice) && message.contains(code), "{message}");
     }
 
     let standby = usual(&format!(
@@ -388,7 +391,7 @@ async fn a_load_survives_a_server_that_goes_away_in_the_middle() {
     }
 }
 
-/// A value in the form of the server's own text COPY.
+/// A value in the format of the server's text COPY.
 fn copied_text(text: &str) -> String {
     let mut copied = String::new();
     for c in text.chars() {
@@ -410,7 +413,7 @@ fn copied_amount(cents: Option<i64>) -> String {
     format!("{sign}{}.{:02}", cents / 100, cents % 100)
 }
 
-/// All that the target holds, as the server's own text COPY writes it.
+/// The target's contents, as the server's text COPY writes them.
 async fn copied(url: &str) -> Vec<String> {
     let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -425,7 +428,7 @@ async fn copied(url: &str) -> Vec<String> {
 fn what_travels_in_binary_reads_as_the_servers_own_text() {
     let place = Place::postgres();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    // The first goes straight to the target, the others by way of temporary tables.
+    // The first load goes directly into the target, the others through temporary tables.
     let warehouse = runtime.block_on(place.ready(LoadMode::Reload));
     let sequence = std::cell::Cell::new(0);
     let most = 999_999_999_999_999_999;

@@ -79,7 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
     })
 }
 
-/// Mostly newer and newer; sometimes the same or older.
+/// Mostly increasing; sometimes the same or older.
 fn stream() -> impl Strategy<Value = (LoadMode, Vec<Step>)> {
     (any_mode(), prop::collection::vec(step(), 1..12)).prop_map(|(mode, mut steps)| {
         let mut sequence = 0;
@@ -146,7 +146,7 @@ async fn follows_the_model(place: &Place, mode: LoadMode, stream: &[Step]) {
             }
             LoadOutcome::AlreadyLoaded(_) => {
                 assert!(loaded.contains(&(scope, step.sequence)));
-                // Its files hold something else now, and nobody shall take them for what was loaded.
+                // Its files have other contents now, and must not be taken for what was loaded.
                 written[scope].retain(|other| other.run_id != load.run_id);
             }
             LoadOutcome::Superseded { by } => {
@@ -158,7 +158,7 @@ async fn follows_the_model(place: &Place, mode: LoadMode, stream: &[Step]) {
     }
 }
 
-/// Loads the same twice at once: one of them does it, if it is to be done.
+/// Runs the same load twice at once: exactly one of them loads, if there is anything to do.
 async fn of_two(warehouse: &dyn Warehouse, load: &Load) -> LoadOutcome {
     let (one, other) = tokio::join!(warehouse.load(load, &|_| ()), warehouse.load(load, &|_| ()));
     match (one.unwrap(), other.unwrap()) {

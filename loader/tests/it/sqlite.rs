@@ -46,7 +46,7 @@ async fn rows_read_well_in_plain_sqlite() {
 }
 
 #[tokio::test]
-async fn a_table_of_ones_own_is_used_or_its_faults_are_told() {
+async fn an_existing_table_is_used_or_its_faults_are_reported() {
     let place = Place::sqlite();
     let mut connection = connect(&place).await;
     let create = |table: &str, columns: &str| AssertSqlSafe(format!("CREATE TABLE {table} ({columns})"));
@@ -94,7 +94,7 @@ async fn a_table_of_ones_own_is_used_or_its_faults_are_told() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_made_and_a_file_that_is_no_database_are_told() {
+async fn a_folder_that_cannot_be_created_and_a_file_that_is_not_a_database_are_reported() {
     let place = Place::sqlite();
     std::fs::write(
         place.folder.path().join("mart"),
@@ -121,7 +121,7 @@ async fn a_folder_that_cannot_be_made_and_a_file_that_is_no_database_are_told() 
         .await
         .unwrap_err();
     assert!(
-        error.to_string().contains("no SQLite database") && !error.is_transient(),
+        error.to_string().contains("not a SQLite database") && !error.is_transient(),
         "{error}"
     );
     assert!(error.to_string().starts_with("cannot open sqlite://"), "{error}");

@@ -1,4 +1,4 @@
-//! Summaries as tests write them down, and the places where they are loaded.
+//! Summaries in the form that tests write, and the warehouses they are loaded into.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
+use arrow_array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArray, RecordBatch};
 use gristmill_loader::{
     Base, Credentials, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open,
 };
@@ -17,7 +17,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
-// By its path, because benches take this file alone.
+// With its path, because benches use this file alone.
 #[path = "redshift/server.rs"]
 pub mod server;
 
@@ -25,12 +25,12 @@ use server::Redshift;
 
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
 
-/// A database of the test's own, and a folder for the files to load.
+/// A database for one test, and a folder for the files to load.
 pub struct Place {
     pub folder: TempDir,
     pub url: String,
     pub credentials: Credentials,
-    /// What stands in for Redshift.
+    /// The stand-in for Redshift.
     pub redshift: Option<Redshift>,
 }
 
@@ -90,7 +90,7 @@ impl Place {
         warehouse
     }
 
-    /// Writes a summary as the run of this number, in scope `J101`.
+    /// Writes a summary, as the run with this number in scope `J101`.
     pub fn load(&self, sequence: i64, summary: &Summary) -> Load {
         let run_id = format!("run-{sequence}");
         let files = self.folder.path().join(&run_id);
@@ -107,7 +107,7 @@ impl Place {
         }
     }
 
-    /// Writes a summary as the run of this number, on the base of another.
+    /// Writes a summary, as the run with this number, based on another run.
     pub fn load_on(&self, base: &Load, sequence: i64, summary: &Summary) -> Load {
         Load {
             base: Some(base_of(base)),
@@ -115,7 +115,7 @@ impl Place {
         }
     }
 
-    /// The URL of the database that has the rows: behind Redshift's stand-in it is a Postgres.
+    /// The URL of the database that holds the rows: behind Redshift's stand-in, a Postgres database.
     pub fn database(&self) -> &str {
         self.redshift
             .as_ref()
@@ -139,7 +139,7 @@ impl Place {
         connection.close().await.unwrap();
     }
 
-    /// Asks for one column of text.
+    /// Queries one column of text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
         if self.database().starts_with("postgres") {
             let (client, connection) = tokio_postgres::connect(self.database(), NoTls).await.unwrap();
@@ -160,7 +160,7 @@ impl Place {
         rows
     }
 
-    /// Writes and loads a summary; gives what it did.
+    /// Writes and loads a summary. Returns what the load did.
     pub async fn loaded(&self, warehouse: &dyn Warehouse, sequence: i64, summary: &Summary) -> LoadCounts {
         match warehouse
             .load(&self.load(sequence, summary), &|_| ())
@@ -202,7 +202,7 @@ impl Summary {
         summary
     }
 
-    /// Covers a day beyond those of the rows.
+    /// Covers another day besides those of the rows.
     pub fn covering(mut self, store: &str, date: &str) -> Self {
         self.coverage.insert((store.into(), day(date)));
         self
@@ -232,7 +232,7 @@ impl Summary {
 
 pub type Row = ((String, String, Date), Vec<Option<i64>>);
 
-/// Writes rows in the order given, right or wrong. Text is LargeUtf8, as some writers have it.
+/// Writes rows in the given order, right or wrong. Text is LargeUtf8, as some writers store it.
 pub fn write_rows(path: &Path, rows: &[Row]) -> PathBuf {
     let stores: Vec<&str> = rows.iter().map(|((store, _, _), _)| store.as_str()).collect();
     let items: Vec<&str> = rows.iter().map(|((_, item, _), _)| item.as_str()).collect();

@@ -1,6 +1,6 @@
-//! What could not be put away: when it is tried again, and what is told of it.
+//! What could not be put away: when it is retried, and what is logged about it.
 //!
-//! A trouble of one object may last for ever, so it neither holds up what has come since nor hides another trouble.
+//! A failure of one object may last forever, so it neither holds up newer objects nor hides another failure.
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -8,55 +8,57 @@ use std::mem;
 use gristmill_state::{FileToPutAway, Stamp};
 use gristmill_watcher::{PutAwayError, PutAwayKind};
 
-/// The troubles of one source's objects.
+/// The failures of one source.
 #[derive(Default)]
 pub(super) struct Troubles {
-    /// Those of the place that objects are moved to.
-    place: Option<PutAwayKind>,
-    /// Those of objects, by the names of these.
+    /// The failed check of the storage, without which nothing can be moved.
+    storage: Option<PutAwayKind>,
+    /// The failures of objects, by file name.
     objects: HashMap<String, Trouble>,
     news: Vec<News>,
 }
 
 struct Trouble {
-    /// What the object looked like.
+    /// The object's stamp when it failed.
     stamp: Stamp,
     kind: PutAwayKind,
-    /// Whether it is to be tried again.
+    /// Whether it is to be retried.
     is_due: bool,
 }
 
-/// What has failed and was not told yet: the first error of its kind.
+/// A failure that was not logged yet: the first error of its kind.
 pub(super) struct News {
     pub(super) error: PutAwayError,
-    /// How many objects have it.
+    /// How many objects it affects.
     pub(super) objects: u64,
-    /// Whether it has begun; otherwise it goes on.
+    /// Whether it has just begun; otherwise it persists.
     pub(super) is_new: bool,
 }
 
-/// The kinds of troubles that there were before a round.
+/// The kinds of failures that there were before a round.
 pub(super) struct Before(HashSet<PutAwayKind>);
 
 impl Troubles {
-    /// How many things fail.
+    /// Returns how many failures there are.
     pub(super) fn count(&self) -> u64 {
-        self.objects.len() as u64 + u64::from(self.place.is_some())
+        self.objects.len() as u64 + u64::from(self.storage.is_some())
     }
 
-    /// What there was before a round that now begins.
+    /// Returns the kinds of failures at the start of a round.
     pub(super) fn before(&self) -> Before {
         let kinds = self.objects.values().map(|trouble| trouble.kind);
-        Before(kinds.chain(self.place).collect())
+        Before(kinds.chain(self.storage).collect())
     }
 
-    /// Has everything that has failed tried again. What was due and was not tried is not to be put away any more.
+    /// Makes every failure due for a retry. One that was due and was not tried is dropped: its object no longer has to
+    /// be put away.
     pub(super) fn make_due(&mut self) {
         self.objects
             .retain(|_, trouble| !mem::replace(&mut trouble.is_due, true));
     }
 
-    /// Whether a file is to be tried: it has not failed as it is now, or is due again, where such are tried.
+    /// Returns whether to try a file: either it has not failed in its current version, or this round retries failures
+    /// and the file is due.
     pub(super) fn lets_try(&self, file: &FileToPutAway, again: bool) -> bool {
         match self.objects.get(&file.file_url) {
             Some(trouble) => trouble.stamp != file.stamp || (again && trouble.is_due),
@@ -64,21 +66,21 @@ impl Troubles {
         }
     }
 
-    /// The place that objects are moved to was tried.
-    pub(super) fn tried_place(&mut self, before: &Before, error: Option<PutAwayError>) {
-        self.place = error.as_ref().map(PutAwayError::kind);
+    /// Records the result of the check of the storage.
+    pub(super) fn checked_storage(&mut self, before: &Before, error: Option<PutAwayError>) {
+        self.storage = error.as_ref().map(PutAwayError::kind);
         if let Some(error) = error {
             let is_new = !before.0.contains(&error.kind());
             self.add(error, is_new);
         }
     }
 
-    /// An object was put away.
+    /// Records that an object was put away.
     pub(super) fn passed(&mut self, file: &FileToPutAway) {
         self.objects.remove(&file.file_url);
     }
 
-    /// An object could not be put away.
+    /// Records that an object could not be put away.
     pub(super) fn failed(&mut self, before: &Before, file: FileToPutAway, error: PutAwayError) {
         let (stamp, kind) = (file.stamp, error.kind());
         let trouble = Trouble {
@@ -96,8 +98,8 @@ impl Troubles {
 
     fn add(&mut self, error: PutAwayError, is_new: bool) {
         let kind = error.kind();
-        let told = |news: &&mut News| (news.error.kind(), news.is_new) == (kind, is_new);
-        match self.news.iter_mut().find(told) {
+        let is_same = |news: &&mut News| (news.error.kind(), news.is_new) == (kind, is_new);
+        match self.news.iter_mut().find(is_same) {
             Some(news) => news.objects += 1,
             None => self.news.push(News {
                 error,
@@ -107,7 +109,7 @@ impl Troubles {
         }
     }
 
-    /// What there is to tell of.
+    /// Takes what is to be logged.
     pub(super) fn news(&mut self) -> Vec<News> {
         mem::take(&mut self.news)
     }
@@ -143,8 +145,8 @@ mod tests {
         }
     }
 
-    /// One round in which these fail; what is told as new.
-    fn told(troubles: &mut Troubles, failures: Vec<(&str, PutAwayError)>) -> Vec<(String, u64)> {
+    /// Plays one round in which these fail, and returns what is logged as new.
+    fn logged(troubles: &mut Troubles, failures: Vec<(&str, PutAwayError)>) -> Vec<(String, u64)> {
         let before = troubles.before();
         for (name, error) in failures {
             troubles.failed(&before, file(name, 1), error);
@@ -156,17 +158,17 @@ mod tests {
     #[test]
     fn what_failed_waits_until_it_is_due_and_what_is_new_does_not() {
         let mut troubles = Troubles::default();
-        told(&mut troubles, vec![("a", full("a")), ("b", full("b"))]);
+        logged(&mut troubles, vec![("a", full("a")), ("b", full("b"))]);
         assert!(!troubles.lets_try(&file("a", 1), false) && !troubles.lets_try(&file("a", 1), true));
         assert!(troubles.lets_try(&file("c", 1), false));
-        assert!(troubles.lets_try(&file("a", 2), false), "it was sent anew");
+        assert!(troubles.lets_try(&file("a", 2), false), "it was sent again");
 
         troubles.make_due();
         assert!(!troubles.lets_try(&file("a", 1), false));
         assert!(troubles.lets_try(&file("a", 1), true));
         troubles.passed(&file("a", 1));
         assert_eq!(troubles.count(), 1);
-        // Nobody has asked for the other since it was due.
+        // The other was not tried since it was due.
         troubles.make_due();
         assert_eq!(troubles.count(), 0);
     }
@@ -175,18 +177,18 @@ mod tests {
     fn no_trouble_hides_another() {
         let mut troubles = Troubles::default();
         let two = vec![("a", full("a")), ("b", full("b"))];
-        assert_eq!(told(&mut troubles, two), [(full("a").to_string(), 2)]);
-        // It goes on; another object has the same; a right lacks.
-        assert!(told(&mut troubles, vec![("a", full("a"))]).is_empty());
+        assert_eq!(logged(&mut troubles, two), [(full("a").to_string(), 2)]);
+        // It persists; another object has the same failure; a permission is missing.
+        assert!(logged(&mut troubles, vec![("a", full("a"))]).is_empty());
         assert_eq!(
-            told(&mut troubles, vec![("a", full("a")), ("c", full("c"))]),
+            logged(&mut troubles, vec![("a", full("a")), ("c", full("c"))]),
             [(full("c").to_string(), 1)]
         );
-        let lacks = vec![("d", denied("copy")), ("e", denied("copy")), ("a", full("a"))];
-        assert_eq!(told(&mut troubles, lacks), [(denied("copy").to_string(), 2)]);
-        // Others lack that right as well; then another lacks.
-        assert!(told(&mut troubles, vec![("f", denied("copy"))]).is_empty());
-        assert_eq!(told(&mut troubles, vec![("f", denied("remove"))]).len(), 1);
+        let refused = vec![("d", denied("copy")), ("e", denied("copy")), ("a", full("a"))];
+        assert_eq!(logged(&mut troubles, refused), [(denied("copy").to_string(), 2)]);
+        // That permission is missing for others as well; then another one is missing.
+        assert!(logged(&mut troubles, vec![("f", denied("copy"))]).is_empty());
+        assert_eq!(logged(&mut troubles, vec![("f", denied("remove"))]).len(), 1);
     }
 
     #[test]
@@ -194,12 +196,12 @@ mod tests {
         let mut troubles = Troubles::default();
         for is_new in [true, false] {
             let before = troubles.before();
-            troubles.tried_place(&before, Some(denied("put the probe")));
+            troubles.checked_storage(&before, Some(denied("put the probe")));
             assert_eq!(troubles.count(), 1);
             assert_eq!(troubles.news()[0].is_new, is_new);
         }
         let before = troubles.before();
-        troubles.tried_place(&before, None);
+        troubles.checked_storage(&before, None);
         assert_eq!((troubles.count(), troubles.news().len()), (0, 0));
     }
 }

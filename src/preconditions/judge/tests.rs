@@ -1,7 +1,7 @@
 //! Every rule of the judgement, shown on facts made by hand.
 //!
-//! A [`Story`] is a job with its facts and a clock: files are submitted, runs complete, time passes, and each verdict is
-//! what `judge` says of that moment.
+//! A [`Story`] is a job with its facts and a clock: files are submitted, runs complete, time passes, and each verdict
+//! is what `judge` says of that moment.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -351,7 +351,7 @@ fn an_empty_province_says_how_many_are_missing() {
     let story = Story::new(Trigger::All, 25);
     insta::assert_snapshot!(story.explain(), @r#"
     yes | enabled | yes
-    yes | not running | no run waits or works
+    yes | not running | no run is queued or running
     no | min_files | 0 of 25 files validated
     no | trigger = "all" | no run and no file so far
     "#);
@@ -492,7 +492,7 @@ fn trigger_all_waits_for_every_file() {
     assert!(story.waits_only_for("trigger"));
     insta::assert_snapshot!(story.explain(), @r#"
     yes | enabled | yes
-    yes | not running | no run waits or works
+    yes | not running | no run is queued or running
     yes | min_files | 3 of 2 files validated
     no | trigger = "all" | 1 of 3 files submitted since run R1; seen before, not yet in this wave: IL-1.tdf, IL-3.tdf
     "#);
@@ -836,10 +836,10 @@ fn at_the_deadline_an_incomplete_wave_runs() {
     story.at("2026-11-23T18:00Z");
     insta::assert_snapshot!(story.explain(), @r#"
     yes | enabled | yes
-    yes | not running | no run waits or works
+    yes | not running | no run is queued or running
     waived | min_files | 3 of 4 files validated
     yes | trigger = "all" | no run so far, so every file is new
-    yes | deadline | passed at 2026-11-23 18:00 UTC: what is there may run
+    yes | deadline | passed at 2026-11-23 18:00 UTC: an incomplete wave may run
     "#);
     let run = story.due();
     assert_eq!(
@@ -1185,7 +1185,7 @@ fn everything_is_explained() {
     story.reject("IL-3.tdf");
     insta::assert_snapshot!(story.explain(), @r#"
     yes | enabled | yes
-    yes | not running | no run waits or works
+    yes | not running | no run is queued or running
     no | min_files | 1 of 3 files validated; missing stores: 2, 3; IL-3.tdf is REJECTED
     yes | trigger = "any" | no run so far, so every file is new
     yes | requires Item* within 1d 1h today | Item-Master.tdf was validated at 2026-11-23 06:00:00 CST

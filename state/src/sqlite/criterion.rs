@@ -1,7 +1,7 @@
-//! `job_addl_criteria`: a person's SELECT as a precondition.
+//! `job_addl_criteria`: a SELECT that a person wrote as a precondition.
 //!
-//! It runs on a connection of its own that cannot write, and SQLite asks at short intervals whether to go on. Before
-//! that its text is looked at, to say clearly what is wrong with a statement that is no SELECT.
+//! It runs on its own read-only connection, and SQLite checks at short intervals whether to stop. Its text is checked
+//! first, so that a statement that is not a SELECT gets a clear error message.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +10,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 use super::{StateDb, reading};
 use crate::error::{CriterionError, INTERRUPT, sqlite_code};
 
-/// Instructions of SQLite's virtual machine between two looks at the time: well below a millisecond.
+/// Instructions of SQLite's virtual machine between two checks of the time: well below a millisecond.
 const LOOK_EVERY: i32 = 1_000;
 
 impl StateDb {
-    /// Tells whether a SELECT on this database returns at least one row. It is stopped when it takes longer than `limit`.
+    /// Returns whether a SELECT on this database yields at least one row. Stops it if it takes longer than `limit`.
     pub async fn criterion(&self, sql: &str, limit: Duration) -> Result<bool, CriterionError> {
         check(sql)?;
         let failed = |error: sqlx::Error| match (&error, sqlite_code(&error)) {
@@ -33,14 +33,14 @@ impl StateDb {
             .await
             .map_err(failed)?
             .set_progress_handler(LOOK_EVERY, go_on);
-        // Asserted: the connection can only read, and only what the operator may read anyway.
+        // Safe: the connection can only read, and only what the operator may read anyway.
         let query = sqlx::raw_sql(AssertSqlSafe(sql));
         let row = query.fetch_optional(&mut conn).await.map_err(failed)?;
         Ok(row.is_some())
     }
 }
 
-/// Refuses what is not exactly one SELECT. (A `WITH` that leads to a write is refused by the connection.)
+/// Rejects anything but exactly one SELECT. (The connection rejects a `WITH` that leads to a write.)
 fn check(sql: &str) -> Result<(), CriterionError> {
     let mut tokens = tokens(sql);
     let first = tokens.next().unwrap_or_default();
@@ -56,7 +56,7 @@ fn check(sql: &str) -> Result<(), CriterionError> {
     Ok(())
 }
 
-/// Splits SQL into words, quoted pieces and single characters, without blanks and comments.
+/// Splits SQL into words, quoted pieces and single characters; drops whitespace and comments.
 fn tokens(sql: &str) -> impl Iterator<Item = &str> {
     let mut rest = sql;
     std::iter::from_fn(move || {
@@ -87,7 +87,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// Returns where the piece ends that begins with `opening` bytes and is closed by `close`.
+/// Returns the end of the piece that begins with `opening` bytes and is closed by `close`.
 fn end_of(text: &str, opening: usize, close: &str) -> usize {
     text[opening..]
         .find(close)

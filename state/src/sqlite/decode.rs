@@ -1,4 +1,4 @@
-//! Between the columns of a row and the types of this crate.
+//! Converts between the columns of a row and the types of this crate.
 
 use std::str::FromStr;
 
@@ -12,22 +12,22 @@ use crate::file::{FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
 use crate::job::{JobConfig, JobRow};
 use crate::run::{InputFile, RowChanges, RunRow, SummaryRecord};
 
-/// Writes a moment as the database keeps it: UTC, with microseconds, so that text sorts as time does.
+/// Formats a time as the database stores it: UTC, with microseconds, so that text order is time order.
 pub(super) fn text(moment: Timestamp) -> String {
     format!("{moment:.6}")
 }
 
-/// Writes a wave as the database keeps it: a job without days has the empty wave.
+/// Formats a wave as the database stores it: empty for a job that does not run by day.
 pub(super) fn wave_text(wave: Option<Date>) -> String {
     wave.map(|date| date.to_string()).unwrap_or_default()
 }
 
-/// Reads values that the database keeps as text.
+/// Reads values that the database stores as text.
 pub(super) trait TextColumns {
-    /// Reads text that has a form.
+    /// Parses a text column.
     fn parsed<T: FromStr<Err: Into<BoxDynError>>>(&self, column: &str) -> sqlx::Result<T>;
 
-    /// Reads text that has a form, or NULL.
+    /// Parses a text column that may be NULL.
     fn parsed_or_null<T: FromStr<Err: Into<BoxDynError>>>(&self, column: &str) -> sqlx::Result<Option<T>>;
 }
 

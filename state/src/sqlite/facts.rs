@@ -1,4 +1,4 @@
-//! Reading what a decision is taken on.
+//! Reads the facts that a decision rests on.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is known of files.
+//! Queries about files.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,8 +15,8 @@ use crate::error::{During, StateError};
 use crate::file::{FileFilter, FileRow, FileToPutAway, Stamp, ValidSubmission, VersionRow};
 
 impl StateDb {
-    /// Returns, by path, what each file looked like when it was last read. Left out are files that must be looked at
-    /// again: those that a person has marked, and those last converted under another layout than their feed has now
+    /// Returns, by path, each file's stamp when it was last read. Leaves out the files that must be read again: those
+    /// that a person has marked, and those last converted with a layout that is no longer their feed's
     /// (`layout_digests`, by feed).
     pub async fn known_stamps(
         &self,
@@ -33,18 +33,18 @@ impl StateDb {
         settled.collect::<sqlx::Result<_>>().during(action, subject)
     }
 
-    /// Returns the paths of the files that a person has marked to be looked at again.
+    /// Returns the paths of the files that a person has marked to be read again.
     pub async fn files_to_look_at(&self) -> Result<Vec<String>, StateError> {
         sqlx::query_scalar(sql::TO_LOOK_AT)
             .fetch_all(&self.readers)
             .await
-            .during("list the files that wait for", "another look")
+            .during("list the files marked for", "another read")
     }
 
-    /// Forgets what files looked like, so that they are read again as if they had just arrived. Returns how many of
-    /// the paths are known.
+    /// Forgets the stamps of files, so that they are read again as if they had just arrived. Returns how many of the
+    /// paths are known.
     pub async fn look_again(&self, file_urls: &[String]) -> Result<u64, StateError> {
-        let (action, subject) = ("mark for another look", "files");
+        let (action, subject) = ("request another read of", "files");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
         let mut marked = 0;
@@ -59,8 +59,8 @@ impl StateDb {
         Ok(marked)
     }
 
-    /// Returns up to `limit` files that are still to be put away, by name: those whose names begin with `prefix` and
-    /// come after the name `after`.
+    /// Returns up to `limit` files that have yet to be put away, ordered by path: those whose paths begin with `prefix`
+    /// and come after `after`.
     pub async fn files_to_put_away(
         &self,
         prefix: &str,
@@ -83,10 +83,10 @@ impl StateDb {
             .during("list the files to", "put away")
     }
 
-    /// Notes that files were put away, each as it was when it was read. One that has been read anew since is left as it
-    /// is.
+    /// Records that files were put away, each with the stamp it had when it was read. Files that have been read again
+    /// since are left unchanged.
     pub async fn note_put_away(&self, files: &[(String, Stamp)]) -> Result<(), StateError> {
-        let (action, subject) = ("note as put away", format!("{} files", files.len()));
+        let (action, subject) = ("record the putting away of", format!("{} files", files.len()));
         let now = self.now();
         let rows = files.iter().map(|(file_url, stamp)| {
             json!([
@@ -106,7 +106,7 @@ impl StateDb {
         Ok(())
     }
 
-    /// Returns, of these files, those that are known, each with size and layout of the version in force.
+    /// Returns those of the given files that are known, each with the size and layout of its version in force.
     pub async fn in_force(
         &self,
         file_urls: &[&str],
@@ -131,8 +131,8 @@ impl StateDb {
         Ok(known.into_iter().collect())
     }
 
-    /// Returns those of the given files, each with a content hash and a layout, that have such a version: converted before,
-    /// whether accepted or rejected.
+    /// Returns those of the given files (path, content hash, layout digest) that have such a version: the bytes have
+    /// been converted with that layout, whether they were accepted or rejected.
     pub async fn known_versions(
         &self,
         versions: &[(&str, &str, &str)],
@@ -169,7 +169,7 @@ impl StateDb {
             .during("look up the file", file_url)
     }
 
-    /// Lists the versions of a file, the newest first.
+    /// Lists the versions of a file, newest first.
     pub async fn versions_of(&self, file_url: &str) -> Result<Vec<VersionRow>, StateError> {
         sqlx::query(sql::VERSIONS_OF)
             .bind(file_url)
@@ -179,7 +179,7 @@ impl StateDb {
             .during("list the versions of", file_url)
     }
 
-    /// Returns, for each file with a valid submission from `from` to `to` (both included), the newest of those.
+    /// Returns the newest valid submission of each file between `from` and `to`, both included.
     pub async fn submissions_between(
         &self,
         from: Timestamp,
@@ -195,7 +195,7 @@ impl StateDb {
     }
 }
 
-/// Returns path and stamp of a file, unless it was last converted under another layout than its feed has now.
+/// Returns the path and stamp of a file, unless the layout it was last converted with is no longer its feed's.
 fn settled_stamp(
     row: &SqliteRow,
     layout_digests: &HashMap<String, String>,
@@ -210,7 +210,7 @@ fn settled_stamp(
     Ok(Some((row.try_get("file_url")?, decode::stamp(row)?)))
 }
 
-/// What a question about a group of files is about.
+/// Returns the subject of an error about a group of files.
 fn subject(first: Option<&&str>, count: usize) -> String {
     match (first, count) {
         (Some(file_url), 1) => format!("`{file_url}`"),
@@ -226,13 +226,13 @@ mod tests {
     use crate::clock::SystemClock;
 
     #[tokio::test]
-    async fn what_is_to_be_put_away_is_found_without_a_look_at_all_files() {
+    async fn files_to_put_away_are_found_without_a_full_scan() {
         let folder = tempfile::tempdir().unwrap();
         let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
             .await
             .unwrap();
-        let question = format!("EXPLAIN QUERY PLAN {}", sql::TO_PUT_AWAY);
-        let plan = sqlx::query(sqlx::AssertSqlSafe(question))
+        let statement = format!("EXPLAIN QUERY PLAN {}", sql::TO_PUT_AWAY);
+        let plan = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind("")
             .bind("north/")
             .bind(64)

@@ -1,4 +1,4 @@
-//! The jobs, as the settings file and people's SQL have left them.
+//! The jobs, as set by the settings file and by people's SQL.
 
 use super::sql::jobs as sql;
 use super::{StateDb, begin, decode};
@@ -6,13 +6,13 @@ use crate::error::{During, StateError};
 use crate::job::{JobConfig, JobRow};
 
 impl StateDb {
-    /// Adds the jobs that are missing, leaves the others as they are, and returns the names of those added.
+    /// Adds the jobs that are missing, leaves the others unchanged, and returns the names of those added.
     pub async fn add_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
         self.write_jobs("add", sql::ADD, jobs).await
     }
 
-    /// Writes the jobs over whatever stands there, edits and pauses included, and returns the names of those that
-    /// were added or changed by it.
+    /// Overwrites the stored jobs, including edits and pauses, and returns the names of those that this added or
+    /// changed.
     pub async fn apply_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
         self.write_jobs("apply", sql::APPLY, jobs).await
     }
@@ -66,7 +66,7 @@ impl StateDb {
             .during("look up job", job_id)
     }
 
-    /// Pauses a job, or lets it go on.
+    /// Pauses or resumes a job.
     pub async fn set_enabled(&self, job_id: &str, enabled: bool) -> Result<(), StateError> {
         let action = if enabled { "resume job" } else { "pause job" };
         let mut writer = self.writer().await.during(action, job_id)?;

@@ -1,4 +1,4 @@
-//! What the state database knows of the lake: which objects it names, and which nobody needs any more.
+//! What the state database knows about the lake: which objects it refers to, and which are no longer needed.
 
 use std::collections::HashSet;
 
@@ -9,31 +9,31 @@ use super::sql::lake as sql;
 use super::{StateDb, begin, decode};
 use crate::error::{During, StateError};
 
-/// Until when objects were last needed, of each kind that does not stay for ever.
+/// For each kind of object, the time before which it has expired; `None` keeps the kind for ever.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Expiry {
     /// Converted rows, by the newest submission of their version.
     pub converted: Option<Timestamp>,
-    /// Partials, likewise. Those in force stay, and so do those that a run may still read.
+    /// Partials, likewise. Those in force stay, as do those that a run may still read.
     pub partials: Option<Timestamp>,
     /// Rejects, likewise.
     pub rejects: Option<Timestamp>,
-    /// Summaries, by the end of their run. The last one that was loaded of each job and wave stays.
+    /// Summaries, by the end of their run. The last loaded summary of each job and wave stays.
     pub summaries: Option<Timestamp>,
 }
 
 impl StateDb {
-    /// Returns the lake paths of all objects that a version or a run names.
+    /// Returns the lake paths of all objects that a version or a run refers to.
     pub async fn lake_objects(&self) -> Result<HashSet<String>, StateError> {
         let objects = sqlx::query_scalar(sql::OBJECTS).fetch_all(&self.readers).await;
         let objects: Vec<String> = objects.during("list", "the objects of the lake")?;
         Ok(objects.into_iter().collect())
     }
 
-    /// Forgets the objects that have expired, and returns their lake paths. From then on nothing reads them, so they can
-    /// be removed.
+    /// Forgets the objects that have expired, and returns their lake paths. Nothing reads them any more, so they can be
+    /// removed.
     pub async fn expire(&self, expiry: &Expiry) -> Result<Vec<String>, StateError> {
-        let (action, subject) = ("forget the expired objects of", "the lake");
+        let (action, subject) = ("expire the objects of", "the lake");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
         let expired = expire(&mut tx, expiry, &self.now())

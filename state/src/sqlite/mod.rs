@@ -1,8 +1,8 @@
 //! The state database on SQLite.
 //!
-//! One connection writes, a few read. Writes take turns at a mutex and begin with `BEGIN IMMEDIATE`, so that what a
-//! transaction has read is still true when it writes, across processes too. Reads see a snapshot and wait for nobody.
-//! The log is flushed at each commit (`synchronous = FULL`): what a call has returned survives a power cut.
+//! One connection writes, a few read. A mutex serializes writes, which begin with `BEGIN IMMEDIATE`: what a
+//! transaction has read is still true when it writes, even across processes. Reads see a snapshot and never wait. The
+//! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned.
 
 mod criterion;
 mod decode;
@@ -30,16 +30,16 @@ use crate::error::{During, StateError, sqlite_code};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
-/// How long a write waits for another program, such as a person's shell with an open transaction.
+/// How long a write waits for another program's lock, such as that of a shell with an open transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Rows that a connection's thread reads ahead of whoever asked: both sleep and wake less often.
+/// Rows that a connection's thread reads ahead of its caller, so that both sleep and wake less often.
 const ROWS_AHEAD: usize = 1000;
 
-/// Decisions are short, and the machine has few cores.
+/// The number of reading connections. A few are enough: decisions are short, and the machine has few cores.
 const READERS: u32 = 3;
 
-/// The state database. All methods may be called at the same time.
+/// The state database. Its methods may be called concurrently.
 #[derive(Debug)]
 pub struct StateDb {
     path: PathBuf,
@@ -49,7 +49,7 @@ pub struct StateDb {
 }
 
 impl StateDb {
-    /// Opens the database at `path`, makes it (and its folder) when it is not there, and brings it up to date.
+    /// Opens the database at `path`, creates it (and its folder) if it does not exist, and migrates it.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|source| StateError::Folder {
@@ -74,10 +74,10 @@ impl StateDb {
         })
     }
 
-    /// Returns a number that changes when another connection has written: a person with `sqlite3`, or another command.
-    /// Writes of this `StateDb` do not count. Only two answers of the same `StateDb` can be compared.
+    /// Returns a number that changes when another connection writes: a person with `sqlite3`, or another command.
+    /// Writes by this `StateDb` do not count. Compare only numbers from the same `StateDb`.
     pub async fn changes(&self) -> Result<i64, StateError> {
-        let (action, subject) = ("look for changes in", "the state database");
+        let (action, subject) = ("check for changes in", "the state database");
         let mut writer = self.writer().await.during(action, subject)?;
         sqlx::query_scalar("PRAGMA data_version")
             .fetch_one(&mut *writer)
@@ -85,7 +85,7 @@ impl StateDb {
             .during(action, subject)
     }
 
-    /// Ends all reading, and moves what the log still holds into the database file, so that it can be copied alone.
+    /// Stops all reading, and moves the contents of the log into the database file, which can then be copied by itself.
     pub async fn close(&self) -> Result<(), StateError> {
         self.readers.close().await;
         let (action, subject) = ("close", "the state database");
@@ -97,16 +97,17 @@ impl StateDb {
         Ok(())
     }
 
-    /// Returns the present moment as text.
+    /// Returns the current time as text.
     fn now(&self) -> String {
         decode::text(self.clock.now())
     }
 
-    /// Waits for the writing connection and returns it ready for a transaction.
+    /// Waits for the writing connection, and returns it ready for a transaction.
     async fn writer(&self) -> sqlx::Result<MutexGuard<'_, SqliteConnection>> {
         let mut writer = self.writer.lock().await;
-        // The answer comes after the rollback of a transaction that was dropped. When SQLite has rolled back by itself
-        // (disk full, I/O error) that rollback fails, and the driver would count the connection as busy for ever.
+        // The ping is answered after the rollback of any dropped transaction. If SQLite has already rolled back by
+        // itself (disk full, I/O error), that rollback fails, and the driver would count the connection as busy for
+        // ever.
         if writer.ping().await.is_err() || writer.is_in_transaction() {
             *writer = connect_writer(&self.path).await?;
         }
@@ -114,7 +115,7 @@ impl StateDb {
     }
 }
 
-/// Begins a transaction that is the only one to write until it ends.
+/// Begins a transaction that holds the write lock until it ends.
 async fn begin(writer: &mut SqliteConnection) -> sqlx::Result<Transaction<'_, Sqlite>> {
     writer.begin_with("BEGIN IMMEDIATE").await
 }
@@ -128,7 +129,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-/// The options of connections that can do nothing but read.
+/// Returns the options of a read-only connection.
 fn reading(path: &Path) -> SqliteConnectOptions {
     options(path).read_only(true)
 }
@@ -138,8 +139,8 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full);
-    // A new file is turned to WAL under a lock that SQLite does not wait for. When two processes open the file for the
-    // first time, one of them may be refused once.
+    // SQLite switches a new file to WAL under a lock that it does not wait for. If two processes open the file for the
+    // first time at once, one of them may fail, so a failure is retried once.
     match options.connect().await {
         Err(error) if sqlite_code(&error).is_some() => {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -151,7 +152,7 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
 
 async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
     let path = path.to_owned();
-    // The driver takes no lock of its own on SQLite; two processes at their first start must take turns.
+    // The driver takes no migration lock on SQLite, so this transaction keeps two first starts apart.
     let mut tx = match begin(writer).await {
         Ok(tx) => tx,
         Err(source) => return Err(StateError::Open { path, source }),
@@ -161,7 +162,7 @@ async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), State
         .map(|migration| migration.version)
         .max()
         .unwrap_or(0);
-    // `run` itself makes a future that cannot be spawned ("`Acquire` is not general enough"); this is its inner part.
+    // `run` returns a future that cannot be spawned ("`Acquire` is not general enough"); this is its inner part.
     match MIGRATIONS.run_direct(None, &mut *tx, false).await {
         Ok(()) => {}
         Err(MigrateError::VersionMissing(found)) if found > known => {

@@ -1,4 +1,4 @@
-//! The queue of runs: which runs come into it, and who takes them out.
+//! The queue of runs: which runs enter it, and who claims them.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -14,8 +14,8 @@ use crate::error::{During, StateError};
 use crate::run::{Cause, ClaimedRun, Enqueued, NewRun, RunInput, RunOutcome, RunRow, RunState};
 
 impl StateDb {
-    /// Queues a run, unless one of the same job and wave waits or works. A run that nobody asked for (preconditions,
-    /// deadline) does no work twice: see [`Enqueued::Unchanged`].
+    /// Queues a run, unless one of the same job and wave is queued or running. A run that no person requested
+    /// (preconditions, deadline) does not repeat work: see [`Enqueued::Unchanged`].
     pub async fn enqueue(&self, run: &NewRun) -> Result<Enqueued, StateError> {
         let (action, subject) = ("queue a run of job", run.job_id.as_str());
         let mut writer = self.writer().await.during(action, subject)?;
@@ -33,12 +33,12 @@ impl StateDb {
             .await
             .during(action, subject)?;
         tx.commit().await.during(action, subject)?;
-        tracing::debug!(job = run.job_id, ?enqueued, "asked for a run");
+        tracing::debug!(job = run.job_id, ?enqueued, "requested a run");
         Ok(enqueued)
     }
 
-    /// Queues a new run with the inputs of one that failed, unless one of the same job and wave waits or works. Refuses
-    /// with [`StateError::Overtaken`] if a later one has completed: the old inputs would be loaded over newer rows.
+    /// Queues a new run with the inputs of one that failed, unless one of the same job and wave is queued or running.
+    /// Fails with [`StateError::Overtaken`] if a later one has completed: the old inputs would overwrite newer rows.
     pub async fn retry_run(&self, run_id: &str) -> Result<Enqueued, StateError> {
         let action = "retry";
         let mut writer = self.writer().await.during(action, run_id)?;
@@ -83,7 +83,8 @@ impl StateDb {
         Ok(enqueued)
     }
 
-    /// Takes the oldest queued run, if there is one. Nobody else gets it; the caller must bring it to an end.
+    /// Claims the oldest queued run, if there is one. No other caller gets it; this one must complete, fail or requeue
+    /// it.
     pub async fn claim(&self, owner: &str) -> Result<Option<ClaimedRun>, StateError> {
         let (action, subject) = ("claim", "the next run");
         let mut writer = self.writer().await.during(action, subject)?;
@@ -111,7 +112,7 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     if !is_done {
         return Ok(Enqueued::Queued(run_id));
     }
-    // The wave counts as done, and the next one begins.
+    // The run counts as the wave's last, so the next one needs files that are newer than these.
     sqlx::query(jobs::NOTE_BEGIN)
         .bind(&run.job_id)
         .bind(&run_id)
@@ -131,7 +132,7 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     Ok(Enqueued::Unchanged(run_id))
 }
 
-/// Tells whether the wave's last finished run read exactly these inputs, and its result lies in the warehouse.
+/// Returns whether the wave's last finished run read exactly these inputs and its result is in the warehouse.
 async fn is_done(
     tx: &mut SqliteConnection,
     run: &NewRun,
@@ -150,7 +151,7 @@ async fn is_done(
     Ok(is_same && matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)))
 }
 
-/// Adds a queued run with its inputs, and names it after its job and its place in the order of loads.
+/// Adds a queued run with its inputs, and names it after its job and sequence.
 async fn add(
     tx: &mut SqliteConnection,
     run: &NewRun,
@@ -193,7 +194,7 @@ async fn add(
     Ok(run_id)
 }
 
-/// Describes a run that reads what a failed one read.
+/// Returns a new run with the inputs of a failed one.
 async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun> {
     let inputs: Vec<_> = sqlx::query(sql::INPUTS)
         .bind(&failed.run_id)
@@ -209,7 +210,7 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
     Ok(NewRun {
         job_id: failed.job_id,
         wave: failed.wave,
-        // A replay stays one: it does not end the wave under way at the second try either.
+        // A retried replay is still a replay: like the first attempt, it does not end the current wave.
         cause: match failed.cause {
             Cause::Replay => Cause::Replay,
             _ => Cause::Retry,

@@ -1,4 +1,4 @@
-//! The life of a claimed run, and looking at runs.
+//! The life of a claimed run, and queries about runs.
 
 use jiff::civil::Date;
 use sqlx::SqliteConnection;
@@ -10,9 +10,9 @@ use crate::job::ExecStatus;
 use crate::run::{InputFile, RunFilter, RunResult, RunRow, RunState, SummaryRecord};
 
 impl StateDb {
-    /// Notes that a running run is still being worked on.
+    /// Records that a running run is still in progress.
     pub async fn heartbeat(&self, run_id: &str) -> Result<(), StateError> {
-        let action = "note the heartbeat of";
+        let action = "record the heartbeat of";
         let now = self.now();
         let mut writer = self.writer().await.during(action, run_id)?;
         let update = sqlx::query(sql::HEARTBEAT).bind(run_id).bind(now);
@@ -24,10 +24,10 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
-    /// Notes where the summary of a running run lies. Called before the load, so that after a crash a load that stands
-    /// in the warehouse's ledger can be traced to its summary.
+    /// Records where the summary of a running run is. This is called before the load, so that after a crash a load that
+    /// is in the warehouse's ledger can be traced to its summary.
     pub async fn summarized(&self, run_id: &str, summary: &SummaryRecord) -> Result<(), StateError> {
-        let action = "note the summary of";
+        let action = "record the summary of";
         let mut writer = self.writer().await.during(action, run_id)?;
         let update = sqlx::query(sql::SUMMARIZED)
             .bind(run_id)
@@ -43,7 +43,7 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
-    /// Ends a running run well.
+    /// Completes a running run.
     pub async fn complete(&self, run_id: &str, result: &RunResult) -> Result<(), StateError> {
         let changes = result.changes;
         let update = sqlx::query(sql::COMPLETE)
@@ -57,7 +57,7 @@ impl StateDb {
         self.end("complete", run_id, update, ExecStatus::Completed).await
     }
 
-    /// Gives a running run up; `error` says why, for people.
+    /// Marks a running run as failed; `error` is the reason, for people.
     pub async fn fail(&self, run_id: &str, error: &str) -> Result<(), StateError> {
         let update = sqlx::query(sql::FAIL).bind(run_id).bind(self.now()).bind(error);
         self.end("fail", run_id, update, ExecStatus::Failed).await
@@ -85,7 +85,7 @@ impl StateDb {
 
     /// Puts a running run back into the queue, with the same inputs and the same place in the order.
     pub async fn requeue(&self, run_id: &str) -> Result<(), StateError> {
-        let action = "put back";
+        let action = "requeue";
         let mut writer = self.writer().await.during(action, run_id)?;
         let update = sqlx::query(sql::REQUEUE).bind(run_id);
         let done = update
@@ -96,7 +96,7 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
-    /// Lists the runs that are being worked on, or were when their process died.
+    /// Lists the runs that are in progress, or were when their process died.
     pub async fn running(&self) -> Result<Vec<RunRow>, StateError> {
         self.runs(&RunFilter {
             state: Some(RunState::Running),
@@ -105,7 +105,7 @@ impl StateDb {
         .await
     }
 
-    /// Lists runs, the newest first.
+    /// Lists runs, newest first.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StateError> {
         sqlx::query(sql::LIST)
             .bind(&filter.job_id)
@@ -117,7 +117,7 @@ impl StateDb {
             .during("list", "the runs")
     }
 
-    /// Returns the newest run of a job and wave before that sequence whose summary was loaded.
+    /// Returns the newest run of a job and wave, before `sequence`, whose summary was loaded.
     pub async fn loaded_before(
         &self,
         job_id: &str,
@@ -134,7 +134,7 @@ impl StateDb {
             .during("look up the last load of job", job_id)
     }
 
-    /// Returns, of each wave of a job, the newest run whose summary was loaded.
+    /// Returns the newest run of each wave of a job whose summary was loaded.
     pub async fn last_loads(&self, job_id: &str) -> Result<Vec<RunRow>, StateError> {
         sqlx::query(sql::LAST_LOADS)
             .bind(job_id)
@@ -154,7 +154,7 @@ impl StateDb {
             .during("look up run", run_id)
     }
 
-    /// Lists what a run reads, ordered by path.
+    /// Lists a run's inputs, ordered by path.
     pub async fn run_inputs(&self, run_id: &str) -> Result<Vec<InputFile>, StateError> {
         sqlx::query(sql::INPUT_FILES)
             .bind(run_id)
@@ -165,7 +165,7 @@ impl StateDb {
     }
 }
 
-/// Explains why an update of a running run has touched no row.
+/// Returns an error that explains why an update of a running run changed no row.
 async fn must_have_run(
     conn: &mut SqliteConnection,
     action: &'static str,

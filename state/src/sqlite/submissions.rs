@@ -1,7 +1,7 @@
-//! Recording what came of submissions: the one place where versions come into force.
+//! Records submissions and their outcomes. This is the only place where versions come into force.
 //!
-//! A group is recorded by a few statements, however many submissions it has: what they have in common is sent as one
-//! JSON array a statement, one array a row. A statement a submission would cost more than the file's conversion.
+//! A group takes a few statements, however many submissions it has: each statement gets all its rows as one JSON array,
+//! with one inner array for each row. One statement per submission would cost more than converting the file.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,11 +16,11 @@ use crate::file::{FileStatus, SubmissionOutcome, SubmissionRecord, VersionRecord
 
 const ACTION: &str = "record";
 
-/// What a submission means for its file.
+/// The effect of a submission on its file.
 enum Verdict {
-    /// The version is in force from now on; the word is the submission's outcome.
+    /// The version comes into force; `outcome` is the word stored with the submission.
     Valid { version_id: i64, outcome: &'static str },
-    /// What was in force stays.
+    /// The version in force stays.
     Refused {
         version_id: Option<i64>,
         status: FileStatus,
@@ -28,12 +28,12 @@ enum Verdict {
     },
 }
 
-/// The number of a version, and why it is rejected, if it is.
+/// The id of a version, and why it is rejected, if it is.
 type Known = (i64, Option<String>);
 
 impl StateDb {
-    /// Records a group of submissions, all or none of them, in the order given, and returns their numbers. They are on
-    /// disk when it returns. A version that is known already (same file, bytes and layout) keeps its number.
+    /// Records a group of submissions, all or none, in the given order, and returns their ids. They are on disk when it
+    /// returns. A version that is already known (same file, bytes and layout) keeps its id.
     pub async fn record(&self, group: &[SubmissionRecord]) -> Result<Vec<i64>, StateError> {
         let subject = match group {
             [one] => format!("`{}`", one.file_url),
@@ -51,7 +51,7 @@ impl StateDb {
     }
 }
 
-/// Cuts a group so that no part has two submissions of one file: the statements know no order within a part.
+/// Splits a group so that no part has two submissions of one file: the statements ignore the order within a part.
 fn without_repetition(group: &[SubmissionRecord]) -> Vec<&[SubmissionRecord]> {
     let mut parts = Vec::new();
     let (mut start, mut seen) = (0, HashSet::new());
@@ -77,14 +77,14 @@ async fn record_part(
     let verdicts = file_ids
         .iter()
         .zip(part)
-        .map(|(file_id, submission)| judge(submission, versions.get(file_id)))
+        .map(|(file_id, submission)| verdict(submission, versions.get(file_id)))
         .collect::<Result<Vec<_>, _>>()?;
     apply(tx, &file_ids, part, &verdicts, now)
         .await
         .during(ACTION, subject)
 }
 
-/// Returns the number of each submission's file.
+/// Adds or updates the files, and returns the id of each submission's file.
 async fn see_files(
     tx: &mut SqliteConnection,
     part: &[SubmissionRecord],
@@ -119,7 +119,7 @@ async fn see_files(
         .collect()
 }
 
-/// Adds the versions that were converted, looks the others up, and returns them by the number of their file.
+/// Adds the converted versions, looks up the others, and returns them by file id.
 async fn versions(
     tx: &mut SqliteConnection,
     file_ids: &[i64],
@@ -177,7 +177,7 @@ fn version_row(file_id: i64, version: &VersionRecord) -> Value {
     ])
 }
 
-fn judge(submission: &SubmissionRecord, version: Option<&Known>) -> Result<Verdict, StateError> {
+fn verdict(submission: &SubmissionRecord, version: Option<&Known>) -> Result<Verdict, StateError> {
     let (content_hash, outcome) = match &submission.outcome {
         SubmissionOutcome::Failed { error } => {
             return Ok(Verdict::Refused {
@@ -203,7 +203,7 @@ fn judge(submission: &SubmissionRecord, version: Option<&Known>) -> Result<Verdi
     })
 }
 
-/// Adds the submissions, and makes their verdicts the files'.
+/// Adds the submissions, and applies their verdicts to the files.
 async fn apply(
     tx: &mut SqliteConnection,
     file_ids: &[i64],
@@ -262,7 +262,7 @@ async fn apply(
     numbers.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Rows as the statements take them.
+/// Returns rows as the JSON text that the statements expect.
 pub(super) fn array(rows: impl IntoIterator<Item = Value>) -> String {
     Value::from_iter(rows).to_string()
 }

@@ -1,4 +1,4 @@
-//! `job_addl_criteria`: a person's SELECT that cannot write and cannot take for ever.
+//! `job_addl_criteria`: a SELECT that a person wrote, which cannot write and cannot run for ever.
 
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ async fn it_cannot_write() {
 }
 
 #[tokio::test]
-async fn its_mistakes_are_told() {
+async fn its_mistakes_are_reported() {
     let f = Fixture::new().await;
     let error =
         f.db.criterion("SELECT nonsense FROM files", LIMIT)

@@ -42,10 +42,10 @@ async fn a_newer_database_is_refused() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused_and_left_alone() {
+async fn a_file_that_is_not_a_database_is_rejected_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
-    let text = "this is a text of a person, not a database. ".repeat(100);
+    let text = "this is text that a person wrote, not a database. ".repeat(100);
     std::fs::write(&path, &text).unwrap();
     let error = StateDb::open(&path, Arc::new(SystemClock)).await.unwrap_err();
     assert!(matches!(error, StateError::Open { .. }), "{error}");
@@ -78,7 +78,7 @@ async fn a_locked_database_is_a_transient_failure() {
     assert!(matches!(error, StateError::Busy { .. }), "{error}");
     assert!(error.is_transient());
 
-    f.db.jobs().await.expect("readers wait for nobody");
+    f.db.jobs().await.expect("readers never wait");
     sqlx::query("ROLLBACK").execute(&mut shell).await.unwrap();
     f.db.add_jobs(&[job("J101")])
         .await

@@ -336,10 +336,10 @@ async fn a_file_is_to_be_put_away_once_each_time_it_was_read() {
     f.record("b/3", failed).await;
     let open = async |prefix: &str, after: &str, limit| {
         let files = f.db.files_to_put_away(prefix, after, limit).await.unwrap();
-        let told = files
+        let listed = files
             .iter()
             .map(|file| format!("{} {}", file.file_url, file.is_valid));
-        told.collect::<Vec<_>>()
+        listed.collect::<Vec<_>>()
     };
     assert_eq!(
         open("", "", 9).await,
@@ -352,13 +352,13 @@ async fn a_file_is_to_be_put_away_once_each_time_it_was_read() {
         .await
         .unwrap();
     assert_eq!(open("", "", 9).await, ["a/1 true", "b/2 true"]);
-    // It was read anew while the version before was put away.
+    // It was read again while the earlier version was put away.
     f.db.note_put_away(&[("b/2".to_owned(), stamp(9))]).await.unwrap();
     assert_eq!(open("b/", "", 9).await, ["b/2 true"]);
-    // Sent again, if only with the same bytes.
+    // Sent again, even with the same bytes.
     f.record("b/1", unchanged("two")).await;
     assert_eq!(open("b/", "", 9).await, ["b/1 true", "b/2 true"]);
-    // A person has asked for another look at it.
+    // A person has marked it to be read again.
     f.db.look_again(&["b/1".to_owned()]).await.unwrap();
     assert_eq!(open("b/", "", 9).await, ["b/2 true"]);
 }

@@ -1,4 +1,4 @@
-//! Jobs between the settings file and people's SQL.
+//! Jobs from the settings file, and edits to them in SQL.
 
 use gristmill_state::{StateError, Trigger};
 

@@ -18,7 +18,7 @@ fn summary(name: &str) -> SummaryRecord {
     }
 }
 
-/// Until now, of everything.
+/// An expiry of now for every kind of object.
 fn all(f: &Fixture) -> Expiry {
     let now = Some(f.clock.now());
     Expiry {
@@ -67,24 +67,24 @@ async fn partials_that_are_in_force_or_that_a_run_may_read_stay() {
     assert!(named.contains("partials/sales/new.parquet") && !named.contains("partials/sales/old.parquet"));
     assert!(
         named.contains("converted/sales/old.parquet"),
-        "only partials were asked for"
+        "only partials were to expire"
     );
 }
 
 #[tokio::test]
-async fn a_version_without_its_partial_is_not_known_and_comes_not_into_force() {
+async fn a_version_without_its_partial_is_not_known_and_does_not_come_into_force() {
     let f = Fixture::new().await;
     f.valid(&[("IL-1.tdf", "old"), ("IL-1.tdf", "new")]).await;
     let known = [("IL-1.tdf", "old", LAYOUT)];
     assert_eq!(f.db.known_versions(&known).await.unwrap().len(), 1);
     f.db.expire(&all(&f)).await.unwrap();
     assert!(f.db.known_versions(&known).await.unwrap().is_empty());
-    // It was known when somebody asked, and is no more.
+    // The version was known when the file was checked, but no longer is.
     f.record("IL-1.tdf", unchanged("old")).await;
     let file = f.db.file("IL-1.tdf").await.unwrap().unwrap();
     assert_eq!(file.status, FileStatus::Rejected);
     assert_eq!(file.in_force.unwrap().version.content_hash, "new");
-    // Converted anew, it is a version like others.
+    // Converted again, it is a version like any other.
     f.valid(&[("IL-1.tdf", "old")]).await;
     assert_eq!(f.db.known_versions(&known).await.unwrap().len(), 1);
 }

@@ -1,8 +1,8 @@
-//! What the state database promises, one module a subject. Every test works on a database file of its own.
+//! What the state database guarantees, one module for each subject. Every test has its own database file.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "clippy takes the helpers of an integration test for code that is no test"
+    reason = "clippy does not recognise the helpers of an integration test as test code"
 )]
 
 mod criterion;

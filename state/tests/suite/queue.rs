@@ -1,4 +1,4 @@
-//! Which runs come into the queue, and who takes them out.
+//! Which runs enter the queue, and who claims them.
 
 use std::sync::Arc;
 
@@ -124,7 +124,7 @@ async fn the_same_inputs_complete_at_once_and_without_work() {
     again.inputs[0].submission_id = fresh;
     again.inputs.reverse();
     let Enqueued::Unchanged(second) = f.db.enqueue(&again).await.unwrap() else {
-        panic!("the order is no difference")
+        panic!("the order makes no difference")
     };
     let done = f.db.run(&second).await.unwrap().unwrap();
     assert_eq!(
@@ -167,7 +167,7 @@ async fn where_the_order_of_submission_matters_another_order_is_new_work() {
     again.inputs.reverse();
     assert!(
         matches!(f.db.enqueue(&again).await.unwrap(), Enqueued::Unchanged(_)),
-        "the order in the list is no difference"
+        "the order in the list makes no difference"
     );
     again.inputs.reverse();
     again.inputs[0].submission_id = f.record("IL-1.tdf", crate::support::unchanged("a")).await;
@@ -225,7 +225,7 @@ async fn a_failed_run_is_not_retried_over_a_later_one() {
         ..new.clone()
     };
 
-    // What was never loaded, or belongs to another day, is in nobody's way.
+    // A later run does not stop a retry if it was never loaded or belongs to another day.
     let superseded = f.running(&newer).await;
     let outcome = RunOutcome::Superseded;
     let result = RunResult {

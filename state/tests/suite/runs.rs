@@ -1,4 +1,4 @@
-//! The life of a claimed run, and what a decision sees of runs.
+//! The life of a claimed run, and the facts about runs that a decision reads.
 
 use gristmill_state::{
     Cause, Enqueued, NewRun, RowChanges, RunFilter, RunOutcome, RunResult, RunRow, RunState, StateError,

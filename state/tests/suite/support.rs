@@ -1,4 +1,4 @@
-//! A fresh database with a clock that the test moves, and short ways to say what is recorded in it.
+//! A fresh database with a clock that the test moves, and helpers to record things in it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl Fixture {
         StateDb::open(&self.path, self.clock.clone()).await.unwrap()
     }
 
-    /// Connects as a person with `sqlite3` does: without foreign keys, and with no patience for locks.
+    /// Connects as a person with `sqlite3` does: without enforcing foreign keys.
     pub async fn shell(&self) -> SqliteConnection {
         SqliteConnectOptions::new()
             .filename(&self.path)
@@ -54,7 +54,7 @@ impl Fixture {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }
 
-    /// Records one submission and returns its number.
+    /// Records one submission and returns its id.
     pub async fn record(&self, file_url: &str, outcome: SubmissionOutcome) -> i64 {
         self.pass(1);
         self.db.record(&[submission(file_url, outcome)]).await.unwrap()[0]
@@ -75,7 +75,7 @@ impl Fixture {
         inputs
     }
 
-    /// Queues, claims and returns the name of a run.
+    /// Queues and claims a run, and returns its name.
     pub async fn running(&self, run: &NewRun) -> String {
         let Enqueued::Queued(run_id) = self.db.enqueue(run).await.unwrap() else {
             panic!("not queued")
@@ -86,7 +86,7 @@ impl Fixture {
 }
 
 pub fn stamp(bytes: u64) -> Stamp {
-    // An inode beyond i64, as some network file systems have them.
+    // An inode number beyond i64, as some network file systems have.
     Stamp {
         bytes,
         modified_ns: 1_700_000_000_123_456_789,

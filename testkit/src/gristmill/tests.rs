@@ -1,4 +1,4 @@
-//! The shell stands for the binary here: what is tested is the site.
+//! The shell takes the place of the binary here, because these tests are about the site.
 
 use super::*;
 

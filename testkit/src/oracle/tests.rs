@@ -1,4 +1,4 @@
-//! The oracle on files so small that a person can tell what must come out.
+//! Tests the oracle with files so small that a person can see what the result must be.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ const SKIPPED: Fate = [0, 0, 1, 0];
 const REJECT: Fate = [0, 0, 0, 1];
 const HEADER_AND_ROW: Fate = [1, 0, 1, 0];
 
-/// Lays each content as a file of its own.
+/// Writes each content to a file of its own.
 fn lay(contents: impl IntoIterator<Item = impl AsRef<[u8]>>) -> (TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
     let lay = |(number, content)| {
@@ -64,7 +64,7 @@ fn row(
     }
 }
 
-/// A line with one field replaced.
+/// Returns a good line with one field replaced.
 fn line(column: usize, value: &[u8]) -> Vec<u8> {
     let mut fields: [&[u8]; 5] = [b"s", b"1.00", b"4", b"i", b"2026-03-01"];
     fields[column] = value;

@@ -1,4 +1,4 @@
-//! What the task makes of reports, without any folder.
+//! How the task handles reports, without any folder.
 
 use super::*;
 
@@ -46,8 +46,8 @@ fn actor() -> (Actor, mpsc::Receiver<Event>) {
     )
 }
 
-/// What was told, without the ends of listings.
-fn told(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
+/// The events that were sent, without the ends of listings.
+fn received(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
     std::iter::from_fn(|| events.try_recv().ok())
         .filter_map(|event| match event {
             Event::Trouble { path, error } => Some(format!("{}: {error}", path.display())),
@@ -59,21 +59,21 @@ fn told(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn trouble_is_told_when_it_begins_changes_and_ends() {
+async fn trouble_is_reported_when_it_begins_changes_and_ends() {
     let (mut actor, mut events) = actor();
     actor.looked(seen(&[("/in/d", "closed")])).await.unwrap();
-    assert_eq!(told(&mut events), ["/in/d: closed"]);
+    assert_eq!(received(&mut events), ["/in/d: closed"]);
     actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
-    assert!(told(&mut events).is_empty());
+    assert!(received(&mut events).is_empty());
     actor.looked(seen(&[])).await.unwrap();
     assert!(
-        told(&mut events).is_empty(),
+        received(&mut events).is_empty(),
         "a look elsewhere says nothing of it"
     );
     actor.listed(seen(&[("/in/d", "broken")])).await.unwrap();
-    assert_eq!(told(&mut events), ["/in/d: broken"]);
+    assert_eq!(received(&mut events), ["/in/d: broken"]);
     actor.listed(seen(&[])).await.unwrap();
-    assert_eq!(told(&mut events), ["/in/d: well"]);
+    assert_eq!(received(&mut events), ["/in/d: well"]);
 }
 
 #[tokio::test]
@@ -83,9 +83,9 @@ async fn a_file_in_a_folder_that_cannot_be_listed_is_not_forgotten() {
         path: PathBuf::from("d/a"),
         ..look(Reason::Renamed, 1, Instant::now())
     };
-    actor.judge(closed).await.unwrap();
+    actor.handle_look(closed).await.unwrap();
     actor
-        .judge(look(Reason::Renamed, 1, Instant::now()))
+        .handle_look(look(Reason::Renamed, 1, Instant::now()))
         .await
         .unwrap();
     actor.listings = 7;
@@ -107,10 +107,10 @@ async fn a_file_in_a_folder_that_cannot_be_listed_is_not_forgotten() {
 async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
     let (mut actor, mut events) = actor();
     actor
-        .judge(look(Reason::Renamed, 1, Instant::now()))
+        .handle_look(look(Reason::Renamed, 1, Instant::now()))
         .await
         .unwrap();
-    told(&mut events);
+    received(&mut events);
     actor.listings = 7;
     let unwatched = || Seen {
         unwatched: Some("used up".to_owned()),
@@ -119,7 +119,7 @@ async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
     actor.looked(unwatched()).await.unwrap();
     actor.list_at = None;
     actor.listed(unwatched()).await.unwrap();
-    assert_eq!(told(&mut events), ["/in: used up"], "told once");
+    assert_eq!(received(&mut events), ["/in: used up"], "reported once");
     assert_eq!(
         actor.known.len(),
         0,
@@ -130,7 +130,7 @@ async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
         "nothing is listed more often"
     );
     actor.listed(seen(&[])).await.unwrap();
-    assert_eq!(told(&mut events), ["/in: well"]);
+    assert_eq!(received(&mut events), ["/in: well"]);
 }
 
 #[tokio::test]
@@ -138,24 +138,24 @@ async fn an_older_look_from_a_listing_does_not_undo_a_newer_one() {
     let (mut actor, mut events) = actor();
     let before = Instant::now();
     actor
-        .judge(look(Reason::Renamed, 2, before + Duration::from_millis(1)))
+        .handle_look(look(Reason::Renamed, 2, before + Duration::from_millis(1)))
         .await
         .unwrap();
-    actor.judge(look(Reason::Found, 1, before)).await.unwrap();
-    assert_eq!(told(&mut events), ["a: 2 bytes"]);
+    actor.handle_look(look(Reason::Found, 1, before)).await.unwrap();
+    assert_eq!(received(&mut events), ["a: 2 bytes"]);
 
     let known = before + Duration::from_millis(2);
     let changed = before + Duration::from_millis(3);
-    actor.judge(look(Reason::Closed, 3, changed)).await.unwrap();
-    actor.judge(look(Reason::Found, 2, known)).await.unwrap();
+    actor.handle_look(look(Reason::Closed, 3, changed)).await.unwrap();
+    actor.handle_look(look(Reason::Found, 2, known)).await.unwrap();
     actor
-        .judge(Look {
+        .handle_look(Look {
             stamp: None,
             ..look(Reason::Found, 0, known)
         })
         .await
         .unwrap();
     assert_eq!(actor.waiting(), 1, "it still waits for its second look");
-    actor.judge(look(Reason::Due, 3, changed)).await.unwrap();
-    assert_eq!(told(&mut events), ["a: 3 bytes"]);
+    actor.handle_look(look(Reason::Due, 3, changed)).await.unwrap();
+    assert_eq!(received(&mut events), ["a: 3 bytes"]);
 }

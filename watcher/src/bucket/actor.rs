@@ -1,7 +1,8 @@
-//! The task that owns what is known of the bucket.
+//! The task that owns everything known about the bucket.
 //!
-//! It sends no request itself: a listing task hands it pages, and a few more ask for single objects that somebody told
-//! of. Every look is judged in one place, whatever led to it. An object is whole once it is there, so nothing settles.
+//! It sends no request itself: a listing task hands it pages, and a few more tasks look up single objects that an event
+//! or a command named. One function handles every look, whatever led to it. An object is whole once it exists, so
+//! nothing has to settle.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -19,29 +20,29 @@ use crate::handle::Command;
 use crate::queue::{self, Done, Notice};
 use crate::{Arrival, Event, Stamp, Wanted};
 
-/// How many objects are asked for at once.
-const ASKING: usize = 16;
+/// How many objects are looked up at once.
+const LOOKUPS: usize = 16;
 
-/// The pages and notices on their way here. Few: a listing has to wait for a slow consumer.
-const ON_THE_WAY: usize = 2;
+/// The capacity of the channels for pages and for notices. Small, because a listing must wait for a slow consumer.
+const CAPACITY: usize = 2;
 
-/// The pauses after a failure, which double up to the second.
+/// The first pause after a failure, and the longest: each pause is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// An object that was told, or was known from the start.
+/// An object that was reported, or known from the start.
 struct Known {
     stamp: Stamp,
-    /// When it was last asked for and had this stamp; an older look, still on its way from a listing, proves nothing.
+    /// When it was last seen with this stamp; an older look that arrives late from a listing proves nothing.
     at: Instant,
-    /// Whether what came of it is recorded.
+    /// Whether its outcome is recorded.
     is_durable: bool,
 }
 
-/// The receiver of the events is gone, so nobody wants to hear more.
+/// The receiver of the events is gone, so the task can end.
 #[derive(Debug)]
-struct Unheard;
+struct ReceiverGone;
 
-/// Something that failed, and what it takes to try again.
+/// When to try a failed operation again.
 #[derive(Default)]
 struct Failing {
     pause: Duration,
@@ -52,21 +53,21 @@ pub(crate) struct Actor {
     settings: BucketSettings,
     wanted: Wanted,
     known: HashMap<String, Known>,
-    /// Keys that no object can be asked for by, and that were told of.
+    /// Paths whose keys cannot be requested, and which were reported.
     refused: HashSet<String>,
-    /// Paths to ask for.
+    /// Paths to look up.
     hints: HashSet<String>,
-    /// Those that could not be asked for, until they can.
+    /// Paths whose lookup failed, until one succeeds.
     failed: HashSet<String>,
-    asking: JoinSet<Result<Look, (String, StoreError)>>,
+    lookups: JoinSet<Result<Look, (String, StoreError)>>,
     looks: Failing,
     listings: Failing,
     is_listing: bool,
     sweep_at: Instant,
     poll_at: Instant,
-    /// The objects that the last sweep saw, if looks were still to come at its end: to be told when none is.
+    /// How many objects the last sweep saw, if lookups were still outstanding at its end; reported once none is.
     unsettled: Option<u64>,
-    /// What is in trouble, and was told to be.
+    /// The URLs of the bucket and the queue, as far as their trouble was reported and has not ended.
     troubles: HashSet<PathBuf>,
     pages: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     notices: mpsc::Receiver<Notice>,
@@ -98,7 +99,7 @@ impl Actor {
                 )
             })
             .collect();
-        let (notify, notices) = mpsc::channel(ON_THE_WAY);
+        let (notify, notices) = mpsc::channel(CAPACITY);
         let (done, ended) = mpsc::unbounded_channel();
         if let Some(queue) = settings.queue.clone() {
             tokio::spawn(queue::listen(queue, settings.bucket.clone(), notify, ended));
@@ -110,7 +111,7 @@ impl Actor {
             refused: HashSet::new(),
             hints: HashSet::new(),
             failed: HashSet::new(),
-            asking: JoinSet::new(),
+            lookups: JoinSet::new(),
             looks: Failing::default(),
             listings: Failing::default(),
             is_listing: false,
@@ -118,7 +119,7 @@ impl Actor {
             poll_at: at,
             unsettled: None,
             troubles: HashSet::new(),
-            pages: mpsc::channel(ON_THE_WAY),
+            pages: mpsc::channel(CAPACITY),
             notices,
             done,
             commands,
@@ -128,13 +129,13 @@ impl Actor {
 
     pub(crate) async fn run(mut self) {
         while self.step().await.is_ok() {}
-        debug!("nobody listens to the watcher any longer");
+        debug!("the receiver of the watcher's events is gone");
     }
 
-    async fn step(&mut self) -> Result<(), Unheard> {
+    async fn step(&mut self) -> Result<(), ReceiverGone> {
         self.start_listing();
         self.start_looking();
-        self.tell_settled().await?;
+        self.send_settled().await?;
         let wake_at = self.wake_at();
         let timer = async {
             match wake_at {
@@ -143,21 +144,21 @@ impl Actor {
             }
         };
         tokio::select! {
-            Some(command) = self.commands.recv() => self.obey(command),
+            Some(command) = self.commands.recv() => self.handle_command(command),
             Some(report) = self.pages.1.recv() => self.take(report).await?,
-            Some(looked) = self.asking.join_next() => {
+            Some(looked) = self.lookups.join_next() => {
                 if let Ok(looked) = looked {
                     self.looked(looked).await?;
                 }
             }
-            Some(notice) = self.notices.recv() => self.hear(notice).await?,
-            () = self.events.closed() => return Err(Unheard),
+            Some(notice) = self.notices.recv() => self.handle_notice(notice).await?,
+            () = self.events.closed() => return Err(ReceiverGone),
             () = timer => {}
         }
         Ok(())
     }
 
-    fn obey(&mut self, command: Command) {
+    fn handle_command(&mut self, command: Command) {
         match command {
             Command::LookAgain(path) => {
                 self.known.remove(&path);
@@ -206,16 +207,16 @@ impl Actor {
             self.looks.until = None;
             self.hints.extend(self.failed.iter().cloned());
         }
-        while self.asking.len() < ASKING
+        while self.lookups.len() < LOOKUPS
             && let Some(path) = self.hints.iter().next().cloned()
         {
             self.hints.remove(&path);
             let bucket = self.settings.bucket.clone();
-            self.asking.spawn(async move { look(&bucket, path).await });
+            self.lookups.spawn(async move { look(&bucket, path).await });
         }
     }
 
-    async fn hear(&mut self, notice: Notice) -> Result<(), Unheard> {
+    async fn handle_notice(&mut self, notice: Notice) -> Result<(), ReceiverGone> {
         let queue = self.settings.queue.as_ref().map_or("", |queue| queue.url());
         let queue = PathBuf::from(queue);
         match notice {
@@ -229,22 +230,22 @@ impl Actor {
                 }
                 Ok(())
             }
-            Notice::Refused(id, error) => self.tell(Event::BadMessage { id, error }).await,
+            Notice::Refused(id, error) => self.send(Event::BadMessage { id, error }).await,
             Notice::Trouble(error) => self.trouble(queue, error).await,
             Notice::Recovered => self.recovered(queue).await,
         }
     }
 
-    async fn take(&mut self, report: Report) -> Result<(), Unheard> {
+    async fn take(&mut self, report: Report) -> Result<(), ReceiverGone> {
         match report {
             Report::Page(looks) => {
                 for look in looks {
-                    // Some tools keep a folder as an empty object whose key ends in `/`, and a listing does not tell
-                    // it from an empty file. Asked itself, it is not there.
+                    // Some tools keep a folder as an empty object whose key ends in `/`. In a listing it looks like
+                    // an empty file, but a lookup does not find it.
                     if look.stamp.is_some_and(|stamp| stamp.bytes == 0) && self.is_news(&look) {
                         self.hints.insert(look.path);
                     } else {
-                        self.judge(look).await?;
+                        self.handle_look(look).await?;
                     }
                 }
                 Ok(())
@@ -254,12 +255,12 @@ impl Actor {
         }
     }
 
-    async fn looked(&mut self, looked: Result<Look, (String, StoreError)>) -> Result<(), Unheard> {
+    async fn looked(&mut self, looked: Result<Look, (String, StoreError)>) -> Result<(), ReceiverGone> {
         match looked {
             Ok(look) => {
                 let (path, at) = (look.path.clone(), look.at);
-                self.judge(look).await?;
-                // What is told now is done when it is recorded; all else is done already.
+                self.handle_look(look).await?;
+                // A file reported just now is done once it is recorded; everything else is done already.
                 if self.known.get(&path).is_none_or(|known| known.is_durable) {
                     self.done(path.clone(), at);
                 }
@@ -289,7 +290,7 @@ impl Actor {
             .is_none_or(|known| Some(known.stamp) != look.stamp)
     }
 
-    async fn judge(&mut self, look: Look) -> Result<(), Unheard> {
+    async fn handle_look(&mut self, look: Look) -> Result<(), ReceiverGone> {
         let Look { path, stamp, at } = look;
         if let Some(known) = self.known.get_mut(&path) {
             if at < known.at {
@@ -313,10 +314,10 @@ impl Actor {
                 is_durable,
             },
         );
-        self.tell(Event::Arrived(Arrival { path, stamp })).await
+        self.send(Event::Arrived(Arrival { path, stamp })).await
     }
 
-    async fn listed(&mut self, listed: Listed) -> Result<(), Unheard> {
+    async fn listed(&mut self, listed: Listed) -> Result<(), ReceiverGone> {
         let Listed {
             is_full,
             began,
@@ -353,7 +354,7 @@ impl Actor {
         if is_full {
             let waiting = self.waiting();
             self.unsettled = (waiting > 0).then_some(objects);
-            self.tell(Event::Swept {
+            self.send(Event::Swept {
                 listed: objects,
                 waiting,
             })
@@ -362,7 +363,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Forgets the objects that a full listing would have seen and has not.
+    /// Forgets the objects that a full listing should have seen but did not.
     fn drop_absent(&mut self, began: Instant) {
         let done = &self.done;
         self.known.retain(|path, known| {
@@ -374,35 +375,35 @@ impl Actor {
         });
     }
 
-    async fn tell_settled(&mut self) -> Result<(), Unheard> {
+    async fn send_settled(&mut self) -> Result<(), ReceiverGone> {
         match self.unsettled {
             Some(listed) if self.waiting() == 0 => {
                 self.unsettled = None;
-                self.tell(Event::Swept { listed, waiting: 0 }).await
+                self.send(Event::Swept { listed, waiting: 0 }).await
             }
             _ => Ok(()),
         }
     }
 
-    async fn refuse(&mut self, path: String, error: &object_store::path::Error) -> Result<(), Unheard> {
+    async fn refuse(&mut self, path: String, error: &object_store::path::Error) -> Result<(), ReceiverGone> {
         if !self.refused.insert(path.clone()) {
             return Ok(());
         }
         let reason = format!("the key cannot be used: {error}; rename the object");
         let name = path;
-        self.tell(Event::Refused { name, reason }).await
+        self.send(Event::Refused { name, reason }).await
     }
 
-    /// Tells of a trouble when it begins. The texts of those that follow differ, if only in how long a request took.
-    async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), Unheard> {
+    /// Reports a trouble when it begins. Later texts may differ, if only in how long a request took.
+    async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), ReceiverGone> {
         if !self.troubles.insert(path.clone()) {
-            debug!(error, "the trouble goes on");
+            debug!(error, "the trouble continues");
             return Ok(());
         }
-        self.tell(Event::Trouble { path, error }).await
+        self.send(Event::Trouble { path, error }).await
     }
 
-    async fn recovered_if_all_is_well(&mut self) -> Result<(), Unheard> {
+    async fn recovered_if_all_is_well(&mut self) -> Result<(), ReceiverGone> {
         if self.failed.is_empty() {
             self.looks = Failing::default();
         }
@@ -412,35 +413,35 @@ impl Actor {
         self.recovered(self.root()).await
     }
 
-    async fn recovered(&mut self, path: PathBuf) -> Result<(), Unheard> {
+    async fn recovered(&mut self, path: PathBuf) -> Result<(), ReceiverGone> {
         match self.troubles.remove(&path) {
-            true => self.tell(Event::Recovered { path }).await,
+            true => self.send(Event::Recovered { path }).await,
             false => Ok(()),
         }
     }
 
-    async fn tell(&self, event: Event) -> Result<(), Unheard> {
-        self.events.send(event).await.map_err(|_| Unheard)
+    async fn send(&self, event: Event) -> Result<(), ReceiverGone> {
+        self.events.send(event).await.map_err(|_| ReceiverGone)
     }
 
-    /// Lets the messages about a path go, as far as they were received before this moment.
+    /// Releases the messages about a path that were received before this moment.
     fn done(&self, path: String, seen_at: Instant) {
-        // Without a queue nobody waits for it.
+        // Without a queue, nothing receives this.
         let _ = self.done.send((path, seen_at));
     }
 
-    /// What troubles with the bucket are told under.
+    /// The path under which troubles with the bucket are reported.
     fn root(&self) -> PathBuf {
         PathBuf::from(self.settings.bucket.url())
     }
 
     fn waiting(&self) -> u64 {
-        (self.hints.len() + self.asking.len()) as u64
+        (self.hints.len() + self.lookups.len()) as u64
     }
 }
 
 impl Failing {
-    /// Has it tried again after a pause, unless that is so already.
+    /// Schedules another try after a pause, unless one is scheduled already.
     fn fail(&mut self) {
         let now = Instant::now();
         if self.until.is_none_or(|until| until <= now) {

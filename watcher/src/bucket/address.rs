@@ -1,16 +1,16 @@
-//! URLs of buckets: in whose store a bucket is, its name, and what of it is meant.
+//! URLs of buckets: the provider, the bucket's name, and a prefix or key in it.
 
 use object_store::path::{Error as PathError, Path};
 
-/// Whose store a bucket is in, or whose words its server speaks.
+/// The provider of a bucket, or the one whose protocol its server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provider {
-    /// Amazon S3 and its like: `s3://BUCKET/PREFIX`.
+    /// Amazon S3 and compatible servers: `s3://BUCKET/PREFIX`.
     S3,
     /// Google Cloud Storage: `gs://BUCKET/PREFIX`.
     Google,
     /// Azure Blob Storage: `az://CONTAINER/PREFIX`, and `abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX`, which
-    /// names the storage account, too.
+    /// also names the storage account.
     Azure,
 }
 
@@ -27,26 +27,26 @@ pub struct Address {
     path: String,
 }
 
-/// Why a URL cannot be used. It is not quoted: a password may stand in it.
+/// Why a URL cannot be used. The messages do not quote it, because it may contain a password.
 #[derive(Debug, thiserror::Error)]
 pub enum AddressError {
     /// It does not name a bucket.
     #[error(
         "the URL names no bucket: write s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX or \
-         abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX. Credentials come by the store's standard ways, never \
-         from a URL"
+         abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX. Supply credentials in the provider's standard way, never \
+         in a URL"
     )]
     NoBucket,
-    /// The prefix has a part that no object can be asked for by.
+    /// The prefix has a segment that cannot be requested.
     #[error("the prefix cannot be used: {0}")]
     BadPrefix(PathError),
 }
 
-/// Where the accounts of `abfss://` are.
+/// The domain of the accounts in `abfss://` URLs.
 const ACCOUNTS: &str = ".dfs.core.windows.net";
 
 impl Provider {
-    /// The one that a text's scheme names, if it is the URL of a bucket at all.
+    /// Returns the provider that a text's scheme names, if the text is the URL of a bucket.
     pub fn of_url(text: &str) -> Option<Self> {
         match text.split_once("://")?.0 {
             "s3" => Some(Self::S3),
@@ -58,7 +58,7 @@ impl Provider {
 }
 
 impl Address {
-    /// Takes a URL apart.
+    /// Parses a URL.
     pub fn parse(url: &str) -> Result<Self, AddressError> {
         let provider = Provider::of_url(url).ok_or(AddressError::NoBucket)?;
         let (scheme, rest) = url.split_once("://").ok_or(AddressError::NoBucket)?;
@@ -94,7 +94,7 @@ impl Address {
         })
     }
 
-    /// Whose store it is in.
+    /// The provider of the bucket.
     pub fn provider(&self) -> Provider {
         self.provider
     }

@@ -1,16 +1,16 @@
-//! Opens a container of Azure Blob Storage, which is called a bucket here as those of other stores are.
+//! Opens a container of Azure Blob Storage, which is called a bucket here, like those of the other providers.
 
 use std::sync::Arc;
 
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
 use super::address::Address;
-use super::store::{Bucket, BucketOptions, OpenError, Store, retries};
+use super::store::{Bucket, BucketOptions, OpenError, StorageClient, retries};
 
 impl Bucket {
-    /// Opens a container. Nothing is sent yet. `credentials` is what the caller found of the storage account, its key, a
-    /// shared access signature, a service principal or a federated token; without any of these, the managed identity of
-    /// the machine that this runs on is asked for tokens.
+    /// Opens a container, without sending anything yet. `credentials` is what the caller found: the storage account, its
+    /// key, a shared access signature, a service principal or a federated token. With none of the last four, tokens come
+    /// from the managed identity of the machine that this runs on.
     pub fn in_azure(
         address: &Address,
         options: &BucketOptions,
@@ -36,7 +36,7 @@ impl Bucket {
             .with_retry(retries())
             .build()
             .map_err(|source| OpenError::BadOptions { url: url(), source })?;
-        Ok(Self::new(address, Store::Azure(Arc::new(store))))
+        Ok(Self::new(address, StorageClient::Azure(Arc::new(store))))
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
         let account = |bucket: Bucket| format!("{bucket:?}");
         let error = open("az://c/in", &[]).unwrap_err().to_string();
         assert!(
-            error.contains("in which storage account az://c/in lies"),
+            error.contains("the storage account of az://c/in is not configured"),
             "{error}"
         );
         let shops = (AzureConfigKey::AccountName, "shops");

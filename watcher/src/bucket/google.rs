@@ -7,11 +7,12 @@ use object_store::ClientOptions;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use super::address::Address;
-use super::store::{Bucket, BucketOptions, OpenError, Store, retries};
+use super::store::{Bucket, BucketOptions, OpenError, StorageClient, retries};
 
 impl Bucket {
-    /// Opens a bucket of Google's. Nothing is sent yet. `credentials` is the file of a service account or of a user, as
-    /// application default credentials are kept; without one, the instance that this runs on is asked for tokens.
+    /// Opens a bucket at Google, without sending anything yet. `credentials` is the file of a service account or of a
+    /// user, in the format of application default credentials; without one, tokens come from the instance that this runs
+    /// on.
     pub fn in_google(
         address: &Address,
         options: &BucketOptions,
@@ -19,7 +20,7 @@ impl Bucket {
     ) -> Result<Self, OpenError> {
         let mut builder = GoogleCloudStorageBuilder::new()
             .with_bucket_name(address.bucket())
-            // The instance's own metadata is asked over http all the same.
+            // Requests to the instance's own metadata use http all the same.
             .with_client_options(ClientOptions::new().with_allow_http(options.allow_http))
             .with_retry(retries());
         if let Some(endpoint) = &options.endpoint {
@@ -37,6 +38,6 @@ impl Bucket {
             },
             None => OpenError::BadOptions { url, source },
         })?;
-        Ok(Self::new(address, Store::Google(Arc::new(store))))
+        Ok(Self::new(address, StorageClient::Google(Arc::new(store))))
     }
 }

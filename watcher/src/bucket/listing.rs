@@ -1,6 +1,6 @@
-//! Lists a bucket in pages, and asks for single objects.
+//! Lists a bucket in pages, and looks up single objects.
 //!
-//! A page goes on to the watcher before the next one is asked for, so the memory is that of a few pages, however many
+//! Each page goes to the watcher before the next one is requested, so memory is limited to a few pages, however many
 //! objects there are.
 
 use std::path::Path as FilePath;
@@ -12,14 +12,14 @@ use object_store::path::Error as PathError;
 use object_store::{Error as StoreError, ObjectStoreExt};
 use tokio::sync::mpsc;
 
-use super::{Bucket, Store};
+use super::{Bucket, StorageClient};
 use crate::{Stamp, Wanted, names};
 
-/// As many keys as S3 and Google put on a page at most. Azure would put 5,000 there.
+/// The largest page that S3 and Google return, in keys. Azure allows 5,000.
 const PAGE: usize = 1000;
 
-/// How often a page is asked for. The store's client tries again by itself when a request fails, but not when the
-/// answer breaks off in the middle.
+/// How often a page is requested. `object_store` retries a request that fails, but not one whose response breaks off in
+/// the middle.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -28,17 +28,17 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Look {
     /// Relative to the prefix.
     pub(super) path: String,
-    /// None if it is not there.
+    /// `None` if it does not exist.
     pub(super) stamp: Option<Stamp>,
-    /// Before it was asked for: what was written later may not have been seen.
+    /// The time just before the request: later writes may not have been seen.
     pub(super) at: Instant,
 }
 
-/// What the listing task tells.
+/// What the listing task sends to the watcher.
 #[derive(Debug)]
 pub(super) enum Report {
     Page(Vec<Look>),
-    /// A key that no object can be asked for by.
+    /// The path of a key that cannot be requested, and why.
     Refused(String, PathError),
     Listed(Listed),
 }
@@ -46,10 +46,10 @@ pub(super) enum Report {
 /// The end of a listing.
 #[derive(Debug)]
 pub(super) struct Listed {
-    /// Whether it was one of everything.
+    /// Whether it listed everything.
     pub(super) is_full: bool,
     pub(super) began: Instant,
-    /// All objects seen, asked for or not.
+    /// All objects seen, wanted or not.
     pub(super) objects: u64,
     pub(super) requests: u64,
     /// Why it ended early.
@@ -64,7 +64,7 @@ pub(super) struct Lister {
 }
 
 impl Lister {
-    /// Lists what begins with one of these, relative to the prefix; everything, if one of them is empty.
+    /// Lists the objects whose paths begin with one of `starts`; everything, if one of them is empty.
     pub(super) async fn list(self, starts: Vec<String>) {
         let mut listed = Listed {
             is_full: starts.iter().any(String::is_empty),
@@ -79,7 +79,7 @@ impl Lister {
                 break;
             }
         }
-        // If the watcher has ended, nobody is left to tell, here and below.
+        // Sending fails only if the watcher has ended, and then nothing needs the report. The same holds below.
         let _ = self.reports.send(Report::Listed(listed)).await;
     }
 
@@ -114,14 +114,15 @@ impl Lister {
                     options.offset = None;
                     options.max_keys = Some((size * 2).min(PAGE));
                 }
-                // One key that cannot be used spoils its whole page. So pages become smaller until it is alone on one,
-                // and the listing goes on behind it.
+                // One unusable key makes its whole page fail. So pages get smaller until the key is alone on one, and
+                // the listing continues after it.
                 Err(StoreError::InvalidPath { .. }) if size > 1 => options.max_keys = Some(size / 2),
                 Err(StoreError::InvalidPath { source }) => {
                     let Some(key) = key_of(&source) else {
                         return Err(StoreError::InvalidPath { source });
                     };
-                    // It was to be left behind: the server has begun again with the first key, and would for ever.
+                    // The listing was to continue after this key, but the server started again at the first one, and
+                    // would for ever.
                     if passed.as_deref() == Some(key) {
                         return Err(no_way_on(key));
                     }
@@ -141,9 +142,10 @@ impl Lister {
         Ok(())
     }
 
-    /// Asks Azure for what a start names in full: a listing of its (as `object_store` reads it) has only what is longer.
+    /// Looks up, in Azure, the object that a start names in full: a listing there (as `object_store` returns it) has
+    /// only longer paths.
     async fn look_at_start(&self, start: &str, listed: &mut Listed) -> Result<(), StoreError> {
-        let is_azure = matches!(self.bucket.kind(), Store::Azure(_));
+        let is_azure = matches!(self.bucket.kind(), StorageClient::Azure(_));
         if !is_azure || start.is_empty() || start.ends_with('/') || !self.is_looked_at(start) {
             return Ok(());
         }
@@ -178,10 +180,10 @@ impl Lister {
     }
 }
 
-/// Why a listing cannot go on where one key cannot be used.
+/// The error of a listing that cannot continue past an unusable key.
 fn no_way_on(key: &str) -> StoreError {
     let source = format!(
-        "the key {key:?} cannot be used, and this server does not list what comes behind a key: rename or remove the \
+        "the key {key:?} cannot be used, and this server cannot start a listing after a given key: rename or remove the \
          object"
     );
     StoreError::Generic {
@@ -190,7 +192,7 @@ fn no_way_on(key: &str) -> StoreError {
     }
 }
 
-/// Whether a path is looked at at all.
+/// Whether a path is looked at.
 pub(super) fn is_looked_at(path: &str, wanted: &Wanted) -> bool {
     names::path_looked_at(FilePath::new(path)) && wanted(path)
 }
@@ -210,7 +212,7 @@ pub(super) async fn look(bucket: &Bucket, path: String) -> Result<Look, (String,
     Ok(Look { path, stamp, at })
 }
 
-/// The starts that need a listing each: sorted, and without those that another covers. None at all means everything.
+/// Returns the starts that each need a listing: sorted, without those that another covers. No starts mean everything.
 pub(super) fn apart(mut starts: Vec<String>) -> Vec<String> {
     if starts.is_empty() {
         starts.push(String::new());
@@ -220,7 +222,7 @@ pub(super) fn apart(mut starts: Vec<String>) -> Vec<String> {
     starts
 }
 
-/// Whether an answer has begun and not come to its end.
+/// Whether a response began and broke off.
 fn broke_off(error: &StoreError) -> bool {
     let StoreError::Generic { source, .. } = error else {
         return false;
@@ -228,7 +230,7 @@ fn broke_off(error: &StoreError) -> bool {
     source.source().is_some_and(|cause| cause.is::<HttpError>())
 }
 
-/// The raw key that an error is about.
+/// Returns the raw key that an error is about.
 fn key_of(error: &PathError) -> Option<&str> {
     match error {
         PathError::EmptySegment { path } | PathError::BadSegment { path, .. } => Some(path),

@@ -1,4 +1,5 @@
-//! A bucket as the source: listed in pages, woken by a queue, read in parts, and what was taken put away.
+//! A bucket as the source: it is listed in pages, a queue wakes the watcher, objects are read in parts, and those that
+//! were taken are put away.
 
 mod actor;
 mod address;
@@ -21,12 +22,12 @@ pub use address::{Address, AddressError, Provider};
 pub use put_away::{After, Away, PutAway, PutAwayError, PutAwayKind};
 pub use read::{ObjectReader, ReadError};
 pub use s3_requests::{S3, S3Error};
-pub use store::{Bucket, BucketOptions, OpenError, Store};
+pub use store::{Bucket, BucketOptions, OpenError, StorageClient};
 
 use crate::queue::Queue;
 
-/// Where new objects are to be expected, asked at each poll: the beginnings of their paths relative to the bucket's
-/// prefix. No path at all, or an empty one, means that they may be anywhere.
+/// Returns where to expect new objects: the beginnings of their paths, relative to the bucket's prefix. Called at each
+/// poll. An empty list, or an empty path in it, means that they may be anywhere.
 pub type Starts = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
 /// Which bucket to watch, and how often to list it.
@@ -38,8 +39,8 @@ pub struct BucketSettings {
     pub starts: Starts,
     /// The pause between two polls, each a listing of `starts`.
     pub poll: Duration,
-    /// The pause between two listings of everything, which find what polls and events have missed.
+    /// The pause between two listings of everything, which find what polls and events missed.
     pub sweep: Duration,
-    /// Where the bucket's events come in, if they do.
+    /// The queue that receives the bucket's events, if there is one.
     pub queue: Option<Queue>,
 }

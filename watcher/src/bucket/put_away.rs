@@ -9,14 +9,13 @@
 
 mod error;
 
-use aws_sdk_s3::types::Tag;
 use object_store::{Error as StoreError, ObjectMeta, ObjectStoreExt};
 use tracing::debug;
 
 use self::error::{MOST_TAGS, failed, no_etag, of_store};
 pub use self::error::{PutAwayError, PutAwayKind};
 use super::Bucket;
-use super::s3_requests::{S3, S3Error};
+use super::s3_requests::{S3, S3Error, Tag};
 use crate::Stamp;
 
 /// The tag of what was taken.
@@ -65,7 +64,7 @@ pub struct PutAway {
 }
 
 impl PutAway {
-    /// For a bucket and its client. Nothing is sent yet.
+    /// Prepares to put away the objects of a bucket. Nothing is sent yet.
     pub fn new(bucket: Bucket, s3: S3, after: After) -> Self {
         Self {
             bucket,
@@ -161,19 +160,21 @@ impl PutAway {
     async fn tag(&self, path: &str, stamp: Stamp, seen: ObjectMeta) -> Result<Away, PutAwayError> {
         // What was put when the bucket kept no versions has this one, and is overwritten.
         let version = seen.version.filter(|version| version != "null");
-        let Some(mut tags) = self.tags(path, version.clone()).await? else {
+        let Some(mut tags) = self.tags(path, version.as_deref()).await? else {
             return Ok(Away::Gone);
         };
         if tags.iter().any(is_ours) {
             return Ok(Away::Done);
         }
-        tags.retain(|tag| tag.key() != TAG.0);
+        tags.retain(|tag| tag.key != TAG.0);
         if tags.len() == MOST_TAGS {
             return Err(PutAwayError::TooManyTags { url: self.url(path) });
         }
-        let ours = Tag::builder().key(TAG.0).value(TAG.1).build();
-        tags.push(ours.map_err(|error| failed("tag", "", self.url(path), &error.into()))?);
-        if !self.set_tags(path, version.clone(), tags).await? {
+        tags.push(Tag {
+            key: TAG.0.to_owned(),
+            value: TAG.1.to_owned(),
+        });
+        if !self.set_tags(path, version.as_deref(), tags).await? {
             return Ok(Away::Gone);
         }
         if version.is_some() {
@@ -187,7 +188,7 @@ impl PutAway {
     }
 
     /// The tags of an object; none if it is gone.
-    async fn tags(&self, path: &str, version: Option<String>) -> Result<Option<Vec<Tag>>, PutAwayError> {
+    async fn tags(&self, path: &str, version: Option<&str>) -> Result<Option<Vec<Tag>>, PutAwayError> {
         let rights = "s3:GetObjectTagging and s3:GetObjectVersionTagging on it";
         match self.s3.tags(path, version).await {
             Ok(tags) => Ok(Some(tags)),
@@ -200,7 +201,7 @@ impl PutAway {
     async fn set_tags(
         &self,
         path: &str,
-        version: Option<String>,
+        version: Option<&str>,
         tags: Vec<Tag>,
     ) -> Result<bool, PutAwayError> {
         let rights = "s3:PutObjectTagging and s3:PutObjectVersionTagging on it";
@@ -254,5 +255,5 @@ fn url(bucket: &Bucket, path: &str) -> String {
 }
 
 fn is_ours(tag: &Tag) -> bool {
-    (tag.key(), tag.value()) == TAG
+    (tag.key.as_str(), tag.value.as_str()) == TAG
 }

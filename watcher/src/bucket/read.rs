@@ -1,8 +1,8 @@
-//! Reads an object on a thread that may wait, in parts that are on their way while the one before is worked on.
+//! Reads an object on a thread that may block, in parts that are fetched while the part before is processed.
 //!
-//! All parts are of one version of the object: the one that arrived. Its stamp is compared with every answer, and all
-//! requests but the first hold the store to the ETag of the first (`If-Match`). Every part has the length that was asked
-//! for, so what ends without an error is the whole object.
+//! All parts are of one version of the object: the one that arrived. Its stamp is compared with every response, and all
+//! requests but the first require the ETag of the first response (`If-Match`). Every part has the requested length, so a
+//! read that ends without an error has returned the whole object.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -18,16 +18,16 @@ use tokio::task::JoinHandle;
 use super::Bucket;
 use crate::Stamp;
 
-/// One request's bytes. An object of no more than this is read by one request.
+/// How many bytes one request reads. An object of at most this size takes one request.
 const PART: u64 = 8 << 20;
 
-/// How many parts are on their way at once, beside the one in hand: 40 MiB an object at most.
+/// How many parts are fetched at once, besides the one being processed: at most 40 MiB for each object.
 const AHEAD: usize = 4;
 
-/// Why an object, or the rest of it, cannot be had.
+/// Why an object, or the rest of it, cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It is not there any more.
+    /// It no longer exists.
     #[error("{path} is gone")]
     Gone {
         /// Relative to the prefix.
@@ -39,18 +39,18 @@ pub enum ReadError {
         /// Relative to the prefix.
         path: String,
     },
-    /// The store gave fewer or more bytes than it said.
-    #[error("the bucket gave {got} bytes of {path} where it should give {expected}")]
+    /// The bucket returned fewer or more bytes than it announced.
+    #[error("the bucket returned {got} bytes of {path} instead of {expected}")]
     Length {
         /// Relative to the prefix.
         path: String,
-        /// How many were asked for.
+        /// How many were requested.
         expected: u64,
-        /// How many came.
+        /// How many arrived.
         got: u64,
     },
     /// No object can have such a name.
-    #[error("the store cannot be asked for {path}: {source}")]
+    #[error("{path} cannot be requested from the bucket: {source}")]
     BadName {
         /// Relative to the prefix.
         path: String,
@@ -60,51 +60,51 @@ pub enum ReadError {
     /// This user may not read it. A retry does not help.
     #[error("{url} may not be read: {source}. Grant {right}")]
     Denied {
-        /// The object's.
+        /// The object's URL.
         url: String,
-        /// What is missing.
+        /// The missing permission.
         right: &'static str,
-        /// What the store answered.
+        /// The provider's answer.
         source: StoreError,
     },
-    /// Anything else, after the retries that stores ask for.
+    /// Anything else, after the usual retries.
     #[error("cannot read {url}/{path}: {source}")]
     Store {
-        /// The bucket's.
+        /// The bucket's URL.
         url: String,
         /// Relative to the prefix.
         path: String,
-        /// What the store answered.
+        /// The provider's answer.
         source: StoreError,
     },
-    /// The process is ending.
-    #[error("{path} was not read to its end, because the process stops")]
+    /// The process is stopping.
+    #[error("{path} was not read to its end, because the process is stopping")]
     Stopped {
         /// Relative to the prefix.
         path: String,
     },
 }
 
-/// An object that is being read. Reading blocks, so it is for threads that may wait, not for tasks.
+/// An object that is being read. Reading blocks, so use it on blocking threads, not in tasks.
 ///
-/// What goes wrong comes out of [`Read::read`] as an [`io::Error`]; whoever gets an error of a layer above asks
-/// [`failure`](Self::failure) for the reason.
+/// [`Read::read`] returns failures as [`io::Error`]s. A caller that receives an error from a layer above gets the reason
+/// from [`failure`](Self::failure).
 #[derive(Debug)]
 pub struct ObjectReader {
     source: Source,
     runtime: runtime::Handle,
     etag: Option<String>,
-    /// The next byte to ask for.
+    /// The next byte to request.
     next: u64,
     coming: VecDeque<JoinHandle<Result<Part, ReadError>>>,
     part: Part,
     failure: Option<ReadError>,
 }
 
-/// The body of an answer in the pieces that it came in: putting them together would copy each byte once more.
+/// The body of a response, in the pieces in which it arrived: joining them would copy each byte once more.
 type Part = VecDeque<Bytes>;
 
-/// What a request needs to know.
+/// What each request needs.
 #[derive(Clone, Debug)]
 struct Source {
     bucket: Bucket,
@@ -114,7 +114,7 @@ struct Source {
 }
 
 impl ObjectReader {
-    /// Begins to read the object of this path, if it is still what its stamp says. Requests run on `runtime`.
+    /// Begins to read the object at this path, if it still matches its stamp. Requests run on `runtime`.
     pub fn open(
         bucket: &Bucket,
         path: &str,
@@ -132,7 +132,7 @@ impl ObjectReader {
             stamp,
         };
         let first = 0..stamp.bytes.min(PART);
-        // One request without a range is answered for an empty object, too.
+        // A request without a range also works for an empty object.
         let range = (first.end < stamp.bytes).then(|| GetRange::Bounded(first.clone()));
         let answer = runtime.block_on(source.ask(GetOptions::new().with_range(range)))?;
         let mut reader = Self {
@@ -150,12 +150,12 @@ impl ObjectReader {
         Ok(reader)
     }
 
-    /// Why reading has ended before the end of the object.
+    /// Why reading stopped before the end of the object.
     pub fn failure(&self) -> Option<&ReadError> {
         self.failure.as_ref()
     }
 
-    /// Keeps parts coming.
+    /// Requests more parts, up to `AHEAD` at once.
     fn ask(&mut self) {
         while self.next < self.source.stamp.bytes && self.coming.len() < AHEAD {
             let range = self.next..(self.next + PART).min(self.source.stamp.bytes);
@@ -166,7 +166,7 @@ impl ObjectReader {
         }
     }
 
-    /// The next part; nothing at the end of the object.
+    /// The next part; `None` at the end of the object.
     fn next_part(&mut self) -> Result<Option<Part>, ReadError> {
         let Some(coming) = self.coming.pop_front() else {
             return Ok(None);
@@ -220,7 +220,7 @@ impl Source {
         self.take(self.ask(options).await?, range).await
     }
 
-    /// The head of an answer, which is about the version that arrived.
+    /// Sends a request, and checks that the response is about the version that arrived.
     async fn ask(&self, options: GetOptions) -> Result<GetResult, ReadError> {
         match self.bucket.store().get_opts(&self.key, options).await {
             Ok(answer) if Stamp::of_object(&answer.meta) != self.stamp => Err(self.changed()),
@@ -229,7 +229,7 @@ impl Source {
         }
     }
 
-    /// The body of an answer.
+    /// Reads the body of a response.
     async fn take(&self, answer: GetResult, range: Range<u64>) -> Result<Part, ReadError> {
         match answer.into_stream().try_collect().await {
             Ok(part) => self.check_length(&range, part),
@@ -237,9 +237,9 @@ impl Source {
         }
     }
 
-    /// What an error means. Where an overwriting has led to it, it does not always say so: the object may be too short
-    /// for the range now, or the rest of a part that broke off may be refused; and an object that is gone has no ETag to
-    /// match. So the object is asked.
+    /// Finds out what an error means. An error caused by overwriting does not always say so: the object may now be too
+    /// short for the range, or the server may refuse the rest of an interrupted part; and a deleted object has no ETag
+    /// to match. So this looks the object up.
     async fn reason(&self, error: StoreError) -> ReadError {
         if !matches!(
             error,

@@ -1,20 +1,15 @@
 //! Opens a bucket in S3, or in a server that speaks as S3 does.
 //!
-//! The caller loads one [`SdkConfig`] (environment, profile, web identity, single sign-on, instance metadata: the
-//! whole chain of `aws-config`); the queue uses it as it is, and [`Chain`] hands its credentials to `object_store`, so
-//! that both find the same ones.
+//! The caller loads one [`SdkConfig`]: environment, profile, web identity, single sign-on, instance metadata, the whole chain
+//! of `aws-config`. Buckets and the queue share it, so both find the same credentials.
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use aws_config::SdkConfig;
-use aws_sdk_sqs::config::{ProvideCredentials, SharedCredentialsProvider};
-use object_store::CredentialProvider;
-use object_store::aws::{AmazonS3Builder, AwsCredential};
+use object_store::aws::AmazonS3Builder;
 
 use super::address::Address;
-use super::store::{Bucket, BucketOptions, OpenError, Store, retries};
-use crate::error::causes;
+use super::store::{Bucket, BucketOptions, OpenError, StorageClient, retries};
 
 impl Bucket {
     /// Opens a bucket of S3. Nothing is sent yet. The credentials of `config` are asked for with each request: it should
@@ -22,9 +17,8 @@ impl Bucket {
     pub fn in_s3(address: &Address, options: &BucketOptions, config: &SdkConfig) -> Result<Self, OpenError> {
         let (url, name) = (|| address.url(), address.bucket());
         let region = region(options, config).ok_or_else(|| OpenError::NoRegion { url: url() })?;
-        let provider = config
-            .credentials_provider()
-            .ok_or_else(|| OpenError::NoCredentials { url: url() })?;
+        let credentials =
+            gristmill_aws::credentials(config).ok_or_else(|| OpenError::NoCredentials { url: url() })?;
         let path_style = is_path_style(options, name);
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(name)
@@ -32,7 +26,7 @@ impl Bucket {
             .with_allow_http(options.allow_http)
             .with_virtual_hosted_style_request(!path_style)
             .with_request_payer(options.requester_pays)
-            .with_credentials(Arc::new(Chain(provider)))
+            .with_credentials(credentials)
             .with_retry(retries());
         if let Some(endpoint) = &options.endpoint {
             builder = builder.with_endpoint(endpoint_of(endpoint, name, path_style));
@@ -43,7 +37,7 @@ impl Bucket {
         let store = builder
             .build()
             .map_err(|source| OpenError::BadOptions { url: url(), source })?;
-        Ok(Self::new(address, Store::S3(Arc::new(store))))
+        Ok(Self::new(address, StorageClient::S3(Arc::new(store))))
     }
 }
 
@@ -61,58 +55,22 @@ pub(super) fn is_path_style(options: &BucketOptions, name: &str) -> bool {
     options.path_style || name.contains('.')
 }
 
-/// `object_store` wants the bucket in the endpoint itself where requests are to name it in the host.
-fn endpoint_of(endpoint: &str, bucket: &str, path_style: bool) -> String {
+/// Returns the server of a bucket: where requests name the bucket in the host, it is part of that.
+pub(super) fn endpoint_of(endpoint: &str, bucket: &str, path_style: bool) -> String {
     match endpoint.split_once("://") {
         Some((scheme, host)) if !path_style => format!("{scheme}://{bucket}.{host}"),
         _ => endpoint.to_owned(),
     }
 }
 
-/// The standard chain as `object_store` wants to be given credentials.
-#[derive(Debug)]
-struct Chain(SharedCredentialsProvider);
-
-#[async_trait]
-impl CredentialProvider for Chain {
-    type Credential = AwsCredential;
-
-    async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
-        let found = self.0.provide_credentials().await.map_err(|error| {
-            let source = format!("no AWS credentials: {}", causes(&error)).into();
-            object_store::Error::Generic { store: "S3", source }
-        })?;
-        Ok(Arc::new(AwsCredential {
-            key_id: found.access_key_id().to_owned(),
-            secret_key: found.secret_access_key().to_owned(),
-            token: found.session_token().map(ToOwned::to_owned),
-        }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use aws_sdk_sqs::config::Credentials;
-
     use super::*;
 
     #[test]
     fn a_host_names_the_bucket_unless_the_path_does() {
         assert_eq!(endpoint_of("http://h:1", "b", true), "http://h:1");
         assert_eq!(endpoint_of("https://h", "b", false), "https://b.h");
-    }
-
-    const SECRET: &str = "hunter2-of-the-chain";
-
-    #[tokio::test]
-    async fn no_secret_is_shown() {
-        let credentials = Credentials::new("key", SECRET, Some("token".into()), None, "test");
-        let chain = Chain(SharedCredentialsProvider::new(credentials));
-        let credential = chain.get_credential().await.unwrap();
-        assert_eq!(credential.secret_key, SECRET);
-        assert_eq!(credential.token.as_deref(), Some("token"));
-        let shown = format!("{chain:?} {credential:?}");
-        assert!(!shown.contains(SECRET), "{shown}");
     }
 
     #[test]
@@ -123,7 +81,7 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        assert!(open(&BucketOptions::default()).contains("in which region s3://shops lies"));
+        assert!(open(&BucketOptions::default()).contains("the region of s3://shops is not configured"));
         let region = Some("eu-west-1".to_owned());
         let options = BucketOptions {
             region,

@@ -1,30 +1,25 @@
-//! Requests by AWS's own client of S3, for what `object_store` has no call for: tags of what is there, and copies and
-//! removals on a condition.
+//! Requests to S3 for what `object_store` has no call for: tags of existing objects, and copies and removals on a
+//! condition.
 
 use std::time::Duration;
 
-use aws_config::{Region, SdkConfig};
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_s3::error::{BuildError, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::types::{RequestPayer, ServerSideEncryption, Tag, Tagging};
+use aws_config::SdkConfig;
+use gristmill_aws::{AwsError, Call, Patience, Service, public_host, read_xml};
+use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
 use super::Bucket;
-use super::s3::{is_path_style, region};
-use super::store::{BucketOptions, RETRIES};
-use crate::error::causes;
+use super::s3::{endpoint_of, is_path_style, region};
+use super::store::{BucketOptions, OpenError, RETRIES};
 
-/// How long a server may be silent. One that copies gigabytes says nothing meanwhile.
-const SILENCE: Duration = Duration::from_secs(300);
-const CONNECT: Duration = Duration::from_secs(5);
+/// A server that copies gigabytes sends nothing meanwhile.
+const PATIENCE: Patience = Patience {
+    silence: Duration::from_secs(300),
+    retries: RETRIES,
+};
 
-/// The pause before the first retry, as `object_store` makes it; the others double.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-
-/// What a header may hold of a key.
+/// What a URL or a header may hold of a key.
 const KEPT: AsciiSet = NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -32,173 +27,192 @@ const KEPT: AsciiSet = NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
-/// A request that was refused, or had no answer after the retries that S3 asks for.
-#[derive(Debug, thiserror::Error)]
-#[error("{told}")]
-pub struct S3Error {
-    /// The status of the answer, if there was one.
-    status: Option<u16>,
-    code: Option<String>,
-    told: String,
+/// A tag of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Tag {
+    pub(crate) key: String,
+    pub(crate) value: String,
 }
 
+/// `<Tagging><TagSet><Tag>…`: how S3 writes and reads the tags of an object.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tagging {
+    tag_set: TagSet,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TagSet {
+    #[serde(default, rename = "Tag")]
+    tags: Vec<Tag>,
+}
+
+/// Why S3 did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct S3Error(#[from] AwsError);
+
 impl S3Error {
-    /// Whether what was asked for is not there. A bucket that is not there is another matter.
+    /// Returns whether the object is not there. A missing bucket is another matter.
     pub fn is_absent(&self) -> bool {
-        self.status == Some(404) && self.code.as_deref() != Some("NoSuchBucket")
+        self.0.status() == Some(404) && self.0.code() != Some("NoSuchBucket")
     }
 
-    /// Whether the condition of the request does not hold.
+    /// Returns whether the condition of the request does not hold.
     pub fn is_unmet(&self) -> bool {
-        self.status == Some(412)
+        self.0.status() == Some(412)
     }
 
-    /// Whether the object lies in an archive, where nothing can be copied from.
+    /// Returns whether the object lies in an archive, from which nothing can be copied.
     pub fn is_archived(&self) -> bool {
         self.has_code(&["InvalidObjectState", "ObjectNotInActiveTierError"])
     }
 
-    /// Whether this user may not do it. S3 answers with the same status that an object is archived.
+    /// Returns whether this user lacks a permission. S3 answers with the same status for an archived object.
     pub fn is_denied(&self) -> bool {
-        matches!(self.status, Some(401 | 403)) && !self.is_archived()
+        matches!(self.0.status(), Some(401 | 403)) && !self.is_archived()
     }
 
-    /// Whether it is this object that the store does not do it with. Other objects may fare better, and a retry does not.
+    /// Returns whether the store refuses this one object. Others may succeed, and a retry does not help.
     pub fn is_of_object(&self) -> bool {
-        let is_of_all = matches!(self.status, Some(408 | 429))
+        let is_of_all = matches!(self.0.status(), Some(408 | 429))
             || self.has_code(&["NoSuchBucket", "RequestTimeout", "ExpiredToken", "InvalidToken"]);
-        matches!(self.status, Some(400..=499)) && !self.is_denied() && !is_of_all
+        matches!(self.0.status(), Some(400..=499)) && !self.is_denied() && !is_of_all
     }
 
     fn has_code(&self, codes: &[&str]) -> bool {
-        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+        self.0.code().is_some_and(|code| codes.contains(&code))
     }
 }
 
-/// AWS's client, with what its requests about one bucket have in common. Cheap to clone.
+/// Signed requests about one bucket. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct S3 {
-    client: Client,
+    service: Service,
     bucket: Bucket,
-    payer: Option<RequestPayer>,
+    /// The server, without a bucket.
+    endpoint: String,
+    path_style: bool,
+    requester_pays: bool,
     sse_kms_key: Option<String>,
 }
 
 impl S3 {
-    /// A client for a bucket that was opened with these options. Nothing is sent yet.
-    pub fn of(bucket: &Bucket, options: &BucketOptions, config: &SdkConfig) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE);
-        let retries = RetryConfig::standard()
-            .with_max_attempts(RETRIES as u32 + 1)
-            .with_initial_backoff(FIRST_PAUSE);
-        let mut builder = aws_sdk_s3::config::Builder::from(config)
-            .force_path_style(is_path_style(options, bucket.name()))
-            .retry_config(retries)
-            .timeout_config(timeouts.build())
-            // Not every server knows the checksums that the client would add unasked.
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-        builder.set_region(region(options, config).map(Region::new));
-        // As for `object_store`, whatever else the chain may name for this one client.
-        builder.set_endpoint_url(options.endpoint.clone());
-        Self {
-            client: Client::from_conf(builder.build()),
+    /// Prepares requests about a bucket that was opened with these options. Nothing is sent yet.
+    pub fn of(bucket: &Bucket, options: &BucketOptions, config: &SdkConfig) -> Result<Self, OpenError> {
+        let url = || bucket.url().to_owned();
+        let region = region(options, config).ok_or_else(|| OpenError::NoRegion { url: url() })?;
+        // As for `object_store`, whatever endpoint the configuration names for S3 alone.
+        let public = || format!("https://{}", public_host("s3", &region, config));
+        let service = Service::new("s3", Some(&region), config, PATIENCE);
+        Ok(Self {
+            service: service.map_err(|source| OpenError::NoClient { url: url(), source })?,
             bucket: bucket.clone(),
-            payer: options.requester_pays.then_some(RequestPayer::Requester),
+            endpoint: options.endpoint.clone().unwrap_or_else(public),
+            path_style: is_path_style(options, bucket.name()),
+            requester_pays: options.requester_pays,
             sse_kms_key: options.sse_kms_key.clone(),
-        }
+        })
     }
 
-    /// The tags of an object, or of one of its versions.
-    pub(super) async fn tags(&self, path: &str, version: Option<String>) -> Result<Vec<Tag>, S3Error> {
-        let request = self.client.get_object_tagging().bucket(self.bucket.name());
-        let request = request
-            .key(key(&self.bucket, path))
-            .set_version_id(version)
-            .set_request_payer(self.payer.clone());
-        Ok(request.send().await?.tag_set)
+    /// Returns the tags of an object, or of one of its versions.
+    pub(super) async fn tags(&self, path: &str, version: Option<&str>) -> Result<Vec<Tag>, S3Error> {
+        let call = self.call(Method::GET, &self.bucket, path, &tagging_of(version));
+        let answer = self.service.send(&call).await?;
+        let Tagging { tag_set } = read_xml(&answer)?;
+        Ok(tag_set.tags)
     }
 
     /// Gives an object, or one of its versions, these tags and no others.
     pub(super) async fn set_tags(
         &self,
         path: &str,
-        version: Option<String>,
+        version: Option<&str>,
         tags: Vec<Tag>,
     ) -> Result<(), S3Error> {
-        let request = self.client.put_object_tagging().bucket(self.bucket.name());
-        let request = request
-            .key(key(&self.bucket, path))
-            .set_version_id(version)
-            .tagging(Tagging::builder().set_tag_set(Some(tags)).build()?)
-            .set_request_payer(self.payer.clone());
-        request.send().await?;
+        let tagging = Tagging {
+            tag_set: TagSet { tags },
+        };
+        let call = self
+            .call(Method::PUT, &self.bucket, path, &tagging_of(version))
+            .xml("Tagging", &tagging)?;
+        self.service.send(&call).await?;
         Ok(())
     }
 
-    /// Copies an object to another place, if it has this ETag; otherwise the error is one of a condition.
+    /// Copies an object to another place if it has this ETag; otherwise the error is [`S3Error::is_unmet`].
     pub(super) async fn copy(
         &self,
         (from, path): (&Bucket, &str),
         (to, target): (&Bucket, &str),
         etag: &str,
     ) -> Result<(), S3Error> {
-        let source = key(from, path);
-        let source = format!("{}/{}", from.name(), utf8_percent_encode(&source, &KEPT));
-        let encryption = self.sse_kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms);
-        let request = self.client.copy_object().bucket(to.name());
-        let request = request
-            .key(key(to, target))
-            .copy_source(source)
-            .copy_source_if_match(etag)
-            .set_server_side_encryption(encryption)
-            .set_ssekms_key_id(self.sse_kms_key.clone())
-            .set_request_payer(self.payer.clone());
-        request.send().await?;
+        let source = format!("{}/{}", from.name(), encoded_key(from, path));
+        let mut call = self
+            .call(Method::PUT, to, target, "")
+            .header("x-amz-copy-source", source)
+            .header("x-amz-copy-source-if-match", etag);
+        if let Some(key) = &self.sse_kms_key {
+            call = call
+                .header("x-amz-server-side-encryption", "aws:kms")
+                .header("x-amz-server-side-encryption-aws-kms-key-id", key);
+        }
+        self.service.send(&call).await?;
         Ok(())
     }
 
-    /// Removes an object, if it has this ETag; otherwise the error is one of a condition.
+    /// Removes an object if it has this ETag; otherwise the error is [`S3Error::is_unmet`].
     pub(super) async fn remove(&self, from: &Bucket, path: &str, etag: &str) -> Result<(), S3Error> {
-        let request = self.client.delete_object().bucket(from.name());
-        let request = request
-            .key(key(from, path))
-            .if_match(etag)
-            .set_request_payer(self.payer.clone());
-        request.send().await?;
+        let call = self.call(Method::DELETE, from, path, "").header("if-match", etag);
+        self.service.send(&call).await?;
         Ok(())
     }
-}
 
-/// The key of a path, as AWS's client wants it: not encoded.
-fn key(bucket: &Bucket, path: &str) -> String {
-    format!("{}{path}", bucket.prefix())
-}
+    /// Has the bucket keep all versions of its objects from now on.
+    #[cfg(test)]
+    pub(super) async fn keep_versions(&self) -> Result<(), S3Error> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Versioning {
+            status: &'static str,
+        }
+        let url = format!("{}/{}?versioning", self.endpoint, self.bucket.name());
+        let versioning = Versioning { status: "Enabled" };
+        let call = Call::new(Method::PUT, url).xml("VersioningConfiguration", &versioning)?;
+        self.service.send(&call).await?;
+        Ok(())
+    }
 
-impl<E: ProvideErrorMetadata + std::error::Error + 'static> From<SdkError<E>> for S3Error {
-    fn from(error: SdkError<E>) -> Self {
-        Self {
-            status: error.raw_response().map(|answer| answer.status().as_u16()),
-            code: error.code().map(str::to_owned),
-            // The store's own words, where it has some.
-            told: match (error.code(), error.message()) {
-                (Some(code), Some(message)) => format!("{code}: {message}"),
-                (Some(code), None) => code.to_owned(),
-                _ => causes(&error),
-            },
+    fn call(&self, method: Method, bucket: &Bucket, path: &str, query: &str) -> Call {
+        let server = endpoint_of(&self.endpoint, bucket.name(), self.path_style);
+        let bucket_in_path = match self.path_style {
+            true => format!("/{}", bucket.name()),
+            false => String::new(),
+        };
+        let key = encoded_key(bucket, path);
+        let call = Call::new(method, format!("{server}{bucket_in_path}/{key}{query}"));
+        match self.requester_pays {
+            true => call.header("x-amz-request-payer", "requester"),
+            false => call,
         }
     }
 }
 
-/// The client refuses to send what lacks a part.
-impl From<BuildError> for S3Error {
-    fn from(error: BuildError) -> Self {
-        Self {
-            status: None,
-            code: None,
-            told: error.to_string(),
-        }
+/// The key of a path, encoded for URLs and headers.
+fn encoded_key(bucket: &Bucket, path: &str) -> String {
+    let key = format!("{}{path}", bucket.prefix());
+    utf8_percent_encode(&key, &KEPT).to_string()
+}
+
+/// The query that asks for the tags of an object, or of one of its versions.
+fn tagging_of(version: Option<&str>) -> String {
+    match version {
+        Some(version) => format!(
+            "?tagging&versionId={}",
+            utf8_percent_encode(version, NON_ALPHANUMERIC)
+        ),
+        None => "?tagging".to_owned(),
     }
 }

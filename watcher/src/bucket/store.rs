@@ -1,6 +1,6 @@
-//! A bucket in one of three stores, and how it is opened.
+//! A bucket of one of three providers, and how it is opened.
 //!
-//! Credentials are the caller's to find, each store's by its own standard way: for S3 (`s3`) one [`SdkConfig`], for Google
+//! The caller finds the credentials, in each provider's standard way: for S3 (`s3`) one [`SdkConfig`], for Google
 //! (`google`) a file or the instance itself, for Azure (`azure`) the values of its usual variables.
 //!
 //! [`SdkConfig`]: aws_config::SdkConfig
@@ -19,64 +19,72 @@ use object_store::{ObjectStore, RetryConfig};
 
 use super::address::Address;
 
-/// The stores' rule for 500, 503 SlowDown and lost connections: try again with growing pauses, and not for ever. The pipeline
-/// has retries of its own behind this.
+/// How often a request is retried after 500, 503 SlowDown or a lost connection, as the providers advise: with growing
+/// pauses, and not for ever. The pipeline has retries of its own on top.
 pub(super) const RETRIES: usize = 6;
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
-/// How to reach a bucket, where the defaults do not do.
+/// How to reach a bucket where the defaults do not fit.
 #[derive(Clone, Debug, Default)]
 pub struct BucketOptions {
-    /// Where the server is; `None` means Amazon's, Google's or Microsoft's own. For Azure, it has the account in it.
+    /// The server's URL; `None` means Amazon's, Google's or Microsoft's own. For Azure, it includes the account.
     pub endpoint: Option<String>,
-    /// Whether an `http://` endpoint is allowed: for servers on this host or in a test.
+    /// Whether an `http://` endpoint is allowed, as for a server on this host or in a test.
     pub allow_http: bool,
     /// S3 only: the bucket's region; `None` means that of the [`SdkConfig`](aws_config::SdkConfig).
     pub region: Option<String>,
-    /// S3 only: whether the bucket is named in the path of a URL, not in its host name. Most servers other than Amazon's
-    /// want it.
+    /// S3 only: whether URLs name the bucket in the path and not in the host name. Most servers other than Amazon's
+    /// need this.
     pub path_style: bool,
     /// S3 only: whether this account pays for the requests to somebody else's bucket.
     pub requester_pays: bool,
-    /// S3 only: the KMS key that objects are encrypted with when they are written.
+    /// S3 only: the KMS key with which written objects are encrypted.
     pub sse_kms_key: Option<String>,
 }
 
-/// Why a bucket cannot be opened. None of them is worth a retry.
+/// Why a bucket cannot be opened. A retry helps with none of these.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Neither the settings nor the environment name a region.
-    #[error("nothing says in which region {url} lies: set `region` beside it, or AWS_REGION")]
+    #[error("the region of {url} is not configured: set `region` next to the URL, or AWS_REGION")]
     NoRegion {
         /// As it was given.
         url: String,
     },
-    /// The chain has nobody to ask for credentials.
+    /// The AWS configuration has no provider of credentials.
     #[error("no AWS credentials are configured for {url}: set them in the environment, a profile or a role")]
     NoCredentials {
         /// As it was given.
         url: String,
     },
+    /// No HTTP client can be made.
+    #[error("cannot use {url}: {source}")]
+    NoClient {
+        /// As it was given.
+        url: String,
+        /// Why.
+        source: gristmill_aws::AwsError,
+    },
     /// Neither the URL nor the environment name Azure's storage account.
     #[error(
-        "nothing says in which storage account {url} lies: write \
+        "the storage account of {url} is not configured: write \
          abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PREFIX, or set AZURE_STORAGE_ACCOUNT_NAME"
     )]
     NoAccount {
         /// As it was given.
         url: String,
     },
-    /// The file of credentials cannot be used.
+    /// The credentials file cannot be used.
     #[error("cannot use {url} with the credentials in {}: {source}", file.display())]
     BadCredentials {
         /// As it was given.
         url: String,
-        /// Where they are.
+        /// The credentials file.
         file: PathBuf,
         /// What `object_store` says.
         source: object_store::Error,
     },
-    /// The options or the credentials do not do.
+    /// The options or the credentials cannot be used.
     #[error("cannot use {url}: {source}")]
     BadOptions {
         /// As it was given.
@@ -89,17 +97,17 @@ pub enum OpenError {
 /// A bucket, or the part of it below a prefix. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    store: Store,
+    client: StorageClient,
     url: Arc<str>,
     name: Arc<str>,
     /// Empty, or ends with `/`.
     prefix: Arc<str>,
 }
 
-/// The store that a bucket is in, for what is asked otherwise in each.
+/// The client of the provider that holds a bucket, for requests that differ between providers.
 #[derive(Clone)]
-pub enum Store {
-    /// Amazon S3, or a server that speaks as it does.
+pub enum StorageClient {
+    /// Amazon S3, or a compatible server.
     S3(Arc<AmazonS3>),
     /// Google Cloud Storage.
     Google(Arc<GoogleCloudStorage>),
@@ -108,48 +116,48 @@ pub enum Store {
 }
 
 impl Bucket {
-    pub(super) fn new(address: &Address, store: Store) -> Self {
+    pub(super) fn new(address: &Address, client: StorageClient) -> Self {
         let prefix = match address.path() {
             "" => String::new(),
             path => format!("{path}/"),
         };
         Self {
-            store,
+            client,
             url: address.url().into(),
             name: address.bucket().into(),
             prefix: prefix.into(),
         }
     }
 
-    /// The whole bucket's objects. Their paths are keys: those of [`key`](Self::key).
+    /// The objects of the whole bucket. Their paths are keys, as [`key`](Self::key) returns them.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
-        match &self.store {
-            Store::S3(store) => store.clone(),
-            Store::Google(store) => store.clone(),
-            Store::Azure(store) => store.clone(),
+        match &self.client {
+            StorageClient::S3(store) => store.clone(),
+            StorageClient::Google(store) => store.clone(),
+            StorageClient::Azure(store) => store.clone(),
         }
     }
 
-    /// The store itself.
-    pub fn kind(&self) -> &Store {
-        &self.store
+    /// The provider's own client.
+    pub fn kind(&self) -> &StorageClient {
+        &self.client
     }
 
-    /// What to grant to whoever may not read its objects.
+    /// The permission to grant to a user who may not read an object.
     pub(crate) fn right_to_read(&self) -> &'static str {
-        match &self.store {
-            Store::S3(_) => "s3:GetObject on it (and kms:Decrypt on its key)",
-            Store::Google(_) => "storage.objects.get on it (as the role Storage Object Viewer does)",
-            Store::Azure(_) => "the role Storage Blob Data Reader on its container",
+        match &self.client {
+            StorageClient::S3(_) => "s3:GetObject on it (and kms:Decrypt on its key)",
+            StorageClient::Google(_) => "storage.objects.get on it (as the role Storage Object Viewer does)",
+            StorageClient::Azure(_) => "the role Storage Blob Data Reader on its container",
         }
     }
 
-    /// The whole bucket's listing.
+    /// Lists the whole bucket.
     pub(crate) fn pages(&self) -> &dyn PaginatedListStore {
-        match &self.store {
-            Store::S3(store) => &**store,
-            Store::Google(store) => &**store,
-            Store::Azure(store) => &**store,
+        match &self.client {
+            StorageClient::S3(store) => &**store,
+            StorageClient::Google(store) => &**store,
+            StorageClient::Azure(store) => &**store,
         }
     }
 
@@ -163,13 +171,13 @@ impl Bucket {
         &self.name
     }
 
-    /// What all keys here begin with: nothing, or a text that ends with `/`.
+    /// The prefix that all keys here begin with: empty, or ending with `/`.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The key of a path relative to the prefix. An error if no object can be asked for by it: an empty part, `.` or
-    /// `..`, or a control character.
+    /// Returns the key of a path relative to the prefix. Fails if the key cannot be requested: it has an empty segment,
+    /// `.` or `..`, or a control character.
     pub fn key(&self, path: &str) -> Result<Path, object_store::path::Error> {
         Path::parse(format!("{}{path}", self.prefix))
     }
@@ -180,8 +188,8 @@ impl Bucket {
     }
 }
 
-/// Only the store's kind and the bucket's name: some credentials would show themselves.
-impl fmt::Debug for Store {
+/// Shows only the provider and the bucket's name, because some clients' own output would reveal credentials.
+impl fmt::Debug for StorageClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::S3(store) => Display::fmt(store, f),
@@ -191,7 +199,7 @@ impl fmt::Debug for Store {
     }
 }
 
-/// How often, and for how long, requests are tried.
+/// How often, and for how long, requests are retried.
 pub(super) fn retries() -> RetryConfig {
     RetryConfig {
         max_retries: RETRIES,

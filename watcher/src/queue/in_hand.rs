@@ -1,18 +1,19 @@
-//! The messages that were received and not deleted: which wait for what. No I/O, no clock of its own.
+//! The messages that were received and not yet deleted, and the paths that each waits for. Does no I/O and reads no
+//! clock.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// A message, by its id.
 struct Message {
-    /// The latest receipt, by which it is deleted.
+    /// The latest receipt handle, which deletes it.
     receipt: String,
-    /// The paths that have yet to be done.
+    /// The paths that are not done yet.
     open: HashSet<String>,
     received: Instant,
 }
 
-/// Messages by their ids, and by the paths that they wait for.
+/// Messages by id, and message ids by the path that they wait for.
 #[derive(Default)]
 pub(super) struct InHand {
     messages: HashMap<String, Message>,
@@ -20,8 +21,8 @@ pub(super) struct InHand {
 }
 
 impl InHand {
-    /// Takes a message in that waits for these paths, of which there is one at least. One that was received before, and
-    /// has become visible again since, waits anew under its new receipt.
+    /// Adds a message that waits for these paths; there must be at least one. A message that was received before and
+    /// became visible again waits anew under its new receipt.
     pub(super) fn receive(&mut self, id: String, receipt: String, paths: &[String], at: Instant) {
         for path in paths {
             self.waiting.entry(path.clone()).or_default().insert(id.clone());
@@ -34,8 +35,8 @@ impl InHand {
         self.messages.insert(id, message);
     }
 
-    /// What came of a path as it was at `seen_at` is durable. Gives the receipts of the messages that wait for nothing
-    /// more; one received after that moment may tell of something newer, and waits on.
+    /// Records that the outcome for a path, as seen at `seen_at`, is durable. Returns the receipts of the messages that
+    /// wait for nothing more. A message received after that moment may be about something newer, and keeps waiting.
     pub(super) fn done(&mut self, path: &str, seen_at: Instant) -> Vec<String> {
         let Some(ids) = self.waiting.get_mut(path) else {
             return Vec::new();

@@ -1,25 +1,25 @@
-//! What a message says: of which objects of which buckets something is told.
+//! Parses a message: which objects of which buckets it is about.
 //!
-//! Four forms, nested as they come: S3's event notification, the test event that S3 sends when notifications are
-//! switched on, EventBridge's event, and SNS's envelope around any of them. S3 writes keys form-encoded (a space as
-//! `+`), EventBridge as they are. What happened to an object is not read: it is asked itself.
+//! There are four forms: S3's event notification, the test event that S3 sends when notifications are
+//! switched on, EventBridge's event, and SNS's envelope around any of them. S3 form-encodes keys (a space becomes
+//! `+`), EventBridge does not. What happened to an object is not read: the watcher looks the object up instead.
 
 use serde::Deserialize;
 
-/// An object that something was told of.
+/// An object that a message is about.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct NotifiedObject {
     pub(crate) bucket: String,
     /// Decoded.
     pub(crate) key: String,
 }
 
-/// Why a message cannot be understood.
+/// Why a message cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error(
-        "is no event of S3 (straight, through SNS, or by EventBridge): {0}. Something else writes to this queue; if \
-         it has a redrive policy, the message goes to the dead-letter queue"
+        "is not an S3 event (sent directly, through SNS, or by EventBridge): {0}. Something else writes to this queue; if \
+         the queue has a redrive policy, the message goes to the dead-letter queue"
     )]
     Form(serde_json::Error),
     #[error("has a key that is not form-encoded UTF-8: {0}")]
@@ -89,19 +89,19 @@ struct ObjectKey {
 }
 
 /// The objects that a message's body names; none in a test event.
-pub(crate) fn objects(body: &str) -> Result<Vec<Told>, Unreadable> {
+pub(crate) fn objects(body: &str) -> Result<Vec<NotifiedObject>, Unreadable> {
     match serde_json::from_str(body).map_err(Unreadable::Form)? {
         Message::Notification { records } => records
             .into_iter()
             .map(|Record { s3 }| {
                 let key = form_decoded(&s3.object.key).ok_or(Unreadable::Key(s3.object.key))?;
-                Ok(Told {
+                Ok(NotifiedObject {
                     bucket: s3.bucket.name,
                     key,
                 })
             })
             .collect(),
-        Message::EventBridge { detail, .. } => Ok(vec![Told {
+        Message::EventBridge { detail, .. } => Ok(vec![NotifiedObject {
             bucket: detail.bucket.name,
             key: detail.object.key,
         }]),

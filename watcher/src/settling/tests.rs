@@ -1,4 +1,4 @@
-//! The rules with made-up times.
+//! The settling rules, with made-up times.
 
 use super::*;
 

@@ -24,7 +24,7 @@ async fn a_cold_backlog_is_found_at_once() {
 }
 
 #[tokio::test]
-async fn a_young_backlog_settles_and_then_the_listing_is_told_settled() {
+async fn a_young_backlog_settles_and_then_the_listing_is_reported_as_settled() {
     let scene = Scene::new(Duration::from_secs(1), NEVER);
     let start = std::time::Instant::now();
     fs::write(scene.root.join("a.tdf"), "1").unwrap();
@@ -104,7 +104,7 @@ async fn a_growing_file_arrives_once_and_whole() {
         watched.quiet(Duration::from_millis(100)).await;
     }
     let last = std::time::Instant::now();
-    // It is still open: only that it rests says that it is whole.
+    // It is still open: only the lack of changes shows that it is whole.
     assert_eq!(watched.arrival().await.1.bytes, 300);
     assert!(last.elapsed() >= Duration::from_secs(1));
     watched.quiet(SHORT).await;
@@ -148,7 +148,7 @@ async fn a_file_that_is_only_read_or_renamed_away_and_back_does_not_arrive_again
 }
 
 #[tokio::test]
-async fn a_file_that_vanishes_before_it_has_settled_is_not_told() {
+async fn a_file_that_vanishes_before_it_settles_is_not_reported() {
     let scene = Scene::new(Duration::from_secs(1), NEVER);
     let path = scene.root.join("a.tdf");
     fs::write(&path, "1").unwrap();
@@ -194,7 +194,7 @@ async fn files_in_new_folders_are_found_however_fast_they_come() {
 
 #[tokio::test]
 async fn a_folder_that_was_removed_and_made_again_is_watched_again() {
-    // A busy machine may list the new folder only when the file is in it already; then the file has to settle.
+    // A busy machine may list the new folder only once the file is in it; then the file has to settle.
     let scene = Scene::new(SHORT, NEVER);
     let mut watched = scene.start().await;
     for _ in 0..20 {
@@ -219,12 +219,12 @@ async fn a_folder_moved_in_is_listed_and_watched() {
 }
 
 #[tokio::test]
-async fn the_listing_finds_what_no_notice_told() {
+async fn the_listing_finds_what_no_notice_reported() {
     let scene = Scene::new(SHORT, NEVER);
     let mut watched = scene.start().await;
     scene.rename_in("a.tdf", "one");
     watched.arrival().await;
-    // inotify tells a write by the name that was opened, and this name lies outside.
+    // inotify reports a write under the name that was opened, and this name is outside the root.
     fs::hard_link(scene.root.join("a.tdf"), scene.outside("link")).unwrap();
     watched.quiet(SHORT).await;
     fs::write(scene.outside("link"), "one and two").unwrap();

@@ -1,4 +1,4 @@
-//! Names and things that are not what one expects in a folder of sales files.
+//! Unexpected names and entries in a folder of sales files.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -160,7 +160,7 @@ async fn links_are_followed_and_loops_end() {
     fs::rename(scene.old_file("b.tdf", "1"), scene.outside("share/b.tdf")).unwrap();
     symlink(scene.outside("out.tdf"), scene.root.join("file.tdf")).unwrap();
     symlink(scene.outside("share"), scene.root.join("share")).unwrap();
-    // Ways back, and second names of folders that have one: nothing is told twice.
+    // Links back up, and second names for folders: nothing is reported twice.
     symlink(".", scene.root.join("again")).unwrap();
     symlink("..", scene.root.join("real/up")).unwrap();
     symlink(scene.dir.path(), scene.root.join("above")).unwrap();
@@ -169,7 +169,7 @@ async fn links_are_followed_and_loops_end() {
     symlink("self", scene.root.join("self")).unwrap();
     let mut watched = scene.start_with_room(16);
     let found = watched.arrivals(4).await;
-    // The folder above is met under its link; `out.tdf` lies in it.
+    // The folder above is found through its link; `out.tdf` is in it.
     assert_eq!(
         found,
         ["above/out.tdf", "above/share/b.tdf", "file.tdf", "real/a.tdf"]
@@ -182,7 +182,7 @@ async fn links_are_followed_and_loops_end() {
         }
     );
     assert_eq!(watched.sweep_quietly().await, 4);
-    // A notice comes by the one name that was told.
+    // Notices use the one name that was reported.
     scene.rename_in("real/c.tdf", "1");
     assert_eq!(watched.arrival().await.0, "real/c.tdf");
     watched.quiet(SHORT).await;

@@ -1,9 +1,9 @@
-//! What is asked of a running watcher, and how it bears slow company.
+//! Commands to a running watcher, and slow consumers.
 
 use super::*;
 
 #[tokio::test]
-async fn a_known_stamp_is_not_told_again() {
+async fn a_known_stamp_is_not_reported_again() {
     let mut scene = Scene::new(NEVER, NEVER);
     let path = scene.old_file("a.tdf", "1");
     let changed = scene.old_file("b.tdf", "1");
@@ -28,7 +28,7 @@ async fn a_known_stamp_is_not_told_again() {
 }
 
 #[tokio::test]
-async fn look_again_tells_again_what_is_there() {
+async fn look_again_reports_an_existing_file_again() {
     let scene = Scene::new(SHORT, NEVER);
     let path = scene.old_file("in/a.tdf", "1");
     let mut watched = scene.start_with_room(16);
@@ -55,7 +55,7 @@ async fn a_slow_receiver_loses_nothing() {
         expected.push(format!("d{}/old{n}.tdf", n % 7));
     }
     let mut watched = scene.start_with_room(1);
-    // These renames come while the first listing stands still, and some before their folder is watched.
+    // These renames come while the first listing is blocked, and some before their folder is watched.
     let mut found = watched.arrivals(10).await;
     for n in 0..1000 {
         scene.rename_in(&format!("d{}/new{n}.tdf", n % 7), "1");
@@ -97,7 +97,7 @@ async fn a_burst_of_changes_from_many_writers_ends_with_the_last_of_each_file() 
         let before = last.insert(path, stamp.bytes).unwrap_or(0);
         assert!(
             stamp.bytes > before,
-            "an older state was told after a newer one, or one state twice"
+            "an older state was reported after a newer one, or one state twice"
         );
     }
     writers.into_iter().for_each(|writer| writer.join().unwrap());

@@ -1,4 +1,4 @@
-//! Folders that go away, and come back.
+//! Folders that disappear and come back.
 
 use std::os::unix::fs::symlink;
 
@@ -21,7 +21,7 @@ impl Watched {
 }
 
 #[tokio::test]
-async fn a_root_that_is_not_there_yet_is_told_once_and_asked_for_again() {
+async fn a_root_that_does_not_exist_yet_is_reported_once_and_tried_again() {
     let scene = Scene::new(NEVER, NEVER);
     fs::remove_dir(&scene.root).unwrap();
     let mut watched = scene.start_with_room(16);
@@ -39,7 +39,7 @@ async fn a_root_that_is_not_there_yet_is_told_once_and_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_root_that_goes_and_comes_back_tells_only_what_is_new() {
+async fn a_root_that_goes_and_comes_back_reports_only_what_is_new() {
     let scene = Scene::new(NEVER, NEVER);
     let mut watched = scene.start().await;
     fs::create_dir(scene.root.join("d")).unwrap();
@@ -60,18 +60,18 @@ async fn a_root_that_goes_and_comes_back_tells_only_what_is_new() {
     assert_eq!(watched.trouble().await.0, scene.root);
     fs::create_dir(&scene.root).unwrap();
     scene.old_file("d/new.tdf", "1");
-    // The file is told by a notice or by the listing, whichever comes first.
-    let mut told = [watched.next_news().await, watched.next_news().await];
-    told.sort_by_key(|event| matches!(event, Event::Arrived(_)));
+    // A notice or the listing reports the file, whichever comes first.
+    let mut events = [watched.next_news().await, watched.next_news().await];
+    events.sort_by_key(|event| matches!(event, Event::Arrived(_)));
     assert_eq!(
-        told[0],
+        events[0],
         Event::Recovered {
             path: scene.root.clone()
         }
     );
     assert!(
-        matches!(&told[1], Event::Arrived(arrival) if arrival.path == "d/new.tdf"),
-        "{told:?}"
+        matches!(&events[1], Event::Arrived(arrival) if arrival.path == "d/new.tdf"),
+        "{events:?}"
     );
     scene.rename_in("d/newer.tdf", "1");
     assert_eq!(watched.arrival().await.0, "d/newer.tdf");

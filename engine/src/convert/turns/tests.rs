@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Far more than any of these takes: who is not done by then, waits for ever.
+/// Far more time than any of these tests takes: a thread that is not done by then waits for ever.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a unit does with its turn.
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 enum Act {
     Pass,
     Take,
-    /// Gives its unit up before the turn comes, as a thread does that cannot encode its rows.
+    /// Gives up its unit before the turn comes, like a thread that cannot encode its rows.
     GiveUp,
     /// Panics while it reads its unit.
     Panic,
@@ -24,7 +24,7 @@ enum Act {
     PanicInWrite,
 }
 
-/// Runs something that must end.
+/// Runs work that must end.
 fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, end) = mpsc::channel();
     let worker = thread::spawn(move || {
@@ -39,7 +39,7 @@ fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     worker.join().expect("the threads' own panics are caught")
 }
 
-/// Lets threads do what each unit does, and returns what was written: unit and lines before.
+/// Lets threads act on each unit, and returns what was written: unit and lines before.
 fn run(acts: &[Act], threads: usize) -> Result<Vec<(u64, u64)>, ()> {
     let acts = acts.to_vec();
     ends(move || {
@@ -123,7 +123,7 @@ fn fastrand_like(seed: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// Quiet about the panics that a test asks for.
+/// Runs work without printing the panics that a test wants.
 fn without_messages<T>(work: impl FnOnce() -> T) -> T {
     static HOOK: std::sync::Once = std::sync::Once::new();
     HOOK.call_once(|| {
@@ -164,7 +164,7 @@ proptest! {
         threads in 1..9_usize,
     ) {
         let written = without_messages(|| run(&acts, threads));
-        // What was written before the failure is a beginning of what would have been written.
+        // What was written before the failure is a prefix of what would have been written.
         if let Ok(written) = written {
             prop_assert!(expected(&acts).starts_with(&written));
         }
@@ -172,7 +172,7 @@ proptest! {
 }
 
 #[test]
-fn who_waits_is_told_when_the_turn_before_is_dropped() {
+fn a_waiting_thread_wakes_when_the_turn_before_is_dropped() {
     ends(|| {
         let turns = Turns::new(());
         let first = turns.of(0);

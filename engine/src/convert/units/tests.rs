@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// An input that gives its bytes in pieces of given sizes, again and again; a piece of none is an interrupted read.
+/// An input that yields its bytes in pieces of the given sizes, in a cycle; a size of 0 is an interrupted read.
 struct Pieces<'t> {
     text: &'t [u8],
     sizes: &'t [usize],
@@ -39,10 +39,10 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// A line as a unit gives it out: its text, and its length if it is too long and stands alone.
+/// A line as a unit yields it: its text, and its length if it is too long and a unit of its own.
 type Given = (Vec<u8>, Option<u64>);
 
-/// The lines of a text, as the definition says: what stands between newlines.
+/// Returns the lines of a text by definition: whatever is between newlines.
 fn by_definition(text: &[u8]) -> Vec<Given> {
     let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
     if lines.last().is_some_and(|last| last.is_empty()) {
@@ -57,7 +57,7 @@ fn by_definition(text: &[u8]) -> Vec<Given> {
         .collect()
 }
 
-/// The lines that units give out. The room around their texts is looked at, too.
+/// Returns the lines that units yield. Also checks the room around their texts.
 fn by_units(input: impl Read, size: usize) -> Vec<Given> {
     let (mut units, mut unit) = (Units::new(input, size), Unit::new());
     let mut lines = Vec::new();
@@ -87,14 +87,14 @@ proptest! {
         sizes in prop::collection::vec(0..20_usize, 0..6),
         size in 1..70_usize,
     ) {
-        // At least one piece has a byte, or nothing would ever come.
+        // At least one piece has a byte, or no byte would ever arrive.
         let sizes = [sizes, vec![3]].concat();
         prop_assert_eq!(by_units(Pieces::new(&text, &sizes), size), by_definition(&text));
     }
 }
 
 #[test]
-fn lines_around_the_greatest_length_wherever_they_stand() {
+fn lines_around_the_greatest_length_at_any_position() {
     let long = |length: usize| vec![b'x'; length];
     for length in [
         MAX_LINE - 2,
@@ -132,12 +132,12 @@ fn an_input_that_fails_ends_there() {
         let (mut units, mut unit) = (Units::new(input, size), Unit::new());
         let error = loop {
             match units.fill(&mut unit) {
-                Ok(more) => assert!(more, "the failure is not taken for the end"),
+                Ok(more) => assert!(more, "the failure is not mistaken for the end"),
                 Err(error) => break error,
             }
         };
         assert_eq!(error.to_string(), "the cable was pulled");
-        // Other threads ask on: they get nothing of what lies behind the failure.
+        // Other threads ask for more: they get nothing that comes after the failure.
         units.input.fails = false;
         units.input.text = b"behind\n";
         assert!(units.is_at_end());

@@ -1,6 +1,6 @@
-//! Sums of one measure, read from a summary as whole cents.
+//! Reads the sums of one measure from a summary, as whole cents.
 //!
-//! The reader of rows makes decimals of 128 bits first, which takes longer than to compare what was stored.
+//! The Arrow reader builds 128-bit decimals first, which takes longer than comparing the stored values.
 
 use std::fs::File;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use crate::LoadError;
 use crate::input::{Stored, unusable};
 
-/// The sums of a measure, as they are read from one row group.
+/// A reader of a measure's sums in one row group.
 pub(super) struct StoredSums<'s> {
     path: &'s Path,
     column: ColumnReaderImpl<Int64Type>,
@@ -24,7 +24,7 @@ pub(super) struct StoredSums<'s> {
     at: usize,
 }
 
-/// Sums of some rows: for each whether there is one, unless all are there, and those that are.
+/// The sums of some rows: whether each row has one (empty if all do), and the existing sums.
 #[derive(PartialEq, Eq)]
 pub(super) struct Sums {
     there: Vec<i16>,
@@ -32,7 +32,7 @@ pub(super) struct Sums {
 }
 
 impl<'s> StoredSums<'s> {
-    /// Opens a measure that is stored as whole cents of 64 bits.
+    /// Opens a measure that is stored as 64-bit cents.
     pub(super) fn open(stored: &'s Stored, group: usize, measure: &str) -> Result<Self, LoadError> {
         let path = stored.path();
         let open = || {
@@ -52,7 +52,7 @@ impl<'s> StoredSums<'s> {
         open().map_err(|error| unusable(path, error))
     }
 
-    /// Reads some rows, by their numbers within the row group, none of them before those that were read already.
+    /// Reads some rows, by their numbers within the row group. They must come after those that were read before.
     pub(super) fn read(&mut self, rows: Range<usize>) -> Result<Sums, LoadError> {
         let (mut there, mut cents) = (Vec::new(), Vec::new());
         let mut read = || {

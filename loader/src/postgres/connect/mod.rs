@@ -1,7 +1,7 @@
-//! The way to a Postgres server: what a URL says of it, and the connection.
+//! Connects to a Postgres server: reads the URL, and opens the connection.
 //!
-//! `sslmode` and the certificates are read here and not by `tokio_postgres`, which knows three of the five modes and no
-//! files.
+//! `sslmode` and the certificates are read here and not by `tokio_postgres`, which supports three of the five modes
+//! and no files.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use tokio_postgres::{Client, Config, NoTls, Socket};
 use crate::tls::{self, Check, Identity, Roots};
 use crate::{Credentials, LoadError, PostgresFault, redacted, url};
 
-/// How long a server may take to answer a connection, if the URL does not say.
+/// How long a server may take to answer a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long sent bytes may stay unacknowledged, and an idle connection unproven, before the server counts as gone, if
-/// the URL does not say. The system's defaults are hours.
+/// How long sent bytes may stay unacknowledged before the server counts as gone, and a connection idle before it is
+/// probed, unless the URL says otherwise. The system's defaults are hours.
 const SILENCE: Duration = Duration::from_secs(60);
 
 const FORM: &str = "write postgres://user:password@host:5432/database";
@@ -32,17 +32,17 @@ pub(super) struct Server {
     url: String,
 }
 
-/// When to speak TLS.
+/// When to use TLS.
 #[derive(Debug, PartialEq, Eq)]
 enum Encryption {
     Off,
-    /// Where it can be had; otherwise in the clear.
+    /// If the server offers it; otherwise unencrypted.
     Preferred(Check),
     Required(Check),
 }
 
 impl Server {
-    /// Reads a URL. Nothing is contacted, and no file read.
+    /// Reads a URL, without contacting the server or reading a file.
     pub fn new(url: &str, credentials: &Credentials) -> Result<Self, LoadError> {
         Self::read(url, credentials).map_err(|reason| LoadError::BadUrl {
             url: redacted(url),
@@ -57,10 +57,10 @@ impl Server {
             let cause = std::error::Error::source(&error)
                 .map(|cause| format!(" ({cause})"))
                 .unwrap_or_default();
-            format!("it cannot be read{cause}; {FORM}")
+            format!("it cannot be parsed{cause}; {FORM}")
         })?;
         if config.get_hosts().is_empty() {
-            // TLS wants a name to ask for.
+            // TLS needs a server name.
             for address in config.get_hostaddrs().to_vec() {
                 config.host(address.to_string());
             }
@@ -74,7 +74,7 @@ impl Server {
             .iter()
             .all(|host| matches!(host, Host::Unix(_)))
         {
-            // Postgres speaks no TLS over a Unix socket, and libpq leaves `sslmode` alone there.
+            // Postgres has no TLS over a Unix socket, and libpq ignores `sslmode` there.
             encryption = Encryption::Off;
         }
         let identity = match (certificate.map(PathBuf::from), key.map(PathBuf::from)) {
@@ -140,7 +140,7 @@ impl Server {
                 },
             }
         };
-        // tokio_postgres limits how long each address may take to be reached, and not what follows.
+        // tokio_postgres limits the time to reach each address, but not what follows.
         let time = self
             .config
             .get_connect_timeout()
@@ -157,8 +157,8 @@ impl Server {
         })
     }
 
-    /// `prefer`'s second try, as libpq has it: whatever the server did not like may have been the encryption. Tells of the
-    /// first one where the second only hears that it must be encrypted.
+    /// The second try of `prefer`, as in libpq: the server may have rejected the first one because of the encryption.
+    /// Returns the first try's error if the second one is rejected for lack of encryption.
     async fn in_the_clear(
         &self,
         mut config: Config,
@@ -190,13 +190,16 @@ fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<Encryption, S
     };
     let mode = mode.unwrap_or(default);
     if roots == Some(Roots::System) && !["disable", "verify-full"].contains(&mode) {
-        // Anybody can have a certificate that some authority of the system has signed.
+        // Anyone can get a certificate signed by one of the system's authorities.
         return Err(format!(
-            "sslrootcert=system proves nothing with sslmode={mode}; write sslmode=verify-full"
+            "sslrootcert=system gives no protection with sslmode={mode}; write sslmode=verify-full"
         ));
     }
-    let unproven =
-        || format!("sslmode={mode} needs to know whom to believe; write sslrootcert=/path/to/ca.pem too");
+    let unproven = || {
+        format!(
+            "sslmode={mode} needs a certificate authority to trust; write sslrootcert=/path/to/ca.pem too"
+        )
+    };
     // As in libpq, a CA file is used in every mode that could use one.
     let chain = |roots: Option<Roots>| roots.map_or(Check::Nothing, Check::Chain);
     Ok(match mode {
@@ -213,7 +216,7 @@ fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<Encryption, S
     })
 }
 
-/// Connects, and gives the connection to a task of its own.
+/// Connects, and runs the connection in its own task.
 async fn start<T>(config: &Config, tls: T) -> Result<Client, PostgresFault>
 where
     T: MakeTlsConnect<Socket>,
@@ -222,7 +225,7 @@ where
     let (client, connection) = config.connect(tls).await?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            // The operation that was under way fails too, and its caller reports that.
+            // The operation in progress fails too, and its caller reports that.
             tracing::debug!(error = %PostgresFault::from(error), "a connection to the warehouse ended");
         }
     });

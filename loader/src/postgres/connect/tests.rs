@@ -39,8 +39,8 @@ fn modes_mean_what_libpq_means() {
 }
 
 #[test]
-fn a_url_that_cannot_be_used_is_told_without_its_password() {
-    for (url, told) in [
+fn a_url_that_cannot_be_used_is_reported_without_its_password() {
+    for (url, expected) in [
         ("postgres://u:hunter2@db:notaport/mart", "write postgres://"),
         ("postgres://u:hunter2@db/mart?colour=red", "write postgres://"),
         ("postgres://u:hunter2@/mart", "names no host"),
@@ -63,7 +63,7 @@ fn a_url_that_cannot_be_used_is_told_without_its_password() {
         ("postgres://u:hunter2@db/mart?sslcert=c.pem", "go together"),
     ] {
         let error = refused(url);
-        assert!(error.contains(told) && !error.contains("hunter2"), "{error}");
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{error}");
     }
 }
 

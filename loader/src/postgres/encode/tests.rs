@@ -1,8 +1,8 @@
-//! The encoder against crate pgpq, which has its own: over any rows, both write the same bytes.
+//! Compares the encoder with that of crate pgpq: for any rows, both write the same bytes.
 
 use std::sync::Arc;
 
-use arrow::array::{Date32Array, Decimal128Array, StringViewArray};
+use arrow_array::{Date32Array, Decimal128Array, StringViewArray};
 use arrow_array_59 as theirs;
 use arrow_schema_59::{DataType, Field, Schema};
 use pgpq::ArrowToPostgresBinaryEncoder;
@@ -12,7 +12,7 @@ use super::*;
 
 type Row = (String, String, i32, [Option<i64>; 3]);
 
-/// decimal(18,2) ends here.
+/// The largest decimal(18,2), in cents.
 const MOST: i64 = 999_999_999_999_999_999;
 
 fn ours(rows: &[Row]) -> BytesMut {

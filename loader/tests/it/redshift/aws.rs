@@ -1,4 +1,4 @@
-//! Temporary users, and the way to the server.
+//! Temporary users, and the connection to the server.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,7 +23,7 @@ fn target() -> Target {
     .unwrap()
 }
 
-/// An endpoint that answers each request with the same, and keeps the requests.
+/// An endpoint that gives every request the same response, and keeps the requests.
 struct Endpoint {
     url: String,
     requests: Arc<Mutex<Vec<String>>>,
@@ -141,7 +141,7 @@ async fn a_workgroup_gives_a_user_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_aws_refuses_is_told_and_not_tried_again() {
+async fn what_aws_refuses_is_reported_and_not_retried() {
     let redshift = Redshift::start();
     let endpoint = Endpoint::answering(
         "404 Not Found",
@@ -160,7 +160,7 @@ async fn what_aws_refuses_is_told_and_not_tried_again() {
             .contains("credentials for the cluster stores-1: ClusterNotFound: Cluster stores-1 not found."),
         "{message}"
     );
-    // A temporary user that has ended, or another password.
+    // An expired temporary user, or another password.
     let body = r#"{"dbUser": "IAMR:gone", "dbPassword": "hunter2"}"#;
     let endpoint = Endpoint::answering("200 OK", body).await;
     let error = warehouse(&redshift, "workgroup=w", &endpoint)

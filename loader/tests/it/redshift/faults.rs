@@ -1,6 +1,7 @@
-//! Loads that are disturbed wherever they can be: after the retry the table is right, and the bucket is empty.
+//! Loads that are interrupted at every step: after the retry, the table is right and the bucket is empty.
 
-use aws_sdk_redshift::config::{Credentials as AwsCredentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials as AwsCredentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use gristmill_loader::{Credentials, Load, LoadMode, LoadOutcome, Warehouse};
 use gristmill_redshift_standin::Fault;
 use object_store::ObjectStoreExt;
@@ -14,7 +15,7 @@ const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
 const B: [Option<i64>; 3] = [None, None, Some(-500)];
 const DAY: &str = "2025-03-01";
 
-/// Two summaries of the same days; from one to the other rows come, change and go.
+/// Two summaries of the same days, between which rows appear, change and disappear.
 fn states() -> [Summary; 2] {
     [
         Summary::of(&[
@@ -30,7 +31,7 @@ fn states() -> [Summary; 2] {
     ]
 }
 
-/// Whether a load came to its end, now or before.
+/// Whether a load succeeded, now or before.
 async fn is_done(warehouse: &dyn Warehouse, load: &Load) -> bool {
     match warehouse.load(load, &|_| ()).await {
         Ok(LoadOutcome::Loaded(_) | LoadOutcome::AlreadyLoaded(_)) => true,
@@ -64,9 +65,9 @@ async fn survives_cuts(with_base: bool, faults: &[Fault]) {
             let sent = standin.statements().len();
             let done = is_done(&*warehouse, &load).await;
             if standin.pending() > 0 {
-                // The load was over before its time came: every statement has had its turn.
+                // The load ended before the cut: every statement has been cut once.
                 assert!(done && at > 15, "{at} statements");
-                // It happens to somebody else.
+                // The fault hits another connection.
                 while standin.pending() > 0 {
                     drop(warehouse.row_count().await);
                 }
@@ -142,7 +143,7 @@ async fn what_does_not_arrive_as_it_was_written_is_not_loaded() {
     let redshift = place.redshift.as_ref().unwrap();
     let [state, _] = states();
     place.ready(LoadMode::ReplaceDays).await;
-    for (how, told) in [
+    for (how, expected) in [
         (Tampering::Missing, "does not exist"),
         (Tampering::OtherLength, "the manifest says"),
         (Tampering::FewerColumns, "Unmatched number of columns"),
@@ -163,7 +164,7 @@ async fn what_does_not_arrive_as_it_was_written_is_not_loaded() {
         let error = warehouse.load(&place.load(1, &state), &|_| ()).await.unwrap_err();
         let message = with_causes(&error);
         assert!(
-            !error.is_transient() && message.contains(told),
+            !error.is_transient() && message.contains(expected),
             "{how:?}: {message}"
         );
         assert_eq!(warehouse.row_count().await.unwrap(), 0);
@@ -206,7 +207,7 @@ async fn what_a_dead_process_has_left_in_the_bucket_is_swept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_that_lets_nobody_in_is_told_and_nothing_is_loaded() {
+async fn a_bucket_that_denies_access_is_reported_and_nothing_is_loaded() {
     let place = Place::redshift();
     let redshift = place.redshift.as_ref().unwrap();
     place.ready(LoadMode::ReplaceDays).await;

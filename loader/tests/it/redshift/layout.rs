@@ -1,4 +1,4 @@
-//! Tables as Redshift has them, and the URL that says how.
+//! The layout of Redshift's tables, and the URL that sets it.
 
 use gristmill_loader::{Credentials, LoadError, LoadMode, Target, open};
 
@@ -39,7 +39,7 @@ async fn a_new_table_is_laid_out_as_the_url_says() {
 }
 
 #[tokio::test]
-async fn everything_wrong_with_a_table_is_told_at_once_with_its_remedy() {
+async fn everything_wrong_with_a_table_is_reported_at_once_with_its_remedy() {
     let place = Place::redshift();
     place
         .edit(
@@ -49,14 +49,14 @@ async fn everything_wrong_with_a_table_is_told_at_once_with_its_remedy() {
         .await;
     let warehouse = place.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
     let message = mismatch(warehouse.prepare().await);
-    for told in [
+    for expected in [
         "its column item_id is integer, not VARCHAR(100)",
         "its column sale_amount is numeric(12,2), not DECIMAL(18,2)",
         "UPDATE \"public\".\"sales_summary\" SET mended = CAST(\"sale_amount\" AS DECIMAL(18,2))",
         "ADD COLUMN \"discount_amount\" DECIMAL(18,2);",
         "its column note must have a value",
     ] {
-        assert!(message.contains(told), "{told}: {message}");
+        assert!(message.contains(expected), "{expected}: {message}");
     }
     assert!(
         !message.contains("tax_amount") && !message.contains("unique"),
@@ -138,7 +138,7 @@ fn a_url_says_each_thing_once_and_nothing_that_is_not_known() {
         other => panic!("{url}: {other:?}"),
     };
     let needed = "iam_role=arn:aws:iam::123456789012:role/copy&bucket=b";
-    for (url, told) in [
+    for (url, expected) in [
         ("redshift://u:hunter2@h/d", "bucket="),
         ("redshift://u:hunter2@h/d?bucket=b", "iam_role="),
         (&format!("redshift://h/d?{needed}"), "no user and password"),
@@ -172,14 +172,14 @@ fn a_url_says_each_thing_once_and_nothing_that_is_not_known() {
         ),
     ] {
         let message = refused(url);
-        assert!(message.contains(told), "{url}: {message}");
+        assert!(message.contains(expected), "{url}: {message}");
     }
     let fine = format!("redshift://h/d?{needed}&workgroup=w&region=eu-west-1");
     assert!(open(&fine, target(), &server::credentials()).is_ok());
 }
 
 #[test]
-fn a_bucket_without_a_region_is_told_where_awss_settings_are_known() {
+fn a_bucket_without_a_region_is_reported_where_awss_settings_are_known() {
     let url = "redshift://u:hunter2@h/d?iam_role=arn:aws:iam::123456789012:role/copy&bucket=b";
     let with = |aws, url: &str| {
         let credentials = Credentials {
@@ -196,6 +196,6 @@ fn a_bucket_without_a_region_is_told_where_awss_settings_are_known() {
     );
     with(nowhere, &format!("{url}&region=eu-west-1")).unwrap();
     with(Some(server::aws()), url).unwrap();
-    // Without them only the URL itself can be looked at.
+    // Without them, only the URL itself can be checked.
     with(None, url).unwrap();
 }

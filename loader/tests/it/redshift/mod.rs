@@ -1,5 +1,4 @@
-//! What only Redshift has: the bucket on the way, statements that it alone understands, temporary users, and the faults of
-//! all of them.
+//! What only Redshift has: staging in a bucket, its own statements, temporary users, and the faults of all these.
 
 mod aws;
 mod faults;
@@ -11,7 +10,7 @@ use std::error::Error;
 
 use gristmill_loader::LoadError;
 
-/// An error as the binary tells it, with its causes.
+/// An error as the binary shows it, with its causes.
 fn with_causes(error: &LoadError) -> String {
     let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

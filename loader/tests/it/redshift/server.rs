@@ -3,7 +3,8 @@
 use std::sync::{Arc, OnceLock};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_redshift::config::{Credentials as AwsCredentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials as AwsCredentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use futures::TryStreamExt;
 use gristmill_loader::Credentials;
 use gristmill_redshift_standin::{S3, Standin, TlsAcceptor};
@@ -15,13 +16,13 @@ use object_store::path::Path;
 
 const BUCKET: &str = "staging";
 
-/// What COPY reads the bucket as.
+/// The role with which COPY reads the bucket.
 pub const ROLE: &str = "arn:aws:iam::123456789012:role/copy";
 
-/// A server of the test's own, before a database of the test's own. The bucket is the process's.
+/// A server and a database for one test. The whole process shares the bucket.
 pub struct Redshift {
     pub standin: Standin,
-    /// The database behind.
+    /// The URL of the Postgres database behind the stand-in.
     pub backend: String,
 }
 
@@ -58,12 +59,12 @@ impl Redshift {
         )
     }
 
-    /// The same, with another way to the bucket.
+    /// The same, with another endpoint for the bucket.
     pub fn url_through(&self, endpoint: &str) -> String {
         self.url().replace(&bucket().endpoint(), endpoint)
     }
 
-    /// The objects that lie in this server's part of the bucket.
+    /// The objects in this server's folder of the bucket.
     pub async fn staged(&self) -> Vec<String> {
         let root = Path::from(format!("in/transit/127.0.0.1-{}", self.standin.port()));
         let objects: Vec<_> = self.bucket().list(Some(&root)).try_collect().await.unwrap();
@@ -87,7 +88,7 @@ impl Redshift {
     }
 }
 
-/// As the binary would find them in the environment.
+/// The settings that the binary would find in the environment.
 pub fn credentials() -> Credentials {
     Credentials {
         aws: Some(aws()),

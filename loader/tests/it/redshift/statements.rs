@@ -1,5 +1,5 @@
-//! docs/redshift.md lists every statement that Redshift is sent, and nothing else. Names, texts and numbers of a listed
-//! statement stand for any.
+//! Checks that docs/redshift.md lists every statement sent to Redshift, and no others. Names, texts and numbers in a
+//! listed statement stand for any.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -12,7 +12,7 @@ use crate::support::{MEASURES, Place, Summary};
 
 const DOCS: &str = include_str!("../../../../docs/redshift.md");
 
-/// Fails if a statement was sent that is not listed.
+/// Fails if a statement was sent that the document does not list.
 pub fn all_are_listed(place: &Place) {
     let listed = listed_forms();
     for statement in place.redshift.as_ref().unwrap().standin.statements() {
@@ -24,7 +24,7 @@ pub fn all_are_listed(place: &Place) {
     }
 }
 
-/// The statements in the blocks of SQL.
+/// The statements in the document's blocks of SQL.
 fn listed() -> Vec<&'static str> {
     let blocks = DOCS.split("```sql\n").skip(1);
     let statements = blocks.flat_map(|block| block.split("```").next().unwrap_or_default().split(';'));
@@ -65,7 +65,7 @@ fn form(statement: &str) -> String {
         }
         rest = &rest[length..];
     }
-    // A text with backslashes is put together.
+    // A text with backslashes is concatenated.
     while form.contains("'…' || CHR(0) || '…'") {
         form = form.replace("'…' || CHR(0) || '…'", "'…'");
     }
@@ -115,7 +115,7 @@ async fn every_listed_statement_is_sent_by_something() {
         let long = place.load(10 * mode as i64 + 4, &long);
         assert!(warehouse.load(&long, &|_| ()).await.is_err());
     }
-    // A table that was there before, one that is laid out, and one that is audited.
+    // An existing table, one with a layout, and one with audit columns.
     place.ready(LoadMode::ReplaceDays).await;
     let laid_out = format!("{}&distkey=store_id&sortkey=trans_date,store_id", redshift.url());
     let target = Target::new(
@@ -172,7 +172,7 @@ for statement in json.load(sys.stdin):
     assert!(python.wait().unwrap().success());
 }
 
-/// sqlglot lets every option of COPY pass. Source: page "COPY from columnar data formats".
+/// sqlglot accepts any option of COPY. Source: page "COPY from columnar data formats".
 #[test]
 fn copy_has_only_options_that_columnar_files_allow() {
     let copies: Vec<_> = listed()

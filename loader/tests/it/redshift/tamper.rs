@@ -1,10 +1,10 @@
-//! A way to the bucket on which somebody changes what was written, right after the manifest.
+//! A proxy in front of the bucket that changes the staged files right after the manifest was written.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::server;
 
-/// What is done to the rows, or to what their manifest says.
+/// What is changed in the rows or their manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tampering {
     Missing,
@@ -25,7 +25,7 @@ pub enum Tampering {
     FewerRows,
 }
 
-/// Opens the way; gives its endpoint.
+/// Starts the proxy, and returns its endpoint.
 pub async fn tampering(bucket: Arc<dyn ObjectStore>, how: Tampering) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -38,7 +38,7 @@ pub async fn tampering(bucket: Arc<dyn ObjectStore>, how: Tampering) -> String {
     format!("http://{address}")
 }
 
-/// Passes requests on, and answers back. The answer to a manifest waits until the bucket was changed.
+/// Forwards requests and responses. Holds the response to the manifest back until the bucket was changed.
 async fn pass(client: TcpStream, bucket: Arc<dyn ObjectStore>, how: Tampering) {
     let server = TcpStream::connect(server::endpoint().trim_start_matches("http://"))
         .await
@@ -95,13 +95,13 @@ async fn tamper(bucket: &dyn ObjectStore, how: Tampering) {
             written(&changed(&batch, how))
         }
     };
-    let told = changed.len() + usize::from(how == Tampering::OtherLength);
+    let declared = changed.len() + usize::from(how == Tampering::OtherLength);
     bucket.put(&rows, changed.into()).await.unwrap();
     let text = bucket.get(&manifest).await.unwrap().bytes().await.unwrap();
     let text = String::from_utf8(text.to_vec()).unwrap();
     let text = text.replace(
         &format!("\"content_length\":{length}"),
-        &format!("\"content_length\":{told}"),
+        &format!("\"content_length\":{declared}"),
     );
     bucket.put(&manifest, text.into()).await.unwrap();
 }

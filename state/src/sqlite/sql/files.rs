@@ -1,6 +1,6 @@
 //! Statements about files, submissions and versions.
 
-/// Finds files or adds them, and notes what they look like now. Each file at most once.
+/// Adds files or updates their stamps. Each file may occur at most once.
 pub(in crate::sqlite) const SEE_FILES: &str = "
     INSERT INTO ingested_file_status
            (file_url, feed, store_id, business_date, last_update_status, last_update_timestamp, submitted_timestamp,
@@ -14,7 +14,7 @@ pub(in crate::sqlite) const SEE_FILES: &str = "
            put_away_timestamp = NULL
     RETURNING file_id, file_url";
 
-/// Adds versions. Converting the same bytes again gives the same version; the newest conversion says what came of it.
+/// Adds versions. Converting the same bytes again yields the same version, with the results of the newest conversion.
 pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
     INSERT INTO file_version
            (file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects, drift_lines,
@@ -33,7 +33,8 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
            partial_removed_timestamp = NULL
     RETURNING file_id, version_id, reject_reason";
 
-/// The versions with given file, bytes and layout. One whose partial was removed meanwhile cannot come into force.
+/// The versions with the given file, bytes and layout. A version whose partial has since been removed cannot come into
+/// force.
 pub(in crate::sqlite) const FIND_VERSIONS: &str = "
     SELECT v.file_id, v.version_id,
            coalesce(v.reject_reason, CASE WHEN v.partial_removed_timestamp IS NOT NULL
@@ -57,14 +58,15 @@ pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
       FROM json_each(?1) j
      WHERE file_id = j.value ->> 0";
 
-/// Marks files whose newest submission does not count. What was in force stays.
+/// Marks files whose newest submission was rejected or failed. Their version in force stays.
 pub(in crate::sqlite) const REFUSE: &str = "
     UPDATE ingested_file_status
        SET last_update_status = j.value ->> 1, last_update_timestamp = ?2, last_error = j.value ->> 2
       FROM json_each(?1) j
      WHERE file_id = j.value ->> 0";
 
-/// The layout is that of the newest conversion, even if that was rejected: what was tried need not be tried again.
+/// The stamps of all files. The layout is that of the newest conversion, even a rejected one: what was tried need not
+/// be tried again.
 pub(in crate::sqlite) const STAMPS: &str = "
     SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode,
            (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
@@ -81,8 +83,8 @@ pub(in crate::sqlite) const LOOK_AGAIN: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
      WHERE file_url = ?1";
 
-/// Files that the source's `after` has yet to be seen to for, by name, from one name on. No text in UTF-8 has the byte FF,
-/// so what begins with a text lies before that text with FF behind it.
+/// Files that have yet to be put away, ordered by path, after a given path. UTF-8 text never contains the byte FF, so
+/// every path with a given prefix sorts before the prefix followed by FF.
 pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
     SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, last_update_status = 'VALIDATED' AS is_valid
       FROM ingested_file_status
@@ -90,21 +92,22 @@ pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
        AND stamp_bytes IS NOT NULL AND stamp_modified_ns IS NOT NULL AND stamp_inode IS NOT NULL
      ORDER BY file_url LIMIT ?3";
 
-/// Not of files that were read anew meanwhile: what is there now has yet to be put away.
+/// Marks files as put away. Files that have been read again since are left out: what is there now has yet to be put
+/// away.
 pub(in crate::sqlite) const NOTE_PUT_AWAY: &str = "
     UPDATE ingested_file_status SET put_away_timestamp = ?2
       FROM json_each(?1) j
      WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
        AND stamp_inode = j.value ->> 3";
 
-/// What is known of given files: the version in force, if there is one.
+/// The given files that are known, with their version in force, if there is one.
 pub(in crate::sqlite) const IN_FORCE: &str = "
     SELECT f.file_url, v.bytes, v.layout_digest FROM json_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value
       LEFT JOIN file_version v ON v.version_id = f.version_id";
 
-/// Those of the given pairs of file and bytes that are versions under the layout given with them. One whose partial was
-/// removed must be converted again.
+/// The given files that have a version with the given bytes and layout. A version whose partial was removed does not
+/// count: it must be converted again.
 pub(in crate::sqlite) const KNOWN_VERSIONS: &str = "
     SELECT f.file_url FROM json_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0

@@ -7,7 +7,7 @@ pub(in crate::sqlite) const ADD: &str = "
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (job_config_id) DO NOTHING";
 
-/// Writes a job over what stands there, and touches nothing when that is the same.
+/// Adds or overwrites a job; changes no row if the stored job is the same.
 pub(in crate::sqlite) const APPLY: &str = "
     INSERT INTO aggr_job_configuration AS j
            (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger, job_addl_criteria, job_params,
@@ -30,11 +30,11 @@ pub(in crate::sqlite) const ONE: &str = "SELECT * FROM aggr_job_configuration WH
 pub(in crate::sqlite) const SET_ENABLED: &str =
     "UPDATE aggr_job_configuration SET job_enabled = ?2 WHERE job_config_id = ?1";
 
-/// Notes in the job that a run of it has begun.
+/// Records in the job that a run of it has begun.
 pub(in crate::sqlite) const NOTE_BEGIN: &str = "
     UPDATE aggr_job_configuration SET last_exec_status = 'RUNNING', last_run_timestamp = ?3, last_run_id = ?2
      WHERE job_config_id = ?1";
 
-/// Notes in the job how a run of it ended, unless a later one has begun since.
+/// Records in the job how a run of it ended, unless a later one has begun since.
 pub(in crate::sqlite) const NOTE_END: &str =
     "UPDATE aggr_job_configuration SET last_exec_status = ?2 WHERE last_run_id = ?1";

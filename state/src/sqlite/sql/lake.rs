@@ -7,7 +7,7 @@ pub(in crate::sqlite) const OBJECTS: &str = "
      UNION ALL SELECT summary_object FROM job_run WHERE summary_object IS NOT NULL
      UNION ALL SELECT coverage_object FROM job_run WHERE coverage_object IS NOT NULL";
 
-/// Versions that nobody has submitted since a moment.
+/// Selects an object of the versions that have not been submitted since a given time.
 macro_rules! expired {
     ($object:literal) => {
         concat!(
@@ -23,7 +23,7 @@ macro_rules! expired {
     };
 }
 
-/// Takes the names of objects away.
+/// Clears references to objects.
 macro_rules! forget {
     ($table:literal, $object:literal) => {
         concat!(
@@ -45,7 +45,7 @@ pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!("file_version", "co
 pub(in crate::sqlite) const EXPIRED_REJECTS: &str = expired!("rejects_object");
 pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!("file_version", "rejects_object");
 
-/// Needed are the versions in force, and the inputs of runs that are to be done, or that failed and may be tried again.
+/// Versions in force stay, as do the inputs of runs that are queued or running, or that failed and may be retried.
 pub(in crate::sqlite) const EXPIRED_PARTIALS: &str = concat!(
     expired!("partial_object"),
     " AND NOT EXISTS (SELECT 1 FROM ingested_file_status f
@@ -62,8 +62,8 @@ pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
     UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
      WHERE partial_object IN (SELECT value FROM json_each(?1))";
 
-/// Runs that ended before a moment, except the last one of each job and wave that was loaded: the next load compares
-/// with its summary.
+/// Selects an object of the runs that ended before a given time, except the last loaded run of each job and wave: the
+/// next load compares with its summary.
 macro_rules! expired_of_runs {
     ($object:literal) => {
         concat!(

@@ -1,7 +1,7 @@
-//! The SQL, apart from the code that runs it.
+//! The SQL, kept apart from the code that runs it.
 //!
-//! Rows are read by column name. Where a statement takes all columns of two tables, the columns of the table that is
-//! named last win.
+//! Rows are read by column name. Where a statement selects all columns of two tables, the columns of the table named
+//! last win.
 
 pub(super) mod files;
 pub(super) mod jobs;

@@ -8,7 +8,7 @@ pub(in crate::sqlite) const LAST_FINISHED: &str = "
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
      ORDER BY sequence DESC LIMIT 1";
 
-/// The newest run after a given one whose result lies in the warehouse.
+/// The newest run after a given one whose result is in the warehouse.
 pub(in crate::sqlite) const COMPLETED_LATER: &str = "
     SELECT run_id FROM job_run
      WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3
@@ -22,7 +22,7 @@ pub(in crate::sqlite) const LOADED_BEFORE: &str = "
        AND state = 'COMPLETED' AND outcome = 'LOADED' AND summary_object IS NOT NULL
      ORDER BY sequence DESC LIMIT 1";
 
-/// The newest run of each wave whose summary was loaded, in the order of the waves.
+/// The newest run of each wave whose summary was loaded, ordered by wave.
 pub(in crate::sqlite) const LAST_LOADS: &str = "
     SELECT r.* FROM job_run r
       JOIN (SELECT max(sequence) AS sequence FROM job_run
@@ -31,7 +31,8 @@ pub(in crate::sqlite) const LAST_LOADS: &str = "
         ON newest.sequence = r.sequence
      ORDER BY r.wave";
 
-/// The next place in the order of loads: the time, or more where the clock stands still or went back.
+/// The next place in the order of loads: the time, or one more than the last place if the clock stands still or went
+/// back.
 pub(in crate::sqlite) const NEXT_SEQUENCE: &str =
     "SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run))";
 
@@ -96,8 +97,8 @@ pub(in crate::sqlite) const INPUT_FILES: &str = "
 pub(in crate::sqlite) const INPUTS: &str =
     "SELECT file_id, version_id, submission_id FROM job_run_input WHERE run_id = ?1";
 
-/// The newest run of each wave in each state, complete and incomplete ones apart, the oldest first. A completed replay is
-/// none of them: it read what had been submitted before, so the wave under way goes on as if it had not been.
+/// The newest run of each wave in each state, complete and incomplete runs apart, oldest first. Completed replays are
+/// left out: they read earlier submissions, so the current wave goes on as if they had not run.
 pub(in crate::sqlite) const NEWEST_BY_WAVE: &str = "
     SELECT r.* FROM job_run r
       JOIN (SELECT max(sequence) AS sequence FROM job_run

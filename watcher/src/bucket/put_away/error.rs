@@ -103,7 +103,7 @@ pub(super) fn no_etag(action: &'static str, url: String) -> PutAwayError {
     }
 }
 
-/// What an error of AWS's client means.
+/// What an error of S3 means.
 pub(super) fn failed(
     action: &'static str,
     rights: &'static str,

@@ -5,12 +5,12 @@ use tokio::time::Instant;
 
 use super::*;
 
-/// A bucket whose events come into a queue.
+/// A bucket whose events go to a queue.
 struct Eventful {
     server: Moto,
     bucket: Bucket,
     queue: Queue,
-    /// The same queue for the test.
+    /// The same queue, as the test uses it.
     client: Client,
     url: String,
 }
@@ -52,7 +52,7 @@ impl Eventful {
         message.send().await.unwrap();
     }
 
-    /// How many messages the queue has: those that can be received, and those in somebody's hand.
+    /// How many messages the queue has: those that can be received, and those in flight.
     async fn messages(&self) -> (u32, u32) {
         let names = [
             QueueAttributeName::ApproximateNumberOfMessages,
@@ -61,8 +61,8 @@ impl Eventful {
         let request = self.client.get_queue_attributes().queue_url(&self.url);
         let request = request.set_attribute_names(Some(names.to_vec()));
         let answer = request.send().await.unwrap().attributes.unwrap();
-        let [visible, in_hand] = names.map(|name| answer[&name].parse().unwrap());
-        (visible, in_hand)
+        let [visible, in_flight] = names.map(|name| answer[&name].parse().unwrap());
+        (visible, in_flight)
     }
 
     async fn waits_for(&self, expected: (u32, u32)) {
@@ -78,7 +78,7 @@ impl Eventful {
     }
 }
 
-/// An event about a key as S3 writes it.
+/// An event about a key, in S3's form.
 fn event(encoded_key: &str) -> String {
     format!(r#"{{"Records":[{{"s3":{{"bucket":{{"name":"shops"}},"object":{{"key":"{encoded_key}"}}}}}}]}}"#)
 }
@@ -87,7 +87,7 @@ fn event(encoded_key: &str) -> String {
 async fn an_event_wakes_and_its_message_stays_until_the_file_is_recorded() {
     let scene = Eventful::new();
     let mut watched = scene.watch().await;
-    // The test event, with which S3 begins, is deleted at once.
+    // The test event that S3 sends first is deleted at once.
     scene.waits_for((0, 0)).await;
 
     let names = ["a.tdf", "a b.tdf", "50%/1+0=é.tdf", "it's \"one\".tdf"];
@@ -97,7 +97,7 @@ async fn an_event_wakes_and_its_message_stays_until_the_file_is_recorded() {
         assert_eq!(arrival.path, name);
         scene.waits_for((0, 1)).await;
 
-        // Another version is recorded: that is not the one that the message told of.
+        // Another version is recorded, not the one that the message was about.
         let other = Stamp {
             bytes: 7,
             ..arrival.stamp
@@ -116,7 +116,7 @@ async fn events_twice_late_out_of_order_or_lost_do_no_harm() {
     let scene = Eventful::new();
     let mut watched = scene.watch().await;
 
-    // Twice, while the file is worked on and after it was recorded.
+    // Twice: while the file is being processed, and after it was recorded.
     put(&scene.bucket, "a.tdf", "x").await;
     let first = watched.arrival().await;
     scene.send(event("in/a.tdf")).await;
@@ -129,7 +129,7 @@ async fn events_twice_late_out_of_order_or_lost_do_no_harm() {
     watched.tells_nothing_for(Duration::from_millis(300)).await;
     scene.waits_for((0, 0)).await;
 
-    // An older event after a newer one: the object itself is asked, so both find the newest.
+    // An older event after a newer one: the object itself is looked up, so both find the newest version.
     put(&scene.bucket, "a.tdf", "longer").await;
     let second = watched.arrival().await;
     assert_eq!(second.stamp.bytes, 6);
@@ -137,7 +137,7 @@ async fn events_twice_late_out_of_order_or_lost_do_no_harm() {
     watched.handle.recorded(&second.path, second.stamp);
     scene.waits_for((0, 0)).await;
 
-    // Events of what is not there, not wanted, not below the prefix, or not to be asked for.
+    // Events about objects that do not exist, are not wanted, are outside the prefix, or cannot be requested.
     for key in [
         "in/gone.tdf",
         "in/unwanted.tdf",
@@ -153,7 +153,7 @@ async fn events_twice_late_out_of_order_or_lost_do_no_harm() {
     assert!(matches!(watched.next().await, Event::Refused { name, .. } if name == "/a.tdf"));
     scene.waits_for((0, 0)).await;
 
-    // One that went while it was worked on lets its message go as well.
+    // The message about an object that disappeared while it was processed is released, too.
     put(&scene.bucket, "b.tdf", "x").await;
     assert_eq!(watched.arrival().await.path, "b.tdf");
     scene
@@ -182,7 +182,7 @@ async fn events_twice_late_out_of_order_or_lost_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_message_that_cannot_be_understood_is_told_once_and_left_to_the_queue() {
+async fn a_message_that_cannot_be_parsed_is_reported_once_and_left_to_the_queue() {
     let scene = Eventful::new();
     let visibility = Duration::from_secs(1);
     let mut watched = scene
@@ -190,7 +190,7 @@ async fn a_message_that_cannot_be_understood_is_told_once_and_left_to_the_queue(
         .await;
     scene.send("hello".to_owned()).await;
     match watched.next().await {
-        Event::BadMessage { error, .. } => assert!(error.contains("is no event of S3"), "{error}"),
+        Event::BadMessage { error, .. } => assert!(error.contains("is not an S3 event"), "{error}"),
         other => panic!("{other:?}"),
     }
     let elsewhere = event("in/a.tdf").replace("shops", "elsewhere");
@@ -199,7 +199,7 @@ async fn a_message_that_cannot_be_understood_is_told_once_and_left_to_the_queue(
         Event::BadMessage { error, .. } => assert!(error.contains("elsewhere, not shops"), "{error}"),
         other => panic!("{other:?}"),
     }
-    // They come again, and nothing is told of them; other messages pass by.
+    // They come again and nothing is reported; other messages get past them.
     watched.tells_nothing_for(visibility * 3).await;
     put(&scene.bucket, "a.tdf", "x").await;
     assert_eq!(watched.arrival().await.path, "a.tdf");
@@ -224,7 +224,8 @@ async fn messages_stay_invisible_while_their_files_are_worked_on() {
     watched.handle.recorded(&arrival.path, arrival.stamp);
     scene.waits_for((0, 0)).await;
 
-    // What was in hand when the watcher ended comes again, and the next one knows what was recorded meanwhile.
+    // Messages that were in flight when the watcher ended come again, and the next watcher knows what was recorded
+    // meanwhile.
     put(&scene.bucket, "b.tdf", "x").await;
     let arrival = watched.arrival().await;
     watched.handle.stop().await;

@@ -5,7 +5,7 @@ use gristmill_testkit::s3_faults::{Fault, S3Faults};
 use super::reading::{bytes, read};
 use super::*;
 
-/// Faults that S3's rules have retried.
+/// Faults after which S3's rules call for a retry.
 const PASSING: [Fault; 7] = [
     Fault::Delay(Duration::from_millis(300)),
     Fault::Answer(500, "InternalError"),
@@ -16,7 +16,7 @@ const PASSING: [Fault; 7] = [
     Fault::ShortBody(70),
 ];
 
-/// Lets the first `times` requests of this method fail, and counts all of them.
+/// Makes the first `times` requests of this method fail, and counts all of them.
 fn fail(proxy: &S3Faults, method: &'static str, fault: Fault, times: u32) -> Arc<AtomicU32> {
     let count = Arc::new(AtomicU32::new(0));
     let counted = count.clone();
@@ -35,7 +35,7 @@ async fn a_read_is_whole_or_a_clear_failure() {
     let server = SeaweedFs::start(&["shops"]);
     let proxy = S3Faults::before(server.port);
     let bucket = open(proxy.url(), "s3://shops/in");
-    // A large object is asked for in parts, side by side.
+    // A large object is requested in parts, several at once.
     for (path, length, parts) in [("small.tdf", 5000, 1), ("large.tdf", (9 << 20) + 7, 2)] {
         let content = bytes(length, 1);
         put(&bucket, path, content.clone()).await;
@@ -96,7 +96,7 @@ async fn a_listing_is_whole_or_a_trouble() {
         assert_eq!(watched.swept_paths().await, paths, "{fault:?}");
     }
 
-    // What is not passing, or claims to be whole, is told, and the bucket listed again a little later.
+    // A permanent fault, or a body that claims to be whole, is reported, and the bucket is listed again a little later.
     for (fault, text) in [
         (Fault::Answer(403, "AccessDenied"), "AccessDenied"),
         (Fault::ShortBody(2000), "invalid list response"),
@@ -128,7 +128,7 @@ async fn a_look_that_fails_is_made_again() {
     watched.handle.look_again("a.tdf");
     match watched.next().await {
         Event::Trouble { error, .. } => {
-            assert!(error.contains("cannot ask for s3://shops/in/a.tdf"), "{error}")
+            assert!(error.contains("cannot look up s3://shops/in/a.tdf"), "{error}")
         }
         other => panic!("{other:?}"),
     }
@@ -163,9 +163,9 @@ async fn one_object_that_cannot_be_asked_for_holds_up_no_other() {
     }
     assert!(
         asked.load(Ordering::Relaxed) <= 2,
-        "it is asked for again after a pause only"
+        "it is looked up again only after a pause"
     );
-    // The trouble is told once and ends with its cause.
+    // The trouble is reported once and ends with its cause.
     proxy.plan(|_| Fault::None);
     assert_eq!(watched.arrival().await.path, "closed.tdf");
     assert!(matches!(watched.next().await, Event::Recovered { .. }));

@@ -20,7 +20,7 @@ async fn put_many(bucket: &Bucket) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn objects_on_several_pages_are_each_told_once() {
+async fn objects_on_several_pages_are_each_reported_once() {
     for server in Server::start_each() {
         several_pages(&server.open("in"), &server.open("")).await;
     }
@@ -39,7 +39,7 @@ async fn several_pages(bucket: &Bucket, outside: &Bucket) {
     // A listing and the object itself show the same stamp.
     assert_eq!(arrived["d1/1.tdf"], stamp(bucket, "d1/1.tdf").await);
 
-    // Nothing is told again, be it by this watcher or by the next.
+    // Nothing is reported again, neither by this watcher nor by the next.
     watched.handle.sweep_now();
     assert!(watched.swept_paths().await.is_empty());
     watched.handle.stop().await;
@@ -51,7 +51,7 @@ async fn several_pages(bucket: &Bucket, outside: &Bucket) {
     .watch();
     assert!(watched.swept_paths().await.is_empty());
 
-    // What was overwritten is, and so is what was removed and came back.
+    // Overwritten objects are, and so are objects that were removed and came back.
     put(bucket, "d1/1.tdf", "other bytes").await;
     bucket
         .store()
@@ -118,7 +118,7 @@ async fn only_where_expected(bucket: &Bucket) {
     put(bucket, "2016-06-01/late.tdf", "x").await;
     put(bucket, "2016-06-02/a.tdf", "x").await;
     assert_eq!(watched.arrival().await.path, "2016-06-02/a.tdf");
-    // What a start names in full is expected, too.
+    // An object that a start names in full is found, too.
     for name in ["Items.txt", "Item"] {
         put(bucket, name, "x").await;
         assert_eq!(watched.arrival().await.path, name);
@@ -230,7 +230,7 @@ async fn a_bucket_that_is_not_there_is_a_trouble_until_it_is() {
     server.create_bucket("shops");
     server.put_object("shops", "in/a.tdf", "x");
     let (arrived, others) = loop {
-        // It may have been asked for once more before it was there.
+        // It may have been looked up once more before it existed.
         let (arrived, others) = watched.swept().await;
         if !arrived.is_empty() {
             break (arrived, others);

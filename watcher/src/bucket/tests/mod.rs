@@ -1,6 +1,6 @@
-//! Real servers: SeaweedFS for objects, moto where events or odd keys are wanted, and Azurite. Google's is a stand-in.
+//! Real servers: SeaweedFS for objects, moto for events and odd keys, and Azurite. Google's is a stand-in.
 //!
-//! Where a test says that something happens *because of* one source, the others are an hour away: `NEVER`.
+//! Where a test says that something happens *because of* one trigger, the others are an hour away: `NEVER`.
 
 mod events;
 mod faults;
@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use gristmill_testkit::azurite::Azurite;
 use gristmill_testkit::google::Google;
 use gristmill_testkit::seaweedfs::SeaweedFs;
@@ -32,7 +33,7 @@ const NEVER: Duration = Duration::from_secs(3600);
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the chain would find in the environment.
+/// The configuration that the AWS chain would find in the environment.
 fn config() -> SdkConfig {
     let credentials = Credentials::new(SeaweedFs::ACCESS_KEY, SeaweedFs::SECRET_KEY, None, None, "test");
     SdkConfig::builder()
@@ -58,7 +59,7 @@ fn at(endpoint: String) -> BucketOptions {
     }
 }
 
-/// A server of each kind of store, with a bucket `shops`.
+/// A server for each provider, with a bucket `shops`.
 enum Server {
     S3(SeaweedFs),
     Google(Google, TempDir),
@@ -82,12 +83,12 @@ impl Server {
         }
     }
 
-    /// Opens what lies below a prefix, by way of the server's own port.
+    /// Opens the bucket below a prefix, through the server's own port.
     fn open(&self, prefix: &str) -> Bucket {
         self.open_by(self.port(), prefix)
     }
 
-    /// The same by way of another port, that of a proxy.
+    /// The same through another port, that of a proxy.
     fn open_by(&self, port: u16, prefix: &str) -> Bucket {
         let address = |scheme| Address::parse(&format!("{scheme}://shops/{prefix}")).unwrap();
         let endpoint = format!("http://127.0.0.1:{port}");
@@ -132,7 +133,7 @@ struct Watched {
 }
 
 impl Scene {
-    /// Watched by one listing at the start.
+    /// Watched by a single listing at the start.
     fn of(bucket: &Bucket) -> Self {
         Self {
             settings: BucketSettings {
@@ -163,7 +164,7 @@ impl Watched {
     async fn next(&mut self) -> Event {
         timeout(PATIENCE, self.events.recv())
             .await
-            .expect("nothing is told")
+            .expect("no event came")
             .expect("the watcher has ended")
     }
 
@@ -174,13 +175,13 @@ impl Watched {
         }
     }
 
-    /// Everything up to the end of a sweep that leaves nothing to look at: what arrived, and all else.
+    /// Everything up to the end of a sweep that leaves nothing to look at: the arrivals, and all other events.
     async fn swept(&mut self) -> (BTreeMap<String, Stamp>, Vec<Event>) {
         let (mut arrived, mut others) = (BTreeMap::new(), Vec::new());
         loop {
             match self.next().await {
                 Event::Arrived(Arrival { path, stamp }) => {
-                    assert_eq!(arrived.insert(path, stamp), None, "told twice");
+                    assert_eq!(arrived.insert(path, stamp), None, "reported twice");
                 }
                 Event::Swept { waiting: 0, .. } => return (arrived, others),
                 Event::Swept { .. } => {}
@@ -189,7 +190,7 @@ impl Watched {
         }
     }
 
-    /// The paths that arrive until a sweep has ended, during which nothing else may happen.
+    /// The paths that arrive until a sweep ends. Nothing else may happen during it.
     async fn swept_paths(&mut self) -> Vec<String> {
         let (arrived, others) = self.swept().await;
         assert!(others.is_empty(), "{others:?}");
@@ -198,7 +199,7 @@ impl Watched {
 
     async fn tells_nothing_for(&mut self, pause: Duration) {
         if let Ok(event) = timeout(pause, self.events.recv()).await {
-            panic!("{event:?} is told");
+            panic!("unexpected event {event:?}");
         }
     }
 }

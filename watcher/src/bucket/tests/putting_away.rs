@@ -1,10 +1,11 @@
 use std::sync::Mutex;
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::types::{BucketVersioningStatus, Tag, Tagging, VersioningConfiguration};
 use gristmill_testkit::moto::Moto;
 use gristmill_testkit::s3_faults::{Fault, Request, S3Faults};
 
+use futures::TryStreamExt;
+
+use super::super::s3_requests::Tag;
 use super::super::{After, Away, PutAway, PutAwayError, S3};
 use super::*;
 
@@ -18,7 +19,8 @@ struct Buckets {
     server: SeaweedFs,
     proxy: S3Faults,
     bucket: Bucket,
-    client: Client,
+    /// Requests straight to the server.
+    s3: S3,
 }
 
 fn options(endpoint: String) -> BucketOptions {
@@ -30,18 +32,13 @@ fn options(endpoint: String) -> BucketOptions {
     }
 }
 
-fn client(endpoint: &str) -> Client {
-    let builder = aws_sdk_s3::config::Builder::from(&config());
-    Client::from_conf(builder.endpoint_url(endpoint).force_path_style(true).build())
-}
-
 fn putting_away(endpoint: String, after: &str) -> PutAway {
     let bucket = open(endpoint.clone(), "s3://shops/in");
     let after = match after {
         "tag" => After::Tag,
         moved => After::Move(open(endpoint.clone(), moved)),
     };
-    let s3 = S3::of(&bucket, &options(endpoint), &config());
+    let s3 = S3::of(&bucket, &options(endpoint), &config()).unwrap();
     PutAway::new(bucket, s3, after)
 }
 
@@ -49,9 +46,10 @@ impl Buckets {
     fn new() -> Self {
         let server = SeaweedFs::start(&["shops", "done"]);
         let proxy = S3Faults::before(server.port);
+        let bucket = open(server.endpoint(), "s3://shops/in");
         Self {
-            bucket: open(server.endpoint(), "s3://shops/in"),
-            client: client(&server.endpoint()),
+            s3: S3::of(&bucket, &options(server.endpoint()), &config()).unwrap(),
+            bucket,
             proxy,
             server,
         }
@@ -71,41 +69,33 @@ impl Buckets {
     }
 
     async fn keep_versions(&self) {
-        let versions = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled);
-        let request = self.client.put_bucket_versioning().bucket("shops");
-        let request = request.versioning_configuration(versions.build());
-        request.send().await.unwrap();
+        self.s3.keep_versions().await.unwrap();
     }
 
     /// The tags of an object as `key=value`.
-    async fn tags(&self, path: &str, version: Option<String>) -> Vec<String> {
-        let request = self.client.get_object_tagging().bucket("shops");
-        let request = request.key(format!("in/{path}")).set_version_id(version);
-        let tags = request.send().await.unwrap().tag_set;
+    async fn tags(&self, path: &str, version: Option<&str>) -> Vec<String> {
+        let tags = self.s3.tags(path, version).await.unwrap();
         let mut told: Vec<_> = tags
             .iter()
-            .map(|tag| format!("{}={}", tag.key(), tag.value()))
+            .map(|tag| format!("{}={}", tag.key, tag.value))
             .collect();
         told.sort();
         told
     }
 
     async fn set_tags(&self, path: &str, tags: &[(&str, &str)]) {
-        let tags = tags
-            .iter()
-            .map(|(key, value)| Tag::builder().key(*key).value(*value).build().unwrap());
-        let tagging = Tagging::builder().set_tag_set(Some(tags.collect()));
-        let request = self.client.put_object_tagging().bucket("shops");
-        let request = request
-            .key(format!("in/{path}"))
-            .tagging(tagging.build().unwrap());
-        request.send().await.unwrap();
+        let tags = tags.iter().map(|(key, value)| Tag {
+            key: (*key).to_owned(),
+            value: (*value).to_owned(),
+        });
+        self.s3.set_tags(path, None, tags.collect()).await.unwrap();
     }
 
     /// The text of an object; none if it is not there.
     async fn text(&self, bucket: &str, key: &str) -> Option<String> {
-        let answer = self.client.get_object().bucket(bucket).key(key).send().await;
-        let body = answer.ok()?.body.collect().await.unwrap().into_bytes();
+        let bucket = open(self.server.endpoint(), &format!("s3://{bucket}"));
+        let answer = bucket.store().get(&bucket.key(key).unwrap()).await;
+        let body = answer.ok()?.bytes().await.unwrap();
         Some(String::from_utf8(body.to_vec()).unwrap())
     }
 
@@ -219,13 +209,13 @@ async fn no_version_is_tagged_that_was_not_read() {
     // Where versions are kept, the tag goes to the one that was read.
     scene.keep_versions().await;
     let arrived = scene.arrived("d.tdf", "one").await;
-    let head = scene.client.head_object().bucket("shops").key("in/d.tdf");
-    let version = head.send().await.unwrap().version_id;
+    let key = scene.bucket.key("d.tdf").unwrap();
+    let version = scene.bucket.store().head(&key).await.unwrap().version;
     assert!(version.is_some());
     scene.overwrite_before(is_tagging, "d.tdf", "newer");
     assert_eq!(tagging.put_away("d.tdf", arrived).await.unwrap(), Away::Done);
     assert!(scene.tags("d.tdf", None).await.is_empty());
-    assert_eq!(scene.tags("d.tdf", version).await, ["gristmill=taken"]);
+    assert_eq!(scene.tags("d.tdf", version.as_deref()).await, ["gristmill=taken"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -233,14 +223,9 @@ async fn an_object_is_moved_and_may_be_moved_again() {
     let scene = Buckets::new();
     let moving = scene.moving();
     moving.check_store().await.unwrap();
-    let left = scene
-        .client
-        .list_objects_v2()
-        .bucket("done")
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(left.key_count, Some(0), "the probe leaves nothing: {left:?}");
+    let done = open(scene.server.endpoint(), "s3://done");
+    let left: Vec<_> = done.store().list(None).try_collect().await.unwrap();
+    assert!(left.is_empty(), "the probe leaves nothing: {left:?}");
     for path in ODD {
         let arrived = scene.arrived(path, "one").await;
         scene.set_tags(path, &[("from", "shop 7")]).await;
@@ -331,12 +316,12 @@ async fn a_copy_is_encrypted_as_the_settings_say() {
         sse_kms_key: Some("a-key".to_owned()),
         ..options(moto.url())
     };
-    let s3 = S3::of(&bucket, &options, &config());
+    let s3 = S3::of(&bucket, &options, &config()).unwrap();
     let moving = PutAway::new(bucket, s3, After::Move(open(moto.url(), "s3://done")));
     assert_eq!(moving.put_away("a.tdf", arrived).await.unwrap(), Away::Done);
-    let head = client(&moto.url()).head_object().bucket("done").key("a.tdf");
-    let head = head.send().await.unwrap();
-    assert_eq!(head.ssekms_key_id.as_deref(), Some("a-key"));
+    let headers = moto.object_headers("done", "a.tdf").to_ascii_lowercase();
+    let told = "x-amz-server-side-encryption-aws-kms-key-id: a-key\r\n";
+    assert!(headers.contains(told), "{headers}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -359,7 +344,7 @@ async fn each_request_says_who_pays_if_the_settings_do() {
     let open = |url| Bucket::in_s3(&Address::parse(url).unwrap(), &options, &config()).unwrap();
     let bucket = open("s3://shops/in");
     for after in [After::Tag, After::Move(open("s3://done/taken"))] {
-        let s3 = S3::of(&bucket, &options, &config());
+        let s3 = S3::of(&bucket, &options, &config()).unwrap();
         let put_away = PutAway::new(bucket.clone(), s3, after);
         assert_eq!(put_away.put_away("a.tdf", arrived).await.unwrap(), Away::Done);
     }

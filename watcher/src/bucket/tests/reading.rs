@@ -14,7 +14,7 @@ pub(super) fn bytes(length: usize, seed: usize) -> Vec<u8> {
     (0..length).map(|at| (at * 31 + seed + at / 251) as u8).collect()
 }
 
-/// Why a read has failed.
+/// Why a read failed.
 #[derive(Debug)]
 pub(super) struct Failed {
     /// The variant's name.
@@ -32,7 +32,7 @@ impl From<&ReadError> for Failed {
     }
 }
 
-/// Reads on a thread that may wait.
+/// Reads on a thread that may block.
 pub(super) async fn read(bucket: &Bucket, path: &str, stamp: Stamp) -> Result<Vec<u8>, Failed> {
     let (bucket, path, handle) = (bucket.clone(), path.to_owned(), runtime::Handle::current());
     let work = move || {
@@ -75,7 +75,7 @@ async fn another_version(bucket: Bucket) {
     put(&bucket, "a.tdf", old.clone()).await;
     let arrived = stamp(&bucket, "a.tdf").await;
 
-    // Shorter than the first range, of one part, empty, of the same length.
+    // Shorter than the first range, one part long, empty, of the same length.
     for length in [5, 0, LARGE] {
         put(&bucket, "a.tdf", bytes(length, 2)).await;
         let error = read(&bucket, "a.tdf", arrived).await.unwrap_err();
@@ -92,7 +92,7 @@ async fn another_version(bucket: Bucket) {
     assert_eq!(error.kind, "BadName", "{error:?}");
 }
 
-/// Reads an object that `change` is done to once its first part has been asked for.
+/// Reads an object to which `change` is applied once its first part has been requested.
 async fn read_while<F>(server: &Server, change: impl FnOnce(Bucket) -> F) -> Result<Vec<u8>, Failed>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -140,7 +140,7 @@ async fn never_mixed(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_may_not_read_is_told_the_right_to_grant() {
+async fn an_error_names_the_permission_that_is_missing() {
     for server in Server::start_each() {
         put(&server.open("in"), "a.tdf", "x").await;
         let arrived = stamp(&server.open("in"), "a.tdf").await;

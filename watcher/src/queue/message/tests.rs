@@ -29,7 +29,7 @@ fn notification(keys: &[&str]) -> Value {
     json!({ "Records": keys.iter().map(record).collect::<Vec<_>>() })
 }
 
-/// An SNS envelope as a queue gets it without raw delivery.
+/// An SNS envelope, as a queue receives it without raw delivery.
 fn through_sns(message: &Value) -> Value {
     json!({
         "Type": "Notification",
@@ -78,9 +78,9 @@ fn test_event() -> Value {
 }
 
 fn keys(body: &Value) -> Vec<String> {
-    let told = objects(&body.to_string()).unwrap();
-    assert!(told.iter().all(|told| told.bucket == "shops"));
-    told.into_iter().map(|told| told.key).collect()
+    let notified = objects(&body.to_string()).unwrap();
+    assert!(notified.iter().all(|object| object.bucket == "shops"));
+    notified.into_iter().map(|object| object.key).collect()
 }
 
 #[test]
