@@ -168,7 +168,7 @@ fn a_url_says_each_thing_once_and_nothing_that_is_not_known() {
         (&format!("redshift://u:hunter2@/d?{needed}"), "no host"),
         (
             &format!("redshift://u:hunter2@h:port/d?{needed}"),
-            "cannot be read",
+            "cannot be parsed",
         ),
     ] {
         let message = refused(url);
