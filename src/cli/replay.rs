@@ -76,17 +76,13 @@ async fn plan_runs(
         let plan = JobPlan::new(&row.config, &context.settings.feeds)?;
         let as_of_submission = context.state.facts(job_id).await?.newest_submission;
         let mut waves: BTreeMap<Option<Date>, Vec<RunInput>> = BTreeMap::new();
-        for submission in submissions
-            .iter()
-            .filter(|submission| submission.feed == plan.feed.name)
-        {
-            if let Some(captures) = plan.files.captures(&submission.file_url) {
-                let (file_id, version_id) = (submission.file_id, submission.version_id);
-                let submission_id = submission.submission_id;
-                waves.entry(captures.date).or_default().push(RunInput {
-                    file_id,
-                    version_id,
-                    submission_id,
+        for submission in &submissions {
+            let (feed, path) = (&submission.feed, &submission.file_url);
+            if let Some(member) = plan.member(feed, path, submission.store_id.as_deref()) {
+                waves.entry(member.date).or_default().push(RunInput {
+                    file_id: submission.file_id,
+                    version_id: submission.version_id,
+                    submission_id: submission.submission_id,
                 });
             }
         }

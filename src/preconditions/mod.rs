@@ -6,11 +6,15 @@
 mod assess;
 mod check;
 mod judge;
+mod members;
 mod params;
 mod plan;
+mod verdict;
 
 pub use assess::assess;
 pub use check::Check;
-pub use judge::{Verdict, judge};
+pub use judge::judge;
+pub use members::Match;
 pub use params::{JobParams, Requirement};
 pub use plan::{JobPlan, PlanError};
+pub use verdict::{Done, Progress, Verdict, WaveState, percent};

@@ -24,7 +24,7 @@ pub struct JobParams {
     /// The zone of `deadline` and of "today", by its IANA name; empty for UTC.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub time_zone: String,
-    /// The shops of the province, which let `explain` name the missing ones.
+    /// The stores of the province; files of other stores are not part of the job.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<String>,
 }

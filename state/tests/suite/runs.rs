@@ -175,6 +175,12 @@ async fn facts_hold_the_newest_runs_of_each_wave_and_other_jobs_completions() {
         (&completion.job_id[..], completion.wave, &completion.run_id),
         ("J101", wave, &done_again)
     );
+    assert!(facts.active_elsewhere.is_empty(), "its own runs are in its waves");
+    let active = &other.active_elsewhere[0];
+    assert_eq!(
+        (&active.job_id[..], active.wave, &active.run_id, active.state),
+        ("J101", wave, &going, RunState::Running)
+    );
 }
 
 #[tokio::test]

@@ -114,3 +114,9 @@ pub(in crate::sqlite) const COMPLETIONS: &str = "
              WHERE job_config_id <> ?1 AND state = 'COMPLETED' GROUP BY job_config_id, wave) newest
         ON newest.sequence = r.sequence
      ORDER BY r.sequence";
+
+/// The runs of all jobs but one that are queued or running, in the order of the queue.
+pub(in crate::sqlite) const ACTIVE_ELSEWHERE: &str = "
+    SELECT job_config_id, wave, run_id, state FROM job_run
+     WHERE state IN ('QUEUED', 'RUNNING') AND job_config_id <> ?1
+     ORDER BY sequence";
