@@ -22,7 +22,8 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints rows under headings, or `empty` if there are no rows.
+/// Prints rows under headings, or `empty` if there are no rows. A table is as wide as the terminal at most or, if
+/// standard output is none, as the environment variable COLUMNS says.
 pub(super) fn table<const N: usize>(
     headings: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -32,6 +33,9 @@ pub(super) fn table<const N: usize>(
     table
         .load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = columns().filter(|_| !table.is_tty()) {
+        table.set_width(width);
+    }
     table.set_header(headings);
     for row in rows {
         table.add_row(row.map(|text| Cell::new(shown(&text))));
@@ -41,6 +45,11 @@ pub(super) fn table<const N: usize>(
     } else {
         line(table.to_string())
     }
+}
+
+/// Returns the width that the environment asks for.
+fn columns() -> Option<u16> {
+    std::env::var("COLUMNS").ok()?.parse().ok()
 }
 
 /// Escapes control characters other than newlines.
@@ -63,7 +72,7 @@ pub(super) fn path(text: &str) -> String {
 
 /// Formats a moment to the second, in UTC.
 pub(super) fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// Returns the value as text, or a dash.

@@ -10,7 +10,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use super::JobParams;
-use crate::settings::{Feeds, parse_span};
+use crate::settings::{Feeds, in_plain_words, parse_span};
 
 /// What a job requires.
 #[derive(Clone, Debug)]
@@ -100,8 +100,10 @@ impl JobPlan {
         }
         let pattern =
             |key, text: &str| FilePattern::parse(text).map_err(|source| PlanError::Pattern { key, source });
-        let params: JobParams = serde_json::from_str(&job.params)
-            .map_err(|error| fail("job_params", format!("cannot be read: {error}")))?;
+        let params: JobParams = serde_json::from_str(&job.params).map_err(|error| {
+            let problem = in_plain_words(&error.to_string());
+            fail("job_params", format!("cannot be read: {problem}"))
+        })?;
         let requires = params
             .requires
             .iter()

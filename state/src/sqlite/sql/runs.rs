@@ -82,6 +82,7 @@ pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1
 pub(in crate::sqlite) const LIST: &str = "
     SELECT * FROM job_run
      WHERE (?1 IS NULL OR job_config_id = ?1) AND (?2 IS NULL OR state = ?2)
+       AND (?4 IS NULL OR queued_timestamp >= ?4) AND (NOT ?5 OR incomplete OR completeness_percent < 100)
      ORDER BY sequence DESC LIMIT ?3";
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
