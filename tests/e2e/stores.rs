@@ -55,10 +55,9 @@ fn a_file_under_a_second_name_stands_in_for_no_other_store() {
     );
     let data = json(&site.run(["explain", "IL", "--json"]).stdout);
     assert_eq!(data[0]["unlisted_files"][0], "IL-1003 (1).tdf");
-    let min_files = data[0]["checks"].as_array().expect("a list").iter();
-    let min_files = min_files
-        .filter(|check| check["name"] == "min_files")
-        .next()
+    let mut checks = data[0]["checks"].as_array().expect("a list").iter();
+    let min_files = checks
+        .find(|check| check["name"] == "min_files")
         .expect("it is named");
     assert_eq!(min_files["data"]["missing_stores"][0], "1007");
     assert!(site.run_ok(["status"]).contains("no job takes IL-1003 (1).tdf"));
