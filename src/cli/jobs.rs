@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output, work};
-use crate::preconditions::{JobParams, JobPlan, assess, check_reload};
+use crate::preconditions::{JobParams, JobPlan, Verdict, WaveState, assess, check_reload};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -188,6 +188,7 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
     check_reload(context.settings.target.mode, &jobs)?;
     let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
     let wave = verdicts.into_iter().find(|verdict| verdict.wave == date);
+    let corrected = wave.as_ref().and_then(corrected);
     let Some(run) = wave.and_then(|verdict| verdict.run) else {
         return Err(Usage::new(format!(
             "job {}: no validated file matches {}",
@@ -205,7 +206,23 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
         .await
         .context("cannot queue the run")?;
     announce(&queued)?;
+    if let Some(correction) = corrected {
+        output::line(correction)?;
+    }
     work::carry_out(context, progress).await
+}
+
+/// Says what a run means for the next wave, if it corrects a complete one with files that came since.
+fn corrected(wave: &Verdict) -> Option<String> {
+    let next = wave.done.as_ref()?.next_wave?;
+    let corrects = wave.state == WaveState::Waiting && wave.run.as_ref().is_some_and(|run| !run.incomplete);
+    (corrects && next.arrived > 0).then(|| {
+        format!(
+            "It corrects the wave that was complete: what came since ({} of {} {}) counts for that one, so the next wave \
+             asks for it again.",
+            next.arrived, next.expected, next.unit
+        )
+    })
 }
 
 /// Prints whether a run was queued.

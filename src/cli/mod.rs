@@ -18,6 +18,7 @@ mod retry;
 mod run;
 mod runs;
 mod status;
+mod table;
 mod times;
 mod trace;
 mod work;

@@ -2,12 +2,11 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::Table;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A rule below the headings, and no other lines.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+use super::table;
 
 /// Prints one line.
 pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
@@ -29,27 +28,17 @@ pub(super) fn table<const N: usize>(
     rows: impl IntoIterator<Item = [String; N]>,
     empty: &str,
 ) -> io::Result<()> {
-    let mut table = Table::new();
-    table
-        .load_style(STYLE)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if let Some(width) = columns().filter(|_| !table.is_tty()) {
-        table.set_width(width);
-    }
-    table.set_header(headings);
-    for row in rows {
-        table.add_row(row.map(|text| Cell::new(shown(&text))));
-    }
-    if table.is_empty() {
-        line(empty)
-    } else {
-        line(table.to_string())
+    let rows: Vec<_> = rows.into_iter().map(|row| row.map(|text| shown(&text))).collect();
+    match rows.is_empty() {
+        true => line(empty),
+        false => line(table::layout(headings, &rows, width())),
     }
 }
 
-/// Returns the width that the environment asks for.
-fn columns() -> Option<u16> {
-    std::env::var("COLUMNS").ok()?.parse().ok()
+/// Returns the width of the terminal, or the one that the environment asks for.
+fn width() -> Option<u16> {
+    let of_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
+    Table::new().width().or_else(of_environment)
 }
 
 /// Escapes control characters other than newlines.

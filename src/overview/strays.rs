@@ -11,11 +11,13 @@ use crate::preconditions::{JobPlan, some_of};
 use crate::settings::Feeds;
 
 /// All jobs, as far as their configurations can be read.
-pub(crate) struct Jobs<'s> {
-    feeds: &'s Feeds,
+#[derive(Debug)]
+pub(crate) struct Jobs {
+    feeds: Feeds,
     jobs: Vec<Job>,
 }
 
+#[derive(Debug)]
 enum Job {
     Readable(Box<JobPlan>),
     /// It has a mistake somewhere: what its feed and pattern match may be its own once that is corrected.
@@ -34,8 +36,8 @@ pub(crate) struct Stray {
     pub(crate) unlisted_in: Vec<String>,
 }
 
-impl<'s> Jobs<'s> {
-    pub(crate) fn new<'j>(jobs: impl IntoIterator<Item = &'j JobConfig>, feeds: &'s Feeds) -> Self {
+impl Jobs {
+    pub(crate) fn new<'j>(jobs: impl IntoIterator<Item = &'j JobConfig>, feeds: &Feeds) -> Self {
         let read = |job: &JobConfig| match JobPlan::new(job, feeds) {
             Ok(plan) => Job::Readable(Box::new(plan)),
             Err(_) => Job::Unreadable {
@@ -45,6 +47,7 @@ impl<'s> Jobs<'s> {
             },
         };
         let jobs = jobs.into_iter().map(read).collect();
+        let feeds = feeds.clone();
         Self { feeds, jobs }
     }
 

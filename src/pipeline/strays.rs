@@ -13,7 +13,7 @@ use crate::overview::{Jobs, told};
 #[derive(Debug, Default)]
 pub(super) struct Told {
     /// The jobs when all files were last looked at; none before that.
-    jobs: Option<Vec<JobConfig>>,
+    jobs: Option<(Vec<JobConfig>, Jobs)>,
     files: HashSet<String>,
     without_files: HashSet<String>,
 }
@@ -28,8 +28,8 @@ impl Told {
     ) -> anyhow::Result<()> {
         let configs = || rows.iter().map(|row| &row.config);
         let feeds = &parts.settings.feeds;
-        let jobs = Jobs::new(configs(), feeds);
-        let strays = if self.jobs.iter().flatten().eq(configs()) && self.jobs.is_some() {
+        let known = self.jobs.as_ref().filter(|(known, _)| known.iter().eq(configs()));
+        let strays = if let Some((_, jobs)) = known {
             let files = incoming.iter().filter_map(|to_judge| match &to_judge.cue {
                 Cue::Files(files) => Some(files),
                 Cue::Everything => None,
@@ -44,13 +44,15 @@ impl Told {
                 Ok(parts.state.files(&FileFilter::default()).await?)
             });
             let files = files.await?;
-            self.jobs = Some(configs().cloned().collect());
+            let jobs = Jobs::new(configs(), feeds);
             for (job, problem) in jobs.without_files(&files) {
                 if self.without_files.insert(job.clone()) {
                     tracing::warn!(job, "{problem}: correct `files` if they should be its own");
                 }
             }
-            jobs.strays(&files)
+            let strays = jobs.strays(&files);
+            self.jobs = Some((configs().cloned().collect(), jobs));
+            strays
         };
         let new: Vec<_> = strays
             .into_iter()

@@ -156,7 +156,11 @@ fn a_correction_by_hand_is_complete_though_no_other_store_has_sent_again() {
     run_until_idle(&site);
     submit(&site, "IL-2.tdf", "2", "1.50");
     run_until_idle(&site);
-    site.run_ok(["jobs", "run", "IL"]);
+    let told = site.run_ok(["jobs", "run", "IL"]);
+    assert!(
+        told.contains("It corrects the wave that was complete: what came since (1 of 3 stores)"),
+        "{told}"
+    );
     assert_eq!(rows(&site)[1], "2 A 2026-03-01 1.50 - -");
     let complete =
         "SELECT cause || ' ' || incomplete || ' ' || completeness_percent FROM job_run ORDER BY sequence";
