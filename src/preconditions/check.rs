@@ -18,7 +18,7 @@ pub struct Check {
     #[serde(skip_serializing_if = "Value::is_null")]
     pub data: Value,
     #[serde(skip)]
-    asks_a_person: bool,
+    is_of_next_wave: bool,
 }
 
 impl Check {
@@ -29,7 +29,7 @@ impl Check {
             waived: false,
             facts: facts.into(),
             data: Value::Null,
-            asks_a_person: false,
+            is_of_next_wave: false,
         }
     }
 
@@ -39,9 +39,9 @@ impl Check {
         self
     }
 
-    /// Marks a precondition that only a person can bring about.
-    pub(super) fn asking_a_person(mut self) -> Self {
-        self.asks_a_person = true;
+    /// Marks a precondition that the files of the next wave bring about, or what comes with them.
+    pub(super) fn of_next_wave(mut self) -> Self {
+        self.is_of_next_wave = true;
         self
     }
 
@@ -50,9 +50,9 @@ impl Check {
         !self.holds && !self.waived
     }
 
-    /// Returns whether only a person can make it hold, not the arrival of a file.
-    pub fn asks_a_person(&self) -> bool {
-        self.asks_a_person
+    /// Returns whether it is a matter of the next wave, which nobody waits for before that begins.
+    pub fn is_of_next_wave(&self) -> bool {
+        self.is_of_next_wave
     }
 }
 

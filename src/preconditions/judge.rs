@@ -131,22 +131,31 @@ impl<'f> Wave<'f> {
         };
         let holds = min_files.holds && trigger.holds;
         let run = self.run(&valid, self.completeness(&valid, arrived, last, holds), cause);
-        checks.push(min_files);
-        checks.push(trigger);
+        checks.push(min_files.of_next_wave());
+        checks.push(trigger.of_next_wave());
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
-        checks.extend(plan.requires.iter().map(|required| self.required(required)));
-        checks.extend(self.volume(&valid));
-        checks.extend(criterion.as_ref().map(answered));
-        checks.extend(plan.after.iter().map(|job| self.after(job, last)));
+        let required = plan.requires.iter().map(|required| self.required(required));
+        let others = required
+            .chain(self.volume(&valid))
+            .chain(criterion.as_ref().map(answered))
+            .chain(plan.after.iter().map(|job| self.after(job, last)));
+        checks.extend(others.map(Check::of_next_wave));
         if let Some((_, facts)) = deadline {
             checks.push(Check::new("deadline", true, facts));
         }
         let done = runs.and_then(|runs| self.done(runs, &valid, arrived, fresh));
+        let is_at_rest = done.is_some() && fresh == 0;
         let state = match () {
             () if runs.is_some_and(|runs| runs.active.is_some()) => WaveState::Running,
             () if !checks.iter().any(Check::blocks) => WaveState::Ready,
-            () if done.is_some() && fresh == 0 => WaveState::Complete,
+            () if is_at_rest
+                && checks
+                    .iter()
+                    .all(|check| !check.blocks() || check.is_of_next_wave()) =>
+            {
+                WaveState::Complete
+            }
             () => WaveState::Waiting,
         };
         Verdict {
@@ -155,6 +164,7 @@ impl<'f> Wave<'f> {
             done,
             checks,
             unlisted_files: Vec::new(),
+            is_at_rest,
             run: (!valid.is_empty()).then_some(run),
         }
     }
@@ -225,7 +235,7 @@ impl<'f> Wave<'f> {
             true => "yes",
             false => "paused: `gristmill jobs resume`",
         };
-        Check::new("enabled", self.plan.is_enabled, facts).asking_a_person()
+        Check::new("enabled", self.plan.is_enabled, facts)
     }
 
     fn min_files(

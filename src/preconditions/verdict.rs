@@ -20,6 +20,9 @@ pub struct Verdict {
     pub checks: Vec<Check>,
     /// Files that match the job's pattern but are not part of it, because it lists stores and theirs is not among them.
     pub unlisted_files: Vec<String>,
+    /// Whether nothing was submitted since the run that left nothing open.
+    #[serde(skip)]
+    pub(super) is_at_rest: bool,
     /// The run over the files in force, if there are any. It is due if the wave is ready.
     #[serde(skip)]
     pub run: Option<NewRun>,
@@ -33,7 +36,7 @@ pub enum WaveState {
     Running,
     /// Every precondition holds: a run starts.
     Ready,
-    /// Its last run left nothing open, and nothing was submitted since.
+    /// Its last run left nothing open, nothing was submitted since, and nothing is in the way of the next wave.
     Complete,
     /// It waits for a precondition.
     Waiting,
@@ -71,12 +74,11 @@ impl Verdict {
         !self.checks.iter().any(Check::blocks)
     }
 
-    /// Returns the preconditions that the wave waits for. A wave that is complete waits for nothing unless a person has
-    /// to act before the next one can run.
+    /// Returns the preconditions that the wave waits for. Before the next wave begins, those that its files bring about
+    /// are not waited for.
     pub fn waits_for(&self) -> impl Iterator<Item = &Check> {
-        let is_complete = self.state == WaveState::Complete;
         let blocking = self.checks.iter().filter(|check| check.blocks());
-        blocking.filter(move |check| !is_complete || check.asks_a_person())
+        blocking.filter(|check| !self.is_at_rest || !check.is_of_next_wave())
     }
 }
 

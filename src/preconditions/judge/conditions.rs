@@ -27,8 +27,7 @@ impl Wave<'_> {
         };
         Some(
             Check::new("last run", is_mended, facts)
-                .with(json!({ "run": failed.run_id, "error": failed.error }))
-                .asking_a_person(),
+                .with(json!({ "run": failed.run_id, "error": failed.error })),
         )
     }
 
@@ -66,11 +65,8 @@ impl Wave<'_> {
             "not yet converted with the current feed settings: {}; a file that is gone from its source must be sent again",
             some_of(&earlier)
         );
-        (!earlier.is_empty()).then(|| {
-            Check::new("feed settings", false, facts)
-                .with(json!({ "files": earlier }))
-                .asking_a_person()
-        })
+        (!earlier.is_empty())
+            .then(|| Check::new("feed settings", false, facts).with(json!({ "files": earlier })))
     }
 
     pub(super) fn required(&self, required: &RequiredFile) -> Check {

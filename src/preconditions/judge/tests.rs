@@ -1486,8 +1486,9 @@ fn a_finished_wave_is_complete_and_waits_for_nothing() {
         story.check("trigger").facts,
         "0 of 3 files submitted since run R3"
     );
-    // What a person must do is said at once.
+    // What is in the way of the next wave is said at once.
     story.plan.is_enabled = false;
+    assert_eq!(story.verdict().state, WaveState::Waiting);
     assert_eq!(story.waits_for(), ["enabled"]);
     story.plan.is_enabled = true;
 
