@@ -8,6 +8,7 @@ mod causes;
 pub mod cli;
 pub mod lake;
 pub mod memory;
+mod overview;
 pub mod pipeline;
 pub mod preconditions;
 pub mod progress;

@@ -18,6 +18,8 @@ mod retry;
 mod run;
 mod runs;
 mod status;
+mod table;
+mod times;
 mod trace;
 mod work;
 

@@ -22,6 +22,7 @@ mod retention;
 mod retry;
 mod runs;
 mod sources;
+mod strays;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ use self::retry::{StepError, with_retries};
 pub(crate) use self::runs::{scope, summary_files};
 use self::sources::{OpenSource, Sources};
 use crate::lake::Lake;
+use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -89,6 +91,8 @@ pub async fn run(
     let _lock = ServiceLock::acquire(&settings.state)?;
     let state = StateDb::open(&settings.state, clock.clone()).await?;
     adopt_jobs(&state, &settings).await?;
+    let jobs = state.jobs().await?;
+    check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
     let mut sources = Vec::with_capacity(settings.sources.len());
     for source in &settings.sources {
         sources.push(OpenSource::open(source).await?);
