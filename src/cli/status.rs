@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, RunFilter};
+use gristmill_state::{FileFilter, RunFilter, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
@@ -34,6 +34,8 @@ pub(super) struct JobStatus {
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
+    /// How many files no feed matches.
+    unmatched: u64,
     jobs: Vec<JobStatus>,
     runs: Vec<gristmill_state::RunRow>,
 }
@@ -51,6 +53,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     };
     let status = Status {
         files,
+        unmatched: context.state.unmatched_count().await?,
         jobs,
         runs: context.state.runs(&last).await?,
     };
@@ -71,9 +74,25 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    print_unmatched(status.unmatched)?;
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how many files no feed matches, if there are any.
+fn print_unmatched(count: u64) -> std::io::Result<()> {
+    let or_more = match count >= u64::from(UNMATCHED) {
+        true => " or more",
+        false => "",
+    };
+    match count {
+        0 => Ok(()),
+        1 => output::line("1 file matches no feed: `gristmill files --unmatched` lists it"),
+        _ => output::line(format!(
+            "{count}{or_more} files match no feed: `gristmill files --unmatched` lists them"
+        )),
+    }
 }
 
 /// Returns every job with what it waits for, judged by its newest wave if it has several.

@@ -15,6 +15,7 @@ mod putting_away;
 mod reference_sample;
 mod retention;
 mod service;
+mod sight;
 mod trace;
 mod verify;
 mod warehouse_faults;
