@@ -1,4 +1,4 @@
-//! How a path misses a pattern by little: letter case, one other part, another folder, something added at the end.
+//! How a path misses a pattern by little: letter case, something added at the end, one other part, another folder.
 //!
 //! A file that no feed matches is mostly a file that a store named otherwise than agreed. The pattern that it was meant
 //! for tells the operator which.
@@ -12,9 +12,9 @@ use super::{FilePattern, Piece};
 enum Kind {
     Date,
     Case,
+    Ending,
     Part,
     Folder,
-    Ending,
 }
 
 /// A pattern's near misses, compiled once for many paths.
@@ -59,6 +59,7 @@ impl NearMisses {
             }));
         };
         add(Kind::Case, whole.clone(), "");
+        add(Kind::Ending, format!("{whole}(?P<other>[^/]+)"), "");
         for (number, part) in parts.iter().enumerate().filter(|(_, part)| part.can_differ) {
             // A sign stands in place of a sign.
             let other = match part.text.chars().all(char::is_alphanumeric) || part.text.len() > 1 {
@@ -77,7 +78,6 @@ impl NearMisses {
         if !name.is_empty() {
             add(Kind::Folder, format!("(?:.*/)?{name}"), "");
         }
-        add(Kind::Ending, format!("{whole}(?P<other>[^/]+)"), "");
         Self {
             pattern: pattern.clone(),
             misses,
