@@ -1,7 +1,8 @@
 //! Reads one file on a blocking thread: hashes and converts it, and makes sure that it is still the one that arrived.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use gristmill_engine::{
@@ -165,7 +166,7 @@ impl Reading {
         let is_the_same = |file: &File| {
             let metadata = self.watch.call(|| file.metadata());
             metadata
-                .map(|metadata| Stamp::of(&metadata) == self.stamp)
+                .map(|metadata| is_as_listed(&metadata, self.stamp))
                 .map_err(cannot_open)
         };
         if !is_the_same(&file)? {
@@ -189,6 +190,17 @@ impl Reading {
             Read::Changed
         })
     }
+}
+
+/// Returns whether a file has the stamp with which it was listed. Losing its last name changes its change time, but not
+/// its bytes: another file has taken its place, and arrives by itself.
+fn is_as_listed(metadata: &Metadata, listed: Stamp) -> bool {
+    let now = Stamp::of(metadata);
+    let changed_ns = match metadata.nlink() {
+        0 => listed.changed_ns,
+        _ => now.changed_ns,
+    };
+    Stamp { changed_ns, ..now } == listed
 }
 
 /// A point where tests have the reading of some files stand still.

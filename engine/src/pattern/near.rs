@@ -60,7 +60,12 @@ impl NearMisses {
         };
         add(Kind::Case, whole.clone(), "");
         add(Kind::Ending, format!("{whole}(?P<other>[^/]+)"), "");
+        let fixed = parts.iter().filter(|part| part.is_fixed).count();
         for (number, part) in parts.iter().enumerate().filter(|(_, part)| part.can_differ) {
+            // Wildcards alone would match anything.
+            if fixed == usize::from(part.is_fixed) {
+                continue;
+            }
             // A sign stands in place of a sign.
             let other = match part.text.chars().all(char::is_alphanumeric) || part.text.len() > 1 {
                 true => "(?P<other>[^/]*?)",
@@ -120,6 +125,8 @@ impl NearMisses {
 struct Part {
     text: String,
     regex: String,
+    /// Whether it stands for itself.
+    is_fixed: bool,
     /// Whether another text in its place still is a near miss: not for a wildcard, which matches nearly anything.
     can_differ: bool,
 }
@@ -140,6 +147,7 @@ fn parts(pieces: &[Piece]) -> Vec<Part> {
                     _ => parts.push(Part {
                         text: c.to_string(),
                         regex,
+                        is_fixed: true,
                         can_differ: *c != '/',
                     }),
                 }
@@ -150,6 +158,7 @@ fn parts(pieces: &[Piece]) -> Vec<Part> {
                 parts.push(Part {
                     text: text.clone(),
                     regex: regex.clone(),
+                    is_fixed: false,
                     can_differ: text.starts_with("{date") || text.starts_with('['),
                 });
             }
