@@ -36,7 +36,7 @@ pub use convert::{Conversion, Outputs, convert};
 pub use error::EngineError;
 pub use layout::{FeedKind, FeedLayout, FeedSpec, HeaderRule, LayoutError, Measure, SalesLayout, Supersede};
 pub use partial::{Partial, covers_day};
-pub use pattern::{Captures, FilePattern, PatternError};
+pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};

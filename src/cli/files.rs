@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, FileRow, FileStatus};
+use gristmill_state::{FileFilter, FileRow, FileStatus, UNMATCHED, UnmatchedFile};
 use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output};
 use crate::overview::Jobs;
+use crate::pipeline::Nearest;
 
 /// List files and their states
 ///
@@ -37,6 +38,9 @@ pub(super) struct FilesArgs {
     /// Only files with this store in their names
     #[arg(long)]
     store: Option<String>,
+    /// Instead, list the files in the sources that no feed matches, with the pattern that each nearly matches
+    #[arg(long, conflicts_with_all = ["feed", "status", "job", "no_job", "store"])]
+    unmatched: bool,
 }
 
 /// A file, and the jobs that take it.
@@ -51,8 +55,19 @@ pub(super) struct ListedFile {
     is_stray: bool,
 }
 
+/// A file that no feed matches, as it is listed.
+#[derive(Serialize)]
+struct Unmatched {
+    #[serde(flatten)]
+    file: UnmatchedFile,
+    nearest: Option<String>,
+}
+
 pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
+    if args.unmatched {
+        return unmatched(&context, args.json).await;
+    }
     let status = args.status.map(|word| parse_status(&word)).transpose()?;
     let filter = FileFilter {
         feed: args.feed,
@@ -112,6 +127,38 @@ pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Resu
         }
     });
     Ok(listed.collect())
+}
+
+/// Lists the files that no feed matches.
+async fn unmatched(context: &Context, as_json: JsonArg) -> anyhow::Result<ExitCode> {
+    let nearest = Nearest::new(&context.settings.feeds);
+    let files = context.state.unmatched_files().await?;
+    let files: Vec<_> = files
+        .into_iter()
+        .map(|file| Unmatched {
+            nearest: nearest.of(&file.file_url),
+            file,
+        })
+        .collect();
+    if as_json.json {
+        output::json(&files)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = files.iter().map(|Unmatched { file, nearest }| {
+        [
+            output::path(&file.file_url),
+            file.bytes.to_string(),
+            output::moment(file.modified),
+            output::moment(file.noticed),
+            nearest.as_deref().map_or_else(|| "–".to_owned(), output::path),
+        ]
+    });
+    let headings = ["file", "bytes", "written", "noticed", "pattern"];
+    output::table(headings, rows, "Every file that was found matches a feed.")?;
+    if files.len() as u64 >= u64::from(UNMATCHED) {
+        output::line(format!("These are the newest {UNMATCHED}; there may be more."))?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn parse_status(word: &str) -> Result<FileStatus, Usage> {

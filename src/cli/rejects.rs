@@ -1,5 +1,6 @@
 //! `gristmill rejects`: the lines of a file that failed validation.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -44,14 +45,12 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     };
     let version = &row.version;
     let rejects = match &version.reject_lines {
-        Some(object) => read_rejects(
-            Lake::open(&context.settings.lake)
-                .await?
-                .fetch(object)
-                .await?
-                .path(),
-            args.limit,
-        )?,
+        Some(object) => {
+            let lake = Lake::open(&context.settings.lake).await?;
+            let file = lake.fetch(object).await?;
+            refuse_databases(&context, file.path())?;
+            read_rejects(file.path(), args.limit)?
+        }
         None => Vec::new(),
     };
     if args.json.json {
@@ -83,6 +82,18 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to read a database that stands where an object of the lake should: this process has the state database open,
+/// and closing another descriptor of it would drop its locks.
+fn refuse_databases(context: &Context, file: &Path) -> anyhow::Result<()> {
+    match context.settings.own_databases().of(&file.metadata()?) {
+        Some(what) => anyhow::bail!(
+            "cannot read the rejects: {} is {what}: remove it from the lake, and send the file again",
+            file.display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Prints rejects as a table.

@@ -89,7 +89,14 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
             tally.not_put_away()
         ))?;
     }
-    let failed = tally.failed() + tally.runs_failed() + tally.troubles() + tally.not_put_away();
+    if tally.unanswered() > 0 {
+        output::line(format!(
+            "files could not be read because their file system did not answer ({} times): see the log",
+            tally.unanswered()
+        ))?;
+    }
+    let failed =
+        tally.unanswered() + tally.failed() + tally.runs_failed() + tally.troubles() + tally.not_put_away();
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

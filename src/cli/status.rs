@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, RunFilter};
+use gristmill_state::{FileFilter, RunFilter, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
@@ -25,6 +25,8 @@ pub(super) struct StatusArgs {
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
+    /// How many files no feed matches.
+    unmatched: u64,
     jobs: Vec<JobStatus>,
     /// Files of aggregated feeds that no job takes.
     files_without_job: Vec<Stray>,
@@ -48,6 +50,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     };
     let status = Status {
         files,
+        unmatched: context.state.unmatched_count().await?,
         jobs,
         files_without_job,
         runs: context.state.runs(&last).await?,
@@ -69,12 +72,28 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    print_unmatched(status.unmatched)?;
     for sentence in told(&status.files_without_job) {
         output::line(format!("Note: {sentence}."))?;
     }
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how many files no feed matches, if there are any.
+fn print_unmatched(count: u64) -> std::io::Result<()> {
+    let or_more = match count >= u64::from(UNMATCHED) {
+        true => " or more",
+        false => "",
+    };
+    match count {
+        0 => Ok(()),
+        1 => output::line("1 file matches no feed: `gristmill files --unmatched` lists it"),
+        _ => output::line(format!(
+            "{count}{or_more} files match no feed: `gristmill files --unmatched` lists them"
+        )),
+    }
 }
 
 /// Prints jobs as a table.

@@ -105,6 +105,8 @@ pub(super) struct SourceTable {
     #[serde(default = "settle")]
     pub(super) settle: String,
     pub(super) sweep: Option<String>,
+    pub(super) sweep_hash: Option<String>,
+    pub(super) follow_links: Option<bool>,
     pub(super) poll: Option<String>,
     #[serde(default)]
     pub(super) after: AfterWord,

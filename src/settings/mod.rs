@@ -6,6 +6,7 @@
 mod after;
 mod credentials;
 mod file;
+mod own;
 mod places;
 mod span;
 mod variable;
@@ -36,6 +37,8 @@ pub const DEFAULT_FILE: &str = "gristmill.toml";
 /// Settings that were checked and are ready to use.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The settings file itself.
+    pub file: PathBuf,
     /// Where files come from: one source, or several that each have a name.
     pub sources: Vec<Source>,
     /// Where the lake is.
@@ -141,7 +144,11 @@ impl Settings {
                 "cannot read the settings file: {error}; `gristmill init` writes one, `-c FILE` names another"
             ))
         })?;
-        Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
+        let settings = Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)?;
+        Ok(Self {
+            file: path.to_owned(),
+            ..settings
+        })
     }
 
     /// Returns how often jobs are judged merely because time has passed: at the shortest `sweep` of the sources, and at
@@ -195,6 +202,7 @@ impl Settings {
         gristmill_loader::open(&warehouse, target.clone(), &credentials)
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
+            file: PathBuf::new(),
             sources,
             lake,
             retention: places::check_retention(&file.lake.retention)?,

@@ -21,8 +21,8 @@ pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
 pub use facts::{ActiveRun, Completion, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
-    FileFilter, FileRow, FileStatus, FileToPutAway, Stamp, SubmissionOutcome, SubmissionRecord,
-    ValidSubmission, VersionRecord, VersionRow,
+    FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Stamp, SubmissionOutcome, SubmissionRecord,
+    UnmatchedFile, ValidSubmission, VersionRecord, VersionRow,
 };
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use lock::ServiceLock;
@@ -30,4 +30,4 @@ pub use run::{
     Cause, ClaimedRun, Enqueued, InputFile, NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult,
     RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::{Expiry, StateDb};
+pub use sqlite::{Expiry, StateDb, UNMATCHED};

@@ -15,6 +15,7 @@ mod putting_away;
 mod reference_sample;
 mod retention;
 mod service;
+mod sight;
 mod stores;
 mod trace;
 mod verify;

@@ -7,21 +7,21 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::{self, text};
+use super::decode::{self, TextColumns, text};
 use super::sql::files as sql;
 use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
-use crate::file::{FileFilter, FileRow, FileToPutAway, Stamp, ValidSubmission, VersionRow};
+use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSubmission, VersionRow};
 
 impl StateDb {
-    /// Returns, by path, each file's stamp when it was last read. Leaves out the files that must be read again: those
+    /// Returns, by path, each file's stamp when it was last read, and when that was. Leaves out the files that must be read again: those
     /// that a person has marked, and those last converted with a layout that is no longer their feed's
     /// (`layout_digests`, by feed).
     pub async fn known_stamps(
         &self,
         layout_digests: &HashMap<String, String>,
-    ) -> Result<HashMap<String, Stamp>, StateError> {
+    ) -> Result<HashMap<String, KnownStamp>, StateError> {
         let (action, subject) = ("read the stamps of", "the known files");
         let rows = sqlx::query(sql::STAMPS)
             .fetch_all(&self.readers)
@@ -39,6 +39,48 @@ impl StateDb {
             .fetch_all(&self.readers)
             .await
             .during("list the files marked for", "another read")
+    }
+
+    /// Keeps the whole stamps of files that are otherwise as they were last read, but may have another change time.
+    /// `are_compared` says whether their bytes were read, and were the same too. Files that have been submitted since
+    /// are left unchanged.
+    pub async fn restamp(&self, files: &[(String, Stamp)], are_compared: bool) -> Result<(), StateError> {
+        let (action, subject) = ("complete the stamps of", format!("{} files", files.len()));
+        let compared = are_compared.then(|| self.now());
+        let rows = files.iter().map(|(file_url, stamp)| {
+            json!([
+                file_url,
+                stamp.bytes.cast_signed(),
+                stamp.modified_ns,
+                stamp.inode.cast_signed(),
+                stamp.changed_ns
+            ])
+        });
+        let mut writer = self.writer().await.during(action, &subject)?;
+        sqlx::query(sql::RESTAMP)
+            .bind(array(rows))
+            .bind(compared)
+            .execute(&mut *writer)
+            .await
+            .during(action, &subject)?;
+        Ok(())
+    }
+
+    /// Returns those of the given files (path, content hash, layout digest) whose newest submission, accepted or not,
+    /// had just these bytes.
+    pub async fn newest_versions(
+        &self,
+        versions: &[(&str, &str, &str)],
+    ) -> Result<HashSet<String>, StateError> {
+        let action = "compare with the newest submissions of";
+        let subject = subject(versions.first().map(|(file_url, ..)| file_url), versions.len());
+        let same = sqlx::query(sql::NEWEST_VERSIONS)
+            .bind(array(versions.iter().map(|version| json!(version))))
+            .try_map(|row: SqliteRow| row.try_get("file_url"))
+            .fetch_all(&self.readers)
+            .await
+            .during(action, &subject)?;
+        Ok(same.into_iter().collect())
     }
 
     /// Forgets the stamps of files, so that they are read again as if they had just arrived. Returns how many of the
@@ -231,7 +273,7 @@ async fn add_refused(
 fn settled_stamp(
     row: &SqliteRow,
     layout_digests: &HashMap<String, String>,
-) -> sqlx::Result<Option<(String, Stamp)>> {
+) -> sqlx::Result<Option<(String, KnownStamp)>> {
     let layout: Option<&str> = row.try_get("layout_digest")?;
     let layout_now = layout_digests
         .get(row.try_get::<&str, _>("feed")?)
@@ -239,7 +281,12 @@ fn settled_stamp(
     if layout.is_some() && layout != layout_now {
         return Ok(None);
     }
-    Ok(Some((row.try_get("file_url")?, decode::stamp(row)?)))
+    let known = KnownStamp {
+        stamp: decode::stamp(row)?,
+        // A time that a person has garbled only has the file compared sooner.
+        read_at: row.parsed("read_timestamp").unwrap_or(Timestamp::UNIX_EPOCH),
+    };
+    Ok(Some((row.try_get("file_url")?, known)))
 }
 
 /// Returns the subject of an error about a group of files.

@@ -7,3 +7,4 @@ pub(super) mod files;
 pub(super) mod jobs;
 pub(super) mod lake;
 pub(super) mod runs;
+pub(super) mod unmatched;
