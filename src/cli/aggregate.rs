@@ -12,7 +12,7 @@ use clap::Args;
 use futures::{StreamExt, stream};
 use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch,
-    SummaryOutputs, convert, summarize,
+    SummaryOutputs, summarize,
 };
 use rayon::prelude::*;
 use tempfile::TempDir;
@@ -260,10 +260,9 @@ fn convert_one(
         Some((reader, permit)) => (reader, Some(permit)),
         None => (input.open(runtime), None),
     };
-    let reader = reader.with_context(failed)?;
     progress.file_arrived(input.bytes().with_context(failed)?);
     let mut counted = 0;
-    let conversion = convert(reader, layout, Outputs::default(), scratch, |bytes| {
+    let conversion = input.convert(reader, runtime, layout, (Outputs::default(), scratch), |bytes| {
         progress.bytes_read(bytes - counted);
         counted = bytes;
     });

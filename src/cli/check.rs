@@ -6,9 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use gristmill_engine::{
-    ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, convert, read_rejects,
-};
+use gristmill_engine::{ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, read_rejects};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -44,6 +42,11 @@ struct Checked {
     rows: u64,
     ignored: u64,
     skipped: u64,
+    /// Skipped lines that would be rows if they began otherwise, or stood below the header.
+    skipped_rows: u64,
+    /// Lines with text behind a Ctrl-Z.
+    lines_behind_end: u64,
+    last_line_ended: bool,
     rejects: u64,
     drift_lines: u64,
     header: &'static str,
@@ -141,8 +144,8 @@ fn check(
         memory: memory.for_a_thread(),
     };
     let report = input
-        .open(runtime)
-        .and_then(|reader| Ok(convert(reader, feed, outputs, scratch, |_| ())?.report));
+        .convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ())
+        .map(|conversion| conversion.report);
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
         _ => Ok(Vec::new()),
@@ -152,6 +155,9 @@ fn check(
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header,
@@ -166,6 +172,9 @@ fn check(
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header: match header {
@@ -190,6 +199,9 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header,
@@ -204,6 +216,21 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"
     ))?;
+    if *skipped_rows > 0 {
+        output::line(format!(
+            "  {skipped_rows} of the skipped lines would be rows: they begin with one of records.skip, or stand above the header"
+        ))?;
+    }
+    if *lines_behind_end > 0 {
+        output::line(format!(
+            "  {lines_behind_end} lines with text stand behind the Ctrl-Z that ends the file, and are not read"
+        ))?;
+    }
+    if !last_line_ended {
+        output::line(
+            "  its last line does not end: if other files of the feed end theirs, this one may have been cut",
+        )?;
+    }
     for (reason, count) in &checked.reasons {
         output::line(format!("  {count} × {reason}"))?;
     }

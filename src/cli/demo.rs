@@ -11,7 +11,7 @@ use gristmill_fixtures::sample::{self, SampleFile};
 use gristmill_state::{FileFilter, RunFilter, SystemClock};
 
 use super::context::Context;
-use super::{SettingsArg, files, output, run, runs, status};
+use super::{SettingsArg, doubts, files, output, run, runs, status};
 use crate::pipeline::{self, Until};
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings};
@@ -115,7 +115,8 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     output::line(
         "\nFiles: every line is a row, ignored (a code that is not asked for), skipped or a reject",
     )?;
-    files::print(&context.state.files(&FileFilter::default()).await?)?;
+    let known = context.state.files(&FileFilter::default()).await?;
+    files::print(&known.iter().collect::<Vec<_>>(), &doubts::may_be_cut(&known))?;
     output::line("\nJobs: Illinois is complete, California waits")?;
     status::print_jobs(&status::job_statuses(&context).await?)?;
     output::line("\nRuns: the second one brought the correction, and touched only what changed")?;

@@ -1,5 +1,6 @@
 //! `gristmill files`: every file and its state.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -7,7 +8,7 @@ use gristmill_state::{FileFilter, FileRow, FileStatus};
 
 use super::context::Context;
 use super::failure::Usage;
-use super::{JsonArg, SettingsArg, output};
+use super::{JsonArg, SettingsArg, doubts, output};
 
 /// List files and their states
 ///
@@ -32,9 +33,13 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     let status = args.status.map(|word| parse_status(&word)).transpose()?;
     let filter = FileFilter {
         feed: args.feed,
-        status,
+        status: None,
     };
-    let files = context.state.files(&filter).await?;
+    // Whether a file may have been cut shows in comparison with all others of its feed.
+    let known = context.state.files(&filter).await?;
+    let cut = doubts::may_be_cut(&known);
+    let has_status = |file: &&FileRow| status.is_none_or(|status| file.status == status);
+    let files: Vec<&FileRow> = known.iter().filter(has_status).collect();
     // A feed that was removed from the settings may still have files.
     if let Some(feed) = filter.feed.filter(|_| files.is_empty())
         && context.settings.feeds.get(&feed).is_none()
@@ -50,7 +55,7 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     if args.json.json {
         output::json(&files)?;
     } else {
-        print(&files)?;
+        print(&files, &cut)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -63,7 +68,7 @@ fn parse_status(word: &str) -> Result<FileStatus, Usage> {
 }
 
 /// Prints files as a table.
-pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
+pub(super) fn print(files: &[&FileRow], cut: &HashSet<&str>) -> std::io::Result<()> {
     let rows = files.iter().map(|file| {
         let version = file.in_force.as_ref().map(|row| &row.version);
         let count = |value: fn(&gristmill_state::VersionRecord) -> u64| output::or_dash(version.map(value));
@@ -77,7 +82,7 @@ pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
             count(|v| v.ignored),
             count(|v| v.skipped),
             count(|v| v.rejects),
-            file.last_error.clone().unwrap_or_default(),
+            note(file, cut),
         ]
     });
     let headings = [
@@ -90,7 +95,15 @@ pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
         "ignored",
         "skipped",
         "rejects",
-        "error",
+        "note",
     ];
     output::table(headings, rows, "No file so far.")
+}
+
+/// Says why the newest submission was rejected or failed, or what is odd about the version in force.
+fn note(file: &FileRow, cut: &HashSet<&str>) -> String {
+    let is_cut = cut.contains(file.file_url.as_str());
+    let cut = is_cut.then_some("its last line does not end: it may have been cut");
+    let notes = file.last_error.as_deref().into_iter().chain(cut);
+    notes.collect::<Vec<_>>().join("; ")
 }

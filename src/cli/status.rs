@@ -8,12 +8,14 @@ use gristmill_state::{FileFilter, RunFilter};
 use serde::Serialize;
 
 use super::context::Context;
+use super::doubts::{self, WithRejects};
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::preconditions::{Check, JobPlan, assess};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, each job and what it waits for, and the last runs.
+/// Shows how many files are in each state, files with rejects or without the end of their last line, each job and what it
+/// waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -34,6 +36,10 @@ pub(super) struct JobStatus {
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
+    /// Files in force with rejects, the largest share first.
+    rejects: Vec<WithRejects>,
+    /// Files in force that may have been cut.
+    cut: Vec<String>,
     jobs: Vec<JobStatus>,
     runs: Vec<gristmill_state::RunRow>,
 }
@@ -41,9 +47,15 @@ struct Status {
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
     let mut files = BTreeMap::new();
-    for file in context.state.files(&FileFilter::default()).await? {
+    let known = context.state.files(&FileFilter::default()).await?;
+    for file in &known {
         *files.entry(file.status.to_string()).or_default() += 1;
     }
+    let mut cut: Vec<_> = doubts::may_be_cut(&known)
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect();
+    cut.sort_unstable();
     let jobs = job_statuses(&context).await?;
     let last = RunFilter {
         limit: Some(10),
@@ -51,6 +63,8 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     };
     let status = Status {
         files,
+        rejects: doubts::with_rejects(&known),
+        cut,
         jobs,
         runs: context.state.runs(&last).await?,
     };
@@ -71,6 +85,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    doubts::print(&status.rejects, &status.cut)?;
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)
