@@ -89,9 +89,9 @@ impl Findings {
                     fault: text(fault),
                 });
             }
-            Note::Names(_) if !self.has_header && line <= FIRST_LINES => {
-                self.header_like.get_or_insert(line);
-            }
+            // That one has the file rejected, whatever follows.
+            Note::Names(_) if self.header_like.is_some() => {}
+            Note::Names(_) if !self.has_header && line <= FIRST_LINES => self.header_like = Some(line),
             Note::Names(fault) => {
                 self.has_header |= fault.is_none();
                 self.fault(text(fault));

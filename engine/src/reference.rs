@@ -10,7 +10,6 @@ use arrow_schema::{DataType, Field, Schema};
 use crate::convert::{FeedLines, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::findings::Kind;
 use crate::other_forms::Form;
 use crate::partial::Partial;
 use crate::rejects::Reason;
@@ -116,7 +115,7 @@ impl FeedLines for ReferenceLines<'_> {
         fields.len() >= self.wanted
     }
 
-    fn other_form<'f>(&self, _: Reason, _: &'f Fields) -> Option<(Kind, &'f [u8], Option<Form>)> {
+    fn other_form<'f>(&self, _: Reason, _: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
         None
     }
 

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
-use super::output;
+use super::{doubts, output};
 use crate::memory::MemoryLimit;
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings, Source};
@@ -275,15 +275,27 @@ fn convert_one(
     })
 }
 
-/// Prints which files were rejected, and how many lines were rejected for each reason.
+/// Prints which files were rejected or are odd, and how many lines were rejected for each reason.
 fn print_rejects(converted: &[Converted]) -> std::io::Result<()> {
     let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
     for Converted { input, report, .. } in converted {
         if let Some(because) = &report.rejected_because {
             output::line(format!("rejected as a whole: {input}: {because}"))?;
         }
+        for note in doubts::of_lines(report.skipped_rows, report.lines_behind_end) {
+            output::line(format!("{input}: {note}"))?;
+        }
         for (reason, count) in &report.reasons {
             *reasons.entry(*reason).or_default() += count;
+        }
+    }
+    let open: Vec<_> = converted
+        .iter()
+        .filter(|file| !file.report.last_line_ended)
+        .collect();
+    if doubts::is_odd(converted.len() - open.len(), open.len()) {
+        for Converted { input, .. } in open {
+            output::line(format!("{input}: {}", doubts::OPEN))?;
         }
     }
     for (reason, count) in reasons {

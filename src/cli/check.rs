@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
-use super::{JsonArg, SettingsArg, output, rejects};
+use super::{JsonArg, SettingsArg, doubts, output, rejects};
 use crate::memory::MemoryLimit;
 use crate::settings::{Place, Settings, Source};
 
@@ -216,20 +216,11 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"
     ))?;
-    if *skipped_rows > 0 {
-        output::line(format!(
-            "  {skipped_rows} of the skipped lines would be rows: they begin with one of records.skip, or stand above the header"
-        ))?;
-    }
-    if *lines_behind_end > 0 {
-        output::line(format!(
-            "  {lines_behind_end} lines with text stand behind the Ctrl-Z that ends the file, and are not read"
-        ))?;
+    for note in doubts::of_lines(*skipped_rows, *lines_behind_end) {
+        output::line(format!("  {note}"))?;
     }
     if !last_line_ended {
-        output::line(
-            "  its last line does not end: if other files of the feed end theirs, this one may have been cut",
-        )?;
+        output::line(format!("  {}", doubts::OPEN))?;
     }
     for (reason, count) in &checked.reasons {
         output::line(format!("  {count} × {reason}"))?;

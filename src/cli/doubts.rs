@@ -16,6 +16,10 @@ pub(super) struct WithRejects {
     percent: f64,
 }
 
+/// What is told of a file whose last line has no end.
+pub(super) const OPEN: &str =
+    "its last line does not end: if other files of the feed end theirs, it may have been cut";
+
 /// How many files are printed; `--json` has all of them.
 const SHOWN: usize = 10;
 
@@ -49,11 +53,36 @@ pub(super) fn may_be_cut(files: &[FileRow]) -> HashSet<&str> {
             None => {}
         }
     }
-    let is_odd_one = |feed: &str| of_feed.get(feed).is_some_and(|(ended, open)| *ended > open - 1);
+    let is_odd_one = |feed: &str| {
+        of_feed
+            .get(feed)
+            .is_some_and(|(ended, open)| is_odd(*ended, *open))
+    };
     let open = files.iter().filter(|file| ends(file) == Some(false));
     open.filter(|file| is_odd_one(&file.feed))
         .map(|file| file.file_url.as_str())
         .collect()
+}
+
+/// Returns whether most of the others end their last line, seen from one of those that do not.
+pub(super) fn is_odd(ended: usize, open: usize) -> bool {
+    ended >= open && ended > 0
+}
+
+/// Says which lines look like data and were not read.
+pub(super) fn of_lines(skipped_rows: u64, behind_end: u64) -> Vec<String> {
+    let mut notes = Vec::new();
+    if skipped_rows > 0 {
+        notes.push(format!(
+            "{skipped_rows} of the skipped lines would be rows: they begin with one of records.skip, or stand above the header"
+        ));
+    }
+    if behind_end > 0 {
+        notes.push(format!(
+            "{behind_end} lines with text stand behind the Ctrl-Z that ends the file, and are not read"
+        ));
+    }
+    notes
 }
 
 /// Prints both.

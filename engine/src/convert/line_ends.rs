@@ -103,26 +103,19 @@ pub(super) mod tests {
 
     /// Returns the lines of a text by definition, each without its end, and whether the last one has an end.
     pub(crate) fn lines(text: &[u8]) -> (Vec<Vec<u8>>, bool) {
-        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        let mut lines = Vec::new();
         let mut rest = text;
-        while let [first, behind @ ..] = rest {
+        while !rest.is_empty() {
+            let Some(at) = memchr::memchr2(CR, b'\n', rest) else {
+                lines.push(rest.to_vec());
+                return (lines, false);
+            };
+            lines.push(rest[..at].to_vec());
             let ends: [&[u8]; 4] = [b"\r\r\n", b"\r\n", b"\n", b"\r"];
-            match ends.into_iter().find(|end| rest.starts_with(end)) {
-                Some(end) => {
-                    lines.push(std::mem::take(&mut line));
-                    rest = &rest[end.len()..];
-                }
-                None => {
-                    line.push(*first);
-                    rest = behind;
-                }
-            }
+            let end = ends.into_iter().find(|end| rest[at..].starts_with(end));
+            rest = &rest[at + end.map_or(1, <[u8]>::len)..];
         }
-        let is_ended = line.is_empty();
-        if !is_ended {
-            lines.push(line);
-        }
-        (lines, is_ended)
+        (lines, true)
     }
 
     fn text() -> impl Strategy<Value = Vec<u8>> {

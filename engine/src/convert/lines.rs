@@ -167,7 +167,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
         if let Some(kind) = Kind::of(reason)
             && self.fields.split(content, delimiter, wanted).is_ok()
-            && let Some((_, text, form)) = self.feed.other_form(reason, &self.fields)
+            && let Some((text, form)) = self.feed.other_form(reason, &self.fields)
         {
             self.report.findings.count(kind, form.is_some());
             let is_new = |form: &_| {

@@ -13,7 +13,7 @@ use super::whole_text::WholeText;
 use crate::date::from_days;
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::findings::{Findings, Kind};
+use crate::findings::Findings;
 use crate::layout::FeedLayout;
 use crate::other_forms::Form;
 use crate::partial::Partial;
@@ -51,7 +51,7 @@ pub(crate) trait FeedLines: Send + Sized {
     /// Returns whether a line, given its fields, would be well-formed.
     fn is_well_formed(&self, fields: &Fields) -> bool;
     /// Returns the text that a line was rejected for, if it has one, and the known other form of that text.
-    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(Kind, &'f [u8], Option<Form>)>;
+    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)>;
     /// Adds a line by reading it in place; returns `None` if it is not plain enough for that. The line has no NUL.
     /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either.
     fn add_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<LineOutcome>;

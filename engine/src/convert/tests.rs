@@ -13,7 +13,6 @@ use tempfile::TempDir;
 use super::*;
 use crate::date::from_days;
 use crate::fields::Fields;
-use crate::findings::Kind;
 use crate::layout::{FeedSpec, HeaderRule};
 use crate::other_forms::Form;
 use crate::read_back::rows_of;
@@ -72,7 +71,7 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.is_well_formed(fields)
     }
 
-    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(Kind, &'f [u8], Option<Form>)> {
+    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
         self.0.other_form(reason, fields)
     }
 

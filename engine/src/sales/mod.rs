@@ -18,7 +18,6 @@ use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
 use crate::convert::{FeedLines, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::findings::Kind;
 use crate::layout::{NEEDED_COLUMNS, Needed, SalesLayout};
 use crate::other_forms::{Form as OtherForm, amount_form, date_form, id_form};
 use crate::parquet_form::{self, Form};
@@ -54,6 +53,9 @@ struct Doubt {
     item_id: Vec<u8>,
     is_settled: bool,
 }
+
+/// Returns the known other form that a text is written in.
+type FormOf = fn(&[u8]) -> Option<OtherForm>;
 
 /// What a transaction code means.
 #[derive(Clone, Copy)]
@@ -286,11 +288,7 @@ impl FeedLines for SalesLines<'_> {
             && self.item_rule.check(item_id).is_ok()
     }
 
-    fn other_form<'f>(
-        &self,
-        reason: Reason,
-        fields: &'f Fields,
-    ) -> Option<(Kind, &'f [u8], Option<OtherForm>)> {
+    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<OtherForm>)> {
         let Needed {
             store_id,
             amount,
@@ -298,7 +296,7 @@ impl FeedLines for SalesLines<'_> {
             trans_date,
             ..
         } = self.columns.needed;
-        let (position, form): (_, fn(&[u8]) -> Option<OtherForm>) = match reason {
+        let (position, form): (usize, FormOf) = match reason {
             Reason::Amount => (amount, amount_form),
             Reason::Date => (trans_date, date_form),
             Reason::StoreText => (store_id, id_form),
@@ -306,8 +304,7 @@ impl FeedLines for SalesLines<'_> {
             _ => return None,
         };
         let text = fields.get(position).unwrap_or_default();
-        let kind = Kind::of(reason)?;
-        (!text.trim_ascii().is_empty()).then(|| (kind, text, form(text)))
+        (!text.trim_ascii().is_empty()).then(|| (text, form(text)))
     }
 
     #[inline(always)]
