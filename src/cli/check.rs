@@ -7,16 +7,14 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use gristmill_engine::{
-    ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, convert, read_rejects,
-};
+use gristmill_engine::{ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, read_rejects};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
-use super::{JsonArg, SettingsArg, output, rejects};
+use super::{JsonArg, SettingsArg, doubts, output, rejects};
 use crate::memory::MemoryLimit;
 use crate::settings::{Place, Settings, Source};
 
@@ -45,6 +43,11 @@ struct Checked {
     rows: u64,
     ignored: u64,
     skipped: u64,
+    /// Skipped lines that would be rows if they began otherwise, or stood below the header.
+    skipped_rows: u64,
+    /// Lines with text behind a Ctrl-Z.
+    lines_behind_end: u64,
+    last_line_ended: bool,
     rejects: u64,
     drift_lines: u64,
     header: &'static str,
@@ -146,8 +149,8 @@ fn check(
         memory: memory.for_a_thread(),
     };
     let report = input
-        .open(runtime)
-        .and_then(|reader| Ok(convert(reader, feed, outputs, scratch, |_| ())?.report));
+        .convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ())
+        .map(|conversion| conversion.report);
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
         _ => Ok(Vec::new()),
@@ -157,6 +160,9 @@ fn check(
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header,
@@ -171,6 +177,9 @@ fn check(
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header: match header {
@@ -195,6 +204,9 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header,
@@ -209,6 +221,12 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"
     ))?;
+    for note in doubts::of_lines(*skipped_rows, *lines_behind_end) {
+        output::line(format!("  {note}"))?;
+    }
+    if !last_line_ended {
+        output::line(format!("  {}", doubts::OPEN))?;
+    }
     for (reason, count) in &checked.reasons {
         output::line(format!("  {count} × {reason}"))?;
     }

@@ -1,5 +1,6 @@
 //! `gristmill files`: every file and its state.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -8,7 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Usage;
-use super::{JsonArg, SettingsArg, output};
+use super::{JsonArg, SettingsArg, doubts, output};
 use crate::overview::Jobs;
 use crate::pipeline::Nearest;
 
@@ -53,6 +54,8 @@ pub(super) struct ListedFile {
     store: Option<String>,
     #[serde(skip)]
     is_stray: bool,
+    /// Its last line does not end, although those of most other files of the feed do.
+    may_be_cut: bool,
 }
 
 /// A file that no feed matches, as it is listed.
@@ -115,14 +118,25 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
 pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Result<Vec<ListedFile>> {
     let rows = context.state.jobs().await?;
     let jobs = Jobs::new(rows.iter().map(|row| &row.config), &context.settings.feeds);
-    let files = context.state.files(filter).await?;
-    let listed = files.into_iter().map(|file| {
+    let of_feed = FileFilter {
+        status: None,
+        ..filter.clone()
+    };
+    // Whether a file may have been cut shows in comparison with all others of its feed.
+    let known = context.state.files(&of_feed).await?;
+    let cut: HashSet<String> = doubts::may_be_cut(&known)
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect();
+    let has_status = |file: &FileRow| filter.status.is_none_or(|status| file.status == status);
+    let listed = known.into_iter().filter(has_status).map(|file| {
         let (taking, store) = jobs.taking(&file);
         let stray = jobs.stray(&file.feed, &file.file_url, file.store_id.as_deref());
         ListedFile {
             jobs: taking,
             store,
             is_stray: stray.is_some(),
+            may_be_cut: cut.contains(&file.file_url),
             file,
         }
     });
@@ -188,7 +202,7 @@ pub(super) fn print(files: &[ListedFile]) -> std::io::Result<()> {
             count(|v| v.ignored),
             count(|v| v.skipped),
             count(|v| v.rejects),
-            file.last_error.clone().unwrap_or_default(),
+            note(listed),
         ]
     });
     let headings = [
@@ -202,7 +216,16 @@ pub(super) fn print(files: &[ListedFile]) -> std::io::Result<()> {
         "ignored",
         "skipped",
         "rejects",
-        "error",
+        "note",
     ];
     output::table(headings, rows, "No file so far.")
+}
+
+/// Says why the newest submission was rejected or failed, or what is odd about the version in force.
+fn note(listed: &ListedFile) -> String {
+    let cut = listed
+        .may_be_cut
+        .then_some("its last line does not end: it may have been cut");
+    let notes = listed.file.last_error.as_deref().into_iter().chain(cut);
+    notes.collect::<Vec<_>>().join("; ")
 }

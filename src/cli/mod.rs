@@ -4,6 +4,7 @@ mod aggregate;
 mod check;
 mod context;
 mod demo;
+mod doubts;
 mod explain;
 mod failure;
 mod files;

@@ -8,12 +8,14 @@ use gristmill_state::{FileFilter, RunFilter, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
+use super::doubts::{self, WithRejects};
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, which files no job takes, each job and what it waits for, and the last runs.
+/// Shows how many files are in each state, files with rejects or without the end of their last line, which files no job
+/// takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -27,6 +29,10 @@ struct Status {
     files: BTreeMap<String, usize>,
     /// How many files no feed matches.
     unmatched: u64,
+    /// Files in force with rejects, the largest share first.
+    rejects: Vec<WithRejects>,
+    /// Files in force that may have been cut.
+    cut: Vec<String>,
     jobs: Vec<JobStatus>,
     /// Files of aggregated feeds that no job takes.
     files_without_job: Vec<Stray>,
@@ -44,6 +50,11 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let jobs = job_statuses(&context.state, feeds, context.clock.now()).await?;
     let rows = context.state.jobs().await?;
     let files_without_job = Jobs::new(rows.iter().map(|row| &row.config), feeds).strays(&known);
+    let mut cut: Vec<_> = doubts::may_be_cut(&known)
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect();
+    cut.sort_unstable();
     let last = RunFilter {
         limit: Some(10),
         ..RunFilter::default()
@@ -51,6 +62,8 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let status = Status {
         files,
         unmatched: context.state.unmatched_count().await?,
+        rejects: doubts::with_rejects(&known),
+        cut,
         jobs,
         files_without_job,
         runs: context.state.runs(&last).await?,
@@ -76,6 +89,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     for sentence in told(&status.files_without_job) {
         output::line(format!("Note: {sentence}."))?;
     }
+    doubts::print(&status.rejects, &status.cut)?;
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)

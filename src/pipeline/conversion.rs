@@ -368,6 +368,7 @@ impl Outputs {
             files,
         } = conversion;
         let feed = &arrived.feed;
+        warn_of_unread(&arrived.arrival.path, &report);
         let name = |kind: VersionObject| kind.name(feed, &arrived.arrival.path, &content_hash);
         let put = |list: &mut Vec<_>, file: Spooled, kind| {
             let object: ObjectPath = name(kind);
@@ -397,6 +398,7 @@ impl Outputs {
             skipped: report.skipped,
             rejects: report.rejects,
             drift_lines: report.drift_lines,
+            last_line_ended: Some(report.last_line_ended),
             first_date: report.first_date,
             last_date: report.last_date,
             rejected_because: report.rejected_because,
@@ -404,5 +406,24 @@ impl Outputs {
             partial,
             reject_lines,
         }
+    }
+}
+
+/// Warns of lines that look like data and were not read.
+fn warn_of_unread(path: &str, report: &ConversionReport) {
+    let (rows, behind) = (report.skipped_rows, report.lines_behind_end);
+    if rows > 0 {
+        tracing::warn!(
+            path,
+            rows,
+            "has skipped lines that would be rows: see records.skip and header_line of its feed"
+        );
+    }
+    if behind > 0 {
+        tracing::warn!(
+            path,
+            lines = behind,
+            "has text behind the Ctrl-Z that ends it; it is not read"
+        );
     }
 }

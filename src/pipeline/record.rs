@@ -73,13 +73,14 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord) {
                     tally.count_validated();
                     tracing::info!(path, lines, rows, rejects, "validated");
                 }
-                Some(reason) => {
+                // The reason may quote a value, which is not for logs.
+                Some(_) => {
                     tally.count_rejected();
                     tracing::warn!(
                         path,
                         lines,
                         rejects,
-                        "rejected as a whole: {reason}; see `gristmill rejects`"
+                        "rejected as a whole: `gristmill files` says why, `gristmill rejects` shows its lines"
                     );
                 }
             }

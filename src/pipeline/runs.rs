@@ -334,7 +334,7 @@ async fn merge(
                 "the partial of {path} was removed from the lake by its retention: send the file again"
             )
         };
-        if input.version.layout_digest != feed.digest() {
+        if !feed.sums_with(&input.version.layout_digest) {
             return Err(StepError::permanent(stale()));
         }
         let object = input

@@ -12,6 +12,7 @@ mod life_of_a_file;
 mod life_of_a_job;
 mod oracle;
 mod putting_away;
+mod records;
 mod reference_sample;
 mod retention;
 mod service;

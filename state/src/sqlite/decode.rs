@@ -86,6 +86,7 @@ pub(super) fn version_record(row: &SqliteRow) -> sqlx::Result<VersionRecord> {
         skipped: row.try_get("skipped")?,
         rejects: row.try_get("rejects")?,
         drift_lines: row.try_get("drift_lines")?,
+        last_line_ended: row.try_get("last_line_ended")?,
         first_date: row.parsed_or_null("first_date")?,
         last_date: row.parsed_or_null("last_date")?,
         rejected_because: row.try_get("reject_reason")?,

@@ -20,10 +20,10 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
     INSERT INTO file_version
            (file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects, drift_lines,
             first_date, last_date, accepted, reject_reason, converted_object, partial_object, rejects_object,
-            created_timestamp)
+            last_line_ended, created_timestamp)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 IS NULL, value ->> 12, value ->> 13,
-           value ->> 14, value ->> 15, ?2
+           value ->> 14, value ->> 15, value ->> 16, ?2
       FROM json_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_id, content_hash, layout_digest) DO UPDATE
        SET bytes = excluded.bytes, lines = excluded.lines, rows = excluded.rows, ignored = excluded.ignored,
@@ -31,7 +31,7 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
            first_date = excluded.first_date, last_date = excluded.last_date, accepted = excluded.accepted,
            reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
            partial_object = excluded.partial_object, rejects_object = excluded.rejects_object,
-           partial_removed_timestamp = NULL
+           last_line_ended = excluded.last_line_ended, partial_removed_timestamp = NULL
     RETURNING file_id, version_id, reject_reason";
 
 /// The versions with the given file, bytes and layout. A version whose partial has since been removed cannot come into
