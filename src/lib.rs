@@ -7,6 +7,7 @@ mod buckets;
 mod causes;
 pub mod cli;
 pub mod lake;
+mod ledger;
 pub mod memory;
 pub mod pipeline;
 pub mod preconditions;

@@ -12,7 +12,8 @@ use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
-use crate::pipeline::{scope, summary_files};
+use crate::ledger::scope;
+use crate::pipeline::summary_files;
 
 /// Compare the warehouse with what a job last loaded
 ///
@@ -83,7 +84,11 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
         }
         .into());
     }
-    let runs = context.state.last_loads(job_id).await?;
+    let mut runs = context.state.last_loads(job_id).await?;
+    if args.repair {
+        // Where two of them hold the same day, the newer one takes it, and the older one leaves it alone.
+        runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.sequence));
+    }
     if runs.is_empty() {
         return Err(Usage::new(format!(
             "job {job_id} has not loaded anything yet: there is nothing to compare"
@@ -146,6 +151,9 @@ async fn verify(
         is_safe: None,
     };
     let found = warehouse.verify(&load, args.repair, args.limit).await?;
+    if found.mended.is_some() {
+        context.state.found_in_warehouse(&run.run_id).await?;
+    }
     let problem = match &found.newest {
         Some(newest) if newest.run_id == run.run_id => None,
         Some(newest) if newest.sequence > run.sequence => Some(format!(

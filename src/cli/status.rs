@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output, runs};
+use crate::ledger;
 use crate::preconditions::{Check, JobPlan, assess};
 
 /// Show the state of files, jobs and runs
@@ -36,6 +37,10 @@ struct Status {
     files: BTreeMap<String, usize>,
     jobs: Vec<JobStatus>,
     runs: Vec<gristmill_state::RunRow>,
+    /// Where the warehouse's ledger disagreed when it was last looked at.
+    ledger: gristmill_state::LedgerNews,
+    /// Files whose time of writing lies ahead of their arrival, by so many seconds.
+    written_ahead: Vec<(String, i64)>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
@@ -53,6 +58,8 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         files,
         jobs,
         runs: context.state.runs(&last).await?,
+        ledger: context.state.ledger_news(None).await?,
+        written_ahead: context.state.written_ahead().await?,
     };
     if args.json.json {
         output::json(&status)?;
@@ -71,9 +78,28 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    print_losses(&status)?;
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints what the warehouse, the state database and the stores' clocks disagree about.
+fn print_losses(status: &Status) -> std::io::Result<()> {
+    for load in &status.ledger.unknown {
+        output::line(format!("job {}: {}.", load.job_id, ledger::unknown_run(load)))?;
+    }
+    for run in &status.ledger.lost {
+        output::line(format!("job {}: {}.", run.job_id, ledger::lost_load(run)))?;
+    }
+    for (file, seconds) in &status.written_ahead {
+        output::line(format!(
+            "{}: its time of writing was {seconds} s ahead of its arrival, so it counts as written when it arrived; \
+             correct the clock of the host that writes it.",
+            output::path(file)
+        ))?;
+    }
+    Ok(())
 }
 
 /// Returns every job with what it waits for, judged by its newest wave if it has several.

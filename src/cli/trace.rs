@@ -6,13 +6,14 @@ use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key};
 use gristmill_loader::LoadMode;
-use gristmill_state::{InputFile, RunFilter, RunOutcome, RunRow, RunState};
+use gristmill_state::{InputFile, LedgerNews, RunFilter, RunOutcome, RunRow, RunState};
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
+use crate::ledger::{lost_load, unknown_run};
 
 /// Show which run, files and lines a row of the warehouse comes from
 ///
@@ -43,6 +44,8 @@ struct Trace {
     derived: Option<Vec<Option<String>>>,
     warehouse: Option<Vec<Option<String>>>,
     agrees: bool,
+    /// Why the state database may not know what the warehouse holds.
+    warning: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,7 +92,9 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
             continue;
         };
         let agrees = derived == warehouse;
+        let news = context.state.ledger_news(Some(&run.job_id)).await?;
         return Ok(Trace {
+            warning: warning(&news, run.wave),
             run: Some(run),
             files,
             columns,
@@ -106,7 +111,19 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         derived: None,
         warehouse,
         agrees,
+        warning: None,
     })
+}
+
+/// Says what the warehouse's ledger disagrees about, if it does.
+fn warning(news: &LedgerNews, wave: Option<Date>) -> Option<String> {
+    let unknown = news
+        .unknown
+        .iter()
+        .find(|load| load.wave == wave)
+        .map(unknown_run);
+    let lost = || news.lost.iter().find(|run| run.wave == wave).map(lost_load);
+    unknown.or_else(lost)
 }
 
 type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
@@ -191,8 +208,8 @@ fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>) {
         .sales()
         .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
     {
-        let newest = covering.iter().map(InputFile::age).max();
-        covering.retain(|input| Some(input.age()) == newest);
+        let newest = covering.iter().map(|input| input.age).max();
+        covering.retain(|input| Some(input.age) == newest);
     }
 }
 
@@ -266,9 +283,10 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
     };
     output::line(format!("recomputed:   {}", row(&trace.derived)))?;
     output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
-    output::line(match trace.agrees {
-        true => "They agree.".to_owned(),
-        false => format!(
+    output::line(match (&trace.warning, trace.agrees) {
+        (_, true) => "They agree.".to_owned(),
+        (Some(warning), false) => format!("THEY DIFFER: {warning}."),
+        (None, false) => format!(
             "THEY DIFFER: `gristmill jobs run {}` loads the job again.",
             run.job_id
         ),

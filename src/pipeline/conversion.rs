@@ -107,7 +107,7 @@ pub(super) async fn convert_files(
 }
 
 /// Finds where a file's bytes are, by the source that its name belongs to.
-fn content(parts: &Parts, file: &str) -> Content {
+pub(super) fn content(parts: &Parts, file: &str) -> Content {
     let found = parts.sources.iter().find_map(|open| {
         let path = open.source.path_of(file)?;
         Some(match &open.origin {

@@ -15,6 +15,8 @@ mod activity;
 mod conversion;
 mod intake;
 mod judge;
+mod ledger;
+mod partials;
 mod put_away;
 mod reading;
 mod record;
@@ -29,14 +31,14 @@ use anyhow::Context;
 use gristmill_loader::{LoadError, Warehouse};
 use gristmill_state::{Clock, ServiceLock, StateDb};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::activity::Activity;
 pub use self::activity::Tally;
 use self::judge::ToJudge;
 use self::retry::{StepError, with_retries};
-pub(crate) use self::runs::{scope, summary_files};
+pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use crate::lake::Lake;
 use crate::progress::Progress;
@@ -73,6 +75,8 @@ struct Parts {
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
     max_conversions: usize,
+    /// Held by whoever compares the state database with the warehouse's ledger.
+    ledger_turn: Mutex<()>,
     /// Names this process in the state database.
     owner: String,
 }
@@ -115,6 +119,7 @@ pub async fn run(
         cores: Semaphore::new(cores),
         fetched_kib: Semaphore::new(FETCHED_KIB),
         max_conversions,
+        ledger_turn: Mutex::default(),
         owner,
     });
     let mut stop = std::pin::pin!(stop);
@@ -148,6 +153,8 @@ pub async fn run(
     outcome?;
     drop(stages);
     let parts = Arc::into_inner(parts).context("a stage of the pipeline is still at work")?;
+    let news = parts.state.ledger_news(None).await?;
+    parts.activity.tally.set_stopped_jobs(news.jobs().len());
     parts.state.close().await?;
     Arc::into_inner(parts.activity)
         .map(|activity| activity.tally)
@@ -181,7 +188,10 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
         parts.lake.sweep(named).await.map_err(StepError::transient)
     })
     .await
-    .map_err(StepError::into_cause)
+    .map_err(StepError::into_cause)?;
+    with_retries("looking for lost partials", || partials::find_lost(parts))
+        .await
+        .map_err(StepError::into_cause)
 }
 
 /// Starts the watchers and the stages. All jobs are judged first, and runs that are already queued go first.
@@ -219,11 +229,18 @@ async fn start_stages(
         to_judge.clone(),
         to_put_away,
     ));
-    stages.spawn(judge::judge_jobs(parts.clone(), sources, cues, to_runs, stop()));
+    stages.spawn(judge::judge_jobs(
+        parts.clone(),
+        sources.clone(),
+        cues,
+        to_runs,
+        stop(),
+    ));
     stages.spawn(retention::remove_regularly(parts.clone(), stop()));
     let preparing = parts.activity.begin();
     stages.spawn(runs::work_off_runs(
         parts.clone(),
+        sources,
         preparing,
         wakes,
         to_judge,

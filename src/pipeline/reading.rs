@@ -9,6 +9,7 @@ use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, HashingReader, Outputs, Scratch, content_hash, convert,
 };
 use gristmill_watcher::{Bucket, ObjectReader, ReadError, Stamp};
+use object_store::ObjectStoreExt;
 use tokio::runtime::Handle;
 
 use super::retry::StepError;
@@ -54,6 +55,22 @@ pub(super) struct Files {
 
 /// Objects up to this size are fetched before they are converted: the watcher reads them with one request.
 const ONE_REQUEST: u64 = 8 << 20;
+
+impl Content {
+    /// Returns whether the source has the file, whatever it holds now.
+    pub(super) async fn exists(&self) -> anyhow::Result<bool> {
+        match self {
+            Self::File(path) => Ok(tokio::fs::try_exists(path).await?),
+            Self::Object { bucket, path } => match bucket.store().head(&bucket.key(path)?).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+            Self::Bytes(_) => Ok(true),
+            Self::Nowhere => Ok(false),
+        }
+    }
+}
 
 impl Reading {
     /// Returns whether it is an object to fetch before it is converted.

@@ -32,7 +32,7 @@ impl Check {
 }
 
 /// Lists names: all of a few, or the first of many and how many more there are.
-pub(super) fn some_of<S: AsRef<str>>(names: &[S]) -> String {
+pub(crate) fn some_of<S: AsRef<str>>(names: &[S]) -> String {
     const SHOWN: usize = 10;
     let shown: Vec<_> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
     let rest = names.len().saturating_sub(SHOWN);

@@ -4,6 +4,8 @@
 //! inputs. It has *reported* if it was submitted after the wave's last complete run did: after a deadline run, a wave
 //! stays open until its last file has arrived. What is new follows from the order of submissions, never from clocks.
 
+mod losses;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_engine::Captures;
@@ -135,6 +137,7 @@ impl Wave<'_> {
         };
 
         let mut checks = vec![self.enabled(), not_running(runs)];
+        checks.extend(losses::ledger(&self.facts.ledger, self.date));
         let mut min_files = self.min_files(&valid);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
         let deadline = self.deadline();
@@ -157,6 +160,7 @@ impl Wave<'_> {
         checks.push(trigger);
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
+        checks.extend(losses::partials(self.files.iter().map(|matching| matching.file)));
         checks.extend(plan.requires.iter().map(|required| self.required(required)));
         checks.extend(self.volume(&valid));
         checks.extend(criterion.as_ref().map(answered));

@@ -11,6 +11,7 @@ mod plan;
 
 pub use assess::assess;
 pub use check::Check;
+pub(crate) use check::some_of;
 pub use judge::{Verdict, judge};
 pub use params::{JobParams, Requirement};
 pub use plan::{JobPlan, PlanError};

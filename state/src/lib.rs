@@ -12,7 +12,9 @@ mod error;
 mod facts;
 mod file;
 mod job;
+mod ledger;
 mod lock;
+mod order;
 mod run;
 mod sqlite;
 mod text;
@@ -25,7 +27,9 @@ pub use file::{
     ValidSubmission, VersionRecord, VersionRow,
 };
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
+pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::ServiceLock;
+pub use order::Age;
 pub use run::{
     Cause, ClaimedRun, Enqueued, InputFile, NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult,
     RunRow, RunState, SummaryRecord,

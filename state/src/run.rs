@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::file::VersionRecord;
+use crate::order::Age;
 use crate::text::words;
 
 words! {
@@ -71,7 +72,7 @@ pub struct NewRun {
     pub cause: Cause,
     /// What it reads.
     pub inputs: Vec<RunInput>,
-    /// Whether its result depends on the order in which the inputs were submitted, not only on their bytes.
+    /// Whether its result depends on the order of the inputs (their [`Age`]), not only on their bytes.
     pub order_matters: bool,
     /// Whether files that the job requires are missing.
     pub incomplete: bool,
@@ -111,20 +112,11 @@ pub struct InputFile {
     pub submission_id: i64,
     /// When it was submitted.
     pub submitted: Timestamp,
-    /// The file's modification time, in nanoseconds since 1970.
-    pub modified_ns: i64,
+    /// Its place in the order of files that hold the same store and day.
+    pub age: Age,
     /// The version.
     #[serde(flatten)]
     pub version: VersionRecord,
-}
-
-impl InputFile {
-    /// Returns a value that orders files that hold the same store and day: the newer file is the one written later or,
-    /// if both were written at the same time, submitted later. Order of submission alone would not do, because a
-    /// backlog is read in no particular order.
-    pub fn age(&self) -> impl Ord + Copy + use<> {
-        (self.modified_ns, self.submission_id)
-    }
 }
 
 /// A run that the caller has claimed from the queue and must complete, fail or requeue.
@@ -222,6 +214,8 @@ pub struct RunRow {
     pub changes: Option<RowChanges>,
     /// How it was completed.
     pub outcome: Option<RunOutcome>,
+    /// When the warehouse was found to lack what it loaded.
+    pub lost: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
 }

@@ -107,6 +107,7 @@ impl Story {
                 layout_digest,
                 bytes: 100,
                 rows: 10,
+                is_partial_lost: false,
             });
         }
     }
@@ -221,6 +222,7 @@ impl Story {
             summary: None,
             changes: None,
             outcome: None,
+            lost: None,
             error: None,
         }
     }

@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::file::{FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
 use crate::job::{JobConfig, JobRow};
+use crate::order::Age;
 use crate::run::{InputFile, RowChanges, RunRow, SummaryRecord};
 
 /// Formats a time as the database stores it: UTC, with microseconds, so that text order is time order.
@@ -153,7 +154,10 @@ pub(super) fn input_file(row: &SqliteRow) -> sqlx::Result<InputFile> {
         version_id: row.try_get("version_id")?,
         submission_id: row.try_get("submission_id")?,
         submitted: row.parsed("input_submitted")?,
-        modified_ns: row.try_get("input_modified_ns")?,
+        age: Age {
+            written_ns: row.try_get("input_written_ns")?,
+            submission_id: row.try_get("submission_id")?,
+        },
         version: version_record(row)?,
     })
 }
@@ -179,6 +183,7 @@ pub(super) fn run_row(row: &SqliteRow) -> sqlx::Result<RunRow> {
         summary: summary(row)?,
         changes: changes(row)?,
         outcome: row.parsed_or_null("outcome")?,
+        lost: row.parsed_or_null("lost_timestamp")?,
         error: row.try_get("error")?,
     })
 }

@@ -13,6 +13,7 @@ use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::{FileFilter, FileRow, FileToPutAway, Stamp, ValidSubmission, VersionRow};
+use crate::order::TOLERANCE_NS;
 
 impl StateDb {
     /// Returns, by path, each file's stamp when it was last read. Leaves out the files that must be read again: those
@@ -167,6 +168,16 @@ impl StateDb {
             .fetch_optional(&self.readers)
             .await
             .during("look up the file", file_url)
+    }
+
+    /// Returns the files in force whose time of writing lies ahead of their arrival, and how many seconds: their stores'
+    /// clocks are wrong. Ordered by path.
+    pub async fn written_ahead(&self) -> Result<Vec<(String, i64)>, StateError> {
+        sqlx::query_as(sql::WRITTEN_AHEAD)
+            .bind(TOLERANCE_NS)
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files that were", "written ahead of their arrival")
     }
 
     /// Lists the versions of a file, newest first.

@@ -10,6 +10,7 @@ mod facts;
 mod files;
 mod jobs;
 mod lake;
+mod ledger;
 mod queue;
 mod runs;
 mod sql;

@@ -1,16 +1,19 @@
 //! The queue of runs: which runs enter it, and who claims them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, TextColumns, text, wave_text};
-use super::sql::{jobs, runs as sql};
+use super::sql::{jobs, ledger, runs as sql};
 use super::submissions::array;
 use super::{StateDb, begin};
 use crate::digest;
 use crate::error::{During, StateError};
+use crate::order::Age;
 use crate::run::{Cause, ClaimedRun, Enqueued, NewRun, RunInput, RunOutcome, RunRow, RunState};
 
 impl StateDb {
@@ -105,7 +108,11 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     if let Some(active) = active {
         return Ok(Enqueued::Active(active));
     }
-    let inputs_digest = digest::of_inputs(&run.inputs, run.order_matters);
+    let ages = match run.order_matters {
+        true => Some(ages(tx, &run.inputs).await?),
+        false => None,
+    };
+    let inputs_digest = digest::of_inputs(&run.inputs, ages.as_deref());
     let asks_for_news = matches!(run.cause, Cause::Preconditions | Cause::Deadline);
     let is_done = asks_for_news && is_done(tx, run, &wave, &inputs_digest).await?;
     let run_id = add(tx, run, &wave, &inputs_digest, now).await?;
@@ -132,6 +139,26 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     Ok(Enqueued::Unchanged(run_id))
 }
 
+/// Returns the place of each input in the order of files.
+async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx::Result<Vec<Age>> {
+    let numbers = inputs.iter().map(|input| json!(input.submission_id));
+    let written: HashMap<i64, i64> = sqlx::query_as(sql::AGES)
+        .bind(array(numbers))
+        .fetch_all(tx)
+        .await?
+        .into_iter()
+        .collect();
+    let age = |submission_id| {
+        let written_ns = *written.get(&submission_id)?;
+        Some(Age {
+            written_ns,
+            submission_id,
+        })
+    };
+    let ages = inputs.iter().map(|input| age(input.submission_id));
+    ages.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
+}
+
 /// Returns whether the wave's last finished run read exactly these inputs and its result is in the warehouse.
 async fn is_done(
     tx: &mut SqliteConnection,
@@ -142,13 +169,21 @@ async fn is_done(
     let last = sqlx::query(sql::LAST_FINISHED)
         .bind(&run.job_id)
         .bind(wave)
-        .fetch_optional(tx)
+        .fetch_optional(&mut *tx)
         .await?;
     let Some(last) = last else { return Ok(false) };
     let is_same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
     // A failed run has no outcome, and the result of a superseded one never reached the warehouse.
     let outcome = last.parsed_or_null("outcome")?;
-    Ok(is_same && matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)))
+    if !is_same || !matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)) {
+        return Ok(false);
+    }
+    let is_others: bool = sqlx::query_scalar(ledger::IS_OTHERS)
+        .bind(&run.job_id)
+        .bind(wave)
+        .fetch_one(tx)
+        .await?;
+    Ok(!is_others)
 }
 
 /// Adds a queued run with its inputs, and names it after its job and sequence.
@@ -215,7 +250,7 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
             Cause::Replay => Cause::Replay,
             _ => Cause::Retry,
         },
-        order_matters: digest::of_inputs(&inputs, false) != failed.inputs_digest,
+        order_matters: digest::of_inputs(&inputs, None) != failed.inputs_digest,
         inputs,
         incomplete: failed.incomplete,
         completeness_percent: failed.completeness_percent,

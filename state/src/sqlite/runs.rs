@@ -63,6 +63,22 @@ impl StateDb {
         self.end("fail", run_id, update, ExecStatus::Failed).await
     }
 
+    /// Marks a queued run as failed, because what it waits for will not come; `error` says why. A run that is no longer
+    /// queued is left as it is.
+    pub async fn give_up(&self, run_id: &str, error: &str) -> Result<(), StateError> {
+        let action = "give up";
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let update = sqlx::query(sql::FAIL_QUEUED)
+            .bind(run_id)
+            .bind(self.now())
+            .bind(error);
+        update.execute(&mut *writer).await.during(action, run_id)?;
+        let note = sqlx::query(jobs::NOTE_END)
+            .bind(run_id)
+            .bind(ExecStatus::Failed.as_str());
+        note.execute(&mut *writer).await.during(action, run_id).map(drop)
+    }
+
     async fn end(
         &self,
         action: &'static str,

@@ -6,4 +6,5 @@
 pub(super) mod files;
 pub(super) mod jobs;
 pub(super) mod lake;
+pub(super) mod ledger;
 pub(super) mod runs;
