@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gristmill_engine::{
-    Conversion, FeedLayout, FeedSpec, Outputs, Partial, RunPartial, SalesLayout, Scratch, Selection, SummaryOutputs,
-    convert, summarize,
+    Conversion, FeedLayout, FeedSpec, Outputs, Partial, RunPartial, SalesLayout, Scratch, Selection,
+    SummaryOutputs, convert, summarize,
 };
 use gristmill_fixtures::generate::{Dirt, FeedSpec as Feed};
 use rayon::{ThreadPool, ThreadPoolBuilder};

@@ -133,7 +133,11 @@ fn days(year: u32, month: u32, day: u32) -> Option<i32> {
 /// Returns the day number of a civil date of the years 1 to 9999.
 pub(crate) fn day_number(date: Date) -> i32 {
     let (year, month, day) = (date.year(), date.month(), date.day());
-    let number = days(year.unsigned_abs().into(), month.unsigned_abs().into(), day.unsigned_abs().into());
+    let number = days(
+        year.unsigned_abs().into(),
+        month.unsigned_abs().into(),
+        day.unsigned_abs().into(),
+    );
     number.unwrap_or(*DAYS.start())
 }
 

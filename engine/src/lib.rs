@@ -41,6 +41,4 @@ pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
-pub use summarize::{
-    DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, summarize,
-};
+pub use summarize::{DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, summarize};

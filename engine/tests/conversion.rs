@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gristmill_engine::{
     Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderRule,
-    Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert, covers_day, format_cents,
-    read_rejects, rows_of_key, summarize,
+    Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert, covers_day,
+    format_cents, read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;

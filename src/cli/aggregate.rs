@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use clap::Args;
 use futures::{StreamExt, stream};
 use gristmill_engine::{
-    Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch, Selection,
-    SummaryOutputs, convert, summarize,
+    Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch,
+    Selection, SummaryOutputs, convert, summarize,
 };
 use rayon::prelude::*;
 use tempfile::TempDir;

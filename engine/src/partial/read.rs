@@ -194,7 +194,10 @@ mod tests {
         assert!(!covers("v1", 3), "only an ignored line");
         let rows = PartialReader::open(&path).unwrap().read(&sales.measures, 0..5);
         let rows = rows.unwrap().unwrap();
-        assert_eq!((rows.keys.len(), rows.sums[0].as_slice()), (3, [250, -100, 70].as_slice()));
+        assert_eq!(
+            (rows.keys.len(), rows.sums[0].as_slice()),
+            (3, [250, -100, 70].as_slice())
+        );
         let day = |store: &str, day, turnover| DayLines {
             store_id: store.to_owned(),
             trans_date: date(2016, 6, day),

@@ -273,7 +273,10 @@ impl FeedLines for SalesLines<'_> {
         }
     }
 
-    fn finish(threads: Vec<Self>, file: Option<parquet_form::Table>) -> Result<Option<Finished>, EngineError> {
+    fn finish(
+        threads: Vec<Self>,
+        file: Option<parquet_form::Table>,
+    ) -> Result<Option<Finished>, EngineError> {
         let (mut sums, mut spilled) = (Vec::new(), Vec::new());
         let Some(SalesLines { layout, scratch, .. }) = threads.first() else {
             return Ok(None);

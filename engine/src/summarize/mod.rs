@@ -88,9 +88,14 @@ pub fn summarize(
                 let files = input.partial.files().into_iter();
                 files.map(move |path| (path, order, selection.clone()))
             });
-            ranges::merge(files, &emptied, layout.supersede, measures, scratch.memory, |batch| {
-                output.append(&batch)
-            })?;
+            ranges::merge(
+                files,
+                &emptied,
+                layout.supersede,
+                measures,
+                scratch.memory,
+                |batch| output.append(&batch),
+            )?;
         }
     }
     let (rows, covered) = output.finish()?;

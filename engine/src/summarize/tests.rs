@@ -70,7 +70,11 @@ fn effect((others_count, days): &Choice, s: u16, day: u8) -> DayEffect {
 }
 
 fn selection(choice: &Choice) -> Selection {
-    let start = if choice.0 { Selection::all() } else { Selection::none() };
+    let start = if choice.0 {
+        Selection::all()
+    } else {
+        Selection::none()
+    };
     let days = choice.1.iter();
     days.fold(start, |selection, (s, day, effect)| {
         selection.with(&store(*s), date(*day), *effect)
@@ -114,9 +118,7 @@ fn chosen_by_definition(
             let counts = match effect(&choices[number], *s, *day) {
                 DayEffect::LeftOut => false,
                 DayEffect::Added => true,
-                DayEffect::Counts => {
-                    supersede == Supersede::File || newest[&(store(*s), *day)] == number
-                }
+                DayEffect::Counts => supersede == Supersede::File || newest[&(store(*s), *day)] == number,
             };
             if !counts {
                 continue;

@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::file::{FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
 use crate::job::{JobConfig, JobRow};
-use crate::run::{InputFile, RowChanges, RunRow, SummaryRecord};
+use crate::run::{InputDays, InputFile, RowChanges, RunRow, SummaryRecord};
 
 /// Formats a time as the database stores it: UTC, with microseconds, so that text order is time order.
 pub(super) fn text(moment: Timestamp) -> String {
@@ -81,6 +81,7 @@ pub(super) fn version_record(row: &SqliteRow) -> sqlx::Result<VersionRecord> {
         first_date: row.parsed_or_null("first_date")?,
         last_date: row.parsed_or_null("last_date")?,
         rejected_because: row.try_get("reject_reason")?,
+        days: Vec::new(),
         converted: row.try_get("converted_object")?,
         partial: row.try_get("partial_object")?,
         reject_lines: row.try_get("rejects_object")?,
@@ -154,6 +155,10 @@ pub(super) fn input_file(row: &SqliteRow) -> sqlx::Result<InputFile> {
         submission_id: row.try_get("submission_id")?,
         submitted: row.parsed("input_submitted")?,
         modified_ns: row.try_get("input_modified_ns")?,
+        days: InputDays {
+            others_count: row.try_get("others_count")?,
+            named: Vec::new(),
+        },
         version: version_record(row)?,
     })
 }
