@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{Cause, NewRun, RunInput, StateError};
+use gristmill_state::{Cause, InputDays, NewRun, RunInput, StateError};
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
@@ -87,6 +87,7 @@ async fn plan_runs(
                     file_id,
                     version_id,
                     submission_id,
+                    days: InputDays::default(),
                 });
             }
         }

@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use gristmill_engine::{FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key};
+use gristmill_engine::{
+    DayEffect as Effect, FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key,
+};
 use gristmill_loader::LoadMode;
-use gristmill_state::{InputFile, LedgerNews, RunFilter, RunOutcome, RunRow, RunState};
+use gristmill_state::{DayEffect, InputFile, LedgerNews, RunFilter, RunOutcome, RunRow, RunState};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -14,6 +16,7 @@ use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 use crate::ledger::{lost_load, unknown_run};
+use crate::pipeline;
 
 /// Show which run, files and lines a row of the warehouse comes from
 ///
@@ -143,9 +146,15 @@ async fn derive(
     else {
         return Ok(None);
     };
+    let effect = |input: &InputFile| pipeline::selection(&input.days).effect(&args.store, args.date);
+    let is_emptied = inputs.iter().flat_map(|input| &input.days.named).any(|day| {
+        day.effect == DayEffect::Emptied && day.store_id == args.store && day.trans_date == args.date
+    });
     let may_cover = |input: &InputFile| {
         let version = &input.version;
-        version.first_date.is_some_and(|first| first <= args.date)
+        let counts = effect(input) != Effect::LeftOut;
+        counts
+            && version.first_date.is_some_and(|first| first <= args.date)
             && version.last_date.is_some_and(|last| args.date <= last)
     };
     let candidates: Vec<_> = inputs.into_iter().filter(may_cover).collect();
@@ -166,8 +175,8 @@ async fn derive(
             covering.push(input);
         }
     }
-    keep_newest(feed, &mut covering);
-    let covers = !covering.is_empty();
+    keep_newest(feed, &mut covering, effect);
+    let covers = is_emptied || !covering.is_empty();
     let mut found = Vec::new();
     for input in covering {
         let converted = input.version.converted.as_deref().with_context(|| {
@@ -202,14 +211,17 @@ async fn derive(
     Ok(Some((files.collect(), derived)))
 }
 
-/// Keeps only the newest file if the feed's newest file of a store and day replaces the older ones.
-fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>) {
+/// Keeps only the newest file, and what is added to it, if the feed's newest file of a store and day replaces the older
+/// ones.
+fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>, effect: impl Fn(&InputFile) -> Effect) {
     if feed
         .sales()
         .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
     {
-        let newest = covering.iter().map(|input| input.age).max();
-        covering.retain(|input| Some(input.age) == newest);
+        let is_added = |input: &InputFile| effect(input) == Effect::Added;
+        let others = covering.iter().filter(|input| !is_added(input));
+        let newest = others.map(|input| input.age).max();
+        covering.retain(|input| is_added(input) || Some(input.age) == newest);
     }
 }
 

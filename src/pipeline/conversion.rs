@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use gristmill_engine::{ConversionReport, Scratch};
-use gristmill_state::{SubmissionOutcome, VersionRecord};
+use gristmill_engine::{ConversionReport, DayLines, Scratch};
+use gristmill_state::{SubmissionOutcome, VersionDay, VersionRecord};
 use object_store::path::Path as ObjectPath;
 use rayon::prelude::*;
 use tokio::runtime::Handle;
@@ -316,6 +316,22 @@ async fn publish(
     Ok(outcomes)
 }
 
+/// Converts what the engine counted of a store and day to the form that the state database keeps.
+pub(super) fn version_day(day: DayLines) -> VersionDay {
+    let DayLines {
+        store_id,
+        trans_date,
+        lines,
+        turnover,
+    } = day;
+    VersionDay {
+        store_id,
+        trans_date,
+        lines,
+        turnover,
+    }
+}
+
 /// The files to put into the lake.
 #[derive(Default)]
 struct Outputs {
@@ -365,6 +381,7 @@ impl Outputs {
             first_date: report.first_date,
             last_date: report.last_date,
             rejected_because: report.rejected_because,
+            days: report.days.into_iter().map(version_day).collect(),
             converted,
             partial,
             reject_lines,

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_engine::{
-    Partial, RunPartial, Scratch, SummaryOutputs, SummaryReport, content_hash, summarize,
-};
+use gristmill_engine::content_hash;
 use gristmill_loader::{Base, Load, LoadOutcome};
-use gristmill_state::{Cause, ClaimedRun, InputFile, RowChanges, RunOutcome, RunResult, SummaryRecord};
+use gristmill_state::{Cause, ClaimedRun, RowChanges, RunOutcome, RunResult, SummaryRecord};
 use object_store::path::Path as ObjectPath;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -18,11 +16,12 @@ use tracing::Instrument;
 
 use super::activity::Token;
 use super::judge::ToJudge;
+use super::merge::merge;
 use super::partials::{Fate, LostPartials};
 use super::retry::{StepError, with_retries};
 use super::sources::Sources;
 use super::{Parts, crash_point, ledger, partials, stopped};
-use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
+use crate::lake::{Lake, LocalFile, summary_names};
 use crate::ledger::scope;
 use crate::preconditions::some_of;
 
@@ -340,103 +339,6 @@ pub(crate) async fn summary_files(
         (Some(summary), Some(coverage)) => Some([summary, coverage]),
         _ => None,
     })
-}
-
-/// Merges the partials of a run, and puts the summary and coverage into the lake, where they are not yet synced to
-/// disk.
-async fn merge(
-    parts: &Parts,
-    run: &ClaimedRun,
-    summary: &ObjectPath,
-    coverage: &ObjectPath,
-) -> Result<(SummaryReport, Unsynced), StepError> {
-    let feed = run
-        .inputs
-        .first()
-        .and_then(|input| parts.settings.feeds.get(&input.feed))
-        .filter(|feed| feed.sales().is_some())
-        .cloned()
-        .context("the run's files do not belong to an aggregated feed of the settings")
-        .map_err(StepError::permanent)?;
-    let (mut ages, mut objects) = (Vec::new(), Vec::new());
-    for input in &run.inputs {
-        let stale = || {
-            let path = &input.file_url;
-            anyhow::anyhow!(
-                "{path} is not yet converted with the current feed settings: if it is gone from its source, send it again"
-            )
-        };
-        let removed = || {
-            let path = &input.file_url;
-            anyhow::anyhow!(
-                "the partial of {path} was removed from the lake by its retention: send the file again"
-            )
-        };
-        if input.version.layout_digest != feed.digest() {
-            return Err(StepError::permanent(stale()));
-        }
-        let object = input
-            .version
-            .partial
-            .as_deref()
-            .ok_or_else(|| StepError::permanent(removed()))?;
-        ages.push(input.age);
-        objects.push(object);
-    }
-    warn_of_other_days(run);
-    let fetched = partials::fetch(parts, &objects).await?;
-    let names: Vec<_> = objects
-        .iter()
-        .zip(&fetched)
-        .map(|(object, file)| ((*object).to_owned(), file.path().to_owned()))
-        .collect();
-    let mut ordered: Vec<_> = ages.into_iter().zip(fetched).collect();
-    ordered.sort_unstable_by_key(|(age, _)| *age);
-    let folder = parts.lake.scratch();
-    let memory = parts.settings.convert.memory_limit.for_partials();
-    let outputs = (parts.lake.spool(), parts.lake.spool());
-    let (lake, outcome) = (parts.lake.clone(), (summary.clone(), coverage.clone()));
-    let merged = tokio::task::spawn_blocking(move || {
-        let sales = feed.sales().expect("reference feeds were sorted out above");
-        let paths = SummaryOutputs {
-            summary: outputs.0.path(),
-            coverage: outputs.1.path(),
-        };
-        let stored = (0..).zip(&ordered).map(|(order, (_, file))| RunPartial {
-            partial: Partial::stored(file.path().to_owned(), sales),
-            order,
-        });
-        let scratch = Scratch {
-            folder: &folder,
-            memory,
-        };
-        let report = summarize(stored.collect(), sales, paths, scratch)
-            .map_err(|error| partials::damaged(error, &names))?;
-        let objects = vec![(outputs.0, outcome.0.clone()), (outputs.1, outcome.1)];
-        let unsynced = lake.publish_unsynced(objects, |object| {
-            if *object == outcome.0 {
-                crash_point("after-summary");
-            }
-        });
-        Ok((report, unsynced.map_err(StepError::transient)?))
-    });
-    merged.await.map_err(StepError::permanent)?
-}
-
-/// Warns if the files of a dated wave hold other days too: their rows replace those of the other days' own waves, and
-/// are replaced by them.
-fn warn_of_other_days(run: &ClaimedRun) {
-    let Some(date) = run.wave else { return };
-    let strays = |input: &&InputFile| {
-        let days = [input.version.first_date, input.version.last_date];
-        days.into_iter().flatten().any(|day| day != date)
-    };
-    if let Some(input) = run.inputs.iter().find(strays) {
-        tracing::warn!(
-            path = input.file_url,
-            "holds days other than {date}, the date in its name; for such a day, only the last wave to load it counts"
-        );
-    }
 }
 
 /// Settles the runs that a dead process left RUNNING; returns whether there were any. Those in the warehouse's ledger

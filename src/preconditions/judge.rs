@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_engine::Captures;
 use gristmill_state::{
-    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunInput, RunRow, RunState, Trigger,
-    WaveRuns,
+    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, InputDays, NewRun, RunInput, RunRow,
+    RunState, Trigger, WaveRuns,
 };
 use jiff::civil::Date;
 use jiff::{Timestamp, Unit, Zoned};
@@ -182,6 +182,7 @@ impl Wave<'_> {
                 file_id: matching.file.file_id,
                 version_id: version.version_id,
                 submission_id: version.submission_id,
+                days: InputDays::default(),
             })
         });
         let expected = self.expected();

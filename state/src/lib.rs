@@ -24,14 +24,14 @@ pub use error::{CriterionError, StateError};
 pub use facts::{Completion, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
     FileFilter, FileRow, FileStatus, FileToPutAway, Stamp, SubmissionOutcome, SubmissionRecord,
-    ValidSubmission, VersionRecord, VersionRow,
+    ValidSubmission, VersionDay, VersionRecord, VersionRow,
 };
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::ServiceLock;
 pub use order::Age;
 pub use run::{
-    Cause, ClaimedRun, Enqueued, InputFile, NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult,
-    RunRow, RunState, SummaryRecord,
+    Cause, ClaimedRun, DayEffect, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges, RunFilter,
+    RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
 pub use sqlite::{Expiry, StateDb};

@@ -50,8 +50,64 @@ words! {
     }
 }
 
-/// A file version that a run is to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+words! {
+    /// What becomes of one store's day of a version in a run.
+    DayEffect {
+        /// It is not read.
+        LeftOut = "LEFT_OUT",
+        /// It is read.
+        Counts = "COUNTS",
+        /// It is read, and added to what newer files hold of the day.
+        Added = "ADDED",
+        /// It is not read, but the run covers the day: the warehouse loses its rows.
+        Emptied = "EMPTIED",
+    }
+}
+
+/// What of a version counts in a run: all its days, all but some, or only some.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InputDays {
+    /// Whether the days that are not named count.
+    pub others_count: bool,
+    /// The days that are named, ordered by store and day.
+    pub named: Vec<InputDay>,
+}
+
+/// One store's day of a version, and what becomes of it in a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InputDay {
+    /// The store.
+    pub store_id: String,
+    /// The business day.
+    pub trans_date: Date,
+    /// What becomes of it.
+    pub effect: DayEffect,
+}
+
+impl Default for InputDays {
+    fn default() -> Self {
+        Self {
+            others_count: true,
+            named: Vec::new(),
+        }
+    }
+}
+
+impl InputDays {
+    /// Returns whether all days count.
+    pub fn is_all(&self) -> bool {
+        self.others_count && self.named.is_empty()
+    }
+
+    /// Returns whether no row of the version is read.
+    pub fn is_unread(&self) -> bool {
+        let is_unread = |day: &InputDay| matches!(day.effect, DayEffect::LeftOut | DayEffect::Emptied);
+        !self.others_count && self.named.iter().all(is_unread)
+    }
+}
+
+/// A file version that a run is to read. A run may read several versions of a file, each for other days.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunInput {
     /// Id of the file.
     pub file_id: i64,
@@ -59,6 +115,8 @@ pub struct RunInput {
     pub version_id: i64,
     /// The submission of the version.
     pub submission_id: i64,
+    /// What of it counts.
+    pub days: InputDays,
 }
 
 /// A run to queue.
@@ -114,6 +172,8 @@ pub struct InputFile {
     pub submitted: Timestamp,
     /// Its place in the order of files that hold the same store and day.
     pub age: Age,
+    /// What of it counts.
+    pub days: InputDays,
     /// The version.
     #[serde(flatten)]
     pub version: VersionRecord,

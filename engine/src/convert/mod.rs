@@ -21,7 +21,7 @@ use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 use self::reader::Reading;
-pub(crate) use self::reader::{FeedLines, LineOutcome};
+pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::layout::{FeedKind, FeedLayout};
 use crate::partial::Partial;

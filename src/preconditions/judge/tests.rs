@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use gristmill_engine::{FeedLayout, FeedSpec, FilePattern};
-use gristmill_state::{Completion, FileStatus, JobConfig, RunState, StateDb, TestClock};
+use gristmill_state::{Completion, FileStatus, InputDays, JobConfig, RunState, StateDb, TestClock};
 use jiff::civil::{date, time};
 use jiff::tz::TimeZone;
 
@@ -419,11 +419,13 @@ fn a_rejected_submission_leaves_the_earlier_version_in_force() {
         run.inputs,
         [
             RunInput {
+                days: InputDays::default(),
                 file_id: 1,
                 version_id: 101,
                 submission_id: 1
             },
             RunInput {
+                days: InputDays::default(),
                 file_id: 2,
                 version_id: 102,
                 submission_id: 2

@@ -10,11 +10,11 @@ use sqlx::{Row, SqliteConnection};
 use super::decode::{self, TextColumns, text, wave_text};
 use super::sql::{jobs, ledger, runs as sql};
 use super::submissions::array;
-use super::{StateDb, begin};
+use super::{StateDb, begin, days};
 use crate::digest;
 use crate::error::{During, StateError};
 use crate::order::Age;
-use crate::run::{Cause, ClaimedRun, Enqueued, NewRun, RunInput, RunOutcome, RunRow, RunState};
+use crate::run::{Cause, ClaimedRun, Enqueued, InputDays, NewRun, RunInput, RunOutcome, RunRow, RunState};
 
 impl StateDb {
     /// Queues a run, unless one of the same job and wave is queued or running. A run that no person requested
@@ -217,31 +217,40 @@ async fn add(
         .bind(text(now))
         .execute(&mut *tx)
         .await?;
-    let inputs = run
-        .inputs
-        .iter()
-        .map(|input| json!([input.file_id, input.version_id, input.submission_id]));
+    let inputs = run.inputs.iter().map(|input| {
+        let others_count = i64::from(input.days.others_count);
+        json!([input.file_id, input.version_id, input.submission_id, others_count])
+    });
     sqlx::query(sql::ADD_INPUTS)
         .bind(&run_id)
         .bind(array(inputs))
         .execute(&mut *tx)
         .await?;
+    days::add_input_days(tx, &run_id, &run.inputs).await?;
     Ok(run_id)
 }
 
 /// Returns a new run with the inputs of a failed one.
 async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun> {
-    let inputs: Vec<_> = sqlx::query(sql::INPUTS)
+    let mut inputs: Vec<_> = sqlx::query(sql::INPUTS)
         .bind(&failed.run_id)
         .try_map(|row| {
             Ok(RunInput {
                 file_id: row.try_get("file_id")?,
                 version_id: row.try_get("version_id")?,
                 submission_id: row.try_get("submission_id")?,
+                days: InputDays {
+                    others_count: row.try_get("others_count")?,
+                    named: Vec::new(),
+                },
             })
         })
-        .fetch_all(tx)
+        .fetch_all(&mut *tx)
         .await?;
+    let named = days::input_days(tx, &failed.run_id).await?;
+    for input in &mut inputs {
+        input.days.named = named.get(&input.version_id).cloned().unwrap_or_default();
+    }
     Ok(NewRun {
         job_id: failed.job_id,
         wave: failed.wave,
@@ -273,11 +282,7 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Resul
         .bind(now)
         .execute(&mut *tx)
         .await?;
-    let inputs = sqlx::query(sql::INPUT_FILES)
-        .bind(&run_id)
-        .try_map(|row| decode::input_file(&row))
-        .fetch_all(tx)
-        .await?;
+    let inputs = days::input_files(tx, &run_id).await?;
     Ok(Some(ClaimedRun {
         run_id,
         job_id,

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use sqlx::SqliteConnection;
 
 use super::sql::{jobs, runs as sql};
-use super::{StateDb, begin, decode};
+use super::{StateDb, begin, days, decode};
 use crate::error::{During, StateError};
 use crate::job::ExecStatus;
 use crate::run::{InputFile, RunFilter, RunResult, RunRow, RunState, SummaryRecord};
@@ -172,12 +172,11 @@ impl StateDb {
 
     /// Lists a run's inputs, ordered by path.
     pub async fn run_inputs(&self, run_id: &str) -> Result<Vec<InputFile>, StateError> {
-        sqlx::query(sql::INPUT_FILES)
-            .bind(run_id)
-            .try_map(|row| decode::input_file(&row))
-            .fetch_all(&self.readers)
+        let action = "list the inputs of run";
+        let mut reader = self.readers.acquire().await.during(action, run_id)?;
+        days::input_files(&mut reader, run_id)
             .await
-            .during("list the inputs of run", run_id)
+            .during(action, run_id)
     }
 }
 

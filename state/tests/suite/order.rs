@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use gristmill_state::{
-    Age, Enqueued, NewRun, RunInput, RunOutcome, RunResult, Stamp, SubmissionOutcome, SubmissionRecord,
+    Age, Enqueued, InputDays, NewRun, RunInput, RunOutcome, RunResult, Stamp, SubmissionOutcome,
+    SubmissionRecord,
 };
 
 use crate::support::{Fixture, converted, job, run, stamp, submission, unchanged};
@@ -60,12 +61,13 @@ impl Site {
             file_id: file.file_id,
             version_id,
             submission_id,
+            days: InputDays::default(),
         };
         self.inputs.insert(file_url.to_owned(), input);
     }
 
     fn run(&self) -> NewRun {
-        let inputs: Vec<_> = self.inputs.values().copied().collect();
+        let inputs: Vec<_> = self.inputs.values().cloned().collect();
         NewRun {
             order_matters: true,
             ..run("J101", &inputs)

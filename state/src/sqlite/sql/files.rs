@@ -19,10 +19,10 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
     INSERT INTO file_version
            (file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects, drift_lines,
             first_date, last_date, accepted, reject_reason, converted_object, partial_object, rejects_object,
-            created_timestamp)
+            days_counted, created_timestamp)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 IS NULL, value ->> 12, value ->> 13,
-           value ->> 14, value ->> 15, ?2
+           value ->> 14, value ->> 15, 1, ?2
       FROM json_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_id, content_hash, layout_digest) DO UPDATE
        SET bytes = excluded.bytes, lines = excluded.lines, rows = excluded.rows, ignored = excluded.ignored,
@@ -30,7 +30,7 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
            first_date = excluded.first_date, last_date = excluded.last_date, accepted = excluded.accepted,
            reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
            partial_object = excluded.partial_object, rejects_object = excluded.rejects_object,
-           partial_removed_timestamp = NULL
+           partial_removed_timestamp = NULL, days_counted = 1
     RETURNING file_id, version_id, reject_reason";
 
 /// The versions with the given file, bytes and layout. A version whose partial has since been removed cannot come into
@@ -128,13 +128,13 @@ pub(in crate::sqlite) const IN_FORCE: &str = "
       LEFT JOIN file_version v ON v.version_id = f.version_id";
 
 /// The given files that have a version with the given bytes and layout. A version whose partial was removed does not
-/// count: it must be converted again.
+/// count, nor does one whose lines were not counted by day: it must be converted again.
 pub(in crate::sqlite) const KNOWN_VERSIONS: &str = "
     SELECT f.file_url FROM json_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
      CROSS JOIN file_version v
         ON v.file_id = f.file_id AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2
-     WHERE v.partial_removed_timestamp IS NULL";
+     WHERE v.partial_removed_timestamp IS NULL AND v.days_counted = 1";
 
 pub(in crate::sqlite) const VERSIONS_OF: &str = "
     SELECT v.* FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id

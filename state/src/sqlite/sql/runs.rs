@@ -47,8 +47,16 @@ pub(in crate::sqlite) const ADD: &str = "
     VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10)";
 
 pub(in crate::sqlite) const ADD_INPUTS: &str = "
-    INSERT INTO job_run_input (run_id, file_id, version_id, submission_id)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2)";
+    INSERT INTO job_run_input (run_id, file_id, version_id, submission_id, others_count)
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2)";
+
+pub(in crate::sqlite) const ADD_INPUT_DAYS: &str = "
+    INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2)";
+
+pub(in crate::sqlite) const INPUT_DAYS: &str = "
+    SELECT version_id, store_id, trans_date, effect FROM job_run_input_day
+     WHERE run_id = ?1 ORDER BY version_id, store_id, trans_date";
 
 pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
     UPDATE job_run SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2
@@ -114,20 +122,20 @@ pub(in crate::sqlite) const LIST: &str = "
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
-           i.submission_id, s.submitted_timestamp AS input_submitted, s.written_ns AS input_written_ns
+           i.submission_id, i.others_count, s.submitted_timestamp AS input_submitted, s.written_ns AS input_written_ns
       FROM job_run_input i
       JOIN ingested_file_status f ON f.file_id = i.file_id
       JOIN file_version v ON v.version_id = i.version_id
       JOIN submission s ON s.submission_id = i.submission_id
      WHERE i.run_id = ?1
-     ORDER BY f.file_url";
+     ORDER BY f.file_url, i.version_id";
 
 /// The places of submissions in the order of files.
 pub(in crate::sqlite) const AGES: &str = "
     SELECT s.submission_id, s.written_ns FROM json_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value";
 
 pub(in crate::sqlite) const INPUTS: &str =
-    "SELECT file_id, version_id, submission_id FROM job_run_input WHERE run_id = ?1";
+    "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";
 
 /// The newest run of each wave in each state, complete and incomplete runs apart, oldest first. Completed replays are
 /// left out: they read earlier submissions, so the current wave goes on as if they had not run.
