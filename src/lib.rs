@@ -9,6 +9,7 @@ pub mod cli;
 pub mod lake;
 mod ledger;
 pub mod memory;
+mod others;
 pub mod pipeline;
 pub mod preconditions;
 pub mod progress;

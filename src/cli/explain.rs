@@ -7,7 +7,8 @@ use gristmill_state::StateError;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output};
-use crate::preconditions::{JobPlan, Verdict, assess};
+use crate::others;
+use crate::preconditions::{Check, JobPlan, Verdict, assess};
 
 /// Explain why a job runs or waits
 ///
@@ -31,7 +32,10 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let job = context.state.job(&args.job).await?.ok_or_else(unknown)?;
     let plan = JobPlan::new(&job.config, &context.settings.feeds)?;
-    let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
+    let mut verdicts = assess(&context.state, &plan, context.clock.now()).await?;
+    for verdict in &mut verdicts {
+        tell_of_others(&context, verdict).await?;
+    }
     if args.json.json {
         output::json(&verdicts)?;
         return Ok(ExitCode::SUCCESS);
@@ -43,6 +47,18 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
         print(&args.job, verdict)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds to a verdict what its files have in common with those of other jobs. That keeps no run from starting.
+pub(super) async fn tell_of_others(context: &Context, verdict: &mut Verdict) -> anyhow::Result<()> {
+    if let Some(run) = &verdict.run {
+        let days = context.state.days_of_others(&run.job_id, &run.inputs).await?;
+        let told = others::told(&days).into_iter();
+        verdict
+            .checks
+            .extend(told.map(|facts| Check::new("other jobs", true, facts)));
+    }
+    Ok(())
 }
 
 fn print(job: &str, verdict: &Verdict) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::ledger;
+use crate::others;
 use crate::preconditions::{Check, JobPlan, assess};
 
 /// Show the state of files, jobs and runs
@@ -30,6 +31,8 @@ pub(super) struct JobStatus {
     last_run: Option<String>,
     last_status: Option<String>,
     waits_for: Vec<String>,
+    /// Which days it shares with other jobs.
+    other_jobs: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -92,6 +95,11 @@ fn print_losses(status: &Status) -> std::io::Result<()> {
     for run in &status.ledger.lost {
         output::line(format!("job {}: {}.", run.job_id, ledger::lost_load(run)))?;
     }
+    for job in &status.jobs {
+        for sentence in &job.other_jobs {
+            output::line(format!("job {}: {sentence}.", job.job))?;
+        }
+    }
     for (file, seconds) in &status.written_ahead {
         output::line(format!(
             "{}: its time of writing was {seconds} s ahead of its arrival, so it counts as written when it arrived; \
@@ -106,12 +114,18 @@ fn print_losses(status: &Status) -> std::io::Result<()> {
 pub(super) async fn job_statuses(context: &Context) -> anyhow::Result<Vec<JobStatus>> {
     let mut statuses = Vec::new();
     for job in context.state.jobs().await? {
+        let mut other_jobs = Vec::new();
         let waits_for = match JobPlan::new(&job.config, &context.settings.feeds) {
             Err(error) => vec![format!("a corrected configuration: {error}")],
             Ok(plan) => {
                 let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
-                let newest = verdicts.last().map_or(&[][..], |verdict| &verdict.checks);
-                let blocking = newest.iter().filter(|check| check.blocks());
+                let newest = verdicts.last();
+                if let Some(run) = newest.and_then(|verdict| verdict.run.as_ref()) {
+                    let days = context.state.days_of_others(&run.job_id, &run.inputs).await?;
+                    other_jobs = others::told(&days);
+                }
+                let checks = newest.map_or(&[][..], |verdict| &verdict.checks);
+                let blocking = checks.iter().filter(|check| check.blocks());
                 blocking
                     .map(|Check { name, facts, .. }| format!("{name}: {facts}"))
                     .collect()
@@ -122,6 +136,7 @@ pub(super) async fn job_statuses(context: &Context) -> anyhow::Result<Vec<JobSta
             last_run: job.last_run_id,
             last_status: job.last_exec_status.map(|status| status.to_string()),
             waits_for,
+            other_jobs,
         });
     }
     Ok(statuses)

@@ -23,6 +23,7 @@ use super::sources::Sources;
 use super::{Parts, crash_point, ledger, partials, stopped};
 use crate::lake::{Lake, LocalFile, summary_names};
 use crate::ledger::scope;
+use crate::others;
 use crate::preconditions::some_of;
 
 /// The most runs at the same time. Typically one merges while another loads.
@@ -130,6 +131,9 @@ async fn claim(
 /// unavailable.
 async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow::Result<()> {
     tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
+    for sentence in others::told(&run.days_of_others) {
+        tracing::warn!("{sentence}");
+    }
     let beat = async {
         // The claim was the first heartbeat.
         let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);

@@ -31,7 +31,7 @@ pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::ServiceLock;
 pub use order::Age;
 pub use run::{
-    Cause, ClaimedRun, DayEffect, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges, RunFilter,
-    RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
+    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges,
+    RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
 pub use sqlite::{Expiry, StateDb};

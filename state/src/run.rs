@@ -179,6 +179,35 @@ pub struct InputFile {
     pub version: VersionRecord,
 }
 
+impl InputFile {
+    /// Returns what identifies it among a run's inputs.
+    pub(crate) fn as_input(&self) -> RunInput {
+        RunInput {
+            file_id: self.file_id,
+            version_id: self.version_id,
+            submission_id: self.submission_id,
+            days: self.days.clone(),
+        }
+    }
+}
+
+/// A store's day that the files of two jobs hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayOfOther {
+    /// The store.
+    pub store_id: String,
+    /// The business day.
+    pub trans_date: Date,
+    /// The file of this job.
+    pub file_url: String,
+    /// The job that loaded the day last.
+    pub other_job: String,
+    /// The file that it loaded.
+    pub other_file: String,
+    /// Whether that file is the newer one: then this job leaves the day alone. Otherwise it takes the day over.
+    pub is_newer: bool,
+}
+
 /// A run that the caller has claimed from the queue and must complete, fail or requeue.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClaimedRun {
@@ -196,6 +225,8 @@ pub struct ClaimedRun {
     pub incomplete: bool,
     /// What it reads, ordered by path.
     pub inputs: Vec<InputFile>,
+    /// The days that its files have in common with those that other jobs loaded.
+    pub days_of_others: Vec<DayOfOther>,
 }
 
 /// The summary of a run, in the lake.

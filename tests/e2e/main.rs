@@ -13,6 +13,7 @@ mod life_of_a_job;
 mod losses;
 mod oracle;
 mod order;
+mod provinces;
 mod putting_away;
 mod reference_sample;
 mod retention;

@@ -12,6 +12,7 @@ mod files;
 mod jobs;
 mod lake;
 mod ledger;
+mod others;
 mod queue;
 mod runs;
 mod sql;

@@ -10,11 +10,14 @@ use sqlx::{Row, SqliteConnection};
 use super::decode::{self, TextColumns, text, wave_text};
 use super::sql::{jobs, ledger, runs as sql};
 use super::submissions::array;
-use super::{StateDb, begin, days};
+use super::{StateDb, begin, days, others};
 use crate::digest;
 use crate::error::{During, StateError};
 use crate::order::Age;
-use crate::run::{Cause, ClaimedRun, Enqueued, InputDays, NewRun, RunInput, RunOutcome, RunRow, RunState};
+use crate::run::{
+    Cause, ClaimedRun, DayOfOther, Enqueued, InputDays, InputFile, NewRun, RunInput, RunOutcome, RunRow,
+    RunState,
+};
 
 impl StateDb {
     /// Queues a run, unless one of the same job and wave is queued or running. A run that no person requested
@@ -108,6 +111,9 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     if let Some(active) = active {
         return Ok(Enqueued::Active(active));
     }
+    let mut run = run.clone();
+    others::leave_out(tx, &run.job_id, &mut run.inputs).await?;
+    let run = &run;
     let ages = match run.order_matters {
         true => Some(ages(tx, &run.inputs).await?),
         false => None,
@@ -268,9 +274,11 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
 }
 
 async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Result<Option<ClaimedRun>> {
+    let busy = others::busy(tx).await?;
     let row = sqlx::query(sql::CLAIM)
         .bind(owner)
         .bind(now)
+        .bind(array(busy.iter().map(|run_id| json!(run_id))))
         .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -282,7 +290,8 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Resul
         .bind(now)
         .execute(&mut *tx)
         .await?;
-    let inputs = days::input_files(tx, &run_id).await?;
+    let mut inputs = days::input_files(tx, &run_id).await?;
+    let days_of_others = leave_to_others(tx, &run_id, &job_id, &mut inputs).await?;
     Ok(Some(ClaimedRun {
         run_id,
         job_id,
@@ -291,5 +300,30 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Resul
         attempts: row.try_get("attempts")?,
         incomplete: row.try_get("incomplete")?,
         inputs,
+        days_of_others,
     }))
+}
+
+/// Leaves out what other jobs have loaded since the run was queued. Returns what its files have in common with them.
+async fn leave_to_others(
+    tx: &mut SqliteConnection,
+    run_id: &str,
+    job_id: &str,
+    inputs: &mut [InputFile],
+) -> sqlx::Result<Vec<DayOfOther>> {
+    let mut chosen: Vec<RunInput> = inputs.iter().map(InputFile::as_input).collect();
+    let digest_before = digest::of_inputs(&chosen, None);
+    let (days, left_out) = others::leave_out(tx, job_id, &mut chosen).await?;
+    if left_out.is_empty() {
+        return Ok(days);
+    }
+    let row = sqlx::query(sql::ONE).bind(run_id).fetch_one(&mut *tx).await?;
+    let ages: Vec<Age> = inputs.iter().map(|input| input.age).collect();
+    let order_matters = row.try_get::<&str, _>("inputs_digest")? != digest_before;
+    let digest = digest::of_inputs(&chosen, order_matters.then_some(&ages[..]));
+    others::note_left_out(tx, run_id, &left_out, &digest).await?;
+    for (input, chosen) in inputs.iter_mut().zip(chosen) {
+        input.days = chosen.days;
+    }
+    Ok(days)
 }

@@ -12,6 +12,7 @@ mod jobs;
 mod lake;
 mod ledger;
 mod order;
+mod others;
 mod queue;
 mod runs;
 mod support;

@@ -8,4 +8,5 @@ pub(super) mod files;
 pub(super) mod jobs;
 pub(super) mod lake;
 pub(super) mod ledger;
+pub(super) mod others;
 pub(super) mod runs;

@@ -64,13 +64,14 @@ pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
 
 /// Claims the oldest queued run. Some stay queued: the runs of a job of which the ledger knows more than this database;
 /// those of a wave whose last load the warehouse lost, unless a person asked for them; and those whose partials the lake
-/// lost, until their files have been read again.
+/// lost, until their files have been read again; and those in `?3`, a JSON array.
 pub(in crate::sqlite) const CLAIM: &str = "
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
      WHERE run_id = (
         SELECT q.run_id FROM job_run q
          WHERE q.state = 'QUEUED'
+           AND q.run_id NOT IN (SELECT value FROM json_each(?3))
            AND NOT EXISTS (SELECT 1 FROM ledger_run l
                             WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
            AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
