@@ -27,6 +27,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 
 pub use credentials::Credentials;
+pub use days::GatheredDays;
 pub use error::{LoadError, PostgresFault};
 pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
 pub use redshift::RedshiftFault;

@@ -21,6 +21,7 @@ mod partials;
 mod put_away;
 mod reading;
 mod record;
+mod refill;
 mod retention;
 mod retry;
 mod runs;

@@ -10,6 +10,7 @@ use super::submissions::array;
 use super::{StateDb, begin, decode};
 use crate::error::{During, StateError};
 use crate::ledger::{LedgerLoad, LedgerNews};
+use crate::run::RunRow;
 
 /// Why the waiting runs of a wave are given up when it is repaired.
 const CHOSEN_BEFORE: &str = "its files were chosen before the state database was repaired";
@@ -73,7 +74,17 @@ impl StateDb {
             .during("compare with the ledger the loads of job", job_id)
     }
 
-    /// Records that the warehouse has what a run loaded.
+    /// Returns all loads that the warehouse was found to lack, in the order of loads: also those before the last one of
+    /// their job and wave, which may have loaded other days.
+    pub async fn lost_loads(&self) -> Result<Vec<RunRow>, StateError> {
+        sqlx::query(sql::ALL_LOST)
+            .try_map(|row| decode::run_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the loads that the warehouse lost")
+    }
+
+    /// Records that the warehouse has what a run loaded, and what still counts of the earlier loads of its wave.
     pub async fn found_in_warehouse(&self, run_id: &str) -> Result<(), StateError> {
         let action = "record the load of";
         let mut writer = self.writer().await.during(action, run_id)?;

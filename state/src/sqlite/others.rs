@@ -55,7 +55,7 @@ pub(super) async fn leave_out(
                 .iter_mut()
                 .filter(|input| versions.contains(&input.version_id));
             for input in of_day {
-                input.days.set(&store_id, trans_date, DayEffect::LeftOut);
+                input.days.name_day(&store_id, trans_date, DayEffect::LeftOut);
                 left_out.push((input.version_id, store_id.clone(), trans_date));
             }
         }
@@ -95,7 +95,7 @@ fn effect(days: &InputDays, day: &DayOfOther) -> DayEffect {
         true => DayEffect::Counts,
         false => DayEffect::LeftOut,
     };
-    days.effect(&day.store_id, day.trans_date).unwrap_or(others)
+    days.named_effect(&day.store_id, day.trans_date).unwrap_or(others)
 }
 
 async fn shared(conn: &mut SqliteConnection, job_id: &str, inputs: &[RunInput]) -> sqlx::Result<Vec<Shared>> {
@@ -179,25 +179,25 @@ pub(super) async fn note_loaded(tx: &mut SqliteConnection, run_id: &str) -> sqlx
 
 impl InputDays {
     /// Returns what becomes of a named day.
-    fn effect(&self, store_id: &str, trans_date: Date) -> Option<DayEffect> {
-        let place = self.place(store_id, trans_date).ok()?;
+    fn named_effect(&self, store_id: &str, trans_date: Date) -> Option<DayEffect> {
+        let place = self.place_of_day(store_id, trans_date).ok()?;
         self.named.get(place).map(|day| day.effect)
     }
 
     /// Names a day, in the order of the days.
-    fn set(&mut self, store_id: &str, trans_date: Date, effect: DayEffect) {
+    fn name_day(&mut self, store_id: &str, trans_date: Date, effect: DayEffect) {
         let day = InputDay {
             store_id: store_id.to_owned(),
             trans_date,
             effect,
         };
-        match self.place(store_id, trans_date) {
+        match self.place_of_day(store_id, trans_date) {
             Ok(place) => self.named[place] = day,
             Err(place) => self.named.insert(place, day),
         }
     }
 
-    fn place(&self, store_id: &str, trans_date: Date) -> Result<usize, usize> {
+    fn place_of_day(&self, store_id: &str, trans_date: Date) -> Result<usize, usize> {
         let key = |day: &InputDay| (day.store_id.as_str(), day.trans_date).cmp(&(store_id, trans_date));
         self.named.binary_search_by(key)
     }

@@ -29,7 +29,16 @@ pub(in crate::sqlite) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL
      WHERE lost_timestamp IS NOT NULL AND run_id IN (SELECT value ->> 1 FROM json_each(?1))";
 
-pub(in crate::sqlite) const FOUND: &str = "UPDATE job_run SET lost_timestamp = NULL WHERE run_id = ?1";
+/// The run is there, and with it all that still counts of the earlier loads of its wave.
+pub(in crate::sqlite) const FOUND: &str = "
+    UPDATE job_run SET lost_timestamp = NULL
+      FROM job_run found
+     WHERE found.run_id = ?1 AND job_run.job_config_id = found.job_config_id AND job_run.wave = found.wave
+       AND job_run.sequence <= found.sequence AND job_run.lost_timestamp IS NOT NULL";
+
+/// All loads that the warehouse was found to lack, in the order of loads.
+pub(in crate::sqlite) const ALL_LOST: &str = "
+    SELECT * FROM job_run WHERE lost_timestamp IS NOT NULL AND outcome = 'LOADED' ORDER BY sequence";
 
 pub(in crate::sqlite) const UNKNOWN: &str = "
     SELECT * FROM ledger_run WHERE accepted_timestamp IS NULL AND (?1 IS NULL OR job_config_id = ?1)
