@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::time::{Duration, SystemTime};
 
+use gristmill_state::{Clock, SystemClock};
 use gristmill_testkit::gristmill::Site;
 
 use crate::support::{self, line, run_until_idle, told};
@@ -26,7 +27,7 @@ fn submit(site: &Site, name: &str, amount: &str, hours_ago: i64) {
 
 fn touch(path: &std::path::Path, hours_ago: i64) {
     let span = Duration::from_secs(hours_ago.unsigned_abs() * 3600);
-    let now = SystemTime::now();
+    let now = SystemTime::from(SystemClock.now());
     let at = if hours_ago < 0 { now + span } else { now - span };
     let file = OpenOptions::new().append(true).open(path);
     let file = file.expect("the file was submitted");

@@ -76,12 +76,12 @@ pub(in crate::sqlite) const IS_OTHERS: &str = "
 pub(in crate::sqlite) const ACCEPT: &str = "
     UPDATE ledger_run SET accepted_timestamp = ?3 WHERE target = ?1 AND run_id = ?2";
 
-/// Takes files out of force until they are read again.
+/// Takes files out of force until they are read again. What a person has withdrawn stays so.
 pub(in crate::sqlite) const FORGET_FILES: &str = "
     UPDATE ingested_file_status
        SET version_id = NULL, valid_submission_id = NULL, last_update_status = 'SUBMITTED', last_update_timestamp = ?2,
            last_error = NULL, stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_url IN (SELECT value FROM json_each(?1))";
+     WHERE file_url IN (SELECT value FROM json_each(?1)) AND last_update_status <> 'WITHDRAWN'";
 
 pub(in crate::sqlite) const CANCEL_RUNS: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?3, error = ?4
