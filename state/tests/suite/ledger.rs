@@ -82,7 +82,7 @@ async fn a_run_that_only_the_ledger_knows_stops_its_job_until_it_is_accepted() {
         f.db.compare_with_ledger(std::slice::from_ref(&theirs))
             .await
             .unwrap();
-    assert_eq!(news.unknown, [theirs.clone()]);
+    assert_eq!(news.unknown, std::slice::from_ref(&theirs));
     assert!(news.stops("J101") && !news.stops("J102"));
     assert_eq!(f.db.facts("J101").await.unwrap().ledger.unknown.len(), 1);
     assert_eq!(f.db.facts("J102").await.unwrap().ledger.unknown.len(), 0);

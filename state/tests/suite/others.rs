@@ -207,6 +207,9 @@ async fn jobs_that_share_no_day_run_at_the_same_time() {
     }
 }
 
+/// Of a file, its days, and the place in the order of files and the content of its newest version.
+type Newest = (Vec<i8>, (i64, usize), String);
+
 #[tokio::test]
 async fn random_histories_of_two_jobs_end_with_the_newest_file_of_each_day() {
     for seed in 0..12 {
@@ -218,8 +221,7 @@ async fn random_histories_of_two_jobs_end_with_the_newest_file_of_each_day() {
             (state >> 33) % limit
         };
         let mut site = Site::new().await;
-        // Of each file, its days and the place of its newest version in the order of files.
-        let mut files: BTreeMap<String, (Vec<i8>, (i64, usize), String)> = BTreeMap::new();
+        let mut files: BTreeMap<String, Newest> = BTreeMap::new();
         for step in 0..12 {
             let job = ["west", "mid"][below(2) as usize];
             let file = format!("{job}/{}", below(2));
