@@ -10,6 +10,7 @@ pub mod lake;
 mod ledger;
 pub mod memory;
 mod others;
+mod overview;
 pub mod pipeline;
 pub mod preconditions;
 pub mod progress;

@@ -147,6 +147,11 @@ impl FilePattern {
         self.date.is_some()
     }
 
+    /// Returns whether the pattern has `{store}`.
+    pub fn has_store(&self) -> bool {
+        self.regex.capture_names().flatten().any(|name| name == "store")
+    }
+
     /// Returns how many bytes come before the first wildcard. Of two patterns that match a path, the one with the
     /// longer literal prefix is the more specific: `Item*` wins over `*-*.tdf`.
     pub fn literal_prefix(&self) -> usize {

@@ -4,15 +4,18 @@ use std::process::ExitCode;
 
 use clap::Args;
 use gristmill_state::{FileFilter, FileRow, FileStatus};
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output};
+use crate::overview::Jobs;
 
 /// List files and their states
 ///
-/// Lists the files of the sources with the status of their newest submission and the line counts of the version in
-/// force. Each line is a row, ignored (a code that is not asked for), skipped (blank, comment, header) or a reject.
+/// Lists the files of the sources: the jobs that take them, the status of their newest submission, and the line counts
+/// of the version that the status is about. Each line is a row, ignored (a code that is not asked for), skipped (blank,
+/// comment, header) or a reject.
 #[derive(Debug, Args)]
 pub(super) struct FilesArgs {
     #[command(flatten)]
@@ -25,6 +28,27 @@ pub(super) struct FilesArgs {
     /// Only files with this status: validated, rejected, failed, submitted
     #[arg(long)]
     status: Option<String>,
+    /// Only files that this job takes
+    #[arg(long, conflicts_with = "no_job")]
+    job: Option<String>,
+    /// Only files to aggregate that no job takes
+    #[arg(long)]
+    no_job: bool,
+    /// Only files with this store in their names
+    #[arg(long)]
+    store: Option<String>,
+}
+
+/// A file, and the jobs that take it.
+#[derive(Debug, Serialize)]
+pub(super) struct ListedFile {
+    #[serde(flatten)]
+    file: FileRow,
+    jobs: Vec<String>,
+    #[serde(skip)]
+    store: Option<String>,
+    #[serde(skip)]
+    is_stray: bool,
 }
 
 pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
@@ -34,10 +58,15 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
         feed: args.feed,
         status,
     };
-    let files = context.state.files(&filter).await?;
+    if let Some(job) = &args.job
+        && context.state.job(job).await?.is_none()
+    {
+        return Err(gristmill_state::StateError::UnknownJob { job_id: job.clone() }.into());
+    }
+    let mut files = list(&context, &filter).await?;
     // A feed that was removed from the settings may still have files.
-    if let Some(feed) = filter.feed.filter(|_| files.is_empty())
-        && context.settings.feeds.get(&feed).is_none()
+    if let Some(feed) = filter.feed.as_ref().filter(|_| files.is_empty())
+        && context.settings.feeds.get(feed).is_none()
     {
         let known: Vec<_> = context
             .settings
@@ -47,12 +76,42 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
             .collect();
         return Err(Usage::new(format!("--feed {feed:?} is not one of {}", known.join(", "))).into());
     }
+    let is_any = !files.is_empty();
+    files.retain(|listed| {
+        args.job.as_ref().is_none_or(|job| listed.jobs.contains(job))
+            && (!args.no_job || listed.is_stray)
+            && (args.store.is_none() || args.store == listed.store)
+    });
     if args.json.json {
         output::json(&files)?;
+    } else if files.is_empty() && (is_any || !context.state.files(&FileFilter::default()).await?.is_empty()) {
+        output::line(match (filter.status, args.no_job) {
+            (Some(status), _) => format!("No file is {status}."),
+            (None, true) => "Every file to aggregate belongs to a job.".to_owned(),
+            (None, false) => "No file is like that.".to_owned(),
+        })?;
     } else {
         print(&files)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lists files with the jobs that take them.
+pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Result<Vec<ListedFile>> {
+    let rows = context.state.jobs().await?;
+    let jobs = Jobs::new(rows.iter().map(|row| &row.config), &context.settings.feeds);
+    let files = context.state.files(filter).await?;
+    let listed = files.into_iter().map(|file| {
+        let (taking, store) = jobs.taking(&file);
+        let stray = jobs.stray(&file.feed, &file.file_url, file.store_id.as_deref());
+        ListedFile {
+            jobs: taking,
+            store,
+            is_stray: stray.is_some(),
+            file,
+        }
+    });
+    Ok(listed.collect())
 }
 
 fn parse_status(word: &str) -> Result<FileStatus, Usage> {
@@ -63,13 +122,18 @@ fn parse_status(word: &str) -> Result<FileStatus, Usage> {
 }
 
 /// Prints files as a table.
-pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
-    let rows = files.iter().map(|file| {
-        let version = file.in_force.as_ref().map(|row| &row.version);
+pub(super) fn print(files: &[ListedFile]) -> std::io::Result<()> {
+    let rows = files.iter().map(|listed| {
+        let file = &listed.file;
+        let version = file.judged().map(|row| &row.version);
         let count = |value: fn(&gristmill_state::VersionRecord) -> u64| output::or_dash(version.map(value));
         [
             output::path(&file.file_url),
             file.feed.clone(),
+            match listed.is_stray {
+                true => "none".to_owned(),
+                false => listed.jobs.join(", "),
+            },
             file.status.to_string(),
             output::moment(file.submitted),
             count(|v| v.lines),
@@ -83,6 +147,7 @@ pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
     let headings = [
         "file",
         "feed",
+        "job",
         "status",
         "submitted",
         "lines",

@@ -19,6 +19,8 @@ mod run;
 mod runs;
 mod state;
 mod status;
+mod table;
+mod times;
 mod trace;
 mod work;
 

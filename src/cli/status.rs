@@ -10,12 +10,11 @@ use serde::Serialize;
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::ledger;
-use crate::others;
-use crate::preconditions::{Check, JobPlan, assess};
+use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, each job and what it waits for, and the last runs.
+/// Shows how many files are in each state, which files no job takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -24,21 +23,12 @@ pub(super) struct StatusArgs {
     json: JsonArg,
 }
 
-/// A job and what keeps it from running.
-#[derive(Debug, Serialize)]
-pub(super) struct JobStatus {
-    job: String,
-    last_run: Option<String>,
-    last_status: Option<String>,
-    waits_for: Vec<String>,
-    /// Which days it shares with other jobs.
-    other_jobs: Vec<String>,
-}
-
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
     jobs: Vec<JobStatus>,
+    /// Files of aggregated feeds that no job takes.
+    files_without_job: Vec<Stray>,
     runs: Vec<gristmill_state::RunRow>,
     /// Where the warehouse's ledger disagreed when it was last looked at.
     ledger: gristmill_state::LedgerNews,
@@ -49,10 +39,14 @@ struct Status {
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
     let mut files = BTreeMap::new();
-    for file in context.state.files(&FileFilter::default()).await? {
+    let known = context.state.files(&FileFilter::default()).await?;
+    for file in &known {
         *files.entry(file.status.to_string()).or_default() += 1;
     }
-    let jobs = job_statuses(&context).await?;
+    let feeds = &context.settings.feeds;
+    let jobs = job_statuses(&context.state, feeds, context.clock.now()).await?;
+    let rows = context.state.jobs().await?;
+    let files_without_job = Jobs::new(rows.iter().map(|row| &row.config), feeds).strays(&known);
     let last = RunFilter {
         limit: Some(10),
         ..RunFilter::default()
@@ -60,6 +54,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let status = Status {
         files,
         jobs,
+        files_without_job,
         runs: context.state.runs(&last).await?,
         ledger: context.state.ledger_news(None).await?,
         written_ahead: context.state.written_ahead().await?,
@@ -82,6 +77,9 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         }
     ))?;
     print_losses(&status)?;
+    for sentence in told(&status.files_without_job) {
+        output::line(format!("Note: {sentence}."))?;
+    }
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)
@@ -110,38 +108,6 @@ fn print_losses(status: &Status) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns every job with what it waits for, judged by its newest wave if it has several.
-pub(super) async fn job_statuses(context: &Context) -> anyhow::Result<Vec<JobStatus>> {
-    let mut statuses = Vec::new();
-    for job in context.state.jobs().await? {
-        let mut other_jobs = Vec::new();
-        let waits_for = match JobPlan::new(&job.config, &context.settings.feeds) {
-            Err(error) => vec![format!("a corrected configuration: {error}")],
-            Ok(plan) => {
-                let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
-                let newest = verdicts.last();
-                if let Some(run) = newest.and_then(|verdict| verdict.run.as_ref()) {
-                    let days = context.state.days_of_others(&run.job_id, &run.inputs).await?;
-                    other_jobs = others::told(&days);
-                }
-                let checks = newest.map_or(&[][..], |verdict| &verdict.checks);
-                let blocking = checks.iter().filter(|check| check.blocks());
-                blocking
-                    .map(|Check { name, facts, .. }| format!("{name}: {facts}"))
-                    .collect()
-            }
-        };
-        statuses.push(JobStatus {
-            job: job.config.id,
-            last_run: job.last_run_id,
-            last_status: job.last_exec_status.map(|status| status.to_string()),
-            waits_for,
-            other_jobs,
-        });
-    }
-    Ok(statuses)
-}
-
 /// Prints jobs as a table.
 pub(super) fn print_jobs(jobs: &[JobStatus]) -> std::io::Result<()> {
     let rows = jobs.iter().map(|job| {
@@ -149,11 +115,11 @@ pub(super) fn print_jobs(jobs: &[JobStatus]) -> std::io::Result<()> {
             job.job.clone(),
             output::or_dash(job.last_status.as_ref()),
             output::or_dash(job.last_run.as_ref()),
-            job.waits_for.join("\n"),
+            job.lines(),
         ]
     });
     output::table(
-        ["job", "last", "last run", "waits for"],
+        ["job", "last", "last run", "now"],
         rows,
         "No jobs: the settings file has no [[job]].",
     )

@@ -26,6 +26,7 @@ mod retention;
 mod retry;
 mod runs;
 mod sources;
+mod strays;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ use self::retry::{StepError, with_retries};
 pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use crate::lake::Lake;
+use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -96,6 +98,8 @@ pub async fn run(
     let _lock = ServiceLock::acquire(&settings.state)?;
     let state = StateDb::open(&settings.state, clock.clone()).await?;
     adopt_jobs(&state, &settings).await?;
+    let jobs = state.jobs().await?;
+    check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
     let mut sources = Vec::with_capacity(settings.sources.len());
     for source in &settings.sources {
         sources.push(OpenSource::open(source).await?);

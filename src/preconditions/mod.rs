@@ -6,12 +6,19 @@
 mod assess;
 mod check;
 mod judge;
+mod members;
 mod params;
 mod plan;
+mod reload;
+mod verdict;
 
 pub use assess::assess;
 pub use check::Check;
 pub(crate) use check::some_of;
-pub use judge::{Verdict, judge};
+pub use judge::judge;
+pub use members::Match;
+pub(crate) use params::list_of_requirements;
 pub use params::{JobParams, Requirement};
 pub use plan::{JobPlan, PlanError};
+pub use reload::{ReloadConflict, check_reload};
+pub use verdict::{Done, Progress, Verdict, WaveState, percent};

@@ -9,6 +9,7 @@ mod file;
 mod places;
 mod span;
 mod variable;
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -23,10 +24,11 @@ use gristmill_state::JobConfig;
 use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
-use crate::preconditions::JobPlan;
+use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
+pub(crate) use words::in_plain_words;
 
 /// The name of the settings file unless `-c` names another.
 pub const DEFAULT_FILE: &str = "gristmill.toml";
@@ -177,6 +179,8 @@ impl Settings {
             let load = &file.warehouse.load;
             format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
         })?;
+        let jobs = check_jobs(&file.jobs, &feeds)?;
+        check_reload(mode, &jobs).map_err(|error| error.to_string())?;
         let target = Target::new(&file.warehouse.table, measures, mode)
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
@@ -205,7 +209,7 @@ impl Settings {
             credentials,
             target,
             refill: file.warehouse.refill,
-            jobs: check_jobs(&file.jobs, &feeds)?,
+            jobs,
             feeds,
         })
     }

@@ -155,6 +155,18 @@ pub struct FileRow {
     pub last_error: Option<String>,
     /// The version in force.
     pub in_force: Option<VersionRow>,
+    /// The version of the newest submission, if that is not in force: the one that was rejected.
+    pub refused: Option<VersionRow>,
+}
+
+impl FileRow {
+    /// Returns the version that the status is about; none if the newest submission could not be read.
+    pub fn judged(&self) -> Option<&VersionRow> {
+        match self.status {
+            FileStatus::Validated => self.in_force.as_ref(),
+            _ => self.refused.as_ref(),
+        }
+    }
 }
 
 /// A file that was read and has yet to be put away in its source.

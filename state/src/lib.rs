@@ -21,7 +21,7 @@ mod text;
 
 pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
-pub use facts::{Completion, Facts, FileFact, InForce, WaveRuns};
+pub use facts::{ActiveRun, Completion, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
     FileFilter, FileRow, FileStatus, FileToPutAway, Stamp, SubmissionOutcome, SubmissionRecord,
     ValidSubmission, VersionDay, VersionRecord, VersionRow,

@@ -18,6 +18,7 @@ mod putting_away;
 mod reference_sample;
 mod retention;
 mod service;
+mod stores;
 mod trace;
 mod verify;
 mod warehouse_faults;

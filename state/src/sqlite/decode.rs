@@ -111,6 +111,7 @@ pub(super) fn file_row(row: &SqliteRow) -> sqlx::Result<FileRow> {
         last_validated: row.parsed_or_null("last_validated_timestamp")?,
         last_error: row.try_get("last_error")?,
         in_force: version_id.map(|_| version_row(row)).transpose()?,
+        refused: None,
     })
 }
 

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, text};
 use super::sql::files as sql;
@@ -151,23 +151,37 @@ impl StateDb {
 
     /// Lists files, ordered by path.
     pub async fn files(&self, filter: &FileFilter) -> Result<Vec<FileRow>, StateError> {
-        sqlx::query(sql::FILES)
+        let (action, subject) = ("list", "the files");
+        let mut tx = self.readers.begin().await.during(action, subject)?;
+        let mut files = sqlx::query(sql::FILES)
             .bind(&filter.feed)
             .bind(filter.status.map(|status| status.as_str()))
             .try_map(|row| decode::file_row(&row))
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *tx)
             .await
-            .during("list", "the files")
+            .during(action, subject)?;
+        add_refused(&mut tx, &mut files, None)
+            .await
+            .during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok(files)
     }
 
     /// Returns one file.
     pub async fn file(&self, file_url: &str) -> Result<Option<FileRow>, StateError> {
-        sqlx::query(sql::FILE)
+        let action = "look up the file";
+        let mut tx = self.readers.begin().await.during(action, file_url)?;
+        let mut files = sqlx::query(sql::FILE)
             .bind(file_url)
             .try_map(|row| decode::file_row(&row))
-            .fetch_optional(&self.readers)
+            .fetch_all(&mut *tx)
             .await
-            .during("look up the file", file_url)
+            .during(action, file_url)?;
+        add_refused(&mut tx, &mut files, Some(file_url))
+            .await
+            .during(action, file_url)?;
+        tx.commit().await.during(action, file_url)?;
+        Ok(files.pop())
     }
 
     /// Returns the files in force whose time of writing lies ahead of their arrival, and how many seconds: their stores'
@@ -204,6 +218,24 @@ impl StateDb {
             .await
             .during("list the submissions of", "a span of time")
     }
+}
+
+/// Adds the refused versions to the files that have one.
+async fn add_refused(
+    tx: &mut SqliteConnection,
+    files: &mut [FileRow],
+    file_url: Option<&str>,
+) -> sqlx::Result<()> {
+    let refused = sqlx::query(sql::REFUSED)
+        .bind(file_url)
+        .try_map(|row: SqliteRow| Ok((row.try_get("file_id")?, decode::version_row(&row)?)))
+        .fetch_all(tx)
+        .await?;
+    let mut refused: HashMap<i64, VersionRow> = refused.into_iter().collect();
+    for file in files {
+        file.refused = refused.remove(&file.file_id);
+    }
+    Ok(())
 }
 
 /// Returns the path and stamp of a file, unless the layout it was last converted with is no longer its feed's.

@@ -362,3 +362,29 @@ async fn a_file_is_to_be_put_away_once_each_time_it_was_read() {
     f.db.look_again(&["b/1".to_owned()]).await.unwrap();
     assert_eq!(open("b/", "", 9).await, ["b/2 true"]);
 }
+
+#[tokio::test]
+async fn a_file_shows_the_version_that_its_status_is_about() {
+    let f = Fixture::new().await;
+    let judged = async |file_url: &str| {
+        let file = f.db.file(file_url).await.unwrap().unwrap();
+        file.judged().map(|row| row.version.content_hash.clone())
+    };
+    f.record("IL-1.tdf", converted("good")).await;
+    assert_eq!(judged("IL-1.tdf").await.as_deref(), Some("good"));
+    f.record("IL-1.tdf", rejected("bad")).await;
+    f.record("IL-2.tdf", converted("other")).await;
+    assert_eq!(judged("IL-1.tdf").await.as_deref(), Some("bad"));
+    let files = f.db.files(&FileFilter::default()).await.unwrap();
+    let refused: Vec<_> = files
+        .iter()
+        .map(|file| file.refused.as_ref().map(|row| row.version.content_hash.as_str()))
+        .collect();
+    assert_eq!(refused, [Some("bad"), None]);
+    assert_eq!(files[0].in_force.as_ref().unwrap().version.content_hash, "good");
+    // What could not be read has no version; what is good again, no refused one.
+    f.record("IL-1.tdf", failed("no")).await;
+    assert_eq!(judged("IL-1.tdf").await, None);
+    f.record("IL-1.tdf", unchanged("good")).await;
+    assert_eq!(judged("IL-1.tdf").await.as_deref(), Some("good"));
+}

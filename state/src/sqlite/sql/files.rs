@@ -149,6 +149,15 @@ pub(in crate::sqlite) const FILE: &str = "
     SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
      WHERE f.file_url = ?1";
 
+/// The versions of the newest submissions that are not in force, of one file or of all. A submission that could not be
+/// read has no version.
+pub(in crate::sqlite) const REFUSED: &str = "
+    SELECT v.* FROM ingested_file_status f
+      JOIN submission s
+        ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
+      JOIN file_version v ON v.version_id = s.version_id
+     WHERE f.last_update_status <> 'VALIDATED' AND (?1 IS NULL OR f.file_url = ?1)";
+
 pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
     SELECT s.submission_id, s.version_id, s.submitted_timestamp,
            f.file_id, f.file_url, f.feed, f.store_id, f.business_date
