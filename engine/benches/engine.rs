@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gristmill_engine::{
-    Conversion, FeedLayout, FeedSpec, Outputs, Partial, RunPartial, SalesLayout, Scratch, SummaryOutputs,
-    convert, summarize,
+    Conversion, FeedLayout, FeedSpec, Outputs, Partial, RunPartial, SalesLayout, Scratch, Selection,
+    SummaryOutputs, convert, summarize,
 };
 use gristmill_fixtures::generate::{Dirt, FeedSpec as Feed};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -238,6 +238,7 @@ fn merge(workspace: &Workspace, partials: &[PathBuf], measures: &SalesLayout, me
     let inputs = partials.iter().zip(1..).map(|(path, order)| RunPartial {
         partial: Partial::stored(path.clone(), measures),
         order,
+        selection: Selection::all(),
     });
     let outputs = SummaryOutputs {
         summary: &path("summary"),
@@ -247,7 +248,7 @@ fn merge(workspace: &Workspace, partials: &[PathBuf], measures: &SalesLayout, me
         memory,
         ..workspace.scratch()
     };
-    let report = summarize(inputs.collect(), measures, outputs, scratch);
+    let report = summarize(inputs.collect(), &[], measures, outputs, scratch);
     black_box(report.expect("the partials can be merged"));
 }
 

@@ -130,6 +130,17 @@ fn days(year: u32, month: u32, day: u32) -> Option<i32> {
     Some(days as i32 - 719_468)
 }
 
+/// Returns the day number of a civil date of the years 1 to 9999.
+pub(crate) fn day_number(date: Date) -> i32 {
+    let (year, month, day) = (date.year(), date.month(), date.day());
+    let number = days(
+        year.unsigned_abs().into(),
+        month.unsigned_abs().into(),
+        day.unsigned_abs().into(),
+    );
+    number.unwrap_or(*DAYS.start())
+}
+
 /// Returns the civil date of a day number. Day numbers come from [`DateFormat::parse_days`] or from Parquet that this
 /// crate wrote, so they lie in the years 1 to 9999.
 pub fn from_days(days: i32) -> Date {
@@ -153,6 +164,7 @@ mod tests {
                 "{date}"
             );
             assert_eq!(from_days(expected), date);
+            assert_eq!(day_number(date), expected);
             let step = if (1850..2150).contains(&date.year()) {
                 1
             } else {

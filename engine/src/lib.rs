@@ -41,11 +41,11 @@ pub use error::EngineError;
 pub use layout::{
     FeedKind, FeedLayout, FeedSpec, HeaderNames, HeaderRule, LayoutError, Measure, SalesLayout, Supersede,
 };
-pub use partial::{Partial, covers_day};
+pub use partial::{DayLines, Partial, covers_day, stored_days};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
 pub use records::{Empty, FinalNewline, LineEnds, RecordRules, RecordsSpec};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
-pub use summarize::{RunPartial, SummaryOutputs, SummaryReport, summarize};
+pub use summarize::{DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, summarize};

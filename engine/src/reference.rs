@@ -7,11 +7,10 @@ use arrow_array::builder::{Int64Builder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::convert::{FeedLines, LineOutcome};
+use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::other_forms::Form;
-use crate::partial::Partial;
 use crate::rejects::Reason;
 use crate::scan::Line;
 use crate::text_file::TextFile;
@@ -162,7 +161,7 @@ impl FeedLines for ReferenceLines<'_> {
         file.write(|schema| RecordBatch::try_new(schema, columns))
     }
 
-    fn finish(_: Vec<Self>, file: Option<TextFile>) -> Result<Option<Partial>, EngineError> {
+    fn finish(_: Vec<Self>, file: Option<TextFile>) -> Result<Option<Finished>, EngineError> {
         match file {
             Some(file) => file.finish().map(|()| None),
             None => Ok(None),

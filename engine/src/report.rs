@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use crate::error::EngineError;
 use crate::findings::Findings;
 use crate::layout::FeedLayout;
+use crate::partial::DayLines;
 use crate::records::{Empty, FinalNewline};
 use crate::rejects::Reason;
 
@@ -35,10 +36,12 @@ pub struct ConversionReport {
     pub drift_lines: u64,
     /// Whether the first line was a header, and how the columns were found.
     pub header: Header,
-    /// The earliest business day among rows and ignored lines.
+    /// The earliest business day among the rows.
     pub first_date: Option<Date>,
-    /// The latest business day among rows and ignored lines.
+    /// The latest business day among the rows.
     pub last_date: Option<Date>,
+    /// What the rows report of each store and day, in their order.
+    pub days: Vec<DayLines>,
     /// The number of rejects by reason.
     pub reasons: BTreeMap<Reason, u64>,
     /// Why the file is rejected as a whole; `None` when it is accepted.
@@ -76,6 +79,7 @@ impl ConversionReport {
             header,
             first_date: _,
             last_date: _,
+            days: _,
             reasons,
             rejected_because: _,
             findings,

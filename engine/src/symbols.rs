@@ -2,6 +2,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
+use std::cmp::Ordering;
 use std::hash::BuildHasher;
 
 use crate::short_text::ShortText;
@@ -159,6 +160,20 @@ impl Texts {
         self.ends.len()
     }
 
+    /// Returns the number of a text, if the texts are in byte order and it is one of them.
+    pub(crate) fn rank(&self, text: &str) -> Option<u32> {
+        let (mut low, mut high) = (0, self.len() as u32);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.get(middle).cmp(text) {
+                Ordering::Less => low = middle + 1,
+                Ordering::Equal => return Some(middle),
+                Ordering::Greater => high = middle,
+            }
+        }
+        None
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.ends.len() as u32).map(|number| self.get(number))
     }
@@ -221,7 +236,13 @@ mod tests {
             }).collect();
             let (distinct, ranks) = ranked(&texts.iter().collect::<Vec<_>>());
             let expected: std::collections::BTreeSet<&str> = collections.iter().flatten().map(String::as_str).collect();
-            prop_assert_eq!(distinct.iter().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(distinct.iter().collect::<Vec<_>>(), expected.iter().copied().collect::<Vec<_>>());
+            for (rank, text) in (0..).zip(&expected) {
+                prop_assert_eq!(distinct.rank(text), Some(rank));
+            }
+            for text in ["", "aaaaa", "c", "é"].into_iter().filter(|text| !expected.contains(text)) {
+                prop_assert_eq!(distinct.rank(text), None);
+            }
             for (texts, ranks) in texts.iter().zip(&ranks) {
                 for (text, rank) in texts.iter().zip(ranks) {
                     prop_assert_eq!(distinct.get(*rank), text);

@@ -12,7 +12,7 @@ use clap::Args;
 use futures::{StreamExt, stream};
 use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch,
-    SummaryOutputs, summarize,
+    Selection, SummaryOutputs, summarize,
 };
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::OwnFiles;
@@ -94,7 +94,11 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
         .unzip();
     let partials = (0..)
         .zip(partials.into_iter().flatten())
-        .map(|(order, partial)| RunPartial { partial, order })
+        .map(|(order, partial)| RunPartial {
+            partial,
+            order,
+            selection: Selection::all(),
+        })
         .collect();
     let (summary, coverage) = (spool.path().join("summary"), spool.path().join("coverage"));
     let outputs = SummaryOutputs {
@@ -105,7 +109,7 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
         folder: spool.path(),
         memory: limit.for_partials(),
     };
-    let report = summarize(partials, sales, outputs, scratch)?;
+    let report = summarize(partials, &[], sales, outputs, scratch)?;
     std::fs::rename(&summary, &args.output)
         .with_context(|| format!("cannot write {}", args.output.display()))?;
 

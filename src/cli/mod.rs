@@ -18,6 +18,7 @@ mod replay;
 mod retry;
 mod run;
 mod runs;
+mod state;
 mod status;
 mod table;
 mod times;
@@ -89,6 +90,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     Load(load::LoadArgs),
     Trace(trace::TraceArgs),
+    State(state::StateArgs),
 }
 
 /// Runs the command that the arguments name. Exit status: 0 success, 1 work failed, 2 wrong usage or settings.
@@ -128,6 +130,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Replay(args) => replay::run(args, progress).await,
         Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
+        Command::State(args) => state::run(args).await,
     }
 }
 

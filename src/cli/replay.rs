@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{Cause, NewRun, RunInput, StateError};
+use gristmill_state::{Cause, InputDays, NewRun, RunInput, StateError};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -88,6 +88,7 @@ async fn plan_runs(
                     file_id: submission.file_id,
                     version_id: submission.version_id,
                     submission_id: submission.submission_id,
+                    days: InputDays::default(),
                 });
             }
         }

@@ -95,8 +95,18 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
             tally.unanswered()
         ))?;
     }
-    let failed =
-        tally.unanswered() + tally.failed() + tally.runs_failed() + tally.troubles() + tally.not_put_away();
+    if tally.stopped_jobs() > 0 {
+        output::line(format!(
+            "{} jobs wait because the state database and the warehouse's ledger disagree: see `gristmill state check`",
+            tally.stopped_jobs()
+        ))?;
+    }
+    let failed = tally.unanswered()
+        + tally.failed()
+        + tally.runs_failed()
+        + tally.troubles()
+        + tally.not_put_away()
+        + tally.stopped_jobs();
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

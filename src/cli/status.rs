@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::doubts::{self, WithRejects};
 use super::{JsonArg, SettingsArg, output, runs};
+use crate::ledger;
 use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
 
 /// Show the state of files, jobs and runs
@@ -37,6 +38,10 @@ struct Status {
     /// Files of aggregated feeds that no job takes.
     files_without_job: Vec<Stray>,
     runs: Vec<gristmill_state::RunRow>,
+    /// Where the warehouse's ledger disagreed when it was last looked at.
+    ledger: gristmill_state::LedgerNews,
+    /// Files whose time of writing lies ahead of their arrival, by so many seconds.
+    written_ahead: Vec<(String, i64)>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
@@ -67,6 +72,8 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         jobs,
         files_without_job,
         runs: context.state.runs(&last).await?,
+        ledger: context.state.ledger_news(None).await?,
+        written_ahead: context.state.written_ahead().await?,
     };
     if args.json.json {
         output::json(&status)?;
@@ -86,6 +93,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         }
     ))?;
     print_unmatched(status.unmatched)?;
+    print_losses(&status)?;
     for sentence in told(&status.files_without_job) {
         output::line(format!("Note: {sentence}."))?;
     }
@@ -108,6 +116,29 @@ fn print_unmatched(count: u64) -> std::io::Result<()> {
             "{count}{or_more} files match no feed: `gristmill files --unmatched` lists them"
         )),
     }
+}
+
+/// Prints what the warehouse, the state database and the stores' clocks disagree about.
+fn print_losses(status: &Status) -> std::io::Result<()> {
+    for load in &status.ledger.unknown {
+        output::line(format!("job {}: {}.", load.job_id, ledger::unknown_run(load)))?;
+    }
+    for run in &status.ledger.lost {
+        output::line(format!("job {}: {}.", run.job_id, ledger::lost_load(run)))?;
+    }
+    for job in &status.jobs {
+        for sentence in &job.other_jobs {
+            output::line(format!("job {}: {sentence}.", job.job))?;
+        }
+    }
+    for (file, seconds) in &status.written_ahead {
+        output::line(format!(
+            "{}: its time of writing was {seconds} s ahead of its arrival, so it counts as written when it arrived; \
+             correct the clock of the host that writes it.",
+            output::path(file)
+        ))?;
+    }
+    Ok(())
 }
 
 /// Prints jobs as a table.

@@ -4,15 +4,19 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use gristmill_engine::{FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key};
+use gristmill_engine::{
+    DayEffect as Effect, FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key,
+};
 use gristmill_loader::LoadMode;
-use gristmill_state::{InputFile, RunFilter, RunOutcome, RunRow, RunState};
+use gristmill_state::{DayEffect, InputFile, LedgerNews, RunFilter, RunOutcome, RunRow, RunState};
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
+use crate::ledger::{lost_load, unknown_run};
+use crate::pipeline;
 
 /// Show which run, files and lines a row of the warehouse comes from
 ///
@@ -43,6 +47,8 @@ struct Trace {
     derived: Option<Vec<Option<String>>>,
     warehouse: Option<Vec<Option<String>>>,
     agrees: bool,
+    /// Why the state database may not know what the warehouse holds.
+    warning: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,7 +95,9 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
             continue;
         };
         let agrees = derived == warehouse;
+        let news = context.state.ledger_news(Some(&run.job_id)).await?;
         return Ok(Trace {
+            warning: warning(&news, run.wave),
             run: Some(run),
             files,
             columns,
@@ -106,7 +114,19 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         derived: None,
         warehouse,
         agrees,
+        warning: None,
     })
+}
+
+/// Says what the warehouse's ledger disagrees about, if it does.
+fn warning(news: &LedgerNews, wave: Option<Date>) -> Option<String> {
+    let unknown = news
+        .unknown
+        .iter()
+        .find(|load| load.wave == wave)
+        .map(unknown_run);
+    let lost = || news.lost.iter().find(|run| run.wave == wave).map(lost_load);
+    unknown.or_else(lost)
 }
 
 type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
@@ -126,9 +146,15 @@ async fn derive(
     else {
         return Ok(None);
     };
+    let effect = |input: &InputFile| pipeline::selection(&input.days).effect(&args.store, args.date);
+    let is_emptied = inputs.iter().flat_map(|input| &input.days.named).any(|day| {
+        day.effect == DayEffect::Emptied && day.store_id == args.store && day.trans_date == args.date
+    });
     let may_cover = |input: &InputFile| {
         let version = &input.version;
-        version.first_date.is_some_and(|first| first <= args.date)
+        let counts = effect(input) != Effect::LeftOut;
+        counts
+            && version.first_date.is_some_and(|first| first <= args.date)
             && version.last_date.is_some_and(|last| args.date <= last)
     };
     let candidates: Vec<_> = inputs.into_iter().filter(may_cover).collect();
@@ -149,8 +175,8 @@ async fn derive(
             covering.push(input);
         }
     }
-    keep_newest(feed, &mut covering);
-    let covers = !covering.is_empty();
+    keep_newest(feed, &mut covering, effect);
+    let covers = is_emptied || !covering.is_empty();
     let mut found = Vec::new();
     for input in covering {
         let converted = input.version.converted.as_deref().with_context(|| {
@@ -185,14 +211,17 @@ async fn derive(
     Ok(Some((files.collect(), derived)))
 }
 
-/// Keeps only the newest file if the feed's newest file of a store and day replaces the older ones.
-fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>) {
+/// Keeps only the newest file, and what is added to it, if the feed's newest file of a store and day replaces the older
+/// ones.
+fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>, effect: impl Fn(&InputFile) -> Effect) {
     if feed
         .sales()
         .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
     {
-        let newest = covering.iter().map(InputFile::age).max();
-        covering.retain(|input| Some(input.age()) == newest);
+        let is_added = |input: &InputFile| effect(input) == Effect::Added;
+        let others = covering.iter().filter(|input| !is_added(input));
+        let newest = others.map(|input| input.age).max();
+        covering.retain(|input| is_added(input) || Some(input.age) == newest);
     }
 }
 
@@ -266,9 +295,10 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
     };
     output::line(format!("recomputed:   {}", row(&trace.derived)))?;
     output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
-    output::line(match trace.agrees {
-        true => "They agree.".to_owned(),
-        false => format!(
+    output::line(match (&trace.warning, trace.agrees) {
+        (_, true) => "They agree.".to_owned(),
+        (Some(warning), false) => format!("THEY DIFFER: {warning}."),
+        (None, false) => format!(
             "THEY DIFFER: `gristmill jobs run {}` loads the job again.",
             run.job_id
         ),

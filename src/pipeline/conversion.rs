@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use gristmill_engine::{ConversionReport, Scratch};
-use gristmill_state::{SubmissionOutcome, VersionRecord};
+use gristmill_engine::{ConversionReport, DayLines, Scratch};
+use gristmill_state::{SubmissionOutcome, VersionDay, VersionRecord};
 use gristmill_watcher::Arrival;
 use object_store::path::Path as ObjectPath;
 use tokio::runtime::Handle;
@@ -120,7 +120,7 @@ pub(super) async fn convert_files(
 }
 
 /// Finds where a file's bytes are, by the source that its name belongs to.
-fn content(parts: &Parts, file: &str) -> Content {
+pub(super) fn content(parts: &Parts, file: &str) -> Content {
     let found = parts.sources.iter().find_map(|open| {
         let path = open.source.path_of(file)?;
         Some(match &open.origin {
@@ -351,6 +351,22 @@ async fn publish(
     Ok(outcomes)
 }
 
+/// Converts what the engine counted of a store and day to the form that the state database keeps.
+pub(super) fn version_day(day: DayLines) -> VersionDay {
+    let DayLines {
+        store_id,
+        trans_date,
+        lines,
+        turnover,
+    } = day;
+    VersionDay {
+        store_id,
+        trans_date,
+        lines,
+        turnover,
+    }
+}
+
 /// The files to put into the lake.
 #[derive(Default)]
 struct Outputs {
@@ -402,6 +418,7 @@ impl Outputs {
             first_date: report.first_date,
             last_date: report.last_date,
             rejected_because: report.rejected_because,
+            days: report.days.into_iter().map(version_day).collect(),
             converted,
             partial,
             reject_lines,

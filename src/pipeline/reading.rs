@@ -10,6 +10,7 @@ use gristmill_engine::{
     convert, convert_in_order,
 };
 use gristmill_watcher::{Bucket, ObjectReader, OpenFileError, ReadError, SourceFolder, Stamp};
+use object_store::ObjectStoreExt;
 use tokio::runtime::Handle;
 
 use super::retry::StepError;
@@ -67,6 +68,22 @@ pub(super) struct Files {
 
 /// Objects up to this size are fetched before they are converted: the watcher reads them with one request.
 const ONE_REQUEST: u64 = 8 << 20;
+
+impl Content {
+    /// Returns whether the source has the file, whatever it holds now.
+    pub(super) async fn exists(&self) -> anyhow::Result<bool> {
+        match self {
+            Self::File { folder, path } => Ok(tokio::fs::try_exists(folder.root.join(path)).await?),
+            Self::Object { bucket, path } => match bucket.store().head(&bucket.key(path)?).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+            Self::Bytes(_) => Ok(true),
+            Self::Nowhere => Ok(false),
+        }
+    }
+}
 
 impl Reading {
     /// Returns whether it is an object to fetch before it is converted.

@@ -65,6 +65,14 @@ pub(super) async fn record_submissions(
 fn log_outcome(parts: &Parts, record: &SubmissionRecord) {
     let tally = &parts.activity.tally;
     let path = record.file_url.as_str();
+    if let Some(seconds) = record.stamp.seconds_ahead(parts.clock.now()) {
+        tracing::warn!(
+            path,
+            seconds,
+            "the file's time of writing lies in the future, so it counts as written when it arrived; correct the clock of \
+             the host that writes it"
+        );
+    }
     match &record.outcome {
         SubmissionOutcome::Converted(version) => {
             let (lines, rows, rejects) = (version.lines, version.rows, version.rejects);

@@ -6,12 +6,13 @@
 
 mod completeness;
 mod conditions;
+mod losses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_state::{
-    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunInput, RunRow, RunState, Trigger,
-    WaveRuns,
+    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, InputDays, NewRun, RunInput, RunRow,
+    RunState, Trigger, WaveRuns,
 };
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
@@ -118,6 +119,7 @@ impl<'f> Wave<'f> {
         };
 
         let mut checks = vec![self.enabled(), not_running(runs)];
+        checks.extend(losses::ledger(&self.facts.ledger, self.date));
         let mut min_files = self.min_files(&valid, arrived, last_complete);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
         let deadline = self.deadline();
@@ -135,6 +137,7 @@ impl<'f> Wave<'f> {
         checks.push(trigger.of_next_wave());
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
+        checks.extend(losses::partials(self.files.iter().map(|matching| matching.file)));
         let required = plan.requires.iter().map(|required| self.required(required));
         let others = required
             .chain(self.volume(&valid))
@@ -180,6 +183,7 @@ impl<'f> Wave<'f> {
                 file_id: matching.file.file_id,
                 version_id: version.version_id,
                 submission_id: version.submission_id,
+                days: InputDays::default(),
             })
         });
         NewRun {

@@ -116,18 +116,34 @@ pub struct VersionRecord {
     /// Whether the last line had an end: if not, the file may have been cut. `None` for versions of before this was
     /// recorded.
     pub last_line_ended: Option<bool>,
-    /// The earliest date among the rows and ignored lines.
+    /// The earliest date among the rows.
     pub first_date: Option<Date>,
-    /// The latest date among the rows and ignored lines.
+    /// The latest date among the rows.
     pub last_date: Option<Date>,
     /// Why the file is rejected as a whole; `None` when it is accepted.
     pub rejected_because: Option<String>,
+    /// What it reports of each store and day. Only for recording: what is read from the database has none here.
+    #[serde(skip)]
+    pub days: Vec<VersionDay>,
     /// Lake path of the converted file.
     pub converted: Option<String>,
     /// Lake path of the partial.
     pub partial: Option<String>,
     /// Lake path of the rejected lines.
     pub reject_lines: Option<String>,
+}
+
+/// What a version reports of one store and day, by lines with a code that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VersionDay {
+    /// The store.
+    pub store_id: String,
+    /// The business day.
+    pub trans_date: Date,
+    /// How many lines; `None` if an earlier gristmill converted it, and only its sums are known.
+    pub lines: Option<u64>,
+    /// The totals of all measures without their signs, in cents.
+    pub turnover: u64,
 }
 
 /// A version as stored in the database.

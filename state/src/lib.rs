@@ -12,7 +12,9 @@ mod error;
 mod facts;
 mod file;
 mod job;
+mod ledger;
 mod lock;
+mod order;
 mod run;
 mod sqlite;
 mod text;
@@ -22,12 +24,14 @@ pub use error::{CriterionError, StateError};
 pub use facts::{ActiveRun, Completion, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
     FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Stamp, SubmissionOutcome, SubmissionRecord,
-    UnmatchedFile, ValidSubmission, VersionRecord, VersionRow,
+    UnmatchedFile, ValidSubmission, VersionDay, VersionRecord, VersionRow,
 };
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
+pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::ServiceLock;
+pub use order::Age;
 pub use run::{
-    Cause, ClaimedRun, Enqueued, InputFile, NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult,
-    RunRow, RunState, SummaryRecord,
+    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges,
+    RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
 pub use sqlite::{Expiry, StateDb, UNMATCHED};

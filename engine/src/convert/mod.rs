@@ -23,7 +23,7 @@ use std::path::Path;
 use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-pub(crate) use self::reader::{FeedLines, LineOutcome};
+pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use self::reader::{Order, Reading};
 use crate::error::EngineError;
 use crate::layout::{FeedKind, FeedLayout};

@@ -10,13 +10,12 @@ use super::lines::Lines;
 use super::turns::Turns;
 use super::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
 use super::whole_text::WholeText;
-use crate::date::from_days;
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::findings::Findings;
 use crate::layout::FeedLayout;
 use crate::other_forms::Form;
-use crate::partial::Partial;
+use crate::partial::{DayLines, Partial};
 use crate::rejects::{Reason, RejectWriter};
 use crate::report::ConversionReport;
 use crate::scan::{Line, Marks, first_part};
@@ -67,7 +66,14 @@ pub(crate) trait FeedLines: Send + Sized {
         file: &mut Self::File,
     ) -> Result<(), EngineError>;
     /// Combines what all threads have read, and finishes the converted file.
-    fn finish(threads: Vec<Self>, file: Option<Self::File>) -> Result<Option<Partial>, EngineError>;
+    fn finish(threads: Vec<Self>, file: Option<Self::File>) -> Result<Option<Finished>, EngineError>;
+}
+
+/// What the lines of a sales feed add up to.
+pub(crate) struct Finished {
+    pub(crate) partial: Partial,
+    /// One entry for each store and day, in their order.
+    pub(crate) days: Vec<DayLines>,
 }
 
 /// The outcome of a line.
@@ -225,11 +231,12 @@ fn finish<L: FeedLines>(
     }
     findings.add_counts(&report.findings);
     report.findings = findings;
-    let partial = L::finish(feeds, converted)?;
-    if let Some((first, last)) = partial.as_ref().and_then(Partial::days) {
-        report.first_date = Some(from_days(first));
-        report.last_date = Some(from_days(last));
-    }
+    let partial = L::finish(feeds, converted)?.map(|Finished { partial, days }| {
+        report.first_date = days.iter().map(|day| day.trans_date).min();
+        report.last_date = days.iter().map(|day| day.trans_date).max();
+        report.days = days;
+        partial
+    });
     if let Some(rejects) = rejects {
         rejects.finish()?;
     }

@@ -15,6 +15,7 @@ use crate::date::from_days;
 use crate::fields::Fields;
 use crate::layout::{FeedSpec, HeaderRule};
 use crate::other_forms::Form;
+use crate::partial::DayLines;
 use crate::read_back::rows_of;
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
@@ -91,7 +92,7 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.write(written, before, file)
     }
 
-    fn finish(threads: Vec<Self>, file: Option<L::File>) -> Result<Option<Partial>, EngineError> {
+    fn finish(threads: Vec<Self>, file: Option<L::File>) -> Result<Option<Finished>, EngineError> {
         L::finish(threads.into_iter().map(|thread| thread.0).collect(), file)
     }
 }
@@ -735,12 +736,25 @@ fn a_folder_that_cannot_be_written_fails_the_conversion_on_any_number_of_threads
 }
 
 #[test]
-fn days_of_the_report_are_those_of_rows_and_ignored_lines() {
+fn the_report_tells_what_the_rows_say_of_each_store_and_day() {
     let layout = layout(|_| ());
-    let text = b"v1\t1\t4\ti1\t2016-06-02\nv1\t1\t13\ti1\t2016-06-01\nv1\t1\t13\ti1\t2016-06-09\nv1\tx\t4\ti1\t2016-07-01\n";
+    let text = b"v2\t1\t4\ti1\t2016-06-02\nv1\t1\t13\ti1\t2016-06-01\nv1\t1\t13\ti1\t2016-06-09\nv1\tx\t4\ti1\t2016-07-01\n\
+        v1\t2.50\t4\ti1\t2016-06-02\nv1\t-0.50\t4\ti2\t2016-06-02\nv1\t-3\t6\ti1\t2016-06-02\nv1\t4\t4\ti1\t2016-06-05\n";
+    let day = |store: &str, day, lines, turnover| DayLines {
+        store_id: store.to_owned(),
+        trans_date: from_days(day),
+        lines: Some(lines),
+        turnover,
+    };
     for way in ways(1) {
         let report = read_by(way, text, &layout, false).unwrap().report;
-        assert_eq!(report.first_date, Some(from_days(16_953)));
-        assert_eq!(report.last_date, Some(from_days(16_961)));
+        let expected = [
+            day("v1", 16_954, 3, 500),
+            day("v1", 16_957, 1, 400),
+            day("v2", 16_954, 1, 100),
+        ];
+        assert_eq!(report.days, expected);
+        assert_eq!(report.first_date, Some(from_days(16_954)));
+        assert_eq!(report.last_date, Some(from_days(16_957)));
     }
 }

@@ -1,9 +1,10 @@
 //! The partial: the aggregate of one file, with one row per key. Runs merge partials.
 //!
 //! Its Parquet has `store_id`, `item_id`, `trans_date` and one decimal(18,2) per measure, which is NULL if the key has
-//! no line with the measure's code. It is sorted by the first three columns. A store and date with an ignored line also
-//! counts as covered by the file: it has a row with a NULL `item_id` and no amounts.
+//! no line with the measure's code. It is sorted by the first three columns. The file covers the stores and dates of its
+//! rows.
 
+mod days;
 mod file;
 mod key;
 mod order;
@@ -16,6 +17,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempPath;
 
+pub(crate) use self::days::DayTotals;
+pub use self::days::{DayLines, stored_days};
 pub(crate) use self::file::PartialFile;
 pub(crate) use self::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 pub use self::read::covers_day;
@@ -31,8 +34,6 @@ use crate::summarize::merge_files;
 pub struct Partial {
     measures: Vec<Measure>,
     location: Location,
-    /// The first and last business day, as day numbers; not known for a stored partial.
-    days: Option<(i32, i32)>,
 }
 
 /// Where the sums of a partial are.
@@ -70,7 +71,6 @@ impl Partial {
     pub(crate) fn in_memory(rows: Rows, measures: &[Measure]) -> Self {
         Self {
             measures: measures.to_vec(),
-            days: rows.first_and_last_day(),
             location: Location::Memory(rows),
         }
     }
@@ -80,7 +80,6 @@ impl Partial {
         Self {
             measures: layout.measures.clone(),
             location: Location::Stored(path),
-            days: None,
         }
     }
 
@@ -104,10 +103,6 @@ impl Partial {
     /// Adds the sums of other lines of the same file. Both are spilled to files.
     pub(crate) fn with(self, other: Self, folder: &Path) -> Result<Self, EngineError> {
         let mut partial = self.spill(folder)?;
-        partial.days = match (partial.days, other.days) {
-            (Some(one), Some(two)) => Some((one.0.min(two.0), one.1.max(two.1))),
-            (one, two) => one.or(two),
-        };
         if let (Location::Spilled(files), Location::Spilled(others)) =
             (&mut partial.location, other.spill(folder)?.location)
         {
@@ -125,11 +120,6 @@ impl Partial {
                 merge_files(&self.files(), &self.measures, memory, path)
             }
         }
-    }
-
-    /// Returns the first and last business day, as day numbers.
-    pub(crate) fn days(&self) -> Option<(i32, i32)> {
-        self.days
     }
 
     /// Returns the bytes of memory in use.

@@ -1,11 +1,14 @@
 //! Reads a partial's Parquet back.
+//!
+//! Earlier versions of gristmill also wrote a row with a NULL item for each store and date with an ignored line. Such a
+//! day counts as covered no more, so these rows are skipped.
 
 use std::ops::Range;
 use std::path::Path;
 
 use jiff::civil::Date;
 
-use super::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
+use super::key::{Key, MOST_ITEMS, MOST_STORES};
 use super::rows::Rows;
 use crate::date::from_days;
 use crate::error::EngineError;
@@ -78,9 +81,8 @@ impl PartialReader {
             let dates = self.0.days(&group, DATES)?;
             let keys = store_numbers.iter().zip(&item_numbers).zip(dates);
             for ((store, item), date) in keys {
-                match item {
-                    &NO_TEXT => rows.ignored_days.push(StoreDay::new(*store, date)),
-                    item => rows.keys.push(Key::new(*store, *item, date)),
+                if *item != NO_TEXT {
+                    rows.keys.push(Key::new(*store, *item, date));
                 }
             }
             for (measure, sums) in rows.sums.iter_mut().enumerate() {
@@ -122,17 +124,89 @@ fn symbols((texts, mut numbers): (Texts, Vec<u32>), symbols: &mut Symbols) -> Ve
     numbers
 }
 
-/// Returns whether a file covers a store's day, by its partial: it has at least one well-formed line for it, with any
-/// code.
+/// Returns whether a file covers a store's day, by its partial: it has at least one line of it with a code that is asked
+/// for.
 pub fn covers_day(path: &Path, store_id: &str, trans_date: Date) -> Result<bool, EngineError> {
     let PartialReader(table) = PartialReader::open(path)?;
     for group in table.groups(0..table.rows()) {
         let (texts, stores) = table.texts(&group, STORES, None)?;
+        let (_, items) = table.texts(&group, ITEMS, Some(NO_TEXT))?;
         let dates = table.days(&group, DATES)?;
-        let mut rows = stores.iter().zip(dates);
-        if rows.any(|(store, date)| texts.get(*store) == store_id && from_days(date) == trans_date) {
+        let mut rows = stores.iter().zip(items).zip(dates);
+        if rows.any(|((store, item), date)| {
+            item != NO_TEXT && texts.get(*store) == store_id && from_days(date) == trans_date
+        }) {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::layout::{FeedLayout, FeedSpec};
+    use crate::parquet_form::{Column, Form};
+    use crate::partial::{DayLines, stored_days};
+
+    /// Writes a partial as earlier versions did: store v1 has an ignored line on the first and on the third of June.
+    fn write_old(path: &Path, measures: &[Measure]) {
+        let texts = |all: &[&str]| {
+            let mut texts = Texts::default();
+            all.iter().for_each(|text| {
+                texts.push(text);
+            });
+            texts
+        };
+        let (stores, items) = (texts(&["v1", "v2"]), texts(&["i1", "i2"]));
+        let sums = [[i64::MIN, i64::MIN, 250, -100, 70].as_slice()];
+        let absent = [[i64::MIN; 5].as_slice()];
+        let mut columns = vec![
+            Column::Texts {
+                texts: &stores,
+                numbers: &[0, 0, 0, 0, 1],
+            },
+            Column::Texts {
+                texts: &items,
+                numbers: &[NO_TEXT, NO_TEXT, 0, 1, 0],
+            },
+            Column::Few(&[16_953, 16_955, 16_953, 16_954, 16_953]),
+            Column::Sums(&sums),
+        ];
+        columns.extend(measures[1..].iter().map(|_| Column::Sums(&absent)));
+        let form = Form::new(&super::super::file::schema(measures)).unwrap();
+        let mut table = form.create(path).unwrap();
+        table.append(form.encode(0, &columns, path).unwrap()).unwrap();
+        table.finish().unwrap();
+    }
+
+    #[test]
+    fn ignored_days_of_an_old_partial_do_not_count() {
+        let layout = FeedLayout::new(&FeedSpec::default()).unwrap();
+        let sales = layout.sales().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("partial");
+        write_old(&path, &sales.measures);
+        let covers = |store, day| covers_day(&path, store, date(2016, 6, day)).unwrap();
+        assert!(covers("v1", 1) && covers("v1", 2) && covers("v2", 1));
+        assert!(!covers("v1", 3), "only an ignored line");
+        let rows = PartialReader::open(&path).unwrap().read(&sales.measures, 0..5);
+        let rows = rows.unwrap().unwrap();
+        assert_eq!(
+            (rows.keys.len(), rows.sums[0].as_slice()),
+            (3, [250, -100, 70].as_slice())
+        );
+        let day = |store: &str, day, turnover| DayLines {
+            store_id: store.to_owned(),
+            trans_date: date(2016, 6, day),
+            lines: None,
+            turnover,
+        };
+        assert_eq!(
+            stored_days(&path, sales).unwrap(),
+            [day("v1", 1, 250), day("v1", 2, 100), day("v2", 1, 70)]
+        );
+    }
 }

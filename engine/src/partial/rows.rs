@@ -21,8 +21,6 @@ pub(crate) struct Rows {
     pub(crate) keys: Vec<Key>,
     /// A column per measure: the sum in cents, or [`ABSENT`] if the key has no line of the measure.
     pub(crate) sums: Vec<Vec<i64>>,
-    /// The store-days that have an ignored line, sorted; most have rows as well.
-    pub(crate) ignored_days: Vec<StoreDay>,
 }
 
 /// Pieces per thread when several tables are combined: enough that threads which finish early find another piece.
@@ -61,14 +59,6 @@ impl Rows {
             };
             pieces.into_par_iter().map(gather).collect()
         };
-        let mut ignored_days = Vec::new();
-        for (part, stores) in parts.iter().zip(&store_ranks) {
-            let days = part.ignored_days.iter();
-            ignored_days.extend(days.map(|day| StoreDay::new(stores[day.store() as usize], day.day())));
-        }
-        ignored_days.sort_unstable();
-        ignored_days.dedup();
-
         let gathered = gathered.into_iter().reduce(Gathered::and).unwrap_or_default();
         let mut overflow = parts.iter().zip(0..).find_map(|(part, number)| {
             let (key, measure) = part.overflow?;
@@ -80,7 +70,6 @@ impl Rows {
             items,
             keys: gathered.keys,
             sums: gathered.sums,
-            ignored_days,
         };
         match overflow.or_else(|| rows.beyond_decimal()) {
             Some((key, measure)) => Err(rows.overflow(key, &measures[measure])),
@@ -111,25 +100,11 @@ impl Rows {
         for key in &mut self.keys {
             *key = key.renumbered(stores, items);
         }
-        for day in &mut self.ignored_days {
-            *day = StoreDay::new(stores[day.store() as usize], day.day());
-        }
-    }
-
-    /// Returns the first and last business day.
-    pub(crate) fn first_and_last_day(&self) -> Option<(i32, i32)> {
-        let days = || {
-            self.keys
-                .iter()
-                .map(|key| key.day())
-                .chain(self.ignored_days.iter().map(|day| day.day()))
-        };
-        Some((days().min()?, days().max()?))
     }
 
     /// Returns the store-days that the file covers, sorted.
     pub(crate) fn days(&self) -> Vec<StoreDay> {
-        let mut days = self.ignored_days.clone();
+        let mut days = Vec::new();
         // A store's days recur with each of its items; most repetitions are dropped here.
         let mut recent = [None; RECENT_DAYS];
         for day in self.keys.iter().map(|key| key.store_day()) {
@@ -144,7 +119,7 @@ impl Rows {
         days
     }
 
-    /// Keeps only the rows of some keys. Leaves the ignored days alone.
+    /// Keeps only the rows of some keys.
     pub(crate) fn retain(&mut self, is_kept: impl Fn(Key) -> bool) {
         let kept: Vec<bool> = self.keys.iter().map(|key| is_kept(*key)).collect();
         fn filter<T: Copy>(column: &mut Vec<T>, kept: &[bool]) {
@@ -159,7 +134,7 @@ impl Rows {
 
     /// Returns the bytes of memory in use, not counting texts.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.len() * Self::row_memory(self.sums.len()) + self.ignored_days.len() * size_of::<StoreDay>()
+        self.keys.len() * Self::row_memory(self.sums.len())
     }
 
     /// Returns the bytes of memory per row.

@@ -1,10 +1,6 @@
 //! The sums of the lines that one thread reads: a hash table from key to row, and the rows.
 
-use std::collections::HashSet;
-
-use foldhash::fast::FixedState;
-
-use super::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
+use super::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::amount::{ABSENT, add_cents};
 use crate::symbols::{Symbols, Texts};
 
@@ -20,10 +16,6 @@ pub(crate) struct SumTable {
     rows: KeyedSums,
     /// Lines that are not yet in the sums.
     pending: Pending,
-    /// The store-days with an ignored line.
-    ignored_days: HashSet<StoreDay, FixedState>,
-    /// A cache of some of them, each in its own slot, which saves most lookups in the set.
-    recent_days: Vec<Option<StoreDay>>,
     /// The first sum that became too large.
     overflow: Option<(Key, usize)>,
 }
@@ -31,12 +23,10 @@ pub(crate) struct SumTable {
 /// Lines that wait to be added, many at a time: see [`SumTable::add_pending`].
 ///
 /// The processor cannot predict well whether a line is a row or ignored, so there is no branch on it: each line is
-/// written to the end of both lists, and only one of them grows.
+/// written to the end of the list, which grows only by rows.
 struct Pending {
     amounts: [Amount; MAX_PENDING],
-    amount_count: usize,
-    ignored_days: [StoreDay; MAX_PENDING],
-    ignored_count: usize,
+    count: usize,
 }
 
 /// An amount in cents that belongs to the sum of a key and measure.
@@ -47,7 +37,7 @@ struct Amount {
     measure: u32,
 }
 
-/// The most pending lines of either kind: they stay in the core's nearest cache.
+/// The most pending lines: they stay in the core's nearest cache.
 const MAX_PENDING: usize = 256;
 
 impl Pending {
@@ -59,9 +49,7 @@ impl Pending {
         };
         Self {
             amounts: [amount; MAX_PENDING],
-            amount_count: 0,
-            ignored_days: [StoreDay::new(0, 0); MAX_PENDING],
-            ignored_count: 0,
+            count: 0,
         }
     }
 }
@@ -71,7 +59,6 @@ pub(crate) struct Sums {
     pub(crate) stores: Texts,
     pub(crate) items: Texts,
     pub(crate) rows: KeyedSums,
-    pub(crate) ignored_days: HashSet<StoreDay, FixedState>,
     pub(crate) overflow: Option<(Key, usize)>,
 }
 
@@ -81,6 +68,8 @@ pub(crate) struct KeyedSums {
     words: Vec<i64>,
     /// Words per row.
     width: usize,
+    /// For each row: how many lines were added to it.
+    lines: Vec<u32>,
 }
 
 impl KeyedSums {
@@ -88,6 +77,7 @@ impl KeyedSums {
         Self {
             words: Vec::new(),
             width: 1 + measures,
+            lines: Vec::new(),
         }
     }
 
@@ -106,6 +96,10 @@ impl KeyedSums {
         self.words.get(row as usize * self.width) == Some(&(key.0 as i64))
     }
 
+    pub(crate) fn lines(&self, row: usize) -> u32 {
+        self.lines[row]
+    }
+
     pub(crate) fn sums(&self, row: usize) -> &[i64] {
         &self.words[row * self.width..][1..self.width]
     }
@@ -118,11 +112,9 @@ impl KeyedSums {
     fn push(&mut self, key: Key) {
         self.words.push(key.0 as i64);
         self.words.resize(self.words.len() + self.width - 1, ABSENT);
+        self.lines.push(0);
     }
 }
-
-/// The number of slots for recent days, a power of two.
-const RECENT_DAYS: usize = 256;
 
 impl SumTable {
     pub(crate) fn new(measures: usize) -> Self {
@@ -133,31 +125,21 @@ impl SumTable {
             shift: u64::BITS - 6,
             rows: KeyedSums::new(measures),
             pending: Pending::new(),
-            ignored_days: HashSet::default(),
-            recent_days: vec![None; RECENT_DAYS],
             overflow: None,
         }
     }
 
-    /// Adds a line. A row adds its amount in cents to the sum of its key and measure; an ignored line only marks its
-    /// store and day as having one.
+    /// Adds a line. A row adds its amount in cents to the sum of its key and measure; an ignored line leaves no trace.
     #[inline(always)]
     pub(crate) fn add(&mut self, key: Key, measure: u8, cents: i64, is_row: bool) {
-        let Pending {
-            amounts,
-            amount_count,
-            ignored_days,
-            ignored_count,
-        } = &mut self.pending;
-        amounts[*amount_count] = Amount {
+        let Pending { amounts, count } = &mut self.pending;
+        amounts[*count] = Amount {
             key,
             cents,
             measure: u32::from(measure),
         };
-        ignored_days[*ignored_count] = key.store_day();
-        *amount_count += usize::from(is_row);
-        *ignored_count += usize::from(!is_row);
-        if *amount_count == MAX_PENDING || *ignored_count == MAX_PENDING {
+        *count += usize::from(is_row);
+        if *count == MAX_PENDING {
             self.add_pending();
         }
     }
@@ -166,7 +148,7 @@ impl SumTable {
     /// amounts do not depend on each other, so the processor can wait for many of them at once.
     #[inline(never)]
     fn add_pending(&mut self) {
-        let count = self.pending.amount_count;
+        let count = self.pending.count;
         let mut guesses = [0; MAX_PENDING];
         for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
             *guess = self.slots[self.first_slot(amount.key)];
@@ -183,26 +165,18 @@ impl SumTable {
                 false => self.row(key),
             };
             let measure = measure as usize;
+            self.rows.lines[row] = self.rows.lines[row].saturating_add(1);
             if !add_cents(self.rows.sum(row, measure), cents) {
                 self.overflow = self.overflow.or(Some((key, measure)));
             }
         }
-        for day in &self.pending.ignored_days[..self.pending.ignored_count] {
-            let recent = &mut self.recent_days[(day.hash() >> (64 - RECENT_DAYS.trailing_zeros())) as usize];
-            if *recent != Some(*day) {
-                *recent = Some(*day);
-                self.ignored_days.insert(*day);
-            }
-        }
-        self.pending.amount_count = 0;
-        self.pending.ignored_count = 0;
+        self.pending.count = 0;
     }
 
     /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
         self.rows.words.capacity() * size_of::<i64>()
-            + self.slots.len() * size_of::<u32>()
-            + self.ignored_days.capacity() * size_of::<StoreDay>()
+            + (self.rows.lines.capacity() + self.slots.len()) * size_of::<u32>()
             + self.stores.memory()
             + self.items.memory()
     }
@@ -219,7 +193,6 @@ impl SumTable {
             stores,
             items,
             rows,
-            ignored_days,
             overflow,
             ..
         } = self;
@@ -227,7 +200,6 @@ impl SumTable {
             stores: stores.into_texts(),
             items: items.into_texts(),
             rows,
-            ignored_days,
             overflow,
         }
     }

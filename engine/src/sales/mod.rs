@@ -15,13 +15,13 @@ use self::columns::{Columns, LineFields};
 use self::ids::IdRule;
 use self::rows::UnitRows;
 use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
-use crate::convert::{FeedLines, LineOutcome};
+use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::layout::{NEEDED_COLUMNS, Needed, SalesLayout};
 use crate::other_forms::{Form as OtherForm, amount_form, date_form, id_form};
 use crate::parquet_form::{self, Form};
-use crate::partial::{Key, Partial, SumTable};
+use crate::partial::{DayTotals, Key, Partial, SumTable};
 use crate::rejects::Reason;
 use crate::scan::Line;
 use crate::scratch::Scratch;
@@ -41,6 +41,8 @@ pub(crate) struct SalesLines<'l> {
     table: SumTable,
     /// Sums that were spilled to files because the table had become too large.
     spilled: Vec<Partial>,
+    /// What these sums report of each store and day.
+    days: DayTotals,
     scratch: Scratch<'l>,
     converted: Option<Converted>,
     doubt: Option<Doubt>,
@@ -105,6 +107,7 @@ impl<'l> SalesLines<'l> {
             dates: Memo::new(),
             table: SumTable::new(layout.measures.len()),
             spilled: Vec::new(),
+            days: DayTotals::default(),
             scratch,
             converted,
             doubt: None,
@@ -210,6 +213,7 @@ impl FeedLines for SalesLines<'_> {
             dates: Memo::new(),
             table: SumTable::new(self.layout.measures.len()),
             spilled: Vec::new(),
+            days: DayTotals::default(),
             converted: self.converted.as_ref().map(|converted| Converted {
                 path: converted.path.clone(),
                 form: converted.form.clone(),
@@ -329,11 +333,9 @@ impl FeedLines for SalesLines<'_> {
                 doubt.is_settled = is_settled;
             }
             let table = std::mem::replace(&mut self.table, SumTable::new(self.layout.measures.len()));
-            let partial = Partial::of(
-                vec![table.into_sums()],
-                &self.layout.measures,
-                self.scratch.folder,
-            )?;
+            let sums = table.into_sums();
+            self.days.add(&sums);
+            let partial = Partial::of(vec![sums], &self.layout.measures, self.scratch.folder)?;
             self.spilled.push(partial.spill(self.scratch.folder)?);
         }
         Ok(written)
@@ -351,14 +353,21 @@ impl FeedLines for SalesLines<'_> {
         }
     }
 
-    fn finish(threads: Vec<Self>, file: Option<parquet_form::Table>) -> Result<Option<Partial>, EngineError> {
+    fn finish(
+        threads: Vec<Self>,
+        file: Option<parquet_form::Table>,
+    ) -> Result<Option<Finished>, EngineError> {
         let (mut sums, mut spilled) = (Vec::new(), Vec::new());
         let Some(SalesLines { layout, scratch, .. }) = threads.first() else {
             return Ok(None);
         };
         let (layout, scratch) = (*layout, *scratch);
+        let mut days = DayTotals::default();
         for thread in threads {
-            sums.push(thread.table.into_sums());
+            let of_thread = thread.table.into_sums();
+            days.merge(thread.days);
+            days.add(&of_thread);
+            sums.push(of_thread);
             spilled.extend(thread.spilled);
         }
         let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?;
@@ -368,7 +377,8 @@ impl FeedLines for SalesLines<'_> {
         if let Some(file) = file {
             file.finish()?;
         }
-        Ok(Some(partial))
+        let days = days.into_days();
+        Ok(Some(Finished { partial, days }))
     }
 }
 

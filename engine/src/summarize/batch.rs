@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use polars::prelude as pl;
 use polars::prelude::IntoColumn;
 use rayon::prelude::*;
 
+use super::Selection;
 use crate::amount::{ABSENT, MAX_CENTS};
 use crate::date::from_days;
 use crate::error::EngineError;
@@ -23,6 +25,50 @@ pub(super) struct Input {
     pub(super) rows: Rows,
     /// See [`RunPartial::order`](super::RunPartial::order).
     pub(super) order: i64,
+    /// See [`RunPartial::selection`](super::RunPartial::selection).
+    selection: Arc<Selection>,
+    /// Days that are covered without a row, sorted.
+    emptied: Vec<StoreDay>,
+    /// Days whose rows are added to those of newer files, sorted.
+    added: Vec<StoreDay>,
+}
+
+impl Input {
+    fn adds(&self, day: StoreDay) -> bool {
+        self.added.binary_search(&day).is_ok()
+    }
+
+    pub(super) fn of(rows: Rows, order: i64, selection: Arc<Selection>) -> Self {
+        Self {
+            rows,
+            order,
+            selection,
+            emptied: Vec::new(),
+            added: Vec::new(),
+        }
+    }
+
+    /// Makes an input of days that are to be emptied, if there are any. They must be sorted.
+    pub(super) fn of_emptied(emptied: &[(&str, i32)], measures: &[Measure]) -> Option<Self> {
+        let mut rows = Rows {
+            sums: vec![Vec::new(); measures.len()],
+            ..Rows::default()
+        };
+        let mut days = Vec::with_capacity(emptied.len());
+        let mut last = None;
+        for (store, day) in emptied {
+            if last != Some(*store) {
+                rows.stores.push(store);
+                last = Some(*store);
+            }
+            days.push(StoreDay::new(rows.stores.len() as u32 - 1, *day));
+        }
+        (!days.is_empty()).then(|| Self {
+            emptied: days,
+            // As old as can be: it replaces nothing.
+            ..Self::of(rows, i64::MIN, Arc::default())
+        })
+    }
 }
 
 /// Some rows of one store in one of several [`Rows`].
@@ -62,10 +108,14 @@ impl Batch {
         measures: &[Measure],
     ) -> Result<Self, EngineError> {
         let (stores, items) = number_alike(&mut inputs)?;
-        let days: Vec<Vec<StoreDay>> = inputs.par_iter().map(|input| input.rows.days()).collect();
+        inputs.par_iter_mut().for_each(|input| {
+            input.added = input.selection.apply(&mut input.rows, &stores);
+        });
+        let mut days: Vec<Vec<StoreDay>> = inputs.par_iter().map(|input| input.rows.days()).collect();
         if supersede == Supersede::StoreDay {
             keep_newest(&mut inputs, &days);
         }
+        days.extend(inputs.iter_mut().map(|input| std::mem::take(&mut input.emptied)));
         let mut days = days.concat();
         days.par_sort_unstable();
         days.dedup();
@@ -189,7 +239,7 @@ impl Batch {
         }
     }
 
-    /// All as one: a partial that covers the same days.
+    /// All as one partial.
     pub(super) fn into_rows(self) -> Rows {
         let mut whole = Rows {
             stores: self.stores,
@@ -204,11 +254,6 @@ impl Batch {
                 column.extend_from_slice(&sums[rows.clone()]);
             }
         }
-        for rows in self.rows {
-            whole.ignored_days.extend(rows.ignored_days);
-        }
-        whole.ignored_days.sort_unstable();
-        whole.ignored_days.dedup();
         whole
     }
 }
@@ -223,23 +268,31 @@ fn number_alike(inputs: &mut [Input]) -> Result<(Texts, Texts), EngineError> {
     inputs
         .par_iter_mut()
         .zip(store_ranks.par_iter().zip(&item_ranks))
-        .for_each(|(input, (stores, items))| input.rows.renumber(stores, items));
+        .for_each(|(input, (stores, items))| {
+            input.rows.renumber(stores, items);
+            for day in &mut input.emptied {
+                *day = StoreDay::new(stores[day.store() as usize], day.day());
+            }
+        });
     Ok((stores, items))
 }
 
-/// Leaves of each store's day only the rows of the newest input that holds it.
+/// Leaves of each store's day only the rows of the newest input that holds it, and those that are added to it.
 fn keep_newest(inputs: &mut [Input], days: &[Vec<StoreDay>]) {
     let mut newest: HashMap<StoreDay, i64, FixedState> = HashMap::default();
     for (input, days) in inputs.iter().zip(days) {
-        for day in days {
+        for day in days.iter().filter(|day| !input.adds(**day)) {
             let order = newest.entry(*day).or_insert(input.order);
             *order = input.order.max(*order);
         }
     }
     for (input, days) in inputs.iter_mut().zip(days) {
-        if days.iter().any(|day| newest[day] != input.order) {
-            let order = input.order;
-            input.rows.retain(|key| newest[&key.store_day()] == order);
+        let Input {
+            rows, order, added, ..
+        } = input;
+        let is_kept = |day: StoreDay| added.binary_search(&day).is_ok() || newest[&day] == *order;
+        if !days.iter().all(|day| is_kept(*day)) {
+            rows.retain(|key| is_kept(key.store_day()));
         }
     }
 }

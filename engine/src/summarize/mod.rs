@@ -1,8 +1,8 @@
 //! Merges the partials of a run into its summary.
 //!
 //! The summary has one row for each store, item and date with a counted line; an amount is NULL where no line of its
-//! code exists. Its coverage names every store and date that the run's files hold, also those that have no summary row
-//! left: the load clears exactly these days of rows that are no more.
+//! code exists. Its coverage names every store and date that the run speaks for: those of its files' rows, as far as they
+//! count ([`Selection`]), and those that are to be emptied. The load clears exactly these days of rows that are no more.
 //!
 //! Partials that fit in memory are merged there ([`batch`]); of others, some stores at a time ([`ranges`]). Either way
 //! Polars adds up what several partials hold of one key.
@@ -10,16 +10,21 @@
 mod batch;
 mod output;
 mod ranges;
+mod selection;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use jiff::civil::Date;
 use rayon::prelude::*;
 
 use self::batch::{Batch, Input};
 use self::output::Output;
+pub use self::selection::{DayEffect, Selection};
+use crate::date::day_number;
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout, Supersede};
 use crate::partial::{MOST_ITEMS, MOST_STORES, Partial, PartialFile, Rows};
@@ -32,7 +37,12 @@ pub struct RunPartial {
     pub partial: Partial,
     /// Grows with submission: of two files that hold the same store and date the greater is the newer.
     pub order: i64,
+    /// What of it counts.
+    pub selection: Selection,
 }
+
+/// A store and a date that a run covers without a row of its own.
+pub type EmptiedDay = (String, Date);
 
 /// Where the outputs of [`summarize`] go.
 #[derive(Clone, Copy, Debug)]
@@ -52,9 +62,11 @@ pub struct SummaryReport {
     pub covered: u64,
 }
 
-/// Merges partials. They must have been converted with this layout.
+/// Merges partials. They must have been converted with this layout. The run also covers the days in `emptied`, which
+/// then have only the rows that the partials give them.
 pub fn summarize(
     partials: Vec<RunPartial>,
+    emptied: &[EmptiedDay],
     layout: &SalesLayout,
     outputs: SummaryOutputs<'_>,
     scratch: Scratch<'_>,
@@ -62,17 +74,28 @@ pub fn summarize(
     let partials = load(partials, scratch.memory)?;
     let measures = &layout.measures;
     let mut output = Output::create(outputs, measures)?;
-    match held_inputs(partials) {
+    let mut emptied: Vec<(&str, i32)> = emptied
+        .iter()
+        .map(|(store, day)| (store.as_str(), day_number(*day)))
+        .collect();
+    emptied.sort_unstable();
+    match held_inputs(partials, &emptied, measures) {
         Ok(inputs) => output.append(&Batch::merge(inputs, layout.supersede, measures)?)?,
         Err(partials) => {
             let partials = spill(partials, scratch.folder)?;
-            let files = partials.iter().flat_map(|RunPartial { partial, order }| {
-                let files = partial.files().into_iter();
-                files.map(|path| (path, *order))
+            let files = partials.iter().flat_map(|input| {
+                let (order, selection) = (input.order, Arc::new(input.selection.clone()));
+                let files = input.partial.files().into_iter();
+                files.map(move |path| (path, order, selection.clone()))
             });
-            ranges::merge(files, layout.supersede, measures, scratch.memory, |batch| {
-                output.append(&batch)
-            })?;
+            ranges::merge(
+                files,
+                &emptied,
+                layout.supersede,
+                measures,
+                scratch.memory,
+                |batch| output.append(&batch),
+            )?;
         }
     }
     let (rows, covered) = output.finish()?;
@@ -87,8 +110,9 @@ pub(crate) fn merge_files(
     path: &Path,
 ) -> Result<(), EngineError> {
     let mut file = PartialFile::create(path, measures)?;
-    let files = files.iter().map(|path| (*path, 0));
-    ranges::merge(files, Supersede::File, measures, memory, |batch| {
+    let all = Arc::new(Selection::all());
+    let files = files.iter().map(|path| (*path, 0, all.clone()));
+    ranges::merge(files, &[], Supersede::File, measures, memory, |batch| {
         file.append(&batch.into_rows())
     })?;
     file.finish()
@@ -96,21 +120,26 @@ pub(crate) fn merge_files(
 
 /// The rows of all partials, or the partials as they are: all rows must be in memory, and keys must have numbers enough
 /// for all their stores and items.
-fn held_inputs(partials: Vec<RunPartial>) -> Result<Vec<Input>, Vec<RunPartial>> {
+fn held_inputs(
+    partials: Vec<RunPartial>,
+    emptied: &[(&str, i32)],
+    measures: &[Measure],
+) -> Result<Vec<Input>, Vec<RunPartial>> {
     let count = |distinct: fn(&Rows) -> usize| {
         let counts = partials.iter().map(|input| input.partial.rows().map(distinct));
         counts.sum::<Option<usize>>()
     };
-    let can_be_numbered = count(|rows| rows.stores.len()).is_some_and(|stores| stores <= MOST_STORES)
+    let can_be_numbered = count(|rows| rows.stores.len())
+        .is_some_and(|stores| stores + emptied.len() <= MOST_STORES)
         && count(|rows| rows.items.len()).is_some_and(|items| items <= MOST_ITEMS);
     if !can_be_numbered {
         return Err(partials);
     }
-    let inputs = partials.into_iter().filter_map(|RunPartial { partial, order }| {
-        let rows = partial.into_rows()?;
-        Some(Input { rows, order })
+    let inputs = partials.into_iter().filter_map(|input| {
+        let rows = input.partial.into_rows()?;
+        Some(Input::of(rows, input.order, Arc::new(input.selection)))
     });
-    Ok(inputs.collect())
+    Ok(inputs.chain(Input::of_emptied(emptied, measures)).collect())
 }
 
 /// The same partials in memory, as far as that can be.
@@ -120,18 +149,18 @@ fn load(partials: Vec<RunPartial>, memory: usize) -> Result<Vec<RunPartial>, Eng
     }
     let held: usize = partials.iter().map(|input| input.partial.memory()).sum();
     let left = AtomicUsize::new(memory.saturating_sub(held));
-    let loaded = partials.into_par_iter().map(|RunPartial { partial, order }| {
-        let partial = partial.load(&left)?;
-        Ok(RunPartial { partial, order })
+    let loaded = partials.into_par_iter().map(|input| {
+        let partial = input.partial.load(&left)?;
+        Ok(RunPartial { partial, ..input })
     });
     loaded.collect()
 }
 
 /// The same partials in files.
 fn spill(partials: Vec<RunPartial>, folder: &Path) -> Result<Vec<RunPartial>, EngineError> {
-    let spilled = partials.into_iter().map(|RunPartial { partial, order }| {
-        let partial = partial.spill(folder)?;
-        Ok(RunPartial { partial, order })
+    let spilled = partials.into_iter().map(|input| {
+        let partial = input.partial.spill(folder)?;
+        Ok(RunPartial { partial, ..input })
     });
     spilled.collect()
 }

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::Selection;
 use super::batch::{Batch, Input};
 use crate::error::EngineError;
 use crate::layout::{Measure, Supersede};
@@ -18,6 +20,7 @@ use crate::partial::{MOST_ITEMS, MOST_STORES, PartialReader, Rows, StoreRows};
 struct SortedFile<'p> {
     path: &'p Path,
     order: i64,
+    selection: Arc<Selection>,
     /// Its stores in their order, and where the rows of each stand.
     stores: Vec<StoreRows>,
 }
@@ -26,9 +29,11 @@ struct SortedFile<'p> {
 const COPIES: usize = 3;
 
 /// Merges files, some stores at a time, and hands each batch on in the order of the stores. Each file comes with the
-/// order of its submission; `memory` is how many bytes of rows may be held, but the rows of one store always are.
+/// order of its submission and what of it counts; `emptied` is sorted; `memory` is how many bytes of rows may be held,
+/// but the rows of one store always are.
 pub(super) fn merge<'p>(
-    files: impl IntoIterator<Item = (&'p Path, i64)>,
+    files: impl IntoIterator<Item = (&'p Path, i64, Arc<Selection>)>,
+    emptied: &[(&str, i32)],
     supersede: Supersede,
     measures: &[Measure],
     memory: usize,
@@ -37,27 +42,38 @@ pub(super) fn merge<'p>(
     let files: Vec<_> = files.into_iter().collect();
     let files = files
         .into_par_iter()
-        .map(|(path, order)| {
+        .map(|(path, order, selection)| {
             let stores = PartialReader::open(path)?.stores()?;
-            Ok(SortedFile { path, order, stores })
+            Ok(SortedFile {
+                path,
+                order,
+                selection,
+                stores,
+            })
         })
         .collect::<Result<Vec<_>, EngineError>>()?;
     let most_rows = memory / (COPIES * Rows::row_memory(measures.len()));
-    for last in last_stores(&files, most_rows.min(MOST_ITEMS)) {
-        let inputs = files
+    for (first, last) in batches(&files, emptied, most_rows.min(MOST_ITEMS)) {
+        let mut inputs = files
             .par_iter()
-            .filter_map(|file| file.read(&last.0, &last.1, measures).transpose())
+            .filter_map(|file| file.read(&first, &last, measures).transpose())
             .collect::<Result<Vec<_>, EngineError>>()?;
+        let from = emptied.partition_point(|(store, _)| *store < first.as_str());
+        let to = emptied.partition_point(|(store, _)| *store <= last.as_str());
+        inputs.extend(Input::of_emptied(&emptied[from..to], measures));
         hand_on(Batch::merge(inputs, supersede, measures)?)?;
     }
     Ok(())
 }
 
 /// The first and the last store of each batch.
-fn last_stores(files: &[SortedFile<'_>], most_rows: usize) -> Vec<(String, String)> {
+fn batches(files: &[SortedFile<'_>], emptied: &[(&str, i32)], most_rows: usize) -> Vec<(String, String)> {
     let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
     for store in files.iter().flat_map(|file| &file.stores) {
         *rows.entry(&store.id).or_default() += store.rows.len();
+    }
+    for (store, _) in emptied {
+        rows.entry(store).or_default();
     }
     let mut batches: Vec<(String, String)> = Vec::new();
     let (mut held, mut stores) = (0, 0);
@@ -90,9 +106,6 @@ impl SortedFile<'_> {
         let file = PartialReader::open(self.path)?;
         let rows = file.read(measures, start.rows.start..end.rows.end)?;
         let rows = rows.ok_or(EngineError::TooManyItems)?;
-        Ok(Some(Input {
-            rows,
-            order: self.order,
-        }))
+        Ok(Some(Input::of(rows, self.order, self.selection.clone())))
     }
 }

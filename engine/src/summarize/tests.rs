@@ -53,25 +53,76 @@ fn text(lines: &[Line]) -> String {
     lines.collect()
 }
 
-/// Summary and coverage as the definition says, added up with 128 bits.
+/// What of each file counts: whether days that are not named do, and store, day and effect of those that are.
+type Choice = (bool, Vec<(u16, u8, DayEffect)>);
+
+fn whole(files: &[Vec<Line>]) -> Vec<Choice> {
+    vec![(true, Vec::new()); files.len()]
+}
+
+fn effect((others_count, days): &Choice, s: u16, day: u8) -> DayEffect {
+    let named = days.iter().rev().find(|named| (named.0, named.1) == (s, day));
+    match named {
+        Some((.., effect)) => *effect,
+        None if *others_count => DayEffect::Counts,
+        None => DayEffect::LeftOut,
+    }
+}
+
+fn selection(choice: &Choice) -> Selection {
+    let start = if choice.0 {
+        Selection::all()
+    } else {
+        Selection::none()
+    };
+    let days = choice.1.iter();
+    days.fold(start, |selection, (s, day, effect)| {
+        selection.with(&store(*s), date(*day), *effect)
+    })
+}
+
+fn date(day: u8) -> Date {
+    jiff::civil::date(2016, 6, i8::try_from(day).unwrap())
+}
+
 fn by_definition(files: &[Vec<Line>], supersede: Supersede) -> (Cells, Cells) {
+    chosen_by_definition(files, &whole(files), &[], supersede)
+}
+
+/// Summary and coverage as the definition says, added up with 128 bits.
+fn chosen_by_definition(
+    files: &[Vec<Line>],
+    choices: &[Choice],
+    emptied: &[(u16, u8)],
+    supersede: Supersede,
+) -> (Cells, Cells) {
     let mut newest: BTreeMap<(String, u8), usize> = BTreeMap::new();
+    let mut covered: BTreeSet<(String, u8)> = emptied.iter().map(|(s, day)| (store(*s), *day)).collect();
     for (number, lines) in files.iter().enumerate() {
-        for line in lines {
-            newest.insert((store(line.0), line.2), number);
+        for line in lines.iter().filter(|line| CODES[..3].contains(&line.3)) {
+            let effect = effect(&choices[number], line.0, line.2);
+            if effect == DayEffect::Counts {
+                newest.insert((store(line.0), line.2), number);
+            }
+            if effect != DayEffect::LeftOut {
+                covered.insert((store(line.0), line.2));
+            }
         }
     }
     let mut sums: BTreeMap<(String, String, u8), [Option<i128>; 3]> = BTreeMap::new();
     for (number, lines) in files.iter().enumerate() {
         for (s, i, day, code, cents) in lines {
-            let is_superseded = supersede == Supersede::StoreDay && newest[&(store(*s), *day)] != number;
-            let Some(measure) = CODES[..3]
-                .iter()
-                .position(|asked| asked == code)
-                .filter(|_| !is_superseded)
-            else {
+            let Some(measure) = CODES[..3].iter().position(|asked| asked == code) else {
                 continue;
             };
+            let counts = match effect(&choices[number], *s, *day) {
+                DayEffect::LeftOut => false,
+                DayEffect::Added => true,
+                DayEffect::Counts => supersede == Supersede::File || newest[&(store(*s), *day)] == number,
+            };
+            if !counts {
+                continue;
+            }
             let sum = &mut sums.entry((store(*s), item(*i), *day)).or_default()[measure];
             *sum = Some(sum.unwrap_or(0) + i128::from(*cents));
         }
@@ -83,7 +134,7 @@ fn by_definition(files: &[Vec<Line>], supersede: Supersede) -> (Cells, Cells) {
         cells.extend(sums.map(amount));
         cells
     });
-    let coverage = newest.keys().map(|(s, day)| vec![Some(s.clone()), date(day)]);
+    let coverage = covered.iter().map(|(s, day)| vec![Some(s.clone()), date(day)]);
     (summary.collect(), coverage.collect())
 }
 
@@ -108,9 +159,20 @@ const MANNERS: [(usize, Held); 6] = [
     (0, Held::Stored),
 ];
 
-/// Converts files and merges their partials; nothing may be left in the scratch folder.
 fn run(
     files: &[Vec<Line>],
+    supersede: Supersede,
+    manner: (usize, Held),
+    memory_of_merge: usize,
+) -> Result<(Cells, Cells), EngineError> {
+    run_chosen(files, &whole(files), &[], supersede, manner, memory_of_merge)
+}
+
+/// Converts files and merges their partials; nothing may be left in the scratch folder.
+fn run_chosen(
+    files: &[Vec<Line>],
+    choices: &[Choice],
+    emptied: &[(u16, u8)],
     supersede: Supersede,
     (memory, held): (usize, Held),
     memory_of_merge: usize,
@@ -145,7 +207,12 @@ fn run(
             };
             let order = number as i64 * 10;
             // The order in which partials are given is not that of their submission.
-            partials.insert(partials.len() / 2, RunPartial { partial, order });
+            let input = RunPartial {
+                partial,
+                order,
+                selection: selection(&choices[number]),
+            };
+            partials.insert(partials.len() / 2, input);
         }
         let outputs = SummaryOutputs {
             summary: &path("summary"),
@@ -155,7 +222,8 @@ fn run(
             folder: folder.path(),
             memory: memory_of_merge,
         };
-        let report = summarize(partials, sales, outputs, scratch)?;
+        let emptied: Vec<_> = emptied.iter().map(|(s, day)| (store(*s), date(*day))).collect();
+        let report = summarize(partials, &emptied, sales, outputs, scratch)?;
         let (summary, coverage) = (rows_of(outputs.summary), rows_of(outputs.coverage));
         assert_eq!(
             (report.rows, report.covered),
@@ -203,6 +271,33 @@ proptest! {
             for manner in MANNERS {
                 for memory_of_merge in [usize::MAX, 0] {
                     let found = run(&files, supersede, manner, memory_of_merge).unwrap();
+                    prop_assert_eq!(&found, &expected, "{:?} {:?} {}", supersede, manner, memory_of_merge);
+                }
+            }
+        }
+    }
+}
+
+fn choice() -> BoxedStrategy<Choice> {
+    let effects = vec![DayEffect::LeftOut, DayEffect::Counts, DayEffect::Added];
+    let day = (0..5_u16, 1..4_u8, prop::sample::select(effects));
+    (any::<bool>(), prop::collection::vec(day, 0..6)).boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
+    #[test]
+    fn what_does_not_count_is_left_out_of_summary_and_coverage(
+        files in files(),
+        choices in prop::collection::vec(choice(), 5),
+        emptied in prop::collection::vec((0..9_u16, 1..5_u8), 0..4),
+    ) {
+        for supersede in [Supersede::File, Supersede::StoreDay] {
+            let expected = chosen_by_definition(&files, &choices, &emptied, supersede);
+            for manner in [(usize::MAX, Held::Memory), (usize::MAX, Held::Stored), (0, Held::Spilled)] {
+                for memory_of_merge in [usize::MAX, 0] {
+                    let found = run_chosen(&files, &choices, &emptied, supersede, manner, memory_of_merge).unwrap();
                     prop_assert_eq!(&found, &expected, "{:?} {:?} {}", supersede, manner, memory_of_merge);
                 }
             }

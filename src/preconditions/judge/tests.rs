@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use gristmill_engine::{FeedLayout, FeedSpec, FilePattern};
-use gristmill_state::{ActiveRun, Completion, FileStatus, JobConfig, RunState, StateDb, TestClock};
+use gristmill_state::{
+    ActiveRun, Completion, FileStatus, InputDays, JobConfig, RunState, StateDb, TestClock,
+};
 use jiff::civil::{date, time};
 use jiff::tz::TimeZone;
 
@@ -109,6 +111,7 @@ impl Story {
                 layout_digest,
                 bytes: 100,
                 rows: 10,
+                is_partial_lost: false,
             });
         }
     }
@@ -223,6 +226,7 @@ impl Story {
             summary: None,
             changes: None,
             outcome: None,
+            lost: None,
             error: None,
         }
     }
@@ -580,11 +584,13 @@ fn a_rejected_submission_leaves_the_earlier_version_in_force() {
         run.inputs,
         [
             RunInput {
+                days: InputDays::default(),
                 file_id: 1,
                 version_id: 101,
                 submission_id: 1
             },
             RunInput {
+                days: InputDays::default(),
                 file_id: 2,
                 version_id: 102,
                 submission_id: 2

@@ -5,11 +5,14 @@
 //! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned.
 
 mod criterion;
+mod days;
 mod decode;
 mod facts;
 mod files;
 mod jobs;
 mod lake;
+mod ledger;
+mod others;
 mod queue;
 mod runs;
 mod sql;
@@ -153,6 +156,22 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
 }
 
 async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
+    let path = path.to_owned();
+    // Some migrations rebuild tables that others refer to. SQLite ignores this within a transaction.
+    let enforce = async |writer: &mut SqliteConnection, word| {
+        let pragma = sqlx::query(word).execute(writer).await;
+        pragma.map_err(|source| StateError::Open {
+            path: path.clone(),
+            source,
+        })
+    };
+    enforce(writer, "PRAGMA foreign_keys = OFF").await?;
+    run_migrations(writer, &path).await?;
+    enforce(writer, "PRAGMA foreign_keys = ON").await?;
+    Ok(())
+}
+
+async fn run_migrations(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
     let path = path.to_owned();
     // The driver takes no migration lock on SQLite, so this transaction keeps two first starts apart.
     let mut tx = match begin(writer).await {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::days::keep_version_days;
 use super::sql::files as sql;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
@@ -139,22 +140,31 @@ async fn versions(
         }
     }
     let mut versions = HashMap::new();
-    let mut note = |rows: Vec<SqliteRow>| -> sqlx::Result<()> {
-        for row in rows {
-            let known = (row.try_get("version_id")?, row.try_get("reject_reason")?);
-            versions.insert(row.try_get("file_id")?, known);
-        }
-        Ok(())
-    };
     if !converted.is_empty() {
         let keep = sqlx::query(sql::KEEP_VERSIONS).bind(array(converted)).bind(now);
-        note(keep.fetch_all(&mut *tx).await?)?;
+        note(&mut versions, keep.fetch_all(&mut *tx).await?)?;
+        let days = file_ids.iter().zip(part).filter_map(|(file_id, submission)| {
+            let SubmissionOutcome::Converted(version) = &submission.outcome else {
+                return None;
+            };
+            Some((versions.get(file_id)?.0, version.days.as_slice()))
+        });
+        let days: Vec<_> = days.collect();
+        keep_version_days(tx, &days).await?;
     }
     if !unchanged.is_empty() {
         let find = sqlx::query(sql::FIND_VERSIONS).bind(array(unchanged));
-        note(find.fetch_all(tx).await?)?;
+        note(&mut versions, find.fetch_all(tx).await?)?;
     }
     Ok(versions)
+}
+
+fn note(versions: &mut HashMap<i64, Known>, rows: Vec<SqliteRow>) -> sqlx::Result<()> {
+    for row in rows {
+        let known = (row.try_get("version_id")?, row.try_get("reject_reason")?);
+        versions.insert(row.try_get("file_id")?, known);
+    }
+    Ok(())
 }
 
 fn version_row(file_id: i64, version: &VersionRecord) -> Value {

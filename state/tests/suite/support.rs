@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    Cause, Enqueued, JobConfig, NewRun, RunInput, Stamp, StateDb, SubmissionOutcome, SubmissionRecord,
-    TestClock, Trigger, VersionRecord,
+    Cause, Enqueued, InputDays, JobConfig, NewRun, RunInput, Stamp, StateDb, SubmissionOutcome,
+    SubmissionRecord, TestClock, Trigger, VersionRecord,
 };
 use jiff::SignedDuration;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -70,6 +70,7 @@ impl Fixture {
                 file_id: file.file_id,
                 version_id: file.in_force.unwrap().version_id,
                 submission_id,
+                days: InputDays::default(),
             });
         }
         inputs
@@ -121,6 +122,7 @@ pub fn version(content: &str) -> VersionRecord {
         first_date: Some("2026-11-20".parse().unwrap()),
         last_date: Some("2026-11-22".parse().unwrap()),
         rejected_because: None,
+        days: Vec::new(),
         converted: Some(format!("converted/sales/{content}.parquet")),
         partial: Some(format!("partials/sales/{content}.parquet")),
         reject_lines: Some(format!("rejects/sales/{content}.parquet")),

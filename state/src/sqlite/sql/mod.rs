@@ -3,8 +3,11 @@
 //! Rows are read by column name. Where a statement selects all columns of two tables, the columns of the table named
 //! last win.
 
+pub(super) mod days;
 pub(super) mod files;
 pub(super) mod jobs;
 pub(super) mod lake;
+pub(super) mod ledger;
+pub(super) mod others;
 pub(super) mod runs;
 pub(super) mod unmatched;

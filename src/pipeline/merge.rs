@@ -1,0 +1,139 @@
+//! Merges what counts of a run's inputs into its summary.
+
+use anyhow::Context;
+use gristmill_engine::{
+    DayEffect as Effect, EmptiedDay, Partial, RunPartial, Scratch, Selection, SummaryOutputs, SummaryReport,
+    summarize,
+};
+use gristmill_state::{ClaimedRun, DayEffect, InputDays, InputFile};
+use object_store::path::Path as ObjectPath;
+
+use super::retry::StepError;
+use super::{Parts, crash_point, partials};
+use crate::lake::Unsynced;
+
+/// Merges the partials of a run, and puts the summary and coverage into the lake, where they are not yet synced to
+/// disk.
+pub(super) async fn merge(
+    parts: &Parts,
+    run: &ClaimedRun,
+    summary: &ObjectPath,
+    coverage: &ObjectPath,
+) -> Result<(SummaryReport, Unsynced), StepError> {
+    let feed = run
+        .inputs
+        .first()
+        .and_then(|input| parts.settings.feeds.get(&input.feed))
+        .filter(|feed| feed.sales().is_some())
+        .cloned()
+        .context("the run's files do not belong to an aggregated feed of the settings")
+        .map_err(StepError::permanent)?;
+    let (mut chosen, mut objects) = (Vec::new(), Vec::new());
+    for input in run.inputs.iter().filter(|input| !input.days.is_unread()) {
+        let stale = || {
+            let path = &input.file_url;
+            anyhow::anyhow!(
+                "{path} is not yet converted with the current feed settings: if it is gone from its source, send it again"
+            )
+        };
+        let removed = || {
+            let path = &input.file_url;
+            anyhow::anyhow!(
+                "the partial of {path} was removed from the lake by its retention: send the file again"
+            )
+        };
+        if !feed.sums_with(&input.version.layout_digest) {
+            return Err(StepError::permanent(stale()));
+        }
+        let object = input
+            .version
+            .partial
+            .as_deref()
+            .ok_or_else(|| StepError::permanent(removed()))?;
+        chosen.push((input.age, selection(&input.days)));
+        objects.push(object);
+    }
+    warn_of_other_days(run);
+    let fetched = partials::fetch(parts, &objects).await?;
+    let local: Vec<_> = objects
+        .iter()
+        .zip(&fetched)
+        .map(|(object, file)| ((*object).to_owned(), file.path().to_owned()))
+        .collect();
+    let mut ordered: Vec<_> = chosen.into_iter().zip(fetched).collect();
+    ordered.sort_unstable_by_key(|((age, _), _)| *age);
+    let emptied = emptied(run);
+    let folder = parts.lake.scratch();
+    let memory = parts.settings.convert.memory_limit.for_partials();
+    let outputs = (parts.lake.spool(), parts.lake.spool());
+    let (lake, names) = (parts.lake.clone(), (summary.clone(), coverage.clone()));
+    let merged = tokio::task::spawn_blocking(move || {
+        let sales = feed.sales().expect("reference feeds were sorted out above");
+        let paths = SummaryOutputs {
+            summary: outputs.0.path(),
+            coverage: outputs.1.path(),
+        };
+        let stored = (0..)
+            .zip(&ordered)
+            .map(|(order, ((_, selection), file))| RunPartial {
+                partial: Partial::stored(file.path().to_owned(), sales),
+                order,
+                selection: selection.clone(),
+            });
+        let scratch = Scratch {
+            folder: &folder,
+            memory,
+        };
+        let report = summarize(stored.collect(), &emptied, sales, paths, scratch)
+            .map_err(|error| partials::damaged(error, &local))?;
+        let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
+        let unsynced = lake.publish_unsynced(objects, |object| {
+            if *object == names.0 {
+                crash_point("after-summary");
+            }
+        });
+        Ok((report, unsynced.map_err(StepError::transient)?))
+    });
+    merged.await.map_err(StepError::permanent)?
+}
+
+/// Warns if the files of a dated wave hold other days too: their rows replace those of the other days' own waves, and
+/// are replaced by them.
+fn warn_of_other_days(run: &ClaimedRun) {
+    let Some(date) = run.wave else { return };
+    let strays = |input: &&InputFile| {
+        let days = [input.version.first_date, input.version.last_date];
+        days.into_iter().flatten().any(|day| day != date)
+    };
+    if let Some(input) = run.inputs.iter().find(strays) {
+        tracing::warn!(
+            path = input.file_url,
+            "holds days other than {date}, the date in its name; for such a day, only the last wave to load it counts"
+        );
+    }
+}
+
+/// Converts what counts of an input to the form that the engine uses.
+pub(crate) fn selection(days: &InputDays) -> Selection {
+    let start = match days.others_count {
+        true => Selection::all(),
+        false => Selection::none(),
+    };
+    days.named.iter().fold(start, |selection, day| {
+        let effect = match day.effect {
+            DayEffect::LeftOut | DayEffect::Emptied => Effect::LeftOut,
+            DayEffect::Counts => Effect::Counts,
+            DayEffect::Added => Effect::Added,
+        };
+        selection.with(&day.store_id, day.trans_date, effect)
+    })
+}
+
+/// Lists the days that a run covers without reading a row of them.
+fn emptied(run: &ClaimedRun) -> Vec<EmptiedDay> {
+    let named = run.inputs.iter().flat_map(|input| &input.days.named);
+    let emptied = named.filter(|day| day.effect == DayEffect::Emptied);
+    emptied
+        .map(|day| (day.store_id.clone(), day.trans_date))
+        .collect()
+}
