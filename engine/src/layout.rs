@@ -8,6 +8,7 @@ use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::date::DateFormat;
+use crate::guards::{FeedGuards, LateLines, SecondFile};
 use crate::pattern::FilePattern;
 
 /// Increment this when conversion would yield different rows for the same bytes: every file is then converted again.
@@ -53,6 +54,18 @@ pub struct FeedSpec {
     /// What a newer submission replaces.
     #[serde(default)]
     pub supersede: Supersede,
+    /// What becomes of a few lines of an older day.
+    #[serde(default)]
+    pub late: LateLines,
+    /// A version with a smaller percentage of the lines that stand is held; 0 for none.
+    #[serde(default = "defaults::shrink_percent")]
+    pub shrink_percent: f64,
+    /// What becomes of a second file of one store and day.
+    #[serde(default)]
+    pub same_day: SecondFile,
+    /// Whether a file whose name says another store than its lines is rejected.
+    #[serde(default)]
+    pub check_store: bool,
 }
 
 mod defaults {
@@ -70,6 +83,9 @@ mod defaults {
     }
     pub(super) fn max_reject_percent() -> f64 {
         10.0
+    }
+    pub(super) fn shrink_percent() -> f64 {
+        50.0
     }
 }
 
@@ -112,6 +128,8 @@ pub struct FeedLayout {
     pub encoding: &'static Encoding,
     /// A file with a greater percentage of rejects among its lines is rejected as a whole.
     pub max_reject_percent: f64,
+    /// Which versions are held.
+    pub guards: FeedGuards,
     /// What the lines hold.
     pub kind: FeedKind,
     digest: String,
@@ -243,6 +261,12 @@ impl FeedLayout {
                 "must be a number from 0 to 100".into(),
             ));
         }
+        if !(0.0..=100.0).contains(&spec.shrink_percent) {
+            return Err(fail(
+                "shrink_percent",
+                "must be a number from 0 to 100; 0 turns it off".into(),
+            ));
+        }
         if spec.columns.is_empty() {
             return Err(fail("columns", "is empty: name the columns in order".into()));
         }
@@ -264,6 +288,12 @@ impl FeedLayout {
             header: spec.header,
             encoding,
             max_reject_percent: spec.max_reject_percent,
+            guards: FeedGuards {
+                late: spec.late,
+                shrink_percent: spec.shrink_percent,
+                same_day: spec.same_day,
+                check_store: spec.check_store,
+            },
             kind,
             digest: digest(spec),
         })
@@ -358,6 +388,10 @@ fn digest(spec: &FeedSpec) -> String {
         id_chars,
         max_reject_percent,
         supersede: _,
+        late: _,
+        shrink_percent: _,
+        same_day: _,
+        check_store: _,
     } = spec;
     let text = format!(
         "{CONVERSION_FORM}|{columns:?}|{measures:?}|{reference}|{delimiter:?}|{header:?}|{encoding:?}|{date_format:?}|\
@@ -384,6 +418,10 @@ impl Default for FeedSpec {
             id_chars: defaults::id_chars(),
             max_reject_percent: defaults::max_reject_percent(),
             supersede: Supersede::File,
+            late: LateLines::default(),
+            shrink_percent: defaults::shrink_percent(),
+            same_day: SecondFile::default(),
+            check_store: false,
         }
     }
 }
@@ -422,6 +460,7 @@ mod tests {
         assert!(problem(|s| s.delimiter = "||".into()).contains("delimiter must be one"));
         assert!(problem(|s| s.encoding = "klingon".into()).contains("encoding \"klingon\""));
         assert!(problem(|s| s.date_format = "%y".into()).contains("date_format"));
+        assert!(problem(|s| s.shrink_percent = -1.0).contains("shrink_percent must be"));
         assert!(problem(|s| s.max_reject_percent = 101.0).contains("max_reject_percent"));
         assert!(problem(|s| s.measures.clear()).contains("measures is missing"));
         assert!(problem(|s| s.reference = true).contains("measures has no meaning"));
@@ -442,6 +481,7 @@ mod tests {
             FeedLayout::new(&spec).unwrap().digest().to_owned()
         };
         assert_eq!(digest(|_| ()), digest(|s| s.files = "*.tdf".into()));
+        assert_eq!(digest(|_| ()), digest(|s| s.late = LateLines::Add));
         assert_ne!(digest(|_| ()), digest(|s| s.id_chars = 30));
     }
 }

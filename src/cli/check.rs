@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, convert, read_rejects,
+    ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, Scratch, convert, read_rejects,
 };
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -140,9 +140,18 @@ fn check(
         folder: folder.path(),
         memory: memory.for_a_thread(),
     };
-    let report = input
+    let converted = input
         .open(runtime)
-        .and_then(|reader| Ok(convert(reader, feed, outputs, scratch, |_| ())?.report));
+        .map(|reader| convert(reader, feed, outputs, scratch, |_| ()));
+    let report = match converted {
+        // What the file itself causes is an answer about it, like a reject: other files are checked all the same.
+        Ok(Err(error @ (EngineError::Overflow { .. } | EngineError::TooManyItems))) => Ok(ConversionReport {
+            rejected_because: Some(error.to_string()),
+            ..ConversionReport::default()
+        }),
+        Ok(converted) => Ok(converted.map(|converted| converted.report)?),
+        Err(error) => Err(error),
+    };
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
         _ => Ok(Vec::new()),

@@ -44,6 +44,9 @@ fn status(error: &anyhow::Error) -> u8 {
             Some(
                 StateError::UnknownJob { .. }
                     | StateError::UnknownRun { .. }
+                    | StateError::UnknownFile { .. }
+                    | StateError::NothingHeld { .. }
+                    | StateError::NothingInForce { .. }
                     | StateError::Overtaken { .. }
                     | StateError::AlreadyRunning { .. }
             )

@@ -7,6 +7,7 @@ use gristmill_state::{FileFilter, FileRow, FileStatus};
 
 use super::context::Context;
 use super::failure::Usage;
+use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, output};
 
 /// List files and their states
@@ -22,7 +23,8 @@ pub(super) struct FilesArgs {
     /// Only files of this feed
     #[arg(long)]
     feed: Option<String>,
-    /// Only files with this status: validated, rejected, failed, submitted
+    /// Only files with this status: validated, held, rejected, failed, withdrawn, submitted. With held: also files with
+    /// single days that are held
     #[arg(long)]
     status: Option<String>,
 }
@@ -51,12 +53,18 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
         output::json(&files)?;
     } else {
         print(&files)?;
+        let held = context.state.held().await?;
+        let held = held.into_iter().filter(|held| {
+            status.is_none_or(|status| status == FileStatus::Held)
+                || files.iter().any(|file| file.file_url == held.file_url)
+        });
+        held::print(&held.map(Held::new).collect::<Vec<_>>())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn parse_status(word: &str) -> Result<FileStatus, Usage> {
-    let known = "validated, rejected, failed, submitted";
+    let known = "validated, held, rejected, failed, withdrawn, submitted";
     word.to_uppercase()
         .parse()
         .map_err(|_| Usage::new(format!("--status {word:?} is not one of {known}")))
@@ -77,7 +85,10 @@ pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
             count(|v| v.ignored),
             count(|v| v.skipped),
             count(|v| v.rejects),
-            file.last_error.clone().unwrap_or_default(),
+            file.last_error
+                .clone()
+                .or_else(|| file.last_note.as_ref().map(|note| format!("note: {note}")))
+                .unwrap_or_default(),
         ]
     });
     let headings = [

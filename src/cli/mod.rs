@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share. `main` parses, runs, and turns errors into exit statuses.
 
+mod accept;
 mod aggregate;
 mod check;
 mod context;
@@ -7,6 +8,7 @@ mod demo;
 mod explain;
 mod failure;
 mod files;
+mod held;
 mod init;
 mod inputs;
 mod jobs;
@@ -19,6 +21,7 @@ mod run;
 mod runs;
 mod status;
 mod trace;
+mod withdraw;
 mod work;
 
 use std::path::PathBuf;
@@ -86,6 +89,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     Load(load::LoadArgs),
     Trace(trace::TraceArgs),
+    Accept(accept::AcceptArgs),
+    Withdraw(withdraw::WithdrawArgs),
 }
 
 /// Runs the command that the arguments name. Exit status: 0 success, 1 work failed, 2 wrong usage or settings.
@@ -125,6 +130,8 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Replay(args) => replay::run(args, progress).await,
         Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
+        Command::Accept(args) => accept::run(args, progress).await,
+        Command::Withdraw(args) => withdraw::run(args, progress).await,
     }
 }
 

@@ -8,6 +8,7 @@ use gristmill_state::{FileFilter, RunFilter};
 use serde::Serialize;
 
 use super::context::Context;
+use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::preconditions::{Check, JobPlan, assess};
 
@@ -34,6 +35,7 @@ pub(super) struct JobStatus {
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
+    held: Vec<Held>,
     jobs: Vec<JobStatus>,
     runs: Vec<gristmill_state::RunRow>,
 }
@@ -51,6 +53,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     };
     let status = Status {
         files,
+        held: context.state.held().await?.into_iter().map(Held::new).collect(),
         jobs,
         runs: context.state.runs(&last).await?,
     };
@@ -71,6 +74,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    held::print(&status.held)?;
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)

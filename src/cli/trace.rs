@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::context::Context;
+use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 use crate::pipeline;
@@ -46,6 +47,8 @@ struct Trace {
     derived: Option<Vec<Option<String>>>,
     warehouse: Option<Vec<Option<String>>>,
     agrees: bool,
+    /// What is held of the store's day, or of the run's files as a whole.
+    held: Vec<Held>,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,6 +95,7 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
             continue;
         };
         let agrees = derived == warehouse;
+        let held = held_of(context, args, &files).await?;
         return Ok(Trace {
             run: Some(run),
             files,
@@ -99,6 +103,7 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
             derived,
             warehouse,
             agrees,
+            held,
         });
     }
     let agrees = warehouse.is_none();
@@ -109,7 +114,20 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         derived: None,
         warehouse,
         agrees,
+        held: held_of(context, args, &[]).await?,
     })
+}
+
+/// Finds what is held of the store's day, and which of the files that gave it have a newer version that is held.
+async fn held_of(context: &Context, args: &TraceArgs, files: &[TracedFile]) -> anyhow::Result<Vec<Held>> {
+    let held = context.state.held().await?.into_iter();
+    let concerns = held.filter(|held| match (&held.store_id, held.trans_date) {
+        (Some(store), Some(date)) => *store == args.store && date == args.date,
+        _ => files
+            .iter()
+            .any(|file| file.path == held.file_url || held.other_file.as_ref() == Some(&file.path)),
+    });
+    Ok(concerns.map(Held::new).collect())
 }
 
 type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
@@ -276,6 +294,7 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
             cells.join(", ")
         }
     };
+    held::print(&trace.held)?;
     output::line(format!("recomputed:   {}", row(&trace.derived)))?;
     output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
     output::line(match trace.agrees {

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_engine::Captures;
 use gristmill_state::{
-    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, InputDays, NewRun, RunInput, RunRow,
-    RunState, Trigger, WaveRuns,
+    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunRow, RunState, Trigger, WaveRuns,
 };
 use jiff::civil::Date;
 use jiff::{Timestamp, Unit, Zoned};
 use serde::Serialize;
 
 use super::check::{Check, some_of};
+use super::inputs;
 use super::plan::{JobPlan, RequiredFile};
 
 /// The state of one wave of a job.
@@ -79,6 +79,7 @@ fn known_stores(plan: &JobPlan, waves: &BTreeMap<Option<Date>, Vec<Matching<'_>>
     waves
         .values()
         .flatten()
+        .filter(|matching| !matching.is_withdrawn())
         .filter_map(|matching| matching.captures.store.clone())
         .collect()
 }
@@ -90,6 +91,11 @@ struct Matching<'f> {
 }
 
 impl<'f> Matching<'f> {
+    /// Returns whether a person took the file out: no wave waits for it.
+    fn is_withdrawn(&self) -> bool {
+        self.file.status == FileStatus::Withdrawn
+    }
+
     /// Returns the version in force, if it was submitted after `run` chose its inputs.
     fn since(&self, run: Option<&RunRow>) -> Option<&'f InForce> {
         let seen = run.map_or(0, |run| run.as_of_submission);
@@ -134,9 +140,25 @@ impl Wave<'_> {
             Trigger::Any => valid.clone(),
         };
 
+        let is_changed = self
+            .chosen()
+            .is_changed(self.files.iter().map(|matching| matching.file));
+        let fresh = fresh + usize::from(is_changed);
+        let is_only_changed = is_changed
+            && !self
+                .files
+                .iter()
+                .any(|matching| matching.since(last_complete).is_some());
         let mut checks = vec![self.enabled(), not_running(runs)];
         let mut min_files = self.min_files(&valid);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
+        if is_only_changed && let Some(last) = last {
+            trigger.holds = true;
+            trigger.facts = format!(
+                "a person changed what counts of the files since run {}",
+                last.run_id
+            );
+        }
         let deadline = self.deadline();
         if deadline.as_ref().is_some_and(|(passed, _)| *passed) && fresh > 0 {
             min_files.waived = !min_files.holds;
@@ -152,9 +174,10 @@ impl Wave<'_> {
             (Some(_), _) | (None, 0) => valid.len(),
             (None, reported) => reported,
         };
-        let run = self.run(&valid, arrived, min_files.holds && trigger.holds, cause);
+        let run = self.run(arrived, min_files.holds && trigger.holds, cause);
         checks.push(min_files);
         checks.push(trigger);
+        checks.extend(self.held());
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
         checks.extend(plan.requires.iter().map(|required| self.required(required)));
@@ -167,27 +190,21 @@ impl Wave<'_> {
         Verdict {
             wave: self.date,
             checks,
-            run: (!valid.is_empty()).then_some(run),
+            run: (!run.inputs.is_empty()).then_some(run),
         }
     }
 
-    fn run(&self, valid: &[&Matching<'_>], arrived: usize, holds: bool, cause: Cause) -> NewRun {
-        let inputs = valid.iter().filter_map(|matching| {
-            let version = matching.file.in_force.as_ref()?;
-            Some(RunInput {
-                file_id: matching.file.file_id,
-                version_id: version.version_id,
-                submission_id: version.submission_id,
-                days: InputDays::default(),
-            })
-        });
+    fn run(&self, arrived: usize, holds: bool, cause: Cause) -> NewRun {
+        let inputs = self
+            .chosen()
+            .inputs(self.files.iter().map(|matching| matching.file));
         let expected = self.expected();
         let is_incomplete = !holds && arrived < expected;
         NewRun {
             job_id: self.plan.id.clone(),
             wave: self.date,
             cause,
-            inputs: inputs.collect(),
+            inputs,
             order_matters: self.plan.order_matters(),
             incomplete: is_incomplete,
             completeness_percent: Some(match is_incomplete {
@@ -198,13 +215,56 @@ impl Wave<'_> {
         }
     }
 
+    /// Returns what the inputs of a run are chosen by.
+    fn chosen(&self) -> inputs::Wave<'_> {
+        let last = self
+            .facts
+            .waves
+            .get(&self.date)
+            .and_then(|runs| runs.completed.as_ref());
+        inputs::Wave {
+            facts: self.facts,
+            date: self.date,
+            seen: last.map_or(0, |run| run.as_of_submission),
+            newest_file_counts: self.plan.order_matters(),
+        }
+    }
+
+    /// Tells what is held of the wave's files, which does not count until a person accepts it.
+    fn held(&self) -> Option<Check> {
+        let mut held = Vec::new();
+        for Matching { file, .. } in &self.files {
+            if file.status == FileStatus::Held {
+                let reason = file.last_error.as_deref().unwrap_or("no reason was recorded");
+                held.push(format!(
+                    "{}: {reason}; `gristmill accept {}`",
+                    file.file_url, file.file_url
+                ));
+            }
+            let days = self.facts.days.iter().filter(|day| day.file_id == file.file_id);
+            let reasons = days.filter_map(|day| day.reason.as_deref());
+            held.extend(reasons.map(|reason| {
+                format!(
+                    "{}, one day: {reason}; `gristmill accept {}`",
+                    file.file_url, file.file_url
+                )
+            }));
+        }
+        (!held.is_empty()).then(|| Check::new("held", true, format!("does not count: {}", some_of(&held))))
+    }
+
     /// Blocks the wave if the last run failed and no file was submitted since: the run would fail again.
     fn failed_before(&self, runs: &WaveRuns) -> Option<Check> {
         let failed = runs.finished().filter(|run| run.state == RunState::Failed)?;
         let is_mended = self
             .files
             .iter()
-            .any(|matching| matching.since(Some(failed)).is_some());
+            .any(|matching| matching.since(Some(failed)).is_some())
+            || self
+                .facts
+                .days
+                .iter()
+                .any(|day| day.since_submission > failed.as_of_submission);
         let cause = failed.error.as_deref().unwrap_or("no cause was recorded");
         let facts = match is_mended {
             true => format!("run {} failed, and files were submitted since", failed.run_id),
@@ -220,7 +280,9 @@ impl Wave<'_> {
     /// shows 100 %.
     fn expected(&self) -> usize {
         self.files
-            .len()
+            .iter()
+            .filter(|matching| !matching.is_withdrawn())
+            .count()
             .max(self.plan.stores.len())
             .max(self.plan.min_files as usize)
     }
@@ -270,7 +332,7 @@ impl Wave<'_> {
         let bad: Vec<_> = self
             .files
             .iter()
-            .filter(|matching| matching.file.in_force.is_none())
+            .filter(|matching| matching.file.in_force.is_none() && !matching.is_withdrawn())
             .map(|matching| format!("{} is {}", matching.file.file_url, matching.file.status))
             .collect();
         if !bad.is_empty() {
@@ -321,7 +383,8 @@ impl Wave<'_> {
                     .collect();
                 if !waited_for.is_empty() {
                     text.push_str(&format!(
-                        "; seen before, not yet in this wave: {}",
+                        "; seen before, not yet in this wave: {}; if a store has closed: `gristmill withdraw FILE \
+                         --keep-rows`",
                         some_of(&waited_for)
                     ));
                 }

@@ -11,6 +11,8 @@ mod digest;
 mod error;
 mod facts;
 mod file;
+mod guard;
+mod intervention;
 mod job;
 mod lock;
 mod run;
@@ -19,11 +21,13 @@ mod text;
 
 pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
-pub use facts::{Completion, Facts, FileFact, InForce, WaveRuns};
+pub use facts::{Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
-    FileFilter, FileRow, FileStatus, FileToPutAway, Stamp, SubmissionOutcome, SubmissionRecord,
-    ValidSubmission, VersionDay, VersionRecord, VersionRow,
+    FileFilter, FileRow, FileStatus, FileToPutAway, Recorded, Stamp, SubmissionOutcome, SubmissionRecord,
+    UncountedVersion, ValidSubmission, VersionDay, VersionRecord, VersionRow,
 };
+pub use guard::{Guards, Late, SameDay, SameJob, Standing};
+pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use lock::ServiceLock;
 pub use run::{

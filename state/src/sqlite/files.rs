@@ -8,11 +8,12 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::decode::{self, text};
-use super::sql::files as sql;
+use super::sql::{days, files as sql};
 use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::{FileFilter, FileRow, FileToPutAway, Stamp, ValidSubmission, VersionRow};
+use crate::intervention::HeldRow;
 
 impl StateDb {
     /// Returns, by path, each file's stamp when it was last read. Leaves out the files that must be read again: those
@@ -167,6 +168,15 @@ impl StateDb {
             .fetch_optional(&self.readers)
             .await
             .during("look up the file", file_url)
+    }
+
+    /// Lists what waits until a person accepts it, ordered by path, store and day.
+    pub async fn held(&self) -> Result<Vec<HeldRow>, StateError> {
+        sqlx::query(days::HELD)
+            .try_map(|row| decode::held_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "what is held")
     }
 
     /// Lists the versions of a file, newest first.
