@@ -130,6 +130,14 @@ fn held_lines_are_accepted_in_place_of_the_day_or_beside_it() {
             rows(&site)
         );
         assert!(site.run_ok(["load", "--verify", "J"]).contains("They agree"));
+        // More late lines are another decision.
+        if option.is_some() {
+            let more = [beer("2.50", D1), beer("3.00", D1), beer("16.00", D2)];
+            send(&site, "IL-1003.tdf", &more);
+            assert!(rows(&site)[0].contains("27.50"), "{:?}", rows(&site));
+            site.run_ok(["accept", "IL-1003.tdf", "--add"]);
+            assert!(rows(&site)[0].contains("30.50"), "{:?}", rows(&site));
+        }
     }
     let site = site_with("", ANY);
     send(&site, "IL-1003.tdf", &[beer("25.00", D1)]);

@@ -66,9 +66,11 @@ impl Holdings {
                                 held.newest > generation && held.standing != Standing::Stands
                             }
                             // A newer version of the same later file.
-                            DayVerdict::Added { .. } | DayVerdict::Held { .. } => {
+                            DayVerdict::Added { .. } => {
                                 held.newest != generation || held.standing == Standing::Stands
                             }
+                            // What was accepted goes on counting until the new lines are accepted too.
+                            DayVerdict::Held { .. } => held.newest != generation || held.standing.counts(),
                         }
             });
             let (standing, reason, other_file_id) = match verdict {

@@ -106,7 +106,8 @@ pub(crate) fn judge(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &d
             // Only a person can have the newest day replace what stands, or added to it.
             false => candidate.accepted.unwrap_or(Late::Hold),
         };
-        days.push(candidate.verdict(day, met, late, &mut taken_over));
+        let verdict = candidate.verdict(day, met, late, &mut taken_over);
+        days.push(candidate.as_accepted_before(day, newest, verdict, holdings));
     }
     Judgement::InForce { days, taken_over }
 }
@@ -144,7 +145,7 @@ impl Candidate<'_> {
             };
         }
         match self.base(&standing) {
-            Some(base) if self.is_shrunk(day, &base.day, day.trans_date < newest) => Met::More(base),
+            Some(base) if self.is_shrunk(day, &base.day, is_reused(newest, day, base)) => Met::More(base),
             _ => Met::Nothing,
         }
     }
@@ -178,9 +179,10 @@ impl Candidate<'_> {
         replaced.max_by_key(|held| held.modified_ns).copied()
     }
 
-    /// Returns whether a day reports so much less than what stands that it cannot be meant to replace it. Of an older
-    /// day, a single line may stand for all lines there were: then the amounts tell.
-    fn is_shrunk(&self, day: &VersionDay, base: &VersionDay, is_late: bool) -> bool {
+    /// Returns whether a day reports so much less than what stands that it cannot be meant to replace it. Where the file
+    /// has begun a new day since, a single line of the old one may stand for all lines there were: then the amounts tell
+    /// too.
+    fn is_shrunk(&self, day: &VersionDay, base: &VersionDay, has_new_day: bool) -> bool {
         let percent = self.guards.shrink_percent;
         let is_less = |now: u64, before: u64| (now as f64) * 100.0 < percent * before as f64;
         let (lines, before) = (day.lines, base.lines);
@@ -188,7 +190,7 @@ impl Candidate<'_> {
         let by_turnover = is_less(day.turnover, base.turnover);
         match by_lines {
             None => by_turnover,
-            Some(is_less) => is_less || (is_late && by_turnover),
+            Some(is_less) => is_less || (has_new_day && by_turnover),
         }
     }
 
@@ -242,6 +244,26 @@ impl Candidate<'_> {
                 ),
                 other_file_id: None,
             })
+    }
+
+    /// Lets lines that a person has accepted count again when a newer version of the same days repeats them.
+    fn as_accepted_before(
+        &self,
+        day: &VersionDay,
+        newest: Date,
+        verdict: DayVerdict,
+        holdings: &Holdings,
+    ) -> DayVerdict {
+        let mut accepted = holdings.of_day(day).iter().filter(|held| {
+            held.file_id == self.file_id && held.standing == Standing::Counts && held.newest == Some(newest)
+        });
+        let is_same = |held: &&Holding| held.day.lines == day.lines && held.day.turnover == day.turnover;
+        match (&verdict, accepted.find(is_same)) {
+            (DayVerdict::Held { .. }, Some(accepted)) => DayVerdict::Added {
+                other_file_id: accepted.other_file_id,
+            },
+            _ => verdict,
+        }
     }
 
     fn verdict(
@@ -313,6 +335,11 @@ impl Candidate<'_> {
             },
         }
     }
+}
+
+/// Returns whether a version whose newest day is `newest` has begun a new day since an older day was reported.
+fn is_reused(newest: Date, day: &VersionDay, base: &Holding) -> bool {
+    day.trans_date < newest && base.newest.is_none_or(|before| before < newest)
 }
 
 impl Holding {

@@ -257,6 +257,18 @@ async fn accept_days(
     let (mut touched, mut replaced) = (Touched::new(), Vec::new());
     for day in &held {
         let is_ours = |other: &Holding| other.file_id == day.file_id && other.version_id == day.version_id;
+        // The same file repeats what was accepted of it before.
+        holdings.change(
+            &day.day,
+            |_| false,
+            |other| {
+                other.file_id == day.file_id
+                    && other.version_id != day.version_id
+                    && other.standing == Standing::Counts
+                    && other.newest == day.newest
+            },
+            &mut touched,
+        );
         if late == Late::Replace {
             holdings.change(
                 &day.day,

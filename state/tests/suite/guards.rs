@@ -1,8 +1,8 @@
 //! Versions that are held, what people decide about them, and what runs read of files.
 
 use gristmill_state::{
-    DayEffect, Enqueued, FileFilter, FileStatus, Guards, InputDay, InputDays, Late, NewRun, RunInput, Standing,
-    StateError, SubmissionOutcome, VersionDay, VersionRecord, Withdraw,
+    DayEffect, Enqueued, FileFilter, FileStatus, Guards, InputDay, InputDays, Late, NewRun, RunInput,
+    Standing, StateError, SubmissionOutcome, VersionDay, VersionRecord, Withdraw,
 };
 
 use crate::support::{Fixture, job, one_job, run, submission, unchanged, version};
@@ -45,37 +45,46 @@ async fn in_force(f: &Fixture, file_url: &str) -> Option<String> {
 async fn a_held_version_leaves_the_one_before_in_force_until_it_is_accepted() {
     let f = Fixture::new().await;
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    assert_eq!(send(&f, "IL-1.tdf", "a", &[day(D1, 10)]).await, FileStatus::Validated);
+    assert_eq!(
+        send(&f, "IL-1.tdf", "a", &[day(D1, 10)]).await,
+        FileStatus::Validated
+    );
     assert_eq!(send(&f, "IL-1.tdf", "b", &[day(D1, 2)]).await, FileStatus::Held);
     assert_eq!(in_force(&f, "IL-1.tdf").await.as_deref(), Some("a"));
     let held = f.db.held().await.unwrap();
     assert_eq!(held.len(), 1);
-    assert!(held[0].reason.starts_with("it has 2 lines of 2026-11-21"), "{held:?}");
+    assert!(
+        held[0].reason.starts_with("it has 2 lines of 2026-11-21"),
+        "{held:?}"
+    );
     let filter = FileFilter {
         status: Some(FileStatus::Held),
         ..FileFilter::default()
     };
     assert_eq!(f.db.files(&filter).await.unwrap().len(), 1);
     let before = f.db.facts("J101").await.unwrap().newest_submission;
-    let accepted = f
-        .db
-        .accept("IL-1.tdf", Late::Replace, Guards::default(), &one_job, "ann")
-        .await
-        .unwrap();
+    let accepted =
+        f.db.accept("IL-1.tdf", Late::Replace, Guards::default(), &one_job, "ann")
+            .await
+            .unwrap();
     assert!(accepted.is_whole && accepted.replaced.is_empty());
     assert_eq!(in_force(&f, "IL-1.tdf").await.as_deref(), Some("b"));
     assert!(f.db.held().await.unwrap().is_empty());
     let facts = f.db.facts("J101").await.unwrap();
     let fresh = facts.files[0].in_force.as_ref().unwrap().submission_id;
     assert!(fresh > before, "it is news for the jobs");
-    let again = f
-        .db
-        .accept("IL-1.tdf", Late::Replace, Guards::default(), &one_job, "ann")
-        .await;
+    let again =
+        f.db.accept("IL-1.tdf", Late::Replace, Guards::default(), &one_job, "ann")
+            .await;
     assert!(matches!(again, Err(StateError::NothingHeld { .. })));
-    let unknown = f
-        .db
-        .withdraw("XX", Withdraw::Day(D1.parse().unwrap()), Guards::default(), &one_job, "ann")
+    let unknown =
+        f.db.withdraw(
+            "XX",
+            Withdraw::Day(D1.parse().unwrap()),
+            Guards::default(),
+            &one_job,
+            "ann",
+        )
         .await;
     assert!(matches!(unknown, Err(StateError::UnknownFile { .. })));
 }
@@ -91,19 +100,33 @@ async fn two_files_of_one_day_in_one_group_are_judged_in_their_order() {
     let group = [of("IL-1 (1).tdf", "a"), of("IL-1.tdf", "b"), of("IL-1.tdf", "c")];
     let recorded = f.db.record(&group, &one_job).await.unwrap();
     let statuses: Vec<_> = recorded.iter().map(|recorded| recorded.status).collect();
-    assert_eq!(statuses, [FileStatus::Validated, FileStatus::Held, FileStatus::Held]);
-    assert_eq!(f.db.held().await.unwrap()[0].other_file.as_deref(), Some("IL-1 (1).tdf"));
+    assert_eq!(
+        statuses,
+        [FileStatus::Validated, FileStatus::Held, FileStatus::Held]
+    );
+    assert_eq!(
+        f.db.held().await.unwrap()[0].other_file.as_deref(),
+        Some("IL-1 (1).tdf")
+    );
 
-    let withdrawn = f
-        .db
-        .withdraw("IL-1 (1).tdf", Withdraw::File { keeps_rows: false }, Guards::default(), &one_job, "ann")
+    let withdrawn =
+        f.db.withdraw(
+            "IL-1 (1).tdf",
+            Withdraw::File { keeps_rows: false },
+            Guards::default(),
+            &one_job,
+            "ann",
+        )
         .await
         .unwrap();
     assert_eq!(withdrawn.in_force, ["IL-1.tdf"]);
     assert_eq!(in_force(&f, "IL-1.tdf").await.as_deref(), Some("c"));
     assert_eq!(in_force(&f, "IL-1 (1).tdf").await, None);
 
-    let nobody = f.db.record(&[of("IL-9.tdf", "x")], &|_: &str, _: &str| false).await.unwrap();
+    let nobody =
+        f.db.record(&[of("IL-9.tdf", "x")], &|_: &str, _: &str| false)
+            .await
+            .unwrap();
     assert_eq!(nobody[0].status, FileStatus::Validated, "no job reads both");
 }
 
@@ -146,7 +169,9 @@ async fn held_days_and_withdrawn_days_are_facts_for_runs() {
 async fn a_run_reads_again_exactly_what_it_read() {
     let f = Fixture::new().await;
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    let inputs = f.valid(&[("IL-1.tdf", "a"), ("IL-1.tdf", "b"), ("IL-2.tdf", "x")]).await;
+    let inputs = f
+        .valid(&[("IL-1.tdf", "a"), ("IL-1.tdf", "b"), ("IL-2.tdf", "x")])
+        .await;
     let named = |effect| InputDay {
         store_id: "s1".to_owned(),
         trans_date: D1.parse().unwrap(),
@@ -177,7 +202,10 @@ async fn a_run_reads_again_exactly_what_it_read() {
     let run_id = f.running(&partly).await;
     let read = f.db.run_inputs(&run_id).await.unwrap();
     let days: Vec<_> = read.iter().map(|input| input.days.clone()).collect();
-    assert_eq!(days, chosen.iter().map(|input| input.days.clone()).collect::<Vec<_>>());
+    assert_eq!(
+        days,
+        chosen.iter().map(|input| input.days.clone()).collect::<Vec<_>>()
+    );
     f.db.fail(&run_id, "disk full").await.unwrap();
     let Enqueued::Queued(retried) = f.db.retry_run(&run_id).await.unwrap() else {
         panic!("not queued");
@@ -207,7 +235,10 @@ async fn a_version_that_overflows_with_others_is_left_out_and_held() {
     };
     let run_id = f.running(&run("J101", &[input])).await;
     let left = f.db.leave_out(&run_id, 2, "it does not fit").await.unwrap();
-    let hashes: Vec<_> = left.iter().map(|input| input.version.content_hash.as_str()).collect();
+    let hashes: Vec<_> = left
+        .iter()
+        .map(|input| input.version.content_hash.as_str())
+        .collect();
     assert_eq!(hashes, ["a"], "the version before is read instead");
     assert_eq!(in_force(&f, "IL-1.tdf").await.as_deref(), Some("a"));
     assert_eq!(f.db.held().await.unwrap()[0].reason, "it does not fit");

@@ -8,8 +8,10 @@
 mod criterion;
 mod database;
 mod files;
+mod guards;
 mod jobs;
 mod lake;
 mod queue;
 mod runs;
 mod support;
+mod upgrade;

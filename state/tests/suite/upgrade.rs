@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_state::{
-    Enqueued, FileStatus, RunFilter, RunState, StateDb, SystemClock, VersionDay,
-};
+use gristmill_state::{Enqueued, FileStatus, RunFilter, RunState, StateDb, SystemClock, VersionDay};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -83,7 +81,8 @@ async fn a_database_of_the_version_before_keeps_everything() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state.db");
     let mut conn = old_database(&path).await;
-    let objects = "SELECT name FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name";
+    let objects =
+        "SELECT name FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY name";
     let before = texts(&mut conn, objects).await;
     conn.close().await.unwrap();
 
@@ -95,18 +94,42 @@ async fn a_database_of_the_version_before_keeps_everything() {
         .unwrap();
     let after = texts(&mut conn, objects).await;
     let lost: Vec<_> = before.iter().filter(|name| !after.contains(name)).collect();
-    assert!(lost.is_empty(), "tables, views and indexes that are gone: {lost:?}");
-    assert!(sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut conn).await.unwrap().is_empty());
+    assert!(
+        lost.is_empty(),
+        "tables, views and indexes that are gone: {lost:?}"
+    );
+    assert!(
+        sqlx::query("PRAGMA foreign_key_check")
+            .fetch_all(&mut conn)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(texts(&mut conn, "PRAGMA integrity_check").await, ["ok"]);
-    for view in ["files", "versions", "submissions", "jobs", "runs", "run_files", "held"] {
+    for view in [
+        "files",
+        "versions",
+        "submissions",
+        "jobs",
+        "runs",
+        "run_files",
+        "held",
+    ] {
         let query = sqlx::AssertSqlSafe(format!("SELECT * FROM {view}"));
         sqlx::query(query).fetch_all(&mut conn).await.unwrap();
     }
 
     let file = db.file("IL-1.tdf").await.unwrap().unwrap();
-    assert_eq!((file.status, file.in_force.unwrap().version_id), (FileStatus::Validated, 5));
+    assert_eq!(
+        (file.status, file.in_force.unwrap().version_id),
+        (FileStatus::Validated, 5)
+    );
     assert_eq!(db.files_to_look_at().await.unwrap(), ["IL-2.tdf"]);
-    assert_eq!(db.files_to_put_away("", "", 9).await.unwrap().len(), 0, "IL-1.tdf was put away");
+    assert_eq!(
+        db.files_to_put_away("", "", 9).await.unwrap().len(),
+        0,
+        "IL-1.tdf was put away"
+    );
     let inputs = db.run_inputs("R1").await.unwrap();
     assert!(inputs.len() == 1 && inputs[0].days.is_all());
     let Enqueued::Queued(retried) = db.retry_run("R1").await.unwrap() else {
@@ -120,7 +143,12 @@ async fn a_database_of_the_version_before_keeps_everything() {
     assert_eq!(db.runs(&running).await.unwrap().len(), 1);
 
     // A number that was given before is not given again, and foreign keys are enforced as before.
-    assert!(db.known_versions(&[("IL-1.tdf", "a", "layout-1")]).await.unwrap().is_empty());
+    assert!(
+        db.known_versions(&[("IL-1.tdf", "a", "layout-1")])
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let recorded = db
         .record(&[submission("IL-1.tdf", unchanged("a"))], &one_job)
         .await
@@ -137,7 +165,10 @@ async fn the_days_of_old_versions_are_counted_once() {
     let db = StateDb::open(&path, Arc::new(SystemClock)).await.unwrap();
     let uncounted = db.uncounted_versions().await.unwrap();
     assert_eq!(
-        uncounted.iter().map(|version| (version.version_id, version.partial.as_str())).collect::<Vec<_>>(),
+        uncounted
+            .iter()
+            .map(|version| (version.version_id, version.partial.as_str()))
+            .collect::<Vec<_>>(),
         [(5, "partials/a")]
     );
     let day = VersionDay {
@@ -149,7 +180,11 @@ async fn the_days_of_old_versions_are_counted_once() {
     db.count_days(&[(5, vec![day.clone()])]).await.unwrap();
     assert!(db.uncounted_versions().await.unwrap().is_empty());
     assert_eq!(db.version_days(&[5]).await.unwrap()[&5], [day]);
-    let mut conn = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    let mut conn = SqliteConnectOptions::new()
+        .filename(&path)
+        .connect()
+        .await
+        .unwrap();
     let standing = "SELECT store_id || ' ' || trans_date || ' ' || version_id || ' ' || standing || ' ' || since_submission
                       FROM file_day";
     assert_eq!(texts(&mut conn, standing).await, ["s1 2026-11-22 5 STANDS 7"]);
