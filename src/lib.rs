@@ -9,6 +9,7 @@ pub mod cli;
 mod guards;
 pub mod lake;
 pub mod memory;
+mod overview;
 pub mod pipeline;
 pub mod preconditions;
 pub mod progress;

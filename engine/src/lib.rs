@@ -38,7 +38,7 @@ pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{FeedKind, FeedLayout, FeedSpec, HeaderRule, LayoutError, Measure, SalesLayout, Supersede};
 pub use partial::{DayLines, Partial, covers_day, stored_days};
-pub use pattern::{Captures, FilePattern, PatternError};
+pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};

@@ -4,20 +4,44 @@
 //! `{date}` the business day (`{date:%Y%m%d}` for a format other than `2016-06-01`). A pattern must match the whole
 //! path: `IL-*.tdf` does not match `old/IL-1.tdf`; `**/IL-*.tdf` matches both.
 
+mod near;
+
 use std::fmt;
 
 use jiff::civil::Date;
 use regex::Regex;
 
 use crate::date::DateFormat;
+pub use near::{NearMiss, NearMisses};
 
 /// A valid pattern: it compiles, and has `{store}` and `{date}` at most once each.
 #[derive(Clone)]
 pub struct FilePattern {
     text: String,
+    pieces: Vec<Piece>,
     regex: Regex,
     date: Option<DateFormat>,
     literal_prefix: usize,
+}
+
+/// What a pattern consists of.
+#[derive(Clone)]
+enum Piece {
+    Literal(char),
+    Wildcard {
+        /// As it was written.
+        text: String,
+        regex: String,
+    },
+}
+
+impl Piece {
+    fn regex(&self) -> String {
+        match self {
+            Self::Literal(c) => regex::escape(c.encode_utf8(&mut [0; 4])),
+            Self::Wildcard { regex, .. } => regex.clone(),
+        }
+    }
 }
 
 /// What a matching path says about its file.
@@ -47,7 +71,7 @@ impl FilePattern {
         if text.is_empty() {
             return Err(fail("is empty: write a glob such as \"*.tdf\"".into()));
         }
-        let mut source = String::from("^");
+        let mut pieces = Vec::new();
         let mut date = None;
         let mut has_store = false;
         let mut literal_prefix = None;
@@ -58,23 +82,23 @@ impl FilePattern {
                 literal_prefix.get_or_insert(matched_so_far);
             }
             rest = &rest[first.len_utf8()..];
-            match first {
+            let regex = match first {
                 '*' if rest.starts_with("*/") => {
-                    source.push_str("(?:.*/)?");
                     rest = &rest[2..];
+                    "(?:.*/)?".to_owned()
                 }
                 '*' if rest.starts_with('*') => {
-                    source.push_str(".*");
                     rest = &rest[1..];
+                    ".*".to_owned()
                 }
-                '*' => source.push_str("[^/]*"),
-                '?' => source.push_str("[^/]"),
+                '*' => "[^/]*".to_owned(),
+                '?' => "[^/]".to_owned(),
                 '[' => {
                     let (class, after) = rest
                         .split_once(']')
                         .ok_or_else(|| fail("has a '[' without its ']'".into()))?;
-                    source.push_str(&class_source(class).map_err(fail)?);
                     rest = after;
+                    class_source(class).map_err(fail)?
                 }
                 '{' => {
                     let (name, after) = rest
@@ -86,31 +110,38 @@ impl FilePattern {
                             return Err(fail("has {store} twice".into()));
                         }
                         has_store = true;
-                        source.push_str("(?P<store>[^/]+?)");
+                        "(?P<store>[^/]+?)".to_owned()
                     } else if let Some(format) = date_capture(name) {
                         if date.is_some() {
                             return Err(fail("has {date} twice".into()));
                         }
                         let format =
                             DateFormat::parse(format).map_err(|e| fail(format!("cannot be used: {e}")))?;
-                        source.push_str(&format!("(?P<date>{})", format.regex_source()));
+                        let regex = format!("(?P<date>{})", format.regex_source());
                         date = Some(format);
+                        regex
                     } else {
                         return Err(fail(format!(
                             "has {{{name}}}, which is not a capture: use {{store}}, {{date}} or {{date:%Y%m%d}}"
                         )));
                     }
                 }
-                other => source.push_str(&regex::escape(other.encode_utf8(&mut [0; 4]))),
-            }
+                other => {
+                    pieces.push(Piece::Literal(other));
+                    continue;
+                }
+            };
+            let text = text[matched_so_far..text.len() - rest.len()].to_owned();
+            pieces.push(Piece::Wildcard { text, regex });
         }
-        source.push('$');
-        let regex = regex::RegexBuilder::new(&source)
+        let source: String = pieces.iter().map(Piece::regex).collect();
+        let regex = regex::RegexBuilder::new(&format!("^{source}$"))
             .dot_matches_new_line(true)
             .build()
             .map_err(|e| fail(format!("cannot be used: {e}")))?;
         Ok(Self {
             text: text.to_owned(),
+            pieces,
             regex,
             date,
             literal_prefix: literal_prefix.unwrap_or(text.len()),
@@ -145,6 +176,11 @@ impl FilePattern {
     /// Returns whether the pattern has `{date}`, which makes a job run separately for each day.
     pub fn is_dated(&self) -> bool {
         self.date.is_some()
+    }
+
+    /// Returns whether the pattern has `{store}`.
+    pub fn has_store(&self) -> bool {
+        self.regex.capture_names().flatten().any(|name| name == "store")
     }
 
     /// Returns how many bytes come before the first wildcard. Of two patterns that match a path, the one with the

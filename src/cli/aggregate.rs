@@ -14,6 +14,8 @@ use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch,
     Selection, SummaryOutputs, convert, summarize,
 };
+use gristmill_state::{Clock, SystemClock};
+use gristmill_watcher::OwnFiles;
 use rayon::prelude::*;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -52,14 +54,14 @@ pub(super) struct AggregateArgs {
 }
 
 pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<ExitCode> {
-    let (layout, limit, sources) = described(&args)?;
+    let (layout, limit, sources, own) = described(&args)?;
     let sales = layout.sales().ok_or_else(|| {
         Usage::new(format!(
             "feed {:?} is a reference feed, which is not aggregated",
             layout.name
         ))
     })?;
-    let files = inputs::list(&args.inputs, &layout.files, &sources).await?;
+    let files = inputs::list(&args.inputs, &layout.files, &sources, &own).await?;
     if files.is_empty() {
         return Err(Usage::new("the inputs hold no file of the feed").into());
     }
@@ -129,11 +131,14 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
     })
 }
 
-/// Returns the layout of the files, how much memory their sums may take, and the sources that they may lie in.
-fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, Vec<Source>)> {
+/// Returns the layout of the files, how much memory their sums may take, the sources that they may lie in, and what
+/// must not be read.
+fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, Vec<Source>, Arc<OwnFiles>)> {
     let Some(name) = &args.feed else {
         let layout = FeedLayout::new(&FeedSpec::default())?;
-        return Ok((layout, MemoryLimit::of_machine(), Vec::new()));
+        // Without settings, nothing is known to be gristmill's own, and no database is open that reading could harm.
+        let nothing = OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), || SystemClock.now().into());
+        return Ok((layout, MemoryLimit::of_machine(), Vec::new(), Arc::new(nothing)));
     };
     let settings = Settings::read(&args.config)?;
     let feed = settings.feeds.get(name).ok_or_else(|| {
@@ -144,7 +149,8 @@ fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, V
         ))
     })?;
     let layout = FeedLayout::clone(feed);
-    Ok((layout, settings.convert.memory_limit, settings.sources))
+    let own = Arc::new(settings.own_files());
+    Ok((layout, settings.convert.memory_limit, settings.sources, own))
 }
 
 struct Converted {
@@ -193,7 +199,7 @@ fn convert_all(
     let (local, objects): (Vec<_>, Vec<_>) = files
         .into_iter()
         .enumerate()
-        .partition(|(_, input)| matches!(input, Input::File(_)));
+        .partition(|(_, input)| matches!(input, Input::File { .. }));
     let local = local.into_iter().map(|(number, input)| {
         Ok(Ready {
             number,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -54,13 +55,17 @@ struct Checked {
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&args.settings.config)?;
+    let own = Arc::new(settings.own_files());
     let mut all = Vec::new();
     for file in &args.files {
         let (name, input) = match inputs::url(file) {
             Some(url) => object_in_source(url, &settings.sources).await?,
             None => (
                 name_in_source(file, &settings.sources)?,
-                Input::File(file.clone()),
+                Input::File {
+                    path: file.clone(),
+                    own: own.clone(),
+                },
             ),
         };
         let Some((feed, _)) = settings.feeds.of_file(&name) else {

@@ -12,6 +12,7 @@ use gristmill_state::{FileFilter, RunFilter, SystemClock};
 
 use super::context::Context;
 use super::{SettingsArg, files, output, run, runs, status};
+use crate::overview::job_statuses;
 use crate::pipeline::{self, Until};
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings};
@@ -115,9 +116,10 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     output::line(
         "\nFiles: every line is a row, ignored (a code that is not asked for), skipped or a reject",
     )?;
-    files::print(&context.state.files(&FileFilter::default()).await?)?;
+    files::print(&files::list(&context, &FileFilter::default()).await?)?;
     output::line("\nJobs: Illinois is complete, California waits")?;
-    status::print_jobs(&status::job_statuses(&context).await?)?;
+    let (feeds, now) = (&context.settings.feeds, context.clock.now());
+    status::print_jobs(&job_statuses(&context.state, feeds, now).await?)?;
     output::line("\nRuns: the second one brought the correction, and touched only what changed")?;
     runs::print(&context.state.runs(&RunFilter::default()).await?)?;
     output::line("\nWarehouse: one row for each store, item and date")?;

@@ -3,21 +3,27 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::StateError;
+use gristmill_state::{FileFilter, JobConfig, StateError};
+use jiff::civil::Date;
 
 use super::context::Context;
-use super::{JsonArg, SettingsArg, output};
-use crate::preconditions::{JobPlan, Verdict, assess};
+use super::{JsonArg, SettingsArg, failure, output};
+use crate::overview::{Jobs, told};
+use crate::preconditions::{JobPlan, Verdict, WaveState, assess};
 
 /// Explain why a job runs or waits
 ///
 /// Shows every precondition of a job with the facts that decide it: how many files have arrived, which stores are
 /// missing, which files were seen before but not yet in this wave, how old the item master is, and so on. A job whose
-/// pattern has {date} is evaluated for each day separately.
+/// pattern has {date} is evaluated for each day separately; --date chooses one. The exit status is 3 if a wave that is
+/// shown waits, and 0 if it is ready, running or complete.
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// The job's id
     job: String,
+    /// Only this business day, for jobs whose pattern has {date}
+    #[arg(long)]
+    date: Option<Date>,
     #[command(flatten)]
     settings: SettingsArg,
     #[command(flatten)]
@@ -31,27 +37,61 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let job = context.state.job(&args.job).await?.ok_or_else(unknown)?;
     let plan = JobPlan::new(&job.config, &context.settings.feeds)?;
-    let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
+    let mut verdicts = assess(&context.state, &plan, context.clock.now()).await?;
+    verdicts.retain(|verdict| args.date.is_none() || verdict.wave == args.date);
+    let waits = |verdict: &Verdict| verdict.state == WaveState::Waiting;
+    let status = match verdicts.is_empty() || verdicts.iter().any(waits) {
+        true => ExitCode::from(failure::WAITS),
+        false => ExitCode::SUCCESS,
+    };
     if args.json.json {
         output::json(&verdicts)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(status);
     }
     if verdicts.is_empty() {
-        output::line(format!("job {}: waits; no file matches {}", args.job, plan.files))?;
+        let on = args.date.map_or_else(String::new, |date| format!(" on {date}"));
+        output::line(format!(
+            "job {}{on}: waits; no file matches {}",
+            args.job, plan.files
+        ))?;
     }
     for verdict in &verdicts {
         print(&args.job, verdict)?;
     }
-    Ok(ExitCode::SUCCESS)
+    tell_strays(&context, &job.config).await?;
+    Ok(status)
+}
+
+/// Tells of files that match the job but no job takes, and of a pattern that matches nothing.
+async fn tell_strays(context: &Context, job: &JobConfig) -> anyhow::Result<()> {
+    let feeds = &context.settings.feeds;
+    let of_feed = FileFilter {
+        feed: Some(job.feed.clone()),
+        ..FileFilter::default()
+    };
+    let files = context.state.files(&of_feed).await?;
+    for (_, problem) in Jobs::new([job], feeds).without_files(&files) {
+        output::line(format!("Note: {problem}."))?;
+    }
+    let rows = context.state.jobs().await?;
+    let mut strays = Jobs::new(rows.iter().map(|row| &row.config), feeds).strays(&files);
+    strays.retain(|stray| stray.unlisted_in.contains(&job.id));
+    for sentence in told(&strays) {
+        output::line(format!("Note: {sentence}."))?;
+    }
+    Ok(())
 }
 
 fn print(job: &str, verdict: &Verdict) -> std::io::Result<()> {
     let wave = verdict
         .wave
         .map_or_else(String::new, |date| format!(" on {date}"));
-    let sentence = match verdict.is_ready() {
-        true => "every precondition holds",
-        false => "waits",
+    let sentence = match (verdict.state, &verdict.done) {
+        (WaveState::Running, _) => "is queued or running",
+        (WaveState::Ready, _) => "every precondition holds",
+        (WaveState::Complete, Some(done)) => &done.text,
+        (WaveState::Waiting, Some(done)) => &format!("waits; {}", done.text),
+        (WaveState::Complete | WaveState::Waiting, None) => "waits",
     };
     output::line(format!("job {job}{wave}: {sentence}"))?;
     let rows = verdict.checks.iter().map(|check| {

@@ -6,12 +6,15 @@ use gristmill_state::StateError;
 
 use crate::causes;
 use crate::pipeline;
+use crate::preconditions::ReloadConflict;
 use crate::settings::SettingsError;
 
 /// Work failed.
 pub(super) const FAILED: u8 = 1;
 /// The command line or the settings are wrong.
 pub(super) const USAGE: u8 = 2;
+/// `explain`: the job waits.
+pub(super) const WAITS: u8 = 3;
 
 /// A command line that cannot be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +41,7 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 fn status(error: &anyhow::Error) -> u8 {
     let is_usage = error.is::<Usage>()
         || error.is::<SettingsError>()
+        || error.is::<ReloadConflict>()
         || pipeline::is_usage_error(error)
         || matches!(
             error.downcast_ref(),

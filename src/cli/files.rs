@@ -3,17 +3,21 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, FileRow, FileStatus};
+use gristmill_state::{FileFilter, FileRow, FileStatus, UNMATCHED, UnmatchedFile};
+use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Usage;
 use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, output};
+use crate::overview::Jobs;
+use crate::pipeline::Nearest;
 
 /// List files and their states
 ///
-/// Lists the files of the sources with the status of their newest submission and the line counts of the version in
-/// force. Each line is a row, ignored (a code that is not asked for), skipped (blank, comment, header) or a reject.
+/// Lists the files of the sources: the jobs that take them, the status of their newest submission, and the line counts
+/// of the version that the status is about. Each line is a row, ignored (a code that is not asked for), skipped (blank,
+/// comment, header) or a reject.
 #[derive(Debug, Args)]
 pub(super) struct FilesArgs {
     #[command(flatten)]
@@ -27,19 +31,59 @@ pub(super) struct FilesArgs {
     /// single days that are held
     #[arg(long)]
     status: Option<String>,
+    /// Only files that this job takes
+    #[arg(long, conflicts_with = "no_job")]
+    job: Option<String>,
+    /// Only files to aggregate that no job takes
+    #[arg(long)]
+    no_job: bool,
+    /// Only files with this store in their names
+    #[arg(long)]
+    store: Option<String>,
+    /// Instead, list the files in the sources that no feed matches, with the pattern that each nearly matches
+    #[arg(long, conflicts_with_all = ["feed", "status", "job", "no_job", "store"])]
+    unmatched: bool,
+}
+
+/// A file, and the jobs that take it.
+#[derive(Debug, Serialize)]
+pub(super) struct ListedFile {
+    #[serde(flatten)]
+    file: FileRow,
+    jobs: Vec<String>,
+    #[serde(skip)]
+    store: Option<String>,
+    #[serde(skip)]
+    is_stray: bool,
+}
+
+/// A file that no feed matches, as it is listed.
+#[derive(Serialize)]
+struct Unmatched {
+    #[serde(flatten)]
+    file: UnmatchedFile,
+    nearest: Option<String>,
 }
 
 pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
+    if args.unmatched {
+        return unmatched(&context, args.json).await;
+    }
     let status = args.status.map(|word| parse_status(&word)).transpose()?;
     let filter = FileFilter {
         feed: args.feed,
         status,
     };
-    let files = context.state.files(&filter).await?;
+    if let Some(job) = &args.job
+        && context.state.job(job).await?.is_none()
+    {
+        return Err(gristmill_state::StateError::UnknownJob { job_id: job.clone() }.into());
+    }
+    let mut files = list(&context, &filter).await?;
     // A feed that was removed from the settings may still have files.
-    if let Some(feed) = filter.feed.filter(|_| files.is_empty())
-        && context.settings.feeds.get(&feed).is_none()
+    if let Some(feed) = filter.feed.as_ref().filter(|_| files.is_empty())
+        && context.settings.feeds.get(feed).is_none()
     {
         let known: Vec<_> = context
             .settings
@@ -49,8 +93,20 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
             .collect();
         return Err(Usage::new(format!("--feed {feed:?} is not one of {}", known.join(", "))).into());
     }
+    let is_any = !files.is_empty();
+    files.retain(|listed| {
+        args.job.as_ref().is_none_or(|job| listed.jobs.contains(job))
+            && (!args.no_job || listed.is_stray)
+            && (args.store.is_none() || args.store == listed.store)
+    });
     if args.json.json {
         output::json(&files)?;
+    } else if files.is_empty() && (is_any || !context.state.files(&FileFilter::default()).await?.is_empty()) {
+        output::line(match (filter.status, args.no_job) {
+            (Some(status), _) => format!("No file is {status}."),
+            (None, true) => "Every file to aggregate belongs to a job.".to_owned(),
+            (None, false) => "No file is like that.".to_owned(),
+        })?;
     } else {
         print(&files)?;
         let held = context.state.held().await?;
@@ -63,6 +119,56 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Lists files with the jobs that take them.
+pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Result<Vec<ListedFile>> {
+    let rows = context.state.jobs().await?;
+    let jobs = Jobs::new(rows.iter().map(|row| &row.config), &context.settings.feeds);
+    let files = context.state.files(filter).await?;
+    let listed = files.into_iter().map(|file| {
+        let (taking, store) = jobs.taking(&file);
+        let stray = jobs.stray(&file.feed, &file.file_url, file.store_id.as_deref());
+        ListedFile {
+            jobs: taking,
+            store,
+            is_stray: stray.is_some(),
+            file,
+        }
+    });
+    Ok(listed.collect())
+}
+
+/// Lists the files that no feed matches.
+async fn unmatched(context: &Context, as_json: JsonArg) -> anyhow::Result<ExitCode> {
+    let nearest = Nearest::new(&context.settings.feeds);
+    let files = context.state.unmatched_files().await?;
+    let files: Vec<_> = files
+        .into_iter()
+        .map(|file| Unmatched {
+            nearest: nearest.of(&file.file_url),
+            file,
+        })
+        .collect();
+    if as_json.json {
+        output::json(&files)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = files.iter().map(|Unmatched { file, nearest }| {
+        [
+            output::path(&file.file_url),
+            file.bytes.to_string(),
+            output::moment(file.modified),
+            output::moment(file.noticed),
+            nearest.as_deref().map_or_else(|| "–".to_owned(), output::path),
+        ]
+    });
+    let headings = ["file", "bytes", "written", "noticed", "pattern"];
+    output::table(headings, rows, "Every file that was found matches a feed.")?;
+    if files.len() as u64 >= u64::from(UNMATCHED) {
+        output::line(format!("These are the newest {UNMATCHED}; there may be more."))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn parse_status(word: &str) -> Result<FileStatus, Usage> {
     let known = "validated, held, rejected, failed, withdrawn, submitted";
     word.to_uppercase()
@@ -71,13 +177,18 @@ fn parse_status(word: &str) -> Result<FileStatus, Usage> {
 }
 
 /// Prints files as a table.
-pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
-    let rows = files.iter().map(|file| {
-        let version = file.in_force.as_ref().map(|row| &row.version);
+pub(super) fn print(files: &[ListedFile]) -> std::io::Result<()> {
+    let rows = files.iter().map(|listed| {
+        let file = &listed.file;
+        let version = file.judged().map(|row| &row.version);
         let count = |value: fn(&gristmill_state::VersionRecord) -> u64| output::or_dash(version.map(value));
         [
             output::path(&file.file_url),
             file.feed.clone(),
+            match listed.is_stray {
+                true => "none".to_owned(),
+                false => listed.jobs.join(", "),
+            },
             file.status.to_string(),
             output::moment(file.submitted),
             count(|v| v.lines),
@@ -94,6 +205,7 @@ pub(super) fn print(files: &[FileRow]) -> std::io::Result<()> {
     let headings = [
         "file",
         "feed",
+        "job",
         "status",
         "submitted",
         "lines",

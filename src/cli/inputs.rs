@@ -1,14 +1,16 @@
 //! The inputs that a command is given by name: files, folders, objects, and everything below a prefix of a bucket.
 
 use std::fmt;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::TryStreamExt;
 use gristmill_engine::FilePattern;
-use gristmill_watcher::{Address, Bucket, BucketOptions, ObjectReader, Provider, Stamp, is_looked_at};
+use gristmill_watcher::{
+    Address, Bucket, BucketOptions, ObjectReader, OwnFiles, Provider, Stamp, is_looked_at, open_named,
+};
 use object_store::{Error, ObjectStoreExt};
 use tokio::runtime::Handle;
 use walkdir::WalkDir;
@@ -20,7 +22,11 @@ use crate::settings::{BucketPlace, Place, Source};
 /// A file to read.
 #[derive(Clone)]
 pub(super) enum Input {
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        /// What must not be read, under whatever name.
+        own: Arc<OwnFiles>,
+    },
     Object {
         bucket: Bucket,
         path: String,
@@ -32,7 +38,7 @@ impl Input {
     /// Returns its size in bytes.
     pub(super) fn bytes(&self) -> std::io::Result<u64> {
         match self {
-            Self::File(path) => Ok(path.metadata()?.len()),
+            Self::File { path, .. } => Ok(path.metadata()?.len()),
             Self::Object { stamp, .. } => Ok(stamp.bytes),
         }
     }
@@ -40,7 +46,7 @@ impl Input {
     /// Opens it. This blocks, so call it only on a blocking thread. An object's requests run on `runtime`.
     pub(super) fn open(&self, runtime: &Handle) -> anyhow::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Self::File(path) => Box::new(File::open(path)?),
+            Self::File { path, own } => Box::new(open_named(path, own)?),
             Self::Object { bucket, path, stamp } => {
                 Box::new(ObjectReader::open(bucket, path, *stamp, runtime.clone())?)
             }
@@ -51,7 +57,7 @@ impl Input {
 impl fmt::Display for Input {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => path.display().fmt(f),
+            Self::File { path, .. } => path.display().fmt(f),
             Self::Object { bucket, path, .. } => write!(f, "{}/{path}", bucket.url()),
         }
     }
@@ -68,7 +74,12 @@ pub(super) async fn list(
     inputs: &[PathBuf],
     pattern: &FilePattern,
     sources: &[Source],
+    own: &Arc<OwnFiles>,
 ) -> anyhow::Result<Vec<Input>> {
+    let file = |path: PathBuf| Input::File {
+        path,
+        own: own.clone(),
+    };
     let mut files = Vec::new();
     for input in inputs {
         match url(input) {
@@ -79,8 +90,8 @@ pub(super) async fn list(
                     None => files.extend(below_prefix(&place, pattern).await?),
                 }
             }
-            None if input.is_dir() => files.extend(in_folder(input, pattern)?),
-            None => files.push(Input::File(input.clone())),
+            None if input.is_dir() => files.extend(in_folder(input, pattern)?.into_iter().map(file)),
+            None => files.push(file(input.clone())),
         }
     }
     Ok(files)
@@ -154,7 +165,7 @@ async fn below_prefix(place: &BucketPlace, pattern: &FilePattern) -> anyhow::Res
     Ok(of_feed.collect())
 }
 
-fn in_folder(folder: &Path, pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
+fn in_folder(folder: &Path, pattern: &FilePattern) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = WalkDir::new(folder)
         .follow_links(true)
@@ -166,7 +177,7 @@ fn in_folder(folder: &Path, pattern: &FilePattern) -> anyhow::Result<Vec<Input>>
         let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let is_of_feed = relative.to_str().is_some_and(|path| pattern.matches(path));
         if entry.file_type().is_file() && is_of_feed {
-            files.push(Input::File(entry.into_path()));
+            files.push(entry.into_path());
         }
     }
     Ok(files)

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use gristmill_state::{Cause, Enqueued, JobRow, NewRun, StateError};
+use gristmill_state::{Cause, Enqueued, JobConfig, JobRow, NewRun, StateError};
 use jiff::civil::Date;
 
 use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output, work};
-use crate::preconditions::{JobPlan, assess};
+use crate::preconditions::{JobParams, JobPlan, Verdict, WaveState, assess, check_reload};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -86,7 +86,7 @@ async fn list(settings: &SettingsArg, json: JsonArg) -> anyhow::Result<ExitCode>
             job.files.clone(),
             job.min_files.to_string(),
             job.trigger.to_string(),
-            job.params.clone(),
+            also(job),
             differs(row, &context.settings),
         ]
     });
@@ -97,11 +97,37 @@ async fn list(settings: &SettingsArg, json: JsonArg) -> anyhow::Result<ExitCode>
         "files",
         "min_files",
         "trigger",
-        "job_params",
+        "also",
         "settings file",
     ];
     output::table(headings, rows, "No jobs: the settings file has no [[job]].")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Describes a job's further preconditions; `--json` has all of them.
+fn also(job: &JobConfig) -> String {
+    let params = serde_json::from_str::<JobParams>(&job.params);
+    let params = params.map_or_else(
+        |_| "job_params cannot be read".to_owned(),
+        |params| params.brief(),
+    );
+    let criterion = job.addl_criteria.as_ref().map(|_| "job_addl_criteria".to_owned());
+    let set: Vec<_> = [params]
+        .into_iter()
+        .chain(criterion)
+        .filter(|text| !text.is_empty())
+        .collect();
+    set.join("; ")
+}
+
+/// Returns the jobs that would load if these ran, too.
+pub(super) async fn running_with(context: &Context, names: &[String]) -> anyhow::Result<Vec<JobConfig>> {
+    let rows = context.state.jobs().await?;
+    let run = |row: JobRow| JobConfig {
+        enabled: row.config.enabled || names.contains(&row.config.id),
+        ..row.config
+    };
+    Ok(rows.into_iter().map(run).collect())
 }
 
 /// Says how a job in the state database compares with the settings file.
@@ -126,6 +152,10 @@ async fn apply(settings: &SettingsArg) -> anyhow::Result<ExitCode> {
 
 async fn set_enabled(job: &OneJob, enabled: bool) -> anyhow::Result<ExitCode> {
     let context = Context::open(&job.settings).await?;
+    if enabled {
+        let jobs = running_with(&context, std::slice::from_ref(&job.job)).await?;
+        check_reload(context.settings.target.mode, &jobs)?;
+    }
     context.state.set_enabled(&job.job, enabled).await?;
     output::line(format!(
         "Job {} is {}.",
@@ -154,8 +184,11 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
         ))
         .into());
     }
+    let jobs = running_with(&context, std::slice::from_ref(&job.job)).await?;
+    check_reload(context.settings.target.mode, &jobs)?;
     let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
     let wave = verdicts.into_iter().find(|verdict| verdict.wave == date);
+    let corrected = wave.as_ref().and_then(corrected);
     let Some(run) = wave.and_then(|verdict| verdict.run) else {
         return Err(Usage::new(format!(
             "job {}: no validated file matches {}",
@@ -173,7 +206,23 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
         .await
         .context("cannot queue the run")?;
     announce(&queued)?;
+    if let Some(correction) = corrected {
+        output::line(correction)?;
+    }
     work::carry_out(context, progress).await
+}
+
+/// Says what a run means for the next wave, if it corrects a complete one with files that came since.
+fn corrected(wave: &Verdict) -> Option<String> {
+    let next = wave.done.as_ref()?.next_wave?;
+    let corrects = wave.state == WaveState::Waiting && wave.run.as_ref().is_some_and(|run| !run.incomplete);
+    (corrects && next.arrived > 0).then(|| {
+        format!(
+            "It corrects the wave that was complete: what came since ({} of {} {}) counts for that one, so the next wave \
+             asks for it again.",
+            next.arrived, next.expected, next.unit
+        )
+    })
 }
 
 /// Prints whether a run was queued.

@@ -14,17 +14,17 @@ use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 use crate::pipeline::{scope, summary_files};
 
-/// Compare the warehouse with what a job last loaded
+/// Compare the warehouse with what jobs last loaded
 ///
-/// Compares all rows of the days that the job was the last to load, and lists those that differ: the key, what the
+/// Compares all rows of the days that a job was the last to load, and lists those that differ: the key, what the
 /// warehouse holds, and what the summary says. A normal load sends only what changed since the load before, so it does
 /// not notice rows that were changed by hand; this command does. Days that another job has loaded since are left to
 /// that job. --repair makes the rows agree. The exit status is 1 if they differ and were not repaired.
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
-    /// The job
-    #[arg(long, value_name = "JOB")]
-    verify: String,
+    /// The job; without a name, every job that has loaded something
+    #[arg(long, value_name = "JOB", num_args = 0..=1, required = true)]
+    verify: Option<Option<String>>,
     /// Make the warehouse agree with the summary
     #[arg(long)]
     repair: bool,
@@ -76,20 +76,7 @@ struct ListedDifference {
 
 pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
-    let job_id = &args.verify;
-    if context.state.job(job_id).await?.is_none() {
-        return Err(StateError::UnknownJob {
-            job_id: job_id.clone(),
-        }
-        .into());
-    }
-    let runs = context.state.last_loads(job_id).await?;
-    if runs.is_empty() {
-        return Err(Usage::new(format!(
-            "job {job_id} has not loaded anything yet: there is nothing to compare"
-        ))
-        .into());
-    }
+    let runs = last_loads(&context, args.verify.as_ref().and_then(Option::as_deref)).await?;
     let warehouse = context.settings.open_warehouse().await?;
     // A warehouse that was lost or restored from a backup is made ready here, and then found to lack rows.
     warehouse.prepare().await?;
@@ -111,6 +98,32 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
             false => ExitCode::from(failure::FAILED),
         },
     )
+}
+
+/// Returns the last loads of one job, or of all.
+async fn last_loads(context: &Context, job: Option<&str>) -> anyhow::Result<Vec<RunRow>> {
+    let (mut runs, mut without) = (Vec::new(), Vec::new());
+    for row in context.state.jobs().await? {
+        let id = row.config.id;
+        if job.is_none_or(|job| job == id) {
+            let loads = context.state.last_loads(&id).await?;
+            if loads.is_empty() {
+                without.push(id);
+            }
+            runs.extend(loads);
+        }
+    }
+    match (job, without.as_slice()) {
+        (Some(job), []) if runs.is_empty() => Err(StateError::UnknownJob { job_id: job.into() }.into()),
+        (Some(job), [_]) => Err(Usage::new(format!(
+            "job {job} has not loaded anything yet: there is nothing to compare"
+        ))
+        .into()),
+        (None, _) if runs.is_empty() => {
+            Err(Usage::new("no job has loaded anything yet: there is nothing to compare").into())
+        }
+        _ => Ok(runs),
+    }
 }
 
 async fn verify(

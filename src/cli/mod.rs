@@ -20,6 +20,8 @@ mod retry;
 mod run;
 mod runs;
 mod status;
+mod table;
+mod times;
 mod trace;
 mod withdraw;
 mod work;

@@ -2,12 +2,11 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::Table;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// A rule below the headings, and no other lines.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+use super::table;
 
 /// Prints one line.
 pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
@@ -22,25 +21,24 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints rows under headings, or `empty` if there are no rows.
+/// Prints rows under headings, or `empty` if there are no rows. A table is as wide as the terminal at most or, if
+/// standard output is none, as the environment variable COLUMNS says.
 pub(super) fn table<const N: usize>(
     headings: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
     empty: &str,
 ) -> io::Result<()> {
-    let mut table = Table::new();
-    table
-        .load_style(STYLE)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(headings);
-    for row in rows {
-        table.add_row(row.map(|text| Cell::new(shown(&text))));
+    let rows: Vec<_> = rows.into_iter().map(|row| row.map(|text| shown(&text))).collect();
+    match rows.is_empty() {
+        true => line(empty),
+        false => line(table::layout(headings, &rows, width())),
     }
-    if table.is_empty() {
-        line(empty)
-    } else {
-        line(table.to_string())
-    }
+}
+
+/// Returns the width of the terminal, or the one that the environment asks for.
+fn width() -> Option<u16> {
+    let of_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
+    Table::new().width().or_else(of_environment)
 }
 
 /// Escapes control characters other than newlines.
@@ -63,7 +61,7 @@ pub(super) fn path(text: &str) -> String {
 
 /// Formats a moment to the second, in UTC.
 pub(super) fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// Returns the value as text, or a dash.

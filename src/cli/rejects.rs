@@ -1,9 +1,11 @@
 //! `gristmill rejects`: the lines of a file that failed validation.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use gristmill_engine::{Reject, read_rejects};
+use gristmill_state::FileStatus;
 
 use super::context::Context;
 use super::failure::Usage;
@@ -12,8 +14,9 @@ use crate::lake::Lake;
 
 /// Show the rejected lines of a file, with reasons
 ///
-/// Shows each rejected line of the newest converted version of a file: its number, the reason, and the original text.
-/// To get the lines accepted, correct them at their source and submit the file again.
+/// Shows each rejected line of a file: its number, the reason, and the original text. They are those of the version
+/// that the file's status is about: of the newest submission or, if that could not be read, of the version in force. To
+/// get the lines accepted, correct them at their source and submit the file again.
 #[derive(Debug, Args)]
 pub(super) struct RejectsArgs {
     /// The file, by its path relative to the source
@@ -29,29 +32,36 @@ pub(super) struct RejectsArgs {
 
 pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
-    let versions = context.state.versions_of(&args.file).await?;
-    let Some(newest) = versions.first() else {
+    let file = context.state.file(&args.file).await?;
+    let row = file
+        .as_ref()
+        .and_then(|file| file.judged().or(file.in_force.as_ref()));
+    let (Some(file), Some(row)) = (&file, row) else {
         let unknown = format!(
             "no version of {:?} has been converted: `gristmill files` lists the files",
             args.file
         );
         return Err(Usage::new(unknown).into());
     };
-    let version = &newest.version;
+    let version = &row.version;
     let rejects = match &version.reject_lines {
-        Some(object) => read_rejects(
-            Lake::open(&context.settings.lake)
-                .await?
-                .fetch(object)
-                .await?
-                .path(),
-            args.limit,
-        )?,
+        Some(object) => {
+            let lake = Lake::open(&context.settings.lake).await?;
+            let file = lake.fetch(object).await?;
+            refuse_databases(&context, file.path())?;
+            read_rejects(file.path(), args.limit)?
+        }
         None => Vec::new(),
     };
     if args.json.json {
         output::json(&rejects)?;
         return Ok(ExitCode::SUCCESS);
+    }
+    if file.status == FileStatus::Failed {
+        output::line(format!(
+            "{}: the newest submission could not be read; the rejects are those of the version in force",
+            output::path(&args.file)
+        ))?;
     }
     if let Some(reason) = &version.rejected_because {
         let file = output::path(&args.file);
@@ -72,6 +82,18 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses to read a database that stands where an object of the lake should: this process has the state database open,
+/// and closing another descriptor of it would drop its locks.
+fn refuse_databases(context: &Context, file: &Path) -> anyhow::Result<()> {
+    match context.settings.own_databases().of(&file.metadata()?) {
+        Some(what) => anyhow::bail!(
+            "cannot read the rejects: {} is {what}: remove it from the lake, and send the file again",
+            file.display()
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Prints rejects as a table.

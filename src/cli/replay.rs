@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use clap::Args;
 use gristmill_state::{Cause, InputDays, NewRun, RunInput, StateError};
 use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
-use jiff::tz::TimeZone;
+use jiff::civil::Date;
 
 use super::context::Context;
 use super::failure::Usage;
+use super::jobs::running_with;
+use super::times::moment;
 use super::{SettingsArg, jobs, output, work};
-use crate::preconditions::JobPlan;
+use crate::preconditions::{JobPlan, check_reload};
 use crate::progress::Progress;
 
 /// Run jobs again over what was submitted in a period
@@ -47,6 +48,10 @@ pub(super) async fn run(args: ReplayArgs, progress: Progress) -> anyhow::Result<
     if names.is_empty() {
         names.extend(context.state.jobs().await?.into_iter().map(|job| job.config.id));
     }
+    check_reload(
+        context.settings.target.mode,
+        &running_with(&context, &names).await?,
+    )?;
     let mut queued = 0;
     for run in plan_runs(&context, &names, from, to).await? {
         jobs::announce(&context.state.enqueue(&run).await?)?;
@@ -76,17 +81,13 @@ async fn plan_runs(
         let plan = JobPlan::new(&row.config, &context.settings.feeds)?;
         let as_of_submission = context.state.facts(job_id).await?.newest_submission;
         let mut waves: BTreeMap<Option<Date>, Vec<RunInput>> = BTreeMap::new();
-        for submission in submissions
-            .iter()
-            .filter(|submission| submission.feed == plan.feed.name)
-        {
-            if let Some(captures) = plan.files.captures(&submission.file_url) {
-                let (file_id, version_id) = (submission.file_id, submission.version_id);
-                let submission_id = submission.submission_id;
-                waves.entry(captures.date).or_default().push(RunInput {
-                    file_id,
-                    version_id,
-                    submission_id,
+        for submission in &submissions {
+            let (feed, path) = (&submission.feed, &submission.file_url);
+            if let Some(member) = plan.member(feed, path, submission.store_id.as_deref()) {
+                waves.entry(member.date).or_default().push(RunInput {
+                    file_id: submission.file_id,
+                    version_id: submission.version_id,
+                    submission_id: submission.submission_id,
                     days: InputDays::default(),
                 });
             }
@@ -103,39 +104,4 @@ async fn plan_runs(
         }));
     }
     Ok(runs)
-}
-
-/// Reads a day or a moment in UTC. A day stands for its first moment, or for its last if `is_end`.
-fn moment(option: &str, text: &str, is_end: bool) -> Result<Timestamp, Usage> {
-    let bad = |_| {
-        Usage::new(format!(
-            "{option} {text:?}: write a date or a time in UTC, such as 2026-11-01 or 2026-11-01T06:00"
-        ))
-    };
-    let at: DateTime = match text.parse::<Date>() {
-        Ok(day) if !text.contains(['T', ' ']) => {
-            if is_end {
-                day.at(23, 59, 59, 999_999_999)
-            } else {
-                day.at(0, 0, 0, 0)
-            }
-        }
-        _ => text.trim_end_matches('Z').parse().map_err(bad)?,
-    };
-    Ok(at.to_zoned(TimeZone::UTC).map_err(bad)?.timestamp())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_and_moments() {
-        let at = |text, is_end| moment("--to", text, is_end).map(|at| at.to_string());
-        assert_eq!(at("2026-11-01", false).unwrap(), "2026-11-01T00:00:00Z");
-        assert_eq!(at("2026-11-01", true).unwrap(), "2026-11-01T23:59:59.999999999Z");
-        assert_eq!(at("2026-11-01T06:30", true).unwrap(), "2026-11-01T06:30:00Z");
-        assert_eq!(at("2026-11-01T06:30:00Z", true).unwrap(), "2026-11-01T06:30:00Z");
-        assert!(at("yesterday", true).is_err());
-    }
 }

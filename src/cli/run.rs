@@ -89,6 +89,12 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
             tally.not_put_away()
         ))?;
     }
+    if tally.unanswered() > 0 {
+        output::line(format!(
+            "files could not be read because their file system did not answer ({} times): see the log",
+            tally.unanswered()
+        ))?;
+    }
     if tally.held() > 0 {
         output::line(format!(
             "{} submissions are held and do not count: `gristmill files --status held`",
@@ -100,7 +106,8 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
 
 /// Returns the exit status for what was done.
 pub(super) fn status(tally: &Tally) -> ExitCode {
-    let failed = tally.failed() + tally.runs_failed() + tally.troubles() + tally.not_put_away();
+    let failed =
+        tally.unanswered() + tally.failed() + tally.runs_failed() + tally.troubles() + tally.not_put_away();
     match failed {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(failure::FAILED),

@@ -4,14 +4,17 @@ use std::process::ExitCode;
 
 use clap::Args;
 use gristmill_state::{RunFilter, RunRow};
+use jiff::SignedDuration;
+use serde::Serialize;
 
 use super::context::Context;
-use super::{JsonArg, SettingsArg, output};
+use super::{JsonArg, SettingsArg, output, times};
+use crate::preconditions::percent;
 
 /// List runs
 ///
-/// Lists runs, newest first: the state of each, why it was queued, how complete its province was, and what its load
-/// changed in the warehouse: rows inserted (+), updated (~), deleted (-) and unchanged (=).
+/// Lists runs, newest first: the state of each, why it was queued, how complete its province was, how long it took, and
+/// what its load changed in the warehouse: rows inserted (+), updated (~), deleted (-) and unchanged (=).
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
     #[command(flatten)]
@@ -21,9 +24,23 @@ pub(super) struct RunsArgs {
     /// Only runs of this job
     #[arg(long)]
     job: Option<String>,
+    /// Only runs that were queued at this time or later, in UTC: 2026-11-01 or 2026-11-01T06:00
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only runs that lacked some of the stores that were expected
+    #[arg(long)]
+    incomplete: bool,
     /// The maximum number of runs to list
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: u32,
+}
+
+/// A run, and how long it took.
+#[derive(Serialize)]
+struct ListedRun<'r> {
+    #[serde(flatten)]
+    run: &'r RunRow,
+    duration_seconds: Option<f64>,
 }
 
 pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
@@ -33,18 +50,43 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
     {
         return Err(gristmill_state::StateError::UnknownJob { job_id: job.clone() }.into());
     }
+    let since = args
+        .since
+        .as_deref()
+        .map(|text| times::moment("--since", text, false));
     let filter = RunFilter {
         job_id: args.job,
         state: None,
+        since: since.transpose()?,
+        incomplete: args.incomplete,
         limit: Some(args.limit),
     };
     let runs = context.state.runs(&filter).await?;
     if args.json.json {
-        output::json(&runs)?;
+        let listed = runs.iter().map(|run| ListedRun {
+            run,
+            duration_seconds: duration(run).map(|span| span.as_secs_f64()),
+        });
+        output::json(&listed.collect::<Vec<_>>())?;
+    } else if runs.is_empty() && !context.state.runs(&any()).await?.is_empty() {
+        output::line("No run is like that.")?;
     } else {
         print(&runs)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks whether there is any run at all.
+fn any() -> RunFilter {
+    RunFilter {
+        limit: Some(1),
+        ..RunFilter::default()
+    }
+}
+
+/// Returns how long a run took, from its last start to its end.
+fn duration(run: &RunRow) -> Option<SignedDuration> {
+    Some(run.finished?.duration_since(run.started?))
 }
 
 /// Prints runs as a table.
@@ -58,9 +100,10 @@ pub(super) fn print(runs: &[RunRow]) -> std::io::Result<()> {
             run.run_id.clone(),
             run.state.to_string(),
             run.cause.to_string(),
-            output::or_dash(run.completeness_percent.map(|percent| format!("{percent:.0} %"))),
+            output::or_dash(run.completeness_percent.map(percent)),
             output::moment(run.queued),
             output::or_dash(run.finished.map(output::moment)),
+            output::or_dash(duration(run).map(times::duration)),
             output::or_dash(run.summary.as_ref().map(|summary| summary.rows)),
             load,
             run.error.clone().unwrap_or_default(),
@@ -73,6 +116,7 @@ pub(super) fn print(runs: &[RunRow]) -> std::io::Result<()> {
         "complete",
         "queued",
         "finished",
+        "took",
         "rows",
         "load (+ ~ - =)",
         "error",

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, RunFilter};
+use gristmill_state::{FileFilter, RunFilter, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
 use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, output, runs};
-use crate::preconditions::{Check, JobPlan, assess};
+use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, each job and what it waits for, and the last runs.
+/// Shows how many files are in each state, which files no job takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -23,30 +23,29 @@ pub(super) struct StatusArgs {
     json: JsonArg,
 }
 
-/// A job and what keeps it from running.
-#[derive(Debug, Serialize)]
-pub(super) struct JobStatus {
-    job: String,
-    last_run: Option<String>,
-    last_status: Option<String>,
-    waits_for: Vec<String>,
-}
-
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
     held: Vec<Held>,
+    /// How many files no feed matches.
+    unmatched: u64,
     jobs: Vec<JobStatus>,
+    /// Files of aggregated feeds that no job takes.
+    files_without_job: Vec<Stray>,
     runs: Vec<gristmill_state::RunRow>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
     let mut files = BTreeMap::new();
-    for file in context.state.files(&FileFilter::default()).await? {
+    let known = context.state.files(&FileFilter::default()).await?;
+    for file in &known {
         *files.entry(file.status.to_string()).or_default() += 1;
     }
-    let jobs = job_statuses(&context).await?;
+    let feeds = &context.settings.feeds;
+    let jobs = job_statuses(&context.state, feeds, context.clock.now()).await?;
+    let rows = context.state.jobs().await?;
+    let files_without_job = Jobs::new(rows.iter().map(|row| &row.config), feeds).strays(&known);
     let last = RunFilter {
         limit: Some(10),
         ..RunFilter::default()
@@ -54,7 +53,9 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let status = Status {
         files,
         held: context.state.held().await?.into_iter().map(Held::new).collect(),
+        unmatched: context.state.unmatched_count().await?,
         jobs,
+        files_without_job,
         runs: context.state.runs(&last).await?,
     };
     if args.json.json {
@@ -75,34 +76,28 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         }
     ))?;
     held::print(&status.held)?;
+    print_unmatched(status.unmatched)?;
+    for sentence in told(&status.files_without_job) {
+        output::line(format!("Note: {sentence}."))?;
+    }
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns every job with what it waits for, judged by its newest wave if it has several.
-pub(super) async fn job_statuses(context: &Context) -> anyhow::Result<Vec<JobStatus>> {
-    let mut statuses = Vec::new();
-    for job in context.state.jobs().await? {
-        let waits_for = match JobPlan::new(&job.config, &context.settings.feeds) {
-            Err(error) => vec![format!("a corrected configuration: {error}")],
-            Ok(plan) => {
-                let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
-                let newest = verdicts.last().map_or(&[][..], |verdict| &verdict.checks);
-                let blocking = newest.iter().filter(|check| check.blocks());
-                blocking
-                    .map(|Check { name, facts, .. }| format!("{name}: {facts}"))
-                    .collect()
-            }
-        };
-        statuses.push(JobStatus {
-            job: job.config.id,
-            last_run: job.last_run_id,
-            last_status: job.last_exec_status.map(|status| status.to_string()),
-            waits_for,
-        });
+/// Says how many files no feed matches, if there are any.
+fn print_unmatched(count: u64) -> std::io::Result<()> {
+    let or_more = match count >= u64::from(UNMATCHED) {
+        true => " or more",
+        false => "",
+    };
+    match count {
+        0 => Ok(()),
+        1 => output::line("1 file matches no feed: `gristmill files --unmatched` lists it"),
+        _ => output::line(format!(
+            "{count}{or_more} files match no feed: `gristmill files --unmatched` lists them"
+        )),
     }
-    Ok(statuses)
 }
 
 /// Prints jobs as a table.
@@ -112,11 +107,11 @@ pub(super) fn print_jobs(jobs: &[JobStatus]) -> std::io::Result<()> {
             job.job.clone(),
             output::or_dash(job.last_status.as_ref()),
             output::or_dash(job.last_run.as_ref()),
-            job.waits_for.join("\n"),
+            job.lines(),
         ]
     });
     output::table(
-        ["job", "last", "last run", "waits for"],
+        ["job", "last", "last run", "now"],
         rows,
         "No jobs: the settings file has no [[job]].",
     )

@@ -28,7 +28,10 @@ pub(super) async fn carry_out(context: Context, progress: Progress) -> anyhow::R
             )?;
             Ok(ExitCode::SUCCESS)
         }
-        done => run::conclude(&done?),
+        done => {
+            let tally = done?;
+            run::conclude(&tally)
+        }
     }
 }
 

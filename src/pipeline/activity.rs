@@ -12,7 +12,7 @@ pub(super) struct Activity {
     /// For each source, whether its last listing left nothing to wait for.
     is_swept: Vec<AtomicBool>,
     changed: Notify,
-    pub(super) tally: Tally,
+    pub(super) tally: Arc<Tally>,
 }
 
 /// What a pipeline did since its start.
@@ -25,6 +25,7 @@ pub struct Tally {
     failed: AtomicU64,
     runs_completed: AtomicU64,
     runs_failed: AtomicU64,
+    unanswered: AtomicU64,
     /// Folders of the sources that currently cannot be read.
     troubles: AtomicU64,
     /// Failures of putting away objects that have not been cured yet.
@@ -138,4 +139,5 @@ counters! {
     count_failed failed: "Submissions that could not be read or converted.";
     count_run_completed runs_completed: "Runs that completed.";
     count_run_failed runs_failed: "Runs that failed.";
+    count_unanswered unanswered: "Readings that were given up because the file system did not answer.";
 }

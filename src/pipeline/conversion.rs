@@ -7,14 +7,16 @@ use anyhow::Context;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use gristmill_engine::{ConversionReport, DayLines, Scratch};
 use gristmill_state::{SubmissionOutcome, VersionDay, VersionRecord};
+use gristmill_watcher::Arrival;
 use object_store::path::Path as ObjectPath;
-use rayon::prelude::*;
 use tokio::runtime::Handle;
 
 use super::intake::Arrived;
 use super::reading::{Content, Files, Read, Reading};
 use super::retry::{StepError, with_retries};
-use super::sources::Origin;
+use super::sources::{Origin, to_state};
+use super::stuck::Watch;
+use super::workers::in_parallel;
 use super::{FETCHED_KIB, Parts, crash_point};
 use crate::lake::{Spooled, VersionObject};
 
@@ -29,17 +31,21 @@ pub(super) enum Outcome {
     Gone,
     /// The file is no longer the one that arrived.
     Changed,
+    /// There was doubt about the file, but its bytes are those of its newest submission.
+    Same,
+    /// The file system does not answer.
+    Unanswered,
 }
 
 /// A conversion whose outputs are in the spool.
-struct Converted {
+pub(super) struct Converted {
     report: ConversionReport,
     content_hash: String,
     files: Files,
 }
 
 /// How far the work on a file of the group has come.
-enum Step {
+pub(super) enum Step {
     /// Its bytes have not been read.
     New,
     Hashed(String),
@@ -47,7 +53,7 @@ enum Step {
     Done(Outcome),
 }
 
-type Attempt = Result<Step, StepError>;
+pub(super) type Attempt = Result<Step, StepError>;
 
 /// Converts files, and returns the outcome of each in their order. Everything to be recorded is then in the lake, on
 /// disk. A file's failure is its own outcome; the call fails only if the state database stays unavailable.
@@ -59,9 +65,15 @@ pub(super) async fn convert_files(
     let mut readings: Vec<Reading> = group
         .iter()
         .map(|arrived| Reading {
+            file: arrived.arrival.path.clone(),
+            source: parts
+                .settings
+                .source_of(&arrived.arrival.path)
+                .map(|(source, _)| source),
             content: content(parts, &arrived.arrival.path),
             stamp: arrived.arrival.stamp,
             feed: arrived.feed.clone(),
+            watch: Watch::default(),
         })
         .collect();
     let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
@@ -72,14 +84,14 @@ pub(super) async fn convert_files(
     let fetched = parts.fetched_kib.acquire_many(kib).await?;
     fetch(&mut readings, &mut steps).await?;
     let runtime = Handle::current();
-    let core = parts.cores.acquire().await?;
 
     // A file with the same size as the version in force often has the same bytes. Hashing is cheaper than converting.
     let is_hashed = |arrived: &Arrived| {
         let in_force = known.get(&arrived.arrival.path).and_then(Option::as_ref);
-        in_force.is_some_and(|(bytes, layout)| {
-            *bytes == arrived.arrival.stamp.bytes && layout == arrived.feed.digest()
-        })
+        arrived.is_doubted
+            || in_force.is_some_and(|(bytes, layout)| {
+                *bytes == arrived.arrival.stamp.bytes && layout == arrived.feed.digest()
+            })
     };
     let hashed: Vec<bool> = group.iter().map(is_hashed).collect();
     if hashed.contains(&true) {
@@ -91,7 +103,8 @@ pub(super) async fn convert_files(
             }
             other => other,
         };
-        steps = in_parallel(readings.clone(), steps, work).await?;
+        steps = in_parallel(parts, &readings, steps, work).await?;
+        leave_out_same(parts, group, &mut steps).await?;
         leave_out_known(parts, group, &known, &mut steps).await?;
     }
 
@@ -100,8 +113,8 @@ pub(super) async fn convert_files(
         Ok(Step::New | Step::Hashed(_)) => convert_file(&conversion_parts, &runtime, reading),
         done => done,
     };
-    steps = in_parallel(readings, steps, convert).await?;
-    drop((core, fetched));
+    steps = in_parallel(parts, &readings, steps, convert).await?;
+    drop(fetched);
     leave_out_known(parts, group, &known, &mut steps).await?;
     publish(parts, group, steps).await
 }
@@ -111,7 +124,10 @@ fn content(parts: &Parts, file: &str) -> Content {
     let found = parts.sources.iter().find_map(|open| {
         let path = open.source.path_of(file)?;
         Some(match &open.origin {
-            Origin::Folder(root) => Content::File(root.join(path)),
+            Origin::Folder(folder) => Content::File {
+                folder: folder.clone(),
+                path: path.to_owned(),
+            },
             Origin::Bucket(bucket, _) => Content::Object {
                 bucket: bucket.clone(),
                 path: path.to_owned(),
@@ -141,6 +157,7 @@ async fn fetch(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Resul
             Ok(Read::Whole(bytes)) => readings[number].content = Content::Bytes(bytes),
             Ok(Read::Gone) => steps[number] = Ok(Step::Done(Outcome::Gone)),
             Ok(Read::Changed) => steps[number] = Ok(Step::Done(Outcome::Changed)),
+            Ok(Read::Unanswered) => steps[number] = Ok(Step::Done(Outcome::Unanswered)),
             Err(error) => steps[number] = Err(error),
         }
     }
@@ -162,30 +179,12 @@ async fn in_force(
     known.await.context("cannot look files up in the state database")
 }
 
-/// Applies `work` to each file, on all cores, and waits for all of them.
-async fn in_parallel(
-    readings: Vec<Reading>,
-    steps: Vec<Attempt>,
-    work: impl Fn(usize, &Reading, Attempt) -> Attempt + Send + Sync + 'static,
-) -> anyhow::Result<Vec<Attempt>> {
-    let all = move || match (readings.as_slice(), steps) {
-        // A single file is converted on this thread. If it is large, its conversion uses the other threads too.
-        ([reading], steps) => steps.into_iter().map(|step| work(0, reading, step)).collect(),
-        (readings, steps) => readings
-            .par_iter()
-            .zip(steps)
-            .enumerate()
-            .map(|(number, (reading, step))| work(number, reading, step))
-            .collect(),
-    };
-    Ok(tokio::task::spawn_blocking(all).await?)
-}
-
 fn done_or<T>(read: Read<T>, step: impl FnOnce(T) -> Step) -> Step {
     match read {
         Read::Whole(value) => step(value),
         Read::Gone => Step::Done(Outcome::Gone),
         Read::Changed => Step::Done(Outcome::Changed),
+        Read::Unanswered => Step::Done(Outcome::Unanswered),
     }
 }
 
@@ -213,6 +212,42 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
         }))
     };
     read.map(|read| done_or(read, converted))
+}
+
+/// Ends the work on files that were doubted for nothing: their bytes are those of their newest submission. They are not
+/// submitted again, but their stamps are kept, so that they are not doubted again.
+async fn leave_out_same(parts: &Arc<Parts>, group: &[Arrived], steps: &mut [Attempt]) -> anyhow::Result<()> {
+    let doubted = group
+        .iter()
+        .zip(&*steps)
+        .filter(|(arrived, _)| arrived.is_doubted);
+    let versions: Vec<(&str, &str, &str)> = doubted
+        .filter_map(|(arrived, step)| {
+            let path = arrived.arrival.path.as_str();
+            Some((path, content_hash(step)?, arrived.feed.digest()))
+        })
+        .collect();
+    if versions.is_empty() {
+        return Ok(());
+    }
+    let ask = || async { Ok(parts.state.newest_versions(&versions).await?) };
+    let same: HashSet<String> = with_retries("comparing files", ask)
+        .await
+        .context("cannot compare files with their submissions in the state database")?;
+    let mut stamps = Vec::with_capacity(same.len());
+    for (arrived, step) in group.iter().zip(steps) {
+        let Arrival { path, stamp } = &arrived.arrival;
+        if arrived.is_doubted && same.contains(path) {
+            parts.progress.bytes_read(stamp.bytes);
+            stamps.push((path.clone(), to_state(*stamp)));
+            *step = Ok(Step::Done(Outcome::Same));
+        }
+    }
+    with_retries("keeping the stamps of files", || async {
+        Ok(parts.state.restamp(&stamps, true).await?)
+    })
+    .await
+    .context("cannot keep the stamps of files in the state database")
 }
 
 /// Ends the work on files whose bytes are those of a known version.

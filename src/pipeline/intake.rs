@@ -20,6 +20,7 @@ use super::conversion::{Outcome, convert_files};
 use super::record::Recordable;
 use super::retry::{StepError, with_retries};
 use super::sources::{SourceEvent, Sources, to_state};
+use super::unmatched::note_unmatched;
 use super::{Parts, stopped};
 use crate::guards;
 
@@ -61,12 +62,22 @@ pub(super) async fn convert_arrivals(
                 }
             }
         }
+        let mut restamped = Vec::new();
         for SourceEvent { source, event } in received.drain(..) {
             match event {
                 Event::Arrived(arrival) => {
                     let token = parts.activity.begin();
                     parts.progress.file_arrived(arrival.stamp.bytes);
-                    conversions.take(arrival, token).await?;
+                    conversions.take(arrival, token, false).await?;
+                }
+                Event::Doubted(arrival) => {
+                    let token = parts.activity.begin();
+                    parts.progress.file_arrived(arrival.stamp.bytes);
+                    conversions.take(arrival, token, true).await?;
+                }
+                Event::Restamped(Arrival { path, stamp }) => restamped.push((path, to_state(stamp))),
+                Event::Unmatched { files, is_all } => {
+                    note_unmatched(&parts, source, files, is_all).await?;
                 }
                 Event::Refused { name, reason } => {
                     if let Some(record) = refused(&parts, name, reason).await? {
@@ -93,6 +104,13 @@ pub(super) async fn convert_arrivals(
                 }
             }
         }
+        if !restamped.is_empty() {
+            with_retries("completing stamps", || async {
+                Ok(parts.state.restamp(&restamped, false).await?)
+            })
+            .await
+            .context("cannot complete stamps in the state database")?;
+        }
     }
     while conversions
         .tasks
@@ -109,8 +127,17 @@ pub(super) async fn convert_arrivals(
 pub(super) struct Arrived {
     pub(super) arrival: Arrival,
     pub(super) feed: Arc<FeedLayout>,
+    /// Whether it counts as submitted only if its bytes are not those of its newest submission.
+    pub(super) is_doubted: bool,
     captures: Captures,
     token: Token,
+}
+
+/// An arrival that waits until an earlier one of the same file is done.
+struct Postponed {
+    arrival: Arrival,
+    token: Token,
+    is_doubted: bool,
 }
 
 /// The result of a conversion task.
@@ -132,7 +159,7 @@ struct Conversions {
     /// Small files that wait for their group.
     small: VecDeque<Arrived>,
     /// The files in progress, including those that wait for their group, and the newest arrival of each since.
-    files: HashMap<String, Option<(Arrival, Token)>>,
+    files: HashMap<String, Option<Postponed>>,
 }
 
 impl Conversions {
@@ -151,13 +178,19 @@ impl Conversions {
 
     /// Starts a conversion, adds a small file to the next group, or postpones it while the same file is in progress.
     /// Waits for room; meanwhile the event channel fills up, which holds up the watcher.
-    async fn take(&mut self, arrival: Arrival, token: Token) -> anyhow::Result<()> {
+    async fn take(&mut self, arrival: Arrival, token: Token, is_doubted: bool) -> anyhow::Result<()> {
         let Some((feed, captures)) = self.parts.settings.feeds.of_file(&arrival.path) else {
             return Ok(());
         };
         match self.files.entry(arrival.path.clone()) {
             Entry::Occupied(mut in_progress) => {
-                in_progress.insert(Some((arrival, token)));
+                let before = in_progress.get().as_ref();
+                let is_doubted = is_doubted && before.is_none_or(|before| before.is_doubted);
+                in_progress.insert(Some(Postponed {
+                    arrival,
+                    token,
+                    is_doubted,
+                }));
                 return Ok(());
             }
             Entry::Vacant(free) => free.insert(None),
@@ -166,6 +199,7 @@ impl Conversions {
         let arrived = Arrived {
             arrival,
             feed: feed.clone(),
+            is_doubted,
             captures,
             token,
         };
@@ -184,8 +218,13 @@ impl Conversions {
             self.try_again(arrived, error);
         }
         for path in ended.paths {
-            if let Some((arrival, token)) = self.files.remove(&path).flatten() {
-                self.take(arrival, token).await?;
+            if let Some(Postponed {
+                arrival,
+                token,
+                is_doubted,
+            }) = self.files.remove(&path).flatten()
+            {
+                self.take(arrival, token, is_doubted).await?;
             }
         }
         Ok(())
@@ -255,6 +294,7 @@ async fn send_on(
     let Arrived {
         arrival,
         feed,
+        is_doubted,
         captures,
         token,
     } = arrived;
@@ -264,6 +304,20 @@ async fn send_on(
         Ok(Outcome::Gone) => {
             tracing::debug!(path, "the file was gone before it could be read");
             sources.recorded(path, arrival.stamp);
+            return;
+        }
+        Ok(Outcome::Same) => {
+            tracing::debug!(path, "the file has the bytes of its newest submission");
+            sources.recorded(path, arrival.stamp);
+            return;
+        }
+        Ok(Outcome::Unanswered) => {
+            tracing::debug!(
+                path,
+                "the file could not be read now: the next listing finds it again"
+            );
+            parts.activity.tally.count_unanswered();
+            sources.unread(path, is_doubted);
             return;
         }
         Ok(Outcome::Changed) => {
@@ -317,6 +371,7 @@ async fn refused(parts: &Parts, name: String, reason: String) -> anyhow::Result<
         bytes: 0,
         modified_ns: 0,
         identity: 0,
+        changed_ns: None,
     };
     let arrival = Arrival { path: name, stamp };
     Ok(Some(submission(

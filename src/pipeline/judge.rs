@@ -11,8 +11,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::activity::Token;
 use super::retry::with_retries;
 use super::sources::Sources;
+use super::strays::Told;
 use super::{Parts, crash_point, stopped};
-use crate::preconditions::{JobPlan, Verdict, assess};
+use crate::preconditions::{JobPlan, Verdict, assess, check_reload};
 
 /// How often to ask the state database whether somebody else has written to it.
 const EDITS: Duration = Duration::from_millis(500);
@@ -62,6 +63,8 @@ pub(super) async fn judge_jobs(
     let mut seen = parts.state.changes().await?;
     let mut incoming = Vec::new();
     let mut rested = Instant::now();
+    let mut told = Told::default();
+    let mut refused = None;
     loop {
         let may_rest = may_rest(&parts, &incoming) && Instant::now() < rested;
         tokio::select! {
@@ -86,7 +89,16 @@ pub(super) async fn judge_jobs(
         }
         let began = Instant::now();
         let mut completed_at_once = false;
-        for job in with_retries("reading the jobs", || async { Ok(parts.state.jobs().await?) }).await? {
+        let jobs = with_retries("reading the jobs", || async { Ok(parts.state.jobs().await?) }).await?;
+        told.tell(&parts, &jobs, &incoming).await?;
+        // A job may have been added or resumed since the start.
+        let mode = parts.settings.target.mode;
+        let conflict = check_reload(mode, jobs.iter().map(|job| &job.config)).err();
+        if let Some(conflict) = conflict.as_ref().filter(|_| conflict != refused) {
+            tracing::error!("no job runs: {conflict}");
+        }
+        refused = conflict;
+        for job in jobs.into_iter().filter(|_| refused.is_none()) {
             if incoming
                 .iter()
                 .any(|to_judge| concerns(&parts, &to_judge.cue, &job))

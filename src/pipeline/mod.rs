@@ -24,10 +24,15 @@ mod retention;
 mod retry;
 mod runs;
 mod sources;
+mod strays;
+mod stuck;
+mod unmatched;
+mod workers;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
 use gristmill_state::{Clock, ServiceLock, StateDb};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
@@ -41,15 +46,21 @@ pub(crate) use self::merge::selection;
 use self::retry::{StepError, with_retries};
 pub(crate) use self::runs::{scope, summary_files};
 use self::sources::{OpenSource, Sources};
+use self::stuck::StuckReads;
+pub(crate) use self::unmatched::Nearest;
 use crate::lake::Lake;
+use crate::preconditions::check_reload;
 use crate::progress::Progress;
-use crate::settings::Settings;
+use crate::settings::{Place, Settings};
 
 /// The most conversions in progress at the same time if a source or the lake is a bucket, unless there are more cores.
 const CONVERSIONS_WITH_BUCKET: usize = 16;
 
 /// The most KiB of objects that are fetched and not yet converted.
 const FETCHED_KIB: usize = 64 << 10;
+
+/// How long the work in progress may take to end once the pipeline is stopped.
+const STOPPING: Duration = Duration::from_secs(30);
 
 /// When a pipeline ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +83,8 @@ struct Parts {
     activity: Arc<Activity>,
     /// Has a permit for each core. A conversion holds one while it computes, and not while it waits for the network.
     cores: Semaphore,
+    /// The files whose reading stands still.
+    stuck: Arc<StuckReads>,
     /// Has a permit for each KiB of memory that fetched objects may take until they are converted.
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
@@ -88,13 +101,16 @@ pub async fn run(
     until: Until,
     progress: Progress,
     stop: impl Future<Output = ()>,
-) -> anyhow::Result<Tally> {
-    let _lock = ServiceLock::acquire(&settings.state)?;
+) -> anyhow::Result<Arc<Tally>> {
+    let lock = ServiceLock::acquire(&settings.state)?;
     let state = StateDb::open(&settings.state, clock.clone()).await?;
     adopt_jobs(&state, &settings).await?;
+    let jobs = state.jobs().await?;
+    check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
     let mut sources = Vec::with_capacity(settings.sources.len());
+    let own = Arc::new(settings.own_files());
     for source in &settings.sources {
-        sources.push(OpenSource::open(source).await?);
+        sources.push(OpenSource::open(source, &own).await?);
     }
     let lake = Lake::open_to_write(&settings.lake).await?;
     let warehouse = settings.open_warehouse().await?;
@@ -116,6 +132,7 @@ pub async fn run(
         progress,
         activity,
         cores: Semaphore::new(cores),
+        stuck: Arc::default(),
         fetched_kib: Semaphore::new(FETCHED_KIB),
         max_conversions,
         owner,
@@ -124,12 +141,18 @@ pub async fn run(
     tokio::select! {
         () = &mut stop => {
             tracing::info!("stopped before any work began");
-            return Ok(Tally::default());
+            return Ok(Arc::default());
         }
         ready = make_ready(&parts) => ready?,
     }
+    unmatched::forget_elsewhere(&parts).await?;
     for source in &parts.settings.sources {
         tracing::info!(source = %source.place, "watching");
+        if let Place::Folder(folder) = &source.place {
+            for (path, what) in parts.settings.own_inside(folder) {
+                tracing::warn!(path = %path.display(), "this is {what}, and lies in the source: it is passed over");
+            }
+        }
     }
 
     let (stopper, stopped) = watch::channel(false);
@@ -144,17 +167,30 @@ pub async fn run(
     };
     stopper.send_replace(true);
     let mut outcome = ended;
-    while let Some(ended) = stages.join_next().await {
-        outcome = outcome.and(ended.map_err(anyhow::Error::from).flatten());
+    let rest = async {
+        while let Some(ended) = stages.join_next().await {
+            let before = std::mem::replace(&mut outcome, Ok(()));
+            outcome = before.and(ended.map_err(anyhow::Error::from).flatten());
+        }
+    };
+    if tokio::time::timeout(STOPPING, rest).await.is_err() {
+        // Threads may still be at work. The lock must not be free before they end with the process.
+        std::mem::forget(lock);
+        bail!(
+            "the work in progress did not end within {} seconds and is abandoned, as by a kill; the next start does it \
+             again",
+            STOPPING.as_secs()
+        );
     }
     parts.progress.finish();
     outcome?;
     drop(stages);
-    let parts = Arc::into_inner(parts).context("a stage of the pipeline is still at work")?;
     parts.state.close().await?;
-    Arc::into_inner(parts.activity)
-        .map(|activity| activity.tally)
-        .context("work is still in progress")
+    let tally = parts.activity.tally.clone();
+    if Arc::into_inner(parts).is_none() {
+        tracing::debug!("threads are left behind in calls that do not return");
+    }
+    Ok(tally)
 }
 
 /// Adds the settings' new jobs to the state database, and warns about jobs that differ there.
@@ -204,7 +240,7 @@ async fn start_stages(
     let known = parts.state.known_stamps(&parts.settings.feeds.digests()).await?;
     let known = known
         .into_iter()
-        .map(|(file, stamp)| (file, sources::from_state(stamp)));
+        .map(|(file, known)| (file, sources::known(known)));
     let sources = Sources::watch(&parts.sources, &parts.settings.feeds, known.collect(), &to_intake);
     let sources = Arc::new(sources);
 

@@ -1,33 +1,43 @@
 //! Reads one file on a blocking thread: hashes and converts it, and makes sure that it is still the one that arrived.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, HashingReader, Outputs, Scratch, content_hash, convert,
 };
-use gristmill_watcher::{Bucket, ObjectReader, ReadError, Stamp};
+use gristmill_watcher::{Bucket, ObjectReader, OpenFileError, ReadError, SourceFolder, Stamp};
 use tokio::runtime::Handle;
 
 use super::retry::StepError;
+use super::stuck::{PATIENCE, ReadAhead, Watch, Watched, is_remote};
 use crate::lake::Spooled;
 use crate::settings::Keep;
 
 /// A file to read on a blocking thread.
 #[derive(Clone)]
 pub(super) struct Reading {
+    /// Its name.
+    pub(super) file: String,
+    /// The index of its source.
+    pub(super) source: Option<usize>,
     pub(super) content: Content,
     /// Its stamp when it arrived.
     pub(super) stamp: Stamp,
     pub(super) feed: Arc<FeedLayout>,
+    /// Shows what the thread that reads it is doing.
+    pub(super) watch: Watch,
 }
 
 /// Where a file's bytes are.
 #[derive(Clone)]
 pub(super) enum Content {
-    File(PathBuf),
+    File {
+        folder: SourceFolder,
+        path: String,
+    },
     Object {
         bucket: Bucket,
         path: String,
@@ -43,6 +53,8 @@ pub(super) enum Read<T> {
     Whole(T),
     Gone,
     Changed,
+    /// The file system does not answer.
+    Unanswered,
 }
 
 /// The spooled outputs of a conversion.
@@ -106,7 +118,7 @@ impl Reading {
         read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError>,
     ) -> Result<Read<T>, StepError> {
         match &self.content {
-            Content::File(path) => self.read_file(path, |file| read(file)),
+            Content::File { folder, path } => self.read_file(folder, path, read),
             Content::Object { bucket, path } => {
                 let mut reader = match ObjectReader::open(bucket, path, self.stamp, runtime.clone()) {
                     Ok(reader) => reader,
@@ -126,8 +138,9 @@ impl Reading {
     /// Reads a local file, and compares its stamp before and after.
     fn read_file<T>(
         &self,
-        path: &Path,
-        read: impl FnOnce(&mut File) -> Result<T, StepError>,
+        folder: &SourceFolder,
+        path: &str,
+        read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError>,
     ) -> Result<Read<T>, StepError> {
         let cannot_open = |error: io::Error| {
             let advice = match error.kind() {
@@ -136,28 +149,66 @@ impl Reading {
                 }
                 _ => "",
             };
-            let what = format!("cannot read {}{advice}", path.display());
+            let what = format!("cannot read {}{advice}", folder.root.join(path).display());
             StepError::transient(anyhow::Error::new(error).context(what))
         };
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Gone),
-            opened => opened.map_err(cannot_open)?,
+        stuck_point(path, &self.watch);
+        let file = match self.watch.call(|| folder.open(path)) {
+            Ok(file) => file,
+            Err(OpenFileError::Gone) => return Ok(Read::Gone),
+            // Something has taken the file's place since it was listed.
+            Err(OpenFileError::NoFile) => return Ok(Read::Changed),
+            Err(OpenFileError::Io(error)) => return Err(cannot_open(error)),
+            Err(error @ (OpenFileError::Own(_) | OpenFileError::LeadsOut)) => {
+                return Err(StepError::permanent(error));
+            }
         };
         let is_the_same = |file: &File| {
-            file.metadata()
-                .map(|metadata| Stamp::of(&metadata) == self.stamp)
+            let metadata = self.watch.call(|| file.metadata());
+            metadata
+                .map(|metadata| is_as_listed(&metadata, self.stamp))
                 .map_err(cannot_open)
         };
         if !is_the_same(&file)? {
             return Ok(Read::Changed);
         }
-        let value = read(&mut file)?;
+        let value = if is_remote(&file) && self.stamp.bytes > ONE_REQUEST {
+            let ahead = file.try_clone().map_err(cannot_open)?;
+            let mut ahead = ReadAhead::new(ahead, self.watch.clone(), PATIENCE).map_err(cannot_open)?;
+            read(&mut ahead)
+        } else {
+            let (file, watch) = (&file, self.watch.clone());
+            read(&mut Watched { file, watch })
+        };
+        if self.watch.is_given_up() {
+            return Ok(Read::Unanswered);
+        }
+        let value = value?;
         Ok(if is_the_same(&file)? {
             Read::Whole(value)
         } else {
             Read::Changed
         })
     }
+}
+
+/// Returns whether a file has the stamp with which it was listed. Losing its last name changes its change time, but not
+/// its bytes: another file has taken its place, and arrives by itself.
+fn is_as_listed(metadata: &Metadata, listed: Stamp) -> bool {
+    let now = Stamp::of(metadata);
+    let changed_ns = match metadata.nlink() {
+        0 => listed.changed_ns,
+        _ => now.changed_ns,
+    };
+    Stamp { changed_ns, ..now } == listed
+}
+
+/// A point where tests have the reading of some files stand still.
+#[cfg_attr(not(feature = "failpoints"), allow(unused_variables))]
+fn stuck_point(path: &str, watch: &Watch) {
+    watch.call(|| {
+        fail::fail_point!("stuck-read", path.contains("stuck"), |_| ());
+    });
 }
 
 fn unreadable(error: io::Error) -> StepError {

@@ -2,13 +2,12 @@
 //! pipeline uses.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{
-    After, Arrival, Bucket, BucketSettings, Event, Handle, PutAway, Queue, Settings as FolderSettings, Stamp,
-    Wanted, watch, watch_bucket,
+    After, Arrival, Bucket, BucketSettings, Event, Handle, KnownFile, OwnFiles, PutAway, Queue,
+    Settings as FolderSettings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch, watch_bucket,
 };
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -37,7 +36,7 @@ pub(super) struct OpenSource {
 /// Where the files of a source are.
 #[derive(Clone)]
 pub(super) enum Origin {
-    Folder(PathBuf),
+    Folder(SourceFolder),
     Bucket(Bucket, Option<Queue>),
 }
 
@@ -55,10 +54,17 @@ pub(super) struct SourceEvent {
 }
 
 impl OpenSource {
-    /// Opens a source's bucket and queue, if it has them, without a request to either.
-    pub(super) async fn open(source: &Source) -> anyhow::Result<Self> {
+    /// Opens a source's bucket and queue, if it has them, without a request to either. `own` is what must not be read.
+    pub(super) async fn open(source: &Source, own: &Arc<OwnFiles>) -> anyhow::Result<Self> {
         let (origin, put_away) = match &source.place {
-            Place::Folder(folder) => (Origin::Folder(folder.clone()), None),
+            Place::Folder(root) => {
+                let folder = SourceFolder {
+                    root: root.clone(),
+                    follow_links: source.follow_links,
+                    own: own.clone(),
+                };
+                (Origin::Folder(folder), None)
+            }
             Place::Bucket(place) => {
                 let queue = match &source.queue {
                     Some(url) => Some(buckets::open_queue(url).await?),
@@ -76,15 +82,16 @@ impl OpenSource {
         })
     }
 
-    fn watch(&self, feeds: &Feeds, known: HashMap<String, Stamp>, events: mpsc::Sender<Event>) -> Handle {
+    fn watch(&self, feeds: &Feeds, known: HashMap<String, KnownFile>, events: mpsc::Sender<Event>) -> Handle {
         let (all, source) = (feeds.clone(), self.source.clone());
         let wanted: Wanted = Arc::new(move |path: &str| all.of_file(&source.file_name(path)).is_some());
         match &self.origin {
-            Origin::Folder(root) => {
+            Origin::Folder(folder) => {
                 let settings = FolderSettings {
-                    root: root.clone(),
+                    folder: folder.clone(),
                     settle: self.source.settle,
                     sweep: self.source.sweep,
+                    sweep_hash: self.source.sweep_hash,
                     now: || SystemClock.now().into(),
                 };
                 watch(settings, known, wanted, events)
@@ -98,7 +105,8 @@ impl OpenSource {
                     sweep: self.source.sweep,
                     queue: queue.clone(),
                 };
-                watch_bucket(settings, known, wanted, events)
+                let known = known.into_iter().map(|(path, known)| (path, known.stamp));
+                watch_bucket(settings, known.collect(), wanted, events)
             }
         }
     }
@@ -159,16 +167,16 @@ impl Sources {
     pub(super) fn watch(
         sources: &[OpenSource],
         feeds: &Feeds,
-        known: HashMap<String, Stamp>,
+        known: HashMap<String, KnownFile>,
         events: &mpsc::Sender<SourceEvent>,
     ) -> Self {
-        let mut known_here: Vec<HashMap<String, Stamp>> = vec![HashMap::new(); sources.len()];
-        for (file, stamp) in known {
+        let mut known_here: Vec<HashMap<String, KnownFile>> = vec![HashMap::new(); sources.len()];
+        for (file, known) in known {
             let mut places = sources.iter().zip(&mut known_here);
             if let Some((path, here)) =
                 places.find_map(|(open, here)| Some((open.source.path_of(&file)?.to_owned(), here)))
             {
-                here.insert(path, stamp);
+                here.insert(path, known);
             }
         }
         let watched = sources.iter().zip(known_here).enumerate();
@@ -198,6 +206,13 @@ impl Sources {
         }
     }
 
+    /// Says that a file could not be read now, so that the next full listing reports it again.
+    pub(super) fn unread(&self, file: &str, is_doubted: bool) {
+        if let Some((_, watcher, path)) = self.of_file(file) {
+            watcher.unread(path, is_doubted);
+        }
+    }
+
     /// Says that the outcome for a file with this stamp is durable, so its messages may be deleted from the queue.
     pub(super) fn recorded(&self, file: &str, stamp: Stamp) {
         if let Some((_, watcher, path)) = self.of_file(file) {
@@ -219,11 +234,24 @@ async fn pass_on(
     events: mpsc::Sender<SourceEvent>,
 ) {
     while let Some(event) = received.recv().await {
+        let named = |Arrival { path, stamp }| Arrival {
+            path: source.file_name(&path),
+            stamp,
+        };
         let event = match event {
-            Event::Arrived(Arrival { path, stamp }) => Event::Arrived(Arrival {
-                path: source.file_name(&path),
-                stamp,
-            }),
+            Event::Arrived(arrival) => Event::Arrived(named(arrival)),
+            Event::Doubted(arrival) => Event::Doubted(named(arrival)),
+            Event::Restamped(arrival) => Event::Restamped(named(arrival)),
+            Event::Unmatched { files, is_all } => Event::Unmatched {
+                files: files
+                    .into_iter()
+                    .map(|file| UnmatchedFile {
+                        path: source.file_name(&file.path),
+                        ..file
+                    })
+                    .collect(),
+                is_all,
+            },
             Event::Refused { name, reason } => Event::Refused {
                 name: source.file_name(&name),
                 reason,
@@ -246,11 +274,13 @@ pub(super) fn to_state(stamp: Stamp) -> gristmill_state::Stamp {
         bytes,
         modified_ns,
         identity,
+        changed_ns,
     } = stamp;
     gristmill_state::Stamp {
         bytes,
         modified_ns,
         inode: identity,
+        changed_ns,
     }
 }
 
@@ -260,11 +290,21 @@ pub(super) fn from_state(stamp: gristmill_state::Stamp) -> Stamp {
         bytes,
         modified_ns,
         inode,
+        changed_ns,
     } = stamp;
     Stamp {
         bytes,
         modified_ns,
         identity: inode,
+        changed_ns,
+    }
+}
+
+/// Converts a file that the state database knows.
+pub(super) fn known(file: gristmill_state::KnownStamp) -> KnownFile {
+    KnownFile {
+        stamp: from_state(file.stamp),
+        read_at: file.read_at.into(),
     }
 }
 
@@ -288,11 +328,13 @@ mod tests {
         });
         let source = Source {
             name: name.map(str::to_owned),
-            place: Place::Folder(PathBuf::new()),
+            place: Place::Folder(std::path::PathBuf::new()),
             queue: None,
             settle: Duration::ZERO,
             poll: Duration::ZERO,
             sweep: Duration::ZERO,
+            sweep_hash: None,
+            follow_links: false,
             after: settings::After::Keep,
         };
         let today = jiff::civil::date(2026, 3, 1);

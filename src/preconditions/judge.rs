@@ -4,38 +4,24 @@
 //! inputs. It has *reported* if it was submitted after the wave's last complete run did: after a deadline run, a wave
 //! stays open until its last file has arrived. What is new follows from the order of submissions, never from clocks.
 
+mod completeness;
+mod conditions;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use gristmill_engine::Captures;
 use gristmill_state::{
     Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunRow, RunState, Trigger, WaveRuns,
 };
 use jiff::civil::Date;
-use jiff::{Timestamp, Unit, Zoned};
-use serde::Serialize;
+use jiff::{Timestamp, Zoned};
+use serde_json::json;
 
+use self::completeness::Completeness;
+use self::conditions::{answered, in_zone};
 use super::check::{Check, some_of};
 use super::inputs;
-use super::plan::{JobPlan, RequiredFile};
-
-/// The state of one wave of a job.
-#[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
-    /// The business day, for jobs whose pattern has `{date}`.
-    pub wave: Option<Date>,
-    /// Every precondition with its facts.
-    pub checks: Vec<Check>,
-    /// The run over the files in force, if there are any. It is due if the wave is ready.
-    #[serde(skip)]
-    pub run: Option<NewRun>,
-}
-
-impl Verdict {
-    /// Returns whether no check blocks the wave, so that a run would start.
-    pub fn is_ready(&self) -> bool {
-        !self.checks.iter().any(Check::blocks)
-    }
-}
+use super::plan::JobPlan;
+use super::verdict::{Done, Verdict, WaveState, percent};
 
 /// What `job_addl_criteria` answered; `None` if the job has none.
 pub type CriterionAnswer = Option<Result<bool, CriterionError>>;
@@ -43,59 +29,63 @@ pub type CriterionAnswer = Option<Result<bool, CriterionError>>;
 /// Judges every wave: one for a job without `{date}`; otherwise, one for each day that has files.
 pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Timestamp) -> Vec<Verdict> {
     let mut waves: BTreeMap<Option<Date>, Vec<Matching<'_>>> = BTreeMap::new();
+    let mut taken_out: BTreeMap<Option<Date>, Vec<&FileFact>> = BTreeMap::new();
+    let mut unlisted: BTreeMap<Option<Date>, Vec<String>> = BTreeMap::new();
     if !plan.files.is_dated() {
         waves.insert(None, Vec::new());
     }
-    for file in facts.files.iter().filter(|file| file.feed == plan.feed.name) {
-        if let Some(captures) = plan.files.captures(&file.file_url) {
-            waves
-                .entry(captures.date)
+    for file in &facts.files {
+        let Some(found) = plan.matching(&file.feed, &file.file_url, file.store_id.as_deref()) else {
+            continue;
+        };
+        // No wave waits for a file that a person took out, but its days may have to be emptied.
+        if file.status == FileStatus::Withdrawn && file.in_force.is_none() {
+            waves.entry(found.date).or_default();
+            taken_out.entry(found.date).or_default().push(file);
+            continue;
+        }
+        match found.is_member {
+            true => waves.entry(found.date).or_default().push(Matching {
+                file,
+                store: found.store,
+            }),
+            false => unlisted
+                .entry(found.date)
                 .or_default()
-                .push(Matching { file, captures });
+                .push(file.file_url.clone()),
         }
     }
-    let known_stores = known_stores(plan, &waves);
-    waves
-        .into_iter()
-        .map(|(date, files)| {
-            Wave {
-                plan,
-                facts,
-                date,
-                files,
-                known_stores: &known_stores,
-                now: now.to_zoned(plan.time_zone.clone()),
-            }
-            .judge(criterion)
-        })
-        .collect()
-}
-
-/// Returns the shops that are expected: those that the job lists, or else those of any wave so far.
-fn known_stores(plan: &JobPlan, waves: &BTreeMap<Option<Date>, Vec<Matching<'_>>>) -> BTreeSet<String> {
-    if !plan.stores.is_empty() {
-        return plan.stores.iter().cloned().collect();
+    // The stores of a wave are expected in every later one.
+    let mut seen = plan.stores.iter().map(String::as_str).collect::<BTreeSet<_>>();
+    let mut verdicts = Vec::with_capacity(waves.len());
+    for (date, files) in &waves {
+        if plan.stores.is_empty() {
+            seen.extend(files.iter().filter_map(|matching| matching.store.as_deref()));
+        }
+        let wave = Wave {
+            plan,
+            facts,
+            date: *date,
+            files,
+            taken_out: taken_out.get(date).map_or(&[][..], Vec::as_slice),
+            expected_stores: &seen,
+            now: now.to_zoned(plan.time_zone.clone()),
+        };
+        verdicts.push(Verdict {
+            unlisted_files: unlisted.remove(date).unwrap_or_default(),
+            ..wave.judge(criterion)
+        });
     }
-    waves
-        .values()
-        .flatten()
-        .filter(|matching| !matching.is_withdrawn())
-        .filter_map(|matching| matching.captures.store.clone())
-        .collect()
+    verdicts
 }
 
 /// A file of the job.
 struct Matching<'f> {
     file: &'f FileFact,
-    captures: Captures,
+    store: Option<String>,
 }
 
 impl<'f> Matching<'f> {
-    /// Returns whether a person took the file out: no wave waits for it.
-    fn is_withdrawn(&self) -> bool {
-        self.file.status == FileStatus::Withdrawn
-    }
-
     /// Returns the version in force, if it was submitted after `run` chose its inputs.
     fn since(&self, run: Option<&RunRow>) -> Option<&'f InForce> {
         let seen = run.map_or(0, |run| run.as_of_submission);
@@ -110,49 +100,43 @@ struct Wave<'f> {
     plan: &'f JobPlan,
     facts: &'f Facts,
     date: Option<Date>,
-    files: Vec<Matching<'f>>,
-    known_stores: &'f BTreeSet<String>,
+    files: &'f [Matching<'f>],
+    /// The files that a person took out.
+    taken_out: &'f [&'f FileFact],
+    /// The stores that the job lists, or else those of this wave and of earlier ones.
+    expected_stores: &'f BTreeSet<&'f str>,
     now: Zoned,
 }
 
-impl Wave<'_> {
+impl<'f> Wave<'f> {
     fn judge(&self, criterion: &CriterionAnswer) -> Verdict {
         let plan = self.plan;
         let runs = self.facts.waves.get(&self.date);
         let last = runs.and_then(|runs| runs.completed.as_ref());
         let last_complete = runs.and_then(|runs| runs.complete.as_ref());
-        let valid: Vec<_> = self
-            .files
-            .iter()
-            .filter(|matching| matching.file.in_force.is_some())
-            .collect();
-        let fresh = self
-            .files
-            .iter()
-            .filter(|matching| matching.since(last).is_some())
-            .count();
-        let reported: Vec<_> = match plan.trigger {
-            Trigger::All => self
-                .files
-                .iter()
-                .filter(|matching| matching.since(last_complete).is_some())
-                .collect(),
+        let since = |run| self.filtered(move |matching| matching.since(run).is_some());
+        let valid = self.filtered(|matching| matching.file.in_force.is_some());
+        let is_changed = self.chosen().is_changed(self.all_files());
+        let fresh = since(last).len() + usize::from(is_changed);
+        let reported = match plan.trigger {
+            Trigger::All => since(last_complete),
             Trigger::Any => valid.clone(),
         };
+        // A dated wave consists of its own day's files, so every file in force has arrived.
+        let arrived = match self.date {
+            Some(_) => &valid,
+            None => &reported,
+        };
 
-        let is_changed = self
-            .chosen()
-            .is_changed(self.files.iter().map(|matching| matching.file));
-        let fresh = fresh + usize::from(is_changed);
-        let is_only_changed = is_changed
-            && !self
-                .files
-                .iter()
-                .any(|matching| matching.since(last_complete).is_some());
         let mut checks = vec![self.enabled(), not_running(runs)];
-        let mut min_files = self.min_files(&valid);
+        let mut min_files = self.min_files(&valid, arrived, last_complete);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
-        if is_only_changed && let Some(last) = last {
+        if let Some(last) = last
+            && is_changed
+            && since(last_complete).is_empty()
+        {
+            // Nothing is waited for: this corrects the wave before.
+            min_files.holds = true;
             trigger.holds = true;
             trigger.facts = format!(
                 "a person changed what counts of the files since run {}",
@@ -168,60 +152,60 @@ impl Wave<'_> {
             true => Cause::Deadline,
             false => Cause::Preconditions,
         };
-        // A dated wave consists of its own day's files, so every file in force has arrived. In an undated wave, only
-        // the files that have reported count as arrived; until one has, a run can only repeat the wave before.
-        let arrived = match (self.date, reported.len()) {
-            (Some(_), _) | (None, 0) => valid.len(),
-            (None, reported) => reported,
-        };
-        let run = self.run(arrived, min_files.holds && trigger.holds, cause);
-        checks.push(min_files);
-        checks.push(trigger);
+        let holds = min_files.holds && trigger.holds;
+        let run = self.run(self.completeness(&valid, arrived, last, holds), cause);
+        checks.push(min_files.of_next_wave());
+        checks.push(trigger.of_next_wave());
         checks.extend(self.held());
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
-        checks.extend(plan.requires.iter().map(|required| self.required(required)));
-        checks.extend(self.volume(&valid));
-        checks.extend(criterion.as_ref().map(answered));
-        checks.extend(plan.after.iter().map(|job| self.after(job, last)));
+        let required = plan.requires.iter().map(|required| self.required(required));
+        let others = required
+            .chain(self.volume(&valid))
+            .chain(criterion.as_ref().map(answered))
+            .chain(plan.after.iter().map(|job| self.after(job, last)));
+        checks.extend(others.map(Check::of_next_wave));
         if let Some((_, facts)) = deadline {
             checks.push(Check::new("deadline", true, facts));
         }
+        let done = runs.and_then(|runs| self.done(runs, &valid, arrived, fresh));
+        let is_at_rest = done.is_some() && fresh == 0;
+        let state = match () {
+            () if runs.is_some_and(|runs| runs.active.is_some()) => WaveState::Running,
+            () if !checks.iter().any(Check::blocks) => WaveState::Ready,
+            () if is_at_rest
+                && checks
+                    .iter()
+                    .all(|check| !check.blocks() || check.is_of_next_wave()) =>
+            {
+                WaveState::Complete
+            }
+            () => WaveState::Waiting,
+        };
         Verdict {
             wave: self.date,
+            state,
+            done,
             checks,
+            unlisted_files: Vec::new(),
+            is_at_rest,
             run: (!run.inputs.is_empty()).then_some(run),
         }
     }
 
-    fn run(&self, arrived: usize, holds: bool, cause: Cause) -> NewRun {
-        let inputs = self
-            .chosen()
-            .inputs(self.files.iter().map(|matching| matching.file));
-        let expected = self.expected();
-        let is_incomplete = !holds && arrived < expected;
-        NewRun {
-            job_id: self.plan.id.clone(),
-            wave: self.date,
-            cause,
-            inputs,
-            order_matters: self.plan.order_matters(),
-            incomplete: is_incomplete,
-            completeness_percent: Some(match is_incomplete {
-                true => 100.0 * arrived as f64 / expected as f64,
-                false => 100.0,
-            }),
-            as_of_submission: self.facts.newest_submission,
-        }
+    fn filtered(&self, is_wanted: impl Fn(&Matching<'f>) -> bool) -> Vec<&'f Matching<'f>> {
+        self.files.iter().filter(|matching| is_wanted(matching)).collect()
+    }
+
+    fn all_files(&self) -> impl Iterator<Item = &'f FileFact> {
+        let files = self.files.iter().map(|matching| matching.file);
+        files.chain(self.taken_out.iter().copied())
     }
 
     /// Returns what the inputs of a run are chosen by.
     fn chosen(&self) -> inputs::Wave<'_> {
-        let last = self
-            .facts
-            .waves
-            .get(&self.date)
-            .and_then(|runs| runs.completed.as_ref());
+        let runs = self.facts.waves.get(&self.date);
+        let last = runs.and_then(|runs| runs.completed.as_ref());
         inputs::Wave {
             facts: self.facts,
             date: self.date,
@@ -233,58 +217,68 @@ impl Wave<'_> {
     /// Tells what is held of the wave's files, which does not count until a person accepts it.
     fn held(&self) -> Option<Check> {
         let mut held = Vec::new();
-        for Matching { file, .. } in &self.files {
+        for file in self.all_files() {
+            let path = &file.file_url;
             if file.status == FileStatus::Held {
                 let reason = file.last_error.as_deref().unwrap_or("no reason was recorded");
-                held.push(format!(
-                    "{}: {reason}; `gristmill accept {}`",
-                    file.file_url, file.file_url
-                ));
+                held.push(format!("{path}: {reason}; `gristmill accept {path}`"));
             }
             let days = self.facts.days.iter().filter(|day| day.file_id == file.file_id);
             let reasons = days.filter_map(|day| day.reason.as_deref());
-            held.extend(reasons.map(|reason| {
-                format!(
-                    "{}, one day: {reason}; `gristmill accept {}`",
-                    file.file_url, file.file_url
-                )
-            }));
+            held.extend(
+                reasons.map(|reason| format!("{path}, one day: {reason}; `gristmill accept {path}`")),
+            );
         }
         (!held.is_empty()).then(|| Check::new("held", true, format!("does not count: {}", some_of(&held))))
     }
 
-    /// Blocks the wave if the last run failed and no file was submitted since: the run would fail again.
-    fn failed_before(&self, runs: &WaveRuns) -> Option<Check> {
-        let failed = runs.finished().filter(|run| run.state == RunState::Failed)?;
-        let is_mended = self
-            .files
-            .iter()
-            .any(|matching| matching.since(Some(failed)).is_some())
-            || self
-                .facts
-                .days
-                .iter()
-                .any(|day| day.since_submission > failed.as_of_submission);
-        let cause = failed.error.as_deref().unwrap_or("no cause was recorded");
-        let facts = match is_mended {
-            true => format!("run {} failed, and files were submitted since", failed.run_id),
-            false => format!(
-                "run {} failed: {cause}; `gristmill retry {}` runs it again",
-                failed.run_id, failed.run_id
-            ),
-        };
-        Some(Check::new("last run", is_mended, facts))
+    fn run(&self, completeness: Completeness, cause: Cause) -> NewRun {
+        NewRun {
+            job_id: self.plan.id.clone(),
+            wave: self.date,
+            cause,
+            inputs: self.chosen().inputs(self.all_files()),
+            order_matters: self.plan.order_matters(),
+            incomplete: completeness.leaves_open,
+            completeness_percent: Some(completeness.percent),
+            as_of_submission: self.facts.newest_submission,
+        }
     }
 
-    /// Returns how many files make the wave complete: never fewer than the job requires, so that no incomplete wave
-    /// shows 100 %.
-    fn expected(&self) -> usize {
-        self.files
-            .iter()
-            .filter(|matching| !matching.is_withdrawn())
-            .count()
-            .max(self.plan.stores.len())
-            .max(self.plan.min_files as usize)
+    /// Returns what is to say of a wave whose last run left nothing open.
+    fn done(
+        &self,
+        runs: &WaveRuns,
+        valid: &[&'f Matching<'f>],
+        arrived: &[&'f Matching<'f>],
+        fresh: usize,
+    ) -> Option<Done> {
+        let last = runs.finished()?;
+        if last.state != RunState::Completed || last.incomplete {
+            return None;
+        }
+        let since = last.finished.unwrap_or(last.queued);
+        let share = last.completeness_percent.filter(|share| *share < 100.0);
+        let next_wave = self.next_wave(valid, arrived);
+        let at = in_zone(since, &self.now);
+        let so_far = match share {
+            None => format!("complete since {at}"),
+            Some(share) => format!("done since {at}, with {} of its stores", percent(share)),
+        };
+        let then = match (next_wave, fresh) {
+            (Some(next), _) => {
+                format!("next wave: {} of {} {}", next.arrived, next.expected, next.unit)
+            }
+            (None, 0) => "nothing new since".to_owned(),
+            (None, fresh) => format!("files submitted since: {fresh}"),
+        };
+        Some(Done {
+            run_id: last.run_id.clone(),
+            since,
+            completeness_percent: last.completeness_percent,
+            next_wave,
+            text: format!("{so_far}; {then}"),
+        })
     }
 
     fn enabled(&self) -> Check {
@@ -295,57 +289,58 @@ impl Wave<'_> {
         Check::new("enabled", self.plan.is_enabled, facts)
     }
 
-    /// Checks the total size and row count of the files, if the job sets minimums.
-    fn volume(&self, valid: &[&Matching<'_>]) -> impl Iterator<Item = Check> {
-        let total = |value: fn(&InForce) -> u64| -> u64 {
-            let versions = valid
-                .iter()
-                .filter_map(|matching| matching.file.in_force.as_ref());
-            versions.map(value).sum()
+    fn min_files(
+        &self,
+        valid: &[&'f Matching<'f>],
+        arrived: &[&'f Matching<'f>],
+        last_complete: Option<&RunRow>,
+    ) -> Check {
+        let least = self.plan.min_files;
+        // A store that is listed is asked for again in each wave; files are counted as long as they are in force.
+        let (counted, mut text) = match self.plan.stores.is_empty() {
+            true => (valid, format!("{} of {least} files validated", valid.len())),
+            false => {
+                let is_next = last_complete.is_some() && self.next_wave(valid, arrived).is_some();
+                let of_wave = if is_next { " in this wave" } else { "" };
+                let stores = self.count(arrived);
+                (arrived, format!("{stores} of {least} stores validated{of_wave}"))
+            }
         };
-        let bytes = self.plan.min_bytes.map(|least| {
-            let bytes = total(|version| version.bytes);
-            Check::new("min_bytes", bytes >= least, format!("{bytes} of {least} bytes"))
-        });
-        let rows = self.plan.min_rows.map(|least| {
-            let rows = total(|version| version.rows);
-            Check::new("min_rows", rows >= least, format!("{rows} of {least} rows"))
-        });
-        bytes.into_iter().chain(rows)
-    }
-
-    fn min_files(&self, valid: &[&Matching<'_>]) -> Check {
-        let least = self.plan.min_files as usize;
-        let mut text = format!("{} of {least} files validated", valid.len());
-        let present: BTreeSet<_> = valid
-            .iter()
-            .filter_map(|matching| matching.captures.store.as_ref())
-            .collect();
-        let missing: Vec<_> = self
-            .known_stores
-            .iter()
-            .filter(|store| !present.contains(store))
-            .collect();
-        if !missing.is_empty() {
+        let missing = self.missing(counted);
+        let begins = counted.is_empty() && last_complete.is_some();
+        if !missing.is_empty() && !begins {
             text.push_str(&format!("; missing stores: {}", some_of(&missing)));
         }
         let bad: Vec<_> = self
             .files
             .iter()
-            .filter(|matching| matching.file.in_force.is_none() && !matching.is_withdrawn())
-            .map(|matching| format!("{} is {}", matching.file.file_url, matching.file.status))
+            .filter(|matching| matching.file.in_force.is_none())
+            .map(|matching| &matching.file)
             .collect();
         if !bad.is_empty() {
+            let bad: Vec<_> = bad
+                .iter()
+                .map(|file| format!("{} is {}", file.file_url, file.status))
+                .collect();
             text.push_str(&format!("; {}", some_of(&bad)));
         }
-        Check::new("min_files", valid.len() >= least.max(1), text)
+        let bad = bad
+            .iter()
+            .map(|file| json!({ "file": file.file_url, "status": file.status }));
+        Check::new("min_files", self.are_enough(counted), text).with(json!({
+            "counted": if self.plan.stores.is_empty() { "files" } else { "stores" },
+            "arrived": self.count(counted),
+            "needed": least,
+            "missing_stores": missing,
+            "without_valid_version": bad.collect::<Vec<_>>(),
+        }))
     }
 
     fn trigger(
         &self,
         fresh: usize,
-        valid: &[&Matching<'_>],
-        reported: &[&Matching<'_>],
+        valid: &[&'f Matching<'f>],
+        reported: &[&'f Matching<'f>],
         last: Option<&RunRow>,
     ) -> Check {
         let name = format!("trigger = \"{}\"", self.plan.trigger);
@@ -356,126 +351,51 @@ impl Wave<'_> {
             };
         };
         let since = format!("since run {}", last.run_id);
-        match self.plan.trigger {
-            Trigger::Any => Check::new(
-                name,
-                fresh > 0,
-                format!("{fresh} of {} files submitted {since}", valid.len()),
+        if self.plan.trigger == Trigger::Any {
+            let facts = format!("{fresh} of {} files submitted {since}", valid.len());
+            return Check::new(name, fresh > 0, facts).with(json!({
+                "since_run": last.run_id,
+                "fresh": fresh,
+                "files": valid.len(),
+            }));
+        }
+        let mut text = match last.incomplete {
+            false => format!("{} of {} files submitted {since}", reported.len(), valid.len()),
+            true => format!(
+                "{} of {} files submitted in this wave, {fresh} of them {since}",
+                reported.len(),
+                valid.len()
             ),
-            Trigger::All => {
-                let mut text = format!("{} of {} files submitted {since}", reported.len(), valid.len());
-                if last.incomplete {
-                    text = format!(
-                        "{} of {} files submitted in this wave, {fresh} of them {since}",
-                        reported.len(),
-                        valid.len()
-                    );
-                }
-                let has_reported: BTreeSet<_> =
-                    reported.iter().map(|matching| matching.file.file_id).collect();
-                let waited_for: Vec<_> = valid
-                    .iter()
-                    .filter(|matching| !has_reported.contains(&matching.file.file_id))
-                    .map(|matching| match matching.file.status {
-                        FileStatus::Validated => matching.file.file_url.clone(),
-                        status => format!("{} (its newest submission is {status})", matching.file.file_url),
-                    })
-                    .collect();
-                if !waited_for.is_empty() {
-                    text.push_str(&format!(
-                        "; seen before, not yet in this wave: {}; if a store has closed: `gristmill withdraw FILE \
-                         --keep-rows`",
-                        some_of(&waited_for)
-                    ));
-                }
-                Check::new(name, fresh > 0 && waited_for.is_empty(), text)
-            }
-        }
-    }
-
-    /// Appears only if it blocks the wave: partials of two layouts cannot be merged.
-    fn layout(&self) -> Option<Check> {
-        let is_earlier = |version: &InForce| version.layout_digest != self.plan.feed.digest();
-        let earlier: Vec<_> = self
-            .files
+        };
+        let has_reported: BTreeSet<_> = reported.iter().map(|matching| matching.file.file_id).collect();
+        let waited_for: Vec<_> = valid
             .iter()
-            .filter(|matching| matching.file.in_force.as_ref().is_some_and(is_earlier))
-            .map(|matching| matching.file.file_url.as_str())
+            .map(|matching| matching.file)
+            .filter(|file| !has_reported.contains(&file.file_id))
             .collect();
-        let facts = format!(
-            "not yet converted with the current feed settings: {}; a file that is gone from its source must be sent again",
-            some_of(&earlier)
-        );
-        (!earlier.is_empty()).then(|| Check::new("feed settings", false, facts))
-    }
-
-    fn required(&self, required: &RequiredFile) -> Check {
-        let matching = self.facts.files.iter().filter_map(|file| {
-            let captures = required.files.captures(&file.file_url)?;
-            // A dated file is required for the wave's own day.
-            let is_of_wave = captures.date.is_none() || self.date.is_none() || captures.date == self.date;
-            let validated = file.in_force.as_ref()?.validated;
-            is_of_wave.then_some((validated, file.file_url.as_str()))
-        });
-        let newest = matching.max();
-        let (mut name, mut holds) = (format!("requires {}", required.files), newest.is_some());
-        if let (Some(span), Some((validated, _))) = (required.within, newest) {
-            let age = self.now.timestamp().duration_since(validated);
-            holds &= age.unsigned_abs() <= span;
+        if !waited_for.is_empty() && !reported.is_empty() {
+            let named: Vec<_> = waited_for
+                .iter()
+                .map(|file| match file.status {
+                    FileStatus::Validated => file.file_url.clone(),
+                    status => format!("{} (its newest submission is {status})", file.file_url),
+                })
+                .collect();
+            text.push_str(&format!(
+                "; seen before, not yet in this wave: {}; if a store has closed: `gristmill withdraw FILE --keep-rows`",
+                some_of(&named)
+            ));
         }
-        if let Some(span) = required.within {
-            name.push_str(&format!(" within {}", in_words(span.as_secs())));
-        }
-        if required.today {
-            name.push_str(" today");
-            let is_today = |at: Timestamp| at.to_zoned(self.plan.time_zone.clone()).date() == self.now.date();
-            holds &= newest.is_some_and(|(validated, _)| is_today(validated));
-        }
-        let facts = match newest {
-            None => "no such file was validated".to_owned(),
-            Some((validated, file)) => {
-                format!("{file} was validated at {}", in_zone(validated, &self.now))
-            }
-        };
-        Check::new(name, holds, facts)
-    }
-
-    fn after(&self, job: &str, last: Option<&RunRow>) -> Check {
-        let completed = self
-            .facts
-            .completions
+        let missing = waited_for
             .iter()
-            // A job without dates follows any day of a dated one.
-            .filter(|done| done.wave.is_none() || self.date.is_none() || done.wave == self.date)
-            .filter(|done| done.job_id == job)
-            .max_by_key(|done| done.finished);
-        let began = last.map(|run| run.queued);
-        let holds = completed.is_some_and(|done| began.is_none_or(|began| done.finished > began));
-        let facts = match completed {
-            None => "it has not completed yet".to_owned(),
-            Some(done) => {
-                let at = in_zone(done.finished, &self.now);
-                let since = if holds { "" } else { ", before this job last began" };
-                format!("run {} completed at {at}{since}", done.run_id)
-            }
-        };
-        Check::new(format!("after {job}"), holds, facts)
-    }
-
-    /// Returns whether the deadline has passed, and the words for it. The deadline of a dated wave is on its own day.
-    fn deadline(&self) -> Option<(bool, String)> {
-        let time = self.plan.deadline?;
-        let day = self.date.unwrap_or(self.now.date());
-        let at = day.to_datetime(time).to_zoned(self.plan.time_zone.clone()).ok()?;
-        let passed = self.now >= at;
-        let shown = at.strftime("%Y-%m-%d %H:%M %Z");
-        Some(match passed {
-            true => (true, format!("passed at {shown}: an incomplete wave may run")),
-            false => {
-                let left = self.now.duration_until(&at).unsigned_abs().as_secs();
-                (false, format!("at {shown}, in {}", in_words(left)))
-            }
-        })
+            .map(|file| json!({ "file": file.file_url, "status": file.status }));
+        Check::new(name, fresh > 0 && waited_for.is_empty(), text).with(json!({
+            "since_run": last.run_id,
+            "fresh": fresh,
+            "submitted": reported.len(),
+            "files": valid.len(),
+            "missing_files": missing.collect::<Vec<_>>(),
+        }))
     }
 }
 
@@ -485,31 +405,10 @@ fn not_running(runs: Option<&WaveRuns>) -> Check {
         None => "no run is queued or running".to_owned(),
         Some(run) => format!("run {} is {}", run.run_id, run.state),
     };
-    Check::new("not running", active.is_none(), facts)
-}
-
-fn answered(answer: &Result<bool, CriterionError>) -> Check {
-    let (holds, facts) = match answer {
-        Ok(true) => (true, "the query returned a row".to_owned()),
-        Ok(false) => (false, "the query returned no row".to_owned()),
-        Err(error) => (false, error.to_string()),
-    };
-    Check::new("job_addl_criteria", holds, facts)
-}
-
-/// Formats a moment in the job's time zone, to the second.
-fn in_zone(at: Timestamp, now: &Zoned) -> String {
-    at.to_zoned(now.time_zone().clone())
-        .strftime("%Y-%m-%d %H:%M:%S %Z")
-        .to_string()
-}
-
-/// Formats a number of seconds for people.
-fn in_words(seconds: u64) -> String {
-    let span = jiff::Span::new().try_seconds(i64::try_from(seconds).unwrap_or(i64::MAX));
-    match span.and_then(|span| span.round(jiff::SpanRound::new().largest(Unit::Day).days_are_24_hours())) {
-        Ok(span) => format!("{span:#}"),
-        Err(_) => format!("{seconds} s"),
+    let check = Check::new("not running", active.is_none(), facts);
+    match active {
+        None => check,
+        Some(run) => check.with(json!({ "run": run.run_id, "state": run.state })),
     }
 }
 

@@ -1,13 +1,20 @@
 //! The preconditions that are stored as JSON in `aggr_job_configuration.job_params`.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The keys of `job_params`. All of them are optional.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JobParams {
     /// Files that must have been validated, and how recently.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "list_of_requirements"
+    )]
     pub requires: Vec<Requirement>,
     /// The minimum total size of all matching files.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,14 +31,17 @@ pub struct JobParams {
     /// The zone of `deadline` and of "today", by its IANA name; empty for UTC.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub time_zone: String,
-    /// The shops of the province, which let `explain` name the missing ones.
+    /// The stores of the province; files of other stores are not part of the job.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<String>,
 }
 
 /// A file that a job needs in addition to its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { files = \"Item*\", within = \"1 day\" }"
+)]
 pub struct Requirement {
     /// Its pattern; one matching file is enough.
     pub files: String,
@@ -48,6 +58,53 @@ impl JobParams {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("strings, numbers and lists of them always serialize")
     }
+
+    /// Describes what is set in a few words, for tables.
+    pub fn brief(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        for required in &self.requires {
+            let within = required.within.as_ref().map(|span| format!(" within {span}"));
+            let today = if required.today { " today" } else { "" };
+            words.push(format!(
+                "requires {}{}{today}",
+                required.files,
+                within.unwrap_or_default()
+            ));
+        }
+        words.extend(self.min_bytes.map(|least| format!("min_bytes {least}")));
+        words.extend(self.min_rows.map(|least| format!("min_rows {least}")));
+        if !self.after.is_empty() {
+            words.push(format!("after {}", self.after.join(", ")));
+        }
+        if let Some(deadline) = &self.deadline {
+            words.push(format!("deadline {deadline} {}", self.time_zone));
+        }
+        if !self.stores.is_empty() {
+            words.push(format!("{} stores", self.stores.len()));
+        }
+        words.join("; ")
+    }
+}
+
+/// Reads a list of required files. The error for anything else says how to write one.
+pub(crate) fn list_of_requirements<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Requirement>, D::Error> {
+    struct List;
+
+    impl<'de> Visitor<'de> for List {
+        type Value = Vec<Requirement>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list such as [{ files = \"Item*\", within = \"1 day\" }]")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(seq))
+        }
+    }
+
+    deserializer.deserialize_seq(List)
 }
 
 fn is_false(value: &bool) -> bool {

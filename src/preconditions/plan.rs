@@ -1,5 +1,6 @@
 //! A job's row, parsed: patterns, times and spans are ready to be compared with facts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use super::JobParams;
-use crate::settings::{Feeds, parse_span};
+use crate::settings::{Feeds, in_plain_words, parse_span};
 
 /// What a job requires.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub struct JobPlan {
     pub feed: Arc<FeedLayout>,
     /// Its files.
     pub files: FilePattern,
-    /// How many of them must be valid.
+    /// How many of them must be valid; if the job lists stores, of how many stores.
     pub min_files: u32,
     /// Whether any or all of them must be new.
     pub trigger: Trigger,
@@ -40,8 +41,8 @@ pub struct JobPlan {
     pub deadline: Option<Time>,
     /// The zone of `deadline` and of "today".
     pub time_zone: TimeZone,
-    /// The shops of the province, if the job lists them.
-    pub stores: Vec<String>,
+    /// The stores of the province, if the job lists them: files of others are not part of it.
+    pub stores: BTreeSet<String>,
 }
 
 /// A file that must have been validated, and how recently.
@@ -99,8 +100,10 @@ impl JobPlan {
         }
         let pattern =
             |key, text: &str| FilePattern::parse(text).map_err(|source| PlanError::Pattern { key, source });
-        let params: JobParams = serde_json::from_str(&job.params)
-            .map_err(|error| fail("job_params", format!("cannot be read: {error}")))?;
+        let params: JobParams = serde_json::from_str(&job.params).map_err(|error| {
+            let problem = in_plain_words(&error.to_string());
+            fail("job_params", format!("cannot be read: {problem}"))
+        })?;
         let requires = params
             .requires
             .iter()
@@ -119,10 +122,13 @@ impl JobPlan {
             "" | "UTC" => Ok(TimeZone::UTC),
             name => TimeZone::get(name),
         };
+        let files = pattern("files", &job.files)?;
+        let stores: BTreeSet<_> = params.stores.into_iter().collect();
+        check_stores(&stores, job.min_files, &files, &feed.files)?;
         Ok(Self {
             id: job.id.clone(),
             feed,
-            files: pattern("files", &job.files)?,
+            files,
             min_files: job.min_files,
             trigger: job.trigger,
             is_enabled: job.enabled,
@@ -145,7 +151,7 @@ impl JobPlan {
                     format!("{:?} is unknown: {example}", params.time_zone),
                 )
             })?,
-            stores: params.stores,
+            stores,
         })
     }
 
@@ -154,5 +160,71 @@ impl JobPlan {
         self.feed
             .sales()
             .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
+    }
+}
+
+/// Checks that a job's list of stores can be used: file names must say which store they are from, and the list must
+/// have as many stores as the job requires.
+fn check_stores(
+    stores: &BTreeSet<String>,
+    min_files: u32,
+    files: &FilePattern,
+    feed: &FilePattern,
+) -> Result<(), PlanError> {
+    if stores.is_empty() {
+        return Ok(());
+    }
+    let fail = |key, problem| Err(PlanError::Value { key, problem });
+    if !files.has_store() && !feed.has_store() {
+        return fail(
+            "stores",
+            format!(
+                "needs to know which store a file is from: write {{store}} in place of the store's number in files, which \
+                 is {:?}",
+                files.as_str()
+            ),
+        );
+    }
+    if min_files as usize > stores.len() {
+        return fail(
+            "min_files",
+            format!(
+                "is {min_files}, but stores lists only {}: where stores are listed, min_files counts stores, so write \
+                 {} or less",
+                stores.len(),
+                stores.len()
+            ),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_stores_must_fit_the_pattern_and_the_number() {
+        let check = |listed: &[&str], min_files, files: &str, feed: &str| {
+            let stores = listed.iter().map(|store| (*store).to_owned()).collect();
+            let pattern = |text| FilePattern::parse(text).unwrap();
+            check_stores(&stores, min_files, &pattern(files), &pattern(feed))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&["1", "2"], 2, "IL-{store}.tdf", "*.tdf"), Ok(()));
+        assert_eq!(check(&["1", "2"], 2, "IL-*.tdf", "IL-{store}.tdf"), Ok(()));
+        assert_eq!(check(&[], 9, "IL-*.tdf", "*.tdf"), Ok(()));
+        let error = check(&["1", "2"], 3, "IL-{store}.tdf", "*.tdf").unwrap_err();
+        assert!(
+            error.starts_with("min_files is 3, but stores lists only 2"),
+            "{error}"
+        );
+        // A store that is listed twice is one store.
+        assert!(check(&["1", "1"], 2, "IL-{store}.tdf", "*.tdf").is_err());
+        let error = check(&["1"], 1, "IL-*.tdf", "*.tdf").unwrap_err();
+        assert!(
+            error.starts_with("stores needs to know") && error.contains("{store}"),
+            "{error}"
+        );
     }
 }

@@ -11,13 +11,14 @@ use serde::{Deserialize, Deserializer};
 
 use super::Keep;
 use super::variable::Expanded;
-use crate::preconditions::{JobParams, Requirement};
+use super::words::in_plain_words;
+use crate::preconditions::{JobParams, Requirement, list_of_requirements};
 
 /// Parses the text of a settings file. Errors name the line, its table and its key, but do not quote the line: it may
 /// contain a password.
 pub(super) fn read(text: &str) -> Result<SettingsFile, String> {
     toml::from_str(text).map_err(|error| {
-        let message = without_url(error.message());
+        let message = in_plain_words(&without_url(error.message()));
         match error.span().and_then(|span| location(text, span.start)) {
             Some(location) => format!("{location}: {message}"),
             None => message,
@@ -104,6 +105,8 @@ pub(super) struct SourceTable {
     #[serde(default = "settle")]
     pub(super) settle: String,
     pub(super) sweep: Option<String>,
+    pub(super) sweep_hash: Option<String>,
+    pub(super) follow_links: Option<bool>,
     pub(super) poll: Option<String>,
     #[serde(default)]
     pub(super) after: AfterWord,
@@ -240,7 +243,7 @@ pub(super) struct JobSpec {
     #[serde(default = "yes")]
     enabled: bool,
     job_addl_criteria: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "list_of_requirements")]
     requires: Vec<Requirement>,
     min_bytes: Option<u64>,
     min_rows: Option<u64>,

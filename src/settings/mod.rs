@@ -6,9 +6,11 @@
 mod after;
 mod credentials;
 mod file;
+mod own;
 mod places;
 mod span;
 mod variable;
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -23,10 +25,11 @@ use gristmill_state::JobConfig;
 use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
-use crate::preconditions::JobPlan;
+use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
+pub(crate) use words::in_plain_words;
 
 /// The name of the settings file unless `-c` names another.
 pub const DEFAULT_FILE: &str = "gristmill.toml";
@@ -34,6 +37,8 @@ pub const DEFAULT_FILE: &str = "gristmill.toml";
 /// Settings that were checked and are ready to use.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// The settings file itself.
+    pub file: PathBuf,
     /// Where files come from: one source, or several that each have a name.
     pub sources: Vec<Source>,
     /// Where the lake is.
@@ -139,7 +144,11 @@ impl Settings {
                 "cannot read the settings file: {error}; `gristmill init` writes one, `-c FILE` names another"
             ))
         })?;
-        Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)
+        let settings = Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)?;
+        Ok(Self {
+            file: path.to_owned(),
+            ..settings
+        })
     }
 
     /// Returns how often jobs are judged merely because time has passed: at the shortest `sweep` of the sources, and at
@@ -175,6 +184,8 @@ impl Settings {
             let load = &file.warehouse.load;
             format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
         })?;
+        let jobs = check_jobs(&file.jobs, &feeds)?;
+        check_reload(mode, &jobs).map_err(|error| error.to_string())?;
         let target = Target::new(&file.warehouse.table, measures, mode)
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
@@ -191,6 +202,7 @@ impl Settings {
         gristmill_loader::open(&warehouse, target.clone(), &credentials)
             .map_err(|error| format!("warehouse.url: {error}"))?;
         Ok(Self {
+            file: PathBuf::new(),
             sources,
             lake,
             retention: places::check_retention(&file.lake.retention)?,
@@ -202,7 +214,7 @@ impl Settings {
             warehouse,
             credentials,
             target,
-            jobs: check_jobs(&file.jobs, &feeds)?,
+            jobs,
             feeds,
         })
     }

@@ -27,6 +27,10 @@ pub struct Source {
     pub poll: Duration,
     /// The pause between two full listings.
     pub sweep: Duration,
+    /// How often a file of a folder is read again though it looks the same; `None` means never.
+    pub sweep_hash: Option<Duration>,
+    /// Whether links in a folder may lead out of it.
+    pub follow_links: bool,
     /// What happens to an object after it was taken: found valid, and recorded for good.
     pub after: After,
 }
@@ -181,6 +185,15 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
         (Place::Bucket(_), None) => ("1 minute", "1 hour"),
         (Place::Bucket(_), Some(_)) => ("15 minutes", "1 hour"),
     };
+    if let Place::Bucket(_) = &place
+        && (table.sweep_hash.is_some() || table.follow_links.is_some())
+    {
+        return Err(
+            "source.sweep_hash, source.follow_links: only for folders: an object has an ETag that shows every change, \
+             and no links; leave them out"
+                .into(),
+        );
+    }
     if let Place::Folder(source) = &place
         && !source.is_dir()
     {
@@ -204,6 +217,13 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
         settle: parse_span(&table.settle).map_err(|e| format!("source.settle: {e}"))?,
         poll: pause(poll).map_err(|e| format!("source.poll: {e}"))?,
         sweep: pause(sweep).map_err(|e| format!("source.sweep: {e}"))?,
+        sweep_hash: table
+            .sweep_hash
+            .as_deref()
+            .map(pause)
+            .transpose()
+            .map_err(|e| format!("source.sweep_hash: {e}; without it, nothing is read again"))?,
+        follow_links: table.follow_links.unwrap_or_default(),
         after,
     })
 }

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::file::FileStatus;
 use crate::guard::Standing;
 use crate::job::JobRow;
-use crate::run::RunRow;
+use crate::run::{RunRow, RunState};
 
 /// Everything that a decision about one job needs, read in one transaction.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Facts {
     pub waves: BTreeMap<Option<Date>, WaveRuns>,
     /// The newest completion of each wave of every other job.
     pub completions: Vec<Completion>,
+    /// The runs of every other job that are queued or running.
+    pub active_elsewhere: Vec<ActiveRun>,
     /// The newest submission of any file; 0 before the first one.
     pub newest_submission: i64,
 }
@@ -112,6 +114,19 @@ impl WaveRuns {
     }
 }
 
+/// A run of another job that has not ended yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveRun {
+    /// The job.
+    pub job_id: String,
+    /// The business day.
+    pub wave: Option<Date>,
+    /// The run.
+    pub run_id: String,
+    /// Its state: queued or running.
+    pub state: RunState,
+}
+
 /// The newest completed run of one wave of a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
@@ -123,6 +138,6 @@ pub struct Completion {
     pub run_id: String,
     /// Its place in the order of loads.
     pub sequence: i64,
-    /// When it ended.
+    /// When it ended; for people, since the order of runs is that of their sequences.
     pub finished: Timestamp,
 }

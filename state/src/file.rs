@@ -34,6 +34,31 @@ pub struct Stamp {
     pub modified_ns: i64,
     /// The file's inode number; 0 where there is none.
     pub inode: u64,
+    /// Time of the last change of anything about the file (ctime), in nanoseconds since 1970; `None` for an object, and
+    /// where an earlier version of gristmill has read the file.
+    pub changed_ns: Option<i64>,
+}
+
+/// A file as it was last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownStamp {
+    /// What it looked like.
+    pub stamp: Stamp,
+    /// When its bytes were last read: submitted, or compared with what was submitted before.
+    pub read_at: Timestamp,
+}
+
+/// A file in a source that no feed matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnmatchedFile {
+    /// Path relative to the source.
+    pub file_url: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// When it was last written.
+    pub modified: Timestamp,
+    /// When a listing first found it.
+    pub noticed: Timestamp,
 }
 
 /// One arrival of a file, and its outcome.
@@ -192,6 +217,18 @@ pub struct FileRow {
     pub last_note: Option<String>,
     /// The version in force.
     pub in_force: Option<VersionRow>,
+    /// The version of the newest submission, if that is not in force: the one that was rejected.
+    pub refused: Option<VersionRow>,
+}
+
+impl FileRow {
+    /// Returns the version that the status is about; none if the newest submission could not be read.
+    pub fn judged(&self) -> Option<&VersionRow> {
+        match self.status {
+            FileStatus::Validated => self.in_force.as_ref(),
+            _ => self.refused.as_ref(),
+        }
+    }
 }
 
 /// A file that was read and has yet to be put away in its source.

@@ -21,10 +21,11 @@ mod text;
 
 pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
-pub use facts::{Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
+pub use facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
-    FileFilter, FileRow, FileStatus, FileToPutAway, Recorded, Stamp, SubmissionOutcome, SubmissionRecord,
-    UncountedVersion, ValidSubmission, VersionDay, VersionRecord, VersionRow,
+    FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Recorded, Stamp, SubmissionOutcome,
+    SubmissionRecord, UncountedVersion, UnmatchedFile, ValidSubmission, VersionDay, VersionRecord,
+    VersionRow,
 };
 pub use guard::{Guards, Late, SameDay, SameJob, Standing};
 pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
@@ -34,4 +35,4 @@ pub use run::{
     Cause, ClaimedRun, DayEffect, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges, RunFilter,
     RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::{Expiry, StateDb};
+pub use sqlite::{Expiry, StateDb, UNMATCHED};

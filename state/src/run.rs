@@ -293,6 +293,10 @@ pub struct RunFilter {
     pub job_id: Option<String>,
     /// Only runs in this state.
     pub state: Option<RunState>,
+    /// Only runs queued at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only runs that left their wave open, or lacked some of its stores.
+    pub incomplete: bool,
     /// At most this many, the newest first.
     pub limit: Option<u32>,
 }

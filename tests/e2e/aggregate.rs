@@ -112,3 +112,58 @@ fn one_large_file_equals_what_duckdb_makes_of_it() {
     assert_eq!(answers[4], [[Some("True".to_owned()), Some("True".to_owned())]]);
     assert_eq!(answers[5], [[Some("0".to_owned())]], "the summary is sorted");
 }
+
+/// Polars says on standard error how it groups, if asked to.
+const GROUPED: &str = "group_by keys are sorted";
+
+#[test]
+fn polars_adds_up_the_keys_that_several_files_hold() {
+    let mut site = site(&settings(SQLITE, ""));
+    site.set_variable("POLARS_VERBOSE", "1");
+    let folder = site.folder().join("feed");
+    fs::create_dir(&folder).expect("the folder can be made");
+    let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("the file can be written");
+    let out = site.folder().join("out.parquet");
+    let arguments = [
+        "aggregate".as_ref(),
+        folder.as_os_str(),
+        "-o".as_ref(),
+        out.as_os_str(),
+    ];
+
+    write(
+        "IL-1.tdf",
+        "1\t2.50\t4\tCOLA\t2016-06-01\n1\t0.25\t5\tCOLA\t2016-06-01\n",
+    );
+    write("IL-2.tdf", "2\t1.00\t4\tCOLA\t2016-06-01\n");
+    let alone = site.run(arguments);
+    assert_eq!(alone.status.code(), Some(0), "{alone}");
+    assert!(
+        !alone.stderr.contains(GROUPED),
+        "no two files hold a key: {alone}"
+    );
+
+    write(
+        "IL-1b.tdf",
+        "1\t4.00\t4\tCOLA\t2016-06-01\n1\t9.00\t4\tTEA\t2016-06-01\n",
+    );
+    let shared = site.run(arguments);
+    assert_eq!(shared.status.code(), Some(0), "{shared}");
+    assert!(shared.stderr.contains(GROUPED), "Polars was not asked: {shared}");
+    let sums: Vec<_> = parquet_rows(&out)
+        .into_iter()
+        .map(|row| (row.store_id, row.item_id, row.sale_amount, row.tax_amount))
+        .collect();
+    let row = |store: &str, item: &str, sale: &str, tax: Option<&str>| {
+        let owned = |text: &str| text.to_owned();
+        (owned(store), owned(item), Some(owned(sale)), tax.map(owned))
+    };
+    assert_eq!(
+        sums,
+        [
+            row("1", "COLA", "6.50", Some("0.25")),
+            row("1", "TEA", "9.00", None),
+            row("2", "COLA", "1.00", None)
+        ]
+    );
+}

@@ -138,7 +138,14 @@ fn the_demo_shows_everything_and_a_second_one_leaves_the_first_alone() {
     assert_eq!(advice.lines().count(), 3, "{advice}");
     for command in advice.lines() {
         let arguments: Vec<_> = command.split_whitespace().skip(1).collect();
-        assert!(!site.run_ok(arguments).is_empty(), "{command}");
+        let waits = arguments[0] == "explain";
+        let finished = site.run(&arguments);
+        assert_eq!(
+            finished.status.code(),
+            Some(if waits { 3 } else { 0 }),
+            "{finished}"
+        );
+        assert!(!finished.stdout.is_empty(), "{command}");
     }
 }
 
@@ -190,9 +197,9 @@ fn init_writes_settings_that_work_and_overwrites_nothing() {
     );
     says(
         &site,
-        0,
+        3,
         &["explain", "J101", "-c", "new/gristmill.toml"],
-        ["0 of 13", "after J100", "18:00 C"],
+        ["0 of 13 stores", "after J100", "18:00 C"],
     );
 }
 
@@ -308,7 +315,7 @@ fn explain_names_every_precondition_with_its_facts() {
     let site = mill();
     says(
         &site,
-        0,
+        3,
         &["explain", "CA"],
         ["job CA: waits", "0 of 25 files validated", "not running"],
     );
@@ -317,7 +324,8 @@ fn explain_names_every_precondition_with_its_facts() {
         0,
         &["explain", "IL"],
         [
-            "job IL: waits",
+            "job IL: complete since 20",
+            "; nothing new since",
             "2 of 2 files validated",
             "0 of 2 files submitted since run",
         ],
@@ -328,13 +336,18 @@ fn explain_names_every_precondition_with_its_facts() {
         &["explain", "NY"],
         ["there is no job `NY`", "gristmill jobs list"],
     );
-    let verdicts = json(&site.run_ok(["explain", "CA", "--json"]));
+    let verdicts = json(&says(&site, 3, &["explain", "CA", "--json"], []).stdout);
+    assert_eq!(verdicts[0]["state"], "waiting");
     let checks = verdicts[0]["checks"].as_array().expect("a list");
     let min_files = checks
         .iter()
         .find(|check| check["name"] == "min_files")
         .expect("it is named");
     assert_eq!(min_files["holds"], false);
+    assert_eq!(min_files["data"]["needed"], 25);
+    let verdicts = json(&site.run_ok(["explain", "IL", "--json"]));
+    assert_eq!(verdicts[0]["state"], "complete");
+    assert_eq!(verdicts[0]["done"]["completeness_percent"], 100.0);
 }
 
 #[test]
@@ -356,10 +369,54 @@ fn files_lists_each_file_with_its_counts() {
         .split_whitespace()
         .collect();
     assert!(of_2.ends_with(&["13", "12", "0", "0", "1"]), "{of_2:?}");
+    let of_1: Vec<_> = listed
+        .stdout
+        .lines()
+        .find(|line| line.contains("IL-1.tdf"))
+        .expect("it is listed")
+        .split_whitespace()
+        .collect();
+    assert_eq!(
+        of_1[6..11],
+        ["0"; 5],
+        "the counts are those of the rejected version"
+    );
     let rejected = json(&site.run_ok(["files", "--status", "rejected", "--json"]));
     assert_eq!(rejected.as_array().expect("a list").len(), 1);
     assert_eq!(rejected[0]["file_url"], "IL-1.tdf");
-    assert_eq!(site.run_ok(["files", "--feed", "items"]), "No file so far.\n");
+    assert_eq!(
+        (
+            &rejected[0]["refused"]["lines"],
+            &rejected[0]["in_force"]["lines"]
+        ),
+        (&0.into(), &6.into())
+    );
+    assert_eq!(rejected[0]["jobs"][0], "IL");
+    site.submit("CA-1.tdf", good("S8"));
+    run_until_idle(&site);
+    let names = |arguments: &[&str]| {
+        let listed = json(&site.run_ok([&["files", "--json"], arguments].concat()));
+        let names = listed.as_array().expect("a list").iter();
+        names
+            .map(|file| file["file_url"].as_str().expect("a path").to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["--job", "IL"]), ["IL-1.tdf", "IL-2.tdf"]);
+    assert_eq!(names(&["--store", "1"]), ["CA-1.tdf", "IL-1.tdf"]);
+    assert_eq!(names(&["--store", "1", "--job", "CA"]), ["CA-1.tdf"]);
+    assert_eq!(
+        site.run_ok(["files", "--no-job"]),
+        "Every file to aggregate belongs to a job.\n"
+    );
+    assert_eq!(
+        site.run_ok(["files", "--status", "failed"]),
+        "No file is FAILED.\n"
+    );
+    assert_eq!(
+        site.run_ok(["files", "--feed", "items"]),
+        "No file is like that.\n"
+    );
+    says(&site, 2, &["files", "--job", "NY"], ["there is no job `NY`"]);
     says(
         &site,
         2,
@@ -412,7 +469,7 @@ fn a_paused_job_waits_until_it_is_resumed() {
         &["run", "--until-idle"],
         ["1 validated", "runs: 0 completed"],
     );
-    says(&site, 0, &["explain", "IL"], ["paused: `gristmill jobs resume`"]);
+    says(&site, 3, &["explain", "IL"], ["paused: `gristmill jobs resume`"]);
     assert!(site.run_ok(["jobs", "list"]).contains("paused"));
     says(&site, 0, &["jobs", "resume", "IL"], ["Job IL is enabled."]);
     run_until_idle(&site);
@@ -484,7 +541,35 @@ fn runs_lists_the_newest_first() {
             .map(Vec::len),
         Some(1)
     );
-    assert_eq!(site.run_ok(["runs", "--job", "CA"]), "No run so far.\n");
+    let run_ids = |arguments: &[&str]| {
+        let listed = json(&site.run_ok([&["runs", "--json"], arguments].concat()));
+        listed.as_array().map(Vec::len)
+    };
+    assert!(
+        runs[0]["duration_seconds"]
+            .as_f64()
+            .is_some_and(|seconds| seconds >= 0.0)
+    );
+    let (newer, older) = (&runs[0]["queued"], &runs[1]["queued"]);
+    assert_eq!(run_ids(&["--since", newer.as_str().expect("a time")]), Some(1));
+    assert_eq!(run_ids(&["--since", older.as_str().expect("a time")]), Some(2));
+    assert_eq!(run_ids(&["--since", "2001-01-01", "--job", "IL"]), Some(2));
+    assert_eq!(run_ids(&["--incomplete"]), Some(0));
+    says(&site, 2, &["runs", "--since", "spring"], ["--since", "spring"]);
+    let took = site.run_ok(["runs"]);
+    assert!(
+        took.contains("took") && took.contains(" s ") && took.contains("Z "),
+        "{took}"
+    );
+    site.submit("CA-1.tdf", good("S8"));
+    run_until_idle(&site);
+    site.run_ok(["jobs", "run", "CA"]);
+    assert_eq!(run_ids(&["--incomplete"]), Some(1));
+    assert!(site.run_ok(["runs", "--incomplete"]).contains(" 4 % "));
+    assert_eq!(
+        site.run_ok(["runs", "--job", "CA", "--since", "2999-01-01"]),
+        "No run is like that.\n"
+    );
     says(&site, 2, &["runs", "--job", "NY"], ["there is no job `NY`"]);
 }
 
@@ -497,6 +582,14 @@ fn rejects_shows_each_line_with_number_reason_and_text() {
         &["rejects", "IL-2.tdf"],
         ["IL-2.tdf", "13", "amount", "twelve"],
     );
+    assert_eq!(site.run_ok(["rejects", "IL-1.tdf"]), "No rejects.\n");
+    // A file that is good again shows nothing of what was wrong in between.
+    let in_between = good("S1").replace("1.25", "one");
+    site.submit("IL-1.tdf", in_between);
+    run_until_idle(&site);
+    says(&site, 0, &["rejects", "IL-1.tdf"], ["rejected as a whole"]);
+    site.submit("IL-1.tdf", good("S1"));
+    run_until_idle(&site);
     assert_eq!(site.run_ok(["rejects", "IL-1.tdf"]), "No rejects.\n");
     let rejects = json(&site.run_ok(["rejects", "IL-2.tdf", "--json"]));
     assert_eq!(rejects[0]["text"], "S2\ttwelve\t4\tBUN\t2026-03-01");

@@ -24,7 +24,7 @@ fn a_job_waits_for_its_thirteenth_file_and_for_the_item_master() {
     support::run_until_idle(&site);
     let (holds, facts) = support::explained(&site, "J", "min_files");
     assert!(!holds);
-    assert_eq!(facts, "12 of 13 files validated; missing stores: 13");
+    assert_eq!(facts, "12 of 13 stores validated; missing stores: 13");
 
     submit(&site, "IL-13.tdf", "13", "1.00");
     support::run_until_idle(&site);

@@ -16,6 +16,8 @@ mod putting_away;
 mod reference_sample;
 mod retention;
 mod service;
+mod sight;
+mod stores;
 mod trace;
 mod verify;
 mod warehouse_faults;

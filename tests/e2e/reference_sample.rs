@@ -87,7 +87,7 @@ fn a_province_without_files_waits_and_explain_counts_them() {
         support::state(&site, "SELECT DISTINCT job_config_id FROM job_run"),
         ["J101"]
     );
-    let explained = site.run_ok(["explain", "J102"]);
+    let explained = site.run(["explain", "J102"]).stdout;
     assert!(explained.contains("waits"), "{explained}");
     assert!(explained.contains("0 of 25"), "{explained}");
 }

@@ -274,7 +274,12 @@ pub fn wait_for_state(site: &Site, sql: &str, answer: &str) {
 
 /// What `explain` says of one precondition of a job with a single wave: whether it holds, and its facts.
 pub fn explained(site: &Site, job: &str, precondition: &str) -> (bool, String) {
-    let json = site.run_ok(["explain", job, "--json"]);
+    let finished = site.run(["explain", job, "--json"]);
+    assert!(
+        matches!(finished.status.code(), Some(0 | 3)),
+        "0 is ready, 3 is waiting: {finished}"
+    );
+    let json = finished.stdout;
     let verdicts: serde_json::Value = serde_json::from_str(&json).expect("explain --json prints JSON");
     let verdicts = verdicts.as_array().expect("explain prints a list of waves");
     assert_eq!(verdicts.len(), 1, "{json}");

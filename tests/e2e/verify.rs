@@ -83,6 +83,31 @@ fn a_correction_leaves_a_hand_edit_elsewhere_and_a_comparison_finds_and_mends_it
 }
 
 #[test]
+fn without_a_name_every_job_that_has_loaded_is_compared() {
+    let jobs = format!(
+        "{JOB}{}",
+        JOB.replace("\"all\"", "\"none\"").replace("*-*", "none-*")
+    );
+    let site = support::site(&support::settings(support::SQLITE, &jobs));
+    support::run_until_idle(&site);
+    let nothing = site.run(["load", "--verify"]);
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(
+        nothing.stderr.contains("no job has loaded anything yet"),
+        "{}",
+        nothing.stderr
+    );
+    site.submit("IL-1.tdf", FIRST);
+    support::run_until_idle(&site);
+    let told = site.run_ok(["load", "--verify"]);
+    assert!(told.contains("all-") && told.contains("They agree."), "{told}");
+    let never = site.run(["load", "--verify", "none"]);
+    assert_eq!(never.status.code(), Some(2));
+    support::sqlite(&site, "DELETE FROM sales_summary WHERE item_id = 'c'");
+    assert_eq!(site.run(["load", "--verify"]).status.code(), Some(1));
+}
+
+#[test]
 fn a_warehouse_that_was_lost_is_filled_again() {
     let site = loaded();
     let before = support::sqlite_rows(&site);

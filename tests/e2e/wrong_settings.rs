@@ -181,7 +181,34 @@ fn a_job_that_cannot_be_judged_is_told_with_its_key() {
         &["job \"IL\": deadline", "25:00", "18:00"],
     );
     refused(&job("trigger = \"some\""), &["[[job]] trigger", "`all`", "`any`"]);
-    refused(&job("min_files = -1"), &["[[job]] min_files"]);
+    refused(&job("min_files = -1"), &["[[job]] min_files", "a whole number"]);
+    refused(
+        &job("requires = \"Item*\""),
+        &[
+            "[[job]] requires",
+            "a list such as [{ files = \"Item*\", within = \"1 day\" }]",
+        ],
+    );
+    refused(
+        &job("requires = [\"Item*\"]"),
+        &[
+            "[[job]] requires",
+            "a table such as { files = \"Item*\", within = \"1 day\" }",
+        ],
+    );
+    refused(&job("after = \"J100\""), &["[[job]] after", "a list in brackets"]);
+    refused(
+        &job("min_files = 3\nstores = [\"1\", \"2\"]"),
+        &[
+            "job \"IL\": min_files is 3",
+            "stores lists only 2",
+            "write 2 or less",
+        ],
+    );
+    refused(
+        &job("stores = [\"1\"]").replace("IL-{store}", "IL-*"),
+        &["job \"IL\": stores needs to know", "{store}", "IL-*.tdf"],
+    );
     refused(
         &job("requires = [{ files = \"Item*\", within = \"1 moon\" }]"),
         &["job \"IL\": requires: within", "1 moon", "1 day"],
@@ -233,6 +260,15 @@ fn other_values_that_cannot_be_used_are_told_with_their_key() {
         &["warehouse.table", "a.b.c"],
     );
     refused("[source", &["gristmill.toml"]);
+    let reload = with(&warehouse, &format!("{warehouse}\nload = \"reload\""));
+    refused(
+        &format!("{reload}{}", JOB.replace("IL", "CA")),
+        &["warehouse.load = \"reload\"", "IL, CA", "replace-days"],
+    );
+    refused(
+        &reload.replace("IL-{store}", "IL-{date}"),
+        &["warehouse.load = \"reload\"", "job IL", "IL-{date}.tdf"],
+    );
 }
 
 #[test]

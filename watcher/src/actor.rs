@@ -6,17 +6,19 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
+use crate::events::{Difference, fnv1a};
 use crate::handle::Command;
-use crate::listing::{Lister, Look, Report, Seen};
+use crate::listing::{Found, Lister, Look, Report, Seen};
 use crate::notices::{Hints, Notices};
 use crate::settling::{Reason, Settling};
-use crate::{Arrival, Event, Settings, Stamp, Wanted, names};
+use crate::unmatched::Newest;
+use crate::{Arrival, Event, KnownFile, Settings, Stamp, UnmatchedFile, Wanted, names};
 
 /// The longest pause before a root that cannot be listed is tried again.
 const ROOT_RETRY: Duration = Duration::from_secs(1);
@@ -28,9 +30,18 @@ const REPORTS: usize = 4;
 /// A file that was reported, or known from the start.
 struct Known {
     stamp: Stamp,
+    /// When its bytes were last read, or given out to be read.
+    read_at: SystemTime,
     /// When the file was looked at; an older look that arrives late from a listing proves nothing.
     at: Instant,
     /// The latest listing during which the file was seen.
+    listing: u64,
+}
+
+/// A file that must not be read.
+struct Refused {
+    reason: String,
+    /// The latest listing during which it was seen.
     listing: u64,
 }
 
@@ -41,6 +52,7 @@ struct ReceiverGone;
 pub(crate) struct Actor {
     settings: Settings,
     known: HashMap<PathBuf, Known>,
+    refused: HashMap<PathBuf, Refused>,
     settling: Settling,
     hints: Arc<Hints>,
     lister: Lister,
@@ -57,33 +69,33 @@ pub(crate) struct Actor {
     list_at: Option<Instant>,
     /// How many files the last listing saw, if some were still waiting at its end; reported once none is.
     unsettled: Option<u64>,
+    /// The unmatched files that were last reported, and whether they were all.
+    unmatched: (Vec<UnmatchedFile>, bool),
 }
 
 impl Actor {
     pub(crate) fn new(
         mut settings: Settings,
-        known: HashMap<String, Stamp>,
+        known: HashMap<String, KnownFile>,
         wanted: Wanted,
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         // Notices name absolute paths. This fails only without a current folder, which the listing will report.
-        settings.root = std::path::absolute(&settings.root).unwrap_or(settings.root);
-        let root = settings.root.clone();
+        let root = &settings.folder.root;
+        settings.folder.root = std::path::absolute(root).unwrap_or_else(|_| root.clone());
+        let root = settings.folder.root.clone();
         let at = Instant::now();
-        let known = known
-            .into_iter()
-            .map(|(path, stamp)| {
-                (
-                    PathBuf::from(path),
-                    Known {
-                        stamp,
-                        at,
-                        listing: 0,
-                    },
-                )
-            })
-            .collect();
+        let known = known.into_iter().map(|(path, KnownFile { stamp, read_at })| {
+            let known = Known {
+                stamp,
+                read_at,
+                at,
+                listing: 0,
+            };
+            (PathBuf::from(path), known)
+        });
+        let known = known.collect();
         let hints = Arc::new(Hints::default());
         let notices = Arc::new(Mutex::new(Notices::new(
             root.clone(),
@@ -93,10 +105,11 @@ impl Actor {
         let (sender, reports) = mpsc::channel(REPORTS);
         Self {
             known,
+            refused: HashMap::new(),
             settling: Settling::new(settings.settle),
             hints,
             lister: Lister {
-                root,
+                folder: settings.folder.clone(),
                 wanted,
                 notices,
                 reports: sender,
@@ -111,6 +124,7 @@ impl Actor {
             listings: 0,
             list_at: Some(at),
             unsettled: None,
+            unmatched: (Vec::new(), true),
             settings,
         }
     }
@@ -146,6 +160,13 @@ impl Actor {
                 let path = PathBuf::from(path);
                 self.known.remove(&path);
                 self.hints.look(path, Reason::Found, true);
+            }
+            Command::Unread(path, false) => drop(self.known.remove(Path::new(&path))),
+            Command::Unread(path, true) => {
+                if let Some(known) = self.known.get_mut(Path::new(&path)) {
+                    // No file has this change time, so the next look doubts it again.
+                    known.stamp.changed_ns = Some(i64::MIN);
+                }
             }
             Command::Recorded(..) => {}
             Command::Sweep => self.list_at = Some(Instant::now()),
@@ -203,36 +224,95 @@ impl Actor {
     }
 
     async fn handle_look(&mut self, look: Look) -> Result<(), ReceiverGone> {
-        let Look { path, why, stamp, at } = look;
-        let Some(stamp) = stamp else {
-            if self.settling.forget(&path, at) {
-                debug!(?path, "the file disappeared before it settled");
+        let Look { path, why, found, at } = look;
+        let stamp = match found {
+            Found::File(stamp) => stamp,
+            Found::Nothing => {
+                if self.settling.forget(&path, at) {
+                    debug!(?path, "the file disappeared before it settled");
+                }
+                return Ok(());
             }
-            return Ok(());
+            Found::Refused(reason) => return self.refuse(path, reason, at).await,
         };
+        self.refused.remove(&path);
+        let wall = (self.settings.now)();
+        let is_closed = self.settling.is_closed(&path, why);
+        let mut difference = Difference::Sent;
         if let Some(known) = self.known.get_mut(&path) {
             if at < known.at {
                 return Ok(());
             }
             known.listing = self.listings;
-            if known.stamp == stamp {
-                self.settling.forget(&path, at);
-                return Ok(());
+            difference = stamp.since(known.stamp);
+            match difference {
+                Difference::Same if !is_closed => {
+                    self.settling.forget(&path, at);
+                    return self.doubt_now_and_then(path, why, wall).await;
+                }
+                Difference::Unknown if !is_closed => {
+                    known.stamp = stamp;
+                    self.settling.forget(&path, at);
+                    return self.send(arrival(&path, stamp, Event::Restamped)).await;
+                }
+                _ => {}
             }
         }
-        if !self.settling.look(&path, stamp, why, at, (self.settings.now)()) {
+        let Some(whole) = self.settling.look(&path, stamp, why, at, wall) else {
+            return Ok(());
+        };
+        let event = match difference {
+            Difference::Sent | Difference::Unknown => Event::Arrived,
+            // Nobody changes a file by mistake and closes it after writing.
+            Difference::Touched if whole.is_closed => Event::Arrived,
+            Difference::Touched | Difference::Same => Event::Doubted,
+        };
+        let event = arrival(&path, stamp, event);
+        let known = Known {
+            stamp,
+            read_at: wall,
+            at,
+            listing: self.listings,
+        };
+        self.known.insert(path, known);
+        self.send(event).await
+    }
+
+    /// Reports a file that must not be read, unless it was reported already with the same reason.
+    async fn refuse(&mut self, path: PathBuf, reason: String, at: Instant) -> Result<(), ReceiverGone> {
+        self.settling.forget(&path, at);
+        self.known.remove(&path);
+        let refused = Refused {
+            reason: reason.clone(),
+            listing: self.listings,
+        };
+        let name = names::escaped(&path);
+        match self.refused.insert(path, refused) {
+            Some(before) if before.reason == reason => Ok(()),
+            _ => self.send(Event::Refused { name, reason }).await,
+        }
+    }
+
+    /// Has a file that looks the same read again, once in each span of `sweep_hash`. Each file has a moment of its own
+    /// in the span, so that not all are read at once.
+    async fn doubt_now_and_then(
+        &mut self,
+        path: PathBuf,
+        why: Reason,
+        wall: SystemTime,
+    ) -> Result<(), ReceiverGone> {
+        let (Some(span), Reason::Found) = (self.settings.sweep_hash, why) else {
+            return Ok(());
+        };
+        let Some(known) = self.known.get_mut(&path) else {
+            return Ok(());
+        };
+        if span_of(&path, known.read_at, span) == span_of(&path, wall, span) {
             return Ok(());
         }
-        let event = arrival(&path, stamp);
-        self.known.insert(
-            path,
-            Known {
-                stamp,
-                at,
-                listing: self.listings,
-            },
-        );
-        self.send(event).await
+        known.read_at = wall;
+        let stamp = known.stamp;
+        self.send(arrival(&path, stamp, Event::Doubted)).await
     }
 
     async fn looked(&mut self, seen: Seen) -> Result<(), ReceiverGone> {
@@ -253,16 +333,18 @@ impl Actor {
         }
     }
 
-    async fn listed(&mut self, seen: Seen) -> Result<(), ReceiverGone> {
+    async fn listed(&mut self, mut seen: Seen) -> Result<(), ReceiverGone> {
         self.listing = false;
         self.drop_absent(&seen);
-        let pause = match seen.troubles.contains_key(&self.settings.root) {
+        let pause = match seen.troubles.contains_key(&self.settings.folder.root) {
             true => self.settings.sweep.min(ROOT_RETRY),
             false => self.settings.sweep,
         };
         self.list_at.get_or_insert(Instant::now() + pause);
 
         let listed = seen.files;
+        self.report_unmatched(std::mem::take(&mut seen.unmatched), seen.troubles.is_empty())
+            .await?;
         let troubles = self.troubles_of(seen);
         let ended: Vec<PathBuf> = self
             .troubles
@@ -282,14 +364,25 @@ impl Actor {
         self.send(Event::Swept { listed, waiting }).await
     }
 
+    async fn report_unmatched(&mut self, newest: Newest, is_all: bool) -> Result<(), ReceiverGone> {
+        let files = newest.into_files();
+        let is_first = self.listings == 1;
+        if !is_first && (&files, is_all) == (&self.unmatched.0, self.unmatched.1) {
+            return Ok(());
+        }
+        self.unmatched = (files.clone(), is_all);
+        self.send(Event::Unmatched { files, is_all }).await
+    }
+
     /// Forgets the files that this listing should have seen but did not.
     fn drop_absent(&mut self, seen: &Seen) {
+        self.refused.retain(|_, refused| refused.listing == self.listings);
         // An empty root may be the bare mount point of a share that is unmounted: once it is mounted again, its
         // files are the same.
         if seen.files == 0 {
             return;
         }
-        let root = &self.settings.root;
+        let root = &self.settings.folder.root;
         self.known.retain(|path, known| {
             known.listing == self.listings
                 || seen
@@ -304,7 +397,7 @@ impl Actor {
     fn troubles_of(&self, seen: Seen) -> HashMap<PathBuf, String> {
         let mut troubles = seen.troubles;
         if let Some(error) = seen.unwatched {
-            troubles.entry(self.settings.root.clone()).or_insert(error);
+            troubles.entry(self.settings.folder.root.clone()).or_insert(error);
         }
         troubles
     }
@@ -327,9 +420,20 @@ impl Actor {
     }
 }
 
-fn arrival(path: &Path, stamp: Stamp) -> Event {
+/// The number of the span in which a moment lies. Spans begin for each file at another time.
+fn span_of(path: &Path, moment: SystemTime, span: Duration) -> i128 {
+    let span = span.as_nanos().max(1) as i128;
+    let phase = i128::from(fnv1a(&path.to_string_lossy())) % span;
+    let moment = match moment.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => since.as_nanos() as i128,
+        Err(before) => -(before.duration().as_nanos() as i128),
+    };
+    (moment + phase).div_euclid(span)
+}
+
+fn arrival(path: &Path, stamp: Stamp, event: fn(Arrival) -> Event) -> Event {
     match path.to_str() {
-        Some(path) => Event::Arrived(Arrival {
+        Some(path) => event(Arrival {
             path: path.to_owned(),
             stamp,
         }),

@@ -29,6 +29,19 @@ pub(crate) enum Error {
     List { folder: PathBuf, source: io::Error },
 
     #[error(
+        "the link {} leads out of the source and is not followed. If that is meant, set follow_links = true in \
+         [source]; otherwise remove the link",
+        link.display()
+    )]
+    LeadsOut { link: PathBuf },
+
+    #[error(
+        "cannot list {}: it is more than {depth} folders deep. Move its files up, or remove it",
+        folder.display()
+    )]
+    TooDeep { folder: PathBuf, depth: usize },
+
+    #[error(
         "cannot list {url}: {}. Until this is fixed, listings find no new files",
         causes(source)
     )]

@@ -3,6 +3,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use object_store::ObjectMeta;
 
@@ -18,6 +19,23 @@ pub struct Stamp {
     /// is renamed over this one; for an object, a 64-bit hash of its ETag. Only a hint: a reader of the object makes
     /// its requests conditional on the ETag itself.
     pub identity: u64,
+    /// When anything about the file last changed (its ctime), in nanoseconds since 1970. No program can set it back, so
+    /// it shows a file that was rewritten in place and given its old time again. But it changes with permissions, names
+    /// and links too. `None` for an object, and for a file that an earlier version of gristmill has read.
+    pub changed_ns: Option<i64>,
+}
+
+/// What a look at a file shows, compared with its stamp when it was last read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Difference {
+    /// None.
+    Same,
+    /// None that can be seen: the earlier stamp has no change time.
+    Unknown,
+    /// Only the change time: new bytes with an old time, or merely other permissions, names or links.
+    Touched,
+    /// Something that only another submission has.
+    Sent,
 }
 
 impl Stamp {
@@ -25,11 +43,23 @@ impl Stamp {
     pub fn of(metadata: &Metadata) -> Self {
         Self {
             bytes: metadata.len(),
-            modified_ns: metadata
-                .mtime()
-                .saturating_mul(1_000_000_000)
-                .saturating_add(metadata.mtime_nsec()),
+            modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             identity: metadata.ino(),
+            changed_ns: Some(nanoseconds(metadata.ctime(), metadata.ctime_nsec())),
+        }
+    }
+
+    /// What has changed since the file had the stamp `before`.
+    pub(crate) fn since(self, before: Self) -> Difference {
+        let but_for_change = |stamp: Self| Self {
+            changed_ns: None,
+            ..stamp
+        };
+        match (before.changed_ns, self.changed_ns) {
+            _ if but_for_change(self) != but_for_change(before) => Difference::Sent,
+            (before, now) if before == now => Difference::Same,
+            (None, _) => Difference::Unknown,
+            _ => Difference::Touched,
         }
     }
 
@@ -41,15 +71,40 @@ impl Stamp {
             bytes: meta.size,
             modified_ns: meta.last_modified.timestamp().saturating_mul(1_000_000_000),
             identity: fnv1a(etag.trim_matches('"')),
+            changed_ns: None,
         }
     }
 }
 
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}
+
 /// The 64-bit FNV-1a hash of a text. It must be the same in every build, because the state database keeps stamps.
-fn fnv1a(text: &str) -> u64 {
+pub(crate) fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+/// A file that was read before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KnownFile {
+    /// Its stamp at that time.
+    pub stamp: Stamp,
+    /// When its bytes were last read.
+    pub read_at: SystemTime,
+}
+
+/// A file that no feed matches.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct UnmatchedFile {
+    /// When it was last written, in nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// Its path relative to the root, with each byte that is not UTF-8 written as `\xNN`.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
 }
 
 /// A file that is whole and was not reported before with this stamp.
@@ -67,13 +122,28 @@ pub struct Arrival {
 pub enum Event {
     /// A file is whole, and is new or has another stamp than the one reported before.
     Arrived(Arrival),
-    /// A file that cannot be read because of its name: the name is not UTF-8, or is a key that cannot be requested
-    /// from the bucket. Reported once; for a file in a folder, again whenever the file changes.
+    /// A file to compare with what was last read of it: it may have been rewritten, or its bytes have not been read for
+    /// long. It counts as submitted only if they differ.
+    Doubted(Arrival),
+    /// A file whose earlier stamp lacked the change time. Otherwise its stamp is the same, so it was not submitted
+    /// again; the caller keeps the whole stamp from now on.
+    Restamped(Arrival),
+    /// A file that is not to be read: its name is not UTF-8, or is a key that cannot be requested from the bucket; it
+    /// is one of gristmill's own files; or a link leads to it from outside. Reported once; for a file in a folder
+    /// whose name is not UTF-8, again whenever the file changes.
     Refused {
         /// The path relative to the root, with each byte that is not UTF-8 written as `\xNN`.
         name: String,
         /// What is wrong, and what to do.
         reason: String,
+    },
+    /// The files that nobody wants, as a full listing has found them: the newest [`UNMATCHED`](crate::UNMATCHED) of
+    /// them. Sent before [`Event::Swept`], if anything about them has changed.
+    Unmatched {
+        /// Newest first.
+        files: Vec<UnmatchedFile>,
+        /// Whether everything could be listed: if not, other files may still be there.
+        is_all: bool,
     },
     /// A message of the queue that cannot be parsed. It is left to the queue's redrive policy, and reported once.
     BadMessage {
@@ -122,5 +192,21 @@ mod tests {
         };
         assert_eq!(stamp("\"0x8D1\""), stamp("0x8D1"));
         assert_ne!(stamp("0x8D1"), stamp("0x8D2"));
+    }
+
+    #[test]
+    fn a_change_time_alone_is_a_doubt_and_an_absent_one_is_none() {
+        let stamp = |bytes, changed_ns| Stamp {
+            bytes,
+            modified_ns: 5,
+            identity: 7,
+            changed_ns,
+        };
+        assert_eq!(stamp(1, Some(2)).since(stamp(1, Some(2))), Difference::Same);
+        assert_eq!(stamp(1, Some(3)).since(stamp(1, Some(2))), Difference::Touched);
+        assert_eq!(stamp(1, Some(3)).since(stamp(1, None)), Difference::Unknown);
+        assert_eq!(stamp(1, None).since(stamp(1, None)), Difference::Same);
+        assert_eq!(stamp(2, Some(2)).since(stamp(1, Some(2))), Difference::Sent);
+        assert_eq!(stamp(2, Some(2)).since(stamp(1, None)), Difference::Sent);
     }
 }

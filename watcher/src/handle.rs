@@ -7,12 +7,13 @@ use tokio::task::JoinHandle;
 
 use crate::actor::Actor;
 use crate::bucket::{self, BucketSettings};
-use crate::{Event, Settings, Stamp, Wanted};
+use crate::{Event, KnownFile, Settings, Stamp, Wanted};
 
 /// What a watcher can be told to do. Paths are relative to the root.
 #[derive(Debug)]
 pub(crate) enum Command {
     LookAgain(String),
+    Unread(String, bool),
     Recorded(String, Stamp),
     Sweep,
 }
@@ -28,15 +29,15 @@ pub struct Handle {
 
 /// Starts to watch a folder and all below, on the current tokio runtime.
 ///
-/// `known` holds the stamps that were reported before (kept by the caller from an earlier run): a file that still
-/// has its stamp is not reported again. `events` should be bounded: while its receiver is busy, the watcher waits
+/// `known` holds what was read before (kept by the caller from an earlier run): a file that still has its stamp is not
+/// reported again. `events` should be bounded: while its receiver is busy, the watcher waits
 /// and loses nothing.
 ///
 /// # Panics
 /// Outside a tokio runtime.
 pub fn watch(
     settings: Settings,
-    known: HashMap<String, Stamp>,
+    known: HashMap<String, KnownFile>,
     wanted: Wanted,
     events: mpsc::Sender<Event>,
 ) -> Handle {
@@ -82,6 +83,12 @@ impl Handle {
     pub fn look_again(&self, path: &str) {
         // Sending fails only once the task has ended; then there is nothing to do. The same holds below.
         let _ = self.commands.send(Command::LookAgain(path.to_owned()));
+    }
+
+    /// Forgets what is known of a file that could not be read, so that the next full listing reports it again:
+    /// as doubted, if it was. For a bucket this does nothing.
+    pub fn unread(&self, path: &str, is_doubted: bool) {
+        let _ = self.commands.send(Command::Unread(path.to_owned(), is_doubted));
     }
 
     /// Says that the outcome for a file with this stamp, good or bad, is durable. Only then are its messages deleted

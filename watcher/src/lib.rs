@@ -8,8 +8,8 @@
 //! - **notices** (inotify) are hints to look now. Losing one costs time, never a file;
 //! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `settling`.
 //!
-//! The watcher never opens, moves or changes a source file. Callers read an object with [`ObjectReader`], and tag or
-//! move it afterwards with [`PutAway`].
+//! The watcher never opens, moves or changes a source file. Callers open a file with [`SourceFolder`] and read an
+//! object with [`ObjectReader`]; they tag or move an object afterwards with [`PutAway`].
 //!
 //! ```text
 //! notices ──hints──┐
@@ -25,12 +25,14 @@ mod handle;
 mod listing;
 mod names;
 mod notices;
+mod open;
+mod own;
 mod queue;
 mod settling;
 #[cfg(test)]
 mod tests;
+mod unmatched;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -38,20 +40,25 @@ pub use bucket::{
     Address, AddressError, After, Away, Bucket, BucketOptions, BucketSettings, ObjectReader, OpenError,
     Provider, PutAway, PutAwayError, PutAwayKind, ReadError, S3, S3Error, Starts, StorageClient,
 };
-pub use events::{Arrival, Event, Stamp};
+pub use events::{Arrival, Event, KnownFile, Stamp, UnmatchedFile};
 pub use handle::{Handle, watch, watch_bucket};
 pub use names::is_looked_at;
+pub use open::{OpenFileError, SourceFolder, open_named};
+pub use own::OwnFiles;
 pub use queue::{Queue, QueueError};
+pub use unmatched::UNMATCHED;
 
 /// Which folder to watch, and how often to look.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The folder. It need not exist yet: the watcher sends [`Event::Trouble`] and tries again.
-    pub root: PathBuf,
+    pub folder: SourceFolder,
     /// How long a file must stay unchanged to count as whole, when nothing else shows that it is.
     pub settle: Duration,
     /// The pause between two full listings.
     pub sweep: Duration,
+    /// How often a file is read again though it looks the same, to see whether its bytes still are. `None`: never.
+    pub sweep_hash: Option<Duration>,
     /// The wall clock, used to measure the age of a file; this crate reads no clock itself.
     pub now: fn() -> SystemTime,
 }
@@ -59,5 +66,5 @@ pub struct Settings {
 /// Says whether the caller wants a file, by its path relative to the root.
 ///
 /// It is called on the threads that list and that receive notices, so it must be quick. Files that it refuses
-/// are not looked at and cause no event.
+/// are not looked at; full listings report them as [`Event::Unmatched`].
 pub type Wanted = Arc<dyn Fn(&str) -> bool + Send + Sync>;

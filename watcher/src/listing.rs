@@ -1,14 +1,14 @@
 //! Looks at the file system, on blocking threads: at given paths, or at everything.
 //!
 //! A listing streams what it sees in batches and keeps none of it, so its memory is that of the folders still
-//! to read. It follows links to files and to folders. Within one listing a folder is read once, however many
-//! names it has: links come after everything in the root itself, in the order of their names. So a folder
-//! always appears under the same name, its sales are not counted twice, and a loop of links ends.
+//! to read. It follows links to files and to folders, but out of the root only if the settings say so. Within one
+//! listing a folder is read once, however many names it has: links come after everything in the root itself, in the
+//! order of their names. So a folder always appears under the same name, its sales are not counted twice, and a loop
+//! of links ends. gristmill's own files are told apart by what they are, under any name.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, DirEntry, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -18,20 +18,39 @@ use tracing::debug;
 
 use crate::error::Error;
 use crate::notices::{Notices, lock};
+use crate::open::LEADS_OUT;
+use crate::own::{Id, OwnNow, id};
 use crate::settling::Reason;
-use crate::{Stamp, Wanted, names};
+use crate::unmatched::Newest;
+use crate::{OpenFileError, SourceFolder, Stamp, UnmatchedFile, Wanted, names};
 
 /// Large enough that reading 256 files' metadata costs far more than sending the batch.
 const BATCH: usize = 256;
+
+/// How many folders deep a listing goes. A folder that is always one deeper costs time without end, and no store sends
+/// files that way.
+const DEPTH: usize = 100;
+
+/// The most folders of one listing that are reported as too deep.
+const TOO_DEEP: usize = 100;
 
 /// A look at one file.
 pub(crate) struct Look {
     /// Relative to the root.
     pub(crate) path: PathBuf,
     pub(crate) why: Reason,
-    /// `None` if it is gone, or is not a regular file.
-    pub(crate) stamp: Option<Stamp>,
+    pub(crate) found: Found,
     pub(crate) at: Instant,
+}
+
+/// What is under a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Found {
+    /// No regular file.
+    Nothing,
+    File(Stamp),
+    /// A file that must not be read, and why.
+    Refused(String),
 }
 
 /// What the blocking threads send to the task.
@@ -54,12 +73,14 @@ pub(crate) struct Seen {
     pub(crate) unwatched: Option<String>,
     /// A link to a folder was met and not followed: only a full listing knows whether it leads anywhere new.
     pub(crate) link_met: bool,
+    /// Of a full listing: the files that nobody wants.
+    pub(crate) unmatched: Newest,
 }
 
 /// What the threads need; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Lister {
-    pub(crate) root: PathBuf,
+    pub(crate) folder: SourceFolder,
     pub(crate) wanted: Wanted,
     pub(crate) notices: Arc<Mutex<Notices>>,
     pub(crate) reports: mpsc::Sender<Report>,
@@ -69,16 +90,16 @@ impl Lister {
     /// Looks at everything.
     pub(crate) fn list(self) {
         lock(&self.notices).try_again();
-        let mut walk = Walk::new(&self);
-        walk.folder(self.root.clone(), true);
+        let mut walk = Walk::new(&self, true);
+        walk.folder(self.folder.root.clone());
         walk.end(Report::Listed);
     }
 
     /// Looks at these paths; a folder among them is listed.
     pub(crate) fn look(self, paths: HashMap<PathBuf, Reason>) {
-        let mut walk = Walk::new(&self);
+        let mut walk = Walk::new(&self, false);
         for (path, why) in paths {
-            walk.path(self.root.join(path), why);
+            walk.path(self.folder.root.join(path), why);
         }
         walk.end(Report::Looked);
     }
@@ -88,18 +109,30 @@ struct Walk<'a> {
     lister: &'a Lister,
     batch: Vec<Look>,
     seen: Seen,
-    /// Device and inode of the folders that were read.
-    visited: HashSet<(u64, u64)>,
+    /// Whether everything is listed, and links to folders are followed.
+    is_full: bool,
+    /// The root, without links.
+    root: io::Result<PathBuf>,
+    own: OwnNow<'a>,
+    /// What was read in a full listing, under whatever name.
+    visited: HashSet<Id>,
+    /// What was read otherwise. All paths to look at were known before, so once is enough, also for a folder that is
+    /// below another one among them.
+    read: HashSet<PathBuf>,
     links: BTreeSet<PathBuf>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(lister: &'a Lister) -> Self {
+    fn new(lister: &'a Lister, is_full: bool) -> Self {
         Self {
             lister,
             batch: Vec::new(),
             seen: Seen::default(),
+            is_full,
+            root: lister.folder.root.canonicalize(),
+            own: lister.folder.own.now(),
             visited: HashSet::new(),
+            read: HashSet::new(),
             links: BTreeSet::new(),
         }
     }
@@ -114,32 +147,39 @@ impl<'a> Walk<'a> {
 
     fn path(&mut self, path: PathBuf, why: Reason) {
         let Ok(metadata) = fs::symlink_metadata(&path) else {
-            return self.note(&path, why, None);
+            return self.note(&path, why, Found::Nothing);
         };
         if metadata.is_dir() {
             // A file may have been waiting under this name.
-            self.note(&path, why, None);
-            self.visited.clear();
-            self.folder(path, false);
+            self.note(&path, why, Found::Nothing);
+            self.folder(path);
         } else if metadata.is_symlink() {
             self.link(path, why);
         } else {
-            self.file(&path, why, Some(metadata));
+            // A folder above it may be a link, though no listing leads there.
+            let refused = path
+                .canonicalize()
+                .ok()
+                .and_then(|resolved| self.refusal(&resolved));
+            self.file(&path, why, Some(metadata), refused);
         }
     }
 
     /// Reads a folder and everything below it.
-    fn folder(&mut self, start: PathBuf, follow: bool) {
+    fn folder(&mut self, start: PathBuf) {
         let mut folders = vec![start];
-        while let Some(folder) = folders
-            .pop()
-            .or_else(|| if follow { self.links.pop_first() } else { None })
-        {
+        while let Some(folder) = folders.pop().or_else(|| {
+            if self.is_full {
+                self.links.pop_first()
+            } else {
+                None
+            }
+        }) {
             if self.lister.reports.is_closed() {
                 return;
             }
             match self.read(&folder, &mut folders) {
-                Err(error) if error.kind() == ErrorKind::NotFound && folder != self.lister.root => {
+                Err(error) if error.kind() == ErrorKind::NotFound && folder != self.lister.folder.root => {
                     debug!(?folder, "the folder disappeared while it was listed");
                 }
                 Err(source) => self.trouble(folder, source),
@@ -150,7 +190,22 @@ impl<'a> Walk<'a> {
 
     fn read(&mut self, folder: &Path, folders: &mut Vec<PathBuf>) -> io::Result<()> {
         let metadata = fs::metadata(folder)?;
-        if !self.visited.insert((metadata.dev(), metadata.ino())) {
+        let is_new = match self.is_full {
+            true => self.visited.insert(id(&metadata)),
+            false => self.read.insert(folder.to_owned()),
+        };
+        if !is_new {
+            return Ok(());
+        }
+        if let Some(what) = self.own.of(&metadata) {
+            if folder == self.lister.folder.root {
+                return Err(io::Error::other(format!("it is {what} of gristmill itself")));
+            }
+            debug!(?folder, what, "an own folder is not looked at");
+            return Ok(());
+        }
+        if self.depth(folder) > DEPTH {
+            self.too_deep(folder);
             return Ok(());
         }
         lock(&self.lister.notices).watch(folder);
@@ -175,51 +230,95 @@ impl<'a> Walk<'a> {
         } else if kind.is_symlink() {
             self.link(entry.path(), Reason::Found);
         } else if kind.is_file() {
-            self.file(&entry.path(), Reason::Found, None);
+            self.file(&entry.path(), Reason::Found, None, None);
         }
         Ok(())
     }
 
     fn link(&mut self, path: PathBuf, why: Reason) {
-        match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => {
-                self.note(&path, why, None);
-                self.links.insert(path);
-            }
-            Ok(metadata) => self.file(&path, why, Some(metadata)),
+        let found = fs::metadata(&path).and_then(|metadata| Ok((metadata, path.canonicalize()?)));
+        let (metadata, resolved) = match found {
+            Ok(found) => found,
             Err(error) => {
                 debug!(?path, %error, "the link leads nowhere");
-                self.note(&path, why, None);
+                return self.note(&path, why, Found::Nothing);
             }
+        };
+        if !metadata.is_dir() {
+            let refused = self.refusal(&resolved);
+            return self.file(&path, why, Some(metadata), refused);
+        }
+        self.note(&path, why, Found::Nothing);
+        if !self.is_full {
+            self.links.insert(path);
+        } else if self.leads_out(&resolved) {
+            self.report(path.clone(), &Error::LeadsOut { link: path });
+        } else if let Some(what) = self.own.around(&resolved) {
+            debug!(?path, what, "an own folder is not looked at");
+        } else {
+            self.links.insert(path);
         }
     }
 
-    /// Handles anything but a folder. A listing does not read the metadata of unwanted files.
-    fn file(&mut self, path: &Path, why: Reason, metadata: Option<Metadata>) {
+    /// Says why a file must not be read, as far as its place shows that.
+    fn refusal(&self, resolved: &Path) -> Option<String> {
+        match self.own.around(resolved) {
+            Some(what) => Some(OpenFileError::Own(what.to_owned()).to_string()),
+            None => self.leads_out(resolved).then(|| LEADS_OUT.to_owned()),
+        }
+    }
+
+    /// Whether a resolved path is outside the root, where the settings do not let links lead.
+    fn leads_out(&self, resolved: &Path) -> bool {
+        let is_inside = self.root.as_ref().is_ok_and(|root| resolved.starts_with(root));
+        !self.lister.folder.follow_links && !is_inside
+    }
+
+    /// Handles anything but a folder. `refused` says why it must not be read, as far as its path shows that.
+    fn file(&mut self, path: &Path, why: Reason, metadata: Option<Metadata>, refused: Option<String>) {
         if metadata.as_ref().is_some_and(|metadata| !metadata.is_file()) {
-            return self.note(path, why, None);
+            return self.note(path, why, Found::Nothing);
         }
         self.seen.files += 1;
-        let relative = path.strip_prefix(&self.lister.root).ok().and_then(Path::to_str);
-        if !relative.is_none_or(|path| (self.lister.wanted)(path)) {
+        let Ok(relative) = path.strip_prefix(&self.lister.folder.root) else {
+            return;
+        };
+        let name = names::escaped(relative);
+        let is_wanted = (self.lister.wanted)(&name);
+        if !is_wanted && !self.is_full {
             return;
         }
-        match metadata.map_or_else(|| fs::metadata(path), Ok) {
-            Ok(metadata) => self.note(path, why, Some(Stamp::of(&metadata))),
-            Err(error) if error.kind() == ErrorKind::NotFound => self.note(path, why, None),
+        let metadata = match metadata.map_or_else(|| fs::metadata(path), Ok) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return self.note(path, why, Found::Nothing);
+            }
             // A folder with read but not execute permission shows names and nothing else.
-            Err(source) => self.trouble(path.parent().unwrap_or(path).to_owned(), source),
+            Err(source) => return self.trouble(path.parent().unwrap_or(path).to_owned(), source),
+        };
+        let own = self.own.of(&metadata);
+        let own = own.map(|what| OpenFileError::Own(what.to_owned()).to_string());
+        let stamp = Stamp::of(&metadata);
+        match own.or(refused) {
+            Some(reason) if is_wanted => self.note(path, why, Found::Refused(reason)),
+            None if is_wanted => self.note(path, why, Found::File(stamp)),
+            Some(_) => {}
+            None => self.seen.unmatched.add(UnmatchedFile {
+                modified_ns: stamp.modified_ns,
+                path: name,
+                bytes: stamp.bytes,
+            }),
         }
     }
 
-    fn note(&mut self, path: &Path, why: Reason, stamp: Option<Stamp>) {
-        let Ok(path) = path.strip_prefix(&self.lister.root) else {
+    fn note(&mut self, path: &Path, why: Reason, found: Found) {
+        let Ok(path) = path.strip_prefix(&self.lister.folder.root) else {
             return;
         };
         self.batch.push(Look {
             path: path.to_owned(),
             why,
-            stamp,
+            found,
             at: Instant::now(),
         });
         if self.batch.len() >= BATCH {
@@ -235,11 +334,27 @@ impl<'a> Walk<'a> {
             .blocking_send(Report::Looks(std::mem::take(&mut self.batch)));
     }
 
+    fn depth(&self, folder: &Path) -> usize {
+        let relative = folder.strip_prefix(&self.lister.folder.root);
+        relative.map_or(0, |relative| relative.components().count())
+    }
+
+    fn too_deep(&mut self, folder: &Path) {
+        if self.seen.troubles.len() < TOO_DEEP {
+            let folder = folder.to_owned();
+            self.report(folder.clone(), &Error::TooDeep { folder, depth: DEPTH });
+        }
+    }
+
     fn trouble(&mut self, folder: PathBuf, source: io::Error) {
         let error = Error::List {
             folder: folder.clone(),
             source,
         };
+        self.report(folder, &error);
+    }
+
+    fn report(&mut self, folder: PathBuf, error: &Error) {
         self.seen
             .troubles
             .entry(folder)

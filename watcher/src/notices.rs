@@ -160,10 +160,7 @@ impl Receiver {
 
     fn file(&self, path: &Path, why: Reason, is_weak: bool) {
         let relative = path.strip_prefix(&self.root).ok();
-        if relative
-            .and_then(Path::to_str)
-            .is_none_or(|path| (self.wanted)(path))
-        {
+        if relative.is_some_and(|path| (self.wanted)(&names::escaped(path))) {
             self.any(path, why, is_weak);
         }
     }

@@ -37,6 +37,15 @@ struct Waiting {
     stamp: Stamp,
     looked: Instant,
     due: Instant,
+    /// Whether a writer has closed it since it began to wait.
+    is_closed: bool,
+}
+
+/// A file that is whole.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Whole {
+    /// Whether a writer was seen to close it.
+    pub(crate) is_closed: bool,
 }
 
 /// The files that are not yet known to be whole.
@@ -56,8 +65,7 @@ impl Settling {
         }
     }
 
-    /// Records a look, made at `at`, that found `stamp`. Returns true if the file is whole; then it waits no
-    /// longer.
+    /// Records a look, made at `at`, that found `stamp`. If the file is whole, it waits no longer.
     ///
     /// `wall` is the wall-clock time, used only to measure the file's age.
     pub(crate) fn look(
@@ -67,7 +75,8 @@ impl Settling {
         why: Reason,
         at: Instant,
         wall: SystemTime,
-    ) -> bool {
+    ) -> Option<Whole> {
+        let is_closed = self.is_closed(path, why);
         let before = self.waiting.get(path).map(|file| file.stamp);
         let whole = match why {
             Reason::Renamed => true,
@@ -78,11 +87,16 @@ impl Settling {
         if whole {
             self.waiting.remove(path);
         } else if why == Reason::Closed {
-            self.wait(path, stamp, at, AFTER_CLOSE.min(self.settle));
+            self.wait(path, stamp, at, AFTER_CLOSE.min(self.settle), is_closed);
         } else if why == Reason::Due || before.is_none() {
-            self.wait(path, stamp, at, self.settle);
+            self.wait(path, stamp, at, self.settle, is_closed);
         }
-        whole
+        whole.then_some(Whole { is_closed })
+    }
+
+    /// Whether a look for this reason comes after a writer was seen to close the file.
+    pub(crate) fn is_closed(&self, path: &Path, why: Reason) -> bool {
+        why == Reason::Closed || self.waiting.get(path).is_some_and(|file| file.is_closed)
     }
 
     /// Whether a look for this reason would change nothing, because the file waits for its deadline anyway.
@@ -122,10 +136,15 @@ impl Settling {
         self.waiting.len()
     }
 
-    fn wait(&mut self, path: &Path, stamp: Stamp, looked: Instant, pause: Duration) {
+    fn wait(&mut self, path: &Path, stamp: Stamp, looked: Instant, pause: Duration, is_closed: bool) {
         let due = looked + pause;
-        self.waiting
-            .insert(path.to_owned(), Waiting { stamp, looked, due });
+        let waiting = Waiting {
+            stamp,
+            looked,
+            due,
+            is_closed,
+        };
+        self.waiting.insert(path.to_owned(), waiting);
         self.deadlines.push(Reverse((due, path.to_owned())));
     }
 

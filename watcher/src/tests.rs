@@ -4,8 +4,10 @@
 
 mod arriving;
 mod bad_input;
+mod doubts;
 mod running;
 mod trouble;
+mod unmatched;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -17,7 +19,9 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::{Event, Handle, Settings, Stamp, Wanted, watch};
+use crate::{
+    Event, Handle, KnownFile, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch,
+};
 
 const NEVER: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(200);
@@ -41,8 +45,11 @@ struct Scene {
     root: PathBuf,
     settle: Duration,
     sweep: Duration,
+    sweep_hash: Option<Duration>,
+    follow_links: bool,
+    own: Arc<OwnFiles>,
     wanted: Wanted,
-    known: HashMap<String, Stamp>,
+    known: HashMap<String, KnownFile>,
 }
 
 struct Watched {
@@ -60,6 +67,9 @@ impl Scene {
             root,
             settle,
             sweep,
+            sweep_hash: None,
+            follow_links: false,
+            own: Arc::new(OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), now)),
             wanted: every_file(),
             known: HashMap::new(),
         }
@@ -92,12 +102,27 @@ impl Scene {
         path
     }
 
+    /// Makes a file known, as read just now.
+    fn knows(&mut self, name: &str, stamp: Stamp) {
+        let read_at = now();
+        self.known.insert(name.to_owned(), KnownFile { stamp, read_at });
+    }
+
+    fn folder(&self) -> SourceFolder {
+        SourceFolder {
+            root: self.root.clone(),
+            follow_links: self.follow_links,
+            own: self.own.clone(),
+        }
+    }
+
     fn start_with_room(&self, room: usize) -> Watched {
         let (sender, events) = mpsc::channel(room);
         let settings = Settings {
-            root: self.root.clone(),
+            folder: self.folder(),
             settle: self.settle,
             sweep: self.sweep,
+            sweep_hash: self.sweep_hash,
             now,
         };
         Watched {
@@ -115,7 +140,17 @@ impl Scene {
 }
 
 impl Watched {
+    /// The next event, apart from what nobody wants.
     async fn next(&mut self) -> Event {
+        loop {
+            match self.any().await {
+                Event::Unmatched { .. } => {}
+                event => return event,
+            }
+        }
+    }
+
+    async fn any(&mut self) -> Event {
         timeout(PATIENCE, self.events.recv())
             .await
             .expect("no event came")
@@ -136,6 +171,13 @@ impl Watched {
         match self.next_news().await {
             Event::Arrived(arrival) => (arrival.path, arrival.stamp),
             event => panic!("no arrival: {event:?}"),
+        }
+    }
+
+    async fn doubted(&mut self) -> (String, Stamp) {
+        match self.next_news().await {
+            Event::Doubted(arrival) => (arrival.path, arrival.stamp),
+            event => panic!("no doubt: {event:?}"),
         }
     }
 

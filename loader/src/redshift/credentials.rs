@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use gristmill_aws::{AwsError, Call, Patience, Service, endpoint, read_json, read_xml};
 use http::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -23,6 +23,13 @@ const PATIENCE: Patience = Patience {
     silence: Duration::from_secs(30),
     retries: 2,
 };
+
+/// What the body of a form may hold as it is.
+const KEPT: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
 
 /// A user of the database that AWS has created for a short time.
 #[derive(Deserialize)]
@@ -65,7 +72,7 @@ async fn of_cluster(
     aws: &SdkConfig,
 ) -> Result<TemporaryUser, AwsError> {
     let service = Service::new("redshift", region, aws, PATIENCE)?;
-    let [name, database] = [name, database].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
+    let [name, database] = [name, database].map(|text| utf8_percent_encode(text, &KEPT));
     let body = format!(
         "Action=GetClusterCredentialsWithIAM&Version=2012-12-01&ClusterIdentifier={name}&DbName={database}\
          &DurationSeconds={SECONDS}"

@@ -124,6 +124,7 @@ mod tests {
             bytes,
             modified_ns: 0,
             inode: 0,
+            changed_ns: None,
         };
         FileToPutAway {
             file_url: name.to_owned(),

@@ -7,10 +7,14 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use gristmill_engine::{FeedLayout, FeedSpec, FilePattern};
-use gristmill_state::{Completion, FileStatus, InputDays, JobConfig, RunInput, RunState, StateDb, TestClock};
+use gristmill_state::{
+    ActiveRun, Completion, FileStatus, InputDays, JobConfig, RunInput, RunState, StateDb, TestClock,
+};
 use jiff::civil::{date, time};
 use jiff::tz::TimeZone;
 
+use super::super::plan::RequiredFile;
+use super::super::verdict::Progress;
 use super::*;
 
 const NOON: &str = "2026-11-23T12:00Z";
@@ -68,7 +72,7 @@ impl Story {
             after: Vec::new(),
             deadline: None,
             time_zone: TimeZone::UTC,
-            stores: Vec::new(),
+            stores: BTreeSet::new(),
         };
         Self {
             plan,
@@ -237,6 +241,27 @@ impl Story {
         });
     }
 
+    fn active_elsewhere(&mut self, job: &str, wave: Option<Date>) {
+        self.runs += 1;
+        self.facts.active_elsewhere.push(ActiveRun {
+            job_id: job.into(),
+            wave,
+            run_id: format!("{job}-{}", self.runs),
+            state: RunState::Running,
+        });
+    }
+
+    /// What `status` says that the only wave waits for.
+    fn waits_for(&self) -> Vec<String> {
+        let verdict = self.verdict();
+        verdict.waits_for().map(|check| check.name.clone()).collect()
+    }
+
+    /// What is said of the wave's last run if it left nothing open.
+    fn done(&self) -> Option<String> {
+        self.verdict().done.map(|done| done.text)
+    }
+
     fn explain(&self) -> String {
         let mut text = String::new();
         for verdict in self.verdicts() {
@@ -267,6 +292,10 @@ fn required(files: &str) -> RequiredFile {
 
 fn percent(run: &NewRun) -> f64 {
     run.completeness_percent.unwrap()
+}
+
+fn stores<const N: usize>(stores: [&str; N]) -> BTreeSet<String> {
+    stores.map(str::to_owned).into()
 }
 
 /// The submissions that a run reads.
@@ -361,11 +390,11 @@ fn an_empty_province_says_how_many_are_missing() {
 #[test]
 fn listed_stores_are_missed_by_name() {
     let mut story = Story::new(Trigger::All, 3);
-    story.plan.stores = vec!["101".into(), "102".into(), "103".into()];
+    story.plan.stores = stores(["101", "102", "103"]);
     story.submit(["IL-102.tdf"]);
     assert_eq!(
         story.check("min_files").facts,
-        "1 of 3 files validated; missing stores: 101, 103"
+        "1 of 3 stores validated; missing stores: 101, 103"
     );
 }
 
@@ -375,8 +404,144 @@ fn many_missing_stores_are_counted() {
     story.plan.stores = (1..=12).map(|store| format!("{store:02}")).collect();
     assert_eq!(
         story.check("min_files").facts,
-        "0 of 12 files validated; missing stores: 01, 02, 03, 04, 05, 06, 07, 08, 09, 10 and 2 more"
+        "0 of 12 stores validated; missing stores: 01, 02, 03, 04, 05, 06, 07, 08, 09, 10 and 2 more"
     );
+    let data = &story.check("min_files").data;
+    assert_eq!(data["missing_stores"].as_array().unwrap().len(), 12);
+}
+
+#[test]
+fn where_stores_are_listed_they_are_counted_and_not_their_files() {
+    let mut story = Story::new(Trigger::All, 2);
+    story.plan.files = pattern("IL-{store}-*.tdf");
+    story.plan.stores = stores(["1", "2"]);
+    story.submit(["IL-1-morning.tdf", "IL-1-evening.tdf"]);
+    assert!(story.waits_only_for("min_files"));
+    assert_eq!(
+        story.check("min_files").facts,
+        "1 of 2 stores validated; missing stores: 2"
+    );
+    story.submit(["IL-2-evening.tdf"]);
+    assert!(story.is_ready());
+    assert_eq!(story.due().inputs.len(), 3);
+}
+
+#[test]
+fn a_file_of_a_store_that_is_not_listed_is_told_and_is_no_part_of_the_job() {
+    let mut story = Story::new(Trigger::All, 2);
+    story.plan.stores = stores(["1003", "1007"]);
+    story.submit(["IL-1003.tdf", "IL-1003 (1).tdf"]);
+    assert_eq!(story.verdict().unlisted_files, ["IL-1003 (1).tdf"]);
+    assert!(story.waits_only_for("min_files"));
+    story.submit(["IL-1007.tdf"]);
+    let run = story.run();
+    assert_eq!((submissions(&run), percent(&run)), (vec![1, 3], 100.0));
+    // Neither is it waited for, nor a reason to run.
+    story.submit(["IL-1003 (1).tdf"]);
+    assert!(!story.is_ready());
+    story.submit(["IL-1003.tdf", "IL-1007.tdf"]);
+    assert_eq!(submissions(&story.run()), [5, 6]);
+}
+
+#[test]
+fn jobs_with_one_pattern_each_take_the_files_of_their_stores() {
+    let mut north = Story::new(Trigger::Any, 1);
+    north.plan.files = pattern("{store}.tdf");
+    north.submit(["1.tdf", "2.tdf", "3.tdf"]);
+    let mut south = Story {
+        plan: north.plan.clone(),
+        facts: north.facts.clone(),
+        criterion: None,
+        ..north
+    };
+    north.plan.stores = stores(["1", "3"]);
+    south.plan.stores = stores(["2"]);
+    assert_eq!(submissions(&north.due()), [1, 3]);
+    assert_eq!(submissions(&south.due()), [2]);
+}
+
+#[test]
+fn the_store_may_stand_in_the_feeds_pattern() {
+    let mut story = Story::new(Trigger::Any, 1);
+    story.plan.files = pattern("*.tdf");
+    story.plan.stores = stores(["1"]);
+    story.submit(["IL-1.tdf", "IL-2.tdf"]);
+    for (path, store) in [("IL-1.tdf", "1"), ("IL-2.tdf", "2")] {
+        story.file(path).store_id = Some(store.into());
+    }
+    assert_eq!(submissions(&story.due()), [1]);
+    assert_eq!(story.verdict().unlisted_files, ["IL-2.tdf"]);
+}
+
+#[test]
+fn a_listed_store_must_send_again_in_each_wave_that_waits_for_all() {
+    let mut story = Story::new(Trigger::All, 2);
+    story.plan.stores = stores(["1", "2"]);
+    story.submit(["IL-1.tdf", "IL-2.tdf"]);
+    story.run();
+    assert_eq!(
+        story.check("min_files").facts,
+        "0 of 2 stores validated in this wave"
+    );
+    story.submit(["IL-1.tdf"]);
+    assert_eq!(
+        story.check("min_files").facts,
+        "1 of 2 stores validated in this wave; missing stores: 2"
+    );
+    story.plan.trigger = Trigger::Any;
+    assert!(story.is_ready(), "waits:\n{}", story.explain());
+    assert_eq!(story.check("min_files").facts, "2 of 2 stores validated");
+}
+
+#[test]
+fn a_run_without_a_listed_store_is_never_at_100_percent() {
+    let mut story = Story::new(Trigger::All, 2);
+    story.plan.stores = stores(["1", "2", "3"]);
+    story.submit(["IL-1.tdf", "IL-2.tdf"]);
+    let run = story.run();
+    assert_eq!(run.completeness_percent, Some(200.0 / 3.0));
+    assert!(!run.incomplete, "the job asks for no more than two");
+    let done = story.done().unwrap();
+    assert!(
+        done.starts_with("done since 2026-11-23 12:00:00 UTC, with 66 % of its stores"),
+        "{done}"
+    );
+    // The wave is closed, so the third store waits for the others in the next one.
+    story.submit(["IL-3.tdf"]);
+    assert!(!story.is_ready());
+    story.submit(["IL-1.tdf", "IL-2.tdf"]);
+    assert_eq!(percent(&story.run()), 100.0);
+}
+
+#[test]
+fn a_store_has_come_only_with_all_of_its_files() {
+    let mut story = Story::new(Trigger::All, 2);
+    story.plan.files = pattern("IL-{store}-*.tdf");
+    story.plan.stores = stores(["1", "2"]);
+    story.plan.deadline = Some(time(6, 0, 0, 0));
+    story.submit(["IL-1-a.tdf", "IL-1-b.tdf", "IL-2-a.tdf"]);
+    assert_eq!(percent(&story.run()), 100.0);
+    story.at("2026-11-24T07:00Z");
+    story.submit(["IL-1-a.tdf", "IL-2-a.tdf"]);
+    let run = story.run();
+    assert_eq!((run.incomplete, percent(&run)), (true, 50.0));
+}
+
+#[test]
+fn stores_of_earlier_days_are_expected_on_a_later_one() {
+    let mut story = Story::dated(Trigger::All, 1);
+    story.submit([
+        "2026-11-22/IL-1.tdf",
+        "2026-11-23/IL-1.tdf",
+        "2026-11-23/IL-2.tdf",
+        "2026-11-24/IL-1.tdf",
+    ]);
+    let shares: Vec<_> = story
+        .verdicts()
+        .iter()
+        .map(|verdict| percent(verdict.run.as_ref().unwrap()))
+        .collect();
+    assert_eq!(shares, [100.0, 100.0, 50.0]);
 }
 
 #[test]
@@ -466,9 +631,10 @@ fn a_run_reads_the_newest_valid_version_of_each_file() {
         (run.job_id.as_str(), run.wave, run.cause),
         ("J", None, Cause::Preconditions)
     );
+    // The job asks for no more, but a store is missing of which only a rejected file is known.
     assert_eq!(
         (run.incomplete, percent(&run), run.as_of_submission),
-        (false, 100.0, 5)
+        (false, 200.0 / 3.0, 5)
     );
 }
 
@@ -777,6 +943,45 @@ fn after_another_job() {
 }
 
 #[test]
+fn after_goes_by_the_order_of_runs_and_not_by_the_clock() {
+    let mut story = Story::new(Trigger::Any, 1);
+    story.plan.after = vec!["prices".into()];
+    story.submit(["IL-1.tdf"]);
+    story.completed_elsewhere("prices", None, "2026-11-23T10:00Z");
+    story.run();
+    // The clock was ahead until now, and is set back by a day.
+    story.at("2026-11-22T12:00Z");
+    story.submit(["IL-1.tdf"]);
+    assert!(story.waits_only_for("after prices"));
+    story.completed_elsewhere("prices", None, "2026-11-22T12:01Z");
+    assert!(story.is_ready(), "waits:\n{}", story.explain());
+    assert!(story.check("after").facts.starts_with("run prices-3 completed"));
+    story.run();
+    // What ended in the future, before this job's last run, is nothing new.
+    story.facts.completions[1].finished = "2030-01-01T00:00Z".parse().unwrap();
+    story.submit(["IL-1.tdf"]);
+    assert!(story.waits_only_for("after prices"));
+}
+
+#[test]
+fn a_run_of_the_other_job_is_waited_for_until_it_has_ended() {
+    let mut story = Story::dated(Trigger::Any, 1);
+    story.plan.after = vec!["prices".into()];
+    story.submit(["2026-11-22/IL-1.tdf", "2026-11-23/IL-1.tdf"]);
+    story.completed_elsewhere("prices", None, "2026-11-23T10:00Z");
+    story.active_elsewhere("stock", None);
+    story.active_elsewhere("prices", Some(date(2026, 11, 22)));
+    let verdicts = story.verdicts();
+    let ready: Vec<_> = verdicts.iter().map(Verdict::is_ready).collect();
+    assert_eq!(ready, [false, true]);
+    let waits_for = verdicts[0].waits_for().next().unwrap();
+    assert_eq!(
+        (waits_for.name.as_str(), waits_for.facts.as_str()),
+        ("after prices", "run prices-3 is RUNNING")
+    );
+}
+
+#[test]
 fn every_job_of_after_must_have_completed() {
     let mut story = Story::new(Trigger::Any, 1);
     story.plan.after = vec!["prices".into(), "stock".into()];
@@ -900,6 +1105,44 @@ fn a_correction_of_a_whole_past_day_runs_at_once_and_is_complete() {
     story.submit(["2026-11-20/IL-1.tdf"]);
     let run = story.due();
     assert_eq!((run.incomplete, percent(&run)), (false, 100.0));
+}
+
+#[test]
+fn a_correction_on_the_day_of_a_complete_wave_is_complete_at_the_deadline() {
+    let mut story = Story::new(Trigger::All, 3);
+    story.plan.deadline = Some(time(18, 0, 0, 0));
+    story.submit(["IL-1.tdf", "IL-2.tdf", "IL-3.tdf"]);
+    story.run();
+    for moment in ["2026-11-23T17:30Z", "2026-11-23T18:30Z"] {
+        story.at(moment);
+        story.submit(["IL-1.tdf"]);
+        story.at("2026-11-23T18:30Z");
+        let run = story.run();
+        assert_eq!(
+            (run.cause, run.incomplete, percent(&run)),
+            (Cause::Deadline, false, 100.0)
+        );
+    }
+    // It belongs to the wave that it corrects: the next one asks for its store again.
+    story.at("2026-11-24T09:00Z");
+    story.submit(["IL-2.tdf", "IL-3.tdf"]);
+    assert!(story.waits_only_for("trigger"));
+}
+
+#[test]
+fn what_comes_after_a_wave_that_was_completed_late_begins_the_next_one() {
+    let mut story = Story::new(Trigger::All, 4);
+    story.plan.deadline = Some(time(18, 0, 0, 0));
+    story.submit(["IL-1.tdf", "IL-2.tdf", "IL-3.tdf"]);
+    story.at("2026-11-23T18:00Z");
+    story.run();
+    story.at("2026-11-24T07:00Z");
+    story.submit(["IL-4.tdf"]);
+    assert_eq!(percent(&story.run()), 100.0);
+    story.at("2026-11-24T18:00Z");
+    story.submit(["IL-1.tdf"]);
+    let run = story.due();
+    assert_eq!((run.incomplete, percent(&run)), (true, 25.0));
 }
 
 #[test]
@@ -1051,14 +1294,31 @@ fn a_run_by_hand_of_an_incomplete_wave_leaves_it_open() {
 }
 
 #[test]
-fn a_run_by_hand_in_a_later_wave_counts_what_has_reported_in_it() {
+fn a_run_by_hand_after_a_complete_wave_corrects_it_and_is_complete() {
     let mut story = Story::new(Trigger::All, 1);
     story.submit(["IL-1.tdf", "IL-2.tdf"]);
     story.run();
     story.submit(["IL-1.tdf"]);
     let run = story.run_by_hand();
-    assert_eq!((run.incomplete, percent(&run)), (true, 50.0));
+    assert_eq!((run.incomplete, percent(&run)), (false, 100.0));
     assert_eq!(submissions(&run), [3, 2]);
+    // The correction belongs to the wave before, so the next one waits for both.
+    story.submit(["IL-2.tdf"]);
+    assert!(story.waits_only_for("trigger"));
+    story.submit(["IL-1.tdf"]);
+    assert_eq!(submissions(&story.run()), [5, 4]);
+}
+
+#[test]
+fn a_run_by_hand_before_the_deadline_of_a_later_day_counts_what_has_reported_in_its_wave() {
+    let mut story = Story::new(Trigger::All, 1);
+    story.plan.deadline = Some(time(18, 0, 0, 0));
+    story.submit(["IL-1.tdf", "IL-2.tdf"]);
+    story.run();
+    story.at("2026-11-24T10:00Z");
+    story.submit(["IL-1.tdf"]);
+    let run = story.run_by_hand();
+    assert_eq!((run.incomplete, percent(&run)), (true, 50.0));
     story.submit(["IL-2.tdf"]);
     let run = story.run();
     assert_eq!((run.incomplete, submissions(&run)), (false, vec![3, 4]));
@@ -1098,6 +1358,9 @@ fn the_percentage_is_of_all_that_is_expected() {
     assert_eq!(percent(&story.due()), 25.0);
     story.plan.stores = (1..=5).map(|store| store.to_string()).collect();
     assert_eq!(percent(&story.due()), 20.0);
+    story.plan.stores.clear();
+    story.plan.files = pattern("IL-*.tdf");
+    assert_eq!(percent(&story.due()), 25.0);
 }
 
 #[test]
@@ -1106,7 +1369,6 @@ fn an_incomplete_wave_is_never_at_100_percent() {
     let mut story = Story::new(Trigger::All, 4);
     story.plan.files = pattern("IL-{store}-?.tdf");
     story.plan.deadline = Some(time(6, 0, 0, 0));
-    story.plan.stores = vec!["1".into(), "2".into()];
     story.submit(["IL-1-a.tdf", "IL-1-b.tdf", "IL-2-a.tdf"]);
     let run = story.due();
     assert_eq!((run.incomplete, percent(&run)), (true, 75.0));
@@ -1174,7 +1436,7 @@ fn each_day_has_its_own_deadline() {
 #[test]
 fn everything_is_explained() {
     let mut story = Story::new(Trigger::Any, 3);
-    story.plan.stores = vec!["1".into(), "2".into(), "3".into()];
+    story.plan.stores = stores(["1", "2", "3"]);
     story.plan.requires = vec![RequiredFile {
         within: Some(Duration::from_secs(90_000)),
         today: true,
@@ -1191,7 +1453,7 @@ fn everything_is_explained() {
     insta::assert_snapshot!(story.explain(), @r#"
     yes | enabled | yes
     yes | not running | no run is queued or running
-    no | min_files | 1 of 3 files validated; missing stores: 2, 3; IL-3.tdf is REJECTED
+    no | min_files | 1 of 3 stores validated; missing stores: 2, 3; IL-3.tdf is REJECTED
     yes | trigger = "any" | no run so far, so every file is new
     yes | requires Item* within 1d 1h today | Item-Master.tdf was validated at 2026-11-23 06:00:00 CST
     no | min_bytes | 100 of 500 bytes
@@ -1200,4 +1462,101 @@ fn everything_is_explained() {
     no | after prices | it has not completed yet
     yes | deadline | at 2026-11-23 18:30 CST, in 12h 30m
     "#);
+}
+
+#[test]
+fn a_finished_wave_is_complete_and_waits_for_nothing() {
+    let mut story = Story::new(Trigger::All, 3);
+    story.plan.requires = vec![RequiredFile {
+        today: true,
+        ..required("Item*")
+    }];
+    story.plan.after = vec!["prices".into()];
+    story.completed_elsewhere("prices", None, "2026-11-23T10:00Z");
+    story.submit(["IL-1.tdf", "IL-2.tdf", "IL-3.tdf", "Item-Master.tdf"]);
+    assert_eq!(story.verdict().state, WaveState::Ready);
+    let due = story.due();
+    let row = story.row(&due, RunState::Running);
+    story.facts.waves.entry(None).or_default().active = Some(row);
+    assert_eq!(story.verdict().state, WaveState::Running);
+    story.facts.waves.clear();
+    story.complete(&due);
+
+    story.at("2026-11-24T06:00Z");
+    assert_eq!(story.verdict().state, WaveState::Complete);
+    assert_eq!(
+        story.done().unwrap(),
+        "complete since 2026-11-23 12:00:00 UTC; next wave: 0 of 3 files"
+    );
+    assert!(story.waits_for().is_empty(), "{:?}", story.waits_for());
+    assert_eq!(
+        story.check("trigger").facts,
+        "0 of 3 files submitted since run R3"
+    );
+    // What is in the way of the next wave is said at once.
+    story.plan.is_enabled = false;
+    assert_eq!(story.verdict().state, WaveState::Waiting);
+    assert_eq!(story.waits_for(), ["enabled"]);
+    story.plan.is_enabled = true;
+
+    story.submit(["IL-2.tdf"]);
+    assert_eq!(story.verdict().state, WaveState::Waiting);
+    assert!(story.done().unwrap().ends_with("; next wave: 1 of 3 files"));
+    assert_eq!(
+        story.waits_for(),
+        ["trigger = \"all\"", "requires Item* today", "after prices"]
+    );
+    story.plan.stores = stores(["1", "2", "3", "4"]);
+    let next = story.verdict().done.unwrap().next_wave;
+    let expected = Progress {
+        arrived: 1,
+        expected: 4,
+        unit: "stores",
+    };
+    assert_eq!(next, Some(expected));
+}
+
+#[test]
+fn an_incomplete_run_leaves_its_wave_waiting() {
+    let mut story = Story::new(Trigger::All, 3);
+    story.plan.deadline = Some(time(6, 0, 0, 0));
+    story.submit(["IL-1.tdf"]);
+    story.run();
+    assert_eq!((story.verdict().state, story.done()), (WaveState::Waiting, None));
+    assert_eq!(story.waits_for(), ["min_files", "trigger = \"all\""]);
+}
+
+#[test]
+fn a_wave_whose_last_run_failed_is_not_complete() {
+    let mut story = Story::new(Trigger::Any, 1);
+    story.submit(["IL-1.tdf"]);
+    story.run();
+    story.submit(["IL-1.tdf"]);
+    let due = story.due();
+    let row = story.row(&due, RunState::Failed);
+    story.facts.waves.entry(None).or_default().failed = Some(row);
+    assert_eq!((story.verdict().state, story.done()), (WaveState::Waiting, None));
+    assert_eq!(story.waits_for(), ["last run"]);
+}
+
+#[test]
+fn a_day_and_a_job_that_runs_at_any_file_have_no_next_wave() {
+    let mut story = Story::new(Trigger::Any, 1);
+    story.submit(["IL-1.tdf"]);
+    story.run();
+    assert_eq!(
+        story.done().unwrap(),
+        "complete since 2026-11-23 12:00:00 UTC; nothing new since"
+    );
+    let mut story = Story::dated(Trigger::All, 1);
+    story.submit(["2026-11-22/IL-1.tdf", "2026-11-22/IL-2.tdf"]);
+    let due = story.verdict().run.unwrap();
+    story.complete(&due);
+    assert_eq!(story.verdict().state, WaveState::Complete);
+    story.submit(["2026-11-22/IL-1.tdf"]);
+    assert_eq!(
+        story.done().unwrap(),
+        "complete since 2026-11-23 12:00:00 UTC; files submitted since: 1"
+    );
+    assert_eq!(story.waits_for(), ["trigger = \"all\""]);
 }

@@ -65,7 +65,15 @@ pub(super) fn stamp(row: &SqliteRow) -> sqlx::Result<Stamp> {
         bytes: row.try_get("stamp_bytes")?,
         modified_ns: row.try_get("stamp_modified_ns")?,
         inode: row.try_get::<i64, _>("stamp_inode")?.cast_unsigned(),
+        changed_ns: row.try_get("stamp_changed_ns")?,
     })
+}
+
+/// Reads a moment that is stored as nanoseconds since 1970. Files may have any time; one that is no moment is the
+/// nearest.
+pub(super) fn nanoseconds(row: &SqliteRow, column: &str) -> sqlx::Result<Timestamp> {
+    let since = i128::from(row.try_get::<i64, _>(column)?);
+    Ok(Timestamp::from_nanosecond(since).unwrap_or(Timestamp::UNIX_EPOCH))
 }
 
 pub(super) fn version_record(row: &SqliteRow) -> sqlx::Result<VersionRecord> {
@@ -112,6 +120,7 @@ pub(super) fn file_row(row: &SqliteRow) -> sqlx::Result<FileRow> {
         last_error: row.try_get("last_error")?,
         last_note: row.try_get("last_note")?,
         in_force: version_id.map(|_| version_row(row)).transpose()?,
+        refused: None,
     })
 }
 

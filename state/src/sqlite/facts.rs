@@ -10,7 +10,7 @@ use super::StateDb;
 use super::decode::{self, TextColumns};
 use super::sql::{days, files, jobs, runs};
 use crate::error::{During, StateError};
-use crate::facts::{Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
+use crate::facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
 use crate::run::RunState;
 
 impl StateDb {
@@ -50,6 +50,11 @@ async fn read(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<Option<Fa
         completions: sqlx::query(runs::COMPLETIONS)
             .bind(job_id)
             .try_map(|row| completion(&row))
+            .fetch_all(&mut *tx)
+            .await?,
+        active_elsewhere: sqlx::query(runs::ACTIVE_ELSEWHERE)
+            .bind(job_id)
+            .try_map(|row| active_run(&row))
             .fetch_all(&mut *tx)
             .await?,
         newest_submission: sqlx::query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?,
@@ -128,5 +133,14 @@ fn completion(row: &SqliteRow) -> sqlx::Result<Completion> {
         run_id: row.try_get("run_id")?,
         sequence: row.try_get("sequence")?,
         finished: row.parsed("finished_timestamp")?,
+    })
+}
+
+fn active_run(row: &SqliteRow) -> sqlx::Result<ActiveRun> {
+    Ok(ActiveRun {
+        job_id: row.try_get("job_config_id")?,
+        wave: decode::wave(row)?,
+        run_id: row.try_get("run_id")?,
+        state: row.parsed("state")?,
     })
 }

@@ -4,25 +4,25 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
-use super::decode::{self, text};
+use super::decode::{self, TextColumns, text};
 use super::sql::{days, files as sql};
 use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
-use crate::file::{FileFilter, FileRow, FileToPutAway, Stamp, ValidSubmission, VersionRow};
+use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSubmission, VersionRow};
 use crate::intervention::HeldRow;
 
 impl StateDb {
-    /// Returns, by path, each file's stamp when it was last read. Leaves out the files that must be read again: those
+    /// Returns, by path, each file's stamp when it was last read, and when that was. Leaves out the files that must be read again: those
     /// that a person has marked, and those last converted with a layout that is no longer their feed's
     /// (`layout_digests`, by feed).
     pub async fn known_stamps(
         &self,
         layout_digests: &HashMap<String, String>,
-    ) -> Result<HashMap<String, Stamp>, StateError> {
+    ) -> Result<HashMap<String, KnownStamp>, StateError> {
         let (action, subject) = ("read the stamps of", "the known files");
         let rows = sqlx::query(sql::STAMPS)
             .fetch_all(&self.readers)
@@ -40,6 +40,48 @@ impl StateDb {
             .fetch_all(&self.readers)
             .await
             .during("list the files marked for", "another read")
+    }
+
+    /// Keeps the whole stamps of files that are otherwise as they were last read, but may have another change time.
+    /// `are_compared` says whether their bytes were read, and were the same too. Files that have been submitted since
+    /// are left unchanged.
+    pub async fn restamp(&self, files: &[(String, Stamp)], are_compared: bool) -> Result<(), StateError> {
+        let (action, subject) = ("complete the stamps of", format!("{} files", files.len()));
+        let compared = are_compared.then(|| self.now());
+        let rows = files.iter().map(|(file_url, stamp)| {
+            json!([
+                file_url,
+                stamp.bytes.cast_signed(),
+                stamp.modified_ns,
+                stamp.inode.cast_signed(),
+                stamp.changed_ns
+            ])
+        });
+        let mut writer = self.writer().await.during(action, &subject)?;
+        sqlx::query(sql::RESTAMP)
+            .bind(array(rows))
+            .bind(compared)
+            .execute(&mut *writer)
+            .await
+            .during(action, &subject)?;
+        Ok(())
+    }
+
+    /// Returns those of the given files (path, content hash, layout digest) whose newest submission, accepted or not,
+    /// had just these bytes.
+    pub async fn newest_versions(
+        &self,
+        versions: &[(&str, &str, &str)],
+    ) -> Result<HashSet<String>, StateError> {
+        let action = "compare with the newest submissions of";
+        let subject = subject(versions.first().map(|(file_url, ..)| file_url), versions.len());
+        let same = sqlx::query(sql::NEWEST_VERSIONS)
+            .bind(array(versions.iter().map(|version| json!(version))))
+            .try_map(|row: SqliteRow| row.try_get("file_url"))
+            .fetch_all(&self.readers)
+            .await
+            .during(action, &subject)?;
+        Ok(same.into_iter().collect())
     }
 
     /// Forgets the stamps of files, so that they are read again as if they had just arrived. Returns how many of the
@@ -151,23 +193,37 @@ impl StateDb {
 
     /// Lists files, ordered by path.
     pub async fn files(&self, filter: &FileFilter) -> Result<Vec<FileRow>, StateError> {
-        sqlx::query(sql::FILES)
+        let (action, subject) = ("list", "the files");
+        let mut tx = self.readers.begin().await.during(action, subject)?;
+        let mut files = sqlx::query(sql::FILES)
             .bind(&filter.feed)
             .bind(filter.status.map(|status| status.as_str()))
             .try_map(|row| decode::file_row(&row))
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *tx)
             .await
-            .during("list", "the files")
+            .during(action, subject)?;
+        add_refused(&mut tx, &mut files, None)
+            .await
+            .during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok(files)
     }
 
     /// Returns one file.
     pub async fn file(&self, file_url: &str) -> Result<Option<FileRow>, StateError> {
-        sqlx::query(sql::FILE)
+        let action = "look up the file";
+        let mut tx = self.readers.begin().await.during(action, file_url)?;
+        let mut files = sqlx::query(sql::FILE)
             .bind(file_url)
             .try_map(|row| decode::file_row(&row))
-            .fetch_optional(&self.readers)
+            .fetch_all(&mut *tx)
             .await
-            .during("look up the file", file_url)
+            .during(action, file_url)?;
+        add_refused(&mut tx, &mut files, Some(file_url))
+            .await
+            .during(action, file_url)?;
+        tx.commit().await.during(action, file_url)?;
+        Ok(files.pop())
     }
 
     /// Lists what waits until a person accepts it, ordered by path, store and day.
@@ -205,11 +261,29 @@ impl StateDb {
     }
 }
 
+/// Adds the refused versions to the files that have one.
+async fn add_refused(
+    tx: &mut SqliteConnection,
+    files: &mut [FileRow],
+    file_url: Option<&str>,
+) -> sqlx::Result<()> {
+    let refused = sqlx::query(sql::REFUSED)
+        .bind(file_url)
+        .try_map(|row: SqliteRow| Ok((row.try_get("file_id")?, decode::version_row(&row)?)))
+        .fetch_all(tx)
+        .await?;
+    let mut refused: HashMap<i64, VersionRow> = refused.into_iter().collect();
+    for file in files {
+        file.refused = refused.remove(&file.file_id);
+    }
+    Ok(())
+}
+
 /// Returns the path and stamp of a file, unless the layout it was last converted with is no longer its feed's.
 fn settled_stamp(
     row: &SqliteRow,
     layout_digests: &HashMap<String, String>,
-) -> sqlx::Result<Option<(String, Stamp)>> {
+) -> sqlx::Result<Option<(String, KnownStamp)>> {
     let layout: Option<&str> = row.try_get("layout_digest")?;
     let layout_now = layout_digests
         .get(row.try_get::<&str, _>("feed")?)
@@ -217,7 +291,12 @@ fn settled_stamp(
     if layout.is_some() && layout != layout_now {
         return Ok(None);
     }
-    Ok(Some((row.try_get("file_url")?, decode::stamp(row)?)))
+    let known = KnownStamp {
+        stamp: decode::stamp(row)?,
+        // A time that a person has garbled only has the file compared sooner.
+        read_at: row.parsed("read_timestamp").unwrap_or(Timestamp::UNIX_EPOCH),
+    };
+    Ok(Some((row.try_get("file_url")?, known)))
 }
 
 /// Returns the subject of an error about a group of files.

@@ -19,6 +19,7 @@ mod queue;
 mod runs;
 mod sql;
 mod submissions;
+mod unmatched;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Tra
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use self::lake::Expiry;
+pub use self::unmatched::UNMATCHED;
 use crate::clock::Clock;
 use crate::error::{During, StateError, sqlite_code};
 

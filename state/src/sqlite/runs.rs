@@ -111,6 +111,8 @@ impl StateDb {
             .bind(&filter.job_id)
             .bind(filter.state.map(RunState::as_str))
             .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit
+            .bind(filter.since.map(decode::text))
+            .bind(filter.incomplete)
             .try_map(|row| decode::run_row(&row))
             .fetch_all(&self.readers)
             .await

@@ -227,6 +227,7 @@ async fn see_files(
             submission.stamp.bytes.cast_signed(),
             submission.stamp.modified_ns,
             submission.stamp.inode.cast_signed(),
+            submission.stamp.changed_ns,
         ])
     });
     let seen = sqlx::query(sql::SEE_FILES)

@@ -1,9 +1,13 @@
 //! Opening, migrating, sharing and locking the database.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_state::{ServiceLock, StateDb, StateError, SystemClock};
-use sqlx::Row;
+use sqlx::migrate::Migrator;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::support::{Fixture, converted, job, run};
 
@@ -152,4 +156,44 @@ async fn only_one_process_works_on_a_database() {
     );
     drop(lock);
     ServiceLock::acquire(&path).expect("the lock is free again");
+}
+
+#[tokio::test]
+async fn a_database_of_the_version_before_keeps_its_stamps_and_has_them_completed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/sqlite");
+    let mut before = Migrator::new(migrations).await.unwrap();
+    let earlier = before.iter().filter(|migration| migration.version < 5).cloned();
+    before.migrations = earlier.collect::<Vec<_>>().into();
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut shell = options.connect().await.unwrap();
+    before.run_direct(None, &mut shell, false).await.unwrap();
+    let time = "2026-11-23T08:15:00.123456Z";
+    let file = format!(
+        "INSERT INTO ingested_file_status
+                (file_url, feed, last_update_status, last_update_timestamp, submitted_timestamp,
+                 stamp_bytes, stamp_modified_ns, stamp_inode)
+         VALUES ('IL-1.tdf', 'sales', 'FAILED', '{time}', '{time}', 5, 6, 7)"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(file))
+        .execute(&mut shell)
+        .await
+        .unwrap();
+    shell.close().await.unwrap();
+
+    let db = StateDb::open(&path, Arc::new(SystemClock)).await.unwrap();
+    let known = db.known_stamps(&HashMap::new()).await.unwrap();
+    let mut stamp = known["IL-1.tdf"].stamp;
+    assert_eq!((stamp.bytes, stamp.inode, stamp.changed_ns), (5, 7, None));
+    assert_eq!(known["IL-1.tdf"].read_at, time.parse().unwrap());
+    stamp.changed_ns = Some(8);
+    db.restamp(&[("IL-1.tdf".to_owned(), stamp)], false)
+        .await
+        .unwrap();
+    let known = db.known_stamps(&HashMap::new()).await.unwrap();
+    assert_eq!(known["IL-1.tdf"].stamp, stamp);
+    assert_eq!(db.unmatched_count().await.unwrap(), 0);
 }

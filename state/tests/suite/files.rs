@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use gristmill_state::{FileFilter, FileStatus, StateError, SubmissionOutcome, VersionRecord};
+use gristmill_state::{FileFilter, FileStatus, StateError, SubmissionOutcome, UNMATCHED, VersionRecord};
 
 use crate::support::{
     Fixture, LAYOUT, converted, failed, job, one_job, rejected, stamp, submission, unchanged, version,
@@ -267,7 +267,7 @@ async fn stamps_are_known_until_the_layout_changes_or_a_person_asks() {
         3,
         "what was rejected or failed is not tried again by itself"
     );
-    assert_eq!(known["converted.tdf"], stamp(10));
+    assert_eq!(known["converted.tdf"].stamp, stamp(10));
 
     let known = f.db.known_stamps(&layouts("layout-2")).await.unwrap();
     assert_eq!(
@@ -366,4 +366,135 @@ async fn a_file_is_to_be_put_away_once_each_time_it_was_read() {
     // A person has marked it to be read again.
     f.db.look_again(&["b/1".to_owned()]).await.unwrap();
     assert_eq!(open("b/", "", 9).await, ["b/2 true"]);
+}
+
+#[tokio::test]
+async fn a_file_shows_the_version_that_its_status_is_about() {
+    let f = Fixture::new().await;
+    let judged = async |file_url: &str| {
+        let file = f.db.file(file_url).await.unwrap().unwrap();
+        file.judged().map(|row| row.version.content_hash.clone())
+    };
+    f.record("IL-1.tdf", converted("good")).await;
+    assert_eq!(judged("IL-1.tdf").await.as_deref(), Some("good"));
+    f.record("IL-1.tdf", rejected("bad")).await;
+    f.record("IL-2.tdf", converted("other")).await;
+    assert_eq!(judged("IL-1.tdf").await.as_deref(), Some("bad"));
+    let files = f.db.files(&FileFilter::default()).await.unwrap();
+    let refused: Vec<_> = files
+        .iter()
+        .map(|file| file.refused.as_ref().map(|row| row.version.content_hash.as_str()))
+        .collect();
+    assert_eq!(refused, [Some("bad"), None]);
+    assert_eq!(files[0].in_force.as_ref().unwrap().version.content_hash, "good");
+    // What could not be read has no version; what is good again, no refused one.
+    f.record("IL-1.tdf", failed("no")).await;
+    assert_eq!(judged("IL-1.tdf").await, None);
+    f.record("IL-1.tdf", unchanged("good")).await;
+    assert_eq!(judged("IL-1.tdf").await.as_deref(), Some("good"));
+}
+
+#[tokio::test]
+async fn a_stamp_is_completed_and_a_comparison_noted_only_for_the_file_that_was_read() {
+    let f = Fixture::new().await;
+    f.record("IL-1.tdf", converted("a")).await;
+    f.record("IL-2.tdf", converted("b")).await;
+    let known = || async { f.db.known_stamps(&layouts(LAYOUT)).await.unwrap() };
+    // As an earlier version has left them.
+    sqlx::query("UPDATE ingested_file_status SET stamp_changed_ns = NULL")
+        .execute(&mut f.shell().await)
+        .await
+        .unwrap();
+    let before = known().await;
+    assert_eq!(before["IL-1.tdf"].stamp.changed_ns, None);
+    assert_eq!(f.db.files_to_look_at().await.unwrap(), [""; 0]);
+
+    let mut stamps = before.iter().map(|(file, known)| (file.clone(), known.stamp));
+    let mut stamps: Vec<_> = stamps.by_ref().collect();
+    stamps.sort_by(|one, other| one.0.cmp(&other.0));
+    stamps[0].1.changed_ns = Some(7);
+    stamps[1].1.changed_ns = Some(7);
+    stamps[1].1.bytes += 1;
+    f.db.restamp(&stamps, false).await.unwrap();
+    let after = known().await;
+    assert_eq!(after["IL-1.tdf"].stamp.changed_ns, Some(7));
+    assert_eq!(after["IL-2.tdf"].stamp.changed_ns, None, "it is another file now");
+    assert_eq!(after["IL-1.tdf"].read_at, before["IL-1.tdf"].read_at);
+
+    f.db.restamp(&stamps[..1], true).await.unwrap();
+    let compared = known().await;
+    assert!(compared["IL-1.tdf"].read_at > before["IL-1.tdf"].read_at);
+    f.record("IL-1.tdf", unchanged("a")).await;
+    assert_eq!(known().await["IL-1.tdf"].stamp.changed_ns, stamp(1).changed_ns);
+}
+
+#[tokio::test]
+async fn the_newest_submission_is_what_a_file_is_compared_with() {
+    let f = Fixture::new().await;
+    f.record("IL-1.tdf", converted("a")).await;
+    f.record("IL-1.tdf", rejected("bad")).await;
+    f.record("IL-2.tdf", converted("a")).await;
+    f.record("IL-2.tdf", failed("unreadable")).await;
+    let same = |file: &'static str, hash: &'static str| {
+        let db = &f.db;
+        async move {
+            !db.newest_versions(&[(file, hash, LAYOUT)])
+                .await
+                .unwrap()
+                .is_empty()
+        }
+    };
+    assert!(same("IL-1.tdf", "bad").await);
+    assert!(
+        !same("IL-1.tdf", "a").await,
+        "the earlier one would be a submission"
+    );
+    assert!(!same("IL-2.tdf", "a").await, "nothing was read of the newest one");
+    assert!(!same("IL-3.tdf", "a").await);
+}
+
+#[tokio::test]
+async fn files_that_no_feed_matches_come_and_go_and_are_bounded() {
+    let f = Fixture::new().await;
+    let file = |name: &str, modified_ns: i64| (name.to_owned(), 5, modified_ns);
+    let listed = || async {
+        let files = f.db.unmatched_files().await.unwrap();
+        files.into_iter().map(|file| file.file_url).collect::<Vec<_>>()
+    };
+    let found = [file("north/b.TDF", 2), file("north/a.TDF", 1)];
+    assert_eq!(
+        f.db.note_unmatched("north/", &found, true).await.unwrap(),
+        ["north/b.TDF", "north/a.TDF"]
+    );
+    let other = [file("south/c", -1)];
+    assert_eq!(
+        f.db.note_unmatched("south/", &other, true).await.unwrap(),
+        ["south/c"]
+    );
+    assert_eq!(
+        f.db.note_unmatched("north/", &found, true).await.unwrap(),
+        [""; 0]
+    );
+    assert_eq!(
+        f.db.note_unmatched("north/", &found[..1], false).await.unwrap(),
+        [""; 0]
+    );
+    assert_eq!(listed().await, ["north/a.TDF", "north/b.TDF", "south/c"]);
+    f.db.note_unmatched("north/", &found[..1], true).await.unwrap();
+    assert_eq!(listed().await, ["north/b.TDF", "south/c"]);
+    assert_eq!(f.db.unmatched_files().await.unwrap()[0].bytes, 5);
+    f.db.forget_unmatched(&["south/c".to_owned()]).await.unwrap();
+    assert_eq!(listed().await, ["north/b.TDF"]);
+
+    let many: Vec<_> = (0..i64::from(UNMATCHED) + 10)
+        .map(|n| file(&format!("west/{n}"), n + 100))
+        .collect();
+    f.db.note_unmatched("west/", &many, true).await.unwrap();
+    assert_eq!(f.db.unmatched_count().await.unwrap(), u64::from(UNMATCHED));
+    assert!(
+        !listed().await.contains(&"north/b.TDF".to_owned()),
+        "the oldest is left out"
+    );
+    f.db.note_unmatched("west/", &[], true).await.unwrap();
+    assert_eq!(f.db.unmatched_count().await.unwrap(), 0);
 }

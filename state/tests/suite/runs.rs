@@ -1,8 +1,8 @@
 //! The life of a claimed run, and the facts about runs that a decision reads.
 
 use gristmill_state::{
-    Cause, Enqueued, NewRun, RowChanges, RunFilter, RunOutcome, RunResult, RunRow, RunState, StateError,
-    SummaryRecord,
+    Cause, Clock, Enqueued, NewRun, RowChanges, RunFilter, RunOutcome, RunResult, RunRow, RunState,
+    StateError, SummaryRecord,
 };
 
 use crate::support::{Fixture, job, run};
@@ -175,6 +175,12 @@ async fn facts_hold_the_newest_runs_of_each_wave_and_other_jobs_completions() {
         (&completion.job_id[..], completion.wave, &completion.run_id),
         ("J101", wave, &done_again)
     );
+    assert!(facts.active_elsewhere.is_empty(), "its own runs are in its waves");
+    let active = &other.active_elsewhere[0];
+    assert_eq!(
+        (&active.job_id[..], active.wave, &active.run_id, active.state),
+        ("J101", wave, &going, RunState::Running)
+    );
 }
 
 #[tokio::test]
@@ -310,4 +316,40 @@ async fn the_last_load_of_a_wave_is_the_newest_that_was_loaded() {
     let last = f.db.last_loads("J101").await.unwrap();
     let last: Vec<_> = last.into_iter().map(|run| run.run_id).collect();
     assert_eq!(last, [ids[1].clone(), ids[4].clone()]);
+}
+
+#[tokio::test]
+async fn runs_are_listed_by_time_and_completeness() {
+    let (f, new, first) = with_run().await;
+    f.db.complete(&first, &LOADED).await.unwrap();
+    f.pass(60);
+    let since = f.clock.now();
+    let low = NewRun {
+        completeness_percent: Some(99.9),
+        cause: Cause::Manual,
+        ..new.clone()
+    };
+    let second = f.running(&low).await;
+    f.db.complete(&second, &LOADED).await.unwrap();
+    let open = NewRun {
+        incomplete: true,
+        completeness_percent: None,
+        ..low
+    };
+    let third = f.running(&open).await;
+    let list = async |filter: RunFilter| {
+        let runs = f.db.runs(&filter).await.unwrap();
+        runs.into_iter().map(|run| run.run_id).collect::<Vec<_>>()
+    };
+    let later = RunFilter {
+        since: Some(since),
+        ..RunFilter::default()
+    };
+    assert_eq!(list(later).await, [third.clone(), second.clone()]);
+    let incomplete = RunFilter {
+        incomplete: true,
+        ..RunFilter::default()
+    };
+    assert_eq!(list(incomplete).await, [third, second]);
+    assert_eq!(list(RunFilter::default()).await.len(), 3);
 }

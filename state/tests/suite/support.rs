@@ -100,6 +100,7 @@ pub fn stamp(bytes: u64) -> Stamp {
         bytes,
         modified_ns: 1_700_000_000_123_456_789,
         inode: u64::MAX - bytes,
+        changed_ns: Some(1_700_000_000_123_456_790),
     }
 }
 

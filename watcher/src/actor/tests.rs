@@ -12,6 +12,7 @@ fn seen(troubles: &[(&str, &str)]) -> Seen {
         troubles,
         unwatched: None,
         link_met: false,
+        unmatched: Newest::default(),
     }
 }
 
@@ -20,11 +21,12 @@ fn look(why: Reason, bytes: u64, at: Instant) -> Look {
         bytes,
         modified_ns: 0,
         identity: 1,
+        changed_ns: Some(0),
     };
     Look {
         path: PathBuf::from("a"),
         why,
-        stamp: Some(stamp),
+        found: Found::File(stamp),
         at,
     }
 }
@@ -32,11 +34,16 @@ fn look(why: Reason, bytes: u64, at: Instant) -> Look {
 fn actor() -> (Actor, mpsc::Receiver<Event>) {
     let (sender, events) = mpsc::channel(16);
     let minute = Duration::from_secs(60);
-    let now = || std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
     let settings = Settings {
-        root: PathBuf::from("/in"),
+        folder: crate::SourceFolder {
+            root: PathBuf::from("/in"),
+            follow_links: false,
+            own: Arc::new(crate::OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), now)),
+        },
         settle: minute,
         sweep: minute,
+        sweep_hash: None,
         now,
     };
     let (_, commands) = mpsc::unbounded_channel();
@@ -53,7 +60,8 @@ fn received(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
             Event::Trouble { path, error } => Some(format!("{}: {error}", path.display())),
             Event::Recovered { path } => Some(format!("{}: well", path.display())),
             Event::Arrived(arrival) => Some(format!("{}: {} bytes", arrival.path, arrival.stamp.bytes)),
-            Event::Swept { .. } | Event::Refused { .. } | Event::BadMessage { .. } => None,
+            Event::Doubted(arrival) => Some(format!("{}: {} bytes?", arrival.path, arrival.stamp.bytes)),
+            _ => None,
         })
         .collect()
 }
@@ -150,7 +158,7 @@ async fn an_older_look_from_a_listing_does_not_undo_a_newer_one() {
     actor.handle_look(look(Reason::Found, 2, known)).await.unwrap();
     actor
         .handle_look(Look {
-            stamp: None,
+            found: Found::Nothing,
             ..look(Reason::Found, 0, known)
         })
         .await

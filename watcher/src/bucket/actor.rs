@@ -18,7 +18,7 @@ use super::listing::{Listed, Lister, Look, Report, apart, is_looked_at, look};
 use crate::error::Error;
 use crate::handle::Command;
 use crate::queue::{self, Done, Notice};
-use crate::{Arrival, Event, Stamp, Wanted};
+use crate::{Arrival, Event, Stamp, UnmatchedFile, Wanted};
 
 /// How many objects are looked up at once.
 const LOOKUPS: usize = 16;
@@ -67,6 +67,8 @@ pub(crate) struct Actor {
     poll_at: Instant,
     /// How many objects the last sweep saw, if lookups were still outstanding at its end; reported once none is.
     unsettled: Option<u64>,
+    /// The unmatched objects that the last full listing reported; `None` before the first.
+    unmatched: Option<Vec<UnmatchedFile>>,
     /// The URLs of the bucket and the queue, as far as their trouble was reported and has not ended.
     troubles: HashSet<PathBuf>,
     pages: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
@@ -118,6 +120,7 @@ impl Actor {
             sweep_at: at,
             poll_at: at,
             unsettled: None,
+            unmatched: None,
             troubles: HashSet::new(),
             pages: mpsc::channel(CAPACITY),
             notices,
@@ -173,6 +176,7 @@ impl Actor {
                     self.done(path, seen_at);
                 }
             }
+            Command::Unread(..) => {}
             Command::Sweep => self.sweep_at = Instant::now(),
         }
     }
@@ -323,6 +327,7 @@ impl Actor {
             began,
             objects,
             requests,
+            unmatched,
             error,
         } = listed;
         let now = Instant::now();
@@ -347,6 +352,7 @@ impl Actor {
                 self.listings = Failing::default();
                 if is_full {
                     self.drop_absent(began);
+                    self.report_unmatched(unmatched.into_files()).await?;
                 }
                 self.recovered_if_all_is_well().await?;
             }
@@ -361,6 +367,14 @@ impl Actor {
             .await?;
         }
         Ok(())
+    }
+
+    async fn report_unmatched(&mut self, files: Vec<UnmatchedFile>) -> Result<(), ReceiverGone> {
+        if self.unmatched.as_ref() == Some(&files) {
+            return Ok(());
+        }
+        self.unmatched = Some(files.clone());
+        self.send(Event::Unmatched { files, is_all: true }).await
     }
 
     /// Forgets the objects that a full listing should have seen but did not.

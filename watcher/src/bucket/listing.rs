@@ -13,7 +13,8 @@ use object_store::{Error as StoreError, ObjectStoreExt};
 use tokio::sync::mpsc;
 
 use super::{Bucket, StorageClient};
-use crate::{Stamp, Wanted, names};
+use crate::unmatched::Newest;
+use crate::{Stamp, UnmatchedFile, Wanted, names};
 
 /// The largest page that S3 and Google return, in keys. Azure allows 5,000.
 const PAGE: usize = 1000;
@@ -52,6 +53,8 @@ pub(super) struct Listed {
     /// All objects seen, wanted or not.
     pub(super) objects: u64,
     pub(super) requests: u64,
+    /// Of a full listing: the objects that nobody wants.
+    pub(super) unmatched: Newest,
     /// Why it ended early.
     pub(super) error: Option<StoreError>,
 }
@@ -71,6 +74,7 @@ impl Lister {
             began: Instant::now(),
             objects: 0,
             requests: 0,
+            unmatched: Newest::default(),
             error: None,
         };
         for start in &starts {
@@ -98,15 +102,24 @@ impl Lister {
             match self.page(&prefix, &options).await {
                 Ok(page) => {
                     listed.objects += page.result.objects.len() as u64;
-                    let looks = page.result.objects.iter().filter_map(|meta| {
-                        let path = self.bucket.path(meta.location.as_ref())?;
-                        self.is_looked_at(path).then(|| Look {
-                            path: path.to_owned(),
-                            stamp: Some(Stamp::of_object(meta)),
-                            at,
-                        })
-                    });
-                    let _ = self.reports.send(Report::Page(looks.collect())).await;
+                    let mut looks = Vec::new();
+                    for meta in &page.result.objects {
+                        let Some(path) = self.bucket.path(meta.location.as_ref()) else {
+                            continue;
+                        };
+                        let stamp = Stamp::of_object(meta);
+                        if self.is_looked_at(path) {
+                            let (path, stamp) = (path.to_owned(), Some(stamp));
+                            looks.push(Look { path, stamp, at });
+                        } else if listed.is_full && is_unmatched(path, stamp, &self.wanted) {
+                            listed.unmatched.add(UnmatchedFile {
+                                modified_ns: stamp.modified_ns,
+                                path: path.to_owned(),
+                                bytes: stamp.bytes,
+                            });
+                        }
+                    }
+                    let _ = self.reports.send(Report::Page(looks)).await;
                     if page.page_token.is_none() {
                         return self.look_at_start(start, listed).await;
                     }
@@ -195,6 +208,11 @@ fn no_way_on(key: &str) -> StoreError {
 /// Whether a path is looked at.
 pub(super) fn is_looked_at(path: &str, wanted: &Wanted) -> bool {
     names::path_looked_at(FilePath::new(path)) && wanted(path)
+}
+
+/// Whether an object is a file that nobody wants. An empty one may be what some tools keep for a folder.
+fn is_unmatched(path: &str, stamp: Stamp, wanted: &Wanted) -> bool {
+    stamp.bytes > 0 && names::path_looked_at(FilePath::new(path)) && !wanted(path)
 }
 
 /// Looks at one object.

@@ -15,6 +15,7 @@ fn young(bytes: u64) -> Stamp {
         bytes,
         modified_ns: 999_900_000_000,
         identity: 7,
+        changed_ns: Some(0),
     }
 }
 
@@ -23,6 +24,7 @@ fn written_at(seconds: i64) -> Stamp {
         bytes: 1,
         modified_ns: seconds * 1_000_000_000,
         identity: 7,
+        changed_ns: Some(0),
     }
 }
 
@@ -42,6 +44,7 @@ impl Story {
     fn look(&mut self, stamp: Stamp, why: Reason, ms: u32) -> bool {
         self.settling
             .look(Path::new("f"), stamp, why, self.start + MS * ms, wall())
+            .is_some()
     }
 
     fn due(&mut self, ms: u32) -> bool {
@@ -178,20 +181,36 @@ fn a_hundred_thousand_files_share_one_timer() {
     let mut settling = Settling::new(SETTLE);
     let start = Instant::now();
     for n in 0..100_000 {
-        assert!(!settling.look(
-            Path::new(&format!("f{n}")),
-            young(1),
-            Reason::Found,
-            start,
-            wall()
-        ));
+        let path = format!("f{n}");
+        let whole = settling.look(Path::new(&path), young(1), Reason::Found, start, wall());
+        assert_eq!(whole, None);
     }
     assert_eq!(settling.next_due(), Some(start + SETTLE));
     let due = settling.take_due(start + SETTLE);
     assert_eq!((due.len(), settling.next_due()), (100_000, None));
-    assert!(
-        due.iter()
-            .all(|path| settling.look(path, young(1), Reason::Due, start + SETTLE, wall()))
-    );
+    assert!(due.iter().all(|path| {
+        settling
+            .look(path, young(1), Reason::Due, start + SETTLE, wall())
+            .is_some()
+    }));
     assert_eq!(settling.len(), 0);
+}
+
+#[test]
+fn a_close_is_remembered_until_the_file_is_whole() {
+    let mut settling = Settling::new(SETTLE);
+    let (path, start) = (Path::new("f"), Instant::now());
+    let mut look = |stamp, why, ms| settling.look(path, stamp, why, start + MS * ms, wall());
+    assert_eq!(look(young(1), Reason::Closed, 0), None);
+    // Its time was set after the close, so it has to settle.
+    assert_eq!(look(written_at(1), Reason::Due, 50), None);
+    assert_eq!(
+        look(written_at(1), Reason::Due, 1050),
+        Some(Whole { is_closed: true })
+    );
+    assert_eq!(look(young(1), Reason::Changed, 2000), None);
+    assert_eq!(
+        look(young(1), Reason::Due, 3000),
+        Some(Whole { is_closed: false })
+    );
 }

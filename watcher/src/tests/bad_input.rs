@@ -153,7 +153,8 @@ async fn what_is_no_file_is_passed_over() {
 
 #[tokio::test]
 async fn links_are_followed_and_loops_end() {
-    let scene = Scene::new(NEVER, NEVER);
+    let mut scene = Scene::new(NEVER, NEVER);
+    scene.follow_links = true;
     scene.old_file("real/a.tdf", "1");
     fs::rename(scene.old_file("out.tdf", "1"), scene.outside("out.tdf")).unwrap();
     fs::create_dir(scene.outside("share")).unwrap();
@@ -190,7 +191,8 @@ async fn links_are_followed_and_loops_end() {
 
 #[tokio::test]
 async fn a_link_to_a_folder_that_comes_later_is_followed() {
-    let scene = Scene::new(NEVER, NEVER);
+    let mut scene = Scene::new(NEVER, NEVER);
+    scene.follow_links = true;
     fs::create_dir(scene.outside("share")).unwrap();
     fs::rename(scene.old_file("b.tdf", "1"), scene.outside("share/b.tdf")).unwrap();
     let mut watched = scene.start().await;

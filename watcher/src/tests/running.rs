@@ -7,14 +7,12 @@ async fn a_known_stamp_is_not_reported_again() {
     let mut scene = Scene::new(NEVER, NEVER);
     let path = scene.old_file("a.tdf", "1");
     let changed = scene.old_file("b.tdf", "1");
-    scene.known.insert("a.tdf".to_owned(), stamp(&path));
-    scene.known.insert(
-        "b.tdf".to_owned(),
-        Stamp {
-            bytes: 9,
-            ..stamp(&changed)
-        },
-    );
+    scene.knows("a.tdf", stamp(&path));
+    let other = Stamp {
+        bytes: 9,
+        ..stamp(&changed)
+    };
+    scene.knows("b.tdf", other);
     let mut watched = scene.start_with_room(16);
     assert_eq!(watched.arrival().await, ("b.tdf".to_owned(), stamp(&changed)));
     assert_eq!(

@@ -110,7 +110,7 @@ async fn an_empty_root_does_not_make_the_files_new() {
     fs::rename(&path, scene.outside("away")).unwrap();
     assert_eq!(watched.sweep_quietly().await, 0);
     fs::rename(scene.outside("away"), &path).unwrap();
-    watched.quiet(SHORT).await;
+    watched.doubted().await;
     assert_eq!(watched.sweep_quietly().await, 1);
 }
 
@@ -125,4 +125,86 @@ async fn a_file_that_a_listing_has_missed_is_forgotten() {
     assert_eq!(watched.sweep_quietly().await, 1);
     fs::rename(scene.outside("away"), &path).unwrap();
     assert_eq!(watched.arrival().await.0, "a.tdf");
+}
+
+#[tokio::test]
+async fn folders_below_folders_are_listed_once_and_not_without_end() {
+    let scene = Scene::new(SHORT, NEVER);
+    let mut watched = scene.start().await;
+    let start = std::time::Instant::now();
+    let mut folder = scene.root.clone();
+    for _ in 0..1000 {
+        folder.push("d");
+        fs::create_dir(&folder).unwrap();
+    }
+    scene.rename_in("new.tdf", "1");
+    let (mut deep, mut arrived) = (None, None);
+    while deep.is_none() || arrived.is_none() {
+        match watched.next_news().await {
+            Event::Trouble { path, error } => deep = Some((path, error)),
+            Event::Arrived(arrival) => arrived = Some((arrival.path, start.elapsed())),
+            event => panic!("unexpected event: {event:?}"),
+        }
+    }
+    let (path, error) = deep.unwrap();
+    assert_eq!(path.strip_prefix(&scene.root).unwrap().iter().count(), 101);
+    assert!(error.contains("more than 100 folders deep"), "{error}");
+    let (name, took) = arrived.unwrap();
+    println!("a file came {took:?} after 1,000 folders");
+    assert!(
+        name == "new.tdf" && took < Duration::from_secs(5),
+        "{name}: {took:?}"
+    );
+    // What is not too deep is read.
+    fs::write(scene.root.join("d/d/d").join("a.tdf"), "1").unwrap();
+    assert_eq!(watched.arrival().await.0, "d/d/d/a.tdf");
+    fs::remove_dir_all(scene.root.join("d")).unwrap();
+    watched.handle.sweep_now();
+    watched.recovered().await;
+}
+
+#[tokio::test]
+async fn a_link_that_leads_out_is_followed_only_if_that_is_asked_for() {
+    let mut scene = Scene::new(NEVER, NEVER);
+    fs::create_dir(scene.outside("share")).unwrap();
+    fs::rename(scene.old_file("b.tdf", "1"), scene.outside("share/b.tdf")).unwrap();
+    fs::rename(scene.old_file("c.tdf", "1"), scene.outside("c.tdf")).unwrap();
+    scene.old_file("in/a.tdf", "1");
+    symlink(scene.outside("share"), scene.root.join("share")).unwrap();
+    symlink("../c.tdf", scene.root.join("c.tdf")).unwrap();
+    // Links inside are followed, also absolute ones and those to files.
+    symlink(scene.root.join("in/a.tdf"), scene.root.join("link.tdf")).unwrap();
+    symlink("in", scene.root.join("in2")).unwrap();
+    let mut watched = scene.start_with_room(16);
+    let (mut arrived, mut refused, mut troubles) = (Vec::new(), Vec::new(), Vec::new());
+    loop {
+        match watched.next().await {
+            Event::Arrived(arrival) => arrived.push(arrival.path),
+            Event::Refused { name, reason } => refused.push((name, reason)),
+            Event::Trouble { path, error } => troubles.push((path, error)),
+            Event::Swept { .. } => break,
+            event => panic!("unexpected event: {event:?}"),
+        }
+    }
+    arrived.sort();
+    assert_eq!(arrived, ["in/a.tdf", "link.tdf"]);
+    assert_eq!(refused.len(), 1);
+    assert!(
+        refused[0].0 == "c.tdf" && refused[0].1.contains("follow_links = true"),
+        "{refused:?}"
+    );
+    assert_eq!(troubles.len(), 1);
+    assert!(
+        troubles[0].0 == scene.root.join("share") && troubles[0].1.contains("follow_links = true"),
+        "{troubles:?}"
+    );
+    watched.sweep_quietly().await;
+    watched.handle.stop().await;
+
+    scene.follow_links = true;
+    let mut watched = scene.start_with_room(16);
+    assert_eq!(
+        watched.arrivals(4).await,
+        ["c.tdf", "in/a.tdf", "link.tdf", "share/b.tdf"]
+    );
 }

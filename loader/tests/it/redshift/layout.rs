@@ -65,7 +65,7 @@ async fn everything_wrong_with_a_table_is_reported_at_once_with_its_remedy() {
     place
         .edit("DROP TABLE sales_summary; CREATE VIEW sales_summary AS SELECT 1 AS store_id")
         .await;
-    assert!(mismatch(warehouse.prepare().await).contains("it is a view"));
+    assert!(mismatch(warehouse.prepare().await).contains("a view"));
     let elsewhere = place.open("mart.sales", &MEASURES, LoadMode::ReplaceDays);
     assert!(mismatch(elsewhere.prepare().await).contains("CREATE SCHEMA \"mart\";"));
 }
@@ -158,7 +158,7 @@ fn a_url_says_each_thing_once_and_nothing_that_is_not_known() {
         ),
         (
             &format!("redshift://u:hunter2@h/d?{needed}&colour=red"),
-            "colour=red is not known",
+            "contain colour=red, which is not known",
         ),
         (
             &format!("redshift://u:hunter2@h/d?{needed}&sortkey=region"),
@@ -168,7 +168,7 @@ fn a_url_says_each_thing_once_and_nothing_that_is_not_known() {
         (&format!("redshift://u:hunter2@/d?{needed}"), "no host"),
         (
             &format!("redshift://u:hunter2@h:port/d?{needed}"),
-            "cannot be read",
+            "cannot be parsed",
         ),
     ] {
         let message = refused(url);

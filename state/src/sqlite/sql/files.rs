@@ -4,14 +4,15 @@
 pub(in crate::sqlite) const SEE_FILES: &str = "
     INSERT INTO ingested_file_status
            (file_url, feed, store_id, business_date, last_update_status, last_update_timestamp, submitted_timestamp,
-            stamp_bytes, stamp_modified_ns, stamp_inode)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'SUBMITTED', ?2, ?2, value ->> 4, value ->> 5, value ->> 6
+            stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'SUBMITTED', ?2, ?2, value ->> 4, value ->> 5, value ->> 6,
+           value ->> 7
       FROM json_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_url) DO UPDATE
        SET feed = excluded.feed, store_id = excluded.store_id, business_date = excluded.business_date,
            submitted_timestamp = excluded.submitted_timestamp, stamp_bytes = excluded.stamp_bytes,
            stamp_modified_ns = excluded.stamp_modified_ns, stamp_inode = excluded.stamp_inode,
-           put_away_timestamp = NULL
+           stamp_changed_ns = excluded.stamp_changed_ns, compared_timestamp = NULL, put_away_timestamp = NULL
     RETURNING file_id, file_url, version_id";
 
 /// Adds versions. Converting the same bytes again yields the same version, with the results of the newest conversion.
@@ -79,7 +80,8 @@ pub(in crate::sqlite) const REFUSE: &str = "
 /// The stamps of all files. The layout is that of the newest conversion, even a rejected one: what was tried need not
 /// be tried again.
 pub(in crate::sqlite) const STAMPS: &str = "
-    SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode,
+    SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode, f.stamp_changed_ns,
+           max(f.submitted_timestamp, coalesce(f.compared_timestamp, '')) AS read_timestamp,
            (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
              WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1) AS layout_digest
       FROM ingested_file_status f
@@ -97,7 +99,7 @@ pub(in crate::sqlite) const LOOK_AGAIN: &str = "
 /// Files that have yet to be put away, ordered by path, after a given path. UTF-8 text never contains the byte FF, so
 /// every path with a given prefix sorts before the prefix followed by FF.
 pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
-    SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, 
+    SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns,
            last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN') AS is_valid
       FROM ingested_file_status
      WHERE file_url > max(?1, ?2) AND file_url < ?2 || CAST(x'ff' AS TEXT) AND put_away_timestamp IS NULL
@@ -111,6 +113,22 @@ pub(in crate::sqlite) const NOTE_PUT_AWAY: &str = "
       FROM json_each(?1) j
      WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
        AND stamp_inode = j.value ->> 3";
+
+/// Completes the stamps of files that are otherwise the same. ?2 is when their bytes were compared, or NULL.
+pub(in crate::sqlite) const RESTAMP: &str = "
+    UPDATE ingested_file_status
+       SET stamp_changed_ns = j.value ->> 4, compared_timestamp = coalesce(?2, compared_timestamp)
+      FROM json_each(?1) j
+     WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
+       AND stamp_inode = j.value ->> 3";
+
+/// Those of the given files whose newest submission has the given bytes and layout.
+pub(in crate::sqlite) const NEWEST_VERSIONS: &str = "
+    SELECT f.file_url FROM json_each(?1) j
+     CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
+     CROSS JOIN file_version v ON v.version_id = (
+               SELECT s.version_id FROM submission s WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1)
+     WHERE v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
 
 /// The given files that are known, with their version in force, if there is one.
 pub(in crate::sqlite) const IN_FORCE: &str = "
@@ -139,6 +157,15 @@ pub(in crate::sqlite) const FILES: &str = "
 pub(in crate::sqlite) const FILE: &str = "
     SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
      WHERE f.file_url = ?1";
+
+/// The versions of the newest submissions that are not in force, of one file or of all. A submission that could not be
+/// read has no version.
+pub(in crate::sqlite) const REFUSED: &str = "
+    SELECT v.* FROM ingested_file_status f
+      JOIN submission s
+        ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
+      JOIN file_version v ON v.version_id = s.version_id
+     WHERE f.last_update_status <> 'VALIDATED' AND (?1 IS NULL OR f.file_url = ?1)";
 
 pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
     SELECT s.submission_id, s.version_id, s.submitted_timestamp,

@@ -9,3 +9,4 @@ pub(super) mod interventions;
 pub(super) mod jobs;
 pub(super) mod lake;
 pub(super) mod runs;
+pub(super) mod unmatched;

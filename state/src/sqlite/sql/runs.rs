@@ -102,6 +102,7 @@ pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1
 pub(in crate::sqlite) const LIST: &str = "
     SELECT * FROM job_run
      WHERE (?1 IS NULL OR job_config_id = ?1) AND (?2 IS NULL OR state = ?2)
+       AND (?4 IS NULL OR queued_timestamp >= ?4) AND (NOT ?5 OR incomplete OR completeness_percent < 100)
      ORDER BY sequence DESC LIMIT ?3";
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
@@ -134,3 +135,9 @@ pub(in crate::sqlite) const COMPLETIONS: &str = "
              WHERE job_config_id <> ?1 AND state = 'COMPLETED' GROUP BY job_config_id, wave) newest
         ON newest.sequence = r.sequence
      ORDER BY r.sequence";
+
+/// The runs of all jobs but one that are queued or running, in the order of the queue.
+pub(in crate::sqlite) const ACTIVE_ELSEWHERE: &str = "
+    SELECT job_config_id, wave, run_id, state FROM job_run
+     WHERE state IN ('QUEUED', 'RUNNING') AND job_config_id <> ?1
+     ORDER BY sequence";

@@ -239,3 +239,32 @@ async fn a_bucket_that_is_not_there_is_a_trouble_until_it_is() {
     assert!(arrived.contains_key("a.tdf"));
     assert!(matches!(&others[..], [Event::Recovered { .. }]), "{others:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn objects_that_nobody_wants_are_reported_by_a_full_listing() {
+    let server = Moto::start();
+    server.create_bucket("shops");
+    for (key, text) in [
+        ("in/IL-1.tdf", "x"),
+        ("in/IL-2.TDF", "xy"),
+        ("in/folder/", ""),
+        ("in/_private", "x"),
+    ] {
+        server.put_object("shops", key, text);
+    }
+    let mut scene = Scene::of(&open(server.url(), "s3://shops/in"));
+    scene.wanted = Arc::new(|path: &str| path.ends_with(".tdf"));
+    let mut watched = scene.watch();
+    let files = loop {
+        match timeout(PATIENCE, watched.events.recv()).await.expect("it comes") {
+            Some(Event::Unmatched { files, is_all: true }) => break files,
+            Some(Event::Arrived(arrival)) => assert_eq!(arrival.path, "IL-1.tdf"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let told: Vec<_> = files
+        .iter()
+        .map(|file| (file.path.as_str(), file.bytes))
+        .collect();
+    assert_eq!(told, [("IL-2.TDF", 2)]);
+}

@@ -162,10 +162,13 @@ impl Scene {
 
 impl Watched {
     async fn next(&mut self) -> Event {
-        timeout(PATIENCE, self.events.recv())
-            .await
-            .expect("no event came")
-            .expect("the watcher has ended")
+        loop {
+            let event = timeout(PATIENCE, self.events.recv()).await;
+            match event.expect("no event came").expect("the watcher has ended") {
+                Event::Unmatched { .. } => {}
+                event => return event,
+            }
+        }
     }
 
     async fn arrival(&mut self) -> Arrival {

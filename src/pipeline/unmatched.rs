@@ -1,0 +1,89 @@
+//! Files that no feed matches: kept in the state database for people to see, and logged once, with the pattern that each
+//! was probably meant for.
+
+use anyhow::Context;
+use gristmill_engine::NearMisses;
+use gristmill_watcher::UnmatchedFile;
+
+use super::Parts;
+use super::retry::with_retries;
+use crate::settings::Feeds;
+
+/// The most files that are logged by name at a time.
+const LOGGED: usize = 20;
+
+/// The feeds' patterns, to find the one that a file nearly matches.
+pub(crate) struct Nearest(Vec<(String, NearMisses)>);
+
+impl Nearest {
+    /// Compiles the patterns.
+    pub(crate) fn new(feeds: &Feeds) -> Self {
+        let feeds = feeds.iter();
+        Self(
+            feeds
+                .map(|feed| (feed.name.clone(), NearMisses::new(&feed.files)))
+                .collect(),
+        )
+    }
+
+    /// Says which pattern a file nearly matches, and what differs.
+    pub(crate) fn of(&self, file: &str) -> Option<String> {
+        let misses = self.0.iter();
+        let misses = misses.filter_map(|(feed, misses)| Some((misses.of(file)?, feed, misses.pattern())));
+        let (miss, feed, pattern) = misses.min_by(|(one, ..), (other, ..)| one.cmp(other))?;
+        Some(format!(
+            "the nearest is {pattern} of feed {feed}: {}",
+            miss.difference
+        ))
+    }
+}
+
+/// Records the files that no feed matches, as a listing has found them, and logs those that are new.
+pub(super) async fn note_unmatched(
+    parts: &Parts,
+    source: usize,
+    files: Vec<UnmatchedFile>,
+    is_all: bool,
+) -> anyhow::Result<()> {
+    let prefix = parts.settings.sources[source].file_name("");
+    let files: Vec<_> = files
+        .into_iter()
+        .map(|file| (file.path, file.bytes, file.modified_ns))
+        .collect();
+    let new = with_retries("recording the files that no feed matches", || async {
+        Ok(parts.state.note_unmatched(&prefix, &files, is_all).await?)
+    })
+    .await
+    .context("cannot record the files that no feed matches in the state database")?;
+    if new.is_empty() {
+        return Ok(());
+    }
+    let nearest = Nearest::new(&parts.settings.feeds);
+    for path in new.iter().take(LOGGED) {
+        match nearest.of(path) {
+            Some(nearest) => tracing::warn!(path, "no feed matches this file; {nearest}"),
+            None => tracing::warn!(path, "no feed matches this file"),
+        }
+    }
+    if new.len() > LOGGED {
+        let more = new.len() - LOGGED;
+        tracing::warn!(
+            more,
+            "no feed matches more files; `gristmill files --unmatched` lists them"
+        );
+    }
+    Ok(())
+}
+
+/// Forgets the files of sources that the settings no longer have.
+pub(super) async fn forget_elsewhere(parts: &Parts) -> anyhow::Result<()> {
+    let files = parts.state.unmatched_files().await?;
+    let elsewhere = files.into_iter().map(|file| file.file_url);
+    let elsewhere: Vec<_> = elsewhere
+        .filter(|file| parts.settings.source_of(file).is_none())
+        .collect();
+    if !elsewhere.is_empty() {
+        parts.state.forget_unmatched(&elsewhere).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The verdict on one wave of a job, and the words for it that `status` and `explain` share.
+
+use gristmill_state::NewRun;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::Check;
+
+/// The state of one wave of a job.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The business day, for jobs whose pattern has `{date}`.
+    pub wave: Option<Date>,
+    /// Where the wave stands.
+    pub state: WaveState,
+    /// The wave's last run, if it left nothing open.
+    pub done: Option<Done>,
+    /// Every precondition with its facts.
+    pub checks: Vec<Check>,
+    /// Files that match the job's pattern but are not part of it, because it lists stores and theirs is not among them.
+    pub unlisted_files: Vec<String>,
+    /// Whether nothing was submitted since the run that left nothing open.
+    #[serde(skip)]
+    pub(super) is_at_rest: bool,
+    /// The run over the files in force, if there are any. It is due if the wave is ready.
+    #[serde(skip)]
+    pub run: Option<NewRun>,
+}
+
+/// Where a wave stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaveState {
+    /// A run of it is queued or running.
+    Running,
+    /// Every precondition holds: a run starts.
+    Ready,
+    /// Its last run left nothing open, nothing was submitted since, and nothing is in the way of the next wave.
+    Complete,
+    /// It waits for a precondition.
+    Waiting,
+}
+
+/// The run that completed a wave.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Done {
+    /// The run.
+    pub run_id: String,
+    /// When it ended.
+    pub since: Timestamp,
+    /// The share of the expected stores that it had.
+    pub completeness_percent: Option<f64>,
+    /// What of the next wave has come, if the job goes from wave to wave.
+    pub next_wave: Option<Progress>,
+    /// The whole in a sentence, in the job's time zone.
+    pub text: String,
+}
+
+/// How much of a wave has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// How many stores or files have come.
+    pub arrived: usize,
+    /// How many there will be.
+    pub expected: usize,
+    /// What is counted: `"stores"` or `"files"`.
+    pub unit: &'static str,
+}
+
+impl Verdict {
+    /// Returns whether no check blocks the wave, so that a run would start.
+    pub fn is_ready(&self) -> bool {
+        !self.checks.iter().any(Check::blocks)
+    }
+
+    /// Returns the preconditions that the wave waits for. Before the next wave begins, those that its files bring about
+    /// are not waited for.
+    pub fn waits_for(&self) -> impl Iterator<Item = &Check> {
+        let blocking = self.checks.iter().filter(|check| check.blocks());
+        blocking.filter(|check| !self.is_at_rest || !check.is_of_next_wave())
+    }
+}
+
+/// Formats a share for people. Less than everything is never shown as 100 %, and more than nothing never as 0 %.
+pub fn percent(share: f64) -> String {
+    match share {
+        share if share > 0.0 && share < 1.0 => "<1 %".to_owned(),
+        share => format!("{:.0} %", share.floor()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_everything_is_100_percent() {
+        let shown = [0.0, 0.2, 1.0, 50.0, 66.7, 99.9, 100.0].map(percent);
+        assert_eq!(shown, ["0 %", "<1 %", "1 %", "50 %", "66 %", "99 %", "100 %"]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The files that no feed matches, as the full listings of the sources find them.
+
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::decode::{TextColumns, nanoseconds};
+use super::sql::unmatched as sql;
+use super::submissions::array;
+use super::{StateDb, begin};
+use crate::error::{During, StateError};
+use crate::file::UnmatchedFile;
+
+/// The most files that are kept.
+pub const UNMATCHED: u32 = 10_000;
+
+impl StateDb {
+    /// Records what a listing of a source found, and returns the files that were not known before, newest first. Paths
+    /// of the source begin with `prefix`. If `is_all`, files of it that are not among them have vanished, or match a
+    /// feed now. The oldest beyond [`UNMATCHED`] are left out.
+    pub async fn note_unmatched(
+        &self,
+        prefix: &str,
+        files: &[(String, u64, i64)],
+        is_all: bool,
+    ) -> Result<Vec<String>, StateError> {
+        let (action, subject) = ("record the files", "that no feed matches");
+        let now = self.now();
+        let rows = array(
+            files
+                .iter()
+                .map(|(file_url, bytes, modified_ns)| json!([file_url, bytes.cast_signed(), modified_ns])),
+        );
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        if is_all {
+            let gone = sqlx::query(sql::REMOVE_GONE).bind(&rows).bind(prefix);
+            gone.execute(&mut *tx).await.during(action, subject)?;
+        }
+        let new = sqlx::query_scalar(sql::NEW).bind(&rows).fetch_all(&mut *tx);
+        let new: Vec<String> = new.await.during(action, subject)?;
+        let keep = sqlx::query(sql::KEEP).bind(&rows).bind(now);
+        keep.execute(&mut *tx).await.during(action, subject)?;
+        let trim = sqlx::query(sql::TRIM).bind(UNMATCHED);
+        trim.execute(&mut *tx).await.during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok(new)
+    }
+
+    /// Forgets files that no feed matches.
+    pub async fn forget_unmatched(&self, file_urls: &[String]) -> Result<(), StateError> {
+        let (action, subject) = ("forget the files", "that no feed matched");
+        let mut writer = self.writer().await.during(action, subject)?;
+        sqlx::query(sql::FORGET)
+            .bind(array(file_urls.iter().map(|url| json!(url))))
+            .execute(&mut *writer)
+            .await
+            .during(action, subject)?;
+        Ok(())
+    }
+
+    /// Lists the files that no feed matches, ordered by path.
+    pub async fn unmatched_files(&self) -> Result<Vec<UnmatchedFile>, StateError> {
+        sqlx::query(sql::ALL)
+            .try_map(|row: SqliteRow| {
+                Ok(UnmatchedFile {
+                    file_url: row.try_get("file_url")?,
+                    bytes: row.try_get("bytes")?,
+                    modified: nanoseconds(&row, "modified_ns")?,
+                    noticed: row.parsed::<Timestamp>("noticed_timestamp")?,
+                })
+            })
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files", "that no feed matches")
+    }
+
+    /// Counts the files that no feed matches.
+    pub async fn unmatched_count(&self) -> Result<u64, StateError> {
+        sqlx::query_scalar(sql::COUNT)
+            .fetch_one(&self.readers)
+            .await
+            .during("count the files", "that no feed matches")
+    }
+}
