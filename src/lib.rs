@@ -6,6 +6,7 @@
 mod buckets;
 mod causes;
 pub mod cli;
+mod guards;
 pub mod lake;
 mod ledger;
 pub mod memory;

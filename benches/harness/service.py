@@ -31,6 +31,7 @@ name = "sales"
 files = "*.tdf"
 columns = ["store_id", "amount", "code", "item_id", "trans_date"]
 measures = {{ sale_amount = 4, tax_amount = 5, discount_amount = 6 }}
+same_day = "add"
 
 [[job]]
 id = "bench"

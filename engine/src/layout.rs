@@ -8,6 +8,7 @@ use encoding_rs::Encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::date::DateFormat;
+use crate::guards::{FeedGuards, LateLines, SecondFile};
 use crate::header;
 use crate::pattern::FilePattern;
 use crate::records::{RecordRules, RecordsSpec};
@@ -65,6 +66,18 @@ pub struct FeedSpec {
     /// What a newer submission replaces.
     #[serde(default)]
     pub supersede: Supersede,
+    /// What becomes of a few lines of an older day.
+    #[serde(default)]
+    pub late: LateLines,
+    /// A version with a smaller percentage of the lines that stand is held; 0 for none.
+    #[serde(default = "defaults::shrink_percent")]
+    pub shrink_percent: f64,
+    /// What becomes of a second file of one store and day.
+    #[serde(default)]
+    pub same_day: SecondFile,
+    /// Whether a file whose name says another store than its lines is rejected.
+    #[serde(default)]
+    pub check_store: bool,
 }
 
 mod defaults {
@@ -82,6 +95,9 @@ mod defaults {
     }
     pub(super) fn max_reject_percent() -> f64 {
         10.0
+    }
+    pub(super) fn shrink_percent() -> f64 {
+        50.0
     }
 }
 
@@ -141,6 +157,8 @@ pub struct FeedLayout {
     pub encoding: &'static Encoding,
     /// A file with a greater percentage of rejects among its lines is rejected as a whole.
     pub max_reject_percent: f64,
+    /// Which versions are held.
+    pub guards: FeedGuards,
     /// What the lines hold.
     pub kind: FeedKind,
     digest: String,
@@ -289,6 +307,12 @@ impl FeedLayout {
                 "must be a number from 0 to 100".into(),
             ));
         }
+        if !(0.0..=100.0).contains(&spec.shrink_percent) {
+            return Err(fail(
+                "shrink_percent",
+                "must be a number from 0 to 100; 0 turns it off".into(),
+            ));
+        }
         if spec.columns.is_empty() {
             return Err(fail("columns", "is empty: name the columns in order".into()));
         }
@@ -322,6 +346,12 @@ impl FeedLayout {
             records,
             encoding,
             max_reject_percent: spec.max_reject_percent,
+            guards: FeedGuards {
+                late: spec.late,
+                shrink_percent: spec.shrink_percent,
+                same_day: spec.same_day,
+                check_store: spec.check_store,
+            },
             kind,
             digest: digest(spec),
             digest_before: digest_before(spec),
@@ -426,6 +456,10 @@ fn digest(spec: &FeedSpec) -> String {
         id_chars,
         max_reject_percent,
         supersede: _,
+        late: _,
+        shrink_percent: _,
+        same_day: _,
+        check_store: _,
     } = spec;
     hashed(&format!(
         "{CONVERSION_FORM}|{columns:?}|{measures:?}|{reference}|{delimiter:?}|{header:?}|{encoding:?}|{date_format:?}|\
@@ -482,6 +516,10 @@ impl Default for FeedSpec {
             id_chars: defaults::id_chars(),
             max_reject_percent: defaults::max_reject_percent(),
             supersede: Supersede::File,
+            late: LateLines::default(),
+            shrink_percent: defaults::shrink_percent(),
+            same_day: SecondFile::default(),
+            check_store: false,
         }
     }
 }
@@ -520,6 +558,7 @@ mod tests {
         assert!(problem(|s| s.delimiter = "||".into()).contains("delimiter must be one"));
         assert!(problem(|s| s.encoding = "klingon".into()).contains("encoding \"klingon\""));
         assert!(problem(|s| s.date_format = "%y".into()).contains("date_format"));
+        assert!(problem(|s| s.shrink_percent = -1.0).contains("shrink_percent must be"));
         assert!(problem(|s| s.max_reject_percent = 101.0).contains("max_reject_percent"));
         assert!(problem(|s| s.measures.clear()).contains("measures is missing"));
         assert!(problem(|s| s.reference = true).contains("measures has no meaning"));
@@ -540,6 +579,7 @@ mod tests {
             FeedLayout::new(&spec).unwrap().digest().to_owned()
         };
         assert_eq!(digest(|_| ()), digest(|s| s.files = "*.tdf".into()));
+        assert_eq!(digest(|_| ()), digest(|s| s.late = LateLines::Add));
         for change in [
             |s: &mut FeedSpec| s.id_chars = 30,
             |s: &mut FeedSpec| s.header_line = Some(1),

@@ -11,6 +11,7 @@ mod date;
 mod error;
 mod fields;
 mod findings;
+mod guards;
 mod header;
 mod layout;
 mod other_forms;
@@ -38,6 +39,7 @@ pub use amount::format_cents;
 pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;
+pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
     FeedKind, FeedLayout, FeedSpec, HeaderNames, HeaderRule, LayoutError, Measure, SalesLayout, Supersede,
 };

@@ -63,6 +63,14 @@ pub enum Header {
 }
 
 impl ConversionReport {
+    /// Makes the report of a file whose lines were not counted: it is rejected as a whole for this reason.
+    pub fn rejected(reason: String) -> Self {
+        Self {
+            rejected_because: Some(reason),
+            ..Self::default()
+        }
+    }
+
     /// Adds the counts of other lines of the same file.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use gristmill_engine::{ConversionReport, FeedLayout, Header, Outputs, Reject, Scratch, read_rejects};
+use gristmill_engine::{
+    ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, Scratch, read_rejects,
+};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -148,9 +150,12 @@ fn check(
         folder: folder.path(),
         memory: memory.for_a_thread(),
     };
-    let report = input
-        .convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ())
-        .map(|conversion| conversion.report);
+    let converted = input.convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ());
+    let report = match converted {
+        // What the file itself causes is an answer about it, like a reject: other files are checked all the same.
+        Err(error) if is_of_file(&error) => Ok(ConversionReport::rejected(error.to_string())),
+        converted => converted.map(|conversion| conversion.report),
+    };
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
         _ => Ok(Vec::new()),
@@ -235,4 +240,12 @@ fn print(checked: &Checked) -> std::io::Result<()> {
     } else {
         rejects::print(file, &checked.first_rejects)
     }
+}
+
+/// Returns whether the file itself, by its contents, is why it cannot be converted.
+fn is_of_file(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(EngineError::Overflow { .. } | EngineError::TooManyItems)
+    )
 }

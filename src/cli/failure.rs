@@ -48,6 +48,9 @@ fn status(error: &anyhow::Error) -> u8 {
             Some(
                 StateError::UnknownJob { .. }
                     | StateError::UnknownRun { .. }
+                    | StateError::UnknownFile { .. }
+                    | StateError::NothingHeld { .. }
+                    | StateError::NothingInForce { .. }
                     | StateError::Overtaken { .. }
                     | StateError::AlreadyRunning { .. }
             )

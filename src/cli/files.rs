@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Usage;
+use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, doubts, output};
 use crate::overview::Jobs;
 use crate::pipeline::Nearest;
@@ -27,7 +28,8 @@ pub(super) struct FilesArgs {
     /// Only files of this feed
     #[arg(long)]
     feed: Option<String>,
-    /// Only files with this status: validated, rejected, failed, submitted
+    /// Only files with this status: validated, held, rejected, failed, withdrawn, submitted. With held: also files with
+    /// single days that are held
     #[arg(long)]
     status: Option<String>,
     /// Only files that this job takes
@@ -110,6 +112,12 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
         })?;
     } else {
         print(&files)?;
+        let held = context.state.held().await?;
+        let held = held.into_iter().filter(|held| {
+            filter.status.is_none_or(|status| status == FileStatus::Held)
+                || files.iter().any(|listed| listed.file.file_url == held.file_url)
+        });
+        held::print(&held.map(Held::new).collect::<Vec<_>>())?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -176,7 +184,7 @@ async fn unmatched(context: &Context, as_json: JsonArg) -> anyhow::Result<ExitCo
 }
 
 fn parse_status(word: &str) -> Result<FileStatus, Usage> {
-    let known = "validated, rejected, failed, submitted";
+    let known = "validated, held, rejected, failed, withdrawn, submitted";
     word.to_uppercase()
         .parse()
         .map_err(|_| Usage::new(format!("--status {word:?} is not one of {known}")))
@@ -226,6 +234,8 @@ fn note(listed: &ListedFile) -> String {
     let cut = listed
         .may_be_cut
         .then_some("its last line does not end: it may have been cut");
-    let notes = listed.file.last_error.as_deref().into_iter().chain(cut);
+    let file = &listed.file;
+    let notes = file.last_error.as_deref().or(file.last_note.as_deref());
+    let notes = notes.into_iter().chain(cut);
     notes.collect::<Vec<_>>().join("; ")
 }

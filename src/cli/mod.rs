@@ -1,5 +1,6 @@
 //! The commands, one file each, and what they share. `main` parses, runs, and turns errors into exit statuses.
 
+mod accept;
 mod aggregate;
 mod check;
 mod context;
@@ -8,6 +9,7 @@ mod doubts;
 mod explain;
 mod failure;
 mod files;
+mod held;
 mod init;
 mod inputs;
 mod jobs;
@@ -23,6 +25,7 @@ mod status;
 mod table;
 mod times;
 mod trace;
+mod withdraw;
 mod work;
 
 use std::path::PathBuf;
@@ -91,6 +94,8 @@ enum Command {
     Load(load::LoadArgs),
     Trace(trace::TraceArgs),
     State(state::StateArgs),
+    Accept(accept::AcceptArgs),
+    Withdraw(withdraw::WithdrawArgs),
 }
 
 /// Runs the command that the arguments name. Exit status: 0 success, 1 work failed, 2 wrong usage or settings.
@@ -131,6 +136,8 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
         Command::State(args) => state::run(args).await,
+        Command::Accept(args) => accept::run(args, progress).await,
+        Command::Withdraw(args) => withdraw::run(args, progress).await,
     }
 }
 

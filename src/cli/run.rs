@@ -101,15 +101,25 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
             tally.stopped_jobs()
         ))?;
     }
+    if tally.held() > 0 {
+        output::line(format!(
+            "{} submissions are held and do not count: `gristmill files --status held`",
+            tally.held()
+        ))?;
+    }
+    Ok(status(tally))
+}
+
+/// Returns the exit status for what was done.
+pub(super) fn status(tally: &Tally) -> ExitCode {
     let failed = tally.unanswered()
         + tally.failed()
         + tally.runs_failed()
         + tally.troubles()
         + tally.not_put_away()
         + tally.stopped_jobs();
-    Ok(if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(failure::FAILED)
-    })
+    match failed {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(failure::FAILED),
+    }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::doubts::{self, WithRejects};
+use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, output, runs};
 use crate::ledger;
 use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
@@ -28,6 +29,7 @@ pub(super) struct StatusArgs {
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
+    held: Vec<Held>,
     /// How many files no feed matches.
     unmatched: u64,
     /// Files in force with rejects, the largest share first.
@@ -66,6 +68,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     };
     let status = Status {
         files,
+        held: context.state.held().await?.into_iter().map(Held::new).collect(),
         unmatched: context.state.unmatched_count().await?,
         rejects: doubts::with_rejects(&known),
         cut,
@@ -92,6 +95,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    held::print(&status.held)?;
     print_unmatched(status.unmatched)?;
     print_losses(&status)?;
     for sentence in told(&status.files_without_job) {

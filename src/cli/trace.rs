@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::context::Context;
+use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 use crate::ledger::{lost_load, unknown_run};
@@ -49,6 +50,8 @@ struct Trace {
     agrees: bool,
     /// Why the state database may not know what the warehouse holds.
     warning: Option<String>,
+    /// What is held of the store's day, or of the run's files as a whole.
+    held: Vec<Held>,
 }
 
 #[derive(Debug, Serialize)]
@@ -96,6 +99,7 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         };
         let agrees = derived == warehouse;
         let news = context.state.ledger_news(Some(&run.job_id)).await?;
+        let held = held_of(context, args, &files).await?;
         return Ok(Trace {
             warning: warning(&news, run.wave),
             run: Some(run),
@@ -104,6 +108,7 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
             derived,
             warehouse,
             agrees,
+            held,
         });
     }
     let agrees = warehouse.is_none();
@@ -115,6 +120,7 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         warehouse,
         agrees,
         warning: None,
+        held: held_of(context, args, &[]).await?,
     })
 }
 
@@ -127,6 +133,18 @@ fn warning(news: &LedgerNews, wave: Option<Date>) -> Option<String> {
         .map(unknown_run);
     let lost = || news.lost.iter().find(|run| run.wave == wave).map(lost_load);
     unknown.or_else(lost)
+}
+
+/// Finds what is held of the store's day, and which of the files that gave it have a newer version that is held.
+async fn held_of(context: &Context, args: &TraceArgs, files: &[TracedFile]) -> anyhow::Result<Vec<Held>> {
+    let held = context.state.held().await?.into_iter();
+    let concerns = held.filter(|held| match (&held.store_id, held.trans_date) {
+        (Some(store), Some(date)) => *store == args.store && date == args.date,
+        _ => files
+            .iter()
+            .any(|file| file.path == held.file_url || held.other_file.as_ref() == Some(&file.path)),
+    });
+    Ok(concerns.map(Held::new).collect())
 }
 
 type Derived = (Vec<TracedFile>, Option<Vec<Option<String>>>);
@@ -293,6 +311,7 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
             cells.join(", ")
         }
     };
+    held::print(&trace.held)?;
     output::line(format!("recomputed:   {}", row(&trace.derived)))?;
     output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
     output::line(match (&trace.warning, trace.agrees) {

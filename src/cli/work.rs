@@ -35,6 +35,31 @@ pub(super) async fn carry_out(context: Context, progress: Progress) -> anyhow::R
     }
 }
 
+/// The same for a command that may print JSON, which then is all that it prints.
+pub(super) async fn carry_out_quietly(
+    context: Context,
+    progress: Progress,
+    is_quiet: bool,
+) -> anyhow::Result<ExitCode> {
+    if !is_quiet {
+        return carry_out(context, progress).await;
+    }
+    let Context {
+        settings,
+        state,
+        clock,
+    } = context;
+    drop(state);
+    let database = settings.state.clone();
+    match pipeline::run(settings, clock, Until::Idle, progress, run::stop_signal()).await {
+        Err(error) if is_served(&error, &database) => Ok(ExitCode::SUCCESS),
+        done => {
+            let tally = done?;
+            Ok(run::status(&tally))
+        }
+    }
+}
+
 /// Returns whether the error says that another process is working on this state database.
 fn is_served(error: &anyhow::Error, database: &Path) -> bool {
     match error.downcast_ref() {

@@ -20,6 +20,7 @@ pub(super) struct Activity {
 pub struct Tally {
     validated: AtomicU64,
     unchanged: AtomicU64,
+    held: AtomicU64,
     rejected: AtomicU64,
     failed: AtomicU64,
     runs_completed: AtomicU64,
@@ -144,6 +145,7 @@ macro_rules! counters {
 counters! {
     count_validated validated: "Submissions that came into force.";
     count_unchanged unchanged: "Submissions whose bytes were already known.";
+    count_held held: "Submissions that are held.";
     count_rejected rejected: "Submissions rejected as a whole.";
     count_failed failed: "Submissions that could not be read or converted.";
     count_run_completed runs_completed: "Runs that completed.";

@@ -22,6 +22,7 @@ use super::retry::{StepError, with_retries};
 use super::sources::{SourceEvent, Sources, to_state};
 use super::unmatched::note_unmatched;
 use super::{Parts, stopped};
+use crate::guards;
 
 /// Files up to this size are converted in groups. It is less than a thread reads at a time.
 const SMALL: u64 = 128 << 10;
@@ -348,6 +349,7 @@ fn submission(
         store_id: captures.store,
         business_date: captures.date,
         stamp: to_state(arrival.stamp),
+        guards: guards::of_feed(feed),
         outcome,
     }
 }

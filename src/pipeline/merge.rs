@@ -2,15 +2,24 @@
 
 use anyhow::Context;
 use gristmill_engine::{
-    DayEffect as Effect, EmptiedDay, Partial, RunPartial, Scratch, Selection, SummaryOutputs, SummaryReport,
-    summarize,
+    DayEffect as Effect, EmptiedDay, EngineError, Partial, RunPartial, Scratch, Selection, SummaryOutputs,
+    SummaryReport, covers_day, summarize,
 };
 use gristmill_state::{ClaimedRun, DayEffect, InputDays, InputFile};
+use jiff::civil::Date;
 use object_store::path::Path as ObjectPath;
 
 use super::retry::StepError;
 use super::{Parts, crash_point, partials};
 use crate::lake::Unsynced;
+
+/// What came of merging.
+pub(super) enum Merged {
+    /// The summary and its coverage are in the lake, where they are not yet synced to disk.
+    Done(SummaryReport, Unsynced),
+    /// The sums of several files overflow together.
+    Overflow(EngineError),
+}
 
 /// Merges the partials of a run, and puts the summary and coverage into the lake, where they are not yet synced to
 /// disk.
@@ -19,7 +28,7 @@ pub(super) async fn merge(
     run: &ClaimedRun,
     summary: &ObjectPath,
     coverage: &ObjectPath,
-) -> Result<(SummaryReport, Unsynced), StepError> {
+) -> Result<Merged, StepError> {
     let feed = run
         .inputs
         .first()
@@ -84,15 +93,17 @@ pub(super) async fn merge(
             folder: &folder,
             memory,
         };
-        let report = summarize(stored.collect(), &emptied, sales, paths, scratch)
-            .map_err(|error| partials::damaged(error, &local))?;
+        let report = match summarize(stored.collect(), &emptied, sales, paths, scratch) {
+            Err(error @ EngineError::Overflow { .. }) => return Ok(Merged::Overflow(error)),
+            summarized => summarized.map_err(|error| partials::damaged(error, &local))?,
+        };
         let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
         let unsynced = lake.publish_unsynced(objects, |object| {
             if *object == names.0 {
                 crash_point("after-summary");
             }
         });
-        Ok((report, unsynced.map_err(StepError::transient)?))
+        Ok(Merged::Done(report, unsynced.map_err(StepError::transient)?))
     });
     merged.await.map_err(StepError::permanent)?
 }
@@ -111,6 +122,30 @@ fn warn_of_other_days(run: &ClaimedRun) {
             "holds days other than {date}, the date in its name; for such a day, only the last wave to load it counts"
         );
     }
+}
+
+/// Finds the newest of the inputs whose sums overflow together: the one that carried them over.
+pub(super) async fn culprit<'r>(
+    parts: &Parts,
+    run: &'r ClaimedRun,
+    store_id: &str,
+    trans_date: Date,
+) -> Result<Option<&'r InputFile>, StepError> {
+    let counts = |input: &&InputFile| selection(&input.days).effect(store_id, trans_date) != Effect::LeftOut;
+    let mut inputs: Vec<&InputFile> = run.inputs.iter().filter(counts).collect();
+    inputs.sort_by_key(|input| std::cmp::Reverse(input.submission_id));
+    for input in inputs {
+        let Some(object) = &input.version.partial else {
+            continue;
+        };
+        let file = parts.lake.fetch(object).await.map_err(StepError::transient)?;
+        let store_id = store_id.to_owned();
+        let covers = tokio::task::spawn_blocking(move || covers_day(file.path(), &store_id, trans_date));
+        if covers.await.map_err(StepError::permanent)?? {
+            return Ok(Some(input));
+        }
+    }
+    Ok(None)
 }
 
 /// Converts what counts of an input to the form that the engine uses.

@@ -13,6 +13,7 @@
 
 mod activity;
 mod conversion;
+mod counting;
 mod intake;
 mod judge;
 mod ledger;
@@ -220,6 +221,9 @@ async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> 
 /// Brings the lake into the state that the stages start from. Its future may be dropped at any point.
 async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
     with_retries("removing expired objects", || retention::remove_expired(parts))
+        .await
+        .map_err(StepError::into_cause)?;
+    with_retries("counting days", || counting::count_days(parts))
         .await
         .map_err(StepError::into_cause)?;
     with_retries("sweeping the lake", || async {

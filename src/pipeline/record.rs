@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_state::{SubmissionOutcome, SubmissionRecord};
+use gristmill_state::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord};
 use tokio::sync::mpsc;
 
 use super::activity::Token;
@@ -12,6 +12,7 @@ use super::put_away::Wakes;
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
 use super::{Parts, crash_point};
+use crate::guards::JobFiles;
 
 /// The most submissions in one transaction. A group is whatever came in during the last one.
 const GROUP: usize = 500;
@@ -33,19 +34,28 @@ pub(super) async fn record_submissions(
     put_away: Wakes,
 ) -> anyhow::Result<()> {
     let mut group = Vec::new();
+    let mut jobs = JobFiles::default();
     while incoming.recv_many(&mut group, GROUP).await > 0 {
-        let (records, tokens): (Vec<_>, Vec<_>) = group
+        let (mut records, tokens): (Vec<_>, Vec<_>) = group
             .drain(..)
             .map(|Recordable { record, token }| (record, token))
             .unzip();
-        with_retries("recording submissions", || async {
-            Ok(parts.state.record(&records).await?)
+        let current = with_retries("reading the jobs", || async { Ok(parts.state.jobs().await?) });
+        let current = current
+            .await
+            .context("cannot read the jobs in the state database")?;
+        jobs = jobs.updated(current);
+        for record in &mut records {
+            name_by_job(&jobs, record);
+        }
+        let recorded = with_retries("recording submissions", || async {
+            Ok(parts.state.record(&records, &jobs).await?)
         })
         .await
         .context("cannot record submissions in the state database")?;
         crash_point("after-record");
-        for record in &records {
-            log_outcome(&parts, record);
+        for (record, recorded) in records.iter().zip(&recorded) {
+            log_outcome(&parts, record, recorded);
             sources.recorded(&record.file_url, from_state(record.stamp));
         }
         put_away.wake(&parts.activity);
@@ -61,8 +71,24 @@ pub(super) async fn record_submissions(
     Ok(())
 }
 
+/// Takes the store and the day of a file's name from the pattern of its job, where the feed's pattern does not say them.
+fn name_by_job(jobs: &JobFiles, record: &mut SubmissionRecord) {
+    if record.store_id.is_some() && record.business_date.is_some() {
+        return;
+    }
+    let Some(captures) = jobs.captures(&record.feed, &record.file_url) else {
+        return;
+    };
+    if record.store_id.is_none() {
+        record.store_id = captures.store;
+    }
+    if record.business_date.is_none() {
+        record.business_date = captures.date;
+    }
+}
+
 /// Counts and logs the outcome of a submission.
-fn log_outcome(parts: &Parts, record: &SubmissionRecord) {
+fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
     let tally = &parts.activity.tally;
     let path = record.file_url.as_str();
     if let Some(seconds) = record.stamp.seconds_ahead(parts.clock.now()) {
@@ -72,6 +98,29 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord) {
             "the file's time of writing lies in the future, so it counts as written when it arrived; correct the clock of \
              the host that writes it"
         );
+    }
+    if let Some(note) = &recorded.note {
+        tracing::warn!(path, "{note}");
+    }
+    for reason in &recorded.held_days {
+        tracing::warn!(
+            path,
+            "one day of it is held: {reason}; `gristmill accept` puts these lines in place of what stands, and \
+             `gristmill accept --add` adds them"
+        );
+    }
+    match (recorded.status, &recorded.reason) {
+        (FileStatus::Held, Some(reason)) => {
+            tally.count_held();
+            tracing::warn!(path, "held: {reason}; `gristmill accept` brings it in force");
+            return;
+        }
+        (FileStatus::Rejected, Some(reason)) if !is_rejected(record) => {
+            tally.count_rejected();
+            tracing::warn!(path, "rejected as a whole: {reason}");
+            return;
+        }
+        _ => {}
     }
     match &record.outcome {
         SubmissionOutcome::Converted(version) => {
@@ -101,5 +150,13 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord) {
             tally.count_failed();
             tracing::error!(path, "failed: {error}");
         }
+    }
+}
+
+/// Returns whether the conversion itself has rejected the file.
+fn is_rejected(record: &SubmissionRecord) -> bool {
+    match &record.outcome {
+        SubmissionOutcome::Converted(version) => version.rejected_because.is_some(),
+        _ => false,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_engine::content_hash;
+use gristmill_engine::{EngineError, SummaryReport, content_hash};
 use gristmill_loader::{Base, Load, LoadOutcome};
 use gristmill_state::{Cause, ClaimedRun, RowChanges, RunOutcome, RunResult, SummaryRecord};
 use object_store::path::Path as ObjectPath;
@@ -16,12 +16,12 @@ use tracing::Instrument;
 
 use super::activity::Token;
 use super::judge::ToJudge;
-use super::merge::merge;
+use super::merge::{Merged, culprit, merge};
 use super::partials::{Fate, LostPartials};
 use super::retry::{StepError, with_retries};
 use super::sources::Sources;
 use super::{Parts, crash_point, ledger, partials, stopped};
-use crate::lake::{Lake, LocalFile, summary_names};
+use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
 use crate::ledger::scope;
 use crate::others;
 use crate::preconditions::some_of;
@@ -181,11 +181,50 @@ async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow:
     .context("cannot record a failed run in the state database")
 }
 
+/// Merges a run. A file whose sums overflow together with those of others is left out and held, and the run goes on
+/// without it.
+async fn merge_what_fits(
+    parts: &Parts,
+    run: &ClaimedRun,
+    summary: &ObjectPath,
+    coverage: &ObjectPath,
+) -> Result<(SummaryReport, Unsynced), StepError> {
+    let mut run = run.clone();
+    // An earlier attempt may have left a file out.
+    run.inputs = parts.state.run_inputs(&run.run_id).await?;
+    loop {
+        let error = match merge(parts, &run, summary, coverage).await? {
+            Merged::Done(report, unsynced) => return Ok((report, unsynced)),
+            Merged::Overflow(error) => error,
+        };
+        let EngineError::Overflow {
+            store_id, trans_date, ..
+        } = &error
+        else {
+            return Err(StepError::permanent(error));
+        };
+        let Some(input) = culprit(parts, &run, store_id, *trans_date).await? else {
+            return Err(StepError::permanent(error));
+        };
+        let reason = format!("together with other files, {error}");
+        let path = input.file_url.clone();
+        run.inputs = parts
+            .state
+            .leave_out(&run.run_id, input.version_id, &reason)
+            .await?;
+        parts.activity.tally.count_held();
+        tracing::warn!(
+            path,
+            "held, and left out of the run: {reason}; correct it and send it again"
+        );
+    }
+}
+
 /// Merges, loads and records. It is safe to repeat from the beginning at any time.
 async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     ledger::check(parts, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-    let (report, unsynced) = merge(parts, run, &summary, &coverage).await?;
+    let (report, unsynced) = merge_what_fits(parts, run, &summary, &coverage).await?;
     // The load reads and compares while the disk writes, and commits only after that.
     let synced = tokio::task::spawn_blocking(move || unsynced.sync());
     let record = SummaryRecord {

@@ -11,8 +11,7 @@ mod losses;
 use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_state::{
-    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, InputDays, NewRun, RunInput, RunRow,
-    RunState, Trigger, WaveRuns,
+    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunRow, RunState, Trigger, WaveRuns,
 };
 use jiff::civil::Date;
 use jiff::{Timestamp, Zoned};
@@ -21,6 +20,7 @@ use serde_json::json;
 use self::completeness::Completeness;
 use self::conditions::{answered, in_zone};
 use super::check::{Check, some_of};
+use super::inputs;
 use super::plan::JobPlan;
 use super::verdict::{Done, Verdict, WaveState, percent};
 
@@ -30,6 +30,7 @@ pub type CriterionAnswer = Option<Result<bool, CriterionError>>;
 /// Judges every wave: one for a job without `{date}`; otherwise, one for each day that has files.
 pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Timestamp) -> Vec<Verdict> {
     let mut waves: BTreeMap<Option<Date>, Vec<Matching<'_>>> = BTreeMap::new();
+    let mut taken_out: BTreeMap<Option<Date>, Vec<&FileFact>> = BTreeMap::new();
     let mut unlisted: BTreeMap<Option<Date>, Vec<String>> = BTreeMap::new();
     if !plan.files.is_dated() {
         waves.insert(None, Vec::new());
@@ -38,6 +39,12 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
         let Some(found) = plan.matching(&file.feed, &file.file_url, file.store_id.as_deref()) else {
             continue;
         };
+        // No wave waits for a file that a person took out, but its days may have to be emptied.
+        if file.status == FileStatus::Withdrawn && file.in_force.is_none() {
+            waves.entry(found.date).or_default();
+            taken_out.entry(found.date).or_default().push(file);
+            continue;
+        }
         match found.is_member {
             true => waves.entry(found.date).or_default().push(Matching {
                 file,
@@ -61,6 +68,7 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
             facts,
             date: *date,
             files,
+            taken_out: taken_out.get(date).map_or(&[][..], Vec::as_slice),
             expected_stores: &seen,
             now: now.to_zoned(plan.time_zone.clone()),
         };
@@ -94,6 +102,8 @@ struct Wave<'f> {
     facts: &'f Facts,
     date: Option<Date>,
     files: &'f [Matching<'f>],
+    /// The files that a person took out.
+    taken_out: &'f [&'f FileFact],
     /// The stores that the job lists, or else those of this wave and of earlier ones.
     expected_stores: &'f BTreeSet<&'f str>,
     now: Zoned,
@@ -107,7 +117,8 @@ impl<'f> Wave<'f> {
         let last_complete = runs.and_then(|runs| runs.complete.as_ref());
         let since = |run| self.filtered(move |matching| matching.since(run).is_some());
         let valid = self.filtered(|matching| matching.file.in_force.is_some());
-        let fresh = since(last).len();
+        let is_changed = self.chosen().is_changed(self.all_files());
+        let fresh = since(last).len() + usize::from(is_changed);
         let reported = match plan.trigger {
             Trigger::All => since(last_complete),
             Trigger::Any => valid.clone(),
@@ -122,6 +133,18 @@ impl<'f> Wave<'f> {
         checks.extend(losses::ledger(&self.facts.ledger, self.date));
         let mut min_files = self.min_files(&valid, arrived, last_complete);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
+        if let Some(last) = last
+            && is_changed
+            && since(last_complete).is_empty()
+        {
+            // Nothing is waited for: this corrects the wave before.
+            min_files.holds = true;
+            trigger.holds = true;
+            trigger.facts = format!(
+                "a person changed what counts of the files since run {}",
+                last.run_id
+            );
+        }
         let deadline = self.deadline();
         if deadline.as_ref().is_some_and(|(passed, _)| *passed) && fresh > 0 {
             min_files.waived = !min_files.holds;
@@ -132,9 +155,10 @@ impl<'f> Wave<'f> {
             false => Cause::Preconditions,
         };
         let holds = min_files.holds && trigger.holds;
-        let run = self.run(&valid, self.completeness(&valid, arrived, last, holds), cause);
+        let run = self.run(self.completeness(&valid, arrived, last, holds), cause);
         checks.push(min_files.of_next_wave());
         checks.push(trigger.of_next_wave());
+        checks.extend(self.held());
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
         checks.extend(losses::partials(self.files.iter().map(|matching| matching.file)));
@@ -168,7 +192,7 @@ impl<'f> Wave<'f> {
             checks,
             unlisted_files: Vec::new(),
             is_at_rest,
-            run: (!valid.is_empty()).then_some(run),
+            run: (!run.inputs.is_empty()).then_some(run),
         }
     }
 
@@ -176,21 +200,47 @@ impl<'f> Wave<'f> {
         self.files.iter().filter(|matching| is_wanted(matching)).collect()
     }
 
-    fn run(&self, valid: &[&Matching<'_>], completeness: Completeness, cause: Cause) -> NewRun {
-        let inputs = valid.iter().filter_map(|matching| {
-            let version = matching.file.in_force.as_ref()?;
-            Some(RunInput {
-                file_id: matching.file.file_id,
-                version_id: version.version_id,
-                submission_id: version.submission_id,
-                days: InputDays::default(),
-            })
-        });
+    fn all_files(&self) -> impl Iterator<Item = &'f FileFact> {
+        let files = self.files.iter().map(|matching| matching.file);
+        files.chain(self.taken_out.iter().copied())
+    }
+
+    /// Returns what the inputs of a run are chosen by.
+    fn chosen(&self) -> inputs::Wave<'_> {
+        let runs = self.facts.waves.get(&self.date);
+        let last = runs.and_then(|runs| runs.completed.as_ref());
+        inputs::Wave {
+            facts: self.facts,
+            date: self.date,
+            seen: last.map_or(0, |run| run.as_of_submission),
+            newest_file_counts: self.plan.order_matters(),
+        }
+    }
+
+    /// Tells what is held of the wave's files, which does not count until a person accepts it.
+    fn held(&self) -> Option<Check> {
+        let mut held = Vec::new();
+        for file in self.all_files() {
+            let path = &file.file_url;
+            if file.status == FileStatus::Held {
+                let reason = file.last_error.as_deref().unwrap_or("no reason was recorded");
+                held.push(format!("{path}: {reason}; `gristmill accept {path}`"));
+            }
+            let days = self.facts.days.iter().filter(|day| day.file_id == file.file_id);
+            let reasons = days.filter_map(|day| day.reason.as_deref());
+            held.extend(
+                reasons.map(|reason| format!("{path}, one day: {reason}; `gristmill accept {path}`")),
+            );
+        }
+        (!held.is_empty()).then(|| Check::new("held", true, format!("does not count: {}", some_of(&held))))
+    }
+
+    fn run(&self, completeness: Completeness, cause: Cause) -> NewRun {
         NewRun {
             job_id: self.plan.id.clone(),
             wave: self.date,
             cause,
-            inputs: inputs.collect(),
+            inputs: self.chosen().inputs(self.all_files()),
             order_matters: self.plan.order_matters(),
             incomplete: completeness.leaves_open,
             completeness_percent: Some(completeness.percent),
@@ -335,7 +385,7 @@ impl<'f> Wave<'f> {
                 })
                 .collect();
             text.push_str(&format!(
-                "; seen before, not yet in this wave: {}",
+                "; seen before, not yet in this wave: {}; if a store has closed: `gristmill withdraw FILE --keep-rows`",
                 some_of(&named)
             ));
         }

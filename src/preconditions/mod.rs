@@ -5,6 +5,7 @@
 
 mod assess;
 mod check;
+mod inputs;
 mod judge;
 mod members;
 mod params;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use sqlx::migrate::MigrateError;
 
+use crate::file::FileStatus;
 use crate::run::RunState;
 
 /// A failure of the state database, or a request that its state does not allow.
@@ -84,6 +85,30 @@ pub enum StateError {
         /// The requested name.
         run_id: String,
     },
+    /// There is no such file.
+    #[error("there is no file `{file_url}`: `gristmill files` shows those that exist")]
+    UnknownFile {
+        /// The requested path.
+        file_url: String,
+    },
+    /// Nothing of the file is held.
+    #[error(
+        "nothing of `{file_url}` is held (it is {status}): `gristmill files --status held` shows what is"
+    )]
+    NothingHeld {
+        /// The file.
+        file_url: String,
+        /// Its status.
+        status: FileStatus,
+    },
+    /// Nothing of the file is in force.
+    #[error("nothing of `{file_url}`{} is in force, so there is nothing to withdraw", day.map_or_else(String::new, |day| format!(" on {day}")))]
+    NothingInForce {
+        /// The file.
+        file_url: String,
+        /// The requested day.
+        day: Option<Date>,
+    },
     /// The run's state does not allow the action.
     #[error("cannot {action} run `{run_id}`: it is {state}, but must be {needed}")]
     WrongState {
@@ -157,7 +182,8 @@ impl StateError {
             }
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Newer { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => false,
-            Self::UnknownJob { .. } | Self::UnknownRun { .. } => false,
+            Self::UnknownJob { .. } | Self::UnknownRun { .. } | Self::UnknownFile { .. } => false,
+            Self::NothingHeld { .. } | Self::NothingInForce { .. } => false,
             Self::WrongState { .. } | Self::Overtaken { .. } | Self::UnknownVersion { .. } => false,
         }
     }

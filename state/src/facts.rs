@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use crate::file::FileStatus;
+use crate::guard::Standing;
 use crate::job::JobRow;
 use crate::ledger::LedgerNews;
 use crate::run::{RunRow, RunState};
@@ -17,6 +18,8 @@ pub struct Facts {
     pub job: JobRow,
     /// All files of all feeds, ordered by path: a job may require files of other feeds.
     pub files: Vec<FileFact>,
+    /// The days of its files for which not simply the version in force counts.
+    pub days: Vec<DayFact>,
     /// The job's runs by wave; the key is `None` for a job that does not run by day.
     pub waves: BTreeMap<Option<Date>, WaveRuns>,
     /// The newest completion of each wave of every other job.
@@ -46,6 +49,29 @@ pub struct FileFact {
     pub business_date: Option<Date>,
     /// Its version in force.
     pub in_force: Option<InForce>,
+    /// Why its newest submission is held, was rejected or failed.
+    pub last_error: Option<String>,
+}
+
+/// What a version of a file has to do with one store and day, if there is more to it than that it is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayFact {
+    /// Id of the file.
+    pub file_id: i64,
+    /// Id of the version.
+    pub version_id: i64,
+    /// The store.
+    pub store_id: String,
+    /// The business day.
+    pub trans_date: Date,
+    /// Whether it counts.
+    pub standing: Standing,
+    /// The submission that made it so.
+    pub since_submission: i64,
+    /// Why it is held.
+    pub reason: Option<String>,
+    /// The file that has the same store and day.
+    pub other_file_id: Option<i64>,
 }
 
 /// The version of a file that is in force, and how fresh it is.

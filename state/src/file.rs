@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::guard::Guards;
 use crate::text::words;
 
 words! {
@@ -13,10 +14,14 @@ words! {
         Submitted = "SUBMITTED",
         /// In force.
         Validated = "VALIDATED",
+        /// Valid, but not in force until a person accepts it; an earlier version stays in force.
+        Held = "HELD",
         /// Rejected as a whole; an earlier version stays in force.
         Rejected = "REJECTED",
         /// Could not be read or converted; an earlier version stays in force.
         Failed = "FAILED",
+        /// Taken out by a person, until it is submitted again.
+        Withdrawn = "WITHDRAWN",
     }
 }
 
@@ -69,8 +74,25 @@ pub struct SubmissionRecord {
     pub business_date: Option<Date>,
     /// The file as it was read.
     pub stamp: Stamp,
+    /// What decides whether a version comes into force.
+    pub guards: Guards,
     /// The outcome.
     pub outcome: SubmissionOutcome,
+}
+
+/// What came of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number.
+    pub submission_id: i64,
+    /// The file's status after it.
+    pub status: FileStatus,
+    /// Why it did not come into force.
+    pub reason: Option<String>,
+    /// What else was noticed about it.
+    pub note: Option<String>,
+    /// Why single days of it are held.
+    pub held_days: Vec<String>,
 }
 
 /// The outcome of a submission.
@@ -146,6 +168,19 @@ pub struct VersionDay {
     pub turnover: u64,
 }
 
+/// A version in force whose days were not counted when it was converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UncountedVersion {
+    /// Id of the version.
+    pub version_id: i64,
+    /// Path of its file, relative to the source.
+    pub file_url: String,
+    /// Name of the feed.
+    pub feed: String,
+    /// Lake path of its partial.
+    pub partial: String,
+}
+
 /// A version as stored in the database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct VersionRow {
@@ -179,8 +214,10 @@ pub struct FileRow {
     pub submitted: Timestamp,
     /// When one of its submissions was last found valid.
     pub last_validated: Option<Timestamp>,
-    /// Why the newest submission was rejected or failed.
+    /// Why the newest submission was held, was rejected or failed.
     pub last_error: Option<String>,
+    /// What else was noticed about the newest submission.
+    pub last_note: Option<String>,
     /// The version in force.
     pub in_force: Option<VersionRow>,
     /// The version of the newest submission, if that is not in force: the one that was rejected.

@@ -11,6 +11,8 @@ mod digest;
 mod error;
 mod facts;
 mod file;
+mod guard;
+mod intervention;
 mod job;
 mod ledger;
 mod lock;
@@ -21,11 +23,14 @@ mod text;
 
 pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
-pub use facts::{ActiveRun, Completion, Facts, FileFact, InForce, WaveRuns};
+pub use facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
-    FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Stamp, SubmissionOutcome, SubmissionRecord,
-    UnmatchedFile, ValidSubmission, VersionDay, VersionRecord, VersionRow,
+    FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Recorded, Stamp, SubmissionOutcome,
+    SubmissionRecord, UncountedVersion, UnmatchedFile, ValidSubmission, VersionDay, VersionRecord,
+    VersionRow,
 };
+pub use guard::{Guards, Late, SameDay, SameJob, Standing};
+pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::ServiceLock;

@@ -345,7 +345,9 @@ fn trigger_all_waits_for_every_file_and_trigger_any_for_one() {
     assert_eq!(support::state(&site, runs), ["1 2"]);
     let (_, facts) = support::explained(&site, "all", "trigger = \"all\"");
     assert!(
-        facts.ends_with("; seen before, not yet in this wave: IL-2.tdf"),
+        facts.contains(
+            "; seen before, not yet in this wave: IL-2.tdf; if a store has closed: `gristmill withdraw"
+        ),
         "{facts}"
     );
 

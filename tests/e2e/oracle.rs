@@ -22,6 +22,11 @@ fn job(min_files: usize) -> String {
     )
 }
 
+/// The settings of a feed whose files share stores and days.
+fn adding(settings: String) -> String {
+    settings.replacen("name = \"sales\"", "name = \"sales\"\nsame_day = \"add\"", 1)
+}
+
 /// Some hundred files with every kind of dirt, and among them some with too many bad lines.
 fn lay_dirty_feed(folder: &Path) -> Vec<PathBuf> {
     let dirty = FeedSpec {
@@ -81,7 +86,7 @@ fn a_dirty_feed_equals_the_oracle_in_sqlite_in_postgres_and_in_parquet() {
 
     let postgres = postgres::shared().create_database();
     for warehouse in [SQLITE, &postgres] {
-        let site = site(&settings(warehouse, &job(good)));
+        let site = site(&adding(settings(warehouse, &job(good))));
         for file in &files {
             let name = file.file_name().expect("a file has a name");
             site.submit(name, fs::read(file).expect("the feed can be read"));
@@ -136,7 +141,7 @@ fn a_windows_1252_feed_equals_the_oracle() {
             1,
         )
     };
-    let site = site(&declared(settings(SQLITE, &job(1))));
+    let site = site(&declared(adding(settings(SQLITE, &job(1)))));
     let files = spec.write_to(&site.incoming()).expect("the spec is possible");
     let expected = oracle::summary(&files, options);
     assert!(
@@ -246,7 +251,7 @@ proptest! {
 
     #[test]
     fn any_split_of_the_lines_over_files_in_any_order_gives_the_same_summary((lines, files, waves) in arrivals()) {
-        let site = site(&settings(SQLITE, &job(1)));
+        let site = site(&adding(settings(SQLITE, &job(1))));
         let whole = site.folder().join("whole.tdf");
         fs::write(&whole, lines.concat()).expect("the site can be written");
         let expected: Vec<Row> = oracle::summary(&[whole], Options::default());

@@ -16,7 +16,12 @@ impl Wave<'_> {
         let is_mended = self
             .files
             .iter()
-            .any(|matching| matching.since(Some(failed)).is_some());
+            .any(|matching| matching.since(Some(failed)).is_some())
+            || self
+                .facts
+                .days
+                .iter()
+                .any(|day| day.since_submission > failed.as_of_submission);
         let cause = failed.error.as_deref().unwrap_or("no cause was recorded");
         let facts = match is_mended {
             true => format!("run {} failed, and files were submitted since", failed.run_id),

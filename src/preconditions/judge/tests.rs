@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gristmill_engine::{FeedLayout, FeedSpec, FilePattern};
 use gristmill_state::{
-    ActiveRun, Completion, FileStatus, InputDays, JobConfig, RunState, StateDb, TestClock,
+    ActiveRun, Completion, FileStatus, InputDays, JobConfig, RunInput, RunState, StateDb, TestClock,
 };
 use jiff::civil::{date, time};
 use jiff::tz::TimeZone;
@@ -134,6 +134,7 @@ impl Story {
                 store_id: None,
                 business_date: None,
                 in_force: None,
+                last_error: None,
             });
             files.len() - 1
         });
@@ -664,7 +665,7 @@ fn trigger_all_waits_for_every_file() {
     yes | enabled | yes
     yes | not running | no run is queued or running
     yes | min_files | 3 of 2 files validated
-    no | trigger = "all" | 1 of 3 files submitted since run R1; seen before, not yet in this wave: IL-1.tdf, IL-3.tdf
+    no | trigger = "all" | 1 of 3 files submitted since run R1; seen before, not yet in this wave: IL-1.tdf, IL-3.tdf; if a store has closed: `gristmill withdraw FILE --keep-rows`
     "#);
     story.submit(["IL-1.tdf"]);
     assert!(story.waits_only_for("trigger"));
@@ -691,7 +692,7 @@ fn trigger_all_says_when_the_newest_submission_was_refused() {
     assert_eq!(
         story.check("trigger").facts,
         "1 of 2 files submitted since run R1; seen before, not yet in this wave: IL-2.tdf (its newest submission is \
-         REJECTED)"
+         REJECTED); if a store has closed: `gristmill withdraw FILE --keep-rows`"
     );
 }
 
@@ -1244,7 +1245,8 @@ fn a_later_wave_under_trigger_all_counts_what_has_reported_in_it() {
     story.submit(["IL-2.tdf", "IL-3.tdf"]);
     assert_eq!(
         story.check("trigger").facts,
-        "3 of 4 files submitted in this wave, 2 of them since run R2; seen before, not yet in this wave: IL-4.tdf"
+        "3 of 4 files submitted in this wave, 2 of them since run R2; seen before, not yet in this wave: IL-4.tdf; \
+         if a store has closed: `gristmill withdraw FILE --keep-rows`"
     );
     assert_eq!(percent(&story.run()), 75.0);
     // A store that sends again brings the wave no nearer to its end.
@@ -1262,7 +1264,8 @@ fn a_later_wave_under_trigger_all_counts_what_has_reported_in_it() {
     story.submit(["IL-1.tdf"]);
     assert_eq!(
         story.check("trigger").facts,
-        "1 of 4 files submitted since run R5; seen before, not yet in this wave: IL-2.tdf, IL-3.tdf, IL-4.tdf"
+        "1 of 4 files submitted since run R5; seen before, not yet in this wave: IL-2.tdf, IL-3.tdf, IL-4.tdf; \
+         if a store has closed: `gristmill withdraw FILE --keep-rows`"
     );
 }
 

@@ -9,6 +9,7 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteRow;
 
 use crate::file::{FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
+use crate::intervention::HeldRow;
 use crate::job::{JobConfig, JobRow};
 use crate::order::Age;
 use crate::run::{InputDays, InputFile, RowChanges, RunRow, SummaryRecord};
@@ -119,8 +120,21 @@ pub(super) fn file_row(row: &SqliteRow) -> sqlx::Result<FileRow> {
         submitted: row.parsed("submitted_timestamp")?,
         last_validated: row.parsed_or_null("last_validated_timestamp")?,
         last_error: row.try_get("last_error")?,
+        last_note: row.try_get("last_note")?,
         in_force: version_id.map(|_| version_row(row)).transpose()?,
         refused: None,
+    })
+}
+
+pub(super) fn held_row(row: &SqliteRow) -> sqlx::Result<HeldRow> {
+    Ok(HeldRow {
+        file_url: row.try_get("file_url")?,
+        store_id: row.try_get("store_id")?,
+        trans_date: row.parsed_or_null("trans_date")?,
+        reason: row.try_get::<Option<String>, _>("reason")?.unwrap_or_default(),
+        other_file: row.try_get("other_file")?,
+        lines: row.try_get("lines")?,
+        submitted: row.parsed("submitted")?,
     })
 }
 

@@ -9,9 +9,9 @@ use sqlx::{Row, SqliteConnection};
 use super::StateDb;
 use super::decode::{self, TextColumns};
 use super::ledger;
-use super::sql::{files, jobs, runs};
+use super::sql::{days, files, jobs, runs};
 use crate::error::{During, StateError};
-use crate::facts::{ActiveRun, Completion, Facts, FileFact, InForce, WaveRuns};
+use crate::facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
 use crate::run::RunState;
 
 impl StateDb {
@@ -34,12 +34,19 @@ async fn read(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<Option<Fa
         .fetch_optional(&mut *tx)
         .await?;
     let Some(job) = job else { return Ok(None) };
+    let days = sqlx::query(days::SPECIAL_DAYS)
+        .bind(job_id)
+        .bind(&job.config.feed)
+        .try_map(|row| day_fact(&row))
+        .fetch_all(&mut *tx)
+        .await?;
     Ok(Some(Facts {
         job,
         files: sqlx::query(files::FILE_FACTS)
             .try_map(|row| file_fact(&row))
             .fetch_all(&mut *tx)
             .await?,
+        days,
         waves: waves(tx, job_id).await?,
         completions: sqlx::query(runs::COMPLETIONS)
             .bind(job_id)
@@ -91,6 +98,20 @@ fn file_fact(row: &SqliteRow) -> sqlx::Result<FileFact> {
         store_id: row.try_get("store_id")?,
         business_date: row.parsed_or_null("business_date")?,
         in_force: in_force(row)?,
+        last_error: row.try_get("last_error")?,
+    })
+}
+
+fn day_fact(row: &SqliteRow) -> sqlx::Result<DayFact> {
+    Ok(DayFact {
+        file_id: row.try_get("file_id")?,
+        version_id: row.try_get("version_id")?,
+        store_id: row.try_get("store_id")?,
+        trans_date: row.parsed("trans_date")?,
+        standing: row.parsed("standing")?,
+        since_submission: row.try_get("since_submission")?,
+        reason: row.try_get("reason")?,
+        other_file_id: row.try_get("other_file_id")?,
     })
 }
 

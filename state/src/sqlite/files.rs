@@ -8,11 +8,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, TextColumns, text};
-use super::sql::files as sql;
+use super::sql::{days, files as sql};
 use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSubmission, VersionRow};
+use crate::intervention::HeldRow;
 use crate::order::TOLERANCE_NS;
 
 impl StateDb {
@@ -234,6 +235,15 @@ impl StateDb {
             .fetch_all(&self.readers)
             .await
             .during("list the files that were", "written ahead of their arrival")
+    }
+
+    /// Lists what waits until a person accepts it, ordered by path, store and day.
+    pub async fn held(&self) -> Result<Vec<HeldRow>, StateError> {
+        sqlx::query(days::HELD)
+            .try_map(|row| decode::held_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "what is held")
     }
 
     /// Lists the versions of a file, newest first.

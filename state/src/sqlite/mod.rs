@@ -4,15 +4,19 @@
 //! transaction has read is still true when it writes, even across processes. Reads see a snapshot and never wait. The
 //! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned.
 
+mod counting;
 mod criterion;
 mod days;
 mod decode;
 mod facts;
 mod files;
+mod guarding;
+mod interventions;
 mod jobs;
 mod lake;
 mod ledger;
 mod others;
+mod overflow;
 mod queue;
 mod runs;
 mod sql;

@@ -146,7 +146,7 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
 }
 
 /// Returns the place of each input in the order of files.
-async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx::Result<Vec<Age>> {
+pub(super) async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx::Result<Vec<Age>> {
     let numbers = inputs.iter().map(|input| json!(input.submission_id));
     let written: HashMap<i64, i64> = sqlx::query_as(sql::AGES)
         .bind(array(numbers))

@@ -9,18 +9,28 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::days::keep_version_days;
-use super::sql::files as sql;
-use super::{StateDb, begin};
+use super::days::{keep_version_days, version_days};
+use super::sql::{days, files as sql};
+use super::{StateDb, begin, guarding};
 use crate::error::{During, StateError};
-use crate::file::{FileStatus, SubmissionOutcome, SubmissionRecord, VersionRecord};
+use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord};
+use crate::guard::{self, Candidate, Holdings, Judgement, SameJob, Standing, Touched};
 
 const ACTION: &str = "record";
+
+/// The outcome of a submission whose bytes were known.
+const UNCHANGED: &str = "UNCHANGED";
 
 /// The effect of a submission on its file.
 enum Verdict {
     /// The version comes into force; `outcome` is the word stored with the submission.
     Valid { version_id: i64, outcome: &'static str },
+    /// The version is valid, but the one before stays in force until a person decides.
+    Held {
+        version_id: i64,
+        reason: String,
+        other_file_id: Option<i64>,
+    },
     /// The version in force stays.
     Refused {
         version_id: Option<i64>,
@@ -32,10 +42,21 @@ enum Verdict {
 /// The id of a version, and why it is rejected, if it is.
 type Known = (i64, Option<String>);
 
+/// A file of the group.
+struct Seen {
+    file_id: i64,
+    /// Its version in force.
+    in_force: Option<i64>,
+}
+
 impl StateDb {
-    /// Records a group of submissions, all or none, in the given order, and returns their ids. They are on disk when it
-    /// returns. A version that is already known (same file, bytes and layout) keeps its id.
-    pub async fn record(&self, group: &[SubmissionRecord]) -> Result<Vec<i64>, StateError> {
+    /// Records a group of submissions, all or none, in the given order, and returns what came of each. They are on disk
+    /// when it returns. A version that is already known (same file, bytes and layout) keeps its id.
+    pub async fn record(
+        &self,
+        group: &[SubmissionRecord],
+        same_job: &dyn SameJob,
+    ) -> Result<Vec<Recorded>, StateError> {
         let subject = match group {
             [one] => format!("`{}`", one.file_url),
             _ => format!("{} submissions", group.len()),
@@ -43,12 +64,12 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(ACTION, &subject)?;
         let mut tx = begin(&mut writer).await.during(ACTION, &subject)?;
-        let mut numbers = Vec::with_capacity(group.len());
+        let mut recorded = Vec::with_capacity(group.len());
         for part in without_repetition(group) {
-            numbers.extend(record_part(&mut tx, part, &now, &subject).await?);
+            recorded.extend(record_part(&mut tx, part, same_job, &now, &subject).await?);
         }
         tx.commit().await.during(ACTION, &subject)?;
-        Ok(numbers)
+        Ok(recorded)
     }
 }
 
@@ -70,27 +91,133 @@ fn without_repetition(group: &[SubmissionRecord]) -> Vec<&[SubmissionRecord]> {
 async fn record_part(
     tx: &mut SqliteConnection,
     part: &[SubmissionRecord],
+    same_job: &dyn SameJob,
     now: &str,
     subject: &str,
-) -> Result<Vec<i64>, StateError> {
-    let file_ids = see_files(tx, part, now).await.during(ACTION, subject)?;
+) -> Result<Vec<Recorded>, StateError> {
+    let seen = see_files(tx, part, now).await.during(ACTION, subject)?;
+    let file_ids: Vec<i64> = seen.iter().map(|file| file.file_id).collect();
     let versions = versions(tx, &file_ids, part, now).await.during(ACTION, subject)?;
     let verdicts = file_ids
         .iter()
         .zip(part)
         .map(|(file_id, submission)| verdict(submission, versions.get(file_id)))
         .collect::<Result<Vec<_>, _>>()?;
-    apply(tx, &file_ids, part, &verdicts, now)
+    let guarded = guard(tx, &seen, part, verdicts, same_job)
         .await
-        .during(ACTION, subject)
+        .during(ACTION, subject)?;
+    apply(tx, &seen, part, guarded, now).await.during(ACTION, subject)
 }
 
-/// Adds or updates the files, and returns the id of each submission's file.
+/// What the guards say of the submissions of a part.
+struct Guarded {
+    verdicts: Vec<Verdict>,
+    /// What else was noticed about each.
+    notes: Vec<Option<String>>,
+    /// The holdings that they change. What changed by the nth submission is since `-n`, counted from 1.
+    holdings: Holdings,
+    touched: Touched,
+}
+
+/// Judges the versions that are about to come into force, each in the light of those before it.
+async fn guard(
+    tx: &mut SqliteConnection,
+    seen: &[Seen],
+    part: &[SubmissionRecord],
+    mut verdicts: Vec<Verdict>,
+    same_job: &dyn SameJob,
+) -> sqlx::Result<Guarded> {
+    let unconverted: Vec<i64> = verdicts
+        .iter()
+        .filter_map(|verdict| match verdict {
+            Verdict::Valid { version_id, outcome } if *outcome == UNCHANGED => Some(*version_id),
+            _ => None,
+        })
+        .collect();
+    let known_days = match unconverted.is_empty() {
+        true => HashMap::new(),
+        false => version_days(tx, &unconverted).await?,
+    };
+    let mut candidates = Vec::new();
+    for (number, ((file, submission), verdict)) in seen.iter().zip(part).zip(&verdicts).enumerate() {
+        let Verdict::Valid { version_id, .. } = verdict else {
+            continue;
+        };
+        if file.in_force == Some(*version_id) {
+            continue;
+        }
+        let days = match &submission.outcome {
+            SubmissionOutcome::Converted(version) => version.days.as_slice(),
+            _ => known_days.get(version_id).map_or(&[][..], Vec::as_slice),
+        };
+        candidates.push((number, candidate(file.file_id, submission, *version_id, days)));
+    }
+    let days = candidates.iter().flat_map(|(_, candidate)| candidate.days);
+    let mut guarded = Guarded {
+        holdings: guarding::holdings(tx, days).await?,
+        notes: vec![None; part.len()],
+        touched: Touched::new(),
+        verdicts: Vec::new(),
+    };
+    for (number, candidate) in candidates {
+        guarded.notes[number] = guard::other_store(&candidate);
+        let version_id = candidate.version_id;
+        match guard::judge(&candidate, &guarded.holdings, same_job) {
+            Judgement::InForce { days, taken_over } => {
+                let since = -(number as i64) - 1;
+                let Guarded {
+                    holdings, touched, ..
+                } = &mut guarded;
+                holdings.put_in_force(&candidate, &days, &taken_over, since, touched);
+            }
+            Judgement::Held {
+                reason,
+                other_file_id,
+            } => {
+                verdicts[number] = Verdict::Held {
+                    version_id,
+                    reason,
+                    other_file_id,
+                }
+            }
+            Judgement::Refused { reason } => {
+                verdicts[number] = Verdict::Refused {
+                    version_id: Some(version_id),
+                    status: FileStatus::Rejected,
+                    error: reason,
+                }
+            }
+        }
+    }
+    guarded.verdicts = verdicts;
+    Ok(guarded)
+}
+
+fn candidate<'s>(
+    file_id: i64,
+    submission: &'s SubmissionRecord,
+    version_id: i64,
+    days: &'s [VersionDay],
+) -> Candidate<'s> {
+    Candidate {
+        file_id,
+        file_url: &submission.file_url,
+        named_store: submission.store_id.as_deref(),
+        named_date: submission.business_date,
+        modified_ns: submission.stamp.modified_ns,
+        version_id,
+        days,
+        guards: submission.guards,
+        accepted: None,
+    }
+}
+
+/// Adds or updates the files, and returns the file of each submission.
 async fn see_files(
     tx: &mut SqliteConnection,
     part: &[SubmissionRecord],
     now: &str,
-) -> sqlx::Result<Vec<i64>> {
+) -> sqlx::Result<Vec<Seen>> {
     let rows = part.iter().map(|submission| {
         json!([
             submission.file_url,
@@ -110,13 +237,16 @@ async fn see_files(
         .await?;
     let ids = seen
         .iter()
-        .map(|row| Ok((row.try_get::<&str, _>("file_url")?, row.try_get("file_id")?)))
+        .map(|row| {
+            let ids = (row.try_get("file_id")?, row.try_get("version_id")?);
+            Ok((row.try_get::<&str, _>("file_url")?, ids))
+        })
         .collect::<sqlx::Result<HashMap<_, _>>>()?;
     part.iter()
         .map(|submission| {
-            ids.get(submission.file_url.as_str())
-                .copied()
-                .ok_or(sqlx::Error::RowNotFound)
+            let ids = ids.get(submission.file_url.as_str()).copied();
+            let (file_id, in_force) = ids.ok_or(sqlx::Error::RowNotFound)?;
+            Ok(Seen { file_id, in_force })
         })
         .collect()
 }
@@ -199,7 +329,7 @@ fn verdict(submission: &SubmissionRecord, version: Option<&Known>) -> Result<Ver
             });
         }
         SubmissionOutcome::Converted(version) => (&version.content_hash, "VALIDATED"),
-        SubmissionOutcome::Unchanged { content_hash, .. } => (content_hash, "UNCHANGED"),
+        SubmissionOutcome::Unchanged { content_hash, .. } => (content_hash, UNCHANGED),
     };
     let (version_id, rejected_because) = version.cloned().ok_or_else(|| StateError::UnknownVersion {
         file_url: submission.file_url.clone(),
@@ -218,18 +348,27 @@ fn verdict(submission: &SubmissionRecord, version: Option<&Known>) -> Result<Ver
 /// Adds the submissions, and applies their verdicts to the files.
 async fn apply(
     tx: &mut SqliteConnection,
-    file_ids: &[i64],
+    seen: &[Seen],
     part: &[SubmissionRecord],
-    verdicts: &[Verdict],
+    guarded: Guarded,
     now: &str,
-) -> sqlx::Result<Vec<i64>> {
-    let rows = file_ids
+) -> sqlx::Result<Vec<Recorded>> {
+    let Guarded {
+        verdicts,
+        notes,
+        mut holdings,
+        touched,
+    } = guarded;
+    let rows = seen
         .iter()
         .zip(part)
-        .zip(verdicts)
-        .map(|((file_id, submission), verdict)| {
+        .zip(&verdicts)
+        .map(|((file, submission), verdict)| {
             let (version_id, outcome, error) = match verdict {
                 Verdict::Valid { version_id, outcome } => (Some(*version_id), *outcome, None),
+                Verdict::Held {
+                    version_id, reason, ..
+                } => (Some(*version_id), FileStatus::Held.as_str(), Some(reason)),
                 Verdict::Refused {
                     version_id,
                     status,
@@ -237,7 +376,7 @@ async fn apply(
                 } => (*version_id, status.as_str(), Some(error)),
             };
             json!([
-                file_id,
+                file.file_id,
                 version_id,
                 outcome,
                 error,
@@ -255,23 +394,70 @@ async fn apply(
         .iter()
         .map(|row| Ok((row.try_get("file_id")?, row.try_get("submission_id")?)))
         .collect::<sqlx::Result<HashMap<i64, i64>>>()?;
-    let (mut valid, mut refused) = (Vec::new(), Vec::new());
-    for (file_id, verdict) in file_ids.iter().zip(verdicts) {
+    let numbers = seen.iter().map(|file| numbers.get(&file.file_id).copied());
+    let numbers: Vec<i64> = numbers.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)?;
+    let (mut valid, mut held, mut refused, mut back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (((file, number), verdict), note) in seen.iter().zip(&numbers).zip(&verdicts).zip(&notes) {
+        let file_id = file.file_id;
         match verdict {
             Verdict::Valid { version_id, .. } => {
-                valid.push(json!([file_id, version_id, numbers.get(file_id)]));
+                valid.push(json!([file_id, version_id, number, note]));
+                if file.in_force == Some(*version_id) {
+                    back.push(json!([file_id, version_id, number]));
+                }
             }
+            Verdict::Held {
+                version_id,
+                reason,
+                other_file_id,
+            } => held.push(json!([file_id, version_id, number, reason, other_file_id, note])),
             Verdict::Refused { status, error, .. } => refused.push(json!([file_id, status.as_str(), error])),
         }
     }
-    for (statement, rows) in [(sql::PUT_IN_FORCE, valid), (sql::REFUSE, refused)] {
+    for (statement, rows) in [
+        (sql::PUT_IN_FORCE, valid),
+        (sql::HOLD, held),
+        (sql::REFUSE, refused),
+    ] {
         if !rows.is_empty() {
             let update = sqlx::query(statement).bind(array(rows)).bind(now);
             update.execute(&mut *tx).await?;
         }
     }
-    let numbers = file_ids.iter().map(|file_id| numbers.get(file_id).copied());
-    numbers.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
+    if !back.is_empty() {
+        let bring_back = sqlx::query(days::BRING_BACK).bind(array(back));
+        bring_back.execute(&mut *tx).await?;
+    }
+    holdings.number(&numbers);
+    guarding::write(tx, &holdings, &touched).await?;
+    let results = seen.iter().zip(&numbers).zip(verdicts).zip(notes);
+    Ok(results
+        .map(|(((file, number), verdict), note)| recorded(file, *number, verdict, note, &holdings))
+        .collect())
+}
+
+fn recorded(
+    file: &Seen,
+    submission_id: i64,
+    verdict: Verdict,
+    note: Option<String>,
+    holdings: &Holdings,
+) -> Recorded {
+    let (status, reason) = match verdict {
+        Verdict::Valid { .. } => (FileStatus::Validated, None),
+        Verdict::Held { reason, .. } => (FileStatus::Held, Some(reason)),
+        Verdict::Refused { status, error, .. } => (status, Some(error)),
+    };
+    let held = holdings.iter().filter(|held| {
+        held.since == submission_id && held.file_id == file.file_id && held.standing == Standing::Held
+    });
+    Recorded {
+        submission_id,
+        status,
+        reason,
+        note,
+        held_days: held.filter_map(|held| held.reason.clone()).collect(),
+    }
 }
 
 /// Returns rows as the JSON text that the statements expect.

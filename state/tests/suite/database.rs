@@ -9,7 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use crate::support::{Fixture, LAYOUT, converted, job, run, submission, version};
+use crate::support::{Fixture, LAYOUT, converted, job, one_job, run, submission, version};
 
 #[tokio::test]
 async fn what_was_recorded_is_there_after_reopening() {
@@ -240,8 +240,11 @@ async fn versions_of_before_are_kept_without_a_word_on_their_last_lines() {
         last_line_ended: Some(false),
         ..version("other")
     };
-    db.record(&[submission("IL-1.tdf", SubmissionOutcome::Converted(open))])
-        .await
-        .unwrap();
+    db.record(
+        &[submission("IL-1.tdf", SubmissionOutcome::Converted(open))],
+        &one_job,
+    )
+    .await
+    .unwrap();
     assert_eq!(ended().await, [Some(false), None]);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use gristmill_state::{FileFilter, FileStatus, StateError, SubmissionOutcome, UNMATCHED, VersionRecord};
 
 use crate::support::{
-    Fixture, LAYOUT, converted, failed, job, rejected, stamp, submission, unchanged, version,
+    Fixture, LAYOUT, converted, failed, job, one_job, rejected, stamp, submission, unchanged, version,
 };
 
 fn layouts(layout: &str) -> HashMap<String, String> {
@@ -161,7 +161,7 @@ async fn a_group_is_recorded_whole_or_not_at_all() {
         submission("IL-1.tdf", converted("a")),
         submission("IL-2.tdf", unchanged("never seen")),
     ];
-    let error = f.db.record(&group).await.unwrap_err();
+    let error = f.db.record(&group, &one_job).await.unwrap_err();
     assert!(
         matches!(&error, StateError::UnknownVersion { file_url, .. } if file_url == "IL-2.tdf"),
         "{error}"
@@ -172,7 +172,10 @@ async fn a_group_is_recorded_whole_or_not_at_all() {
         lines: 11,
         ..version("a")
     });
-    let error = f.db.record(&[submission("IL-1.tdf", lossy)]).await.unwrap_err();
+    let error =
+        f.db.record(&[submission("IL-1.tdf", lossy)], &one_job)
+            .await
+            .unwrap_err();
     assert!(
         matches!(error, StateError::Query { .. }),
         "lines must add up: {error}"
@@ -192,7 +195,8 @@ async fn a_group_with_several_submissions_of_a_file_is_recorded_in_its_order() {
         submission("IL-1.tdf", unchanged("a")),
         submission("IL-2.tdf", rejected("y")),
     ];
-    let numbers = f.db.record(&group).await.unwrap();
+    let recorded = f.db.record(&group, &one_job).await.unwrap();
+    let numbers: Vec<i64> = recorded.iter().map(|recorded| recorded.submission_id).collect();
     assert!(numbers.is_sorted() && numbers.len() == 6, "{numbers:?}");
     let in_force = async |file_url| {
         let file = f.db.file(file_url).await.unwrap().unwrap();
@@ -222,7 +226,7 @@ async fn one_bad_submission_leaves_none_of_its_group() {
         submission("IL-1.tdf", converted("a")),
         submission("IL-2.tdf", unchanged("never seen")),
     ];
-    let error = f.db.record(&group).await.unwrap_err();
+    let error = f.db.record(&group, &one_job).await.unwrap_err();
     assert!(matches!(error, StateError::UnknownVersion { file_url, .. } if file_url == "IL-2.tdf"));
     assert_eq!(f.db.file("IL-1.tdf").await.unwrap(), None);
 }
@@ -238,8 +242,9 @@ async fn a_group_of_a_thousand_is_quick() {
     for outcome in [converted, unchanged] {
         let group = group(outcome);
         let start = Instant::now();
-        let numbers = f.db.record(&group).await.unwrap();
+        let recorded = f.db.record(&group, &one_job).await.unwrap();
         let took = start.elapsed();
+        let numbers: Vec<i64> = recorded.iter().map(|recorded| recorded.submission_id).collect();
         println!("recorded a group of {} in {took:?}", group.len());
         assert!(
             numbers.is_sorted_by(|a, b| a < b),

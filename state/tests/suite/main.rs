@@ -8,6 +8,7 @@
 mod criterion;
 mod database;
 mod files;
+mod guards;
 mod jobs;
 mod lake;
 mod ledger;
@@ -17,3 +18,4 @@ mod queue;
 mod runs;
 mod support;
 mod upgrade;
+mod upgrade_order;

@@ -7,7 +7,7 @@ use gristmill_state::{
     SubmissionRecord,
 };
 
-use crate::support::{Fixture, converted, job, run, stamp, submission, unchanged};
+use crate::support::{Fixture, converted, job, one_job, run, stamp, submission, unchanged};
 
 const LOADED: RunResult = RunResult {
     outcome: RunOutcome::Loaded,
@@ -54,7 +54,7 @@ impl Site {
             stamp: self.written(written),
             ..submission(file_url, outcome)
         };
-        let submission_id = self.f.db.record(&[record]).await.unwrap()[0];
+        let submission_id = self.f.db.record(&[record], &one_job).await.unwrap()[0].submission_id;
         let file = self.f.db.file(file_url).await.unwrap().unwrap();
         let version_id = file.in_force.unwrap().version_id;
         let input = RunInput {

@@ -14,6 +14,11 @@ const LOADED: RunResult = RunResult {
     changes: None,
 };
 
+/// No two of these files belong to one job.
+fn other_jobs(_: &str, _: &str) -> bool {
+    false
+}
+
 /// Two jobs, the warehouse that they load, and the files of each.
 struct Site {
     f: Fixture,
@@ -55,7 +60,7 @@ impl Site {
                 }),
             )
         };
-        let submission_id = self.f.db.record(&[record]).await.unwrap()[0];
+        let submission_id = self.f.db.record(&[record], &other_jobs).await.unwrap()[0].submission_id;
         let row = self.f.db.file(file).await.unwrap().unwrap();
         let input = RunInput {
             file_id: row.file_id,

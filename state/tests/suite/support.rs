@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    Cause, Enqueued, InputDays, JobConfig, NewRun, RunInput, Stamp, StateDb, SubmissionOutcome,
+    Cause, Enqueued, Guards, InputDays, JobConfig, NewRun, RunInput, Stamp, StateDb, SubmissionOutcome,
     SubmissionRecord, TestClock, Trigger, VersionRecord,
 };
 use jiff::SignedDuration;
@@ -57,7 +57,11 @@ impl Fixture {
     /// Records one submission and returns its id.
     pub async fn record(&self, file_url: &str, outcome: SubmissionOutcome) -> i64 {
         self.pass(1);
-        self.db.record(&[submission(file_url, outcome)]).await.unwrap()[0]
+        self.db
+            .record(&[submission(file_url, outcome)], &one_job)
+            .await
+            .unwrap()[0]
+            .submission_id
     }
 
     /// Records valid files with the given contents, and returns them as a run's inputs.
@@ -86,6 +90,10 @@ impl Fixture {
     }
 }
 
+pub fn one_job(_: &str, _: &str) -> bool {
+    true
+}
+
 pub fn stamp(bytes: u64) -> Stamp {
     // An inode number beyond i64, as some network file systems have.
     Stamp {
@@ -103,6 +111,7 @@ pub fn submission(file_url: &str, outcome: SubmissionOutcome) -> SubmissionRecor
         store_id: Some("s1".to_owned()),
         business_date: Some("2026-11-22".parse().unwrap()),
         stamp: stamp(10),
+        guards: Guards::default(),
         outcome,
     }
 }

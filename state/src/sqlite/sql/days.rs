@@ -11,3 +11,86 @@ pub(in crate::sqlite) const VERSION_DAYS: &str = "
     SELECT d.version_id, d.store_id, d.trans_date, d.lines, d.turnover FROM json_each(?1) j
      CROSS JOIN version_day d ON d.version_id = j.value
      ORDER BY d.version_id, d.store_id, d.trans_date";
+
+/// Selects file days with what is needed to compare them.
+macro_rules! holdings {
+    ($from:literal) => {
+        concat!(
+            "SELECT d.store_id, d.trans_date, d.file_id, f.file_url, f.store_id AS named_store, f.business_date,
+                    f.stamp_modified_ns, d.version_id, v.last_date, d.standing, d.since_submission, d.reason,
+                    d.other_file_id, vd.lines, vd.turnover ",
+            $from,
+            " JOIN ingested_file_status f ON f.file_id = d.file_id
+              JOIN file_version v ON v.version_id = d.version_id
+              LEFT JOIN version_day vd
+                ON vd.version_id = d.version_id AND vd.store_id = d.store_id AND vd.trans_date = d.trans_date"
+        )
+    };
+}
+
+pub(in crate::sqlite) const HOLDINGS: &str = holdings!(
+    "FROM json_each(?1) j
+     CROSS JOIN file_day d ON d.store_id = j.value ->> 0 AND d.trans_date = j.value ->> 1"
+);
+
+pub(in crate::sqlite) const HOLDINGS_OF_FILE: &str = concat!(
+    holdings!("FROM file_day d"),
+    " WHERE d.file_id = ?1 ORDER BY d.store_id, d.trans_date, d.version_id"
+);
+
+pub(in crate::sqlite) const CLEAR_FILE_DAYS: &str = "
+    DELETE FROM file_day
+     WHERE (store_id, trans_date, file_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
+
+pub(in crate::sqlite) const ADD_FILE_DAYS: &str = "
+    INSERT INTO file_day
+           (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+      FROM json_each(?1)";
+
+/// Days that a person took out come back when their file is submitted again.
+pub(in crate::sqlite) const BRING_BACK: &str = "
+    UPDATE file_day SET standing = 'STANDS', since_submission = j.value ->> 2
+      FROM json_each(?1) j
+     WHERE file_id = j.value ->> 0 AND version_id = j.value ->> 1
+       AND standing = 'WITHDRAWN' AND standing <> 'STANDS'";
+
+/// The days of a job's files for which not simply the version in force counts, as far as a run must know of them: those
+/// that the version in force mentions, and those that no completed run of their wave has seen yet.
+pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
+    WITH special AS (
+        SELECT d.store_id, d.trans_date, d.file_id, d.since_submission, d.standing FROM file_day d
+          JOIN ingested_file_status f ON f.file_id = d.file_id
+         WHERE d.standing <> 'STANDS' AND f.feed = ?2
+           AND (d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
+                                                WHERE r.job_config_id = ?1 AND r.wave IN ('', d.trans_date)
+                                                  AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
+                OR EXISTS (SELECT 1 FROM version_day v
+                            WHERE v.version_id = f.version_id AND v.store_id = d.store_id
+                              AND v.trans_date = d.trans_date)))
+    SELECT DISTINCT d.file_id, d.version_id, d.store_id, d.trans_date, d.standing, d.since_submission, d.reason,
+           d.other_file_id
+      FROM special s
+     CROSS JOIN file_day d
+        ON d.store_id = s.store_id AND d.trans_date = s.trans_date AND d.file_id = s.file_id
+     ORDER BY d.file_id, d.version_id, d.store_id, d.trans_date";
+
+pub(in crate::sqlite) const HELD: &str = "SELECT * FROM held";
+
+/// Versions in force of sales feeds whose days were not counted when they were converted.
+pub(in crate::sqlite) const UNCOUNTED: &str = "
+    SELECT v.version_id, f.file_url, f.feed, v.partial_object FROM ingested_file_status f
+      JOIN file_version v ON v.version_id = f.version_id
+     WHERE v.days_counted = 0 AND v.partial_object IS NOT NULL
+     ORDER BY f.file_url";
+
+pub(in crate::sqlite) const COUNTED: &str =
+    "UPDATE file_version SET days_counted = 1 WHERE version_id IN (SELECT value FROM json_each(?1))";
+
+/// What a version in force reports stands, unless more is known of the day.
+pub(in crate::sqlite) const LET_STAND: &str = "
+    INSERT OR IGNORE INTO file_day (store_id, trans_date, file_id, version_id, standing, since_submission)
+    SELECT d.store_id, d.trans_date, f.file_id, d.version_id, 'STANDS', f.valid_submission_id
+      FROM json_each(?1) j
+     CROSS JOIN version_day d ON d.version_id = j.value
+      JOIN ingested_file_status f ON f.version_id = d.version_id";

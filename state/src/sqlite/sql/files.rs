@@ -13,7 +13,7 @@ pub(in crate::sqlite) const SEE_FILES: &str = "
            submitted_timestamp = excluded.submitted_timestamp, stamp_bytes = excluded.stamp_bytes,
            stamp_modified_ns = excluded.stamp_modified_ns, stamp_inode = excluded.stamp_inode,
            stamp_changed_ns = excluded.stamp_changed_ns, compared_timestamp = NULL, put_away_timestamp = NULL
-    RETURNING file_id, file_url";
+    RETURNING file_id, file_url, version_id";
 
 /// Adds versions. Converting the same bytes again yields the same version, with the results of the newest conversion.
 pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
@@ -76,14 +76,25 @@ pub(in crate::sqlite) const WRITTEN_AHEAD: &str = "
 pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
     UPDATE ingested_file_status
        SET last_update_status = 'VALIDATED', last_update_timestamp = ?2, last_validated_timestamp = ?2,
-           last_error = NULL, version_id = j.value ->> 1, valid_submission_id = j.value ->> 2
+           last_error = NULL, version_id = j.value ->> 1, valid_submission_id = j.value ->> 2,
+           held_version_id = NULL, held_submission_id = NULL, held_for_file_id = NULL, last_note = j.value ->> 3
+      FROM json_each(?1) j
+     WHERE file_id = j.value ->> 0";
+
+/// Marks files whose newest submission is held. Their version in force stays.
+pub(in crate::sqlite) const HOLD: &str = "
+    UPDATE ingested_file_status
+       SET last_update_status = 'HELD', last_update_timestamp = ?2, held_version_id = j.value ->> 1,
+           held_submission_id = j.value ->> 2, last_error = j.value ->> 3, held_for_file_id = j.value ->> 4,
+           last_note = j.value ->> 5
       FROM json_each(?1) j
      WHERE file_id = j.value ->> 0";
 
 /// Marks files whose newest submission was rejected or failed. Their version in force stays.
 pub(in crate::sqlite) const REFUSE: &str = "
     UPDATE ingested_file_status
-       SET last_update_status = j.value ->> 1, last_update_timestamp = ?2, last_error = j.value ->> 2
+       SET last_update_status = j.value ->> 1, last_update_timestamp = ?2, last_error = j.value ->> 2,
+           last_note = NULL
       FROM json_each(?1) j
      WHERE file_id = j.value ->> 0";
 
@@ -109,7 +120,8 @@ pub(in crate::sqlite) const LOOK_AGAIN: &str = "
 /// Files that have yet to be put away, ordered by path, after a given path. UTF-8 text never contains the byte FF, so
 /// every path with a given prefix sorts before the prefix followed by FF.
 pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
-    SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns, last_update_status = 'VALIDATED' AS is_valid
+    SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns,
+           last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN') AS is_valid
       FROM ingested_file_status
      WHERE file_url > max(?1, ?2) AND file_url < ?2 || CAST(x'ff' AS TEXT) AND put_away_timestamp IS NULL
        AND stamp_bytes IS NOT NULL AND stamp_modified_ns IS NOT NULL AND stamp_inode IS NOT NULL
@@ -182,12 +194,12 @@ pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
       FROM ingested_file_status f
       JOIN submission s ON s.submission_id = (
                SELECT max(n.submission_id) FROM submission n
-                WHERE n.file_id = f.file_id AND n.outcome IN ('VALIDATED', 'UNCHANGED')
+                WHERE n.file_id = f.file_id AND n.outcome IN ('VALIDATED', 'UNCHANGED', 'ACCEPTED')
                   AND n.submitted_timestamp BETWEEN ?1 AND ?2)
      ORDER BY f.file_url";
 
 pub(in crate::sqlite) const FILE_FACTS: &str = "
-    SELECT f.file_id, f.file_url, f.feed, f.last_update_status, f.store_id, f.business_date,
+    SELECT f.file_id, f.file_url, f.feed, f.last_update_status, f.last_error, f.store_id, f.business_date,
            f.last_validated_timestamp, f.version_id, f.valid_submission_id,
            s.submitted_timestamp AS valid_submitted, v.layout_digest, v.bytes, v.rows,
            v.partial_removed_timestamp IS NOT NULL AS is_partial_lost

@@ -45,11 +45,15 @@ pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!("file_version", "co
 pub(in crate::sqlite) const EXPIRED_REJECTS: &str = expired!("rejects_object");
 pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!("file_version", "rejects_object");
 
-/// Versions in force stay, as do the inputs of runs that are queued or running, or that failed and may be retried.
+/// Versions in force stay, as do those that are held or give a day beside them, and the inputs of runs that are queued or running, or that failed and may be retried.
 pub(in crate::sqlite) const EXPIRED_PARTIALS: &str = concat!(
     expired!("partial_object"),
     " AND NOT EXISTS (SELECT 1 FROM ingested_file_status f
-                       WHERE f.file_id = v.file_id AND f.version_id = v.version_id)
+                       WHERE f.file_id = v.file_id AND v.version_id IN (f.version_id, f.held_version_id))
+      AND v.version_id NOT IN (
+              SELECT d.version_id FROM file_day s
+                JOIN file_day d ON d.store_id = s.store_id AND d.trans_date = s.trans_date AND d.file_id = s.file_id
+               WHERE s.standing <> 'STANDS' AND s.standing IN ('HELD', 'COUNTS'))
       AND v.version_id NOT IN (
               SELECT i.version_id FROM job_run r JOIN job_run_input i ON i.run_id = r.run_id
                WHERE r.state IN ('QUEUED', 'RUNNING')

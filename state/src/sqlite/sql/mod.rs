@@ -5,6 +5,7 @@
 
 pub(super) mod days;
 pub(super) mod files;
+pub(super) mod interventions;
 pub(super) mod jobs;
 pub(super) mod lake;
 pub(super) mod ledger;

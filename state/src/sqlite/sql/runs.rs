@@ -50,6 +50,18 @@ pub(in crate::sqlite) const ADD_INPUTS: &str = "
     INSERT INTO job_run_input (run_id, file_id, version_id, submission_id, others_count)
     SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2)";
 
+pub(in crate::sqlite) const ADD_INPUT: &str = "
+    INSERT INTO job_run_input (run_id, file_id, version_id, submission_id) VALUES (?1, ?2, ?3, ?4)";
+
+pub(in crate::sqlite) const REMOVE_INPUT: &str =
+    "DELETE FROM job_run_input WHERE run_id = ?1 AND version_id = ?2";
+
+pub(in crate::sqlite) const REMOVE_INPUT_DAYS: &str =
+    "DELETE FROM job_run_input_day WHERE run_id = ?1 AND version_id = ?2";
+
+pub(in crate::sqlite) const SET_INPUTS_DIGEST: &str =
+    "UPDATE job_run SET inputs_digest = ?2 WHERE run_id = ?1";
+
 pub(in crate::sqlite) const ADD_INPUT_DAYS: &str = "
     INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
     SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2)";

@@ -1,0 +1,48 @@
+//! Versions that an earlier gristmill converted: what they report of each day is counted once, from their partials.
+
+use serde_json::json;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::days::keep_version_days;
+use super::sql::days as sql;
+use super::submissions::array;
+use super::{StateDb, begin};
+use crate::error::{During, StateError};
+use crate::file::{UncountedVersion, VersionDay};
+
+impl StateDb {
+    /// Lists the versions in force whose days were never counted, ordered by path.
+    pub async fn uncounted_versions(&self) -> Result<Vec<UncountedVersion>, StateError> {
+        sqlx::query(sql::UNCOUNTED)
+            .try_map(|row: SqliteRow| {
+                Ok(UncountedVersion {
+                    version_id: row.try_get("version_id")?,
+                    file_url: row.try_get("file_url")?,
+                    feed: row.try_get("feed")?,
+                    partial: row.try_get("partial_object")?,
+                })
+            })
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the versions without days")
+    }
+
+    /// Records what versions in force report of each store and day. It stands, unless more is known of the day.
+    pub async fn count_days(&self, versions: &[(i64, Vec<VersionDay>)]) -> Result<(), StateError> {
+        let (action, subject) = ("record the days of", "versions");
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        let days: Vec<_> = versions
+            .iter()
+            .map(|(version_id, days)| (*version_id, days.as_slice()))
+            .collect();
+        keep_version_days(&mut tx, &days).await.during(action, subject)?;
+        let ids = array(versions.iter().map(|(version_id, _)| json!(version_id)));
+        for statement in [sql::COUNTED, sql::LET_STAND] {
+            let update = sqlx::query(statement).bind(&ids);
+            update.execute(&mut *tx).await.during(action, subject)?;
+        }
+        tx.commit().await.during(action, subject)
+    }
+}

@@ -1,0 +1,110 @@
+//! Brings the guards and the database together: reads what stands, judges versions by it, and writes what has changed.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::decode::TextColumns;
+use super::sql::days as sql;
+use super::submissions::array;
+use crate::file::VersionDay;
+use crate::guard::{Holding, Holdings, Touched};
+
+/// Reads the holdings of all files for some stores and days.
+pub(super) async fn holdings<'d>(
+    conn: &mut SqliteConnection,
+    days: impl IntoIterator<Item = &'d VersionDay>,
+) -> sqlx::Result<Holdings> {
+    let days = days.into_iter();
+    let wanted: BTreeSet<_> = days.map(|day| (day.store_id.as_str(), day.trans_date)).collect();
+    let mut holdings = Holdings::default();
+    if wanted.is_empty() {
+        return Ok(holdings);
+    }
+    let wanted = wanted
+        .iter()
+        .map(|(store, date)| json!([store, date.to_string()]));
+    let rows = sqlx::query(sql::HOLDINGS)
+        .bind(array(wanted))
+        .fetch_all(conn)
+        .await?;
+    for row in &rows {
+        holdings.add(holding(row)?);
+    }
+    Ok(holdings)
+}
+
+/// Reads the holdings of one file, on one day or on all.
+pub(super) async fn holdings_of_file(
+    conn: &mut SqliteConnection,
+    file_id: i64,
+) -> sqlx::Result<Vec<Holding>> {
+    let rows = sqlx::query(sql::HOLDINGS_OF_FILE)
+        .bind(file_id)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(holding).collect()
+}
+
+fn holding(row: &SqliteRow) -> sqlx::Result<Holding> {
+    Ok(Holding {
+        file_id: row.try_get("file_id")?,
+        file_url: row.try_get("file_url")?,
+        named_store: row.try_get("named_store")?,
+        named_date: row.parsed_or_null("business_date")?,
+        modified_ns: row
+            .try_get::<Option<i64>, _>("stamp_modified_ns")?
+            .unwrap_or(i64::MIN),
+        version_id: row.try_get("version_id")?,
+        newest: row.parsed_or_null("last_date")?,
+        standing: row.parsed("standing")?,
+        since: row.try_get("since_submission")?,
+        reason: row.try_get("reason")?,
+        other_file_id: row.try_get("other_file_id")?,
+        day: VersionDay {
+            store_id: row.try_get("store_id")?,
+            trans_date: row.parsed("trans_date")?,
+            lines: row.try_get("lines")?,
+            turnover: row.try_get::<Option<u64>, _>("turnover")?.unwrap_or(0),
+        },
+    })
+}
+
+/// Writes the holdings of the store-days that were touched.
+pub(super) async fn write(
+    tx: &mut SqliteConnection,
+    holdings: &Holdings,
+    touched: &Touched,
+) -> sqlx::Result<()> {
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let cleared = touched
+        .iter()
+        .map(|(store, date, file_id)| json!([store, date.to_string(), file_id]));
+    sqlx::query(sql::CLEAR_FILE_DAYS)
+        .bind(array(cleared))
+        .execute(&mut *tx)
+        .await?;
+    let rows = touched.iter().flat_map(|(store, date, file_id)| {
+        holdings.of_file_day(store, *date, *file_id).map(|held| {
+            json!([
+                held.day.store_id,
+                held.day.trans_date.to_string(),
+                held.file_id,
+                held.version_id,
+                held.standing.as_str(),
+                held.since,
+                held.reason,
+                held.other_file_id,
+            ])
+        })
+    });
+    sqlx::query(sql::ADD_FILE_DAYS)
+        .bind(array(rows))
+        .execute(tx)
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,495 @@
+//! What people decide about files: to accept what is held, and to withdraw what came by mistake.
+//!
+//! Both change what runs read from now on, and are recorded in the table `intervention`.
+
+use jiff::civil::Date;
+use serde_json::json;
+use sqlx::{Row, SqliteConnection};
+
+use super::days::version_days;
+use super::decode::TextColumns;
+use super::sql::{files as sql, interventions};
+use super::submissions::array;
+use super::{StateDb, begin, guarding};
+use crate::error::{During, StateError};
+use crate::file::{FileStatus, VersionDay};
+use crate::guard::{self, Candidate, Guards, Holding, Judgement, Late, SameJob, Standing, Touched};
+use crate::intervention::{Accepted, DayOfFile, Withdraw, Withdrawn};
+
+/// A file that a person decides about.
+struct File {
+    file_id: i64,
+    file_url: String,
+    named_store: Option<String>,
+    named_date: Option<Date>,
+    status: FileStatus,
+    stamp: (i64, i64, i64),
+    in_force: Option<i64>,
+    held: Option<i64>,
+}
+
+impl StateDb {
+    /// Brings what is held of a file in force: its held version or, if there is none, its held days. They replace what
+    /// stands for their days, in this file and in others of the same job, or are added to it, as `late` says.
+    pub async fn accept(
+        &self,
+        file_url: &str,
+        late: Late,
+        guards: Guards,
+        same_job: &dyn SameJob,
+        who: &str,
+    ) -> Result<Accepted, StateError> {
+        let action = "accept";
+        let now = self.now();
+        let mut writer = self.writer().await.during(action, file_url)?;
+        let mut tx = begin(&mut writer).await.during(action, file_url)?;
+        let file = file(&mut tx, file_url).await.during(action, file_url)?;
+        let file = file.ok_or_else(|| StateError::UnknownFile {
+            file_url: file_url.to_owned(),
+        })?;
+        let accepted = match file.held {
+            Some(version_id) => {
+                accept_version(&mut tx, &file, version_id, (guards, late), same_job, &now).await
+            }
+            None => accept_days(&mut tx, &file, late, same_job, &now).await,
+        };
+        let accepted = accepted.during(action, file_url)?;
+        let accepted = accepted.ok_or_else(|| StateError::NothingHeld {
+            file_url: file_url.to_owned(),
+            status: file.status,
+        })?;
+        note(&mut tx, &now, who, "accept", file.file_id, &accepted)
+            .await
+            .during(action, file_url)?;
+        tx.commit().await.during(action, file_url)?;
+        Ok(accepted)
+    }
+
+    /// Takes a file out, or one day of it. Files that were held because of it are judged again.
+    pub async fn withdraw(
+        &self,
+        file_url: &str,
+        how: Withdraw,
+        guards: Guards,
+        same_job: &dyn SameJob,
+        who: &str,
+    ) -> Result<Withdrawn, StateError> {
+        let action = "withdraw";
+        let now = self.now();
+        let mut writer = self.writer().await.during(action, file_url)?;
+        let mut tx = begin(&mut writer).await.during(action, file_url)?;
+        let file = file(&mut tx, file_url).await.during(action, file_url)?;
+        let file = file.ok_or_else(|| StateError::UnknownFile {
+            file_url: file_url.to_owned(),
+        })?;
+        let withdrawn = withdraw(&mut tx, &file, how, (guards, same_job), &now).await;
+        let withdrawn = withdrawn.during(action, file_url)?;
+        let withdrawn = withdrawn.ok_or_else(|| StateError::NothingInForce {
+            file_url: file_url.to_owned(),
+            day: match how {
+                Withdraw::Day(day) => Some(day),
+                Withdraw::File { .. } => None,
+            },
+        })?;
+        note(&mut tx, &now, who, "withdraw", file.file_id, &withdrawn)
+            .await
+            .during(action, file_url)?;
+        tx.commit().await.during(action, file_url)?;
+        Ok(withdrawn)
+    }
+}
+
+async fn file(conn: &mut SqliteConnection, file_url: &str) -> sqlx::Result<Option<File>> {
+    let row = sqlx::query(interventions::FILE)
+        .bind(file_url)
+        .fetch_optional(conn)
+        .await?;
+    row.map(|row| {
+        let stamp = |column| Ok::<i64, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.unwrap_or(0));
+        Ok(File {
+            file_id: row.try_get("file_id")?,
+            file_url: row.try_get("file_url")?,
+            named_store: row.try_get("store_id")?,
+            named_date: row.parsed_or_null("business_date")?,
+            status: row.parsed("last_update_status")?,
+            stamp: (
+                stamp("stamp_bytes")?,
+                stamp("stamp_modified_ns")?,
+                stamp("stamp_inode")?,
+            ),
+            in_force: row.try_get("version_id")?,
+            held: row.try_get("held_version_id")?,
+        })
+    })
+    .transpose()
+}
+
+/// Adds a submission that a person made; everything that it changes is since then.
+async fn submit(
+    tx: &mut SqliteConnection,
+    file: &File,
+    version_id: i64,
+    outcome: &str,
+    now: &str,
+) -> sqlx::Result<i64> {
+    let (bytes, modified_ns, inode) = file.stamp;
+    let no_error: Option<String> = None;
+    let rows = [json!([
+        file.file_id,
+        version_id,
+        outcome,
+        no_error,
+        bytes,
+        modified_ns,
+        inode
+    ])];
+    let added = sqlx::query(sql::ADD_SUBMISSIONS)
+        .bind(array(rows))
+        .bind(now)
+        .fetch_one(tx)
+        .await?;
+    added.try_get("submission_id")
+}
+
+async fn put_in_force(
+    tx: &mut SqliteConnection,
+    file_id: i64,
+    version_id: i64,
+    submission: i64,
+    now: &str,
+) -> sqlx::Result<()> {
+    let no_note: Option<String> = None;
+    let rows = [json!([file_id, version_id, submission, no_note])];
+    let put = sqlx::query(sql::PUT_IN_FORCE).bind(array(rows)).bind(now);
+    put.execute(tx).await?;
+    Ok(())
+}
+
+fn candidate<'c>(
+    file: &'c File,
+    version_id: i64,
+    days: &'c [VersionDay],
+    guards: Guards,
+    accepted: Option<Late>,
+) -> Candidate<'c> {
+    Candidate {
+        file_id: file.file_id,
+        file_url: &file.file_url,
+        named_store: file.named_store.as_deref(),
+        named_date: file.named_date,
+        modified_ns: file.stamp.1,
+        version_id,
+        days,
+        guards,
+        accepted,
+    }
+}
+
+async fn accept_version(
+    tx: &mut SqliteConnection,
+    file: &File,
+    version_id: i64,
+    (guards, late): (Guards, Late),
+    same_job: &dyn SameJob,
+    now: &str,
+) -> sqlx::Result<Option<Accepted>> {
+    let days = version_days(tx, &[version_id]).await?;
+    let days = days.get(&version_id).map_or(&[][..], Vec::as_slice);
+    let mut holdings = guarding::holdings(tx, days).await?;
+    let candidate = candidate(file, version_id, days, without_refusal(guards), Some(late));
+    let Judgement::InForce {
+        days: verdicts,
+        taken_over,
+    } = guard::judge(&candidate, &holdings, same_job)
+    else {
+        return Ok(None);
+    };
+    let submission = submit(tx, file, version_id, "ACCEPTED", now).await?;
+    put_in_force(tx, file.file_id, version_id, submission, now).await?;
+    let replaced = taken_over
+        .iter()
+        .filter_map(|taken| {
+            let of_file = holdings.of_file_day(&taken.store_id, taken.trans_date, taken.file_id);
+            of_file.map(day_of).next()
+        })
+        .collect();
+    let mut touched = Touched::new();
+    holdings.put_in_force(&candidate, &verdicts, &taken_over, submission, &mut touched);
+    guarding::write(tx, &holdings, &touched).await?;
+    Ok(Some(Accepted {
+        is_whole: true,
+        days: days.iter().map(|day| of_file(file, day)).collect(),
+        replaced,
+    }))
+}
+
+fn without_refusal(guards: Guards) -> Guards {
+    Guards {
+        check_store: false,
+        ..guards
+    }
+}
+
+async fn accept_days(
+    tx: &mut SqliteConnection,
+    file: &File,
+    late: Late,
+    same_job: &dyn SameJob,
+    now: &str,
+) -> sqlx::Result<Option<Accepted>> {
+    let own = guarding::holdings_of_file(tx, file.file_id).await?;
+    let held: Vec<Holding> = own
+        .into_iter()
+        .filter(|held| held.standing == Standing::Held)
+        .collect();
+    // The newest of several holds what a later file repeated.
+    let Some(version_id) = file.in_force.or(held.last().map(|held| held.version_id)) else {
+        return Ok(None);
+    };
+    if held.is_empty() {
+        return Ok(None);
+    }
+    let submission = submit(tx, file, version_id, "ACCEPTED", now).await?;
+    if file.in_force.is_some() {
+        put_in_force(tx, file.file_id, version_id, submission, now).await?;
+    }
+    let mut holdings = guarding::holdings(tx, held.iter().map(|held| &held.day)).await?;
+    let (mut touched, mut replaced) = (Touched::new(), Vec::new());
+    for day in &held {
+        let is_ours = |other: &Holding| other.file_id == day.file_id && other.version_id == day.version_id;
+        // The same file repeats what was accepted of it before.
+        holdings.change(
+            &day.day,
+            |_| false,
+            |other| {
+                other.file_id == day.file_id
+                    && other.version_id != day.version_id
+                    && other.standing == Standing::Counts
+                    && other.newest == day.newest
+            },
+            &mut touched,
+        );
+        if late == Late::Replace {
+            holdings.change(
+                &day.day,
+                |_| false,
+                |other| {
+                    other.file_id == day.file_id
+                        && other.version_id != day.version_id
+                        && other.standing != Standing::Held
+                },
+                &mut touched,
+            );
+            holdings.change(
+                &day.day,
+                |other| {
+                    replaced.push(day_of(other));
+                    other.standing = Standing::Replaced;
+                    other.since = submission;
+                    other.other_file_id = Some(day.file_id);
+                    true
+                },
+                |other| {
+                    other.file_id != day.file_id
+                        && other.standing.counts()
+                        && same_job.are_of_one_job(&file.file_url, &other.file_url)
+                },
+                &mut touched,
+            );
+        }
+        holdings.change(
+            &day.day,
+            |ours| {
+                ours.standing = Standing::Counts;
+                ours.since = submission;
+                ours.reason = None;
+                if late == Late::Replace {
+                    ours.other_file_id = None;
+                }
+                true
+            },
+            is_ours,
+            &mut touched,
+        );
+    }
+    guarding::write(tx, &holdings, &touched).await?;
+    Ok(Some(Accepted {
+        is_whole: false,
+        days: held.iter().map(day_of).collect(),
+        replaced,
+    }))
+}
+
+async fn withdraw(
+    tx: &mut SqliteConnection,
+    file: &File,
+    how: Withdraw,
+    (guards, same_job): (Guards, &dyn SameJob),
+    now: &str,
+) -> sqlx::Result<Option<Withdrawn>> {
+    let own = guarding::holdings_of_file(tx, file.file_id).await?;
+    let is_meant = |held: &&Holding| match how {
+        Withdraw::Day(day) => held.day.trans_date == day,
+        // What an older version has given for good stays: the file does not speak of it any more.
+        Withdraw::File { .. } => Some(held.version_id) == file.in_force || held.standing != Standing::Stands,
+    };
+    let meant: Vec<&Holding> = own.iter().filter(is_meant).collect();
+    let is_something = match how {
+        Withdraw::Day(_) => !meant.is_empty(),
+        Withdraw::File { .. } => file.in_force.is_some() || file.held.is_some(),
+    };
+    let version_id = file.in_force.or(file.held);
+    let version_id = version_id.or(meant.last().map(|held| held.version_id));
+    let Some(version_id) = version_id.filter(|_| is_something) else {
+        return Ok(None);
+    };
+    let keeps_rows = matches!(how, Withdraw::File { keeps_rows: true });
+    let submission = submit(tx, file, version_id, "WITHDRAWN", now).await?;
+    match (how, file.in_force) {
+        (Withdraw::Day(_), Some(in_force)) => {
+            put_in_force(tx, file.file_id, in_force, submission, now).await?;
+        }
+        (Withdraw::Day(_), None) => {}
+        (Withdraw::File { .. }, _) => {
+            let take_out = sqlx::query(interventions::TAKE_OUT).bind(file.file_id).bind(now);
+            take_out.execute(&mut *tx).await?;
+        }
+    }
+    let mut holdings = guarding::holdings(tx, own.iter().map(|held| &held.day)).await?;
+    let (mut touched, mut days, mut released) = (Touched::new(), Vec::new(), Vec::new());
+    for held in meant {
+        let is_ours = |other: &Holding| other.file_id == held.file_id && other.version_id == held.version_id;
+        holdings.change(
+            &held.day,
+            |ours| match ours.standing {
+                Standing::Stands | Standing::Counts if !keeps_rows => {
+                    days.push(day_of(ours));
+                    ours.standing = Standing::Withdrawn;
+                    ours.since = submission;
+                    true
+                }
+                // Nothing is left that a person could accept.
+                Standing::Held => false,
+                _ => true,
+            },
+            is_ours,
+            &mut touched,
+        );
+        // What gave way to this file counts again.
+        holdings.change(
+            &held.day,
+            |other| {
+                released.push(day_of(other));
+                other.standing = Standing::Counts;
+                other.since = submission;
+                other.reason = None;
+                other.other_file_id = None;
+                true
+            },
+            |other| {
+                !keeps_rows
+                    && other.other_file_id == Some(held.file_id)
+                    && matches!(other.standing, Standing::Held | Standing::Replaced)
+            },
+            &mut touched,
+        );
+    }
+    guarding::write(tx, &holdings, &touched).await?;
+    let in_force = match keeps_rows {
+        true => Vec::new(),
+        false => judge_again(tx, file.file_id, (guards, same_job), now).await?,
+    };
+    Ok(Some(Withdrawn {
+        days,
+        released,
+        in_force,
+        keeps_rows,
+    }))
+}
+
+/// Judges the files again that were held because of a file, and returns those that have come into force.
+async fn judge_again(
+    tx: &mut SqliteConnection,
+    file_id: i64,
+    (guards, same_job): (Guards, &dyn SameJob),
+    now: &str,
+) -> sqlx::Result<Vec<String>> {
+    let waiting: Vec<String> = sqlx::query_scalar(interventions::HELD_FOR)
+        .bind(file_id)
+        .fetch_all(&mut *tx)
+        .await?;
+    let mut in_force = Vec::new();
+    for file_url in waiting {
+        let Some(file) = file(tx, &file_url).await? else {
+            continue;
+        };
+        let Some(version_id) = file.held else { continue };
+        let days = version_days(tx, &[version_id]).await?;
+        let days = days.get(&version_id).map_or(&[][..], Vec::as_slice);
+        let mut holdings = guarding::holdings(tx, days).await?;
+        let candidate = candidate(&file, version_id, days, guards, None);
+        match guard::judge(&candidate, &holdings, same_job) {
+            Judgement::InForce {
+                days: verdicts,
+                taken_over,
+            } => {
+                let submission = submit(tx, &file, version_id, "ACCEPTED", now).await?;
+                put_in_force(tx, file.file_id, version_id, submission, now).await?;
+                let mut touched = Touched::new();
+                holdings.put_in_force(&candidate, &verdicts, &taken_over, submission, &mut touched);
+                guarding::write(tx, &holdings, &touched).await?;
+                in_force.push(file_url);
+            }
+            Judgement::Held {
+                reason,
+                other_file_id,
+            } => {
+                let update = sqlx::query(interventions::HELD_STILL)
+                    .bind(file.file_id)
+                    .bind(reason)
+                    .bind(other_file_id);
+                update.execute(&mut *tx).await?;
+            }
+            Judgement::Refused { .. } => {}
+        }
+    }
+    Ok(in_force)
+}
+
+/// Records what a person decided.
+async fn note(
+    tx: &mut SqliteConnection,
+    now: &str,
+    who: &str,
+    action: &str,
+    file_id: i64,
+    detail: &impl serde::Serialize,
+) -> sqlx::Result<()> {
+    let detail = serde_json::to_string(detail).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let add = sqlx::query(interventions::ADD)
+        .bind(now)
+        .bind(who)
+        .bind(action)
+        .bind(file_id)
+        .bind(detail);
+    add.execute(tx).await?;
+    Ok(())
+}
+
+fn day_of(held: &Holding) -> DayOfFile {
+    DayOfFile {
+        file_url: held.file_url.clone(),
+        store_id: held.day.store_id.clone(),
+        trans_date: held.day.trans_date,
+        lines: held.day.lines,
+    }
+}
+
+fn of_file(file: &File, day: &VersionDay) -> DayOfFile {
+    DayOfFile {
+        file_url: file.file_url.clone(),
+        store_id: day.store_id.clone(),
+        trans_date: day.trans_date,
+        lines: day.lines,
+    }
+}
