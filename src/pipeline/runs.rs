@@ -94,6 +94,7 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<bool> {
         ledger::reconcile(parts)
     });
     let news = news.await.map_err(StepError::into_cause)?;
+    tracing::info!("the warehouse is ready");
     Ok(are_settled || news != before)
 }
 

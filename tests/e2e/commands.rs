@@ -368,7 +368,8 @@ fn files_lists_each_file_with_its_counts() {
         .expect("it is listed")
         .split_whitespace()
         .collect();
-    assert!(of_2.ends_with(&["13", "12", "0", "0", "1"]), "{of_2:?}");
+    let counts = ["13", "12", "0", "0", "1"];
+    assert!(of_2.windows(5).any(|words| words == counts), "{of_2:?}");
     let of_1: Vec<_> = listed
         .stdout
         .lines()

@@ -289,3 +289,14 @@ pub fn explained(site: &Site, job: &str, precondition: &str) -> (bool, String) {
     let facts = check["facts"].as_str().expect("facts are text");
     (check["holds"] == true, facts.to_owned())
 }
+
+/// The settings of a feed whose files share stores and days.
+pub fn adding(settings: String) -> String {
+    settings.replacen("name = \"sales\"", "name = \"sales\"\nsame_day = \"add\"", 1)
+}
+
+/// The settings of a feed whose files come anew with other lines, as no store sends them: no guard holds any.
+pub fn unguarded(settings: String) -> String {
+    let guards = "same_day = \"add\"\nshrink_percent = 0\nlate = \"replace\"";
+    settings.replacen("name = \"sales\"", &format!("name = \"sales\"\n{guards}"), 1)
+}
