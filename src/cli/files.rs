@@ -52,6 +52,8 @@ pub(super) struct ListedFile {
     #[serde(flatten)]
     file: FileRow,
     jobs: Vec<String>,
+    /// What of it is held.
+    held: Vec<Held>,
     #[serde(skip)]
     store: Option<String>,
     #[serde(skip)]
@@ -112,12 +114,7 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
         })?;
     } else {
         print(&files)?;
-        let held = context.state.held().await?;
-        let held = held.into_iter().filter(|held| {
-            filter.status.is_none_or(|status| status == FileStatus::Held)
-                || files.iter().any(|listed| listed.file.file_url == held.file_url)
-        });
-        held::print(&held.map(Held::new).collect::<Vec<_>>())?;
+        held::print(files.iter().flat_map(|listed| &listed.held))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -136,8 +133,9 @@ pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Resu
         .into_iter()
         .map(ToOwned::to_owned)
         .collect();
-    let has_status = |file: &FileRow| filter.status.is_none_or(|status| file.status == status);
-    let listed = known.into_iter().filter(has_status).map(|file| {
+    let files = context.state.files(filter).await?;
+    let mut held = held::by_file(context.state.held().await?);
+    let listed = files.into_iter().map(|file| {
         let (taking, store) = jobs.taking(&file);
         let stray = jobs.stray(&file.feed, &file.file_url, file.store_id.as_deref());
         ListedFile {
@@ -145,6 +143,7 @@ pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Resu
             store,
             is_stray: stray.is_some(),
             may_be_cut: cut.contains(&file.file_url),
+            held: held.remove(&file.file_url).unwrap_or_default(),
             file,
         }
     });
