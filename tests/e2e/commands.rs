@@ -422,7 +422,7 @@ fn files_lists_each_file_with_its_counts() {
         &site,
         2,
         &["files", "--status", "fine"],
-        ["--status", "fine", "validated, rejected, failed"],
+        ["--status", "fine", "validated, held, rejected, failed"],
     );
     says(
         &site,
