@@ -7,11 +7,11 @@ use gristmill_watcher::OwnFiles;
 
 use super::{LakeSettings, Place, Settings, sqlite_path};
 
+/// A path, and what is there, for people.
+type Named = (PathBuf, String);
+
 /// What SQLite keeps beside a database.
 const BESIDE_A_DATABASE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
-
-/// A path, and what is there.
-type Named = (PathBuf, String);
 
 impl Settings {
     /// Returns gristmill's own files and folders, each with what it is.
