@@ -51,6 +51,8 @@ pub(super) struct ListedFile {
     #[serde(flatten)]
     file: FileRow,
     jobs: Vec<String>,
+    /// What of it is held.
+    held: Vec<Held>,
     #[serde(skip)]
     store: Option<String>,
     #[serde(skip)]
@@ -109,12 +111,7 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
         })?;
     } else {
         print(&files)?;
-        let held = context.state.held().await?;
-        let held = held.into_iter().filter(|held| {
-            status.is_none_or(|status| status == FileStatus::Held)
-                || files.iter().any(|file| file.file_url == held.file_url)
-        });
-        held::print(&held.map(Held::new).collect::<Vec<_>>())?;
+        held::print(files.iter().flat_map(|listed| &listed.held))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -124,6 +121,7 @@ pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Resu
     let rows = context.state.jobs().await?;
     let jobs = Jobs::new(rows.iter().map(|row| &row.config), &context.settings.feeds);
     let files = context.state.files(filter).await?;
+    let mut held = held::by_file(context.state.held().await?);
     let listed = files.into_iter().map(|file| {
         let (taking, store) = jobs.taking(&file);
         let stray = jobs.stray(&file.feed, &file.file_url, file.store_id.as_deref());
@@ -131,6 +129,7 @@ pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Resu
             jobs: taking,
             store,
             is_stray: stray.is_some(),
+            held: held.remove(&file.file_url).unwrap_or_default(),
             file,
         }
     });

@@ -1,5 +1,7 @@
 //! What is held, as several commands show it.
 
+use std::collections::HashMap;
+
 use gristmill_state::HeldRow;
 use serde::Serialize;
 
@@ -28,13 +30,23 @@ impl Held {
     }
 }
 
+/// Groups what is held by file.
+pub(super) fn by_file(rows: Vec<HeldRow>) -> HashMap<String, Vec<Held>> {
+    let mut held: HashMap<String, Vec<Held>> = HashMap::new();
+    for row in rows {
+        held.entry(row.file_url.clone()).or_default().push(Held::new(row));
+    }
+    held
+}
+
 /// Prints what is held, if anything is.
-pub(super) fn print(held: &[Held]) -> std::io::Result<()> {
-    if held.is_empty() {
+pub(super) fn print<'h>(held: impl IntoIterator<Item = &'h Held>) -> std::io::Result<()> {
+    let mut held = held.into_iter().peekable();
+    if held.peek().is_none() {
         return Ok(());
     }
     output::line("held, so it does not count:")?;
-    let rows = held.iter().map(|held| {
+    let rows = held.map(|held| {
         let row = &held.row;
         let day = row.store_id.iter().zip(row.trans_date);
         let day = day.map(|(store, date)| format!("{store}, {date}")).next();

@@ -53,7 +53,7 @@ pub(super) async fn carry_out_quietly(
     let database = settings.state.clone();
     match pipeline::run(settings, clock, Until::Idle, progress, run::stop_signal()).await {
         Err(error) if is_served(&error, &database) => Ok(ExitCode::SUCCESS),
-        done => Ok(run::status(&done?)),
+        done => Ok(run::status(&*done?)),
     }
 }
 

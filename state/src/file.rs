@@ -247,7 +247,7 @@ pub struct FileToPutAway {
 pub struct FileFilter {
     /// Only files of this feed.
     pub feed: Option<String>,
-    /// Only files with this status.
+    /// Only files with this status; with `Held`, also those with single days that are held.
     pub status: Option<FileStatus>,
 }
 

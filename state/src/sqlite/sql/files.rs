@@ -151,7 +151,10 @@ pub(in crate::sqlite) const VERSIONS_OF: &str = "
 
 pub(in crate::sqlite) const FILES: &str = "
     SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
-     WHERE (?1 IS NULL OR f.feed = ?1) AND (?2 IS NULL OR f.last_update_status = ?2)
+     WHERE (?1 IS NULL OR f.feed = ?1)
+       AND (?2 IS NULL OR f.last_update_status = ?2
+            OR ?2 = 'HELD' AND EXISTS (SELECT 1 FROM file_day d
+                                        WHERE d.file_id = f.file_id AND d.standing = 'HELD' AND d.standing <> 'STANDS'))
      ORDER BY f.file_url";
 
 pub(in crate::sqlite) const FILE: &str = "
