@@ -193,7 +193,7 @@ fn a_file_that_is_still_being_written_is_not_read() {
 
 #[test]
 fn a_file_that_is_replaced_while_it_is_converted_ends_with_the_newer_content() {
-    let site = site();
+    let site = support::site(&support::unguarded(support::settings(support::SQLITE, JOB)));
     let service = support::service(&site);
     // Long enough that the small file would overtake it, were both converted at once.
     let long = line("S1", "1.00", 4, "A", D1).repeat(400_000);
