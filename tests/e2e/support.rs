@@ -39,6 +39,12 @@ pub fn settings(warehouse: &str, jobs: &str) -> String {
     format!("{COMMON}\n[warehouse]\nurl = \"{warehouse}\"\n{jobs}")
 }
 
+/// The same settings for tests whose versions differ at random, or on purpose: nothing is held.
+pub fn unguarded(settings: &str) -> String {
+    let off = "name = \"sales\"\nshrink_percent = 0\nlate = \"replace\"\nsame_day = \"add\"";
+    settings.replacen("name = \"sales\"", off, 1)
+}
+
 /// A site for the binary under test.
 pub fn site(settings: &str) -> Site {
     Site::new(env!("CARGO_BIN_EXE_gristmill"), settings)
