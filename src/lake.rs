@@ -275,11 +275,47 @@ impl Lake {
     /// Returns the local files of objects in their order, or fails if one is missing. A bucket's are fetched in
     /// parallel.
     pub async fn fetch_all(&self, objects: &[&str]) -> anyhow::Result<Vec<LocalFile>> {
-        let fetched: Vec<_> = objects.iter().map(|object| self.fetch(object)).collect();
-        stream::iter(fetched)
-            .buffered(bucket::AT_ONCE)
-            .try_collect()
-            .await
+        let found = self.find_all(objects).await?;
+        let found = found.into_iter().zip(objects);
+        found
+            .map(|(found, object)| found.with_context(|| format!("{object} is not in the lake")))
+            .collect()
+    }
+
+    /// Returns the local files of objects in their order, `None` for each that the lake does not have. A bucket's are
+    /// fetched in parallel.
+    pub async fn find_all(&self, objects: &[&str]) -> anyhow::Result<Vec<Option<LocalFile>>> {
+        let found: Vec<_> = objects.iter().map(|object| self.find(object)).collect();
+        stream::iter(found).buffered(bucket::AT_ONCE).try_collect().await
+    }
+
+    /// Returns those of the objects that the lake does not have. Nothing is fetched.
+    pub async fn missing(&self, objects: &[String]) -> anyhow::Result<HashSet<String>> {
+        if objects.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let store = match &self.objects {
+            Objects::Folder { store, .. } => store.clone(),
+            Objects::Bucket(bucket) => {
+                let held = bucket.list().await?;
+                let missing = objects.iter().filter(|object| !held.contains(object.as_str()));
+                return Ok(missing.cloned().collect());
+            }
+        };
+        let objects = objects.to_vec();
+        let looked = tokio::task::spawn_blocking(move || {
+            let is_missing = |object: &String| -> anyhow::Result<bool> {
+                Ok(!store.path_to_filesystem(&ObjectPath::parse(object)?)?.is_file())
+            };
+            let mut missing = HashSet::new();
+            for object in objects {
+                if is_missing(&object)? {
+                    missing.insert(object);
+                }
+            }
+            Ok(missing)
+        });
+        looked.await?
     }
 }
 

@@ -22,6 +22,7 @@ LONGEST_LINE = 1 << 20
 # DuckDB text must be valid UTF-8, and a NUL in it would be fragile: each kind of damage is represented by a character
 # that no feed contains.
 INVALID, NUL = "\U0010ffff", "\U0010fffe"
+MARK = "\ufeff"
 codecs.register_error("mark", lambda error: (INVALID, error.end))
 
 FIELD = r'"(?:[^"]|"")*"|[^"\t][^\t]*|'
@@ -47,13 +48,22 @@ def lines_of(path, encoding):
         content = transcoded(content[2:], "utf-16-be")
     elif encoding != "utf-8":
         content = transcoded(content, encoding)
-    lines = content.split(b"\n")
-    if lines[-1] == b"":
-        lines.pop()
-    for line in lines:
+    content, mark, behind = content.partition(b"\x1a")
+    text = content.rstrip(b"\0")
+    for line in split(text):
         size = len(line) + 1
-        text = line.removesuffix(b"\r").decode("utf-8", "mark").replace("\0", NUL) if size <= LONGEST_LINE else ""
-        yield size, text
+        short = size <= LONGEST_LINE
+        yield size, line.decode("utf-8", "mark").replace("\0", NUL).lstrip(MARK) if short else ""
+    # What is not read is as good as a blank line.
+    own = (mark or text != content) and not text[-1:].strip(b"\r\n")
+    for _ in range(bool(own) + max(len(split(behind)) - 1, 0)):
+        yield 1, ""
+
+
+def split(text):
+    """Returns the lines of a text without their ends."""
+    lines = re.split(rb"\r\r\n|\r\n|\n|\r", text)
+    return lines if lines[-1] else lines[:-1]
 
 
 def read(db, paths, encoding):
@@ -93,25 +103,33 @@ def fields_sql(positions):
     return f"SELECT file, number, {unquoted} FROM (SELECT file, number, {extract} AS f FROM candidate)"
 
 
-def header_positions(text):
-    """Returns the positions of the five columns in a header, or None if it does not name them all."""
+def names_of(text):
+    """Returns the names in a header, or none if its quotes are wrong."""
     names, rest = [], text
     while True:
         match = re.match(f"({FIELD})(?:\t|$)", rest)
         if match is None:
-            return None
+            return []
         name = match[1]
         if name.startswith('"'):
             name = name[1:-1].replace('""', '"')
-        names.append(name.strip().lower())
+        names.append(" ".join(name.lower().split()))
         if match.end() == match.end(1):
             break
         rest = rest[match.end() :]
-    return tuple(names.index(c) for c in COLUMNS) if set(COLUMNS) <= set(names) else None
+    return names
+
+
+def header_positions(names):
+    """Returns the positions of the five columns in a header, or None if it does not name each of them once."""
+    return tuple(map(names.index, COLUMNS)) if all(names.count(c) == 1 for c in COLUMNS) else None
 
 
 def classify(db):
-    """Gives each line a kind (skipped, reject or data), finds headers, and groups the files by the positions of their columns."""
+    """Gives each line a kind (skipped, reject or data), finds headers, and groups the files by the positions of their columns.
+
+    Also returns the files whose headers cannot be used.
+    """
     db.execute(
         rf"""
         CREATE TABLE classified AS SELECT *, CASE
@@ -127,21 +145,49 @@ def classify(db):
         SELECT * FROM classified WHERE kind <> 'skipped'
         QUALIFY row_number() OVER (PARTITION BY file ORDER BY number) = 1"""
     )
+    firsts = dict(db.execute("SELECT file, number FROM candidate").fetchall())
     db.execute(f"DELETE FROM candidate WHERE kind = 'reject' OR NOT regexp_matches(text, '{pattern(declared)}')")
-    headers = db.execute(
-        rf"""
-        SELECT c.file, c.number, c.text FROM candidate c JOIN ({fields_sql(declared)}) USING (file)
-        WHERE NOT regexp_full_match(trim(amount, ' '), '{AMOUNT}') AND NOT regexp_full_match(trim(code, ' '), '{CODE}')"""
-    ).fetchall()
+    by_values = {
+        file: (store, item, date)
+        for file, store, item, date in db.execute(
+            rf"""
+            SELECT file, store_id, item_id, trim(trans_date, ' ') FROM ({fields_sql(declared)})
+            WHERE NOT regexp_full_match(trim(amount, ' '), '{AMOUNT}') AND NOT regexp_full_match(trim(code, ' '), '{CODE}')"""
+        ).fetchall()
+    }
     db.execute("DROP TABLE candidate")
-    layouts = {}
-    for file, number, text in headers:
+    named = " + ".join(f"contains(lower(text), '{column}')::INT" for column in COLUMNS)
+    lines = db.execute(
+        f"SELECT file, number, text FROM classified WHERE kind = 'data' AND ({named} >= 3 OR number = ANY "
+        "(SELECT unnest($1::INT[]))) ORDER BY file, number",
+        [list(firsts.values())],
+    ).fetchall()
+    known, refused = {}, set()
+    for file, number, text in lines:
+        names = names_of(text)
+        count = len(set(COLUMNS) & set(names))
+        is_first = firsts.get(file) == number
+        if count < 3 and not (is_first and file in by_values):
+            continue
+        if count == 0:
+            store, item, date = by_values[file]
+            like = [text for (text,) in db.execute(
+                "SELECT text FROM classified WHERE file = ? AND number <> ? AND kind = 'data'", [file, number]).fetchall()]
+            fields = [line.split("\t") for line in like if line.count("\t") >= 4]
+            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", date) or any(f[0] == store or f[3] == item for f in fields):
+                continue
         db.execute("UPDATE classified SET kind = 'skipped' WHERE file = ? AND number = ?", [file, number])
-        layouts.setdefault(header_positions(text) or declared, []).append(file)
-    named = [file for files in layouts.values() for file in files]
-    plain = db.execute("SELECT DISTINCT file FROM classified WHERE NOT list_contains($1::INT[], file)", [named]).fetchall()
-    layouts.setdefault(declared, []).extend(file for (file,) in plain)
-    return layouts
+        positions = header_positions(names)
+        if positions is None or (not is_first and file not in known and number <= 20):
+            refused.add(file)
+        elif is_first:
+            known[file] = positions
+        elif positions != known.get(file, declared):
+            raise SystemExit("a file whose columns move is not for the oracle")
+    layouts = {declared: []}
+    for file in {file for (file,) in db.execute("SELECT DISTINCT file FROM classified").fetchall()}:
+        layouts.setdefault(known.get(file, declared), []).append(file)
+    return layouts, refused
 
 
 def convert(db, layouts):
@@ -158,7 +204,8 @@ def convert(db, layouts):
 
     def identifier(column):
         return rf"""NOT regexp_full_match({column}, '{BLANK}') AND length({column}) <= 25
-            AND NOT contains({column}, '{INVALID}') AND NOT contains({column}, '{NUL}')"""
+            AND NOT contains({column}, '{INVALID}') AND NOT contains({column}, '{NUL}') AND NOT contains({column}, '{MARK}')
+            AND NOT regexp_full_match({column}, '="(?s:.)+"') AND NOT regexp_full_match({column}, '''\d+')"""
 
     db.execute(
         rf"""
@@ -180,7 +227,7 @@ def convert(db, layouts):
             SELECT file, store_id, item_id,
                 TRY_CAST(trans_date AS DATE) AS trans_date,
                 TRY_CAST(code AS INTEGER) AS code,
-                CASE WHEN length(units) <= 16 AND regexp_full_match(places, '\d{{0,2}}0*') THEN
+                CASE WHEN length(units) <= 16 AND regexp_full_match(places, '\d{{0,2}}') THEN
                     CAST(concat(CASE WHEN negative THEN '-' END, '0', units, '.', rpad(places[1:2], 2, '0')) AS DECIMAL(18, 2))
                 END AS amount
             FROM cut
@@ -189,7 +236,7 @@ def convert(db, layouts):
     )
 
 
-def count(db, files):
+def count(db, files, refused):
     """Returns the counts of each file, and whether the file is rejected as a whole."""
     db.execute("CREATE TABLE file AS SELECT unnest(range($1::INT))::INT AS file", [files])
     db.execute(
@@ -209,7 +256,10 @@ def count(db, files):
         FROM tally ORDER BY file"""
     )
     names = [column[0] for column in result.description]
-    return [dict(zip(names, values)) for values in result.fetchall()]
+    counts = [dict(zip(names, values)) for values in result.fetchall()]
+    for file in refused:
+        counts[file]["rejected"] = True
+    return counts
 
 
 def summarize(db, accepted):
@@ -235,8 +285,9 @@ def main():
 
     db = duckdb.connect()
     read(db, paths, encoding)
-    convert(db, classify(db))
-    counts = count(db, len(paths))
+    layouts, refused = classify(db)
+    convert(db, layouts)
+    counts = count(db, len(paths), refused)
     accepted = [file for file, tally in enumerate(counts) if not tally["rejected"]]
     json.dump({"summary": summarize(db, accepted), "counts": counts}, sys.stdout)
 

@@ -31,8 +31,8 @@ pub(crate) fn add_cents(sum: &mut i64, cents: i64) -> bool {
 
 /// Parses an amount to cents: an optional sign, digits, and optionally a point with digits.
 ///
-/// `12`, `12.5`, `.5`, `-12.50` and `12.500` are amounts; more than two places (unless zeros), exponents, thousands
-/// separators and anything beyond decimal(18,2) are not. The text must have no spaces around it.
+/// `12`, `12.5`, `.5` and `-12.50` are amounts; more than two places (`15.000` may be fifteen thousand), exponents,
+/// thousands separators and anything beyond decimal(18,2) are not. The text must have no spaces around it.
 pub fn parse_cents(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
@@ -50,11 +50,10 @@ pub fn parse_cents(text: &[u8]) -> Option<i64> {
     if digits.get(position) == Some(&b'.') {
         position += 1;
         while let Some(digit) = digit_at(digits, position) {
-            if places < 2 {
-                value = value.checked_mul(10)?.checked_add(digit)?;
-            } else if digit != 0 {
+            if places == 2 {
                 return None;
             }
+            value = value.checked_mul(10)?.checked_add(digit)?;
             places += 1;
             position += 1;
         }
@@ -153,7 +152,6 @@ mod tests {
             ("12", 1200),
             ("12.5", 1250),
             ("-12.50", -1250),
-            ("12.500", 1250),
             ("0.05", 5),
             (".5", 50),
             ("12.", 1200),
@@ -171,6 +169,8 @@ mod tests {
             ".",
             "+.",
             "12.345",
+            "12.500",
+            "15.000",
             "1e3",
             "1,000.00",
             "12.5.0",

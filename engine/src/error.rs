@@ -46,6 +46,10 @@ pub enum EngineError {
     /// One store has more items than keys can tell apart.
     #[error("one store has more than {MOST_ITEMS} different items, which is more than gristmill can sum")]
     TooManyItems,
+    /// A header in mid-file moves the columns, but other threads read lines behind it. No fault of the file: see
+    /// [`convert`](crate::convert).
+    #[error("a header in mid-file moves the columns: the file must be read in order")]
+    ColumnsMoved,
     /// The counts of a file do not add up: a bug in gristmill, never a fault of the file.
     #[error("lines were lost ({0}): this is a bug in gristmill; please report it with the file")]
     Conservation(String),
@@ -60,7 +64,7 @@ impl EngineError {
         match self {
             Self::Read(_) | Self::Write { .. } | Self::Parquet { .. } => true,
             Self::Merge(error) => matches!(error, polars::error::PolarsError::IO { .. }),
-            Self::Overflow { .. } | Self::TooManyItems | Self::Conservation(_) => false,
+            Self::Overflow { .. } | Self::TooManyItems | Self::Conservation(_) | Self::ColumnsMoved => false,
         }
     }
 

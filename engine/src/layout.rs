@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::date::DateFormat;
 use crate::guards::{FeedGuards, LateLines, SecondFile};
+use crate::header;
 use crate::pattern::FilePattern;
+use crate::records::{RecordRules, RecordsSpec};
 
 /// Increment this when conversion would yield different rows for the same bytes: every file is then converted again.
-const CONVERSION_FORM: u32 = 1;
+/// If [`FeedLayout::digest_before`] is to go on knowing what was read before, it must follow.
+const CONVERSION_FORM: u32 = 2;
 
 /// The columns that a sales feed must name, in the order of [`Needed`].
-const NEEDED_COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
+pub(crate) const NEEDED_COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
 
 /// A `[[feed]]` table as written in the settings file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -39,6 +42,15 @@ pub struct FeedSpec {
     /// Whether the first line names the columns.
     #[serde(default)]
     pub header: HeaderRule,
+    /// The number of the line that names the columns, from 1, if titles stand above it.
+    #[serde(default)]
+    pub header_line: Option<u32>,
+    /// What the names in a header are for.
+    #[serde(default)]
+    pub header_names: HeaderNames,
+    /// How files are cut into lines, and which lines count.
+    #[serde(default)]
+    pub records: RecordsSpec,
     /// The encoding of files without a byte-order mark: a label of the WHATWG encoding standard.
     #[serde(default = "defaults::encoding")]
     pub encoding: String,
@@ -93,13 +105,24 @@ mod defaults {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeaderRule {
-    /// A first line whose amount and code are not numbers is a header.
+    /// A first line is a header if it names columns, or if its amount and code are not numbers.
     #[default]
     Auto,
     /// The first line is a header.
     Always,
     /// The first line is data.
     Never,
+}
+
+/// What the names in a header are for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HeaderNames {
+    /// They say where the columns are. A header that lacks a needed one has the file rejected.
+    #[default]
+    Use,
+    /// For nothing: columns are read by position.
+    Ignore,
 }
 
 /// What a newer submission replaces.
@@ -124,6 +147,12 @@ pub struct FeedLayout {
     pub delimiter: u8,
     /// Whether the first line names the columns.
     pub header: HeaderRule,
+    /// The number of the header's line, from 1, if titles stand above it.
+    pub header_line: Option<u32>,
+    /// What the names in a header are for.
+    pub header_names: HeaderNames,
+    /// How files are cut into lines, and which lines count.
+    pub records: RecordRules,
     /// The encoding of files without a byte-order mark.
     pub encoding: &'static Encoding,
     /// A file with a greater percentage of rejects among its lines is rejected as a whole.
@@ -133,6 +162,7 @@ pub struct FeedLayout {
     /// What the lines hold.
     pub kind: FeedKind,
     digest: String,
+    digest_before: Option<String>,
 }
 
 /// What the lines of a feed hold.
@@ -192,12 +222,12 @@ pub struct LayoutError {
 }
 
 impl Needed {
-    /// Finds the five columns among `names`, ignoring letter case. `Err` names the first that is missing.
+    /// Finds the five columns among `names`, whatever their letter case and blanks. `Err` names the first that is missing.
     pub fn among<S: AsRef<str>>(names: &[S]) -> Result<Self, &'static str> {
         let position = |wanted: &'static str| {
             names
                 .iter()
-                .position(|name| name.as_ref().trim().eq_ignore_ascii_case(wanted))
+                .position(|name| header::is_name(name.as_ref(), wanted))
                 .ok_or(wanted)
         };
         let [store_id, amount, code, item_id, trans_date] = NEEDED_COLUMNS;
@@ -210,8 +240,8 @@ impl Needed {
         })
     }
 
-    /// Returns the greatest of the five positions.
-    pub fn last(&self) -> usize {
+    /// Returns the five positions in the order of [`NEEDED_COLUMNS`].
+    pub(crate) fn all(&self) -> [usize; 5] {
         let Self {
             store_id,
             amount,
@@ -219,7 +249,23 @@ impl Needed {
             item_id,
             trans_date,
         } = *self;
-        store_id.max(amount).max(code).max(item_id).max(trans_date)
+        [store_id, amount, code, item_id, trans_date]
+    }
+
+    /// Creates the positions from those in the order of [`NEEDED_COLUMNS`].
+    pub(crate) fn at([store_id, amount, code, item_id, trans_date]: [usize; 5]) -> Self {
+        Self {
+            store_id,
+            amount,
+            code,
+            item_id,
+            trans_date,
+        }
+    }
+
+    /// Returns the greatest of the five positions.
+    pub fn last(&self) -> usize {
+        self.all().into_iter().fold(0, usize::max)
     }
 }
 
@@ -270,6 +316,15 @@ impl FeedLayout {
         if spec.columns.is_empty() {
             return Err(fail("columns", "is empty: name the columns in order".into()));
         }
+        match (spec.header_line, spec.header) {
+            (Some(0), _) => return Err(fail("header_line", "counts from 1: 0 is no line".into())),
+            (Some(_), HeaderRule::Never) => {
+                let problem = "says where the header is, but header = \"never\" says that there is none";
+                return Err(fail("header_line", problem.into()));
+            }
+            _ => {}
+        }
+        let records = RecordRules::new(&spec.records).map_err(|problem| fail("records.skip", problem))?;
         let kind = if spec.reference {
             if !spec.measures.is_empty() {
                 return Err(fail(
@@ -286,6 +341,9 @@ impl FeedLayout {
             files,
             delimiter,
             header: spec.header,
+            header_line: spec.header_line,
+            header_names: spec.header_names,
+            records,
             encoding,
             max_reject_percent: spec.max_reject_percent,
             guards: FeedGuards {
@@ -296,6 +354,7 @@ impl FeedLayout {
             },
             kind,
             digest: digest(spec),
+            digest_before: digest_before(spec),
         })
     }
 
@@ -303,6 +362,12 @@ impl FeedLayout {
     /// again.
     pub fn digest(&self) -> &str {
         &self.digest
+    }
+
+    /// Returns whether what was read under a digest may be summed with what is read now: it is this layout's digest, or
+    /// the one that gristmill gave the same settings before it read lines as it does now.
+    pub fn sums_with(&self, digest: &str) -> bool {
+        digest == self.digest || self.digest_before.as_deref() == Some(digest)
     }
 
     /// Returns the layout of point-of-sale lines, or `None` for a reference feed.
@@ -383,6 +448,9 @@ fn digest(spec: &FeedSpec) -> String {
         reference,
         delimiter,
         header,
+        header_line,
+        header_names,
+        records,
         encoding,
         date_format,
         id_chars,
@@ -393,10 +461,37 @@ fn digest(spec: &FeedSpec) -> String {
         same_day: _,
         check_store: _,
     } = spec;
-    let text = format!(
+    hashed(&format!(
         "{CONVERSION_FORM}|{columns:?}|{measures:?}|{reference}|{delimiter:?}|{header:?}|{encoding:?}|{date_format:?}|\
-         {id_chars}|{max_reject_percent}"
+         {id_chars}|{max_reject_percent}|{header_line:?}|{header_names:?}|{records:?}"
+    ))
+}
+
+/// Returns the digest that conversion form 1 gave these settings. It had no keys but these: `None` if others are set.
+fn digest_before(spec: &FeedSpec) -> Option<String> {
+    let has_newer = spec.header_line.is_some()
+        || spec.header_names != HeaderNames::default()
+        || spec.records != RecordsSpec::default();
+    let FeedSpec {
+        columns,
+        measures,
+        reference,
+        delimiter,
+        header,
+        encoding,
+        date_format,
+        id_chars,
+        max_reject_percent,
+        ..
+    } = spec;
+    let text = format!(
+        "1|{columns:?}|{measures:?}|{reference}|{delimiter:?}|{header:?}|{encoding:?}|{date_format:?}|{id_chars}|\
+         {max_reject_percent}"
     );
+    (!has_newer).then(|| hashed(&text))
+}
+
+fn hashed(text: &str) -> String {
     blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 
@@ -413,6 +508,9 @@ impl Default for FeedSpec {
             reference: false,
             delimiter: defaults::delimiter(),
             header: HeaderRule::Auto,
+            header_line: None,
+            header_names: HeaderNames::Use,
+            records: RecordsSpec::default(),
             encoding: defaults::encoding(),
             date_format: defaults::date_format(),
             id_chars: defaults::id_chars(),
@@ -482,6 +580,36 @@ mod tests {
         };
         assert_eq!(digest(|_| ()), digest(|s| s.files = "*.tdf".into()));
         assert_eq!(digest(|_| ()), digest(|s| s.late = LateLines::Add));
-        assert_ne!(digest(|_| ()), digest(|s| s.id_chars = 30));
+        for change in [
+            |s: &mut FeedSpec| s.id_chars = 30,
+            |s: &mut FeedSpec| s.header_line = Some(1),
+            |s: &mut FeedSpec| s.header_names = HeaderNames::Ignore,
+            |s: &mut FeedSpec| s.records.skip.clear(),
+        ] {
+            assert_ne!(digest(|_| ()), digest(change));
+        }
+    }
+
+    #[test]
+    fn what_the_version_before_read_with_the_same_settings_is_still_summed() {
+        let of_version_before = "7dd52f1ee8112556";
+        let layout = |change: fn(&mut FeedSpec)| {
+            let mut spec = FeedSpec::default();
+            change(&mut spec);
+            FeedLayout::new(&spec).unwrap()
+        };
+        let same = layout(|_| ());
+        assert_ne!(same.digest(), of_version_before, "files are read again");
+        assert!(same.sums_with(of_version_before) && same.sums_with(same.digest()));
+        assert!(!layout(|s| s.id_chars = 30).sums_with(of_version_before));
+        assert!(!layout(|s| s.records.skip.clear()).sums_with(of_version_before));
+    }
+
+    #[test]
+    fn a_header_line_that_cannot_be_is_refused() {
+        assert!(problem(|s| s.header_line = Some(0)).contains("header_line counts from 1"));
+        let never = problem(|s| (s.header_line, s.header) = (Some(3), HeaderRule::Never));
+        assert!(never.contains("header_line says where"), "{never}");
+        assert!(problem(|s| s.records.skip = vec![String::new()]).contains("records.skip"));
     }
 }

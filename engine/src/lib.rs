@@ -10,13 +10,17 @@ mod convert;
 mod date;
 mod error;
 mod fields;
+mod findings;
 mod guards;
+mod header;
 mod layout;
+mod other_forms;
 mod parquet_form;
 mod partial;
 mod pattern;
 #[cfg(test)]
 mod read_back;
+mod records;
 mod reference;
 mod rejects;
 mod report;
@@ -33,12 +37,15 @@ mod text_file;
 
 pub use amount::format_cents;
 pub use content_hash::{HashingReader, content_hash};
-pub use convert::{Conversion, Outputs, convert};
+pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
-pub use layout::{FeedKind, FeedLayout, FeedSpec, HeaderRule, LayoutError, Measure, SalesLayout, Supersede};
+pub use layout::{
+    FeedKind, FeedLayout, FeedSpec, HeaderNames, HeaderRule, LayoutError, Measure, SalesLayout, Supersede,
+};
 pub use partial::{DayLines, Partial, covers_day, stored_days};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
+pub use records::{Empty, FinalNewline, LineEnds, RecordRules, RecordsSpec};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};

@@ -10,13 +10,17 @@ use arrow_schema::{DataType, Field, Schema};
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
+use crate::other_forms::Form;
 use crate::rejects::Reason;
-use crate::report::Header;
 use crate::scan::Line;
 use crate::text_file::TextFile;
 
 pub(crate) struct ReferenceLines<'l> {
     columns: &'l [String],
+    /// The position of each column in a line.
+    positions: Vec<usize>,
+    /// How many leading fields of a line are read.
+    wanted: usize,
     /// The rows of the current unit, if a converted file is written.
     unit: Option<UnitRows>,
 }
@@ -47,7 +51,13 @@ impl<'l> ReferenceLines<'l> {
             .map(|path| TextFile::create(path, Schema::new(fields)))
             .transpose()?;
         let unit = file.as_ref().map(|_| UnitRows::new(columns.len()));
-        Ok((Self { columns, unit }, file))
+        let lines = Self {
+            columns,
+            positions: (0..columns.len()).collect(),
+            wanted: columns.len(),
+            unit,
+        };
+        Ok((lines, file))
     }
 }
 
@@ -58,35 +68,54 @@ impl FeedLines for ReferenceLines<'_> {
     fn another(&self) -> Self {
         Self {
             columns: self.columns,
+            positions: self.positions.clone(),
+            wanted: self.wanted,
             unit: self.unit.as_ref().map(|_| UnitRows::new(self.columns.len())),
         }
     }
 
     fn wanted(&self) -> usize {
-        self.columns.len()
+        self.wanted
     }
 
-    fn is_header(&self, fields: &Fields) -> bool {
-        fields.len() >= self.columns.len()
-            && self
-                .columns
-                .iter()
-                .zip(fields.iter())
-                .all(|(name, text)| is_name(text, name))
+    fn needed(&self) -> &[impl AsRef<str>] {
+        self.columns
     }
 
-    fn learn(&mut self, names: &[&[u8]]) -> Header {
-        let is_by_name = names.len() >= self.columns.len()
-            && self
-                .columns
-                .iter()
-                .zip(names)
-                .all(|(name, text)| is_name(text, name));
-        if is_by_name {
-            Header::ByName
-        } else {
-            Header::ByPosition
-        }
+    fn positions(&self) -> Vec<usize> {
+        self.positions.clone()
+    }
+
+    fn move_columns(&mut self, positions: &[usize]) {
+        self.positions = positions.to_vec();
+        self.wanted = positions.iter().fold(0, |last, position| last.max(*position)) + 1;
+    }
+
+    fn has_header_values(&self, _: &Fields) -> bool {
+        false
+    }
+
+    fn has_data_values(&self, _: &Fields) -> bool {
+        false
+    }
+
+    /// Every text is well-formed here, the names of columns too.
+    fn reads_headers(&self) -> bool {
+        true
+    }
+
+    fn doubt(&mut self, _: &Fields) {}
+
+    fn settles_doubt(&self) -> bool {
+        false
+    }
+
+    fn is_well_formed(&self, fields: &Fields) -> bool {
+        fields.len() >= self.wanted
+    }
+
+    fn other_form<'f>(&self, _: Reason, _: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
+        None
     }
 
     fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<LineOutcome> {
@@ -94,13 +123,13 @@ impl FeedLines for ReferenceLines<'_> {
     }
 
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
-        if fields.len() < self.columns.len() {
+        if fields.len() < self.wanted {
             return LineOutcome::Reject(Reason::MissingColumn);
         }
         let mut texts = Vec::with_capacity(self.columns.len());
-        for field in fields.iter().take(self.columns.len()) {
-            match std::str::from_utf8(field) {
-                Ok(text) if !text.contains('\0') => texts.push(text),
+        for position in &self.positions {
+            match std::str::from_utf8(fields.get(*position).unwrap_or_default()) {
+                Ok(text) if !text.contains(['\0', '\u{feff}']) => texts.push(text),
                 _ => return LineOutcome::Reject(Reason::ReferenceText),
             }
         }
@@ -138,9 +167,4 @@ impl FeedLines for ReferenceLines<'_> {
             None => Ok(None),
         }
     }
-}
-
-/// Returns whether a header's field is the name of a column, ignoring letter case.
-fn is_name(text: &[u8], name: &str) -> bool {
-    text.trim_ascii().eq_ignore_ascii_case(name.as_bytes())
 }

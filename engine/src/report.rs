@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use crate::error::EngineError;
+use crate::findings::Findings;
+use crate::layout::FeedLayout;
 use crate::partial::DayLines;
+use crate::records::{Empty, FinalNewline};
 use crate::rejects::Reason;
 
 /// The counts of one file version, and whether it is accepted.
@@ -19,8 +22,14 @@ pub struct ConversionReport {
     pub rows: u64,
     /// Well-formed lines with a code that no measure uses.
     pub ignored: u64,
-    /// Blank lines, comments and the header.
+    /// Blank lines, comments, headers, titles above a header, and what stands behind the end of the file's text.
     pub skipped: u64,
+    /// Skipped lines that would be well-formed: they begin as comments do, or stand above the header.
+    pub skipped_rows: u64,
+    /// Lines behind a Ctrl-Z that have text. They are among the skipped ones.
+    pub lines_behind_end: u64,
+    /// Whether the last line has an end: if not, the file may have been cut. Yes for an empty file.
+    pub last_line_ended: bool,
     /// Lines that failed validation.
     pub rejects: u64,
     /// Lines with more columns than are read.
@@ -37,6 +46,8 @@ pub struct ConversionReport {
     pub reasons: BTreeMap<Reason, u64>,
     /// Why the file is rejected as a whole; `None` when it is accepted.
     pub rejected_because: Option<String>,
+    /// What was found in the file as a whole.
+    pub(crate) findings: Findings,
 }
 
 /// How the columns of a file were found.
@@ -47,11 +58,19 @@ pub enum Header {
     None,
     /// By name: the header names all columns.
     ByName,
-    /// By position: the file has a header, but its names are not the feed's.
+    /// By position: the file has a header, but its names do not count.
     ByPosition,
 }
 
 impl ConversionReport {
+    /// Makes the report of a file whose lines were not counted: it is rejected as a whole for this reason.
+    pub fn rejected(reason: String) -> Self {
+        Self {
+            rejected_because: Some(reason),
+            ..Self::default()
+        }
+    }
+
     /// Adds the counts of other lines of the same file.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self {
@@ -60,6 +79,9 @@ impl ConversionReport {
             rows,
             ignored,
             skipped,
+            skipped_rows,
+            lines_behind_end: _,
+            last_line_ended: _,
             rejects,
             drift_lines,
             header,
@@ -68,11 +90,14 @@ impl ConversionReport {
             days: _,
             reasons,
             rejected_because: _,
+            findings,
         } = other;
         self.lines += lines;
         self.rows += rows;
         self.ignored += ignored;
         self.skipped += skipped;
+        self.skipped_rows += skipped_rows;
+        self.findings.add_counts(findings);
         self.rejects += rejects;
         self.drift_lines += drift_lines;
         if *header != Header::None {
@@ -83,8 +108,16 @@ impl ConversionReport {
         }
     }
 
+    /// Takes the first line, which was taken for a header, for data that is rejected.
+    pub(crate) fn take_for_data(&mut self, reason: Reason) {
+        self.skipped -= 1;
+        self.rejects += 1;
+        *self.reasons.entry(reason).or_default() += 1;
+        self.header = Header::None;
+    }
+
     /// Checks that every line was counted exactly once, and decides whether the file is accepted.
-    pub(crate) fn conclude(&mut self, max_reject_percent: f64) -> Result<(), EngineError> {
+    pub(crate) fn conclude(&mut self, layout: &FeedLayout) -> Result<(), EngineError> {
         let Self {
             lines,
             rows,
@@ -98,8 +131,19 @@ impl ConversionReport {
                 "{lines} lines, but {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects"
             )));
         }
+        let max_reject_percent = layout.max_reject_percent;
         let share = 100.0 * rejects as f64 / lines.max(1) as f64;
-        self.rejected_because = if lines == 0 {
+        let is_without_records = rows + ignored + rejects == 0;
+        self.rejected_because = if let Some(found) = self.findings.rejected_because() {
+            Some(found)
+        } else if layout.records.final_newline == FinalNewline::Required && !self.last_line_ended {
+            Some(
+                "its last line does not end, so the file was cut (records.final_newline = \"required\")"
+                    .to_owned(),
+            )
+        } else if is_without_records && layout.records.empty == Empty::NoSales {
+            None
+        } else if lines == 0 {
             Some("it is empty".to_owned())
         } else if share > max_reject_percent {
             Some(format!(

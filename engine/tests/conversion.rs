@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use gristmill_engine::{
-    Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderRule,
-    Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert, covers_day,
-    format_cents, read_rejects, rows_of_key, summarize,
+    Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderNames,
+    HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert,
+    covers_day, format_cents, read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;
@@ -200,7 +200,14 @@ fn a_header_is_recognised_and_moves_the_columns() {
         sales("code\titem_id\tTrans_Date \tnote\tAMOUNT\tstore_id\n4\ti1\t2016-06-01\t-\t3.10\tv1\n");
     assert_eq!(by_name.report.header, Header::ByName);
     assert_eq!(by_name.summary(), ["v1,i1,2016-06-01,3.10,,"]);
-    let by_position = sales("shop\tvalue\tkind\titem\tday\nv1\t3.10\t4\ti1\t2016-06-01\n");
+    let by_position = FeedSpec {
+        header_names: HeaderNames::Ignore,
+        ..FeedSpec::default()
+    };
+    let by_position = convert_with(
+        &by_position,
+        b"shop\tvalue\tkind\titem\tday\nv1\t3.10\t4\ti1\t2016-06-01\n",
+    );
     assert_eq!(by_position.report.header, Header::ByPosition);
     assert_eq!(by_position.counts(), [2, 1, 0, 1, 0]);
     let after_noise =

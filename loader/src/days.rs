@@ -75,6 +75,23 @@ impl Days {
     }
 }
 
+/// The days of several coverages, gathered one after the other.
+#[derive(Debug, Default)]
+pub struct GatheredDays(Days);
+
+impl GatheredDays {
+    /// Adds the days of a run's [coverage](crate::Load::coverage). Returns whether some of them were not there before.
+    pub async fn add(&mut self, coverage: &Path) -> Result<bool, LoadError> {
+        let added = Days::read(coverage).await?.without(&self.0);
+        for (store, dates) in added.iter() {
+            let known = self.0.of_mut(store);
+            known.extend_from_slice(dates);
+            known.sort_unstable();
+        }
+        Ok(!added.is_empty())
+    }
+}
+
 /// Looks up days. It is fast in the order of the keys, because it remembers the store and the date before.
 pub(crate) struct Lookup<'a> {
     days: &'a Days,

@@ -27,6 +27,7 @@ use async_trait::async_trait;
 use jiff::civil::Date;
 
 pub use credentials::Credentials;
+pub use days::GatheredDays;
 pub use error::{LoadError, PostgresFault};
 pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
 pub use redshift::RedshiftFault;
@@ -38,7 +39,8 @@ pub use verification::{Difference, Verification};
 #[async_trait]
 pub trait Warehouse: Send + Sync {
     /// Creates the target and the ledger where they are absent; checks columns, types and key where the target
-    /// exists. Any number of processes may do this at the same time.
+    /// exists. Any number of processes may do this at the same time. Where the target was dropped, its entries in the
+    /// ledger go too: their rows are no more.
     async fn prepare(&self) -> Result<(), LoadError>;
 
     /// Loads a summary into the target: all of it, or nothing. Needs an earlier [`prepare`](Self::prepare).
@@ -61,6 +63,10 @@ pub trait Warehouse: Send + Sync {
 
     /// The ledger's entry of a run for this target; `None` if the run or the whole ledger is absent.
     async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError>;
+
+    /// The newest entry of each scope in the ledger for this target, in the order of loads; with `scope`, of that one.
+    /// Empty if the ledger is absent.
+    async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError>;
 
     /// The row of one key.
     async fn row(

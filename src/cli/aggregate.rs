@@ -12,7 +12,7 @@ use clap::Args;
 use futures::{StreamExt, stream};
 use gristmill_engine::{
     Conversion, ConversionReport, FeedLayout, FeedSpec, Outputs, Partial, Reason, RunPartial, Scratch,
-    Selection, SummaryOutputs, convert, summarize,
+    Selection, SummaryOutputs, summarize,
 };
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::OwnFiles;
@@ -23,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
-use super::output;
+use super::{doubts, output};
 use crate::memory::MemoryLimit;
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings, Source};
@@ -270,10 +270,9 @@ fn convert_one(
         Some((reader, permit)) => (reader, Some(permit)),
         None => (input.open(runtime), None),
     };
-    let reader = reader.with_context(failed)?;
     progress.file_arrived(input.bytes().with_context(failed)?);
     let mut counted = 0;
-    let conversion = convert(reader, layout, Outputs::default(), scratch, |bytes| {
+    let conversion = input.convert(reader, runtime, layout, (Outputs::default(), scratch), |bytes| {
         progress.bytes_read(bytes - counted);
         counted = bytes;
     });
@@ -286,15 +285,27 @@ fn convert_one(
     })
 }
 
-/// Prints which files were rejected, and how many lines were rejected for each reason.
+/// Prints which files were rejected or are odd, and how many lines were rejected for each reason.
 fn print_rejects(converted: &[Converted]) -> std::io::Result<()> {
     let mut reasons: BTreeMap<Reason, u64> = BTreeMap::new();
     for Converted { input, report, .. } in converted {
         if let Some(because) = &report.rejected_because {
             output::line(format!("rejected as a whole: {input}: {because}"))?;
         }
+        for note in doubts::of_lines(report.skipped_rows, report.lines_behind_end) {
+            output::line(format!("{input}: {note}"))?;
+        }
         for (reason, count) in &report.reasons {
             *reasons.entry(*reason).or_default() += count;
+        }
+    }
+    let open: Vec<_> = converted
+        .iter()
+        .filter(|file| !file.report.last_line_ended)
+        .collect();
+    if doubts::is_odd(converted.len() - open.len(), open.len()) {
+        for Converted { input, .. } in open {
+            output::line(format!("{input}: {}", doubts::OPEN))?;
         }
     }
     for (reason, count) in reasons {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, Scratch, convert, read_rejects,
+    ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, Scratch, read_rejects,
 };
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
-use super::{JsonArg, SettingsArg, output, rejects};
+use super::{JsonArg, SettingsArg, doubts, output, rejects};
 use crate::memory::MemoryLimit;
 use crate::settings::{Place, Settings, Source};
 
@@ -45,6 +45,11 @@ struct Checked {
     rows: u64,
     ignored: u64,
     skipped: u64,
+    /// Skipped lines that would be rows if they began otherwise, or stood below the header.
+    skipped_rows: u64,
+    /// Lines with text behind a Ctrl-Z.
+    lines_behind_end: u64,
+    last_line_ended: bool,
     rejects: u64,
     drift_lines: u64,
     header: &'static str,
@@ -145,17 +150,11 @@ fn check(
         folder: folder.path(),
         memory: memory.for_a_thread(),
     };
-    let converted = input
-        .open(runtime)
-        .map(|reader| convert(reader, feed, outputs, scratch, |_| ()));
+    let converted = input.convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ());
     let report = match converted {
         // What the file itself causes is an answer about it, like a reject: other files are checked all the same.
-        Ok(Err(error @ (EngineError::Overflow { .. } | EngineError::TooManyItems))) => Ok(ConversionReport {
-            rejected_because: Some(error.to_string()),
-            ..ConversionReport::default()
-        }),
-        Ok(converted) => Ok(converted.map(|converted| converted.report)?),
-        Err(error) => Err(error),
+        Err(error) if is_of_file(&error) => Ok(ConversionReport::rejected(error.to_string())),
+        converted => converted.map(|conversion| conversion.report),
     };
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
@@ -166,6 +165,9 @@ fn check(
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header,
@@ -180,6 +182,9 @@ fn check(
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header: match header {
@@ -204,6 +209,9 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         rows,
         ignored,
         skipped,
+        skipped_rows,
+        lines_behind_end,
+        last_line_ended,
         rejects,
         drift_lines,
         header,
@@ -218,6 +226,12 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"
     ))?;
+    for note in doubts::of_lines(*skipped_rows, *lines_behind_end) {
+        output::line(format!("  {note}"))?;
+    }
+    if !last_line_ended {
+        output::line(format!("  {}", doubts::OPEN))?;
+    }
     for (reason, count) in &checked.reasons {
         output::line(format!("  {count} × {reason}"))?;
     }
@@ -226,4 +240,12 @@ fn print(checked: &Checked) -> std::io::Result<()> {
     } else {
         rejects::print(file, &checked.first_rejects)
     }
+}
+
+/// Returns whether the file itself, by its contents, is why it cannot be converted.
+fn is_of_file(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(EngineError::Overflow { .. } | EngineError::TooManyItems)
+    )
 }

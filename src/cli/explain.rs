@@ -8,8 +8,9 @@ use jiff::civil::Date;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
+use crate::others;
 use crate::overview::{Jobs, told};
-use crate::preconditions::{JobPlan, Verdict, WaveState, assess};
+use crate::preconditions::{Check, JobPlan, Verdict, WaveState, assess};
 
 /// Explain why a job runs or waits
 ///
@@ -39,6 +40,9 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     let plan = JobPlan::new(&job.config, &context.settings.feeds)?;
     let mut verdicts = assess(&context.state, &plan, context.clock.now()).await?;
     verdicts.retain(|verdict| args.date.is_none() || verdict.wave == args.date);
+    for verdict in &mut verdicts {
+        tell_of_others(&context, verdict).await?;
+    }
     let waits = |verdict: &Verdict| verdict.state == WaveState::Waiting;
     let status = match verdicts.is_empty() || verdicts.iter().any(waits) {
         true => ExitCode::from(failure::WAITS),
@@ -78,6 +82,18 @@ async fn tell_strays(context: &Context, job: &JobConfig) -> anyhow::Result<()> {
     strays.retain(|stray| stray.unlisted_in.contains(&job.id));
     for sentence in told(&strays) {
         output::line(format!("Note: {sentence}."))?;
+    }
+    Ok(())
+}
+
+/// Adds to a verdict what its files have in common with those of other jobs. That keeps no run from starting.
+async fn tell_of_others(context: &Context, verdict: &mut Verdict) -> anyhow::Result<()> {
+    if let Some(run) = &verdict.run {
+        let days = context.state.days_of_others(&run.job_id, &run.inputs).await?;
+        let told = others::told(&days).into_iter();
+        verdict
+            .checks
+            .extend(told.map(|facts| Check::new("other jobs", true, facts)));
     }
     Ok(())
 }

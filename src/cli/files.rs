@@ -1,5 +1,6 @@
 //! `gristmill files`: every file and its state.
 
+use std::collections::HashSet;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::failure::Usage;
 use super::held::{self, Held};
-use super::{JsonArg, SettingsArg, output};
+use super::{JsonArg, SettingsArg, doubts, output};
 use crate::overview::Jobs;
 use crate::pipeline::Nearest;
 
@@ -57,6 +58,8 @@ pub(super) struct ListedFile {
     store: Option<String>,
     #[serde(skip)]
     is_stray: bool,
+    /// Its last line does not end, although those of most other files of the feed do.
+    may_be_cut: bool,
 }
 
 /// A file that no feed matches, as it is listed.
@@ -120,6 +123,16 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
 pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Result<Vec<ListedFile>> {
     let rows = context.state.jobs().await?;
     let jobs = Jobs::new(rows.iter().map(|row| &row.config), &context.settings.feeds);
+    let of_feed = FileFilter {
+        status: None,
+        ..filter.clone()
+    };
+    // Whether a file may have been cut shows in comparison with all others of its feed.
+    let known = context.state.files(&of_feed).await?;
+    let cut: HashSet<String> = doubts::may_be_cut(&known)
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect();
     let files = context.state.files(filter).await?;
     let mut held = held::by_file(context.state.held().await?);
     let listed = files.into_iter().map(|file| {
@@ -129,6 +142,7 @@ pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Resu
             jobs: taking,
             store,
             is_stray: stray.is_some(),
+            may_be_cut: cut.contains(&file.file_url),
             held: held.remove(&file.file_url).unwrap_or_default(),
             file,
         }
@@ -195,10 +209,7 @@ pub(super) fn print(files: &[ListedFile]) -> std::io::Result<()> {
             count(|v| v.ignored),
             count(|v| v.skipped),
             count(|v| v.rejects),
-            file.last_error
-                .clone()
-                .or_else(|| file.last_note.as_ref().map(|note| format!("note: {note}")))
-                .unwrap_or_default(),
+            note(listed),
         ]
     });
     let headings = [
@@ -212,7 +223,18 @@ pub(super) fn print(files: &[ListedFile]) -> std::io::Result<()> {
         "ignored",
         "skipped",
         "rejects",
-        "error",
+        "note",
     ];
     output::table(headings, rows, "No file so far.")
+}
+
+/// Says why the newest submission was rejected or failed, or what is odd about the version in force.
+fn note(listed: &ListedFile) -> String {
+    let cut = listed
+        .may_be_cut
+        .then_some("its last line does not end: it may have been cut");
+    let file = &listed.file;
+    let notes = file.last_error.as_deref().or(file.last_note.as_deref());
+    let notes = notes.into_iter().chain(cut);
+    notes.collect::<Vec<_>>().join("; ")
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use futures::TryStreamExt;
-use gristmill_engine::FilePattern;
+use gristmill_engine::{
+    Conversion, EngineError, FeedLayout, FilePattern, Outputs, Scratch, convert, convert_in_order,
+};
 use gristmill_watcher::{
     Address, Bucket, BucketOptions, ObjectReader, OwnFiles, Provider, Stamp, is_looked_at, open_named,
 };
@@ -51,6 +53,33 @@ impl Input {
                 Box::new(ObjectReader::open(bucket, path, *stamp, runtime.clone())?)
             }
         })
+    }
+}
+
+impl Input {
+    /// Converts it. `opened` is what [`Input::open`] returned; it is opened once more if it must be read in order.
+    pub(super) fn convert(
+        &self,
+        opened: anyhow::Result<Box<dyn Read + Send>>,
+        runtime: &Handle,
+        layout: &FeedLayout,
+        (outputs, scratch): (Outputs<'_>, Scratch<'_>),
+        mut progress: impl FnMut(u64) + Send,
+    ) -> anyhow::Result<Conversion> {
+        let mut most = 0;
+        let mut progress = |bytes| {
+            if bytes > most {
+                most = bytes;
+                progress(bytes);
+            }
+        };
+        match convert(opened?, layout, outputs, scratch, &mut progress) {
+            Err(EngineError::ColumnsMoved) => {
+                let again = self.open(runtime)?;
+                Ok(convert_in_order(again, layout, outputs, scratch, progress)?)
+            }
+            done => Ok(done?),
+        }
     }
 }
 

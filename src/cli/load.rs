@@ -12,7 +12,8 @@ use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
-use crate::pipeline::{scope, summary_files};
+use crate::ledger::scope;
+use crate::pipeline::summary_files;
 
 /// Compare the warehouse with what jobs last loaded
 ///
@@ -76,7 +77,11 @@ struct ListedDifference {
 
 pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
-    let runs = last_loads(&context, args.verify.as_ref().and_then(Option::as_deref)).await?;
+    let mut runs = last_loads(&context, args.verify.as_ref().and_then(Option::as_deref)).await?;
+    if args.repair {
+        // Where two of them hold the same day, the newer one takes it, and the older one leaves it alone.
+        runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.sequence));
+    }
     let warehouse = context.settings.open_warehouse().await?;
     // A warehouse that was lost or restored from a backup is made ready here, and then found to lack rows.
     warehouse.prepare().await?;
@@ -159,6 +164,9 @@ async fn verify(
         is_safe: None,
     };
     let found = warehouse.verify(&load, args.repair, args.limit).await?;
+    if found.mended.is_some() {
+        context.state.found_in_warehouse(&run.run_id).await?;
+    }
     let problem = match &found.newest {
         Some(newest) if newest.run_id == run.run_id => None,
         Some(newest) if newest.sequence > run.sequence => Some(format!(

@@ -5,6 +5,7 @@ mod aggregate;
 mod check;
 mod context;
 mod demo;
+mod doubts;
 mod explain;
 mod failure;
 mod files;
@@ -19,6 +20,7 @@ mod replay;
 mod retry;
 mod run;
 mod runs;
+mod state;
 mod status;
 mod table;
 mod times;
@@ -91,6 +93,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     Load(load::LoadArgs),
     Trace(trace::TraceArgs),
+    State(state::StateArgs),
     Accept(accept::AcceptArgs),
     Withdraw(withdraw::WithdrawArgs),
 }
@@ -132,6 +135,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Replay(args) => replay::run(args, progress).await,
         Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
+        Command::State(args) => state::run(args).await,
         Command::Accept(args) => accept::run(args, progress).await,
         Command::Withdraw(args) => withdraw::run(args, progress).await,
     }

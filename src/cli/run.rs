@@ -95,6 +95,12 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
             tally.unanswered()
         ))?;
     }
+    if tally.stopped_jobs() > 0 {
+        output::line(format!(
+            "{} jobs wait because the state database and the warehouse's ledger disagree: see `gristmill state check`",
+            tally.stopped_jobs()
+        ))?;
+    }
     if tally.held() > 0 {
         output::line(format!(
             "{} submissions are held and do not count: `gristmill files --status held`",
@@ -106,8 +112,12 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
 
 /// Returns the exit status for what was done.
 pub(super) fn status(tally: &Tally) -> ExitCode {
-    let failed =
-        tally.unanswered() + tally.failed() + tally.runs_failed() + tally.troubles() + tally.not_put_away();
+    let failed = tally.unanswered()
+        + tally.failed()
+        + tally.runs_failed()
+        + tally.troubles()
+        + tally.not_put_away()
+        + tally.stopped_jobs();
     match failed {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::from(failure::FAILED),

@@ -93,6 +93,7 @@ fn duration(run: &RunRow) -> Option<SignedDuration> {
 pub(super) fn print(runs: &[RunRow]) -> std::io::Result<()> {
     let rows = runs.iter().map(|run| {
         let load = match (&run.changes, run.outcome) {
+            _ if run.lost.is_some() => "not in the warehouse".to_owned(),
             (Some(c), _) => format!("+{} ~{} -{} ={}", c.inserted, c.updated, c.deleted, c.unchanged),
             (None, outcome) => output::or_dash(outcome),
         };

@@ -8,13 +8,16 @@ use gristmill_state::{FileFilter, RunFilter, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
+use super::doubts::{self, WithRejects};
 use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, output, runs};
+use crate::ledger;
 use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, which files no job takes, each job and what it waits for, and the last runs.
+/// Shows how many files are in each state, files with rejects or without the end of their last line, which files no job
+/// takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
@@ -29,10 +32,18 @@ struct Status {
     held: Vec<Held>,
     /// How many files no feed matches.
     unmatched: u64,
+    /// Files in force with rejects, the largest share first.
+    rejects: Vec<WithRejects>,
+    /// Files in force that may have been cut.
+    cut: Vec<String>,
     jobs: Vec<JobStatus>,
     /// Files of aggregated feeds that no job takes.
     files_without_job: Vec<Stray>,
     runs: Vec<gristmill_state::RunRow>,
+    /// Where the warehouse's ledger disagreed when it was last looked at.
+    ledger: gristmill_state::LedgerNews,
+    /// Files whose time of writing lies ahead of their arrival, by so many seconds.
+    written_ahead: Vec<(String, i64)>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
@@ -46,6 +57,11 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let jobs = job_statuses(&context.state, feeds, context.clock.now()).await?;
     let rows = context.state.jobs().await?;
     let files_without_job = Jobs::new(rows.iter().map(|row| &row.config), feeds).strays(&known);
+    let mut cut: Vec<_> = doubts::may_be_cut(&known)
+        .into_iter()
+        .map(ToOwned::to_owned)
+        .collect();
+    cut.sort_unstable();
     let last = RunFilter {
         limit: Some(10),
         ..RunFilter::default()
@@ -54,9 +70,13 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         files,
         held: context.state.held().await?.into_iter().map(Held::new).collect(),
         unmatched: context.state.unmatched_count().await?,
+        rejects: doubts::with_rejects(&known),
+        cut,
         jobs,
         files_without_job,
         runs: context.state.runs(&last).await?,
+        ledger: context.state.ledger_news(None).await?,
+        written_ahead: context.state.written_ahead().await?,
     };
     if args.json.json {
         output::json(&status)?;
@@ -77,9 +97,11 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     ))?;
     held::print(&status.held)?;
     print_unmatched(status.unmatched)?;
+    print_losses(&status)?;
     for sentence in told(&status.files_without_job) {
         output::line(format!("Note: {sentence}."))?;
     }
+    doubts::print(&status.rejects, &status.cut)?;
     print_jobs(&status.jobs)?;
     runs::print(&status.runs)?;
     Ok(ExitCode::SUCCESS)
@@ -98,6 +120,29 @@ fn print_unmatched(count: u64) -> std::io::Result<()> {
             "{count}{or_more} files match no feed: `gristmill files --unmatched` lists them"
         )),
     }
+}
+
+/// Prints what the warehouse, the state database and the stores' clocks disagree about.
+fn print_losses(status: &Status) -> std::io::Result<()> {
+    for load in &status.ledger.unknown {
+        output::line(format!("job {}: {}.", load.job_id, ledger::unknown_run(load)))?;
+    }
+    for run in &status.ledger.lost {
+        output::line(format!("job {}: {}.", run.job_id, ledger::lost_load(run)))?;
+    }
+    for job in &status.jobs {
+        for sentence in &job.other_jobs {
+            output::line(format!("job {}: {sentence}.", job.job))?;
+        }
+    }
+    for (file, seconds) in &status.written_ahead {
+        output::line(format!(
+            "{}: its time of writing was {seconds} s ahead of its arrival, so it counts as written when it arrived; \
+             correct the clock of the host that writes it.",
+            output::path(file)
+        ))?;
+    }
+    Ok(())
 }
 
 /// Prints jobs as a table.

@@ -8,7 +8,7 @@ use gristmill_engine::{
     DayEffect as Effect, FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key,
 };
 use gristmill_loader::LoadMode;
-use gristmill_state::{DayEffect, InputFile, RunFilter, RunOutcome, RunRow, RunState};
+use gristmill_state::{DayEffect, InputFile, LedgerNews, RunFilter, RunOutcome, RunRow, RunState};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -16,6 +16,7 @@ use super::context::Context;
 use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
+use crate::ledger::{lost_load, unknown_run};
 use crate::pipeline;
 
 /// Show which run, files and lines a row of the warehouse comes from
@@ -47,6 +48,8 @@ struct Trace {
     derived: Option<Vec<Option<String>>>,
     warehouse: Option<Vec<Option<String>>>,
     agrees: bool,
+    /// Why the state database may not know what the warehouse holds.
+    warning: Option<String>,
     /// What is held of the store's day, or of the run's files as a whole.
     held: Vec<Held>,
 }
@@ -95,8 +98,10 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
             continue;
         };
         let agrees = derived == warehouse;
+        let news = context.state.ledger_news(Some(&run.job_id)).await?;
         let held = held_of(context, args, &files).await?;
         return Ok(Trace {
+            warning: warning(&news, run.wave),
             run: Some(run),
             files,
             columns,
@@ -114,8 +119,20 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         derived: None,
         warehouse,
         agrees,
+        warning: None,
         held: held_of(context, args, &[]).await?,
     })
+}
+
+/// Says what the warehouse's ledger disagrees about, if it does.
+fn warning(news: &LedgerNews, wave: Option<Date>) -> Option<String> {
+    let unknown = news
+        .unknown
+        .iter()
+        .find(|load| load.wave == wave)
+        .map(unknown_run);
+    let lost = || news.lost.iter().find(|run| run.wave == wave).map(lost_load);
+    unknown.or_else(lost)
 }
 
 /// Finds what is held of the store's day, and which of the files that gave it have a newer version that is held.
@@ -221,8 +238,8 @@ fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>, effect: impl Fn
     {
         let is_added = |input: &InputFile| effect(input) == Effect::Added;
         let others = covering.iter().filter(|input| !is_added(input));
-        let newest = others.map(InputFile::age).max();
-        covering.retain(|input| is_added(input) || Some(input.age()) == newest);
+        let newest = others.map(|input| input.age).max();
+        covering.retain(|input| is_added(input) || Some(input.age) == newest);
     }
 }
 
@@ -297,9 +314,10 @@ fn print(args: &TraceArgs, trace: &Trace) -> std::io::Result<()> {
     held::print(&trace.held)?;
     output::line(format!("recomputed:   {}", row(&trace.derived)))?;
     output::line(format!("warehouse:    {}", row(&trace.warehouse)))?;
-    output::line(match trace.agrees {
-        true => "They agree.".to_owned(),
-        false => format!(
+    output::line(match (&trace.warning, trace.agrees) {
+        (_, true) => "They agree.".to_owned(),
+        (Some(warning), false) => format!("THEY DIFFER: {warning}."),
+        (None, false) => format!(
             "THEY DIFFER: `gristmill jobs run {}` loads the job again.",
             run.job_id
         ),

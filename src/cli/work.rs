@@ -53,7 +53,10 @@ pub(super) async fn carry_out_quietly(
     let database = settings.state.clone();
     match pipeline::run(settings, clock, Until::Idle, progress, run::stop_signal()).await {
         Err(error) if is_served(&error, &database) => Ok(ExitCode::SUCCESS),
-        done => Ok(run::status(&*done?)),
+        done => {
+            let tally = done?;
+            Ok(run::status(&tally))
+        }
     }
 }
 

@@ -143,6 +143,17 @@ impl Bucket {
         Ok(unnamed.len())
     }
 
+    /// Lists the lake's objects.
+    pub(super) async fn list(&self) -> anyhow::Result<HashSet<String>> {
+        let action = || format!("cannot list the lake {}", self.url);
+        let mut objects = HashSet::new();
+        let mut listed = self.store.list(Some(&self.prefix));
+        while let Some(ObjectMeta { location, .. }) = listed.try_next().await.with_context(action)? {
+            objects.extend(self.object(&location).map(String::from));
+        }
+        Ok(objects)
+    }
+
     /// Removes objects. Objects that are already gone are not an error.
     pub(super) async fn remove(&self, objects: &[ObjectPath]) -> anyhow::Result<()> {
         for object in objects {

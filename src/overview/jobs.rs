@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::others;
 use crate::preconditions::{JobPlan, Verdict, WaveState, assess};
 use crate::settings::Feeds;
 
@@ -21,6 +22,8 @@ pub(crate) struct JobStatus {
     /// What its last run left behind, if it left nothing open.
     pub(crate) done: Option<String>,
     pub(crate) waits_for: Vec<String>,
+    /// Which days it leaves to other jobs, or takes over from them.
+    pub(crate) other_jobs: Vec<String>,
 }
 
 impl JobStatus {
@@ -57,13 +60,20 @@ pub(crate) async fn job_statuses(
             state: None,
             done: None,
             waits_for: Vec::new(),
+            other_jobs: Vec::new(),
         };
         match JobPlan::new(&job.config, feeds) {
             Err(error) => status
                 .waits_for
                 .push(format!("a corrected configuration: {error}")),
             Ok(plan) => match assess(state, &plan, now).await?.pop() {
-                Some(newest) => status.describe(newest),
+                Some(newest) => {
+                    if let Some(run) = &newest.run {
+                        let days = state.days_of_others(&run.job_id, &run.inputs).await?;
+                        status.other_jobs = others::told(&days);
+                    }
+                    status.describe(newest);
+                }
                 None => status
                     .waits_for
                     .push(format!("a file that matches {}", plan.files)),

@@ -30,6 +30,8 @@ pub struct Tally {
     troubles: AtomicU64,
     /// Failures of putting away objects that have not been cured yet.
     not_put_away: AtomicU64,
+    /// Jobs about which the state database and the warehouse's ledger disagree.
+    stopped_jobs: AtomicU64,
 }
 
 /// One piece of work in progress. It travels with the work from stage to stage, so work between two stages is never
@@ -101,6 +103,15 @@ impl Tally {
     /// Returns how many failures of putting away objects were left at the end.
     pub fn not_put_away(&self) -> u64 {
         self.not_put_away.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many jobs loaded nothing at the end, because the state database and the warehouse's ledger disagree.
+    pub fn stopped_jobs(&self) -> u64 {
+        self.stopped_jobs.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_stopped_jobs(&self, jobs: usize) {
+        self.stopped_jobs.store(jobs as u64, Ordering::Relaxed);
     }
 
     /// Updates one source's share of `not_put_away`.

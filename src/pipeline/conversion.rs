@@ -120,7 +120,7 @@ pub(super) async fn convert_files(
 }
 
 /// Finds where a file's bytes are, by the source that its name belongs to.
-fn content(parts: &Parts, file: &str) -> Content {
+pub(super) fn content(parts: &Parts, file: &str) -> Content {
     let found = parts.sources.iter().find_map(|open| {
         let path = open.source.path_of(file)?;
         Some(match &open.origin {
@@ -384,6 +384,7 @@ impl Outputs {
             files,
         } = conversion;
         let feed = &arrived.feed;
+        warn_of_unread(&arrived.arrival.path, &report);
         let name = |kind: VersionObject| kind.name(feed, &arrived.arrival.path, &content_hash);
         let put = |list: &mut Vec<_>, file: Spooled, kind| {
             let object: ObjectPath = name(kind);
@@ -413,6 +414,7 @@ impl Outputs {
             skipped: report.skipped,
             rejects: report.rejects,
             drift_lines: report.drift_lines,
+            last_line_ended: Some(report.last_line_ended),
             first_date: report.first_date,
             last_date: report.last_date,
             rejected_because: report.rejected_because,
@@ -421,5 +423,24 @@ impl Outputs {
             partial,
             reject_lines,
         }
+    }
+}
+
+/// Warns of lines that look like data and were not read.
+fn warn_of_unread(path: &str, report: &ConversionReport) {
+    let (rows, behind) = (report.skipped_rows, report.lines_behind_end);
+    if rows > 0 {
+        tracing::warn!(
+            path,
+            rows,
+            "has skipped lines that would be rows: see records.skip and header_line of its feed"
+        );
+    }
+    if behind > 0 {
+        tracing::warn!(
+            path,
+            lines = behind,
+            "has text behind the Ctrl-Z that ends it; it is not read"
+        );
     }
 }

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use object_store::path::Path as ObjectPath;
 
 use super::retry::StepError;
-use super::{Parts, crash_point};
+use super::{Parts, crash_point, partials};
 use crate::lake::Unsynced;
 
 /// What came of merging.
@@ -51,7 +51,7 @@ pub(super) async fn merge(
                 "the partial of {path} was removed from the lake by its retention: send the file again"
             )
         };
-        if input.version.layout_digest != feed.digest() {
+        if !feed.sums_with(&input.version.layout_digest) {
             return Err(StepError::permanent(stale()));
         }
         let object = input
@@ -59,17 +59,18 @@ pub(super) async fn merge(
             .partial
             .as_deref()
             .ok_or_else(|| StepError::permanent(removed()))?;
-        chosen.push((input.age(), selection(&input.days)));
+        chosen.push((input.age, selection(&input.days)));
         objects.push(object);
     }
     warn_of_other_days(run);
-    let fetched = parts
-        .lake
-        .fetch_all(&objects)
-        .await
-        .map_err(StepError::transient)?;
-    let mut partials: Vec<_> = chosen.into_iter().zip(fetched).collect();
-    partials.sort_unstable_by_key(|((age, _), _)| *age);
+    let fetched = partials::fetch(parts, &objects).await?;
+    let local: Vec<_> = objects
+        .iter()
+        .zip(&fetched)
+        .map(|(object, file)| ((*object).to_owned(), file.path().to_owned()))
+        .collect();
+    let mut ordered: Vec<_> = chosen.into_iter().zip(fetched).collect();
+    ordered.sort_unstable_by_key(|((age, _), _)| *age);
     let emptied = emptied(run);
     let folder = parts.lake.scratch();
     let memory = parts.settings.convert.memory_limit.for_partials();
@@ -82,7 +83,7 @@ pub(super) async fn merge(
             coverage: outputs.1.path(),
         };
         let stored = (0..)
-            .zip(&partials)
+            .zip(&ordered)
             .map(|(order, ((_, selection), file))| RunPartial {
                 partial: Partial::stored(file.path().to_owned(), sales),
                 order,
@@ -94,7 +95,7 @@ pub(super) async fn merge(
         };
         let report = match summarize(stored.collect(), &emptied, sales, paths, scratch) {
             Err(error @ EngineError::Overflow { .. }) => return Ok(Merged::Overflow(error)),
-            summarized => summarized?,
+            summarized => summarized.map_err(|error| partials::damaged(error, &local))?,
         };
         let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
         let unsynced = lake.publish_unsynced(objects, |object| {

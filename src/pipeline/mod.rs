@@ -16,10 +16,13 @@ mod conversion;
 mod counting;
 mod intake;
 mod judge;
+mod ledger;
 mod merge;
+mod partials;
 mod put_away;
 mod reading;
 mod record;
+mod refill;
 mod retention;
 mod retry;
 mod runs;
@@ -36,7 +39,7 @@ use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
 use gristmill_state::{Clock, ServiceLock, StateDb};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::activity::Activity;
@@ -44,7 +47,7 @@ pub use self::activity::Tally;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
 use self::retry::{StepError, with_retries};
-pub(crate) use self::runs::{scope, summary_files};
+pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
@@ -89,6 +92,8 @@ struct Parts {
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
     max_conversions: usize,
+    /// Held by whoever compares the state database with the warehouse's ledger.
+    ledger_turn: Mutex<()>,
     /// Names this process in the state database.
     owner: String,
 }
@@ -135,6 +140,7 @@ pub async fn run(
         stuck: Arc::default(),
         fetched_kib: Semaphore::new(FETCHED_KIB),
         max_conversions,
+        ledger_turn: Mutex::default(),
         owner,
     });
     let mut stop = std::pin::pin!(stop);
@@ -185,6 +191,8 @@ pub async fn run(
     parts.progress.finish();
     outcome?;
     drop(stages);
+    let news = parts.state.ledger_news(None).await?;
+    parts.activity.tally.set_stopped_jobs(news.jobs().len());
     parts.state.close().await?;
     let tally = parts.activity.tally.clone();
     if Arc::into_inner(parts).is_none() {
@@ -223,7 +231,10 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
         parts.lake.sweep(named).await.map_err(StepError::transient)
     })
     .await
-    .map_err(StepError::into_cause)
+    .map_err(StepError::into_cause)?;
+    with_retries("looking for lost partials", || partials::find_lost(parts))
+        .await
+        .map_err(StepError::into_cause)
 }
 
 /// Starts the watchers and the stages. All jobs are judged first, and runs that are already queued go first.
@@ -261,11 +272,18 @@ async fn start_stages(
         to_judge.clone(),
         to_put_away,
     ));
-    stages.spawn(judge::judge_jobs(parts.clone(), sources, cues, to_runs, stop()));
+    stages.spawn(judge::judge_jobs(
+        parts.clone(),
+        sources.clone(),
+        cues,
+        to_runs,
+        stop(),
+    ));
     stages.spawn(retention::remove_regularly(parts.clone(), stop()));
     let preparing = parts.activity.begin();
     stages.spawn(runs::work_off_runs(
         parts.clone(),
+        sources,
         preparing,
         wakes,
         to_judge,

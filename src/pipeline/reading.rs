@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use gristmill_engine::{
-    Conversion, ConversionReport, FeedLayout, HashingReader, Outputs, Scratch, content_hash, convert,
+    Conversion, ConversionReport, EngineError, FeedLayout, HashingReader, Outputs, Scratch, content_hash,
+    convert, convert_in_order,
 };
 use gristmill_watcher::{Bucket, ObjectReader, OpenFileError, ReadError, SourceFolder, Stamp};
+use object_store::ObjectStoreExt;
 use tokio::runtime::Handle;
 
 use super::retry::StepError;
@@ -67,6 +69,22 @@ pub(super) struct Files {
 /// Objects up to this size are fetched before they are converted: the watcher reads them with one request.
 const ONE_REQUEST: u64 = 8 << 20;
 
+impl Content {
+    /// Returns whether the source has the file, whatever it holds now.
+    pub(super) async fn exists(&self) -> anyhow::Result<bool> {
+        match self {
+            Self::File { folder, path } => Ok(tokio::fs::try_exists(folder.root.join(path)).await?),
+            Self::Object { bucket, path } => match bucket.store().head(&bucket.key(path)?).await {
+                Ok(_) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+            Self::Bytes(_) => Ok(true),
+            Self::Nowhere => Ok(false),
+        }
+    }
+}
+
 impl Reading {
     /// Returns whether it is an object to fetch before it is converted.
     pub(super) fn is_to_fetch(&self) -> bool {
@@ -87,28 +105,55 @@ impl Reading {
         })
     }
 
-    /// Converts and hashes in one pass, and writes the partial too.
+    /// Converts and hashes in one pass, and writes the partial too. Only a large file with a header in mid-file that
+    /// moves the columns takes a second pass.
     pub(super) fn convert(
         &self,
         runtime: &Handle,
         files: &Files,
         keep: Keep,
         scratch: Scratch<'_>,
-        progress: impl FnMut(u64) + Send,
+        mut progress: impl FnMut(u64) + Send,
     ) -> Result<Read<(ConversionReport, String)>, StepError> {
         let outputs = Outputs {
             converted: (keep == Keep::Rows || self.feed.sales().is_none()).then(|| files.converted.path()),
             rejects: Some(files.rejects.path()),
         };
-        self.read(runtime, |input| {
-            let mut reader = HashingReader::new(input);
-            let Conversion { report, partial } =
-                convert(&mut reader, &self.feed, outputs, scratch, progress)?;
-            if let Some(partial) = partial.filter(|_| report.rejected_because.is_none()) {
-                partial.write(files.partial.path(), scratch.memory)?;
+        let mut most = 0;
+        let mut progress = |bytes| {
+            if bytes > most {
+                most = bytes;
+                progress(bytes);
             }
-            Ok((report, reader.content_hash()))
-        })
+        };
+        let first = self.read(runtime, |input| {
+            let mut reader = HashingReader::new(input);
+            match convert(&mut reader, &self.feed, outputs, scratch, &mut progress) {
+                Err(EngineError::ColumnsMoved) => Ok(None),
+                done => Ok(Some((done?, reader.content_hash()))),
+            }
+        })?;
+        let read = match first {
+            Read::Whole(Some(done)) => Read::Whole(done),
+            Read::Whole(None) => self.read(runtime, |input| {
+                let mut reader = HashingReader::new(input);
+                let done = convert_in_order(&mut reader, &self.feed, outputs, scratch, &mut progress)?;
+                Ok((done, reader.content_hash()))
+            })?,
+            Read::Gone => Read::Gone,
+            Read::Changed => Read::Changed,
+            Read::Unanswered => Read::Unanswered,
+        };
+        let (Conversion { report, partial }, content_hash) = match read {
+            Read::Whole(done) => done,
+            Read::Gone => return Ok(Read::Gone),
+            Read::Changed => return Ok(Read::Changed),
+            Read::Unanswered => return Ok(Read::Unanswered),
+        };
+        if let Some(partial) = partial.filter(|_| report.rejected_because.is_none()) {
+            partial.write(files.partial.path(), scratch.memory)?;
+        }
+        Ok(Read::Whole((report, content_hash)))
     }
 
     /// Reads the whole file, and makes sure that it is the one that arrived.

@@ -91,6 +91,14 @@ fn name_by_job(jobs: &JobFiles, record: &mut SubmissionRecord) {
 fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
     let tally = &parts.activity.tally;
     let path = record.file_url.as_str();
+    if let Some(seconds) = record.stamp.seconds_ahead(parts.clock.now()) {
+        tracing::warn!(
+            path,
+            seconds,
+            "the file's time of writing lies in the future, so it counts as written when it arrived; correct the clock of \
+             the host that writes it"
+        );
+    }
     if let Some(note) = &recorded.note {
         tracing::warn!(path, "{note}");
     }
@@ -122,13 +130,14 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
                     tally.count_validated();
                     tracing::info!(path, lines, rows, rejects, "validated");
                 }
-                Some(reason) => {
+                // The reason may quote a value, which is not for logs.
+                Some(_) => {
                     tally.count_rejected();
                     tracing::warn!(
                         path,
                         lines,
                         rejects,
-                        "rejected as a whole: {reason}; see `gristmill rejects`"
+                        "rejected as a whole: `gristmill files` says why, `gristmill rejects` shows its lines"
                     );
                 }
             }

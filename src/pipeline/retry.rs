@@ -36,6 +36,11 @@ impl StepError {
         self.is_transient
     }
 
+    /// Returns the failure.
+    pub(super) fn cause(&self) -> &anyhow::Error {
+        &self.cause
+    }
+
     /// Returns the failure itself.
     pub(super) fn into_cause(self) -> anyhow::Error {
         self.cause

@@ -8,7 +8,6 @@ use anyhow::Context;
 use gristmill_engine::{EngineError, SummaryReport, content_hash};
 use gristmill_loader::{Base, Load, LoadOutcome};
 use gristmill_state::{Cause, ClaimedRun, RowChanges, RunOutcome, RunResult, SummaryRecord};
-use jiff::civil::Date;
 use object_store::path::Path as ObjectPath;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -18,9 +17,14 @@ use tracing::Instrument;
 use super::activity::Token;
 use super::judge::ToJudge;
 use super::merge::{Merged, culprit, merge};
+use super::partials::{Fate, LostPartials};
 use super::retry::{StepError, with_retries};
-use super::{Parts, crash_point, stopped};
+use super::sources::Sources;
+use super::{Parts, crash_point, ledger, partials, stopped};
 use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
+use crate::ledger::scope;
+use crate::others;
+use crate::preconditions::some_of;
 
 /// The most runs at the same time. Typically one merges while another loads.
 const AT_ONCE: usize = 2;
@@ -35,18 +39,19 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// warehouse, while files are already being converted; `preparing` is the token of that work.
 pub(super) async fn work_off_runs(
     parts: Arc<Parts>,
+    sources: Arc<Sources>,
     preparing: Token,
     mut wakes: mpsc::Receiver<Token>,
     judge: mpsc::Sender<ToJudge>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let are_settled = tokio::select! {
+    let has_news = tokio::select! {
         biased;
         () = stopped(&mut stop) => return Ok(()),
         ready = make_ready(&parts) => ready?,
     };
-    if are_settled {
-        // Until now, jobs were judged as if these runs were still running.
+    if has_news {
+        // Until now, jobs were judged by what the state database said before.
         let _ = judge.send(ToJudge::everything(preparing)).await;
     } else {
         drop(preparing);
@@ -56,9 +61,9 @@ pub(super) async fn work_off_runs(
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            Some(_token) = wakes.recv() => claim(&parts, &mut runs).await?,
+            Some(_token) = wakes.recv() => claim(&parts, &sources, &mut runs).await?,
             Some(ended) = runs.join_next() => {
-                claim(&parts, &mut runs).await?;
+                claim(&parts, &sources, &mut runs).await?;
                 // More files may have arrived during the run, and other jobs may wait for this one.
                 // If the judging stage is gone, the pipeline stops, and the next start judges everything.
                 let _ = judge.send(ToJudge::everything(ended??)).await;
@@ -73,20 +78,36 @@ pub(super) async fn work_off_runs(
     Ok(())
 }
 
-/// Prepares the warehouse and settles interrupted runs; returns whether there were any. Its future may be dropped at
-/// any point.
+/// Prepares the warehouse, settles interrupted runs, and compares the state database with the warehouse's ledger.
+/// Returns whether that may change a verdict. Its future may be dropped at any point.
 async fn make_ready(parts: &Parts) -> anyhow::Result<bool> {
     with_retries("preparing the warehouse", || async {
         Ok(parts.warehouse.prepare().await?)
     })
     .await
     .map_err(StepError::into_cause)?;
-    with_retries("settling interrupted runs", || settle_interrupted(parts))
+    let are_settled = with_retries("settling interrupted runs", || settle_interrupted(parts))
         .await
-        .context("cannot settle the runs that were interrupted")
+        .context("cannot settle the runs that were interrupted")?;
+    let before = parts.state.ledger_news(None).await?;
+    let news = with_retries("comparing with the warehouse's ledger", || {
+        ledger::reconcile(parts)
+    });
+    let news = news.await.map_err(StepError::into_cause)?;
+    tracing::info!("the warehouse is ready");
+    Ok(are_settled || news != before)
 }
 
-async fn claim(parts: &Arc<Parts>, runs: &mut JoinSet<anyhow::Result<Token>>) -> anyhow::Result<()> {
+async fn claim(
+    parts: &Arc<Parts>,
+    sources: &Arc<Sources>,
+    runs: &mut JoinSet<anyhow::Result<Token>>,
+) -> anyhow::Result<()> {
+    with_retries("looking for files that runs wait for", || {
+        partials::give_up_the_gone(parts)
+    })
+    .await
+    .context("cannot look for the files that runs wait for")?;
     while runs.len() < AT_ONCE {
         let claimed = with_retries("claiming a run", || async {
             Ok(parts.state.claim(&parts.owner).await?)
@@ -96,10 +117,10 @@ async fn claim(parts: &Arc<Parts>, runs: &mut JoinSet<anyhow::Result<Token>>) ->
             break;
         };
         crash_point("after-claim");
-        let (parts, token) = (parts.clone(), parts.activity.begin());
+        let (parts, sources, token) = (parts.clone(), sources.clone(), parts.activity.begin());
         let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
         let work = async move {
-            work_off(&parts, &run).await?;
+            work_off(&parts, &sources, &run).await?;
             Ok(token)
         };
         runs.spawn(work.instrument(span));
@@ -109,8 +130,11 @@ async fn claim(parts: &Arc<Parts>, runs: &mut JoinSet<anyhow::Result<Token>>) ->
 
 /// Brings one run to its end. A failed run is a state, not an error; the only error is a state database that stays
 /// unavailable.
-async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
+async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow::Result<()> {
     tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
+    for sentence in others::told(&run.days_of_others) {
+        tracing::warn!("{sentence}");
+    }
     let beat = async {
         // The claim was the first heartbeat.
         let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
@@ -125,19 +149,37 @@ async fn work_off(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<()> {
         done = with_retries("the run", || execute(parts, run)) => done,
         () = beat => unreachable!("the heart beats until the run is done"),
     };
-    match done {
-        Ok(()) => parts.activity.tally.count_run_completed(),
-        Err(error) => {
-            parts.activity.tally.count_run_failed();
-            tracing::error!("failed: {error}; `gristmill retry {}` runs it again", run.run_id);
-            with_retries("recording a failed run", || async {
-                Ok(parts.state.fail(&run.run_id, &error.to_string()).await?)
-            })
-            .await
-            .context("cannot record a failed run in the state database")?;
+    let error = match done {
+        Ok(()) => {
+            parts.activity.tally.count_run_completed();
+            return Ok(());
         }
-    }
-    Ok(())
+        Err(error) => error,
+    };
+    let reason = match LostPartials::of(&error) {
+        None => error.to_string(),
+        Some(lost) => {
+            let make_anew = || partials::make_anew(parts, sources, run, lost);
+            let fate = with_retries("having partials made anew", make_anew).await;
+            match fate.context("cannot have lost partials made anew")? {
+                Fate::Waits { files } => {
+                    tracing::warn!(
+                        "waits: the lake has lost the partials of {}, so these files are read again",
+                        some_of(&files)
+                    );
+                    return Ok(());
+                }
+                Fate::Fails(reason) => reason,
+            }
+        }
+    };
+    parts.activity.tally.count_run_failed();
+    tracing::error!("failed: {reason}; `gristmill retry {}` runs it again", run.run_id);
+    with_retries("recording a failed run", || async {
+        Ok(parts.state.fail(&run.run_id, &reason).await?)
+    })
+    .await
+    .context("cannot record a failed run in the state database")
 }
 
 /// Merges a run. A file whose sums overflow together with those of others is left out and held, and the run goes on
@@ -181,6 +223,7 @@ async fn merge_what_fits(
 
 /// Merges, loads and records. It is safe to repeat from the beginning at any time.
 async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+    ledger::check(parts, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
     let (report, unsynced) = merge_what_fits(parts, run, &summary, &coverage).await?;
     // The load reads and compares while the disk writes, and commits only after that.
@@ -236,6 +279,8 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
             }
         }
         LoadOutcome::Superseded { by } => {
+            // The ledger may have got a run since it was compared.
+            ledger::check(parts, run).await?;
             tracing::warn!(
                 by = by.run_id,
                 "not loaded: the warehouse already has a newer run"
@@ -254,6 +299,12 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
 /// Computes the content hash of an object.
 async fn digest(lake: &Lake, object: &ObjectPath) -> Result<String, StepError> {
     let file = lake.fetch(object.as_ref()).await.map_err(StepError::transient)?;
+    digest_of(&file, object.as_ref()).await
+}
+
+/// Computes the content hash of an object's local file.
+pub(super) async fn digest_of(file: &LocalFile, object: &str) -> Result<String, StepError> {
+    let file = file.clone();
     let hashed = tokio::task::spawn_blocking(move || content_hash(File::open(file.path())?));
     let hashed = hashed.await.map_err(StepError::permanent)?;
     let hashed = hashed.with_context(|| format!("cannot read {object} in the lake"));
@@ -289,14 +340,6 @@ async fn load(
         .await?;
     bar.finish_and_clear();
     Ok(outcome)
-}
-
-/// Returns the scope of a run, within which loads are ordered: its job, or its job and day.
-pub(crate) fn scope(job_id: &str, wave: Option<Date>) -> String {
-    match wave {
-        Some(date) => format!("{job_id}/{date}"),
-        None => job_id.to_owned(),
-    }
 }
 
 /// Finds what this job and wave loaded last, if its summary is still in the lake. Without a base, all rows are sent to

@@ -22,7 +22,7 @@ pub struct Check {
 }
 
 impl Check {
-    pub(super) fn new(name: impl Into<String>, holds: bool, facts: impl Into<String>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, holds: bool, facts: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             holds,

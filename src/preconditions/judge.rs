@@ -6,6 +6,7 @@
 
 mod completeness;
 mod conditions;
+mod losses;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -129,6 +130,7 @@ impl<'f> Wave<'f> {
         };
 
         let mut checks = vec![self.enabled(), not_running(runs)];
+        checks.extend(losses::ledger(&self.facts.ledger, self.date));
         let mut min_files = self.min_files(&valid, arrived, last_complete);
         let mut trigger = self.trigger(fresh, &valid, &reported, last);
         if let Some(last) = last
@@ -159,6 +161,7 @@ impl<'f> Wave<'f> {
         checks.extend(self.held());
         checks.extend(runs.and_then(|runs| self.failed_before(runs)));
         checks.extend(self.layout());
+        checks.extend(losses::partials(self.files.iter().map(|matching| matching.file)));
         let required = plan.requires.iter().map(|required| self.required(required));
         let others = required
             .chain(self.volume(&valid))

@@ -219,6 +219,8 @@ pub(super) struct WarehouseTable {
     pub(super) load: String,
     #[serde(default)]
     pub(super) audit: bool,
+    #[serde(default = "yes")]
+    pub(super) refill: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -55,6 +55,8 @@ pub struct Settings {
     pub credentials: Credentials,
     /// The warehouse's table, and how it is loaded.
     pub target: Target,
+    /// Whether a warehouse that was lost or set back is filled again from the summaries in the lake.
+    pub refill: bool,
     /// The feeds, by name.
     pub feeds: Feeds,
     /// The jobs of the settings file. Those in the state database may differ.
@@ -214,6 +216,7 @@ impl Settings {
             warehouse,
             credentials,
             target,
+            refill: file.warehouse.refill,
             jobs,
             feeds,
         })

@@ -7,6 +7,9 @@ use gristmill_watcher::OwnFiles;
 
 use super::{LakeSettings, Place, Settings, sqlite_path};
 
+/// A path, and what is there, for people.
+type Named = (PathBuf, String);
+
 /// What SQLite keeps beside a database.
 const BESIDE_A_DATABASE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
@@ -29,7 +32,7 @@ impl Settings {
 
     /// Returns what of gristmill's own lies in a folder, with its path. It is passed over there, but would better lie
     /// elsewhere.
-    pub fn own_inside(&self, folder: &Path) -> Vec<(PathBuf, String)> {
+    pub fn own_inside(&self, folder: &Path) -> Vec<Named> {
         let Ok(folder) = folder.canonicalize() else {
             return Vec::new();
         };
@@ -39,7 +42,8 @@ impl Settings {
         inside.collect()
     }
 
-    fn own_paths(&self) -> (Vec<(PathBuf, String)>, Vec<(PathBuf, String)>) {
+    /// Returns the files, and the folders.
+    fn own_paths(&self) -> (Vec<Named>, Vec<Named>) {
         let mut files = database(&self.state, "the state database");
         files.push((
             with_ending(&self.state, ".lock"),
@@ -59,7 +63,7 @@ impl Settings {
     }
 }
 
-fn database(path: &Path, what: &str) -> Vec<(PathBuf, String)> {
+fn database(path: &Path, what: &str) -> Vec<Named> {
     let beside = BESIDE_A_DATABASE.iter();
     beside
         .map(|ending| (with_ending(path, ending), what.to_owned()))

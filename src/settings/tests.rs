@@ -65,6 +65,7 @@ fn what_is_left_out_has_the_documented_default() {
     assert_eq!(settings.sources[0].sweep, Duration::from_secs(30));
     assert_eq!(settings.target.measures, ["sale_amount", "tax_amount"]);
     assert!(!settings.target.audit);
+    assert!(settings.refill);
     let job = &settings.jobs[0];
     assert_eq!((job.min_files, job.enabled), (1, true));
     assert_eq!(job.trigger.to_string(), "all");

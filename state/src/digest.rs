@@ -2,14 +2,19 @@
 //!
 //! An input that counts as a whole adds to it what it added before days could be named.
 
+use crate::order::Age;
 use crate::run::{InputDay, RunInput};
 
-/// Returns a digest of a run's file versions. It depends on their order of submission only if `order_matters`.
-pub(crate) fn of_inputs(inputs: &[RunInput], order_matters: bool) -> String {
+/// Returns a digest of a run's file versions. With the age of each, it depends on their order too.
+pub(crate) fn of_inputs(inputs: &[RunInput], ages: Option<&[Age]>) -> String {
     let mut inputs = inputs.to_vec();
-    match order_matters {
-        true => inputs.sort_unstable_by_key(|input| (input.submission_id, input.version_id)),
-        false => inputs.sort_unstable_by_key(|input| (input.file_id, input.version_id)),
+    match ages {
+        None => inputs.sort_unstable_by_key(|input| (input.file_id, input.version_id)),
+        Some(ages) => {
+            let mut ordered: Vec<_> = ages.iter().copied().zip(inputs).collect();
+            ordered.sort_unstable_by_key(|(age, input)| (*age, input.version_id));
+            inputs = ordered.into_iter().map(|(_, input)| input).collect();
+        }
     }
     let mut hasher = blake3::Hasher::new();
     for input in inputs {

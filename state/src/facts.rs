@@ -8,6 +8,7 @@ use jiff::civil::Date;
 use crate::file::FileStatus;
 use crate::guard::Standing;
 use crate::job::JobRow;
+use crate::ledger::LedgerNews;
 use crate::run::{RunRow, RunState};
 
 /// Everything that a decision about one job needs, read in one transaction.
@@ -27,6 +28,8 @@ pub struct Facts {
     pub active_elsewhere: Vec<ActiveRun>,
     /// The newest submission of any file; 0 before the first one.
     pub newest_submission: i64,
+    /// Where the warehouse's ledger disagrees about the job.
+    pub ledger: LedgerNews,
 }
 
 /// What a decision needs to know about a file.
@@ -89,6 +92,8 @@ pub struct InForce {
     pub bytes: u64,
     /// Rows of the file.
     pub rows: u64,
+    /// Whether the lake lost its partial, which has to be made anew.
+    pub is_partial_lost: bool,
 }
 
 /// The newest runs of one wave of a job.

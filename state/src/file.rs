@@ -135,6 +135,9 @@ pub struct VersionRecord {
     pub rejects: u64,
     /// Lines that had more columns than are read.
     pub drift_lines: u64,
+    /// Whether the last line had an end: if not, the file may have been cut. `None` for versions of before this was
+    /// recorded.
+    pub last_line_ended: Option<bool>,
     /// The earliest date among the rows.
     pub first_date: Option<Date>,
     /// The latest date among the rows.

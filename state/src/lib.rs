@@ -14,7 +14,9 @@ mod file;
 mod guard;
 mod intervention;
 mod job;
+mod ledger;
 mod lock;
+mod order;
 mod run;
 mod sqlite;
 mod text;
@@ -30,9 +32,11 @@ pub use file::{
 pub use guard::{Guards, Late, SameDay, SameJob, Standing};
 pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
+pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::ServiceLock;
+pub use order::Age;
 pub use run::{
-    Cause, ClaimedRun, DayEffect, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges, RunFilter,
-    RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
+    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges,
+    RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
 pub use sqlite::{Expiry, StateDb, UNMATCHED};

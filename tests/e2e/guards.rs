@@ -307,6 +307,7 @@ fn a_closed_shop_does_not_stop_its_province() {
     send(&site, "IL-2.tdf", &shop("2", "2.50"));
     send(&site, "IL-1.tdf", &shop("1", "3.50"));
     send(&site, "IL-1.tdf", &shop("1", "4.00"));
+    send(&site, "IL-1.tdf", &shop("1", "5.00"));
     let (holds, facts) = support::explained(&site, "J", "trigger = \"all\"");
     assert!(
         !holds && facts.contains("gristmill withdraw FILE --keep-rows"),
@@ -315,7 +316,7 @@ fn a_closed_shop_does_not_stop_its_province() {
     site.run_ok(["withdraw", "IL-2.tdf", "--keep-rows"]);
     assert_eq!(
         rows(&site),
-        ["1 BEER 2016-06-01 4.00 - -", "2 BEER 2016-06-01 2.50 - -"]
+        ["1 BEER 2016-06-01 5.00 - -", "2 BEER 2016-06-01 2.50 - -"]
     );
 }
 

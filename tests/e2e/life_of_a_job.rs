@@ -423,6 +423,8 @@ fn a_run_that_fails_stops_no_other_and_a_retry_mends_it() {
     let partial = site.folder().join("lake").join(partial);
     let whole = fs::read(&partial).expect("the partial can be read");
     fs::write(&partial, "not Parquet").expect("the partial can be written");
+    // Otherwise it would be made anew.
+    fs::remove_file(site.incoming().join("CA-1.tdf")).expect("the file was submitted");
 
     submit(&site, "CA-2.tdf", "2", "2.00");
     submit(&site, "IL-3.tdf", "3", "3.00");

@@ -11,7 +11,7 @@ use gristmill_testkit::postgres;
 use proptest::prelude::*;
 
 use crate::support::{
-    SQLITE, parquet_rows, postgres_rows, run_until_idle, settings, site, sqlite_rows, state,
+    SQLITE, adding, parquet_rows, postgres_rows, run_until_idle, settings, site, sqlite_rows, state,
 };
 
 /// A job over all sales files that runs when so many are there, and when any is new.
@@ -20,11 +20,6 @@ fn job(min_files: usize) -> String {
         "[[job]]\nid = \"all\"\nfeed = \"sales\"\nfiles = \"**/*-{{store}}.tdf\"\nmin_files = {min_files}\n\
          trigger = \"any\"\n"
     )
-}
-
-/// The settings of a feed whose files share stores and days.
-fn adding(settings: String) -> String {
-    settings.replacen("name = \"sales\"", "name = \"sales\"\nsame_day = \"add\"", 1)
 }
 
 /// Some hundred files with every kind of dirt, and among them some with too many bad lines.

@@ -39,12 +39,6 @@ pub fn settings(warehouse: &str, jobs: &str) -> String {
     format!("{COMMON}\n[warehouse]\nurl = \"{warehouse}\"\n{jobs}")
 }
 
-/// The same settings for tests whose versions differ at random, or on purpose: nothing is held.
-pub fn unguarded(settings: &str) -> String {
-    let off = "name = \"sales\"\nshrink_percent = 0\nlate = \"replace\"\nsame_day = \"add\"";
-    settings.replacen("name = \"sales\"", off, 1)
-}
-
 /// A site for the binary under test.
 pub fn site(settings: &str) -> Site {
     Site::new(env!("CARGO_BIN_EXE_gristmill"), settings)
@@ -294,4 +288,15 @@ pub fn explained(site: &Site, job: &str, precondition: &str) -> (bool, String) {
     let check = check.unwrap_or_else(|| panic!("no precondition {precondition:?} in {json}"));
     let facts = check["facts"].as_str().expect("facts are text");
     (check["holds"] == true, facts.to_owned())
+}
+
+/// The settings of a feed whose files share stores and days.
+pub fn adding(settings: String) -> String {
+    settings.replacen("name = \"sales\"", "name = \"sales\"\nsame_day = \"add\"", 1)
+}
+
+/// The settings of a feed whose files come anew with other lines, as no store sends them: no guard holds any.
+pub fn unguarded(settings: String) -> String {
+    let guards = "same_day = \"add\"\nshrink_percent = 0\nlate = \"replace\"";
+    settings.replacen("name = \"sales\"", &format!("name = \"sales\"\n{guards}"), 1)
 }

@@ -6,13 +6,16 @@
 //!
 //! A file is read in units of whole lines ([`units`]). One thread reads until it has seen the first line that is not
 //! skipped, which may be a header. From then on, all idle threads of the current rayon pool read units in parallel, and
-//! their output is written in the order of the file ([`turns`]).
+//! their output is written in the order of the file ([`turns`]). What each line is, [`lines`] decides.
 
+mod line_ends;
+mod lines;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod turns;
 mod units;
+mod whole_text;
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -20,8 +23,8 @@ use std::path::Path;
 use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-use self::reader::Reading;
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
+use self::reader::{Order, Reading};
 use crate::error::EngineError;
 use crate::layout::{FeedKind, FeedLayout};
 use crate::partial::Partial;
@@ -60,7 +63,36 @@ const UNIT_OF_ROWS: usize = 2 << 20;
 /// number of bytes read so far.
 ///
 /// A file that is rejected as a whole is not an error: the report says so, and the caller must discard its outputs.
+///
+/// If a header in mid-file moves the columns, this fails with [`EngineError::ColumnsMoved`], because several threads
+/// read the file: open it again, and call [`convert_in_order`].
 pub fn convert(
+    input: impl Read + Send,
+    layout: &FeedLayout,
+    outputs: Outputs<'_>,
+    scratch: Scratch<'_>,
+    progress: impl FnMut(u64) + Send,
+) -> Result<Conversion, EngineError> {
+    convert_by(Order::Any, input, layout, outputs, scratch, progress)
+}
+
+/// Converts one file as [`convert`] does, but on one thread, which can follow headers in mid-file.
+pub fn convert_in_order(
+    input: impl Read + Send,
+    layout: &FeedLayout,
+    outputs: Outputs<'_>,
+    scratch: Scratch<'_>,
+    progress: impl FnMut(u64) + Send,
+) -> Result<Conversion, EngineError> {
+    // What the first reading left.
+    if let Some(path) = outputs.rejects.filter(|path| path.exists()) {
+        std::fs::remove_file(path).map_err(EngineError::write(path))?;
+    }
+    convert_by(Order::OfLines, input, layout, outputs, scratch, progress)
+}
+
+fn convert_by(
+    order: Order,
     input: impl Read + Send,
     layout: &FeedLayout,
     outputs: Outputs<'_>,
@@ -95,7 +127,7 @@ pub fn convert(
     } else {
         UNIT
     };
-    let reading = Reading::new(text, unit, layout, outputs.rejects);
+    let reading = Reading::new(text, unit, layout, outputs.rejects, order);
     let mut conversion = match &layout.kind {
         FeedKind::Sales(sales) => {
             let (lines, file) = SalesLines::new(sales, outputs.converted, scratch, is_decoded)?;
@@ -107,7 +139,7 @@ pub fn convert(
         }
     };
     conversion.report.bytes = source.bytes;
-    conversion.report.conclude(layout.max_reject_percent)?;
+    conversion.report.conclude(layout)?;
     Ok(conversion)
 }
 

@@ -1,20 +1,24 @@
-//! Reads the units of a file, on one thread or several, and counts the outcome of each line.
+//! Reads the units of a file, on one thread or several.
 
 use std::io::Read;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 
 use super::Conversion;
+use super::line_ends::unify;
+use super::lines::Lines;
 use super::turns::Turns;
 use super::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
+use super::whole_text::WholeText;
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::layout::{FeedLayout, HeaderRule};
+use crate::findings::Findings;
+use crate::layout::FeedLayout;
+use crate::other_forms::Form;
 use crate::partial::{DayLines, Partial};
 use crate::rejects::{Reason, RejectWriter};
-use crate::report::{ConversionReport, Header};
-use crate::scan::{Line, Marks, parts};
+use crate::report::ConversionReport;
+use crate::scan::{Line, Marks, first_part};
 
 /// How one thread reads the lines of one kind of feed: what they mean, and where their values go.
 pub(crate) trait FeedLines: Send + Sized {
@@ -27,10 +31,26 @@ pub(crate) trait FeedLines: Send + Sized {
     fn another(&self) -> Self;
     /// Returns how many leading fields of a line are read.
     fn wanted(&self) -> usize;
-    /// Returns whether the first line that is not skipped is a header, if the feed leaves that open.
-    fn is_header(&self, fields: &Fields) -> bool;
-    /// Learns the positions of the columns from a header.
-    fn learn(&mut self, names: &[&[u8]]) -> Header;
+    /// Returns the names of the columns that a header must name.
+    fn needed(&self) -> &[impl AsRef<str>];
+    /// Returns the positions of those columns, in their order.
+    fn positions(&self) -> Vec<usize>;
+    /// Reads further lines with the columns at other positions.
+    fn move_columns(&mut self, positions: &[usize]);
+    /// Returns whether the values of the first line are those of a header, whatever the names in it.
+    fn has_header_values(&self, fields: &Fields) -> bool;
+    /// Returns whether the values of a line with such values are those of data all the same.
+    fn has_data_values(&self, fields: &Fields) -> bool;
+    /// Returns whether a line that is no reject may be a header.
+    fn reads_headers(&self) -> bool;
+    /// Remembers the ids of a line, to find out whether others have them too.
+    fn doubt(&mut self, fields: &Fields);
+    /// Returns whether a line that was read has one of those ids.
+    fn settles_doubt(&self) -> bool;
+    /// Returns whether a line, given its fields, would be well-formed.
+    fn is_well_formed(&self, fields: &Fields) -> bool;
+    /// Returns the text that a line was rejected for, if it has one, and the known other form of that text.
+    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)>;
     /// Adds a line by reading it in place; returns `None` if it is not plain enough for that. The line has no NUL.
     /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either.
     fn add_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<LineOutcome>;
@@ -67,15 +87,28 @@ pub(crate) enum LineOutcome {
 
 /// A file that is being read.
 pub(super) struct Reading<'c> {
-    units: Mutex<Units<Box<dyn Read + Send + 'c>>>,
+    units: Mutex<Units<Text<'c>>>,
     layout: &'c FeedLayout,
     rejects: Option<RejectWriter>,
+    order: Order,
 }
 
-/// The files that threads write to in turn.
+type Text<'c> = WholeText<Box<dyn Read + Send + 'c>>;
+
+/// In which order the lines of a file are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By all threads that have nothing else to do.
+    Any,
+    /// By one thread, from the first to the last. A header in mid-file then moves the columns of the lines behind it.
+    OfLines,
+}
+
+/// What threads write to in turn.
 struct Files<F> {
     converted: Option<F>,
     rejects: Option<RejectWriter>,
+    findings: Findings,
 }
 
 /// A thread that reads.
@@ -85,33 +118,19 @@ struct Thread<'c, L> {
     read: Lines<'c, L>,
 }
 
-/// The state of a thread that reads lines.
-struct Lines<'c, L> {
-    layout: &'c FeedLayout,
-    feed: L,
-    fields: Fields,
-    /// Whether the first line that is neither skipped nor too long has been seen.
-    is_past_first: bool,
-    report: ConversionReport,
-    /// Lines of the current unit read so far.
-    number: u32,
-    /// Whether rejects are written, not only counted.
-    keeps_rejects: bool,
-    /// The rejects of the current unit: line number, reason, and the range of the text.
-    rejects: Vec<(u32, Reason, Range<usize>)>,
-}
-
 impl<'c> Reading<'c> {
     pub(super) fn new(
         text: Box<dyn Read + Send + 'c>,
         unit: usize,
         layout: &'c FeedLayout,
         rejects: Option<&Path>,
+        order: Order,
     ) -> Self {
         Self {
-            units: Mutex::new(Units::new(text, unit)),
+            units: Mutex::new(Units::new(WholeText::new(text), unit)),
             layout,
             rejects: rejects.map(RejectWriter::new),
+            order,
         }
     }
 
@@ -125,11 +144,13 @@ impl<'c> Reading<'c> {
             units,
             layout,
             rejects,
+            order,
         } = self;
         let mut first = Thread::new(layout, lines, rejects.is_some());
         let turns = Turns::new(Files {
             converted: file,
             rejects,
+            findings: Findings::default(),
         });
         // The first line that is not skipped decides the positions of the columns.
         while !first.read.is_past_first && first.read_next(&units, &turns)? {}
@@ -148,12 +169,15 @@ impl<'c> Reading<'c> {
             };
             threads.lock().expect("no holder panics").push(outcome);
         };
-        if is_at_end(&units) {
+        let threads_wanted = match order {
+            Order::Any if !is_at_end(&units) => rayon::current_num_threads(),
+            Order::Any | Order::OfLines => 1,
+        };
+        if threads_wanted == 1 {
             run(first);
         } else {
-            let others: Vec<_> = (1..rayon::current_num_threads())
-                .map(|_| first.another())
-                .collect();
+            first.read.reads_alone = false;
+            let others: Vec<_> = (1..threads_wanted).map(|_| first.another()).collect();
             rayon::in_place_scope(|scope| {
                 for other in others {
                     let run = &run;
@@ -165,27 +189,55 @@ impl<'c> Reading<'c> {
         let threads = threads.into_inner().expect("no holder panics");
         // A thread that gave up because another had failed has no error of its own.
         let threads = threads.into_iter().collect::<Result<Vec<_>, _>>()?;
-        finish(threads, turns.into_writer())
+        let units = units.into_inner().expect("no holder panics");
+        finish(threads, turns.into_writer(), units, layout)
     }
 }
 
 fn finish<L: FeedLines>(
     threads: Vec<Thread<'_, L>>,
     files: Files<L::File>,
+    units: Units<Text<'_>>,
+    layout: &FeedLayout,
 ) -> Result<Conversion, EngineError> {
+    let Files {
+        converted,
+        mut rejects,
+        mut findings,
+    } = files;
     let mut report = ConversionReport::default();
     let mut feeds = Vec::new();
+    let mut is_past_first = false;
     for thread in threads {
+        is_past_first |= thread.read.is_past_first;
         report.add(&thread.read.report);
         feeds.push(thread.read.feed);
     }
-    let partial = L::finish(feeds, files.converted)?.map(|Finished { partial, days }| {
+    let (text, is_unfinished) = units.into_input();
+    let behind = text.behind();
+    report.lines += behind.lines;
+    report.skipped += behind.lines;
+    report.lines_behind_end = behind.with_text;
+    report.last_line_ended = !is_unfinished || behind.is_marked;
+    if let Some(line) = layout.header_line.filter(|_| !is_past_first) {
+        findings.lacks_header_line(line);
+    }
+    let is_data = feeds.iter().any(L::settles_doubt);
+    if let Some((number, text)) = findings.settle_doubt(is_data) {
+        report.take_for_data(Reason::Amount);
+        if let Some(rejects) = &mut rejects {
+            rejects.push(number, Reason::Amount, &text)?;
+        }
+    }
+    findings.add_counts(&report.findings);
+    report.findings = findings;
+    let partial = L::finish(feeds, converted)?.map(|Finished { partial, days }| {
         report.first_date = days.iter().map(|day| day.trans_date).min();
         report.last_date = days.iter().map(|day| day.trans_date).max();
         report.days = days;
         partial
     });
-    if let Some(rejects) = files.rejects {
+    if let Some(rejects) = rejects {
         rejects.finish()?;
     }
     Ok(Conversion { report, partial })
@@ -200,30 +252,17 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         Self {
             unit: Unit::new(),
             marks: Marks::new(layout.delimiter),
-            read: Lines {
-                layout,
-                feed,
-                fields: Fields::default(),
-                is_past_first: false,
-                report: ConversionReport::default(),
-                number: 0,
-                keeps_rejects,
-                rejects: Vec::new(),
-            },
+            read: Lines::new(layout, feed, keeps_rejects),
         }
     }
 
     /// Returns another thread for the same file, once the first line has been seen.
     fn another(&self) -> Self {
-        let Lines {
-            layout,
-            feed,
-            keeps_rejects,
-            ..
-        } = &self.read;
-        let mut other = Self::new(layout, feed.another(), *keeps_rejects);
-        other.read.is_past_first = true;
-        other
+        Self {
+            unit: Unit::new(),
+            marks: Marks::new(self.read.layout.delimiter),
+            read: self.read.another(),
+        }
     }
 
     /// Reads the next unit and writes its output. Returns `false` if there is no unit left, or if another thread has
@@ -242,9 +281,12 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         };
         let lines_before = self.read.report.lines;
         self.read_unit();
+        if self.read.columns_moved {
+            return Err(EngineError::ColumnsMoved);
+        }
         let lines = self.read.report.lines - lines_before;
         let written = self.read.feed.end_unit()?;
-        if written.is_none() && self.read.rejects.is_empty() {
+        if written.is_none() && self.read.rejects.is_empty() && self.read.notes.is_empty() {
             turn.pass(lines);
             return Ok(true);
         }
@@ -252,6 +294,7 @@ impl<'c, L: FeedLines> Thread<'c, L> {
             self.write(written, lines_before, files)
         });
         self.read.rejects.clear();
+        self.read.notes.clear();
         wrote.transpose().map(|wrote| wrote.is_some())
     }
 
@@ -263,6 +306,9 @@ impl<'c, L: FeedLines> Thread<'c, L> {
     ) -> Result<(), EngineError> {
         if let (Some(written), Some(converted)) = (written, &mut files.converted) {
             self.read.feed.write(written, lines_before, converted)?;
+        }
+        for (number, note) in &self.read.notes {
+            files.findings.add(lines_before + u64::from(*number), note);
         }
         let Some(rejects) = &mut files.rejects else {
             return Ok(());
@@ -287,13 +333,22 @@ impl<'c, L: FeedLines> Thread<'c, L> {
             unit, marks, read, ..
         } = self;
         if unit.long_line.is_some() {
-            read.report.lines += 1;
-            return read.reject(1, Reason::LongLine, unit.lines.clone());
+            return read.long_unit(unit.lines.clone());
         }
-        let text = unit.text.as_slice();
+        let mut rest = unit.lines.clone();
+        if unit.ends_in_cr {
+            rest.end = unify(&mut unit.text, rest.clone());
+        }
         read.number = 0;
-        for part in parts(text, unit.lines.clone()) {
+        while !rest.is_empty() {
+            let text = unit.text.as_slice();
+            let part = first_part(text, rest.clone());
             let marked = marks.mark(text, part.clone());
+            if marked.has_lone_cr() {
+                // From here on, the ends of lines are made alike. All lines before have been read.
+                rest.end = unify(&mut unit.text, rest.clone());
+                continue;
+            }
             // A part of MAX_LINE bytes or more is a single line.
             if !read.is_past_first || part.len() >= MAX_LINE || marked.has_nul() {
                 marked.lines().for_each(|line| read.any_line(line));
@@ -302,89 +357,8 @@ impl<'c, L: FeedLines> Thread<'c, L> {
             } else {
                 marked.lines().for_each(|line| read.line::<false>(line));
             }
+            rest.start = part.end;
         }
         read.report.lines += u64::from(read.number);
-    }
-}
-
-impl<L: FeedLines> Lines<'_, L> {
-    /// Reads a line that is neither a header nor too long.
-    #[inline(always)]
-    fn line<const MAY_BE_ODD: bool>(&mut self, line: Line<'_>) {
-        let first = line.first_byte();
-        if first > b' '
-            && first != b'-'
-            && let Some(outcome) = self.feed.add_plain::<MAY_BE_ODD>(self.number + 1, line)
-        {
-            self.number += 1;
-            self.report.drift_lines += u64::from(line.fields() > self.feed.wanted());
-            self.count(outcome, line);
-        } else {
-            self.any_line(line);
-        }
-    }
-
-    /// Reads any line.
-    #[inline(never)]
-    fn any_line(&mut self, line: Line<'_>) {
-        self.number += 1;
-        // As with a long line that is a unit of its own, nothing else about the line matters.
-        if line.whole().len() >= MAX_LINE {
-            return self.reject(self.number, Reason::LongLine, line.whole().range());
-        }
-        let content = line.content().bytes();
-        if content.starts_with(b"--") || content.trim_ascii().is_empty() {
-            self.report.skipped += 1;
-            return;
-        }
-        let is_first = !std::mem::replace(&mut self.is_past_first, true);
-        let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
-        if let Err(reason) = self.fields.split(content, delimiter, wanted) {
-            return self.reject(self.number, reason, line.content().range());
-        }
-        if is_first && self.is_header() {
-            return self.learn(content);
-        }
-        self.report.drift_lines += u64::from(self.fields.has_more);
-        let outcome = self.feed.add(self.number, &self.fields);
-        self.count(outcome, line);
-    }
-
-    #[inline(always)]
-    fn count(&mut self, outcome: LineOutcome, line: Line<'_>) {
-        match outcome {
-            LineOutcome::WellFormed { is_row } => {
-                self.report.rows += u64::from(is_row);
-                self.report.ignored += u64::from(!is_row);
-            }
-            LineOutcome::Reject(reason) => self.reject(self.number, reason, line.content().range()),
-        }
-    }
-
-    #[cold]
-    fn reject(&mut self, number: u32, reason: Reason, line: Range<usize>) {
-        self.report.rejects += 1;
-        *self.report.reasons.entry(reason).or_default() += 1;
-        if self.keeps_rejects {
-            self.rejects.push((number, reason, line));
-        }
-    }
-
-    fn is_header(&self) -> bool {
-        match self.layout.header {
-            HeaderRule::Always => true,
-            HeaderRule::Never => false,
-            HeaderRule::Auto => self.feed.is_header(&self.fields),
-        }
-    }
-
-    /// Learns the columns. Only in a header are the fields after the last needed one read.
-    fn learn(&mut self, header: &[u8]) {
-        self.report.skipped += 1;
-        let names: Vec<&[u8]> = match self.fields.split(header, self.layout.delimiter, usize::MAX) {
-            Ok(()) => self.fields.iter().collect(),
-            Err(_) => Vec::new(),
-        };
-        self.report.header = self.feed.learn(&names);
     }
 }

@@ -1,5 +1,7 @@
 //! Whether lines are plain or not, whatever the size of units and the number of threads: one file has one result.
 
+mod model;
+
 use std::fs::File;
 use std::io::Write;
 use std::sync::OnceLock;
@@ -12,9 +14,10 @@ use super::*;
 use crate::date::from_days;
 use crate::fields::Fields;
 use crate::layout::{FeedSpec, HeaderRule};
+use crate::other_forms::Form;
 use crate::partial::DayLines;
 use crate::read_back::rows_of;
-use crate::rejects::{Reject, read_rejects};
+use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
 use crate::scan::Line;
 
@@ -33,12 +36,44 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.wanted()
     }
 
-    fn is_header(&self, fields: &Fields) -> bool {
-        self.0.is_header(fields)
+    fn needed(&self) -> &[impl AsRef<str>] {
+        self.0.needed()
     }
 
-    fn learn(&mut self, names: &[&[u8]]) -> Header {
-        self.0.learn(names)
+    fn positions(&self) -> Vec<usize> {
+        self.0.positions()
+    }
+
+    fn move_columns(&mut self, positions: &[usize]) {
+        self.0.move_columns(positions);
+    }
+
+    fn has_header_values(&self, fields: &Fields) -> bool {
+        self.0.has_header_values(fields)
+    }
+
+    fn has_data_values(&self, fields: &Fields) -> bool {
+        self.0.has_data_values(fields)
+    }
+
+    fn reads_headers(&self) -> bool {
+        self.0.reads_headers()
+    }
+
+    fn doubt(&mut self, fields: &Fields) {
+        self.0.doubt(fields);
+    }
+
+    fn settles_doubt(&self) -> bool {
+        self.0.settles_doubt()
+    }
+
+    fn is_well_formed(&self, fields: &Fields) -> bool {
+        self.0.is_well_formed(fields)
+    }
+
+    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
+        self.0.other_form(reason, fields)
     }
 
     fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<LineOutcome> {
@@ -107,33 +142,37 @@ fn read_by(way: Way, text: &[u8], layout: &FeedLayout, is_decoded: bool) -> Resu
         folder: folder.path(),
         memory: way.memory,
     };
-    let reading = Reading::new(Box::new(text), way.unit, layout, Some(&rejects));
-    let read = || match &layout.kind {
-        FeedKind::Sales(sales) => {
-            let (lines, file) = SalesLines::new(sales, Some(&converted), scratch, is_decoded)?;
-            match way.is_general {
-                true => reading.read(General(lines), file),
-                false => reading.read(lines, file),
+    let read = |order| {
+        let _ = std::fs::remove_file(&rejects);
+        let reading = Reading::new(Box::new(text), way.unit, layout, Some(&rejects), order);
+        match &layout.kind {
+            FeedKind::Sales(sales) => {
+                let (lines, file) = SalesLines::new(sales, Some(&converted), scratch, is_decoded)?;
+                match way.is_general {
+                    true => reading.read(General(lines), file),
+                    false => reading.read(lines, file),
+                }
+            }
+            FeedKind::Reference(columns) => {
+                let (lines, file) = ReferenceLines::new(columns, Some(&converted))?;
+                reading.read(lines, file)
             }
         }
-        FeedKind::Reference(columns) => {
-            let (lines, file) = ReferenceLines::new(columns, Some(&converted))?;
-            reading.read(lines, file)
-        }
     };
-    let conversion = pool(way.threads)
-        .install(read)
-        .map_err(|error| error.to_string())?;
-    outcome(conversion, &folder)
+    let conversion = pool(way.threads).install(|| match read(Order::Any) {
+        Err(EngineError::ColumnsMoved) => read(Order::OfLines),
+        done => done,
+    });
+    outcome(conversion.map_err(|error| error.to_string())?, layout, &folder)
 }
 
 /// Reads back what a conversion wrote to a folder.
-fn outcome(conversion: Conversion, folder: &TempDir) -> Result<Outcome, String> {
+fn outcome(conversion: Conversion, layout: &FeedLayout, folder: &TempDir) -> Result<Outcome, String> {
     let path = |name: &str| folder.path().join(name);
     let Conversion { mut report, partial } = conversion;
     // Only the public function knows the file's own size.
     report.bytes = 0;
-    report.conclude(100.0).map_err(|error| error.to_string())?;
+    report.conclude(layout).map_err(|error| error.to_string())?;
     if let Some(partial) = partial {
         partial
             .write(&path("partial"), 0)
@@ -167,7 +206,7 @@ fn read_publicly(bytes: impl Read + Send, layout: &FeedLayout) -> Result<Outcome
     let conversion = pool(3)
         .install(|| convert(bytes, layout, outputs, scratch, |_| ()))
         .map_err(|error| error.to_string())?;
-    outcome(conversion, &folder)
+    outcome(conversion, layout, &folder)
 }
 
 /// Compares all ways with the definition, and returns the definition's result.

@@ -1,6 +1,7 @@
 //! Splits an input into units of whole lines, which threads then read in parallel.
 //!
-//! A newline ends a line even inside quotes, so that a stray quote costs one line, not the rest of the file. Units need
+//! A line end ends a line even inside quotes, so that a stray quote costs one line, not the rest of the file. Units are
+//! cut at LFs; where there is none, at CRs. Units need
 //! no allocation: each thread fills its own buffer again and again, and only the unfinished line at its end is copied
 //! to the next unit.
 
@@ -10,9 +11,10 @@ mod tests;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use crate::scan::{READ_BEFORE, READ_BEHIND};
+use super::line_ends;
+use crate::scan::{CR, READ_BEFORE, READ_BEHIND};
 
-/// The greatest length of a line with its newline, in bytes; longer lines are rejects. A point-of-sale line has a few
+/// The length of a line without its end, in bytes, from which on it is a reject. A point-of-sale line has a few
 /// dozen.
 pub(crate) const MAX_LINE: usize = 1 << 20;
 
@@ -29,11 +31,13 @@ pub(crate) const LONG_LINE_KEPT: usize = 4096;
 pub(crate) struct Unit {
     /// A buffer that holds the text in `lines`, with room before and after it.
     pub(crate) text: Vec<u8>,
-    /// The range of the whole lines: empty, or with a newline at the end.
+    /// The range of the whole lines: empty, or with an LF at the end, or with a CR if `ends_in_cr`.
     pub(crate) lines: Range<usize>,
+    /// Whether the last line ends with a CR alone, so that the ends of lines must be made alike before they are marked.
+    pub(crate) ends_in_cr: bool,
     /// The position of this unit in the input, from 0.
     pub(crate) number: u64,
-    /// If the unit is one line over [`MAX_LINE`]: its length without its newline. `lines` then holds its beginning.
+    /// If the unit is one line of [`MAX_LINE`] or more: its length without its end. `lines` then holds its beginning.
     pub(crate) long_line: Option<u64>,
 }
 
@@ -42,6 +46,7 @@ impl Unit {
         Self {
             text: Vec::new(),
             lines: 0..0,
+            ends_in_cr: false,
             number: 0,
             long_line: None,
         }
@@ -60,6 +65,8 @@ pub(crate) struct Units<R> {
     /// Units given out.
     count: u64,
     is_at_end: bool,
+    /// Whether the last line has no end of its own.
+    is_unfinished: bool,
 }
 
 impl<R: Read> Units<R> {
@@ -72,12 +79,18 @@ impl<R: Read> Units<R> {
             carried: Vec::new(),
             count: 0,
             is_at_end: false,
+            is_unfinished: false,
         }
     }
 
     /// Returns whether all lines are known to have been handed out.
     pub(crate) fn is_at_end(&self) -> bool {
         self.is_at_end && self.carried.is_empty()
+    }
+
+    /// Returns the input, and whether the last line has no end of its own, once all lines have been handed out.
+    pub(crate) fn into_input(self) -> (R, bool) {
+        (self.input, self.is_unfinished)
     }
 
     /// Hands out no more units, because the rest would be read for nothing.
@@ -106,6 +119,7 @@ impl<R: Read> Units<R> {
         let mut end = start + self.carried.len();
         text[start..end].copy_from_slice(&self.carried);
         let mut searched = start;
+        unit.ends_in_cr = false;
         let whole = loop {
             let room = text.len() - 1 - READ_BEHIND;
             let read = self.read(&mut text[end..room])?;
@@ -119,12 +133,21 @@ impl<R: Read> Units<R> {
             }
             searched = end;
             if self.is_at_end {
-                // A last line without a newline gets one.
-                text[end] = b'\n';
-                end += usize::from(end > start);
+                unit.ends_in_cr = end > start && text[end - 1] == CR;
+                if end > start && !unit.ends_in_cr {
+                    // A last line without an end gets one.
+                    self.is_unfinished = true;
+                    text[end] = b'\n';
+                    end += 1;
+                }
                 break end;
             }
-            if end - start >= MAX_LINE {
+            if let Some(whole) = line_ends::last_certain(&text[start..end]) {
+                unit.ends_in_cr = true;
+                break start + whole;
+            }
+            // Its last two bytes may be the beginning of the line's end.
+            if end - start >= MAX_LINE + 2 {
                 unit.number = self.number();
                 return self.skip_long_line(unit, end).map(|()| true);
             }
@@ -163,21 +186,41 @@ impl<R: Read> Units<R> {
 
     /// Skips the rest of the line that begins the unit, and keeps its beginning.
     fn skip_long_line(&mut self, unit: &mut Unit, end: usize) -> io::Result<()> {
+        const PIECE: usize = 64 << 10;
         let start = READ_BEFORE;
-        let mut length = (end - start) as u64;
-        let mut rest = vec![0; 64 << 10];
+        let mut length = (end - start - 2) as u64;
+        let mut rest = unit.text[end - 2..end].to_vec();
         self.carried.clear();
-        while !self.is_at_end {
-            let read = self.read(&mut rest)?;
-            if let Some(newline) = memchr::memchr(b'\n', &rest[..read]) {
-                length += newline as u64;
-                self.carried.extend_from_slice(&rest[newline + 1..read]);
+        loop {
+            if let Some(at) = memchr::memchr2(CR, b'\n', &rest) {
+                // The longest line end has three bytes.
+                while rest.len() - at < 3 && !self.is_at_end {
+                    self.read_more(&mut rest, PIECE)?;
+                }
+                length += at as u64;
+                let behind = at + line_ends::length(&rest[at..]);
+                self.carried.extend_from_slice(&rest[behind..]);
                 break;
             }
-            length += read as u64;
+            length += rest.len() as u64;
+            rest.clear();
+            if self.is_at_end {
+                self.is_unfinished = true;
+                break;
+            }
+            self.read_more(&mut rest, PIECE)?;
         }
         unit.lines = start..start + LONG_LINE_KEPT;
         unit.long_line = Some(length);
+        Ok(())
+    }
+
+    /// Appends up to `count` bytes of the input.
+    fn read_more(&mut self, bytes: &mut Vec<u8>, count: usize) -> io::Result<()> {
+        let before = bytes.len();
+        bytes.resize(before + count, 0);
+        let read = self.read(&mut bytes[before..])?;
+        bytes.truncate(before + read);
         Ok(())
     }
 }

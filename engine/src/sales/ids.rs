@@ -1,5 +1,6 @@
 //! The rules for the texts of an id column.
 
+use crate::other_forms::is_text_for_excel;
 use crate::rejects::Reason;
 use crate::symbols::{Symbol, Symbols};
 
@@ -26,9 +27,13 @@ impl IdRule {
     }
 
     /// Returns the id as text, if it meets the rules.
-    fn check<'i>(&self, id: &'i [u8]) -> Result<&'i str, Reason> {
+    pub(super) fn check<'i>(&self, id: &'i [u8]) -> Result<&'i str, Reason> {
         let text = std::str::from_utf8(id).map_err(|_| self.text)?;
-        if text.contains('\0') || (self.is_decoded && text.contains(char::REPLACEMENT_CHARACTER)) {
+        // A byte order mark inside a line shows that files were joined there, without a line end between them.
+        if text.contains(['\0', '\u{feff}'])
+            || is_text_for_excel(text)
+            || (self.is_decoded && text.contains(char::REPLACEMENT_CHARACTER))
+        {
             return Err(self.text);
         }
         if id.trim_ascii().is_empty() {

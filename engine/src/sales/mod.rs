@@ -18,11 +18,11 @@ use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::layout::{Needed, SalesLayout};
+use crate::layout::{NEEDED_COLUMNS, Needed, SalesLayout};
+use crate::other_forms::{Form as OtherForm, amount_form, date_form, id_form};
 use crate::parquet_form::{self, Form};
 use crate::partial::{DayTotals, Key, Partial, SumTable};
 use crate::rejects::Reason;
-use crate::report::Header;
 use crate::scan::Line;
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
@@ -45,7 +45,19 @@ pub(crate) struct SalesLines<'l> {
     days: DayTotals,
     scratch: Scratch<'l>,
     converted: Option<Converted>,
+    doubt: Option<Doubt>,
 }
+
+/// The store and item of a line that may be a header, and whether another line had one of them before sums were spilled.
+#[derive(Clone)]
+struct Doubt {
+    store_id: Vec<u8>,
+    item_id: Vec<u8>,
+    is_settled: bool,
+}
+
+/// Returns the known other form that a text is written in.
+type FormOf = fn(&[u8]) -> Option<OtherForm>;
 
 /// What a transaction code means.
 #[derive(Clone, Copy)]
@@ -98,6 +110,7 @@ impl<'l> SalesLines<'l> {
             days: DayTotals::default(),
             scratch,
             converted,
+            doubt: None,
         };
         Ok((lines, file))
     }
@@ -206,6 +219,7 @@ impl FeedLines for SalesLines<'_> {
                 form: converted.form.clone(),
                 rows: UnitRows::default(),
             }),
+            doubt: self.doubt.clone(),
             ..*self
         }
     }
@@ -214,7 +228,21 @@ impl FeedLines for SalesLines<'_> {
         self.columns.wanted
     }
 
-    fn is_header(&self, fields: &Fields) -> bool {
+    fn needed(&self) -> &[impl AsRef<str>] {
+        &NEEDED_COLUMNS
+    }
+
+    fn positions(&self) -> Vec<usize> {
+        self.columns.needed.all().to_vec()
+    }
+
+    fn move_columns(&mut self, positions: &[usize]) {
+        if let Ok(positions) = positions.try_into() {
+            self.columns = Columns::new(Needed::at(positions));
+        }
+    }
+
+    fn has_header_values(&self, fields: &Fields) -> bool {
         let Needed { amount, code, .. } = self.columns.needed;
         let is_number = |position| {
             fields
@@ -224,15 +252,63 @@ impl FeedLines for SalesLines<'_> {
         fields.len() >= self.columns.wanted && !is_number(amount) && !is_number(code)
     }
 
-    fn learn(&mut self, names: &[&[u8]]) -> Header {
-        let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
-        match Needed::among(&names) {
-            Ok(needed) => {
-                self.columns = Columns::new(needed);
-                Header::ByName
-            }
-            Err(_) => Header::ByPosition,
-        }
+    fn has_data_values(&self, fields: &Fields) -> bool {
+        let date = fields.get(self.columns.needed.trans_date).unwrap_or_default();
+        Self::date(self.layout, date).is_some()
+    }
+
+    fn reads_headers(&self) -> bool {
+        false
+    }
+
+    fn doubt(&mut self, fields: &Fields) {
+        let id = |position| fields.get(position).unwrap_or_default().to_vec();
+        self.doubt = Some(Doubt {
+            store_id: id(self.columns.needed.store_id),
+            item_id: id(self.columns.needed.item_id),
+            is_settled: false,
+        });
+    }
+
+    fn settles_doubt(&self) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| {
+            doubt.is_settled
+                || self.table.stores.find(&doubt.store_id).is_some()
+                || self.table.items.find(&doubt.item_id).is_some()
+        })
+    }
+
+    fn is_well_formed(&self, fields: &Fields) -> bool {
+        let [store_id, amount, code, item_id, trans_date] = self
+            .columns
+            .needed
+            .all()
+            .map(|position| fields.get(position).unwrap_or_default());
+        fields.len() >= self.columns.wanted
+            && parse_cents(trim(amount)).is_some()
+            && Self::code(self.layout, code).is_some()
+            && Self::date(self.layout, trans_date).is_some()
+            && self.store_rule.check(store_id).is_ok()
+            && self.item_rule.check(item_id).is_ok()
+    }
+
+    fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<OtherForm>)> {
+        let Needed {
+            store_id,
+            amount,
+            item_id,
+            trans_date,
+            ..
+        } = self.columns.needed;
+        let (position, form): (usize, FormOf) = match reason {
+            Reason::Amount => (amount, amount_form),
+            Reason::Date => (trans_date, date_form),
+            Reason::StoreText => (store_id, id_form),
+            Reason::ItemText => (item_id, id_form),
+            _ => return None,
+        };
+        let text = fields.get(position).unwrap_or_default();
+        (!text.trim_ascii().is_empty()).then(|| (text, form(text)))
     }
 
     #[inline(always)]
@@ -252,6 +328,10 @@ impl FeedLines for SalesLines<'_> {
             None => None,
         };
         if self.table.memory() > self.scratch.memory || self.table.is_short_of_numbers() {
+            let is_settled = self.settles_doubt();
+            if let Some(doubt) = &mut self.doubt {
+                doubt.is_settled = is_settled;
+            }
             let table = std::mem::replace(&mut self.table, SumTable::new(self.layout.measures.len()));
             let sums = table.into_sums();
             self.days.add(&sums);

@@ -48,6 +48,21 @@ impl<'m> Marked<'m> {
         self.ends.has_odd
     }
 
+    /// Returns whether the part has a CR that no newline follows.
+    pub(crate) fn has_lone_cr(self) -> bool {
+        if !self.ends.has_odd {
+            return false;
+        }
+        let (Some(before), Some(last)) = (self.ends.fields.first(), self.ends.fields.last()) else {
+            return false;
+        };
+        let part = &self.text[*before as usize + 1..=*last as usize];
+        let crs = memchr::memchr_iter(CR, part).count();
+        // The byte before the part is not one of it, but no line end can be split there.
+        let is_after_cr = |line: &&u32| self.text[self.ends.fields[**line as usize] as usize - 1] == CR;
+        crs > 0 && crs != self.ends.lines.iter().filter(is_after_cr).count()
+    }
+
     /// Returns whether the part has a NUL.
     pub(crate) fn has_nul(self) -> bool {
         self.ends.has_nul

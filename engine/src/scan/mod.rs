@@ -34,8 +34,8 @@ pub(crate) const READ_BEFORE: usize = 16;
 /// Bytes after a part that must be readable: a short text is read as the sixteen bytes from its start.
 pub(crate) const READ_BEHIND: usize = 16;
 
-/// A carriage return, which is part of the line ending when it comes before a newline.
-const CR: u8 = b'\r';
+/// A carriage return, which ends a line, alone or together with a newline behind it.
+pub(crate) const CR: u8 = b'\r';
 
 /// How many bytes are scanned before their lines are read: few enough that the marks stay in the core's L1 cache.
 const PART: usize = 32 << 10;
@@ -91,23 +91,15 @@ impl Marks {
     }
 }
 
-/// Splits a text of whole lines into parts of whole lines, each about [`PART`] bytes.
-pub(crate) fn parts(text: &[u8], whole: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let mut start = whole.start;
-    std::iter::from_fn(move || {
-        if start == whole.end {
-            return None;
-        }
-        let limit = whole.end.min(start + PART);
-        let end = match memchr::memrchr(b'\n', &text[start..limit]) {
-            Some(newline) => start + newline + 1,
-            // A line longer than a part.
-            None => memchr::memchr(b'\n', &text[limit..whole.end]).map_or(whole.end, |at| limit + at + 1),
-        };
-        let part = start..end;
-        start = end;
-        Some(part)
-    })
+/// Returns the part that a text of whole lines begins with: whole lines, and about [`PART`] bytes.
+pub(crate) fn first_part(text: &[u8], whole: Range<usize>) -> Range<usize> {
+    let limit = whole.end.min(whole.start + PART);
+    let end = match memchr::memrchr(b'\n', &text[whole.start..limit]) {
+        Some(newline) => whole.start + newline + 1,
+        // A line longer than a part.
+        None => memchr::memchr(b'\n', &text[limit..whole.end]).map_or(whole.end, |at| limit + at + 1),
+    };
+    whole.start..end
 }
 
 /// Returns the fastest scan that this processor supports.

@@ -158,6 +158,18 @@ impl Warehouse for PostgresWarehouse {
             .map(rows::entry))
     }
 
+    async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError> {
+        let (client, names) = self.session().await?;
+        if self.relation(&client, &names.schema, LEDGER).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let rows = client
+            .query(&names.sql.ledger_newest_of_each(), &[&names.target, &scope])
+            .await;
+        let rows = rows.map_err(self.failed("read the ledger of"))?;
+        Ok(rows.iter().map(rows::entry).collect())
+    }
+
     async fn row(
         &self,
         store_id: &str,

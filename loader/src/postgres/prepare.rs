@@ -79,6 +79,10 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
                 .map_err(warehouse.failed("create the target in"))?;
             // Someone may have dropped a table of this name: the records about its rows are no longer true.
             claims::forget(warehouse, &transaction, &names).await?;
+            transaction
+                .execute(&sql.forget_ledger(), &[&names.target])
+                .await
+                .map_err(warehouse.failed("forget the lost loads in"))?;
         }
         Some((oid, kind)) if kind == "r" || kind == "p" => {
             check_present(warehouse, &transaction, sql, oid).await?

@@ -223,6 +223,21 @@ impl Sql {
         format!("{select} WHERE target = $1 AND scope = $2 ORDER BY sequence DESC LIMIT 1")
     }
 
+    /// The newest entry of each scope, or of one.
+    pub(crate) fn ledger_newest_of_each(&self) -> String {
+        let (select, ledger) = (self.select_ledger(), &self.ledger);
+        format!(
+            "{select} WHERE target = $1 AND (scope, sequence) IN
+                 (SELECT scope, max(sequence) FROM {ledger}
+                   WHERE target = $1 AND ($2::text IS NULL OR scope = $2) GROUP BY scope)
+              ORDER BY sequence"
+        )
+    }
+
+    pub(crate) fn forget_ledger(&self) -> String {
+        format!("DELETE FROM {} WHERE target = $1", self.ledger)
+    }
+
     pub(crate) fn ledger_of_run(&self) -> String {
         format!("{} WHERE target = $1 AND run_id = $2", self.select_ledger())
     }

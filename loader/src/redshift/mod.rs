@@ -16,6 +16,8 @@ mod sql;
 mod stage;
 mod verify;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use jiff::civil::Date;
@@ -147,6 +149,25 @@ impl Warehouse for RedshiftWarehouse {
             Some(_) => session.entry(&session.sql.ledger_of_run(run_id)).await,
             None => Ok(None),
         }
+    }
+
+    async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError> {
+        let session = Session::open(self).await?;
+        if session.kind(LEDGER).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let sql = match scope {
+            Some(scope) => session.sql.ledger_newest(scope),
+            None => session.sql.ledger_newest_of_each(),
+        };
+        // The greatest number of one scope may be an older one of another.
+        let mut newest: BTreeMap<String, LedgerEntry> = BTreeMap::new();
+        for entry in session.entries(&sql).await? {
+            newest.insert(entry.scope.clone(), entry);
+        }
+        let mut newest: Vec<_> = newest.into_values().collect();
+        newest.sort_unstable_by_key(|entry| entry.sequence);
+        Ok(newest)
     }
 
     async fn row(

@@ -65,6 +65,8 @@ pub(super) async fn prepare(warehouse: &RedshiftWarehouse) -> Result<(), LoadErr
             session.execute("create the target in", &create).await?;
             // Someone may have dropped a table of this name: the records about its rows are no longer true.
             load::forget_days(&session).await?;
+            let forget = session.sql.forget_ledger();
+            session.execute("forget the lost loads in", &forget).await?;
         }
         Some("r") => check_present(&session).await?,
         Some(_) => {

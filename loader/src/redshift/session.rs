@@ -121,19 +121,26 @@ impl<'a> Session<'a> {
 
     /// The first entry of the ledger that a query finds.
     pub(super) async fn entry(&self, sql: &str) -> Result<Option<LedgerEntry>, LoadError> {
+        Ok(self.entries(sql).await?.into_iter().next())
+    }
+
+    /// The entries of the ledger that a query finds.
+    pub(super) async fn entries(&self, sql: &str) -> Result<Vec<LedgerEntry>, LoadError> {
         let action = "read the ledger of";
         let rows = self.rows(action, sql).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let text = |at| row.get(at).unwrap_or_default().to_string();
-        Ok(Some(LedgerEntry {
-            run_id: text(0),
-            target: text(1),
-            scope: text(2),
-            sequence: self.parsed(action, row.get(3))?,
-            rows: self.parsed(action, row.get(4))?,
-            digest: text(5),
-            loaded_at: text(6),
-        }))
+        let entry = |row: &SimpleQueryRow| {
+            let text = |at| row.get(at).unwrap_or_default().to_string();
+            Ok(LedgerEntry {
+                run_id: text(0),
+                target: text(1),
+                scope: text(2),
+                sequence: self.parsed(action, row.get(3))?,
+                rows: self.parsed(action, row.get(4))?,
+                digest: text(5),
+                loaded_at: text(6),
+            })
+        };
+        rows.iter().map(entry).collect()
     }
 
     /// Copies written files into a table, and checks that all rows arrived. On failure, it rolls the transaction back,

@@ -305,6 +305,19 @@ impl Sql {
         self.select_ledger(&format!("scope = {scope} ORDER BY sequence DESC LIMIT 1"))
     }
 
+    /// The newest entry of each scope, after older ones with the number of another scope's newest, if there are any.
+    pub(super) fn ledger_newest_of_each(&self) -> String {
+        self.select_ledger(&format!(
+            "sequence IN (SELECT MAX(sequence) FROM {} WHERE target = {} GROUP BY scope) ORDER BY sequence",
+            self.ledger, self.target
+        ))
+    }
+
+    /// Forgets the loads of a target that was dropped.
+    pub(super) fn forget_ledger(&self) -> String {
+        format!("DELETE FROM {} WHERE target = {}", self.ledger, self.target)
+    }
+
     pub(super) fn ledger_of_run(&self, run_id: &str) -> String {
         self.select_ledger(&format!("run_id = {}", literal(run_id)))
     }

@@ -223,6 +223,22 @@ impl Warehouse for SqliteWarehouse {
         }
     }
 
+    async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError> {
+        let Some(mut connection) = self.reading(LEDGER).await? else {
+            return Ok(Vec::new());
+        };
+        let rows = sqlx::query(self.sql.ledger_newest_of_each())
+            .bind(&self.name)
+            .bind(scope)
+            .fetch_all(&mut connection)
+            .await;
+        Ok(rows
+            .map_err(self.failed("read the ledger of"))?
+            .iter()
+            .map(entry)
+            .collect())
+    }
+
     async fn row(
         &self,
         store_id: &str,

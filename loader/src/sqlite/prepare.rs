@@ -57,6 +57,11 @@ pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError
                 .await?;
             // Someone may have dropped a table of this name: the records about its rows are no longer true.
             claims::forget(warehouse, &mut transaction).await?;
+            sqlx::query(warehouse.sql.forget_ledger())
+                .bind(&warehouse.name)
+                .execute(&mut *transaction)
+                .await
+                .map_err(warehouse.failed("forget the lost loads in"))?;
         }
         Some("table") => check_present(warehouse, &mut transaction).await?,
         Some(_) => {

@@ -221,6 +221,21 @@ impl Sql {
         ))
     }
 
+    /// The newest entry of each scope, or of one.
+    pub(crate) fn ledger_newest_of_each(&self) -> SqlStr {
+        let (select, ledger) = (self.select_ledger(), &self.ledger);
+        safe(format!(
+            "{select} WHERE target = ?1 AND (scope, sequence) IN
+                 (SELECT scope, max(sequence) FROM main.{ledger}
+                   WHERE target = ?1 AND (?2 IS NULL OR scope = ?2) GROUP BY scope)
+              ORDER BY sequence"
+        ))
+    }
+
+    pub(crate) fn forget_ledger(&self) -> SqlStr {
+        safe(format!("DELETE FROM main.{} WHERE target = ?", self.ledger))
+    }
+
     pub(crate) fn ledger_of_run(&self) -> SqlStr {
         safe(format!(
             "{} WHERE target = ? AND run_id = ?",

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use gristmill_loader::{Load, LoadError, LoadMode, LoadOutcome, SummaryRow};
+use gristmill_loader::{Load, LoadError, LoadMode, LoadOutcome, SummaryRow, Warehouse};
 
 use crate::support::{MEASURES, Place, Rows, Summary, contents, counts, day, write_parquet, write_rows};
 
@@ -57,6 +57,8 @@ every_warehouse!(
     nothing_is_read_before_the_first_run,
     more_rows_than_a_batch_arrive,
     an_empty_summary_is_a_load,
+    the_newest_load_of_each_scope_is_told,
+    a_target_that_was_dropped_has_no_loads,
 );
 
 const A: [Option<i64>; 3] = [Some(45_000), Some(3_150), None];
@@ -581,4 +583,69 @@ async fn an_empty_summary_is_a_load(place: &Place) {
         counts(0, 0, 0, 0)
     );
     assert!(warehouse.ledger_entry("run-1").await.unwrap().is_some());
+}
+
+/// The runs that stand in the ledger as the newest of their scopes.
+async fn newest(warehouse: &dyn Warehouse, scope: Option<&str>) -> Vec<(String, String, i64)> {
+    let entries = warehouse.newest_loads(scope).await.unwrap();
+    entries
+        .into_iter()
+        .map(|entry| (entry.scope, entry.run_id, entry.sequence))
+        .collect()
+}
+
+fn told(scope: &str, sequence: i64) -> (String, String, i64) {
+    (scope.to_owned(), format!("run-{sequence}"), sequence)
+}
+
+async fn the_newest_load_of_each_scope_is_told(place: &Place) {
+    let warehouse = place.open("sales_summary", &MEASURES, LoadMode::ReplaceDays);
+    assert_eq!(newest(&*warehouse, None).await, []);
+    warehouse.prepare().await.unwrap();
+    let other = place.open("other_summary", &MEASURES, LoadMode::ReplaceDays);
+    other.prepare().await.unwrap();
+    assert_eq!(newest(&*warehouse, None).await, []);
+    let summary = Summary::of(&[("s", "i", "2025-03-01", A)]);
+    for (scope, sequence) in [("J101", 1), ("J101", 2), ("J101/2025-03-01", 3), ("J101", 4)] {
+        let load = Load {
+            scope: scope.into(),
+            ..place.load(sequence, &summary)
+        };
+        warehouse.load(&load, &|_| ()).await.unwrap();
+    }
+    // Another state database may give the same number to a run of another scope.
+    let same_number = Load {
+        scope: "J102".into(),
+        run_id: "theirs".into(),
+        ..place.load(2, &summary)
+    };
+    warehouse.load(&same_number, &|_| ()).await.unwrap();
+    other.load(&place.load(9, &summary), &|_| ()).await.unwrap();
+    let theirs = ("J102".to_owned(), "theirs".to_owned(), 2);
+    assert_eq!(
+        newest(&*warehouse, None).await,
+        [theirs, told("J101/2025-03-01", 3), told("J101", 4)]
+    );
+    assert_eq!(newest(&*warehouse, Some("J101")).await, [told("J101", 4)]);
+    assert_eq!(newest(&*warehouse, Some("J103")).await, []);
+    assert_eq!(newest(&*other, None).await, [told("J101", 9)]);
+}
+
+async fn a_target_that_was_dropped_has_no_loads(place: &Place) {
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    let other = place.open("other_summary", &MEASURES, LoadMode::ReplaceDays);
+    other.prepare().await.unwrap();
+    let load = place.load(7, &Summary::of(&[("s", "i", "2025-03-01", A)]));
+    for warehouse in [&warehouse, &other] {
+        warehouse.load(&load, &|_| ()).await.unwrap();
+    }
+    place.edit("DROP TABLE sales_summary").await;
+    warehouse.prepare().await.unwrap();
+    assert_eq!(newest(&*warehouse, None).await, []);
+    assert_eq!(newest(&*other, None).await, [told("J101", 7)]);
+    // Otherwise it would count as loaded already.
+    assert_eq!(
+        warehouse.load(&load, &|_| ()).await.unwrap(),
+        LoadOutcome::Loaded(counts(1, 0, 0, 0))
+    );
 }

@@ -59,7 +59,7 @@ impl Wave<'_> {
 
     /// Appears only if it blocks the wave: partials of two layouts cannot be merged.
     pub(super) fn layout(&self) -> Option<Check> {
-        let is_earlier = |version: &InForce| version.layout_digest != self.plan.feed.digest();
+        let is_earlier = |version: &InForce| !self.plan.feed.sums_with(&version.layout_digest);
         let earlier: Vec<_> = self
             .files
             .iter()

@@ -111,6 +111,7 @@ impl Story {
                 layout_digest,
                 bytes: 100,
                 rows: 10,
+                is_partial_lost: false,
             });
         }
     }
@@ -226,6 +227,7 @@ impl Story {
             summary: None,
             changes: None,
             outcome: None,
+            lost: None,
             error: None,
         }
     }

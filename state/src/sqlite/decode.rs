@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use crate::file::{FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
 use crate::intervention::HeldRow;
 use crate::job::{JobConfig, JobRow};
+use crate::order::Age;
 use crate::run::{InputDays, InputFile, RowChanges, RunRow, SummaryRecord};
 
 /// Formats a time as the database stores it: UTC, with microseconds, so that text order is time order.
@@ -87,6 +88,7 @@ pub(super) fn version_record(row: &SqliteRow) -> sqlx::Result<VersionRecord> {
         skipped: row.try_get("skipped")?,
         rejects: row.try_get("rejects")?,
         drift_lines: row.try_get("drift_lines")?,
+        last_line_ended: row.try_get("last_line_ended")?,
         first_date: row.parsed_or_null("first_date")?,
         last_date: row.parsed_or_null("last_date")?,
         rejected_because: row.try_get("reject_reason")?,
@@ -177,7 +179,10 @@ pub(super) fn input_file(row: &SqliteRow) -> sqlx::Result<InputFile> {
         version_id: row.try_get("version_id")?,
         submission_id: row.try_get("submission_id")?,
         submitted: row.parsed("input_submitted")?,
-        modified_ns: row.try_get("input_modified_ns")?,
+        age: Age {
+            written_ns: row.try_get("input_written_ns")?,
+            submission_id: row.try_get("submission_id")?,
+        },
         days: InputDays {
             others_count: row.try_get("others_count")?,
             named: Vec::new(),
@@ -207,6 +212,7 @@ pub(super) fn run_row(row: &SqliteRow) -> sqlx::Result<RunRow> {
         summary: summary(row)?,
         changes: changes(row)?,
         outcome: row.parsed_or_null("outcome")?,
+        lost: row.parsed_or_null("lost_timestamp")?,
         error: row.try_get("error")?,
     })
 }

@@ -8,6 +8,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
 use super::decode::{self, TextColumns};
+use super::ledger;
 use super::sql::{days, files, jobs, runs};
 use crate::error::{During, StateError};
 use crate::facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
@@ -57,7 +58,10 @@ async fn read(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<Option<Fa
             .try_map(|row| active_run(&row))
             .fetch_all(&mut *tx)
             .await?,
-        newest_submission: sqlx::query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?,
+        newest_submission: sqlx::query_scalar(files::NEWEST_SUBMISSION)
+            .fetch_one(&mut *tx)
+            .await?,
+        ledger: ledger::news(tx, Some(job_id)).await?,
     }))
 }
 
@@ -123,6 +127,7 @@ fn in_force(row: &SqliteRow) -> sqlx::Result<Option<InForce>> {
         layout_digest: row.try_get("layout_digest")?,
         bytes: row.try_get("bytes")?,
         rows: row.try_get("rows")?,
+        is_partial_lost: row.try_get("is_partial_lost")?,
     }))
 }
 

@@ -14,6 +14,7 @@ use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSubmission, VersionRow};
 use crate::intervention::HeldRow;
+use crate::order::TOLERANCE_NS;
 
 impl StateDb {
     /// Returns, by path, each file's stamp when it was last read, and when that was. Leaves out the files that must be read again: those
@@ -224,6 +225,16 @@ impl StateDb {
             .during(action, file_url)?;
         tx.commit().await.during(action, file_url)?;
         Ok(files.pop())
+    }
+
+    /// Returns the files in force whose time of writing lies ahead of their arrival, and how many seconds: their stores'
+    /// clocks are wrong. Ordered by path.
+    pub async fn written_ahead(&self) -> Result<Vec<(String, i64)>, StateError> {
+        sqlx::query_as(sql::WRITTEN_AHEAD)
+            .bind(TOLERANCE_NS)
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files that were", "written ahead of their arrival")
     }
 
     /// Lists what waits until a person accepts it, ordered by path, store and day.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use sqlx::SqliteConnection;
 
-use super::sql::lake as sql;
+use super::sql::{lake as sql, runs};
 use super::{StateDb, begin, decode};
 use crate::error::{During, StateError};
 
@@ -28,6 +28,46 @@ impl StateDb {
         let objects = sqlx::query_scalar(sql::OBJECTS).fetch_all(&self.readers).await;
         let objects: Vec<String> = objects.during("list", "the objects of the lake")?;
         Ok(objects.into_iter().collect())
+    }
+
+    /// Returns the files whose versions in force have a partial in the lake, with its lake path. Ordered by path.
+    pub async fn partials_in_force(&self) -> Result<Vec<(String, String)>, StateError> {
+        let partials = sqlx::query_as(sql::PARTIALS_IN_FORCE)
+            .fetch_all(&self.readers)
+            .await;
+        partials.during("list", "the partials in force")
+    }
+
+    /// Records that the lake has lost partials, and has their files read again, which makes them anew. A run that needs
+    /// them (`waiting`, which is running) goes back into the queue, and is claimed once its files have been read. Returns
+    /// the files.
+    pub async fn lose_partials(
+        &self,
+        objects: &[String],
+        waiting: Option<&str>,
+    ) -> Result<Vec<String>, StateError> {
+        let (action, subject) = ("record the loss of", "partials");
+        let objects = serde_json::json!(objects).to_string();
+        let now = self.now();
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        let look = sqlx::query_scalar(sql::LOOK_AGAIN_FOR).bind(&objects);
+        let mut files: Vec<String> = look.fetch_all(&mut *tx).await.during(action, subject)?;
+        let forget = sqlx::query(sql::FORGET_PARTIALS).bind(&objects).bind(&now);
+        forget.execute(&mut *tx).await.during(action, subject)?;
+        if let Some(run_id) = waiting {
+            let requeue = sqlx::query(runs::REQUEUE).bind(run_id);
+            requeue.execute(&mut *tx).await.during(action, subject)?;
+        }
+        tx.commit().await.during(action, subject)?;
+        files.sort_unstable();
+        Ok(files)
+    }
+
+    /// Returns the queued runs that wait for files to be read again, each with such a file.
+    pub async fn awaited_files(&self) -> Result<Vec<(String, String)>, StateError> {
+        let awaited = sqlx::query_as(sql::AWAITED).fetch_all(&self.readers).await;
+        awaited.during("list", "the files that runs wait for")
     }
 
     /// Forgets the objects that have expired, and returns their lake paths. Nothing reads them any more, so they can be

@@ -14,6 +14,8 @@ mod guarding;
 mod interventions;
 mod jobs;
 mod lake;
+mod ledger;
+mod others;
 mod overflow;
 mod queue;
 mod runs;

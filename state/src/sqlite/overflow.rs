@@ -4,6 +4,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::days::{add_input_days, input_files, version_days};
 use super::decode::text;
+use super::queue::ages;
 use super::sql::{interventions, runs as sql};
 use super::{StateDb, begin, guarding};
 use crate::digest;
@@ -46,8 +47,8 @@ async fn leave_out(
         .try_get("inputs_digest")?;
     let left_out = before.iter().find(|input| input.version_id == version_id);
     let left_out = left_out.ok_or(sqlx::Error::RowNotFound)?;
-    let inputs: Vec<RunInput> = before.iter().map(as_input).collect();
-    let order_matters = digest::of_inputs(&inputs, false) != digest_before;
+    let inputs: Vec<RunInput> = before.iter().map(InputFile::as_input).collect();
+    let order_matters = digest::of_inputs(&inputs, None) != digest_before;
     let instead = hold(tx, left_out.file_id, version_id, reason, now).await?;
     for statement in [sql::REMOVE_INPUT_DAYS, sql::REMOVE_INPUT] {
         let remove = sqlx::query(statement).bind(run_id).bind(version_id);
@@ -69,20 +70,15 @@ async fn leave_out(
         add_input_days(tx, run_id, std::slice::from_ref(&instead)).await?;
         inputs.push(instead);
     }
+    let ages = match order_matters {
+        true => Some(ages(tx, &inputs).await?),
+        false => None,
+    };
     let update = sqlx::query(sql::SET_INPUTS_DIGEST)
         .bind(run_id)
-        .bind(digest::of_inputs(&inputs, order_matters));
+        .bind(digest::of_inputs(&inputs, ages.as_deref()));
     update.execute(&mut *tx).await?;
     input_files(tx, run_id).await
-}
-
-fn as_input(input: &InputFile) -> RunInput {
-    RunInput {
-        file_id: input.file_id,
-        version_id: input.version_id,
-        submission_id: input.submission_id,
-        days: input.days.clone(),
-    }
 }
 
 /// Holds a version that is in force, and returns the version that is in force instead. A version that is no longer in

@@ -1,17 +1,23 @@
 //! The queue of runs: which runs enter it, and who claims them.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, TextColumns, text, wave_text};
-use super::sql::{jobs, runs as sql};
+use super::sql::{jobs, ledger, runs as sql};
 use super::submissions::array;
-use super::{StateDb, begin, days};
+use super::{StateDb, begin, days, others};
 use crate::digest;
 use crate::error::{During, StateError};
-use crate::run::{Cause, ClaimedRun, Enqueued, InputDays, NewRun, RunInput, RunOutcome, RunRow, RunState};
+use crate::order::Age;
+use crate::run::{
+    Cause, ClaimedRun, DayOfOther, Enqueued, InputDays, InputFile, NewRun, RunInput, RunOutcome, RunRow,
+    RunState,
+};
 
 impl StateDb {
     /// Queues a run, unless one of the same job and wave is queued or running. A run that no person requested
@@ -105,7 +111,14 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     if let Some(active) = active {
         return Ok(Enqueued::Active(active));
     }
-    let inputs_digest = digest::of_inputs(&run.inputs, run.order_matters);
+    let mut run = run.clone();
+    others::leave_out(tx, &run.job_id, &mut run.inputs).await?;
+    let run = &run;
+    let ages = match run.order_matters {
+        true => Some(ages(tx, &run.inputs).await?),
+        false => None,
+    };
+    let inputs_digest = digest::of_inputs(&run.inputs, ages.as_deref());
     let asks_for_news = matches!(run.cause, Cause::Preconditions | Cause::Deadline);
     let is_done = asks_for_news && is_done(tx, run, &wave, &inputs_digest).await?;
     let run_id = add(tx, run, &wave, &inputs_digest, now).await?;
@@ -132,6 +145,26 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     Ok(Enqueued::Unchanged(run_id))
 }
 
+/// Returns the place of each input in the order of files.
+pub(super) async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx::Result<Vec<Age>> {
+    let numbers = inputs.iter().map(|input| json!(input.submission_id));
+    let written: HashMap<i64, i64> = sqlx::query_as(sql::AGES)
+        .bind(array(numbers))
+        .fetch_all(tx)
+        .await?
+        .into_iter()
+        .collect();
+    let age = |submission_id| {
+        let written_ns = *written.get(&submission_id)?;
+        Some(Age {
+            written_ns,
+            submission_id,
+        })
+    };
+    let ages = inputs.iter().map(|input| age(input.submission_id));
+    ages.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
+}
+
 /// Returns whether the wave's last finished run read exactly these inputs and its result is in the warehouse.
 async fn is_done(
     tx: &mut SqliteConnection,
@@ -142,13 +175,21 @@ async fn is_done(
     let last = sqlx::query(sql::LAST_FINISHED)
         .bind(&run.job_id)
         .bind(wave)
-        .fetch_optional(tx)
+        .fetch_optional(&mut *tx)
         .await?;
     let Some(last) = last else { return Ok(false) };
     let is_same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
     // A failed run has no outcome, and the result of a superseded one never reached the warehouse.
     let outcome = last.parsed_or_null("outcome")?;
-    Ok(is_same && matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)))
+    if !is_same || !matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)) {
+        return Ok(false);
+    }
+    let is_others: bool = sqlx::query_scalar(ledger::IS_OTHERS)
+        .bind(&run.job_id)
+        .bind(wave)
+        .fetch_one(tx)
+        .await?;
+    Ok(!is_others)
 }
 
 /// Adds a queued run with its inputs, and names it after its job and sequence.
@@ -224,7 +265,7 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
             Cause::Replay => Cause::Replay,
             _ => Cause::Retry,
         },
-        order_matters: digest::of_inputs(&inputs, false) != failed.inputs_digest,
+        order_matters: digest::of_inputs(&inputs, None) != failed.inputs_digest,
         inputs,
         incomplete: failed.incomplete,
         completeness_percent: failed.completeness_percent,
@@ -233,9 +274,11 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
 }
 
 async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Result<Option<ClaimedRun>> {
+    let busy = others::busy(tx).await?;
     let row = sqlx::query(sql::CLAIM)
         .bind(owner)
         .bind(now)
+        .bind(array(busy.iter().map(|run_id| json!(run_id))))
         .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -247,7 +290,8 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Resul
         .bind(now)
         .execute(&mut *tx)
         .await?;
-    let inputs = days::input_files(tx, &run_id).await?;
+    let mut inputs = days::input_files(tx, &run_id).await?;
+    let days_of_others = leave_to_others(tx, &run_id, &job_id, &mut inputs).await?;
     Ok(Some(ClaimedRun {
         run_id,
         job_id,
@@ -256,5 +300,30 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Resul
         attempts: row.try_get("attempts")?,
         incomplete: row.try_get("incomplete")?,
         inputs,
+        days_of_others,
     }))
+}
+
+/// Leaves out what other jobs have loaded since the run was queued. Returns what its files have in common with them.
+async fn leave_to_others(
+    tx: &mut SqliteConnection,
+    run_id: &str,
+    job_id: &str,
+    inputs: &mut [InputFile],
+) -> sqlx::Result<Vec<DayOfOther>> {
+    let mut chosen: Vec<RunInput> = inputs.iter().map(InputFile::as_input).collect();
+    let digest_before = digest::of_inputs(&chosen, None);
+    let (days, left_out) = others::leave_out(tx, job_id, &mut chosen).await?;
+    if left_out.is_empty() {
+        return Ok(days);
+    }
+    let row = sqlx::query(sql::ONE).bind(run_id).fetch_one(&mut *tx).await?;
+    let ages: Vec<Age> = inputs.iter().map(|input| input.age).collect();
+    let order_matters = row.try_get::<&str, _>("inputs_digest")? != digest_before;
+    let digest = digest::of_inputs(&chosen, order_matters.then_some(&ages[..]));
+    others::note_left_out(tx, run_id, &left_out, &digest).await?;
+    for (input, chosen) in inputs.iter_mut().zip(chosen) {
+        input.days = chosen.days;
+    }
+    Ok(days)
 }

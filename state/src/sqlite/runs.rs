@@ -4,10 +4,10 @@ use jiff::civil::Date;
 use sqlx::SqliteConnection;
 
 use super::sql::{jobs, runs as sql};
-use super::{StateDb, begin, days, decode};
+use super::{StateDb, begin, days, decode, others};
 use crate::error::{During, StateError};
 use crate::job::ExecStatus;
-use crate::run::{InputFile, RunFilter, RunResult, RunRow, RunState, SummaryRecord};
+use crate::run::{InputFile, RunFilter, RunOutcome, RunResult, RunRow, RunState, SummaryRecord};
 
 impl StateDb {
     /// Records that a running run is still in progress.
@@ -54,13 +54,31 @@ impl StateDb {
             .bind(changes.map(|changes| changes.updated.cast_signed()))
             .bind(changes.map(|changes| changes.deleted.cast_signed()))
             .bind(changes.map(|changes| changes.unchanged.cast_signed()));
-        self.end("complete", run_id, update, ExecStatus::Completed).await
+        let is_loaded = result.outcome == RunOutcome::Loaded;
+        self.end("complete", run_id, update, ExecStatus::Completed, is_loaded)
+            .await
     }
 
     /// Marks a running run as failed; `error` is the reason, for people.
     pub async fn fail(&self, run_id: &str, error: &str) -> Result<(), StateError> {
         let update = sqlx::query(sql::FAIL).bind(run_id).bind(self.now()).bind(error);
-        self.end("fail", run_id, update, ExecStatus::Failed).await
+        self.end("fail", run_id, update, ExecStatus::Failed, false).await
+    }
+
+    /// Marks a queued run as failed, because what it waits for will not come; `error` says why. A run that is no longer
+    /// queued is left as it is.
+    pub async fn give_up(&self, run_id: &str, error: &str) -> Result<(), StateError> {
+        let action = "give up";
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let update = sqlx::query(sql::FAIL_QUEUED)
+            .bind(run_id)
+            .bind(self.now())
+            .bind(error);
+        update.execute(&mut *writer).await.during(action, run_id)?;
+        let note = sqlx::query(jobs::NOTE_END)
+            .bind(run_id)
+            .bind(ExecStatus::Failed.as_str());
+        note.execute(&mut *writer).await.during(action, run_id).map(drop)
     }
 
     async fn end(
@@ -69,6 +87,7 @@ impl StateDb {
         run_id: &str,
         update: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
         status: ExecStatus,
+        is_loaded: bool,
     ) -> Result<(), StateError> {
         let mut writer = self.writer().await.during(action, run_id)?;
         let mut tx = begin(&mut writer).await.during(action, run_id)?;
@@ -78,6 +97,11 @@ impl StateDb {
             .during(action, run_id)?
             .rows_affected();
         must_have_run(&mut tx, action, run_id, done).await?;
+        if is_loaded {
+            others::note_loaded(&mut tx, run_id)
+                .await
+                .during(action, run_id)?;
+        }
         let note = sqlx::query(jobs::NOTE_END).bind(run_id).bind(status.as_str());
         note.execute(&mut *tx).await.during(action, run_id)?;
         tx.commit().await.during(action, run_id)

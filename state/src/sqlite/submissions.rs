@@ -315,6 +315,7 @@ fn version_row(file_id: i64, version: &VersionRecord) -> Value {
         version.converted,
         version.partial,
         version.reject_lines,
+        version.last_line_ended,
     ])
 }
 

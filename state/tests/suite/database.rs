@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_state::{ServiceLock, StateDb, StateError, SystemClock};
+use gristmill_state::{ServiceLock, StateDb, StateError, SubmissionOutcome, SystemClock, VersionRecord};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use crate::support::{Fixture, converted, job, run};
+use crate::support::{Fixture, LAYOUT, converted, job, one_job, run, submission, version};
 
 #[tokio::test]
 async fn what_was_recorded_is_there_after_reopening() {
@@ -134,7 +134,7 @@ async fn every_view_can_be_read() {
         ("runs", 1),
         ("run_files", 2),
     ] {
-        let query = sqlx::AssertSqlSafe(format!("SELECT * FROM {view}"));
+        let query = AssertSqlSafe(format!("SELECT * FROM {view}"));
         let found = sqlx::query(query).fetch_all(&mut f.shell().await).await.unwrap();
         assert_eq!(found.len(), rows, "{view}");
     }
@@ -178,7 +178,7 @@ async fn a_database_of_the_version_before_keeps_its_stamps_and_has_them_complete
                  stamp_bytes, stamp_modified_ns, stamp_inode)
          VALUES ('IL-1.tdf', 'sales', 'FAILED', '{time}', '{time}', 5, 6, 7)"
     );
-    sqlx::query(sqlx::AssertSqlSafe(file))
+    sqlx::query(AssertSqlSafe(file))
         .execute(&mut shell)
         .await
         .unwrap();
@@ -196,4 +196,55 @@ async fn a_database_of_the_version_before_keeps_its_stamps_and_has_them_complete
     let known = db.known_stamps(&HashMap::new()).await.unwrap();
     assert_eq!(known["IL-1.tdf"].stamp, stamp);
     assert_eq!(db.unmatched_count().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn versions_of_before_are_kept_without_a_word_on_their_last_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut old = options.connect().await.unwrap();
+    let mut before = sqlx::migrate!("migrations/sqlite");
+    let known: Vec<_> = before.iter().filter(|step| step.version <= 4).cloned().collect();
+    before.migrations = known.into();
+    before.run(&mut old).await.unwrap();
+    let at = "2026-11-23T08:15:00.123456Z";
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "INSERT INTO ingested_file_status (file_id, file_url, feed, last_update_status, last_update_timestamp,
+                submitted_timestamp, last_validated_timestamp)
+         VALUES (1, 'IL-1.tdf', 'sales', 'VALIDATED', '{at}', '{at}', '{at}');
+         INSERT INTO file_version (version_id, file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped,
+                rejects, drift_lines, accepted, created_timestamp)
+         VALUES (1, 1, 'content', '{LAYOUT}', 10, 1, 1, 0, 0, 0, 0, 1, '{at}');
+         INSERT INTO submission (submission_id, file_id, version_id, outcome, submitted_timestamp, stamp_bytes,
+                stamp_modified_ns, stamp_inode)
+         VALUES (1, 1, 1, 'VALIDATED', '{at}', 10, 1, 1);
+         UPDATE ingested_file_status SET version_id = 1, valid_submission_id = 1;"
+    )))
+    .execute(&mut old)
+    .await
+    .unwrap();
+    old.close().await.unwrap();
+    let db = StateDb::open(&path, Arc::new(SystemClock)).await.unwrap();
+    let ended = async || {
+        let versions = db.versions_of("IL-1.tdf").await.unwrap();
+        versions
+            .iter()
+            .map(|row| row.version.last_line_ended)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ended().await, [None]);
+    let open = VersionRecord {
+        last_line_ended: Some(false),
+        ..version("other")
+    };
+    db.record(
+        &[submission("IL-1.tdf", SubmissionOutcome::Converted(open))],
+        &one_job,
+    )
+    .await
+    .unwrap();
+    assert_eq!(ended().await, [Some(false), None]);
 }

@@ -127,6 +127,7 @@ pub fn version(content: &str) -> VersionRecord {
         skipped: 1,
         rejects: 1,
         drift_lines: 3,
+        last_line_ended: Some(true),
         first_date: Some("2026-11-20".parse().unwrap()),
         last_date: Some("2026-11-22".parse().unwrap()),
         rejected_because: None,

@@ -147,7 +147,15 @@ fn lines_and_their_ends() {
             "s\t1\t4\ti\t2026-03-01\r\ns\t1\t4\ti\t2026-03-01\r\n",
             [2, 0, 0, 0],
         ),
-        ("s\t1\t4\ti\t2026-03-01\r\r\n", REJECT),
+        ("s\t1\t4\ti\t2026-03-01\r\r\n", ROW),
+        ("s\t1\t4\ti\t2026-03-01\rs\t1\t4\ti\t2026-03-01\r", [2, 0, 0, 0]),
+        ("s\t1\t4\ti\t2026-03-01\r\r\r\n", [1, 0, 1, 0]),
+        ("s\t1\t4\ti\t2026-03-01\n\x1as\t1\n\0", [1, 0, 2, 0]),
+        ("s\t1\t4\ti\t2026-03-01\0\0", ROW),
+        (
+            "s\t1\t4\ti\t2026-03-01\n\u{feff}\u{feff}s\t1\t4\ti\t2026-03-01\n\u{feff}",
+            [2, 0, 1, 0],
+        ),
         ("s\t1\t4\ti\t2026-03-01\tx\r\r\n", ROW),
         ("\r\n", SKIPPED),
         (" \t \x0c", SKIPPED),
@@ -210,7 +218,7 @@ fn headers() {
         ),
         (
             "store_id\tamount\tcode\titem_id\ns\t1\t4\ti\t2026-03-01\n",
-            [1, 0, 0, 1],
+            HEADER_AND_ROW,
         ),
         (
             "s\t12.345\tcode\ti\t2026-03-01\ns\t1\t4\ti\t2026-03-01\n",
@@ -222,13 +230,32 @@ fn headers() {
         ),
         (
             "s\t1\t4\ti\t2026-03-01\nstore_id\tamount\tcode\titem_id\ttrans_date\n",
-            [1, 0, 0, 1],
+            HEADER_AND_ROW,
         ),
         (
             "broken\nstore_id\tamount\tcode\titem_id\ttrans_date\n",
-            [0, 0, 0, 2],
+            [0, 0, 1, 1],
         ),
+        ("s\tx\ty\ti\tz\ns\t1\t4\ti\t2026-03-01\n", [1, 0, 0, 1]),
     ]));
+}
+
+#[test]
+fn a_file_whose_header_cannot_be_used_counts_for_nothing() {
+    let row = "s\t1\t4\ti\t2026-03-01\n";
+    let header = "store_id\tamount\tcode\titem_id\ttrans_date\n";
+    let (_folder, paths) = lay([
+        format!("Shop\tTotal\tType\tPLU\tDay\n{row}"),
+        format!("{}{row}", header.replace("code", "amount\tcode")),
+        format!("{}{row}", header.replace("code", "type")),
+        format!("{row}{header}{row}"),
+        format!("{header}{row}{header}{row}"),
+    ]);
+    let rejected: Vec<_> = counts(&paths, Options::default())
+        .iter()
+        .map(|file| file.rejected)
+        .collect();
+    assert_eq!(rejected, [true, true, true, true, false]);
 }
 
 #[test]
@@ -243,10 +270,10 @@ fn columns_by_name_end_with_the_last_needed_one() {
 
 #[test]
 fn amounts() {
-    let good = "12 12.5 -12.50 12.500 12. .5 +3 -0 0012.00 9999999999999999.99 -9999999999999999.99 000000000000000000000001 1.0000000000000000000000000";
+    let good = "12 12.5 -12.50 12. .5 +3 -0 0012.00 9999999999999999.99 -9999999999999999.99 000000000000000000000001";
     check(&lines(1, ROW, &good.split(' ').collect::<Vec<_>>()));
     check(&lines(1, ROW, &[" 4.75  ", "\"-1\""]));
-    let bad = "12.345 1e3 1,000.00 10000000000000000.00 99999999999999999999999999 - . +. --1 1- 1.2.3 NaN 0x10 $1 1_000 \u{661}";
+    let bad = "12.345 12.500 1e3 1,000.00 10000000000000000.00 99999999999999999999999999 - . +. --1 1- 1.2.3 NaN 0x10 $1 1_000 \u{661}";
     check(&lines(1, REJECT, &bad.split(' ').collect::<Vec<_>>()));
     check(&lines(1, REJECT, &["", "  ", "1 2", "1\u{a0}", "1\0"]));
 }

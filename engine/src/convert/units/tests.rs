@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::line_ends::tests::lines;
 use super::*;
 
 /// An input that yields its bytes in pieces of the given sizes, in a cycle; a size of 0 is an interrupted read.
@@ -42,16 +43,13 @@ impl Read for Pieces<'_> {
 /// A line as a unit yields it: its text, and its length if it is too long and a unit of its own.
 type Given = (Vec<u8>, Option<u64>);
 
-/// Returns the lines of a text by definition: whatever is between newlines.
+/// Returns the lines of a text by definition.
 fn by_definition(text: &[u8]) -> Vec<Given> {
-    let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-    if lines.last().is_some_and(|last| last.is_empty()) {
-        lines.pop();
-    }
-    lines
+    lines(text)
+        .0
         .into_iter()
         .map(|line| match line.len() < MAX_LINE {
-            true => (line.to_vec(), None),
+            true => (line, None),
             false => (line[..LONG_LINE_KEPT].to_vec(), Some(line.len() as u64)),
         })
         .collect()
@@ -72,7 +70,8 @@ fn by_units(input: impl Read, size: usize) -> Vec<Given> {
             lines.push((text.to_vec(), Some(length)));
             continue;
         }
-        assert_eq!(text.last(), Some(&b'\n'), "a unit of whole lines");
+        let last = if unit.ends_in_cr { CR } else { b'\n' };
+        assert_eq!(text.last(), Some(&last), "a unit of whole lines");
         lines.extend(by_definition(text));
     }
     assert!(units.is_at_end());
@@ -83,7 +82,7 @@ fn by_units(input: impl Read, size: usize) -> Vec<Given> {
 proptest! {
     #[test]
     fn whatever_the_pieces_and_the_size_the_lines_are_the_same(
-        text in prop::collection::vec(prop::sample::select(b"\n\nab\r\0".to_vec()), 0..200),
+        text in prop::collection::vec(prop::sample::select(b"\n\nab\r\r\0".to_vec()), 0..200),
         sizes in prop::collection::vec(0..20_usize, 0..6),
         size in 1..70_usize,
     ) {
@@ -96,21 +95,30 @@ proptest! {
 #[test]
 fn lines_around_the_greatest_length_at_any_position() {
     let long = |length: usize| vec![b'x'; length];
-    for length in [
+    let lengths = [
         MAX_LINE - 2,
         MAX_LINE - 1,
         MAX_LINE,
         MAX_LINE + 1,
         3 * MAX_LINE + 7,
-    ] {
+    ];
+    let ends: [&[u8]; 4] = [b"\n", b"\r\n", b"\r", b"\r\r\n"];
+    for (length, end) in lengths
+        .into_iter()
+        .flat_map(|length| ends.map(|end| (length, end)))
+    {
         let alone = long(length);
-        let first = [&alone[..], b"\nb\nc"].concat();
-        let middle = [b"a\n", &alone[..], b"\nb\n"].concat();
-        let last = [b"a\nb\n", &alone[..], b"\n"].concat();
-        let two = [&alone[..], b"\n", &alone[..], b"\n\n"].concat();
+        let first = [&alone[..], end, b"b", end, b"c"].concat();
+        let middle = [b"a", end, &alone[..], end, b"b", end].concat();
+        let last = [b"a", end, b"b", end, &alone[..], end].concat();
+        let two = [&alone[..], end, &alone[..], end, end].concat();
         for text in [alone, first, middle, last, two] {
             let expected = by_definition(&text);
-            for size in [1, 1000, 256 << 10, MAX_LINE, 4 << 20] {
+            let sizes_of_units: &[usize] = match end {
+                b"\n" => &[1, 1000, 256 << 10, MAX_LINE, 4 << 20],
+                _ => &[1000, 4 << 20],
+            };
+            for &size in sizes_of_units {
                 for sizes in [&[usize::MAX][..], &[4093, 0]] {
                     let found = by_units(Pieces::new(&text, sizes), size);
                     assert!(

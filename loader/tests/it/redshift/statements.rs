@@ -109,6 +109,7 @@ async fn every_listed_statement_is_sent_by_something() {
             .await
             .unwrap();
         warehouse.first_rows(1).await.unwrap();
+        warehouse.newest_loads(None).await.unwrap();
         warehouse.row_count().await.unwrap();
         let long = "x".repeat(101);
         let long = Summary::of(&[(long.as_str(), "i", "2025-03-01", [None; 3])]);

@@ -20,10 +20,10 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
     INSERT INTO file_version
            (file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects, drift_lines,
             first_date, last_date, accepted, reject_reason, converted_object, partial_object, rejects_object,
-            days_counted, created_timestamp)
+            last_line_ended, days_counted, created_timestamp)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 IS NULL, value ->> 12, value ->> 13,
-           value ->> 14, value ->> 15, 1, ?2
+           value ->> 14, value ->> 15, value ->> 16, 1, ?2
       FROM json_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_id, content_hash, layout_digest) DO UPDATE
        SET bytes = excluded.bytes, lines = excluded.lines, rows = excluded.rows, ignored = excluded.ignored,
@@ -31,7 +31,7 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
            first_date = excluded.first_date, last_date = excluded.last_date, accepted = excluded.accepted,
            reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
            partial_object = excluded.partial_object, rejects_object = excluded.rejects_object,
-           partial_removed_timestamp = NULL, days_counted = 1
+           last_line_ended = excluded.last_line_ended, partial_removed_timestamp = NULL, days_counted = 1
     RETURNING file_id, version_id, reject_reason";
 
 /// The versions with the given file, bytes and layout. A version whose partial has since been removed cannot come into
@@ -45,12 +45,33 @@ pub(in crate::sqlite) const FIND_VERSIONS: &str = "
      CROSS JOIN file_version v
         ON v.file_id = j.value ->> 0 AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
 
+/// Adds submissions. Each file may occur at most once. No file was written after its arrival, whatever its stamp says.
+/// A file that is only read again (the same bytes, written at the same time) keeps the bound of its first arrival: if its time
+/// of writing lies ahead, it does not become newer than what was sent meanwhile.
 pub(in crate::sqlite) const ADD_SUBMISSIONS: &str = "
     INSERT INTO submission
-           (file_id, version_id, outcome, error, submitted_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2, value ->> 4, value ->> 5, value ->> 6
+           (file_id, version_id, outcome, error, submitted_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode,
+            written_ns)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ?2, value ->> 4, value ->> 5, value ->> 6,
+           min(value ->> 5,
+               CAST(strftime('%s', ?2) AS INTEGER) * 1000000000 + CAST(substr(?2, 21, 6) AS INTEGER) * 1000,
+               coalesce(
+               (SELECT p.written_ns FROM submission p
+                  LEFT JOIN file_version pv ON pv.version_id = p.version_id
+                  LEFT JOIN file_version nv ON nv.version_id = value ->> 1
+                 WHERE p.submission_id = (SELECT max(submission_id) FROM submission WHERE file_id = value ->> 0)
+                   AND p.stamp_modified_ns = value ->> 5
+                   AND coalesce(pv.content_hash = nv.content_hash, 1)),
+               value ->> 5))
       FROM json_each(?1) ORDER BY key
     RETURNING submission_id, file_id";
+
+/// Files in force whose time of writing lies ahead of their arrival by more than `?1` nanoseconds, ordered by path.
+pub(in crate::sqlite) const WRITTEN_AHEAD: &str = "
+    SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) / 1000000000 AS ahead
+      FROM ingested_file_status f JOIN submission s ON s.submission_id = f.valid_submission_id
+     WHERE s.stamp_modified_ns > s.written_ns + ?1
+     ORDER BY f.file_url";
 
 pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
     UPDATE ingested_file_status
@@ -183,7 +204,8 @@ pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
 pub(in crate::sqlite) const FILE_FACTS: &str = "
     SELECT f.file_id, f.file_url, f.feed, f.last_update_status, f.last_error, f.store_id, f.business_date,
            f.last_validated_timestamp, f.version_id, f.valid_submission_id,
-           s.submitted_timestamp AS valid_submitted, v.layout_digest, v.bytes, v.rows
+           s.submitted_timestamp AS valid_submitted, v.layout_digest, v.bytes, v.rows,
+           v.partial_removed_timestamp IS NOT NULL AS is_partial_lost
       FROM ingested_file_status f
       LEFT JOIN file_version v ON v.version_id = f.version_id
       LEFT JOIN submission s ON s.submission_id = f.valid_submission_id

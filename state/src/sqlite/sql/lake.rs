@@ -89,3 +89,24 @@ pub(in crate::sqlite) const FORGET_SUMMARIES: &str = forget!("job_run", "summary
 
 pub(in crate::sqlite) const EXPIRED_COVERAGES: &str = expired_of_runs!("coverage_object");
 pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!("job_run", "coverage_object");
+
+/// The partials of the versions in force, with their files, ordered by path.
+pub(in crate::sqlite) const PARTIALS_IN_FORCE: &str = "
+    SELECT f.file_url, v.partial_object FROM ingested_file_status f JOIN file_version v ON v.version_id = f.version_id
+     WHERE v.partial_object IS NOT NULL ORDER BY f.file_url";
+
+/// Has the files of partials that the lake lost read again.
+pub(in crate::sqlite) const LOOK_AGAIN_FOR: &str = "
+    UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
+     WHERE file_id IN (SELECT file_id FROM file_version
+                        WHERE partial_object IN (SELECT value FROM json_each(?1)))
+    RETURNING file_url";
+
+/// The files that a queued run waits for: they are to be read again, because the lake lost the partials that it needs.
+pub(in crate::sqlite) const AWAITED: &str = "
+    SELECT r.run_id, f.file_url FROM job_run r
+      JOIN job_run_input i ON i.run_id = r.run_id
+      JOIN file_version v ON v.version_id = i.version_id
+      JOIN ingested_file_status f ON f.file_id = i.file_id
+     WHERE r.state = 'QUEUED' AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL
+     ORDER BY r.sequence, f.file_url";

@@ -8,5 +8,7 @@ pub(super) mod files;
 pub(super) mod interventions;
 pub(super) mod jobs;
 pub(super) mod lake;
+pub(super) mod ledger;
+pub(super) mod others;
 pub(super) mod runs;
 pub(super) mod unmatched;

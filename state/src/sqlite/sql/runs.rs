@@ -8,11 +8,14 @@ pub(in crate::sqlite) const LAST_FINISHED: &str = "
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
      ORDER BY sequence DESC LIMIT 1";
 
-/// The newest run after a given one whose result is in the warehouse.
+/// The newest run after a given one whose result is in the warehouse, also if only the ledger knows it.
 pub(in crate::sqlite) const COMPLETED_LATER: &str = "
-    SELECT run_id FROM job_run
-     WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3
-       AND state = 'COMPLETED' AND outcome IN ('LOADED', 'UNCHANGED')
+    SELECT run_id FROM (
+        SELECT run_id, sequence FROM job_run
+         WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3
+           AND state = 'COMPLETED' AND outcome IN ('LOADED', 'UNCHANGED')
+        UNION ALL
+        SELECT run_id, sequence FROM ledger_run WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3)
      ORDER BY sequence DESC LIMIT 1";
 
 /// The newest run before a given one whose summary was loaded.
@@ -32,9 +35,10 @@ pub(in crate::sqlite) const LAST_LOADS: &str = "
      ORDER BY r.wave";
 
 /// The next place in the order of loads: the time, or one more than the last place if the clock stands still or went
-/// back.
-pub(in crate::sqlite) const NEXT_SEQUENCE: &str =
-    "SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run))";
+/// back. The ledger's places count too: somebody's clock may have been ahead.
+pub(in crate::sqlite) const NEXT_SEQUENCE: &str = "
+    SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run),
+               (SELECT coalesce(max(sequence), 0) + 1 FROM ledger_run))";
 
 pub(in crate::sqlite) const ADD: &str = "
     INSERT INTO job_run
@@ -70,10 +74,31 @@ pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
     UPDATE job_run SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2
      WHERE run_id = ?1";
 
+/// Claims the oldest queued run. Some stay queued: the runs of a job of which the ledger knows more than this database;
+/// those of a wave whose last load the warehouse lost, unless a person asked for them; and those whose partials the lake
+/// lost, until their files have been read again; and those in `?3`, a JSON array.
 pub(in crate::sqlite) const CLAIM: &str = "
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
-     WHERE run_id = (SELECT run_id FROM job_run WHERE state = 'QUEUED' ORDER BY sequence LIMIT 1)
+     WHERE run_id = (
+        SELECT q.run_id FROM job_run q
+         WHERE q.state = 'QUEUED'
+           AND q.run_id NOT IN (SELECT value FROM json_each(?3))
+           AND NOT EXISTS (SELECT 1 FROM ledger_run l
+                            WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
+           AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
+                    SELECT 1 FROM job_run lost
+                     WHERE lost.job_config_id = q.job_config_id AND lost.wave = q.wave
+                       AND lost.lost_timestamp IS NOT NULL
+                       AND lost.sequence = (SELECT max(last.sequence) FROM job_run last
+                                             WHERE last.job_config_id = q.job_config_id AND last.wave = q.wave
+                                               AND last.state = 'COMPLETED' AND last.outcome = 'LOADED')))
+           AND NOT EXISTS (
+                    SELECT 1 FROM job_run_input i
+                      JOIN file_version v ON v.version_id = i.version_id
+                      JOIN ingested_file_status f ON f.file_id = i.file_id
+                     WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
+         ORDER BY q.sequence LIMIT 1)
     RETURNING run_id, job_config_id, wave, sequence, attempts, incomplete";
 
 pub(in crate::sqlite) const HEARTBEAT: &str =
@@ -93,6 +118,10 @@ pub(in crate::sqlite) const FAIL: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?2, error = ?3
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
+pub(in crate::sqlite) const FAIL_QUEUED: &str = "
+    UPDATE job_run SET state = 'FAILED', finished_timestamp = ?2, error = ?3
+     WHERE run_id = ?1 AND state = 'QUEUED'";
+
 pub(in crate::sqlite) const REQUEUE: &str = "
     UPDATE job_run SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL
      WHERE run_id = ?1 AND state = 'RUNNING'";
@@ -107,13 +136,17 @@ pub(in crate::sqlite) const LIST: &str = "
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
-           i.submission_id, i.others_count, s.submitted_timestamp AS input_submitted, s.stamp_modified_ns AS input_modified_ns
+           i.submission_id, i.others_count, s.submitted_timestamp AS input_submitted, s.written_ns AS input_written_ns
       FROM job_run_input i
       JOIN ingested_file_status f ON f.file_id = i.file_id
       JOIN file_version v ON v.version_id = i.version_id
       JOIN submission s ON s.submission_id = i.submission_id
      WHERE i.run_id = ?1
      ORDER BY f.file_url, i.version_id";
+
+/// The places of submissions in the order of files.
+pub(in crate::sqlite) const AGES: &str = "
+    SELECT s.submission_id, s.written_ns FROM json_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value";
 
 pub(in crate::sqlite) const INPUTS: &str =
     "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";

@@ -1,0 +1,319 @@
+//! The lines that one thread reads: what each of them is, and how many there are of each kind.
+
+use std::ops::Range;
+
+use super::reader::{FeedLines, LineOutcome};
+use super::units::MAX_LINE;
+use crate::fields::Fields;
+use crate::findings::{Kind, Note};
+use crate::header::{HeaderFault, Names};
+use crate::layout::{FeedLayout, HeaderNames, HeaderRule};
+use crate::rejects::Reason;
+use crate::report::{ConversionReport, Header};
+use crate::scan::Line;
+
+/// A byte order mark in UTF-8. At the beginning of a line it shows that files were joined, and is skipped.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// The state of a thread that reads lines.
+pub(super) struct Lines<'c, L> {
+    pub(super) layout: &'c FeedLayout,
+    pub(super) feed: L,
+    fields: Fields,
+    /// For each byte, whether a line that begins with it can be read in place.
+    is_plain: [bool; 256],
+    /// Whether the first line that is neither skipped nor too long has been seen.
+    pub(super) is_past_first: bool,
+    /// Whether no other thread reads the file, so that all lines come here, in their order.
+    pub(super) reads_alone: bool,
+    /// Set when a header moves the columns of lines that other threads may have read already.
+    pub(super) columns_moved: bool,
+    pub(super) report: ConversionReport,
+    /// Lines of the current unit read so far.
+    pub(super) number: u32,
+    /// Whether rejects are written, not only counted.
+    keeps_rejects: bool,
+    /// The rejects of the current unit: line number, reason, and the range of the text.
+    pub(super) rejects: Vec<(u32, Reason, Range<usize>)>,
+    /// What lines of the current unit show about the file.
+    pub(super) notes: Vec<(u32, Note)>,
+}
+
+impl<'c, L: FeedLines> Lines<'c, L> {
+    pub(super) fn new(layout: &'c FeedLayout, feed: L, keeps_rejects: bool) -> Self {
+        let begins_mark = |byte: u8| layout.records.skip.iter().any(|mark| mark.first() == Some(&byte));
+        Self {
+            layout,
+            feed,
+            fields: Fields::default(),
+            is_plain: std::array::from_fn(|byte| {
+                let byte = byte as u8;
+                byte > b' ' && byte != MARK[0] && !begins_mark(byte)
+            }),
+            is_past_first: false,
+            reads_alone: true,
+            columns_moved: false,
+            report: ConversionReport::default(),
+            number: 0,
+            keeps_rejects,
+            rejects: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Returns the lines of another thread for the same file, once the first line has been seen.
+    pub(super) fn another(&self) -> Self {
+        Self {
+            is_past_first: true,
+            reads_alone: false,
+            ..Self::new(self.layout, self.feed.another(), self.keeps_rejects)
+        }
+    }
+
+    /// Reads a line that is neither a header nor too long.
+    #[inline(always)]
+    pub(super) fn line<const MAY_BE_ODD: bool>(&mut self, line: Line<'_>) {
+        if self.is_plain[usize::from(line.first_byte())]
+            && let Some(outcome) = self.feed.add_plain::<MAY_BE_ODD>(self.number + 1, line)
+        {
+            self.number += 1;
+            let has_more = line.fields() > self.feed.wanted();
+            match outcome {
+                LineOutcome::WellFormed { is_row } => self.count(is_row, has_more),
+                LineOutcome::Reject(reason) => self.refuse(line, reason, has_more),
+            }
+        } else {
+            self.any_line(line);
+        }
+    }
+
+    /// Reads any line.
+    #[inline(never)]
+    pub(super) fn any_line(&mut self, line: Line<'_>) {
+        self.number += 1;
+        let content = without_marks(line.content().bytes());
+        if let Some(header_line) = self.layout.header_line.filter(|_| !self.is_past_first) {
+            return match self.report.lines + u64::from(self.number) < u64::from(header_line) {
+                true => self.skip_unread(content),
+                false => self.told_header(line),
+            };
+        }
+        // As with a long line that is a unit of its own, nothing else about the line matters.
+        if line.content().len() >= MAX_LINE {
+            return self.reject(self.number, Reason::LongLine, line.content().range());
+        }
+        if content.trim_ascii().is_empty() {
+            self.report.skipped += 1;
+            return;
+        }
+        if self.layout.records.skips(content) {
+            return self.skip_unread(content);
+        }
+        let is_first = !std::mem::replace(&mut self.is_past_first, true);
+        let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
+        if is_first && self.first_line(content) {
+            return;
+        }
+        if let Err(reason) = self.fields.split(content, delimiter, wanted) {
+            return self.refuse(line, reason, false);
+        }
+        let has_more = self.fields.has_more;
+        if self.feed.reads_headers() && self.names_columns(content) {
+            return;
+        }
+        match self.feed.add(self.number, &self.fields) {
+            LineOutcome::WellFormed { is_row } => self.count(is_row, has_more),
+            LineOutcome::Reject(reason) => self.refuse(line, reason, has_more),
+        }
+    }
+
+    /// Reads a unit that is one line over the greatest length.
+    pub(super) fn long_unit(&mut self, line: Range<usize>) {
+        let number = self.report.lines + 1;
+        self.report.lines = number;
+        match self.layout.header_line {
+            Some(header_line) if !self.is_past_first && number < u64::from(header_line) => {
+                self.report.skipped += 1;
+            }
+            _ => self.reject(1, Reason::LongLine, line),
+        }
+    }
+
+    #[inline(always)]
+    fn count(&mut self, is_row: bool, has_more: bool) {
+        self.report.rows += u64::from(is_row);
+        self.report.ignored += u64::from(!is_row);
+        self.report.drift_lines += u64::from(has_more);
+    }
+
+    /// Skips a line because of how it begins or where it stands, and counts it if it would be a row.
+    fn skip_unread(&mut self, content: &[u8]) {
+        self.report.skipped += 1;
+        let split = self
+            .fields
+            .split(content, self.layout.delimiter, self.feed.wanted());
+        let is_row = split.is_ok() && self.feed.is_well_formed(&self.fields);
+        self.report.skipped_rows += u64::from(is_row);
+    }
+
+    /// Judges a line that is no row: it may be a header, and it may be written in a known other form.
+    #[cold]
+    fn refuse(&mut self, line: Line<'_>, reason: Reason, has_more: bool) {
+        let content = without_marks(line.content().bytes());
+        if self.names_columns(content) {
+            return;
+        }
+        self.report.drift_lines += u64::from(has_more);
+        let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
+        if let Some(kind) = Kind::of(reason)
+            && self.fields.split(content, delimiter, wanted).is_ok()
+            && let Some((text, form)) = self.feed.other_form(reason, &self.fields)
+        {
+            self.report.findings.count(kind, form.is_some());
+            let is_new = |form: &_| {
+                !self
+                    .notes
+                    .iter()
+                    .any(|(_, note)| matches!(note, Note::Other(k, f, _) if *k == kind && f == form))
+            };
+            if let Some(form) = form.filter(is_new) {
+                self.notes
+                    .push((self.number, Note::Other(kind, form, text.to_vec())));
+            }
+        }
+        self.reject(self.number, reason, line.content().range());
+    }
+
+    #[cold]
+    fn reject(&mut self, number: u32, reason: Reason, line: Range<usize>) {
+        self.report.rejects += 1;
+        *self.report.reasons.entry(reason).or_default() += 1;
+        if self.keeps_rejects {
+            self.rejects.push((number, reason, line));
+        }
+    }
+
+    /// Splits a line into all its fields, and finds the names among them.
+    fn find_names(&mut self, content: &[u8]) -> Option<Names> {
+        let split = self.fields.split(content, self.layout.delimiter, usize::MAX);
+        split
+            .ok()
+            .map(|()| Names::among(self.feed.needed(), self.fields.iter()))
+    }
+
+    /// Reads the line that the settings say is the header.
+    fn told_header(&mut self, line: Line<'_>) {
+        self.is_past_first = true;
+        let content = without_marks(line.content().bytes());
+        let names = match line.content().len() < MAX_LINE {
+            true => self.find_names(content),
+            false => None,
+        };
+        // A line that cannot be split names nothing.
+        let names = names.unwrap_or_else(|| Names::among(self.feed.needed(), std::iter::empty()));
+        let fault = self.learn(&names);
+        self.notes.push((self.number, Note::Header(fault)));
+    }
+
+    /// Reads the first line that is not skipped, if it is a header, and returns whether it is.
+    fn first_line(&mut self, content: &[u8]) -> bool {
+        let rule = self.layout.header;
+        if rule == HeaderRule::Never {
+            return false;
+        }
+        let Some(names) = self.find_names(content) else {
+            return false;
+        };
+        if rule == HeaderRule::Always || names.are_certain() {
+            let fault = self.learn(&names);
+            self.notes.push((self.number, Note::Header(fault)));
+            return true;
+        }
+        if !self.feed.has_header_values(&self.fields) {
+            return false;
+        }
+        if names.count() > 0 {
+            let fault = self.learn(&names);
+            self.notes.push((self.number, Note::Header(fault)));
+            return true;
+        }
+        if self.feed.has_data_values(&self.fields) {
+            return false;
+        }
+        self.feed.doubt(&self.fields);
+        let fault = self.learn(&names);
+        let text = content[..content.len().min(super::units::LONG_LINE_KEPT)].to_vec();
+        self.notes.push((self.number, Note::Doubtful { text, fault }));
+        true
+    }
+
+    /// Learns where the columns are from the header in `fields`. Returns why it cannot be used, if so.
+    fn learn(&mut self, names: &Names) -> Option<HeaderFault> {
+        self.report.skipped += 1;
+        self.report.header = Header::ByPosition;
+        if self.layout.header_names == HeaderNames::Ignore {
+            return None;
+        }
+        match names.positions(self.feed.needed(), self.fields.iter()) {
+            Ok(positions) => {
+                self.feed.move_columns(&positions);
+                self.report.header = Header::ByName;
+                None
+            }
+            Err(fault) => Some(fault),
+        }
+    }
+
+    /// Reads a line below the first one, if it names columns, and returns whether it is a header. It then holds for the
+    /// lines behind it.
+    fn names_columns(&mut self, content: &[u8]) -> bool {
+        let Some(names) = self.find_names(content).filter(Names::are_certain) else {
+            return false;
+        };
+        let positions = names.positions(self.feed.needed(), self.fields.iter());
+        let is_same = positions
+            .as_ref()
+            .is_ok_and(|positions| *positions == self.feed.positions());
+        if self.layout.header == HeaderRule::Never {
+            if !is_same && self.layout.header_names == HeaderNames::Use {
+                let fault = positions.err().unwrap_or(HeaderFault::NotExpected);
+                self.notes.push((self.number, Note::Header(Some(fault))));
+            }
+            return false;
+        }
+        self.report.skipped += 1;
+        if self.layout.header_names == HeaderNames::Ignore {
+            return true;
+        }
+        match positions {
+            Ok(positions) => {
+                if !is_same && self.reads_alone {
+                    self.feed.move_columns(&positions);
+                }
+                self.columns_moved |= !is_same && !self.reads_alone;
+                self.note_names(None);
+            }
+            Err(fault) => self.note_names(Some(fault)),
+        }
+        true
+    }
+
+    /// Notes a header further down. Only the first of a unit with or without a fault says anything new.
+    fn note_names(&mut self, fault: Option<HeaderFault>) {
+        let is_known = |(_, note): &(u32, Note)| match note {
+            Note::Names(known) => known.is_some() == fault.is_some(),
+            _ => false,
+        };
+        if !self.notes.iter().any(is_known) {
+            self.notes.push((self.number, Note::Names(fault)));
+        }
+    }
+}
+
+/// Returns a line without byte order marks at its beginning.
+fn without_marks(mut line: &[u8]) -> &[u8] {
+    while let Some(rest) = line.strip_prefix(MARK) {
+        line = rest;
+    }
+    line
+}

@@ -1,0 +1,220 @@
+//! `gristmill state`: whether the state database, the lake and the warehouse's ledger agree, and what can be repaired.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use gristmill_state::{FileFilter, LedgerLoad, LedgerNews, ServiceLock};
+use serde::Serialize;
+
+use super::context::Context;
+use super::{JsonArg, SettingsArg, failure, output};
+use crate::lake::Lake;
+use crate::ledger::{compare, lost_load, unknown_run};
+use crate::preconditions::JobPlan;
+use crate::settings::LakeSettings;
+
+/// Check whether state database, lake and warehouse agree
+///
+/// The three belong together. After one of them was lost or restored from a backup, this command says where they
+/// disagree, and what to do.
+#[derive(Debug, Args)]
+pub(super) struct StateArgs {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Say where the state database, the lake and the warehouse's ledger disagree
+    ///
+    /// Compares the last load of each job and day with the warehouse's ledger, and looks for the partials and summaries
+    /// that coming runs and loads need. Reads no file of the sources, and no rows of the warehouse: `gristmill load
+    /// --verify` compares rows. The exit status is 1 if something disagrees.
+    ///
+    /// --repair needs the service to be stopped. Runs that only the ledger knows are accepted: their jobs may load again,
+    /// and the files of these jobs count for nothing until they have been read again, because what the state database
+    /// knows of them may be older than the warehouse's rows. Files whose partials are gone are read again. The next
+    /// `gristmill run` reads the files; one that is gone from its source must be sent again.
+    Check {
+        #[command(flatten)]
+        settings: SettingsArg,
+        /// Repair what can be repaired here
+        #[arg(long)]
+        repair: bool,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+}
+
+/// One disagreement.
+#[derive(Debug, Serialize)]
+struct Finding {
+    /// What lacks something: the state database, the warehouse or the lake.
+    place: &'static str,
+    job: Option<String>,
+    file: Option<String>,
+    problem: String,
+    /// What `--repair` did.
+    repaired: Option<String>,
+}
+
+pub(super) async fn run(args: StateArgs) -> anyhow::Result<ExitCode> {
+    let Action::Check {
+        settings,
+        repair,
+        json,
+    } = args.action;
+    let context = Context::open(&settings).await?;
+    // A running service would use the files between two steps of a repair.
+    let _lock = match repair {
+        true => Some(ServiceLock::acquire(&context.settings.state)?),
+        false => None,
+    };
+    let mut findings = with_ledger(&context, repair).await?;
+    findings.extend(with_lake(&context, repair).await?);
+    if json.json {
+        output::json(&findings)?;
+    } else {
+        print(&findings)?;
+    }
+    Ok(match findings.iter().all(|finding| finding.repaired.is_some()) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::from(failure::FAILED),
+    })
+}
+
+/// Compares with the warehouse's ledger.
+async fn with_ledger(context: &Context, repair: bool) -> anyhow::Result<Vec<Finding>> {
+    let warehouse = context.settings.open_warehouse().await?;
+    let news: LedgerNews = compare::<anyhow::Error>(&context.state, &*warehouse).await?;
+    let mut findings = Vec::new();
+    for load in &news.unknown {
+        let repaired = match repair {
+            true => Some(accept(context, load).await?),
+            false => None,
+        };
+        findings.push(Finding {
+            place: "state database",
+            job: Some(load.job_id.clone()),
+            file: None,
+            problem: unknown_run(load),
+            repaired,
+        });
+    }
+    let LedgerNews { lost, .. } = &news;
+    findings.extend(lost.iter().map(|run| Finding {
+        place: "warehouse",
+        job: Some(run.job_id.clone()),
+        file: None,
+        problem: match context.settings.refill {
+            true => format!(
+                "{}. The next `gristmill run` loads the summary again",
+                lost_load(run)
+            ),
+            false => lost_load(run),
+        },
+        repaired: None,
+    }));
+    Ok(findings)
+}
+
+/// Accepts a run that only the ledger knows, and says what that meant. Only its wave is concerned: of the job's others,
+/// the ledger knows no more than the state database.
+async fn accept(context: &Context, load: &LedgerLoad) -> anyhow::Result<String> {
+    let mut files = Vec::new();
+    if let Some(job) = context.state.job(&load.job_id).await? {
+        let plan = JobPlan::new(&job.config, &context.settings.feeds)?;
+        let filter = FileFilter {
+            feed: Some(plan.feed.name.clone()),
+            ..FileFilter::default()
+        };
+        let is_of_wave = |file_url: &str| {
+            let captures = plan.files.captures(file_url);
+            captures.is_some_and(|captures| captures.date == load.wave)
+        };
+        let all = context.state.files(&filter).await?.into_iter();
+        files.extend(all.map(|file| file.file_url).filter(|file| is_of_wave(file)));
+    }
+    let (files, runs) = context.state.accept_ledger(load, &files).await?;
+    Ok(format!(
+        "accepted; {files} files are to be read again, {runs} waiting runs were given up"
+    ))
+}
+
+/// Looks for the partials in force, and for the summaries of the last loads.
+async fn with_lake(context: &Context, repair: bool) -> anyhow::Result<Vec<Finding>> {
+    let partials = context.state.partials_in_force().await?;
+    let mut objects: Vec<String> = partials.iter().map(|(_, object)| object.clone()).collect();
+    let mut loads = Vec::new();
+    for job in context.state.jobs().await? {
+        loads.extend(context.state.last_loads(&job.config.id).await?);
+    }
+    objects.extend(
+        loads
+            .iter()
+            .filter_map(|run| Some(run.summary.as_ref()?.object.clone())),
+    );
+    let missing = match &context.settings.lake {
+        LakeSettings::Folder(root) if !root.exists() => objects.into_iter().collect(),
+        lake => Lake::open(lake).await?.missing(&objects).await?,
+    };
+    if repair {
+        let lost: Vec<String> = partials
+            .iter()
+            .filter(|(_, object)| missing.contains(object))
+            .map(|(_, object)| object.clone())
+            .collect();
+        context.state.lose_partials(&lost, None).await?;
+    }
+    let partials = partials
+        .into_iter()
+        .filter(|(_, object)| missing.contains(object));
+    let mut findings: Vec<Finding> = partials
+        .map(|(file, object)| Finding {
+            place: "lake",
+            job: None,
+            problem: format!(
+                "the lake has lost {object}, the partial of {}: the next `gristmill run` makes it anew, if the source \
+                 still has the file; otherwise send the file again, or restore the lake from its backup",
+                output::path(&file)
+            ),
+            file: Some(file),
+            repaired: repair.then(|| "the file is to be read again".to_owned()),
+        })
+        .collect();
+    let is_missing = |run: &&gristmill_state::RunRow| {
+        let summary = run.summary.as_ref();
+        summary.is_some_and(|summary| missing.contains(&summary.object))
+    };
+    findings.extend(loads.iter().filter(is_missing).map(|run| {
+        let (job, date) = (&run.job_id, run.wave);
+        let date = date.map_or_else(String::new, |date| format!(" --date {date}"));
+        Finding {
+            place: "lake",
+            job: Some(job.clone()),
+            file: None,
+            problem: format!(
+                "the lake has lost the summary of run {}: the next load compares all rows, and nothing can verify this \
+                 one or load it again; `gristmill jobs run {job}{date}` makes a new one from the files in force",
+                run.run_id
+            ),
+            repaired: None,
+        }
+    }));
+    Ok(findings)
+}
+
+fn print(findings: &[Finding]) -> std::io::Result<()> {
+    if findings.is_empty() {
+        return output::line("The state database, the lake and the warehouse's ledger agree.");
+    }
+    for finding in findings {
+        let job = finding.job.as_ref();
+        let subject = job.map_or_else(String::new, |job| format!(", job {job}"));
+        output::line(format!("{}{subject}: {}.", finding.place, finding.problem))?;
+        if let Some(repaired) = &finding.repaired {
+            output::line(format!("  Repaired: {repaired}."))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Partials that the lake has lost: they are made anew from the source, and runs that need them wait for that.
+//!
+//! A partial is lost if its object is gone or cannot be read. Where the source still has the file, the file is marked to
+//! be read again: its bytes no longer count as known, so they are converted once more. Where the source no longer has
+//! it, only a person can help.
+
+use std::path::PathBuf;
+
+use gristmill_engine::{EngineError, covers_day};
+use gristmill_state::ClaimedRun;
+use jiff::civil::Date;
+
+use super::Parts;
+use super::conversion::content;
+use super::retry::StepError;
+use super::sources::Sources;
+use crate::lake::LocalFile;
+use crate::preconditions::some_of;
+
+/// A run cannot go on without these partials.
+#[derive(Debug, thiserror::Error)]
+#[error("the lake has lost partials: {}", some_of(.0))]
+pub(super) struct LostPartials(Vec<String>);
+
+/// What becomes of a run whose partials were lost.
+pub(super) enum Fate {
+    /// It is in the queue again, until its files have been read.
+    Waits { files: Vec<String> },
+    /// It has to fail, with this reason.
+    Fails(String),
+}
+
+/// Says that neither the lake nor the source has what a run needs, and what to do.
+fn out_of_reach(files: &[String]) -> String {
+    format!(
+        "the lake has lost the partials of {}, and the source no longer has these files: restore the lake from its \
+         backup, then run `gristmill retry`; or send the files again",
+        some_of(files)
+    )
+}
+
+/// Finds the partials in force that the lake has lost, before anything is read.
+pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
+    let (files, objects): (Vec<_>, Vec<_>) = parts.state.partials_in_force().await?.into_iter().unzip();
+    let missing = parts.lake.missing(&objects).await.map_err(StepError::transient)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let of_file = files.into_iter().zip(objects);
+    let lost = of_file.filter(|(_, object)| missing.contains(object)).collect();
+    let Sorted { there, gone, objects } = sort(parts, lost).await?;
+    if !there.is_empty() {
+        parts.state.lose_partials(&objects, None).await?;
+        tracing::warn!(
+            files = there.len(),
+            "the lake has lost the partials of {}; the files are read again",
+            some_of(&there)
+        );
+    }
+    if !gone.is_empty() {
+        tracing::error!(files = gone.len(), "{}", out_of_reach(&gone));
+    }
+    Ok(())
+}
+
+/// Files whose partials were lost.
+struct Sorted {
+    /// Those that the source has.
+    there: Vec<String>,
+    /// Those that it lacks.
+    gone: Vec<String>,
+    /// The partials of those that it has.
+    objects: Vec<String>,
+}
+
+async fn sort(parts: &Parts, lost: Vec<(String, String)>) -> Result<Sorted, StepError> {
+    let mut sorted = Sorted {
+        there: Vec::new(),
+        gone: Vec::new(),
+        objects: Vec::new(),
+    };
+    for (file, object) in lost {
+        let exists = content(parts, &file).exists().await;
+        if exists.map_err(StepError::transient)? {
+            sorted.there.push(file);
+            sorted.objects.push(object);
+        } else {
+            sorted.gone.push(file);
+        }
+    }
+    Ok(sorted)
+}
+
+/// Returns the local files of a run's partials, in their order. Fails with [`LostPartials`] if the lake lacks some.
+pub(super) async fn fetch(parts: &Parts, objects: &[&str]) -> Result<Vec<LocalFile>, StepError> {
+    let found = parts.lake.find_all(objects).await.map_err(StepError::transient)?;
+    let missing: Vec<String> = objects
+        .iter()
+        .zip(&found)
+        .filter(|(_, found)| found.is_none())
+        .map(|(object, _)| (*object).to_owned())
+        .collect();
+    if !missing.is_empty() {
+        return Err(StepError::permanent(LostPartials(missing)));
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Tells damaged partials from other failures to merge. `partials` are the objects of the run, and their local files.
+pub(super) fn damaged(error: EngineError, partials: &[(String, PathBuf)]) -> StepError {
+    let EngineError::Parquet { path, source, .. } = &error else {
+        return error.into();
+    };
+    let is_partial = partials.iter().any(|(_, local)| local == path);
+    if !is_partial || failed_to_read(&**source) {
+        return error.into();
+    }
+    // Where one is damaged, others may be too: they are made anew at the same time.
+    let damaged = partials.iter().filter(|(_, local)| {
+        local == path || matches!(covers_day(local, "", Date::MIN), Err(EngineError::Parquet { .. }))
+    });
+    StepError::permanent(LostPartials(damaged.map(|(object, _)| object.clone()).collect()))
+}
+
+/// Returns whether the operating system could not read a file, which says nothing about what the file holds.
+fn failed_to_read(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let error = error.downcast_ref::<std::io::Error>();
+        error.is_some_and(|error| error.raw_os_error().is_some())
+    })
+}
+
+/// Has lost partials made anew from the source, and puts the run back into the queue until then.
+pub(super) async fn make_anew(
+    parts: &Parts,
+    sources: &Sources,
+    run: &ClaimedRun,
+    LostPartials(objects): &LostPartials,
+) -> Result<Fate, StepError> {
+    let inputs = run.inputs.iter();
+    let lost = inputs.filter_map(|input| {
+        let object = input.version.partial.as_ref()?;
+        objects
+            .contains(object)
+            .then(|| (input.file_url.clone(), object.clone()))
+    });
+    let Sorted { there, gone, objects } = sort(parts, lost.collect()).await?;
+    let waits = gone.is_empty();
+    parts
+        .state
+        .lose_partials(&objects, waits.then_some(run.run_id.as_str()))
+        .await?;
+    for file in &there {
+        sources.wait_for(file, &parts.activity);
+    }
+    Ok(match waits {
+        true => Fate::Waits { files: there },
+        false => Fate::Fails(out_of_reach(&gone)),
+    })
+}
+
+/// Gives up queued runs that wait for a file which has left the source meanwhile.
+pub(super) async fn give_up_the_gone(parts: &Parts) -> Result<(), StepError> {
+    for (run_id, file) in parts.state.awaited_files().await? {
+        let exists = content(parts, &file).exists().await;
+        if exists.map_err(StepError::transient)? {
+            continue;
+        }
+        let error = format!(
+            "the lake has lost the partial of {file}, and the source no longer has this file: send it again"
+        );
+        parts.state.give_up(&run_id, &error).await?;
+        parts.activity.tally.count_run_failed();
+        tracing::error!(run_id, path = file, "failed: {error}");
+    }
+    Ok(())
+}
+
+impl LostPartials {
+    /// Returns what a failure of a run says about lost partials, if that is why it failed.
+    pub(super) fn of(error: &StepError) -> Option<&Self> {
+        error.cause().downcast_ref()
+    }
+}

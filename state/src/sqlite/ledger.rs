@@ -1,0 +1,156 @@
+//! Compares this database with the warehouse's ledger, and keeps what differs.
+
+use jiff::civil::Date;
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::sql::ledger as sql;
+use super::submissions::array;
+use super::{StateDb, begin, decode};
+use crate::error::{During, StateError};
+use crate::ledger::{LedgerLoad, LedgerNews};
+use crate::run::RunRow;
+
+/// Why the waiting runs of a wave are given up when it is repaired.
+const CHOSEN_BEFORE: &str = "its files were chosen before the state database was repaired";
+
+impl StateDb {
+    /// Compares this database with the newest entry of each scope in the ledger, keeps what differs, and returns it.
+    /// Until it is accepted, an entry that is not known here stops the loads of its job; new runs get sequences above it.
+    pub async fn compare_with_ledger(&self, loads: &[LedgerLoad]) -> Result<LedgerNews, StateError> {
+        let (action, subject) = ("compare with the ledger", "the state database");
+        let rows = array(loads.iter().map(|load| {
+            json!([
+                load.target,
+                load.run_id,
+                load.job_id,
+                decode::wave_text(load.wave),
+                load.sequence,
+                load.rows.cast_signed(),
+                load.loaded
+            ])
+        }));
+        let now = self.now();
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        for statement in [
+            sql::FORGET_UNKNOWN,
+            sql::NOTE_UNKNOWN,
+            sql::NOTE_LOST,
+            sql::NOTE_FOUND,
+        ] {
+            let update = sqlx::query(statement).bind(&rows).bind(&now);
+            update.execute(&mut *tx).await.during(action, subject)?;
+        }
+        tx.commit().await.during(action, subject)?;
+        drop(writer);
+        self.ledger_news(None).await
+    }
+
+    /// Returns where the ledger disagreed when it was last looked at; with `job_id`, about that job.
+    pub async fn ledger_news(&self, job_id: Option<&str>) -> Result<LedgerNews, StateError> {
+        let (action, subject) = ("list the disagreements with", "the ledger");
+        let mut tx = self.readers.begin().await.during(action, subject)?;
+        let news = news(&mut tx, job_id).await.during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok(news)
+    }
+
+    /// Returns whether the ledger's newest entry of a job and wave holds nothing new. If not, compare with all of it.
+    pub async fn agrees_with_ledger(
+        &self,
+        job_id: &str,
+        wave: Option<Date>,
+        newest: Option<&LedgerLoad>,
+    ) -> Result<bool, StateError> {
+        sqlx::query_scalar(sql::AGREES)
+            .bind(job_id)
+            .bind(decode::wave_text(wave))
+            .bind(newest.map(|load| &load.run_id))
+            .bind(newest.map(|load| load.sequence))
+            .fetch_one(&self.readers)
+            .await
+            .during("compare with the ledger the loads of job", job_id)
+    }
+
+    /// Returns all loads that the warehouse was found to lack, in the order of loads: also those before the last one of
+    /// their job and wave, which may have loaded other days.
+    pub async fn lost_loads(&self) -> Result<Vec<RunRow>, StateError> {
+        sqlx::query(sql::ALL_LOST)
+            .try_map(|row| decode::run_row(&row))
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the loads that the warehouse lost")
+    }
+
+    /// Records that the warehouse has what a run loaded, and what still counts of the earlier loads of its wave.
+    pub async fn found_in_warehouse(&self, run_id: &str) -> Result<(), StateError> {
+        let action = "record the load of";
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let update = sqlx::query(sql::FOUND).bind(run_id).execute(&mut *writer).await;
+        update.during(action, run_id).map(drop)
+    }
+
+    /// Accepts a run that only the ledger knows. The files of its wave (`file_urls`) are no longer in force until they are
+    /// read again: what is known of them may be older than what that run read. Runs of the wave that wait are given up
+    /// for the same reason. Returns how many files and runs there were.
+    pub async fn accept_ledger(
+        &self,
+        load: &LedgerLoad,
+        file_urls: &[String],
+    ) -> Result<(u64, u64), StateError> {
+        let (action, subject) = ("accept the ledger's run", load.run_id.as_str());
+        let now = self.now();
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        let accept = sqlx::query(sql::ACCEPT)
+            .bind(&load.target)
+            .bind(&load.run_id)
+            .bind(&now);
+        accept.execute(&mut *tx).await.during(action, subject)?;
+        let forget = sqlx::query(sql::FORGET_FILES)
+            .bind(array(file_urls.iter().map(|file_url| json!(file_url))))
+            .bind(&now);
+        let files = forget.execute(&mut *tx).await.during(action, subject)?;
+        let cancel = sqlx::query(sql::CANCEL_RUNS)
+            .bind(&load.job_id)
+            .bind(decode::wave_text(load.wave))
+            .bind(&now)
+            .bind(CHOSEN_BEFORE);
+        let runs = cancel.execute(&mut *tx).await.during(action, subject)?;
+        let note = sqlx::query(sql::NOTE_CANCELLED).bind(&load.job_id);
+        note.execute(&mut *tx).await.during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok((files.rows_affected(), runs.rows_affected()))
+    }
+}
+
+/// Reads where the ledger disagreed when it was last looked at.
+pub(super) async fn news(tx: &mut SqliteConnection, job_id: Option<&str>) -> sqlx::Result<LedgerNews> {
+    Ok(LedgerNews {
+        unknown: sqlx::query(sql::UNKNOWN)
+            .bind(job_id)
+            .try_map(|row| ledger_load(&row))
+            .fetch_all(&mut *tx)
+            .await?,
+        lost: sqlx::query(sql::LOST)
+            .bind(job_id)
+            .try_map(|row| decode::run_row(&row))
+            .fetch_all(tx)
+            .await?,
+    })
+}
+
+/// Reads a row of `ledger_run`.
+fn ledger_load(row: &SqliteRow) -> sqlx::Result<LedgerLoad> {
+    Ok(LedgerLoad {
+        target: row.try_get("target")?,
+        run_id: row.try_get("run_id")?,
+        job_id: row.try_get("job_config_id")?,
+        wave: decode::wave(row)?,
+        sequence: row.try_get("sequence")?,
+        rows: row.try_get("rows")?,
+        loaded: row.try_get("loaded_timestamp")?,
+    })
+}

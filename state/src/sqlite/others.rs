@@ -1,0 +1,204 @@
+//! Store-days that files of several jobs hold: the newest file counts, whatever job it is in.
+//!
+//! A store that moves from one province to another leaves its old file behind. Without this, each run of the old job
+//! would load that file's day over the newer one of the new job. So each load notes which job and file a day was loaded
+//! from (`loaded_day`), and a run leaves out the days that a newer file of another job was loaded for. That is decided
+//! when the run is queued, and again when it is claimed: other jobs may have loaded meanwhile. Runs of several jobs that
+//! hold the same day are never in progress at the same time.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::StateDb;
+use super::decode::TextColumns;
+use super::sql::others as sql;
+use super::submissions::array;
+use crate::error::{During, StateError};
+use crate::run::{DayEffect, DayOfOther, InputDay, InputDays, RunInput};
+
+/// One of our versions holds a day that another job loaded.
+struct Shared {
+    version_id: i64,
+    day: DayOfOther,
+}
+
+impl StateDb {
+    /// Returns the store-days of some inputs of a job that another job loaded last.
+    pub async fn days_of_others(
+        &self,
+        job_id: &str,
+        inputs: &[RunInput],
+    ) -> Result<Vec<DayOfOther>, StateError> {
+        let action = "look for days of other jobs in the files of job";
+        let mut reader = self.readers.acquire().await.during(action, job_id)?;
+        let shared = shared(&mut reader, job_id, inputs).await.during(action, job_id)?;
+        Ok(by_day(inputs, shared).into_values().map(|(day, _)| day).collect())
+    }
+}
+
+/// Leaves the days out of inputs for which a newer file of another job was loaded. Returns all days that they have in
+/// common with other jobs, and which days of which versions were left out that were not before.
+pub(super) async fn leave_out(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    inputs: &mut [RunInput],
+) -> sqlx::Result<(Vec<DayOfOther>, Vec<(i64, String, Date)>)> {
+    let shared = shared(conn, job_id, inputs).await?;
+    let (mut days, mut left_out) = (Vec::new(), Vec::new());
+    for ((store_id, trans_date), (day, versions)) in by_day(inputs, shared) {
+        if day.is_newer {
+            let of_day = inputs
+                .iter_mut()
+                .filter(|input| versions.contains(&input.version_id));
+            for input in of_day {
+                input.days.name_day(&store_id, trans_date, DayEffect::LeftOut);
+                left_out.push((input.version_id, store_id.clone(), trans_date));
+            }
+        }
+        days.push(day);
+    }
+    Ok((days, left_out))
+}
+
+/// Brings what is shared together by store and day, with the versions of ours that count there. The other file is newer
+/// only if it is newer than each of them. A day that is left out already is told, too, if the other file is newer.
+fn by_day(inputs: &[RunInput], shared: Vec<Shared>) -> BTreeMap<(String, Date), (DayOfOther, Vec<i64>)> {
+    let mut days: BTreeMap<(String, Date), (DayOfOther, Vec<i64>)> = BTreeMap::new();
+    let mut left_out = Vec::new();
+    for Shared { version_id, day } in shared {
+        let of_version = inputs.iter().filter(|input| input.version_id == version_id);
+        let effects: Vec<_> = of_version.map(|input| effect(&input.days, &day)).collect();
+        let counts = |effect: &DayEffect| matches!(effect, DayEffect::Counts | DayEffect::Added);
+        if effects.iter().any(counts) {
+            let key = (day.store_id.clone(), day.trans_date);
+            let (known, versions) = days.entry(key).or_insert_with(|| (day.clone(), Vec::new()));
+            known.is_newer &= day.is_newer;
+            versions.push(version_id);
+        } else if day.is_newer {
+            left_out.push(day);
+        }
+    }
+    for day in left_out {
+        let key = (day.store_id.clone(), day.trans_date);
+        days.entry(key).or_insert_with(|| (day, Vec::new()));
+    }
+    days
+}
+
+/// Returns what becomes of a day of an input.
+fn effect(days: &InputDays, day: &DayOfOther) -> DayEffect {
+    let others = match days.others_count {
+        true => DayEffect::Counts,
+        false => DayEffect::LeftOut,
+    };
+    days.named_effect(&day.store_id, day.trans_date).unwrap_or(others)
+}
+
+async fn shared(conn: &mut SqliteConnection, job_id: &str, inputs: &[RunInput]) -> sqlx::Result<Vec<Shared>> {
+    let has_others: bool = sqlx::query_scalar(sql::HAS_OTHERS)
+        .bind(job_id)
+        .fetch_one(&mut *conn)
+        .await?;
+    if !has_others {
+        return Ok(Vec::new());
+    }
+    let ours = inputs
+        .iter()
+        .map(|input| json!([input.version_id, input.file_id, input.submission_id]));
+    sqlx::query(sql::DAYS_OF_OTHERS)
+        .bind(job_id)
+        .bind(array(ours))
+        .try_map(|row: SqliteRow| {
+            Ok(Shared {
+                version_id: row.try_get("version_id")?,
+                day: DayOfOther {
+                    store_id: row.try_get("store_id")?,
+                    trans_date: row.parsed("trans_date")?,
+                    file_url: row.try_get("file_url")?,
+                    other_job: row.try_get("other_job")?,
+                    other_file: row.try_get("other_file")?,
+                    is_newer: row.try_get("is_newer")?,
+                },
+            })
+        })
+        .fetch_all(conn)
+        .await
+}
+
+/// Returns the queued runs that have to wait for a run of another job, because both hold the same day.
+pub(super) async fn busy(conn: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(sql::BUSY).fetch_all(conn).await
+}
+
+/// Records that days of a claimed run are left out, and its digest, which changes with them.
+pub(super) async fn note_left_out(
+    tx: &mut SqliteConnection,
+    run_id: &str,
+    left_out: &[(i64, String, Date)],
+    inputs_digest: &str,
+) -> sqlx::Result<()> {
+    let rows = left_out
+        .iter()
+        .map(|(version_id, store_id, date)| json!([version_id, store_id, date.to_string()]));
+    sqlx::query(sql::LEAVE_OUT)
+        .bind(run_id)
+        .bind(array(rows))
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(sql::SET_DIGEST)
+        .bind(run_id)
+        .bind(inputs_digest)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes which days a run has loaded, and from which files. The first time that there are several jobs, also what the
+/// others loaded last.
+pub(super) async fn note_loaded(tx: &mut SqliteConnection, run_id: &str) -> sqlx::Result<()> {
+    let mut runs: Vec<String> = sqlx::query_scalar(sql::NOT_KEPT).fetch_all(&mut *tx).await?;
+    if !runs.iter().any(|known| known == run_id) {
+        runs.push(run_id.to_owned());
+    }
+    for run_id in runs {
+        sqlx::query(sql::KEEP_LOADED)
+            .bind(&run_id)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(sql::FORGET_EMPTIED)
+            .bind(&run_id)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+impl InputDays {
+    /// Returns what becomes of a named day.
+    fn named_effect(&self, store_id: &str, trans_date: Date) -> Option<DayEffect> {
+        let place = self.place_of_day(store_id, trans_date).ok()?;
+        self.named.get(place).map(|day| day.effect)
+    }
+
+    /// Names a day, in the order of the days.
+    fn name_day(&mut self, store_id: &str, trans_date: Date, effect: DayEffect) {
+        let day = InputDay {
+            store_id: store_id.to_owned(),
+            trans_date,
+            effect,
+        };
+        match self.place_of_day(store_id, trans_date) {
+            Ok(place) => self.named[place] = day,
+            Err(place) => self.named.insert(place, day),
+        }
+    }
+
+    fn place_of_day(&self, store_id: &str, trans_date: Date) -> Result<usize, usize> {
+        let key = |day: &InputDay| (day.store_id.as_str(), day.trans_date).cmp(&(store_id, trans_date));
+        self.named.binary_search_by(key)
+    }
+}

@@ -1,0 +1,86 @@
+//! Statements about store-days that files of several jobs hold.
+
+/// What other jobs loaded last of the store-days that some versions hold. `?1` names the job, `?2` the versions as JSON
+/// (version, file, submission). A file that is among them is no other's.
+pub(in crate::sqlite) const DAYS_OF_OTHERS: &str = "
+    WITH ours (version_id, file_id, written_ns, submission_id) AS MATERIALIZED
+         (SELECT j.value ->> 0, j.value ->> 1, s.written_ns, s.submission_id
+            FROM json_each(?2) j CROSS JOIN submission s ON s.submission_id = j.value ->> 2)
+    SELECT o.version_id, d.store_id, d.trans_date, mine.file_url, k.job_config_id AS other_job,
+           other.file_url AS other_file,
+           (k.written_ns, k.submission_id) > (o.written_ns, o.submission_id) AS is_newer
+      FROM ours o
+     CROSS JOIN version_day d ON d.version_id = o.version_id
+     CROSS JOIN loaded_day k ON k.store_id = d.store_id AND k.trans_date = d.trans_date
+      JOIN ingested_file_status mine ON mine.file_id = o.file_id
+      JOIN ingested_file_status other ON other.file_id = k.file_id
+     WHERE k.job_config_id <> ?1 AND k.file_id NOT IN (SELECT file_id FROM ours)
+     ORDER BY d.store_id, d.trans_date, o.version_id";
+
+/// Whether any day is kept for a job other than the given one.
+pub(in crate::sqlite) const HAS_OTHERS: &str =
+    "SELECT EXISTS (SELECT 1 FROM loaded_day WHERE job_config_id < ?1)
+         OR EXISTS (SELECT 1 FROM loaded_day WHERE job_config_id > ?1)";
+
+/// The jobs that have loaded something and of which no day is kept yet, each with its last loads, the oldest first.
+/// None if there is only one job.
+pub(in crate::sqlite) const NOT_KEPT: &str = "
+    SELECT r.run_id FROM job_run r
+      JOIN (SELECT max(sequence) AS sequence FROM job_run
+             WHERE state = 'COMPLETED' AND outcome = 'LOADED' GROUP BY job_config_id, wave) newest
+        ON newest.sequence = r.sequence
+     WHERE (SELECT count(*) FROM aggr_job_configuration) > 1
+       AND NOT EXISTS (SELECT 1 FROM loaded_day d WHERE d.job_config_id = r.job_config_id)
+     ORDER BY r.sequence";
+
+/// Keeps the days that a run has loaded, if there are several jobs.
+pub(in crate::sqlite) const KEEP_LOADED: &str = "
+    INSERT INTO loaded_day (store_id, trans_date, job_config_id, file_id, written_ns, submission_id)
+    SELECT store_id, trans_date, job_config_id, file_id, written_ns, submission_id FROM (
+        SELECT d.store_id, d.trans_date, r.job_config_id, i.file_id, s.written_ns, s.submission_id,
+               row_number() OVER (PARTITION BY d.store_id, d.trans_date
+                                  ORDER BY s.written_ns DESC, s.submission_id DESC, i.version_id DESC) AS place
+          FROM job_run r
+          JOIN job_run_input i ON i.run_id = r.run_id
+          JOIN submission s ON s.submission_id = i.submission_id
+          JOIN version_day d ON d.version_id = i.version_id
+          LEFT JOIN job_run_input_day n
+            ON n.run_id = i.run_id AND n.version_id = i.version_id AND n.store_id = d.store_id
+               AND n.trans_date = d.trans_date
+         WHERE r.run_id = ?1 AND (SELECT count(*) FROM aggr_job_configuration) > 1
+           AND CASE WHEN n.effect IS NULL THEN i.others_count ELSE n.effect IN ('COUNTS', 'ADDED') END)
+     WHERE place = 1
+    ON CONFLICT (store_id, trans_date) DO UPDATE
+       SET job_config_id = excluded.job_config_id, file_id = excluded.file_id, written_ns = excluded.written_ns,
+           submission_id = excluded.submission_id
+     WHERE job_config_id <> excluded.job_config_id OR submission_id <> excluded.submission_id";
+
+/// Forgets the days that a run has emptied: they are free for other jobs.
+pub(in crate::sqlite) const FORGET_EMPTIED: &str = "
+    DELETE FROM loaded_day
+     WHERE (store_id, trans_date) IN (SELECT store_id, trans_date FROM job_run_input_day
+                                       WHERE run_id = ?1 AND effect = 'EMPTIED')
+       AND job_config_id = (SELECT job_config_id FROM job_run WHERE run_id = ?1)";
+
+/// The queued runs that hold a store-day which a running run of another job holds too: they wait for it.
+pub(in crate::sqlite) const BUSY: &str = "
+    WITH running (job, store_id, trans_date) AS MATERIALIZED
+         (SELECT DISTINCT r.job_config_id, d.store_id, d.trans_date
+            FROM job_run r
+            JOIN job_run_input i ON i.run_id = r.run_id
+            JOIN version_day d ON d.version_id = i.version_id
+           WHERE r.state = 'RUNNING')
+    SELECT q.run_id FROM job_run q
+     WHERE q.state = 'QUEUED' AND EXISTS (SELECT 1 FROM job_run r WHERE r.state = 'RUNNING')
+       AND EXISTS (SELECT 1 FROM job_run_input i
+                     JOIN version_day d ON d.version_id = i.version_id
+                     JOIN running x ON x.store_id = d.store_id AND x.trans_date = d.trans_date
+                    WHERE i.run_id = q.run_id AND x.job <> q.job_config_id)";
+
+/// Leaves days of a run's inputs out: version, store, day.
+pub(in crate::sqlite) const LEAVE_OUT: &str = "
+    INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, 'LEFT_OUT' FROM json_each(?2) WHERE true
+    ON CONFLICT (run_id, version_id, store_id, trans_date) DO UPDATE SET effect = excluded.effect";
+
+pub(in crate::sqlite) const SET_DIGEST: &str = "UPDATE job_run SET inputs_digest = ?2 WHERE run_id = ?1";
