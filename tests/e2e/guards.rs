@@ -305,6 +305,7 @@ fn a_closed_shop_does_not_stop_its_province() {
     send(&site, "IL-2.tdf", &shop("2", "2.00"));
     send(&site, "IL-1.tdf", &shop("1", "3.00"));
     send(&site, "IL-2.tdf", &shop("2", "2.50"));
+    send(&site, "IL-1.tdf", &shop("1", "3.50"));
     send(&site, "IL-1.tdf", &shop("1", "4.00"));
     send(&site, "IL-1.tdf", &shop("1", "5.00"));
     let (holds, facts) = support::explained(&site, "J", "trigger = \"all\"");
