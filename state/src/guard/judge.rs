@@ -115,11 +115,18 @@ pub(crate) fn judge(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &d
 /// Returns what is wrong if a file's name says another store than its lines.
 pub(crate) fn other_store(candidate: &Candidate<'_>) -> Option<String> {
     let named = candidate.named_store?;
-    let other = candidate.days.iter().find(|day| day.store_id != named)?;
+    let other = candidate.days.iter().find(|day| !names(named, &day.store_id))?;
     Some(format!(
         "its name says store {named}, but it has lines of store {}",
         other.store_id
     ))
+}
+
+/// Returns whether the store in a file's name is that of its lines: the same text, or what stands behind a prefix, as
+/// `1003` in `IL-1003`.
+fn names(named: &str, store_id: &str) -> bool {
+    let prefix = store_id.strip_suffix(named);
+    prefix.is_some_and(|prefix| !prefix.ends_with(char::is_alphanumeric))
 }
 
 impl Candidate<'_> {
@@ -352,7 +359,7 @@ impl Holding {
 /// says another store or day the weakest.
 fn claim(store: Option<&str>, date: Option<Date>, day: &VersionDay) -> i32 {
     let fits = |is_same: Option<bool>| is_same.map_or(0, |is_same| if is_same { 1 } else { -1 });
-    fits(store.map(|store| store == day.store_id)) + fits(date.map(|date| date == day.trans_date))
+    fits(store.map(|store| names(store, &day.store_id))) + fits(date.map(|date| date == day.trans_date))
 }
 
 fn stands_in(day: &VersionDay, other: &Holding) -> String {

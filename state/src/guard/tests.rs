@@ -275,6 +275,20 @@ fn check_store_refuses_lines_of_another_store() {
 }
 
 #[test]
+fn a_store_with_a_prefix_in_its_lines_is_the_one_in_the_name() {
+    let refused = |named: &str, store_id: &str| {
+        let mut story = Story::new(Guards {
+            check_store: true,
+            ..Guards::default()
+        });
+        let judgement = story.submit_named(7, (Some(named), None), &[day(store_id, D1, 1, 100)]);
+        matches!(judgement, Judgement::Refused { .. })
+    };
+    assert!(!refused("1003", "IL-1003") && !refused("1003", "1003"));
+    assert!(refused("1003", "11003") && refused("1003", "IL-1007") && refused("1003", "1003-2"));
+}
+
+#[test]
 fn where_the_newest_file_counts_it_is_compared_with_the_older_ones() {
     let guards = Guards {
         newest_file_counts: true,
