@@ -19,7 +19,7 @@ use crate::partial::DayLines;
 use crate::read_back::rows_of;
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
-use crate::scan::Line;
+use crate::scan::{Line, Marked};
 
 /// Reads no line in place: splits each with [`Fields`], as the definition does.
 struct General<L>(L);
@@ -76,7 +76,9 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.other_form(reason, fields)
     }
 
-    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<LineOutcome> {
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _: Marked<'_>) {}
+
+    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: usize, _: Line<'_>) -> Option<LineOutcome> {
         None
     }
 

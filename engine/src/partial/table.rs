@@ -1,6 +1,11 @@
 //! The sums of the lines that one thread reads: a hash table from key to row, and the rows.
 
-use super::key::{Key, MOST_ITEMS, MOST_STORES};
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use super::days::{DayCounter, Total};
+use super::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 use crate::amount::{ABSENT, add_cents};
 use crate::symbols::{Symbols, Texts};
 
@@ -14,6 +19,7 @@ pub(crate) struct SumTable {
     /// How far a hash is shifted right to give a slot.
     shift: u32,
     rows: KeyedSums,
+    days: DayCounter,
     /// Lines that are not yet in the sums.
     pending: Pending,
     /// The first sum that became too large.
@@ -59,6 +65,8 @@ pub(crate) struct Sums {
     pub(crate) stores: Texts,
     pub(crate) items: Texts,
     pub(crate) rows: KeyedSums,
+    /// The lines and totals of each store and day.
+    pub(crate) days: HashMap<StoreDay, Total, FixedState>,
     pub(crate) overflow: Option<(Key, usize)>,
 }
 
@@ -68,8 +76,6 @@ pub(crate) struct KeyedSums {
     words: Vec<i64>,
     /// Words per row.
     width: usize,
-    /// For each row: how many lines were added to it.
-    lines: Vec<u32>,
 }
 
 impl KeyedSums {
@@ -77,7 +83,6 @@ impl KeyedSums {
         Self {
             words: Vec::new(),
             width: 1 + measures,
-            lines: Vec::new(),
         }
     }
 
@@ -96,10 +101,6 @@ impl KeyedSums {
         self.words.get(row as usize * self.width) == Some(&(key.0 as i64))
     }
 
-    pub(crate) fn lines(&self, row: usize) -> u32 {
-        self.lines[row]
-    }
-
     pub(crate) fn sums(&self, row: usize) -> &[i64] {
         &self.words[row * self.width..][1..self.width]
     }
@@ -112,7 +113,6 @@ impl KeyedSums {
     fn push(&mut self, key: Key) {
         self.words.push(key.0 as i64);
         self.words.resize(self.words.len() + self.width - 1, ABSENT);
-        self.lines.push(0);
     }
 }
 
@@ -124,6 +124,7 @@ impl SumTable {
             slots: vec![0; 64],
             shift: u64::BITS - 6,
             rows: KeyedSums::new(measures),
+            days: DayCounter::new(measures),
             pending: Pending::new(),
             overflow: None,
         }
@@ -165,7 +166,7 @@ impl SumTable {
                 false => self.row(key),
             };
             let measure = measure as usize;
-            self.rows.lines[row] = self.rows.lines[row].saturating_add(1);
+            self.days.add(key.store_day(), measure, cents);
             if !add_cents(self.rows.sum(row, measure), cents) {
                 self.overflow = self.overflow.or(Some((key, measure)));
             }
@@ -176,7 +177,7 @@ impl SumTable {
     /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
         self.rows.words.capacity() * size_of::<i64>()
-            + (self.rows.lines.capacity() + self.slots.len()) * size_of::<u32>()
+            + self.slots.len() * size_of::<u32>()
             + self.stores.memory()
             + self.items.memory()
     }
@@ -193,6 +194,7 @@ impl SumTable {
             stores,
             items,
             rows,
+            days,
             overflow,
             ..
         } = self;
@@ -200,6 +202,7 @@ impl SumTable {
             stores: stores.into_texts(),
             items: items.into_texts(),
             rows,
+            days: days.into_totals(),
             overflow,
         }
     }

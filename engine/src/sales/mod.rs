@@ -23,10 +23,10 @@ use crate::other_forms::{Form as OtherForm, amount_form, date_form, id_form};
 use crate::parquet_form::{self, Form};
 use crate::partial::{DayTotals, Key, Partial, SumTable};
 use crate::rejects::Reason;
-use crate::scan::Line;
+use crate::scan::{Line, Marked};
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
-use crate::symbols::Symbols;
+use crate::symbols::{Symbol, Symbols, UNKNOWN};
 
 pub(crate) use self::rows::EncodedRows;
 
@@ -39,6 +39,7 @@ pub(crate) struct SalesLines<'l> {
     codes: Memo<ShorterText, Option<Code>>,
     dates: Memo<ShortText, Option<i32>>,
     table: SumTable,
+    ahead: Ahead,
     /// Sums that were spilled to files because the table had become too large.
     spilled: Vec<Partial>,
     /// What these sums report of each store and day.
@@ -54,6 +55,16 @@ struct Doubt {
     store_id: Vec<u8>,
     item_id: Vec<u8>,
     is_settled: bool,
+}
+
+/// The items of lines that will be read next, looked up together: see [`Symbols::find_many`]. Nothing is looked up while
+/// there are few items.
+#[derive(Default)]
+struct Ahead {
+    /// The item of each line; the default where a line cannot be read in place.
+    ids: Vec<ShortText>,
+    /// What was found of each.
+    items: Vec<Symbol>,
 }
 
 /// Returns the known other form that a text is written in.
@@ -106,6 +117,7 @@ impl<'l> SalesLines<'l> {
             codes: Memo::new(),
             dates: Memo::new(),
             table: SumTable::new(layout.measures.len()),
+            ahead: Ahead::default(),
             spilled: Vec::new(),
             days: DayTotals::default(),
             scratch,
@@ -130,7 +142,7 @@ impl<'l> SalesLines<'l> {
 
     /// Reads a plain line in place.
     #[inline(always)]
-    fn read(&mut self, number: u32, fields: &LineFields<'_>) -> Result<LineOutcome, Reason> {
+    fn read(&mut self, number: u32, place: usize, fields: &LineFields<'_>) -> Result<LineOutcome, Reason> {
         let layout = self.layout;
         let LineFields {
             store_id,
@@ -159,7 +171,11 @@ impl<'l> SalesLines<'l> {
             Some(store) => store,
             None => self.store_rule.symbol(&mut self.table.stores, store_id.bytes())?,
         };
-        let item = match known(&self.table.items, item_id) {
+        let item = match self.ahead.items.get(place) {
+            Some(item) if *item != UNKNOWN => Some(*item),
+            _ => known(&self.table.items, item_id),
+        };
+        let item = match item {
             Some(item) => item,
             None => self.item_rule.symbol(&mut self.table.items, item_id.bytes())?,
         };
@@ -212,6 +228,7 @@ impl FeedLines for SalesLines<'_> {
             codes: Memo::new(),
             dates: Memo::new(),
             table: SumTable::new(self.layout.measures.len()),
+            ahead: Ahead::default(),
             spilled: Vec::new(),
             days: DayTotals::default(),
             converted: self.converted.as_ref().map(|converted| Converted {
@@ -239,6 +256,7 @@ impl FeedLines for SalesLines<'_> {
     fn move_columns(&mut self, positions: &[usize]) {
         if let Ok(positions) = positions.try_into() {
             self.columns = Columns::new(Needed::at(positions));
+            self.ahead.items.clear();
         }
     }
 
@@ -311,10 +329,28 @@ impl FeedLines for SalesLines<'_> {
         (!text.trim_ascii().is_empty()).then(|| (text, form(text)))
     }
 
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) {
+        let Ahead { ids, items } = &mut self.ahead;
+        items.clear();
+        if !self.table.items.are_many() {
+            return;
+        }
+        let item = |line| ShortText::in_text(self.columns.fields::<MAY_BE_ODD>(line)?.item_id);
+        ids.clear();
+        ids.extend(lines.lines().map(|line| item(line).unwrap_or_default()));
+        self.table.items.find_many(ids, items);
+    }
+
     #[inline(always)]
-    fn add_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<LineOutcome> {
+    fn add_plain<const MAY_BE_ODD: bool>(
+        &mut self,
+        number: u32,
+        place: usize,
+        line: Line<'_>,
+    ) -> Option<LineOutcome> {
         let fields = self.columns.fields::<MAY_BE_ODD>(line)?;
-        Some(self.read(number, &fields).unwrap_or_else(LineOutcome::Reject))
+        let outcome = self.read(number, place, &fields);
+        Some(outcome.unwrap_or_else(LineOutcome::Reject))
     }
 
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
