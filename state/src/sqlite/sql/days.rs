@@ -44,8 +44,9 @@ pub(in crate::sqlite) const CLEAR_FILE_DAYS: &str = "
 
 pub(in crate::sqlite) const ADD_FILE_DAYS: &str = "
     INSERT INTO file_day
-           (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+           (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id, is_older)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+           (SELECT f.version_id FROM ingested_file_status f WHERE f.file_id = value ->> 2) IS NOT value ->> 3
       FROM json_each(?1)";
 
 /// Days that a person took out come back when their file is submitted again.
@@ -56,7 +57,8 @@ pub(in crate::sqlite) const BRING_BACK: &str = "
        AND standing = 'WITHDRAWN' AND standing <> 'STANDS'";
 
 /// The days of a job's files for which not simply the version in force counts, as far as a run must know of them: those
-/// that the version in force mentions, and those that no completed run of their wave has seen yet.
+/// that the version in force mentions, and those that no completed run of their wave has seen yet. Among the latter are
+/// the days that a file reported before its name was used for newer days, as long as the lake has them.
 pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
     WITH special AS (
         SELECT d.store_id, d.trans_date, d.file_id, d.since_submission, d.standing FROM file_day d
@@ -67,7 +69,19 @@ pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
                                                   AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
                 OR EXISTS (SELECT 1 FROM version_day v
                             WHERE v.version_id = f.version_id AND v.store_id = d.store_id
-                              AND v.trans_date = d.trans_date)))
+                              AND v.trans_date = d.trans_date))
+        UNION ALL
+        SELECT d.store_id, d.trans_date, d.file_id, d.since_submission, d.standing FROM file_day d
+          JOIN ingested_file_status f ON f.file_id = d.file_id
+          JOIN file_version v ON v.version_id = d.version_id
+         WHERE d.is_older = 1 AND d.standing = 'STANDS' AND f.feed = ?2
+           AND f.version_id IS NOT NULL AND v.partial_object IS NOT NULL
+           AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
+                                               WHERE r.job_config_id = ?1 AND r.wave = ''
+                                                 AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
+           AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
+                                               WHERE r.job_config_id = ?1 AND r.wave = d.trans_date
+                                                 AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0))
     SELECT DISTINCT d.file_id, d.version_id, d.store_id, d.trans_date, d.standing, d.since_submission, d.reason,
            d.other_file_id
       FROM special s
