@@ -61,6 +61,14 @@ impl RedshiftFault {
         }
     }
 
+    /// Whether a statement took too long, or somebody cancelled it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        match &self.0 {
+            Kind::Answer(fault) | Kind::Copy(fault, _) => fault.code() == Some(&SqlState::QUERY_CANCELED),
+            Kind::Credentials { .. } | Kind::Odd(_) => false,
+        }
+    }
+
     /// Advice for the operator, as the end of a message.
     pub(crate) fn advice(&self) -> &'static str {
         match (&self.0, self.is_transient()) {

@@ -22,9 +22,11 @@ mod runs;
 mod sql;
 mod submissions;
 mod unmatched;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -54,6 +56,8 @@ pub struct StateDb {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     writer: Mutex<SqliteConnection>,
+    /// Whether commits of the writer are not flushed to disk at present.
+    is_unsynced: AtomicBool,
     readers: SqlitePool,
 }
 
@@ -79,6 +83,7 @@ impl StateDb {
             path: path.to_owned(),
             clock,
             writer: Mutex::new(writer),
+            is_unsynced: AtomicBool::new(false),
             readers,
         })
     }
@@ -119,8 +124,19 @@ impl StateDb {
         // ever.
         if writer.ping().await.is_err() || writer.is_in_transaction() {
             *writer = connect_writer(&self.path).await?;
+            self.is_unsynced.store(false, Ordering::Relaxed);
+        }
+        if self.is_unsynced.load(Ordering::Relaxed) {
+            self.sync_again(&mut writer).await?;
         }
         Ok(writer)
+    }
+
+    /// Has commits flushed to disk again.
+    async fn sync_again(&self, writer: &mut SqliteConnection) -> sqlx::Result<()> {
+        sqlx::query("PRAGMA synchronous = FULL").execute(writer).await?;
+        self.is_unsynced.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 
