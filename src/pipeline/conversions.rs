@@ -347,6 +347,10 @@ impl Conversions {
                 }
             };
             drop(permit);
+            if attempts.is_some() {
+                // Before the next suspect may end the process: what of this one is not recorded by then is no proof.
+                end_attempts(&parts, &[group[0].arrival.path.as_str()]).await?;
+            }
             let Sorted { mut ended, done } = sort(group, outcomes);
             note_ends(&parts, &ended, &done).await?;
             for (arrived, outcome) in done {
@@ -422,6 +426,15 @@ async fn note_attempts(parts: &Parts, group: &[Arrived]) -> anyhow::Result<()> {
     .context("cannot record attempts at files in the state database")
 }
 
+/// Records that attempts have ended without killing the process.
+async fn end_attempts(parts: &Parts, files: &[&str]) -> anyhow::Result<()> {
+    with_retries(&parts.patience, "recording attempts", || async {
+        Ok(parts.state.end_attempts(files).await?)
+    })
+    .await
+    .context("cannot record attempts at files in the state database")
+}
+
 /// A file whose conversion has ended, and how.
 type Done = (Arrived, Result<Outcome, StepError>);
 
@@ -488,11 +501,7 @@ async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> anyhow::Resul
         .map(|arrived| arrived.arrival.path.as_str())
         .collect();
     if !over.is_empty() {
-        with_retries(&parts.patience, "recording attempts", || async {
-            Ok(parts.state.end_attempts(&over).await?)
-        })
-        .await
-        .context("cannot record attempts at files in the state database")?;
+        end_attempts(parts, &over).await?;
     }
     let waited: Vec<String> = without_record
         .filter(|arrived| arrived.failures > 0)

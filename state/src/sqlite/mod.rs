@@ -252,4 +252,36 @@ mod tests {
             .unwrap();
         assert_eq!((synchronous, journal.as_str()), (2, "wal"), "2 is FULL");
     }
+
+    #[tokio::test]
+    async fn only_attempts_are_not_flushed_even_if_noting_them_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let synchronous = async || {
+            let mut writer = db.writer().await.unwrap();
+            let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer);
+            synchronous.await.unwrap()
+        };
+        db.end_attempts(&["a"]).await.unwrap();
+        assert_eq!(synchronous().await, 2_i64);
+        // Dropped at each of its steps in turn.
+        for polls in 0..20 {
+            let mut noting = Box::pin(db.end_attempts(&["a"]));
+            for _ in 0..polls {
+                if is_done_after_a_poll(noting.as_mut()).await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            drop(noting);
+            assert_eq!(synchronous().await, 2_i64, "after {polls} polls");
+        }
+    }
+
+    /// Polls once.
+    async fn is_done_after_a_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready())).await
+    }
 }
