@@ -20,6 +20,7 @@ mod intake;
 mod judge;
 mod ledger;
 mod merge;
+mod outcomes;
 mod panics;
 mod partials;
 mod put_away;

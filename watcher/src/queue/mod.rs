@@ -55,7 +55,11 @@ impl Queue {
         let config = aws_sdk_sqs::config::Builder::from(config)
             .endpoint_url(server)
             .region(region)
-            .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(SILENCE).build())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(SILENCE)
+                    .build(),
+            )
             .build();
         Ok(Self {
             client: Client::from_conf(config),
