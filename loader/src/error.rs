@@ -171,6 +171,14 @@ impl PostgresFault {
         }
     }
 
+    /// The server's DETAIL line, which may hold values: never to be shown as it is.
+    pub(crate) fn detail(&self) -> Option<&str> {
+        match &self.0 {
+            Fault::Driver(error) => error.as_db_error()?.detail(),
+            Fault::Silent(_) => None,
+        }
+    }
+
     /// The error's cause, if the driver gives one.
     fn cause(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {

@@ -107,7 +107,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     }
     doubts::print(&status.rejects, &status.cut)?;
     print_jobs(&status.jobs)?;
-    runs::print(&status.runs)?;
+    runs::print(&status.runs, &status.waiting)?;
     Ok(ExitCode::SUCCESS)
 }
 

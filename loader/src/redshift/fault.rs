@@ -36,11 +36,10 @@ impl From<PostgresFault> for RedshiftFault {
 
 impl RedshiftFault {
     /// A COPY that failed. `noted` is its record in SYS_LOAD_ERROR_DETAIL.
-    pub(super) fn copy(error: tokio_postgres::Error, noted: Option<String>) -> Self {
+    pub(super) fn copy(error: PostgresFault, noted: Option<String>) -> Self {
         // Errors while scanning files are described in the DETAIL line: the table, the column, the file, and no value.
-        let detail = error.as_db_error().and_then(|answer| answer.detail());
-        let noted = noted.or_else(|| detail.and_then(context));
-        Self(Kind::Copy(error.into(), noted))
+        let noted = noted.or_else(|| error.detail().and_then(context));
+        Self(Kind::Copy(error, noted))
     }
 
     /// AWS gave no temporary credentials.

@@ -63,7 +63,6 @@ pub(crate) async fn listen(
     let mut listener = Listener {
         queue: queue.clone(),
         bucket,
-        notices,
         untold: VecDeque::new(),
         in_hand: InHand::default(),
         refused: HashSet::new(),
@@ -78,7 +77,7 @@ pub(crate) async fn listen(
         tokio::select! {
             // A watcher that is held up must not keep messages from being extended. No more are received until it has
             // taken these.
-            room = listener.notices.reserve(), if has_news => {
+            room = notices.reserve(), if has_news => {
                 // If the watcher has ended, so will this task.
                 let Ok(room) = room else { return };
                 if let Some(notice) = listener.untold.pop_front() {
@@ -149,7 +148,6 @@ impl Queue {
 struct Listener {
     queue: Queue,
     bucket: Bucket,
-    notices: mpsc::Sender<Notice>,
     /// What the watcher has yet to be told.
     untold: VecDeque<Notice>,
     in_hand: InHand,
