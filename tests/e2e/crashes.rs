@@ -430,7 +430,7 @@ fn runs_wait_while_postgres_is_away_and_need_no_person_when_it_is_back() {
     let url = server.create_database();
     let warehouse = Warehouse::Postgres(url.clone());
     let site = warehouse.site(&format!("{JOB}{other_job}"));
-    let mut service = support::service(&site);
+    let service = support::service(&site);
     wait_until("the warehouse is ready", || {
         service.stderr().contains("the warehouse is ready")
     });
