@@ -121,7 +121,8 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     let (feeds, now) = (&context.settings.feeds, context.clock.now());
     status::print_jobs(&job_statuses(&context.state, feeds, now).await?)?;
     output::line("\nRuns: the second one brought the correction, and touched only what changed")?;
-    runs::print(&context.state.runs(&RunFilter::default()).await?)?;
+    let runs = context.state.runs(&RunFilter::default()).await?;
+    runs::print(&runs, &context.state.waiting().await?)?;
     output::line("\nWarehouse: one row for each store, item and date")?;
     show_rows(&context).await?;
 

@@ -14,6 +14,7 @@ mod init;
 mod inputs;
 mod jobs;
 mod load;
+mod outages;
 mod output;
 mod rejects;
 mod replay;

@@ -10,13 +10,13 @@ use serde::Serialize;
 use super::context::Context;
 use super::doubts::{self, WithRejects};
 use super::held::{self, Held};
-use super::{JsonArg, SettingsArg, output, runs};
+use super::{JsonArg, SettingsArg, outages, output, runs};
 use crate::ledger;
 use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, files with rejects or without the end of their last line, which files no job
+/// Shows how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
 /// takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -29,6 +29,8 @@ pub(super) struct StatusArgs {
 #[derive(Serialize)]
 struct Status {
     files: BTreeMap<String, usize>,
+    /// What waits for an outage to end.
+    waiting: Vec<gristmill_state::Waiting>,
     held: Vec<Held>,
     /// How many files no feed matches.
     unmatched: u64,
@@ -68,6 +70,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     };
     let status = Status {
         files,
+        waiting: context.state.waiting().await?,
         held: context.state.held().await?.into_iter().map(Held::new).collect(),
         unmatched: context.state.unmatched_count().await?,
         rejects: doubts::with_rejects(&known),
@@ -95,6 +98,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    outages::print(&status.waiting, context.clock.now())?;
     held::print(&status.held)?;
     print_unmatched(status.unmatched)?;
     print_losses(&status)?;
@@ -103,7 +107,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     }
     doubts::print(&status.rejects, &status.cut)?;
     print_jobs(&status.jobs)?;
-    runs::print(&status.runs)?;
+    runs::print(&status.runs, &status.waiting)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -72,13 +72,13 @@ pub(super) async fn judge_jobs(
             () = stopped(&mut stop) => return Ok(()),
             _ = sweep.tick() => incoming.push(ToJudge::everything(parts.activity.begin())),
             _ = edits.tick() => {
-                let now = with_retries("asking for edits", || async { Ok(parts.state.changes().await?) }).await?;
+                let now = with_retries(&parts.patience, "asking for edits", || async { Ok(parts.state.changes().await?) }).await?;
                 if now == seen {
                     continue;
                 }
                 seen = now;
                 let marked = || async { Ok(parts.state.files_to_look_at().await?) };
-                for path in with_retries("asking for files to look at", marked).await? {
+                for path in with_retries(&parts.patience, "asking for files to look at", marked).await? {
                     sources.look_again(&path);
                 }
                 incoming.push(ToJudge::everything(parts.activity.begin()));
@@ -89,7 +89,10 @@ pub(super) async fn judge_jobs(
         }
         let began = Instant::now();
         let mut completed_at_once = false;
-        let jobs = with_retries("reading the jobs", || async { Ok(parts.state.jobs().await?) }).await?;
+        let jobs = with_retries(&parts.patience, "reading the jobs", || async {
+            Ok(parts.state.jobs().await?)
+        })
+        .await?;
         told.tell(&parts, &jobs, &incoming).await?;
         // A job may have been added or resumed since the start.
         let mode = parts.settings.target.mode;
@@ -103,8 +106,10 @@ pub(super) async fn judge_jobs(
                 .iter()
                 .any(|to_judge| concerns(&parts, &to_judge.cue, &job))
             {
-                completed_at_once |=
-                    with_retries("judging a job", || async { Ok(judge_job(&parts, &job).await?) }).await?;
+                completed_at_once |= with_retries(&parts.patience, "judging a job", || async {
+                    Ok(judge_job(&parts, &job).await?)
+                })
+                .await?;
             }
         }
         let ended = Instant::now();

@@ -40,7 +40,9 @@ pub(super) async fn record_submissions(
             .drain(..)
             .map(|Recordable { record, token }| (record, token))
             .unzip();
-        let current = with_retries("reading the jobs", || async { Ok(parts.state.jobs().await?) });
+        let current = with_retries(&parts.patience, "reading the jobs", || async {
+            Ok(parts.state.jobs().await?)
+        });
         let current = current
             .await
             .context("cannot read the jobs in the state database")?;
@@ -48,7 +50,7 @@ pub(super) async fn record_submissions(
         for record in &mut records {
             name_by_job(&jobs, record);
         }
-        let recorded = with_retries("recording submissions", || async {
+        let recorded = with_retries(&parts.patience, "recording submissions", || async {
             Ok(parts.state.record(&records, &jobs).await?)
         })
         .await

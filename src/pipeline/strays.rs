@@ -40,7 +40,7 @@ impl Told {
             };
             files.flatten().filter_map(stray).collect()
         } else {
-            let files = with_retries("reading the files", || async {
+            let files = with_retries(&parts.patience, "reading the files", || async {
                 Ok(parts.state.files(&FileFilter::default()).await?)
             });
             let files = files.await?;

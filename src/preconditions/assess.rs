@@ -5,7 +5,7 @@ use std::time::Duration;
 use gristmill_state::{StateDb, StateError};
 use jiff::Timestamp;
 
-use super::{JobPlan, Verdict, judge};
+use super::{JobPlan, Verdict, judge, waiting};
 
 /// How long `job_addl_criteria` may take.
 const CRITERION_LIMIT: Duration = Duration::from_secs(5);
@@ -17,5 +17,7 @@ pub async fn assess(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<V
         Some(sql) => Some(state.criterion(sql, CRITERION_LIMIT).await),
         None => None,
     };
-    Ok(judge(plan, &facts, &criterion, now))
+    let mut verdicts = judge(plan, &facts, &criterion, now);
+    waiting::add(plan, &mut verdicts, &state.waiting().await?);
+    Ok(verdicts)
 }

@@ -12,6 +12,7 @@ mod params;
 mod plan;
 mod reload;
 mod verdict;
+mod waiting;
 
 pub use assess::assess;
 pub use check::Check;

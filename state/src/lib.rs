@@ -20,6 +20,7 @@ mod order;
 mod run;
 mod sqlite;
 mod text;
+mod waiting;
 
 pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
@@ -40,3 +41,4 @@ pub use run::{
     RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
 pub use sqlite::{Expiry, StateDb, UNMATCHED};
+pub use waiting::{WaitKind, Waiting, WaitingFile};

@@ -14,6 +14,7 @@ mod life_of_a_job;
 mod losses;
 mod oracle;
 mod order;
+mod outages;
 mod provinces;
 mod putting_away;
 mod records;

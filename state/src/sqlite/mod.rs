@@ -22,9 +22,11 @@ mod runs;
 mod sql;
 mod submissions;
 mod unmatched;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -54,6 +56,8 @@ pub struct StateDb {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     writer: Mutex<SqliteConnection>,
+    /// Whether commits of the writer are not flushed to disk at present.
+    is_unsynced: AtomicBool,
     readers: SqlitePool,
 }
 
@@ -79,6 +83,7 @@ impl StateDb {
             path: path.to_owned(),
             clock,
             writer: Mutex::new(writer),
+            is_unsynced: AtomicBool::new(false),
             readers,
         })
     }
@@ -119,8 +124,19 @@ impl StateDb {
         // ever.
         if writer.ping().await.is_err() || writer.is_in_transaction() {
             *writer = connect_writer(&self.path).await?;
+            self.is_unsynced.store(false, Ordering::Relaxed);
+        }
+        if self.is_unsynced.load(Ordering::Relaxed) {
+            self.sync_again(&mut writer).await?;
         }
         Ok(writer)
+    }
+
+    /// Has commits flushed to disk again.
+    async fn sync_again(&self, writer: &mut SqliteConnection) -> sqlx::Result<()> {
+        sqlx::query("PRAGMA synchronous = FULL").execute(writer).await?;
+        self.is_unsynced.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -235,5 +251,37 @@ mod tests {
             .await
             .unwrap();
         assert_eq!((synchronous, journal.as_str()), (2, "wal"), "2 is FULL");
+    }
+
+    #[tokio::test]
+    async fn only_attempts_are_not_flushed_even_if_noting_them_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let synchronous = async || {
+            let mut writer = db.writer().await.unwrap();
+            let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer);
+            synchronous.await.unwrap()
+        };
+        db.end_attempts(&["a"]).await.unwrap();
+        assert_eq!(synchronous().await, 2_i64);
+        // Dropped at each of its steps in turn.
+        for polls in 0..20 {
+            let mut noting = Box::pin(db.end_attempts(&["a"]));
+            for _ in 0..polls {
+                if is_done_after_a_poll(noting.as_mut()).await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            drop(noting);
+            assert_eq!(synchronous().await, 2_i64, "after {polls} polls");
+        }
+    }
+
+    /// Polls once.
+    async fn is_done_after_a_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready())).await
     }
 }

@@ -1,6 +1,7 @@
 //! The queue of runs: which runs enter it, and who claims them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -18,6 +19,9 @@ use crate::run::{
     Cause, ClaimedRun, DayOfOther, Enqueued, InputDays, InputFile, NewRun, RunInput, RunOutcome, RunRow,
     RunState,
 };
+
+/// No run waits longer than this for its next try.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 impl StateDb {
     /// Queues a run, unless one of the same job and wave is queued or running. A run that no person requested
@@ -95,7 +99,9 @@ impl StateDb {
         let (action, subject) = ("claim", "the next run");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let claimed = claim(&mut tx, owner, &self.now()).await.during(action, subject)?;
+        let claimed = claim(&mut tx, owner, self.clock.now())
+            .await
+            .during(action, subject)?;
         tx.commit().await.during(action, subject)?;
         Ok(claimed)
     }
@@ -273,12 +279,15 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
     })
 }
 
-async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Result<Option<ClaimedRun>> {
+async fn claim(tx: &mut SqliteConnection, owner: &str, now: Timestamp) -> sqlx::Result<Option<ClaimedRun>> {
     let busy = others::busy(tx).await?;
+    let longest = now.checked_add(LONGEST_PAUSE).unwrap_or(Timestamp::MAX);
+    let now = text(now);
     let row = sqlx::query(sql::CLAIM)
         .bind(owner)
-        .bind(now)
+        .bind(&now)
         .bind(array(busy.iter().map(|run_id| json!(run_id))))
+        .bind(text(longest))
         .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -287,7 +296,7 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Resul
     sqlx::query(jobs::NOTE_BEGIN)
         .bind(&job_id)
         .bind(&run_id)
-        .bind(now)
+        .bind(&now)
         .execute(&mut *tx)
         .await?;
     let mut inputs = days::input_files(tx, &run_id).await?;

@@ -1,13 +1,15 @@
 //! The life of a claimed run, and queries about runs.
 
 use jiff::civil::Date;
+use serde_json::json;
 use sqlx::SqliteConnection;
 
 use super::sql::{jobs, runs as sql};
-use super::{StateDb, begin, days, decode, others};
+use super::{StateDb, begin, days, decode, others, waiting};
 use crate::error::{During, StateError};
 use crate::job::ExecStatus;
 use crate::run::{InputFile, RunFilter, RunOutcome, RunResult, RunRow, RunState, SummaryRecord};
+use crate::waiting::WaitKind;
 
 impl StateDb {
     /// Records that a running run is still in progress.
@@ -78,7 +80,10 @@ impl StateDb {
         let note = sqlx::query(jobs::NOTE_END)
             .bind(run_id)
             .bind(ExecStatus::Failed.as_str());
-        note.execute(&mut *writer).await.during(action, run_id).map(drop)
+        note.execute(&mut *writer).await.during(action, run_id)?;
+        waiting::end(&mut writer, WaitKind::Run, [json!(run_id)])
+            .await
+            .during(action, run_id)
     }
 
     async fn end(
@@ -104,6 +109,9 @@ impl StateDb {
         }
         let note = sqlx::query(jobs::NOTE_END).bind(run_id).bind(status.as_str());
         note.execute(&mut *tx).await.during(action, run_id)?;
+        waiting::end(&mut tx, WaitKind::Run, [json!(run_id)])
+            .await
+            .during(action, run_id)?;
         tx.commit().await.during(action, run_id)
     }
 
@@ -191,7 +199,7 @@ impl StateDb {
 }
 
 /// Returns an error that explains why an update of a running run changed no row.
-async fn must_have_run(
+pub(super) async fn must_have_run(
     conn: &mut SqliteConnection,
     action: &'static str,
     run_id: &str,

@@ -19,3 +19,4 @@ mod runs;
 mod support;
 mod upgrade;
 mod upgrade_order;
+mod waiting;

@@ -12,3 +12,4 @@ pub(super) mod ledger;
 pub(super) mod others;
 pub(super) mod runs;
 pub(super) mod unmatched;
+pub(super) mod waiting;

@@ -76,7 +76,8 @@ pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
 
 /// Claims the oldest queued run. Some stay queued: the runs of a job of which the ledger knows more than this database;
 /// those of a wave whose last load the warehouse lost, unless a person asked for them; and those whose partials the lake
-/// lost, until their files have been read again; and those in `?3`, a JSON array.
+/// lost, until their files have been read again; and those in `?3`, a JSON array; and those that wait until after `?2`. A pause is never long, so a time
+/// after `?4` is none: the clock was set back.
 pub(in crate::sqlite) const CLAIM: &str = "
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
@@ -84,6 +85,9 @@ pub(in crate::sqlite) const CLAIM: &str = "
         SELECT q.run_id FROM job_run q
          WHERE q.state = 'QUEUED'
            AND q.run_id NOT IN (SELECT value FROM json_each(?3))
+           AND NOT EXISTS (SELECT 1 FROM waiting w
+                            WHERE w.kind = 'run' AND w.subject = q.run_id
+                              AND w.next_try_timestamp > ?2 AND w.next_try_timestamp < ?4)
            AND NOT EXISTS (SELECT 1 FROM ledger_run l
                             WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
            AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
