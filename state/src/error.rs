@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use sqlx::migrate::MigrateError;
 
+use crate::damage::Damage;
 use crate::file::FileStatus;
 use crate::run::RunState;
 
@@ -28,6 +29,32 @@ pub enum StateError {
         path: PathBuf,
         /// The cause.
         source: sqlx::Error,
+    },
+    /// The database cannot be read.
+    #[error(
+        "cannot read the state database {}: check that it is an SQLite file that this user can read; if a log lies \
+         beside it (-wal), this user must be able to read that and its index (-shm) too",
+        path.display()
+    )]
+    Read {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: sqlx::Error,
+    },
+    /// The database was written by an older program, and this command must not migrate it.
+    #[error(
+        "the state database {} has version {found}, and this gristmill reads version {known}: restart the service with \
+         this gristmill, which migrates the database, or use the gristmill that the service runs",
+        path.display()
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version that this program reads.
+        known: i64,
     },
     /// The database was written by a newer program.
     #[error(
@@ -72,6 +99,26 @@ pub enum StateError {
         subject: String,
         /// The cause.
         source: sqlx::Error,
+    },
+    /// A row that is needed holds an impossible value.
+    #[error("cannot {action} {subject}: the state database holds an impossible value there; correct it with SQL")]
+    Impossible {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        subject: String,
+        /// The cause, which names the column.
+        source: sqlx::Error,
+    },
+    /// Rows that are needed hold impossible values.
+    #[error("cannot {action} {subject}: {damage}")]
+    Damaged {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        subject: String,
+        /// The first of the values.
+        damage: Damage,
     },
     /// There is no such job.
     #[error("there is no job `{job_id}`: `gristmill jobs list` shows those that exist")]
@@ -174,14 +221,15 @@ impl StateError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
-            Self::Open { source, .. } | Self::Query { source, .. } => {
+            Self::Open { source, .. } | Self::Read { source, .. } | Self::Query { source, .. } => {
                 matches!(
                     source,
                     sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
                 ) || matches!(sqlite_code(source), Some(BUSY | LOCKED | IOERR | FULL | CANTOPEN))
             }
             Self::Lock { .. } | Self::Folder { .. } => false,
-            Self::Newer { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => false,
+            Self::Impossible { .. } | Self::Damaged { .. } => false,
+            Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => false,
             Self::UnknownJob { .. } | Self::UnknownRun { .. } | Self::UnknownFile { .. } => false,
             Self::NothingHeld { .. } | Self::NothingInForce { .. } => false,
             Self::WrongState { .. } | Self::Overtaken { .. } | Self::UnknownVersion { .. } => false,
@@ -221,7 +269,8 @@ const LOCKED: u32 = 6;
 pub(crate) const INTERRUPT: u32 = 9;
 const IOERR: u32 = 10;
 const FULL: u32 = 13;
-const CANTOPEN: u32 = 14;
+pub(crate) const CANTOPEN: u32 = 14;
+pub(crate) const READONLY: u32 = 8;
 
 /// Returns SQLite's primary result code, which is the lowest byte of the extended code.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
@@ -239,8 +288,26 @@ impl<T> During<T> for Result<T, sqlx::Error> {
     fn during(self, action: &'static str, subject: &str) -> Result<T, StateError> {
         self.map_err(|source| {
             let subject = subject.to_owned();
+            let source = match source {
+                sqlx::Error::Decode(source) => match source.downcast::<Damage>() {
+                    Ok(damage) => {
+                        return StateError::Damaged {
+                            action,
+                            subject,
+                            damage: *damage,
+                        };
+                    }
+                    Err(source) => sqlx::Error::Decode(source),
+                },
+                source => source,
+            };
             match sqlite_code(&source) {
                 Some(BUSY | LOCKED) => StateError::Busy {
+                    action,
+                    subject,
+                    source,
+                },
+                None if matches!(source, sqlx::Error::ColumnDecode { .. }) => StateError::Impossible {
                     action,
                     subject,
                     source,

@@ -7,7 +7,9 @@
 //! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `sqlite`.
 
 mod clock;
+mod damage;
 mod digest;
+mod edit;
 mod error;
 mod facts;
 mod file;
@@ -22,6 +24,8 @@ mod sqlite;
 mod text;
 
 pub use clock::{Clock, SystemClock, TestClock};
+pub use damage::Damage;
+pub use edit::{EditAction, JobEdit};
 pub use error::{CriterionError, StateError};
 pub use facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
 pub use file::{
@@ -36,7 +40,7 @@ pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::ServiceLock;
 pub use order::Age;
 pub use run::{
-    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges,
-    RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
+    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun, NewRun,
+    RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
 pub use sqlite::{Expiry, StateDb, UNMATCHED};

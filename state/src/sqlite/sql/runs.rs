@@ -74,32 +74,36 @@ pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
     UPDATE job_run SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2
      WHERE run_id = ?1";
 
-/// Claims the oldest queued run. Some stay queued: the runs of a job of which the ledger knows more than this database;
-/// those of a wave whose last load the warehouse lost, unless a person asked for them; and those whose partials the lake
-/// lost, until their files have been read again; and those in `?3`, a JSON array.
+/// The oldest queued run that may be claimed. Some stay queued: the runs of a job of which the ledger knows more than
+/// this database; those of a wave whose last load the warehouse lost, unless a person asked for them; those whose
+/// partials the lake lost, until their files have been read again; and those in `?1`, a JSON array.
+pub(in crate::sqlite) const NEXT: &str = "
+    SELECT q.run_id FROM job_run q
+     WHERE q.state = 'QUEUED'
+       AND q.run_id NOT IN (SELECT value FROM json_each(?1))
+       AND NOT EXISTS (SELECT 1 FROM ledger_run l
+                        WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
+       AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
+                SELECT 1 FROM job_run lost
+                 WHERE lost.job_config_id = q.job_config_id AND lost.wave = q.wave
+                   AND lost.lost_timestamp IS NOT NULL
+                   AND lost.sequence = (SELECT max(last.sequence) FROM job_run last
+                                         WHERE last.job_config_id = q.job_config_id AND last.wave = q.wave
+                                           AND last.state = 'COMPLETED' AND last.outcome = 'LOADED')))
+       AND NOT EXISTS (
+                SELECT 1 FROM job_run_input i
+                  JOIN file_version v ON v.version_id = i.version_id
+                  JOIN ingested_file_status f ON f.file_id = i.file_id
+                 WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
+     ORDER BY q.sequence LIMIT 1";
+
 pub(in crate::sqlite) const CLAIM: &str = "
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
-     WHERE run_id = (
-        SELECT q.run_id FROM job_run q
-         WHERE q.state = 'QUEUED'
-           AND q.run_id NOT IN (SELECT value FROM json_each(?3))
-           AND NOT EXISTS (SELECT 1 FROM ledger_run l
-                            WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
-           AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
-                    SELECT 1 FROM job_run lost
-                     WHERE lost.job_config_id = q.job_config_id AND lost.wave = q.wave
-                       AND lost.lost_timestamp IS NOT NULL
-                       AND lost.sequence = (SELECT max(last.sequence) FROM job_run last
-                                             WHERE last.job_config_id = q.job_config_id AND last.wave = q.wave
-                                               AND last.state = 'COMPLETED' AND last.outcome = 'LOADED')))
-           AND NOT EXISTS (
-                    SELECT 1 FROM job_run_input i
-                      JOIN file_version v ON v.version_id = i.version_id
-                      JOIN ingested_file_status f ON f.file_id = i.file_id
-                     WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
-         ORDER BY q.sequence LIMIT 1)
-    RETURNING run_id, job_config_id, wave, sequence, attempts, incomplete";
+     WHERE run_id = ?3
+    RETURNING job_config_id, wave, sequence, attempts, incomplete";
+
+pub(in crate::sqlite) const QUEUED: &str = "SELECT * FROM job_run WHERE state = 'QUEUED' ORDER BY sequence";
 
 pub(in crate::sqlite) const HEARTBEAT: &str =
     "UPDATE job_run SET heartbeat_timestamp = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
@@ -125,6 +129,9 @@ pub(in crate::sqlite) const FAIL_QUEUED: &str = "
 pub(in crate::sqlite) const REQUEUE: &str = "
     UPDATE job_run SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL
      WHERE run_id = ?1 AND state = 'RUNNING'";
+
+pub(in crate::sqlite) const RUNNING: &str = "
+    SELECT run_id, max(attempts, 0) AS attempts FROM job_run WHERE state = 'RUNNING' ORDER BY sequence DESC";
 
 pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
 
