@@ -12,8 +12,10 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
+mod beside;
 mod conversion;
 mod counting;
+mod edits;
 mod intake;
 mod judge;
 mod ledger;
@@ -51,6 +53,7 @@ pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
+use crate::guards::who;
 use crate::lake::Lake;
 use crate::preconditions::check_reload;
 use crate::progress::Progress;
@@ -108,7 +111,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Arc<Tally>> {
     let lock = ServiceLock::acquire(&settings.state)?;
-    let state = StateDb::open(&settings.state, clock.clone()).await?;
+    let warehouse = settings.open_warehouse().await?;
+    let state = StateDb::open(&settings.state, clock.clone()).await?.on_behalf_of(who());
     adopt_jobs(&state, &settings).await?;
     let jobs = state.jobs().await?;
     check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
@@ -118,7 +122,6 @@ pub async fn run(
         sources.push(OpenSource::open(source, &own).await?);
     }
     let lake = Lake::open_to_write(&settings.lake).await?;
-    let warehouse = settings.open_warehouse().await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // With a bucket, some conversions wait for the network while others compute.
     let max_conversions = match settings.has_bucket() {

@@ -1,20 +1,16 @@
 //! Fetches the facts of a job, and judges it by them.
 
-use std::time::Duration;
-
 use gristmill_state::{Damage, StateDb, StateError};
 use jiff::Timestamp;
 
 use super::{Check, JobPlan, Verdict, WaveState, judge};
-
-/// How long `job_addl_criteria` may take.
-const CRITERION_LIMIT: Duration = Duration::from_secs(5);
+use crate::criterion;
 
 /// Judges a job by its current facts.
 pub async fn assess(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<Vec<Verdict>, StateError> {
     let facts = state.facts(&plan.id).await?;
     let criterion = match &plan.criterion {
-        Some(sql) => Some(state.criterion(sql, CRITERION_LIMIT).await),
+        Some(sql) => Some(criterion::ask(state.path(), sql).await),
         None => None,
     };
     let mut verdicts = judge(plan, &facts, &criterion, now);

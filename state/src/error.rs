@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use sqlx::migrate::MigrateError;
 
 use crate::damage::Damage;
@@ -238,7 +239,7 @@ impl StateError {
 }
 
 /// Why `job_addl_criteria` could not be evaluated.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum CriterionError {
     /// It is not a SELECT.
     #[error("job_addl_criteria must be a SELECT (or WITH … SELECT), but it begins with `{found}`")]
@@ -255,6 +256,9 @@ pub enum CriterionError {
         /// The time limit.
         limit: Duration,
     },
+    /// It took too much memory.
+    #[error("job_addl_criteria was stopped because it took over 64 MiB of memory: make it cheaper")]
+    TooMuchMemory,
     /// The database rejected it or failed.
     #[error("job_addl_criteria failed: {message}")]
     Failed {
@@ -268,6 +272,8 @@ const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 pub(crate) const INTERRUPT: u32 = 9;
 const IOERR: u32 = 10;
+pub(crate) const NOMEM: u32 = 7;
+pub(crate) const TOOBIG: u32 = 18;
 const FULL: u32 = 13;
 pub(crate) const CANTOPEN: u32 = 14;
 pub(crate) const READONLY: u32 = 8;

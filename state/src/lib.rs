@@ -37,10 +37,10 @@ pub use guard::{Guards, Late, SameDay, SameJob, Standing};
 pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use ledger::{LedgerLoad, LedgerNews};
-pub use lock::ServiceLock;
+pub use lock::{Holder, ServiceLock};
 pub use order::Age;
 pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun, NewRun,
     RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::{Expiry, StateDb, UNMATCHED};
+pub use sqlite::{Expiry, StateDb, UNMATCHED, criterion};

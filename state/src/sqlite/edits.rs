@@ -52,8 +52,18 @@ pub(super) async fn newest(tx: &mut SqliteConnection) -> sqlx::Result<i64> {
 }
 
 /// Names the editor of the edits that this transaction has made since `newest`.
-pub(super) async fn sign(tx: &mut SqliteConnection, newest: i64, who: &str, now: &str) -> sqlx::Result<()> {
-    let sign = sqlx::query(sql::SIGN).bind(newest).bind(who).bind(now);
+pub(super) async fn sign(
+    tx: &mut SqliteConnection,
+    newest: i64,
+    who: &str,
+    now: &str,
+    is_told: bool,
+) -> sqlx::Result<()> {
+    let sign = sqlx::query(sql::SIGN)
+        .bind(newest)
+        .bind(who)
+        .bind(now)
+        .bind(is_told);
     sign.execute(tx).await.map(drop)
 }
 

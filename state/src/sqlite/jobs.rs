@@ -9,7 +9,8 @@ use crate::error::{During, StateError};
 use crate::job::{JobConfig, JobRow};
 
 impl StateDb {
-    /// Adds the jobs that are missing, leaves the others unchanged, and returns the names of those added.
+    /// Adds the jobs that are missing, leaves the others unchanged, and returns the names of those added. Their caller
+    /// tells of them, so they do not count as edits that are yet to be told.
     pub async fn add_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
         self.write_jobs("add", "run", sql::ADD, jobs).await
     }
@@ -94,6 +95,6 @@ impl StateDb {
 
     async fn sign(&self, tx: &mut SqliteConnection, newest: i64, command: &str) -> sqlx::Result<()> {
         let who = format!("{} by `gristmill {command}`", self.editor);
-        edits::sign(tx, newest, &who, &self.now()).await
+        edits::sign(tx, newest, &who, &self.now(), command == "run").await
     }
 }

@@ -35,6 +35,7 @@ use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Tra
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use self::schema::migrate;
+pub use self::criterion::criterion;
 pub use self::lake::Expiry;
 pub use self::unmatched::UNMATCHED;
 use crate::clock::Clock;
@@ -138,6 +139,11 @@ impl StateDb {
             .fetch_one(&mut *writer)
             .await
             .during(action, subject)
+    }
+
+    /// Returns the path of the database.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Returns the rows with impossible values that the calls so far have left out.
