@@ -20,6 +20,7 @@ mod intake;
 mod judge;
 mod ledger;
 mod merge;
+mod oddities;
 mod partials;
 mod put_away;
 mod reading;

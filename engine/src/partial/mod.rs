@@ -4,6 +4,7 @@
 //! no line with the measure's code. It is sorted by the first three columns. The file covers the stores and dates of its
 //! rows.
 
+mod by_day;
 mod days;
 mod file;
 mod key;
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempPath;
 
+pub use self::by_day::{DaySums, sums_by_day};
 pub(crate) use self::days::DayTotals;
 pub use self::days::{DayLines, stored_days};
 pub(crate) use self::file::PartialFile;

@@ -7,6 +7,7 @@
 //! Partials that fit in memory are merged there ([`batch`]); of others, some stores at a time ([`ranges`]). Either way
 //! Polars adds up what several partials hold of one key.
 
+mod absent;
 mod batch;
 mod output;
 mod ranges;
@@ -21,6 +22,7 @@ use std::sync::atomic::AtomicUsize;
 use jiff::civil::Date;
 use rayon::prelude::*;
 
+pub use self::absent::absent_measures;
 use self::batch::{Batch, Input};
 use self::output::Output;
 pub use self::selection::{DayEffect, Selection};

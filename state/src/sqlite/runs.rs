@@ -190,6 +190,13 @@ impl StateDb {
             .during("look up run", run_id)
     }
 
+    /// Returns the stores of a run's lines, each with whether no version had it before the job's last run.
+    pub async fn stores_of_run(&self, run_id: &str) -> Result<Vec<(String, bool)>, StateError> {
+        let stores = sqlx::query_as(sql::STORES).bind(run_id);
+        let stores = stores.fetch_all(&self.readers).await;
+        stores.during("list the stores of run", run_id)
+    }
+
     /// Lists a run's inputs, ordered by path.
     pub async fn run_inputs(&self, run_id: &str) -> Result<Vec<InputFile>, StateError> {
         let action = "list the inputs of run";

@@ -105,6 +105,22 @@ pub(in crate::sqlite) const CLAIM: &str = "
 
 pub(in crate::sqlite) const QUEUED: &str = "SELECT * FROM job_run WHERE state = 'QUEUED' ORDER BY sequence";
 
+/// The stores of a run's lines, and whether no version had one before the job's last run. Before its first run, none
+/// counts as new.
+pub(in crate::sqlite) const STORES: &str = "
+    WITH last (version_id) AS MATERIALIZED (
+         SELECT max(i.version_id) FROM job_run_input i
+          WHERE i.run_id = (SELECT p.run_id FROM job_run r JOIN job_run p ON p.job_config_id = r.job_config_id
+                             WHERE r.run_id = ?1 AND p.state = 'COMPLETED' AND p.sequence < r.sequence
+                             ORDER BY p.sequence DESC LIMIT 1))
+    SELECT s.store_id,
+           (SELECT version_id FROM last) IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM version_day o
+                            WHERE o.store_id = s.store_id AND o.version_id <= (SELECT version_id FROM last)) AS is_new
+      FROM (SELECT DISTINCT d.store_id FROM job_run_input i JOIN version_day d ON d.version_id = i.version_id
+             WHERE i.run_id = ?1) s
+     ORDER BY s.store_id";
+
 pub(in crate::sqlite) const HEARTBEAT: &str =
     "UPDATE job_run SET heartbeat_timestamp = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
 
