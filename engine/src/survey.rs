@@ -151,12 +151,10 @@ impl<'l> Looking<'l> {
         }
         if let Some(code) = self.needed.as_ref().and_then(|needed| self.fields.get(needed.code)) {
             let code = kept(code);
-            match self.codes.get_mut(&code) {
-                Some(count) => *count += 1,
-                None if self.codes.len() < MOST_CODES => {
-                    self.codes.insert(code, 1);
-                }
-                None => self.other_codes += 1,
+            if self.codes.len() < MOST_CODES || self.codes.contains_key(&code) {
+                *self.codes.entry(code).or_default() += 1;
+            } else {
+                self.other_codes += 1;
             }
         }
     }

@@ -13,6 +13,7 @@ mod guards;
 mod life_of_a_file;
 mod life_of_a_job;
 mod losses;
+mod operators_sql;
 mod oracle;
 mod order;
 mod provinces;
