@@ -5,6 +5,7 @@
 //! of a run into its summary.
 
 mod amount;
+mod budget;
 mod content_hash;
 mod convert;
 mod date;
@@ -37,6 +38,7 @@ mod symbols;
 mod text_file;
 
 pub use amount::format_cents;
+pub use budget::{Budget, Share};
 pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;

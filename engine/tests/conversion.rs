@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gristmill_engine::{
-    Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderNames,
+    Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderNames,
     HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert,
     covers_day, format_cents, read_rejects, rows_of_key, summarize,
 };
@@ -54,7 +54,7 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
     };
     let Conversion { report, partial } = convert(bytes, &layout, outputs, scratch(folder.path()), |_| ())?;
     if let Some(partial) = partial {
-        partial.write(&path("partial"), 1 << 30)?;
+        partial.write(&path("partial"), &Budget::new(1 << 30))?;
     }
     Ok(Converted {
         folder,
@@ -67,7 +67,7 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
 fn scratch(folder: &Path) -> Scratch<'_> {
     Scratch {
         folder,
-        memory: 1 << 30,
+        memory: Box::leak(Box::new(Budget::new(1 << 30))),
     }
 }
 
@@ -92,7 +92,7 @@ fn summary(layout: &FeedLayout, partials: &[&Path]) -> Vec<String> {
         };
         let scratch = Scratch {
             folder: folder.path(),
-            memory,
+            memory: &Budget::new(memory),
         };
         let report =
             summarize(partials.collect(), &[], sales, outputs, scratch).expect("the partials can be merged");

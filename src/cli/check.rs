@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, SalesLayout, Scratch, Survey, read_rejects,
+    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, SalesLayout, Scratch, Survey, read_rejects,
     survey,
 };
 use serde::Serialize;
@@ -21,7 +21,6 @@ use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
 use super::{JsonArg, SettingsArg, doubts, output, rejects};
 use crate::lake::Lake;
-use crate::memory::MemoryLimit;
 use crate::settings::{Place, Settings, Source};
 
 /// Check files without loading them
@@ -84,6 +83,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let own = Arc::new(settings.own_files());
+    let memory = settings.convert.memory_limit.memory().conversions;
     let mut all = Vec::new();
     for file in &args.files {
         let (name, input) = match inputs::url(file) {
@@ -108,10 +108,10 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             Some((context, lake)) => Some(Comparison(difference::in_force(context, lake, &name).await?)),
             None => None,
         };
-        let (feed, memory, runtime) = (feed.clone(), settings.convert.memory_limit, Handle::current());
+        let (feed, memory, runtime) = (feed.clone(), memory.clone(), Handle::current());
         let checked = spawn_blocking(move || {
             let names = (name, captures.store);
-            check(&input, names, &feed, memory, comparison.as_ref(), &runtime)
+            check(&input, names, &feed, &memory, comparison.as_ref(), &runtime)
         });
         all.push(checked.await??);
     }
@@ -167,7 +167,7 @@ fn check(
     input: &Input,
     (file, store): (String, Option<String>),
     feed: &FeedLayout,
-    memory: MemoryLimit,
+    memory: &Budget,
     comparison: Option<&Comparison>,
     runtime: &Handle,
 ) -> anyhow::Result<Checked> {
@@ -181,7 +181,7 @@ fn check(
     };
     let scratch = Scratch {
         folder: folder.path(),
-        memory: memory.for_a_thread(),
+        memory,
     };
     let converted = input.convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ());
     let (report, partial) = match converted {
@@ -192,9 +192,9 @@ fn check(
     };
     let compared = match (comparison, &report, &partial, feed.sales()) {
         (Some(Comparison(before)), Ok(report), Some(partial), Some(sales)) => {
-            let spool = (folder.path().join("sums"), memory.for_a_thread());
+            let spool = folder.path().join("sums");
             let after = (partial, report.days.as_slice());
-            let compared = difference::compare(before.as_ref(), after, sales, (&spool.0, spool.1));
+            let compared = difference::compare(before.as_ref(), after, sales, (&spool, memory));
             Some(compared.with_context(failed)?)
         }
         _ => None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use gristmill_engine::{DayLines, Partial, SalesLayout, format_cents, sums_by_day};
+use gristmill_engine::{Budget, DayLines, Partial, SalesLayout, format_cents, sums_by_day};
 use gristmill_state::VersionDay;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -67,7 +67,7 @@ pub(super) fn compare(
     before: Option<&InForce>,
     after: (&Partial, &[DayLines]),
     sales: &SalesLayout,
-    (spool, memory): (&Path, usize),
+    (spool, memory): (&Path, &Budget),
 ) -> anyhow::Result<Difference> {
     after.0.write(spool, memory)?;
     let mut days: BTreeMap<Date, (OfDay, OfDay)> = BTreeMap::new();

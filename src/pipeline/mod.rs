@@ -56,6 +56,7 @@ use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
 use crate::guards::who;
 use crate::lake::Lake;
+use crate::memory::Memory;
 use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::{Place, Settings};
@@ -96,6 +97,8 @@ struct Parts {
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
     max_conversions: usize,
+    /// The memory that the sums of all conversions and runs share.
+    memory: Memory,
     /// Held by whoever compares the state database with the warehouse's ledger.
     ledger_turn: Mutex<()>,
     /// Names this process in the state database.
@@ -132,6 +135,7 @@ pub async fn run(
     let owner = format!("process {}", std::process::id());
     let activity = Arc::new(Activity::new(settings.sources.len()));
     let parts = Arc::new(Parts {
+        memory: settings.convert.memory_limit.memory(),
         settings,
         clock,
         state,

@@ -24,6 +24,7 @@ use crate::parquet_form::{self, Form};
 use crate::partial::{DayTotals, Key, Partial, SumTable};
 use crate::rejects::Reason;
 use crate::scan::Line;
+use crate::budget::Share;
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
 use crate::symbols::Symbols;
@@ -44,6 +45,8 @@ pub(crate) struct SalesLines<'l> {
     /// What these sums report of each store and day.
     days: DayTotals,
     scratch: Scratch<'l>,
+    /// The memory that the table holds.
+    share: Share,
     converted: Option<Converted>,
     doubt: Option<Doubt>,
 }
@@ -55,6 +58,9 @@ struct Doubt {
     item_id: Vec<u8>,
     is_settled: bool,
 }
+
+/// At the end of a file, the sums of its threads are there twice: in their tables, and combined.
+const COPIES: usize = 2;
 
 /// Returns the known other form that a text is written in.
 type FormOf = fn(&[u8]) -> Option<OtherForm>;
@@ -108,6 +114,7 @@ impl<'l> SalesLines<'l> {
             table: SumTable::new(layout.measures.len()),
             spilled: Vec::new(),
             days: DayTotals::default(),
+            share: scratch.memory.share(),
             scratch,
             converted,
             doubt: None,
@@ -220,6 +227,7 @@ impl FeedLines for SalesLines<'_> {
                 rows: UnitRows::default(),
             }),
             doubt: self.doubt.clone(),
+            share: self.scratch.memory.share(),
             ..*self
         }
     }
@@ -327,7 +335,8 @@ impl FeedLines for SalesLines<'_> {
             Some(converted) => converted.rows.encode(&converted.form, texts, &converted.path)?,
             None => None,
         };
-        if self.table.memory() > self.scratch.memory || self.table.is_short_of_numbers() {
+        let needed = self.table.memory().saturating_mul(COPIES);
+        if !self.share.hold(needed) || self.table.is_short_of_numbers() {
             let is_settled = self.settles_doubt();
             if let Some(doubt) = &mut self.doubt {
                 doubt.is_settled = is_settled;
@@ -337,6 +346,7 @@ impl FeedLines for SalesLines<'_> {
             self.days.add(&sums);
             let partial = Partial::of(vec![sums], &self.layout.measures, self.scratch.folder)?;
             self.spilled.push(partial.spill(self.scratch.folder)?);
+            self.share.hold(0);
         }
         Ok(written)
     }
@@ -363,14 +373,16 @@ impl FeedLines for SalesLines<'_> {
         };
         let (layout, scratch) = (*layout, *scratch);
         let mut days = DayTotals::default();
+        let mut shares = Vec::new();
         for thread in threads {
+            shares.push(thread.share);
             let of_thread = thread.table.into_sums();
             days.merge(thread.days);
             days.add(&of_thread);
             sums.push(of_thread);
             spilled.extend(thread.spilled);
         }
-        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?;
+        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?.holding(shares);
         for earlier in spilled {
             partial = partial.with(earlier, scratch.folder)?;
         }
