@@ -48,7 +48,10 @@ impl Budget {
     /// Takes bytes, if so many are free.
     fn take(&self, bytes: usize) -> bool {
         let rest = |free: usize| free.checked_sub(bytes);
-        let taken = self.0.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
+        let taken = self
+            .0
+            .free
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest);
         taken.is_ok()
     }
 

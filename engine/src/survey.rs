@@ -140,7 +140,12 @@ impl<'l> Looking<'l> {
             return;
         }
         self.count_separators(line);
-        if self.fields.split(line, self.layout.delimiter, MOST_COLUMNS).is_err() || self.is_header() {
+        if self
+            .fields
+            .split(line, self.layout.delimiter, MOST_COLUMNS)
+            .is_err()
+            || self.is_header()
+        {
             return;
         }
         for (position, field) in self.fields.iter().enumerate() {
@@ -149,7 +154,11 @@ impl<'l> Looking<'l> {
             }
             self.columns[position].add(field);
         }
-        if let Some(code) = self.needed.as_ref().and_then(|needed| self.fields.get(needed.code)) {
+        if let Some(code) = self
+            .needed
+            .as_ref()
+            .and_then(|needed| self.fields.get(needed.code))
+        {
             let code = kept(code);
             if self.codes.len() < MOST_CODES || self.codes.contains_key(&code) {
                 *self.codes.entry(code).or_default() += 1;
@@ -171,7 +180,9 @@ impl<'l> Looking<'l> {
     }
 
     fn least_fields(&self) -> usize {
-        self.needed.as_ref().map_or(self.names.len(), |needed| needed.last() + 1)
+        self.needed
+            .as_ref()
+            .map_or(self.names.len(), |needed| needed.last() + 1)
     }
 
     /// Takes the line for a header if it names columns, or stands where one is.
@@ -197,11 +208,7 @@ impl<'l> Looking<'l> {
     }
 
     fn finish(self, store: Option<&str>) -> Survey {
-        let suggestions = [
-            self.separator(),
-            self.exchanged(store),
-            self.absent_codes(),
-        ];
+        let suggestions = [self.separator(), self.exchanged(store), self.absent_codes()];
         let suggestions = suggestions.into_iter().flatten().collect();
         let names = self.names;
         let columns = self.columns.into_iter().enumerate();
@@ -226,11 +233,14 @@ impl<'l> Looking<'l> {
         if self.first_lines == 0 || now * 2 > self.first_lines {
             return None;
         }
-        let (count, separator) = self.separated.iter().zip(SEPARATORS).max_by_key(|(count, _)| **count)?;
+        let (count, separator) = self
+            .separated
+            .iter()
+            .zip(SEPARATORS)
+            .max_by_key(|(count, _)| **count)?;
         let name = char::from(separator).escape_default();
-        (count * 10 >= self.first_lines * 9).then(|| {
-            format!("the lines look `{name}`-separated: write delimiter = \"{name}\"")
-        })
+        (count * 10 >= self.first_lines * 9)
+            .then(|| format!("the lines look `{name}`-separated: write delimiter = \"{name}\""))
     }
 
     /// Tells of stores where items should be: the store in the file's name is the only item, or there are many stores
@@ -264,7 +274,11 @@ impl<'l> Looking<'l> {
         if self.columns.is_empty() || self.other_codes > 0 {
             return None;
         }
-        let found: BTreeSet<i32> = self.codes.keys().filter_map(|code| code.trim().parse().ok()).collect();
+        let found: BTreeSet<i32> = self
+            .codes
+            .keys()
+            .filter_map(|code| code.trim().parse().ok())
+            .collect();
         let absent: Vec<_> = sales
             .measures
             .iter()
@@ -373,7 +387,9 @@ impl Column {
 
     fn finish(self, name: String) -> ColumnSurvey {
         let numbers = self.by_number.filter(|_| !self.is_text);
-        let ends = numbers.map(|((_, least), (_, most))| (least, most)).or(self.by_text);
+        let ends = numbers
+            .map(|((_, least), (_, most))| (least, most))
+            .or(self.by_text);
         let (least, most) = ends.unzip();
         ColumnSurvey {
             name,
@@ -404,14 +420,24 @@ mod tests {
 
     #[test]
     fn columns_and_codes_are_summed_up() {
-        let seen = looked(&FeedSpec::default(), &(lines(12) + "\r\n-- end\rS1\t-7\t9\tI0\t2016-06-02"), None);
+        let seen = looked(
+            &FeedSpec::default(),
+            &(lines(12) + "\r\n-- end\rS1\t-7\t9\tI0\t2016-06-02"),
+            None,
+        );
         assert_eq!(seen.codes["4"], 4);
         assert_eq!(seen.codes["9"], 1);
         let [store, amount, code, item, date] = &seen.columns[..] else {
             panic!("{seen:?}")
         };
-        assert_eq!((store.name.as_str(), store.distinct, store.filled), ("store_id", 1, 13));
-        assert_eq!((amount.least.as_deref(), amount.most.as_deref()), (Some("-7"), Some("11.50")));
+        assert_eq!(
+            (store.name.as_str(), store.distinct, store.filled),
+            ("store_id", 1, 13)
+        );
+        assert_eq!(
+            (amount.least.as_deref(), amount.most.as_deref()),
+            (Some("-7"), Some("11.50"))
+        );
         assert_eq!((code.distinct, item.distinct), (4, 12));
         assert_eq!(item.samples, ["I0", "I1", "I2"]);
         assert_eq!(date.most.as_deref(), Some("2016-06-02"));
@@ -421,13 +447,21 @@ mod tests {
     #[test]
     fn another_separator_is_suggested() {
         let seen = looked(&FeedSpec::default(), &lines(12).replace('\t', ";"), None);
-        assert!(seen.suggestions[0].contains("`;`-separated"), "{:?}", seen.suggestions);
+        assert!(
+            seen.suggestions[0].contains("`;`-separated"),
+            "{:?}",
+            seen.suggestions
+        );
         let spec = FeedSpec {
             delimiter: ";".into(),
             ..FeedSpec::default()
         };
         let seen = looked(&spec, &lines(12), None);
-        assert!(seen.suggestions[0].contains(r#"delimiter = "\t""#), "{:?}", seen.suggestions);
+        assert!(
+            seen.suggestions[0].contains(r#"delimiter = "\t""#),
+            "{:?}",
+            seen.suggestions
+        );
     }
 
     #[test]
@@ -435,18 +469,28 @@ mod tests {
         let mut spec = FeedSpec::default();
         spec.measures.insert("sale_amount".into(), 40);
         let seen = looked(&spec, &lines(12), None);
-        assert!(seen.suggestions[0].contains("no line has code 40 (sale_amount)"), "{:?}", seen.suggestions);
+        assert!(
+            seen.suggestions[0].contains("no line has code 40 (sale_amount)"),
+            "{:?}",
+            seen.suggestions
+        );
     }
 
     #[test]
     fn exchanged_ids_are_told_by_the_name_or_by_the_numbers() {
         let spec = FeedSpec {
-            columns: ["item_id", "amount", "code", "store_id", "trans_date"].map(str::to_owned).to_vec(),
+            columns: ["item_id", "amount", "code", "store_id", "trans_date"]
+                .map(str::to_owned)
+                .to_vec(),
             ..FeedSpec::default()
         };
         for (count, store) in [(3, Some("s1")), (12, None)] {
             let seen = looked(&spec, &lines(count), store);
-            assert!(seen.suggestions[0].contains("look exchanged"), "{:?}", seen.suggestions);
+            assert!(
+                seen.suggestions[0].contains("look exchanged"),
+                "{:?}",
+                seen.suggestions
+            );
         }
         let seen = looked(&FeedSpec::default(), &lines(12), Some("S1"));
         assert!(seen.suggestions.is_empty(), "{:?}", seen.suggestions);
@@ -463,9 +507,14 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_whatever_the_file_holds() {
-        let many: String = (0..5_000).map(|n| format!("S{n}\t{n}\t{n}\tI{n}\t2016-06-01\n")).collect();
+        let many: String = (0..5_000)
+            .map(|n| format!("S{n}\t{n}\t{n}\tI{n}\t2016-06-01\n"))
+            .collect();
         let seen = looked(&FeedSpec::default(), &many, None);
-        assert_eq!((seen.columns[0].distinct, seen.columns[0].has_more), (MOST_DISTINCT, true));
+        assert_eq!(
+            (seen.columns[0].distinct, seen.columns[0].has_more),
+            (MOST_DISTINCT, true)
+        );
         assert_eq!((seen.codes.len(), seen.other_codes), (MOST_CODES, 4_900));
         let long = "x".repeat(10 << 20);
         let seen = looked(&FeedSpec::default(), &long, None);

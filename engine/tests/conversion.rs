@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use gristmill_engine::{
-    Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderNames,
-    HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert,
-    covers_day, format_cents, read_rejects, rows_of_key, summarize,
+    Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header,
+    HeaderNames, HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs,
+    Supersede, convert, covers_day, format_cents, read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, SalesLayout, Scratch, Survey, read_rejects,
-    survey,
+    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, SalesLayout, Scratch, Survey,
+    read_rejects, survey,
 };
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -119,7 +119,10 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         output::json(&all)?;
     } else {
         for checked in &all {
-            print(checked, settings.feeds.get(&checked.feed).and_then(|feed| feed.sales()))?;
+            print(
+                checked,
+                settings.feeds.get(&checked.feed).and_then(|feed| feed.sales()),
+            )?;
         }
     }
     let is_fine = all.iter().all(|checked| checked.rejected_because.is_none());

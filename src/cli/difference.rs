@@ -53,7 +53,8 @@ pub(super) async fn in_force(context: &Context, lake: &Lake, file: &str) -> anyh
         return Ok(None);
     };
     let partial = version.version.partial.as_deref();
-    let partial = partial.with_context(|| format!("the lake no longer has the sums of {}", output::path(file)))?;
+    let partial =
+        partial.with_context(|| format!("the lake no longer has the sums of {}", output::path(file)))?;
     let mut days = context.state.version_days(&[version.version_id]).await?;
     Ok(Some(InForce {
         partial: lake.fetch(partial).await?,
@@ -87,7 +88,11 @@ pub(super) fn compare(
     }
     Ok(Difference {
         version: before.map(|before| before.content_hash.clone()),
-        measures: sales.measures.iter().map(|measure| measure.name.clone()).collect(),
+        measures: sales
+            .measures
+            .iter()
+            .map(|measure| measure.name.clone())
+            .collect(),
         days: days
             .into_iter()
             .filter(|(_, (before, after))| before != after)

@@ -49,7 +49,12 @@ impl JobStatus {
 
 /// Returns the newest wave up to today. Those after today go to `ahead`; the first of them is returned only if there is
 /// no other.
-fn newest(mut verdicts: Vec<Verdict>, plan: &JobPlan, now: Timestamp, ahead: &mut Vec<Date>) -> Option<Verdict> {
+fn newest(
+    mut verdicts: Vec<Verdict>,
+    plan: &JobPlan,
+    now: Timestamp,
+    ahead: &mut Vec<Date>,
+) -> Option<Verdict> {
     let today = now.to_zoned(plan.time_zone.clone()).date();
     let is_ahead = |verdict: &Verdict| verdict.wave.is_some_and(|wave| wave > today);
     let first_ahead = verdicts.partition_point(|verdict| !is_ahead(verdict));
@@ -106,10 +111,13 @@ impl JobStatus {
             1 => "1 wave lies".to_owned(),
             count => format!("{count} waves lie"),
         };
-        Some(format!("{waves} ahead of today: {first}{}", match self.ahead.last() {
-            Some(last) if last != first => format!(" to {last}"),
-            _ => String::new(),
-        }))
+        Some(format!(
+            "{waves} ahead of today: {first}{}",
+            match self.ahead.last() {
+                Some(last) if last != first => format!(" to {last}"),
+                _ => String::new(),
+            }
+        ))
     }
 
     fn describe(&mut self, newest: Verdict) {

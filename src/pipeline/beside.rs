@@ -33,7 +33,8 @@ impl Beside {
         }
         let (parts, token) = (parts.clone(), parts.activity.begin());
         self.judging.spawn(async move {
-            let judged = with_retries("judging a job", || async { Ok(judge_job(&parts, &job).await?) }).await?;
+            let judged =
+                with_retries("judging a job", || async { Ok(judge_job(&parts, &job).await?) }).await?;
             Ok((id, judged, token))
         });
     }

@@ -116,7 +116,9 @@ pub async fn run(
 ) -> anyhow::Result<Arc<Tally>> {
     let lock = ServiceLock::acquire(&settings.state)?;
     let warehouse = settings.open_warehouse().await?;
-    let state = StateDb::open(&settings.state, clock.clone()).await?.on_behalf_of(who());
+    let state = StateDb::open(&settings.state, clock.clone())
+        .await?
+        .on_behalf_of(who());
     adopt_jobs(&state, &settings).await?;
     let jobs = state.jobs().await?;
     check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;

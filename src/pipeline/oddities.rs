@@ -27,7 +27,10 @@ pub(super) async fn tell_of_measures(summary: &Path, before: Option<&Path>) -> R
     Ok(())
 }
 
-fn newly_absent(summary: &Path, before: Option<PathBuf>) -> Result<Vec<String>, gristmill_engine::EngineError> {
+fn newly_absent(
+    summary: &Path,
+    before: Option<PathBuf>,
+) -> Result<Vec<String>, gristmill_engine::EngineError> {
     let mut absent = absent_measures(summary)?;
     if let Some(before) = before.filter(|_| !absent.is_empty()) {
         // What a damaged summary had is not known. The load deals with that.
@@ -55,7 +58,10 @@ pub(super) async fn tell_of_stores(parts: &Parts, run: &ClaimedRun) -> Result<()
             .filter(|store| !is_listed(store))
             .collect();
         if !unlisted.is_empty() {
-            tracing::warn!("lines are of stores that `stores` of the job does not list: {}", some_of(&unlisted));
+            tracing::warn!(
+                "lines are of stores that `stores` of the job does not list: {}",
+                some_of(&unlisted)
+            );
         }
         return Ok(());
     }

@@ -39,6 +39,9 @@ fn concerns(damage: &Damage, plan: &JobPlan) -> bool {
         plan.files.matches(file) || plan.requires.iter().any(|required| required.files.matches(file))
     };
     let is_followed = |job: &String| plan.after.contains(job);
-    damage.job_id.as_ref().is_some_and(|job| *job == plan.id || is_followed(job))
+    damage
+        .job_id
+        .as_ref()
+        .is_some_and(|job| *job == plan.id || is_followed(job))
         || damage.file_url.as_ref().is_some_and(of_file)
 }

@@ -102,7 +102,9 @@ pub enum StateError {
         source: sqlx::Error,
     },
     /// A row that is needed holds an impossible value.
-    #[error("cannot {action} {subject}: the state database holds an impossible value there; correct it with SQL")]
+    #[error(
+        "cannot {action} {subject}: the state database holds an impossible value there; correct it with SQL"
+    )]
     Impossible {
         /// What was tried.
         action: &'static str,
@@ -230,7 +232,9 @@ impl StateError {
             }
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Impossible { .. } | Self::Damaged { .. } => false,
-            Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => false,
+            Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => {
+                false
+            }
             Self::UnknownJob { .. } | Self::UnknownRun { .. } | Self::UnknownFile { .. } => false,
             Self::NothingHeld { .. } | Self::NothingInForce { .. } => false,
             Self::WrongState { .. } | Self::Overtaken { .. } | Self::UnknownVersion { .. } => false,

@@ -40,7 +40,7 @@ pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::{Holder, ServiceLock};
 pub use order::Age;
 pub use run::{
-    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun, NewRun,
-    RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
+    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
+    NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
 pub use sqlite::{Expiry, StateDb, UNMATCHED, criterion};

@@ -50,7 +50,10 @@ fn one_impossible_value_stops_its_own_job_alone() {
             "ingested_file_status",
             "UPDATE ingested_file_status SET last_validated_timestamp = '?' WHERE file_url = 'IL-1.tdf'",
         ),
-        ("job_run", "UPDATE job_run SET queued_timestamp = '?' WHERE job_config_id = 'IL'"),
+        (
+            "job_run",
+            "UPDATE job_run SET queued_timestamp = '?' WHERE job_config_id = 'IL'",
+        ),
     ] {
         let site = mill();
         site.submit("IL-1.tdf", sale("S1", "1.00"));
@@ -68,7 +71,10 @@ fn one_impossible_value_stops_its_own_job_alone() {
             "{table}: only the other job has run"
         );
         let status = site.run_ok(["status"]);
-        assert!(status.contains(NO_TIME) && status.contains("impossible"), "{table}: {status}");
+        assert!(
+            status.contains(NO_TIME) && status.contains("impossible"),
+            "{table}: {status}"
+        );
         let explained = site.run(["explain", "IL"]);
         assert_eq!(explained.status.code(), Some(3), "{table}: {explained}");
         assert!(explained.stdout.contains(NO_TIME), "{table}: {explained}");
@@ -81,7 +87,11 @@ fn a_stamp_that_no_file_has_is_mended_by_reading_the_file_again() {
     let site = mill();
     site.submit("IL-1.tdf", sale("S1", "1.00"));
     support::run_until_idle(&site);
-    garble(&site, "ingested_file_status", "UPDATE ingested_file_status SET stamp_bytes = -5");
+    garble(
+        &site,
+        "ingested_file_status",
+        "UPDATE ingested_file_status SET stamp_bytes = -5",
+    );
     support::run_until_idle(&site);
     let bytes = state(&site, "SELECT stamp_bytes FROM ingested_file_status");
     assert_eq!(bytes, [sale("S1", "1.00").len().to_string()]);
@@ -114,7 +124,10 @@ fn commands_that_read_do_not_need_the_password_of_the_warehouse() {
     ] {
         let refused = site.run(command);
         assert_eq!(refused.status.code(), Some(2), "{refused}");
-        assert!(refused.stderr.contains("GRISTMILL_NOWHERE is not set"), "{refused}");
+        assert!(
+            refused.stderr.contains("GRISTMILL_NOWHERE is not set"),
+            "{refused}"
+        );
     }
 }
 
@@ -125,7 +138,10 @@ fn a_database_of_an_earlier_version_is_not_migrated_by_commands_that_read() {
     state(&site, "DELETE FROM _sqlx_migrations WHERE version >= 14");
     let refused = site.run(["status"]);
     assert_eq!(refused.status.code(), Some(1), "{refused}");
-    assert!(refused.stderr.contains("restart the service with this gristmill"), "{refused}");
+    assert!(
+        refused.stderr.contains("restart the service with this gristmill"),
+        "{refused}"
+    );
     assert_eq!(
         state(&site, "SELECT count(*) FROM _sqlx_migrations WHERE version >= 14"),
         ["0"]
@@ -151,7 +167,13 @@ fn who_edited_a_job_is_kept_shown_and_logged() {
     let log = service.terminate().stderr;
     assert!(log.contains("alice by `gristmill jobs pause`"), "{log}");
     let history = site.run_ok(["jobs", "history", "IL"]);
-    for word in ["alice", "jobs pause", "SQL", "deadline: not set → \"18:00\"", "added"] {
+    for word in [
+        "alice",
+        "jobs pause",
+        "SQL",
+        "deadline: not set → \"18:00\"",
+        "added",
+    ] {
         assert!(history.contains(word), "{word}: {history}");
     }
     let edits = json(&site.run_ok(["jobs", "history", "--json"]));
@@ -198,7 +220,8 @@ fn somebodys_select_is_stopped_in_time_and_in_bounds_while_others_are_judged() {
 #[test]
 fn a_pattern_of_any_length_is_refused_where_it_is_read() {
     let long = "**/".repeat(500_000);
-    let refused = site(&settings(SQLITE, &TWO_JOBS.replace("IL-{store}.tdf", &long))).run(["run", "--until-idle"]);
+    let refused =
+        site(&settings(SQLITE, &TWO_JOBS.replace("IL-{store}.tdf", &long))).run(["run", "--until-idle"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(refused.stderr.contains("more than 1000 characters") && refused.stderr.len() < 1_000);
     let site = mill();
@@ -243,7 +266,10 @@ fn a_command_whose_reader_is_gone_ends_quietly() {
 fn control_characters_of_ids_and_names_reach_no_terminal() {
     let site = mill();
     let odd = "S\u{1b}[31m1";
-    site.submit("IL-\u{1b}[2J1.tdf", line(odd, "1.00", 4, "B\u{7}UN", "2026-03-01"));
+    site.submit(
+        "IL-\u{1b}[2J1.tdf",
+        line(odd, "1.00", 4, "B\u{7}UN", "2026-03-01"),
+    );
     support::run_until_idle(&site);
     for command in [
         &["trace", odd, "B\u{7}UN", "2026-03-01"][..],
@@ -276,7 +302,10 @@ fn a_file_named_after_today_hides_no_wave_of_today() {
     assert_eq!(status["jobs"][0]["wave"], today, "{status}");
     assert_eq!(status["jobs"][0]["ahead"][0], "2099-01-01", "{status}");
     let shown = site.run_ok(["status"]);
-    assert!(shown.contains("1 wave lies ahead of today: 2099-01-01"), "{shown}");
+    assert!(
+        shown.contains("1 wave lies ahead of today: 2099-01-01"),
+        "{shown}"
+    );
 }
 
 /// Today in UTC, by SQLite's clock.
@@ -293,7 +322,10 @@ fn status_says_whether_the_service_is_alive() {
     let status = site.run_ok(["status"]);
     let told = format!("service: runs as process {} since 20", service.id());
     assert!(status.contains(&told), "{status}");
-    assert_eq!(json(&site.run_ok(["status", "--json"]))["service"]["pid"], service.id());
+    assert_eq!(
+        json(&site.run_ok(["status", "--json"]))["service"]["pid"],
+        service.id()
+    );
     service.terminate();
     let status = site.run_ok(["status"]);
     assert!(status.contains("service: not running"), "{status}");
@@ -302,7 +334,10 @@ fn status_says_whether_the_service_is_alive() {
 #[test]
 fn check_shows_what_the_file_holds_and_what_the_settings_miss() {
     let site = site(&settings(SQLITE, TWO_JOBS).replace("sale_amount = 4", "sale_amount = 40"));
-    site.submit("IL-1.tdf", sale("S1", "1.00") + &line("S1", "0.10", 5, "BUN", "2026-03-01"));
+    site.submit(
+        "IL-1.tdf",
+        sale("S1", "1.00") + &line("S1", "0.10", 5, "BUN", "2026-03-01"),
+    );
     let checked = site.run_ok(["check", "incoming/IL-1.tdf"]);
     for word in [
         "1 × 4 (not asked for), 1 × 5 (tax_amount)",
@@ -312,8 +347,15 @@ fn check_shows_what_the_file_holds_and_what_the_settings_miss() {
         assert!(checked.contains(word), "{word}: {checked}");
     }
     let run = site.run(["run", "--until-idle"]);
-    assert!(run.stderr.contains("every row has NULL there") && run.stderr.contains("sale_amount"), "{run}");
-    std::fs::write(site.folder().join("IL-2.tdf"), sale("S1", "1.00").replace('\t', ";")).expect("it is ours");
+    assert!(
+        run.stderr.contains("every row has NULL there") && run.stderr.contains("sale_amount"),
+        "{run}"
+    );
+    std::fs::write(
+        site.folder().join("IL-2.tdf"),
+        sale("S1", "1.00").replace('\t', ";"),
+    )
+    .expect("it is ours");
     let checked = site.run(["check", "IL-2.tdf"]);
     assert!(checked.stdout.contains("`;`-separated"), "{checked}");
 }
@@ -321,9 +363,15 @@ fn check_shows_what_the_file_holds_and_what_the_settings_miss() {
 #[test]
 fn check_shows_what_a_file_would_change() {
     let site = mill();
-    site.submit("IL-1.tdf", sale("S1", "1.00") + &line("S1", "2.00", 4, "BUN", "2026-03-02"));
+    site.submit(
+        "IL-1.tdf",
+        sale("S1", "1.00") + &line("S1", "2.00", 4, "BUN", "2026-03-02"),
+    );
     support::run_until_idle(&site);
-    assert!(site.run_ok(["check", "--diff", "incoming/IL-1.tdf"]).contains("are those of the version in force"));
+    assert!(
+        site.run_ok(["check", "--diff", "incoming/IL-1.tdf"])
+            .contains("are those of the version in force")
+    );
     let held = site.incoming().join(".later");
     std::fs::create_dir(&held).expect("the folder is ours");
     std::fs::write(
@@ -338,7 +386,10 @@ fn check_shows_what_a_file_would_change() {
     );
     assert!(!compared.contains("2026-03-02: rows"), "{compared}");
     std::fs::write(site.folder().join("IL-9.tdf"), sale("S9", "1.50")).expect("the folder is ours");
-    assert!(site.run_ok(["check", "--diff", "IL-9.tdf"]).contains("all of it is new"));
+    assert!(
+        site.run_ok(["check", "--diff", "IL-9.tdf"])
+            .contains("all of it is new")
+    );
 }
 
 #[test]
@@ -346,10 +397,16 @@ fn a_run_warns_of_stores_that_were_never_seen() {
     let site = mill();
     site.submit("IL-1.tdf", sale("S1", "1.00"));
     let first = site.run(["run", "--until-idle"]);
-    assert!(!first.stderr.contains("stores that no file had before"), "{first}");
+    assert!(
+        !first.stderr.contains("stores that no file had before"),
+        "{first}"
+    );
     site.submit("IL-1.tdf", sale("S1", "2.00"));
     let again = site.run(["run", "--until-idle"]);
-    assert!(!again.stderr.contains("stores that no file had before"), "{again}");
+    assert!(
+        !again.stderr.contains("stores that no file had before"),
+        "{again}"
+    );
     site.submit("IL-2.tdf", sale("S2", "1.00"));
     let new = site.run(["run", "--until-idle"]);
     assert!(new.stderr.contains("stores that no file had before: S2"), "{new}");

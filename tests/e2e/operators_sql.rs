@@ -11,11 +11,16 @@ const JOB: &str = "[[job]]\nid = \"IL\"\nfeed = \"sales\"\nfiles = \"IL-{store}.
 
 /// The SQL of a section of docs/operations.md, whose heading is given.
 fn documented(heading: &str) -> String {
-    let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).expect("it is there");
-    let (_, section) = docs.split_once(&format!("\n{heading}\n")).expect("the section is there");
+    let docs =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).expect("it is there");
+    let (_, section) = docs
+        .split_once(&format!("\n{heading}\n"))
+        .expect("the section is there");
     let section = section.split("\n#").next().unwrap_or(section);
     let blocks = section.split("```sql\n").skip(1);
-    let sql: Vec<_> = blocks.map(|block| block.split("```").next().unwrap_or(block)).collect();
+    let sql: Vec<_> = blocks
+        .map(|block| block.split("```").next().unwrap_or(block))
+        .collect();
     assert!(!sql.is_empty(), "{heading} has SQL");
     sql.join("\n")
 }
@@ -49,7 +54,12 @@ fn a_role_without_the_right_to_create_loads_into_the_tables_that_the_docs_create
                      WHERE connamespace = 'public'::regnamespace ORDER BY 1";
         let options = "SELECT relname || ' ' || coalesce(reloptions::text, '') FROM pg_class
                         WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' ORDER BY 1";
-        let ask = |sql| support::postgres(url, sql).iter().map(|row| row.get(0)).collect::<Vec<String>>();
+        let ask = |sql| {
+            support::postgres(url, sql)
+                .iter()
+                .map(|row| row.get(0))
+                .collect::<Vec<String>>()
+        };
         [ask(columns), ask(keys), ask(options)]
     };
     assert_eq!(shape(&by_hand), shape(&by_gristmill));
@@ -86,7 +96,10 @@ fn questions_about_stores_weeks_and_times_are_answered() {
     let weeks = statements(&documented("### Totals by week"));
     let told = format!("SELECT week || ' ' || sale FROM ({})", weeks[0]);
     // The first day of March 2026 is a Sunday: its week began on Monday, 23 February.
-    assert_eq!(sqlite_warehouse(&site, &told), ["2026-02-23 200", "2026-03-02 50"]);
+    assert_eq!(
+        sqlite_warehouse(&site, &told),
+        ["2026-02-23 200", "2026-03-02 50"]
+    );
 
     let loaded = statements(&documented("### The warehouse as it was at a time"));
     assert_eq!(state(&site, &loaded[0].replace("'illinois'", "'IL'")).len(), 1);
@@ -102,7 +115,10 @@ fn totals_by_week_are_the_same_in_postgres() {
     );
     support::run_until_idle(&site);
     let weeks = statements(&documented("### Totals by week"));
-    let told = format!("SELECT week::text || ' ' || sale::text FROM ({}) AS weeks", weeks[1]);
+    let told = format!(
+        "SELECT week::text || ' ' || sale::text FROM ({}) AS weeks",
+        weeks[1]
+    );
     let rows = support::postgres(&url, &told);
     let told: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     assert_eq!(told, ["2026-02-23 1.00", "2026-03-02 0.25"]);

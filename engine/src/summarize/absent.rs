@@ -24,7 +24,12 @@ pub fn absent_measures(summary: &Path) -> Result<Vec<String>, EngineError> {
     if rows == 0 {
         return Ok(Vec::new());
     }
-    let columns = metadata.file_metadata().schema_descr().columns().iter().enumerate();
+    let columns = metadata
+        .file_metadata()
+        .schema_descr()
+        .columns()
+        .iter()
+        .enumerate();
     let is_absent = |column: usize| {
         let nulls = metadata.row_groups().iter().map(|group| {
             let statistics = group.column(column).statistics();

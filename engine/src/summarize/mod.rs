@@ -75,7 +75,10 @@ pub fn summarize(
 ) -> Result<SummaryReport, EngineError> {
     let mut partials = load(partials, scratch.memory)?;
     // Kept to the end, because the rows are merged without their partials.
-    let held: Vec<Share> = partials.iter_mut().filter_map(|input| input.partial.take_share()).collect();
+    let held: Vec<Share> = partials
+        .iter_mut()
+        .filter_map(|input| input.partial.take_share())
+        .collect();
     let measures = &layout.measures;
     let mut output = Output::create(outputs, measures)?;
     let mut emptied: Vec<(&str, i32)> = emptied

@@ -97,7 +97,7 @@ impl Settings {
 }
 
 fn parse(url: &str, target: &Target) -> Result<Settings, String> {
-        check_password(url)?;
+    check_password(url)?;
     let (address, values) = take(url, PARAMETERS)?;
     if let Some((_, others)) = address
         .rsplit_once('@')

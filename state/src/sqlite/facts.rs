@@ -93,8 +93,15 @@ async fn waves(
     job_id: &str,
     damages: &mut Vec<Damage>,
 ) -> sqlx::Result<BTreeMap<Option<Date>, WaveRuns>> {
-    let newest = sqlx::query(runs::NEWEST_BY_WAVE).bind(job_id).fetch_all(tx).await?;
-    let newest = kept(whole(newest, About::Runs, decode::run_row)?, Some(job_id), damages);
+    let newest = sqlx::query(runs::NEWEST_BY_WAVE)
+        .bind(job_id)
+        .fetch_all(tx)
+        .await?;
+    let newest = kept(
+        whole(newest, About::Runs, decode::run_row)?,
+        Some(job_id),
+        damages,
+    );
     let mut waves: BTreeMap<_, WaveRuns> = BTreeMap::new();
     for run in newest {
         let wave = waves.entry(run.wave).or_default();

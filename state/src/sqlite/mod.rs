@@ -34,9 +34,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use self::schema::migrate;
 pub use self::criterion::criterion;
 pub use self::lake::Expiry;
+use self::schema::migrate;
 pub use self::unmatched::UNMATCHED;
 use crate::clock::Clock;
 use crate::damage::Damage;

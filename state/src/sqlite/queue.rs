@@ -97,9 +97,7 @@ impl StateDb {
         let (action, subject) = ("claim", "the next run");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let (claimed, damages) = claim(&mut tx, owner, &self.now())
-            .await
-            .during(action, subject)?;
+        let (claimed, damages) = claim(&mut tx, owner, &self.now()).await.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
         self.told.tell_of(&damages);
         Ok(claimed)

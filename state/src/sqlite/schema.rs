@@ -94,9 +94,7 @@ async fn look(path: &Path) -> Result<(SqliteConnectOptions, i64), StateError> {
 
 async fn version(options: &SqliteConnectOptions) -> sqlx::Result<i64> {
     let mut connection = options.connect().await?;
-    let has_tables: bool = sqlx::query_scalar(HAS_TABLES)
-        .fetch_one(&mut connection)
-        .await?;
+    let has_tables: bool = sqlx::query_scalar(HAS_TABLES).fetch_one(&mut connection).await?;
     if !has_tables {
         return Ok(0);
     }

@@ -75,10 +75,9 @@ async fn it_cannot_write() {
 #[tokio::test]
 async fn its_mistakes_are_reported() {
     let f = Fixture::new().await;
-    let error =
-        criterion(&f.path, "SELECT nonsense FROM files", LIMIT)
-            .await
-            .unwrap_err();
+    let error = criterion(&f.path, "SELECT nonsense FROM files", LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "job_addl_criteria failed: no such column: nonsense"
@@ -94,6 +93,9 @@ async fn it_is_stopped_when_it_takes_too_much_memory() {
              (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n)",
     ] {
         let error = criterion(&f.path, greedy, LIMIT).await.unwrap_err();
-        assert!(matches!(error, CriterionError::TooMuchMemory), "{greedy}: {error}");
+        assert!(
+            matches!(error, CriterionError::TooMuchMemory),
+            "{greedy}: {error}"
+        );
     }
 }

@@ -25,7 +25,9 @@ async fn garble(f: &Fixture, sql: &str) {
     .unwrap();
     assert!(triggers.len() > 10);
     for (name, _) in &triggers {
-        execute(&mut shell, &format!("DROP TRIGGER {name}")).await.unwrap();
+        execute(&mut shell, &format!("DROP TRIGGER {name}"))
+            .await
+            .unwrap();
     }
     execute(&mut shell, sql).await.unwrap();
     for (_, create) in &triggers {
@@ -50,20 +52,43 @@ async fn what_is_no_time_no_day_or_negative_is_refused() {
     let f = two_jobs().await;
     let mut shell = f.shell().await;
     for (statement, column) in [
-        ("UPDATE aggr_job_configuration SET last_run_timestamp = '?'", "last_run_timestamp"),
-        ("UPDATE ingested_file_status SET last_validated_timestamp = '?'", "last_validated_timestamp"),
+        (
+            "UPDATE aggr_job_configuration SET last_run_timestamp = '?'",
+            "last_run_timestamp",
+        ),
+        (
+            "UPDATE ingested_file_status SET last_validated_timestamp = '?'",
+            "last_validated_timestamp",
+        ),
         ("UPDATE ingested_file_status SET stamp_bytes = -5", "stamp_bytes"),
-        ("UPDATE ingested_file_status SET business_date = '2026-02-30'", "business_date"),
+        (
+            "UPDATE ingested_file_status SET business_date = '2026-02-30'",
+            "business_date",
+        ),
         ("UPDATE file_version SET first_date = 'soon'", "first_date"),
         ("UPDATE job_run SET queued_timestamp = '?'", "queued_timestamp"),
-        ("UPDATE job_run SET queued_timestamp = '2026-11-23T24:00:00.000000Z'", "queued_timestamp"),
-        ("UPDATE job_run SET queued_timestamp = '2026-11-23T08:15:00.123Z'", "queued_timestamp"),
+        (
+            "UPDATE job_run SET queued_timestamp = '2026-11-23T24:00:00.000000Z'",
+            "queued_timestamp",
+        ),
+        (
+            "UPDATE job_run SET queued_timestamp = '2026-11-23T08:15:00.123Z'",
+            "queued_timestamp",
+        ),
         ("UPDATE job_run SET attempts = -1", "attempts"),
         ("UPDATE job_run SET wave = '2026-02-29'", "wave"),
-        ("UPDATE submission SET submitted_timestamp = '?'", "submitted_timestamp"),
-        ("INSERT INTO unmatched_file VALUES ('x', -1, 0, '2026-11-23T08:15:00.123456Z')", "bytes"),
+        (
+            "UPDATE submission SET submitted_timestamp = '?'",
+            "submitted_timestamp",
+        ),
+        (
+            "INSERT INTO unmatched_file VALUES ('x', -1, 0, '2026-11-23T08:15:00.123456Z')",
+            "bytes",
+        ),
     ] {
-        let refused = execute(&mut shell, &statement.replace('?', NO_TIME)).await.unwrap_err();
+        let refused = execute(&mut shell, &statement.replace('?', NO_TIME))
+            .await
+            .unwrap_err();
         assert!(refused.to_string().contains(column), "{statement}: {refused}");
     }
     let possible = "UPDATE job_run SET started_timestamp = '2024-02-29T23:59:59.999999Z', wave = '2024-02-29'
@@ -74,7 +99,11 @@ async fn what_is_no_time_no_day_or_negative_is_refused() {
 #[tokio::test]
 async fn a_row_with_an_old_impossible_value_can_still_be_written() {
     let f = two_jobs().await;
-    garble(&f, &format!("UPDATE ingested_file_status SET last_validated_timestamp = '{NO_TIME}'")).await;
+    garble(
+        &f,
+        &format!("UPDATE ingested_file_status SET last_validated_timestamp = '{NO_TIME}'"),
+    )
+    .await;
     f.db.look_again(&["IL-1.tdf".to_owned()]).await.unwrap();
     f.record("IL-1.tdf", converted("c")).await;
     let file = f.db.file("IL-1.tdf").await.unwrap().unwrap();
@@ -89,7 +118,12 @@ async fn a_time_of_a_job_that_is_none_stops_that_job_alone() {
     let jobs = f.db.jobs().await.unwrap();
     assert_eq!(jobs.len(), 2, "files still belong to both");
     let damage = jobs[0].damage.as_ref().unwrap().to_string();
-    for word in ["J101", "aggr_job_configuration.last_run_timestamp", NO_TIME, "correct it"] {
+    for word in [
+        "J101",
+        "aggr_job_configuration.last_run_timestamp",
+        NO_TIME,
+        "correct it",
+    ] {
         assert!(damage.contains(word), "{damage}");
     }
     assert!(jobs[1].damage.is_none());
@@ -137,7 +171,11 @@ async fn run_of(f: &Fixture, job: &str) -> String {
 async fn a_run_that_was_interrupted_is_settled_whatever_its_times_say() {
     let f = two_jobs().await;
     let run_id = f.db.claim("test").await.unwrap().unwrap().run_id;
-    garble(&f, &format!("UPDATE job_run SET started_timestamp = '{NO_TIME}', attempts = -3")).await;
+    garble(
+        &f,
+        &format!("UPDATE job_run SET started_timestamp = '{NO_TIME}', attempts = -3"),
+    )
+    .await;
     let running = f.db.running().await.unwrap();
     assert_eq!((running.len(), running[0].attempts), (1, 0));
     f.db.requeue(&run_id).await.unwrap();

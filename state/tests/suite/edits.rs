@@ -6,7 +6,9 @@ use sqlx::AssertSqlSafe;
 use crate::support::{Fixture, job};
 
 fn value(edit: &JobEdit, key: &str) -> String {
-    edit.after.as_ref().map_or_else(String::new, |after| after[key].to_string())
+    edit.after
+        .as_ref()
+        .map_or_else(String::new, |after| after[key].to_string())
 }
 
 #[tokio::test]
@@ -14,7 +16,10 @@ async fn edits_by_commands_name_the_user_and_those_with_sql_do_not() {
     let f = Fixture::new().await;
     let db = f.open_again().await.on_behalf_of("alice");
     db.add_jobs(&[job("J101")]).await.unwrap();
-    assert!(db.untold_edits().await.unwrap().is_empty(), "the service tells of these itself");
+    assert!(
+        db.untold_edits().await.unwrap().is_empty(),
+        "the service tells of these itself"
+    );
     f.pass(60);
     db.set_enabled("J101", false).await.unwrap();
     db.set_enabled("J101", false).await.unwrap();
@@ -51,7 +56,10 @@ async fn edits_by_commands_name_the_user_and_those_with_sql_do_not() {
     assert_eq!(of_one.len(), 5);
     // Newest first: removed, replaced, counted, paused, added.
     assert_eq!(value(&of_one[1], "files"), "\"CA-*\"");
-    assert_eq!(of_one[1].before, of_one[2].after, "also what REPLACE replaced is known");
+    assert_eq!(
+        of_one[1].before, of_one[2].after,
+        "also what REPLACE replaced is known"
+    );
     assert_eq!(value(&of_one[2], "min_files"), "7");
     let untold = f.db.untold_edits().await.unwrap();
     assert_eq!(untold.len(), 6);

@@ -14,4 +14,5 @@ pub(in crate::sqlite) const NOTE_TOLD: &str = "UPDATE job_edit SET is_told = 1 W
 pub(in crate::sqlite) const NEWEST: &str = "SELECT coalesce(max(edit_id), 0) FROM job_edit";
 
 /// Names the editor of the edits after a given one.
-pub(in crate::sqlite) const SIGN: &str = "UPDATE job_edit SET who = ?2, at = ?3, is_told = ?4 WHERE edit_id > ?1";
+pub(in crate::sqlite) const SIGN: &str =
+    "UPDATE job_edit SET who = ?2, at = ?3, is_told = ?4 WHERE edit_id > ?1";

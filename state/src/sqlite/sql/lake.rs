@@ -65,7 +65,14 @@ macro_rules! expired_of_run {
 macro_rules! find {
     ($table:literal, $key:literal, $object:literal, $expired:expr) => {
         concat!(
-            "SELECT CAST(v.", $key, " AS TEXT), v.", $object, " FROM ", $table, " v WHERE ", $expired
+            "SELECT CAST(v.",
+            $key,
+            " AS TEXT), v.",
+            $object,
+            " FROM ",
+            $table,
+            " v WHERE ",
+            $expired
         )
     };
 }
@@ -75,22 +82,52 @@ macro_rules! find {
 macro_rules! forget {
     ($table:literal, $key:literal, $object:literal, $also:literal, $expired:expr) => {
         concat!(
-            "UPDATE ", $table, " AS v SET ", $object, " = NULL", $also, "
-              WHERE v.", $key, " IN (SELECT value FROM json_each(?2)) AND ?3 IS NOT NULL AND ", $expired, "
-             RETURNING CAST(", $key, " AS TEXT)"
+            "UPDATE ",
+            $table,
+            " AS v SET ",
+            $object,
+            " = NULL",
+            $also,
+            "
+              WHERE v.",
+            $key,
+            " IN (SELECT value FROM json_each(?2)) AND ?3 IS NOT NULL AND ",
+            $expired,
+            "
+             RETURNING CAST(",
+            $key,
+            " AS TEXT)"
         )
     };
 }
 
-pub(in crate::sqlite) const FIND_CONVERTED: &str =
-    find!("file_version", "version_id", "converted_object", expired!("converted_object"));
-pub(in crate::sqlite) const FORGET_CONVERTED: &str =
-    forget!("file_version", "version_id", "converted_object", "", expired!("converted_object"));
+pub(in crate::sqlite) const FIND_CONVERTED: &str = find!(
+    "file_version",
+    "version_id",
+    "converted_object",
+    expired!("converted_object")
+);
+pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!(
+    "file_version",
+    "version_id",
+    "converted_object",
+    "",
+    expired!("converted_object")
+);
 
-pub(in crate::sqlite) const FIND_REJECTS: &str =
-    find!("file_version", "version_id", "rejects_object", expired!("rejects_object"));
-pub(in crate::sqlite) const FORGET_REJECTS: &str =
-    forget!("file_version", "version_id", "rejects_object", "", expired!("rejects_object"));
+pub(in crate::sqlite) const FIND_REJECTS: &str = find!(
+    "file_version",
+    "version_id",
+    "rejects_object",
+    expired!("rejects_object")
+);
+pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!(
+    "file_version",
+    "version_id",
+    "rejects_object",
+    "",
+    expired!("rejects_object")
+);
 
 pub(in crate::sqlite) const FIND_PARTIALS: &str =
     find!("file_version", "version_id", "partial_object", expired_partial!());
@@ -102,15 +139,33 @@ pub(in crate::sqlite) const EXPIRE_PARTIALS: &str = forget!(
     expired_partial!()
 );
 
-pub(in crate::sqlite) const FIND_SUMMARIES: &str =
-    find!("job_run", "run_id", "summary_object", expired_of_run!("summary_object"));
-pub(in crate::sqlite) const FORGET_SUMMARIES: &str =
-    forget!("job_run", "run_id", "summary_object", "", expired_of_run!("summary_object"));
+pub(in crate::sqlite) const FIND_SUMMARIES: &str = find!(
+    "job_run",
+    "run_id",
+    "summary_object",
+    expired_of_run!("summary_object")
+);
+pub(in crate::sqlite) const FORGET_SUMMARIES: &str = forget!(
+    "job_run",
+    "run_id",
+    "summary_object",
+    "",
+    expired_of_run!("summary_object")
+);
 
-pub(in crate::sqlite) const FIND_COVERAGES: &str =
-    find!("job_run", "run_id", "coverage_object", expired_of_run!("coverage_object"));
-pub(in crate::sqlite) const FORGET_COVERAGES: &str =
-    forget!("job_run", "run_id", "coverage_object", "", expired_of_run!("coverage_object"));
+pub(in crate::sqlite) const FIND_COVERAGES: &str = find!(
+    "job_run",
+    "run_id",
+    "coverage_object",
+    expired_of_run!("coverage_object")
+);
+pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!(
+    "job_run",
+    "run_id",
+    "coverage_object",
+    "",
+    expired_of_run!("coverage_object")
+);
 
 /// Forgets partials that the lake has lost.
 pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
