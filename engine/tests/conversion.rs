@@ -531,3 +531,72 @@ fn reference_feeds_are_validated_as_text() {
     assert_eq!(converted.counts(), [5, 2, 0, 1, 2]);
     assert_eq!(converted.report.header, Header::ByName);
 }
+
+/// What many files and two merges at once do with a budget that is far too small for all of them.
+#[test]
+fn work_that_shares_a_budget_gives_all_of_it_back_and_gets_the_same_sums() {
+    let layout = FeedLayout::new(&FeedSpec::default()).expect("the layout is right");
+    let text: String = (0..20_000)
+        .map(|n| format!("v{}\t1.25\t{}\ti{n}\t2016-06-01\n", n % 7, 4 + n % 3))
+        .collect();
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let (budget, plenty) = (Budget::new(400 << 10), Budget::new(1 << 30));
+    let convert_to = |name: &str, memory: &Budget| {
+        let scratch = Scratch {
+            folder: folder.path(),
+            memory,
+        };
+        let conversion = convert(text.as_bytes(), &layout, Outputs::default(), scratch, |_| ());
+        let partial = conversion
+            .expect("it can be read")
+            .partial
+            .expect("it is a sales feed");
+        let path = folder.path().join(name);
+        partial.write(&path, memory).expect("it can be written");
+        path
+    };
+    let expected = csv(&convert_to("alone", &plenty));
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let (convert_to, budget, expected) = (&convert_to, &budget, &expected);
+            scope.spawn(move || assert_eq!(&csv(&convert_to(name, budget)), expected));
+        }
+    });
+    let sales = layout.sales().expect("it is a sales feed");
+    let merged = |name: &str, memory: &Budget| {
+        let partials = ["a", "b", "c", "d"]
+            .iter()
+            .zip(1..)
+            .map(|(name, order)| RunPartial {
+                partial: Partial::stored(folder.path().join(name), sales),
+                order,
+                selection: Selection::all(),
+            });
+        let (summary, coverage) = (
+            folder.path().join(name),
+            folder.path().join(format!("{name}-days")),
+        );
+        let outputs = SummaryOutputs {
+            summary: &summary,
+            coverage: &coverage,
+        };
+        let scratch = Scratch {
+            folder: folder.path(),
+            memory,
+        };
+        summarize(partials.collect(), &[], sales, outputs, scratch).expect("they can be merged");
+        csv(&summary)
+    };
+    let expected = merged("merged", &plenty);
+    std::thread::scope(|scope| {
+        for name in ["one", "other"] {
+            let (merged, budget, expected) = (&merged, &budget, &expected);
+            scope.spawn(move || assert_eq!(&merged(name, budget), expected));
+        }
+    });
+    assert_eq!(
+        budget.share().hold_up_to(usize::MAX),
+        budget.limit(),
+        "nothing is held any more"
+    );
+}

@@ -342,7 +342,7 @@ fn check_shows_what_the_file_holds_and_what_the_settings_miss() {
     for word in [
         "1 × 4 (not asked for), 1 × 5 (tax_amount)",
         "store_id",
-        "no line has code 40 (sale_amount) or 6 (discount_amount)",
+        "no line has code 6 (discount_amount) or 40 (sale_amount)",
     ] {
         assert!(checked.contains(word), "{word}: {checked}");
     }
