@@ -112,7 +112,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     let arg = SettingsArg {
         config: config.to_owned(),
     };
-    let context = Context::open(&arg).await?;
+    let context = Context::open_to_read(&arg).await?;
     output::line(
         "\nFiles: every line is a row, ignored (a code that is not asked for), skipped or a reject",
     )?;

@@ -44,7 +44,7 @@ struct ListedRun<'r> {
 }
 
 pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     if let Some(job) = &args.job
         && context.state.job(job).await?.is_none()
     {

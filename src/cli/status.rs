@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, RunFilter, UNMATCHED};
+use gristmill_state::{Damage, FileFilter, Holder, RunFilter, ServiceLock, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
@@ -16,7 +16,7 @@ use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
+/// Shows whether the service runs, how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
 /// takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -28,6 +28,8 @@ pub(super) struct StatusArgs {
 
 #[derive(Serialize)]
 struct Status {
+    /// The service that works on the state database; none if nobody does.
+    service: Option<Holder>,
     files: BTreeMap<String, usize>,
     /// What waits for an outage to end.
     waiting: Vec<gristmill_state::Waiting>,
@@ -46,10 +48,12 @@ struct Status {
     ledger: gristmill_state::LedgerNews,
     /// Files whose time of writing lies ahead of their arrival, by so many seconds.
     written_ahead: Vec<(String, i64)>,
+    /// Rows of the state database with impossible values.
+    damages: Vec<Damage>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     let mut files = BTreeMap::new();
     let known = context.state.files(&FileFilter::default()).await?;
     for file in &known {
@@ -68,18 +72,26 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         limit: Some(10),
         ..RunFilter::default()
     };
+    let held = context.state.held().await?.into_iter().map(Held::new).collect();
+    let (runs, ledger) = (
+        context.state.runs(&last).await?,
+        context.state.ledger_news(None).await?,
+    );
     let status = Status {
+        service: ServiceLock::holder(&context.settings.state)?,
         files,
         waiting: context.state.waiting().await?,
-        held: context.state.held().await?.into_iter().map(Held::new).collect(),
+        held,
         unmatched: context.state.unmatched_count().await?,
         rejects: doubts::with_rejects(&known),
         cut,
         jobs,
         files_without_job,
-        runs: context.state.runs(&last).await?,
-        ledger: context.state.ledger_news(None).await?,
+        runs,
+        ledger,
         written_ahead: context.state.written_ahead().await?,
+        // Last, so that it has what all of these came upon.
+        damages: context.state.damages(),
     };
     if args.json.json {
         output::json(&status)?;
@@ -90,6 +102,10 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|(status, count)| format!("{count} {status}"))
         .collect();
+    output::line(service(status.service.as_ref()))?;
+    for damage in &status.damages {
+        output::line(format!("Note: {damage}."))?;
+    }
     output::line(format!(
         "files: {}",
         if counts.is_empty() {
@@ -109,6 +125,20 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     print_jobs(&status.jobs)?;
     runs::print(&status.runs, &status.waiting)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether a service works on the state database.
+fn service(holder: Option<&Holder>) -> String {
+    let Some(holder) = holder else {
+        return "service: not running; start `gristmill run`".to_owned();
+    };
+    let process = holder
+        .pid
+        .map_or_else(String::new, |pid| format!(" as process {pid}"));
+    let since = holder
+        .since
+        .map_or_else(String::new, |since| format!(" since {}", output::moment(since)));
+    format!("service: runs{process}{since}")
 }
 
 /// Says how many files no feed matches, if there are any.

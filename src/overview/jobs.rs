@@ -22,6 +22,8 @@ pub(crate) struct JobStatus {
     /// What its last run left behind, if it left nothing open.
     pub(crate) done: Option<String>,
     pub(crate) waits_for: Vec<String>,
+    /// The waves after today: a file with such a day in its name hides none of today.
+    pub(crate) ahead: Vec<Date>,
     /// Which days it leaves to other jobs, or takes over from them.
     pub(crate) other_jobs: Vec<String>,
 }
@@ -39,9 +41,26 @@ impl JobStatus {
             .into_iter()
             .chain(self.done.clone())
             .chain(waits_for)
+            .chain(self.told_ahead())
             .collect();
         lines.join("\n")
     }
+}
+
+/// Returns the newest wave up to today. Those after today go to `ahead`; the first of them is returned only if there is
+/// no other.
+fn newest(
+    mut verdicts: Vec<Verdict>,
+    plan: &JobPlan,
+    now: Timestamp,
+    ahead: &mut Vec<Date>,
+) -> Option<Verdict> {
+    let today = now.to_zoned(plan.time_zone.clone()).date();
+    let is_ahead = |verdict: &Verdict| verdict.wave.is_some_and(|wave| wave > today);
+    let first_ahead = verdicts.partition_point(|verdict| !is_ahead(verdict));
+    let later = verdicts.split_off(first_ahead);
+    ahead.extend(later.iter().filter_map(|verdict| verdict.wave));
+    verdicts.pop().or_else(|| later.into_iter().next())
 }
 
 /// Returns every job with what it waits for.
@@ -60,13 +79,14 @@ pub(crate) async fn job_statuses(
             state: None,
             done: None,
             waits_for: Vec::new(),
+            ahead: Vec::new(),
             other_jobs: Vec::new(),
         };
         match JobPlan::new(&job.config, feeds) {
             Err(error) => status
                 .waits_for
                 .push(format!("a corrected configuration: {error}")),
-            Ok(plan) => match assess(state, &plan, now).await?.pop() {
+            Ok(plan) => match newest(assess(state, &plan, now).await?, &plan, now, &mut status.ahead) {
                 Some(newest) => {
                     if let Some(run) = &newest.run {
                         let days = state.days_of_others(&run.job_id, &run.inputs).await?;
@@ -85,6 +105,21 @@ pub(crate) async fn job_statuses(
 }
 
 impl JobStatus {
+    fn told_ahead(&self) -> Option<String> {
+        let first = self.ahead.first()?;
+        let waves = match self.ahead.len() {
+            1 => "1 wave lies".to_owned(),
+            count => format!("{count} waves lie"),
+        };
+        Some(format!(
+            "{waves} ahead of today: {first}{}",
+            match self.ahead.last() {
+                Some(last) if last != first => format!(" to {last}"),
+                _ => String::new(),
+            }
+        ))
+    }
+
     fn describe(&mut self, newest: Verdict) {
         self.wave = newest.wave;
         self.state = Some(newest.state);

@@ -204,7 +204,7 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
     let folder = parts.lake.scratch();
     let scratch = Scratch {
         folder: &folder,
-        memory: parts.settings.convert.memory_limit.for_a_thread(),
+        memory: &parts.memory.conversions,
     };
     let mut counted = 0;
     let read = reading.convert(runtime, &files, parts.settings.convert.keep, scratch, |bytes| {

@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::activity::Token;
+use super::beside::Beside;
 use super::retry::with_retries;
 use super::sources::Sources;
 use super::strays::Told;
-use super::{Parts, crash_point, stopped};
+use super::{Parts, crash_point, edits, stopped};
 use crate::preconditions::{JobPlan, Verdict, assess, check_reload};
 
 /// How often to ask the state database whether somebody else has written to it.
@@ -65,6 +66,7 @@ pub(super) async fn judge_jobs(
     let mut rested = Instant::now();
     let mut told = Told::default();
     let mut refused = None;
+    let mut beside = Beside::default();
     loop {
         let may_rest = may_rest(&parts, &incoming) && Instant::now() < rested;
         tokio::select! {
@@ -83,10 +85,19 @@ pub(super) async fn judge_jobs(
                 }
                 incoming.push(ToJudge::everything(parts.activity.begin()));
             }
+            ended = beside.ended() => {
+                let (concerns_others, token) = ended?;
+                let _ = runs.try_send(token.clone());
+                if concerns_others {
+                    incoming.push(ToJudge::everything(token));
+                }
+                continue;
+            }
             _ = std::future::ready(()), if !incoming.is_empty() && !may_rest => {}
             _ = tokio::time::sleep_until(rested), if may_rest => {}
             _ = cues.recv_many(&mut incoming, 100) => continue,
         }
+        edits::tell(&parts).await?;
         let began = Instant::now();
         let mut completed_at_once = false;
         let jobs = with_retries(&parts.patience, "reading the jobs", || async {
@@ -106,6 +117,11 @@ pub(super) async fn judge_jobs(
                 .iter()
                 .any(|to_judge| concerns(&parts, &to_judge.cue, &job))
             {
+                // The others must not wait for somebody's SELECT.
+                if job.config.addl_criteria.is_some() {
+                    beside.judge(&parts, job);
+                    continue;
+                }
                 completed_at_once |= with_retries(&parts.patience, "judging a job", || async {
                     Ok(judge_job(&parts, &job).await?)
                 })
@@ -148,7 +164,7 @@ fn concerns(parts: &Parts, cue: &Cue, job: &JobRow) -> bool {
 
 /// Judges one job, and queues the runs that may start. Returns whether a run was completed at once because nothing had
 /// changed.
-async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
+pub(super) async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
     let id = job.config.id.as_str();
     let plan = match JobPlan::new(&job.config, &parts.settings.feeds) {
         Ok(plan) => plan,
@@ -164,6 +180,8 @@ async fn judge_job(parts: &Parts, job: &JobRow) -> Result<bool, StateError> {
     let verdicts = match assess(&parts.state, &plan, parts.clock.now()).await {
         // Somebody has deleted it since the jobs were read.
         Err(StateError::UnknownJob { .. }) => return Ok(false),
+        // Somebody has garbled its row since; it is told when the jobs are read again.
+        Err(StateError::Impossible { .. } | StateError::Damaged { .. }) => return Ok(false),
         assessed => assessed?,
     };
     let due = verdicts.into_iter().filter(Verdict::is_ready);

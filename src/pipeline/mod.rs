@@ -12,14 +12,17 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
+mod beside;
 mod conversion;
 mod conversions;
 mod counting;
+mod edits;
 mod faults;
 mod intake;
 mod judge;
 mod ledger;
 mod merge;
+mod oddities;
 mod outcomes;
 mod panics;
 mod partials;
@@ -59,7 +62,9 @@ pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
+use crate::guards::who;
 use crate::lake::Lake;
+use crate::memory::Memory;
 use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::{Place, Settings};
@@ -110,6 +115,8 @@ struct Parts {
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
     max_conversions: usize,
+    /// The memory that the sums of all conversions and runs share.
+    memory: Memory,
     /// Held by whoever compares the state database with the warehouse's ledger.
     ledger_turn: Mutex<()>,
     /// Names this process in the state database.
@@ -214,7 +221,10 @@ async fn open_parts(
     patience: Patience,
     progress: Progress,
 ) -> anyhow::Result<Arc<Parts>> {
-    let open = || async { Ok(StateDb::open(&settings.state, clock.clone()).await?) };
+    let open = || async {
+        let state = StateDb::open(&settings.state, clock.clone()).await?;
+        Ok(state.on_behalf_of(who()))
+    };
     let state = with_retries(&patience, "opening the state database", open).await;
     let state = state.map_err(StepError::into_cause)?;
     let adopted = with_retries(&patience, "adopting the jobs of the settings", || async {
@@ -238,6 +248,7 @@ async fn open_parts(
     };
     Ok(Arc::new(Parts {
         activity: Arc::new(Activity::new(settings.sources.len())),
+        memory: settings.convert.memory_limit.memory(),
         settings,
         clock,
         state,

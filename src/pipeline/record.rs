@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::activity::Token;
 use super::judge::{Cue, ToJudge};
+use super::oddities::far_ahead;
 use super::put_away::Wakes;
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
@@ -131,6 +132,9 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
                 None => {
                     tally.count_validated();
                     tracing::info!(path, lines, rows, rejects, "validated");
+                    if let Some(last) = far_ahead(version, parts.clock.now()) {
+                        tracing::warn!(path, %last, "its latest day lies more than a year ahead: check `date_format` of the feed");
+                    }
                 }
                 // The reason may quote a value, which is not for logs.
                 Some(_) => {

@@ -22,7 +22,7 @@ use super::panics::{contained, panic_point};
 use super::partials::{Fate, LostPartials};
 use super::retry::{StepError, pause_after, with_retries};
 use super::sources::Sources;
-use super::{Parts, crash_point, ledger, partials, readiness, stopped};
+use super::{Parts, crash_point, ledger, oddities, partials, readiness, stopped};
 use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
 use crate::ledger::scope;
 use crate::others;
@@ -321,6 +321,7 @@ async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     ledger::check(parts, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
     let (report, unsynced) = merge_what_fits(parts, run, &summary, &coverage).await?;
+    oddities::tell_of_stores(parts, run).await?;
     // The load reads and compares while the disk writes, and commits only after that.
     let synced = tokio::task::spawn_blocking(move || unsynced.sync());
     let record = SummaryRecord {
@@ -417,6 +418,8 @@ async fn load(
     let made = made.and_then(|files| files.context("the summary is gone from the lake"));
     let [summary, coverage] = made.map_err(StepError::transient)?;
     let before = base(parts, run).await?;
+    let summary_before = before.as_ref().map(|(base, _)| base.summary.as_path());
+    oddities::tell_of_measures(summary.path(), summary_before).await?;
     let load = Load {
         run_id: run.run_id.clone(),
         scope: scope(&run.job_id, run.wave),

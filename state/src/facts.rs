@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::damage::Damage;
 use crate::file::FileStatus;
 use crate::guard::Standing;
 use crate::job::JobRow;
@@ -30,6 +31,8 @@ pub struct Facts {
     pub newest_submission: i64,
     /// Where the warehouse's ledger disagrees about the job.
     pub ledger: LedgerNews,
+    /// The rows among these that hold impossible values, and were left out. Some are about other jobs and files.
+    pub damages: Vec<Damage>,
 }
 
 /// What a decision needs to know about a file.

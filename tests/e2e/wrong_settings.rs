@@ -84,7 +84,7 @@ fn a_missing_variable_is_named_and_the_rest_of_the_url_is_not_shown() {
     refused(
         &bad,
         &[
-            "[warehouse] url",
+            "warehouse.url",
             "GRISTMILL_NOWHERE is not set",
             "set it, or write",
         ],

@@ -15,6 +15,7 @@ use self::columns::{Columns, LineFields};
 use self::ids::IdRule;
 use self::rows::UnitRows;
 use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
+use crate::budget::Share;
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
@@ -45,6 +46,8 @@ pub(crate) struct SalesLines<'l> {
     /// What these sums report of each store and day.
     days: DayTotals,
     scratch: Scratch<'l>,
+    /// The memory that the table holds.
+    share: Share,
     converted: Option<Converted>,
     doubt: Option<Doubt>,
 }
@@ -66,6 +69,8 @@ struct Ahead {
     /// What was found of each.
     items: Vec<Symbol>,
 }
+/// At the end of a file, the sums of its threads are there twice: in their tables, and combined.
+const COPIES: usize = 2;
 
 /// Returns the known other form that a text is written in.
 type FormOf = fn(&[u8]) -> Option<OtherForm>;
@@ -120,6 +125,7 @@ impl<'l> SalesLines<'l> {
             ahead: Ahead::default(),
             spilled: Vec::new(),
             days: DayTotals::default(),
+            share: scratch.memory.share(),
             scratch,
             converted,
             doubt: None,
@@ -237,6 +243,7 @@ impl FeedLines for SalesLines<'_> {
                 rows: UnitRows::default(),
             }),
             doubt: self.doubt.clone(),
+            share: self.scratch.memory.share(),
             ..*self
         }
     }
@@ -363,7 +370,8 @@ impl FeedLines for SalesLines<'_> {
             Some(converted) => converted.rows.encode(&converted.form, texts, &converted.path)?,
             None => None,
         };
-        if self.table.memory() > self.scratch.memory || self.table.is_short_of_numbers() {
+        let needed = self.table.memory().saturating_mul(COPIES);
+        if !self.share.hold(needed) || self.table.is_short_of_numbers() {
             let is_settled = self.settles_doubt();
             if let Some(doubt) = &mut self.doubt {
                 doubt.is_settled = is_settled;
@@ -373,6 +381,7 @@ impl FeedLines for SalesLines<'_> {
             self.days.add(&sums);
             let partial = Partial::of(vec![sums], &self.layout.measures, self.scratch.folder)?;
             self.spilled.push(partial.spill(self.scratch.folder)?);
+            self.share.hold(0);
         }
         Ok(written)
     }
@@ -399,14 +408,16 @@ impl FeedLines for SalesLines<'_> {
         };
         let (layout, scratch) = (*layout, *scratch);
         let mut days = DayTotals::default();
+        let mut shares = Vec::new();
         for thread in threads {
+            shares.push(thread.share);
             let of_thread = thread.table.into_sums();
             days.merge(thread.days);
             days.add(&of_thread);
             sums.push(of_thread);
             spilled.extend(thread.spilled);
         }
-        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?;
+        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?.holding(shares);
         for earlier in spilled {
             partial = partial.with(earlier, scratch.folder)?;
         }

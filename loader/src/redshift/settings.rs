@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 
 use crate::target::KEYS;
-use crate::url::take;
+use crate::url::{check_password, take};
 use crate::{LoadError, Target, redacted};
 
 /// How long a server may take to answer a connection. A workgroup that was paused takes a few seconds.
@@ -100,6 +100,7 @@ impl Settings {
 }
 
 fn parse(url: &str, target: &Target) -> Result<Settings, String> {
+    check_password(url)?;
     let (address, values) = take(url, PARAMETERS)?;
     if let Some((_, others)) = address
         .rsplit_once('@')

@@ -10,6 +10,8 @@ use super::StateDb;
 use super::decode::{self, TextColumns};
 use super::ledger;
 use super::sql::{days, files, jobs, runs};
+use super::whole::{About, Whole, whole};
+use crate::damage::Damage;
 use crate::error::{During, StateError};
 use crate::facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
 use crate::run::RunState;
@@ -21,9 +23,11 @@ impl StateDb {
         let mut tx = self.readers.begin().await.during(action, job_id)?;
         let facts = read(&mut tx, job_id).await.during(action, job_id)?;
         tx.commit().await.during(action, job_id)?;
-        facts.ok_or_else(|| StateError::UnknownJob {
+        let facts = facts.ok_or_else(|| StateError::UnknownJob {
             job_id: job_id.to_owned(),
-        })
+        })?;
+        self.told.tell_of(&facts.damages);
+        Ok(facts)
     }
 }
 
@@ -34,43 +38,70 @@ async fn read(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<Option<Fa
         .fetch_optional(&mut *tx)
         .await?;
     let Some(job) = job else { return Ok(None) };
+    let mut damages: Vec<Damage> = job.damage.iter().cloned().collect();
     let days = sqlx::query(days::SPECIAL_DAYS)
         .bind(job_id)
         .bind(&job.config.feed)
-        .try_map(|row| day_fact(&row))
         .fetch_all(&mut *tx)
         .await?;
+    let days = kept(whole(days, About::Days, day_fact)?, Some(job_id), &mut damages);
+    let files = sqlx::query(files::FILE_FACTS).fetch_all(&mut *tx).await?;
+    let files = kept(whole(files, About::Files, file_fact)?, None, &mut damages);
+    let waves = waves(tx, job_id, &mut damages).await?;
+    let completions = sqlx::query(runs::COMPLETIONS)
+        .bind(job_id)
+        .fetch_all(&mut *tx)
+        .await?;
+    let completions = kept(whole(completions, About::Runs, completion)?, None, &mut damages);
+    let active = sqlx::query(runs::ACTIVE_ELSEWHERE)
+        .bind(job_id)
+        .fetch_all(&mut *tx)
+        .await?;
+    let active = kept(whole(active, About::Runs, active_run)?, None, &mut damages);
+    let newest_submission = sqlx::query_scalar(files::NEWEST_SUBMISSION)
+        .fetch_one(&mut *tx)
+        .await?;
+    let (ledger, damaged_loads) = ledger::news(tx, Some(job_id)).await?;
+    damages.extend(damaged_loads);
+    damages.sort_unstable();
+    damages.dedup();
     Ok(Some(Facts {
         job,
-        files: sqlx::query(files::FILE_FACTS)
-            .try_map(|row| file_fact(&row))
-            .fetch_all(&mut *tx)
-            .await?,
+        files,
         days,
-        waves: waves(tx, job_id).await?,
-        completions: sqlx::query(runs::COMPLETIONS)
-            .bind(job_id)
-            .try_map(|row| completion(&row))
-            .fetch_all(&mut *tx)
-            .await?,
-        active_elsewhere: sqlx::query(runs::ACTIVE_ELSEWHERE)
-            .bind(job_id)
-            .try_map(|row| active_run(&row))
-            .fetch_all(&mut *tx)
-            .await?,
-        newest_submission: sqlx::query_scalar(files::NEWEST_SUBMISSION)
-            .fetch_one(&mut *tx)
-            .await?,
-        ledger: ledger::news(tx, Some(job_id)).await?,
+        waves,
+        completions,
+        active_elsewhere: active,
+        newest_submission,
+        ledger,
+        damages,
     }))
 }
 
-async fn waves(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<BTreeMap<Option<Date>, WaveRuns>> {
+/// Returns the rows that could be read, and notes what is wrong with the others. Where these do not name a job, `job_id`
+/// is the one that waits.
+fn kept<T>(whole: Whole<T>, job_id: Option<&str>, damages: &mut Vec<Damage>) -> Vec<T> {
+    damages.extend(whole.damages.into_iter().map(|damage| Damage {
+        job_id: damage.job_id.or_else(|| job_id.map(ToOwned::to_owned)),
+        ..damage
+    }));
+    whole.rows
+}
+
+async fn waves(
+    tx: &mut SqliteConnection,
+    job_id: &str,
+    damages: &mut Vec<Damage>,
+) -> sqlx::Result<BTreeMap<Option<Date>, WaveRuns>> {
     let newest = sqlx::query(runs::NEWEST_BY_WAVE)
         .bind(job_id)
-        .try_map(|row| decode::run_row(&row))
         .fetch_all(tx)
         .await?;
+    let newest = kept(
+        whole(newest, About::Runs, decode::run_row)?,
+        Some(job_id),
+        damages,
+    );
     let mut waves: BTreeMap<_, WaveRuns> = BTreeMap::new();
     for run in newest {
         let wave = waves.entry(run.wave).or_default();

@@ -11,7 +11,9 @@ use sqlx::{Row, SqliteConnection};
 use super::decode::{self, TextColumns, text, wave_text};
 use super::sql::{jobs, ledger, runs as sql};
 use super::submissions::array;
+use super::whole::{About, whole};
 use super::{StateDb, begin, days, others};
+use crate::damage::Damage;
 use crate::digest;
 use crate::error::{During, StateError};
 use crate::order::Age;
@@ -99,10 +101,10 @@ impl StateDb {
         let (action, subject) = ("claim", "the next run");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let claimed = claim(&mut tx, owner, self.clock.now())
-            .await
-            .during(action, subject)?;
+        let claimed = claim(&mut tx, owner, self.clock.now()).await;
+        let (claimed, damages) = claimed.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
+        self.told.tell_of(&damages);
         Ok(claimed)
     }
 }
@@ -279,30 +281,68 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
     })
 }
 
-async fn claim(tx: &mut SqliteConnection, owner: &str, now: Timestamp) -> sqlx::Result<Option<ClaimedRun>> {
-    let busy = others::busy(tx).await?;
-    let longest = now.checked_add(LONGEST_PAUSE).unwrap_or(Timestamp::MAX);
+/// Claims the oldest queued run that need not wait and whose rows can be read. Returns what is wrong with those that
+/// cannot.
+async fn claim(
+    tx: &mut SqliteConnection,
+    owner: &str,
+    now: Timestamp,
+) -> sqlx::Result<(Option<ClaimedRun>, Vec<Damage>)> {
+    let longest = text(now.checked_add(LONGEST_PAUSE).unwrap_or(Timestamp::MAX));
     let now = text(now);
+    let queued = sqlx::query(sql::QUEUED).fetch_all(&mut *tx).await?;
+    let queued = whole(queued, About::Runs, |row| {
+        decode::run_row(row)?;
+        row.try_get::<String, _>("run_id")
+    })?;
+    let mut passed_over = others::busy(tx).await?;
+    passed_over.extend(queued.damages.iter().filter_map(|damage| damage.run_id.clone()));
+    let mut damages = queued.damages;
+    loop {
+        let row = sqlx::query(sql::NEXT)
+            .bind(array(passed_over.iter().map(|run_id| json!(run_id))))
+            .bind(&now)
+            .bind(&longest)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = row else {
+            return Ok((None, damages));
+        };
+        let run_id: String = row.try_get("run_id")?;
+        let inputs = days::input_files(tx, &run_id).await?;
+        if inputs.damages.is_empty() {
+            let claimed = take(tx, &run_id, inputs.rows, owner, &now).await?;
+            return Ok((Some(claimed), damages));
+        }
+        damages.extend(inputs.damages);
+        passed_over.push(run_id);
+    }
+}
+
+/// Claims a queued run whose inputs have been read.
+async fn take(
+    tx: &mut SqliteConnection,
+    run_id: &str,
+    mut inputs: Vec<InputFile>,
+    owner: &str,
+    now: &str,
+) -> sqlx::Result<ClaimedRun> {
     let row = sqlx::query(sql::CLAIM)
         .bind(owner)
-        .bind(&now)
-        .bind(array(busy.iter().map(|run_id| json!(run_id))))
-        .bind(text(longest))
-        .fetch_optional(&mut *tx)
+        .bind(now)
+        .bind(run_id)
+        .fetch_one(&mut *tx)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let run_id: String = row.try_get("run_id")?;
     let job_id: String = row.try_get("job_config_id")?;
     sqlx::query(jobs::NOTE_BEGIN)
         .bind(&job_id)
-        .bind(&run_id)
-        .bind(&now)
+        .bind(run_id)
+        .bind(now)
         .execute(&mut *tx)
         .await?;
-    let mut inputs = days::input_files(tx, &run_id).await?;
-    let days_of_others = leave_to_others(tx, &run_id, &job_id, &mut inputs).await?;
-    Ok(Some(ClaimedRun {
-        run_id,
+    let days_of_others = leave_to_others(tx, run_id, &job_id, &mut inputs).await?;
+    Ok(ClaimedRun {
+        run_id: run_id.to_owned(),
         job_id,
         wave: decode::wave(&row)?,
         sequence: row.try_get("sequence")?,
@@ -310,7 +350,7 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: Timestamp) -> sqlx::
         incomplete: row.try_get("incomplete")?,
         inputs,
         days_of_others,
-    }))
+    })
 }
 
 /// Leaves out what other jobs have loaded since the run was queued. Returns what its files have in common with them.

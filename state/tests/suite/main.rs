@@ -6,7 +6,9 @@
 )]
 
 mod criterion;
+mod damage;
 mod database;
+mod edits;
 mod files;
 mod guards;
 mod jobs;
@@ -15,6 +17,7 @@ mod ledger;
 mod order;
 mod others;
 mod queue;
+mod reading;
 mod runs;
 mod support;
 mod upgrade;

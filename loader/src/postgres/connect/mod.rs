@@ -51,6 +51,7 @@ impl Server {
     }
 
     fn read(url: &str, credentials: &Credentials) -> Result<Self, String> {
+        url::check_password(url)?;
         let (rest, [mode, roots, certificate, key]) =
             url::take(url, ["sslmode", "sslrootcert", "sslcert", "sslkey"])?;
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {

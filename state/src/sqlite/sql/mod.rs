@@ -4,6 +4,7 @@
 //! last win.
 
 pub(super) mod days;
+pub(super) mod edits;
 pub(super) mod files;
 pub(super) mod interventions;
 pub(super) mod jobs;
