@@ -11,6 +11,7 @@ mod date;
 mod error;
 mod fields;
 mod findings;
+mod formats;
 mod guards;
 mod header;
 mod layout;
@@ -34,6 +35,7 @@ mod short_text;
 mod summarize;
 mod symbols;
 mod text_file;
+mod values;
 
 pub use amount::format_cents;
 pub use content_hash::{HashingReader, content_hash};
@@ -41,13 +43,19 @@ pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
-    FeedKind, FeedLayout, FeedSpec, HeaderNames, HeaderRule, LayoutError, Measure, SalesLayout, Supersede,
+    Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError, Measure,
+    MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede,
 };
 pub use partial::{DayLines, Partial, covers_day, stored_days};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
-pub use records::{Empty, FinalNewline, LineEnds, RecordRules, RecordsSpec};
+pub use records::{
+    CarriedSpec, Empty, FinalNewline, KindSpec, LineEnds, RecordRules, RecordsSpec, TotalPlace, TrailerSpec,
+};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
 pub use summarize::{DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, summarize};
+pub use values::{
+    IdCase, IdZeros, IdsSpec, Ignore, NegativeForm, NoAmount, OtherCodes, Rounding, ValueRules, ValuesSpec,
+};

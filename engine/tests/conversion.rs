@@ -4,8 +4,8 @@ use std::path::Path;
 
 use gristmill_engine::{
     Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderNames,
-    HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert,
-    covers_day, format_cents, read_rejects, rows_of_key, summarize,
+    HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, ValuesSpec,
+    convert, covers_day, format_cents, read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;
@@ -398,7 +398,10 @@ fn encodings() {
 fn other_delimiters_and_dates() {
     let spec = FeedSpec {
         delimiter: "|".into(),
-        date_format: "%d/%m/%Y".into(),
+        values: ValuesSpec {
+            dates: Some(vec!["%d/%m/%Y".into()]),
+            ..ValuesSpec::default()
+        },
         ..FeedSpec::default()
     };
     let converted = convert_with(&spec, b" v1| 1.5 | 4 |i 1| 01/06/2016 |more\n");

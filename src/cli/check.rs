@@ -41,6 +41,8 @@ pub(super) struct CheckArgs {
 struct Checked {
     file: String,
     feed: String,
+    /// The profile of the feed that reads it.
+    profile: Option<String>,
     lines: u64,
     rows: u64,
     ignored: u64,
@@ -51,6 +53,8 @@ struct Checked {
     lines_behind_end: u64,
     last_line_ended: bool,
     rejects: u64,
+    /// Rows whose amount was rounded.
+    rounded: u64,
     drift_lines: u64,
     header: &'static str,
     rejected_because: Option<String>,
@@ -82,7 +86,9 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             .into());
         };
         let (feed, memory, runtime) = (feed.clone(), settings.convert.memory_limit, Handle::current());
-        let checked = spawn_blocking(move || check(&input, name, &feed, memory, &runtime));
+        let of_feed = settings.feeds.get(&feed.name);
+        let profile = of_feed.and_then(|of_feed| of_feed.profile_of(&name)).map(ToOwned::to_owned);
+        let checked = spawn_blocking(move || check(&input, name, (&feed, profile), memory, &runtime));
         all.push(checked.await??);
     }
     if args.json.json {
@@ -134,7 +140,7 @@ async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(Stri
 fn check(
     input: &Input,
     file: String,
-    feed: &FeedLayout,
+    (feed, profile): (&FeedLayout, Option<String>),
     memory: MemoryLimit,
     runtime: &Handle,
 ) -> anyhow::Result<Checked> {
@@ -169,6 +175,7 @@ fn check(
         lines_behind_end,
         last_line_ended,
         rejects,
+        rounded,
         drift_lines,
         header,
         reasons,
@@ -178,6 +185,7 @@ fn check(
     Ok(Checked {
         file,
         feed: feed.name.clone(),
+        profile,
         lines,
         rows,
         ignored,
@@ -186,6 +194,7 @@ fn check(
         lines_behind_end,
         last_line_ended,
         rejects,
+        rounded,
         drift_lines,
         header: match header {
             Header::None => "none",
@@ -205,6 +214,7 @@ fn print(checked: &Checked) -> std::io::Result<()> {
     let Checked {
         file,
         feed,
+        profile,
         lines,
         rows,
         ignored,
@@ -213,6 +223,7 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         lines_behind_end,
         last_line_ended,
         rejects,
+        rounded,
         drift_lines,
         header,
         ..
@@ -221,11 +232,15 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         None => "would be validated".to_owned(),
         Some(reason) => format!("would be rejected: {reason}"),
     };
-    output::line(format!("{}: feed {feed}; {verdict}", output::path(file)))?;
+    let profile = profile.as_ref().map_or_else(String::new, |name| format!(", profile {name}"));
+    output::line(format!("{}: feed {feed}{profile}; {verdict}", output::path(file)))?;
     output::line(format!(
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"
     ))?;
+    if *rounded > 0 {
+        output::line(format!("  {rounded} rows have amounts that were rounded to cents (values.round)"))?;
+    }
     for note in doubts::of_lines(*skipped_rows, *lines_behind_end) {
         output::line(format!("  {note}"))?;
     }

@@ -248,7 +248,9 @@ async fn start_stages(
     let (to_runs, wakes) = mpsc::channel(64);
     to_judge.send(ToJudge::everything(parts.activity.begin())).await?;
 
-    let known = parts.state.known_stamps(&parts.settings.feeds.digests()).await?;
+    let feeds = &parts.settings.feeds;
+    let digest_of = |feed: &str, file: &str| feeds.digest_of(feed, file);
+    let known = parts.state.known_stamps(digest_of).await?;
     let known = known
         .into_iter()
         .map(|(file, known)| (file, sources::known(known)));

@@ -84,7 +84,7 @@ impl OpenSource {
 
     fn watch(&self, feeds: &Feeds, known: HashMap<String, KnownFile>, events: mpsc::Sender<Event>) -> Handle {
         let (all, source) = (feeds.clone(), self.source.clone());
-        let wanted: Wanted = Arc::new(move |path: &str| all.of_file(&source.file_name(path)).is_some());
+        let wanted: Wanted = Arc::new(move |path: &str| all.has_file(&source.file_name(path)));
         match &self.origin {
             Origin::Folder(folder) => {
                 let settings = FolderSettings {

@@ -8,6 +8,7 @@ mod buckets;
 mod clouds;
 mod commands;
 mod crashes;
+mod formats;
 mod guards;
 mod life_of_a_file;
 mod life_of_a_job;

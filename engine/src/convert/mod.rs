@@ -8,9 +8,11 @@
 //! skipped, which may be a header. From then on, all idle threads of the current rayon pool read units in parallel, and
 //! their output is written in the order of the file ([`turns`]). What each line is, [`lines`] decides.
 
+mod controls;
 mod line_ends;
 mod lines;
 mod reader;
+mod records;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -23,11 +25,15 @@ use std::path::Path;
 use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
+pub(crate) use self::line_ends::unify;
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use self::reader::{Order, Reading};
+pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
+pub(crate) use self::whole_text::WholeText;
 use crate::error::EngineError;
-use crate::layout::{FeedKind, FeedLayout};
-use crate::partial::Partial;
+use crate::formats::EbcdicReader;
+use crate::layout::{Charset, FeedKind, FeedLayout};
+use crate::partial::{DayLines, Partial};
 use crate::reference::ReferenceLines;
 use crate::report::ConversionReport;
 use crate::sales::SalesLines;
@@ -110,10 +116,15 @@ fn convert_by(
         .take(3)
         .read_to_end(&mut beginning)
         .map_err(EngineError::Read)?;
-    let (encoding, bom) = Encoding::for_bom(&beginning).unwrap_or((layout.encoding, 0));
-    let is_decoded = encoding != UTF_8;
+    let (encoding, bom) = match layout.charset {
+        Charset::Text(encoding) => Encoding::for_bom(&beginning).unwrap_or((encoding, 0)),
+        Charset::Ebcdic(_) => (UTF_8, 0),
+    };
+    let is_decoded = encoding != UTF_8 || matches!(layout.charset, Charset::Ebcdic(_));
     let text = beginning[bom..].chain(&mut source);
-    let text: Box<dyn Read + Send + '_> = if is_decoded {
+    let text: Box<dyn Read + Send + '_> = if let Charset::Ebcdic(ebcdic) = layout.charset {
+        Box::new(EbcdicReader::new(text, ebcdic))
+    } else if is_decoded {
         let decoder = DecodeReaderBytesBuilder::new()
             .encoding(Some(encoding))
             .bom_sniffing(false)
@@ -127,20 +138,45 @@ fn convert_by(
     } else {
         UNIT
     };
-    let reading = Reading::new(text, unit, layout, outputs.rejects, order);
     let mut conversion = match &layout.kind {
         FeedKind::Sales(sales) => {
             let (lines, file) = SalesLines::new(sales, outputs.converted, scratch, is_decoded)?;
-            reading.read(lines, file)?
+            read(text, unit, layout, outputs.rejects, order, lines, file)?
         }
         FeedKind::Reference(columns) => {
             let (lines, file) = ReferenceLines::new(columns, outputs.converted)?;
-            reading.read(lines, file)?
+            read(text, unit, layout, outputs.rejects, order, lines, file)?
         }
     };
+    if let Some((store_id, trans_date)) = layout.day_without_sales().filter(|_| conversion.report.is_without_records()) {
+        conversion.report.days = vec![DayLines {
+            store_id,
+            trans_date,
+            lines: Some(0),
+            turnover: 0,
+        }];
+        conversion.report.first_date = Some(trans_date);
+        conversion.report.last_date = Some(trans_date);
+    }
     conversion.report.bytes = source.bytes;
     conversion.report.conclude(layout)?;
     Ok(conversion)
+}
+
+/// Reads a text: plain lines with all threads that have nothing else to do, records of any other format one by one.
+fn read<L: FeedLines>(
+    text: Box<dyn Read + Send + '_>,
+    unit: usize,
+    layout: &FeedLayout,
+    rejects: Option<&Path>,
+    order: Order,
+    lines: L,
+    file: Option<L::File>,
+) -> Result<Conversion, EngineError> {
+    match layout.plain_delimiter() {
+        Some(_) => Reading::new(text, unit, layout, rejects, order).read(lines, file),
+        None => records::read(text, layout, rejects, lines, file),
+    }
 }
 
 /// A reader that counts the bytes it passes on.

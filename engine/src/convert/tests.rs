@@ -252,17 +252,17 @@ fn layouts() -> Vec<FeedLayout> {
             spec.delimiter = ",".into();
             spec.columns = columns("amount code trans_date a b store_id item_id c");
             spec.id_chars = 16;
-            spec.date_format = "%d/%m/%Y".into();
+            spec.values.dates = Some(vec!["%d/%m/%Y".into()]);
         }),
         layout(|spec| {
             spec.delimiter = "-".into();
-            spec.date_format = "%Y%m%d".into();
+            spec.values.dates = Some(vec!["%Y%m%d".into()]);
             spec.header = HeaderRule::Always;
         }),
         layout(|spec| {
             spec.delimiter = " ".into();
             spec.id_chars = 1;
-            spec.measures = [("one".to_owned(), -4), ("two".to_owned(), 2_147_483_647)].into();
+            spec.measures = [("one".to_owned(), (-4).into()), ("two".to_owned(), 2_147_483_647.into())].into();
         }),
         layout(|spec| {
             spec.columns = columns("item_id name");
@@ -424,7 +424,7 @@ fn bytes(lines: &[(Text, &[u8])], layout: &FeedLayout) -> Vec<u8> {
     // If the delimiter is a hyphen, a date's hyphens are delimiters.
     for byte in &mut bytes {
         if *byte == b'\t' {
-            *byte = layout.delimiter;
+            *byte = layout.plain_delimiter().unwrap();
         }
     }
     bytes
