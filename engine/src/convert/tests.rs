@@ -17,6 +17,8 @@ use crate::layout::{FeedSpec, HeaderRule};
 use crate::other_forms::Form;
 use crate::partial::DayLines;
 use crate::read_back::rows_of;
+use crate::header::ColumnName;
+use crate::layout::{Input, Source};
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
 use crate::scan::Line;
@@ -36,7 +38,7 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.wanted()
     }
 
-    fn needed(&self) -> &[impl AsRef<str>] {
+    fn needed(&self) -> &[ColumnName] {
         self.0.needed()
     }
 
@@ -70,6 +72,14 @@ impl<L: FeedLines> FeedLines for General<L> {
 
     fn is_well_formed(&self, fields: &Fields) -> bool {
         self.0.is_well_formed(fields)
+    }
+
+    fn carry(&mut self, input: usize, text: &[u8]) {
+        self.0.carry(input, text);
+    }
+
+    fn cents(&self, fields: &Fields) -> Option<i64> {
+        self.0.cents(fields)
     }
 
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
@@ -387,15 +397,12 @@ fn line() -> impl Strategy<Value = (Text, &'static [u8])> {
 fn bytes(lines: &[(Text, &[u8])], layout: &FeedLayout) -> Vec<u8> {
     let mut order: Vec<usize> = (0..5).collect();
     if let Some(sales) = layout.sales() {
-        let needed = sales.positions;
-        order = vec![5; needed.last() + 1];
-        let positions = [
-            needed.store_id,
-            needed.amount,
-            needed.code,
-            needed.item_id,
-            needed.trans_date,
-        ];
+        let position = |input: &Input| match input.source {
+            Source::Field { position, .. } => position.unwrap(),
+            _ => panic!("{input:?} is no column"),
+        };
+        let positions: Vec<usize> = sales.inputs.iter().map(position).collect();
+        order = vec![5; positions.iter().max().unwrap() + 1];
         for (column, position) in positions.into_iter().enumerate() {
             order[position] = column;
         }
@@ -671,7 +678,7 @@ fn long_lines_are_the_same_rejects_wherever_units_end() {
     }
 }
 
-const MAX_LINE_FOR_TESTS: usize = units::MAX_LINE;
+const MAX_LINE_FOR_TESTS: usize = MAX_LINE;
 
 /// Yields its bytes, then fails.
 struct Fails<'t>(&'t [u8]);

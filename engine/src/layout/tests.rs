@@ -1,4 +1,5 @@
 use super::*;
+use crate::guards::LateLines;
 
 fn problem(change: impl FnOnce(&mut FeedSpec)) -> String {
     let mut spec = FeedSpec::default();

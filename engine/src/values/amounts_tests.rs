@@ -215,9 +215,10 @@ proptest! {
             (spec.decimal, spec.thousands) = (Some(",".into()), Some(".".into()));
             spec.negative = Some(vec![NegativeForm::Before, NegativeForm::Trailing]);
         });
-        let read = |text: &str| super::tests::cents(&rule, text);
-        prop_assert_eq!(read(&format!("{sign}{grouped},{places}")), Some(cents));
-        prop_assert_eq!(read(&format!("{grouped},{places}{sign}")), Some(cents));
+        let read = |text: String| rule.read(text.as_bytes());
+        let expected = Some(Amount::Cents { cents, is_rounded: false });
+        prop_assert_eq!(read(format!("{sign}{grouped},{places}")), expected);
+        prop_assert_eq!(read(format!("{grouped},{places}{sign}")), expected);
     }
 
     #[test]
