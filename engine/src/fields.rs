@@ -20,7 +20,10 @@ pub(crate) struct Fields {
 impl Fields {
     /// Returns the field at a position.
     pub(crate) fn get(&self, position: usize) -> Option<&[u8]> {
-        let range = self.ranges.get(position).filter(|range| range.start <= range.end)?;
+        let range = self
+            .ranges
+            .get(position)
+            .filter(|range| range.start <= range.end)?;
         Some(&self.text[range.clone()])
     }
 

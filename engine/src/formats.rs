@@ -7,6 +7,7 @@
 mod delimited;
 mod ebcdic;
 mod fixed;
+mod json;
 mod lines;
 
 use std::io::{self, Read};
@@ -47,6 +48,7 @@ pub(crate) fn open<'t>(text: Box<dyn Read + Send + 't>, layout: &'t FeedLayout) 
     match &layout.format {
         Format::Delimited(delimited) => Box::new(delimited::DelimitedRecords::new(text, delimited)),
         Format::Fixed(fixed) => fixed::open(text, fixed),
+        Format::Json(json) => Box::new(json::JsonRecords::new(text, json)),
     }
 }
 

@@ -70,7 +70,9 @@ impl Names {
         }
         Self {
             positions: found.iter().map(|found| found.map(|(_, at, _)| at)).collect(),
-            twice: found.iter().position(|found| found.is_some_and(|(.., is_twice)| is_twice)),
+            twice: found
+                .iter()
+                .position(|found| found.is_some_and(|(.., is_twice)| is_twice)),
         }
     }
 
@@ -209,7 +211,11 @@ mod tests {
             Names::among(&needed, fields()).positions(&needed, fields())
         };
         assert_eq!(find("x|Shop|STORE"), Ok(vec![2]));
-        assert_eq!(find("Store|x|Shop|Shop"), Ok(vec![0]), "a lesser name may occur twice");
+        assert_eq!(
+            find("Store|x|Shop|Shop"),
+            Ok(vec![0]),
+            "a lesser name may occur twice"
+        );
         assert_eq!(find("store|Store|store_id"), Ok(vec![2]));
         assert_eq!(find("Shop|shop"), Err(HeaderFault::Twice("store_id".into())));
         assert!(!Names::among(&[], ["x"].map(str::as_bytes).into_iter()).are_certain());

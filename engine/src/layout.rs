@@ -12,11 +12,12 @@ use std::sync::Arc;
 use encoding_rs::Encoding;
 use jiff::civil::Date;
 
-pub(crate) use self::format::{Charset, Cut, Delimited, Fixed, Format};
+pub(crate) use self::format::{Charset, Cut, Delimited, Fixed, Format, Json, JsonField};
 pub(crate) use self::sales::{AMOUNT, CODE, ITEM, Input, MAX_MEASURES, MEASURES, STORE, Source, TRANS_DATE};
 pub use self::sales::{Measure, SalesLayout};
 pub use self::spec::{
-    Captured, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, MeasureSpec, PlaceSpec, ProfileSpec, Supersede,
+    Captured, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, MeasureSpec, PlaceSpec, ProfileSpec,
+    Supersede,
 };
 use crate::guards::FeedGuards;
 use crate::header::ColumnName;
@@ -114,7 +115,10 @@ impl FeedLayout {
         for profile in &spec.profiles {
             let in_profile = |problem| fail(Some(&profile.name), problem);
             if feed.profiles.iter().any(|(name, _)| *name == profile.name) {
-                return Err(in_profile(("name", "is that of an earlier profile: give each its own".into())));
+                return Err(in_profile((
+                    "name",
+                    "is that of an earlier profile: give each its own".into(),
+                )));
             }
             check_name(&profile.name).map_err(in_profile)?;
             let mut layout = Self::of_one(&profile.over(spec)).map_err(in_profile)?;
@@ -135,7 +139,11 @@ impl FeedLayout {
             ("shrink_percent", spec.shrink_percent),
         ] {
             if !(0.0..=100.0).contains(&percent) {
-                let off = if key == "shrink_percent" { "; 0 turns it off" } else { "" };
+                let off = if key == "shrink_percent" {
+                    "; 0 turns it off"
+                } else {
+                    ""
+                };
                 return Err((key, format!("must be a number from 0 to 100{off}")));
             }
         }
@@ -153,7 +161,7 @@ impl FeedLayout {
         let records = RecordRules::new(&spec.records).map_err(|problem| ("records.skip", problem))?;
         let values = ValueRules::new(&spec.values, spec.id_chars)?;
         let charset = Charset::of(&spec.encoding)?;
-        let mut places = format::Places::new(spec)?;
+        let mut places = format::Places::new(spec, &values)?;
         let (kind, header) = match spec.reference {
             true => (FeedKind::Reference(ReferenceLayout::new(spec)?), spec.header),
             false => {
@@ -163,10 +171,7 @@ impl FeedLayout {
             }
         };
         let (kind_rule, trailer) = match &kind {
-            FeedKind::Sales(sales) => (
-                places.kind(spec, sales)?,
-                places.trailer(spec, sales)?,
-            ),
+            FeedKind::Sales(sales) => (places.kind(spec, sales)?, places.trailer(spec, sales)?),
             FeedKind::Reference(_) => (None, None),
         };
         Ok(Self {
@@ -206,7 +211,8 @@ impl FeedLayout {
     /// same, however they were written; or it is a digest that gristmill gave the same settings before it read lines
     /// as it does now.
     pub fn sums_with(&self, digest: &str) -> bool {
-        let means_the_same = digest.len() == 2 * digest::HALF && digest[..digest::HALF] == self.digest[..digest::HALF];
+        let means_the_same =
+            digest.len() == 2 * digest::HALF && digest[..digest::HALF] == self.digest[..digest::HALF];
         means_the_same || self.digests_before.iter().any(|before| before == digest)
     }
 
@@ -298,7 +304,12 @@ impl FeedLayout {
 
 impl ReferenceLayout {
     fn new(spec: &FeedSpec) -> Result<Self, Problem> {
-        let no_meaning = |key| (key, "has no meaning with reference = true: leave it out".to_owned());
+        let no_meaning = |key| {
+            (
+                key,
+                "has no meaning with reference = true: leave it out".to_owned(),
+            )
+        };
         if !spec.measures.is_empty() {
             return Err(no_meaning("measures"));
         }

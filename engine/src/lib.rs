@@ -5,6 +5,7 @@
 //! of a run into its summary.
 
 mod amount;
+mod containers;
 mod content_hash;
 mod convert;
 mod date;
@@ -43,8 +44,8 @@ pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
-    Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError, Measure,
-    MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede,
+    Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
+    Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede,
 };
 pub use partial::{DayLines, Partial, covers_day, stored_days};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};

@@ -120,7 +120,17 @@ mod tests {
         for id in ["=\"00123\"", "'00123", "\u{feff}'7", " =\"A1\" "] {
             assert_eq!(id_form(id.as_bytes()), Some(Form::from([Need::Excel])), "{id:?}");
         }
-        for id in ["00123", "'N COLA", "=", "=\"", "=\"\"", "\u{feff}", "CO\u{feff}LA", "'", "a\0\u{feff}"] {
+        for id in [
+            "00123",
+            "'N COLA",
+            "=",
+            "=\"",
+            "=\"\"",
+            "\u{feff}",
+            "CO\u{feff}LA",
+            "'",
+            "a\0\u{feff}",
+        ] {
             assert_eq!(id_form(id.as_bytes()), None, "{id:?}");
         }
         assert_eq!(id_form(b"\xff\xef\xbb\xbf"), None);

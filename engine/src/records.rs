@@ -107,7 +107,10 @@ pub struct TrailerSpec {
 
 /// The place of a total: a column, from 1, or characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged, expecting = "expected a column such as 2, or for fixed positions { start = 1, length = 8 }")]
+#[serde(
+    untagged,
+    expecting = "expected a column such as 2, or for fixed positions { start = 1, length = 8 }"
+)]
 pub enum TotalPlace {
     /// A column.
     Column(usize),

@@ -73,7 +73,10 @@ impl FeedLines for ReferenceLines<'_> {
             layout: self.layout,
             positions: self.positions.clone(),
             wanted: self.wanted,
-            unit: self.unit.as_ref().map(|_| UnitRows::new(self.layout.columns.len())),
+            unit: self
+                .unit
+                .as_ref()
+                .map(|_| UnitRows::new(self.layout.columns.len())),
         }
     }
 

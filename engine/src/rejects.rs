@@ -31,6 +31,8 @@ pub enum Reason {
     TextAfterQuote,
     LongLine,
     Kind,
+    Json,
+    LongObject,
 }
 
 impl Reason {
@@ -51,6 +53,8 @@ impl Reason {
             Self::UnclosedQuote => "a quote is not closed",
             Self::TextAfterQuote => "text follows a closing quote",
             Self::LongLine => "the line is longer than 1 MiB",
+            Self::Json => "the record is no JSON object, or lacks the array that explode names",
+            Self::LongObject => "the object is longer than 8 MiB",
             Self::Kind => "the record is of no kind that records.kind names",
         }
     }

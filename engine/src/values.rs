@@ -92,7 +92,10 @@ pub enum Rounding {
 
 /// A text that is no amount.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged, expecting = "expected a text, or a table such as { NULL = \"ignore\" }")]
+#[serde(
+    untagged,
+    expecting = "expected a text, or a table such as { NULL = \"ignore\" }"
+)]
 pub enum NoAmount {
     /// A record with it is a reject where its code is asked for.
     Text(String),

@@ -337,7 +337,12 @@ fn lines_that_begin_with_dashes_are_comments_only_where_the_feed_says_so() {
 
 #[test]
 fn a_file_whose_last_line_does_not_end_is_refused_where_that_is_required() {
-    let required = |text: &str| read_as(|spec| spec.records.final_newline = Some(FinalNewline::Required), text);
+    let required = |text: &str| {
+        read_as(
+            |spec| spec.records.final_newline = Some(FinalNewline::Required),
+            text,
+        )
+    };
     required(&ROW[..ROW.len() - 1]).refused(&["does not end", "final_newline"]);
     for whole in [
         ROW,

@@ -140,7 +140,12 @@ fn described(
         let layout = FeedLayout::new(&FeedSpec::default())?;
         // Without settings, nothing is known to be gristmill's own, and no database is open that reading could harm.
         let nothing = OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), || SystemClock.now().into());
-        return Ok((Arc::new(layout), MemoryLimit::of_machine(), Vec::new(), Arc::new(nothing)));
+        return Ok((
+            Arc::new(layout),
+            MemoryLimit::of_machine(),
+            Vec::new(),
+            Arc::new(nothing),
+        ));
     };
     let settings = Settings::read(&args.config)?;
     let feed = settings.feeds.get(name).ok_or_else(|| {

@@ -87,7 +87,9 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         };
         let (feed, memory, runtime) = (feed.clone(), settings.convert.memory_limit, Handle::current());
         let of_feed = settings.feeds.get(&feed.name);
-        let profile = of_feed.and_then(|of_feed| of_feed.profile_of(&name)).map(ToOwned::to_owned);
+        let profile = of_feed
+            .and_then(|of_feed| of_feed.profile_of(&name))
+            .map(ToOwned::to_owned);
         let checked = spawn_blocking(move || check(&input, name, (&feed, profile), memory, &runtime));
         all.push(checked.await??);
     }
@@ -232,14 +234,18 @@ fn print(checked: &Checked) -> std::io::Result<()> {
         None => "would be validated".to_owned(),
         Some(reason) => format!("would be rejected: {reason}"),
     };
-    let profile = profile.as_ref().map_or_else(String::new, |name| format!(", profile {name}"));
+    let profile = profile
+        .as_ref()
+        .map_or_else(String::new, |name| format!(", profile {name}"));
     output::line(format!("{}: feed {feed}{profile}; {verdict}", output::path(file)))?;
     output::line(format!(
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"
     ))?;
     if *rounded > 0 {
-        output::line(format!("  {rounded} rows have amounts that were rounded to cents (values.round)"))?;
+        output::line(format!(
+            "  {rounded} rows have amounts that were rounded to cents (values.round)"
+        ))?;
     }
     for note in doubts::of_lines(*skipped_rows, *lines_behind_end) {
         output::line(format!("  {note}"))?;

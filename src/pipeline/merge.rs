@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_engine::{
-    DayEffect as Effect, EmptiedDay, EngineError, FeedLayout, Partial, RunPartial, Scratch, Selection, SummaryOutputs,
-    SummaryReport, covers_day, summarize,
+    DayEffect as Effect, EmptiedDay, EngineError, FeedLayout, Partial, RunPartial, Scratch, Selection,
+    SummaryOutputs, SummaryReport, covers_day, summarize,
 };
 use gristmill_state::{ClaimedRun, DayEffect, InputDays, InputFile};
 use jiff::civil::Date;
@@ -53,7 +53,10 @@ pub(super) async fn merge(
                 "the partial of {path} was removed from the lake by its retention: send the file again"
             )
         };
-        if !feed.of_file(&input.file_url).sums_with(&input.version.layout_digest) {
+        if !feed
+            .of_file(&input.file_url)
+            .sums_with(&input.version.layout_digest)
+        {
             return Err(StepError::permanent(stale()));
         }
         let object = input

@@ -117,8 +117,7 @@ impl Feeds {
     fn feed_of(&self, path: &str) -> Option<&Arc<FeedLayout>> {
         let mut best: Option<&Arc<FeedLayout>> = None;
         for feed in &self.0 {
-            let is_better =
-                best.is_none_or(|best| feed.files.literal_prefix() > best.files.literal_prefix());
+            let is_better = best.is_none_or(|best| feed.files.literal_prefix() > best.files.literal_prefix());
             if is_better && feed.files.matches(path) {
                 best = Some(feed);
             }
@@ -141,7 +140,10 @@ impl Feeds {
         let feed = self.get(feed)?;
         // A file keeps the feed that it was last read under, even if the pattern has changed since.
         let digest = |layout: &FeedLayout| layout.digest().to_owned();
-        Some(feed.reader(path).map_or_else(|| digest(feed), |(layout, _)| digest(&layout)))
+        Some(
+            feed.reader(path)
+                .map_or_else(|| digest(feed), |(layout, _)| digest(&layout)),
+        )
     }
 }
 

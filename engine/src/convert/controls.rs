@@ -106,7 +106,9 @@ impl<'l> Controls<'l> {
             let text = fields.and_then(|fields| fields.get(position)).unwrap_or_default();
             without_blanks(std::str::from_utf8(text).unwrap_or_default()).to_owned()
         };
-        let Self { rows, sum, unread, .. } = *self;
+        let Self {
+            rows, sum, unread, ..
+        } = *self;
         let faults = [
             trailer.lines.and_then(|position| {
                 let told = text(position);
@@ -124,12 +126,14 @@ impl<'l> Controls<'l> {
                     0 => String::new(),
                     _ => format!(", besides {unread} that cannot be read"),
                 };
-                (!is_right).then(|| format!("says that the amounts sum up to {told:?}, but {came} came{besides}"))
+                (!is_right)
+                    .then(|| format!("says that the amounts sum up to {told:?}, but {came} came{besides}"))
             }),
         ];
         if let Some(fault) = faults.into_iter().flatten().next() {
-            self.fault
-                .get_or_insert_with(|| format!("its trailer in line {line} {fault}: the file was cut, or lines are missing"));
+            self.fault.get_or_insert_with(|| {
+                format!("its trailer in line {line} {fault}: the file was cut, or lines are missing")
+            });
         }
         (self.rows, self.sum, self.unread) = (0, 0, 0);
     }

@@ -60,7 +60,9 @@ impl<'c, L: FeedLines> Lines<'c, L> {
             layout,
             feed,
             fields: Fields::default(),
-            cutting: layout.plain_delimiter().map_or(Cutting::Done(Ok(())), Cutting::At),
+            cutting: layout
+                .plain_delimiter()
+                .map_or(Cutting::Done(Ok(())), Cutting::At),
             controls: Controls::of(layout),
             is_plain: std::array::from_fn(|byte| {
                 let byte = byte as u8;

@@ -30,6 +30,7 @@ pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use self::reader::{Order, Reading};
 pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
 pub(crate) use self::whole_text::WholeText;
+use crate::containers::{self, BEGINNING, Container, foreign};
 use crate::error::EngineError;
 use crate::formats::EbcdicReader;
 use crate::layout::{Charset, FeedKind, FeedLayout};
@@ -110,18 +111,46 @@ fn convert_by(
         bytes: 0,
         progress,
     };
-    let mut beginning = Vec::with_capacity(3);
-    source
-        .by_ref()
-        .take(3)
-        .read_to_end(&mut beginning)
-        .map_err(EngineError::Read)?;
+    let converted = convert_source(order, &mut source, layout, outputs, scratch);
+    let mut conversion = match converted {
+        Err(EngineError::Read(error)) => match containers::unreadable(&error) {
+            Some(reason) => rejected(reason),
+            None => return Err(EngineError::Read(error)),
+        },
+        converted => converted?,
+    };
+    // The name of a version depends on all bytes of its file, even if some were not looked at.
+    io::copy(&mut source, &mut io::sink()).map_err(EngineError::Read)?;
+    conversion.report.bytes = source.bytes;
+    Ok(conversion)
+}
+
+fn convert_source(
+    order: Order,
+    source: &mut (impl Read + Send),
+    layout: &FeedLayout,
+    outputs: Outputs<'_>,
+    scratch: Scratch<'_>,
+) -> Result<Conversion, EngineError> {
+    let beginning = beginning_of(source)?;
+    let (beginning, mut text): (Vec<u8>, Box<dyn Read + Send + '_>) = match Container::of(&beginning) {
+        None => (beginning, Box::new(source)),
+        Some(container) => {
+            let packed = io::Cursor::new(beginning).chain(source);
+            let mut unpacked = container.open(packed).map_err(EngineError::Read)?;
+            (beginning_of(&mut unpacked)?, unpacked)
+        }
+    };
+    if let Some(kind) = foreign(&beginning).filter(|_| matches!(layout.charset, Charset::Text(_))) {
+        let reason = format!("it is {kind}, which no feed reads: have the store send its sales as text");
+        return Ok(rejected(reason));
+    }
     let (encoding, bom) = match layout.charset {
         Charset::Text(encoding) => Encoding::for_bom(&beginning).unwrap_or((encoding, 0)),
         Charset::Ebcdic(_) => (UTF_8, 0),
     };
     let is_decoded = encoding != UTF_8 || matches!(layout.charset, Charset::Ebcdic(_));
-    let text = beginning[bom..].chain(&mut source);
+    let text = beginning[bom..].chain(&mut text);
     let text: Box<dyn Read + Send + '_> = if let Charset::Ebcdic(ebcdic) = layout.charset {
         Box::new(EbcdicReader::new(text, ebcdic))
     } else if is_decoded {
@@ -148,7 +177,10 @@ fn convert_by(
             read(text, unit, layout, outputs.rejects, order, lines, file)?
         }
     };
-    if let Some((store_id, trans_date)) = layout.day_without_sales().filter(|_| conversion.report.is_without_records()) {
+    if let Some((store_id, trans_date)) = layout
+        .day_without_sales()
+        .filter(|_| conversion.report.is_without_records())
+    {
         conversion.report.days = vec![DayLines {
             store_id,
             trans_date,
@@ -158,9 +190,24 @@ fn convert_by(
         conversion.report.first_date = Some(trans_date);
         conversion.report.last_date = Some(trans_date);
     }
-    conversion.report.bytes = source.bytes;
     conversion.report.conclude(layout)?;
     Ok(conversion)
+}
+
+/// Makes the conversion of a file that cannot be read.
+fn rejected(reason: String) -> Conversion {
+    Conversion {
+        report: ConversionReport::rejected(reason),
+        partial: None,
+    }
+}
+
+/// Reads the first bytes of an input, which tell what it is.
+fn beginning_of(input: &mut impl Read) -> Result<Vec<u8>, EngineError> {
+    let mut beginning = Vec::with_capacity(BEGINNING);
+    let read = input.by_ref().take(BEGINNING as u64).read_to_end(&mut beginning);
+    read.map_err(EngineError::Read)?;
+    Ok(beginning)
 }
 
 /// Reads a text: plain lines with all threads that have nothing else to do, records of any other format one by one.

@@ -214,6 +214,7 @@ impl<'c> Reading<'c> {
             lines: behind.lines,
             with_text: behind.with_text,
             is_ended: !is_unfinished || behind.is_marked,
+            fault: None,
         };
         let threads = threads.into_iter().map(|thread| thread.read).collect();
         finish(threads, turns.into_writer(), ending, layout)
@@ -245,6 +246,7 @@ pub(super) fn finish<L: FeedLines>(
     report.skipped += ending.lines;
     report.lines_behind_end = ending.with_text;
     report.last_line_ended = ending.is_ended;
+    findings.control(ending.fault);
     if let Some(line) = layout.header_line.filter(|_| !is_past_first) {
         findings.lacks_header_line(line);
     }
@@ -257,13 +259,19 @@ pub(super) fn finish<L: FeedLines>(
     }
     findings.add_counts(&report.findings);
     report.findings = findings;
-    let partial = L::finish(feeds, converted)?.map(|Finished { partial, days, rounded }| {
-        report.rounded = rounded;
-        report.first_date = days.iter().map(|day| day.trans_date).min();
-        report.last_date = days.iter().map(|day| day.trans_date).max();
-        report.days = days;
-        partial
-    });
+    let partial = L::finish(feeds, converted)?.map(
+        |Finished {
+             partial,
+             days,
+             rounded,
+         }| {
+            report.rounded = rounded;
+            report.first_date = days.iter().map(|day| day.trans_date).min();
+            report.last_date = days.iter().map(|day| day.trans_date).max();
+            report.days = days;
+            partial
+        },
+    );
     if let Some(rejects) = rejects {
         rejects.finish()?;
     }

@@ -13,12 +13,12 @@ use tempfile::TempDir;
 use super::*;
 use crate::date::from_days;
 use crate::fields::Fields;
+use crate::header::ColumnName;
 use crate::layout::{FeedSpec, HeaderRule};
+use crate::layout::{Input, Source};
 use crate::other_forms::Form;
 use crate::partial::DayLines;
 use crate::read_back::rows_of;
-use crate::header::ColumnName;
-use crate::layout::{Input, Source};
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
 use crate::scan::Line;
@@ -272,7 +272,11 @@ fn layouts() -> Vec<FeedLayout> {
         layout(|spec| {
             spec.delimiter = " ".into();
             spec.id_chars = 1;
-            spec.measures = [("one".to_owned(), (-4).into()), ("two".to_owned(), 2_147_483_647.into())].into();
+            spec.measures = [
+                ("one".to_owned(), (-4).into()),
+                ("two".to_owned(), 2_147_483_647.into()),
+            ]
+            .into();
         }),
         layout(|spec| {
             spec.columns = columns("item_id name");

@@ -254,14 +254,23 @@ mod tests {
     #[test]
     fn delimiters_of_several_bytes() {
         let tildes = dialect("~|~", Some(b'"'), None, false);
-        assert_eq!(read("a~|~b~|~\n~~|~|\n", &tildes), [fields(&["a", "b", ""]), fields(&["~", "|"])]);
+        assert_eq!(
+            read("a~|~b~|~\n~~|~|\n", &tildes),
+            [fields(&["a", "b", ""]), fields(&["~", "|"])]
+        );
         assert_eq!(read("\"a~|~b\"~|~c", &tildes), [fields(&["a~|~b", "c"])]);
-        assert_eq!(read("a||b|||c", &dialect("||", None, None, false)), [fields(&["a", "b", "|c"])]);
+        assert_eq!(
+            read("a||b|||c", &dialect("||", None, None, false)),
+            [fields(&["a", "b", "|c"])]
+        );
     }
 
     #[test]
     fn quotes_of_other_kinds_and_none() {
-        assert_eq!(read("'it''s',b", &dialect(",", Some(b'\''), None, false)), [fields(&["it's", "b"])]);
+        assert_eq!(
+            read("'it''s',b", &dialect(",", Some(b'\''), None, false)),
+            [fields(&["it's", "b"])]
+        );
         let literal = dialect("\t", None, None, false);
         assert_eq!(
             read("6\" SUB\t\"BIG\" B\t\"X", &literal),
@@ -283,14 +292,24 @@ mod tests {
             [fields(&["1", "call\nat \"noon\"\n", "x"]), fields(&["2", "b"])]
         );
         let stray = |line: &str| Err((Reason::UnclosedQuote, line.to_owned()));
-        assert_eq!(read("1,\"a\n2,b\n3,c\n", &joining), [stray("1,\"a"), fields(&["2", "b"]), fields(&["3", "c"])]);
+        assert_eq!(
+            read("1,\"a\n2,b\n3,c\n", &joining),
+            [stray("1,\"a"), fields(&["2", "b"]), fields(&["3", "c"])]
+        );
         assert_eq!(
             read("1,\"a\n2,\"b\"\n3,\"c\nd\"\n", &joining),
             [stray("1,\"a"), fields(&["2", "b"]), fields(&["3", "c\nd"])]
         );
         let far = format!("1,\"a\n{}\"\n", "2,b\n".repeat(MAX_LINE / 4));
-        assert_eq!(read(&far, &joining).len(), MAX_LINE / 4 + 2, "no field is that long");
-        assert_eq!(read("1,\"a\n", &dialect(",", Some(b'"'), None, false)), [stray("1,\"a")]);
+        assert_eq!(
+            read(&far, &joining).len(),
+            MAX_LINE / 4 + 2,
+            "no field is that long"
+        );
+        assert_eq!(
+            read("1,\"a\n", &dialect(",", Some(b'"'), None, false)),
+            [stray("1,\"a")]
+        );
     }
 
     proptest! {

@@ -100,7 +100,8 @@ impl<R: Read> Read for EbcdicReader<R> {
                     SUBSTITUTE => char::REPLACEMENT_CHARACTER,
                     byte => char::from(self.table[usize::from(byte)]),
                 };
-                self.text.extend_from_slice(character.encode_utf8(&mut [0; 3]).as_bytes());
+                self.text
+                    .extend_from_slice(character.encode_utf8(&mut [0; 3]).as_bytes());
             }
         }
         let given = buffer.len().min(self.text.len() - self.given);
@@ -127,10 +128,14 @@ mod tests {
 
     #[test]
     fn text_is_decoded() {
-        let bytes = [0xC3, 0xD6, 0xD3, 0xC1, 0x40, 0xF1, 0xF2, 0x4B, 0xF5, 0xC0, 0xD0, 0x15, 0xBA, 0x3F];
+        let bytes = [
+            0xC3, 0xD6, 0xD3, 0xC1, 0x40, 0xF1, 0xF2, 0x4B, 0xF5, 0xC0, 0xD0, 0x15, 0xBA, 0x3F,
+        ];
         let read = |page| {
             let mut text = String::new();
-            EbcdicReader::new(&bytes[..], page).read_to_string(&mut text).unwrap();
+            EbcdicReader::new(&bytes[..], page)
+                .read_to_string(&mut text)
+                .unwrap();
             text
         };
         assert_eq!(read(Ebcdic::Cp037), "COLA 12.5{}\n[\u{fffd}");

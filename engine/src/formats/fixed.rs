@@ -103,6 +103,7 @@ impl<R: Read> Records for FixedBlocks<'_, R> {
             lines: behind.lines,
             with_text: behind.with_text,
             is_ended: self.is_ended,
+            fault: None,
         }
     }
 }
@@ -166,7 +167,11 @@ mod tests {
     use super::*;
 
     /// Returns the fields of each record; `-` for one that it lacks.
-    fn read(text: &str, record_length: Option<usize>, cuts: &[(usize, usize, bool)]) -> (Vec<Vec<String>>, bool) {
+    fn read(
+        text: &str,
+        record_length: Option<usize>,
+        cuts: &[(usize, usize, bool)],
+    ) -> (Vec<Vec<String>>, bool) {
         let cut = |&(from, to, may_end): &(usize, usize, bool)| Cut { from, to, may_end };
         let fixed = Fixed {
             cuts: cuts.iter().map(cut).collect(),
@@ -201,9 +206,21 @@ mod tests {
     #[test]
     fn records_without_line_ends() {
         let cuts = [(0, 2, false), (2, 4, false)];
-        assert_eq!(read("abcdefgh", Some(4), &cuts), (vec![vec!["ab".into(), "cd".into()], vec!["ef".into(), "gh".into()]], true));
+        assert_eq!(
+            read("abcdefgh", Some(4), &cuts),
+            (
+                vec![vec!["ab".into(), "cd".into()], vec!["ef".into(), "gh".into()]],
+                true
+            )
+        );
         let (all, is_ended) = read("abédef", Some(4), &cuts);
-        assert_eq!((all, is_ended), (vec![vec!["ab".into(), "éd".into()], vec!["ef".into(), "-".into()]], false));
+        assert_eq!(
+            (all, is_ended),
+            (
+                vec![vec!["ab".into(), "éd".into()], vec!["ef".into(), "-".into()]],
+                false
+            )
+        );
         let long = "abcd".repeat(READ);
         let (all, _) = read(&long, Some(4), &cuts);
         assert_eq!(all.len(), READ);

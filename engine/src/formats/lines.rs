@@ -7,7 +7,7 @@ use crate::convert::{LONG_LINE_KEPT, MAX_LINE, Unit, Units, WholeText, unify};
 use crate::scan::CR;
 
 /// How an input ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ending {
     /// Lines that hold nothing that was read.
     pub(crate) lines: u64,
@@ -15,6 +15,8 @@ pub(crate) struct Ending {
     pub(crate) with_text: u64,
     /// Whether the last record has an end.
     pub(crate) is_ended: bool,
+    /// Why the file cannot be read for certain.
+    pub(crate) fault: Option<String>,
 }
 
 /// Bytes that are read at a time.
@@ -63,7 +65,10 @@ impl<R: Read> LineReader<R> {
         let text = &self.unit.text[self.rest.clone()];
         if let Some(length) = self.too_long.take() {
             self.rest.start = self.rest.end;
-            return Ok(Some(TextLine::TooLong(&text[..text.len().min(LONG_LINE_KEPT)], length)));
+            return Ok(Some(TextLine::TooLong(
+                &text[..text.len().min(LONG_LINE_KEPT)],
+                length,
+            )));
         }
         let end = memchr::memchr(b'\n', text).unwrap_or(text.len());
         self.rest.start += (end + 1).min(text.len());
@@ -82,6 +87,7 @@ impl<R: Read> LineReader<R> {
             lines: behind.lines,
             with_text: behind.with_text,
             is_ended: !is_unfinished || behind.is_marked,
+            fault: None,
         }
     }
 }

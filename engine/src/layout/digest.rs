@@ -32,6 +32,7 @@ pub(super) fn digest(spec: &FeedSpec) -> String {
         escape,
         quoted_newlines,
         record_length,
+        explode,
         header,
         header_line,
         header_names,
@@ -50,7 +51,7 @@ pub(super) fn digest(spec: &FeedSpec) -> String {
     // The reading of the measures, not their names, is part of how a file is decoded, too.
     let decoding = format!(
         "{CONVERSION_FORM}|{format:?}|{columns:?}|{fields:?}|{measures:?}|{reference}|{delimiter:?}|{quote:?}|{escape:?}|\
-         {quoted_newlines}|{record_length:?}|{header:?}|{header_line:?}|{header_names:?}|{records:?}|{values:?}|\
+         {quoted_newlines}|{record_length:?}|{explode:?}|{header:?}|{header_line:?}|{header_names:?}|{records:?}|{values:?}|\
          {encoding:?}|{id_chars}|{max_reject_percent}"
     );
     format!("{}{}", meaning(spec), hashed(&decoding))
@@ -100,6 +101,7 @@ pub(super) fn digests_before(spec: &FeedSpec) -> Vec<String> {
         && spec.escape.is_none()
         && !spec.quoted_newlines
         && spec.record_length.is_none()
+        && spec.explode.is_none()
         && spec.values == only_dates
         && dates.is_none_or(|dates| dates.len() == 1)
         && kind.is_none()
@@ -143,7 +145,11 @@ pub(super) fn digests_before(spec: &FeedSpec) -> Vec<String> {
         && *header_names == usual.header_names
         && records.over(&RecordsSpec::default()) == usual.records;
     let first = is_of_first_form.then(|| format!("1|{first}"));
-    first.into_iter().chain([second]).map(|text| hashed(&text)).collect()
+    first
+        .into_iter()
+        .chain([second])
+        .map(|text| hashed(&text))
+        .collect()
 }
 
 fn hashed(text: &str) -> String {

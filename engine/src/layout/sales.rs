@@ -86,7 +86,8 @@ impl SalesLayout {
         for name in NEEDED_COLUMNS {
             let source = if is_wide && matches!(name, "amount" | "code") {
                 if spec.fields.contains_key(name) {
-                    let problem = format!("has {name}, but the measures have fields of their own: leave it out");
+                    let problem =
+                        format!("has {name}, but the measures have fields of their own: leave it out");
                     return Err(("fields", problem));
                 }
                 Source::Absent
@@ -111,7 +112,10 @@ impl SalesLayout {
             .keys()
             .find(|name| !inputs.iter().any(|input| input.name == **name))
         {
-            let problem = format!("has {unknown}, which nothing reads: a field is one of {}, or named by a measure", NEEDED_COLUMNS.join(", "));
+            let problem = format!(
+                "has {unknown}, which nothing reads: a field is one of {}, or named by a measure",
+                NEEDED_COLUMNS.join(", ")
+            );
             return Err(("fields", problem));
         }
         Ok(Self {
@@ -135,7 +139,9 @@ impl SalesLayout {
         };
         let name = &input.name;
         if spec.header == HeaderRule::Never || spec.header_names == HeaderNames::Ignore {
-            let problem = format!("says where {name} is by its name in a header, but the headers of this feed are not read: name its column");
+            let problem = format!(
+                "says where {name} is by its name in a header, but the headers of this feed are not read: name its column"
+            );
             return Err(("fields", problem));
         }
         Ok(HeaderRule::Always)
@@ -187,8 +193,15 @@ impl SalesLayout {
             order.extend(self.measures.iter().position(|own| own.name == measure.name));
         }
         if order.len() != self.measures.len() || order.len() != feed.measures.len() {
-            let names: Vec<_> = feed.measures.iter().map(|measure| measure.name.as_str()).collect();
-            return Err(("measures", format!("must name the feed's columns: {}", names.join(", "))));
+            let names: Vec<_> = feed
+                .measures
+                .iter()
+                .map(|measure| measure.name.as_str())
+                .collect();
+            return Err((
+                "measures",
+                format!("must name the feed's columns: {}", names.join(", ")),
+            ));
         }
         if self.is_wide() {
             let inputs = order.iter().map(|at| self.inputs[MEASURES + at].clone());
@@ -213,7 +226,11 @@ fn measures(spec: &FeedSpec) -> Result<(Vec<Measure>, Vec<String>), Problem> {
     if spec.measures.len() > MAX_MEASURES {
         return fail(format!("has more than {MAX_MEASURES} columns"));
     }
-    if let Some(clash) = spec.measures.keys().find(|name| NEEDED_COLUMNS.contains(&name.as_str())) {
+    if let Some(clash) = spec
+        .measures
+        .keys()
+        .find(|name| NEEDED_COLUMNS.contains(&name.as_str()))
+    {
         return fail(format!("names a column {clash}, which is an input column"));
     }
     let (mut measures, mut fields) = (Vec::new(), Vec::new());
@@ -229,7 +246,10 @@ fn measures(spec: &FeedSpec) -> Result<(Vec<Measure>, Vec<String>), Problem> {
     if fields.is_empty() {
         measures.sort_by_key(|measure| measure.code);
         if let Some(pair) = measures.windows(2).find(|pair| pair[0].code == pair[1].code) {
-            return fail(format!("gives code {} to {} and to {}", pair[0].code, pair[0].name, pair[1].name));
+            return fail(format!(
+                "gives code {} to {} and to {}",
+                pair[0].code, pair[0].name, pair[1].name
+            ));
         }
         return Ok((measures, Vec::new()));
     }
@@ -254,9 +274,9 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
     let mut names = Vec::new();
     match spec.fields.get(field) {
         None => {}
-        Some(FieldSpec::Names(listed)) if !places.has_names() || listed.is_empty() => {
-            let problem = format!("says where {field} is by {} names: write its place", listed.len());
-            return Err(("fields", problem));
+        Some(FieldSpec::Name(name)) => names.push(name.clone()),
+        Some(FieldSpec::Names(listed)) if listed.is_empty() => {
+            return Err(("fields", format!("has an empty list for {field}: leave it out")));
         }
         Some(FieldSpec::Names(listed)) => names.clone_from(listed),
         Some(FieldSpec::Capture { capture }) => {
@@ -265,7 +285,12 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
                 ("store_id", Captured::Store) | ("trans_date", Captured::Date)
             );
             if !fits {
-                return Err(("fields", format!("takes {field} from a capture: store_id may be {{ capture = \"store\" }}, trans_date {{ capture = \"date\" }}")));
+                return Err((
+                    "fields",
+                    format!(
+                        "takes {field} from a capture: store_id may be {{ capture = \"store\" }}, trans_date {{ capture = \"date\" }}"
+                    ),
+                ));
             }
             return Ok(Source::Capture(*capture));
         }
@@ -278,6 +303,24 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
         }
     }
     let is_listed = !names.is_empty();
+    let is_amount = field == "amount" || !NEEDED_COLUMNS.contains(&field);
+    let paths = if is_listed {
+        names.clone()
+    } else {
+        vec![field.to_owned()]
+    };
+    if let Some(position) = places.path(&paths, is_amount) {
+        return Ok(Source::Field {
+            name: None,
+            position: Some(position),
+        });
+    }
+    if is_listed && !places.has_names() {
+        let problem = format!(
+            "says where {field} is by a name, but only headers and JSON have names: write start and length"
+        );
+        return Err(("fields", problem));
+    }
     if !names.iter().any(|name| is_name(name, field)) {
         names.push(field.to_owned());
     }
@@ -289,7 +332,10 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
     if position.is_none() && (!is_named || !places.has_names()) {
         let problem = match spec.columns.is_empty() {
             true => return Err(("fields", format!("does not say where {field} is"))),
-            false => format!("does not name {field}, and fields does not say where it is: a sales feed needs {}", NEEDED_COLUMNS.join(", ")),
+            false => format!(
+                "does not name {field}, and fields does not say where it is: a sales feed needs {}",
+                NEEDED_COLUMNS.join(", ")
+            ),
         };
         return Err(("columns", problem));
     }

@@ -47,6 +47,9 @@ pub struct FeedSpec {
     /// The length of a record in characters, where records have no line ends.
     #[serde(default)]
     pub record_length: Option<usize>,
+    /// The arrays of JSON whose elements are the records.
+    #[serde(default)]
+    pub explode: Option<String>,
     /// Whether the first line names the columns.
     #[serde(default)]
     pub header: HeaderRule,
@@ -110,6 +113,7 @@ pub struct ProfileSpec {
     pub escape: Option<String>,
     pub quoted_newlines: Option<bool>,
     pub record_length: Option<usize>,
+    pub explode: Option<String>,
     pub header: Option<HeaderRule>,
     pub header_line: Option<u32>,
     pub header_names: Option<HeaderNames>,
@@ -131,6 +135,8 @@ pub enum FormatWord {
     Delimited,
     /// Text whose fields have fixed positions.
     Fixed,
+    /// JSON: one object a line, or one array of objects.
+    Json,
 }
 
 /// Where a field comes from.
@@ -138,10 +144,12 @@ pub enum FormatWord {
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "expected a list of names, { capture = \"store\" }, { value = \"…\" }, { column = 1 } or { start = 1, length = 8 }"
+    expecting = "expected a name, a list of names, { capture = \"store\" }, { value = \"…\" }, { column = 1 } or { start = 1, length = 8 }"
 )]
 pub enum FieldSpec {
-    /// The first of these names that the header has.
+    /// The name that the header has, or in JSON the path.
+    Name(String),
+    /// The first of these names that the header has, or in JSON of these paths that the record has.
     Names(Vec<String>),
     /// What a pattern captures from the file's name.
     Capture {
@@ -169,7 +177,11 @@ pub enum Captured {
 
 /// A place in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged, deny_unknown_fields, expecting = "expected { column = 1 }, or for fixed positions { start = 1, length = 8 }")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected { column = 1 }, or for fixed positions { start = 1, length = 8 }"
+)]
 pub enum PlaceSpec {
     /// A column, from 1.
     Column {
@@ -187,7 +199,11 @@ pub enum PlaceSpec {
 
 /// What a measure sums.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(untagged, deny_unknown_fields, expecting = "expected a code such as 4, or { field = \"NAME\" }")]
+#[serde(
+    untagged,
+    deny_unknown_fields,
+    expecting = "expected a code such as 4, or { field = \"NAME\" }"
+)]
 pub enum MeasureSpec {
     /// The amounts with a code.
     Code(i32),
@@ -275,6 +291,7 @@ impl ProfileSpec {
             escape,
             quoted_newlines,
             record_length,
+            explode,
             header,
             header_line,
             header_names,
@@ -307,7 +324,10 @@ impl ProfileSpec {
             quote: quote.clone().unwrap_or_else(|| feed.quote.clone()),
             escape: escape.clone().or_else(|| feed.escape.clone()),
             quoted_newlines: quoted_newlines.unwrap_or(feed.quoted_newlines),
-            record_length: record_length.or(feed.record_length),
+            record_length: record_length.or(feed.record_length.filter(|_| !is_other_format)),
+            explode: explode
+                .clone()
+                .or_else(|| feed.explode.clone().filter(|_| !is_other_format)),
             header: header.unwrap_or(feed.header),
             header_line: header_line.or(feed.header_line),
             header_names: header_names.unwrap_or(feed.header_names),
@@ -340,6 +360,7 @@ impl Default for FeedSpec {
             escape: None,
             quoted_newlines: false,
             record_length: None,
+            explode: None,
             header: HeaderRule::Auto,
             header_line: None,
             header_names: HeaderNames::Use,

@@ -36,7 +36,9 @@ fn digits_of<'t>(text: &'t str, form: &mut Form) -> Option<&'t str> {
         let enclosed = rest.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
         let behind = rest.strip_suffix(['-', '\u{2212}']);
         let credit = rest.len().checked_sub(2).and_then(|at| rest.split_at_checked(at));
-        let credit = credit.filter(|(_, end)| end.eq_ignore_ascii_case("CR")).map(|(rest, _)| rest);
+        let credit = credit
+            .filter(|(_, end)| end.eq_ignore_ascii_case("CR"))
+            .map(|(rest, _)| rest);
         let before = rest.strip_prefix(['-', '\u{2212}', '\u{2013}', '\u{fe63}', '\u{ff0d}']);
         let signs = [
             (enclosed, Some(NegativeForm::Parentheses)),
@@ -177,7 +179,11 @@ mod tests {
             ("1.234,505", "round"),
             ("€ 1,50", "currency"),
         ] {
-            assert_eq!(keys_beside(&german, text), Some(expected.split(' ').collect()), "{text}");
+            assert_eq!(
+                keys_beside(&german, text),
+                Some(expected.split(' ').collect()),
+                "{text}"
+            );
         }
         let told = rule(|spec| {
             spec.negative = Some(vec![NegativeForm::Trailing]);

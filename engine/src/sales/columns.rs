@@ -30,7 +30,9 @@ impl Columns {
         Self {
             needed,
             wanted,
-            others: (0..wanted).filter(|position| !needed.contains(position)).collect(),
+            others: (0..wanted)
+                .filter(|position| !needed.contains(position))
+                .collect(),
         }
     }
 

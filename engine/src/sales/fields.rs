@@ -30,7 +30,12 @@ impl SalesLines<'_> {
             return self.check_wide(number, fields);
         }
         let text = |input| self.text(input, fields).ok_or(Reason::MissingColumn);
-        let amount = self.layout.values.amounts.read(text(AMOUNT)?).ok_or(Reason::Amount)?;
+        let amount = self
+            .layout
+            .values
+            .amounts
+            .read(text(AMOUNT)?)
+            .ok_or(Reason::Amount)?;
         let code = Self::code(self.layout, text(CODE)?).ok_or(Reason::Code)?;
         let (code, amount) = with_amount(code, amount)?;
         let key = self.key(fields)?;
@@ -41,7 +46,9 @@ impl SalesLines<'_> {
     fn check_wide(&mut self, number: u32, fields: &Fields) -> Result<LineOutcome, Reason> {
         let mut amounts = [None; MAX_MEASURES];
         for (measure, amount) in amounts.iter_mut().enumerate().take(self.layout.measures.len()) {
-            let text = self.text(MEASURES + measure, fields).ok_or(Reason::MissingColumn)?;
+            let text = self
+                .text(MEASURES + measure, fields)
+                .ok_or(Reason::MissingColumn)?;
             *amount = match self.layout.values.amounts.read(text).ok_or(Reason::Amount)? {
                 Amount::None { .. } => None,
                 cents => Some(cents),
@@ -50,7 +57,10 @@ impl SalesLines<'_> {
         let key = self.key(fields)?;
         for (measure, amount) in (0..).zip(amounts) {
             if let Some(amount) = amount {
-                let code = Code { measure, is_row: true };
+                let code = Code {
+                    measure,
+                    is_row: true,
+                };
                 self.count(number, code, amount, key);
             }
         }
@@ -89,14 +99,16 @@ impl SalesLines<'_> {
         let text = |input: usize| trim(self.text(input, fields).unwrap_or_default());
         let is_number = |input: usize| {
             let text = text(input);
-            has_number_form(text) || matches!(self.layout.values.amounts.read(text), Some(Amount::Cents { .. }))
+            has_number_form(text)
+                || matches!(self.layout.values.amounts.read(text), Some(Amount::Cents { .. }))
         };
         let mut values = amounts.filter(is_field).peekable();
         // Without a field that is a number in data, nothing tells the two apart.
         fields.len() >= self.wanted
             && values.peek().is_some()
             && !values.any(is_number)
-            && !(is_field(&CODE) && (has_number_form(text(CODE)) || self.layout.values.codes.is_known(text(CODE))))
+            && !(is_field(&CODE)
+                && (has_number_form(text(CODE)) || self.layout.values.codes.is_known(text(CODE))))
     }
 
     /// Returns whether a line would be well-formed.
@@ -110,7 +122,8 @@ impl SalesLines<'_> {
                 false => {
                     let amount = layout.values.amounts.read(text(AMOUNT));
                     let code = Self::code(layout, text(CODE));
-                    code.zip(amount).is_some_and(|(code, amount)| with_amount(code, amount).is_ok())
+                    code.zip(amount)
+                        .is_some_and(|(code, amount)| with_amount(code, amount).is_ok())
                 }
             }
             && (layout.day.is_some() || Self::date(layout, text(TRANS_DATE)).is_some())
@@ -119,11 +132,7 @@ impl SalesLines<'_> {
     }
 
     /// Returns the text that a line was rejected for, and the known other form of it.
-    pub(super) fn form_of<'f>(
-        &self,
-        reason: Reason,
-        fields: &'f Fields,
-    ) -> Option<(&'f [u8], Option<Form>)> {
+    pub(super) fn form_of<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
         let amounts = &self.layout.values.amounts;
         let text = |input: usize| match self.places[input] {
             Place::Field(position) => fields.get(position).unwrap_or_default(),

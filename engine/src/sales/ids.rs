@@ -35,10 +35,12 @@ impl IdColumn<'_> {
 
     /// Returns the id that a text is written for.
     pub(super) fn read<'i>(&self, text: &'i [u8]) -> Result<Cow<'i, str>, Reason> {
-        self.rule.read(text, self.is_decoded).map_err(|no_id| match no_id {
-            NoId::Empty => self.empty,
-            NoId::TooLong => self.too_long,
-            NoId::Text => self.text,
-        })
+        self.rule
+            .read(text, self.is_decoded)
+            .map_err(|no_id| match no_id {
+                NoId::Empty => self.empty,
+                NoId::TooLong => self.too_long,
+                NoId::Text => self.text,
+            })
     }
 }

@@ -20,9 +20,7 @@ use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::header::ColumnName;
-use crate::layout::{
-    AMOUNT, ITEM, Input, MEASURES, STORE, SalesLayout, Source, TRANS_DATE,
-};
+use crate::layout::{AMOUNT, ITEM, Input, MEASURES, STORE, SalesLayout, Source, TRANS_DATE};
 use crate::other_forms::Form as OtherForm;
 use crate::parquet_form::{self, Form};
 use crate::partial::{DayTotals, Key, Partial, SumTable};
@@ -162,7 +160,9 @@ impl<'l> SalesLines<'l> {
             _ => None,
         });
         let positions: Vec<usize> = positions.collect();
-        self.wanted = positions.iter().fold(0, |wanted, position| wanted.max(position + 1));
+        self.wanted = positions
+            .iter()
+            .fold(0, |wanted, position| wanted.max(position + 1));
         let is_plain = self.places.len() == MEASURES;
         self.columns = positions.try_into().ok().filter(|_| is_plain).map(Columns::new);
     }
@@ -237,7 +237,9 @@ impl<'l> SalesLines<'l> {
             |symbols: &Symbols, field| ShortText::in_text(field).and_then(|id| symbols.find_short(id));
         let store = match known(&self.table.stores, store_id) {
             Some(store) => store,
-            None => self.store_column.symbol(&mut self.table.stores, store_id.bytes())?,
+            None => self
+                .store_column
+                .symbol(&mut self.table.stores, store_id.bytes())?,
         };
         let item = match known(&self.table.items, item_id) {
             Some(item) => item,
@@ -271,7 +273,13 @@ impl<'l> SalesLines<'l> {
 fn with_amount(code: Code, amount: Amount) -> Result<(Code, Amount), Reason> {
     match amount {
         Amount::None { is_ignored } if code.is_row => match is_ignored {
-            true => Ok((Code { is_row: false, ..code }, amount)),
+            true => Ok((
+                Code {
+                    is_row: false,
+                    ..code
+                },
+                amount,
+            )),
             false => Err(Reason::Amount),
         },
         amount => Ok((code, amount)),
@@ -354,7 +362,8 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn settles_doubt(&self) -> bool {
-        let is_known = |ids: &Symbols, text: &[u8]| ids.find(text).or_else(|| ids.find_spelling(text)).is_some();
+        let is_known =
+            |ids: &Symbols, text: &[u8]| ids.find(text).or_else(|| ids.find_spelling(text)).is_some();
         self.doubt.as_ref().is_some_and(|doubt| {
             doubt.is_settled
                 || is_known(&self.table.stores, &doubt.store_id)
@@ -450,7 +459,11 @@ impl FeedLines for SalesLines<'_> {
             file.finish()?;
         }
         let days = days.into_days();
-        Ok(Some(Finished { partial, days, rounded }))
+        Ok(Some(Finished {
+            partial,
+            days,
+            rounded,
+        }))
     }
 }
 

@@ -64,13 +64,18 @@ impl AmountRule {
             let problem = format!("is {decimal:?}, which is the decimal mark: set values.decimal too");
             return Err(("values.thousands", problem));
         }
-        let negative = spec.negative.clone().unwrap_or_else(|| vec![NegativeForm::Before]);
+        let negative = spec
+            .negative
+            .clone()
+            .unwrap_or_else(|| vec![NegativeForm::Before]);
         let mut currency: Vec<String> = Vec::new();
         for text in spec.currency.iter().flatten() {
             let text = without_blanks(text);
             let is_of_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | '(' | ')');
             if text.is_empty() || text.contains(is_of_number) {
-                let problem = format!("has {text:?}: write texts without digits, marks and signs, such as \"$\" or \"USD\"");
+                let problem = format!(
+                    "has {text:?}: write texts without digits, marks and signs, such as \"$\" or \"USD\""
+                );
                 return Err(("values.currency", problem));
             }
             currency.push(text.to_owned());
@@ -78,7 +83,10 @@ impl AmountRule {
         // `US$` before `$`.
         currency.sort_by_key(|text| std::cmp::Reverse(text.len()));
         if spec.scale.is_some_and(|scale| scale > 9) {
-            return Err(("values.scale", "is more than 9: how many of the digits are decimal places?".into()));
+            return Err((
+                "values.scale",
+                "is more than 9: how many of the digits are decimal places?".into(),
+            ));
         }
         let no_amount = no_amount(spec);
         let is_number = |(text, _): &(Box<[u8]>, bool)| has_number_form(text);
@@ -125,7 +133,9 @@ impl AmountRule {
 
     /// Returns whether a text is taken off amounts.
     pub(crate) fn has_currency(&self, text: &str) -> bool {
-        self.currency.iter().any(|currency| currency.eq_ignore_ascii_case(text))
+        self.currency
+            .iter()
+            .any(|currency| currency.eq_ignore_ascii_case(text))
     }
 
     /// Returns whether more than two places may be written.
@@ -137,7 +147,9 @@ impl AmountRule {
     pub(crate) fn read(&self, text: &[u8]) -> Option<Amount> {
         let trimmed = std::str::from_utf8(text).map_or(text, |text| without_blanks(text).as_bytes());
         if let Some((_, is_ignored)) = self.no_amount.iter().find(|(none, _)| **none == *trimmed) {
-            return Some(Amount::None { is_ignored: *is_ignored });
+            return Some(Amount::None {
+                is_ignored: *is_ignored,
+            });
         }
         let (cents, is_rounded) = match self.is_usual && text.is_ascii() {
             true => (parse_cents(trimmed)?, false),
@@ -181,12 +193,15 @@ impl AmountRule {
 
     /// Takes a sign off, and returns the rest and whether the sign is negative.
     fn without_sign<'t>(&self, text: &'t str) -> Option<(&'t str, bool)> {
-        let negative = |rest: Option<&'t str>, form| rest.filter(|_| self.has_negative(form)).map(|rest| (rest, true));
+        let negative =
+            |rest: Option<&'t str>, form| rest.filter(|_| self.has_negative(form)).map(|rest| (rest, true));
         let enclosed = text.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
         let before = text.strip_prefix('-').or_else(|| text.strip_prefix(MINUS));
         let behind = text.strip_suffix('-').or_else(|| text.strip_suffix(MINUS[0]));
         let credit = text.len().checked_sub(2).and_then(|at| text.split_at_checked(at));
-        let credit = credit.filter(|(_, end)| end.eq_ignore_ascii_case("CR")).map(|(rest, _)| rest);
+        let credit = credit
+            .filter(|(_, end)| end.eq_ignore_ascii_case("CR"))
+            .map(|(rest, _)| rest);
         negative(enclosed, NegativeForm::Parentheses)
             .or_else(|| negative(before, NegativeForm::Before))
             .or_else(|| negative(behind, NegativeForm::Trailing))

@@ -25,15 +25,29 @@ fn every_negative() -> AmountRule {
 #[test]
 fn negative_amounts() {
     let told = every_negative();
-    for text in ["-2.50", "2.50-", "(2.50)", "\u{2212}2.50", "2.50CR", "2.50 cr", " ( 2.50 ) ", "2.50\u{2212}"] {
+    for text in [
+        "-2.50",
+        "2.50-",
+        "(2.50)",
+        "\u{2212}2.50",
+        "2.50CR",
+        "2.50 cr",
+        " ( 2.50 ) ",
+        "2.50\u{2212}",
+    ] {
         assert_eq!(cents(&told, text), Some(-250), "{text}");
     }
     assert_eq!(cents(&told, "+2.50"), Some(250));
-    for text in ["(-2.50)", "-2.50-", "2.50-CR", "(2.50", "--2.50", "CR", "()", "-", "2.50DB"] {
+    for text in [
+        "(-2.50)", "-2.50-", "2.50-CR", "(2.50", "--2.50", "CR", "()", "-", "2.50DB",
+    ] {
         assert_eq!(cents(&told, text), None, "{text}");
     }
     let trailing = rule(|spec| spec.negative = Some(vec![NegativeForm::Trailing]));
-    assert_eq!((cents(&trailing, "2.50-"), cents(&trailing, "-2.50")), (Some(-250), None));
+    assert_eq!(
+        (cents(&trailing, "2.50-"), cents(&trailing, "-2.50")),
+        (Some(-250), None)
+    );
     assert!(!trailing.is_short_usual() && told.is_short_usual());
     assert_eq!(cents(&rule(|_| ()), "2.50-"), None);
     assert_eq!(cents(&rule(|_| ()), "\u{2212}2.50"), Some(-250));

@@ -27,7 +27,10 @@ impl CodeRule {
                 return Err(("values.codes", "has an empty name: leave it out".into()));
             }
             if parse_code(text.as_bytes()).is_some_and(|number| number != *code) {
-                return Err(("values.codes", format!("calls {code} {text}, which is another code")));
+                return Err((
+                    "values.codes",
+                    format!("calls {code} {text}, which is another code"),
+                ));
             }
             names.push((text.as_bytes().into(), *code));
         }
@@ -71,7 +74,11 @@ mod tests {
         let words = rule(&[("SALE", 4), (" TAX ", 5), ("06", 6)], OtherCodes::Reject);
         let ignoring = rule(&[("SALE", 4)], OtherCodes::Ignore);
         for (text, code) in [("SALE", 4), ("TAX", 5), ("06", 6), ("4", 4), ("13", 13)] {
-            assert_eq!(words.read(text.as_bytes()), Some(CodeText::Number(code)), "{text}");
+            assert_eq!(
+                words.read(text.as_bytes()),
+                Some(CodeText::Number(code)),
+                "{text}"
+            );
         }
         for text in ["sale", "TIP", "", "4.0"] {
             assert_eq!(words.read(text.as_bytes()), None, "{text}");

@@ -46,7 +46,17 @@ enum Part {
 }
 
 const MONTHS: [&str; 12] = [
-    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
     "december",
 ];
 
@@ -60,11 +70,16 @@ impl DateRule {
         }
         let forms: Vec<_> = written
             .iter()
-            .map(|text| DateForm::parse(text).map_err(|problem| fail(format!("has {text:?}, which {problem}"))))
+            .map(|text| {
+                DateForm::parse(text).map_err(|problem| fail(format!("has {text:?}, which {problem}")))
+            })
             .collect::<Result<_, _>>()?;
         for (at, one) in forms.iter().enumerate() {
             for (behind, other) in forms.iter().enumerate().skip(at + 1) {
-                if let Some(text) = one.read_otherwise_by(other).or_else(|| other.read_otherwise_by(one)) {
+                if let Some(text) = one
+                    .read_otherwise_by(other)
+                    .or_else(|| other.read_otherwise_by(one))
+                {
                     let (one, other) = (&written[at], &written[behind]);
                     return Err(fail(format!(
                         "has {one:?} and {other:?}, which read {text} as different days: leave one of them out, or give \
@@ -76,7 +91,10 @@ impl DateRule {
         let day_begins = match spec.day_begins.as_deref() {
             None => 0,
             Some(text) => time_of_day(text).ok_or_else(|| {
-                ("values.day_begins", format!("is {text:?}: write a time of day such as \"04:00\""))
+                (
+                    "values.day_begins",
+                    format!("is {text:?}: write a time of day such as \"04:00\""),
+                )
             })?,
         };
         if day_begins > 0 && !forms.iter().any(DateForm::has_time) {
@@ -100,7 +118,9 @@ fn time_of_day(text: &str) -> Option<u32> {
     let (hour, minute) = text.split_once(':')?;
     let number = |text: &str, most| {
         let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse().ok().filter(|number: &u32| is_number && *number <= most)
+        text.parse()
+            .ok()
+            .filter(|number: &u32| is_number && *number <= most)
     };
     Some(number(hour, 23)? * 60 + number(minute, 59)?)
 }
@@ -161,9 +181,12 @@ impl DateForm {
                 c => Piece::Literal(c),
             });
         }
-        let is_number = |piece: Option<&Piece>| matches!(piece, Some(Piece::Part { part, .. }) if part.is_number());
+        let is_number =
+            |piece: Option<&Piece>| matches!(piece, Some(Piece::Part { part, .. }) if part.is_number());
         let fixed: Vec<bool> = (0..pieces.len())
-            .map(|at| is_number(at.checked_sub(1).and_then(|at| pieces.get(at))) || is_number(pieces.get(at + 1)))
+            .map(|at| {
+                is_number(at.checked_sub(1).and_then(|at| pieces.get(at))) || is_number(pieces.get(at + 1))
+            })
             .collect();
         for (piece, fixed) in pieces.iter_mut().zip(fixed) {
             if let Piece::Part { is_fixed, .. } = piece {
@@ -236,10 +259,14 @@ impl DateForm {
     fn read_otherwise_by(&self, other: &Self) -> Option<String> {
         // In these years, every part of a date can be taken for every other one.
         let years = [2003, 2012];
-        let all = years.into_iter().flat_map(|year| (1..=12).map(move |month| (year, month)));
+        let all = years
+            .into_iter()
+            .flat_map(|year| (1..=12).map(move |month| (year, month)));
         for (year, month) in all {
             for day in 1..=31 {
-                let Some(number) = days(year, month, day) else { continue };
+                let Some(number) = days(year, month, day) else {
+                    continue;
+                };
                 for is_padded in [true, false] {
                     let text = self.write((year, month, day), number, is_padded);
                     if other.read(&text).is_some_and(|(read, _)| read != number) {

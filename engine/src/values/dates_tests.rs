@@ -81,11 +81,21 @@ fn times_before_the_day_begins_belong_to_the_day_before() {
     assert_eq!(day("2016-06-02 01:40"), date(2016, 6, 1));
     assert_eq!(day("2016-06-02 03:59"), date(2016, 6, 1));
     assert_eq!(day("2016-06-02 04:00"), date(2016, 6, 2));
-    assert_eq!(day("2016-06-02"), date(2016, 6, 2), "without a time, the day is the business day");
+    assert_eq!(
+        day("2016-06-02"),
+        date(2016, 6, 2),
+        "without a time, the day is the business day"
+    );
     assert_eq!(late.read(b"0001-01-01 00:00"), None);
     let noon = rule(&["%m/%d/%Y %I:%M %p"], Some("04:00")).unwrap();
-    assert_eq!(noon.read(b"6/2/2016 12:30 AM").map(from_days), Some(date(2016, 6, 1)));
-    assert_eq!(noon.read(b"6/2/2016 12:30 PM").map(from_days), Some(date(2016, 6, 2)));
+    assert_eq!(
+        noon.read(b"6/2/2016 12:30 AM").map(from_days),
+        Some(date(2016, 6, 1))
+    );
+    assert_eq!(
+        noon.read(b"6/2/2016 12:30 PM").map(from_days),
+        Some(date(2016, 6, 2))
+    );
 }
 
 #[test]
@@ -97,27 +107,66 @@ fn forms_that_read_one_text_as_different_days_are_refused() {
         ("%Y-%m-%d %H:%M", "%Y-%d-%m %H:%M"),
     ] {
         let (key, problem) = rule(&[one, other], None).unwrap_err();
-        assert!(key == "values.dates" && problem.contains("different days"), "{one} {other}: {problem}");
+        assert!(
+            key == "values.dates" && problem.contains("different days"),
+            "{one} {other}: {problem}"
+        );
     }
-    let of_the_case =
-        ["%Y-%m-%d %H:%M:%S", "%Y%m%d", "%d-%b-%y", "%m/%d/%y", "%m/%d/%Y %I:%M %p", "%m/%d/%Y"];
+    let of_the_case = [
+        "%Y-%m-%d %H:%M:%S",
+        "%Y%m%d",
+        "%d-%b-%y",
+        "%m/%d/%y",
+        "%m/%d/%Y %I:%M %p",
+        "%m/%d/%Y",
+    ];
     let all = rule(&of_the_case, None).unwrap();
-    for text in ["6/1/2016", "06/01/16", "01-JUN-16", "2016-06-01 14:33:07", "20160601", "6/1/2016 2:33 PM"] {
-        assert_eq!(all.read(text.as_bytes()).map(from_days), Some(date(2016, 6, 1)), "{text}");
+    for text in [
+        "6/1/2016",
+        "06/01/16",
+        "01-JUN-16",
+        "2016-06-01 14:33:07",
+        "20160601",
+        "6/1/2016 2:33 PM",
+    ] {
+        assert_eq!(
+            all.read(text.as_bytes()).map(from_days),
+            Some(date(2016, 6, 1)),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn what_is_no_form_is_refused() {
-    for form in ["", "%Y-%m", "%Y-%m-%d-%d", "%Y%y%m%d", "%Q", "%", "%Y-%j-%d", "%Y-%m-%d %M", "%Y-%m-%d %I:%M", "%Y-%m-%d 00"]
-    {
+    for form in [
+        "",
+        "%Y-%m",
+        "%Y-%m-%d-%d",
+        "%Y%y%m%d",
+        "%Q",
+        "%",
+        "%Y-%j-%d",
+        "%Y-%m-%d %M",
+        "%Y-%m-%d %I:%M",
+        "%Y-%m-%d 00",
+    ] {
         assert!(rule(&[form], None).is_err(), "{form}");
     }
     assert!(rule(&[], None).is_err());
     for time in ["4", "24:00", "04:60", "4:00", "x"] {
-        assert_eq!(rule(&["%Y-%m-%d %H:%M"], Some(time)).unwrap_err().0, "values.day_begins", "{time}");
+        assert_eq!(
+            rule(&["%Y-%m-%d %H:%M"], Some(time)).unwrap_err().0,
+            "values.day_begins",
+            "{time}"
+        );
     }
-    assert!(rule(&["%Y-%m-%d"], Some("04:00")).unwrap_err().1.contains("needs a time"));
+    assert!(
+        rule(&["%Y-%m-%d"], Some("04:00"))
+            .unwrap_err()
+            .1
+            .contains("needs a time")
+    );
 }
 
 proptest! {

@@ -40,9 +40,14 @@ impl IdRule {
         let zeros = match (spec.zeros, spec.pad) {
             (None, None) => Zeros::Kept,
             (Some(IdZeros::Strip), None) => Zeros::Stripped,
-            (None, Some(digits)) if (1..=chars).contains(&usize::from(digits)) => Zeros::Padded(digits.into()),
+            (None, Some(digits)) if (1..=chars).contains(&usize::from(digits)) => {
+                Zeros::Padded(digits.into())
+            }
             (None, Some(_)) => {
-                return Err(("values.ids", format!("pad must be from 1 to id_chars, which is {chars}")));
+                return Err((
+                    "values.ids",
+                    format!("pad must be from 1 to id_chars, which is {chars}"),
+                ));
             }
             (Some(_), Some(_)) => {
                 let problem = "takes zeros off (zeros) and adds some (pad): write one of the two";
@@ -147,11 +152,25 @@ mod tests {
     #[test]
     fn what_is_not_seen_is_taken_off_the_ends_and_refused_inside() {
         let usual = rule(|_| ());
-        for text in ["COLA", " COLA\t", "\u{feff}COLA\u{200b}", "COLA\u{a0} ", "\u{202f}COLA\r"] {
+        for text in [
+            "COLA",
+            " COLA\t",
+            "\u{feff}COLA\u{200b}",
+            "COLA\u{a0} ",
+            "\u{202f}COLA\r",
+        ] {
             assert_eq!(read(&usual, text), Ok("COLA".into()), "{text:?}");
         }
         assert_eq!(read(&usual, "DIET COLA"), Ok("DIET COLA".into()));
-        for text in ["CO\u{a0}LA", "CO\tLA", "CO\u{200b}LA", "CO\u{feff}LA", "CO\0LA", "COLA\0", "\0"] {
+        for text in [
+            "CO\u{a0}LA",
+            "CO\tLA",
+            "CO\u{200b}LA",
+            "CO\u{feff}LA",
+            "CO\0LA",
+            "COLA\0",
+            "\0",
+        ] {
             assert_eq!(read(&usual, text), Err(NoId::Text), "{text:?}");
         }
         for text in ["", "  ", "\u{a0}\u{feff}"] {

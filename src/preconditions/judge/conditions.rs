@@ -60,7 +60,11 @@ impl Wave<'_> {
     /// Appears only if it blocks the wave: partials of two layouts cannot be merged.
     pub(super) fn layout(&self) -> Option<Check> {
         let is_earlier = |file: &FileFact, version: &InForce| {
-            !self.plan.feed.of_file(&file.file_url).sums_with(&version.layout_digest)
+            !self
+                .plan
+                .feed
+                .of_file(&file.file_url)
+                .sums_with(&version.layout_digest)
         };
         let earlier: Vec<_> = self
             .files
