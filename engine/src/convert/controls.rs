@@ -38,7 +38,7 @@ impl<'l> Controls<'l> {
     /// Returns what the layout of a file says of kinds and trailers, if it says something.
     pub(super) fn of(layout: &'l FeedLayout) -> Option<Self> {
         let (kind, trailer) = (layout.kind_rule.as_ref(), layout.trailer.as_ref());
-        (kind.is_some() || trailer.is_some()).then(|| Self {
+        (kind.is_some() || trailer.is_some()).then_some(Self {
             layout,
             kind,
             trailer,

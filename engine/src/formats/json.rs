@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use self::tree::{Tree, decimal, parse, unescaped};
 use super::{Ending, Record, Records};
+use crate::convert::WholeText;
 use crate::fields::Fields;
 use crate::layout::{Json, JsonField};
 use crate::rejects::Reason;
@@ -23,7 +24,7 @@ const READ: usize = 64 << 10;
 
 /// The records of JSON.
 pub(super) struct JsonRecords<'l, R> {
-    input: R,
+    input: WholeText<R>,
     json: &'l Json,
     buffer: Vec<u8>,
     /// Bytes of the buffer that belong to objects before.
@@ -33,6 +34,8 @@ pub(super) struct JsonRecords<'l, R> {
     elements: VecDeque<Element>,
     /// The text of that object.
     object: Vec<u8>,
+    /// Whether the last object has an end.
+    is_ended: bool,
     /// Why the file cannot be read to its end.
     fault: Option<String>,
 }
@@ -65,13 +68,14 @@ enum Found {
 impl<'l, R: Read> JsonRecords<'l, R> {
     pub(super) fn new(input: R, json: &'l Json) -> Self {
         Self {
-            input,
+            input: WholeText::new(input),
             json,
             buffer: Vec::new(),
             taken: 0,
             shape: Shape::Unknown,
             elements: VecDeque::new(),
             object: Vec::new(),
+            is_ended: true,
             fault: None,
         }
     }
@@ -165,6 +169,7 @@ impl<'l, R: Read> JsonRecords<'l, R> {
             }
             if !self.fill()? {
                 let rest = self.buffer.split_off(self.taken);
+                self.is_ended = self.shape != Shape::Lines || rest.trim_ascii().is_empty();
                 self.taken = self.buffer.len();
                 return Ok(Some(kept.map_or((rest, false), |kept| (kept, true))));
             }
@@ -290,10 +295,12 @@ impl<R: Read> Records for JsonRecords<'_, R> {
     }
 
     fn ending(self: Box<Self>) -> Ending {
+        let behind = self.input.behind();
         Ending {
-            lines: 0,
-            with_text: 0,
-            is_ended: self.fault.is_none(),
+            // The padding, or the mark, stands in a line of its own.
+            lines: behind.lines,
+            with_text: behind.with_text,
+            is_ended: self.fault.is_none() && (self.is_ended || behind.is_marked),
             fault: self.fault,
         }
     }

@@ -371,7 +371,7 @@ fn arrays(path: &str) -> Result<Vec<Vec<String>>, Problem> {
     let parts: Option<Vec<&str>> = path.strip_suffix("[]").map(|path| path.split("[].").collect());
     let is_name =
         |part: &&str| !part.is_empty() && !part.contains(['[', ']']) && !part.split('.').any(str::is_empty);
-    match parts.filter(|parts| parts.iter().all(|part| is_name(part))) {
+    match parts.filter(|parts| parts.iter().all(is_name)) {
         Some(parts) => Ok(parts.into_iter().map(names).collect()),
         None => Err((
             "explode",

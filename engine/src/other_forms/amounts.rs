@@ -190,7 +190,7 @@ mod tests {
             spec.currency = Some(vec!["$".into()]);
             spec.round = Some(crate::values::Rounding::HalfUp);
         });
-        for text in ["2.50-", "$2.50", "2.505"] {
+        for text in ["2.50-", "$2.50", "2222.505"] {
             assert_eq!(keys_beside(&told, text), None, "{text}");
         }
         assert_eq!(keys_beside(&told, "-2.50"), Some(vec!["negative"]));

@@ -145,6 +145,16 @@ impl AmountRule {
 
     /// Reads an amount. `None` if the text is neither an amount nor listed as none.
     pub(crate) fn read(&self, text: &[u8]) -> Option<Amount> {
+        // Nearly every amount of most files: nothing else can be meant.
+        if self.is_usual
+            && self.is_short_usual
+            && let Some(cents) = parse_cents(text)
+        {
+            return Some(Amount::Cents {
+                cents,
+                is_rounded: false,
+            });
+        }
         let trimmed = std::str::from_utf8(text).map_or(text, |text| without_blanks(text).as_bytes());
         if let Some((_, is_ignored)) = self.no_amount.iter().find(|(none, _)| **none == *trimmed) {
             return Some(Amount::None {
