@@ -27,6 +27,8 @@ codecs.register_error("mark", lambda error: (INVALID, error.end))
 
 FIELD = r'"(?:[^"]|"")*"|[^"\t][^\t]*|'
 BLANK = r"[ \t\f\r]*"
+# What no id holds, and what is taken off its ends.
+UNSEEN = r"\x01-\x1f\x7f-\x9f\x{a0}\x{2007}\x{202f}\x{200b}-\x{200f}\x{2060}\x{feff}"
 AMOUNT = r"[+-]?(\d+(\.\d*)?|\.\d+)"
 CODE = r"[+-]?\d+"
 
@@ -174,7 +176,7 @@ def classify(db):
             like = [text for (text,) in db.execute(
                 "SELECT text FROM classified WHERE file = ? AND number <> ? AND kind = 'data'", [file, number]).fetchall()]
             fields = [line.split("\t") for line in like if line.count("\t") >= 4]
-            if re.fullmatch(r"\d{4}-\d{2}-\d{2}", date) or any(f[0] == store or f[3] == item for f in fields):
+            if re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", date) or any(f[0] == store or f[3] == item for f in fields):
                 continue
         db.execute("UPDATE classified SET kind = 'skipped' WHERE file = ? AND number = ?", [file, number])
         positions = header_positions(names)
@@ -203,36 +205,43 @@ def convert(db, layouts):
         db.execute(f"INSERT INTO field {fields_sql(positions)}")
 
     def identifier(column):
-        return rf"""NOT regexp_full_match({column}, '{BLANK}') AND length({column}) <= 25
-            AND NOT contains({column}, '{INVALID}') AND NOT contains({column}, '{NUL}') AND NOT contains({column}, '{MARK}')
+        return rf"""{column} <> '' AND length({column}) <= 25
+            AND NOT contains({column}, '{INVALID}') AND NOT contains({column}, '{NUL}')
+            AND NOT regexp_matches({column}, '[{UNSEEN}]')
             AND NOT regexp_full_match({column}, '="(?s:.)+"') AND NOT regexp_full_match({column}, '''\d+')"""
+
+    def visible(column):
+        return rf"regexp_replace({column}, '^[ {UNSEEN}]+|[ {UNSEEN}]+$', '', 'g') AS {column}"
 
     db.execute(
         rf"""
         CREATE TABLE row AS
-        WITH trimmed AS (
-            SELECT file, store_id, item_id,
+        WITH visible AS (
+            SELECT file, {visible('store_id')}, {visible('item_id')},
                 trim(amount, ' ') AS amount, trim(code, ' ') AS code, trim(trans_date, ' ') AS trans_date
             FROM field
-            WHERE {identifier('store_id')} AND {identifier('item_id')}
+        ), trimmed AS (
+            SELECT * FROM visible WHERE {identifier('store_id')} AND {identifier('item_id')}
         ), cut AS (
             SELECT *,
                 starts_with(amount, '-') AS negative,
                 ltrim(regexp_extract(amount, '^[+-]?(\d*)', 1), '0') AS units,
                 regexp_extract(amount, '\.(\d*)$', 1) AS places
             FROM trimmed
-            WHERE regexp_full_match(amount, '{AMOUNT}') AND regexp_full_match(code, '{CODE}')
-                AND regexp_full_match(trans_date, '\d{{4}}-\d{{2}}-\d{{2}}') AND NOT starts_with(trans_date, '0000')
+            WHERE (regexp_full_match(amount, '{AMOUNT}') OR amount = '') AND regexp_full_match(code, '{CODE}')
+                AND regexp_full_match(trans_date, '\d{{4}}-\d{{1,2}}-\d{{1,2}}') AND NOT starts_with(trans_date, '0000')
         ), typed AS (
             SELECT file, store_id, item_id,
                 TRY_CAST(trans_date AS DATE) AS trans_date,
                 TRY_CAST(code AS INTEGER) AS code,
-                CASE WHEN length(units) <= 16 AND regexp_full_match(places, '\d{{0,2}}') THEN
+                amount = '' AS is_none,
+                CASE WHEN amount <> '' AND length(units) <= 16 AND regexp_full_match(places, '\d{{0,2}}') THEN
                     CAST(concat(CASE WHEN negative THEN '-' END, '0', units, '.', rpad(places[1:2], 2, '0')) AS DECIMAL(18, 2))
                 END AS amount
             FROM cut
         )
-        SELECT * FROM typed WHERE trans_date IS NOT NULL AND code IS NOT NULL AND amount IS NOT NULL"""
+        SELECT * FROM typed WHERE trans_date IS NOT NULL AND code IS NOT NULL
+            AND (amount IS NOT NULL OR (is_none AND code NOT IN (4, 5, 6)))"""
     )
 
 

@@ -20,23 +20,51 @@ pub(crate) struct Fields {
 impl Fields {
     /// Returns the field at a position.
     pub(crate) fn get(&self, position: usize) -> Option<&[u8]> {
-        self.ranges.get(position).map(|range| &self.text[range.clone()])
+        let range = self
+            .ranges
+            .get(position)
+            .filter(|range| range.start <= range.end)?;
+        Some(&self.text[range.clone()])
     }
 
     pub(crate) fn len(&self) -> usize {
         self.ranges.len()
     }
 
-    /// Returns all fields found, in order.
+    /// Returns all fields found, in order. Only records of fixed positions lack fields between others, and these have
+    /// no header.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        self.ranges.iter().map(|range| &self.text[range.clone()])
+        (0..self.ranges.len()).filter_map(|position| self.get(position))
+    }
+
+    /// Removes all fields.
+    pub(crate) fn clear(&mut self) {
+        self.ranges.clear();
+        self.text.clear();
+        self.has_more = false;
+    }
+
+    /// Appends to the text of the last field.
+    pub(crate) fn extend(&mut self, text: &[u8]) {
+        self.text.extend_from_slice(text);
+    }
+
+    /// Ends the last field.
+    pub(crate) fn end_field(&mut self) {
+        let start = self.ranges.last().map_or(0, |range| range.end);
+        self.ranges.push(start..self.text.len());
+    }
+
+    /// Adds a field that the record lacks.
+    pub(crate) fn lack_field(&mut self) {
+        let end = self.text.len();
+        // No field begins behind its end.
+        self.ranges.push(end + 1..end);
     }
 
     /// Splits a line, given without its line ending, into up to `wanted` fields.
     pub(crate) fn split(&mut self, line: &[u8], delimiter: u8, wanted: usize) -> Result<(), Reason> {
-        self.ranges.clear();
-        self.text.clear();
-        self.has_more = false;
+        self.clear();
         let mut rest = line;
         loop {
             let start = self.text.len();

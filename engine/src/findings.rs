@@ -4,7 +4,7 @@
 //! lines in it.
 
 use crate::header::HeaderFault;
-use crate::other_forms::{Form, Key};
+use crate::other_forms::{Form, Need, settings_for};
 use crate::rejects::Reason;
 
 /// A line without header that names columns among this many first ones stands in a file with titles.
@@ -41,6 +41,8 @@ pub(crate) struct Findings {
     has_header: bool,
     /// Why the header that was found first cannot be used.
     header_fault: Option<String>,
+    /// What is wrong with its trailer.
+    control_fault: Option<String>,
     /// The line that looks like the header below titles.
     header_like: Option<u64>,
     doubtful: Option<Doubtful>,
@@ -106,6 +108,11 @@ impl Findings {
         }
     }
 
+    /// Notes why the file is rejected for the records of other kinds in it.
+    pub(crate) fn control(&mut self, fault: Option<String>) {
+        self.control_fault = self.control_fault.take().or(fault);
+    }
+
     fn fault(&mut self, fault: Option<String>) {
         if self.header_fault.is_none() {
             self.header_fault = fault;
@@ -140,6 +147,9 @@ impl Findings {
             }
             (None, None) => {}
         }
+        if self.control_fault.is_some() {
+            return self.control_fault.clone();
+        }
         [Kind::Amount, Kind::Date, Kind::Id]
             .into_iter()
             .find_map(|kind| self.other_form(kind))
@@ -153,26 +163,22 @@ impl Findings {
         }
         let of_kind = || self.examples.iter().filter(|(of, ..)| *of == kind);
         let keys = |form: &Form| {
-            form.iter()
-                .map(|key| key.name())
-                .collect::<Vec<_>>()
-                .join(" and ")
+            let mut keys: Vec<_> = form.iter().map(Need::key).collect();
+            keys.dedup();
+            keys.join(" and ")
         };
         let examples = of_kind().take(MOST).map(|(_, form, text, line)| {
             let text: String = text.chars().take(40).collect();
             format!("{text} in line {line} ({})", keys(form))
         });
         let examples: Vec<_> = examples.collect();
-        let mut needed: Vec<Key> = of_kind().flat_map(|(_, form, ..)| form.iter().copied()).collect();
-        needed.sort_unstable();
-        needed.dedup();
-        let advice: Vec<_> = needed.into_iter().map(Key::advice).collect();
+        let needed: Form = of_kind().flat_map(|(_, form, ..)| form.iter().cloned()).collect();
         Some(format!(
-            "{} written in another form, so its sums would be wrong without them: {}; this version does not read it: \
-             have the store send {}",
+            "{} written in another form than the settings say, so its sums would be wrong without them: {}; to read it, \
+             set {} for the feed, or for a profile of such files",
             kind.subject(all),
             examples.join(", "),
-            advice.join(", and ")
+            settings_for(&needed)
         ))
     }
 }

@@ -3,6 +3,26 @@
 /// A line with at least so many names of needed columns is taken for a header, wherever it stands.
 const CERTAIN: usize = 3;
 
+/// A column that a header must name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ColumnName {
+    /// What the settings call it.
+    pub(crate) name: String,
+    /// The names that it may have in a header; the first one that a header has counts.
+    pub(crate) names: Vec<String>,
+}
+
+impl ColumnName {
+    /// Creates a column that has its own name alone.
+    pub(crate) fn own(name: &(impl AsRef<str> + ?Sized)) -> Self {
+        let name = name.as_ref().to_owned();
+        Self {
+            names: vec![name.clone()],
+            name,
+        }
+    }
+}
+
 /// The columns that a line names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -30,26 +50,30 @@ pub(crate) enum HeaderFault {
 
 impl Names {
     /// Finds the needed columns among the fields of a line.
-    pub(crate) fn among<'f>(needed: &[impl AsRef<str>], fields: impl Iterator<Item = &'f [u8]>) -> Self {
-        let mut names = Self {
-            positions: vec![None; needed.len()],
-            twice: None,
-        };
+    pub(crate) fn among<'f>(needed: &[ColumnName], fields: impl Iterator<Item = &'f [u8]>) -> Self {
+        // For each column: which of its names was found, where, and whether that name was found again.
+        let mut found: Vec<Option<(usize, usize, bool)>> = vec![None; needed.len()];
         for (position, field) in fields.enumerate() {
             let Ok(text) = std::str::from_utf8(field) else {
                 continue;
             };
-            let Some(column) = needed.iter().position(|name| is_name(text, name.as_ref())) else {
-                continue;
-            };
-            match &mut names.positions[column] {
-                Some(_) => {
-                    names.twice.get_or_insert(column);
-                }
-                free => *free = Some(position),
+            for (column, found) in needed.iter().zip(&mut found) {
+                let Some(rank) = column.names.iter().position(|name| is_name(text, name)) else {
+                    continue;
+                };
+                *found = match *found {
+                    Some((best, at, _)) if best == rank => Some((best, at, true)),
+                    Some(better) if better.0 < rank => Some(better),
+                    _ => Some((rank, position, false)),
+                };
             }
         }
-        names
+        Self {
+            positions: found.iter().map(|found| found.map(|(_, at, _)| at)).collect(),
+            twice: found
+                .iter()
+                .position(|found| found.is_some_and(|(.., is_twice)| is_twice)),
+        }
     }
 
     /// Returns how many of the needed columns are named.
@@ -59,16 +83,16 @@ impl Names {
 
     /// Returns whether so many are named that the line is no row.
     pub(crate) fn are_certain(&self) -> bool {
-        self.count() >= CERTAIN.min(self.positions.len())
+        self.count() >= CERTAIN.min(self.positions.len()).max(1)
     }
 
     /// Returns the positions of the needed columns, or why they are not known. `fields` are all fields of the line.
     pub(crate) fn positions<'f>(
         &self,
-        needed: &[impl AsRef<str>],
+        needed: &[ColumnName],
         fields: impl Iterator<Item = &'f [u8]>,
     ) -> Result<Vec<usize>, HeaderFault> {
-        let name = |column: usize| needed[column].as_ref().to_owned();
+        let name = |column: usize| needed[column].name.clone();
         let unnamed = (0..needed.len()).filter(|column| self.positions[*column].is_none());
         let missing: Vec<_> = unnamed.map(name).collect();
         if !missing.is_empty() {
@@ -100,8 +124,9 @@ impl HeaderFault {
     pub(crate) fn text(&self, line: u64) -> String {
         match self {
             Self::Missing { found, missing } => format!(
-                "the header in line {line} does not name {}; the names found are {}: have the columns named as in the \
-                 settings, or write header_names = \"ignore\" to read them by position",
+                "the header in line {line} does not name {}; the names found are {}: list the names that \
+                 this file uses in fields (store_id = [\"store_id\", \"Store\"]), or write header_names = \"ignore\" to read \
+                 columns by position",
                 missing.join(", "),
                 if found.iter().all(String::is_empty) {
                     "none".to_owned()
@@ -144,16 +169,17 @@ fn is_same_word(one: &str, other: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn needed() -> [ColumnName; 3] {
+        ["store_id", "amount", "code"].map(ColumnName::own)
+    }
+
     fn names(line: &str) -> Names {
-        Names::among(
-            &["store_id", "amount", "code"],
-            line.split('|').map(str::as_bytes),
-        )
+        Names::among(&needed(), line.split('|').map(str::as_bytes))
     }
 
     fn positions(line: &str) -> Result<Vec<usize>, HeaderFault> {
         let fields = || line.split('|').map(str::as_bytes);
-        names(line).positions(&["store_id", "amount", "code"], fields())
+        names(line).positions(&needed(), fields())
     }
 
     #[test]
@@ -172,6 +198,27 @@ mod tests {
         assert_eq!(positions("x|CODE| store_id|amount"), Ok(vec![2, 3, 1]));
         assert!(names("x|CODE| store_id|amount").are_certain());
         assert!(!names("x|CODE| store_id|sum").are_certain());
+    }
+
+    #[test]
+    fn the_first_of_several_names_counts() {
+        let needed = [ColumnName {
+            name: "store_id".into(),
+            names: vec!["store_id".into(), "Store".into(), "Shop".into()],
+        }];
+        let find = |line: &str| {
+            let fields = || line.split('|').map(str::as_bytes);
+            Names::among(&needed, fields()).positions(&needed, fields())
+        };
+        assert_eq!(find("x|Shop|STORE"), Ok(vec![2]));
+        assert_eq!(
+            find("Store|x|Shop|Shop"),
+            Ok(vec![0]),
+            "a lesser name may occur twice"
+        );
+        assert_eq!(find("store|Store|store_id"), Ok(vec![2]));
+        assert_eq!(find("Shop|shop"), Err(HeaderFault::Twice("store_id".into())));
+        assert!(!Names::among(&[], ["x"].map(str::as_bytes).into_iter()).are_certain());
     }
 
     #[test]

@@ -6,12 +6,14 @@
 
 mod amount;
 mod budget;
+mod containers;
 mod content_hash;
 mod convert;
 mod date;
 mod error;
 mod fields;
 mod findings;
+mod formats;
 mod guards;
 mod header;
 mod layout;
@@ -36,6 +38,7 @@ mod summarize;
 mod survey;
 mod symbols;
 mod text_file;
+mod values;
 
 pub use amount::format_cents;
 pub use budget::{Budget, Share};
@@ -44,11 +47,14 @@ pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
-    FeedKind, FeedLayout, FeedSpec, HeaderNames, HeaderRule, LayoutError, Measure, SalesLayout, Supersede,
+    Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
+    Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede,
 };
 pub use partial::{DayLines, DaySums, Partial, covers_day, stored_days, sums_by_day};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
-pub use records::{Empty, FinalNewline, LineEnds, RecordRules, RecordsSpec};
+pub use records::{
+    CarriedSpec, Empty, FinalNewline, KindSpec, LineEnds, RecordRules, RecordsSpec, TotalPlace, TrailerSpec,
+};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
@@ -57,3 +63,6 @@ pub use summarize::{
     DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, absent_measures, summarize,
 };
 pub use survey::{ColumnSurvey, Survey, survey};
+pub use values::{
+    IdCase, IdZeros, IdsSpec, Ignore, NegativeForm, NoAmount, OtherCodes, Rounding, ValueRules, ValuesSpec,
+};

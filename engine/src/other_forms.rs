@@ -1,8 +1,9 @@
-//! Known other forms: ways in which tills write amounts, dates and ids that a feed could be told to read.
+//! Known other forms: ways in which tills write amounts, dates and ids that a key of the settings reads, and that the
+//! feed's settings do not name.
 //!
 //! A file in which *every* rejected amount (or date, or id) is written so has no typing errors: its till writes that
 //! way, and sums without those lines would be wrong. Such a file is rejected as a whole, whatever its share of rejects,
-//! and the reason names the form. See [`Findings`](crate::findings::Findings).
+//! and the reason names the key. See [`Findings`](crate::findings::Findings).
 
 mod amounts;
 mod dates;
@@ -11,65 +12,103 @@ use std::collections::BTreeSet;
 
 pub(crate) use self::amounts::amount_form;
 pub(crate) use self::dates::date_form;
+use crate::values::NegativeForm;
 
-/// The key of the settings that a form belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
-    Negative,
-    Thousands,
-    Decimal,
-    Currency,
+/// What a text needs to be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    Negative(NegativeForm),
+    Thousands(char),
+    Decimal(char),
+    Currency(String),
     Round,
     Dates,
-    Ids,
+    Excel,
 }
 
-/// The keys that a text needs to be read.
-pub(crate) type Form = BTreeSet<Key>;
+/// All that a text needs.
+pub(crate) type Form = BTreeSet<Need>;
 
-impl Key {
-    /// Returns the key's name.
-    pub(crate) fn name(self) -> &'static str {
+impl Need {
+    /// Returns the name of the key that reads it.
+    pub(crate) fn key(&self) -> &'static str {
         match self {
-            Self::Negative => "values.negative",
-            Self::Thousands => "values.thousands",
-            Self::Decimal => "values.decimal",
-            Self::Currency => "values.currency",
+            Self::Negative(_) => "values.negative",
+            Self::Thousands(_) => "values.thousands",
+            Self::Decimal(_) => "values.decimal",
+            Self::Currency(_) => "values.currency",
             Self::Round => "values.round",
             Self::Dates => "values.dates",
-            Self::Ids => "values.ids",
-        }
-    }
-
-    /// Says what the store can send instead.
-    pub(crate) fn advice(self) -> &'static str {
-        match self {
-            Self::Negative => "-2.50 for a negative amount",
-            Self::Thousands => "amounts without marks for thousands",
-            Self::Decimal => "a point before the cents",
-            Self::Currency => "amounts without a currency",
-            Self::Round => "at most two decimal places",
-            Self::Dates => "dates as date_format says",
-            Self::Ids => "ids as plain text",
+            Self::Excel => "values.ids",
         }
     }
 }
 
-/// Returns the keys that an id needs which is not valid text as it is: marked as text for Excel, or with byte order
-/// marks around it.
+/// Says what to write into the settings so that texts with these needs are read.
+pub(crate) fn settings_for(needs: &Form) -> String {
+    let mut settings = Vec::new();
+    let negative: Vec<_> = needs
+        .iter()
+        .filter_map(|need| match need {
+            Need::Negative(NegativeForm::Before) => None,
+            Need::Negative(form) => Some(format!(", {:?}", form.word())),
+            _ => None,
+        })
+        .collect();
+    if needs.iter().any(|need| matches!(need, Need::Negative(_))) {
+        settings.push(format!("values.negative = [\"-\"{}]", negative.concat()));
+    }
+    let currency: Vec<_> = needs
+        .iter()
+        .filter_map(|need| match need {
+            Need::Currency(text) => Some(format!("{text:?}")),
+            _ => None,
+        })
+        .collect();
+    if !currency.is_empty() {
+        settings.push(format!("values.currency = [{}]", currency.join(", ")));
+    }
+    let mut decimal = None;
+    for need in needs {
+        match need {
+            Need::Thousands(mark) => {
+                settings.push(format!("values.thousands = \"{mark}\""));
+                // A dot cannot be both.
+                if *mark == '.' {
+                    decimal.get_or_insert(',');
+                }
+            }
+            Need::Decimal(mark) => decimal = Some(*mark),
+            Need::Round => settings.push("values.round = \"half-even\"".to_owned()),
+            Need::Dates => settings.push("the form of the dates in values.dates".to_owned()),
+            Need::Excel => settings.push("values.ids = { excel = true }".to_owned()),
+            Need::Negative(_) | Need::Currency(_) => {}
+        }
+    }
+    settings.extend(decimal.map(|mark| format!("values.decimal = \"{mark}\"")));
+    settings.join(", ")
+}
+
+/// Returns what an id needs which is no id as it is: it is marked as text for Excel.
 pub(crate) fn id_form(text: &[u8]) -> Option<Form> {
-    const MARK: char = '\u{feff}';
     let text = std::str::from_utf8(text).ok()?;
-    let inside = text.trim_matches(MARK);
-    let is_other = is_text_for_excel(inside) || inside.len() < text.len();
-    (is_other && !inside.is_empty() && !inside.contains([MARK, '\0'])).then(|| Form::from([Key::Ids]))
+    let is_marked = is_text_for_excel(crate::values::trimmed(text));
+    is_marked.then(|| Form::from([Need::Excel]))
 }
 
 /// Returns whether an id is marked as text for Excel: `="00123"`, or `'00123`.
 pub(crate) fn is_text_for_excel(id: &str) -> bool {
-    let is_formula = id.len() > 3 && id.starts_with("=\"") && id.ends_with('"');
-    let is_prefixed = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    is_formula || id.strip_prefix('\'').is_some_and(is_prefixed)
+    without_excel_mark(id).len() < id.len()
+}
+
+/// Returns an id without the mark that makes it a text for Excel.
+pub(crate) fn without_excel_mark(id: &str) -> &str {
+    let formula = id.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    let is_digits = |digits: &&str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    formula
+        .filter(|inner| !inner.is_empty())
+        .or_else(|| id.strip_prefix('\'').filter(is_digits))
+        .unwrap_or(id)
 }
 
 #[cfg(test)]
@@ -78,20 +117,15 @@ mod tests {
 
     #[test]
     fn ids() {
-        for id in [
-            "=\"00123\"",
-            "'00123",
-            "\u{feff}00123",
-            "COLA\u{feff}",
-            "\u{feff}'7",
-        ] {
-            assert_eq!(id_form(id.as_bytes()), Some(Form::from([Key::Ids])), "{id:?}");
+        for id in ["=\"00123\"", "'00123", "\u{feff}'7", " =\"A1\" "] {
+            assert_eq!(id_form(id.as_bytes()), Some(Form::from([Need::Excel])), "{id:?}");
         }
         for id in [
             "00123",
             "'N COLA",
             "=",
             "=\"",
+            "=\"\"",
             "\u{feff}",
             "CO\u{feff}LA",
             "'",
@@ -100,5 +134,26 @@ mod tests {
             assert_eq!(id_form(id.as_bytes()), None, "{id:?}");
         }
         assert_eq!(id_form(b"\xff\xef\xbb\xbf"), None);
+    }
+
+    #[test]
+    fn what_to_write_into_the_settings() {
+        let negative = Form::from([
+            Need::Negative(NegativeForm::Parentheses),
+            Need::Negative(NegativeForm::Trailing),
+            Need::Currency("$".into()),
+        ]);
+        assert_eq!(
+            settings_for(&negative),
+            "values.negative = [\"-\", \"trailing\", \"parentheses\"], values.currency = [\"$\"]"
+        );
+        assert_eq!(
+            settings_for(&Form::from([Need::Thousands('.')])),
+            "values.thousands = \".\", values.decimal = \",\""
+        );
+        assert_eq!(
+            settings_for(&Form::from([Need::Decimal(','), Need::Round])),
+            "values.round = \"half-even\", values.decimal = \",\""
+        );
     }
 }

@@ -1,21 +1,29 @@
-//! The `[feed.records]` table: how the files of a feed are cut into lines, and which lines count.
+//! The `[feed.records]` table: how the files of a feed are cut into records, and which records count.
 //!
 //! [`RecordsSpec`] is what a person writes; [`RecordRules`] is the same, checked and ready to use.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-/// A `[feed.records]` table as written in the settings file.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+use crate::layout::PlaceSpec;
+
+/// A `[feed.records]` table as written in the settings file. What is left out has its default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecordsSpec {
     /// What ends a line.
-    pub ends: LineEnds,
+    pub ends: Option<LineEnds>,
     /// Lines that begin with one of these texts are skipped.
-    pub skip: Vec<String>,
+    pub skip: Option<Vec<String>>,
     /// Whether the last line must end as the others do.
-    pub final_newline: FinalNewline,
+    pub final_newline: Option<FinalNewline>,
     /// What a file without lines, or with nothing but a header, means.
-    pub empty: Empty,
+    pub empty: Option<Empty>,
+    /// How records of several kinds are told apart.
+    pub kind: Option<KindSpec>,
+    /// The record that says how many there are.
+    pub trailer: Option<TrailerSpec>,
 }
 
 /// What ends a line.
@@ -49,18 +57,96 @@ pub enum Empty {
     NoSales,
 }
 
-impl Default for RecordsSpec {
-    fn default() -> Self {
-        Self {
-            ends: LineEnds::Any,
-            skip: vec!["--".into()],
-            final_newline: FinalNewline::Optional,
-            empty: Empty::Reject,
+/// How records of several kinds in one file are told apart. Its other keys are the fields that the rows take from
+/// records of another kind before them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct KindSpec {
+    /// The place of the kind: its column, from 1.
+    pub column: Option<usize>,
+    /// The place of the kind: its first character, from 1.
+    pub start: Option<usize>,
+    /// The place of the kind: how many characters it has.
+    pub length: Option<usize>,
+    /// The kinds that are rows.
+    pub rows: Vec<String>,
+    /// The kinds that are skipped.
+    #[serde(default)]
+    pub skip: Vec<String>,
+    /// The fields that come from records of another kind.
+    #[serde(flatten)]
+    pub fields: BTreeMap<String, CarriedSpec>,
+}
+
+/// A field that comes from a record of another kind.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CarriedSpec {
+    /// The kind of that record.
+    pub kind: String,
+    /// The place of the field: its column, from 1.
+    pub column: Option<usize>,
+    /// The place of the field: its first character, from 1.
+    pub start: Option<usize>,
+    /// The place of the field: how many characters it has.
+    pub length: Option<usize>,
+}
+
+/// The record that says how many rows there are, or what their amounts sum up to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrailerSpec {
+    /// How its line begins.
+    pub begins: String,
+    /// Where it says how many rows there are.
+    #[serde(default)]
+    pub lines: Option<TotalPlace>,
+    /// Where it says what their amounts sum up to.
+    #[serde(default)]
+    pub sum: Option<TotalPlace>,
+}
+
+/// The place of a total: a column, from 1, or characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(
+    untagged,
+    expecting = "expected a column such as 2, or for fixed positions { start = 1, length = 8 }"
+)]
+pub enum TotalPlace {
+    /// A column.
+    Column(usize),
+    /// Either.
+    Place(PlaceSpec),
+}
+
+impl From<TotalPlace> for PlaceSpec {
+    fn from(place: TotalPlace) -> Self {
+        match place {
+            TotalPlace::Column(column) => Self::Column { column },
+            TotalPlace::Place(place) => place,
         }
     }
 }
 
-/// A checked `[feed.records]` table.
+impl RecordsSpec {
+    /// Returns this table with what it leaves out taken from another one.
+    pub(crate) fn over(&self, other: &Self) -> Self {
+        Self {
+            ends: self.ends.or(other.ends),
+            skip: self.skip.clone().or_else(|| other.skip.clone()),
+            final_newline: self.final_newline.or(other.final_newline),
+            empty: self.empty.or(other.empty),
+            kind: self.kind.clone().or_else(|| other.kind.clone()),
+            trailer: self.trailer.clone().or_else(|| other.trailer.clone()),
+        }
+    }
+
+    /// Returns the texts with which lines begin that are skipped.
+    pub(crate) fn skip(&self) -> Vec<String> {
+        self.skip.clone().unwrap_or_else(|| vec!["--".into()])
+    }
+}
+
+/// A checked `[feed.records]` table, without the places in it.
 #[derive(Clone, Debug)]
 pub struct RecordRules {
     /// Lines that begin with one of these are skipped.
@@ -71,16 +157,40 @@ pub struct RecordRules {
     pub empty: Empty,
 }
 
+/// How records of several kinds are told apart, with the places found.
+#[derive(Clone, Debug)]
+pub(crate) struct KindRule {
+    /// The position of the field with the kind, from 0.
+    pub(crate) position: usize,
+    pub(crate) rows: Vec<Box<[u8]>>,
+    pub(crate) skip: Vec<Box<[u8]>>,
+    pub(crate) carried: Vec<CarriedRule>,
+}
+
+/// A field that comes from a record of another kind.
+#[derive(Clone, Debug)]
+pub(crate) struct CarriedRule {
+    /// The number of the input that it gives.
+    pub(crate) input: usize,
+    pub(crate) kind: Box<[u8]>,
+    /// Its position there, from 0.
+    pub(crate) position: usize,
+}
+
+/// The record with totals, with the places found.
+#[derive(Clone, Debug)]
+pub(crate) struct TrailerRule {
+    pub(crate) begins: Box<[u8]>,
+    /// Positions from 0.
+    pub(crate) lines: Option<usize>,
+    pub(crate) sum: Option<usize>,
+}
+
 impl RecordRules {
     /// Checks the table. `Err` says what is wrong with `skip`.
     pub(crate) fn new(spec: &RecordsSpec) -> Result<Self, String> {
-        let RecordsSpec {
-            ends: LineEnds::Any,
-            skip,
-            final_newline,
-            empty,
-        } = spec;
-        for mark in skip {
+        let skip = spec.skip();
+        for mark in &skip {
             if mark.is_empty() {
                 return Err("has an empty text, with which every line begins: leave it out".into());
             }
@@ -92,8 +202,8 @@ impl RecordRules {
         }
         Ok(Self {
             skip: skip.iter().map(|mark| mark.as_bytes().into()).collect(),
-            final_newline: *final_newline,
-            empty: *empty,
+            final_newline: spec.final_newline.unwrap_or_default(),
+            empty: spec.empty.unwrap_or_default(),
         })
     }
 

@@ -10,13 +10,15 @@ use arrow_schema::{DataType, Field, Schema};
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
+use crate::header::ColumnName;
+use crate::layout::ReferenceLayout;
 use crate::other_forms::Form;
 use crate::rejects::Reason;
 use crate::scan::{Line, Marked};
 use crate::text_file::TextFile;
 
 pub(crate) struct ReferenceLines<'l> {
-    columns: &'l [String],
+    layout: &'l ReferenceLayout,
     /// The position of each column in a line.
     positions: Vec<usize>,
     /// How many leading fields of a line are read.
@@ -42,9 +44,10 @@ impl UnitRows {
 
 impl<'l> ReferenceLines<'l> {
     pub(crate) fn new(
-        columns: &'l [String],
+        layout: &'l ReferenceLayout,
         converted: Option<&Path>,
     ) -> Result<(Self, Option<TextFile>), EngineError> {
+        let columns = &layout.columns;
         let mut fields = vec![Field::new("line_number", DataType::Int64, false)];
         fields.extend(columns.iter().map(|name| Field::new(name, DataType::Utf8, false)));
         let file = converted
@@ -52,7 +55,7 @@ impl<'l> ReferenceLines<'l> {
             .transpose()?;
         let unit = file.as_ref().map(|_| UnitRows::new(columns.len()));
         let lines = Self {
-            columns,
+            layout,
             positions: (0..columns.len()).collect(),
             wanted: columns.len(),
             unit,
@@ -67,10 +70,13 @@ impl FeedLines for ReferenceLines<'_> {
 
     fn another(&self) -> Self {
         Self {
-            columns: self.columns,
+            layout: self.layout,
             positions: self.positions.clone(),
             wanted: self.wanted,
-            unit: self.unit.as_ref().map(|_| UnitRows::new(self.columns.len())),
+            unit: self
+                .unit
+                .as_ref()
+                .map(|_| UnitRows::new(self.layout.columns.len())),
         }
     }
 
@@ -78,8 +84,8 @@ impl FeedLines for ReferenceLines<'_> {
         self.wanted
     }
 
-    fn needed(&self) -> &[impl AsRef<str>] {
-        self.columns
+    fn needed(&self) -> &[ColumnName] {
+        &self.layout.names
     }
 
     fn positions(&self) -> Vec<usize> {
@@ -114,6 +120,12 @@ impl FeedLines for ReferenceLines<'_> {
         fields.len() >= self.wanted
     }
 
+    fn carry(&mut self, _: usize, _: &[u8]) {}
+
+    fn cents(&self, _: &Fields) -> Option<i64> {
+        None
+    }
+
     fn other_form<'f>(&self, _: Reason, _: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
         None
     }
@@ -128,7 +140,7 @@ impl FeedLines for ReferenceLines<'_> {
         if fields.len() < self.wanted {
             return LineOutcome::Reject(Reason::MissingColumn);
         }
-        let mut texts = Vec::with_capacity(self.columns.len());
+        let mut texts = Vec::with_capacity(self.layout.columns.len());
         for position in &self.positions {
             match std::str::from_utf8(fields.get(*position).unwrap_or_default()) {
                 Ok(text) if !text.contains(['\0', '\u{feff}']) => texts.push(text),
@@ -146,7 +158,7 @@ impl FeedLines for ReferenceLines<'_> {
 
     fn end_unit(&mut self) -> Result<Option<UnitRows>, EngineError> {
         let rows = self.unit.as_mut().filter(|unit| !unit.lines.is_empty());
-        Ok(rows.map(|unit| std::mem::replace(unit, UnitRows::new(self.columns.len()))))
+        Ok(rows.map(|unit| std::mem::replace(unit, UnitRows::new(self.layout.columns.len()))))
     }
 
     fn write(&self, mut rows: UnitRows, lines_before: u64, file: &mut TextFile) -> Result<(), EngineError> {

@@ -30,6 +30,9 @@ pub enum Reason {
     UnclosedQuote,
     TextAfterQuote,
     LongLine,
+    Kind,
+    Json,
+    LongObject,
 }
 
 impl Reason {
@@ -39,7 +42,7 @@ impl Reason {
             Self::MissingColumn => "a column is missing",
             Self::Amount => "amount is not a decimal with at most 2 places and 18 digits",
             Self::Code => "code is not a whole number",
-            Self::Date => "trans_date is not a calendar date in the feed's date format",
+            Self::Date => "trans_date is not a calendar date in a form of values.dates",
             Self::StoreEmpty => "store_id is empty",
             Self::StoreTooLong => "store_id is too long",
             Self::StoreText => "store_id is not valid text",
@@ -50,6 +53,9 @@ impl Reason {
             Self::UnclosedQuote => "a quote is not closed",
             Self::TextAfterQuote => "text follows a closing quote",
             Self::LongLine => "the line is longer than 1 MiB",
+            Self::Json => "the record is no JSON object, or lacks the array that explode names",
+            Self::LongObject => "the object is longer than 8 MiB",
+            Self::Kind => "the record is of no kind that records.kind names",
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct ConversionReport {
     pub lines_behind_end: u64,
     /// Whether the last line has an end: if not, the file may have been cut. Yes for an empty file.
     pub last_line_ended: bool,
+    /// Rows whose amount had more than two decimal places, and was rounded.
+    pub rounded: u64,
     /// Lines that failed validation.
     pub rejects: u64,
     /// Lines with more columns than are read.
@@ -71,6 +73,11 @@ impl ConversionReport {
         }
     }
 
+    /// Returns whether the file has no record that says anything, apart from a header.
+    pub fn is_without_records(&self) -> bool {
+        self.rows + self.ignored + self.rejects == 0
+    }
+
     /// Adds the counts of other lines of the same file.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self {
@@ -82,6 +89,7 @@ impl ConversionReport {
             skipped_rows,
             lines_behind_end: _,
             last_line_ended: _,
+            rounded: _,
             rejects,
             drift_lines,
             header,
@@ -133,7 +141,7 @@ impl ConversionReport {
         }
         let max_reject_percent = layout.max_reject_percent;
         let share = 100.0 * rejects as f64 / lines.max(1) as f64;
-        let is_without_records = rows + ignored + rejects == 0;
+        let is_without_records = self.is_without_records();
         self.rejected_because = if let Some(found) = self.findings.rejected_because() {
             Some(found)
         } else if layout.records.final_newline == FinalNewline::Required && !self.last_line_ended {

@@ -1,18 +1,20 @@
 //! A look at a file's fields as they are written: what a person compares with the settings when a file reads as garbage.
 //!
-//! It shares no code with conversion beyond the text itself, so that it also shows what conversion would not accept. It
-//! takes the same memory for any file.
+//! It shares no code with conversion beyond the records themselves, so that it also shows what conversion would not accept.
+//! It takes the same memory for any file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 use serde::Serialize;
 
-use crate::convert::{decoded, whole};
+use crate::containers;
+use crate::convert::{Opened, open_text};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::header::Names;
-use crate::layout::{FeedKind, FeedLayout, HeaderNames, HeaderRule, NEEDED_COLUMNS, Needed};
+use crate::formats::{self, Record};
+use crate::header::{ColumnName, Names};
+use crate::layout::{CODE, FeedKind, FeedLayout, HeaderNames, HeaderRule, ITEM, STORE, SalesLayout, Source};
 
 /// The most values of a column that are told apart.
 const MOST_DISTINCT: usize = 1_000;
@@ -24,8 +26,6 @@ const MOST_COLUMNS: usize = 64;
 const SAMPLES: usize = 3;
 /// The longest text of a value that is kept, in characters.
 const LONGEST_VALUE: usize = 40;
-/// The most bytes of a line that are looked at.
-const LONGEST_LINE: usize = 64 << 10;
 /// The lines that decide which character separates fields.
 const LINES_TO_SEPARATE: usize = 100;
 /// What separates fields in other feeds.
@@ -71,43 +71,36 @@ pub fn survey(
     layout: &FeedLayout,
     store: Option<&str>,
 ) -> Result<Survey, EngineError> {
-    let (text, _) = decoded(input, layout)?;
     let mut looking = Looking::new(layout);
-    let mut lines = BufReader::with_capacity(64 << 10, whole(text));
-    let mut line = Vec::new();
-    while next_line(&mut lines, &mut line).map_err(EngineError::Read)? {
-        looking.look_at(&line);
+    match look_at_all(input, layout, &mut looking) {
+        // What cannot be unpacked is shown as far as it goes; conversion says why.
+        Err(error) if containers::unreadable(&error).is_none() => return Err(EngineError::Read(error)),
+        _ => Ok(looking.finish(store)),
     }
-    Ok(looking.finish(store))
 }
 
-/// Reads the next line without its end, CR or LF, and without what is too long; `false` at the end of the file.
-fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<bool> {
-    line.clear();
-    let mut is_any = false;
-    loop {
-        let buffer = input.fill_buf()?;
-        if buffer.is_empty() {
-            return Ok(is_any);
-        }
-        is_any = true;
-        let end = memchr::memchr2(b'\n', b'\r', buffer);
-        let part = &buffer[..end.unwrap_or(buffer.len())];
-        let room = LONGEST_LINE.saturating_sub(line.len());
-        line.extend_from_slice(&part[..part.len().min(room)]);
-        let used = part.len() + usize::from(end.is_some());
-        input.consume(used);
-        if end.is_some() {
-            return Ok(true);
-        }
+fn look_at_all(
+    input: impl Read + Send,
+    layout: &FeedLayout,
+    looking: &mut Looking<'_>,
+) -> std::io::Result<()> {
+    let Opened::Text { text, .. } = open_text(input, layout)? else {
+        return Ok(());
+    };
+    let mut records = formats::open(text, layout);
+    let mut record = Record::default();
+    while records.next(&mut record)? {
+        looking.look_at(&record);
     }
+    Ok(())
 }
 
 struct Looking<'l> {
     layout: &'l FeedLayout,
-    fields: Fields,
-    /// Where the needed columns are; none for a reference feed.
-    needed: Option<Needed>,
+    /// Where the inputs of a sales feed are, in their order; `None` for those that are no fields.
+    inputs: Vec<Option<usize>>,
+    /// What a header must name.
+    needed: Vec<ColumnName>,
     names: Vec<String>,
     columns: Vec<Column>,
     codes: BTreeMap<String, u64>,
@@ -120,11 +113,15 @@ struct Looking<'l> {
 
 impl<'l> Looking<'l> {
     fn new(layout: &'l FeedLayout) -> Self {
+        let (inputs, needed) = match &layout.kind {
+            FeedKind::Sales(sales) => (positions(sales), sales.names()),
+            FeedKind::Reference(reference) => (Vec::new(), reference.names.clone()),
+        };
         Self {
             layout,
-            fields: Fields::default(),
-            needed: layout.sales().map(|sales| Needed::at(sales.positions.all())),
-            names: named(layout),
+            names: named(layout, &inputs),
+            inputs,
+            needed,
             columns: Vec::new(),
             codes: BTreeMap::new(),
             other_codes: 0,
@@ -134,31 +131,25 @@ impl<'l> Looking<'l> {
         }
     }
 
-    fn look_at(&mut self, line: &[u8]) {
+    fn look_at(&mut self, record: &Record) {
         self.lines += 1;
-        if line.trim_ascii().is_empty() || self.layout.records.skips(line) {
+        if record.text.trim_ascii().is_empty() || self.layout.records.skips(&record.text) {
             return;
         }
-        self.count_separators(line);
-        if self
-            .fields
-            .split(line, self.layout.delimiter, MOST_COLUMNS)
-            .is_err()
-            || self.is_header()
-        {
+        if self.layout.plain_delimiter().is_some() {
+            self.count_separators(&record.text);
+        }
+        let fields = &record.fields;
+        if record.fault.is_some() || record.too_long.is_some() || self.is_header(fields) {
             return;
         }
-        for (position, field) in self.fields.iter().enumerate() {
+        for (position, field) in fields.iter().take(MOST_COLUMNS).enumerate() {
             if position == self.columns.len() {
                 self.columns.push(Column::default());
             }
             self.columns[position].add(field);
         }
-        if let Some(code) = self
-            .needed
-            .as_ref()
-            .and_then(|needed| self.fields.get(needed.code))
-        {
+        if let Some(code) = self.input(CODE).and_then(|position| fields.get(position)) {
             let code = kept(code);
             if self.codes.len() < MOST_CODES || self.codes.contains_key(&code) {
                 *self.codes.entry(code).or_default() += 1;
@@ -166,6 +157,11 @@ impl<'l> Looking<'l> {
                 self.other_codes += 1;
             }
         }
+    }
+
+    /// Returns the position of an input of a sales feed, if it is a field.
+    fn input(&self, input: usize) -> Option<usize> {
+        self.inputs.get(input).copied().flatten()
     }
 
     fn count_separators(&mut self, line: &[u8]) {
@@ -180,29 +176,31 @@ impl<'l> Looking<'l> {
     }
 
     fn least_fields(&self) -> usize {
-        self.needed
-            .as_ref()
-            .map_or(self.names.len(), |needed| needed.last() + 1)
+        let inputs = self.inputs.iter().flatten();
+        inputs.max().map_or(self.names.len(), |last| last + 1)
     }
 
-    /// Takes the line for a header if it names columns, or stands where one is.
-    fn is_header(&mut self) -> bool {
-        let by_name = match &self.layout.kind {
-            FeedKind::Sales(_) => Names::among(&NEEDED_COLUMNS, self.fields.iter()),
-            FeedKind::Reference(columns) => Names::among(columns, self.fields.iter()),
-        };
+    /// Takes the record for a header if it names columns, or stands where one is.
+    fn is_header(&mut self, fields: &Fields) -> bool {
+        let by_name = Names::among(&self.needed, fields.iter());
         let is_first = self.lines == u64::from(self.layout.header_line.unwrap_or(1));
         let is_certain = by_name.are_certain() && self.layout.header != HeaderRule::Never;
         if !is_certain && !(is_first && self.layout.header == HeaderRule::Always) {
             return false;
         }
-        let text = |field: &[u8]| String::from_utf8_lossy(field).trim().to_owned();
-        let names: Vec<String> = self.fields.iter().map(text).collect();
         if self.layout.header_names != HeaderNames::Ignore
-            && let Ok(needed) = Needed::among(&names)
+            && let Ok(positions) = by_name.positions(&self.needed, fields.iter())
         {
-            self.needed = self.needed.as_ref().map(|_| needed);
-            self.names = names;
+            if let FeedKind::Sales(sales) = &self.layout.kind {
+                let is_named = |input: &Source| matches!(input, Source::Field { name: Some(_), .. });
+                let inputs = sales.inputs.iter().zip(&mut self.inputs);
+                let named = inputs.filter(|(input, _)| is_named(&input.source));
+                for ((_, at), position) in named.zip(positions) {
+                    *at = Some(position);
+                }
+            }
+            let text = |field: &[u8]| String::from_utf8_lossy(field).trim().to_owned();
+            self.names = fields.iter().map(text).collect();
         }
         true
     }
@@ -228,8 +226,9 @@ impl<'l> Looking<'l> {
 
     /// Suggests another separator, if it gives nearly all lines enough fields and the settings' gives few of them.
     fn separator(&self) -> Option<String> {
-        let of = |separator: u8| SEPARATORS.iter().position(|known| *known == separator);
-        let now = of(self.layout.delimiter).map_or(0, |at| self.separated[at]);
+        let now = self.layout.plain_delimiter()?;
+        let now = SEPARATORS.iter().position(|known| *known == now);
+        let now = now.map_or(0, |at| self.separated[at]);
         if self.first_lines == 0 || now * 2 > self.first_lines {
             return None;
         }
@@ -246,10 +245,9 @@ impl<'l> Looking<'l> {
     /// Tells of stores where items should be: the store in the file's name is the only item, or there are many stores
     /// that all have one item.
     fn exchanged(&self, store: Option<&str>) -> Option<String> {
-        let needed = self.needed.as_ref()?;
         let (stores, items) = (
-            self.columns.get(needed.store_id)?,
-            self.columns.get(needed.item_id)?,
+            self.columns.get(self.input(STORE)?)?,
+            self.columns.get(self.input(ITEM)?)?,
         );
         let only_item = items.only_value()?;
         let is_named = store.is_some_and(|store| names_store(only_item, store));
@@ -271,14 +269,11 @@ impl<'l> Looking<'l> {
     /// Tells which codes are asked for and occur in no line.
     fn absent_codes(&self) -> Option<String> {
         let sales = self.layout.sales()?;
-        if self.columns.is_empty() || self.other_codes > 0 {
+        if self.columns.is_empty() || self.other_codes > 0 || self.input(CODE).is_none() {
             return None;
         }
-        let found: BTreeSet<i32> = self
-            .codes
-            .keys()
-            .filter_map(|code| code.trim().parse().ok())
-            .collect();
+        let found = self.codes.keys().filter_map(|code| sales.measure_of(code));
+        let found: BTreeSet<i32> = found.map(|measure| measure.code).collect();
         let absent: Vec<_> = sales
             .measures
             .iter()
@@ -296,14 +291,27 @@ impl<'l> Looking<'l> {
     }
 }
 
+/// Returns where the inputs of a feed are before a header says otherwise.
+fn positions(sales: &SalesLayout) -> Vec<Option<usize>> {
+    let position = |source: &Source| match source {
+        Source::Field { position, .. } => *position,
+        _ => None,
+    };
+    let inputs = sales.inputs.iter();
+    inputs.map(|input| position(&input.source)).collect()
+}
+
 /// Returns the names of a feed's columns in order, empty for those that it does not need.
-fn named(layout: &FeedLayout) -> Vec<String> {
+fn named(layout: &FeedLayout, inputs: &[Option<usize>]) -> Vec<String> {
     match &layout.kind {
-        FeedKind::Reference(columns) => columns.clone(),
+        FeedKind::Reference(reference) => reference.columns.clone(),
         FeedKind::Sales(sales) => {
-            let mut names = vec![String::new(); sales.positions.last() + 1];
-            for (position, name) in sales.positions.all().into_iter().zip(NEEDED_COLUMNS) {
-                names[position] = name.to_owned();
+            let last = inputs.iter().flatten().max();
+            let mut names = vec![String::new(); last.map_or(0, |last| last + 1)];
+            for (input, position) in sales.inputs.iter().zip(inputs) {
+                if let Some(position) = position {
+                    names[*position].clone_from(&input.name);
+                }
             }
             names
         }

@@ -1,7 +1,7 @@
 //! Store and item ids as small numbers: each distinct id of a file has one, in the order of first sight.
 
 use foldhash::fast::FixedState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
 
@@ -28,8 +28,15 @@ pub(crate) struct Symbols {
     /// How far a hash is shifted right to give a slot.
     shift: u32,
     long: HashTable<Symbol>,
+    /// Other texts that are written for ids.
+    spellings: HashMap<Box<[u8]>, Symbol, FixedState>,
+    /// The bytes of those.
+    spelling_bytes: usize,
     hasher: FixedState,
 }
+
+/// The most spellings that are remembered: others are read again each time.
+const MAX_SPELLINGS: usize = 1 << 16;
 
 /// Texts stored one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +54,8 @@ impl Symbols {
             slots: vec![0; 64],
             shift: u64::BITS - 6,
             long: HashTable::new(),
+            spellings: HashMap::default(),
+            spelling_bytes: 0,
             hasher: FixedState::default(),
         }
     }
@@ -98,6 +107,20 @@ impl Symbols {
         }
     }
 
+    /// Returns the symbol of the id that a text was written for before, if the text is not the id itself.
+    pub(crate) fn find_spelling(&self, text: &[u8]) -> Option<Symbol> {
+        self.spellings.get(text).copied()
+    }
+
+    /// Remembers that a text is written for an id.
+    pub(crate) fn add_spelling(&mut self, text: &[u8], symbol: Symbol) {
+        // Longer texts are damage rather than padding.
+        if self.spellings.len() < MAX_SPELLINGS && text.len() <= 256 {
+            self.spelling_bytes += text.len();
+            self.spellings.insert(text.into(), symbol);
+        }
+    }
+
     /// Adds an id that [`Symbols::find`] did not find, and returns its symbol.
     pub(crate) fn insert(&mut self, id: &str) -> Symbol {
         let symbol = self.texts.push(id);
@@ -139,6 +162,8 @@ impl Symbols {
             + self.words.capacity() * size_of::<ShortText>()
             + self.slots.len() * size_of::<u32>()
             + self.long.capacity() * (size_of::<Symbol>() + 1)
+            + self.spellings.capacity() * (size_of::<(Box<[u8]>, Symbol)>() + 1)
+            + self.spelling_bytes
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use gristmill_engine::{
     Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header,
     HeaderNames, HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs,
-    Supersede, convert, covers_day, format_cents, read_rejects, rows_of_key, summarize,
+    Supersede, ValuesSpec, convert, covers_day, format_cents, read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;
@@ -230,7 +230,7 @@ fn a_header_is_recognised_and_moves_the_columns() {
 #[test]
 fn quoted_fields() {
     let converted = sales(
-        "\"v \"\"1\"\"\"\t\"1.50\"\t4\t\"i\t1\"\t\"2016-06-01\"\t12\" pizza\n\
+        "\"v \"\"1\"\"\"\t\"1.50\"\t4\t\"i 1\"\t\"2016-06-01\"\t12\" pizza\n\
          v1\t1\t4\t12\" pizza\t2016-06-01\n\
          v1\t1\t4\ti1\t2016-06-01\t\"an open quote in a column that is not read\n",
     );
@@ -238,11 +238,20 @@ fn quoted_fields() {
     assert_eq!(
         converted.summary(),
         [
-            "v \"1\",i\t1,2016-06-01,1.50,,",
+            "v \"1\",i 1,2016-06-01,1.50,,",
             "v1,12\" pizza,2016-06-01,1.00,,",
             "v1,i1,2016-06-01,1.00,,"
         ]
     );
+    let with_bars = FeedSpec {
+        delimiter: "|".into(),
+        ..FeedSpec::default()
+    };
+    let delimiters = convert_with(
+        &with_bars,
+        b"\"v|1\"|1.50|4|\"i\t1\"|2016-06-01\nv1|1|4|\"i|1\"|2016-06-01\n",
+    );
+    assert_eq!(delimiters.counts(), [2, 1, 0, 0, 1], "no id has a tab inside");
 }
 
 #[test]
@@ -398,11 +407,14 @@ fn encodings() {
 fn other_delimiters_and_dates() {
     let spec = FeedSpec {
         delimiter: "|".into(),
-        date_format: "%d/%m/%Y".into(),
+        values: ValuesSpec {
+            dates: Some(vec!["%d/%m/%Y".into()]),
+            ..ValuesSpec::default()
+        },
         ..FeedSpec::default()
     };
     let converted = convert_with(&spec, b" v1| 1.5 | 4 |i 1| 01/06/2016 |more\n");
-    assert_eq!(converted.summary(), [" v1,i 1,2016-06-01,1.50,,"]);
+    assert_eq!(converted.summary(), ["v1,i 1,2016-06-01,1.50,,"]);
 }
 
 #[test]

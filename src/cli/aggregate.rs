@@ -133,12 +133,19 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
 
 /// Returns the layout of the files, how much memory their sums may take, the sources that they may lie in, and what
 /// must not be read.
-fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, Vec<Source>, Arc<OwnFiles>)> {
+fn described(
+    args: &AggregateArgs,
+) -> anyhow::Result<(Arc<FeedLayout>, MemoryLimit, Vec<Source>, Arc<OwnFiles>)> {
     let Some(name) = &args.feed else {
         let layout = FeedLayout::new(&FeedSpec::default())?;
         // Without settings, nothing is known to be gristmill's own, and no database is open that reading could harm.
         let nothing = OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), || SystemClock.now().into());
-        return Ok((layout, MemoryLimit::of_machine(), Vec::new(), Arc::new(nothing)));
+        return Ok((
+            Arc::new(layout),
+            MemoryLimit::of_machine(),
+            Vec::new(),
+            Arc::new(nothing),
+        ));
     };
     let settings = Settings::read(&args.config)?;
     let feed = settings.feeds.get(name).ok_or_else(|| {
@@ -148,7 +155,7 @@ fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, V
             known.join(", ")
         ))
     })?;
-    let layout = FeedLayout::clone(feed);
+    let layout = feed.clone();
     let own = Arc::new(settings.own_files());
     Ok((layout, settings.convert.memory_limit, settings.sources, own))
 }
@@ -170,7 +177,7 @@ struct Ready {
 /// Converts all files in parallel, and returns them in their order. The first one that cannot be read ends the command.
 fn convert_all(
     files: Vec<Input>,
-    layout: &FeedLayout,
+    layout: &Arc<FeedLayout>,
     spool: &Path,
     memory: &Memory,
     progress: &Progress,
@@ -252,12 +259,13 @@ fn open_ahead(objects: Vec<(usize, Input)>) -> mpsc::Receiver<anyhow::Result<Rea
 
 fn convert_one(
     ready: Ready,
-    layout: &FeedLayout,
+    layout: &Arc<FeedLayout>,
     scratch: Scratch<'_>,
     runtime: &Handle,
     progress: &Progress,
 ) -> anyhow::Result<Converted> {
     let Ready { input, opened, .. } = ready;
+    let layout = &reader(layout, &input);
     let failed = || format!("cannot convert {input}");
     let (reader, _permit) = match opened {
         Some((reader, permit)) => (reader, Some(permit)),
@@ -276,6 +284,16 @@ fn convert_one(
         report,
         input,
     })
+}
+
+/// Returns the layout that reads an input: that of a profile if its name, with folders or without, is one of the
+/// profile's.
+fn reader(feed: &Arc<FeedLayout>, input: &Input) -> Arc<FeedLayout> {
+    let path = input.to_string();
+    let name = path.rsplit('/').next().unwrap_or(&path);
+    let mut names = [path.as_str(), name].into_iter();
+    let found = names.find_map(|name| feed.reader(name));
+    found.map_or_else(|| feed.clone(), |(layout, _)| layout)
 }
 
 /// Prints which files were rejected or are odd, and how many lines were rejected for each reason.

@@ -48,6 +48,8 @@ pub(super) struct CheckArgs {
 struct Checked {
     file: String,
     feed: String,
+    /// The profile of the feed that reads it.
+    profile: Option<String>,
     lines: u64,
     rows: u64,
     ignored: u64,
@@ -58,6 +60,8 @@ struct Checked {
     lines_behind_end: u64,
     last_line_ended: bool,
     rejects: u64,
+    /// Rows whose amount was rounded.
+    rounded: u64,
     drift_lines: u64,
     header: &'static str,
     rejected_because: Option<String>,
@@ -109,9 +113,20 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             None => None,
         };
         let (feed, memory, runtime) = (feed.clone(), memory.clone(), Handle::current());
+        let of_feed = settings.feeds.get(&feed.name);
+        let profile = of_feed
+            .and_then(|of_feed| of_feed.profile_of(&name))
+            .map(ToOwned::to_owned);
         let checked = spawn_blocking(move || {
             let names = (name, captures.store);
-            check(&input, names, &feed, &memory, comparison.as_ref(), &runtime)
+            check(
+                &input,
+                names,
+                (&feed, profile),
+                &memory,
+                comparison.as_ref(),
+                &runtime,
+            )
         });
         all.push(checked.await??);
     }
@@ -169,7 +184,7 @@ async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(Stri
 fn check(
     input: &Input,
     (file, store): (String, Option<String>),
-    feed: &FeedLayout,
+    (feed, profile): (&FeedLayout, Option<String>),
     memory: &Budget,
     comparison: Option<&Comparison>,
     runtime: &Handle,
@@ -215,6 +230,7 @@ fn check(
         lines_behind_end,
         last_line_ended,
         rejects,
+        rounded,
         drift_lines,
         header,
         reasons,
@@ -226,6 +242,7 @@ fn check(
     Ok(Checked {
         file,
         feed: feed.name.clone(),
+        profile,
         lines,
         rows,
         ignored,
@@ -234,6 +251,7 @@ fn check(
         lines_behind_end,
         last_line_ended,
         rejects,
+        rounded,
         drift_lines,
         header: match header {
             Header::None => "none",
@@ -255,6 +273,7 @@ fn print(checked: &Checked, sales: Option<&SalesLayout>) -> std::io::Result<()> 
     let Checked {
         file,
         feed,
+        profile,
         lines,
         rows,
         ignored,
@@ -263,6 +282,7 @@ fn print(checked: &Checked, sales: Option<&SalesLayout>) -> std::io::Result<()> 
         lines_behind_end,
         last_line_ended,
         rejects,
+        rounded,
         drift_lines,
         header,
         ..
@@ -271,11 +291,19 @@ fn print(checked: &Checked, sales: Option<&SalesLayout>) -> std::io::Result<()> 
         None => "would be validated".to_owned(),
         Some(reason) => format!("would be rejected: {reason}"),
     };
-    output::line(format!("{}: feed {feed}; {verdict}", output::path(file)))?;
+    let profile = profile
+        .as_ref()
+        .map_or_else(String::new, |name| format!(", profile {name}"));
+    output::line(format!("{}: feed {feed}{profile}; {verdict}", output::path(file)))?;
     output::line(format!(
         "  {lines} lines = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects; \
          {drift_lines} with extra columns; header: {header}"
     ))?;
+    if *rounded > 0 {
+        output::line(format!(
+            "  {rounded} rows have amounts that were rounded to cents (values.round)"
+        ))?;
+    }
     for note in doubts::of_lines(*skipped_rows, *lines_behind_end) {
         output::line(format!("  {note}"))?;
     }

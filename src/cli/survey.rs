@@ -6,7 +6,7 @@ use super::output;
 
 /// Prints a survey.
 pub(super) fn print(survey: &Survey, sales: Option<&SalesLayout>) -> std::io::Result<()> {
-    if let Some(sales) = sales {
+    if let Some(sales) = sales.filter(|_| !survey.codes.is_empty()) {
         output::line(format!("  codes: {}", codes(survey, sales)))?;
     }
     let rows = survey.columns.iter().map(|column| {
@@ -33,14 +33,10 @@ pub(super) fn print(survey: &Survey, sales: Option<&SalesLayout>) -> std::io::Re
 
 /// Says how often each code occurs, and what is made of it.
 fn codes(survey: &Survey, sales: &SalesLayout) -> String {
-    let asked = |code: &str| {
-        let code: i32 = code.trim().parse().ok()?;
-        sales.measures.iter().find(|measure| measure.code == code)
-    };
     let mut told: Vec<_> = survey
         .codes
         .iter()
-        .map(|(code, count)| match asked(code) {
+        .map(|(code, count)| match sales.measure_of(code) {
             Some(measure) => format!("{count} × {code} ({})", measure.name),
             None => format!("{count} × {code} (not asked for)"),
         })

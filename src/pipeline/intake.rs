@@ -144,7 +144,7 @@ async fn refused(parts: &Parts, name: String, reason: String) -> anyhow::Result<
     };
     let arrival = Arrival { path: name, stamp };
     Ok(Some(submission(
-        feed,
+        &feed,
         captures,
         &arrival,
         SubmissionOutcome::Failed { error: reason },

@@ -1,9 +1,11 @@
 //! Merges what counts of a run's inputs into its summary.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use gristmill_engine::{
-    DayEffect as Effect, EmptiedDay, EngineError, Partial, RunPartial, Scratch, Selection, SummaryOutputs,
-    SummaryReport, covers_day, summarize,
+    DayEffect as Effect, EmptiedDay, EngineError, FeedLayout, Partial, RunPartial, Scratch, Selection,
+    SummaryOutputs, SummaryReport, covers_day, summarize,
 };
 use gristmill_state::{ClaimedRun, DayEffect, InputDays, InputFile};
 use jiff::civil::Date;
@@ -51,7 +53,10 @@ pub(super) async fn merge(
                 "the partial of {path} was removed from the lake by its retention: send the file again"
             )
         };
-        if !feed.sums_with(&input.version.layout_digest) {
+        if !feed
+            .of_file(&input.file_url)
+            .sums_with(&input.version.layout_digest)
+        {
             return Err(StepError::permanent(stale()));
         }
         let object = input
@@ -71,7 +76,7 @@ pub(super) async fn merge(
         .collect();
     let mut ordered: Vec<_> = chosen.into_iter().zip(fetched).collect();
     ordered.sort_unstable_by_key(|((age, _), _)| *age);
-    let emptied = emptied(run);
+    let emptied = emptied(run, &feed);
     let folder = parts.lake.scratch();
     let memory = parts.memory.merges.clone();
     let outputs = (parts.lake.spool(), parts.lake.spool());
@@ -164,11 +169,19 @@ pub(crate) fn selection(days: &InputDays) -> Selection {
     })
 }
 
-/// Lists the days that a run covers without reading a row of them.
-fn emptied(run: &ClaimedRun) -> Vec<EmptiedDay> {
+/// Lists the days that a run covers without reading a row of them: those that were taken out, and those of files that
+/// say that nothing was sold.
+fn emptied(run: &ClaimedRun, feed: &Arc<FeedLayout>) -> Vec<EmptiedDay> {
+    let without_sales = run.inputs.iter().filter_map(|input| {
+        let version = &input.version;
+        let is_without_records = version.rows + version.ignored + version.rejects == 0;
+        let (layout, _) = feed.reader(&input.file_url).filter(|_| is_without_records)?;
+        let (store_id, day) = layout.day_without_sales()?;
+        let counts = selection(&input.days).effect(&store_id, day) != Effect::LeftOut;
+        counts.then_some((store_id, day))
+    });
     let named = run.inputs.iter().flat_map(|input| &input.days.named);
     let emptied = named.filter(|day| day.effect == DayEffect::Emptied);
-    emptied
-        .map(|day| (day.store_id.clone(), day.trans_date))
-        .collect()
+    let emptied = emptied.map(|day| (day.store_id.clone(), day.trans_date));
+    emptied.chain(without_sales).collect()
 }

@@ -97,7 +97,7 @@ impl OpenSource {
         let (all, source) = (feeds.clone(), self.source.clone());
         let wanted: Wanted = Arc::new(move |path: &str| {
             panic_point("watch-file", path);
-            all.of_file(&source.file_name(path)).is_some()
+            all.has_file(&source.file_name(path))
         });
         match &self.origin {
             Origin::Folder(folder) => {
@@ -243,9 +243,9 @@ fn lock(watcher: &Watcher) -> MutexGuard<'_, Handle> {
 
 /// Returns what was recorded of the files of each source.
 async fn known(parts: &Parts) -> Result<Vec<HashMap<String, KnownFile>>, StepError> {
-    let digests = parts.settings.feeds.digests();
+    let digest_of = |feed: &str, file: &str| parts.settings.feeds.digest_of(feed, file);
     let stamps = with_retries(&parts.patience, "reading the known stamps", || async {
-        Ok(parts.state.known_stamps(&digests).await?)
+        Ok(parts.state.known_stamps(digest_of).await?)
     });
     let mut known: Vec<HashMap<String, KnownFile>> = vec![HashMap::new(); parts.sources.len()];
     for (file, stamp) in stamps.await? {

@@ -13,7 +13,7 @@ mod variable;
 mod warehouse;
 mod words;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,14 +105,23 @@ impl Feeds {
 
     /// Finds the feed that a file belongs to, and what the file's name says. If several patterns match, the one with
     /// the longest literal start wins; among equals, the first.
-    pub fn of_file(&self, path: &str) -> Option<(&Arc<FeedLayout>, Captures)> {
-        let mut best: Option<(&Arc<FeedLayout>, Captures)> = None;
+    ///
+    /// The layout is that of the profile which reads the file, if one does.
+    pub fn of_file(&self, path: &str) -> Option<(Arc<FeedLayout>, Captures)> {
+        self.feed_of(path)?.reader(path)
+    }
+
+    /// Returns whether a feed reads a file.
+    pub fn has_file(&self, path: &str) -> bool {
+        self.feed_of(path).is_some()
+    }
+
+    fn feed_of(&self, path: &str) -> Option<&Arc<FeedLayout>> {
+        let mut best: Option<&Arc<FeedLayout>> = None;
         for feed in &self.0 {
-            let is_better = best
-                .as_ref()
-                .is_none_or(|(best, _)| feed.files.literal_prefix() > best.files.literal_prefix());
-            if is_better && let Some(captures) = feed.files.captures(path) {
-                best = Some((feed, captures));
+            let is_better = best.is_none_or(|best| feed.files.literal_prefix() > best.files.literal_prefix());
+            if is_better && feed.files.matches(path) {
+                best = Some(feed);
             }
         }
         best
@@ -128,11 +137,15 @@ impl Feeds {
         self.0.iter()
     }
 
-    /// Returns the digest of each feed's layout, by name.
-    pub fn digests(&self) -> HashMap<String, String> {
-        self.iter()
-            .map(|feed| (feed.name.clone(), feed.digest().to_owned()))
-            .collect()
+    /// Returns the digest of the layout with which a feed reads a file.
+    pub fn digest_of(&self, feed: &str, path: &str) -> Option<String> {
+        let feed = self.get(feed)?;
+        // A file keeps the feed that it was last read under, even if the pattern has changed since.
+        let digest = |layout: &FeedLayout| layout.digest().to_owned();
+        Some(
+            feed.reader(path)
+                .map_or_else(|| digest(feed), |(layout, _)| digest(&layout)),
+        )
     }
 }
 

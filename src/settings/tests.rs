@@ -431,9 +431,9 @@ fn the_feed_with_the_longer_literal_start_takes_a_file() {
             })
             .into(),
     );
-    let name = |path| feeds.of_file(path).map(|(feed, _)| feed.name.as_str());
-    assert_eq!(name("IL-1.tdf"), Some("illinois"));
-    assert_eq!(name("CA-1.tdf"), Some("any"));
-    assert_eq!(name("IL-1.csv"), Some("late"));
+    let name = |path| feeds.of_file(path).map(|(feed, _)| feed.name.clone());
+    assert_eq!(name("IL-1.tdf").as_deref(), Some("illinois"));
+    assert_eq!(name("CA-1.tdf").as_deref(), Some("any"));
+    assert_eq!(name("IL-1.csv").as_deref(), Some("late"));
     assert_eq!(name("CA-1.csv"), None);
 }

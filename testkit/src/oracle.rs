@@ -18,12 +18,13 @@
 //!   spaces trimmed) has the form of a number; but not if it has none of the names, and its date is a date or another
 //!   line has its store or item. A header is skipped. If it does not name all five columns once, or if it is not the
 //!   first line but among the first 20, the file counts for nothing. Files whose columns move are not for the oracle.
-//! - **Amount:** spaces trimmed, `[+-]?(\d+(\.\d*)?|\.\d+)`, at most two places, below 10^16 in magnitude. Files whose bad
-//!   amounts, dates or ids are all in a known other form are not for the oracle.
-//! - **Code:** spaces trimmed, `[+-]?\d+` that fits 32 bits. **Date:** spaces trimmed, `YYYY-MM-DD`, a real day of the
-//!   years 1 to 9999.
-//! - **Store and item:** used exactly as given; not empty, not all ASCII whitespace, 25 characters at most, valid
-//!   text, no NUL, no byte order mark, not marked as text for Excel (`="1"`, `'1`).
+//! - **Amount:** spaces trimmed, `[+-]?(\d+(\.\d*)?|\.\d+)`, at most two places, below 10^16 in magnitude; or nothing,
+//!   where the code is none of 4, 5 and 6. Files whose bad amounts, dates or ids are all in a known other form are not
+//!   for the oracle.
+//! - **Code:** spaces trimmed, `[+-]?\d+` that fits 32 bits. **Date:** spaces trimmed, `YYYY-MM-DD`, where month and day
+//!   may have one digit, a real day of the years 1 to 9999.
+//! - **Store and item:** without blanks, and characters that are not seen, at the ends; not empty, 25 characters at most,
+//!   valid text, no NUL and no such character inside, not marked as text for Excel (`="1"`, `'1`).
 //! - Every line that breaks a rule is a reject, whatever its code. A good line whose code is not 4, 5 or 6 is ignored.
 //! - A file with rejects in more than a tenth of its lines, or with no row and no ignored line, counts for nothing.
 

@@ -9,6 +9,7 @@ mod clouds;
 mod commands;
 mod crashes;
 mod desk;
+mod formats;
 mod guards;
 mod life_of_a_file;
 mod life_of_a_job;

@@ -234,7 +234,7 @@ fn a_feed_that_cannot_be_read_is_told_with_its_key() {
         &["feed \"sales\"", "encoding", "klingon"],
     );
     refused(
-        &with("name = \"sales\"", "name = \"sales\"\ndelimiter = \"::\""),
+        &with("name = \"sales\"", "name = \"sales\"\ndelimiter = \"\""),
         &["feed \"sales\"", "delimiter"],
     );
     refused(

@@ -25,7 +25,7 @@ pub(super) fn last_certain(text: &[u8]) -> Option<usize> {
 }
 
 /// Makes every line end in a range an LF, and returns where the range, now shorter, ends.
-pub(super) fn unify(text: &mut [u8], lines: Range<usize>) -> usize {
+pub(crate) fn unify(text: &mut [u8], lines: Range<usize>) -> usize {
     let (mut from, mut to) = (lines.start, lines.start);
     while let Some(found) = memchr::memchr2(CR, b'\n', &text[from..lines.end]) {
         let end = from + found;

@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
+use super::controls::{Controls, Judged};
 use super::reader::{FeedLines, LineOutcome};
 use super::units::MAX_LINE;
 use crate::fields::Fields;
 use crate::findings::{Kind, Note};
+use crate::formats::Record;
 use crate::header::{HeaderFault, Names};
-use crate::layout::{FeedLayout, HeaderNames, HeaderRule};
+use crate::layout::{FeedLayout, Format, HeaderNames, HeaderRule};
 use crate::rejects::Reason;
 use crate::report::{ConversionReport, Header};
 use crate::scan::{Line, Marked};
@@ -20,6 +22,9 @@ pub(super) struct Lines<'c, L> {
     pub(super) layout: &'c FeedLayout,
     pub(super) feed: L,
     fields: Fields,
+    cutting: Cutting,
+    /// What tells records of several kinds apart, if the file has such. Only records that come in their order have.
+    pub(super) controls: Option<Controls<'c>>,
     /// For each byte, whether a line that begins with it can be read in place.
     is_plain: [bool; 256],
     /// Whether the first line that is neither skipped nor too long has been seen.
@@ -39,6 +44,15 @@ pub(super) struct Lines<'c, L> {
     pub(super) notes: Vec<(u32, Note)>,
 }
 
+/// How the lines of a file become fields.
+#[derive(Clone, Copy)]
+enum Cutting {
+    /// They are cut at a delimiter.
+    At(u8),
+    /// They are records, whose fields their format has found, unless there is a fault.
+    Done(Result<(), Reason>),
+}
+
 impl<'c, L: FeedLines> Lines<'c, L> {
     pub(super) fn new(layout: &'c FeedLayout, feed: L, keeps_rejects: bool) -> Self {
         let begins_mark = |byte: u8| layout.records.skip.iter().any(|mark| mark.first() == Some(&byte));
@@ -46,6 +60,10 @@ impl<'c, L: FeedLines> Lines<'c, L> {
             layout,
             feed,
             fields: Fields::default(),
+            cutting: layout
+                .plain_delimiter()
+                .map_or(Cutting::Done(Ok(())), Cutting::At),
+            controls: Controls::of(layout),
             is_plain: std::array::from_fn(|byte| {
                 let byte = byte as u8;
                 byte > b' ' && byte != MARK[0] && !begins_mark(byte)
@@ -59,6 +77,17 @@ impl<'c, L: FeedLines> Lines<'c, L> {
             rejects: Vec::new(),
             notes: Vec::new(),
         }
+    }
+
+    /// Returns whether the lines of the current unit have rejects or notes to write.
+    pub(super) fn has_output(&self) -> bool {
+        !self.rejects.is_empty() || !self.notes.is_empty()
+    }
+
+    /// Forgets these, once they are written.
+    pub(super) fn clear_output(&mut self) {
+        self.rejects.clear();
+        self.notes.clear();
     }
 
     /// Returns the lines of another thread for the same file, once the first line has been seen.
@@ -87,7 +116,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
             let has_more = line.fields() > self.feed.wanted();
             match outcome {
                 LineOutcome::WellFormed { is_row } => self.count(is_row, has_more),
-                LineOutcome::Reject(reason) => self.refuse(line, reason, has_more),
+                LineOutcome::Reject(reason) => self.refuse_line(line, reason, has_more),
             }
         } else {
             self.any_line(line);
@@ -97,17 +126,32 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     /// Reads any line.
     #[inline(never)]
     pub(super) fn any_line(&mut self, line: Line<'_>) {
+        let content = line.content();
+        self.judge(content.bytes(), content.range(), content.len());
+    }
+
+    /// Reads a record. Its text is at `range` of the unit's.
+    pub(super) fn record(&mut self, record: &mut Record, range: Range<usize>) {
+        self.cutting = Cutting::Done(record.fault.map_or(Ok(()), Err));
+        std::mem::swap(&mut self.fields, &mut record.fields);
+        let length = record.too_long.map_or(record.text.len(), |_| MAX_LINE);
+        self.judge(&record.text, range, length);
+        std::mem::swap(&mut self.fields, &mut record.fields);
+    }
+
+    /// Decides what a line is. Its content is at `range` of the unit's text; of one that is too long, only the beginning.
+    fn judge(&mut self, content: &[u8], range: Range<usize>, length: usize) {
         self.number += 1;
-        let content = without_marks(line.content().bytes());
+        let content = without_marks(content);
         if let Some(header_line) = self.layout.header_line.filter(|_| !self.is_past_first) {
             return match self.report.lines + u64::from(self.number) < u64::from(header_line) {
                 true => self.skip_unread(content),
-                false => self.told_header(line),
+                false => self.told_header(content, length),
             };
         }
         // As with a long line that is a unit of its own, nothing else about the line matters.
-        if line.content().len() >= MAX_LINE {
-            return self.reject(self.number, Reason::LongLine, line.content().range());
+        if length >= MAX_LINE {
+            return self.reject(self.number, Reason::LongLine, range);
         }
         if content.trim_ascii().is_empty() {
             self.report.skipped += 1;
@@ -116,13 +160,16 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         if self.layout.records.skips(content) {
             return self.skip_unread(content);
         }
+        let is_told_header = self.layout.header == HeaderRule::Always && !self.is_past_first;
+        if self.controls.is_some() && !is_told_header && self.is_of_other_kind(content, &range) {
+            return;
+        }
         let is_first = !std::mem::replace(&mut self.is_past_first, true);
-        let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
         if is_first && self.first_line(content) {
             return;
         }
-        if let Err(reason) = self.fields.split(content, delimiter, wanted) {
-            return self.refuse(line, reason, false);
+        if let Err(reason) = self.split(content, self.feed.wanted()) {
+            return self.refuse(content, range, reason, false);
         }
         let has_more = self.fields.has_more;
         if self.feed.reads_headers() && self.names_columns(content) {
@@ -130,7 +177,36 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         }
         match self.feed.add(self.number, &self.fields) {
             LineOutcome::WellFormed { is_row } => self.count(is_row, has_more),
-            LineOutcome::Reject(reason) => self.refuse(line, reason, has_more),
+            LineOutcome::Reject(reason) => self.refuse(content, range, reason, has_more),
+        }
+    }
+
+    /// Deals with a record that is no row by its kind, and returns whether it is such a one.
+    fn is_of_other_kind(&mut self, content: &[u8], range: &Range<usize>) -> bool {
+        let number = self.report.lines + u64::from(self.number);
+        let is_whole = matches!(self.cutting, Cutting::Done(Ok(())));
+        let Some(controls) = &mut self.controls else {
+            return false;
+        };
+        match controls.judge(number, content, is_whole.then_some(&self.fields), &mut self.feed) {
+            Judged::Row => return false,
+            Judged::Skipped => self.report.skipped += 1,
+            // A header has no kind.
+            Judged::Unknown if self.names_columns(content) => self.is_past_first = true,
+            Judged::Unknown => self.reject(self.number, Reason::Kind, range.clone()),
+        }
+        true
+    }
+
+    /// Splits a line into up to `wanted` fields.
+    fn split(&mut self, content: &[u8], wanted: usize) -> Result<(), Reason> {
+        match self.cutting {
+            Cutting::At(delimiter) => self.fields.split(content, delimiter, wanted),
+            Cutting::Done(outcome) => {
+                let has_columns = matches!(self.layout.format, Format::Delimited(_));
+                self.fields.has_more = has_columns && self.fields.len() > wanted;
+                outcome
+            }
         }
     }
 
@@ -156,24 +232,26 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     /// Skips a line because of how it begins or where it stands, and counts it if it would be a row.
     fn skip_unread(&mut self, content: &[u8]) {
         self.report.skipped += 1;
-        let split = self
-            .fields
-            .split(content, self.layout.delimiter, self.feed.wanted());
+        let split = self.split(content, self.feed.wanted());
         let is_row = split.is_ok() && self.feed.is_well_formed(&self.fields);
         self.report.skipped_rows += u64::from(is_row);
     }
 
     /// Judges a line that is no row: it may be a header, and it may be written in a known other form.
     #[cold]
-    fn refuse(&mut self, line: Line<'_>, reason: Reason, has_more: bool) {
-        let content = without_marks(line.content().bytes());
+    fn refuse_line(&mut self, line: Line<'_>, reason: Reason, has_more: bool) {
+        let content = line.content();
+        self.refuse(without_marks(content.bytes()), content.range(), reason, has_more);
+    }
+
+    #[cold]
+    fn refuse(&mut self, content: &[u8], range: Range<usize>, reason: Reason, has_more: bool) {
         if self.names_columns(content) {
             return;
         }
         self.report.drift_lines += u64::from(has_more);
-        let (delimiter, wanted) = (self.layout.delimiter, self.feed.wanted());
         if let Some(kind) = Kind::of(reason)
-            && self.fields.split(content, delimiter, wanted).is_ok()
+            && self.split(content, self.feed.wanted()).is_ok()
             && let Some((text, form)) = self.feed.other_form(reason, &self.fields)
         {
             self.report.findings.count(kind, form.is_some());
@@ -188,7 +266,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
                     .push((self.number, Note::Other(kind, form, text.to_vec())));
             }
         }
-        self.reject(self.number, reason, line.content().range());
+        self.reject(self.number, reason, range);
     }
 
     #[cold]
@@ -202,17 +280,16 @@ impl<'c, L: FeedLines> Lines<'c, L> {
 
     /// Splits a line into all its fields, and finds the names among them.
     fn find_names(&mut self, content: &[u8]) -> Option<Names> {
-        let split = self.fields.split(content, self.layout.delimiter, usize::MAX);
+        let split = self.split(content, usize::MAX);
         split
             .ok()
             .map(|()| Names::among(self.feed.needed(), self.fields.iter()))
     }
 
     /// Reads the line that the settings say is the header.
-    fn told_header(&mut self, line: Line<'_>) {
+    fn told_header(&mut self, content: &[u8], length: usize) {
         self.is_past_first = true;
-        let content = without_marks(line.content().bytes());
-        let names = match line.content().len() < MAX_LINE {
+        let names = match length < MAX_LINE {
             true => self.find_names(content),
             false => None,
         };

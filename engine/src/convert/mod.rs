@@ -8,9 +8,11 @@
 //! skipped, which may be a header. From then on, all idle threads of the current rayon pool read units in parallel, and
 //! their output is written in the order of the file ([`turns`]). What each line is, [`lines`] decides.
 
+mod controls;
 mod line_ends;
 mod lines;
 mod reader;
+mod records;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -23,12 +25,16 @@ use std::path::Path;
 use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
+pub(crate) use self::line_ends::unify;
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use self::reader::{Order, Reading};
-use self::whole_text::WholeText;
+pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
+pub(crate) use self::whole_text::WholeText;
+use crate::containers::{self, BEGINNING, Container, foreign};
 use crate::error::EngineError;
-use crate::layout::{FeedKind, FeedLayout};
-use crate::partial::Partial;
+use crate::formats::EbcdicReader;
+use crate::layout::{Charset, FeedKind, FeedLayout};
+use crate::partial::{DayLines, Partial};
 use crate::reference::ReferenceLines;
 use crate::report::ConversionReport;
 use crate::sales::SalesLines;
@@ -105,55 +111,148 @@ fn convert_by(
         bytes: 0,
         progress,
     };
-    let (text, is_decoded) = decoded(&mut source, layout)?;
+    let converted = convert_source(order, &mut source, layout, outputs, scratch);
+    let mut conversion = match converted {
+        Err(EngineError::Read(error)) => match containers::unreadable(&error) {
+            Some(reason) => rejected(reason),
+            None => return Err(EngineError::Read(error)),
+        },
+        converted => converted?,
+    };
+    // The name of a version depends on all bytes of its file, even if some were not looked at.
+    io::copy(&mut source, &mut io::sink()).map_err(EngineError::Read)?;
+    conversion.report.bytes = source.bytes;
+    Ok(conversion)
+}
+
+fn convert_source(
+    order: Order,
+    source: &mut (impl Read + Send),
+    layout: &FeedLayout,
+    outputs: Outputs<'_>,
+    scratch: Scratch<'_>,
+) -> Result<Conversion, EngineError> {
+    let (text, is_decoded) = match open_text(source, layout).map_err(EngineError::Read)? {
+        Opened::Text { text, is_decoded } => (text, is_decoded),
+        Opened::Foreign(kind) => {
+            let reason = format!("it is {kind}, which no feed reads: have the store send its sales as text");
+            return Ok(rejected(reason));
+        }
+    };
     let unit = if outputs.converted.is_some() {
         UNIT_OF_ROWS
     } else {
         UNIT
     };
-    let reading = Reading::new(text, unit, layout, outputs.rejects, order);
     let mut conversion = match &layout.kind {
         FeedKind::Sales(sales) => {
             let (lines, file) = SalesLines::new(sales, outputs.converted, scratch, is_decoded)?;
-            reading.read(lines, file)?
+            read(text, unit, layout, outputs.rejects, order, lines, file)?
         }
         FeedKind::Reference(columns) => {
             let (lines, file) = ReferenceLines::new(columns, outputs.converted)?;
-            reading.read(lines, file)?
+            read(text, unit, layout, outputs.rejects, order, lines, file)?
         }
     };
-    conversion.report.bytes = source.bytes;
+    if let Some((store_id, trans_date)) = layout
+        .day_without_sales()
+        .filter(|_| conversion.report.is_without_records())
+    {
+        conversion.report.days = vec![DayLines {
+            store_id,
+            trans_date,
+            lines: Some(0),
+            turnover: 0,
+        }];
+        conversion.report.first_date = Some(trans_date);
+        conversion.report.last_date = Some(trans_date);
+    }
     conversion.report.conclude(layout)?;
     Ok(conversion)
 }
 
-/// Returns a file's text in UTF-8 without its byte-order mark, and whether it went through a decoder.
-pub(crate) fn decoded<'r>(
-    mut source: impl Read + Send + 'r,
-    layout: &FeedLayout,
-) -> Result<(Box<dyn Read + Send + 'r>, bool), EngineError> {
-    let mut beginning = Vec::with_capacity(3);
-    source
-        .by_ref()
-        .take(3)
-        .read_to_end(&mut beginning)
-        .map_err(EngineError::Read)?;
-    let (encoding, bom) = Encoding::for_bom(&beginning).unwrap_or((layout.encoding, 0));
-    beginning.drain(..bom);
-    let text = Cursor::new(beginning).chain(source);
-    if encoding == UTF_8 {
-        return Ok((Box::new(text), false));
+/// Makes the conversion of a file that cannot be read.
+fn rejected(reason: String) -> Conversion {
+    Conversion {
+        report: ConversionReport::rejected(reason),
+        partial: None,
     }
-    let decoder = DecodeReaderBytesBuilder::new()
-        .encoding(Some(encoding))
-        .bom_sniffing(false)
-        .build(text);
-    Ok((Box::new(decoder), true))
 }
 
-/// Returns the part of a text before its end mark.
-pub(crate) fn whole(text: impl Read) -> impl Read {
-    WholeText::new(text)
+/// What a file is.
+pub(crate) enum Opened<'r> {
+    Text {
+        /// The text in UTF-8, without a byte-order mark.
+        text: Box<dyn Read + Send + 'r>,
+        /// Whether it went through a decoder.
+        is_decoded: bool,
+    },
+    /// Something that nothing reads, in words.
+    Foreign(&'static str),
+}
+
+/// Unpacks and decodes a file.
+pub(crate) fn open_text<'r>(
+    mut source: impl Read + Send + 'r,
+    layout: &FeedLayout,
+) -> io::Result<Opened<'r>> {
+    let beginning = beginning_of(&mut source)?;
+    let (beginning, text): (Vec<u8>, Box<dyn Read + Send + 'r>) = match Container::of(&beginning) {
+        None => (beginning, Box::new(source)),
+        Some(container) => {
+            let mut unpacked = container.open(Cursor::new(beginning).chain(source))?;
+            (beginning_of(&mut unpacked)?, unpacked)
+        }
+    };
+    if let Some(kind) = foreign(&beginning).filter(|_| matches!(layout.charset, Charset::Text(_))) {
+        return Ok(Opened::Foreign(kind));
+    }
+    let (encoding, bom) = match layout.charset {
+        Charset::Text(encoding) => Encoding::for_bom(&beginning).unwrap_or((encoding, 0)),
+        Charset::Ebcdic(_) => (UTF_8, 0),
+    };
+    let is_decoded = encoding != UTF_8 || matches!(layout.charset, Charset::Ebcdic(_));
+    let mut beginning = Cursor::new(beginning);
+    beginning.set_position(bom as u64);
+    let text = beginning.chain(text);
+    let text: Box<dyn Read + Send + 'r> = if let Charset::Ebcdic(ebcdic) = layout.charset {
+        Box::new(EbcdicReader::new(text, ebcdic))
+    } else if is_decoded {
+        let decoder = DecodeReaderBytesBuilder::new()
+            .encoding(Some(encoding))
+            .bom_sniffing(false)
+            .build(text);
+        Box::new(decoder)
+    } else {
+        Box::new(text)
+    };
+    Ok(Opened::Text { text, is_decoded })
+}
+
+/// Reads the first bytes of an input, which tell what it is.
+fn beginning_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut beginning = Vec::with_capacity(BEGINNING);
+    input
+        .by_ref()
+        .take(BEGINNING as u64)
+        .read_to_end(&mut beginning)?;
+    Ok(beginning)
+}
+
+/// Reads a text: plain lines with all threads that have nothing else to do, records of any other format one by one.
+fn read<L: FeedLines>(
+    text: Box<dyn Read + Send + '_>,
+    unit: usize,
+    layout: &FeedLayout,
+    rejects: Option<&Path>,
+    order: Order,
+    lines: L,
+    file: Option<L::File>,
+) -> Result<Conversion, EngineError> {
+    match layout.plain_delimiter() {
+        Some(_) => Reading::new(text, unit, layout, rejects, order).read(lines, file),
+        None => records::read(text, layout, rejects, lines, file),
+    }
 }
 
 /// A reader that counts the bytes it passes on.

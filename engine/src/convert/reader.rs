@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use super::Conversion;
+use super::controls::Controls;
 use super::line_ends::unify;
 use super::lines::Lines;
 use super::turns::Turns;
@@ -13,6 +14,8 @@ use super::whole_text::WholeText;
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::findings::Findings;
+use crate::formats::Ending;
+use crate::header::ColumnName;
 use crate::layout::FeedLayout;
 use crate::other_forms::Form;
 use crate::partial::{DayLines, Partial};
@@ -32,7 +35,7 @@ pub(crate) trait FeedLines: Send + Sized {
     /// Returns how many leading fields of a line are read.
     fn wanted(&self) -> usize;
     /// Returns the names of the columns that a header must name.
-    fn needed(&self) -> &[impl AsRef<str>];
+    fn needed(&self) -> &[ColumnName];
     /// Returns the positions of those columns, in their order.
     fn positions(&self) -> Vec<usize>;
     /// Reads further lines with the columns at other positions.
@@ -49,6 +52,10 @@ pub(crate) trait FeedLines: Send + Sized {
     fn settles_doubt(&self) -> bool;
     /// Returns whether a line, given its fields, would be well-formed.
     fn is_well_formed(&self, fields: &Fields) -> bool;
+    /// Takes a value that records of another kind give to the rows behind them.
+    fn carry(&mut self, input: usize, text: &[u8]);
+    /// Returns the amount of a record in cents, if it has one that can be read.
+    fn cents(&self, fields: &Fields) -> Option<i64>;
     /// Returns the text that a line was rejected for, if it has one, and the known other form of that text.
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)>;
     /// Looks up what many lines will need, all at once. They are those that [`FeedLines::add_plain`] gets next.
@@ -82,6 +89,8 @@ pub(crate) struct Finished {
     pub(crate) partial: Partial,
     /// One entry for each store and day, in their order.
     pub(crate) days: Vec<DayLines>,
+    /// Rows whose amount was rounded.
+    pub(crate) rounded: u64,
 }
 
 /// The outcome of a line.
@@ -113,10 +122,19 @@ pub(super) enum Order {
 }
 
 /// What threads write to in turn.
-struct Files<F> {
-    converted: Option<F>,
-    rejects: Option<RejectWriter>,
-    findings: Findings,
+pub(super) struct Files<F> {
+    pub(super) converted: Option<F>,
+    pub(super) rejects: Option<RejectWriter>,
+    pub(super) findings: Findings,
+}
+
+/// What the lines of one unit have to write.
+pub(super) struct UnitOutput<'u, W> {
+    /// The text in which rejects stand.
+    pub(super) text: &'u [u8],
+    /// The length of the one line of the unit, if it is too long.
+    pub(super) too_long: Option<u64>,
+    pub(super) written: Option<W>,
 }
 
 /// A thread that reads.
@@ -198,14 +216,24 @@ impl<'c> Reading<'c> {
         // A thread that gave up because another had failed has no error of its own.
         let threads = threads.into_iter().collect::<Result<Vec<_>, _>>()?;
         let units = units.into_inner().expect("no holder panics");
-        finish(threads, turns.into_writer(), units, layout)
+        let (text, is_unfinished) = units.into_input();
+        let behind = text.behind();
+        let ending = Ending {
+            lines: behind.lines,
+            with_text: behind.with_text,
+            is_ended: !is_unfinished || behind.is_marked,
+            fault: None,
+        };
+        let threads = threads.into_iter().map(|thread| thread.read).collect();
+        finish(threads, turns.into_writer(), ending, layout)
     }
 }
 
-fn finish<L: FeedLines>(
-    threads: Vec<Thread<'_, L>>,
+/// Puts together what threads have read.
+pub(super) fn finish<L: FeedLines>(
+    threads: Vec<Lines<'_, L>>,
     files: Files<L::File>,
-    units: Units<Text<'_>>,
+    ending: Ending,
     layout: &FeedLayout,
 ) -> Result<Conversion, EngineError> {
     let Files {
@@ -217,16 +245,16 @@ fn finish<L: FeedLines>(
     let mut feeds = Vec::new();
     let mut is_past_first = false;
     for thread in threads {
-        is_past_first |= thread.read.is_past_first;
-        report.add(&thread.read.report);
-        feeds.push(thread.read.feed);
+        is_past_first |= thread.is_past_first;
+        report.add(&thread.report);
+        findings.control(thread.controls.and_then(Controls::fault));
+        feeds.push(thread.feed);
     }
-    let (text, is_unfinished) = units.into_input();
-    let behind = text.behind();
-    report.lines += behind.lines;
-    report.skipped += behind.lines;
-    report.lines_behind_end = behind.with_text;
-    report.last_line_ended = !is_unfinished || behind.is_marked;
+    report.lines += ending.lines;
+    report.skipped += ending.lines;
+    report.lines_behind_end = ending.with_text;
+    report.last_line_ended = ending.is_ended;
+    findings.control(ending.fault);
     if let Some(line) = layout.header_line.filter(|_| !is_past_first) {
         findings.lacks_header_line(line);
     }
@@ -239,12 +267,19 @@ fn finish<L: FeedLines>(
     }
     findings.add_counts(&report.findings);
     report.findings = findings;
-    let partial = L::finish(feeds, converted)?.map(|Finished { partial, days }| {
-        report.first_date = days.iter().map(|day| day.trans_date).min();
-        report.last_date = days.iter().map(|day| day.trans_date).max();
-        report.days = days;
-        partial
-    });
+    let partial = L::finish(feeds, converted)?.map(
+        |Finished {
+             partial,
+             days,
+             rounded,
+         }| {
+            report.rounded = rounded;
+            report.first_date = days.iter().map(|day| day.trans_date).min();
+            report.last_date = days.iter().map(|day| day.trans_date).max();
+            report.days = days;
+            partial
+        },
+    );
     if let Some(rejects) = rejects {
         rejects.finish()?;
     }
@@ -259,7 +294,7 @@ impl<'c, L: FeedLines> Thread<'c, L> {
     fn new(layout: &'c FeedLayout, feed: L, keeps_rejects: bool) -> Self {
         Self {
             unit: Unit::new(),
-            marks: Marks::new(layout.delimiter),
+            marks: Marks::new(layout.plain_delimiter().unwrap_or_default()),
             read: Lines::new(layout, feed, keeps_rejects),
         }
     }
@@ -268,7 +303,7 @@ impl<'c, L: FeedLines> Thread<'c, L> {
     fn another(&self) -> Self {
         Self {
             unit: Unit::new(),
-            marks: Marks::new(self.read.layout.delimiter),
+            marks: Marks::new(self.read.layout.plain_delimiter().unwrap_or_default()),
             read: self.read.another(),
         }
     }
@@ -294,46 +329,20 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         }
         let lines = self.read.report.lines - lines_before;
         let written = self.read.feed.end_unit()?;
-        if written.is_none() && self.read.rejects.is_empty() && self.read.notes.is_empty() {
+        if written.is_none() && !self.read.has_output() {
             turn.pass(lines);
             return Ok(true);
         }
-        let wrote = turn.take(lines, |lines_before, files| {
-            self.write(written, lines_before, files)
-        });
-        self.read.rejects.clear();
-        self.read.notes.clear();
-        wrote.transpose().map(|wrote| wrote.is_some())
-    }
-
-    fn write(
-        &self,
-        written: Option<L::Written>,
-        lines_before: u64,
-        files: &mut Files<L::File>,
-    ) -> Result<(), EngineError> {
-        if let (Some(written), Some(converted)) = (written, &mut files.converted) {
-            self.read.feed.write(written, lines_before, converted)?;
-        }
-        for (number, note) in &self.read.notes {
-            files.findings.add(lines_before + u64::from(*number), note);
-        }
-        let Some(rejects) = &mut files.rejects else {
-            return Ok(());
+        let output = UnitOutput {
+            text: &self.unit.text,
+            too_long: self.unit.long_line,
+            written,
         };
-        for (number, reason, line) in &self.read.rejects {
-            let (number, text) = (lines_before + u64::from(*number), &self.unit.text[line.clone()]);
-            match reason {
-                Reason::LongLine => {
-                    let mut kept = text[..LONG_LINE_KEPT].to_vec();
-                    let bytes = self.unit.long_line.unwrap_or(text.len() as u64);
-                    kept.extend_from_slice(format!("… ({bytes} bytes)").as_bytes());
-                    rejects.push(number, *reason, &kept)?;
-                }
-                _ => rejects.push(number, *reason, text)?,
-            }
-        }
-        Ok(())
+        let wrote = turn.take(lines, |lines_before, files| {
+            write(&self.read, output, lines_before, files)
+        });
+        self.read.clear_output();
+        wrote.transpose().map(|wrote| wrote.is_some())
     }
 
     fn read_unit(&mut self) {
@@ -369,4 +378,40 @@ impl<'c, L: FeedLines> Thread<'c, L> {
         }
         read.report.lines += u64::from(read.number);
     }
+}
+
+/// Writes what the lines of a unit, which comes after `lines_before` lines, have to write.
+pub(super) fn write<L: FeedLines>(
+    read: &Lines<'_, L>,
+    output: UnitOutput<'_, L::Written>,
+    lines_before: u64,
+    files: &mut Files<L::File>,
+) -> Result<(), EngineError> {
+    let UnitOutput {
+        text,
+        too_long,
+        written,
+    } = output;
+    if let (Some(written), Some(converted)) = (written, &mut files.converted) {
+        read.feed.write(written, lines_before, converted)?;
+    }
+    for (number, note) in &read.notes {
+        files.findings.add(lines_before + u64::from(*number), note);
+    }
+    let Some(rejects) = &mut files.rejects else {
+        return Ok(());
+    };
+    for (number, reason, line) in &read.rejects {
+        let (number, text) = (lines_before + u64::from(*number), &text[line.clone()]);
+        match reason {
+            Reason::LongLine => {
+                let mut kept = text[..text.len().min(LONG_LINE_KEPT)].to_vec();
+                let bytes = too_long.unwrap_or(text.len() as u64);
+                kept.extend_from_slice(format!("… ({bytes} bytes)").as_bytes());
+                rejects.push(number, *reason, &kept)?;
+            }
+            _ => rejects.push(number, *reason, text)?,
+        }
+    }
+    Ok(())
 }

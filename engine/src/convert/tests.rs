@@ -14,7 +14,9 @@ use super::*;
 use crate::budget::Budget;
 use crate::date::from_days;
 use crate::fields::Fields;
+use crate::header::ColumnName;
 use crate::layout::{FeedSpec, HeaderRule};
+use crate::layout::{Input, Source};
 use crate::other_forms::Form;
 use crate::partial::DayLines;
 use crate::read_back::rows_of;
@@ -37,7 +39,7 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.wanted()
     }
 
-    fn needed(&self) -> &[impl AsRef<str>] {
+    fn needed(&self) -> &[ColumnName] {
         self.0.needed()
     }
 
@@ -71,6 +73,14 @@ impl<L: FeedLines> FeedLines for General<L> {
 
     fn is_well_formed(&self, fields: &Fields) -> bool {
         self.0.is_well_formed(fields)
+    }
+
+    fn carry(&mut self, input: usize, text: &[u8]) {
+        self.0.carry(input, text);
+    }
+
+    fn cents(&self, fields: &Fields) -> Option<i64> {
+        self.0.cents(fields)
     }
 
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
@@ -255,17 +265,21 @@ fn layouts() -> Vec<FeedLayout> {
             spec.delimiter = ",".into();
             spec.columns = columns("amount code trans_date a b store_id item_id c");
             spec.id_chars = 16;
-            spec.date_format = "%d/%m/%Y".into();
+            spec.values.dates = Some(vec!["%d/%m/%Y".into()]);
         }),
         layout(|spec| {
             spec.delimiter = "-".into();
-            spec.date_format = "%Y%m%d".into();
+            spec.values.dates = Some(vec!["%Y%m%d".into()]);
             spec.header = HeaderRule::Always;
         }),
         layout(|spec| {
             spec.delimiter = " ".into();
             spec.id_chars = 1;
-            spec.measures = [("one".to_owned(), -4), ("two".to_owned(), 2_147_483_647)].into();
+            spec.measures = [
+                ("one".to_owned(), (-4).into()),
+                ("two".to_owned(), 2_147_483_647.into()),
+            ]
+            .into();
         }),
         layout(|spec| {
             spec.columns = columns("item_id name");
@@ -390,15 +404,12 @@ fn line() -> impl Strategy<Value = (Text, &'static [u8])> {
 fn bytes(lines: &[(Text, &[u8])], layout: &FeedLayout) -> Vec<u8> {
     let mut order: Vec<usize> = (0..5).collect();
     if let Some(sales) = layout.sales() {
-        let needed = sales.positions;
-        order = vec![5; needed.last() + 1];
-        let positions = [
-            needed.store_id,
-            needed.amount,
-            needed.code,
-            needed.item_id,
-            needed.trans_date,
-        ];
+        let position = |input: &Input| match input.source {
+            Source::Field { position, .. } => position.unwrap(),
+            _ => panic!("{input:?} is no column"),
+        };
+        let positions: Vec<usize> = sales.inputs.iter().map(position).collect();
+        order = vec![5; positions.iter().max().unwrap() + 1];
         for (column, position) in positions.into_iter().enumerate() {
             order[position] = column;
         }
@@ -427,7 +438,7 @@ fn bytes(lines: &[(Text, &[u8])], layout: &FeedLayout) -> Vec<u8> {
     // If the delimiter is a hyphen, a date's hyphens are delimiters.
     for byte in &mut bytes {
         if *byte == b'\t' {
-            *byte = layout.delimiter;
+            *byte = layout.plain_delimiter().unwrap();
         }
     }
     bytes
@@ -674,7 +685,7 @@ fn long_lines_are_the_same_rejects_wherever_units_end() {
     }
 }
 
-const MAX_LINE_FOR_TESTS: usize = units::MAX_LINE;
+const MAX_LINE_FOR_TESTS: usize = MAX_LINE;
 
 /// Yields its bytes, then fails.
 struct Fails<'t>(&'t [u8]);

@@ -12,7 +12,7 @@ use crate::scan::CR;
 pub(super) const END_MARK: u8 = 0x1A;
 
 /// The text of an input, without its end mark, what follows that, and the padding before it.
-pub(super) struct WholeText<R> {
+pub(crate) struct WholeText<R> {
     input: R,
     /// The last byte that was given out.
     last: Option<u8>,
@@ -29,17 +29,17 @@ pub(super) struct WholeText<R> {
 
 /// What came after the text that was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Behind {
+pub(crate) struct Behind {
     /// Lines that hold nothing that was read.
-    pub(super) lines: u64,
+    pub(crate) lines: u64,
     /// Lines behind the end mark that have text.
-    pub(super) with_text: u64,
+    pub(crate) with_text: u64,
     /// Whether the text was ended by a mark.
-    pub(super) is_marked: bool,
+    pub(crate) is_marked: bool,
 }
 
 impl<R: Read> WholeText<R> {
-    pub(super) fn new(input: R) -> Self {
+    pub(crate) fn new(input: R) -> Self {
         Self {
             input,
             last: None,
@@ -52,7 +52,7 @@ impl<R: Read> WholeText<R> {
     }
 
     /// Returns what came after the text, once all of it was read.
-    pub(super) fn behind(self) -> Behind {
+    pub(crate) fn behind(self) -> Behind {
         let is_in_line = self.last.is_some_and(|last| last != b'\n' && last != CR);
         let own = u64::from(!is_in_line);
         match self.behind_mark {

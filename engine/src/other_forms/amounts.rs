@@ -1,7 +1,8 @@
 //! Amounts in other forms: negative ones, and amounts with a currency, with marks for thousands, with another decimal
 //! mark, or with more places.
 
-use super::{Form, Key};
+use super::{Form, Need};
+use crate::values::{AmountRule, NegativeForm};
 
 /// Signs of currencies that stand before or behind an amount. Letters count in any case.
 const CURRENCIES: [&str; 44] = [
@@ -10,47 +11,51 @@ const CURRENCIES: [&str; 44] = [
     "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "ZAR", "IDR", "Rp", "kr",
 ];
 
-/// Returns the keys that a rejected amount needs to be read, or `None` if none would do.
-pub(crate) fn amount_form(text: &[u8]) -> Option<Form> {
+/// Returns what a rejected amount needs besides what a rule says, or `None` if nothing would do.
+pub(crate) fn amount_form(text: &[u8], rule: &AmountRule) -> Option<Form> {
     let text = std::str::from_utf8(text).ok()?;
     let mut form = Form::new();
     let number = digits_of(text, &mut form)?;
     number_form(number, &mut form)?;
-    // A plain amount that is a reject all the same is too large.
+    form.retain(|need| match need {
+        Need::Negative(form) => !rule.has_negative(*form),
+        Need::Thousands(mark) => rule.thousands() != Some(*mark),
+        Need::Decimal(mark) => rule.decimal() != *mark,
+        Need::Currency(text) => !rule.has_currency(text),
+        Need::Round => !rule.rounds(),
+        Need::Dates | Need::Excel => true,
+    });
+    // An amount that lacks nothing and is a reject all the same is too large.
     (!form.is_empty()).then_some(form)
 }
 
-/// Takes signs and currencies off, and notes their keys. An amount has at most one of each.
+/// Takes signs and currencies off, and notes them. An amount has at most one of each.
 fn digits_of<'t>(text: &'t str, form: &mut Form) -> Option<&'t str> {
-    let (mut rest, mut is_signed) = (trim(text), false);
+    let (mut rest, mut is_signed, mut has_currency) = (trim(text), false, false);
     loop {
-        let mut sign = |found: Option<&'t str>, key: Option<Key>| -> Option<Option<&'t str>> {
-            let Some(found) = found else { return Some(None) };
+        let enclosed = rest.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
+        let behind = rest.strip_suffix(['-', '\u{2212}']);
+        let credit = rest.len().checked_sub(2).and_then(|at| rest.split_at_checked(at));
+        let credit = credit
+            .filter(|(_, end)| end.eq_ignore_ascii_case("CR"))
+            .map(|(rest, _)| rest);
+        let before = rest.strip_prefix(['-', '\u{2212}', '\u{2013}', '\u{fe63}', '\u{ff0d}']);
+        let signs = [
+            (enclosed, Some(NegativeForm::Parentheses)),
+            (behind, Some(NegativeForm::Trailing)),
+            (credit, Some(NegativeForm::Credit)),
+            (before, Some(NegativeForm::Before)),
+            (rest.strip_prefix('+'), None),
+        ];
+        if let Some((next, sign)) = signs.into_iter().find_map(|(next, sign)| Some((next?, sign))) {
             if std::mem::replace(&mut is_signed, true) {
                 return None;
             }
-            form.extend(key);
-            Some(Some(trim(found)))
-        };
-        let enclosed = rest.strip_prefix('(').and_then(|inside| inside.strip_suffix(')'));
-        let behind = rest.strip_suffix(['-', '\u{2212}']);
-        let credit = rest
-            .len()
-            .checked_sub(2)
-            .filter(|at| rest.get(*at..).is_some_and(|end| end.eq_ignore_ascii_case("CR")))
-            .map(|at| &rest[..at]);
-        let other_minus = rest.strip_prefix(['\u{2212}', '\u{2013}', '\u{fe63}', '\u{ff0d}']);
-        let plain = rest.strip_prefix(['-', '+']);
-        let next = match sign(enclosed, Some(Key::Negative))? {
-            Some(next) => Some(next),
-            None => match sign(behind.or(credit).or(other_minus), Some(Key::Negative))? {
-                Some(next) => Some(next),
-                None => sign(plain, None)?,
-            },
-        };
-        if let Some(next) = next {
-            rest = next;
-        } else if let Some(next) = without_currency(rest).filter(|_| form.insert(Key::Currency)) {
+            form.extend(sign.map(Need::Negative));
+            rest = trim(next);
+        } else if !has_currency && let Some((next, sign)) = without_currency(rest) {
+            has_currency = true;
+            form.insert(Need::Currency(sign.to_owned()));
             rest = trim(next);
         } else {
             return Some(rest);
@@ -58,18 +63,22 @@ fn digits_of<'t>(text: &'t str, form: &mut Form) -> Option<&'t str> {
     }
 }
 
-fn without_currency(text: &str) -> Option<&str> {
-    let is = |part: Option<&str>, sign: &str| part.is_some_and(|part| part.eq_ignore_ascii_case(sign));
+/// Takes a currency off, and returns the rest and the currency.
+fn without_currency(text: &str) -> Option<(&str, &str)> {
     CURRENCIES.iter().find_map(|sign| {
-        if is(text.get(..sign.len()), sign) {
-            return Some(&text[sign.len()..]);
+        let is = |part: &str| part.eq_ignore_ascii_case(sign);
+        if let Some((before, rest)) = text.split_at_checked(sign.len())
+            && is(before)
+        {
+            return Some((rest, before));
         }
         let at = text.len().checked_sub(sign.len())?;
-        is(text.get(at..), sign).then(|| &text[..at])
+        let (rest, behind) = text.split_at_checked(at)?;
+        is(behind).then_some((rest, behind))
     })
 }
 
-/// Notes the keys that digits with marks between them need. `None` if they are no number.
+/// Notes what digits with marks between them need. `None` if they are no number.
 fn number_form(text: &str, form: &mut Form) -> Option<()> {
     let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     let marks: Vec<(usize, char)> = text.char_indices().filter(|(_, c)| !c.is_ascii_digit()).collect();
@@ -83,11 +92,9 @@ fn number_form(text: &str, form: &mut Form) -> Option<()> {
     let (whole, others) = (&text[..last_at], &marks[..marks.len() - 1]);
     if others.is_empty() && matches!(last, '.' | ',') && !is_group(whole, places) {
         // One mark, and what follows it is no thousand: a decimal mark.
-        if last == ',' {
-            form.insert(Key::Decimal);
-        }
+        form.insert(Need::Decimal(last));
         if places.len() > 2 {
-            form.insert(Key::Round);
+            form.insert(Need::Round);
         }
         return (is_digits(whole) || is_digits(places)).then_some(());
     }
@@ -106,16 +113,18 @@ fn number_form(text: &str, form: &mut Form) -> Option<()> {
     if !is_mark || !is_grouped || !groups.all(|group| group.len() == 3 && is_digits(group)) {
         return None;
     }
-    form.insert(Key::Thousands);
+    form.insert(Need::Thousands(match thousands {
+        '\u{2019}' => '\'',
+        '\u{a0}' | '\u{202f}' => ' ',
+        mark => mark,
+    }));
     if is_last_decimal {
         if !places.bytes().all(|byte| byte.is_ascii_digit()) {
             return None;
         }
-        if last == ',' {
-            form.insert(Key::Decimal);
-        }
+        form.insert(Need::Decimal(last));
         if places.len() > 2 {
-            form.insert(Key::Round);
+            form.insert(Need::Round);
         }
     }
     Some(())
@@ -142,13 +151,50 @@ mod tests {
     use super::*;
     use crate::amount::parse_cents;
 
+    use crate::values::ValuesSpec;
+
+    fn rule(change: impl FnOnce(&mut ValuesSpec)) -> AmountRule {
+        let mut spec = ValuesSpec::default();
+        change(&mut spec);
+        AmountRule::new(&spec).unwrap()
+    }
+
+    fn keys_beside(rule: &AmountRule, text: &str) -> Option<Vec<&'static str>> {
+        let form = amount_form(text.as_bytes(), rule)?;
+        let keys = form.iter().map(|need| need.key().trim_start_matches("values."));
+        Some(keys.collect())
+    }
+
     fn keys(text: &str) -> Option<Vec<&'static str>> {
-        let form = amount_form(text.as_bytes())?;
-        Some(
-            form.into_iter()
-                .map(|key| key.name().trim_start_matches("values."))
-                .collect(),
-        )
+        keys_beside(&rule(|_| ()), text)
+    }
+
+    #[test]
+    fn what_is_told_already_is_not_needed() {
+        let german = rule(|spec| (spec.decimal, spec.thousands) = (Some(",".into()), Some(".".into())));
+        for (text, expected) in [
+            ("12.50", "decimal"),
+            ("1,234.50", "thousands decimal"),
+            ("(1.234,50)", "negative"),
+            ("1.234,505", "round"),
+            ("€ 1,50", "currency"),
+        ] {
+            assert_eq!(
+                keys_beside(&german, text),
+                Some(expected.split(' ').collect()),
+                "{text}"
+            );
+        }
+        let told = rule(|spec| {
+            spec.negative = Some(vec![NegativeForm::Trailing]);
+            spec.currency = Some(vec!["$".into()]);
+            spec.round = Some(crate::values::Rounding::HalfUp);
+        });
+        for text in ["2.50-", "$2.50", "2222.505"] {
+            assert_eq!(keys_beside(&told, text), None, "{text}");
+        }
+        assert_eq!(keys_beside(&told, "-2.50"), Some(vec!["negative"]));
+        assert_eq!(keys_beside(&told, "2.50US$"), Some(vec!["currency"]));
     }
 
     #[test]
@@ -157,7 +203,6 @@ mod tests {
             ("2.50-", "negative"),
             ("2.50 -", "negative"),
             ("(2.50)", "negative"),
-            ("\u{2212}2.50", "negative"),
             ("12.50CR", "negative"),
             ("12.50 cr", "negative"),
             ("15.000", "thousands"),
@@ -210,6 +255,7 @@ mod tests {
             "$$1.00",
             "$1.00$",
             "CR",
+            "\u{2212}2.50",
             "()",
             "NULL",
             "n/a",
@@ -223,20 +269,20 @@ mod tests {
         ] {
             assert_eq!(keys(text), None, "{text:?}");
         }
-        assert_eq!(amount_form(b"\xff1.00-"), None);
+        assert_eq!(amount_form(b"\xff1.00-", &rule(|_| ())), None);
     }
 
     proptest! {
         #[test]
         fn any_text_is_looked_at_without_a_panic(text in "[-+().,0-9$€ CcRr'\u{a0}]{0,10}") {
-            if amount_form(text.as_bytes()).is_some() {
+            if keys(&text).is_some() {
                 prop_assert_eq!(parse_cents(text.as_bytes()), None, "an amount has no other form");
             }
         }
 
         #[test]
         fn digits_without_marks_need_no_key(digits in "[0-9]{1,30}", places in "(\\.[0-9]{0,2})?") {
-            prop_assert_eq!(amount_form(format!("{digits}{places}").as_bytes()), None);
+            prop_assert_eq!(keys(&format!("{digits}{places}")), None);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Dates in other forms: the parts in another order or with fewer digits, months by name, a time of day behind.
 
-use super::{Form, Key};
+use super::{Form, Need};
 
 const MONTHS: [&str; 12] = [
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 ];
 
-/// Returns the keys that a rejected date needs to be read, or `None` if it is no date in a known form.
+/// Returns the needs of a rejected date to be read, or `None` if it is no date in a known form.
 pub(crate) fn date_form(text: &[u8]) -> Option<Form> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let day = without_time(text);
@@ -14,7 +14,7 @@ pub(crate) fn date_form(text: &[u8]) -> Option<Form> {
         8 | 6 if day.bytes().all(|byte| byte.is_ascii_digit()) => is_packed(day),
         _ => is_divided(day),
     };
-    is_date.then(|| Form::from([Key::Dates]))
+    is_date.then(|| Form::from([Need::Dates]))
 }
 
 /// Takes a time of day off: `13:45`, `13:45:00.000Z`, `1:45 PM`, behind a blank or a `T`.
@@ -121,7 +121,7 @@ mod tests {
             "2016-06-01T13:45:00.000+02:00",
             "1/6/2016 1:45 PM",
         ] {
-            let expected = (date != "01JUN 2016").then(|| Form::from([Key::Dates]));
+            let expected = (date != "01JUN 2016").then(|| Form::from([Need::Dates]));
             assert_eq!(date_form(date.as_bytes()), expected, "{date}");
         }
         for text in [

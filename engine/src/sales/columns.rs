@@ -1,15 +1,15 @@
 //! The positions of the five columns of a point-of-sale line in a file, and the fields of a line that can be read in
 //! place.
 
-use crate::layout::Needed;
+use crate::layout::{AMOUNT, CODE, ITEM, STORE, TRANS_DATE};
 use crate::scan::{Field, Line, QUOTE};
 
-/// The columns of one file.
+/// The columns of one file whose lines can be read in place.
 #[derive(Clone)]
 pub(super) struct Columns {
-    pub(super) needed: Needed,
+    needed: [usize; 5],
     /// How many leading fields of a line are read.
-    pub(super) wanted: usize,
+    wanted: usize,
     /// The positions among them that are not needed.
     others: Vec<usize>,
 }
@@ -24,20 +24,15 @@ pub(super) struct LineFields<'m> {
 }
 
 impl Columns {
-    pub(super) fn new(needed: Needed) -> Self {
-        let Needed {
-            store_id,
-            amount,
-            code,
-            item_id,
-            trans_date,
-        } = needed;
-        let taken = [store_id, amount, code, item_id, trans_date];
-        let wanted = needed.last() + 1;
+    /// Creates columns at positions that are in the order of the inputs.
+    pub(super) fn new(needed: [usize; 5]) -> Self {
+        let wanted = needed.into_iter().fold(0, usize::max) + 1;
         Self {
             needed,
             wanted,
-            others: (0..wanted).filter(|position| !taken.contains(position)).collect(),
+            others: (0..wanted)
+                .filter(|position| !needed.contains(position))
+                .collect(),
         }
     }
 
@@ -52,11 +47,11 @@ impl Columns {
         if !MAY_BE_ODD {
             let field = |position: usize| line.field(position);
             return Some(LineFields {
-                store_id: field(self.needed.store_id),
-                amount: field(self.needed.amount),
-                code: field(self.needed.code),
-                item_id: field(self.needed.item_id),
-                trans_date: field(self.needed.trans_date),
+                store_id: field(self.needed[STORE]),
+                amount: field(self.needed[AMOUNT]),
+                code: field(self.needed[CODE]),
+                item_id: field(self.needed[ITEM]),
+                trans_date: field(self.needed[TRANS_DATE]),
             });
         }
         let starts_quoted = |position| line.field(position).first_byte() == QUOTE;
@@ -72,11 +67,11 @@ impl Columns {
             }
         };
         Some(LineFields {
-            store_id: field(self.needed.store_id)?,
-            amount: field(self.needed.amount)?,
-            code: field(self.needed.code)?,
-            item_id: field(self.needed.item_id)?,
-            trans_date: field(self.needed.trans_date)?,
+            store_id: field(self.needed[STORE])?,
+            amount: field(self.needed[AMOUNT])?,
+            code: field(self.needed[CODE])?,
+            item_id: field(self.needed[ITEM])?,
+            trans_date: field(self.needed[TRANS_DATE])?,
         })
     }
 }

@@ -1,14 +1,15 @@
-//! The rules for the texts of an id column.
+//! The ids of one column: their numbers, and the reject reasons for texts that are none.
 
-use crate::other_forms::is_text_for_excel;
+use std::borrow::Cow;
+
 use crate::rejects::Reason;
 use crate::symbols::{Symbol, Symbols};
+use crate::values::{IdRule, NoId};
 
-/// The rules of an id column, and the reject reasons for texts that break them.
+/// An id column.
 #[derive(Clone, Copy)]
-pub(super) struct IdRule {
-    /// The greatest length in characters.
-    pub(super) chars: usize,
+pub(super) struct IdColumn<'l> {
+    pub(super) rule: &'l IdRule,
     /// Whether the text went through a decoder, which writes U+FFFD for what it cannot decode.
     pub(super) is_decoded: bool,
     pub(super) empty: Reason,
@@ -16,37 +17,30 @@ pub(super) struct IdRule {
     pub(super) text: Reason,
 }
 
-impl IdRule {
-    /// Returns the symbol of an id. Checks the id when it is seen for the first time.
+impl IdColumn<'_> {
+    /// Returns the symbol of the id that a text is written for. Reads the text when it is seen for the first time.
     #[inline(never)]
-    pub(super) fn symbol(&self, symbols: &mut Symbols, id: &[u8]) -> Result<Symbol, Reason> {
-        match symbols.find(id) {
-            Some(symbol) => Ok(symbol),
-            None => Ok(symbols.insert(self.check(id)?)),
+    pub(super) fn symbol(&self, symbols: &mut Symbols, text: &[u8]) -> Result<Symbol, Reason> {
+        if let Some(symbol) = symbols.find(text).or_else(|| symbols.find_spelling(text)) {
+            return Ok(symbol);
         }
+        let id = self.read(text)?;
+        let symbol = symbols.find(id.as_bytes());
+        let symbol = symbol.unwrap_or_else(|| symbols.insert(&id));
+        if id.as_bytes() != text {
+            symbols.add_spelling(text, symbol);
+        }
+        Ok(symbol)
     }
 
-    /// Returns the id as text, if it meets the rules.
-    pub(super) fn check<'i>(&self, id: &'i [u8]) -> Result<&'i str, Reason> {
-        let text = std::str::from_utf8(id).map_err(|_| self.text)?;
-        // Nearly all ids. Those that a spreadsheet wrote begin with another character.
-        if (1..=self.chars).contains(&id.len()) && id.iter().all(u8::is_ascii_alphanumeric) {
-            return Ok(text);
-        }
-        // A byte order mark inside a line shows that files were joined there, without a line end between them.
-        if text.contains(['\0', '\u{feff}'])
-            || is_text_for_excel(text)
-            || (self.is_decoded && text.contains(char::REPLACEMENT_CHARACTER))
-        {
-            return Err(self.text);
-        }
-        if id.trim_ascii().is_empty() {
-            return Err(self.empty);
-        }
-        // A text never has more characters than bytes.
-        if id.len() > self.chars && text.chars().count() > self.chars {
-            return Err(self.too_long);
-        }
-        Ok(text)
+    /// Returns the id that a text is written for.
+    pub(super) fn read<'i>(&self, text: &'i [u8]) -> Result<Cow<'i, str>, Reason> {
+        self.rule
+            .read(text, self.is_decoded)
+            .map_err(|no_id| match no_id {
+                NoId::Empty => self.empty,
+                NoId::TooLong => self.too_long,
+                NoId::Text => self.text,
+            })
     }
 }

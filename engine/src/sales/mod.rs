@@ -5,6 +5,7 @@
 //! Both ways make the same checks in the same order, which tests verify.
 
 mod columns;
+mod fields;
 mod ids;
 mod rows;
 
@@ -12,15 +13,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::columns::{Columns, LineFields};
-use self::ids::IdRule;
+use self::ids::IdColumn;
 use self::rows::UnitRows;
-use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
+use crate::amount::{ABSENT, short_cents};
 use crate::budget::Share;
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::layout::{NEEDED_COLUMNS, Needed, SalesLayout};
-use crate::other_forms::{Form as OtherForm, amount_form, date_form, id_form};
+use crate::header::ColumnName;
+use crate::layout::{AMOUNT, ITEM, Input, MEASURES, STORE, SalesLayout, Source, TRANS_DATE};
+use crate::other_forms::Form as OtherForm;
 use crate::parquet_form::{self, Form};
 use crate::partial::{DayTotals, Key, Partial, SumTable};
 use crate::rejects::Reason;
@@ -28,15 +30,26 @@ use crate::scan::{Line, Marked};
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
 use crate::symbols::{Symbol, Symbols, UNKNOWN};
+use crate::values::{Amount, CodeText};
 
 pub(crate) use self::rows::EncodedRows;
 
 /// Reads point-of-sale lines on one thread.
 pub(crate) struct SalesLines<'l> {
     layout: &'l SalesLayout,
-    columns: Columns,
-    store_rule: IdRule,
-    item_rule: IdRule,
+    /// Where each input of the layout comes from in this file.
+    places: Vec<Place>,
+    /// How many leading fields of a record are read.
+    wanted: usize,
+    /// What a header must name, and the number of the input of each.
+    needed: Vec<ColumnName>,
+    needed_inputs: Vec<usize>,
+    /// The columns, if lines can be read in place.
+    columns: Option<Columns>,
+    /// Whether amounts in the short form mean what they usually do.
+    has_short_amounts: bool,
+    store_column: IdColumn<'l>,
+    item_column: IdColumn<'l>,
     codes: Memo<ShorterText, Option<Code>>,
     dates: Memo<ShortText, Option<i32>>,
     table: SumTable,
@@ -50,6 +63,16 @@ pub(crate) struct SalesLines<'l> {
     share: Share,
     converted: Option<Converted>,
     doubt: Option<Doubt>,
+    /// Rows whose amount was rounded.
+    rounded: u64,
+}
+
+/// Where a value of a record comes from.
+#[derive(Clone)]
+enum Place {
+    Field(usize),
+    Given(Box<[u8]>),
+    Absent,
 }
 
 /// The store and item of a line that may be a header, and whether another line had one of them before sums were spilled.
@@ -69,11 +92,9 @@ struct Ahead {
     /// What was found of each.
     items: Vec<Symbol>,
 }
+
 /// At the end of a file, the sums of its threads are there twice: in their tables, and combined.
 const COPIES: usize = 2;
-
-/// Returns the known other form that a text is written in.
-type FormOf = fn(&[u8]) -> Option<OtherForm>;
 
 /// What a transaction code means.
 #[derive(Clone, Copy)]
@@ -97,8 +118,8 @@ impl<'l> SalesLines<'l> {
         scratch: Scratch<'l>,
         is_decoded: bool,
     ) -> Result<(Self, Option<parquet_form::Table>), EngineError> {
-        let rule = |empty, too_long, text| IdRule {
-            chars: layout.id_chars,
+        let column = |empty, too_long, text| IdColumn {
+            rule: &layout.values.ids,
             is_decoded,
             empty,
             too_long,
@@ -114,11 +135,27 @@ impl<'l> SalesLines<'l> {
                 rows: UnitRows::default(),
             });
         }
-        let lines = Self {
+        let place = |(number, input): (usize, &Input)| match &input.source {
+            // Where only a header says the position, any will do until the header was read.
+            Source::Field { position, .. } => Place::Field(position.unwrap_or(number)),
+            Source::Given(text) => Place::Given(text.clone()),
+            Source::Carried => Place::Given(Box::default()),
+            Source::Capture(_) | Source::Absent => Place::Absent,
+        };
+        let named = |(number, input): (usize, &Input)| {
+            let is_named = matches!(input.source, Source::Field { name: Some(_), .. });
+            is_named.then_some(number)
+        };
+        let mut lines = Self {
             layout,
-            columns: Columns::new(layout.positions),
-            store_rule: rule(Reason::StoreEmpty, Reason::StoreTooLong, Reason::StoreText),
-            item_rule: rule(Reason::ItemEmpty, Reason::ItemTooLong, Reason::ItemText),
+            places: layout.inputs.iter().enumerate().map(place).collect(),
+            wanted: 0,
+            needed: layout.names(),
+            needed_inputs: layout.inputs.iter().enumerate().filter_map(named).collect(),
+            columns: None,
+            has_short_amounts: layout.values.amounts.is_short_usual(),
+            store_column: column(Reason::StoreEmpty, Reason::StoreTooLong, Reason::StoreText),
+            item_column: column(Reason::ItemEmpty, Reason::ItemTooLong, Reason::ItemText),
             codes: Memo::new(),
             dates: Memo::new(),
             table: SumTable::new(layout.measures.len()),
@@ -129,12 +166,33 @@ impl<'l> SalesLines<'l> {
             scratch,
             converted,
             doubt: None,
+            rounded: 0,
         };
+        lines.find_columns();
         Ok((lines, file))
     }
 
+    /// Finds out how many fields are read, and whether they can be read in place.
+    fn find_columns(&mut self) {
+        let positions = self.places.iter().filter_map(|place| match place {
+            Place::Field(position) => Some(*position),
+            _ => None,
+        });
+        let positions: Vec<usize> = positions.collect();
+        self.wanted = positions
+            .iter()
+            .fold(0, |wanted, position| wanted.max(position + 1));
+        let is_plain = self.places.len() == MEASURES;
+        self.columns = positions.try_into().ok().filter(|_| is_plain).map(Columns::new);
+    }
+
     fn code(layout: &SalesLayout, text: &[u8]) -> Option<Code> {
-        let code = parse_code(trim(text))?;
+        let CodeText::Number(code) = layout.values.codes.read(trim(text))? else {
+            return Some(Code {
+                measure: 0,
+                is_row: false,
+            });
+        };
         let measure = layout.measures.iter().position(|measure| measure.code == code);
         Some(Code {
             measure: measure.unwrap_or(0) as u8,
@@ -143,29 +201,57 @@ impl<'l> SalesLines<'l> {
     }
 
     fn date(layout: &SalesLayout, text: &[u8]) -> Option<i32> {
-        layout.date_format.parse_days(trim(text))
+        layout.values.dates.read(text)
     }
 
     /// Reads a plain line in place.
     #[inline(always)]
     fn read(&mut self, number: u32, place: usize, fields: &LineFields<'_>) -> Result<LineOutcome, Reason> {
+        match short_cents(fields.amount).filter(|_| self.has_short_amounts) {
+            Some(cents) => {
+                let amount = Amount::Cents {
+                    cents,
+                    is_rounded: false,
+                };
+                self.read_with(number, place, amount, fields)
+            }
+            None => self.read_any(number, place, fields),
+        }
+    }
+
+    /// Reads a plain line whose amount is in any form.
+    #[inline(never)]
+    fn read_any(
+        &mut self,
+        number: u32,
+        place: usize,
+        fields: &LineFields<'_>,
+    ) -> Result<LineOutcome, Reason> {
+        let amount = self.layout.values.amounts.read(fields.amount.bytes());
+        self.read_with(number, place, amount.ok_or(Reason::Amount)?, fields)
+    }
+
+    #[inline(always)]
+    fn read_with(
+        &mut self,
+        number: u32,
+        place: usize,
+        amount: Amount,
+        fields: &LineFields<'_>,
+    ) -> Result<LineOutcome, Reason> {
         let layout = self.layout;
         let LineFields {
             store_id,
-            amount,
             code,
             item_id,
             trans_date,
+            ..
         } = *fields;
-        let cents = match short_cents(amount) {
-            Some(cents) => cents,
-            None => parse_cents(trim(amount.bytes())).ok_or(Reason::Amount)?,
-        };
         let code = match ShorterText::in_text(code) {
             Some(short) => self.codes.get(short, || Self::code(layout, code.bytes())),
             None => Self::code(layout, code.bytes()),
         };
-        let code = code.ok_or(Reason::Code)?;
+        let (code, amount) = with_amount(code.ok_or(Reason::Code)?, amount)?;
         let date = match ShortText::in_text(trans_date) {
             Some(short) => self.dates.get(short, || Self::date(layout, trans_date.bytes())),
             None => Self::date(layout, trans_date.bytes()),
@@ -175,7 +261,9 @@ impl<'l> SalesLines<'l> {
             |symbols: &Symbols, field| ShortText::in_text(field).and_then(|id| symbols.find_short(id));
         let store = match known(&self.table.stores, store_id) {
             Some(store) => store,
-            None => self.store_rule.symbol(&mut self.table.stores, store_id.bytes())?,
+            None => self
+                .store_column
+                .symbol(&mut self.table.stores, store_id.bytes())?,
         };
         let item = match self.ahead.items.get(place) {
             Some(item) if *item != UNKNOWN => Some(*item),
@@ -183,37 +271,21 @@ impl<'l> SalesLines<'l> {
         };
         let item = match item {
             Some(item) => item,
-            None => self.item_rule.symbol(&mut self.table.items, item_id.bytes())?,
+            None => self.item_column.symbol(&mut self.table.items, item_id.bytes())?,
         };
-        Ok(self.count(number, code, cents, Key::new(store, item, date)))
-    }
-
-    /// Reads a line that was split into fields.
-    fn check(&mut self, number: u32, fields: &Fields) -> Result<LineOutcome, Reason> {
-        let Needed {
-            store_id,
-            amount,
-            code,
-            item_id,
-            trans_date,
-        } = self.columns.needed;
-        if fields.len() < self.columns.wanted {
-            return Err(Reason::MissingColumn);
-        }
-        let field = |position| fields.get(position).unwrap_or_default();
-        let cents = parse_cents(trim(field(amount))).ok_or(Reason::Amount)?;
-        let code = Self::code(self.layout, field(code)).ok_or(Reason::Code)?;
-        let date = Self::date(self.layout, field(trans_date)).ok_or(Reason::Date)?;
-        let store = self.store_rule.symbol(&mut self.table.stores, field(store_id))?;
-        let item = self.item_rule.symbol(&mut self.table.items, field(item_id))?;
-        Ok(self.count(number, code, cents, Key::new(store, item, date)))
+        Ok(self.count(number, code, amount, Key::new(store, item, date)))
     }
 
     /// Counts a well-formed line.
     #[inline(always)]
-    fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> LineOutcome {
+    fn count(&mut self, number: u32, code: Code, amount: Amount, key: Key) -> LineOutcome {
         let Code { measure, is_row } = code;
+        let (cents, is_rounded) = match amount {
+            Amount::Cents { cents, is_rounded } => (cents, is_rounded),
+            Amount::None { .. } => (ABSENT, false),
+        };
         self.table.add(key, measure, cents, is_row);
+        self.rounded += u64::from(is_rounded && is_row);
         if let Some(converted) = &mut self.converted
             && is_row
         {
@@ -224,13 +296,35 @@ impl<'l> SalesLines<'l> {
     }
 }
 
+/// Decides what a line with an amount, or without one, is: without one it is ignored, unless its code is asked for.
+#[inline(always)]
+fn with_amount(code: Code, amount: Amount) -> Result<(Code, Amount), Reason> {
+    match amount {
+        Amount::None { is_ignored } if code.is_row => match is_ignored {
+            true => Ok((
+                Code {
+                    is_row: false,
+                    ..code
+                },
+                amount,
+            )),
+            false => Err(Reason::Amount),
+        },
+        amount => Ok((code, amount)),
+    }
+}
+
 impl FeedLines for SalesLines<'_> {
     type Written = EncodedRows;
     type File = parquet_form::Table;
 
     fn another(&self) -> Self {
         Self {
+            places: self.places.clone(),
+            needed: self.needed.clone(),
+            needed_inputs: self.needed_inputs.clone(),
             columns: self.columns.clone(),
+            rounded: 0,
             codes: Memo::new(),
             dates: Memo::new(),
             table: SumTable::new(self.layout.measures.len()),
@@ -249,36 +343,35 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn wanted(&self) -> usize {
-        self.columns.wanted
+        self.wanted
     }
 
-    fn needed(&self) -> &[impl AsRef<str>] {
-        &NEEDED_COLUMNS
+    fn needed(&self) -> &[ColumnName] {
+        &self.needed
     }
 
     fn positions(&self) -> Vec<usize> {
-        self.columns.needed.all().to_vec()
+        let position = |input: &usize| match self.places[*input] {
+            Place::Field(position) => position,
+            Place::Given(_) | Place::Absent => 0,
+        };
+        self.needed_inputs.iter().map(position).collect()
     }
 
     fn move_columns(&mut self, positions: &[usize]) {
-        if let Ok(positions) = positions.try_into() {
-            self.columns = Columns::new(Needed::at(positions));
-            self.ahead.items.clear();
+        for (input, position) in self.needed_inputs.iter().zip(positions) {
+            self.places[*input] = Place::Field(*position);
         }
+        self.find_columns();
+        self.ahead.items.clear();
     }
 
     fn has_header_values(&self, fields: &Fields) -> bool {
-        let Needed { amount, code, .. } = self.columns.needed;
-        let is_number = |position| {
-            fields
-                .get(position)
-                .is_some_and(|text| has_number_form(trim(text)))
-        };
-        fields.len() >= self.columns.wanted && !is_number(amount) && !is_number(code)
+        self.are_header_values(fields)
     }
 
     fn has_data_values(&self, fields: &Fields) -> bool {
-        let date = fields.get(self.columns.needed.trans_date).unwrap_or_default();
+        let date = self.text(TRANS_DATE, fields).unwrap_or_default();
         Self::date(self.layout, date).is_some()
     }
 
@@ -287,62 +380,54 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn doubt(&mut self, fields: &Fields) {
-        let id = |position| fields.get(position).unwrap_or_default().to_vec();
+        // An id that the whole file has in common says nothing about one of its lines.
+        let id = |input: usize| match self.places[input] {
+            Place::Field(position) => fields.get(position).unwrap_or_default().to_vec(),
+            Place::Given(_) | Place::Absent => Vec::new(),
+        };
         self.doubt = Some(Doubt {
-            store_id: id(self.columns.needed.store_id),
-            item_id: id(self.columns.needed.item_id),
+            store_id: id(STORE),
+            item_id: id(ITEM),
             is_settled: false,
         });
     }
 
     fn settles_doubt(&self) -> bool {
+        let is_known =
+            |ids: &Symbols, text: &[u8]| ids.find(text).or_else(|| ids.find_spelling(text)).is_some();
         self.doubt.as_ref().is_some_and(|doubt| {
             doubt.is_settled
-                || self.table.stores.find(&doubt.store_id).is_some()
-                || self.table.items.find(&doubt.item_id).is_some()
+                || is_known(&self.table.stores, &doubt.store_id)
+                || is_known(&self.table.items, &doubt.item_id)
         })
     }
 
     fn is_well_formed(&self, fields: &Fields) -> bool {
-        let [store_id, amount, code, item_id, trans_date] = self
-            .columns
-            .needed
-            .all()
-            .map(|position| fields.get(position).unwrap_or_default());
-        fields.len() >= self.columns.wanted
-            && parse_cents(trim(amount)).is_some()
-            && Self::code(self.layout, code).is_some()
-            && Self::date(self.layout, trans_date).is_some()
-            && self.store_rule.check(store_id).is_ok()
-            && self.item_rule.check(item_id).is_ok()
+        self.is_good(fields)
+    }
+
+    fn carry(&mut self, input: usize, text: &[u8]) {
+        self.places[input] = Place::Given(text.into());
+    }
+
+    fn cents(&self, fields: &Fields) -> Option<i64> {
+        match self.layout.values.amounts.read(self.text(AMOUNT, fields)?)? {
+            Amount::Cents { cents, .. } => Some(cents),
+            Amount::None { .. } => None,
+        }
     }
 
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<OtherForm>)> {
-        let Needed {
-            store_id,
-            amount,
-            item_id,
-            trans_date,
-            ..
-        } = self.columns.needed;
-        let (position, form): (usize, FormOf) = match reason {
-            Reason::Amount => (amount, amount_form),
-            Reason::Date => (trans_date, date_form),
-            Reason::StoreText => (store_id, id_form),
-            Reason::ItemText => (item_id, id_form),
-            _ => return None,
-        };
-        let text = fields.get(position).unwrap_or_default();
-        (!text.trim_ascii().is_empty()).then(|| (text, form(text)))
+        self.form_of(reason, fields)
     }
 
     fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) {
         let Ahead { ids, items } = &mut self.ahead;
         items.clear();
-        if !self.table.items.are_many() {
+        let Some(columns) = self.columns.as_ref().filter(|_| self.table.items.are_many()) else {
             return;
-        }
-        let item = |line| ShortText::in_text(self.columns.fields::<MAY_BE_ODD>(line)?.item_id);
+        };
+        let item = |line| ShortText::in_text(columns.fields::<MAY_BE_ODD>(line)?.item_id);
         ids.clear();
         ids.extend(lines.lines().map(|line| item(line).unwrap_or_default()));
         self.table.items.find_many(ids, items);
@@ -355,7 +440,7 @@ impl FeedLines for SalesLines<'_> {
         place: usize,
         line: Line<'_>,
     ) -> Option<LineOutcome> {
-        let fields = self.columns.fields::<MAY_BE_ODD>(line)?;
+        let fields = self.columns.as_ref()?.fields::<MAY_BE_ODD>(line)?;
         let outcome = self.read(number, place, &fields);
         Some(outcome.unwrap_or_else(LineOutcome::Reject))
     }
@@ -408,9 +493,10 @@ impl FeedLines for SalesLines<'_> {
         };
         let (layout, scratch) = (*layout, *scratch);
         let mut days = DayTotals::default();
-        let mut shares = Vec::new();
+        let (mut shares, mut rounded) = (Vec::new(), 0);
         for thread in threads {
             shares.push(thread.share);
+            rounded += thread.rounded;
             let of_thread = thread.table.into_sums();
             days.merge(thread.days);
             days.add(&of_thread);
@@ -425,7 +511,11 @@ impl FeedLines for SalesLines<'_> {
             file.finish()?;
         }
         let days = days.into_days();
-        Ok(Some(Finished { partial, days }))
+        Ok(Some(Finished {
+            partial,
+            days,
+            rounded,
+        }))
     }
 }
 

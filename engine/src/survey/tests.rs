@@ -1,7 +1,7 @@
 //! What a survey shows, and what it suggests.
 
 use super::*;
-use crate::layout::FeedSpec;
+use crate::layout::{FeedSpec, MeasureSpec};
 
 fn looked(spec: &FeedSpec, text: &str, store: Option<&str>) -> Survey {
     survey(text.as_bytes(), &FeedLayout::new(spec).unwrap(), store).unwrap()
@@ -62,7 +62,7 @@ fn another_separator_is_suggested() {
 #[test]
 fn a_code_that_no_line_has_is_told() {
     let mut spec = FeedSpec::default();
-    spec.measures.insert("sale_amount".into(), 40);
+    spec.measures.insert("sale_amount".into(), MeasureSpec::Code(40));
     let seen = looked(&spec, &lines(12), None);
     assert!(
         seen.suggestions[0].contains("no line has code 40 (sale_amount)"),

@@ -1,6 +1,6 @@
 //! The preconditions apart from those that count files: what must hold besides, whatever has come.
 
-use gristmill_state::{CriterionError, InForce, RunRow, RunState, WaveRuns};
+use gristmill_state::{CriterionError, FileFact, InForce, RunRow, RunState, WaveRuns};
 use jiff::civil::Date;
 use jiff::{Timestamp, Unit, Zoned};
 use serde_json::json;
@@ -59,11 +59,20 @@ impl Wave<'_> {
 
     /// Appears only if it blocks the wave: partials of two layouts cannot be merged.
     pub(super) fn layout(&self) -> Option<Check> {
-        let is_earlier = |version: &InForce| !self.plan.feed.sums_with(&version.layout_digest);
+        let is_earlier = |file: &FileFact, version: &InForce| {
+            !self
+                .plan
+                .feed
+                .of_file(&file.file_url)
+                .sums_with(&version.layout_digest)
+        };
         let earlier: Vec<_> = self
             .files
             .iter()
-            .filter(|matching| matching.file.in_force.as_ref().is_some_and(is_earlier))
+            .filter(|matching| {
+                let version = matching.file.in_force.as_ref();
+                version.is_some_and(|version| is_earlier(matching.file, version))
+            })
             .map(|matching| matching.file.file_url.as_str())
             .collect();
         let facts = format!(

@@ -606,10 +606,8 @@ fn files_converted_with_other_feed_settings_are_waited_for() {
     let mut story = Story::new(Trigger::Any, 1);
     story.plan.deadline = Some(time(1, 0, 0, 0));
     story.submit(["IL-1.tdf", "IL-2.tdf"]);
-    let other = FeedSpec {
-        id_chars: 30,
-        ..FeedSpec::default()
-    };
+    let mut other = FeedSpec::default();
+    other.measures.insert("tips".into(), 7.into());
     story.plan.feed = Arc::new(FeedLayout::new(&other).unwrap());
     story.submit(["IL-1.tdf"]);
     assert!(story.waits_only_for("feed settings"), "{}", story.explain());

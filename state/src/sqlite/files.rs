@@ -19,11 +19,11 @@ use crate::order::TOLERANCE_NS;
 
 impl StateDb {
     /// Returns, by path, each file's stamp when it was last read, and when that was. Leaves out the files that must be read again: those
-    /// that a person has marked, and those last converted with a layout that is no longer their feed's
-    /// (`layout_digests`, by feed).
+    /// that a person has marked, and those last converted with a layout other than the one that reads them now
+    /// (`digest_of` a feed and a file of it).
     pub async fn known_stamps(
         &self,
-        layout_digests: &HashMap<String, String>,
+        digest_of: impl Fn(&str, &str) -> Option<String>,
     ) -> Result<HashMap<String, KnownStamp>, StateError> {
         let (action, subject) = ("read the stamps of", "the known files");
         let rows = sqlx::query(sql::STAMPS)
@@ -32,7 +32,7 @@ impl StateDb {
             .during(action, subject)?;
         let settled = rows
             .iter()
-            .filter_map(|row| settled_stamp(row, layout_digests).transpose());
+            .filter_map(|row| settled_stamp(row, &digest_of).transpose());
         settled.collect::<sqlx::Result<_>>().during(action, subject)
     }
 
@@ -291,17 +291,15 @@ async fn add_refused(
     Ok(())
 }
 
-/// Returns the path and stamp of a file, unless the layout it was last converted with is no longer its feed's. A stamp
-/// that no file can have is none: the file is looked at again, which mends it.
+/// Returns the path and stamp of a file, unless the layout it was last converted with is no longer the one that reads it.
+/// A stamp that no file can have is none: the file is looked at again, which mends it.
 fn settled_stamp(
     row: &SqliteRow,
-    layout_digests: &HashMap<String, String>,
+    digest_of: &impl Fn(&str, &str) -> Option<String>,
 ) -> sqlx::Result<Option<(String, KnownStamp)>> {
     let layout: Option<&str> = row.try_get("layout_digest")?;
-    let layout_now = layout_digests
-        .get(row.try_get::<&str, _>("feed")?)
-        .map(String::as_str);
-    if layout.is_some() && layout != layout_now {
+    let layout_now = digest_of(row.try_get("feed")?, row.try_get("file_url")?);
+    if layout.is_some() && layout != layout_now.as_deref() {
         return Ok(None);
     }
     let Ok(stamp) = decode::stamp(row) else {

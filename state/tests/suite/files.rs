@@ -1,6 +1,5 @@
 //! The life of a file.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use gristmill_state::{FileFilter, FileStatus, StateError, SubmissionOutcome, UNMATCHED, VersionRecord};
@@ -9,8 +8,8 @@ use crate::support::{
     Fixture, LAYOUT, converted, failed, job, one_job, rejected, stamp, submission, unchanged, version,
 };
 
-fn layouts(layout: &str) -> HashMap<String, String> {
-    HashMap::from([("sales".to_owned(), layout.to_owned())])
+fn layouts(layout: &str) -> impl Fn(&str, &str) -> Option<String> {
+    move |feed, _| (feed == "sales").then(|| layout.to_owned())
 }
 
 #[tokio::test]

@@ -1,0 +1,158 @@
+//! Point-of-sale records that were cut into fields: every line that is not read in place, and all records of other
+//! formats.
+
+use super::{Code, Place, SalesLines, trim, with_amount};
+use crate::amount::has_number_form;
+use crate::convert::LineOutcome;
+use crate::fields::Fields;
+use crate::layout::{AMOUNT, CODE, ITEM, MAX_MEASURES, MEASURES, STORE, TRANS_DATE};
+use crate::other_forms::{Form, amount_form, date_form, id_form};
+use crate::partial::Key;
+use crate::rejects::Reason;
+use crate::values::Amount;
+
+impl SalesLines<'_> {
+    /// Returns the text of an input. A record of fixed positions may lack it.
+    pub(super) fn text<'f>(&'f self, input: usize, fields: &'f Fields) -> Option<&'f [u8]> {
+        match &self.places[input] {
+            Place::Field(position) => fields.get(*position),
+            Place::Given(text) => Some(text),
+            Place::Absent => None,
+        }
+    }
+
+    /// Reads a line that was split into fields.
+    pub(super) fn check(&mut self, number: u32, fields: &Fields) -> Result<LineOutcome, Reason> {
+        if fields.len() < self.wanted {
+            return Err(Reason::MissingColumn);
+        }
+        if self.layout.is_wide() {
+            return self.check_wide(number, fields);
+        }
+        let text = |input| self.text(input, fields).ok_or(Reason::MissingColumn);
+        let amount = self
+            .layout
+            .values
+            .amounts
+            .read(text(AMOUNT)?)
+            .ok_or(Reason::Amount)?;
+        let code = Self::code(self.layout, text(CODE)?).ok_or(Reason::Code)?;
+        let (code, amount) = with_amount(code, amount)?;
+        let key = self.key(fields)?;
+        Ok(self.count(number, code, amount, key))
+    }
+
+    /// Reads a line with a field for each measure: it is a row if one of them has an amount.
+    fn check_wide(&mut self, number: u32, fields: &Fields) -> Result<LineOutcome, Reason> {
+        let mut amounts = [None; MAX_MEASURES];
+        for (measure, amount) in amounts.iter_mut().enumerate().take(self.layout.measures.len()) {
+            let text = self
+                .text(MEASURES + measure, fields)
+                .ok_or(Reason::MissingColumn)?;
+            *amount = match self.layout.values.amounts.read(text).ok_or(Reason::Amount)? {
+                Amount::None { .. } => None,
+                cents => Some(cents),
+            };
+        }
+        let key = self.key(fields)?;
+        for (measure, amount) in (0..).zip(amounts) {
+            if let Some(amount) = amount {
+                let code = Code {
+                    measure,
+                    is_row: true,
+                };
+                self.count(number, code, amount, key);
+            }
+        }
+        Ok(LineOutcome::WellFormed {
+            is_row: amounts.iter().any(Option::is_some),
+        })
+    }
+
+    /// Returns the key of a line that was split into fields.
+    fn key(&mut self, fields: &Fields) -> Result<Key, Reason> {
+        let date = match self.layout.day {
+            Some(day) => day,
+            None => {
+                let text = self.text(TRANS_DATE, fields).ok_or(Reason::MissingColumn)?;
+                Self::date(self.layout, text).ok_or(Reason::Date)?
+            }
+        };
+        let Self { places, table, .. } = self;
+        let text = |input: usize| match &places[input] {
+            Place::Field(position) => fields.get(*position).ok_or(Reason::MissingColumn),
+            Place::Given(text) => Ok(&text[..]),
+            Place::Absent => Ok(&[][..]),
+        };
+        let store = self.store_column.symbol(&mut table.stores, text(STORE)?)?;
+        let item = self.item_column.symbol(&mut table.items, text(ITEM)?)?;
+        Ok(Key::new(store, item, date))
+    }
+
+    /// Returns whether the values of a first line are those of a header: neither amounts nor a code.
+    pub(super) fn are_header_values(&self, fields: &Fields) -> bool {
+        let amounts = match self.layout.is_wide() {
+            true => MEASURES..self.places.len(),
+            false => AMOUNT..AMOUNT + 1,
+        };
+        let is_field = |input: &usize| matches!(self.places[*input], Place::Field(_));
+        let text = |input: usize| trim(self.text(input, fields).unwrap_or_default());
+        let is_number = |input: usize| {
+            let text = text(input);
+            has_number_form(text)
+                || matches!(self.layout.values.amounts.read(text), Some(Amount::Cents { .. }))
+        };
+        let mut values = amounts.filter(is_field).peekable();
+        // Without a field that is a number in data, nothing tells the two apart.
+        fields.len() >= self.wanted
+            && values.peek().is_some()
+            && !values.any(is_number)
+            && !(is_field(&CODE)
+                && (has_number_form(text(CODE)) || self.layout.values.codes.is_known(text(CODE))))
+    }
+
+    /// Returns whether a line would be well-formed.
+    pub(super) fn is_good(&self, fields: &Fields) -> bool {
+        let layout = self.layout;
+        let text = |input: usize| self.text(input, fields).unwrap_or_default();
+        let is_amount = |input: usize| layout.values.amounts.read(text(input)).is_some();
+        fields.len() >= self.wanted
+            && match layout.is_wide() {
+                true => (MEASURES..self.places.len()).all(is_amount),
+                false => {
+                    let amount = layout.values.amounts.read(text(AMOUNT));
+                    let code = Self::code(layout, text(CODE));
+                    code.zip(amount)
+                        .is_some_and(|(code, amount)| with_amount(code, amount).is_ok())
+                }
+            }
+            && (layout.day.is_some() || Self::date(layout, text(TRANS_DATE)).is_some())
+            && self.store_column.read(text(STORE)).is_ok()
+            && self.item_column.read(text(ITEM)).is_ok()
+    }
+
+    /// Returns the text that a line was rejected for, and the known other form of it.
+    pub(super) fn form_of<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
+        let amounts = &self.layout.values.amounts;
+        let text = |input: usize| match self.places[input] {
+            Place::Field(position) => fields.get(position).unwrap_or_default(),
+            // What is not in the record is not the fault of the record.
+            Place::Given(_) | Place::Absent => &[],
+        };
+        let (text, form) = match reason {
+            Reason::Amount if self.layout.is_wide() => {
+                let mut measures = (MEASURES..self.places.len()).map(text);
+                let text = measures.find(|text| amounts.read(text).is_none())?;
+                (text, amount_form(text, amounts))
+            }
+            Reason::Amount => (text(AMOUNT), amount_form(text(AMOUNT), amounts)),
+            Reason::Date => (text(TRANS_DATE), date_form(text(TRANS_DATE))),
+            Reason::StoreText => (text(STORE), id_form(text(STORE))),
+            Reason::ItemText => (text(ITEM), id_form(text(ITEM))),
+            _ => return None,
+        };
+        // An amount that is none is missing, not written in another way.
+        let is_none = reason == Reason::Amount && matches!(amounts.read(text), Some(Amount::None { .. }));
+        (!is_none && !text.trim_ascii().is_empty()).then_some((text, form))
+    }
+}

@@ -1,0 +1,148 @@
+"""Writes the same point-of-sale lines in many dialects, each as the file of a store of its own.
+
+It shares nothing with gristmill: amounts are decimals, files are written by Python's csv, gzip, bz2, lzma and codecs, and by
+zstd. Takes the folder to write to; prints the counts of each file, and the right rows without the store, as JSON.
+"""
+
+import bz2
+import csv
+import datetime
+import decimal
+import gzip
+import io
+import json
+import lzma
+import pathlib
+import random
+import subprocess
+import sys
+
+LINES, BAD_EVERY = 600, 60
+folder = pathlib.Path(sys.argv[1])
+rng = random.Random(20160601)
+ITEMS = ["COLA", "CRÊPE", '6" SUB', "A,B;C", "007"]
+DAYS = [datetime.date(2016, 6, 1) + datetime.timedelta(days=n) for n in range(3)]
+WORDS = {4: "SALE", 5: "TAX", 6: "DISC", 13: "TIP"}
+
+lines = []
+for number in range(LINES):
+    cents = rng.choice([rng.randint(-99_99, 99_99), rng.randint(1000_00, 9_999_999_99)])
+    is_bad = number % BAD_EVERY == 7
+    lines.append((rng.choice(ITEMS), None if is_bad else cents, rng.choice([4, 4, 4, 5, 6, 13]), rng.choice(DAYS)))
+
+
+def plain(cents):
+    return "x1" if cents is None else str(decimal.Decimal(cents).scaleb(-2))
+
+
+def grouped(cents, thousands, point):
+    if cents is None:
+        return "x1"
+    return f"{decimal.Decimal(cents).scaleb(-2):,.2f}".replace(",", "t").replace(".", point).replace("t", thousands)
+
+
+def dollars(cents):
+    if cents is None:
+        return "$x1"
+    text = "$" + grouped(abs(cents), ",", ".")
+    return f"({text})" if cents < 0 else text
+
+
+def overpunched(cents, width):
+    if cents is None:
+        return "x1".rjust(width)
+    digits = str(abs(cents)).rjust(width, "0")
+    return digits[:-1] + ("}JKLMNOPQR" if cents < 0 else "{ABCDEFGHI")[int(digits[-1])]
+
+
+def business_time(day):
+    minutes = 4 * 60 + rng.randrange(24 * 60)
+    time = datetime.datetime.combine(day, datetime.time()) + datetime.timedelta(minutes=minutes)
+    return time.strftime("%m/%d/%Y %I:%M %p").lstrip("0")
+
+
+def tabs(store, **how):
+    amount = how.get("amount", plain)
+    date = how.get("date", str)
+    return "".join(f"{store}\t{amount(c)}\t{k}\t{i}\t{date(d)}\n" for i, c, k, d in lines)
+
+
+def written(rows, **how):
+    text = io.StringIO(newline="")
+    csv.writer(text, **how).writerows(rows)
+    return text.getvalue()
+
+
+def fixed(store, end):
+    return "".join(f"{store:<8}{i:<12}{d:%Y%m%d}{k:>2}{overpunched(c, 11)}{end}" for i, c, k, d in lines)
+
+
+def kinds(store):
+    text = f"H|{store}|x\r\n" + "".join(f"D|{i}|{k}|{plain(c)}|{d}\r\n" for i, c, k, d in lines)
+    return text + f"T|{len(lines)}|{plain(sum(c for _, c, _, _ in lines if c is not None))}\r\n"
+
+
+def zstd(text):
+    return subprocess.run(["zstd", "-q", "-c"], input=text, stdout=subprocess.PIPE, check=True).stdout
+
+
+def header(store):
+    rows = [["sep=;"], ["Sales of the day"], ["Item #", "Business  Date", "Trx", "Filiale", "Net Amount"]]
+    rows += [[i, d, k, store, plain(c)] for i, c, k, d in lines]
+    return written(rows, delimiter=";")
+
+
+def as_json():
+    return [{"sku": i, "kind": k, "value": "x1" if c is None else c / 100, "day": str(d)} for i, c, k, d in lines]
+
+
+half = len(tabs(12).encode()) // 2
+FILES = {
+    "1-plain": tabs(1).encode(),
+    "2-quebec": written(
+        [[2, grouped(c, "", ","), WORDS[k], i, f"{d:%d/%m/%Y}"] for i, c, k, d in lines], delimiter=";"
+    ).encode("cp1252"),
+    "3-german": written([[3, grouped(c, ".", ","), k, i, d] for i, c, k, d in lines]).encode(),
+    "4-dollars": tabs(4, amount=dollars, date=lambda d: f"{d.month}/{d.day}/{d:%y}").encode(),
+    "5-tildes": "".join(f"5~|~{plain(c)}~|~{k}~|~{i}~|~{d}\n" for i, c, k, d in lines).encode(),
+    "6-notes": written([[6, plain(c), k, i, d, f'call\n"{k}"\n\n,'] for i, c, k, d in lines]).encode(),
+    "7-escape": written(
+        [[7, plain(c), k, i, d] for i, c, k, d in lines], quoting=csv.QUOTE_ALL, doublequote=False, escapechar="\\"
+    ).encode(),
+    "8-header": header(8).encode(),
+    "9-ebcdic": fixed(9, "").encode("cp037"),
+    "10-lines": fixed(10, "\r\n").encode(),
+    "11-kinds": kinds(11).encode(),
+    "12-gzip": gzip.compress(tabs(12).encode()[:half]) + gzip.compress(tabs(12).encode()[half:]),
+    "13-bzip2": bz2.compress(tabs(13).encode()),
+    "14-xz": lzma.compress(tabs(14).encode()),
+    "15-zstd": zstd(tabs(15).encode()),
+    "16-wide": tabs(16).encode("utf-16"),
+    "17-scale": tabs(17, amount=lambda c: "x1" if c is None else f"{c:011d}").encode(),
+    "18-late": tabs(18, date=business_time).encode(),
+    "19-packed": gzip.compress(fixed(19, "").encode("cp037")),
+}
+FILES["20-json"] = "\n".join(json.dumps({"shop": "20", "rows": [row]}) for row in as_json()).encode()
+FILES["21-json"] = json.dumps([{"shop": 21, "rows": as_json()}], ensure_ascii=False, indent=1).encode()
+for name, content in FILES.items():
+    (folder / f"{name}.dat").write_bytes(content)
+
+sums = {}
+for item, cents, code, day in lines:
+    if cents is not None and code != 13:
+        amounts = sums.setdefault((item, str(day)), {})
+        amounts[code] = amounts.get(code, 0) + cents
+good = [code for _, cents, code, _ in lines if cents is not None]
+json.dump(
+    {
+        "files": sorted(FILES),
+        "rows": sum(code != 13 for code in good),
+        "ignored": good.count(13),
+        "rejects": len(lines) - len(good),
+        "summary": [
+            [item, day] + [plain(amounts[code]) if code in amounts else "-" for code in (4, 5, 6)]
+            for (item, day), amounts in sorted(sums.items())
+        ],
+    },
+    sys.stdout,
+)
