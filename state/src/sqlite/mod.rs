@@ -289,11 +289,14 @@ mod tests {
             .unwrap();
         let synchronous = async || {
             let mut writer = db.writer().await.unwrap();
-            let synchronous = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *writer);
-            synchronous.await.unwrap()
+            let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+                .fetch_one(&mut *writer)
+                .await
+                .unwrap();
+            synchronous
         };
         db.end_attempts(&["a"]).await.unwrap();
-        assert_eq!(synchronous().await, 2_i64);
+        assert_eq!(synchronous().await, 2);
         // Dropped at each of its steps in turn.
         for polls in 0..20 {
             let mut noting = Box::pin(db.end_attempts(&["a"]));
@@ -304,7 +307,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             drop(noting);
-            assert_eq!(synchronous().await, 2_i64, "after {polls} polls");
+            assert_eq!(synchronous().await, 2, "after {polls} polls");
         }
     }
 
