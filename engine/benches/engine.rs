@@ -223,7 +223,7 @@ fn encoding(criterion: &mut Criterion) {
     group.bench_function("partial", |bencher| {
         bencher.iter(|| {
             partial
-                .write(&workspace.0.path().join("partial"), 1 << 30)
+                .write(&workspace.0.path().join("partial"), &Budget::new(1 << 30))
                 .expect("it can be written")
         });
     });

@@ -185,7 +185,8 @@ impl<'l> Looking<'l> {
         let by_name = Names::among(&self.needed, fields.iter());
         let is_first = self.lines == u64::from(self.layout.header_line.unwrap_or(1));
         let is_certain = by_name.are_certain() && self.layout.header != HeaderRule::Never;
-        if !is_certain && !(is_first && self.layout.header == HeaderRule::Always) {
+        let is_told = is_first && self.layout.header == HeaderRule::Always;
+        if !is_certain && !is_told {
             return false;
         }
         if self.layout.header_names != HeaderNames::Ignore

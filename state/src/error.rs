@@ -121,7 +121,7 @@ pub enum StateError {
         /// On what.
         subject: String,
         /// The first of the values.
-        damage: Damage,
+        damage: Box<Damage>,
     },
     /// There is no such job.
     #[error("there is no job `{job_id}`: `gristmill jobs list` shows those that exist")]
@@ -304,7 +304,7 @@ impl<T> During<T> for Result<T, sqlx::Error> {
                         return StateError::Damaged {
                             action,
                             subject,
-                            damage: *damage,
+                            damage,
                         };
                     }
                     Err(source) => sqlx::Error::Decode(source),
