@@ -23,7 +23,7 @@ use crate::guards::FeedGuards;
 use crate::header::ColumnName;
 use crate::pattern::{Captures, FilePattern};
 use crate::records::{Empty, KindRule, RecordRules, TrailerRule};
-use crate::values::ValueRules;
+use crate::values::{ValueRules, ValuesSpec};
 
 /// The columns that a line of a sales feed must have.
 pub(crate) const NEEDED_COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
@@ -122,8 +122,8 @@ impl FeedLayout {
             }
             check_name(&profile.name).map_err(in_profile)?;
             let mut layout = Self::of_one(&profile.over(spec)).map_err(in_profile)?;
-            if let (FeedKind::Sales(sales), FeedKind::Sales(of_feed)) = (&mut layout.kind, &feed.kind) {
-                sales.order_as(of_feed).map_err(in_profile)?;
+            if let Some(of_feed) = feed.sales() {
+                layout.order_as(of_feed).map_err(in_profile)?;
             }
             feed.profiles.push((profile.name.clone(), Arc::new(layout)));
         }
@@ -201,6 +201,40 @@ impl FeedLayout {
         })
     }
 
+    /// Puts the measures into the order of another layout's.
+    fn order_as(&mut self, other: &SalesLayout) -> Result<(), Problem> {
+        let FeedKind::Sales(sales) = &mut self.kind else {
+            return Ok(());
+        };
+        if sales.order_as(other)? {
+            self.digest = digest::with_order(&self.digest, &sales.measures);
+        }
+        Ok(())
+    }
+
+    /// Puts measures that have fields of their own, and so no order by codes, into the order of a feed that fills the
+    /// same table. Leaves them as they are if their names are others.
+    #[must_use]
+    pub fn ordered_as(mut self, other: &Self) -> Self {
+        let order = other
+            .sales()
+            .filter(|_| self.sales().is_some_and(SalesLayout::is_wide));
+        if let Some(order) = order
+            && self.order_as(order).is_ok()
+        {
+            for (_, profile) in &mut self.profiles {
+                // The names of a profile are those of its feed.
+                let _ = Arc::make_mut(profile).order_as(order);
+            }
+        }
+        self
+    }
+
+    /// Returns whether the amounts of a record are told apart by its code.
+    pub fn has_codes(&self) -> bool {
+        self.sales().is_some_and(|sales| !sales.is_wide())
+    }
+
     /// Returns a digest of the settings that conversion depends on. Files converted under another digest are converted
     /// again.
     pub fn digest(&self) -> &str {
@@ -211,9 +245,11 @@ impl FeedLayout {
     /// same, however they were written; or it is a digest that gristmill gave the same settings before it read lines
     /// as it does now.
     pub fn sums_with(&self, digest: &str) -> bool {
-        let means_the_same =
-            digest.len() == 2 * digest::HALF && digest[..digest::HALF] == self.digest[..digest::HALF];
-        means_the_same || self.digests_before.iter().any(|before| before == digest)
+        let meaning = digest
+            .get(..digest::HALF)
+            .filter(|_| digest.len() == 2 * digest::HALF);
+        meaning == self.digest.get(..digest::HALF)
+            || self.digests_before.iter().any(|before| before == digest)
     }
 
     /// Returns the layout of the profile that reads a file of this feed, or the feed's own.
@@ -315,6 +351,9 @@ impl ReferenceLayout {
         }
         if !spec.fields.is_empty() {
             return Err(no_meaning("fields"));
+        }
+        if spec.values != ValuesSpec::default() {
+            return Err(no_meaning("values"));
         }
         if spec.records.kind.is_some() {
             return Err(no_meaning("records.kind"));

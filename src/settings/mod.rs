@@ -312,6 +312,13 @@ fn check_feeds(specs: &[FeedSpec]) -> Result<Feeds, String> {
         }
         layouts.push(FeedLayout::new(spec).map_err(|error| error.to_string())?);
     }
+    // The columns of the table are in the order of codes, where there are some.
+    if let Some(order) = layouts.iter().find(|layout| layout.has_codes()).cloned() {
+        layouts = layouts
+            .into_iter()
+            .map(|layout| layout.ordered_as(&order))
+            .collect();
+    }
     Ok(Feeds::new(layouts))
 }
 
