@@ -61,6 +61,8 @@ pub struct FeedLayout {
     pub kind: FeedKind,
     /// How some of the feed's files are written otherwise, in the order in which they are asked. A profile has none.
     profiles: Vec<(String, Arc<FeedLayout>)>,
+    /// The patterns of the jobs that sum its files: what the feed's and the profile's do not capture, these may.
+    job_patterns: Vec<FilePattern>,
     /// What the name of the file says that this layout was made for.
     captured: Captures,
     digest: String,
@@ -195,6 +197,7 @@ impl FeedLayout {
             },
             kind,
             profiles: Vec::new(),
+            job_patterns: Vec::new(),
             captured: Captures::default(),
             digest: digest::digest(spec),
             digests_before: digest::digests_before(spec),
@@ -285,11 +288,56 @@ impl FeedLayout {
                 },
             ),
         };
-        let layout = match layout.reads_names() {
-            true => Arc::new(layout.with_name(&captures)),
-            false => layout.clone(),
-        };
-        Some((layout, captures))
+        if !layout.reads_names() {
+            return Some((layout.clone(), captures));
+        }
+        let mut known = captures.clone();
+        for of_job in self
+            .job_patterns
+            .iter()
+            .filter_map(|pattern| pattern.captures(path))
+        {
+            known.store = known.store.or(of_job.store);
+            known.date = known.date.or(of_job.date);
+        }
+        Some((Arc::new(layout.with_name(&known)), captures))
+    }
+
+    /// Adds the patterns of the jobs that sum its files. Fails if a field comes from a capture that no pattern has.
+    pub fn with_jobs(mut self, patterns: Vec<FilePattern>) -> Result<Self, LayoutError> {
+        let own = std::iter::once((None, &self));
+        let profiles = self
+            .profiles
+            .iter()
+            .map(|(name, profile)| (Some(name.clone()), &**profile));
+        for (profile, layout) in own.chain(profiles) {
+            let Some(sales) = layout.sales() else { continue };
+            let has = |is_in: fn(&FilePattern) -> bool| {
+                is_in(&layout.files) || is_in(&self.files) || patterns.iter().any(is_in)
+            };
+            for (capture, is_there) in [
+                (Captured::Store, has(FilePattern::has_store)),
+                (Captured::Date, has(FilePattern::is_dated)),
+            ] {
+                if sales.captures(capture) && !is_there {
+                    let name = if capture == Captured::Store {
+                        "store"
+                    } else {
+                        "date"
+                    };
+                    return Err(LayoutError {
+                        feed: self.name.clone(),
+                        profile,
+                        key: "fields",
+                        problem: format!(
+                            "has {{ capture = \"{name}\" }}, but no pattern has {{{name}}}: write it into files, here or of the job"
+                        ),
+                    });
+                }
+            }
+        }
+        self.job_patterns = patterns;
+        Ok(self)
     }
 
     /// Returns whether the name of a file is part of what it says.

@@ -168,8 +168,13 @@ impl SalesLayout {
     }
 
     pub(super) fn reads_names(&self) -> bool {
+        self.captures(Captured::Store) || self.captures(Captured::Date)
+    }
+
+    /// Returns whether a field comes from this capture.
+    pub(super) fn captures(&self, capture: Captured) -> bool {
         let mut inputs = self.inputs.iter();
-        inputs.any(|input| matches!(input.source, Source::Capture(_)))
+        inputs.any(|input| matches!(input.source, Source::Capture(of_input) if of_input == capture))
     }
 
     /// Takes from a file's name what it gives to all records.
