@@ -23,7 +23,7 @@ use crate::guards::FeedGuards;
 use crate::header::ColumnName;
 use crate::pattern::{Captures, FilePattern};
 use crate::records::{Empty, KindRule, RecordRules, TrailerRule};
-use crate::values::ValueRules;
+use crate::values::{ValueRules, ValuesSpec};
 
 /// The columns that a line of a sales feed must have.
 pub(crate) const NEEDED_COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
@@ -61,6 +61,8 @@ pub struct FeedLayout {
     pub kind: FeedKind,
     /// How some of the feed's files are written otherwise, in the order in which they are asked. A profile has none.
     profiles: Vec<(String, Arc<FeedLayout>)>,
+    /// The patterns of the jobs that sum its files: what the feed's and the profile's do not capture, these may.
+    job_patterns: Vec<FilePattern>,
     /// What the name of the file says that this layout was made for.
     captured: Captures,
     digest: String,
@@ -122,8 +124,8 @@ impl FeedLayout {
             }
             check_name(&profile.name).map_err(in_profile)?;
             let mut layout = Self::of_one(&profile.over(spec)).map_err(in_profile)?;
-            if let (FeedKind::Sales(sales), FeedKind::Sales(of_feed)) = (&mut layout.kind, &feed.kind) {
-                sales.order_as(of_feed).map_err(in_profile)?;
+            if let Some(of_feed) = feed.sales() {
+                layout.order_as(of_feed).map_err(in_profile)?;
             }
             feed.profiles.push((profile.name.clone(), Arc::new(layout)));
         }
@@ -195,10 +197,45 @@ impl FeedLayout {
             },
             kind,
             profiles: Vec::new(),
+            job_patterns: Vec::new(),
             captured: Captures::default(),
             digest: digest::digest(spec),
             digests_before: digest::digests_before(spec),
         })
+    }
+
+    /// Puts the measures into the order of another layout's.
+    fn order_as(&mut self, other: &SalesLayout) -> Result<(), Problem> {
+        let FeedKind::Sales(sales) = &mut self.kind else {
+            return Ok(());
+        };
+        if sales.order_as(other)? {
+            self.digest = digest::with_order(&self.digest, &sales.measures);
+        }
+        Ok(())
+    }
+
+    /// Puts measures that have fields of their own, and so no order by codes, into the order of a feed that fills the
+    /// same table. Leaves them as they are if their names are others.
+    #[must_use]
+    pub fn ordered_as(mut self, other: &Self) -> Self {
+        let order = other
+            .sales()
+            .filter(|_| self.sales().is_some_and(SalesLayout::is_wide));
+        if let Some(order) = order
+            && self.order_as(order).is_ok()
+        {
+            for (_, profile) in &mut self.profiles {
+                // The names of a profile are those of its feed.
+                let _ = Arc::make_mut(profile).order_as(order);
+            }
+        }
+        self
+    }
+
+    /// Returns whether the amounts of a record are told apart by its code.
+    pub fn has_codes(&self) -> bool {
+        self.sales().is_some_and(|sales| !sales.is_wide())
     }
 
     /// Returns a digest of the settings that conversion depends on. Files converted under another digest are converted
@@ -211,9 +248,11 @@ impl FeedLayout {
     /// same, however they were written; or it is a digest that gristmill gave the same settings before it read lines
     /// as it does now.
     pub fn sums_with(&self, digest: &str) -> bool {
-        let means_the_same =
-            digest.len() == 2 * digest::HALF && digest[..digest::HALF] == self.digest[..digest::HALF];
-        means_the_same || self.digests_before.iter().any(|before| before == digest)
+        let meaning = digest
+            .get(..digest::HALF)
+            .filter(|_| digest.len() == 2 * digest::HALF);
+        meaning == self.digest.get(..digest::HALF)
+            || self.digests_before.iter().any(|before| before == digest)
     }
 
     /// Returns the layout of the profile that reads a file of this feed, or the feed's own.
@@ -249,11 +288,56 @@ impl FeedLayout {
                 },
             ),
         };
-        let layout = match layout.reads_names() {
-            true => Arc::new(layout.with_name(&captures)),
-            false => layout.clone(),
-        };
-        Some((layout, captures))
+        if !layout.reads_names() {
+            return Some((layout.clone(), captures));
+        }
+        let mut known = captures.clone();
+        for of_job in self
+            .job_patterns
+            .iter()
+            .filter_map(|pattern| pattern.captures(path))
+        {
+            known.store = known.store.or(of_job.store);
+            known.date = known.date.or(of_job.date);
+        }
+        Some((Arc::new(layout.with_name(&known)), captures))
+    }
+
+    /// Adds the patterns of the jobs that sum its files. Fails if a field comes from a capture that no pattern has.
+    pub fn with_jobs(mut self, patterns: Vec<FilePattern>) -> Result<Self, LayoutError> {
+        let own = std::iter::once((None, &self));
+        let profiles = self
+            .profiles
+            .iter()
+            .map(|(name, profile)| (Some(name.clone()), &**profile));
+        for (profile, layout) in own.chain(profiles) {
+            let Some(sales) = layout.sales() else { continue };
+            let has = |is_in: fn(&FilePattern) -> bool| {
+                is_in(&layout.files) || is_in(&self.files) || patterns.iter().any(is_in)
+            };
+            for (capture, is_there) in [
+                (Captured::Store, has(FilePattern::has_store)),
+                (Captured::Date, has(FilePattern::is_dated)),
+            ] {
+                if sales.captures(capture) && !is_there {
+                    let name = if capture == Captured::Store {
+                        "store"
+                    } else {
+                        "date"
+                    };
+                    return Err(LayoutError {
+                        feed: self.name.clone(),
+                        profile,
+                        key: "fields",
+                        problem: format!(
+                            "has {{ capture = \"{name}\" }}, but no pattern has {{{name}}}: write it into files, here or of the job"
+                        ),
+                    });
+                }
+            }
+        }
+        self.job_patterns = patterns;
+        Ok(self)
     }
 
     /// Returns whether the name of a file is part of what it says.
@@ -315,6 +399,9 @@ impl ReferenceLayout {
         }
         if !spec.fields.is_empty() {
             return Err(no_meaning("fields"));
+        }
+        if spec.values != ValuesSpec::default() {
+            return Err(no_meaning("values"));
         }
         if spec.records.kind.is_some() {
             return Err(no_meaning("records.kind"));

@@ -54,6 +54,7 @@ pub(super) struct AggregateArgs {
 
 pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     let (layout, limit, sources, own) = described(&args)?;
+    let layout = Arc::new(layout);
     let sales = layout.sales().ok_or_else(|| {
         Usage::new(format!(
             "feed {:?} is a reference feed, which is not aggregated",
@@ -133,19 +134,12 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
 
 /// Returns the layout of the files, how much memory their sums may take, the sources that they may lie in, and what
 /// must not be read.
-fn described(
-    args: &AggregateArgs,
-) -> anyhow::Result<(Arc<FeedLayout>, MemoryLimit, Vec<Source>, Arc<OwnFiles>)> {
+fn described(args: &AggregateArgs) -> anyhow::Result<(FeedLayout, MemoryLimit, Vec<Source>, Arc<OwnFiles>)> {
     let Some(name) = &args.feed else {
         let layout = FeedLayout::new(&FeedSpec::default())?;
         // Without settings, nothing is known to be gristmill's own, and no database is open that reading could harm.
         let nothing = OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), || SystemClock.now().into());
-        return Ok((
-            Arc::new(layout),
-            MemoryLimit::of_machine(),
-            Vec::new(),
-            Arc::new(nothing),
-        ));
+        return Ok((layout, MemoryLimit::of_machine(), Vec::new(), Arc::new(nothing)));
     };
     let settings = Settings::read(&args.config)?;
     let feed = settings.feeds.get(name).ok_or_else(|| {
@@ -155,7 +149,7 @@ fn described(
             known.join(", ")
         ))
     })?;
-    let layout = feed.clone();
+    let layout = FeedLayout::clone(feed);
     let own = Arc::new(settings.own_files());
     Ok((layout, settings.convert.memory_limit, settings.sources, own))
 }

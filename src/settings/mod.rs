@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use gristmill_engine::{Captures, FeedLayout, FeedSpec};
+use gristmill_engine::{Captures, FeedLayout, FeedSpec, FilePattern};
 use gristmill_loader::{Credentials, LoadMode, Target, Warehouse};
 use gristmill_state::JobConfig;
 
@@ -127,6 +127,19 @@ impl Feeds {
         best
     }
 
+    /// Adds what the patterns of jobs capture.
+    fn with_jobs(self, jobs: &[JobConfig]) -> Result<Self, String> {
+        let feed = |feed: Arc<FeedLayout>| {
+            let of_feed = jobs.iter().filter(|job| job.feed == feed.name);
+            let patterns = of_feed
+                .filter_map(|job| FilePattern::parse(&job.files).ok())
+                .collect();
+            let feed = Arc::unwrap_or_clone(feed).with_jobs(patterns);
+            feed.map(Arc::new).map_err(|error| error.to_string())
+        };
+        self.0.into_iter().map(feed).collect::<Result<_, _>>().map(Self)
+    }
+
     /// Returns the feed of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<FeedLayout>> {
         self.0.iter().find(|feed| feed.name == name)
@@ -202,6 +215,7 @@ impl Settings {
             format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
         })?;
         let jobs = check_jobs(&file.jobs, &feeds)?;
+        let feeds = feeds.with_jobs(&jobs)?;
         check_reload(mode, &jobs).map_err(|error| error.to_string())?;
         let target = Target::new(&file.warehouse.table, measures, mode)
             .map_err(|error| format!("warehouse.table: {error}"))?
@@ -337,6 +351,13 @@ fn check_feeds(specs: &[FeedSpec]) -> Result<Feeds, String> {
             ));
         }
         layouts.push(FeedLayout::new(spec).map_err(|error| error.to_string())?);
+    }
+    // The columns of the table are in the order of codes, where there are some.
+    if let Some(order) = layouts.iter().find(|layout| layout.has_codes()).cloned() {
+        layouts = layouts
+            .into_iter()
+            .map(|layout| layout.ordered_as(&order))
+            .collect();
     }
     Ok(Feeds::new(layouts))
 }

@@ -412,6 +412,43 @@ fn a_day_without_sales_takes_the_rows_of_an_earlier_version() {
 }
 
 #[test]
+fn a_row_of_amounts_side_by_side_is_traced_to_its_line() {
+    let feed = "[[feed]]\nname = \"sales\"\nfiles = \"*.csv\"\ndelimiter = \",\"\n\
+                fields = { store_id = \"Store\", item_id = \"Item\", trans_date = \"Date\" }\n\
+                measures = { sale_amount = { field = \"Sales\" }, tax_amount = { field = \"Tax\" }, \
+                discount_amount = { field = \"Discount\" } }\n\
+                [[feed]]\nname = \"other\"\nfiles = \"*.tdf\"\n\
+                columns = [\"store_id\", \"amount\", \"code\", \"item_id\", \"trans_date\"]\n\
+                measures = { sale_amount = 4, tax_amount = 5, discount_amount = 6 }\n";
+    let site = site(&settings(feed));
+    site.submit(
+        "IL-1.csv",
+        "Store,Item,Date,Sales,Tax,Discount\n1,COLA,2016-06-01,2.50,0.20,\n1,COLA,2016-06-01,1.00,,0.50\n1,GUM,2016-06-01,,,\n",
+    );
+    run_until_idle(&site);
+    assert_eq!(told(&sqlite_rows(&site)), ["1 COLA 2016-06-01 3.50 0.20 0.50"]);
+    let trace = site.run_ok(["trace", "1", "COLA", "2016-06-01"]);
+    assert!(
+        trace.contains("They agree.") && trace.contains("IL-1.csv"),
+        "{trace}"
+    );
+}
+
+#[test]
+fn a_store_comes_from_the_pattern_of_the_job_if_the_feed_has_none() {
+    let feed = "[[feed]]\nname = \"sales\"\nfiles = \"*.tdf\"\n\
+                columns = [\"amount\", \"code\", \"item_id\", \"trans_date\"]\n\
+                fields = { store_id = { capture = \"store\" } }\n\
+                measures = { sale_amount = 4, tax_amount = 5, discount_amount = 6 }\n";
+    let job = "files = \"*.tdf\"\ntrigger";
+    let settings = settings(feed).replace(job, "files = \"IL-{store}.tdf\"\ntrigger");
+    let site = site(&settings);
+    site.submit("IL-1003.tdf", "2.50\t4\tCOLA\t2016-06-01\n");
+    run_until_idle(&site);
+    assert_eq!(told(&sqlite_rows(&site)), ["1003 COLA 2016-06-01 2.50 - -"]);
+}
+
+#[test]
 fn what_no_feed_reads_is_refused_by_its_name() {
     let site = site(&settings(
         "[[feed]]\nname = \"sales\"\nfiles = \"IL-*\"\n\
@@ -473,7 +510,11 @@ fn settings_that_contradict_each_other_name_their_key() {
         ),
         (
             "fields = { item_id = { column = 1, start = 2 } }",
-            "expected a list of names",
+            "expected a name, a list of names",
+        ),
+        (
+            "fields = { trans_date = { capture = \"date\" } }",
+            "no pattern has {date}",
         ),
         ("quote = \"none\"\nescape = \"\\\\\"", "escape has no meaning"),
         (

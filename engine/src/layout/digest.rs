@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{FeedSpec, MeasureSpec};
+use super::{FeedSpec, Measure, MeasureSpec};
 use crate::pattern::Captures;
 use crate::records::{Empty, FinalNewline, LineEnds, RecordsSpec};
 use crate::values::ValuesSpec;
@@ -76,6 +76,14 @@ fn meaning(spec: &FeedSpec) -> String {
 pub(super) fn of_name(digest: &str, Captures { store, date }: &Captures) -> String {
     let (meaning, _) = digest.split_at(HALF);
     format!("{meaning}{}", hashed(&format!("{digest}|{store:?}|{date:?}")))
+}
+
+/// Returns the digest of a layout whose measures were put into this order. Partials know their columns by position, so
+/// those of another order mean something else.
+pub(super) fn with_order(digest: &str, measures: &[Measure]) -> String {
+    let (meaning, decoding) = digest.split_at(HALF);
+    let names: Vec<&str> = measures.iter().map(|measure| measure.name.as_str()).collect();
+    format!("{}{decoding}", hashed(&format!("{meaning}|{names:?}")))
 }
 
 /// Returns the digests that the conversion forms before gave these settings. They had fewer keys: there are none if

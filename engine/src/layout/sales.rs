@@ -178,8 +178,13 @@ impl SalesLayout {
     }
 
     pub(super) fn reads_names(&self) -> bool {
+        self.captures(Captured::Store) || self.captures(Captured::Date)
+    }
+
+    /// Returns whether a field comes from this capture.
+    pub(super) fn captures(&self, capture: Captured) -> bool {
         let mut inputs = self.inputs.iter();
-        inputs.any(|input| matches!(input.source, Source::Capture(_)))
+        inputs.any(|input| matches!(input.source, Source::Capture(of_input) if of_input == capture))
     }
 
     /// Takes from a file's name what it gives to all records.
@@ -196,8 +201,8 @@ impl SalesLayout {
         }
     }
 
-    /// Puts the measures of a profile into the order of its feed's.
-    pub(super) fn order_as(&mut self, feed: &Self) -> Result<(), Problem> {
+    /// Puts the measures into the order of a feed's, and returns whether that is another one.
+    pub(super) fn order_as(&mut self, feed: &Self) -> Result<bool, Problem> {
         let mut order = Vec::new();
         for measure in &feed.measures {
             order.extend(self.measures.iter().position(|own| own.name == measure.name));
@@ -213,6 +218,7 @@ impl SalesLayout {
                 format!("must name the feed's columns: {}", names.join(", ")),
             ));
         }
+        let is_other = !order.iter().copied().eq(0..order.len());
         if self.is_wide() {
             let inputs = order.iter().map(|at| self.inputs[MEASURES + at].clone());
             let inputs: Vec<_> = inputs.collect();
@@ -222,7 +228,7 @@ impl SalesLayout {
         } else {
             self.measures = order.iter().map(|at| self.measures[*at].clone()).collect();
         }
-        Ok(())
+        Ok(is_other)
     }
 }
 

@@ -70,6 +70,103 @@ fn what_the_version_before_read_with_the_same_settings_is_still_summed() {
 }
 
 #[test]
+fn measures_with_fields_follow_the_order_of_those_with_codes() {
+    let wide = |names: &str| -> std::collections::BTreeMap<String, MeasureSpec> {
+        let field = |name: &str| {
+            (
+                name.to_owned(),
+                MeasureSpec::Field {
+                    field: format!("{name} field"),
+                },
+            )
+        };
+        names.split(' ').map(field).collect()
+    };
+    let names = |layout: &FeedLayout| -> Vec<String> {
+        layout
+            .sales()
+            .unwrap()
+            .measures
+            .iter()
+            .map(|measure| measure.name.clone())
+            .collect()
+    };
+    let profile = |measures| ProfileSpec {
+        name: "wide".into(),
+        files: "w*".into(),
+        measures: Some(measures),
+        ..ProfileSpec::default()
+    };
+    let feed = |codes: [i32; 2]| {
+        let mut spec = FeedSpec::default();
+        spec.measures = [
+            ("sale".to_owned(), codes[0].into()),
+            ("tax".to_owned(), codes[1].into()),
+        ]
+        .into();
+        spec.profiles = vec![profile(wide("sale tax"))];
+        FeedLayout::new(&spec).unwrap()
+    };
+    let (one, other) = (feed([4, 5]), feed([5, 4]));
+    assert_eq!(names(one.of_file("w1")), ["sale", "tax"]);
+    assert_eq!(names(other.of_file("w1")), ["tax", "sale"]);
+    assert!(
+        !one.of_file("w1").sums_with(other.of_file("w1").digest()),
+        "its columns are others"
+    );
+    assert!(one.of_file("x").has_codes() && !one.of_file("w1").has_codes());
+    let mut alone = FeedSpec::default();
+    alone.measures = wide("sale tax");
+    let alone = FeedLayout::new(&alone).unwrap();
+    assert_eq!(names(&alone), ["sale", "tax"]);
+    let digest = alone.digest().to_owned();
+    let reordered = alone.ordered_as(&other);
+    assert_eq!(names(&reordered), ["tax", "sale"]);
+    assert!(!reordered.sums_with(&digest));
+    let mut spec = FeedSpec::default();
+    spec.profiles = vec![profile(wide("sale tips"))];
+    let wrong = FeedLayout::new(&spec).unwrap_err().to_string();
+    assert!(wrong.contains("profile \"wide\": measures must name"), "{wrong}");
+}
+
+#[test]
+fn a_profile_has_what_it_leaves_out_from_its_feed() {
+    let mut spec = FeedSpec::default();
+    spec.values.decimal = Some(",".into());
+    spec.records.skip = Some(vec!["#".into()]);
+    let mut profile = ProfileSpec {
+        name: "p".into(),
+        files: "p-{store}*".into(),
+        ..ProfileSpec::default()
+    };
+    profile.values.scale = Some(2);
+    spec.profiles = vec![profile];
+    let layout = Arc::new(FeedLayout::new(&spec).unwrap());
+    let (reader, captures) = layout.reader("p-7.csv").unwrap();
+    assert_eq!(captures.store.as_deref(), Some("7"));
+    assert!(reader.records.skips(b"# x") && reader.values.amounts.decimal() == ',');
+    assert_ne!(reader.digest(), layout.digest());
+    assert!(
+        reader.sums_with(layout.digest()),
+        "only the forms of amounts differ"
+    );
+    assert_eq!(layout.profile_of("p-7.csv"), Some("p"));
+    assert_eq!(layout.profile_of("q-7.csv"), None);
+    // What the name says is part of the digest where it is read.
+    spec.fields = [(
+        "store_id".to_owned(),
+        FieldSpec::Capture {
+            capture: Captured::Store,
+        },
+    )]
+    .into();
+    let named = Arc::new(FeedLayout::new(&spec).unwrap());
+    let digest = |path: &str| named.reader(path).unwrap().0.digest().to_owned();
+    assert_ne!(digest("p-7.csv"), digest("p-8.csv"));
+    assert!(named.reader("p-7.csv").unwrap().0.sums_with(&digest("p-8.csv")));
+}
+
+#[test]
 fn a_header_line_that_cannot_be_is_refused() {
     assert!(problem(|s| s.header_line = Some(0)).contains("header_line counts from 1"));
     let never = problem(|s| (s.header_line, s.header) = (Some(3), HeaderRule::Never));

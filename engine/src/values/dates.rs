@@ -402,7 +402,7 @@ fn month_by_name(text: &str) -> Option<(u32, &str)> {
     let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
     let (name, rest) = text.split_at(letters);
     let is_name = |month: &&str| name.eq_ignore_ascii_case(month) || name.eq_ignore_ascii_case(&month[..3]);
-    let month = MONTHS.iter().position(|month| is_name(month))?;
+    let month = MONTHS.iter().position(is_name)?;
     Some((month as u32 + 1, rest))
 }
 
