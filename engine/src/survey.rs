@@ -74,7 +74,7 @@ pub fn survey(
     let mut looking = Looking::new(layout);
     match look_at_all(input, layout, &mut looking) {
         // What cannot be unpacked is shown as far as it goes; conversion says why.
-        Err(error) if containers::unreadable(&error).is_none() => return Err(EngineError::Read(error)),
+        Err(error) if containers::unreadable(&error).is_none() => Err(EngineError::Read(error)),
         _ => Ok(looking.finish(store)),
     }
 }

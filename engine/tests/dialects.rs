@@ -2,8 +2,8 @@
 //! skipped and rejects together.
 
 use gristmill_engine::{
-    Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, MeasureSpec, NegativeForm, Outputs,
-    PlaceSpec, Scratch, TotalPlace, TrailerSpec, convert, convert_in_order, read_rejects,
+    Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, MeasureSpec, NegativeForm,
+    Outputs, PlaceSpec, Scratch, TotalPlace, TrailerSpec, convert, convert_in_order, read_rejects,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -81,9 +81,10 @@ fn conserved(bytes: &[u8], layout: &FeedLayout) -> Result<(), TestCaseError> {
         converted: Some(&converted),
         rejects: Some(&rejects),
     };
+    let memory = Budget::new(1 << 20);
     let scratch = Scratch {
         folder: folder.path(),
-        memory: 1 << 20,
+        memory: &memory,
     };
     let Conversion { report, .. } = match convert(bytes, layout, outputs, scratch, |_| ()) {
         Err(EngineError::ColumnsMoved) => convert_in_order(bytes, layout, outputs, scratch, |_| ()),
@@ -148,9 +149,10 @@ fn a_zero_filled_trap_is_refused_for_what_it_is() {
     }
     encoder.finish().expect("memory can be written");
     let folder = TempDir::new().expect("a temporary folder can be made");
+    let memory = Budget::new(1 << 20);
     let scratch = Scratch {
         folder: folder.path(),
-        memory: 1 << 20,
+        memory: &memory,
     };
     for layout in layouts() {
         let conversion = convert(packed.as_slice(), &layout, Outputs::default(), scratch, |_| ());
