@@ -360,6 +360,12 @@ fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
         interrupted += state(&site, "SELECT run_id FROM job_run WHERE state = 'RUNNING'").len();
     }
     run_until_idle(&site);
+    // So many kills look as if a file killed the process. That is told, and a person has it tried again.
+    let blamed = "UPDATE ingested_file_status SET stamp_bytes = NULL WHERE last_update_status = 'FAILED'
+                     AND last_error LIKE 'the process died 3 times while it converted this file%' RETURNING file_url";
+    if !state(&site, blamed).is_empty() {
+        run_until_idle(&site);
+    }
     let files: Vec<_> = fs::read_dir(folder.path())
         .expect("the folder can be listed")
         .map(|entry| entry.expect("the folder can be listed").path())
