@@ -221,6 +221,8 @@ async fn open_parts(
     patience: Patience,
     progress: Progress,
 ) -> anyhow::Result<Arc<Parts>> {
+    // Wrong settings are told before anything is made.
+    let warehouse = settings.open_warehouse().await?;
     let open = || async {
         let state = StateDb::open(&settings.state, clock.clone()).await?;
         Ok(state.on_behalf_of(who()))
@@ -239,7 +241,6 @@ async fn open_parts(
         sources.push(OpenSource::open(source, &own).await?);
     }
     let lake = Lake::open_to_write(&settings.lake).await?;
-    let warehouse = settings.open_warehouse().await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // With a bucket, some conversions wait for the network while others compute.
     let max_conversions = match settings.has_bucket() {

@@ -40,7 +40,7 @@ async fn an_older_database_is_migrated_only_if_no_service_uses_it() {
     let path = folder.path().join("state.db");
     of_version_before(&path, "0014", "").await;
     let error = StateDb::open_to_read(&path, clock()).await.unwrap_err();
-    assert!(matches!(error, StateError::Older { found: 10, .. }), "{error}");
+    assert!(matches!(error, StateError::Older { found: 13, .. }), "{error}");
     assert!(error.to_string().contains("restart the service"), "{error}");
     let service = ServiceLock::acquire(&path).unwrap();
     let error = StateDb::open_beside(&path, clock()).await.unwrap_err();
