@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use gristmill_state::{Clock, StateDb, SystemClock};
+use gristmill_state::{Clock, StateDb, StateError, SystemClock};
 
 use super::SettingsArg;
 use super::failure::Usage;
+use crate::preconditions::JobIndex;
 use crate::settings::Settings;
 
 /// The settings, and the state database that they name.
@@ -28,6 +29,11 @@ impl Context {
             .into());
         }
         Self::open_or_make(settings).await
+    }
+
+    /// Returns the jobs of now, and brings up to date which files they take.
+    pub(super) async fn jobs(&self) -> Result<JobIndex, StateError> {
+        JobIndex::matched(&self.state, &self.settings.feeds).await
     }
 
     /// Opens the state database, and creates it if it does not exist.

@@ -1,13 +1,12 @@
 //! Where each job stands, judged by its newest wave.
 
-use gristmill_state::{StateDb, StateError};
+use gristmill_state::{StateDb, StateError, Waves};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::others;
-use crate::preconditions::{JobPlan, Verdict, WaveState, assess};
-use crate::settings::Feeds;
+use crate::preconditions::{JobIndex, Verdict, WaveState, assess};
 
 /// A job, and what keeps it from running.
 #[derive(Debug, Serialize)]
@@ -47,7 +46,7 @@ impl JobStatus {
 /// Returns every job with what it waits for.
 pub(crate) async fn job_statuses(
     state: &StateDb,
-    feeds: &Feeds,
+    jobs: &JobIndex,
     now: Timestamp,
 ) -> Result<Vec<JobStatus>, StateError> {
     let mut statuses = Vec::new();
@@ -62,11 +61,15 @@ pub(crate) async fn job_statuses(
             waits_for: Vec::new(),
             other_jobs: Vec::new(),
         };
-        match JobPlan::new(&job.config, feeds) {
+        // A job that was added since the index was made is left for the next look.
+        let Some(known) = jobs.job(&job.config.id) else {
+            continue;
+        };
+        match known.plan() {
             Err(error) => status
                 .waits_for
                 .push(format!("a corrected configuration: {error}")),
-            Ok(plan) => match assess(state, &plan, now).await?.pop() {
+            Ok(plan) => match assess(state, plan, &plan.question(Waves::Newest), now).await?.pop() {
                 Some(newest) => {
                     if let Some(run) = &newest.run {
                         let days = state.days_of_others(&run.job_id, &run.inputs).await?;

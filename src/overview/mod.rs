@@ -5,4 +5,4 @@ mod jobs;
 mod strays;
 
 pub(crate) use jobs::{JobStatus, job_statuses};
-pub(crate) use strays::{Jobs, Stray, told};
+pub(crate) use strays::{Stray, named, strays, told, without_files};

@@ -12,6 +12,7 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
+mod board;
 mod conversion;
 mod counting;
 mod intake;
@@ -32,12 +33,12 @@ mod stuck;
 mod unmatched;
 mod workers;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, ServiceLock, StateDb};
+use gristmill_state::{Clock, ServiceLock, StateDb, StateError, Takers};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
@@ -52,7 +53,7 @@ use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
 use crate::lake::Lake;
-use crate::preconditions::check_reload;
+use crate::preconditions::{JobIndex, check_reload};
 use crate::progress::Progress;
 use crate::settings::{Place, Settings};
 
@@ -92,10 +93,26 @@ struct Parts {
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
     max_conversions: usize,
+    /// The jobs when they were last read.
+    jobs: std::sync::Mutex<Arc<JobIndex>>,
     /// Held by whoever compares the state database with the warehouse's ledger.
     ledger_turn: Mutex<()>,
     /// Names this process in the state database.
     owner: String,
+}
+
+impl Parts {
+    /// Returns the jobs of now. They are read again only if one was added, edited or removed.
+    async fn current_jobs(&self) -> Result<Arc<JobIndex>, StateError> {
+        let known = || self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = known().clone();
+        if self.state.job_edition().await? == jobs.edition() {
+            return Ok(jobs);
+        }
+        let jobs = Arc::new(jobs.read_again(&self.state).await?);
+        *known() = jobs.clone();
+        Ok(jobs)
+    }
 }
 
 /// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Takes the service lock first:
@@ -128,6 +145,7 @@ pub async fn run(
     let owner = format!("process {}", std::process::id());
     let activity = Arc::new(Activity::new(settings.sources.len()));
     let parts = Arc::new(Parts {
+        jobs: std::sync::Mutex::new(Arc::new(JobIndex::empty(&settings.feeds))),
         settings,
         clock,
         state,
@@ -237,7 +255,7 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
         .map_err(StepError::into_cause)
 }
 
-/// Starts the watchers and the stages. All jobs are judged first, and runs that are already queued go first.
+/// Starts the watchers and the stages. All open waves are judged first, and runs that are already queued go first.
 async fn start_stages(
     parts: &Arc<Parts>,
     stopped: &watch::Receiver<bool>,
@@ -246,7 +264,7 @@ async fn start_stages(
     let (to_record, recordables) = mpsc::channel(1024);
     let (to_judge, cues) = mpsc::channel(64);
     let (to_runs, wakes) = mpsc::channel(64);
-    to_judge.send(ToJudge::everything(parts.activity.begin())).await?;
+    to_judge.send(ToJudge::wake(parts.activity.begin())).await?;
 
     let known = parts.state.known_stamps(&parts.settings.feeds.digests()).await?;
     let known = known

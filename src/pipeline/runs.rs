@@ -52,7 +52,7 @@ pub(super) async fn work_off_runs(
     };
     if has_news {
         // Until now, jobs were judged by what the state database said before.
-        let _ = judge.send(ToJudge::everything(preparing)).await;
+        let _ = judge.send(ToJudge::wake(preparing)).await;
     } else {
         drop(preparing);
     }
@@ -65,8 +65,8 @@ pub(super) async fn work_off_runs(
             Some(ended) = runs.join_next() => {
                 claim(&parts, &sources, &mut runs).await?;
                 // More files may have arrived during the run, and other jobs may wait for this one.
-                // If the judging stage is gone, the pipeline stops, and the next start judges everything.
-                let _ = judge.send(ToJudge::everything(ended??)).await;
+                // If the judging stage is gone, the pipeline stops, and the next start judges all that is open.
+                let _ = judge.send(ToJudge::wake(ended??)).await;
             }
         }
     }

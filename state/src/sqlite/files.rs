@@ -227,6 +227,33 @@ impl StateDb {
         Ok(files.pop())
     }
 
+    /// Returns the files that no job takes, those of reference feeds among them: feed, path, and the store in the name.
+    /// Ordered by path.
+    pub async fn files_without_job(&self) -> Result<Vec<(String, String, Option<String>)>, StateError> {
+        sqlx::query_as(sql::WITHOUT_JOB)
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files that", "no job takes")
+    }
+
+    /// Returns the next paths of a feed's files, from `from` on, that begin with `start`. Ordered by path.
+    pub async fn file_urls(
+        &self,
+        feed: &str,
+        from: &str,
+        start: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StateError> {
+        sqlx::query_scalar(sql::URLS)
+            .bind(from)
+            .bind(start)
+            .bind(feed)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files of feed", feed)
+    }
+
     /// Returns the files in force whose time of writing lies ahead of their arrival, and how many seconds: their stores'
     /// clocks are wrong. Ordered by path.
     pub async fn written_ahead(&self) -> Result<Vec<(String, i64)>, StateError> {

@@ -15,13 +15,16 @@ mod interventions;
 mod jobs;
 mod lake;
 mod ledger;
+mod matching;
 mod others;
 mod overflow;
+mod overview;
 mod queue;
 mod runs;
 mod sql;
 mod submissions;
 mod unmatched;
+mod waves;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

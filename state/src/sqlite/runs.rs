@@ -137,6 +137,7 @@ impl StateDb {
             .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit
             .bind(filter.since.map(decode::text))
             .bind(filter.incomplete)
+            .bind(filter.outcome.map(RunOutcome::as_str))
             .try_map(|row| decode::run_row(&row))
             .fetch_all(&self.readers)
             .await

@@ -4,11 +4,15 @@
 //! last win.
 
 pub(super) mod days;
+pub(super) mod facts;
 pub(super) mod files;
 pub(super) mod interventions;
 pub(super) mod jobs;
 pub(super) mod lake;
 pub(super) mod ledger;
+pub(super) mod matching;
 pub(super) mod others;
+pub(super) mod overview;
 pub(super) mod runs;
 pub(super) mod unmatched;
+pub(super) mod waves;

@@ -132,6 +132,7 @@ pub(in crate::sqlite) const LIST: &str = "
     SELECT * FROM job_run
      WHERE (?1 IS NULL OR job_config_id = ?1) AND (?2 IS NULL OR state = ?2)
        AND (?4 IS NULL OR queued_timestamp >= ?4) AND (NOT ?5 OR incomplete OR completeness_percent < 100)
+       AND (?6 IS NULL OR outcome = ?6)
      ORDER BY sequence DESC LIMIT ?3";
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
@@ -150,27 +151,3 @@ pub(in crate::sqlite) const AGES: &str = "
 
 pub(in crate::sqlite) const INPUTS: &str =
     "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";
-
-/// The newest run of each wave in each state, complete and incomplete runs apart, oldest first. Completed replays are
-/// left out: they read earlier submissions, so the current wave goes on as if they had not run.
-pub(in crate::sqlite) const NEWEST_BY_WAVE: &str = "
-    SELECT r.* FROM job_run r
-      JOIN (SELECT max(sequence) AS sequence FROM job_run
-             WHERE job_config_id = ?1 AND NOT (state = 'COMPLETED' AND cause = 'replay')
-             GROUP BY wave, state, incomplete) newest
-        ON newest.sequence = r.sequence
-     ORDER BY r.sequence";
-
-/// The newest completion of each wave of all jobs but one.
-pub(in crate::sqlite) const COMPLETIONS: &str = "
-    SELECT r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp FROM job_run r
-      JOIN (SELECT max(sequence) AS sequence FROM job_run
-             WHERE job_config_id <> ?1 AND state = 'COMPLETED' GROUP BY job_config_id, wave) newest
-        ON newest.sequence = r.sequence
-     ORDER BY r.sequence";
-
-/// The runs of all jobs but one that are queued or running, in the order of the queue.
-pub(in crate::sqlite) const ACTIVE_ELSEWHERE: &str = "
-    SELECT job_config_id, wave, run_id, state FROM job_run
-     WHERE state IN ('QUEUED', 'RUNNING') AND job_config_id <> ?1
-     ORDER BY sequence";

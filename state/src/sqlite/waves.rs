@@ -1,0 +1,75 @@
+//! The waves that may have to run: which of them were touched, and which have nothing left to do.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::decode::{self, wave_text};
+use super::sql::{matching, waves as sql};
+use super::submissions::array;
+use super::{StateDb, begin};
+use crate::error::{During, StateError};
+use crate::facts::{OpenWave, Touched};
+use crate::job::JobRow;
+
+impl StateDb {
+    /// Returns the open waves that were touched after a revision, ordered by job. From before the first revision, -1,
+    /// these are all open waves.
+    pub async fn touched_waves(&self, since: i64) -> Result<Touched, StateError> {
+        let (action, subject) = ("look for", "waves that were touched");
+        let mut tx = self.readers.begin().await.during(action, subject)?;
+        let touched = touched(&mut tx, since).await.during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok(touched)
+    }
+
+    /// Closes waves that have nothing left to do, until they are touched again. Those that were touched since they were
+    /// read stay open.
+    pub async fn close_waves(&self, waves: &[OpenWave]) -> Result<(), StateError> {
+        let (action, subject) = ("close", "waves");
+        let rows = waves
+            .iter()
+            .map(|wave| serde_json::json!([wave.job_id, wave_text(wave.wave), wave.touched]));
+        let mut writer = self.writer().await.during(action, subject)?;
+        let mut tx = begin(&mut writer).await.during(action, subject)?;
+        let close = sqlx::query(sql::CLOSE).bind(array(rows)).execute(&mut *tx).await;
+        close.during(action, subject)?;
+        tx.commit().await.during(action, subject)
+    }
+
+    /// Returns the edition of the jobs, a number that grows when a job is added, edited or removed.
+    pub async fn job_edition(&self) -> Result<i64, StateError> {
+        sqlx::query_scalar(matching::EDITION)
+            .fetch_one(&self.readers)
+            .await
+            .during("look for edits of", "the jobs")
+    }
+
+    /// Lists the jobs, ordered by name, with their edition.
+    pub async fn jobs_and_edition(&self) -> Result<(Vec<JobRow>, i64), StateError> {
+        let (action, subject) = ("list", "the jobs");
+        let mut tx = self.readers.begin().await.during(action, subject)?;
+        let jobs = sqlx::query(super::sql::jobs::ALL)
+            .try_map(|row| decode::job_row(&row))
+            .fetch_all(&mut *tx)
+            .await
+            .during(action, subject)?;
+        let edition = sqlx::query_scalar(matching::EDITION).fetch_one(&mut *tx).await;
+        let edition = edition.during(action, subject)?;
+        tx.commit().await.during(action, subject)?;
+        Ok((jobs, edition))
+    }
+}
+
+async fn touched(tx: &mut SqliteConnection, since: i64) -> sqlx::Result<Touched> {
+    let waves = sqlx::query(sql::TOUCHED)
+        .bind(since)
+        .try_map(|row: SqliteRow| Ok((row.try_get("job_config_id")?, decode::wave(&row)?)))
+        .fetch_all(&mut *tx)
+        .await?;
+    let (revision, edition) = sqlx::query_as(sql::REVISIONS).fetch_one(tx).await?;
+    Ok(Touched {
+        waves,
+        revision,
+        edition,
+    })
+}
