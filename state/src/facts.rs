@@ -80,7 +80,7 @@ impl Facts {
 /// The waves that were touched since a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Touched {
-    /// The job and the day of each, ordered.
+    /// The job and the day of each.
     pub waves: Vec<(String, Option<Date>)>,
     /// The revision of this moment.
     pub revision: i64,

@@ -200,6 +200,33 @@ fn a_file_under_a_second_name_counts_once() {
 }
 
 #[test]
+fn days_that_no_run_read_before_their_file_began_a_new_day_count() {
+    const D3: &str = "2016-06-03";
+    let jobs = ANY.replace("trigger", "min_files = 2\ntrigger");
+    let site = site_with("", &jobs);
+    send(&site, "IL-1003.tdf", &[beer("25.00", D1)]);
+    send(&site, "IL-1003.tdf", &[beer("15.00", D2)]);
+    send(&site, "IL-1003.tdf", &[beer("5.00", D3)]);
+    assert_eq!(support::state(&site, "SELECT count(*) FROM job_run"), ["0"]);
+    send(&site, "IL-1007.tdf", &[line("1007", "7.00", 4, "BEER", D3)]);
+    let expected = [
+        "1003 BEER 2016-06-01 25.00 - -",
+        "1003 BEER 2016-06-02 15.00 - -",
+        "1003 BEER 2016-06-03 5.00 - -",
+        "1007 BEER 2016-06-03 7.00 - -",
+    ];
+    assert_eq!(rows(&site), expected);
+    // The next run need not read them again, and leaves them.
+    send(&site, "IL-1007.tdf", &[line("1007", "8.00", 4, "BEER", D3)]);
+    assert_eq!(rows(&site)[..3], expected[..3]);
+    let read = "SELECT count(*) FROM job_run_input GROUP BY run_id ORDER BY count(*) DESC";
+    assert_eq!(support::state(&site, read), ["4", "2"]);
+    assert!(site.run_ok(["load", "--verify", "J"]).contains("They agree"));
+    let traced = site.run_ok(["trace", "1003", "BEER", D1]);
+    assert!(traced.contains("They agree"), "{traced}");
+}
+
+#[test]
 fn a_file_that_holds_another_stores_lines_counts_once_and_is_told() {
     let site = site_with("", ANY);
     send(&site, "IL-1003.tdf", &[beer("25.00", D1)]);

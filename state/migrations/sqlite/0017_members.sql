@@ -81,6 +81,8 @@ CREATE INDEX ledger_run_sequence ON ledger_run (sequence);
 -- What the runs of a wave have seen.
 CREATE INDEX job_run_seen ON job_run (job_config_id, wave, as_of_submission)
  WHERE state = 'COMPLETED' AND cause <> 'replay';
+-- The days that files reported before their names were used for newer days.
+CREATE INDEX file_day_older_of_file ON file_day (file_id, since_submission) WHERE is_older = 1 AND standing = 'STANDS';
 -- The days that files of other waves give, or have given up.
 CREATE INDEX file_day_of_other ON file_day (other_file_id) WHERE other_file_id IS NOT NULL;
 

@@ -12,7 +12,7 @@ use crate::facts::{OpenWave, Touched};
 use crate::job::JobRow;
 
 impl StateDb {
-    /// Returns the open waves that were touched after a revision, ordered by job. From before the first revision, -1,
+    /// Returns the open waves that were touched after a revision. From before the first revision, -1,
     /// these are all open waves.
     pub async fn touched_waves(&self, since: i64) -> Result<Touched, StateError> {
         let (action, subject) = ("look for", "waves that were touched");

@@ -1,8 +1,9 @@
 //! Versions that are held, what people decide about them, and what runs read of files.
 
 use gristmill_state::{
-    DayEffect, Enqueued, FileFilter, FileStatus, Guards, InputDay, InputDays, Late, NewRun, RunInput,
-    Standing, StateError, SubmissionOutcome, VersionDay, VersionRecord, Withdraw,
+    Clock, DayEffect, Enqueued, Expiry, FileFilter, FileStatus, Guards, InputDay, InputDays, Late, NewRun,
+    RunInput, RunOutcome, RunResult, Standing, StateError, SubmissionOutcome, VersionDay, VersionRecord,
+    Withdraw,
 };
 
 use crate::support::{Fixture, job, one_job, run, submission, unchanged, version};
@@ -245,4 +246,66 @@ async fn a_version_that_overflows_with_others_is_left_out_and_held() {
     let left = f.db.leave_out(&run_id, 1, "nor does this").await.unwrap();
     assert!(left.is_empty());
     assert_eq!(in_force(&f, "IL-1.tdf").await, None);
+}
+
+#[tokio::test]
+async fn days_before_a_name_was_used_again_are_read_and_kept_until_each_job_has_run() {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101"), job("J102")]).await.unwrap();
+    send(&f, "IL-1.tdf", "a", &[day(D1, 10)]).await;
+    send(&f, "IL-1.tdf", "b", &[day(D2, 10)]).await;
+    let unread = async |job_id: &str| -> Vec<_> {
+        let facts = f.db.facts(job_id).await.unwrap();
+        let days = facts.days.into_iter();
+        days.map(|day| (day.version_id, day.trans_date.to_string(), day.standing))
+            .collect()
+    };
+    let older = [(1, D1.to_owned(), Standing::Stands)];
+    let partials = Expiry {
+        partials: Some(f.clock.now()),
+        ..Expiry::default()
+    };
+    for job_id in ["J101", "J102"] {
+        assert_eq!(unread(job_id).await, older);
+        assert!(
+            f.db.expire(&partials).await.unwrap().is_empty(),
+            "{job_id} needs it"
+        );
+        let run_id = f
+            .running(&run(job_id, &f.valid(&[("IL-2.tdf", job_id)]).await))
+            .await;
+        let loaded = RunResult {
+            outcome: RunOutcome::Loaded,
+            changes: None,
+        };
+        f.db.complete(&run_id, &loaded).await.unwrap();
+        assert!(unread(job_id).await.is_empty());
+    }
+    assert_eq!(
+        f.db.expire(&partials).await.unwrap(),
+        ["partials/sales/a.parquet"]
+    );
+    f.db.add_jobs(&[job("J103")]).await.unwrap();
+    assert!(unread("J103").await.is_empty(), "the lake has nothing more of it");
+}
+
+#[tokio::test]
+async fn a_group_of_a_thousand_files_with_days_is_quick() {
+    let f = Fixture::new().await;
+    let group = |lines: u64| -> Vec<_> {
+        let of_file = |n: u64| {
+            let days = [VersionDay {
+                store_id: format!("s{n}"),
+                ..day(D1, lines)
+            }];
+            submission(&format!("IL-{n}.tdf"), with_days(&format!("{n}-{lines}"), &days))
+        };
+        (0..1_000).map(of_file).collect()
+    };
+    for lines in [10, 11] {
+        let started = std::time::Instant::now();
+        let recorded = f.db.record(&group(lines), &one_job).await.unwrap();
+        assert!(recorded.iter().all(|file| file.status == FileStatus::Validated));
+        assert!(started.elapsed().as_secs() < 3, "{:?}", started.elapsed());
+    }
 }

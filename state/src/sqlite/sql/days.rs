@@ -44,8 +44,9 @@ pub(in crate::sqlite) const CLEAR_FILE_DAYS: &str = "
 
 pub(in crate::sqlite) const ADD_FILE_DAYS: &str = "
     INSERT INTO file_day
-           (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7
+           (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id, is_older)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+           (SELECT f.version_id FROM ingested_file_status f WHERE f.file_id = value ->> 2) IS NOT value ->> 3
       FROM json_each(?1)";
 
 /// Days that a person took out come back when their file is submitted again.

@@ -45,8 +45,9 @@ pub(in crate::sqlite) const REQUIRED: &str = concat!(
 );
 
 /// The days of these files for which not simply the version in force counts, as far as a run must know of them: those
-/// that the version in force mentions, and those that no completed run of their wave has seen yet. Also such days of other
-/// files that have to do with these. `?3` is the feed.
+/// that the version in force mentions, and those that no completed run of their wave has seen yet. Among the latter are
+/// the days that a file reported before its name was used for newer days, as long as the lake has them. Also such days of
+/// other files that have to do with these. `?3` is the feed.
 pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
     WITH ours (file_id) AS MATERIALIZED (
         SELECT j.file_id FROM json_each(?2) w CROSS JOIN job_file j ON j.job_config_id = ?1 AND j.wave = w.value),
@@ -71,7 +72,21 @@ pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
                                  AND r.cause <> 'replay'), 0))
                 OR EXISTS (SELECT 1 FROM version_day v
                             WHERE v.version_id = f.version_id AND v.store_id = m.store_id
-                              AND v.trans_date = m.trans_date)))
+                              AND v.trans_date = m.trans_date))
+         UNION ALL
+        SELECT d.store_id, d.trans_date, d.file_id
+          FROM ours o
+         CROSS JOIN file_day d
+            ON d.file_id = o.file_id AND d.is_older = 1 AND d.standing = 'STANDS'
+               AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
+                                                   WHERE r.job_config_id = ?1 AND r.wave = ''
+                                                     AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
+          JOIN ingested_file_status f ON f.file_id = d.file_id
+          JOIN file_version v ON v.version_id = d.version_id
+         WHERE f.feed = ?3 AND f.version_id IS NOT NULL AND v.partial_object IS NOT NULL
+           AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
+                                               WHERE r.job_config_id = ?1 AND r.wave = d.trans_date
+                                                 AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0))
     SELECT DISTINCT d.file_id, d.version_id, d.store_id, d.trans_date, d.standing, d.since_submission, d.reason,
            d.other_file_id
       FROM special s

@@ -45,7 +45,9 @@ pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!("file_version", "co
 pub(in crate::sqlite) const EXPIRED_REJECTS: &str = expired!("rejects_object");
 pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!("file_version", "rejects_object");
 
-/// Versions in force stay, as do those that are held or give a day beside them, and the inputs of runs that are queued or running, or that failed and may be retried.
+/// Versions in force stay, as do those that are held or give a day beside them; those that give an older day, until each
+/// enabled job of the feed has completed a run since; and the inputs of runs that are queued or running, or that failed
+/// and may be retried.
 pub(in crate::sqlite) const EXPIRED_PARTIALS: &str = concat!(
     expired!("partial_object"),
     " AND NOT EXISTS (SELECT 1 FROM ingested_file_status f
@@ -54,6 +56,14 @@ pub(in crate::sqlite) const EXPIRED_PARTIALS: &str = concat!(
               SELECT d.version_id FROM file_day s
                 JOIN file_day d ON d.store_id = s.store_id AND d.trans_date = s.trans_date AND d.file_id = s.file_id
                WHERE s.standing <> 'STANDS' AND s.standing IN ('HELD', 'COUNTS'))
+      AND v.version_id NOT IN (
+              SELECT d.version_id FROM aggr_job_configuration c
+                JOIN file_day d ON d.is_older = 1 AND d.standing = 'STANDS'
+                 AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
+                                                     WHERE r.job_config_id = c.job_config_id
+                                                       AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
+                JOIN ingested_file_status f ON f.file_id = d.file_id AND f.feed = c.job_feed
+               WHERE c.job_enabled = 1)
       AND v.version_id NOT IN (
               SELECT i.version_id FROM job_run r JOIN job_run_input i ON i.run_id = r.run_id
                WHERE r.state IN ('QUEUED', 'RUNNING')

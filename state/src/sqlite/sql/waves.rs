@@ -33,9 +33,9 @@ pub(in crate::sqlite) const OPEN_WAVES: &str = "
         OR EXISTS (SELECT 1 FROM file_day d WHERE d.other_file_id = j.file_id)
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched";
 
-/// The waves that were touched since, in the order of jobs.
+/// The waves that were touched since.
 pub(in crate::sqlite) const TOUCHED: &str = "
-    SELECT job_config_id, wave FROM open_wave WHERE touched > ?1 ORDER BY job_config_id, wave";
+    SELECT job_config_id, wave FROM open_wave WHERE touched > ?1 ORDER BY touched";
 
 pub(in crate::sqlite) const REVISIONS: &str = "
     SELECT (SELECT number FROM revision WHERE of = 'waves'), (SELECT number FROM revision WHERE of = 'jobs')";
