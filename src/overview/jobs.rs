@@ -69,7 +69,10 @@ pub(crate) async fn job_statuses(
             Err(error) => status
                 .waits_for
                 .push(format!("a corrected configuration: {error}")),
-            Ok(plan) => match assess(state, plan, &plan.question(Waves::Newest), now).await?.pop() {
+            Ok(plan) => match assess(state, plan, &plan.question(Waves::Newest), now)
+                .await?
+                .pop()
+            {
                 Some(newest) => {
                     if let Some(run) = &newest.run {
                         let days = state.days_of_others(&run.job_id, &run.inputs).await?;

@@ -112,7 +112,9 @@ pub(crate) async fn without_files(
 async fn has_match(state: &StateDb, feed: &str, files: &FilePattern) -> Result<bool, StateError> {
     let mut from = files.literal_start().to_owned();
     loop {
-        let paths = state.file_urls(feed, &from, files.literal_start(), AT_ONCE).await?;
+        let paths = state
+            .file_urls(feed, &from, files.literal_start(), AT_ONCE)
+            .await?;
         if paths.iter().any(|path| files.matches(path)) {
             return Ok(true);
         }

@@ -12,10 +12,10 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
-mod board;
 mod conversion;
 mod counting;
 mod intake;
+mod jobs;
 mod judge;
 mod ledger;
 mod merge;
@@ -33,18 +33,19 @@ mod stuck;
 mod unmatched;
 mod workers;
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, ServiceLock, StateDb, StateError, Takers};
+use gristmill_state::{Clock, ServiceLock, StateDb};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 use self::activity::Activity;
 pub use self::activity::Tally;
+use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
 use self::retry::{StepError, with_retries};
@@ -53,7 +54,7 @@ use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
 use crate::lake::Lake;
-use crate::preconditions::{JobIndex, check_reload};
+use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::{Place, Settings};
 
@@ -93,26 +94,11 @@ struct Parts {
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
     max_conversions: usize,
-    /// The jobs when they were last read.
-    jobs: std::sync::Mutex<Arc<JobIndex>>,
+    jobs: CurrentJobs,
     /// Held by whoever compares the state database with the warehouse's ledger.
     ledger_turn: Mutex<()>,
     /// Names this process in the state database.
     owner: String,
-}
-
-impl Parts {
-    /// Returns the jobs of now. They are read again only if one was added, edited or removed.
-    async fn current_jobs(&self) -> Result<Arc<JobIndex>, StateError> {
-        let known = || self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let jobs = known().clone();
-        if self.state.job_edition().await? == jobs.edition() {
-            return Ok(jobs);
-        }
-        let jobs = Arc::new(jobs.read_again(&self.state).await?);
-        *known() = jobs.clone();
-        Ok(jobs)
-    }
 }
 
 /// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Takes the service lock first:
@@ -145,7 +131,7 @@ pub async fn run(
     let owner = format!("process {}", std::process::id());
     let activity = Arc::new(Activity::new(settings.sources.len()));
     let parts = Arc::new(Parts {
-        jobs: std::sync::Mutex::new(Arc::new(JobIndex::empty(&settings.feeds))),
+        jobs: CurrentJobs::new(&settings.feeds),
         settings,
         clock,
         state,

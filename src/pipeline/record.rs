@@ -40,7 +40,9 @@ pub(super) async fn record_submissions(
             .map(|Recordable { record, token }| (record, token))
             .unzip();
         let recorded = loop {
-            let jobs = with_retries("reading the jobs", || async { Ok(parts.current_jobs().await?) });
+            let jobs = with_retries("reading the jobs", || async {
+                Ok(parts.jobs.get(&parts.state).await?)
+            });
             let jobs = jobs.await.context("cannot read the jobs in the state database")?;
             for record in &mut records {
                 name_by_job(&jobs, record);

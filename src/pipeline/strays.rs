@@ -2,9 +2,8 @@
 
 use std::collections::HashSet;
 
-use gristmill_state::{Named, Takers};
+use gristmill_state::{Named, StateDb, Takers};
 
-use super::Parts;
 use super::retry::with_retries;
 use crate::overview::{strays, told, without_files};
 use crate::preconditions::JobIndex;
@@ -23,7 +22,7 @@ impl Told {
     /// takes.
     pub(super) async fn tell(
         &mut self,
-        parts: &Parts,
+        state: &StateDb,
         jobs: &JobIndex,
         recorded: &[String],
     ) -> anyhow::Result<()> {
@@ -41,17 +40,16 @@ impl Told {
                 recorded.iter().filter_map(stray).collect()
             }
             false => {
-                let without =
-                    with_retries("looking for jobs without files", || async {
-                        Ok(without_files(&parts.state, jobs, None).await?)
-                    });
+                let without = with_retries("looking for jobs without files", || async {
+                    Ok(without_files(state, jobs, None).await?)
+                });
                 for (job, problem) in without.await? {
                     if self.without_files.insert(job.clone()) {
                         tracing::warn!(job, "{problem}: correct `files` if they should be its own");
                     }
                 }
                 let all = with_retries("looking for files without jobs", || async {
-                    Ok(strays(&parts.state, jobs).await?)
+                    Ok(strays(state, jobs).await?)
                 });
                 all.await?
             }

@@ -19,7 +19,11 @@ impl JobPlan {
             waves,
             is_dated: self.files.is_dated(),
             expects_earlier_stores: self.stores.is_empty(),
-            requires: self.requires.iter().map(|required| required.files.as_str()).collect(),
+            requires: self
+                .requires
+                .iter()
+                .map(|required| required.files.as_str())
+                .collect(),
             after: self.after.iter().map(String::as_str).collect(),
             strays_of_feed: None,
         }

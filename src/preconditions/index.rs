@@ -169,7 +169,9 @@ impl JobIndex {
             }
             for pattern in &asks.requires {
                 if required.insert(pattern.as_str()) {
-                    index.required_by_start.add(pattern.literal_start(), index.required.len());
+                    index
+                        .required_by_start
+                        .add(pattern.literal_start(), index.required.len());
                     index.required.push(pattern.clone());
                 }
             }
@@ -243,11 +245,7 @@ impl JobIndex {
         self.groups_by_start.of(path).map(|number| &self.groups[number])
     }
 
-    fn of_feed<'p>(
-        &'p self,
-        feed: &'p str,
-        path: &'p str,
-    ) -> impl Iterator<Item = (&'p Group, Captures)> {
+    fn of_feed<'p>(&'p self, feed: &'p str, path: &'p str) -> impl Iterator<Item = (&'p Group, Captures)> {
         let groups = self.groups_of(path).filter(move |group| group.feed == feed);
         groups.filter_map(move |group| Some((group, group.files.captures(path)?)))
     }

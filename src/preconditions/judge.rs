@@ -63,7 +63,10 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
     for (date, files) in &waves {
         if plan.stores.is_empty() {
             seen.extend(files.iter().filter_map(|matching| matching.store.as_deref()));
-            let earlier = facts.first_days.iter().filter(|(_, first)| Some(**first) <= *date);
+            let earlier = facts
+                .first_days
+                .iter()
+                .filter(|(_, first)| Some(**first) <= *date);
             seen.extend(earlier.map(|(store, _)| store.as_str()));
         }
         let wave = Wave {

@@ -24,7 +24,9 @@ mod text;
 
 pub use clock::{Clock, SystemClock, TestClock};
 pub use error::{CriterionError, StateError};
-pub use facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves};
+pub use facts::{
+    ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
+};
 pub use file::{
     FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Recorded, Stamp, SubmissionOutcome,
     SubmissionRecord, UncountedVersion, UnmatchedFile, ValidSubmission, VersionDay, VersionRecord,

@@ -16,7 +16,7 @@ CREATE INDEX submission_ahead ON submission (file_id) WHERE stamp_modified_ns > 
 DROP VIEW held;
 CREATE VIEW held AS
     -- What waits for `gristmill accept`: whole files (store_id and trans_date are NULL), and single store-days.
-    SELECT f.file_url, NULL AS store_id, NULL AS trans_date, f.last_error AS reason, o.file_url AS other_file,
+    SELECT +f.file_url AS file_url, NULL AS store_id, NULL AS trans_date, f.last_error AS reason, o.file_url AS other_file,
            v.rows AS lines, s.submitted_timestamp AS submitted, f.held_version_id AS version_id, f.file_id
       FROM ingested_file_status f
      CROSS JOIN file_version v ON v.version_id = f.held_version_id

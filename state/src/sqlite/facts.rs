@@ -139,10 +139,7 @@ async fn follow(
 }
 
 async fn first_days(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<BTreeMap<String, Date>> {
-    let rows = sqlx::query(open::FIRST_WAVES)
-        .bind(job_id)
-        .fetch_all(tx)
-        .await?;
+    let rows = sqlx::query(open::FIRST_WAVES).bind(job_id).fetch_all(tx).await?;
     let mut first = BTreeMap::new();
     for row in rows {
         if let Some(date) = row.parsed_or_null("wave")? {

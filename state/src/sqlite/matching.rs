@@ -50,12 +50,7 @@ impl File {
     }
 
     fn job_file(&self, taker: &Taker) -> Value {
-        json!([
-            taker.job_id,
-            wave_text(taker.wave),
-            self.file_id,
-            taker.store_id
-        ])
+        json!([taker.job_id, wave_text(taker.wave), self.file_id, taker.store_id])
     }
 }
 
@@ -177,7 +172,8 @@ async fn compare(
                 .filter(|taker| jobs.contains(taker.job_id.as_str()));
             taken.extend(of_file.map(|taker| file.job_file(taker)));
             if !patterns.is_empty() {
-                required.extend(required_rows(takers, file).filter(|(pattern, _)| patterns.contains(pattern)));
+                required
+                    .extend(required_rows(takers, file).filter(|(pattern, _)| patterns.contains(pattern)));
             }
         }
         let required = required.into_iter().map(|(_, row)| row);
@@ -227,10 +223,7 @@ fn required_rows(takers: &dyn Takers, file: &File) -> impl Iterator<Item = (Stri
 }
 
 async fn insert(tx: &mut SqliteConnection, taken: Vec<Value>, required: Vec<Value>) -> sqlx::Result<()> {
-    for (statement, rows) in [
-        (sql::ADD_JOB_FILES, taken),
-        (sql::ADD_REQUIRED_FILES, required),
-    ] {
+    for (statement, rows) in [(sql::ADD_JOB_FILES, taken), (sql::ADD_REQUIRED_FILES, required)] {
         if !rows.is_empty() {
             execute(tx, statement, Some(&array(rows))).await?;
         }

@@ -119,12 +119,15 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
         false => None,
     };
     let inputs_digest = digest::of_inputs(&run.inputs, ages.as_deref());
-    let asks_for_news = matches!(run.cause, Cause::Preconditions | Cause::Deadline);
-    let is_done = asks_for_news && is_done(tx, run, &wave, &inputs_digest).await?;
+    let done_by = match run.cause {
+        Cause::Preconditions | Cause::Deadline => done_by(tx, run, &wave, &inputs_digest).await?,
+        _ => None,
+    };
     let run_id = add(tx, run, &wave, &inputs_digest, now).await?;
-    if !is_done {
+    let Some(done_by) = done_by else {
+        add_inputs(tx, &run_id, run).await?;
         return Ok(Enqueued::Queued(run_id));
-    }
+    };
     // The run counts as the wave's last, so the next one needs files that are newer than these.
     sqlx::query(jobs::NOTE_BEGIN)
         .bind(&run.job_id)
@@ -135,6 +138,7 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     sqlx::query(sql::COMPLETE_UNCHANGED)
         .bind(&run_id)
         .bind(text(now))
+        .bind(done_by)
         .execute(&mut *tx)
         .await?;
     sqlx::query(jobs::NOTE_END)
@@ -165,34 +169,35 @@ pub(super) async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx
     ages.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Returns whether the wave's last finished run read exactly these inputs and its result is in the warehouse.
-async fn is_done(
+/// Returns the run that read exactly these inputs, if that was the wave's last finished run, or the one whose inputs that
+/// had, and the result is in the warehouse.
+async fn done_by(
     tx: &mut SqliteConnection,
     run: &NewRun,
     wave: &str,
     inputs_digest: &str,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Option<String>> {
     let last = sqlx::query(sql::LAST_FINISHED)
         .bind(&run.job_id)
         .bind(wave)
         .fetch_optional(&mut *tx)
         .await?;
-    let Some(last) = last else { return Ok(false) };
+    let Some(last) = last else { return Ok(None) };
     let is_same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
     // A failed run has no outcome, and the result of a superseded one never reached the warehouse.
     let outcome = last.parsed_or_null("outcome")?;
     if !is_same || !matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)) {
-        return Ok(false);
+        return Ok(None);
     }
     let is_others: bool = sqlx::query_scalar(ledger::IS_OTHERS)
         .bind(&run.job_id)
         .bind(wave)
         .fetch_one(tx)
         .await?;
-    Ok(!is_others)
+    (!is_others).then(|| last.try_get("inputs_of")).transpose()
 }
 
-/// Adds a queued run with its inputs, and names it after its job and sequence.
+/// Adds a queued run, and names it after its job and sequence.
 async fn add(
     tx: &mut SqliteConnection,
     run: &NewRun,
@@ -221,19 +226,23 @@ async fn add(
         .bind(inputs_digest)
         .bind(run.as_of_submission)
         .bind(text(now))
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
+    Ok(run_id)
+}
+
+/// Adds what a run reads.
+async fn add_inputs(tx: &mut SqliteConnection, run_id: &str, run: &NewRun) -> sqlx::Result<()> {
     let inputs = run.inputs.iter().map(|input| {
         let others_count = i64::from(input.days.others_count);
         json!([input.file_id, input.version_id, input.submission_id, others_count])
     });
     sqlx::query(sql::ADD_INPUTS)
-        .bind(&run_id)
+        .bind(run_id)
         .bind(array(inputs))
         .execute(&mut *tx)
         .await?;
-    days::add_input_days(tx, &run_id, &run.inputs).await?;
-    Ok(run_id)
+    days::add_input_days(tx, run_id, &run.inputs).await
 }
 
 /// Returns a new run with the inputs of a failed one.
@@ -274,11 +283,9 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
 }
 
 async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Result<Option<ClaimedRun>> {
-    let busy = others::busy(tx).await?;
     let row = sqlx::query(sql::CLAIM)
         .bind(owner)
         .bind(now)
-        .bind(array(busy.iter().map(|run_id| json!(run_id))))
         .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(None) };

@@ -68,8 +68,8 @@ pub(in crate::sqlite) const ADD_SUBMISSIONS: &str = "
 
 pub(in crate::sqlite) const WITHOUT_JOB: &str = "
     SELECT f.feed, f.file_url, f.store_id FROM file_without_job n
-      JOIN ingested_file_status f ON f.file_id = n.file_id
-     ORDER BY f.file_url";
+     CROSS JOIN ingested_file_status f ON f.file_id = n.file_id
+     ORDER BY +f.file_url";
 
 /// The next files of a feed (`?3`), from the path `?1` on, whose paths begin with `?2`.
 pub(in crate::sqlite) const URLS: &str = "

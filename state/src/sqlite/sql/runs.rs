@@ -4,7 +4,7 @@ pub(in crate::sqlite) const ACTIVE: &str = "
     SELECT run_id FROM job_run WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('QUEUED', 'RUNNING')";
 
 pub(in crate::sqlite) const LAST_FINISHED: &str = "
-    SELECT outcome, inputs_digest FROM job_run
+    SELECT outcome, inputs_digest, coalesce(inputs_of, run_id) AS inputs_of FROM job_run
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
      ORDER BY sequence DESC LIMIT 1";
 
@@ -68,22 +68,29 @@ pub(in crate::sqlite) const ADD_INPUT_DAYS: &str = "
 
 pub(in crate::sqlite) const INPUT_DAYS: &str = "
     SELECT version_id, store_id, trans_date, effect FROM job_run_input_day
-     WHERE run_id = ?1 ORDER BY version_id, store_id, trans_date";
+     WHERE run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1) ORDER BY version_id, store_id, trans_date";
 
 pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
-    UPDATE job_run SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2
+    UPDATE job_run
+       SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2, inputs_of = ?3
      WHERE run_id = ?1";
 
 /// Claims the oldest queued run. Some stay queued: the runs of a job of which the ledger knows more than this database;
-/// those of a wave whose last load the warehouse lost, unless a person asked for them; and those whose partials the lake
-/// lost, until their files have been read again; and those in `?3`, a JSON array.
+/// those of a wave whose last load the warehouse lost, unless a person asked for them; those whose partials the lake lost,
+/// until their files have been read again; and those that hold a store-day which a running run of another job holds too.
+/// The queue is looked through from its head, and no further than to the run that is claimed.
 pub(in crate::sqlite) const CLAIM: &str = "
+    WITH busy (job, store_id, trans_date) AS MATERIALIZED (
+        SELECT DISTINCT r.job_config_id, d.store_id, d.trans_date
+          FROM job_run r
+          JOIN job_run_input i ON i.run_id = r.run_id
+          JOIN version_day d ON d.version_id = i.version_id
+         WHERE r.state = 'RUNNING')
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
      WHERE run_id = (
         SELECT q.run_id FROM job_run q
          WHERE q.state = 'QUEUED'
-           AND q.run_id NOT IN (SELECT value FROM json_each(?3))
            AND NOT EXISTS (SELECT 1 FROM ledger_run l
                             WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
            AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
@@ -98,6 +105,11 @@ pub(in crate::sqlite) const CLAIM: &str = "
                       JOIN file_version v ON v.version_id = i.version_id
                       JOIN ingested_file_status f ON f.file_id = i.file_id
                      WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
+           AND NOT (EXISTS (SELECT 1 FROM busy)
+                AND EXISTS (SELECT 1 FROM job_run_input i
+                             CROSS JOIN version_day d ON d.version_id = i.version_id
+                             CROSS JOIN busy x ON x.store_id = d.store_id AND x.trans_date = d.trans_date
+                             WHERE i.run_id = q.run_id AND x.job <> q.job_config_id))
          ORDER BY q.sequence LIMIT 1)
     RETURNING run_id, job_config_id, wave, sequence, attempts, incomplete";
 
@@ -142,7 +154,7 @@ pub(in crate::sqlite) const INPUT_FILES: &str = "
       JOIN ingested_file_status f ON f.file_id = i.file_id
       JOIN file_version v ON v.version_id = i.version_id
       JOIN submission s ON s.submission_id = i.submission_id
-     WHERE i.run_id = ?1
+     WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)
      ORDER BY f.file_url, i.version_id";
 
 /// The places of submissions in the order of files.

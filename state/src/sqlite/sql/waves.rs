@@ -1,7 +1,8 @@
 //! Statements about the waves that may have to run.
 
 /// Notes that what verdicts rest on has changed.
-pub(in crate::sqlite) const NEXT_REVISION: &str = "UPDATE revision SET number = number + 1 WHERE of = 'waves'";
+pub(in crate::sqlite) const NEXT_REVISION: &str =
+    "UPDATE revision SET number = number + 1 WHERE of = 'waves'";
 
 /// Opens the waves of the files in `?1`.
 pub(in crate::sqlite) const TOUCH_FILES: &str = "

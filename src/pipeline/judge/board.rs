@@ -161,7 +161,10 @@ mod tests {
         assert!(!board.note(touched(Vec::new())));
         assert_eq!(board.seen(), 7);
         let taken: Vec<_> = std::iter::from_fn(|| board.take()).collect();
-        let sizes: Vec<_> = taken.iter().map(|(job, waves)| (job.as_str(), waves.len())).collect();
+        let sizes: Vec<_> = taken
+            .iter()
+            .map(|(job, waves)| (job.as_str(), waves.len()))
+            .collect();
         assert_eq!(sizes, [("J", AT_ONCE), ("J", 1), ("K", 1)]);
         assert_eq!(taken[1].1, BTreeSet::from([day(AT_ONCE)]));
     }
