@@ -163,9 +163,11 @@ impl Warehouse for PostgresWarehouse {
         if self.relation(&client, &names.schema, LEDGER).await?.is_none() {
             return Ok(Vec::new());
         }
-        let rows = client
-            .query(&names.sql.ledger_newest_of_each(), &[&names.target, &scope])
-            .await;
+        let (sql, target) = (&names.sql, &names.target);
+        let rows = match scope {
+            Some(scope) => client.query(&sql.ledger_newest(), &[target, &scope]).await,
+            None => client.query(&sql.ledger_newest_of_each(), &[target]).await,
+        };
         let rows = rows.map_err(self.failed("read the ledger of"))?;
         Ok(rows.iter().map(rows::entry).collect())
     }
