@@ -120,7 +120,9 @@ async fn index_ledger(
             .await
             .map_err(warehouse.failed(action));
     }
-    tracing::warn!("the ledger has no index yet, and this user may not create it; have its owner do so: {create};");
+    tracing::warn!(
+        "the ledger has no index yet, and this user may not create it; have its owner do so: {create};"
+    );
     Ok(())
 }
 

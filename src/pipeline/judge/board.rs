@@ -22,6 +22,8 @@ type Wave = (String, Option<Date>);
 pub(super) struct Board {
     /// The revision of the last look at what was touched.
     seen: i64,
+    /// When that was.
+    looked: Timestamp,
     to_judge: BTreeMap<String, BTreeSet<Option<Date>>>,
     /// When time alone may let a wave run.
     moments: BTreeSet<(Timestamp, Wave)>,
@@ -37,6 +39,7 @@ impl Board {
     pub(super) fn new() -> Self {
         Self {
             seen: -1,
+            looked: Timestamp::MIN,
             to_judge: BTreeMap::new(),
             moments: BTreeSet::new(),
             moment_of: HashMap::new(),
@@ -45,7 +48,12 @@ impl Board {
         }
     }
 
-    pub(super) fn seen(&self) -> i64 {
+    /// Returns the revision after which to look for what was touched. If the clock was set back, that is before the first
+    /// one: a moment that had passed may come again.
+    pub(super) fn look(&mut self, now: Timestamp) -> i64 {
+        if std::mem::replace(&mut self.looked, now) > now {
+            self.seen = -1;
+        }
         self.seen
     }
 
@@ -148,7 +156,7 @@ mod tests {
     #[test]
     fn waves_are_taken_some_at_a_time_and_each_once() {
         let mut board = Board::new();
-        let day = |n: usize| Some(date(2026, 1, 1).saturating_add(jiff::Span::new().days(n as i64)));
+        let day = |n: usize| Some(date(2026, 1, 1) + jiff::Span::new().days(n as i64));
         let mut waves: Vec<_> = (0..AT_ONCE + 1).map(|n| ("J".to_owned(), day(n))).collect();
         waves.push(("K".to_owned(), None));
         let touched = |waves| Touched {
@@ -159,7 +167,13 @@ mod tests {
         assert!(board.note(touched(waves.clone())));
         assert!(board.note(touched(waves[..1].to_vec())));
         assert!(!board.note(touched(Vec::new())));
-        assert_eq!(board.seen(), 7);
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(board.look(now), 7);
+        assert_eq!(
+            board.look(now - jiff::SignedDuration::from_secs(1)),
+            -1,
+            "the clock was set back"
+        );
         let taken: Vec<_> = std::iter::from_fn(|| board.take()).collect();
         let sizes: Vec<_> = taken
             .iter()

@@ -65,7 +65,7 @@ impl<'p> Rounds<'p> {
             let jobs = self.current_jobs().await?;
             self.told.tell(self.state, &jobs, files).await?;
             files = &[];
-            let since = self.board.seen();
+            let since = self.board.look(self.clock.now());
             let touched = with_retries("looking for what was touched", || async {
                 Ok(self.state.touched_waves(since).await?)
             });

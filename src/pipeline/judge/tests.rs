@@ -228,8 +228,8 @@ impl World {
         }
     }
 
-    /// Does a step. Returns whether somebody else wrote to the database.
-    async fn take(&mut self, step: &Step, jobs: &CurrentJobs) -> bool {
+    /// Does a step.
+    async fn take(&mut self, step: &Step, jobs: &CurrentJobs) {
         let files = files();
         match step {
             Step::Submit { file, content, lines } => {
@@ -282,12 +282,10 @@ impl World {
             Step::Edit { what, number } => {
                 let edit = sqlx::query(EDITS[*what]).bind(i64::from(*number));
                 edit.execute(&mut self.shell).await.unwrap();
-                return true;
             }
             Step::Quiet(step) => return Box::pin(self.take(step, jobs)).await,
         }
         self.clock.advance(SignedDuration::from_secs(1));
-        false
     }
 
     async fn end(&mut self, fails: bool) {
@@ -445,11 +443,9 @@ impl World {
 /// Everything that a verdict says, apart from files that are part of no job: rounds do not ask for these.
 fn shown(verdicts: &[Verdict]) -> Vec<String> {
     let shown = verdicts.iter().map(|verdict| {
-        let verdict = Verdict {
-            unlisted_files: Vec::new(),
-            touched: None,
-            ..verdict.clone()
-        };
+        let mut verdict = verdict.clone();
+        verdict.unlisted_files.clear();
+        verdict.touched = None;
         format!("{verdict:#?}")
     });
     shown.collect()
@@ -476,13 +472,12 @@ async fn live(steps: Vec<Step>) {
     let (state, clock) = (world.state.clone(), world.clock.clone());
     let mut rounds = Rounds::new(&state, &*clock, &jobs, LoadMode::ReplaceDays);
     rounds.judge_touched(&[], true).await.unwrap();
-    let mut is_edited = false;
     for step in &steps {
-        is_edited |= world.take(step, &jobs).await;
+        world.take(step, &jobs).await;
         let is_quiet = matches!(step, Step::Quiet(_));
         if !is_quiet {
-            rounds.judge_touched(&[], is_edited).await.unwrap();
-            is_edited = false;
+            // As at a sweep, so that queries are asked again, too.
+            rounds.judge_touched(&[], true).await.unwrap();
         }
         world.check(!is_quiet).await;
     }

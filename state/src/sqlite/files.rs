@@ -16,6 +16,9 @@ use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSu
 use crate::intervention::HeldRow;
 use crate::order::TOLERANCE_NS;
 
+/// How many stamps are read at a time.
+const STAMPS_AT_ONCE: u32 = 10_000;
+
 impl StateDb {
     /// Returns, by path, each file's stamp when it was last read, and when that was. Leaves out the files that must be read again: those
     /// that a person has marked, and those last converted with a layout that is no longer their feed's
@@ -25,14 +28,21 @@ impl StateDb {
         layout_digests: &HashMap<String, String>,
     ) -> Result<HashMap<String, KnownStamp>, StateError> {
         let (action, subject) = ("read the stamps of", "the known files");
-        let rows = sqlx::query(sql::STAMPS)
-            .fetch_all(&self.readers)
-            .await
-            .during(action, subject)?;
-        let settled = rows
-            .iter()
-            .filter_map(|row| settled_stamp(row, layout_digests).transpose());
-        settled.collect::<sqlx::Result<_>>().during(action, subject)
+        let (mut known, mut after) = (HashMap::new(), String::new());
+        loop {
+            // A row takes many times as much memory as the stamp in it, so there are never many rows at once.
+            let rows = sqlx::query(sql::STAMPS)
+                .bind(&after)
+                .bind(STAMPS_AT_ONCE)
+                .fetch_all(&self.readers)
+                .await
+                .during(action, subject)?;
+            let Some(last) = rows.last() else { return Ok(known) };
+            after = last.try_get("file_url").during(action, subject)?;
+            for row in &rows {
+                known.extend(settled_stamp(row, layout_digests).during(action, subject)?);
+            }
+        }
     }
 
     /// Returns the paths of the files that a person has marked to be read again.

@@ -19,6 +19,8 @@ mod matching;
 mod others;
 mod overflow;
 mod overview;
+#[cfg(test)]
+mod plans;
 mod queue;
 mod runs;
 mod sql;

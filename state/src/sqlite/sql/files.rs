@@ -110,7 +110,7 @@ pub(in crate::sqlite) const REFUSE: &str = "
       FROM json_each(?1) j
      WHERE file_id = j.value ->> 0";
 
-/// The stamps of all files. The layout is that of the newest conversion, even a rejected one: what was tried need not
+/// The next stamps after the path `?1`. The layout is that of the newest conversion, even a rejected one: what was tried need not
 /// be tried again.
 pub(in crate::sqlite) const STAMPS: &str = "
     SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode, f.stamp_changed_ns,
@@ -118,7 +118,9 @@ pub(in crate::sqlite) const STAMPS: &str = "
            (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
              WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1) AS layout_digest
       FROM ingested_file_status f
-     WHERE f.stamp_bytes IS NOT NULL AND f.stamp_modified_ns IS NOT NULL AND f.stamp_inode IS NOT NULL";
+     WHERE f.file_url > ?1
+       AND f.stamp_bytes IS NOT NULL AND f.stamp_modified_ns IS NOT NULL AND f.stamp_inode IS NOT NULL
+     ORDER BY f.file_url LIMIT ?2";
 
 pub(in crate::sqlite) const TO_LOOK_AT: &str = "
     SELECT file_url FROM ingested_file_status

@@ -50,9 +50,9 @@ pub(in crate::sqlite) const LOADS_OF_DAY: &str = "
          UNION
         SELECT version_id, file_id FROM file_version
          WHERE days_counted = 0 AND first_date <= ?2 AND last_date >= ?2)
-    SELECT r.* FROM (SELECT DISTINCT i.run_id FROM version v
-                      CROSS JOIN job_run_input i ON i.file_id = v.file_id
-                      WHERE i.version_id = v.version_id) read
+    SELECT r.* FROM (SELECT DISTINCT i.run_id FROM version given
+                      CROSS JOIN job_run_input i ON i.file_id = given.file_id
+                      WHERE i.version_id = given.version_id) read
      CROSS JOIN job_run r ON r.run_id = read.run_id
      WHERE r.state = 'COMPLETED' AND r.outcome = 'LOADED'
      ORDER BY r.sequence DESC";
