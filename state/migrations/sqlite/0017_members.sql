@@ -136,7 +136,7 @@ BEGIN
      WHERE file_id = new.file_id
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched;
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
-     WHERE job_config_id IN (SELECT r.job_config_id FROM required_file f JOIN job_requires r ON r.pattern = f.pattern
+     WHERE job_config_id IN (SELECT r.job_config_id FROM required_file f CROSS JOIN job_requires r ON r.pattern = f.pattern
                               WHERE f.file_id = new.file_id);
 END;
 

@@ -61,7 +61,7 @@ pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
          WHERE d.standing <> 'STANDS'),
     special AS (
         SELECT m.store_id, m.trans_date, m.file_id FROM marked m
-          JOIN ingested_file_status f ON f.file_id = m.file_id
+         CROSS JOIN ingested_file_status f ON f.file_id = m.file_id
          WHERE f.feed = ?3
            AND (m.since_submission > max(
                     coalesce((SELECT max(r.as_of_submission) FROM job_run r
@@ -81,8 +81,8 @@ pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
                AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
                                                    WHERE r.job_config_id = ?1 AND r.wave = ''
                                                      AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
-          JOIN ingested_file_status f ON f.file_id = d.file_id
-          JOIN file_version v ON v.version_id = d.version_id
+         CROSS JOIN ingested_file_status f ON f.file_id = d.file_id
+         CROSS JOIN file_version v ON v.version_id = d.version_id
          WHERE f.feed = ?3 AND f.version_id IS NOT NULL AND v.partial_object IS NOT NULL
            AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
                                                WHERE r.job_config_id = ?1 AND r.wave = d.trans_date

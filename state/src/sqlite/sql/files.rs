@@ -212,7 +212,7 @@ pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
              WHERE submitted_timestamp BETWEEN ?1 AND ?2 AND outcome IN ('VALIDATED', 'UNCHANGED', 'ACCEPTED')
              GROUP BY file_id) newest
      CROSS JOIN submission s ON s.submission_id = newest.submission_id
-      JOIN ingested_file_status f ON f.file_id = s.file_id
+     CROSS JOIN ingested_file_status f ON f.file_id = s.file_id
      ORDER BY f.file_url";
 
 pub(in crate::sqlite) const NEWEST_SUBMISSION: &str =

@@ -46,7 +46,7 @@ pub(in crate::sqlite) const FILES_FROM: &str = "
 
 pub(in crate::sqlite) const FILES_TO_MATCH: &str = "
     SELECT f.file_id, f.file_url, f.feed, f.store_id FROM file_to_match m
-      JOIN ingested_file_status f ON f.file_id = m.file_id
+     CROSS JOIN ingested_file_status f ON f.file_id = m.file_id
      ORDER BY m.file_id LIMIT ?1";
 
 /// What is forgotten of the files in `?1`.

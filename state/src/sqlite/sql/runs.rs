@@ -83,8 +83,8 @@ pub(in crate::sqlite) const CLAIM: &str = "
     WITH busy (job, store_id, trans_date) AS MATERIALIZED (
         SELECT DISTINCT r.job_config_id, d.store_id, d.trans_date
           FROM job_run r
-          JOIN job_run_input i ON i.run_id = r.run_id
-          JOIN version_day d ON d.version_id = i.version_id
+         CROSS JOIN job_run_input i ON i.run_id = r.run_id
+         CROSS JOIN version_day d ON d.version_id = i.version_id
          WHERE r.state = 'RUNNING')
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
@@ -102,8 +102,8 @@ pub(in crate::sqlite) const CLAIM: &str = "
                                                AND last.state = 'COMPLETED' AND last.outcome = 'LOADED')))
            AND NOT EXISTS (
                     SELECT 1 FROM job_run_input i
-                      JOIN file_version v ON v.version_id = i.version_id
-                      JOIN ingested_file_status f ON f.file_id = i.file_id
+                     CROSS JOIN file_version v ON v.version_id = i.version_id
+                     CROSS JOIN ingested_file_status f ON f.file_id = i.file_id
                      WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
            AND NOT (EXISTS (SELECT 1 FROM busy)
                 AND EXISTS (SELECT 1 FROM job_run_input i
@@ -151,9 +151,9 @@ pub(in crate::sqlite) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
            i.submission_id, i.others_count, s.submitted_timestamp AS input_submitted, s.written_ns AS input_written_ns
       FROM job_run_input i
-      JOIN ingested_file_status f ON f.file_id = i.file_id
-      JOIN file_version v ON v.version_id = i.version_id
-      JOIN submission s ON s.submission_id = i.submission_id
+     CROSS JOIN ingested_file_status f ON f.file_id = i.file_id
+     CROSS JOIN file_version v ON v.version_id = i.version_id
+     CROSS JOIN submission s ON s.submission_id = i.submission_id
      WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)
      ORDER BY f.file_url, i.version_id";
 

@@ -16,7 +16,7 @@ pub(in crate::sqlite) const TOUCH_REQUIRING: &str = "
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
      WHERE job_config_id IN (SELECT r.job_config_id FROM json_each(?1) f
                               CROSS JOIN required_file q ON q.file_id = f.value
-                              JOIN job_requires r ON r.pattern = q.pattern)";
+                              CROSS JOIN job_requires r ON r.pattern = q.pattern)";
 
 /// Opens those waves of the jobs in `?1` that may have something to do: a file that no completed run has seen, or a day
 /// for which not simply the version in force counts. Too many do no harm: they are judged once.
@@ -24,7 +24,7 @@ pub(in crate::sqlite) const OPEN_WAVES: &str = "
     INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
       FROM json_each(?1) w CROSS JOIN job_file j ON j.job_config_id = w.value
-      JOIN ingested_file_status f ON f.file_id = j.file_id
+     CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE f.valid_submission_id > coalesce(
                (SELECT r.as_of_submission FROM job_run r
                  WHERE r.job_config_id = j.job_config_id AND r.wave = j.wave AND r.state = 'COMPLETED'
