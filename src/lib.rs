@@ -6,6 +6,7 @@
 mod buckets;
 mod causes;
 pub mod cli;
+mod criterion;
 mod guards;
 pub mod lake;
 mod ledger;

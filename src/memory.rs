@@ -1,11 +1,10 @@
 //! How much memory the sums of lines may take.
 
-use std::num::NonZero;
-use std::sync::LazyLock;
-
+use gristmill_engine::Budget;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// The most bytes that sums may take, in all conversions and merges together. Anything beyond that goes to files.
+/// The most bytes that sums may take, in all conversions and merges together. Anything beyond that goes to files. All work
+/// of a process shares one [`Memory`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryLimit(usize);
 
@@ -32,16 +31,21 @@ impl MemoryLimit {
         Self::new(system.total_memory().min(allowed) / SHARE)
     }
 
-    /// Returns what one of the threads that convert files may use. Together they use half of the limit.
-    pub fn for_a_thread(self) -> usize {
-        // Asking the system opens files, and this is called for each file that is converted.
-        static THREADS: LazyLock<usize> =
-            LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
-        self.0 / 2 / *THREADS
+    /// Returns the memory itself, to be shared by everything that this process does.
+    pub fn memory(self) -> Memory {
+        Memory {
+            conversions: Budget::new(self.0 / 2),
+            merges: Budget::new(self.0 / 2),
+        }
     }
+}
 
-    /// Returns what the partials of converted files may use until they are merged: the other half.
-    pub fn for_partials(self) -> usize {
-        self.0 / 2
-    }
+/// What sums may take, in two halves: without the first one, the merge of a large run would have conversions write file
+/// after tiny file, and the other way round. Cheap to clone; all clones share the same bytes.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// For the sums of files while they are converted.
+    pub conversions: Budget,
+    /// For the sums of files while runs merge them.
+    pub merges: Budget,
 }

@@ -12,6 +12,7 @@ from .measure import Failed
 from .scenarios import (
     Bench,
     aggregate,
+    catalogue,
     cores,
     dirty,
     history,
@@ -31,6 +32,7 @@ from .workspace import ROOT, Stop, Workspace, say
 SCENARIOS = {
     "aggregate": (aggregate.run, "940 MB, 240,000 keys, beside the peers"),
     "keys": (aggregate.run_keys, "484 MB, 4.6 million keys, beside the peers"),
+    "catalogue": (catalogue.run, "up to 200,000 items and 365 days, beside the peers"),
     "dirty": (dirty.run, "quotes, CR LF and bad lines, against clean files"),
     "run": (run.run, "the whole chain into SQLite, beside the peers' plain aggregation"),
     "resend": (resend.run, "one of 40 files replaced, against the first run"),

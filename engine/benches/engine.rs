@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gristmill_engine::{
-    Conversion, FeedLayout, FeedSpec, Outputs, Partial, RunPartial, SalesLayout, Scratch, Selection,
+    Budget, Conversion, FeedLayout, FeedSpec, Outputs, Partial, RunPartial, SalesLayout, Scratch, Selection,
     SummaryOutputs, convert, summarize,
 };
 use gristmill_fixtures::generate::{Dirt, FeedSpec as Feed};
@@ -52,7 +52,7 @@ impl Workspace {
     fn scratch(&self) -> Scratch<'_> {
         Scratch {
             folder: self.0.path(),
-            memory: usize::MAX,
+            memory: Box::leak(Box::new(Budget::new(usize::MAX))),
         }
     }
 
@@ -164,7 +164,9 @@ fn merges(criterion: &mut Criterion) {
                 .convert(&bytes, &sales, None)
                 .partial
                 .expect("it is a sales feed");
-            partial.write(&path, 1 << 30).expect("the partial can be written");
+            partial
+                .write(&path, &Budget::new(1 << 30))
+                .expect("the partial can be written");
             path
         });
         partials.collect()
@@ -221,7 +223,7 @@ fn encoding(criterion: &mut Criterion) {
     group.bench_function("partial", |bencher| {
         bencher.iter(|| {
             partial
-                .write(&workspace.0.path().join("partial"), 1 << 30)
+                .write(&workspace.0.path().join("partial"), &Budget::new(1 << 30))
                 .expect("it can be written")
         });
     });
@@ -245,7 +247,7 @@ fn merge(workspace: &Workspace, partials: &[PathBuf], measures: &SalesLayout, me
         coverage: &path("coverage"),
     };
     let scratch = Scratch {
-        memory,
+        memory: &Budget::new(memory),
         ..workspace.scratch()
     };
     let report = summarize(inputs.collect(), &[], measures, outputs, scratch);

@@ -5,6 +5,7 @@
 //! of a run into its summary.
 
 mod amount;
+mod budget;
 mod content_hash;
 mod convert;
 mod date;
@@ -32,10 +33,12 @@ mod scratch;
 mod short_forms_tests;
 mod short_text;
 mod summarize;
+mod survey;
 mod symbols;
 mod text_file;
 
 pub use amount::format_cents;
+pub use budget::{Budget, Share};
 pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;
@@ -43,11 +46,14 @@ pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
     FeedKind, FeedLayout, FeedSpec, HeaderNames, HeaderRule, LayoutError, Measure, SalesLayout, Supersede,
 };
-pub use partial::{DayLines, Partial, covers_day, stored_days};
+pub use partial::{DayLines, DaySums, Partial, covers_day, stored_days, sums_by_day};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
 pub use records::{Empty, FinalNewline, LineEnds, RecordRules, RecordsSpec};
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
-pub use summarize::{DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, summarize};
+pub use summarize::{
+    DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, absent_measures, summarize,
+};
+pub use survey::{ColumnSurvey, Survey, survey};

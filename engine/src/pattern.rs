@@ -87,9 +87,18 @@ pub struct PatternError {
     problem: String,
 }
 
+/// The most characters of a pattern. Matching takes time and memory for each of them.
+const MOST_CHARS: usize = 1_000;
+
 impl FilePattern {
     /// Parses a pattern.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if let Some((at, _)) = text.char_indices().nth(MOST_CHARS) {
+            return Err(PatternError {
+                pattern: format!("{}…", text[..at].chars().take(40).collect::<String>()),
+                problem: format!("has more than {MOST_CHARS} characters: write a shorter one"),
+            });
+        }
         let fail = |problem: String| PatternError {
             pattern: text.to_owned(),
             problem,

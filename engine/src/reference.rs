@@ -12,7 +12,7 @@ use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::other_forms::Form;
 use crate::rejects::Reason;
-use crate::scan::Line;
+use crate::scan::{Line, Marked};
 use crate::text_file::TextFile;
 
 pub(crate) struct ReferenceLines<'l> {
@@ -118,7 +118,9 @@ impl FeedLines for ReferenceLines<'_> {
         None
     }
 
-    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<LineOutcome> {
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _: Marked<'_>) {}
+
+    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: usize, _: Line<'_>) -> Option<LineOutcome> {
         None
     }
 

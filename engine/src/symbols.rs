@@ -10,6 +10,12 @@ use crate::short_text::ShortText;
 /// The number of an id.
 pub(crate) type Symbol = u32;
 
+/// No symbol.
+pub(crate) const UNKNOWN: Symbol = Symbol::MAX;
+
+/// So many ids and their places do not fit a core's nearest cache. The number is low in tests.
+const MANY: usize = if cfg!(test) { 4 } else { 2_000 };
+
 /// The distinct ids of one column.
 pub(crate) struct Symbols {
     texts: Texts,
@@ -56,6 +62,27 @@ impl Symbols {
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
+    }
+
+    /// Looks up many short ids, in steps that each go over all of them: within a step the memory accesses do not depend on
+    /// each other, so the processor can wait for many of them at once. `found` gets the symbol of each, or [`UNKNOWN`] if
+    /// it takes [`Symbols::find`] to tell whether the id was seen before.
+    pub(crate) fn find_many(&self, ids: &[ShortText], found: &mut Vec<Symbol>) {
+        found.clear();
+        found.extend(
+            ids.iter()
+                .map(|id| self.slots[self.first_slot(*id)].wrapping_sub(1)),
+        );
+        for (symbol, id) in found.iter_mut().zip(ids) {
+            if self.words.get(*symbol as usize) != Some(id) {
+                *symbol = UNKNOWN;
+            }
+        }
+    }
+
+    /// Returns whether the ids take so much memory that looking up many at a time is worthwhile.
+    pub(crate) fn are_many(&self) -> bool {
+        self.words.len() >= MANY
     }
 
     /// Returns the symbol of an id, if the id was seen before.
@@ -180,29 +207,65 @@ impl Texts {
 }
 
 /// Merges several collections of texts: returns the distinct texts in byte order, and for each collection the rank of
-/// each of its texts among them.
+/// each of its texts among them. It is quick for collections that are in byte order already.
 pub(crate) fn ranked(collections: &[&Texts]) -> (Texts, Vec<Vec<u32>>) {
-    let mut order: Vec<(&str, u32, u32)> =
-        Vec::with_capacity(collections.iter().map(|texts| texts.len()).sum());
+    let mut order: Vec<Place> = Vec::with_capacity(collections.iter().map(|texts| texts.len()).sum());
     for (collection, texts) in (0..).zip(collections) {
-        order.extend(
-            (0..)
-                .zip(texts.iter())
-                .map(|(number, text)| (text, collection, number)),
-        );
+        let place = |(number, text)| Place {
+            start: Start::of(text),
+            collection,
+            number,
+        };
+        order.extend((0..).zip(texts.iter()).map(place));
     }
-    order.sort_unstable();
+    let text = |place: &Place| collections[place.collection as usize].get(place.number);
+    let compare = |one: &Place, two: &Place| match one.start.cmp(&two.start) {
+        Ordering::Equal if one.start.is_cut() => text(one).cmp(text(two)),
+        order => order,
+    };
+    // A stable sort finds the collections that are in order already, and merges them.
+    order.sort_by(compare);
     let mut distinct = Texts::default();
     let mut ranks: Vec<Vec<u32>> = collections.iter().map(|texts| vec![0; texts.len()]).collect();
-    let mut last = None;
-    for (text, collection, number) in order {
-        if last != Some(text) {
-            distinct.push(text);
-            last = Some(text);
+    let mut last: Option<Place> = None;
+    for place in order {
+        if last.is_none_or(|last| compare(&last, &place) != Ordering::Equal) {
+            distinct.push(text(&place));
+            last = Some(place);
         }
-        ranks[collection as usize][number as usize] = distinct.len() as u32 - 1;
+        ranks[place.collection as usize][place.number as usize] = distinct.len() as u32 - 1;
     }
     (distinct, ranks)
+}
+
+/// Where a text is, and how it starts: most comparisons need not fetch the text itself.
+#[derive(Clone, Copy)]
+struct Place {
+    start: Start,
+    collection: u32,
+    number: u32,
+}
+
+/// The first bytes of a text, the first one uppermost, and in the lowest byte their number, or one more if there are
+/// more. Starts are in the order of their texts; equal ones have equal texts unless they are cut.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Start(u128);
+
+impl Start {
+    /// The most bytes of a text.
+    const BYTES: usize = 15;
+
+    fn of(text: &str) -> Self {
+        let kept = text.len().min(Self::BYTES);
+        let mut start = [0; Self::BYTES + 1];
+        start[..kept].copy_from_slice(&text.as_bytes()[..kept]);
+        start[Self::BYTES] = text.len().min(Self::BYTES + 1) as u8;
+        Self(u128::from_be_bytes(start))
+    }
+
+    fn is_cut(self) -> bool {
+        self.0 as u8 as usize > Self::BYTES
+    }
 }
 
 #[cfg(test)]
@@ -225,10 +288,19 @@ mod tests {
                 }
             }
             prop_assert_eq!(symbols.texts().iter().collect::<Vec<_>>(), known);
+            let short: Vec<ShortText> = ids.iter().map(|id| ShortText::of(id.as_bytes()).unwrap_or_default()).collect();
+            let mut found = Vec::new();
+            symbols.find_many(&short, &mut found);
+            for (id, found) in short.iter().zip(found).filter(|(_, found)| *found != UNKNOWN) {
+                prop_assert_eq!(symbols.find_short(*id), Some(found));
+            }
         }
 
         #[test]
-        fn ranks_are_in_the_order_of_bytes(collections in prop::collection::vec(prop::collection::hash_set("[abé]{0,3}", 0..9), 0..4)) {
+        fn ranks_are_in_the_order_of_bytes(
+            collections in prop::collection::vec(
+                prop::collection::hash_set("[abé]{0,3}|a{13,14}[ab\0]{0,4}", 0..20), 0..4),
+        ) {
             let texts: Vec<Texts> = collections.iter().map(|ids| {
                 let mut texts = Texts::default();
                 ids.iter().for_each(|id| { texts.push(id); });

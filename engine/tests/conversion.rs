@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use gristmill_engine::{
-    Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header, HeaderNames,
-    HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs, Supersede, convert,
-    covers_day, format_cents, read_rejects, rows_of_key, summarize,
+    Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec, HashingReader, Header,
+    HeaderNames, HeaderRule, Outputs, Partial, Row, RunPartial, Scratch, Selection, SummaryOutputs,
+    Supersede, convert, covers_day, format_cents, read_rejects, rows_of_key, summarize,
 };
 use jiff::civil::date;
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
     };
     let Conversion { report, partial } = convert(bytes, &layout, outputs, scratch(folder.path()), |_| ())?;
     if let Some(partial) = partial {
-        partial.write(&path("partial"), 1 << 30)?;
+        partial.write(&path("partial"), &Budget::new(1 << 30))?;
     }
     Ok(Converted {
         folder,
@@ -67,7 +67,7 @@ fn try_convert(spec: &FeedSpec, bytes: &[u8]) -> Result<Converted, EngineError> 
 fn scratch(folder: &Path) -> Scratch<'_> {
     Scratch {
         folder,
-        memory: 1 << 30,
+        memory: Box::leak(Box::new(Budget::new(1 << 30))),
     }
 }
 
@@ -92,7 +92,7 @@ fn summary(layout: &FeedLayout, partials: &[&Path]) -> Vec<String> {
         };
         let scratch = Scratch {
             folder: folder.path(),
-            memory,
+            memory: &Budget::new(memory),
         };
         let report =
             summarize(partials.collect(), &[], sales, outputs, scratch).expect("the partials can be merged");
@@ -530,4 +530,73 @@ fn reference_feeds_are_validated_as_text() {
     let converted = convert_with(&spec, b"Item_ID\tName\ni1\tFries\textra\ni2\n\xff\tx\ni3\tCoke\n");
     assert_eq!(converted.counts(), [5, 2, 0, 1, 2]);
     assert_eq!(converted.report.header, Header::ByName);
+}
+
+/// What many files and two merges at once do with a budget that is far too small for all of them.
+#[test]
+fn work_that_shares_a_budget_gives_all_of_it_back_and_gets_the_same_sums() {
+    let layout = FeedLayout::new(&FeedSpec::default()).expect("the layout is right");
+    let text: String = (0..20_000)
+        .map(|n| format!("v{}\t1.25\t{}\ti{n}\t2016-06-01\n", n % 7, 4 + n % 3))
+        .collect();
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let (budget, plenty) = (Budget::new(400 << 10), Budget::new(1 << 30));
+    let convert_to = |name: &str, memory: &Budget| {
+        let scratch = Scratch {
+            folder: folder.path(),
+            memory,
+        };
+        let conversion = convert(text.as_bytes(), &layout, Outputs::default(), scratch, |_| ());
+        let partial = conversion
+            .expect("it can be read")
+            .partial
+            .expect("it is a sales feed");
+        let path = folder.path().join(name);
+        partial.write(&path, memory).expect("it can be written");
+        path
+    };
+    let expected = csv(&convert_to("alone", &plenty));
+    std::thread::scope(|scope| {
+        for name in ["a", "b", "c", "d"] {
+            let (convert_to, budget, expected) = (&convert_to, &budget, &expected);
+            scope.spawn(move || assert_eq!(&csv(&convert_to(name, budget)), expected));
+        }
+    });
+    let sales = layout.sales().expect("it is a sales feed");
+    let merged = |name: &str, memory: &Budget| {
+        let partials = ["a", "b", "c", "d"]
+            .iter()
+            .zip(1..)
+            .map(|(name, order)| RunPartial {
+                partial: Partial::stored(folder.path().join(name), sales),
+                order,
+                selection: Selection::all(),
+            });
+        let (summary, coverage) = (
+            folder.path().join(name),
+            folder.path().join(format!("{name}-days")),
+        );
+        let outputs = SummaryOutputs {
+            summary: &summary,
+            coverage: &coverage,
+        };
+        let scratch = Scratch {
+            folder: folder.path(),
+            memory,
+        };
+        summarize(partials.collect(), &[], sales, outputs, scratch).expect("they can be merged");
+        csv(&summary)
+    };
+    let expected = merged("merged", &plenty);
+    std::thread::scope(|scope| {
+        for name in ["one", "other"] {
+            let (merged, budget, expected) = (&merged, &budget, &expected);
+            scope.spawn(move || assert_eq!(&merged(name, budget), expected));
+        }
+    });
+    assert_eq!(
+        budget.share().hold_up_to(usize::MAX),
+        budget.limit(),
+        "nothing is held any more"
+    );
 }

@@ -2,7 +2,7 @@
 //! other columns, and values in forms that are not read. What is not certain is rejected as a whole, with the reason.
 
 use gristmill_engine::{
-    Conversion, ConversionReport, Empty, EngineError, FeedLayout, FeedSpec, FinalNewline, Header,
+    Budget, Conversion, ConversionReport, Empty, EngineError, FeedLayout, FeedSpec, FinalNewline, Header,
     HeaderNames, HeaderRule, Outputs, Reject, Row, Scratch, convert, convert_in_order, read_rejects,
     rows_of_key,
 };
@@ -60,7 +60,7 @@ fn read_as(change: impl FnOnce(&mut FeedSpec), bytes: impl AsRef<[u8]>) -> Outco
     };
     let scratch = Scratch {
         folder: folder.path(),
-        memory: 1 << 30,
+        memory: &Budget::new(1 << 30),
     };
     let bytes = bytes.as_ref();
     let Conversion { report, .. } = match convert(bytes, &layout, outputs, scratch, |_| ()) {

@@ -117,6 +117,21 @@ impl LoadError {
     }
 }
 
+impl LoadError {
+    /// Whether it ends with an outage or with somebody's transaction, without anyone fixing anything: however long that
+    /// takes, the same call succeeds afterwards. A statement that was cancelled may be cancelled for ever.
+    pub fn is_outage(&self) -> bool {
+        let is_cancelled = match self {
+            Self::Postgres { source, .. } => source.code() == Some(&SqlState::QUERY_CANCELED),
+            Self::Redshift { source, .. } => source.is_cancelled(),
+            // A path that is wrong cannot be told from one that is not there yet.
+            Self::Sqlite { source, .. } => sqlite_code(source) == Some(14),
+            _ => false,
+        };
+        self.is_transient() && !is_cancelled
+    }
+}
+
 /// An error of Postgres, or of the connection to it, without the server's DETAIL line.
 #[derive(Debug)]
 pub struct PostgresFault(Fault);
@@ -152,6 +167,14 @@ impl PostgresFault {
     pub(crate) fn message(&self) -> Option<&str> {
         match &self.0 {
             Fault::Driver(error) => Some(error.as_db_error()?.message()),
+            Fault::Silent(_) => None,
+        }
+    }
+
+    /// The server's DETAIL line, which may hold values: never to be shown as it is.
+    pub(crate) fn detail(&self) -> Option<&str> {
+        match &self.0 {
+            Fault::Driver(error) => error.as_db_error()?.detail(),
             Fault::Silent(_) => None,
         }
     }

@@ -33,6 +33,30 @@ pub(crate) fn take<const N: usize>(
     Ok((format!("{base}{mark}{rest}"), taken))
 }
 
+/// Refuses a URL in which an `@` of the password could be taken for the one before the host. Error texts continue a
+/// sentence about the URL.
+pub(crate) fn check_password(url: &str) -> Result<(), String> {
+    let Some((_, rest)) = url.split_once("://") else {
+        return Ok(());
+    };
+    // A parameter behind the host may hold any number of them.
+    let after_password = rest.find('@').map_or(0, |at| at + 1);
+    let end = rest[after_password..]
+        .find('?')
+        .map_or(rest.len(), |at| after_password + at);
+    // The value of a parameter may have one; a part of a password has no `=` before it.
+    let query = &rest[end..];
+    let is_behind_mark = query.find('@').is_some_and(|at| !query[..at].contains('='));
+    match is_behind_mark || rest[after_password..end].contains('@') {
+        true => Err(
+            "it has more than one `@`, so it is not certain where the password ends: write each `@` of the password as \
+             %40, and `/`, `?`, `#`, `%` as %2F, %3F, %23, %25"
+                .into(),
+        ),
+        false => Ok(()),
+    }
+}
+
 /// A URL without its password, for messages and logs.
 ///
 /// Passwords are often written raw, with `@`, `/` or `?` in them, so this hides everything from the first `:` after
@@ -76,7 +100,7 @@ fn shown_parameter(parameter: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{redacted, take};
+    use super::{check_password, redacted, take};
 
     #[test]
     fn parameters_are_taken_out_and_the_rest_stays_as_it_was() {
@@ -106,6 +130,22 @@ mod tests {
             assert_eq!(taken, Ok((rest.into(), [mode, roots])), "{url}");
         }
         assert!(take("postgres://db?sslmode=%ff", ["sslmode"]).is_err());
+    }
+
+    #[test]
+    fn an_at_sign_in_a_password_must_be_encoded() {
+        for (url, is_certain) in [
+            ("postgres://u:hunter2@db/mart", true),
+            ("postgres://u:hun%40ter2@db/mart?user=a@b", true),
+            ("postgres://u:a?b@db/mart", true),
+            ("postgres://u:a/b@db/mart", true),
+            ("postgres://db/mart", true),
+            ("host=db user=u", true),
+            ("postgres://u:hun@ter2@db/mart", false),
+            ("postgres://u:hun/t@er?2@db/mart", false),
+        ] {
+            assert_eq!(check_password(url).is_ok(), is_certain, "{url}");
+        }
     }
 
     #[test]

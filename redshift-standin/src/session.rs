@@ -10,14 +10,17 @@ use crate::copy::{Copy, LoadFault};
 use crate::dialect::{refusal, translated};
 use crate::sql::{Token, begins, tokens};
 
-/// Creates what Redshift has and Postgres does not. Sources: pages "SVV_COLUMNS", "SYS_LOAD_ERROR_DETAIL" and "GETDATE
-/// function".
+/// Creates what Redshift has and Postgres does not. Sources: pages "SVV_COLUMNS", "SYS_LOAD_ERROR_DETAIL",
+/// "SYS_QUERY_HISTORY" and "GETDATE function".
 const PREPARATION: &str = "
 CREATE SCHEMA IF NOT EXISTS standin;
 CREATE TABLE IF NOT EXISTS standin.sys_load_error_detail (
   user_id int, query_id bigint, transaction_id bigint, session_id int, database_name varchar(64), table_id int,
   start_time timestamp, file_name varchar(256), line_number bigint, column_name varchar(127), column_type varchar(10),
   column_length varchar(10), position int, error_code int, error_message varchar(512));
+CREATE OR REPLACE VIEW standin.sys_query_history AS
+  SELECT pid AS session_id, CASE state WHEN 'active' THEN 'running' ELSE 'success' END AS status
+    FROM pg_catalog.pg_stat_activity;
 CREATE OR REPLACE VIEW standin.svv_columns AS
   SELECT table_catalog::text, table_schema::text, table_name::text, column_name::text, ordinal_position::int,
     column_default::text, is_nullable::text, data_type::text, character_maximum_length::int, numeric_precision::int,

@@ -5,7 +5,6 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -24,7 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
 use super::{doubts, output};
-use crate::memory::MemoryLimit;
+use crate::memory::{Memory, MemoryLimit};
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings, Source};
 
@@ -75,7 +74,8 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
     let spool = TempDir::with_prefix_in(".gristmill-", folder)
         .with_context(|| format!("cannot write to the folder {}", folder.display()))?;
 
-    let converted = convert_all(files, &layout, spool.path(), limit, &progress)?;
+    let memory = limit.memory();
+    let converted = convert_all(files, &layout, spool.path(), &memory, &progress)?;
     progress.finish();
     let rejected = converted
         .iter()
@@ -107,7 +107,7 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
     };
     let scratch = Scratch {
         folder: spool.path(),
-        memory: limit.for_partials(),
+        memory: &memory.merges,
     };
     let report = summarize(partials, &[], sales, outputs, scratch)?;
     std::fs::rename(&summary, &args.output)
@@ -172,27 +172,20 @@ fn convert_all(
     files: Vec<Input>,
     layout: &FeedLayout,
     spool: &Path,
-    limit: MemoryLimit,
+    memory: &Memory,
     progress: &Progress,
 ) -> anyhow::Result<Vec<Converted>> {
     let runtime = Handle::current();
-    let held = AtomicUsize::new(0);
     let convert = |ready: anyhow::Result<Ready>| {
         let ready = ready?;
         let scratch = Scratch {
             folder: spool,
-            memory: limit.for_a_thread(),
+            memory: &memory.conversions,
         };
         let number = ready.number;
         let mut file = convert_one(ready, layout, scratch, &runtime, progress)?;
         if let Some(partial) = file.partial.take() {
-            let memory = partial.memory();
-            let is_too_much = held.fetch_add(memory, Ordering::Relaxed) + memory > limit.for_partials();
-            file.partial = Some(if is_too_much {
-                partial.spill(spool)?
-            } else {
-                partial
-            });
+            file.partial = Some(partial.kept_in(&memory.merges, spool)?);
         }
         Ok((number, file))
     };

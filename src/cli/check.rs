@@ -8,22 +8,26 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, Scratch, read_rejects,
+    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, SalesLayout, Scratch, Survey,
+    read_rejects, survey,
 };
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
+use super::context::Context;
+use super::difference::{self, Difference, InForce};
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
 use super::{JsonArg, SettingsArg, doubts, output, rejects};
-use crate::memory::MemoryLimit;
+use crate::lake::Lake;
 use crate::settings::{Place, Settings, Source};
 
 /// Check files without loading them
 ///
 /// Converts each file as `run` would, and reports which feed it belongs to, its line counts, whether it would be
-/// accepted, and its first rejects. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be
+/// accepted, its first rejects, the codes that occur, what each column holds, and what looks wrong about the settings.
+/// --diff shows what it would change. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be
 /// rejected.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -31,6 +35,9 @@ pub(super) struct CheckArgs {
     /// feed
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    /// Show how rows and sums differ by day from the version in force
+    #[arg(long)]
+    diff: bool,
     #[command(flatten)]
     settings: SettingsArg,
     #[command(flatten)]
@@ -56,11 +63,27 @@ struct Checked {
     rejected_because: Option<String>,
     reasons: BTreeMap<&'static str, u64>,
     first_rejects: Vec<Reject>,
+    /// The fields as they are written.
+    survey: Survey,
+    /// What it would change, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difference: Option<Difference>,
 }
+
+/// What a file is compared with.
+struct Comparison(Option<InForce>);
 
 pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&args.settings.config)?;
+    let known = match args.diff {
+        true => Some((
+            Context::open_to_read(&args.settings).await?,
+            Lake::open(&settings.lake).await?,
+        )),
+        false => None,
+    };
     let own = Arc::new(settings.own_files());
+    let memory = settings.convert.memory_limit.memory().conversions;
     let mut all = Vec::new();
     for file in &args.files {
         let (name, input) = match inputs::url(file) {
@@ -73,7 +96,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 },
             ),
         };
-        let Some((feed, _)) = settings.feeds.of_file(&name) else {
+        let Some((feed, captures)) = settings.feeds.of_file(&name) else {
             let patterns: Vec<_> = settings.feeds.iter().map(|feed| feed.files.as_str()).collect();
             let patterns = patterns.join(", ");
             return Err(Usage::new(format!(
@@ -81,14 +104,26 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
             ))
             .into());
         };
-        let (feed, memory, runtime) = (feed.clone(), settings.convert.memory_limit, Handle::current());
-        let checked = spawn_blocking(move || check(&input, name, &feed, memory, &runtime));
+        let comparison = match &known {
+            Some((context, lake)) => Some(Comparison(difference::in_force(context, lake, &name).await?)),
+            None => None,
+        };
+        let (feed, memory, runtime) = (feed.clone(), memory.clone(), Handle::current());
+        let checked = spawn_blocking(move || {
+            let names = (name, captures.store);
+            check(&input, names, &feed, &memory, comparison.as_ref(), &runtime)
+        });
         all.push(checked.await??);
     }
     if args.json.json {
         output::json(&all)?;
     } else {
-        all.iter().try_for_each(print)?;
+        for checked in &all {
+            print(
+                checked,
+                settings.feeds.get(&checked.feed).and_then(|feed| feed.sales()),
+            )?;
+        }
     }
     let is_fine = all.iter().all(|checked| checked.rejected_because.is_none());
     Ok(if is_fine {
@@ -133,9 +168,10 @@ async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(Stri
 
 fn check(
     input: &Input,
-    file: String,
+    (file, store): (String, Option<String>),
     feed: &FeedLayout,
-    memory: MemoryLimit,
+    memory: &Budget,
+    comparison: Option<&Comparison>,
     runtime: &Handle,
 ) -> anyhow::Result<Checked> {
     const SHOWN: usize = 10;
@@ -148,13 +184,23 @@ fn check(
     };
     let scratch = Scratch {
         folder: folder.path(),
-        memory: memory.for_a_thread(),
+        memory,
     };
     let converted = input.convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ());
-    let report = match converted {
+    let (report, partial) = match converted {
         // What the file itself causes is an answer about it, like a reject: other files are checked all the same.
-        Err(error) if is_of_file(&error) => Ok(ConversionReport::rejected(error.to_string())),
-        converted => converted.map(|conversion| conversion.report),
+        Err(error) if is_of_file(&error) => (Ok(ConversionReport::rejected(error.to_string())), None),
+        Err(error) => (Err(error), None),
+        Ok(conversion) => (Ok(conversion.report), conversion.partial),
+    };
+    let compared = match (comparison, &report, &partial, feed.sales()) {
+        (Some(Comparison(before)), Ok(report), Some(partial), Some(sales)) => {
+            let spool = folder.path().join("sums");
+            let after = (partial, report.days.as_slice());
+            let compared = difference::compare(before.as_ref(), after, sales, (&spool, memory));
+            Some(compared.with_context(failed)?)
+        }
+        _ => None,
     };
     let first_rejects = match &report {
         Ok(report) if report.rejects > 0 => read_rejects(&spool, SHOWN),
@@ -175,6 +221,8 @@ fn check(
         rejected_because,
         ..
     } = report.with_context(failed)?;
+    let seen = input.open(runtime).with_context(failed)?;
+    let seen = survey(seen, feed, store.as_deref()).with_context(failed)?;
     Ok(Checked {
         file,
         feed: feed.name.clone(),
@@ -198,10 +246,12 @@ fn check(
             .map(|(reason, count)| (reason.text(), count))
             .collect(),
         first_rejects: first_rejects.with_context(failed)?,
+        survey: seen,
+        difference: compared,
     })
 }
 
-fn print(checked: &Checked) -> std::io::Result<()> {
+fn print(checked: &Checked, sales: Option<&SalesLayout>) -> std::io::Result<()> {
     let Checked {
         file,
         feed,
@@ -235,11 +285,13 @@ fn print(checked: &Checked) -> std::io::Result<()> {
     for (reason, count) in &checked.reasons {
         output::line(format!("  {count} × {reason}"))?;
     }
-    if checked.first_rejects.is_empty() {
-        Ok(())
-    } else {
-        rejects::print(file, &checked.first_rejects)
+    if !checked.first_rejects.is_empty() {
+        rejects::print(file, &checked.first_rejects)?;
     }
+    if let Some(difference) = &checked.difference {
+        difference::print(difference)?;
+    }
+    super::survey::print(&checked.survey, sales)
 }
 
 /// Returns whether the file itself, by its contents, is why it cannot be converted.

@@ -112,7 +112,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     let arg = SettingsArg {
         config: config.to_owned(),
     };
-    let context = Context::open(&arg).await?;
+    let context = Context::open_to_read(&arg).await?;
     output::line(
         "\nFiles: every line is a row, ignored (a code that is not asked for), skipped or a reject",
     )?;
@@ -121,7 +121,8 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     let (jobs, now) = (context.jobs().await?, context.clock.now());
     status::print_jobs(&job_statuses(&context.state, &jobs, now).await?)?;
     output::line("\nRuns: the second one brought the correction, and touched only what changed")?;
-    runs::print(&context.state.runs(&RunFilter::default()).await?)?;
+    let runs = context.state.runs(&RunFilter::default()).await?;
+    runs::print(&runs, &context.state.waiting().await?)?;
     output::line("\nWarehouse: one row for each store, item and date")?;
     show_rows(&context).await?;
 

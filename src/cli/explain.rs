@@ -32,7 +32,7 @@ pub(super) struct ExplainArgs {
 }
 
 pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     let unknown = || StateError::UnknownJob {
         job_id: args.job.clone(),
     };

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use gristmill_state::StateError;
 
+use super::output::shown;
 use crate::causes;
 use crate::pipeline;
 use crate::preconditions::ReloadConflict;
@@ -34,7 +35,7 @@ impl Usage {
 )]
 pub(super) fn report(error: &anyhow::Error) -> ExitCode {
     let message = causes::joined(error, "\n  because: ");
-    eprintln!("error: {message}");
+    eprintln!("error: {}", shown(&message));
     ExitCode::from(status(error))
 }
 

@@ -71,7 +71,7 @@ struct Unmatched {
 }
 
 pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     if args.unmatched {
         return unmatched(&context, args.json).await;
     }

@@ -9,12 +9,12 @@ use jiff::civil::Date;
 
 use super::context::Context;
 use super::failure::Usage;
-use super::{JsonArg, SettingsArg, output, work};
+use super::{JsonArg, SettingsArg, history, output, work};
 use crate::preconditions::{JobParams, Verdict, WaveState, assess, check_reload};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
-/// List, apply, pause, resume and run jobs
+/// List, apply, pause, resume and run jobs, and show who edited them
 ///
 /// Jobs live in the state database's table aggr_job_configuration, which can be edited with SQL while the service runs.
 /// New [[job]] tables of the settings file are added to it; only `apply` overwrites edits.
@@ -28,6 +28,15 @@ pub(super) struct JobsArgs {
 enum Action {
     /// List the jobs in the state database
     List {
+        #[command(flatten)]
+        settings: SettingsArg,
+        #[command(flatten)]
+        json: JsonArg,
+    },
+    /// Show who edited a job, when, and what it was before, also with SQL
+    History {
+        /// The job's id; all jobs if it is left out
+        job: Option<String>,
         #[command(flatten)]
         settings: SettingsArg,
         #[command(flatten)]
@@ -63,6 +72,7 @@ struct OneJob {
 pub(super) async fn run(args: JobsArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::List { settings, json } => list(&settings, json).await,
+        Action::History { job, settings, json } => history::history(&settings, job.as_deref(), json).await,
         Action::Apply { settings } => apply(&settings).await,
         Action::Pause(job) => set_enabled(&job, false).await,
         Action::Resume(job) => set_enabled(&job, true).await,
@@ -71,7 +81,7 @@ pub(super) async fn run(args: JobsArgs, progress: Progress) -> anyhow::Result<Ex
 }
 
 async fn list(settings: &SettingsArg, json: JsonArg) -> anyhow::Result<ExitCode> {
-    let context = Context::open(settings).await?;
+    let context = Context::open_to_read(settings).await?;
     let jobs = context.state.jobs().await?;
     if json.json {
         output::json(&jobs)?;

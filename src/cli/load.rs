@@ -76,7 +76,10 @@ struct ListedDifference {
 }
 
 pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = match args.repair {
+        true => Context::open(&args.settings).await?,
+        false => Context::open_to_read(&args.settings).await?,
+    };
     let mut runs = last_loads(&context, args.verify.as_ref().and_then(Option::as_deref)).await?;
     if args.repair {
         // Where two of them hold the same day, the newer one takes it, and the older one leaves it alone.

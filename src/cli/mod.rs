@@ -4,16 +4,20 @@ mod accept;
 mod aggregate;
 mod check;
 mod context;
+mod criterion;
 mod demo;
+mod difference;
 mod doubts;
 mod explain;
 mod failure;
 mod files;
 mod held;
+mod history;
 mod init;
 mod inputs;
 mod jobs;
 mod load;
+mod outages;
 mod output;
 mod rejects;
 mod replay;
@@ -22,6 +26,7 @@ mod run;
 mod runs;
 mod state;
 mod status;
+mod survey;
 mod table;
 mod times;
 mod trace;
@@ -96,6 +101,8 @@ enum Command {
     State(state::StateArgs),
     Accept(accept::AcceptArgs),
     Withdraw(withdraw::WithdrawArgs),
+    #[command(name = crate::criterion::COMMAND, hide = true)]
+    Criterion(criterion::CriterionArgs),
 }
 
 /// Runs the command that the arguments name. Exit status: 0 success, 1 work failed, 2 wrong usage or settings.
@@ -138,6 +145,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::State(args) => state::run(args).await,
         Command::Accept(args) => accept::run(args, progress).await,
         Command::Withdraw(args) => withdraw::run(args, progress).await,
+        Command::Criterion(args) => criterion::run(args).await,
     }
 }
 

@@ -8,17 +8,23 @@ use serde::Serialize;
 
 use super::table;
 
-/// Prints one line.
+/// Prints one line. Control characters in it are escaped, whatever it quotes.
 pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
-    writeln!(io::stdout(), "{}", text.as_ref())
+    written(writeln!(io::stdout(), "{}", shown(text.as_ref())))
 }
 
-/// Prints a value as indented JSON.
+/// Prints a value as indented JSON, which escapes control characters itself.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
+    let text = serde_json::to_string_pretty(value)?;
+    Ok(written(writeln!(io::stdout(), "{text}"))?)
+}
+
+/// Ignores that nobody reads any more, as after `gristmill status | head -1`: the command goes on to its end.
+fn written(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
 }
 
 /// Prints rows under headings, or `empty` if there are no rows. A table is as wide as the terminal at most or, if
@@ -41,17 +47,17 @@ fn width() -> Option<u16> {
     Table::new().width().or_else(of_environment)
 }
 
-/// Escapes control characters other than newlines.
+/// Escapes control characters other than newlines, and characters that are invisible or change the direction of text.
 pub(super) fn shown(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            if c.is_control() && c != '\n' {
-                c.escape_default().collect()
-            } else {
-                vec![c]
-            }
-        })
-        .collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let is_odd = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        match (c.is_control() && c != '\n') || is_odd {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+    }
+    shown
 }
 
 /// Returns a file's path on one line: its name may contain newlines.

@@ -31,7 +31,7 @@ pub(super) struct RejectsArgs {
 }
 
 pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     let file = context.state.file(&args.file).await?;
     let row = file
         .as_ref()

@@ -95,6 +95,19 @@ pub(super) fn conclude(tally: &Tally) -> anyhow::Result<ExitCode> {
             tally.unanswered()
         ))?;
     }
+    let waiting = [
+        (tally.outages(), "the warehouse is not there"),
+        (tally.runs_waiting(), "runs wait for an outage to end"),
+        (
+            tally.files_waiting(),
+            "files cannot be converted before an outage ends",
+        ),
+    ];
+    for (count, what) in waiting.iter().filter(|(count, _)| *count > 0) {
+        output::line(format!(
+            "{what} ({count}): the next call tries again; see `gristmill status`"
+        ))?;
+    }
     if tally.stopped_jobs() > 0 {
         output::line(format!(
             "{} jobs wait because the state database and the warehouse's ledger disagree: see `gristmill state check`",
@@ -117,6 +130,9 @@ pub(super) fn status(tally: &Tally) -> ExitCode {
         + tally.runs_failed()
         + tally.troubles()
         + tally.not_put_away()
+        + tally.outages()
+        + tally.runs_waiting()
+        + tally.files_waiting()
         + tally.stopped_jobs();
     match failed {
         0 => ExitCode::SUCCESS,

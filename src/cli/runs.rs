@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{RunFilter, RunRow};
+use gristmill_state::{RunFilter, RunRow, Waiting};
 use jiff::SignedDuration;
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ struct ListedRun<'r> {
 }
 
 pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     if let Some(job) = &args.job
         && context.state.job(job).await?.is_none()
     {
@@ -71,7 +71,7 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
     } else if runs.is_empty() && !context.state.runs(&any()).await?.is_empty() {
         output::line("No run is like that.")?;
     } else {
-        print(&runs)?;
+        print(&runs, &context.state.waiting().await?)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,8 +89,12 @@ fn duration(run: &RunRow) -> Option<SignedDuration> {
     Some(run.finished?.duration_since(run.started?))
 }
 
-/// Prints runs as a table.
-pub(super) fn print(runs: &[RunRow]) -> std::io::Result<()> {
+/// Prints runs as a table, with the reason of each that failed or waits for an outage to end.
+pub(super) fn print(runs: &[RunRow], waiting: &[Waiting]) -> std::io::Result<()> {
+    let reason = |run: &RunRow| {
+        let waits = waiting.iter().find(|waits| waits.subject == run.run_id);
+        waits.map(|waits| waits.reason.clone())
+    };
     let rows = runs.iter().map(|run| {
         let load = match (&run.changes, run.outcome) {
             _ if run.lost.is_some() => "not in the warehouse".to_owned(),
@@ -107,7 +111,7 @@ pub(super) fn print(runs: &[RunRow]) -> std::io::Result<()> {
             output::or_dash(duration(run).map(times::duration)),
             output::or_dash(run.summary.as_ref().map(|summary| summary.rows)),
             load,
-            run.error.clone().unwrap_or_default(),
+            run.error.clone().or_else(|| reason(run)).unwrap_or_default(),
         ]
     });
     let headings = [

@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{RunFilter, UNMATCHED};
+use gristmill_state::{Damage, Holder, RunFilter, ServiceLock, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
 use super::doubts::{self, WithRejects};
 use super::held::{self, Held};
-use super::{JsonArg, SettingsArg, output, runs};
+use super::{JsonArg, SettingsArg, outages, output, runs};
 use crate::ledger;
 use crate::overview::{JobStatus, Stray, job_statuses, strays, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows how many files are in each state, files with rejects or without the end of their last line, which files no job
+/// Shows whether the service runs, how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
 /// takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -28,7 +28,11 @@ pub(super) struct StatusArgs {
 
 #[derive(Serialize)]
 struct Status {
+    /// The service that works on the state database; none if nobody does.
+    service: Option<Holder>,
     files: BTreeMap<String, u64>,
+    /// What waits for an outage to end.
+    waiting: Vec<gristmill_state::Waiting>,
     held: Vec<Held>,
     /// How many files no feed matches.
     unmatched: u64,
@@ -44,10 +48,12 @@ struct Status {
     ledger: gristmill_state::LedgerNews,
     /// Files whose time of writing lies ahead of their arrival, by so many seconds.
     written_ahead: Vec<(String, i64)>,
+    /// Rows of the state database with impossible values.
+    damages: Vec<Damage>,
 }
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     let state = &context.state;
     let counts = state.status_counts().await?.into_iter();
     let known = context.jobs().await?;
@@ -57,9 +63,11 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         ..RunFilter::default()
     };
     let status = Status {
+        service: ServiceLock::holder(&context.settings.state)?,
         files: counts
             .map(|(status, files)| (status.to_string(), files))
             .collect(),
+        waiting: state.waiting().await?,
         held: state.held().await?.into_iter().map(Held::new).collect(),
         unmatched: state.unmatched_count().await?,
         rejects: doubts::with_rejects(state).await?,
@@ -69,6 +77,8 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         runs: state.runs(&last).await?,
         ledger: state.ledger_news(None).await?,
         written_ahead: state.written_ahead().await?,
+        // Last, so that it has what all of these came upon.
+        damages: state.damages(),
     };
     if args.json.json {
         output::json(&status)?;
@@ -79,6 +89,10 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         .iter()
         .map(|(status, count)| format!("{count} {status}"))
         .collect();
+    output::line(service(status.service.as_ref()))?;
+    for damage in &status.damages {
+        output::line(format!("Note: {damage}."))?;
+    }
     output::line(format!(
         "files: {}",
         if counts.is_empty() {
@@ -87,6 +101,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    outages::print(&status.waiting, context.clock.now())?;
     held::print(&status.held)?;
     print_unmatched(status.unmatched)?;
     print_losses(&status)?;
@@ -95,8 +110,22 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     }
     doubts::print(&status.rejects, &status.cut)?;
     print_jobs(&status.jobs)?;
-    runs::print(&status.runs)?;
+    runs::print(&status.runs, &status.waiting)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says whether a service works on the state database.
+fn service(holder: Option<&Holder>) -> String {
+    let Some(holder) = holder else {
+        return "service: not running; start `gristmill run`".to_owned();
+    };
+    let process = holder
+        .pid
+        .map_or_else(String::new, |pid| format!(" as process {pid}"));
+    let since = holder
+        .since
+        .map_or_else(String::new, |since| format!(" since {}", output::moment(since)));
+    format!("service: runs{process}{since}")
 }
 
 /// Says how many files no feed matches, if there are any.

@@ -63,7 +63,7 @@ struct TracedFile {
 }
 
 pub(super) async fn run(args: TraceArgs) -> anyhow::Result<ExitCode> {
-    let context = Context::open(&args.settings).await?;
+    let context = Context::open_to_read(&args.settings).await?;
     let trace = find(&context, &args).await?;
     if args.json.json {
         output::json(&trace)?;

@@ -121,7 +121,10 @@ impl Bucket {
             "{}: only {read} of {whole} bytes arrived",
             action()
         );
-        let copy = self.cache.take(spooled.path(), object).with_context(action)?;
+        let copy = self
+            .cache
+            .take_fetched(spooled.path(), object)
+            .with_context(action)?;
         spooled.moved();
         Ok(Some(local(copy)))
     }

@@ -54,16 +54,27 @@ impl Cache {
         Some((self.path(object), kept))
     }
 
-    /// Moves a complete file into the cache as the copy of an object.
+    /// Moves a file that was fetched into the cache, unless somebody else has done so meanwhile, or has written the
+    /// object anew: then the file is removed.
+    pub(super) fn take_fetched(&self, file: &Path, object: &ObjectPath) -> io::Result<(PathBuf, Kept)> {
+        if let Some(copy) = self.find(object) {
+            std::fs::remove_file(file)?;
+            return Ok(copy);
+        }
+        self.take(file, object)
+    }
+
+    /// Moves a complete file into the cache as the copy of an object. Whoever uses an earlier copy of it keeps this one.
     pub(super) fn take(&self, file: &Path, object: &ObjectPath) -> io::Result<(PathBuf, Kept)> {
         let bytes = file.metadata()?.len();
         let path = self.path(object);
         std::fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
         let mut copies = self.lock();
         std::fs::rename(file, &path)?;
+        let kept = copies.by_name.get(object).map(|copy| copy.kept.clone());
         copies.forget(object);
         copies.bytes += bytes;
-        let kept = Kept::default();
+        let kept = kept.unwrap_or_default();
         let copy = Copy {
             bytes,
             used: 0,
@@ -166,5 +177,27 @@ mod tests {
         drop(held);
         take("b/small", 10);
         assert!(!is_there("b/large") && is_there("a/held") && is_there("b/small"));
+    }
+
+    #[test]
+    fn of_two_who_fetch_an_object_at_once_none_loses_its_copy() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let cache = Cache::new(folder.path().join("cache"), 10);
+        let object = ObjectPath::from("a/object");
+        let fetched = |name: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, "0123456789").unwrap();
+            file
+        };
+        let (one, other) = (fetched("one"), fetched("other"));
+        let (path, first) = cache.take_fetched(&one, &object).unwrap();
+        let (_, second) = cache.take_fetched(&other, &object).unwrap();
+        assert!(!other.exists());
+        // Neither the fetch nor writing the object anew may take the copy from the first one.
+        drop(second);
+        cache.take(&fetched("anew"), &object).unwrap();
+        cache.take(&fetched("big"), &ObjectPath::from("b/other")).unwrap();
+        assert!(path.exists());
+        drop(first);
     }
 }

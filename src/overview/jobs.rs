@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::others;
-use crate::preconditions::{JobIndex, Verdict, WaveState, assess};
+use crate::preconditions::{JobIndex, JobPlan, Verdict, WaveState, assess};
 
 /// A job, and what keeps it from running.
 #[derive(Debug, Serialize)]
@@ -21,6 +21,8 @@ pub(crate) struct JobStatus {
     /// What its last run left behind, if it left nothing open.
     pub(crate) done: Option<String>,
     pub(crate) waits_for: Vec<String>,
+    /// The waves after today: a file with such a day in its name hides none of today.
+    pub(crate) ahead: Vec<Date>,
     /// Which days it leaves to other jobs, or takes over from them.
     pub(crate) other_jobs: Vec<String>,
 }
@@ -38,9 +40,32 @@ impl JobStatus {
             .into_iter()
             .chain(self.done.clone())
             .chain(waits_for)
+            .chain(self.told_ahead())
             .collect();
         lines.join("\n")
     }
+}
+
+/// Judges the newest wave up to today, and those after today.
+async fn verdicts(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<Vec<Verdict>, StateError> {
+    let today = now.to_zoned(plan.time_zone.clone()).date();
+    assess(state, plan, &plan.question(Waves::NewestAt(today)), now).await
+}
+
+/// Returns the newest wave up to today. Those after today go to `ahead`; the first of them is returned only if there is
+/// no other.
+fn newest(
+    mut verdicts: Vec<Verdict>,
+    plan: &JobPlan,
+    now: Timestamp,
+    ahead: &mut Vec<Date>,
+) -> Option<Verdict> {
+    let today = now.to_zoned(plan.time_zone.clone()).date();
+    let is_ahead = |verdict: &Verdict| verdict.wave.is_some_and(|wave| wave > today);
+    let first_ahead = verdicts.partition_point(|verdict| !is_ahead(verdict));
+    let later = verdicts.split_off(first_ahead);
+    ahead.extend(later.iter().filter_map(|verdict| verdict.wave));
+    verdicts.pop().or_else(|| later.into_iter().next())
 }
 
 /// Returns every job with what it waits for.
@@ -59,6 +84,7 @@ pub(crate) async fn job_statuses(
             state: None,
             done: None,
             waits_for: Vec::new(),
+            ahead: Vec::new(),
             other_jobs: Vec::new(),
         };
         // A job that was added since the index was made is left for the next look.
@@ -69,10 +95,7 @@ pub(crate) async fn job_statuses(
             Err(error) => status
                 .waits_for
                 .push(format!("a corrected configuration: {error}")),
-            Ok(plan) => match assess(state, plan, &plan.question(Waves::Newest), now)
-                .await?
-                .pop()
-            {
+            Ok(plan) => match newest(verdicts(state, plan, now).await?, plan, now, &mut status.ahead) {
                 Some(newest) => {
                     if let Some(run) = &newest.run {
                         let days = state.days_of_others(&run.job_id, &run.inputs).await?;
@@ -91,6 +114,21 @@ pub(crate) async fn job_statuses(
 }
 
 impl JobStatus {
+    fn told_ahead(&self) -> Option<String> {
+        let first = self.ahead.first()?;
+        let waves = match self.ahead.len() {
+            1 => "1 wave lies".to_owned(),
+            count => format!("{count} waves lie"),
+        };
+        Some(format!(
+            "{waves} ahead of today: {first}{}",
+            match self.ahead.last() {
+                Some(last) if last != first => format!(" to {last}"),
+                _ => String::new(),
+            }
+        ))
+    }
+
     fn describe(&mut self, newest: Verdict) {
         self.wave = newest.wave;
         self.state = Some(newest.state);

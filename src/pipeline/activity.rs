@@ -26,6 +26,9 @@ pub struct Tally {
     runs_completed: AtomicU64,
     runs_failed: AtomicU64,
     unanswered: AtomicU64,
+    files_waiting: AtomicU64,
+    runs_waiting: AtomicU64,
+    outages: AtomicU64,
     /// Folders of the sources that currently cannot be read.
     troubles: AtomicU64,
     /// Failures of putting away objects that have not been cured yet.
@@ -150,5 +153,8 @@ counters! {
     count_failed failed: "Submissions that could not be read or converted.";
     count_run_completed runs_completed: "Runs that completed.";
     count_run_failed runs_failed: "Runs that failed.";
+    count_file_waiting files_waiting: "Files that an outage kept from being converted until the end.";
+    count_run_waiting runs_waiting: "Runs that an outage kept in the queue until the end.";
+    count_outage outages: "Outages that kept all runs from starting until the end.";
     count_unanswered unanswered: "Readings that were given up because the file system did not answer.";
 }

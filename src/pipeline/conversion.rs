@@ -11,7 +11,8 @@ use gristmill_watcher::Arrival;
 use object_store::path::Path as ObjectPath;
 use tokio::runtime::Handle;
 
-use super::intake::Arrived;
+use super::conversions::Arrived;
+use super::panics::panic_point;
 use super::reading::{Content, Files, Read, Reading};
 use super::retry::{StepError, with_retries};
 use super::sources::{Origin, to_state};
@@ -35,6 +36,8 @@ pub(super) enum Outcome {
     Same,
     /// The file system does not answer.
     Unanswered,
+    /// The pipeline stops, and does not wait for the rest of it.
+    Stopped,
 }
 
 /// A conversion whose outputs are in the spool.
@@ -74,6 +77,7 @@ pub(super) async fn convert_files(
             stamp: arrived.arrival.stamp,
             feed: arrived.feed.clone(),
             watch: Watch::default(),
+            abandoned: parts.abandoned.clone(),
         })
         .collect();
     let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
@@ -158,6 +162,7 @@ async fn fetch(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Resul
             Ok(Read::Gone) => steps[number] = Ok(Step::Done(Outcome::Gone)),
             Ok(Read::Changed) => steps[number] = Ok(Step::Done(Outcome::Changed)),
             Ok(Read::Unanswered) => steps[number] = Ok(Step::Done(Outcome::Unanswered)),
+            Ok(Read::Stopped) => steps[number] = Ok(Step::Done(Outcome::Stopped)),
             Err(error) => steps[number] = Err(error),
         }
     }
@@ -173,7 +178,7 @@ async fn in_force(
         .iter()
         .map(|arrived| arrived.arrival.path.as_str())
         .collect();
-    let known = with_retries("looking files up", || async {
+    let known = with_retries(&parts.patience, "looking files up", || async {
         Ok(parts.state.in_force(&paths).await?)
     });
     known.await.context("cannot look files up in the state database")
@@ -185,10 +190,12 @@ fn done_or<T>(read: Read<T>, step: impl FnOnce(T) -> Step) -> Step {
         Read::Gone => Step::Done(Outcome::Gone),
         Read::Changed => Step::Done(Outcome::Changed),
         Read::Unanswered => Step::Done(Outcome::Unanswered),
+        Read::Stopped => Step::Done(Outcome::Stopped),
     }
 }
 
 fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
+    panic_point("convert-file", &reading.file);
     let files = Files {
         converted: parts.lake.spool(),
         partial: parts.lake.spool(),
@@ -197,7 +204,7 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
     let folder = parts.lake.scratch();
     let scratch = Scratch {
         folder: &folder,
-        memory: parts.settings.convert.memory_limit.for_a_thread(),
+        memory: &parts.memory.conversions,
     };
     let mut counted = 0;
     let read = reading.convert(runtime, &files, parts.settings.convert.keep, scratch, |bytes| {
@@ -231,7 +238,7 @@ async fn leave_out_same(parts: &Arc<Parts>, group: &[Arrived], steps: &mut [Atte
         return Ok(());
     }
     let ask = || async { Ok(parts.state.newest_versions(&versions).await?) };
-    let same: HashSet<String> = with_retries("comparing files", ask)
+    let same: HashSet<String> = with_retries(&parts.patience, "comparing files", ask)
         .await
         .context("cannot compare files with their submissions in the state database")?;
     let mut stamps = Vec::with_capacity(same.len());
@@ -243,7 +250,7 @@ async fn leave_out_same(parts: &Arc<Parts>, group: &[Arrived], steps: &mut [Atte
             *step = Ok(Step::Done(Outcome::Same));
         }
     }
-    with_retries("keeping the stamps of files", || async {
+    with_retries(&parts.patience, "keeping the stamps of files", || async {
         Ok(parts.state.restamp(&stamps, true).await?)
     })
     .await
@@ -271,7 +278,7 @@ async fn leave_out_known(
         return Ok(());
     }
     let ask = || async { Ok(parts.state.known_versions(&versions).await?) };
-    let found: HashSet<String> = with_retries("looking for versions", ask)
+    let found: HashSet<String> = with_retries(&parts.patience, "looking for versions", ask)
         .await
         .context("cannot look for versions in the state database")?;
     for (arrived, step) in group.iter().zip(steps) {
@@ -338,13 +345,16 @@ async fn publish(
             }
         })
     });
-    if let Err(error) = published.await? {
-        let cause = format!("{error:#}");
+    let published = match published.await {
+        Ok(published) => published.map_err(StepError::transient),
+        Err(panicked) => Err(StepError::permanent(panicked)),
+    };
+    if let Err(error) = published {
         for outcome in &mut outcomes {
             if let Ok(Outcome::Recorded(recorded)) = outcome
                 && let SubmissionOutcome::Converted(_) = **recorded
             {
-                *outcome = Err(StepError::transient(anyhow::anyhow!("{cause}")));
+                *outcome = Err(error.of_group());
             }
         }
     }

@@ -1,6 +1,8 @@
 //! The third stage: a wave of a job is judged when something changes that its verdict rests on, whoever changes it, and
 //! when a moment comes that matters to it. Runs that may start are queued.
 
+mod bench;
+mod beside;
 mod board;
 mod rounds;
 
@@ -10,11 +12,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::bench::Bench;
 use self::rounds::Rounds;
 use super::activity::Token;
 use super::retry::with_retries;
 use super::sources::Sources;
-use super::{Parts, stopped};
+use super::{Parts, edits, stopped};
 
 /// How often to ask the state database whether somebody else has written to it.
 const EDITS: Duration = Duration::from_millis(500);
@@ -58,12 +61,13 @@ pub(super) async fn judge_jobs(
     let mut seen = parts.state.changes().await?;
     let mut incoming = Vec::new();
     let mut rested = Instant::now();
-    let mut rounds = Rounds::new(
-        &parts.state,
-        &*parts.clock,
-        &parts.jobs,
-        parts.settings.target.mode,
-    );
+    let bench = Bench {
+        state: parts.state.clone(),
+        clock: parts.clock.clone(),
+        patience: parts.patience.clone(),
+        activity: parts.activity.clone(),
+    };
+    let mut rounds = Rounds::new(bench, &parts.jobs, parts.settings.target.mode);
     loop {
         let may_rest = may_rest(&parts, &incoming) && Instant::now() < rested;
         // Queries may depend on the time, and the clock may have been set.
@@ -76,24 +80,25 @@ pub(super) async fn judge_jobs(
                 incoming.push(ToJudge::wake(parts.activity.begin()));
             }
             _ = edits.tick() => {
-                let now = with_retries("asking for edits", || async { Ok(parts.state.changes().await?) }).await?;
+                let now = with_retries(&parts.patience, "asking for edits", || async { Ok(parts.state.changes().await?) }).await?;
                 if now == seen {
                     continue;
                 }
                 seen = now;
                 let marked = || async { Ok(parts.state.files_to_look_at().await?) };
-                for path in with_retries("asking for files to look at", marked).await? {
+                for path in with_retries(&parts.patience, "asking for files to look at", marked).await? {
                     sources.look_again(&path);
                 }
                 // An edit of anything may change what a query returns.
                 is_sweep = true;
                 incoming.push(ToJudge::wake(parts.activity.begin()));
             }
-            () = rounds.moment() => incoming.push(ToJudge::wake(parts.activity.begin())),
+            token = rounds.news() => incoming.push(ToJudge::wake(token?)),
             _ = std::future::ready(()), if !incoming.is_empty() && !may_rest => {}
             _ = tokio::time::sleep_until(rested), if may_rest => {}
             _ = cues.recv_many(&mut incoming, 100) => continue,
         }
+        edits::tell(&parts).await?;
         let began = Instant::now();
         let files: Vec<String> = incoming
             .iter_mut()

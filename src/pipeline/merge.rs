@@ -73,7 +73,7 @@ pub(super) async fn merge(
     ordered.sort_unstable_by_key(|((age, _), _)| *age);
     let emptied = emptied(run);
     let folder = parts.lake.scratch();
-    let memory = parts.settings.convert.memory_limit.for_partials();
+    let memory = parts.memory.merges.clone();
     let outputs = (parts.lake.spool(), parts.lake.spool());
     let (lake, names) = (parts.lake.clone(), (summary.clone(), coverage.clone()));
     let merged = tokio::task::spawn_blocking(move || {
@@ -91,7 +91,7 @@ pub(super) async fn merge(
             });
         let scratch = Scratch {
             folder: &folder,
-            memory,
+            memory: &memory,
         };
         let report = match summarize(stored.collect(), &emptied, sales, paths, scratch) {
             Err(error @ EngineError::Overflow { .. }) => return Ok(Merged::Overflow(error)),

@@ -13,14 +13,21 @@
 
 mod activity;
 mod conversion;
+mod conversions;
 mod counting;
+mod edits;
+mod faults;
 mod intake;
 mod jobs;
 mod judge;
 mod ledger;
 mod merge;
+mod oddities;
+mod outcomes;
+mod panics;
 mod partials;
 mod put_away;
+mod readiness;
 mod reading;
 mod record;
 mod refill;
@@ -31,15 +38,18 @@ mod sources;
 mod strays;
 mod stuck;
 mod unmatched;
+mod waiting;
 mod workers;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, ServiceLock, StateDb};
+use gristmill_state::{Clock, ServiceLock, StateDb, StateError};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
+use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -48,12 +58,14 @@ pub use self::activity::Tally;
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
-use self::retry::{StepError, with_retries};
+use self::retry::{Patience, StepError, with_retries};
 pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
+use crate::guards::who;
 use crate::lake::Lake;
+use crate::memory::Memory;
 use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::{Place, Settings};
@@ -66,6 +78,12 @@ const FETCHED_KIB: usize = 64 << 10;
 
 /// How long the work in progress may take to end once the pipeline is stopped.
 const STOPPING: Duration = Duration::from_secs(30);
+
+/// How long a file may be read on then. What is read is not lost: the next start reads it from its beginning.
+const READING: Duration = Duration::from_secs(5);
+
+/// How long it may take to note that what is abandoned was abandoned.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// When a pipeline ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +98,16 @@ pub enum Until {
 struct Parts {
     settings: Settings,
     clock: Arc<dyn Clock>,
-    state: StateDb,
+    state: Arc<StateDb>,
     sources: Vec<OpenSource>,
     lake: Lake,
     warehouse: Box<dyn Warehouse>,
     progress: Progress,
     activity: Arc<Activity>,
+    /// How long outages are waited out.
+    patience: Patience,
+    /// Set once files that are being read are not waited for any more.
+    abandoned: Arc<AtomicBool>,
     /// Has a permit for each core. A conversion holds one while it computes, and not while it waits for the network.
     cores: Semaphore,
     /// The files whose reading stands still.
@@ -95,6 +117,8 @@ struct Parts {
     /// The most conversions in progress at the same time.
     max_conversions: usize,
     jobs: CurrentJobs,
+    /// The memory that the sums of all conversions and runs share.
+    memory: Memory,
     /// Held by whoever compares the state database with the warehouse's ledger.
     ledger_turn: Mutex<()>,
     /// Names this process in the state database.
@@ -111,51 +135,24 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Arc<Tally>> {
     let lock = ServiceLock::acquire(&settings.state)?;
-    let state = StateDb::open(&settings.state, clock.clone()).await?;
-    adopt_jobs(&state, &settings).await?;
-    let jobs = state.jobs().await?;
-    check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
-    let mut sources = Vec::with_capacity(settings.sources.len());
-    let own = Arc::new(settings.own_files());
-    for source in &settings.sources {
-        sources.push(OpenSource::open(source, &own).await?);
-    }
-    let lake = Lake::open_to_write(&settings.lake).await?;
-    let warehouse = settings.open_warehouse().await?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // With a bucket, some conversions wait for the network while others compute.
-    let max_conversions = match settings.has_bucket() {
-        true => cores.max(CONVERSIONS_WITH_BUCKET),
-        false => cores,
+    let (stopper, stopped) = watch::channel(false);
+    let patience = Patience {
+        until,
+        stopped: stopped.clone(),
     };
-    let owner = format!("process {}", std::process::id());
-    let activity = Arc::new(Activity::new(settings.sources.len()));
-    let parts = Arc::new(Parts {
-        jobs: CurrentJobs::new(&settings.feeds),
-        settings,
-        clock,
-        state,
-        sources,
-        lake,
-        warehouse,
-        progress,
-        activity,
-        cores: Semaphore::new(cores),
-        stuck: Arc::default(),
-        fetched_kib: Semaphore::new(FETCHED_KIB),
-        max_conversions,
-        ledger_turn: Mutex::default(),
-        owner,
-    });
     let mut stop = std::pin::pin!(stop);
-    tokio::select! {
+    let ready = async {
+        let parts = open_parts(settings, clock, patience, progress).await?;
+        make_ready(&parts).await?;
+        Ok::<_, anyhow::Error>(parts)
+    };
+    let parts = tokio::select! {
         () = &mut stop => {
             tracing::info!("stopped before any work began");
             return Ok(Arc::default());
         }
-        ready = make_ready(&parts) => ready?,
-    }
-    unmatched::forget_elsewhere(&parts).await?;
+        ready = ready => ready?,
+    };
     for source in &parts.settings.sources {
         tracing::info!(source = %source.place, "watching");
         if let Place::Folder(folder) = &source.place {
@@ -165,7 +162,6 @@ pub async fn run(
         }
     }
 
-    let (stopper, stopped) = watch::channel(false);
     let mut stages = start_stages(&parts, &stopped).await?;
     let ended = tokio::select! {
         () = &mut stop => {
@@ -173,7 +169,10 @@ pub async fn run(
             Ok(())
         }
         () = parts.activity.idle(), if until == Until::Idle => Ok(()),
-        Some(ended) = stages.join_next() => ended.map_err(anyhow::Error::from).flatten(),
+        Some(ended) = stages.join_next() => match ended.map_err(anyhow::Error::from).flatten() {
+            Ok(()) => Err(anyhow::anyhow!("a part of the pipeline ended by itself: this is a bug; please report it")),
+            failed => failed,
+        },
     };
     stopper.send_replace(true);
     let mut outcome = ended;
@@ -183,7 +182,19 @@ pub async fn run(
             outcome = before.and(ended.map_err(anyhow::Error::from).flatten());
         }
     };
+    let rest = async {
+        let mut rest = std::pin::pin!(rest);
+        if tokio::time::timeout(READING, &mut rest).await.is_err() {
+            parts.abandoned.store(true, Ordering::Relaxed);
+            rest.await;
+        }
+    };
     if tokio::time::timeout(STOPPING, rest).await.is_err() {
+        // No file is to blame for what is abandoned now.
+        let forget = tokio::time::timeout(PARTING, parts.state.forget_attempts()).await;
+        if !matches!(forget, Ok(Ok(()))) {
+            tracing::debug!("the attempts in progress could not be forgotten");
+        }
         // Threads may still be at work. The lock must not be free before they end with the process.
         std::mem::forget(lock);
         bail!(
@@ -205,8 +216,62 @@ pub async fn run(
     Ok(tally)
 }
 
+/// Opens everything that the stages share.
+async fn open_parts(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    patience: Patience,
+    progress: Progress,
+) -> anyhow::Result<Arc<Parts>> {
+    let open = || async {
+        let state = StateDb::open(&settings.state, clock.clone()).await?;
+        Ok(state.on_behalf_of(who()))
+    };
+    let state = with_retries(&patience, "opening the state database", open).await;
+    let state = state.map_err(StepError::into_cause)?;
+    let adopted = with_retries(&patience, "adopting the jobs of the settings", || async {
+        adopt_jobs(&state, &settings).await?;
+        Ok(state.jobs().await?)
+    });
+    let jobs = adopted.await.map_err(StepError::into_cause)?;
+    check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
+    let mut sources = Vec::with_capacity(settings.sources.len());
+    let own = Arc::new(settings.own_files());
+    for source in &settings.sources {
+        sources.push(OpenSource::open(source, &own).await?);
+    }
+    let lake = Lake::open_to_write(&settings.lake).await?;
+    let warehouse = settings.open_warehouse().await?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // With a bucket, some conversions wait for the network while others compute.
+    let max_conversions = match settings.has_bucket() {
+        true => cores.max(CONVERSIONS_WITH_BUCKET),
+        false => cores,
+    };
+    Ok(Arc::new(Parts {
+        activity: Arc::new(Activity::new(settings.sources.len())),
+        jobs: CurrentJobs::new(&settings.feeds),
+        memory: settings.convert.memory_limit.memory(),
+        settings,
+        clock,
+        state: Arc::new(state),
+        sources,
+        lake,
+        warehouse,
+        progress,
+        patience,
+        abandoned: Arc::default(),
+        cores: Semaphore::new(cores),
+        stuck: Arc::default(),
+        fetched_kib: Semaphore::new(FETCHED_KIB),
+        max_conversions,
+        ledger_turn: Mutex::default(),
+        owner: format!("process {}", std::process::id()),
+    }))
+}
+
 /// Adds the settings' new jobs to the state database, and warns about jobs that differ there.
-async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> {
+async fn adopt_jobs(state: &StateDb, settings: &Settings) -> Result<(), StateError> {
     for job in state.add_jobs(&settings.jobs).await? {
         tracing::info!(job, "added from the settings file");
     }
@@ -222,23 +287,45 @@ async fn adopt_jobs(state: &StateDb, settings: &Settings) -> anyhow::Result<()> 
     Ok(())
 }
 
+impl Parts {
+    /// Returns the moment after a pause.
+    fn after(&self, pause: Duration) -> Timestamp {
+        let now = self.clock.now();
+        now.checked_add(pause).unwrap_or(now)
+    }
+}
+
 /// Brings the lake into the state that the stages start from. Its future may be dropped at any point.
 async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
-    with_retries("removing expired objects", || retention::remove_expired(parts))
+    with_retries(&parts.patience, "having everything tried again", || async {
+        Ok(parts.state.try_waiting_now().await?)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&parts.patience, "removing expired objects", || {
+        retention::remove_expired(parts)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&parts.patience, "counting days", || counting::count_days(parts))
         .await
         .map_err(StepError::into_cause)?;
-    with_retries("counting days", || counting::count_days(parts))
-        .await
-        .map_err(StepError::into_cause)?;
-    with_retries("sweeping the lake", || async {
+    with_retries(&parts.patience, "sweeping the lake", || async {
         let named = async { Ok(parts.state.lake_objects().await?) };
         parts.lake.sweep(named).await.map_err(StepError::transient)
     })
     .await
     .map_err(StepError::into_cause)?;
-    with_retries("looking for lost partials", || partials::find_lost(parts))
-        .await
-        .map_err(StepError::into_cause)
+    with_retries(&parts.patience, "looking for lost partials", || {
+        partials::find_lost(parts)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&parts.patience, "forgetting files of other sources", || {
+        unmatched::forget_elsewhere(parts)
+    })
+    .await
+    .map_err(StepError::into_cause)
 }
 
 /// Starts the watchers and the stages. All open waves are judged first, and runs that are already queued go first.
@@ -252,12 +339,7 @@ async fn start_stages(
     let (to_runs, wakes) = mpsc::channel(64);
     to_judge.send(ToJudge::wake(parts.activity.begin())).await?;
 
-    let known = parts.state.known_stamps(&parts.settings.feeds.digests()).await?;
-    let known = known
-        .into_iter()
-        .map(|(file, known)| (file, sources::known(known)));
-    let sources = Sources::watch(&parts.sources, &parts.settings.feeds, known.collect(), &to_intake);
-    let sources = Arc::new(sources);
+    let sources = Arc::new(Sources::watch(parts, to_intake).await?);
 
     let mut stages = JoinSet::new();
     let stop = || stopped.clone();
@@ -266,6 +348,7 @@ async fn start_stages(
         sources.clone(),
         events,
         to_record,
+        to_judge.clone(),
         stop(),
     ));
     let to_put_away = put_away::start(parts, &mut stages, stopped);

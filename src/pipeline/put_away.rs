@@ -147,7 +147,7 @@ impl Task {
         let (prefix, mut last) = (self.source.file_name(""), String::new());
         loop {
             let state = &self.parts.state;
-            let page = with_retries("asking what is to be put away", || async {
+            let page = with_retries(&self.parts.patience, "asking what is to be put away", || async {
                 Ok(state.files_to_put_away(&prefix, &last, PAGE).await?)
             });
             let page = page
@@ -181,7 +181,7 @@ impl Task {
             }
             if !done.is_empty() {
                 let note = || async { Ok(state.note_put_away(&done).await?) };
-                with_retries("noting what was put away", note)
+                with_retries(&self.parts.patience, "noting what was put away", note)
                     .await
                     .context("cannot note in the state database what was put away")?;
             }

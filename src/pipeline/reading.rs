@@ -4,6 +4,7 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gristmill_engine::{
     Conversion, ConversionReport, EngineError, FeedLayout, HashingReader, Outputs, Scratch, content_hash,
@@ -31,6 +32,8 @@ pub(super) struct Reading {
     pub(super) feed: Arc<FeedLayout>,
     /// Shows what the thread that reads it is doing.
     pub(super) watch: Watch,
+    /// Whether the pipeline has stopped, and does not wait for the rest of what is being read.
+    pub(super) abandoned: Arc<AtomicBool>,
 }
 
 /// Where a file's bytes are.
@@ -57,6 +60,8 @@ pub(super) enum Read<T> {
     Changed,
     /// The file system does not answer.
     Unanswered,
+    /// The pipeline stops.
+    Stopped,
 }
 
 /// The spooled outputs of a conversion.
@@ -86,6 +91,11 @@ impl Content {
 }
 
 impl Reading {
+    /// Returns whether each wait for its bytes ends by itself: an object's requests have limits of their own.
+    pub(super) fn has_limits(&self) -> bool {
+        matches!(self.content, Content::Object { .. })
+    }
+
     /// Returns whether it is an object to fetch before it is converted.
     pub(super) fn is_to_fetch(&self) -> bool {
         matches!(self.content, Content::Object { .. }) && self.stamp.bytes <= ONE_REQUEST
@@ -143,12 +153,14 @@ impl Reading {
             Read::Gone => Read::Gone,
             Read::Changed => Read::Changed,
             Read::Unanswered => Read::Unanswered,
+            Read::Stopped => Read::Stopped,
         };
         let (Conversion { report, partial }, content_hash) = match read {
             Read::Whole(done) => done,
             Read::Gone => return Ok(Read::Gone),
             Read::Changed => return Ok(Read::Changed),
             Read::Unanswered => return Ok(Read::Unanswered),
+            Read::Stopped => return Ok(Read::Stopped),
         };
         if let Some(partial) = partial.filter(|_| report.rejected_because.is_none()) {
             partial.write(files.partial.path(), scratch.memory)?;
@@ -156,20 +168,45 @@ impl Reading {
         Ok(Read::Whole((report, content_hash)))
     }
 
-    /// Reads the whole file, and makes sure that it is the one that arrived.
-    fn read<T>(
+    /// Reads the whole file, and makes sure that it is the one that arrived. When the pipeline has stopped, reading ends.
+    fn read<T: Send>(
         &self,
         runtime: &Handle,
-        read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError>,
+        read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError> + Send,
+    ) -> Result<Read<T>, StepError> {
+        let read = |input: &mut (dyn io::Read + Send)| {
+            let is_abandoned = &*self.abandoned;
+            read(&mut Abandonable { input, is_abandoned })
+        };
+        match self.read_content(runtime, read) {
+            Err(_) if self.is_abandoned() => Ok(Read::Stopped),
+            read => read,
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    fn read_content<T: Send>(
+        &self,
+        runtime: &Handle,
+        read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError> + Send,
     ) -> Result<Read<T>, StepError> {
         match &self.content {
             Content::File { folder, path } => self.read_file(folder, path, read),
             Content::Object { bucket, path } => {
-                let mut reader = match ObjectReader::open(bucket, path, self.stamp, runtime.clone()) {
+                let open = || ObjectReader::open(bucket, path, self.stamp, runtime.clone());
+                let mut reader = match self.watch.call(open) {
                     Ok(reader) => reader,
                     Err(error) => return not_read(&error),
                 };
-                match (read(&mut reader), reader.failure()) {
+                let watch = self.watch.clone();
+                let read = on_own_threads(|| {
+                    let input = &mut reader;
+                    read(&mut Watched { input, watch })
+                });
+                match (read, reader.failure()) {
                     // The conversion failed because its input did.
                     (Err(_), Some(failure)) => not_read(failure),
                     (read, _) => read.map(Read::Whole),
@@ -181,11 +218,11 @@ impl Reading {
     }
 
     /// Reads a local file, and compares its stamp before and after.
-    fn read_file<T>(
+    fn read_file<T: Send>(
         &self,
         folder: &SourceFolder,
         path: &str,
-        read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError>,
+        read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, StepError> + Send,
     ) -> Result<Read<T>, StepError> {
         let cannot_open = |error: io::Error| {
             let advice = match error.kind() {
@@ -220,10 +257,10 @@ impl Reading {
         let value = if is_remote(&file) && self.stamp.bytes > ONE_REQUEST {
             let ahead = file.try_clone().map_err(cannot_open)?;
             let mut ahead = ReadAhead::new(ahead, self.watch.clone(), PATIENCE).map_err(cannot_open)?;
-            read(&mut ahead)
+            on_own_threads(|| read(&mut ahead))
         } else {
-            let (file, watch) = (&file, self.watch.clone());
-            read(&mut Watched { file, watch })
+            let (input, watch) = (&file, self.watch.clone());
+            read(&mut Watched { input, watch })
         };
         if self.watch.is_given_up() {
             return Ok(Read::Unanswered);
@@ -234,6 +271,32 @@ impl Reading {
         } else {
             Read::Changed
         })
+    }
+}
+
+/// Converts what comes over a network with threads that do nothing else. The threads that read a file take turns, and
+/// wait for each other: those of the pool that everything shares would not be there for other work.
+fn on_own_threads<T: Send>(convert: impl FnOnce() -> Result<T, StepError> + Send) -> Result<T, StepError> {
+    let threads = rayon::ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .thread_name(|number| format!("network-{number}"))
+        .build();
+    let threads = threads.map_err(|error| StepError::outage(anyhow::Error::new(error)))?;
+    threads.install(convert)
+}
+
+/// An input whose reading ends when the pipeline has stopped.
+struct Abandonable<'r> {
+    input: &'r mut (dyn io::Read + Send),
+    is_abandoned: &'r AtomicBool,
+}
+
+impl io::Read for Abandonable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.is_abandoned.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("the process is stopping")),
+            false => self.input.read(buffer),
+        }
     }
 }
 
@@ -267,8 +330,10 @@ fn not_read<T>(failure: &ReadError) -> Result<Read<T>, StepError> {
         ReadError::Gone { .. } => Ok(Read::Gone),
         ReadError::Changed { .. } => Ok(Read::Changed),
         ReadError::BadName { .. } | ReadError::Denied { .. } => Err(StepError::permanent(cause)),
-        ReadError::Length { .. } | ReadError::Store { .. } | ReadError::Stopped { .. } => {
+        ReadError::Store { source, .. } if !matches!(source, object_store::Error::Generic { .. }) => {
             Err(StepError::transient(cause))
         }
+        ReadError::Store { .. } | ReadError::Stopped { .. } => Err(StepError::outage(cause)),
+        ReadError::Length { .. } => Err(StepError::transient(cause)),
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::activity::Token;
 use super::judge::ToJudge;
+use super::oddities::far_ahead;
 use super::put_away::Wakes;
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
@@ -40,14 +41,14 @@ pub(super) async fn record_submissions(
             .map(|Recordable { record, token }| (record, token))
             .unzip();
         let recorded = loop {
-            let jobs = with_retries("reading the jobs", || async {
+            let jobs = with_retries(&parts.patience, "reading the jobs", || async {
                 Ok(parts.jobs.get(&parts.state).await?)
             });
             let jobs = jobs.await.context("cannot read the jobs in the state database")?;
             for record in &mut records {
                 name_by_job(&jobs, record);
             }
-            let recorded = with_retries("recording submissions", || async {
+            let recorded = with_retries(&parts.patience, "recording submissions", || async {
                 match parts.state.record(&records, &*jobs).await {
                     // Which jobs take the files is recorded with them, so it must be said by the jobs of now.
                     Err(StateError::JobsEdited) => Ok(None),
@@ -132,6 +133,9 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
                 None => {
                     tally.count_validated();
                     tracing::info!(path, lines, rows, rejects, "validated");
+                    if let Some(last) = far_ahead(version, parts.clock.now()) {
+                        tracing::warn!(path, %last, "its latest day lies more than a year ahead: check `date_format` of the feed");
+                    }
                 }
                 // The reason may quote a value, which is not for logs.
                 Some(_) => {

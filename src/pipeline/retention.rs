@@ -28,7 +28,7 @@ pub(super) async fn remove_regularly(
             biased;
             () = stopped(&mut stop) => return Ok(()),
             _ = rounds.tick() => {
-                let removed = with_retries("removing expired objects", || remove_expired(&parts)).await;
+                let removed = with_retries(&parts.patience, "removing expired objects", || remove_expired(&parts)).await;
                 if let Err(error) = removed {
                     tracing::error!("the lake's retention failed, and will be retried in an hour: {error}");
                 }

@@ -1,39 +1,106 @@
-//! Retries: transient failures get three more attempts after growing, jittered pauses.
+//! Failures of steps, and how often they are tried again.
+//!
+//! An outage (a server that is away, a full disk, somebody's lock) ends by itself: what it stops is tried again for as
+//! long as it takes, with pauses that grow to a minute. A failure of which that is not certain gets three more attempts.
+//! Everything else is for a person to mend. `run --until-idle` does not wait for long: it gives an outage three more
+//! attempts too, and leaves the rest to the next call.
 
 use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable};
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::watch;
 
+use super::{Until, faults, stopped};
 use crate::causes;
+
+/// How many more attempts there are where they are limited.
+pub(super) const RETRIES: u32 = 3;
+
+/// The longest pause before something is tried again.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// A failure of one step, and whether a retry may help.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", causes::joined(cause, ": "))]
 pub(super) struct StepError {
     cause: anyhow::Error,
-    is_transient: bool,
+    hope: Hope,
+    is_of_room: bool,
+    is_of_group: bool,
+}
+
+/// What a retry may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hope {
+    /// It succeeds once an outage has ended.
+    Outage,
+    /// It may succeed.
+    Doubtful,
+    /// Only a person can help.
+    None,
 }
 
 impl StepError {
-    /// Makes a failure that may be gone a moment later.
-    pub(super) fn transient(cause: impl Into<anyhow::Error>) -> Self {
+    fn new(cause: anyhow::Error, hope: Hope) -> Self {
         Self {
-            cause: cause.into(),
-            is_transient: true,
+            is_of_room: faults::is_of_room(&cause),
+            cause,
+            hope,
+            is_of_group: false,
         }
+    }
+
+    /// Makes a failure that may be gone a moment later, unless its cause says that it never is, or that it certainly is
+    /// once an outage has ended.
+    pub(super) fn transient(cause: impl Into<anyhow::Error>) -> Self {
+        let cause = cause.into();
+        let hope = faults::hope(&cause);
+        Self::new(cause, hope)
+    }
+
+    /// Makes a failure that ends with an outage.
+    pub(super) fn outage(cause: impl Into<anyhow::Error>) -> Self {
+        Self::new(cause.into(), Hope::Outage)
     }
 
     /// Makes a failure that only a person can fix.
     pub(super) fn permanent(cause: impl Into<anyhow::Error>) -> Self {
+        Self::new(cause.into(), Hope::None)
+    }
+
+    /// Makes the same failure for a file of the group that failed as a whole.
+    pub(super) fn of_group(&self) -> Self {
         Self {
-            cause: cause.into(),
-            is_transient: false,
+            cause: anyhow::anyhow!("{self}"),
+            is_of_group: true,
+            ..*self
         }
+    }
+
+    /// Returns whether it is not of one file, but of the group that the file was in.
+    pub(super) fn is_of_group(&self) -> bool {
+        self.is_of_group
     }
 
     /// Returns whether a retry may help.
     pub(super) fn is_transient(&self) -> bool {
-        self.is_transient
+        self.hope != Hope::None
+    }
+
+    /// Returns whether it ends with an outage.
+    pub(super) fn is_outage(&self) -> bool {
+        self.hope == Hope::Outage
+    }
+
+    /// Returns whether there is no room to write.
+    pub(super) fn is_of_room(&self) -> bool {
+        self.is_of_room
+    }
+
+    /// Returns whether what has failed so many times is worth another attempt, in a pipeline that waits for outages to
+    /// end.
+    pub(super) fn is_worth_another(&self, failures: u32) -> bool {
+        self.is_outage() || self.is_transient() && failures <= RETRIES
     }
 
     /// Returns the failure.
@@ -49,65 +116,125 @@ impl StepError {
 
 impl From<gristmill_engine::EngineError> for StepError {
     fn from(error: gristmill_engine::EngineError) -> Self {
-        Self {
-            is_transient: error.is_transient(),
-            cause: error.into(),
+        match error.is_transient() {
+            true => Self::transient(error),
+            false => Self::permanent(error),
         }
     }
 }
 
 impl From<gristmill_loader::LoadError> for StepError {
     fn from(error: gristmill_loader::LoadError) -> Self {
-        Self {
-            is_transient: error.is_transient(),
-            cause: error.into(),
-        }
+        let hope = match (error.is_outage(), error.is_transient()) {
+            (true, _) => Hope::Outage,
+            (false, true) => Hope::Doubtful,
+            (false, false) => Hope::None,
+        };
+        Self::new(error.into(), hope)
     }
 }
 
 impl From<gristmill_state::StateError> for StepError {
     fn from(error: gristmill_state::StateError) -> Self {
-        Self {
-            is_transient: error.is_transient(),
-            cause: error.into(),
+        match error.is_transient() {
+            true => Self::outage(error),
+            false => Self::permanent(error),
         }
     }
 }
 
-/// Runs a step, and repeats it up to three times while it fails for a transient reason. Each failure that leads to a
+/// How long a pipeline waits for outages to end.
+#[derive(Clone, Debug)]
+pub(super) struct Patience {
+    pub(super) until: Until,
+    pub(super) stopped: watch::Receiver<bool>,
+}
+
+impl Patience {
+    /// Returns whether something that has failed so many times is to be tried again.
+    pub(super) fn tries_again(&self, error: &StepError, failures: u32) -> bool {
+        match self.until {
+            Until::Stopped => error.is_worth_another(failures),
+            Until::Idle => error.is_transient() && failures <= RETRIES,
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        *self.stopped.borrow()
+    }
+}
+
+/// Runs a step, and repeats it while that is worth it and the pipeline is not stopped. Each failure that leads to a
 /// retry is logged, with `what` as its subject.
-pub(super) async fn with_retries<T, F>(what: &str, step: impl FnMut() -> F) -> Result<T, StepError>
+pub(super) async fn with_retries<T, F>(
+    patience: &Patience,
+    what: &str,
+    step: impl FnMut() -> F,
+) -> Result<T, StepError>
 where
     F: Future<Output = Result<T, StepError>>,
 {
-    step.retry(pauses())
-        .when(|error| error.is_transient)
-        .notify(|error, pause| tracing::warn!(?pause, "{what} failed and will be tried again: {error}"))
-        .await
+    with_retries_told(patience, what, step, |_, _| std::future::ready(())).await
 }
 
-/// Pauses of about 0.5, 2 and 8 seconds, each randomly up to twice as long, so that steps that failed together are not
-/// retried together.
-fn pauses() -> ExponentialBuilder {
-    ExponentialBuilder::default()
+/// Does the same, and calls `tell` with the reason of each failure that leads to a retry, and the pause before it.
+pub(super) async fn with_retries_told<T, F, N>(
+    patience: &Patience,
+    what: &str,
+    mut step: impl FnMut() -> F,
+    tell: impl Fn(String, Duration) -> N,
+) -> Result<T, StepError>
+where
+    F: Future<Output = Result<T, StepError>>,
+    N: Future<Output = ()>,
+{
+    let mut is_stopped = patience.stopped.clone();
+    let mut failures = 0;
+    loop {
+        let error = match step().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        failures += 1;
+        if patience.is_stopped() || !patience.tries_again(&error, failures) {
+            return Err(error);
+        }
+        let pause = pause_after(failures);
+        tracing::warn!(?pause, "{what} failed and will be tried again: {error}");
+        tell(error.to_string(), pause).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stopped(&mut is_stopped) => return Err(error),
+        }
+    }
+}
+
+/// Returns the pause after so many failures: about 0.5, 2, 8 and 32 seconds, then a minute, each but the last by chance
+/// up to twice as long, so that what failed together is not retried together.
+pub(super) fn pause_after(failures: u32) -> Duration {
+    let mut pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
         .with_factor(4.0)
-        .with_max_times(3)
+        .with_max_delay(LONGEST)
+        .without_max_times()
         .with_jitter()
+        .build();
+    let place = failures.saturating_sub(1).min(10) as usize;
+    pauses.nth(place).map_or(LONGEST, |pause| pause.min(LONGEST))
 }
 
 #[cfg(test)]
 mod tests {
-    use backon::BackoffBuilder;
-
     use super::*;
 
     #[test]
-    fn three_growing_pauses_differ_by_chance() {
-        let drawn = || pauses().build().collect::<Vec<_>>();
+    fn pauses_differ_by_chance_and_grow_to_a_minute() {
+        let drawn = || (1..=8).map(pause_after).collect::<Vec<_>>();
         let (one, other) = (drawn(), drawn());
-        assert!(one.len() == 3 && one.is_sorted(), "{one:?}");
+        assert!(one.is_sorted(), "{one:?}");
         assert_ne!(one, other);
+        assert!(one[0] < Duration::from_secs(1) && one[7] == LONGEST, "{one:?}");
+        assert_eq!(pause_after(u32::MAX), LONGEST);
     }
 
     #[test]
@@ -117,5 +244,33 @@ mod tests {
         let error = anyhow::Error::new(wrapped).context("cannot write a/b");
         let message = StepError::transient(error).to_string();
         assert_eq!(message, "cannot write a/b: No space left on device (os error 28)");
+    }
+
+    #[test]
+    fn an_outage_is_waited_out_and_what_is_doubtful_is_not() {
+        let (_stopper, stopped) = watch::channel(false);
+        let tries = |until, error: &StepError, failures| {
+            let stopped = stopped.clone();
+            Patience { until, stopped }.tries_again(error, failures)
+        };
+        let outage = StepError::outage(anyhow::anyhow!("away"));
+        let doubtful = StepError::transient(anyhow::anyhow!("odd"));
+        let hopeless = StepError::permanent(anyhow::anyhow!("wrong"));
+        assert!(tries(Until::Stopped, &outage, 1000));
+        assert!(tries(Until::Idle, &outage, 3) && !tries(Until::Idle, &outage, 4));
+        for until in [Until::Stopped, Until::Idle] {
+            assert!(tries(until, &doubtful, 3) && !tries(until, &doubtful, 4));
+            assert!(!tries(until, &hopeless, 1));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_is_stopped_does_not_wait() {
+        let (stopper, stopped) = watch::channel(false);
+        let until = Until::Stopped;
+        let patience = Patience { until, stopped };
+        stopper.send_replace(true);
+        let step = || async { Err::<(), _>(StepError::outage(anyhow::anyhow!("away"))) };
+        with_retries(&patience, "it", step).await.unwrap_err();
     }
 }

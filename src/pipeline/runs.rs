@@ -1,5 +1,6 @@
 //! The last stage: queued runs are claimed, summarized and loaded.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,11 @@ use tracing::Instrument;
 use super::activity::Token;
 use super::judge::ToJudge;
 use super::merge::{Merged, culprit, merge};
+use super::panics::{contained, panic_point};
 use super::partials::{Fate, LostPartials};
-use super::retry::{StepError, with_retries};
+use super::retry::{StepError, pause_after, with_retries};
 use super::sources::Sources;
-use super::{Parts, crash_point, ledger, partials, stopped};
+use super::{Parts, crash_point, ledger, oddities, partials, readiness, stopped};
 use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
 use crate::ledger::scope;
 use crate::others;
@@ -29,8 +31,8 @@ use crate::preconditions::some_of;
 /// The most runs at the same time. Typically one merges while another loads.
 const AT_ONCE: usize = 2;
 
-/// How many times a run may die with its process before it is given up.
-const MOST_ATTEMPTS: u32 = 10;
+/// The least pause before runs are tried again that are due, and could not be claimed.
+const DUE_AGAIN: Duration = Duration::from_secs(1);
 
 /// How often a run records that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -45,30 +47,58 @@ pub(super) async fn work_off_runs(
     judge: mpsc::Sender<ToJudge>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let has_news = tokio::select! {
+    let ready = tokio::select! {
         biased;
         () = stopped(&mut stop) => return Ok(()),
-        ready = make_ready(&parts) => ready?,
+        ready = readiness::make_ready(&parts) => ready,
     };
-    if has_news {
+    match ready {
         // Until now, jobs were judged by what the state database said before.
-        let _ = judge.send(ToJudge::wake(preparing)).await;
-    } else {
-        drop(preparing);
+        Ok(true) => drop(judge.send(ToJudge::wake(preparing)).await),
+        Ok(false) => drop(preparing),
+        Err(error) if error.is_outage() => {
+            tracing::error!("no run can start now; the next start tries again: {error}");
+            parts.activity.tally.count_outage();
+            drop(preparing);
+            return leave_all_queued(wakes, stop).await;
+        }
+        Err(error) => return Err(error.into_cause()),
     }
     let mut runs = JoinSet::new();
+    // The runs that wait for an outage to end: how often each has failed in this process, and its work in progress.
+    let mut deferred: HashMap<String, (u32, Option<Token>)> = HashMap::new();
+    let mut next_try = None;
     loop {
+        let has_room = runs.len() < AT_ONCE;
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
             Some(_token) = wakes.recv() => claim(&parts, &sources, &mut runs).await?,
             Some(ended) = runs.join_next() => {
+                let Ended { run_id, token, error } = ended??;
+                let Some(error) = error else {
+                    deferred.remove(&run_id);
+                    claim(&parts, &sources, &mut runs).await?;
+                    // More files may have arrived during the run, and other jobs may wait for this one.
+                    // If the judging stage is gone, the pipeline stops, and the next start judges all that is open.
+                    let _ = judge.send(ToJudge::wake(token)).await;
+                    continue;
+                };
+                let (failures, before) = deferred.entry(run_id.clone()).or_default();
+                *failures += 1;
+                *before = Some(token);
+                if !parts.patience.tries_again(&error, *failures) {
+                    tracing::error!(run_id, "stays in the queue: the next start tries it again");
+                    parts.activity.tally.count_run_waiting();
+                    *before = None;
+                }
                 claim(&parts, &sources, &mut runs).await?;
-                // More files may have arrived during the run, and other jobs may wait for this one.
-                // If the judging stage is gone, the pipeline stops, and the next start judges all that is open.
-                let _ = judge.send(ToJudge::wake(ended??)).await;
+            }
+            () = sleep_until(next_try), if has_room && next_try.is_some() => {
+                claim(&parts, &sources, &mut runs).await?;
             }
         }
+        next_try = next_run_try(&parts).await?;
     }
     // From here on nothing wakes this stage or is judged: runs that are still queued are left for the next start.
     drop((wakes, judge));
@@ -78,38 +108,59 @@ pub(super) async fn work_off_runs(
     Ok(())
 }
 
-/// Prepares the warehouse, settles interrupted runs, and compares the state database with the warehouse's ledger.
-/// Returns whether that may change a verdict. Its future may be dropped at any point.
-async fn make_ready(parts: &Parts) -> anyhow::Result<bool> {
-    with_retries("preparing the warehouse", || async {
-        Ok(parts.warehouse.prepare().await?)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    let are_settled = with_retries("settling interrupted runs", || settle_interrupted(parts))
-        .await
-        .context("cannot settle the runs that were interrupted")?;
-    let before = parts.state.ledger_news(None).await?;
-    let news = with_retries("comparing with the warehouse's ledger", || {
-        ledger::reconcile(parts)
+/// Leaves all runs in the queue until it is stopped.
+async fn leave_all_queued(
+    mut wakes: mpsc::Receiver<Token>,
+    mut stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    loop {
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return Ok(()),
+            Some(_token) = wakes.recv() => {}
+        }
+    }
+}
+
+/// Returns when to try runs again that an outage keeps in the queue.
+async fn next_run_try(parts: &Parts) -> anyhow::Result<Option<Instant>> {
+    let next = with_retries(&parts.patience, "asking for the next try", || async {
+        Ok(parts.state.next_run_try().await?)
     });
-    let news = news.await.map_err(StepError::into_cause)?;
-    tracing::info!("the warehouse is ready");
-    Ok(are_settled || news != before)
+    let next = next
+        .await
+        .context("cannot ask the state database for the next try")?;
+    Ok(next.map(|next| {
+        let pause = next.duration_since(parts.clock.now());
+        // One that is due and was not claimed waits for something else too.
+        Instant::now() + Duration::try_from(pause).unwrap_or_default().max(DUE_AGAIN)
+    }))
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn claim(
     parts: &Arc<Parts>,
     sources: &Arc<Sources>,
-    runs: &mut JoinSet<anyhow::Result<Token>>,
+    runs: &mut JoinSet<anyhow::Result<Ended>>,
 ) -> anyhow::Result<()> {
-    with_retries("looking for files that runs wait for", || {
+    let given_up = with_retries(&parts.patience, "looking for files that runs wait for", || {
         partials::give_up_the_gone(parts)
-    })
-    .await
-    .context("cannot look for the files that runs wait for")?;
+    });
+    match given_up.await {
+        // It is only put off: the runs stay in the queue.
+        Err(error) if error.is_outage() => {
+            tracing::warn!("cannot look for files that runs wait for: {error}")
+        }
+        given_up => given_up.context("cannot look for the files that runs wait for")?,
+    }
     while runs.len() < AT_ONCE {
-        let claimed = with_retries("claiming a run", || async {
+        let claimed = with_retries(&parts.patience, "claiming a run", || async {
             Ok(parts.state.claim(&parts.owner).await?)
         })
         .await;
@@ -120,17 +171,26 @@ async fn claim(
         let (parts, sources, token) = (parts.clone(), sources.clone(), parts.activity.begin());
         let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
         let work = async move {
-            work_off(&parts, &sources, &run).await?;
-            Ok(token)
+            let error = work_off(&parts, &sources, &run).await?;
+            let run_id = run.run_id;
+            Ok(Ended { run_id, token, error })
         };
         runs.spawn(work.instrument(span));
     }
     Ok(())
 }
 
-/// Brings one run to its end. A failed run is a state, not an error; the only error is a state database that stays
-/// unavailable.
-async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow::Result<()> {
+/// A run that has ended, or is in the queue again.
+struct Ended {
+    run_id: String,
+    token: Token,
+    /// The failure for which it is in the queue again.
+    error: Option<StepError>,
+}
+
+/// Brings one run to its end, or puts it back into the queue because of an outage, which it returns. A failed run is a
+/// state, not an error; the only error is a state database that stays unavailable.
+async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow::Result<Option<StepError>> {
     tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
     for sentence in others::told(&run.days_of_others) {
         tracing::warn!("{sentence}");
@@ -146,28 +206,36 @@ async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow:
         }
     };
     let done = tokio::select! {
-        done = with_retries("the run", || execute(parts, run)) => done,
+        done = contained(execute(parts, run)) => done,
         () = beat => unreachable!("the heart beats until the run is done"),
     };
     let error = match done {
-        Ok(()) => {
+        Ok(Ok(())) => {
             parts.activity.tally.count_run_completed();
-            return Ok(());
+            return Ok(None);
         }
-        Err(error) => error,
+        Ok(Err(error)) => error,
+        Err(panicked) => StepError::permanent(panicked),
     };
     let reason = match LostPartials::of(&error) {
-        None => error.to_string(),
+        None => {
+            let failures = failures_of(parts, run).await? + 1;
+            if error.is_worth_another(failures) {
+                defer(parts, run, &error, failures).await?;
+                return Ok(Some(error));
+            }
+            error.to_string()
+        }
         Some(lost) => {
             let make_anew = || partials::make_anew(parts, sources, run, lost);
-            let fate = with_retries("having partials made anew", make_anew).await;
+            let fate = with_retries(&parts.patience, "having partials made anew", make_anew).await;
             match fate.context("cannot have lost partials made anew")? {
                 Fate::Waits { files } => {
                     tracing::warn!(
                         "waits: the lake has lost the partials of {}, so these files are read again",
                         some_of(&files)
                     );
-                    return Ok(());
+                    return Ok(None);
                 }
                 Fate::Fails(reason) => reason,
             }
@@ -175,11 +243,37 @@ async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow:
     };
     parts.activity.tally.count_run_failed();
     tracing::error!("failed: {reason}; `gristmill retry {}` runs it again", run.run_id);
-    with_retries("recording a failed run", || async {
+    with_retries(&parts.patience, "recording a failed run", || async {
         Ok(parts.state.fail(&run.run_id, &reason).await?)
     })
     .await
-    .context("cannot record a failed run in the state database")
+    .context("cannot record a failed run in the state database")?;
+    Ok(None)
+}
+
+/// How often a run has failed without an end so far.
+async fn failures_of(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<u32> {
+    let failures = with_retries(&parts.patience, "asking for a run's failures", || async {
+        Ok(parts.state.run_failures(&run.run_id).await?)
+    });
+    failures
+        .await
+        .context("cannot ask the state database for a run's failures")
+}
+
+/// Puts a run back into the queue until its next try.
+async fn defer(parts: &Parts, run: &ClaimedRun, error: &StepError, failures: u32) -> anyhow::Result<()> {
+    let pause = pause_after(failures);
+    tracing::warn!(?pause, "the run failed and will be tried again: {error}");
+    let reason = error.to_string();
+    with_retries(&parts.patience, "putting a run back", || async {
+        Ok(parts
+            .state
+            .defer(&run.run_id, &reason, parts.after(pause))
+            .await?)
+    })
+    .await
+    .context("cannot put a run back into the queue in the state database")
 }
 
 /// Merges a run. A file whose sums overflow together with those of others is left out and held, and the run goes on
@@ -223,9 +317,11 @@ async fn merge_what_fits(
 
 /// Merges, loads and records. It is safe to repeat from the beginning at any time.
 async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+    panic_point("execute-run", &run.job_id);
     ledger::check(parts, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
     let (report, unsynced) = merge_what_fits(parts, run, &summary, &coverage).await?;
+    oddities::tell_of_stores(parts, run).await?;
     // The load reads and compares while the disk writes, and commits only after that.
     let synced = tokio::task::spawn_blocking(move || unsynced.sync());
     let record = SummaryRecord {
@@ -322,6 +418,8 @@ async fn load(
     let made = made.and_then(|files| files.context("the summary is gone from the lake"));
     let [summary, coverage] = made.map_err(StepError::transient)?;
     let before = base(parts, run).await?;
+    let summary_before = before.as_ref().map(|(base, _)| base.summary.as_path());
+    oddities::tell_of_measures(summary.path(), summary_before).await?;
     let load = Load {
         run_id: run.run_id.clone(),
         scope: scope(&run.job_id, run.wave),
@@ -383,47 +481,4 @@ pub(crate) async fn summary_files(
         (Some(summary), Some(coverage)) => Some([summary, coverage]),
         _ => None,
     })
-}
-
-/// Settles the runs that a dead process left RUNNING; returns whether there were any. Those in the warehouse's ledger
-/// are complete, the others are queued again. A run that has died too often is given up: it may be what kills the
-/// process, and others wait behind it.
-async fn settle_interrupted(parts: &Parts) -> Result<bool, StepError> {
-    let interrupted = parts.state.running().await?;
-    for run in &interrupted {
-        match parts.warehouse.ledger_entry(&run.run_id).await? {
-            Some(_) => {
-                let result = RunResult {
-                    outcome: RunOutcome::Loaded,
-                    changes: None,
-                };
-                parts.state.complete(&run.run_id, &result).await?;
-                tracing::info!(
-                    run_id = run.run_id,
-                    "was interrupted after its load, so it is complete"
-                );
-            }
-            None if run.attempts >= MOST_ATTEMPTS => {
-                let error = format!(
-                    "the process died {} times while it worked on this run",
-                    run.attempts
-                );
-                parts.state.fail(&run.run_id, &error).await?;
-                parts.activity.tally.count_run_failed();
-                tracing::error!(
-                    run_id = run.run_id,
-                    "failed: {error}; `gristmill retry {}` runs it again",
-                    run.run_id
-                );
-            }
-            None => {
-                parts.state.requeue(&run.run_id).await?;
-                tracing::info!(
-                    run_id = run.run_id,
-                    "was interrupted before its load, so it is queued again"
-                );
-            }
-        }
-    }
-    Ok(!interrupted.is_empty())
 }

@@ -2,7 +2,8 @@
 //! pipeline uses.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{
@@ -13,12 +14,18 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use tokio::sync::mpsc;
 
+use super::Parts;
 use super::activity::Activity;
+use super::panics::panic_point;
+use super::retry::{RETRIES, StepError, pause_after, with_retries};
 use crate::buckets;
 use crate::settings::{self, BucketPlace, Feeds, Place, Source};
 
 /// The most events of one watcher that may wait.
 const EVENTS: usize = 1024;
+
+/// A watcher that has worked for so long has not failed at its start.
+const STEADY: Duration = Duration::from_secs(300);
 
 /// If a pattern has a day after its literal start, a poll of a bucket lists this many days before today, today and
 /// tomorrow.
@@ -40,9 +47,12 @@ pub(super) enum Origin {
     Bucket(Bucket, Option<Queue>),
 }
 
+/// A source's watcher, which another one may replace.
+type Watcher = Arc<Mutex<Handle>>;
+
 /// The watchers of all sources.
 pub(super) struct Sources {
-    watched: Vec<(Source, Handle)>,
+    watched: Vec<(Source, Watcher)>,
 }
 
 /// What happened in a source. Files are called by their names, not by their paths in the source.
@@ -50,7 +60,8 @@ pub(super) struct Sources {
 pub(super) struct SourceEvent {
     /// The index of the source.
     pub(super) source: usize,
-    pub(super) event: Event,
+    /// The event, or why no more come.
+    pub(super) event: Result<Event, String>,
 }
 
 impl OpenSource {
@@ -84,7 +95,10 @@ impl OpenSource {
 
     fn watch(&self, feeds: &Feeds, known: HashMap<String, KnownFile>, events: mpsc::Sender<Event>) -> Handle {
         let (all, source) = (feeds.clone(), self.source.clone());
-        let wanted: Wanted = Arc::new(move |path: &str| all.of_file(&source.file_name(path)).is_some());
+        let wanted: Wanted = Arc::new(move |path: &str| {
+            panic_point("watch-file", path);
+            all.of_file(&source.file_name(path)).is_some()
+        });
         match &self.origin {
             Origin::Folder(folder) => {
                 let settings = FolderSettings {
@@ -163,31 +177,25 @@ fn today() -> Date {
 }
 
 impl Sources {
-    /// Starts watching all sources. `known` holds the stamps that were recorded before, by file name.
-    pub(super) fn watch(
-        sources: &[OpenSource],
-        feeds: &Feeds,
-        known: HashMap<String, KnownFile>,
-        events: &mpsc::Sender<SourceEvent>,
-    ) -> Self {
-        let mut known_here: Vec<HashMap<String, KnownFile>> = vec![HashMap::new(); sources.len()];
-        for (file, known) in known {
-            let mut places = sources.iter().zip(&mut known_here);
-            if let Some((path, here)) =
-                places.find_map(|(open, here)| Some((open.source.path_of(&file)?.to_owned(), here)))
-            {
-                here.insert(path, known);
-            }
-        }
-        let watched = sources.iter().zip(known_here).enumerate();
-        let watched = watched.map(|(number, (open, known))| {
+    /// Starts watching all sources. A watcher that ends by itself is started anew.
+    pub(super) async fn watch(parts: &Arc<Parts>, events: mpsc::Sender<SourceEvent>) -> anyhow::Result<Self> {
+        let mut known = known(parts).await.map_err(StepError::into_cause)?;
+        let mut watched = Vec::with_capacity(parts.sources.len());
+        for (number, open) in parts.sources.iter().enumerate() {
             let (to_pass_on, received) = mpsc::channel(EVENTS);
-            tokio::spawn(pass_on(number, open.source.clone(), received, events.clone()));
-            (open.source.clone(), open.watch(feeds, known, to_pass_on))
-        });
-        Self {
-            watched: watched.collect(),
+            let known = std::mem::take(&mut known[number]);
+            let watcher = open.watch(&parts.settings.feeds, known, to_pass_on);
+            let watcher = Arc::new(Mutex::new(watcher));
+            tokio::spawn(supervise(
+                parts.clone(),
+                number,
+                watcher.clone(),
+                received,
+                events.clone(),
+            ));
+            watched.push((open.source.clone(), watcher));
         }
+        Ok(Self { watched })
     }
 
     /// Has the watcher look at a file again, as if it had just arrived.
@@ -220,51 +228,123 @@ impl Sources {
         }
     }
 
-    fn of_file<'s>(&'s self, file: &'s str) -> Option<(usize, &'s Handle, &'s str)> {
+    fn of_file<'s>(&'s self, file: &'s str) -> Option<(usize, MutexGuard<'s, Handle>, &'s str)> {
         let mut watched = self.watched.iter().enumerate();
-        watched.find_map(|(number, (source, watcher))| Some((number, watcher, source.path_of(file)?)))
+        watched.find_map(|(number, (source, watcher))| {
+            let path = source.path_of(file)?;
+            Some((number, lock(watcher), path))
+        })
     }
 }
 
-/// Passes events on until the receiver is gone, which ends the watcher too.
-async fn pass_on(
+fn lock(watcher: &Watcher) -> MutexGuard<'_, Handle> {
+    watcher.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns what was recorded of the files of each source.
+async fn known(parts: &Parts) -> Result<Vec<HashMap<String, KnownFile>>, StepError> {
+    let digests = parts.settings.feeds.digests();
+    let stamps = with_retries(&parts.patience, "reading the known stamps", || async {
+        Ok(parts.state.known_stamps(&digests).await?)
+    });
+    let mut known: Vec<HashMap<String, KnownFile>> = vec![HashMap::new(); parts.sources.len()];
+    for (file, stamp) in stamps.await? {
+        let mut places = parts.sources.iter().zip(&mut known);
+        if let Some((path, here)) =
+            places.find_map(|(open, here)| Some((open.source.path_of(&file)?.to_owned(), here)))
+        {
+            here.insert(path, known_file(stamp));
+        }
+    }
+    Ok(known)
+}
+
+/// Passes a watcher's events on until the receiver is gone, which ends the watcher too. A watcher that ends by itself
+/// has failed: another takes its place, after pauses that grow to a minute.
+async fn supervise(
+    parts: Arc<Parts>,
     number: usize,
-    source: Source,
+    watcher: Watcher,
     mut received: mpsc::Receiver<Event>,
     events: mpsc::Sender<SourceEvent>,
 ) {
-    while let Some(event) = received.recv().await {
-        let named = |Arrival { path, stamp }| Arrival {
-            path: source.file_name(&path),
-            stamp,
-        };
-        let event = match event {
-            Event::Arrived(arrival) => Event::Arrived(named(arrival)),
-            Event::Doubted(arrival) => Event::Doubted(named(arrival)),
-            Event::Restamped(arrival) => Event::Restamped(named(arrival)),
-            Event::Unmatched { files, is_all } => Event::Unmatched {
-                files: files
-                    .into_iter()
-                    .map(|file| UnmatchedFile {
-                        path: source.file_name(&file.path),
-                        ..file
-                    })
-                    .collect(),
-                is_all,
-            },
-            Event::Refused { name, reason } => Event::Refused {
-                name: source.file_name(&name),
-                reason,
-            },
-            other => other,
-        };
-        let passed = SourceEvent {
-            source: number,
-            event,
-        };
-        if events.send(passed).await.is_err() {
-            return;
+    let open = &parts.sources[number];
+    let mut failures = 0;
+    loop {
+        let began = Instant::now();
+        loop {
+            let event = tokio::select! {
+                event = received.recv() => event,
+                () = events.closed() => return,
+            };
+            let Some(event) = event else { break };
+            let passed = SourceEvent {
+                source: number,
+                event: Ok(named(&open.source, event)),
+            };
+            if events.send(passed).await.is_err() {
+                return;
+            }
         }
+        if began.elapsed() > STEADY {
+            failures = 0;
+        }
+        failures += 1;
+        let error = "its watcher failed: this is a bug; please report it with the log".to_owned();
+        let ended = match failures > RETRIES {
+            true => Err(error),
+            false => {
+                let pause = pause_after(failures);
+                tracing::error!(source = %open.source.place, ?pause, "{error}. It is started again");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = events.closed() => return,
+                }
+                known(&parts).await.map_err(|error| error.to_string())
+            }
+        };
+        match ended {
+            Ok(mut known) => {
+                let (to_pass_on, anew) = mpsc::channel(EVENTS);
+                let known = std::mem::take(&mut known[number]);
+                *lock(&watcher) = open.watch(&parts.settings.feeds, known, to_pass_on);
+                received = anew;
+            }
+            Err(error) => {
+                let (source, event) = (number, Err(error));
+                // Whoever receives this ends the pipeline; if nobody does, it has ended.
+                let _ = events.send(SourceEvent { source, event }).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Gives the files of an event the names that the rest of the pipeline uses.
+fn named(source: &Source, event: Event) -> Event {
+    let named = |Arrival { path, stamp }| Arrival {
+        path: source.file_name(&path),
+        stamp,
+    };
+    match event {
+        Event::Arrived(arrival) => Event::Arrived(named(arrival)),
+        Event::Doubted(arrival) => Event::Doubted(named(arrival)),
+        Event::Restamped(arrival) => Event::Restamped(named(arrival)),
+        Event::Unmatched { files, is_all } => Event::Unmatched {
+            files: files
+                .into_iter()
+                .map(|file| UnmatchedFile {
+                    path: source.file_name(&file.path),
+                    ..file
+                })
+                .collect(),
+            is_all,
+        },
+        Event::Refused { name, reason } => Event::Refused {
+            name: source.file_name(&name),
+            reason,
+        },
+        other => other,
     }
 }
 
@@ -301,7 +381,7 @@ pub(super) fn from_state(stamp: gristmill_state::Stamp) -> Stamp {
 }
 
 /// Converts a file that the state database knows.
-pub(super) fn known(file: gristmill_state::KnownStamp) -> KnownFile {
+fn known_file(file: gristmill_state::KnownStamp) -> KnownFile {
     KnownFile {
         stamp: from_state(file.stamp),
         read_at: file.read_at.into(),
@@ -310,8 +390,6 @@ pub(super) fn known(file: gristmill_state::KnownStamp) -> KnownFile {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use gristmill_engine::{FeedLayout, FeedSpec};
 
     use super::*;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use gristmill_state::{Named, StateDb, Takers};
 
-use super::retry::with_retries;
+use super::retry::{Patience, with_retries};
 use crate::overview::{strays, told, without_files};
 use crate::preconditions::JobIndex;
 
@@ -23,6 +23,7 @@ impl Told {
     pub(super) async fn tell(
         &mut self,
         state: &StateDb,
+        patience: &Patience,
         jobs: &JobIndex,
         recorded: &[String],
     ) -> anyhow::Result<()> {
@@ -40,7 +41,7 @@ impl Told {
                 recorded.iter().filter_map(stray).collect()
             }
             false => {
-                let without = with_retries("looking for jobs without files", || async {
+                let without = with_retries(patience, "looking for jobs without files", || async {
                     Ok(without_files(state, jobs, None).await?)
                 });
                 for (job, problem) in without.await? {
@@ -48,7 +49,7 @@ impl Told {
                         tracing::warn!(job, "{problem}: correct `files` if they should be its own");
                     }
                 }
-                let all = with_retries("looking for files without jobs", || async {
+                let all = with_retries(patience, "looking for files without jobs", || async {
                     Ok(strays(state, jobs).await?)
                 });
                 all.await?

@@ -78,18 +78,18 @@ impl Watch {
     }
 }
 
-/// A file, each of whose reads is watched.
-pub(super) struct Watched<'f> {
-    pub(super) file: &'f File,
+/// An input, each of whose reads is watched.
+pub(super) struct Watched<R> {
+    pub(super) input: R,
     pub(super) watch: Watch,
 }
 
-impl Read for Watched<'_> {
+impl<R: Read> Read for Watched<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.watch.is_given_up() {
             return Err(given_up());
         }
-        self.watch.call(|| self.file.read(buffer))
+        self.watch.call(|| self.input.read(buffer))
     }
 }
 

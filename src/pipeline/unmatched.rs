@@ -6,7 +6,7 @@ use gristmill_engine::NearMisses;
 use gristmill_watcher::UnmatchedFile;
 
 use super::Parts;
-use super::retry::with_retries;
+use super::retry::{StepError, with_retries};
 use crate::settings::Feeds;
 
 /// The most files that are logged by name at a time.
@@ -50,9 +50,11 @@ pub(super) async fn note_unmatched(
         .into_iter()
         .map(|file| (file.path, file.bytes, file.modified_ns))
         .collect();
-    let new = with_retries("recording the files that no feed matches", || async {
-        Ok(parts.state.note_unmatched(&prefix, &files, is_all).await?)
-    })
+    let new = with_retries(
+        &parts.patience,
+        "recording the files that no feed matches",
+        || async { Ok(parts.state.note_unmatched(&prefix, &files, is_all).await?) },
+    )
     .await
     .context("cannot record the files that no feed matches in the state database")?;
     if new.is_empty() {
@@ -76,7 +78,7 @@ pub(super) async fn note_unmatched(
 }
 
 /// Forgets the files of sources that the settings no longer have.
-pub(super) async fn forget_elsewhere(parts: &Parts) -> anyhow::Result<()> {
+pub(super) async fn forget_elsewhere(parts: &Parts) -> Result<(), StepError> {
     let files = parts.state.unmatched_files().await?;
     let elsewhere = files.into_iter().map(|file| file.file_url);
     let elsewhere: Vec<_> = elsewhere

@@ -13,7 +13,9 @@ use tokio::task::JoinSet;
 
 use super::Parts;
 use super::conversion::{Attempt, Outcome, Step};
+use super::panics::contained_here;
 use super::reading::Reading;
+use super::retry::StepError;
 use super::stuck::{PATIENCE, StuckReads};
 
 /// How often to look whether a thread stands still.
@@ -88,7 +90,7 @@ pub(super) async fn in_parallel(
                     if waiting.insert(number) {
                         cores.pop();
                     }
-                    if reading.watch.is_stuck(PATIENCE) {
+                    if reading.watch.is_stuck(PATIENCE) && !reading.has_limits() {
                         reading.watch.give_up();
                         note_stuck(parts, reading);
                         *outcome = Some(Ok(Step::Done(Outcome::Unanswered)));
@@ -125,7 +127,9 @@ impl<F: Fn(usize, &Reading, Attempt) -> Attempt> Work<F> {
             let is_hopeless = source.is_some_and(|source| self.stuck.is_hopeless(&reading.file, source));
             let attempt = match is_hopeless {
                 true => Ok(Step::Done(Outcome::Unanswered)),
-                false => (self.work)(number, reading, step),
+                // What is broken by a panic is of this file alone.
+                false => contained_here(|| (self.work)(number, reading, step))
+                    .unwrap_or_else(|panicked| Err(StepError::permanent(panicked))),
             };
             if self.done.send((number, attempt)).is_err() {
                 return;

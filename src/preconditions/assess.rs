@@ -1,15 +1,12 @@
 //! Fetches the facts of a job, and judges it by them. The service and the commands differ only in the waves that they ask
 //! about.
 
-use std::time::Duration;
-
-use gristmill_state::{Question, StateDb, StateError, Waves};
+use gristmill_state::{Damage, Question, StateDb, StateError, Waves};
 use jiff::Timestamp;
+use jiff::civil::Date;
 
-use super::{JobPlan, Verdict, judge};
-
-/// How long `job_addl_criteria` may take.
-const CRITERION_LIMIT: Duration = Duration::from_secs(5);
+use super::{Check, JobPlan, Verdict, WaveState, judge, waiting};
+use crate::criterion;
 
 impl JobPlan {
     /// Returns what is to be asked about some waves of the job.
@@ -48,8 +45,43 @@ pub async fn assess(
 ) -> Result<Vec<Verdict>, StateError> {
     let facts = state.facts(question).await?;
     let criterion = match &plan.criterion {
-        Some(sql) => Some(state.criterion(sql, CRITERION_LIMIT).await),
+        Some(sql) => Some(criterion::ask(state.path(), sql).await),
         None => None,
     };
-    Ok(judge(plan, &facts, &criterion, now))
+    let mut verdicts = judge(plan, &facts, &criterion, now);
+    waiting::add(plan, &mut verdicts, &state.waiting().await?);
+    for verdict in &mut verdicts {
+        let damages = facts.damages.iter();
+        for damage in damages.filter(|damage| concerns(damage, plan, verdict.wave)) {
+            verdict
+                .checks
+                .push(Check::new("state database", false, damage.to_string()));
+            if verdict.state != WaveState::Running {
+                verdict.state = WaveState::Waiting;
+            }
+            // What was left out may be new, once it can be read.
+            verdict.is_over = false;
+            verdict.is_damaged = true;
+        }
+    }
+    Ok(verdicts)
+}
+
+/// Returns whether a wave must not run before a value is corrected: it is one of the job itself, of the wave's runs, or of
+/// a file that it reads or requires.
+fn concerns(damage: &Damage, plan: &JobPlan, wave: Option<Date>) -> bool {
+    let is_of_wave = |day: Option<Date>| day.is_none() || wave.is_none() || day == wave;
+    let of_file = |file: &String| {
+        let required = plan.requires.iter().map(|required| &required.files);
+        let mut patterns = std::iter::once(&plan.files).chain(required);
+        patterns.any(|pattern| {
+            let found = pattern.captures(file);
+            found.is_some_and(|found| is_of_wave(found.date))
+        })
+    };
+    // A wave that cannot be read may be any.
+    let of_run = |day: &String| is_of_wave(day.parse().ok());
+    let of_job = |job: &String| *job == plan.id || plan.after.contains(job);
+    damage.job_id.as_ref().is_some_and(of_job) && damage.wave.as_ref().is_none_or(of_run)
+        || damage.file_url.as_ref().is_some_and(of_file)
 }

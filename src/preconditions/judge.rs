@@ -201,6 +201,8 @@ impl<'f> Wave<'f> {
             next_moment: self.next_moment(&checks),
             // `trigger` never holds without something fresh, and no deadline waives it.
             is_over: last.is_some() && fresh == 0,
+            waits_for_files: Vec::new(),
+            is_damaged: false,
             checks,
             run: (!run.inputs.is_empty()).then_some(run),
         }

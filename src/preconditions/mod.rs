@@ -15,6 +15,7 @@ mod params;
 mod plan;
 mod reload;
 mod verdict;
+mod waiting;
 
 pub use assess::assess;
 pub use check::Check;

@@ -36,6 +36,12 @@ pub struct Verdict {
     /// When time alone may next make it ready.
     #[serde(skip)]
     pub next_moment: Option<Timestamp>,
+    /// The files that an outage keeps from being converted, and that it waits for.
+    #[serde(skip)]
+    pub waits_for_files: Vec<String>,
+    /// Whether it waits for a person to correct an impossible value in the state database.
+    #[serde(skip)]
+    pub is_damaged: bool,
     /// The run over the files in force, if there are any. It is due if the wave is ready.
     #[serde(skip)]
     pub run: Option<NewRun>,

@@ -10,7 +10,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Keep;
-use super::variable::Expanded;
+use super::variable::{Expanded, ExpandedLater};
 use super::words::in_plain_words;
 use crate::preconditions::{JobParams, Requirement, list_of_requirements};
 
@@ -212,7 +212,7 @@ pub(super) struct StateTable {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WarehouseTable {
-    pub(super) url: Expanded,
+    pub(super) url: ExpandedLater,
     #[serde(default = "table")]
     pub(super) table: String,
     #[serde(default = "load")]

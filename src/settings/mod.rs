@@ -10,6 +10,7 @@ mod own;
 mod places;
 mod span;
 mod variable;
+mod warehouse;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use gristmill_engine::{Captures, FeedLayout, FeedSpec};
-use gristmill_loader::{Credentials, LoadError, LoadMode, Target, Warehouse};
+use gristmill_loader::{Credentials, LoadMode, Target, Warehouse};
 use gristmill_state::JobConfig;
 
 use serde::Deserialize;
@@ -29,6 +30,7 @@ use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
+pub use warehouse::WarehouseUrl;
 pub(crate) use words::in_plain_words;
 
 /// The name of the settings file unless `-c` names another.
@@ -50,7 +52,7 @@ pub struct Settings {
     /// How files are converted.
     pub convert: ConvertSettings,
     /// The warehouse's URL.
-    pub warehouse: String,
+    pub warehouse: WarehouseUrl,
     /// The passwords for a warehouse whose URL has none.
     pub credentials: Credentials,
     /// The warehouse's table, and how it is loaded.
@@ -191,18 +193,11 @@ impl Settings {
         let target = Target::new(&file.warehouse.table, measures, mode)
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
-        let warehouse = anchored_warehouse(&file.warehouse.url.0, folder)?;
-        // A load locks the warehouse's file while it waits for a write to the state database: in one file, that would
-        // be a deadlock.
-        if sqlite_path(&warehouse) == Some(&state) {
-            let path = state.display();
-            return Err(format!(
-                "warehouse.url: {path} is the state database; name another file"
-            ));
-        }
         let credentials = credentials::from_environment();
-        gristmill_loader::open(&warehouse, target.clone(), &credentials)
-            .map_err(|error| format!("warehouse.url: {error}"))?;
+        let warehouse = match &file.warehouse.url.0 {
+            Ok(url) => Ok(check_warehouse(url, folder, &state, &target, &credentials)?),
+            Err(problem) => Err(format!("warehouse.url: {problem}")),
+        };
         Ok(Self {
             file: PathBuf::new(),
             sources,
@@ -213,7 +208,7 @@ impl Settings {
                 keep: file.convert.keep,
                 memory_limit: memory_limit(file.convert.memory_limit.as_deref())?,
             },
-            warehouse,
+            warehouse: WarehouseUrl::new(warehouse),
             credentials,
             target,
             refill: file.warehouse.refill,
@@ -222,14 +217,23 @@ impl Settings {
         })
     }
 
+    /// Returns the warehouse's URL, or an error about the settings if a variable in it is not set.
+    fn warehouse_url(&self) -> Result<&str, SettingsError> {
+        self.warehouse.get().map_err(|problem| SettingsError {
+            path: self.file.clone(),
+            problem: problem.to_owned(),
+        })
+    }
+
     /// Opens the warehouse, without connecting to it yet. For Redshift this reads AWS's standard chain (environment,
     /// profile, web identity, instance metadata), which may need requests to find the region.
-    pub async fn open_warehouse(&self) -> Result<Box<dyn Warehouse>, LoadError> {
+    pub async fn open_warehouse(&self) -> anyhow::Result<Box<dyn Warehouse>> {
+        let url = self.warehouse_url()?;
         let mut credentials = self.credentials.clone();
-        if self.warehouse.starts_with("redshift://") {
+        if url.starts_with("redshift://") {
             credentials.aws = Some(crate::buckets::chain().await.clone());
         }
-        gristmill_loader::open(&self.warehouse, self.target.clone(), &credentials)
+        Ok(gristmill_loader::open(url, self.target.clone(), &credentials)?)
     }
 }
 
@@ -263,6 +267,28 @@ fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, Stri
             ))
         }
     }
+}
+
+/// Checks the warehouse's URL, and returns it with the path resolved if it is a SQLite file.
+fn check_warehouse(
+    url: &str,
+    folder: &Path,
+    state: &Path,
+    target: &Target,
+    credentials: &Credentials,
+) -> Result<String, String> {
+    let warehouse = anchored_warehouse(url, folder)?;
+    // A load locks the warehouse's file while it waits for a write to the state database: in one file, that would be a
+    // deadlock.
+    if sqlite_path(&warehouse) == Some(state) {
+        let path = state.display();
+        return Err(format!(
+            "warehouse.url: {path} is the state database; name another file"
+        ));
+    }
+    gristmill_loader::open(&warehouse, target.clone(), credentials)
+        .map_err(|error| format!("warehouse.url: {error}"))?;
+    Ok(warehouse)
 }
 
 /// Returns the path of a SQLite warehouse.

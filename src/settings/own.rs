@@ -49,7 +49,7 @@ impl Settings {
             with_ending(&self.state, ".lock"),
             "the lock of the state database".into(),
         ));
-        if let Some(warehouse) = sqlite_path(&self.warehouse) {
+        if let Some(warehouse) = self.warehouse.get().ok().and_then(sqlite_path) {
             files.extend(database(warehouse, "the warehouse"));
         }
         files.push((self.file.clone(), "the settings file".into()));

@@ -43,7 +43,10 @@ fn paths_are_relative_to_the_settings_files_folder() {
     assert!(matches!(&settings.lake, LakeSettings::Folder(folder) if *folder == at("lake")));
     assert_eq!(settings.state, at("state.db"));
     let warehouse = at("mart/warehouse.db");
-    assert_eq!(settings.warehouse, format!("sqlite://{}", warehouse.display()));
+    assert_eq!(
+        settings.warehouse.get(),
+        Ok(format!("sqlite://{}", warehouse.display()).as_str())
+    );
 }
 
 #[test]
@@ -393,7 +396,7 @@ fn redshift_is_a_warehouse_whose_url_is_checked() {
     let sqlite = "url = \"sqlite://mart/warehouse.db\"";
     assert!(GOOD.contains(sqlite));
     let settings = read(&GOOD.replacen(sqlite, good, 1)).expect("it says all that is needed");
-    assert!(settings.warehouse.starts_with("redshift://"));
+    assert!(settings.warehouse.get().unwrap().starts_with("redshift://"));
     let message = error(sqlite, &good.replace("bucket=b&", ""));
     assert!(
         message.starts_with("warehouse.url: ") && message.contains("bucket="),

@@ -1,10 +1,39 @@
 //! `${VAR}` in a setting, which keeps secrets out of the settings file.
 
+use std::fmt;
+
 use serde::{Deserialize, Deserializer, de::Error};
 
 /// A text in which every `${VAR}` is replaced by the environment variable of that name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Expanded(pub(super) String);
+
+/// The same, where a variable that is not set matters only to whoever uses the text.
+#[derive(Clone)]
+pub(super) struct ExpandedLater(pub(super) Result<String, String>);
+
+// A variable may hold a password.
+impl fmt::Debug for Expanded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&gristmill_loader::redacted(&self.0))
+    }
+}
+
+impl fmt::Debug for ExpandedLater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Ok(text) => f.write_str(&gristmill_loader::redacted(text)),
+            Err(problem) => f.write_str(problem),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ExpandedLater {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self(expand(&text, |name| std::env::var(name).ok())))
+    }
+}
 
 impl<'de> Deserialize<'de> for Expanded {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use sqlx::migrate::MigrateError;
 
+use crate::damage::Damage;
 use crate::file::FileStatus;
 use crate::run::RunState;
 
@@ -28,6 +30,32 @@ pub enum StateError {
         path: PathBuf,
         /// The cause.
         source: sqlx::Error,
+    },
+    /// The database cannot be read.
+    #[error(
+        "cannot read the state database {}: check that it is an SQLite file that this user can read; if a log lies \
+         beside it (-wal), this user must be able to read that and its index (-shm) too",
+        path.display()
+    )]
+    Read {
+        /// The database.
+        path: PathBuf,
+        /// The cause.
+        source: sqlx::Error,
+    },
+    /// The database was written by an older program, and this command must not migrate it.
+    #[error(
+        "the state database {} has version {found}, and this gristmill reads version {known}: restart the service with \
+         this gristmill, which migrates the database, or use the gristmill that the service runs",
+        path.display()
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version that this program reads.
+        known: i64,
     },
     /// The database was written by a newer program.
     #[error(
@@ -72,6 +100,28 @@ pub enum StateError {
         subject: String,
         /// The cause.
         source: sqlx::Error,
+    },
+    /// A row that is needed holds an impossible value.
+    #[error(
+        "cannot {action} {subject}: the state database holds an impossible value there; correct it with SQL"
+    )]
+    Impossible {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        subject: String,
+        /// The cause, which names the column.
+        source: sqlx::Error,
+    },
+    /// Rows that are needed hold impossible values.
+    #[error("cannot {action} {subject}: {damage}")]
+    Damaged {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        subject: String,
+        /// The first of the values.
+        damage: Damage,
     },
     /// There is no such job.
     #[error("there is no job `{job_id}`: `gristmill jobs list` shows those that exist")]
@@ -177,14 +227,17 @@ impl StateError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy { .. } => true,
-            Self::Open { source, .. } | Self::Query { source, .. } => {
+            Self::Open { source, .. } | Self::Read { source, .. } | Self::Query { source, .. } => {
                 matches!(
                     source,
                     sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
                 ) || matches!(sqlite_code(source), Some(BUSY | LOCKED | IOERR | FULL | CANTOPEN))
             }
             Self::Lock { .. } | Self::Folder { .. } => false,
-            Self::Newer { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => false,
+            Self::Impossible { .. } | Self::Damaged { .. } => false,
+            Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => {
+                false
+            }
             Self::UnknownJob { .. } | Self::UnknownRun { .. } | Self::UnknownFile { .. } => false,
             Self::NothingHeld { .. } | Self::NothingInForce { .. } => false,
             Self::WrongState { .. } | Self::Overtaken { .. } | Self::UnknownVersion { .. } => false,
@@ -194,7 +247,7 @@ impl StateError {
 }
 
 /// Why `job_addl_criteria` could not be evaluated.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum CriterionError {
     /// It is not a SELECT.
     #[error("job_addl_criteria must be a SELECT (or WITH … SELECT), but it begins with `{found}`")]
@@ -211,6 +264,9 @@ pub enum CriterionError {
         /// The time limit.
         limit: Duration,
     },
+    /// It took too much memory.
+    #[error("job_addl_criteria was stopped because it took over 64 MiB of memory: make it cheaper")]
+    TooMuchMemory,
     /// The database rejected it or failed.
     #[error("job_addl_criteria failed: {message}")]
     Failed {
@@ -224,8 +280,11 @@ const BUSY: u32 = 5;
 const LOCKED: u32 = 6;
 pub(crate) const INTERRUPT: u32 = 9;
 const IOERR: u32 = 10;
+pub(crate) const NOMEM: u32 = 7;
+pub(crate) const TOOBIG: u32 = 18;
 const FULL: u32 = 13;
-const CANTOPEN: u32 = 14;
+pub(crate) const CANTOPEN: u32 = 14;
+pub(crate) const READONLY: u32 = 8;
 
 /// Returns SQLite's primary result code, which is the lowest byte of the extended code.
 pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
@@ -243,8 +302,26 @@ impl<T> During<T> for Result<T, sqlx::Error> {
     fn during(self, action: &'static str, subject: &str) -> Result<T, StateError> {
         self.map_err(|source| {
             let subject = subject.to_owned();
+            let source = match source {
+                sqlx::Error::Decode(source) => match source.downcast::<Damage>() {
+                    Ok(damage) => {
+                        return StateError::Damaged {
+                            action,
+                            subject,
+                            damage: *damage,
+                        };
+                    }
+                    Err(source) => sqlx::Error::Decode(source),
+                },
+                source => source,
+            };
             match sqlite_code(&source) {
                 Some(BUSY | LOCKED) => StateError::Busy {
+                    action,
+                    subject,
+                    source,
+                },
+                None if matches!(source, sqlx::Error::ColumnDecode { .. }) => StateError::Impossible {
                     action,
                     subject,
                     source,

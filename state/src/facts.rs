@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::damage::Damage;
 use crate::file::FileStatus;
 use crate::guard::Standing;
 use crate::ledger::LedgerNews;
@@ -34,8 +35,8 @@ pub struct Question<'q> {
 pub enum Waves {
     /// All of them.
     All,
-    /// The newest one.
-    Newest,
+    /// The newest one up to this day, and those after it.
+    NewestAt(Date),
     /// These; the one without a day is `None`.
     These(BTreeSet<Option<Date>>),
 }
@@ -65,6 +66,8 @@ pub struct Facts {
     pub ledger: LedgerNews,
     /// Those of the waves that are open, with the revision at which each was last touched.
     pub open: BTreeMap<Option<Date>, i64>,
+    /// The rows among these that hold impossible values, and were left out. Some are about other jobs and files.
+    pub damages: Vec<Damage>,
 }
 
 impl Facts {

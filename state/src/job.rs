@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::damage::Damage;
 use crate::text::words;
 
 words! {
@@ -60,4 +61,7 @@ pub struct JobRow {
     pub last_run: Option<Timestamp>,
     /// Its last run.
     pub last_run_id: Option<String>,
+    /// What is impossible in its row, if anything: until that is corrected, the job waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub damage: Option<Damage>,
 }

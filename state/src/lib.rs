@@ -7,7 +7,9 @@
 //! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `sqlite`.
 
 mod clock;
+mod damage;
 mod digest;
+mod edit;
 mod error;
 mod facts;
 mod file;
@@ -21,8 +23,11 @@ mod order;
 mod run;
 mod sqlite;
 mod text;
+mod waiting;
 
 pub use clock::{Clock, SystemClock, TestClock};
+pub use damage::Damage;
+pub use edit::{EditAction, JobEdit};
 pub use error::{CriterionError, StateError};
 pub use facts::{
     ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
@@ -36,11 +41,12 @@ pub use guard::{Guards, Late, SameDay, SameJob, Standing};
 pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use ledger::{LedgerLoad, LedgerNews};
-pub use lock::ServiceLock;
+pub use lock::{Holder, ServiceLock};
 pub use members::{AsksFor, Named, Taker, Takers};
 pub use order::Age;
 pub use run::{
-    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, NewRun, RowChanges,
-    RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
+    Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
+    NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::{Expiry, StateDb, UNMATCHED};
+pub use sqlite::{Expiry, StateDb, UNMATCHED, criterion};
+pub use waiting::{WaitKind, Waiting, WaitingFile};

@@ -5,8 +5,12 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
 
 use crate::error::StateError;
 
@@ -16,13 +20,47 @@ pub struct ServiceLock {
     file: File,
 }
 
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Holder {
+    /// The process, if the lock file names it.
+    pub pid: Option<u32>,
+    /// When it took the lock, by the clock of the file system.
+    pub since: Option<Timestamp>,
+}
+
+/// How long to wait before a lock that is held is tried once more: [`ServiceLock::holder`] holds it for a moment.
+const GLANCE: Duration = Duration::from_millis(100);
+
 impl ServiceLock {
+    /// Returns who holds the lock on a state database; `None` if nobody does.
+    pub fn holder(what: &Path) -> Result<Option<Holder>, StateError> {
+        let path = beside(what);
+        let failed = |source| StateError::Lock {
+            path: path.clone(),
+            source,
+        };
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let taken = file.metadata().and_then(|metadata| metadata.modified()).ok();
+                Ok(Some(Holder {
+                    pid: named_in(&mut file),
+                    since: taken.and_then(|taken| Timestamp::try_from(taken).ok()),
+                }))
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     /// Acquires the lock on a state database, or on another file or folder. The lock file lies beside it, under the
     /// same name with `.lock` appended.
     pub fn acquire(what: &Path) -> Result<Self, StateError> {
-        let mut name = OsString::from(what);
-        name.push(".lock");
-        let path = PathBuf::from(name);
+        let path = beside(what);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|source| StateError::Folder {
                 path: path.clone(),
@@ -40,14 +78,17 @@ impl ServiceLock {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
+        let tried = match file.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                std::thread::sleep(GLANCE);
+                file.try_lock()
+            }
+            tried => tried,
+        };
+        match tried {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let pid = file
-                    .read_to_string(&mut holder)
-                    .ok()
-                    .and_then(|_| holder.trim().parse().ok());
+                let pid = named_in(&mut file);
                 return Err(StateError::AlreadyRunning { path, pid });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
@@ -56,6 +97,20 @@ impl ServiceLock {
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { file })
     }
+}
+
+/// Returns the path of a lock file.
+fn beside(what: &Path) -> PathBuf {
+    let mut name = OsString::from(what);
+    name.push(".lock");
+    name.into()
+}
+
+/// Returns the process that a lock file names.
+fn named_in(file: &mut File) -> Option<u32> {
+    let mut holder = String::new();
+    file.read_to_string(&mut holder).ok()?;
+    holder.trim().parse().ok()
 }
 
 impl Drop for ServiceLock {

@@ -311,6 +311,15 @@ pub struct RunRow {
     pub error: Option<String>,
 }
 
+/// A run that is in progress, or was when its process died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InterruptedRun {
+    /// Name of the run.
+    pub run_id: String,
+    /// How often it has been claimed.
+    pub attempts: u32,
+}
+
 /// Which runs to list. The default lists all.
 #[derive(Debug, Clone, Default)]
 pub struct RunFilter {

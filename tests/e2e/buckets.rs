@@ -632,6 +632,46 @@ fn an_object_that_changes_while_it_is_read_is_read_again() {
 }
 
 #[test]
+fn large_objects_that_come_slowly_hold_up_no_small_one() {
+    let bucket = Bucket::start();
+    let proxy = S3Faults::before(bucket.server.port);
+    // Two large objects, of parts that each take long; without the small one's help they would need a minute.
+    proxy.plan(|request| match request.range {
+        Some(_) if request.target.contains("slow") => Fault::Delay(Duration::from_secs(20)),
+        _ => Fault::None,
+    });
+    let jobs = "[[job]]\nid = \"CA\"\nfeed = \"sales\"\nfiles = \"CA-{store}.tdf\"\ntrigger = \"any\"\n";
+    let site = bucket.site("apart", support::SQLITE, jobs, &proxy.url());
+    let slow = |number: u32| {
+        let line = format!("slow{number}\t1.50\t4\tI1\t2026-03-01\n");
+        (
+            format!("apart/in/IL-slow{number}.tdf"),
+            line.repeat((40 << 20) / line.len()).into_bytes(),
+        )
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from) as u32;
+    bucket.put_all((0..cores.max(2)).map(slow));
+    let mut service = support::service(&site);
+    let reading = "SELECT count(*) FROM file_attempt";
+    support::wait_for_state(&site, reading, &cores.max(2).to_string());
+    let start = Instant::now();
+    let small = support::line("C1", "1.50", 4, "I1", "2026-03-01");
+    bucket.put_all([("apart/in/CA-1.tdf".to_owned(), small.into_bytes())]);
+    wait_until("the small object is loaded", || {
+        assert!(service.is_running(), "the service ended: {}", service.stderr());
+        state(&site, "SELECT state FROM job_run") == ["COMPLETED"]
+    });
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(15), "it took {took:?}");
+    let slow = state(
+        &site,
+        "SELECT count(*) FROM ingested_file_status WHERE file_url LIKE '%slow%'",
+    );
+    assert_eq!(slow, ["0"], "the large ones are still on their way");
+    service.kill();
+}
+
+#[test]
 fn a_store_that_ignores_conditions_is_refused_as_a_lake() {
     let bucket = Bucket::start();
     let proxy = S3Faults::before(bucket.server.port);

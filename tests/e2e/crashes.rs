@@ -424,13 +424,13 @@ fn a_load_goes_on_when_postgres_stops_in_its_middle_and_comes_back() {
 }
 
 #[test]
-fn a_run_fails_when_postgres_stays_away_and_a_retry_completes_it_while_all_else_goes_on() {
+fn runs_wait_while_postgres_is_away_and_need_no_person_when_it_is_back() {
     let other_job = JOB.replace("IL", "CA").replace("min_files = 6", "min_files = 1");
     let server = Postgres::start();
     let url = server.create_database();
     let warehouse = Warehouse::Postgres(url.clone());
     let site = warehouse.site(&format!("{JOB}{other_job}"));
-    let mut service = support::service(&site);
+    let service = support::service(&site);
     wait_until("the warehouse is ready", || {
         service.stderr().contains("the warehouse is ready")
     });
@@ -438,16 +438,6 @@ fn a_run_fails_when_postgres_stays_away_and_a_retry_completes_it_while_all_else_
     for &(seed, number) in WAVES[0] {
         submit(&site, seed, number);
     }
-    wait_for_runs(&site, &mut service, "IL", &["FAILED"]);
-    let error = support::state(&site, "SELECT error FROM job_run").concat();
-    assert!(
-        error.contains("cannot connect") && error.contains("Connection refused"),
-        "{error}"
-    );
-    let job = "SELECT last_exec_status FROM aggr_job_configuration WHERE job_config_id = 'IL'";
-    assert_eq!(support::state(&site, job), ["FAILED"]);
-
-    server.start_again();
     // Stores of its own, so that no other job loads its days.
     let california = FeedSpec {
         files: 12,
@@ -456,13 +446,62 @@ fn a_run_fails_when_postgres_stays_away_and_a_retry_completes_it_while_all_else_
     };
     let bytes = california.file_bytes(9).expect("the spec is sound");
     site.submit("CA-2001.tdf", bytes);
-    wait_for_runs(&site, &mut service, "CA", &["COMPLETED"]);
-    wait_for_runs(&site, &mut service, "IL", &["FAILED"]);
-    site.run_ok(["retry"]);
-    wait_for_runs(&site, &mut service, "IL", &["FAILED", "COMPLETED"]);
+    // More failures than a run of other causes may have.
+    let waiting = "SELECT count(*) FROM waiting WHERE kind = 'run' AND failures >= 4";
+    support::wait_for_state(&site, waiting, "2");
+    let status = site.run_ok(["status"]);
+    for part in [
+        "run IL-",
+        "run CA-",
+        " waits (since ",
+        "cannot connect",
+        "Connection refused",
+        "next try at",
+    ] {
+        assert!(status.contains(part), "{part:?} is not in {status}");
+    }
+    let states = "SELECT DISTINCT state FROM job_run";
+    assert_eq!(support::state(&site, states), ["QUEUED"]);
+
+    // The next start tries at once, and so does the end of a pause.
     service.terminate();
+    let mut service = support::service(&site);
+    server.start_again();
+    wait_for_runs(&site, &mut service, "IL", &["COMPLETED"]);
+    wait_for_runs(&site, &mut service, "CA", &["COMPLETED"]);
+    assert!(!site.run_ok(["status"]).contains(" waits (since "));
+    service.terminate();
+    let attempts = "SELECT DISTINCT attempts FROM job_run";
+    assert_eq!(support::state(&site, attempts), ["1"], "an outage is no attempt");
     let expected = Expected::of(&site.incoming());
-    assert_in_order(&site, &warehouse, &expected, "retried");
+    assert_in_order(&site, &warehouse, &expected, "waited");
+}
+
+#[test]
+fn until_idle_leaves_a_run_that_an_outage_stops_to_the_next_call() {
+    let server = Postgres::start();
+    let url = server.create_database();
+    let warehouse = Warehouse::Postgres(url.clone());
+    let mut site = warehouse.site(JOB);
+    site.set_variable("FAILPOINTS", "load-during-copy=1*sleep(3000)->off");
+    for &(seed, number) in WAVES[0] {
+        submit(&site, seed, number);
+    }
+    let run = site.start(["run", "--until-idle"]);
+    let copying = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+    wait_until("the load copies", || !support::postgres(&url, copying).is_empty());
+    server.stop(StopMode::Immediate);
+    let told = run.wait();
+    assert_eq!(told.status.code(), Some(1), "{told}");
+    assert!(
+        told.stdout.contains("runs wait for an outage to end (1)"),
+        "{told}"
+    );
+    assert_eq!(support::state(&site, "SELECT state FROM job_run"), ["QUEUED"]);
+
+    server.start_again();
+    support::run_until_idle(&site);
+    assert_in_order(&site, &warehouse, &AFTER[0], "left to the next call");
 }
 
 #[test]
@@ -530,7 +569,7 @@ fn make_room(service: &Background, site: &Site) {
 }
 
 #[test]
-fn a_full_disk_fails_the_file_with_its_cause_and_a_retry_succeeds_when_there_is_room() {
+fn files_wait_while_the_lake_is_full_and_no_job_runs_without_them() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let settings = support::settings(support::SQLITE, &JOB.replace("min_files = 6", "min_files = 1"));
     let settings = support::unguarded(settings);
@@ -542,30 +581,42 @@ fn a_full_disk_fails_the_file_with_its_cause_and_a_retry_succeeds_when_there_is_
         ..feed(1)
     };
     site.submit("IL-1001.tdf", big.file_bytes(0).expect("the spec is sound"));
+    support::wait_for_state(&site, "SELECT count(*) FROM waiting WHERE kind = 'file'", "1");
+    // There is room for a small one, but the job would run without the big one.
+    submit(&site, 1, 1);
     let status = "SELECT last_update_status FROM ingested_file_status";
-    wait_until("the file is given up", || {
-        assert!(service.is_running(), "the service ended: {}", service.stderr());
-        let now = support::state(&site, status);
-        assert_ne!(now, ["VALIDATED"], "there was room for the file");
-        now == ["FAILED"]
-    });
-    let error = support::state(&site, "SELECT last_error FROM ingested_file_status").concat();
+    support::wait_for_state(&site, status, "VALIDATED");
+    support::wait_for_state(
+        &site,
+        "SELECT failures >= 4 FROM waiting WHERE kind = 'file'",
+        "1",
+    );
+    let error = support::state(&site, "SELECT reason FROM waiting").concat();
     let causes = ["No space left on device", "File too large"];
     let told: usize = causes.iter().map(|cause| error.matches(cause).count()).sum();
     assert!(told == 1 && error.starts_with("cannot write"), "{error}");
+    let (holds, facts) = support::explained_with(&unlimited(&site), "IL", "files that wait");
+    assert!(!holds && facts.contains("IL-1001.tdf"), "{facts}");
+    assert_eq!(support::state(&site, "SELECT run_id FROM job_run"), [""; 0]);
+    let told = unlimited(&site)(&["status"]);
     assert!(
-        service.stderr().contains("will be tried again"),
-        "a full disk may pass by itself"
+        told.contains("IL-1001.tdf cannot be converted yet (since "),
+        "{told}"
     );
 
     make_room(&service, &site);
-    let unlimited = Command::new(env!("CARGO_BIN_EXE_gristmill"))
-        .arg("retry")
-        .current_dir(site.folder())
-        .output()
-        .expect("the binary can be run");
-    assert!(unlimited.status.success(), "{unlimited:?}");
     wait_for_runs(&site, &mut service, "IL", &["COMPLETED"]);
-    assert_eq!(support::state(&site, status), ["VALIDATED"]);
+    assert_eq!(support::state(&site, status), ["VALIDATED", "VALIDATED"]);
+    assert_eq!(support::state(&site, "SELECT count(*) FROM waiting"), ["0"]);
     assert!(support::sqlite_rows(&site) == Expected::of(&site.incoming()).rows);
+}
+
+/// Runs commands of the binary that the disk's limit does not apply to, and returns what they print.
+fn unlimited(site: &Site) -> impl Fn(&[&str]) -> String {
+    |arguments| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gristmill"));
+        let ended = command.args(arguments).current_dir(site.folder()).output();
+        let ended = ended.expect("the binary can be run");
+        String::from_utf8_lossy(&ended.stdout).into_owned()
+    }
 }

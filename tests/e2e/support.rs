@@ -279,8 +279,16 @@ pub fn explained(site: &Site, job: &str, precondition: &str) -> (bool, String) {
         matches!(finished.status.code(), Some(0 | 3)),
         "0 is ready, 3 is waiting: {finished}"
     );
-    let json = finished.stdout;
-    let verdicts: serde_json::Value = serde_json::from_str(&json).expect("explain --json prints JSON");
+    fact(&finished.stdout, precondition)
+}
+
+/// The same, by a way to run a command.
+pub fn explained_with(run: &impl Fn(&[&str]) -> String, job: &str, precondition: &str) -> (bool, String) {
+    fact(&run(&["explain", job, "--json"]), precondition)
+}
+
+fn fact(json: &str, precondition: &str) -> (bool, String) {
+    let verdicts: serde_json::Value = serde_json::from_str(json).expect("explain --json prints JSON");
     let verdicts = verdicts.as_array().expect("explain prints a list of waves");
     assert_eq!(verdicts.len(), 1, "{json}");
     let checks = verdicts[0]["checks"].as_array().expect("a wave has checks");

@@ -84,7 +84,7 @@ fn a_missing_variable_is_named_and_the_rest_of_the_url_is_not_shown() {
     refused(
         &bad,
         &[
-            "[warehouse] url",
+            "warehouse.url",
             "GRISTMILL_NOWHERE is not set",
             "set it, or write",
         ],
@@ -111,7 +111,7 @@ fn a_warehouse_that_does_not_answer_is_work_that_failed_and_its_password_stays_h
     let finished = site(&settings(&url, JOB)).run(["run", "--until-idle", "--log", "debug"]);
     assert_eq!(finished.status.code(), Some(1), "{finished}");
     assert!(!finished.stderr.contains(SECRET), "{finished}");
-    for word in ["error: ", "u:***@127.0.0.1:1", "refused"] {
+    for word in ["no run can start now", "u:***@127.0.0.1:1", "refused"] {
         assert!(finished.stderr.contains(word), "{word:?} is not in {finished}");
     }
 }

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
+use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::events::{Difference, fnv1a};
-use crate::handle::Command;
+use crate::handle::{Command, pass_panic_on};
 use crate::listing::{Found, Lister, Look, Report, Seen};
 use crate::notices::{Hints, Notices};
 use crate::settling::{Reason, Settling};
@@ -58,6 +58,8 @@ pub(crate) struct Actor {
     lister: Lister,
     commands: mpsc::UnboundedReceiver<Command>,
     reports: mpsc::Receiver<Report>,
+    /// The threads that list and look.
+    threads: JoinSet<()>,
     events: mpsc::Sender<Event>,
     troubles: HashMap<PathBuf, String>,
     looking: bool,
@@ -116,6 +118,7 @@ impl Actor {
             },
             commands,
             reports,
+            threads: JoinSet::new(),
             events,
             troubles: HashMap::new(),
             looking: false,
@@ -147,6 +150,7 @@ impl Actor {
         tokio::select! {
             Some(command) = self.commands.recv() => self.handle_command(command),
             Some(report) = self.reports.recv() => self.take(report).await?,
+            Some(ended) = self.threads.join_next() => pass_panic_on(ended),
             () = self.hints.wake.notified() => {}
             () = self.events.closed() => return Err(ReceiverGone),
             () = timer => {}
@@ -185,7 +189,7 @@ impl Actor {
             self.listing = true;
             self.listings += 1;
             let lister = self.lister.clone();
-            spawn_blocking(|| lister.list());
+            self.threads.spawn_blocking(|| lister.list());
         }
     }
 
@@ -206,7 +210,7 @@ impl Actor {
         if !paths.is_empty() {
             self.looking = true;
             let lister = self.lister.clone();
-            spawn_blocking(|| lister.look(paths));
+            self.threads.spawn_blocking(|| lister.look(paths));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::actor::Actor;
 use crate::bucket::{self, BucketSettings};
@@ -18,8 +18,18 @@ pub(crate) enum Command {
     Sweep,
 }
 
+/// Has the watcher end as one of its parts did: without that part it would wait for ever, and nobody would know.
+pub(crate) fn pass_panic_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
+}
+
 /// A running watcher. It ends with [`stop`](Handle::stop), and also when this handle or the receiver of its
-/// events is dropped.
+/// events is dropped. If the channel of its events closes before that, it has failed by a fault of its own; another
+/// one may be started in its place.
 #[derive(Debug)]
 pub struct Handle {
     commands: mpsc::UnboundedSender<Command>,

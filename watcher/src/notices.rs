@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -130,6 +131,16 @@ struct Receiver {
 
 impl notify::EventHandler for Receiver {
     fn handle_event(&mut self, event: notify::Result<notify::Event>) {
+        // A panic would end `notify`'s thread, and nobody would know. The listing meets with its cause too.
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handle(event)));
+        if handled.is_err() {
+            self.hints.list();
+        }
+    }
+}
+
+impl Receiver {
+    fn handle(&self, event: notify::Result<notify::Event>) {
         match event {
             Ok(event) if event.need_rescan() => {
                 warn!("inotify's queue overflowed: listing everything");
@@ -142,9 +153,7 @@ impl notify::EventHandler for Receiver {
             }
         }
     }
-}
 
-impl Receiver {
     fn notice(&self, kind: EventKind, path: &Path) {
         match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.file(path, Reason::Closed, false),

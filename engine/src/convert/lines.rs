@@ -10,7 +10,7 @@ use crate::header::{HeaderFault, Names};
 use crate::layout::{FeedLayout, HeaderNames, HeaderRule};
 use crate::rejects::Reason;
 use crate::report::{ConversionReport, Header};
-use crate::scan::Line;
+use crate::scan::{Line, Marked};
 
 /// A byte order mark in UTF-8. At the beginning of a line it shows that files were joined, and is skipped.
 const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -70,11 +70,18 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         }
     }
 
-    /// Reads a line that is neither a header nor too long.
+    /// Reads lines that are neither headers at the beginning of the file nor too long.
+    pub(super) fn plain_lines<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) {
+        self.feed.look_ahead::<MAY_BE_ODD>(lines);
+        for (place, line) in lines.lines().enumerate() {
+            self.line::<MAY_BE_ODD>(place, line);
+        }
+    }
+
     #[inline(always)]
-    pub(super) fn line<const MAY_BE_ODD: bool>(&mut self, line: Line<'_>) {
+    fn line<const MAY_BE_ODD: bool>(&mut self, place: usize, line: Line<'_>) {
         if self.is_plain[usize::from(line.first_byte())]
-            && let Some(outcome) = self.feed.add_plain::<MAY_BE_ODD>(self.number + 1, line)
+            && let Some(outcome) = self.feed.add_plain::<MAY_BE_ODD>(self.number + 1, place, line)
         {
             self.number += 1;
             let has_more = line.fields() > self.feed.wanted();

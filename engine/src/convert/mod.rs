@@ -17,7 +17,7 @@ mod turns;
 mod units;
 mod whole_text;
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use encoding_rs::{Encoding, UTF_8};
@@ -25,6 +25,7 @@ use encoding_rs_io::DecodeReaderBytesBuilder;
 
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use self::reader::{Order, Reading};
+use self::whole_text::WholeText;
 use crate::error::EngineError;
 use crate::layout::{FeedKind, FeedLayout};
 use crate::partial::Partial;
@@ -104,24 +105,7 @@ fn convert_by(
         bytes: 0,
         progress,
     };
-    let mut beginning = Vec::with_capacity(3);
-    source
-        .by_ref()
-        .take(3)
-        .read_to_end(&mut beginning)
-        .map_err(EngineError::Read)?;
-    let (encoding, bom) = Encoding::for_bom(&beginning).unwrap_or((layout.encoding, 0));
-    let is_decoded = encoding != UTF_8;
-    let text = beginning[bom..].chain(&mut source);
-    let text: Box<dyn Read + Send + '_> = if is_decoded {
-        let decoder = DecodeReaderBytesBuilder::new()
-            .encoding(Some(encoding))
-            .bom_sniffing(false)
-            .build(text);
-        Box::new(decoder)
-    } else {
-        Box::new(text)
-    };
+    let (text, is_decoded) = decoded(&mut source, layout)?;
     let unit = if outputs.converted.is_some() {
         UNIT_OF_ROWS
     } else {
@@ -141,6 +125,35 @@ fn convert_by(
     conversion.report.bytes = source.bytes;
     conversion.report.conclude(layout)?;
     Ok(conversion)
+}
+
+/// Returns a file's text in UTF-8 without its byte-order mark, and whether it went through a decoder.
+pub(crate) fn decoded<'r>(
+    mut source: impl Read + Send + 'r,
+    layout: &FeedLayout,
+) -> Result<(Box<dyn Read + Send + 'r>, bool), EngineError> {
+    let mut beginning = Vec::with_capacity(3);
+    source
+        .by_ref()
+        .take(3)
+        .read_to_end(&mut beginning)
+        .map_err(EngineError::Read)?;
+    let (encoding, bom) = Encoding::for_bom(&beginning).unwrap_or((layout.encoding, 0));
+    beginning.drain(..bom);
+    let text = Cursor::new(beginning).chain(source);
+    if encoding == UTF_8 {
+        return Ok((Box::new(text), false));
+    }
+    let decoder = DecodeReaderBytesBuilder::new()
+        .encoding(Some(encoding))
+        .bom_sniffing(false)
+        .build(text);
+    Ok((Box::new(decoder), true))
+}
+
+/// Returns the part of a text before its end mark.
+pub(crate) fn whole(text: impl Read) -> impl Read {
+    WholeText::new(text)
 }
 
 /// A reader that counts the bytes it passes on.

@@ -18,7 +18,7 @@ use crate::other_forms::Form;
 use crate::partial::{DayLines, Partial};
 use crate::rejects::{Reason, RejectWriter};
 use crate::report::ConversionReport;
-use crate::scan::{Line, Marks, first_part};
+use crate::scan::{Line, Marked, Marks, first_part};
 
 /// How one thread reads the lines of one kind of feed: what they mean, and where their values go.
 pub(crate) trait FeedLines: Send + Sized {
@@ -51,9 +51,17 @@ pub(crate) trait FeedLines: Send + Sized {
     fn is_well_formed(&self, fields: &Fields) -> bool;
     /// Returns the text that a line was rejected for, if it has one, and the known other form of that text.
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)>;
+    /// Looks up what many lines will need, all at once. They are those that [`FeedLines::add_plain`] gets next.
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>);
     /// Adds a line by reading it in place; returns `None` if it is not plain enough for that. The line has no NUL.
-    /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either.
-    fn add_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<LineOutcome>;
+    /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either. `place` is its place among the lines that were
+    /// looked up.
+    fn add_plain<const MAY_BE_ODD: bool>(
+        &mut self,
+        number: u32,
+        place: usize,
+        line: Line<'_>,
+    ) -> Option<LineOutcome>;
     /// Adds a line, given its fields. `number` is the line's position in its unit, from 1.
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome;
     /// Ends a unit of lines, and returns what is to be written for it.
@@ -353,9 +361,9 @@ impl<'c, L: FeedLines> Thread<'c, L> {
             if !read.is_past_first || part.len() >= MAX_LINE || marked.has_nul() {
                 marked.lines().for_each(|line| read.any_line(line));
             } else if marked.has_odd() {
-                marked.lines().for_each(|line| read.line::<true>(line));
+                read.plain_lines::<true>(marked);
             } else {
-                marked.lines().for_each(|line| read.line::<false>(line));
+                read.plain_lines::<false>(marked);
             }
             rest.start = part.end;
         }

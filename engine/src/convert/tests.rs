@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::budget::Budget;
 use crate::date::from_days;
 use crate::fields::Fields;
 use crate::layout::{FeedSpec, HeaderRule};
@@ -19,7 +20,7 @@ use crate::partial::DayLines;
 use crate::read_back::rows_of;
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
-use crate::scan::Line;
+use crate::scan::{Line, Marked};
 
 /// Reads no line in place: splits each with [`Fields`], as the definition does.
 struct General<L>(L);
@@ -76,7 +77,9 @@ impl<L: FeedLines> FeedLines for General<L> {
         self.0.other_form(reason, fields)
     }
 
-    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: Line<'_>) -> Option<LineOutcome> {
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _: Marked<'_>) {}
+
+    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: usize, _: Line<'_>) -> Option<LineOutcome> {
         None
     }
 
@@ -140,7 +143,7 @@ fn read_by(way: Way, text: &[u8], layout: &FeedLayout, is_decoded: bool) -> Resu
     let (rejects, converted) = (path("rejects"), path("converted"));
     let scratch = Scratch {
         folder: folder.path(),
-        memory: way.memory,
+        memory: &Budget::new(way.memory),
     };
     let read = |order| {
         let _ = std::fs::remove_file(&rejects);
@@ -175,7 +178,7 @@ fn outcome(conversion: Conversion, layout: &FeedLayout, folder: &TempDir) -> Res
     report.conclude(layout).map_err(|error| error.to_string())?;
     if let Some(partial) = partial {
         partial
-            .write(&path("partial"), 0)
+            .write(&path("partial"), &Budget::new(0))
             .map_err(|error| error.to_string())?;
     }
     let rejects = match path("rejects") {
@@ -201,7 +204,7 @@ fn read_publicly(bytes: impl Read + Send, layout: &FeedLayout) -> Result<Outcome
     };
     let scratch = Scratch {
         folder: folder.path(),
-        memory: usize::MAX,
+        memory: &Budget::new(usize::MAX),
     };
     let conversion = pool(3)
         .install(|| convert(bytes, layout, outputs, scratch, |_| ()))
@@ -694,7 +697,7 @@ fn a_source_that_fails_fails_the_conversion_on_any_number_of_threads() {
             let folder = TempDir::new().unwrap();
             let scratch = Scratch {
                 folder: folder.path(),
-                memory: 0,
+                memory: &Budget::new(0),
             };
             let rejects = folder.path().join("rejects");
             let outputs = Outputs {
@@ -724,7 +727,7 @@ fn a_folder_that_cannot_be_written_fails_the_conversion_on_any_number_of_threads
             };
             let scratch = Scratch {
                 folder: &folder.path().join("nowhere"),
-                memory,
+                memory: &Budget::new(memory),
             };
             let converted = pool(threads).install(|| convert(&text[..], &layout, outputs, scratch, |_| ()));
             assert!(

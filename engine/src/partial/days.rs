@@ -1,12 +1,10 @@
 //! What a file reports of each store and day: how many lines, and how much. The guards compare versions by it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use foldhash::fast::FixedState;
 use jiff::civil::Date;
 
-use super::key::StoreDay;
 use super::read::PartialReader;
 use super::table::Sums;
 use crate::amount::ABSENT;
@@ -31,24 +29,23 @@ pub struct DayLines {
 #[derive(Debug, Default)]
 pub(crate) struct DayTotals(BTreeMap<(String, i32), Total>);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Total {
     lines: u64,
+    /// The total of each measure in cents.
     measures: Vec<i64>,
 }
 
 impl DayTotals {
     /// Adds what one thread has read.
     pub(crate) fn add(&mut self, sums: &Sums) {
-        let mut totals: HashMap<StoreDay, Total, FixedState> = HashMap::default();
-        for row in 0..sums.rows.len() {
-            let total = totals.entry(sums.rows.key(row).store_day()).or_default();
-            total.add(u64::from(sums.rows.lines(row)), sums.rows.sums(row));
-        }
-        for (day, total) in totals {
+        for row in 0..sums.days.len() {
+            let day = sums.days.key(row);
             let store = sums.stores.get(day.store()).to_owned();
             let whole = self.0.entry((store, day.day())).or_default();
-            whole.add(total.lines, &total.measures);
+            if let [lines, measures @ ..] = sums.days.sums(row) {
+                whole.add(lines.unsigned_abs(), measures);
+            }
         }
     }
 

@@ -49,8 +49,14 @@ impl Key {
     }
 
     pub(crate) fn store_day(self) -> StoreDay {
+        StoreDay(self.without_item().0)
+    }
+
+    /// Returns the key of the same store and day with item 0.
+    #[inline(always)]
+    pub(crate) fn without_item(self) -> Self {
         let item = ((1 << ITEM_BITS) - 1) << DAY_BITS;
-        StoreDay(self.0 & !item)
+        Self(self.0 & !item)
     }
 
     /// Returns the key with other numbers for store and item.

@@ -4,6 +4,7 @@
 //! no line with the measure's code. It is sorted by the first three columns. The file covers the stores and dates of its
 //! rows.
 
+mod by_day;
 mod days;
 mod file;
 mod key;
@@ -13,10 +14,10 @@ mod rows;
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempPath;
 
+pub use self::by_day::{DaySums, sums_by_day};
 pub(crate) use self::days::DayTotals;
 pub use self::days::{DayLines, stored_days};
 pub(crate) use self::file::PartialFile;
@@ -25,6 +26,7 @@ pub use self::read::covers_day;
 pub(crate) use self::read::{PartialReader, StoreRows};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::table::{SumTable, Sums};
+use crate::budget::{Budget, Share};
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout};
 use crate::summarize::merge_files;
@@ -34,7 +36,12 @@ use crate::summarize::merge_files;
 pub struct Partial {
     measures: Vec<Measure>,
     location: Location,
+    /// The memory that rows in memory hold.
+    held: Option<Share>,
 }
+
+/// While rows are merged, they are there about twice: as they were read, and in the batch that is written.
+const COPIES: usize = 2;
 
 /// Where the sums of a partial are.
 #[derive(Debug)]
@@ -72,7 +79,32 @@ impl Partial {
         Self {
             measures: measures.to_vec(),
             location: Location::Memory(rows),
+            held: None,
         }
+    }
+
+    /// Keeps of the shares of those who made the sums what these need now that they are combined.
+    pub(crate) fn holding(mut self, shares: Vec<Share>) -> Self {
+        self.held = shares.into_iter().next().and_then(|mut share| {
+            // The others are given back before.
+            share.hold(self.memory()).then_some(share)
+        });
+        self
+    }
+
+    /// Hands over the memory that the rows hold, for whoever takes the rows.
+    pub(crate) fn take_share(&mut self) -> Option<Share> {
+        self.held.take()
+    }
+
+    /// Keeps the sums in memory as a part of `budget`, or moves them to files if it has no room for them.
+    pub fn kept_in(mut self, budget: &Budget, folder: &Path) -> Result<Self, EngineError> {
+        let mut share = budget.share();
+        if !share.hold(self.memory()) {
+            return self.spill(folder);
+        }
+        self.held = Some(share);
+        Ok(self)
     }
 
     /// Creates a partial from a file that was written for a feed with this layout.
@@ -80,6 +112,7 @@ impl Partial {
         Self {
             measures: layout.measures.clone(),
             location: Location::Stored(path),
+            held: None,
         }
     }
 
@@ -90,7 +123,11 @@ impl Partial {
             Location::Loaded(_, path) => Location::Stored(path),
             Location::Spilled(_) | Location::Stored(_) => return Ok(self),
         };
-        Ok(Self { location, ..self })
+        Ok(Self {
+            location,
+            measures: self.measures,
+            held: None,
+        })
     }
 
     fn spilled(&self, rows: &Rows, folder: &Path) -> Result<TempPath, EngineError> {
@@ -111,9 +148,8 @@ impl Partial {
         Ok(partial)
     }
 
-    /// Writes the Parquet, one row per key. Holds up to `memory` bytes of rows at a time, unless they are already in
-    /// memory.
-    pub fn write(&self, path: &Path, memory: usize) -> Result<(), EngineError> {
+    /// Writes the Parquet, one row per key. Rows that are not in memory already are held there some at a time.
+    pub fn write(&self, path: &Path, memory: &Budget) -> Result<(), EngineError> {
         match &self.location {
             Location::Memory(rows) | Location::Loaded(rows, _) => file::write(rows, &self.measures, path),
             Location::Spilled(_) | Location::Stored(_) => {
@@ -127,29 +163,29 @@ impl Partial {
         self.rows().map_or(0, Rows::memory)
     }
 
-    /// Loads the rows into memory, if possible, and subtracts what they need from `left`. Otherwise the partial stays
-    /// as it is: if there is no room, if the sums were spilled (a key may then occur twice), or if the file has more
-    /// stores or items than keys can distinguish.
-    pub(crate) fn load(self, left: &AtomicUsize) -> Result<Self, EngineError> {
+    /// Loads the rows into memory, if `budget` has room for them and for what they are merged into. Otherwise the partial
+    /// stays as it is; so it does if the sums were spilled (a key may then occur twice), or if the file has more stores or
+    /// items than keys can distinguish.
+    pub(crate) fn load(self, budget: &Budget) -> Result<Self, EngineError> {
         let Location::Stored(path) = self.location else {
             return Ok(self);
         };
         let file = PartialReader::open(&path)?;
         let needed = file.rows().saturating_mul(Rows::row_memory(self.measures.len()));
-        let room = |left: usize| left.checked_sub(needed);
-        let has_room = left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, room)
-            .is_ok();
-        let rows = if has_room {
-            file.read(&self.measures, 0..file.rows())?
-        } else {
-            None
+        let mut share = budget.share();
+        let rows = match share.hold(needed.saturating_mul(COPIES)) {
+            true => file.read(&self.measures, 0..file.rows())?,
+            false => None,
         };
-        let location = match rows {
-            Some(rows) => Location::Loaded(rows, path),
-            None => Location::Stored(path),
+        let (location, held) = match rows {
+            Some(rows) => (Location::Loaded(rows, path), Some(share)),
+            None => (Location::Stored(path), None),
         };
-        Ok(Self { location, ..self })
+        Ok(Self {
+            location,
+            measures: self.measures,
+            held,
+        })
     }
 
     /// Returns the rows, if they are in memory.

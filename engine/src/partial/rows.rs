@@ -59,7 +59,7 @@ impl Rows {
             };
             pieces.into_par_iter().map(gather).collect()
         };
-        let gathered = gathered.into_iter().reduce(Gathered::and).unwrap_or_default();
+        let gathered = Gathered::one_after_another(gathered);
         let mut overflow = parts.iter().zip(0..).find_map(|(part, number)| {
             let (key, measure) = part.overflow?;
             Some((key.renumbered(&store_ranks[number], &item_ranks[number]), measure))
@@ -180,13 +180,25 @@ impl Gathered {
         gathered
     }
 
-    /// Appends other rows, whose keys must all come after these.
-    fn and(mut self, other: Self) -> Self {
-        self.keys.extend(other.keys);
-        for (column, sums) in self.sums.iter_mut().zip(other.sums) {
-            column.extend(sums);
+    /// Puts pieces together, whose keys must be in their order.
+    fn one_after_another(mut pieces: Vec<Self>) -> Self {
+        if pieces.len() <= 1 {
+            return pieces.pop().unwrap_or_default();
         }
-        self.overflow = self.overflow.or(other.overflow);
-        self
+        let rows = pieces.iter().map(|piece| piece.keys.len()).sum();
+        let measures = pieces.first().map_or(0, |piece| piece.sums.len());
+        let mut all = Self {
+            keys: Vec::with_capacity(rows),
+            sums: (0..measures).map(|_| Vec::with_capacity(rows)).collect(),
+            overflow: None,
+        };
+        for piece in pieces {
+            all.keys.extend(piece.keys);
+            for (column, sums) in all.sums.iter_mut().zip(piece.sums) {
+                column.extend(sums);
+            }
+            all.overflow = all.overflow.or(piece.overflow);
+        }
+        all
     }
 }

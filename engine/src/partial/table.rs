@@ -1,23 +1,30 @@
-//! The sums of the lines that one thread reads: a hash table from key to row, and the rows.
+//! The sums of the lines that one thread reads: hash tables from key to row, and the rows.
 
 use super::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::amount::{ABSENT, add_cents};
 use crate::symbols::{Symbols, Texts};
 
-/// Sums amounts by key and measure.
+/// Sums amounts by key and measure, and by store and day.
 pub(crate) struct SumTable {
     pub(crate) stores: Symbols,
     pub(crate) items: Symbols,
-    /// A hash table with open addressing: 0 is a free slot, other values are a row's number plus 1. The number of slots
-    /// is a power of two, and at most half are in use.
-    slots: Vec<u32>,
-    /// How far a hash is shifted right to give a slot.
-    shift: u32,
-    rows: KeyedSums,
+    keys: KeyTable,
+    /// For each store and day, whose keys have item 0: how many lines there are, then the total of each measure.
+    days: KeyTable,
     /// Lines that are not yet in the sums.
     pending: Pending,
     /// The first sum that became too large.
     overflow: Option<(Key, usize)>,
+}
+
+/// A hash table of keys, with open addressing.
+struct KeyTable {
+    /// 0 is a free slot, other values are a row's number plus 1. The number of slots is a power of two, and at most half
+    /// are in use.
+    slots: Vec<u32>,
+    /// How far a hash is shifted right to give a slot.
+    shift: u32,
+    rows: KeyedSums,
 }
 
 /// Lines that wait to be added, many at a time: see [`SumTable::add_pending`].
@@ -59,6 +66,8 @@ pub(crate) struct Sums {
     pub(crate) stores: Texts,
     pub(crate) items: Texts,
     pub(crate) rows: KeyedSums,
+    /// See [`SumTable::days`].
+    pub(crate) days: KeyedSums,
     pub(crate) overflow: Option<(Key, usize)>,
 }
 
@@ -68,8 +77,6 @@ pub(crate) struct KeyedSums {
     words: Vec<i64>,
     /// Words per row.
     width: usize,
-    /// For each row: how many lines were added to it.
-    lines: Vec<u32>,
 }
 
 impl KeyedSums {
@@ -77,7 +84,6 @@ impl KeyedSums {
         Self {
             words: Vec::new(),
             width: 1 + measures,
-            lines: Vec::new(),
         }
     }
 
@@ -96,10 +102,6 @@ impl KeyedSums {
         self.words.get(row as usize * self.width) == Some(&(key.0 as i64))
     }
 
-    pub(crate) fn lines(&self, row: usize) -> u32 {
-        self.lines[row]
-    }
-
     pub(crate) fn sums(&self, row: usize) -> &[i64] {
         &self.words[row * self.width..][1..self.width]
     }
@@ -112,7 +114,6 @@ impl KeyedSums {
     fn push(&mut self, key: Key) {
         self.words.push(key.0 as i64);
         self.words.resize(self.words.len() + self.width - 1, ABSENT);
-        self.lines.push(0);
     }
 }
 
@@ -121,9 +122,8 @@ impl SumTable {
         Self {
             stores: Symbols::new(),
             items: Symbols::new(),
-            slots: vec![0; 64],
-            shift: u64::BITS - 6,
-            rows: KeyedSums::new(measures),
+            keys: KeyTable::new(measures),
+            days: KeyTable::new(1 + measures),
             pending: Pending::new(),
             overflow: None,
         }
@@ -151,34 +151,34 @@ impl SumTable {
         let count = self.pending.count;
         let mut guesses = [0; MAX_PENDING];
         for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
-            *guess = self.slots[self.first_slot(amount.key)];
+            *guess = self.keys.slots[self.keys.first_slot(amount.key)];
         }
         let mut are_right = [false; MAX_PENDING];
         let guessed = are_right.iter_mut().zip(guesses);
         for ((is_right, guess), amount) in guessed.zip(&self.pending.amounts[..count]) {
-            *is_right = self.rows.is_at(guess.wrapping_sub(1), amount.key);
+            *is_right = self.keys.rows.is_at(guess.wrapping_sub(1), amount.key);
         }
         for (pending, (guess, is_right)) in guesses.into_iter().zip(are_right).take(count).enumerate() {
             let Amount { key, cents, measure } = self.pending.amounts[pending];
             let row = match is_right {
                 true => guess as usize - 1,
-                false => self.row(key),
+                false => self.keys.row(key),
             };
             let measure = measure as usize;
-            self.rows.lines[row] = self.rows.lines[row].saturating_add(1);
-            if !add_cents(self.rows.sum(row, measure), cents) {
+            if !add_cents(self.keys.rows.sum(row, measure), cents) {
                 self.overflow = self.overflow.or(Some((key, measure)));
             }
+            let day = self.days.row(key.without_item());
+            add_cents(self.days.rows.sum(day, 0), 1);
+            // A total that is too large for this is told by the sums.
+            add_cents(self.days.rows.sum(day, 1 + measure), cents);
         }
         self.pending.count = 0;
     }
 
     /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
-        self.rows.words.capacity() * size_of::<i64>()
-            + (self.rows.lines.capacity() + self.slots.len()) * size_of::<u32>()
-            + self.stores.memory()
-            + self.items.memory()
+        self.keys.memory() + self.days.memory() + self.stores.memory() + self.items.memory()
     }
 
     /// Returns whether half of the numbers that keys have for stores or items are used up. One unit of lines cannot
@@ -189,21 +189,30 @@ impl SumTable {
 
     pub(crate) fn into_sums(mut self) -> Sums {
         self.add_pending();
-        let Self {
-            stores,
-            items,
-            rows,
-            overflow,
-            ..
-        } = self;
         Sums {
-            stores: stores.into_texts(),
-            items: items.into_texts(),
-            rows,
-            overflow,
+            stores: self.stores.into_texts(),
+            items: self.items.into_texts(),
+            rows: self.keys.rows,
+            days: self.days.rows,
+            overflow: self.overflow,
+        }
+    }
+}
+
+impl KeyTable {
+    fn new(sums: usize) -> Self {
+        Self {
+            slots: vec![0; 64],
+            shift: u64::BITS - 6,
+            rows: KeyedSums::new(sums),
         }
     }
 
+    fn memory(&self) -> usize {
+        self.rows.words.capacity() * size_of::<i64>() + self.slots.len() * size_of::<u32>()
+    }
+
+    /// Returns the row of a key, which is added if it is new.
     #[inline(always)]
     fn row(&mut self, key: Key) -> usize {
         let mut at = self.first_slot(key);

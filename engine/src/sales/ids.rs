@@ -29,6 +29,10 @@ impl IdRule {
     /// Returns the id as text, if it meets the rules.
     pub(super) fn check<'i>(&self, id: &'i [u8]) -> Result<&'i str, Reason> {
         let text = std::str::from_utf8(id).map_err(|_| self.text)?;
+        // Nearly all ids. Those that a spreadsheet wrote begin with another character.
+        if (1..=self.chars).contains(&id.len()) && id.iter().all(u8::is_ascii_alphanumeric) {
+            return Ok(text);
+        }
         // A byte order mark inside a line shows that files were joined there, without a line end between them.
         if text.contains(['\0', '\u{feff}'])
             || is_text_for_excel(text)

@@ -15,6 +15,7 @@ use self::columns::{Columns, LineFields};
 use self::ids::IdRule;
 use self::rows::UnitRows;
 use crate::amount::{has_number_form, parse_cents, parse_code, short_cents};
+use crate::budget::Share;
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
@@ -23,10 +24,10 @@ use crate::other_forms::{Form as OtherForm, amount_form, date_form, id_form};
 use crate::parquet_form::{self, Form};
 use crate::partial::{DayTotals, Key, Partial, SumTable};
 use crate::rejects::Reason;
-use crate::scan::Line;
+use crate::scan::{Line, Marked};
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
-use crate::symbols::Symbols;
+use crate::symbols::{Symbol, Symbols, UNKNOWN};
 
 pub(crate) use self::rows::EncodedRows;
 
@@ -39,11 +40,14 @@ pub(crate) struct SalesLines<'l> {
     codes: Memo<ShorterText, Option<Code>>,
     dates: Memo<ShortText, Option<i32>>,
     table: SumTable,
+    ahead: Ahead,
     /// Sums that were spilled to files because the table had become too large.
     spilled: Vec<Partial>,
     /// What these sums report of each store and day.
     days: DayTotals,
     scratch: Scratch<'l>,
+    /// The memory that the table holds.
+    share: Share,
     converted: Option<Converted>,
     doubt: Option<Doubt>,
 }
@@ -55,6 +59,18 @@ struct Doubt {
     item_id: Vec<u8>,
     is_settled: bool,
 }
+
+/// The items of lines that will be read next, looked up together: see [`Symbols::find_many`]. Nothing is looked up while
+/// there are few items.
+#[derive(Default)]
+struct Ahead {
+    /// The item of each line; the default where a line cannot be read in place.
+    ids: Vec<ShortText>,
+    /// What was found of each.
+    items: Vec<Symbol>,
+}
+/// At the end of a file, the sums of its threads are there twice: in their tables, and combined.
+const COPIES: usize = 2;
 
 /// Returns the known other form that a text is written in.
 type FormOf = fn(&[u8]) -> Option<OtherForm>;
@@ -106,8 +122,10 @@ impl<'l> SalesLines<'l> {
             codes: Memo::new(),
             dates: Memo::new(),
             table: SumTable::new(layout.measures.len()),
+            ahead: Ahead::default(),
             spilled: Vec::new(),
             days: DayTotals::default(),
+            share: scratch.memory.share(),
             scratch,
             converted,
             doubt: None,
@@ -130,7 +148,7 @@ impl<'l> SalesLines<'l> {
 
     /// Reads a plain line in place.
     #[inline(always)]
-    fn read(&mut self, number: u32, fields: &LineFields<'_>) -> Result<LineOutcome, Reason> {
+    fn read(&mut self, number: u32, place: usize, fields: &LineFields<'_>) -> Result<LineOutcome, Reason> {
         let layout = self.layout;
         let LineFields {
             store_id,
@@ -159,7 +177,11 @@ impl<'l> SalesLines<'l> {
             Some(store) => store,
             None => self.store_rule.symbol(&mut self.table.stores, store_id.bytes())?,
         };
-        let item = match known(&self.table.items, item_id) {
+        let item = match self.ahead.items.get(place) {
+            Some(item) if *item != UNKNOWN => Some(*item),
+            _ => known(&self.table.items, item_id),
+        };
+        let item = match item {
             Some(item) => item,
             None => self.item_rule.symbol(&mut self.table.items, item_id.bytes())?,
         };
@@ -212,6 +234,7 @@ impl FeedLines for SalesLines<'_> {
             codes: Memo::new(),
             dates: Memo::new(),
             table: SumTable::new(self.layout.measures.len()),
+            ahead: Ahead::default(),
             spilled: Vec::new(),
             days: DayTotals::default(),
             converted: self.converted.as_ref().map(|converted| Converted {
@@ -220,6 +243,7 @@ impl FeedLines for SalesLines<'_> {
                 rows: UnitRows::default(),
             }),
             doubt: self.doubt.clone(),
+            share: self.scratch.memory.share(),
             ..*self
         }
     }
@@ -239,6 +263,7 @@ impl FeedLines for SalesLines<'_> {
     fn move_columns(&mut self, positions: &[usize]) {
         if let Ok(positions) = positions.try_into() {
             self.columns = Columns::new(Needed::at(positions));
+            self.ahead.items.clear();
         }
     }
 
@@ -311,10 +336,28 @@ impl FeedLines for SalesLines<'_> {
         (!text.trim_ascii().is_empty()).then(|| (text, form(text)))
     }
 
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) {
+        let Ahead { ids, items } = &mut self.ahead;
+        items.clear();
+        if !self.table.items.are_many() {
+            return;
+        }
+        let item = |line| ShortText::in_text(self.columns.fields::<MAY_BE_ODD>(line)?.item_id);
+        ids.clear();
+        ids.extend(lines.lines().map(|line| item(line).unwrap_or_default()));
+        self.table.items.find_many(ids, items);
+    }
+
     #[inline(always)]
-    fn add_plain<const MAY_BE_ODD: bool>(&mut self, number: u32, line: Line<'_>) -> Option<LineOutcome> {
+    fn add_plain<const MAY_BE_ODD: bool>(
+        &mut self,
+        number: u32,
+        place: usize,
+        line: Line<'_>,
+    ) -> Option<LineOutcome> {
         let fields = self.columns.fields::<MAY_BE_ODD>(line)?;
-        Some(self.read(number, &fields).unwrap_or_else(LineOutcome::Reject))
+        let outcome = self.read(number, place, &fields);
+        Some(outcome.unwrap_or_else(LineOutcome::Reject))
     }
 
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
@@ -327,7 +370,8 @@ impl FeedLines for SalesLines<'_> {
             Some(converted) => converted.rows.encode(&converted.form, texts, &converted.path)?,
             None => None,
         };
-        if self.table.memory() > self.scratch.memory || self.table.is_short_of_numbers() {
+        let needed = self.table.memory().saturating_mul(COPIES);
+        if !self.share.hold(needed) || self.table.is_short_of_numbers() {
             let is_settled = self.settles_doubt();
             if let Some(doubt) = &mut self.doubt {
                 doubt.is_settled = is_settled;
@@ -337,6 +381,7 @@ impl FeedLines for SalesLines<'_> {
             self.days.add(&sums);
             let partial = Partial::of(vec![sums], &self.layout.measures, self.scratch.folder)?;
             self.spilled.push(partial.spill(self.scratch.folder)?);
+            self.share.hold(0);
         }
         Ok(written)
     }
@@ -363,14 +408,16 @@ impl FeedLines for SalesLines<'_> {
         };
         let (layout, scratch) = (*layout, *scratch);
         let mut days = DayTotals::default();
+        let mut shares = Vec::new();
         for thread in threads {
+            shares.push(thread.share);
             let of_thread = thread.table.into_sums();
             days.merge(thread.days);
             days.add(&of_thread);
             sums.push(of_thread);
             spilled.extend(thread.spilled);
         }
-        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?;
+        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?.holding(shares);
         for earlier in spilled {
             partial = partial.with(earlier, scratch.folder)?;
         }

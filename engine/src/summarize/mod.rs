@@ -7,6 +7,7 @@
 //! Partials that fit in memory are merged there ([`batch`]); of others, some stores at a time ([`ranges`]). Either way
 //! Polars adds up what several partials hold of one key.
 
+mod absent;
 mod batch;
 mod output;
 mod ranges;
@@ -16,14 +17,15 @@ mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use jiff::civil::Date;
 use rayon::prelude::*;
 
+pub use self::absent::absent_measures;
 use self::batch::{Batch, Input};
 use self::output::Output;
 pub use self::selection::{DayEffect, Selection};
+use crate::budget::{Budget, Share};
 use crate::date::day_number;
 use crate::error::EngineError;
 use crate::layout::{Measure, SalesLayout, Supersede};
@@ -71,7 +73,12 @@ pub fn summarize(
     outputs: SummaryOutputs<'_>,
     scratch: Scratch<'_>,
 ) -> Result<SummaryReport, EngineError> {
-    let partials = load(partials, scratch.memory)?;
+    let mut partials = load(partials, scratch.memory)?;
+    // Kept to the end, because the rows are merged without their partials.
+    let held: Vec<Share> = partials
+        .iter_mut()
+        .filter_map(|input| input.partial.take_share())
+        .collect();
     let measures = &layout.measures;
     let mut output = Output::create(outputs, measures)?;
     let mut emptied: Vec<(&str, i32)> = emptied
@@ -82,6 +89,7 @@ pub fn summarize(
     match held_inputs(partials, &emptied, measures) {
         Ok(inputs) => output.append(&Batch::merge(inputs, layout.supersede, measures)?)?,
         Err(partials) => {
+            drop(held);
             let partials = spill(partials, scratch.folder)?;
             let files = partials.iter().flat_map(|input| {
                 let (order, selection) = (input.order, Arc::new(input.selection.clone()));
@@ -106,7 +114,7 @@ pub fn summarize(
 pub(crate) fn merge_files(
     files: &[&Path],
     measures: &[Measure],
-    memory: usize,
+    memory: &Budget,
     path: &Path,
 ) -> Result<(), EngineError> {
     let mut file = PartialFile::create(path, measures)?;
@@ -143,14 +151,12 @@ fn held_inputs(
 }
 
 /// The same partials in memory, as far as that can be.
-fn load(partials: Vec<RunPartial>, memory: usize) -> Result<Vec<RunPartial>, EngineError> {
+fn load(partials: Vec<RunPartial>, memory: &Budget) -> Result<Vec<RunPartial>, EngineError> {
     if partials.iter().any(|input| input.partial.is_spilled()) {
         return Ok(partials);
     }
-    let held: usize = partials.iter().map(|input| input.partial.memory()).sum();
-    let left = AtomicUsize::new(memory.saturating_sub(held));
     let loaded = partials.into_par_iter().map(|input| {
-        let partial = input.partial.load(&left)?;
+        let partial = input.partial.load(memory)?;
         Ok(RunPartial { partial, ..input })
     });
     loaded.collect()

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::Selection;
 use super::batch::{Batch, Input};
+use crate::budget::Budget;
 use crate::error::EngineError;
 use crate::layout::{Measure, Supersede};
 use crate::partial::{MOST_ITEMS, MOST_STORES, PartialReader, Rows, StoreRows};
@@ -29,14 +30,15 @@ struct SortedFile<'p> {
 const COPIES: usize = 3;
 
 /// Merges files, some stores at a time, and hands each batch on in the order of the stores. Each file comes with the
-/// order of its submission and what of it counts; `emptied` is sorted; `memory` is how many bytes of rows may be held,
-/// but the rows of one store always are.
+/// order of its submission and what of it counts; `emptied` is sorted. Up to half of `memory` is used for rows, and at least
+/// an eighth, also while others hold it all: otherwise a merge would read its files over and over. The rows of one store
+/// are always held.
 pub(super) fn merge<'p>(
     files: impl IntoIterator<Item = (&'p Path, i64, Arc<Selection>)>,
     emptied: &[(&str, i32)],
     supersede: Supersede,
     measures: &[Measure],
-    memory: usize,
+    memory: &Budget,
     mut hand_on: impl FnMut(Batch) -> Result<(), EngineError>,
 ) -> Result<(), EngineError> {
     let files: Vec<_> = files.into_iter().collect();
@@ -52,7 +54,9 @@ pub(super) fn merge<'p>(
             })
         })
         .collect::<Result<Vec<_>, EngineError>>()?;
-    let most_rows = memory / (COPIES * Rows::row_memory(measures.len()));
+    let mut share = memory.share();
+    let bytes = share.hold_up_to(memory.limit() / 2).max(memory.limit() / 8);
+    let most_rows = bytes / (COPIES * Rows::row_memory(measures.len()));
     for (first, last) in batches(&files, emptied, most_rows.min(MOST_ITEMS)) {
         let mut inputs = files
             .par_iter()

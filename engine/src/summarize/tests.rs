@@ -186,7 +186,7 @@ fn run_chosen(
         for (number, lines) in files.iter().enumerate() {
             let scratch = Scratch {
                 folder: folder.path(),
-                memory,
+                memory: &Budget::new(memory),
             };
             let Conversion { partial, .. } = convert(
                 text(lines).as_bytes(),
@@ -201,7 +201,7 @@ fn run_chosen(
                 Held::Spilled => partial.spill(folder.path())?,
                 Held::Stored => {
                     let path = path(&format!("partial-{number}"));
-                    partial.write(&path, memory)?;
+                    partial.write(&path, &Budget::new(memory))?;
                     Partial::stored(path, sales)
                 }
             };
@@ -220,7 +220,7 @@ fn run_chosen(
         };
         let scratch = Scratch {
             folder: folder.path(),
-            memory: memory_of_merge,
+            memory: &Budget::new(memory_of_merge),
         };
         let emptied: Vec<_> = emptied.iter().map(|(s, day)| (store(*s), date(*day))).collect();
         let report = summarize(partials, &emptied, sales, outputs, scratch)?;

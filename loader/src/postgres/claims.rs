@@ -80,8 +80,10 @@ pub(super) async fn forget(
         "DELETE FROM {standing} WHERE target = $1",
         "DELETE FROM {days} WHERE target = $1",
     ] {
-        client
-            .execute(&names.sql.claims(sql), &[&names.target])
+        let sql = names.sql.claims(sql);
+        names
+            .line
+            .hear(client.execute(&sql, &[&names.target]))
             .await
             .map_err(warehouse.failed("forget the loaded days in"))?;
     }

@@ -12,12 +12,13 @@ use tokio_postgres::CopyInSink;
 
 use super::encode::{Ending, Rows, Stamp};
 use super::load::Loading;
+use super::silence::Line;
 use super::sql::COPY_COVERAGE;
 use super::wire;
-use crate::LoadError;
 use crate::days::{Days, Lookup};
 use crate::delta::{Fault, Piece, Tally};
 use crate::input::{self, SummaryBatch};
+use crate::{LoadError, PostgresFault};
 
 /// Bytes of a message. Larger messages gain nothing; smaller ones cost more system calls.
 const CHUNK: usize = 128 * 1024;
@@ -106,29 +107,35 @@ pub(crate) async fn coverage(loading: &Loading<'_>, days: &Days) -> Result<(), L
     Ok(())
 }
 
+/// What a COPY returns.
+type Heard<T> = Result<T, PostgresFault>;
+
 /// A COPY in progress. If it is dropped before it is finished, it is cancelled, and the transaction with it.
-struct Copy {
+struct Copy<'l> {
+    line: &'l Line,
     sink: Pin<Box<CopyInSink<Bytes>>>,
     pending: BytesMut,
 }
 
-impl Copy {
-    async fn begin(loading: &Loading<'_>, statement: &str, action: &'static str) -> Result<Self, LoadError> {
-        let sink = loading.transaction.copy_in(statement).await;
+impl<'l> Copy<'l> {
+    async fn begin(
+        loading: &'l Loading<'_>,
+        statement: &str,
+        action: &'static str,
+    ) -> Result<Self, LoadError> {
+        let line = &loading.names.line;
+        let sink = line.hear(loading.transaction.copy_in(statement)).await;
         let sink = sink.map_err(loading.failed(action))?;
         let mut pending = BytesMut::with_capacity(CHUNK + CHUNK / 8);
         wire::put_head(&mut pending);
         Ok(Self {
+            line,
             sink: Box::pin(sink),
             pending,
         })
     }
 
-    async fn send_rows(
-        &mut self,
-        batch: &SummaryBatch,
-        ending: &Ending,
-    ) -> Result<(), tokio_postgres::Error> {
+    async fn send_rows(&mut self, batch: &SummaryBatch, ending: &Ending) -> Heard<()> {
         let mut rows = Rows::new(batch, ending);
         while rows.put_next(&mut self.pending) {
             self.send_if_full().await?;
@@ -136,26 +143,27 @@ impl Copy {
         Ok(())
     }
 
-    async fn send_if_full(&mut self) -> Result<(), tokio_postgres::Error> {
+    async fn send_if_full(&mut self) -> Heard<()> {
         match self.pending.len() {
             CHUNK.. => self.send().await,
             _ => Ok(()),
         }
     }
 
-    async fn send(&mut self) -> Result<(), tokio_postgres::Error> {
+    async fn send(&mut self) -> Heard<()> {
         let chunk = self.pending.split().freeze();
         self.pending.reserve(CHUNK + CHUNK / 8);
-        self.sink.send(chunk).await?;
+        self.line.hear(self.sink.send(chunk)).await?;
         // After one message and before the end: a crash here leaves a COPY half done.
         fail::fail_point!("load-during-copy");
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<u64, tokio_postgres::Error> {
+    async fn finish(mut self) -> Heard<u64> {
         self.send().await?;
         wire::put_tail(&mut self.pending);
-        self.sink.send(self.pending.split().freeze()).await?;
-        self.sink.as_mut().finish().await
+        let tail = self.pending.split().freeze();
+        self.line.hear(self.sink.send(tail)).await?;
+        self.line.hear(self.sink.as_mut().finish()).await
     }
 }

@@ -111,7 +111,7 @@ async fn lock_alone(loading: &Loading<'_>) -> Result<bool, LoadError> {
     let action = "lock the target in";
     let lock = loading.names.sql.lock_alone();
     loading.batch(action, "SAVEPOINT gristmill_lock").await?;
-    let (is_alone, then) = match loading.transaction.batch_execute(&lock).await {
+    let (is_alone, then) = match loading.hear(loading.transaction.batch_execute(&lock)).await {
         Ok(()) => (true, "RELEASE SAVEPOINT gristmill_lock"),
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
             (false, "ROLLBACK TO SAVEPOINT gristmill_lock")

@@ -6,7 +6,7 @@ use tokio_postgres::{Client, IsolationLevel, Row, Transaction};
 use super::encode::Stamp;
 use super::{Names, PostgresWarehouse, claims, full, rows, sql};
 use crate::delta::{self, Delta, Fault};
-use crate::{Base, Load, LoadError, LoadMode, LoadOutcome};
+use crate::{Base, Load, LoadError, LoadMode, LoadOutcome, PostgresFault};
 
 /// A load in progress. If it is dropped before its commit, it leaves nothing behind.
 pub(super) struct Loading<'a> {
@@ -57,14 +57,19 @@ impl<'a> Loading<'a> {
         let begun = client
             .build_transaction()
             .isolation_level(IsolationLevel::ReadCommitted)
-            .start()
-            .await;
+            .start();
+        let begun = names.line.hear(begun).await;
         let loading = Self {
             warehouse,
             names,
             transaction: begun.map_err(warehouse.failed("begin the load into"))?,
             load,
         };
+        names
+            .line
+            .identify(&loading.transaction)
+            .await
+            .map_err(warehouse.failed("begin the load into"))?;
         for setting in [sql::DURABLE, sql::PLANS] {
             loading.query("set up the load into", setting, &[]).await?;
         }
@@ -96,7 +101,8 @@ impl<'a> Loading<'a> {
                 Some(counts) => counts,
                 None => {
                     let failed = self.failed("roll back the load into");
-                    self.transaction.rollback().await.map_err(failed)?;
+                    let (line, transaction) = (&self.names.line, self.transaction);
+                    line.hear(transaction.rollback()).await.map_err(failed)?;
                     return Ok(None);
                 }
             },
@@ -107,7 +113,8 @@ impl<'a> Loading<'a> {
         self.load.until_safe().await?;
         fail::fail_point!("load-before-commit");
         let (load, target, failed) = (self.load, &self.names.target, self.failed("commit the load into"));
-        self.transaction.commit().await.map_err(failed)?;
+        let line = &self.names.line;
+        line.hear(self.transaction.commit()).await.map_err(failed)?;
         fail::fail_point!("load-after-commit");
         tracing::debug!(run_id = load.run_id, target, base, ?counts, "loaded a summary");
         Ok(Some(LoadOutcome::Loaded(counts)))
@@ -180,16 +187,23 @@ impl Loading<'_> {
         }))
     }
 
-    pub(super) fn failed(
+    pub(super) fn failed<E: Into<PostgresFault>>(
         &self,
         action: &'static str,
-    ) -> impl FnOnce(tokio_postgres::Error) -> LoadError + use<> {
+    ) -> impl FnOnce(E) -> LoadError + use<E> {
         self.warehouse.failed(action)
     }
 
+    /// Waits for a call as long as the server is at work on it.
+    pub(super) async fn hear<T>(
+        &self,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, PostgresFault> {
+        self.names.line.hear(call).await
+    }
+
     pub(super) async fn batch(&self, action: &'static str, sql: &str) -> Result<(), LoadError> {
-        self.transaction
-            .batch_execute(sql)
+        self.hear(self.transaction.batch_execute(sql))
             .await
             .map_err(self.failed(action))
     }
@@ -200,8 +214,7 @@ impl Loading<'_> {
         sql: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<u64, LoadError> {
-        self.transaction
-            .execute(sql, values)
+        self.hear(self.transaction.execute(sql, values))
             .await
             .map_err(self.failed(action))
     }
@@ -212,16 +225,14 @@ impl Loading<'_> {
         sql: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, LoadError> {
-        self.transaction
-            .query(sql, values)
+        self.hear(self.transaction.query(sql, values))
             .await
             .map_err(self.failed(action))
     }
 
     pub(super) async fn count(&self, action: &'static str, sql: &str) -> Result<u64, LoadError> {
         let row = self
-            .transaction
-            .query_one(sql, &[])
+            .hear(self.transaction.query_one(sql, &[]))
             .await
             .map_err(self.failed(action))?;
         Ok(rows::count(&row, 0))

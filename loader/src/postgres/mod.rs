@@ -15,9 +15,12 @@ mod full;
 mod load;
 mod prepare;
 mod rows;
+mod silence;
 mod sql;
 mod verify;
 mod wire;
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::civil::Date;
@@ -25,15 +28,16 @@ use tokio_postgres::{Client, GenericClient};
 
 use crate::target::{self, LEDGER};
 use crate::{
-    Credentials, LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse,
-    input, redacted,
+    Credentials, LedgerEntry, Load, LoadError, LoadOutcome, PostgresFault, SummaryRow, Target, Verification,
+    Warehouse, input, redacted,
 };
 use connect::Server;
+use silence::Line;
 use sql::Sql;
 
 /// A Postgres database as the warehouse.
 pub(crate) struct PostgresWarehouse {
-    server: Server,
+    server: Arc<Server>,
     /// For messages; without the password.
     url: String,
     target: Target,
@@ -45,6 +49,7 @@ struct Names {
     /// `schema.table`, as the ledger writes it.
     target: String,
     sql: Sql,
+    line: Line,
 }
 
 impl PostgresWarehouse {
@@ -64,13 +69,13 @@ impl PostgresWarehouse {
             });
         }
         Ok(Self {
-            server: Server::new(url, credentials)?,
+            server: Arc::new(Server::new(url, credentials)?),
             url: redacted(url),
             target,
         })
     }
 
-    fn failed(&self, action: &'static str) -> impl FnOnce(tokio_postgres::Error) -> LoadError + use<> {
+    fn failed<E: Into<PostgresFault>>(&self, action: &'static str) -> impl FnOnce(E) -> LoadError + use<E> {
         let warehouse = self.url.clone();
         move |error| LoadError::Postgres {
             action,
@@ -89,11 +94,18 @@ impl PostgresWarehouse {
     /// Connects, and finds out which schema the target is in.
     async fn session(&self) -> Result<(Client, Names), LoadError> {
         let client = self.server.connect().await?;
+        let line = Line::new(self.server.clone());
+        line.identify(&client)
+            .await
+            .map_err(self.failed("ask for the session in"))?;
         let schema = match &self.target.schema {
             Some(schema) => schema.clone(),
             None => {
-                let row = client.query_one(sql::SCHEMA_OF, &[&self.target.table]).await;
-                let schema: Option<String> = row.map_err(self.failed("find the target's schema in"))?.get(0);
+                let row = line
+                    .hear(client.query_one(sql::SCHEMA_OF, &[&self.target.table]))
+                    .await
+                    .map_err(self.failed("find the target's schema in"))?;
+                let schema: Option<String> = row.get(0);
                 let none = "no schema of the session's search_path is visible to this user; write schema.table, or \
                             GRANT USAGE ON SCHEMA";
                 schema.ok_or_else(|| self.mismatch(none.into()))?
@@ -101,14 +113,20 @@ impl PostgresWarehouse {
         };
         let sql = Sql::new(&schema, &self.target);
         let target = target::qualified(&schema, &self.target.table);
-        Ok((client, Names { schema, target, sql }))
+        let names = Names {
+            schema,
+            target,
+            sql,
+            line,
+        };
+        Ok((client, names))
     }
 
     /// Opens a session to read rows. Fails with `TargetAbsent` if the target does not exist.
-    async fn reading(&self) -> Result<(Client, Sql), LoadError> {
+    async fn reading(&self) -> Result<(Client, Names), LoadError> {
         let (client, names) = self.session().await?;
-        match self.relation(&client, &names.schema, &self.target.table).await? {
-            Some(_) => Ok((client, names.sql)),
+        match self.relation(&client, &names, &self.target.table).await? {
+            Some(_) => Ok((client, names)),
             None => Err(LoadError::TargetAbsent { table: names.target }),
         }
     }
@@ -117,10 +135,10 @@ impl PostgresWarehouse {
     async fn relation(
         &self,
         client: &impl GenericClient,
-        schema: &str,
+        Names { schema, line, .. }: &Names,
         name: &str,
     ) -> Result<Option<(u32, String)>, LoadError> {
-        let row = client.query_opt(sql::RELATION, &[&schema, &name]).await;
+        let row = line.hear(client.query_opt(sql::RELATION, &[schema, &name])).await;
         let row = row.map_err(self.failed("look the target up in"))?;
         Ok(row.map(|row| (row.get(0), row.get(1))))
     }
@@ -146,11 +164,13 @@ impl Warehouse for PostgresWarehouse {
 
     async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError> {
         let (client, names) = self.session().await?;
-        if self.relation(&client, &names.schema, LEDGER).await?.is_none() {
+        if self.relation(&client, &names, LEDGER).await?.is_none() {
             return Ok(None);
         }
-        let row = client
-            .query_opt(&names.sql.ledger_of_run(), &[&names.target, &run_id])
+        let sql = names.sql.ledger_of_run();
+        let row = names
+            .line
+            .hear(client.query_opt(&sql, &[&names.target, &run_id]))
             .await;
         Ok(row
             .map_err(self.failed("read the ledger of"))?
@@ -160,13 +180,19 @@ impl Warehouse for PostgresWarehouse {
 
     async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError> {
         let (client, names) = self.session().await?;
-        if self.relation(&client, &names.schema, LEDGER).await?.is_none() {
+        if self.relation(&client, &names, LEDGER).await?.is_none() {
             return Ok(Vec::new());
         }
         let (sql, target) = (&names.sql, &names.target);
         let rows = match scope {
-            Some(scope) => client.query(&sql.ledger_newest(), &[target, &scope]).await,
-            None => client.query(&sql.ledger_newest_of_each(), &[target]).await,
+            Some(scope) => {
+                let newest = sql.ledger_newest();
+                names.line.hear(client.query(&newest, &[target, &scope])).await
+            }
+            None => {
+                let newest = sql.ledger_newest_of_each();
+                names.line.hear(client.query(&newest, &[target])).await
+            }
         };
         let rows = rows.map_err(self.failed("read the ledger of"))?;
         Ok(rows.iter().map(rows::entry).collect())
@@ -178,27 +204,27 @@ impl Warehouse for PostgresWarehouse {
         item_id: &str,
         trans_date: Date,
     ) -> Result<Option<SummaryRow>, LoadError> {
-        let (client, sql) = self.reading().await?;
-        let row = client
-            .query_opt(&sql.row(), &[&store_id, &item_id, &input::days(trans_date)])
-            .await;
+        let (client, names) = self.reading().await?;
+        let (sql, day) = (names.sql.row(), input::days(trans_date));
+        let keys: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&store_id, &item_id, &day];
+        let row = names.line.hear(client.query_opt(&sql, &keys)).await;
         let row = row.map_err(self.failed("read a row of"))?;
         row.map(|row| rows::summary_row(self, &row)).transpose()
     }
 
     async fn first_rows(&self, limit: u32) -> Result<Vec<SummaryRow>, LoadError> {
-        let (client, sql) = self.reading().await?;
-        let found = client.query(&sql.first_rows(), &[&i64::from(limit)]).await;
+        let (client, names) = self.reading().await?;
+        let (sql, limit) = (names.sql.first_rows(), i64::from(limit));
+        let found = names.line.hear(client.query(&sql, &[&limit])).await;
         let found = found.map_err(self.failed("read rows of"))?;
         found.iter().map(|row| rows::summary_row(self, row)).collect()
     }
 
     async fn row_count(&self) -> Result<u64, LoadError> {
-        let (client, sql) = self.reading().await?;
-        let row = client
-            .query_one(&sql.row_count(), &[])
-            .await
-            .map_err(self.failed("count rows of"))?;
+        let (client, names) = self.reading().await?;
+        let sql = names.sql.row_count();
+        let row = names.line.hear(client.query_one(&sql, &[])).await;
+        let row = row.map_err(self.failed("count rows of"))?;
         Ok(rows::count(&row, 0))
     }
 }

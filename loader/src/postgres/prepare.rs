@@ -2,7 +2,7 @@
 
 use tokio_postgres::Transaction;
 
-use super::sql::{self, Sql};
+use super::sql;
 use super::{Names, PostgresWarehouse, claims};
 use crate::LoadError;
 use crate::shape::{self, Column, Kind, Shape};
@@ -38,14 +38,18 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
     let (mut client, names) = warehouse.session().await?;
     let Names { schema, sql, .. } = &names;
     let action = "prepare the target in";
-    let transaction = client.transaction().await.map_err(warehouse.failed(action))?;
-    transaction
-        .execute(sql::LOCK_PREPARE, &[])
+    let line = &names.line;
+    let transaction = line.hear(client.transaction()).await;
+    let transaction = transaction.map_err(warehouse.failed(action))?;
+    line.identify(&transaction)
+        .await
+        .map_err(warehouse.failed(action))?;
+    line.hear(transaction.execute(sql::LOCK_PREPARE, &[]))
         .await
         .map_err(warehouse.failed(action))?;
 
-    let exists = transaction
-        .query_one(sql::SCHEMA_EXISTS, &[&schema])
+    let exists = line
+        .hear(transaction.query_one(sql::SCHEMA_EXISTS, &[&schema]))
         .await
         .map_err(warehouse.failed(action))?;
     if !exists.get::<_, bool>(0) {
@@ -61,39 +65,38 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
         (STANDING, sql.claims(claims::CREATE_STANDING)),
     ];
     for (name, create) in tables {
-        if warehouse.relation(&transaction, schema, name).await?.is_none() {
-            transaction
-                .batch_execute(&create)
+        if warehouse.relation(&transaction, &names, name).await?.is_none() {
+            line.hear(transaction.batch_execute(&create))
                 .await
                 .map_err(warehouse.failed("create the ledger in"))?;
         }
     }
     index_ledger(warehouse, &transaction, &names).await?;
     match warehouse
-        .relation(&transaction, schema, &warehouse.target.table)
+        .relation(&transaction, &names, &warehouse.target.table)
         .await?
     {
         None => {
-            transaction
-                .batch_execute(&sql.create_table())
+            line.hear(transaction.batch_execute(&sql.create_table()))
                 .await
                 .map_err(warehouse.failed("create the target in"))?;
             // Someone may have dropped a table of this name: the records about its rows are no longer true.
             claims::forget(warehouse, &transaction, &names).await?;
-            transaction
-                .execute(&sql.forget_ledger(), &[&names.target])
+            line.hear(transaction.execute(&sql.forget_ledger(), &[&names.target]))
                 .await
                 .map_err(warehouse.failed("forget the lost loads in"))?;
         }
         Some((oid, kind)) if kind == "r" || kind == "p" => {
-            check_present(warehouse, &transaction, sql, oid).await?
+            check_present(warehouse, &transaction, &names, oid).await?
         }
         Some(_) => {
             return Err(warehouse
                 .mismatch("it is not a table but a view or similar; name the table behind it".into()));
         }
     }
-    transaction.commit().await.map_err(warehouse.failed(action))
+    line.hear(transaction.commit())
+        .await
+        .map_err(warehouse.failed(action))
 }
 
 /// Gives the ledger its index, which that of an earlier gristmill lacks. Without the right to do so, each load reads all
@@ -104,19 +107,17 @@ async fn index_ledger(
     names: &Names,
 ) -> Result<(), LoadError> {
     let action = "index the ledger in";
-    let schema = &names.schema;
-    let ledger = warehouse.relation(transaction, schema, LEDGER).await?;
-    let (Some((ledger, _)), None) = (
-        ledger,
-        warehouse.relation(transaction, schema, LEDGER_INDEX).await?,
-    ) else {
+    let line = &names.line;
+    let ledger = warehouse.relation(transaction, names, LEDGER).await?;
+    let index = warehouse.relation(transaction, names, LEDGER_INDEX).await?;
+    let (Some((ledger, _)), None) = (ledger, index) else {
         return Ok(());
     };
     let create = names.sql.create_ledger_index();
-    let may = transaction.query_one(sql::MAY_INDEX, &[&ledger]).await;
+    let may = line.hear(transaction.query_one(sql::MAY_INDEX, &[&ledger])).await;
     if may.map_err(warehouse.failed(action))?.get::<_, bool>(0) {
-        return transaction
-            .batch_execute(&create)
+        return line
+            .hear(transaction.batch_execute(&create))
             .await
             .map_err(warehouse.failed(action));
     }
@@ -129,16 +130,16 @@ async fn index_ledger(
 async fn check_present(
     warehouse: &PostgresWarehouse,
     transaction: &Transaction<'_>,
-    sql: &Sql,
+    Names { sql, line, .. }: &Names,
     oid: u32,
 ) -> Result<(), LoadError> {
     let action = "look the target's columns up in";
-    let columns = transaction
-        .query(sql::COLUMNS, &[&oid])
+    let columns = line
+        .hear(transaction.query(sql::COLUMNS, &[&oid]))
         .await
         .map_err(warehouse.failed(action))?;
-    let keys = transaction
-        .query(sql::UNIQUE_KEYS, &[&oid])
+    let keys = line
+        .hear(transaction.query(sql::UNIQUE_KEYS, &[&oid]))
         .await
         .map_err(warehouse.failed(action))?;
     let shape = Shape {

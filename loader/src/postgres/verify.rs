@@ -18,7 +18,7 @@ pub(super) async fn verify(
 ) -> Result<Verification, LoadError> {
     let (mut client, names) = warehouse.session().await?;
     if warehouse
-        .relation(&client, &names.schema, &warehouse.target.table)
+        .relation(&client, &names, &warehouse.target.table)
         .await?
         .is_none()
     {
@@ -60,7 +60,8 @@ pub(super) async fn verify(
         }
         fail::fail_point!("load-before-commit");
         let failed = loading.failed("commit the repair of");
-        loading.transaction.commit().await.map_err(failed)?;
+        let line = &names.line;
+        line.hear(loading.transaction.commit()).await.map_err(failed)?;
     }
     Ok(found)
 }
@@ -72,9 +73,15 @@ async fn compare(loading: &Loading<'_>, found: &mut Verification, listed: usize)
     for (statement, is_of_summary) in statements {
         let Some(statement) = statement else { continue };
         let nothing: [&str; 0] = [];
-        let rows = loading.transaction.query_raw(&statement, nothing).await;
+        let rows = loading
+            .hear(loading.transaction.query_raw(&statement, nothing))
+            .await;
         let mut rows = pin!(rows.map_err(loading.failed("compare rows of"))?);
-        while let Some(row) = rows.try_next().await.map_err(loading.failed("compare rows of"))? {
+        while let Some(row) = loading
+            .hear(rows.try_next())
+            .await
+            .map_err(loading.failed("compare rows of"))?
+        {
             let (summary, warehouse) = match is_of_summary {
                 true => (
                     Some(texts(&row, 4, measures)),

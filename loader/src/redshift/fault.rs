@@ -36,11 +36,10 @@ impl From<PostgresFault> for RedshiftFault {
 
 impl RedshiftFault {
     /// A COPY that failed. `noted` is its record in SYS_LOAD_ERROR_DETAIL.
-    pub(super) fn copy(error: tokio_postgres::Error, noted: Option<String>) -> Self {
+    pub(super) fn copy(error: PostgresFault, noted: Option<String>) -> Self {
         // Errors while scanning files are described in the DETAIL line: the table, the column, the file, and no value.
-        let detail = error.as_db_error().and_then(|answer| answer.detail());
-        let noted = noted.or_else(|| detail.and_then(context));
-        Self(Kind::Copy(error.into(), noted))
+        let noted = noted.or_else(|| error.detail().and_then(context));
+        Self(Kind::Copy(error, noted))
     }
 
     /// AWS gave no temporary credentials.
@@ -58,6 +57,14 @@ impl RedshiftFault {
             Kind::Answer(fault) | Kind::Copy(fault, _) => fault.is_transient() || conflict(fault).is_some(),
             Kind::Credentials { is_transient, .. } => *is_transient,
             Kind::Odd(_) => false,
+        }
+    }
+
+    /// Whether a statement took too long, or somebody cancelled it.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        match &self.0 {
+            Kind::Answer(fault) | Kind::Copy(fault, _) => fault.code() == Some(&SqlState::QUERY_CANCELED),
+            Kind::Credentials { .. } | Kind::Odd(_) => false,
         }
     }
 

@@ -57,7 +57,7 @@ impl<'a> Loading<'a> {
     /// Connects, without writing anything yet.
     pub(super) async fn begin(warehouse: &'a RedshiftWarehouse, load: &'a Load) -> Result<Self, LoadError> {
         let session = Session::open(warehouse).await?;
-        let id: u64 = session.number("begin the load into", sql::SESSION).await?;
+        let id = session.identify("begin the load into").await?;
         let run = warehouse.bucket.of_run(&session.target, &load.run_id);
         Ok(Self {
             session,

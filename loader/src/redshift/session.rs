@@ -1,6 +1,8 @@
 //! A connection to Redshift. It sends each statement by itself, in the simple query protocol, with results as text.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use tokio_postgres::config::SslMode;
@@ -17,6 +19,8 @@ use crate::{LedgerEntry, LoadError, PostgresFault, target};
 pub(super) struct Session<'a> {
     pub warehouse: &'a RedshiftWarehouse,
     client: Client,
+    /// The session's number, once it is known; 0 before.
+    number: AtomicU64,
     pub schema: String,
     /// `schema.table`, as the ledger writes it.
     pub target: String,
@@ -31,6 +35,7 @@ impl<'a> Session<'a> {
         let mut session = Self {
             warehouse,
             client,
+            number: AtomicU64::new(0),
             schema: target.schema.clone().unwrap_or_default(),
             target: String::new(),
             sql: Sql::new("", "", &[], false),
@@ -45,6 +50,49 @@ impl<'a> Session<'a> {
         session.target = target::qualified(&session.schema, &target.table);
         session.sql = Sql::new(&session.schema, &target.table, &target.measures, target.audit);
         Ok(session)
+    }
+
+    /// Asks for the session's number.
+    pub(super) async fn identify(&self, action: &'static str) -> Result<u64, LoadError> {
+        let number = self.number(action, sql::SESSION).await?;
+        self.number.store(number, Ordering::Relaxed);
+        Ok(number)
+    }
+
+    /// Waits for a call to the server as long as the server is at work on it, which is asked by another session. If it
+    /// is not, the line is dead: the session is ended, because its locks would hold up the next try.
+    async fn hear<T>(
+        &self,
+        call: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, PostgresFault> {
+        let silence = self.warehouse.settings.silence;
+        let mut call = pin!(call);
+        loop {
+            if let Ok(done) = tokio::time::timeout(silence, &mut call).await {
+                return Ok(done?);
+            }
+            let is_at_work = tokio::select! {
+                biased;
+                done = &mut call => return Ok(done?),
+                is_at_work = self.is_at_work() => is_at_work,
+            };
+            if !is_at_work {
+                return Err(PostgresFault::silent(silence));
+            }
+        }
+    }
+
+    async fn is_at_work(&self) -> bool {
+        let number = self.number.load(Ordering::Relaxed);
+        let Ok(client) = connect(self.warehouse).await else {
+            return false;
+        };
+        match tokio::time::timeout(ANSWER, ask(&client, number)).await {
+            Ok(Ok(is_at_work)) => is_at_work,
+            // A server that answers with an error is there, and may be at work.
+            Ok(Err(error)) => error.code().is_some(),
+            Err(_) => false,
+        }
     }
 
     /// Opens a session to read rows. Fails with `TargetAbsent` if the target does not exist.
@@ -90,7 +138,7 @@ impl<'a> Session<'a> {
 
     /// Streams rows, of which there may be many.
     pub(super) async fn stream(&self, action: &'static str, sql: &str) -> Result<Rows<'_>, LoadError> {
-        let stream = self.client.simple_query_raw(sql).await;
+        let stream = self.hear(self.client.simple_query_raw(sql)).await;
         Ok(Rows {
             session: self,
             action,
@@ -149,7 +197,7 @@ impl<'a> Session<'a> {
         let action = "copy rows to";
         let role = &self.warehouse.settings.staging.iam_role;
         if let Err(error) = self.ask(&self.sql.copy(table, &written.manifest, role)).await {
-            let noted = match error.as_db_error() {
+            let noted = match error.message() {
                 Some(_) => self.copy_error().await.unwrap_or_else(|error| {
                     tracing::debug!(%error, "the server did not say why COPY failed");
                     None
@@ -191,8 +239,8 @@ impl<'a> Session<'a> {
         self.warehouse.failed(action)
     }
 
-    async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, tokio_postgres::Error> {
-        self.client.simple_query(sql).await
+    async fn ask(&self, sql: &str) -> Result<Vec<SimpleQueryMessage>, PostgresFault> {
+        self.hear(self.client.simple_query(sql)).await
     }
 }
 
@@ -206,7 +254,7 @@ pub(super) struct Rows<'a> {
 impl Rows<'_> {
     pub(super) async fn next(&mut self) -> Result<Option<SimpleQueryRow>, LoadError> {
         loop {
-            let next = self.stream.try_next().await;
+            let next = self.session.hear(self.stream.try_next()).await;
             match next.map_err(self.session.failed(self.action))? {
                 Some(SimpleQueryMessage::Row(row)) => return Ok(Some(row)),
                 Some(_) => {}
@@ -214,6 +262,23 @@ impl Rows<'_> {
             }
         }
     }
+}
+
+/// How long the server may take to say what it does.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Asks whether the server is at work for a session, and ends that session if it is not.
+async fn ask(client: &Client, session: u64) -> Result<bool, tokio_postgres::Error> {
+    let answer = client.simple_query(&sql::at_work(session)).await?;
+    let mut counts = answer.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let is_at_work = counts.next().is_some_and(|count| count.trim() != "0");
+    if !is_at_work && session != 0 {
+        client.simple_query(&sql::end_session(session)).await?;
+    }
+    Ok(is_at_work)
 }
 
 async fn connect(warehouse: &RedshiftWarehouse) -> Result<Client, RedshiftFault> {

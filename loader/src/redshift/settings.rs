@@ -6,18 +6,18 @@ use std::time::Duration;
 use tokio_postgres::Config;
 
 use crate::target::KEYS;
-use crate::url::take;
+use crate::url::{check_password, take};
 use crate::{LoadError, Target, redacted};
 
 /// How long a server may take to answer a connection. A workgroup that was paused takes a few seconds.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long sent bytes may stay unacknowledged before the server counts as gone, and a connection idle before it is
-/// probed.
+/// How long sent bytes may stay unacknowledged, or a statement unanswered, before the server counts as gone, unless the
+/// URL says otherwise; and how long a connection may be idle before it is probed.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// All parameters after the question mark.
-const PARAMETERS: [&str; 11] = [
+const PARAMETERS: [&str; 12] = [
     "iam_role",
     "bucket",
     "prefix",
@@ -29,6 +29,7 @@ const PARAMETERS: [&str; 11] = [
     "sslrootcert",
     "distkey",
     "sortkey",
+    "tcp_user_timeout",
 ];
 
 const FORM: &str = "write redshift://user:password@host:5439/database?iam_role=arn:aws:iam::…&bucket=…";
@@ -37,6 +38,8 @@ const FORM: &str = "write redshift://user:password@host:5439/database?iam_role=a
 pub(super) struct Settings {
     /// Host, port, database, and the user if the URL names one.
     pub config: Config,
+    /// How long a session may be silent before the server is asked what it does.
+    pub silence: Duration,
     pub host: String,
     pub port: u16,
     pub database: String,
@@ -97,6 +100,7 @@ impl Settings {
 }
 
 fn parse(url: &str, target: &Target) -> Result<Settings, String> {
+    check_password(url)?;
     let (address, values) = take(url, PARAMETERS)?;
     if let Some((_, others)) = address
         .rsplit_once('@')
@@ -121,6 +125,7 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
         sslrootcert,
         distkey,
         sortkey,
+        silence,
     ] = values;
     let login = match (cluster, workgroup) {
         (None, None) => Login::Password,
@@ -161,7 +166,12 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
             "distkey and sortkey must name columns of the target, which has no {other}"
         ));
     }
-    let config = config(&address)?;
+    let silence = match silence.as_deref().map(str::parse) {
+        None => SILENCE,
+        Some(Ok(seconds)) if seconds > 0 => Duration::from_secs(seconds),
+        Some(_) => return Err("tcp_user_timeout must be a number of seconds, such as 60".into()),
+    };
+    let config = config(&address, silence)?;
     let host = match config.get_hosts() {
         [tokio_postgres::config::Host::Tcp(host)] => host.clone(),
         _ => return Err(format!("it names no host; {FORM}")),
@@ -189,11 +199,12 @@ fn parse(url: &str, target: &Target) -> Result<Settings, String> {
         staging,
         layout,
         config,
+        silence,
     })
 }
 
 /// Parses the URL up to its parameters, which has the form of a Postgres URL.
-fn config(address: &str) -> Result<Config, String> {
+fn config(address: &str, silence: Duration) -> Result<Config, String> {
     let address = address.strip_prefix("redshift://").unwrap_or(address);
     let mut config: Config = format!("postgres://{address}")
         .parse()
@@ -204,7 +215,7 @@ fn config(address: &str) -> Result<Config, String> {
     config
         .application_name("gristmill")
         .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_user_timeout(SILENCE)
+        .tcp_user_timeout(silence)
         .keepalives_idle(SILENCE)
         .keepalives_interval(SILENCE / 4);
     Ok(config)

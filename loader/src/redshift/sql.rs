@@ -15,6 +15,19 @@ pub(super) const ROLLBACK: &str = "ROLLBACK";
 /// The process that serves this session: no two concurrent sessions have the same.
 pub(super) const SESSION: &str = "SELECT pg_backend_pid()";
 
+/// Whether the server works on a session's statement. Source: page "SYS_QUERY_HISTORY".
+pub(super) fn at_work(session: u64) -> String {
+    format!(
+        "SELECT COUNT(*) FROM sys_query_history
+          WHERE session_id = {session} AND status IN ('planning', 'queued', 'running', 'returning')"
+    )
+}
+
+/// Ends a session.
+pub(super) fn end_session(session: u64) -> String {
+    format!("SELECT pg_terminate_backend({session})")
+}
+
 /// Makes the warehouse's clock show UTC, whatever the user's default is.
 pub(super) const UTC: &str = "SET timezone TO 'UTC'";
 

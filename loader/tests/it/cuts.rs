@@ -274,6 +274,60 @@ async fn warehouses_that_load_at_once_over_bad_lines_end_with_the_newest_run() {
     assert!(cuts > 8, "only {cuts} loads were cut");
 }
 
+/// The same warehouse, over a proxy, with little patience.
+fn impatient(proxy: &Proxy, place: &Place) -> Box<dyn Warehouse> {
+    let url = place
+        .url
+        .replace(&format!(":{}/", shared().port), &format!(":{}/", proxy.port));
+    let measures = MEASURES.map(String::from).to_vec();
+    let target = Target::new("sales_summary", measures, LoadMode::ReplaceDays).unwrap();
+    let url = format!("{url}?sslmode=disable&tcp_user_timeout=1");
+    open(&url, target, &Credentials::default()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_whose_line_falls_silent_fails_by_itself_and_leaves_no_lock() {
+    let scene = Scene::new(LoadMode::ReplaceDays).await;
+    let hasty = impatient(&scene.proxy, &scene.place);
+    let cuts = [
+        // In the middle of a COPY, at its answer, and at the answer to a statement of the load.
+        Cut::Bytes(Side::Client, 200_000),
+        Cut::Message(Side::Server, 40),
+        Cut::Message(Side::Server, 20),
+    ];
+    for (sequence, cut) in (1..).zip(cuts) {
+        let load = scene.place.load(sequence, &many(sequence));
+        scene.proxy.cut(Some((cut, Manner::Stall)));
+        let silent = tokio::time::timeout(Duration::from_secs(30), hasty.load(&load, &|_| ())).await;
+        let error = silent.expect("it does not wait for ever").unwrap_err();
+        assert!(error.is_outage(), "{cut:?}: {error:?}");
+        assert!(error.to_string().contains("cannot "), "{error}");
+        assert!(scene.proxy.fallen().is_some(), "{cut:?}");
+        // The stalled connections stay as they are: the server does not hear that their client is gone.
+        let again = tokio::time::timeout(Duration::from_secs(30), hasty.load(&load, &|_| ())).await;
+        let outcome = again.expect("nobody holds the lock").unwrap();
+        assert!(matches!(outcome, LoadOutcome::Loaded(_)), "{cut:?}: {outcome:?}");
+        assert_eq!(contents(&*scene.safe).await, many(sequence).rows);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_works_for_long_or_waits_for_a_lock_is_not_silent() {
+    let scene = Scene::new(LoadMode::ReplaceDays).await;
+    let hasty = impatient(&scene.proxy, &scene.place);
+    let load = scene.place.load(1, &many(1));
+    scene
+        .watcher
+        .batch_execute("BEGIN; LOCK TABLE sales_summary IN EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let mut waiting = std::pin::pin!(hasty.load(&load, &|_| ()));
+    let early = tokio::time::timeout(Duration::from_secs(5), &mut waiting).await;
+    assert!(early.is_err(), "{early:?}");
+    scene.watcher.batch_execute("COMMIT").await.unwrap();
+    assert!(matches!(waiting.await.unwrap(), LoadOutcome::Loaded(_)));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_falls_silent_holds_nobody_up_once_it_is_given_up() {
     let scene = Scene::new(LoadMode::ReplaceDays).await;

@@ -4,7 +4,7 @@
 //! The state database knows which waves are open, and which of them were touched. What is kept here can always be found
 //! anew by judging all open waves, as at the start.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use gristmill_state::{OpenWave, Touched};
 use jiff::Timestamp;
@@ -30,6 +30,8 @@ pub(super) struct Board {
     moment_of: HashMap<Wave, Timestamp>,
     /// The waves that wait for nothing but `job_addl_criteria`, whose answer may change with anything.
     criteria: BTreeSet<Wave>,
+    /// The waves that wait for an outage to end, with the files that it holds up, or for a person to correct a value.
+    held_up: BTreeMap<Wave, Vec<String>>,
     /// The waves that turned out to have nothing left to do.
     over: Vec<OpenWave>,
 }
@@ -44,6 +46,7 @@ impl Board {
             moments: BTreeSet::new(),
             moment_of: HashMap::new(),
             criteria: BTreeSet::new(),
+            held_up: BTreeMap::new(),
             over: Vec::new(),
         }
     }
@@ -85,6 +88,30 @@ impl Board {
         }
     }
 
+    /// Returns whether a wave waits for an outage to end, or for a person to correct a value.
+    pub(super) fn is_any_held_up(&self) -> bool {
+        !self.held_up.is_empty()
+    }
+
+    /// Notes the waves that waited for files which wait no longer. With `is_sweep`, all that were held up: a value may have
+    /// been corrected.
+    pub(super) fn note_ends(&mut self, waiting: &HashSet<String>, is_sweep: bool) {
+        let held_up = std::mem::take(&mut self.held_up).into_iter();
+        for (wave, files) in held_up {
+            match is_sweep || files.iter().any(|file| !waiting.contains(file)) {
+                true => self.add(wave),
+                false => drop(self.held_up.insert(wave, files)),
+            }
+        }
+    }
+
+    /// Notes waves of a job that are to be judged again.
+    pub(super) fn note_again(&mut self, job: &str, waves: BTreeSet<Option<Date>>) {
+        for wave in waves {
+            self.add((job.to_owned(), wave));
+        }
+    }
+
     fn add(&mut self, (job, wave): Wave) {
         self.to_judge.entry(job).or_default().insert(wave);
     }
@@ -115,6 +142,7 @@ impl Board {
 
     fn forget(&mut self, wave: &Wave) {
         self.criteria.remove(wave);
+        self.held_up.remove(wave);
         if let Some((wave, at)) = self.moment_of.remove_entry(wave) {
             self.moments.remove(&(at, wave));
         }
@@ -134,6 +162,9 @@ impl Board {
         }
         if verdict.waits_for_criterion() {
             self.criteria.insert(wave.clone());
+        }
+        if verdict.is_damaged || !verdict.waits_for_files.is_empty() {
+            self.held_up.insert(wave.clone(), verdict.waits_for_files.clone());
         }
         if let Some(at) = verdict.next_moment {
             self.moments.insert((at, wave.clone()));
@@ -181,6 +212,23 @@ mod tests {
             .collect();
         assert_eq!(sizes, [("J", AT_ONCE), ("J", 1), ("K", 1)]);
         assert_eq!(taken[1].1, BTreeSet::from([day(AT_ONCE)]));
+    }
+
+    #[test]
+    fn what_is_held_up_is_judged_again_when_its_file_waits_no_longer_or_at_a_sweep() {
+        let mut board = Board::new();
+        let wave = |job: &str| (job.to_owned(), None);
+        board.held_up.insert(wave("outage"), vec!["a".into(), "b".into()]);
+        board.held_up.insert(wave("damage"), Vec::new());
+        let waiting = |files: &[&str]| files.iter().map(ToString::to_string).collect();
+        board.note_ends(&waiting(&["a", "b", "c"]), false);
+        assert_eq!(board.take(), None);
+        board.note_ends(&waiting(&["b"]), false);
+        assert_eq!(board.take(), Some(("outage".to_owned(), BTreeSet::from([None]))));
+        assert!(board.is_any_held_up());
+        board.note_ends(&waiting(&[]), true);
+        assert_eq!(board.take(), Some(("damage".to_owned(), BTreeSet::from([None]))));
+        assert!(!board.is_any_held_up());
     }
 
     #[test]

@@ -1,27 +1,26 @@
 //! Rounds of judgement: each judges what was touched since the last one, until nothing is left.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gristmill_loader::LoadMode;
-use gristmill_state::{Clock, Enqueued, StateDb, StateError, Takers, Waves};
-use jiff::Timestamp;
-use jiff::civil::Date;
+use gristmill_state::{StateError, Takers, WaitKind};
 
+use super::bench::Bench;
+use super::beside::Beside;
 use super::board::Board;
-use crate::pipeline::crash_point;
+use crate::pipeline::activity::Token;
 use crate::pipeline::jobs::CurrentJobs;
 use crate::pipeline::retry::with_retries;
 use crate::pipeline::strays::Told;
-use crate::preconditions::{IndexedJob, JobIndex, ReloadConflict, Verdict, assess, check_reload};
+use crate::preconditions::{JobIndex, ReloadConflict, check_reload};
 
 /// What the stage knows between two rounds.
 pub(super) struct Rounds<'p> {
-    state: &'p StateDb,
-    clock: &'p dyn Clock,
+    bench: Bench,
     jobs: &'p CurrentJobs,
     mode: LoadMode,
     board: Board,
+    beside: Beside,
     told: Told,
     /// Why no job runs, if none does.
     refused: Option<ReloadConflict>,
@@ -30,31 +29,41 @@ pub(super) struct Rounds<'p> {
 }
 
 impl<'p> Rounds<'p> {
-    pub(super) fn new(
-        state: &'p StateDb,
-        clock: &'p dyn Clock,
-        jobs: &'p CurrentJobs,
-        mode: LoadMode,
-    ) -> Self {
+    pub(super) fn new(bench: Bench, jobs: &'p CurrentJobs, mode: LoadMode) -> Self {
         Self {
-            state,
-            clock,
+            bench,
             jobs,
             mode,
             board: Board::new(),
+            beside: Beside::default(),
             told: Told::default(),
             refused: None,
             edition: None,
         }
     }
 
-    /// Waits for the next moment that matters to a wave.
-    pub(super) async fn moment(&self) {
-        let Some(at) = self.board.next_moment() else {
-            return std::future::pending().await;
+    /// Waits for the next moment that matters to a wave, or until a judgement beside the others ends. Returns the token of
+    /// that work.
+    pub(super) async fn news(&mut self) -> anyhow::Result<Token> {
+        let moment = self.board.next_moment();
+        let left = moment.map(|at| at.duration_since(self.bench.clock.now()));
+        let moment = async {
+            match left {
+                Some(left) => tokio::time::sleep(left.try_into().unwrap_or_default()).await,
+                None => std::future::pending().await,
+            }
         };
-        let left = at.duration_since(self.clock.now());
-        tokio::time::sleep(left.try_into().unwrap_or_default()).await;
+        tokio::select! {
+            ended = self.beside.ended() => {
+                let ended = ended?;
+                for verdict in &ended.verdicts {
+                    self.board.judged(&ended.job_id, verdict);
+                }
+                self.board.note_again(&ended.job_id, ended.again);
+                Ok(ended.token)
+            }
+            () = moment => Ok(self.bench.activity.begin()),
+        }
     }
 
     /// Judges the waves that were touched, or whose moment has come, until none is left. With `is_sweep`, also those that
@@ -63,18 +72,21 @@ impl<'p> Rounds<'p> {
         let (mut files, mut is_sweep) = (files, is_sweep);
         loop {
             let jobs = self.current_jobs().await?;
-            self.told.tell(self.state, &jobs, files).await?;
+            self.told
+                .tell(&self.bench.state, &self.bench.patience, &jobs, files)
+                .await?;
             files = &[];
-            let since = self.board.look(self.clock.now());
-            let touched = with_retries("looking for what was touched", || async {
-                Ok(self.state.touched_waves(since).await?)
+            let since = self.board.look(self.bench.clock.now());
+            let touched = with_retries(&self.bench.patience, "looking for what was touched", || async {
+                Ok(self.bench.state.touched_waves(since).await?)
             });
             let is_any = self.board.note(touched.await?);
             if is_any || is_sweep {
                 self.board.note_criteria();
             }
+            self.note_ends(is_sweep).await?;
             is_sweep = false;
-            self.board.note_time(self.clock.now());
+            self.board.note_time(self.bench.clock.now());
             // What was touched meanwhile is judged once jobs may run again.
             if self.is_refused(&jobs) || !self.judge_board(&jobs).await? {
                 return Ok(());
@@ -82,12 +94,27 @@ impl<'p> Rounds<'p> {
         }
     }
 
+    /// Notes the waves for which an outage has ended, or a value may have been corrected.
+    async fn note_ends(&mut self, is_sweep: bool) -> anyhow::Result<()> {
+        if !self.board.is_any_held_up() {
+            return Ok(());
+        }
+        let waiting = with_retries(&self.bench.patience, "asking what waits", || async {
+            Ok(self.bench.state.waiting().await?)
+        });
+        let waiting = waiting.await?.into_iter();
+        let files = waiting.filter(|waiting| waiting.kind == WaitKind::File);
+        self.board
+            .note_ends(&files.map(|file| file.subject).collect(), is_sweep);
+        Ok(())
+    }
+
     /// Returns the jobs of now. Which files they take is up to date.
     async fn current_jobs(&self) -> anyhow::Result<Arc<JobIndex>> {
         loop {
-            let jobs = with_retries("reading the jobs", || async {
-                let jobs = self.jobs.get(self.state).await?;
-                match self.state.match_files(&*jobs).await {
+            let jobs = with_retries(&self.bench.patience, "reading the jobs", || async {
+                let jobs = self.jobs.get(&self.bench.state).await?;
+                match self.bench.state.match_files(&*jobs).await {
                     Err(StateError::JobsEdited) => Ok(None),
                     matched => Ok(Some(matched.map(|()| jobs)?)),
                 }
@@ -118,62 +145,28 @@ impl<'p> Rounds<'p> {
             is_any = true;
             // Somebody may have deleted it since.
             let Some(job) = jobs.job(&job_id) else { continue };
-            let verdicts = with_retries("judging a job", || async {
-                Ok(judge_job(self.state, self.clock.now(), job, waves.clone()).await?)
-            });
-            for verdict in verdicts.await? {
+            // The others must not wait for somebody's SELECT.
+            if job.config.addl_criteria.is_some() {
+                self.beside.judge(&self.bench, job, waves);
+                continue;
+            }
+            for verdict in self.bench.judge(job, waves).await? {
                 self.board.judged(&job_id, &verdict);
             }
         }
         let over = self.board.take_over();
         if !over.is_empty() {
-            with_retries("closing waves", || async {
-                Ok(self.state.close_waves(&over).await?)
+            with_retries(&self.bench.patience, "closing waves", || async {
+                Ok(self.bench.state.close_waves(&over).await?)
             })
             .await?;
         }
         Ok(is_any)
     }
-}
 
-/// Judges some waves of a job, and queues the runs that may start.
-async fn judge_job(
-    state: &StateDb,
-    now: Timestamp,
-    job: &IndexedJob,
-    waves: BTreeSet<Option<Date>>,
-) -> Result<Vec<Verdict>, StateError> {
-    let id = job.config.id.as_str();
-    let plan = match job.plan() {
-        Ok(plan) => plan,
-        Err(error) => {
-            tracing::warn!(
-                job = id,
-                "the job's configuration is invalid: {error}; correct it in aggr_job_configuration"
-            );
-            return Ok(Vec::new());
-        }
-    };
-    let question = plan.question(Waves::These(waves));
-    let verdicts = match assess(state, plan, &question, now).await {
-        // Somebody has deleted it since the jobs were read.
-        Err(StateError::UnknownJob { .. }) => return Ok(Vec::new()),
-        assessed => assessed?,
-    };
-    let due = verdicts.iter().filter(|verdict| verdict.is_ready());
-    for run in due.filter_map(|verdict| verdict.run.as_ref()) {
-        match state.enqueue(run).await? {
-            Enqueued::Queued(run_id) => {
-                crash_point("after-queue");
-                tracing::info!(job = id, run_id, files = run.inputs.len(), cause = %run.cause, "queued");
-            }
-            Enqueued::Unchanged(run_id) => {
-                tracing::info!(job = id, run_id, "completed: its files are those of the last run");
-            }
-            Enqueued::Active(run_id) => {
-                tracing::debug!(job = id, run_id, "a run is queued or running already")
-            }
-        }
+    /// Returns whether nothing is being judged beside the others.
+    #[cfg(test)]
+    pub(super) fn is_none_beside(&self) -> bool {
+        self.beside.is_empty()
     }
-    Ok(verdicts)
 }

@@ -19,8 +19,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
 
+use super::bench::Bench;
 use super::rounds::Rounds;
+use crate::pipeline::Until;
 use crate::pipeline::jobs::CurrentJobs;
+use crate::pipeline::retry::Patience;
 use crate::preconditions::{JobIndex, Verdict, assess};
 use crate::settings::Feeds;
 
@@ -403,6 +406,18 @@ impl World {
         self.state.record(&[record], &*jobs).await.unwrap();
     }
 
+    fn bench(&self) -> Bench {
+        Bench {
+            state: self.state.clone(),
+            clock: self.clock.clone(),
+            patience: Patience {
+                until: Until::Idle,
+                stopped: tokio::sync::watch::channel(false).1,
+            },
+            activity: Arc::default(),
+        }
+    }
+
     /// Compares the verdicts of all facts with those of the facts that a round reads. With `is_judged`, no wave may be
     /// left that is ready.
     async fn check(&mut self, is_judged: bool) {
@@ -417,7 +432,7 @@ impl World {
             };
             let all = asked(Waves::All).await;
             assert_eq!(shown(&all), shown(&complete), "all waves of {}", plan.id);
-            let newest = asked(Waves::Newest).await;
+            let newest = asked(Waves::NewestAt(Date::MAX)).await;
             let last = complete.len().saturating_sub(1);
             assert_eq!(
                 shown(&newest),
@@ -466,18 +481,26 @@ fn allow<T>(result: Result<T, StateError>) {
     }
 }
 
+/// Judges, and waits for what is judged beside the others.
+async fn judge(rounds: &mut Rounds<'_>, is_sweep: bool) {
+    rounds.judge_touched(&[], is_sweep).await.unwrap();
+    while !rounds.is_none_beside() {
+        rounds.news().await.unwrap();
+        rounds.judge_touched(&[], false).await.unwrap();
+    }
+}
+
 async fn live(steps: Vec<Step>) {
     let mut world = World::new().await;
     let jobs = CurrentJobs::new(&world.feeds);
-    let (state, clock) = (world.state.clone(), world.clock.clone());
-    let mut rounds = Rounds::new(&state, &*clock, &jobs, LoadMode::ReplaceDays);
-    rounds.judge_touched(&[], true).await.unwrap();
+    let mut rounds = Rounds::new(world.bench(), &jobs, LoadMode::ReplaceDays);
+    judge(&mut rounds, true).await;
     for step in &steps {
         world.take(step, &jobs).await;
         let is_quiet = matches!(step, Step::Quiet(_));
         if !is_quiet {
             // As at a sweep, so that queries are asked again, too.
-            rounds.judge_touched(&[], true).await.unwrap();
+            judge(&mut rounds, true).await;
         }
         world.check(!is_quiet).await;
     }
@@ -505,8 +528,8 @@ proptest! {
 async fn a_wave_is_closed_once_its_run_saw_everything() {
     let mut world = World::new().await;
     let jobs = CurrentJobs::new(&world.feeds);
-    let (state, clock) = (world.state.clone(), world.clock.clone());
-    let mut rounds = Rounds::new(&state, &*clock, &jobs, LoadMode::ReplaceDays);
+    let state = world.state.clone();
+    let mut rounds = Rounds::new(world.bench(), &jobs, LoadMode::ReplaceDays);
     let open = async || {
         let waves = state.touched_waves(-1).await.unwrap().waves.into_iter();
         let of_day = |wave: Option<Date>| wave.map_or_else(String::new, |date| format!(" {date}"));
@@ -526,17 +549,17 @@ async fn a_wave_is_closed_once_its_run_saw_everything() {
     for file in [4, 5, 6] {
         world.take(&submit(file, 0), &jobs).await;
     }
-    rounds.judge_touched(&[], false).await.unwrap();
+    judge(&mut rounds, false).await;
     assert_eq!(open().await, ["dated 2026-03-01"], "it is queued");
     world.take(&Step::Work { ends: 2 }, &jobs).await;
-    rounds.judge_touched(&[], false).await.unwrap();
+    judge(&mut rounds, false).await;
     assert_eq!(open().await, [""; 0], "it has run");
     // Another day, and again the first one, with the same bytes.
     world.take(&submit(7, 0), &jobs).await;
-    rounds.judge_touched(&[], false).await.unwrap();
+    judge(&mut rounds, false).await;
     assert_eq!(open().await, ["dated 2026-03-02"]);
     world.take(&submit(4, 0), &jobs).await;
-    rounds.judge_touched(&[], false).await.unwrap();
+    judge(&mut rounds, false).await;
     assert_eq!(
         open().await,
         ["dated 2026-03-02"],

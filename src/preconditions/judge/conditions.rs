@@ -191,9 +191,19 @@ impl Wave<'_> {
     }
 
     /// Returns whether the deadline has passed, and the words for it. The deadline of a dated wave is on its own day.
+    /// Without days there is one each day; one that passed with files there and no run since, because nobody was there to
+    /// judge, has passed until there is a run.
     pub(super) fn deadline(&self) -> Option<(bool, String)> {
-        let at = self.deadline_on(self.date.unwrap_or(self.now.date()))?;
-        let passed = self.now >= at;
+        let today = self.now.date();
+        let mut at = self.deadline_on(self.date.unwrap_or(today))?;
+        let mut passed = self.now >= at;
+        if !passed
+            && self.date.is_none()
+            && let Some(before) = today.yesterday().ok().and_then(|day| self.deadline_on(day))
+            && self.was_missed(before.timestamp())
+        {
+            (at, passed) = (before, true);
+        }
         let shown = at.strftime("%Y-%m-%d %H:%M %Z");
         Some(match passed {
             true => (true, format!("passed at {shown}: an incomplete wave may run")),
@@ -202,6 +212,16 @@ impl Wave<'_> {
                 (false, format!("at {shown}, in {}", in_words(left)))
             }
         })
+    }
+}
+
+impl Wave<'_> {
+    /// Returns whether a file that no run has seen was there at a moment.
+    fn was_missed(&self, moment: Timestamp) -> bool {
+        let runs = self.facts.waves.get(&self.date);
+        let last = runs.and_then(|runs| runs.completed.as_ref());
+        let mut fresh = self.files.iter().filter_map(|matching| matching.since(last));
+        fresh.any(|version| version.submitted <= moment)
     }
 }
 

@@ -1056,19 +1056,40 @@ fn the_deadline_is_in_the_jobs_time_zone() {
         ("2026-11-23T23:59:59Z", false),
         ("2026-11-24T00:00Z", true),
         ("2026-11-24T05:59:59Z", true),
-        // The next day in Chicago has its own deadline.
-        ("2026-11-24T06:00Z", false),
     ] {
         story.at(moment);
         assert_eq!(story.is_ready(), is_ready, "{moment}");
     }
+    // The next day in Chicago has its own deadline, for files that come on that day.
+    story.at("2026-11-24T06:00Z");
+    story.submit(["IL-1.tdf"]);
+    assert!(!story.is_ready());
     assert_eq!(story.check("deadline").facts, "at 2026-11-24 18:00 CST, in 18h");
     // Clocks go from 02:00 to 03:00: a deadline in between is an hour later.
     story.plan.deadline = Some(time(2, 30, 0, 0));
+    story.at("2027-03-13T12:00Z");
+    story.submit(["IL-1.tdf"]);
     story.at("2027-03-14T08:29:59Z");
     assert!(!story.is_ready());
     story.at("2027-03-14T08:30Z");
     assert!(story.is_ready());
+}
+
+#[test]
+fn a_deadline_that_passed_while_nobody_judged_holds_after_midnight_until_there_is_a_run() {
+    let mut story = Story::new(Trigger::All, 2);
+    story.plan.deadline = Some(time(18, 0, 0, 0));
+    story.submit(["IL-1.tdf"]);
+    story.at("2026-11-24T01:00Z");
+    assert_eq!(
+        story.check("deadline").facts,
+        "passed at 2026-11-23 18:00 UTC: an incomplete wave may run"
+    );
+    let run = story.due();
+    assert_eq!((run.cause, run.incomplete), (Cause::Deadline, true));
+    story.run();
+    story.submit(["IL-1.tdf"]);
+    assert!(!story.is_ready(), "the next file waits for the next deadline");
 }
 
 #[test]

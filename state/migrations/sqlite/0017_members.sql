@@ -195,13 +195,15 @@ BEGIN
         OR job_config_id IN (SELECT job_config_id FROM job_follows WHERE after_job = new.job_config_id);
 END;
 
+-- A wave that is no day cannot run.
 CREATE TRIGGER run_changed AFTER UPDATE OF wave, sequence, state, cause, incomplete, as_of_submission ON job_run
   WHEN new.state IN ('COMPLETED', 'FAILED') OR old.state IN ('COMPLETED', 'FAILED')
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     INSERT INTO open_wave (job_config_id, wave, touched)
-    VALUES (old.job_config_id, old.wave, (SELECT number FROM revision WHERE of = 'waves')),
-           (new.job_config_id, new.wave, (SELECT number FROM revision WHERE of = 'waves'))
+    SELECT column1, column2, (SELECT number FROM revision WHERE of = 'waves')
+      FROM (VALUES (old.job_config_id, old.wave), (new.job_config_id, new.wave))
+     WHERE column2 = '' OR column2 IS date(column2, '+0 days')
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched;
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
      WHERE job_config_id IN (SELECT job_config_id FROM job_follows WHERE after_job = new.job_config_id);
@@ -211,7 +213,8 @@ CREATE TRIGGER run_removed AFTER DELETE ON job_run
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     INSERT INTO open_wave (job_config_id, wave, touched)
-    VALUES (old.job_config_id, old.wave, (SELECT number FROM revision WHERE of = 'waves'))
+    SELECT old.job_config_id, old.wave, (SELECT number FROM revision WHERE of = 'waves')
+     WHERE old.wave = '' OR old.wave IS date(old.wave, '+0 days')
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched;
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
      WHERE job_config_id IN (SELECT job_config_id FROM job_follows WHERE after_job = old.job_config_id);

@@ -3,41 +3,54 @@
 //! It runs on its own read-only connection, and SQLite checks at short intervals whether to stop. Its text is checked
 //! first, so that a statement that is not a SELECT gets a clear error message.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-use super::{StateDb, reading};
-use crate::error::{CriterionError, INTERRUPT, sqlite_code};
+use super::schema;
+use crate::error::{CriterionError, INTERRUPT, NOMEM, TOOBIG, sqlite_code};
 
 /// Instructions of SQLite's virtual machine between two checks of the time: well below a millisecond.
 const LOOK_EVERY: i32 = 1_000;
 
-impl StateDb {
-    /// Returns whether a SELECT on this database yields at least one row. Stops it if it takes longer than `limit`.
-    pub async fn criterion(&self, sql: &str, limit: Duration) -> Result<bool, CriterionError> {
-        check(sql)?;
-        let failed = |error: sqlx::Error| match (&error, sqlite_code(&error)) {
-            (_, Some(INTERRUPT)) => CriterionError::TimedOut { limit },
-            (sqlx::Error::Database(error), _) => CriterionError::Failed {
-                message: error.message().to_owned(),
-            },
-            _ => CriterionError::Failed {
-                message: error.to_string(),
-            },
-        };
-        let mut conn = reading(&self.path).connect().await.map_err(failed)?;
-        let deadline = Instant::now() + limit;
-        let go_on = move || Instant::now() < deadline;
-        conn.lock_handle()
-            .await
-            .map_err(failed)?
-            .set_progress_handler(LOOK_EVERY, go_on);
-        // Safe: the connection can only read, and only what the operator may read anyway.
-        let query = sqlx::raw_sql(AssertSqlSafe(sql));
-        let row = query.fetch_optional(&mut conn).await.map_err(failed)?;
-        Ok(row.is_some())
-    }
+/// The most memory that SQLite may take.
+const MOST_MEMORY: &str = "67108864";
+
+/// Returns whether a SELECT on the state database at `path` yields at least one row. Stops it if it takes longer than
+/// `limit`; but a single function may go on beyond that, so this is for a process that can be killed. It bounds the memory
+/// of all SQLite databases of this process.
+pub async fn criterion(path: &Path, sql: &str, limit: Duration) -> Result<bool, CriterionError> {
+    check(sql)?;
+    let failed = |error: sqlx::Error| match (&error, sqlite_code(&error)) {
+        (_, Some(INTERRUPT)) => CriterionError::TimedOut { limit },
+        (_, Some(NOMEM | TOOBIG)) => CriterionError::TooMuchMemory,
+        (sqlx::Error::Database(error), _) => CriterionError::Failed {
+            message: error.message().to_owned(),
+        },
+        _ => CriterionError::Failed {
+            message: error.to_string(),
+        },
+    };
+    let options = schema::readable(path)
+        .await
+        .map_err(|error| CriterionError::Failed {
+            message: error.to_string(),
+        })?
+        // What it sorts or gathers counts as memory, and does not fill a disk.
+        .pragma("temp_store", "MEMORY")
+        .pragma("hard_heap_limit", MOST_MEMORY);
+    let mut conn = options.connect().await.map_err(failed)?;
+    let deadline = Instant::now() + limit;
+    let go_on = move || Instant::now() < deadline;
+    conn.lock_handle()
+        .await
+        .map_err(failed)?
+        .set_progress_handler(LOOK_EVERY, go_on);
+    // Safe: the connection can only read, and only what the operator may read anyway.
+    let query = sqlx::raw_sql(AssertSqlSafe(sql));
+    let row = query.fetch_optional(&mut conn).await.map_err(failed)?;
+    Ok(row.is_some())
 }
 
 /// Rejects anything but exactly one SELECT. (The connection rejects a `WITH` that leads to a write.)

@@ -10,6 +10,7 @@ use super::StateDb;
 use super::decode::{self, TextColumns};
 use super::sql::{days as sql, runs};
 use super::submissions::array;
+use super::whole::{About, Whole, whole};
 use crate::error::{During, StateError};
 use crate::file::VersionDay;
 use crate::run::{InputDay, InputFile, RunInput};
@@ -125,14 +126,14 @@ pub(super) async fn input_days(
 }
 
 /// Returns a run's inputs, ordered by path.
-pub(super) async fn input_files(conn: &mut SqliteConnection, run_id: &str) -> sqlx::Result<Vec<InputFile>> {
-    let mut inputs = sqlx::query(runs::INPUT_FILES)
+pub(super) async fn input_files(conn: &mut SqliteConnection, run_id: &str) -> sqlx::Result<Whole<InputFile>> {
+    let rows = sqlx::query(runs::INPUT_FILES)
         .bind(run_id)
-        .try_map(|row| decode::input_file(&row))
         .fetch_all(&mut *conn)
         .await?;
+    let mut inputs = whole(rows, About::Files, decode::input_file)?;
     let named = input_days(conn, run_id).await?;
-    for input in &mut inputs {
+    for input in &mut inputs.rows {
         input.days.named = named.get(&input.version_id).cloned().unwrap_or_default();
     }
     Ok(inputs)

@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteRow;
 
+use super::whole::About;
 use crate::file::{FileRow, Stamp, ValidSubmission, VersionRecord, VersionRow};
 use crate::intervention::HeldRow;
 use crate::job::{JobConfig, JobRow};
@@ -47,7 +48,7 @@ impl TextColumns for SqliteRow {
     }
 }
 
-fn decode_error(column: &str, source: impl Into<BoxDynError>) -> sqlx::Error {
+pub(super) fn decode_error(column: &str, source: impl Into<BoxDynError>) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: source.into(),
@@ -151,7 +152,13 @@ pub(super) fn valid_submission(row: &SqliteRow) -> sqlx::Result<ValidSubmission>
     })
 }
 
+/// Reads a job. Its configuration is used also if the time of its last run cannot be read: files still belong to it.
 pub(super) fn job_row(row: &SqliteRow) -> sqlx::Result<JobRow> {
+    const LAST_RUN: &str = "last_run_timestamp";
+    let (last_run, damage) = match row.parsed_or_null(LAST_RUN) {
+        Ok(last_run) => (last_run, None),
+        Err(_) => (None, Some(About::Jobs.damage(row, LAST_RUN))),
+    };
     Ok(JobRow {
         config: JobConfig {
             id: row.try_get("job_config_id")?,
@@ -164,8 +171,9 @@ pub(super) fn job_row(row: &SqliteRow) -> sqlx::Result<JobRow> {
             enabled: row.try_get("job_enabled")?,
         },
         last_exec_status: row.parsed_or_null("last_exec_status")?,
-        last_run: row.parsed_or_null("last_run_timestamp")?,
+        last_run,
         last_run_id: row.try_get("last_run_id")?,
+        damage,
     })
 }
 

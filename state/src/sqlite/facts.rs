@@ -11,6 +11,8 @@ use super::StateDb;
 use super::decode::{self, TextColumns, wave_text};
 use super::ledger;
 use super::sql::{facts as sql, files, jobs, waves as open};
+use super::whole::{About, Whole, whole};
+use crate::damage::Damage;
 use crate::error::{During, StateError};
 use crate::facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, Question, WaveRuns, Waves};
 use crate::run::RunState;
@@ -23,9 +25,11 @@ impl StateDb {
         let mut tx = self.readers.begin().await.during(action, job_id)?;
         let facts = read(&mut tx, question).await.during(action, job_id)?;
         tx.commit().await.during(action, job_id)?;
-        facts.ok_or_else(|| StateError::UnknownJob {
+        let facts = facts.ok_or_else(|| StateError::UnknownJob {
             job_id: job_id.to_owned(),
-        })
+        })?;
+        self.told.tell_of(&facts.damages);
+        Ok(facts)
     }
 
     /// Returns the newest submission of any file; 0 before the first one.
@@ -44,27 +48,31 @@ async fn read(tx: &mut SqliteConnection, question: &Question<'_>) -> sqlx::Resul
         .fetch_optional(&mut *tx)
         .await?;
     let Some(job) = job else { return Ok(None) };
+    let job = decode::job_row(&job)?;
+    let mut damages: Vec<Damage> = job.damage.into_iter().collect();
     let waves = chosen_waves(tx, question).await?;
+    let days = sqlx::query(sql::SPECIAL_DAYS)
+        .bind(job_id)
+        .bind(&waves)
+        .bind(&job.config.feed)
+        .fetch_all(&mut *tx)
+        .await?;
     let mut facts = Facts {
-        days: sqlx::query(sql::SPECIAL_DAYS)
-            .bind(job_id)
-            .bind(&waves)
-            .bind(job.try_get::<&str, _>("job_feed")?)
-            .try_map(|row| day_fact(&row))
-            .fetch_all(&mut *tx)
-            .await?,
-        waves: newest_runs(tx, job_id, &waves).await?,
+        days: kept(whole(days, About::Days, day_fact)?, Some(job_id), &mut damages),
+        waves: newest_runs(tx, job_id, &waves, &mut damages).await?,
         newest_submission: sqlx::query_scalar(files::NEWEST_SUBMISSION)
             .fetch_one(&mut *tx)
             .await?,
-        ledger: ledger::news(tx, Some(job_id)).await?,
         ..Facts::default()
     };
+    let (news, of_ledger) = ledger::news(tx, Some(job_id)).await?;
+    facts.ledger = news;
+    damages.extend(of_ledger);
     let of_waves = sqlx::query(sql::FILES).bind(job_id).bind(&waves);
-    facts.files = file_facts(tx, of_waves).await?;
+    facts.files = file_facts(tx, of_waves, &mut damages).await?;
     if let Some(feed) = question.strays_of_feed {
         let strays = sqlx::query(sql::STRAYS).bind(feed);
-        facts.files.extend(file_facts(tx, strays).await?);
+        facts.files.extend(file_facts(tx, strays, &mut damages).await?);
     }
     // Sorting fewer rows here is cheaper than having the database sort whole rows.
     facts
@@ -74,35 +82,51 @@ async fn read(tx: &mut SqliteConnection, question: &Question<'_>) -> sqlx::Resul
         let required = sqlx::query(sql::REQUIRED)
             .bind(json!(question.requires).to_string())
             .bind(question.is_dated.then_some(&waves));
-        facts.required = file_facts(tx, required).await?;
+        facts.required = file_facts(tx, required, &mut damages).await?;
     }
     if question.is_dated && question.expects_earlier_stores && question.waves != Waves::All {
-        facts.first_days = first_days(tx, job_id).await?;
+        facts.first_days = first_days(tx, job_id, &mut damages).await?;
     }
-    follow(tx, question, &waves, &mut facts).await?;
+    follow(tx, question, &waves, &mut facts, &mut damages).await?;
     let open = sqlx::query(open::OPEN)
         .bind(job_id)
         .bind(&waves)
-        .try_map(|row: SqliteRow| Ok((decode::wave(&row)?, row.try_get("touched")?)))
         .fetch_all(tx)
         .await?;
-    facts.open = open.into_iter().collect();
+    let open = whole(open, About::OpenWaves, |row| {
+        Ok((decode::wave(row)?, row.try_get("touched")?))
+    })?;
+    facts.open = kept(open, Some(job_id), &mut damages).into_iter().collect();
+    damages.sort_unstable();
+    damages.dedup();
+    facts.damages = damages;
     Ok(Some(facts))
+}
+
+/// Returns the rows that could be read, and notes what is wrong with the others. Where these do not name a job, `job_id`
+/// is the one that waits.
+fn kept<T>(whole: Whole<T>, job_id: Option<&str>, damages: &mut Vec<Damage>) -> Vec<T> {
+    damages.extend(whole.damages.into_iter().map(|damage| Damage {
+        job_id: damage.job_id.or_else(|| job_id.map(ToOwned::to_owned)),
+        ..damage
+    }));
+    whole.rows
 }
 
 /// Returns the waves that a question is about, as a JSON array.
 async fn chosen_waves(tx: &mut SqliteConnection, question: &Question<'_>) -> sqlx::Result<String> {
     let waves: Vec<String> = match &question.waves {
         // A job without days has its one wave before it has any file.
-        Waves::All | Waves::Newest if !question.is_dated => vec![String::new()],
+        Waves::All | Waves::NewestAt(_) if !question.is_dated => vec![String::new()],
         Waves::All => {
             let all = sqlx::query_scalar(open::ALL_WAVES).bind(question.job_id);
             all.fetch_all(tx).await?
         }
-        Waves::Newest => {
-            let newest = sqlx::query_scalar(open::NEWEST_WAVE).bind(question.job_id);
-            let newest: Option<String> = newest.fetch_one(tx).await?;
-            newest.into_iter().collect()
+        Waves::NewestAt(day) => {
+            let newest = sqlx::query_scalar(open::NEWEST_WAVES)
+                .bind(question.job_id)
+                .bind(day.to_string());
+            newest.fetch_all(tx).await?
         }
         Waves::These(waves) => waves.iter().map(|wave| wave_text(*wave)).collect(),
     };
@@ -115,6 +139,7 @@ async fn follow(
     question: &Question<'_>,
     waves: &str,
     facts: &mut Facts,
+    damages: &mut Vec<Damage>,
 ) -> sqlx::Result<()> {
     let after = question.after.iter().filter(|job| **job != question.job_id);
     let after: Vec<_> = after.collect();
@@ -126,40 +151,42 @@ async fn follow(
         true => sqlx::query(sql::COMPLETIONS_OF_WAVES).bind(&after).bind(waves),
         false => sqlx::query(sql::COMPLETIONS).bind(&after),
     };
-    facts.completions = completions
-        .try_map(|row| completion(&row))
-        .fetch_all(&mut *tx)
-        .await?;
-    facts.active_elsewhere = sqlx::query(sql::ACTIVE)
-        .bind(&after)
-        .try_map(|row| active_run(&row))
-        .fetch_all(tx)
-        .await?;
+    let completions = completions.fetch_all(&mut *tx).await?;
+    facts.completions = kept(whole(completions, About::Runs, completion)?, None, damages);
+    let active = sqlx::query(sql::ACTIVE).bind(&after).fetch_all(tx).await?;
+    facts.active_elsewhere = kept(whole(active, About::Runs, active_run)?, None, damages);
     Ok(())
 }
 
-async fn first_days(tx: &mut SqliteConnection, job_id: &str) -> sqlx::Result<BTreeMap<String, Date>> {
+async fn first_days(
+    tx: &mut SqliteConnection,
+    job_id: &str,
+    damages: &mut Vec<Damage>,
+) -> sqlx::Result<BTreeMap<String, Date>> {
     let rows = sqlx::query(open::FIRST_WAVES).bind(job_id).fetch_all(tx).await?;
-    let mut first = BTreeMap::new();
-    for row in rows {
-        if let Some(date) = row.parsed_or_null("wave")? {
-            first.insert(row.try_get("id")?, date);
-        }
-    }
-    Ok(first)
+    let first = whole(rows, About::JobFiles, |row| {
+        let date: Option<Date> = row.parsed_or_null("wave")?;
+        date.map(|date| Ok((row.try_get("id")?, date))).transpose()
+    })?;
+    Ok(kept(first, Some(job_id), damages).into_iter().flatten().collect())
 }
 
 async fn newest_runs(
     tx: &mut SqliteConnection,
     job_id: &str,
     waves: &str,
+    damages: &mut Vec<Damage>,
 ) -> sqlx::Result<BTreeMap<Option<Date>, WaveRuns>> {
     let newest = sqlx::query(sql::NEWEST_RUNS)
         .bind(job_id)
         .bind(waves)
-        .try_map(|row| decode::run_row(&row))
         .fetch_all(tx)
         .await?;
+    let newest = kept(
+        whole(newest, About::Runs, decode::run_row)?,
+        Some(job_id),
+        damages,
+    );
     let mut waves: BTreeMap<_, WaveRuns> = BTreeMap::new();
     for run in newest {
         let wave = waves.entry(run.wave).or_default();
@@ -181,8 +208,10 @@ async fn newest_runs(
 async fn file_facts(
     tx: &mut SqliteConnection,
     query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+    damages: &mut Vec<Damage>,
 ) -> sqlx::Result<Vec<FileFact>> {
-    query.try_map(|row| file_fact(&row)).fetch_all(tx).await
+    let files = query.fetch_all(tx).await?;
+    Ok(kept(whole(files, About::Files, file_fact)?, None, damages))
 }
 
 fn file_fact(row: &SqliteRow) -> sqlx::Result<FileFact> {

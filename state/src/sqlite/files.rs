@@ -10,6 +10,7 @@ use sqlx::{Row, SqliteConnection};
 use super::decode::{self, TextColumns, text};
 use super::sql::{days, files as sql};
 use super::submissions::array;
+use super::whole::{About, Told, whole};
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSubmission, VersionRow};
@@ -202,18 +203,18 @@ impl StateDb {
         Ok(known.into_iter().collect())
     }
 
-    /// Lists files, ordered by path.
+    /// Lists files, ordered by path. Those with impossible values are left out, and warned of.
     pub async fn files(&self, filter: &FileFilter) -> Result<Vec<FileRow>, StateError> {
         let (action, subject) = ("list", "the files");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let mut files = sqlx::query(sql::FILES)
+        let rows = sqlx::query(sql::FILES)
             .bind(&filter.feed)
             .bind(filter.status.map(|status| status.as_str()))
-            .try_map(|row| decode::file_row(&row))
             .fetch_all(&mut *tx)
-            .await
-            .during(action, subject)?;
-        add_refused(&mut tx, &mut files, None)
+            .await;
+        let files = rows.and_then(|rows| whole(rows, About::Files, decode::file_row));
+        let mut files = self.told.tell(files.during(action, subject)?);
+        add_refused(&mut tx, &self.told, &mut files, None)
             .await
             .during(action, subject)?;
         tx.commit().await.during(action, subject)?;
@@ -230,7 +231,7 @@ impl StateDb {
             .fetch_all(&mut *tx)
             .await
             .during(action, file_url)?;
-        add_refused(&mut tx, &mut files, Some(file_url))
+        add_refused(&mut tx, &self.told, &mut files, Some(file_url))
             .await
             .during(action, file_url)?;
         tx.commit().await.during(action, file_url)?;
@@ -276,11 +277,9 @@ impl StateDb {
 
     /// Lists what waits until a person accepts it, ordered by path, store and day.
     pub async fn held(&self) -> Result<Vec<HeldRow>, StateError> {
-        sqlx::query(days::HELD)
-            .try_map(|row| decode::held_row(&row))
-            .fetch_all(&self.readers)
-            .await
-            .during("list", "what is held")
+        let rows = sqlx::query(days::HELD).fetch_all(&self.readers).await;
+        let held = rows.and_then(|rows| whole(rows, About::Files, decode::held_row));
+        Ok(self.told.tell(held.during("list", "what is held")?))
     }
 
     /// Lists the versions of a file, newest first.
@@ -293,41 +292,44 @@ impl StateDb {
             .during("list the versions of", file_url)
     }
 
-    /// Returns the newest valid submission of each file between `from` and `to`, both included.
+    /// Returns the newest valid submission of each file between `from` and `to`, both included. Fails if one of them
+    /// holds an impossible value: a replay without its file would be wrong.
     pub async fn submissions_between(
         &self,
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<ValidSubmission>, StateError> {
-        sqlx::query(sql::SUBMITTED_BETWEEN)
+        let (action, subject) = ("list the submissions of", "a span of time");
+        let rows = sqlx::query(sql::SUBMITTED_BETWEEN)
             .bind(text(from))
             .bind(text(to))
-            .try_map(|row| decode::valid_submission(&row))
             .fetch_all(&self.readers)
-            .await
-            .during("list the submissions of", "a span of time")
+            .await;
+        let submissions = rows.and_then(|rows| whole(rows, About::Files, decode::valid_submission)?.all());
+        submissions.during(action, subject)
     }
 }
 
 /// Adds the refused versions to the files that have one.
 async fn add_refused(
     tx: &mut SqliteConnection,
+    told: &Told,
     files: &mut [FileRow],
     file_url: Option<&str>,
 ) -> sqlx::Result<()> {
-    let refused = sqlx::query(sql::REFUSED)
-        .bind(file_url)
-        .try_map(|row: SqliteRow| Ok((row.try_get("file_id")?, decode::version_row(&row)?)))
-        .fetch_all(tx)
-        .await?;
-    let mut refused: HashMap<i64, VersionRow> = refused.into_iter().collect();
+    let rows = sqlx::query(sql::REFUSED).bind(file_url).fetch_all(tx).await?;
+    let refused = whole(rows, About::Files, |row| {
+        Ok((row.try_get("file_id")?, decode::version_row(row)?))
+    })?;
+    let mut refused: HashMap<i64, VersionRow> = told.tell(refused).into_iter().collect();
     for file in files {
         file.refused = refused.remove(&file.file_id);
     }
     Ok(())
 }
 
-/// Returns the path and stamp of a file, unless the layout it was last converted with is no longer its feed's.
+/// Returns the path and stamp of a file, unless the layout it was last converted with is no longer its feed's. A stamp
+/// that no file can have is none: the file is looked at again, which mends it.
 fn settled_stamp(
     row: &SqliteRow,
     layout_digests: &HashMap<String, String>,
@@ -339,8 +341,11 @@ fn settled_stamp(
     if layout.is_some() && layout != layout_now {
         return Ok(None);
     }
+    let Ok(stamp) = decode::stamp(row) else {
+        return Ok(None);
+    };
     let known = KnownStamp {
-        stamp: decode::stamp(row)?,
+        stamp,
         // A time that a person has garbled only has the file compared sooner.
         read_at: row.parsed("read_timestamp").unwrap_or(Timestamp::UNIX_EPOCH),
     };

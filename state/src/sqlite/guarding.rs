@@ -58,7 +58,8 @@ fn holding(row: &SqliteRow) -> sqlx::Result<Holding> {
             .try_get::<Option<i64>, _>("stamp_modified_ns")?
             .unwrap_or(i64::MIN),
         version_id: row.try_get("version_id")?,
-        newest: row.parsed_or_null("last_date")?,
+        // What cannot be read is not known: one damaged version must not keep others from being recorded.
+        newest: row.parsed_or_null("last_date").unwrap_or_default(),
         standing: row.parsed("standing")?,
         since: row.try_get("since_submission")?,
         reason: row.try_get("reason")?,

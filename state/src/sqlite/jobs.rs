@@ -1,30 +1,36 @@
 //! The jobs, as set by the settings file and by people's SQL.
 
+use sqlx::SqliteConnection;
+
 use super::sql::jobs as sql;
-use super::{StateDb, begin, decode};
+use super::whole::{About, whole};
+use super::{StateDb, begin, decode, edits};
 use crate::error::{During, StateError};
 use crate::job::{JobConfig, JobRow};
 
 impl StateDb {
-    /// Adds the jobs that are missing, leaves the others unchanged, and returns the names of those added.
+    /// Adds the jobs that are missing, leaves the others unchanged, and returns the names of those added. Their caller
+    /// tells of them, so they do not count as edits that are yet to be told.
     pub async fn add_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
-        self.write_jobs("add", sql::ADD, jobs).await
+        self.write_jobs("add", "run", sql::ADD, jobs).await
     }
 
     /// Overwrites the stored jobs, including edits and pauses, and returns the names of those that this added or
     /// changed.
     pub async fn apply_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
-        self.write_jobs("apply", sql::APPLY, jobs).await
+        self.write_jobs("apply", "jobs apply", sql::APPLY, jobs).await
     }
 
     async fn write_jobs(
         &self,
         action: &'static str,
+        command: &str,
         statement: &'static str,
         jobs: &[JobConfig],
     ) -> Result<Vec<String>, StateError> {
         let mut writer = self.writer().await.during(action, "jobs")?;
         let mut tx = begin(&mut writer).await.during(action, "jobs")?;
+        let newest = edits::newest(&mut tx).await.during(action, "jobs")?;
         let mut written = Vec::new();
         for job in jobs {
             let done = sqlx::query(statement)
@@ -43,17 +49,20 @@ impl StateDb {
                 written.push(job.id.clone());
             }
         }
+        self.sign(&mut tx, newest, command).await.during(action, "jobs")?;
         tx.commit().await.during(action, "jobs")?;
         Ok(written)
     }
 
-    /// Lists the jobs, ordered by name.
+    /// Lists the jobs, ordered by name. Warns of impossible values; a job whose configuration has one is left out.
     pub async fn jobs(&self) -> Result<Vec<JobRow>, StateError> {
-        sqlx::query(sql::ALL)
-            .try_map(|row| decode::job_row(&row))
-            .fetch_all(&self.readers)
-            .await
-            .during("list", "the jobs")
+        let rows = sqlx::query(sql::ALL).fetch_all(&self.readers).await;
+        let jobs = rows.and_then(|rows| whole(rows, About::Jobs, decode::job_row));
+        let jobs = self.told.tell(jobs.during("list", "the jobs")?);
+        for job in &jobs {
+            self.told.tell_of(job.damage.as_slice());
+        }
+        Ok(jobs)
     }
 
     /// Lists the jobs that take none of the known files, ordered by name.
@@ -77,18 +86,23 @@ impl StateDb {
     /// Pauses or resumes a job.
     pub async fn set_enabled(&self, job_id: &str, enabled: bool) -> Result<(), StateError> {
         let action = if enabled { "resume job" } else { "pause job" };
+        let command = if enabled { "jobs resume" } else { "jobs pause" };
         let mut writer = self.writer().await.during(action, job_id)?;
+        let mut tx = begin(&mut writer).await.during(action, job_id)?;
+        let newest = edits::newest(&mut tx).await.during(action, job_id)?;
         let update = sqlx::query(sql::SET_ENABLED).bind(job_id).bind(enabled);
-        match update
-            .execute(&mut *writer)
-            .await
-            .during(action, job_id)?
-            .rows_affected()
-        {
-            0 => Err(StateError::UnknownJob {
+        let done = update.execute(&mut *tx).await.during(action, job_id)?;
+        if done.rows_affected() == 0 {
+            return Err(StateError::UnknownJob {
                 job_id: job_id.to_owned(),
-            }),
-            _ => Ok(()),
+            });
         }
+        self.sign(&mut tx, newest, command).await.during(action, job_id)?;
+        tx.commit().await.during(action, job_id)
+    }
+
+    async fn sign(&self, tx: &mut SqliteConnection, newest: i64, command: &str) -> sqlx::Result<()> {
+        let who = format!("{} by `gristmill {command}`", self.editor);
+        edits::sign(tx, newest, &who, &self.now(), command == "run").await
     }
 }

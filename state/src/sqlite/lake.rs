@@ -71,37 +71,52 @@ impl StateDb {
     }
 
     /// Forgets the objects that have expired, and returns their lake paths. Nothing reads them any more, so they can be
-    /// removed.
+    /// removed. They are looked for without the write lock; under it, those found are asked for once more, some at a time,
+    /// because a submission or a run may need one again meanwhile.
     pub async fn expire(&self, expiry: &Expiry) -> Result<Vec<String>, StateError> {
         let (action, subject) = ("expire the objects of", "the lake");
-        let mut writer = self.writer().await.during(action, subject)?;
-        let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let expired = expire(&mut tx, expiry, &self.now())
-            .await
-            .during(action, subject)?;
-        tx.commit().await.during(action, subject)?;
+        let kinds = [
+            (expiry.converted, sql::FIND_CONVERTED, sql::FORGET_CONVERTED),
+            (expiry.partials, sql::FIND_PARTIALS, sql::EXPIRE_PARTIALS),
+            (expiry.rejects, sql::FIND_REJECTS, sql::FORGET_REJECTS),
+            (expiry.summaries, sql::FIND_SUMMARIES, sql::FORGET_SUMMARIES),
+            (expiry.summaries, sql::FIND_COVERAGES, sql::FORGET_COVERAGES),
+        ];
+        let now = self.now();
+        let mut expired = Vec::new();
+        for (until, find, forget) in kinds {
+            let Some(until) = until.map(decode::text) else {
+                continue;
+            };
+            let found = sqlx::query_as(find).bind(&until);
+            let found: Vec<(String, String)> =
+                found.fetch_all(&self.readers).await.during(action, subject)?;
+            for found in found.chunks(AT_ONCE) {
+                let mut writer = self.writer().await.during(action, subject)?;
+                let forgotten = forget_some(&mut writer, forget, (&until, &now), found).await;
+                expired.extend(forgotten.during(action, subject)?);
+            }
+        }
         Ok(expired)
     }
 }
 
-async fn expire(tx: &mut SqliteConnection, expiry: &Expiry, now: &str) -> sqlx::Result<Vec<String>> {
-    let kinds = [
-        (expiry.converted, sql::EXPIRED_CONVERTED, sql::FORGET_CONVERTED),
-        (expiry.partials, sql::EXPIRED_PARTIALS, sql::FORGET_PARTIALS),
-        (expiry.rejects, sql::EXPIRED_REJECTS, sql::FORGET_REJECTS),
-        (expiry.summaries, sql::EXPIRED_SUMMARIES, sql::FORGET_SUMMARIES),
-        (expiry.summaries, sql::EXPIRED_COVERAGES, sql::FORGET_COVERAGES),
-    ];
-    let mut expired = Vec::new();
-    for (until, find, forget) in kinds {
-        let Some(until) = until else { continue };
-        let found = sqlx::query_scalar(find).bind(decode::text(until));
-        let found: Vec<String> = found.fetch_all(&mut *tx).await?;
-        let forget = sqlx::query(forget)
-            .bind(serde_json::json!(found).to_string())
-            .bind(now);
-        forget.execute(&mut *tx).await?;
-        expired.extend(found);
-    }
-    Ok(expired)
+/// The most objects that are forgotten under one lock.
+const AT_ONCE: usize = 500;
+
+/// Forgets those of some objects that have still expired, and returns their lake paths.
+async fn forget_some(
+    writer: &mut SqliteConnection,
+    forget: &'static str,
+    (until, now): (&str, &str),
+    found: &[(String, String)],
+) -> sqlx::Result<Vec<String>> {
+    let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+    let forgotten = sqlx::query_scalar(forget)
+        .bind(until)
+        .bind(serde_json::json!(keys).to_string())
+        .bind(now);
+    let forgotten: HashSet<String> = forgotten.fetch_all(writer).await?.into_iter().collect();
+    let objects = found.iter().filter(|(key, _)| forgotten.contains(key));
+    Ok(objects.map(|(_, object)| object.clone()).collect())
 }

@@ -7,7 +7,9 @@ use sqlx::{Row, SqliteConnection};
 
 use super::sql::ledger as sql;
 use super::submissions::array;
+use super::whole::{About, whole};
 use super::{StateDb, begin, decode};
+use crate::damage::Damage;
 use crate::error::{During, StateError};
 use crate::ledger::{LedgerLoad, LedgerNews};
 use crate::run::RunRow;
@@ -52,8 +54,9 @@ impl StateDb {
     pub async fn ledger_news(&self, job_id: Option<&str>) -> Result<LedgerNews, StateError> {
         let (action, subject) = ("list the disagreements with", "the ledger");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let news = news(&mut tx, job_id).await.during(action, subject)?;
+        let (news, damages) = news(&mut tx, job_id).await.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
+        self.told.tell_of(&damages);
         Ok(news)
     }
 
@@ -77,11 +80,11 @@ impl StateDb {
     /// Returns all loads that the warehouse was found to lack, in the order of loads: also those before the last one of
     /// their job and wave, which may have loaded other days.
     pub async fn lost_loads(&self) -> Result<Vec<RunRow>, StateError> {
-        sqlx::query(sql::ALL_LOST)
-            .try_map(|row| decode::run_row(&row))
-            .fetch_all(&self.readers)
-            .await
-            .during("list", "the loads that the warehouse lost")
+        let rows = sqlx::query(sql::ALL_LOST).fetch_all(&self.readers).await;
+        let lost = rows.and_then(|rows| whole(rows, About::Runs, decode::run_row));
+        Ok(self
+            .told
+            .tell(lost.during("list", "the loads that the warehouse lost")?))
     }
 
     /// Records that the warehouse has what a run loaded, and what still counts of the earlier loads of its wave.
@@ -126,20 +129,20 @@ impl StateDb {
     }
 }
 
-/// Reads where the ledger disagreed when it was last looked at.
-pub(super) async fn news(tx: &mut SqliteConnection, job_id: Option<&str>) -> sqlx::Result<LedgerNews> {
-    Ok(LedgerNews {
-        unknown: sqlx::query(sql::UNKNOWN)
-            .bind(job_id)
-            .try_map(|row| ledger_load(&row))
-            .fetch_all(&mut *tx)
-            .await?,
-        lost: sqlx::query(sql::LOST)
-            .bind(job_id)
-            .try_map(|row| decode::run_row(&row))
-            .fetch_all(tx)
-            .await?,
-    })
+/// Reads where the ledger disagreed when it was last looked at, and the rows that hold impossible values.
+pub(super) async fn news(
+    tx: &mut SqliteConnection,
+    job_id: Option<&str>,
+) -> sqlx::Result<(LedgerNews, Vec<Damage>)> {
+    let unknown = sqlx::query(sql::UNKNOWN).bind(job_id).fetch_all(&mut *tx).await?;
+    let unknown = whole(unknown, About::Ledger, ledger_load)?;
+    let lost = sqlx::query(sql::LOST).bind(job_id).fetch_all(tx).await?;
+    let lost = whole(lost, About::Runs, decode::run_row)?;
+    let news = LedgerNews {
+        unknown: unknown.rows,
+        lost: lost.rows,
+    };
+    Ok((news, [unknown.damages, lost.damages].concat()))
 }
 
 /// Reads a row of `ledger_run`.

@@ -55,14 +55,19 @@ impl File {
 }
 
 impl StateDb {
-    /// Brings up to date which jobs take which files. Costs next to nothing if nothing is new. Fails with
-    /// [`StateError::JobsEdited`] if `takers` knows another edition of the jobs.
-    pub async fn match_files(&self, takers: &dyn Takers) -> Result<(), StateError> {
+    /// Returns whether it is up to date which jobs take which files.
+    pub async fn is_matched(&self) -> Result<bool, StateError> {
         let is_any: bool = sqlx::query_scalar(sql::IS_ANYTHING_TO_MATCH)
             .fetch_one(&self.readers)
             .await
             .during(ACTION, SUBJECT)?;
-        if !is_any {
+        Ok(!is_any)
+    }
+
+    /// Brings up to date which jobs take which files. Costs next to nothing if nothing is new. Fails with
+    /// [`StateError::JobsEdited`] if `takers` knows another edition of the jobs.
+    pub async fn match_files(&self, takers: &dyn Takers) -> Result<(), StateError> {
+        if self.is_matched().await? {
             return Ok(());
         }
         let mut writer = self.writer().await.during(ACTION, SUBJECT)?;

@@ -8,6 +8,7 @@ mod counting;
 mod criterion;
 mod days;
 mod decode;
+mod edits;
 mod facts;
 mod files;
 mod guarding;
@@ -23,26 +24,31 @@ mod overview;
 mod plans;
 mod queue;
 mod runs;
+mod schema;
 mod sql;
 mod submissions;
 mod unmatched;
+mod waiting;
 mod waves;
+mod whole;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
+pub use self::criterion::criterion;
 pub use self::lake::Expiry;
+use self::schema::migrate;
 pub use self::unmatched::UNMATCHED;
 use crate::clock::Clock;
+use crate::damage::Damage;
 use crate::error::{During, StateError, sqlite_code};
-
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+use crate::lock::ServiceLock;
 
 /// How long a write waits for another program's lock, such as that of a shell with an open transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,34 +64,80 @@ const READERS: u32 = 3;
 pub struct StateDb {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    writer: Mutex<SqliteConnection>,
+    /// `None` if it was opened only to read.
+    writer: Mutex<Option<SqliteConnection>>,
+    /// Whether commits of the writer are not flushed to disk at present.
+    is_unsynced: AtomicBool,
     readers: SqlitePool,
+    /// The impossible values that were told.
+    told: whole::Told,
+    /// For whom jobs are edited.
+    editor: String,
 }
 
 impl StateDb {
-    /// Opens the database at `path`, creates it (and its folder) if it does not exist, and migrates it.
+    /// Opens the database at `path`, creates it (and its folder) if it does not exist, and migrates it. Whoever calls
+    /// this holds the [`ServiceLock`](crate::ServiceLock): a service of an earlier version must not find the database
+    /// migrated under it. Others use [`open_beside`](Self::open_beside).
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| StateError::Folder {
-                path: path.to_owned(),
-                source,
-            })?;
-        }
+        make_folder(path)?;
         let mut writer = connect_writer(path).await.map_err(|source| StateError::Open {
             path: path.to_owned(),
             source,
         })?;
         migrate(&mut writer, path).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_lazy_with(reading(path));
         tracing::debug!(path = %path.display(), "opened the state database");
-        Ok(Self {
+        Ok(Self::new(path, clock, Some(writer), reading(path)))
+    }
+
+    /// Opens the database at `path` for a command that writes, and creates it if it does not exist. It is migrated only
+    /// if no service works on it; otherwise its version must be that of this program.
+    pub async fn open_beside(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        if schema::is_current(path).await? {
+            let writer = connect_writer(path).await.map_err(|source| StateError::Open {
+                path: path.to_owned(),
+                source,
+            })?;
+            return Ok(Self::new(path, clock, Some(writer), reading(path)));
+        }
+        let _lock = match ServiceLock::acquire(path) {
+            // What a command must not do beside it, the service does when it is started again.
+            Err(StateError::AlreadyRunning { .. }) if path.exists() => return Err(schema::older(path).await),
+            acquired => acquired?,
+        };
+        Self::open(path, clock).await
+    }
+
+    /// Opens the database at `path` only to read it. That needs no right to write, and never migrates it: a database of
+    /// another version is refused.
+    pub async fn open_to_read(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        let options = schema::readable(path).await?;
+        Ok(Self::new(path, clock, None, options))
+    }
+
+    fn new(
+        path: &Path,
+        clock: Arc<dyn Clock>,
+        writer: Option<SqliteConnection>,
+        reading: SqliteConnectOptions,
+    ) -> Self {
+        Self {
             path: path.to_owned(),
             clock,
             writer: Mutex::new(writer),
-            readers,
-        })
+            is_unsynced: AtomicBool::new(false),
+            readers: SqlitePoolOptions::new()
+                .max_connections(READERS)
+                .connect_lazy_with(reading),
+            told: whole::Told::default(),
+            editor: "gristmill".to_owned(),
+        }
+    }
+
+    /// Names the person for whom this program edits jobs.
+    pub fn on_behalf_of(self, editor: impl Into<String>) -> Self {
+        let editor = editor.into();
+        Self { editor, ..self }
     }
 
     /// Returns a number that changes when another connection writes: a person with `sqlite3`, or another command.
@@ -97,6 +149,16 @@ impl StateDb {
             .fetch_one(&mut *writer)
             .await
             .during(action, subject)
+    }
+
+    /// Returns the path of the database.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the rows with impossible values that the calls so far have left out.
+    pub fn damages(&self) -> Vec<Damage> {
+        self.told.so_far()
     }
 
     /// Stops all reading, and moves the contents of the log into the database file, which can then be copied by itself.
@@ -117,21 +179,44 @@ impl StateDb {
     }
 
     /// Waits for the writing connection, and returns it ready for a transaction.
-    async fn writer(&self) -> sqlx::Result<MutexGuard<'_, SqliteConnection>> {
-        let mut writer = self.writer.lock().await;
+    async fn writer(&self) -> sqlx::Result<MappedMutexGuard<'_, SqliteConnection>> {
+        let writer = self.writer.lock().await;
+        let mut writer = MutexGuard::try_map(writer, Option::as_mut)
+            .map_err(|_| sqlx::Error::Configuration("it was opened only to read".into()))?;
         // The ping is answered after the rollback of any dropped transaction. If SQLite has already rolled back by
         // itself (disk full, I/O error), that rollback fails, and the driver would count the connection as busy for
         // ever.
         if writer.ping().await.is_err() || writer.is_in_transaction() {
             *writer = connect_writer(&self.path).await?;
+            self.is_unsynced.store(false, Ordering::Relaxed);
+        }
+        if self.is_unsynced.load(Ordering::Relaxed) {
+            self.sync_again(&mut writer).await?;
         }
         Ok(writer)
+    }
+
+    /// Has commits flushed to disk again.
+    async fn sync_again(&self, writer: &mut SqliteConnection) -> sqlx::Result<()> {
+        sqlx::query("PRAGMA synchronous = FULL").execute(writer).await?;
+        self.is_unsynced.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 
 /// Begins a transaction that holds the write lock until it ends.
 async fn begin(writer: &mut SqliteConnection) -> sqlx::Result<Transaction<'_, Sqlite>> {
     writer.begin_with("BEGIN IMMEDIATE").await
+}
+
+fn make_folder(path: &Path) -> Result<(), StateError> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).map_err(|source| StateError::Folder {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
@@ -162,47 +247,6 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
         }
         result => result,
     }
-}
-
-async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
-    let path = path.to_owned();
-    // Some migrations rebuild tables that others refer to. SQLite ignores this within a transaction.
-    let enforce = async |writer: &mut SqliteConnection, word| {
-        let pragma = sqlx::query(word).execute(writer).await;
-        pragma.map_err(|source| StateError::Open {
-            path: path.clone(),
-            source,
-        })
-    };
-    enforce(writer, "PRAGMA foreign_keys = OFF").await?;
-    run_migrations(writer, &path).await?;
-    enforce(writer, "PRAGMA foreign_keys = ON").await?;
-    Ok(())
-}
-
-async fn run_migrations(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
-    let path = path.to_owned();
-    // The driver takes no migration lock on SQLite, so this transaction keeps two first starts apart.
-    let mut tx = match begin(writer).await {
-        Ok(tx) => tx,
-        Err(source) => return Err(StateError::Open { path, source }),
-    };
-    let known = MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0);
-    // `run` returns a future that cannot be spawned ("`Acquire` is not general enough"); this is its inner part.
-    match MIGRATIONS.run_direct(None, &mut *tx, false).await {
-        Ok(()) => {}
-        Err(MigrateError::VersionMissing(found)) if found > known => {
-            return Err(StateError::Newer { path, found, known });
-        }
-        Err(source) => return Err(StateError::Migrate { path, source }),
-    }
-    tx.commit()
-        .await
-        .map_err(|source| StateError::Open { path, source })
 }
 
 #[cfg(test)]
@@ -240,5 +284,37 @@ mod tests {
             .await
             .unwrap();
         assert_eq!((synchronous, journal.as_str()), (2, "wal"), "2 is FULL");
+    }
+
+    #[tokio::test]
+    async fn only_attempts_are_not_flushed_even_if_noting_them_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let synchronous = async || {
+            let mut writer = db.writer().await.unwrap();
+            let synchronous = sqlx::query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&mut *writer);
+            synchronous.await.unwrap()
+        };
+        db.end_attempts(&["a"]).await.unwrap();
+        assert_eq!(synchronous().await, 2_i64);
+        // Dropped at each of its steps in turn.
+        for polls in 0..20 {
+            let mut noting = Box::pin(db.end_attempts(&["a"]));
+            for _ in 0..polls {
+                if is_done_after_a_poll(noting.as_mut()).await {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            drop(noting);
+            assert_eq!(synchronous().await, 2_i64, "after {polls} polls");
+        }
+    }
+
+    /// Polls once.
+    async fn is_done_after_a_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_ready())).await
     }
 }

@@ -39,7 +39,7 @@ async fn leave_out(
     reason: &str,
     now: &str,
 ) -> sqlx::Result<Vec<InputFile>> {
-    let before = input_files(tx, run_id).await?;
+    let before = input_files(tx, run_id).await?.all()?;
     let digest_before: String = sqlx::query(sql::ONE)
         .bind(run_id)
         .fetch_one(&mut *tx)
@@ -78,7 +78,7 @@ async fn leave_out(
         .bind(run_id)
         .bind(digest::of_inputs(&inputs, ages.as_deref()));
     update.execute(&mut *tx).await?;
-    input_files(tx, run_id).await
+    input_files(tx, run_id).await?.all()
 }
 
 /// Holds a version that is in force, and returns the version that is in force instead. A version that is no longer in

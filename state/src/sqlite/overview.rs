@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use super::StateDb;
 use super::decode::{self, TextColumns};
 use super::sql::overview as sql;
+use super::whole::{About, whole};
 use crate::error::{During, StateError};
 use crate::file::FileStatus;
 use crate::run::RunRow;
@@ -66,14 +67,15 @@ impl StateDb {
             .during("list", "the runs that failed")
     }
 
-    /// Returns the loaded runs that may have read something of a store's day, or emptied it, newest first.
+    /// Returns the loaded runs that may have read something of a store's day, or emptied it, newest first. Those with
+    /// impossible values are left out, and warned of.
     pub async fn loads_of_day(&self, store_id: &str, date: Date) -> Result<Vec<RunRow>, StateError> {
-        sqlx::query(sql::LOADS_OF_DAY)
+        let rows = sqlx::query(sql::LOADS_OF_DAY)
             .bind(store_id)
             .bind(date.to_string())
-            .try_map(|row| decode::run_row(&row))
             .fetch_all(&self.readers)
-            .await
-            .during("list the loads of store", store_id)
+            .await;
+        let loads = rows.and_then(|rows| whole(rows, About::Runs, decode::run_row));
+        Ok(self.told.tell(loads.during("list the loads of store", store_id)?))
     }
 }

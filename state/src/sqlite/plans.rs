@@ -31,7 +31,7 @@ const RARE: [&str; 6] = [
     "version_with_rejects",
 ];
 
-const STATEMENTS: [(&str, &str); 27] = [
+const STATEMENTS: [(&str, &str); 30] = [
     ("the files of waves", facts::FILES),
     ("required files", facts::REQUIRED),
     ("special days", facts::SPECIAL_DAYS),
@@ -46,7 +46,10 @@ const STATEMENTS: [(&str, &str); 27] = [
     ("touched waves", waves::TOUCHED),
     ("closing waves", waves::CLOSE),
     ("first waves", waves::FIRST_WAVES),
+    ("newest waves", waves::NEWEST_WAVES),
+    ("the next run", runs::NEXT),
     ("a claim", runs::CLAIM),
+    ("the stores of a run", runs::STORES),
     ("the inputs of a run", runs::INPUT_FILES),
     ("lost loads", ledger::LOST),
     ("unknown runs", ledger::UNKNOWN),

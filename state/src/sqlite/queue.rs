@@ -1,6 +1,7 @@
 //! The queue of runs: which runs enter it, and who claims them.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,7 +11,9 @@ use sqlx::{Row, SqliteConnection};
 use super::decode::{self, TextColumns, text, wave_text};
 use super::sql::{jobs, ledger, runs as sql};
 use super::submissions::array;
+use super::whole::{About, whole};
 use super::{StateDb, begin, days, others};
+use crate::damage::Damage;
 use crate::digest;
 use crate::error::{During, StateError};
 use crate::order::Age;
@@ -18,6 +21,9 @@ use crate::run::{
     Cause, ClaimedRun, DayOfOther, Enqueued, InputDays, InputFile, NewRun, RunInput, RunOutcome, RunRow,
     RunState,
 };
+
+/// No run waits longer than this for its next try.
+const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 
 impl StateDb {
     /// Queues a run, unless one of the same job and wave is queued or running. A run that no person requested
@@ -95,8 +101,10 @@ impl StateDb {
         let (action, subject) = ("claim", "the next run");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let claimed = claim(&mut tx, owner, &self.now()).await.during(action, subject)?;
+        let claimed = claim(&mut tx, owner, self.clock.now()).await;
+        let (claimed, damages) = claimed.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
+        self.told.tell_of(&damages);
         Ok(claimed)
     }
 }
@@ -282,25 +290,65 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
     })
 }
 
-async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Result<Option<ClaimedRun>> {
+/// Claims the oldest queued run that need not wait and whose rows can be read. Returns what is wrong with those that
+/// cannot.
+async fn claim(
+    tx: &mut SqliteConnection,
+    owner: &str,
+    now: Timestamp,
+) -> sqlx::Result<(Option<ClaimedRun>, Vec<Damage>)> {
+    let longest = text(now.checked_add(LONGEST_PAUSE).unwrap_or(Timestamp::MAX));
+    let now = text(now);
+    let mut passed_over: Vec<String> = Vec::new();
+    let mut damages = Vec::new();
+    loop {
+        let next = sqlx::query(sql::NEXT)
+            .bind(array(passed_over.iter().map(|run_id| json!(run_id))))
+            .bind(&now)
+            .bind(&longest)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = next else {
+            return Ok((None, damages));
+        };
+        let run_id: String = row.try_get("run_id")?;
+        // Only the run that is about to be claimed is read, not the whole queue.
+        let run = whole(vec![row], About::Runs, decode::run_row)?;
+        let inputs = days::input_files(tx, &run_id).await?;
+        if run.damages.is_empty() && inputs.damages.is_empty() {
+            let claimed = take(tx, &run_id, inputs.rows, owner, &now).await?;
+            return Ok((Some(claimed), damages));
+        }
+        damages.extend(run.damages);
+        damages.extend(inputs.damages);
+        passed_over.push(run_id);
+    }
+}
+
+/// Claims a queued run whose inputs have been read.
+async fn take(
+    tx: &mut SqliteConnection,
+    run_id: &str,
+    mut inputs: Vec<InputFile>,
+    owner: &str,
+    now: &str,
+) -> sqlx::Result<ClaimedRun> {
     let row = sqlx::query(sql::CLAIM)
         .bind(owner)
         .bind(now)
-        .fetch_optional(&mut *tx)
+        .bind(run_id)
+        .fetch_one(&mut *tx)
         .await?;
-    let Some(row) = row else { return Ok(None) };
-    let run_id: String = row.try_get("run_id")?;
     let job_id: String = row.try_get("job_config_id")?;
     sqlx::query(jobs::NOTE_BEGIN)
         .bind(&job_id)
-        .bind(&run_id)
+        .bind(run_id)
         .bind(now)
         .execute(&mut *tx)
         .await?;
-    let mut inputs = days::input_files(tx, &run_id).await?;
-    let days_of_others = leave_to_others(tx, &run_id, &job_id, &mut inputs).await?;
-    Ok(Some(ClaimedRun {
-        run_id,
+    let days_of_others = leave_to_others(tx, run_id, &job_id, &mut inputs).await?;
+    Ok(ClaimedRun {
+        run_id: run_id.to_owned(),
         job_id,
         wave: decode::wave(&row)?,
         sequence: row.try_get("sequence")?,
@@ -308,7 +356,7 @@ async fn claim(tx: &mut SqliteConnection, owner: &str, now: &str) -> sqlx::Resul
         incomplete: row.try_get("incomplete")?,
         inputs,
         days_of_others,
-    }))
+    })
 }
 
 /// Leaves out what other jobs have loaded since the run was queued. Returns what its files have in common with them.

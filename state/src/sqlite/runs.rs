@@ -1,13 +1,19 @@
 //! The life of a claimed run, and queries about runs.
 
 use jiff::civil::Date;
-use sqlx::SqliteConnection;
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::sql::{jobs, runs as sql};
-use super::{StateDb, begin, days, decode, others};
+use super::whole::{About, Whole, whole};
+use super::{StateDb, begin, days, decode, others, waiting};
 use crate::error::{During, StateError};
 use crate::job::ExecStatus;
-use crate::run::{InputFile, RunFilter, RunOutcome, RunResult, RunRow, RunState, SummaryRecord};
+use crate::run::{
+    InputFile, InterruptedRun, RunFilter, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
+};
+use crate::waiting::WaitKind;
 
 impl StateDb {
     /// Records that a running run is still in progress.
@@ -78,7 +84,10 @@ impl StateDb {
         let note = sqlx::query(jobs::NOTE_END)
             .bind(run_id)
             .bind(ExecStatus::Failed.as_str());
-        note.execute(&mut *writer).await.during(action, run_id).map(drop)
+        note.execute(&mut *writer).await.during(action, run_id)?;
+        waiting::end(&mut writer, WaitKind::Run, [json!(run_id)])
+            .await
+            .during(action, run_id)
     }
 
     async fn end(
@@ -104,6 +113,9 @@ impl StateDb {
         }
         let note = sqlx::query(jobs::NOTE_END).bind(run_id).bind(status.as_str());
         note.execute(&mut *tx).await.during(action, run_id)?;
+        waiting::end(&mut tx, WaitKind::Run, [json!(run_id)])
+            .await
+            .during(action, run_id)?;
         tx.commit().await.during(action, run_id)
     }
 
@@ -120,28 +132,34 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
-    /// Lists the runs that are in progress, or were when their process died.
-    pub async fn running(&self) -> Result<Vec<RunRow>, StateError> {
-        self.runs(&RunFilter {
-            state: Some(RunState::Running),
-            ..RunFilter::default()
-        })
-        .await
+    /// Lists the runs that are in progress, or were when their process died. Nothing else is read of them, so that
+    /// an impossible value in such a row keeps none from being settled.
+    pub async fn running(&self) -> Result<Vec<InterruptedRun>, StateError> {
+        sqlx::query(sql::RUNNING)
+            .try_map(|row: SqliteRow| {
+                Ok(InterruptedRun {
+                    run_id: row.try_get("run_id")?,
+                    attempts: row.try_get("attempts")?,
+                })
+            })
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the runs in progress")
     }
 
-    /// Lists runs, newest first.
+    /// Lists runs, newest first. Those with impossible values are left out, and warned of.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StateError> {
-        sqlx::query(sql::LIST)
+        let rows = sqlx::query(sql::LIST)
             .bind(&filter.job_id)
             .bind(filter.state.map(RunState::as_str))
             .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit
             .bind(filter.since.map(decode::text))
             .bind(filter.incomplete)
             .bind(filter.outcome.map(RunOutcome::as_str))
-            .try_map(|row| decode::run_row(&row))
             .fetch_all(&self.readers)
-            .await
-            .during("list", "the runs")
+            .await;
+        let runs = rows.and_then(|rows| whole(rows, About::Runs, decode::run_row));
+        Ok(self.told.tell(runs.during("list", "the runs")?))
     }
 
     /// Returns the newest run of a job and wave, before `sequence`, whose summary was loaded.
@@ -181,18 +199,24 @@ impl StateDb {
             .during("look up run", run_id)
     }
 
+    /// Returns the stores of a run's lines, each with whether no version had it before the job's last run.
+    pub async fn stores_of_run(&self, run_id: &str) -> Result<Vec<(String, bool)>, StateError> {
+        let stores = sqlx::query_as(sql::STORES).bind(run_id);
+        let stores = stores.fetch_all(&self.readers).await;
+        stores.during("list the stores of run", run_id)
+    }
+
     /// Lists a run's inputs, ordered by path.
     pub async fn run_inputs(&self, run_id: &str) -> Result<Vec<InputFile>, StateError> {
         let action = "list the inputs of run";
         let mut reader = self.readers.acquire().await.during(action, run_id)?;
-        days::input_files(&mut reader, run_id)
-            .await
-            .during(action, run_id)
+        let inputs = days::input_files(&mut reader, run_id).await;
+        inputs.and_then(Whole::all).during(action, run_id)
     }
 }
 
 /// Returns an error that explains why an update of a running run changed no row.
-async fn must_have_run(
+pub(super) async fn must_have_run(
     conn: &mut SqliteConnection,
     action: &'static str,
     run_id: &str,

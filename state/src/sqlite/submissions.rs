@@ -11,7 +11,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::days::{keep_version_days, version_days};
 use super::sql::{days, files as sql};
-use super::{StateDb, begin, guarding, matching};
+use super::{StateDb, begin, guarding, matching, waiting};
 use crate::error::{During, StateError};
 use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord};
 use crate::guard::{self, Candidate, Holdings, Judgement, SameJob, Standing, Touched};
@@ -72,6 +72,10 @@ impl StateDb {
         if let Some(takers) = same_job.takers() {
             matching::match_all(&mut tx, takers).await?;
         }
+        let files = group.iter().map(|submission| json!(submission.file_url));
+        waiting::end_files(&mut tx, files.collect())
+            .await
+            .during(ACTION, &subject)?;
         tx.commit().await.during(ACTION, &subject)?;
         Ok(recorded)
     }

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use super::decode::{TextColumns, nanoseconds};
 use super::sql::unmatched as sql;
 use super::submissions::array;
+use super::whole::{About, whole};
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::UnmatchedFile;
@@ -62,18 +63,11 @@ impl StateDb {
 
     /// Lists the files that no feed matches, ordered by path.
     pub async fn unmatched_files(&self) -> Result<Vec<UnmatchedFile>, StateError> {
-        sqlx::query(sql::ALL)
-            .try_map(|row: SqliteRow| {
-                Ok(UnmatchedFile {
-                    file_url: row.try_get("file_url")?,
-                    bytes: row.try_get("bytes")?,
-                    modified: nanoseconds(&row, "modified_ns")?,
-                    noticed: row.parsed::<Timestamp>("noticed_timestamp")?,
-                })
-            })
-            .fetch_all(&self.readers)
-            .await
-            .during("list the files", "that no feed matches")
+        let rows = sqlx::query(sql::ALL).fetch_all(&self.readers).await;
+        let files = rows.and_then(|rows| whole(rows, About::Files, unmatched_file));
+        Ok(self
+            .told
+            .tell(files.during("list the files", "that no feed matches")?))
     }
 
     /// Counts the files that no feed matches.
@@ -83,4 +77,13 @@ impl StateDb {
             .await
             .during("count the files", "that no feed matches")
     }
+}
+
+fn unmatched_file(row: &SqliteRow) -> sqlx::Result<UnmatchedFile> {
+    Ok(UnmatchedFile {
+        file_url: row.try_get("file_url")?,
+        bytes: row.try_get("bytes")?,
+        modified: nanoseconds(row, "modified_ns")?,
+        noticed: row.parsed::<Timestamp>("noticed_timestamp")?,
+    })
 }

@@ -1,12 +1,13 @@
 //! The waves that may have to run: which of them were touched, and which have nothing left to do.
 
-use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, wave_text};
 use super::sql::{matching, waves as sql};
 use super::submissions::array;
+use super::whole::{About, whole};
 use super::{StateDb, begin};
+use crate::damage::Damage;
 use crate::error::{During, StateError};
 use crate::facts::{OpenWave, Touched};
 use crate::job::JobRow;
@@ -17,8 +18,9 @@ impl StateDb {
     pub async fn touched_waves(&self, since: i64) -> Result<Touched, StateError> {
         let (action, subject) = ("look for", "waves that were touched");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let touched = touched(&mut tx, since).await.during(action, subject)?;
+        let (touched, damages) = touched(&mut tx, since).await.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
+        self.told.tell_of(&damages);
         Ok(touched)
     }
 
@@ -44,32 +46,37 @@ impl StateDb {
             .during("look for edits of", "the jobs")
     }
 
-    /// Lists the jobs, ordered by name, with their edition.
+    /// Lists the jobs, ordered by name, with their edition. Like [`jobs`](Self::jobs), leaves out a job whose
+    /// configuration holds an impossible value.
     pub async fn jobs_and_edition(&self) -> Result<(Vec<JobRow>, i64), StateError> {
         let (action, subject) = ("list", "the jobs");
         let mut tx = self.readers.begin().await.during(action, subject)?;
         let jobs = sqlx::query(super::sql::jobs::ALL)
-            .try_map(|row| decode::job_row(&row))
             .fetch_all(&mut *tx)
             .await
+            .and_then(|rows| whole(rows, About::Jobs, decode::job_row))
             .during(action, subject)?;
         let edition = sqlx::query_scalar(matching::EDITION).fetch_one(&mut *tx).await;
         let edition = edition.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
+        let jobs = self.told.tell(jobs);
+        for job in &jobs {
+            self.told.tell_of(job.damage.as_slice());
+        }
         Ok((jobs, edition))
     }
 }
 
-async fn touched(tx: &mut SqliteConnection, since: i64) -> sqlx::Result<Touched> {
-    let waves = sqlx::query(sql::TOUCHED)
-        .bind(since)
-        .try_map(|row: SqliteRow| Ok((row.try_get("job_config_id")?, decode::wave(&row)?)))
-        .fetch_all(&mut *tx)
-        .await?;
+async fn touched(tx: &mut SqliteConnection, since: i64) -> sqlx::Result<(Touched, Vec<Damage>)> {
+    let waves = sqlx::query(sql::TOUCHED).bind(since).fetch_all(&mut *tx).await?;
+    let waves = whole(waves, About::OpenWaves, |row| {
+        Ok((row.try_get("job_config_id")?, decode::wave(row)?))
+    })?;
     let (revision, edition) = sqlx::query_as(sql::REVISIONS).fetch_one(tx).await?;
-    Ok(Touched {
-        waves,
+    let touched = Touched {
+        waves: waves.rows,
         revision,
         edition,
-    })
+    };
+    Ok((touched, waves.damages))
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use gristmill_state::CriterionError;
+use gristmill_state::{CriterionError, criterion};
 
 use crate::support::{Fixture, converted, job};
 
@@ -26,7 +26,7 @@ async fn a_row_means_yes() {
         ),
         ("SELECT ';' WHERE EXISTS (SELECT * FROM submission)", true),
     ] {
-        assert_eq!(f.db.criterion(sql, LIMIT).await.unwrap(), holds, "{sql}");
+        assert_eq!(criterion(&f.path, sql, LIMIT).await.unwrap(), holds, "{sql}");
     }
 }
 
@@ -37,14 +37,14 @@ async fn it_is_stopped_when_it_takes_too_long() {
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0";
     let limit = Duration::from_millis(200);
     let start = Instant::now();
-    let error = f.db.criterion(endless, limit).await.unwrap_err();
+    let error = criterion(&f.path, endless, limit).await.unwrap_err();
     assert!(matches!(error, CriterionError::TimedOut { .. }), "{error}");
     assert!(
         start.elapsed() >= limit && start.elapsed() < Duration::from_secs(5),
         "{:?}",
         start.elapsed()
     );
-    f.db.criterion("SELECT 1", LIMIT)
+    criterion(&f.path, "SELECT 1", LIMIT)
         .await
         .expect("and the next one runs");
 }
@@ -65,7 +65,7 @@ async fn it_cannot_write() {
         "/* SELECT */ DROP TABLE aggr_job_configuration",
         "",
     ] {
-        let error = f.db.criterion(sql, LIMIT).await.expect_err(sql);
+        let error = criterion(&f.path, sql, LIMIT).await.expect_err(sql);
         assert!(error.to_string().starts_with("job_addl_criteria "), "{error}");
     }
     assert_eq!(f.db.job("J101").await.unwrap().unwrap().config, job("J101"));
@@ -75,12 +75,27 @@ async fn it_cannot_write() {
 #[tokio::test]
 async fn its_mistakes_are_reported() {
     let f = Fixture::new().await;
-    let error =
-        f.db.criterion("SELECT nonsense FROM files", LIMIT)
-            .await
-            .unwrap_err();
+    let error = criterion(&f.path, "SELECT nonsense FROM files", LIMIT)
+        .await
+        .unwrap_err();
     assert_eq!(
         error.to_string(),
         "job_addl_criteria failed: no such column: nonsense"
     );
+}
+
+#[tokio::test]
+async fn it_is_stopped_when_it_takes_too_much_memory() {
+    let f = Fixture::new().await;
+    for greedy in [
+        "SELECT length(randomblob(900000000))",
+        "SELECT length(group_concat(hex(zeroblob(1000000)))) FROM (WITH RECURSIVE n (i) AS
+             (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n)",
+    ] {
+        let error = criterion(&f.path, greedy, LIMIT).await.unwrap_err();
+        assert!(
+            matches!(error, CriterionError::TooMuchMemory),
+            "{greedy}: {error}"
+        );
+    }
 }

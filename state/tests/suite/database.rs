@@ -96,7 +96,7 @@ async fn changes_counts_the_writes_of_others_only() {
     f.db.add_jobs(&[job("J101")]).await.unwrap();
     f.record("IL-1.tdf", converted("a")).await;
     f.facts("J101").await;
-    f.db.criterion("SELECT 1", std::time::Duration::from_secs(5))
+    gristmill_state::criterion(&f.path, "SELECT 1", std::time::Duration::from_secs(5))
         .await
         .unwrap();
     assert_eq!(

@@ -6,7 +6,9 @@
 )]
 
 mod criterion;
+mod damage;
 mod database;
+mod edits;
 mod files;
 mod guards;
 mod jobs;
@@ -16,7 +18,9 @@ mod members;
 mod order;
 mod others;
 mod queue;
+mod reading;
 mod runs;
 mod support;
 mod upgrade;
 mod upgrade_order;
+mod waiting;

@@ -52,6 +52,12 @@ impl Fixture {
             .unwrap()
     }
 
+    /// The time of the database's clock.
+    pub fn db_now(&self) -> jiff::Timestamp {
+        use gristmill_state::Clock;
+        self.clock.now()
+    }
+
     pub fn pass(&self, seconds: i64) {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }

@@ -16,7 +16,7 @@ use tracing::debug;
 use super::BucketSettings;
 use super::listing::{Listed, Lister, Look, Report, apart, is_looked_at, look};
 use crate::error::Error;
-use crate::handle::Command;
+use crate::handle::{Command, pass_panic_on};
 use crate::queue::{self, Done, Notice};
 use crate::{Arrival, Event, Stamp, UnmatchedFile, Wanted};
 
@@ -60,6 +60,8 @@ pub(crate) struct Actor {
     /// Paths whose lookup failed, until one succeeds.
     failed: HashSet<String>,
     lookups: JoinSet<Result<Look, (String, StoreError)>>,
+    /// The tasks that list, and that receive messages.
+    tasks: JoinSet<()>,
     looks: Failing,
     listings: Failing,
     is_listing: bool,
@@ -103,8 +105,9 @@ impl Actor {
             .collect();
         let (notify, notices) = mpsc::channel(CAPACITY);
         let (done, ended) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
         if let Some(queue) = settings.queue.clone() {
-            tokio::spawn(queue::listen(queue, settings.bucket.clone(), notify, ended));
+            tasks.spawn(queue::listen(queue, settings.bucket.clone(), notify, ended));
         }
         Self {
             settings,
@@ -114,6 +117,7 @@ impl Actor {
             hints: HashSet::new(),
             failed: HashSet::new(),
             lookups: JoinSet::new(),
+            tasks,
             looks: Failing::default(),
             listings: Failing::default(),
             is_listing: false,
@@ -150,10 +154,12 @@ impl Actor {
             Some(command) = self.commands.recv() => self.handle_command(command),
             Some(report) = self.pages.1.recv() => self.take(report).await?,
             Some(looked) = self.lookups.join_next() => {
-                if let Ok(looked) = looked {
-                    self.looked(looked).await?;
+                match looked {
+                    Ok(looked) => self.looked(looked).await?,
+                    Err(error) => pass_panic_on(Err(error)),
                 }
             }
+            Some(ended) = self.tasks.join_next() => pass_panic_on(ended),
             Some(notice) = self.notices.recv() => self.handle_notice(notice).await?,
             () = self.events.closed() => return Err(ReceiverGone),
             () = timer => {}
@@ -203,7 +209,7 @@ impl Actor {
             wanted: self.wanted.clone(),
             reports: self.pages.0.clone(),
         };
-        tokio::spawn(lister.list(apart(starts)));
+        self.tasks.spawn(lister.list(apart(starts)));
     }
 
     fn start_looking(&mut self) {

@@ -25,7 +25,7 @@ pub(super) const RETRIES: usize = 6;
 const RETRY_FOR: Duration = Duration::from_secs(60);
 
 /// How to reach a bucket where the defaults do not fit.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct BucketOptions {
     /// The server's URL; `None` means Amazon's, Google's or Microsoft's own. For Azure, it includes the account.
     pub endpoint: Option<String>,
@@ -40,6 +40,20 @@ pub struct BucketOptions {
     pub requester_pays: bool,
     /// S3 only: the KMS key with which written objects are encrypted.
     pub sse_kms_key: Option<String>,
+}
+
+impl fmt::Debug for BucketOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BucketOptions")
+            // It may hold a password or a signature.
+            .field("endpoint", &self.endpoint.as_ref().map(|_| "***"))
+            .field("allow_http", &self.allow_http)
+            .field("region", &self.region)
+            .field("path_style", &self.path_style)
+            .field("requester_pays", &self.requester_pays)
+            .field("sse_kms_key", &self.sse_kms_key)
+            .finish()
+    }
 }
 
 /// Why a bucket cannot be opened. A retry helps with none of these.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use aws_config::{Region, SdkConfig};
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
 
 pub(crate) use task::{Done, Notice, listen};
 
@@ -22,6 +23,9 @@ pub struct Queue {
 
 /// Long enough for a few failed extensions, short enough that little time is lost when a process dies.
 const VISIBILITY: Duration = Duration::from_secs(120);
+
+/// How long the queue may take to answer: more than its own limit for a long poll.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// Why a queue cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,11 @@ impl Queue {
         let config = aws_sdk_sqs::config::Builder::from(config)
             .endpoint_url(server)
             .region(region)
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(SILENCE)
+                    .build(),
+            )
             .build();
         Ok(Self {
             client: Client::from_conf(config),

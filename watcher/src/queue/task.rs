@@ -3,7 +3,7 @@
 //! It dies with the watcher at any moment: messages in hand then become visible again, and are received twice, which
 //! does no harm.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::types::{
@@ -63,7 +63,7 @@ pub(crate) async fn listen(
     let mut listener = Listener {
         queue: queue.clone(),
         bucket,
-        notices,
+        untold: VecDeque::new(),
         in_hand: InHand::default(),
         refused: HashSet::new(),
     };
@@ -73,8 +73,18 @@ pub(crate) async fn listen(
     let mut pause = Duration::ZERO;
     loop {
         let mut ended = Vec::new();
+        let has_news = !listener.untold.is_empty();
         tokio::select! {
-            received = &mut receiving, if listener.in_hand.len() < MOST_IN_HAND => {
+            // A watcher that is held up must not keep messages from being extended. No more are received until it has
+            // taken these.
+            room = notices.reserve(), if has_news => {
+                // If the watcher has ended, so will this task.
+                let Ok(room) = room else { return };
+                if let Some(notice) = listener.untold.pop_front() {
+                    room.send(notice);
+                }
+            }
+            received = &mut receiving, if !has_news && listener.in_hand.len() < MOST_IN_HAND => {
                 let (next, notice) = match received {
                     Ok(messages) => {
                         let recovered = pause > Duration::ZERO;
@@ -88,9 +98,7 @@ pub(crate) async fn listen(
                 };
                 pause = next;
                 receiving = Box::pin(queue.receive(pause));
-                if let Some(notice) = notice {
-                    listener.tell(notice).await;
-                }
+                listener.untold.extend(notice);
             }
             count = done.recv_many(&mut ended, MOST_IN_HAND) => {
                 if count == 0 {
@@ -140,18 +148,14 @@ impl Queue {
 struct Listener {
     queue: Queue,
     bucket: Bucket,
-    notices: mpsc::Sender<Notice>,
+    /// What the watcher has yet to be told.
+    untold: VecDeque<Notice>,
     in_hand: InHand,
     /// The ids of messages that were refused.
     refused: HashSet<String>,
 }
 
 impl Listener {
-    async fn tell(&self, notice: Notice) {
-        // If the watcher has ended, so will this task.
-        let _ = self.notices.send(notice).await;
-    }
-
     async fn take(&mut self, messages: Vec<Message>) {
         let at = Instant::now();
         let (mut look, mut void) = (Vec::new(), Vec::new());
@@ -167,12 +171,12 @@ impl Listener {
                     self.in_hand.receive(id, receipt, &paths, at);
                     look.extend(paths);
                 }
-                Err(reason) => self.refuse(id, reason, count).await,
+                Err(reason) => self.refuse(id, reason, count),
             }
         }
         self.delete(void).await;
         if !look.is_empty() {
-            self.tell(Notice::Look(look)).await;
+            self.untold.push_back(Notice::Look(look));
         }
     }
 
@@ -193,13 +197,13 @@ impl Listener {
     }
 
     /// Leaves a message to the queue's own redrive policy, and tells of it, once.
-    async fn refuse(&mut self, id: String, reason: String, count: u32) {
+    fn refuse(&mut self, id: String, reason: String, count: u32) {
         if self.refused.len() == MOST_REFUSED {
             self.refused.clear();
         }
         if self.refused.insert(id.clone()) {
             let reason = format!("the message {reason} (received {count} times)");
-            self.tell(Notice::Refused(id, reason)).await;
+            self.untold.push_back(Notice::Refused(id, reason));
         }
     }
 

@@ -21,6 +21,16 @@ impl Watched {
 }
 
 #[tokio::test]
+async fn a_watcher_that_panics_ends_and_closes_its_channel() {
+    let mut scene = Scene::new(SHORT, NEVER);
+    scene.old_file("a.tdf", "a");
+    scene.wanted = Arc::new(|path| panic!("cannot tell of {path}"));
+    let mut watched = scene.start_with_room(16);
+    let ended = timeout(PATIENCE, async { while watched.events.recv().await.is_some() {} });
+    ended.await.expect("nobody waits for a watcher that is gone");
+}
+
+#[tokio::test]
 async fn a_root_that_does_not_exist_yet_is_reported_once_and_tried_again() {
     let scene = Scene::new(NEVER, NEVER);
     fs::remove_dir(&scene.root).unwrap();

@@ -16,8 +16,8 @@ use crate::{Credentials, LoadError, PostgresFault, redacted, url};
 /// How long a server may take to answer a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long sent bytes may stay unacknowledged before the server counts as gone, and a connection idle before it is
-/// probed, unless the URL says otherwise. The system's defaults are hours.
+/// How long sent bytes may stay unacknowledged, or a call unanswered, before the server counts as gone, and a connection
+/// idle before it is probed, unless the URL says otherwise. The system's defaults are hours.
 const SILENCE: Duration = Duration::from_secs(60);
 
 const FORM: &str = "write postgres://user:password@host:5432/database";
@@ -51,6 +51,7 @@ impl Server {
     }
 
     fn read(url: &str, credentials: &Credentials) -> Result<Self, String> {
+        url::check_password(url)?;
         let (rest, [mode, roots, certificate, key]) =
             url::take(url, ["sslmode", "sslrootcert", "sslcert", "sslkey"])?;
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
@@ -109,6 +110,11 @@ impl Server {
             credentials: credentials.clone(),
             url: redacted(url),
         })
+    }
+
+    /// How long a session may be silent before the server is asked what it does.
+    pub fn silence(&self) -> Duration {
+        self.config.get_tcp_user_timeout().copied().unwrap_or(SILENCE)
     }
 
     /// Connects. The connection ends when the client is dropped; an open transaction is then rolled back by the server.

@@ -43,6 +43,28 @@ async fn is_done(warehouse: &dyn Warehouse, load: &Load) -> bool {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_that_falls_silent_is_given_up_and_its_lock_is_free() {
+    use gristmill_testkit::proxy::{Cut, Manner, Proxy, Side};
+
+    let place = Place::redshift();
+    let safe = place.ready(LoadMode::ReplaceDays).await;
+    let port = place.redshift.as_ref().unwrap().standin.port();
+    let proxy = Proxy::start(port);
+    let direct = place.url.clone();
+    let hasty =
+        format!("{direct}&tcp_user_timeout=1").replace(&format!(":{port}/"), &format!(":{}/", proxy.port));
+    let measures = MEASURES.map(String::from).to_vec();
+    let target = gristmill_loader::Target::new("sales_summary", measures, LoadMode::ReplaceDays).unwrap();
+    let hasty = gristmill_loader::open(&hasty, target, &place.credentials).unwrap();
+    let load = place.load(1, &states()[0]);
+    proxy.cut(Some((Cut::Message(Side::Server, 60), Manner::Stall)));
+    let silent = tokio::time::timeout(std::time::Duration::from_secs(60), hasty.load(&load, &|_| ())).await;
+    let error = silent.expect("it does not wait for ever").unwrap_err();
+    assert!(error.is_outage() && proxy.fallen().is_some(), "{error:?}");
+    assert!(is_done(&*safe, &load).await);
+}
+
 /// Cuts the connection at each statement of a load, one load after the other.
 async fn survives_cuts(with_base: bool, faults: &[Fault]) {
     let place = Place::redshift();

@@ -138,7 +138,7 @@ pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
            last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN') AS is_valid
       FROM ingested_file_status
      WHERE file_url > max(?1, ?2) AND file_url < ?2 || CAST(x'ff' AS TEXT) AND put_away_timestamp IS NULL
-       AND stamp_bytes IS NOT NULL AND stamp_modified_ns IS NOT NULL AND stamp_inode IS NOT NULL
+       AND stamp_bytes >= 0 AND stamp_modified_ns IS NOT NULL AND stamp_inode IS NOT NULL
      ORDER BY file_url LIMIT ?3";
 
 /// Marks files as put away. Files that have been read again since are left out: what is there now has yet to be put
@@ -199,7 +199,7 @@ pub(in crate::sqlite) const FILE: &str = "
 /// The versions of the newest submissions that are not in force, of one file or of all. A submission that could not be
 /// read has no version.
 pub(in crate::sqlite) const REFUSED: &str = "
-    SELECT v.* FROM ingested_file_status f
+    SELECT v.*, f.file_url FROM ingested_file_status f
       JOIN submission s
         ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
       JOIN file_version v ON v.version_id = s.version_id

@@ -7,50 +7,29 @@ pub(in crate::sqlite) const OBJECTS: &str = "
      UNION ALL SELECT summary_object FROM job_run WHERE summary_object IS NOT NULL
      UNION ALL SELECT coverage_object FROM job_run WHERE coverage_object IS NOT NULL";
 
-/// Selects an object of the versions that have not been submitted since a given time.
+/// What must hold of a version `v` for one of its objects to have expired: it has the object, and has not been submitted
+/// since `?1`.
 macro_rules! expired {
     ($object:literal) => {
         concat!(
-            "SELECT v.",
-            $object,
-            " FROM file_version v WHERE v.",
+            "v.",
             $object,
             " IS NOT NULL
-                AND NOT EXISTS (SELECT 1 FROM submission s
-                                 WHERE s.file_id = v.file_id AND s.version_id = v.version_id
-                                   AND s.submitted_timestamp > ?1)"
+             AND NOT EXISTS (SELECT 1 FROM submission s
+                              WHERE s.file_id = v.file_id AND s.version_id = v.version_id
+                                AND s.submitted_timestamp > ?1)"
         )
     };
 }
 
-/// Clears references to objects.
-macro_rules! forget {
-    ($table:literal, $object:literal) => {
+/// The same for a partial. Versions in force stay, as do those that are held or give a day beside them; those that give an
+/// older day, until each enabled job of the feed has completed a run since; and the inputs of runs that are queued or
+/// running, or that failed and may be retried.
+macro_rules! expired_partial {
+    () => {
         concat!(
-            "UPDATE ",
-            $table,
-            " SET ",
-            $object,
-            " = NULL
-              WHERE ",
-            $object,
-            " IN (SELECT value FROM json_each(?1)) AND ?2 IS NOT NULL"
-        )
-    };
-}
-
-pub(in crate::sqlite) const EXPIRED_CONVERTED: &str = expired!("converted_object");
-pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!("file_version", "converted_object");
-
-pub(in crate::sqlite) const EXPIRED_REJECTS: &str = expired!("rejects_object");
-pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!("file_version", "rejects_object");
-
-/// Versions in force stay, as do those that are held or give a day beside them; those that give an older day, until each
-/// enabled job of the feed has completed a run since; and the inputs of runs that are queued or running, or that failed
-/// and may be retried.
-pub(in crate::sqlite) const EXPIRED_PARTIALS: &str = concat!(
-    expired!("partial_object"),
-    " AND NOT EXISTS (SELECT 1 FROM ingested_file_status f
+            expired!("partial_object"),
+            " AND NOT EXISTS (SELECT 1 FROM ingested_file_status f
                        WHERE f.file_id = v.file_id AND v.version_id IN (f.version_id, f.held_version_id))
       AND v.version_id NOT IN (
               SELECT d.version_id FROM file_day s
@@ -71,34 +50,136 @@ pub(in crate::sqlite) const EXPIRED_PARTIALS: &str = concat!(
                           SELECT 1 FROM job_run later
                            WHERE later.job_config_id = r.job_config_id AND later.wave = r.wave
                              AND later.state = 'COMPLETED' AND later.sequence > r.sequence)))"
-);
-pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
-    UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
-     WHERE partial_object IN (SELECT value FROM json_each(?1))";
-
-/// Selects an object of the runs that ended before a given time, except the last loaded run of each job and wave: the
-/// next load compares with its summary.
-macro_rules! expired_of_runs {
-    ($object:literal) => {
-        concat!(
-            "SELECT r.",
-            $object,
-            " FROM job_run r WHERE r.",
-            $object,
-            " IS NOT NULL
-                AND r.state IN ('COMPLETED', 'FAILED') AND r.finished_timestamp <= ?1
-                AND r.sequence NOT IN (
-                        SELECT max(sequence) FROM job_run
-                         WHERE state = 'COMPLETED' AND outcome = 'LOADED' GROUP BY job_config_id, wave)"
         )
     };
 }
 
-pub(in crate::sqlite) const EXPIRED_SUMMARIES: &str = expired_of_runs!("summary_object");
-pub(in crate::sqlite) const FORGET_SUMMARIES: &str = forget!("job_run", "summary_object");
+/// The same for an object of a run `v`, which must have ended by `?1`. The last loaded run of each job and wave keeps its
+/// objects: the next load compares with its summary.
+macro_rules! expired_of_run {
+    ($object:literal) => {
+        concat!(
+            "v.",
+            $object,
+            " IS NOT NULL
+             AND v.state IN ('COMPLETED', 'FAILED') AND v.finished_timestamp <= ?1
+             AND v.sequence NOT IN (
+                     SELECT max(sequence) FROM job_run
+                      WHERE state = 'COMPLETED' AND outcome = 'LOADED' GROUP BY job_config_id, wave)"
+        )
+    };
+}
 
-pub(in crate::sqlite) const EXPIRED_COVERAGES: &str = expired_of_runs!("coverage_object");
-pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!("job_run", "coverage_object");
+/// Selects the keys and objects of what has expired.
+macro_rules! find {
+    ($table:literal, $key:literal, $object:literal, $expired:expr) => {
+        concat!(
+            "SELECT CAST(v.",
+            $key,
+            " AS TEXT), v.",
+            $object,
+            " FROM ",
+            $table,
+            " v WHERE ",
+            $expired
+        )
+    };
+}
+
+/// Forgets the objects of the keys in `?2`, a JSON array, as far as they have still expired, and returns these keys. `?3` is
+/// the time.
+macro_rules! forget {
+    ($table:literal, $key:literal, $object:literal, $also:literal, $expired:expr) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " AS v SET ",
+            $object,
+            " = NULL",
+            $also,
+            "
+              WHERE v.",
+            $key,
+            " IN (SELECT value FROM json_each(?2)) AND ?3 IS NOT NULL AND ",
+            $expired,
+            "
+             RETURNING CAST(",
+            $key,
+            " AS TEXT)"
+        )
+    };
+}
+
+pub(in crate::sqlite) const FIND_CONVERTED: &str = find!(
+    "file_version",
+    "version_id",
+    "converted_object",
+    expired!("converted_object")
+);
+pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!(
+    "file_version",
+    "version_id",
+    "converted_object",
+    "",
+    expired!("converted_object")
+);
+
+pub(in crate::sqlite) const FIND_REJECTS: &str = find!(
+    "file_version",
+    "version_id",
+    "rejects_object",
+    expired!("rejects_object")
+);
+pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!(
+    "file_version",
+    "version_id",
+    "rejects_object",
+    "",
+    expired!("rejects_object")
+);
+
+pub(in crate::sqlite) const FIND_PARTIALS: &str =
+    find!("file_version", "version_id", "partial_object", expired_partial!());
+pub(in crate::sqlite) const EXPIRE_PARTIALS: &str = forget!(
+    "file_version",
+    "version_id",
+    "partial_object",
+    ", partial_removed_timestamp = ?3",
+    expired_partial!()
+);
+
+pub(in crate::sqlite) const FIND_SUMMARIES: &str = find!(
+    "job_run",
+    "run_id",
+    "summary_object",
+    expired_of_run!("summary_object")
+);
+pub(in crate::sqlite) const FORGET_SUMMARIES: &str = forget!(
+    "job_run",
+    "run_id",
+    "summary_object",
+    "",
+    expired_of_run!("summary_object")
+);
+
+pub(in crate::sqlite) const FIND_COVERAGES: &str = find!(
+    "job_run",
+    "run_id",
+    "coverage_object",
+    expired_of_run!("coverage_object")
+);
+pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!(
+    "job_run",
+    "run_id",
+    "coverage_object",
+    "",
+    expired_of_run!("coverage_object")
+);
+
+/// Forgets partials that the lake has lost.
+pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
+    UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
+     WHERE partial_object IN (SELECT value FROM json_each(?1))";
 
 /// The partials of the versions in force, with their files, ordered by path.
 pub(in crate::sqlite) const PARTIALS_IN_FORCE: &str = "

@@ -4,6 +4,7 @@
 //! last win.
 
 pub(super) mod days;
+pub(super) mod edits;
 pub(super) mod facts;
 pub(super) mod files;
 pub(super) mod interventions;
@@ -15,4 +16,5 @@ pub(super) mod others;
 pub(super) mod overview;
 pub(super) mod runs;
 pub(super) mod unmatched;
+pub(super) mod waiting;
 pub(super) mod waves;

@@ -75,43 +75,67 @@ pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
        SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2, inputs_of = ?3
      WHERE run_id = ?1";
 
-/// Claims the oldest queued run. Some stay queued: the runs of a job of which the ledger knows more than this database;
-/// those of a wave whose last load the warehouse lost, unless a person asked for them; those whose partials the lake lost,
-/// until their files have been read again; and those that hold a store-day which a running run of another job holds too.
-/// The queue is looked through from its head, and no further than to the run that is claimed.
-pub(in crate::sqlite) const CLAIM: &str = "
+/// The oldest queued run that may be claimed. Some stay queued: the runs of a job of which the ledger knows more than
+/// this database; those of a wave whose last load the warehouse lost, unless a person asked for them; those whose
+/// partials the lake lost, until their files have been read again; those that hold a store-day which a running run of
+/// another job holds too; those in `?1`, a JSON array; and those that wait until after `?2`. A pause is never long, so a
+/// time after `?3` is none: the clock was set back. The queue is looked through from its head, and no further than to the
+/// run that is found.
+pub(in crate::sqlite) const NEXT: &str = "
     WITH busy (job, store_id, trans_date) AS MATERIALIZED (
         SELECT DISTINCT r.job_config_id, d.store_id, d.trans_date
           FROM job_run r
          CROSS JOIN job_run_input i ON i.run_id = r.run_id
          CROSS JOIN version_day d ON d.version_id = i.version_id
          WHERE r.state = 'RUNNING')
+    SELECT q.* FROM job_run q
+     WHERE q.state = 'QUEUED'
+       AND q.run_id NOT IN (SELECT value FROM json_each(?1))
+       AND NOT EXISTS (SELECT 1 FROM waiting w
+                        WHERE w.kind = 'run' AND w.subject = q.run_id
+                          AND w.next_try_timestamp > ?2 AND w.next_try_timestamp < ?3)
+       AND NOT EXISTS (SELECT 1 FROM ledger_run l
+                        WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
+       AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
+                SELECT 1 FROM job_run lost
+                 WHERE lost.job_config_id = q.job_config_id AND lost.wave = q.wave
+                   AND lost.lost_timestamp IS NOT NULL
+                   AND lost.sequence = (SELECT max(last.sequence) FROM job_run last
+                                         WHERE last.job_config_id = q.job_config_id AND last.wave = q.wave
+                                           AND last.state = 'COMPLETED' AND last.outcome = 'LOADED')))
+       AND NOT EXISTS (
+                SELECT 1 FROM job_run_input i
+                 CROSS JOIN file_version v ON v.version_id = i.version_id
+                 CROSS JOIN ingested_file_status f ON f.file_id = i.file_id
+                 WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
+       AND NOT (EXISTS (SELECT 1 FROM busy)
+            AND EXISTS (SELECT 1 FROM job_run_input i
+                         CROSS JOIN version_day d ON d.version_id = i.version_id
+                         CROSS JOIN busy x ON x.store_id = d.store_id AND x.trans_date = d.trans_date
+                         WHERE i.run_id = q.run_id AND x.job <> q.job_config_id))
+     ORDER BY q.sequence LIMIT 1";
+
+pub(in crate::sqlite) const CLAIM: &str = "
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
-     WHERE run_id = (
-        SELECT q.run_id FROM job_run q
-         WHERE q.state = 'QUEUED'
-           AND NOT EXISTS (SELECT 1 FROM ledger_run l
-                            WHERE l.job_config_id = q.job_config_id AND l.accepted_timestamp IS NULL)
-           AND (q.cause NOT IN ('preconditions', 'deadline') OR NOT EXISTS (
-                    SELECT 1 FROM job_run lost
-                     WHERE lost.job_config_id = q.job_config_id AND lost.wave = q.wave
-                       AND lost.lost_timestamp IS NOT NULL
-                       AND lost.sequence = (SELECT max(last.sequence) FROM job_run last
-                                             WHERE last.job_config_id = q.job_config_id AND last.wave = q.wave
-                                               AND last.state = 'COMPLETED' AND last.outcome = 'LOADED')))
-           AND NOT EXISTS (
-                    SELECT 1 FROM job_run_input i
-                     CROSS JOIN file_version v ON v.version_id = i.version_id
-                     CROSS JOIN ingested_file_status f ON f.file_id = i.file_id
-                     WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
-           AND NOT (EXISTS (SELECT 1 FROM busy)
-                AND EXISTS (SELECT 1 FROM job_run_input i
-                             CROSS JOIN version_day d ON d.version_id = i.version_id
-                             CROSS JOIN busy x ON x.store_id = d.store_id AND x.trans_date = d.trans_date
-                             WHERE i.run_id = q.run_id AND x.job <> q.job_config_id))
-         ORDER BY q.sequence LIMIT 1)
-    RETURNING run_id, job_config_id, wave, sequence, attempts, incomplete";
+     WHERE run_id = ?3
+    RETURNING job_config_id, wave, sequence, attempts, incomplete";
+
+/// The stores of a run's lines, and whether no version had one before the job's last run. Before its first run, none
+/// counts as new.
+pub(in crate::sqlite) const STORES: &str = "
+    WITH last (version_id) AS MATERIALIZED (
+         SELECT max(i.version_id) FROM job_run_input i
+          WHERE i.run_id = (SELECT coalesce(p.inputs_of, p.run_id) FROM job_run r JOIN job_run p ON p.job_config_id = r.job_config_id
+                             WHERE r.run_id = ?1 AND p.state = 'COMPLETED' AND p.sequence < r.sequence
+                             ORDER BY p.sequence DESC LIMIT 1))
+    SELECT s.store_id,
+           (SELECT version_id FROM last) IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM version_day o
+                            WHERE o.store_id = s.store_id AND o.version_id <= (SELECT version_id FROM last)) AS is_new
+      FROM (SELECT DISTINCT d.store_id FROM job_run_input i JOIN version_day d ON d.version_id = i.version_id
+             WHERE i.run_id = ?1) s
+     ORDER BY s.store_id";
 
 pub(in crate::sqlite) const HEARTBEAT: &str =
     "UPDATE job_run SET heartbeat_timestamp = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
@@ -137,6 +161,9 @@ pub(in crate::sqlite) const FAIL_QUEUED: &str = "
 pub(in crate::sqlite) const REQUEUE: &str = "
     UPDATE job_run SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL
      WHERE run_id = ?1 AND state = 'RUNNING'";
+
+pub(in crate::sqlite) const RUNNING: &str = "
+    SELECT run_id, max(attempts, 0) AS attempts FROM job_run WHERE state = 'RUNNING' ORDER BY sequence DESC";
 
 pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
 

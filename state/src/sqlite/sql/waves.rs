@@ -53,7 +53,12 @@ pub(in crate::sqlite) const OPEN: &str = "
 pub(in crate::sqlite) const ALL_WAVES: &str =
     "SELECT DISTINCT wave FROM job_file WHERE job_config_id = ?1 ORDER BY wave";
 
-pub(in crate::sqlite) const NEWEST_WAVE: &str = "SELECT max(wave) FROM job_file WHERE job_config_id = ?1";
+/// The newest wave up to the day `?2`, and those after it.
+pub(in crate::sqlite) const NEWEST_WAVES: &str = "
+    SELECT wave FROM (SELECT max(wave) AS wave FROM job_file WHERE job_config_id = ?1 AND wave <= ?2)
+     WHERE wave IS NOT NULL
+     UNION
+    SELECT wave FROM job_file WHERE job_config_id = ?1 AND wave > ?2";
 
 /// The stores of a job by day, each with the first wave that has a file of it: a file that a person took out does not
 /// count. Looks up one store after another.

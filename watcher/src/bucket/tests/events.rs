@@ -237,6 +237,36 @@ async fn messages_stay_invisible_while_their_files_are_worked_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_stay_invisible_while_nobody_takes_what_they_tell() {
+    const OBJECTS: u32 = 70;
+    let scene = Eventful::new();
+    let visibility = Duration::from_secs(2);
+    let queue = scene.queue.clone().with_visibility(visibility);
+    let mut watched = scene.watch_by(queue).await;
+    for number in 0..OBJECTS {
+        put(&scene.bucket, &format!("{number}.tdf"), "x").await;
+    }
+    // The watcher's channel is full, and so is the channel to the watcher.
+    let mut before = scene.messages().await;
+    let mut since = Instant::now();
+    let deadline = since + PATIENCE;
+    while since.elapsed() < visibility * 3 {
+        assert!(Instant::now() < deadline, "messages come again: {before:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let messages = scene.messages().await;
+        if messages != before {
+            (before, since) = (messages, Instant::now());
+        }
+    }
+    assert!(before.1 > 30, "{before:?}");
+    for _ in 0..OBJECTS {
+        let arrival = watched.arrival().await;
+        watched.handle.recorded(&arrival.path, arrival.stamp);
+    }
+    scene.waits_for((0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_that_is_away_is_a_trouble_until_it_is_back() {
     let scene = Eventful::new();
     let url = format!("{}/123456789012/later", scene.server.url());

@@ -1,0 +1,417 @@
+//! The conversions in progress, and those that wait for their turn.
+//!
+//! Small files that arrive close together are converted as a group, so that each of them does not cost a task, a query
+//! to the state database and a sync to disk. A large file is a group of its own.
+//!
+//! A file that an outage keeps from being converted is no failure: it waits, and its jobs wait for it
+//! ([`waiting`](super::waiting)). A file during whose conversion the process died is a suspect: it is converted alone,
+//! one suspect after the other, so that of a group only the culprit is ever to blame. After the third time it is FAILED.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use anyhow::Context;
+use gristmill_engine::{Captures, FeedLayout};
+use gristmill_state::WaitKind;
+use gristmill_watcher::Arrival;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::Parts;
+use super::activity::Token;
+use super::conversion::{content, convert_files};
+use super::judge::ToJudge;
+use super::outcomes::{Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort};
+use super::panics::contained;
+use super::record::Recordable;
+use super::retry::{StepError, with_retries};
+use super::sources::{Sources, to_state};
+use super::waiting::{Failed, WaitingFiles};
+
+/// Files up to this size are converted in groups. It is less than a thread reads at a time.
+const SMALL: u64 = 128 << 10;
+
+/// The most files in a group. After a crash, a whole group is converted again.
+const GROUP: usize = 256;
+
+/// No more files are received while so many large ones wait for room.
+const LARGE: usize = 16;
+
+/// How often a process may die while it converts a file.
+const MOST_ATTEMPTS: u32 = 3;
+
+/// A file that has arrived, with what its name says.
+pub(super) struct Arrived {
+    pub(super) arrival: Arrival,
+    pub(super) feed: Arc<FeedLayout>,
+    /// Whether it counts as submitted only if its bytes are not those of its newest submission.
+    pub(super) is_doubted: bool,
+    pub(super) captures: Captures,
+    /// How often it has failed in this process.
+    pub(super) failures: u32,
+    /// Whether it is to be converted by itself: a group that it was in has failed as a whole.
+    pub(super) is_alone: bool,
+    /// Whether it was tried to find out if there is room again.
+    pub(super) is_probe: bool,
+    pub(super) token: Token,
+}
+
+/// An arrival that waits until an earlier one of the same file is done.
+struct Postponed {
+    arrival: Arrival,
+    token: Token,
+    is_doubted: bool,
+}
+
+/// The result of a conversion task.
+pub(super) struct Ended {
+    /// The files that are no longer in progress.
+    pub(super) paths: Vec<String>,
+    /// The files that are tried again after a pause.
+    pub(super) failed: Vec<Failed>,
+    /// The files that are tried again at once, each by itself.
+    pub(super) alone: Vec<Arrived>,
+    pub(super) was_suspect: bool,
+    /// What was found out of the room, if that was to be found out.
+    pub(super) probed: Option<bool>,
+}
+
+/// What is next.
+pub(super) enum Next {
+    Ended(Ended),
+    Room(OwnedSemaphorePermit),
+    Due,
+}
+
+/// The conversions in progress. There is never more than one for the same file, so its submissions are recorded in the
+/// order of their arrival, however long each takes.
+pub(super) struct Conversions {
+    parts: Arc<Parts>,
+    sources: Arc<Sources>,
+    records: mpsc::Sender<Recordable>,
+    /// Jobs that waited for a file may run once it waits no longer.
+    judge: mpsc::Sender<ToJudge>,
+    room: Arc<Semaphore>,
+    tasks: JoinSet<anyhow::Result<Ended>>,
+    /// Small files that wait for their group.
+    small: VecDeque<Arrived>,
+    /// Files that are converted by themselves.
+    large: VecDeque<Arrived>,
+    /// Whether a large file is next, if there are both.
+    large_is_next: bool,
+    suspects: VecDeque<Arrived>,
+    is_suspect_in_progress: bool,
+    /// The files in progress, including all that wait, and the newest arrival of each since.
+    files: HashMap<String, Option<Postponed>>,
+    waiting: WaitingFiles,
+    /// The files with which an earlier process has died, as they were then, and how often.
+    attempts: HashMap<String, (gristmill_state::Stamp, u32)>,
+    /// Whether the state database may name files that wait and are not among `files`.
+    may_be_gone: bool,
+}
+
+impl Conversions {
+    pub(super) async fn new(
+        parts: Arc<Parts>,
+        sources: Arc<Sources>,
+        records: mpsc::Sender<Recordable>,
+        judge: mpsc::Sender<ToJudge>,
+    ) -> anyhow::Result<Self> {
+        let attempts = with_retries(&parts.patience, "reading the attempts at files", || async {
+            Ok(parts.state.attempts().await?)
+        });
+        let attempts = attempts.await.context("cannot read the attempts at files")?;
+        let room = Arc::new(Semaphore::new(parts.max_conversions));
+        Ok(Self {
+            parts,
+            sources,
+            records,
+            judge,
+            room,
+            tasks: JoinSet::new(),
+            small: VecDeque::new(),
+            large: VecDeque::new(),
+            large_is_next: true,
+            suspects: VecDeque::new(),
+            is_suspect_in_progress: false,
+            files: HashMap::new(),
+            waiting: WaitingFiles::default(),
+            attempts,
+            may_be_gone: true,
+        })
+    }
+
+    /// Returns whether more files may come.
+    pub(super) fn has_room_to_wait(&self) -> bool {
+        self.small.len() < GROUP && self.large.len() < LARGE
+    }
+
+    /// Waits for the end of a conversion, the end of a pause, or for room to start a conversion. Dropping it loses
+    /// nothing.
+    pub(super) async fn next(&mut self) -> anyhow::Result<Next> {
+        let has_suspect = !self.is_suspect_in_progress && !self.suspects.is_empty();
+        let has_next = has_suspect || !self.large.is_empty() || !self.small.is_empty();
+        let due = self.waiting.next_due();
+        let room = self.room.clone();
+        tokio::select! {
+            biased;
+            Some(ended) = self.tasks.join_next() => Ok(Next::Ended(ended??)),
+            permit = room.acquire_owned(), if has_next => Ok(Next::Room(permit?)),
+            () = sleep_until(due), if due.is_some() => Ok(Next::Due),
+            else => std::future::pending().await,
+        }
+    }
+
+    /// Does what is next.
+    pub(super) async fn handle(&mut self, next: Next) -> anyhow::Result<()> {
+        match next {
+            Next::Ended(ended) => self.ended(ended).await,
+            Next::Room(permit) => {
+                self.start_next(permit);
+                Ok(())
+            }
+            Next::Due => {
+                for arrived in self.waiting.take_due(Instant::now()) {
+                    self.enqueue(arrived);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Finishes the conversions in progress.
+    pub(super) async fn finish(mut self) -> anyhow::Result<()> {
+        while let Some(ended) = self.tasks.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
+    /// Adds an arrival to those that wait for their turn, or postpones it while the same file is in progress.
+    pub(super) fn take(&mut self, arrival: Arrival, token: Token, is_doubted: bool) {
+        let Some((feed, captures)) = self.parts.settings.feeds.of_file(&arrival.path) else {
+            return;
+        };
+        let (feed, path) = (feed.clone(), arrival.path.clone());
+        if let Some(newest) = self.files.get_mut(&path) {
+            let is_doubted = is_doubted && newest.as_ref().is_none_or(|before| before.is_doubted);
+            *newest = Some(Postponed {
+                arrival,
+                token,
+                is_doubted,
+            });
+            // What waits is not what is there now, so it need not be tried any more.
+            if self.waiting.remove(&path) {
+                self.take_postponed(&path);
+            }
+            return;
+        }
+        self.files.insert(path, None);
+        self.enqueue(Arrived {
+            arrival,
+            feed,
+            is_doubted,
+            captures,
+            failures: 0,
+            is_alone: false,
+            is_probe: false,
+            token,
+        });
+    }
+
+    fn enqueue(&mut self, arrived: Arrived) {
+        if self.attempts_at(&arrived) > 0 {
+            self.suspects.push_back(arrived);
+        } else if arrived.is_alone || arrived.is_probe || arrived.arrival.stamp.bytes > SMALL {
+            self.large.push_back(arrived);
+        } else {
+            self.small.push_back(arrived);
+        }
+    }
+
+    /// How often the process has died with just this file.
+    fn attempts_at(&self, arrived: &Arrived) -> u32 {
+        let now = to_state(arrived.arrival.stamp);
+        let known = self.attempts.get(&arrived.arrival.path);
+        let known = known.filter(|(stamp, _)| {
+            (stamp.bytes, stamp.modified_ns, stamp.inode) == (now.bytes, now.modified_ns, now.inode)
+        });
+        known.map_or(0, |(_, attempts)| *attempts)
+    }
+
+    /// Frees the files that are done, starts arrivals that were postponed until then, and has others tried again.
+    async fn ended(&mut self, ended: Ended) -> anyhow::Result<()> {
+        let Ended {
+            paths,
+            failed,
+            alone,
+            was_suspect,
+            probed,
+        } = ended;
+        if was_suspect {
+            self.is_suspect_in_progress = false;
+        }
+        if let Some(has_room) = probed {
+            for arrived in self.waiting.probed(has_room) {
+                self.enqueue(arrived);
+            }
+        }
+        for arrived in alone {
+            self.attempts.remove(&arrived.arrival.path);
+            self.enqueue(arrived);
+        }
+        for failed in failed {
+            let path = failed.arrived.arrival.path.clone();
+            self.attempts.remove(&path);
+            if !self
+                .parts
+                .patience
+                .tries_again(&failed.error, failed.arrived.failures)
+            {
+                tracing::error!(
+                    path,
+                    "cannot be converted now, and waits for the next start: {}",
+                    failed.error
+                );
+                let others = match failed.error.is_of_room() {
+                    true => self.waiting.give_up_room(),
+                    false => Vec::new(),
+                };
+                for path in others.into_iter().chain([path]) {
+                    self.parts.activity.tally.count_file_waiting();
+                    self.take_postponed(&path);
+                }
+            } else if self.files.get(&path).is_some_and(Option::is_some) {
+                self.take_postponed(&path);
+            } else {
+                self.waiting.add(failed);
+            }
+        }
+        if let Some((files, pause)) = self.waiting.put_off() {
+            note_waiting(&self.parts, &files, pause).await?;
+        }
+        for path in paths {
+            self.attempts.remove(&path);
+            self.take_postponed(&path);
+        }
+        Ok(())
+    }
+
+    /// Frees a file, and takes the arrival that waited for that.
+    fn take_postponed(&mut self, path: &str) {
+        if let Some(Postponed {
+            arrival,
+            token,
+            is_doubted,
+        }) = self.files.remove(path).flatten()
+        {
+            self.take(arrival, token, is_doubted);
+        }
+    }
+
+    fn start_next(&mut self, permit: OwnedSemaphorePermit) {
+        if !self.is_suspect_in_progress
+            && let Some(suspect) = self.suspects.pop_front()
+        {
+            self.is_suspect_in_progress = true;
+            let attempts = self.attempts_at(&suspect);
+            self.start(vec![suspect], permit, Some(attempts));
+            return;
+        }
+        let large = match self.large_is_next || self.small.is_empty() {
+            true => self.large.pop_front(),
+            false => None,
+        };
+        self.large_is_next = large.is_none();
+        let group: Vec<_> = match large {
+            Some(large) => vec![large],
+            None => self.small.drain(..self.small.len().min(GROUP)).collect(),
+        };
+        if !group.is_empty() {
+            self.start(group, permit, None);
+        }
+    }
+
+    /// Starts to convert a group. `attempts` is how often the process has died with a suspect.
+    fn start(&mut self, group: Vec<Arrived>, permit: OwnedSemaphorePermit, attempts: Option<u32>) {
+        let (parts, sources, records) = (self.parts.clone(), self.sources.clone(), self.records.clone());
+        let judge = self.judge.clone();
+        self.tasks.spawn(async move {
+            let outcomes = match attempts.filter(|attempts| *attempts >= MOST_ATTEMPTS) {
+                Some(attempts) => vec![Err(kills(attempts))],
+                None => {
+                    note_attempts(&parts, &group).await?;
+                    match contained(convert_files(&parts, &group)).await {
+                        Ok(outcomes) => outcomes?,
+                        Err(panicked) => {
+                            let error = StepError::permanent(panicked);
+                            group.iter().map(|_| Err(error.of_group())).collect()
+                        }
+                    }
+                }
+            };
+            drop(permit);
+            if attempts.is_some() {
+                // Before the next suspect may end the process: what of this one is not recorded by then is no proof.
+                end_attempts(&parts, &[group[0].arrival.path.as_str()]).await?;
+            }
+            let Sorted { mut ended, done } = sort(group, outcomes);
+            if note_ends(&parts, &ended, &done).await? {
+                // If that stage is gone, the pipeline stops, and the next start judges all that is open.
+                let _ = judge.send(ToJudge::wake(parts.activity.begin())).await;
+            }
+            for (arrived, outcome) in done {
+                ended.paths.push(arrived.arrival.path.clone());
+                send_on(&parts, &sources, &records, arrived, outcome).await;
+            }
+            ended.was_suspect = attempts.is_some();
+            Ok(ended)
+        });
+    }
+
+    /// Forgets the files that waited for an earlier process, or for this one, and have left their source meanwhile.
+    pub(super) async fn forget_the_gone(&mut self) -> anyhow::Result<()> {
+        if !std::mem::take(&mut self.may_be_gone) && self.waiting.is_empty() {
+            return Ok(());
+        }
+        let state = &self.parts.state;
+        let waiting = with_retries(&self.parts.patience, "asking what waits", || async {
+            Ok(state.waiting().await?)
+        });
+        let waiting = waiting
+            .await
+            .context("cannot ask the state database what waits")?;
+        let mut gone = Vec::new();
+        for file in waiting.into_iter().filter(|waits| waits.kind == WaitKind::File) {
+            let file = file.subject;
+            if self.files.contains_key(&file) {
+                continue;
+            }
+            let is_wanted = self.parts.settings.feeds.of_file(&file).is_some();
+            // A source that does not answer may still have the file.
+            match content(&self.parts, &file).exists().await {
+                Ok(true) if is_wanted => self.may_be_gone = true,
+                Ok(_) => gone.push(file),
+                Err(_) => self.may_be_gone = true,
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        with_retries(&self.parts.patience, "forgetting files that are gone", || async {
+            Ok(state.end_waiting(WaitKind::File, &gone).await?)
+        })
+        .await
+        .context("cannot forget in the state database the files that are gone")?;
+        let _ = self.judge.send(ToJudge::wake(self.parts.activity.begin())).await;
+        Ok(())
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,219 @@
+//! What came of a group of files: what is recorded, what is tried again, and what is noted of it before.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use gristmill_state::{SubmissionOutcome, WaitKind, WaitingFile};
+use tokio::sync::mpsc;
+
+use super::Parts;
+use super::conversion::Outcome;
+use super::conversions::{Arrived, Ended};
+use super::intake::submission;
+use super::record::Recordable;
+use super::retry::{StepError, with_retries};
+use super::sources::{Sources, to_state};
+use super::waiting::Failed;
+
+/// Makes the failure of a file that has killed the process so many times.
+pub(super) fn kills(attempts: u32) -> StepError {
+    StepError::permanent(anyhow::anyhow!(
+        "the process died {attempts} times while it converted this file: it may need more memory than there is; look \
+         for the cause in the system's log, then run `gristmill retry`"
+    ))
+}
+
+/// Records that the files are being converted, so that a process that dies meanwhile knows of it.
+pub(super) async fn note_attempts(parts: &Parts, group: &[Arrived]) -> anyhow::Result<()> {
+    let files: Vec<_> = group
+        .iter()
+        .map(|arrived| (arrived.arrival.path.as_str(), to_state(arrived.arrival.stamp)))
+        .collect();
+    with_retries(&parts.patience, "recording attempts", || async {
+        Ok(parts.state.begin_attempts(&files).await?)
+    })
+    .await
+    .context("cannot record attempts at files in the state database")
+}
+
+/// Records that attempts have ended without killing the process.
+pub(super) async fn end_attempts(parts: &Parts, files: &[&str]) -> anyhow::Result<()> {
+    with_retries(&parts.patience, "recording attempts", || async {
+        Ok(parts.state.end_attempts(files).await?)
+    })
+    .await
+    .context("cannot record attempts at files in the state database")
+}
+
+/// A file whose conversion has ended, and how.
+pub(super) type Done = (Arrived, Result<Outcome, StepError>);
+
+/// What came of a group.
+pub(super) struct Sorted {
+    pub(super) ended: Ended,
+    pub(super) done: Vec<Done>,
+}
+
+/// Sorts what is over from what is tried again.
+pub(super) fn sort(group: Vec<Arrived>, outcomes: Vec<Result<Outcome, StepError>>) -> Sorted {
+    let mut ended = Ended {
+        paths: Vec::new(),
+        failed: Vec::new(),
+        alone: Vec::new(),
+        was_suspect: false,
+        probed: None,
+    };
+    let mut done = Vec::new();
+    let is_group = group.len() > 1;
+    for (mut arrived, outcome) in group.into_iter().zip(outcomes) {
+        if std::mem::take(&mut arrived.is_probe) {
+            let has_room = match &outcome {
+                Ok(outcome) => matches!(outcome, Outcome::Recorded(_)),
+                Err(error) => !error.is_of_room(),
+            };
+            ended.probed = Some(has_room);
+        }
+        let error = match outcome {
+            Err(error) => error,
+            Ok(outcome) => {
+                done.push((arrived, Ok(outcome)));
+                continue;
+            }
+        };
+        // Of a group that failed as a whole, each is tried by itself, unless there was no room for any.
+        if is_group && error.is_of_group() && !error.is_of_room() {
+            arrived.is_alone = true;
+            ended.alone.push(arrived);
+            continue;
+        }
+        arrived.failures += 1;
+        match error.is_worth_another(arrived.failures) {
+            true => ended.failed.push(Failed::new(arrived, error)),
+            false => done.push((arrived, Err(error))),
+        }
+    }
+    Sorted { ended, done }
+}
+
+/// Records what has ended without a submission. What waits must be known before the others of its group are: otherwise
+/// a job could run without it. Returns whether a file waits no longer.
+pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> anyhow::Result<bool> {
+    let without_record = done
+        .iter()
+        .filter(|(_, outcome)| {
+            outcome
+                .as_ref()
+                .is_ok_and(|outcome| !matches!(outcome, Outcome::Recorded(_)))
+        })
+        .map(|(arrived, _)| arrived);
+    let over: Vec<&str> = without_record
+        .clone()
+        .chain(&ended.alone)
+        .map(|arrived| arrived.arrival.path.as_str())
+        .collect();
+    if !over.is_empty() {
+        end_attempts(parts, &over).await?;
+    }
+    let waited: Vec<String> = without_record
+        .filter(|arrived| arrived.failures > 0)
+        .map(|arrived| arrived.arrival.path.clone())
+        .collect();
+    if !waited.is_empty() {
+        with_retries(&parts.patience, "recording the end of waiting", || async {
+            Ok(parts.state.end_waiting(WaitKind::File, &waited).await?)
+        })
+        .await
+        .context("cannot record in the state database what waits no longer")?;
+    }
+    let failed = &ended.failed;
+    for failed in failed {
+        let path = failed.arrived.arrival.path.as_str();
+        let pause = failed.pause;
+        tracing::warn!(
+            path,
+            ?pause,
+            "the conversion failed and will be tried again: {}",
+            failed.error
+        );
+    }
+    let Some(longest) = failed.iter().map(|failed| failed.pause).max() else {
+        return Ok(!waited.is_empty());
+    };
+    let files: Vec<_> = failed.iter().map(Failed::as_waiting).collect();
+    note_waiting(parts, &files, longest).await?;
+    Ok(!waited.is_empty())
+}
+
+/// Records which files wait, and for how long.
+pub(super) async fn note_waiting(
+    parts: &Parts,
+    files: &[WaitingFile],
+    pause: Duration,
+) -> anyhow::Result<()> {
+    let next_try = parts.after(pause);
+    with_retries(&parts.patience, "recording what waits", || async {
+        Ok(parts.state.note_waiting_files(files, next_try).await?)
+    })
+    .await
+    .context("cannot record in the state database which files wait")
+}
+
+/// Passes on the record of a conversion, if there is something to record.
+pub(super) async fn send_on(
+    parts: &Parts,
+    sources: &Sources,
+    records: &mpsc::Sender<Recordable>,
+    arrived: Arrived,
+    outcome: Result<Outcome, StepError>,
+) {
+    parts.progress.file_done();
+    let Arrived {
+        arrival,
+        feed,
+        is_doubted,
+        captures,
+        token,
+        ..
+    } = arrived;
+    let path = arrival.path.as_str();
+    let outcome = match outcome {
+        Ok(Outcome::Recorded(outcome)) => *outcome,
+        Ok(Outcome::Gone) => {
+            tracing::debug!(path, "the file was gone before it could be read");
+            sources.recorded(path, arrival.stamp);
+            return;
+        }
+        Ok(Outcome::Same) => {
+            tracing::debug!(path, "the file has the bytes of its newest submission");
+            sources.recorded(path, arrival.stamp);
+            return;
+        }
+        Ok(Outcome::Unanswered) => {
+            tracing::debug!(
+                path,
+                "the file could not be read now: the next listing finds it again"
+            );
+            parts.activity.tally.count_unanswered();
+            sources.unread(path, is_doubted);
+            return;
+        }
+        Ok(Outcome::Stopped) => {
+            tracing::debug!(path, "the file is left for the next start");
+            return;
+        }
+        Ok(Outcome::Changed) => {
+            tracing::debug!(
+                path,
+                "the file changed while it was read; it is read again once it has settled"
+            );
+            sources.wait_for(path, &parts.activity);
+            return;
+        }
+        Err(error) => SubmissionOutcome::Failed {
+            error: error.to_string(),
+        },
+    };
+    let record = submission(&feed, captures, &arrival, outcome);
+    // The record stage ends only after this one, or with an error that ends the whole pipeline.
+    let _ = records.send(Recordable { record, token }).await;
+}
