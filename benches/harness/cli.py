@@ -9,7 +9,24 @@ from pathlib import Path
 from . import contender, record
 from .data import Spec
 from .measure import Failed
-from .scenarios import Bench, aggregate, catalogue, cores, dirty, load, memory, resend, run, s3, scale, tiny, waves
+from .scenarios import (
+    Bench,
+    aggregate,
+    catalogue,
+    cores,
+    dirty,
+    history,
+    idle,
+    load,
+    memory,
+    provinces,
+    resend,
+    run,
+    s3,
+    scale,
+    tiny,
+    waves,
+)
 from .workspace import ROOT, Stop, Workspace, say
 
 SCENARIOS = {
@@ -20,6 +37,9 @@ SCENARIOS = {
     "run": (run.run, "the whole chain into SQLite, beside the peers' plain aggregation"),
     "resend": (resend.run, "one of 40 files replaced, against the first run"),
     "tiny": (tiny.run, "10,000 files of 8 lines through the whole chain"),
+    "provinces": (provinces.run, "200 jobs of 100 stores beside one job, and 1,000 jobs"),
+    "history": (history.run, "a submission, start-up, status and explain with a million known files"),
+    "idle": (idle.run, "the CPU of a service whose 200 jobs are complete"),
     "waves": (waves.run, "from the last of 13 files to its rows in Postgres, 200 times"),
     "load": (load.run, "5 million rows into Postgres, first, changed and re-sent, beside psql and ADBC"),
     "memory": (memory.run, "peak memory over one file of 8 GB"),

@@ -32,29 +32,42 @@ files = "*.tdf"
 columns = ["store_id", "amount", "code", "item_id", "trans_date"]
 measures = {{ sale_amount = 4, tax_amount = 5, discount_amount = 6 }}
 same_day = "add"
+"""
 
+JOB = """
 [[job]]
-id = "bench"
+id = "{name}"
 feed = "sales"
-files = "*-{{store}}.tdf"
+files = "{pattern}"
 min_files = {files}
 trigger = "{trigger}"
 """
 
 
-class Installation:
-    """A new gristmill that watches `source`, and has one job that waits for `files` files."""
+def job(name, pattern, files, trigger="any"):
+    """A job that waits for `files` files."""
+    return JOB.format(name=name, pattern=pattern, files=files, trigger=trigger)
 
-    def __init__(self, workspace, source, files, *, trigger="any", warehouse="sqlite://warehouse.db"):
+
+class Installation:
+    """A new gristmill that watches `source`, and has one job that waits for `files` files, or the given `jobs`."""
+
+    def __init__(self, workspace, source, files, *, trigger="any", warehouse="sqlite://warehouse.db", jobs=None):
         self.gristmill = workspace.gristmill
         self.folder = workspace.folder(f"installation-{next(NUMBERS)}")
         self.settings = self.folder / "gristmill.toml"
         self.warehouse = self.folder / "warehouse.db"
+        self.state = self.folder / "state.db"
         self.service = None
-        self.settings.write_text(SETTINGS.format(source=source, files=files, trigger=trigger, warehouse=warehouse))
+        jobs = jobs or [job("bench", "*-{store}.tdf", files, trigger)]
+        self.settings.write_text(SETTINGS.format(source=source, warehouse=warehouse) + "".join(jobs))
 
     def command(self, *options):
         return [self.gristmill, "run", "-c", self.settings, *options]
+
+    def ask(self, log, *words):
+        """Runs another command, which only reads; returns its Cost."""
+        return run([self.gristmill, *words, "-c", self.settings], log)
 
     def run_until_idle(self, log):
         """Converts what is new, runs and loads it; returns the Cost of the process."""

@@ -6,7 +6,9 @@
 
 mod near;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use jiff::civil::Date;
 use regex::Regex;
@@ -19,9 +21,33 @@ pub use near::{NearMiss, NearMisses};
 pub struct FilePattern {
     text: String,
     pieces: Vec<Piece>,
-    regex: Regex,
+    /// Matches what follows the literal start.
+    rest: Arc<Regex>,
     date: Option<DateFormat>,
+    has_store: bool,
     literal_prefix: usize,
+}
+
+/// The compiled rests of all patterns in use, by their source: thousands of jobs may differ in their literal starts
+/// alone, as `P0001-{store}.tdf` and `P0002-{store}.tdf` do, and each compiled rest takes many kilobytes.
+static RESTS: LazyLock<Mutex<HashMap<String, Weak<Regex>>>> = LazyLock::new(Mutex::default);
+
+/// Compiles what follows a pattern's literal start, or returns it if another pattern has the same.
+fn compiled(source: String) -> Result<Arc<Regex>, regex::Error> {
+    let mut rests = RESTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = rests.get(&source).and_then(Weak::upgrade) {
+        return Ok(known);
+    }
+    let regex = regex::RegexBuilder::new(&format!("^{source}$"))
+        .dot_matches_new_line(true)
+        .build()?;
+    let regex = Arc::new(regex);
+    // Those that are no longer in use are dropped now and then.
+    if rests.len().is_power_of_two() {
+        rests.retain(|_, rest| rest.strong_count() > 0);
+    }
+    rests.insert(source, Arc::downgrade(&regex));
+    Ok(regex)
 }
 
 /// What a pattern consists of.
@@ -54,7 +80,7 @@ pub struct Captures {
 }
 
 /// Why a text is not a valid pattern.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the pattern {pattern:?} {problem}")]
 pub struct PatternError {
     pattern: String,
@@ -143,23 +169,25 @@ impl FilePattern {
             let text = text[matched_so_far..text.len() - rest.len()].to_owned();
             pieces.push(Piece::Wildcard { text, regex });
         }
-        let source: String = pieces.iter().map(Piece::regex).collect();
-        let regex = regex::RegexBuilder::new(&format!("^{source}$"))
-            .dot_matches_new_line(true)
-            .build()
-            .map_err(|e| fail(format!("cannot be used: {e}")))?;
+        let literal_prefix = literal_prefix.unwrap_or(text.len());
+        let start = pieces
+            .iter()
+            .take_while(|piece| matches!(piece, Piece::Literal(_)));
+        let source = pieces[start.count()..].iter().map(Piece::regex).collect();
+        let rest = compiled(source).map_err(|e| fail(format!("cannot be used: {e}")))?;
         Ok(Self {
             text: text.to_owned(),
             pieces,
-            regex,
+            rest,
             date,
-            literal_prefix: literal_prefix.unwrap_or(text.len()),
+            has_store,
+            literal_prefix,
         })
     }
 
     /// Returns what the path says, or `None` if it does not match. A `{date}` must be a calendar day.
     pub fn captures(&self, path: &str) -> Option<Captures> {
-        let found = self.regex.captures(path)?;
+        let found = self.rest.captures(path.strip_prefix(self.literal_start())?)?;
         let date = match &self.date {
             Some(format) => {
                 let days = format.parse_days(found.name("date")?.as_str().as_bytes())?;
@@ -175,11 +203,16 @@ impl FilePattern {
 
     /// Returns whether the path matches.
     pub fn matches(&self, path: &str) -> bool {
-        if self.date.is_some() {
-            self.captures(path).is_some()
-        } else {
-            self.regex.is_match(path)
+        match self.date {
+            Some(_) => self.captures(path).is_some(),
+            None => self.has_form(path),
         }
+    }
+
+    /// Returns whether the path matches, apart from whether a `{date}` is a calendar day.
+    fn has_form(&self, path: &str) -> bool {
+        path.strip_prefix(self.literal_start())
+            .is_some_and(|rest| self.rest.is_match(rest))
     }
 
     /// Returns whether the pattern has `{date}`, which makes a job run separately for each day.
@@ -189,13 +222,18 @@ impl FilePattern {
 
     /// Returns whether the pattern has `{store}`.
     pub fn has_store(&self) -> bool {
-        self.regex.capture_names().flatten().any(|name| name == "store")
+        self.has_store
     }
 
     /// Returns how many bytes come before the first wildcard. Of two patterns that match a path, the one with the
     /// longer literal prefix is the more specific: `Item*` wins over `*-*.tdf`.
     pub fn literal_prefix(&self) -> usize {
         self.literal_prefix
+    }
+
+    /// Returns what comes before the first wildcard: every path that matches begins with it.
+    pub fn literal_start(&self) -> &str {
+        &self.text[..self.literal_prefix]
     }
 
     /// Returns the pattern as it was written.
@@ -296,6 +334,20 @@ mod tests {
         ] {
             assert!(FilePattern::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn patterns_that_differ_in_their_starts_alone_share_what_is_compiled() {
+        let parse = |text: &str| FilePattern::parse(text).unwrap();
+        let (one, other) = (parse("P1-{store}.a"), parse("P2-{store}.a"));
+        assert!(Arc::ptr_eq(&one.rest, &other.rest));
+        assert_eq!(one.literal_start(), "P1-");
+        assert_eq!(captures("P1-{store}.a", "P2-7.a"), None);
+        assert_eq!(captures("a.tdf", "a.tdf"), Some((None, None)));
+        assert_eq!(captures("a.tdf", "a.tdf2"), None);
+        // A literal '.' in the middle of the start is no wildcard, and a line end is no end.
+        assert_eq!(captures("a.b-*", "axb-1"), None);
+        assert_eq!(captures("a-*.tdf", "a-1.tdf\n"), None);
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub(crate) const AUDIT: [&str; 2] = ["loaded_at", "run_id"];
 /// The ledger's table, in the target's schema.
 pub(crate) const LEDGER: &str = "gristmill_ledger";
 
+/// The name of the ledger's index by target, scope and sequence: each load looks for the newest of its scope.
+pub(crate) const LEDGER_INDEX: &str = "gristmill_ledger_scope";
+
 /// A table next to the ledger: for each target, store and date, the scope that loaded it last.
 pub(crate) const DAYS: &str = "gristmill_days";
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use gristmill_state::{Clock, StateDb, SystemClock};
+use gristmill_state::{Clock, StateDb, StateError, SystemClock};
 
 use super::SettingsArg;
 use super::failure::Usage;
+use crate::causes::joined;
 use crate::guards::who;
+use crate::preconditions::JobIndex;
 use crate::settings::Settings;
 
 /// The settings, and the state database that they name.
@@ -15,6 +17,8 @@ pub(super) struct Context {
     pub(super) settings: Settings,
     pub(super) state: StateDb,
     pub(super) clock: Arc<dyn Clock>,
+    /// Whether the state database was opened only to read.
+    only_reads: bool,
 }
 
 impl Context {
@@ -32,6 +36,34 @@ impl Context {
             settings,
             state,
             clock,
+            only_reads: true,
+        })
+    }
+
+    /// Returns the jobs of now, and brings up to date which files they take. A command that only reads writes this one
+    /// thing if it may; if it may not, it goes on with what stands, and says so.
+    pub(super) async fn jobs(&self) -> Result<JobIndex, StateError> {
+        let feeds = &self.settings.feeds;
+        if !self.only_reads {
+            return JobIndex::matched(&self.state, feeds).await;
+        }
+        let jobs = JobIndex::empty(feeds).read_again(&self.state).await?;
+        if self.state.is_matched().await? {
+            return Ok(jobs);
+        }
+        let path = &self.settings.state;
+        let matched = async {
+            let state = StateDb::open_beside(path, self.clock.clone()).await?;
+            JobIndex::matched(&state, feeds).await
+        };
+        matched.await.or_else(|error| {
+            tracing::warn!(
+                "jobs were edited, and which files they take since cannot be recorded in the state database, so what follows \
+                 is as it was before: {}; start `gristmill run`, or use an account that may write {}",
+                joined(&error.into(), ": "),
+                path.display()
+            );
+            Ok(jobs)
         })
     }
 
@@ -46,6 +78,7 @@ impl Context {
             settings,
             state,
             clock,
+            only_reads: false,
         })
     }
 }

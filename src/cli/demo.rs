@@ -118,8 +118,8 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     )?;
     files::print(&files::list(&context, &FileFilter::default()).await?)?;
     output::line("\nJobs: Illinois is complete, California waits")?;
-    let (feeds, now) = (&context.settings.feeds, context.clock.now());
-    status::print_jobs(&job_statuses(&context.state, feeds, now).await?)?;
+    let (jobs, now) = (context.jobs().await?, context.clock.now());
+    status::print_jobs(&job_statuses(&context.state, &jobs, now).await?)?;
     output::line("\nRuns: the second one brought the correction, and touched only what changed")?;
     let runs = context.state.runs(&RunFilter::default()).await?;
     runs::print(&runs, &context.state.waiting().await?)?;

@@ -1,8 +1,8 @@
 //! Files in force that a person should look at: those with rejects, and those that may have been cut.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 
-use gristmill_state::FileRow;
+use gristmill_state::{StateDb, StateError};
 use serde::Serialize;
 
 use super::output;
@@ -24,44 +24,36 @@ pub(super) const OPEN: &str =
 const SHOWN: usize = 10;
 
 /// Returns the files whose versions in force have rejects, the largest share first.
-pub(super) fn with_rejects(files: &[FileRow]) -> Vec<WithRejects> {
-    let in_force = files
-        .iter()
-        .filter_map(|file| Some((file, &file.in_force.as_ref()?.version)));
-    let mut found: Vec<_> = in_force
-        .filter(|(_, version)| version.rejects > 0)
-        .map(|(file, version)| WithRejects {
-            file: file.file_url.clone(),
-            rejects: version.rejects,
-            lines: version.lines,
-            percent: 100.0 * version.rejects as f64 / version.lines.max(1) as f64,
+pub(super) async fn with_rejects(state: &StateDb) -> Result<Vec<WithRejects>, StateError> {
+    let found = state.files_with_rejects().await?.into_iter();
+    let mut found: Vec<_> = found
+        .map(|(file, rejects, lines)| WithRejects {
+            file,
+            rejects,
+            lines,
+            percent: 100.0 * rejects as f64 / lines.max(1) as f64,
         })
         .collect();
     found.sort_by(|one, other| other.percent.total_cmp(&one.percent));
-    found
+    Ok(found)
 }
 
-/// Returns the files whose version in force does not end its last line although most others of the feed do.
-pub(super) fn may_be_cut(files: &[FileRow]) -> HashSet<&str> {
-    let ends = |file: &FileRow| file.in_force.as_ref()?.version.last_line_ended;
-    let mut of_feed: HashMap<&str, (usize, usize)> = HashMap::new();
-    for file in files {
-        let (ended, open) = of_feed.entry(&file.feed).or_default();
-        match ends(file) {
-            Some(true) => *ended += 1,
-            Some(false) => *open += 1,
-            None => {}
+/// Returns the files, of one feed or of all, whose version in force does not end its last line although most others of
+/// the feed do. Ordered by path.
+pub(super) async fn may_be_cut(state: &StateDb, feed: Option<&str>) -> Result<Vec<String>, StateError> {
+    let mut of_feed: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (feed, file) in state.files_without_end(feed).await? {
+        of_feed.entry(feed).or_default().push(file);
+    }
+    let mut cut = Vec::new();
+    for (feed, open) in of_feed {
+        // As `is_odd` says, but without counting a feed's files to the last.
+        if state.has_ends(&feed, open.len() as u64).await? {
+            cut.extend(open);
         }
     }
-    let is_odd_one = |feed: &str| {
-        of_feed
-            .get(feed)
-            .is_some_and(|(ended, open)| is_odd(*ended, *open))
-    };
-    let open = files.iter().filter(|file| ends(file) == Some(false));
-    open.filter(|file| is_odd_one(&file.feed))
-        .map(|file| file.file_url.as_str())
-        .collect()
+    cut.sort_unstable();
+    Ok(cut)
 }
 
 /// Returns whether most of the others end their last line, seen from one of those that do not.

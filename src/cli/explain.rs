@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, JobConfig, StateError};
+use gristmill_state::{StateError, Waves};
 use jiff::civil::Date;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::others;
-use crate::overview::{Jobs, told};
-use crate::preconditions::{Check, JobPlan, Verdict, WaveState, assess};
+use crate::overview::{strays, told, without_files};
+use crate::preconditions::{Check, JobIndex, Verdict, WaveState, assess};
 
 /// Explain why a job runs or waits
 ///
@@ -36,9 +36,14 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     let unknown = || StateError::UnknownJob {
         job_id: args.job.clone(),
     };
-    let job = context.state.job(&args.job).await?.ok_or_else(unknown)?;
-    let plan = JobPlan::new(&job.config, &context.settings.feeds)?;
-    let mut verdicts = assess(&context.state, &plan, context.clock.now()).await?;
+    let jobs = context.jobs().await?;
+    let plan = jobs.job(&args.job).ok_or_else(unknown)?.plan()?;
+    let waves = match args.date {
+        Some(date) if plan.files.is_dated() => Waves::These([Some(date)].into()),
+        _ => Waves::All,
+    };
+    let question = plan.question_of_people(waves);
+    let mut verdicts = assess(&context.state, plan, &question, context.clock.now()).await?;
     verdicts.retain(|verdict| args.date.is_none() || verdict.wave == args.date);
     for verdict in &mut verdicts {
         tell_of_others(&context, verdict).await?;
@@ -62,24 +67,17 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     for verdict in &verdicts {
         print(&args.job, verdict)?;
     }
-    tell_strays(&context, &job.config).await?;
+    tell_strays(&context, &jobs, &args.job).await?;
     Ok(status)
 }
 
 /// Tells of files that match the job but no job takes, and of a pattern that matches nothing.
-async fn tell_strays(context: &Context, job: &JobConfig) -> anyhow::Result<()> {
-    let feeds = &context.settings.feeds;
-    let of_feed = FileFilter {
-        feed: Some(job.feed.clone()),
-        ..FileFilter::default()
-    };
-    let files = context.state.files(&of_feed).await?;
-    for (_, problem) in Jobs::new([job], feeds).without_files(&files) {
+async fn tell_strays(context: &Context, jobs: &JobIndex, job: &str) -> anyhow::Result<()> {
+    for (_, problem) in without_files(&context.state, jobs, Some(job)).await? {
         output::line(format!("Note: {problem}."))?;
     }
-    let rows = context.state.jobs().await?;
-    let mut strays = Jobs::new(rows.iter().map(|row| &row.config), feeds).strays(&files);
-    strays.retain(|stray| stray.unlisted_in.contains(&job.id));
+    let mut strays = strays(&context.state, jobs).await?;
+    strays.retain(|stray| stray.unlisted_in.iter().any(|unlisted| unlisted == job));
     for sentence in told(&strays) {
         output::line(format!("Note: {sentence}."))?;
     }

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::failure::Usage;
 use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, doubts, output};
-use crate::overview::Jobs;
+use crate::overview::named;
 use crate::pipeline::Nearest;
 
 /// List files and their states
@@ -121,23 +121,14 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
 
 /// Lists files with the jobs that take them.
 pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Result<Vec<ListedFile>> {
-    let rows = context.state.jobs().await?;
-    let jobs = Jobs::new(rows.iter().map(|row| &row.config), &context.settings.feeds);
-    let of_feed = FileFilter {
-        status: None,
-        ..filter.clone()
-    };
-    // Whether a file may have been cut shows in comparison with all others of its feed.
-    let known = context.state.files(&of_feed).await?;
-    let cut: HashSet<String> = doubts::may_be_cut(&known)
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
+    let jobs = context.jobs().await?;
+    let cut = doubts::may_be_cut(&context.state, filter.feed.as_deref()).await?;
+    let cut: HashSet<String> = cut.into_iter().collect();
     let files = context.state.files(filter).await?;
     let mut held = held::by_file(context.state.held().await?);
     let listed = files.into_iter().map(|file| {
         let (taking, store) = jobs.taking(&file);
-        let stray = jobs.stray(&file.feed, &file.file_url, file.store_id.as_deref());
+        let stray = jobs.stray(named(&file));
         ListedFile {
             jobs: taking,
             store,

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use gristmill_state::{Cause, Enqueued, JobConfig, JobRow, NewRun, StateError};
+use gristmill_state::{Cause, Enqueued, JobConfig, JobRow, NewRun, StateError, Waves};
 use jiff::civil::Date;
 
 use super::context::Context;
 use super::failure::Usage;
 use super::{JsonArg, SettingsArg, history, output, work};
-use crate::preconditions::{JobParams, JobPlan, Verdict, WaveState, assess, check_reload};
+use crate::preconditions::{JobParams, Verdict, WaveState, assess, check_reload};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -180,8 +180,8 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
     let unknown = || StateError::UnknownJob {
         job_id: job.job.clone(),
     };
-    let row = context.state.job(&job.job).await?.ok_or_else(unknown)?;
-    let plan = JobPlan::new(&row.config, &context.settings.feeds)?;
+    let known = context.jobs().await?;
+    let plan = known.job(&job.job).ok_or_else(unknown)?.plan()?;
     if plan.files.is_dated() != date.is_some() {
         let advice = if date.is_some() {
             "leave --date out"
@@ -196,7 +196,8 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
     }
     let jobs = running_with(&context, std::slice::from_ref(&job.job)).await?;
     check_reload(context.settings.target.mode, &jobs)?;
-    let verdicts = assess(&context.state, &plan, context.clock.now()).await?;
+    let question = plan.question(Waves::These([date].into()));
+    let verdicts = assess(&context.state, plan, &question, context.clock.now()).await?;
     let wave = verdicts.into_iter().find(|verdict| verdict.wave == date);
     let corrected = wave.as_ref().and_then(corrected);
     let Some(run) = wave.and_then(|verdict| verdict.run) else {

@@ -79,7 +79,7 @@ async fn plan_runs(
         };
         let row = context.state.job(job_id).await?.ok_or_else(unknown)?;
         let plan = JobPlan::new(&row.config, &context.settings.feeds)?;
-        let as_of_submission = context.state.facts(job_id).await?.newest_submission;
+        let as_of_submission = context.state.newest_submission().await?;
         let mut waves: BTreeMap<Option<Date>, Vec<RunInput>> = BTreeMap::new();
         for submission in &submissions {
             let (feed, path) = (&submission.feed, &submission.file_url);

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, FileStatus, RunFilter, RunState};
 
 use super::context::Context;
 use super::failure::Usage;
@@ -27,19 +26,8 @@ pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<E
     let context = Context::open(&args.settings).await?;
     let (mut files, mut runs) = (Vec::new(), Vec::new());
     if args.names.is_empty() {
-        let failed = FileFilter {
-            feed: None,
-            status: Some(FileStatus::Failed),
-        };
-        files.extend(
-            context
-                .state
-                .files(&failed)
-                .await?
-                .into_iter()
-                .map(|file| file.file_url),
-        );
-        runs = failed_runs(&context).await?;
+        files = context.state.failed_files().await?;
+        runs = context.state.failed_runs().await?;
     }
     for name in args.names {
         if context.state.run(&name).await?.is_some() {
@@ -65,17 +53,4 @@ pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<E
         jobs::announce(&retried)?;
     }
     work::carry_out(context, progress).await
-}
-
-/// Returns the newest run of each job and wave, if that run failed.
-async fn failed_runs(context: &Context) -> anyhow::Result<Vec<String>> {
-    let mut seen = std::collections::HashSet::new();
-    let runs = context.state.runs(&RunFilter::default()).await?;
-    let newest = runs
-        .into_iter()
-        .filter(|run| seen.insert((run.job_id.clone(), run.wave)));
-    Ok(newest
-        .filter(|run| run.state == RunState::Failed)
-        .map(|run| run.run_id)
-        .collect())
 }

@@ -56,10 +56,10 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
         .map(|text| times::moment("--since", text, false));
     let filter = RunFilter {
         job_id: args.job,
-        state: None,
         since: since.transpose()?,
         incomplete: args.incomplete,
         limit: Some(args.limit),
+        ..RunFilter::default()
     };
     let runs = context.state.runs(&filter).await?;
     if args.json.json {

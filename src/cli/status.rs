@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{Damage, FileFilter, Holder, RunFilter, ServiceLock, UNMATCHED};
+use gristmill_state::{Damage, Holder, RunFilter, ServiceLock, UNMATCHED};
 use serde::Serialize;
 
 use super::context::Context;
@@ -12,7 +12,7 @@ use super::doubts::{self, WithRejects};
 use super::held::{self, Held};
 use super::{JsonArg, SettingsArg, outages, output, runs};
 use crate::ledger;
-use crate::overview::{JobStatus, Jobs, Stray, job_statuses, told};
+use crate::overview::{JobStatus, Stray, job_statuses, strays, told};
 
 /// Show the state of files, jobs and runs
 ///
@@ -30,7 +30,7 @@ pub(super) struct StatusArgs {
 struct Status {
     /// The service that works on the state database; none if nobody does.
     service: Option<Holder>,
-    files: BTreeMap<String, usize>,
+    files: BTreeMap<String, u64>,
     /// What waits for an outage to end.
     waiting: Vec<gristmill_state::Waiting>,
     held: Vec<Held>,
@@ -54,44 +54,31 @@ struct Status {
 
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open_to_read(&args.settings).await?;
-    let mut files = BTreeMap::new();
-    let known = context.state.files(&FileFilter::default()).await?;
-    for file in &known {
-        *files.entry(file.status.to_string()).or_default() += 1;
-    }
-    let feeds = &context.settings.feeds;
-    let jobs = job_statuses(&context.state, feeds, context.clock.now()).await?;
-    let rows = context.state.jobs().await?;
-    let files_without_job = Jobs::new(rows.iter().map(|row| &row.config), feeds).strays(&known);
-    let mut cut: Vec<_> = doubts::may_be_cut(&known)
-        .into_iter()
-        .map(ToOwned::to_owned)
-        .collect();
-    cut.sort_unstable();
+    let state = &context.state;
+    let counts = state.status_counts().await?.into_iter();
+    let known = context.jobs().await?;
+    let jobs = job_statuses(state, &known, context.clock.now()).await?;
     let last = RunFilter {
         limit: Some(10),
         ..RunFilter::default()
     };
-    let held = context.state.held().await?.into_iter().map(Held::new).collect();
-    let (runs, ledger) = (
-        context.state.runs(&last).await?,
-        context.state.ledger_news(None).await?,
-    );
     let status = Status {
         service: ServiceLock::holder(&context.settings.state)?,
-        files,
-        waiting: context.state.waiting().await?,
-        held,
-        unmatched: context.state.unmatched_count().await?,
-        rejects: doubts::with_rejects(&known),
-        cut,
+        files: counts
+            .map(|(status, files)| (status.to_string(), files))
+            .collect(),
+        waiting: state.waiting().await?,
+        held: state.held().await?.into_iter().map(Held::new).collect(),
+        unmatched: state.unmatched_count().await?,
+        rejects: doubts::with_rejects(state).await?,
+        cut: doubts::may_be_cut(state, None).await?,
         jobs,
-        files_without_job,
-        runs,
-        ledger,
-        written_ahead: context.state.written_ahead().await?,
+        files_without_job: strays(state, &known).await?,
+        runs: state.runs(&last).await?,
+        ledger: state.ledger_news(None).await?,
+        written_ahead: state.written_ahead().await?,
         // Last, so that it has what all of these came upon.
-        damages: context.state.damages(),
+        damages: state.damages(),
     };
     if args.json.json {
         output::json(&status)?;

@@ -8,7 +8,7 @@ use gristmill_engine::{
     DayEffect as Effect, FeedLayout, Row, Supersede, covers_day, format_cents, rows_of_key,
 };
 use gristmill_loader::LoadMode;
-use gristmill_state::{DayEffect, InputFile, LedgerNews, RunFilter, RunOutcome, RunRow, RunState};
+use gristmill_state::{DayEffect, InputFile, LedgerNews, RunFilter, RunOutcome, RunRow};
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -83,17 +83,14 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
     let warehouse = held.map(|row| amounts_as_text(&row.amounts));
     let columns = context.settings.target.measures.clone();
     let lake = Lake::open(&context.settings.lake).await?;
-    for run in context
-        .state
-        .runs(&RunFilter {
-            state: Some(RunState::Completed),
-            ..RunFilter::default()
-        })
-        .await?
-    {
-        if run.outcome != Some(RunOutcome::Loaded) {
-            continue;
+    let runs = match context.settings.target.mode {
+        // The last load alone decides what the whole table holds.
+        LoadMode::Reload => last_load(context).await?,
+        LoadMode::ReplaceDays | LoadMode::Upsert => {
+            context.state.loads_of_day(&args.store, args.date).await?
         }
+    };
+    for run in runs {
         let Some((files, derived)) = derive(context, &lake, args, &run).await? else {
             continue;
         };
@@ -122,6 +119,16 @@ async fn find(context: &Context, args: &TraceArgs) -> anyhow::Result<Trace> {
         warning: None,
         held: held_of(context, args, &[]).await?,
     })
+}
+
+/// Returns the newest load of all.
+async fn last_load(context: &Context) -> anyhow::Result<Vec<RunRow>> {
+    let loaded = RunFilter {
+        outcome: Some(RunOutcome::Loaded),
+        limit: Some(1),
+        ..RunFilter::default()
+    };
+    Ok(context.state.runs(&loaded).await?)
 }
 
 /// Says what the warehouse's ledger disagrees about, if it does.

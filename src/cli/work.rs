@@ -17,6 +17,7 @@ pub(super) async fn carry_out(context: Context, progress: Progress) -> anyhow::R
         settings,
         state,
         clock,
+        ..
     } = context;
     drop(state);
     let database = settings.state.clone();
@@ -48,6 +49,7 @@ pub(super) async fn carry_out_quietly(
         settings,
         state,
         clock,
+        ..
     } = context;
     drop(state);
     let database = settings.state.clone();

@@ -1,13 +1,12 @@
 //! Where each job stands, judged by its newest wave.
 
-use gristmill_state::{StateDb, StateError};
+use gristmill_state::{StateDb, StateError, Waves};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::others;
-use crate::preconditions::{JobPlan, Verdict, WaveState, assess};
-use crate::settings::Feeds;
+use crate::preconditions::{JobIndex, JobPlan, Verdict, WaveState, assess};
 
 /// A job, and what keeps it from running.
 #[derive(Debug, Serialize)]
@@ -47,6 +46,12 @@ impl JobStatus {
     }
 }
 
+/// Judges the newest wave up to today, and those after today.
+async fn verdicts(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<Vec<Verdict>, StateError> {
+    let today = now.to_zoned(plan.time_zone.clone()).date();
+    assess(state, plan, &plan.question(Waves::NewestAt(today)), now).await
+}
+
 /// Returns the newest wave up to today. Those after today go to `ahead`; the first of them is returned only if there is
 /// no other.
 fn newest(
@@ -66,7 +71,7 @@ fn newest(
 /// Returns every job with what it waits for.
 pub(crate) async fn job_statuses(
     state: &StateDb,
-    feeds: &Feeds,
+    jobs: &JobIndex,
     now: Timestamp,
 ) -> Result<Vec<JobStatus>, StateError> {
     let mut statuses = Vec::new();
@@ -82,11 +87,15 @@ pub(crate) async fn job_statuses(
             ahead: Vec::new(),
             other_jobs: Vec::new(),
         };
-        match JobPlan::new(&job.config, feeds) {
+        // A job that was added since the index was made is left for the next look.
+        let Some(known) = jobs.job(&job.config.id) else {
+            continue;
+        };
+        match known.plan() {
             Err(error) => status
                 .waits_for
                 .push(format!("a corrected configuration: {error}")),
-            Ok(plan) => match newest(assess(state, &plan, now).await?, &plan, now, &mut status.ahead) {
+            Ok(plan) => match newest(verdicts(state, plan, now).await?, plan, now, &mut status.ahead) {
                 Some(newest) => {
                     if let Some(run) = &newest.run {
                         let days = state.days_of_others(&run.job_id, &run.inputs).await?;

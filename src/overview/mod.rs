@@ -7,4 +7,4 @@ mod strays;
 
 pub(crate) use edits::told as edited;
 pub(crate) use jobs::{JobStatus, job_statuses};
-pub(crate) use strays::{Jobs, Stray, told};
+pub(crate) use strays::{Stray, named, strays, told, without_files};

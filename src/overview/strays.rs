@@ -4,29 +4,13 @@
 use std::collections::BTreeMap;
 
 use gristmill_engine::FilePattern;
-use gristmill_state::{FileRow, JobConfig};
+use gristmill_state::{FileRow, Named, StateDb, StateError};
 use serde::Serialize;
 
-use crate::preconditions::{JobPlan, some_of};
-use crate::settings::Feeds;
+use crate::preconditions::{IndexedJob, JobIndex, some_of};
 
-/// All jobs, as far as their configurations can be read.
-#[derive(Debug)]
-pub(crate) struct Jobs {
-    feeds: Feeds,
-    jobs: Vec<Job>,
-}
-
-#[derive(Debug)]
-enum Job {
-    Readable(Box<JobPlan>),
-    /// It has a mistake somewhere: what its feed and pattern match may be its own once that is corrected.
-    Unreadable {
-        id: String,
-        feed: String,
-        files: Option<FilePattern>,
-    },
-}
+/// How many paths are read at a time.
+const AT_ONCE: u32 = 1_000;
 
 /// A file that no job takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,100 +20,108 @@ pub(crate) struct Stray {
     pub(crate) unlisted_in: Vec<String>,
 }
 
-impl Jobs {
-    pub(crate) fn new<'j>(jobs: impl IntoIterator<Item = &'j JobConfig>, feeds: &Feeds) -> Self {
-        let read = |job: &JobConfig| match JobPlan::new(job, feeds) {
-            Ok(plan) => Job::Readable(Box::new(plan)),
-            Err(_) => Job::Unreadable {
-                id: job.id.clone(),
-                feed: job.feed.clone(),
-                files: FilePattern::parse(&job.files).ok(),
-            },
-        };
-        let jobs = jobs.into_iter().map(read).collect();
-        let feeds = feeds.clone();
-        Self { feeds, jobs }
-    }
-
-    /// Returns the jobs that a file is part of, and the store in its name.
+impl JobIndex {
+    /// Returns the jobs that a file is part of, and the store in its name. A job whose row has a mistake may have a claim
+    /// on it once that is corrected, so it counts.
     pub(crate) fn taking(&self, file: &FileRow) -> (Vec<String>, Option<String>) {
-        let (feed, path) = (file.feed.as_str(), file.file_url.as_str());
-        let (mut taking, mut store) = (Vec::new(), file.store_id.clone());
-        for job in &self.jobs {
-            match job {
-                Job::Readable(plan) => {
-                    if let Some(found) = plan.matching(feed, path, file.store_id.as_deref()) {
-                        store = store.or(found.store);
-                        taking.extend(found.is_member.then(|| plan.id.clone()));
-                    }
-                }
-                Job::Unreadable { id, .. } => taking.extend(job.may_take(feed, path).then(|| id.clone())),
-            }
-        }
-        (taking, store)
+        let named = named(file);
+        let found = self.matches(named);
+        let may_take = found.others.iter().copied().filter(|job| job.plan().is_err());
+        let taking = found.taking.iter().copied().chain(may_take);
+        let mut taking: Vec<_> = taking.map(|job| job.config.id.clone()).collect();
+        taking.extend(self.without_pattern(named.feed).map(|job| job.config.id.clone()));
+        taking.sort_unstable();
+        (taking, found.store)
     }
 
     /// Returns the file as a stray if it is to be aggregated, and no job takes it.
-    pub(crate) fn stray(&self, feed: &str, path: &str, store_id: Option<&str>) -> Option<Stray> {
-        self.feeds.get(feed)?.sales()?;
-        let mut unlisted_in = Vec::new();
-        for job in &self.jobs {
-            match job {
-                Job::Readable(plan) => match plan.matching(feed, path, store_id) {
-                    Some(found) if found.is_member => return None,
-                    Some(_) => unlisted_in.push(plan.id.clone()),
-                    None => {}
-                },
-                Job::Unreadable { .. } if job.may_take(feed, path) => return None,
-                Job::Unreadable { .. } => {}
-            }
-        }
-        Some(Stray {
-            file: path.to_owned(),
-            unlisted_in,
+    pub(crate) fn stray(&self, file: Named<'_>) -> Option<Stray> {
+        self.feeds().get(file.feed)?.sales()?;
+        let found = self.matches(file);
+        let is_taken = !found.taking.is_empty()
+            || found.others.iter().any(|job| job.plan().is_err())
+            || self.without_pattern(file.feed).next().is_some();
+        (!is_taken).then(|| Stray {
+            file: file.file_url.to_owned(),
+            unlisted_in: found.others.iter().map(|job| job.config.id.clone()).collect(),
         })
     }
 
-    /// Returns those of the files that no job takes.
-    pub(crate) fn strays<'f>(&self, files: impl IntoIterator<Item = &'f FileRow>) -> Vec<Stray> {
-        files
-            .into_iter()
-            .filter_map(|file| self.stray(&file.feed, &file.file_url, file.store_id.as_deref()))
-            .collect()
-    }
-
-    /// Returns what to say of each job whose pattern matches none of the files, although its feed has some. Each comes
-    /// with the job's id.
-    pub(crate) fn without_files(&self, files: &[FileRow]) -> Vec<(String, String)> {
-        let mut told = Vec::new();
-        for job in &self.jobs {
-            let Job::Readable(plan) = job else { continue };
-            let mut of_feed = files.iter().filter(|file| file.feed == plan.feed.name);
-            let Some(first) = of_feed.clone().next() else {
-                continue;
-            };
-            if !of_feed.any(|file| plan.files.matches(&file.file_url)) {
-                let (files, feed) = (plan.files.as_str(), &plan.feed.name);
-                told.push((
-                    plan.id.clone(),
-                    format!(
-                        "none of the known files of feed {feed} matches files = {files:?}; one of them is {:?}",
-                        first.file_url
-                    ),
-                ));
-            }
-        }
-        told
+    /// Returns the jobs of a feed whose patterns cannot be read.
+    fn without_pattern(&self, feed: &str) -> impl Iterator<Item = &IndexedJob> {
+        let unreadable = self.unreadable();
+        unreadable.filter(move |job| job.config.feed == feed)
     }
 }
 
-impl Job {
-    fn may_take(&self, feed: &str, path: &str) -> bool {
-        match self {
-            Self::Readable(plan) => plan.member(feed, path, None).is_some(),
-            Self::Unreadable { feed: own, files, .. } => {
-                own == feed && files.as_ref().is_none_or(|files| files.matches(path))
-            }
+/// Returns what of a file decides which jobs take it.
+pub(crate) fn named(file: &FileRow) -> Named<'_> {
+    Named {
+        feed: &file.feed,
+        file_url: &file.file_url,
+        store_id: file.store_id.as_deref(),
+    }
+}
+
+/// Returns all files that no job takes. Rests on the index being the one that files were last matched with.
+pub(crate) async fn strays(state: &StateDb, jobs: &JobIndex) -> Result<Vec<Stray>, StateError> {
+    let files = state.files_without_job().await?;
+    let stray = |(feed, file_url, store_id): &(String, String, Option<String>)| {
+        jobs.stray(Named {
+            feed,
+            file_url,
+            store_id: store_id.as_deref(),
+        })
+    };
+    Ok(files.iter().filter_map(stray).collect())
+}
+
+/// Returns what to say of each job whose pattern matches none of the known files, although its feed has some. Each comes
+/// with the job's id. With `only`, looks at this job alone.
+pub(crate) async fn without_files(
+    state: &StateDb,
+    jobs: &JobIndex,
+    only: Option<&str>,
+) -> Result<Vec<(String, String)>, StateError> {
+    let mut told = Vec::new();
+    for job_id in state.jobs_without_files().await? {
+        if only.is_some_and(|only| only != job_id) {
+            continue;
+        }
+        let Some(Ok(plan)) = jobs.job(&job_id).map(|job| job.plan()) else {
+            continue;
+        };
+        let feed = &plan.feed.name;
+        let Some(first) = state.file_urls(feed, "", "", 1).await?.pop() else {
+            continue;
+        };
+        if !has_match(state, feed, &plan.files).await? {
+            let files = plan.files.as_str();
+            told.push((
+                job_id,
+                format!(
+                    "none of the known files of feed {feed} matches files = {files:?}; one of them is {first:?}"
+                ),
+            ));
+        }
+    }
+    Ok(told)
+}
+
+/// Returns whether a known file of a feed matches a pattern, in whatever job it is.
+async fn has_match(state: &StateDb, feed: &str, files: &FilePattern) -> Result<bool, StateError> {
+    let mut from = files.literal_start().to_owned();
+    loop {
+        let paths = state
+            .file_urls(feed, &from, files.literal_start(), AT_ONCE)
+            .await?;
+        if paths.iter().any(|path| files.matches(path)) {
+            return Ok(true);
+        }
+        match paths.last() {
+            // No path sorts between the two.
+            Some(last) => from = format!("{last}\0"),
+            None => return Ok(false),
         }
     }
 }
@@ -158,9 +150,10 @@ pub(crate) fn told(strays: &[Stray]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use gristmill_engine::{FeedLayout, FeedSpec};
-    use gristmill_state::Trigger;
+    use gristmill_state::{JobConfig, Trigger};
 
     use super::*;
+    use crate::settings::Feeds;
 
     fn job(id: &str, files: &str, params: &str) -> JobConfig {
         JobConfig {
@@ -179,7 +172,14 @@ mod tests {
     fn a_file_is_a_stray_if_no_job_takes_it() {
         let feeds = Feeds::new(vec![FeedLayout::new(&FeedSpec::default()).unwrap()]);
         let feed = FeedSpec::default().name;
-        let stray = |jobs: &[JobConfig], path: &str| Jobs::new(jobs, &feeds).stray(&feed, path, None);
+        let stray_of = |jobs: &[JobConfig], feed: &str, path: &str| {
+            JobIndex::new(jobs.to_vec(), 0, &feeds).stray(Named {
+                feed,
+                file_url: path,
+                store_id: None,
+            })
+        };
+        let stray = |jobs: &[JobConfig], path: &str| stray_of(jobs, &feed, path);
         let lists = |id, stores| job(id, "IL-{store}.tdf", &format!(r#"{{"stores":[{stores}]}}"#));
         let (north, south) = (lists("north", r#""1""#), lists("south", r#""2""#));
         let jobs = [north, south];
@@ -198,7 +198,7 @@ mod tests {
             told[1].contains("IL-3.tdf") && told[1].contains("`stores` of north, south"),
             "{told:?}"
         );
-        assert_eq!(Jobs::new(&jobs, &feeds).stray("items", "IL-3.tdf", None), None);
+        assert_eq!(stray_of(&jobs, "items", "IL-3.tdf"), None);
     }
 
     #[test]
@@ -206,8 +206,15 @@ mod tests {
         let feeds = Feeds::new(vec![FeedLayout::new(&FeedSpec::default()).unwrap()]);
         let feed = FeedSpec::default().name;
         let jobs = [job("bad", "IL-{store}.tdf", r#"{"deadline":"soon"}"#)];
-        let jobs = Jobs::new(&jobs, &feeds);
-        assert_eq!(jobs.stray(&feed, "IL-1.tdf", None), None);
-        assert!(jobs.stray(&feed, "CA-1.tdf", None).is_some());
+        let jobs = JobIndex::new(jobs, 0, &feeds);
+        let stray = |file_url| {
+            jobs.stray(Named {
+                feed: &feed,
+                file_url,
+                store_id: None,
+            })
+        };
+        assert_eq!(stray("IL-1.tdf"), None);
+        assert!(stray("CA-1.tdf").is_some());
     }
 }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::Parts;
 use super::activity::Token;
 use super::conversion::{content, convert_files};
+use super::judge::ToJudge;
 use super::outcomes::{Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort};
 use super::panics::contained;
 use super::record::Recordable;
@@ -89,6 +90,8 @@ pub(super) struct Conversions {
     parts: Arc<Parts>,
     sources: Arc<Sources>,
     records: mpsc::Sender<Recordable>,
+    /// Jobs that waited for a file may run once it waits no longer.
+    judge: mpsc::Sender<ToJudge>,
     room: Arc<Semaphore>,
     tasks: JoinSet<anyhow::Result<Ended>>,
     /// Small files that wait for their group.
@@ -113,6 +116,7 @@ impl Conversions {
         parts: Arc<Parts>,
         sources: Arc<Sources>,
         records: mpsc::Sender<Recordable>,
+        judge: mpsc::Sender<ToJudge>,
     ) -> anyhow::Result<Self> {
         let attempts = with_retries(&parts.patience, "reading the attempts at files", || async {
             Ok(parts.state.attempts().await?)
@@ -123,6 +127,7 @@ impl Conversions {
             parts,
             sources,
             records,
+            judge,
             room,
             tasks: JoinSet::new(),
             small: VecDeque::new(),
@@ -331,6 +336,7 @@ impl Conversions {
     /// Starts to convert a group. `attempts` is how often the process has died with a suspect.
     fn start(&mut self, group: Vec<Arrived>, permit: OwnedSemaphorePermit, attempts: Option<u32>) {
         let (parts, sources, records) = (self.parts.clone(), self.sources.clone(), self.records.clone());
+        let judge = self.judge.clone();
         self.tasks.spawn(async move {
             let outcomes = match attempts.filter(|attempts| *attempts >= MOST_ATTEMPTS) {
                 Some(attempts) => vec![Err(kills(attempts))],
@@ -351,7 +357,10 @@ impl Conversions {
                 end_attempts(&parts, &[group[0].arrival.path.as_str()]).await?;
             }
             let Sorted { mut ended, done } = sort(group, outcomes);
-            note_ends(&parts, &ended, &done).await?;
+            if note_ends(&parts, &ended, &done).await? {
+                // If that stage is gone, the pipeline stops, and the next start judges all that is open.
+                let _ = judge.send(ToJudge::wake(parts.activity.begin())).await;
+            }
             for (arrived, outcome) in done {
                 ended.paths.push(arrived.arrival.path.clone());
                 send_on(&parts, &sources, &records, arrived, outcome).await;
@@ -394,7 +403,9 @@ impl Conversions {
             Ok(state.end_waiting(WaitKind::File, &gone).await?)
         })
         .await
-        .context("cannot forget in the state database the files that are gone")
+        .context("cannot forget in the state database the files that are gone")?;
+        let _ = self.judge.send(ToJudge::wake(self.parts.activity.begin())).await;
+        Ok(())
     }
 }
 

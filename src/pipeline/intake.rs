@@ -10,6 +10,7 @@ use gristmill_watcher::{Arrival, Event, Stamp};
 use tokio::sync::{mpsc, watch};
 
 use super::conversions::Conversions;
+use super::judge::ToJudge;
 use super::record::Recordable;
 use super::retry::with_retries;
 use super::sources::{SourceEvent, Sources, to_state};
@@ -26,9 +27,10 @@ pub(super) async fn convert_arrivals(
     sources: Arc<Sources>,
     mut events: mpsc::Receiver<SourceEvent>,
     records: mpsc::Sender<Recordable>,
+    judge: mpsc::Sender<ToJudge>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut conversions = Conversions::new(parts.clone(), sources, records.clone()).await?;
+    let mut conversions = Conversions::new(parts.clone(), sources, records.clone(), judge).await?;
     let mut troubles = HashSet::new();
     let mut received = Vec::new();
     loop {

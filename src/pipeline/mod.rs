@@ -12,13 +12,13 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
-mod beside;
 mod conversion;
 mod conversions;
 mod counting;
 mod edits;
 mod faults;
 mod intake;
+mod jobs;
 mod judge;
 mod ledger;
 mod merge;
@@ -55,6 +55,7 @@ use tokio::task::JoinSet;
 
 use self::activity::Activity;
 pub use self::activity::Tally;
+use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
 use self::retry::{Patience, StepError, with_retries};
@@ -97,7 +98,7 @@ pub enum Until {
 struct Parts {
     settings: Settings,
     clock: Arc<dyn Clock>,
-    state: StateDb,
+    state: Arc<StateDb>,
     sources: Vec<OpenSource>,
     lake: Lake,
     warehouse: Box<dyn Warehouse>,
@@ -115,6 +116,7 @@ struct Parts {
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.
     max_conversions: usize,
+    jobs: CurrentJobs,
     /// The memory that the sums of all conversions and runs share.
     memory: Memory,
     /// Held by whoever compares the state database with the warehouse's ledger.
@@ -249,10 +251,11 @@ async fn open_parts(
     };
     Ok(Arc::new(Parts {
         activity: Arc::new(Activity::new(settings.sources.len())),
+        jobs: CurrentJobs::new(&settings.feeds),
         memory: settings.convert.memory_limit.memory(),
         settings,
         clock,
-        state,
+        state: Arc::new(state),
         sources,
         lake,
         warehouse,
@@ -326,7 +329,7 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
     .map_err(StepError::into_cause)
 }
 
-/// Starts the watchers and the stages. All jobs are judged first, and runs that are already queued go first.
+/// Starts the watchers and the stages. All open waves are judged first, and runs that are already queued go first.
 async fn start_stages(
     parts: &Arc<Parts>,
     stopped: &watch::Receiver<bool>,
@@ -335,7 +338,7 @@ async fn start_stages(
     let (to_record, recordables) = mpsc::channel(1024);
     let (to_judge, cues) = mpsc::channel(64);
     let (to_runs, wakes) = mpsc::channel(64);
-    to_judge.send(ToJudge::everything(parts.activity.begin())).await?;
+    to_judge.send(ToJudge::wake(parts.activity.begin())).await?;
 
     let sources = Arc::new(Sources::watch(parts, to_intake).await?);
 
@@ -346,6 +349,7 @@ async fn start_stages(
         sources.clone(),
         events,
         to_record,
+        to_judge.clone(),
         stop(),
     ));
     let to_put_away = put_away::start(parts, &mut stages, stopped);

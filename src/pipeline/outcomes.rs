@@ -96,8 +96,8 @@ pub(super) fn sort(group: Vec<Arrived>, outcomes: Vec<Result<Outcome, StepError>
 }
 
 /// Records what has ended without a submission. What waits must be known before the others of its group are: otherwise
-/// a job could run without it.
-pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> anyhow::Result<()> {
+/// a job could run without it. Returns whether a file waits no longer.
+pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> anyhow::Result<bool> {
     let without_record = done
         .iter()
         .filter(|(_, outcome)| {
@@ -137,10 +137,11 @@ pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> an
         );
     }
     let Some(longest) = failed.iter().map(|failed| failed.pause).max() else {
-        return Ok(());
+        return Ok(!waited.is_empty());
     };
     let files: Vec<_> = failed.iter().map(Failed::as_waiting).collect();
-    note_waiting(parts, &files, longest).await
+    note_waiting(parts, &files, longest).await?;
+    Ok(!waited.is_empty())
 }
 
 /// Records which files wait, and for how long.

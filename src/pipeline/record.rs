@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_state::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord};
+use gristmill_state::{FileStatus, Recorded, StateError, SubmissionOutcome, SubmissionRecord};
 use tokio::sync::mpsc;
 
 use super::activity::Token;
-use super::judge::{Cue, ToJudge};
+use super::judge::ToJudge;
 use super::oddities::far_ahead;
 use super::put_away::Wakes;
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
 use super::{Parts, crash_point};
-use crate::guards::JobFiles;
+use crate::preconditions::JobIndex;
 
 /// The most submissions in one transaction. A group is whatever came in during the last one.
 const GROUP: usize = 500;
@@ -35,27 +35,33 @@ pub(super) async fn record_submissions(
     put_away: Wakes,
 ) -> anyhow::Result<()> {
     let mut group = Vec::new();
-    let mut jobs = JobFiles::default();
     while incoming.recv_many(&mut group, GROUP).await > 0 {
         let (mut records, tokens): (Vec<_>, Vec<_>) = group
             .drain(..)
             .map(|Recordable { record, token }| (record, token))
             .unzip();
-        let current = with_retries(&parts.patience, "reading the jobs", || async {
-            Ok(parts.state.jobs().await?)
-        });
-        let current = current
-            .await
-            .context("cannot read the jobs in the state database")?;
-        jobs = jobs.updated(current);
-        for record in &mut records {
-            name_by_job(&jobs, record);
-        }
-        let recorded = with_retries(&parts.patience, "recording submissions", || async {
-            Ok(parts.state.record(&records, &jobs).await?)
-        })
-        .await
-        .context("cannot record submissions in the state database")?;
+        let recorded = loop {
+            let jobs = with_retries(&parts.patience, "reading the jobs", || async {
+                Ok(parts.jobs.get(&parts.state).await?)
+            });
+            let jobs = jobs.await.context("cannot read the jobs in the state database")?;
+            for record in &mut records {
+                name_by_job(&jobs, record);
+            }
+            let recorded = with_retries(&parts.patience, "recording submissions", || async {
+                match parts.state.record(&records, &*jobs).await {
+                    // Which jobs take the files is recorded with them, so it must be said by the jobs of now.
+                    Err(StateError::JobsEdited) => Ok(None),
+                    recorded => Ok(Some(recorded?)),
+                }
+            });
+            let recorded = recorded
+                .await
+                .context("cannot record submissions in the state database")?;
+            if let Some(recorded) = recorded {
+                break recorded;
+            }
+        };
         crash_point("after-record");
         for (record, recorded) in records.iter().zip(&recorded) {
             log_outcome(&parts, record, recorded);
@@ -64,18 +70,13 @@ pub(super) async fn record_submissions(
         put_away.wake(&parts.activity);
         let files = records.into_iter().map(|record| record.file_url).collect();
         // The next stage is gone only when the pipeline stops; then every job is judged at the next start.
-        let _ = judge
-            .send(ToJudge {
-                cue: Cue::Files(files),
-                tokens,
-            })
-            .await;
+        let _ = judge.send(ToJudge { files, tokens }).await;
     }
     Ok(())
 }
 
 /// Takes the store and the day of a file's name from the pattern of its job, where the feed's pattern does not say them.
-fn name_by_job(jobs: &JobFiles, record: &mut SubmissionRecord) {
+fn name_by_job(jobs: &JobIndex, record: &mut SubmissionRecord) {
     if record.store_id.is_some() && record.business_date.is_some() {
         return;
     }

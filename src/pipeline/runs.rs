@@ -54,7 +54,7 @@ pub(super) async fn work_off_runs(
     };
     match ready {
         // Until now, jobs were judged by what the state database said before.
-        Ok(true) => drop(judge.send(ToJudge::everything(preparing)).await),
+        Ok(true) => drop(judge.send(ToJudge::wake(preparing)).await),
         Ok(false) => drop(preparing),
         Err(error) if error.is_outage() => {
             tracing::error!("no run can start now; the next start tries again: {error}");
@@ -80,8 +80,8 @@ pub(super) async fn work_off_runs(
                     deferred.remove(&run_id);
                     claim(&parts, &sources, &mut runs).await?;
                     // More files may have arrived during the run, and other jobs may wait for this one.
-                    // If the judging stage is gone, the pipeline stops, and the next start judges everything.
-                    let _ = judge.send(ToJudge::everything(token)).await;
+                    // If the judging stage is gone, the pipeline stops, and the next start judges all that is open.
+                    let _ = judge.send(ToJudge::wake(token)).await;
                     continue;
                 };
                 let (failures, before) = deferred.entry(run_id.clone()).or_default();

@@ -2,57 +2,58 @@
 
 use std::collections::HashSet;
 
-use gristmill_state::{FileFilter, JobConfig, JobRow};
+use gristmill_state::{Named, StateDb, Takers};
 
-use super::Parts;
-use super::judge::{Cue, ToJudge};
-use super::retry::with_retries;
-use crate::overview::{Jobs, told};
+use super::retry::{Patience, with_retries};
+use crate::overview::{strays, told, without_files};
+use crate::preconditions::JobIndex;
 
 /// What was told since the start.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    /// The jobs when all files were last looked at; none before that.
-    jobs: Option<(Vec<JobConfig>, Jobs)>,
+    /// The edition of the jobs when all files were last looked at; none before that.
+    edition: Option<i64>,
     files: HashSet<String>,
     without_files: HashSet<String>,
 }
 
 impl Told {
-    /// Looks at the files that have just been recorded or, at the start and whenever a job was edited, at all of them.
+    /// Looks at the files that have just been recorded or, at the start and whenever a job was edited, at all that no job
+    /// takes.
     pub(super) async fn tell(
         &mut self,
-        parts: &Parts,
-        rows: &[JobRow],
-        incoming: &[ToJudge],
+        state: &StateDb,
+        patience: &Patience,
+        jobs: &JobIndex,
+        recorded: &[String],
     ) -> anyhow::Result<()> {
-        let configs = || rows.iter().map(|row| &row.config);
-        let feeds = &parts.settings.feeds;
-        let known = self.jobs.as_ref().filter(|(known, _)| known.iter().eq(configs()));
-        let strays = if let Some((_, jobs)) = known {
-            let files = incoming.iter().filter_map(|to_judge| match &to_judge.cue {
-                Cue::Files(files) => Some(files),
-                Cue::Everything => None,
-            });
-            let stray = |path: &String| {
-                let (feed, captures) = feeds.of_file(path)?;
-                jobs.stray(&feed.name, path, captures.store.as_deref())
-            };
-            files.flatten().filter_map(stray).collect()
-        } else {
-            let files = with_retries(&parts.patience, "reading the files", || async {
-                Ok(parts.state.files(&FileFilter::default()).await?)
-            });
-            let files = files.await?;
-            let jobs = Jobs::new(configs(), feeds);
-            for (job, problem) in jobs.without_files(&files) {
-                if self.without_files.insert(job.clone()) {
-                    tracing::warn!(job, "{problem}: correct `files` if they should be its own");
-                }
+        let edition = Some(jobs.edition());
+        let strays = match std::mem::replace(&mut self.edition, edition) == edition {
+            true => {
+                let stray = |path: &String| {
+                    let (feed, captures) = jobs.feeds().of_file(path)?;
+                    jobs.stray(Named {
+                        feed: &feed.name,
+                        file_url: path,
+                        store_id: captures.store.as_deref(),
+                    })
+                };
+                recorded.iter().filter_map(stray).collect()
             }
-            let strays = jobs.strays(&files);
-            self.jobs = Some((configs().cloned().collect(), jobs));
-            strays
+            false => {
+                let without = with_retries(patience, "looking for jobs without files", || async {
+                    Ok(without_files(state, jobs, None).await?)
+                });
+                for (job, problem) in without.await? {
+                    if self.without_files.insert(job.clone()) {
+                        tracing::warn!(job, "{problem}: correct `files` if they should be its own");
+                    }
+                }
+                let all = with_retries(patience, "looking for files without jobs", || async {
+                    Ok(strays(state, jobs).await?)
+                });
+                all.await?
+            }
         };
         let new: Vec<_> = strays
             .into_iter()

@@ -1,48 +1,87 @@
-//! Fetches the facts of a job, and judges it by them.
+//! Fetches the facts of a job, and judges it by them. The service and the commands differ only in the waves that they ask
+//! about.
 
-use gristmill_state::{Damage, StateDb, StateError};
+use gristmill_state::{Damage, Question, StateDb, StateError, Waves};
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::{Check, JobPlan, Verdict, WaveState, judge, waiting};
 use crate::criterion;
 
-/// Judges a job by its current facts.
-pub async fn assess(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<Vec<Verdict>, StateError> {
-    let facts = state.facts(&plan.id).await?;
+impl JobPlan {
+    /// Returns what is to be asked about some waves of the job.
+    pub fn question(&self, waves: Waves) -> Question<'_> {
+        Question {
+            job_id: &self.id,
+            waves,
+            is_dated: self.files.is_dated(),
+            expects_earlier_stores: self.stores.is_empty(),
+            requires: self
+                .requires
+                .iter()
+                .map(|required| required.files.as_str())
+                .collect(),
+            after: self.after.iter().map(String::as_str).collect(),
+            strays_of_feed: None,
+        }
+    }
+
+    /// Like [`question`](Self::question), for people: they are told of files that belong to no job, too.
+    pub fn question_of_people(&self, waves: Waves) -> Question<'_> {
+        Question {
+            strays_of_feed: Some(&self.feed.name),
+            ..self.question(waves)
+        }
+    }
+}
+
+/// Judges a job by its current facts, in the waves that are asked about. Which files it takes must be up to date:
+/// [`JobIndex::matched`](super::JobIndex::matched).
+pub async fn assess(
+    state: &StateDb,
+    plan: &JobPlan,
+    question: &Question<'_>,
+    now: Timestamp,
+) -> Result<Vec<Verdict>, StateError> {
+    let facts = state.facts(question).await?;
     let criterion = match &plan.criterion {
         Some(sql) => Some(criterion::ask(state.path(), sql).await),
         None => None,
     };
     let mut verdicts = judge(plan, &facts, &criterion, now);
     waiting::add(plan, &mut verdicts, &state.waiting().await?);
-    let in_the_way: Vec<_> = facts
-        .damages
-        .iter()
-        .filter(|damage| concerns(damage, plan))
-        .collect();
     for verdict in &mut verdicts {
-        for damage in &in_the_way {
+        let damages = facts.damages.iter();
+        for damage in damages.filter(|damage| concerns(damage, plan, verdict.wave)) {
             verdict
                 .checks
                 .push(Check::new("state database", false, damage.to_string()));
             if verdict.state != WaveState::Running {
                 verdict.state = WaveState::Waiting;
             }
+            // What was left out may be new, once it can be read.
+            verdict.is_over = false;
+            verdict.is_damaged = true;
         }
     }
     Ok(verdicts)
 }
 
-/// Returns whether a job must not run before a value is corrected: it is one of the job itself, of its runs, or of a file
-/// that it reads or requires.
-fn concerns(damage: &Damage, plan: &JobPlan) -> bool {
+/// Returns whether a wave must not run before a value is corrected: it is one of the job itself, of the wave's runs, or of
+/// a file that it reads or requires.
+fn concerns(damage: &Damage, plan: &JobPlan, wave: Option<Date>) -> bool {
+    let is_of_wave = |day: Option<Date>| day.is_none() || wave.is_none() || day == wave;
     let of_file = |file: &String| {
-        plan.files.matches(file) || plan.requires.iter().any(|required| required.files.matches(file))
+        let required = plan.requires.iter().map(|required| &required.files);
+        let mut patterns = std::iter::once(&plan.files).chain(required);
+        patterns.any(|pattern| {
+            let found = pattern.captures(file);
+            found.is_some_and(|found| is_of_wave(found.date))
+        })
     };
-    let is_followed = |job: &String| plan.after.contains(job);
-    damage
-        .job_id
-        .as_ref()
-        .is_some_and(|job| *job == plan.id || is_followed(job))
+    // A wave that cannot be read may be any.
+    let of_run = |day: &String| is_of_wave(day.parse().ok());
+    let of_job = |job: &String| *job == plan.id || plan.after.contains(job);
+    damage.job_id.as_ref().is_some_and(of_job) && damage.wave.as_ref().is_none_or(of_run)
         || damage.file_url.as_ref().is_some_and(of_file)
 }

@@ -24,11 +24,11 @@ impl Wave<'_> {
         let mut inputs = Vec::new();
         let files: Vec<&FileFact> = files.collect();
         for file in &files {
-            let days = self.days_of(file.file_id);
+            let days = self.facts.days_of(file.file_id);
             if let Some(version) = &file.in_force {
-                inputs.push(self.in_force(file, version, &days));
+                inputs.push(self.in_force(file, version, days));
             }
-            inputs.extend(self.older(file, &days));
+            inputs.extend(self.older(file, days));
         }
         if self.date.is_some() {
             inputs.extend(self.of_other_waves(&files));
@@ -43,21 +43,11 @@ impl Wave<'_> {
         let is_added = self.date.is_some() && self.of_other_waves(&files).iter().any(is_news);
         is_added
             || files.iter().any(|file| {
-                self.days_of(file.file_id).iter().any(|day| {
+                self.facts.days_of(file.file_id).iter().any(|day| {
                     let is_news = day.since_submission > self.seen;
                     is_news && matches!(day.standing, Standing::Withdrawn | Standing::Counts)
                 })
             })
-    }
-
-    fn days_of(&self, file_id: i64) -> Vec<&DayFact> {
-        // They are ordered by file.
-        let days = &self.facts.days;
-        let from = days.partition_point(|day| day.file_id < file_id);
-        days[from..]
-            .iter()
-            .take_while(|day| day.file_id == file_id)
-            .collect()
     }
 
     /// Returns whether a day is added to the files of another wave: that of its own date.
@@ -66,7 +56,7 @@ impl Wave<'_> {
         is_added && self.date.is_some_and(|date| day.trans_date != date)
     }
 
-    fn in_force(&self, file: &FileFact, version: &InForce, days: &[&DayFact]) -> RunInput {
+    fn in_force(&self, file: &FileFact, version: &InForce, days: &[DayFact]) -> RunInput {
         let named = days.iter().filter(|day| day.version_id == version.version_id);
         let named = named.filter_map(|day| {
             let effect = match day.standing {
@@ -91,7 +81,7 @@ impl Wave<'_> {
     }
 
     /// Returns older versions of a file, each with the days that only it gives.
-    fn older(&self, file: &FileFact, days: &[&DayFact]) -> Vec<RunInput> {
+    fn older(&self, file: &FileFact, days: &[DayFact]) -> Vec<RunInput> {
         let in_force = file.in_force.as_ref().map(|version| version.version_id);
         let mut named: BTreeMap<i64, (i64, Vec<InputDay>)> = BTreeMap::new();
         for day in days.iter().filter(|day| Some(day.version_id) != in_force) {

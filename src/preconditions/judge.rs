@@ -27,7 +27,8 @@ use super::verdict::{Done, Verdict, WaveState, percent};
 /// What `job_addl_criteria` answered; `None` if the job has none.
 pub type CriterionAnswer = Option<Result<bool, CriterionError>>;
 
-/// Judges every wave: one for a job without `{date}`; otherwise, one for each day that has files.
+/// Judges every wave that the facts are about: one for a job without `{date}`; otherwise, one for each day that has
+/// files. What is said of a wave does not depend on which others the facts are about.
 pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Timestamp) -> Vec<Verdict> {
     let mut waves: BTreeMap<Option<Date>, Vec<Matching<'_>>> = BTreeMap::new();
     let mut taken_out: BTreeMap<Option<Date>, Vec<&FileFact>> = BTreeMap::new();
@@ -39,21 +40,21 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
         let Some(found) = plan.matching(&file.feed, &file.file_url, file.store_id.as_deref()) else {
             continue;
         };
-        // No wave waits for a file that a person took out, but its days may have to be emptied.
-        if file.status == FileStatus::Withdrawn && file.in_force.is_none() {
-            waves.entry(found.date).or_default();
-            taken_out.entry(found.date).or_default().push(file);
+        if !found.is_member {
+            unlisted
+                .entry(found.date)
+                .or_default()
+                .push(file.file_url.clone());
             continue;
         }
-        match found.is_member {
-            true => waves.entry(found.date).or_default().push(Matching {
+        let of_wave = waves.entry(found.date).or_default();
+        // No wave waits for a file that a person took out, but its days may have to be emptied.
+        match file.status == FileStatus::Withdrawn && file.in_force.is_none() {
+            true => taken_out.entry(found.date).or_default().push(file),
+            false => of_wave.push(Matching {
                 file,
                 store: found.store,
             }),
-            false => unlisted
-                .entry(found.date)
-                .or_default()
-                .push(file.file_url.clone()),
         }
     }
     // The stores of a wave are expected in every later one.
@@ -62,6 +63,11 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
     for (date, files) in &waves {
         if plan.stores.is_empty() {
             seen.extend(files.iter().filter_map(|matching| matching.store.as_deref()));
+            let earlier = facts
+                .first_days
+                .iter()
+                .filter(|(_, first)| Some(**first) <= *date);
+            seen.extend(earlier.map(|(store, _)| store.as_str()));
         }
         let wave = Wave {
             plan,
@@ -189,9 +195,15 @@ impl<'f> Wave<'f> {
             wave: self.date,
             state,
             done,
-            checks,
             unlisted_files: Vec::new(),
             is_at_rest,
+            touched: self.facts.open.get(&self.date).copied(),
+            next_moment: self.next_moment(&checks),
+            // `trigger` never holds without something fresh, and no deadline waives it.
+            is_over: last.is_some() && fresh == 0,
+            waits_for_files: Vec::new(),
+            is_damaged: false,
+            checks,
             run: (!run.inputs.is_empty()).then_some(run),
         }
     }
@@ -226,7 +238,7 @@ impl<'f> Wave<'f> {
                 let reason = file.last_error.as_deref().unwrap_or("no reason was recorded");
                 held.push(format!("{path}: {reason}; `gristmill accept {path}`"));
             }
-            let days = self.facts.days.iter().filter(|day| day.file_id == file.file_id);
+            let days = self.facts.days_of(file.file_id).iter();
             let reasons = days.filter_map(|day| day.reason.as_deref());
             held.extend(
                 reasons.map(|reason| format!("{path}, one day: {reason}; `gristmill accept {path}`")),

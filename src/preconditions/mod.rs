@@ -1,10 +1,13 @@
 //! Preconditions: what must hold before a job runs, and how `gristmill explain` says what is missing.
 //!
 //! [`JobPlan`] is a job's row in the state database, parsed. [`judge`] compares it with the facts of one moment and
-//! reads neither clock nor database, so a test can show every rule without them. [`assess`] fetches the facts.
+//! reads neither clock nor database, so a test can show every rule without them. [`assess`] fetches the facts. [`JobIndex`]
+//! has all jobs, and says which of them take a file.
 
 mod assess;
+mod by_start;
 mod check;
+mod index;
 mod inputs;
 mod judge;
 mod members;
@@ -17,6 +20,7 @@ mod waiting;
 pub use assess::assess;
 pub use check::Check;
 pub(crate) use check::some_of;
+pub use index::{IndexedJob, JobIndex};
 pub use judge::judge;
 pub use members::Match;
 pub(crate) use params::list_of_requirements;

@@ -57,7 +57,7 @@ pub struct RequiredFile {
 }
 
 /// A job that cannot be judged: which key is wrong, and what to write.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum PlanError {
     /// A pattern cannot be read.
     #[error("{key}: {source}")]

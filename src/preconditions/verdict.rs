@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use super::Check;
 
+/// The name of the check that `job_addl_criteria` makes.
+pub(super) const CRITERION: &str = "job_addl_criteria";
+
 /// The state of one wave of a job.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {
@@ -18,11 +21,27 @@ pub struct Verdict {
     pub done: Option<Done>,
     /// Every precondition with its facts.
     pub checks: Vec<Check>,
-    /// Files that match the job's pattern but are not part of it, because it lists stores and theirs is not among them.
+    /// Files that match the job's pattern but are part of no job: it lists stores, and theirs is not among them.
     pub unlisted_files: Vec<String>,
     /// Whether nothing was submitted since the run that left nothing open.
     #[serde(skip)]
     pub(super) is_at_rest: bool,
+    /// Whether the last run saw everything that there is, so that nothing can make the wave ready before something of it
+    /// changes.
+    #[serde(skip)]
+    pub is_over: bool,
+    /// The revision at which the wave was last touched when its facts were read; none if it is not open.
+    #[serde(skip)]
+    pub touched: Option<i64>,
+    /// When time alone may next make it ready.
+    #[serde(skip)]
+    pub next_moment: Option<Timestamp>,
+    /// The files that an outage keeps from being converted, and that it waits for.
+    #[serde(skip)]
+    pub waits_for_files: Vec<String>,
+    /// Whether it waits for a person to correct an impossible value in the state database.
+    #[serde(skip)]
+    pub is_damaged: bool,
     /// The run over the files in force, if there are any. It is due if the wave is ready.
     #[serde(skip)]
     pub run: Option<NewRun>,
@@ -72,6 +91,12 @@ impl Verdict {
     /// Returns whether no check blocks the wave, so that a run would start.
     pub fn is_ready(&self) -> bool {
         !self.checks.iter().any(Check::blocks)
+    }
+
+    /// Returns whether nothing but `job_addl_criteria` is in the way. What that asks may change with anything.
+    pub fn waits_for_criterion(&self) -> bool {
+        let mut blocking = self.checks.iter().filter(|check| check.blocks()).peekable();
+        blocking.peek().is_some() && blocking.all(|check| check.name == CRITERION)
     }
 
     /// Returns the preconditions that the wave waits for. Before the next wave begins, those that its files bring about

@@ -16,16 +16,19 @@ pub(super) fn add(plan: &JobPlan, verdicts: &mut [Verdict], waiting: &[Waiting])
     for verdict in verdicts {
         // A file without a day is of every wave.
         let is_of_wave = |day: Option<Date>| day.is_none() || verdict.wave.is_none() || verdict.wave == day;
-        let of_wave = files.iter().filter(|(_, day)| is_of_wave(*day));
+        let of_wave: Vec<_> = files.iter().filter(|(_, day)| is_of_wave(*day)).collect();
         let told: Vec<_> = of_wave
+            .iter()
             .map(|(file, _)| format!("{} ({})", file.subject, file.reason))
             .collect();
+        verdict.waits_for_files = of_wave.iter().map(|(file, _)| file.subject.clone()).collect();
         if told.is_empty() {
             continue;
         }
         let facts = format!("cannot be converted yet: {}", some_of(&told));
         let check = Check::new("files that wait", false, facts).with(json!({ "files": told }));
         verdict.checks.push(check);
+        verdict.is_over = false;
         if verdict.state != WaveState::Running {
             verdict.state = WaveState::Waiting;
         }

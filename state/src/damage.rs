@@ -16,6 +16,8 @@ pub struct Damage {
     pub job_id: Option<String>,
     /// The run that the row is about.
     pub run_id: Option<String>,
+    /// The wave of that run, as it stands in its row: empty for a job that does not run by day.
+    pub wave: Option<String>,
     /// The file that the row is about; the jobs that it is part of wait.
     pub file_url: Option<String>,
     /// The table of the row, or the one that it begins with if it joins several.

@@ -187,6 +187,9 @@ pub enum StateError {
         /// The business day of both.
         wave: Option<Date>,
     },
+    /// Files cannot be matched with the jobs, because the jobs have been edited since the caller read them.
+    #[error("the jobs were edited at the same time; try again")]
+    JobsEdited,
     /// A submission refers to a version that was never recorded.
     #[error(
         "cannot record `{file_url}` as unchanged: no version {content_hash} of it is known; convert it instead"
@@ -238,6 +241,7 @@ impl StateError {
             Self::UnknownJob { .. } | Self::UnknownRun { .. } | Self::UnknownFile { .. } => false,
             Self::NothingHeld { .. } | Self::NothingInForce { .. } => false,
             Self::WrongState { .. } | Self::Overtaken { .. } | Self::UnknownVersion { .. } => false,
+            Self::JobsEdited => false,
         }
     }
 }

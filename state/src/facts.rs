@@ -1,6 +1,6 @@
 //! The facts that a decision about a job rests on, all as of one moment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -8,31 +8,98 @@ use jiff::civil::Date;
 use crate::damage::Damage;
 use crate::file::FileStatus;
 use crate::guard::Standing;
-use crate::job::JobRow;
 use crate::ledger::LedgerNews;
 use crate::run::{RunRow, RunState};
 
-/// Everything that a decision about one job needs, read in one transaction.
+/// What a decision asks for.
 #[derive(Debug, Clone)]
+pub struct Question<'q> {
+    /// The job.
+    pub job_id: &'q str,
+    /// The waves to decide about.
+    pub waves: Waves,
+    /// Whether the job has a wave for each day.
+    pub is_dated: bool,
+    /// Whether the stores of earlier waves are expected in later ones: the job lists none.
+    pub expects_earlier_stores: bool,
+    /// The patterns in its `requires`.
+    pub requires: Vec<&'q str>,
+    /// The jobs in its `after`.
+    pub after: Vec<&'q str>,
+    /// Whether to add the files of this feed that no job takes: they may be told beside the job's own.
+    pub strays_of_feed: Option<&'q str>,
+}
+
+/// Some of a job's waves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waves {
+    /// All of them.
+    All,
+    /// The newest one up to this day, and those after it.
+    NewestAt(Date),
+    /// These; the one without a day is `None`.
+    These(BTreeSet<Option<Date>>),
+}
+
+/// Everything that a decision about one job needs, read in one transaction.
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
-    /// The job with its current configuration.
-    pub job: JobRow,
-    /// All files of all feeds, ordered by path: a job may require files of other feeds.
+    /// The files of the waves that were asked for, ordered by path, and the strays.
     pub files: Vec<FileFact>,
-    /// The days of its files for which not simply the version in force counts.
+    /// The days of these files for which not simply the version in force counts, and days that other files give beside
+    /// them or in place of them. Ordered by file.
     pub days: Vec<DayFact>,
-    /// The job's runs by wave; the key is `None` for a job that does not run by day.
+    /// Of the files in force that match each required pattern, the newest of each day in their names; if the job is not
+    /// dated, the newest of all.
+    pub required: Vec<FileFact>,
+    /// The first day on which each store of a dated job was seen, in any wave; empty if not asked for.
+    pub first_days: BTreeMap<String, Date>,
+    /// The newest runs of these waves; the key is `None` for a job that does not run by day.
     pub waves: BTreeMap<Option<Date>, WaveRuns>,
-    /// The newest completion of each wave of every other job.
+    /// The newest completion of each job to follow: of each wave that was asked for, or of any if the job is not dated.
     pub completions: Vec<Completion>,
-    /// The runs of every other job that are queued or running.
+    /// The runs of the jobs to follow that are queued or running.
     pub active_elsewhere: Vec<ActiveRun>,
     /// The newest submission of any file; 0 before the first one.
     pub newest_submission: i64,
     /// Where the warehouse's ledger disagrees about the job.
     pub ledger: LedgerNews,
+    /// Those of the waves that are open, with the revision at which each was last touched.
+    pub open: BTreeMap<Option<Date>, i64>,
     /// The rows among these that hold impossible values, and were left out. Some are about other jobs and files.
     pub damages: Vec<Damage>,
+}
+
+impl Facts {
+    /// Returns the days of a file.
+    pub fn days_of(&self, file_id: i64) -> &[DayFact] {
+        // They are ordered by file.
+        let from = self.days.partition_point(|day| day.file_id < file_id);
+        let days = &self.days[from..];
+        &days[..days.partition_point(|day| day.file_id == file_id)]
+    }
+}
+
+/// The waves that were touched since a revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Touched {
+    /// The job and the day of each.
+    pub waves: Vec<(String, Option<Date>)>,
+    /// The revision of this moment.
+    pub revision: i64,
+    /// The edition of the jobs at this moment.
+    pub edition: i64,
+}
+
+/// A wave that may have to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenWave {
+    /// The job.
+    pub job_id: String,
+    /// The business day.
+    pub wave: Option<Date>,
+    /// The revision at which it was last touched.
+    pub touched: i64,
 }
 
 /// What a decision needs to know about a file.

@@ -18,6 +18,7 @@ mod intervention;
 mod job;
 mod ledger;
 mod lock;
+mod members;
 mod order;
 mod run;
 mod sqlite;
@@ -28,7 +29,9 @@ pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
 pub use edit::{EditAction, JobEdit};
 pub use error::{CriterionError, StateError};
-pub use facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, WaveRuns};
+pub use facts::{
+    ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
+};
 pub use file::{
     FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Recorded, Stamp, SubmissionOutcome,
     SubmissionRecord, UncountedVersion, UnmatchedFile, ValidSubmission, VersionDay, VersionRecord,
@@ -39,6 +42,7 @@ pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::{Holder, ServiceLock};
+pub use members::{AsksFor, Named, Taker, Takers};
 pub use order::Age;
 pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,

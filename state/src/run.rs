@@ -327,6 +327,8 @@ pub struct RunFilter {
     pub job_id: Option<String>,
     /// Only runs in this state.
     pub state: Option<RunState>,
+    /// Only runs that ended so.
+    pub outcome: Option<RunOutcome>,
     /// Only runs queued at this time or later.
     pub since: Option<Timestamp>,
     /// Only runs that left their wave open, or lacked some of its stores.

@@ -91,7 +91,7 @@ impl NearMisses {
 
     /// Returns how a path that does not match nearly does.
     pub fn of(&self, path: &str) -> Option<NearMiss> {
-        if self.pattern.regex.is_match(path) {
+        if self.pattern.has_form(path) {
             return Some(NearMiss {
                 kind: Kind::Date,
                 difference: "its date is no day of the calendar".into(),

@@ -183,12 +183,18 @@ impl Warehouse for PostgresWarehouse {
         if self.relation(&client, &names, LEDGER).await?.is_none() {
             return Ok(Vec::new());
         }
-        let sql = names.sql.ledger_newest_of_each();
-        let rows = names
-            .line
-            .hear(client.query(&sql, &[&names.target, &scope]))
-            .await
-            .map_err(self.failed("read the ledger of"))?;
+        let (sql, target) = (&names.sql, &names.target);
+        let rows = match scope {
+            Some(scope) => {
+                let newest = sql.ledger_newest();
+                names.line.hear(client.query(&newest, &[target, &scope])).await
+            }
+            None => {
+                let newest = sql.ledger_newest_of_each();
+                names.line.hear(client.query(&newest, &[target])).await
+            }
+        };
+        let rows = rows.map_err(self.failed("read the ledger of"))?;
         Ok(rows.iter().map(rows::entry).collect())
     }
 

@@ -6,7 +6,7 @@ use super::sql;
 use super::{Names, PostgresWarehouse, claims};
 use crate::LoadError;
 use crate::shape::{self, Column, Kind, Shape};
-use crate::target::{self, DAYS, LEDGER, STANDING};
+use crate::target::{self, DAYS, LEDGER, LEDGER_INDEX, STANDING};
 
 const DIALECT: shape::Dialect = shape::Dialect {
     accepts,
@@ -71,6 +71,7 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
                 .map_err(warehouse.failed("create the ledger in"))?;
         }
     }
+    index_ledger(warehouse, &transaction, &names).await?;
     match warehouse
         .relation(&transaction, &names, &warehouse.target.table)
         .await?
@@ -96,6 +97,34 @@ pub(super) async fn prepare(warehouse: &PostgresWarehouse) -> Result<(), LoadErr
     line.hear(transaction.commit())
         .await
         .map_err(warehouse.failed(action))
+}
+
+/// Gives the ledger its index, which that of an earlier gristmill lacks. Without the right to do so, each load reads all
+/// of the ledger, which is slower and no reason to stop.
+async fn index_ledger(
+    warehouse: &PostgresWarehouse,
+    transaction: &Transaction<'_>,
+    names: &Names,
+) -> Result<(), LoadError> {
+    let action = "index the ledger in";
+    let line = &names.line;
+    let ledger = warehouse.relation(transaction, names, LEDGER).await?;
+    let index = warehouse.relation(transaction, names, LEDGER_INDEX).await?;
+    let (Some((ledger, _)), None) = (ledger, index) else {
+        return Ok(());
+    };
+    let create = names.sql.create_ledger_index();
+    let may = line.hear(transaction.query_one(sql::MAY_INDEX, &[&ledger])).await;
+    if may.map_err(warehouse.failed(action))?.get::<_, bool>(0) {
+        return line
+            .hear(transaction.batch_execute(&create))
+            .await
+            .map_err(warehouse.failed(action));
+    }
+    tracing::warn!(
+        "the ledger has no index yet, and this user may not create it; have its owner do so: {create};"
+    );
+    Ok(())
 }
 
 async fn check_present(

@@ -1,6 +1,6 @@
 //! The SQL for Postgres, apart from the code that runs it.
 
-use crate::target::{AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::target::{AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, quoted};
 use crate::{LoadMode, Target};
 
 /// Serialises the creation of tables by several processes: IF NOT EXISTS alone loses races in the catalog.
@@ -40,6 +40,12 @@ pub(crate) const SCHEMA_EXISTS: &str =
 pub(crate) const RELATION: &str = "SELECT c.oid, c.relkind::text
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = $1::text AND c.relname = $2::text";
+
+/// Whether this user may create an index of a table, whose id is the parameter: only its owner may, and must be allowed to
+/// create something in its schema.
+pub(crate) const MAY_INDEX: &str = "SELECT pg_has_role(c.relowner, 'USAGE')
+            AND has_schema_privilege(c.relnamespace, 'CREATE')
+       FROM pg_catalog.pg_class c WHERE c.oid = $1";
 
 pub(crate) const COLUMNS: &str = "SELECT attname::text, format_type(atttypid, atttypmod),
             NOT attnotnull OR atthasdef OR attidentity <> '' OR attgenerated <> ''
@@ -116,6 +122,14 @@ impl Sql {
             "CREATE TABLE {} (run_id text NOT NULL, target text NOT NULL, scope text NOT NULL, sequence bigint NOT NULL,
                  rows bigint NOT NULL, digest text NOT NULL, loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
                  PRIMARY KEY (target, run_id))",
+            self.ledger
+        )
+    }
+
+    pub(crate) fn create_ledger_index(&self) -> String {
+        format!(
+            "CREATE INDEX {} ON {} (target, scope, sequence)",
+            quoted(LEDGER_INDEX),
             self.ledger
         )
     }
@@ -223,13 +237,12 @@ impl Sql {
         format!("{select} WHERE target = $1 AND scope = $2 ORDER BY sequence DESC LIMIT 1")
     }
 
-    /// The newest entry of each scope, or of one.
+    /// The newest entry of each scope.
     pub(crate) fn ledger_newest_of_each(&self) -> String {
         let (select, ledger) = (self.select_ledger(), &self.ledger);
         format!(
             "{select} WHERE target = $1 AND (scope, sequence) IN
-                 (SELECT scope, max(sequence) FROM {ledger}
-                   WHERE target = $1 AND ($2::text IS NULL OR scope = $2) GROUP BY scope)
+                 (SELECT scope, max(sequence) FROM {ledger} WHERE target = $1 GROUP BY scope)
               ORDER BY sequence"
         )
     }

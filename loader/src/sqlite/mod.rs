@@ -227,11 +227,11 @@ impl Warehouse for SqliteWarehouse {
         let Some(mut connection) = self.reading(LEDGER).await? else {
             return Ok(Vec::new());
         };
-        let rows = sqlx::query(self.sql.ledger_newest_of_each())
-            .bind(&self.name)
-            .bind(scope)
-            .fetch_all(&mut connection)
-            .await;
+        let query = match scope {
+            Some(scope) => sqlx::query(self.sql.ledger_newest()).bind(&self.name).bind(scope),
+            None => sqlx::query(self.sql.ledger_newest_of_each()).bind(&self.name),
+        };
+        let rows = query.fetch_all(&mut connection).await;
         Ok(rows
             .map_err(self.failed("read the ledger of"))?
             .iter()

@@ -37,7 +37,8 @@ pub(super) async fn prepare(warehouse: &SqliteWarehouse) -> Result<(), LoadError
         .await
         .map_err(warehouse.failed(action))?;
     let [days, standing] = warehouse.sql.create_claims();
-    for sql in [warehouse.sql.create_ledger(), days, standing] {
+    let (ledger, index) = (warehouse.sql.create_ledger(), warehouse.sql.create_ledger_index());
+    for sql in [ledger, index, days, standing] {
         warehouse
             .execute(&mut transaction, sql, "create the ledger in")
             .await?;

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::target::{AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::target::{AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, quoted};
 use crate::{LoadMode, Target};
 
 /// A column's name, its type, and whether an INSERT may leave it out.
@@ -82,6 +82,14 @@ impl Sql {
                  sequence INTEGER NOT NULL, rows INTEGER NOT NULL, digest TEXT NOT NULL,
                  loaded_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
                  PRIMARY KEY (target, run_id)) STRICT, WITHOUT ROWID",
+            self.ledger
+        ))
+    }
+
+    pub(crate) fn create_ledger_index(&self) -> SqlStr {
+        safe(format!(
+            "CREATE INDEX IF NOT EXISTS main.{} ON {} (target, scope, sequence)",
+            quoted(LEDGER_INDEX),
             self.ledger
         ))
     }
@@ -221,13 +229,12 @@ impl Sql {
         ))
     }
 
-    /// The newest entry of each scope, or of one.
+    /// The newest entry of each scope.
     pub(crate) fn ledger_newest_of_each(&self) -> SqlStr {
         let (select, ledger) = (self.select_ledger(), &self.ledger);
         safe(format!(
             "{select} WHERE target = ?1 AND (scope, sequence) IN
-                 (SELECT scope, max(sequence) FROM main.{ledger}
-                   WHERE target = ?1 AND (?2 IS NULL OR scope = ?2) GROUP BY scope)
+                 (SELECT scope, max(sequence) FROM main.{ledger} WHERE target = ?1 GROUP BY scope)
               ORDER BY sequence"
         ))
     }

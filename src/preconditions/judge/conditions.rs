@@ -1,5 +1,7 @@
 //! The preconditions apart from those that count files: what must hold besides, whatever has come.
 
+use std::collections::BTreeSet;
+
 use gristmill_state::{CriterionError, FileFact, InForce, RunRow, RunState, WaveRuns};
 use jiff::civil::Date;
 use jiff::{Timestamp, Unit, Zoned};
@@ -7,6 +9,7 @@ use serde_json::json;
 
 use super::super::check::{Check, some_of};
 use super::super::plan::RequiredFile;
+use super::super::verdict::CRITERION;
 use super::{Matching, Wave};
 
 impl Wave<'_> {
@@ -17,11 +20,7 @@ impl Wave<'_> {
             .files
             .iter()
             .any(|matching| matching.since(Some(failed)).is_some())
-            || self
-                .facts
-                .days
-                .iter()
-                .any(|day| day.since_submission > failed.as_of_submission);
+            || self.has_day_since(failed);
         let cause = failed.error.as_deref().unwrap_or("no cause was recorded");
         let facts = match is_mended {
             true => format!("run {} failed, and files were submitted since", failed.run_id),
@@ -34,6 +33,21 @@ impl Wave<'_> {
             Check::new("last run", is_mended, facts)
                 .with(json!({ "run": failed.run_id, "error": failed.error })),
         )
+    }
+
+    /// Returns whether what counts of a day of the wave's files has changed since a run chose its inputs.
+    fn has_day_since(&self, run: &RunRow) -> bool {
+        let days = self.facts.days.iter();
+        let mut since = days
+            .filter(|day| day.since_submission > run.as_of_submission)
+            .peekable();
+        if since.peek().is_none() {
+            return false;
+        }
+        let files: BTreeSet<_> = self.all_files().map(|file| file.file_id).collect();
+        since.any(|day| {
+            files.contains(&day.file_id) || day.other_file_id.is_some_and(|file| files.contains(&file))
+        })
     }
 
     /// Checks the total size and row count of the files, if the job sets minimums.
@@ -83,15 +97,20 @@ impl Wave<'_> {
             .then(|| Check::new("feed settings", false, facts).with(json!({ "files": earlier })))
     }
 
-    pub(super) fn required(&self, required: &RequiredFile) -> Check {
-        let matching = self.facts.files.iter().filter_map(|file| {
+    /// Returns when the newest file that a requirement asks for was found valid, and the file.
+    fn newest_required(&self, required: &RequiredFile) -> Option<(Timestamp, &str)> {
+        let matching = self.facts.required.iter().filter_map(|file| {
             let captures = required.files.captures(&file.file_url)?;
             // A dated file is required for the wave's own day.
             let is_of_wave = captures.date.is_none() || self.date.is_none() || captures.date == self.date;
             let validated = file.in_force.as_ref()?.validated;
             is_of_wave.then_some((validated, file.file_url.as_str()))
         });
-        let newest = matching.max();
+        matching.max()
+    }
+
+    pub(super) fn required(&self, required: &RequiredFile) -> Check {
+        let newest = self.newest_required(required);
         let (mut name, mut holds) = (format!("requires {}", required.files), newest.is_some());
         if let (Some(span), Some((validated, _))) = (required.within, newest) {
             let age = self.now.timestamp().duration_since(validated);
@@ -146,18 +165,50 @@ impl Wave<'_> {
         .with(json!({ "run": done.run_id, "completed": done.finished }))
     }
 
+    /// Returns the deadline on a day.
+    fn deadline_on(&self, day: Date) -> Option<Zoned> {
+        let at = day.to_datetime(self.plan.deadline?);
+        at.to_zoned(self.plan.time_zone.clone()).ok()
+    }
+
+    /// Returns the next moment at which time alone may make the wave ready, if it waits: the deadline passes, or a required
+    /// file that lies ahead of the clock becomes one of today. Time alone makes no other check hold.
+    pub(super) fn next_moment(&self, checks: &[Check]) -> Option<Timestamp> {
+        if !checks.iter().any(Check::blocks) {
+            return None;
+        }
+        let deadlines = match self.date {
+            Some(day) => [self.deadline_on(day), None],
+            None => {
+                let today = self.now.date();
+                [today, today.tomorrow().unwrap_or(today)].map(|day| self.deadline_on(day))
+            }
+        };
+        let required = self.plan.requires.iter().flat_map(|required| {
+            let validated = self.newest_required(required).map(|(validated, _)| validated);
+            let within = validated.zip(required.within);
+            let from = within.and_then(|(validated, span)| validated.checked_sub(span).ok());
+            let day = validated.filter(|_| required.today).and_then(|validated| {
+                let validated = validated.to_zoned(self.plan.time_zone.clone());
+                Some(validated.start_of_day().ok()?.timestamp())
+            });
+            [from, day]
+        });
+        let deadlines = deadlines.into_iter().flatten().map(|at| at.timestamp());
+        let moments = deadlines.chain(required.flatten());
+        moments.filter(|at| *at > self.now.timestamp()).min()
+    }
+
     /// Returns whether the deadline has passed, and the words for it. The deadline of a dated wave is on its own day.
     /// Without days there is one each day; one that passed with files there and no run since, because nobody was there to
     /// judge, has passed until there is a run.
     pub(super) fn deadline(&self) -> Option<(bool, String)> {
-        let time = self.plan.deadline?;
-        let of_day = |day: Date| day.to_datetime(time).to_zoned(self.plan.time_zone.clone()).ok();
         let today = self.now.date();
-        let mut at = of_day(self.date.unwrap_or(today))?;
+        let mut at = self.deadline_on(self.date.unwrap_or(today))?;
         let mut passed = self.now >= at;
         if !passed
             && self.date.is_none()
-            && let Some(before) = today.yesterday().ok().and_then(of_day)
+            && let Some(before) = today.yesterday().ok().and_then(|day| self.deadline_on(day))
             && self.was_missed(before.timestamp())
         {
             (at, passed) = (before, true);
@@ -189,7 +240,7 @@ pub(super) fn answered(answer: &Result<bool, CriterionError>) -> Check {
         Ok(false) => (false, "the query returned no row".to_owned()),
         Err(error) => (false, error.to_string()),
     };
-    Check::new("job_addl_criteria", holds, facts)
+    Check::new(CRITERION, holds, facts)
 }
 
 /// Formats a moment in the job's time zone, to the second.

@@ -1,5 +1,6 @@
 //! What a feed says about days that shrink, come late, or stand in two files.
 
+use crate::members::Takers;
 use crate::text::words;
 
 words! {
@@ -55,6 +56,12 @@ impl Default for Guards {
 pub trait SameJob: Sync {
     /// Returns whether a job reads both files.
     fn are_of_one_job(&self, one: &str, other: &str) -> bool;
+
+    /// Returns who knows which jobs take a file. Without that, the files that are recorded wait to be matched until
+    /// [`StateDb::match_files`](crate::StateDb::match_files) is called.
+    fn takers(&self) -> Option<&dyn Takers> {
+        None
+    }
 }
 
 impl<F: Fn(&str, &str) -> bool + Sync> SameJob for F {

@@ -17,6 +17,9 @@ use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSu
 use crate::intervention::HeldRow;
 use crate::order::TOLERANCE_NS;
 
+/// How many stamps are read at a time.
+const STAMPS_AT_ONCE: u32 = 10_000;
+
 impl StateDb {
     /// Returns, by path, each file's stamp when it was last read, and when that was. Leaves out the files that must be read again: those
     /// that a person has marked, and those last converted with a layout other than the one that reads them now
@@ -26,14 +29,21 @@ impl StateDb {
         digest_of: impl Fn(&str, &str) -> Option<String>,
     ) -> Result<HashMap<String, KnownStamp>, StateError> {
         let (action, subject) = ("read the stamps of", "the known files");
-        let rows = sqlx::query(sql::STAMPS)
-            .fetch_all(&self.readers)
-            .await
-            .during(action, subject)?;
-        let settled = rows
-            .iter()
-            .filter_map(|row| settled_stamp(row, &digest_of).transpose());
-        settled.collect::<sqlx::Result<_>>().during(action, subject)
+        let (mut known, mut after) = (HashMap::new(), String::new());
+        loop {
+            // A row takes many times as much memory as the stamp in it, so there are never many rows at once.
+            let rows = sqlx::query(sql::STAMPS)
+                .bind(&after)
+                .bind(STAMPS_AT_ONCE)
+                .fetch_all(&self.readers)
+                .await
+                .during(action, subject)?;
+            let Some(last) = rows.last() else { return Ok(known) };
+            after = last.try_get("file_url").during(action, subject)?;
+            for row in &rows {
+                known.extend(settled_stamp(row, &digest_of).during(action, subject)?);
+            }
+        }
     }
 
     /// Returns the paths of the files that a person has marked to be read again.
@@ -226,6 +236,33 @@ impl StateDb {
             .during(action, file_url)?;
         tx.commit().await.during(action, file_url)?;
         Ok(files.pop())
+    }
+
+    /// Returns the files that no job takes, those of reference feeds among them: feed, path, and the store in the name.
+    /// Ordered by path.
+    pub async fn files_without_job(&self) -> Result<Vec<(String, String, Option<String>)>, StateError> {
+        sqlx::query_as(sql::WITHOUT_JOB)
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files that", "no job takes")
+    }
+
+    /// Returns the next paths of a feed's files, from `from` on, that begin with `start`. Ordered by path.
+    pub async fn file_urls(
+        &self,
+        feed: &str,
+        from: &str,
+        start: &str,
+        limit: u32,
+    ) -> Result<Vec<String>, StateError> {
+        sqlx::query_scalar(sql::URLS)
+            .bind(from)
+            .bind(start)
+            .bind(feed)
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .during("list the files of feed", feed)
     }
 
     /// Returns the files in force whose time of writing lies ahead of their arrival, and how many seconds: their stores'

@@ -65,6 +65,14 @@ impl StateDb {
         Ok(jobs)
     }
 
+    /// Lists the jobs that take none of the known files, ordered by name.
+    pub async fn jobs_without_files(&self) -> Result<Vec<String>, StateError> {
+        sqlx::query_scalar(sql::WITHOUT_FILES)
+            .fetch_all(&self.readers)
+            .await
+            .during("list", "the jobs without files")
+    }
+
     /// Returns one job.
     pub async fn job(&self, job_id: &str) -> Result<Option<JobRow>, StateError> {
         sqlx::query(sql::ONE)

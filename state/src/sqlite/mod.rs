@@ -16,8 +16,12 @@ mod interventions;
 mod jobs;
 mod lake;
 mod ledger;
+mod matching;
 mod others;
 mod overflow;
+mod overview;
+#[cfg(test)]
+mod plans;
 mod queue;
 mod runs;
 mod schema;
@@ -25,6 +29,7 @@ mod sql;
 mod submissions;
 mod unmatched;
 mod waiting;
+mod waves;
 mod whole;
 
 use std::path::{Path, PathBuf};
@@ -289,11 +294,8 @@ mod tests {
             .unwrap();
         let synchronous = async || {
             let mut writer = db.writer().await.unwrap();
-            let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
-                .fetch_one(&mut *writer)
-                .await
-                .unwrap();
-            synchronous
+            let synchronous = sqlx::query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&mut *writer);
+            synchronous.await.unwrap()
         };
         db.end_attempts(&["a"]).await.unwrap();
         assert_eq!(synchronous().await, 2);

@@ -129,11 +129,6 @@ async fn shared(conn: &mut SqliteConnection, job_id: &str, inputs: &[RunInput]) 
         .await
 }
 
-/// Returns the queued runs that have to wait for a run of another job, because both hold the same day.
-pub(super) async fn busy(conn: &mut SqliteConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar(sql::BUSY).fetch_all(conn).await
-}
-
 /// Records that days of a claimed run are left out, and its digest, which changes with them.
 pub(super) async fn note_left_out(
     tx: &mut SqliteConnection,
@@ -160,7 +155,12 @@ pub(super) async fn note_left_out(
 /// Notes which days a run has loaded, and from which files. The first time that there are several jobs, also what the
 /// others loaded last.
 pub(super) async fn note_loaded(tx: &mut SqliteConnection, run_id: &str) -> sqlx::Result<()> {
+    sqlx::query(sql::KEEP_LATER)
+        .bind(run_id)
+        .execute(&mut *tx)
+        .await?;
     let mut runs: Vec<String> = sqlx::query_scalar(sql::NOT_KEPT).fetch_all(&mut *tx).await?;
+    sqlx::query(sql::ALL_KEPT).execute(&mut *tx).await?;
     if !runs.iter().any(|known| known == run_id) {
         runs.push(run_id.to_owned());
     }

@@ -127,12 +127,15 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
         false => None,
     };
     let inputs_digest = digest::of_inputs(&run.inputs, ages.as_deref());
-    let asks_for_news = matches!(run.cause, Cause::Preconditions | Cause::Deadline);
-    let is_done = asks_for_news && is_done(tx, run, &wave, &inputs_digest).await?;
+    let done_by = match run.cause {
+        Cause::Preconditions | Cause::Deadline => done_by(tx, run, &wave, &inputs_digest).await?,
+        _ => None,
+    };
     let run_id = add(tx, run, &wave, &inputs_digest, now).await?;
-    if !is_done {
+    let Some(done_by) = done_by else {
+        add_inputs(tx, &run_id, run).await?;
         return Ok(Enqueued::Queued(run_id));
-    }
+    };
     // The run counts as the wave's last, so the next one needs files that are newer than these.
     sqlx::query(jobs::NOTE_BEGIN)
         .bind(&run.job_id)
@@ -143,6 +146,7 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
     sqlx::query(sql::COMPLETE_UNCHANGED)
         .bind(&run_id)
         .bind(text(now))
+        .bind(done_by)
         .execute(&mut *tx)
         .await?;
     sqlx::query(jobs::NOTE_END)
@@ -173,34 +177,35 @@ pub(super) async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx
     ages.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Returns whether the wave's last finished run read exactly these inputs and its result is in the warehouse.
-async fn is_done(
+/// Returns the run that read exactly these inputs, if that was the wave's last finished run, or the one whose inputs that
+/// had, and the result is in the warehouse.
+async fn done_by(
     tx: &mut SqliteConnection,
     run: &NewRun,
     wave: &str,
     inputs_digest: &str,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Option<String>> {
     let last = sqlx::query(sql::LAST_FINISHED)
         .bind(&run.job_id)
         .bind(wave)
         .fetch_optional(&mut *tx)
         .await?;
-    let Some(last) = last else { return Ok(false) };
+    let Some(last) = last else { return Ok(None) };
     let is_same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
     // A failed run has no outcome, and the result of a superseded one never reached the warehouse.
     let outcome = last.parsed_or_null("outcome")?;
     if !is_same || !matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)) {
-        return Ok(false);
+        return Ok(None);
     }
     let is_others: bool = sqlx::query_scalar(ledger::IS_OTHERS)
         .bind(&run.job_id)
         .bind(wave)
         .fetch_one(tx)
         .await?;
-    Ok(!is_others)
+    (!is_others).then(|| last.try_get("inputs_of")).transpose()
 }
 
-/// Adds a queued run with its inputs, and names it after its job and sequence.
+/// Adds a queued run, and names it after its job and sequence.
 async fn add(
     tx: &mut SqliteConnection,
     run: &NewRun,
@@ -229,19 +234,23 @@ async fn add(
         .bind(inputs_digest)
         .bind(run.as_of_submission)
         .bind(text(now))
-        .execute(&mut *tx)
+        .execute(tx)
         .await?;
+    Ok(run_id)
+}
+
+/// Adds what a run reads.
+async fn add_inputs(tx: &mut SqliteConnection, run_id: &str, run: &NewRun) -> sqlx::Result<()> {
     let inputs = run.inputs.iter().map(|input| {
         let others_count = i64::from(input.days.others_count);
         json!([input.file_id, input.version_id, input.submission_id, others_count])
     });
     sqlx::query(sql::ADD_INPUTS)
-        .bind(&run_id)
+        .bind(run_id)
         .bind(array(inputs))
         .execute(&mut *tx)
         .await?;
-    days::add_input_days(tx, &run_id, &run.inputs).await?;
-    Ok(run_id)
+    days::add_input_days(tx, run_id, &run.inputs).await
 }
 
 /// Returns a new run with the inputs of a failed one.
@@ -290,30 +299,27 @@ async fn claim(
 ) -> sqlx::Result<(Option<ClaimedRun>, Vec<Damage>)> {
     let longest = text(now.checked_add(LONGEST_PAUSE).unwrap_or(Timestamp::MAX));
     let now = text(now);
-    let queued = sqlx::query(sql::QUEUED).fetch_all(&mut *tx).await?;
-    let queued = whole(queued, About::Runs, |row| {
-        decode::run_row(row)?;
-        row.try_get::<String, _>("run_id")
-    })?;
-    let mut passed_over = others::busy(tx).await?;
-    passed_over.extend(queued.damages.iter().filter_map(|damage| damage.run_id.clone()));
-    let mut damages = queued.damages;
+    let mut passed_over: Vec<String> = Vec::new();
+    let mut damages = Vec::new();
     loop {
-        let row = sqlx::query(sql::NEXT)
+        let next = sqlx::query(sql::NEXT)
             .bind(array(passed_over.iter().map(|run_id| json!(run_id))))
             .bind(&now)
             .bind(&longest)
             .fetch_optional(&mut *tx)
             .await?;
-        let Some(row) = row else {
+        let Some(row) = next else {
             return Ok((None, damages));
         };
         let run_id: String = row.try_get("run_id")?;
+        // Only the run that is about to be claimed is read, not the whole queue.
+        let run = whole(vec![row], About::Runs, decode::run_row)?;
         let inputs = days::input_files(tx, &run_id).await?;
-        if inputs.damages.is_empty() {
+        if run.damages.is_empty() && inputs.damages.is_empty() {
             let claimed = take(tx, &run_id, inputs.rows, owner, &now).await?;
             return Ok((Some(claimed), damages));
         }
+        damages.extend(run.damages);
         damages.extend(inputs.damages);
         passed_over.push(run_id);
     }

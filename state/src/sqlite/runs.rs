@@ -155,6 +155,7 @@ impl StateDb {
             .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit
             .bind(filter.since.map(decode::text))
             .bind(filter.incomplete)
+            .bind(filter.outcome.map(RunOutcome::as_str))
             .fetch_all(&self.readers)
             .await;
         let runs = rows.and_then(|rows| whole(rows, About::Runs, decode::run_row));

@@ -11,7 +11,7 @@ use sqlx::{Row, SqliteConnection};
 
 use super::days::{keep_version_days, version_days};
 use super::sql::{days, files as sql};
-use super::{StateDb, begin, guarding, waiting};
+use super::{StateDb, begin, guarding, matching, waiting};
 use crate::error::{During, StateError};
 use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord};
 use crate::guard::{self, Candidate, Holdings, Judgement, SameJob, Standing, Touched};
@@ -51,7 +51,8 @@ struct Seen {
 
 impl StateDb {
     /// Records a group of submissions, all or none, in the given order, and returns what came of each. They are on disk
-    /// when it returns. A version that is already known (same file, bytes and layout) keeps its id.
+    /// when it returns. A version that is already known (same file, bytes and layout) keeps its id. Fails with
+    /// [`StateError::JobsEdited`] if `same_job` knows another edition of the jobs.
     pub async fn record(
         &self,
         group: &[SubmissionRecord],
@@ -67,6 +68,9 @@ impl StateDb {
         let mut recorded = Vec::with_capacity(group.len());
         for part in without_repetition(group) {
             recorded.extend(record_part(&mut tx, part, same_job, &now, &subject).await?);
+        }
+        if let Some(takers) = same_job.takers() {
+            matching::match_all(&mut tx, takers).await?;
         }
         let files = group.iter().map(|submission| json!(submission.file_url));
         waiting::end_files(&mut tx, files.collect())

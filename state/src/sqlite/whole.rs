@@ -26,6 +26,10 @@ pub(super) enum About {
     Ledger,
     /// Edits of jobs. They are only shown: no job waits for them.
     Edits,
+    /// Waves that may have to run, by `job_config_id`.
+    OpenWaves,
+    /// Files that a job takes; the job that they are read for waits.
+    JobFiles,
 }
 
 impl About {
@@ -70,6 +74,13 @@ impl About {
                 None,
                 None,
             ),
+            Self::OpenWaves => (
+                "a wave that may have to run".to_owned(),
+                "open_wave",
+                text("job_config_id"),
+                None,
+            ),
+            Self::JobFiles => ("a file of a wave".to_owned(), "job_file", None, None),
         };
         let value = row.try_get_unchecked::<Option<String>, _>(column).ok().flatten();
         // Some queries join tables, and give columns names of their own.
@@ -78,14 +89,21 @@ impl About {
             "created_timestamp" | "first_date" | "last_date" => ("file_version", column),
             _ => (table, column),
         };
-        let run_id = match self {
-            Self::Runs => text("run_id"),
-            Self::Jobs | Self::Files | Self::Days | Self::Ledger | Self::Edits => None,
+        let (run_id, wave) = match self {
+            Self::Runs => (text("run_id"), text("wave")),
+            Self::Jobs
+            | Self::Files
+            | Self::Days
+            | Self::Ledger
+            | Self::Edits
+            | Self::OpenWaves
+            | Self::JobFiles => (None, None),
         };
         Damage {
             subject,
             job_id,
             run_id,
+            wave,
             file_url,
             table,
             column: column.to_owned(),

@@ -125,8 +125,8 @@ async fn a_time_of_a_job_that_is_none_stops_that_job_alone() {
         assert!(damage.contains(word), "{damage}");
     }
     assert!(jobs[1].damage.is_none());
-    assert_eq!(f.db.facts("J101").await.unwrap().damages.len(), 1);
-    assert!(f.db.facts("J102").await.unwrap().damages.is_empty());
+    assert_eq!(f.facts("J101").await.damages.len(), 1);
+    assert!(f.facts("J102").await.damages.is_empty());
 }
 
 #[tokio::test]
@@ -135,7 +135,7 @@ async fn a_run_with_an_impossible_value_waits_and_the_next_one_is_claimed() {
     let garbled = "UPDATE job_run SET queued_timestamp = '?' WHERE job_config_id = 'J101'";
     garble(&f, &garbled.replace('?', NO_TIME)).await;
     assert_eq!(f.db.runs(&RunFilter::default()).await.unwrap().len(), 1);
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     assert_eq!(facts.damages[0].job_id.as_deref(), Some("J101"));
     assert_eq!(f.db.claim("test").await.unwrap().unwrap().job_id, "J102");
     assert!(f.db.claim("test").await.unwrap().is_none());
@@ -192,7 +192,7 @@ async fn a_file_with_an_impossible_value_is_told_and_the_others_are_read() {
     .await;
     let files = f.db.files(&FileFilter::default()).await.unwrap();
     assert_eq!(files.len(), 1);
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     assert_eq!(facts.files.len(), 1);
     assert_eq!(facts.damages[0].file_url.as_deref(), Some("IL-1.tdf"));
     let layout = |_: &str, _: &str| Some(crate::support::LAYOUT.to_owned());

@@ -30,7 +30,7 @@ async fn a_converted_file_is_in_force_with_all_its_facts() {
     assert_eq!(file.in_force.as_ref().unwrap().version, version("a"));
 
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     assert_eq!(facts.newest_submission, submission_id);
     let in_force = facts.files[0].in_force.as_ref().unwrap();
     assert_eq!(
@@ -59,7 +59,7 @@ async fn the_same_bytes_again_are_fresh_and_no_new_version() {
     assert_eq!(after.in_force, before.in_force);
     assert!(after.last_validated > before.last_validated);
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     assert_eq!(facts.files[0].in_force.as_ref().unwrap().submission_id, second);
 }
 
@@ -117,7 +117,7 @@ async fn a_rejected_or_failed_submission_leaves_the_earlier_version_in_force() {
         let file = f.db.file("IL-1.tdf").await.unwrap().unwrap();
         assert_eq!((file.status, file.last_error.as_deref()), (status, Some(error)));
         assert_eq!(file.in_force.unwrap().version.content_hash, "a");
-        let facts = f.db.facts("J101").await.unwrap();
+        let facts = f.facts("J101").await;
         assert_eq!(facts.newest_submission, submission_id);
         assert_eq!(
             facts.files[0].in_force.as_ref().unwrap().submission_id,
@@ -213,7 +213,7 @@ async fn a_group_with_several_submissions_of_a_file_is_recorded_in_its_order() {
     assert_eq!(f.db.versions_of("IL-1.tdf").await.unwrap().len(), 2);
 
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     let valid = facts.files[0].in_force.as_ref().unwrap().submission_id;
     assert_eq!(valid, numbers[4], "the submission that says so last");
 }

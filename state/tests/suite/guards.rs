@@ -63,7 +63,7 @@ async fn a_held_version_leaves_the_one_before_in_force_until_it_is_accepted() {
         ..FileFilter::default()
     };
     assert_eq!(f.db.files(&filter).await.unwrap().len(), 1);
-    let before = f.db.facts("J101").await.unwrap().newest_submission;
+    let before = f.facts("J101").await.newest_submission;
     let accepted =
         f.db.accept("IL-1.tdf", Late::Replace, Guards::default(), &one_job, "ann")
             .await
@@ -71,7 +71,7 @@ async fn a_held_version_leaves_the_one_before_in_force_until_it_is_accepted() {
     assert!(accepted.is_whole && accepted.replaced.is_empty());
     assert_eq!(in_force(&f, "IL-1.tdf").await.as_deref(), Some("b"));
     assert!(f.db.held().await.unwrap().is_empty());
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     let fresh = facts.files[0].in_force.as_ref().unwrap().submission_id;
     assert!(fresh > before, "it is news for the jobs");
     let again =
@@ -139,7 +139,7 @@ async fn held_days_and_withdrawn_days_are_facts_for_runs() {
     let status = send(&f, "IL-1.tdf", "b", &[day(D1, 1), day(D2, 5)]).await;
     assert_eq!(status, FileStatus::Validated);
     let standings = async || -> Vec<_> {
-        let facts = f.db.facts("J101").await.unwrap();
+        let facts = f.facts("J101").await;
         let days = facts.days.iter();
         days.map(|day| (day.version_id, day.trans_date.to_string(), day.standing))
             .collect()
@@ -226,7 +226,7 @@ async fn a_version_that_overflows_with_others_is_left_out_and_held() {
     f.db.add_jobs(&[job("J101")]).await.unwrap();
     send(&f, "IL-1.tdf", "a", &[day(D1, 10)]).await;
     send(&f, "IL-1.tdf", "b", &[day(D1, 11)]).await;
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     let in_force_now = facts.files[0].in_force.as_ref().unwrap();
     let input = RunInput {
         file_id: facts.files[0].file_id,
@@ -255,7 +255,7 @@ async fn days_before_a_name_was_used_again_are_read_and_kept_until_each_job_has_
     send(&f, "IL-1.tdf", "a", &[day(D1, 10)]).await;
     send(&f, "IL-1.tdf", "b", &[day(D2, 10)]).await;
     let unread = async |job_id: &str| -> Vec<_> {
-        let facts = f.db.facts(job_id).await.unwrap();
+        let facts = f.facts(job_id).await;
         let days = facts.days.into_iter();
         days.map(|day| (day.version_id, day.trans_date.to_string(), day.standing))
             .collect()

@@ -41,7 +41,7 @@ async fn apply_overwrites_and_names_what_it_changed() {
     let error = f.db.set_enabled("J999", true).await.unwrap_err();
     assert!(matches!(error, StateError::UnknownJob { .. }), "{error}");
     assert!(matches!(
-        f.db.facts("J999").await,
+        f.facts_of("J999", [None]).await,
         Err(StateError::UnknownJob { .. })
     ));
 }
@@ -50,7 +50,7 @@ async fn apply_overwrites_and_names_what_it_changed() {
 async fn an_edit_in_sql_is_in_the_next_facts() {
     let f = Fixture::new().await;
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    assert_eq!(f.db.facts("J101").await.unwrap().job.config.min_files, 13);
+    assert_eq!(f.db.job("J101").await.unwrap().unwrap().config.min_files, 13);
     sqlx::query(
         "UPDATE aggr_job_configuration SET job_min_file_count = 12, job_trigger = 'any', job_enabled = 0,
                 job_addl_criteria = 'SELECT 1' WHERE job_config_id = 'J101'",
@@ -58,7 +58,7 @@ async fn an_edit_in_sql_is_in_the_next_facts() {
     .execute(&mut f.shell().await)
     .await
     .unwrap();
-    let config = f.db.facts("J101").await.unwrap().job.config;
+    let config = f.db.job("J101").await.unwrap().unwrap().config;
     assert_eq!(
         (config.min_files, config.trigger, config.enabled),
         (12, Trigger::Any, false)

@@ -84,8 +84,8 @@ async fn a_run_that_only_the_ledger_knows_stops_its_job_until_it_is_accepted() {
             .unwrap();
     assert_eq!(news.unknown, std::slice::from_ref(&theirs));
     assert!(news.stops("J101") && !news.stops("J102"));
-    assert_eq!(f.db.facts("J101").await.unwrap().ledger.unknown.len(), 1);
-    assert_eq!(f.db.facts("J102").await.unwrap().ledger.unknown.len(), 0);
+    assert_eq!(f.facts("J101").await.ledger.unknown.len(), 1);
+    assert_eq!(f.facts("J102").await.ledger.unknown.len(), 0);
     assert_eq!(f.db.claim("test").await.unwrap(), None, "{waiting} waits");
     assert!(
         !f.db
@@ -159,7 +159,7 @@ async fn a_load_that_the_warehouse_lost_is_not_believed_in() {
     let lost: Vec<_> = news.lost.iter().map(|run| run.run_id.as_str()).collect();
     assert_eq!(lost, [second.run_id.as_str()]);
     assert!(f.db.agrees_with_ledger("J101", None, Some(&first)).await.unwrap());
-    assert_eq!(f.db.facts("J101").await.unwrap().ledger.lost.len(), 1);
+    assert_eq!(f.facts("J101").await.ledger.lost.len(), 1);
     // The same files again: they are not in the warehouse, so this is work. It waits until the loss is mended.
     let Enqueued::Queued(run_id) = f.db.enqueue(&new).await.unwrap() else {
         panic!("it would repeat what was lost")
@@ -201,7 +201,7 @@ async fn a_run_waits_for_the_partials_that_the_lake_lost() {
     assert_eq!(f.db.claim("test").await.unwrap(), None);
     let awaited = f.db.awaited_files().await.unwrap();
     assert_eq!(awaited, [(run_id.clone(), "IL-1.tdf".to_owned())]);
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts("J101").await;
     assert!(facts.files[0].in_force.as_ref().unwrap().is_partial_lost);
     // The same bytes are not known any more, so they are converted again.
     let known =

@@ -14,6 +14,7 @@ mod guards;
 mod jobs;
 mod lake;
 mod ledger;
+mod members;
 mod order;
 mod others;
 mod queue;

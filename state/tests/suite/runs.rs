@@ -154,7 +154,7 @@ async fn facts_hold_the_newest_runs_of_each_wave_and_other_jobs_completions() {
     f.db.complete(&done_again, &LOADED).await.unwrap();
     let going = f.running(&manual).await;
 
-    let facts = f.db.facts("J101").await.unwrap();
+    let facts = f.facts_of("J101", [None, wave]).await.unwrap();
     assert_eq!(facts.waves.len(), 2);
     let by_day = &facts.waves[&wave];
     assert_eq!(by_day.active.as_ref().unwrap().run_id, going);
@@ -167,7 +167,7 @@ async fn facts_hold_the_newest_runs_of_each_wave_and_other_jobs_completions() {
         "its own completions are in its waves"
     );
 
-    let other = f.db.facts("J102").await.unwrap();
+    let other = f.facts("J102").await;
     assert!(other.waves.is_empty());
     assert_eq!(other.completions.len(), 1);
     let completion = &other.completions[0];
@@ -193,7 +193,7 @@ async fn a_completed_replay_is_not_the_waves_last_run() {
         ..new
     };
     let replayed = f.running(&replay).await;
-    let wave = async || f.db.facts("J101").await.unwrap().waves[&None].clone();
+    let wave = async || f.facts("J101").await.waves[&None].clone();
     assert_eq!(wave().await.active.unwrap().run_id, replayed, "while it works");
     f.db.fail(&replayed, "no").await.unwrap();
     assert_eq!(wave().await.failed.unwrap().run_id, replayed);

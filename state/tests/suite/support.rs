@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    Cause, Enqueued, Guards, InputDays, JobConfig, NewRun, RunInput, Stamp, StateDb, SubmissionOutcome,
-    SubmissionRecord, TestClock, Trigger, VersionRecord,
+    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, Named, NewRun, Question, RunInput, Stamp,
+    StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock, Trigger,
+    VersionRecord, Waves,
 };
 use jiff::SignedDuration;
+use jiff::civil::Date;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
@@ -86,6 +88,36 @@ impl Fixture {
         inputs
     }
 
+    /// Reads the facts about a job that takes all files of its feed, in one wave, and follows all other jobs.
+    pub async fn facts(&self, job_id: &str) -> Facts {
+        self.facts_of(job_id, [None]).await.unwrap()
+    }
+
+    /// The same for several waves, of which only that without a day has files.
+    pub async fn facts_of(
+        &self,
+        job_id: &str,
+        waves: impl IntoIterator<Item = Option<Date>>,
+    ) -> Result<Facts, StateError> {
+        let (rows, edition) = self.db.jobs_and_edition().await.unwrap();
+        let jobs = rows.into_iter().map(|row| row.config);
+        let all = AllFiles {
+            edition,
+            jobs: jobs.map(|job| (job.id, job.feed)).collect(),
+        };
+        self.db.match_files(&all).await.unwrap();
+        let question = Question {
+            job_id,
+            waves: Waves::These(waves.into_iter().collect()),
+            is_dated: false,
+            expects_earlier_stores: true,
+            requires: Vec::new(),
+            after: all.jobs.iter().map(|(id, _)| id.as_str()).collect(),
+            strays_of_feed: None,
+        };
+        self.db.facts(&question).await
+    }
+
     /// Queues and claims a run, and returns its name.
     pub async fn running(&self, run: &NewRun) -> String {
         let Enqueued::Queued(run_id) = self.db.enqueue(run).await.unwrap() else {
@@ -93,6 +125,40 @@ impl Fixture {
         };
         assert_eq!(self.db.claim("test").await.unwrap().unwrap().run_id, run_id);
         run_id
+    }
+}
+
+/// Each job takes all files of its feed.
+struct AllFiles {
+    edition: i64,
+    jobs: Vec<(String, String)>,
+}
+
+impl Takers for AllFiles {
+    fn edition(&self) -> i64 {
+        self.edition
+    }
+
+    fn takers(&self, file: Named<'_>) -> Vec<Taker> {
+        let of_feed = self.jobs.iter().filter(|(_, feed)| feed == file.feed);
+        let taker = |(job_id, _): &(String, String)| Taker {
+            job_id: job_id.clone(),
+            wave: None,
+            store_id: None,
+        };
+        of_feed.map(taker).collect()
+    }
+
+    fn required_by(&self, _: &str) -> Vec<(String, Option<Date>)> {
+        Vec::new()
+    }
+
+    fn asks_for(&self, _: &str) -> Option<AsksFor> {
+        Some(AsksFor {
+            start: String::new(),
+            requires: Vec::new(),
+            after: Vec::new(),
+        })
     }
 }
 

@@ -56,45 +56,12 @@ pub(in crate::sqlite) const BRING_BACK: &str = "
      WHERE file_id = j.value ->> 0 AND version_id = j.value ->> 1
        AND standing = 'WITHDRAWN' AND standing <> 'STANDS'";
 
-/// The days of a job's files for which not simply the version in force counts, as far as a run must know of them: those
-/// that the version in force mentions, and those that no completed run of their wave has seen yet. Among the latter are
-/// the days that a file reported before its name was used for newer days, as long as the lake has them.
-pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
-    WITH special AS (
-        SELECT d.store_id, d.trans_date, d.file_id, d.since_submission, d.standing FROM file_day d
-          JOIN ingested_file_status f ON f.file_id = d.file_id
-         WHERE d.standing <> 'STANDS' AND f.feed = ?2
-           AND (d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                                                WHERE r.job_config_id = ?1 AND r.wave IN ('', d.trans_date)
-                                                  AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
-                OR EXISTS (SELECT 1 FROM version_day v
-                            WHERE v.version_id = f.version_id AND v.store_id = d.store_id
-                              AND v.trans_date = d.trans_date))
-        UNION ALL
-        SELECT d.store_id, d.trans_date, d.file_id, d.since_submission, d.standing FROM file_day d
-          JOIN ingested_file_status f ON f.file_id = d.file_id
-          JOIN file_version v ON v.version_id = d.version_id
-         WHERE d.is_older = 1 AND d.standing = 'STANDS' AND f.feed = ?2
-           AND f.version_id IS NOT NULL AND v.partial_object IS NOT NULL
-           AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                                               WHERE r.job_config_id = ?1 AND r.wave = ''
-                                                 AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
-           AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                                               WHERE r.job_config_id = ?1 AND r.wave = d.trans_date
-                                                 AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0))
-    SELECT DISTINCT d.file_id, d.version_id, d.store_id, d.trans_date, d.standing, d.since_submission, d.reason,
-           d.other_file_id
-      FROM special s
-     CROSS JOIN file_day d
-        ON d.store_id = s.store_id AND d.trans_date = s.trans_date AND d.file_id = s.file_id
-     ORDER BY d.file_id, d.version_id, d.store_id, d.trans_date";
-
 pub(in crate::sqlite) const HELD: &str = "SELECT * FROM held";
 
 /// Versions in force of sales feeds whose days were not counted when they were converted.
 pub(in crate::sqlite) const UNCOUNTED: &str = "
-    SELECT v.version_id, f.file_url, f.feed, v.partial_object FROM ingested_file_status f
-      JOIN file_version v ON v.version_id = f.version_id
+    SELECT v.version_id, f.file_url, f.feed, v.partial_object FROM file_version v
+     CROSS JOIN ingested_file_status f ON f.file_id = v.file_id AND f.version_id = v.version_id
      WHERE v.days_counted = 0 AND v.partial_object IS NOT NULL
      ORDER BY f.file_url";
 

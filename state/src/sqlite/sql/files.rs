@@ -66,11 +66,23 @@ pub(in crate::sqlite) const ADD_SUBMISSIONS: &str = "
       FROM json_each(?1) ORDER BY key
     RETURNING submission_id, file_id";
 
+pub(in crate::sqlite) const WITHOUT_JOB: &str = "
+    SELECT f.feed, f.file_url, f.store_id FROM file_without_job n
+     CROSS JOIN ingested_file_status f ON f.file_id = n.file_id
+     ORDER BY +f.file_url";
+
+/// The next files of a feed (`?3`), from the path `?1` on, whose paths begin with `?2`.
+pub(in crate::sqlite) const URLS: &str = "
+    SELECT file_url FROM ingested_file_status
+     WHERE file_url >= ?1 AND file_url < ?2 || CAST(x'ff' AS TEXT) AND feed = ?3
+     ORDER BY file_url LIMIT ?4";
+
 /// Files in force whose time of writing lies ahead of their arrival by more than `?1` nanoseconds, ordered by path.
 pub(in crate::sqlite) const WRITTEN_AHEAD: &str = "
     SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) / 1000000000 AS ahead
-      FROM ingested_file_status f JOIN submission s ON s.submission_id = f.valid_submission_id
-     WHERE s.stamp_modified_ns > s.written_ns + ?1
+      FROM submission s
+     CROSS JOIN ingested_file_status f ON f.file_id = s.file_id AND f.valid_submission_id = s.submission_id
+     WHERE s.stamp_modified_ns > s.written_ns AND s.stamp_modified_ns > s.written_ns + ?1
      ORDER BY f.file_url";
 
 pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
@@ -98,7 +110,7 @@ pub(in crate::sqlite) const REFUSE: &str = "
       FROM json_each(?1) j
      WHERE file_id = j.value ->> 0";
 
-/// The stamps of all files. The layout is that of the newest conversion, even a rejected one: what was tried need not
+/// The next stamps after the path `?1`. The layout is that of the newest conversion, even a rejected one: what was tried need not
 /// be tried again.
 pub(in crate::sqlite) const STAMPS: &str = "
     SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode, f.stamp_changed_ns,
@@ -106,7 +118,9 @@ pub(in crate::sqlite) const STAMPS: &str = "
            (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
              WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1) AS layout_digest
       FROM ingested_file_status f
-     WHERE f.stamp_bytes IS NOT NULL AND f.stamp_modified_ns IS NOT NULL AND f.stamp_inode IS NOT NULL";
+     WHERE f.file_url > ?1
+       AND f.stamp_bytes IS NOT NULL AND f.stamp_modified_ns IS NOT NULL AND f.stamp_inode IS NOT NULL
+     ORDER BY f.file_url LIMIT ?2";
 
 pub(in crate::sqlite) const TO_LOOK_AT: &str = "
     SELECT file_url FROM ingested_file_status
@@ -194,21 +208,11 @@ pub(in crate::sqlite) const REFUSED: &str = "
 pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
     SELECT s.submission_id, s.version_id, s.submitted_timestamp,
            f.file_id, f.file_url, f.feed, f.store_id, f.business_date
-      FROM ingested_file_status f
-      JOIN submission s ON s.submission_id = (
-               SELECT max(n.submission_id) FROM submission n
-                WHERE n.file_id = f.file_id AND n.outcome IN ('VALIDATED', 'UNCHANGED', 'ACCEPTED')
-                  AND n.submitted_timestamp BETWEEN ?1 AND ?2)
-     ORDER BY f.file_url";
-
-pub(in crate::sqlite) const FILE_FACTS: &str = "
-    SELECT f.file_id, f.file_url, f.feed, f.last_update_status, f.last_error, f.store_id, f.business_date,
-           f.last_validated_timestamp, f.version_id, f.valid_submission_id,
-           s.submitted_timestamp AS valid_submitted, v.layout_digest, v.bytes, v.rows,
-           v.partial_removed_timestamp IS NOT NULL AS is_partial_lost
-      FROM ingested_file_status f
-      LEFT JOIN file_version v ON v.version_id = f.version_id
-      LEFT JOIN submission s ON s.submission_id = f.valid_submission_id
+      FROM (SELECT max(submission_id) AS submission_id FROM submission
+             WHERE submitted_timestamp BETWEEN ?1 AND ?2 AND outcome IN ('VALIDATED', 'UNCHANGED', 'ACCEPTED')
+             GROUP BY file_id) newest
+     CROSS JOIN submission s ON s.submission_id = newest.submission_id
+     CROSS JOIN ingested_file_status f ON f.file_id = s.file_id
      ORDER BY f.file_url";
 
 pub(in crate::sqlite) const NEWEST_SUBMISSION: &str =

@@ -27,6 +27,12 @@ pub(in crate::sqlite) const ALL: &str = "SELECT * FROM aggr_job_configuration OR
 
 pub(in crate::sqlite) const ONE: &str = "SELECT * FROM aggr_job_configuration WHERE job_config_id = ?1";
 
+/// The jobs that take none of the known files.
+pub(in crate::sqlite) const WITHOUT_FILES: &str = "
+    SELECT j.job_config_id FROM aggr_job_configuration j
+     WHERE NOT EXISTS (SELECT 1 FROM job_file f WHERE f.job_config_id = j.job_config_id)
+     ORDER BY j.job_config_id";
+
 pub(in crate::sqlite) const SET_ENABLED: &str =
     "UPDATE aggr_job_configuration SET job_enabled = ?2 WHERE job_config_id = ?1";
 

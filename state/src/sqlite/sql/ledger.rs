@@ -1,4 +1,6 @@
 //! Statements about the warehouse's ledger. The ledger's entries come as JSON: target, run, job, wave, sequence, rows, time.
+//!
+//! Mostly nothing is lost or unknown. `+sequence` keeps SQLite from walking through all runs in their order to find that.
 
 /// Notes the entries that this database does not know. Those of jobs that it does not have belong to somebody else.
 pub(in crate::sqlite) const NOTE_UNKNOWN: &str = "
@@ -38,11 +40,11 @@ pub(in crate::sqlite) const FOUND: &str = "
 
 /// All loads that the warehouse was found to lack, in the order of loads.
 pub(in crate::sqlite) const ALL_LOST: &str = "
-    SELECT * FROM job_run WHERE lost_timestamp IS NOT NULL AND outcome = 'LOADED' ORDER BY sequence";
+    SELECT * FROM job_run WHERE lost_timestamp IS NOT NULL AND outcome = 'LOADED' ORDER BY +sequence";
 
 pub(in crate::sqlite) const UNKNOWN: &str = "
     SELECT * FROM ledger_run WHERE accepted_timestamp IS NULL AND (?1 IS NULL OR job_config_id = ?1)
-     ORDER BY sequence";
+     ORDER BY +sequence";
 
 /// The last load of each job and wave, if the warehouse was found to lack it.
 pub(in crate::sqlite) const LOST: &str = "
@@ -51,7 +53,7 @@ pub(in crate::sqlite) const LOST: &str = "
        AND NOT EXISTS (SELECT 1 FROM job_run later
                         WHERE later.job_config_id = r.job_config_id AND later.wave = r.wave
                           AND later.state = 'COMPLETED' AND later.outcome = 'LOADED' AND later.sequence > r.sequence)
-     ORDER BY r.sequence";
+     ORDER BY +r.sequence";
 
 /// Whether the ledger's newest entry of a scope (`?3` its run, `?4` its sequence) holds nothing new: the run is known,
 /// and no newer load is missing that was not missed before.

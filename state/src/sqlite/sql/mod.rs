@@ -5,12 +5,16 @@
 
 pub(super) mod days;
 pub(super) mod edits;
+pub(super) mod facts;
 pub(super) mod files;
 pub(super) mod interventions;
 pub(super) mod jobs;
 pub(super) mod lake;
 pub(super) mod ledger;
+pub(super) mod matching;
 pub(super) mod others;
+pub(super) mod overview;
 pub(super) mod runs;
 pub(super) mod unmatched;
 pub(super) mod waiting;
+pub(super) mod waves;

@@ -22,16 +22,26 @@ pub(in crate::sqlite) const HAS_OTHERS: &str =
     "SELECT EXISTS (SELECT 1 FROM loaded_day WHERE job_config_id < ?1)
          OR EXISTS (SELECT 1 FROM loaded_day WHERE job_config_id > ?1)";
 
-/// The jobs that have loaded something and of which no day is kept yet, each with its last loads, the oldest first.
-/// None if there is only one job.
+/// Notes that the job of a run has loaded days which are not kept, because it is the only one.
+pub(in crate::sqlite) const KEEP_LATER: &str = "
+    INSERT INTO job_to_keep SELECT job_config_id FROM job_run
+     WHERE run_id = ?1 AND (SELECT count(*) FROM aggr_job_configuration) = 1
+    ON CONFLICT DO NOTHING";
+
+/// The last loads of the jobs that loaded something while they were the only one, the oldest first. None as long as there
+/// is only one job.
 pub(in crate::sqlite) const NOT_KEPT: &str = "
     SELECT r.run_id FROM job_run r
-      JOIN (SELECT max(sequence) AS sequence FROM job_run
-             WHERE state = 'COMPLETED' AND outcome = 'LOADED' GROUP BY job_config_id, wave) newest
+      JOIN (SELECT max(l.sequence) AS sequence FROM job_to_keep k
+             CROSS JOIN job_run l ON l.job_config_id = k.job_config_id
+             WHERE +l.state = 'COMPLETED' AND l.outcome = 'LOADED' GROUP BY l.job_config_id, l.wave) newest
         ON newest.sequence = r.sequence
      WHERE (SELECT count(*) FROM aggr_job_configuration) > 1
-       AND NOT EXISTS (SELECT 1 FROM loaded_day d WHERE d.job_config_id = r.job_config_id)
      ORDER BY r.sequence";
+
+/// All days that were loaded are kept now.
+pub(in crate::sqlite) const ALL_KEPT: &str =
+    "DELETE FROM job_to_keep WHERE (SELECT count(*) FROM aggr_job_configuration) > 1";
 
 /// Keeps the days that a run has loaded, if there are several jobs.
 pub(in crate::sqlite) const KEEP_LOADED: &str = "
@@ -61,21 +71,6 @@ pub(in crate::sqlite) const FORGET_EMPTIED: &str = "
      WHERE (store_id, trans_date) IN (SELECT store_id, trans_date FROM job_run_input_day
                                        WHERE run_id = ?1 AND effect = 'EMPTIED')
        AND job_config_id = (SELECT job_config_id FROM job_run WHERE run_id = ?1)";
-
-/// The queued runs that hold a store-day which a running run of another job holds too: they wait for it.
-pub(in crate::sqlite) const BUSY: &str = "
-    WITH running (job, store_id, trans_date) AS MATERIALIZED
-         (SELECT DISTINCT r.job_config_id, d.store_id, d.trans_date
-            FROM job_run r
-            JOIN job_run_input i ON i.run_id = r.run_id
-            JOIN version_day d ON d.version_id = i.version_id
-           WHERE r.state = 'RUNNING')
-    SELECT q.run_id FROM job_run q
-     WHERE q.state = 'QUEUED' AND EXISTS (SELECT 1 FROM job_run r WHERE r.state = 'RUNNING')
-       AND EXISTS (SELECT 1 FROM job_run_input i
-                     JOIN version_day d ON d.version_id = i.version_id
-                     JOIN running x ON x.store_id = d.store_id AND x.trans_date = d.trans_date
-                    WHERE i.run_id = q.run_id AND x.job <> q.job_config_id)";
 
 /// Leaves days of a run's inputs out: version, store, day.
 pub(in crate::sqlite) const LEAVE_OUT: &str = "

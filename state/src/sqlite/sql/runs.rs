@@ -4,7 +4,7 @@ pub(in crate::sqlite) const ACTIVE: &str = "
     SELECT run_id FROM job_run WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('QUEUED', 'RUNNING')";
 
 pub(in crate::sqlite) const LAST_FINISHED: &str = "
-    SELECT outcome, inputs_digest FROM job_run
+    SELECT outcome, inputs_digest, coalesce(inputs_of, run_id) AS inputs_of FROM job_run
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
      ORDER BY sequence DESC LIMIT 1";
 
@@ -68,18 +68,27 @@ pub(in crate::sqlite) const ADD_INPUT_DAYS: &str = "
 
 pub(in crate::sqlite) const INPUT_DAYS: &str = "
     SELECT version_id, store_id, trans_date, effect FROM job_run_input_day
-     WHERE run_id = ?1 ORDER BY version_id, store_id, trans_date";
+     WHERE run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1) ORDER BY version_id, store_id, trans_date";
 
 pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
-    UPDATE job_run SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2
+    UPDATE job_run
+       SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2, inputs_of = ?3
      WHERE run_id = ?1";
 
 /// The oldest queued run that may be claimed. Some stay queued: the runs of a job of which the ledger knows more than
 /// this database; those of a wave whose last load the warehouse lost, unless a person asked for them; those whose
-/// partials the lake lost, until their files have been read again; those in `?1`, a JSON array; and those that wait until
-/// after `?2`. A pause is never long, so a time after `?3` is none: the clock was set back.
+/// partials the lake lost, until their files have been read again; those that hold a store-day which a running run of
+/// another job holds too; those in `?1`, a JSON array; and those that wait until after `?2`. A pause is never long, so a
+/// time after `?3` is none: the clock was set back. The queue is looked through from its head, and no further than to the
+/// run that is found.
 pub(in crate::sqlite) const NEXT: &str = "
-    SELECT q.run_id FROM job_run q
+    WITH busy (job, store_id, trans_date) AS MATERIALIZED (
+        SELECT DISTINCT r.job_config_id, d.store_id, d.trans_date
+          FROM job_run r
+         CROSS JOIN job_run_input i ON i.run_id = r.run_id
+         CROSS JOIN version_day d ON d.version_id = i.version_id
+         WHERE r.state = 'RUNNING')
+    SELECT q.* FROM job_run q
      WHERE q.state = 'QUEUED'
        AND q.run_id NOT IN (SELECT value FROM json_each(?1))
        AND NOT EXISTS (SELECT 1 FROM waiting w
@@ -96,9 +105,14 @@ pub(in crate::sqlite) const NEXT: &str = "
                                            AND last.state = 'COMPLETED' AND last.outcome = 'LOADED')))
        AND NOT EXISTS (
                 SELECT 1 FROM job_run_input i
-                  JOIN file_version v ON v.version_id = i.version_id
-                  JOIN ingested_file_status f ON f.file_id = i.file_id
+                 CROSS JOIN file_version v ON v.version_id = i.version_id
+                 CROSS JOIN ingested_file_status f ON f.file_id = i.file_id
                  WHERE i.run_id = q.run_id AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL)
+       AND NOT (EXISTS (SELECT 1 FROM busy)
+            AND EXISTS (SELECT 1 FROM job_run_input i
+                         CROSS JOIN version_day d ON d.version_id = i.version_id
+                         CROSS JOIN busy x ON x.store_id = d.store_id AND x.trans_date = d.trans_date
+                         WHERE i.run_id = q.run_id AND x.job <> q.job_config_id))
      ORDER BY q.sequence LIMIT 1";
 
 pub(in crate::sqlite) const CLAIM: &str = "
@@ -107,14 +121,12 @@ pub(in crate::sqlite) const CLAIM: &str = "
      WHERE run_id = ?3
     RETURNING job_config_id, wave, sequence, attempts, incomplete";
 
-pub(in crate::sqlite) const QUEUED: &str = "SELECT * FROM job_run WHERE state = 'QUEUED' ORDER BY sequence";
-
 /// The stores of a run's lines, and whether no version had one before the job's last run. Before its first run, none
 /// counts as new.
 pub(in crate::sqlite) const STORES: &str = "
     WITH last (version_id) AS MATERIALIZED (
          SELECT max(i.version_id) FROM job_run_input i
-          WHERE i.run_id = (SELECT p.run_id FROM job_run r JOIN job_run p ON p.job_config_id = r.job_config_id
+          WHERE i.run_id = (SELECT coalesce(p.inputs_of, p.run_id) FROM job_run r JOIN job_run p ON p.job_config_id = r.job_config_id
                              WHERE r.run_id = ?1 AND p.state = 'COMPLETED' AND p.sequence < r.sequence
                              ORDER BY p.sequence DESC LIMIT 1))
     SELECT s.store_id,
@@ -159,16 +171,17 @@ pub(in crate::sqlite) const LIST: &str = "
     SELECT * FROM job_run
      WHERE (?1 IS NULL OR job_config_id = ?1) AND (?2 IS NULL OR state = ?2)
        AND (?4 IS NULL OR queued_timestamp >= ?4) AND (NOT ?5 OR incomplete OR completeness_percent < 100)
+       AND (?6 IS NULL OR outcome = ?6)
      ORDER BY sequence DESC LIMIT ?3";
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
            i.submission_id, i.others_count, s.submitted_timestamp AS input_submitted, s.written_ns AS input_written_ns
       FROM job_run_input i
-      JOIN ingested_file_status f ON f.file_id = i.file_id
-      JOIN file_version v ON v.version_id = i.version_id
-      JOIN submission s ON s.submission_id = i.submission_id
-     WHERE i.run_id = ?1
+     CROSS JOIN ingested_file_status f ON f.file_id = i.file_id
+     CROSS JOIN file_version v ON v.version_id = i.version_id
+     CROSS JOIN submission s ON s.submission_id = i.submission_id
+     WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)
      ORDER BY f.file_url, i.version_id";
 
 /// The places of submissions in the order of files.
@@ -177,27 +190,3 @@ pub(in crate::sqlite) const AGES: &str = "
 
 pub(in crate::sqlite) const INPUTS: &str =
     "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";
-
-/// The newest run of each wave in each state, complete and incomplete runs apart, oldest first. Completed replays are
-/// left out: they read earlier submissions, so the current wave goes on as if they had not run.
-pub(in crate::sqlite) const NEWEST_BY_WAVE: &str = "
-    SELECT r.* FROM job_run r
-      JOIN (SELECT max(sequence) AS sequence FROM job_run
-             WHERE job_config_id = ?1 AND NOT (state = 'COMPLETED' AND cause = 'replay')
-             GROUP BY wave, state, incomplete) newest
-        ON newest.sequence = r.sequence
-     ORDER BY r.sequence";
-
-/// The newest completion of each wave of all jobs but one.
-pub(in crate::sqlite) const COMPLETIONS: &str = "
-    SELECT r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp FROM job_run r
-      JOIN (SELECT max(sequence) AS sequence FROM job_run
-             WHERE job_config_id <> ?1 AND state = 'COMPLETED' GROUP BY job_config_id, wave) newest
-        ON newest.sequence = r.sequence
-     ORDER BY r.sequence";
-
-/// The runs of all jobs but one that are queued or running, in the order of the queue.
-pub(in crate::sqlite) const ACTIVE_ELSEWHERE: &str = "
-    SELECT job_config_id, wave, run_id, state FROM job_run
-     WHERE state IN ('QUEUED', 'RUNNING') AND job_config_id <> ?1
-     ORDER BY sequence";

@@ -1,0 +1,275 @@
+//! Keeps which jobs take a file: for files that are new, and for jobs whose rows have changed.
+//!
+//! Patterns are not for SQL, so the caller compares ([`Takers`]), and `job_file` keeps the answers. Triggers note what is
+//! to be matched (`file_to_match`, `job_to_match`), whoever writes it. The answers must be by the rows as they are at
+//! that moment, so the caller's edition of them is compared first, within the transaction.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::decode::wave_text;
+use super::sql::{matching as sql, waves};
+use super::submissions::array;
+use super::{StateDb, begin};
+use crate::error::{During, StateError};
+use crate::members::{AsksFor, Named, Taker, Takers};
+
+const ACTION: &str = "find the jobs of";
+const SUBJECT: &str = "files";
+
+/// The most files that are held in memory at a time.
+const AT_ONCE: i64 = 5_000;
+
+/// A file that is compared with the jobs.
+struct File {
+    file_id: i64,
+    file_url: String,
+    feed: String,
+    store_id: Option<String>,
+}
+
+impl File {
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            file_id: row.try_get("file_id")?,
+            file_url: row.try_get("file_url")?,
+            feed: row.try_get("feed")?,
+            store_id: row.try_get("store_id")?,
+        })
+    }
+
+    fn named(&self) -> Named<'_> {
+        Named {
+            feed: &self.feed,
+            file_url: &self.file_url,
+            store_id: self.store_id.as_deref(),
+        }
+    }
+
+    fn job_file(&self, taker: &Taker) -> Value {
+        json!([taker.job_id, wave_text(taker.wave), self.file_id, taker.store_id])
+    }
+}
+
+impl StateDb {
+    /// Returns whether it is up to date which jobs take which files.
+    pub async fn is_matched(&self) -> Result<bool, StateError> {
+        let is_any: bool = sqlx::query_scalar(sql::IS_ANYTHING_TO_MATCH)
+            .fetch_one(&self.readers)
+            .await
+            .during(ACTION, SUBJECT)?;
+        Ok(!is_any)
+    }
+
+    /// Brings up to date which jobs take which files. Costs next to nothing if nothing is new. Fails with
+    /// [`StateError::JobsEdited`] if `takers` knows another edition of the jobs.
+    pub async fn match_files(&self, takers: &dyn Takers) -> Result<(), StateError> {
+        if self.is_matched().await? {
+            return Ok(());
+        }
+        let mut writer = self.writer().await.during(ACTION, SUBJECT)?;
+        let mut tx = begin(&mut writer).await.during(ACTION, SUBJECT)?;
+        match_all(&mut tx, takers).await?;
+        tx.commit().await.during(ACTION, SUBJECT)
+    }
+}
+
+/// Matches all that is new within a transaction.
+pub(super) async fn match_all(tx: &mut SqliteConnection, takers: &dyn Takers) -> Result<(), StateError> {
+    let edition: i64 = sqlx::query_scalar(sql::EDITION)
+        .fetch_one(&mut *tx)
+        .await
+        .during(ACTION, SUBJECT)?;
+    if edition != takers.edition() {
+        return Err(StateError::JobsEdited);
+    }
+    match_jobs(tx, takers).await.during(ACTION, SUBJECT)?;
+    match_files(tx, takers).await.during(ACTION, SUBJECT)
+}
+
+/// Compares the jobs that are new or edited with all files whose paths begin as theirs do.
+async fn match_jobs(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Result<()> {
+    let jobs: Vec<String> = sqlx::query_scalar(sql::JOBS_TO_MATCH).fetch_all(&mut *tx).await?;
+    if jobs.is_empty() {
+        return Ok(());
+    }
+    let names = json!(jobs).to_string();
+    for forget in sql::FORGET_JOBS {
+        sqlx::query(forget).bind(&names).execute(&mut *tx).await?;
+    }
+    let asked: Vec<(&str, AsksFor)> = jobs
+        .iter()
+        .filter_map(|job_id| Some((job_id.as_str(), takers.asks_for(job_id)?)))
+        .collect();
+    let patterns = new_patterns(tx, &asked, &names).await?;
+    let of_jobs = asked.iter().map(|(_, asks)| asks.start.as_str());
+    let required = asked.iter().flat_map(|(_, asks)| &asks.requires);
+    let of_patterns = required
+        .filter(|(pattern, _)| patterns.contains(pattern))
+        .map(|(_, start)| start.as_str());
+    if let Some(start) = common_start(of_jobs.chain(of_patterns)) {
+        let wanted: HashSet<&str> = asked.iter().map(|(job_id, _)| *job_id).collect();
+        compare(tx, takers, start, &wanted, &patterns).await?;
+    }
+    execute(tx, sql::FORGET_WITHOUT_JOB, None).await?;
+    execute(tx, waves::NEXT_REVISION, None).await?;
+    execute(tx, waves::OPEN_WAVES, Some(&names)).await?;
+    execute(tx, sql::JOBS_ARE_MATCHED, Some(&names)).await
+}
+
+/// Notes what jobs require and follow, and returns the patterns whose files are not known yet.
+async fn new_patterns(
+    tx: &mut SqliteConnection,
+    asked: &[(&str, AsksFor)],
+    names: &str,
+) -> sqlx::Result<HashSet<String>> {
+    let patterns = asked
+        .iter()
+        .flat_map(|(_, asks)| asks.requires.iter().map(|(pattern, _)| json!(pattern)));
+    let new: Vec<String> = sqlx::query_scalar(sql::NEW_PATTERNS)
+        .bind(array(patterns))
+        .bind(names)
+        .fetch_all(&mut *tx)
+        .await?;
+    let requires = asked.iter().flat_map(|(job_id, asks)| {
+        let requires = asks.requires.iter();
+        requires.map(move |(pattern, _)| json!([pattern, job_id]))
+    });
+    let requires = array(requires);
+    let follows = asked
+        .iter()
+        .flat_map(|(job_id, asks)| asks.after.iter().map(move |after| json!([after, job_id])));
+    let follows = array(follows);
+    execute(tx, sql::ADD_REQUIRES, Some(&requires)).await?;
+    execute(tx, sql::ADD_FOLLOWS, Some(&follows)).await?;
+    execute(tx, sql::FORGET_PATTERNS, Some(&json!(new).to_string())).await?;
+    Ok(new.into_iter().collect())
+}
+
+/// Compares all files whose paths begin with `start` with some jobs and required patterns.
+async fn compare(
+    tx: &mut SqliteConnection,
+    takers: &dyn Takers,
+    start: &str,
+    jobs: &HashSet<&str>,
+    patterns: &HashSet<String>,
+) -> sqlx::Result<()> {
+    let mut from = start.to_owned();
+    loop {
+        let files: Vec<File> = sqlx::query(sql::FILES_FROM)
+            .bind(&from)
+            .bind(start)
+            .bind(AT_ONCE)
+            .try_map(|row| File::read(&row))
+            .fetch_all(&mut *tx)
+            .await?;
+        let Some(last) = files.last() else { return Ok(()) };
+        // No path sorts between the two.
+        from = format!("{}\0", last.file_url);
+        let (mut taken, mut required) = (Vec::new(), Vec::new());
+        for file in &files {
+            let of_file = takers.takers(file.named());
+            let of_file = of_file
+                .iter()
+                .filter(|taker| jobs.contains(taker.job_id.as_str()));
+            taken.extend(of_file.map(|taker| file.job_file(taker)));
+            if !patterns.is_empty() {
+                required
+                    .extend(required_rows(takers, file).filter(|(pattern, _)| patterns.contains(pattern)));
+            }
+        }
+        let required = required.into_iter().map(|(_, row)| row);
+        insert(tx, taken, required.collect()).await?;
+    }
+}
+
+/// Compares the files that are new with all jobs.
+async fn match_files(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Result<()> {
+    loop {
+        let files: Vec<File> = sqlx::query(sql::FILES_TO_MATCH)
+            .bind(AT_ONCE)
+            .try_map(|row| File::read(&row))
+            .fetch_all(&mut *tx)
+            .await?;
+        if files.is_empty() {
+            return Ok(());
+        }
+        let ids = array(files.iter().map(|file| json!(file.file_id)));
+        execute(tx, waves::NEXT_REVISION, None).await?;
+        // A file that is known may have left a wave, which then no longer waits for it.
+        execute(tx, waves::TOUCH_FILES, Some(&ids)).await?;
+        for forget in sql::FORGET_FILES {
+            execute(tx, forget, Some(&ids)).await?;
+        }
+        let (mut taken, mut required, mut without) = (Vec::new(), Vec::new(), Vec::new());
+        for file in &files {
+            let of_file = takers.takers(file.named());
+            taken.extend(of_file.iter().map(|taker| file.job_file(taker)));
+            without.extend(of_file.is_empty().then(|| json!(file.file_id)));
+            required.extend(required_rows(takers, file).map(|(_, row)| row));
+        }
+        insert(tx, taken, required).await?;
+        execute(tx, sql::ADD_WITHOUT_JOB, Some(&array(without))).await?;
+        execute(tx, waves::TOUCH_FILES, Some(&ids)).await?;
+        execute(tx, waves::TOUCH_REQUIRING, Some(&ids)).await?;
+        execute(tx, sql::FILES_ARE_MATCHED, Some(&ids)).await?;
+    }
+}
+
+fn required_rows(takers: &dyn Takers, file: &File) -> impl Iterator<Item = (String, Value)> {
+    let (file_id, required) = (file.file_id, takers.required_by(&file.file_url));
+    required.into_iter().map(move |(pattern, wave)| {
+        let row = json!([pattern, wave_text(wave), file_id]);
+        (pattern, row)
+    })
+}
+
+async fn insert(tx: &mut SqliteConnection, taken: Vec<Value>, required: Vec<Value>) -> sqlx::Result<()> {
+    for (statement, rows) in [(sql::ADD_JOB_FILES, taken), (sql::ADD_REQUIRED_FILES, required)] {
+        if !rows.is_empty() {
+            execute(tx, statement, Some(&array(rows))).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn execute(
+    tx: &mut SqliteConnection,
+    statement: &'static str,
+    argument: Option<&str>,
+) -> sqlx::Result<()> {
+    let mut query = sqlx::query(statement);
+    if let Some(argument) = argument {
+        query = query.bind(argument);
+    }
+    query.execute(tx).await.map(drop)
+}
+
+/// Returns what all texts begin with; `None` if there are none.
+fn common_start<'t>(mut texts: impl Iterator<Item = &'t str>) -> Option<&'t str> {
+    let first = texts.next()?;
+    Some(texts.fold(first, |common, text| {
+        let same = common.char_indices().zip(text.chars());
+        let end = same.take_while(|((_, one), other)| one == other).last();
+        &common[..end.map_or(0, |((at, one), _)| at + one.len_utf8())]
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_start_ends_between_characters() {
+        let of = |texts: &[&'static str]| common_start(texts.iter().copied());
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&["IL-"]), Some("IL-"));
+        assert_eq!(of(&["P001-", "P002-", "P0"]), Some("P0"));
+        assert_eq!(of(&["é1", "è2"]), Some(""));
+        assert_eq!(of(&["é1", "é2"]), Some("é"));
+        assert_eq!(of(&["IL-", "Item"]), Some("I"));
+    }
+}

@@ -1,0 +1,76 @@
+//! Statements about the waves that may have to run.
+
+/// Notes that what verdicts rest on has changed.
+pub(in crate::sqlite) const NEXT_REVISION: &str =
+    "UPDATE revision SET number = number + 1 WHERE of = 'waves'";
+
+/// Opens the waves of the files in `?1`.
+pub(in crate::sqlite) const TOUCH_FILES: &str = "
+    INSERT INTO open_wave (job_config_id, wave, touched)
+    SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
+      FROM json_each(?1) f CROSS JOIN job_file j ON j.file_id = f.value WHERE true
+    ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched";
+
+/// Touches the open waves of the jobs that require one of the files in `?1`.
+pub(in crate::sqlite) const TOUCH_REQUIRING: &str = "
+    UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
+     WHERE job_config_id IN (SELECT r.job_config_id FROM json_each(?1) f
+                              CROSS JOIN required_file q ON q.file_id = f.value
+                              CROSS JOIN job_requires r ON r.pattern = q.pattern)";
+
+/// Opens those waves of the jobs in `?1` that may have something to do: a file that no completed run has seen, or a day
+/// for which not simply the version in force counts. Too many do no harm: they are judged once.
+pub(in crate::sqlite) const OPEN_WAVES: &str = "
+    INSERT INTO open_wave (job_config_id, wave, touched)
+    SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
+      FROM json_each(?1) w CROSS JOIN job_file j ON j.job_config_id = w.value
+     CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
+     WHERE f.valid_submission_id > coalesce(
+               (SELECT r.as_of_submission FROM job_run r
+                 WHERE r.job_config_id = j.job_config_id AND r.wave = j.wave AND r.state = 'COMPLETED'
+                   AND r.cause <> 'replay'
+                 ORDER BY r.sequence DESC LIMIT 1), -1)
+        OR EXISTS (SELECT 1 FROM file_day d WHERE d.file_id = j.file_id AND d.standing <> 'STANDS')
+        OR EXISTS (SELECT 1 FROM file_day d WHERE d.other_file_id = j.file_id)
+    ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched";
+
+/// The waves that were touched since.
+pub(in crate::sqlite) const TOUCHED: &str = "
+    SELECT job_config_id, wave FROM open_wave WHERE touched > ?1 ORDER BY touched";
+
+pub(in crate::sqlite) const REVISIONS: &str = "
+    SELECT (SELECT number FROM revision WHERE of = 'waves'), (SELECT number FROM revision WHERE of = 'jobs')";
+
+/// Closes waves, unless they were touched since they were read. `?1` is an array of job, wave, touched.
+pub(in crate::sqlite) const CLOSE: &str = "
+    DELETE FROM open_wave
+     WHERE (job_config_id, wave, touched) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
+
+pub(in crate::sqlite) const OPEN: &str = "
+    SELECT o.wave, o.touched FROM json_each(?2) w
+     CROSS JOIN open_wave o ON o.job_config_id = ?1 AND o.wave = w.value";
+
+pub(in crate::sqlite) const ALL_WAVES: &str =
+    "SELECT DISTINCT wave FROM job_file WHERE job_config_id = ?1 ORDER BY wave";
+
+/// The newest wave up to the day `?2`, and those after it.
+pub(in crate::sqlite) const NEWEST_WAVES: &str = "
+    SELECT wave FROM (SELECT max(wave) AS wave FROM job_file WHERE job_config_id = ?1 AND wave <= ?2)
+     WHERE wave IS NOT NULL
+     UNION
+    SELECT wave FROM job_file WHERE job_config_id = ?1 AND wave > ?2";
+
+/// The stores of a job by day, each with the first wave that has a file of it: a file that a person took out does not
+/// count. Looks up one store after another.
+pub(in crate::sqlite) const FIRST_WAVES: &str = "
+    WITH RECURSIVE store (id) AS (
+        SELECT min(store_id) FROM job_file WHERE job_config_id = ?1 AND wave <> ''
+         UNION ALL
+        SELECT (SELECT min(j.store_id) FROM job_file j
+                 WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.store_id > store.id)
+          FROM store WHERE store.id IS NOT NULL)
+    SELECT id, (SELECT j.wave FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
+                 WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.store_id = store.id
+                   AND (f.version_id IS NOT NULL OR f.last_update_status <> 'WITHDRAWN')
+                 ORDER BY j.wave LIMIT 1) AS wave
+      FROM store WHERE id IS NOT NULL";
