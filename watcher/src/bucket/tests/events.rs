@@ -258,7 +258,10 @@ async fn messages_stay_invisible_while_nobody_takes_what_they_tell() {
             (before, since) = (messages, Instant::now());
         }
     }
-    assert!(before.1 > 30, "{before:?}");
+    assert!(
+        before.0 > 0 && before.1 > 0,
+        "some are not received, and the others do not come again: {before:?}"
+    );
     for _ in 0..OBJECTS {
         let arrival = watched.arrival().await;
         watched.handle.recorded(&arrival.path, arrival.stamp);
