@@ -98,13 +98,15 @@ fn measures_with_fields_follow_the_order_of_those_with_codes() {
         ..ProfileSpec::default()
     };
     let feed = |codes: [i32; 2]| {
-        let mut spec = FeedSpec::default();
-        spec.measures = [
+        let codes = [
             ("sale".to_owned(), codes[0].into()),
             ("tax".to_owned(), codes[1].into()),
-        ]
-        .into();
-        spec.profiles = vec![profile(wide("sale tax"))];
+        ];
+        let spec = FeedSpec {
+            measures: codes.into(),
+            profiles: vec![profile(wide("sale tax"))],
+            ..FeedSpec::default()
+        };
         FeedLayout::new(&spec).unwrap()
     };
     let (one, other) = (feed([4, 5]), feed([5, 4]));
@@ -115,17 +117,21 @@ fn measures_with_fields_follow_the_order_of_those_with_codes() {
         "its columns are others"
     );
     assert!(one.of_file("x").has_codes() && !one.of_file("w1").has_codes());
-    let mut alone = FeedSpec::default();
-    alone.measures = wide("sale tax");
-    let alone = FeedLayout::new(&alone).unwrap();
+    let alone = FeedLayout::new(&FeedSpec {
+        measures: wide("sale tax"),
+        ..FeedSpec::default()
+    })
+    .unwrap();
     assert_eq!(names(&alone), ["sale", "tax"]);
     let digest = alone.digest().to_owned();
     let reordered = alone.ordered_as(&other);
     assert_eq!(names(&reordered), ["tax", "sale"]);
     assert!(!reordered.sums_with(&digest));
-    let mut spec = FeedSpec::default();
-    spec.profiles = vec![profile(wide("sale tips"))];
-    let wrong = FeedLayout::new(&spec).unwrap_err().to_string();
+    let wrong = FeedLayout::new(&FeedSpec {
+        profiles: vec![profile(wide("sale tips"))],
+        ..FeedSpec::default()
+    });
+    let wrong = wrong.unwrap_err().to_string();
     assert!(wrong.contains("profile \"wide\": measures must name"), "{wrong}");
 }
 
