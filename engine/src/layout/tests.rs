@@ -98,12 +98,12 @@ fn measures_with_fields_follow_the_order_of_those_with_codes() {
         ..ProfileSpec::default()
     };
     let feed = |codes: [i32; 2]| {
-        let measures = [
+        let codes = [
             ("sale".to_owned(), codes[0].into()),
             ("tax".to_owned(), codes[1].into()),
         ];
         let spec = FeedSpec {
-            measures: measures.into(),
+            measures: codes.into(),
             profiles: vec![profile(wide("sale tax"))],
             ..FeedSpec::default()
         };
@@ -117,21 +117,21 @@ fn measures_with_fields_follow_the_order_of_those_with_codes() {
         "its columns are others"
     );
     assert!(one.of_file("x").has_codes() && !one.of_file("w1").has_codes());
-    let alone = FeedSpec {
+    let alone = FeedLayout::new(&FeedSpec {
         measures: wide("sale tax"),
         ..FeedSpec::default()
-    };
-    let alone = FeedLayout::new(&alone).unwrap();
+    })
+    .unwrap();
     assert_eq!(names(&alone), ["sale", "tax"]);
     let digest = alone.digest().to_owned();
     let reordered = alone.ordered_as(&other);
     assert_eq!(names(&reordered), ["tax", "sale"]);
     assert!(!reordered.sums_with(&digest));
-    let spec = FeedSpec {
+    let wrong = FeedLayout::new(&FeedSpec {
         profiles: vec![profile(wide("sale tips"))],
         ..FeedSpec::default()
-    };
-    let wrong = FeedLayout::new(&spec).unwrap_err().to_string();
+    });
+    let wrong = wrong.unwrap_err().to_string();
     assert!(wrong.contains("profile \"wide\": measures must name"), "{wrong}");
 }
 
