@@ -50,6 +50,8 @@ fn layouts() -> Vec<FeedLayout> {
         }),
         layout(|spec| {
             (spec.delimiter, spec.columns) = (",".into(), Vec::new());
+            let named = |name: &str| (name.to_owned(), FieldSpec::Name(name.to_owned()));
+            spec.fields = ["store_id", "item_id", "trans_date"].map(named).into();
             spec.measures = ["a", "b"]
                 .map(|name| {
                     (
