@@ -26,9 +26,9 @@ impl Wave<'_> {
         for file in &files {
             let days = self.facts.days_of(file.file_id);
             if let Some(version) = &file.in_force {
-                inputs.push(self.in_force(file, version, &days));
+                inputs.push(self.in_force(file, version, days));
             }
-            inputs.extend(self.older(file, &days));
+            inputs.extend(self.older(file, days));
         }
         if self.date.is_some() {
             inputs.extend(self.of_other_waves(&files));
