@@ -38,6 +38,20 @@ def fill(state, dated, days):
     return len(waves) * STORES
 
 
+def load(warehouse, state):
+    """Enters the runs of the history in the warehouse's ledger, as if they had been loaded."""
+    database = sqlite3.connect(warehouse)
+    target = database.execute("SELECT target FROM gristmill_ledger LIMIT 1").fetchone()[0]
+    database.execute("ATTACH ? AS state", (str(state),))
+    database.execute(
+        "INSERT OR IGNORE INTO gristmill_ledger (run_id, target, scope, sequence, rows, digest) "
+        "SELECT run_id, ?, job_config_id || '/' || wave, sequence, 0, '' FROM state.job_run WHERE wave <> ''",
+        (target,),
+    )
+    database.commit()
+    database.close()
+
+
 def add(database, waves, first, layout):
     files, versions, submissions, version_days, file_days, runs, inputs = [], [], [], [], [], [], []
     for place, (number, day) in enumerate(waves):

@@ -1,4 +1,4 @@
-//! Warns once of files that no job takes, and of jobs whose pattern matches nothing.
+//! Warns once of files that no job takes, of jobs whose pattern matches nothing, and of jobs that cannot be judged.
 
 use std::collections::HashSet;
 
@@ -14,6 +14,7 @@ pub(super) struct Told {
     /// The edition of the jobs when all files were last looked at; none before that.
     edition: Option<i64>,
     files: HashSet<String>,
+    invalid: HashSet<(String, String)>,
     without_files: HashSet<String>,
 }
 
@@ -41,6 +42,7 @@ impl Told {
                 recorded.iter().filter_map(stray).collect()
             }
             false => {
+                self.tell_invalid(jobs);
                 let without = with_retries(patience, "looking for jobs without files", || async {
                     Ok(without_files(state, jobs, None).await?)
                 });
@@ -63,5 +65,18 @@ impl Told {
             tracing::warn!(files = new.len(), "{sentence}");
         }
         Ok(())
+    }
+
+    fn tell_invalid(&mut self, jobs: &JobIndex) {
+        for job in jobs.jobs() {
+            let Err(error) = job.plan() else { continue };
+            let (id, problem) = (job.config.id.as_str(), error.to_string());
+            if self.invalid.insert((id.to_owned(), problem)) {
+                tracing::warn!(
+                    job = id,
+                    "the job's configuration is invalid: {error}; correct it in aggr_job_configuration"
+                );
+            }
+        }
     }
 }

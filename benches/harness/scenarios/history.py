@@ -23,6 +23,7 @@ def run(bench):
     submit(bench, source, 0)
     installation.run_until_idle(bench.log("run"))
     files = 1 + history.fill(installation.state, dated, days)
+    history.load(installation.warehouse, installation.state)
     say(f"{files:,} files are known; they are matched with {dated + plain:,} jobs once")
     matching = installation.run_until_idle(bench.log("run")).wall
     starting = installation.run_until_idle(bench.log("run"))

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use gristmill_engine::{FeedLayout, FeedSpec};
 use gristmill_loader::LoadMode;
 use gristmill_state::{
-    Guards, JobConfig, Late, RunOutcome, RunResult, RunState, SameDay, Stamp, StateDb, StateError,
+    Guards, JobConfig, Late, RunFilter, RunOutcome, RunResult, RunState, SameDay, Stamp, StateDb, StateError,
     SubmissionOutcome, SubmissionRecord, TestClock, Trigger, VersionDay, VersionRecord, Waves, Withdraw,
 };
 use jiff::SignedDuration;
@@ -565,7 +565,11 @@ async fn a_wave_is_closed_once_its_run_saw_everything() {
         ["dated 2026-03-02"],
         "the first day was completed at once"
     );
-    let runs = state.runs(&gristmill_state::RunFilter::default()).await.unwrap();
+    let of_job = RunFilter {
+        job_id: Some("dated".into()),
+        ..RunFilter::default()
+    };
+    let runs = state.runs(&of_job).await.unwrap();
     assert_eq!(runs.len(), 2);
     assert!(runs.iter().all(|run| run.state == RunState::Completed));
     assert_eq!(
