@@ -201,10 +201,9 @@ CREATE TRIGGER run_changed AFTER UPDATE OF wave, sequence, state, cause, incompl
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     INSERT INTO open_wave (job_config_id, wave, touched)
-    SELECT w.job_config_id, w.wave, (SELECT number FROM revision WHERE of = 'waves')
-      FROM (SELECT old.job_config_id AS job_config_id, old.wave AS wave
-             UNION SELECT new.job_config_id, new.wave) w
-     WHERE w.wave = '' OR w.wave IS date(w.wave, '+0 days')
+    SELECT job, wave, (SELECT number FROM revision WHERE of = 'waves')
+      FROM (SELECT old.job_config_id AS job, old.wave AS wave UNION SELECT new.job_config_id, new.wave)
+     WHERE wave = '' OR wave IS date(wave, '+0 days')
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched;
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
      WHERE job_config_id IN (SELECT job_config_id FROM job_follows WHERE after_job = new.job_config_id);
