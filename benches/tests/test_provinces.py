@@ -47,9 +47,10 @@ class Provinces(unittest.TestCase):
             INSERT INTO ingested_file_status (file_id, file_url, feed, last_update_status, last_update_timestamp, submitted_timestamp)
             VALUES (1, 'S0-1.tdf', 'sales', 'SUBMITTED', '2026-01-01T00:00:00.000000Z', '2026-01-01T00:00:00.000000Z');
             INSERT INTO file_version (version_id, file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects,
-                   drift_lines, accepted, created_timestamp) VALUES (1, 1, 'h', 'layout', 1, 1, 1, 0, 0, 0, 0, 1, '');
+                   drift_lines, accepted, created_timestamp)
+            VALUES (1, 1, 'h', 'layout', 1, 1, 1, 0, 0, 0, 0, 1, '2026-01-01T00:00:00.000000Z');
             INSERT INTO submission (submission_id, file_id, version_id, outcome, submitted_timestamp, stamp_bytes, stamp_modified_ns,
-                   stamp_inode) VALUES (1, 1, 1, 'VALIDATED', '', 1, 1, 1);
+                   stamp_inode) VALUES (1, 1, 1, 'VALIDATED', '2026-01-01T00:00:00.000000Z', 1, 1, 1);
             """
         )
         database.close()
