@@ -321,7 +321,8 @@ fn reads_that_stand_still_hold_no_other_file_and_no_signal() {
     let mut site = mill();
     site.set_variable("FAILPOINTS", "stuck-read=pause");
     let service = support::service(&site);
-    for store in 1..=6 {
+    // With four of them, the whole source would count as one that does not answer.
+    for store in 1..=3 {
         site.submit(format!("IL-stuck{store}.tdf"), sale(&format!("S{store}"), "1.00"));
     }
     wait_until("a file stands still", || {
@@ -341,5 +342,5 @@ fn reads_that_stand_still_hold_no_other_file_and_no_signal() {
     // Nothing was lost: once the file system answers, they are read.
     site.clear_variable("FAILPOINTS");
     support::run_until_idle(&site);
-    assert_eq!(sqlite_rows(&site).len(), 56);
+    assert_eq!(sqlite_rows(&site).len(), 53);
 }
