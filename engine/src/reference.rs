@@ -130,9 +130,16 @@ impl FeedLines for ReferenceLines<'_> {
         None
     }
 
-    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _: Marked<'_>) {}
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _: Marked<'_>) -> bool {
+        false
+    }
 
-    fn add_plain<const MAY_BE_ODD: bool>(&mut self, _: u32, _: usize, _: Line<'_>) -> Option<LineOutcome> {
+    fn add_plain<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(
+        &mut self,
+        _: u32,
+        _: usize,
+        _: Line<'_>,
+    ) -> Option<LineOutcome> {
         None
     }
 

@@ -100,17 +100,25 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     }
 
     /// Reads lines that are neither headers at the beginning of the file nor too long.
+    #[inline(always)]
     pub(super) fn plain_lines<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) {
-        self.feed.look_ahead::<MAY_BE_ODD>(lines);
-        for (place, line) in lines.lines().enumerate() {
-            self.line::<MAY_BE_ODD>(place, line);
+        if self.feed.look_ahead::<MAY_BE_ODD>(lines) {
+            for (place, line) in lines.lines().enumerate() {
+                self.line::<MAY_BE_ODD, true>(place, line);
+            }
+        } else {
+            lines
+                .lines()
+                .for_each(|line| self.line::<MAY_BE_ODD, false>(0, line));
         }
     }
 
     #[inline(always)]
-    fn line<const MAY_BE_ODD: bool>(&mut self, place: usize, line: Line<'_>) {
+    fn line<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(&mut self, place: usize, line: Line<'_>) {
         if self.is_plain[usize::from(line.first_byte())]
-            && let Some(outcome) = self.feed.add_plain::<MAY_BE_ODD>(self.number + 1, place, line)
+            && let Some(outcome) = self
+                .feed
+                .add_plain::<MAY_BE_ODD, IS_AHEAD>(self.number + 1, place, line)
         {
             self.number += 1;
             let has_more = line.fields() > self.feed.wanted();

@@ -58,12 +58,13 @@ pub(crate) trait FeedLines: Send + Sized {
     fn cents(&self, fields: &Fields) -> Option<i64>;
     /// Returns the text that a line was rejected for, if it has one, and the known other form of that text.
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)>;
-    /// Looks up what many lines will need, all at once. They are those that [`FeedLines::add_plain`] gets next.
-    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>);
+    /// Looks up what many lines will need, all at once, if that is worthwhile. They are those that
+    /// [`FeedLines::add_plain`] gets next.
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) -> bool;
     /// Adds a line by reading it in place; returns `None` if it is not plain enough for that. The line has no NUL.
-    /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either. `place` is its place among the lines that were
-    /// looked up.
-    fn add_plain<const MAY_BE_ODD: bool>(
+    /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either. With `IS_AHEAD`, `place` is its place among the lines
+    /// that were looked up.
+    fn add_plain<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(
         &mut self,
         number: u32,
         place: usize,

@@ -39,13 +39,12 @@ struct Total {
 impl DayTotals {
     /// Adds what one thread has read.
     pub(crate) fn add(&mut self, sums: &Sums) {
-        for row in 0..sums.days.len() {
-            let day = sums.days.key(row);
+        let days = sums.days();
+        for row in 0..days.len() {
+            let day = days.key(row);
             let store = sums.stores.get(day.store()).to_owned();
             let whole = self.0.entry((store, day.day())).or_default();
-            if let [lines, measures @ ..] = sums.days.sums(row) {
-                whole.add(lines.unsigned_abs(), measures);
-            }
+            whole.add(days.lines(row), days.sums(row));
         }
     }
 

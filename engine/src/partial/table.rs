@@ -4,13 +4,11 @@ use super::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::amount::{ABSENT, add_cents};
 use crate::symbols::{Symbols, Texts};
 
-/// Sums amounts by key and measure, and by store and day.
+/// Sums amounts by key and measure.
 pub(crate) struct SumTable {
     pub(crate) stores: Symbols,
     pub(crate) items: Symbols,
     keys: KeyTable,
-    /// For each store and day, whose keys have item 0: how many lines there are, then the total of each measure.
-    days: KeyTable,
     /// Lines that are not yet in the sums.
     pending: Pending,
     /// The first sum that became too large.
@@ -66,24 +64,26 @@ pub(crate) struct Sums {
     pub(crate) stores: Texts,
     pub(crate) items: Texts,
     pub(crate) rows: KeyedSums,
-    /// See [`SumTable::days`].
-    pub(crate) days: KeyedSums,
     pub(crate) overflow: Option<(Key, usize)>,
 }
 
 /// Keys and their sums, row by row: fetching a key from memory usually fetches its sums, too.
 pub(crate) struct KeyedSums {
-    /// For each row: the key, then one sum per measure, in cents or [`ABSENT`].
+    /// For each row: the key, how many lines were added to it, then one sum per measure, in cents or [`ABSENT`].
     words: Vec<i64>,
     /// Words per row.
     width: usize,
 }
 
+/// The places of a row's lines and of its sums.
+const LINES: usize = 1;
+const SUMS: usize = 2;
+
 impl KeyedSums {
     fn new(measures: usize) -> Self {
         Self {
             words: Vec::new(),
-            width: 1 + measures,
+            width: SUMS + measures,
         }
     }
 
@@ -103,17 +103,26 @@ impl KeyedSums {
     }
 
     pub(crate) fn sums(&self, row: usize) -> &[i64] {
-        &self.words[row * self.width..][1..self.width]
+        &self.words[row * self.width..][SUMS..self.width]
     }
 
     #[inline(always)]
     fn sum(&mut self, row: usize, measure: usize) -> &mut i64 {
-        &mut self.words[row * self.width + 1 + measure]
+        &mut self.words[row * self.width + SUMS + measure]
+    }
+
+    pub(crate) fn lines(&self, row: usize) -> u64 {
+        self.words[row * self.width + LINES] as u64
+    }
+
+    #[inline(always)]
+    fn count_lines(&mut self, row: usize, lines: u64) {
+        self.words[row * self.width + LINES] += lines as i64;
     }
 
     fn push(&mut self, key: Key) {
-        self.words.push(key.0 as i64);
-        self.words.resize(self.words.len() + self.width - 1, ABSENT);
+        self.words.extend([key.0 as i64, 0]);
+        self.words.resize(self.words.len() + self.width - SUMS, ABSENT);
     }
 }
 
@@ -123,7 +132,6 @@ impl SumTable {
             stores: Symbols::new(),
             items: Symbols::new(),
             keys: KeyTable::new(measures),
-            days: KeyTable::new(1 + measures),
             pending: Pending::new(),
             overflow: None,
         }
@@ -165,20 +173,17 @@ impl SumTable {
                 false => self.keys.row(key),
             };
             let measure = measure as usize;
+            self.keys.rows.count_lines(row, 1);
             if !add_cents(self.keys.rows.sum(row, measure), cents) {
                 self.overflow = self.overflow.or(Some((key, measure)));
             }
-            let day = self.days.row(key.without_item());
-            add_cents(self.days.rows.sum(day, 0), 1);
-            // A total that is too large for this is told by the sums.
-            add_cents(self.days.rows.sum(day, 1 + measure), cents);
         }
         self.pending.count = 0;
     }
 
     /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.memory() + self.days.memory() + self.stores.memory() + self.items.memory()
+        self.keys.memory() + self.stores.memory() + self.items.memory()
     }
 
     /// Returns whether half of the numbers that keys have for stores or items are used up. One unit of lines cannot
@@ -193,9 +198,25 @@ impl SumTable {
             stores: self.stores.into_texts(),
             items: self.items.into_texts(),
             rows: self.keys.rows,
-            days: self.days.rows,
             overflow: self.overflow,
         }
+    }
+}
+
+impl Sums {
+    /// Returns the lines and totals of each store and day, whose keys have item 0. The total of a measure that would
+    /// become too large stays as it is: the sums tell of that.
+    pub(crate) fn days(&self) -> KeyedSums {
+        let measures = self.rows.width - SUMS;
+        let mut days = KeyTable::new(measures);
+        for row in 0..self.rows.len() {
+            let day = days.row(self.rows.key(row).without_item());
+            days.rows.count_lines(day, self.rows.lines(row));
+            for (measure, sum) in self.rows.sums(row).iter().enumerate() {
+                add_cents(days.rows.sum(day, measure), *sum);
+            }
+        }
+        days.rows
     }
 }
 

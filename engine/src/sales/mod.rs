@@ -206,33 +206,38 @@ impl<'l> SalesLines<'l> {
 
     /// Reads a plain line in place.
     #[inline(always)]
-    fn read(&mut self, number: u32, place: usize, fields: &LineFields<'_>) -> Result<LineOutcome, Reason> {
+    fn read<const IS_AHEAD: bool>(
+        &mut self,
+        number: u32,
+        place: usize,
+        fields: &LineFields<'_>,
+    ) -> Result<LineOutcome, Reason> {
         match short_cents(fields.amount).filter(|_| self.has_short_amounts) {
             Some(cents) => {
                 let amount = Amount::Cents {
                     cents,
                     is_rounded: false,
                 };
-                self.read_with(number, place, amount, fields)
+                self.read_with::<IS_AHEAD>(number, place, amount, fields)
             }
-            None => self.read_any(number, place, fields),
+            None => self.read_any::<IS_AHEAD>(number, place, fields),
         }
     }
 
     /// Reads a plain line whose amount is in any form.
     #[inline(never)]
-    fn read_any(
+    fn read_any<const IS_AHEAD: bool>(
         &mut self,
         number: u32,
         place: usize,
         fields: &LineFields<'_>,
     ) -> Result<LineOutcome, Reason> {
         let amount = self.layout.values.amounts.read(fields.amount.bytes());
-        self.read_with(number, place, amount.ok_or(Reason::Amount)?, fields)
+        self.read_with::<IS_AHEAD>(number, place, amount.ok_or(Reason::Amount)?, fields)
     }
 
     #[inline(always)]
-    fn read_with(
+    fn read_with<const IS_AHEAD: bool>(
         &mut self,
         number: u32,
         place: usize,
@@ -265,7 +270,8 @@ impl<'l> SalesLines<'l> {
                 .store_column
                 .symbol(&mut self.table.stores, store_id.bytes())?,
         };
-        let item = match self.ahead.items.get(place) {
+        let looked_up = self.ahead.items.get(place).filter(|_| IS_AHEAD);
+        let item = match looked_up {
             Some(item) if *item != UNKNOWN => Some(*item),
             _ => known(&self.table.items, item_id),
         };
@@ -421,27 +427,28 @@ impl FeedLines for SalesLines<'_> {
         self.form_of(reason, fields)
     }
 
-    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) {
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) -> bool {
         let Ahead { ids, items } = &mut self.ahead;
         items.clear();
         let Some(columns) = self.columns.as_ref().filter(|_| self.table.items.are_many()) else {
-            return;
+            return false;
         };
         let item = |line| ShortText::in_text(columns.fields::<MAY_BE_ODD>(line)?.item_id);
         ids.clear();
         ids.extend(lines.lines().map(|line| item(line).unwrap_or_default()));
         self.table.items.find_many(ids, items);
+        true
     }
 
     #[inline(always)]
-    fn add_plain<const MAY_BE_ODD: bool>(
+    fn add_plain<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(
         &mut self,
         number: u32,
         place: usize,
         line: Line<'_>,
     ) -> Option<LineOutcome> {
         let fields = self.columns.as_ref()?.fields::<MAY_BE_ODD>(line)?;
-        let outcome = self.read(number, place, &fields);
+        let outcome = self.read::<IS_AHEAD>(number, place, &fields);
         Some(outcome.unwrap_or_else(LineOutcome::Reject))
     }
 
