@@ -39,7 +39,7 @@ impl SalesLines<'_> {
         let code = Self::code(self.layout, text(CODE)?).ok_or(Reason::Code)?;
         let (code, amount) = with_amount(code, amount)?;
         let key = self.key(fields)?;
-        Ok(self.count(number, code, amount, key))
+        Ok(self.count_amount(number, code, amount, key))
     }
 
     /// Reads a line with a field for each measure: it is a row if one of them has an amount.
@@ -61,7 +61,7 @@ impl SalesLines<'_> {
                     measure,
                     is_row: true,
                 };
-                self.count(number, code, amount, key);
+                self.count_amount(number, code, amount, key);
             }
         }
         Ok(LineOutcome::WellFormed {

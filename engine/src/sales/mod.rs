@@ -7,15 +7,17 @@
 mod columns;
 mod fields;
 mod ids;
+mod plain;
 mod rows;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::columns::{Columns, LineFields};
+use self::columns::Columns;
 use self::ids::IdColumn;
+use self::plain::Ahead;
 use self::rows::UnitRows;
-use crate::amount::{ABSENT, short_cents};
+use crate::amount::ABSENT;
 use crate::budget::Share;
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
@@ -29,7 +31,7 @@ use crate::rejects::Reason;
 use crate::scan::{Line, Marked};
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
-use crate::symbols::{Symbol, Symbols, UNKNOWN};
+use crate::symbols::Symbols;
 use crate::values::{Amount, CodeText};
 
 pub(crate) use self::rows::EncodedRows;
@@ -81,16 +83,6 @@ struct Doubt {
     store_id: Vec<u8>,
     item_id: Vec<u8>,
     is_settled: bool,
-}
-
-/// The items of lines that will be read next, looked up together: see [`Symbols::find_many`]. Nothing is looked up while
-/// there are few items.
-#[derive(Default)]
-struct Ahead {
-    /// The item of each line; the default where a line cannot be read in place.
-    ids: Vec<ShortText>,
-    /// What was found of each.
-    items: Vec<Symbol>,
 }
 
 /// At the end of a file, the sums of its threads are there twice: in their tables, and combined.
@@ -204,94 +196,21 @@ impl<'l> SalesLines<'l> {
         layout.values.dates.read(text)
     }
 
-    /// Reads a plain line in place.
-    #[inline(always)]
-    fn read<const IS_AHEAD: bool>(
-        &mut self,
-        number: u32,
-        place: usize,
-        fields: &LineFields<'_>,
-    ) -> Result<LineOutcome, Reason> {
-        match short_cents(fields.amount).filter(|_| self.has_short_amounts) {
-            Some(cents) => {
-                let amount = Amount::Cents {
-                    cents,
-                    is_rounded: false,
-                };
-                self.read_with::<IS_AHEAD>(number, place, amount, fields)
-            }
-            None => self.read_any::<IS_AHEAD>(number, place, fields),
-        }
-    }
-
-    /// Reads a plain line whose amount is in any form.
-    #[inline(never)]
-    fn read_any<const IS_AHEAD: bool>(
-        &mut self,
-        number: u32,
-        place: usize,
-        fields: &LineFields<'_>,
-    ) -> Result<LineOutcome, Reason> {
-        let amount = self.layout.values.amounts.read(fields.amount.bytes());
-        self.read_with::<IS_AHEAD>(number, place, amount.ok_or(Reason::Amount)?, fields)
-    }
-
-    #[inline(always)]
-    fn read_with<const IS_AHEAD: bool>(
-        &mut self,
-        number: u32,
-        place: usize,
-        amount: Amount,
-        fields: &LineFields<'_>,
-    ) -> Result<LineOutcome, Reason> {
-        let layout = self.layout;
-        let LineFields {
-            store_id,
-            code,
-            item_id,
-            trans_date,
-            ..
-        } = *fields;
-        let code = match ShorterText::in_text(code) {
-            Some(short) => self.codes.get(short, || Self::code(layout, code.bytes())),
-            None => Self::code(layout, code.bytes()),
-        };
-        let (code, amount) = with_amount(code.ok_or(Reason::Code)?, amount)?;
-        let date = match ShortText::in_text(trans_date) {
-            Some(short) => self.dates.get(short, || Self::date(layout, trans_date.bytes())),
-            None => Self::date(layout, trans_date.bytes()),
-        };
-        let date = date.ok_or(Reason::Date)?;
-        let known =
-            |symbols: &Symbols, field| ShortText::in_text(field).and_then(|id| symbols.find_short(id));
-        let store = match known(&self.table.stores, store_id) {
-            Some(store) => store,
-            None => self
-                .store_column
-                .symbol(&mut self.table.stores, store_id.bytes())?,
-        };
-        let looked_up = self.ahead.items.get(place).filter(|_| IS_AHEAD);
-        let item = match looked_up {
-            Some(item) if *item != UNKNOWN => Some(*item),
-            _ => known(&self.table.items, item_id),
-        };
-        let item = match item {
-            Some(item) => item,
-            None => self.item_column.symbol(&mut self.table.items, item_id.bytes())?,
-        };
-        Ok(self.count(number, code, amount, Key::new(store, item, date)))
-    }
-
-    /// Counts a well-formed line.
-    #[inline(always)]
-    fn count(&mut self, number: u32, code: Code, amount: Amount, key: Key) -> LineOutcome {
-        let Code { measure, is_row } = code;
+    /// Counts a well-formed line whose amount may have been rounded, or be none.
+    fn count_amount(&mut self, number: u32, code: Code, amount: Amount, key: Key) -> LineOutcome {
         let (cents, is_rounded) = match amount {
             Amount::Cents { cents, is_rounded } => (cents, is_rounded),
             Amount::None { .. } => (ABSENT, false),
         };
+        self.rounded += u64::from(is_rounded && code.is_row);
+        self.count(number, code, cents, key)
+    }
+
+    /// Counts a well-formed line.
+    #[inline(always)]
+    fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> LineOutcome {
+        let Code { measure, is_row } = code;
         self.table.add(key, measure, cents, is_row);
-        self.rounded += u64::from(is_rounded && is_row);
         if let Some(converted) = &mut self.converted
             && is_row
         {
@@ -428,16 +347,7 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) -> bool {
-        let Ahead { ids, items } = &mut self.ahead;
-        items.clear();
-        let Some(columns) = self.columns.as_ref().filter(|_| self.table.items.are_many()) else {
-            return false;
-        };
-        let item = |line| ShortText::in_text(columns.fields::<MAY_BE_ODD>(line)?.item_id);
-        ids.clear();
-        ids.extend(lines.lines().map(|line| item(line).unwrap_or_default()));
-        self.table.items.find_many(ids, items);
-        true
+        self.look_up::<MAY_BE_ODD>(lines)
     }
 
     #[inline(always)]
