@@ -52,6 +52,24 @@ pub(crate) fn open<'t>(text: Box<dyn Read + Send + 't>, layout: &'t FeedLayout) 
     }
 }
 
+/// How many bytes are read at a time.
+const READ: usize = 64 << 10;
+
+/// Drops what was taken from the beginning of a buffer, and reads more. Returns whether there was some.
+fn fill(buffer: &mut Vec<u8>, taken: &mut usize, input: &mut impl Read) -> io::Result<bool> {
+    buffer.drain(..std::mem::take(taken));
+    let before = buffer.len();
+    buffer.resize(before + READ, 0);
+    let read = loop {
+        match input.read(&mut buffer[before..]) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            read => break read?,
+        }
+    };
+    buffer.truncate(before + read);
+    Ok(read > 0)
+}
+
 impl Record {
     fn clear(&mut self) {
         self.text.clear();

@@ -14,7 +14,6 @@ use crate::header::ColumnName;
 use crate::layout::ReferenceLayout;
 use crate::other_forms::Form;
 use crate::rejects::Reason;
-use crate::scan::{Line, Marked};
 use crate::text_file::TextFile;
 
 pub(crate) struct ReferenceLines<'l> {
@@ -127,19 +126,6 @@ impl FeedLines for ReferenceLines<'_> {
     }
 
     fn other_form<'f>(&self, _: Reason, _: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
-        None
-    }
-
-    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _: Marked<'_>) -> bool {
-        false
-    }
-
-    fn add_plain<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(
-        &mut self,
-        _: u32,
-        _: usize,
-        _: Line<'_>,
-    ) -> Option<LineOutcome> {
         None
     }
 

@@ -17,6 +17,7 @@ mod model;
 mod postgres;
 mod redshift;
 mod shape;
+mod silence;
 mod sqlite;
 mod target;
 mod tls;

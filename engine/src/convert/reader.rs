@@ -60,16 +60,20 @@ pub(crate) trait FeedLines: Send + Sized {
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)>;
     /// Looks up what many lines will need, all at once, if that is worthwhile. They are those that
     /// [`FeedLines::add_plain`] gets next.
-    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) -> bool;
+    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _lines: Marked<'_>) -> bool {
+        false
+    }
     /// Adds a line by reading it in place; returns `None` if it is not plain enough for that. The line has no NUL.
     /// Without `MAY_BE_ODD`, it has neither a quote nor a CR either. With `IS_AHEAD`, `place` is its place among the lines
     /// that were looked up.
     fn add_plain<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(
         &mut self,
-        number: u32,
-        place: usize,
-        line: Line<'_>,
-    ) -> Option<LineOutcome>;
+        _number: u32,
+        _place: usize,
+        _line: Line<'_>,
+    ) -> Option<LineOutcome> {
+        None
+    }
     /// Adds a line, given its fields. `number` is the line's position in its unit, from 1.
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome;
     /// Ends a unit of lines, and returns what is to be written for it.

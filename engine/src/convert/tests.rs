@@ -22,7 +22,6 @@ use crate::partial::DayLines;
 use crate::read_back::rows_of;
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
-use crate::scan::{Line, Marked};
 
 /// Reads no line in place: splits each with [`Fields`], as the definition does.
 struct General<L>(L);
@@ -85,19 +84,6 @@ impl<L: FeedLines> FeedLines for General<L> {
 
     fn other_form<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
         self.0.other_form(reason, fields)
-    }
-
-    fn look_ahead<const MAY_BE_ODD: bool>(&mut self, _: Marked<'_>) -> bool {
-        false
-    }
-
-    fn add_plain<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(
-        &mut self,
-        _: u32,
-        _: usize,
-        _: Line<'_>,
-    ) -> Option<LineOutcome> {
-        None
     }
 
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {

@@ -47,9 +47,6 @@ struct FixedBlocks<'l, R> {
     is_ended: bool,
 }
 
-/// Bytes that are read at a time.
-const READ: usize = 64 << 10;
-
 impl<R: Read> Records for FixedLines<'_, R> {
     fn next(&mut self, record: &mut Record) -> io::Result<bool> {
         record.clear();
@@ -111,18 +108,7 @@ impl<R: Read> Records for FixedBlocks<'_, R> {
 impl<R: Read> FixedBlocks<'_, R> {
     /// Reads more text, and returns whether there was some.
     fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.taken);
-        self.taken = 0;
-        let before = self.buffer.len();
-        self.buffer.resize(before + READ, 0);
-        let read = loop {
-            match self.text.read(&mut self.buffer[before..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
-        self.buffer.truncate(before + read);
-        Ok(read > 0)
+        super::fill(&mut self.buffer, &mut self.taken, &mut self.text)
     }
 }
 
@@ -165,6 +151,7 @@ fn cut(fields: &mut Fields, text: &[u8], cuts: &[Cut]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::READ;
 
     /// Returns the fields of each record; `-` for one that it lacks.
     fn read(

@@ -19,9 +19,6 @@ const LONGEST: usize = 8 << 20;
 /// How many bytes of a longer object are kept.
 const KEPT: usize = 4096;
 
-/// Bytes that are read at a time.
-const READ: usize = 64 << 10;
-
 /// The records of JSON.
 pub(super) struct JsonRecords<'l, R> {
     input: WholeText<R>,
@@ -82,18 +79,7 @@ impl<'l, R: Read> JsonRecords<'l, R> {
 
     /// Reads more bytes, and returns whether there were some.
     fn fill(&mut self) -> io::Result<bool> {
-        self.buffer.drain(..self.taken);
-        self.taken = 0;
-        let before = self.buffer.len();
-        self.buffer.resize(before + READ, 0);
-        let read = loop {
-            match self.input.read(&mut self.buffer[before..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
-        self.buffer.truncate(before + read);
-        Ok(read > 0)
+        super::fill(&mut self.buffer, &mut self.taken, &mut self.input)
     }
 
     /// Steps over blanks and, in an array, over what stands between objects. Returns the next byte.

@@ -44,7 +44,7 @@ impl DayTotals {
             let day = days.key(row);
             let store = sums.stores.get(day.store()).to_owned();
             let whole = self.0.entry((store, day.day())).or_default();
-            whole.add(days.lines(row), days.sums(row));
+            whole.add(u64::from(days.lines(row)), days.sums(row));
         }
     }
 

@@ -69,21 +69,20 @@ pub(crate) struct Sums {
 
 /// Keys and their sums, row by row: fetching a key from memory usually fetches its sums, too.
 pub(crate) struct KeyedSums {
-    /// For each row: the key, how many lines were added to it, then one sum per measure, in cents or [`ABSENT`].
+    /// For each row: the key, then one sum per measure, in cents or [`ABSENT`].
     words: Vec<i64>,
     /// Words per row.
     width: usize,
+    /// For each row: how many lines were added to it.
+    lines: Vec<u32>,
 }
-
-/// The places of a row's lines and of its sums.
-const LINES: usize = 1;
-const SUMS: usize = 2;
 
 impl KeyedSums {
     fn new(measures: usize) -> Self {
         Self {
             words: Vec::new(),
-            width: SUMS + measures,
+            width: 1 + measures,
+            lines: Vec::new(),
         }
     }
 
@@ -103,26 +102,27 @@ impl KeyedSums {
     }
 
     pub(crate) fn sums(&self, row: usize) -> &[i64] {
-        &self.words[row * self.width..][SUMS..self.width]
+        &self.words[row * self.width..][1..self.width]
     }
 
     #[inline(always)]
     fn sum(&mut self, row: usize, measure: usize) -> &mut i64 {
-        &mut self.words[row * self.width + SUMS + measure]
+        &mut self.words[row * self.width + 1 + measure]
     }
 
-    pub(crate) fn lines(&self, row: usize) -> u64 {
-        self.words[row * self.width + LINES] as u64
+    pub(crate) fn lines(&self, row: usize) -> u32 {
+        self.lines[row]
     }
 
     #[inline(always)]
-    fn count_lines(&mut self, row: usize, lines: u64) {
-        self.words[row * self.width + LINES] += lines as i64;
+    fn count_lines(&mut self, row: usize, lines: u32) {
+        self.lines[row] = self.lines[row].saturating_add(lines);
     }
 
     fn push(&mut self, key: Key) {
-        self.words.extend([key.0 as i64, 0]);
-        self.words.resize(self.words.len() + self.width - SUMS, ABSENT);
+        self.words.push(key.0 as i64);
+        self.words.resize(self.words.len() + self.width - 1, ABSENT);
+        self.lines.push(0);
     }
 }
 
@@ -207,7 +207,7 @@ impl Sums {
     /// Returns the lines and totals of each store and day, whose keys have item 0. The total of a measure that would
     /// become too large stays as it is: the sums tell of that.
     pub(crate) fn days(&self) -> KeyedSums {
-        let measures = self.rows.width - SUMS;
+        let measures = self.rows.width - 1;
         let mut days = KeyTable::new(measures);
         for row in 0..self.rows.len() {
             let day = days.row(self.rows.key(row).without_item());
@@ -230,7 +230,8 @@ impl KeyTable {
     }
 
     fn memory(&self) -> usize {
-        self.rows.words.capacity() * size_of::<i64>() + self.slots.len() * size_of::<u32>()
+        self.rows.words.capacity() * size_of::<i64>()
+            + (self.rows.lines.capacity() + self.slots.len()) * size_of::<u32>()
     }
 
     /// Returns the row of a key, which is added if it is new.

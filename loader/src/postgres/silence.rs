@@ -1,21 +1,14 @@
-//! Connections that fall silent: they stay open, and nothing comes any more, as behind a firewall that has forgotten
-//! them.
-//!
-//! A server that works on a long statement is silent too, or one that waits for somebody's lock. So when nothing has
-//! come of a call for a while, another connection asks the server what it does for the first one. If it does nothing,
-//! or waits for this side, or does not answer either, then the line is dead: the call fails, and its session is ended,
-//! since its locks would hold up the next try.
+//! The line to a session of Postgres, which may fall silent: see [`crate::silence`].
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use tokio::time::timeout;
 use tokio_postgres::{Client, Error};
 
 use super::connect::Server;
 use crate::PostgresFault;
+use crate::silence::{answer, hear};
 
 /// How long the server may take to say what it does.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -59,21 +52,7 @@ impl Line {
         &self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, PostgresFault> {
-        let silence = self.server.silence();
-        let mut call = pin!(call);
-        loop {
-            if let Ok(done) = timeout(silence, &mut call).await {
-                return Ok(done?);
-            }
-            let is_at_work = tokio::select! {
-                biased;
-                done = &mut call => return Ok(done?),
-                is_at_work = self.is_at_work() => is_at_work,
-            };
-            if !is_at_work {
-                return Err(PostgresFault::silent(silence));
-            }
-        }
+        hear(self.server.silence(), call, || self.is_at_work()).await
     }
 
     /// Returns whether the server is at work for the session. If it is not, the session is ended.
@@ -83,12 +62,7 @@ impl Line {
         let Ok(client) = self.server.connect().await else {
             return false;
         };
-        match timeout(ANSWER, ask(&client, pid)).await {
-            Ok(Ok(is_at_work)) => is_at_work,
-            // A server that answers with an error is there, and may be at work.
-            Ok(Err(error)) => error.code().is_some(),
-            Err(_) => false,
-        }
+        answer(ANSWER, ask(&client, pid)).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! A connection to Redshift. It sends each statement by itself, in the simple query protocol, with results as text.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::fault::RedshiftFault;
 use super::settings::{CONNECT_TIMEOUT, Tls};
 use super::sql::{self, Sql};
 use super::{RedshiftWarehouse, credentials};
+use crate::silence::{answer, hear};
 use crate::tls::{Check, Roots, connector};
 use crate::{LedgerEntry, LoadError, PostgresFault, target};
 
@@ -65,21 +66,7 @@ impl<'a> Session<'a> {
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, PostgresFault> {
-        let silence = self.warehouse.settings.silence;
-        let mut call = pin!(call);
-        loop {
-            if let Ok(done) = tokio::time::timeout(silence, &mut call).await {
-                return Ok(done?);
-            }
-            let is_at_work = tokio::select! {
-                biased;
-                done = &mut call => return Ok(done?),
-                is_at_work = self.is_at_work() => is_at_work,
-            };
-            if !is_at_work {
-                return Err(PostgresFault::silent(silence));
-            }
-        }
+        hear(self.warehouse.settings.silence, call, || self.is_at_work()).await
     }
 
     async fn is_at_work(&self) -> bool {
@@ -87,12 +74,7 @@ impl<'a> Session<'a> {
         let Ok(client) = connect(self.warehouse).await else {
             return false;
         };
-        match tokio::time::timeout(ANSWER, ask(&client, number)).await {
-            Ok(Ok(is_at_work)) => is_at_work,
-            // A server that answers with an error is there, and may be at work.
-            Ok(Err(error)) => error.code().is_some(),
-            Err(_) => false,
-        }
+        answer(ANSWER, ask(&client, number)).await
     }
 
     /// Opens a session to read rows. Fails with `TargetAbsent` if the target does not exist.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::formats::READ;
 
 fn json(explode: &[&str], fields: &[&[&str]]) -> Json {
     let path = |path: &&str| path.split('.').map(ToOwned::to_owned).collect();
