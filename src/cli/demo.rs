@@ -120,7 +120,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     output::line("\nJobs: Illinois is complete, California waits")?;
     let (jobs, now) = (context.jobs().await?, context.clock.now());
     status::print_jobs(&job_statuses(&context.state, &jobs, now).await?)?;
-    output::line("\nRuns: the second one brought the correction, and touched only what changed")?;
+    output::line("\nRuns: the newest brought the correction, and touched only what changed")?;
     let runs = context.state.runs(&RunFilter::default()).await?;
     runs::print(&runs, &context.state.waiting().await?)?;
     output::line("\nWarehouse: one row for each store, item and date")?;
