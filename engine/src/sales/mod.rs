@@ -46,8 +46,7 @@ pub(crate) struct SalesLines<'l> {
     /// What a header must name, and the number of the input of each.
     needed: Vec<ColumnName>,
     needed_inputs: Vec<usize>,
-    /// The columns, if lines can be read in place.
-    columns: Option<Columns>,
+    columns: Columns,
     /// Whether amounts in the short form mean what they usually do.
     has_short_amounts: bool,
     store_column: IdColumn<'l>,
@@ -144,7 +143,7 @@ impl<'l> SalesLines<'l> {
             wanted: 0,
             needed: layout.names(),
             needed_inputs: layout.inputs.iter().enumerate().filter_map(named).collect(),
-            columns: None,
+            columns: Columns::none(),
             has_short_amounts: layout.values.amounts.is_short_usual(),
             store_column: column(Reason::StoreEmpty, Reason::StoreTooLong, Reason::StoreText),
             item_column: column(Reason::ItemEmpty, Reason::ItemTooLong, Reason::ItemText),
@@ -175,7 +174,8 @@ impl<'l> SalesLines<'l> {
             .iter()
             .fold(0, |wanted, position| wanted.max(position + 1));
         let is_plain = self.places.len() == MEASURES;
-        self.columns = positions.try_into().ok().filter(|_| is_plain).map(Columns::new);
+        let positions = positions.try_into().ok().filter(|_| is_plain);
+        self.columns = positions.map_or_else(Columns::none, Columns::new);
     }
 
     fn code(layout: &SalesLayout, text: &[u8]) -> Option<Code> {
@@ -357,9 +357,7 @@ impl FeedLines for SalesLines<'_> {
         place: usize,
         line: Line<'_>,
     ) -> Option<LineOutcome> {
-        let fields = self.columns.as_ref()?.fields::<MAY_BE_ODD>(line)?;
-        let outcome = self.read::<IS_AHEAD>(number, place, &fields);
-        Some(outcome.unwrap_or_else(LineOutcome::Reject))
+        self.read::<MAY_BE_ODD, IS_AHEAD>(number, place, line)
     }
 
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
