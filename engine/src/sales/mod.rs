@@ -16,7 +16,7 @@ use std::sync::Arc;
 use self::columns::Columns;
 use self::ids::IdColumn;
 use self::plain::Ahead;
-use self::rows::UnitRows;
+use self::rows::{UnitRow, UnitRows};
 use crate::amount::ABSENT;
 use crate::budget::Share;
 use crate::convert::{FeedLines, Finished, LineOutcome};
@@ -211,11 +211,14 @@ impl<'l> SalesLines<'l> {
     fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> LineOutcome {
         let Code { measure, is_row } = code;
         self.table.add(key, measure, cents, is_row);
-        if let Some(converted) = &mut self.converted
-            && is_row
-        {
-            let code = self.layout.measures[usize::from(measure)].code;
-            converted.rows.push(number, cents, code, key);
+        if let Some(converted) = &mut self.converted {
+            let row = UnitRow {
+                key,
+                cents,
+                line: number,
+                measure: u32::from(measure),
+            };
+            converted.rows.push(row, is_row);
         }
         LineOutcome::WellFormed { is_row }
     }
@@ -367,7 +370,12 @@ impl FeedLines for SalesLines<'_> {
     fn end_unit(&mut self) -> Result<Option<EncodedRows>, EngineError> {
         let texts = (self.table.stores.texts(), self.table.items.texts());
         let written = match &mut self.converted {
-            Some(converted) => converted.rows.encode(&converted.form, texts, &converted.path)?,
+            Some(converted) => {
+                let measures = &self.layout.measures;
+                converted
+                    .rows
+                    .encode(&converted.form, texts, measures, &converted.path)?
+            }
             None => None,
         };
         let needed = self.table.memory().saturating_mul(COPIES);
