@@ -207,7 +207,8 @@ impl Actor {
                 for path in again {
                     self.hints.look(path, Reason::Found, true);
                 }
-                self.threads.spawn_blocking(move || lister.compare(folders, &told));
+                self.threads
+                    .spawn_blocking(move || lister.compare(folders, &told));
             }
             _ => {
                 self.listings += 1;

@@ -43,12 +43,7 @@ pub struct Handle {
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn watch(
-    settings: Settings,
-    known: KnownFiles,
-    wanted: Wanted,
-    events: mpsc::Sender<Event>,
-) -> Handle {
+pub fn watch(settings: Settings, known: KnownFiles, wanted: Wanted, events: mpsc::Sender<Event>) -> Handle {
     let (commands, asked) = mpsc::unbounded_channel();
     Handle::start(commands, Actor::new(settings, known, wanted, asked, events).run())
 }

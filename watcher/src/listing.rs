@@ -118,7 +118,10 @@ impl Lister {
 
     /// Looks at the folders, and lists those that have changed, unless notices have accounted for that.
     pub(crate) fn compare(self, folders: Folders, told: &Told) {
-        let before: Vec<_> = folders.iter().map(|(path, stamp)| (path.clone(), *stamp)).collect();
+        let before: Vec<_> = folders
+            .iter()
+            .map(|(path, stamp)| (path.clone(), *stamp))
+            .collect();
         let mut walk = Walk::new(&self, false, Some(folders));
         for (folder, before) in before {
             if self.reports.is_closed() {
@@ -312,7 +315,10 @@ impl<'a> Walk<'a> {
         };
         if kind.is_dir() {
             let path = entry.path();
-            let is_known = self.folders.as_ref().is_some_and(|known| known.contains_key(&path));
+            let is_known = self
+                .folders
+                .as_ref()
+                .is_some_and(|known| known.contains_key(&path));
             if self.is_full || !is_known {
                 folders.push(path);
             }

@@ -21,7 +21,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::{
-    Event, Handle, KnownFile, KnownFiles, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch,
+    Event, Handle, KnownFile, KnownFiles, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Wanted,
+    watch,
 };
 
 const NEVER: Duration = Duration::from_secs(3600);

@@ -10,7 +10,8 @@ use crate::support::{MEASURES, Place, Summary, counts};
 const A: [Option<i64>; 3] = [Some(45_000), None, None];
 
 /// What each load asks for, and `jobs` and `status` for all scopes.
-const OF_SCOPE: &str = "SELECT run_id FROM gristmill_ledger WHERE target = 'main.sales_summary' AND scope = 'S7'
+const OF_SCOPE: &str =
+    "SELECT run_id FROM gristmill_ledger WHERE target = 'main.sales_summary' AND scope = 'S7'
                          ORDER BY sequence DESC LIMIT 1";
 const AFTER: &str = "SELECT run_id FROM gristmill_ledger WHERE target = 'main.sales_summary' AND scope = 'S7'
                         AND sequence > 19000 ORDER BY sequence DESC LIMIT 1";

@@ -43,17 +43,32 @@ const ALLOWED: [(&str, &str); 15] = [
     ("files::FILES", "a person asks for all files"),
     ("files::WITHOUT_JOB", "these files are what is asked for"),
     ("facts::STRAYS", "`explain` asks for these files"),
-    ("matching::FORGET_PATTERNS", "only after an edit of a job, which compares all files anyway"),
+    (
+        "matching::FORGET_PATTERNS",
+        "only after an edit of a job, which compares all files anyway",
+    ),
     ("matching::FORGET_WITHOUT_JOB", "likewise"),
-    ("overview::STATUS_COUNTS", "counts entries of an index, for a person: a million take some hundredths of a second"),
-    ("overview::HAS_ENDS", "for a person, and ends after the first few files that end their lines"),
+    (
+        "overview::STATUS_COUNTS",
+        "counts entries of an index, for a person: a million take some hundredths of a second",
+    ),
+    (
+        "overview::HAS_ENDS",
+        "for a person, and ends after the first few files that end their lines",
+    ),
     ("runs::LIST", "goes from the newest run to the limit"),
-    ("lake::FIND_CONVERTED", "retention, at a start, looks through everything without the write lock"),
+    (
+        "lake::FIND_CONVERTED",
+        "retention, at a start, looks through everything without the write lock",
+    ),
     ("lake::FIND_REJECTS", "likewise"),
     ("lake::FIND_PARTIALS", "likewise"),
     ("lake::FIND_SUMMARIES", "likewise"),
     ("lake::FIND_COVERAGES", "likewise"),
-    ("ledger::NOTE_LOST", "compares all loads with the ledger, at a start"),
+    (
+        "ledger::NOTE_LOST",
+        "compares all loads with the ledger, at a start",
+    ),
     ("others::NOT_KEPT", "when a second job is added"),
 ];
 
@@ -106,7 +121,9 @@ fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// Returns what a statement reads as a whole.
 async fn scans(statement: &str, views: &str, conn: &mut SqliteConnection) -> Vec<String> {
     let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
-    let highest = (1..=20).rev().find(|number| statement.contains(&format!("?{number}")));
+    let highest = (1..=20)
+        .rev()
+        .find(|number| statement.contains(&format!("?{number}")));
     for _ in 0..highest.unwrap_or(0) {
         query = query.bind("[]");
     }
@@ -124,7 +141,7 @@ async fn scans(statement: &str, views: &str, conn: &mut SqliteConnection) -> Vec
         // Nearly all runs are completed.
         let nearly_all = table.map(|name| match name {
             "job_run" => " state = 'COMPLETED'".to_owned(),
-            alias => format!("{alias}.state = 'COMPLETED'"),
+            alias => format!(" {alias}.state = 'COMPLETED'"),
         });
         let is_nearly_all = step.ends_with("job_run_by_state (state=?)")
             && nearly_all.is_some_and(|state| statement.contains(&state));
@@ -156,22 +173,30 @@ async fn no_statement_reads_a_whole_table_that_grows() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
-    let idle = ALLOWED.iter().filter(|(name, _)| !needed.contains(name));
-    assert_eq!(idle.collect::<Vec<_>>(), [], "these read no table as a whole");
+    let idle: Vec<_> = ALLOWED.iter().filter(|(name, _)| !needed.contains(name)).collect();
+    assert!(idle.is_empty(), "these read no table as a whole: {idle:?}");
 }
 
 /// A statement that is left out of the list above would not be tested.
 #[test]
 fn every_statement_is_listed() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite/sql");
-    let listed: BTreeSet<&str> = STATEMENTS.iter().copied().chain(groups()).map(|(name, _)| name).collect();
+    let listed: BTreeSet<&str> = STATEMENTS
+        .iter()
+        .copied()
+        .chain(groups())
+        .map(|(name, _)| name)
+        .collect();
     let mut missing = Vec::new();
     for file in folder.read_dir().unwrap() {
         let path = file.unwrap().path();
         let module = path.file_stem().unwrap().to_str().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let names = text.lines().filter_map(|line| {
-            let (name, _) = line.trim().strip_prefix("pub(in crate::sqlite) const ")?.split_once(':')?;
+            let (name, _) = line
+                .trim()
+                .strip_prefix("pub(in crate::sqlite) const ")?
+                .split_once(':')?;
             Some(format!("{module}::{name}"))
         });
         missing.extend(names.filter(|name| !listed.contains(name.as_str())));

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use gristmill_state::{FileFilter, FileStatus, StateError, SubmissionOutcome, UNMATCHED, VersionRecord};
 
 use crate::support::{
-    Fixture, LAYOUT, converted, failed, job, known_stamps, one_job, rejected, stamp, submission, unchanged, version,
+    Fixture, LAYOUT, converted, failed, job, known_stamps, one_job, rejected, stamp, submission, unchanged,
+    version,
 };
 
 fn layouts(layout: &str) -> impl Fn(&str, &str) -> Option<String> {

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, KnownStamp, Named, NewRun, Question, RunInput, Stamp,
-    StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock, Trigger,
-    VersionRecord, Waves,
+    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, KnownStamp, Named, NewRun, Question,
+    RunInput, Stamp, StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock,
+    Trigger, VersionRecord, Waves,
 };
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -135,9 +135,11 @@ pub async fn known_stamps(
     digest_of: impl Fn(&str, &str) -> Option<String>,
 ) -> HashMap<String, KnownStamp> {
     let mut known = HashMap::new();
-    db.each_known_stamp(digest_of, |path, stamp| drop(known.insert(path.to_owned(), stamp)))
-        .await
-        .unwrap();
+    db.each_known_stamp(digest_of, |path, stamp| {
+        known.insert(path.to_owned(), stamp);
+    })
+    .await
+    .unwrap();
     known
 }
 

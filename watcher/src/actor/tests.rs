@@ -47,7 +47,13 @@ fn actor() -> (Actor, mpsc::Receiver<Event>) {
     };
     let (_, commands) = mpsc::unbounded_channel();
     (
-        Actor::new(settings, KnownFiles::default(), Arc::new(|_| true), commands, sender),
+        Actor::new(
+            settings,
+            KnownFiles::default(),
+            Arc::new(|_| true),
+            commands,
+            sender,
+        ),
         events,
     )
 }

@@ -81,7 +81,14 @@ fn sorted<T: ToString>(names: impl IntoIterator<Item = T>) -> Vec<String> {
 async fn a_sweep_looks_at_files_only_where_a_folder_has_changed_without_a_notice() {
     let mut scene = Scene::new(NEVER, NEVER);
     scene.wanted = Arc::new(|path| path.ends_with(".tdf"));
-    for name in ["a.tdf", "quiet/b.tdf", "busy/c.tdf", "busy/d.tdf", "gone/e.tdf", "gone/x.txt"] {
+    for name in [
+        "a.tdf",
+        "quiet/b.tdf",
+        "busy/c.tdf",
+        "busy/d.tdf",
+        "gone/e.tdf",
+        "gone/x.txt",
+    ] {
         scene.old_file(name, "1");
     }
     let all = scene.sweep(None, Told::default()).await;
@@ -100,9 +107,18 @@ async fn a_sweep_looks_at_files_only_where_a_folder_has_changed_without_a_notice
     let changed = scene.sweep(Some(same.seen.folders), Told::default()).await;
     assert_eq!(
         sorted(changed.looked_at),
-        ["a.tdf", "busy/c.tdf", "busy/d.tdf", "busy/new.tdf", "came/deep/f.tdf"]
+        [
+            "a.tdf",
+            "busy/c.tdf",
+            "busy/d.tdf",
+            "busy/new.tdf",
+            "came/deep/f.tdf"
+        ]
     );
-    assert_eq!(sorted(&changed.seen.listed), ["", "busy", "came", "came/deep", "gone"]);
+    assert_eq!(
+        sorted(&changed.seen.listed),
+        ["", "busy", "came", "came/deep", "gone"]
+    );
     let unmatched = changed.seen.unmatched.into_files();
     assert_eq!(sorted(unmatched.iter().map(|file| &file.path)), ["busy/new.txt"]);
     let folders = changed.seen.folders;

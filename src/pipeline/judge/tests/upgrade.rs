@@ -52,11 +52,16 @@ async fn copy(world: &World, old: &mut SqliteConnection) {
         let columns = sqlx::query_scalar(columns).bind(&table);
         let columns: String = columns.fetch_one(&mut *old).await.unwrap();
         statements.push(format!("DELETE FROM main.{table}"));
-        statements.push(format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}"));
+        statements.push(format!(
+            "INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}"
+        ));
     }
     // The version before repeated the inputs of runs that had nothing to do.
     for (table, columns) in [
-        ("job_run_input", "file_id, version_id, submission_id, others_count"),
+        (
+            "job_run_input",
+            "file_id, version_id, submission_id, others_count",
+        ),
         ("job_run_input_day", "version_id, store_id, trans_date, effect"),
     ] {
         statements.push(format!(
@@ -66,7 +71,9 @@ async fn copy(world: &World, old: &mut SqliteConnection) {
     }
     statements.push("DETACH newer".to_owned());
     for statement in statements {
-        let done = sqlx::query(AssertSqlSafe(statement.clone())).execute(&mut *old).await;
+        let done = sqlx::query(AssertSqlSafe(statement.clone()))
+            .execute(&mut *old)
+            .await;
         done.unwrap_or_else(|error| panic!("{statement}: {error}"));
     }
 }

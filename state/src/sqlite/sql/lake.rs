@@ -46,9 +46,9 @@ macro_rules! expired_partial {
                CROSS JOIN aggr_job_configuration c ON c.job_feed = f.feed AND c.job_enabled = 1
                WHERE d.file_id = v.file_id AND d.version_id = v.version_id AND d.is_older = 1
                  AND d.standing = 'STANDS'
-                 AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                                                     WHERE r.job_config_id = c.job_config_id
-                                                       AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0))
+                 AND d.since_submission > coalesce((SELECT max(l.as_of_submission) FROM job_run l
+                                                     WHERE l.job_config_id = c.job_config_id
+                                                       AND l.state = 'COMPLETED' AND l.cause <> 'replay'), 0))
       AND v.version_id NOT IN (
               SELECT i.version_id FROM job_run r JOIN job_run_input i ON i.run_id = r.run_id
                WHERE r.state IN ('QUEUED', 'RUNNING')
