@@ -173,7 +173,10 @@ async fn no_statement_reads_a_whole_table_that_grows() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
-    let idle: Vec<_> = ALLOWED.iter().filter(|(name, _)| !needed.contains(name)).collect();
+    let idle: Vec<_> = ALLOWED
+        .iter()
+        .filter(|(name, _)| !needed.contains(name))
+        .collect();
     assert!(idle.is_empty(), "these read no table as a whole: {idle:?}");
 }
 
