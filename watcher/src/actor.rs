@@ -26,14 +26,12 @@ use crate::{Arrival, Event, Settings, Stamp, UnmatchedFile, Wanted, names};
 /// The longest pause before a root that cannot be listed is tried again.
 const ROOT_RETRY: Duration = Duration::from_secs(1);
 
-/// The capacity of the report channel. Small, because each report holds a batch of looks, and a listing must
-/// wait for a slow consumer.
+/// The capacity of the report channel. Small: each report holds many looks, and a listing must wait for a slow consumer.
 const REPORTS: usize = 4;
 
-/// A file that must not be read.
+/// A file that must not be read, and the latest listing during which it was seen.
 struct Refused {
     reason: String,
-    /// The latest listing during which it was seen.
     listing: u64,
 }
 
@@ -59,9 +57,8 @@ pub(crate) struct Actor {
     /// How many of the paths being looked at came from hints; the others are counted by `settling`.
     hinted: usize,
     listing: bool,
-    /// The number of the latest full listing.
+    /// The number of the latest full listing, and when it began.
     listings: u64,
-    /// When it began.
     listed_from: Instant,
     /// When the next sweep is due.
     list_at: Option<Instant>,
@@ -73,7 +70,7 @@ pub(crate) struct Actor {
     again: HashSet<PathBuf>,
     /// How many files the last listing saw, if some were still waiting at its end; reported once none is.
     unsettled: Option<u64>,
-    /// The unmatched files that were last reported, and whether they were all. `None` before the first full listing.
+    /// The unmatched files that were last reported, and whether they were all; `None` before the first full listing.
     unmatched: Option<(Vec<UnmatchedFile>, bool)>,
 }
 
@@ -327,8 +324,7 @@ impl Actor {
         }
     }
 
-    /// Has a file that looks the same read again, once in each span of `sweep_hash`. Each file has a moment of its own
-    /// in the span, so that not all are read at once.
+    /// Has a file that looks the same read again once in each span of `sweep_hash`, at a moment of its own in the span.
     async fn doubt_now_and_then(
         &mut self,
         path: PathBuf,
@@ -443,15 +439,14 @@ impl Actor {
     /// Forgets the files that this listing should have seen but did not.
     fn drop_absent(&mut self, seen: &Seen) {
         self.refused.retain(|_, refused| refused.listing == self.listings);
-        // An empty root may be the bare mount point of a share that is unmounted: once it is mounted again, its
-        // files are the same. So are those in a folder that cannot be listed now; which they are is not known.
+        // An empty root may be the bare mount point of a share that is unmounted: later, its files are the same. So are
+        // those in a folder that cannot be listed now; which they are is not known.
         if seen.files > 0 && !seen.is_partial {
             self.known.forget_unseen_since(self.listed_from);
         }
     }
 
-    /// The folders that cannot be listed. A failure to watch is added under the root, unless the root has an error
-    /// already.
+    /// The folders that cannot be listed. A failure to watch is added under the root, unless that has an error already.
     fn troubles_of(&self, seen: Seen) -> HashMap<PathBuf, String> {
         let mut troubles = seen.troubles;
         if let Some(error) = seen.unwatched {
