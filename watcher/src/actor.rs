@@ -1,7 +1,7 @@
 //! The task that owns everything known about the folder.
 //!
-//! It does no I/O. At most one blocking thread looks at paths (hints and deadlines) and at most one lists
-//! everything. Both report here, and one function handles every look, whatever led to it.
+//! It does no I/O. At most one blocking thread looks at paths (hints and deadlines) and at most one sweeps. Both report
+//! here, and one function handles every look, whatever led to it.
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -66,7 +66,7 @@ pub(crate) struct Actor {
     full_at: Instant,
     /// The folders as they were last read, if notices can be relied on: then a sweep need only compare them.
     folders: Option<Folders>,
-    /// Files that the next sweep must look at, whatever their folders show.
+    /// Files that the next sweep must look at.
     again: HashSet<PathBuf>,
     /// How many files the last listing saw, if some were still waiting at its end; reported once none is.
     unsettled: Option<u64>,
@@ -196,8 +196,7 @@ impl Actor {
         }
         self.list_at = None;
         self.listing = true;
-        let lister = self.lister.clone();
-        let told = self.hints.take_told();
+        let (lister, told) = (self.lister.clone(), self.hints.take_told());
         let again = mem::take(&mut self.again);
         match self.folders.take() {
             Some(folders) if now < self.full_at => {
@@ -431,8 +430,7 @@ impl Actor {
         if self.unmatched.as_ref() == Some(&now) {
             return Ok(());
         }
-        self.unmatched = Some(now.clone());
-        let (files, is_all) = now;
+        let (files, is_all) = self.unmatched.insert(now).clone();
         self.send(Event::Unmatched { files, is_all }).await
     }
 
