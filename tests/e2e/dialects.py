@@ -153,7 +153,8 @@ def xls(store):
                 sheet.row(row).set_cell_error(column, "#N/A!")
             else:
                 sheet.write(row, column, value)
-        sheet.write(row, 4, moment(day), day_style)
+        # A date of Excel at midnight has no time of day.
+        sheet.write(row, 4, moment(day).replace(minute=30), day_style)
     content = io.BytesIO()
     book.save(content)
     return content.getvalue()
