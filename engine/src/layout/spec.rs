@@ -334,6 +334,8 @@ impl ProfileSpec {
         // What the feed says of its own format means nothing for another one.
         let usual = FeedSpec::default();
         let of_format = if is_other_format { &usual } else { feed };
+        // Tables say themselves what they are written in.
+        let of_encoding = if format.is_table() { of_format } else { feed };
         // The places of another format, or of other columns, are not those of this one.
         let mut all = match columns.is_some() || is_other_format {
             true => BTreeMap::new(),
@@ -363,7 +365,7 @@ impl ProfileSpec {
             header_names: header_names.unwrap_or(feed.header_names),
             records: records.over(&feed.records),
             values: values.over(&feed.values),
-            encoding: encoding.clone().unwrap_or_else(|| feed.encoding.clone()),
+            encoding: encoding.clone().unwrap_or_else(|| of_encoding.encoding.clone()),
             id_chars: id_chars.unwrap_or(feed.id_chars),
             max_reject_percent: max_reject_percent.unwrap_or(feed.max_reject_percent),
             profiles: Vec::new(),

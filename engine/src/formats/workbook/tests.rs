@@ -332,3 +332,160 @@ fn letters_of_columns() {
     );
     assert_eq!(["", "A1", "AAAA", "é"].map(column), [None; 4]);
 }
+
+/// Writes a record of an xlsb.
+fn record(kind: u16, content: &[u8]) -> Vec<u8> {
+    let mut bytes = match kind {
+        0..0x80 => vec![kind as u8],
+        kind => vec![kind as u8 | 0x80, (kind >> 7) as u8],
+    };
+    bytes.push(content.len() as u8);
+    bytes.extend(content);
+    bytes
+}
+
+fn wide(text: &str) -> Vec<u8> {
+    let units: Vec<u16> = text.encode_utf16().collect();
+    let mut bytes = (units.len() as u32).to_le_bytes().to_vec();
+    bytes.extend(units.iter().flat_map(|unit| unit.to_le_bytes()));
+    bytes
+}
+
+/// Writes a workbook as xlsb with one sheet, whose cells these records are.
+fn xlsb(cells: &[Vec<u8>]) -> Vec<u8> {
+    let sheet = [&[0; 8][..], &wide("r1"), &wide("Sales")].concat();
+    let book = [
+        record(0x83, &[]),
+        record(0x8F, &[]),
+        record(0x9C, &sheet),
+        record(0x90, &[]),
+        record(0x9D, &[]),
+    ]
+    .concat();
+    let cells = [
+        record(0x81, &[]),
+        record(0x94, &[0; 16]),
+        record(0x91, &[]),
+        cells.concat(),
+        record(0x92, &[]),
+    ]
+    .concat();
+    let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let relations =
+        "<Relationships><Relationship Id=\"r1\" Target=\"worksheets/sheet1.bin\"/></Relationships>";
+    for (name, bytes) in [
+        ("xl/workbook.bin", &book[..]),
+        ("xl/_rels/workbook.bin.rels", relations.as_bytes()),
+        ("xl/worksheets/sheet1.bin", &cells),
+    ] {
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn binary_workbooks() {
+    let cell = |kind: u16, column: u32, value: &[u8]| {
+        record(kind, &[&column.to_le_bytes()[..], &[0; 4], value].concat())
+    };
+    let row = |row: u32| record(0, &[&row.to_le_bytes()[..], &[0; 13]].concat());
+    let cells = [
+        row(1),
+        cell(6, 0, &wide("COLA")),
+        cell(5, 2, &2.5_f64.to_le_bytes()),
+        row(3),
+        cell(3, 0, &[0x2A]),
+        cell(4, 1, &[1]),
+    ];
+    let found = read(&xlsb(&cells), Some(SheetSpec::Name("Sales".into()))).unwrap();
+    let found_texts: Vec<_> = found.iter().map(|(text, _)| text.as_str()).collect();
+    assert_eq!(found_texts, ["", "COLA\t\t2.5", "", "#N/A\tTRUE"]);
+    assert_eq!(found[3].1[0], Typed::Error);
+    let far = read(&xlsb(&[row(1), cell(4, 16_383, &[1])]), None).unwrap_err();
+    assert!(far.contains("column 16384"), "{far}");
+    let text = read(&xlsb(&[row(1), cell(7, 0, &9_u32.to_le_bytes())]), None).unwrap_err();
+    assert!(text.contains("its reader gave up"), "{text}");
+}
+
+/// Writes a workbook as xls with one sheet of numbers: row, column, and value.
+fn xls(cells: &[(u16, u16, f64)]) -> Vec<u8> {
+    let record = |kind: u16, content: &[u8]| {
+        [
+            &kind.to_le_bytes()[..],
+            &(content.len() as u16).to_le_bytes(),
+            content,
+        ]
+        .concat()
+    };
+    let bof = |kind: u16| {
+        record(
+            0x809,
+            &[&0x600_u16.to_le_bytes()[..], &kind.to_le_bytes(), &[0; 12]].concat(),
+        )
+    };
+    let bound = |at: u32| record(0x85, &[&at.to_le_bytes()[..], &[0, 0, 5, 0], b"Sales"].concat());
+    let globals = |at: u32| [bof(5), bound(at), record(0x0A, &[])].concat();
+    let mut stream = globals(globals(0).len() as u32);
+    stream.extend(bof(0x10));
+    for (row, column, value) in cells {
+        let cell = [
+            &row.to_le_bytes()[..],
+            &column.to_le_bytes(),
+            &[0; 2],
+            &value.to_le_bytes(),
+        ]
+        .concat();
+        stream.extend(record(0x203, &cell));
+    }
+    stream.extend(record(0x0A, &[]));
+    stream.resize(stream.len().next_multiple_of(512).max(4096), 0);
+    // A header, then the sectors: which follows which, the directory, and the stream.
+    let sectors = stream.len() / 512;
+    let mut bytes = b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1".to_vec();
+    bytes.resize(512, 0);
+    bytes[24..32].copy_from_slice(&[0x3E, 0, 3, 0, 0xFE, 0xFF, 9, 0]);
+    bytes[32] = 6;
+    bytes[44] = 1;
+    bytes[48] = 1;
+    bytes[56..58].copy_from_slice(&[0, 0x10]);
+    bytes[60..64].fill(0xFE);
+    bytes[61..64].fill(0xFF);
+    bytes[68..72].copy_from_slice(&0xFFFF_FFFE_u32.to_le_bytes());
+    bytes[76..512].fill(0xFF);
+    bytes[76..80].fill(0);
+    let mut next = vec![0xFFFF_FFFD_u32, 0xFFFF_FFFE];
+    next.extend((0..sectors as u32 - 1).map(|at| at + 3));
+    next.push(0xFFFF_FFFE);
+    next.resize(128, u32::MAX);
+    bytes.extend(next.iter().flat_map(|sector| sector.to_le_bytes()));
+    for (name, kind, start, length) in [
+        ("Root Entry", 5, 0xFFFF_FFFE_u32, 0),
+        ("Workbook", 2, 2, stream.len() as u32),
+    ] {
+        let entry = bytes.len();
+        bytes.extend(name.encode_utf16().flat_map(|unit| unit.to_le_bytes()));
+        bytes.resize(entry + 128, 0);
+        bytes[entry + 64] = (name.len() as u8 + 1) * 2;
+        bytes[entry + 66] = kind;
+        bytes[entry + 116..entry + 120].copy_from_slice(&start.to_le_bytes());
+        bytes[entry + 120..entry + 124].copy_from_slice(&length.to_le_bytes());
+    }
+    bytes.resize(1536, 0);
+    bytes.extend(stream);
+    bytes
+}
+
+#[test]
+fn old_workbooks() {
+    assert_eq!(
+        texts(read(&xls(&[(1, 0, 7.0), (1, 2, 2.5), (3, 1, -0.5)]), None)),
+        ["", "7\t\t2.5", "", "\t-0.5"]
+    );
+    let far = read(&xls(&[(0, 0, 1.0), (65_535, 255, 1.0)]), None).unwrap_err();
+    assert!(far.contains("span 16777216 cells"), "{far}");
+    let whole = xls(&[(0, 0, 1.0)]);
+    for end in (0..whole.len()).step_by(97) {
+        let _ = read(&whole[..end], None);
+    }
+}
