@@ -81,7 +81,7 @@ const NAMES: [&str; 5] = ["STORE_ID", "AMOUNT", "CODE", "ITEM_ID", "TRANS_DATE"]
 const RECORDS: [&str; 5] = [
     " 1001   2.50 4COLA  20160601",
     "*1001   9.99 4COLA  20160601",
-    " 1001       4COLA   20160601",
+    " 1001        4COLA  20160601",
     " 1001   1.00 4COLA  20161301",
     " 1001   1.0013COLA  20160601",
 ];

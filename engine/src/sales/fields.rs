@@ -178,6 +178,8 @@ impl SalesLines<'_> {
                 (text(measure), form(measure))
             }
             Reason::Amount => (text(AMOUNT), form(AMOUNT)),
+            // A day that there is not is no other form of one.
+            Reason::Date if self.typed(TRANS_DATE, fields) == Typed::Date => (text(TRANS_DATE), None),
             Reason::Date => (text(TRANS_DATE), date_form(text(TRANS_DATE))),
             Reason::StoreText => (text(STORE), id_form(text(STORE))),
             Reason::ItemText => (text(ITEM), id_form(text(ITEM))),
