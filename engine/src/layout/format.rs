@@ -202,7 +202,12 @@ impl Places {
                 _ => false,
             };
             if is_set && !is_read {
-                return Err(only(key, "delimited"));
+                let formats = if is_of_sheets {
+                    "delimited\" or \"xlsx"
+                } else {
+                    "delimited"
+                };
+                return Err(only(key, formats));
             }
         }
         match spec.format {
