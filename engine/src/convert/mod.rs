@@ -133,7 +133,7 @@ fn convert_source(
     outputs: Outputs<'_>,
     scratch: Scratch<'_>,
 ) -> Result<Conversion, EngineError> {
-    let reading = Reading {
+    let reading = FileReading {
         order,
         layout,
         outputs,
@@ -245,7 +245,7 @@ fn beginning_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
 }
 
 /// How a file is read.
-struct Reading<'c> {
+struct FileReading<'c> {
     order: Order,
     layout: &'c FeedLayout,
     outputs: Outputs<'c>,
@@ -258,7 +258,7 @@ enum Input<'r> {
     Records(Box<dyn Records + 'r>),
 }
 
-impl Reading<'_> {
+impl FileReading<'_> {
     fn read_input(&self, input: Input<'_>, is_decoded: bool) -> Result<Conversion, EngineError> {
         match &self.layout.kind {
             FeedKind::Sales(sales) => {
@@ -296,7 +296,7 @@ impl Reading<'_> {
     }
 }
 
-impl formats::Reading<Conversion> for Reading<'_> {
+impl formats::Reading<Conversion> for FileReading<'_> {
     fn read(self, records: Box<dyn Records + '_>) -> Result<Conversion, EngineError> {
         self.read_input(Input::Records(records), true)
     }
