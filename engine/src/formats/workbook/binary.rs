@@ -213,7 +213,11 @@ impl Xlsb {
             };
             return Ok(Some((row, column as usize, value)));
         };
-        Ok(XlsbRows { next, ahead: None })
+        Ok(XlsbRows {
+            next,
+            ahead: None,
+            is_over: false,
+        })
     }
 }
 
@@ -226,11 +230,14 @@ pub(super) struct XlsbRows<F> {
     next: F,
     /// The first cell of the next row.
     ahead: Option<FoundCell>,
+    /// Whether there is no further cell: its reader must not be asked again.
+    is_over: bool,
 }
 
 impl<F: FnMut() -> io::Result<Option<FoundCell>>> Rows for XlsbRows<F> {
     fn next(&mut self, row: &mut Row) -> io::Result<bool> {
         let first = match self.ahead.take() {
+            None if self.is_over => None,
             None => (self.next)()?,
             ahead => ahead,
         };
@@ -250,6 +257,7 @@ impl<F: FnMut() -> io::Result<Option<FoundCell>>> Rows for XlsbRows<F> {
             match (self.next)()? {
                 Some(next) if next.0 == number => (_, column, value) = next,
                 ahead => {
+                    self.is_over = ahead.is_none();
                     self.ahead = ahead;
                     return Ok(true);
                 }
