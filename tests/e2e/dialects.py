@@ -15,6 +15,7 @@ import json
 import lzma
 import pathlib
 import random
+import struct
 import subprocess
 import sys
 import tempfile
@@ -193,8 +194,13 @@ def table_of_dbase(store, kind, page, columns, row):
             for line in lines:
                 table.append(row(store, *line))
             table.append(row(store, "DELETED", 1, 4, DAYS[0]))
-            dbf.delete(table[-1])
-        return pathlib.Path(f"{place}/t.dbf").read_bytes()
+        content = bytearray(pathlib.Path(f"{place}/t.dbf").read_bytes())
+    length, width = struct.unpack_from("<HH", content, 8)
+    # The library does not count the last record of some kinds of tables.
+    count = (len(content) - length) // width
+    struct.pack_into("<I", content, 4, count)
+    content[length + (count - 1) * width] = ord("*")
+    return bytes(content)
 
 
 def dbase(store):
