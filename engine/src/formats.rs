@@ -13,9 +13,10 @@ mod lines;
 use std::io::{self, Read};
 
 pub(crate) use self::ebcdic::{Ebcdic, EbcdicReader};
+pub(crate) use self::json::{Value, values};
 pub(crate) use self::lines::Ending;
 use crate::fields::Fields;
-use crate::layout::{FeedLayout, Format};
+use crate::layout::{Delimited, FeedLayout, Format};
 use crate::rejects::Reason;
 
 /// A record of a file.
@@ -50,6 +51,11 @@ pub(crate) fn open<'t>(text: Box<dyn Read + Send + 't>, layout: &'t FeedLayout) 
         Format::Fixed(fixed) => fixed::open(text, fixed),
         Format::Json(json) => Box::new(json::JsonRecords::new(text, json)),
     }
+}
+
+/// Opens the records of delimited text, whatever feed it belongs to.
+pub(crate) fn delimited<'t>(text: impl Read + 't, dialect: &'t Delimited) -> Box<dyn Records + 't> {
+    Box::new(delimited::DelimitedRecords::new(text, dialect))
 }
 
 /// How many bytes are read at a time.

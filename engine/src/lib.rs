@@ -16,6 +16,7 @@ mod findings;
 mod formats;
 mod guards;
 mod header;
+mod infer;
 mod layout;
 mod other_forms;
 mod parquet_form;
@@ -43,8 +44,9 @@ mod values;
 pub use amount::format_cents;
 pub use budget::{Budget, Share};
 pub use content_hash::{HashingReader, content_hash};
-pub use convert::{Conversion, Outputs, convert, convert_in_order};
+pub use convert::{Conversion, Outcome, Outputs, Previewed, convert, convert_in_order, preview};
 pub use error::EngineError;
+pub use infer::{Inferred, Sample, Wanted, infer};
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,

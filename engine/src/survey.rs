@@ -14,6 +14,7 @@ use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::formats::{self, Record};
 use crate::header::{ColumnName, Names};
+use crate::values::trimmed;
 use crate::layout::{CODE, FeedKind, FeedLayout, HeaderNames, HeaderRule, ITEM, STORE, SalesLayout, Source};
 
 /// The most values of a column that are told apart.
@@ -207,7 +208,7 @@ impl<'l> Looking<'l> {
     }
 
     fn finish(self, store: Option<&str>) -> Survey {
-        let suggestions = [self.separator(), self.exchanged(store), self.absent_codes()];
+        let suggestions = [self.separator(), self.exchanged(store), self.merged(), self.absent_codes()];
         let suggestions = suggestions.into_iter().flatten().collect();
         let names = self.names;
         let columns = self.columns.into_iter().enumerate();
@@ -265,6 +266,18 @@ impl<'l> Looking<'l> {
             };
             format!("store_id and item_id look exchanged ({proof}): exchange them in columns")
         })
+    }
+
+    /// Tells of stores that are written in several ways, which the rules for ids make one.
+    fn merged(&self) -> Option<String> {
+        let stores = self.columns.get(self.input(STORE)?)?;
+        let texts: Vec<String> = stores.distinct.iter().cloned().collect();
+        let merged = self.layout.merged_stores(&texts);
+        let of_ids = merged.into_iter().find(|stores| {
+            let bare = |store: &String| trimmed(store).to_owned();
+            stores.iter().any(|store| bare(store) != bare(&stores[0]))
+        })?;
+        Some(format!("{} are one store by values.ids", of_ids.join(" and ")))
     }
 
     /// Tells which codes are asked for and occur in no line.

@@ -11,6 +11,7 @@
 mod controls;
 mod line_ends;
 mod lines;
+mod preview;
 mod reader;
 mod records;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 pub(crate) use self::line_ends::unify;
+pub use self::preview::{Outcome, Previewed, preview};
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use self::reader::{Order, Reading};
 pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};

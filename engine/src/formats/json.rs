@@ -1,12 +1,14 @@
 //! JSON: one object a line, or one array of objects. A record is an object, or an element of the arrays in it.
 
 mod tree;
+mod values;
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 
 use self::tree::{Tree, decimal, parse, unescaped};
+pub(crate) use self::values::{Value, values};
 use super::{Ending, Record, Records};
 use crate::convert::WholeText;
 use crate::fields::Fields;

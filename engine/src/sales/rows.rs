@@ -4,10 +4,11 @@ use std::path::Path;
 
 use arrow_schema::{DataType, Field, Schema};
 
+use crate::date::from_days;
 use crate::error::EngineError;
 use crate::parquet_form::{Chunk, Column, Form, Table};
 use crate::partial::Key;
-use crate::rows::decimal;
+use crate::rows::{Row, decimal};
 use crate::symbols::{Symbol, Texts};
 
 /// Returns the columns of a converted file.
@@ -49,6 +50,20 @@ impl UnitRows {
         self.codes.push(code);
         self.items.push(key.item());
         self.dates.push(key.day());
+    }
+
+    /// Takes the rows as they are.
+    pub(super) fn take(&mut self, (stores, items): (&Texts, &Texts)) -> Vec<Row> {
+        let taken = std::mem::take(self);
+        let row = |at: usize| Row {
+            line_number: taken.lines[at].unsigned_abs(),
+            store_id: stores.get(taken.stores[at]).to_owned(),
+            amount: taken.cents[at],
+            code: taken.codes[at],
+            item_id: items.get(taken.items[at]).to_owned(),
+            trans_date: from_days(taken.dates[at]),
+        };
+        (0..taken.lines.len()).map(row).collect()
     }
 
     /// Encodes the rows and clears them. Returns `None` if there are none.
