@@ -50,7 +50,7 @@ SCENARIOS = {
     "scale": (scale.run, "cost against size up to 8 GB, and against files up to 100,000"),
 }
 # Scenarios whose data may be changed on the command line; the others are about their data.
-CHANGEABLE = {"aggregate", "keys", "dirty", "run", "resend", "s3"}
+CHANGEABLE = {"aggregate", "keys", "dirty", "formats", "run", "resend", "s3"}
 PEERS = [*contender.PROCESSES.values(), "sail", "spark"]
 
 

@@ -46,8 +46,8 @@ pub use budget::{Budget, Share};
 pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Conversion, Outcome, Outputs, Previewed, convert, convert_in_order, preview};
 pub use error::EngineError;
-pub use infer::{Inferred, Sample, Wanted, infer};
 pub use guards::{FeedGuards, LateLines, SecondFile};
+pub use infer::{Inferred, Sample, Wanted, infer};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
     Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede,

@@ -14,8 +14,8 @@ use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::formats::{self, Record};
 use crate::header::{ColumnName, Names};
-use crate::values::trimmed;
 use crate::layout::{CODE, FeedKind, FeedLayout, HeaderNames, HeaderRule, ITEM, STORE, SalesLayout, Source};
+use crate::values::trimmed;
 
 /// The most values of a column that are told apart.
 const MOST_DISTINCT: usize = 1_000;
@@ -208,7 +208,12 @@ impl<'l> Looking<'l> {
     }
 
     fn finish(self, store: Option<&str>) -> Survey {
-        let suggestions = [self.separator(), self.exchanged(store), self.merged(), self.absent_codes()];
+        let suggestions = [
+            self.separator(),
+            self.exchanged(store),
+            self.merged(),
+            self.absent_codes(),
+        ];
         let suggestions = suggestions.into_iter().flatten().collect();
         let names = self.names;
         let columns = self.columns.into_iter().enumerate();

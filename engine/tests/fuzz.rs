@@ -26,15 +26,24 @@ impl Numbers {
 /// The small inputs of the cases, and texts that lead deep into a reader.
 fn corpus() -> Vec<Vec<u8>> {
     let mut corpus: Vec<Vec<u8>> = [
-        "1\t2.50\t4\tCOLA\t2016-06-01\n", "1,\"2,50\",4,\"CO\nLA\",06/01/16\n", "a'\\'b'~|~1||2\r\r\n\u{1a}\0\0",
-        "D|1|2.50|4|COLA|2016-06-01\nT|1|2.50\n", "112{4CO2016", "{\"a\":[{\"b\":[{\"store_id\":1,\"amount\":2.5e0}]}]}\n",
-        "[{\"amount\":1},{\"a\":[]}]", "store_id\tamount\tcode\titem_id\ttrans_date\n", "\u{feff}x\n",
+        "1\t2.50\t4\tCOLA\t2016-06-01\n",
+        "1,\"2,50\",4,\"CO\nLA\",06/01/16\n",
+        "a'\\'b'~|~1||2\r\r\n\u{1a}\0\0",
+        "D|1|2.50|4|COLA|2016-06-01\nT|1|2.50\n",
+        "112{4CO2016",
+        "{\"a\":[{\"b\":[{\"store_id\":1,\"amount\":2.5e0}]}]}\n",
+        "[{\"amount\":1},{\"a\":[]}]",
+        "store_id\tamount\tcode\titem_id\ttrans_date\n",
+        "\u{feff}x\n",
     ]
     .map(|text| text.as_bytes().to_vec())
     .into();
     let mut folders: Vec<PathBuf> = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases")];
     while let Some(folder) = folders.pop() {
-        let mut paths: Vec<_> = fs::read_dir(folder).expect("the folder can be listed").map(|entry| entry.expect("it can be read").path()).collect();
+        let mut paths: Vec<_> = fs::read_dir(folder)
+            .expect("the folder can be listed")
+            .map(|entry| entry.expect("it can be read").path())
+            .collect();
         paths.sort();
         for path in paths {
             match path.is_dir() {
@@ -80,7 +89,11 @@ fn no_bytes_break_a_reader() {
         for number in 0..MUTATIONS {
             let bytes = mutated(&corpus, &mut numbers);
             let outcome = std::panic::catch_unwind(|| target(&bytes));
-            assert!(outcome.is_ok(), "{name}, mutation {number}: {:?}", String::from_utf8_lossy(&bytes));
+            assert!(
+                outcome.is_ok(),
+                "{name}, mutation {number}: {:?}",
+                String::from_utf8_lossy(&bytes)
+            );
         }
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use gristmill_engine::{
-    Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, NegativeForm, Outputs, PlaceSpec, Scratch,
-    convert, convert_in_order, preview, rows_of_key,
+    Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, NegativeForm, Outputs,
+    PlaceSpec, Scratch, convert, convert_in_order, preview, rows_of_key,
 };
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
@@ -79,7 +79,9 @@ enum Container {
     Xz,
 }
 
-const ITEMS: [&str; 9] = ["COLA", "CRÊPE", "6\" SUB", "A,B;C", "O'NEIL", "007", "a|b", "x\\y", "~|"];
+const ITEMS: [&str; 9] = [
+    "COLA", "CRÊPE", "6\" SUB", "A,B;C", "O'NEIL", "007", "a|b", "x\\y", "~|",
+];
 const COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
 
 impl Dialect {
@@ -100,7 +102,9 @@ impl Dialect {
             Charset::Ebcdic => "cp037".clone_into(&mut spec.encoding),
         }
         match &self.format {
-            Format::Delimited { delimiter, quotes, .. } => {
+            Format::Delimited {
+                delimiter, quotes, ..
+            } => {
                 (*delimiter).clone_into(&mut spec.delimiter);
                 match quotes {
                     Quotes::Doubled => {}
@@ -115,7 +119,10 @@ impl Dialect {
                 spec.columns.clear();
                 let mut start = 1;
                 for (name, length) in COLUMNS.into_iter().zip(WIDTHS) {
-                    spec.fields.insert(name.to_owned(), FieldSpec::Place(PlaceSpec::Characters { start, length }));
+                    spec.fields.insert(
+                        name.to_owned(),
+                        FieldSpec::Place(PlaceSpec::Characters { start, length }),
+                    );
                     start += length;
                 }
                 spec.record_length = (!has_ends).then_some(start - 1);
@@ -136,8 +143,18 @@ impl Dialect {
             false => format!("{}{}{places:02}", grouped(whole, self.thousands), self.decimal),
         };
         if self.negative == NegativeForm::Overpunch {
-            let last = text.pop().and_then(|c| c.to_digit(10)).expect("it ends with a digit") as usize;
-            text.push(if cents < 0 { b"}JKLMNOPQR"[last] } else { b"{ABCDEFGHI"[last] }.into());
+            let last = text
+                .pop()
+                .and_then(|c| c.to_digit(10))
+                .expect("it ends with a digit") as usize;
+            text.push(
+                if cents < 0 {
+                    b"}JKLMNOPQR"[last]
+                } else {
+                    b"{ABCDEFGHI"[last]
+                }
+                .into(),
+            );
             return text;
         }
         if let Some(currency) = self.currency {
@@ -154,21 +171,34 @@ impl Dialect {
     }
 
     fn day(&self, day: Date) -> String {
-        day.strftime(self.date.replace("%I:%M %p", "02:30 PM").as_str()).to_string()
+        day.strftime(self.date.replace("%I:%M %p", "02:30 PM").as_str())
+            .to_string()
     }
 
     fn text(&self, sales: &[Sale]) -> String {
         let mut text = String::new();
         match &self.format {
-            Format::Delimited { delimiter, quotes, has_header } => {
+            Format::Delimited {
+                delimiter,
+                quotes,
+                has_header,
+            } => {
                 if *has_header {
                     let _ = write!(text, "{}{}", COLUMNS.join(delimiter), self.line_end);
                 }
                 for (number, sale) in sales.iter().enumerate() {
-                    let fields = [sale.store.clone(), self.amount(sale.cents), sale.code.to_string(), sale.item.to_owned(), self.day(sale.day)];
+                    let fields = [
+                        sale.store.clone(),
+                        self.amount(sale.cents),
+                        sale.code.to_string(),
+                        sale.item.to_owned(),
+                        self.day(sale.day),
+                    ];
                     let fields = fields.map(|field| quoted(&field, delimiter, *quotes));
                     let note = match quotes {
-                        Quotes::OverLines if number % 2 == 0 => format!("{delimiter}\"call{}back\"", self.line_end),
+                        Quotes::OverLines if number % 2 == 0 => {
+                            format!("{delimiter}\"call{}back\"", self.line_end)
+                        }
                         _ => String::new(),
                     };
                     let _ = write!(text, "{}{note}{}", fields.join(delimiter), self.line_end);
@@ -189,7 +219,10 @@ impl Dialect {
                     );
                 }
             }
-            Format::Json { is_array, has_numbers } => {
+            Format::Json {
+                is_array,
+                has_numbers,
+            } => {
                 let objects = sales.iter().map(|sale| {
                     let amount = match has_numbers {
                         true => format!("{}{}.{:02}", if sale.cents < 0 { "-" } else { "" }, sale.cents.abs() / 100, sale.cents.abs() % 100),
@@ -217,8 +250,15 @@ impl Dialect {
         let text = self.text(sales);
         let bytes = match self.charset {
             Charset::Utf8 => text.into_bytes(),
-            Charset::Latin => text.chars().map(|c| u8::try_from(u32::from(c)).expect("it is of Latin-1")).collect(),
-            Charset::Utf16 => "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect(),
+            Charset::Latin => text
+                .chars()
+                .map(|c| u8::try_from(u32::from(c)).expect("it is of Latin-1"))
+                .collect(),
+            Charset::Utf16 => "\u{feff}"
+                .encode_utf16()
+                .chain(text.encode_utf16())
+                .flat_map(u16::to_le_bytes)
+                .collect(),
             Charset::Ebcdic => text.chars().map(ebcdic).collect(),
         };
         match self.container {
@@ -245,9 +285,9 @@ impl Dialect {
     /// Returns whether an item can be written at all.
     fn writes(&self, item: &str) -> bool {
         match &self.format {
-            Format::Delimited { delimiter, quotes, .. } => {
-*quotes != Quotes::None || !item.contains(|c| delimiter.contains(c))
-            }
+            Format::Delimited {
+                delimiter, quotes, ..
+            } => *quotes != Quotes::None || !item.contains(|c| delimiter.contains(c)),
             Format::Fixed { .. } | Format::Json { .. } => true,
         }
     }
@@ -271,7 +311,12 @@ fn grouped(whole: u64, mark: Option<char>) -> String {
 fn quoted(field: &str, delimiter: &str, quotes: Quotes) -> String {
     let quote = if quotes == Quotes::Single { '\'' } else { '"' };
     let has_escape = quotes == Quotes::Escaped && field.contains('\\');
-    if quotes == Quotes::None || !(field.contains(delimiter) || field.contains(quote) || has_escape || delimiter.starts_with(|c| field.ends_with(c))) {
+    if quotes == Quotes::None
+        || !(field.contains(delimiter)
+            || field.contains(quote)
+            || has_escape
+            || delimiter.starts_with(|c| field.ends_with(c)))
+    {
         return field.to_owned();
     }
     let inner = match quotes {
@@ -289,8 +334,8 @@ fn escaped(text: &str) -> String {
 fn ebcdic(c: char) -> u8 {
     const MARKS: &str = " .<(+|&!$*);-/,%_>?`:#@'=\"~^\\{}";
     const BYTES: [u8; 31] = [
-        0x40, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F, 0x50, 0x5A, 0x5B, 0x5C, 0x5D, 0x5E, 0x60, 0x61, 0x6B, 0x6C, 0x6D, 0x6E, 0x6F, 0x79,
-        0x7A, 0x7B, 0x7C, 0x7D, 0x7E, 0x7F, 0xA1, 0xB0, 0xE0, 0xC0, 0xD0,
+        0x40, 0x4B, 0x4C, 0x4D, 0x4E, 0x4F, 0x50, 0x5A, 0x5B, 0x5C, 0x5D, 0x5E, 0x60, 0x61, 0x6B, 0x6C, 0x6D,
+        0x6E, 0x6F, 0x79, 0x7A, 0x7B, 0x7C, 0x7D, 0x7E, 0x7F, 0xA1, 0xB0, 0xE0, 0xC0, 0xD0,
     ];
     let from = |start: char, byte: u8| byte + (c as u8 - start as u8);
     match c {
@@ -313,7 +358,13 @@ fn ebcdic(c: char) -> u8 {
 }
 
 fn sales() -> impl Strategy<Value = Vec<Sale>> {
-    let sale = (1..4_u8, prop::sample::select(ITEMS.to_vec()), prop_oneof![-9_999..9_999_i64, -1..1_i64, 1_000_00..9_999_999_99_i64], 4..7_i32, 0..40_i64);
+    let sale = (
+        1..4_u8,
+        prop::sample::select(ITEMS.to_vec()),
+        prop_oneof![-9_999..9_999_i64, -1..1_i64, 1_000_00..9_999_999_99_i64],
+        4..7_i32,
+        0..40_i64,
+    );
     let sale = sale.prop_map(|(store, item, cents, code, day)| Sale {
         store: format!("S{store}"),
         item,
@@ -327,7 +378,13 @@ fn sales() -> impl Strategy<Value = Vec<Sale>> {
 fn formats() -> impl Strategy<Value = Format> {
     let delimited = (
         prop::sample::select(vec!["\t", ",", ";", "|", "~|~", "||"]),
-        prop::sample::select(vec![Quotes::Doubled, Quotes::Escaped, Quotes::None, Quotes::Single, Quotes::OverLines]),
+        prop::sample::select(vec![
+            Quotes::Doubled,
+            Quotes::Escaped,
+            Quotes::None,
+            Quotes::Single,
+            Quotes::OverLines,
+        ]),
         any::<bool>(),
     );
     prop_oneof![
@@ -338,7 +395,13 @@ fn formats() -> impl Strategy<Value = Format> {
 }
 
 fn dialects() -> impl Strategy<Value = Dialect> {
-    let marks = prop::sample::select(vec![('.', None), ('.', Some(',')), (',', None), (',', Some('.')), ('.', Some('\''))]);
+    let marks = prop::sample::select(vec![
+        ('.', None),
+        ('.', Some(',')),
+        (',', None),
+        (',', Some('.')),
+        ('.', Some('\'')),
+    ]);
     let negative = prop::sample::select(vec![
         NegativeForm::Before,
         NegativeForm::Trailing,
@@ -347,39 +410,95 @@ fn dialects() -> impl Strategy<Value = Dialect> {
         NegativeForm::Overpunch,
     ]);
     let currency = prop::sample::select(vec![None, None, Some("$"), Some("USD")]);
-    let date = prop::sample::select(vec!["%Y-%m-%d", "%d/%m/%Y", "%m/%d/%y", "%Y%m%d", "%d-%b-%Y", "%Y%j", "%d.%m.%Y %I:%M %p"]);
-    let charset = prop::sample::select(vec![Charset::Utf8, Charset::Latin, Charset::Utf16, Charset::Ebcdic]);
+    let date = prop::sample::select(vec![
+        "%Y-%m-%d",
+        "%d/%m/%Y",
+        "%m/%d/%y",
+        "%Y%m%d",
+        "%d-%b-%Y",
+        "%Y%j",
+        "%d.%m.%Y %I:%M %p",
+    ]);
+    let charset = prop::sample::select(vec![
+        Charset::Utf8,
+        Charset::Latin,
+        Charset::Utf16,
+        Charset::Ebcdic,
+    ]);
     let line_end = prop::sample::select(vec!["\n", "\r\n", "\r", "\r\r\n"]);
-    let container = prop::sample::select(vec![Container::None, Container::Gzip, Container::Zstd, Container::Bzip2, Container::Xz]);
-    (formats(), marks, negative, currency, any::<bool>(), date, charset, line_end, container).prop_map(
-        |(format, (decimal, thousands), negative, currency, is_implied, date, charset, line_end, container)| {
-            // A sign in the last digit is of whole numbers, and JSON is not in EBCDIC.
-            let is_fixed = matches!(format, Format::Fixed { .. });
-            // Where quotes mean nothing, no value may hold the delimiter.
-            let holds = |delimiter: &str| delimiter.contains(decimal) || thousands.is_some_and(|mark| delimiter.contains(mark));
-            let format = match format {
-                Format::Delimited { delimiter, quotes: Quotes::None, has_header } if holds(delimiter) => {
-                    Format::Delimited { delimiter, quotes: Quotes::Doubled, has_header }
-                }
-                format => format,
-            };
-            let negative = if negative == NegativeForm::Overpunch && !is_fixed { NegativeForm::Before } else { negative };
-            let is_overpunched = negative == NegativeForm::Overpunch;
-            let is_json = matches!(format, Format::Json { .. });
-            Dialect {
-                is_implied: is_implied || is_overpunched,
-                currency: currency.filter(|_| !is_overpunched),
-                charset: if is_json && charset == Charset::Ebcdic { Charset::Utf8 } else { charset },
+    let container = prop::sample::select(vec![
+        Container::None,
+        Container::Gzip,
+        Container::Zstd,
+        Container::Bzip2,
+        Container::Xz,
+    ]);
+    (
+        formats(),
+        marks,
+        negative,
+        currency,
+        any::<bool>(),
+        date,
+        charset,
+        line_end,
+        container,
+    )
+        .prop_map(
+            |(
                 format,
-                decimal,
-                thousands,
+                (decimal, thousands),
                 negative,
+                currency,
+                is_implied,
                 date,
+                charset,
                 line_end,
                 container,
-            }
-        },
-    )
+            )| {
+                // A sign in the last digit is of whole numbers, and JSON is not in EBCDIC.
+                let is_fixed = matches!(format, Format::Fixed { .. });
+                // Where quotes mean nothing, no value may hold the delimiter.
+                let holds = |delimiter: &str| {
+                    delimiter.contains(decimal) || thousands.is_some_and(|mark| delimiter.contains(mark))
+                };
+                let format = match format {
+                    Format::Delimited {
+                        delimiter,
+                        quotes: Quotes::None,
+                        has_header,
+                    } if holds(delimiter) => Format::Delimited {
+                        delimiter,
+                        quotes: Quotes::Doubled,
+                        has_header,
+                    },
+                    format => format,
+                };
+                let negative = if negative == NegativeForm::Overpunch && !is_fixed {
+                    NegativeForm::Before
+                } else {
+                    negative
+                };
+                let is_overpunched = negative == NegativeForm::Overpunch;
+                let is_json = matches!(format, Format::Json { .. });
+                Dialect {
+                    is_implied: is_implied || is_overpunched,
+                    currency: currency.filter(|_| !is_overpunched),
+                    charset: if is_json && charset == Charset::Ebcdic {
+                        Charset::Utf8
+                    } else {
+                        charset
+                    },
+                    format,
+                    decimal,
+                    thousands,
+                    negative,
+                    date,
+                    line_end,
+                    container,
+                }
+            },
+        )
 }
 
 proptest! {

@@ -4,8 +4,9 @@
 //! A target panics if conversion fails, if records are lost, or if `preview` and the conversion disagree about a record.
 
 use gristmill_engine::{
-    Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderRule, NegativeForm, Outcome, Outputs,
-    PlaceSpec, Sample, Scratch, TotalPlace, TrailerSpec, Wanted, convert, convert_in_order, preview,
+    Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderRule, NegativeForm,
+    Outcome, Outputs, PlaceSpec, Sample, Scratch, TotalPlace, TrailerSpec, Wanted, convert, convert_in_order,
+    preview,
 };
 
 /// All targets, by their names.
@@ -24,7 +25,10 @@ struct Choices<'b>(&'b [u8]);
 impl<'b> Choices<'b> {
     /// Takes one of these. Without bytes, it is the first.
     fn one<'t, T: ?Sized>(&mut self, of: &[&'t T]) -> &'t T {
-        let (first, rest) = self.0.split_first().map_or((0, self.0), |(first, rest)| (usize::from(*first), rest));
+        let (first, rest) = self
+            .0
+            .split_first()
+            .map_or((0, self.0), |(first, rest)| (usize::from(*first), rest));
         self.0 = rest;
         of[first % of.len()]
     }
@@ -40,10 +44,20 @@ fn usual(choices: &mut Choices<'_>) -> FeedSpec {
         ..FeedSpec::default()
     };
     spec.values.decimal = Some(choices.one(&[".", ","]).to_owned());
-    spec.values.negative = Some(vec![NegativeForm::Before, NegativeForm::Trailing, NegativeForm::Parentheses]);
+    spec.values.negative = Some(vec![
+        NegativeForm::Before,
+        NegativeForm::Trailing,
+        NegativeForm::Parentheses,
+    ]);
     spec.values.scale = choices.is().then_some(2);
-    spec.values.dates = Some(vec![choices.one(&["%Y-%m-%d", "%m/%d/%y", "%d-%b-%Y %I:%M %p", "%Y%j"]).to_owned()]);
-    choices.one(&["utf-8", "windows-1252", "utf-16le", "shift_jis"]).clone_into(&mut spec.encoding);
+    spec.values.dates = Some(vec![
+        choices
+            .one(&["%Y-%m-%d", "%m/%d/%y", "%d-%b-%Y %I:%M %p", "%Y%j"])
+            .to_owned(),
+    ]);
+    choices
+        .one(&["utf-8", "windows-1252", "utf-16le", "shift_jis"])
+        .clone_into(&mut spec.encoding);
     spec
 }
 
@@ -51,7 +65,9 @@ fn usual(choices: &mut Choices<'_>) -> FeedSpec {
 pub fn delimited(bytes: &[u8]) {
     let mut choices = Choices(bytes);
     let mut spec = usual(&mut choices);
-    choices.one(&["\t", ",", "||", "~|~", ";"]).clone_into(&mut spec.delimiter);
+    choices
+        .one(&["\t", ",", "||", "~|~", ";"])
+        .clone_into(&mut spec.delimiter);
     choices.one(&["\"", "none", "'"]).clone_into(&mut spec.quote);
     if spec.quote != "none" {
         spec.escape = choices.is().then(|| "\\".to_owned());
@@ -70,7 +86,9 @@ pub fn fixed(bytes: &[u8]) {
     let mut spec = usual(&mut choices);
     at_positions(&mut spec);
     spec.record_length = choices.is().then_some(12);
-    choices.one(&["utf-8", "cp037", "cp1047", "windows-1252"]).clone_into(&mut spec.encoding);
+    choices
+        .one(&["utf-8", "cp037", "cp1047", "windows-1252"])
+        .clone_into(&mut spec.encoding);
     spec.values.negative = Some(vec![NegativeForm::Overpunch]);
     holds(&spec, choices.0);
 }
@@ -146,7 +164,10 @@ pub fn infer(bytes: &[u8]) {
         profile: None,
     };
     let inferred = gristmill_engine::infer(std::slice::from_ref(&sample), &wanted);
-    assert!(!inferred.settings.is_empty() || !inferred.questions.is_empty(), "nothing is said");
+    assert!(
+        !inferred.settings.is_empty() || !inferred.questions.is_empty(),
+        "nothing is said"
+    );
     let _ = sample.whole_records(inferred.record_length);
 }
 
@@ -160,7 +181,9 @@ fn holds(spec: &FeedSpec, bytes: &[u8]) {
         memory: &memory,
     };
     let converted = match convert(bytes, &layout, Outputs::default(), scratch, |_| ()) {
-        Err(EngineError::ColumnsMoved) => convert_in_order(bytes, &layout, Outputs::default(), scratch, |_| ()),
+        Err(EngineError::ColumnsMoved) => {
+            convert_in_order(bytes, &layout, Outputs::default(), scratch, |_| ())
+        }
         done => done,
     };
     let report = match converted {
@@ -173,8 +196,16 @@ fn holds(spec: &FeedSpec, bytes: &[u8]) {
     assert_eq!(report.lines, counted, "every record is counted once");
     let seen = preview(bytes, &layout, scratch, usize::MAX).expect("what is converted can be looked at");
     // What is counted without being read is not seen, and neither is what the file is rejected for as a whole.
-    assert!(seen.len() as u64 <= report.lines || report.lines == 0, "{} of {}", seen.len(), report.lines);
-    let rows = seen.iter().filter(|record| record.outcome == Outcome::Row).count() as u64;
+    assert!(
+        seen.len() as u64 <= report.lines || report.lines == 0,
+        "{} of {}",
+        seen.len(),
+        report.lines
+    );
+    let rows = seen
+        .iter()
+        .filter(|record| record.outcome == Outcome::Row)
+        .count() as u64;
     if report.rejected_because.is_none() {
         assert_eq!(rows, report.rows, "both see the same rows");
     }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Previewed, Reject, SalesLayout, Scratch, Survey,
-    preview, read_rejects, survey,
+    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Previewed, Reject, SalesLayout,
+    Scratch, Survey, preview, read_rejects, survey,
 };
 use gristmill_state::{StateDb, SystemClock};
 use serde::Serialize;
@@ -172,7 +172,9 @@ async fn known_stores(settings: &Settings) -> Vec<String> {
     };
     read.await.unwrap_or_else(|error| {
         let error = crate::causes::joined(&error.into(), ": ");
-        tracing::warn!("cannot tell whether values.ids would merge stores that were kept apart before: {error}");
+        tracing::warn!(
+            "cannot tell whether values.ids would merge stores that were kept apart before: {error}"
+        );
         Vec::new()
     })
 }

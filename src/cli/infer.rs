@@ -8,9 +8,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    Budget, Conversion, ConversionReport, EngineError, FeedLayout, Inferred, Outputs, Sample, Scratch, Wanted, convert,
-    convert_in_order, infer,
+    Budget, Conversion, ConversionReport, EngineError, FeedLayout, Inferred, Outputs, Sample, Scratch,
+    Wanted, convert, convert_in_order, infer,
 };
+use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::OwnFiles;
 use serde::Serialize;
 use tokio::runtime::Handle;
@@ -77,7 +78,10 @@ struct ReadFile {
 
 pub(super) async fn run(args: InferArgs) -> anyhow::Result<ExitCode> {
     let profile = match &args.profile {
-        Some(profile) => Some((profile.clone(), feed_in(&args.settings.config, args.feed.as_deref())?)),
+        Some(profile) => Some((
+            profile.clone(),
+            feed_in(&args.settings.config, args.feed.as_deref())?,
+        )),
         None => None,
     };
     let wanted = Wanted {
@@ -86,7 +90,10 @@ pub(super) async fn run(args: InferArgs) -> anyhow::Result<ExitCode> {
     };
     // What gristmill keeps for itself is no sample, as far as there are settings that say where it is.
     let own = Settings::read(&args.settings.config).map(|settings| settings.own_files());
-    let own = Arc::new(own.unwrap_or_else(|_| OwnFiles::new(Vec::new(), Vec::new(), Vec::new())));
+    let own =
+        Arc::new(own.unwrap_or_else(|_| {
+            OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), || SystemClock.now().into())
+        }));
     let most = MOST.min(MOST_OF_ALL / args.files.len());
     let mut samples = Vec::new();
     for file in &args.files {
@@ -117,8 +124,12 @@ async fn sample(file: &Path, own: Arc<OwnFiles>, most: usize) -> anyhow::Result<
             own,
         },
     };
-    let name = file.to_str().and_then(|path| path.rsplit('/').next()).map(ToOwned::to_owned);
-    let name = name.ok_or_else(|| Usage::new(format!("{}: the name is not UTF-8: rename it", file.display())))?;
+    let name = file
+        .to_str()
+        .and_then(|path| path.rsplit('/').next())
+        .map(ToOwned::to_owned);
+    let name =
+        name.ok_or_else(|| Usage::new(format!("{}: the name is not UTF-8: rename it", file.display())))?;
     let runtime = Handle::current();
     spawn_blocking(move || {
         let failed = || format!("cannot read {input}");
@@ -149,7 +160,10 @@ fn look(samples: &[Sample], wanted: &Wanted) -> anyhow::Result<Found> {
         }
     }
     let is_read = |file: &ReadFile| file.rejected_because.is_none();
-    if files.iter().all(is_read) && files.iter().map(|file| file.rows).sum::<u64>() == 0 && questions.is_empty() {
+    if files.iter().all(is_read)
+        && files.iter().map(|file| file.rows).sum::<u64>() == 0
+        && questions.is_empty()
+    {
         questions.push("no record became a row".to_owned());
     }
     Ok(Found {
@@ -169,7 +183,8 @@ fn feeds(fragment: &str, wanted: &Wanted) -> Result<Feeds, String> {
         Some((_, feed)) => {
             let mut feed = feed.clone();
             // The first profile whose pattern matches reads a file, so this one is asked first.
-            feed.profiles.retain(|known| Some(&known.name) != wanted.profile.as_ref().map(|(name, _)| name));
+            feed.profiles
+                .retain(|known| Some(&known.name) != wanted.profile.as_ref().map(|(name, _)| name));
             feed.profiles.insert(0, read_profile(fragment)?);
             check_feed(&feed)
         }
@@ -212,7 +227,9 @@ fn converted(text: &[u8], layout: &FeedLayout) -> anyhow::Result<Conversion> {
         memory: &memory,
     };
     Ok(match convert(text, layout, Outputs::default(), scratch, |_| ()) {
-        Err(EngineError::ColumnsMoved) => convert_in_order(text, layout, Outputs::default(), scratch, |_| ())?,
+        Err(EngineError::ColumnsMoved) => {
+            convert_in_order(text, layout, Outputs::default(), scratch, |_| ())?
+        }
         done => done?,
     })
 }
@@ -223,7 +240,11 @@ fn print(found: &Found) -> std::io::Result<()> {
     for note in &found.notes {
         let _ = writeln!(text, "# {note}.");
     }
-    let with = if found.settings == found.trial { "With these settings" } else { "With the first of each alternative" };
+    let with = if found.settings == found.trial {
+        "With these settings"
+    } else {
+        "With the first of each alternative"
+    };
     if !found.files.is_empty() {
         let _ = writeln!(text, "# {with}:");
     }
@@ -243,7 +264,11 @@ fn print(found: &Found) -> std::io::Result<()> {
             "#   {name}: {records} records = {rows} rows + {ignored} ignored + {skipped} skipped + {rejects} rejects"
         );
         if let Some(because) = rejected_because {
-            let _ = writeln!(text, "#   {name} would be rejected: {}", because.replace('\n', " "));
+            let _ = writeln!(
+                text,
+                "#   {name} would be rejected: {}",
+                because.replace('\n', " ")
+            );
         }
     }
     for question in &found.questions {
@@ -251,7 +276,9 @@ fn print(found: &Found) -> std::io::Result<()> {
     }
     let verdict = match found.certain {
         true => "# They read all samples; `gristmill check FILE` shows the rows.",
-        false => "# These settings are not certain: decide what is open, and try them with `gristmill check FILE`.",
+        false => {
+            "# These settings are not certain: decide what is open, and try them with `gristmill check FILE`."
+        }
     };
     let _ = write!(text, "{verdict}");
     output::line(text)

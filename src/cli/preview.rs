@@ -41,7 +41,10 @@ fn amounts(rows: &[Row], sales: Option<&SalesLayout>) -> String {
         let known = sales.and_then(|sales| sales.measures.iter().find(|measure| measure.code == row.code));
         known.map_or_else(|| row.code.to_string(), |measure| measure.name.clone())
     };
-    let all: Vec<String> = rows.iter().map(|row| format!("{} {}", measure(row), format_cents(row.amount))).collect();
+    let all: Vec<String> = rows
+        .iter()
+        .map(|row| format!("{} {}", measure(row), format_cents(row.amount)))
+        .collect();
     match all.is_empty() {
         true => "–".to_owned(),
         false => all.join(", "),

@@ -13,13 +13,19 @@ const REST: &str = "source = { url = \"incoming\" }\nlake = { url = \"lake\" }\n
 /// Reads a `[[feed]]` table.
 pub fn read_feed(fragment: &str) -> Result<FeedSpec, String> {
     let file = file::read(&format!("{REST}{fragment}"))?;
-    file.feeds.into_iter().next().ok_or_else(|| "there is no [[feed]]".to_owned())
+    file.feeds
+        .into_iter()
+        .next()
+        .ok_or_else(|| "there is no [[feed]]".to_owned())
 }
 
 /// Reads a `[[feed.profile]]` table.
 pub fn read_profile(fragment: &str) -> Result<ProfileSpec, String> {
     let feed = read_feed(&format!("[[feed]]\nname = \"feed\"\nfiles = \"**\"\n{fragment}"))?;
-    feed.profiles.into_iter().next().ok_or_else(|| "there is no [[feed.profile]]".to_owned())
+    feed.profiles
+        .into_iter()
+        .next()
+        .ok_or_else(|| "there is no [[feed.profile]]".to_owned())
 }
 
 /// Checks a feed that stands alone.
@@ -49,6 +55,8 @@ pub fn feed_in(path: &Path, name: Option<&str>) -> Result<FeedSpec, SettingsErro
         (Some(feed), None, _) => Ok(feed),
         (None, _, Some(name)) => Err(fail(format!("there is no feed {name:?}"))),
         (None, _, None) => Err(fail("there is no feed that is aggregated".to_owned())),
-        (Some(_), Some(_), _) => Err(fail("there are several feeds: name the one of the profile with --feed".to_owned())),
+        (Some(_), Some(_), _) => Err(fail(
+            "there are several feeds: name the one of the profile with --feed".to_owned(),
+        )),
     }
 }

@@ -41,7 +41,11 @@ const fn certain_beyond(case: &'static str) -> Expected {
     }
 }
 
-const fn open(case: &'static str, open: &'static [&'static str], answers: &'static [&'static str]) -> Expected {
+const fn open(
+    case: &'static str,
+    open: &'static [&'static str],
+    answers: &'static [&'static str],
+) -> Expected {
     Expected {
         open,
         answers,
@@ -50,7 +54,11 @@ const fn open(case: &'static str, open: &'static [&'static str], answers: &'stat
 }
 
 const CASES: [Expected; 31] = [
-    open("after-midnight", &["values.day_begins", "midnight"], &["day_begins = \"04:00\""]),
+    open(
+        "after-midnight",
+        &["values.day_begins", "midnight"],
+        &["day_begins = \"04:00\""],
+    ),
     certain("currency"),
     open("dates", &["values.dates", "several days"], &["%m/%d/%Y"]),
     certain("end-mark"),
@@ -68,11 +76,19 @@ const CASES: [Expected; 31] = [
     certain("long-delimiter"),
     Expected {
         has_rows: false,
-        ..open("name-twice", &["fields.amount", "2 columns are named \"amount\""], &["{ column = 3 }"])
+        ..open(
+            "name-twice",
+            &["fields.amount", "2 columns are named \"amount\""],
+            &["{ column = 3 }"],
+        )
     },
     open("no-comment-mark", &["records.skip"], &["skip = []"]),
     certain("no-sale"),
-    open("no-sales-today", &["records.empty", "IL-1.tdf, IL-3.tdf"], &["empty = \"no-sales\""]),
+    open(
+        "no-sales-today",
+        &["records.empty", "IL-1.tdf, IL-3.tdf"],
+        &["empty = \"no-sales\""],
+    ),
     certain("other-names"),
     certain_beyond("other-names-not-told"),
     certain("quoted-newline"),
@@ -82,7 +98,11 @@ const CASES: [Expected; 31] = [
     certain("thousands-dot"),
     Expected {
         has_rows: false,
-        ..open("thousands-not-told", &["values.round", "15.000"], &["round = \"half-up\""])
+        ..open(
+            "thousands-not-told",
+            &["values.round", "15.000"],
+            &["round = \"half-up\""],
+        )
     },
     open("three-places", &["values.round"], &["round = \"half-even\""]),
     certain("titles"),
@@ -90,18 +110,33 @@ const CASES: [Expected; 31] = [
     certain("trailer"),
     Expected {
         has_rows: false,
-        ..open("trailer-cut", &["records.trailer", "was the file cut"], &["trailer = {"])
+        ..open(
+            "trailer-cut",
+            &["records.trailer", "was the file cut"],
+            &["trailer = {"],
+        )
     },
     certain("wide"),
 ];
 
 /// Runs `infer`, and returns what it says; its status must agree.
 fn inferred(site: &Site, files: &[PathBuf], options: &[&str]) -> Value {
-    let names = files.iter().map(|file| file.to_str().expect("the name is text").to_owned());
+    let names = files
+        .iter()
+        .map(|file| file.to_str().expect("the name is text").to_owned());
     let options = options.iter().map(|option| (*option).to_owned());
-    let finished = site.run(["infer".to_owned(), "--json".to_owned()].into_iter().chain(options).chain(names));
+    let finished = site.run(
+        ["infer".to_owned(), "--json".to_owned()]
+            .into_iter()
+            .chain(options)
+            .chain(names),
+    );
     let found = json(&finished.stdout);
-    assert_eq!(finished.status.code(), Some(i32::from(found["certain"] != Value::Bool(true))), "{finished}");
+    assert_eq!(
+        finished.status.code(),
+        Some(i32::from(found["certain"] != Value::Bool(true))),
+        "{finished}"
+    );
     found
 }
 
@@ -129,11 +164,20 @@ fn text(value: &Value) -> &str {
 }
 
 fn run_case(expected: &Expected) -> Vec<String> {
-    let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(expected.case);
+    let case = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/cases")
+        .join(expected.case);
     let mut wrong = Vec::new();
-    let at_first = site(&settings("[[feed]]\nname = \"sales\"\nfiles = \"*\"\ncolumns = [\"store_id\", \"amount\", \"code\", \"item_id\", \"trans_date\"]\nmeasures = { sale_amount = 4 }\n"));
+    let at_first = site(&settings(
+        "[[feed]]\nname = \"sales\"\nfiles = \"*\"\ncolumns = [\"store_id\", \"amount\", \"code\", \"item_id\", \"trans_date\"]\nmeasures = { sale_amount = 4 }\n",
+    ));
     let found = inferred(&at_first, &files_below(&case.join("in")), &[]);
-    let questions: Vec<&str> = found["questions"].as_array().expect("it is a list").iter().map(text).collect();
+    let questions: Vec<&str> = found["questions"]
+        .as_array()
+        .expect("it is a list")
+        .iter()
+        .map(text)
+        .collect();
     if expected.open.is_empty() && !questions.is_empty() {
         wrong.push(format!("leaves open: {questions:?}"));
     }
@@ -168,7 +212,11 @@ fn run_case(expected: &Expected) -> Vec<String> {
         let right = rows_of(&fs::read_to_string(case.join("expected.csv")).expect("the case has rows"));
         let rows = sqlite_rows(&site);
         if rows != right {
-            wrong.push(format!("rows {:?} instead of {:?}\n{feed}", told(&rows), told(&right)));
+            wrong.push(format!(
+                "rows {:?} instead of {:?}\n{feed}",
+                told(&rows),
+                told(&right)
+            ));
         }
     }
     wrong
@@ -177,8 +225,18 @@ fn run_case(expected: &Expected) -> Vec<String> {
 #[test]
 fn every_shape_is_found_or_what_is_open_is_said() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
-    let cases = fs::read_dir(folder).expect("the cases can be listed").map(|case| case.expect("it can be read").path());
-    let mut names: Vec<String> = cases.filter(|case| case.is_dir()).map(|case| case.file_name().expect("it has a name").to_string_lossy().into_owned()).collect();
+    let cases = fs::read_dir(folder)
+        .expect("the cases can be listed")
+        .map(|case| case.expect("it can be read").path());
+    let mut names: Vec<String> = cases
+        .filter(|case| case.is_dir())
+        .map(|case| {
+            case.file_name()
+                .expect("it has a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
     names.sort();
     let mut known: Vec<&str> = CASES.iter().map(|expected| expected.case).collect();
     known.sort_unstable();
@@ -211,7 +269,11 @@ const DIALECTS: [(&str, &[&str], &[&str]); 21] = [
     ("15-zstd", &[], &[]),
     ("16-wide", &[], &[]),
     ("17-scale", &["values.scale"], &["scale = 2"]),
-    ("18-late", &["values.dates", "values.day_begins"], &["%m/%d/%Y", "day_begins = \"04:00\""]),
+    (
+        "18-late",
+        &["values.dates", "values.day_begins"],
+        &["%m/%d/%Y", "day_begins = \"04:00\""],
+    ),
     ("19-packed", &["values.scale"], &["scale = 2"]),
     ("20-json", &[], &[]),
     ("21-json", &[], &[]),
@@ -230,7 +292,12 @@ fn every_dialect_is_found_or_what_is_open_is_said() {
     for (name, open, answers) in DIALECTS {
         let file = first.incoming().join(format!("{name}.dat"));
         let found = inferred(&first, &[file], &["--profile", name]);
-        let questions: Vec<&str> = found["questions"].as_array().expect("it is a list").iter().map(text).collect();
+        let questions: Vec<&str> = found["questions"]
+            .as_array()
+            .expect("it is a list")
+            .iter()
+            .map(text)
+            .collect();
         let is_said = |word: &&str| questions.iter().any(|question| question.contains(*word));
         if open.is_empty() != questions.is_empty() || !open.iter().all(is_said) {
             wrong.push_str(&format!("{name}: {questions:?}\n{}\n", text(&found["settings"])));
@@ -239,7 +306,11 @@ fn every_dialect_is_found_or_what_is_open_is_said() {
         let read = &found["files"][0];
         for count in ["rows", "ignored", "rejects"] {
             if read[count] != truth[count] && open.is_empty() {
-                wrong.push_str(&format!("{name}: {count} of {read} instead of {}\n{}\n", truth[count], text(&found["settings"])));
+                wrong.push_str(&format!(
+                    "{name}: {count} of {read} instead of {}\n{}\n",
+                    truth[count],
+                    text(&found["settings"])
+                ));
             }
         }
         profiles.push_str(&decided(text(&found["settings"]), answers));
@@ -249,11 +320,21 @@ fn every_dialect_is_found_or_what_is_open_is_said() {
     let site = site(&settings(&format!("{feed}{profiles}")));
     for (name, ..) in DIALECTS {
         let file = format!("{name}.dat");
-        site.submit(&file, fs::read(first.incoming().join(&file)).expect("the file can be read"));
+        site.submit(
+            &file,
+            fs::read(first.incoming().join(&file)).expect("the file can be read"),
+        );
     }
     run_until_idle(&site);
     let summary = truth["summary"].as_array().expect("it is a list");
-    let row = |row: &Value| row.as_array().expect("it is a list").iter().map(text).collect::<Vec<_>>().join(" ");
+    let row = |row: &Value| {
+        row.as_array()
+            .expect("it is a list")
+            .iter()
+            .map(text)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let right: Vec<String> = summary.iter().map(row).collect();
     for (name, ..) in DIALECTS {
         let store = name.split('-').next().unwrap_or_default();
@@ -268,7 +349,11 @@ fn what_is_printed_is_a_settings_file_with_comments() {
          measures = { sale_amount = 4, tax_amount = 5, discount_amount = 6 }\n",
     ));
     let path = site.incoming().join("QC-1003.csv");
-    fs::write(&path, "1003;12,50;VTE;POUTINE;13/06/2016\n1003;1,09;TPS;POUTINE;14/06/2016\n").expect("it can be written");
+    fs::write(
+        &path,
+        "1003;12,50;VTE;POUTINE;13/06/2016\n1003;1,09;TPS;POUTINE;14/06/2016\n",
+    )
+    .expect("it can be written");
     let path = path.to_str().expect("it is text");
     let printed = site.run_ok(["infer", path, "--feed", "quebec"]);
     for line in [
@@ -283,10 +368,16 @@ fn what_is_printed_is_a_settings_file_with_comments() {
         assert!(printed.contains(line), "{line:?} is not in\n{printed}");
     }
     site.write_settings(&settings(&printed));
-    assert!(site.run_ok(["check", path]).contains("feed quebec; would be validated"));
+    assert!(
+        site.run_ok(["check", path])
+            .contains("feed quebec; would be validated")
+    );
     // What nothing reads is said, and has no settings.
     fs::write(site.incoming().join("a.pdf"), "%PDF-1.7\n").expect("it can be written");
-    let finished = site.run(["infer", site.incoming().join("a.pdf").to_str().expect("it is text")]);
+    let finished = site.run([
+        "infer",
+        site.incoming().join("a.pdf").to_str().expect("it is text"),
+    ]);
     assert_eq!(finished.status.code(), Some(1), "{finished}");
     assert!(finished.stdout.contains("a PDF document"), "{finished}");
     let finished = site.run(["infer", "--profile", "p", "--feed", "none", path]);
@@ -311,10 +402,21 @@ fn check_shows_the_rows_beside_the_text_and_merged_stores() {
     let outcomes: Vec<&str> = records.iter().map(|record| text(&record["outcome"])).collect();
     assert_eq!(outcomes, ["skipped", "row", "ignored", "reject", "row"]);
     let row = &records[1]["rows"][0];
-    assert_eq!((text(&row["store_id"]), text(&row["item_id"]), text(&row["trans_date"]), row["amount"].as_i64()), ("7", "COLA", "2016-06-01", Some(125)));
+    assert_eq!(
+        (
+            text(&row["store_id"]),
+            text(&row["item_id"]),
+            text(&row["trans_date"]),
+            row["amount"].as_i64()
+        ),
+        ("7", "COLA", "2016-06-01", Some(125))
+    );
     assert_eq!(checked[0]["merged_stores"], Value::Array(Vec::new()));
     let shown = site.run_ok(["check", &path]);
-    assert!(shown.contains("tax_amount 1.25") && shown.contains("amount"), "{shown}");
+    assert!(
+        shown.contains("tax_amount 1.25") && shown.contains("amount"),
+        "{shown}"
+    );
     site.write_settings(&feed("values = { ids = { zeros = \"strip\" } }\n"));
     let shown = site.run_ok(["check", &path]);
     assert!(shown.contains("007 and 7 were kept apart before"), "{shown}");

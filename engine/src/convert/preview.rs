@@ -67,11 +67,19 @@ pub fn preview(
         FeedKind::Sales(sales) => {
             let (mut lines, _) = SalesLines::new(sales, None, scratch, is_decoded)?;
             lines.keep_rows()?;
-            read(text, layout, Lines::new(layout, lines, true), most, SalesLines::take_rows)
+            read(
+                text,
+                layout,
+                Lines::new(layout, lines, true),
+                most,
+                SalesLines::take_rows,
+            )
         }
         FeedKind::Reference(columns) => {
             let (lines, _) = ReferenceLines::new(columns, None)?;
-            read(text, layout, Lines::new(layout, lines, true), most, |_| Vec::new())
+            read(text, layout, Lines::new(layout, lines, true), most, |_| {
+                Vec::new()
+            })
         }
     }
 }
@@ -94,7 +102,9 @@ fn read<L: FeedLines>(
             Ok(true) => {}
         }
         let kept = &record.text[..record.text.len().min(LONGEST)];
-        let text = String::from_utf8_lossy(kept).trim_start_matches('\u{feff}').to_owned();
+        let text = String::from_utf8_lossy(kept)
+            .trim_start_matches('\u{feff}')
+            .to_owned();
         let (rows_before, ignored_before) = (lines.report.rows, lines.report.ignored);
         lines.record(&mut record, 0..0);
         let reject = lines.rejects.pop().map(|(_, reason, _)| reason.text());

@@ -7,8 +7,8 @@ use crate::values::{Amount, AmountRule, NegativeForm, Rounding, ValuesSpec, with
 
 /// Texts before or behind amounts that are currencies.
 const CURRENCIES: [&str; 24] = [
-    "US$", "CA$", "CAD$", "C$", "A$", "$", "€", "£", "¥", "₹", "USD", "CAD", "EUR", "GBP", "AUD", "NZD", "MXN", "JPY",
-    "CHF", "INR", "SEK", "NOK", "DKK", "kr",
+    "US$", "CA$", "CAD$", "C$", "A$", "$", "€", "£", "¥", "₹", "USD", "CAD", "EUR", "GBP", "AUD", "NZD",
+    "MXN", "JPY", "CHF", "INR", "SEK", "NOK", "DKK", "kr",
 ];
 
 /// The most values that decide between ways.
@@ -44,8 +44,18 @@ pub(super) fn guess(values: &Values, typed: u64, may_overpunch: bool) -> Option<
     if !values.are(|text| text.bytes().any(|byte| byte.is_ascii_digit()) || NONE.contains(&text)) {
         return None;
     }
-    let looked: Vec<(&str, u64)> = values.list.iter().take(MOST).map(|(text, count)| (text.as_str(), *count)).collect();
-    let none: Vec<String> = looked.iter().map(|(text, _)| *text).filter(|text| NONE.contains(text)).map(ToOwned::to_owned).collect();
+    let looked: Vec<(&str, u64)> = values
+        .list
+        .iter()
+        .take(MOST)
+        .map(|(text, count)| (text.as_str(), *count))
+        .collect();
+    let none: Vec<String> = looked
+        .iter()
+        .map(|(text, _)| *text)
+        .filter(|text| NONE.contains(text))
+        .map(ToOwned::to_owned)
+        .collect();
     let base = ValuesSpec {
         negative: Some(negative_forms(&looked, may_overpunch)),
         currency: Some(currencies(&looked)).filter(|found| !found.is_empty()),
@@ -61,11 +71,18 @@ pub(super) fn guess(values: &Values, typed: u64, may_overpunch: bool) -> Option<
                     round,
                     ..base.clone()
                 };
-                let Ok(rule) = AmountRule::new(&spec) else { continue };
-                let cents: Vec<Option<i64>> = looked.iter().map(|(text, _)| cents(&rule, text, thousands)).collect();
+                let Ok(rule) = AmountRule::new(&spec) else {
+                    continue;
+                };
+                let cents: Vec<Option<i64>> = looked
+                    .iter()
+                    .map(|(text, _)| cents(&rule, text, thousands))
+                    .collect();
                 let read = looked.iter().zip(&cents).filter(|(_, cents)| cents.is_some());
                 let read = read.map(|((_, count), _)| count).sum();
-                let complexity = u32::from(decimal != ".") + u32::from(thousands.is_some()) + 2 * u32::from(round.is_some());
+                let complexity = u32::from(decimal != ".")
+                    + u32::from(thousands.is_some())
+                    + 2 * u32::from(round.is_some());
                 candidates.push((read, complexity, spec, cents));
             }
         }
@@ -77,15 +94,24 @@ pub(super) fn guess(values: &Values, typed: u64, may_overpunch: bool) -> Option<
     if read == 0 || read * 10 < of * 9 {
         return None;
     }
-    let differs = |other: &Vec<Option<i64>>| cents.iter().zip(other).position(|(one, other)| one.is_some() && one != other);
+    let differs = |other: &Vec<Option<i64>>| {
+        cents
+            .iter()
+            .zip(other)
+            .position(|(one, other)| one.is_some() && one != other)
+    };
     let is_rival = |(of_other, other, _, read_as): &&(u64, u32, ValuesSpec, Vec<Option<i64>>)| {
         *of_other == read && *other <= complexity.max(2) && differs(read_as).is_some()
     };
     let rivals: Vec<_> = candidates[1..].iter().filter(is_rival).collect();
     let example = rivals.first().and_then(|rival| differs(&rival.3));
     let example = example.or_else(|| spec.round.and_then(|_| first_rounded(&looked, &spec)));
+    let example = example.or((!looked.is_empty()).then_some(0));
     let is_marked = |text: &str| !text.bytes().all(|byte| byte.is_ascii_digit());
-    let is_good = |text: &str| AmountRule::new(&spec).is_ok_and(|rule| matches!(rule.read(text.as_bytes()), Some(Amount::Cents { .. })));
+    let is_good = |text: &str| {
+        AmountRule::new(&spec)
+            .is_ok_and(|rule| matches!(rule.read(text.as_bytes()), Some(Amount::Cents { .. })))
+    };
     let decimal = spec.decimal.as_deref().unwrap_or(".").to_owned();
     let places = values.count(|text| text.contains(&decimal) && is_good(text));
     let mut rivals: Vec<ValuesSpec> = rivals.into_iter().map(|(_, _, spec, _)| spec.clone()).collect();
@@ -108,7 +134,9 @@ pub(super) fn guess(values: &Values, typed: u64, may_overpunch: bool) -> Option<
 fn cents(rule: &AmountRule, text: &str, thousands: Option<&str>) -> Option<i64> {
     if let Some(mark) = thousands
         && let Some((first, _)) = text.split_once(mark)
-        && first.trim_start_matches(|c: char| !c.is_ascii_digit()).starts_with('0')
+        && first
+            .trim_start_matches(|c: char| !c.is_ascii_digit())
+            .starts_with('0')
     {
         return None;
     }
@@ -125,18 +153,27 @@ fn first_rounded(looked: &[(&str, u64)], spec: &ValuesSpec) -> Option<usize> {
         ..spec.clone()
     };
     let (with, without) = (AmountRule::new(spec).ok()?, AmountRule::new(&plain).ok()?);
-    looked.iter().position(|(text, _)| without.read(text.as_bytes()).is_none() && with.read(text.as_bytes()).is_some())
+    looked
+        .iter()
+        .position(|(text, _)| without.read(text.as_bytes()).is_none() && with.read(text.as_bytes()).is_some())
 }
 
 /// Returns the ways in which negative amounts are written, and the usual one.
 fn negative_forms(looked: &[(&str, u64)], may_overpunch: bool) -> Vec<NegativeForm> {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let has = |is: &dyn Fn(&str) -> bool| {
-        let found: u64 = looked.iter().filter(|(text, _)| text.bytes().any(|byte| byte.is_ascii_digit()) && is(text)).map(|(_, count)| count).sum();
+        let found: u64 = looked
+            .iter()
+            .filter(|(text, _)| text.bytes().any(|byte| byte.is_ascii_digit()) && is(text))
+            .map(|(_, count)| count)
+            .sum();
         found > 0
     };
     let overpunched = |text: &str| {
-        let last = text.chars().next_back().filter(|c| matches!(c, '{' | '}' | 'A'..='R'));
+        let last = text
+            .chars()
+            .next_back()
+            .filter(|c| matches!(c, '{' | '}' | 'A'..='R'));
         last.is_some_and(|last| is_digits(&text[..text.len() - last.len_utf8()]))
     };
     if may_overpunch && has(&overpunched) {
@@ -149,7 +186,11 @@ fn negative_forms(looked: &[(&str, u64)], may_overpunch: bool) -> Vec<NegativeFo
     if has(&|text| text.contains('(') && text.contains(')')) {
         forms.push(NegativeForm::Parentheses);
     }
-    if has(&|text| text.len() > 2 && text.is_char_boundary(text.len() - 2) && text[text.len() - 2..].eq_ignore_ascii_case("CR")) {
+    if has(&|text| {
+        text.len() > 2
+            && text.is_char_boundary(text.len() - 2)
+            && text[text.len() - 2..].eq_ignore_ascii_case("CR")
+    }) {
         forms.push(NegativeForm::Credit);
     }
     forms
@@ -158,7 +199,8 @@ fn negative_forms(looked: &[(&str, u64)], may_overpunch: bool) -> Vec<NegativeFo
 /// Returns the currencies that stand before or behind amounts.
 fn currencies(looked: &[(&str, u64)]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
-    let is_of_amount = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | '(' | ')' | '\'' | '\u{2212}');
+    let is_of_amount =
+        |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | '(' | ')' | '\'' | '\u{2212}');
     for (text, _) in looked {
         if !text.bytes().any(|byte| byte.is_ascii_digit()) {
             continue;

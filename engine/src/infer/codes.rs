@@ -19,7 +19,10 @@ const USUAL: [(&str, i32); 3] = [("sale_amount", 4), ("tax_amount", 5), ("discou
 /// Returns how the amounts of the samples are written, in whatever columns they are.
 pub(super) fn amounts(best: &Candidate) -> Option<AmountGuess> {
     let Some(wide) = best.roles.wide else {
-        return best.roles.column(Role::Amount).and_then(|at| best.columns[at].amount.clone());
+        return best
+            .roles
+            .column(Role::Amount)
+            .and_then(|at| best.columns[at].amount.clone());
     };
     let columns: Vec<&Column> = wide.iter().flatten().map(|at| &best.columns[*at]).collect();
     let all = columns.iter().flat_map(|column| &column.values.list);
@@ -34,7 +37,8 @@ pub(super) fn write(job: &mut Job<'_>) {
     }
     let Some(at) = job.best.roles.column(Role::Code) else {
         if job.feed.is_none() {
-            job.draft.set(Table::Feed, "measures", usual_measures(), "the usual codes");
+            job.draft
+                .set(Table::Feed, "measures", usual_measures(), "the usual codes");
         }
         return;
     };
@@ -48,7 +52,10 @@ pub(super) fn write(job: &mut Job<'_>) {
 }
 
 fn usual_measures() -> String {
-    let all: Vec<String> = USUAL.iter().map(|(name, code)| format!("{name} = {code}")).collect();
+    let all: Vec<String> = USUAL
+        .iter()
+        .map(|(name, code)| format!("{name} = {code}"))
+        .collect();
     format!("{{ {} }}", all.join(", "))
 }
 
@@ -68,11 +75,17 @@ fn told(job: &Job<'_>) -> BTreeMap<String, (u64, i64)> {
     let (Some(code), Some(amount)) = (roles.column(Role::Code), roles.column(Role::Amount)) else {
         return found;
     };
-    let rule = job.best.columns[amount].amount.as_ref().and_then(|guess| AmountRule::new(&guess.spec).ok());
+    let rule = job.best.columns[amount]
+        .amount
+        .as_ref()
+        .and_then(|guess| AmountRule::new(&guess.spec).ok());
     for row in &job.best.grid.rows {
         let (count, sum) = found.entry(row.cells[code].trim().to_owned()).or_default();
         *count += 1;
-        if let Some(Amount::Cents { cents, .. }) = rule.as_ref().and_then(|rule| rule.read(row.cells[amount].as_bytes())) {
+        if let Some(Amount::Cents { cents, .. }) = rule
+            .as_ref()
+            .and_then(|rule| rule.read(row.cells[amount].as_bytes()))
+        {
             *sum += cents;
         }
     }
@@ -106,12 +119,24 @@ fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)
         return;
     }
     // Sales are most of the money, and discounts are negative or the least of it.
-    let mut sums: Vec<(i32, i64)> = told.iter().filter_map(|(code, (_, sum))| Some((code.parse().ok()?, *sum))).collect();
+    let mut sums: Vec<(i32, i64)> = told
+        .iter()
+        .filter_map(|(code, (_, sum))| Some((code.parse().ok()?, *sum)))
+        .collect();
     sums.sort_by_key(|(_, sum)| std::cmp::Reverse(*sum));
     sums.truncate(3);
-    let all: Vec<String> = USUAL.iter().zip(&sums).map(|((name, _), (code, _))| format!("{name} = {code}")).collect();
+    let all: Vec<String> = USUAL
+        .iter()
+        .zip(&sums)
+        .map(|((name, _), (code, _))| format!("{name} = {code}"))
+        .collect();
     let question = format!("which code is sale, tax or discount? {counts}");
-    job.draft.ask(Table::Feed, "measures", question, vec![(format!("{{ {} }}", all.join(", ")), "by their sums".to_owned())]);
+    job.draft.ask(
+        Table::Feed,
+        "measures",
+        question,
+        vec![(format!("{{ {} }}", all.join(", ")), "by their sums".to_owned())],
+    );
 }
 
 /// Codes are words.
@@ -119,7 +144,12 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
     let counts = in_words(&told(job));
     let code_of = |measure: usize| {
         let (name, code) = USUAL[measure];
-        let known = of_feed.as_ref().map(|codes| codes.iter().find(|(known, _)| known == name).map(|(_, code)| *code));
+        let known = of_feed.as_ref().map(|codes| {
+            codes
+                .iter()
+                .find(|(known, _)| known == name)
+                .map(|(_, code)| *code)
+        });
         known.unwrap_or(Some(code))
     };
     let mut known = Vec::new();
@@ -131,17 +161,43 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
         }
     }
     if of_feed.is_none() {
-        job.draft.set(Table::Feed, "measures", usual_measures(), "the usual codes, which the words below stand for");
+        job.draft.set(
+            Table::Feed,
+            "measures",
+            usual_measures(),
+            "the usual codes, which the words below stand for",
+        );
     }
     if known.is_empty() {
-        let first: Vec<String> = values.list.iter().take(3).zip(USUAL).map(|((text, _), (_, code))| format!("{} = {code}", key(text))).collect();
+        let first: Vec<String> = values
+            .list
+            .iter()
+            .take(3)
+            .zip(USUAL)
+            .map(|((text, _), (_, code))| format!("{} = {code}", key(text)))
+            .collect();
         let question = format!("which word is sale, tax or discount? {counts}");
-        job.draft.ask(Table::Values, "codes", question, vec![(format!("{{ {} }}", first.join(", ")), String::new())]);
+        job.draft.ask(
+            Table::Values,
+            "codes",
+            question,
+            vec![(format!("{{ {} }}", first.join(", ")), String::new())],
+        );
     } else {
-        job.draft.set(Table::Values, "codes", format!("{{ {} }}", known.join(", ")), counts);
+        job.draft.set(
+            Table::Values,
+            "codes",
+            format!("{{ {} }}", known.join(", ")),
+            counts,
+        );
     }
     if has_others {
-        job.draft.set(Table::Values, "other_codes", quoted("ignore"), "the other words are nothing that is summed");
+        job.draft.set(
+            Table::Values,
+            "other_codes",
+            quoted("ignore"),
+            "the other words are nothing that is summed",
+        );
     }
 }
 
@@ -160,11 +216,28 @@ fn side_by_side(job: &mut Job<'_>) {
         measures.push(format!("{name} = {{ field = {} }}", quoted(&field)));
         proofs.push(format!("{} in {}", grouped(column.values.filled), field));
     }
-    let feed = job.feed.map(|feed| feed.measures.keys().cloned().collect::<Vec<_>>());
-    let lacking: Vec<String> = feed.into_iter().flatten().filter(|name| !measures.iter().any(|measure| measure.starts_with(&format!("{name} =")))).collect();
+    let feed = job
+        .feed
+        .map(|feed| feed.measures.keys().cloned().collect::<Vec<_>>());
+    let lacking: Vec<String> = feed
+        .into_iter()
+        .flatten()
+        .filter(|name| {
+            !measures
+                .iter()
+                .any(|measure| measure.starts_with(&format!("{name} =")))
+        })
+        .collect();
     if !lacking.is_empty() {
-        job.draft.lacks.push(format!("measures: no column is {}", list(&lacking)));
+        job.draft
+            .lacks
+            .push(format!("measures: no column is {}", list(&lacking)));
     }
     let proof = format!("amounts: {}", proofs.join(", "));
-    job.draft.set(Table::Feed, "measures", format!("{{ {} }}", measures.join(", ")), proof);
+    job.draft.set(
+        Table::Feed,
+        "measures",
+        format!("{{ {} }}", measures.join(", ")),
+        proof,
+    );
 }

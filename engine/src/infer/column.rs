@@ -58,7 +58,7 @@ pub(super) struct Column {
     pub(super) values: Values,
     /// How many values are numbers of a typed format.
     pub(super) typed: u64,
-    /// For each file, its value there if it has just one.
+    /// For each file, its value there if it has just one, without what does not matter of an id.
     pub(super) constant: Vec<Option<String>>,
     pub(super) date: Option<DateGuess>,
     pub(super) amount: Option<AmountGuess>,
@@ -75,14 +75,16 @@ impl Column {
         let values = Values::of(cells.iter().map(|(_, text)| *text));
         let mut constant: Vec<Option<Option<&str>>> = vec![None; files];
         for (file, text) in cells {
-            let text = without_blanks(text);
+            let text = bare(text);
             match constant[*file] {
                 None => constant[*file] = Some(Some(text)),
-                Some(Some(known)) if known == text => {}
+                Some(Some(known)) if known.eq_ignore_ascii_case(text) => {}
                 _ => constant[*file] = Some(None),
             }
         }
-        let constant = constant.into_iter().map(|one| one.flatten().map(ToOwned::to_owned));
+        let constant = constant
+            .into_iter()
+            .map(|one| one.flatten().map(ToOwned::to_owned));
         Self {
             name,
             typed,
@@ -91,5 +93,20 @@ impl Column {
             amount: amounts::guess(&values, typed, may_overpunch),
             values,
         }
+    }
+}
+
+/// Returns an id without blanks, marks for Excel, and zeros before it.
+pub(super) fn bare(text: &str) -> &str {
+    let text = without_blanks(text);
+    let formula = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    let digits = formula
+        .or_else(|| text.strip_prefix('\''))
+        .unwrap_or(text)
+        .trim_start_matches('0');
+    if digits.is_empty() {
+        text
+    } else {
+        without_blanks(digits)
     }
 }

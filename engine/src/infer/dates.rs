@@ -9,16 +9,58 @@ use crate::values::{DateRule, ValuesSpec, without_blanks};
 
 /// Forms of days, the more usual ones first.
 const DAYS: [&str; 36] = [
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%m/%d/%Y", "%d/%m/%Y", "%m-%d-%Y", "%d-%m-%Y", "%d.%m.%Y", "%m.%d.%Y",
-    "%m/%d/%y", "%d/%m/%y", "%y/%m/%d", "%m-%d-%y", "%d-%m-%y", "%y-%m-%d", "%d.%m.%y", "%m.%d.%y", "%Y%m%d",
-    "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%d %b %y", "%b %d, %Y",
-    "%b %d %Y", "%d/%b/%Y", "%d%b%Y", "%d%b%y", "%Y-%b-%d", "%Y-%j", "%Y%j", "%Y%m%d%H%M%S",
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%m-%d-%Y",
+    "%d-%m-%Y",
+    "%d.%m.%Y",
+    "%m.%d.%Y",
+    "%m/%d/%y",
+    "%d/%m/%y",
+    "%y/%m/%d",
+    "%m-%d-%y",
+    "%d-%m-%y",
+    "%y-%m-%d",
+    "%d.%m.%y",
+    "%m.%d.%y",
+    "%Y%m%d",
+    "%d%m%Y",
+    "%m%d%Y",
+    "%y%m%d",
+    "%d%m%y",
+    "%m%d%y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%d %b %Y",
+    "%d %b %y",
+    "%b %d, %Y",
+    "%b %d %Y",
+    "%d/%b/%Y",
+    "%d%b%Y",
+    "%d%b%y",
+    "%Y-%b-%d",
+    "%Y-%j",
+    "%Y%j",
+    "%Y%m%d%H%M%S",
 ];
 
 /// What may stand behind them.
 const TIMES: [&str; 12] = [
-    "", " %H:%M", " %H:%M:%S", "T%H:%M:%S", "T%H:%M", "T%H:%M:%S%z", "T%H:%M%z", " %H:%M:%S%z", " %H:%M:%S %z",
-    " %I:%M %p", " %I:%M:%S %p", " %I:%M%p",
+    "",
+    " %H:%M",
+    " %H:%M:%S",
+    "T%H:%M:%S",
+    "T%H:%M",
+    "T%H:%M:%S%z",
+    "T%H:%M%z",
+    " %H:%M:%S%z",
+    " %H:%M:%S %z",
+    " %I:%M %p",
+    " %I:%M:%S %p",
+    " %I:%M%p",
 ];
 
 /// Sales before this time of day may belong to the day before.
@@ -43,7 +85,10 @@ static FORMS: LazyLock<Vec<Form>> = LazyLock::new(|| {
             let Ok(rule) = DateRule::new(&spec) else { continue };
             let letters = day.chars().filter(char::is_ascii_alphabetic);
             let order = letters.map(|c| if c == 'y' { 'Y' } else { c }).collect();
-            let mark = day.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '%').unwrap_or(' ');
+            let mark = day
+                .chars()
+                .find(|c| !c.is_ascii_alphanumeric() && *c != '%')
+                .unwrap_or(' ');
             forms.push(Form {
                 text,
                 rule,
@@ -83,7 +128,11 @@ impl Reading {
     pub(super) fn span(&self) -> String {
         match self.first == self.last {
             true => format!("the day is then {}", from_days(self.first)),
-            false => format!("the days are then {} to {}", from_days(self.first), from_days(self.last)),
+            false => format!(
+                "the days are then {} to {}",
+                from_days(self.first),
+                from_days(self.last)
+            ),
         }
     }
 }
@@ -113,7 +162,11 @@ pub(super) fn guess(values: &Values) -> Option<DateGuess> {
         shape.classes = classes(&shape.values);
     }
     let known = shapes.values().filter(|shape| !shape.classes.is_empty());
-    let read: u64 = known.clone().flat_map(|shape| &shape.values).map(|(_, count)| count).sum();
+    let read: u64 = known
+        .clone()
+        .flat_map(|shape| &shape.values)
+        .map(|(_, count)| count)
+        .sum();
     if read == 0 || read * 10 < values.filled * 9 {
         return None;
     }
@@ -121,11 +174,19 @@ pub(super) fn guess(values: &Values) -> Option<DateGuess> {
     let mut orders: Vec<(char, Vec<String>)> = Vec::new();
     for shape in &shapes {
         let (mark, _) = FORMS[shape.classes[0][0]].order;
-        let own: Vec<String> = shape.classes.iter().map(|class| FORMS[class[0]].order.1.clone()).collect();
+        let own: Vec<String> = shape
+            .classes
+            .iter()
+            .map(|class| FORMS[class[0]].order.1.clone())
+            .collect();
         match orders.iter_mut().find(|(known, _)| *known == mark) {
             None => orders.push((mark, own)),
             Some((_, known)) => {
-                let both: Vec<_> = known.iter().filter(|order| own.contains(order)).cloned().collect();
+                let both: Vec<_> = known
+                    .iter()
+                    .filter(|order| own.contains(order))
+                    .cloned()
+                    .collect();
                 // Where they have nothing in common, their texts differ in more than the order.
                 if !both.is_empty() {
                     *known = both;
@@ -134,23 +195,43 @@ pub(super) fn guess(values: &Values) -> Option<DateGuess> {
         }
     }
     let open = orders.iter().position(|(_, orders)| orders.len() > 1);
-    let chosen = open.map_or(vec![None], |at| orders[at].1.iter().map(|order| Some((orders[at].0, order))).collect());
-    let mut readings: Vec<Reading> = chosen.into_iter().map(|chosen| reading(&shapes, &orders, chosen)).collect();
+    let chosen = open.map_or(vec![None], |at| {
+        orders[at]
+            .1
+            .iter()
+            .map(|order| Some((orders[at].0, order)))
+            .collect()
+    });
+    let mut readings: Vec<Reading> = chosen
+        .into_iter()
+        .map(|chosen| reading(&shapes, &orders, chosen))
+        .collect();
     // The days of a file lie close to each other.
     readings.sort_by_key(|reading| reading.last - reading.first);
     let open_mark = open.map(|at| orders[at].0);
-    let example = shapes.iter().find(|shape| Some(FORMS[shape.classes[0][0]].order.0) == open_mark);
+    let example = shapes
+        .iter()
+        .find(|shape| Some(FORMS[shape.classes[0][0]].order.0) == open_mark);
     let early = |form: &Form, text: &str| {
-        form.rule.day_and_minute(text).and_then(|(_, minute)| minute).is_some_and(|minute| minute < EARLY)
+        form.rule
+            .day_and_minute(text)
+            .and_then(|(_, minute)| minute)
+            .is_some_and(|minute| minute < EARLY)
     };
     let early = shapes.iter().flat_map(|shape| {
         let form = &FORMS[shape.classes[0][0]];
-        shape.values.iter().filter(move |(text, _)| early(form, text)).map(|(_, count)| count)
+        shape
+            .values
+            .iter()
+            .filter(move |(text, _)| early(form, text))
+            .map(|(_, count)| count)
     });
     Some(DateGuess {
         read,
         of: values.filled,
-        is_bare: shapes.iter().all(|shape| shape.values[0].0.bytes().all(|byte| byte.is_ascii_digit())),
+        is_bare: shapes
+            .iter()
+            .all(|shape| shape.values[0].0.bytes().all(|byte| byte.is_ascii_digit())),
         early: early.sum(),
         example: example.map_or_else(String::new, |shape| shape.values[0].0.to_owned()),
         readings,
@@ -193,7 +274,11 @@ fn classes(values: &[(&str, u64)]) -> Vec<Vec<usize>> {
         if !few.iter().any(|text| day(form, text).is_some()) {
             continue;
         }
-        let read: u64 = values.iter().filter(|(text, _)| day(form, text).is_some()).map(|(_, count)| count).sum();
+        let read: u64 = values
+            .iter()
+            .filter(|(text, _)| day(form, text).is_some())
+            .map(|(_, count)| count)
+            .sum();
         match read.cmp(&best) {
             std::cmp::Ordering::Greater => (best, found) = (read, vec![number]),
             std::cmp::Ordering::Equal if read > 0 => found.push(number),
@@ -206,7 +291,11 @@ fn classes(values: &[(&str, u64)]) -> Vec<Vec<usize>> {
     }
     let mut classes: Vec<Vec<usize>> = Vec::new();
     for number in found {
-        let reads = |other: usize| values.iter().all(|(text, _)| day(&FORMS[number], text) == day(&FORMS[other], text));
+        let reads = |other: usize| {
+            values
+                .iter()
+                .all(|(text, _)| day(&FORMS[number], text) == day(&FORMS[other], text))
+        };
         match classes.iter_mut().find(|class| reads(class[0])) {
             Some(class) => class.push(number),
             None => classes.push(vec![number]),
@@ -223,7 +312,11 @@ fn day(form: &Form, text: &str) -> Option<i32> {
 }
 
 /// Returns the forms that read all shapes if the open mark has the chosen order.
-fn reading(shapes: &[&Shape<'_>], orders: &[(char, Vec<String>)], chosen: Option<(char, &String)>) -> Reading {
+fn reading(
+    shapes: &[&Shape<'_>],
+    orders: &[(char, Vec<String>)],
+    chosen: Option<(char, &String)>,
+) -> Reading {
     let mut reading = Reading {
         forms: Vec::new(),
         first: i32::MAX,
@@ -234,7 +327,9 @@ fn reading(shapes: &[&Shape<'_>], orders: &[(char, Vec<String>)], chosen: Option
             let (mark, order) = &FORMS[class[0]].order;
             match chosen {
                 Some((of, chosen)) if of == *mark => order == chosen,
-                _ => orders.iter().any(|(known, orders)| known == mark && orders.first() == Some(order)),
+                _ => orders
+                    .iter()
+                    .any(|(known, orders)| known == mark && orders.first() == Some(order)),
             }
         };
         let class = shape.classes.iter().find(fits).unwrap_or(&shape.classes[0]);

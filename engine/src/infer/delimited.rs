@@ -76,7 +76,9 @@ impl Dialect {
 
 /// Returns a text without byte order marks before it, which joined files have.
 fn unmarked(text: &[u8]) -> &str {
-    std::str::from_utf8(text).unwrap_or_default().trim_start_matches('\u{feff}')
+    std::str::from_utf8(text)
+        .unwrap_or_default()
+        .trim_start_matches('\u{feff}')
 }
 
 /// Returns the first lines of texts, whatever is in them.
@@ -96,18 +98,39 @@ pub(super) fn delimiters(lines: &[Line]) -> Vec<String> {
     let lines: Vec<&Line> = lines.iter().filter(|line| !line.is_blank()).take(300).collect();
     let mut found: Vec<String> = Vec::new();
     for line in lines.iter().take(20) {
-        for run in line.text.split(|c: char| c.is_alphanumeric() || c.is_whitespace() || matches!(c, '.' | '-' | '"' | '\'' | '$' | '(' | ')' | '/')) {
-            if (2..=8).contains(&run.len()) && run.is_ascii() && !found.iter().any(|known| known == run) && found.len() < 30 {
+        for run in line.text.split(|c: char| {
+            c.is_alphanumeric()
+                || c.is_whitespace()
+                || matches!(c, '.' | '-' | '"' | '\'' | '$' | '(' | ')' | '/')
+        }) {
+            if (2..=8).contains(&run.len())
+                && run.is_ascii()
+                && !found.iter().any(|known| known == run)
+                && found.len() < 30
+            {
                 found.push(run.to_owned());
             }
         }
     }
     // What a longer run is made of twice is an empty field.
-    let halves: Vec<String> = found.iter().filter(|run| run.len() % 2 == 0).map(|run| run[..run.len() / 2].to_owned()).collect();
-    found.retain(|run| !(run.len() % 2 == 0 && run[..run.len() / 2] == run[run.len() / 2..] && halves.iter().any(|half| half.len() > 1 && run.starts_with(half.as_str()))));
+    let halves: Vec<String> = found
+        .iter()
+        .filter(|run| run.len() % 2 == 0)
+        .map(|run| run[..run.len() / 2].to_owned())
+        .collect();
+    found.retain(|run| {
+        !(run.len() % 2 == 0
+            && run[..run.len() / 2] == run[run.len() / 2..]
+            && halves
+                .iter()
+                .any(|half| half.len() > 1 && run.starts_with(half.as_str())))
+    });
     found.extend(SINGLE.map(str::to_owned));
     let is_often = |delimiter: &String| {
-        let with = lines.iter().filter(|line| line.text.contains(delimiter.as_str())).count();
+        let with = lines
+            .iter()
+            .filter(|line| line.text.contains(delimiter.as_str()))
+            .count();
         !lines.is_empty() && with * 10 >= lines.len() * 6
     };
     found.retain(is_often);
@@ -150,13 +173,19 @@ pub(super) fn quoting(delimiter: &str, texts: &[String], most: usize) -> (Dialec
         }
     }
     let (faults, dialect, all) = best.unwrap_or((0, usual, 0));
-    let proof = format!("{} of {all} records can be cut; {usual_faults} cannot if quotes mean what they usually do", all - faults.min(all));
+    let proof = format!(
+        "{} of {all} records can be cut; {usual_faults} cannot if quotes mean what they usually do",
+        all - faults.min(all)
+    );
     (dialect, proof)
 }
 
 /// Returns whether texts stand between single quotes.
 fn is_quoted_singly(delimiter: &str, texts: &[String]) -> bool {
-    let fields = texts.iter().flat_map(|text| text.lines().take(50)).flat_map(|line| line.split(delimiter));
+    let fields = texts
+        .iter()
+        .flat_map(|text| text.lines().take(50))
+        .flat_map(|line| line.split(delimiter));
     let (mut quoted, mut all) = (0, 0);
     for field in fields.map(str::trim) {
         all += 1;
@@ -179,5 +208,8 @@ pub(super) fn usual_width<'l>(lines: impl Iterator<Item = &'l Line>) -> usize {
     for line in lines.filter(|line| line.fields.is_some()) {
         *counts.entry(line.width()).or_insert(0_u64) += 1;
     }
-    counts.into_iter().max_by_key(|(width, count)| (*count, *width)).map_or(0, |(width, _)| width)
+    counts
+        .into_iter()
+        .max_by_key(|(width, count)| (*count, *width))
+        .map_or(0, |(width, _)| width)
 }

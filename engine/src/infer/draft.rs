@@ -35,7 +35,13 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Sets a key for certain.
-    pub(super) fn set(&mut self, table: Table, name: &'static str, value: impl Into<String>, proof: impl Into<String>) {
+    pub(super) fn set(
+        &mut self,
+        table: Table,
+        name: &'static str,
+        value: impl Into<String>,
+        proof: impl Into<String>,
+    ) {
         self.keys.push(Key {
             table,
             name,
@@ -74,7 +80,9 @@ impl Draft {
                 Table::Values => format!("values.{}", key.name),
                 Table::Records => format!("records.{}", key.name),
             };
-            key.question.as_ref().map(|question| format!("{path}: {question}"))
+            key.question
+                .as_ref()
+                .map(|question| format!("{path}: {question}"))
         });
         self.lacks.iter().cloned().chain(asked).collect()
     }
@@ -106,8 +114,16 @@ fn write_key(text: &mut String, key: &Key, is_trial: bool) {
     let line = |(value, proof): &(String, String)| {
         let proof = one_line(proof);
         match value.is_empty() {
-            true => format!("(without {}){}{proof}", key.name, if proof.is_empty() { "" } else { "  # " }),
-            false => format!("{} = {value}{}{proof}", key.name, if proof.is_empty() { "" } else { "  # " }),
+            true => format!(
+                "(without {}){}{proof}",
+                key.name,
+                if proof.is_empty() { "" } else { "  # " }
+            ),
+            false => format!(
+                "{} = {value}{}{proof}",
+                key.name,
+                if proof.is_empty() { "" } else { "  # " }
+            ),
         }
     };
     match (&key.question, is_trial) {
@@ -115,7 +131,9 @@ fn write_key(text: &mut String, key: &Key, is_trial: bool) {
             // A long proof stands above.
             let choice = match value.len() + proof.len() > LONGEST && !proof.is_empty() {
                 true => {
-                    let _ = writeln!(text, "# {}", one_line(proof));
+                    for part in proof.split("; ") {
+                        let _ = writeln!(text, "# {}", one_line(part));
+                    }
                     (value.clone(), String::new())
                 }
                 false => (value.clone(), proof.clone()),
@@ -141,7 +159,9 @@ const LONGEST: usize = 100;
 
 /// Returns a comment's text: names and values of files may hold anything.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// Writes a text of TOML.
@@ -152,7 +172,9 @@ pub(super) fn quoted(text: &str) -> String {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
             '\t' => quoted.push_str("\\t"),
-            c if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') => {
+            c if c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') =>
+            {
                 let _ = write!(quoted, "\\u{:04X}", c as u32);
             }
             c => quoted.push(c),
@@ -170,7 +192,10 @@ pub(super) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String 
 
 /// Writes a key of an inline table, which needs quotes unless it is a word.
 pub(super) fn key(text: &str) -> String {
-    let is_bare = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    let is_bare = !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     if is_bare { text.to_owned() } else { quoted(text) }
 }
 

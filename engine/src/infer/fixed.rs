@@ -31,9 +31,12 @@ struct Position {
 /// Reads texts as records of fixed positions.
 pub(super) fn read(texts: &[String], lines: &[Line]) -> Option<Fixed> {
     let filled = lines.iter().filter(|line| !line.is_blank());
-    let filled: Vec<(usize, Vec<char>)> = filled.map(|line| (line.file, line.text.chars().collect())).collect();
+    let filled: Vec<(usize, Vec<char>)> = filled
+        .map(|line| (line.file, line.text.chars().collect()))
+        .collect();
     let longest = filled.iter().map(|(_, line)| line.len()).max()?;
-    let per_file = filled.len() as f64 / texts.iter().filter(|text| !text.trim().is_empty()).count().max(1) as f64;
+    let per_file =
+        filled.len() as f64 / texts.iter().filter(|text| !text.trim().is_empty()).count().max(1) as f64;
     if per_file < 2.0 && longest >= 2 * LENGTHS.start() {
         return blocks(texts);
     }
@@ -47,7 +50,14 @@ pub(super) fn read(texts: &[String], lines: &[Line]) -> Option<Fixed> {
 
 /// Reads texts without line ends, as records of the length at which they are most alike.
 fn blocks(texts: &[String]) -> Option<Fixed> {
-    let texts: Vec<Vec<char>> = texts.iter().map(|text| text.trim_end_matches(['\r', '\n', '\0', '\u{1a}']).chars().collect()).collect();
+    let texts: Vec<Vec<char>> = texts
+        .iter()
+        .map(|text| {
+            text.trim_end_matches(['\r', '\n', '\0', '\u{1a}'])
+                .chars()
+                .collect()
+        })
+        .collect();
     let filled: Vec<&Vec<char>> = texts.iter().filter(|text| !text.is_empty()).collect();
     let fits = |length: &usize| filled.iter().all(|text| text.len().is_multiple_of(*length));
     let mut best: Option<(f64, usize)> = None;
@@ -94,13 +104,19 @@ fn usual_length(lengths: impl Iterator<Item = usize>) -> Option<usize> {
     for length in lengths {
         *counts.entry(length).or_insert(0_u64) += 1;
     }
-    counts.into_iter().max_by_key(|(length, count)| (*count, *length)).map(|(length, _)| length)
+    counts
+        .into_iter()
+        .max_by_key(|(length, count)| (*count, *length))
+        .map(|(length, _)| length)
 }
 
 /// Cuts records into fields.
 fn cut(lines: Vec<(usize, Vec<char>)>, length: usize, record_length: Option<usize>) -> Fixed {
     let all = lines.len() as u64;
-    let rows: Vec<_> = lines.into_iter().filter(|(_, line)| line.len() == length).collect();
+    let rows: Vec<_> = lines
+        .into_iter()
+        .filter(|(_, line)| line.len() == length)
+        .collect();
     let looked: Vec<&[char]> = rows.iter().take(MOST).map(|(_, line)| &line[..]).collect();
     let positions: Vec<Position> = (0..length).map(|at| position(&looked, at)).collect();
     let dates = dates(&looked, length);
@@ -120,7 +136,10 @@ fn cut(lines: Vec<(usize, Vec<char>)>, length: usize, record_length: Option<usiz
     let whole = rows.len() as u64;
     let rows = rows.into_iter().map(|(file, line)| Row {
         file,
-        cells: spans.iter().map(|(start, end)| line[*start..*end].iter().collect()).collect(),
+        cells: spans
+            .iter()
+            .map(|(start, end)| line[*start..*end].iter().collect())
+            .collect(),
     });
     Fixed {
         record_length,
@@ -130,14 +149,19 @@ fn cut(lines: Vec<(usize, Vec<char>)>, length: usize, record_length: Option<usiz
             others: all - whole,
             ..Grid::default()
         },
-        places: spans.iter().map(|(start, end)| Place::Characters(start + 1, end - start)).collect(),
+        places: spans
+            .iter()
+            .map(|(start, end)| Place::Characters(start + 1, end - start))
+            .collect(),
         whole,
         all,
     }
 }
 
 fn position(records: &[&[char]], at: usize) -> Position {
-    let share = |is: &dyn Fn(char) -> bool| records.iter().filter(|record| is(record[at])).count() as f64 / records.len().max(1) as f64;
+    let share = |is: &dyn Fn(char) -> bool| {
+        records.iter().filter(|record| is(record[at])).count() as f64 / records.len().max(1) as f64
+    };
     Position {
         blank: share(&|c| c == ' '),
         digit: share(&|c| c.is_ascii_digit()),
@@ -148,7 +172,13 @@ fn position(records: &[&[char]], at: usize) -> Position {
 /// Finds where dates stand: from and to.
 fn dates(records: &[&[char]], length: usize) -> Vec<(usize, usize)> {
     const FORMS: [(&str, usize); 7] = [
-        ("%Y-%m-%d", 10), ("%m/%d/%Y", 10), ("%d/%m/%Y", 10), ("%d.%m.%Y", 10), ("%Y%m%d", 8), ("%d%m%Y", 8), ("%m%d%Y", 8),
+        ("%Y-%m-%d", 10),
+        ("%m/%d/%Y", 10),
+        ("%d/%m/%Y", 10),
+        ("%d.%m.%Y", 10),
+        ("%Y%m%d", 8),
+        ("%d%m%Y", 8),
+        ("%m%d%Y", 8),
     ];
     let mut found: Vec<(usize, usize)> = Vec::new();
     for (form, width) in FORMS {
@@ -158,11 +188,15 @@ fn dates(records: &[&[char]], length: usize) -> Vec<(usize, usize)> {
         };
         let Ok(rule) = DateRule::new(&spec) else { continue };
         for start in 0..(length + 1).saturating_sub(width) {
-            let is_free = found.iter().all(|(from, to)| start + width <= *from || start >= *to);
+            let is_free = found
+                .iter()
+                .all(|(from, to)| start + width <= *from || start >= *to);
             let is_date = |record: &&&[char]| {
                 let text: String = record[start..start + width].iter().collect();
                 // 1990-01-01 to 2099-12-31.
-                rule.read(text.as_bytes()).is_some_and(|day| (7_305..=47_481).contains(&day)) && !text.contains(' ')
+                rule.read(text.as_bytes())
+                    .is_some_and(|day| (7_305..=47_481).contains(&day))
+                    && !text.contains(' ')
             };
             // A few are enough to tell most places that are none.
             if is_free && records.iter().take(5).any(|record| is_date(&record)) {
@@ -195,7 +229,14 @@ fn fields(positions: &[Position], from: usize, to: usize) -> Vec<usize> {
         low = low.min(here.blank);
         let ends_text = has_risen && before.blank - here.blank > 0.25 && before.blank > 0.3;
         // Nonzero digits, and behind them the zeros that a number is filled up with.
-        let begins_number = before.digit > 0.9 && here.digit > 0.9 && before.zero < 0.3 && here.zero > 0.7;
+        // Blanks behind them show that they are filled up at their right.
+        let is_number = |position: &Position| position.digit > 0.9;
+        let behind = positions[at..to].iter().find(|position| !is_number(position));
+        let begins_number = is_number(&before)
+            && is_number(&here)
+            && before.zero < 0.3
+            && here.zero > 0.7
+            && behind.is_none_or(|behind| behind.blank < 0.5);
         if ends_text || begins_number {
             starts.push(at);
             has_risen = false;

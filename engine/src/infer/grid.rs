@@ -89,8 +89,13 @@ fn rows(lines: &[&Line]) -> Grid {
         ..Grid::default()
     };
     let files = lines.iter().map(|line| line.file + 1).max().unwrap_or(0);
-    let first_header = lines.iter().find(|line| line.number <= FIRST && is_header(line)).or_else(|| unnamed_header(lines, grid.width));
-    let names = first_header.and_then(|line| line.fields.clone()).unwrap_or_default();
+    let first_header = lines
+        .iter()
+        .find(|line| line.number <= FIRST && is_header(line))
+        .or_else(|| unnamed_header(lines, grid.width));
+    let names = first_header
+        .and_then(|line| line.fields.clone())
+        .unwrap_or_default();
     if !names.is_empty() {
         grid.width = names.len();
     }
@@ -113,11 +118,20 @@ fn rows(lines: &[&Line]) -> Grid {
             if headers[line.file].is_none() {
                 headers[line.file] = Some(line.number);
             }
-            order = Some((line.file, places));
+            // Names that occur twice say nothing about places.
+            let is_same = fields.len() == names.len()
+                && fields
+                    .iter()
+                    .zip(&names)
+                    .all(|(field, name)| is_name(field, name));
+            order = (!is_same).then_some((line.file, places));
             continue;
         }
         // Titles stand above a header.
-        let is_title = !has_rows[line.file] && headers[line.file].is_none() && !names.is_empty() && fields.len() != grid.width;
+        let is_title = !has_rows[line.file]
+            && headers[line.file].is_none()
+            && !names.is_empty()
+            && fields.len() != grid.width;
         if is_title {
             continue;
         }
@@ -141,7 +155,10 @@ fn rows(lines: &[&Line]) -> Grid {
         has_rows[line.file] = true;
         // Behind another header, the columns stand elsewhere.
         let cells = match order.as_ref().filter(|(file, _)| *file == line.file) {
-            Some((_, places)) => places.iter().map(|at| at.and_then(|at| fields.get(at)).cloned().unwrap_or_default()).collect(),
+            Some((_, places)) => places
+                .iter()
+                .map(|at| at.and_then(|at| fields.get(at)).cloned().unwrap_or_default())
+                .collect(),
             None => fields[..grid.width].to_vec(),
         };
         grid.rows.push(Row {
@@ -149,7 +166,13 @@ fn rows(lines: &[&Line]) -> Grid {
             cells,
         });
     }
-    let of_rows = || headers.iter().zip(&has_rows).filter(|(_, has_rows)| **has_rows).map(|(line, _)| *line);
+    let of_rows = || {
+        headers
+            .iter()
+            .zip(&has_rows)
+            .filter(|(_, has_rows)| **has_rows)
+            .map(|(line, _)| *line)
+    };
     grid.header = first_header.map(|line| Header {
         line: line.number,
         names: names.clone(),
@@ -164,7 +187,10 @@ fn is_header(line: &&&Line) -> bool {
     let Some(fields) = &line.fields else { return false };
     let mut found: Vec<Role> = fields.iter().filter_map(|field| words::role(field)).collect();
     found.dedup();
-    let measures = fields.iter().filter(|field| words::measure(field).is_some() && words::role(field).is_none()).count();
+    let measures = fields
+        .iter()
+        .filter(|field| words::measure(field).is_some() && words::role(field).is_none())
+        .count();
     let has_number = fields.iter().any(|field| field.trim().parse::<f64>().is_ok());
     !has_number && found.len() + measures >= 3
 }
@@ -172,15 +198,27 @@ fn is_header(line: &&&Line) -> bool {
 /// Returns the first line if it has texts where nearly all others have numbers.
 fn unnamed_header<'r, 'l>(lines: &'r [&'l Line], width: usize) -> Option<&'r &'l Line> {
     let first = lines.first()?;
-    let of_file: Vec<&Line> = lines.iter().copied().filter(|line| line.file == first.file && line.width() == width).collect();
-    let fields = first.fields.as_ref().filter(|fields| fields.len() == width && of_file.len() > 2)?;
+    let of_file: Vec<&Line> = lines
+        .iter()
+        .copied()
+        .filter(|line| line.file == first.file && line.width() == width)
+        .collect();
+    let fields = first
+        .fields
+        .as_ref()
+        .filter(|fields| fields.len() == width && of_file.len() > 2)?;
     let has_digit = |text: &str| text.bytes().any(|byte| byte.is_ascii_digit());
     let columns = (0..width).filter(|at| {
-        let filled = of_file[1..].iter().filter_map(|line| line.fields.as_ref()).filter(|fields| has_digit(&fields[*at]));
+        let filled = of_file[1..]
+            .iter()
+            .filter_map(|line| line.fields.as_ref())
+            .filter(|fields| has_digit(&fields[*at]));
         filled.count() * 10 >= (of_file.len() - 1) * 9
     });
     let columns: Vec<usize> = columns.collect();
-    let is_named = fields.iter().all(|field| !field.trim().is_empty() && !field.contains(|c: char| c == '.' || c == ','));
+    let is_named = fields
+        .iter()
+        .all(|field| !field.trim().is_empty() && !field.contains(|c: char| c == '.' || c == ','));
     (columns.len() >= 2 && is_named && fields.iter().all(|field| !has_digit(field))).then_some(first)
 }
 
@@ -188,7 +226,9 @@ fn unnamed_header<'r, 'l>(lines: &'r [&'l Line], width: usize) -> Option<&'r &'l
 fn kinds(lines: &[&Line]) -> Option<Grid> {
     let mut widths: BTreeMap<&str, BTreeMap<usize, u64>> = BTreeMap::new();
     for line in lines {
-        let Some(first) = line.fields.as_ref().and_then(|fields| fields.first()) else { continue };
+        let Some(first) = line.fields.as_ref().and_then(|fields| fields.first()) else {
+            continue;
+        };
         let first = first.trim();
         if first.is_empty() || first.chars().count() > 4 || !first.chars().all(char::is_alphanumeric) {
             continue;
@@ -235,7 +275,10 @@ fn kinds(lines: &[&Line]) -> Option<Grid> {
             grid.others += 1;
             continue;
         };
-        let kind = fields.first().map(|first| first.trim().to_owned()).unwrap_or_default();
+        let kind = fields
+            .first()
+            .map(|first| first.trim().to_owned())
+            .unwrap_or_default();
         if is_row(&kind) {
             if fields.len() < grid.width {
                 grid.others += 1;
@@ -257,7 +300,11 @@ fn kinds(lines: &[&Line]) -> Option<Grid> {
         }
     }
     grid.kinds = Some(Kinds {
-        rows: usual.keys().filter(|kind| is_row(kind)).map(|kind| (*kind).to_owned()).collect(),
+        rows: usual
+            .keys()
+            .filter(|kind| is_row(kind))
+            .map(|kind| (*kind).to_owned())
+            .collect(),
         others,
     });
     Some(grid)

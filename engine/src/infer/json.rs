@@ -28,7 +28,11 @@ type Leaf = (String, String, bool);
 
 /// Reads the objects of texts, if that is what they hold.
 pub(super) fn objects(texts: &[String], most: usize) -> Option<Objects> {
-    let begins = |text: &String| text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']);
+    let begins = |text: &String| {
+        text.trim_start_matches('\u{feff}')
+            .trim_start()
+            .starts_with(['{', '['])
+    };
     let filled: Vec<_> = texts.iter().filter(|text| !text.trim().is_empty()).collect();
     if filled.is_empty() || !filled.into_iter().all(begins) {
         return None;
@@ -115,13 +119,22 @@ fn find_chains(value: &Value, outer: &[String], path: &str, chains: &mut Vec<Vec
 }
 
 /// Collects the records along a chain, each with the leaves of all that is around it.
-fn collect(value: &Value, chain: &[String], before: &str, around: &mut Vec<Leaf>, found: &mut Vec<Vec<Leaf>>) {
+fn collect(
+    value: &Value,
+    chain: &[String],
+    before: &str,
+    around: &mut Vec<Leaf>,
+    found: &mut Vec<Vec<Leaf>>,
+) {
     let length = around.len();
     leaves(value, before, around);
     match chain.split_first() {
         None => found.push(around.clone()),
         Some((array, inner)) => {
-            if let Some(Value::List(elements)) = array.split('.').try_fold(value, |value, name| member(value, name)) {
+            if let Some(Value::List(elements)) = array
+                .split('.')
+                .try_fold(value, |value, name| member(value, name))
+            {
                 let before = joined(before, array);
                 for element in elements {
                     collect(element, inner, &before, around, found);
@@ -148,11 +161,19 @@ fn leaves(value: &Value, path: &str, found: &mut Vec<Leaf>) {
 
 fn member<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     match value {
-        Value::Object(members) => members.iter().rev().find(|(known, _)| known == name).map(|(_, member)| member),
+        Value::Object(members) => members
+            .iter()
+            .rev()
+            .find(|(known, _)| known == name)
+            .map(|(_, member)| member),
         _ => None,
     }
 }
 
 fn joined(path: &str, name: &str) -> String {
-    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
 }

@@ -18,8 +18,8 @@ mod kinds;
 mod names;
 mod roles;
 mod sample;
-mod write;
 mod words;
+mod write;
 
 pub use self::sample::Sample;
 
@@ -85,9 +85,15 @@ enum Way {
 
 /// Finds the settings that read samples.
 pub fn infer(samples: &[Sample], wanted: &Wanted) -> Inferred {
-    let unreadable = samples.iter().filter_map(|sample| Some(format!("{}: {}", sample.name, sample.unreadable.as_ref()?)));
+    let unreadable = samples
+        .iter()
+        .filter_map(|sample| Some(format!("{}: {}", sample.name, sample.unreadable.as_ref()?)));
     let unreadable: Vec<String> = unreadable.collect();
-    let readable: Vec<Sample> = samples.iter().filter(|sample| sample.unreadable.is_none()).cloned().collect();
+    let readable: Vec<Sample> = samples
+        .iter()
+        .filter(|sample| sample.unreadable.is_none())
+        .cloned()
+        .collect();
     let encoding = sample::decode(&readable);
     let names = Names::new(readable.iter().map(|sample| sample.name.clone()).collect());
     let best = candidates(&encoding.texts, &names, FEW)
@@ -97,7 +103,8 @@ pub fn infer(samples: &[Sample], wanted: &Wanted) -> Inferred {
     let best = best.and_then(|best| again(&best, &encoding.texts, &names));
     let Some(best) = best else {
         let mut questions = unreadable;
-        questions.push("no records: nothing in the samples looks like lines, positions or objects".to_owned());
+        questions
+            .push("no records: nothing in the samples looks like lines, positions or objects".to_owned());
         return Inferred {
             questions,
             ..Inferred::default()
@@ -128,7 +135,11 @@ fn candidates(texts: &[String], names: &Names, most: usize) -> Vec<Candidate> {
     if let Some(fixed) = fixed::read(texts, &lines) {
         let way = Way::Fixed {
             record_length: fixed.record_length,
-            proof: format!("{} records have {} characters", draft::share(fixed.whole, fixed.all), fixed.places.iter().map(Place::length).sum::<usize>()),
+            proof: format!(
+                "{} records have {} characters",
+                draft::share(fixed.whole, fixed.all),
+                fixed.places.iter().map(Place::length).sum::<usize>()
+            ),
         };
         found.push(candidate(way, fixed.grid, fixed.places, &[], names, files));
     }
@@ -138,7 +149,14 @@ fn candidates(texts: &[String], names: &Names, most: usize) -> Vec<Candidate> {
 fn of_dialect(dialect: Dialect, quotes: String, texts: &[String], names: &Names, most: usize) -> Candidate {
     let grid = grid::of_lines(&dialect.read(texts, most));
     let places = (1..=grid.width).map(Place::Column).collect();
-    candidate(Way::Delimited { dialect, quotes }, grid, places, &[], names, texts.len())
+    candidate(
+        Way::Delimited { dialect, quotes },
+        grid,
+        places,
+        &[],
+        names,
+        texts.len(),
+    )
 }
 
 /// Reads all records in the way of a candidate.
@@ -150,16 +168,25 @@ fn again(best: &Candidate, texts: &[String], names: &Names) -> Option<Candidate>
         }
         Way::Json { explode } => {
             let all = candidates(texts, names, usize::MAX).into_iter();
-            all.into_iter().find(|other| matches!(&other.way, Way::Json { explode: of_other } if of_other == explode))
+            all.into_iter()
+                .find(|other| matches!(&other.way, Way::Json { explode: of_other } if of_other == explode))
         }
         Way::Fixed { .. } => {
             let all = candidates(texts, names, usize::MAX).into_iter();
-            all.into_iter().find(|other| matches!(other.way, Way::Fixed { .. }))
+            all.into_iter()
+                .find(|other| matches!(other.way, Way::Fixed { .. }))
         }
     }
 }
 
-fn candidate(way: Way, grid: Grid, places: Vec<Place>, typed: &[u64], names: &Names, files: usize) -> Candidate {
+fn candidate(
+    way: Way,
+    grid: Grid,
+    places: Vec<Place>,
+    typed: &[u64],
+    names: &Names,
+    files: usize,
+) -> Candidate {
     let may_overpunch = matches!(way, Way::Fixed { .. });
     let columns = (0..grid.width).map(|at| {
         let name = match (&grid.header, &places[at]) {
@@ -167,8 +194,18 @@ fn candidate(way: Way, grid: Grid, places: Vec<Place>, typed: &[u64], names: &Na
             (Some(header), _) => header.names.get(at).map(|name| name.trim().to_owned()),
             (None, _) => None,
         };
-        let cells: Vec<(usize, &str)> = grid.rows.iter().map(|row| (row.file, row.cells[at].as_str())).collect();
-        Column::new(name, &cells, typed.get(at).copied().unwrap_or(0), files, may_overpunch)
+        let cells: Vec<(usize, &str)> = grid
+            .rows
+            .iter()
+            .map(|row| (row.file, row.cells[at].as_str()))
+            .collect();
+        Column::new(
+            name,
+            &cells,
+            typed.get(at).copied().unwrap_or(0),
+            files,
+            may_overpunch,
+        )
     });
     let columns: Vec<Column> = columns.collect();
     let has_others = grid.kinds.as_ref().is_some_and(|kinds| !kinds.others.is_empty());
@@ -179,8 +216,11 @@ fn candidate(way: Way, grid: Grid, places: Vec<Place>, typed: &[u64], names: &Na
     let roles = roles::assign(&columns, names, elsewhere, grid.kinds.as_ref().map(|_| 0));
     let rows = grid.rows.len() as f64;
     let share = rows / (rows + grid.others as f64).max(1.0);
+    // Columns that hold nothing but marks are parts of a longer delimiter.
+    let is_mark = |column: &&Column| column.values.are(|text| !text.contains(char::is_alphanumeric));
+    let marks = columns.iter().filter(is_mark).count();
     Candidate {
-        weight: roles.score * share,
+        weight: roles.score * share - marks as f64,
         way,
         places,
         columns,

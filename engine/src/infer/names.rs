@@ -44,16 +44,23 @@ impl Names {
     pub(super) fn store_part(&self, stores: &[Option<String>]) -> Option<usize> {
         let parts = self.parts.as_ref()?;
         let is_store = |at: &usize| {
-            let mut known = parts.iter().zip(stores).filter_map(|(parts, store)| Some((parts, store.as_ref()?))).peekable();
+            let mut known = parts
+                .iter()
+                .zip(stores)
+                .filter_map(|(parts, store)| Some((parts, store.as_ref()?)))
+                .peekable();
             known.peek().is_some() && known.all(|(parts, store)| bare(&parts[*at].text) == bare(store))
         };
-        let mut words = (0..parts[0].len()).filter(|at| is_word(&parts[0][*at].text) && parts[0][*at].day.is_none());
+        let mut words =
+            (0..parts[0].len()).filter(|at| is_word(&parts[0][*at].text) && parts[0][*at].day.is_none());
         words.find(is_store)
     }
 
     /// Returns the parts that may be a store, the likeliest first: those that differ between the files, or numbers.
     pub(super) fn maybe_stores(&self) -> Vec<usize> {
-        let Some(parts) = &self.parts else { return Vec::new() };
+        let Some(parts) = &self.parts else {
+            return Vec::new();
+        };
         let last = parts[0].len().saturating_sub(1);
         let words = (0..parts[0].len()).filter(|at| {
             let is_ending = *at == last && *at > 0 && parts[0][*at - 1].text == ".";
@@ -61,7 +68,11 @@ impl Names {
         });
         let words: Vec<usize> = words.collect();
         let differs = |at: &usize| parts.iter().any(|other| other[*at].text != parts[0][*at].text);
-        let is_number = |at: &usize| parts.iter().all(|parts| parts[*at].text.bytes().all(|byte| byte.is_ascii_digit()));
+        let is_number = |at: &usize| {
+            parts
+                .iter()
+                .all(|parts| parts[*at].text.bytes().all(|byte| byte.is_ascii_digit()))
+        };
         let different: Vec<usize> = words.iter().copied().filter(differs).collect();
         if !different.is_empty() {
             return different;
@@ -76,14 +87,22 @@ impl Names {
 
     /// Returns whether the names have a day.
     pub(super) fn has_day(&self) -> bool {
-        self.parts.as_ref().is_some_and(|parts| parts[0].iter().any(|part| part.day.is_some()))
+        self.parts
+            .as_ref()
+            .is_some_and(|parts| parts[0].iter().any(|part| part.day.is_some()))
     }
 
     /// Returns the pattern for files with such names, and what it rests on.
     pub(super) fn pattern(&self, store: Option<usize>, has_date: bool) -> (String, String) {
         let Some(parts) = &self.parts else {
-            let (start, end) = (self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), false), self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), true));
-            return (format!("{start}*{end}"), format!("what {} names have in common", self.names.len()));
+            let (start, end) = (
+                self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), false),
+                self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), true),
+            );
+            return (
+                format!("{start}*{end}"),
+                format!("what {} names have in common", self.names.len()),
+            );
         };
         let mut pattern = String::new();
         for (at, part) in parts[0].iter().enumerate() {
@@ -105,7 +124,11 @@ impl Names {
     }
 
     /// Returns what all names begin with, or end with.
-    fn common(&self, count: impl Fn(std::vec::IntoIter<char>, std::vec::IntoIter<char>) -> usize, is_end: bool) -> String {
+    fn common(
+        &self,
+        count: impl Fn(std::vec::IntoIter<char>, std::vec::IntoIter<char>) -> usize,
+        is_end: bool,
+    ) -> String {
         let letters = |name: &String| {
             let mut letters: Vec<char> = name.chars().collect();
             if is_end {
@@ -113,10 +136,21 @@ impl Names {
             }
             letters
         };
-        let Some(first) = self.names.first().map(letters) else { return String::new() };
-        let shared = self.names.iter().map(|name| count(first.clone().into_iter(), letters(name).into_iter())).min();
+        let Some(first) = self.names.first().map(letters) else {
+            return String::new();
+        };
+        let shared = self
+            .names
+            .iter()
+            .map(|name| count(first.clone().into_iter(), letters(name).into_iter()))
+            .min();
         // The two ends may not overlap.
-        let shortest = self.names.iter().map(|name| name.chars().count()).min().unwrap_or(0);
+        let shortest = self
+            .names
+            .iter()
+            .map(|name| name.chars().count())
+            .min()
+            .unwrap_or(0);
         let mut common: Vec<char> = first[..shared.unwrap_or(0).min(shortest / 2)].to_vec();
         if is_end {
             common.reverse();
@@ -127,7 +161,15 @@ impl Names {
 
 /// Writes a text so that a pattern means just that.
 fn literal(text: &str) -> String {
-    text.chars().map(|c| if matches!(c, '*' | '?' | '[' | ']' | '{' | '}') { '?' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if matches!(c, '*' | '?' | '[' | ']' | '{' | '}') {
+                '?'
+            } else {
+                c
+            }
+        })
+        .collect()
 }
 
 /// Returns an id without what does not matter between a name and a line.
@@ -147,10 +189,16 @@ fn parts(name: &str) -> Vec<Part> {
         let is_behind_digit = name[..name.len() - rest.len()].ends_with(|c: char| c.is_ascii_digit());
         if first.is_ascii_digit() && !is_behind_digit {
             for form in FORMS {
-                let Ok(format) = DateFormat::parse(form) else { continue };
+                let Ok(format) = DateFormat::parse(form) else {
+                    continue;
+                };
                 let length = if form == "%Y%m%d" { 8 } else { 10 };
-                let Some((text, behind)) = rest.split_at_checked(length) else { continue };
-                let day = format.parse_days(text.as_bytes()).filter(|day| (7_305..=47_481).contains(day));
+                let Some((text, behind)) = rest.split_at_checked(length) else {
+                    continue;
+                };
+                let day = format
+                    .parse_days(text.as_bytes())
+                    .filter(|day| (7_305..=47_481).contains(day));
                 if let Some(day) = day
                     && !behind.starts_with(|c: char| c.is_ascii_digit())
                 {
@@ -190,7 +238,10 @@ mod tests {
         assert_eq!(two.pattern(store, false).0, "IL-{store}-*.tdf");
         assert_eq!(two.maybe_stores().len(), 1);
         let one = names(&["IL-1-2016-06-01.tdf"]);
-        assert_eq!(one.pattern(one.store_part(&[Some("1".into())]), true).0, "IL-{store}-{date}.tdf");
+        assert_eq!(
+            one.pattern(one.store_part(&[Some("1".into())]), true).0,
+            "IL-{store}-{date}.tdf"
+        );
         assert_eq!(one.pattern(None, false).0, "IL-1-*.tdf");
         assert_eq!(names(&["a-1.csv", "b.csv"]).pattern(None, false).0, "*.csv");
         assert_eq!(names(&["IL-day.txt"]).maybe_stores(), Vec::<usize>::new());

@@ -1,6 +1,8 @@
 //! Which column is the store, the amount, the code, the item and the date: by its name, by its values, and by the names of
 //! the files.
 
+use std::collections::BTreeSet;
+
 use super::column::Column;
 use super::names::Names;
 use super::words;
@@ -33,6 +35,8 @@ impl Role {
 
 /// A name says more than all values.
 const NAMED: f64 = 20.0;
+/// A longer text is a note, and no id, in characters.
+const LONGEST_ID: usize = 25;
 /// Choices that are closer than this are not decided by the samples.
 const CLOSE: f64 = 0.9;
 
@@ -66,13 +70,22 @@ pub(super) fn is_small_number(text: &str) -> bool {
 }
 
 /// Finds the roles of columns. `skipped` is the column that says which kind a record is of.
-pub(super) fn assign(columns: &[Column], names: &Names, elsewhere: Elsewhere, skipped: Option<usize>) -> Roles {
+pub(super) fn assign(
+    columns: &[Column],
+    names: &Names,
+    elsewhere: Elsewhere,
+    skipped: Option<usize>,
+) -> Roles {
     let wide = wide(columns);
     let is_measure = |at: usize| wide.is_some_and(|wide| wide.contains(&Some(at)));
     let of_role = |role: Role| {
         let mut found: Vec<(Option<usize>, f64)> = Vec::new();
         if wide.is_none() || !matches!(role, Role::Amount | Role::Code) {
-            for (at, column) in columns.iter().enumerate().filter(|(at, _)| Some(*at) != skipped && !is_measure(*at)) {
+            for (at, column) in columns
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| Some(*at) != skipped && !is_measure(*at))
+            {
                 found.extend(score(role, column, names).map(|score| (Some(at), score)));
             }
         }
@@ -106,7 +119,11 @@ pub(super) fn assign(columns: &[Column], names: &Names, elsewhere: Elsewhere, sk
         let mut other = (f64::MIN, [None; 5]);
         search(&others, &mut [None; 5], 0, 0.0, &mut other);
         // A store in the name, and a column that may be one, are hard to tell apart.
-        let close = if role == Role::Store && chosen.is_none() { 2.0 } else { CLOSE };
+        let close = if role == Role::Store && chosen.is_none() {
+            2.0
+        } else {
+            CLOSE
+        };
         if best.0 - other.0 < close {
             roles.rivals.push((role, other.1[role as usize]));
         }
@@ -149,7 +166,12 @@ fn wide(columns: &[Column]) -> Option<[Option<usize>; 3]> {
             found[measure] = Some(at);
         }
     }
-    let has_code = columns.iter().any(|column| column.name.as_deref().is_some_and(|name| words::role(last_name(name)) == Some(Role::Code)));
+    let has_code = columns.iter().any(|column| {
+        column
+            .name
+            .as_deref()
+            .is_some_and(|name| words::role(last_name(name)) == Some(Role::Code))
+    });
     (found.iter().flatten().count() >= 2 && !has_code).then_some(found)
 }
 
@@ -178,10 +200,16 @@ fn score(role: Role, column: &Column, names: &Names) -> Option<f64> {
         return None;
     }
     let distinct = values.list.len();
-    let is_constant = column.constant.iter().flatten().count() > 0 && column.constant.iter().all(Option::is_some);
-    let has_amounts = column.amount.as_ref().is_some_and(|amount| amount.places * 2 > amount.of);
+    let constants: BTreeSet<&str> = column.constant.iter().flatten().map(String::as_str).collect();
+    let is_constant = !constants.is_empty() && column.constant.iter().all(Option::is_some);
+    let has_amounts = column
+        .amount
+        .as_ref()
+        .is_some_and(|amount| amount.places * 2 > amount.of);
+    let is_note = |text: &str| text.contains('\n') || text.chars().count() > LONGEST_ID;
     let unlike_an_id = match (&column.date, has_amounts) {
         (Some(date), _) if !date.is_bare => -6.0,
+        _ if values.count(is_note) * 10 > values.filled => -6.0,
         (_, true) => -4.0,
         _ => 0.0,
     };
@@ -222,7 +250,7 @@ fn score(role: Role, column: &Column, names: &Names) -> Option<f64> {
         Role::Store => {
             let of_name = match names.store_part(&column.constant) {
                 Some(_) => 8.0,
-                None if is_constant && distinct > 1 => 5.0,
+                None if is_constant && constants.len() > 1 => 5.0,
                 None if is_constant => 3.0,
                 None if distinct as u64 * 4 <= values.filled => 1.0,
                 None => 0.5,
@@ -234,7 +262,11 @@ fn score(role: Role, column: &Column, names: &Names) -> Option<f64> {
                 true => 1.5,
                 false => 3.0,
             };
-            let of_numbers = if values.are(|text| text.bytes().all(|byte| byte.is_ascii_digit())) { -0.5 } else { 0.5 };
+            let of_numbers = if values.are(|text| text.bytes().all(|byte| byte.is_ascii_digit())) {
+                -0.5
+            } else {
+                0.5
+            };
             of_kind + of_numbers + unlike_an_id
         }
     };

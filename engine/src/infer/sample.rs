@@ -139,23 +139,36 @@ pub(super) fn decode(samples: &[Sample]) -> Found {
         (plain, ebcdic) = (None, Some(Ebcdic::Cp037));
         found.label = Some("cp037");
         found.proof = "its letters, digits and blanks are those of EBCDIC".to_owned();
-        if all.iter().any(|bytes| bytes.iter().any(|byte| Ebcdic::differs(*byte))) {
-            found.doubt = Some("\"cp1047\" reads some of its characters ([ ] ^ and others) differently".to_owned());
+        if all
+            .iter()
+            .any(|bytes| bytes.iter().any(|byte| Ebcdic::differs(*byte)))
+        {
+            found.doubt =
+                Some("\"cp1047\" reads some of its characters ([ ] ^ and others) differently".to_owned());
         }
     } else if !is_utf8 {
         (plain, found.label) = (Some(WINDOWS_1252), Some("windows-1252"));
     }
     for sample in samples {
-        found.texts.push(match (ebcdic, Encoding::for_bom(&sample.bytes)) {
-            (_, Some((encoding, mark))) => encoding.decode_without_bom_handling(&sample.bytes[mark..]).0.into_owned(),
-            (Some(ebcdic), None) => {
-                let mut text = String::new();
-                // Reading from memory does not fail, and every byte has a character.
-                let _ = EbcdicReader::new(&sample.bytes[..], ebcdic).read_to_string(&mut text);
-                text
-            }
-            (None, None) => plain.unwrap_or(UTF_8).decode_without_bom_handling(&sample.bytes).0.into_owned(),
-        });
+        found
+            .texts
+            .push(match (ebcdic, Encoding::for_bom(&sample.bytes)) {
+                (_, Some((encoding, mark))) => encoding
+                    .decode_without_bom_handling(&sample.bytes[mark..])
+                    .0
+                    .into_owned(),
+                (Some(ebcdic), None) => {
+                    let mut text = String::new();
+                    // Reading from memory does not fail, and every byte has a character.
+                    let _ = EbcdicReader::new(&sample.bytes[..], ebcdic).read_to_string(&mut text);
+                    text
+                }
+                (None, None) => plain
+                    .unwrap_or(UTF_8)
+                    .decode_without_bom_handling(&sample.bytes)
+                    .0
+                    .into_owned(),
+            });
     }
     if plain == Some(WINDOWS_1252) {
         let words = odd_words(&found.texts);
@@ -179,7 +192,15 @@ fn is_utf8(bytes: &[u8]) -> bool {
 /// Tells UTF-16 without a mark by its zeros.
 fn without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let looked = &bytes[..bytes.len().min(4096)];
-    let zeros = |from: usize| looked.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count() * 2;
+    let zeros = |from: usize| {
+        looked
+            .iter()
+            .skip(from)
+            .step_by(2)
+            .filter(|byte| **byte == 0)
+            .count()
+            * 2
+    };
     let is_most = |count: usize| looked.len() >= 16 && count * 10 > looked.len() * 8;
     match (is_most(zeros(1)), is_most(zeros(0))) {
         (true, false) => Some(UTF_16LE),

@@ -178,7 +178,9 @@ impl<'l> SalesLines<'l> {
     /// Takes the rows that were kept since the last call.
     pub(crate) fn take_rows(&mut self) -> Vec<Row> {
         let texts = (self.table.stores.texts(), self.table.items.texts());
-        self.converted.as_mut().map_or_else(Vec::new, |converted| converted.rows.take(texts))
+        self.converted
+            .as_mut()
+            .map_or_else(Vec::new, |converted| converted.rows.take(texts))
     }
 
     /// Finds out how many fields are read, and whether they can be read in place.

@@ -30,7 +30,9 @@ impl StateDb {
 
     /// Returns the ids of all stores that any version reports, in the order of their bytes.
     pub async fn known_stores(&self) -> Result<Vec<String>, StateError> {
-        let stores = sqlx::query_scalar(sql::KNOWN_STORES).fetch_all(&self.readers).await;
+        let stores = sqlx::query_scalar(sql::KNOWN_STORES)
+            .fetch_all(&self.readers)
+            .await;
         stores.during("list the", "stores")
     }
 }

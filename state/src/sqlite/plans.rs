@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::Row;
 
 use super::StateDb;
-use super::sql::{facts, files, lake, ledger, matching, others, overview, runs, waves};
+use super::sql::{days, facts, files, lake, ledger, matching, others, overview, runs, waves};
 use crate::clock::SystemClock;
 
 /// Tables that grow with each submission, or with each day.
@@ -31,7 +31,7 @@ const RARE: [&str; 6] = [
     "version_with_rejects",
 ];
 
-const STATEMENTS: [(&str, &str); 30] = [
+const STATEMENTS: [(&str, &str); 31] = [
     ("the files of waves", facts::FILES),
     ("required files", facts::REQUIRED),
     ("special days", facts::SPECIAL_DAYS),
@@ -51,6 +51,7 @@ const STATEMENTS: [(&str, &str); 30] = [
     ("a claim", runs::CLAIM),
     ("the stores of a run", runs::STORES),
     ("the inputs of a run", runs::INPUT_FILES),
+    ("known stores", days::KNOWN_STORES),
     ("lost loads", ledger::LOST),
     ("unknown runs", ledger::UNKNOWN),
     ("awaited files", lake::AWAITED),

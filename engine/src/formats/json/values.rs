@@ -47,8 +47,11 @@ fn value(text: &[u8], tree: &Tree) -> Value {
         Tree::Number(range) => Value::Number(decimal(raw(range))),
         Tree::Text(range) => Value::Text(unescaped(raw(range))),
         Tree::Array(elements) => Value::List(elements.iter().map(|(_, tree)| value(text, tree)).collect()),
-        Tree::Object(members) => {
-            Value::Object(members.iter().map(|(name, tree)| (unescaped(raw(name)), value(text, tree))).collect())
-        }
+        Tree::Object(members) => Value::Object(
+            members
+                .iter()
+                .map(|(name, tree)| (unescaped(raw(name)), value(text, tree)))
+                .collect(),
+        ),
     }
 }
