@@ -312,10 +312,7 @@ fn quoted(field: &str, delimiter: &str, quotes: Quotes) -> String {
     let quote = if quotes == Quotes::Single { '\'' } else { '"' };
     let has_escape = quotes == Quotes::Escaped && field.contains('\\');
     if quotes == Quotes::None
-        || !(field.contains(delimiter)
-            || field.contains(quote)
-            || has_escape
-            || delimiter.starts_with(|c| field.ends_with(c)))
+        || !(field.contains(|c| delimiter.contains(c)) || field.contains(quote) || has_escape)
     {
         return field.to_owned();
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::column::Column;
+use super::column::{Column, bare};
 use super::names::Names;
 use super::words;
 
@@ -208,9 +208,9 @@ fn score(role: Role, column: &Column, names: &Names) -> Option<f64> {
         .is_some_and(|amount| amount.places * 2 > amount.of);
     let is_note = |text: &str| text.contains('\n') || text.chars().count() > LONGEST_ID;
     let unlike_an_id = match (&column.date, has_amounts) {
-        (Some(date), _) if !date.is_bare => -6.0,
-        _ if values.count(is_note) * 10 > values.filled => -6.0,
-        (_, true) => -4.0,
+        (Some(date), _) if !date.is_bare => -8.0,
+        _ if values.count(is_note) * 10 > values.filled => -8.0,
+        (_, true) => -8.0,
         _ => 0.0,
     };
     let of_values = match role {
@@ -262,7 +262,7 @@ fn score(role: Role, column: &Column, names: &Names) -> Option<f64> {
                 true => 1.5,
                 false => 3.0,
             };
-            let of_numbers = if values.are(|text| text.bytes().all(|byte| byte.is_ascii_digit())) {
+            let of_numbers = if values.are(|text| bare(text).bytes().all(|byte| byte.is_ascii_digit())) {
                 -0.5
             } else {
                 0.5
