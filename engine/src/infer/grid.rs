@@ -106,6 +106,9 @@ fn rows(lines: &[&Line]) -> Grid {
         let found = places.iter().flatten().count();
         (found >= 3.min(names.len()) && found > 0).then_some(places)
     };
+    // Some files may lack the last columns of others.
+    let width_of = |file: usize| usual_width(lines.iter().copied().filter(|line| line.file == file));
+    let widths: Vec<usize> = (0..files).map(width_of).collect();
     let mut headers: Vec<Option<u64>> = vec![None; files];
     let mut has_rows = vec![false; files];
     let mut order: Option<(usize, Vec<Option<usize>>)> = None;
@@ -128,7 +131,9 @@ fn rows(lines: &[&Line]) -> Grid {
             continue;
         }
         // Titles stand above a header.
-        let is_title = !has_rows[line.file]
+        let is_usual = fields.len() == widths[line.file] && fields.len() >= 3;
+        let is_title = !is_usual
+            && !has_rows[line.file]
             && headers[line.file].is_none()
             && !names.is_empty()
             && fields.len() != grid.width;
@@ -136,7 +141,7 @@ fn rows(lines: &[&Line]) -> Grid {
             continue;
         }
         let first = line.text.chars().next().unwrap_or(' ');
-        if fields.len() < grid.width {
+        if fields.len() < grid.width && !is_usual {
             if line.text.starts_with("--") {
                 continue;
             }
@@ -159,7 +164,11 @@ fn rows(lines: &[&Line]) -> Grid {
                 .iter()
                 .map(|at| at.and_then(|at| fields.get(at)).cloned().unwrap_or_default())
                 .collect(),
-            None => fields[..grid.width].to_vec(),
+            None => {
+                let mut cells = fields[..fields.len().min(grid.width)].to_vec();
+                cells.resize(grid.width, String::new());
+                cells
+            }
         };
         grid.rows.push(Row {
             file: line.file,
