@@ -9,8 +9,11 @@ use gristmill_engine::{
     preview,
 };
 
+/// What is called with bytes.
+pub type Target = fn(&[u8]);
+
 /// All targets, by their names.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("delimited", delimited),
     ("fixed", fixed),
     ("json", json),

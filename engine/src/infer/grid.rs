@@ -227,7 +227,7 @@ fn unnamed_header<'r, 'l>(lines: &'r [&'l Line], width: usize) -> Option<&'r &'l
     let columns: Vec<usize> = columns.collect();
     let is_named = fields
         .iter()
-        .all(|field| !field.trim().is_empty() && !field.contains(|c: char| c == '.' || c == ','));
+        .all(|field| !field.trim().is_empty() && !field.contains(['.', ',']));
     (columns.len() >= 2 && is_named && fields.iter().all(|field| !has_digit(field))).then_some(first)
 }
 
