@@ -6,6 +6,7 @@
 mod after;
 mod credentials;
 mod file;
+mod fragment;
 mod own;
 mod places;
 mod span;
@@ -28,6 +29,7 @@ use serde::Deserialize;
 use crate::memory::MemoryLimit;
 use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
+pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
 pub use warehouse::WarehouseUrl;
