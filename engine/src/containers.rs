@@ -13,10 +13,10 @@ use liblzma::stream::{CONCATENATED, Stream};
 pub(crate) const BEGINNING: usize = 512;
 
 /// A packed file may hold so many times its own size, after the first [`FREE`] bytes. No list of sales is that uniform.
-const MOST_TIMES: u64 = 200;
+pub(crate) const MOST_TIMES: u64 = 200;
 
 /// Bytes that may come out of any packed file.
-const FREE: u64 = 1 << 20;
+pub(crate) const FREE: u64 = 1 << 20;
 
 /// The memory that unpacking xz may take.
 const XZ_MEMORY: u64 = 128 << 20;
@@ -33,7 +33,7 @@ pub(crate) enum Container {
 /// Why a packed file cannot be read: it is damaged, cut, or a trap.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Unreadable(String);
+pub(crate) struct Unreadable(pub(crate) String);
 
 impl Container {
     /// Tells by its first bytes whether a file is packed.
@@ -147,6 +147,17 @@ impl<D: Read> Read for Watched<D> {
     }
 }
 
+/// Refuses what unpacks to more than any list of sales would: so much was unpacked of so many packed bytes. The error is
+/// the file's own, and [`convert`](crate::convert) rejects it.
+pub fn check_unpacked(unpacked: u64, packed: u64) -> io::Result<()> {
+    match unpacked > FREE + MOST_TIMES * packed {
+        true => Err(io::Error::other(Unreadable(format!(
+            "over {MOST_TIMES} times its own size comes out of it, as of no list of sales"
+        )))),
+        false => Ok(()),
+    }
+}
+
 /// Returns why reading a file failed, if the file itself is the cause.
 pub(crate) fn unreadable(error: &io::Error) -> Option<String> {
     let inner = error.get_ref()?;
@@ -155,9 +166,8 @@ pub(crate) fn unreadable(error: &io::Error) -> Option<String> {
 
 /// Names the kind of a file that nothing here reads, by its first bytes.
 pub(crate) fn foreign(beginning: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 15] = [
-        (b"PK\x03\x04", "a zip archive or a workbook"),
-        (b"PK\x05\x06", "an empty zip archive"),
+    const KINDS: [(&[u8], &str); 14] = [
+        (b"PK\x03\x04", "a workbook"),
         (b"7z\xBC\xAF\x27\x1C", "a 7z archive"),
         (b"Rar!\x1A\x07", "a RAR archive"),
         (
@@ -176,8 +186,7 @@ pub(crate) fn foreign(beginning: &[u8]) -> Option<&'static str> {
         (b"PAR1\x15", "a Parquet file"),
     ];
     let found = KINDS.iter().find(|(begin, _)| beginning.starts_with(begin));
-    let is_tar = beginning.get(257..262) == Some(b"ustar");
-    found.map(|(_, name)| *name).or(is_tar.then_some("a tar archive"))
+    found.map(|(_, name)| *name)
 }
 
 #[cfg(test)]
@@ -278,10 +287,7 @@ mod tests {
     #[test]
     fn files_of_other_kinds_have_names() {
         assert_eq!(foreign(b"%PDF-1.7\n"), Some("a PDF document"));
-        assert_eq!(foreign(b"PK\x03\x04\x14\0"), Some("a zip archive or a workbook"));
-        let mut tar = vec![0; 512];
-        tar[257..262].copy_from_slice(b"ustar");
-        assert_eq!(foreign(&tar), Some("a tar archive"));
+        assert_eq!(foreign(b"PK\x03\x04\x14\0"), Some("a workbook"));
         for text in [
             &b"PAR1\t2.50\t4\tCOLA\t2016-06-01\n"[..],
             b"",

@@ -5,6 +5,7 @@
 //! of a run into its summary.
 
 mod amount;
+mod archives;
 mod budget;
 mod containers;
 mod content_hash;
@@ -34,6 +35,7 @@ mod scratch;
 #[cfg(test)]
 mod short_forms_tests;
 mod short_text;
+mod span;
 mod summarize;
 mod survey;
 mod symbols;
@@ -41,14 +43,16 @@ mod text_file;
 mod values;
 
 pub use amount::format_cents;
+pub use archives::{Archive, ArchiveError, Batch, Batches, Member, MemberContent, has_archive_name};
 pub use budget::{Budget, Share};
+pub use containers::check_unpacked;
 pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Conversion, Outputs, convert, convert_in_order};
 pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
-    Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede,
+    Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede, Through,
 };
 pub use partial::{DayLines, DaySums, Partial, covers_day, stored_days, sums_by_day};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
@@ -59,6 +63,7 @@ pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
+pub use span::parse_span;
 pub use summarize::{
     DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, absent_measures, summarize,
 };

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use gristmill_engine::has_archive_name;
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{
     After, Arrival, Bucket, BucketSettings, Event, Handle, KnownFile, OwnFiles, PutAway, Queue,
-    Settings as FolderSettings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch, watch_bucket,
+    Settings as FolderSettings, SourceFolder, Stamp, UnmatchedFile, Want, Wanted, watch, watch_bucket,
 };
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -97,7 +98,12 @@ impl OpenSource {
         let (all, source) = (feeds.clone(), self.source.clone());
         let wanted: Wanted = Arc::new(move |path: &str| {
             panic_point("watch-file", path);
-            all.has_file(&source.file_name(path))
+            let name = source.file_name(path);
+            match (all.has_file(&name), all.of_archive(&name)) {
+                (true, _) => Want::Yes,
+                (false, Some(_)) => Want::Perhaps,
+                (false, None) => Want::No,
+            }
         });
         match &self.origin {
             Origin::Folder(folder) => {
@@ -150,6 +156,12 @@ fn starts(source: &Source, feeds: &Feeds, today: Date) -> Vec<String> {
     for feed in feeds.iter() {
         let pattern = feed.files.as_str();
         let (literal, rest) = pattern.split_at(feed.files.literal_prefix());
+        // What looks like a folder may be an archive, which is found by its own name.
+        let mut folders = literal.match_indices('/').map(|(at, _)| &literal[..at]);
+        let (literal, rest) = match folders.find(|folder| has_archive_name(folder)) {
+            Some(archive) => (archive, ""),
+            None => (literal, rest),
+        };
         // A pattern matches file names, which begin with the source's own name.
         let Some(literal) = source.path_of(literal) else {
             // Either a wildcard matches the source's name, or the pattern is for another source.
@@ -245,7 +257,12 @@ fn lock(watcher: &Watcher) -> MutexGuard<'_, Handle> {
 async fn known(parts: &Parts) -> Result<Vec<HashMap<String, KnownFile>>, StepError> {
     let digest_of = |feed: &str, file: &str| parts.settings.feeds.digest_of(feed, file);
     let stamps = with_retries(&parts.patience, "reading the known stamps", || async {
-        Ok(parts.state.known_stamps(digest_of).await?)
+        let mut known = parts.state.known_stamps(digest_of).await?;
+        // An archive is read again if one of its members is to be.
+        for file in parts.state.files_to_look_at().await? {
+            known.remove(&file);
+        }
+        Ok(known)
     });
     let mut known: Vec<HashMap<String, KnownFile>> = vec![HashMap::new(); parts.sources.len()];
     for (file, stamp) in stamps.await? {

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use crate::error::Error;
 use crate::settling::Reason;
-use crate::{Wanted, names};
+use crate::{Want, Wanted, names};
 
 /// What to look at: paths relative to the root, and whether to list everything.
 #[derive(Default)]
@@ -169,7 +169,7 @@ impl Receiver {
 
     fn file(&self, path: &Path, why: Reason, is_weak: bool) {
         let relative = path.strip_prefix(&self.root).ok();
-        if relative.is_some_and(|path| (self.wanted)(&names::escaped(path))) {
+        if relative.is_some_and(|path| (self.wanted)(&names::escaped(path)) != Want::No) {
             self.any(path, why, is_weak);
         }
     }
@@ -213,7 +213,7 @@ mod tests {
     /// What is pending after these notices of files in `/in`.
     fn pending(notices: &[(EventKind, &str)]) -> Pending {
         let hints = Arc::new(Hints::default());
-        let wanted: Wanted = Arc::new(|path| path.ends_with(".tdf"));
+        let wanted: Wanted = Arc::new(|path| path.ends_with(".tdf").into());
         let mut receiver = Receiver {
             root: PathBuf::from("/in"),
             wanted,
@@ -265,7 +265,7 @@ mod tests {
         let hints = Arc::new(Hints::default());
         let mut receiver = Receiver {
             root: PathBuf::from("/in"),
-            wanted: Arc::new(|_| true),
+            wanted: Arc::new(|_| Want::Yes),
             hints: hints.clone(),
         };
         receiver.handle_event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));

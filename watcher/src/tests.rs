@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::{
-    Event, Handle, KnownFile, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch,
+    Event, Handle, KnownFile, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Want, Wanted, watch,
 };
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -35,7 +35,7 @@ fn now() -> SystemTime {
 }
 
 fn every_file() -> Wanted {
-    Arc::new(|_| true)
+    Arc::new(|_| Want::Yes)
 }
 
 /// A folder, and the settings of the watcher on it.

@@ -30,6 +30,7 @@ pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 use self::reader::{Order, Reading};
 pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
 pub(crate) use self::whole_text::WholeText;
+use crate::archives::is_archive;
 use crate::containers::{self, BEGINNING, Container, foreign};
 use crate::error::EngineError;
 use crate::formats::EbcdicReader;
@@ -72,7 +73,8 @@ const UNIT_OF_ROWS: usize = 2 << 20;
 /// A file that is rejected as a whole is not an error: the report says so, and the caller must discard its outputs.
 ///
 /// If a header in mid-file moves the columns, this fails with [`EngineError::ColumnsMoved`], because several threads
-/// read the file: open it again, and call [`convert_in_order`].
+/// read the file: open it again, and call [`convert_in_order`]. If the file is an archive, this fails with
+/// [`EngineError::Archive`]: see [`Archive`](crate::Archive).
 pub fn convert(
     input: impl Read + Send,
     layout: &FeedLayout,
@@ -120,7 +122,11 @@ fn convert_by(
         converted => converted?,
     };
     // The name of a version depends on all bytes of its file, even if some were not looked at.
-    io::copy(&mut source, &mut io::sink()).map_err(EngineError::Read)?;
+    if let Err(error) = io::copy(&mut source, &mut io::sink()) {
+        // A member of an archive that is damaged.
+        let reason = containers::unreadable(&error).ok_or(EngineError::Read(error))?;
+        conversion = rejected(reason);
+    }
     conversion.report.bytes = source.bytes;
     Ok(conversion)
 }
@@ -138,6 +144,7 @@ fn convert_source(
             let reason = format!("it is {kind}, which no feed reads: have the store send its sales as text");
             return Ok(rejected(reason));
         }
+        Opened::Archive => return Err(EngineError::Archive),
     };
     let unit = if outputs.converted.is_some() {
         UNIT_OF_ROWS
@@ -189,6 +196,8 @@ pub(crate) enum Opened<'r> {
     },
     /// Something that nothing reads, in words.
     Foreign(&'static str),
+    /// An archive: its members are files of their own.
+    Archive,
 }
 
 /// Unpacks and decodes a file.
@@ -204,6 +213,9 @@ pub(crate) fn open_text<'r>(
             (beginning_of(&mut unpacked)?, unpacked)
         }
     };
+    if is_archive(&beginning) {
+        return Ok(Opened::Archive);
+    }
     if let Some(kind) = foreign(&beginning).filter(|_| matches!(layout.charset, Charset::Text(_))) {
         return Ok(Opened::Foreign(kind));
     }

@@ -13,7 +13,9 @@ use super::days::{keep_version_days, version_days};
 use super::sql::{days, files as sql};
 use super::{StateDb, begin, guarding, matching, waiting};
 use crate::error::{During, StateError};
-use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord};
+use crate::file::{
+    FileStatus, Recorded, Role, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord,
+};
 use crate::guard::{self, Candidate, Holdings, Judgement, SameJob, Standing, Touched};
 
 const ACTION: &str = "record";
@@ -163,12 +165,14 @@ async fn guard(
     let days = candidates.iter().flat_map(|(_, candidate)| candidate.days);
     let mut guarded = Guarded {
         holdings: guarding::holdings(tx, days).await?,
-        notes: vec![None; part.len()],
+        notes: part.iter().map(|submission| own_note(&submission.role)).collect(),
         touched: Touched::new(),
         verdicts: Vec::new(),
     };
     for (number, candidate) in candidates {
-        guarded.notes[number] = guard::other_store(&candidate);
+        if let Some(note) = guard::other_store(&candidate) {
+            guarded.notes[number] = Some(note);
+        }
         let version_id = candidate.version_id;
         match guard::judge(&candidate, &guarded.holdings, same_job) {
             Judgement::InForce { days, taken_over } => {
@@ -201,6 +205,21 @@ async fn guard(
     Ok(guarded)
 }
 
+/// Returns the archive that a file is a member of.
+fn archive_of(role: &Role) -> Option<&str> {
+    match role {
+        Role::Member { archive } => Some(archive),
+        _ => None,
+    }
+}
+
+fn own_note(role: &Role) -> Option<String> {
+    match role {
+        Role::Archive { note, .. } => Some(note.clone()),
+        _ => None,
+    }
+}
+
 fn candidate<'s>(
     file_id: i64,
     submission: &'s SubmissionRecord,
@@ -227,6 +246,10 @@ async fn see_files(
     now: &str,
 ) -> sqlx::Result<Vec<Seen>> {
     let rows = part.iter().map(|submission| {
+        let members = match submission.role {
+            Role::Archive { members, read, .. } => Some((members, read)),
+            _ => None,
+        };
         json!([
             submission.file_url,
             submission.feed,
@@ -236,6 +259,9 @@ async fn see_files(
             submission.stamp.modified_ns,
             submission.stamp.inode.cast_signed(),
             submission.stamp.changed_ns,
+            archive_of(&submission.role),
+            members.map(|(members, _)| members),
+            members.map(|(_, read)| read),
         ])
     });
     let seen = sqlx::query(sql::SEE_FILES)

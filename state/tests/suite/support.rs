@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, Named, NewRun, Question, RunInput, Stamp,
-    StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock, Trigger,
+    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, Named, NewRun, Question, Role, RunInput,
+    Stamp, StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock, Trigger,
     VersionRecord, Waves,
 };
 use jiff::SignedDuration;
@@ -184,6 +184,7 @@ pub fn submission(file_url: &str, outcome: SubmissionOutcome) -> SubmissionRecor
         business_date: Some("2026-11-22".parse().unwrap()),
         stamp: stamp(10),
         guards: Guards::default(),
+        role: Role::default(),
         outcome,
     }
 }
