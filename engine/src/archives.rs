@@ -146,10 +146,7 @@ impl Iterator for Batches<'_> {
             bytes += members[number].bytes;
             bytes <= BATCH_BYTES
         };
-        let count = match self.archive.kind {
-            Kind::PackedTar(_) => self.wanted.iter().take(BATCH).take_while(fits).count().max(1),
-            _ => self.wanted.len().min(BATCH),
-        };
+        let count = self.wanted.iter().take(BATCH).take_while(fits).count().max(1);
         let (batch, rest) = self.wanted.split_at(count);
         self.wanted = rest;
         Some(match self.archive.kind {

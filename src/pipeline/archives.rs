@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_engine::{Archive, ArchiveError, Batch, Captures, FeedLayout, MemberContent, has_archive_name};
+use gristmill_engine::{
+    Archive, ArchiveError, Batch, Captures, EngineError, FeedLayout, MemberContent, has_archive_name,
+};
 use gristmill_state::{KnownMember, Role, SubmissionOutcome, VersionRecord};
 use gristmill_watcher::{Arrival, is_looked_at};
 use tokio::runtime::Handle;
@@ -349,6 +351,11 @@ async fn is_same(parts: &Parts, arrived: &Arrived, hash: &str) -> anyhow::Result
     .await
     .context("cannot keep the stamp of an archive in the state database")?;
     Ok(true)
+}
+
+/// Returns whether a file was not converted because it is an archive.
+pub(super) fn is_archive(error: &StepError) -> bool {
+    matches!(error.cause().downcast_ref(), Some(EngineError::Archive))
 }
 
 /// Makes the version of the archive itself, which has no lines.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use gristmill_engine::{ConversionReport, DayLines, EngineError, MemberContent, Scratch};
+use gristmill_engine::{ConversionReport, DayLines, MemberContent, Scratch};
 use gristmill_state::{SubmissionOutcome, VersionDay, VersionRecord};
 use gristmill_watcher::Arrival;
 use object_store::path::Path as ObjectPath;
 use tokio::runtime::Handle;
 
-use super::archives::Unpacked;
+use super::archives::{Unpacked, is_archive};
 use super::conversions::Arrived;
 use super::panics::panic_point;
 use super::reading::{Content, Files, Listed, Read, Reading};
@@ -259,11 +259,6 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
         },
         read => read.map(|read| done_or(read, converted)),
     }
-}
-
-/// Returns whether a file was not converted because it is an archive.
-fn is_archive(error: &StepError) -> bool {
-    matches!(error.cause().downcast_ref(), Some(EngineError::Archive))
 }
 
 /// Ends the work on files that were doubted for nothing: their bytes are those of their newest submission. They are not

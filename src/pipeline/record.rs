@@ -178,7 +178,7 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
 }
 
 /// Returns whether the conversion itself has rejected the file.
-fn is_rejected(record: &SubmissionRecord) -> bool {
+pub(super) fn is_rejected(record: &SubmissionRecord) -> bool {
     match &record.outcome {
         SubmissionOutcome::Converted(version) => version.rejected_because.is_some(),
         _ => false,

@@ -7,6 +7,7 @@ use gristmill_state::{Role, SubmissionRecord};
 use gristmill_watcher::UnmatchedFile;
 
 use super::Parts;
+use super::record::is_rejected;
 use super::retry::{StepError, with_retries};
 use crate::settings::Feeds;
 
@@ -77,7 +78,8 @@ pub(super) async fn note_archive(parts: &Parts, record: &SubmissionRecord) -> an
     else {
         return Ok(());
     };
-    if *read > 0 || parts.settings.feeds.has_file(path) {
+    // One that is rejected is told as such.
+    if *read > 0 || is_rejected(record) || parts.settings.feeds.has_file(path) {
         let forget = || async { Ok(parts.state.forget_unmatched(std::slice::from_ref(path)).await?) };
         return with_retries(&parts.patience, "noting that a feed matches an archive", forget)
             .await

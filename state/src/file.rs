@@ -86,6 +86,16 @@ pub enum Role {
     },
 }
 
+impl Role {
+    /// Returns what is to be noted of the file for people.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self {
+            Self::Archive { note, .. } => Some(note.clone()),
+            _ => None,
+        }
+    }
+}
+
 /// A file in an archive, as it was last read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownMember {

@@ -10,7 +10,21 @@ use super::sql::files as sql;
 use super::submissions::array;
 use super::{StateDb, decode};
 use crate::error::{During, StateError};
-use crate::file::{KnownMember, MemberPlace};
+use crate::file::{KnownMember, MemberPlace, Role, SubmissionOutcome, SubmissionRecord};
+
+/// Returns what the row of a file says of archives: that which it is in, how many members it has, and how many of them are
+/// read. Nothing is read of an archive that is rejected.
+pub(super) fn role_columns(submission: &SubmissionRecord) -> (Option<&str>, Option<u64>, Option<u64>) {
+    let is_rejected = match &submission.outcome {
+        SubmissionOutcome::Converted(version) => version.rejected_because.is_some(),
+        _ => false,
+    };
+    match &submission.role {
+        Role::Alone => (None, None, None),
+        Role::Member { archive } => (Some(archive), None, None),
+        Role::Archive { members, read, .. } => (None, Some(*members), Some(*read).filter(|_| !is_rejected)),
+    }
+}
 
 impl StateDb {
     /// Returns, by path, what is known of the files that were read from an archive, whenever that was.

@@ -9,13 +9,12 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::archives::role_columns;
 use super::days::{keep_version_days, version_days};
 use super::sql::{days, files as sql};
 use super::{StateDb, begin, guarding, matching, waiting};
 use crate::error::{During, StateError};
-use crate::file::{
-    FileStatus, Recorded, Role, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord,
-};
+use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord};
 use crate::guard::{self, Candidate, Holdings, Judgement, SameJob, Standing, Touched};
 
 const ACTION: &str = "record";
@@ -165,7 +164,7 @@ async fn guard(
     let days = candidates.iter().flat_map(|(_, candidate)| candidate.days);
     let mut guarded = Guarded {
         holdings: guarding::holdings(tx, days).await?,
-        notes: part.iter().map(|submission| own_note(&submission.role)).collect(),
+        notes: part.iter().map(|submission| submission.role.note()).collect(),
         touched: Touched::new(),
         verdicts: Vec::new(),
     };
@@ -205,21 +204,6 @@ async fn guard(
     Ok(guarded)
 }
 
-/// Returns the archive that a file is a member of.
-fn archive_of(role: &Role) -> Option<&str> {
-    match role {
-        Role::Member { archive } => Some(archive),
-        _ => None,
-    }
-}
-
-fn own_note(role: &Role) -> Option<String> {
-    match role {
-        Role::Archive { note, .. } => Some(note.clone()),
-        _ => None,
-    }
-}
-
 fn candidate<'s>(
     file_id: i64,
     submission: &'s SubmissionRecord,
@@ -246,10 +230,7 @@ async fn see_files(
     now: &str,
 ) -> sqlx::Result<Vec<Seen>> {
     let rows = part.iter().map(|submission| {
-        let members = match submission.role {
-            Role::Archive { members, read, .. } => Some((members, read)),
-            _ => None,
-        };
+        let (archive, members, read) = role_columns(submission);
         json!([
             submission.file_url,
             submission.feed,
@@ -259,9 +240,9 @@ async fn see_files(
             submission.stamp.modified_ns,
             submission.stamp.inode.cast_signed(),
             submission.stamp.changed_ns,
-            archive_of(&submission.role),
-            members.map(|(members, _)| members),
-            members.map(|(_, read)| read),
+            archive,
+            members,
+            read,
         ])
     });
     let seen = sqlx::query(sql::SEE_FILES)

@@ -141,7 +141,7 @@ pub(in crate::sqlite) const LOOK_AGAIN: &str = "
 pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
     SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns,
            last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN')
-           AND CASE WHEN members IS NULL THEN 1 ELSE members_read > 0 AND NOT EXISTS
+           AND CASE WHEN members IS NULL THEN 1 ELSE coalesce(members_read, 0) > 0 AND NOT EXISTS
                (SELECT 1 FROM ingested_file_status m
                  WHERE m.archive = f.file_url AND m.last_update_status IN ('REJECTED', 'FAILED')) END AS is_valid
       FROM ingested_file_status f
