@@ -293,6 +293,7 @@ fn traps_are_refused_before_anything_is_unpacked() {
     assert!(refusal(&zip(&[huge])).contains("200 times"));
     assert!(refusal(&zip_of(&[stored("IL-1.tdf", b"1")], 65_000)).contains("10000 members"));
     assert!(refusal(&zip_of(&[stored("IL-1.tdf", b"1")], 2)).contains("ends too early"));
+    assert!(refusal(&zip_of(&[stored("IL-1.tdf", b"1")], 0)).contains("more entries"));
 
     // Two entries for the same bytes: each would be unpacked.
     let (one, other) = (stored("IL-1.tdf", b"same"), stored("IL-2.tdf", b"same"));

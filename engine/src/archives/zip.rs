@@ -58,6 +58,9 @@ pub(super) fn members(file: &Arc<File>, bytes: u64) -> Result<Vec<Member>, Archi
     for _ in 0..directory.entries {
         entries.extend(entry(&mut input)?);
     }
+    if input.read(&mut [0]).map_err(of_reading)? > 0 {
+        return Err(damaged("its directory has more entries than it says"));
+    }
     let mut ranges = Vec::with_capacity(entries.len());
     for entry in &mut entries {
         let begin = entry.header;
