@@ -36,8 +36,8 @@ use crate::settings::{DEFAULT_FILE, Settings, Source};
 /// whole.
 #[derive(Debug, Args)]
 pub(super) struct AggregateArgs {
-    /// Files, archives and folders; folders are read with all their subfolders, except hidden and unfinished files. Also objects
-    /// and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, with the provider's standard credentials; with --feed,
+    /// Files, archives and folders; folders are read with all their subfolders, except hidden and unfinished files. Also
+    /// objects and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, with the provider's standard credentials; with --feed,
     /// those inside a source of the settings file are reached as that source is
     #[arg(required = true)]
     inputs: Vec<PathBuf>,

@@ -314,7 +314,8 @@ fn check(
     };
     let converted = input.convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ());
     let (report, partial) = match converted {
-        // What the file itself causes, or the program that it goes through, is an answer about it, like a reject: other files are checked all the same.
+        // What the file itself causes, or the program that it goes through, is an answer about it, like a reject: other
+        // files are checked all the same.
         Err(error) if is_of_file(&error) => (Ok(ConversionReport::rejected(error.to_string())), None),
         Err(error) => (Err(error), None),
         Ok(conversion) => (Ok(conversion.report), conversion.partial),

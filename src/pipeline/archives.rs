@@ -236,7 +236,10 @@ async fn convert_batch(
     let archive = reading(parts, arrived);
     let go_through = archive.through.is_none();
     let mut outcomes = convert_members(parts, &group, contents.clone(), go_through).await?;
-    let fails_as_group = |outcome: &Result<Outcome, StepError>| matches!(outcome, Err(error) if error.is_of_group() && !error.is_of_room());
+    let fails_as_group = |outcome: &Result<Outcome, StepError>| {
+        let error = outcome.as_ref().err();
+        error.is_some_and(|error| error.is_of_group() && !error.is_of_room())
+    };
     if group.len() > 1 && outcomes.iter().any(fails_as_group) {
         outcomes.clear();
         for (member, content) in group.iter().zip(contents) {

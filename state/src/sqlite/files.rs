@@ -55,9 +55,9 @@ impl StateDb {
             .during("list the files marked for", "another read")
     }
 
-    /// Keeps the whole stamps of files, and of the members of archives among them, that are otherwise as they were last read, but may have another change time.
-    /// `are_compared` says whether their bytes were read, and were the same too. Files that have been submitted since
-    /// are left unchanged.
+    /// Keeps the whole stamps of files, and of the members of archives among them, that are otherwise as they were last
+    /// read, but may have another change time. `are_compared` says whether their bytes were read, and were the same too.
+    /// Files that have been submitted since are left unchanged.
     pub async fn restamp(&self, files: &[(String, Stamp)], are_compared: bool) -> Result<(), StateError> {
         let (action, subject) = ("complete the stamps of", format!("{} files", files.len()));
         let compared = are_compared.then(|| self.now());
@@ -97,8 +97,8 @@ impl StateDb {
         Ok(same.into_iter().collect())
     }
 
-    /// Forgets the stamps of files, and of the members of archives among them, so that they are read again as if they had just arrived. Returns how many of the
-    /// paths are known.
+    /// Forgets the stamps of files, and of the members of archives among them, so that they are read again as if they had
+    /// just arrived. Returns how many files that are.
     pub async fn look_again(&self, file_urls: &[String]) -> Result<u64, StateError> {
         let (action, subject) = ("request another read of", "files");
         let mut writer = self.writer().await.during(action, subject)?;
