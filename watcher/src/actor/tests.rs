@@ -1,6 +1,7 @@
 //! How the task handles reports, without any folder.
 
 use super::*;
+use crate::Want;
 
 fn seen(troubles: &[(&str, &str)]) -> Seen {
     let troubles = troubles
@@ -48,7 +49,7 @@ fn actor() -> (Actor, mpsc::Receiver<Event>) {
     };
     let (_, commands) = mpsc::unbounded_channel();
     (
-        Actor::new(settings, HashMap::new(), Arc::new(|_| true), commands, sender),
+        Actor::new(settings, HashMap::new(), Arc::new(|_| Want::Yes), commands, sender),
         events,
     )
 }
