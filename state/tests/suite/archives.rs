@@ -2,7 +2,9 @@
 
 use gristmill_state::{ARCHIVES, FileStatus, Role, Stamp, SubmissionOutcome, SubmissionRecord};
 
-use crate::support::{Fixture, LAYOUT, converted, one_job, rejected, stamp, submission, unchanged};
+use crate::support::{
+    Fixture, LAYOUT, converted, known_stamps, one_job, rejected, stamp, submission, unchanged,
+};
 
 const NIGHT: &str = "night.zip";
 const ONE: &str = "night.zip/IL-1.tdf";
@@ -74,7 +76,7 @@ async fn an_archive_has_a_row_with_its_members_and_is_put_away_for_them() {
         "nobody wants it"
     );
 
-    let stamps = f.db.known_stamps(|_, _| Some(LAYOUT.to_owned())).await.unwrap();
+    let stamps = known_stamps(&f.db, |_, _| Some(LAYOUT.to_owned())).await;
     assert_eq!(
         stamps.keys().collect::<Vec<_>>(),
         [NIGHT],
