@@ -322,7 +322,7 @@ fn an_archive_in_a_bucket_is_put_away_when_its_members_are_recorded() {
         buckets::reached("source", &endpoint)
     );
     let usual = "[source]\nurl = \"incoming\"\nsettle = \"200ms\"\nsweep = \"1s\"\n";
-    let mut site = support::site(&settings("").replacen(usual, &source, 1));
+    let mut site = site(&settings("").replacen(usual, &source, 1));
     buckets::set_credentials(&mut site);
     let folder = site.folder().join("made");
     pack(
