@@ -32,8 +32,11 @@ impl StateDb {
         let known = sqlx::query(sql::MEMBERS)
             .bind(archive)
             .try_map(|row: SqliteRow| {
+                let parts = ["stamp_bytes", "stamp_modified_ns", "stamp_inode"];
+                let parts = parts.map(|part| row.try_get::<Option<i64>, _>(part));
+                let is_whole = parts.into_iter().all(|part| matches!(part, Ok(Some(_))));
                 let member = KnownMember {
-                    stamp: decode::stamp(&row).ok(),
+                    stamp: decode::stamp(&row).ok().filter(|_| is_whole),
                     layout_digest: row.try_get("layout_digest")?,
                 };
                 Ok((row.try_get("file_url")?, member))
