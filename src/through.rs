@@ -389,11 +389,12 @@ mod tests {
         assert!(begun.elapsed() < Duration::from_secs(20));
         let child: i32 = std::fs::read_to_string(&pid).unwrap().trim().parse().unwrap();
         // A killed process whose parent is gone is reaped by another one, some time.
-        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(
-            state.is_empty() || state.contains(") Z ") || state.contains(") X "),
-            "{state}"
-        );
+        let state = || std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        let is_gone = |state: &str| state.is_empty() || state.contains(") Z ") || state.contains(") X ");
+        while !is_gone(&state()) {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", state());
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     #[test]
