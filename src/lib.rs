@@ -17,3 +17,4 @@ pub mod pipeline;
 pub mod preconditions;
 pub mod progress;
 pub mod settings;
+mod through;

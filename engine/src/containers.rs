@@ -12,10 +12,10 @@ use liblzma::stream::{CONCATENATED, Stream};
 pub(crate) const BEGINNING: usize = 512;
 
 /// A packed file may hold so many times its own size, after the first [`FREE`] bytes. No list of sales is that uniform.
-const MOST_TIMES: u64 = 200;
+pub(crate) const MOST_TIMES: u64 = 200;
 
 /// Bytes that may come out of any packed file.
-const FREE: u64 = 1 << 20;
+pub(crate) const FREE: u64 = 1 << 20;
 
 /// The memory that unpacking xz may take.
 const XZ_MEMORY: u64 = 128 << 20;
@@ -144,6 +144,17 @@ impl<D: Read> Read for Watched<D> {
             )));
         }
         Ok(read)
+    }
+}
+
+/// Refuses what unpacks to more than any list of sales would: so much was unpacked of so many packed bytes. The error is
+/// the file's own, and [`convert`](crate::convert) rejects it.
+pub fn check_unpacked(unpacked: u64, packed: u64) -> io::Result<()> {
+    match unpacked > FREE + MOST_TIMES * packed {
+        true => Err(io::Error::other(Unreadable(format!(
+            "over {MOST_TIMES} times its own size comes out of it, as of no list of sales"
+        )))),
+        false => Ok(()),
     }
 }
 

@@ -50,6 +50,9 @@ pub enum EngineError {
     /// [`convert`](crate::convert).
     #[error("a header in mid-file moves the columns: the file must be read in order")]
     ColumnsMoved,
+    /// The file is an archive, whose members are to be converted instead.
+    #[error("it is an archive")]
+    Archive,
     /// The counts of a file do not add up: a bug in gristmill, never a fault of the file.
     #[error("lines were lost ({0}): this is a bug in gristmill; please report it with the file")]
     Conservation(String),
@@ -64,7 +67,11 @@ impl EngineError {
         match self {
             Self::Read(_) | Self::Write { .. } | Self::Parquet { .. } => true,
             Self::Merge(error) => matches!(error, polars::error::PolarsError::IO { .. }),
-            Self::Overflow { .. } | Self::TooManyItems | Self::Conservation(_) | Self::ColumnsMoved => false,
+            Self::Overflow { .. }
+            | Self::TooManyItems
+            | Self::Conservation(_)
+            | Self::ColumnsMoved
+            | Self::Archive => false,
         }
     }
 

@@ -1,5 +1,5 @@
 //! What a file is, by its first bytes: a file that its feed's format does not read is refused by its name, and not for
-//! thousands of bad lines.
+//! thousands of bad lines. Archives are told before: see [`crate::archives`].
 
 use crate::formats::is_dbf;
 
@@ -21,8 +21,6 @@ pub(crate) fn refusal(beginning: &[u8], own: &str) -> Option<String> {
             "it is {name}, which format = \"{own}\" does not read: set format = \"{reads}\" for the feed, or for a profile of such \
              files"
         )),
-        // Its own reader knows more.
-        None if own == "xlsx" && is_zip(beginning) => None,
         None => Some(format!(
             "it is {name}, which no feed reads: have the store send its sales as text, a table or a workbook"
         )),
@@ -35,11 +33,12 @@ fn is_zip(beginning: &[u8]) -> bool {
 
 /// Returns whether a zip archive is a workbook, by the name of its first part. Only that is certain to be among the first bytes.
 pub(crate) fn is_workbook(beginning: &[u8]) -> bool {
-    const PARTS: [&[u8]; 5] = [
+    const PARTS: [&[u8]; 6] = [
         b"[Content_Types].xml",
         b"_rels/",
         b"docProps/",
         b"xl/",
+        b"customXml/",
         b"mimetypeapplication/vnd.oasis",
     ];
     let first = beginning.get(30..).unwrap_or_default();
@@ -47,9 +46,7 @@ pub(crate) fn is_workbook(beginning: &[u8]) -> bool {
 }
 
 fn kind(beginning: &[u8]) -> Option<Kind> {
-    const KINDS: [(&[u8], &str, Option<&str>); 21] = [
-        (b"PK\x03\x04", "a zip archive", None),
-        (b"PK\x05\x06", "an empty zip archive", None),
+    const KINDS: [(&[u8], &str, Option<&str>); 19] = [
         (b"7z\xBC\xAF\x27\x1C", "a 7z archive", None),
         (b"Rar!\x1A\x07", "a RAR archive", None),
         (
@@ -83,9 +80,6 @@ fn kind(beginning: &[u8]) -> Option<Kind> {
     }
     if let Some((_, name, format)) = KINDS.iter().find(|(begin, ..)| beginning.starts_with(begin)) {
         return named(name, *format);
-    }
-    if beginning.get(257..262) == Some(b"ustar") {
-        return named("a tar archive", None);
     }
     markup(beginning)
 }

@@ -6,6 +6,7 @@ mod digest;
 mod format;
 mod sales;
 mod spec;
+mod through;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use self::spec::{
     Captured, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, MeasureSpec, PlaceSpec, ProfileSpec,
     SheetSpec, Supersede,
 };
+pub use self::through::Through;
 use crate::guards::FeedGuards;
 use crate::header::ColumnName;
 use crate::pattern::{Captures, FilePattern};
@@ -36,6 +38,8 @@ pub struct FeedLayout {
     pub name: String,
     /// Which files belong to the feed, or which of them the profile reads.
     pub files: FilePattern,
+    /// The program that its files go through before anything is told of them.
+    pub through: Option<Through>,
     /// What its files are.
     pub(crate) format: Format,
     /// Whether the first line names the columns.
@@ -186,6 +190,7 @@ impl FeedLayout {
         Ok(Self {
             name: spec.name.clone(),
             files,
+            through: Through::of(spec)?,
             format: places.into_format(),
             header,
             header_line: spec.header_line,
@@ -209,6 +214,22 @@ impl FeedLayout {
             digest: digest::digest(spec),
             digests_before: digest::digests_before(spec),
         })
+    }
+
+    /// Returns a layout under which archives are recorded; `None` without feeds. It reads nothing: its digest stands for
+    /// all that decides which members of an archive are read, and how.
+    pub fn of_archives<'f>(name: &str, feeds: impl IntoIterator<Item = &'f Self>) -> Option<Self> {
+        let mut feeds = feeds.into_iter().peekable();
+        let mut archives = Self::clone(feeds.peek()?);
+        let reading = feeds.flat_map(|feed| {
+            let profiles = feed.profiles.iter().map(|(_, profile)| &**profile);
+            let readers = std::iter::once(feed).chain(profiles);
+            readers.map(|layout| (layout.name.as_str(), layout.files.as_str(), layout.digest()))
+        });
+        archives.digest = digest::of_archives(reading);
+        archives.name = name.to_owned();
+        archives.profiles = Vec::new();
+        Some(archives)
     }
 
     /// Puts the measures into the order of another layout's.

@@ -5,6 +5,7 @@
 //! of a run into its summary.
 
 mod amount;
+mod archives;
 mod budget;
 mod containers;
 mod content_hash;
@@ -36,6 +37,7 @@ mod scratch;
 #[cfg(test)]
 mod short_forms_tests;
 mod short_text;
+mod span;
 mod summarize;
 mod survey;
 mod symbols;
@@ -43,7 +45,9 @@ mod text_file;
 mod values;
 
 pub use amount::format_cents;
+pub use archives::{Archive, ArchiveError, Batch, Batches, Member, MemberContent, has_archive_name};
 pub use budget::{Budget, Share};
+pub use containers::check_unpacked;
 pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Conversion, Outcome, Outputs, Previewed, convert, convert_in_order, preview};
 pub use error::EngineError;
@@ -52,6 +56,7 @@ pub use infer::{Inferred, Sample, Wanted, infer};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
     Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, SheetSpec, Supersede,
+    Through,
 };
 pub use partial::{DayLines, DaySums, Partial, covers_day, stored_days, sums_by_day};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
@@ -62,6 +67,7 @@ pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};
 pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
+pub use span::parse_span;
 pub use summarize::{
     DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, absent_measures, summarize,
 };

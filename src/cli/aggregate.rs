@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::check::is_archive;
 use super::failure::{FAILED, Usage};
 use super::inputs::{self, Input};
 use super::{doubts, output};
@@ -35,8 +36,8 @@ use crate::settings::{DEFAULT_FILE, Settings, Source};
 /// whole.
 #[derive(Debug, Args)]
 pub(super) struct AggregateArgs {
-    /// Files and folders; folders are read with all their subfolders, except hidden and unfinished files. Also objects
-    /// and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, with the provider's standard credentials; with --feed,
+    /// Files, archives and folders; folders are read with all their subfolders, except hidden and unfinished files. Also
+    /// objects and prefixes, as s3://, gs:// or az://BUCKET/PREFIX, with the provider's standard credentials; with --feed,
     /// those inside a source of the settings file are reached as that source is
     #[arg(required = true)]
     inputs: Vec<PathBuf>,
@@ -65,7 +66,6 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
     if files.is_empty() {
         return Err(Usage::new("the inputs hold no file of the feed").into());
     }
-    let count = files.len();
     let folder = args
         .output
         .parent()
@@ -78,6 +78,10 @@ pub(super) async fn run(args: AggregateArgs, progress: Progress) -> anyhow::Resu
     let memory = limit.memory();
     let converted = convert_all(files, &layout, spool.path(), &memory, &progress)?;
     progress.finish();
+    let count = converted.len();
+    if count == 0 {
+        return Err(Usage::new("the inputs hold no file of the feed").into());
+    }
     let rejected = converted
         .iter()
         .filter(|file| file.report.rejected_because.is_some())
@@ -184,11 +188,13 @@ fn convert_all(
             memory: &memory.conversions,
         };
         let number = ready.number;
-        let mut file = convert_one(ready, layout, scratch, &runtime, progress)?;
-        if let Some(partial) = file.partial.take() {
-            file.partial = Some(partial.kept_in(&memory.merges, spool)?);
+        let mut files = convert_one(ready, layout, scratch, &runtime, progress)?;
+        for file in &mut files {
+            if let Some(partial) = file.partial.take() {
+                file.partial = Some(partial.kept_in(&memory.merges, spool)?);
+            }
         }
-        Ok((number, file))
+        Ok((number, files))
     };
     let (local, objects): (Vec<_>, Vec<_>) = files
         .into_iter()
@@ -207,7 +213,7 @@ fn convert_all(
     let converted = local.chain(opened).par_bridge().map(convert);
     let mut converted = converted.collect::<anyhow::Result<Vec<_>>>()?;
     converted.sort_unstable_by_key(|(number, _)| *number);
-    Ok(converted.into_iter().map(|(_, file)| file).collect())
+    Ok(converted.into_iter().flat_map(|(_, files)| files).collect())
 }
 
 /// The most objects that are requested at the same time.
@@ -257,8 +263,9 @@ fn convert_one(
     scratch: Scratch<'_>,
     runtime: &Handle,
     progress: &Progress,
-) -> anyhow::Result<Converted> {
+) -> anyhow::Result<Vec<Converted>> {
     let Ready { input, opened, .. } = ready;
+    let feed = layout;
     let layout = &reader(layout, &input);
     let failed = || format!("cannot convert {input}");
     let (reader, _permit) = match opened {
@@ -272,12 +279,60 @@ fn convert_one(
         counted = bytes;
     });
     progress.file_done();
-    let Conversion { report, partial } = conversion.with_context(failed)?;
-    Ok(Converted {
+    let Conversion { report, partial } = match conversion {
+        Err(error) if is_archive(&error) => {
+            return convert_members(input, feed, scratch, runtime, progress);
+        }
+        conversion => conversion.with_context(failed)?,
+    };
+    Ok(vec![Converted {
         partial: partial.filter(|_| report.rejected_because.is_none()),
         report,
         input,
-    })
+    }])
+}
+
+/// Converts the members of an archive that the feed's pattern matches, with the archive as a folder or without it.
+fn convert_members(
+    input: Input,
+    layout: &Arc<FeedLayout>,
+    scratch: Scratch<'_>,
+    runtime: &Handle,
+    progress: &Progress,
+) -> anyhow::Result<Vec<Converted>> {
+    let members = input.members(runtime, Some(&*reader(layout, &input)));
+    let members = match members.with_context(|| format!("cannot read {input}"))? {
+        Ok(members) => members,
+        Err(reason) => {
+            let report = ConversionReport::rejected(reason);
+            return Ok(vec![Converted {
+                input,
+                report,
+                partial: None,
+            }]);
+        }
+    };
+    let archive = input.to_string();
+    let archive = archive.rsplit('/').next().unwrap_or(&archive);
+    let is_of_feed =
+        |member: &str| layout.files.matches(member) || layout.files.matches(&format!("{archive}/{member}"));
+    let wanted = members
+        .members
+        .into_iter()
+        .filter(|(member, _)| is_of_feed(member));
+    let converted = wanted.map(|(_, input)| {
+        let ready = Ready {
+            number: 0,
+            input,
+            opened: None,
+        };
+        convert_one(ready, layout, scratch, runtime, progress)
+    });
+    Ok(converted
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// Returns the layout that reads an input: that of a profile if its name, with folders or without, is one of the

@@ -11,7 +11,7 @@ use gristmill_engine::{
     Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Previewed, Reject, SalesLayout,
     Scratch, Survey, preview, read_rejects, survey,
 };
-use gristmill_state::{StateDb, SystemClock};
+use gristmill_state::{ARCHIVES, StateDb, SystemClock};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -23,6 +23,7 @@ use super::inputs::{self, Input};
 use super::{JsonArg, SettingsArg, doubts, output, rejects};
 use crate::lake::Lake;
 use crate::settings::{Place, Settings, Source};
+use crate::through::ThroughError;
 
 /// Check files without loading them
 ///
@@ -34,7 +35,7 @@ use crate::settings::{Place, Settings, Source};
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// Files, or objects as s3://, gs:// or az://BUCKET/KEY; outside the sources, only the file name is matched to a
-    /// feed
+    /// feed. Of archives, each member is checked
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Show how rows and sums differ by day from the version in force
@@ -95,7 +96,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let own = Arc::new(settings.own_files());
     let memory = settings.convert.memory_limit.memory().conversions;
     let stores = Arc::new(known_stores(&settings).await);
-    let mut all = Vec::new();
+    let (mut all, mut others) = (Vec::new(), Vec::new());
     for file in &args.files {
         let (name, input) = match inputs::url(file) {
             Some(url) => object_in_source(url, &settings.sources).await?,
@@ -107,41 +108,21 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 },
             ),
         };
-        let Some((feed, captures)) = settings.feeds.of_file(&name) else {
-            let patterns: Vec<_> = settings.feeds.iter().map(|feed| feed.files.as_str()).collect();
-            let patterns = patterns.join(", ");
-            return Err(Usage::new(format!(
-                "{name}: no feed matches it; the feeds' patterns are {patterns}"
-            ))
-            .into());
+        let checking = Checking {
+            settings: &settings,
+            known: &known,
+            memory: &memory,
+            stores: &stores,
         };
-        let comparison = match &known {
-            Some((context, lake)) => Some(Comparison(difference::in_force(context, lake, &name).await?)),
-            None => None,
-        };
-        let (feed, memory, runtime) = (feed.clone(), memory.clone(), Handle::current());
-        let of_feed = settings.feeds.get(&feed.name);
-        let profile = of_feed
-            .and_then(|of_feed| of_feed.profile_of(&name))
-            .map(ToOwned::to_owned);
-        let stores = stores.clone();
-        let checked = spawn_blocking(move || {
-            let names = (name, captures.store);
-            let merged = feed.merged_stores(&stores);
-            let checked = check(
-                &input,
-                names,
-                (&feed, profile),
-                &memory,
-                comparison.as_ref(),
-                &runtime,
-            );
-            checked.map(|checked| Checked {
-                merged_stores: merged,
-                ..checked
-            })
-        });
-        all.push(checked.await??);
+        if settings.feeds.has_file(&name) {
+            if let Some(checked) = checking.file(&name, &input).await? {
+                all.push(checked);
+                continue;
+            }
+        } else if settings.feeds.of_archive(&name).is_none() {
+            return Err(checking.of_no_feed(&name).into());
+        }
+        checking.archive(&name, input, &mut all, &mut others).await?;
     }
     if args.json.json {
         output::json(&all)?;
@@ -151,6 +132,9 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
                 checked,
                 settings.feeds.get(&checked.feed).and_then(|feed| feed.sales()),
             )?;
+        }
+        for name in &others {
+            output::line(format!("{}: no feed matches it", output::path(name)))?;
         }
     }
     let is_fine = all.iter().all(|checked| checked.rejected_because.is_none());
@@ -177,6 +161,137 @@ async fn known_stores(settings: &Settings) -> Vec<String> {
         );
         Vec::new()
     })
+}
+
+/// What all files are checked with.
+struct Checking<'c> {
+    settings: &'c Settings,
+    known: &'c Option<(Context, Lake)>,
+    memory: &'c Budget,
+    /// The stores that the state database knows.
+    stores: &'c Arc<Vec<String>>,
+}
+
+impl Checking<'_> {
+    /// Checks a file that a feed matches. `None` if it is an archive.
+    async fn file(&self, name: &str, input: &Input) -> anyhow::Result<Option<Checked>> {
+        let feeds = &self.settings.feeds;
+        let Some((feed, captures)) = feeds.of_file(name) else {
+            return Err(self.of_no_feed(name).into());
+        };
+        let comparison = match self.known {
+            Some((context, lake)) => Some(Comparison(difference::in_force(context, lake, name).await?)),
+            None => None,
+        };
+        let (input, memory, runtime) = (input.clone(), self.memory.clone(), Handle::current());
+        let profile = feeds.get(&feed.name).and_then(|of_feed| of_feed.profile_of(name));
+        let (names, profile) = ((name.to_owned(), captures.store), profile.map(ToOwned::to_owned));
+        let stores = self.stores.clone();
+        let checked = spawn_blocking(move || {
+            let merged_stores = feed.merged_stores(&stores);
+            let reader = (&*feed, profile);
+            let checked = check(&input, names, reader, &memory, comparison.as_ref(), &runtime)?;
+            anyhow::Ok(Checked {
+                merged_stores,
+                ..checked
+            })
+        });
+        match checked.await? {
+            Err(error) if is_archive(&error) => Ok(None),
+            checked => checked.map(Some),
+        }
+    }
+
+    /// Checks the members of an archive, each as a file of its own. `others` are those that no feed matches.
+    async fn archive(
+        &self,
+        name: &str,
+        input: Input,
+        all: &mut Vec<Checked>,
+        others: &mut Vec<String>,
+    ) -> anyhow::Result<()> {
+        let runtime = Handle::current();
+        let feed = self.settings.feeds.of_file(name).map(|(feed, _)| feed);
+        let shown = input.to_string();
+        let members = spawn_blocking(move || input.members(&runtime, feed.as_deref())).await?;
+        let members = match members.with_context(|| format!("cannot check {shown}"))? {
+            Ok(members) => members,
+            Err(reason) => {
+                all.push(Checked::refused(name.to_owned(), reason));
+                return Ok(());
+            }
+        };
+        let mut checked = 0;
+        for (member, input) in &members.members {
+            let name = format!("{name}/{member}");
+            if !self.settings.feeds.has_file(&name) {
+                others.push(name);
+                continue;
+            }
+            checked += 1;
+            all.push(match self.file(&name, input).await? {
+                Some(checked) => checked,
+                None => Checked::refused(name, "archives in archives are not read".to_owned()),
+            });
+        }
+        if checked == 0 {
+            let reason = match members.members.first() {
+                Some((first, _)) => format!("no feed matches any of its members, such as {name}/{first}"),
+                None => "the archive holds no file".to_owned(),
+            };
+            all.push(Checked::refused(name.to_owned(), reason));
+        }
+        Ok(())
+    }
+
+    fn of_no_feed(&self, name: &str) -> Usage {
+        let patterns: Vec<_> = self
+            .settings
+            .feeds
+            .iter()
+            .map(|feed| feed.files.as_str())
+            .collect();
+        let patterns = patterns.join(", ");
+        Usage::new(format!(
+            "{name}: no feed matches it; the feeds' patterns are {patterns}"
+        ))
+    }
+}
+
+impl Checked {
+    /// Says why an archive would be rejected.
+    fn refused(file: String, reason: String) -> Self {
+        Self {
+            file,
+            feed: ARCHIVES.to_owned(),
+            profile: None,
+            lines: 0,
+            rows: 0,
+            ignored: 0,
+            skipped: 0,
+            skipped_rows: 0,
+            lines_behind_end: 0,
+            last_line_ended: true,
+            rejects: 0,
+            rounded: 0,
+            drift_lines: 0,
+            header: "none",
+            rejected_because: Some(reason),
+            reasons: BTreeMap::new(),
+            first_rejects: Vec::new(),
+            survey: Survey::default(),
+            difference: None,
+            first_records: Vec::new(),
+            merged_stores: Vec::new(),
+        }
+    }
+}
+
+/// Returns whether a file was not checked because it is an archive.
+pub(super) fn is_archive(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref(), Some(EngineError::Archive)))
 }
 
 /// Returns the name that a file has in its source; outside all sources, its bare file name.
@@ -234,7 +349,8 @@ fn check(
     };
     let converted = input.convert(input.open(runtime), runtime, feed, (outputs, scratch), |_| ());
     let (report, partial) = match converted {
-        // What the file itself causes is an answer about it, like a reject: other files are checked all the same.
+        // What the file itself causes, or the program that it goes through, is an answer about it, like a reject: other
+        // files are checked all the same.
         Err(error) if is_of_file(&error) => (Ok(ConversionReport::rejected(error.to_string())), None),
         Err(error) => (Err(error), None),
         Ok(conversion) => (Ok(conversion.report), conversion.partial),
@@ -268,10 +384,20 @@ fn check(
         rejected_because,
         ..
     } = report.with_context(failed)?;
-    let first_records = input.open(runtime).with_context(failed)?;
-    let first_records = preview(first_records, feed, scratch, SHOWN).with_context(failed)?;
-    let seen = input.open(runtime).with_context(failed)?;
-    let seen = survey(seen, feed, store.as_deref(), folder.path()).with_context(failed)?;
+    let shown = input.read(input.open(runtime), feed, |text| {
+        preview(text, feed, scratch, SHOWN)
+    });
+    let first_records = match shown {
+        Err(error) if is_of_file(&error) => Vec::new(),
+        shown => shown.and_then(|shown| Ok(shown?)).with_context(failed)?,
+    };
+    let seen = input.read(input.open(runtime), feed, |text| {
+        survey(text, feed, store.as_deref(), folder.path())
+    });
+    let seen = match seen {
+        Err(error) if is_of_file(&error) => Survey::default(),
+        seen => seen.and_then(|seen| Ok(seen?)).with_context(failed)?,
+    };
     Ok(Checked {
         file,
         feed: feed.name.clone(),
@@ -366,8 +492,9 @@ fn print(checked: &Checked, sales: Option<&SalesLayout>) -> std::io::Result<()> 
 
 /// Returns whether the file itself, by its contents, is why it cannot be converted.
 fn is_of_file(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(EngineError::Overflow { .. } | EngineError::TooManyItems)
-    )
+    error.is::<ThroughError>()
+        || matches!(
+            error.downcast_ref(),
+            Some(EngineError::Overflow { .. } | EngineError::TooManyItems)
+        )
 }

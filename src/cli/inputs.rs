@@ -8,18 +8,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use futures::TryStreamExt;
 use gristmill_engine::{
-    Conversion, EngineError, FeedLayout, FilePattern, Outputs, Scratch, convert, convert_in_order,
+    Archive, ArchiveError, Conversion, EngineError, FeedLayout, FilePattern, MemberContent, Outputs, Scratch,
+    convert, convert_in_order, has_archive_name,
 };
 use gristmill_watcher::{
     Address, Bucket, BucketOptions, ObjectReader, OwnFiles, Provider, Stamp, is_looked_at, open_named,
 };
 use object_store::{Error, ObjectStoreExt};
+use tempfile::TempDir;
 use tokio::runtime::Handle;
 use walkdir::WalkDir;
 
 use super::failure::Usage;
 use crate::buckets;
 use crate::settings::{BucketPlace, Place, Source};
+use crate::through::read_through;
 
 /// A file to read.
 #[derive(Clone)]
@@ -34,6 +37,22 @@ pub(super) enum Input {
         path: String,
         stamp: Stamp,
     },
+    /// A file in an archive.
+    Member {
+        /// The archive, and its path in there.
+        shown: String,
+        content: MemberContent,
+        /// Whether the archive came out of a program, so that this goes through none.
+        is_out_of_program: bool,
+    },
+}
+
+/// An archive whose members are inputs.
+pub(super) struct Members {
+    /// Their paths in the archive, without those that are never looked at.
+    pub(super) members: Vec<(String, Input)>,
+    /// What the archive had to be unpacked to.
+    _folder: TempDir,
 }
 
 impl Input {
@@ -42,6 +61,7 @@ impl Input {
         match self {
             Self::File { path, .. } => Ok(path.metadata()?.len()),
             Self::Object { stamp, .. } => Ok(stamp.bytes),
+            Self::Member { content, .. } => Ok(content.bytes()),
         }
     }
 
@@ -52,7 +72,78 @@ impl Input {
             Self::Object { bucket, path, stamp } => {
                 Box::new(ObjectReader::open(bucket, path, *stamp, runtime.clone())?)
             }
+            Self::Member { content, .. } => Box::new(content.open()),
         })
+    }
+
+    /// Has `read` read it, or what the feed's program makes of it. `opened` is what [`Input::open`] returned.
+    pub(super) fn read<T: Send>(
+        &self,
+        opened: anyhow::Result<Box<dyn Read + Send>>,
+        layout: &FeedLayout,
+        read: impl FnOnce(&mut (dyn Read + Send)) -> T + Send,
+    ) -> anyhow::Result<T> {
+        let mut opened = opened?;
+        let goes_through = !matches!(
+            self,
+            Self::Member {
+                is_out_of_program: true,
+                ..
+            }
+        );
+        Ok(match layout.through.as_ref().filter(|_| goes_through) {
+            Some(through) => read_through(through, &mut *opened, &|| false, read)?,
+            None => read(&mut *opened),
+        })
+    }
+
+    /// Returns the members of an archive; `Err` has the reason if it cannot be read. This blocks like [`Input::open`].
+    pub(super) fn members(
+        &self,
+        runtime: &Handle,
+        layout: Option<&FeedLayout>,
+    ) -> anyhow::Result<Result<Members, String>> {
+        let folder = TempDir::new().context("cannot make a temporary folder")?;
+        let through = layout.filter(|layout| layout.through.is_some());
+        let archive = match (self, through) {
+            (Self::Member { .. }, _) => return Ok(Err("archives in archives are not read".into())),
+            (Self::File { path, own }, None) => open_named(path, own)?,
+            _ => {
+                let mut copy = tempfile::tempfile_in(folder.path())?;
+                let mut copying = |text: &mut (dyn Read + Send)| std::io::copy(text, &mut copy);
+                match through {
+                    Some(layout) => self.read(self.open(runtime), layout, copying)??,
+                    None => copying(&mut *self.open(runtime)?)?,
+                };
+                copy
+            }
+        };
+        let archive = match Archive::open(Arc::new(archive)) {
+            Ok(Some(archive)) => archive,
+            Ok(None) => return Ok(Err("it is no archive".into())),
+            Err(ArchiveError::Refused(reason)) => return Ok(Err(reason)),
+            Err(ArchiveError::Io(error)) => return Err(error.into()),
+        };
+        let is_wanted = |name: &str| name.split('/').all(|part| is_looked_at(part.as_ref()));
+        let names = archive.members().iter().enumerate();
+        let wanted: Vec<usize> = names
+            .filter(|(_, member)| is_wanted(&member.name))
+            .map(|(number, _)| number)
+            .collect();
+        let mut members = Vec::with_capacity(wanted.len());
+        for batch in archive.batches(&wanted, folder.path()) {
+            members.extend(batch?.into_iter().map(|(number, content)| {
+                let name = archive.members()[number].name.clone();
+                let member = Self::Member {
+                    shown: format!("{self}/{name}"),
+                    content,
+                    is_out_of_program: through.is_some(),
+                };
+                (name, member)
+            }));
+        }
+        let _folder = folder;
+        Ok(Ok(Members { members, _folder }))
     }
 }
 
@@ -73,10 +164,16 @@ impl Input {
                 progress(bytes);
             }
         };
-        match convert(opened?, layout, outputs, scratch, &mut progress) {
+        let first = self.read(opened, layout, |text| {
+            convert(text, layout, outputs, scratch, &mut progress)
+        });
+        match first? {
             Err(EngineError::ColumnsMoved) => {
-                let again = self.open(runtime)?;
-                Ok(convert_in_order(again, layout, outputs, scratch, progress)?)
+                let again = self.open(runtime);
+                let done = self.read(again, layout, |text| {
+                    convert_in_order(text, layout, outputs, scratch, progress)
+                });
+                Ok(done??)
             }
             done => Ok(done?),
         }
@@ -88,6 +185,7 @@ impl fmt::Display for Input {
         match self {
             Self::File { path, .. } => path.display().fmt(f),
             Self::Object { bucket, path, .. } => write!(f, "{}/{path}", bucket.url()),
+            Self::Member { shown, .. } => f.write_str(shown),
         }
     }
 }
@@ -98,7 +196,7 @@ pub(super) fn url(input: &Path) -> Option<&str> {
 }
 
 /// Lists the inputs in the order given: files and objects as they are, folders and prefixes as the files in them that
-/// match `pattern`.
+/// match `pattern`, and those that may be archives by their names.
 pub(super) async fn list(
     inputs: &[PathBuf],
     pattern: &FilePattern,
@@ -185,7 +283,8 @@ async fn below_prefix(place: &BucketPlace, pattern: &FilePattern) -> anyhow::Res
     let of_feed = listed.into_iter().filter_map(|meta| {
         let path = meta.location.as_ref().strip_prefix(bucket.prefix())?;
         let is_looked_at = path.split('/').all(|part| is_looked_at(part.as_ref()));
-        (is_looked_at && pattern.matches(path)).then(|| Input::Object {
+        let is_wanted = pattern.matches(path) || has_archive_name(path);
+        (is_looked_at && is_wanted).then(|| Input::Object {
             bucket: bucket.clone(),
             path: path.to_owned(),
             stamp: Stamp::of_object(&meta),
@@ -204,7 +303,8 @@ fn in_folder(folder: &Path, pattern: &FilePattern) -> anyhow::Result<Vec<PathBuf
     for entry in entries {
         let entry = entry.with_context(|| format!("cannot list the folder {}", folder.display()))?;
         let relative = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        let is_of_feed = relative.to_str().is_some_and(|path| pattern.matches(path));
+        let is_wanted = |path: &str| pattern.matches(path) || has_archive_name(path);
+        let is_of_feed = relative.to_str().is_some_and(is_wanted);
         if entry.file_type().is_file() && is_of_feed {
             files.push(entry.into_path());
         }

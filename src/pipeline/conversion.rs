@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use gristmill_engine::{ConversionReport, DayLines, Scratch};
+use gristmill_engine::{ConversionReport, DayLines, MemberContent, Scratch};
 use gristmill_state::{SubmissionOutcome, VersionDay, VersionRecord};
 use gristmill_watcher::Arrival;
 use object_store::path::Path as ObjectPath;
 use tokio::runtime::Handle;
 
+use super::archives::{Unpacked, is_archive};
 use super::conversions::Arrived;
 use super::panics::panic_point;
-use super::reading::{Content, Files, Read, Reading};
+use super::reading::{Content, Files, Listed, Read, Reading};
 use super::retry::{StepError, with_retries};
 use super::sources::{Origin, to_state};
 use super::stuck::Watch;
@@ -38,6 +39,10 @@ pub(super) enum Outcome {
     Unanswered,
     /// The pipeline stops, and does not wait for the rest of it.
     Stopped,
+    /// The file is an archive, and is to be read as such.
+    Archive,
+    /// The file is an archive, and its members have been passed on to be recorded.
+    Unpacked(Box<Unpacked>),
 }
 
 /// A conversion whose outputs are in the spool.
@@ -53,6 +58,8 @@ pub(super) enum Step {
     New,
     Hashed(String),
     Converted(Box<Converted>),
+    /// The members of an archive are known.
+    Listed(Box<Listed>),
     Done(Outcome),
 }
 
@@ -64,18 +71,41 @@ pub(super) async fn convert_files(
     parts: &Arc<Parts>,
     group: &[Arrived],
 ) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
+    let contents = group.iter().map(|arrived| content(parts, &arrived.arrival.path));
+    convert(parts, group, contents.collect(), true).await
+}
+
+/// Converts members of an archive, like [`convert_files`]. If the archive came out of a program, they go through none.
+pub(super) async fn convert_members(
+    parts: &Arc<Parts>,
+    group: &[Arrived],
+    contents: Vec<MemberContent>,
+    go_through: bool,
+) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
+    let contents = contents.into_iter().map(Content::Member);
+    convert(parts, group, contents.collect(), go_through).await
+}
+
+async fn convert(
+    parts: &Arc<Parts>,
+    group: &[Arrived],
+    contents: Vec<Content>,
+    go_through: bool,
+) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
     let known = in_force(parts, group).await?;
     let mut readings: Vec<Reading> = group
         .iter()
-        .map(|arrived| Reading {
+        .zip(contents)
+        .map(|(arrived, content)| Reading {
             file: arrived.arrival.path.clone(),
             source: parts
                 .settings
                 .source_of(&arrived.arrival.path)
                 .map(|(source, _)| source),
-            content: content(parts, &arrived.arrival.path),
+            content,
             stamp: arrived.arrival.stamp,
             feed: arrived.feed.clone(),
+            through: arrived.feed.through.clone().filter(|_| go_through),
             watch: Watch::default(),
             abandoned: parts.abandoned.clone(),
         })
@@ -90,20 +120,22 @@ pub(super) async fn convert_files(
     let runtime = Handle::current();
 
     // A file with the same size as the version in force often has the same bytes. Hashing is cheaper than converting.
-    let is_hashed = |arrived: &Arrived| {
+    let is_hashed = |(arrived, reading): (&Arrived, &Reading)| {
         let in_force = known.get(&arrived.arrival.path).and_then(Option::as_ref);
         arrived.is_doubted
-            || in_force.is_some_and(|(bytes, layout)| {
-                *bytes == arrived.arrival.stamp.bytes && layout == arrived.feed.digest()
-            })
+            || in_force
+                .is_some_and(|(bytes, layout)| *bytes == reading.bytes() && layout == arrived.feed.digest())
     };
-    let hashed: Vec<bool> = group.iter().map(is_hashed).collect();
+    let hashed: Vec<bool> = group.iter().zip(&readings).map(is_hashed).collect();
     if hashed.contains(&true) {
         let hashing_runtime = runtime.clone();
         let work = move |number: usize, reading: &Reading, step| match step {
             Ok(Step::New) if hashed[number] => {
-                let hash = reading.hash(&hashing_runtime);
-                hash.map(|read| done_or(read, Step::Hashed))
+                match reading.hash(&hashing_runtime) {
+                    // What is damaged in an archive is found out again, and told, by its conversion.
+                    Err(_) if matches!(reading.content, Content::Member(_)) => Ok(Step::New),
+                    hash => hash.map(|read| done_or(read, Step::Hashed)),
+                }
             }
             other => other,
         };
@@ -113,11 +145,11 @@ pub(super) async fn convert_files(
     }
 
     let conversion_parts = parts.clone();
-    let convert = move |_: usize, reading: &Reading, step| match step {
+    let convert_one = move |_: usize, reading: &Reading, step| match step {
         Ok(Step::New | Step::Hashed(_)) => convert_file(&conversion_parts, &runtime, reading),
         done => done,
     };
-    steps = in_parallel(parts, &readings, steps, convert).await?;
+    steps = in_parallel(parts, &readings, steps, convert_one).await?;
     drop(fetched);
     leave_out_known(parts, group, &known, &mut steps).await?;
     publish(parts, group, steps).await
@@ -184,7 +216,7 @@ async fn in_force(
     known.await.context("cannot look files up in the state database")
 }
 
-fn done_or<T>(read: Read<T>, step: impl FnOnce(T) -> Step) -> Step {
+pub(super) fn done_or<T>(read: Read<T>, step: impl FnOnce(T) -> Step) -> Step {
     match read {
         Read::Whole(value) => step(value),
         Read::Gone => Step::Done(Outcome::Gone),
@@ -218,7 +250,15 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
             files,
         }))
     };
-    read.map(|read| done_or(read, converted))
+    match read {
+        Err(error) if is_archive(&error) => match reading.content {
+            Content::Member(_) => Err(StepError::permanent(anyhow::anyhow!(
+                "it is an archive in an archive, which is not read: have the store send it by itself"
+            ))),
+            _ => Ok(Step::Done(Outcome::Archive)),
+        },
+        read => read.map(|read| done_or(read, converted)),
+    }
 }
 
 /// Ends the work on files that were doubted for nothing: their bytes are those of their newest submission. They are not
@@ -323,7 +363,7 @@ async fn publish(
                 let version = outputs.add(arrived, *converted);
                 Ok(Outcome::Recorded(Box::new(SubmissionOutcome::Converted(version))))
             }
-            Ok(Step::New | Step::Hashed(_)) => unreachable!("every file was converted"),
+            Ok(Step::New | Step::Hashed(_) | Step::Listed(_)) => unreachable!("every file was converted"),
         });
     }
     let lake = parts.lake.clone();

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::Parts;
 use super::activity::Token;
+use super::archives::unpack;
 use super::conversion::{content, convert_files};
 use super::judge::ToJudge;
 use super::outcomes::{Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort};
@@ -52,6 +53,8 @@ pub(super) struct Arrived {
     pub(super) failures: u32,
     /// Whether it is to be converted by itself: a group that it was in has failed as a whole.
     pub(super) is_alone: bool,
+    /// Whether it is an archive, or looks like one by its name and matches no feed.
+    pub(super) is_archive: bool,
     /// Whether it was tried to find out if there is room again.
     pub(super) is_probe: bool,
     pub(super) token: Token,
@@ -190,10 +193,14 @@ impl Conversions {
 
     /// Adds an arrival to those that wait for their turn, or postpones it while the same file is in progress.
     pub(super) fn take(&mut self, arrival: Arrival, token: Token, is_doubted: bool) {
-        let Some((feed, captures)) = self.parts.settings.feeds.of_file(&arrival.path) else {
+        let feeds = &self.parts.settings.feeds;
+        let of_feed = feeds.of_file(&arrival.path);
+        let is_archive = of_feed.is_none();
+        let of_feed = of_feed.or_else(|| Some((feeds.of_archive(&arrival.path)?, Captures::default())));
+        let Some((feed, captures)) = of_feed else {
             return;
         };
-        let (feed, path) = (feed.clone(), arrival.path.clone());
+        let path = arrival.path.clone();
         if let Some(newest) = self.files.get_mut(&path) {
             let is_doubted = is_doubted && newest.as_ref().is_none_or(|before| before.is_doubted);
             *newest = Some(Postponed {
@@ -215,6 +222,7 @@ impl Conversions {
             captures,
             failures: 0,
             is_alone: false,
+            is_archive,
             is_probe: false,
             token,
         });
@@ -223,7 +231,11 @@ impl Conversions {
     fn enqueue(&mut self, arrived: Arrived) {
         if self.attempts_at(&arrived) > 0 {
             self.suspects.push_back(arrived);
-        } else if arrived.is_alone || arrived.is_probe || arrived.arrival.stamp.bytes > SMALL {
+        } else if arrived.is_alone
+            || arrived.is_archive
+            || arrived.is_probe
+            || arrived.arrival.stamp.bytes > SMALL
+        {
             self.large.push_back(arrived);
         } else {
             self.small.push_back(arrived);
@@ -257,8 +269,18 @@ impl Conversions {
                 self.enqueue(arrived);
             }
         }
-        for arrived in alone {
+        for mut arrived in alone {
             self.attempts.remove(&arrived.arrival.path);
+            if let Some(feed) = self
+                .parts
+                .settings
+                .feeds
+                .archives()
+                .filter(|_| arrived.is_archive)
+            {
+                arrived.feed = feed.clone();
+                arrived.captures = Captures::default();
+            }
             self.enqueue(arrived);
         }
         for failed in failed {
@@ -342,7 +364,15 @@ impl Conversions {
                 Some(attempts) => vec![Err(kills(attempts))],
                 None => {
                     note_attempts(&parts, &group).await?;
-                    match contained(convert_files(&parts, &group)).await {
+                    let convert = async {
+                        match group.as_slice() {
+                            [archive] if archive.is_archive => {
+                                Ok(vec![unpack(&parts, &records, archive).await?])
+                            }
+                            files => convert_files(&parts, files).await,
+                        }
+                    };
+                    match contained(convert).await {
                         Ok(outcomes) => outcomes?,
                         Err(panicked) => {
                             let error = StepError::permanent(panicked);
@@ -388,7 +418,8 @@ impl Conversions {
             if self.files.contains_key(&file) {
                 continue;
             }
-            let is_wanted = self.parts.settings.feeds.of_file(&file).is_some();
+            let feeds = &self.parts.settings.feeds;
+            let is_wanted = feeds.has_file(&file) || feeds.of_archive(&file).is_some();
             // A source that does not answer may still have the file.
             match content(&self.parts, &file).exists().await {
                 Ok(true) if is_wanted => self.may_be_gone = true,

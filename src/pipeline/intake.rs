@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use gristmill_engine::{Captures, FeedLayout};
-use gristmill_state::{SubmissionOutcome, SubmissionRecord};
+use gristmill_state::{Role, SubmissionOutcome, SubmissionRecord};
 use gristmill_watcher::{Arrival, Event, Stamp};
 use tokio::sync::{mpsc, watch};
 
@@ -122,6 +122,7 @@ pub(super) fn submission(
         business_date: captures.date,
         stamp: to_state(arrival.stamp),
         guards: guards::of_feed(feed),
+        role: Role::Alone,
         outcome,
     }
 }

@@ -12,6 +12,7 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
+mod archives;
 mod conversion;
 mod conversions;
 mod counting;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_state::{SubmissionOutcome, WaitKind, WaitingFile};
+use gristmill_state::{Role, SubmissionOutcome, WaitKind, WaitingFile};
 use tokio::sync::mpsc;
 
 use super::Parts;
@@ -68,13 +68,18 @@ pub(super) fn sort(group: Vec<Arrived>, outcomes: Vec<Result<Outcome, StepError>
     for (mut arrived, outcome) in group.into_iter().zip(outcomes) {
         if std::mem::take(&mut arrived.is_probe) {
             let has_room = match &outcome {
-                Ok(outcome) => matches!(outcome, Outcome::Recorded(_)),
+                Ok(outcome) => matches!(outcome, Outcome::Recorded(_) | Outcome::Unpacked(_)),
                 Err(error) => !error.is_of_room(),
             };
             ended.probed = Some(has_room);
         }
         let error = match outcome {
             Err(error) => error,
+            Ok(Outcome::Archive) => {
+                arrived.is_archive = true;
+                ended.alone.push(arrived);
+                continue;
+            }
             Ok(outcome) => {
                 done.push((arrived, Ok(outcome)));
                 continue;
@@ -103,7 +108,7 @@ pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> an
         .filter(|(_, outcome)| {
             outcome
                 .as_ref()
-                .is_ok_and(|outcome| !matches!(outcome, Outcome::Recorded(_)))
+                .is_ok_and(|outcome| !matches!(outcome, Outcome::Recorded(_) | Outcome::Unpacked(_)))
         })
         .map(|(arrived, _)| arrived);
     let over: Vec<&str> = without_record
@@ -176,8 +181,15 @@ pub(super) async fn send_on(
         ..
     } = arrived;
     let path = arrival.path.as_str();
+    let mut role = Role::Alone;
     let outcome = match outcome {
         Ok(Outcome::Recorded(outcome)) => *outcome,
+        Ok(Outcome::Unpacked(unpacked)) => {
+            role = unpacked.role;
+            SubmissionOutcome::Converted(unpacked.version)
+        }
+        // Those were sorted out.
+        Ok(Outcome::Archive) => return,
         Ok(Outcome::Gone) => {
             tracing::debug!(path, "the file was gone before it could be read");
             sources.recorded(path, arrival.stamp);
@@ -213,7 +225,8 @@ pub(super) async fn send_on(
             error: error.to_string(),
         },
     };
-    let record = submission(&feed, captures, &arrival, outcome);
+    let mut record = submission(&feed, captures, &arrival, outcome);
+    record.role = role;
     // The record stage ends only after this one, or with an error that ends the whole pipeline.
     let _ = records.send(Recordable { record, token }).await;
 }

@@ -4,10 +4,11 @@
 //! be read again: its bytes no longer count as known, so they are converted once more. Where the source no longer has
 //! it, only a person can help.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use gristmill_engine::{EngineError, covers_day};
-use gristmill_state::ClaimedRun;
+use gristmill_state::{ClaimedRun, MemberPlace};
 use jiff::civil::Date;
 
 use super::Parts;
@@ -52,7 +53,7 @@ pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
     if lost.is_empty() {
         return Ok(());
     }
-    let Sorted { there, gone } = sort(parts, lost).await?;
+    let Sorted { there, gone, .. } = sort(parts, lost).await?;
     if !there.is_empty() {
         parts.state.lose_partials(&there, None).await?;
         let files: Vec<String> = there.into_iter().map(|(file, _)| file).collect();
@@ -72,6 +73,8 @@ pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
 struct Sorted {
     /// Those that the source has, with their partials.
     there: Vec<(String, String)>,
+    /// What has to be read for them: the files, or the archives that they are in.
+    to_read: BTreeSet<String>,
     /// Those that it lacks.
     gone: Vec<String>,
 }
@@ -79,17 +82,31 @@ struct Sorted {
 async fn sort(parts: &Parts, lost: Vec<(String, String)>) -> Result<Sorted, StepError> {
     let mut sorted = Sorted {
         there: Vec::new(),
+        to_read: BTreeSet::new(),
         gone: Vec::new(),
     };
+    let files: Vec<String> = lost.iter().map(|(file, _)| file.clone()).collect();
+    let places = parts.state.member_places(&files).await?;
     for (file, object) in lost {
-        let exists = content(parts, &file).exists().await;
-        if exists.map_err(StepError::transient)? {
+        if exists(parts, &file, places.get(&file)).await? {
+            let path = places.get(&file).map_or(&file, |place| &place.archive);
+            sorted.to_read.insert(path.clone());
             sorted.there.push((file, object));
         } else {
             sorted.gone.push(file);
         }
     }
     Ok(sorted)
+}
+
+/// Returns whether the source has a file, or the archive that has it.
+async fn exists(parts: &Parts, file: &str, place: Option<&MemberPlace>) -> Result<bool, StepError> {
+    let path = match place {
+        Some(place) if !place.is_there => return Ok(false),
+        Some(place) => &place.archive,
+        None => file,
+    };
+    content(parts, path).exists().await.map_err(StepError::transient)
 }
 
 /// Returns the local files of a run's partials, in their order. Fails with [`LostPartials`] if the lake lacks some.
@@ -145,14 +162,14 @@ pub(super) async fn make_anew(
             .contains(object)
             .then(|| (input.file_url.clone(), object.clone()))
     });
-    let Sorted { there, gone } = sort(parts, lost.collect()).await?;
+    let Sorted { there, to_read, gone } = sort(parts, lost.collect()).await?;
     let waits = gone.is_empty();
     parts
         .state
         .lose_partials(&there, waits.then_some(run.run_id.as_str()))
         .await?;
     let there: Vec<String> = there.into_iter().map(|(file, _)| file).collect();
-    for file in &there {
+    for file in &to_read {
         sources.wait_for(file, &parts.activity);
     }
     Ok(match waits {
@@ -163,9 +180,11 @@ pub(super) async fn make_anew(
 
 /// Gives up queued runs that wait for a file which has left the source meanwhile.
 pub(super) async fn give_up_the_gone(parts: &Parts) -> Result<(), StepError> {
-    for (run_id, file) in parts.state.awaited_files().await? {
-        let exists = content(parts, &file).exists().await;
-        if exists.map_err(StepError::transient)? {
+    let awaited = parts.state.awaited_files().await?;
+    let files: Vec<String> = awaited.iter().map(|(_, file)| file.clone()).collect();
+    let places = parts.state.member_places(&files).await?;
+    for (run_id, file) in awaited {
+        if exists(parts, &file, places.get(&file)).await? {
             continue;
         }
         let error = format!(

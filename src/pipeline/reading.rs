@@ -3,12 +3,13 @@
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gristmill_engine::{
-    Conversion, ConversionReport, EngineError, FeedLayout, HashingReader, Outputs, Scratch, content_hash,
-    convert, convert_in_order,
+    Archive, ArchiveError, Conversion, ConversionReport, EngineError, FeedLayout, HashingReader,
+    MemberContent, Outputs, Scratch, Through, content_hash, convert, convert_in_order,
 };
 use gristmill_watcher::{Bucket, ObjectReader, OpenFileError, ReadError, SourceFolder, Stamp};
 use object_store::ObjectStoreExt;
@@ -18,6 +19,7 @@ use super::retry::StepError;
 use super::stuck::{PATIENCE, ReadAhead, Watch, Watched, is_remote};
 use crate::lake::Spooled;
 use crate::settings::Keep;
+use crate::through::read_through;
 
 /// A file to read on a blocking thread.
 #[derive(Clone)]
@@ -30,6 +32,8 @@ pub(super) struct Reading {
     /// Its stamp when it arrived.
     pub(super) stamp: Stamp,
     pub(super) feed: Arc<FeedLayout>,
+    /// The program that it goes through.
+    pub(super) through: Option<Through>,
     /// Shows what the thread that reads it is doing.
     pub(super) watch: Watch,
     /// Whether the pipeline has stopped, and does not wait for the rest of what is being read.
@@ -49,6 +53,8 @@ pub(super) enum Content {
     },
     /// The bytes of an object that was fetched.
     Bytes(Arc<[u8]>),
+    /// A file in an archive.
+    Member(MemberContent),
     /// In none of the sources.
     Nowhere,
 }
@@ -64,6 +70,24 @@ pub(super) enum Read<T> {
     Stopped,
 }
 
+impl<T> Read<T> {
+    /// Returns a result that has no value, for a value of another kind.
+    fn without_value<U>(self) -> Read<U> {
+        match self {
+            Self::Gone => Read::Gone,
+            Self::Changed | Self::Whole(_) => Read::Changed,
+            Self::Unanswered => Read::Unanswered,
+            Self::Stopped => Read::Stopped,
+        }
+    }
+}
+
+/// What may be an archive, and its content hash.
+pub(super) struct Listed {
+    pub(super) archive: Result<Option<Archive>, ArchiveError>,
+    pub(super) hash: String,
+}
+
 /// The spooled outputs of a conversion.
 pub(super) struct Files {
     pub(super) converted: Spooled,
@@ -73,6 +97,9 @@ pub(super) struct Files {
 
 /// Objects up to this size are fetched before they are converted: the watcher reads them with one request.
 const ONE_REQUEST: u64 = 8 << 20;
+
+/// The largest archive of a bucket that is copied to the scratch folder.
+const MOST_COPIED: u64 = 16 << 30;
 
 impl Content {
     /// Returns whether the source has the file, whatever it holds now.
@@ -84,7 +111,7 @@ impl Content {
                 Err(object_store::Error::NotFound { .. }) => Ok(false),
                 Err(error) => Err(error.into()),
             },
-            Self::Bytes(_) => Ok(true),
+            Self::Bytes(_) | Self::Member(_) => Ok(true),
             Self::Nowhere => Ok(false),
         }
     }
@@ -99,6 +126,72 @@ impl Reading {
     /// Returns whether it is an object to fetch before it is converted.
     pub(super) fn is_to_fetch(&self) -> bool {
         matches!(self.content, Content::Object { .. }) && self.stamp.bytes <= ONE_REQUEST
+    }
+
+    /// Returns its size in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        match &self.content {
+            Content::Member(member) => member.bytes(),
+            _ => self.stamp.bytes,
+        }
+    }
+
+    /// Reads the list of an archive's members, and its content hash. An object, and what comes out of a program, is copied
+    /// to `folder` for that, without a name: its members are read from there.
+    pub(super) fn list(&self, runtime: &Handle, folder: &Path) -> Result<Read<Listed>, StepError> {
+        let (file, hash) = match &self.content {
+            Content::File { folder, path } if self.through.is_none() => {
+                let hash = match self.hash(runtime)? {
+                    Read::Whole(hash) => hash,
+                    other => return Ok(other.without_value()),
+                };
+                match self.watch.call(|| folder.open(path)) {
+                    Ok(file)
+                        if file
+                            .metadata()
+                            .is_ok_and(|metadata| is_as_listed(&metadata, self.stamp)) =>
+                    {
+                        (file, hash)
+                    }
+                    Ok(_) | Err(OpenFileError::NoFile) => return Ok(Read::Changed),
+                    Err(OpenFileError::Gone) => return Ok(Read::Gone),
+                    Err(error) => return Err(StepError::transient(error)),
+                }
+            }
+            _ if self.stamp.bytes > MOST_COPIED => {
+                return Err(StepError::permanent(anyhow::anyhow!(
+                    "the archive has over {} GiB, and would be copied to the scratch folder: send smaller ones",
+                    MOST_COPIED >> 30
+                )));
+            }
+            _ => {
+                let copied = self.read(runtime, |input| {
+                    let mut file = tempfile::tempfile_in(folder).map_err(StepError::transient)?;
+                    let mut input = HashingReader::new(input);
+                    let copy = |text: &mut (dyn io::Read + Send)| io::copy(text, &mut file);
+                    self.through_program(&mut input, copy)?.map_err(unreadable)?;
+                    Ok((file, input.content_hash()))
+                })?;
+                match copied {
+                    Read::Whole(copied) => copied,
+                    other => return Ok(other.without_value()),
+                }
+            }
+        };
+        let archive = Archive::open(Arc::new(file));
+        Ok(Read::Whole(Listed { archive, hash }))
+    }
+
+    /// Returns whether a file of a folder is still the one that arrived. What was copied from a bucket is.
+    pub(super) async fn is_there(&self) -> Result<bool, StepError> {
+        let Content::File { folder, path } = &self.content else {
+            return Ok(true);
+        };
+        match tokio::fs::metadata(folder.root.join(path)).await {
+            Ok(metadata) => Ok(is_as_listed(&metadata, self.stamp)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(unreadable(error)),
+        }
     }
 
     /// Computes the content hash alone.
@@ -138,7 +231,9 @@ impl Reading {
         };
         let first = self.read(runtime, |input| {
             let mut reader = HashingReader::new(input);
-            match convert(&mut reader, &self.feed, outputs, scratch, &mut progress) {
+            let convert =
+                |text: &mut (dyn io::Read + Send)| convert(text, &self.feed, outputs, scratch, &mut progress);
+            match self.through_program(&mut reader, convert)? {
                 Err(EngineError::ColumnsMoved) => Ok(None),
                 done => Ok(Some((done?, reader.content_hash()))),
             }
@@ -147,25 +242,38 @@ impl Reading {
             Read::Whole(Some(done)) => Read::Whole(done),
             Read::Whole(None) => self.read(runtime, |input| {
                 let mut reader = HashingReader::new(input);
-                let done = convert_in_order(&mut reader, &self.feed, outputs, scratch, &mut progress)?;
+                let convert = |text: &mut (dyn io::Read + Send)| {
+                    convert_in_order(text, &self.feed, outputs, scratch, &mut progress)
+                };
+                let done = self.through_program(&mut reader, convert)??;
                 Ok((done, reader.content_hash()))
             })?,
-            Read::Gone => Read::Gone,
-            Read::Changed => Read::Changed,
-            Read::Unanswered => Read::Unanswered,
-            Read::Stopped => Read::Stopped,
+            other => other.without_value(),
         };
-        let (Conversion { report, partial }, content_hash) = match read {
+        let (Conversion { mut report, partial }, content_hash) = match read {
             Read::Whole(done) => done,
-            Read::Gone => return Ok(Read::Gone),
-            Read::Changed => return Ok(Read::Changed),
-            Read::Unanswered => return Ok(Read::Unanswered),
-            Read::Stopped => return Ok(Read::Stopped),
+            other => return Ok(other.without_value()),
         };
+        // Not what a program has made of it.
+        report.bytes = self.bytes();
         if let Some(partial) = partial.filter(|_| report.rejected_because.is_none()) {
             partial.write(files.partial.path(), scratch.memory)?;
         }
         Ok(Read::Whole((report, content_hash)))
+    }
+
+    /// Has `read` read what the feed's program makes of the file, or the file itself.
+    fn through_program<T: Send>(
+        &self,
+        input: &mut (dyn io::Read + Send),
+        read: impl FnOnce(&mut (dyn io::Read + Send)) -> T + Send,
+    ) -> Result<T, StepError> {
+        let Some(through) = &self.through else {
+            return Ok(read(input));
+        };
+        let is_stopped = || self.is_abandoned() || self.watch.is_given_up();
+        // The fault may be one of this machine, such as a key that is missing: what failed is read again by `retry`.
+        read_through(through, input, &is_stopped, read).map_err(StepError::permanent)
     }
 
     /// Reads the whole file, and makes sure that it is the one that arrived. When the pipeline has stopped, reading ends.
@@ -213,6 +321,14 @@ impl Reading {
                 }
             }
             Content::Bytes(bytes) => read(&mut &bytes[..]).map(Read::Whole),
+            Content::Member(member) => {
+                let (input, watch) = (member.open(), self.watch.clone());
+                let value = read(&mut Watched { input, watch });
+                match self.watch.is_given_up() {
+                    true => Ok(Read::Unanswered),
+                    false => value.map(Read::Whole),
+                }
+            }
             Content::Nowhere => Ok(Read::Gone),
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_state::{FileStatus, Recorded, StateError, SubmissionOutcome, SubmissionRecord};
+use gristmill_state::{FileStatus, Recorded, Role, StateError, SubmissionOutcome, SubmissionRecord};
 use tokio::sync::mpsc;
 
 use super::activity::Token;
@@ -12,6 +12,7 @@ use super::oddities::far_ahead;
 use super::put_away::Wakes;
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
+use super::unmatched::note_archive;
 use super::{Parts, crash_point};
 use crate::preconditions::JobIndex;
 
@@ -65,6 +66,7 @@ pub(super) async fn record_submissions(
         crash_point("after-record");
         for (record, recorded) in records.iter().zip(&recorded) {
             log_outcome(&parts, record, recorded);
+            note_archive(&parts, record).await?;
             sources.recorded(&record.file_url, from_state(record.stamp));
         }
         put_away.wake(&parts.activity);
@@ -102,6 +104,21 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
             "the file's time of writing lies in the future, so it counts as written when it arrived; correct the clock of \
              the host that writes it"
         );
+    }
+    if let (Role::Archive { members, read, .. }, SubmissionOutcome::Converted(version)) =
+        (&record.role, &record.outcome)
+    {
+        let note = recorded.note.as_deref().unwrap_or_default();
+        match &version.rejected_because {
+            Some(reason) => {
+                tally.count_rejected();
+                tracing::warn!(path, "the archive is rejected as a whole: {reason}");
+            }
+            None if members == read => tracing::info!(path, "read the archive: {note}"),
+            None if *read > 0 => tracing::warn!(path, "read the archive: {note}"),
+            None => tracing::debug!(path, "{note}"),
+        }
+        return;
     }
     if let Some(note) = &recorded.note {
         tracing::warn!(path, "{note}");
@@ -161,7 +178,7 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
 }
 
 /// Returns whether the conversion itself has rejected the file.
-fn is_rejected(record: &SubmissionRecord) -> bool {
+pub(super) fn is_rejected(record: &SubmissionRecord) -> bool {
     match &record.outcome {
         SubmissionOutcome::Converted(version) => version.rejected_because.is_some(),
         _ => false,

@@ -1,13 +1,15 @@
 //! All sources as one: a watcher for each, and one channel of events in which files have the names that the rest of the
 //! pipeline uses.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use gristmill_engine::has_archive_name;
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{
     After, Arrival, Bucket, BucketSettings, Event, Handle, KnownFile, KnownFiles, OwnFiles, PutAway, Queue,
-    Settings as FolderSettings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch, watch_bucket,
+    Settings as FolderSettings, SourceFolder, Stamp, UnmatchedFile, Want, Wanted, watch, watch_bucket,
 };
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -100,7 +102,12 @@ impl OpenSource {
         let (all, source) = (feeds.clone(), self.source.clone());
         let wanted: Wanted = Arc::new(move |path: &str| {
             panic_point("watch-file", path);
-            all.has_file(&source.file_name(path))
+            let name = source.file_name(path);
+            match (all.has_file(&name), all.of_archive(&name)) {
+                (true, _) => Want::Yes,
+                (false, Some(_)) => Want::Perhaps,
+                (false, None) => Want::No,
+            }
         });
         match &self.origin {
             Origin::Folder(folder) => {
@@ -153,6 +160,12 @@ fn starts(source: &Source, feeds: &Feeds, today: Date) -> Vec<String> {
     for feed in feeds.iter() {
         let pattern = feed.files.as_str();
         let (literal, rest) = pattern.split_at(feed.files.literal_prefix());
+        // What looks like a folder may be an archive, which is found by its own name.
+        let mut folders = literal.match_indices('/').map(|(at, _)| &literal[..at]);
+        let (literal, rest) = match folders.find(|folder| has_archive_name(folder)) {
+            Some(archive) => (archive, ""),
+            None => (literal, rest),
+        };
         // A pattern matches file names, which begin with the source's own name.
         let Some(literal) = source.path_of(literal) else {
             // Either a wildcard matches the source's name, or the pattern is for another source.
@@ -249,7 +262,12 @@ async fn known(parts: &Parts) -> Result<Vec<KnownFiles>, StepError> {
     let digest_of = |feed: &str, file: &str| parts.settings.feeds.digest_of(feed, file);
     with_retries(&parts.patience, "reading the known stamps", || async {
         let mut known = vec![KnownFiles::default(); parts.sources.len()];
+        // An archive is read again if one of its members is to be.
+        let to_read: HashSet<String> = parts.state.files_to_look_at().await?.into_iter().collect();
         let take = |file: &str, stamp| {
+            if to_read.contains(file) {
+                return;
+            }
             let mut places = parts.sources.iter().zip(&mut known);
             let place = places.find_map(|(open, here)| Some((open.source.path_of(file)?, here)));
             if let Some((path, here)) = place {

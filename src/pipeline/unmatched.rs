@@ -3,9 +3,11 @@
 
 use anyhow::Context;
 use gristmill_engine::NearMisses;
+use gristmill_state::{Role, SubmissionRecord};
 use gristmill_watcher::UnmatchedFile;
 
 use super::Parts;
+use super::record::is_rejected;
 use super::retry::{StepError, with_retries};
 use crate::settings::Feeds;
 
@@ -46,6 +48,9 @@ pub(super) async fn note_unmatched(
     is_all: bool,
 ) -> anyhow::Result<()> {
     let prefix = parts.settings.sources[source].file_name("");
+    let feeds = &parts.settings.feeds;
+    let archives = files.iter().filter(|file| feeds.of_archive(&file.path).is_some());
+    let archives: Vec<String> = archives.map(|file| file.path.clone()).collect();
     let files: Vec<_> = files
         .into_iter()
         .map(|file| (file.path, file.bytes, file.modified_ns))
@@ -53,12 +58,45 @@ pub(super) async fn note_unmatched(
     let new = with_retries(
         &parts.patience,
         "recording the files that no feed matches",
-        || async { Ok(parts.state.note_unmatched(&prefix, &files, is_all).await?) },
+        || async {
+            Ok(parts
+                .state
+                .note_unmatched(&prefix, &files, &archives, is_all)
+                .await?)
+        },
     )
     .await
     .context("cannot record the files that no feed matches in the state database")?;
-    if new.is_empty() {
+    log_unmatched(parts, &new);
+    Ok(())
+}
+
+/// Records an archive that was read, if no feed matches its name nor anything in it. Forgets it as such otherwise.
+pub(super) async fn note_archive(parts: &Parts, record: &SubmissionRecord) -> anyhow::Result<()> {
+    let path = &record.file_url;
+    let (Role::Archive { read, .. }, Some((source, _))) = (&record.role, parts.settings.source_of(path))
+    else {
         return Ok(());
+    };
+    // One that is rejected is told as such.
+    if *read > 0 || is_rejected(record) || parts.settings.feeds.has_file(path) {
+        let forget = || async { Ok(parts.state.forget_unmatched(std::slice::from_ref(path)).await?) };
+        return with_retries(&parts.patience, "noting that a feed matches an archive", forget)
+            .await
+            .context("cannot note in the state database that a feed matches an archive");
+    }
+    let modified_ns = record.stamp.modified_ns;
+    let file = UnmatchedFile {
+        modified_ns,
+        path: path.clone(),
+        bytes: record.stamp.bytes,
+    };
+    note_unmatched(parts, source, vec![file], false).await
+}
+
+fn log_unmatched(parts: &Parts, new: &[String]) {
+    if new.is_empty() {
+        return;
     }
     let nearest = Nearest::new(&parts.settings.feeds);
     for path in new.iter().take(LOGGED) {
@@ -74,7 +112,6 @@ pub(super) async fn note_unmatched(
             "no feed matches more files; `gristmill files --unmatched` lists them"
         );
     }
-    Ok(())
 }
 
 /// Forgets the files of sources that the settings no longer have.

@@ -9,7 +9,6 @@ mod file;
 mod fragment;
 mod own;
 mod places;
-mod span;
 mod variable;
 mod warehouse;
 mod words;
@@ -20,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use gristmill_engine::{Captures, FeedLayout, FeedSpec, FilePattern};
+use gristmill_engine::{Captures, FeedLayout, FeedSpec, FilePattern, has_archive_name};
 use gristmill_loader::{Credentials, LoadMode, Target, Warehouse};
-use gristmill_state::JobConfig;
+use gristmill_state::{ARCHIVES, JobConfig};
 
 use serde::Deserialize;
 
@@ -30,8 +29,8 @@ use crate::memory::MemoryLimit;
 use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
+pub(crate) use gristmill_engine::parse_span;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
-pub(crate) use span::parse_span;
 pub use warehouse::WarehouseUrl;
 pub(crate) use words::in_plain_words;
 
@@ -97,12 +96,36 @@ pub struct SettingsError {
 
 /// The feeds, and which of them a file belongs to.
 #[derive(Clone, Debug)]
-pub struct Feeds(Vec<Arc<FeedLayout>>);
+pub struct Feeds {
+    feeds: Vec<Arc<FeedLayout>>,
+    /// Under which archives themselves are recorded.
+    archives: Option<Arc<FeedLayout>>,
+}
 
 impl Feeds {
     /// Collects feeds that do not come from a settings file.
     pub fn new(layouts: Vec<FeedLayout>) -> Self {
-        Self(layouts.into_iter().map(Arc::new).collect())
+        Self::of(layouts.into_iter().map(Arc::new).collect())
+    }
+
+    fn of(feeds: Vec<Arc<FeedLayout>>) -> Self {
+        let archives = FeedLayout::of_archives(ARCHIVES, feeds.iter().map(|feed| &**feed));
+        Self {
+            feeds,
+            archives: archives.map(Arc::new),
+        }
+    }
+
+    /// Returns under which feed an archive itself is recorded. Its digest depends on all that decides which members are
+    /// read, and how.
+    pub fn archives(&self) -> Option<&Arc<FeedLayout>> {
+        self.archives.as_ref()
+    }
+
+    /// Returns the same for a file that no feed matches, if its name says that it may be an archive.
+    pub fn of_archive(&self, path: &str) -> Option<Arc<FeedLayout>> {
+        let may_be = has_archive_name(path) && !self.has_file(path);
+        self.archives.as_ref().filter(|_| may_be).cloned()
     }
 
     /// Finds the feed that a file belongs to, and what the file's name says. If several patterns match, the one with
@@ -120,7 +143,7 @@ impl Feeds {
 
     fn feed_of(&self, path: &str) -> Option<&Arc<FeedLayout>> {
         let mut best: Option<&Arc<FeedLayout>> = None;
-        for feed in &self.0 {
+        for feed in &self.feeds {
             let is_better = best.is_none_or(|best| feed.files.literal_prefix() > best.files.literal_prefix());
             if is_better && feed.files.matches(path) {
                 best = Some(feed);
@@ -139,21 +162,28 @@ impl Feeds {
             let feed = Arc::unwrap_or_clone(feed).with_jobs(patterns);
             feed.map(Arc::new).map_err(|error| error.to_string())
         };
-        self.0.into_iter().map(feed).collect::<Result<_, _>>().map(Self)
+        self.feeds
+            .into_iter()
+            .map(feed)
+            .collect::<Result<_, _>>()
+            .map(Self::of)
     }
 
     /// Returns the feed of that name.
     pub fn get(&self, name: &str) -> Option<&Arc<FeedLayout>> {
-        self.0.iter().find(|feed| feed.name == name)
+        self.feeds.iter().find(|feed| feed.name == name)
     }
 
     /// Iterates over all feeds in the order of the settings file.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<FeedLayout>> {
-        self.0.iter()
+        self.feeds.iter()
     }
 
     /// Returns the digest of the layout with which a feed reads a file.
     pub fn digest_of(&self, feed: &str, path: &str) -> Option<String> {
+        if feed == ARCHIVES {
+            return Some(self.archives.as_ref()?.digest().to_owned());
+        }
         let feed = self.get(feed)?;
         // A file keeps the feed that it was last read under, even if the pattern has changed since.
         let digest = |layout: &FeedLayout| layout.digest().to_owned();

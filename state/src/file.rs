@@ -61,6 +61,59 @@ pub struct UnmatchedFile {
     pub noticed: Timestamp,
 }
 
+/// The name of the feed under which archives themselves are recorded. No feed of the settings can have it.
+pub const ARCHIVES: &str = "(archive)";
+
+/// What a file is to others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Role {
+    /// A file by itself.
+    #[default]
+    Alone,
+    /// A file in an archive.
+    Member {
+        /// Path of the archive.
+        archive: String,
+    },
+    /// An archive. Its members have been recorded before it.
+    Archive {
+        /// How many members it has, without those whose names are never looked at.
+        members: u64,
+        /// How many of them a feed matches.
+        read: u64,
+        /// What became of them, for people.
+        note: String,
+    },
+}
+
+impl Role {
+    /// Returns what is to be noted of the file for people.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self {
+            Self::Archive { note, .. } => Some(note.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A file in an archive, as it was last read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownMember {
+    /// The stamp that its archive had; `None` if the member is to be read again.
+    pub stamp: Option<Stamp>,
+    /// The layout of its newest conversion; `None` if it could not be read.
+    pub layout_digest: Option<String>,
+}
+
+/// Where a member of an archive is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberPlace {
+    /// Path of the archive.
+    pub archive: String,
+    /// Whether the archive had it when it was last read.
+    pub is_there: bool,
+}
+
 /// One arrival of a file, and its outcome.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SubmissionRecord {
@@ -76,6 +129,8 @@ pub struct SubmissionRecord {
     pub stamp: Stamp,
     /// What decides whether a version comes into force.
     pub guards: Guards,
+    /// What it is to others.
+    pub role: Role,
     /// The outcome.
     pub outcome: SubmissionOutcome,
 }
@@ -218,6 +273,12 @@ pub struct FileRow {
     pub last_error: Option<String>,
     /// What else was noticed about the newest submission.
     pub last_note: Option<String>,
+    /// Path of the archive that it was read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<String>,
+    /// How many members it has, if it is an archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
     /// The version in force.
     pub in_force: Option<VersionRow>,
     /// The version of the newest submission, if that is not in force: the one that was rejected.

@@ -33,9 +33,9 @@ pub use facts::{
     ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
 };
 pub use file::{
-    FileFilter, FileRow, FileStatus, FileToPutAway, KnownStamp, Recorded, Stamp, SubmissionOutcome,
-    SubmissionRecord, UncountedVersion, UnmatchedFile, ValidSubmission, VersionDay, VersionRecord,
-    VersionRow,
+    ARCHIVES, FileFilter, FileRow, FileStatus, FileToPutAway, KnownMember, KnownStamp, MemberPlace, Recorded,
+    Role, Stamp, SubmissionOutcome, SubmissionRecord, UncountedVersion, UnmatchedFile, ValidSubmission,
+    VersionDay, VersionRecord, VersionRow,
 };
 pub use guard::{Guards, Late, SameDay, SameJob, Standing};
 pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};

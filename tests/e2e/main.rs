@@ -3,6 +3,7 @@
 mod support;
 
 mod aggregate;
+mod archives;
 mod bad_input;
 mod buckets;
 mod clouds;

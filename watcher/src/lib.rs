@@ -71,6 +71,26 @@ pub struct Settings {
 
 /// Says whether the caller wants a file, by its path relative to the root.
 ///
-/// It is called on the threads that list and that receive notices, so it must be quick. Files that it refuses
-/// are not looked at; full listings report them as [`Event::Unmatched`].
-pub type Wanted = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+/// It is called on the threads that list and that receive notices, so it must be quick.
+pub type Wanted = Arc<dyn Fn(&str) -> Want + Send + Sync>;
+
+/// Whether a caller wants a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// It is reported when it is whole.
+    Yes,
+    /// It is reported when it is whole, and full listings report it as [`Event::Unmatched`] too: what it is, only its
+    /// bytes say.
+    Perhaps,
+    /// It is not looked at; full listings report it as [`Event::Unmatched`].
+    No,
+}
+
+impl From<bool> for Want {
+    fn from(is_wanted: bool) -> Self {
+        match is_wanted {
+            true => Self::Yes,
+            false => Self::No,
+        }
+    }
+}

@@ -24,7 +24,7 @@ use crate::open::LEADS_OUT;
 use crate::own::{Id, OwnNow, id};
 use crate::settling::Reason;
 use crate::unmatched::Newest;
-use crate::{OpenFileError, SourceFolder, Stamp, UnmatchedFile, Wanted, names};
+use crate::{OpenFileError, SourceFolder, Stamp, UnmatchedFile, Want, Wanted, names};
 
 /// Large enough that reading 256 files' metadata costs far more than sending the batch.
 const BATCH: usize = 256;
@@ -381,7 +381,8 @@ impl<'a> Walk<'a> {
             return;
         };
         let name = names::escaped(relative);
-        let is_wanted = (self.lister.wanted)(&name);
+        let want = (self.lister.wanted)(&name);
+        let is_wanted = want != Want::No;
         if !is_wanted && self.folders.is_none() {
             return;
         }
@@ -398,19 +399,25 @@ impl<'a> Walk<'a> {
         let stamp = Stamp::of(&metadata);
         match own.or(refused) {
             Some(reason) if is_wanted => self.note(path, why, Found::Refused(reason)),
-            None if is_wanted => self.note(path, why, Found::File(stamp)),
             Some(_) => {}
-            None => self.seen.unmatched.add(UnmatchedFile {
-                modified_ns: stamp.modified_ns,
-                path: name,
-                bytes: stamp.bytes,
-            }),
+            None => {
+                if is_wanted {
+                    self.note(path, why, Found::File(stamp));
+                }
+                if self.folders.is_some() && want != Want::Yes {
+                    self.seen.unmatched.add(UnmatchedFile {
+                        modified_ns: stamp.modified_ns,
+                        path: name,
+                        bytes: stamp.bytes,
+                    });
+                }
+            }
         }
     }
 
     fn is_wanted(&self, path: &Path) -> bool {
         let relative = path.strip_prefix(&self.lister.folder.root);
-        relative.is_ok_and(|relative| (self.lister.wanted)(&names::escaped(relative)))
+        relative.is_ok_and(|relative| (self.lister.wanted)(&names::escaped(relative)) != Want::No)
     }
 
     fn note(&mut self, path: &Path, why: Reason, found: Found) {

@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use crate::error::Error;
 use crate::settling::Reason;
-use crate::{Wanted, names};
+use crate::{Want, Wanted, names};
 
 /// What to look at: paths relative to the root, and whether to list everything.
 #[derive(Default)]
@@ -215,13 +215,14 @@ impl Receiver {
         if relative.as_os_str().is_empty() {
             return;
         }
-        let is_judged = || !names::path_looked_at(relative) || (self.wanted)(&names::escaped(relative));
+        let is_judged =
+            || !names::path_looked_at(relative) || (self.wanted)(&names::escaped(relative)) == Want::Yes;
         self.hints.tell(folder, !is_folder && is_judged());
     }
 
     fn file(&self, path: &Path, why: Reason, is_weak: bool) {
         let relative = path.strip_prefix(&self.root).ok();
-        if relative.is_some_and(|path| (self.wanted)(&names::escaped(path))) {
+        if relative.is_some_and(|path| (self.wanted)(&names::escaped(path)) != Want::No) {
             self.any(path, why, is_weak);
         }
     }
@@ -265,7 +266,7 @@ mod tests {
     /// What is pending after these notices of files in `/in`.
     fn pending(notices: &[(EventKind, &str)]) -> Pending {
         let hints = Arc::new(Hints::default());
-        let wanted: Wanted = Arc::new(|path| path.ends_with(".tdf"));
+        let wanted: Wanted = Arc::new(|path| path.ends_with(".tdf").into());
         let mut receiver = Receiver {
             root: PathBuf::from("/in"),
             wanted,
@@ -317,7 +318,7 @@ mod tests {
         let hints = Arc::new(Hints::default());
         let mut receiver = Receiver {
             root: PathBuf::from("/in"),
-            wanted: Arc::new(|_| true),
+            wanted: Arc::new(|_| Want::Yes),
             hints: hints.clone(),
         };
         receiver.handle_event(Ok(Event::new(EventKind::Other).set_flag(Flag::Rescan)));

@@ -21,8 +21,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::{
-    Event, Handle, KnownFile, KnownFiles, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Wanted,
-    watch,
+    Event, Handle, KnownFile, KnownFiles, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Want,
+    Wanted, watch,
 };
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -37,7 +37,7 @@ fn now() -> SystemTime {
 }
 
 fn every_file() -> Wanted {
-    Arc::new(|_| true)
+    Arc::new(|_| Want::Yes)
 }
 
 /// A folder, and the settings of the watcher on it.

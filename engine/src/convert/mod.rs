@@ -32,6 +32,7 @@ use self::reader::Order;
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
 pub(crate) use self::whole_text::WholeText;
+use crate::archives::is_archive;
 use crate::containers::{self, BEGINNING, Container};
 use crate::error::EngineError;
 use crate::formats::{self, PageReader, Records};
@@ -75,7 +76,8 @@ const UNIT_OF_ROWS: usize = 2 << 20;
 /// A file that is rejected as a whole is not an error: the report says so, and the caller must discard its outputs.
 ///
 /// If a header in mid-file moves the columns, this fails with [`EngineError::ColumnsMoved`], because several threads
-/// read the file: open it again, and call [`convert_in_order`].
+/// read the file: open it again, and call [`convert_in_order`]. If the file is an archive, this fails with
+/// [`EngineError::Archive`]: see [`Archive`](crate::Archive).
 pub fn convert(
     input: impl Read + Send,
     layout: &FeedLayout,
@@ -123,7 +125,11 @@ fn convert_by(
         converted => converted?,
     };
     // The name of a version depends on all bytes of its file, even if some were not looked at.
-    io::copy(&mut source, &mut io::sink()).map_err(EngineError::Read)?;
+    if let Err(error) = io::copy(&mut source, &mut io::sink()) {
+        // A member of an archive that is damaged.
+        let reason = containers::unreadable(&error).ok_or(EngineError::Read(error))?;
+        conversion = rejected(reason);
+    }
     conversion.report.bytes = source.bytes;
     Ok(conversion)
 }
@@ -144,6 +150,7 @@ fn convert_source(
     let mut conversion = match open(source, layout).map_err(EngineError::Read)? {
         Opened::Text { text, is_decoded } => reading.read_input(Input::Text(text), is_decoded)?,
         Opened::Foreign(reason) => return Ok(rejected(reason)),
+        Opened::Archive => return Err(EngineError::Archive),
         Opened::Table(bytes) => {
             let Format::Table(table) = &layout.format else {
                 return Ok(rejected("its format is none of tables".to_owned()));
@@ -188,6 +195,8 @@ pub(crate) enum Opened<'r> {
     Table(Box<dyn Read + Send + 'r>),
     /// Something that the format does not read, and why.
     Foreign(String),
+    /// An archive: its members are files of their own.
+    Archive,
 }
 
 /// Unpacks a file and, if it is text, decodes it.
@@ -200,6 +209,9 @@ pub(crate) fn open<'r>(mut source: impl Read + Send + 'r, layout: &FeedLayout) -
             (beginning_of(&mut unpacked)?, unpacked)
         }
     };
+    if is_archive(&beginning) {
+        return Ok(Opened::Archive);
+    }
     // Text in EBCDIC may begin with any bytes.
     let is_ebcdic = matches!(layout.charset, Charset::Ebcdic(_));
     if let Some(reason) = kinds::refusal(&beginning, layout.format.word()).filter(|_| !is_ebcdic) {

@@ -68,7 +68,7 @@ pub fn preview(
             Format::Table(table) => formats::open_table(bytes, (table, layout), scratch.folder, preview),
             _ => Ok(Vec::new()),
         },
-        Ok(Opened::Foreign(_)) => Ok(Vec::new()),
+        Ok(Opened::Foreign(_) | Opened::Archive) => Ok(Vec::new()),
     };
     match previewed {
         Err(EngineError::Read(error)) if containers::unreadable(&error).is_some() => Ok(Vec::new()),

@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Read};
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
+use crate::archives::is_archive;
 use crate::containers::{self, BEGINNING, Container};
 use crate::formats::{Ebcdic, PageReader};
 use crate::kinds;
@@ -52,7 +53,9 @@ impl Sample {
         if let Err(error) = unpacked.by_ref().take(limit).read_to_end(&mut sample.bytes) {
             sample.unreadable = Some(containers::unreadable(&error).ok_or(error)?);
         }
-        if let Some(reason) = kinds::refusal(&sample.bytes, "delimited") {
+        if is_archive(&sample.bytes) {
+            sample.unreadable = Some("it is an archive: give its members, unpacked".to_owned());
+        } else if let Some(reason) = kinds::refusal(&sample.bytes, "delimited") {
             sample.unreadable = Some(reason);
         }
         sample.is_cut = sample.bytes.len() > most;

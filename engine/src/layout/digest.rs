@@ -22,6 +22,8 @@ pub(super) fn digest(spec: &FeedSpec) -> String {
     let FeedSpec {
         name: _,
         files: _,
+        through,
+        through_limit: _,
         format,
         columns,
         fields,
@@ -55,11 +57,19 @@ pub(super) fn digest(spec: &FeedSpec) -> String {
          {quoted_newlines}|{record_length:?}|{explode:?}|{header:?}|{header_line:?}|{header_names:?}|{records:?}|{values:?}|\
          {encoding:?}|{id_chars}|{max_reject_percent}"
     );
-    // Settings that are older than this key keep their digests.
+    // Settings that are older than these keys, and files that go through nothing, keep their digests.
     let sheet = sheet
         .as_ref()
         .map_or_else(String::new, |sheet| format!("|{sheet:?}"));
-    format!("{}{}", meaning(spec), hashed(&format!("{decoding}{sheet}")))
+    let through = match through.is_empty() {
+        true => String::new(),
+        false => format!("|{through:?}"),
+    };
+    format!(
+        "{}{}",
+        meaning(spec),
+        hashed(&format!("{decoding}{sheet}{through}"))
+    )
 }
 
 /// Returns the first half of the digest.
@@ -81,6 +91,11 @@ fn meaning(spec: &FeedSpec) -> String {
 pub(super) fn of_name(digest: &str, Captures { store, date }: &Captures) -> String {
     let (meaning, _) = digest.split_at(HALF);
     format!("{meaning}{}", hashed(&format!("{digest}|{store:?}|{date:?}")))
+}
+
+/// Returns the digest of archives whose members are read by layouts with these names, patterns and digests.
+pub(super) fn of_archives<'l>(layouts: impl Iterator<Item = (&'l str, &'l str, &'l str)>) -> String {
+    hashed(&format!("{:?}", layouts.collect::<Vec<_>>()))
 }
 
 /// Returns the digest of a layout whose measures were put into this order. Partials know their columns by position, so
@@ -109,6 +124,7 @@ pub(super) fn digests_before(spec: &FeedSpec) -> Vec<String> {
         ..ValuesSpec::default()
     };
     let is_old = spec.format == usual.format
+        && spec.through.is_empty()
         && spec.fields.is_empty()
         && spec.quote == usual.quote
         && spec.escape.is_none()

@@ -17,6 +17,12 @@ pub struct FeedSpec {
     pub name: String,
     /// Which files belong to it, as a [`FilePattern`](crate::FilePattern).
     pub files: String,
+    /// The program that its files go through first, and its arguments.
+    #[serde(default)]
+    pub through: Vec<String>,
+    /// How long that program may take for a file.
+    #[serde(default = "defaults::through_limit")]
+    pub through_limit: String,
     /// What its files are.
     #[serde(default)]
     pub format: FormatWord,
@@ -106,6 +112,8 @@ pub struct ProfileSpec {
     pub name: String,
     /// Which of the feed's files it reads, unless an earlier profile does.
     pub files: String,
+    pub through: Option<Vec<String>>,
+    pub through_limit: Option<String>,
     pub format: Option<FormatWord>,
     pub columns: Option<Vec<String>>,
     #[serde(default)]
@@ -248,6 +256,9 @@ impl From<i32> for MeasureSpec {
 }
 
 pub(super) mod defaults {
+    pub(in crate::layout) fn through_limit() -> String {
+        "10 minutes".into()
+    }
     pub(in crate::layout) fn delimiter() -> String {
         "\t".into()
     }
@@ -309,6 +320,8 @@ impl ProfileSpec {
         let Self {
             name: _,
             files,
+            through,
+            through_limit,
             format,
             columns,
             fields,
@@ -349,6 +362,10 @@ impl ProfileSpec {
         };
         FeedSpec {
             files: files.clone(),
+            through: through.clone().unwrap_or_else(|| feed.through.clone()),
+            through_limit: through_limit
+                .clone()
+                .unwrap_or_else(|| feed.through_limit.clone()),
             format,
             columns,
             fields: all,
@@ -380,6 +397,8 @@ impl Default for FeedSpec {
         Self {
             name: "sales".into(),
             files: "**".into(),
+            through: Vec::new(),
+            through_limit: defaults::through_limit(),
             format: FormatWord::Delimited,
             columns: NEEDED_COLUMNS.map(String::from).to_vec(),
             fields: BTreeMap::new(),

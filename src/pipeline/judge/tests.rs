@@ -10,8 +10,9 @@ use std::sync::Arc;
 use gristmill_engine::{FeedLayout, FeedSpec};
 use gristmill_loader::LoadMode;
 use gristmill_state::{
-    Guards, JobConfig, Late, RunFilter, RunOutcome, RunResult, RunState, SameDay, Stamp, StateDb, StateError,
-    SubmissionOutcome, SubmissionRecord, TestClock, Trigger, VersionDay, VersionRecord, Waves, Withdraw,
+    Guards, JobConfig, Late, Role, RunFilter, RunOutcome, RunResult, RunState, SameDay, Stamp, StateDb,
+    StateError, SubmissionOutcome, SubmissionRecord, TestClock, Trigger, VersionDay, VersionRecord, Waves,
+    Withdraw,
 };
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -402,6 +403,7 @@ impl World {
                 inode: 1,
                 changed_ns: None,
             },
+            role: Role::Alone,
             guards: Guards {
                 same_day: SameDay::Hold,
                 ..Guards::default()

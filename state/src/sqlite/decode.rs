@@ -122,6 +122,8 @@ pub(super) fn file_row(row: &SqliteRow) -> sqlx::Result<FileRow> {
         last_validated: row.parsed_or_null("last_validated_timestamp")?,
         last_error: row.try_get("last_error")?,
         last_note: row.try_get("last_note")?,
+        archive: row.try_get("archive")?,
+        members: row.try_get("members")?,
         in_force: version_id.map(|_| version_row(row)).transpose()?,
         refused: None,
     })

@@ -49,7 +49,8 @@ impl StateDb {
         }
     }
 
-    /// Returns the paths of the files that a person has marked to be read again.
+    /// Returns the paths of the files that a person has marked to be read again: of a member of an archive, that of the
+    /// archive.
     pub async fn files_to_look_at(&self) -> Result<Vec<String>, StateError> {
         sqlx::query_scalar(sql::TO_LOOK_AT)
             .fetch_all(&self.readers)
@@ -57,9 +58,9 @@ impl StateDb {
             .during("list the files marked for", "another read")
     }
 
-    /// Keeps the whole stamps of files that are otherwise as they were last read, but may have another change time.
-    /// `are_compared` says whether their bytes were read, and were the same too. Files that have been submitted since
-    /// are left unchanged.
+    /// Keeps the whole stamps of files, and of the members of archives among them, that are otherwise as they were last
+    /// read, but may have another change time. `are_compared` says whether their bytes were read, and were the same too.
+    /// Files that have been submitted since are left unchanged.
     pub async fn restamp(&self, files: &[(String, Stamp)], are_compared: bool) -> Result<(), StateError> {
         let (action, subject) = ("complete the stamps of", format!("{} files", files.len()));
         let compared = are_compared.then(|| self.now());
@@ -72,14 +73,14 @@ impl StateDb {
                 stamp.changed_ns
             ])
         });
+        let rows = array(rows);
         let mut writer = self.writer().await.during(action, &subject)?;
-        sqlx::query(sql::RESTAMP)
-            .bind(array(rows))
-            .bind(compared)
-            .execute(&mut *writer)
-            .await
-            .during(action, &subject)?;
-        Ok(())
+        let mut tx = begin(&mut writer).await.during(action, &subject)?;
+        for statement in [sql::RESTAMP, sql::RESTAMP_MEMBERS] {
+            let restamp = sqlx::query(statement).bind(&rows).bind(&compared);
+            restamp.execute(&mut *tx).await.during(action, &subject)?;
+        }
+        tx.commit().await.during(action, &subject)
     }
 
     /// Returns those of the given files (path, content hash, layout digest) whose newest submission, accepted or not,
@@ -99,8 +100,8 @@ impl StateDb {
         Ok(same.into_iter().collect())
     }
 
-    /// Forgets the stamps of files, so that they are read again as if they had just arrived. Returns how many of the
-    /// paths are known.
+    /// Forgets the stamps of files, and of the members of archives among them, so that they are read again as if they had
+    /// just arrived. Returns how many files that are.
     pub async fn look_again(&self, file_urls: &[String]) -> Result<u64, StateError> {
         let (action, subject) = ("request another read of", "files");
         let mut writer = self.writer().await.during(action, subject)?;
@@ -385,7 +386,11 @@ mod tests {
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
         assert_eq!(
             steps,
-            ["SEARCH ingested_file_status USING INDEX file_to_put_away (file_url>? AND file_url<?)"]
+            [
+                "SEARCH f USING INDEX file_to_put_away (file_url>? AND file_url<?)",
+                "CORRELATED SCALAR SUBQUERY 1",
+                "SEARCH m USING INDEX file_of_archive (archive=?)",
+            ]
         );
     }
 }

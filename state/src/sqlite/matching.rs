@@ -15,6 +15,7 @@ use super::sql::{matching as sql, waves};
 use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
+use crate::file::ARCHIVES;
 use crate::members::{AsksFor, Named, Taker, Takers};
 
 const ACTION: &str = "find the jobs of";
@@ -220,7 +221,12 @@ async fn match_files(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Re
 }
 
 fn required_rows(takers: &dyn Takers, file: &File) -> impl Iterator<Item = (String, Value)> {
-    let (file_id, required) = (file.file_id, takers.required_by(&file.file_url));
+    // What is required is in an archive, and not the archive itself.
+    let required = match file.feed == ARCHIVES {
+        true => Vec::new(),
+        false => takers.required_by(&file.file_url),
+    };
+    let file_id = file.file_id;
     required.into_iter().map(move |(pattern, wave)| {
         let row = json!([pattern, wave_text(wave), file_id]);
         (pattern, row)

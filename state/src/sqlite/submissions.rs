@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::archives::role_columns;
 use super::days::{keep_version_days, version_days};
 use super::sql::{days, files as sql};
 use super::{StateDb, begin, guarding, matching, waiting};
@@ -163,12 +164,14 @@ async fn guard(
     let days = candidates.iter().flat_map(|(_, candidate)| candidate.days);
     let mut guarded = Guarded {
         holdings: guarding::holdings(tx, days).await?,
-        notes: vec![None; part.len()],
+        notes: part.iter().map(|submission| submission.role.note()).collect(),
         touched: Touched::new(),
         verdicts: Vec::new(),
     };
     for (number, candidate) in candidates {
-        guarded.notes[number] = guard::other_store(&candidate);
+        if let Some(note) = guard::other_store(&candidate) {
+            guarded.notes[number] = Some(note);
+        }
         let version_id = candidate.version_id;
         match guard::judge(&candidate, &guarded.holdings, same_job) {
             Judgement::InForce { days, taken_over } => {
@@ -227,6 +230,7 @@ async fn see_files(
     now: &str,
 ) -> sqlx::Result<Vec<Seen>> {
     let rows = part.iter().map(|submission| {
+        let (archive, members, read) = role_columns(submission);
         json!([
             submission.file_url,
             submission.feed,
@@ -236,6 +240,9 @@ async fn see_files(
             submission.stamp.modified_ns,
             submission.stamp.inode.cast_signed(),
             submission.stamp.changed_ns,
+            archive,
+            members,
+            read,
         ])
     });
     let seen = sqlx::query(sql::SEE_FILES)

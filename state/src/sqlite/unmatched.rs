@@ -1,5 +1,7 @@
 //! The files that no feed matches, as the full listings of the sources find them.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::Row;
@@ -19,22 +21,34 @@ pub const UNMATCHED: u32 = 10_000;
 impl StateDb {
     /// Records what a listing of a source found, and returns the files that were not known before, newest first. Paths
     /// of the source begin with `prefix`. If `is_all`, files of it that are not among them have vanished, or match a
-    /// feed now. The oldest beyond [`UNMATCHED`] are left out.
+    /// feed now. The oldest beyond [`UNMATCHED`] are left out. `archives` are those of them that may be archives: they
+    /// are recorded only if they have been read, and no feed matches anything in them.
     pub async fn note_unmatched(
         &self,
         prefix: &str,
         files: &[(String, u64, i64)],
+        archives: &[String],
         is_all: bool,
     ) -> Result<Vec<String>, StateError> {
         let (action, subject) = ("record the files", "that no feed matches");
         let now = self.now();
-        let rows = array(
-            files
-                .iter()
-                .map(|(file_url, bytes, modified_ns)| json!([file_url, bytes.cast_signed(), modified_ns])),
-        );
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
+        let others = match archives.is_empty() {
+            true => Vec::new(),
+            false => {
+                let archives = array(archives.iter().map(|file_url| json!(file_url)));
+                let others = sqlx::query_scalar(sql::NOT_TO_TELL)
+                    .bind(archives)
+                    .fetch_all(&mut *tx);
+                others.await.during(action, subject)?
+            }
+        };
+        let others: HashSet<String> = others.into_iter().collect();
+        let files = files.iter().filter(|(file_url, ..)| !others.contains(file_url));
+        let rows = array(
+            files.map(|(file_url, bytes, modified_ns)| json!([file_url, bytes.cast_signed(), modified_ns])),
+        );
         if is_all {
             let gone = sqlx::query(sql::REMOVE_GONE).bind(&rows).bind(prefix);
             gone.execute(&mut *tx).await.during(action, subject)?;

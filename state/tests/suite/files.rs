@@ -463,24 +463,28 @@ async fn files_that_no_feed_matches_come_and_go_and_are_bounded() {
     };
     let found = [file("north/b.TDF", 2), file("north/a.TDF", 1)];
     assert_eq!(
-        f.db.note_unmatched("north/", &found, true).await.unwrap(),
+        f.db.note_unmatched("north/", &found, &[], true).await.unwrap(),
         ["north/b.TDF", "north/a.TDF"]
     );
     let other = [file("south/c", -1)];
     assert_eq!(
-        f.db.note_unmatched("south/", &other, true).await.unwrap(),
+        f.db.note_unmatched("south/", &other, &[], true).await.unwrap(),
         ["south/c"]
     );
     assert_eq!(
-        f.db.note_unmatched("north/", &found, true).await.unwrap(),
+        f.db.note_unmatched("north/", &found, &[], true).await.unwrap(),
         [""; 0]
     );
     assert_eq!(
-        f.db.note_unmatched("north/", &found[..1], false).await.unwrap(),
+        f.db.note_unmatched("north/", &found[..1], &[], false)
+            .await
+            .unwrap(),
         [""; 0]
     );
     assert_eq!(listed().await, ["north/a.TDF", "north/b.TDF", "south/c"]);
-    f.db.note_unmatched("north/", &found[..1], true).await.unwrap();
+    f.db.note_unmatched("north/", &found[..1], &[], true)
+        .await
+        .unwrap();
     assert_eq!(listed().await, ["north/b.TDF", "south/c"]);
     assert_eq!(f.db.unmatched_files().await.unwrap()[0].bytes, 5);
     f.db.forget_unmatched(&["south/c".to_owned()]).await.unwrap();
@@ -489,12 +493,12 @@ async fn files_that_no_feed_matches_come_and_go_and_are_bounded() {
     let many: Vec<_> = (0..i64::from(UNMATCHED) + 10)
         .map(|n| file(&format!("west/{n}"), n + 100))
         .collect();
-    f.db.note_unmatched("west/", &many, true).await.unwrap();
+    f.db.note_unmatched("west/", &many, &[], true).await.unwrap();
     assert_eq!(f.db.unmatched_count().await.unwrap(), u64::from(UNMATCHED));
     assert!(
         !listed().await.contains(&"north/b.TDF".to_owned()),
         "the oldest is left out"
     );
-    f.db.note_unmatched("west/", &[], true).await.unwrap();
+    f.db.note_unmatched("west/", &[], &[], true).await.unwrap();
     assert_eq!(f.db.unmatched_count().await.unwrap(), 0);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, KnownStamp, Named, NewRun, Question,
+    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, KnownStamp, Named, NewRun, Question, Role,
     RunInput, Stamp, StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock,
     Trigger, VersionRecord, Waves,
 };
@@ -199,6 +199,7 @@ pub fn submission(file_url: &str, outcome: SubmissionOutcome) -> SubmissionRecor
         business_date: Some("2026-11-22".parse().unwrap()),
         stamp: stamp(10),
         guards: Guards::default(),
+        role: Role::default(),
         outcome,
     }
 }

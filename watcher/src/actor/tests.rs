@@ -1,6 +1,7 @@
 //! How the task handles reports, without any folder.
 
 use super::*;
+use crate::Want;
 
 fn seen(troubles: &[(&str, &str)]) -> Seen {
     let troubles = troubles
@@ -50,7 +51,7 @@ fn actor() -> (Actor, mpsc::Receiver<Event>) {
         Actor::new(
             settings,
             KnownFiles::default(),
-            Arc::new(|_| true),
+            Arc::new(|_| Want::Yes),
             commands,
             sender,
         ),

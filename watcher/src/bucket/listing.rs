@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{Bucket, StorageClient};
 use crate::unmatched::Newest;
-use crate::{Stamp, UnmatchedFile, Wanted, names};
+use crate::{Stamp, UnmatchedFile, Want, Wanted, names};
 
 /// The largest page that S3 and Google return, in keys. Azure allows 5,000.
 const PAGE: usize = 1000;
@@ -111,7 +111,8 @@ impl Lister {
                         if self.is_looked_at(path) {
                             let (path, stamp) = (path.to_owned(), Some(stamp));
                             looks.push(Look { path, stamp, at });
-                        } else if listed.is_full && is_unmatched(path, stamp, &self.wanted) {
+                        }
+                        if listed.is_full && is_unmatched(path, stamp, &self.wanted) {
                             listed.unmatched.add(UnmatchedFile {
                                 modified_ns: stamp.modified_ns,
                                 path: path.to_owned(),
@@ -207,12 +208,12 @@ fn no_way_on(key: &str) -> StoreError {
 
 /// Whether a path is looked at.
 pub(super) fn is_looked_at(path: &str, wanted: &Wanted) -> bool {
-    names::path_looked_at(FilePath::new(path)) && wanted(path)
+    names::path_looked_at(FilePath::new(path)) && wanted(path) != Want::No
 }
 
-/// Whether an object is a file that nobody wants. An empty one may be what some tools keep for a folder.
+/// Whether an object is a file that nobody wants for certain. An empty one may be what some tools keep for a folder.
 fn is_unmatched(path: &str, stamp: Stamp, wanted: &Wanted) -> bool {
-    stamp.bytes > 0 && names::path_looked_at(FilePath::new(path)) && !wanted(path)
+    stamp.bytes > 0 && names::path_looked_at(FilePath::new(path)) && wanted(path) != Want::Yes
 }
 
 /// Looks at one object.

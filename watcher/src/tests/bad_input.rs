@@ -43,7 +43,7 @@ async fn names_that_are_not_looked_at() {
 #[tokio::test]
 async fn what_nobody_wants_is_counted_and_no_more() {
     let mut scene = Scene::new(SHORT, NEVER);
-    scene.wanted = Arc::new(|path| path.ends_with(".tdf"));
+    scene.wanted = Arc::new(|path| path.ends_with(".tdf").into());
     scene.old_file("x/readme.txt", "1");
     let mut watched = scene.start().await;
     scene.rename_in("notes.txt", "1");

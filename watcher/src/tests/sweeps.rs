@@ -80,7 +80,7 @@ fn sorted<T: ToString>(names: impl IntoIterator<Item = T>) -> Vec<String> {
 #[tokio::test]
 async fn a_sweep_looks_at_files_only_where_a_folder_has_changed_without_a_notice() {
     let mut scene = Scene::new(NEVER, NEVER);
-    scene.wanted = Arc::new(|path| path.ends_with(".tdf"));
+    scene.wanted = Arc::new(|path| path.ends_with(".tdf").into());
     for name in [
         "a.tdf",
         "quiet/b.tdf",
@@ -193,7 +193,7 @@ async fn a_file_that_could_not_be_read_is_reported_by_the_next_sweep() {
 #[tokio::test]
 async fn what_nobody_wants_is_found_by_sweeps_too() {
     let mut scene = Scene::new(SHORT, Duration::from_millis(50));
-    scene.wanted = Arc::new(|path| path.ends_with(".tdf"));
+    scene.wanted = Arc::new(|path| path.ends_with(".tdf").into());
     scene.old_file("x/old.txt", "1");
     let mut watched = scene.start_with_room(16);
     let mut unmatched = async || loop {

@@ -27,7 +27,7 @@ impl Watched {
 #[tokio::test]
 async fn what_nobody_wants_is_reported_whenever_it_changes() {
     let mut scene = Scene::new(NEVER, NEVER);
-    scene.wanted = Arc::new(|path| path.ends_with(".tdf"));
+    scene.wanted = Arc::new(|path| path.ends_with(".tdf").into());
     scene.old_file("IL-1.tdf", "1");
     scene.old_file("IL-2.TDF", "1");
     scene.old_file(".hidden.TDF", "1");

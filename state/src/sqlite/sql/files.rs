@@ -1,18 +1,22 @@
 //! Statements about files, submissions and versions.
 
-/// Adds files or updates their stamps. Each file may occur at most once.
+/// Adds files or updates their stamps. Each file may occur at most once. What is put away of an archive is the archive,
+/// so there is nothing to be done for its members.
 pub(in crate::sqlite) const SEE_FILES: &str = "
     INSERT INTO ingested_file_status
            (file_url, feed, store_id, business_date, last_update_status, last_update_timestamp, submitted_timestamp,
-            stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns)
+            stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns, archive, members, members_read,
+            put_away_timestamp)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'SUBMITTED', ?2, ?2, value ->> 4, value ->> 5, value ->> 6,
-           value ->> 7
+           value ->> 7, value ->> 8, value ->> 9, value ->> 10, CASE WHEN value ->> 8 IS NOT NULL THEN ?2 END
       FROM json_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_url) DO UPDATE
        SET feed = excluded.feed, store_id = excluded.store_id, business_date = excluded.business_date,
            submitted_timestamp = excluded.submitted_timestamp, stamp_bytes = excluded.stamp_bytes,
            stamp_modified_ns = excluded.stamp_modified_ns, stamp_inode = excluded.stamp_inode,
-           stamp_changed_ns = excluded.stamp_changed_ns, compared_timestamp = NULL, put_away_timestamp = NULL
+           stamp_changed_ns = excluded.stamp_changed_ns, compared_timestamp = NULL, archive = excluded.archive,
+           members = excluded.members, members_read = excluded.members_read,
+           put_away_timestamp = excluded.put_away_timestamp
     RETURNING file_id, file_url, version_id";
 
 /// Adds versions. Converting the same bytes again yields the same version, with the results of the newest conversion.
@@ -118,25 +122,29 @@ pub(in crate::sqlite) const STAMPS: &str = "
            (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
              WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1) AS layout_digest
       FROM ingested_file_status f
-     WHERE f.file_url > ?1
+     WHERE f.file_url > ?1 AND f.archive IS NULL
        AND f.stamp_bytes IS NOT NULL AND f.stamp_modified_ns IS NOT NULL AND f.stamp_inode IS NOT NULL
      ORDER BY f.file_url LIMIT ?2";
 
+/// The paths that are to be read again. For a member of an archive, that is the archive.
 pub(in crate::sqlite) const TO_LOOK_AT: &str = "
-    SELECT file_url FROM ingested_file_status
+    SELECT DISTINCT coalesce(archive, file_url) FROM ingested_file_status
      WHERE stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL
-     ORDER BY file_url";
+     ORDER BY 1";
 
 pub(in crate::sqlite) const LOOK_AGAIN: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_url = ?1";
+     WHERE file_url = ?1 OR archive = ?1";
 
 /// Files that have yet to be put away, ordered by path, after a given path. UTF-8 text never contains the byte FF, so
 /// every path with a given prefix sorts before the prefix followed by FF.
 pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
     SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns,
-           last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN') AS is_valid
-      FROM ingested_file_status
+           last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN')
+           AND CASE WHEN members IS NULL THEN 1 ELSE coalesce(members_read, 0) > 0 AND NOT EXISTS
+               (SELECT 1 FROM ingested_file_status m
+                 WHERE m.archive = f.file_url AND m.last_update_status IN ('REJECTED', 'FAILED')) END AS is_valid
+      FROM ingested_file_status f
      WHERE file_url > max(?1, ?2) AND file_url < ?2 || CAST(x'ff' AS TEXT) AND put_away_timestamp IS NULL
        AND stamp_bytes >= 0 AND stamp_modified_ns IS NOT NULL AND stamp_inode IS NOT NULL
      ORDER BY file_url LIMIT ?3";
@@ -156,6 +164,49 @@ pub(in crate::sqlite) const RESTAMP: &str = "
       FROM json_each(?1) j
      WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
        AND stamp_inode = j.value ->> 3";
+
+/// The same for the members of the given archives.
+pub(in crate::sqlite) const RESTAMP_MEMBERS: &str = "
+    UPDATE ingested_file_status
+       SET stamp_changed_ns = j.value ->> 4, compared_timestamp = coalesce(?2, compared_timestamp)
+      FROM json_each(?1) j
+     WHERE archive = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
+       AND stamp_inode = j.value ->> 3";
+
+/// The known members of an archive, with the layout of their newest submission.
+pub(in crate::sqlite) const MEMBERS: &str = "
+    SELECT f.file_url, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode, f.stamp_changed_ns,
+           (SELECT v.layout_digest FROM file_version v WHERE v.version_id = (
+               SELECT s.version_id FROM submission s WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1))
+           AS layout_digest
+      FROM ingested_file_status f WHERE f.archive = ?1";
+
+/// Gives the members of an archive that are to be read again, and that it no longer has, the stamps they had.
+pub(in crate::sqlite) const SETTLE_MEMBERS: &str = "
+    UPDATE ingested_file_status
+       SET stamp_bytes = s.stamp_bytes, stamp_modified_ns = s.stamp_modified_ns, stamp_inode = s.stamp_inode
+      FROM submission s
+     WHERE archive = ?1
+       AND (ingested_file_status.stamp_bytes IS NULL OR ingested_file_status.stamp_modified_ns IS NULL
+            OR ingested_file_status.stamp_inode IS NULL)
+       AND file_url NOT IN (SELECT value FROM json_each(?2))
+       AND s.submission_id = (SELECT max(n.submission_id) FROM submission n
+                               WHERE n.file_id = ingested_file_status.file_id)";
+
+/// Those of the given files that are members of archives, and whether the archive had them when it was last read: then
+/// the newest submissions of both have the same stamp.
+pub(in crate::sqlite) const PLACES: &str = "
+    SELECT f.file_url, f.archive,
+           EXISTS (SELECT 1 FROM ingested_file_status a
+                    CROSS JOIN submission w ON w.submission_id =
+                          (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = a.file_id)
+                    CROSS JOIN submission s ON s.submission_id =
+                          (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
+                    WHERE a.file_url = f.archive AND s.stamp_bytes = w.stamp_bytes
+                      AND s.stamp_modified_ns = w.stamp_modified_ns AND s.stamp_inode = w.stamp_inode) AS is_there
+      FROM json_each(?1) j
+     CROSS JOIN ingested_file_status f ON f.file_url = j.value
+     WHERE f.archive IS NOT NULL";
 
 /// Those of the given files whose newest submission has the given bytes and layout.
 pub(in crate::sqlite) const NEWEST_VERSIONS: &str = "

@@ -7,6 +7,11 @@ pub(in crate::sqlite) const REMOVE_GONE: &str = "
      WHERE file_url >= ?2 AND file_url < ?2 || CAST(x'ff' AS TEXT)
        AND file_url NOT IN (SELECT value ->> 0 FROM json_each(?1))";
 
+/// Those of the files in `?1` that may be archives and have not been read, or in which a feed matches something.
+pub(in crate::sqlite) const NOT_TO_TELL: &str = "
+    SELECT value FROM json_each(?1)
+     WHERE NOT EXISTS (SELECT 1 FROM ingested_file_status f WHERE f.file_url = value AND f.members_read = 0)";
+
 /// Those of the given files that are not known.
 pub(in crate::sqlite) const NEW: &str = "
     SELECT value ->> 0 FROM json_each(?1)

@@ -41,7 +41,7 @@ impl Eventful {
 
     async fn watch_by(&self, queue: Queue) -> Watched {
         let mut scene = Scene::of(&self.bucket).woken_by(queue);
-        scene.wanted = Arc::new(|path| !path.contains("unwanted"));
+        scene.wanted = Arc::new(|path| (!path.contains("unwanted")).into());
         let mut watched = scene.watch();
         assert!(watched.swept_paths().await.is_empty());
         watched

@@ -91,7 +91,7 @@ async fn names_taken(bucket: &Bucket) {
         put(bucket, name, "x").await;
     }
     let mut scene = Scene::of(bucket);
-    scene.wanted = Arc::new(|path| path != "unwanted");
+    scene.wanted = Arc::new(|path| (path != "unwanted").into());
     let mut watched = scene.watch();
     assert_eq!(watched.swept_paths().await, names);
     for name in names {
@@ -253,7 +253,7 @@ async fn objects_that_nobody_wants_are_reported_by_a_full_listing() {
         server.put_object("shops", key, text);
     }
     let mut scene = Scene::of(&open(server.url(), "s3://shops/in"));
-    scene.wanted = Arc::new(|path: &str| path.ends_with(".tdf"));
+    scene.wanted = Arc::new(|path: &str| path.ends_with(".tdf").into());
     let mut watched = scene.watch();
     let files = loop {
         match timeout(PATIENCE, watched.events.recv()).await.expect("it comes") {

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use super::{Address, Bucket, BucketOptions, BucketSettings};
 use crate::queue::Queue;
-use crate::{Arrival, Event, Handle, KnownFile, KnownFiles, Stamp, Wanted, watch_bucket};
+use crate::{Arrival, Event, Handle, KnownFile, KnownFiles, Stamp, Want, Wanted, watch_bucket};
 
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -143,7 +143,7 @@ impl Scene {
                 sweep: NEVER,
                 queue: None,
             },
-            wanted: Arc::new(|_| true),
+            wanted: Arc::new(|_| Want::Yes),
             known: HashMap::new(),
         }
     }

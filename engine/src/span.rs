@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 
 /// Parses a span of time. Weeks are the largest unit; a day has 24 hours.
-pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
+pub fn parse_span(text: &str) -> Result<Duration, String> {
     let help = || format!("{text:?} is not a time span: write \"1s\", \"30 minutes\", \"1 day\", …");
     let span: Span = text.parse().map_err(|_| help())?;
     let span = span
