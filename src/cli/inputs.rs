@@ -17,9 +17,9 @@ use object_store::{Error, ObjectStoreExt};
 use tokio::runtime::Handle;
 use walkdir::WalkDir;
 
-use super::failure::Usage;
 use crate::buckets;
 use crate::settings::{BucketPlace, Place, Source};
+use crate::usage::Usage;
 
 /// A file to read.
 #[derive(Clone)]

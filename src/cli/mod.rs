@@ -41,6 +41,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::progress::Progress;
 use crate::settings::DEFAULT_FILE;
+use crate::usage::Usage;
 
 /// Point-of-sale files in, one row for each store, item and day in the warehouse.
 ///
@@ -157,8 +158,8 @@ fn start_log(cli: &Cli, progress: &Progress) -> anyhow::Result<()> {
         "info,sqlx=warn"
     };
     let level = cli.log.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| failure::Usage::new(format!("--log {level:?}: {error}")))?;
+    let filter =
+        EnvFilter::try_new(level).map_err(|error| Usage::new(format!("--log {level:?}: {error}")))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(progress.log_writer());

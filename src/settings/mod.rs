@@ -6,6 +6,7 @@
 mod after;
 mod credentials;
 mod file;
+mod http;
 mod own;
 mod places;
 mod span;
@@ -14,6 +15,7 @@ mod warehouse;
 mod words;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use serde::Deserialize;
 use crate::memory::MemoryLimit;
 use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
+pub use http::{HttpSettings, Token};
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;
 pub use warehouse::WarehouseUrl;
@@ -61,6 +64,8 @@ pub struct Settings {
     pub refill: bool,
     /// The feeds, by name.
     pub feeds: Feeds,
+    /// Where the status page listens, and who may act there.
+    pub http: HttpSettings,
     /// The jobs of the settings file. Those in the state database may differ.
     pub jobs: Vec<JobConfig>,
 }
@@ -239,8 +244,17 @@ impl Settings {
             credentials,
             target,
             refill: file.warehouse.refill,
+            http: HttpSettings::check(&file.http)?,
             jobs,
             feeds,
+        })
+    }
+
+    /// Returns the token for a status page at an address; an error if the address needs one.
+    pub fn token_at(&self, listen: SocketAddr) -> Result<Option<Token>, SettingsError> {
+        self.http.token_at(listen).map_err(|problem| SettingsError {
+            path: self.file.clone(),
+            problem,
         })
     }
 
