@@ -4,6 +4,7 @@ mod support;
 
 mod aggregate;
 mod bad_input;
+mod browser;
 mod buckets;
 mod clouds;
 mod commands;
@@ -18,6 +19,7 @@ mod operators_sql;
 mod oracle;
 mod order;
 mod outages;
+mod page;
 mod provinces;
 mod putting_away;
 mod records;
