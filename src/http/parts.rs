@@ -132,14 +132,16 @@ pub(super) fn balances(version: &VersionRecord) -> bool {
     version.lines == version.rows + version.ignored + version.skipped + version.rejects
 }
 
-/// Preconditions with their facts; beneath each, what it lacks.
-pub(super) fn checks(checks: &[Check], lacks: impl Fn(&Check) -> Markup) -> Markup {
+/// Preconditions with their facts; beneath each, what it lacks. At rest, when a wave is complete and nothing of the next has
+/// come, what does not hold is no reason to worry.
+pub(super) fn checks(checks: &[Check], is_at_rest: bool, lacks: impl Fn(&Check) -> Markup) -> Markup {
     html! {
         ul.tree {
             @for check in checks {
                 @let (tone, mark, word) = match (check.holds, check.waived) {
                     (true, _) => ("good", "✓", "holds"),
                     (false, true) => ("warn", "≈", "does not hold, but the deadline has passed"),
+                    (false, false) if is_at_rest => ("calm", "·", "does not hold yet"),
                     (false, false) => ("bad", "✗", "does not hold"),
                 };
                 li class=(tone) {

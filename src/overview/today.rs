@@ -14,6 +14,9 @@ use crate::preconditions::{Check, JobIndex, Verdict, WaveState};
 /// How long verdicts are kept at most, although nothing happened: time alone may change what they tell.
 const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 
+/// How many verdicts are renewed in one look merely because they are old: a look must not take long.
+const AGED_AT_ONCE: usize = 50;
+
 /// How a province is, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Mood {
@@ -108,6 +111,7 @@ impl Provinces {
             self.seen.is_none_or(|(_, edition)| edition != touched.edition) || waiting != self.waiting;
         let of_waves: BTreeSet<_> = touched.waves.into_iter().map(|(job, _)| job).collect();
         let mut before = std::mem::take(&mut self.by_job);
+        let mut old_ones = AGED_AT_ONCE;
         // If a question fails, everything is asked anew at the next look.
         self.seen = None;
         for row in state.jobs().await? {
@@ -115,7 +119,12 @@ impl Provinces {
                 continue;
             };
             let kept = before.remove(&row.config.id).filter(|(kept, province)| {
-                *kept == row && !is_all && !of_waves.contains(&row.config.id) && !province.is_due(now)
+                if *kept != row || is_all || of_waves.contains(&row.config.id) || province.is_due(now) {
+                    return false;
+                }
+                let is_old = old_ones > 0 && now.duration_since(province.judged) > KEPT;
+                old_ones -= usize::from(is_old);
+                !is_old
             });
             let id = row.config.id.clone();
             let (row, province) = match kept {
@@ -215,6 +224,6 @@ impl Province {
     }
 
     fn is_due(&self, now: Timestamp) -> bool {
-        self.next_moment.is_some_and(|moment| moment <= now) || now.duration_since(self.judged) > KEPT
+        self.next_moment.is_some_and(|moment| moment <= now)
     }
 }

@@ -176,7 +176,7 @@ async fn rejects(look: &Look<'_>, file: &FileRow) -> Markup {
             },
             Ok(lines) => {
                 p {
-                    "The first " (lines.len()) " of " (parts::number(count)) ". "
+                    (lines.len()) " of " (parts::number(count)) " lines. "
                     a href=(address("/file/rejects.csv", &[("path", &file.file_url)])) { "Download as CSV" }
                 }
                 div.scroll role="region" aria-label="Rejects" tabindex="0" {

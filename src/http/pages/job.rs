@@ -101,7 +101,7 @@ fn waves_of(look: &Look<'_>, plan: &JobPlan, verdicts: &[Verdict]) -> Markup {
                     (parts::chip(tone, word))
                 }
                 @if let Some(done) = &verdict.done { p { (shown::shown(&done.text)) } }
-                (parts::checks(&verdict.checks, |_| html! {}))
+                (parts::checks(&verdict.checks, verdict.state == WaveState::Complete, |_| html! {}))
                 @if !verdict.unlisted_files.is_empty() {
                     p.dim { (verdict.unlisted_files.len()) " files match its pattern, but their stores are not in " code { "stores" } }
                 }

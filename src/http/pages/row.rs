@@ -63,7 +63,7 @@ fn origin(look: &Look<'_>, key: &Key, trace: &Trace) -> Markup {
         }
         div.scroll role="region" aria-label="Amounts" tabindex="0" {
             table {
-                thead { tr { th { "" } @for column in &trace.columns { th.num { (column) } } } }
+                thead { tr { th { "Amounts" } @for column in &trace.columns { th.num { (column) } } } }
                 tbody {
                     tr { th { "recomputed from the files" } (amounts(&trace.columns, trace.derived.as_ref())) }
                     tr { th { "in the warehouse" } (amounts(&trace.columns, trace.warehouse.as_ref())) }

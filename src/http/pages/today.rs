@@ -160,7 +160,7 @@ async fn card(look: &Look<'_>, state: &StateDb, province: &Province) -> Result<M
             } @else {
                 details open[!is_quiet] {
                     summary { "Preconditions" }
-                    (parts::checks(&province.checks, lacks))
+                    (parts::checks(&province.checks, province.mood == Mood::Complete, lacks))
                 }
             }
             @if let Some(ahead) = status.ahead.first() { p.dim { (status.ahead.len()) " waves lie ahead of today, from " (ahead) " on" } }
@@ -246,9 +246,11 @@ async fn needs(look: &Look<'_>, state: &StateDb) -> Result<Markup, Problem> {
                     p { (parts::chip("bad", "outage")) " " (parts::file(&waits.subject)) " cannot be converted yet: " (shown::shown(&waits.reason)) }
                 }
                 @if files_waiting > NAMED { p { "and " (files_waiting - NAMED) " more files that wait" } }
-                @for load in &news.unknown { p { (parts::chip("bad", "ledger")) " job " (load.job_id) ": " (ledger::unknown_run(load)) } }
-                @for run in &news.lost { p { (parts::chip("bad", "ledger")) " job " (run.job_id) ": " (ledger::lost_load(run)) } }
-                @for damage in &damages { p { (parts::chip("bad", "state")) " " (shown::shown(&damage.to_string())) } }
+                @for load in news.unknown.iter().take(NAMED) { p { (parts::chip("bad", "ledger")) " job " (load.job_id) ": " (ledger::unknown_run(load)) } }
+                @for run in news.lost.iter().take(NAMED) { p { (parts::chip("bad", "ledger")) " job " (run.job_id) ": " (ledger::lost_load(run)) } }
+                @for damage in damages.iter().take(NAMED) { p { (parts::chip("bad", "state")) " " (shown::shown(&damage.to_string())) } }
+                @let untold = news.unknown.len().saturating_sub(NAMED) + news.lost.len().saturating_sub(NAMED) + damages.len().saturating_sub(NAMED);
+                @if untold > 0 { p { "and " (untold) " more like that: " code { "gristmill status" } " has all" } }
                 @if count(FileStatus::Failed) > 0 {
                     p {
                         (parts::chip("bad", "failed")) " " a href=(lists(FileStatus::Failed)) { (count(FileStatus::Failed)) " files could not be read" } " "
