@@ -95,29 +95,53 @@ fn folded(one: u64, two: u64) -> u64 {
 
 /// A cache of what short texts mean. A feed has few distinct days and codes, so each is parsed only now and then.
 ///
-/// Each text has one slot; texts that share a slot replace each other.
+/// Each text has one slot; texts that share a slot replace each other. If they do so often, the cache grows.
 pub(crate) struct Memo<T, V> {
+    /// As many as a power of two.
     slots: Vec<(T, V)>,
+    /// How far a hash is shifted right to give a slot.
+    shift: u32,
+    /// How often a text replaced another one since the cache last grew.
+    replaced: usize,
 }
 
 impl<T: MemoText, V: Copy + Default> Memo<T, V> {
-    /// The number of slots, a power of two.
-    const SLOTS: usize = 512;
+    const FEWEST_SLOTS: usize = 128;
+    /// Enough for the days of some years. More texts than slots are damage, which no cache helps with.
+    const MOST_SLOTS: usize = 1 << 13;
 
     pub(crate) fn new() -> Self {
+        Self::with_slots(Self::FEWEST_SLOTS)
+    }
+
+    fn with_slots(count: usize) -> Self {
         Self {
-            slots: vec![Default::default(); Self::SLOTS],
+            slots: vec![Default::default(); count],
+            shift: u64::BITS - count.trailing_zeros(),
+            replaced: 0,
         }
     }
 
     /// Returns what a text means; calls `meaning` if the cache does not hold it.
     #[inline(always)]
     pub(crate) fn get(&mut self, text: T, meaning: impl FnOnce() -> V) -> V {
-        let slot = &mut self.slots[(text.mixed() >> (64 - Self::SLOTS.trailing_zeros())) as usize];
-        if slot.0 != text {
-            *slot = (text, meaning());
+        let slot = (text.mixed() >> self.shift) as usize;
+        match self.slots[slot] {
+            (known, value) if known == text => value,
+            _ => self.learn(slot, text, meaning()),
         }
-        slot.1
+    }
+
+    #[inline(never)]
+    fn learn(&mut self, mut slot: usize, text: T, value: V) -> V {
+        self.replaced += usize::from(self.slots[slot].0 != T::default());
+        let count = self.slots.len();
+        if self.replaced > count && count < Self::MOST_SLOTS {
+            *self = Self::with_slots(count * 4);
+            slot = (text.mixed() >> self.shift) as usize;
+        }
+        self.slots[slot] = (text, value);
+        value
     }
 }
 
@@ -167,5 +191,29 @@ mod tests {
             let text = ShortText::of(format!("{other}").as_bytes()).unwrap();
             assert_eq!(memo.get(text, || other), other);
         }
+    }
+
+    #[test]
+    fn a_memo_grows_until_most_texts_have_a_slot_of_their_own() {
+        let mut memo = Memo::<ShortText, i32>::new();
+        let mut asked = 0;
+        for day in (0..1_000).cycle().take(100_000) {
+            let text = crate::date::from_days(day).to_string();
+            let text = ShortText::of(text.as_bytes()).unwrap();
+            let meaning = memo.get(text, || {
+                asked += 1;
+                day
+            });
+            assert_eq!(meaning, day);
+        }
+        assert!(
+            asked < 20_000,
+            "each day was parsed {} times on average",
+            asked / 1_000
+        );
+        for text in 0..1_000_000 {
+            memo.get(ShortText::of(format!("{text}").as_bytes()).unwrap(), || text);
+        }
+        assert_eq!(memo.slots.len(), Memo::<ShortText, i32>::MOST_SLOTS);
     }
 }

@@ -20,7 +20,7 @@ pub(crate) const MOST_ITEMS: usize = 1 << ITEM_BITS;
 
 /// Store, item and day, from the highest bits to the lowest. Stores and items are numbers: symbols while lines are
 /// read; later ranks, with which keys sort as their texts do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key(pub(crate) u64);
 
 /// Store and day of a [`Key`].

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use self::columns::Columns;
 use self::ids::IdColumn;
 use self::plain::Ahead;
-use self::rows::UnitRows;
+use self::rows::{UnitRow, UnitRows};
 use crate::amount::ABSENT;
 use crate::budget::Share;
 use crate::convert::{FeedLines, Finished, LineOutcome};
@@ -46,8 +46,7 @@ pub(crate) struct SalesLines<'l> {
     /// What a header must name, and the number of the input of each.
     needed: Vec<ColumnName>,
     needed_inputs: Vec<usize>,
-    /// The columns, if lines can be read in place.
-    columns: Option<Columns>,
+    columns: Columns,
     /// Whether amounts in the short form mean what they usually do.
     has_short_amounts: bool,
     store_column: IdColumn<'l>,
@@ -144,7 +143,7 @@ impl<'l> SalesLines<'l> {
             wanted: 0,
             needed: layout.names(),
             needed_inputs: layout.inputs.iter().enumerate().filter_map(named).collect(),
-            columns: None,
+            columns: Columns::none(),
             has_short_amounts: layout.values.amounts.is_short_usual(),
             store_column: column(Reason::StoreEmpty, Reason::StoreTooLong, Reason::StoreText),
             item_column: column(Reason::ItemEmpty, Reason::ItemTooLong, Reason::ItemText),
@@ -175,7 +174,8 @@ impl<'l> SalesLines<'l> {
             .iter()
             .fold(0, |wanted, position| wanted.max(position + 1));
         let is_plain = self.places.len() == MEASURES;
-        self.columns = positions.try_into().ok().filter(|_| is_plain).map(Columns::new);
+        let positions = positions.try_into().ok().filter(|_| is_plain);
+        self.columns = positions.map_or_else(Columns::none, Columns::new);
     }
 
     fn code(layout: &SalesLayout, text: &[u8]) -> Option<Code> {
@@ -211,11 +211,14 @@ impl<'l> SalesLines<'l> {
     fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> LineOutcome {
         let Code { measure, is_row } = code;
         self.table.add(key, measure, cents, is_row);
-        if let Some(converted) = &mut self.converted
-            && is_row
-        {
-            let code = self.layout.measures[usize::from(measure)].code;
-            converted.rows.push(number, cents, code, key);
+        if let Some(converted) = &mut self.converted {
+            let row = UnitRow {
+                key,
+                cents,
+                line: number,
+                measure: u32::from(measure),
+            };
+            converted.rows.push(row, is_row);
         }
         LineOutcome::WellFormed { is_row }
     }
@@ -357,9 +360,7 @@ impl FeedLines for SalesLines<'_> {
         place: usize,
         line: Line<'_>,
     ) -> Option<LineOutcome> {
-        let fields = self.columns.as_ref()?.fields::<MAY_BE_ODD>(line)?;
-        let outcome = self.read::<IS_AHEAD>(number, place, &fields);
-        Some(outcome.unwrap_or_else(LineOutcome::Reject))
+        self.read::<MAY_BE_ODD, IS_AHEAD>(number, place, line)
     }
 
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
@@ -369,7 +370,12 @@ impl FeedLines for SalesLines<'_> {
     fn end_unit(&mut self) -> Result<Option<EncodedRows>, EngineError> {
         let texts = (self.table.stores.texts(), self.table.items.texts());
         let written = match &mut self.converted {
-            Some(converted) => converted.rows.encode(&converted.form, texts, &converted.path)?,
+            Some(converted) => {
+                let measures = &self.layout.measures;
+                converted
+                    .rows
+                    .encode(&converted.form, texts, measures, &converted.path)?
+            }
             None => None,
         };
         let needed = self.table.memory().saturating_mul(COPIES);

@@ -2,13 +2,13 @@
 //!
 //! This is where the time of a conversion goes, so it knows the usual amount only; any other is read aside.
 
-use super::columns::LineFields;
 use super::{Code, SalesLines, with_amount};
 use crate::amount::short_cents;
 use crate::convert::LineOutcome;
+use crate::layout::{AMOUNT, CODE, ITEM, STORE, TRANS_DATE};
 use crate::partial::Key;
 use crate::rejects::Reason;
-use crate::scan::{Field, Marked};
+use crate::scan::{Field, Line, Marked};
 use crate::short_text::{ShortText, ShorterText};
 use crate::symbols::{Symbol, Symbols, UNKNOWN};
 
@@ -27,44 +27,81 @@ impl SalesLines<'_> {
     pub(super) fn look_up<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) -> bool {
         let Ahead { ids, items } = &mut self.ahead;
         items.clear();
-        let Some(columns) = self.columns.as_ref().filter(|_| self.table.items.are_many()) else {
+        if !self.table.items.are_many() {
             return false;
+        }
+        let columns = &self.columns;
+        let item = |line: Line<'_>| {
+            let is_whole = line.fields() >= columns.wanted;
+            ShortText::in_text(match MAY_BE_ODD {
+                _ if !is_whole => return None,
+                true => columns.unquoted(line)?[ITEM],
+                false => line.field(columns.needed[ITEM]),
+            })
         };
-        let item = |line| ShortText::in_text(columns.fields::<MAY_BE_ODD>(line)?.item_id);
         ids.clear();
         ids.extend(lines.lines().map(|line| item(line).unwrap_or_default()));
         self.table.items.find_many(ids, items);
         true
     }
 
-    /// Reads a plain line.
+    /// Reads a line, or returns `None` if that cannot be done in place: it has too few fields, or quotes that mean more than
+    /// to be left out. Without `MAY_BE_ODD`, the line is known to have neither a quote nor a CR.
     #[inline(always)]
-    pub(super) fn read<const IS_AHEAD: bool>(
+    pub(super) fn read<const MAY_BE_ODD: bool, const IS_AHEAD: bool>(
         &mut self,
         number: u32,
         place: usize,
-        fields: &LineFields<'_>,
-    ) -> Result<LineOutcome, Reason> {
-        let Some(cents) = short_cents(fields.amount).filter(|_| self.has_short_amounts) else {
-            return self.read_any::<IS_AHEAD>(number, place, fields);
+        line: Line<'_>,
+    ) -> Option<LineOutcome> {
+        if line.fields() < self.columns.wanted {
+            return None;
+        }
+        // Fields are found where they are needed. All of them together would go through memory.
+        let usual = if MAY_BE_ODD {
+            let fields = self.columns.unquoted(line)?;
+            self.usual::<IS_AHEAD>(number, place, |input| fields[input])
+        } else {
+            let needed = self.columns.needed;
+            self.usual::<IS_AHEAD>(number, place, |input| line.field(needed[input]))
         };
-        let code = self.code_of(fields.code)?;
-        let key = self.key_of::<IS_AHEAD>(place, fields)?;
+        let outcome = usual.unwrap_or_else(|| self.unusual(number, line));
+        Some(outcome.unwrap_or_else(LineOutcome::Reject))
+    }
+
+    /// Reads the fields of a line, if its amount is written as usual.
+    #[inline(always)]
+    fn usual<'m, const IS_AHEAD: bool>(
+        &mut self,
+        number: u32,
+        place: usize,
+        field: impl Fn(usize) -> Field<'m>,
+    ) -> Option<Result<LineOutcome, Reason>> {
+        let cents = short_cents(field(AMOUNT)).filter(|_| self.has_short_amounts)?;
+        Some(self.with_amount_of::<IS_AHEAD>(number, place, cents, field))
+    }
+
+    #[inline(always)]
+    fn with_amount_of<'m, const IS_AHEAD: bool>(
+        &mut self,
+        number: u32,
+        place: usize,
+        cents: i64,
+        field: impl Fn(usize) -> Field<'m>,
+    ) -> Result<LineOutcome, Reason> {
+        let code = self.code_of(field(CODE))?;
+        let key = self.key_of::<IS_AHEAD>(place, field)?;
         Ok(self.count(number, code, cents, key))
     }
 
-    /// Reads a plain line whose amount is in any form.
+    /// Reads a line with any amount, which [`Columns::unquoted`](super::columns::Columns::unquoted) has found to be readable.
     #[inline(never)]
-    fn read_any<const IS_AHEAD: bool>(
-        &mut self,
-        number: u32,
-        place: usize,
-        fields: &LineFields<'_>,
-    ) -> Result<LineOutcome, Reason> {
-        let amount = self.layout.values.amounts.read(fields.amount.bytes());
+    fn unusual(&mut self, number: u32, line: Line<'_>) -> Result<LineOutcome, Reason> {
+        let fields = self.columns.unquoted(line).ok_or(Reason::MissingColumn)?;
+        let amount = self.layout.values.amounts.read(fields[AMOUNT].bytes());
         let amount = amount.ok_or(Reason::Amount)?;
-        let (code, amount) = with_amount(self.code_of(fields.code)?, amount)?;
-        let key = self.key_of::<IS_AHEAD>(place, fields)?;
+        let (code, amount) = with_amount(self.code_of(fields[CODE])?, amount)?;
+        let key = self.key_of::<false>(0, |input| fields[input])?;
         Ok(self.count_amount(number, code, amount, key))
     }
 
@@ -79,8 +116,12 @@ impl SalesLines<'_> {
     }
 
     #[inline(always)]
-    fn key_of<const IS_AHEAD: bool>(&mut self, place: usize, fields: &LineFields<'_>) -> Result<Key, Reason> {
-        let (layout, date) = (self.layout, fields.trans_date);
+    fn key_of<'m, const IS_AHEAD: bool>(
+        &mut self,
+        place: usize,
+        field: impl Fn(usize) -> Field<'m>,
+    ) -> Result<Key, Reason> {
+        let (layout, date) = (self.layout, field(TRANS_DATE));
         let date = match ShortText::in_text(date) {
             Some(short) => self.dates.get(short, || Self::date(layout, date.bytes())),
             None => Self::date(layout, date.bytes()),
@@ -88,22 +129,22 @@ impl SalesLines<'_> {
         let date = date.ok_or(Reason::Date)?;
         let known =
             |symbols: &Symbols, field| ShortText::in_text(field).and_then(|id| symbols.find_short(id));
-        let store = match known(&self.table.stores, fields.store_id) {
+        let store = match known(&self.table.stores, field(STORE)) {
             Some(store) => store,
             None => {
-                let text = fields.store_id.bytes();
+                let text = field(STORE).bytes();
                 self.store_column.symbol(&mut self.table.stores, text)?
             }
         };
         let looked_up = self.ahead.items.get(place).filter(|_| IS_AHEAD);
         let item = match looked_up {
             Some(item) if *item != UNKNOWN => Some(*item),
-            _ => known(&self.table.items, fields.item_id),
+            _ => known(&self.table.items, field(ITEM)),
         };
         let item = match item {
             Some(item) => item,
             None => {
-                let text = fields.item_id.bytes();
+                let text = field(ITEM).bytes();
                 self.item_column.symbol(&mut self.table.items, text)?
             }
         };

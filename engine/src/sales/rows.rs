@@ -5,10 +5,11 @@ use std::path::Path;
 use arrow_schema::{DataType, Field, Schema};
 
 use crate::error::EngineError;
+use crate::layout::Measure;
 use crate::parquet_form::{Chunk, Column, Form, Table};
 use crate::partial::Key;
 use crate::rows::decimal;
-use crate::symbols::{Symbol, Texts};
+use crate::symbols::Texts;
 
 /// Returns the columns of a converted file.
 pub(super) fn form() -> Result<Form, EngineError> {
@@ -22,17 +23,30 @@ pub(super) fn form() -> Result<Form, EngineError> {
     ]))
 }
 
-/// The rows of one unit, column by column.
+/// The rows of one unit.
+///
+/// The processor cannot predict well whether a line is a row or ignored, so there is no branch on it: each line is written
+/// behind the rows so far, whose number grows only by rows. A row is written as one; its columns are told apart later.
 #[derive(Default)]
 pub(super) struct UnitRows {
-    /// The line numbers within the unit, from 1.
-    lines: Vec<i64>,
-    stores: Vec<Symbol>,
-    cents: Vec<i64>,
-    codes: Vec<i32>,
-    items: Vec<Symbol>,
-    dates: Vec<i32>,
+    /// The rows, and room for more.
+    rows: Vec<UnitRow>,
+    count: usize,
 }
+
+/// A row of a unit.
+#[derive(Clone, Copy, Default)]
+pub(super) struct UnitRow {
+    pub(super) key: Key,
+    pub(super) cents: i64,
+    /// The line number within the unit, from 1.
+    pub(super) line: u32,
+    /// The number of the measure that sums the amount.
+    pub(super) measure: u32,
+}
+
+/// Room for rows is made for so many at first.
+const FIRST_ROOM: usize = 1024;
 
 /// The rows of a unit, encoded except for their line numbers, which depend on the units before.
 pub(crate) struct EncodedRows {
@@ -41,14 +55,20 @@ pub(crate) struct EncodedRows {
 }
 
 impl UnitRows {
+    /// Adds a row, or nothing if the line is none.
     #[inline(always)]
-    pub(super) fn push(&mut self, line: u32, cents: i64, code: i32, key: Key) {
-        self.lines.push(i64::from(line));
-        self.stores.push(key.store());
-        self.cents.push(cents);
-        self.codes.push(code);
-        self.items.push(key.item());
-        self.dates.push(key.day());
+    pub(super) fn push(&mut self, row: UnitRow, is_row: bool) {
+        if self.count == self.rows.len() {
+            self.make_room();
+        }
+        self.rows[self.count] = row;
+        self.count += usize::from(is_row);
+    }
+
+    #[cold]
+    fn make_room(&mut self) {
+        let room = (self.rows.len() * 2).max(FIRST_ROOM);
+        self.rows.resize(room, UnitRow::default());
     }
 
     /// Encodes the rows and clears them. Returns `None` if there are none.
@@ -56,32 +76,35 @@ impl UnitRows {
         &mut self,
         form: &Form,
         (stores, items): (&Texts, &Texts),
+        measures: &[Measure],
         path: &Path,
     ) -> Result<Option<EncodedRows>, EngineError> {
-        if self.lines.is_empty() {
+        let rows = &self.rows[..self.count];
+        self.count = 0;
+        if rows.is_empty() {
             return Ok(None);
         }
-        let columns = [
-            Column::Texts {
-                texts: stores,
-                numbers: &self.stores,
-            },
-            Column::Near(&self.cents),
-            Column::Few(&self.codes),
-            Column::Texts {
-                texts: items,
-                numbers: &self.items,
-            },
-            Column::Few(&self.dates),
-        ];
-        let others = form.encode(1, &columns, path)?;
-        let lines = self.lines.clone();
-        self.lines.clear();
-        self.stores.clear();
-        self.cents.clear();
-        self.codes.clear();
-        self.items.clear();
-        self.dates.clear();
+        fn column<T>(rows: &[UnitRow], of: impl Fn(&UnitRow) -> T) -> Vec<T> {
+            rows.iter().map(of).collect()
+        }
+        let others = form.encode(
+            1,
+            &[
+                Column::Texts {
+                    texts: stores,
+                    numbers: &column(rows, |row| row.key.store()),
+                },
+                Column::Near(&column(rows, |row| row.cents)),
+                Column::Few(&column(rows, |row| measures[row.measure as usize].code)),
+                Column::Texts {
+                    texts: items,
+                    numbers: &column(rows, |row| row.key.item()),
+                },
+                Column::Few(&column(rows, |row| row.key.day())),
+            ],
+            path,
+        )?;
+        let lines = column(rows, |row| i64::from(row.line));
         Ok(Some(EncodedRows { lines, others }))
     }
 }
