@@ -16,12 +16,12 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use super::context::Context;
-use super::difference::{self, Difference, InForce};
+use super::difference::{self, InForce};
 use super::failure::FAILED;
 use super::inputs::{self, Input};
 use super::{JsonArg, SettingsArg, output, rejects};
 use crate::lake::Lake;
-use crate::overview;
+use crate::overview::{self, Difference};
 use crate::settings::{Place, Settings, Source};
 use crate::usage::Usage;
 

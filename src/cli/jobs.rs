@@ -7,7 +7,7 @@ use gristmill_state::{Enqueued, JobConfig, JobRow};
 use jiff::civil::Date;
 
 use super::context::Context;
-use super::{JsonArg, SettingsArg, history, output, work};
+use super::{JsonArg, SettingsArg, edits, output, work};
 use crate::actions;
 use crate::preconditions::JobParams;
 use crate::progress::Progress;
@@ -71,7 +71,7 @@ struct OneJob {
 pub(super) async fn run(args: JobsArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::List { settings, json } => list(&settings, json).await,
-        Action::History { job, settings, json } => history::history(&settings, job.as_deref(), json).await,
+        Action::History { job, settings, json } => edits::history(&settings, job.as_deref(), json).await,
         Action::Apply { settings } => apply(&settings).await,
         Action::Pause(job) => set_enabled(&job, false).await,
         Action::Resume(job) => set_enabled(&job, true).await,

@@ -8,6 +8,7 @@ mod criterion;
 mod demo;
 mod difference;
 mod doubts;
+mod edits;
 mod explain;
 mod failure;
 mod files;
@@ -99,6 +100,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     Load(load::LoadArgs),
     Trace(trace::TraceArgs),
+    History(history::HistoryArgs),
     State(state::StateArgs),
     Accept(accept::AcceptArgs),
     Withdraw(withdraw::WithdrawArgs),
@@ -143,6 +145,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Replay(args) => replay::run(args, progress).await,
         Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
+        Command::History(args) => history::run(args).await,
         Command::State(args) => state::run(args).await,
         Command::Accept(args) => accept::run(args, progress).await,
         Command::Withdraw(args) => withdraw::run(args, progress).await,

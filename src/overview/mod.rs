@@ -1,6 +1,7 @@
 //! The read model: where the service, jobs, files, runs and rows stand, as types that are told in words, as JSON and as
 //! pages. The commands, the API, the pages and the log tell the same, because all of them ask here.
 
+mod difference;
 mod doubts;
 mod edits;
 mod explain;
@@ -14,6 +15,7 @@ mod strays;
 mod today;
 mod trace;
 
+pub(crate) use difference::{Days, Difference, OfDay, between, days_of, difference};
 pub(crate) use doubts::{OPEN, WithRejects, is_odd, of_lines};
 pub(crate) use edits::told as edited;
 pub(crate) use explain::{explain, explain_waves};

@@ -51,12 +51,16 @@ impl Desk {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let desk = Self {
             service,
-            address: address.unwrap(),
+            address: address.expect("the log has it"),
             client: reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .build()
-                .unwrap(),
-            runtime: builder.worker_threads(1).enable_all().build().unwrap(),
+                .expect("a client can be made"),
+            runtime: builder
+                .worker_threads(1)
+                .enable_all()
+                .build()
+                .expect("a runtime can be made"),
         };
         wait_until("the service is ready", || desk.get("/readyz").status == 200);
         desk
@@ -64,16 +68,16 @@ impl Desk {
 
     fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}{path}", self.address);
-        self.client.request(method.parse().unwrap(), url)
+        self.client.request(method.parse().expect("a method"), url)
     }
 
     fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         self.runtime.block_on(async {
-            let response = request.send().await.unwrap();
+            let response = request.send().await.expect("the page answers");
             Answer {
                 status: response.status().as_u16(),
                 headers: response.headers().clone(),
-                body: response.text().await.unwrap(),
+                body: response.text().await.expect("the answer is text"),
             }
         })
     }
@@ -140,6 +144,10 @@ fn pages_and_api_tell_what_the_commands_tell() {
         (
             "/api/trace?store=S1&item=BUN&date=2026-03-01",
             &["trace", "S1", "BUN", "2026-03-01"],
+        ),
+        (
+            "/api/history?store=S1&item=BUN&date=2026-03-01",
+            &["history", "S1", "BUN", "2026-03-01"],
         ),
     ] {
         let told = site.run(command.iter().chain(&["--json"]));
@@ -635,4 +643,26 @@ fn readiness_tells_of_a_warehouse_that_is_away() {
     assert_eq!(get("/healthz"), (200, "ok\n".to_owned()));
     let (_, today) = get("/");
     assert!(today.contains("is waited for since"), "{today}");
+}
+
+#[test]
+fn what_changed_between_versions_and_runs_is_told() {
+    let site = mill("");
+    for amount in ["1.00", "2.50"] {
+        site.submit("IL-1.tdf", many("S1") + &sale("S1", amount));
+        support::run_until_idle(&site);
+    }
+    let told = site.run_ok(["history", "S1", "BUN", "2026-03-01"]);
+    let amounts = ["2.50", "1.00"].map(|amount| told.find(&format!("sale_amount {amount}")));
+    assert!(amounts[0].is_some() && amounts[0] < amounts[1], "{told}");
+    let desk = Desk::open(&site);
+    let versions = state(&site, "SELECT version_id FROM file_version ORDER BY 1");
+    let page = desk.page(&format!(
+        "/file?path=IL-1.tdf&from={}&to={}",
+        versions[0], versions[1]
+    ));
+    assert!(page.contains("201.00 → 202.50"), "{page}");
+    assert!(desk.page("/file?path=IL-1.tdf").contains("what changed"));
+    let row = desk.page("/row?store=S1&item=BUN&date=2026-03-01");
+    assert!(row.contains("History") && row.contains("1.00"), "{row}");
 }

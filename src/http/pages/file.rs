@@ -73,12 +73,14 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
         }
         (decide(look, &file))
     };
+    let compared = compared(look, &file, &versions).await?;
     Ok(Page {
         title: shown::path(path),
         section: "/files",
         parts: vec![
             Part::Live("state", head),
             Part::Live("versions", versions_table(&file, &versions)),
+            Part::Fixed(compared),
             Part::Live("rejects", rejects(look, &file).await),
             Part::Live("submissions", history(&submissions, &decisions)),
             Part::Live(
@@ -129,12 +131,16 @@ fn versions_table(file: &FileRow, versions: &[VersionRow]) -> Markup {
                         th.num { "+ skipped" } th.num { "+ rejects" } th { "Balances" } th { "Days" }
                     } }
                     tbody {
-                        @for row in versions {
+                        @for (number, row) in versions.iter().enumerate() {
                             @let version = &row.version;
                             tr {
                                 td {
                                     code title=(version.content_hash) { (version.content_hash.get(..16).unwrap_or(&version.content_hash)) }
                                     @if in_force == Some(row.version_id) { " " (parts::chip("good", "in force")) }
+                                    @if let Some(before) = versions.get(number + 1) {
+                                        @let (from, to) = (before.version_id.to_string(), row.version_id.to_string());
+                                        br; a href=(address("/file", &[("path", &file.file_url), ("from", &from), ("to", &to)])) { "what changed" }
+                                    }
                                     @if let Some(reason) = &version.rejected_because { br; span.reason { "rejected: " (shown::shown(reason)) } }
                                 }
                                 td { (parts::moment(row.created)) }
@@ -156,6 +162,51 @@ fn versions_table(file: &FileRow, versions: &[VersionRow]) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What changed between two versions, if the address names them: the rows and sums by day.
+async fn compared(look: &Look<'_>, file: &FileRow, versions: &[VersionRow]) -> Result<Markup, Problem> {
+    let of = |key| {
+        let id: Option<i64> = look.ask.get(key)?.parse().ok();
+        versions.iter().find(|row| Some(row.version_id) == id)
+    };
+    let (Some(from), Some(to)) = (of("from"), of("to")) else {
+        return Ok(html! {});
+    };
+    let state = look.desk.state().await?;
+    let found = overview::between(&look.desk.settings, state, &file.feed, (from, to)).await;
+    let short = |row: &VersionRow| row.version.content_hash.get(..16).unwrap_or_default().to_owned();
+    Ok(html! {
+        h2 { "From version " code { (short(from)) } " to " code { (short(to)) } }
+        @match found {
+            Err(error) => p.problem { (shown::shown(&error.to_string())) },
+            Ok(difference) if difference.days.is_empty() => p.empty { "Their rows and sums by day are the same." },
+            Ok(difference) => div.scroll role="region" aria-label="What changed" tabindex="0" {
+                table {
+                    thead { tr { th { "Day" } th.num { "Rows" } @for name in &difference.measures { th.num { (name) } } } }
+                    tbody {
+                        @for day in &difference.days {
+                            tr {
+                                td { (day.trans_date) }
+                                td.num { (change(day.before.rows.map(parts::number), day.after.rows.map(parts::number))) }
+                                @for at in 0..difference.measures.len() {
+                                    td.num { (change(day.before.sums.get(at).cloned().flatten(), day.after.sums.get(at).cloned().flatten())) }
+                                }
+                            }
+                        }
+                    }
+                }
+            },
+        }
+    })
+}
+
+/// A value before and after, or the value alone if it is the same.
+fn change(before: Option<String>, after: Option<String>) -> String {
+    match before == after {
+        true => shown::or_dash(after),
+        false => format!("{} → {}", shown::or_dash(before), shown::or_dash(after)),
     }
 }
 
