@@ -666,3 +666,89 @@ fn what_changed_between_versions_and_runs_is_told() {
     let row = desk.page("/row?store=S1&item=BUN&date=2026-03-01");
     assert!(row.contains("History") && row.contains("1.00"), "{row}");
 }
+
+#[test]
+fn pages_stay_small_and_quick_however_much_there_is() {
+    let site = mill("");
+    support::run_until_idle(&site);
+    let now = "strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now')";
+    let numbers = |count: u32| {
+        format!("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)")
+    };
+    // 300 jobs with 20 files and 10 runs each. Every tenth file is held, and no run stands in the warehouse's ledger.
+    for sql in [
+        format!(
+            "INSERT INTO aggr_job_configuration
+                    (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
+             {} SELECT printf('J%04d', i), 'sales', printf('J%04d-{{store}}.tdf', i), 20, 'any' FROM n",
+            numbers(300)
+        ),
+        format!(
+            "INSERT INTO ingested_file_status
+                    (file_id, file_url, feed, store_id, last_update_status, last_update_timestamp, submitted_timestamp,
+                     last_validated_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode)
+             {} SELECT i + 1, printf('J%04d-%d.tdf', i / 20, i % 20), 'sales', i % 20, 'VALIDATED', {now}, {now}, {now}, 1, 1, 1
+                  FROM n",
+            numbers(6_000)
+        ),
+        format!(
+            "INSERT INTO file_version
+                    (version_id, file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects,
+                     drift_lines, accepted, created_timestamp)
+             {} SELECT i + 1, i + 1, printf('%064x', i), 'l', 10, 4, 1, 1, 1, 1, 0, 1, {now} FROM n",
+            numbers(6_000)
+        ),
+        format!(
+            "INSERT INTO submission
+                    (submission_id, file_id, version_id, outcome, submitted_timestamp, stamp_bytes, stamp_modified_ns,
+                     stamp_inode)
+             {} SELECT i + 1, i + 1, i + 1, 'VALIDATED', {now}, 1, 1, 1 FROM n",
+            numbers(6_000)
+        ),
+        "UPDATE ingested_file_status SET version_id = file_id, valid_submission_id = file_id".to_owned(),
+        "UPDATE ingested_file_status
+            SET last_update_status = 'HELD', last_error = 'it is much less', held_version_id = file_id,
+                held_submission_id = file_id
+          WHERE file_id % 10 = 0"
+            .to_owned(),
+        format!(
+            "INSERT INTO job_run
+                    (run_id, job_config_id, wave, sequence, state, cause, incomplete, inputs_digest, as_of_submission,
+                     queued_timestamp, started_timestamp, finished_timestamp, outcome, summary_object, summary_rows,
+                     summary_digest)
+             {} SELECT printf('J%04d-%d', i / 10, i % 10), printf('J%04d', i / 10), '', i + 1, 'COMPLETED', 'manual', 0, 'd', 1,
+                       {now}, {now}, {now}, 'LOADED', 's', 1, 'd' FROM n",
+            numbers(3_000)
+        ),
+    ] {
+        state(&site, &sql);
+    }
+    let desk = Desk::open(&site);
+    for path in [
+        "/",
+        "/?page=3",
+        "/?q=J01",
+        "/files",
+        "/files?q=J0100",
+        "/files?status=held&sort=path",
+        "/files?page=50",
+        "/file?path=J0100-3.tdf",
+        "/jobs",
+        "/jobs/J0100",
+        "/runs",
+        "/runs/J0100-9",
+        "/stores?job=J0100",
+        "/metrics",
+    ] {
+        let began = std::time::Instant::now();
+        let page = desk.page(path);
+        assert!(page.len() < 300_000, "{path} has {} bytes", page.len());
+        // Far above what it takes: what grows with everything that is known takes minutes.
+        assert!(
+            began.elapsed().as_secs() < 20,
+            "{path} took {:?}",
+            began.elapsed()
+        );
+    }
+    assert_eq!(desk.api("/api/jobs").as_array().unwrap().len(), 301);
+}
