@@ -14,11 +14,11 @@
 mod bucket;
 mod cache;
 mod durable;
+mod held;
 mod names;
 mod owner;
 mod unfinished;
 
-use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +34,7 @@ use tokio::runtime::Handle;
 
 use self::bucket::Bucket;
 use self::cache::Kept;
+pub use self::held::{HeldObjects, ObjectNames};
 pub use self::names::{VersionObject, summary_names};
 use crate::settings::LakeSettings;
 
@@ -149,7 +150,7 @@ impl Lake {
     /// object is removed. A lake in a folder needs no sweep: its leftovers are overwritten when the work is repeated.
     pub async fn sweep(
         &self,
-        named: impl Future<Output = anyhow::Result<HashSet<String>>>,
+        named: impl Future<Output = anyhow::Result<ObjectNames>>,
     ) -> anyhow::Result<()> {
         let Objects::Bucket(bucket) = &self.objects else {
             return Ok(());
@@ -289,33 +290,12 @@ impl Lake {
         stream::iter(found).buffered(bucket::AT_ONCE).try_collect().await
     }
 
-    /// Returns those of the objects that the lake does not have. Nothing is fetched.
-    pub async fn missing(&self, objects: &[String]) -> anyhow::Result<HashSet<String>> {
-        if objects.is_empty() {
-            return Ok(HashSet::new());
-        }
-        let store = match &self.objects {
-            Objects::Folder { store, .. } => store.clone(),
-            Objects::Bucket(bucket) => {
-                let held = bucket.list().await?;
-                let missing = objects.iter().filter(|object| !held.contains(object.as_str()));
-                return Ok(missing.cloned().collect());
-            }
-        };
-        let objects = objects.to_vec();
-        let looked = tokio::task::spawn_blocking(move || {
-            let is_missing = |object: &String| -> anyhow::Result<bool> {
-                Ok(!store.path_to_filesystem(&ObjectPath::parse(object)?)?.is_file())
-            };
-            let mut missing = HashSet::new();
-            for object in objects {
-                if is_missing(&object)? {
-                    missing.insert(object);
-                }
-            }
-            Ok(missing)
-        });
-        looked.await?
+    /// Returns where the lake's objects can be looked for. A bucket is listed once.
+    pub async fn held(&self) -> anyhow::Result<HeldObjects> {
+        Ok(match &self.objects {
+            Objects::Folder { store, .. } => HeldObjects::Folder(store.clone()),
+            Objects::Bucket(bucket) => HeldObjects::Bucket(bucket.list().await?),
+        })
     }
 }
 

@@ -13,8 +13,24 @@ use crate::scan::QUOTE;
 pub(crate) struct Fields {
     text: Vec<u8>,
     ranges: Vec<Range<usize>>,
+    /// What the first fields are, if they are cells of a table; all others are text.
+    typed: Vec<Typed>,
     /// Whether the line has more fields than were wanted.
     pub(crate) has_more: bool,
+}
+
+/// What a field is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Typed {
+    /// Text, which the settings say how to read.
+    #[default]
+    Text,
+    /// A number: digits, with a point and a sign where it has them, whatever the settings say of texts.
+    Number,
+    /// A day as `2016-06-01`, with a time of day behind if it has one.
+    Date,
+    /// No value: what the cell says is an error.
+    Error,
 }
 
 impl Fields {
@@ -37,8 +53,14 @@ impl Fields {
         (0..self.ranges.len()).filter_map(|position| self.get(position))
     }
 
+    /// Returns what the field at a position is.
+    pub(crate) fn typed(&self, position: usize) -> Typed {
+        self.typed.get(position).copied().unwrap_or_default()
+    }
+
     /// Removes all fields.
     pub(crate) fn clear(&mut self) {
+        self.typed.clear();
         self.ranges.clear();
         self.text.clear();
         self.has_more = false;
@@ -53,6 +75,13 @@ impl Fields {
     pub(crate) fn end_field(&mut self) {
         let start = self.ranges.last().map_or(0, |range| range.end);
         self.ranges.push(start..self.text.len());
+    }
+
+    /// Ends the last field, which is a cell of a table.
+    pub(crate) fn end_cell(&mut self, typed: Typed) {
+        self.end_field();
+        self.typed.resize(self.ranges.len() - 1, Typed::Text);
+        self.typed.push(typed);
     }
 
     /// Adds a field that the record lacks.

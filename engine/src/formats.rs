@@ -4,19 +4,37 @@
 //! and where it goes is the same for all formats. Plain delimited text, which most files are, has a faster way
 //! ([`crate::scan`]).
 
+mod dbf;
 mod delimited;
+mod dos;
 mod ebcdic;
 mod fixed;
 mod json;
 mod lines;
+mod parquet;
+mod spool;
+mod tables;
+mod workbook;
 
 use std::io::{self, Read};
+use std::path::Path;
 
-pub(crate) use self::ebcdic::{Ebcdic, EbcdicReader};
+use encoding_rs::UTF_8;
+
+pub(crate) use self::dbf::is_dbf;
+pub(crate) use self::dos::Dos;
+pub(crate) use self::ebcdic::{Ebcdic, PageReader};
 pub(crate) use self::lines::Ending;
+use self::spool::Spool;
+use self::tables::Page;
+use crate::containers::Unreadable;
+use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::layout::{FeedLayout, Format};
+use crate::layout::{Charset, FeedLayout, Format, TableFormat};
 use crate::rejects::Reason;
+
+/// The most columns of a table: one with more is no table of sales.
+pub(crate) const MOST_COLUMNS: usize = 1024;
 
 /// A record of a file.
 #[derive(Default)]
@@ -36,6 +54,17 @@ pub(crate) struct Record {
 /// Every part of the input becomes part of a record, so that each of them can be counted. Memory does not depend on the
 /// size of the input.
 pub(crate) trait Records {
+    /// Returns the names of the columns, if the file says them apart from its records.
+    fn names(&self) -> Option<Vec<String>> {
+        None
+    }
+
+    /// Says which fields will be read, before the first record is: those at these positions, or as many as there are.
+    /// Fails if the file holds something else there than values.
+    fn select(&mut self, _positions: Option<&[usize]>) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Reads the next record. Returns `false` at the end.
     fn next(&mut self, record: &mut Record) -> io::Result<bool>;
 
@@ -49,6 +78,60 @@ pub(crate) fn open<'t>(text: Box<dyn Read + Send + 't>, layout: &'t FeedLayout) 
         Format::Delimited(delimited) => Box::new(delimited::DelimitedRecords::new(text, delimited)),
         Format::Fixed(fixed) => fixed::open(text, fixed),
         Format::Json(json) => Box::new(json::JsonRecords::new(text, json)),
+        // Its bytes are no text: `open_table` reads them.
+        Format::Table(_) => Box::new(NoRecords),
+    }
+}
+
+/// What has the records of a file read.
+pub(crate) trait Reading<T> {
+    /// Reads all records.
+    fn read(self, records: Box<dyn Records + '_>) -> Result<T, EngineError>;
+}
+
+/// Has the rows of a table read, whose bytes are `input`. What must be read here and there may be copied to `folder`.
+pub(crate) fn open_table<T>(
+    input: impl Read + Send,
+    (table, layout): (&TableFormat, &FeedLayout),
+    folder: &Path,
+    reading: impl Reading<T>,
+) -> Result<T, EngineError> {
+    match table {
+        TableFormat::Dbf => {
+            let charset = match layout.charset {
+                // The default; tables say themselves what they are written in.
+                Charset::Text(encoding) if encoding == UTF_8 => None,
+                charset => Some(charset),
+            };
+            let records = dbf::DbfRecords::new(input, charset).map_err(EngineError::Read)?;
+            reading.read(Box::new(records))
+        }
+        TableFormat::Parquet => {
+            let spool = Spool::of(input, folder)?;
+            let records = parquet::ParquetRecords::new(spool).map_err(EngineError::Read)?;
+            reading.read(Box::new(records))
+        }
+        TableFormat::Workbook { sheet, .. } => {
+            workbook::open(&Spool::of(input, folder)?, sheet.as_ref(), reading)
+        }
+    }
+}
+
+/// Makes the error of a file that cannot be read because of what it is.
+fn unreadable(reason: String) -> io::Error {
+    io::Error::other(Unreadable(reason))
+}
+
+/// No records at all.
+struct NoRecords;
+
+impl Records for NoRecords {
+    fn next(&mut self, _: &mut Record) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn ending(self: Box<Self>) -> Ending {
+        Ending::default()
     }
 }
 

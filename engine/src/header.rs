@@ -120,11 +120,15 @@ fn told(name: &[u8]) -> String {
 }
 
 impl HeaderFault {
-    /// Says what is wrong with the header in a line.
+    /// Says what is wrong with the header in a line; line 0 stands for the names that a table has besides its records.
     pub(crate) fn text(&self, line: u64) -> String {
+        let header = match line {
+            0 => "its table".to_owned(),
+            _ => format!("the header in line {line}"),
+        };
         match self {
             Self::Missing { found, missing } => format!(
-                "the header in line {line} does not name {}; the names found are {}: list the names that \
+                "{header} does not name {}; the names found are {}: list the names that \
                  this file uses in fields (store_id = [\"store_id\", \"Store\"]), or write header_names = \"ignore\" to read \
                  columns by position",
                 missing.join(", "),
@@ -135,7 +139,7 @@ impl HeaderFault {
                 }
             ),
             Self::Twice(name) => {
-                format!("the header in line {line} names {name} twice: which one counts is not certain")
+                format!("{header} names {name} twice: which one counts is not certain")
             }
             Self::NotExpected => format!(
                 "line {line} names the columns in another order than the settings, but header = \"never\" says that \

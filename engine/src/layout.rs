@@ -12,12 +12,12 @@ use std::sync::Arc;
 use encoding_rs::Encoding;
 use jiff::civil::Date;
 
-pub(crate) use self::format::{Charset, Cut, Delimited, Fixed, Format, Json, JsonField};
+pub(crate) use self::format::{Charset, Cut, Delimited, Fixed, Format, Json, JsonField, TableFormat};
 pub(crate) use self::sales::{AMOUNT, CODE, ITEM, Input, MAX_MEASURES, MEASURES, STORE, Source, TRANS_DATE};
 pub use self::sales::{Measure, SalesLayout};
 pub use self::spec::{
     Captured, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, MeasureSpec, PlaceSpec, ProfileSpec,
-    Supersede,
+    SheetSpec, Supersede,
 };
 use crate::guards::FeedGuards;
 use crate::header::ColumnName;
@@ -161,8 +161,14 @@ impl FeedLayout {
             _ => {}
         }
         let records = RecordRules::new(&spec.records).map_err(|problem| ("records.skip", problem))?;
-        let values = ValueRules::new(&spec.values, spec.id_chars)?;
+        let values = ValueRules::new(&spec.values, spec.id_chars, spec.format.is_table())?;
         let charset = Charset::of(&spec.encoding)?;
+        if matches!(charset, Charset::Ebcdic(_)) && spec.format.is_table() {
+            return Err((
+                "encoding",
+                "has no meaning with this format: EBCDIC is a code page of text".into(),
+            ));
+        }
         let mut places = format::Places::new(spec, &values)?;
         let (kind, header) = match spec.reference {
             true => (FeedKind::Reference(ReferenceLayout::new(spec)?), spec.header),
@@ -382,7 +388,7 @@ impl FeedLayout {
         let has_kinds = self.kind_rule.is_some() || self.trailer.is_some();
         delimited
             .plain_delimiter()
-            .filter(|_| has_plain_fields && !has_kinds && matches!(self.charset, Charset::Text(_)))
+            .filter(|_| has_plain_fields && !has_kinds && !matches!(self.charset, Charset::Ebcdic(_)))
     }
 }
 
@@ -437,9 +443,12 @@ impl Charset {
         if let Some(ebcdic) = crate::formats::Ebcdic::of(label) {
             return Ok(Self::Ebcdic(ebcdic));
         }
+        if let Some(dos) = crate::formats::Dos::of(label) {
+            return Ok(Self::Dos(dos));
+        }
         Encoding::for_label(label.as_bytes()).map(Self::Text).ok_or_else(|| {
             let problem = format!(
-                "{label:?} is not a known encoding: write \"utf-8\", \"windows-1252\", …, or \"cp037\" or \"cp1047\" for EBCDIC"
+                "{label:?} is not a known encoding: write \"utf-8\", \"windows-1252\", …, \"cp437\" or another code page of DOS, or \"cp037\" or \"cp1047\" for EBCDIC"
             );
             ("encoding", problem)
         })

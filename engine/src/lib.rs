@@ -16,6 +16,7 @@ mod findings;
 mod formats;
 mod guards;
 mod header;
+mod kinds;
 mod layout;
 mod other_forms;
 mod parquet_form;
@@ -48,7 +49,7 @@ pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
-    Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, Supersede,
+    Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, SheetSpec, Supersede,
 };
 pub use partial::{DayLines, DaySums, Partial, covers_day, stored_days, sums_by_day};
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};

@@ -10,7 +10,7 @@ mod dates;
 
 use std::collections::BTreeSet;
 
-pub(crate) use self::amounts::amount_form;
+pub(crate) use self::amounts::{amount_form, places_form};
 pub(crate) use self::dates::date_form;
 use crate::values::NegativeForm;
 

@@ -33,6 +33,7 @@ pub enum Reason {
     Kind,
     Json,
     LongObject,
+    ErrorCell,
 }
 
 impl Reason {
@@ -55,6 +56,7 @@ impl Reason {
             Self::LongLine => "the line is longer than 1 MiB",
             Self::Json => "the record is no JSON object, or lacks the array that explode names",
             Self::LongObject => "the object is longer than 8 MiB",
+            Self::ErrorCell => "a cell holds an error, such as #N/A",
             Self::Kind => "the record is of no kind that records.kind names",
         }
     }

@@ -5,16 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::containers;
-use crate::convert::{Opened, open_text};
+use crate::convert::{self, Opened};
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::formats::{self, Record};
+use crate::formats::{self, Record, Records};
 use crate::header::{ColumnName, Names};
-use crate::layout::{CODE, FeedKind, FeedLayout, HeaderNames, HeaderRule, ITEM, STORE, SalesLayout, Source};
+use crate::layout::{
+    CODE, FeedKind, FeedLayout, Format, HeaderNames, HeaderRule, ITEM, STORE, SalesLayout, Source,
+};
 
 /// The most values of a column that are told apart.
 const MOST_DISTINCT: usize = 1_000;
@@ -65,34 +68,46 @@ pub struct ColumnSurvey {
     pub has_more: bool,
 }
 
-/// Looks at a file. `store` is the store in its name, if its pattern has one.
+/// Looks at a file. `store` is the store in its name, if its pattern has one. A table may be copied to `folder`.
 pub fn survey(
     input: impl Read + Send,
     layout: &FeedLayout,
     store: Option<&str>,
+    folder: &Path,
 ) -> Result<Survey, EngineError> {
     let mut looking = Looking::new(layout);
-    match look_at_all(input, layout, &mut looking) {
-        // What cannot be unpacked is shown as far as it goes; conversion says why.
-        Err(error) if containers::unreadable(&error).is_none() => Err(EngineError::Read(error)),
-        _ => Ok(looking.finish(store)),
+    match look_at_all(input, layout, folder, &mut looking) {
+        // What cannot be read is shown as far as it goes; conversion says why.
+        Err(EngineError::Read(error)) if containers::unreadable(&error).is_some() => {
+            Ok(looking.finish(store))
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(looking.finish(store)),
     }
 }
 
 fn look_at_all(
     input: impl Read + Send,
     layout: &FeedLayout,
+    folder: &Path,
     looking: &mut Looking<'_>,
-) -> std::io::Result<()> {
-    let Opened::Text { text, .. } = open_text(input, layout)? else {
-        return Ok(());
-    };
-    let mut records = formats::open(text, layout);
-    let mut record = Record::default();
-    while records.next(&mut record)? {
-        looking.look_at(&record);
+) -> Result<(), EngineError> {
+    match (
+        convert::open(input, layout).map_err(EngineError::Read)?,
+        &layout.format,
+    ) {
+        (Opened::Text { text, .. }, _) => looking.look_at_records(formats::open(text, layout)),
+        (Opened::Table(bytes), Format::Table(table)) => {
+            formats::open_table(bytes, (table, layout), folder, looking)
+        }
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+impl formats::Reading<()> for &mut Looking<'_> {
+    fn read(self, records: Box<dyn Records + '_>) -> Result<(), EngineError> {
+        self.look_at_records(records)
+    }
 }
 
 struct Looking<'l> {
@@ -129,6 +144,23 @@ impl<'l> Looking<'l> {
             separated: [0; SEPARATORS.len()],
             first_lines: 0,
         }
+    }
+
+    fn look_at_records(&mut self, mut records: Box<dyn Records + '_>) -> Result<(), EngineError> {
+        if let Some(names) = records.names() {
+            let mut fields = Fields::default();
+            for name in &names {
+                fields.extend(name.as_bytes());
+                fields.end_field();
+            }
+            self.learn(&fields);
+        }
+        records.select(None).map_err(EngineError::Read)?;
+        let mut record = Record::default();
+        while records.next(&mut record).map_err(EngineError::Read)? {
+            self.look_at(&record);
+        }
+        Ok(())
     }
 
     fn look_at(&mut self, record: &Record) {
@@ -189,6 +221,13 @@ impl<'l> Looking<'l> {
         if !is_certain && !is_told {
             return false;
         }
+        self.learn(fields);
+        true
+    }
+
+    /// Learns from a header where the columns are.
+    fn learn(&mut self, fields: &Fields) {
+        let by_name = Names::among(&self.needed, fields.iter());
         if self.layout.header_names != HeaderNames::Ignore
             && let Ok(positions) = by_name.positions(&self.needed, fields.iter())
         {
@@ -203,7 +242,6 @@ impl<'l> Looking<'l> {
             let text = |field: &[u8]| String::from_utf8_lossy(field).trim().to_owned();
             self.names = fields.iter().map(text).collect();
         }
-        true
     }
 
     fn finish(self, store: Option<&str>) -> Survey {

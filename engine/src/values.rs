@@ -227,12 +227,13 @@ pub struct ValueRules {
 pub(crate) type Problem = (&'static str, String);
 
 impl ValueRules {
-    /// Checks the table of a feed whose ids have up to `id_chars` characters.
-    pub(crate) fn new(spec: &ValuesSpec, id_chars: usize) -> Result<Self, Problem> {
+    /// Checks the table of a feed whose ids have up to `id_chars` characters. `has_times` says that dates have a time of day
+    /// whatever their form.
+    pub(crate) fn new(spec: &ValuesSpec, id_chars: usize, has_times: bool) -> Result<Self, Problem> {
         Ok(Self {
             amounts: AmountRule::new(spec)?,
             codes: CodeRule::new(spec)?,
-            dates: DateRule::new(spec)?,
+            dates: DateRule::new(spec, has_times)?,
             ids: IdRule::new(spec.ids.as_ref(), id_chars)?,
         })
     }

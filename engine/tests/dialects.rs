@@ -72,6 +72,15 @@ fn layouts() -> Vec<FeedLayout> {
             (spec.format, spec.explode) = (FormatWord::Json, Some("a[]".into()));
             spec.columns.clear();
         }),
+        layout(|spec| {
+            spec.format = FormatWord::Xlsx;
+            spec.columns.clear();
+        }),
+        layout(|spec| {
+            spec.format = FormatWord::Parquet;
+            spec.columns.clear();
+        }),
+        layout(|spec| spec.encoding = "cp850".into()),
     ]
 }
 

@@ -240,7 +240,7 @@ fn check(
         ..
     } = report.with_context(failed)?;
     let seen = input.open(runtime).with_context(failed)?;
-    let seen = survey(seen, feed, store.as_deref()).with_context(failed)?;
+    let seen = survey(seen, feed, store.as_deref(), folder.path()).with_context(failed)?;
     Ok(Checked {
         file,
         feed: feed.name.clone(),

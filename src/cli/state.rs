@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
-use crate::lake::Lake;
+use crate::lake::{HeldObjects, Lake};
 use crate::ledger::{compare, lost_load, unknown_run};
 use crate::preconditions::JobPlan;
 use crate::settings::LakeSettings;
@@ -143,33 +143,31 @@ async fn accept(context: &Context, load: &LedgerLoad) -> anyhow::Result<String> 
 
 /// Looks for the partials in force, and for the summaries of the last loads.
 async fn with_lake(context: &Context, repair: bool) -> anyhow::Result<Vec<Finding>> {
-    let partials = context.state.partials_in_force().await?;
-    let mut objects: Vec<String> = partials.iter().map(|(_, object)| object.clone()).collect();
+    let held = match &context.settings.lake {
+        LakeSettings::Folder(root) if !root.exists() => HeldObjects::default(),
+        lake => Lake::open(lake).await?.held().await?,
+    };
+    let (mut partials, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = context.state.partials_in_force(&after).await?;
+        let Some((last, _)) = page.last() else { break };
+        after.clone_from(last);
+        partials.extend(held.missing(page).await?);
+    }
     let mut loads = Vec::new();
     for job in context.state.jobs().await? {
-        loads.extend(context.state.last_loads(&job.config.id).await?);
+        let of_job = context.state.last_loads(&job.config.id).await?.into_iter();
+        let summaries = of_job.filter_map(|run| {
+            let object = run.summary.as_ref()?.object.clone();
+            Some((run, object))
+        });
+        loads.extend(held.missing(summaries.collect()).await?);
     }
-    objects.extend(
-        loads
-            .iter()
-            .filter_map(|run| Some(run.summary.as_ref()?.object.clone())),
-    );
-    let missing = match &context.settings.lake {
-        LakeSettings::Folder(root) if !root.exists() => objects.into_iter().collect(),
-        lake => Lake::open(lake).await?.missing(&objects).await?,
-    };
     if repair {
-        let lost: Vec<String> = partials
-            .iter()
-            .filter(|(_, object)| missing.contains(object))
-            .map(|(_, object)| object.clone())
-            .collect();
-        context.state.lose_partials(&lost, None).await?;
+        context.state.lose_partials(&partials, None).await?;
     }
-    let partials = partials
-        .into_iter()
-        .filter(|(_, object)| missing.contains(object));
     let mut findings: Vec<Finding> = partials
+        .into_iter()
         .map(|(file, object)| Finding {
             place: "lake",
             job: None,
@@ -182,11 +180,7 @@ async fn with_lake(context: &Context, repair: bool) -> anyhow::Result<Vec<Findin
             repaired: repair.then(|| "the file is to be read again".to_owned()),
         })
         .collect();
-    let is_missing = |run: &&gristmill_state::RunRow| {
-        let summary = run.summary.as_ref();
-        summary.is_some_and(|summary| missing.contains(&summary.object))
-    };
-    findings.extend(loads.iter().filter(is_missing).map(|run| {
+    findings.extend(loads.iter().map(|(run, _)| {
         let (job, date) = (&run.job_id, run.wave);
         let date = date.map_or_else(String::new, |date| format!(" --date {date}"));
         Finding {

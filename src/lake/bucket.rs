@@ -1,6 +1,5 @@
 //! A lake's objects in a bucket: they are uploaded whole, and read from copies in a local folder.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufReader};
 
 use super::cache::Cache;
+use super::held::ObjectNames;
 use super::{LocalFile, Spooled, names};
 use crate::buckets;
 use crate::settings::BucketPlace;
@@ -130,7 +130,7 @@ impl Bucket {
     }
 
     /// Removes the lake's objects that are not in `named`, and returns how many. Objects with foreign names are left.
-    pub(super) async fn remove_unnamed(&self, named: &HashSet<String>) -> anyhow::Result<usize> {
+    pub(super) async fn remove_unnamed(&self, named: &ObjectNames) -> anyhow::Result<usize> {
         let action = || format!("cannot list the lake {}", self.url);
         let mut unnamed = Vec::new();
         let mut listed = self.store.list(Some(&self.prefix));
@@ -147,12 +147,14 @@ impl Bucket {
     }
 
     /// Lists the lake's objects.
-    pub(super) async fn list(&self) -> anyhow::Result<HashSet<String>> {
+    pub(super) async fn list(&self) -> anyhow::Result<ObjectNames> {
         let action = || format!("cannot list the lake {}", self.url);
-        let mut objects = HashSet::new();
+        let mut objects = ObjectNames::default();
         let mut listed = self.store.list(Some(&self.prefix));
         while let Some(ObjectMeta { location, .. }) = listed.try_next().await.with_context(action)? {
-            objects.extend(self.object(&location).map(String::from));
+            if let Some(object) = self.object(&location) {
+                objects.insert(object.as_ref());
+            }
         }
         Ok(objects)
     }

@@ -66,7 +66,7 @@ use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
 pub use self::vitals::Vitals;
 use crate::guards::who;
-use crate::lake::Lake;
+use crate::lake::{Lake, ObjectNames};
 use crate::memory::Memory;
 use crate::preconditions::check_reload;
 use crate::progress::Progress;
@@ -316,7 +316,14 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
         .await
         .map_err(StepError::into_cause)?;
     with_retries(&parts.patience, "sweeping the lake", || async {
-        let named = async { Ok(parts.state.lake_objects().await?) };
+        let named = async {
+            let mut named = ObjectNames::default();
+            parts
+                .state
+                .each_lake_object(|object| named.insert(object))
+                .await?;
+            Ok(named)
+        };
         parts.lake.sweep(named).await.map_err(StepError::transient)
     })
     .await

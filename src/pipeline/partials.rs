@@ -41,20 +41,25 @@ fn out_of_reach(files: &[String]) -> String {
 
 /// Finds the partials in force that the lake has lost, before anything is read.
 pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
-    let (files, objects): (Vec<_>, Vec<_>) = parts.state.partials_in_force().await?.into_iter().unzip();
-    let missing = parts.lake.missing(&objects).await.map_err(StepError::transient)?;
-    if missing.is_empty() {
+    let held = parts.lake.held().await.map_err(StepError::transient)?;
+    let (mut lost, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = parts.state.partials_in_force(&after).await?;
+        let Some((last, _)) = page.last() else { break };
+        after.clone_from(last);
+        lost.extend(held.missing(page).await.map_err(StepError::transient)?);
+    }
+    if lost.is_empty() {
         return Ok(());
     }
-    let of_file = files.into_iter().zip(objects);
-    let lost = of_file.filter(|(_, object)| missing.contains(object)).collect();
-    let Sorted { there, gone, objects } = sort(parts, lost).await?;
+    let Sorted { there, gone } = sort(parts, lost).await?;
     if !there.is_empty() {
-        parts.state.lose_partials(&objects, None).await?;
+        parts.state.lose_partials(&there, None).await?;
+        let files: Vec<String> = there.into_iter().map(|(file, _)| file).collect();
         tracing::warn!(
-            files = there.len(),
+            files = files.len(),
             "the lake has lost the partials of {}; the files are read again",
-            some_of(&there)
+            some_of(&files)
         );
     }
     if !gone.is_empty() {
@@ -65,25 +70,21 @@ pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
 
 /// Files whose partials were lost.
 struct Sorted {
-    /// Those that the source has.
-    there: Vec<String>,
+    /// Those that the source has, with their partials.
+    there: Vec<(String, String)>,
     /// Those that it lacks.
     gone: Vec<String>,
-    /// The partials of those that it has.
-    objects: Vec<String>,
 }
 
 async fn sort(parts: &Parts, lost: Vec<(String, String)>) -> Result<Sorted, StepError> {
     let mut sorted = Sorted {
         there: Vec::new(),
         gone: Vec::new(),
-        objects: Vec::new(),
     };
     for (file, object) in lost {
         let exists = content(parts, &file).exists().await;
         if exists.map_err(StepError::transient)? {
-            sorted.there.push(file);
-            sorted.objects.push(object);
+            sorted.there.push((file, object));
         } else {
             sorted.gone.push(file);
         }
@@ -144,12 +145,13 @@ pub(super) async fn make_anew(
             .contains(object)
             .then(|| (input.file_url.clone(), object.clone()))
     });
-    let Sorted { there, gone, objects } = sort(parts, lost.collect()).await?;
+    let Sorted { there, gone } = sort(parts, lost.collect()).await?;
     let waits = gone.is_empty();
     parts
         .state
-        .lose_partials(&objects, waits.then_some(run.run_id.as_str()))
+        .lose_partials(&there, waits.then_some(run.run_id.as_str()))
         .await?;
+    let there: Vec<String> = there.into_iter().map(|(file, _)| file).collect();
     for file in &there {
         sources.wait_for(file, &parts.activity);
     }

@@ -1,13 +1,12 @@
 //! All sources as one: a watcher for each, and one channel of events in which files have the names that the rest of the
 //! pipeline uses.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{
-    After, Arrival, Bucket, BucketSettings, Event, Handle, KnownFile, OwnFiles, PutAway, Queue,
+    After, Arrival, Bucket, BucketSettings, Event, Handle, KnownFile, KnownFiles, OwnFiles, PutAway, Queue,
     Settings as FolderSettings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch, watch_bucket,
 };
 use jiff::ToSpan;
@@ -26,6 +25,10 @@ const EVENTS: usize = 1024;
 
 /// A watcher that has worked for so long has not failed at its start.
 const STEADY: Duration = Duration::from_secs(300);
+
+/// How often every file of a folder is looked at where notices can be relied on. A change that nothing has told of is
+/// found after so long at the latest.
+const RELIST: Duration = Duration::from_secs(600);
 
 /// If a pattern has a day after its literal start, a poll of a bucket lists this many days before today, today and
 /// tomorrow.
@@ -93,7 +96,7 @@ impl OpenSource {
         })
     }
 
-    fn watch(&self, feeds: &Feeds, known: HashMap<String, KnownFile>, events: mpsc::Sender<Event>) -> Handle {
+    fn watch(&self, feeds: &Feeds, known: KnownFiles, events: mpsc::Sender<Event>) -> Handle {
         let (all, source) = (feeds.clone(), self.source.clone());
         let wanted: Wanted = Arc::new(move |path: &str| {
             panic_point("watch-file", path);
@@ -105,6 +108,7 @@ impl OpenSource {
                     folder: folder.clone(),
                     settle: self.source.settle,
                     sweep: self.source.sweep,
+                    relist: RELIST,
                     sweep_hash: self.source.sweep_hash,
                     now: || SystemClock.now().into(),
                 };
@@ -119,8 +123,7 @@ impl OpenSource {
                     sweep: self.source.sweep,
                     queue: queue.clone(),
                 };
-                let known = known.into_iter().map(|(path, known)| (path, known.stamp));
-                watch_bucket(settings, known.collect(), wanted, events)
+                watch_bucket(settings, known, wanted, events)
             }
         }
     }
@@ -214,7 +217,7 @@ impl Sources {
         }
     }
 
-    /// Says that a file could not be read now, so that the next full listing reports it again.
+    /// Says that a file could not be read now, so that the next sweep reports it again.
     pub(super) fn unread(&self, file: &str, is_doubted: bool) {
         if let Some((_, watcher, path)) = self.of_file(file) {
             watcher.unread(path, is_doubted);
@@ -242,21 +245,21 @@ fn lock(watcher: &Watcher) -> MutexGuard<'_, Handle> {
 }
 
 /// Returns what was recorded of the files of each source.
-async fn known(parts: &Parts) -> Result<Vec<HashMap<String, KnownFile>>, StepError> {
+async fn known(parts: &Parts) -> Result<Vec<KnownFiles>, StepError> {
     let digest_of = |feed: &str, file: &str| parts.settings.feeds.digest_of(feed, file);
-    let stamps = with_retries(&parts.patience, "reading the known stamps", || async {
-        Ok(parts.state.known_stamps(digest_of).await?)
-    });
-    let mut known: Vec<HashMap<String, KnownFile>> = vec![HashMap::new(); parts.sources.len()];
-    for (file, stamp) in stamps.await? {
-        let mut places = parts.sources.iter().zip(&mut known);
-        if let Some((path, here)) =
-            places.find_map(|(open, here)| Some((open.source.path_of(&file)?.to_owned(), here)))
-        {
-            here.insert(path, known_file(stamp));
-        }
-    }
-    Ok(known)
+    with_retries(&parts.patience, "reading the known stamps", || async {
+        let mut known = vec![KnownFiles::default(); parts.sources.len()];
+        let take = |file: &str, stamp| {
+            let mut places = parts.sources.iter().zip(&mut known);
+            let place = places.find_map(|(open, here)| Some((open.source.path_of(file)?, here)));
+            if let Some((path, here)) = place {
+                here.insert(path, known_file(stamp));
+            }
+        };
+        parts.state.each_known_stamp(digest_of, take).await?;
+        Ok(known)
+    })
+    .await
 }
 
 /// Passes a watcher's events on until the receiver is gone, which ends the watcher too. A watcher that ends by itself

@@ -25,7 +25,7 @@ pub struct Source {
     pub settle: Duration,
     /// The pause between two polls of a bucket, which list only where new objects are expected.
     pub poll: Duration,
-    /// The pause between two full listings.
+    /// The pause between two sweeps.
     pub sweep: Duration,
     /// How often a file of a folder is read again though it looks the same; `None` means never.
     pub sweep_hash: Option<Duration>,

@@ -1,7 +1,8 @@
 """Writes the same point-of-sale lines in many dialects, each as the file of a store of its own.
 
-It shares nothing with gristmill: amounts are decimals, files are written by Python's csv, gzip, bz2, lzma and codecs, and by
-zstd. Takes the folder to write to; prints the counts of each file, and the right rows without the store, as JSON.
+It shares nothing with gristmill: amounts are decimals, files are written by Python's csv, gzip, bz2, lzma and codecs, by
+zstd, and tables by openpyxl, xlwt, odfpy, dbf, DuckDB and Polars. Takes the folder to write to, the number of lines, and which
+of them is bad; prints the counts of each file, and the right rows without the store, as JSON.
 """
 
 import bz2
@@ -14,11 +15,23 @@ import json
 import lzma
 import pathlib
 import random
+import struct
 import subprocess
 import sys
+import tempfile
 
-LINES, BAD_EVERY = 600, 60
+import dbf
+import duckdb
+import odf.opendocument
+import odf.table
+import odf.text
+import openpyxl
+import openpyxl.utils.datetime
+import polars
+import xlwt
+
 folder = pathlib.Path(sys.argv[1])
+LINES, BAD_EVERY = int(sys.argv[2]), int(sys.argv[3])
 rng = random.Random(20160601)
 ITEMS = ["COLA", "CRÊPE", '6" SUB', "A,B;C", "007"]
 DAYS = [datetime.date(2016, 6, 1) + datetime.timedelta(days=n) for n in range(3)]
@@ -55,9 +68,13 @@ def overpunched(cents, width):
     return digits[:-1] + ("}JKLMNOPQR" if cents < 0 else "{ABCDEFGHI")[int(digits[-1])]
 
 
-def business_time(day):
+def moment(day):
     minutes = 4 * 60 + rng.randrange(24 * 60)
-    time = datetime.datetime.combine(day, datetime.time()) + datetime.timedelta(minutes=minutes)
+    return datetime.datetime.combine(day, datetime.time()) + datetime.timedelta(minutes=minutes)
+
+
+def business_time(day):
+    time = moment(day)
     return time.strftime("%m/%d/%Y %I:%M %p").lstrip("0")
 
 
@@ -96,6 +113,133 @@ def as_json():
     return [{"sku": i, "kind": k, "value": "x1" if c is None else c / 100, "day": str(d)} for i, c, k, d in lines]
 
 
+# Tables: cells have types. Where one cannot hold a bad amount, the bad line lacks its item.
+
+
+def number(cents):
+    return None if cents is None else cents / 100
+
+
+def whole_item(item, cents):
+    return item if cents is not None else ""
+
+
+def xlsx(store, is_1904):
+    book = openpyxl.Workbook()
+    book.active.title = "Notes"
+    sheet = book.create_sheet("Sales")
+    if is_1904:
+        book.epoch = openpyxl.utils.datetime.CALENDAR_MAC_1904
+    sheet.append(["Sales of the day"])
+    sheet.merge_cells("A1:E1")
+    sheet.append([])
+    sheet.append(["Item", "Day", "Code", "Store", "Amount"])
+    for item, cents, code, day in lines:
+        sheet.append([item, day, code, store, "#N/A" if cents is None else number(cents)])
+        sheet.append([])
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def xls(store):
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("Sales")
+    day_style = xlwt.easyxf(num_format_str="DD/MM/YYYY HH:MM")
+    for column, name in enumerate(["Store", "Item", "Code", "Amount", "Day"]):
+        sheet.write(0, column, name)
+    for row, (item, cents, code, day) in enumerate(lines, 1):
+        for column, value in enumerate([store, item, code, number(cents)]):
+            if value is None:
+                sheet.row(row).set_cell_error(column, "#N/A!")
+            else:
+                sheet.write(row, column, value)
+        # A date of Excel at midnight has no time of day.
+        sheet.write(row, 4, moment(day).replace(minute=30), day_style)
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+def ods(store):
+    document = odf.opendocument.OpenDocumentSpreadsheet()
+    table = odf.table.Table(name="Sales")
+
+    def row(cells):
+        row = odf.table.TableRow()
+        for value in cells:
+            if isinstance(value, datetime.date):
+                cell = odf.table.TableCell(valuetype="date", datevalue=str(value))
+            elif isinstance(value, str):
+                cell = odf.table.TableCell(valuetype="string")
+                cell.addElement(odf.text.P(text=value))
+            else:
+                cell = odf.table.TableCell(valuetype="float", value=str(value))
+            row.addElement(cell)
+        table.addElement(row)
+
+    row(["Store", "Item", "Code", "Amount", "Day"])
+    for item, cents, code, day in lines:
+        row([store, item, code, plain(cents) if cents is None else number(cents), day])
+    document.spreadsheet.addElement(table)
+    content = io.BytesIO()
+    document.write(content)
+    return content.getvalue()
+
+
+def table_of_dbase(store, kind, page, columns, row):
+    with tempfile.TemporaryDirectory() as place:
+        table = dbf.Table(f"{place}/t.dbf", columns, codepage=page, dbf_type=kind)
+        with table.open(dbf.READ_WRITE):
+            for line in lines:
+                table.append(row(store, *line))
+            table.append(row(store, "DELETED", 1, 4, DAYS[0]))
+        content = bytearray(pathlib.Path(f"{place}/t.dbf").read_bytes())
+    length, width = struct.unpack_from("<HH", content, 8)
+    # The library does not count the last record of some kinds of tables.
+    count = (len(content) - length) // width
+    struct.pack_into("<I", content, 4, count)
+    content[length + (count - 1) * width] = ord("*")
+    return bytes(content)
+
+
+def dbase(store):
+    columns = "store N(4,0); item C(12); code N(2,0); amount N(14,2); day D"
+    row = lambda store, i, c, k, d: (store, whole_item(i, c), k, number(c or 0), d)
+    return table_of_dbase(store, "db3", "cp850", columns, row)
+
+
+def foxpro(store):
+    columns = "item C(12); day T; amount Y; code I; store I"
+    row = lambda store, i, c, k, d: (whole_item(i, c), moment(d), decimal.Decimal(c or 0).scaleb(-2), k, store)
+    return table_of_dbase(store, "vfp", "cp1252", columns, row)
+
+
+def parquet_of_duckdb(store):
+    base = duckdb.connect()
+    base.execute("CREATE TABLE t (store INTEGER, amount DECIMAL(18, 4), code SMALLINT, item VARCHAR, day DATE, notes VARCHAR[])")
+    rows = [(store, decimal.Decimal(c or 0).scaleb(-2), k, i if c is not None else None, d, ["x"]) for i, c, k, d in lines]
+    base.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?)", rows)
+    with tempfile.TemporaryDirectory() as place:
+        base.execute(f"COPY t TO '{place}/t' (FORMAT parquet)")
+        return pathlib.Path(f"{place}/t").read_bytes()
+
+
+def parquet_of_polars(store):
+    frame = polars.DataFrame(
+        {
+            "day": [moment(d) for _, _, _, d in lines],
+            "amount": [float("nan") if c is None else number(c) for _, c, _, _ in lines],
+            "code": [k for _, _, k, _ in lines],
+            "item": polars.Series([i for i, _, _, _ in lines], dtype=polars.Categorical),
+            "store": [str(store)] * len(lines),
+        }
+    )
+    content = io.BytesIO()
+    frame.write_parquet(content, compression="zstd", row_group_size=100)
+    return content.getvalue()
+
+
 half = len(tabs(12).encode()) // 2
 FILES = {
     "1-plain": tabs(1).encode(),
@@ -124,6 +268,15 @@ FILES = {
 }
 FILES["20-json"] = "\n".join(json.dumps({"shop": "20", "rows": [row]}) for row in as_json()).encode()
 FILES["21-json"] = json.dumps([{"shop": 21, "rows": as_json()}], ensure_ascii=False, indent=1).encode()
+FILES["22-dbase"] = dbase(22)
+FILES["23-xlsx"] = xlsx(23, False)
+FILES["24-xls"] = xls(24)
+FILES["25-ods"] = ods(25)
+FILES["26-duckdb"] = parquet_of_duckdb(26)
+FILES["27-polars"] = parquet_of_polars(27)
+FILES["28-foxpro"] = foxpro(28)
+FILES["29-xlsx"] = xlsx(29, True)
+FILES["30-packed"] = gzip.compress(dbase(30))
 for name, content in FILES.items():
     (folder / f"{name}.dat").write_bytes(content)
 

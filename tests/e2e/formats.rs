@@ -286,12 +286,73 @@ files = "18-*"
 values = { dates = ["%m/%d/%Y %I:%M %p"], day_begins = "04:00" }
 "#;
 
+/// Profiles for the tables among them. They stand before the others, whose patterns are wider.
+const TABLES: &str = r#"
+[[feed.profile]]
+name = "dbase"
+files = "22-*"
+format = "dbf"
+fields = { store_id = "store", item_id = "item", trans_date = "day" }
+
+[[feed.profile]]
+name = "dbase-packed"
+files = "30-*"
+format = "dbf"
+fields = { store_id = { value = "30" }, item_id = "item", trans_date = { column = 5 } }
+
+[[feed.profile]]
+name = "foxpro"
+files = "28-*"
+format = "dbf"
+fields = { store_id = "store", item_id = "item", trans_date = "day" }
+values = { day_begins = "04:00" }
+
+[[feed.profile]]
+name = "xlsx"
+files = "2?-xlsx*"
+format = "xlsx"
+sheet = "Sales"
+header_line = 3
+fields = { store_id = "Store", item_id = "Item", trans_date = "Day" }
+# What texts look like means nothing to numbers.
+values = { decimal = ",", thousands = "." }
+
+[[feed.profile]]
+name = "xls"
+files = "24-*"
+format = "xlsx"
+columns = ["store_id", "item_id", "code", "amount", "trans_date"]
+fields = { store_id = "Store", item_id = "Item", trans_date = "Day" }
+values = { day_begins = "04:00" }
+
+[[feed.profile]]
+name = "ods"
+files = "25-*"
+format = "xlsx"
+sheet = 1
+fields = { store_id = "Store", item_id = "Item", trans_date = "Day" }
+
+[[feed.profile]]
+name = "duckdb"
+files = "26-*"
+format = "parquet"
+fields = { store_id = "store", item_id = "item", trans_date = "day" }
+
+[[feed.profile]]
+name = "polars"
+files = "27-*"
+format = "parquet"
+fields = { store_id = "store", item_id = "item", trans_date = "day" }
+values = { day_begins = "04:00" }
+"#;
+
 /// Has Python write the same lines in every dialect, and returns what it says of them.
-fn dialects(folder: &Path) -> Value {
+fn dialects(folder: &Path, lines: u32, bad_every: u32) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/dialects.py");
     let output = Command::new(venv::python())
         .arg(script)
         .arg(folder)
+        .args([lines, bad_every].map(|number| number.to_string()))
         .output()
         .expect("the tests' Python runs");
     assert!(
@@ -313,8 +374,19 @@ fn rows_of_store(site: &Site, store: &str) -> Vec<String> {
 
 #[test]
 fn one_job_sums_the_same_lines_of_every_dialect_alike() {
-    let site = site(&settings(DIALECTS));
-    let truth = dialects(&site.incoming());
+    sums_every_dialect_alike(600, 60);
+}
+
+#[test]
+fn few_bad_lines_are_the_same_in_every_dialect() {
+    sums_every_dialect_alike(3000, 1000);
+}
+
+/// Has one job read the same lines in every dialect, one of `bad_every` of them bad.
+fn sums_every_dialect_alike(lines: u32, bad_every: u32) {
+    let (feed, profiles) = DIALECTS.split_once("[[feed.profile]]").expect("it has profiles");
+    let site = site(&settings(&format!("{feed}{TABLES}\n[[feed.profile]]{profiles}")));
+    let truth = dialects(&site.incoming(), lines, bad_every);
     let checked = check(&site, &files_below(&site.incoming()));
     assert_eq!(
         checked.len(),

@@ -1,9 +1,10 @@
 //! The task that owns everything known about the folder.
 //!
-//! It does no I/O. At most one blocking thread looks at paths (hints and deadlines) and at most one lists
-//! everything. Both report here, and one function handles every look, whatever led to it.
+//! It does no I/O. At most one blocking thread looks at paths (hints and deadlines) and at most one sweeps. Both report
+//! here, and one function handles every look, whatever led to it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,35 +14,24 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use crate::events::{Difference, fnv1a};
+use crate::folders::Folders;
 use crate::handle::{Command, pass_panic_on};
+use crate::known::{Known, KnownFiles};
 use crate::listing::{Found, Lister, Look, Report, Seen};
 use crate::notices::{Hints, Notices};
 use crate::settling::{Reason, Settling};
 use crate::unmatched::Newest;
-use crate::{Arrival, Event, KnownFile, Settings, Stamp, UnmatchedFile, Wanted, names};
+use crate::{Arrival, Event, Settings, Stamp, UnmatchedFile, Wanted, names};
 
 /// The longest pause before a root that cannot be listed is tried again.
 const ROOT_RETRY: Duration = Duration::from_secs(1);
 
-/// The capacity of the report channel. Small, because each report holds a batch of looks, and a listing must
-/// wait for a slow consumer.
+/// The capacity of the report channel. Small: each report holds many looks, and a listing must wait for a slow consumer.
 const REPORTS: usize = 4;
 
-/// A file that was reported, or known from the start.
-struct Known {
-    stamp: Stamp,
-    /// When its bytes were last read, or given out to be read.
-    read_at: SystemTime,
-    /// When the file was looked at; an older look that arrives late from a listing proves nothing.
-    at: Instant,
-    /// The latest listing during which the file was seen.
-    listing: u64,
-}
-
-/// A file that must not be read.
+/// A file that must not be read, and the latest listing during which it was seen.
 struct Refused {
     reason: String,
-    /// The latest listing during which it was seen.
     listing: u64,
 }
 
@@ -51,7 +41,8 @@ struct ReceiverGone;
 
 pub(crate) struct Actor {
     settings: Settings,
-    known: HashMap<PathBuf, Known>,
+    /// The files that were reported, or known from the start.
+    known: KnownFiles,
     refused: HashMap<PathBuf, Refused>,
     settling: Settling,
     hints: Arc<Hints>,
@@ -66,19 +57,27 @@ pub(crate) struct Actor {
     /// How many of the paths being looked at came from hints; the others are counted by `settling`.
     hinted: usize,
     listing: bool,
-    /// The number of the latest listing.
+    /// The number of the latest full listing, and when it began.
     listings: u64,
+    listed_from: Instant,
+    /// When the next sweep is due.
     list_at: Option<Instant>,
+    /// From when on a sweep must be a full listing.
+    full_at: Instant,
+    /// The folders as they were last read, if notices can be relied on: then a sweep need only compare them.
+    folders: Option<Folders>,
+    /// Files that the next sweep must look at.
+    again: HashSet<PathBuf>,
     /// How many files the last listing saw, if some were still waiting at its end; reported once none is.
     unsettled: Option<u64>,
-    /// The unmatched files that were last reported, and whether they were all.
-    unmatched: (Vec<UnmatchedFile>, bool),
+    /// The unmatched files that were last reported, and whether they were all; `None` before the first full listing.
+    unmatched: Option<(Vec<UnmatchedFile>, bool)>,
 }
 
 impl Actor {
     pub(crate) fn new(
         mut settings: Settings,
-        known: HashMap<String, KnownFile>,
+        known: KnownFiles,
         wanted: Wanted,
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<Event>,
@@ -88,16 +87,6 @@ impl Actor {
         settings.folder.root = std::path::absolute(root).unwrap_or_else(|_| root.clone());
         let root = settings.folder.root.clone();
         let at = Instant::now();
-        let known = known.into_iter().map(|(path, KnownFile { stamp, read_at })| {
-            let known = Known {
-                stamp,
-                read_at,
-                at,
-                listing: 0,
-            };
-            (PathBuf::from(path), known)
-        });
-        let known = known.collect();
         let hints = Arc::new(Hints::default());
         let notices = Arc::new(Mutex::new(Notices::new(
             root.clone(),
@@ -115,6 +104,7 @@ impl Actor {
                 wanted,
                 notices,
                 reports: sender,
+                now: settings.now,
             },
             commands,
             reports,
@@ -125,9 +115,13 @@ impl Actor {
             hinted: 0,
             listing: false,
             listings: 0,
+            listed_from: at,
             list_at: Some(at),
+            full_at: at,
+            folders: None,
+            again: HashSet::new(),
             unsettled: None,
-            unmatched: (Vec::new(), true),
+            unmatched: None,
             settings,
         }
     }
@@ -165,16 +159,28 @@ impl Actor {
                 self.known.remove(&path);
                 self.hints.look(path, Reason::Found, true);
             }
-            Command::Unread(path, false) => drop(self.known.remove(Path::new(&path))),
-            Command::Unread(path, true) => {
-                if let Some(known) = self.known.get_mut(Path::new(&path)) {
-                    // No file has this change time, so the next look doubts it again.
-                    known.stamp.changed_ns = Some(i64::MIN);
+            Command::Unread(path, is_doubted) => {
+                let path = PathBuf::from(path);
+                match self.known.get(&path) {
+                    Some(mut known) if is_doubted => {
+                        // No file has this change time, so the next look doubts it again.
+                        known.stamp.changed_ns = Some(i64::MIN);
+                        self.known.put(&path, known);
+                    }
+                    _ if is_doubted => return,
+                    _ => self.known.remove(&path),
                 }
+                self.again.insert(path);
             }
             Command::Recorded(..) => {}
-            Command::Sweep => self.list_at = Some(Instant::now()),
+            Command::Sweep => self.list_all_now(),
         }
+    }
+
+    /// Has everything listed, at once or right after the sweep in progress.
+    fn list_all_now(&mut self) {
+        self.full_at = Instant::now();
+        self.list_at = Some(self.full_at);
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -184,12 +190,29 @@ impl Actor {
     }
 
     fn start_listing(&mut self) {
-        if !self.listing && self.list_at.is_some_and(|at| at <= Instant::now()) {
-            self.list_at = None;
-            self.listing = true;
-            self.listings += 1;
-            let lister = self.lister.clone();
-            self.threads.spawn_blocking(|| lister.list());
+        let now = Instant::now();
+        if self.listing || self.list_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.list_at = None;
+        self.listing = true;
+        let (lister, told) = (self.lister.clone(), self.hints.take_told());
+        let again = mem::take(&mut self.again);
+        match self.folders.take() {
+            Some(folders) if now < self.full_at => {
+                for path in again {
+                    self.hints.look(path, Reason::Found, true);
+                }
+                self.threads
+                    .spawn_blocking(move || lister.compare(folders, &told));
+            }
+            _ => {
+                self.listings += 1;
+                self.listed_from = now;
+                let hash = self.settings.sweep_hash.unwrap_or(Duration::MAX);
+                self.full_at = now + self.settings.relist.min(hash);
+                self.threads.spawn_blocking(|| lister.list());
+            }
         }
     }
 
@@ -199,7 +222,7 @@ impl Actor {
         }
         let pending = self.hints.take();
         if pending.list {
-            self.list_at = Some(Instant::now());
+            self.list_all_now();
         }
         let mut paths = pending.looks;
         paths.retain(|path, why| !self.settling.needs_no_look(path, *why));
@@ -224,6 +247,7 @@ impl Actor {
             }
             Report::Looked(seen) => self.looked(seen).await,
             Report::Listed(seen) => self.listed(seen).await,
+            Report::Compared(seen) => self.compared(seen).await,
         }
     }
 
@@ -243,19 +267,22 @@ impl Actor {
         let wall = (self.settings.now)();
         let is_closed = self.settling.is_closed(&path, why);
         let mut difference = Difference::Sent;
-        if let Some(known) = self.known.get_mut(&path) {
-            if at < known.at {
+        if let Some(mut known) = self.known.get(&path) {
+            if at < known.seen {
                 return Ok(());
             }
-            known.listing = self.listings;
             difference = stamp.since(known.stamp);
+            known.seen = at;
+            if difference == Difference::Unknown && !is_closed {
+                known.stamp = stamp;
+            }
+            self.known.put(&path, known);
             match difference {
                 Difference::Same if !is_closed => {
                     self.settling.forget(&path, at);
-                    return self.doubt_now_and_then(path, why, wall).await;
+                    return self.doubt_now_and_then(path, known, why, wall).await;
                 }
                 Difference::Unknown if !is_closed => {
-                    known.stamp = stamp;
                     self.settling.forget(&path, at);
                     return self.send(arrival(&path, stamp, Event::Restamped)).await;
                 }
@@ -275,10 +302,9 @@ impl Actor {
         let known = Known {
             stamp,
             read_at: wall,
-            at,
-            listing: self.listings,
+            seen: at,
         };
-        self.known.insert(path, known);
+        self.known.put(&path, known);
         self.send(event).await
     }
 
@@ -297,33 +323,32 @@ impl Actor {
         }
     }
 
-    /// Has a file that looks the same read again, once in each span of `sweep_hash`. Each file has a moment of its own
-    /// in the span, so that not all are read at once.
+    /// Has a file that looks the same read again once in each span of `sweep_hash`, at a moment of its own in the span.
     async fn doubt_now_and_then(
         &mut self,
         path: PathBuf,
+        mut known: Known,
         why: Reason,
         wall: SystemTime,
     ) -> Result<(), ReceiverGone> {
         let (Some(span), Reason::Found) = (self.settings.sweep_hash, why) else {
             return Ok(());
         };
-        let Some(known) = self.known.get_mut(&path) else {
-            return Ok(());
-        };
         if span_of(&path, known.read_at, span) == span_of(&path, wall, span) {
             return Ok(());
         }
         known.read_at = wall;
-        let stamp = known.stamp;
-        self.send(arrival(&path, stamp, Event::Doubted)).await
+        self.known.put(&path, known);
+        self.send(arrival(&path, known.stamp, Event::Doubted)).await
     }
 
     async fn looked(&mut self, seen: Seen) -> Result<(), ReceiverGone> {
         self.looking = false;
         self.hinted = 0;
         if seen.link_met {
-            self.list_at = Some(Instant::now());
+            self.list_all_now();
+        } else if seen.is_unsure {
+            self.full_at = Instant::now();
         }
         for (path, error) in self.troubles_of(seen) {
             self.trouble(path, error).await?;
@@ -340,6 +365,7 @@ impl Actor {
     async fn listed(&mut self, mut seen: Seen) -> Result<(), ReceiverGone> {
         self.listing = false;
         self.drop_absent(&seen);
+        self.folders = seen.is_sure().then(|| mem::take(&mut seen.folders));
         let pause = match seen.troubles.contains_key(&self.settings.folder.root) {
             true => self.settings.sweep.min(ROOT_RETRY),
             false => self.settings.sweep,
@@ -347,7 +373,7 @@ impl Actor {
         self.list_at.get_or_insert(Instant::now() + pause);
 
         let listed = seen.files;
-        self.report_unmatched(std::mem::take(&mut seen.unmatched), seen.troubles.is_empty())
+        self.report_unmatched(mem::take(&mut seen.unmatched), seen.troubles.is_empty())
             .await?;
         let troubles = self.troubles_of(seen);
         let ended: Vec<PathBuf> = self
@@ -363,41 +389,62 @@ impl Actor {
         for (path, error) in troubles {
             self.trouble(path, error).await?;
         }
+        self.swept(listed).await
+    }
+
+    /// Ends a sweep that has compared the folders.
+    async fn compared(&mut self, mut seen: Seen) -> Result<(), ReceiverGone> {
+        self.listing = false;
+        self.list_at.get_or_insert(Instant::now() + self.settings.sweep);
+        if seen.link_met || !seen.is_sure() {
+            self.list_all_now();
+        }
+        let listed = seen.folders.values().map(|folder| folder.files).sum();
+        self.folders = Some(mem::take(&mut seen.folders));
+        if let Some((before, were_all)) = self.unmatched.clone() {
+            let mut newest = mem::take(&mut seen.unmatched);
+            let is_elsewhere = |file: &UnmatchedFile| {
+                let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                !seen.listed.contains(folder)
+            };
+            for file in before.into_iter().filter(is_elsewhere) {
+                newest.add(file);
+            }
+            self.report_unmatched(newest, were_all && !seen.is_partial)
+                .await?;
+        }
+        for (path, error) in self.troubles_of(seen) {
+            self.trouble(path, error).await?;
+        }
+        self.swept(listed).await
+    }
+
+    async fn swept(&mut self, listed: u64) -> Result<(), ReceiverGone> {
         let waiting = self.waiting();
         self.unsettled = (waiting > 0).then_some(listed);
         self.send(Event::Swept { listed, waiting }).await
     }
 
     async fn report_unmatched(&mut self, newest: Newest, is_all: bool) -> Result<(), ReceiverGone> {
-        let files = newest.into_files();
-        let is_first = self.listings == 1;
-        if !is_first && (&files, is_all) == (&self.unmatched.0, self.unmatched.1) {
+        let now = (newest.into_files(), is_all);
+        if self.unmatched.as_ref() == Some(&now) {
             return Ok(());
         }
-        self.unmatched = (files.clone(), is_all);
+        let (files, is_all) = self.unmatched.insert(now).clone();
         self.send(Event::Unmatched { files, is_all }).await
     }
 
     /// Forgets the files that this listing should have seen but did not.
     fn drop_absent(&mut self, seen: &Seen) {
         self.refused.retain(|_, refused| refused.listing == self.listings);
-        // An empty root may be the bare mount point of a share that is unmounted: once it is mounted again, its
-        // files are the same.
-        if seen.files == 0 {
-            return;
+        // An empty root may be the bare mount point of a share that is unmounted: later, its files are the same. So are
+        // those in a folder that cannot be listed now; which they are is not known.
+        if seen.files > 0 && !seen.is_partial {
+            self.known.forget_unseen_since(self.listed_from);
         }
-        let root = &self.settings.folder.root;
-        self.known.retain(|path, known| {
-            known.listing == self.listings
-                || seen
-                    .troubles
-                    .keys()
-                    .any(|folder| root.join(path).starts_with(folder))
-        });
     }
 
-    /// The folders that cannot be listed. A failure to watch is added under the root, unless the root has an error
-    /// already.
+    /// The folders that cannot be listed. A failure to watch is added under the root, unless that has an error already.
     fn troubles_of(&self, seen: Seen) -> HashMap<PathBuf, String> {
         let mut troubles = seen.troubles;
         if let Some(error) = seen.unwatched {

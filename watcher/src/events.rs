@@ -137,7 +137,7 @@ pub enum Event {
         /// What is wrong, and what to do.
         reason: String,
     },
-    /// The files that nobody wants, as a full listing has found them: the newest [`UNMATCHED`](crate::UNMATCHED) of
+    /// The files that nobody wants, as sweeps have found them: the newest [`UNMATCHED`](crate::UNMATCHED) of
     /// them. Sent before [`Event::Swept`], if anything about them has changed.
     Unmatched {
         /// Newest first.
@@ -152,10 +152,10 @@ pub enum Event {
         /// What is wrong, and what to do.
         error: String,
     },
-    /// A full listing has ended; everything that it found was reported before this. Sent a second time, with the
-    /// same `listed` and without a new listing, once the files that were `waiting` have settled.
+    /// A sweep has ended; everything that it found was reported before this. The first one lists everything. Sent a second
+    /// time, with the same `listed` and without another sweep, once the files that were `waiting` have settled.
     Swept {
-        /// How many regular files were seen, wanted or not.
+        /// How many regular files were seen, wanted or not, when each folder was last listed.
         listed: u64,
         /// How many files wait to settle or to be looked at.
         waiting: u64,

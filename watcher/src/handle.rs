@@ -1,13 +1,11 @@
 //! Starts the watcher, and controls it while it runs.
 
-use std::collections::HashMap;
-
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::actor::Actor;
 use crate::bucket::{self, BucketSettings};
-use crate::{Event, KnownFile, Settings, Stamp, Wanted};
+use crate::{Event, KnownFiles, Settings, Stamp, Wanted};
 
 /// What a watcher can be told to do. Paths are relative to the root.
 #[derive(Debug)]
@@ -45,12 +43,7 @@ pub struct Handle {
 ///
 /// # Panics
 /// Outside a tokio runtime.
-pub fn watch(
-    settings: Settings,
-    known: HashMap<String, KnownFile>,
-    wanted: Wanted,
-    events: mpsc::Sender<Event>,
-) -> Handle {
+pub fn watch(settings: Settings, known: KnownFiles, wanted: Wanted, events: mpsc::Sender<Event>) -> Handle {
     let (commands, asked) = mpsc::unbounded_channel();
     Handle::start(commands, Actor::new(settings, known, wanted, asked, events).run())
 }
@@ -61,7 +54,7 @@ pub fn watch(
 /// Outside a tokio runtime.
 pub fn watch_bucket(
     settings: BucketSettings,
-    known: HashMap<String, Stamp>,
+    known: KnownFiles,
     wanted: Wanted,
     events: mpsc::Sender<Event>,
 ) -> Handle {
@@ -95,7 +88,7 @@ impl Handle {
         let _ = self.commands.send(Command::LookAgain(path.to_owned()));
     }
 
-    /// Forgets what is known of a file that could not be read, so that the next full listing reports it again:
+    /// Forgets what is known of a file that could not be read, so that the next sweep reports it again:
     /// as doubted, if it was. For a bucket this does nothing.
     pub fn unread(&self, path: &str, is_doubted: bool) {
         let _ = self.commands.send(Command::Unread(path.to_owned(), is_doubted));

@@ -3,8 +3,9 @@
 //! [`watch`] starts one task that owns everything known about the folder and sends its [`Event`]s over one bounded
 //! channel. Three inputs feed it, and they are trusted to different degrees:
 //!
-//! - the **full listing** is the truth. It runs at the start and then every [`Settings::sweep`], and finds
-//!   whatever the others missed (a network share sends no notices, and a full queue drops them);
+//! - the **full listing** is the truth. It runs at the start and then at each [`Settings::sweep`], and finds
+//!   whatever the others missed (a network share sends no notices, and a full queue drops them). Where notices can be
+//!   relied on, it runs only at each [`Settings::relist`], and sweeps in between compare the folders (see `folders`);
 //! - **notices** (inotify) are hints to look now. Losing one costs time, never a file;
 //! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `settling`.
 //!
@@ -21,7 +22,9 @@ mod actor;
 mod bucket;
 mod error;
 mod events;
+mod folders;
 mod handle;
+mod known;
 mod listing;
 mod names;
 mod notices;
@@ -42,6 +45,7 @@ pub use bucket::{
 };
 pub use events::{Arrival, Event, KnownFile, Stamp, UnmatchedFile};
 pub use handle::{Handle, watch, watch_bucket};
+pub use known::KnownFiles;
 pub use names::is_looked_at;
 pub use open::{OpenFileError, SourceFolder, open_named};
 pub use own::OwnFiles;
@@ -55,8 +59,10 @@ pub struct Settings {
     pub folder: SourceFolder,
     /// How long a file must stay unchanged to count as whole, when nothing else shows that it is.
     pub settle: Duration,
-    /// The pause between two full listings.
+    /// The pause between two sweeps.
     pub sweep: Duration,
+    /// How often a sweep looks at every file, where notices can be relied on: otherwise, each sweep does.
+    pub relist: Duration,
     /// How often a file is read again though it looks the same, to see whether its bytes still are. `None`: never.
     pub sweep_hash: Option<Duration>,
     /// The wall clock, used to measure the age of a file; this crate reads no clock itself.

@@ -1,4 +1,4 @@
-//! Looks at the file system, on blocking threads: at given paths, or at everything.
+//! Looks at the file system, on blocking threads: at given paths, at everything, or at the folders that have changed.
 //!
 //! A listing streams what it sees in batches and keeps none of it, so its memory is that of the folders still
 //! to read. It follows links to files and to folders, but out of the root only if the settings say so. Within one
@@ -9,15 +9,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, DirEntry, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc;
 use tracing::debug;
 
 use crate::error::Error;
-use crate::notices::{Notices, lock};
+use crate::folders::{FolderStamp, Folders, is_local};
+use crate::notices::{Notices, Told, lock};
 use crate::open::LEADS_OUT;
 use crate::own::{Id, OwnNow, id};
 use crate::settling::Reason;
@@ -60,6 +62,8 @@ pub(crate) enum Report {
     Looked(Seen),
     /// The full listing has ended.
     Listed(Seen),
+    /// The folders have been compared with what they were, and those that differ listed.
+    Compared(Seen),
 }
 
 /// Totals and problems of one walk.
@@ -73,8 +77,23 @@ pub(crate) struct Seen {
     pub(crate) unwatched: Option<String>,
     /// A link to a folder was met and not followed: only a full listing knows whether it leads anywhere new.
     pub(crate) link_met: bool,
-    /// Of a full listing: the files that nobody wants.
+    /// Of the folders that a sweep has listed: the files that nobody wants.
     pub(crate) unmatched: Newest,
+    /// Something could not be listed, so that files may be there that were not seen.
+    pub(crate) is_partial: bool,
+    /// Files may change without a notice: in a network folder, or behind a link to a file.
+    pub(crate) is_unsure: bool,
+    /// Of a sweep: the folders as they are now.
+    pub(crate) folders: Folders,
+    /// Of a sweep: the folders that were listed, or are gone, by their escaped paths relative to the root.
+    pub(crate) listed: HashSet<String>,
+}
+
+impl Seen {
+    /// Whether from now on notices and the folders' own times show every change.
+    pub(crate) fn is_sure(&self) -> bool {
+        !self.is_partial && !self.is_unsure && self.unwatched.is_none()
+    }
 }
 
 /// What the threads need; cheap to clone.
@@ -84,20 +103,38 @@ pub(crate) struct Lister {
     pub(crate) wanted: Wanted,
     pub(crate) notices: Arc<Mutex<Notices>>,
     pub(crate) reports: mpsc::Sender<Report>,
+    /// The wall clock.
+    pub(crate) now: fn() -> SystemTime,
 }
 
 impl Lister {
     /// Looks at everything.
     pub(crate) fn list(self) {
         lock(&self.notices).try_again();
-        let mut walk = Walk::new(&self, true);
+        let mut walk = Walk::new(&self, true, Some(Folders::new()));
         walk.folder(self.folder.root.clone());
         walk.end(Report::Listed);
     }
 
+    /// Looks at the folders, and lists those that have changed, unless notices have accounted for that.
+    pub(crate) fn compare(self, folders: Folders, told: &Told) {
+        let before: Vec<_> = folders
+            .iter()
+            .map(|(path, stamp)| (path.clone(), *stamp))
+            .collect();
+        let mut walk = Walk::new(&self, false, Some(folders));
+        for (folder, before) in before {
+            if self.reports.is_closed() {
+                return;
+            }
+            walk.compare(folder, before, told);
+        }
+        walk.end(Report::Compared);
+    }
+
     /// Looks at these paths; a folder among them is listed.
     pub(crate) fn look(self, paths: HashMap<PathBuf, Reason>) {
-        let mut walk = Walk::new(&self, false);
+        let mut walk = Walk::new(&self, false, None);
         for (path, why) in paths {
             walk.path(self.folder.root.join(path), why);
         }
@@ -120,10 +157,14 @@ struct Walk<'a> {
     /// below another one among them.
     read: HashSet<PathBuf>,
     links: BTreeSet<PathBuf>,
+    /// Of a sweep: the folders as they were when they were last read, now or earlier.
+    folders: Option<Folders>,
+    /// Whether all changes on a device are told.
+    devices: HashMap<u64, bool>,
 }
 
 impl<'a> Walk<'a> {
-    fn new(lister: &'a Lister, is_full: bool) -> Self {
+    fn new(lister: &'a Lister, is_full: bool, folders: Option<Folders>) -> Self {
         Self {
             lister,
             batch: Vec::new(),
@@ -134,11 +175,14 @@ impl<'a> Walk<'a> {
             visited: HashSet::new(),
             read: HashSet::new(),
             links: BTreeSet::new(),
+            folders,
+            devices: HashMap::new(),
         }
     }
 
     fn end(mut self, report: fn(Seen) -> Report) {
         self.seen.link_met = !self.links.is_empty();
+        self.seen.folders = self.folders.take().unwrap_or_default();
         self.seen.unwatched = lock(&self.lister.notices).failure();
         self.send();
         // This fails only if the task has ended, and then the report is not needed.
@@ -162,6 +206,44 @@ impl<'a> Walk<'a> {
                 .ok()
                 .and_then(|resolved| self.refusal(&resolved));
             self.file(&path, why, Some(metadata), refused);
+        }
+    }
+
+    /// Lists a folder if it is no longer as it was. The folders below it that are known have their own turns.
+    fn compare(&mut self, folder: PathBuf, before: FolderStamp, told: &Told) {
+        let metadata = match fs::metadata(&folder) {
+            Ok(metadata) if metadata.is_dir() => metadata,
+            Err(source) if source.kind() != ErrorKind::NotFound => return self.trouble(folder, source),
+            _ => {
+                // Without its root, everything is to be listed.
+                self.seen.is_partial |= folder == self.lister.folder.root;
+                self.note_listed(&folder, None);
+                return;
+            }
+        };
+        let now = FolderStamp::of(&metadata, (self.lister.now)());
+        if now.is_as(&before) {
+            return;
+        }
+        if !now.is_another(&before) && told.accounts_for(&folder) {
+            let files = before.files;
+            self.folders
+                .get_or_insert_default()
+                .insert(folder, now.with_files(files));
+            return;
+        }
+        self.folder(folder);
+    }
+
+    /// Notes a folder that a sweep has read, or that is gone.
+    fn note_listed(&mut self, folder: &Path, stamp: Option<FolderStamp>) {
+        let Some(folders) = &mut self.folders else { return };
+        match stamp {
+            Some(stamp) => folders.insert(folder.to_owned(), stamp),
+            None => folders.remove(folder),
+        };
+        if let Ok(relative) = folder.strip_prefix(&self.lister.folder.root) {
+            self.seen.listed.insert(names::escaped(relative));
         }
     }
 
@@ -209,9 +291,15 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         lock(&self.lister.notices).watch(folder);
+        let told = self.devices.entry(metadata.dev());
+        self.seen.is_unsure |= !*told.or_insert_with(|| is_local(folder));
+        let stamp = FolderStamp::of(&metadata, (self.lister.now)());
+        let before = self.seen.files;
         for entry in fs::read_dir(folder)? {
             self.entry(&entry?, folders)?;
         }
+        let files = self.seen.files - before;
+        self.note_listed(folder, Some(stamp.with_files(files)));
         Ok(())
     }
 
@@ -226,7 +314,14 @@ impl<'a> Walk<'a> {
             kind => kind?,
         };
         if kind.is_dir() {
-            folders.push(entry.path());
+            let path = entry.path();
+            let is_known = self
+                .folders
+                .as_ref()
+                .is_some_and(|known| known.contains_key(&path));
+            if self.is_full || !is_known {
+                folders.push(path);
+            }
         } else if kind.is_symlink() {
             self.link(entry.path(), Reason::Found);
         } else if kind.is_file() {
@@ -246,6 +341,8 @@ impl<'a> Walk<'a> {
         };
         if !metadata.is_dir() {
             let refused = self.refusal(&resolved);
+            // Nothing tells of what is written to the file itself, which may be anywhere.
+            self.seen.is_unsure |= self.is_wanted(&path);
             return self.file(&path, why, Some(metadata), refused);
         }
         self.note(&path, why, Found::Nothing);
@@ -285,7 +382,7 @@ impl<'a> Walk<'a> {
         };
         let name = names::escaped(relative);
         let is_wanted = (self.lister.wanted)(&name);
-        if !is_wanted && !self.is_full {
+        if !is_wanted && self.folders.is_none() {
             return;
         }
         let metadata = match metadata.map_or_else(|| fs::metadata(path), Ok) {
@@ -309,6 +406,11 @@ impl<'a> Walk<'a> {
                 bytes: stamp.bytes,
             }),
         }
+    }
+
+    fn is_wanted(&self, path: &Path) -> bool {
+        let relative = path.strip_prefix(&self.lister.folder.root);
+        relative.is_ok_and(|relative| (self.lister.wanted)(&names::escaped(relative)))
     }
 
     fn note(&mut self, path: &Path, why: Reason, found: Found) {
@@ -347,6 +449,7 @@ impl<'a> Walk<'a> {
     }
 
     fn trouble(&mut self, folder: PathBuf, source: io::Error) {
+        self.seen.is_partial = true;
         let error = Error::List {
             folder: folder.clone(),
             source,

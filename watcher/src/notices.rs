@@ -4,13 +4,13 @@
 //! recursive mode of `notify` does not promise that for new folders. Hints are kept in one map by path, so
 //! their memory is bounded by the number of files, however long a slow consumer holds up the task.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RenameMode};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
@@ -26,16 +26,49 @@ pub(crate) struct Pending {
     pub(crate) list: bool,
 }
 
+/// The folders, as absolute paths, that notices were about.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// The files that changed in them were looked at because of the notices, or are not looked at at all.
+    heard: HashSet<PathBuf>,
+    /// The notices were about names that only a listing judges: of folders, and of files that nobody wants.
+    unclear: HashSet<PathBuf>,
+}
+
+impl Told {
+    /// Whether notices account for the changes in a folder, so that it need not be listed for them.
+    pub(crate) fn accounts_for(&self, folder: &Path) -> bool {
+        self.heard.contains(folder) && !self.unclear.contains(folder)
+    }
+}
+
 /// The hints that the task has not taken yet.
 #[derive(Default)]
 pub(crate) struct Hints {
     pending: Mutex<Pending>,
+    told: Mutex<Told>,
     pub(crate) wake: Notify,
 }
 
 impl Hints {
     pub(crate) fn take(&self) -> Pending {
         mem::take(&mut *lock(&self.pending))
+    }
+
+    /// Which folders notices were about since this was last asked.
+    pub(crate) fn take_told(&self) -> Told {
+        mem::take(&mut *lock(&self.told))
+    }
+
+    pub(crate) fn tell(&self, folder: &Path, is_clear: bool) {
+        let mut told = lock(&self.told);
+        let folders = match is_clear {
+            true => &mut told.heard,
+            false => &mut told.unclear,
+        };
+        if !folders.contains(folder) {
+            folders.insert(folder.to_owned());
+        }
     }
 
     /// How many paths wait for a look.
@@ -155,6 +188,7 @@ impl Receiver {
     }
 
     fn notice(&self, kind: EventKind, path: &Path) {
+        self.tell(kind, path);
         match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.file(path, Reason::Closed, false),
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
@@ -165,6 +199,24 @@ impl Receiver {
             EventKind::Modify(ModifyKind::Metadata(_)) => self.file(path, Reason::Changed, true),
             _ => self.file(path, Reason::Changed, false),
         }
+    }
+
+    /// Notes which folder the notice is about. Merely opening or reading a file changes none.
+    fn tell(&self, kind: EventKind, path: &Path) {
+        let is_folder = match kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+            EventKind::Access(_) => return,
+            EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder) => true,
+            _ => false,
+        };
+        let (Some(folder), Ok(relative)) = (path.parent(), path.strip_prefix(&self.root)) else {
+            return;
+        };
+        if relative.as_os_str().is_empty() {
+            return;
+        }
+        let is_judged = || !names::path_looked_at(relative) || (self.wanted)(&names::escaped(relative));
+        self.hints.tell(folder, !is_folder && is_judged());
     }
 
     fn file(&self, path: &Path, why: Reason, is_weak: bool) {

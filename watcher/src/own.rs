@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use crate::notices::lock;
 
 /// Clocks of file systems lag: a change so shortly before a walk may have come after it.
-const LAG_NS: i128 = 2_000_000_000;
+pub(crate) const LAG_NS: i128 = 2_000_000_000;
 
 /// A device and an inode: what a file is, under whatever name.
 pub(crate) type Id = (u64, u64);

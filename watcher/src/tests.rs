@@ -6,6 +6,7 @@ mod arriving;
 mod bad_input;
 mod doubts;
 mod running;
+mod sweeps;
 mod trouble;
 mod unmatched;
 
@@ -20,7 +21,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::{
-    Event, Handle, KnownFile, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Wanted, watch,
+    Event, Handle, KnownFile, KnownFiles, OwnFiles, Settings, SourceFolder, Stamp, UnmatchedFile, Wanted,
+    watch,
 };
 
 const NEVER: Duration = Duration::from_secs(3600);
@@ -45,6 +47,7 @@ struct Scene {
     root: PathBuf,
     settle: Duration,
     sweep: Duration,
+    relist: Duration,
     sweep_hash: Option<Duration>,
     follow_links: bool,
     own: Arc<OwnFiles>,
@@ -67,6 +70,7 @@ impl Scene {
             root,
             settle,
             sweep,
+            relist: NEVER,
             sweep_hash: None,
             follow_links: false,
             own: Arc::new(OwnFiles::new(Vec::new(), Vec::new(), Vec::new(), now)),
@@ -122,11 +126,16 @@ impl Scene {
             folder: self.folder(),
             settle: self.settle,
             sweep: self.sweep,
+            relist: self.relist,
             sweep_hash: self.sweep_hash,
             now,
         };
+        let mut known = KnownFiles::default();
+        for (path, file) in &self.known {
+            known.insert(path, *file);
+        }
         Watched {
-            handle: watch(settings, self.known.clone(), self.wanted.clone(), sender),
+            handle: watch(settings, known, self.wanted.clone(), sender),
             events,
         }
     }

@@ -294,6 +294,41 @@ impl<'c, L: FeedLines> Lines<'c, L> {
             .map(|()| Names::among(self.feed.needed(), self.fields.iter()))
     }
 
+    /// Takes the names that a table gives its columns apart from its records, and returns whether they can be used.
+    pub(super) fn told_names(&mut self, names: &[String]) -> bool {
+        self.is_past_first = true;
+        self.report.header = Header::ByPosition;
+        if self.layout.header_names == HeaderNames::Ignore {
+            return true;
+        }
+        let fields = || names.iter().map(String::as_bytes);
+        let found = Names::among(self.feed.needed(), fields());
+        match found.positions(self.feed.needed(), fields()) {
+            Ok(positions) => {
+                self.feed.move_columns(&positions);
+                self.report.header = Header::ByName;
+                true
+            }
+            Err(fault) => {
+                self.notes.push((0, Note::Header(Some(fault))));
+                false
+            }
+        }
+    }
+
+    /// Returns the positions of all fields that are read.
+    pub(super) fn read_positions(&self) -> Vec<usize> {
+        let mut positions = self.feed.read_positions();
+        if let Some(kind) = &self.layout.kind_rule {
+            positions.push(kind.position);
+            positions.extend(kind.carried.iter().map(|carried| carried.position));
+        }
+        if let Some(trailer) = &self.layout.trailer {
+            positions.extend([trailer.lines, trailer.sum].into_iter().flatten());
+        }
+        positions
+    }
+
     /// Reads the line that the settings say is the header.
     fn told_header(&mut self, content: &[u8], length: usize) {
         self.is_past_first = true;

@@ -26,14 +26,15 @@ use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 pub(crate) use self::line_ends::unify;
+use self::reader::Order;
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
-use self::reader::{Order, Reading};
 pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
 pub(crate) use self::whole_text::WholeText;
-use crate::containers::{self, BEGINNING, Container, foreign};
+use crate::containers::{self, BEGINNING, Container};
 use crate::error::EngineError;
-use crate::formats::EbcdicReader;
-use crate::layout::{Charset, FeedKind, FeedLayout};
+use crate::formats::{self, PageReader, Records};
+use crate::kinds;
+use crate::layout::{Charset, FeedKind, FeedLayout, Format};
 use crate::partial::{DayLines, Partial};
 use crate::reference::ReferenceLines;
 use crate::report::ConversionReport;
@@ -132,26 +133,20 @@ fn convert_source(
     outputs: Outputs<'_>,
     scratch: Scratch<'_>,
 ) -> Result<Conversion, EngineError> {
-    let (text, is_decoded) = match open_text(source, layout).map_err(EngineError::Read)? {
-        Opened::Text { text, is_decoded } => (text, is_decoded),
-        Opened::Foreign(kind) => {
-            let reason = format!("it is {kind}, which no feed reads: have the store send its sales as text");
-            return Ok(rejected(reason));
-        }
+    let reading = FileReading {
+        order,
+        layout,
+        outputs,
+        scratch,
     };
-    let unit = if outputs.converted.is_some() {
-        UNIT_OF_ROWS
-    } else {
-        UNIT
-    };
-    let mut conversion = match &layout.kind {
-        FeedKind::Sales(sales) => {
-            let (lines, file) = SalesLines::new(sales, outputs.converted, scratch, is_decoded)?;
-            read(text, unit, layout, outputs.rejects, order, lines, file)?
-        }
-        FeedKind::Reference(columns) => {
-            let (lines, file) = ReferenceLines::new(columns, outputs.converted)?;
-            read(text, unit, layout, outputs.rejects, order, lines, file)?
+    let mut conversion = match open(source, layout).map_err(EngineError::Read)? {
+        Opened::Text { text, is_decoded } => reading.read_input(Input::Text(text), is_decoded)?,
+        Opened::Foreign(reason) => return Ok(rejected(reason)),
+        Opened::Table(bytes) => {
+            let Format::Table(table) = &layout.format else {
+                return Ok(rejected("its format is none of tables".to_owned()));
+            };
+            formats::open_table(bytes, (table, layout), scratch.folder, reading)?
         }
     };
     if let Some((store_id, trans_date)) = layout
@@ -187,15 +182,14 @@ pub(crate) enum Opened<'r> {
         /// Whether it went through a decoder.
         is_decoded: bool,
     },
-    /// Something that nothing reads, in words.
-    Foreign(&'static str),
+    /// The bytes of a table.
+    Table(Box<dyn Read + Send + 'r>),
+    /// Something that the format does not read, and why.
+    Foreign(String),
 }
 
-/// Unpacks and decodes a file.
-pub(crate) fn open_text<'r>(
-    mut source: impl Read + Send + 'r,
-    layout: &FeedLayout,
-) -> io::Result<Opened<'r>> {
+/// Unpacks a file and, if it is text, decodes it.
+pub(crate) fn open<'r>(mut source: impl Read + Send + 'r, layout: &FeedLayout) -> io::Result<Opened<'r>> {
     let beginning = beginning_of(&mut source)?;
     let (beginning, text): (Vec<u8>, Box<dyn Read + Send + 'r>) = match Container::of(&beginning) {
         None => (beginning, Box::new(source)),
@@ -204,19 +198,30 @@ pub(crate) fn open_text<'r>(
             (beginning_of(&mut unpacked)?, unpacked)
         }
     };
-    if let Some(kind) = foreign(&beginning).filter(|_| matches!(layout.charset, Charset::Text(_))) {
-        return Ok(Opened::Foreign(kind));
+    // Text in EBCDIC may begin with any bytes.
+    let is_ebcdic = matches!(layout.charset, Charset::Ebcdic(_));
+    if let Some(reason) = kinds::refusal(&beginning, &layout.format).filter(|_| !is_ebcdic) {
+        return Ok(Opened::Foreign(reason));
+    }
+    if matches!(layout.format, Format::Table(_)) {
+        return Ok(Opened::Table(Box::new(Cursor::new(beginning).chain(text))));
     }
     let (encoding, bom) = match layout.charset {
         Charset::Text(encoding) => Encoding::for_bom(&beginning).unwrap_or((encoding, 0)),
+        Charset::Dos(_) => Encoding::for_bom(&beginning).unwrap_or((UTF_8, 0)),
         Charset::Ebcdic(_) => (UTF_8, 0),
     };
-    let is_decoded = encoding != UTF_8 || matches!(layout.charset, Charset::Ebcdic(_));
+    let page = match layout.charset {
+        Charset::Text(_) => None,
+        Charset::Dos(dos) => Some(dos.table()).filter(|_| bom == 0),
+        Charset::Ebcdic(ebcdic) => Some(ebcdic.characters()),
+    };
+    let is_decoded = encoding != UTF_8 || page.is_some();
     let mut beginning = Cursor::new(beginning);
     beginning.set_position(bom as u64);
     let text = beginning.chain(text);
-    let text: Box<dyn Read + Send + 'r> = if let Charset::Ebcdic(ebcdic) = layout.charset {
-        Box::new(EbcdicReader::new(text, ebcdic))
+    let text: Box<dyn Read + Send + 'r> = if let Some(characters) = page {
+        Box::new(PageReader::new(text, characters))
     } else if is_decoded {
         let decoder = DecodeReaderBytesBuilder::new()
             .encoding(Some(encoding))
@@ -239,19 +244,61 @@ fn beginning_of(input: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(beginning)
 }
 
-/// Reads a text: plain lines with all threads that have nothing else to do, records of any other format one by one.
-fn read<L: FeedLines>(
-    text: Box<dyn Read + Send + '_>,
-    unit: usize,
-    layout: &FeedLayout,
-    rejects: Option<&Path>,
+/// How a file is read.
+struct FileReading<'c> {
     order: Order,
-    lines: L,
-    file: Option<L::File>,
-) -> Result<Conversion, EngineError> {
-    match layout.plain_delimiter() {
-        Some(_) => Reading::new(text, unit, layout, rejects, order).read(lines, file),
-        None => records::read(text, layout, rejects, lines, file),
+    layout: &'c FeedLayout,
+    outputs: Outputs<'c>,
+    scratch: Scratch<'c>,
+}
+
+/// What a file gives.
+enum Input<'r> {
+    Text(Box<dyn Read + Send + 'r>),
+    Records(Box<dyn Records + 'r>),
+}
+
+impl FileReading<'_> {
+    fn read_input(&self, input: Input<'_>, is_decoded: bool) -> Result<Conversion, EngineError> {
+        match &self.layout.kind {
+            FeedKind::Sales(sales) => {
+                let converted = self.outputs.converted;
+                let (lines, file) = SalesLines::new(sales, converted, self.scratch, is_decoded)?;
+                self.read_lines(input, lines, file)
+            }
+            FeedKind::Reference(columns) => {
+                let (lines, file) = ReferenceLines::new(columns, self.outputs.converted)?;
+                self.read_lines(input, lines, file)
+            }
+        }
+    }
+
+    /// Reads plain lines with all threads that have nothing else to do, records of any other format one by one.
+    fn read_lines<L: FeedLines>(
+        &self,
+        input: Input<'_>,
+        lines: L,
+        file: Option<L::File>,
+    ) -> Result<Conversion, EngineError> {
+        let unit = match self.outputs.converted {
+            Some(_) => UNIT_OF_ROWS,
+            None => UNIT,
+        };
+        let (layout, rejects) = (self.layout, self.outputs.rejects);
+        let records = match input {
+            Input::Text(text) if layout.plain_delimiter().is_some() => {
+                return reader::Reading::new(text, unit, layout, rejects, self.order).read(lines, file);
+            }
+            Input::Text(text) => formats::open(text, layout),
+            Input::Records(records) => records,
+        };
+        records::read(records, layout, rejects, lines, file)
+    }
+}
+
+impl formats::Reading<Conversion> for FileReading<'_> {
+    fn read(self, records: Box<dyn Records + '_>) -> Result<Conversion, EngineError> {
+        self.read_input(Input::Records(records), true)
     }
 }
 

@@ -38,6 +38,10 @@ pub(crate) trait FeedLines: Send + Sized {
     fn needed(&self) -> &[ColumnName];
     /// Returns the positions of those columns, in their order.
     fn positions(&self) -> Vec<usize>;
+    /// Returns the positions of all fields that are read.
+    fn read_positions(&self) -> Vec<usize> {
+        Vec::new()
+    }
     /// Reads further lines with the columns at other positions.
     fn move_columns(&mut self, positions: &[usize]);
     /// Returns whether the values of the first line are those of a header, whatever the names in it.

@@ -1,6 +1,5 @@
 //! Reads the records of any format but plain text, in their order, on one thread.
 
-use std::io::Read;
 use std::path::Path;
 
 use super::Conversion;
@@ -8,16 +7,16 @@ use super::lines::Lines;
 use super::reader::{FeedLines, Files, UnitOutput, finish, write};
 use crate::error::EngineError;
 use crate::findings::Findings;
-use crate::formats::{self, Record};
+use crate::formats::{Record, Records};
 use crate::layout::FeedLayout;
 use crate::rejects::RejectWriter;
 
 /// Bytes of records after which what they yield is written.
 const UNIT: usize = 1 << 20;
 
-/// Reads a whole text.
+/// Reads all records.
 pub(super) fn read<L: FeedLines>(
-    text: Box<dyn Read + Send + '_>,
+    mut records: Box<dyn Records + '_>,
     layout: &FeedLayout,
     rejects: Option<&Path>,
     feed: L,
@@ -29,17 +28,23 @@ pub(super) fn read<L: FeedLines>(
         findings: Findings::default(),
     };
     let mut lines = Lines::new(layout, feed, files.rejects.is_some());
-    let mut records = formats::open(text, layout);
+    let mut is_open = match records.names() {
+        None => true,
+        Some(names) => lines.told_names(&names),
+    };
+    if is_open {
+        let positions = lines.read_positions();
+        records.select(Some(&positions)).map_err(EngineError::Read)?;
+    }
     let mut record = Record::default();
     // The records of a unit whose text is kept until it is known which of them are rejects to write.
     let mut unit = Vec::new();
-    let mut is_open = true;
-    while is_open {
+    loop {
         let (mut bytes, mut too_long) = (0, None);
         unit.clear();
         lines.number = 0;
         // A record that is too long is a unit of its own, so that its length is known where it is written.
-        while bytes < UNIT && too_long.is_none() {
+        while is_open && bytes < UNIT && too_long.is_none() {
             is_open = records.next(&mut record).map_err(EngineError::Read)?;
             if !is_open {
                 break;
@@ -63,6 +68,9 @@ pub(super) fn read<L: FeedLines>(
         };
         write(&lines, output, lines_before, &mut files)?;
         lines.clear_output();
+        if !is_open {
+            break;
+        }
     }
     finish(vec![lines], files, records.ending(), layout)
 }

@@ -150,7 +150,7 @@ fn read_by(way: Way, text: &[u8], layout: &FeedLayout, is_decoded: bool) -> Resu
     };
     let read = |order| {
         let _ = std::fs::remove_file(&rejects);
-        let reading = Reading::new(Box::new(text), way.unit, layout, Some(&rejects), order);
+        let reading = reader::Reading::new(Box::new(text), way.unit, layout, Some(&rejects), order);
         match &layout.kind {
             FeedKind::Sales(sales) => {
                 let (lines, file) = SalesLines::new(sales, Some(&converted), scratch, is_decoded)?;

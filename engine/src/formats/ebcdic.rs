@@ -55,7 +55,14 @@ impl Ebcdic {
         }
     }
 
-    /// Returns the character of each byte: all of them are below U+0100.
+    /// Returns the character of each byte.
+    pub(crate) fn characters(self) -> [char; 256] {
+        let mut characters = self.table().map(char::from);
+        characters[usize::from(SUBSTITUTE)] = char::REPLACEMENT_CHARACTER;
+        characters
+    }
+
+    /// Returns the character of each byte, before substitutes: all of them are below U+0100.
     fn table(self) -> [u8; 256] {
         let mut table = CP037;
         if self == Self::Cp1047 {
@@ -67,21 +74,21 @@ impl Ebcdic {
     }
 }
 
-/// Reads text in a code page of EBCDIC as UTF-8.
-pub(crate) struct EbcdicReader<R> {
+/// Reads text in a code page whose bytes are one character each as UTF-8.
+pub(crate) struct PageReader<R> {
     input: R,
-    table: [u8; 256],
+    characters: [char; 256],
     bytes: Vec<u8>,
     /// Decoded text that has not been given out.
     text: Vec<u8>,
     given: usize,
 }
 
-impl<R: Read> EbcdicReader<R> {
-    pub(crate) fn new(input: R, ebcdic: Ebcdic) -> Self {
+impl<R: Read> PageReader<R> {
+    pub(crate) fn new(input: R, characters: [char; 256]) -> Self {
         Self {
             input,
-            table: ebcdic.table(),
+            characters,
             bytes: vec![0; 32 << 10],
             text: Vec::new(),
             given: 0,
@@ -89,17 +96,14 @@ impl<R: Read> EbcdicReader<R> {
     }
 }
 
-impl<R: Read> Read for EbcdicReader<R> {
+impl<R: Read> Read for PageReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.given == self.text.len() {
             self.text.clear();
             self.given = 0;
             let read = self.input.read(&mut self.bytes)?;
             for byte in &self.bytes[..read] {
-                let character = match *byte {
-                    SUBSTITUTE => char::REPLACEMENT_CHARACTER,
-                    byte => char::from(self.table[usize::from(byte)]),
-                };
+                let character = self.characters[usize::from(*byte)];
                 self.text
                     .extend_from_slice(character.encode_utf8(&mut [0; 3]).as_bytes());
             }
@@ -131,9 +135,9 @@ mod tests {
         let bytes = [
             0xC3, 0xD6, 0xD3, 0xC1, 0x40, 0xF1, 0xF2, 0x4B, 0xF5, 0xC0, 0xD0, 0x15, 0xBA, 0x3F,
         ];
-        let read = |page| {
+        let read = |page: Ebcdic| {
             let mut text = String::new();
-            EbcdicReader::new(&bytes[..], page)
+            PageReader::new(&bytes[..], page.characters())
                 .read_to_string(&mut text)
                 .unwrap();
             text

@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use self::tree::{Tree, decimal, parse, unescaped};
+pub(super) use self::tree::decimal;
+use self::tree::{Tree, parse, unescaped};
 use super::{Ending, Record, Records};
 use crate::convert::WholeText;
 use crate::fields::Fields;

@@ -33,6 +33,7 @@ pub(super) fn digest(spec: &FeedSpec) -> String {
         quoted_newlines,
         record_length,
         explode,
+        sheet,
         header,
         header_line,
         header_names,
@@ -54,7 +55,11 @@ pub(super) fn digest(spec: &FeedSpec) -> String {
          {quoted_newlines}|{record_length:?}|{explode:?}|{header:?}|{header_line:?}|{header_names:?}|{records:?}|{values:?}|\
          {encoding:?}|{id_chars}|{max_reject_percent}"
     );
-    format!("{}{}", meaning(spec), hashed(&decoding))
+    // Settings that are older than this key keep their digests.
+    let sheet = sheet
+        .as_ref()
+        .map_or_else(String::new, |sheet| format!("|{sheet:?}"));
+    format!("{}{}", meaning(spec), hashed(&format!("{decoding}{sheet}")))
 }
 
 /// Returns the first half of the digest.

@@ -3,8 +3,9 @@
 use encoding_rs::Encoding;
 
 use super::sales::{AMOUNT, ITEM, STORE, Source};
-use super::{FeedSpec, FormatWord, PlaceSpec, Problem, SalesLayout};
-use crate::formats::Ebcdic;
+use super::{FeedSpec, FormatWord, PlaceSpec, Problem, SalesLayout, SheetSpec};
+use crate::formats::MOST_COLUMNS;
+use crate::formats::{Dos, Ebcdic};
 use crate::records::{CarriedRule, CarriedSpec, KindRule, KindSpec, TrailerRule};
 use crate::values::ValueRules;
 
@@ -12,6 +13,7 @@ use crate::values::ValueRules;
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Charset {
     Text(&'static Encoding),
+    Dos(Dos),
     Ebcdic(Ebcdic),
 }
 
@@ -21,6 +23,20 @@ pub(crate) enum Format {
     Delimited(Delimited),
     Fixed(Fixed),
     Json(Json),
+    Table(TableFormat),
+}
+
+/// Files whose records are rows of a table, with typed cells.
+#[derive(Clone, Debug)]
+pub(crate) enum TableFormat {
+    Dbf,
+    Workbook {
+        /// The sheet that is read; the first one if none is named.
+        sheet: Option<SheetSpec>,
+        /// Whether columns are known by their positions, so that a file may have no header.
+        has_columns: bool,
+    },
+    Parquet,
 }
 
 /// Text with a delimiter between fields.
@@ -165,22 +181,44 @@ impl Places {
         if spec.explode.is_some() && spec.format != FormatWord::Json {
             return Err(only("explode", "json"));
         }
+        if spec.sheet.is_some() && spec.format != FormatWord::Xlsx {
+            return Err(only("sheet", "xlsx"));
+        }
+        if spec.sheet == Some(SheetSpec::Number(0)) {
+            return Err(("sheet", "counts from 1: 0 is no sheet".into()));
+        }
+        for (key, is_set, is_of_sheets) in [
+            ("columns", !spec.columns.is_empty(), true),
+            ("delimiter", spec.delimiter != usual.delimiter, false),
+            ("quote", spec.quote != usual.quote, false),
+            ("escape", spec.escape.is_some(), false),
+            ("quoted_newlines", spec.quoted_newlines, false),
+            ("header", spec.header != usual.header, true),
+            ("header_line", spec.header_line.is_some(), true),
+        ] {
+            let is_read = match spec.format {
+                FormatWord::Delimited => true,
+                FormatWord::Xlsx => is_of_sheets,
+                _ => false,
+            };
+            if is_set && !is_read {
+                let formats = if is_of_sheets {
+                    "delimited\" or \"xlsx"
+                } else {
+                    "delimited"
+                };
+                return Err(only(key, formats));
+            }
+        }
         match spec.format {
             FormatWord::Delimited => Ok(Format::Delimited(Delimited::new(spec)?)),
+            FormatWord::Dbf => Ok(Format::Table(TableFormat::Dbf)),
+            FormatWord::Parquet => Ok(Format::Table(TableFormat::Parquet)),
+            FormatWord::Xlsx => Ok(Format::Table(TableFormat::Workbook {
+                sheet: spec.sheet.clone(),
+                has_columns: !spec.columns.is_empty(),
+            })),
             FormatWord::Fixed | FormatWord::Json => {
-                for (key, is_set) in [
-                    ("columns", !spec.columns.is_empty()),
-                    ("delimiter", spec.delimiter != usual.delimiter),
-                    ("quote", spec.quote != usual.quote),
-                    ("escape", spec.escape.is_some()),
-                    ("quoted_newlines", spec.quoted_newlines),
-                    ("header", spec.header != usual.header),
-                    ("header_line", spec.header_line.is_some()),
-                ] {
-                    if is_set {
-                        return Err(only(key, "delimited"));
-                    }
-                }
                 if spec
                     .record_length
                     .is_some_and(|length| !(1..=LONGEST_RECORD).contains(&length))
@@ -203,7 +241,22 @@ impl Places {
 
     /// Returns whether fields have names in a header.
     pub(super) fn has_names(&self) -> bool {
-        matches!(self.format, Format::Delimited(_))
+        matches!(self.format, Format::Delimited(_) | Format::Table(_))
+    }
+
+    /// Returns whether a field that the settings do not mention is found by its own name.
+    pub(super) fn names_all(&self) -> bool {
+        matches!(
+            self.format,
+            Format::Table(
+                TableFormat::Dbf
+                    | TableFormat::Parquet
+                    | TableFormat::Workbook {
+                        has_columns: false,
+                        ..
+                    }
+            )
+        )
     }
 
     /// Returns the position of a field of JSON that these paths lead to, or `None` for another format.
@@ -239,10 +292,19 @@ impl Places {
                     column: column @ 1..=10_000,
                 },
             ) => Ok(column - 1),
+            (
+                Format::Table(_),
+                PlaceSpec::Column {
+                    column: column @ 1..=MOST_COLUMNS,
+                },
+            ) => Ok(column - 1),
             (Format::Delimited(_), PlaceSpec::Column { .. }) => {
                 Err((key, "has a column that is not from 1 to 10000".into()))
             }
-            (Format::Delimited(_), PlaceSpec::Characters { .. }) => Err((
+            (Format::Table(_), PlaceSpec::Column { .. }) => {
+                Err((key, format!("has a column that is not from 1 to {MOST_COLUMNS}")))
+            }
+            (Format::Delimited(_) | Format::Table(_), PlaceSpec::Characters { .. }) => Err((
                 key,
                 "has start and length: write { column = N }, or format = \"fixed\"".into(),
             )),

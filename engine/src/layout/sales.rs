@@ -344,7 +344,7 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
         .iter()
         .find_map(|name| spec.columns.iter().position(|column| is_name(column, name)));
     // The field of a measure is its name in a header, unless more is said.
-    let is_named = is_listed || !NEEDED_COLUMNS.contains(&field);
+    let is_named = is_listed || places.names_all() || !NEEDED_COLUMNS.contains(&field);
     if position.is_none() && (!is_named || !places.has_names()) {
         let problem = match spec.columns.is_empty() {
             true => return Err(("fields", format!("does not say where {field} is"))),

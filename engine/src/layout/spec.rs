@@ -50,6 +50,9 @@ pub struct FeedSpec {
     /// The arrays of JSON whose elements are the records.
     #[serde(default)]
     pub explode: Option<String>,
+    /// The sheet of a workbook; the first one if it is left out.
+    #[serde(default)]
+    pub sheet: Option<SheetSpec>,
     /// Whether the first line names the columns.
     #[serde(default)]
     pub header: HeaderRule,
@@ -114,6 +117,7 @@ pub struct ProfileSpec {
     pub quoted_newlines: Option<bool>,
     pub record_length: Option<usize>,
     pub explode: Option<String>,
+    pub sheet: Option<SheetSpec>,
     pub header: Option<HeaderRule>,
     pub header_line: Option<u32>,
     pub header_names: Option<HeaderNames>,
@@ -137,6 +141,29 @@ pub enum FormatWord {
     Fixed,
     /// JSON: one object a line, or one array of objects.
     Json,
+    /// A table of dBASE, Clipper or FoxPro.
+    Dbf,
+    /// A workbook: xlsx, xls, xlsb or ods.
+    Xlsx,
+    /// Parquet.
+    Parquet,
+}
+
+impl FormatWord {
+    /// Returns whether records are rows of a table, whose cells may have types.
+    pub(crate) fn is_table(self) -> bool {
+        matches!(self, Self::Dbf | Self::Xlsx | Self::Parquet)
+    }
+}
+
+/// Which sheet of a workbook is read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(untagged, expecting = "expected the name of a sheet, or its number from 1")]
+pub enum SheetSpec {
+    /// Its place among the sheets, from 1.
+    Number(usize),
+    /// Its name.
+    Name(String),
 }
 
 /// Where a field comes from.
@@ -292,6 +319,7 @@ impl ProfileSpec {
             quoted_newlines,
             record_length,
             explode,
+            sheet,
             header,
             header_line,
             header_names,
@@ -303,6 +331,11 @@ impl ProfileSpec {
         } = self;
         let format = format.unwrap_or(feed.format);
         let is_other_format = format != feed.format;
+        // What the feed says of its own format means nothing for another one.
+        let usual = FeedSpec::default();
+        let of_format = if is_other_format { &usual } else { feed };
+        // Tables say themselves what they are written in.
+        let of_encoding = if format.is_table() { of_format } else { feed };
         // The places of another format, or of other columns, are not those of this one.
         let mut all = match columns.is_some() || is_other_format {
             true => BTreeMap::new(),
@@ -320,20 +353,19 @@ impl ProfileSpec {
             columns,
             fields: all,
             measures: measures.clone().unwrap_or_else(|| feed.measures.clone()),
-            delimiter: delimiter.clone().unwrap_or_else(|| feed.delimiter.clone()),
-            quote: quote.clone().unwrap_or_else(|| feed.quote.clone()),
-            escape: escape.clone().or_else(|| feed.escape.clone()),
-            quoted_newlines: quoted_newlines.unwrap_or(feed.quoted_newlines),
-            record_length: record_length.or(feed.record_length.filter(|_| !is_other_format)),
-            explode: explode
-                .clone()
-                .or_else(|| feed.explode.clone().filter(|_| !is_other_format)),
-            header: header.unwrap_or(feed.header),
-            header_line: header_line.or(feed.header_line),
+            delimiter: delimiter.clone().unwrap_or_else(|| of_format.delimiter.clone()),
+            quote: quote.clone().unwrap_or_else(|| of_format.quote.clone()),
+            escape: escape.clone().or_else(|| of_format.escape.clone()),
+            quoted_newlines: quoted_newlines.unwrap_or(of_format.quoted_newlines),
+            record_length: record_length.or(of_format.record_length),
+            explode: explode.clone().or_else(|| of_format.explode.clone()),
+            sheet: sheet.clone().or_else(|| of_format.sheet.clone()),
+            header: header.unwrap_or(of_format.header),
+            header_line: header_line.or(of_format.header_line),
             header_names: header_names.unwrap_or(feed.header_names),
             records: records.over(&feed.records),
             values: values.over(&feed.values),
-            encoding: encoding.clone().unwrap_or_else(|| feed.encoding.clone()),
+            encoding: encoding.clone().unwrap_or_else(|| of_encoding.encoding.clone()),
             id_chars: id_chars.unwrap_or(feed.id_chars),
             max_reject_percent: max_reject_percent.unwrap_or(feed.max_reject_percent),
             profiles: Vec::new(),
@@ -361,6 +393,7 @@ impl Default for FeedSpec {
             quoted_newlines: false,
             record_length: None,
             explode: None,
+            sheet: None,
             header: HeaderRule::Auto,
             header_line: None,
             header_names: HeaderNames::Use,

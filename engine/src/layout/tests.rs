@@ -179,3 +179,76 @@ fn a_header_line_that_cannot_be_is_refused() {
     assert!(never.contains("header_line says where"), "{never}");
     assert!(problem(|s| s.records.skip = Some(vec![String::new()])).contains("records.skip"));
 }
+
+#[test]
+fn tables_find_columns_by_their_names() {
+    for format in [FormatWord::Dbf, FormatWord::Xlsx, FormatWord::Parquet] {
+        let mut spec = FeedSpec {
+            format,
+            columns: Vec::new(),
+            ..FeedSpec::default()
+        };
+        spec.values.day_begins = Some("04:00".into());
+        spec.fields
+            .insert("item_id".into(), FieldSpec::Name("plu".into()));
+        let layout = FeedLayout::new(&spec).unwrap();
+        let names: Vec<_> = layout
+            .sales()
+            .unwrap()
+            .names()
+            .into_iter()
+            .flat_map(|name| name.names)
+            .collect();
+        assert_eq!(
+            names,
+            ["store_id", "amount", "code", "plu", "item_id", "trans_date"],
+            "{format:?}"
+        );
+        assert_eq!(layout.header, HeaderRule::Always);
+    }
+    let table = |change: fn(&mut FeedSpec)| {
+        problem(|spec| {
+            (spec.format, spec.columns) = (FormatWord::Dbf, Vec::new());
+            change(spec);
+        })
+    };
+    assert!(
+        table(|s| s.columns = vec!["store_id".into()])
+            .contains("columns is only for format = \"delimited\" or \"xlsx\"")
+    );
+    assert!(table(|s| s.header_line = Some(3)).contains("header_line is only for"));
+    assert!(table(|s| s.sheet = Some(SheetSpec::Number(1))).contains("sheet is only for format = \"xlsx\""));
+    assert!(table(|s| s.encoding = "cp037".into()).contains("encoding has no meaning"));
+    assert!(
+        problem(|s| (s.format, s.sheet) = (FormatWord::Xlsx, Some(SheetSpec::Number(0))))
+            .contains("sheet counts from 1")
+    );
+}
+
+#[test]
+fn a_profile_of_another_format_takes_nothing_from_the_feeds_own() {
+    let mut spec = FeedSpec {
+        delimiter: ";".into(),
+        header_line: Some(3),
+        encoding: "windows-1252".into(),
+        ..FeedSpec::default()
+    };
+    for format in [FormatWord::Dbf, FormatWord::Xlsx, FormatWord::Json] {
+        spec.profiles = vec![ProfileSpec {
+            name: "other".into(),
+            files: "*".into(),
+            format: Some(format),
+            ..ProfileSpec::default()
+        }];
+        let layout = FeedLayout::new(&spec).unwrap();
+        let profile = layout.of_file("a");
+        assert_eq!(profile.header_line, None);
+        let is_windows =
+            matches!(profile.charset, Charset::Text(encoding) if encoding == encoding_rs::WINDOWS_1252);
+        assert_eq!(
+            is_windows,
+            format == FormatWord::Json,
+            "tables have an encoding of their own"
+        );
+    }
+}

@@ -11,6 +11,15 @@ const CURRENCIES: [&str; 44] = [
     "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "ZAR", "IDR", "Rp", "kr",
 ];
 
+/// Returns what a rejected amount that is a number needs: if anything, its places must be rounded.
+pub(crate) fn places_form(number: &[u8], rule: &AmountRule) -> Option<Form> {
+    let number = std::str::from_utf8(number).ok()?;
+    let (whole, places) = number.split_once('.')?;
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_amount = are_digits(whole.strip_prefix('-').unwrap_or(whole)) && are_digits(places);
+    (is_amount && places.len() > 2 && !rule.rounds()).then(|| Form::from([Need::Round]))
+}
+
 /// Returns what a rejected amount needs besides what a rule says, or `None` if nothing would do.
 pub(crate) fn amount_form(text: &[u8], rule: &AmountRule) -> Option<Form> {
     let text = std::str::from_utf8(text).ok()?;

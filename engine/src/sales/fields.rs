@@ -4,9 +4,9 @@
 use super::{Code, Place, SalesLines, trim, with_amount};
 use crate::amount::has_number_form;
 use crate::convert::LineOutcome;
-use crate::fields::Fields;
+use crate::fields::{Fields, Typed};
 use crate::layout::{AMOUNT, CODE, ITEM, MAX_MEASURES, MEASURES, STORE, TRANS_DATE};
-use crate::other_forms::{Form, amount_form, date_form, id_form};
+use crate::other_forms::{Form, amount_form, date_form, id_form, places_form};
 use crate::partial::Key;
 use crate::rejects::Reason;
 use crate::values::Amount;
@@ -21,6 +21,45 @@ impl SalesLines<'_> {
         }
     }
 
+    /// Returns what an input is.
+    fn typed(&self, input: usize, fields: &Fields) -> Typed {
+        match self.places[input] {
+            Place::Field(position) => fields.typed(position),
+            Place::Given(_) | Place::Absent => Typed::Text,
+        }
+    }
+
+    /// Returns the text of an input, if it is a value.
+    fn value<'f>(&'f self, input: usize, fields: &'f Fields) -> Result<&'f [u8], Reason> {
+        match self.typed(input, fields) {
+            Typed::Error => Err(Reason::ErrorCell),
+            _ => self.text(input, fields).ok_or(Reason::MissingColumn),
+        }
+    }
+
+    /// Reads the amount of an input.
+    pub(super) fn amount(&self, input: usize, fields: &Fields) -> Result<Amount, Reason> {
+        let (text, amounts) = (self.value(input, fields)?, &self.layout.values.amounts);
+        let amount = match self.typed(input, fields) {
+            Typed::Number => amounts.read_number(text),
+            _ => amounts.read(text),
+        };
+        amount.ok_or(Reason::Amount)
+    }
+
+    /// Reads the day of a record.
+    fn day(&self, fields: &Fields) -> Result<i32, Reason> {
+        if let Some(day) = self.layout.day {
+            return Ok(day);
+        }
+        let text = self.value(TRANS_DATE, fields)?;
+        let day = match self.typed(TRANS_DATE, fields) {
+            Typed::Date => self.layout.values.dates.read_typed(text),
+            _ => Self::date(self.layout, text),
+        };
+        day.ok_or(Reason::Date)
+    }
+
     /// Reads a line that was split into fields.
     pub(super) fn check(&mut self, number: u32, fields: &Fields) -> Result<LineOutcome, Reason> {
         if fields.len() < self.wanted {
@@ -29,14 +68,8 @@ impl SalesLines<'_> {
         if self.layout.is_wide() {
             return self.check_wide(number, fields);
         }
-        let text = |input| self.text(input, fields).ok_or(Reason::MissingColumn);
-        let amount = self
-            .layout
-            .values
-            .amounts
-            .read(text(AMOUNT)?)
-            .ok_or(Reason::Amount)?;
-        let code = Self::code(self.layout, text(CODE)?).ok_or(Reason::Code)?;
+        let amount = self.amount(AMOUNT, fields)?;
+        let code = Self::code(self.layout, self.value(CODE, fields)?).ok_or(Reason::Code)?;
         let (code, amount) = with_amount(code, amount)?;
         let key = self.key(fields)?;
         Ok(self.count_amount(number, code, amount, key))
@@ -46,10 +79,7 @@ impl SalesLines<'_> {
     fn check_wide(&mut self, number: u32, fields: &Fields) -> Result<LineOutcome, Reason> {
         let mut amounts = [None; MAX_MEASURES];
         for (measure, amount) in amounts.iter_mut().enumerate().take(self.layout.measures.len()) {
-            let text = self
-                .text(MEASURES + measure, fields)
-                .ok_or(Reason::MissingColumn)?;
-            *amount = match self.layout.values.amounts.read(text).ok_or(Reason::Amount)? {
+            *amount = match self.amount(MEASURES + measure, fields)? {
                 Amount::None { .. } => None,
                 cents => Some(cents),
             };
@@ -71,13 +101,10 @@ impl SalesLines<'_> {
 
     /// Returns the key of a line that was split into fields.
     fn key(&mut self, fields: &Fields) -> Result<Key, Reason> {
-        let date = match self.layout.day {
-            Some(day) => day,
-            None => {
-                let text = self.text(TRANS_DATE, fields).ok_or(Reason::MissingColumn)?;
-                Self::date(self.layout, text).ok_or(Reason::Date)?
-            }
-        };
+        let date = self.day(fields)?;
+        for id in [STORE, ITEM] {
+            self.value(id, fields)?;
+        }
         let Self { places, table, .. } = self;
         let text = |input: usize| match &places[input] {
             Place::Field(position) => fields.get(*position).ok_or(Reason::MissingColumn),
@@ -99,7 +126,8 @@ impl SalesLines<'_> {
         let text = |input: usize| trim(self.text(input, fields).unwrap_or_default());
         let is_number = |input: usize| {
             let text = text(input);
-            has_number_form(text)
+            self.typed(input, fields) == Typed::Number
+                || has_number_form(text)
                 || matches!(self.layout.values.amounts.read(text), Some(Amount::Cents { .. }))
         };
         let mut values = amounts.filter(is_field).peekable();
@@ -115,18 +143,18 @@ impl SalesLines<'_> {
     pub(super) fn is_good(&self, fields: &Fields) -> bool {
         let layout = self.layout;
         let text = |input: usize| self.text(input, fields).unwrap_or_default();
-        let is_amount = |input: usize| layout.values.amounts.read(text(input)).is_some();
+        let is_amount = |input: usize| self.amount(input, fields).is_ok();
         fields.len() >= self.wanted
             && match layout.is_wide() {
                 true => (MEASURES..self.places.len()).all(is_amount),
                 false => {
-                    let amount = layout.values.amounts.read(text(AMOUNT));
+                    let amount = self.amount(AMOUNT, fields).ok();
                     let code = Self::code(layout, text(CODE));
                     code.zip(amount)
                         .is_some_and(|(code, amount)| with_amount(code, amount).is_ok())
                 }
             }
-            && (layout.day.is_some() || Self::date(layout, text(TRANS_DATE)).is_some())
+            && self.day(fields).is_ok()
             && self.store_column.read(text(STORE)).is_ok()
             && self.item_column.read(text(ITEM)).is_ok()
     }
@@ -139,13 +167,19 @@ impl SalesLines<'_> {
             // What is not in the record is not the fault of the record.
             Place::Given(_) | Place::Absent => &[],
         };
+        let form = |input: usize| match self.typed(input, fields) {
+            Typed::Number => places_form(text(input), amounts),
+            _ => amount_form(text(input), amounts),
+        };
         let (text, form) = match reason {
             Reason::Amount if self.layout.is_wide() => {
-                let mut measures = (MEASURES..self.places.len()).map(text);
-                let text = measures.find(|text| amounts.read(text).is_none())?;
-                (text, amount_form(text, amounts))
+                let mut measures = MEASURES..self.places.len();
+                let measure = measures.find(|measure| self.amount(*measure, fields).is_err())?;
+                (text(measure), form(measure))
             }
-            Reason::Amount => (text(AMOUNT), amount_form(text(AMOUNT), amounts)),
+            Reason::Amount => (text(AMOUNT), form(AMOUNT)),
+            // A day that there is not is no other form of one.
+            Reason::Date if self.typed(TRANS_DATE, fields) == Typed::Date => (text(TRANS_DATE), None),
             Reason::Date => (text(TRANS_DATE), date_form(text(TRANS_DATE))),
             Reason::StoreText => (text(STORE), id_form(text(STORE))),
             Reason::ItemText => (text(ITEM), id_form(text(ITEM))),

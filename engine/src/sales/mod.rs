@@ -286,6 +286,14 @@ impl FeedLines for SalesLines<'_> {
         self.needed_inputs.iter().map(position).collect()
     }
 
+    fn read_positions(&self) -> Vec<usize> {
+        let positions = self.places.iter().filter_map(|place| match place {
+            Place::Field(position) => Some(*position),
+            Place::Given(_) | Place::Absent => None,
+        });
+        positions.collect()
+    }
+
     fn move_columns(&mut self, positions: &[usize]) {
         for (input, position) in self.needed_inputs.iter().zip(positions) {
             self.places[*input] = Place::Field(*position);
@@ -339,7 +347,7 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn cents(&self, fields: &Fields) -> Option<i64> {
-        match self.layout.values.amounts.read(self.text(AMOUNT, fields)?)? {
+        match self.amount(AMOUNT, fields).ok()? {
             Amount::Cents { cents, .. } => Some(cents),
             Amount::None { .. } => None,
         }

@@ -4,7 +4,13 @@ use super::*;
 use crate::layout::{FeedSpec, MeasureSpec};
 
 fn looked(spec: &FeedSpec, text: &str, store: Option<&str>) -> Survey {
-    survey(text.as_bytes(), &FeedLayout::new(spec).unwrap(), store).unwrap()
+    survey(
+        text.as_bytes(),
+        &FeedLayout::new(spec).unwrap(),
+        store,
+        &std::env::temp_dir(),
+    )
+    .unwrap()
 }
 
 fn lines(count: usize) -> String {

@@ -168,6 +168,26 @@ impl AmountRule {
         Some(Amount::Cents { cents, is_rounded })
     }
 
+    /// Reads the digits of a number, which need no form. `None` if it is no amount.
+    pub(crate) fn read_number(&self, text: &[u8]) -> Option<Amount> {
+        let text = std::str::from_utf8(text).ok()?;
+        let (is_negative, text) = match text.strip_prefix('-') {
+            Some(digits) => (true, digits),
+            None => (false, text),
+        };
+        let (whole, places) = text.split_once('.').unwrap_or((text, ""));
+        let digits = format!("{whole}{places}");
+        let are_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !are_digits || digits.len() > MOST_DIGITS {
+            return None;
+        }
+        let (cents, is_rounded) = self.cents(digits.parse().ok()?, places.len(), false)?;
+        Some(Amount::Cents {
+            cents: if is_negative { -cents } else { cents },
+            is_rounded,
+        })
+    }
+
     /// Returns the cents of an amount, and whether they were rounded.
     fn parse(&self, text: &str) -> Option<(i64, bool)> {
         let (mut rest, mut sign, mut has_currency) = (without_blanks(text), None, false);

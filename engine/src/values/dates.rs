@@ -61,7 +61,8 @@ const MONTHS: [&str; 12] = [
 ];
 
 impl DateRule {
-    pub(super) fn new(spec: &ValuesSpec) -> Result<Self, Problem> {
+    /// Checks the forms. `has_times` says that dates have a time of day whatever their form.
+    pub(super) fn new(spec: &ValuesSpec, has_times: bool) -> Result<Self, Problem> {
         let usual = ["%Y-%m-%d".to_owned()];
         let written = spec.dates.as_deref().unwrap_or(&usual);
         let fail = |problem| ("values.dates", problem);
@@ -97,7 +98,7 @@ impl DateRule {
                 )
             })?,
         };
-        if day_begins > 0 && !forms.iter().any(DateForm::has_time) {
+        if day_begins > 0 && !has_times && !forms.iter().any(DateForm::has_time) {
             let problem = "needs a time of day in values.dates, such as \"%Y-%m-%d %H:%M\"";
             return Err(("values.day_begins", problem.into()));
         }
@@ -108,6 +109,20 @@ impl DateRule {
     pub(crate) fn read(&self, text: &[u8]) -> Option<i32> {
         let text = without_blanks(std::str::from_utf8(text).ok()?);
         let (day, minute) = self.forms.iter().find_map(|form| form.read(text))?;
+        self.business_day(day, minute)
+    }
+
+    /// Reads a day such as `2016-06-01`, with a time behind it or without, which needs no form.
+    pub(crate) fn read_typed(&self, text: &[u8]) -> Option<i32> {
+        let text = std::str::from_utf8(text).ok()?;
+        let (day, time) = text.split_once(' ').unwrap_or((text, ""));
+        let mut parts = day.splitn(3, '-').map(|part| part.parse().ok());
+        let day = days(parts.next()??, parts.next()??, parts.next()??)?;
+        self.business_day(day, time.get(..5).and_then(time_of_day))
+    }
+
+    /// Returns the day to which a moment belongs.
+    fn business_day(&self, day: i32, minute: Option<u32>) -> Option<i32> {
         let is_of_day_before = minute.is_some_and(|minute| minute < self.day_begins);
         let day = day - i32::from(is_of_day_before);
         DAYS.contains(&day).then_some(day)

@@ -5,11 +5,14 @@ use super::*;
 use crate::date::{day_number, from_days};
 
 fn rule(forms: &[&str], day_begins: Option<&str>) -> Result<DateRule, Problem> {
-    DateRule::new(&ValuesSpec {
-        dates: Some(forms.iter().map(|form| (*form).to_owned()).collect()),
-        day_begins: day_begins.map(ToOwned::to_owned),
-        ..ValuesSpec::default()
-    })
+    DateRule::new(
+        &ValuesSpec {
+            dates: Some(forms.iter().map(|form| (*form).to_owned()).collect()),
+            day_begins: day_begins.map(ToOwned::to_owned),
+            ..ValuesSpec::default()
+        },
+        false,
+    )
 }
 
 fn read(form: &str, text: &str) -> Option<Date> {

@@ -10,6 +10,7 @@ mod connections;
 mod cuts;
 mod faults;
 mod first;
+mod ledger;
 mod postgres;
 mod random;
 mod redshift;

@@ -3,6 +3,7 @@
 //! round reads of one wave must lead to the same verdict as all facts together.
 
 mod complete;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -196,16 +197,21 @@ struct World {
     clock: Arc<TestClock>,
     feeds: Feeds,
     working: Option<String>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state.db");
         let clock = Arc::new(TestClock::new("2026-03-01T12:00:00Z".parse().unwrap()));
+        let world = Self::open(tempfile::tempdir().unwrap(), clock).await;
+        world.state.add_jobs(&jobs()).await.unwrap();
+        world
+    }
+
+    /// Opens the database in a folder.
+    async fn open(folder: TempDir, clock: Arc<TestClock>) -> Self {
+        let path = folder.path().join("state.db");
         let state = Arc::new(StateDb::open(&path, clock.clone()).await.unwrap());
-        state.add_jobs(&jobs()).await.unwrap();
         let items = FeedSpec {
             name: "items".into(),
             files: "Item*".into(),
@@ -227,7 +233,7 @@ impl World {
             clock,
             feeds: Feeds::new(feeds.into()),
             working: None,
-            _folder: folder,
+            folder,
         }
     }
 

@@ -21,27 +21,30 @@ use crate::order::TOLERANCE_NS;
 const STAMPS_AT_ONCE: u32 = 10_000;
 
 impl StateDb {
-    /// Returns, by path, each file's stamp when it was last read, and when that was. Leaves out the files that must be read again: those
-    /// that a person has marked, and those last converted with a layout other than the one that reads them now
-    /// (`digest_of` a feed and a file of it).
-    pub async fn known_stamps(
+    /// Gives out, ordered by path, each file's stamp when it was last read, and when that was. Leaves out the files that
+    /// must be read again: those that a person has marked, and those last converted with a layout other than the one that
+    /// reads them now (`digest_of` a feed and a file of it).
+    pub async fn each_known_stamp(
         &self,
         digest_of: impl Fn(&str, &str) -> Option<String>,
-    ) -> Result<HashMap<String, KnownStamp>, StateError> {
+        mut take: impl FnMut(&str, KnownStamp),
+    ) -> Result<(), StateError> {
         let (action, subject) = ("read the stamps of", "the known files");
-        let (mut known, mut after) = (HashMap::new(), String::new());
+        let mut after = String::new();
         loop {
-            // A row takes many times as much memory as the stamp in it, so there are never many rows at once.
+            // There may be a million, so never all at once.
             let rows = sqlx::query(sql::STAMPS)
                 .bind(&after)
                 .bind(STAMPS_AT_ONCE)
                 .fetch_all(&self.readers)
                 .await
                 .during(action, subject)?;
-            let Some(last) = rows.last() else { return Ok(known) };
+            let Some(last) = rows.last() else { return Ok(()) };
             after = last.try_get("file_url").during(action, subject)?;
             for row in &rows {
-                known.extend(settled_stamp(row, &digest_of).during(action, subject)?);
+                if let Some((path, known)) = settled_stamp(row, &digest_of).during(action, subject)? {
+                    take(path, known);
+                }
             }
         }
     }
@@ -330,10 +333,10 @@ async fn add_refused(
 
 /// Returns the path and stamp of a file, unless the layout it was last converted with is no longer the one that reads it.
 /// A stamp that no file can have is none: the file is looked at again, which mends it.
-fn settled_stamp(
-    row: &SqliteRow,
+fn settled_stamp<'r>(
+    row: &'r SqliteRow,
     digest_of: &impl Fn(&str, &str) -> Option<String>,
-) -> sqlx::Result<Option<(String, KnownStamp)>> {
+) -> sqlx::Result<Option<(&'r str, KnownStamp)>> {
     let layout: Option<&str> = row.try_get("layout_digest")?;
     let layout_now = digest_of(row.try_get("feed")?, row.try_get("file_url")?);
     if layout.is_some() && layout != layout_now.as_deref() {

@@ -3,11 +3,14 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use sqlx::SqliteConnection;
+use sqlx::{Row, SqliteConnection};
 
 use super::sql::{lake as sql, runs};
 use super::{StateDb, begin, decode};
 use crate::error::{During, StateError};
+
+/// How many rows are read at a time of tables that may have a million.
+const PAGE: u32 = 10_000;
 
 /// For each kind of object, the time before which it has expired; `None` keeps the kind for ever.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,31 +26,45 @@ pub struct Expiry {
 }
 
 impl StateDb {
-    /// Returns the lake paths of all objects that a version or a run refers to.
-    pub async fn lake_objects(&self) -> Result<HashSet<String>, StateError> {
-        let objects = sqlx::query_scalar(sql::OBJECTS).fetch_all(&self.readers).await;
-        let objects: Vec<String> = objects.during("list", "the objects of the lake")?;
-        Ok(objects.into_iter().collect())
+    /// Gives out the lake paths of all objects that a version or a run refers to, in no order. There may be millions.
+    pub async fn each_lake_object(&self, mut take: impl FnMut(&str)) -> Result<(), StateError> {
+        let (action, subject) = ("list", "the objects of the lake");
+        for statement in [sql::OBJECTS_OF_VERSIONS, sql::OBJECTS_OF_RUNS] {
+            let mut after = i64::MIN;
+            loop {
+                let page = sqlx::query(statement).bind(after).bind(PAGE);
+                let page = page.fetch_all(&self.readers).await.during(action, subject)?;
+                let Some(last) = page.last() else { break };
+                after = last.try_get("place").during(action, subject)?;
+                for row in &page {
+                    for column in 1..row.len() {
+                        let object: Option<&str> = row.try_get(column).during(action, subject)?;
+                        object.into_iter().for_each(&mut take);
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Returns the files whose versions in force have a partial in the lake, with its lake path. Ordered by path.
-    pub async fn partials_in_force(&self) -> Result<Vec<(String, String)>, StateError> {
-        let partials = sqlx::query_as(sql::PARTIALS_IN_FORCE)
-            .fetch_all(&self.readers)
-            .await;
+    /// Returns the next files, after the path `after`, whose versions in force have a partial in the lake, with its lake
+    /// path. Ordered by path, and never more than some thousands: there may be a million.
+    pub async fn partials_in_force(&self, after: &str) -> Result<Vec<(String, String)>, StateError> {
+        let partials = sqlx::query_as(sql::PARTIALS_IN_FORCE).bind(after).bind(PAGE);
+        let partials = partials.fetch_all(&self.readers).await;
         partials.during("list", "the partials in force")
     }
 
-    /// Records that the lake has lost partials, and has their files read again, which makes them anew. A run that needs
-    /// them (`waiting`, which is running) goes back into the queue, and is claimed once its files have been read. Returns
-    /// the files.
+    /// Records that the lake has lost partials (the path of each file, and the lake path), and has their files read again,
+    /// which makes them anew. A run that needs them (`waiting`, which is running) goes back into the queue, and is claimed
+    /// once its files have been read. Returns the files.
     pub async fn lose_partials(
         &self,
-        objects: &[String],
+        partials: &[(String, String)],
         waiting: Option<&str>,
     ) -> Result<Vec<String>, StateError> {
         let (action, subject) = ("record the loss of", "partials");
-        let objects = serde_json::json!(objects).to_string();
+        let objects = serde_json::json!(partials).to_string();
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;

@@ -62,6 +62,11 @@ const ROWS_AHEAD: usize = 1000;
 /// The number of reading connections. A few are enough: decisions are short, and the machine has few cores.
 const READERS: u32 = 3;
 
+/// The page caches of the writing connection, 64 MiB, and of each reading one, in SQLite's notation. What is worked on grows
+/// with the files of the day: with the default of 2 MiB, most of it is read again for each statement.
+const WRITER_CACHE_KIB: &str = "-65536";
+const READER_CACHE_KIB: &str = "-16384";
+
 /// The state database. Its methods may be called concurrently.
 #[derive(Debug)]
 pub struct StateDb {
@@ -233,14 +238,17 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// Returns the options of a read-only connection.
 fn reading(path: &Path) -> SqliteConnectOptions {
-    options(path).read_only(true)
+    options(path)
+        .read_only(true)
+        .pragma("cache_size", READER_CACHE_KIB)
 }
 
 async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
     let options = options(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full);
+        .synchronous(SqliteSynchronous::Full)
+        .pragma("cache_size", WRITER_CACHE_KIB);
     // SQLite switches a new file to WAL under a lock that it does not wait for. If two processes open the file for the
     // first time at once, one of them may fail, so a failure is retried once.
     match options.connect().await {

@@ -150,7 +150,12 @@ impl StateDb {
 
     /// Lists runs, newest first. Those with impossible values are left out, and warned of.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StateError> {
-        let rows = sqlx::query(sql::LIST)
+        let statement = match (&filter.job_id, filter.state) {
+            (Some(_), _) => sql::LIST_OF_JOB,
+            (None, Some(_)) => sql::LIST_OF_STATE,
+            (None, None) => sql::LIST,
+        };
+        let rows = sqlx::query(statement)
             .bind(&filter.job_id)
             .bind(filter.state.map(RunState::as_str))
             .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit

@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use crate::support::{Fixture, LAYOUT, converted, job, one_job, run, submission, version};
+use crate::support::{Fixture, LAYOUT, converted, job, known_stamps, one_job, run, submission, version};
 
 #[tokio::test]
 async fn what_was_recorded_is_there_after_reopening() {
@@ -184,7 +184,7 @@ async fn a_database_of_the_version_before_keeps_its_stamps_and_has_them_complete
     shell.close().await.unwrap();
 
     let db = StateDb::open(&path, Arc::new(SystemClock)).await.unwrap();
-    let known = db.known_stamps(|_, _| None).await.unwrap();
+    let known = known_stamps(&db, |_, _| None).await;
     let mut stamp = known["IL-1.tdf"].stamp;
     assert_eq!((stamp.bytes, stamp.inode, stamp.changed_ns), (5, 7, None));
     assert_eq!(known["IL-1.tdf"].read_at, time.parse().unwrap());
@@ -192,7 +192,7 @@ async fn a_database_of_the_version_before_keeps_its_stamps_and_has_them_complete
     db.restamp(&[("IL-1.tdf".to_owned(), stamp)], false)
         .await
         .unwrap();
-    let known = db.known_stamps(|_, _| None).await.unwrap();
+    let known = known_stamps(&db, |_, _| None).await;
     assert_eq!(known["IL-1.tdf"].stamp, stamp);
     assert_eq!(db.unmatched_count().await.unwrap(), 0);
 }

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use gristmill_state::{FileFilter, FileStatus, StateError, SubmissionOutcome, UNMATCHED, VersionRecord};
 
 use crate::support::{
-    Fixture, LAYOUT, converted, failed, job, one_job, rejected, stamp, submission, unchanged, version,
+    Fixture, LAYOUT, converted, failed, job, known_stamps, one_job, rejected, stamp, submission, unchanged,
+    version,
 };
 
 fn layouts(layout: &str) -> impl Fn(&str, &str) -> Option<String> {
@@ -260,7 +261,7 @@ async fn stamps_are_known_until_the_layout_changes_or_a_person_asks() {
     f.record("converted.tdf", converted("a")).await;
     f.record("rejected.tdf", rejected("b")).await;
     f.record("failed.tdf", failed("permission denied")).await;
-    let known = f.db.known_stamps(&layouts(LAYOUT)).await.unwrap();
+    let known = known_stamps(&f.db, &layouts(LAYOUT)).await;
     assert_eq!(
         known.len(),
         3,
@@ -268,7 +269,7 @@ async fn stamps_are_known_until_the_layout_changes_or_a_person_asks() {
     );
     assert_eq!(known["converted.tdf"].stamp, stamp(10));
 
-    let known = f.db.known_stamps(&layouts("layout-2")).await.unwrap();
+    let known = known_stamps(&f.db, &layouts("layout-2")).await;
     assert_eq!(
         known.keys().collect::<Vec<_>>(),
         ["failed.tdf"],
@@ -280,7 +281,7 @@ async fn stamps_are_known_until_the_layout_changes_or_a_person_asks() {
         ..version("a")
     });
     f.record("converted.tdf", rejected_under_2).await;
-    let known = f.db.known_stamps(&layouts("layout-2")).await.unwrap();
+    let known = known_stamps(&f.db, &layouts("layout-2")).await;
     assert!(
         known.contains_key("converted.tdf"),
         "the newest conversion decides, not the version in force"
@@ -296,7 +297,7 @@ async fn stamps_are_known_until_the_layout_changes_or_a_person_asks() {
         f.db.files_to_look_at().await.unwrap(),
         ["failed.tdf", "rejected.tdf"]
     );
-    assert_eq!(f.db.known_stamps(&layouts(LAYOUT)).await.unwrap().len(), 0);
+    assert_eq!(known_stamps(&f.db, &layouts(LAYOUT)).await.len(), 0);
     f.record("failed.tdf", converted("c")).await;
     assert_eq!(f.db.files_to_look_at().await.unwrap(), ["rejected.tdf"]);
 }
@@ -398,7 +399,7 @@ async fn a_stamp_is_completed_and_a_comparison_noted_only_for_the_file_that_was_
     let f = Fixture::new().await;
     f.record("IL-1.tdf", converted("a")).await;
     f.record("IL-2.tdf", converted("b")).await;
-    let known = || async { f.db.known_stamps(&layouts(LAYOUT)).await.unwrap() };
+    let known = || async { known_stamps(&f.db, &layouts(LAYOUT)).await };
     // As an earlier version has left them.
     sqlx::query("UPDATE ingested_file_status SET stamp_changed_ns = NULL")
         .execute(&mut f.shell().await)

@@ -192,10 +192,9 @@ async fn a_load_that_the_warehouse_lost_is_not_believed_in() {
 async fn a_run_waits_for_the_partials_that_the_lake_lost() {
     let (f, new) = site().await;
     let run_id = f.running(&new).await;
-    let partial = f.db.partials_in_force().await.unwrap();
+    let partial = f.db.partials_in_force("").await.unwrap();
     assert_eq!(partial[0].0, "IL-1.tdf");
-    let objects = [partial[0].1.clone()];
-    let files = f.db.lose_partials(&objects, Some(&run_id)).await.unwrap();
+    let files = f.db.lose_partials(&partial, Some(&run_id)).await.unwrap();
     assert_eq!(files, ["IL-1.tdf"]);
     assert_eq!(f.db.files_to_look_at().await.unwrap(), ["IL-1.tdf"]);
     assert_eq!(f.db.claim("test").await.unwrap(), None);
@@ -211,15 +210,15 @@ async fn a_run_waits_for_the_partials_that_the_lake_lost() {
     f.record("IL-1.tdf", converted("a")).await;
     let claimed = f.db.claim("test").await.unwrap().unwrap();
     assert_eq!(claimed.run_id, run_id);
-    assert_eq!(claimed.inputs[0].version.partial.as_ref(), Some(&objects[0]));
+    assert_eq!(claimed.inputs[0].version.partial.as_ref(), Some(&partial[0].1));
 }
 
 #[tokio::test]
 async fn a_run_whose_file_is_gone_is_given_up() {
     let (f, new) = site().await;
     let run_id = f.running(&new).await;
-    let objects = [f.db.partials_in_force().await.unwrap()[0].1.clone()];
-    f.db.lose_partials(&objects, Some(&run_id)).await.unwrap();
+    let partials = f.db.partials_in_force("").await.unwrap();
+    f.db.lose_partials(&partials, Some(&run_id)).await.unwrap();
     f.db.give_up(&run_id, "it is gone").await.unwrap();
     let row = f.db.run(&run_id).await.unwrap().unwrap();
     assert_eq!(

@@ -1,12 +1,13 @@
 //! A fresh database with a clock that the test moves, and helpers to record things in it.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, Named, NewRun, Question, RunInput, Stamp,
-    StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock, Trigger,
-    VersionRecord, Waves,
+    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, KnownStamp, Named, NewRun, Question,
+    RunInput, Stamp, StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock,
+    Trigger, VersionRecord, Waves,
 };
 use jiff::SignedDuration;
 use jiff::civil::Date;
@@ -126,6 +127,20 @@ impl Fixture {
         assert_eq!(self.db.claim("test").await.unwrap().unwrap().run_id, run_id);
         run_id
     }
+}
+
+/// The stamps of all known files, by path.
+pub async fn known_stamps(
+    db: &StateDb,
+    digest_of: impl Fn(&str, &str) -> Option<String>,
+) -> HashMap<String, KnownStamp> {
+    let mut known = HashMap::new();
+    db.each_known_stamp(digest_of, |path, stamp| {
+        known.insert(path.to_owned(), stamp);
+    })
+    .await
+    .unwrap();
+    known
 }
 
 /// Each job takes all files of its feed.

@@ -10,9 +10,7 @@ fn seen(troubles: &[(&str, &str)]) -> Seen {
     Seen {
         files: 1,
         troubles,
-        unwatched: None,
-        link_met: false,
-        unmatched: Newest::default(),
+        ..Seen::default()
     }
 }
 
@@ -43,12 +41,19 @@ fn actor() -> (Actor, mpsc::Receiver<Event>) {
         },
         settle: minute,
         sweep: minute,
+        relist: 10 * minute,
         sweep_hash: None,
         now,
     };
     let (_, commands) = mpsc::unbounded_channel();
     (
-        Actor::new(settings, HashMap::new(), Arc::new(|_| true), commands, sender),
+        Actor::new(
+            settings,
+            KnownFiles::default(),
+            Arc::new(|_| true),
+            commands,
+            sender,
+        ),
         events,
     )
 }
@@ -96,9 +101,13 @@ async fn a_file_in_a_folder_that_cannot_be_listed_is_not_forgotten() {
         .handle_look(look(Reason::Renamed, 1, Instant::now()))
         .await
         .unwrap();
-    actor.listings = 7;
-    actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
-    assert_eq!(actor.known.keys().collect::<Vec<_>>(), [Path::new("d/a")]);
+    actor.listed_from = Instant::now();
+    let partial = Seen {
+        is_partial: true,
+        ..seen(&[("/in/d", "closed")])
+    };
+    actor.listed(partial).await.unwrap();
+    assert_eq!(actor.known.len(), 2, "what is in the folder is not known");
     actor
         .listed(Seen {
             files: 0,
@@ -106,7 +115,7 @@ async fn a_file_in_a_folder_that_cannot_be_listed_is_not_forgotten() {
         })
         .await
         .unwrap();
-    assert_eq!(actor.known.len(), 1, "an empty root proves nothing");
+    assert_eq!(actor.known.len(), 2, "an empty root proves nothing");
     actor.listed(seen(&[])).await.unwrap();
     assert_eq!(actor.known.len(), 0);
 }
@@ -119,7 +128,7 @@ async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
         .await
         .unwrap();
     received(&mut events);
-    actor.listings = 7;
+    actor.listed_from = Instant::now();
     let unwatched = || Seen {
         unwatched: Some("used up".to_owned()),
         ..seen(&[])

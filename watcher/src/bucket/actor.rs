@@ -4,9 +4,9 @@
 //! or a command named. One function handles every look, whatever led to it. An object is whole once it exists, so
 //! nothing has to settle.
 
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use object_store::Error as StoreError;
 use tokio::sync::mpsc;
@@ -17,8 +17,9 @@ use super::BucketSettings;
 use super::listing::{Listed, Lister, Look, Report, apart, is_looked_at, look};
 use crate::error::Error;
 use crate::handle::{Command, pass_panic_on};
+use crate::known::{Known, KnownFiles};
 use crate::queue::{self, Done, Notice};
-use crate::{Arrival, Event, Stamp, UnmatchedFile, Wanted};
+use crate::{Arrival, Event, UnmatchedFile, Wanted};
 
 /// How many objects are looked up at once.
 const LOOKUPS: usize = 16;
@@ -28,15 +29,6 @@ const CAPACITY: usize = 2;
 
 /// The first pause after a failure, and the longest: each pause is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-
-/// An object that was reported, or known from the start.
-struct Known {
-    stamp: Stamp,
-    /// When it was last seen with this stamp; an older look that arrives late from a listing proves nothing.
-    at: Instant,
-    /// Whether its outcome is recorded.
-    is_durable: bool,
-}
 
 /// The receiver of the events is gone, so the task can end.
 #[derive(Debug)]
@@ -52,7 +44,11 @@ struct Failing {
 pub(crate) struct Actor {
     settings: BucketSettings,
     wanted: Wanted,
-    known: HashMap<String, Known>,
+    /// The objects that were reported, or known from the start. When one was read is not of interest: its ETag shows
+    /// every change.
+    known: KnownFiles,
+    /// The objects that were reported and whose outcome is not recorded yet.
+    reported: HashSet<String>,
     /// Paths whose keys cannot be requested, and which were reported.
     refused: HashSet<String>,
     /// Paths to look up.
@@ -83,26 +79,12 @@ pub(crate) struct Actor {
 impl Actor {
     pub(crate) fn new(
         settings: BucketSettings,
-        known: HashMap<String, Stamp>,
+        known: KnownFiles,
         wanted: Wanted,
         commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         let at = Instant::now();
-        let is_durable = true;
-        let known = known
-            .into_iter()
-            .map(|(path, stamp)| {
-                (
-                    path,
-                    Known {
-                        stamp,
-                        at,
-                        is_durable,
-                    },
-                )
-            })
-            .collect();
         let (notify, notices) = mpsc::channel(CAPACITY);
         let (done, ended) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
@@ -113,6 +95,7 @@ impl Actor {
             settings,
             wanted,
             known,
+            reported: HashSet::new(),
             refused: HashSet::new(),
             hints: HashSet::new(),
             failed: HashSet::new(),
@@ -170,16 +153,16 @@ impl Actor {
     fn handle_command(&mut self, command: Command) {
         match command {
             Command::LookAgain(path) => {
-                self.known.remove(&path);
+                self.known.remove(Path::new(&path));
+                self.reported.remove(&path);
                 self.hints.insert(path);
             }
             Command::Recorded(path, stamp) => {
-                if let Some(known) = self.known.get_mut(&path)
+                if let Some(known) = self.known.get(Path::new(&path))
                     && known.stamp == stamp
                 {
-                    known.is_durable = true;
-                    let seen_at = known.at;
-                    self.done(path, seen_at);
+                    self.reported.remove(&path);
+                    self.done(path, known.seen);
                 }
             }
             Command::Unread(..) => {}
@@ -271,7 +254,7 @@ impl Actor {
                 let (path, at) = (look.path.clone(), look.at);
                 self.handle_look(look).await?;
                 // A file reported just now is done once it is recorded; everything else is done already.
-                if self.known.get(&path).is_none_or(|known| known.is_durable) {
+                if !self.reported.contains(&path) {
                     self.done(path.clone(), at);
                 }
                 self.failed.remove(&path);
@@ -296,34 +279,34 @@ impl Actor {
 
     fn is_news(&self, look: &Look) -> bool {
         self.known
-            .get(&look.path)
+            .get(Path::new(&look.path))
             .is_none_or(|known| Some(known.stamp) != look.stamp)
     }
 
     async fn handle_look(&mut self, look: Look) -> Result<(), ReceiverGone> {
         let Look { path, stamp, at } = look;
-        if let Some(known) = self.known.get_mut(&path) {
-            if at < known.at {
+        if let Some(mut known) = self.known.get(Path::new(&path)) {
+            if at < known.seen {
                 return Ok(());
             }
             if Some(known.stamp) == stamp {
-                known.at = at;
+                known.seen = at;
+                self.known.put(Path::new(&path), known);
                 return Ok(());
             }
         }
         let Some(stamp) = stamp else {
-            self.known.remove(&path);
+            self.known.remove(Path::new(&path));
+            self.reported.remove(&path);
             return Ok(());
         };
-        let is_durable = false;
-        self.known.insert(
-            path.clone(),
-            Known {
-                stamp,
-                at,
-                is_durable,
-            },
-        );
+        let known = Known {
+            stamp,
+            read_at: SystemTime::UNIX_EPOCH,
+            seen: at,
+        };
+        self.known.put(Path::new(&path), known);
+        self.reported.insert(path.clone());
         self.send(Event::Arrived(Arrival { path, stamp })).await
     }
 
@@ -385,9 +368,10 @@ impl Actor {
 
     /// Forgets the objects that a full listing should have seen but did not.
     fn drop_absent(&mut self, began: Instant) {
-        let done = &self.done;
-        self.known.retain(|path, known| {
-            let is_there = known.at >= began;
+        self.known.forget_unseen_since(began);
+        let (done, known) = (&self.done, &self.known);
+        self.reported.retain(|path| {
+            let is_there = known.get(Path::new(path)).is_some();
             if !is_there {
                 let _ = done.send((path.clone(), began));
             }

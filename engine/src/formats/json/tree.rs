@@ -211,7 +211,7 @@ fn unit(text: &str) -> (u32, &str) {
 }
 
 /// Writes a number without an exponent, with as few decimal places as it has. One that would be very long stays as it is.
-pub(super) fn decimal(number: &str) -> String {
+pub(in crate::formats) fn decimal(number: &str) -> String {
     const LONGEST: i64 = 40;
     let (sign, digits) = number
         .strip_prefix('-')

@@ -1,11 +1,14 @@
 //! Statements about the objects of the lake.
 
-pub(in crate::sqlite) const OBJECTS: &str = "
-    SELECT converted_object FROM file_version WHERE converted_object IS NOT NULL
-     UNION ALL SELECT partial_object FROM file_version WHERE partial_object IS NOT NULL
-     UNION ALL SELECT rejects_object FROM file_version WHERE rejects_object IS NOT NULL
-     UNION ALL SELECT summary_object FROM job_run WHERE summary_object IS NOT NULL
-     UNION ALL SELECT coverage_object FROM job_run WHERE coverage_object IS NOT NULL";
+/// The next versions with their objects, after the number `?1`.
+pub(in crate::sqlite) const OBJECTS_OF_VERSIONS: &str = "
+    SELECT version_id AS place, converted_object, partial_object, rejects_object FROM file_version
+     WHERE version_id > ?1 ORDER BY version_id LIMIT ?2";
+
+/// The next runs with their objects, after the place `?1`.
+pub(in crate::sqlite) const OBJECTS_OF_RUNS: &str = "
+    SELECT sequence AS place, summary_object, coverage_object FROM job_run
+     WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
 
 /// What must hold of a version `v` for one of its objects to have expired: it has the object, and has not been submitted
 /// since `?1`.
@@ -31,18 +34,21 @@ macro_rules! expired_partial {
             expired!("partial_object"),
             " AND NOT EXISTS (SELECT 1 FROM ingested_file_status f
                        WHERE f.file_id = v.file_id AND v.version_id IN (f.version_id, f.held_version_id))
-      AND v.version_id NOT IN (
-              SELECT d.version_id FROM file_day s
-                JOIN file_day d ON d.store_id = s.store_id AND d.trans_date = s.trans_date AND d.file_id = s.file_id
-               WHERE s.standing <> 'STANDS' AND s.standing IN ('HELD', 'COUNTS'))
-      AND v.version_id NOT IN (
-              SELECT d.version_id FROM aggr_job_configuration c
-                JOIN file_day d ON d.is_older = 1 AND d.standing = 'STANDS'
-                 AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                                                     WHERE r.job_config_id = c.job_config_id
-                                                       AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
-                JOIN ingested_file_status f ON f.file_id = d.file_id AND f.feed = c.job_feed
-               WHERE c.job_enabled = 1)
+      AND NOT EXISTS (
+              SELECT 1 FROM file_day s
+               CROSS JOIN file_day d
+                  ON d.store_id = s.store_id AND d.trans_date = s.trans_date AND d.file_id = s.file_id
+               WHERE s.file_id = v.file_id AND s.standing <> 'STANDS' AND s.standing IN ('HELD', 'COUNTS')
+                 AND d.version_id = v.version_id)
+      AND NOT EXISTS (
+              SELECT 1 FROM file_day d
+               CROSS JOIN ingested_file_status f ON f.file_id = d.file_id
+               CROSS JOIN aggr_job_configuration c ON c.job_feed = f.feed AND c.job_enabled = 1
+               WHERE d.file_id = v.file_id AND d.version_id = v.version_id AND d.is_older = 1
+                 AND d.standing = 'STANDS'
+                 AND d.since_submission > coalesce((SELECT max(l.as_of_submission) FROM job_run l
+                                                     WHERE l.job_config_id = c.job_config_id
+                                                       AND l.state = 'COMPLETED' AND l.cause <> 'replay'), 0))
       AND v.version_id NOT IN (
               SELECT i.version_id FROM job_run r JOIN job_run_input i ON i.run_id = r.run_id
                WHERE r.state IN ('QUEUED', 'RUNNING')
@@ -62,10 +68,11 @@ macro_rules! expired_of_run {
             "v.",
             $object,
             " IS NOT NULL
-             AND v.state IN ('COMPLETED', 'FAILED') AND v.finished_timestamp <= ?1
-             AND v.sequence NOT IN (
-                     SELECT max(sequence) FROM job_run
-                      WHERE state = 'COMPLETED' AND outcome = 'LOADED' GROUP BY job_config_id, wave)"
+             AND +v.state IN ('COMPLETED', 'FAILED') AND v.finished_timestamp <= ?1
+             AND (v.outcome IS NOT 'LOADED' OR EXISTS (
+                     SELECT 1 FROM job_run later
+                      WHERE later.job_config_id = v.job_config_id AND later.wave = v.wave
+                        AND later.state = 'COMPLETED' AND later.outcome = 'LOADED' AND later.sequence > v.sequence))"
         )
     };
 }
@@ -176,21 +183,24 @@ pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!(
     expired_of_run!("coverage_object")
 );
 
-/// Forgets partials that the lake has lost.
+/// Forgets partials that the lake has lost: paths of files, and the objects.
 pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
     UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
-     WHERE partial_object IN (SELECT value FROM json_each(?1))";
+     WHERE version_id IN (SELECT v.version_id FROM json_each(?1) j
+                           CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
+                           CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)";
 
-/// The partials of the versions in force, with their files, ordered by path.
+/// The next partials of the versions in force, with their files, after the path `?1`.
 pub(in crate::sqlite) const PARTIALS_IN_FORCE: &str = "
-    SELECT f.file_url, v.partial_object FROM ingested_file_status f JOIN file_version v ON v.version_id = f.version_id
-     WHERE v.partial_object IS NOT NULL ORDER BY f.file_url";
+    SELECT f.file_url, v.partial_object FROM ingested_file_status f CROSS JOIN file_version v ON v.version_id = f.version_id
+     WHERE f.file_url > ?1 AND v.partial_object IS NOT NULL ORDER BY f.file_url LIMIT ?2";
 
-/// Has the files of partials that the lake lost read again.
+/// Has the files of partials that the lake lost read again, if the partials are still those of a version.
 pub(in crate::sqlite) const LOOK_AGAIN_FOR: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_id IN (SELECT file_id FROM file_version
-                        WHERE partial_object IN (SELECT value FROM json_each(?1)))
+     WHERE file_id IN (SELECT f.file_id FROM json_each(?1) j
+                        CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
+                        CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)
     RETURNING file_url";
 
 /// The files that a queued run waits for: they are to be read again, because the lake lost the partials that it needs.

@@ -168,12 +168,26 @@ pub(in crate::sqlite) const RUNNING: &str = "
 
 pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
 
-pub(in crate::sqlite) const LIST: &str = "
-    SELECT * FROM job_run
-     WHERE (?1 IS NULL OR job_config_id = ?1) AND (?2 IS NULL OR state = ?2)
-       AND (?4 IS NULL OR queued_timestamp >= ?4) AND (NOT ?5 OR incomplete OR completeness_percent < 100)
-       AND (?6 IS NULL OR outcome = ?6)
-     ORDER BY sequence DESC LIMIT ?3";
+/// Lists runs, newest first. `?1` names a job and `?2` a state, unless they are NULL; `?3` is the most runs.
+macro_rules! list {
+    ($which:literal, $order:literal) => {
+        concat!(
+            "SELECT * FROM job_run WHERE ",
+            $which,
+            " AND (?4 IS NULL OR queued_timestamp >= ?4) AND (NOT ?5 OR incomplete OR completeness_percent < 100)
+              AND (?6 IS NULL OR outcome = ?6)
+             ORDER BY ",
+            $order,
+            " DESC LIMIT ?3"
+        )
+    };
+}
+
+pub(in crate::sqlite) const LIST: &str = list!("?1 IS NULL AND ?2 IS NULL", "sequence");
+pub(in crate::sqlite) const LIST_OF_STATE: &str = list!("?1 IS NULL AND state = ?2", "sequence");
+/// Only the runs of the job are sorted: the runs of all jobs, which have their order already, may be far more.
+pub(in crate::sqlite) const LIST_OF_JOB: &str =
+    list!("job_config_id = ?1 AND (?2 IS NULL OR state = ?2)", "+sequence");
 
 pub(in crate::sqlite) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,

@@ -10,7 +10,7 @@ mod reading;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -26,7 +26,7 @@ use tokio::time::timeout;
 
 use super::{Address, Bucket, BucketOptions, BucketSettings};
 use crate::queue::Queue;
-use crate::{Arrival, Event, Handle, Stamp, Wanted, watch_bucket};
+use crate::{Arrival, Event, Handle, KnownFile, KnownFiles, Stamp, Wanted, watch_bucket};
 
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -155,7 +155,12 @@ impl Scene {
 
     fn watch(self) -> Watched {
         let (tell, events) = mpsc::channel(16);
-        let handle = watch_bucket(self.settings, self.known, self.wanted, tell);
+        let mut known = KnownFiles::default();
+        for (path, stamp) in self.known {
+            let read_at = SystemTime::UNIX_EPOCH;
+            known.insert(&path, KnownFile { stamp, read_at });
+        }
+        let handle = watch_bucket(self.settings, known, self.wanted, tell);
         Watched { handle, events }
     }
 }
