@@ -15,6 +15,7 @@ from .scenarios import (
     catalogue,
     cores,
     dirty,
+    formats,
     history,
     idle,
     load,
@@ -34,6 +35,7 @@ SCENARIOS = {
     "keys": (aggregate.run_keys, "484 MB, 4.6 million keys, beside the peers"),
     "catalogue": (catalogue.run, "up to 200,000 items and 365 days, beside the peers"),
     "dirty": (dirty.run, "quotes, CR LF and bad lines, against clean files"),
+    "formats": (formats.run, "gzip, zstd, fixed positions, JSON and others, beside DuckDB and Polars"),
     "run": (run.run, "the whole chain into SQLite, beside the peers' plain aggregation"),
     "resend": (resend.run, "one of 40 files replaced, against the first run"),
     "tiny": (tiny.run, "10,000 files of 8 lines through the whole chain"),
@@ -48,7 +50,7 @@ SCENARIOS = {
     "scale": (scale.run, "cost against size up to 8 GB, and against files up to 100,000"),
 }
 # Scenarios whose data may be changed on the command line; the others are about their data.
-CHANGEABLE = {"aggregate", "keys", "dirty", "run", "resend", "s3"}
+CHANGEABLE = {"aggregate", "keys", "dirty", "formats", "run", "resend", "s3"}
 PEERS = [*contender.PROCESSES.values(), "sail", "spark"]
 
 

@@ -48,7 +48,8 @@ impl Container {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Returns its name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",

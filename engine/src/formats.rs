@@ -24,13 +24,14 @@ use encoding_rs::UTF_8;
 pub(crate) use self::dbf::is_dbf;
 pub(crate) use self::dos::Dos;
 pub(crate) use self::ebcdic::{Ebcdic, PageReader};
+pub(crate) use self::json::{Value, values};
 pub(crate) use self::lines::Ending;
 use self::spool::Spool;
 use self::tables::Page;
 use crate::containers::Unreadable;
 use crate::error::EngineError;
 use crate::fields::Fields;
-use crate::layout::{Charset, FeedLayout, Format, TableFormat};
+use crate::layout::{Charset, Delimited, FeedLayout, Format, TableFormat};
 use crate::rejects::Reason;
 
 /// The most columns of a table: one with more is no table of sales.
@@ -133,6 +134,11 @@ impl Records for NoRecords {
     fn ending(self: Box<Self>) -> Ending {
         Ending::default()
     }
+}
+
+/// Opens the records of delimited text, whatever feed it belongs to.
+pub(crate) fn delimited<'t>(text: impl Read + 't, dialect: &'t Delimited) -> Box<dyn Records + 't> {
+    Box::new(delimited::DelimitedRecords::new(text, dialect))
 }
 
 /// How many bytes are read at a time.

@@ -2,7 +2,6 @@
 //! thousands of bad lines.
 
 use crate::formats::is_dbf;
-use crate::layout::{Format, TableFormat};
 
 /// A kind of file that is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,17 +12,9 @@ struct Kind {
     format: Option<&'static str>,
 }
 
-/// Returns why a file that begins so is not read in this format, if that is certain.
-pub(crate) fn refusal(beginning: &[u8], format: &Format) -> Option<String> {
+/// Returns why a file that begins so is not read in the format of this name, if that is certain.
+pub(crate) fn refusal(beginning: &[u8], own: &str) -> Option<String> {
     let Kind { name, format: reads } = kind(beginning)?;
-    let own = match format {
-        Format::Delimited(_) => "delimited",
-        Format::Fixed(_) => "fixed",
-        Format::Json(_) => "json",
-        Format::Table(TableFormat::Dbf) => "dbf",
-        Format::Table(TableFormat::Parquet) => "parquet",
-        Format::Table(TableFormat::Workbook { .. }) => "xlsx",
-    };
     match reads {
         Some(reads) if reads == own => None,
         Some(reads) => Some(format!(

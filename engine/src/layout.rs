@@ -7,6 +7,7 @@ mod format;
 mod sales;
 mod spec;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use encoding_rs::Encoding;
@@ -369,6 +370,17 @@ impl FeedLayout {
         let store = store.as_ref().filter(|_| self.records.empty == Empty::NoSales)?;
         let store = self.values.ids.read(store.as_bytes(), false).ok()?;
         Some((store.into_owned(), (*date)?))
+    }
+
+    /// Returns the groups of ids, out of some that are all different, that the rules for ids make one.
+    pub fn merged_stores(&self, stores: &[String]) -> Vec<Vec<String>> {
+        let mut alike: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for store in stores {
+            if let Ok(id) = self.values.ids.read(store.as_bytes(), false) {
+                alike.entry(id.into_owned()).or_default().push(store.clone());
+            }
+        }
+        alike.into_values().filter(|stores| stores.len() > 1).collect()
     }
 
     /// Returns the layout of point-of-sale lines, or `None` for a reference feed.

@@ -16,6 +16,7 @@ mod findings;
 mod formats;
 mod guards;
 mod header;
+mod infer;
 mod kinds;
 mod layout;
 mod other_forms;
@@ -44,9 +45,10 @@ mod values;
 pub use amount::format_cents;
 pub use budget::{Budget, Share};
 pub use content_hash::{HashingReader, content_hash};
-pub use convert::{Conversion, Outputs, convert, convert_in_order};
+pub use convert::{Conversion, Outcome, Outputs, Previewed, convert, convert_in_order, preview};
 pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
+pub use infer::{Inferred, Sample, Wanted, infer};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
     Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, SheetSpec, Supersede,

@@ -18,6 +18,7 @@ use crate::header::{ColumnName, Names};
 use crate::layout::{
     CODE, FeedKind, FeedLayout, Format, HeaderNames, HeaderRule, ITEM, STORE, SalesLayout, Source,
 };
+use crate::values::trimmed;
 
 /// The most values of a column that are told apart.
 const MOST_DISTINCT: usize = 1_000;
@@ -245,7 +246,12 @@ impl<'l> Looking<'l> {
     }
 
     fn finish(self, store: Option<&str>) -> Survey {
-        let suggestions = [self.separator(), self.exchanged(store), self.absent_codes()];
+        let suggestions = [
+            self.separator(),
+            self.exchanged(store),
+            self.merged(),
+            self.absent_codes(),
+        ];
         let suggestions = suggestions.into_iter().flatten().collect();
         let names = self.names;
         let columns = self.columns.into_iter().enumerate();
@@ -303,6 +309,18 @@ impl<'l> Looking<'l> {
             };
             format!("store_id and item_id look exchanged ({proof}): exchange them in columns")
         })
+    }
+
+    /// Tells of stores that are written in several ways, which the rules for ids make one.
+    fn merged(&self) -> Option<String> {
+        let stores = self.columns.get(self.input(STORE)?)?;
+        let texts: Vec<String> = stores.distinct.iter().cloned().collect();
+        let merged = self.layout.merged_stores(&texts);
+        let of_ids = merged.into_iter().find(|stores| {
+            let bare = |store: &String| trimmed(store).to_owned();
+            stores.iter().any(|store| bare(store) != bare(&stores[0]))
+        })?;
+        Some(format!("{} are one store by values.ids", of_ids.join(" and ")))
     }
 
     /// Tells which codes are asked for and occur in no line.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use gristmill_engine::{
-    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Reject, SalesLayout, Scratch, Survey,
-    read_rejects, survey,
+    Budget, ConversionReport, EngineError, FeedLayout, Header, Outputs, Previewed, Reject, SalesLayout,
+    Scratch, Survey, preview, read_rejects, survey,
 };
+use gristmill_state::{StateDb, SystemClock};
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -28,7 +29,8 @@ use crate::usage::Usage;
 /// Check files without loading them
 ///
 /// Converts each file as `run` would, and reports which feed it belongs to, its line counts, whether it would be
-/// accepted, its first rejects, the codes that occur, what each column holds, and what looks wrong about the settings.
+/// accepted, its first records beside the rows that they become, its first rejects, the codes that occur, what each column
+/// holds, and what looks wrong about the settings, such as ids of stores that `values.ids` would merge.
 /// --diff shows what it would change. Nothing is recorded, kept or loaded. The exit status is 1 if a file would be
 /// rejected.
 #[derive(Debug, Args)]
@@ -69,6 +71,10 @@ struct Checked {
     rejected_because: Option<String>,
     reasons: BTreeMap<&'static str, u64>,
     first_rejects: Vec<Reject>,
+    /// The first records, and what becomes of them.
+    first_records: Vec<Previewed>,
+    /// Ids of stores that were kept apart before, and that the settings make one.
+    merged_stores: Vec<Vec<String>>,
     /// The fields as they are written.
     survey: Survey,
     /// What it would change, if that was asked for.
@@ -90,6 +96,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     };
     let own = Arc::new(settings.own_files());
     let memory = settings.convert.memory_limit.memory().conversions;
+    let stores = Arc::new(known_stores(&settings).await);
     let mut all = Vec::new();
     for file in &args.files {
         let (name, input) = match inputs::url(file) {
@@ -119,16 +126,22 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         let profile = of_feed
             .and_then(|of_feed| of_feed.profile_of(&name))
             .map(ToOwned::to_owned);
+        let stores = stores.clone();
         let checked = spawn_blocking(move || {
             let names = (name, captures.store);
-            check(
+            let merged = feed.merged_stores(&stores);
+            let checked = check(
                 &input,
                 names,
                 (&feed, profile),
                 &memory,
                 comparison.as_ref(),
                 &runtime,
-            )
+            );
+            checked.map(|checked| Checked {
+                merged_stores: merged,
+                ..checked
+            })
         });
         all.push(checked.await??);
     }
@@ -147,6 +160,24 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
+    })
+}
+
+/// Returns the stores that the state database knows. Without one, there are none; one that cannot be read is told.
+async fn known_stores(settings: &Settings) -> Vec<String> {
+    if !settings.state.exists() {
+        return Vec::new();
+    }
+    let read = async {
+        let state = StateDb::open_to_read(&settings.state, Arc::new(SystemClock)).await?;
+        state.known_stores().await
+    };
+    read.await.unwrap_or_else(|error| {
+        let error = crate::causes::joined(&error.into(), ": ");
+        tracing::warn!(
+            "cannot tell whether values.ids would merge stores that were kept apart before: {error}"
+        );
+        Vec::new()
     })
 }
 
@@ -239,6 +270,8 @@ fn check(
         rejected_because,
         ..
     } = report.with_context(failed)?;
+    let first_records = input.open(runtime).with_context(failed)?;
+    let first_records = preview(first_records, feed, scratch, SHOWN).with_context(failed)?;
     let seen = input.open(runtime).with_context(failed)?;
     let seen = survey(seen, feed, store.as_deref(), folder.path()).with_context(failed)?;
     Ok(Checked {
@@ -266,6 +299,8 @@ fn check(
             .map(|(reason, count)| (reason.text(), count))
             .collect(),
         first_rejects: first_rejects.with_context(failed)?,
+        first_records,
+        merged_stores: Vec::new(),
         survey: seen,
         difference: compared,
     })
@@ -315,6 +350,13 @@ fn print(checked: &Checked, sales: Option<&SalesLayout>) -> std::io::Result<()> 
     for (reason, count) in &checked.reasons {
         output::line(format!("  {count} × {reason}"))?;
     }
+    for stores in &checked.merged_stores {
+        output::line(format!(
+            "  Note: {} were kept apart before; values.ids would make one store of them",
+            stores.join(" and ")
+        ))?;
+    }
+    super::preview::print(&checked.first_records, sales)?;
     if !checked.first_rejects.is_empty() {
         rejects::print(file, &checked.first_rejects)?;
     }

@@ -14,12 +14,14 @@ mod failure;
 mod files;
 mod held;
 mod history;
+mod infer;
 mod init;
 mod inputs;
 mod jobs;
 mod load;
 mod outages;
 mod output;
+mod preview;
 mod rejects;
 mod replay;
 mod retry;
@@ -87,6 +89,7 @@ struct JsonArg {
 enum Command {
     Demo(demo::DemoArgs),
     Init(init::InitArgs),
+    Infer(infer::InferArgs),
     Run(run::RunArgs),
     Aggregate(aggregate::AggregateArgs),
     Check(check::CheckArgs),
@@ -132,6 +135,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
     match command {
         Command::Demo(args) => demo::run(args, progress).await,
         Command::Init(args) => init::run(args),
+        Command::Infer(args) => infer::run(args).await,
         Command::Run(args) => run::run(args, progress).await,
         Command::Aggregate(args) => aggregate::run(args, progress).await,
         Command::Check(args) => check::run(args).await,

@@ -42,7 +42,7 @@ pub(super) fn table<const N: usize>(
 }
 
 /// Returns the width of the terminal, or the one that the environment asks for.
-fn width() -> Option<u16> {
+pub(super) fn width() -> Option<u16> {
     let of_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
     Table::new().width().or_else(of_environment)
 }

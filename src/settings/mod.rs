@@ -6,6 +6,7 @@
 mod after;
 mod credentials;
 mod file;
+mod fragment;
 mod http;
 mod own;
 mod places;
@@ -30,6 +31,7 @@ use serde::Deserialize;
 use crate::memory::MemoryLimit;
 use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
+pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub use http::{HttpSettings, Token};
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub(crate) use span::parse_span;

@@ -895,6 +895,7 @@ fn every_command_has_help_that_teaches() {
     for command in [
         "demo",
         "init",
+        "infer",
         "run",
         "aggregate",
         "check",

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::support::{SQLITE, json, run_until_idle, site, sqlite_rows, state, told};
 
 /// Settings with this feed, and one job for all its files.
-fn settings(feed: &str) -> String {
+pub fn settings(feed: &str) -> String {
     let files = feed
         .lines()
         .find_map(|line| line.strip_prefix("files = "))
@@ -26,7 +26,7 @@ fn settings(feed: &str) -> String {
     )
 }
 
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).expect("the folder can be listed") {
         let path = entry.expect("the entry can be read").path();
@@ -40,7 +40,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a CSV with quotes around fields that hold quotes.
-fn rows_of(csv: &str) -> Vec<Row> {
+pub fn rows_of(csv: &str) -> Vec<Row> {
     let mut rows: Vec<Row> = csv
         .lines()
         .skip(1)
@@ -347,7 +347,7 @@ values = { day_begins = "04:00" }
 "#;
 
 /// Has Python write the same lines in every dialect, and returns what it says of them.
-fn dialects(folder: &Path, lines: u32, bad_every: u32) -> Value {
+pub fn dialects(folder: &Path, lines: u32, bad_every: u32) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/dialects.py");
     let output = Command::new(venv::python())
         .arg(script)
@@ -364,7 +364,7 @@ fn dialects(folder: &Path, lines: u32, bad_every: u32) -> Value {
 }
 
 /// The rows of a store, without the store.
-fn rows_of_store(site: &Site, store: &str) -> Vec<String> {
+pub fn rows_of_store(site: &Site, store: &str) -> Vec<String> {
     let all = told(&sqlite_rows(site));
     let of_store = all
         .iter()

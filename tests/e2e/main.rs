@@ -12,6 +12,7 @@ mod crashes;
 mod desk;
 mod formats;
 mod guards;
+mod infer;
 mod life_of_a_file;
 mod life_of_a_job;
 mod losses;

@@ -11,6 +11,7 @@
 mod controls;
 mod line_ends;
 mod lines;
+mod preview;
 mod reader;
 mod records;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 pub(crate) use self::line_ends::unify;
+pub use self::preview::{Outcome, Previewed, preview};
 use self::reader::Order;
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
 pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
@@ -200,7 +202,7 @@ pub(crate) fn open<'r>(mut source: impl Read + Send + 'r, layout: &FeedLayout) -
     };
     // Text in EBCDIC may begin with any bytes.
     let is_ebcdic = matches!(layout.charset, Charset::Ebcdic(_));
-    if let Some(reason) = kinds::refusal(&beginning, &layout.format).filter(|_| !is_ebcdic) {
+    if let Some(reason) = kinds::refusal(&beginning, layout.format.word()).filter(|_| !is_ebcdic) {
         return Ok(Opened::Foreign(reason));
     }
     if matches!(layout.format, Format::Table(_)) {

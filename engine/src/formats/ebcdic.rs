@@ -62,6 +62,11 @@ impl Ebcdic {
         characters
     }
 
+    /// Returns whether the code pages read a byte as different characters.
+    pub(crate) fn differs(byte: u8) -> bool {
+        CP1047.iter().any(|(other, _)| *other == byte)
+    }
+
     /// Returns the character of each byte, before substitutes: all of them are below U+0100.
     fn table(self) -> [u8; 256] {
         let mut table = CP037;

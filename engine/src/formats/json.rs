@@ -1,6 +1,7 @@
 //! JSON: one object a line, or one array of objects. A record is an object, or an element of the arrays in it.
 
 mod tree;
+mod values;
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -8,11 +9,13 @@ use std::ops::Range;
 
 pub(super) use self::tree::decimal;
 use self::tree::{Tree, parse, unescaped};
+pub(crate) use self::values::{Value, values};
 use super::{Ending, Record, Records};
 use crate::convert::WholeText;
 use crate::fields::Fields;
 use crate::layout::{Json, JsonField};
 use crate::rejects::Reason;
+use crate::values::NegativeForm;
 
 /// The greatest length of an object in bytes: it is held in memory, and takes up to 16 times as much there.
 const LONGEST: usize = 8 << 20;
@@ -226,18 +229,10 @@ impl<'l, R: Read> JsonRecords<'l, R> {
             None | Some(Tree::Null) => Some(String::new()),
             Some(Tree::Text(range)) => Some(unescaped(text(range))),
             Some(Tree::Word(range)) => Some(text(range).to_owned()),
-            Some(Tree::Number(range)) => Some(match field.amount_mark {
+            Some(Tree::Number(range)) => Some(match field.amount_form {
                 None => decimal(text(range)),
                 // A number needs no form, whatever the settings say of texts.
-                Some(mark) => {
-                    let number = decimal(text(range));
-                    let number = if number.contains(['.', 'e', 'E']) {
-                        number
-                    } else {
-                        format!("{number}.")
-                    };
-                    number.replace('.', mark.encode_utf8(&mut [0; 4]))
-                }
+                Some(form) => in_form(&decimal(text(range)), form),
             }),
             Some(Tree::Array(_) | Tree::Object(_)) => None,
         }
@@ -290,6 +285,25 @@ impl<R: Read> Records for JsonRecords<'_, R> {
             is_ended: self.fault.is_none() && (self.is_ended || behind.is_marked),
             fault: self.fault,
         }
+    }
+}
+
+/// Writes a number as the settings say that amounts are written.
+fn in_form(number: &str, (mark, negative): (char, NegativeForm)) -> String {
+    let mut digits = number.strip_prefix('-').unwrap_or(number).to_owned();
+    if !digits.contains(['.', 'e', 'E']) {
+        digits.push('.');
+    }
+    let digits = digits.replace('.', mark.encode_utf8(&mut [0; 4]));
+    if !number.starts_with('-') {
+        return digits;
+    }
+    match negative {
+        NegativeForm::Trailing => format!("{digits}-"),
+        NegativeForm::Parentheses => format!("({digits})"),
+        NegativeForm::Credit => format!("{digits}CR"),
+        // A sign in the last digit is of fixed positions.
+        NegativeForm::Before | NegativeForm::Overpunch => format!("-{digits}"),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{FeedSpec, FormatWord, PlaceSpec, Problem, SalesLayout, SheetSpec};
 use crate::formats::MOST_COLUMNS;
 use crate::formats::{Dos, Ebcdic};
 use crate::records::{CarriedRule, CarriedSpec, KindRule, KindSpec, TrailerRule};
-use crate::values::ValueRules;
+use crate::values::{NegativeForm, ValueRules};
 
 /// What the bytes of text stand for.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,20 @@ pub(crate) enum Format {
     Fixed(Fixed),
     Json(Json),
     Table(TableFormat),
+}
+
+impl Format {
+    /// Returns the word for it in the settings.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Delimited(_) => "delimited",
+            Self::Fixed(_) => "fixed",
+            Self::Json(_) => "json",
+            Self::Table(TableFormat::Dbf) => "dbf",
+            Self::Table(TableFormat::Parquet) => "parquet",
+            Self::Table(TableFormat::Workbook { .. }) => "xlsx",
+        }
+    }
 }
 
 /// Files whose records are rows of a table, with typed cells.
@@ -72,8 +86,8 @@ pub(crate) struct Json {
 pub(crate) struct JsonField {
     /// The names that lead to it from the object: the first of these paths that a record has counts.
     pub(crate) paths: Vec<Vec<String>>,
-    /// For an amount, the decimal mark that the settings say amounts have.
-    pub(crate) amount_mark: Option<char>,
+    /// For an amount, the decimal mark that the settings say amounts have, and how they write negative ones.
+    pub(crate) amount_form: Option<(char, NegativeForm)>,
 }
 
 /// The most characters of a record of fixed positions.
@@ -159,8 +173,8 @@ impl Delimited {
 /// The places of the fields, while they are found.
 pub(super) struct Places {
     format: Format,
-    /// The decimal mark of amounts.
-    decimal: char,
+    /// The decimal mark of amounts, and how negative ones are written.
+    amount_form: (char, NegativeForm),
 }
 
 impl Places {
@@ -168,7 +182,7 @@ impl Places {
         let format = Self::format(spec)?;
         Ok(Self {
             format,
-            decimal: values.amounts.decimal(),
+            amount_form: (values.amounts.decimal(), values.amounts.negative_form()),
         })
     }
 
@@ -261,13 +275,13 @@ impl Places {
 
     /// Returns the position of a field of JSON that these paths lead to, or `None` for another format.
     pub(super) fn path(&mut self, paths: &[String], is_amount: bool) -> Option<usize> {
-        let decimal = self.decimal;
+        let amount_form = self.amount_form;
         let Format::Json(json) = &mut self.format else {
             return None;
         };
         json.fields.push(JsonField {
             paths: paths.iter().map(|path| names(path)).collect(),
-            amount_mark: is_amount.then_some(decimal),
+            amount_form: is_amount.then_some(amount_form),
         });
         Some(json.fields.len() - 1)
     }

@@ -71,7 +71,7 @@ fn what_the_version_before_read_with_the_same_settings_is_still_summed() {
 
 #[test]
 fn measures_with_fields_follow_the_order_of_those_with_codes() {
-    let wide = |names: &str| -> std::collections::BTreeMap<String, MeasureSpec> {
+    let wide = |names: &str| -> BTreeMap<String, MeasureSpec> {
         let field = |name: &str| {
             (
                 name.to_owned(),

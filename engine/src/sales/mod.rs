@@ -28,6 +28,7 @@ use crate::other_forms::Form as OtherForm;
 use crate::parquet_form::{self, Form};
 use crate::partial::{DayTotals, Key, Partial, SumTable};
 use crate::rejects::Reason;
+use crate::rows::Row;
 use crate::scan::{Line, Marked};
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
@@ -161,6 +162,24 @@ impl<'l> SalesLines<'l> {
         };
         lines.find_columns();
         Ok((lines, file))
+    }
+
+    /// Keeps rows in memory, for a look at them.
+    pub(crate) fn keep_rows(&mut self) -> Result<(), EngineError> {
+        self.converted = Some(Converted {
+            path: PathBuf::new(),
+            form: Arc::new(rows::form()?),
+            rows: UnitRows::default(),
+        });
+        Ok(())
+    }
+
+    /// Takes the rows that were kept since the last call.
+    pub(crate) fn take_rows(&mut self) -> Vec<Row> {
+        let texts = (self.table.stores.texts(), self.table.items.texts());
+        self.converted.as_mut().map_or_else(Vec::new, |converted| {
+            converted.rows.take(texts, &self.layout.measures)
+        })
     }
 
     /// Finds out how many fields are read, and whether they can be read in place.

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use arrow_schema::{DataType, Field, Schema};
 
+use crate::date::from_days;
 use crate::error::EngineError;
 use crate::layout::Measure;
 use crate::parquet_form::{Chunk, Column, Form, Table};
 use crate::partial::Key;
-use crate::rows::decimal;
+use crate::rows::{Row, decimal};
 use crate::symbols::Texts;
 
 /// Returns the columns of a converted file.
@@ -69,6 +70,22 @@ impl UnitRows {
     fn make_room(&mut self) {
         let room = (self.rows.len() * 2).max(FIRST_ROOM);
         self.rows.resize(room, UnitRow::default());
+    }
+
+    /// Takes the rows as they are.
+    pub(super) fn take(&mut self, (stores, items): (&Texts, &Texts), measures: &[Measure]) -> Vec<Row> {
+        let row = |row: &UnitRow| Row {
+            line_number: row.line.into(),
+            store_id: stores.get(row.key.store()).to_owned(),
+            amount: row.cents,
+            code: measures[row.measure as usize].code,
+            item_id: items.get(row.key.item()).to_owned(),
+            trans_date: from_days(row.key.day()),
+        };
+        self.rows[..std::mem::take(&mut self.count)]
+            .iter()
+            .map(row)
+            .collect()
     }
 
     /// Encodes the rows and clears them. Returns `None` if there are none.

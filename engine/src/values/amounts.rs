@@ -121,6 +121,15 @@ impl AmountRule {
         self.negative.contains(&form)
     }
 
+    /// Returns a form in which negative amounts may be written, the usual one if that is one of them.
+    pub(crate) fn negative_form(&self) -> NegativeForm {
+        let usual = NegativeForm::Before;
+        match self.negative.first() {
+            Some(form) if !self.has_negative(usual) => *form,
+            _ => usual,
+        }
+    }
+
     /// Returns the decimal mark.
     pub(crate) fn decimal(&self) -> char {
         self.decimal

@@ -27,6 +27,14 @@ impl StateDb {
             .await
             .during(action, subject)
     }
+
+    /// Returns the ids of all stores that any version reports, in the order of their bytes.
+    pub async fn known_stores(&self) -> Result<Vec<String>, StateError> {
+        let stores = sqlx::query_scalar(sql::KNOWN_STORES)
+            .fetch_all(&self.readers)
+            .await;
+        stores.during("list the", "stores")
+    }
 }
 
 /// Records what versions report of each store and day, in place of what was recorded of them before.

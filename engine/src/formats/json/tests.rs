@@ -11,7 +11,7 @@ fn json(explode: &[&str], fields: &[&[&str]]) -> Json {
             .iter()
             .map(|paths| JsonField {
                 paths: paths.iter().map(path).collect(),
-                amount_mark: None,
+                amount_form: None,
             })
             .collect(),
     }

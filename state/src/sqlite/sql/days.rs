@@ -12,6 +12,14 @@ pub(in crate::sqlite) const VERSION_DAYS: &str = "
      CROSS JOIN version_day d ON d.version_id = j.value
      ORDER BY d.version_id, d.store_id, d.trans_date";
 
+/// The stores of all versions, each found from the one before by the index.
+pub(in crate::sqlite) const KNOWN_STORES: &str = "
+    WITH RECURSIVE store(id) AS (
+        SELECT min(store_id) FROM version_day
+        UNION ALL
+        SELECT (SELECT min(store_id) FROM version_day WHERE store_id > store.id) FROM store WHERE store.id IS NOT NULL)
+    SELECT id FROM store WHERE id IS NOT NULL";
+
 /// Selects file days with what is needed to compare them.
 macro_rules! holdings {
     ($from:literal) => {

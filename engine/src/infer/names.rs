@@ -1,0 +1,249 @@
+//! What the names of the samples have in common, and which part of them is the store or the day.
+
+use crate::date::DateFormat;
+
+/// Forms of days in names.
+const FORMS: [&str; 4] = ["%Y-%m-%d", "%Y_%m_%d", "%Y.%m.%d", "%Y%m%d"];
+
+/// A part of a name: a word, what stands between words, or a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    text: String,
+    /// The form of a day, and the day.
+    day: Option<(&'static str, i32)>,
+}
+
+/// The names of all samples, cut into parts.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    names: Vec<String>,
+    /// The parts of each, if all have as many, with the same marks between them.
+    parts: Option<Vec<Vec<Part>>>,
+}
+
+impl Names {
+    pub(super) fn new(names: Vec<String>) -> Self {
+        let parts: Vec<Vec<Part>> = names.iter().map(|name| parts(name)).collect();
+        let is_like = |other: &Vec<Part>| {
+            let first = &parts[0];
+            first.len() == other.len()
+                && first.iter().zip(other).all(|(one, other)| {
+                    one.day.map(|(form, _)| form) == other.day.map(|(form, _)| form)
+                        && (is_word(&one.text) == is_word(&other.text))
+                        && (is_word(&one.text) || one.text == other.text)
+                })
+        };
+        let are_alike = !parts.is_empty() && parts.iter().all(is_like);
+        Self {
+            names,
+            parts: are_alike.then_some(parts),
+        }
+    }
+
+    /// Returns the part that is the store of each file, if one is. `None` stands for a file whose store is not known.
+    pub(super) fn store_part(&self, stores: &[Option<String>]) -> Option<usize> {
+        let parts = self.parts.as_ref()?;
+        let is_store = |at: &usize| {
+            let mut known = parts
+                .iter()
+                .zip(stores)
+                .filter_map(|(parts, store)| Some((parts, store.as_ref()?)))
+                .peekable();
+            known.peek().is_some() && known.all(|(parts, store)| bare(&parts[*at].text) == bare(store))
+        };
+        let mut words =
+            (0..parts[0].len()).filter(|at| is_word(&parts[0][*at].text) && parts[0][*at].day.is_none());
+        words.find(is_store)
+    }
+
+    /// Returns the parts that may be a store, the likeliest first: those that differ between the files, or numbers.
+    pub(super) fn maybe_stores(&self) -> Vec<usize> {
+        let Some(parts) = &self.parts else {
+            return Vec::new();
+        };
+        let last = parts[0].len().saturating_sub(1);
+        let words = (0..parts[0].len()).filter(|at| {
+            let is_ending = *at == last && *at > 0 && parts[0][*at - 1].text == ".";
+            is_word(&parts[0][*at].text) && parts[0][*at].day.is_none() && !is_ending
+        });
+        let words: Vec<usize> = words.collect();
+        let differs = |at: &usize| parts.iter().any(|other| other[*at].text != parts[0][*at].text);
+        let is_number = |at: &usize| {
+            parts
+                .iter()
+                .all(|parts| parts[*at].text.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let different: Vec<usize> = words.iter().copied().filter(differs).collect();
+        if !different.is_empty() {
+            return different;
+        }
+        words.into_iter().filter(is_number).collect()
+    }
+
+    /// Returns the text of a part in the first name.
+    pub(super) fn text(&self, part: usize) -> &str {
+        self.parts.as_ref().map_or("", |parts| &parts[0][part].text)
+    }
+
+    /// Returns whether the names have a day.
+    pub(super) fn has_day(&self) -> bool {
+        self.parts
+            .as_ref()
+            .is_some_and(|parts| parts[0].iter().any(|part| part.day.is_some()))
+    }
+
+    /// Returns the pattern for files with such names, and what it rests on.
+    pub(super) fn pattern(&self, store: Option<usize>, has_date: bool) -> (String, String) {
+        let Some(parts) = &self.parts else {
+            let (start, end) = (
+                self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), false),
+                self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), true),
+            );
+            return (
+                format!("{start}*{end}"),
+                format!("what {} names have in common", self.names.len()),
+            );
+        };
+        let mut pattern = String::new();
+        for (at, part) in parts[0].iter().enumerate() {
+            let is_same = parts.iter().all(|other| other[at].text == part.text);
+            match (store == Some(at), part.day) {
+                (true, _) => pattern.push_str("{store}"),
+                (_, Some(("%Y-%m-%d", _))) if has_date => pattern.push_str("{date}"),
+                (_, Some((form, _))) if has_date => pattern.push_str(&format!("{{date:{form}}}")),
+                (_, Some(_)) => pattern.push('*'),
+                _ if is_same => pattern.push_str(&literal(&part.text)),
+                _ => pattern.push('*'),
+            }
+        }
+        let proof = match self.names.len() {
+            1 => "one name: write * for what differs in other names".to_owned(),
+            count => format!("{count} of {count} names"),
+        };
+        (pattern, proof)
+    }
+
+    /// Returns what all names begin with, or end with.
+    fn common(
+        &self,
+        count: impl Fn(std::vec::IntoIter<char>, std::vec::IntoIter<char>) -> usize,
+        is_end: bool,
+    ) -> String {
+        let letters = |name: &String| {
+            let mut letters: Vec<char> = name.chars().collect();
+            if is_end {
+                letters.reverse();
+            }
+            letters
+        };
+        let Some(first) = self.names.first().map(letters) else {
+            return String::new();
+        };
+        let shared = self
+            .names
+            .iter()
+            .map(|name| count(first.clone().into_iter(), letters(name).into_iter()))
+            .min();
+        // The two ends may not overlap.
+        let shortest = self
+            .names
+            .iter()
+            .map(|name| name.chars().count())
+            .min()
+            .unwrap_or(0);
+        let mut common: Vec<char> = first[..shared.unwrap_or(0).min(shortest / 2)].to_vec();
+        if is_end {
+            common.reverse();
+        }
+        literal(&common.into_iter().collect::<String>())
+    }
+}
+
+/// Writes a text so that a pattern means just that.
+fn literal(text: &str) -> String {
+    text.chars()
+        .map(|c| {
+            if matches!(c, '*' | '?' | '[' | ']' | '{' | '}') {
+                '?'
+            } else {
+                c
+            }
+        })
+        .collect()
+}
+
+/// Returns an id without what does not matter between a name and a line.
+fn bare(text: &str) -> String {
+    text.trim().trim_start_matches('0').to_lowercase()
+}
+
+fn is_word(text: &str) -> bool {
+    text.chars().all(char::is_alphanumeric)
+}
+
+/// Cuts a name into words, marks and days.
+fn parts(name: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut rest = name;
+    'next: while let Some(first) = rest.chars().next() {
+        let is_behind_digit = name[..name.len() - rest.len()].ends_with(|c: char| c.is_ascii_digit());
+        if first.is_ascii_digit() && !is_behind_digit {
+            for form in FORMS {
+                let Ok(format) = DateFormat::parse(form) else {
+                    continue;
+                };
+                let length = if form == "%Y%m%d" { 8 } else { 10 };
+                let Some((text, behind)) = rest.split_at_checked(length) else {
+                    continue;
+                };
+                let day = format
+                    .parse_days(text.as_bytes())
+                    .filter(|day| (7_305..=47_481).contains(day));
+                if let Some(day) = day
+                    && !behind.starts_with(|c: char| c.is_ascii_digit())
+                {
+                    parts.push(Part {
+                        text: text.to_owned(),
+                        day: Some((form, day)),
+                    });
+                    rest = behind;
+                    continue 'next;
+                }
+            }
+        }
+        let is_alike = |c: char| c.is_alphanumeric() == first.is_alphanumeric();
+        let end = rest.find(|c| !is_alike(c)).unwrap_or(rest.len());
+        parts.push(Part {
+            text: rest[..end].to_owned(),
+            day: None,
+        });
+        rest = &rest[end..];
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Names {
+        Names::new(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[test]
+    fn the_store_and_the_day_are_found_in_names() {
+        let two = names(&["IL-1003-20160601.tdf", "IL-0007-20160602.tdf"]);
+        let store = two.store_part(&[Some("1003".into()), Some("7".into())]);
+        assert_eq!(two.pattern(store, true).0, "IL-{store}-{date:%Y%m%d}.tdf");
+        assert_eq!(two.pattern(store, false).0, "IL-{store}-*.tdf");
+        assert_eq!(two.maybe_stores().len(), 1);
+        let one = names(&["IL-1-2016-06-01.tdf"]);
+        assert_eq!(
+            one.pattern(one.store_part(&[Some("1".into())]), true).0,
+            "IL-{store}-{date}.tdf"
+        );
+        assert_eq!(one.pattern(None, false).0, "IL-1-*.tdf");
+        assert_eq!(names(&["a-1.csv", "b.csv"]).pattern(None, false).0, "*.csv");
+        assert_eq!(names(&["IL-day.txt"]).maybe_stores(), Vec::<usize>::new());
+    }
+}
