@@ -3,11 +3,13 @@
 //! This root crate ties the others together: the commands, the settings, the preconditions of jobs, the lake, and the
 //! pipeline. `docs/architecture.md` follows one file through them.
 
+mod actions;
 mod buckets;
 mod causes;
 pub mod cli;
 mod criterion;
 mod guards;
+mod http;
 pub mod lake;
 mod ledger;
 pub mod memory;
@@ -17,4 +19,6 @@ pub mod pipeline;
 pub mod preconditions;
 pub mod progress;
 pub mod settings;
+mod shown;
 mod through;
+mod usage;

@@ -7,8 +7,8 @@ use gristmill_state::{Accepted, Late};
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output, work};
-use crate::guards;
 use crate::progress::Progress;
+use crate::{actions, guards};
 
 /// Bring a held file, or its held days, in force
 ///
@@ -31,15 +31,12 @@ pub(super) struct AcceptArgs {
 
 pub(super) async fn run(args: AcceptArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
-    let (jobs, guards) = guards::of_file(&context.settings, &context.state, &args.file).await?;
     let late = match args.add {
         true => Late::Add,
         false => Late::Replace,
     };
-    let accepted = context
-        .state
-        .accept(&args.file, late, guards, &jobs, &guards::who())
-        .await?;
+    let (settings, state) = (&context.settings, &context.state);
+    let accepted = actions::accept(settings, state, &args.file, late, &guards::who()).await?;
     if args.json.json {
         output::json(&accepted)?;
     } else {

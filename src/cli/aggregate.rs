@@ -21,12 +21,14 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::check::is_archive;
-use super::failure::{FAILED, Usage};
+use super::failure::FAILED;
 use super::inputs::{self, Input};
-use super::{doubts, output};
+use super::output;
 use crate::memory::{Memory, MemoryLimit};
+use crate::overview;
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings, Source};
+use crate::usage::Usage;
 
 /// Sum files into one Parquet file, with the engine alone
 ///
@@ -352,7 +354,7 @@ fn print_rejects(converted: &[Converted]) -> std::io::Result<()> {
         if let Some(because) = &report.rejected_because {
             output::line(format!("rejected as a whole: {input}: {because}"))?;
         }
-        for note in doubts::of_lines(report.skipped_rows, report.lines_behind_end) {
+        for note in overview::of_lines(report.skipped_rows, report.lines_behind_end) {
             output::line(format!("{input}: {note}"))?;
         }
         for (reason, count) in &report.reasons {
@@ -363,9 +365,9 @@ fn print_rejects(converted: &[Converted]) -> std::io::Result<()> {
         .iter()
         .filter(|file| !file.report.last_line_ended)
         .collect();
-    if doubts::is_odd(converted.len() - open.len(), open.len()) {
+    if overview::is_odd(converted.len() - open.len(), open.len()) {
         for Converted { input, .. } in open {
-            output::line(format!("{input}: {}", doubts::OPEN))?;
+            output::line(format!("{input}: {}", overview::OPEN))?;
         }
     }
     for (reason, count) in reasons {

@@ -17,13 +17,15 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use super::context::Context;
-use super::difference::{self, Difference, InForce};
-use super::failure::{FAILED, Usage};
+use super::difference::{self, InForce};
+use super::failure::FAILED;
 use super::inputs::{self, Input};
-use super::{JsonArg, SettingsArg, doubts, output, rejects};
+use super::{JsonArg, SettingsArg, output, rejects};
 use crate::lake::Lake;
+use crate::overview::{self, Difference};
 use crate::settings::{Place, Settings, Source};
 use crate::through::ThroughError;
+use crate::usage::Usage;
 
 /// Check files without loading them
 ///
@@ -465,11 +467,11 @@ fn print(checked: &Checked, sales: Option<&SalesLayout>) -> std::io::Result<()> 
             "  {rounded} rows have amounts that were rounded to cents (values.round)"
         ))?;
     }
-    for note in doubts::of_lines(*skipped_rows, *lines_behind_end) {
+    for note in overview::of_lines(*skipped_rows, *lines_behind_end) {
         output::line(format!("  {note}"))?;
     }
     if !last_line_ended {
-        output::line(format!("  {}", doubts::OPEN))?;
+        output::line(format!("  {}", overview::OPEN))?;
     }
     for (reason, count) in &checked.reasons {
         output::line(format!("  {count} × {reason}"))?;

@@ -6,11 +6,11 @@ use anyhow::Context as _;
 use gristmill_state::{Clock, StateDb, StateError, SystemClock};
 
 use super::SettingsArg;
-use super::failure::Usage;
 use crate::causes::joined;
 use crate::guards::who;
 use crate::preconditions::JobIndex;
 use crate::settings::Settings;
+use crate::usage::Usage;
 
 /// The settings, and the state database that they name.
 pub(super) struct Context {

@@ -1,5 +1,6 @@
 //! `gristmill demo`: the real pipeline on a sample feed, with no setup.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use gristmill_state::{FileFilter, RunFilter, SystemClock};
 
 use super::context::Context;
 use super::{SettingsArg, files, output, run, runs, status};
-use crate::overview::job_statuses;
-use crate::pipeline::{self, Until};
+use crate::overview::{self, job_statuses};
+use crate::pipeline::{self, Until, Vitals};
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings};
 
@@ -28,6 +29,9 @@ const SETTINGS: &str = include_str!("demo.toml");
 pub(super) struct DemoArgs {
     /// The folder to create [default: gristmill-demo, or that name with the next free number]
     folder: Option<PathBuf>,
+    /// Go on watching, and serve the status page, until Ctrl-C [default address: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true, default_missing_value = "127.0.0.1:8080")]
+    serve: Option<SocketAddr>,
 }
 
 pub(super) async fn run(args: DemoArgs, progress: Progress) -> anyhow::Result<ExitCode> {
@@ -53,12 +57,22 @@ pub(super) async fn run(args: DemoArgs, progress: Progress) -> anyhow::Result<Ex
             Arc::new(SystemClock),
             Until::Idle,
             progress.clone(),
+            &Vitals::default(),
             run::stop_signal(),
         )
         .await?;
     }
     show(&folder, &config).await?;
-    Ok(ExitCode::SUCCESS)
+    let Some(listen) = args.serve else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    output::line(format!(
+        "\nThe status page is at http://{listen}; put files into {} and see them come in. Ctrl-C ends it.",
+        incoming.display()
+    ))?;
+    let settings = Settings::read(&config)?;
+    let tally = run::serve_while(settings, Some(listen), Until::Stopped, progress).await?;
+    run::conclude(&tally)
 }
 
 fn counted(files: usize) -> String {
@@ -116,9 +130,10 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
     output::line(
         "\nFiles: every line is a row, ignored (a code that is not asked for), skipped or a reject",
     )?;
-    files::print(&files::list(&context, &FileFilter::default()).await?)?;
+    let jobs = context.jobs().await?;
+    files::print(&overview::files(&context.state, &jobs, &FileFilter::default()).await?)?;
     output::line("\nJobs: Illinois is complete, California waits")?;
-    let (jobs, now) = (context.jobs().await?, context.clock.now());
+    let now = context.clock.now();
     status::print_jobs(&job_statuses(&context.state, &jobs, now).await?)?;
     output::line("\nRuns: the newest brought the correction, and touched only what changed")?;
     let runs = context.state.runs(&RunFilter::default()).await?;

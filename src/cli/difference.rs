@@ -1,50 +1,21 @@
 //! What a file would change: its rows and sums by day beside those of the version in force.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
-use gristmill_engine::{Budget, DayLines, Partial, SalesLayout, format_cents, sums_by_day};
+use gristmill_engine::{Budget, DayLines, Partial, SalesLayout};
 use gristmill_state::VersionDay;
-use jiff::civil::Date;
-use serde::Serialize;
 
 use super::context::Context;
 use super::output;
 use crate::lake::{Lake, LocalFile};
+use crate::overview::{Days, Difference, OfDay, days_of, difference};
 
 /// The version of a file that is in force.
 pub(super) struct InForce {
     content_hash: String,
     days: Vec<VersionDay>,
     partial: LocalFile,
-}
-
-/// The days on which a file differs from its version in force.
-#[derive(Debug, Serialize)]
-pub(super) struct Difference {
-    /// The content hash of the version in force; none if the file is new.
-    version: Option<String>,
-    /// Names of the sums.
-    measures: Vec<String>,
-    days: Vec<DayDifference>,
-}
-
-/// A day on which they differ.
-#[derive(Debug, Serialize)]
-struct DayDifference {
-    trans_date: Date,
-    before: OfDay,
-    after: OfDay,
-}
-
-/// What a version holds of a day.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct OfDay {
-    /// Its rows; none if only the sums are known.
-    rows: Option<u64>,
-    /// Decimal texts, in the order of the measures.
-    sums: Vec<Option<String>>,
 }
 
 /// Finds the version in force of a file; none if the file is not known, or nothing of it is in force.
@@ -71,48 +42,21 @@ pub(super) fn compare(
     (spool, memory): (&Path, &Budget),
 ) -> anyhow::Result<Difference> {
     after.0.write(spool, memory)?;
-    let mut days: BTreeMap<Date, (OfDay, OfDay)> = BTreeMap::new();
-    if let Some(before) = before {
-        for day in sums_by_day(before.partial.path(), sales)? {
-            days.entry(day.trans_date).or_default().0.sums = texts(&day.sums);
+    let days_before = match before {
+        Some(before) => {
+            let lines = before.days.iter().map(|day| (day.trans_date, day.lines));
+            days_of(before.partial.path(), sales, lines)?
         }
-        for day in &before.days {
-            count(&mut days.entry(day.trans_date).or_default().0, day.lines);
-        }
-    }
-    for day in sums_by_day(spool, sales)? {
-        days.entry(day.trans_date).or_default().1.sums = texts(&day.sums);
-    }
-    for day in after.1 {
-        count(&mut days.entry(day.trans_date).or_default().1, day.lines);
-    }
-    Ok(Difference {
-        version: before.map(|before| before.content_hash.clone()),
-        measures: sales
-            .measures
-            .iter()
-            .map(|measure| measure.name.clone())
-            .collect(),
-        days: days
-            .into_iter()
-            .filter(|(_, (before, after))| before != after)
-            .map(|(trans_date, (before, after))| DayDifference {
-                trans_date,
-                before,
-                after,
-            })
-            .collect(),
-    })
-}
-
-fn texts(sums: &[Option<i64>]) -> Vec<Option<String>> {
-    sums.iter().map(|sum| sum.map(format_cents)).collect()
-}
-
-fn count(day: &mut OfDay, lines: Option<u64>) {
-    if let Some(lines) = lines {
-        *day.rows.get_or_insert(0) += lines;
-    }
+        None => Days::new(),
+    };
+    let lines = after.1.iter().map(|day| (day.trans_date, day.lines));
+    let version = before.map(|before| before.content_hash.clone());
+    Ok(difference(
+        version,
+        days_before,
+        days_of(spool, sales, lines)?,
+        sales,
+    ))
 }
 
 /// Prints the days that differ, each value as `before → after`.

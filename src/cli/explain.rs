@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{StateError, Waves};
+use gristmill_state::StateError;
 use jiff::civil::Date;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
-use crate::others;
-use crate::overview::{strays, told, without_files};
-use crate::preconditions::{Check, JobIndex, Verdict, WaveState, assess};
+use crate::overview::{explain, strays, told, without_files};
+use crate::preconditions::{JobIndex, Verdict, WaveState};
 
 /// Explain why a job runs or waits
 ///
@@ -38,16 +37,7 @@ pub(super) async fn run(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     };
     let jobs = context.jobs().await?;
     let plan = jobs.job(&args.job).ok_or_else(unknown)?.plan()?;
-    let waves = match args.date {
-        Some(date) if plan.files.is_dated() => Waves::These([Some(date)].into()),
-        _ => Waves::All,
-    };
-    let question = plan.question_of_people(waves);
-    let mut verdicts = assess(&context.state, plan, &question, context.clock.now()).await?;
-    verdicts.retain(|verdict| args.date.is_none() || verdict.wave == args.date);
-    for verdict in &mut verdicts {
-        tell_of_others(&context, verdict).await?;
-    }
+    let verdicts = explain(&context.state, plan, args.date, context.clock.now()).await?;
     let waits = |verdict: &Verdict| verdict.state == WaveState::Waiting;
     let status = match verdicts.is_empty() || verdicts.iter().any(waits) {
         true => ExitCode::from(failure::WAITS),
@@ -80,18 +70,6 @@ async fn tell_strays(context: &Context, jobs: &JobIndex, job: &str) -> anyhow::R
     strays.retain(|stray| stray.unlisted_in.iter().any(|unlisted| unlisted == job));
     for sentence in told(&strays) {
         output::line(format!("Note: {sentence}."))?;
-    }
-    Ok(())
-}
-
-/// Adds to a verdict what its files have in common with those of other jobs. That keeps no run from starting.
-async fn tell_of_others(context: &Context, verdict: &mut Verdict) -> anyhow::Result<()> {
-    if let Some(run) = &verdict.run {
-        let days = context.state.days_of_others(&run.job_id, &run.inputs).await?;
-        let told = others::told(&days).into_iter();
-        verdict
-            .checks
-            .extend(told.map(|facts| Check::new("other jobs", true, facts)));
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::causes;
 use crate::pipeline;
 use crate::preconditions::ReloadConflict;
 use crate::settings::SettingsError;
+use crate::usage::Usage;
 
 /// Work failed.
 pub(super) const FAILED: u8 = 1;
@@ -16,17 +17,6 @@ pub(super) const FAILED: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 /// `explain`: the job waits.
 pub(super) const WAITS: u8 = 3;
-
-/// A command line that cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Usage(String);
-
-impl Usage {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-}
 
 /// Prints an error with its causes, and returns its exit status.
 #[allow(

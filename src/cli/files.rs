@@ -1,18 +1,14 @@
 //! `gristmill files`: every file and its state.
 
-use std::collections::HashSet;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{FileFilter, FileRow, FileStatus, UNMATCHED, UnmatchedFile};
-use serde::Serialize;
+use gristmill_state::{FileFilter, FileStatus, UNMATCHED};
 
 use super::context::Context;
-use super::failure::Usage;
-use super::held::{self, Held};
-use super::{JsonArg, SettingsArg, doubts, output};
-use crate::overview::named;
-use crate::pipeline::Nearest;
+use super::{JsonArg, SettingsArg, held, output};
+use crate::overview::{self, ListedFile, Unmatched};
+use crate::usage::Usage;
 
 /// List files and their states
 ///
@@ -46,30 +42,6 @@ pub(super) struct FilesArgs {
     unmatched: bool,
 }
 
-/// A file, and the jobs that take it.
-#[derive(Debug, Serialize)]
-pub(super) struct ListedFile {
-    #[serde(flatten)]
-    file: FileRow,
-    jobs: Vec<String>,
-    /// What of it is held.
-    held: Vec<Held>,
-    #[serde(skip)]
-    store: Option<String>,
-    #[serde(skip)]
-    is_stray: bool,
-    /// Its last line does not end, although those of most other files of the feed do.
-    may_be_cut: bool,
-}
-
-/// A file that no feed matches, as it is listed.
-#[derive(Serialize)]
-struct Unmatched {
-    #[serde(flatten)]
-    file: UnmatchedFile,
-    nearest: Option<String>,
-}
-
 pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open_to_read(&args.settings).await?;
     if args.unmatched {
@@ -85,7 +57,7 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     {
         return Err(gristmill_state::StateError::UnknownJob { job_id: job.clone() }.into());
     }
-    let mut files = list(&context, &filter).await?;
+    let mut files = overview::files(&context.state, &context.jobs().await?, &filter).await?;
     // A feed that was removed from the settings may still have files.
     if let Some(feed) = filter.feed.as_ref().filter(|_| files.is_empty())
         && context.settings.feeds.get(feed).is_none()
@@ -119,39 +91,9 @@ pub(super) async fn run(args: FilesArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lists files with the jobs that take them.
-pub(super) async fn list(context: &Context, filter: &FileFilter) -> anyhow::Result<Vec<ListedFile>> {
-    let jobs = context.jobs().await?;
-    let cut = doubts::may_be_cut(&context.state, filter.feed.as_deref()).await?;
-    let cut: HashSet<String> = cut.into_iter().collect();
-    let files = context.state.files(filter).await?;
-    let mut held = held::by_file(context.state.held().await?);
-    let listed = files.into_iter().map(|file| {
-        let (taking, store) = jobs.taking(&file);
-        let stray = jobs.stray(named(&file));
-        ListedFile {
-            jobs: taking,
-            store,
-            is_stray: stray.is_some(),
-            may_be_cut: cut.contains(&file.file_url),
-            held: held.remove(&file.file_url).unwrap_or_default(),
-            file,
-        }
-    });
-    Ok(listed.collect())
-}
-
 /// Lists the files that no feed matches.
 async fn unmatched(context: &Context, as_json: JsonArg) -> anyhow::Result<ExitCode> {
-    let nearest = Nearest::new(&context.settings.feeds);
-    let files = context.state.unmatched_files().await?;
-    let files: Vec<_> = files
-        .into_iter()
-        .map(|file| Unmatched {
-            nearest: nearest.of(&file.file_url),
-            file,
-        })
-        .collect();
+    let files = overview::unmatched(&context.state, &context.settings.feeds).await?;
     if as_json.json {
         output::json(&files)?;
         return Ok(ExitCode::SUCCESS);

@@ -1,39 +1,65 @@
-//! `gristmill jobs history`: who edited which job, when, and what it was before.
+//! `gristmill history`: what a row of the warehouse was after each run.
 
 use std::process::ExitCode;
 
+use clap::Args;
+use jiff::civil::Date;
+
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output};
-use crate::overview::edited;
+use crate::overview::{Key, history};
 
-/// Lists the edits of one job, or of all, newest first.
-pub(super) async fn history(
-    settings: &SettingsArg,
-    job: Option<&str>,
+/// Show what a row of the warehouse was after each run
+///
+/// Recomputes the row of a store, item and date from the files that each of the newest 20 runs read, newest first, and names
+/// the files that its lines came from. It tells which runs changed it. What the lake's retention has removed cannot be told.
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// The store_id
+    store: String,
+    /// The item_id
+    item: String,
+    /// The trans_date, such as 2016-06-01
+    date: Date,
+    #[command(flatten)]
+    settings: SettingsArg,
+    #[command(flatten)]
     json: JsonArg,
-) -> anyhow::Result<ExitCode> {
-    let context = Context::open_to_read(settings).await?;
-    let edits = context.state.job_history(job).await?;
-    // A job that is gone has a history all the same.
-    if let Some(job) = job
-        && edits.is_empty()
-        && context.state.job(job).await?.is_none()
-    {
-        let job_id = job.to_owned();
-        return Err(gristmill_state::StateError::UnknownJob { job_id }.into());
-    }
-    if json.json {
-        output::json(&edits)?;
+}
+
+pub(super) async fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
+    let context = Context::open_to_read(&args.settings).await?;
+    let key = Key {
+        store: args.store,
+        item: args.item,
+        date: args.date,
+    };
+    let moments = history(&context.settings, &context.state, &key).await?;
+    if args.json.json {
+        output::json(&moments)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let rows = edits.iter().map(|edit| {
+    let columns = &context.settings.target.measures;
+    let rows = moments.iter().map(|moment| {
+        let row = match &moment.row {
+            None => "no row".to_owned(),
+            Some(amounts) => {
+                let named = columns.iter().zip(amounts);
+                let cells =
+                    named.map(|(name, amount)| format!("{name} {}", output::or_dash(amount.as_ref())));
+                cells.collect::<Vec<_>>().join(", ")
+            }
+        };
+        let files: Vec<_> = moment.files.iter().map(|file| output::path(file)).collect();
         [
-            output::moment(edit.at),
-            edit.who.clone(),
-            edit.job_id.clone(),
-            edited(edit),
+            moment.run_id.clone(),
+            output::or_dash(moment.finished.map(output::moment)),
+            if moment.is_change { "changed" } else { "same" }.to_owned(),
+            row,
+            files.join(", "),
         ]
     });
-    output::table(["when", "who", "job", "what"], rows, "No edit so far.")?;
+    let headings = ["run", "finished", "row", "amounts", "files"];
+    output::table(headings, rows, "No run has covered this day so far.")?;
     Ok(ExitCode::SUCCESS)
 }

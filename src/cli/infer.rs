@@ -17,11 +17,12 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::failure::{FAILED, Usage};
+use super::failure::FAILED;
 use super::inputs::{self, Input};
 use super::{JsonArg, SettingsArg, output};
 use crate::memory::MemoryLimit;
 use crate::settings::{Feeds, Settings, check_feed, feed_in, read_feed, read_profile};
+use crate::usage::Usage;
 
 /// Find the settings that read samples of a store
 ///

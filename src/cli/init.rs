@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::failure::Usage;
 use super::output;
 use crate::settings::DEFAULT_FILE;
+use crate::usage::Usage;
 
 /// The settings file, with every key that a new user may want to change. docs/configuration.md lists them all.
 const SETTINGS: &str = include_str!("init.toml");

@@ -19,10 +19,10 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use walkdir::WalkDir;
 
-use super::failure::Usage;
 use crate::buckets;
 use crate::settings::{BucketPlace, Place, Source};
 use crate::through::read_through;
+use crate::usage::Usage;
 
 /// A file to read.
 #[derive(Clone)]

@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use gristmill_state::{Cause, Enqueued, JobConfig, JobRow, NewRun, StateError, Waves};
+use gristmill_state::{Enqueued, JobConfig, JobRow};
 use jiff::civil::Date;
 
 use super::context::Context;
-use super::failure::Usage;
-use super::{JsonArg, SettingsArg, history, output, work};
-use crate::preconditions::{JobParams, Verdict, WaveState, assess, check_reload};
+use super::{JsonArg, SettingsArg, edits, output, work};
+use crate::actions;
+use crate::preconditions::JobParams;
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -72,7 +71,7 @@ struct OneJob {
 pub(super) async fn run(args: JobsArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     match args.action {
         Action::List { settings, json } => list(&settings, json).await,
-        Action::History { job, settings, json } => history::history(&settings, job.as_deref(), json).await,
+        Action::History { job, settings, json } => edits::history(&settings, job.as_deref(), json).await,
         Action::Apply { settings } => apply(&settings).await,
         Action::Pause(job) => set_enabled(&job, false).await,
         Action::Resume(job) => set_enabled(&job, true).await,
@@ -130,16 +129,6 @@ fn also(job: &JobConfig) -> String {
     set.join("; ")
 }
 
-/// Returns the jobs that would load if these ran, too.
-pub(super) async fn running_with(context: &Context, names: &[String]) -> anyhow::Result<Vec<JobConfig>> {
-    let rows = context.state.jobs().await?;
-    let run = |row: JobRow| JobConfig {
-        enabled: row.config.enabled || names.contains(&row.config.id),
-        ..row.config
-    };
-    Ok(rows.into_iter().map(run).collect())
-}
-
 /// Says how a job in the state database compares with the settings file.
 fn differs(row: &JobRow, settings: &Settings) -> String {
     match settings.jobs.iter().find(|job| job.id == row.config.id) {
@@ -162,11 +151,7 @@ async fn apply(settings: &SettingsArg) -> anyhow::Result<ExitCode> {
 
 async fn set_enabled(job: &OneJob, enabled: bool) -> anyhow::Result<ExitCode> {
     let context = Context::open(&job.settings).await?;
-    if enabled {
-        let jobs = running_with(&context, std::slice::from_ref(&job.job)).await?;
-        check_reload(context.settings.target.mode, &jobs)?;
-    }
-    context.state.set_enabled(&job.job, enabled).await?;
+    actions::set_enabled(&context.settings, &context.state, &job.job, enabled).await?;
     output::line(format!(
         "Job {} is {}.",
         job.job,
@@ -177,72 +162,18 @@ async fn set_enabled(job: &OneJob, enabled: bool) -> anyhow::Result<ExitCode> {
 
 async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow::Result<ExitCode> {
     let context = Context::open(&job.settings).await?;
-    let unknown = || StateError::UnknownJob {
-        job_id: job.job.clone(),
-    };
     let known = context.jobs().await?;
-    let plan = known.job(&job.job).ok_or_else(unknown)?.plan()?;
-    if plan.files.is_dated() != date.is_some() {
-        let advice = if date.is_some() {
-            "leave --date out"
-        } else {
-            "name the day with --date"
-        };
-        return Err(Usage::new(format!(
-            "job {}: the pattern is {}: {advice}",
-            job.job, plan.files
-        ))
-        .into());
-    }
-    let jobs = running_with(&context, std::slice::from_ref(&job.job)).await?;
-    check_reload(context.settings.target.mode, &jobs)?;
-    let question = plan.question(Waves::These([date].into()));
-    let verdicts = assess(&context.state, plan, &question, context.clock.now()).await?;
-    let wave = verdicts.into_iter().find(|verdict| verdict.wave == date);
-    let corrected = wave.as_ref().and_then(corrected);
-    let Some(run) = wave.and_then(|verdict| verdict.run) else {
-        return Err(Usage::new(format!(
-            "job {}: no validated file matches {}",
-            job.job, plan.files
-        ))
-        .into());
-    };
-    let run = NewRun {
-        cause: Cause::Manual,
-        ..run
-    };
-    let queued = context
-        .state
-        .enqueue(&run)
-        .await
-        .context("cannot queue the run")?;
+    let of = (job.job.as_str(), date);
+    let now = context.clock.now();
+    let (queued, corrects) = actions::run_now(&context.settings, &context.state, &known, of, now).await?;
     announce(&queued)?;
-    if let Some(correction) = corrected {
+    if let Some(correction) = corrects {
         output::line(correction)?;
     }
     work::carry_out(context, progress).await
 }
 
-/// Says what a run means for the next wave, if it corrects a complete one with files that came since.
-fn corrected(wave: &Verdict) -> Option<String> {
-    let next = wave.done.as_ref()?.next_wave?;
-    let corrects = wave.state == WaveState::Waiting && wave.run.as_ref().is_some_and(|run| !run.incomplete);
-    (corrects && next.arrived > 0).then(|| {
-        format!(
-            "It corrects the wave that was complete: what came since ({} of {} {}) counts for that one, so the next wave \
-             asks for it again.",
-            next.arrived, next.expected, next.unit
-        )
-    })
-}
-
 /// Prints whether a run was queued.
 pub(super) fn announce(enqueued: &Enqueued) -> std::io::Result<()> {
-    output::line(match enqueued {
-        Enqueued::Queued(run_id) => format!("Queued run {run_id}."),
-        Enqueued::Active(run_id) => format!("Run {run_id} of the same job is already queued or running."),
-        Enqueued::Unchanged(run_id) => {
-            format!("Run {run_id} is complete: it has the same files as the last run.")
-        }
-    })
+    output::line(actions::told(enqueued))
 }

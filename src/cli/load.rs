@@ -9,11 +9,11 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use super::context::Context;
-use super::failure::Usage;
 use super::{JsonArg, SettingsArg, failure, output};
 use crate::lake::Lake;
 use crate::ledger::scope;
 use crate::pipeline::summary_files;
+use crate::usage::Usage;
 
 /// Compare the warehouse with what jobs last loaded
 ///

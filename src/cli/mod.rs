@@ -8,6 +8,7 @@ mod criterion;
 mod demo;
 mod difference;
 mod doubts;
+mod edits;
 mod explain;
 mod failure;
 mod files;
@@ -43,6 +44,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::progress::Progress;
 use crate::settings::DEFAULT_FILE;
+use crate::usage::Usage;
 
 /// Point-of-sale files in, one row for each store, item and day in the warehouse.
 ///
@@ -101,6 +103,7 @@ enum Command {
     Replay(replay::ReplayArgs),
     Load(load::LoadArgs),
     Trace(trace::TraceArgs),
+    History(history::HistoryArgs),
     State(state::StateArgs),
     Accept(accept::AcceptArgs),
     Withdraw(withdraw::WithdrawArgs),
@@ -146,6 +149,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Replay(args) => replay::run(args, progress).await,
         Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
+        Command::History(args) => history::run(args).await,
         Command::State(args) => state::run(args).await,
         Command::Accept(args) => accept::run(args, progress).await,
         Command::Withdraw(args) => withdraw::run(args, progress).await,
@@ -161,8 +165,8 @@ fn start_log(cli: &Cli, progress: &Progress) -> anyhow::Result<()> {
         "info,sqlx=warn"
     };
     let level = cli.log.as_deref().unwrap_or(usual);
-    let filter = EnvFilter::try_new(level)
-        .map_err(|error| failure::Usage::new(format!("--log {level:?}: {error}")))?;
+    let filter =
+        EnvFilter::try_new(level).map_err(|error| Usage::new(format!("--log {level:?}: {error}")))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(progress.log_writer());

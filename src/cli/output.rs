@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use comfy_table::Table;
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::table;
+pub(super) use crate::shown::{moment, or_dash, path, shown};
 
 /// Prints one line. Control characters in it are escaped, whatever it quotes.
 pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
@@ -45,32 +45,4 @@ pub(super) fn table<const N: usize>(
 pub(super) fn width() -> Option<u16> {
     let of_environment = || std::env::var("COLUMNS").ok()?.parse().ok();
     Table::new().width().or_else(of_environment)
-}
-
-/// Escapes control characters other than newlines, and characters that are invisible or change the direction of text.
-pub(super) fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        let is_odd = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        match (c.is_control() && c != '\n') || is_odd {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    shown
-}
-
-/// Returns a file's path on one line: its name may contain newlines.
-pub(super) fn path(text: &str) -> String {
-    shown(text).replace('\n', "\\n")
-}
-
-/// Formats a moment to the second, in UTC.
-pub(super) fn moment(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
-}
-
-/// Returns the value as text, or a dash.
-pub(super) fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| value.to_string())
 }

@@ -1,16 +1,14 @@
 //! `gristmill rejects`: the lines of a file that failed validation.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_engine::{Reject, read_rejects};
+use gristmill_engine::Reject;
 use gristmill_state::FileStatus;
 
 use super::context::Context;
-use super::failure::Usage;
 use super::{JsonArg, SettingsArg, output};
-use crate::lake::Lake;
+use crate::overview::{self, Rejects};
 
 /// Show the rejected lines of a file, with reasons
 ///
@@ -32,27 +30,12 @@ pub(super) struct RejectsArgs {
 
 pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open_to_read(&args.settings).await?;
-    let file = context.state.file(&args.file).await?;
-    let row = file
-        .as_ref()
-        .and_then(|file| file.judged().or(file.in_force.as_ref()));
-    let (Some(file), Some(row)) = (&file, row) else {
-        let unknown = format!(
-            "no version of {:?} has been converted: `gristmill files` lists the files",
-            args.file
-        );
-        return Err(Usage::new(unknown).into());
-    };
-    let version = &row.version;
-    let rejects = match &version.reject_lines {
-        Some(object) => {
-            let lake = Lake::open(&context.settings.lake).await?;
-            let file = lake.fetch(object).await?;
-            refuse_databases(&context, file.path())?;
-            read_rejects(file.path(), args.limit)?
-        }
-        None => Vec::new(),
-    };
+    let Rejects {
+        file,
+        version,
+        lines: rejects,
+    } = overview::rejects(&context.settings, &context.state, &args.file, args.limit).await?;
+    let version = &version.version;
     if args.json.json {
         output::json(&rejects)?;
         return Ok(ExitCode::SUCCESS);
@@ -82,18 +65,6 @@ pub(super) async fn run(args: RejectsArgs) -> anyhow::Result<ExitCode> {
         ))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Refuses to read a database that stands where an object of the lake should: this process has the state database open,
-/// and closing another descriptor of it would drop its locks.
-fn refuse_databases(context: &Context, file: &Path) -> anyhow::Result<()> {
-    match context.settings.own_databases().of(&file.metadata()?) {
-        Some(what) => anyhow::bail!(
-            "cannot read the rejects: {} is {what}: remove it from the lake, and send the file again",
-            file.display()
-        ),
-        None => Ok(()),
-    }
 }
 
 /// Prints rejects as a table.

@@ -9,12 +9,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::context::Context;
-use super::failure::Usage;
-use super::jobs::running_with;
 use super::times::moment;
 use super::{SettingsArg, jobs, output, work};
+use crate::actions::running_with;
 use crate::preconditions::{JobPlan, check_reload};
 use crate::progress::Progress;
+use crate::usage::Usage;
 
 /// Run jobs again over what was submitted in a period
 ///
@@ -50,7 +50,7 @@ pub(super) async fn run(args: ReplayArgs, progress: Progress) -> anyhow::Result<
     }
     check_reload(
         context.settings.target.mode,
-        &running_with(&context, &names).await?,
+        &running_with(&context.state, &names).await?,
     )?;
     let mut queued = 0;
     for run in plan_runs(&context, &names, from, to).await? {

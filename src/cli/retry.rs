@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::context::Context;
-use super::failure::Usage;
 use super::{SettingsArg, jobs, output, work};
+use crate::actions;
 use crate::progress::Progress;
 
 /// Retry failed files or runs
@@ -24,33 +24,23 @@ pub(super) struct RetryArgs {
 
 pub(super) async fn run(args: RetryArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
-    let (mut files, mut runs) = (Vec::new(), Vec::new());
-    if args.names.is_empty() {
-        files = context.state.failed_files().await?;
-        runs = context.state.failed_runs().await?;
-    }
-    for name in args.names {
-        if context.state.run(&name).await?.is_some() {
-            runs.push(name);
-        } else if context.state.file(&name).await?.is_some() {
-            files.push(name);
-        } else {
-            let help = "`gristmill files` and `gristmill runs` list them";
-            return Err(Usage::new(format!("{name:?} is neither a file nor a run: {help}")).into());
-        }
-    }
-    if files.is_empty() && runs.is_empty() {
+    let retried = match args.names.is_empty() {
+        true => actions::retry_failed(&context.state).await?,
+        false => actions::retry(&context.state, args.names).await?,
+    };
+    if retried.files.is_empty() && retried.runs.is_empty() {
         output::line("Nothing has failed.")?;
         return Ok(ExitCode::SUCCESS);
     }
-    if !files.is_empty() {
-        context.state.look_again(&files).await?;
-        output::line(format!("Reading again: {}", output::path(&files.join(", "))))?;
+    if !retried.files.is_empty() {
+        output::line(format!(
+            "Reading again: {}",
+            output::path(&retried.files.join(", "))
+        ))?;
     }
-    for run_id in runs {
-        let retried = context.state.retry_run(&run_id).await?;
+    for (run_id, enqueued) in &retried.runs {
         output::line(format!("Retrying run {run_id}"))?;
-        jobs::announce(&retried)?;
+        jobs::announce(enqueued)?;
     }
     work::carry_out(context, progress).await
 }

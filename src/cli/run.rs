@@ -1,6 +1,7 @@
 //! `gristmill run`: the service.
 
 use std::io;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use gristmill_state::SystemClock;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{SettingsArg, failure, output};
-use crate::pipeline::{self, Tally, Until};
+use crate::http::Server;
+use crate::pipeline::{self, Tally, Until, Vitals};
 use crate::progress::Progress;
 use crate::settings::Settings;
 
@@ -26,6 +28,9 @@ pub(super) struct RunArgs {
     /// Exit when nothing is left to do instead of waiting for more files
     #[arg(long)]
     until_idle: bool,
+    /// Serve the status page at this address, such as 127.0.0.1:8080, whatever http.listen says
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
 }
 
 pub(super) async fn run(args: RunArgs, progress: Progress) -> anyhow::Result<ExitCode> {
@@ -35,8 +40,32 @@ pub(super) async fn run(args: RunArgs, progress: Progress) -> anyhow::Result<Exi
     } else {
         Until::Stopped
     };
-    let tally = pipeline::run(settings, Arc::new(SystemClock), until, progress, stop_signal()).await?;
+    let listen = args.http.or(settings.http.listen);
+    let tally = serve_while(settings, listen, until, progress).await?;
     conclude(&tally)
+}
+
+/// Runs the pipeline, and serves the status page for as long, if it is to be served.
+pub(super) async fn serve_while(
+    settings: Settings,
+    listen: Option<SocketAddr>,
+    until: Until,
+    progress: Progress,
+) -> anyhow::Result<Arc<Tally>> {
+    let clock = Arc::new(SystemClock);
+    let vitals = Arc::new(Vitals::default());
+    let server = listen
+        .map(|listen| Server::start(&settings, listen, clock.clone(), vitals.clone()))
+        .transpose()?;
+    let beating = tokio::spawn({
+        let vitals = vitals.clone();
+        async move { vitals.beat().await }
+    });
+    let done = pipeline::run(settings, clock, until, progress, &vitals, stop_signal()).await;
+    beating.abort();
+    // It answers until the work has ended.
+    drop(server);
+    done
 }
 
 /// Completes when the process is asked to stop. It listens from the call on, so no signal kills a process that is still

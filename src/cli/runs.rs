@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use gristmill_state::{RunFilter, RunRow, Waiting};
-use jiff::SignedDuration;
-use serde::Serialize;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output, times};
+use crate::overview::{ListedRun, took};
 use crate::preconditions::percent;
+use crate::shown::duration;
 
 /// List runs
 ///
@@ -35,14 +35,6 @@ pub(super) struct RunsArgs {
     limit: u32,
 }
 
-/// A run, and how long it took.
-#[derive(Serialize)]
-struct ListedRun<'r> {
-    #[serde(flatten)]
-    run: &'r RunRow,
-    duration_seconds: Option<f64>,
-}
-
 pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open_to_read(&args.settings).await?;
     if let Some(job) = &args.job
@@ -63,11 +55,7 @@ pub(super) async fn run(args: RunsArgs) -> anyhow::Result<ExitCode> {
     };
     let runs = context.state.runs(&filter).await?;
     if args.json.json {
-        let listed = runs.iter().map(|run| ListedRun {
-            run,
-            duration_seconds: duration(run).map(|span| span.as_secs_f64()),
-        });
-        output::json(&listed.collect::<Vec<_>>())?;
+        output::json(&runs.iter().map(ListedRun::new).collect::<Vec<_>>())?;
     } else if runs.is_empty() && !context.state.runs(&any()).await?.is_empty() {
         output::line("No run is like that.")?;
     } else {
@@ -82,11 +70,6 @@ fn any() -> RunFilter {
         limit: Some(1),
         ..RunFilter::default()
     }
-}
-
-/// Returns how long a run took, from its last start to its end.
-fn duration(run: &RunRow) -> Option<SignedDuration> {
-    Some(run.finished?.duration_since(run.started?))
 }
 
 /// Prints runs as a table, with the reason of each that failed or waits for an outage to end.
@@ -108,7 +91,7 @@ pub(super) fn print(runs: &[RunRow], waiting: &[Waiting]) -> std::io::Result<()>
             output::or_dash(run.completeness_percent.map(percent)),
             output::moment(run.queued),
             output::or_dash(run.finished.map(output::moment)),
-            output::or_dash(duration(run).map(times::duration)),
+            output::or_dash(took(run).map(duration)),
             output::or_dash(run.summary.as_ref().map(|summary| summary.rows)),
             load,
             run.error.clone().or_else(|| reason(run)).unwrap_or_default(),

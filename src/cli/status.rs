@@ -1,18 +1,14 @@
 //! `gristmill status`: the state of everything, on one page.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{Damage, Holder, RunFilter, ServiceLock, UNMATCHED};
-use serde::Serialize;
+use gristmill_state::{Holder, UNMATCHED};
 
 use super::context::Context;
-use super::doubts::{self, WithRejects};
-use super::held::{self, Held};
-use super::{JsonArg, SettingsArg, outages, output, runs};
+use super::{JsonArg, SettingsArg, doubts, held, outages, output, runs};
 use crate::ledger;
-use crate::overview::{JobStatus, Stray, job_statuses, strays, told};
+use crate::overview::{JobStatus, Status, status, told};
 
 /// Show the state of files, jobs and runs
 ///
@@ -26,60 +22,10 @@ pub(super) struct StatusArgs {
     json: JsonArg,
 }
 
-#[derive(Serialize)]
-struct Status {
-    /// The service that works on the state database; none if nobody does.
-    service: Option<Holder>,
-    files: BTreeMap<String, u64>,
-    /// What waits for an outage to end.
-    waiting: Vec<gristmill_state::Waiting>,
-    held: Vec<Held>,
-    /// How many files no feed matches.
-    unmatched: u64,
-    /// Files in force with rejects, the largest share first.
-    rejects: Vec<WithRejects>,
-    /// Files in force that may have been cut.
-    cut: Vec<String>,
-    jobs: Vec<JobStatus>,
-    /// Files of aggregated feeds that no job takes.
-    files_without_job: Vec<Stray>,
-    runs: Vec<gristmill_state::RunRow>,
-    /// Where the warehouse's ledger disagreed when it was last looked at.
-    ledger: gristmill_state::LedgerNews,
-    /// Files whose time of writing lies ahead of their arrival, by so many seconds.
-    written_ahead: Vec<(String, i64)>,
-    /// Rows of the state database with impossible values.
-    damages: Vec<Damage>,
-}
-
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open_to_read(&args.settings).await?;
-    let state = &context.state;
-    let counts = state.status_counts().await?.into_iter();
     let known = context.jobs().await?;
-    let jobs = job_statuses(state, &known, context.clock.now()).await?;
-    let last = RunFilter {
-        limit: Some(10),
-        ..RunFilter::default()
-    };
-    let status = Status {
-        service: ServiceLock::holder(&context.settings.state)?,
-        files: counts
-            .map(|(status, files)| (status.to_string(), files))
-            .collect(),
-        waiting: state.waiting().await?,
-        held: state.held().await?.into_iter().map(Held::new).collect(),
-        unmatched: state.unmatched_count().await?,
-        rejects: doubts::with_rejects(state).await?,
-        cut: doubts::may_be_cut(state, None).await?,
-        jobs,
-        files_without_job: strays(state, &known).await?,
-        runs: state.runs(&last).await?,
-        ledger: state.ledger_news(None).await?,
-        written_ahead: state.written_ahead().await?,
-        // Last, so that it has what all of these came upon.
-        damages: state.damages(),
-    };
+    let status = status(&context.state, &known, context.clock.now()).await?;
     if args.json.json {
         output::json(&status)?;
         return Ok(ExitCode::SUCCESS);

@@ -1,10 +1,9 @@
-//! Times on the command line, and spans of time in tables.
+//! Times on the command line.
 
+use crate::usage::Usage;
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
-
-use super::failure::Usage;
 
 /// Reads a day or a moment in UTC. A day stands for its first moment, or for its last if `is_end`.
 pub(super) fn moment(option: &str, text: &str, is_end: bool) -> Result<Timestamp, Usage> {
@@ -26,17 +25,6 @@ pub(super) fn moment(option: &str, text: &str, is_end: bool) -> Result<Timestamp
     Ok(at.to_zoned(TimeZone::UTC).map_err(bad)?.timestamp())
 }
 
-/// Formats how long something took: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`.
-pub(super) fn duration(span: SignedDuration) -> String {
-    let seconds = span.as_secs();
-    match seconds {
-        ..10 => format!("{:.1} s", span.as_secs_f64()),
-        10..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,11 +37,5 @@ mod tests {
         assert_eq!(at("2026-11-01T06:30", true).unwrap(), "2026-11-01T06:30:00Z");
         assert_eq!(at("2026-11-01T06:30:00Z", true).unwrap(), "2026-11-01T06:30:00Z");
         assert!(at("yesterday", true).is_err());
-    }
-
-    #[test]
-    fn durations() {
-        let shown = [350, 12_900, 185_000, 7_800_000].map(|ms| duration(SignedDuration::from_millis(ms)));
-        assert_eq!(shown, ["0.3 s", "12 s", "3 min 05 s", "2 h 10 min"]);
     }
 }

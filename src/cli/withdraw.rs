@@ -8,8 +8,8 @@ use jiff::civil::Date;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output, work};
-use crate::guards;
 use crate::progress::Progress;
+use crate::{actions, guards};
 
 /// Take a file, or one day of it, out
 ///
@@ -34,17 +34,14 @@ pub(super) struct WithdrawArgs {
 
 pub(super) async fn run(args: WithdrawArgs, progress: Progress) -> anyhow::Result<ExitCode> {
     let context = Context::open(&args.settings).await?;
-    let (jobs, guards) = guards::of_file(&context.settings, &context.state, &args.file).await?;
     let how = match args.day {
         Some(day) => Withdraw::Day(day),
         None => Withdraw::File {
             keeps_rows: args.keep_rows,
         },
     };
-    let withdrawn = context
-        .state
-        .withdraw(&args.file, how, guards, &jobs, &guards::who())
-        .await?;
+    let (settings, state) = (&context.settings, &context.state);
+    let withdrawn = actions::withdraw(settings, state, &args.file, how, &guards::who()).await?;
     if args.json.json {
         output::json(&withdrawn)?;
     } else {

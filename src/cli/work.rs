@@ -7,7 +7,7 @@ use gristmill_state::StateError;
 
 use super::context::Context;
 use super::{output, run};
-use crate::pipeline::{self, Until};
+use crate::pipeline::{self, Until, Vitals};
 use crate::progress::Progress;
 
 /// Makes sure that work requested through the state database is done. A running gristmill picks it up within a second;
@@ -21,7 +21,15 @@ pub(super) async fn carry_out(context: Context, progress: Progress) -> anyhow::R
     } = context;
     drop(state);
     let database = settings.state.clone();
-    let done = pipeline::run(settings, clock, Until::Idle, progress, run::stop_signal()).await;
+    let done = pipeline::run(
+        settings,
+        clock,
+        Until::Idle,
+        progress,
+        &Vitals::default(),
+        run::stop_signal(),
+    )
+    .await;
     match done {
         Err(error) if is_served(&error, &database) => {
             output::line(
@@ -53,7 +61,16 @@ pub(super) async fn carry_out_quietly(
     } = context;
     drop(state);
     let database = settings.state.clone();
-    match pipeline::run(settings, clock, Until::Idle, progress, run::stop_signal()).await {
+    match pipeline::run(
+        settings,
+        clock,
+        Until::Idle,
+        progress,
+        &Vitals::default(),
+        run::stop_signal(),
+    )
+    .await
+    {
         Err(error) if is_served(&error, &database) => Ok(ExitCode::SUCCESS),
         done => {
             let tally = done?;

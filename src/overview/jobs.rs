@@ -1,15 +1,15 @@
 //! Where each job stands, judged by its newest wave.
 
-use gristmill_state::{StateDb, StateError, Waves};
+use gristmill_state::{JobRow, StateDb, StateError, Waves};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::others;
-use crate::preconditions::{JobIndex, JobPlan, Verdict, WaveState, assess};
+use crate::preconditions::{IndexedJob, JobIndex, JobPlan, Verdict, WaveState, assess};
 
 /// A job, and what keeps it from running.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct JobStatus {
     pub(crate) job: String,
     pub(crate) last_run: Option<String>,
@@ -68,6 +68,16 @@ fn newest(
     verdicts.pop().or_else(|| later.into_iter().next())
 }
 
+/// A job, judged by its newest wave.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) status: JobStatus,
+    /// The verdict on the newest wave; none if the job cannot be judged, or has no wave yet.
+    pub(crate) verdict: Option<Verdict>,
+    /// Whether its configuration must be corrected before it can be judged.
+    pub(crate) is_unusable: bool,
+}
+
 /// Returns every job with what it waits for.
 pub(crate) async fn job_statuses(
     state: &StateDb,
@@ -76,41 +86,63 @@ pub(crate) async fn job_statuses(
 ) -> Result<Vec<JobStatus>, StateError> {
     let mut statuses = Vec::new();
     for job in state.jobs().await? {
-        let mut status = JobStatus {
-            job: job.config.id.clone(),
-            last_run: job.last_run_id,
-            last_status: job.last_exec_status.map(|status| status.to_string()),
-            wave: None,
-            state: None,
-            done: None,
-            waits_for: Vec::new(),
-            ahead: Vec::new(),
-            other_jobs: Vec::new(),
-        };
         // A job that was added since the index was made is left for the next look.
-        let Some(known) = jobs.job(&job.config.id) else {
-            continue;
-        };
-        match known.plan() {
-            Err(error) => status
-                .waits_for
-                .push(format!("a corrected configuration: {error}")),
-            Ok(plan) => match newest(verdicts(state, plan, now).await?, plan, now, &mut status.ahead) {
-                Some(newest) => {
-                    if let Some(run) = &newest.run {
-                        let days = state.days_of_others(&run.job_id, &run.inputs).await?;
-                        status.other_jobs = others::told(&days);
-                    }
-                    status.describe(newest);
-                }
-                None => status
-                    .waits_for
-                    .push(format!("a file that matches {}", plan.files)),
-            },
+        if let Some(known) = jobs.job(&job.config.id) {
+            statuses.push(judge_newest(state, job, known, now).await?.status);
         }
-        statuses.push(status);
     }
     Ok(statuses)
+}
+
+/// Judges a job by its newest wave.
+pub(crate) async fn judge_newest(
+    state: &StateDb,
+    job: JobRow,
+    known: &IndexedJob,
+    now: Timestamp,
+) -> Result<Judged, StateError> {
+    let mut status = JobStatus {
+        job: job.config.id,
+        last_run: job.last_run_id,
+        last_status: job.last_exec_status.map(|status| status.to_string()),
+        wave: None,
+        state: None,
+        done: None,
+        waits_for: Vec::new(),
+        ahead: Vec::new(),
+        other_jobs: Vec::new(),
+    };
+    let plan = match known.plan() {
+        Ok(plan) => plan,
+        Err(error) => {
+            status
+                .waits_for
+                .push(format!("a corrected configuration: {error}"));
+            return Ok(Judged {
+                status,
+                verdict: None,
+                is_unusable: true,
+            });
+        }
+    };
+    let verdict = newest(verdicts(state, plan, now).await?, plan, now, &mut status.ahead);
+    match &verdict {
+        Some(newest) => {
+            if let Some(run) = &newest.run {
+                let days = state.days_of_others(&run.job_id, &run.inputs).await?;
+                status.other_jobs = others::told(&days);
+            }
+            status.describe(newest);
+        }
+        None => status
+            .waits_for
+            .push(format!("a file that matches {}", plan.files)),
+    }
+    Ok(Judged {
+        status,
+        verdict,
+        is_unusable: false,
+    })
 }
 
 impl JobStatus {
@@ -129,7 +161,7 @@ impl JobStatus {
         ))
     }
 
-    fn describe(&mut self, newest: Verdict) {
+    fn describe(&mut self, newest: &Verdict) {
         self.wave = newest.wave;
         self.state = Some(newest.state);
         if newest.state != WaveState::Running {
@@ -138,6 +170,6 @@ impl JobStatus {
                 .map(|check| format!("{}: {}", check.name, check.facts))
                 .collect();
         }
-        self.done = newest.done.map(|done| done.text);
+        self.done = newest.done.as_ref().map(|done| done.text.clone());
     }
 }

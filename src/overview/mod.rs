@@ -1,10 +1,30 @@
-//! The read model of jobs and files: where each job stands, which files no job takes, and which jobs no file belongs to.
-//! The commands and the log tell the same, because both ask here.
+//! The read model: where the service, jobs, files, runs and rows stand, as types that are told in words, as JSON and as
+//! pages. The commands, the API, the pages and the log tell the same, because all of them ask here.
 
+mod difference;
+mod doubts;
 mod edits;
+mod explain;
+mod files;
+mod held;
 mod jobs;
+mod rejects;
+mod runs;
+mod status;
 mod strays;
+mod today;
+mod trace;
 
+pub(crate) use difference::{Days, Difference, OfDay, between, days_of, difference};
+pub(crate) use doubts::{OPEN, WithRejects, is_odd, of_lines};
 pub(crate) use edits::told as edited;
+pub(crate) use explain::{explain, explain_waves};
+pub(crate) use files::{ListedFile, Unmatched, files, unmatched};
+pub(crate) use held::Held;
 pub(crate) use jobs::{JobStatus, job_statuses};
+pub(crate) use rejects::{Rejects, rejects};
+pub(crate) use runs::{ListedRun, took};
+pub(crate) use status::{Status, status};
 pub(crate) use strays::{Stray, named, strays, told, without_files};
+pub(crate) use today::{Mood, Province, Provinces};
+pub(crate) use trace::{Amounts, Key, Moment, Trace, history, trace};

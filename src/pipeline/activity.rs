@@ -11,6 +11,8 @@ pub(super) struct Activity {
     in_progress: AtomicUsize,
     /// For each source, whether its last listing left nothing to wait for.
     is_swept: Vec<AtomicBool>,
+    /// For each source, whether it was listed.
+    is_listed: Vec<AtomicBool>,
     changed: Notify,
     pub(super) tally: Arc<Tally>,
 }
@@ -45,8 +47,10 @@ pub(super) struct Token(Arc<Activity>);
 impl Activity {
     /// Makes the activity of a pipeline with `sources` sources.
     pub(super) fn new(sources: usize) -> Self {
+        let none = || (0..sources).map(|_| AtomicBool::default()).collect();
         Self {
-            is_swept: (0..sources).map(|_| AtomicBool::default()).collect(),
+            is_swept: none(),
+            is_listed: none(),
             ..Self::default()
         }
     }
@@ -63,10 +67,18 @@ impl Activity {
 
     /// Notes whether a listing of a source left nothing to wait for.
     pub(super) fn swept(&self, source: usize, is_swept: bool) {
+        if let Some(source) = self.is_listed.get(source) {
+            source.store(true, Ordering::SeqCst);
+        }
         if let Some(source) = self.is_swept.get(source) {
             source.store(is_swept, Ordering::SeqCst);
         }
         self.changed.notify_waiters();
+    }
+
+    /// Returns whether every source was listed.
+    pub(super) fn has_listed(&self) -> bool {
+        self.is_listed.iter().all(|source| source.load(Ordering::SeqCst))
     }
 
     /// Waits until every source was listed, every file was processed, and no run is left.

@@ -39,6 +39,7 @@ mod sources;
 mod strays;
 mod stuck;
 mod unmatched;
+mod vitals;
 mod waiting;
 mod workers;
 
@@ -64,6 +65,7 @@ pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
 pub(crate) use self::unmatched::Nearest;
+pub use self::vitals::Vitals;
 use crate::guards::who;
 use crate::lake::{Lake, ObjectNames};
 use crate::memory::Memory;
@@ -126,13 +128,14 @@ struct Parts {
     owner: String,
 }
 
-/// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Takes the service lock first:
-/// only one pipeline works on a state database at a time.
+/// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Shows signs of life in `vitals`.
+/// Takes the service lock first: only one pipeline works on a state database at a time.
 pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
     until: Until,
     progress: Progress,
+    vitals: &Vitals,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Arc<Tally>> {
     let lock = ServiceLock::acquire(&settings.state)?;
@@ -154,6 +157,7 @@ pub async fn run(
         }
         ready = ready => ready?,
     };
+    vitals.show(&parts.activity);
     for source in &parts.settings.sources {
         tracing::info!(source = %source.place, "watching");
         if let Place::Folder(folder) = &source.place {

@@ -193,6 +193,11 @@ impl JobIndex {
         number
     }
 
+    /// Returns whether this is the index of another edition.
+    pub(crate) fn edition_is_not(&self, edition: i64) -> bool {
+        self.edition != edition
+    }
+
     /// Returns the jobs, ordered by name.
     pub fn jobs(&self) -> impl Iterator<Item = &Arc<IndexedJob>> {
         self.jobs.iter()

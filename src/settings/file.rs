@@ -10,7 +10,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Keep;
-use super::variable::{Expanded, ExpandedLater};
+use super::variable::{Expanded, ExpandedLater, Secret};
 use super::words::in_plain_words;
 use crate::preconditions::{JobParams, Requirement, list_of_requirements};
 
@@ -68,6 +68,8 @@ pub(super) struct SettingsFile {
     pub(super) warehouse: WarehouseTable,
     #[serde(default)]
     pub(super) convert: ConvertTable,
+    #[serde(default)]
+    pub(super) http: HttpTable,
     #[serde(default, rename = "feed")]
     pub(super) feeds: Vec<FeedSpec>,
     #[serde(default, rename = "job")]
@@ -229,6 +231,16 @@ pub(super) struct ConvertTable {
     #[serde(default)]
     pub(super) keep: Keep,
     pub(super) memory_limit: Option<String>,
+}
+
+/// Where the status page listens, and who may act there.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HttpTable {
+    pub(super) listen: Option<String>,
+    pub(super) token: Option<Secret>,
+    #[serde(default)]
+    pub(super) hosts: Vec<String>,
 }
 
 /// A `[[job]]` table.

@@ -7,6 +7,7 @@ mod after;
 mod credentials;
 mod file;
 mod fragment;
+mod http;
 mod own;
 mod places;
 mod variable;
@@ -14,6 +15,7 @@ mod warehouse;
 mod words;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,7 @@ use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub(crate) use gristmill_engine::parse_span;
+pub use http::{HttpSettings, Token};
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub use warehouse::WarehouseUrl;
 pub(crate) use words::in_plain_words;
@@ -62,6 +65,8 @@ pub struct Settings {
     pub refill: bool,
     /// The feeds, by name.
     pub feeds: Feeds,
+    /// Where the status page listens, and who may act there.
+    pub http: HttpSettings,
     /// The jobs of the settings file. Those in the state database may differ.
     pub jobs: Vec<JobConfig>,
 }
@@ -271,8 +276,17 @@ impl Settings {
             credentials,
             target,
             refill: file.warehouse.refill,
+            http: HttpSettings::check(&file.http)?,
             jobs,
             feeds,
+        })
+    }
+
+    /// Returns the token for a status page at an address; an error if the address needs one.
+    pub fn token_at(&self, listen: SocketAddr) -> Result<Option<Token>, SettingsError> {
+        self.http.token_at(listen).map_err(|problem| SettingsError {
+            path: self.file.clone(),
+            problem,
         })
     }
 

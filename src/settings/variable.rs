@@ -12,6 +12,22 @@ pub(super) struct Expanded(pub(super) String);
 #[derive(Clone)]
 pub(super) struct ExpandedLater(pub(super) Result<String, String>);
 
+/// A secret, where a variable that is not set matters only to whoever uses the secret.
+#[derive(Clone)]
+pub(super) struct Secret(pub(super) Result<String, String>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ExpandedLater::deserialize(deserializer).map(|text| Self(text.0))
+    }
+}
+
 // A variable may hold a password.
 impl fmt::Debug for Expanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,8 +18,10 @@ mod intervention;
 mod job;
 mod ledger;
 mod lock;
+mod measures;
 mod members;
 mod order;
+mod page;
 mod run;
 mod sqlite;
 mod text;
@@ -42,11 +44,13 @@ pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use ledger::{LedgerLoad, LedgerNews};
 pub use lock::{Holder, ServiceLock};
+pub use measures::{BOUNDS, Converted, Histogram, Measures};
 pub use members::{AsksFor, Named, Taker, Takers};
 pub use order::Age;
+pub use page::{FilePart, InterventionRow, LastSeen, Outcome, Report, SubmissionRow};
 pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
     NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::{Expiry, StateDb, UNMATCHED, criterion};
+pub use sqlite::{Changes, Expiry, StateDb, UNMATCHED, criterion};
 pub use waiting::{WaitKind, Waiting, WaitingFile};

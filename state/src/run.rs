@@ -297,6 +297,9 @@ pub struct RunRow {
     pub started: Option<Timestamp>,
     /// When its owner last reported that it is still working on the run.
     pub heartbeat: Option<Timestamp>,
+    /// When its summary was recorded: it merged before, and loads since. Not part of what `--json` prints.
+    #[serde(skip)]
+    pub summarized: Option<Timestamp>,
     /// When it was completed or failed.
     pub finished: Option<Timestamp>,
     /// Its summary, once there is one.

@@ -197,6 +197,7 @@ impl Story {
             queued: self.now,
             started: Some(self.now),
             heartbeat: None,
+            summarized: None,
             finished: Some(self.now),
             summary: None,
             changes: None,

@@ -218,6 +218,7 @@ pub(super) fn run_row(row: &SqliteRow) -> sqlx::Result<RunRow> {
         queued: row.parsed("queued_timestamp")?,
         started: row.parsed_or_null("started_timestamp")?,
         heartbeat: row.parsed_or_null("heartbeat_timestamp")?,
+        summarized: row.parsed_or_null("summarized_timestamp")?,
         finished: row.parsed_or_null("finished_timestamp")?,
         summary: summary(row)?,
         changes: changes(row)?,

@@ -18,9 +18,11 @@ mod jobs;
 mod lake;
 mod ledger;
 mod matching;
+mod measures;
 mod others;
 mod overflow;
 mod overview;
+mod pages;
 #[cfg(test)]
 mod plans;
 mod queue;
@@ -44,6 +46,7 @@ use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 pub use self::criterion::criterion;
 pub use self::lake::Expiry;
+pub use self::pages::Changes;
 use self::schema::migrate;
 pub use self::unmatched::UNMATCHED;
 use crate::clock::Clock;

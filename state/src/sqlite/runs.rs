@@ -40,7 +40,8 @@ impl StateDb {
             .bind(&summary.object)
             .bind(&summary.coverage_object)
             .bind(summary.rows.cast_signed())
-            .bind(&summary.digest);
+            .bind(&summary.digest)
+            .bind(self.now());
         let done = update
             .execute(&mut *writer)
             .await

@@ -18,6 +18,7 @@ mod ledger;
 mod members;
 mod order;
 mod others;
+mod pages;
 mod queue;
 mod reading;
 mod runs;

@@ -141,7 +141,8 @@ pub(in crate::sqlite) const HEARTBEAT: &str =
     "UPDATE job_run SET heartbeat_timestamp = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
 
 pub(in crate::sqlite) const SUMMARIZED: &str = "
-    UPDATE job_run SET summary_object = ?2, coverage_object = ?3, summary_rows = ?4, summary_digest = ?5
+    UPDATE job_run SET summary_object = ?2, coverage_object = ?3, summary_rows = ?4, summary_digest = ?5,
+                       summarized_timestamp = ?6
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
 pub(in crate::sqlite) const COMPLETE: &str = "

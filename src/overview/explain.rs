@@ -1,0 +1,51 @@
+//! Why a job runs or waits: every precondition of its waves with the facts, and what its files have in common with those
+//! of other jobs.
+
+use gristmill_state::{StateDb, StateError, Waves};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::others;
+use crate::preconditions::{Check, JobPlan, Verdict, assess};
+
+/// Judges a job for people: all its waves, or that of one day.
+pub(crate) async fn explain(
+    state: &StateDb,
+    plan: &JobPlan,
+    day: Option<Date>,
+    now: Timestamp,
+) -> Result<Vec<Verdict>, StateError> {
+    let waves = match day {
+        Some(date) if plan.files.is_dated() => Waves::These([Some(date)].into()),
+        _ => Waves::All,
+    };
+    let mut verdicts = explain_waves(state, plan, waves, now).await?;
+    verdicts.retain(|verdict| day.is_none() || verdict.wave == day);
+    Ok(verdicts)
+}
+
+/// Judges some waves of a job for people.
+pub(crate) async fn explain_waves(
+    state: &StateDb,
+    plan: &JobPlan,
+    waves: Waves,
+    now: Timestamp,
+) -> Result<Vec<Verdict>, StateError> {
+    let mut verdicts = assess(state, plan, &plan.question_of_people(waves), now).await?;
+    for verdict in &mut verdicts {
+        tell_of_others(state, verdict).await?;
+    }
+    Ok(verdicts)
+}
+
+/// Adds to a verdict what its files have in common with those of other jobs. That keeps no run from starting.
+async fn tell_of_others(state: &StateDb, verdict: &mut Verdict) -> Result<(), StateError> {
+    if let Some(run) = &verdict.run {
+        let days = state.days_of_others(&run.job_id, &run.inputs).await?;
+        let told = others::told(&days).into_iter();
+        verdict
+            .checks
+            .extend(told.map(|facts| Check::new("other jobs", true, facts)));
+    }
+    Ok(())
+}

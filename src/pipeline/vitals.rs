@@ -1,0 +1,53 @@
+//! Signs of life of a pipeline, for those who watch it from outside.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::activity::Activity;
+
+/// How often a sign of life is given.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// Signs of life of a pipeline.
+#[derive(Debug, Default)]
+pub struct Vitals {
+    activity: OnceLock<Arc<Activity>>,
+    last_beat: Mutex<Option<Instant>>,
+}
+
+impl Vitals {
+    /// Notes the activity of the pipeline, once it has one.
+    pub(super) fn show(&self, activity: &Arc<Activity>) {
+        // A second pipeline of the process, as in the demo, has signs of life of its own.
+        let _ = self.activity.set(activity.clone());
+    }
+
+    /// Returns whether the pipeline has begun to work: the state database is open, and up to date.
+    pub fn has_begun(&self) -> bool {
+        self.activity.get().is_some()
+    }
+
+    /// Returns whether every source was listed at least once.
+    pub fn has_listed(&self) -> bool {
+        self.activity.get().is_some_and(|activity| activity.has_listed())
+    }
+
+    /// Returns how many pieces of work are in progress between the arrival of a file and its record, its run or its load.
+    pub fn in_progress(&self) -> usize {
+        self.activity.get().map_or(0, |activity| activity.in_progress())
+    }
+
+    /// Gives signs of life for as long as it is polled: the threads that do the pipeline's work have time for it.
+    pub async fn beat(&self) {
+        loop {
+            *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            tokio::time::sleep(BEAT).await;
+        }
+    }
+
+    /// Returns how long ago the last sign of life was given; `None` if there was none so far.
+    pub fn since_beat(&self) -> Option<Duration> {
+        let last = *self.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|last| last.elapsed())
+    }
+}

@@ -1,0 +1,92 @@
+//! Statements for pages: parts of long lists, and the story of one file.
+
+/// A part of the list of files in the order `$order`. The rows are read after the part is known.
+macro_rules! files {
+    ($order:literal) => {
+        concat!(
+            "
+    SELECT v.*, f.* FROM (
+        SELECT f.file_id FROM ingested_file_status f
+         WHERE (?1 IS NULL OR f.feed = ?1)
+           AND (?2 IS NULL OR f.last_update_status = ?2
+                OR ?2 = 'HELD' AND EXISTS (SELECT 1 FROM file_day d
+                                            WHERE d.file_id = f.file_id AND d.standing = 'HELD' AND d.standing <> 'STANDS'))
+           AND (?3 IS NULL OR instr(lower(f.file_url), lower(?3)) > 0)
+           AND (?4 IS NULL OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.job_config_id = ?4))
+           AND (?5 IS NULL OR f.store_id = ?5
+                OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.store_id = ?5))
+         ORDER BY ",
+            $order,
+            " LIMIT ?6 OFFSET ?7) part
+     CROSS JOIN ingested_file_status f ON f.file_id = part.file_id
+      LEFT JOIN file_version v ON v.version_id = f.version_id
+     ORDER BY ",
+            $order
+        )
+    };
+}
+
+pub(in crate::sqlite) const FILES_BY_PATH: &str = files!("f.file_url");
+pub(in crate::sqlite) const FILES_BY_TIME: &str = files!("f.submitted_timestamp DESC, f.file_url");
+
+/// The versions of the newest submissions of some files (an array of ids) that are not in force.
+pub(in crate::sqlite) const REFUSED: &str = "
+    SELECT v.*, f.file_url FROM json_each(?1) j
+     CROSS JOIN ingested_file_status f ON f.file_id = j.value AND f.last_update_status <> 'VALIDATED'
+     CROSS JOIN submission s
+        ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
+     CROSS JOIN file_version v ON v.version_id = s.version_id";
+
+/// The newest submissions of a file.
+pub(in crate::sqlite) const SUBMISSIONS_OF: &str = "
+    SELECT s.submission_id, s.submitted_timestamp, s.outcome, s.error, s.version_id, v.content_hash, f.file_url
+      FROM ingested_file_status f
+     CROSS JOIN submission s ON s.file_id = f.file_id
+      LEFT JOIN file_version v ON v.version_id = s.version_id
+     WHERE f.file_url = ?1
+     ORDER BY s.submission_id DESC LIMIT ?2";
+
+pub(in crate::sqlite) const INTERVENTIONS_OF: &str = "
+    SELECT i.at, i.who, i.action FROM intervention i
+      JOIN ingested_file_status f ON f.file_id = i.file_id
+     WHERE f.file_url = ?1
+     ORDER BY i.intervention_id DESC LIMIT ?2";
+
+/// The newest runs that read a file.
+pub(in crate::sqlite) const RUNS_OF_FILE: &str = "
+    SELECT r.* FROM (SELECT DISTINCT i.run_id FROM ingested_file_status f
+                      CROSS JOIN job_run_input i ON i.file_id = f.file_id
+                      WHERE f.file_url = ?1) i
+     CROSS JOIN job_run r ON r.run_id = i.run_id
+     ORDER BY r.sequence DESC LIMIT ?2";
+
+/// The newest file of some stores of a job.
+pub(in crate::sqlite) const LAST_SEEN: &str = "
+    SELECT j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp
+      FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
+     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM json_each(?2))
+     GROUP BY j.store_id ORDER BY j.store_id";
+
+/// The stores of a job, in their order, after a given one.
+pub(in crate::sqlite) const STORES_OF_JOB: &str = "
+    SELECT DISTINCT store_id FROM job_file
+     WHERE job_config_id = ?1 AND store_id IS NOT NULL
+     ORDER BY store_id LIMIT ?2 OFFSET ?3";
+
+/// What some stores have reported to a job: the submissions of files whose day lies in a span, or, of jobs without days,
+/// those that were recorded in a span of time.
+pub(in crate::sqlite) const REPORTS: &str = "
+    SELECT j.store_id, j.wave, f.file_url, s.outcome, s.submitted_timestamp
+      FROM job_file j
+     CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
+     CROSS JOIN submission s ON s.file_id = f.file_id
+     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM json_each(?2))
+       AND (j.wave <> '' AND j.wave BETWEEN ?3 AND ?4
+            OR j.wave = '' AND s.submitted_timestamp >= ?5 AND s.submitted_timestamp < ?6)
+     ORDER BY s.submission_id";
+
+/// The newest run of a job that had everything, and whose result is in the warehouse.
+pub(in crate::sqlite) const LAST_COMPLETE: &str = "
+    SELECT * FROM job_run
+     WHERE job_config_id = ?1 AND state = 'COMPLETED' AND NOT incomplete AND outcome IN ('LOADED', 'UNCHANGED')
+     ORDER BY sequence DESC LIMIT 1";
