@@ -249,7 +249,9 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", WRITER_CACHE_KIB);
+        .pragma("cache_size", WRITER_CACHE_KIB)
+        // What a statement must be able to undo; otherwise each large one writes a file for that.
+        .pragma("temp_store", "MEMORY");
     // SQLite switches a new file to WAL under a lock that it does not wait for. If two processes open the file for the
     // first time at once, one of them may fail, so a failure is retried once.
     match options.connect().await {
