@@ -28,6 +28,7 @@ SOURCES = {
     "zst": csv("\t", TYPES + EXTRA),
     "comma": csv(";", TYPES, PLAIN + ", decimal_separator = ','"),
     "newlines": csv(",", TYPES + ", note: 'VARCHAR'", "header = false, quote = '\"', escape = '\"', auto_detect = false"),
+    "parquet": f"read_parquet('{folder}/*')",
     "json": f"read_json('{folder}/*', format = 'newline_delimited', columns = {{{TYPES}}})",
     "fixed": f"""(SELECT rtrim(line[1:12]) AS store_id, CAST(line[13:26] AS DECIMAL(18, 2)) AS amount,
         CAST(line[27:30] AS INTEGER) AS code, rtrim(line[31:46]) AS item_id, CAST(line[47:56] AS DATE) AS trans_date FROM {LINES})""",

@@ -54,6 +54,7 @@ lines = {
     "fixed": fixed,
     "json": json,
     "wide": wide,
+    "parquet": lambda: pl.scan_parquet(f"{folder}/*"),
 }[format]()
 
 cents = lambda column: pl.col(column).mul(100).round().cast(pl.Int64)

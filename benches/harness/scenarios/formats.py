@@ -1,5 +1,5 @@
-"""The same sales in the formats that stores write: gzip, zstd, fixed positions, JSON, amounts side by side, quoted newlines and
-decimal commas, each beside DuckDB and Polars where they read the same.
+"""The same sales in the formats that stores write: gzip, zstd, zip, fixed positions, JSON, amounts side by side, quoted newlines,
+decimal commas, dBASE, workbooks and Parquet, each beside DuckDB and Polars where they read the same.
 
 Every contender writes the same sorted Parquet, which is checked. Speeds are in megabytes as they lie on the disk, and in lines.
 """
@@ -14,7 +14,7 @@ from . import Outcome, ratio
 
 FILES, LINES = 8, 250_000
 # How many times as fast as the fastest peer each must be. The others are measured only.
-NEEDED = {"gz": 2, "zst": 2, "json": 2}
+NEEDED = {"gz": 2, "zst": 2, "json": 2, "parquet": 2}
 
 
 def run(bench):
@@ -22,7 +22,7 @@ def run(bench):
     verifier = bench.verifier(feed)
     tables, goals, numbers, speeds = [], [], [], []
     for name in formats.FEEDS:
-        place, size = formats.folder(feed, name)
+        place, size = formats.folder(feed, name, bench.workspace.python)
         of_format = Feed(feed.spec, place, size)
         warm(bench.workspace, of_format)
         settings = formats.settings(place, name, bench.workspace.work / f"{name}.toml")
@@ -55,4 +55,5 @@ def peers(bench, name):
         return Program(title, command)
 
     everyone = {"duckdb": peer("DuckDB", "duckdb"), "polars": peer("Polars", "polars")}
-    return [program for key, program in everyone.items() if bench.only is None or key in bench.only]
+    wanted = [key for key in formats.READERS.get(name, everyone) if bench.only is None or key in bench.only]
+    return [everyone[key] for key in wanted]
