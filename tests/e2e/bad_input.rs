@@ -11,6 +11,7 @@ use gristmill_testkit::gristmill::{Finished, Site};
 use gristmill_testkit::oracle::Row;
 use gristmill_testkit::venv;
 
+use crate::formats;
 use crate::support::{SQLITE, json, settings, site, sqlite_rows};
 
 const JOB: &str = "[[job]]\nid = \"IL\"\nfeed = \"sales\"\nfiles = \"IL-*\"\ntrigger = \"any\"\n";
@@ -269,6 +270,67 @@ fn a_line_of_100_mb_takes_no_memory_to_speak_of() {
         ..row("S1")
     };
     assert_eq!(sqlite_rows(&site), [expected]);
+}
+
+const TRAPS: &str = r#"
+[[feed]]
+name = "sales"
+files = "**/*-*"
+columns = ["store_id", "amount", "code", "item_id", "trans_date"]
+measures = { sale_amount = 4, tax_amount = 5, discount_amount = 6 }
+
+[[feed.profile]]
+name = "workbooks"
+files = "XL-*"
+format = "xlsx"
+
+[[feed.profile]]
+name = "json"
+files = "JS-*"
+format = "json"
+
+[[feed.profile]]
+name = "tables"
+files = "DB-*"
+format = "dbf"
+
+[[feed.profile]]
+name = "parquet"
+files = "PQ-*"
+format = "parquet"
+"#;
+
+#[test]
+fn files_that_claim_or_hold_far_more_than_they_are_take_little_memory() {
+    let site = site(&formats::settings(TRAPS));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/traps.py");
+    let written = Command::new(venv::python())
+        .arg(script)
+        .arg(site.incoming())
+        .status();
+    assert!(
+        written.is_ok_and(|status| status.success()),
+        "the traps are written"
+    );
+    let peak = peak_of_run(&site);
+    assert!(peak < (256 << 10), "{peak} KiB");
+    for (file, reason) in [
+        ("DB-lies.dbf", "it was cut"),
+        ("IL-gzip.tdf", "over 200 times its own size"),
+        ("IL-zip.tdf", "over 200 times its own size"),
+        ("IL-zstd.tdf", "over 200 times its own size"),
+        ("JS-deep.json", "are rejects"),
+        ("PQ-lies.parquet", "damaged"),
+        (
+            "XL-corner.xlsx",
+            "row 1048576 of its sheet has a cell in column 16384",
+        ),
+        ("XL-strings.xlsx", "over 48 MiB of texts"),
+    ] {
+        let (status, told) = told(&site, file).expect("it is listed");
+        assert_eq!(status, "REJECTED", "{file}: {told}");
+        assert!(told.contains(reason), "{file}: {told}");
+    }
 }
 
 /// Makes the site belong to a user who is not root, for whom no file is closed, and gives a program that runs the

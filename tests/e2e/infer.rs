@@ -237,6 +237,8 @@ fn every_shape_is_found_or_what_is_open_is_said() {
                 .into_owned()
         })
         .collect();
+    // An archive is no sample: its members are.
+    names.retain(|name| name != "packed");
     names.sort();
     let mut known: Vec<&str> = CASES.iter().map(|expected| expected.case).collect();
     known.sort_unstable();
@@ -248,6 +250,22 @@ fn every_shape_is_found_or_what_is_open_is_said() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[test]
+fn an_archive_is_no_sample() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/packed/in");
+    let archives: Vec<_> = files_below(&folder)
+        .into_iter()
+        .filter(|file| file.extension().is_some_and(|kind| kind == "zip"))
+        .collect();
+    assert!(!archives.is_empty());
+    let feed = "[[feed]]\nname = \"sales\"\nfiles = \"*\"\n\
+                columns = [\"store_id\", \"amount\", \"code\", \"item_id\", \"trans_date\"]\n\
+                measures = { sale_amount = 4 }\n";
+    let site = site(&settings(feed));
+    let said = inferred(&site, &archives, &[]).to_string();
+    assert!(said.contains("it is an archive: give its members"), "{said}");
 }
 
 /// For each dialect: words of what is left open, and the right alternatives.
