@@ -95,10 +95,11 @@ impl Names {
     /// Returns the pattern for files with such names, and what it rests on.
     pub(super) fn pattern(&self, store: Option<usize>, has_date: bool) -> (String, String) {
         let Some(parts) = &self.parts else {
-            let (start, end) = (
-                self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), false),
-                self.common(|a, b| a.zip(b).take_while(|(a, b)| a == b).count(), true),
-            );
+            // The two ends may not overlap. The one behind says what kind of file it is.
+            let shortest = self.names.iter().map(|name| name.chars().count()).min();
+            let shortest = shortest.unwrap_or_default();
+            let end = self.common(true, shortest);
+            let start = self.common(false, shortest - end.chars().count());
             return (
                 format!("{start}*{end}"),
                 format!("what {} names have in common", self.names.len()),
@@ -123,12 +124,8 @@ impl Names {
         (pattern, proof)
     }
 
-    /// Returns what all names begin with, or end with.
-    fn common(
-        &self,
-        count: impl Fn(std::vec::IntoIter<char>, std::vec::IntoIter<char>) -> usize,
-        is_end: bool,
-    ) -> String {
+    /// Returns what all names begin with, or end with: at most so many characters.
+    fn common(&self, is_end: bool, most: usize) -> String {
         let letters = |name: &String| {
             let mut letters: Vec<char> = name.chars().collect();
             if is_end {
@@ -139,19 +136,14 @@ impl Names {
         let Some(first) = self.names.first().map(letters) else {
             return String::new();
         };
-        let shared = self
-            .names
-            .iter()
-            .map(|name| count(first.clone().into_iter(), letters(name).into_iter()))
-            .min();
-        // The two ends may not overlap.
-        let shortest = self
-            .names
-            .iter()
-            .map(|name| name.chars().count())
-            .min()
-            .unwrap_or(0);
-        let mut common: Vec<char> = first[..shared.unwrap_or(0).min(shortest / 2)].to_vec();
+        let shared = self.names.iter().map(|name| {
+            let alike = first
+                .iter()
+                .zip(letters(name))
+                .take_while(|(one, other)| *one == other);
+            alike.count()
+        });
+        let mut common: Vec<char> = first[..shared.min().unwrap_or(0).min(most)].to_vec();
         if is_end {
             common.reverse();
         }
