@@ -208,7 +208,8 @@ fn what_commands_ask_for_is_done_by_the_service_that_runs() {
     expected.push("preconditions FAILED");
     wait_for_runs(&site, &mut service, &expected);
     fs::remove_file(&summaries).expect("the file can be removed");
-    assert!(site.run_ok(["retry"]).contains("picks it up"));
+    let told = site.run_ok(["retry"]);
+    assert!(told.contains("picks it up"), "{told}: {:?}", runs(&site));
     expected.push("retry COMPLETED");
     wait_for_runs(&site, &mut service, &expected);
     assert_eq!(sales(&site), ["S1 2.50"]);

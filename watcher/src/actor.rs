@@ -265,13 +265,15 @@ impl Actor {
         };
         self.refused.remove(&path);
         let wall = (self.settings.now)();
-        let is_closed = self.settling.is_closed(&path, why);
+        let mut is_closed = self.settling.is_closed(&path, why);
         let mut difference = Difference::Sent;
         if let Some(mut known) = self.known.get(&path) {
             if at < known.seen {
                 return Ok(());
             }
             difference = stamp.since(known.stamp);
+            // The notice came late, of what a look has found already: writing since then would have changed the stamp.
+            is_closed &= difference != Difference::Same || !known.is_settled();
             known.seen = at;
             if difference == Difference::Unknown && !is_closed {
                 known.stamp = stamp;

@@ -56,8 +56,8 @@ pub(in crate::sqlite) const INTERVENTIONS_OF: &str = "
 pub(in crate::sqlite) const RUNS_OF_FILE: &str = "
     SELECT r.* FROM (SELECT DISTINCT i.run_id FROM ingested_file_status f
                       CROSS JOIN job_run_input i ON i.file_id = f.file_id
-                      WHERE f.file_url = ?1) i
-     CROSS JOIN job_run r ON r.run_id = i.run_id
+                      WHERE f.file_url = ?1) read
+     CROSS JOIN job_run r ON r.run_id = read.run_id
      ORDER BY r.sequence DESC LIMIT ?2";
 
 /// The newest file of some stores of a job.
