@@ -272,7 +272,7 @@ impl Actor {
                 return Ok(());
             }
             difference = stamp.since(known.stamp);
-            // The notice came late, of what a look has found already: writing since then would have changed the stamp.
+            // A late notice of what a look has found: writing since then would have changed the stamp.
             is_closed &= difference != Difference::Same || !known.is_settled();
             known.seen = at;
             if difference == Difference::Unknown && !is_closed {
