@@ -265,15 +265,13 @@ impl Actor {
         };
         self.refused.remove(&path);
         let wall = (self.settings.now)();
-        let mut is_closed = self.settling.is_closed(&path, why);
+        let is_closed = self.settling.is_closed(&path, why);
         let mut difference = Difference::Sent;
         if let Some(mut known) = self.known.get(&path) {
             if at < known.seen {
                 return Ok(());
             }
             difference = stamp.since(known.stamp);
-            // A late notice of what a look has found: writing since then would have changed the stamp.
-            is_closed &= difference != Difference::Same || !known.is_settled();
             known.seen = at;
             if difference == Difference::Unknown && !is_closed {
                 known.stamp = stamp;

@@ -32,18 +32,6 @@ pub(crate) struct Known {
     pub(crate) seen: Instant,
 }
 
-/// File systems take their times from a clock that moves on in steps, of 10 milliseconds at most.
-const CLOCK_STEP: Duration = Duration::from_millis(20);
-
-impl Known {
-    /// Whether the file was read so long after its last change that another change would show.
-    pub(crate) fn is_settled(&self) -> bool {
-        let read_ns = self.read_at.duration_since(SystemTime::UNIX_EPOCH);
-        let read_ns = read_ns.map_or(0, |since| since.saturating_sub(CLOCK_STEP).as_nanos() as i64);
-        self.stamp.changed_ns.is_some_and(|changed| changed < read_ns)
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Packed {
     bytes: u64,
