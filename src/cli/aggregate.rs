@@ -20,7 +20,6 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::check::is_archive;
 use super::failure::FAILED;
 use super::inputs::{self, Input};
 use super::output;
@@ -282,7 +281,7 @@ fn convert_one(
     });
     progress.file_done();
     let Conversion { report, partial } = match conversion {
-        Err(error) if is_archive(&error) => {
+        Err(error) if inputs::is_archive(&error) => {
             return convert_members(input, feed, scratch, runtime, progress);
         }
         conversion => conversion.with_context(failed)?,

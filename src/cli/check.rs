@@ -1,7 +1,7 @@
 //! `gristmill check`: a dry run of the conversion.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use super::inputs::{self, Input};
 use super::{JsonArg, SettingsArg, output, rejects};
 use crate::lake::Lake;
 use crate::overview::{self, Difference};
-use crate::settings::{Place, Settings, Source};
+use crate::settings::Settings;
 use crate::through::ThroughError;
 use crate::usage::Usage;
 
@@ -101,9 +101,9 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     let (mut all, mut others) = (Vec::new(), Vec::new());
     for file in &args.files {
         let (name, input) = match inputs::url(file) {
-            Some(url) => object_in_source(url, &settings.sources).await?,
+            Some(url) => inputs::object_in_source(url, &settings.sources).await?,
             None => (
-                name_in_source(file, &settings.sources)?,
+                inputs::name_in_source(file, &settings.sources)?,
                 Input::File {
                     path: file.clone(),
                     own: own.clone(),
@@ -199,7 +199,7 @@ impl Checking<'_> {
             })
         });
         match checked.await? {
-            Err(error) if is_archive(&error) => Ok(None),
+            Err(error) if inputs::is_archive(&error) => Ok(None),
             checked => checked.map(Some),
         }
     }
@@ -287,46 +287,6 @@ impl Checked {
             merged_stores: Vec::new(),
         }
     }
-}
-
-/// Returns whether a file was not checked because it is an archive.
-pub(super) fn is_archive(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| matches!(cause.downcast_ref(), Some(EngineError::Archive)))
-}
-
-/// Returns the name that a file has in its source; outside all sources, its bare file name.
-fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
-    let absolute = |path: &Path| {
-        path.canonicalize()
-            .with_context(|| format!("cannot find {}", path.display()))
-    };
-    let file = absolute(file)?;
-    let utf8 = |name: Option<&str>| {
-        name.map(ToOwned::to_owned)
-            .ok_or_else(|| Usage::new(format!("{}: the name is not UTF-8: rename it", file.display())))
-    };
-    for source in sources {
-        if let Place::Folder(folder) = &source.place
-            && let Ok(path) = file.strip_prefix(absolute(folder)?)
-        {
-            return Ok(source.file_name(&utf8(path.to_str())?));
-        }
-    }
-    Ok(utf8(file.file_name().and_then(|name| name.to_str()))?)
-}
-
-/// Returns an object with the name that it has in its source; outside all sources, the last part of its URL.
-async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(String, Input)> {
-    let place = inputs::place(url, sources)?;
-    let object = inputs::object(url, &place).await?;
-    let object = object.ok_or_else(|| Usage::new(format!("{url}: there is no such object")))?;
-    let name = match inputs::source_of(url, sources) {
-        Some((source, _, path)) => source.file_name(path),
-        None => url.rsplit('/').next().unwrap_or(url).to_owned(),
-    };
-    Ok((name, object))
 }
 
 fn check(

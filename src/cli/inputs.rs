@@ -311,3 +311,43 @@ fn in_folder(folder: &Path, pattern: &FilePattern) -> anyhow::Result<Vec<PathBuf
     }
     Ok(files)
 }
+
+/// Returns whether a file was not read because it is an archive.
+pub(super) fn is_archive(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| matches!(cause.downcast_ref(), Some(EngineError::Archive)))
+}
+
+/// Returns the name that a file has in its source; outside all sources, its bare file name.
+pub(super) fn name_in_source(file: &Path, sources: &[Source]) -> anyhow::Result<String> {
+    let absolute = |path: &Path| {
+        path.canonicalize()
+            .with_context(|| format!("cannot find {}", path.display()))
+    };
+    let file = absolute(file)?;
+    let utf8 = |name: Option<&str>| {
+        name.map(ToOwned::to_owned)
+            .ok_or_else(|| Usage::new(format!("{}: the name is not UTF-8: rename it", file.display())))
+    };
+    for source in sources {
+        if let Place::Folder(folder) = &source.place
+            && let Ok(path) = file.strip_prefix(absolute(folder)?)
+        {
+            return Ok(source.file_name(&utf8(path.to_str())?));
+        }
+    }
+    Ok(utf8(file.file_name().and_then(|name| name.to_str()))?)
+}
+
+/// Returns an object with the name that it has in its source; outside all sources, the last part of its URL.
+pub(super) async fn object_in_source(url: &str, sources: &[Source]) -> anyhow::Result<(String, Input)> {
+    let place = place(url, sources)?;
+    let object = object(url, &place).await?;
+    let object = object.ok_or_else(|| Usage::new(format!("{url}: there is no such object")))?;
+    let name = match source_of(url, sources) {
+        Some((source, _, path)) => source.file_name(path),
+        None => url.rsplit('/').next().unwrap_or(url).to_owned(),
+    };
+    Ok((name, object))
+}

@@ -127,9 +127,35 @@ pub(super) fn runs(runs: &[RunRow], empty: &str, with_job: bool) -> Markup {
     }
 }
 
+/// The columns of [`counts`].
+pub(super) fn counts_head() -> Markup {
+    html! {
+        th.num { "Lines" } th.num { "= rows" } th.num { "+ ignored" } th.num { "+ skipped" } th.num { "+ rejects" }
+        th { "Balances" }
+    }
+}
+
 /// Whether the counts of a version balance: each line is one of the four.
 pub(super) fn balances(version: &VersionRecord) -> bool {
     version.lines == version.rows + version.ignored + version.skipped + version.rejects
+}
+
+/// The counts of a version, and whether they balance.
+pub(super) fn counts(version: &VersionRecord) -> Markup {
+    html! {
+        td.num { (number(version.lines)) }
+        td.num { (number(version.rows)) }
+        td.num { (number(version.ignored)) }
+        td.num { (number(version.skipped)) }
+        td.num { (number(version.rejects)) }
+        td { @if balances(version) { "yes" } @else { (chip("bad", "no")) } }
+    }
+}
+
+/// The bytes of a version by their hash, of which the beginning is shown.
+pub(super) fn hash(version: &VersionRecord) -> Markup {
+    let hash = &version.content_hash;
+    html! { code title=(hash) { (hash.get(..16).unwrap_or(hash)) } }
 }
 
 /// Preconditions with their facts; beneath each, what it lacks. At rest, when a wave is complete and nothing of the next has

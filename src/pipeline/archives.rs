@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use super::Parts;
 use super::conversion::{Outcome, Step, content, convert_members, done_or};
 use super::conversions::Arrived;
+use super::doubted::{self, Doubted};
 use super::intake::submission;
 use super::reading::{Listed, Reading};
 use super::record::Recordable;
@@ -56,8 +57,16 @@ pub(super) async fn unpack(
         Ok(Err(outcome)) => return Ok(Ok(outcome)),
         Err(error) => return Ok(Err(error)),
     };
-    if arrived.is_doubted && is_same(parts, arrived, &hash).await? {
-        return Ok(Ok(Outcome::Same));
+    if arrived.is_doubted {
+        let doubted = Doubted {
+            arrival: &arrived.arrival,
+            content_hash: &hash,
+            layout_digest: arrived.feed.digest(),
+        };
+        // The stamp that is kept is that of its members, too.
+        if !doubted::for_nothing(parts, &[doubted]).await?.is_empty() {
+            return Ok(Ok(Outcome::Same));
+        }
     }
     let made = |members, read, note, refused| {
         let version = version(arrived, hash.clone(), refused);
@@ -272,7 +281,12 @@ async fn convert_batch(
         };
         let token = member.token;
         // The record stage ends only after this one, or with an error that ends the whole pipeline.
-        let _ = records.send(Recordable { record, token }).await;
+        let recordable = Recordable {
+            record,
+            doubted: None,
+            token,
+        };
+        let _ = records.send(recordable).await;
     }
     Ok(early.map_or(Ok(()), Err))
 }
@@ -331,29 +345,6 @@ fn unpack_ahead(
     };
     std::thread::Builder::new().name("unpack".into()).spawn(unpack)?;
     Ok(batches)
-}
-
-/// Returns whether a doubted archive has the bytes of its newest submission. Its new stamp, and that of its members, is
-/// then kept.
-async fn is_same(parts: &Parts, arrived: &Arrived, hash: &str) -> anyhow::Result<bool> {
-    let Arrival { path, stamp } = &arrived.arrival;
-    let version = [(path.as_str(), hash, arrived.feed.digest())];
-    let same = with_retries(&parts.patience, "comparing an archive", || async {
-        Ok(parts.state.newest_versions(&version).await?)
-    });
-    let same = same
-        .await
-        .context("cannot compare an archive with its submissions")?;
-    if same.is_empty() {
-        return Ok(false);
-    }
-    let stamps = [(path.clone(), to_state(*stamp))];
-    with_retries(&parts.patience, "keeping the stamp of an archive", || async {
-        Ok(parts.state.restamp(&stamps, true).await?)
-    })
-    .await
-    .context("cannot keep the stamp of an archive in the state database")?;
-    Ok(true)
 }
 
 /// Returns whether a file was not converted because it is an archive.

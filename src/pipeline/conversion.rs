@@ -13,10 +13,11 @@ use tokio::runtime::Handle;
 
 use super::archives::{Unpacked, is_archive};
 use super::conversions::Arrived;
+use super::doubted::{self, Doubted};
 use super::panics::panic_point;
 use super::reading::{Content, Files, Listed, Read, Reading};
 use super::retry::{StepError, with_retries};
-use super::sources::{Origin, to_state};
+use super::sources::Origin;
 use super::stuck::Watch;
 use super::workers::in_parallel;
 use super::{FETCHED_KIB, Parts, crash_point};
@@ -261,40 +262,29 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
     }
 }
 
-/// Ends the work on files that were doubted for nothing: their bytes are those of their newest submission. They are not
-/// submitted again, but their stamps are kept, so that they are not doubted again.
+/// Ends the work on files that were doubted for nothing.
 async fn leave_out_same(parts: &Arc<Parts>, group: &[Arrived], steps: &mut [Attempt]) -> anyhow::Result<()> {
-    let doubted = group
+    let doubted: Vec<_> = group
         .iter()
         .zip(&*steps)
-        .filter(|(arrived, _)| arrived.is_doubted);
-    let versions: Vec<(&str, &str, &str)> = doubted
+        .filter(|(arrived, _)| arrived.is_doubted)
         .filter_map(|(arrived, step)| {
-            let path = arrived.arrival.path.as_str();
-            Some((path, content_hash(step)?, arrived.feed.digest()))
+            Some(Doubted {
+                arrival: &arrived.arrival,
+                content_hash: content_hash(step)?,
+                layout_digest: arrived.feed.digest(),
+            })
         })
         .collect();
-    if versions.is_empty() {
-        return Ok(());
-    }
-    let ask = || async { Ok(parts.state.newest_versions(&versions).await?) };
-    let same: HashSet<String> = with_retries(&parts.patience, "comparing files", ask)
-        .await
-        .context("cannot compare files with their submissions in the state database")?;
-    let mut stamps = Vec::with_capacity(same.len());
+    let same = doubted::for_nothing(parts, &doubted).await?;
     for (arrived, step) in group.iter().zip(steps) {
         let Arrival { path, stamp } = &arrived.arrival;
         if arrived.is_doubted && same.contains(path) {
             parts.progress.bytes_read(stamp.bytes);
-            stamps.push((path.clone(), to_state(*stamp)));
             *step = Ok(Step::Done(Outcome::Same));
         }
     }
-    with_retries(&parts.patience, "keeping the stamps of files", || async {
-        Ok(parts.state.restamp(&stamps, true).await?)
-    })
-    .await
-    .context("cannot keep the stamps of files in the state database")
+    Ok(())
 }
 
 /// Ends the work on files whose bytes are those of a known version.

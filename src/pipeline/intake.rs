@@ -74,7 +74,12 @@ pub(super) async fn convert_arrivals(
                 Event::Refused { name, reason } => {
                     if let Some(record) = refused(&parts, name, reason).await? {
                         let token = parts.activity.begin();
-                        let _ = records.send(Recordable { record, token }).await;
+                        let recordable = Recordable {
+                            record,
+                            doubted: None,
+                            token,
+                        };
+                        let _ = records.send(recordable).await;
                     }
                 }
                 Event::Swept { listed, waiting } => {

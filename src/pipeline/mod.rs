@@ -16,6 +16,7 @@ mod archives;
 mod conversion;
 mod conversions;
 mod counting;
+mod doubted;
 mod edits;
 mod faults;
 mod intake;

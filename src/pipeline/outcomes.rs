@@ -228,5 +228,10 @@ pub(super) async fn send_on(
     let mut record = submission(&feed, captures, &arrival, outcome);
     record.role = role;
     // The record stage ends only after this one, or with an error that ends the whole pipeline.
-    let _ = records.send(Recordable { record, token }).await;
+    let recordable = Recordable {
+        record,
+        doubted: is_doubted.then_some(arrival),
+        token,
+    };
+    let _ = records.send(recordable).await;
 }

@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_state::{FileStatus, Recorded, Role, StateError, SubmissionOutcome, SubmissionRecord};
+use gristmill_state::{
+    FileStatus, Recorded, Role, StateError, SubmissionOutcome, SubmissionRecord, WaitKind,
+};
+use gristmill_watcher::Arrival;
 use tokio::sync::mpsc;
 
 use super::activity::Token;
+use super::doubted::{self, Doubted};
 use super::judge::ToJudge;
 use super::oddities::far_ahead;
+use super::outcomes::end_attempts;
 use super::put_away::Wakes;
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
@@ -23,6 +28,8 @@ const GROUP: usize = 500;
 #[derive(Debug)]
 pub(super) struct Recordable {
     pub(super) record: SubmissionRecord,
+    /// The arrival, if it counts as submitted only if its bytes are not those of its newest submission.
+    pub(super) doubted: Option<Arrival>,
     pub(super) token: Token,
 }
 
@@ -36,10 +43,20 @@ pub(super) async fn record_submissions(
     put_away: Wakes,
 ) -> anyhow::Result<()> {
     let mut group = Vec::new();
-    while incoming.recv_many(&mut group, GROUP).await > 0 {
+    loop {
+        if group.is_empty() && incoming.recv_many(&mut group, GROUP).await == 0 {
+            return Ok(());
+        }
+        crash_point("before-record");
+        if was_for_nothing(&parts, &sources, &group[0]).await? {
+            group.remove(0);
+            continue;
+        }
+        // What comes before a doubted file is recorded before it is compared.
+        let until = group.iter().skip(1).position(|next| next.doubted.is_some());
         let (mut records, tokens): (Vec<_>, Vec<_>) = group
-            .drain(..)
-            .map(|Recordable { record, token }| (record, token))
+            .drain(..until.map_or(group.len(), |until| until + 1))
+            .map(|Recordable { record, token, .. }| (record, token))
             .unzip();
         let recorded = loop {
             let jobs = with_retries(&parts.patience, "reading the jobs", || async {
@@ -74,7 +91,42 @@ pub(super) async fn record_submissions(
         // The next stage is gone only when the pipeline stops; then every job is judged at the next start.
         let _ = judge.send(ToJudge { files, tokens }).await;
     }
-    Ok(())
+}
+
+/// Whether a file was doubted for nothing, so that there is nothing to record.
+async fn was_for_nothing(parts: &Parts, sources: &Sources, recordable: &Recordable) -> anyhow::Result<bool> {
+    let Some(arrival) = &recordable.doubted else {
+        return Ok(false);
+    };
+    let (content_hash, layout_digest) = match &recordable.record.outcome {
+        SubmissionOutcome::Converted(version) => (&version.content_hash, &version.layout_digest),
+        SubmissionOutcome::Unchanged {
+            content_hash,
+            layout_digest,
+        } => (content_hash, layout_digest),
+        SubmissionOutcome::Failed { .. } => return Ok(false),
+    };
+    let doubted = Doubted {
+        arrival,
+        content_hash,
+        layout_digest,
+    };
+    if doubted::for_nothing(parts, &[doubted]).await?.is_empty() {
+        return Ok(false);
+    }
+    tracing::debug!(
+        path = arrival.path,
+        "the file has the bytes of its newest submission"
+    );
+    end_attempts(parts, &[arrival.path.as_str()]).await?;
+    let waited = [arrival.path.clone()];
+    with_retries(&parts.patience, "recording the end of waiting", || async {
+        Ok(parts.state.end_waiting(WaitKind::File, &waited).await?)
+    })
+    .await
+    .context("cannot record in the state database what waits no longer")?;
+    sources.recorded(&arrival.path, arrival.stamp);
+    Ok(true)
 }
 
 /// Takes the store and the day of a file's name from the pattern of its job, where the feed's pattern does not say them.

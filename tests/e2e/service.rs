@@ -1,6 +1,7 @@
 //! `gristmill run` as a service: how it starts and stops, what it takes up while it works, and what it tells.
 
 use std::fs;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use gristmill_testkit::gristmill::{Background, Site, wait_until};
@@ -203,9 +204,8 @@ fn what_commands_ask_for_is_done_by_the_service_that_runs() {
     let summaries = site.folder().join("lake/summaries");
     fs::remove_dir_all(&summaries).expect("the summaries can be removed");
     fs::write(&summaries, "in the way").expect("a file can take their place");
-    // It is there before the service starts, so that only the listing finds it: a submission more would try the run again.
-    submit(&site, 1, 2);
     let mut service = support::service(&site);
+    submit(&site, 1, 2);
     expected.push("preconditions FAILED");
     wait_for_runs(&site, &mut service, &expected);
     fs::remove_file(&summaries).expect("the file can be removed");
@@ -221,6 +221,35 @@ fn what_commands_ask_for_is_done_by_the_service_that_runs() {
     site.run_ok(replay);
     expected.extend(["manual COMPLETED", "replay COMPLETED"]);
     assert_eq!(runs(&site), expected);
+}
+
+#[test]
+fn a_file_is_submitted_once_even_if_a_notice_of_it_comes_while_it_is_recorded() {
+    let mut site = site();
+    site.set_variable("FAILPOINTS", "before-record=1*sleep(2000)->off");
+    let mut service = support::service(&site);
+    // The file is renamed into place by a program that closes it only later: when its record is on its way.
+    let part = site.incoming().join(".part");
+    let mut open = fs::File::create(&part).expect("a part can be made");
+    open.write_all(b"S1\t1.50\t4\tI1\t2026-03-01\n")
+        .expect("the part can be written");
+    fs::rename(&part, site.incoming().join("IL-1.tdf")).expect("the file can be put in place");
+    let partials = site.folder().join("lake/partials/sales");
+    wait_until("the file is converted", || {
+        fs::read_dir(&partials).is_ok_and(|partials| partials.count() > 0)
+    });
+    drop(open);
+    wait_for_sales(&site, &mut service, &["S1 1.50"]);
+    // What comes of the notice is over once another file, which came later, is recorded.
+    submit(&site, 2, 2);
+    wait_for_sales(&site, &mut service, &["S1 1.50", "S2 2.50"]);
+    stop(service, "TERM", Duration::from_secs(5));
+    let submissions =
+        "SELECT f.file_url || ' ' || s.outcome FROM submission s JOIN ingested_file_status f USING (file_id)";
+    assert_eq!(
+        support::state(&site, submissions),
+        ["IL-1.tdf VALIDATED", "IL-2.tdf VALIDATED"]
+    );
 }
 
 #[test]

@@ -127,15 +127,14 @@ fn versions_table(file: &FileRow, versions: &[VersionRow]) -> Markup {
             div.scroll role="region" aria-label="Versions" tabindex="0" {
                 table {
                     thead { tr {
-                        th { "Version" } th { "Converted" } th.num { "Bytes" } th.num { "Lines" } th.num { "= rows" } th.num { "+ ignored" }
-                        th.num { "+ skipped" } th.num { "+ rejects" } th { "Balances" } th { "Days" }
+                        th { "Version" } th { "Converted" } th.num { "Bytes" } (parts::counts_head()) th { "Days" }
                     } }
                     tbody {
                         @for (number, row) in versions.iter().enumerate() {
                             @let version = &row.version;
                             tr {
                                 td {
-                                    code title=(version.content_hash) { (version.content_hash.get(..16).unwrap_or(&version.content_hash)) }
+                                    (parts::hash(version))
                                     @if in_force == Some(row.version_id) { " " (parts::chip("good", "in force")) }
                                     @if let Some(before) = versions.get(number + 1) {
                                         @let (from, to) = (before.version_id.to_string(), row.version_id.to_string());
@@ -145,12 +144,7 @@ fn versions_table(file: &FileRow, versions: &[VersionRow]) -> Markup {
                                 }
                                 td { (parts::moment(row.created)) }
                                 td.num { (parts::number(version.bytes)) }
-                                td.num { (parts::number(version.lines)) }
-                                td.num { (parts::number(version.rows)) }
-                                td.num { (parts::number(version.ignored)) }
-                                td.num { (parts::number(version.skipped)) }
-                                td.num { (parts::number(version.rejects)) }
-                                td { @if parts::balances(version) { "yes" } @else { (parts::chip("bad", "no")) } }
+                                (parts::counts(version))
                                 td { @match (version.first_date, version.last_date) {
                                     (Some(first), Some(last)) if first == last => { (first) },
                                     (Some(first), Some(last)) => { (first) " to " (last) },

@@ -81,22 +81,16 @@ fn inputs_table(inputs: &[InputFile]) -> Markup {
             div.scroll role="region" aria-label="Inputs" tabindex="0" {
                 table {
                     thead { tr {
-                        th { "File" } th { "Version" } th { "Submitted" } th.num { "Lines" } th.num { "= rows" } th.num { "+ ignored" }
-                        th.num { "+ skipped" } th.num { "+ rejects" } th { "Balances" } th { "Days" }
+                        th { "File" } th { "Version" } th { "Submitted" } (parts::counts_head()) th { "Days" }
                     } }
                     tbody {
                         @for input in inputs.iter().take(LISTED) {
                             @let version = &input.version;
                             tr {
                                 td { (parts::file(&input.file_url)) }
-                                td { code title=(version.content_hash) { (version.content_hash.get(..16).unwrap_or(&version.content_hash)) } }
+                                td { (parts::hash(version)) }
                                 td { (parts::moment(input.submitted)) }
-                                td.num { (parts::number(version.lines)) }
-                                td.num { (parts::number(version.rows)) }
-                                td.num { (parts::number(version.ignored)) }
-                                td.num { (parts::number(version.skipped)) }
-                                td.num { (parts::number(version.rejects)) }
-                                td { @if parts::balances(version) { "yes" } @else { (parts::chip("bad", "no")) } }
+                                (parts::counts(version))
                                 td {
                                     @if input.days.is_all() { "all" }
                                     @else if input.days.is_unread() { "none: emptied or left out" }

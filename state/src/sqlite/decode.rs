@@ -240,7 +240,8 @@ fn summary(row: &SqliteRow) -> sqlx::Result<Option<SummaryRecord>> {
     }))
 }
 
-fn changes(row: &SqliteRow) -> sqlx::Result<Option<RowChanges>> {
+/// What a load changed, if there was one.
+pub(super) fn changes(row: &SqliteRow) -> sqlx::Result<Option<RowChanges>> {
     let Some(inserted) = row.try_get("rows_inserted")? else {
         return Ok(None);
     };

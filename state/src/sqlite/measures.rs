@@ -4,11 +4,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::StateDb;
-use super::decode::TextColumns;
+use super::decode::{TextColumns, changes};
 use super::sql::measures as sql;
 use crate::error::{During, StateError};
 use crate::measures::{Converted, Histogram, Measures};
-use crate::run::RowChanges;
 
 impl StateDb {
     /// Counts everything as of one moment.
@@ -90,18 +89,6 @@ async fn measures(tx: &mut SqliteConnection) -> sqlx::Result<Measures> {
             .collect(),
         held: sqlx::query_scalar(sql::HELD).fetch_one(&mut *tx).await?,
     })
-}
-
-fn changes(row: &SqliteRow) -> sqlx::Result<Option<RowChanges>> {
-    let Some(inserted) = row.try_get("rows_inserted")? else {
-        return Ok(None);
-    };
-    Ok(Some(RowChanges {
-        inserted,
-        updated: row.try_get("rows_updated")?,
-        deleted: row.try_get("rows_deleted")?,
-        unchanged: row.try_get("rows_unchanged")?,
-    }))
 }
 
 async fn histogram(tx: &mut SqliteConnection, durations: &'static str) -> sqlx::Result<Histogram> {

@@ -40,6 +40,16 @@ async fn record(f: &Fixture, records: &[SubmissionRecord]) {
     f.db.record(records, &one_job).await.unwrap();
 }
 
+/// Records an archive with two members.
+async fn record_night(f: &Fixture) {
+    let members = [
+        member(ONE, stamp(10), converted("a")),
+        member(OTHER, stamp(10), converted("b")),
+    ];
+    record(f, &members).await;
+    record(f, &[archive(stamp(10), 2, 2)]).await;
+}
+
 #[tokio::test]
 async fn an_archive_has_a_row_with_its_members_and_is_put_away_for_them() {
     let f = Fixture::new().await;
@@ -87,15 +97,7 @@ async fn an_archive_has_a_row_with_its_members_and_is_put_away_for_them() {
 #[tokio::test]
 async fn a_member_is_read_again_with_its_archive() {
     let f = Fixture::new().await;
-    record(
-        &f,
-        &[
-            member(ONE, stamp(10), converted("a")),
-            member(OTHER, stamp(10), converted("b")),
-        ],
-    )
-    .await;
-    record(&f, &[archive(stamp(10), 2, 2)]).await;
+    record_night(&f).await;
     f.db.look_again(&[ONE.to_owned()]).await.unwrap();
     assert_eq!(f.db.files_to_look_at().await.unwrap(), [NIGHT]);
     let known = f.db.members_of(NIGHT).await.unwrap();
@@ -117,15 +119,7 @@ async fn a_member_is_read_again_with_its_archive() {
 #[tokio::test]
 async fn what_an_archive_had_when_it_was_last_read_is_known() {
     let f = Fixture::new().await;
-    record(
-        &f,
-        &[
-            member(ONE, stamp(10), converted("a")),
-            member(OTHER, stamp(10), converted("b")),
-        ],
-    )
-    .await;
-    record(&f, &[archive(stamp(10), 2, 2)]).await;
+    record_night(&f).await;
     record(&f, &[member(ONE, stamp(11), unchanged("a"))]).await;
     record(&f, &[archive(stamp(11), 1, 1)]).await;
     let files = [ONE.to_owned(), OTHER.to_owned(), NIGHT.to_owned()];
