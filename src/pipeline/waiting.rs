@@ -1,9 +1,10 @@
 //! The files that an outage keeps from being converted, until each is tried again.
 //!
-//! Where the lake is full, it is for all of them: one is tried now and then, and the others follow when that succeeds.
+//! Where the lake is full, it is for all of them: the smallest is tried now and then, by itself, and the others follow when
+//! that succeeds. A larger one, tried at the same time, could take just the room that the small one needs.
 //! Every other failure is of its own file.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gristmill_state::WaitingFile;
@@ -46,7 +47,8 @@ pub(super) struct WaitingFiles {
     by_time: BTreeMap<(Instant, u64), Failed>,
     /// How many were added so far.
     added: u64,
-    room: VecDeque<Failed>,
+    /// The files that wait for room.
+    room: Vec<Failed>,
     /// When the next file is tried, to find out whether there is room.
     room_due: Option<Instant>,
     /// How many times there was none.
@@ -66,8 +68,7 @@ impl WaitingFiles {
             if self.room.is_empty() && self.room_due.is_none() {
                 self.wait_for_room();
             }
-            // The one that was tried is tried again.
-            self.room.push_front(failed);
+            self.room.push(failed);
             return;
         }
         let due = Instant::now() + failed.pause;
@@ -98,7 +99,9 @@ impl WaitingFiles {
         let mut due: Vec<_> = due.into_values().map(|failed| failed.arrived).collect();
         if self.room_due.is_some_and(|room_due| room_due <= now) {
             self.room_due = None;
-            if let Some(mut probe) = self.room.pop_front() {
+            let bytes = |(_, failed): &(usize, &Failed)| failed.arrived.arrival.stamp.bytes;
+            if let Some((smallest, _)) = self.room.iter().enumerate().min_by_key(bytes) {
+                let mut probe = self.room.swap_remove(smallest);
                 probe.arrived.is_probe = true;
                 due.push(probe.arrived);
             }
@@ -138,5 +141,69 @@ impl WaitingFiles {
         self.room_due = None;
         let given_up = self.room.drain(..);
         given_up.map(|failed| failed.arrived.arrival.path).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use gristmill_engine::{Captures, FeedLayout, FeedSpec};
+    use gristmill_watcher::{Arrival, Stamp};
+
+    use super::*;
+    use crate::pipeline::activity::Activity;
+
+    fn without_room(path: &str, bytes: u64, activity: &Arc<Activity>) -> Failed {
+        let arrived = Arrived {
+            arrival: Arrival {
+                path: path.to_owned(),
+                stamp: Stamp {
+                    bytes,
+                    modified_ns: 0,
+                    identity: 0,
+                    changed_ns: None,
+                },
+            },
+            feed: Arc::new(FeedLayout::new(&FeedSpec::default()).unwrap()),
+            is_doubted: false,
+            captures: Captures::default(),
+            failures: 1,
+            is_alone: false,
+            is_archive: false,
+            is_probe: false,
+            token: activity.begin(),
+        };
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        Failed::new(arrived, StepError::transient(full))
+    }
+
+    #[test]
+    fn the_smallest_file_finds_out_whether_there_is_room() {
+        let activity = Arc::new(Activity::new(1));
+        let mut waiting = WaitingFiles::default();
+        for (path, bytes) in [("middle", 20), ("small", 10), ("large", 1 << 30)] {
+            waiting.add(without_room(path, bytes, &activity));
+        }
+        let mut probe = |waiting: &mut WaitingFiles| {
+            let due = waiting.next_due().unwrap();
+            let tried = waiting.take_due(due);
+            assert!(tried.len() == 1 && tried[0].is_probe);
+            tried[0].arrival.path.clone()
+        };
+        assert_eq!(probe(&mut waiting), "small");
+        // There was none even for it.
+        waiting.add(without_room("small", 10, &activity));
+        waiting.probed(false);
+        assert_eq!(probe(&mut waiting), "small");
+        let mut others: Vec<_> = waiting
+            .probed(true)
+            .into_iter()
+            .map(|file| file.arrival.path)
+            .collect();
+        others.sort();
+        assert_eq!(others, ["large", "middle"]);
+        assert!(waiting.is_empty());
     }
 }

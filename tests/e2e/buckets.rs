@@ -20,7 +20,9 @@ use object_store::path::Path as ObjectPath;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::runtime::Runtime;
 
-use crate::support::{self, parquet_rows, postgres_rows, run_until_idle, sqlite_rows, state};
+use crate::support::{
+    self, parquet_rows, postgres_rows, run_until_idle, run_until_idle_after_kills, sqlite_rows, state,
+};
 
 /// A job over all sales files that runs when so many are there, and when any is new.
 pub fn job(min_files: usize) -> String {
@@ -359,13 +361,7 @@ fn a_hundred_kills_lose_nothing_and_leave_no_orphan() {
         service.kill();
         interrupted += state(&site, "SELECT run_id FROM job_run WHERE state = 'RUNNING'").len();
     }
-    run_until_idle(&site);
-    // So many kills look as if a file killed the process. That is told, and a person has it tried again.
-    let blamed = "UPDATE ingested_file_status SET stamp_bytes = NULL WHERE last_update_status = 'FAILED'
-                     AND last_error LIKE 'the process died 3 times while it converted this file%' RETURNING file_url";
-    if !state(&site, blamed).is_empty() {
-        run_until_idle(&site);
-    }
+    run_until_idle_after_kills(&site);
     let files: Vec<_> = fs::read_dir(folder.path())
         .expect("the folder can be listed")
         .map(|entry| entry.expect("the folder can be listed").path())

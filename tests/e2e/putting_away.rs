@@ -18,7 +18,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path as ObjectPath;
 
 use crate::buckets::{self, BUCKET, Bucket};
-use crate::support::{self, line, run_until_idle, sqlite_rows, state};
+use crate::support::{self, line, run_until_idle, run_until_idle_after_kills, sqlite_rows, state};
 
 /// Picks the requests of one kind.
 type Kind = fn(&Request<'_>) -> bool;
@@ -295,7 +295,7 @@ fn kills_leave_each_object_at_one_place_and_its_rows_in_the_warehouse_once() {
     }
     proxy.plan(|_| Fault::None);
     assert_eq!(struck, 12);
-    run_until_idle(&site);
+    run_until_idle_after_kills(&site);
     let mut names = BTreeSet::new();
     let mut files = Vec::new();
     for entry in fs::read_dir(folder.path()).expect("the folder can be listed") {
