@@ -44,6 +44,7 @@ async fn scraped(desk: &Desk) -> Result<String, Problem> {
     let scraped = Scraped {
         measures: desk.state().await?.measures().await?,
         now: desk.now(),
+        firing: crate::overview::firing(desk.state().await?).await?.len() as u64,
         in_progress: desk.vitals.in_progress() as u64,
         is_listed: desk.vitals.has_listed(),
         resident: resident(),
@@ -70,6 +71,7 @@ fn resident() -> Option<u64> {
 struct Scraped {
     measures: Measures,
     now: Timestamp,
+    firing: u64,
     in_progress: u64,
     is_listed: bool,
     resident: Option<u64>,
@@ -101,6 +103,11 @@ impl Collector for Scraped {
             "gristmill_held",
             "Versions of files, and days of files, that wait until a person decides",
             [(Vec::new(), measures.held)],
+        )?;
+        writer.gauges(
+            "gristmill_alerts_firing",
+            "What alerts have found and is not over",
+            [(Vec::new(), self.firing)],
         )?;
         let waiting = measures.waiting.iter();
         writer.gauges(

@@ -1,6 +1,7 @@
 //! The read model: where the service, jobs, files, runs and rows stand, as types that are told in words, as JSON and as
 //! pages. The commands, the API, the pages and the log tell the same, because all of them ask here.
 
+mod alerts;
 mod difference;
 mod doubts;
 mod edits;
@@ -8,6 +9,7 @@ mod explain;
 mod files;
 mod held;
 mod jobs;
+mod ready;
 mod rejects;
 mod runs;
 mod status;
@@ -15,13 +17,15 @@ mod strays;
 mod today;
 mod trace;
 
+pub(crate) use alerts::firing;
 pub(crate) use difference::{Days, Difference, OfDay, between, days_of, difference};
 pub(crate) use doubts::{OPEN, WithRejects, is_odd, of_lines};
 pub(crate) use edits::told as edited;
 pub(crate) use explain::{explain, explain_waves};
 pub(crate) use files::{ListedFile, Unmatched, files, unmatched};
 pub(crate) use held::Held;
-pub(crate) use jobs::{JobStatus, job_statuses};
+pub(crate) use jobs::{JobStatus, job_statuses, judge_newest};
+pub(crate) use ready::not_ready;
 pub(crate) use rejects::{Rejects, rejects};
 pub(crate) use runs::{ListedRun, took};
 pub(crate) use status::{Status, status};

@@ -12,6 +12,7 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
+mod alerting;
 mod archives;
 mod conversion;
 mod conversions;
@@ -61,6 +62,7 @@ pub use self::activity::Tally;
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
+pub(crate) use self::retry::pause_after;
 use self::retry::{Patience, StepError, with_retries};
 pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
@@ -243,6 +245,7 @@ async fn open_parts(
     });
     let jobs = adopted.await.map_err(StepError::into_cause)?;
     check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
+    settings.check_alerts(&jobs.into_iter().map(|row| row.config).collect::<Vec<_>>())?;
     let mut sources = Vec::with_capacity(settings.sources.len());
     let own = Arc::new(settings.own_files());
     for source in &settings.sources {
@@ -381,6 +384,7 @@ async fn start_stages(
         stop(),
     ));
     stages.spawn(retention::remove_regularly(parts.clone(), stop()));
+    alerting::start(parts, &mut stages, stopped).await?;
     let preparing = parts.activity.begin();
     stages.spawn(runs::work_off_runs(
         parts.clone(),

@@ -4,12 +4,14 @@
 //! folder of the settings file, so a service finds its data wherever it is started.
 
 mod after;
+mod alerts;
 mod credentials;
 mod file;
 mod fragment;
 mod http;
 mod own;
 mod places;
+mod receivers;
 mod variable;
 mod warehouse;
 mod words;
@@ -30,10 +32,13 @@ use serde::Deserialize;
 use crate::memory::MemoryLimit;
 use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
+pub use alerts::{Alert, AlertSettings, Day, Free, QuietHours, When};
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub(crate) use gristmill_engine::parse_span;
 pub use http::{HttpSettings, Token};
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
+pub(crate) use receivers::place;
+pub use receivers::{DeadMan, Encryption, Endpoint, Form, Mail, Receiver};
 pub use warehouse::WarehouseUrl;
 pub(crate) use words::in_plain_words;
 
@@ -67,6 +72,8 @@ pub struct Settings {
     pub feeds: Feeds,
     /// Where the status page listens, and who may act there.
     pub http: HttpSettings,
+    /// What is watched for, and who is told.
+    pub alerts: AlertSettings,
     /// The jobs of the settings file. Those in the state database may differ.
     pub jobs: Vec<JobConfig>,
 }
@@ -277,6 +284,13 @@ impl Settings {
             target,
             refill: file.warehouse.refill,
             http: HttpSettings::check(&file.http)?,
+            alerts: AlertSettings::check(
+                &file.alerts,
+                &file.alert_tables,
+                &file.receivers,
+                file.dead_man.as_ref(),
+                &feeds,
+            )?,
             jobs,
             feeds,
         })
@@ -285,6 +299,16 @@ impl Settings {
     /// Returns the token for a status page at an address; an error if the address needs one.
     pub fn token_at(&self, listen: SocketAddr) -> Result<Option<Token>, SettingsError> {
         self.http.token_at(listen).map_err(|problem| SettingsError {
+            path: self.file.clone(),
+            problem,
+        })
+    }
+
+    /// Checks what alerts need once a service is to tell them: the variables of their receivers, and the jobs that they
+    /// name, which are those of the state database.
+    pub fn check_alerts(&self, jobs: &[JobConfig]) -> Result<(), SettingsError> {
+        let checked = self.alerts.check_jobs(jobs, &self.feeds);
+        checked.and_then(|()| self.alerts.check_secrets()).map_err(|problem| SettingsError {
             path: self.file.clone(),
             problem,
         })
