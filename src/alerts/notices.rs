@@ -107,3 +107,88 @@ pub(super) fn sooner(next: &mut Option<Timestamp>, moment: Option<Timestamp>) {
         (one, other) => one.or(other),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{QuietHours, When};
+
+    fn at(hour: i64) -> Timestamp {
+        let start: Timestamp = "2026-03-02T00:00:00Z".parse().unwrap();
+        start + jiff::SignedDuration::from_hours(hour)
+    }
+
+    fn alert(quiet: Option<QuietHours>) -> Alert {
+        Alert {
+            name: "a".to_owned(),
+            when: When::Held { feeds: Vec::new() },
+            to: vec!["hook".to_owned()],
+            repeat: Some(std::time::Duration::from_secs(4 * 3600)),
+            quiet,
+        }
+    }
+
+    fn found(subjects: &[&str], now: Timestamp) -> Vec<Finding> {
+        let finding = |subject: &&str| Finding {
+            subject: (*subject).to_owned(),
+            facts: "is held".to_owned(),
+            since: now,
+        };
+        subjects.iter().map(finding).collect()
+    }
+
+    /// Decides, records what was decided, and returns what is told, as `kind: subjects`.
+    fn step(alert: &Alert, state: &mut Vec<Firing>, subjects: &[&str], now: Timestamp) -> Vec<String> {
+        let changes = decide(alert, state.clone(), found(subjects, now), now, &TimeZone::UTC).changes;
+        state.retain(|firing| {
+            !changes.forget.contains(&firing.subject)
+                && !changes.keep.iter().any(|kept| kept.subject == firing.subject)
+        });
+        state.extend(changes.keep);
+        let told = changes.notices.iter().map(|notice| {
+            let message: Message = serde_json::from_str(&notice.content).unwrap();
+            let subjects: Vec<_> = message.subjects.iter().map(|told| told.subject.as_str()).collect();
+            format!("{}: {}", notice.kind, subjects.join(" "))
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn each_thing_is_told_when_it_begins_again_and_when_it_is_over() {
+        let (alert, mut state) = (alert(None), Vec::new());
+        assert_eq!(step(&alert, &mut state, &["x"], at(0)), ["firing: x"]);
+        assert_eq!(step(&alert, &mut state, &["x", "y"], at(1)), ["firing: y"]);
+        assert!(step(&alert, &mut state, &["x", "y"], at(3)).is_empty());
+        assert_eq!(step(&alert, &mut state, &["x", "y"], at(4)), ["repeated: x"]);
+        assert_eq!(state.iter().find(|firing| firing.subject == "x").unwrap().since, at(0));
+        assert_eq!(step(&alert, &mut state, &["y", "z"], at(5)), ["firing: z", "repeated: y", "resolved: x"]);
+        assert_eq!(step(&alert, &mut state, &[], at(6)), ["resolved: y z"]);
+        assert!(state.is_empty());
+    }
+
+    #[test]
+    fn what_does_not_change_is_not_written() {
+        let (alert, mut state) = (alert(None), Vec::new());
+        step(&alert, &mut state, &["x"], at(0));
+        let decision = decide(&alert, state, found(&["x"], at(1)), at(1), &TimeZone::UTC);
+        assert!(decision.changes.is_empty(), "{decision:?}");
+        assert_eq!(decision.next, Some(at(4)));
+    }
+
+    #[test]
+    fn quiet_hours_hold_back_the_beginning_and_the_end() {
+        let quiet = QuietHours::new("22:00".parse().unwrap(), "06:00".parse().unwrap());
+        let (alert, mut state) = (alert(Some(quiet)), Vec::new());
+        assert_eq!(step(&alert, &mut state, &["before"], at(21)), ["firing: before"]);
+        assert!(step(&alert, &mut state, &["before", "short", "long"], at(22)).is_empty());
+        // Over in the night: one was told, the other never was.
+        assert!(step(&alert, &mut state, &["long"], at(24)).is_empty());
+        assert_eq!(state.len(), 2, "{state:?}");
+        assert_eq!(step(&alert, &mut state, &["long"], at(30)), ["firing: long", "resolved: before"]);
+        // What is over and begins anew in one night is not told again.
+        assert!(step(&alert, &mut state, &[], at(47)).is_empty());
+        assert!(step(&alert, &mut state, &["long"], at(48)).is_empty());
+        assert_eq!(step(&alert, &mut state, &["long"], at(54)), ["repeated: long"]);
+        assert_eq!(step(&alert, &mut state, &[], at(55)), ["resolved: long"]);
+    }
+}

@@ -233,6 +233,10 @@ async fn open_parts(
 ) -> anyhow::Result<Arc<Parts>> {
     // Wrong settings are told before anything is made.
     let warehouse = settings.open_warehouse().await?;
+    settings.check_receivers()?;
+    if !settings.state.exists() {
+        settings.check_alerts(&settings.jobs)?;
+    }
     let open = || async {
         let state = StateDb::open(&settings.state, clock.clone()).await?;
         Ok(state.on_behalf_of(who()))

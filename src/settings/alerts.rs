@@ -388,6 +388,11 @@ impl When {
 }
 
 impl QuietHours {
+    /// Makes quiet hours, which may last over midnight.
+    pub fn new(from: Time, until: Time) -> Self {
+        Self { from, until }
+    }
+
     /// Returns when the quiet hours end in which a moment lies; `None` if it lies in none.
     pub fn end_after(self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let local = now.to_zoned(zone.clone());
@@ -420,7 +425,7 @@ fn quiet_hours(text: &str) -> Result<Option<QuietHours>, String> {
     let (from, until) = text.split_once('-').ok_or_else(help)?;
     let [from, until] = [from, until].map(|text| text.trim().parse::<Time>());
     match (from, until) {
-        (Ok(from), Ok(until)) if from != until => Ok(Some(QuietHours { from, until })),
+        (Ok(from), Ok(until)) if from != until => Ok(Some(QuietHours::new(from, until))),
         _ => Err(help()),
     }
 }

@@ -304,11 +304,17 @@ impl Settings {
         })
     }
 
-    /// Checks what alerts need once a service is to tell them: the variables of their receivers, and the jobs that they
-    /// name, which are those of the state database.
+    /// Checks that the variables are set which receivers of alerts need. Only a service needs them.
+    pub fn check_receivers(&self) -> Result<(), SettingsError> {
+        self.alerts.check_secrets().map_err(|problem| SettingsError {
+            path: self.file.clone(),
+            problem,
+        })
+    }
+
+    /// Checks the jobs that alerts name. `jobs` are those of the state database.
     pub fn check_alerts(&self, jobs: &[JobConfig]) -> Result<(), SettingsError> {
-        let checked = self.alerts.check_jobs(jobs, &self.feeds);
-        checked.and_then(|()| self.alerts.check_secrets()).map_err(|problem| SettingsError {
+        self.alerts.check_jobs(jobs, &self.feeds).map_err(|problem| SettingsError {
             path: self.file.clone(),
             problem,
         })
