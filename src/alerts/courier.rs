@@ -178,7 +178,11 @@ async fn answered(url: &Url, request: reqwest::RequestBuilder) -> Result<(), Sen
 fn code(url: &Url, answer: &str) -> String {
     let answer = answer.trim();
     let is_code = |c: char| c.is_ascii_lowercase() || c == '_';
-    match !answer.is_empty() && answer.len() <= CODE && answer.chars().all(is_code) && !url.as_str().contains(answer) {
+    match !answer.is_empty()
+        && answer.len() <= CODE
+        && answer.chars().all(is_code)
+        && !url.as_str().contains(answer)
+    {
         true => format!(" ({answer})"),
         false => String::new(),
     }

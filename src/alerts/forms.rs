@@ -28,7 +28,8 @@ pub(crate) struct Outgoing<'m> {
 pub(super) fn of_programs(outgoing: &Outgoing<'_>) -> Value {
     let message = outgoing.message;
     let subjects = message.subjects.iter();
-    let subjects = subjects.map(|told| json!({ "subject": told.subject, "facts": told.facts, "since": told.since }));
+    let subjects =
+        subjects.map(|told| json!({ "subject": told.subject, "facts": told.facts, "since": told.since }));
     json!({
         "kind": outgoing.kind,
         "alert": message.alert,
@@ -69,7 +70,9 @@ pub(super) fn of_slack(outgoing: &Outgoing<'_>, zone: &TimeZone) -> Value {
 
 /// Escapes what Slack would read as links, mentions and entities.
 fn escaped_for_slack(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 /// Returns what a workflow of Teams takes that posts to a channel when a webhook request is received: a message with an
@@ -83,9 +86,13 @@ pub(super) fn of_teams(outgoing: &Outgoing<'_>, zone: &TimeZone) -> Value {
     let title = outgoing.message.title(outgoing.kind);
     let title = json!({ "type": "TextRun", "text": title, "weight": "Bolder", "size": "Large" });
     let lines = outgoing.message.lines(zone).into_iter();
-    let lines = lines.map(|(subject, facts)| block(vec![run(format!("{subject}: "), true), run(facts, false)]));
+    let lines =
+        lines.map(|(subject, facts)| block(vec![run(format!("{subject}: "), true), run(facts, false)]));
     let rest = outgoing.message.rest().map(|rest| block(vec![run(rest, false)]));
-    let body: Vec<_> = std::iter::once(block(vec![title])).chain(lines).chain(rest).collect();
+    let body: Vec<_> = std::iter::once(block(vec![title]))
+        .chain(lines)
+        .chain(rest)
+        .collect();
     json!({
         "type": "message",
         "attachments": [{
@@ -154,13 +161,62 @@ mod tests {
         let message = message(1, "is held: *fewer* lines");
         let outgoing = outgoing(&message);
         let zone = TimeZone::get("America/Chicago").unwrap();
-        let all = json!([
+        let title = "gristmill: held: file IL_0_<!channel>.tdf";
+        let facts = "is held: *fewer* lines (since 2026-03-01 06:00 CST)";
+        assert_eq!(
             of_programs(&outgoing),
+            json!({
+                "kind": "firing", "alert": "held", "when": "held", "title": title, "at": "2026-03-01T12:00:01Z", "count": 1,
+                "subjects": [{
+                    "subject": "file IL_0_<!channel>.tdf", "facts": "is held: *fewer* lines", "since": "2026-03-01T12:00:00Z",
+                }],
+                "notice": 7, "queued": "2026-03-01T12:00:01Z",
+            })
+        );
+        // https://docs.slack.dev/reference/block-kit/blocks: texts in blocks are plain, only that of the notification is
+        // escaped.
+        assert_eq!(
             of_slack(&outgoing, &zone),
+            json!({
+                "text": "gristmill: held: file IL_0_&lt;!channel&gt;.tdf",
+                "blocks": [
+                    { "type": "header", "text": { "type": "plain_text", "text": title, "emoji": false } },
+                    { "type": "section", "text": {
+                        "type": "plain_text", "text": format!("• file IL_0_<!channel>.tdf: {facts}"), "emoji": false,
+                    } },
+                ],
+            })
+        );
+        // What the workflow "Post to a channel when a webhook request is received" takes: a message whose attachments are
+        // adaptive cards.
+        assert_eq!(
             of_teams(&outgoing, &zone),
-            of_mail(&outgoing, &zone)
-        ]);
-        insta::assert_json_snapshot!(all);
+            json!({
+                "type": "message",
+                "attachments": [{
+                    "contentType": "application/vnd.microsoft.card.adaptive",
+                    "contentUrl": null,
+                    "content": {
+                        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+                        "type": "AdaptiveCard",
+                        "version": "1.2",
+                        "msteams": { "width": "Full" },
+                        "body": [
+                            { "type": "RichTextBlock", "inlines": [
+                                { "type": "TextRun", "text": title, "weight": "Bolder", "size": "Large" },
+                            ] },
+                            { "type": "RichTextBlock", "inlines": [
+                                { "type": "TextRun", "text": "file IL_0_<!channel>.tdf: ", "weight": "Bolder" },
+                                { "type": "TextRun", "text": facts, "weight": "Default" },
+                            ] },
+                        ],
+                    },
+                }],
+            })
+        );
+        let (subject, text) = of_mail(&outgoing, &zone);
+        assert_eq!(subject, title);
+        assert_eq!(text, format!("{title}\n\nfile IL_0_<!channel>.tdf\n    {facts}\n"));
     }
 
     #[test]
@@ -171,7 +227,11 @@ mod tests {
         let blocks = slack["blocks"].as_array().unwrap();
         assert!(blocks.len() <= 50, "{}", blocks.len());
         for block in blocks {
-            let most = if block["type"] == "header" { SLACK_HEADER } else { SLACK_SECTION };
+            let most = if block["type"] == "header" {
+                SLACK_HEADER
+            } else {
+                SLACK_SECTION
+            };
             let text = block["text"]["text"].as_str().unwrap();
             assert!((1..=most).contains(&text.chars().count()), "{text}");
         }

@@ -87,10 +87,17 @@ impl Message {
 
     /// Returns a line for each thing: what it is, and what is told of it.
     pub(super) fn lines(&self, zone: &TimeZone) -> Vec<(String, String)> {
-        let moment = |at: Timestamp| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string();
+        let moment = |at: Timestamp| {
+            at.to_zoned(zone.clone())
+                .strftime("%Y-%m-%d %H:%M %Z")
+                .to_string()
+        };
         let line = |told: &Told| {
             let facts = shown(&told.facts).replace('\n', " ");
-            (path(&told.subject), format!("{facts} (since {})", moment(told.since)))
+            (
+                path(&told.subject),
+                format!("{facts} (since {})", moment(told.since)),
+            )
         };
         self.subjects.iter().map(line).collect()
     }

@@ -50,10 +50,17 @@ pub(super) fn decide(
         let is_due = firing.told.is_none() || again.is_some_and(|again| again <= now);
         match (is_due, quiet_until) {
             (true, None) => {
-                let kind = if firing.told.is_none() { &mut *new } else { &mut *repeated };
+                let kind = if firing.told.is_none() {
+                    &mut *new
+                } else {
+                    &mut *repeated
+                };
                 kind.push(of(&firing));
                 firing.told = Some(now);
-                sooner(&mut decision.next, alert.repeat.and_then(|repeat| now.checked_add(repeat).ok()));
+                sooner(
+                    &mut decision.next,
+                    alert.repeat.and_then(|repeat| now.checked_add(repeat).ok()),
+                );
             }
             (true, Some(end)) => sooner(&mut decision.next, Some(end)),
             (false, _) => sooner(&mut decision.next, again),
@@ -85,7 +92,8 @@ pub(super) fn decide(
     for (kind, told) in kinds.into_iter().zip(told) {
         if !told.is_empty() {
             let message = Message::new(&alert.name, &alert.when, now, told);
-            let content = serde_json::to_string(&message).expect("texts, numbers and lists of them always serialize");
+            let content =
+                serde_json::to_string(&message).expect("texts, numbers and lists of them always serialize");
             decision.changes.notices.push(NewNotice { kind, content });
         }
     }
@@ -147,7 +155,11 @@ mod tests {
         state.extend(changes.keep);
         let told = changes.notices.iter().map(|notice| {
             let message: Message = serde_json::from_str(&notice.content).unwrap();
-            let subjects: Vec<_> = message.subjects.iter().map(|told| told.subject.as_str()).collect();
+            let subjects: Vec<_> = message
+                .subjects
+                .iter()
+                .map(|told| told.subject.as_str())
+                .collect();
             format!("{}: {}", notice.kind, subjects.join(" "))
         });
         told.collect()
@@ -160,8 +172,14 @@ mod tests {
         assert_eq!(step(&alert, &mut state, &["x", "y"], at(1)), ["firing: y"]);
         assert!(step(&alert, &mut state, &["x", "y"], at(3)).is_empty());
         assert_eq!(step(&alert, &mut state, &["x", "y"], at(4)), ["repeated: x"]);
-        assert_eq!(state.iter().find(|firing| firing.subject == "x").unwrap().since, at(0));
-        assert_eq!(step(&alert, &mut state, &["y", "z"], at(5)), ["firing: z", "repeated: y", "resolved: x"]);
+        assert_eq!(
+            state.iter().find(|firing| firing.subject == "x").unwrap().since,
+            at(0)
+        );
+        assert_eq!(
+            step(&alert, &mut state, &["y", "z"], at(5)),
+            ["firing: z", "repeated: y", "resolved: x"]
+        );
         assert_eq!(step(&alert, &mut state, &[], at(6)), ["resolved: y z"]);
         assert!(state.is_empty());
     }
@@ -184,7 +202,10 @@ mod tests {
         // Over in the night: one was told, the other never was.
         assert!(step(&alert, &mut state, &["long"], at(24)).is_empty());
         assert_eq!(state.len(), 2, "{state:?}");
-        assert_eq!(step(&alert, &mut state, &["long"], at(30)), ["firing: long", "resolved: before"]);
+        assert_eq!(
+            step(&alert, &mut state, &["long"], at(30)),
+            ["firing: long", "resolved: before"]
+        );
         // What is over and begins anew in one night is not told again.
         assert!(step(&alert, &mut state, &[], at(47)).is_empty());
         assert!(step(&alert, &mut state, &["long"], at(48)).is_empty());

@@ -43,7 +43,8 @@ impl Site {
         std::fs::create_dir(folder.path().join("incoming")).unwrap();
         let receiver = HttpReceiver::start();
         let url = receiver.url("/hook");
-        let text = format!("{COMMON}\n{alerts}\n[[receiver]]\nname = \"hook\"\nform = \"json\"\nurl = \"{url}\"\n");
+        let text =
+            format!("{COMMON}\n{alerts}\n[[receiver]]\nname = \"hook\"\nform = \"json\"\nurl = \"{url}\"\n");
         let file = folder.path().join("gristmill.toml");
         std::fs::write(&file, text).unwrap();
         let settings = Settings::read(&file).unwrap();
@@ -52,7 +53,13 @@ impl Site {
         state.add_jobs(&settings.jobs).await.unwrap();
         settings.check_alerts(&settings.jobs).unwrap();
         let watch = Watch::new(&settings, Arc::new(state), clock.clone(), Box::new(|| true)).unwrap();
-        Self { folder, clock, watch, settings, receiver }
+        Self {
+            folder,
+            clock,
+            watch,
+            settings,
+            receiver,
+        }
     }
 
     async fn state(settings: &Settings, clock: &Arc<TestClock>) -> StateDb {
@@ -65,16 +72,31 @@ impl Site {
         self.watch.state.close().await.unwrap();
         let state = Self::state(&self.settings, &self.clock).await;
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let alerts: Vec<_> = self.settings.alerts.alerts.iter().map(|alert| alert.name.clone()).collect();
+        let alerts: Vec<_> = self
+            .settings
+            .alerts
+            .alerts
+            .iter()
+            .map(|alert| alert.name.clone())
+            .collect();
         assert_eq!(state.begin_alerts(&alerts, &names(&["hook"])).await.unwrap(), []);
-        let watch = Watch::new(&self.settings, Arc::new(state), self.clock.clone(), Box::new(|| true)).unwrap();
+        let watch = Watch::new(
+            &self.settings,
+            Arc::new(state),
+            self.clock.clone(),
+            Box::new(|| true),
+        )
+        .unwrap();
         Self { watch, ..self }
     }
 
     /// Looks, sends what is due, and returns when time alone has something happen next.
     async fn look(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         let next = self.watch.look().await;
-        (next, self.watch.send_due(&self.settings.alerts.receivers[0]).await)
+        (
+            next,
+            self.watch.send_due(&self.settings.alerts.receivers[0]).await,
+        )
     }
 
     /// What the receiver was told since the last call, as `kind alert: subjects`.
@@ -142,10 +164,16 @@ async fn a_receiver_that_is_down_gets_everything_later_with_growing_pauses() {
         pauses.push(again.duration_since(site.watch.clock.now()).as_millis());
         site.clock.set(again);
     }
-    assert!(pauses.is_sorted() && pauses[0] >= 500 && pauses[5] == 60_000, "{pauses:?}");
+    assert!(
+        pauses.is_sorted() && pauses[0] >= 500 && pauses[5] == 60_000,
+        "{pauses:?}"
+    );
     let all = site.told(&mut seen);
     // What it has not got is not repeated to it.
-    assert!(all.iter().all(|told| *told == format!("firing full: {disk}")), "{all:?}");
+    assert!(
+        all.iter().all(|told| *told == format!("firing full: {disk}")),
+        "{all:?}"
+    );
     let unsent = site.watch.state.unsent_notices().await.unwrap();
     let error = unsent[0].error.as_deref().unwrap();
     assert!(error.contains("503") && !error.contains("/hook"), "{error}");
@@ -155,7 +183,11 @@ async fn a_receiver_that_is_down_gets_everything_later_with_growing_pauses() {
     assert_eq!(site.told(&mut seen), [format!("firing full: {disk}")]);
     assert!(site.watch.state.unsent_notices().await.unwrap().is_empty());
     site.look().await;
-    assert!(site.told(&mut seen).iter().all(|told| told.starts_with("repeated")));
+    assert!(
+        site.told(&mut seen)
+            .iter()
+            .all(|told| told.starts_with("repeated"))
+    );
 }
 
 #[tokio::test]

@@ -105,6 +105,11 @@ impl Watch {
             self.look().await;
             let couriers = self.settings.receivers.iter();
             futures::future::join_all(couriers.map(|receiver| self.send_due(receiver))).await;
+            if let Some(dead_man) = &self.settings.dead_man
+                && let Err(problem) = self.call_if_well(dead_man).await
+            {
+                tracing::warn!("{problem}");
+            }
         };
         if tokio::time::timeout(LAST, last).await.is_err() {
             tracing::warn!("not all notices of alerts could be sent: the next start sends them");
@@ -117,7 +122,8 @@ impl Watch {
         let mut next = None;
         loop {
             is_due |= self.has_changed(&mut changes).await;
-            is_due |= next.is_some_and(|next| next <= self.clock.now()) || rested + self.pause <= Instant::now();
+            is_due |=
+                next.is_some_and(|next| next <= self.clock.now()) || rested + self.pause <= Instant::now();
             if is_due && rested <= Instant::now() {
                 let began = Instant::now();
                 next = self.look().await;
@@ -216,7 +222,10 @@ impl Watch {
         let mut failing = self.failing.lock().await;
         match error {
             Some(error) if failing.insert(what.to_owned()) => {
-                tracing::warn!(alert = what, "alerts cannot be looked at, and will be again: {error}");
+                tracing::warn!(
+                    alert = what,
+                    "alerts cannot be looked at, and will be again: {error}"
+                );
             }
             Some(error) => tracing::debug!(alert = what, "alerts still cannot be looked at: {error}"),
             None if failing.remove(what) => tracing::info!(alert = what, "alerts can be looked at again"),
@@ -257,7 +266,10 @@ impl Watch {
         let notices = match self.state.pending_notices(&receiver.name, PAGE).await {
             Ok(notices) => notices,
             Err(error) => {
-                tracing::warn!(receiver = receiver.name, "notices cannot be read, and will be again: {error}");
+                tracing::warn!(
+                    receiver = receiver.name,
+                    "notices cannot be read, and will be again: {error}"
+                );
                 return None;
             }
         };
@@ -290,7 +302,11 @@ impl Watch {
 
     /// Sends a notice, and records that it was sent or when it is tried again; returns that, and whether it is this notice
     /// that the receiver refuses.
-    async fn send(&self, receiver: &Receiver, notice: &Notice) -> Result<Option<(Timestamp, bool)>, StateError> {
+    async fn send(
+        &self,
+        receiver: &Receiver,
+        notice: &Notice,
+    ) -> Result<Option<(Timestamp, bool)>, StateError> {
         let name = &receiver.name;
         let sent = match serde_json::from_str::<Message>(&notice.content) {
             Ok(message) => {
@@ -303,7 +319,10 @@ impl Watch {
                 self.courier.send(receiver, &outgoing).await
             }
             Err(error) => {
-                tracing::warn!(receiver = name, "a notice was edited, cannot be read and is dropped: {error}");
+                tracing::warn!(
+                    receiver = name,
+                    "a notice was edited, cannot be read and is dropped: {error}"
+                );
                 Ok(())
             }
         };
@@ -318,7 +337,10 @@ impl Watch {
         let now = self.clock.now();
         let again = now.checked_add(pause_after(failures)).unwrap_or(now);
         match notice.failures {
-            0 => tracing::warn!(receiver = name, "a notice could not be sent, and will be tried again: {error}"),
+            0 => tracing::warn!(
+                receiver = name,
+                "a notice could not be sent, and will be tried again: {error}"
+            ),
             _ => tracing::debug!(receiver = name, "a notice still cannot be sent: {error}"),
         }
         self.state
@@ -340,6 +362,10 @@ fn folders(settings: &Settings) -> Vec<PathBuf> {
         Place::Bucket(_) => None,
     });
     let warehouse = settings.own_warehouse();
-    let own = [Some(parent(&settings.state)), Some(lake), warehouse.map(|path| parent(&path.to_owned()))];
+    let own = [
+        Some(parent(&settings.state)),
+        Some(lake),
+        warehouse.map(|path| parent(&path.to_owned())),
+    ];
     own.into_iter().flatten().chain(sources).collect()
 }

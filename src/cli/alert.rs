@@ -37,7 +37,10 @@ pub(super) async fn run(args: AlertArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::read(&settings.config)?;
     let alerts = &settings.alerts;
     let is_named = |receiver: &&Receiver| {
-        let mut of_alerts = alerts.alerts.iter().filter(|alert| Some(&alert.name) == name.as_ref());
+        let mut of_alerts = alerts
+            .alerts
+            .iter()
+            .filter(|alert| Some(&alert.name) == name.as_ref());
         name.as_ref().is_none_or(|name| *name == receiver.name)
             || of_alerts.any(|alert| alert.to.contains(&receiver.name))
     };
@@ -53,7 +56,9 @@ pub(super) async fn run(args: AlertArgs) -> anyhow::Result<ExitCode> {
     let mut has_failed = false;
     for receiver in receivers {
         let (name, form) = (&receiver.name, word(receiver.form));
-        let place = receiver.endpoint().map_or_else(|_| String::new(), |endpoint| format!(", {endpoint}"));
+        let place = receiver
+            .endpoint()
+            .map_or_else(|_| String::new(), |endpoint| format!(", {endpoint}"));
         match courier.send_test(receiver, SystemClock.now()).await {
             Ok(()) => output::line(format!("{name} ({form}{place}): sent"))?,
             Err(error) => {
@@ -73,7 +78,10 @@ pub(super) fn print(firing: &[Firing], unsent: &[Unsent]) -> std::io::Result<()>
     for firing in firing {
         let since = output::moment(firing.since);
         let subject = output::path(&firing.subject);
-        output::line(format!("alert {}: {subject} (since {since}): {}", firing.alert, firing.facts))?;
+        output::line(format!(
+            "alert {}: {subject} (since {since}): {}",
+            firing.alert, firing.facts
+        ))?;
     }
     for unsent in unsent {
         let notices = match unsent.notices {

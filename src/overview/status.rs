@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_state::{Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, ServiceLock, StateDb, Unsent, Waiting};
+use gristmill_state::{
+    Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, ServiceLock, StateDb, Unsent, Waiting,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 

@@ -22,19 +22,32 @@ pub(super) async fn start(
 ) -> anyhow::Result<()> {
     let settings = &parts.settings.alerts;
     let alerts: Vec<_> = settings.alerts.iter().map(|alert| alert.name.clone()).collect();
-    let receivers: Vec<_> = settings.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+    let receivers: Vec<_> = settings
+        .receivers
+        .iter()
+        .map(|receiver| receiver.name.clone())
+        .collect();
     let unknown = with_retries(&parts.patience, "beginning to watch for alerts", || async {
         Ok(parts.state.begin_alerts(&alerts, &receivers).await?)
     });
     for (receiver, notices) in unknown.await? {
-        tracing::warn!(receiver, notices, "there is no such [[receiver]] any more: its notices are dropped");
+        tracing::warn!(
+            receiver,
+            notices,
+            "there is no such [[receiver]] any more: its notices are dropped"
+        );
     }
     if settings.is_empty() && settings.receivers.is_empty() {
         return Ok(());
     }
     let activity = parts.activity.clone();
     let has_listed = Box::new(move || activity.has_listed());
-    let watch = Watch::new(&parts.settings, parts.state.clone(), parts.clock.clone(), has_listed)?;
+    let watch = Watch::new(
+        &parts.settings,
+        parts.state.clone(),
+        parts.clock.clone(),
+        has_listed,
+    )?;
     let until = parts.patience.until;
     stages.spawn(tell(watch, until, stop.clone()));
     Ok(())

@@ -6,9 +6,9 @@ use bytesize::ByteSize;
 use gristmill_state::JobConfig;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
 use serde::Deserialize;
 
+use super::quiet::{QuietHours, quiet_hours};
 use super::receivers::{DeadMan, DeadManTable, Receiver, ReceiverTable};
 use super::{Feeds, parse_span};
 use crate::preconditions::JobPlan;
@@ -162,13 +162,6 @@ pub enum Free {
     Bytes(u64),
 }
 
-/// The hours of a day in which nothing is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QuietHours {
-    from: Time,
-    until: Time,
-}
-
 impl AlertSettings {
     /// Checks the tables.
     pub(super) fn check(
@@ -194,12 +187,16 @@ impl AlertSettings {
         let alerts: Vec<_> = alerts.iter().map(check).collect::<Result<_, _>>()?;
         let names: Vec<_> = alerts.iter().map(|alert| alert.name.as_str()).collect();
         if let Some(name) = twice(&names) {
-            return Err(format!("alert {name:?} is defined twice: give each alert its own name"));
+            return Err(format!(
+                "alert {name:?} is defined twice: give each alert its own name"
+            ));
         }
         let time_zone = match common.time_zone.as_deref() {
             None | Some("UTC") => TimeZone::UTC,
             Some(name) => TimeZone::get(name).map_err(|_| {
-                format!("alerts.time_zone: {name:?} is unknown: write an IANA name such as \"America/Chicago\"")
+                format!(
+                    "alerts.time_zone: {name:?} is unknown: write an IANA name such as \"America/Chicago\""
+                )
             })?,
         };
         Ok(Self {
@@ -229,7 +226,10 @@ impl AlertSettings {
     /// Checks that the jobs which alerts name are there, and that their files tell stores apart where that is asked for.
     pub(super) fn check_jobs(&self, jobs: &[JobConfig], feeds: &Feeds) -> Result<(), String> {
         for alert in &self.alerts {
-            let needs_stores = matches!(alert.when, When::StoreSilentFor { .. } | When::StoreSilentAt { .. });
+            let needs_stores = matches!(
+                alert.when,
+                When::StoreSilentFor { .. } | When::StoreSilentAt { .. }
+            );
             for name in alert.when.jobs() {
                 let Some(job) = jobs.iter().find(|job| job.id == *name) else {
                     let known: Vec<_> = jobs.iter().take(10).map(|job| format!("{:?}", job.id)).collect();
@@ -259,24 +259,39 @@ impl AlertTable {
         if self.name.is_empty() {
             return Err("name is empty: write a name that messages can use".to_owned());
         }
-        let known = || receivers.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" or ");
+        let known = || {
+            receivers
+                .iter()
+                .map(|name| format!("{name:?}"))
+                .collect::<Vec<_>>()
+                .join(" or ")
+        };
         if receivers.is_empty() {
             return Err("there is nobody to tell: add a [[receiver]]".to_owned());
         }
         let to = match &self.to {
             None => receivers.iter().map(|name| (*name).to_owned()).collect(),
             Some(to) if to.is_empty() => {
-                return Err(format!("to: the list is empty: write {}, or remove it to tell all", known()));
+                return Err(format!(
+                    "to: the list is empty: write {}, or remove it to tell all",
+                    known()
+                ));
             }
             Some(to) => to.clone(),
         };
         if let Some(name) = to.iter().find(|name| !receivers.contains(&name.as_str())) {
-            return Err(format!("to: there is no [[receiver]] {name:?}: write {}", known()));
+            return Err(format!(
+                "to: there is no [[receiver]] {name:?}: write {}",
+                known()
+            ));
         }
         for name in self.feeds.iter().flatten() {
             if feeds.get(name).is_none() {
                 let known: Vec<_> = feeds.iter().map(|feed| format!("{:?}", feed.name)).collect();
-                return Err(format!("feeds: {name:?} is unknown: write {}", known.join(" or ")));
+                return Err(format!(
+                    "feeds: {name:?} is unknown: write {}",
+                    known.join(" or ")
+                ));
             }
         }
         let repeat = self.repeat.as_deref().map(parse_span).transpose();
@@ -317,11 +332,20 @@ impl AlertTable {
             WhenWord::Rejects => {
                 let percent = self.percent.ok_or_else(|| missing("percent", "5"))?;
                 if !(0.0..100.0).contains(&percent) {
-                    return Err(format!("percent: {percent} is no share: write a number from 0 to 99"));
+                    return Err(format!(
+                        "percent: {percent} is no share: write a number from 0 to 99"
+                    ));
                 }
                 let within = parse_span(self.within.as_deref().unwrap_or("1 day"));
                 let within = within.map_err(|problem| format!("within: {problem}"))?;
-                (When::Rejects { feeds, percent, within }, &["feeds", "percent", "within"])
+                (
+                    When::Rejects {
+                        feeds,
+                        percent,
+                        within,
+                    },
+                    &["feeds", "percent", "within"],
+                )
             }
             WhenWord::Held => (When::Held { feeds }, &["feeds"]),
             WhenWord::Lag => {
@@ -331,7 +355,12 @@ impl AlertTable {
             }
             WhenWord::Disk => {
                 let free = self.free.as_deref().ok_or_else(|| missing("free", "\"10 %\""))?;
-                (When::Disk { free: free_room(free)? }, &["free"])
+                (
+                    When::Disk {
+                        free: free_room(free)?,
+                    },
+                    &["free"],
+                )
             }
         };
         let set = [
@@ -356,7 +385,10 @@ impl AlertTable {
     }
 
     fn at(&self) -> Result<Option<Time>, String> {
-        self.at.as_deref().map(|text| time(text).map_err(|problem| format!("at: {problem}"))).transpose()
+        self.at
+            .as_deref()
+            .map(|text| time(text).map_err(|problem| format!("at: {problem}")))
+            .transpose()
     }
 }
 
@@ -387,47 +419,9 @@ impl When {
     }
 }
 
-impl QuietHours {
-    /// Makes quiet hours, which may last over midnight.
-    pub fn new(from: Time, until: Time) -> Self {
-        Self { from, until }
-    }
-
-    /// Returns when the quiet hours end in which a moment lies; `None` if it lies in none.
-    pub fn end_after(self, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let local = now.to_zoned(zone.clone());
-        let time = local.time();
-        let is_quiet = match self.from <= self.until {
-            true => self.from <= time && time < self.until,
-            false => self.from <= time || time < self.until,
-        };
-        if !is_quiet {
-            return None;
-        }
-        let end = |day: jiff::civil::Date| day.to_datetime(self.until).to_zoned(zone.clone()).ok();
-        let today = end(local.date()).filter(|end| *end > local);
-        let end = today.or_else(|| end(local.date().checked_add(1.day()).ok()?));
-        Some(end.map_or(now, |end| end.timestamp()))
-    }
-}
-
 fn time(text: &str) -> Result<Time, String> {
     let parsed = text.parse();
     parsed.map_err(|_| format!("{text:?} is not a time of day: write one such as \"18:00\""))
-}
-
-/// Reads quiet hours; `"never"` are none.
-fn quiet_hours(text: &str) -> Result<Option<QuietHours>, String> {
-    let help = || format!("{text:?} are no hours: write \"22:00-06:00\", or \"never\"");
-    if text == "never" {
-        return Ok(None);
-    }
-    let (from, until) = text.split_once('-').ok_or_else(help)?;
-    let [from, until] = [from, until].map(|text| text.trim().parse::<Time>());
-    match (from, until) {
-        (Ok(from), Ok(until)) if from != until => Ok(Some(QuietHours::new(from, until))),
-        _ => Err(help()),
-    }
 }
 
 fn free_room(text: &str) -> Result<Free, String> {
@@ -451,33 +445,6 @@ fn twice<'n>(names: &[&'n str]) -> Option<&'n str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn moment(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn quiet_hours_end_in_their_zone() {
-        let zone = TimeZone::get("America/Chicago").unwrap();
-        let night = quiet_hours("22:00-06:00").unwrap().unwrap();
-        let noon = quiet_hours("12:00 - 13:00").unwrap().unwrap();
-        // 21:59, 22:00, 05:59 and 06:00 in Chicago, which is 6 hours behind in winter.
-        for (quiet, now, end) in [
-            (night, "2026-01-10T03:59:00Z", None),
-            (night, "2026-01-10T04:00:00Z", Some("2026-01-10T12:00:00Z")),
-            (night, "2026-01-10T11:59:00Z", Some("2026-01-10T12:00:00Z")),
-            (night, "2026-01-10T12:00:00Z", None),
-            (noon, "2026-01-10T18:30:00Z", Some("2026-01-10T19:00:00Z")),
-            // The night in which clocks go forward has an hour less.
-            (night, "2026-03-08T04:30:00Z", Some("2026-03-08T11:00:00Z")),
-        ] {
-            assert_eq!(quiet.end_after(moment(now), &zone), end.map(moment), "{now}");
-        }
-        assert_eq!(quiet_hours("never"), Ok(None));
-        for bad in ["", "22:00", "22-06:00:", "6:00-6:00", "25:00-06:00"] {
-            assert!(quiet_hours(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn room_is_a_share_or_a_size() {

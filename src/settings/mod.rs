@@ -11,6 +11,7 @@ mod fragment;
 mod http;
 mod own;
 mod places;
+mod quiet;
 mod receivers;
 mod variable;
 mod warehouse;
@@ -32,11 +33,12 @@ use serde::Deserialize;
 use crate::memory::MemoryLimit;
 use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
-pub use alerts::{Alert, AlertSettings, Day, Free, QuietHours, When};
+pub use alerts::{Alert, AlertSettings, Day, Free, When};
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub(crate) use gristmill_engine::parse_span;
 pub use http::{HttpSettings, Token};
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
+pub use quiet::QuietHours;
 pub(crate) use receivers::place;
 pub use receivers::{DeadMan, Encryption, Endpoint, Form, Mail, Receiver};
 pub use warehouse::WarehouseUrl;
@@ -314,10 +316,12 @@ impl Settings {
 
     /// Checks the jobs that alerts name. `jobs` are those of the state database.
     pub fn check_alerts(&self, jobs: &[JobConfig]) -> Result<(), SettingsError> {
-        self.alerts.check_jobs(jobs, &self.feeds).map_err(|problem| SettingsError {
-            path: self.file.clone(),
-            problem,
-        })
+        self.alerts
+            .check_jobs(jobs, &self.feeds)
+            .map_err(|problem| SettingsError {
+                path: self.file.clone(),
+                problem,
+            })
     }
 
     /// Returns the warehouse's URL, or an error about the settings if a variable in it is not set.

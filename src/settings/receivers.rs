@@ -230,7 +230,8 @@ fn web(text: &str) -> Result<Url, String> {
 
 /// Reads how mail is sent. Errors name their key, and do not quote the URL.
 fn mail(text: &str, table: &ReceiverTable) -> Result<Mail, String> {
-    let help = "write \"smtps://USER:PASSWORD@HOST\", or \"smtp://…\" for a server that encrypts with STARTTLS";
+    let help =
+        "write \"smtps://USER:PASSWORD@HOST\", or \"smtp://…\" for a server that encrypts with STARTTLS";
     let url = Url::parse(text).map_err(|error| format!("url: it is not a URL ({error}): {help}"))?;
     let encryption = match (url.scheme(), table.tls) {
         ("smtps", true) => Encryption::Tls,
@@ -254,7 +255,8 @@ fn mail(text: &str, table: &ReceiverTable) -> Result<Mail, String> {
     };
     if account.is_some() && encryption == Encryption::None {
         return Err(
-            "tls: with tls = false the password would be sent for everybody to read: remove one of the two".to_owned(),
+            "tls: with tls = false the password would be sent for everybody to read: remove one of the two"
+                .to_owned(),
         );
     }
     let address = |key: &str, text: &str| -> Result<Mailbox, String> {
@@ -262,7 +264,10 @@ fn mail(text: &str, table: &ReceiverTable) -> Result<Mail, String> {
             format!("{key}: {text:?} is no mail address ({error}): write \"desk@example.com\" or \"Desk <desk@example.com>\"")
         })
     };
-    let from = table.from.as_deref().ok_or("from is missing: write the sender's address")?;
+    let from = table
+        .from
+        .as_deref()
+        .ok_or("from is missing: write the sender's address")?;
     let to = table.to.as_deref().unwrap_or_default();
     if to.is_empty() {
         return Err("to is missing: write a list of addresses, such as [\"desk@example.com\"]".to_owned());
@@ -277,7 +282,10 @@ fn mail(text: &str, table: &ReceiverTable) -> Result<Mail, String> {
         encryption,
         account,
         from: address("from", from)?,
-        to: to.iter().map(|text| address("to", text)).collect::<Result<_, _>>()?,
+        to: to
+            .iter()
+            .map(|text| address("to", text))
+            .collect::<Result<_, _>>()?,
     })
 }
 
@@ -304,7 +312,10 @@ mod tests {
             assert_eq!(receiver.endpoint().unwrap().to_string(), place);
             assert!(!format!("{receiver:?}").contains("hush"), "{receiver:?}");
         }
-        let table = DeadManTable { url: Secret(Ok("https://hc-ping.com/hush".into())), every: "1s".into() };
+        let table = DeadManTable {
+            url: Secret(Ok("https://hc-ping.com/hush".into())),
+            every: "1s".into(),
+        };
         assert!(!format!("{:?}", DeadMan::check(&table).unwrap()).contains("hush"));
     }
 
@@ -312,13 +323,35 @@ mod tests {
     fn what_cannot_be_used_is_told_without_the_url() {
         let smtp = "name = \"m\"\nform = \"smtp\"\nfrom = \"a@b.c\"\nto = [\"d@e.f\"]\n";
         for (text, told) in [
-            ("name = \"a\"\nform = \"slack\"\nurl = \"hooks.slack.com/hush\"".to_owned(), "not a URL"),
-            ("name = \"a\"\nform = \"slack\"\nurl = \"ftp://hush/\"".to_owned(), "\"ftp\" is no scheme of a webhook"),
-            ("name = \"a\"\nform = \"pager\"\nurl = \"https://hush/\"".to_owned(), "expected one of `json`, `slack`, `teams`, `smtp`"),
-            ("name = \"a\"\nform = \"slack\"\nurl = \"https://h/\"\ntoken = \"hush\"".to_owned(), "token is only for form = \"json\""),
-            (format!("{smtp}url = \"smtp://u:hush@h\"\ntls = false"), "for everybody to read"),
-            (format!("{smtp}url = \"https://hush\""), "no scheme of a mail server"),
-            ("name = \"m\"\nform = \"smtp\"\nurl = \"smtp://h\"\nfrom = \"nobody\"\nto = [\"d@e.f\"]".to_owned(), "from: \"nobody\" is no mail address"),
+            (
+                "name = \"a\"\nform = \"slack\"\nurl = \"hooks.slack.com/hush\"".to_owned(),
+                "not a URL",
+            ),
+            (
+                "name = \"a\"\nform = \"slack\"\nurl = \"ftp://hush/\"".to_owned(),
+                "\"ftp\" is no scheme of a webhook",
+            ),
+            (
+                "name = \"a\"\nform = \"pager\"\nurl = \"https://hush/\"".to_owned(),
+                "expected one of `json`, `slack`, `teams`, `smtp`",
+            ),
+            (
+                "name = \"a\"\nform = \"slack\"\nurl = \"https://h/\"\ntoken = \"hush\"".to_owned(),
+                "token is only for form = \"json\"",
+            ),
+            (
+                format!("{smtp}url = \"smtp://u:hush@h\"\ntls = false"),
+                "for everybody to read",
+            ),
+            (
+                format!("{smtp}url = \"https://hush\""),
+                "no scheme of a mail server",
+            ),
+            (
+                "name = \"m\"\nform = \"smtp\"\nurl = \"smtp://h\"\nfrom = \"nobody\"\nto = [\"d@e.f\"]"
+                    .to_owned(),
+                "from: \"nobody\" is no mail address",
+            ),
         ] {
             let error = receiver(&text).unwrap_err();
             assert!(error.contains(told) && !error.contains("hush"), "{error}");

@@ -29,8 +29,8 @@ mod text;
 mod waiting;
 
 pub use alert::{
-    AlertChanges, FailedWave, Firing, HeldFile, LastReport, NewNotice, Notice, NoticeKind, RejectedLines, Unloaded,
-    Unsent,
+    AlertChanges, FailedWave, Firing, HeldFile, LastReport, NewNotice, Notice, NoticeKind, RejectedLines,
+    Unloaded, Unsent,
 };
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;

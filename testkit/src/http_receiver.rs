@@ -55,7 +55,8 @@ impl HttpReceiver {
 
     /// Starts a server at an address, such as one that was free a moment ago.
     pub fn start_at(address: SocketAddr) -> Self {
-        let listener = TcpListener::bind(address).unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
+        let listener =
+            TcpListener::bind(address).unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
         let address = listener.local_addr().expect("a socket has an address");
         let shared = Arc::new(Shared {
             status: AtomicU16::new(200),
@@ -117,7 +118,11 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     let head = read_head(&mut reader)?;
     let mut body = vec![0; length(&head).unwrap_or(0)];
     reader.read_exact(&mut body)?;
-    let mut words = head.first().map_or("", String::as_str).split(' ').map(str::to_owned);
+    let mut words = head
+        .first()
+        .map_or("", String::as_str)
+        .split(' ')
+        .map(str::to_owned);
     let request = Request {
         method: words.next().unwrap_or_default(),
         path: words.next().unwrap_or_default(),
@@ -127,5 +132,8 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     shared.requests.lock().expect("no holder panics").push(request);
     let status = shared.status.load(Ordering::SeqCst);
     let mut client = client;
-    write!(client, "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    write!(
+        client,
+        "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    )
 }

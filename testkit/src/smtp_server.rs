@@ -62,7 +62,7 @@ impl SmtpServer {
 
 fn serve(client: &TcpStream, seen: &Mutex<Seen>) -> io::Result<()> {
     let mut lines = BufReader::new(client).lines();
-    let mut say = |text: &str| {
+    let say = |text: &str| {
         let mut to = client;
         to.write_all(format!("{text}\r\n").as_bytes())
     };
@@ -70,7 +70,11 @@ fn serve(client: &TcpStream, seen: &Mutex<Seen>) -> io::Result<()> {
     say("220 testkit ESMTP")?;
     while let Some(line) = lines.next().transpose()? {
         seen.lock().expect("no holder panics").commands.push(line.clone());
-        let word = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let word = line
+            .split([' ', ':'])
+            .next()
+            .unwrap_or_default()
+            .to_ascii_uppercase();
         let address = || {
             let inner = line.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
             inner.map_or(String::new(), |(address, _)| address.to_owned())
@@ -101,7 +105,10 @@ fn serve(client: &TcpStream, seen: &Mutex<Seen>) -> io::Result<()> {
                         }
                     }
                 }
-                seen.lock().expect("no holder panics").mails.push(std::mem::take(&mut mail));
+                seen.lock()
+                    .expect("no holder panics")
+                    .mails
+                    .push(std::mem::take(&mut mail));
                 say("250 2.0.0 taken")?;
             }
             "QUIT" => return say("221 2.0.0 bye"),

@@ -47,7 +47,9 @@ fn told(requests: &[Request]) -> Vec<String> {
     let one = |request: &Request| {
         let message = request.json();
         let subjects = message["subjects"].as_array().expect("a list").iter();
-        let subjects: Vec<_> = subjects.map(|told| told["subject"].as_str().expect("a text")).collect();
+        let subjects: Vec<_> = subjects
+            .map(|told| told["subject"].as_str().expect("a text"))
+            .collect();
         let text = |key: &str| message[key].as_str().expect("a text").to_owned();
         format!("{} {}: {}", text("kind"), text("alert"), subjects.join(", "))
     };
@@ -82,7 +84,11 @@ fn files_and_waves_are_told_when_they_go_wrong_and_when_they_are_right_again() {
     let site = mill(&format!("{JOB}{two}"), &format!("{}{hook}", alerts.concat()));
     let mut service = support::service(&site);
     site.submit("IL-1.tdf", many("S1"));
-    support::wait_for_state(&site, "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'", "1");
+    support::wait_for_state(
+        &site,
+        "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'",
+        "1",
+    );
 
     site.submit("IL-1.tdf", sale("S1", "1.00"));
     wait_for(&mut service, &receiver, "firing held: file IL-1.tdf");
@@ -144,16 +150,30 @@ trigger = \"any\"
     let hook = webhook("hook", "json", receiver.address());
     let site = mill(jobs, &format!("{}{hook}", alerts.concat()));
     support::run_until_idle(&site);
-    assert!(receiver.requests().is_empty(), "the jobs were not there at midnight: {:?}", told(&receiver.requests()));
+    assert!(
+        receiver.requests().is_empty(),
+        "the jobs were not there at midnight: {:?}",
+        told(&receiver.requests())
+    );
     state(&site, "UPDATE job_edit SET at = '2026-01-01T00:00:00.000000Z'");
 
     let mut service = support::service(&site);
     wait_for(&mut service, &receiver, "firing late: job IL");
-    wait_for(&mut service, &receiver, "firing silent: store 1 of job IL, store 2 of job IL");
+    wait_for(
+        &mut service,
+        &receiver,
+        "firing silent: store 1 of job IL, store 2 of job IL",
+    );
     let late = receiver.requests().into_iter().map(|request| request.json());
-    let late = late.into_iter().find(|message| message["alert"] == "late").expect("it was told");
+    let late = late
+        .into_iter()
+        .find(|message| message["alert"] == "late")
+        .expect("it was told");
     let facts = late["subjects"][0]["facts"].as_str().expect("facts are text");
-    assert!(facts.contains("no complete run since") && facts.contains("it waits for"), "{facts}");
+    assert!(
+        facts.contains("no complete run since") && facts.contains("it waits for"),
+        "{facts}"
+    );
     site.submit("IL-1.tdf", sale("S1", "1.00"));
     wait_for(&mut service, &receiver, "resolved silent: store 1 of job IL");
     site.submit("IL-2.tdf", sale("S2", "1.00"));
@@ -163,7 +183,11 @@ trigger = \"any\"
     for store in ["1", "2"] {
         site.submit(format!("CA-{store}-2026-03-01.tdf"), sale(store, "1.00"));
     }
-    support::wait_for_state(&site, "SELECT count(*) FROM ingested_file_status WHERE file_url LIKE 'CA%'", "2");
+    support::wait_for_state(
+        &site,
+        "SELECT count(*) FROM ingested_file_status WHERE file_url LIKE 'CA%'",
+        "2",
+    );
     site.submit("CA-1-2026-03-02.tdf", line("1", "1.00", 4, "BUN", "2026-03-02"));
     wait_for(&mut service, &receiver, "firing skips: store 2 of job CA");
     site.submit("CA-2-2026-03-02.tdf", line("2", "1.00", 4, "BUN", "2026-03-02"));
@@ -178,7 +202,9 @@ fn a_notice_waits_for_its_receiver_through_a_restart_and_comes_once() {
     let hook = webhook("hook", "json", address);
     let site = mill(JOB, &format!("{full}{hook}"));
     let service = support::service(&site);
-    wait_until("the receiver is tried", || service.stderr().contains("a notice could not be sent"));
+    wait_until("the receiver is tried", || {
+        service.stderr().contains("a notice could not be sent")
+    });
     // The pipeline goes on meanwhile.
     site.submit("IL-1.tdf", sale("S1", "1.00"));
     wait_until("the file is loaded", || {
@@ -194,7 +220,11 @@ fn a_notice_waits_for_its_receiver_through_a_restart_and_comes_once() {
     let receiver = HttpReceiver::start_at(address);
     let expected = format!("firing full: disk of {}", site.folder().display());
     wait_for(&mut service, &receiver, &expected);
-    support::wait_for_state(&site, "SELECT count(*) FROM alert_notice WHERE sent_timestamp IS NOT NULL", "1");
+    support::wait_for_state(
+        &site,
+        "SELECT count(*) FROM alert_notice WHERE sent_timestamp IS NOT NULL",
+        "1",
+    );
     service.kill();
     let service = support::service(&site);
     wait_until("the file comes again", || {
@@ -222,7 +252,10 @@ fn a_notice_waits_for_its_receiver_through_a_restart_and_comes_once() {
 fn what_goes_on_is_repeated_as_set() {
     let receiver = HttpReceiver::start();
     let full = alert("full", "disk", "free = \"100 %\"\nrepeat = \"1s\"");
-    let site = mill(JOB, &format!("{full}{}", webhook("hook", "json", receiver.address())));
+    let site = mill(
+        JOB,
+        &format!("{full}{}", webhook("hook", "json", receiver.address())),
+    );
     let mut service = support::service(&site);
     let disk = format!("disk of {}", site.folder().display());
     wait_for(&mut service, &receiver, &format!("repeated full: {disk}"));
@@ -239,12 +272,24 @@ fn each_form_is_sent_and_mail_arrives() {
          from = \"Mühle <mill@example.com>\"\nto = [\"desk@example.com\", \"Ops <ops@example.com>\"]\n",
         server.address()
     );
-    let mut site = mill(JOB, &format!("{}{}{mail}", alert("full", "disk", "free = \"100 %\""), hooks.concat()));
+    let mut site = mill(
+        JOB,
+        &format!(
+            "{}{}{mail}",
+            alert("full", "disk", "free = \"100 %\""),
+            hooks.concat()
+        ),
+    );
     let settings = fs::read_to_string(site.folder().join("gristmill.toml")).expect("it was written");
     site.write_settings(&settings.replacen("[[receiver]]", "[[receiver]]\ntoken = \"${HOOK_TOKEN}\"", 1));
     site.set_variable("HOOK_TOKEN", "t0ken");
     let tested = site.run_ok(["alert", "test"]);
-    for (name, form) in [("json", "json"), ("slack", "slack"), ("teams", "teams"), ("mail", "smtp")] {
+    for (name, form) in [
+        ("json", "json"),
+        ("slack", "slack"),
+        ("teams", "teams"),
+        ("mail", "smtp"),
+    ] {
         assert!(tested.contains(&format!("{name} ({form}, ")), "{tested}");
     }
     assert_eq!(tested.matches("): sent").count(), 4, "{tested}");
@@ -255,21 +300,39 @@ fn each_form_is_sent_and_mail_arrives() {
     assert_eq!(program.header("authorization"), Some("Bearer t0ken"));
     assert_eq!(slack.header("authorization"), None);
     for request in &requests {
-        assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/hush-hush"));
+        assert_eq!(
+            (request.method.as_str(), request.path.as_str()),
+            ("POST", "/hush-hush")
+        );
         assert_eq!(request.header("content-type"), Some("application/json"));
         assert!(request.body.contains("gristmill alert test"), "{}", request.body);
     }
     assert_eq!(program.json()["kind"], "test");
     assert_eq!(slack.json()["blocks"][0]["type"], "header");
     let attachment = &teams.json()["attachments"][0];
-    assert_eq!(attachment["contentType"], "application/vnd.microsoft.card.adaptive");
+    assert_eq!(
+        attachment["contentType"],
+        "application/vnd.microsoft.card.adaptive"
+    );
 
     support::run_until_idle(&site);
     let mails = server.seen().mails;
     assert_eq!(mails.len(), 2, "the test and the notice: {mails:?}");
     let mail = &mails[1];
-    assert_eq!((mail.from.as_str(), &mail.to[..]), ("mill@example.com", &["desk@example.com".to_owned(), "ops@example.com".to_owned()][..]));
-    for part in ["Subject: gristmill: full: disk of", "Message-ID: <gristmill.", "Date: ", "are free", "To: desk@example.com"] {
+    assert_eq!(
+        (mail.from.as_str(), &mail.to[..]),
+        (
+            "mill@example.com",
+            &["desk@example.com".to_owned(), "ops@example.com".to_owned()][..]
+        )
+    );
+    for part in [
+        "Subject: gristmill: full: disk of",
+        "Message-ID: <gristmill.",
+        "Date: ",
+        "are free",
+        "To: desk@example.com",
+    ] {
         assert!(mail.data.contains(part), "{part} is not in {}", mail.data);
     }
     assert_eq!(receiver.requests().len(), 6);
@@ -279,7 +342,10 @@ fn each_form_is_sent_and_mail_arrives() {
 fn a_test_says_who_cannot_be_reached() {
     let (receiver, server, nobody) = (HttpReceiver::start(), SmtpServer::start(), free());
     receiver.answer(404);
-    let hooks = [webhook("gone", "slack", receiver.address()), webhook("nobody", "json", nobody)];
+    let hooks = [
+        webhook("gone", "slack", receiver.address()),
+        webhook("nobody", "json", nobody),
+    ];
     // A server without STARTTLS gets neither the password nor the mail.
     let mail = format!(
         "[[receiver]]\nname = \"mail\"\nform = \"smtp\"\nurl = \"smtp://user:{SECRET}@{}\"\n\
@@ -290,12 +356,23 @@ fn a_test_says_who_cannot_be_reached() {
     let site = mill(JOB, &format!("{some}{}{mail}", hooks.concat()));
     let finished = site.run(["alert", "test"]);
     assert_eq!(finished.status.code(), Some(1), "{finished}");
-    for part in ["gone (slack, http://127.0.0.1:", "answered 404", "nobody (json, http://", "refused", "mail (smtp, smtp://"] {
+    for part in [
+        "gone (slack, http://127.0.0.1:",
+        "answered 404",
+        "nobody (json, http://",
+        "refused",
+        "mail (smtp, smtp://",
+    ] {
         assert!(finished.stdout.contains(part), "{part}: {finished}");
     }
     assert!(!finished.to_string().contains(SECRET), "{finished}");
     let commands = server.seen().commands;
-    assert!(!commands.iter().any(|line| line.starts_with("AUTH") || line.starts_with("MAIL")), "{commands:?}");
+    assert!(
+        !commands
+            .iter()
+            .any(|line| line.starts_with("AUTH") || line.starts_with("MAIL")),
+        "{commands:?}"
+    );
     let one = site.run(["alert", "test", "full"]);
     assert_eq!(one.stdout.lines().count(), 1, "{one}");
     let unknown = site.run(["alert", "test", "fool"]);
@@ -305,7 +382,10 @@ fn a_test_says_who_cannot_be_reached() {
 #[test]
 fn the_dead_mans_switch_is_called_only_while_all_is_well() {
     let receiver = HttpReceiver::start();
-    let dead_man = format!("[dead_man]\nurl = \"{}\"\nevery = \"1s\"\n", receiver.url(&format!("/{SECRET}")));
+    let dead_man = format!(
+        "[dead_man]\nurl = \"{}\"\nevery = \"1s\"\n",
+        receiver.url(&format!("/{SECRET}"))
+    );
     let site = mill(JOB, &dead_man);
     let service = support::service(&site);
     wait_until("it is called twice", || receiver.requests().len() >= 2);
@@ -319,7 +399,9 @@ fn the_dead_mans_switch_is_called_only_while_all_is_well() {
     site.write_settings(&support::settings(&away, &format!("{JOB}\n{dead_man}")));
     let service = support::service(&site);
     wait_until("it says why it does not call", || {
-        service.stderr().contains("the dead man's switch is not called: the warehouse is waited for")
+        service
+            .stderr()
+            .contains("the dead man's switch is not called: the warehouse is waited for")
     });
     let before = receiver.requests().len();
     assert!(before <= called + 1, "only before the warehouse was asked for");

@@ -108,8 +108,18 @@ mod tests {
     async fn folders_of_one_disk_are_told_once() {
         let folder = tempfile::tempdir().unwrap();
         let folders = [folder.path().join("not/yet"), folder.path().to_owned()];
-        let found = full(&folders, Free::Percent(100.0), Timestamp::UNIX_EPOCH, &HashSet::new()).await;
-        let subjects: Vec<_> = found.findings.iter().map(|finding| finding.subject.clone()).collect();
+        let found = full(
+            &folders,
+            Free::Percent(100.0),
+            Timestamp::UNIX_EPOCH,
+            &HashSet::new(),
+        )
+        .await;
+        let subjects: Vec<_> = found
+            .findings
+            .iter()
+            .map(|finding| finding.subject.clone())
+            .collect();
         assert_eq!(subjects, [format!("disk of {}", folder.path().display())]);
         let none = full(&folders, Free::Bytes(0), Timestamp::UNIX_EPOCH, &HashSet::new()).await;
         assert!(none.findings.is_empty());

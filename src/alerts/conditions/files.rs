@@ -41,7 +41,10 @@ pub(super) async fn rejects(
             continue;
         }
         let share = 100.0 * file.rejects as f64 / file.lines.max(1) as f64;
-        let counted = format!("{share:.1} % of its lines are rejects: {} of {}", file.rejects, file.lines);
+        let counted = format!(
+            "{share:.1} % of its lines are rejects: {} of {}",
+            file.rejects, file.lines
+        );
         found.findings.push(Finding {
             facts: match file.is_whole {
                 true => format!("was rejected as a whole; {counted}"),

@@ -50,7 +50,11 @@ pub(super) async fn look(
         When::Lag { jobs, over } => jobs::lag(scene, jobs, *over).await,
         When::StoreSilentFor { jobs, waves } => stores::silent_for(scene, jobs, *waves).await,
         When::StoreSilentAt { jobs, at, day } => stores::silent_at(scene, jobs, (*at, *day)).await,
-        When::Rejects { feeds, percent, within } => files::rejects(scene, feeds, *percent, *within).await,
+        When::Rejects {
+            feeds,
+            percent,
+            within,
+        } => files::rejects(scene, feeds, *percent, *within).await,
         When::Held { feeds } => files::held(scene, feeds).await,
         When::Disk { free } => Ok(disk::full(scene.folders, *free, scene.now, known).await),
     }

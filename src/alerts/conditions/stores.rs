@@ -14,17 +14,16 @@ use crate::settings::Day;
 use crate::shown::moment;
 
 /// Finds the stores that have sent nothing for the last waves of a job. The wave in progress counts once it has run.
-pub(super) async fn silent_for(
-    scene: &Scene<'_>,
-    jobs: &[String],
-    waves: u32,
-) -> Result<Found, StateError> {
+pub(super) async fn silent_for(scene: &Scene<'_>, jobs: &[String], waves: u32) -> Result<Found, StateError> {
     let mut found = Found::default();
     for (_, _, plan) in active(scene, jobs).await? {
         let today = scene.now.to_zoned(plan.time_zone.clone()).date();
         let facts = |last: String| format!("has sent nothing for {waves} waves or more; {last}");
         if plan.files.is_dated() {
-            let recent = scene.state.recent_waves(&plan.id, today, waves.saturating_add(1)).await?;
+            let recent = scene
+                .state
+                .recent_waves(&plan.id, today, waves.saturating_add(1))
+                .await?;
             let in_progress = usize::from(recent.first().is_some_and(|(_, has_run)| !has_run));
             let Some((first, _)) = recent.get(in_progress + waves as usize - 1) else {
                 continue;
@@ -33,7 +32,9 @@ pub(super) async fn silent_for(
                 let day = last.and_then(|last| last.wave);
                 if day.is_none_or(|day| day < *first) {
                     let since = start_of(*first, &plan.time_zone);
-                    found.findings.push(finding(plan, &store, facts(last_day(day)), since));
+                    found
+                        .findings
+                        .push(finding(plan, &store, facts(last_day(day)), since));
                 }
             }
         } else {
@@ -48,7 +49,9 @@ pub(super) async fn silent_for(
                 let submitted = last.and_then(|last| last.submitted);
                 if submitted.is_none_or(|submitted| submitted <= bound) {
                     let since = submitted.or(runs.last().copied()).unwrap_or(scene.now);
-                    found.findings.push(finding(plan, &store, facts(last_time(submitted)), since));
+                    found
+                        .findings
+                        .push(finding(plan, &store, facts(last_time(submitted)), since));
                 }
             }
         }
@@ -81,7 +84,11 @@ pub(super) async fn silent_at(
             if is_there {
                 continue;
             }
-            let last = if plan.files.is_dated() { last_day(day) } else { last_time(submitted) };
+            let last = if plan.files.is_dated() {
+                last_day(day)
+            } else {
+                last_time(submitted)
+            };
             let facts = format!("has sent nothing for {}; {last}", due.day);
             found.findings.push(finding(plan, &store, facts, due.at));
         }
@@ -115,9 +122,13 @@ fn finding(plan: &JobPlan, store: &str, facts: String, since: Timestamp) -> Find
 }
 
 fn last_day(day: Option<Date>) -> String {
-    day.map_or("no file so far".to_owned(), |day| format!("its last file is of {day}"))
+    day.map_or("no file so far".to_owned(), |day| {
+        format!("its last file is of {day}")
+    })
 }
 
 fn last_time(submitted: Option<Timestamp>) -> String {
-    submitted.map_or("no file so far".to_owned(), |at| format!("its last file came at {}", moment(at)))
+    submitted.map_or("no file so far".to_owned(), |at| {
+        format!("its last file came at {}", moment(at))
+    })
 }

@@ -123,10 +123,7 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
         let sent = sqlx::query(sql::SENT).bind(notice_id).bind(now);
-        sent.execute(&mut *writer)
-            .await
-            .during(action, subject)
-            .map(drop)
+        sent.execute(&mut *writer).await.during(action, subject).map(drop)
     }
 
     /// Records that a notice could not be sent, and is to be tried again at `next_try`.

@@ -25,7 +25,10 @@ fn notice(kind: NoticeKind, content: &str) -> NewNotice {
 
 async fn pending(f: &Fixture, receiver: &str) -> Vec<String> {
     let notices = f.db.pending_notices(receiver, 10).await.unwrap();
-    notices.into_iter().map(|notice| format!("{} {}", notice.kind, notice.content)).collect()
+    notices
+        .into_iter()
+        .map(|notice| format!("{} {}", notice.kind, notice.content))
+        .collect()
 }
 
 #[tokio::test]
@@ -39,10 +42,16 @@ async fn notices_wait_until_they_are_sent_and_firings_until_they_are_over() {
     };
     f.db.note_alert("a", &found, &to).await.unwrap();
     assert_eq!(f.db.firing().await.unwrap(), found.keep);
-    assert!(f.db.unsent_notices().await.unwrap().is_empty(), "nothing was tried");
+    assert!(
+        f.db.unsent_notices().await.unwrap().is_empty(),
+        "nothing was tried"
+    );
     let first = f.db.pending_notices("x", 10).await.unwrap().remove(0);
     f.db.note_sent(first.notice_id).await.unwrap();
-    assert_eq!((pending(&f, "x").await.len(), pending(&f, "y").await.len()), (0, 1));
+    assert_eq!(
+        (pending(&f, "x").await.len(), pending(&f, "y").await.len()),
+        (0, 1)
+    );
 
     // Who still waits for a notice of the alert gets no repetition.
     let again = AlertChanges {
@@ -54,13 +63,25 @@ async fn notices_wait_until_they_are_sent_and_firings_until_they_are_over() {
     assert_eq!(pending(&f, "y").await, ["firing \"1\""]);
     let waits = f.db.pending_notices("y", 10).await.unwrap().remove(0);
     let later = f.db_now() + jiff::SignedDuration::from_secs(60);
-    f.db.note_not_sent(waits.notice_id, "refused", later).await.unwrap();
+    f.db.note_not_sent(waits.notice_id, "refused", later)
+        .await
+        .unwrap();
     let unsent = f.db.unsent_notices().await.unwrap();
-    assert_eq!((unsent.len(), unsent[0].receiver.as_str(), unsent[0].error.as_deref()), (1, "y", Some("refused")));
+    assert_eq!(
+        (
+            unsent.len(),
+            unsent[0].receiver.as_str(),
+            unsent[0].error.as_deref()
+        ),
+        (1, "y", Some("refused"))
+    );
 
     // The next start tries at once, and knows neither the alert nor a receiver that the settings no longer have.
     let f2 = f.open_again().await;
-    assert_eq!(f2.begin_alerts(&["b".into()], &["y".into()]).await.unwrap(), [("x".to_owned(), 1)]);
+    assert_eq!(
+        f2.begin_alerts(&["b".into()], &["y".into()]).await.unwrap(),
+        [("x".to_owned(), 1)]
+    );
     assert!(f2.firing().await.unwrap().is_empty());
     let again = f2.pending_notices("y", 10).await.unwrap().remove(0);
     assert_eq!((again.failures, again.next_try), (1, f.db_now()));
@@ -81,13 +102,26 @@ async fn rejects_of_the_newest_submissions_are_found() {
     f.record("IL-2.tdf", converted("b")).await;
     let names = async |percent| {
         let found = f.db.files_with_many_rejects(percent, from).await.unwrap();
-        found.into_iter().map(|file| (file.file_url, file.is_whole)).collect::<Vec<_>>()
+        found
+            .into_iter()
+            .map(|file| (file.file_url, file.is_whole))
+            .collect::<Vec<_>>()
     };
     let all = names(0.0).await;
     assert!(all.contains(&("IL-1.tdf".to_owned(), true)), "{all:?}");
-    assert_eq!(names(99.9).await, [("IL-1.tdf".to_owned(), true)], "rejected as a whole, whatever the share");
+    assert_eq!(
+        names(99.9).await,
+        [("IL-1.tdf".to_owned(), true)],
+        "rejected as a whole, whatever the share"
+    );
     f.record("IL-1.tdf", converted("c")).await;
     assert!(names(99.9).await.is_empty());
     f.pass(10);
-    assert!(f.db.files_with_many_rejects(0.0, f.db_now()).await.unwrap().is_empty(), "all came before");
+    assert!(
+        f.db.files_with_many_rejects(0.0, f.db_now())
+            .await
+            .unwrap()
+            .is_empty(),
+        "all came before"
+    );
 }

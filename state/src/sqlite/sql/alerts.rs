@@ -1,6 +1,7 @@
 //! Statements about alerts: what they have found, their notices, and what their conditions ask.
 
-pub(in crate::sqlite) const FIRING: &str = "SELECT * FROM alert_firing ORDER BY since_timestamp, alert, subject";
+pub(in crate::sqlite) const FIRING: &str =
+    "SELECT * FROM alert_firing ORDER BY since_timestamp, alert, subject";
 
 pub(in crate::sqlite) const KEEP: &str = "
     INSERT INTO alert_firing (alert, subject, facts, since_timestamp, told_timestamp, resolved_timestamp)
