@@ -1,7 +1,7 @@
 //! Looks at all alerts when something has changed and when time alone may change what they find, and sends their notices.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -352,20 +352,17 @@ impl Watch {
 
 /// Returns the folders that gristmill writes to, and local folders that stores write to.
 fn folders(settings: &Settings) -> Vec<PathBuf> {
-    let parent = |path: &PathBuf| path.parent().map_or_else(|| PathBuf::from("."), PathBuf::from);
     let lake = match &settings.lake {
-        LakeSettings::Folder(folder) => folder.clone(),
-        LakeSettings::Bucket { scratch, .. } => scratch.clone(),
+        LakeSettings::Folder(folder) => folder.as_path(),
+        LakeSettings::Bucket { scratch, .. } => scratch,
     };
     let sources = settings.sources.iter().filter_map(|source| match &source.place {
-        Place::Folder(folder) => Some(folder.clone()),
+        Place::Folder(folder) => Some(folder.as_path()),
         Place::Bucket(_) => None,
     });
-    let warehouse = settings.own_warehouse();
-    let own = [
-        Some(parent(&settings.state)),
-        Some(lake),
-        warehouse.map(|path| parent(&path.to_owned())),
-    ];
-    own.into_iter().flatten().chain(sources).collect()
+    let warehouse = settings.own_warehouse().and_then(Path::parent);
+    let own = [settings.state.parent(), Some(lake), warehouse];
+    // A relative path says little in a message, and that of the current folder is empty.
+    let absolute = |folder: &Path| std::path::absolute(Path::new(".").join(folder)).ok();
+    own.into_iter().flatten().chain(sources).filter_map(absolute).collect()
 }
