@@ -69,23 +69,34 @@ impl StateDb {
             .await;
         let files = rows.and_then(|rows| whole(rows, About::Files, decode::file_row));
         let mut files = self.told.tell(files.during(action, subject)?);
+        self.add_refused(&mut tx, files.iter_mut()).await?;
+        tx.commit().await.during(action, subject)?;
+        Ok(files)
+    }
+
+    /// Adds to files the versions of their newest submissions, as far as these are not in force.
+    pub(super) async fn add_refused<'f>(
+        &self,
+        conn: &mut SqliteConnection,
+        files: impl Iterator<Item = &'f mut FileRow>,
+    ) -> Result<(), StateError> {
+        let mut files: Vec<_> = files.collect();
         let ids = files.iter().map(|file| json!(file.file_id));
         let refused = sqlx::query(sql::REFUSED)
             .bind(array(ids))
-            .fetch_all(&mut *tx)
+            .fetch_all(conn)
             .await;
         let refused = refused.and_then(|rows| {
             whole(rows, About::Files, |row| {
                 Ok((row.try_get("file_id")?, decode::version_row(row)?))
             })
         });
-        tx.commit().await.during(action, subject)?;
-        let refused = self.told.tell(refused.during(action, subject)?).into_iter();
-        let mut refused: HashMap<i64, VersionRow> = refused.collect();
+        let refused = refused.during("list", "the files that are not in force")?;
+        let mut refused: HashMap<i64, VersionRow> = self.told.tell(refused).into_iter().collect();
         for file in &mut files {
             file.refused = refused.remove(&file.file_id);
         }
-        Ok(files)
+        Ok(())
     }
 
     /// Returns the newest submissions of a file, newest first.
