@@ -68,7 +68,12 @@ impl Fate {
 }
 
 fn first_valid<'r>(reports: &[&'r Report]) -> Option<&'r Report> {
-    let is_valid = |outcome| matches!(outcome, Outcome::Validated | Outcome::Unchanged | Outcome::Accepted);
+    let is_valid = |outcome| {
+        matches!(
+            outcome,
+            Outcome::Validated | Outcome::Unchanged | Outcome::Accepted
+        )
+    };
     reports.iter().copied().find(|report| is_valid(report.outcome))
 }
 
@@ -82,7 +87,10 @@ pub(crate) fn by_store_and_day<'r>(
     for report in reports {
         let came = report.submitted.to_zoned(plan.time_zone.clone()).date();
         let day = report.wave.unwrap_or(came);
-        of_day.entry((report.store_id.as_str(), day)).or_default().push(report);
+        of_day
+            .entry((report.store_id.as_str(), day))
+            .or_default()
+            .push(report);
     }
     of_day
 }
@@ -149,7 +157,11 @@ pub(crate) async fn punctuality(
     }
     // On a day for which no store has sent anything, nothing is missing; nor before the store's first file.
     let of_any: BTreeSet<Date> = match plan.files.is_dated() {
-        true => state.days_of_job(&plan.id, (first, last)).await?.into_iter().collect(),
+        true => state
+            .days_of_job(&plan.id, (first, last))
+            .await?
+            .into_iter()
+            .collect(),
         false => {
             let minutes = state.minutes_of_job(&plan.id, span).await?;
             let date = |at: Timestamp| at.to_zoned(plan.time_zone.clone()).date();
@@ -230,7 +242,13 @@ mod tests {
         let shown = [365, 1439, 1440 + 365, 3 * 1440 + 5, -10].map(time_of_day);
         assert_eq!(
             shown,
-            ["06:05", "23:59", "06:05 the next day", "00:05, 3 days later", "23:50 the day before"]
+            [
+                "06:05",
+                "23:59",
+                "06:05 the next day",
+                "00:05, 3 days later",
+                "23:50 the day before"
+            ]
         );
         let beside = [(400, 400), (420, 400), (200, 400)].map(|(at, usual)| beside_usual(at, usual));
         assert_eq!(beside, ["as usual", "20 min later", "3 h 20 min earlier"]);

@@ -51,10 +51,10 @@ pub use order::Age;
 pub use page::{
     FileOfStore, FilePart, FirstReport, InterventionRow, LastSeen, Outcome, Report, StoreDay, SubmissionRow,
 };
+pub use query::{Answer, Cell, ViewRow};
 pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
     NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
-pub use query::{Answer, Cell, ViewRow};
 pub use sqlite::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};
 pub use waiting::{WaitKind, Waiting, WaitingFile};

@@ -11,6 +11,7 @@ mod clouds;
 mod commands;
 mod crashes;
 mod desk;
+mod desk_pages;
 mod formats;
 mod guards;
 mod infer;

@@ -82,10 +82,7 @@ impl StateDb {
     ) -> Result<(), StateError> {
         let mut files: Vec<_> = files.collect();
         let ids = files.iter().map(|file| json!(file.file_id));
-        let refused = sqlx::query(sql::REFUSED)
-            .bind(array(ids))
-            .fetch_all(conn)
-            .await;
+        let refused = sqlx::query(sql::REFUSED).bind(array(ids)).fetch_all(conn).await;
         let refused = refused.and_then(|rows| {
             whole(rows, About::Files, |row| {
                 Ok((row.try_get("file_id")?, decode::version_row(row)?))

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use futures::TryStreamExt as _;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Column, Executor as _, Row, SqlSafeStr as _, SqliteConnection, Statement as _, TypeInfo as _, ValueRef as _};
+use sqlx::{
+    AssertSqlSafe, Column, Executor as _, Row, SqlSafeStr as _, SqliteConnection, Statement as _,
+    TypeInfo as _, ValueRef as _,
+};
 
 use super::criterion::bounded;
 use super::select::{NotOneSelect, one_select, tokens};
@@ -34,7 +37,15 @@ const VIEWS: &str = "
 
 /// What tells about the database itself, or loads code. No name of a view, of a column or of a function that is needed
 /// begins so.
-const INTERNAL: [&str; 7] = ["sqlite_", "pragma_", "dbstat", "bytecode", "tables_used", "load_extension", "fts3_tokenizer"];
+const INTERNAL: [&str; 7] = [
+    "sqlite_",
+    "pragma_",
+    "dbstat",
+    "bytecode",
+    "tables_used",
+    "load_extension",
+    "fts3_tokenizer",
+];
 
 impl StateDb {
     /// Lists the views.
@@ -45,7 +56,8 @@ impl StateDb {
                 Ok(ViewRow {
                     name: row.try_get("name")?,
                     about: about(row.try_get("sql")?),
-                    columns: serde_json::from_str(&columns).map_err(|error| sqlx::Error::Decode(error.into()))?,
+                    columns: serde_json::from_str(&columns)
+                        .map_err(|error| sqlx::Error::Decode(error.into()))?,
                 })
             })
             .fetch_all(&self.readers)
@@ -82,7 +94,10 @@ pub async fn query(path: &Path, sql: &str, limit: Duration) -> Result<Answer, Qu
         message: error.to_string(),
     })?;
     let mut conn = bounded(options, limit).await.map_err(failed)?;
-    let tables: Vec<String> = sqlx::query_scalar(TABLES).fetch_all(&mut conn).await.map_err(failed)?;
+    let tables: Vec<String> = sqlx::query_scalar(TABLES)
+        .fetch_all(&mut conn)
+        .await
+        .map_err(failed)?;
     let tables: HashSet<String> = tables.iter().map(|name| name.to_lowercase()).collect();
     only_views(sql, &tables)?;
     read(&mut conn, sql).await.map_err(failed)
@@ -177,9 +192,15 @@ mod tests {
             "SELECT * FROM pragma_database_list",
             "SELECT load_extension('x')",
         ] {
-            assert!(matches!(only_views(sql, &tables), Err(QueryError::NotAView { .. })), "{sql}");
+            assert!(
+                matches!(only_views(sql, &tables), Err(QueryError::NotAView { .. })),
+                "{sql}"
+            );
         }
-        for sql in ["SELECT submission_id FROM submissions", "SELECT 'a job_run' FROM runs -- job_run"] {
+        for sql in [
+            "SELECT submission_id FROM submissions",
+            "SELECT 'a job_run' FROM runs -- job_run",
+        ] {
             assert_eq!(only_views(sql, &tables), Ok(()), "{sql}");
         }
     }

@@ -105,10 +105,7 @@ mod tests {
             "SELECT '--'; SELECT 2",
             "SELECT 1 /* ; */ ; x",
         ] {
-            assert!(
-                matches!(one_select(sql), Err(NotOneSelect::Several)),
-                "{sql}"
-            );
+            assert!(matches!(one_select(sql), Err(NotOneSelect::Several)), "{sql}");
         }
     }
 }

@@ -100,7 +100,11 @@ impl StateDb {
     }
 
     /// Returns the days of a job that runs by day, from the first to the last, for which any file has come.
-    pub async fn days_of_job(&self, job_id: &str, (first, last): (Date, Date)) -> Result<Vec<Date>, StateError> {
+    pub async fn days_of_job(
+        &self,
+        job_id: &str,
+        (first, last): (Date, Date),
+    ) -> Result<Vec<Date>, StateError> {
         sqlx::query(sql::DAYS_OF_JOB)
             .bind(job_id)
             .bind(first.to_string())

@@ -18,24 +18,35 @@ async fn views_are_listed_with_their_columns_and_each_can_be_asked() {
     f.record("IL-1.tdf", converted("a")).await;
     let views = f.db.views().await.unwrap();
     let names: Vec<_> = views.iter().map(|view| view.name.as_str()).collect();
-    assert!(names.contains(&"files") && names.contains(&"store_days"), "{names:?}");
+    assert!(
+        names.contains(&"files") && names.contains(&"store_days"),
+        "{names:?}"
+    );
     for view in &views {
         assert!(!view.about.is_empty(), "{} says nothing of itself", view.name);
         let answer = ask(&f, &format!("SELECT * FROM {}", view.name)).await.unwrap();
         assert_eq!(answer.columns, view.columns, "{}", view.name);
     }
-    let answer = ask(&f, "SELECT file_url, rows, NULL, 1.5, x'0aff' FROM files;").await.unwrap();
+    let answer = ask(&f, "SELECT file_url, rows, NULL, 1.5, x'0aff' FROM files;")
+        .await
+        .unwrap();
     let cells = &answer.rows[0];
     assert_eq!(cells[0], Cell::Text("IL-1.tdf".to_owned()));
     assert!(matches!(cells[1], Cell::Integer(_)), "{cells:?}");
-    assert_eq!(cells[2..], [Cell::Null, Cell::Real(1.5), Cell::Text("x'0aff'".to_owned())]);
+    assert_eq!(
+        cells[2..],
+        [Cell::Null, Cell::Real(1.5), Cell::Text("x'0aff'".to_owned())]
+    );
 }
 
 #[tokio::test]
 async fn an_answer_without_rows_has_its_columns() {
     let f = Fixture::new().await;
     let answer = ask(&f, "SELECT run_id AS run, job FROM runs").await.unwrap();
-    assert_eq!((answer.columns, answer.rows.len()), (vec!["run".to_owned(), "job".to_owned()], 0));
+    assert_eq!(
+        (answer.columns, answer.rows.len()),
+        (vec!["run".to_owned(), "job".to_owned()], 0)
+    );
 }
 
 #[tokio::test]
@@ -69,7 +80,9 @@ async fn an_answer_is_bounded_in_rows_bytes_and_time() {
     let numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)";
     let answer = ask(&f, &format!("{numbers} SELECT i FROM n")).await.unwrap();
     assert!(answer.has_more && answer.rows.len() == MOST_ROWS);
-    let answer = ask(&f, &format!("{numbers} SELECT hex(randomblob(100000)) FROM n")).await.unwrap();
+    let answer = ask(&f, &format!("{numbers} SELECT hex(randomblob(100000)) FROM n"))
+        .await
+        .unwrap();
     assert!(answer.has_more && answer.rows.len() < 20, "{}", answer.rows.len());
     let limit = Duration::from_millis(200);
     let endless = format!("{numbers} SELECT max(i) FROM n");
