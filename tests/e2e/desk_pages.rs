@@ -271,4 +271,6 @@ fn views_can_be_asked_and_nothing_else() {
         assert!(page.contains("class=\"problem\""), "{refused}: {page}");
     }
     assert_eq!(desk.get("/api/sql").status, 400);
+    // A page that stays as it is has no stream, which would ask again and again.
+    assert_eq!(desk.get("/live?at=/sql").body, "");
 }

@@ -41,6 +41,8 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, headers: HeaderMap, uri:
             let here = here(&uri);
             Html(layout::document(&page, viewer, said.as_deref(), &here)).into_response()
         }
+        // A program that asks for what is not there is answered as a program.
+        Err(problem) if uri.path().starts_with("/api/") => problem.json(),
         Err(problem) => problem.page(),
     }
 }

@@ -1,5 +1,6 @@
--- The files of a store, whichever jobs take them; and views for what could only be read from tables before.
+-- The files of a store, whichever jobs take them; the files that came last; and views for what could only be read from tables before.
 CREATE INDEX file_of_store ON ingested_file_status (store_id) WHERE store_id IS NOT NULL;
+CREATE INDEX file_by_time ON ingested_file_status (submitted_timestamp);
 CREATE INDEX job_file_by_store ON job_file (store_id) WHERE store_id IS NOT NULL;
 
 CREATE VIEW store_days AS

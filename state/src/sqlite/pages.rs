@@ -53,11 +53,12 @@ impl StateDb {
     pub async fn file_part(&self, part: &FilePart) -> Result<Vec<FileRow>, StateError> {
         let (action, subject) = ("list", "the files");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let statement = match part.newest_first {
-            true => sql::FILES_BY_TIME,
-            false => sql::FILES_BY_PATH,
+        let [by_path, by_time] = match (&part.store, &part.job) {
+            (Some(_), _) => sql::FILES_OF_STORE,
+            (None, Some(_)) => sql::FILES_OF_JOB,
+            (None, None) => sql::FILES,
         };
-        let rows = sqlx::query(statement)
+        let rows = sqlx::query(if part.newest_first { by_time } else { by_path })
             .bind(&part.feed)
             .bind(part.status.map(|status| status.as_str()))
             .bind(&part.text)

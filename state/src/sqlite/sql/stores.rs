@@ -79,4 +79,4 @@ pub(in crate::sqlite) const FIRST_REPORT: &str = "
     SELECT min(nullif(j.wave, '')) AS wave,
            min((SELECT s.submitted_timestamp FROM submission s
                  WHERE s.file_id = j.file_id ORDER BY s.submission_id LIMIT 1)) AS submitted
-      FROM job_file j WHERE j.store_id = ?1 AND +j.job_config_id = ?2";
+      FROM job_file j WHERE j.store_id = ?1 AND j.job_config_id = ?2";
