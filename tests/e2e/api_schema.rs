@@ -44,13 +44,7 @@ fn the_api_answers_as_its_description_says() {
             .arg(format!("http://{}/api/openapi.json", desk.address))
             .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing"])
             .args(["--max-examples", &examples, "--generation-deterministic"])
-            .args([
-                "--generation-database",
-                "none",
-                "--workers",
-                "1",
-                "--continue-on-failure",
-            ])
+            .args(["--workers", "1", "--continue-on-failure"])
             // A question may take its five seconds.
             .args([
                 "--request-timeout",
