@@ -5,10 +5,12 @@
 
 mod actions;
 mod alerts;
+mod aside;
 mod buckets;
 mod causes;
 pub mod cli;
 mod criterion;
+mod csv;
 mod guards;
 mod http;
 pub mod lake;
@@ -19,6 +21,8 @@ mod overview;
 pub mod pipeline;
 pub mod preconditions;
 pub mod progress;
+mod query;
+mod report;
 pub mod settings;
 mod shown;
 mod through;

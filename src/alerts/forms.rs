@@ -216,7 +216,10 @@ mod tests {
         );
         let (subject, text) = of_mail(&outgoing, &zone);
         assert_eq!(subject, title);
-        assert_eq!(text, format!("{title}\n\nfile IL_0_<!channel>.tdf\n    {facts}\n"));
+        assert_eq!(
+            text,
+            format!("{title}\n\nfile IL_0_<!channel>.tdf\n    {facts}\n")
+        );
     }
 
     #[test]

@@ -364,5 +364,9 @@ fn folders(settings: &Settings) -> Vec<PathBuf> {
     let own = [settings.state.parent(), Some(lake), warehouse];
     // A relative path says little in a message, and that of the current folder is empty.
     let absolute = |folder: &Path| std::path::absolute(Path::new(".").join(folder)).ok();
-    own.into_iter().flatten().chain(sources).filter_map(absolute).collect()
+    own.into_iter()
+        .flatten()
+        .chain(sources)
+        .filter_map(absolute)
+        .collect()
 }

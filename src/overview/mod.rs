@@ -1,7 +1,9 @@
 //! The read model: where the service, jobs, files, runs and rows stand, as types that are told in words, as JSON and as
 //! pages. The commands, the API, the pages and the log tell the same, because all of them ask here.
 
+mod advice;
 mod alerts;
+mod changed;
 mod difference;
 mod doubts;
 mod edits;
@@ -9,15 +11,18 @@ mod explain;
 mod files;
 mod held;
 mod jobs;
+mod punctuality;
 mod ready;
 mod rejects;
 mod runs;
 mod status;
+mod store;
 mod strays;
 mod today;
 mod trace;
 
 pub(crate) use alerts::firing;
+pub(crate) use changed::{ChangedPart, ChangedRows, FileBehind, changed};
 pub(crate) use difference::{Days, Difference, OfDay, between, days_of, difference};
 pub(crate) use doubts::{OPEN, WithRejects, is_odd, of_lines};
 pub(crate) use edits::told as edited;
@@ -25,10 +30,12 @@ pub(crate) use explain::{explain, explain_waves};
 pub(crate) use files::{ListedFile, Unmatched, files, unmatched};
 pub(crate) use held::Held;
 pub(crate) use jobs::{JobStatus, job_statuses, judge_newest};
+pub(crate) use punctuality::{Fate, Punctuality, beside_usual, by_store_and_day, moments, time_of_day};
 pub(crate) use ready::not_ready;
 pub(crate) use rejects::{Rejects, rejects};
 pub(crate) use runs::{ListedRun, took};
 pub(crate) use status::{Status, status};
+pub(crate) use store::{Depth, FileWithFaults, StoreReport, store_report};
 pub(crate) use strays::{Stray, named, strays, told, without_files};
 pub(crate) use today::{Mood, Province, Provinces};
 pub(crate) use trace::{Amounts, Key, Moment, Trace, history, trace};

@@ -4,6 +4,7 @@ mod support;
 
 mod aggregate;
 mod alerts;
+mod api_schema;
 mod archives;
 mod bad_input;
 mod browser;
@@ -12,6 +13,7 @@ mod clouds;
 mod commands;
 mod crashes;
 mod desk;
+mod desk_pages;
 mod formats;
 mod guards;
 mod infer;
