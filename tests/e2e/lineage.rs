@@ -89,7 +89,8 @@ impl Receiver {
             .arg(self.folder.path())
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        let said =
+            String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
         assert_eq!(said, format!("ok: {}\n", self.received().len()), "{said}");
     }
 }
@@ -116,7 +117,10 @@ fn sale(store: &str, amount: &str) -> String {
 #[test]
 fn a_run_is_told_with_its_files_and_its_table() {
     let receiver = Receiver::start(201);
-    let mut site = mill(&receiver.port(), "namespace = \"mill\"\napi_key = \"${LINEAGE_KEY}\"\n");
+    let mut site = mill(
+        &receiver.port(),
+        "namespace = \"mill\"\napi_key = \"${LINEAGE_KEY}\"\n",
+    );
     let refused = site.run(["run", "--until-idle"]);
     assert_eq!(refused.status.code(), Some(2), "{refused}");
     assert!(refused.stderr.contains("lineage.api_key") && refused.stderr.contains("LINEAGE_KEY is not set"));
@@ -132,7 +136,10 @@ fn a_run_is_told_with_its_files_and_its_table() {
     let event = &complete["event"];
     assert_eq!(event["run"]["runId"], start["event"]["run"]["runId"]);
     assert_eq!(event["run"]["facets"].get("parent"), None);
-    assert_eq!((&event["job"]["namespace"], &event["job"]["name"]), (&"mill".into(), &"IL".into()));
+    assert_eq!(
+        (&event["job"]["namespace"], &event["job"]["name"]),
+        (&"mill".into(), &"IL".into())
+    );
     let input = &event["inputs"][0];
     assert_eq!(input["namespace"], "file");
     assert_eq!(input["name"], site.incoming().join("IL-1.tdf").to_str().unwrap());
@@ -145,7 +152,10 @@ fn a_run_is_told_with_its_files_and_its_table() {
     assert_eq!(output["name"], "main.sales_summary");
     assert_eq!(output["outputFacets"]["outputStatistics"]["rowCount"], 2);
     assert_eq!(output["facets"]["schema"]["fields"][3]["name"], "sale_amount");
-    assert_eq!(start["event"]["outputs"][0]["outputFacets"], serde_json::json!({}));
+    assert_eq!(
+        start["event"]["outputs"][0]["outputFacets"],
+        serde_json::json!({})
+    );
 
     // Nothing is told twice, and a run that has nothing to do is none.
     site.submit("IL-1.tdf", sale("S1", "1.00") + &sale("S2", "2.00"));
@@ -201,7 +211,10 @@ fn a_receiver_that_is_down_holds_up_nothing_and_gets_everything_later() {
     assert_eq!(receiver.kinds(), ["START", "COMPLETE", "START", "COMPLETE"]);
     receiver.check();
     let log = service.terminate().stderr;
-    assert!(log.contains("lineage events are not taken") && log.contains("taken again"), "{log}");
+    assert!(
+        log.contains("lineage events are not taken") && log.contains("taken again"),
+        "{log}"
+    );
     assert_eq!(state(&site, "SELECT count(*) FROM lineage_event"), ["0"]);
 
     // What it will never take is dropped, and told.

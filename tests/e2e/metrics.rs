@@ -70,7 +70,10 @@ fn a_scrape_equals_an_audit_and_counters_go_on_after_a_restart() {
         line.rsplit(' ').next().unwrap().parse().unwrap()
     };
     assert!(value("gristmill_conversion_duration_seconds_count") >= 5.0);
-    assert!(value("gristmill_disk_size_bytes{place=\"lake\"}") > value("gristmill_disk_free_bytes{place=\"lake\"}"));
+    assert!(
+        value("gristmill_disk_size_bytes{place=\"lake\"}")
+            > value("gristmill_disk_free_bytes{place=\"lake\"}")
+    );
     assert!(value("process_resident_memory_bytes") > 1e6);
     assert_eq!(value("gristmill_held"), 1.0);
     assert_eq!(value("gristmill_unmatched_files"), 1.0);
@@ -140,13 +143,21 @@ fn dashboard_and_rules_name_only_what_a_scrape_has() {
             .collect();
         assert!(named.len() > 5, "{file} names {named:?}");
         let unknown: Vec<_> = named.difference(&known).collect();
-        assert!(unknown.is_empty(), "{file} asks for {unknown:?}, which a scrape lacks");
+        assert!(
+            unknown.is_empty(),
+            "{file} asks for {unknown:?}, which a scrape lacks"
+        );
     }
     // And each is explained.
     let page = std::fs::read_to_string(deployed("../docs/metrics.md")).unwrap();
     let unexplained: Vec<_> = known
         .iter()
-        .map(|name| ["_bucket", "_count", "_sum"].iter().find_map(|part| name.strip_suffix(part)).unwrap_or(name))
+        .map(|name| {
+            ["_bucket", "_count", "_sum"]
+                .iter()
+                .find_map(|part| name.strip_suffix(part))
+                .unwrap_or(name)
+        })
         .filter(|name| !page.contains(&format!("`{name}`")))
         .collect();
     assert!(unexplained.is_empty(), "docs/metrics.md lacks {unexplained:?}");
@@ -154,13 +165,17 @@ fn dashboard_and_rules_name_only_what_a_scrape_has() {
 
 #[test]
 fn promtool_accepts_the_rules_and_fires_them_on_recorded_series() {
-    for arguments in [["check", "rules", "rules.yml"], ["test", "rules", "rules.test.yml"]] {
+    for arguments in [
+        ["check", "rules", "rules.yml"],
+        ["test", "rules", "rules.test.yml"],
+    ] {
         let done = Command::new(promtool::program())
             .args(arguments)
             .current_dir(deployed("prometheus"))
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+        let said =
+            String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success() && said.contains("SUCCESS"), "{said}");
     }
     // Each alert is described, leads to what to do about it, and is tried.
@@ -173,7 +188,11 @@ fn promtool_accepts_the_rules_and_fires_them_on_recorded_series() {
     let headings: BTreeSet<String> = operations
         .lines()
         .filter(|line| line.starts_with('#'))
-        .map(|line| line.trim_start_matches(['#', ' ']).to_ascii_lowercase().replace(' ', "-"))
+        .map(|line| {
+            line.trim_start_matches(['#', ' '])
+                .to_ascii_lowercase()
+                .replace(' ', "-")
+        })
         .collect();
     let alerts = rules.split("- alert: ").skip(1);
     for alert in alerts {
@@ -181,9 +200,18 @@ fn promtool_accepts_the_rules_and_fires_them_on_recorded_series() {
         for part in ["summary: ", "description: ", "severity: "] {
             assert!(alert.contains(part), "{name} has no {part}");
         }
-        let anchor = alert.split("docs/operations.md#").nth(1).unwrap_or_else(|| panic!("{name} leads nowhere"));
+        let anchor = alert
+            .split("docs/operations.md#")
+            .nth(1)
+            .unwrap_or_else(|| panic!("{name} leads nowhere"));
         let anchor = anchor.lines().next().unwrap();
-        assert!(headings.contains(anchor), "{name} leads to {anchor}, which docs/operations.md lacks");
-        assert!(tests.contains(&format!("alertname: {name}\n")), "{name} is never fired");
+        assert!(
+            headings.contains(anchor),
+            "{name} leads to {anchor}, which docs/operations.md lacks"
+        );
+        assert!(
+            tests.contains(&format!("alertname: {name}\n")),
+            "{name} is never fired"
+        );
     }
 }
