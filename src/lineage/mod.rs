@@ -18,9 +18,9 @@ use crate::settings::{LineageSettings, Settings};
 const EVENT: &str = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent";
 
 /// The program that events come from: its address, once it has one.
-const PRODUCER: &str = match env!("CARGO_PKG_REPOSITORY") {
-    "" => concat!("urn:gristmill:", env!("CARGO_PKG_VERSION")),
-    repository => repository,
+const PRODUCER: &str = match env!("CARGO_PKG_REPOSITORY").is_empty() {
+    true => concat!("urn:gristmill:", env!("CARGO_PKG_VERSION")),
+    false => env!("CARGO_PKG_REPOSITORY"),
 };
 
 /// What the UUIDs of runs are derived for.
