@@ -64,6 +64,17 @@ def facets():
 
 FACETS = facets()
 
+# The schema of each facet says by which name it goes.
+NAMES = {
+    "errorMessage": "ErrorMessageRunFacet",
+    "inputStatistics": "InputStatisticsInputDatasetFacet",
+    "jobType": "JobTypeJobFacet",
+    "outputStatistics": "OutputStatisticsOutputDatasetFacet",
+    "processing_engine": "ProcessingEngineRunFacet",
+    "schema": "SchemaDatasetFacet",
+    "version": "DatasetVersionDatasetFacet",
+}
+
 
 def instance(kind, facts):
     """Makes an object of a generated class: unknown names, missing ones and wrong values are errors."""
@@ -77,9 +88,7 @@ def check_facets(of, facts):
     for name, facet in facts.items():
         kind = FACETS[facet["_schemaURL"]]
         assert facet["_producer"], name
-        # "outputStatistics" is the name of OutputStatisticsOutputDatasetFacet, and so on.
-        short = name.replace("_", "").lower()
-        assert kind.__name__.lower().startswith(short), f"{name} of {of} is a {kind.__name__}"
+        assert kind.__name__ == NAMES[name], f"{name} of {of} is a {kind.__name__}"
         facts = {key: value for key, value in facet.items() if not key.startswith("_")}
         made = instance(kind, facts)
         for field in attr.fields(kind):
