@@ -25,8 +25,8 @@ pub(super) struct Gauges {
     conversions: Mutex<Histogram>,
     to_convert: AtomicUsize,
     queues: OnceLock<Vec<Queue>>,
-    /// How many stores each open wave of each job lacks.
-    missing: Mutex<HashMap<String, BTreeMap<Option<Date>, u64>>>,
+    /// The newest wave of each job that was judged, and how many stores it lacks.
+    missing: Mutex<HashMap<String, (Option<Date>, u64)>>,
 }
 
 impl Queue {
@@ -93,24 +93,15 @@ impl Gauges {
     /// Notes how many stores a wave lacks.
     pub(super) fn judged(&self, job: &str, verdict: &Verdict) {
         let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let lacks = verdict.missing_stores();
-        if lacks == 0 {
-            if let Some(waves) = missing.get_mut(job) {
-                waves.remove(&verdict.wave);
-            }
-            return;
+        let newest = missing.entry(job.to_owned()).or_insert((verdict.wave, 0));
+        if newest.0 <= verdict.wave {
+            *newest = (verdict.wave, verdict.missing_stores());
         }
-        let waves = missing.entry(job.to_owned()).or_default();
-        waves.insert(verdict.wave, lacks);
     }
 
-    /// Returns how many stores the newest wave of each job lacks that lacks any.
+    /// Returns how many stores the newest wave of each job lacks.
     pub(super) fn missing(&self) -> BTreeMap<String, u64> {
         let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = missing.iter().filter_map(|(job, waves)| {
-            let (_, lacks) = waves.last_key_value()?;
-            Some((job.clone(), *lacks))
-        });
-        newest.collect()
+        missing.iter().map(|(job, (_, lacks))| (job.clone(), *lacks)).collect()
     }
 }

@@ -59,7 +59,7 @@ impl Vitals {
         activity.map_or_else(Vec::new, |activity| activity.gauges.queues())
     }
 
-    /// Returns, for each job whose newest wave lacks stores, how many.
+    /// Returns how many stores the newest wave of each job lacks.
     pub fn missing_stores(&self) -> BTreeMap<String, u64> {
         let activity = self.activity.get();
         activity.map_or_else(BTreeMap::new, |activity| activity.gauges.missing())
