@@ -102,6 +102,9 @@ impl Gauges {
     /// Returns how many stores the newest wave of each job lacks.
     pub(super) fn missing(&self) -> BTreeMap<String, u64> {
         let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        missing.iter().map(|(job, (_, lacks))| (job.clone(), *lacks)).collect()
+        missing
+            .iter()
+            .map(|(job, (_, lacks))| (job.clone(), *lacks))
+            .collect()
     }
 }

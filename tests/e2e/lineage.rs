@@ -35,33 +35,33 @@ fn serve(folder: &Path, port: &str) -> Child {
         .arg(port)
         .stdout(Stdio::null())
         .spawn()
-        .unwrap();
+        .expect("the receiver starts");
     wait_until("the receiver listens", || folder.join("port").exists());
     process
 }
 
 impl Receiver {
     fn start(status: u16) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("answer"), status.to_string()).unwrap();
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        std::fs::write(folder.path().join("answer"), status.to_string()).expect("the answer can be set");
         let process = serve(folder.path(), "0");
         Self { folder, process }
     }
 
     fn port(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("port")).unwrap()
+        std::fs::read_to_string(self.folder.path().join("port")).expect("the receiver has told its port")
     }
 
     fn answers(&self, status: u16) {
         let new = self.folder.path().join("answer.new");
-        std::fs::write(&new, status.to_string()).unwrap();
-        std::fs::rename(new, self.folder.path().join("answer")).unwrap();
+        std::fs::write(&new, status.to_string()).expect("the answer can be set");
+        std::fs::rename(new, self.folder.path().join("answer")).expect("the answer can be set");
     }
 
     fn stop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        std::fs::remove_file(self.folder.path().join("port")).unwrap();
+        self.process.kill().expect("the receiver can be stopped");
+        self.process.wait().expect("the receiver ends");
+        std::fs::remove_file(self.folder.path().join("port")).expect("the port can be forgotten");
     }
 
     /// Everything that was accepted so far.
@@ -72,7 +72,12 @@ impl Receiver {
 
     /// What happened, in the order in which it was told.
     fn kinds(&self) -> Vec<String> {
-        let kind = |kept: &Value| kept["event"]["eventType"].as_str().unwrap().to_owned();
+        let kind = |kept: &Value| {
+            kept["event"]["eventType"]
+                .as_str()
+                .expect("an event has a type")
+                .to_owned()
+        };
         self.received().iter().map(kind).collect()
     }
 
@@ -88,7 +93,7 @@ impl Receiver {
             .arg("check")
             .arg(self.folder.path())
             .output()
-            .unwrap();
+            .expect("the check runs");
         let said =
             String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
         assert_eq!(said, format!("ok: {}\n", self.received().len()), "{said}");

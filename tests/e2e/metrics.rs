@@ -17,7 +17,7 @@ fn deployed(path: &str) -> PathBuf {
 /// Keeps a scrape beside the site, and returns its path.
 fn scrape(desk: &Desk, site: &Site, name: &str) -> PathBuf {
     let path = site.folder().join(name);
-    std::fs::write(&path, desk.page("/metrics")).unwrap();
+    std::fs::write(&path, desk.page("/metrics")).expect("the scrape can be kept");
     path
 }
 
@@ -33,7 +33,7 @@ fn audit(desk: &Desk, site: &Site, earlier: Option<&Path>) -> PathBuf {
             .arg(site.folder().join("state.db"))
             .args(earlier)
             .output()
-            .unwrap();
+            .expect("the audit runs");
         let now = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
         if now != told {
             told = now;
