@@ -24,15 +24,15 @@ pub fn mill(http: &str) -> Site {
 /// The service with its page, as a browser or a program sees it.
 pub struct Desk {
     service: Background,
-    address: String,
+    pub address: String,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     headers: HeaderMap,
-    body: String,
+    pub body: String,
 }
 
 impl Desk {
@@ -66,12 +66,12 @@ impl Desk {
         desk
     }
 
-    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}{path}", self.address);
         self.client.request(method.parse().expect("a method"), url)
     }
 
-    fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+    pub fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         self.runtime.block_on(async {
             let response = request.send().await.expect("the page answers");
             Answer {
@@ -82,7 +82,7 @@ impl Desk {
         })
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         self.send(self.request("GET", path))
     }
 
@@ -92,7 +92,7 @@ impl Desk {
         answer.body
     }
 
-    fn api(&self, path: &str) -> Value {
+    pub fn api(&self, path: &str) -> Value {
         json(&self.page(path))
     }
 
@@ -211,6 +211,9 @@ fn an_empty_site_says_what_to_do_first() {
         ("/runs", "No run so far"),
         ("/stores", "There is no job yet"),
         ("/row", "Name a store"),
+        ("/store", "Name a store"),
+        ("/store?store=1", "No file of this store has come so far"),
+        ("/sql", "Write a question"),
     ] {
         assert!(desk.page(path).contains(told), "{path}");
     }
@@ -242,6 +245,10 @@ fn names_and_texts_of_stores_are_never_markup() {
         &format!("/runs/{run}"),
         "/stores?job=IL",
         "/row?store=%3Cscript%3Ealert(2)%3C/script%3E&item=BUN&date=2026-03-01",
+        "/store?store=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%26%22%27",
+        "/store?store=%3Cscript%3Ealert(2)%3C/script%3E&since=2026-03-01",
+        "/sql?q=SELECT%20last_error%20AS%20%22%3Cb%3E%22%20FROM%20files",
+        &format!("/runs/{run}/rows"),
     ] {
         let page = desk.page(path);
         assert!(
