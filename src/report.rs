@@ -100,7 +100,9 @@ fn lateness(odd: &Odd<'_>) -> String {
 /// Says what happened to a file that is not in force as it was sent.
 fn refused(file: &FileWithFaults) -> Option<&'static str> {
     match file.status {
-        FileStatus::Rejected => Some("not accepted: too much of it could not be read, so none of it counts"),
+        FileStatus::Rejected => Some(
+            "not accepted: without what could not be read, your figures would be wrong, so none of it counts",
+        ),
         FileStatus::Failed => Some("could not be opened or read: please send it again"),
         FileStatus::Held => {
             Some("held back: it would take away or double what was reported before; we will ask you")

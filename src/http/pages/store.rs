@@ -163,7 +163,7 @@ fn held(look: &Look<'_>, report: &StoreReport, counts: &[(FileStatus, u64)]) -> 
             }
         } @else {
             p.counts {
-                (parts::number(total)) " files"
+                (parts::number(total)) @if total == 1 { " file" } @else { " files" }
                 @for (status, files) in counts.iter().filter(|(status, _)| *status != FileStatus::Validated) {
                     " · " a href=(of_status(*status)) { (parts::number(*files)) " " (status) }
                 }
