@@ -290,8 +290,6 @@ async fn merge_what_fits(
     coverage: &ObjectPath,
 ) -> Result<(SummaryReport, Unsynced), StepError> {
     let mut run = run.clone();
-    // An earlier attempt may have left a file out.
-    run.inputs = parts.state.run_inputs(&run.run_id).await?;
     loop {
         let error = match merge(parts, &run, summary, coverage).await? {
             Merged::Done(report, unsynced) => return Ok((report, unsynced)),

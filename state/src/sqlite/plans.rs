@@ -196,6 +196,21 @@ async fn no_statement_reads_a_whole_table_that_grows() {
     assert!(idle.is_empty(), "these read no table as a whole: {idle:?}");
 }
 
+/// It is asked for each run that is claimed, so it must not go through the inputs of a long queue.
+#[tokio::test]
+async fn what_runs_wait_for_is_found_from_the_files_that_are_to_be_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let mut writer = db.writer().await.unwrap();
+    let awaited = sql::lake::AWAITED;
+    let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {awaited}")));
+    let plan = plan.fetch_all(&mut *writer).await.unwrap();
+    let first: String = plan[0].get("detail");
+    assert_eq!(first, "SCAN f USING INDEX file_to_look_at");
+}
+
 /// A statement that is left out of the list above would not be tested.
 #[test]
 fn every_statement_is_listed() {
