@@ -363,7 +363,10 @@ fn folders(settings: &Settings) -> Vec<PathBuf> {
     let warehouse = settings.own_warehouse().and_then(Path::parent);
     let own = [settings.state.parent(), Some(lake), warehouse];
     // A relative path says little in a message, and that of the current folder is empty.
-    let absolute = |folder: &Path| std::path::absolute(Path::new(".").join(folder)).ok();
+    let absolute = |folder: &Path| {
+        let folder = std::path::absolute(Path::new(".").join(folder)).ok()?;
+        Some(folder.components().collect())
+    };
     own.into_iter()
         .flatten()
         .chain(sources)

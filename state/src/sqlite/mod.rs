@@ -18,6 +18,7 @@ mod interventions;
 mod jobs;
 mod lake;
 mod ledger;
+mod lineage;
 mod matching;
 mod measures;
 mod others;
