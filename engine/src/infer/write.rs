@@ -48,7 +48,12 @@ pub(super) fn write(
     job.ids();
     job.lines(samples);
     job.told(samples);
-    let (pattern, proof) = names.pattern(job.store_part, job.takes_day);
+    let (mut pattern, proof) = names.pattern(job.store_part, job.takes_day);
+    if samples.iter().any(|sample| sample.is_member) {
+        pattern.insert_str(0, "**/");
+        let note = "members of archives are called ARCHIVE/MEMBER, wherever they are: \"**/\" stands for the archive";
+        job.draft.notes.push(note.to_owned());
+    }
     let name = wanted
         .profile
         .as_ref()
@@ -164,6 +169,15 @@ impl Job<'_> {
                 );
                 if let Some(explode) = explode {
                     self.draft.set(Table::Feed, "explode", quoted(explode), proof);
+                }
+            }
+            Way::Table { format: word, sheet } => {
+                let records = self.best.grid.rows.len() as u64;
+                let proof = format!("{} rows", grouped(records));
+                self.draft.set(Table::Feed, "format", format(word), proof);
+                if *sheet > 1 {
+                    let proof = "its columns fit best of all sheets";
+                    self.draft.set(Table::Feed, "sheet", sheet.to_string(), proof);
                 }
             }
         }
