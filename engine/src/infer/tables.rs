@@ -62,6 +62,7 @@ fn read_one(sample: &Sample, format: &str, sheet: usize, rows: &mut Rows) -> Opt
             "parquet" => FormatWord::Parquet,
             _ => FormatWord::Xlsx,
         },
+        columns: Vec::new(),
         sheet: (format == "xlsx").then_some(SheetSpec::Number(sheet)),
         ..FeedSpec::default()
     };

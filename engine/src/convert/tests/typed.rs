@@ -37,6 +37,7 @@ fn json_layouts() -> Vec<FeedLayout> {
     let json = |change: fn(&mut FeedSpec)| {
         layout(|spec| {
             spec.format = FormatWord::Json;
+            spec.columns.clear();
             change(spec);
         })
     };
@@ -220,6 +221,7 @@ fn parquet_layouts() -> Vec<FeedLayout> {
     let parquet = |change: fn(&mut FeedSpec)| {
         layout(|spec| {
             spec.format = FormatWord::Parquet;
+            spec.columns.clear();
             change(spec);
         })
     };

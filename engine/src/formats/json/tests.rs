@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::formats::READ;
+use crate::layout::JsonField;
 
 fn json(explode: &[&str], fields: &[&[&str]]) -> Json {
     let path = |path: &&str| path.split('.').map(ToOwned::to_owned).collect();
