@@ -137,7 +137,8 @@ async fn read_samples(file: &Path, own: Arc<OwnFiles>, most: usize) -> anyhow::R
     let runtime = Handle::current();
     spawn_blocking(move || {
         let failed = || format!("cannot read {input}");
-        let sample = Sample::read(&name, input.open(&runtime).with_context(failed)?, most).with_context(failed)?;
+        let sample =
+            Sample::read(&name, input.open(&runtime).with_context(failed)?, most).with_context(failed)?;
         if !sample.is_archive() {
             return Ok(vec![sample]);
         }
@@ -146,7 +147,10 @@ async fn read_samples(file: &Path, own: Arc<OwnFiles>, most: usize) -> anyhow::R
             Err(reason) => return Ok(vec![Sample::unreadable(&name, reason)]),
         };
         if members.members.is_empty() {
-            return Ok(vec![Sample::unreadable(&name, "the archive holds no file".to_owned())]);
+            return Ok(vec![Sample::unreadable(
+                &name,
+                "the archive holds no file".to_owned(),
+            )]);
         }
         let count = members.members.len().min(MOST_MEMBERS);
         let members = members.members.iter().take(count).map(|(member, input)| {

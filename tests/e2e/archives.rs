@@ -348,7 +348,11 @@ fn ten_thousand_members_are_forced_to_disk_and_recorded_in_groups() {
         .arg("-ldl")
         .output()
         .expect("there is a C compiler, as CONTRIBUTING.md says");
-    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
     pack(&site.incoming(), "night.zip", "zip", &["@10000"]);
     let forced = site.folder().join("forced");
     site.set_variable("FORCED", forced.to_str().expect("it is text"));
@@ -390,7 +394,11 @@ fn members_expire_and_are_compared_like_other_files() {
         compared.contains("night.zip/IL-1.tdf") && compared.contains("1.00") && compared.contains("5.00"),
         "{compared}"
     );
-    assert_eq!(rows(&site)[0], "1 COLA 2016-06-01 1.00 - -", "nothing was recorded");
+    assert_eq!(
+        rows(&site)[0],
+        "1 COLA 2016-06-01 1.00 - -",
+        "nothing was recorded"
+    );
     run_until_idle(&site);
 
     // Of each member, the partial in force stays.

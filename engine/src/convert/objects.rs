@@ -7,7 +7,11 @@ use crate::formats::{Objects, Record};
 use crate::rejects::Reason;
 
 /// Reads the objects of a unit, of which each stands in a line.
-pub(super) fn read_objects<L: FeedLines>(unit: &mut Unit, objects: &mut Objects<'_>, read: &mut Lines<'_, L>) {
+pub(super) fn read_objects<L: FeedLines>(
+    unit: &mut Unit,
+    objects: &mut Objects<'_>,
+    read: &mut Lines<'_, L>,
+) {
     let (text, mut rest) = (unit.text.as_slice(), unit.lines.clone());
     let mut record = Record::default();
     read.number = 0;

@@ -97,7 +97,10 @@ struct Groups<F> {
 }
 
 impl<F: Send> Groups<F> {
-    fn read<'c, L: FeedLines<File = F>>(&self, mut thread: Lines<'c, L>) -> Result<Lines<'c, L>, EngineError> {
+    fn read<'c, L: FeedLines<File = F>>(
+        &self,
+        mut thread: Lines<'c, L>,
+    ) -> Result<Lines<'c, L>, EngineError> {
         while let Some(group) = self.take() {
             let read = self.read_group(group, &mut thread);
             if !matches!(read, Ok(true)) {

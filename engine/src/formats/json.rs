@@ -234,7 +234,9 @@ pub(crate) fn are_lines<'t>(
     let first = loop {
         let before = beginning.len();
         text.by_ref().take(1 << 10).read_to_end(&mut beginning)?;
-        let first = beginning[before..].iter().find(|byte| !byte.is_ascii_whitespace());
+        let first = beginning[before..]
+            .iter()
+            .find(|byte| !byte.is_ascii_whitespace());
         if first.is_some() || beginning.len() == before || beginning.len() >= BEGINNING {
             break first.copied();
         }

@@ -191,11 +191,10 @@ impl Selection {
     pub(crate) fn open(&self, group: usize) -> io::Result<GroupReader> {
         let metadata = whole(|| self.with_dictionaries(group).map_err(|error| error.to_string()))?;
         let mask = ProjectionMask::leaves(metadata.parquet_schema(), self.leaves.iter().copied());
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.spool.clone(), metadata)
-                .with_row_groups(vec![group])
-                .with_batch_size(self.batch)
-                .with_projection(mask);
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.spool.clone(), metadata)
+            .with_row_groups(vec![group])
+            .with_batch_size(self.batch)
+            .with_projection(mask);
         let reader = whole(|| builder.build().map_err(|error| error.to_string()))?;
         Ok(GroupReader { reader })
     }

@@ -102,7 +102,10 @@ pub fn infer(samples: &[Sample], wanted: &Wanted) -> Inferred {
         readable.partition(|sample| sample.table == format);
     let is_another = |sample: &&Sample| {
         let (name, kind) = (&sample.name, sample.table.unwrap_or("text"));
-        format!("{name}: it is {kind}, but {} is not: look at them apart", readable[0].name)
+        format!(
+            "{name}: it is {kind}, but {} is not: look at them apart",
+            readable[0].name
+        )
     };
     unreadable.extend(others.iter().map(is_another));
     let readable: Vec<Sample> = readable.into_iter().cloned().collect();
@@ -174,7 +177,16 @@ fn candidates(texts: &[String], names: &Names, most: usize) -> Vec<Candidate> {
 fn of_tables(samples: &[Sample], format: &'static str, names: &Names, most: usize) -> Vec<Candidate> {
     let found = tables::read(samples, format, most).into_iter();
     found
-        .map(|found| candidate(found.way, found.grid, found.places, &found.typed, names, samples.len()))
+        .map(|found| {
+            candidate(
+                found.way,
+                found.grid,
+                found.places,
+                &found.typed,
+                names,
+                samples.len(),
+            )
+        })
         .collect()
 }
 

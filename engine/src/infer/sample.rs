@@ -72,7 +72,9 @@ impl Sample {
             sample.table = Some(table);
             if sample.bytes.len() > LARGEST_TABLE.min(most) {
                 let largest = LARGEST_TABLE.min(most) >> 20;
-                let reason = format!("it is a table of over {largest} MiB, which has to be looked at whole: give a smaller one");
+                let reason = format!(
+                    "it is a table of over {largest} MiB, which has to be looked at whole: give a smaller one"
+                );
                 sample.unreadable = Some(reason);
             }
         } else if let Some(reason) = kinds::refusal(&sample.bytes, "delimited") {

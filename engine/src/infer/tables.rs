@@ -99,7 +99,8 @@ impl Reading<()> for &mut Rows {
         let mut record = Record::default();
         while number < self.most as u64 && records.next(&mut record).map_err(EngineError::Read)? {
             number += 1;
-            let is_whole = record.fault.is_none() && record.too_long.is_none() && record.text.len() < MAX_LINE;
+            let is_whole =
+                record.fault.is_none() && record.too_long.is_none() && record.text.len() < MAX_LINE;
             let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
             let fields: Vec<String> = record.fields.iter().map(text).collect();
             self.typed.resize(self.typed.len().max(fields.len()), 0);

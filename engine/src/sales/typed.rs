@@ -149,8 +149,15 @@ impl SalesLines<'_> {
             DataType::Decimal32(_, places) => places!(Decimal32Type, places),
             DataType::Decimal64(_, places) => places!(Decimal64Type, places),
             DataType::Decimal128(_, places) => places!(Decimal128Type, places),
-            DataType::Float64 => lane(column.as_primitive::<Float64Type>(), amounts, ABSENT, cents_of_float),
-            DataType::Utf8 => texts(column.as_string::<i32>(), amounts, ABSENT, |text| read(text.as_bytes())),
+            DataType::Float64 => lane(
+                column.as_primitive::<Float64Type>(),
+                amounts,
+                ABSENT,
+                cents_of_float,
+            ),
+            DataType::Utf8 => texts(column.as_string::<i32>(), amounts, ABSENT, |text| {
+                read(text.as_bytes())
+            }),
             _ => amounts.resize(batch.rows(), ABSENT),
         }
     }
@@ -183,7 +190,9 @@ impl SalesLines<'_> {
         };
         macro_rules! whole {
             ($type:ty) => {
-                lane(column.as_primitive::<$type>(), codes, None, |value| code(value.into()))
+                lane(column.as_primitive::<$type>(), codes, None, |value| {
+                    code(value.into())
+                })
             };
         }
         match column.data_type() {
@@ -195,7 +204,9 @@ impl SalesLines<'_> {
             DataType::UInt16 => whole!(UInt16Type),
             DataType::UInt32 => whole!(UInt32Type),
             DataType::Float64 => lane(column.as_primitive::<Float64Type>(), codes, None, |value| {
-                let is_whole = value.fract() == 0.0 && value.abs() < MOST_EXACT && value.to_bits() != (-0.0_f64).to_bits();
+                let is_whole = value.fract() == 0.0
+                    && value.abs() < MOST_EXACT
+                    && value.to_bits() != (-0.0_f64).to_bits();
                 if is_whole { code(value as i64) } else { None }
             }),
             DataType::Utf8 => texts(column.as_string::<i32>(), codes, None, |text| {
@@ -266,17 +277,30 @@ impl SalesLines<'_> {
             item_texts,
             ..
         } = lanes;
-        let is_known =
-            |row: usize| amounts[row] != ABSENT && codes[row].is_some() && days[row] != NO_DAY;
+        let is_known = |row: usize| amounts[row] != ABSENT && codes[row].is_some() && days[row] != NO_DAY;
         let ids = |input: usize| match &self.places[input] {
             Place::Field(position) => Ids::Column(*position),
             Place::Given(text) => Ids::Given(text),
             Place::Absent => Ids::Given(&[]),
         };
         let (of_stores, of_items) = (ids(STORE), ids(ITEM));
-        of_stores.read(&self.store_column, &mut self.table.stores, batch, is_known, store_texts, stores);
+        of_stores.read(
+            &self.store_column,
+            &mut self.table.stores,
+            batch,
+            is_known,
+            store_texts,
+            stores,
+        );
         let is_known = |row: usize| is_known(row) && stores[row] != UNKNOWN;
-        of_items.read(&self.item_column, &mut self.table.items, batch, is_known, item_texts, items);
+        of_items.read(
+            &self.item_column,
+            &mut self.table.items,
+            batch,
+            is_known,
+            item_texts,
+            items,
+        );
     }
 }
 
@@ -387,7 +411,11 @@ fn lane<T: ArrowPrimitiveType, V: Clone>(
 ) {
     match column.null_count() {
         0 => lane.extend(column.values().iter().map(|number| value(*number))),
-        _ => lane.extend(column.iter().map(|number| number.map_or(none.clone(), &mut value))),
+        _ => lane.extend(
+            column
+                .iter()
+                .map(|number| number.map_or(none.clone(), &mut value)),
+        ),
     }
 }
 
@@ -398,7 +426,11 @@ fn texts<V: Clone>(column: &StringArray, lane: &mut Vec<V>, none: V, mut value: 
 
 fn in_range(cents: i128) -> i64 {
     let most = i128::from(MAX_CENTS);
-    if (-most..=most).contains(&cents) { cents as i64 } else { ABSENT }
+    if (-most..=most).contains(&cents) {
+        cents as i64
+    } else {
+        ABSENT
+    }
 }
 
 /// Returns the cents of a number of parts with decimal places, if it has no more than two.
@@ -421,11 +453,7 @@ fn cents_of_float(number: f64) -> i64 {
     if is_exact { cents as i64 } else { ABSENT }
 }
 
-fn day_of(
-    layout: &SalesLayout,
-    memo: &mut Memo<ShortText, Option<i32>>,
-    text: &[u8],
-) -> i32 {
+fn day_of(layout: &SalesLayout, memo: &mut Memo<ShortText, Option<i32>>, text: &[u8]) -> i32 {
     let read = || SalesLines::date(layout, text);
     let day = match ShortText::of(text) {
         Some(short) => memo.get(short, read),

@@ -66,7 +66,13 @@ fn value() -> impl Strategy<Value = String> {
 
 /// A line that is nearly an object as stores write them.
 fn object() -> impl Strategy<Value = String> {
-    let usual = ("[0-3]", "-?[0-9]{1,4}\\.[0-9]{1,2}", 3..8_u8, "[A-C]{1,18}", 1..29_u8);
+    let usual = (
+        "[0-3]",
+        "-?[0-9]{1,4}\\.[0-9]{1,2}",
+        3..8_u8,
+        "[A-C]{1,18}",
+        1..29_u8,
+    );
     let usual = usual.prop_map(|(store, amount, code, item, day)| {
         [
             format!("\"100{store}\""),
@@ -165,7 +171,11 @@ fn table(sales: &[Sale], kinds: [u8; 4], group: usize, has_dictionary: bool) -> 
     };
     let decimal = |places: i8| -> ArrayRef {
         let parts = column(sales, |sale| sale.1.map(i128::from));
-        Arc::new(Decimal128Array::from(parts).with_precision_and_scale(30, places).unwrap())
+        Arc::new(
+            Decimal128Array::from(parts)
+                .with_precision_and_scale(30, places)
+                .unwrap(),
+        )
     };
     let amounts: ArrayRef = match kinds[1] {
         0 => decimal(2),
@@ -174,17 +184,21 @@ fn table(sales: &[Sale], kinds: [u8; 4], group: usize, has_dictionary: bool) -> 
             sale.1.map(|cents| cents as f64 / 1000.0)
         }))),
         _ => Arc::new(StringArray::from(column(sales, |sale| {
-            sale.1.map(|cents| format!("{}.{:02}", cents / 100, cents.abs() % 100))
+            sale.1
+                .map(|cents| format!("{}.{:02}", cents / 100, cents.abs() % 100))
         }))),
     };
     let codes: ArrayRef = match kinds[2] {
         0 => Arc::new(Int32Array::from(column(sales, |sale| sale.2))),
-        _ => Arc::new(StringArray::from(column(sales, |sale| sale.2.map(|code| code.to_string())))),
+        _ => Arc::new(StringArray::from(column(sales, |sale| {
+            sale.2.map(|code| code.to_string())
+        }))),
     };
     let days: ArrayRef = match kinds[3] {
         0 => Arc::new(Date32Array::from(column(sales, |sale| sale.4))),
         1 => Arc::new(TimestampMillisecondArray::from(column(sales, |sale| {
-            sale.4.map(|day| i64::from(day) * 86_400_000 + 3_600_000 * i64::from(day.rem_euclid(24)))
+            sale.4
+                .map(|day| i64::from(day) * 86_400_000 + 3_600_000 * i64::from(day.rem_euclid(24)))
         }))),
         _ => Arc::new(StringArray::from(column(sales, |sale| {
             sale.4.map(|day| from_days(day.clamp(0, 40_000)).to_string())
@@ -287,10 +301,17 @@ proptest! {
 #[test]
 fn a_long_object_and_blank_lines_are_counted_whoever_reads_them() {
     let object = |item: &str| {
-        format!("{{\"store_id\":\"1\",\"amount\":1,\"code\":4,\"item_id\":\"{item}\",\"trans_date\":\"2016-06-01\"}}\n")
+        format!(
+            "{{\"store_id\":\"1\",\"amount\":1,\"code\":4,\"item_id\":\"{item}\",\"trans_date\":\"2016-06-01\"}}\n"
+        )
     };
     let long = object(&"x".repeat(9 << 20));
-    let text = format!(" \n\n{}{long}{}{}  ", object("A"), object(&"y".repeat(2 << 20)), object("B"));
+    let text = format!(
+        " \n\n{}{long}{}{}  ",
+        object("A"),
+        object(&"y".repeat(2 << 20)),
+        object("B")
+    );
     let layout = &json_layouts()[0];
     let outcome = agree(text.as_bytes(), layout, false, &[ALONE, HURRIED]).unwrap();
     let report = &outcome.report;

@@ -262,7 +262,9 @@ fn word(text: &[u8], start: usize) -> Option<(Cell, usize)> {
         (b"true", CellKind::Word),
         (b"false", CellKind::Word),
     ];
-    let (word, kind) = words.into_iter().find(|(word, _)| text[start..].starts_with(word))?;
+    let (word, kind) = words
+        .into_iter()
+        .find(|(word, _)| text[start..].starts_with(word))?;
     let end = start + word.len();
     // What is null has no text.
     let end_of_cell = if kind == CellKind::Empty { start } else { end };
