@@ -62,6 +62,9 @@ impl<'l> Objects<'l> {
             cells,
             ..
         } = self;
+        if object.len() > LONGEST {
+            return None;
+        }
         for step in 0..templates.len() {
             let at = (*recent + step) % templates.len();
             if templates[at].find(text, object, values, cells) {
