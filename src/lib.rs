@@ -4,10 +4,12 @@
 //! pipeline. `docs/architecture.md` follows one file through them.
 
 mod actions;
+mod aside;
 mod buckets;
 mod causes;
 pub mod cli;
 mod criterion;
+mod csv;
 mod guards;
 mod http;
 pub mod lake;
@@ -18,6 +20,8 @@ mod overview;
 pub mod pipeline;
 pub mod preconditions;
 pub mod progress;
+mod query;
+mod report;
 pub mod settings;
 mod shown;
 mod through;

@@ -19,23 +19,26 @@ def days(count):
     return [FIRST_DAY + datetime.timedelta(days=day) for day in range(count)]
 
 
-def jobs(dated, plain):
+def jobs(dated, plain, stores=STORES):
     """Jobs by day, whose waves are the history; and jobs of one file each, which are there as well."""
-    by_day = [job(f"D{number:05}", f"D{number:05}/{{date}}-{{store}}.tdf", STORES) for number in range(dated)]
+    by_day = [job(f"D{number:05}", f"D{number:05}/{{date}}-{{store}}.tdf", stores) for number in range(dated)]
     return by_day + [job(f"S{number:05}", f"S{number:05}-{{store}}.tdf", 1) for number in range(plain)]
 
 
-def fill(state, dated, days):
-    """Writes the waves of the dated jobs: each day, each of 50 stores has sent its file, and a run has read all of them."""
+def fill(state, dated, days, stores=STORES, time=lambda day: TIME, named=lambda number, store: str(store)):
+    """Writes the waves of the dated jobs: each day, each store has sent its file, and a run has read all of them.
+
+    `time` says when the files of a day came, `named` which store the name of a job's file says.
+    """
     database = sqlite3.connect(state, isolation_level=None)
     database.execute("PRAGMA synchronous = OFF")
     layout = database.execute("SELECT layout_digest FROM file_version LIMIT 1").fetchone()[0]
     first = database.execute("SELECT max(seq) FROM sqlite_sequence").fetchone()[0] + 1
     waves = [(number, day) for number in range(dated) for day in days]
-    for at in range(0, len(waves), AT_ONCE // STORES):
-        add(database, waves[at : at + AT_ONCE // STORES], first + at * STORES, layout)
+    for at in range(0, len(waves), AT_ONCE // stores):
+        add(database, waves[at : at + AT_ONCE // stores], first + at * stores, layout, stores, time, named)
     database.close()
-    return len(waves) * STORES
+    return len(waves) * stores
 
 
 def load(warehouse, state):
@@ -52,22 +55,23 @@ def load(warehouse, state):
     database.close()
 
 
-def add(database, waves, first, layout):
+def add(database, waves, first, layout, stores, time, named):
     files, versions, submissions, version_days, file_days, runs, inputs = [], [], [], [], [], [], []
     for place, (number, day) in enumerate(waves):
-        name, base = f"D{number:05}", first + place * STORES
+        name, base, at = f"D{number:05}", first + place * stores, time(day)
         run = f"{name}-{day}"
-        for store in range(STORES):
+        for store in range(stores):
             file, code = base + store, f"{number:05}{store:03}"
-            path = f"{name}/{day}-{store}.tdf"
-            files.append((file, path, "sales", str(store), str(day), "VALIDATED", TIME, TIME, TIME, file, file, 1, 1, 1))
-            versions.append((file, file, f"{file:064x}", layout, 100, 8, 8, 0, 0, 0, 0, str(day), str(day), 1, 1, TIME))
-            submissions.append((file, file, file, "VALIDATED", TIME, 1, 1, 1, 1))
+            in_name = named(number, store)
+            path = f"{name}/{day}-{in_name}.tdf"
+            files.append((file, path, "sales", in_name, str(day), "VALIDATED", at, at, at, file, file, 1, 1, 1))
+            versions.append((file, file, f"{file:064x}", layout, 100, 8, 8, 0, 0, 0, 0, str(day), str(day), 1, 1, at))
+            submissions.append((file, file, file, "VALIDATED", at, 1, 1, 1, 1))
             version_days.append((file, code, str(day), 8, 100))
             file_days.append((code, str(day), file, file, "STANDS", file))
             inputs.append((run, file, file, file))
-        sequence, newest = base, base + STORES - 1
-        runs.append((run, name, str(day), sequence, "COMPLETED", "preconditions", 0, 100.0, run, newest, TIME, TIME, TIME, "LOADED"))
+        sequence, newest = base, base + stores - 1
+        runs.append((run, name, str(day), sequence, "COMPLETED", "preconditions", 0, 100.0, run, newest, at, at, at, "LOADED"))
     database.execute("BEGIN")
     insert = lambda table, columns, rows: database.executemany(
         f"INSERT INTO {table} ({columns}) VALUES ({', '.join('?' * len(rows[0]))})", rows

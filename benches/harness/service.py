@@ -73,11 +73,11 @@ class Installation:
         """Converts what is new, runs and loads it; returns the Cost of the process."""
         return run(self.command("--until-idle"), log)
 
-    def start(self, log):
+    def start(self, log, *options):
         """Starts the service, which stays up until `stop`."""
         self.log = log
         with open(log, "wb") as out:
-            self.service = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+            self.service = subprocess.Popen(self.command(*options), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
 
     def stop(self):
         if self.service:

@@ -37,6 +37,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    const ALL: [Self; 18] = [
+        Self::MissingColumn,
+        Self::Amount,
+        Self::Code,
+        Self::Date,
+        Self::StoreEmpty,
+        Self::StoreTooLong,
+        Self::StoreText,
+        Self::ItemEmpty,
+        Self::ItemTooLong,
+        Self::ItemText,
+        Self::ReferenceText,
+        Self::UnclosedQuote,
+        Self::TextAfterQuote,
+        Self::LongLine,
+        Self::Kind,
+        Self::Json,
+        Self::LongObject,
+        Self::ErrorCell,
+    ];
+
+    /// Returns the reason that is told in these words.
+    pub fn of_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.text() == text)
+    }
+
     /// Returns the reason in words.
     pub fn text(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@
 //! stale; a fresh one also starts without leftovers of a failed load.
 
 mod amount;
+mod changed;
 mod credentials;
 mod days;
 mod delta;
@@ -27,6 +28,7 @@ mod verification;
 use async_trait::async_trait;
 use jiff::civil::Date;
 
+pub use changed::{ChangedRow, Loaded, RowChange, changed_rows};
 pub use credentials::Credentials;
 pub use days::GatheredDays;
 pub use error::{LoadError, PostgresFault};

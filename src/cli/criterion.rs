@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::output;
-use crate::criterion::{LIMIT, end_in_time};
+use crate::aside::{LIMIT, end_in_time};
 
 /// Answer a job_addl_criteria, which is read from standard input, with JSON
 #[derive(Debug, Args)]

@@ -22,8 +22,10 @@ mod load;
 mod outages;
 mod output;
 mod preview;
+mod query;
 mod rejects;
 mod replay;
+mod report;
 mod retry;
 mod run;
 mod runs;
@@ -104,11 +106,14 @@ enum Command {
     Load(load::LoadArgs),
     Trace(trace::TraceArgs),
     History(history::HistoryArgs),
+    Report(report::ReportArgs),
     State(state::StateArgs),
     Accept(accept::AcceptArgs),
     Withdraw(withdraw::WithdrawArgs),
     #[command(name = crate::criterion::COMMAND, hide = true)]
     Criterion(criterion::CriterionArgs),
+    #[command(name = crate::query::COMMAND, hide = true)]
+    Query(query::QueryArgs),
 }
 
 /// Runs the command that the arguments name. Exit status: 0 success, 1 work failed, 2 wrong usage or settings.
@@ -150,10 +155,12 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Load(args) => load::run(args).await,
         Command::Trace(args) => trace::run(args).await,
         Command::History(args) => history::run(args).await,
+        Command::Report(args) => report::run(args).await,
         Command::State(args) => state::run(args).await,
         Command::Accept(args) => accept::run(args, progress).await,
         Command::Withdraw(args) => withdraw::run(args, progress).await,
         Command::Criterion(args) => criterion::run(args).await,
+        Command::Query(args) => query::run(args).await,
     }
 }
 

@@ -13,6 +13,11 @@ pub(super) fn line(text: impl AsRef<str>) -> io::Result<()> {
     written(writeln!(io::stdout(), "{}", shown(text.as_ref())))
 }
 
+/// Prints a text as it is. Whoever made it has escaped control characters.
+pub(super) fn text(text: &str) -> io::Result<()> {
+    written(io::stdout().write_all(text.as_bytes()))
+}
+
 /// Prints a value as indented JSON, which escapes control characters itself.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(value)?;

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use super::actions::{act, of_api};
 use super::ask::Ask;
 use super::desk::Desk;
+use super::pages;
 use super::problem::Problem;
 use crate::overview::{self, Key, ListedRun};
 
@@ -48,6 +49,10 @@ pub(super) const ROUTES: &[Route] = routes! {
     "/api/jobs/history": get(job_history),
     "/api/explain/{job}": get(explain),
     "/api/runs": get(runs),
+    "/api/runs/{run}/rows": get(rows),
+    "/api/sql": get(sql),
+    "/api/sql/views": get(views),
+    "/api/store": get(store),
     "/api/trace": get(trace),
     "/api/history": get(history),
     "/api/accept": post(accept),
@@ -159,6 +164,22 @@ async fn runs(State(desk): State<Arc<Desk>>, uri: Uri) -> Answer {
     };
     let runs = desk.state().await?.runs(&filter).await?;
     json_of(&runs.iter().map(ListedRun::new).collect::<Vec<_>>())
+}
+
+async fn rows(State(desk): State<Arc<Desk>>, Path(run): Path<String>, uri: Uri) -> Answer {
+    json_of(&pages::rows_for(&desk, &run, &Ask::of(&uri)?).await?)
+}
+
+async fn sql(State(desk): State<Arc<Desk>>, uri: Uri) -> Answer {
+    json_of(&pages::answer_to(&desk, Ask::of(&uri)?.needed("q")?).await?)
+}
+
+async fn views(State(desk): State<Arc<Desk>>) -> Answer {
+    json_of(&desk.state().await?.views().await?)
+}
+
+async fn store(State(desk): State<Arc<Desk>>, uri: Uri) -> Answer {
+    json_of(&pages::report_for(&desk, &Ask::of(&uri)?).await?)
 }
 
 fn key(ask: &Ask) -> Result<Key, Problem> {

@@ -108,6 +108,11 @@ pub(super) fn of_file(path: &str) -> String {
     address("/file", &[("path", path)])
 }
 
+/// Returns the address of a store's page.
+pub(super) fn of_store(store: &str) -> String {
+    address("/store", &[("store", store)])
+}
+
 /// Returns the address of a job's page.
 pub(super) fn of_job(job: &str) -> String {
     format!("/jobs/{}", part(job))

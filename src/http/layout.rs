@@ -6,13 +6,14 @@ use super::assets;
 use super::desk::Viewer;
 
 /// The sections of the site: address and name.
-const SECTIONS: [(&str, &str); 6] = [
+const SECTIONS: [(&str, &str); 7] = [
     ("/", "Today"),
     ("/files", "Files"),
     ("/jobs", "Jobs"),
     ("/runs", "Runs"),
     ("/stores", "Stores"),
     ("/row", "Row"),
+    ("/sql", "SQL"),
 ];
 
 /// A page.

@@ -125,6 +125,8 @@ impl Stream {
             }
             self.revision.borrow_and_update();
             match rendered(&self.desk, &self.uri, self.viewer).await {
+                // Such a page is not rendered again and again for nothing.
+                Ok(parts) if parts.is_empty() => return None,
                 Ok(parts) => self.compare(&parts),
                 Err(problem) => {
                     // The page is gone, or cannot be told just now; the next change may bring it back.

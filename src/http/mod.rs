@@ -152,6 +152,8 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/sign-out", post(session::sign_out))
         .route("/act/{action}", post(actions::of_form))
         .route("/file/rejects.csv", get(pages::rejects_csv))
+        .route("/store/{report}", get(pages::report_file))
+        .route("/sql.csv", get(pages::sql_csv))
         .fallback(get(pages::show))
         .layer(from_fn_with_state(desk.clone(), guard::guard))
         .layer(DefaultBodyLimit::max(BODY))

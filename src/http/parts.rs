@@ -4,7 +4,7 @@ use gristmill_state::{FileStatus, RunRow, RunState, VersionRecord};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::ask::{of_file, of_run};
+use super::ask::{of_file, of_run, of_store};
 use super::desk::Viewer;
 use crate::overview::{Held, took};
 use crate::preconditions::Check;
@@ -32,6 +32,11 @@ pub(super) fn file(path: &str) -> Markup {
     html! { a.path href=(of_file(path)) { (shown::path(path)) } }
 }
 
+/// A store, with a link to what is known of it.
+pub(super) fn store(store: &str) -> Markup {
+    html! { a href=(of_store(store)) { (shown::path(store)) } }
+}
+
 pub(super) fn run(run_id: &str) -> Markup {
     html! { a href=(of_run(run_id)) { (run_id) } }
 }
@@ -47,6 +52,16 @@ pub(super) fn number(number: u64) -> String {
         grouped.push(digit);
     }
     grouped
+}
+
+/// A text of somebody's file on one line, cut if it is long.
+pub(super) fn shortened(text: &str) -> String {
+    const SHOWN: usize = 200;
+    let cut = match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    };
+    shown::path(&cut)
 }
 
 /// A word in a colour that says how it is. The word says the same, for those who see no colours.

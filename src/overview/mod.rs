@@ -1,6 +1,8 @@
 //! The read model: where the service, jobs, files, runs and rows stand, as types that are told in words, as JSON and as
 //! pages. The commands, the API, the pages and the log tell the same, because all of them ask here.
 
+mod advice;
+mod changed;
 mod difference;
 mod doubts;
 mod edits;
@@ -8,13 +10,16 @@ mod explain;
 mod files;
 mod held;
 mod jobs;
+mod punctuality;
 mod rejects;
 mod runs;
 mod status;
+mod store;
 mod strays;
 mod today;
 mod trace;
 
+pub(crate) use changed::{ChangedPart, ChangedRows, FileBehind, changed};
 pub(crate) use difference::{Days, Difference, OfDay, between, days_of, difference};
 pub(crate) use doubts::{OPEN, WithRejects, is_odd, of_lines};
 pub(crate) use edits::told as edited;
@@ -22,9 +27,11 @@ pub(crate) use explain::{explain, explain_waves};
 pub(crate) use files::{ListedFile, Unmatched, files, unmatched};
 pub(crate) use held::Held;
 pub(crate) use jobs::{JobStatus, job_statuses};
+pub(crate) use punctuality::{Fate, Punctuality, beside_usual, by_store_and_day, moments, time_of_day};
 pub(crate) use rejects::{Rejects, rejects};
 pub(crate) use runs::{ListedRun, took};
 pub(crate) use status::{Status, status};
+pub(crate) use store::{Depth, FileWithFaults, StoreReport, store_report};
 pub(crate) use strays::{Stray, named, strays, told, without_files};
 pub(crate) use today::{Mood, Province, Provinces};
 pub(crate) use trace::{Amounts, Key, Moment, Trace, history, trace};

@@ -252,7 +252,11 @@ async fn derive(
 
 /// Keeps only the newest file, and what is added to it, if the feed's newest file of a store and day replaces the older
 /// ones.
-fn keep_newest(feed: &FeedLayout, covering: &mut Vec<InputFile>, effect: impl Fn(&InputFile) -> Effect) {
+pub(super) fn keep_newest(
+    feed: &FeedLayout,
+    covering: &mut Vec<InputFile>,
+    effect: impl Fn(&InputFile) -> Effect,
+) {
     if feed
         .sales()
         .is_some_and(|sales| sales.supersede == Supersede::StoreDay)

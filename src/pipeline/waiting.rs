@@ -186,7 +186,7 @@ mod tests {
         for (path, bytes) in [("middle", 20), ("small", 10), ("large", 1 << 30)] {
             waiting.add(without_room(path, bytes, &activity));
         }
-        let mut probe = |waiting: &mut WaitingFiles| {
+        let probe = |waiting: &mut WaitingFiles| {
             let due = waiting.next_due().unwrap();
             let tried = waiting.take_due(due);
             assert!(tried.len() == 1 && tried[0].is_probe);

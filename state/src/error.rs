@@ -275,6 +275,41 @@ pub enum CriterionError {
     },
 }
 
+/// Why a question of somebody to the views got no answer. It can be sent between processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum QueryError {
+    /// It is not a SELECT.
+    #[error("only a SELECT (or WITH … SELECT) is answered here, and this begins with `{found}`")]
+    NotSelect {
+        /// Its first word.
+        found: String,
+    },
+    /// It is more than one statement.
+    #[error("only one statement is answered at a time, and there is more after its `;`")]
+    SeveralStatements,
+    /// It names what is no view.
+    #[error("`{name}` is not one of the views, which alone can be asked here")]
+    NotAView {
+        /// The name, as it was written.
+        name: String,
+    },
+    /// It took too long.
+    #[error("it was stopped after {limit:?}: ask for less, or add a LIMIT")]
+    TimedOut {
+        /// The time limit.
+        limit: Duration,
+    },
+    /// It took too much memory.
+    #[error("it was stopped because it took over 64 MiB of memory: ask for less")]
+    TooMuchMemory,
+    /// The database rejected it or failed.
+    #[error("{message}")]
+    Failed {
+        /// The database's error message.
+        message: String,
+    },
+}
+
 // SQLite's primary result codes, https://www.sqlite.org/rescode.html.
 const BUSY: u32 = 5;
 const LOCKED: u32 = 6;

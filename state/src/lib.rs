@@ -22,6 +22,7 @@ mod measures;
 mod members;
 mod order;
 mod page;
+mod query;
 mod run;
 mod sqlite;
 mod text;
@@ -30,7 +31,7 @@ mod waiting;
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
 pub use edit::{EditAction, JobEdit};
-pub use error::{CriterionError, StateError};
+pub use error::{CriterionError, QueryError, StateError};
 pub use facts::{
     ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
 };
@@ -47,10 +48,13 @@ pub use lock::{Holder, ServiceLock};
 pub use measures::{BOUNDS, Converted, Histogram, Measures};
 pub use members::{AsksFor, Named, Taker, Takers};
 pub use order::Age;
-pub use page::{FilePart, InterventionRow, LastSeen, Outcome, Report, SubmissionRow};
+pub use page::{
+    FileOfStore, FilePart, FirstReport, InterventionRow, LastSeen, Outcome, Report, StoreDay, SubmissionRow,
+};
+pub use query::{Answer, Cell, ViewRow};
 pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
     NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::{Changes, Expiry, StateDb, UNMATCHED, criterion};
+pub use sqlite::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};
 pub use waiting::{WaitKind, Waiting, WaitingFile};

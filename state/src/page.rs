@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::file::FileStatus;
+use crate::file::{FileRow, FileStatus};
+use crate::guard::Standing;
 use crate::text::words;
 
 words! {
@@ -99,5 +100,39 @@ pub struct Report {
     /// What came of the submission.
     pub outcome: Outcome,
     /// When it was recorded.
+    pub submitted: Timestamp,
+}
+
+/// A file of a store.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FileOfStore {
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileRow,
+    /// Whether it may hold lines of other stores, too: its name does not say the store.
+    pub is_shared: bool,
+}
+
+/// What a file reports of a store's day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreDay {
+    /// The business day.
+    pub trans_date: Date,
+    /// Path of the file, relative to the source.
+    pub file_url: String,
+    /// What it is to the day.
+    pub standing: Standing,
+    /// How many lines; `None` if only their sums are known.
+    pub lines: Option<u64>,
+    /// Why it is held.
+    pub reason: Option<String>,
+}
+
+/// When a store first reported to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FirstReport {
+    /// The first day in the names of its files, for jobs that run by day.
+    pub wave: Option<Date>,
+    /// When the first of its files came.
     pub submitted: Timestamp,
 }

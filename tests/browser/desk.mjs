@@ -129,7 +129,8 @@ await page.waitForURL(`${url}/runs`);
 // Every page: by the rules of accessibility in light and dark, and on a phone.
 const run = await page.locator("main tbody a").first().getAttribute("href");
 const pages = ["/", "/files", "/files/unmatched", "/file?path=IL-1.tdf", "/jobs", "/jobs/IL", "/runs", run, "/stores?job=IL",
-  "/row", "/row?store=1&item=ITEM1&date=2026-03-01", "/sign-in", "/nowhere"];
+  "/row", "/row?store=1&item=ITEM1&date=2026-03-01", "/store", "/store?store=1&since=2026-03-01", `${run}/rows`, "/sql",
+  "/sql?q=SELECT+*+FROM+files", "/sql?q=DELETE", "/sign-in", "/nowhere"];
 const state = await desk.storageState();
 for (const colorScheme of ["light", "dark"]) {
   const wide = await context({ colorScheme, storageState: state });
@@ -155,6 +156,8 @@ for (const path of pages.slice(0, -1)) {
 if (pictures) {
   await small.goto(url);
   await small.screenshot({ path: join(pictures, "phone.png") });
+  await page.goto(`${url}/store?store=1&since=2026-03-01`);
+  await page.screenshot({ path: join(pictures, "store.png") });
 }
 assert.deepEqual(complaints, [], "the browser has nothing to complain about");
 await browser.close();

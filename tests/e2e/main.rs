@@ -3,6 +3,7 @@
 mod support;
 
 mod aggregate;
+mod api_schema;
 mod archives;
 mod bad_input;
 mod browser;
@@ -11,6 +12,7 @@ mod clouds;
 mod commands;
 mod crashes;
 mod desk;
+mod desk_pages;
 mod formats;
 mod guards;
 mod infer;

@@ -22,21 +22,21 @@ fn mill(http: &str) -> Site {
 }
 
 /// The service with its page, as a browser or a program sees it.
-struct Desk {
+pub struct Desk {
     service: Background,
-    address: String,
+    pub address: String,
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     headers: HeaderMap,
-    body: String,
+    pub body: String,
 }
 
 impl Desk {
-    fn open(site: &Site) -> Self {
+    pub fn open(site: &Site) -> Self {
         let mut service = site.start(["run"]);
         let mut address = None;
         wait_until("the page is served", || {
@@ -66,12 +66,12 @@ impl Desk {
         desk
     }
 
-    fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}{path}", self.address);
         self.client.request(method.parse().expect("a method"), url)
     }
 
-    fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+    pub fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         self.runtime.block_on(async {
             let response = request.send().await.expect("the page answers");
             Answer {
@@ -82,17 +82,17 @@ impl Desk {
         })
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         self.send(self.request("GET", path))
     }
 
-    fn page(&self, path: &str) -> String {
+    pub fn page(&self, path: &str) -> String {
         let answer = self.get(path);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
     }
 
-    fn api(&self, path: &str) -> Value {
+    pub fn api(&self, path: &str) -> Value {
         json(&self.page(path))
     }
 
@@ -206,6 +206,9 @@ fn an_empty_site_says_what_to_do_first() {
         ("/runs", "No run so far"),
         ("/stores", "There is no job yet"),
         ("/row", "Name a store"),
+        ("/store", "Name a store"),
+        ("/store?store=1", "No file of this store has come so far"),
+        ("/sql", "Write a question"),
     ] {
         assert!(desk.page(path).contains(told), "{path}");
     }
@@ -237,6 +240,10 @@ fn names_and_texts_of_stores_are_never_markup() {
         &format!("/runs/{run}"),
         "/stores?job=IL",
         "/row?store=%3Cscript%3Ealert(2)%3C/script%3E&item=BUN&date=2026-03-01",
+        "/store?store=%3Cimg%20src%3Dx%20onerror%3Dalert(1)%3E%26%22%27",
+        "/store?store=%3Cscript%3Ealert(2)%3C/script%3E&since=2026-03-01",
+        "/sql?q=SELECT%20last_error%20AS%20%22%3Cb%3E%22%20FROM%20files",
+        &format!("/runs/{run}/rows"),
     ] {
         let page = desk.page(path);
         assert!(

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::Uri;
+use axum::response::Response;
 use gristmill_engine::Reject;
 use gristmill_state::{FileRow, FileStatus, InterventionRow, Outcome, SubmissionRow, VersionRow};
 use maud::{Markup, html};
@@ -14,7 +14,8 @@ use super::super::desk::Desk;
 use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;
-use super::Look;
+use super::{Look, download};
+use crate::csv::push_row;
 use crate::overview::{self, Held};
 use crate::shown;
 
@@ -56,7 +57,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
         }
         dl {
             dt { "Feed" } dd { (file.feed) }
-            dt { "Store" } dd { (store.or_else(|| file.store_id.clone()).as_deref().map_or_else(|| "none in its name".to_owned(), shown::path)) }
+            dt { "Store" } dd { @match store.as_deref().or(file.store_id.as_deref()) { Some(store) => (parts::store(store)), None => "none in its name" } }
             @if let Some(day) = file.business_date { dt { "Day" } dd { (day) } }
             dt { "Jobs" } dd {
                 @if taking.is_empty() { "none takes it" }
@@ -229,7 +230,7 @@ async fn rejects(look: &Look<'_>, file: &FileRow) -> Markup {
                         thead { tr { th.num { "Line" } th { "Reason" } th { "Text" } } }
                         tbody {
                             @for reject in &lines {
-                                tr { td.num { (reject.line_number) } td { (shown::shown(&reject.reason)) } td { code { (shortened(&reject.text)) } } }
+                                tr { td.num { (reject.line_number) } td { (shown::shown(&reject.reason)) } td { code { (parts::shortened(&reject.text)) } } }
                             }
                         }
                     }
@@ -243,15 +244,6 @@ async fn rejects(look: &Look<'_>, file: &FileRow) -> Markup {
 async fn read_rejects(desk: &Desk, path: &str, limit: usize) -> Result<Vec<Reject>, Problem> {
     let found = overview::rejects(&desk.settings, desk.state().await?, path, limit).await?;
     Ok(found.lines)
-}
-
-fn shortened(text: &str) -> String {
-    const SHOWN: usize = 200;
-    let cut = match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    };
-    shown::path(&cut)
 }
 
 /// What came of each submission, and what people decided.
@@ -302,40 +294,8 @@ async fn csv(desk: &Desk, uri: &Uri) -> Result<Response, Problem> {
     let path = ask.needed("path")?;
     let mut csv = String::from("file,line,reason,text\r\n");
     for reject in read_rejects(desk, path, DOWNLOADED).await? {
-        let cells = [
-            path,
-            &reject.line_number.to_string(),
-            &reject.reason,
-            &reject.text,
-        ];
-        let cells: Vec<_> = cells.iter().map(|cell| cell_of(cell)).collect();
-        csv.push_str(&cells.join(","));
-        csv.push_str("\r\n");
+        let line = reject.line_number.to_string();
+        push_row(&mut csv, [path, &line, &reject.reason, &reject.text]);
     }
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"rejects.csv\"",
-        ),
-    ];
-    Ok((headers, csv).into_response())
-}
-
-/// Returns a text as a cell of CSV. A spreadsheet must not take it for a formula.
-fn cell_of(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let guard = if is_formula { "'" } else { "" };
-    format!("\"{guard}{}\"", text.replace('"', "\"\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cell_is_never_a_formula() {
-        assert_eq!(cell_of("=1+1"), "\"'=1+1\"");
-        assert_eq!(cell_of("a \"b\", c"), "\"a \"\"b\"\", c\"");
-    }
+    Ok(download("text/csv; charset=utf-8", "rejects.csv", csv))
 }

@@ -56,7 +56,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
                 td { (parts::status(file.status)) }
                 td { (parts::moment(file.submitted)) }
                 td { (file.feed) }
-                td { (store.or_else(|| file.store_id.clone()).as_deref().map_or_else(|| "–".to_owned(), shown::path)) }
+                td { @match store.as_deref().or(file.store_id.as_deref()) { Some(store) => (parts::store(store)), None => "–" } }
                 td {
                     @for job in &taking { a href=(of_job(job)) { (shown::path(job)) } " " }
                     @if jobs.stray(overview::named(file)).is_some() { (parts::chip("warn", "no job")) }

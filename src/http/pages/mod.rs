@@ -5,18 +5,24 @@ mod files;
 mod job;
 mod jobs;
 mod row;
+mod rows;
 mod run;
 mod runs;
+mod sql;
+mod store;
 mod stores;
 mod today;
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 
 pub(super) use self::file::rejects_csv;
+pub(super) use self::rows::rows_for;
+pub(super) use self::sql::{answer_to, sql_csv};
+pub(super) use self::store::{report_file, report_for};
 use super::ask::{Ask, segments};
 use super::desk::{Desk, Viewer};
 use super::layout::{self, Page};
@@ -35,6 +41,8 @@ pub(super) async fn show(State(desk): State<Arc<Desk>>, headers: HeaderMap, uri:
             let here = here(&uri);
             Html(layout::document(&page, viewer, said.as_deref(), &here)).into_response()
         }
+        // A program that asks for what is not there is answered as a program.
+        Err(problem) if uri.path().starts_with("/api/") => problem.json(),
         Err(problem) => problem.page(),
     }
 }
@@ -60,7 +68,10 @@ pub(super) async fn page(desk: &Desk, uri: &Uri, viewer: Viewer) -> Result<Page,
         ["jobs", job] => job::page(&look, job).await,
         ["runs"] => runs::page(&look).await,
         ["runs", run] => run::page(&look, run).await,
+        ["runs", run, "rows"] => rows::page(&look, run).await,
         ["stores"] => stores::page(&look).await,
+        ["store"] => store::page(&look).await,
+        ["sql"] => sql::page(&look).await,
         ["row"] => row::page(&look).await,
         _ => Err(Problem::NotFound("there is no page at this address".to_owned())),
     }
@@ -82,4 +93,16 @@ struct Look<'l> {
     viewer: Viewer,
     /// The page's own address, to come back to.
     here: &'l str,
+}
+
+/// Answers with a file to keep. Its name is plain ASCII.
+fn download(media_type: &'static str, name: &str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}\""),
+        ),
+    ];
+    (headers, text).into_response()
 }

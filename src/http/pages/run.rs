@@ -3,7 +3,7 @@
 use gristmill_state::{InputFile, RunRow, RunState, StateError};
 use maud::{Markup, html};
 
-use super::super::ask::of_job;
+use super::super::ask::{of_job, of_run};
 use super::super::charts;
 use super::super::layout::{Page, Part};
 use super::super::parts;
@@ -67,6 +67,9 @@ fn rows(run: &RunRow) -> Markup {
             (parts::number(changes.unchanged)) " unchanged "
             @if written == summary.rows { (parts::chip("good", "balances")) } @else { (parts::chip("bad", "does not balance")) }
             @if changes.deleted > 0 { "; " (parts::number(changes.deleted)) " deleted that its files no longer have" }
+        }
+        @if changes.inserted + changes.updated + changes.deleted > 0 {
+            p { a href={ (of_run(&run.run_id)) "/rows" } { "Which rows changed, and by which file" } }
         }
     }
 }

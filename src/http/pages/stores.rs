@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_state::{Outcome, Report};
+use gristmill_state::Report;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use maud::{Markup, html};
 
-use super::super::ask::{address, of_file};
+use super::super::ask::of_file;
 use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;
 use super::Look;
+use crate::overview::{Fate, by_store_and_day, moments};
 use crate::preconditions::JobPlan;
 use crate::shown;
 
@@ -19,32 +20,17 @@ use crate::shown;
 const STORES: u32 = 50;
 const DAYS: i64 = 14;
 
-/// What a store has reported on a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cell {
-    OnTime,
-    Late,
-    Corrected,
-    Held,
-    Rejected,
-    Withdrawn,
-    Missing,
-    NotYet,
-}
-
-impl Cell {
-    /// Returns its colour, its sign and its word.
-    fn shown(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::OnTime => ("good", "✓", "on time"),
-            Self::Late => ("warn", "L", "late"),
-            Self::Corrected => ("busy", "C", "corrected"),
-            Self::Held => ("warn", "H", "held"),
-            Self::Rejected => ("bad", "R", "rejected"),
-            Self::Withdrawn => ("calm", "W", "withdrawn"),
-            Self::Missing => ("bad", "✗", "missing"),
-            Self::NotYet => ("calm", "·", "not yet"),
-        }
+/// Returns the colour and the sign of what a store has reported on a day.
+pub(super) fn sign(fate: Fate) -> (&'static str, &'static str) {
+    match fate {
+        Fate::OnTime => ("good", "✓"),
+        Fate::Late => ("warn", "L"),
+        Fate::Corrected => ("busy", "C"),
+        Fate::Held => ("warn", "H"),
+        Fate::Rejected => ("bad", "R"),
+        Fate::Withdrawn => ("calm", "W"),
+        Fate::Missing => ("bad", "✗"),
+        Fate::NotYet => ("calm", "·"),
     }
 }
 
@@ -78,11 +64,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
     };
     let has_more = stores.len() > STORES as usize;
     stores.truncate(STORES as usize);
-    let begin = |day: Date| {
-        let zoned = day.to_zoned(plan.time_zone.clone());
-        zoned.map(|zoned| zoned.timestamp()).map_err(anyhow::Error::from)
-    };
-    let span = (begin(first)?, begin(last.saturating_add(1.day()))?);
+    let span = moments(plan, (first, last))?;
     let reports = state.reports(&job, &stores, (first, last), span).await?;
     let cells = by_cell(&reports, plan);
     let days: Vec<_> = (0..DAYS).map(|day| first.saturating_add(day.days())).collect();
@@ -101,7 +83,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
                     tbody {
                         @for store in &stores {
                             tr {
-                                th scope="row" { a href=(address("/files", &[("job", &job), ("store", store)])) { (shown::path(store)) } }
+                                th scope="row" { (parts::store(store)) }
                                 @for day in &days { td { (cell(&cells, store, *day, today, has_begun)) } }
                             }
                         }
@@ -126,9 +108,9 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
         Part::Fixed(choice(&job, &names)),
         Part::Fixed(html! {
             p.legend {
-                @for kind in [Cell::OnTime, Cell::Late, Cell::Corrected, Cell::Held, Cell::Rejected, Cell::Withdrawn, Cell::Missing] {
-                    @let (tone, sign, word) = kind.shown();
-                    span class={ "cell " (tone) } aria-hidden="true" { (sign) } " " (word) " "
+                @for fate in [Fate::OnTime, Fate::Late, Fate::Corrected, Fate::Held, Fate::Rejected, Fate::Withdrawn, Fate::Missing] {
+                    @let (tone, sign) = sign(fate);
+                    span class={ "cell " (tone) } aria-hidden="true" { (sign) } " " (fate.words()) " "
                 }
             }
             p.dim {
@@ -164,68 +146,35 @@ fn choice(job: &str, names: &[String]) -> Markup {
     }
 }
 
-type Cells<'r> = BTreeMap<(&'r str, Date), (Cell, &'r str)>;
+type Cells<'r> = BTreeMap<(&'r str, Date), (Fate, &'r str)>;
 
 /// Sums up what was reported by store and day, each with the file that was sent last.
 fn by_cell<'r>(reports: &'r [Report], plan: &JobPlan) -> Cells<'r> {
-    let mut of_day: BTreeMap<(&str, Date), Vec<&Report>> = BTreeMap::new();
-    for report in reports {
-        let came = report.submitted.to_zoned(plan.time_zone.clone()).date();
-        let day = report.wave.unwrap_or(came);
-        of_day.entry((&report.store_id, day)).or_default().push(report);
-    }
-    let cells = of_day.into_iter().filter_map(|((store, day), reports)| {
+    let of_day = by_store_and_day(reports, plan).into_iter();
+    let cells = of_day.filter_map(|((store, day), reports)| {
         let last = reports.last()?;
-        Some(((store, day), (kind(&reports, plan, day), last.file_url.as_str())))
+        Some((
+            (store, day),
+            (Fate::of(&reports, plan, day), last.file_url.as_str()),
+        ))
     });
     cells.collect()
 }
 
-fn kind(reports: &[&Report], plan: &JobPlan, day: Date) -> Cell {
-    let valid = |report: &&&Report| {
-        matches!(
-            report.outcome,
-            Outcome::Validated | Outcome::Unchanged | Outcome::Accepted
-        )
-    };
-    match reports.last().map(|report| report.outcome) {
-        Some(Outcome::Held) => return Cell::Held,
-        Some(Outcome::Rejected | Outcome::Failed) => return Cell::Rejected,
-        Some(Outcome::Withdrawn) => return Cell::Withdrawn,
-        _ => {}
-    }
-    let deadline = plan
-        .deadline
-        .and_then(|time| day.to_datetime(time).to_zoned(plan.time_zone.clone()).ok());
-    let first = reports.iter().find(valid);
-    if let (Some(deadline), Some(first)) = (deadline, first)
-        && first.submitted > deadline.timestamp()
-    {
-        return Cell::Late;
-    }
-    let new_bytes = reports
-        .iter()
-        .filter(|report| report.outcome == Outcome::Validated);
-    match new_bytes.count() {
-        0 | 1 => Cell::OnTime,
-        _ => Cell::Corrected,
-    }
-}
-
 fn cell(cells: &Cells<'_>, store: &str, day: Date, today: Date, has_begun: bool) -> Markup {
     match cells.get(&(store, day)) {
-        Some((kind, file)) => {
-            let (tone, sign, word) = kind.shown();
+        Some((fate, file)) => {
+            let ((tone, sign), word) = (sign(*fate), fate.words());
             html! { a class={ "cell " (tone) } href=(of_file(file)) title={ (word) ": " (shown::path(file)) } aria-label={ "store " (store) ", " (day) ": " (word) } { (sign) } }
         }
         None => {
             // A day on which no store reported is one of rest, or from before the first.
             let is_day_of_some = cells.keys().any(|(_, some)| *some == day);
-            let kind = match day < today && has_begun && is_day_of_some {
-                true => Cell::Missing,
-                false => Cell::NotYet,
+            let fate = match day < today && has_begun && is_day_of_some {
+                true => Fate::Missing,
+                false => Fate::NotYet,
             };
-            let (tone, sign, word) = kind.shown();
+            let ((tone, sign), word) = (sign(fate), fate.words());
             html! { span class={ "cell " (tone) } title=(word) role="img" aria-label={ "store " (store) ", " (day) ": " (word) } { (sign) } }
         }
     }

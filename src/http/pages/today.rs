@@ -125,7 +125,7 @@ async fn card(look: &Look<'_>, state: &StateDb, province: &Province) -> Result<M
             @if is_of_stores && !province.missing_stores.is_empty() && check.blocks() {
                 ul {
                     @for store in &stores {
-                        li { "store " (shown::path(store)) ": "
+                        li { "store " (parts::store(store)) ": "
                             @match seen.iter().find(|seen| seen.store_id == *store) {
                                 Some(seen) => { "last file " (parts::ago(seen.submitted)) },
                                 None => "no file so far",

@@ -53,11 +53,12 @@ impl StateDb {
     pub async fn file_part(&self, part: &FilePart) -> Result<Vec<FileRow>, StateError> {
         let (action, subject) = ("list", "the files");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let statement = match part.newest_first {
-            true => sql::FILES_BY_TIME,
-            false => sql::FILES_BY_PATH,
+        let [by_path, by_time] = match (&part.store, &part.job) {
+            (Some(_), _) => sql::FILES_OF_STORE,
+            (None, Some(_)) => sql::FILES_OF_JOB,
+            (None, None) => sql::FILES,
         };
-        let rows = sqlx::query(statement)
+        let rows = sqlx::query(if part.newest_first { by_time } else { by_path })
             .bind(&part.feed)
             .bind(part.status.map(|status| status.as_str()))
             .bind(&part.text)
@@ -69,23 +70,31 @@ impl StateDb {
             .await;
         let files = rows.and_then(|rows| whole(rows, About::Files, decode::file_row));
         let mut files = self.told.tell(files.during(action, subject)?);
+        self.add_refused(&mut tx, files.iter_mut()).await?;
+        tx.commit().await.during(action, subject)?;
+        Ok(files)
+    }
+
+    /// Adds to files the versions of their newest submissions, as far as these are not in force.
+    pub(super) async fn add_refused<'f>(
+        &self,
+        conn: &mut SqliteConnection,
+        files: impl Iterator<Item = &'f mut FileRow>,
+    ) -> Result<(), StateError> {
+        let mut files: Vec<_> = files.collect();
         let ids = files.iter().map(|file| json!(file.file_id));
-        let refused = sqlx::query(sql::REFUSED)
-            .bind(array(ids))
-            .fetch_all(&mut *tx)
-            .await;
+        let refused = sqlx::query(sql::REFUSED).bind(array(ids)).fetch_all(conn).await;
         let refused = refused.and_then(|rows| {
             whole(rows, About::Files, |row| {
                 Ok((row.try_get("file_id")?, decode::version_row(row)?))
             })
         });
-        tx.commit().await.during(action, subject)?;
-        let refused = self.told.tell(refused.during(action, subject)?).into_iter();
-        let mut refused: HashMap<i64, VersionRow> = refused.collect();
+        let refused = refused.during("list", "the files that are not in force")?;
+        let mut refused: HashMap<i64, VersionRow> = self.told.tell(refused).into_iter().collect();
         for file in &mut files {
             file.refused = refused.remove(&file.file_id);
         }
-        Ok(files)
+        Ok(())
     }
 
     /// Returns the newest submissions of a file, newest first.

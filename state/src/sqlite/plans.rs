@@ -39,7 +39,7 @@ const RARE: [&str; 9] = [
 ];
 
 /// Statements that read a table as a whole, each with the reason why it may.
-const ALLOWED: [(&str, &str); 26] = [
+const ALLOWED: [(&str, &str); 25] = [
     ("files::FILES", "a person asks for all files"),
     ("files::WITHOUT_JOB", "these files are what is asked for"),
     ("facts::STRAYS", "`explain` asks for these files"),
@@ -70,12 +70,8 @@ const ALLOWED: [(&str, &str); 26] = [
         "for a person, and ends after the first few files that end their lines",
     ),
     (
-        "pages::FILES_BY_PATH",
-        "goes along the names to the limit, for a person who searches them",
-    ),
-    (
-        "pages::FILES_BY_TIME",
-        "for a person, who may search any part of a name",
+        "pages::FILES",
+        "goes along the names or the times to the limit, for a person who may search any part of a name",
     ),
     ("runs::LIST", "goes from the newest run to the limit"),
     (
@@ -122,12 +118,13 @@ const STATEMENTS: &[(&str, &str)] = &statements! {
     measures: FILES CONVERTED SUBMISSIONS RUNS CHANGES LAST_COMPLETE WAITING HELD RUN_SECONDS MERGE_SECONDS LOAD_SECONDS
         LAG_SECONDS;
     overview: STATUS_COUNTS FAILED_FILES WITH_REJECTS WITHOUT_END HAS_ENDS FAILED_RUNS LOADS_OF_DAY;
-    pages: FILES_BY_PATH FILES_BY_TIME REFUSED SUBMISSIONS_OF INTERVENTIONS_OF RUNS_OF_FILE LAST_SEEN STORES_OF_JOB REPORTS
+    pages: REFUSED SUBMISSIONS_OF INTERVENTIONS_OF RUNS_OF_FILE LAST_SEEN STORES_OF_JOB REPORTS
         LAST_COMPLETE;
     runs: ACTIVE LAST_FINISHED COMPLETED_LATER LOADED_BEFORE LAST_LOADS NEXT_SEQUENCE ADD ADD_INPUTS ADD_INPUT
         REMOVE_INPUT REMOVE_INPUT_DAYS SET_INPUTS_DIGEST ADD_INPUT_DAYS INPUT_DAYS COMPLETE_UNCHANGED NEXT CLAIM
         STORES HEARTBEAT SUMMARIZED COMPLETE FAIL FAIL_QUEUED REQUEUE RUNNING ONE LIST LIST_OF_STATE LIST_OF_JOB
-        INPUT_FILES AGES INPUTS;
+        INPUT_FILES INPUTS_WITH_DAYS AGES INPUTS;
+    stores: FILES STATUS_COUNTS HELD JOBS DAYS DAYS_OF_JOB MINUTES_OF_JOB FIRST_REPORT;
     unmatched: REMOVE_GONE NOT_TO_TELL NEW KEEP TRIM FORGET ALL COUNT;
     waiting: NOTE END ALL TRY_NOW FORGET_SERVICE RUN_FAILURES NEXT_RUN DEFER BEGIN_ATTEMPTS END_ATTEMPTS
         FORGET_ATTEMPTS ATTEMPTS;
@@ -139,7 +136,15 @@ const STATEMENTS: &[(&str, &str)] = &statements! {
 fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
     let jobs = sql::matching::FORGET_JOBS.map(|statement| ("matching::FORGET_JOBS", statement));
     let files = sql::matching::FORGET_FILES.map(|statement| ("matching::FORGET_FILES", statement));
-    jobs.into_iter().chain(files)
+    let pages = [
+        ("pages::FILES", sql::pages::FILES),
+        ("pages::FILES_OF_STORE", sql::pages::FILES_OF_STORE),
+        ("pages::FILES_OF_JOB", sql::pages::FILES_OF_JOB),
+    ];
+    let pages = pages
+        .into_iter()
+        .flat_map(|(name, both)| both.map(|statement| (name, statement)));
+    jobs.into_iter().chain(files).chain(pages)
 }
 
 /// Returns what a statement reads as a whole.

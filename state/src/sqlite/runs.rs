@@ -1,11 +1,15 @@
 //! The life of a claimed run, and queries about runs.
 
+use std::collections::BTreeSet;
+
 use jiff::civil::Date;
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::decode::TextColumns;
 use super::sql::{jobs, runs as sql};
+use super::submissions::array;
 use super::whole::{About, Whole, whole};
 use super::{StateDb, begin, days, decode, others, waiting};
 use crate::error::{During, StateError};
@@ -210,6 +214,28 @@ impl StateDb {
         let stores = sqlx::query_as(sql::STORES).bind(run_id);
         let stores = stores.fetch_all(&self.readers).await;
         stores.during("list the stores of run", run_id)
+    }
+
+    /// Returns which versions that a run read have which of some days of stores.
+    pub async fn inputs_with_days(
+        &self,
+        run_id: &str,
+        days: &BTreeSet<(String, Date)>,
+    ) -> Result<Vec<(String, Date, i64)>, StateError> {
+        let pairs = days.iter().map(|(store, date)| json!([store, date.to_string()]));
+        sqlx::query(sql::INPUTS_WITH_DAYS)
+            .bind(run_id)
+            .bind(array(pairs))
+            .try_map(|row: SqliteRow| {
+                Ok((
+                    row.try_get("store_id")?,
+                    row.parsed("trans_date")?,
+                    row.try_get("version_id")?,
+                ))
+            })
+            .fetch_all(&self.readers)
+            .await
+            .during("look up the days of run", run_id)
     }
 
     /// Lists a run's inputs, ordered by path.

@@ -17,6 +17,7 @@ pub(super) mod others;
 pub(super) mod overview;
 pub(super) mod pages;
 pub(super) mod runs;
+pub(super) mod stores;
 pub(super) mod unmatched;
 pub(super) mod waiting;
 pub(super) mod waves;

@@ -1,12 +1,14 @@
 //! Statements for pages: parts of long lists, and the story of one file.
 
-/// A part of the list of files in the order `$order`. The rows are read after the part is known.
+/// A part of the list of the files in `$of` in the order `$order`. The rows are read after the part is known.
 macro_rules! files {
-    ($order:literal) => {
+    ($of:literal, $order:literal) => {
         concat!(
             "
     SELECT v.*, f.* FROM (
-        SELECT f.file_id FROM ingested_file_status f
+        SELECT f.file_id FROM ",
+            $of,
+            "
          WHERE (?1 IS NULL OR f.feed = ?1)
            AND (?2 IS NULL OR f.last_update_status = ?2
                 OR ?2 = 'HELD' AND EXISTS (SELECT 1 FROM file_day d
@@ -14,7 +16,7 @@ macro_rules! files {
            AND (?3 IS NULL OR instr(lower(f.file_url), lower(?3)) > 0)
            AND (?4 IS NULL OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.job_config_id = ?4))
            AND (?5 IS NULL OR f.store_id = ?5
-                OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.store_id = ?5))
+                OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND +j.store_id = ?5))
          ORDER BY ",
             $order,
             " LIMIT ?6 OFFSET ?7) part
@@ -26,8 +28,26 @@ macro_rules! files {
     };
 }
 
-pub(in crate::sqlite) const FILES_BY_PATH: &str = files!("f.file_url");
-pub(in crate::sqlite) const FILES_BY_TIME: &str = files!("f.submitted_timestamp DESC, f.file_url");
+/// Two lists of the files in `$of`: by path, and those first that were submitted last.
+macro_rules! lists {
+    ($of:literal) => {
+        [
+            files!($of, "f.file_url"),
+            files!($of, "f.submitted_timestamp DESC, f.file_url"),
+        ]
+    };
+}
+
+pub(in crate::sqlite) const FILES: [&str; 2] = lists!("ingested_file_status f");
+pub(in crate::sqlite) const FILES_OF_STORE: [&str; 2] = lists!(
+    "(SELECT file_id FROM ingested_file_status WHERE store_id = ?5
+       UNION SELECT file_id FROM job_file WHERE store_id = ?5) s
+      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
+);
+pub(in crate::sqlite) const FILES_OF_JOB: [&str; 2] = lists!(
+    "(SELECT DISTINCT file_id FROM job_file WHERE job_config_id = ?4) s
+      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
+);
 
 /// The versions of the newest submissions of some files (an array of ids) that are not in force.
 pub(in crate::sqlite) const REFUSED: &str = "

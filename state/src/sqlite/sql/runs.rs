@@ -199,6 +199,13 @@ pub(in crate::sqlite) const INPUT_FILES: &str = "
      WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)
      ORDER BY f.file_url, i.version_id";
 
+/// Which of a run's versions have some days (an array of stores and days).
+pub(in crate::sqlite) const INPUTS_WITH_DAYS: &str = "
+    SELECT d.store_id, d.trans_date, d.version_id FROM json_each(?2) p
+     CROSS JOIN version_day d ON d.store_id = p.value ->> 0 AND d.trans_date = p.value ->> 1
+     CROSS JOIN job_run_input i ON i.version_id = d.version_id
+     WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)";
+
 /// The places of submissions in the order of files.
 pub(in crate::sqlite) const AGES: &str = "
     SELECT s.submission_id, s.written_ns FROM json_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value";
