@@ -117,3 +117,99 @@ impl Reading<()> for &mut Rows {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Date32Array, Float64Array, Int32Array, RecordBatch, StringArray};
+    use parquet::arrow::ArrowWriter;
+
+    use crate::infer::{Sample, Wanted, infer};
+
+    fn settings(names: &[&str], bytes: &[u8]) -> (String, Vec<String>) {
+        let samples: Vec<Sample> = names
+            .iter()
+            .map(|name| Sample::read(name, bytes, 1 << 20).unwrap())
+            .collect();
+        let wanted = Wanted {
+            feed: "sales".to_owned(),
+            profile: None,
+        };
+        let found = infer(&samples, &wanted);
+        (found.settings, found.questions)
+    }
+
+    fn parquet(rows: usize) -> Vec<u8> {
+        let all = |at: usize| (0..rows).map(move |row| (row * at) as i32);
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            (
+                "Day",
+                Arc::new(Date32Array::from_iter_values(all(1).map(|day| 16_953 + day % 30))),
+            ),
+            ("store", Arc::new(Int32Array::from(vec![1001; rows]))),
+            (
+                "Net Amount",
+                Arc::new(Float64Array::from_iter_values(all(7).map(|n| f64::from(n) / 4.0))),
+            ),
+            (
+                "code",
+                Arc::new(Int32Array::from_iter_values(all(1).map(|code| 4 + code % 3))),
+            ),
+            (
+                "item",
+                Arc::new(StringArray::from_iter_values(
+                    all(1).map(|n| format!("SKU{}", n % 5)),
+                )),
+            ),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        bytes
+    }
+
+    #[test]
+    fn the_columns_of_a_table_are_found_by_their_names_and_types() {
+        let (settings, questions) = settings(&["IL-1001.parquet"], &parquet(200));
+        assert_eq!(questions, [""; 0], "{settings}");
+        for line in [
+            "format = \"parquet\"",
+            "store_id = [\"store\"]",
+            "amount = [\"Net Amount\"]",
+            "trans_date = [\"Day\"]",
+            "item_id = [\"item\"]",
+        ] {
+            assert!(settings.contains(line), "{line} is not in {settings}");
+        }
+        for key in ["columns", "scale", "dates", "delimiter", "header_line"] {
+            assert!(
+                !settings.contains(&format!("\n{key} = ")),
+                "{key} is in {settings}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_damaged_table_and_one_of_another_format_are_told() {
+        let bytes = parquet(50);
+        let (_, questions) = settings(&["IL-1001.parquet"], &bytes[..bytes.len() / 2]);
+        assert!(!questions.is_empty());
+        let text = b"1001\t2.50\t4\tCOLA\t2016-06-01\n".repeat(30);
+        let samples = [
+            Sample::read("a.parquet", &bytes[..], 1 << 20).unwrap(),
+            Sample::read("b.tdf", &text[..], 1 << 20).unwrap(),
+        ];
+        let wanted = Wanted {
+            feed: "sales".to_owned(),
+            profile: None,
+        };
+        let questions = infer(&samples, &wanted).questions.concat();
+        assert!(
+            questions.contains("b.tdf: it is text, but a.parquet is not"),
+            "{questions}"
+        );
+    }
+}
