@@ -14,6 +14,7 @@ mod guards;
 mod http;
 pub mod lake;
 mod ledger;
+mod lineage;
 pub mod memory;
 mod others;
 mod overview;

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify, OnceCell, Semaphore, watch};
 
 use super::live::Rendered;
+use super::metrics::Disks;
 use super::problem::Problem;
 use crate::overview::Provinces;
 use crate::pipeline::Vitals;
@@ -47,6 +48,7 @@ pub(super) struct Desk {
     said: SyncMutex<VecDeque<(u64, String)>>,
     numbers: AtomicU64,
     pub(super) scraped: Mutex<Option<(std::time::Instant, String)>>,
+    pub(super) disks: Disks,
 }
 
 /// Who looks at a page.
@@ -69,6 +71,7 @@ impl Desk {
     ) -> Self {
         Self {
             jobs: Mutex::new(Arc::new(JobIndex::empty(&settings.feeds))),
+            disks: Disks::of(&settings),
             settings,
             token,
             address,

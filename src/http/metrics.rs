@@ -1,6 +1,9 @@
-//! Metrics for Prometheus. All counts are read from the state database when they are asked for, so they survive restarts and
-//! equal what anybody counts there.
+//! Metrics for Prometheus. What is counted comes from the state database, where triggers count it: it survives restarts, and
+//! equals what anybody counts there. What only the process knows begins anew with each start.
 
+mod disks;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +11,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use gristmill_state::{BOUNDS, Histogram, Measures};
+use gristmill_state::{BOUNDS, Histogram, Measures, RunState, WaitKind};
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
@@ -17,10 +20,12 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+pub(super) use self::disks::Disks;
+use self::disks::Room;
 use super::desk::Desk;
 use super::problem::Problem;
 
-/// How long a scrape is kept: however many ask, everything is counted once in so long.
+/// How long a scrape is kept: however many ask, everything is read once in so long.
 const KEPT: Duration = Duration::from_secs(5);
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -41,11 +46,17 @@ async fn scraped(desk: &Desk) -> Result<String, Problem> {
     {
         return Ok(text.clone());
     }
+    let vitals = &desk.vitals;
     let scraped = Scraped {
         measures: desk.state().await?.measures().await?,
         now: desk.now(),
-        in_progress: desk.vitals.in_progress() as u64,
-        is_listed: desk.vitals.has_listed(),
+        in_progress: vitals.in_progress() as u64,
+        is_listed: vitals.has_listed(),
+        retries: vitals.retries(),
+        conversions: vitals.conversions(),
+        queues: vitals.queues(),
+        missing_stores: vitals.missing_stores(),
+        disks: desk.disks.room().await,
         resident: resident(),
     };
     let mut registry = Registry::default();
@@ -72,6 +83,11 @@ struct Scraped {
     now: Timestamp,
     in_progress: u64,
     is_listed: bool,
+    retries: u64,
+    conversions: Histogram,
+    queues: Vec<(&'static str, u64)>,
+    missing_stores: BTreeMap<String, u64>,
+    disks: Vec<Room>,
     resident: Option<u64>,
 }
 
@@ -79,8 +95,18 @@ type Labels<'l> = Vec<(&'static str, &'l str)>;
 
 impl Collector for Scraped {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let measures = &self.measures;
         let mut writer = Writer(encoder);
+        self.files(&mut writer)?;
+        self.runs(&mut writer)?;
+        self.jobs(&mut writer)?;
+        self.waiting(&mut writer)?;
+        self.process(&mut writer)
+    }
+}
+
+impl Scraped {
+    fn files(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let measures = &self.measures;
         let files = measures.files.iter();
         writer.gauges(
             "gristmill_files",
@@ -95,48 +121,7 @@ impl Collector for Scraped {
             "Submissions, and decisions of people about them, by outcome",
             submissions.map(|(outcome, count)| (vec![("outcome", outcome.as_str())], *count)),
         )?;
-        self.converted(&mut writer)?;
-        self.runs(&mut writer)?;
-        writer.gauges(
-            "gristmill_held",
-            "Versions of files, and days of files, that wait until a person decides",
-            [(Vec::new(), measures.held)],
-        )?;
-        let waiting = measures.waiting.iter();
-        writer.gauges(
-            "gristmill_waiting",
-            "Files, runs and services that wait for an outage to end",
-            waiting.map(|(kind, count)| (vec![("kind", kind.as_str())], *count)),
-        )?;
-        writer.gauges(
-            "gristmill_waiting_failures",
-            "How often what waits was tried in vain",
-            [(Vec::new(), measures.failures)],
-        )?;
-        writer.gauges(
-            "gristmill_in_progress",
-            "Pieces of work in progress, from the arrival of a file to the end of a run",
-            [(Vec::new(), self.in_progress)],
-        )?;
-        writer.gauges(
-            "gristmill_sources_listed",
-            "1 once every source was listed",
-            [(Vec::new(), u64::from(self.is_listed))],
-        )?;
-        if let Some(resident) = self.resident {
-            writer.gauges(
-                "process_resident_memory_bytes",
-                "Memory that the process occupies",
-                [(Vec::new(), resident)],
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl Scraped {
-    fn converted(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let converted = &self.measures.converted;
+        let converted = &measures.converted;
         let of = |value: fn(&gristmill_state::Converted) -> u64| {
             converted
                 .iter()
@@ -166,67 +151,200 @@ impl Scraped {
             "gristmill_lines",
             "Lines of these versions by what became of each",
             fates,
+        )?;
+        writer.gauge(
+            "gristmill_held",
+            "Versions of files, and days of files, that wait until a person decides",
+            measures.held,
+        )?;
+        writer.gauge(
+            "gristmill_unmatched_files",
+            "Files in the sources that no feed matches",
+            measures.unmatched,
+        )?;
+        writer.histogram(
+            "gristmill_conversion_duration_seconds",
+            "How long files took to be read and converted since the start",
+            &self.conversions,
         )
     }
 
     fn runs(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let measures = &self.measures;
-        let runs = measures.runs.iter().map(|(state, cause, outcome, count)| {
-            let outcome = outcome.map_or("", |outcome| outcome.as_str());
+        let active = [RunState::Queued, RunState::Running].map(|state| {
+            let runs = measures.runs.iter().filter(|runs| runs.state == state.as_str());
+            (vec![("state", state.as_str())], runs.map(|runs| runs.runs).sum())
+        });
+        writer.gauges("gristmill_runs", "Runs that have not ended, by state", active)?;
+        let ended = measures.runs.iter().filter(|runs| {
+            let is_ended = |state: RunState| runs.state == state.as_str();
+            is_ended(RunState::Completed) || is_ended(RunState::Failed)
+        });
+        let ended = ended.map(|runs| {
             let labels = vec![
-                ("state", state.as_str()),
-                ("cause", cause.as_str()),
-                ("outcome", outcome),
+                ("state", runs.state.as_str()),
+                ("cause", runs.cause.as_str()),
+                ("outcome", runs.outcome.as_str()),
             ];
-            (labels, *count)
+            (labels, runs.runs)
         });
-        writer.gauges("gristmill_runs", "Runs by state, cause and outcome", runs)?;
-        let changes = measures.changes.iter().flat_map(|changes| {
-            let changes = [
-                ("inserted", changes.inserted),
-                ("updated", changes.updated),
-                ("deleted", changes.deleted),
-                ("unchanged", changes.unchanged),
-            ];
-            changes.map(|(change, rows)| (vec![("change", change)], rows))
-        });
+        writer.counters(
+            "gristmill_runs_ended",
+            "Runs that have ended, by state, cause and outcome",
+            ended,
+        )?;
+        let changes = measures.changes;
+        let changes = [
+            ("inserted", changes.inserted),
+            ("updated", changes.updated),
+            ("deleted", changes.deleted),
+            ("unchanged", changes.unchanged),
+        ];
         writer.counters(
             "gristmill_loaded_rows",
             "Rows by what loads changed of them",
-            changes,
-        )?;
-        let since = measures.last_complete.iter().map(|(job, at)| {
-            let since = self.now.duration_since(*at).as_secs().max(0).unsigned_abs();
-            (vec![("job", job.as_str())], since)
-        });
-        writer.gauges(
-            "gristmill_since_complete_seconds",
-            "Seconds since the last complete run of each job whose result is in the warehouse ended",
-            since,
+            changes.map(|(change, rows)| (vec![("change", change)], rows)),
         )?;
         for (name, help, histogram) in [
             (
-                "gristmill_run_seconds",
-                "How long completed runs took",
+                "gristmill_run_duration_seconds",
+                "How long runs took that did not find everything unchanged, from their last start to their end",
                 &measures.run_seconds,
             ),
             (
-                "gristmill_merge_seconds",
+                "gristmill_merge_duration_seconds",
                 "How long loaded runs merged",
                 &measures.merge_seconds,
             ),
             (
-                "gristmill_load_seconds",
+                "gristmill_load_duration_seconds",
                 "How long loaded runs loaded",
                 &measures.load_seconds,
             ),
             (
                 "gristmill_lag_seconds",
-                "From the newest submission that a loaded run knew of to the end of its load",
+                "From the newest submission that a loaded run read to the end of its load",
                 &measures.lag_seconds,
             ),
         ] {
             writer.histogram(name, help, histogram)?;
+        }
+        Ok(())
+    }
+
+    fn jobs(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let jobs = &self.measures.jobs;
+        let since = jobs.iter().filter_map(|job| {
+            let since = self.now.duration_since(job.last_complete?).as_secs();
+            Some((
+                vec![("province", job.job_id.as_str())],
+                since.max(0).unsigned_abs(),
+            ))
+        });
+        writer.gauges(
+            "gristmill_province_since_complete_seconds",
+            "Seconds since the last complete run of each job whose result is in the warehouse ended",
+            since,
+        )?;
+        let of = |value: &dyn Fn(&gristmill_state::MeasuredJob) -> u64| {
+            let values = jobs
+                .iter()
+                .map(|job| (vec![("province", job.job_id.as_str())], value(job)));
+            values.collect::<Vec<_>>()
+        };
+        writer.gauges(
+            "gristmill_province_failed",
+            "1 if the last run of the job failed",
+            of(&|job| u64::from(job.is_failed)),
+        )?;
+        writer.gauges(
+            "gristmill_province_missing_stores",
+            "Stores that have not sent their files for the job's newest wave, since the first store has",
+            of(&|job| self.missing_stores.get(&job.job_id).copied().unwrap_or(0)),
+        )
+    }
+
+    fn waiting(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let measures = &self.measures;
+        let waiting = [WaitKind::File, WaitKind::Run, WaitKind::Service].map(|kind| {
+            let found = measures.waiting.iter().find(|(found, _)| *found == kind);
+            (
+                vec![("kind", kind.as_str())],
+                found.map_or(0, |(_, count)| *count),
+            )
+        });
+        writer.gauges(
+            "gristmill_waiting",
+            "Files, runs and services that wait for an outage to end",
+            waiting,
+        )?;
+        writer.gauge(
+            "gristmill_waiting_failures",
+            "How often what waits was tried in vain",
+            measures.failures,
+        )?;
+        writer.counters(
+            "gristmill_retries",
+            "Failures since the start that led to another try",
+            [(Vec::new(), self.retries)],
+        )?;
+        let queued = measures
+            .runs
+            .iter()
+            .filter(|runs| runs.state == RunState::Queued.as_str());
+        let of_state = [
+            ("runs", queued.map(|runs| runs.runs).sum()),
+            ("lineage", measures.lineage_pending),
+        ];
+        let queues = self.queues.iter().copied().chain(of_state);
+        writer.gauges(
+            "gristmill_queue_depth",
+            "What waits for its turn, by queue",
+            queues.map(|(queue, depth)| (vec![("queue", queue)], depth)),
+        )?;
+        writer.counters(
+            "gristmill_lineage_dropped",
+            "Lineage events that were dropped because nobody took them",
+            [(Vec::new(), measures.lineage_dropped)],
+        )
+    }
+
+    fn process(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        writer.gauge(
+            "gristmill_in_progress",
+            "Pieces of work in progress, from the arrival of a file to the end of a run",
+            self.in_progress,
+        )?;
+        writer.gauge(
+            "gristmill_sources_listed",
+            "1 once every source was listed",
+            u64::from(self.is_listed),
+        )?;
+        let of = |value: fn(&Room) -> u64| {
+            let disks = self.disks.iter();
+            disks.map(move |disk| (vec![("place", disk.place)], value(disk)))
+        };
+        writer.gauges(
+            "gristmill_disk_free_bytes",
+            "What gristmill may still write on the disk of each place",
+            of(|disk| disk.free),
+        )?;
+        writer.gauges(
+            "gristmill_disk_size_bytes",
+            "The size of the disk of each place",
+            of(|disk| disk.size),
+        )?;
+        writer.gauges(
+            "gristmill_build_info",
+            "1; the label says which gristmill it is",
+            [(vec![("version", env!("CARGO_PKG_VERSION"))], 1)],
+        )?;
+        if let Some(resident) = self.resident {
+            writer.gauge(
+                "process_resident_memory_bytes",
+                "Memory that the process occupies",
+                resident,
+            )?;
         }
         Ok(())
     }
@@ -244,9 +362,17 @@ impl Writer<'_> {
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, value) in values {
-            ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
+            match labels.is_empty() {
+                true => metric.encode_counter::<NoLabelSet, u64, f64>(&value, None)?,
+                false => ConstCounter::new(value).encode(metric.encode_family(&labels)?)?,
+            }
         }
         Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        metric.encode_gauge(&to_signed(value))
     }
 
     fn gauges<'l>(
@@ -257,11 +383,7 @@ impl Writer<'_> {
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in values {
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            match labels.is_empty() {
-                true => metric.encode_gauge(&value)?,
-                false => ConstGauge::new(value).encode(metric.encode_family(&labels)?)?,
-            }
+            ConstGauge::new(to_signed(value)).encode(metric.encode_family(&labels)?)?;
         }
         Ok(())
     }
@@ -275,4 +397,9 @@ impl Writer<'_> {
         let count = histogram.counts.iter().sum();
         metric.encode_histogram::<NoLabelSet>(histogram.sum, count, &buckets, None)
     }
+}
+
+/// The format's gauges are signed.
+fn to_signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
+use super::gauges::Gauges;
+
 /// Counts the work in progress across the stages, and what was done since the start.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
@@ -15,6 +17,7 @@ pub(super) struct Activity {
     is_listed: Vec<AtomicBool>,
     changed: Notify,
     pub(super) tally: Arc<Tally>,
+    pub(super) gauges: Arc<Gauges>,
 }
 
 /// What a pipeline did since its start.
@@ -46,11 +49,12 @@ pub(super) struct Token(Arc<Activity>);
 
 impl Activity {
     /// Makes the activity of a pipeline with `sources` sources.
-    pub(super) fn new(sources: usize) -> Self {
+    pub(super) fn new(sources: usize, gauges: Arc<Gauges>) -> Self {
         let none = || (0..sources).map(|_| AtomicBool::default()).collect();
         Self {
             is_swept: none(),
             is_listed: none(),
+            gauges,
             ..Self::default()
         }
     }

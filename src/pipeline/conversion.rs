@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -240,11 +241,13 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
         memory: &parts.memory.conversions,
     };
     let mut counted = 0;
+    let began = Instant::now();
     let read = reading.convert(runtime, &files, parts.settings.convert.keep, scratch, |bytes| {
         parts.progress.bytes_read(bytes - counted);
         counted = bytes;
     });
     let converted = |(report, content_hash)| {
+        parts.activity.gauges.converted_in(began.elapsed());
         Step::Converted(Box::new(Converted {
             report,
             content_hash,

@@ -240,6 +240,12 @@ impl Conversions {
         } else {
             self.small.push_back(arrived);
         }
+        self.note_queue();
+    }
+
+    fn note_queue(&self) {
+        let files = self.small.len() + self.large.len() + self.suspects.len();
+        self.parts.activity.gauges.set_to_convert(files);
     }
 
     /// How often the process has died with just this file.
@@ -307,6 +313,7 @@ impl Conversions {
             } else if self.files.get(&path).is_some_and(Option::is_some) {
                 self.take_postponed(&path);
             } else {
+                self.parts.activity.gauges.count_retry();
                 self.waiting.add(failed);
             }
         }
@@ -357,6 +364,7 @@ impl Conversions {
 
     /// Starts to convert a group. `attempts` is how often the process has died with a suspect.
     fn start(&mut self, group: Vec<Arrived>, permit: OwnedSemaphorePermit, attempts: Option<u32>) {
+        self.note_queue();
         let (parts, sources, records) = (self.parts.clone(), self.sources.clone(), self.records.clone());
         let judge = self.judge.clone();
         self.tasks.spawn(async move {

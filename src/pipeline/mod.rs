@@ -6,7 +6,7 @@
 //!                     many at once)          durable)             └──run ended───┘
 //! ```
 //!
-//! Beside them, `put_away` tags or moves the objects that were recorded.
+//! Beside them, `put_away` tags or moves the objects that were recorded, and `lineage` sends events of runs.
 //!
 //! A busy stage makes the one before it wait, back to the watcher. All work in progress carries a token, so that "idle"
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
@@ -19,10 +19,12 @@ mod counting;
 mod doubted;
 mod edits;
 mod faults;
+mod gauges;
 mod intake;
 mod jobs;
 mod judge;
 mod ledger;
+mod lineage;
 mod merge;
 mod oddities;
 mod outcomes;
@@ -58,6 +60,7 @@ use tokio::task::JoinSet;
 
 use self::activity::Activity;
 pub use self::activity::Tally;
+use self::gauges::{Gauges, Queue};
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
@@ -144,6 +147,7 @@ pub async fn run(
     let patience = Patience {
         until,
         stopped: stopped.clone(),
+        gauges: Arc::<Gauges>::default(),
     };
     let mut stop = std::pin::pin!(stop);
     let ready = async {
@@ -231,6 +235,7 @@ async fn open_parts(
 ) -> anyhow::Result<Arc<Parts>> {
     // Wrong settings are told before anything is made.
     let warehouse = settings.open_warehouse().await?;
+    settings.check_lineage()?;
     let open = || async {
         let state = StateDb::open(&settings.state, clock.clone()).await?;
         Ok(state.on_behalf_of(who()))
@@ -243,6 +248,12 @@ async fn open_parts(
     });
     let jobs = adopted.await.map_err(StepError::into_cause)?;
     check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
+    let is_told = settings.lineage.is_some();
+    with_retries(&patience, "noting whether events of runs are sent", || async {
+        Ok(state.switch_lineage(is_told).await?)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
     let mut sources = Vec::with_capacity(settings.sources.len());
     let own = Arc::new(settings.own_files());
     for source in &settings.sources {
@@ -256,7 +267,7 @@ async fn open_parts(
         false => cores,
     };
     Ok(Arc::new(Parts {
-        activity: Arc::new(Activity::new(settings.sources.len())),
+        activity: Arc::new(Activity::new(settings.sources.len(), patience.gauges.clone())),
         jobs: CurrentJobs::new(&settings.feeds),
         memory: settings.convert.memory_limit.memory(),
         settings,
@@ -353,6 +364,11 @@ async fn start_stages(
     let (to_runs, wakes) = mpsc::channel(64);
     to_judge.send(ToJudge::wake(parts.activity.begin())).await?;
 
+    parts.activity.gauges.watch(vec![
+        Queue::of("arrivals", &to_intake),
+        Queue::of("records", &to_record),
+        Queue::of("judgements", &to_judge),
+    ]);
     let sources = Arc::new(Sources::watch(parts, to_intake).await?);
 
     let mut stages = JoinSet::new();
@@ -366,6 +382,7 @@ async fn start_stages(
         stop(),
     ));
     let to_put_away = put_away::start(parts, &mut stages, stopped);
+    let to_lineage = lineage::start(parts, &mut stages, stopped)?;
     stages.spawn(record::record_submissions(
         parts.clone(),
         sources.clone(),
@@ -388,6 +405,7 @@ async fn start_stages(
         preparing,
         wakes,
         to_judge,
+        to_lineage,
         stop(),
     ));
     Ok(stages)

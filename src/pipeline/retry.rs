@@ -5,11 +5,13 @@
 //! Everything else is for a person to mend. `run --until-idle` does not wait for long: it gives an outage three more
 //! attempts too, and leaves the rest to the next call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::watch;
 
+use super::gauges::Gauges;
 use super::{Until, faults, stopped};
 use crate::causes;
 
@@ -148,6 +150,8 @@ impl From<gristmill_state::StateError> for StepError {
 pub(super) struct Patience {
     pub(super) until: Until,
     pub(super) stopped: watch::Receiver<bool>,
+    /// Where retries are counted.
+    pub(super) gauges: Arc<Gauges>,
 }
 
 impl Patience {
@@ -199,6 +203,7 @@ where
         if patience.is_stopped() || !patience.tries_again(&error, failures) {
             return Err(error);
         }
+        patience.gauges.count_retry();
         let pause = pause_after(failures);
         tracing::warn!(?pause, "{what} failed and will be tried again: {error}");
         tell(error.to_string(), pause).await;
@@ -251,7 +256,13 @@ mod tests {
         let (_stopper, stopped) = watch::channel(false);
         let tries = |until, error: &StepError, failures| {
             let stopped = stopped.clone();
-            Patience { until, stopped }.tries_again(error, failures)
+            let gauges = Arc::default();
+            Patience {
+                until,
+                stopped,
+                gauges,
+            }
+            .tries_again(error, failures)
         };
         let outage = StepError::outage(anyhow::anyhow!("away"));
         let doubtful = StepError::transient(anyhow::anyhow!("odd"));
@@ -268,7 +279,11 @@ mod tests {
     async fn who_is_stopped_does_not_wait() {
         let (stopper, stopped) = watch::channel(false);
         let until = Until::Stopped;
-        let patience = Patience { until, stopped };
+        let patience = Patience {
+            until,
+            stopped,
+            gauges: Arc::default(),
+        };
         stopper.send_replace(true);
         let step = || async { Err::<(), _>(StepError::outage(anyhow::anyhow!("away"))) };
         with_retries(&patience, "it", step).await.unwrap_err();

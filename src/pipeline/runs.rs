@@ -22,7 +22,7 @@ use super::panics::{contained, panic_point};
 use super::partials::{Fate, LostPartials};
 use super::retry::{StepError, pause_after, with_retries};
 use super::sources::Sources;
-use super::{Parts, crash_point, ledger, oddities, partials, readiness, stopped};
+use super::{Parts, crash_point, ledger, lineage, oddities, partials, readiness, stopped};
 use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
 use crate::ledger::scope;
 use crate::others;
@@ -45,6 +45,7 @@ pub(super) async fn work_off_runs(
     preparing: Token,
     mut wakes: mpsc::Receiver<Token>,
     judge: mpsc::Sender<ToJudge>,
+    lineage: lineage::Wake,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let ready = tokio::select! {
@@ -76,6 +77,8 @@ pub(super) async fn work_off_runs(
             Some(_token) = wakes.recv() => claim(&parts, &sources, &mut runs).await?,
             Some(ended) = runs.join_next() => {
                 let Ended { run_id, token, error } = ended??;
+                // Before its token goes on, or there might seem to be nothing left to do.
+                lineage.wake(&parts.activity);
                 let Some(error) = error else {
                     deferred.remove(&run_id);
                     claim(&parts, &sources, &mut runs).await?;
@@ -98,6 +101,7 @@ pub(super) async fn work_off_runs(
                 claim(&parts, &sources, &mut runs).await?;
             }
         }
+        lineage.wake(&parts.activity);
         next_try = next_run_try(&parts).await?;
     }
     // From here on nothing wakes this stage or is judged: runs that are still queued are left for the next start.
@@ -263,6 +267,7 @@ async fn failures_of(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<u32> {
 
 /// Puts a run back into the queue until its next try.
 async fn defer(parts: &Parts, run: &ClaimedRun, error: &StepError, failures: u32) -> anyhow::Result<()> {
+    parts.activity.gauges.count_retry();
     let pause = pause_after(failures);
     tracing::warn!(?pause, "the run failed and will be tried again: {error}");
     let reason = error.to_string();
@@ -285,8 +290,6 @@ async fn merge_what_fits(
     coverage: &ObjectPath,
 ) -> Result<(SummaryReport, Unsynced), StepError> {
     let mut run = run.clone();
-    // An earlier attempt may have left a file out.
-    run.inputs = parts.state.run_inputs(&run.run_id).await?;
     loop {
         let error = match merge(parts, &run, summary, coverage).await? {
             Merged::Done(report, unsynced) => return Ok((report, unsynced)),

@@ -1,7 +1,10 @@
 //! Signs of life of a pipeline, for those who watch it from outside.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+
+use gristmill_state::Histogram;
 
 use super::activity::Activity;
 
@@ -35,6 +38,31 @@ impl Vitals {
     /// Returns how many pieces of work are in progress between the arrival of a file and its record, its run or its load.
     pub fn in_progress(&self) -> usize {
         self.activity.get().map_or(0, |activity| activity.in_progress())
+    }
+
+    /// Returns how many failures led to another try since the start.
+    pub fn retries(&self) -> u64 {
+        self.activity
+            .get()
+            .map_or(0, |activity| activity.gauges.retries())
+    }
+
+    /// Returns how long files took to be converted since the start, in seconds.
+    pub fn conversions(&self) -> Histogram {
+        let activity = self.activity.get();
+        activity.map_or_else(Histogram::default, |activity| activity.gauges.conversions())
+    }
+
+    /// Returns the queues in memory, and how much is in each.
+    pub fn queues(&self) -> Vec<(&'static str, u64)> {
+        let activity = self.activity.get();
+        activity.map_or_else(Vec::new, |activity| activity.gauges.queues())
+    }
+
+    /// Returns how many stores the newest wave of each job lacks.
+    pub fn missing_stores(&self) -> BTreeMap<String, u64> {
+        let activity = self.activity.get();
+        activity.map_or_else(BTreeMap::new, |activity| activity.gauges.missing())
     }
 
     /// Gives signs of life for as long as it is polled: the threads that do the pipeline's work have time for it.

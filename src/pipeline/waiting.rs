@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn the_smallest_file_finds_out_whether_there_is_room() {
-        let activity = Arc::new(Activity::new(1));
+        let activity = Arc::new(Activity::new(1, Arc::default()));
         let mut waiting = WaitingFiles::default();
         for (path, bytes) in [("middle", 20), ("small", 10), ("large", 1 << 30)] {
             waiting.add(without_room(path, bytes, &activity));

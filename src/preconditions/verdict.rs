@@ -105,6 +105,19 @@ impl Verdict {
         let blocking = self.checks.iter().filter(|check| check.blocks());
         blocking.filter(|check| !self.is_at_rest || !check.is_of_next_wave())
     }
+
+    /// Returns how many of the expected stores the wave lacks once the first has come.
+    pub fn missing_stores(&self) -> u64 {
+        if let Some(done) = &self.done {
+            let begun = done.next_wave.filter(|next| next.arrived > 0);
+            return begun.map_or(0, |next| next.expected.saturating_sub(next.arrived) as u64);
+        }
+        let lacks = |check: &Check| {
+            let missing = check.data["missing_stores"].as_array()?.len() as u64;
+            Some(missing).filter(|_| check.data["arrived"].as_u64() > Some(0))
+        };
+        self.checks.iter().find_map(lacks).unwrap_or(0)
+    }
 }
 
 /// Formats a share for people. Less than everything is never shown as 100 %, and more than nothing never as 0 %.

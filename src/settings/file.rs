@@ -70,6 +70,7 @@ pub(super) struct SettingsFile {
     pub(super) convert: ConvertTable,
     #[serde(default)]
     pub(super) http: HttpTable,
+    pub(super) lineage: Option<LineageTable>,
     #[serde(default, rename = "feed")]
     pub(super) feeds: Vec<FeedSpec>,
     #[serde(default, rename = "job")]
@@ -241,6 +242,15 @@ pub(super) struct HttpTable {
     pub(super) token: Option<Secret>,
     #[serde(default)]
     pub(super) hosts: Vec<String>,
+}
+
+/// Who is told of runs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LineageTable {
+    pub(super) url: Expanded,
+    pub(super) namespace: Option<String>,
+    pub(super) api_key: Option<Secret>,
 }
 
 /// A `[[job]]` table.

@@ -8,6 +8,7 @@ mod credentials;
 mod file;
 mod fragment;
 mod http;
+mod lineage;
 mod own;
 mod places;
 mod variable;
@@ -33,6 +34,7 @@ pub use after::After;
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub(crate) use gristmill_engine::parse_span;
 pub use http::{HttpSettings, Token};
+pub use lineage::LineageSettings;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
 pub use warehouse::WarehouseUrl;
 pub(crate) use words::in_plain_words;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub feeds: Feeds,
     /// Where the status page listens, and who may act there.
     pub http: HttpSettings,
+    /// Who is told of runs, if anybody.
+    pub lineage: Option<LineageSettings>,
     /// The jobs of the settings file. Those in the state database may differ.
     pub jobs: Vec<JobConfig>,
 }
@@ -277,6 +281,7 @@ impl Settings {
             target,
             refill: file.warehouse.refill,
             http: HttpSettings::check(&file.http)?,
+            lineage: file.lineage.as_ref().map(LineageSettings::check).transpose()?,
             jobs,
             feeds,
         })
@@ -287,6 +292,15 @@ impl Settings {
         self.http.token_at(listen).map_err(|problem| SettingsError {
             path: self.file.clone(),
             problem,
+        })
+    }
+
+    /// Returns an error if a variable that sending lineage events needs is not set.
+    pub fn check_lineage(&self) -> Result<(), SettingsError> {
+        let key = self.lineage.as_ref().map(LineageSettings::key);
+        key.transpose().map(drop).map_err(|problem| SettingsError {
+            path: self.file.clone(),
+            problem: problem.to_owned(),
         })
     }
 

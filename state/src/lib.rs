@@ -17,6 +17,7 @@ mod guard;
 mod intervention;
 mod job;
 mod ledger;
+mod lineage;
 mod lock;
 mod measures;
 mod members;
@@ -44,8 +45,9 @@ pub use guard::{Guards, Late, SameDay, SameJob, Standing};
 pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};
 pub use job::{ExecStatus, JobConfig, JobRow, Trigger};
 pub use ledger::{LedgerLoad, LedgerNews};
+pub use lineage::{LineageEvent, LineageKind};
 pub use lock::{Holder, ServiceLock};
-pub use measures::{BOUNDS, Converted, Histogram, Measures};
+pub use measures::{BOUNDS, Converted, CountedRuns, Histogram, MeasuredJob, Measures};
 pub use members::{AsksFor, Named, Taker, Takers};
 pub use order::Age;
 pub use page::{

@@ -11,6 +11,7 @@ mod keeper;
 pub mod moto;
 pub mod oracle;
 pub mod postgres;
+pub mod promtool;
 pub mod proxy;
 pub mod readers;
 pub mod s3_faults;

@@ -57,6 +57,7 @@ impl<'p> Rounds<'p> {
             ended = self.beside.ended() => {
                 let ended = ended?;
                 for verdict in &ended.verdicts {
+                    self.bench.activity.gauges.judged(&ended.job_id, verdict);
                     self.board.judged(&ended.job_id, verdict);
                 }
                 self.board.note_again(&ended.job_id, ended.again);
@@ -151,6 +152,7 @@ impl<'p> Rounds<'p> {
                 continue;
             }
             for verdict in self.bench.judge(job, waves).await? {
+                self.bench.activity.gauges.judged(&job_id, &verdict);
                 self.board.judged(&job_id, &verdict);
             }
         }

@@ -421,6 +421,7 @@ impl World {
             patience: Patience {
                 until: Until::Idle,
                 stopped: tokio::sync::watch::channel(false).1,
+                gauges: Arc::default(),
             },
             activity: Arc::default(),
         }

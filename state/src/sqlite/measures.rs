@@ -1,16 +1,17 @@
-//! Counts everything that is known, for metrics. Rows with impossible values count wherever that value is not needed.
+//! What is counted, for metrics. Words that nobody knows count like others.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
-use super::decode::{TextColumns, changes};
-use super::sql::measures as sql;
+use super::decode::TextColumns;
+use super::sql::{lineage, measures as sql, unmatched};
 use crate::error::{During, StateError};
-use crate::measures::{Converted, Histogram, Measures};
+use crate::measures::{Converted, CountedRuns, Histogram, MeasuredJob, Measures};
+use crate::run::RowChanges;
 
 impl StateDb {
-    /// Counts everything as of one moment.
+    /// Returns all counts as of one moment.
     pub async fn measures(&self) -> Result<Measures, StateError> {
         let (action, subject) = ("count", "what is known");
         let mut tx = self.readers.begin().await.during(action, subject)?;
@@ -31,55 +32,45 @@ async fn measures(tx: &mut SqliteConnection) -> sqlx::Result<Measures> {
         })
         .fetch_all(&mut *tx)
         .await?;
+    let (inserted, updated, deleted, unchanged) = sqlx::query_as(sql::CHANGES).fetch_one(&mut *tx).await?;
+    let [run_seconds, merge_seconds, load_seconds, lag_seconds] = durations(tx).await?;
     Ok(Measures {
-        files: sqlx::query(sql::FILES)
-            .try_map(|row: SqliteRow| {
-                let status = row.parsed("last_update_status")?;
-                Ok((row.try_get("feed")?, status, row.try_get("files")?))
-            })
+        files: sqlx::query_as(sql::FILES).fetch_all(&mut *tx).await?,
+        converted: sqlx::query(sql::CONVERTED)
+            .try_map(converted)
             .fetch_all(&mut *tx)
             .await?,
-        converted: sqlx::query(sql::CONVERTED)
+        submissions: sqlx::query_as(sql::SUBMISSIONS).fetch_all(&mut *tx).await?,
+        runs: sqlx::query(sql::RUNS)
             .try_map(|row: SqliteRow| {
-                Ok(Converted {
-                    feed: row.try_get("feed")?,
-                    versions: row.try_get("versions")?,
-                    bytes: row.try_get("bytes")?,
-                    lines: row.try_get("lines")?,
-                    rows: row.try_get("rows")?,
-                    ignored: row.try_get("ignored")?,
-                    skipped: row.try_get("skipped")?,
-                    rejects: row.try_get("rejects")?,
+                Ok(CountedRuns {
+                    state: row.try_get("state")?,
+                    cause: row.try_get("cause")?,
+                    outcome: row.try_get("outcome")?,
+                    runs: row.try_get("runs")?,
                 })
             })
             .fetch_all(&mut *tx)
             .await?,
-        submissions: sqlx::query(sql::SUBMISSIONS)
-            .try_map(|row: SqliteRow| Ok((row.parsed("outcome")?, row.try_get("submissions")?)))
-            .fetch_all(&mut *tx)
-            .await?,
-        runs: sqlx::query(sql::RUNS)
+        changes: RowChanges {
+            inserted,
+            updated,
+            deleted,
+            unchanged,
+        },
+        run_seconds,
+        merge_seconds,
+        load_seconds,
+        lag_seconds,
+        jobs: sqlx::query(sql::JOBS)
             .try_map(|row: SqliteRow| {
-                let outcome = row.parsed_or_null("outcome")?;
-                Ok((
-                    row.parsed("state")?,
-                    row.parsed("cause")?,
-                    outcome,
-                    row.try_get("runs")?,
-                ))
+                Ok(MeasuredJob {
+                    job_id: row.try_get("job_config_id")?,
+                    is_failed: row.try_get("is_failed")?,
+                    // A time that a person has garbled is as good as none.
+                    last_complete: row.parsed_or_null("finished_timestamp").unwrap_or(None),
+                })
             })
-            .fetch_all(&mut *tx)
-            .await?,
-        changes: sqlx::query(sql::CHANGES)
-            .try_map(|row: SqliteRow| changes(&row))
-            .fetch_one(&mut *tx)
-            .await?,
-        run_seconds: histogram(tx, sql::RUN_SECONDS).await?,
-        merge_seconds: histogram(tx, sql::MERGE_SECONDS).await?,
-        load_seconds: histogram(tx, sql::LOAD_SECONDS).await?,
-        lag_seconds: histogram(tx, sql::LAG_SECONDS).await?,
-        last_complete: sqlx::query(sql::LAST_COMPLETE)
-            .try_map(|row: SqliteRow| Ok((row.try_get("job_config_id")?, row.parsed("finished_timestamp")?)))
             .fetch_all(&mut *tx)
             .await?,
         failures: waiting.iter().map(|(_, _, failures)| failures).sum(),
@@ -88,18 +79,38 @@ async fn measures(tx: &mut SqliteConnection) -> sqlx::Result<Measures> {
             .map(|(kind, things, _)| (kind, things))
             .collect(),
         held: sqlx::query_scalar(sql::HELD).fetch_one(&mut *tx).await?,
+        unmatched: sqlx::query_scalar(unmatched::COUNT).fetch_one(&mut *tx).await?,
+        lineage_pending: sqlx::query_scalar(lineage::PENDING).fetch_one(&mut *tx).await?,
+        lineage_dropped: sqlx::query_scalar(lineage::DROPPED).fetch_one(&mut *tx).await?,
     })
 }
 
-async fn histogram(tx: &mut SqliteConnection, durations: &'static str) -> sqlx::Result<Histogram> {
-    let mut histogram = Histogram::default();
-    let buckets = sqlx::query(AssertSqlSafe(sql::histogram(durations)));
-    for row in buckets.fetch_all(tx).await? {
-        let bucket: u32 = row.try_get("bucket")?;
-        if let Some(count) = histogram.counts.get_mut(bucket as usize) {
-            *count = row.try_get("durations")?;
+fn converted(row: SqliteRow) -> sqlx::Result<Converted> {
+    Ok(Converted {
+        feed: row.try_get("feed")?,
+        versions: row.try_get("versions")?,
+        bytes: row.try_get("bytes")?,
+        rows: row.try_get("rows")?,
+        ignored: row.try_get("ignored")?,
+        skipped: row.try_get("skipped")?,
+        rejects: row.try_get("rejects")?,
+    })
+}
+
+/// Returns the durations of whole runs, of merging, of loading, and of the way from submission to warehouse.
+async fn durations(tx: &mut SqliteConnection) -> sqlx::Result<[Histogram; 4]> {
+    let mut histograms = <[Histogram; 4]>::default();
+    for row in sqlx::query(sql::DURATIONS).fetch_all(tx).await? {
+        let kind = ["run", "merge", "load", "lag"]
+            .iter()
+            .position(|kind| row.try_get("kind").is_ok_and(|found: &str| found == *kind));
+        if let Some(kind) = kind {
+            histograms[kind].add(
+                row.try_get("up_to")?,
+                row.try_get("durations")?,
+                row.try_get("seconds")?,
+            );
         }
-        histogram.sum += row.try_get::<f64, _>("seconds")?;
     }
-    Ok(histogram)
+    Ok(histograms)
 }

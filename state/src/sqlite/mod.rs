@@ -17,6 +17,7 @@ mod interventions;
 mod jobs;
 mod lake;
 mod ledger;
+mod lineage;
 mod matching;
 mod measures;
 mod others;

@@ -15,6 +15,7 @@ mod guards;
 mod jobs;
 mod lake;
 mod ledger;
+mod measures;
 mod members;
 mod order;
 mod others;

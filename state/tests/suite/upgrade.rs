@@ -118,6 +118,7 @@ async fn a_database_of_the_version_before_keeps_everything() {
         let query = sqlx::AssertSqlSafe(format!("SELECT * FROM {view}"));
         sqlx::query(query).fetch_all(&mut conn).await.unwrap();
     }
+    crate::measures::audit(&mut conn).await;
 
     let file = db.file("IL-1.tdf").await.unwrap().unwrap();
     assert_eq!(

@@ -203,14 +203,13 @@ pub(in crate::sqlite) const LOOK_AGAIN_FOR: &str = "
                         CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)
     RETURNING file_url";
 
-/// The files that a queued run waits for: they are to be read again, because the lake lost the partials that it needs.
-/// Mostly no file is to be read again, and then no run is looked at.
+/// The files that a queued run waits for: they are to be read again, because the lake lost the partials that it needs. It
+/// goes from such files, of which there are mostly none, to the runs: the inputs of a long queue are too many to look at
+/// for each run that is claimed.
 pub(in crate::sqlite) const AWAITED: &str = "
-    SELECT r.run_id, f.file_url FROM job_run r
-     CROSS JOIN job_run_input i ON i.run_id = r.run_id
+    SELECT r.run_id, f.file_url FROM ingested_file_status f
+     CROSS JOIN job_run r ON r.state = 'QUEUED'
+     CROSS JOIN job_run_input i ON i.run_id = r.run_id AND i.file_id = f.file_id
      CROSS JOIN file_version v ON v.version_id = i.version_id
-     CROSS JOIN ingested_file_status f ON f.file_id = i.file_id
-     WHERE r.state = 'QUEUED' AND v.partial_removed_timestamp IS NOT NULL AND f.stamp_bytes IS NULL
-       AND EXISTS (SELECT 1 FROM ingested_file_status
-                    WHERE stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL)
+     WHERE f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
      ORDER BY r.sequence, f.file_url";

@@ -11,6 +11,7 @@ pub(super) mod interventions;
 pub(super) mod jobs;
 pub(super) mod lake;
 pub(super) mod ledger;
+pub(super) mod lineage;
 pub(super) mod matching;
 pub(super) mod measures;
 pub(super) mod others;

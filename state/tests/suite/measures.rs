@@ -1,0 +1,244 @@
+//! What is counted for metrics equals what is there, whoever wrote it; and what is to be told of runs.
+
+use gristmill_state::{
+    BOUNDS, LineageKind, RowChanges, RunOutcome, RunResult, StateDb, SubmissionOutcome, SummaryRecord,
+};
+use sqlx::SqliteConnection;
+
+use crate::support::{Fixture, converted, job, run};
+
+/// Each pair must give the same: what triggers have counted, and what is there.
+const PAIRS: [(&str, &str); 5] = [
+    (
+        "SELECT feed || ' ' || status || ' ' || files FROM tally_file WHERE files <> 0 ORDER BY 1",
+        "SELECT feed || ' ' || last_update_status || ' ' || count(*) FROM ingested_file_status
+          GROUP BY feed, last_update_status ORDER BY 1",
+    ),
+    (
+        "SELECT concat_ws(' ', feed, versions, bytes, rows, ignored, skipped, rejects) FROM tally_version
+          WHERE versions <> 0 ORDER BY 1",
+        "SELECT concat_ws(' ', f.feed, count(*), sum(v.bytes), sum(v.rows), sum(v.ignored), sum(v.skipped), sum(v.rejects))
+           FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id GROUP BY f.feed ORDER BY 1",
+    ),
+    (
+        "SELECT outcome || ' ' || submissions FROM tally_submission WHERE submissions <> 0 ORDER BY 1",
+        "SELECT outcome || ' ' || count(*) FROM submission GROUP BY outcome ORDER BY 1",
+    ),
+    (
+        "SELECT concat_ws(' ', state, cause, outcome, runs, inserted, updated, deleted, unchanged) FROM tally_run
+          WHERE runs <> 0 ORDER BY 1",
+        "SELECT concat_ws(' ', state, cause, coalesce(outcome, ''), count(*), coalesce(sum(rows_inserted), 0),
+                          coalesce(sum(rows_updated), 0), coalesce(sum(rows_deleted), 0), coalesce(sum(rows_unchanged), 0))
+           FROM job_run GROUP BY state, cause, outcome ORDER BY 1",
+    ),
+    (
+        "SELECT concat_ws(' ', kind, up_to, durations, round(seconds, 3)) FROM tally_duration WHERE durations <> 0
+          ORDER BY 1",
+        "SELECT concat_ws(' ', kind, up_to, count(*), round(sum(seconds), 3)) FROM run_duration_bound
+          GROUP BY kind, up_to ORDER BY 1",
+    ),
+];
+
+/// Compares what was counted with what is there.
+pub async fn audit(conn: &mut SqliteConnection) {
+    for (tally, truth) in PAIRS {
+        let mut answers: Vec<Vec<String>> = Vec::new();
+        for sql in [tally, truth] {
+            answers.push(sqlx::query_scalar(sql).fetch_all(&mut *conn).await.unwrap());
+        }
+        assert_eq!(answers[0], answers[1], "{tally}");
+    }
+}
+
+async fn complete(db: &StateDb, run_id: &str) {
+    let summary = SummaryRecord {
+        object: "summaries/x.parquet".to_owned(),
+        coverage_object: None,
+        rows: 9,
+        digest: "d".to_owned(),
+    };
+    db.summarized(run_id, &summary).await.unwrap();
+    let changes = Some(RowChanges {
+        inserted: 4,
+        updated: 3,
+        deleted: 2,
+        unchanged: 1,
+    });
+    let outcome = RunOutcome::Loaded;
+    db.complete(run_id, &RunResult { outcome, changes })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_counted_equals_what_is_there() {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101"), job("J102")]).await.unwrap();
+    let mut shell = f.shell().await;
+    let inputs = f.valid(&[("IL-1.tdf", "a"), ("IL-2.tdf", "b")]).await;
+    f.record("IL-1.tdf", converted("c")).await;
+    let failed = SubmissionOutcome::Failed {
+        error: "unreadable".to_owned(),
+    };
+    f.record("IL-2.tdf", failed).await;
+    audit(&mut shell).await;
+
+    let run_id = f.running(&run("J101", &inputs)).await;
+    audit(&mut shell).await;
+    f.pass(40);
+    complete(&f.db, &run_id).await;
+    let run_id = f.running(&run("J102", &inputs)).await;
+    f.db.fail(&run_id, "disk full").await.unwrap();
+    audit(&mut shell).await;
+    let measures = f.db.measures().await.unwrap();
+    assert_eq!(measures.run_seconds.sum, 40.0);
+    assert_eq!(measures.run_seconds.counts.iter().sum::<u64>(), 1);
+    assert_eq!(measures.changes.deleted, 2);
+    let jobs: Vec<_> = measures
+        .jobs
+        .iter()
+        .map(|job| (job.is_failed, job.last_complete.is_some()))
+        .collect();
+    assert_eq!(jobs, [(false, true), (true, false)]);
+
+    // What people change and remove counts too.
+    for sql in [
+        "UPDATE ingested_file_status SET feed = 'other' WHERE file_url = 'IL-1.tdf'",
+        "UPDATE file_version SET bytes = bytes + 7, lines = lines + 2, rows = rows + 2 WHERE version_id = 1",
+        "UPDATE submission SET outcome = 'UNCHANGED' WHERE submission_id = 1",
+        "UPDATE job_run SET finished_timestamp = '2026-11-23T09:15:00.000000Z', rows_inserted = 5, cause = 'retry'
+          WHERE state = 'COMPLETED'",
+        "DELETE FROM job_run WHERE state = 'FAILED'",
+        "DELETE FROM job_run",
+        "DELETE FROM submission WHERE submission_id = 2",
+        "DELETE FROM file_version WHERE version_id = 2",
+        "DELETE FROM ingested_file_status WHERE file_url = 'IL-2.tdf'",
+    ] {
+        sqlx::query(sql).execute(&mut shell).await.unwrap();
+        audit(&mut shell).await;
+    }
+}
+
+/// A scrape reads what was counted, and nothing that grows with each file and run.
+#[tokio::test]
+async fn measures_are_quick_however_much_there_is() {
+    let f = Fixture::new().await;
+    let mut shell = f.shell().await;
+    let numbers = |count: u32| {
+        format!("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)")
+    };
+    let now = "strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now')";
+    for sql in [
+        "PRAGMA synchronous = OFF".to_owned(),
+        format!(
+            "INSERT INTO aggr_job_configuration
+                    (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
+             {} SELECT printf('J%04d', i), 'sales', 'x', 20, 'any' FROM n",
+            numbers(1_000)
+        ),
+        format!(
+            "INSERT INTO ingested_file_status
+                    (file_id, file_url, feed, store_id, last_update_status, last_update_timestamp, submitted_timestamp,
+                     last_validated_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode)
+             {} SELECT i + 1, printf('J%04d-%d.tdf', i / 100, i % 100), 'sales', i % 100, 'VALIDATED', {now}, {now}, {now}, 1,
+                       1, 1 FROM n",
+            numbers(100_000)
+        ),
+        format!(
+            "INSERT INTO file_version
+                    (version_id, file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects,
+                     drift_lines, accepted, created_timestamp)
+             {} SELECT i + 1, i + 1, printf('%064x', i), 'l', 10, 4, 1, 1, 1, 1, 0, 1, {now} FROM n",
+            numbers(100_000)
+        ),
+        format!(
+            "INSERT INTO submission
+                    (submission_id, file_id, version_id, outcome, submitted_timestamp, stamp_bytes, stamp_modified_ns,
+                     stamp_inode)
+             {} SELECT i + 1, i + 1, i + 1, 'VALIDATED', {now}, 1, 1, 1 FROM n",
+            numbers(100_000)
+        ),
+        // 30 days, none of which was complete for every tenth job.
+        format!(
+            "INSERT INTO job_run
+                    (run_id, job_config_id, wave, sequence, state, cause, incomplete, inputs_digest, as_of_submission,
+                     queued_timestamp, started_timestamp, finished_timestamp, outcome, summary_object, summary_rows,
+                     summary_digest)
+             {} SELECT printf('J%04d-%d', i / 30, i % 30), printf('J%04d', i / 30), '', i + 1, 'COMPLETED', 'deadline',
+                       i / 30 % 10 = 0, 'd', 1, {now}, {now}, {now}, 'LOADED', 's', 1, 'd' FROM n",
+            numbers(30_000)
+        ),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut shell).await.unwrap();
+    }
+    audit(&mut shell).await;
+    let mut shortest = std::time::Duration::MAX;
+    // The machine may be busy with something else.
+    for _ in 0..10 {
+        let began = std::time::Instant::now();
+        let measures = f.db.measures().await.unwrap();
+        shortest = shortest.min(began.elapsed());
+        let complete = measures.jobs.iter().filter(|job| job.last_complete.is_some());
+        assert_eq!((measures.jobs.len(), complete.count()), (1_000, 900));
+    }
+    assert!(shortest.as_millis() < 100, "{shortest:?}");
+    eprintln!("measures took {shortest:?}");
+}
+
+/// Both sides know the buckets of histograms.
+#[tokio::test]
+async fn buckets_are_those_that_triggers_count_in() {
+    let f = Fixture::new().await;
+    let view = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = 'run_duration_bound'");
+    let view: String = view.fetch_one(&mut f.shell().await).await.unwrap();
+    let bounds = view.split("THEN ").skip(1);
+    let bounds: Vec<f64> = bounds
+        .map(|bound| bound.split_whitespace().next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(bounds, BOUNDS);
+}
+
+#[tokio::test]
+async fn what_happens_to_runs_is_kept_until_it_was_told() {
+    let f = Fixture::new().await;
+    f.db.add_jobs(&[job("J101"), job("J102")]).await.unwrap();
+    let inputs = f.valid(&[("IL-1.tdf", "a")]).await;
+    // Nobody wants to know.
+    let untold = f.running(&run("J102", &inputs)).await;
+    assert_eq!(f.db.lineage_events(9).await.unwrap(), []);
+
+    f.db.switch_lineage(true).await.unwrap();
+    f.db.fail(&untold, "disk full").await.unwrap();
+    let run_id = f.running(&run("J101", &inputs)).await;
+    // It is interrupted and claimed again, which is no second start.
+    f.db.requeue(&run_id).await.unwrap();
+    assert_eq!(f.db.claim("again").await.unwrap().unwrap().run_id, run_id);
+    complete(&f.db, &run_id).await;
+    let events = f.db.lineage_events(9).await.unwrap();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event.run_id.as_str(), event.kind))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (untold.as_str(), LineageKind::Fail),
+            (run_id.as_str(), LineageKind::Start),
+            (run_id.as_str(), LineageKind::Complete),
+        ]
+    );
+    f.db.end_lineage_event(events[0].event_id, false).await.unwrap();
+    f.db.end_lineage_event(events[1].event_id, true).await.unwrap();
+    assert_eq!(f.db.lineage_events(9).await.unwrap(), events[2..]);
+    assert_eq!(f.db.lineage_dropped().await.unwrap(), 1);
+
+    // Nobody has taken any for very long: the oldest are dropped, and counted.
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10005)
+                INSERT INTO lineage_event (run_id, event, at) SELECT 'old', 'START', '2026-11-23T09:15:00.000000Z' FROM n";
+    sqlx::query(many).execute(&mut f.shell().await).await.unwrap();
+    f.running(&run("J102", &inputs)).await;
+    let measures = f.db.measures().await.unwrap();
+    assert_eq!((measures.lineage_pending, measures.lineage_dropped), (10_000, 8));
+    f.db.switch_lineage(false).await.unwrap();
+    assert_eq!(f.db.measures().await.unwrap().lineage_pending, 0);
+}
