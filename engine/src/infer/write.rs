@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Table, grouped, list, quoted, share};
+use super::draft::{Draft, Table, grouped, list, quoted, records, share};
 use super::names::Names;
 use super::roles::{ROLES, Role};
 use super::sample::{Found, Sample};
@@ -51,7 +51,7 @@ pub(super) fn write(
     let (mut pattern, proof) = names.pattern(job.store_part, job.takes_day);
     if samples.iter().any(|sample| sample.is_member) {
         pattern.insert_str(0, "**/");
-        let note = "members of archives are called ARCHIVE/MEMBER, wherever they are: \"**/\" stands for the archive";
+        let note = "members are called ARCHIVE/MEMBER: \"**/\" stands for the archive";
         job.draft.notes.push(note.to_owned());
     }
     let name = wanted
@@ -493,12 +493,4 @@ impl Job<'_> {
 fn without_marks(text: &str) -> &str {
     let formula = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
     trimmed(formula.or_else(|| text.strip_prefix('\'')).unwrap_or(text))
-}
-
-fn records(count: u64) -> String {
-    if count == 1 {
-        "1 record".to_owned()
-    } else {
-        format!("{} records", grouped(count))
-    }
 }

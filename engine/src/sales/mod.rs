@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::columns::Columns;
+use self::fields::trim;
 use self::ids::IdColumn;
 use self::plain::Ahead;
 use self::rows::{UnitRow, UnitRows};
@@ -490,15 +491,4 @@ impl FeedLines for SalesLines<'_> {
             rounded,
         }))
     }
-}
-
-/// Returns the text without the spaces around it.
-fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ', rest @ ..] = text {
-        text = rest;
-    }
-    while let [rest @ .., b' '] = text {
-        text = rest;
-    }
-    text
 }
