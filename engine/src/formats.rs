@@ -2,7 +2,7 @@
 //!
 //! A format knows how to find the next record and its fields, and nothing else: what a record means, whether it counts,
 //! and where it goes is the same for all formats. Plain delimited text, which most files are, has a faster way
-//! ([`crate::scan`]).
+//! ([`crate::scan`]); objects of JSON in lines, and row groups of Parquet, can be read by several threads.
 
 mod dbf;
 mod delimited;
@@ -24,10 +24,13 @@ use encoding_rs::UTF_8;
 pub(crate) use self::dbf::is_dbf;
 pub(crate) use self::dos::Dos;
 pub(crate) use self::ebcdic::{Ebcdic, PageReader};
-pub(crate) use self::json::{Value, values};
+pub(crate) use self::json::{Cell, CellKind, LONGEST as LONGEST_OBJECT, Objects, Value, are_lines, values};
 pub(crate) use self::lines::Ending;
+pub(crate) use self::parquet::{Batch, ParquetFile, Selection};
 use self::spool::Spool;
 use self::tables::Page;
+#[cfg(test)]
+pub(crate) use self::tables::decimal_of as decimal_text;
 use crate::containers::Unreadable;
 use crate::error::EngineError;
 use crate::fields::Fields;
@@ -88,6 +91,14 @@ pub(crate) fn open<'t>(text: Box<dyn Read + Send + 't>, layout: &'t FeedLayout) 
 pub(crate) trait Reading<T> {
     /// Reads all records.
     fn read(self, records: Box<dyn Records + '_>) -> Result<T, EngineError>;
+
+    /// Reads all rows of a Parquet file, if that is done in another way than one by one.
+    fn read_parquet(self, file: ParquetFile) -> Result<T, EngineError>
+    where
+        Self: Sized,
+    {
+        self.read(Box::new(parquet::ParquetRecords::new(file)))
+    }
 }
 
 /// Has the rows of a table read, whose bytes are `input`. What must be read here and there may be copied to `folder`.
@@ -109,8 +120,7 @@ pub(crate) fn open_table<T>(
         }
         TableFormat::Parquet => {
             let spool = Spool::of(input, folder)?;
-            let records = parquet::ParquetRecords::new(spool).map_err(EngineError::Read)?;
-            reading.read(Box::new(records))
+            reading.read_parquet(ParquetFile::new(spool).map_err(EngineError::Read)?)
         }
         TableFormat::Workbook { sheet, .. } => {
             workbook::open(&Spool::of(input, folder)?, sheet.as_ref(), reading)

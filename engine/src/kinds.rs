@@ -27,6 +27,11 @@ pub(crate) fn refusal(beginning: &[u8], own: &str) -> Option<String> {
     }
 }
 
+/// Returns the format that reads a file that begins so, if it is a table.
+pub(crate) fn table(beginning: &[u8]) -> Option<&'static str> {
+    kind(beginning)?.format
+}
+
 fn is_zip(beginning: &[u8]) -> bool {
     beginning.starts_with(b"PK\x03\x04")
 }

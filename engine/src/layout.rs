@@ -423,6 +423,11 @@ impl FeedLayout {
             .plain_delimiter()
             .filter(|_| has_plain_fields && !has_kinds && !matches!(self.charset, Charset::Ebcdic(_)))
     }
+
+    /// Returns whether the objects of JSON files can be read in any order.
+    pub(crate) fn has_plain_objects(&self) -> bool {
+        matches!(self.format, Format::Json(_)) && self.kind_rule.is_none() && self.trailer.is_none()
+    }
 }
 
 impl ReferenceLayout {

@@ -33,7 +33,7 @@ use crate::usage::Usage;
 /// rejected.
 #[derive(Debug, Args)]
 pub(super) struct InferArgs {
-    /// Files of one till, or objects as s3://, gs:// or az://BUCKET/KEY. Several show more than one does
+    /// Files of one till, archives of such, or objects as s3://, gs:// or az://BUCKET/KEY. Several show more than one does
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Print a [[feed.profile]] of this name, for a feed of the settings file
@@ -51,6 +51,9 @@ pub(super) struct InferArgs {
 /// The most bytes of one file, and of all files, that are looked at.
 const MOST: usize = 16 << 20;
 const MOST_OF_ALL: usize = 24 << 20;
+
+/// The most members of an archive that are looked at.
+const MOST_MEMBERS: usize = 50;
 
 #[derive(Serialize)]
 struct Found {
@@ -98,7 +101,7 @@ pub(super) async fn run(args: InferArgs) -> anyhow::Result<ExitCode> {
     let most = MOST.min(MOST_OF_ALL / args.files.len());
     let mut samples = Vec::new();
     for file in &args.files {
-        samples.push(sample(file, own.clone(), most).await?);
+        samples.extend(read_samples(file, own.clone(), most).await?);
     }
     let found = spawn_blocking(move || look(&samples, &wanted)).await??;
     if args.json.json {
@@ -112,8 +115,8 @@ pub(super) async fn run(args: InferArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// Reads the beginning of a file or an object.
-async fn sample(file: &Path, own: Arc<OwnFiles>, most: usize) -> anyhow::Result<Sample> {
+/// Reads the beginning of a file or an object, or of the members of an archive.
+async fn read_samples(file: &Path, own: Arc<OwnFiles>, most: usize) -> anyhow::Result<Vec<Sample>> {
     let input = match inputs::url(file) {
         Some(url) => {
             let place = inputs::place(url, &[])?;
@@ -134,7 +137,28 @@ async fn sample(file: &Path, own: Arc<OwnFiles>, most: usize) -> anyhow::Result<
     let runtime = Handle::current();
     spawn_blocking(move || {
         let failed = || format!("cannot read {input}");
-        Sample::read(&name, input.open(&runtime).with_context(failed)?, most).with_context(failed)
+        let sample =
+            Sample::read(&name, input.open(&runtime).with_context(failed)?, most).with_context(failed)?;
+        if !sample.is_archive() {
+            return Ok(vec![sample]);
+        }
+        let members = match input.members(&runtime, None).with_context(failed)? {
+            Ok(members) => members,
+            Err(reason) => return Ok(vec![Sample::unreadable(&name, reason)]),
+        };
+        if members.members.is_empty() {
+            return Ok(vec![Sample::unreadable(
+                &name,
+                "the archive holds no file".to_owned(),
+            )]);
+        }
+        let count = members.members.len().min(MOST_MEMBERS);
+        let members = members.members.iter().take(count).map(|(member, input)| {
+            let failed = || format!("cannot read {input}");
+            let opened = input.open(&runtime).with_context(failed)?;
+            Sample::read_member(member, opened, most / count).with_context(failed)
+        });
+        members.collect()
     })
     .await?
 }

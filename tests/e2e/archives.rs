@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::venv;
@@ -310,6 +311,121 @@ fn a_kill_between_members_loses_and_doubles_nothing() {
         "each member was submitted once, and the archive"
     );
     assert_eq!(reason(&site, "night.zip"), "600 members");
+}
+
+/// Counts how often a process has data forced to disk, and adds the number to the file that FORCED names.
+const COUNTER: &str = r#"
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+static int count;
+int fsync(int file) {
+    __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(file);
+}
+int fdatasync(int file) {
+    __atomic_add_fetch(&count, 1, __ATOMIC_SEQ_CST);
+    return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(file);
+}
+__attribute__((destructor)) static void tell(void) {
+    FILE *file = fopen(getenv("FORCED"), "a");
+    if (file) {
+        fprintf(file, "%d\n", count);
+        fclose(file);
+    }
+}
+"#;
+
+#[test]
+fn ten_thousand_members_are_forced_to_disk_and_recorded_in_groups() {
+    let mut site = site(&settings(""));
+    let counter = site.folder().join("counter.so");
+    std::fs::write(site.folder().join("counter.c"), COUNTER).expect("the site can be written");
+    let built = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&counter, &site.folder().join("counter.c")])
+        .arg("-ldl")
+        .output()
+        .expect("there is a C compiler, as CONTRIBUTING.md says");
+    assert!(
+        built.status.success(),
+        "{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    pack(&site.incoming(), "night.zip", "zip", &["@10000"]);
+    let forced = site.folder().join("forced");
+    site.set_variable("FORCED", forced.to_str().expect("it is text"));
+    site.set_variable("LD_PRELOAD", counter.to_str().expect("it is text"));
+    let started = Instant::now();
+    run_until_idle(&site);
+    let took = started.elapsed();
+    site.clear_variable("LD_PRELOAD");
+    assert_eq!(rows(&site).len(), 10_000);
+    assert_eq!(reason(&site, "night.zip"), "10000 members");
+    assert_eq!(submissions(&site), 10_001);
+    let forced = std::fs::read_to_string(forced).expect("the counter has told");
+    let forced: u32 = forced.lines().map(|count| count.parse().unwrap_or(0)).sum();
+    assert!(
+        (1..2_000).contains(&forced),
+        "10,000 members were forced to disk {forced} times"
+    );
+    // Far below a flush of a slow disk for each.
+    assert!(took < Duration::from_secs(120), "{took:?}");
+}
+
+#[test]
+fn members_expire_and_are_compared_like_other_files() {
+    let retention =
+        "[lake.retention]\nconverted = \"0s\"\npartials = \"0s\"\nrejects = \"0s\"\nsummaries = \"0s\"\n";
+    let keys = format!("shrink_percent = 0\n{retention}");
+    let site = site(&settings("shrink_percent = 0\n"));
+    let archive = site.incoming().join("night.zip");
+    let archive = archive.to_str().expect("it is text");
+    let send = |amount: &str| {
+        let members = [member("1", amount), member("2", "2.00")];
+        pack(&site.incoming(), "night.zip", "zip", &[&members[0], &members[1]]);
+    };
+    send("1.00");
+    run_until_idle(&site);
+    send("5.00");
+    let compared = site.run_ok(["check", "--diff", archive]);
+    assert!(
+        compared.contains("night.zip/IL-1.tdf") && compared.contains("1.00") && compared.contains("5.00"),
+        "{compared}"
+    );
+    assert_eq!(
+        rows(&site)[0],
+        "1 COLA 2016-06-01 1.00 - -",
+        "nothing was recorded"
+    );
+    run_until_idle(&site);
+
+    // Of each member, the partial in force stays.
+    site.write_settings(&settings(&keys));
+    run_until_idle(&site);
+    let kept = |folder: &str| {
+        let walk = walk(&site.folder().join("lake").join(folder));
+        walk.into_iter().filter(|path| path.contains("IL-")).count()
+    };
+    assert_eq!((kept("converted"), kept("partials")), (0, 2));
+    // What has expired comes back when it is sent again.
+    send("1.00");
+    run_until_idle(&site);
+    assert_eq!(
+        rows(&site),
+        ["1 COLA 2016-06-01 1.00 - -", "2 COLA 2016-06-01 2.00 - -"]
+    );
+    let compared = site.run_ok(["check", "--diff", archive]);
+    assert!(compared.contains("night.zip/IL-2.tdf"), "{compared}");
+}
+
+/// Returns all files below a folder.
+fn walk(folder: &Path) -> Vec<String> {
+    crate::formats::files_below(folder)
+        .into_iter()
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect()
 }
 
 #[test]

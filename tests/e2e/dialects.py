@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zipfile
 
 import dbf
 import duckdb
@@ -101,6 +102,14 @@ def kinds(store):
 
 def zstd(text):
     return subprocess.run(["zstd", "-q", "-c"], input=text, stdout=subprocess.PIPE, check=True).stdout
+
+
+def zipped(name, text):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("till/" + name, text)
+        archive.writestr("__MACOSX/._" + name, "x")
+    return content.getvalue()
 
 
 def header(store):
@@ -277,6 +286,7 @@ FILES["27-polars"] = parquet_of_polars(27)
 FILES["28-foxpro"] = foxpro(28)
 FILES["29-xlsx"] = xlsx(29, True)
 FILES["30-packed"] = gzip.compress(dbase(30))
+FILES["31-zip"] = zipped("31-zip.dat", tabs(31))
 for name, content in FILES.items():
     (folder / f"{name}.dat").write_bytes(content)
 

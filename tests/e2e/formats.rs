@@ -175,7 +175,7 @@ fn every_shape_gives_the_right_rows_or_is_refused_with_a_reason() {
 const DIALECTS: &str = r#"
 [[feed]]
 name = "sales"
-files = "*.dat"
+files = "**/*.dat"
 columns = ["store_id", "amount", "code", "item_id", "trans_date"]
 measures = { sale_amount = 4, tax_amount = 5, discount_amount = 6 }
 

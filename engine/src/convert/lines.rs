@@ -7,7 +7,7 @@ use super::reader::{FeedLines, LineOutcome};
 use super::units::MAX_LINE;
 use crate::fields::Fields;
 use crate::findings::{Kind, Note};
-use crate::formats::Record;
+use crate::formats::{Cell, Record};
 use crate::header::{HeaderFault, Names};
 use crate::layout::{FeedLayout, Format, HeaderNames, HeaderRule};
 use crate::rejects::Reason;
@@ -136,6 +136,39 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     pub(super) fn any_line(&mut self, line: Line<'_>) {
         let content = line.content();
         self.judge(content.bytes(), content.range(), content.len());
+    }
+
+    /// Reads an object of JSON whose fields were found where they stand. Returns `false` if it must be read as a record.
+    #[inline]
+    pub(super) fn cells(&mut self, text: &[u8], object: &Range<usize>, cells: &[Cell]) -> bool {
+        if !self.is_past_first || !self.is_plain[usize::from(text[object.start])] {
+            return false;
+        }
+        match self.feed.add_cells(self.number + 1, text, cells) {
+            Some(LineOutcome::WellFormed { is_row }) => {
+                self.number += 1;
+                self.count(is_row, false);
+                true
+            }
+            Some(LineOutcome::Reject(_)) | None => false,
+        }
+    }
+
+    /// Reads a row of a table. Returns `false` if it must be read as a record.
+    #[inline]
+    pub(super) fn row(&mut self, row: usize) -> bool {
+        // Records of several kinds are told apart by their fields.
+        if self.controls.is_some() {
+            return false;
+        }
+        match self.feed.add_row(self.number + 1, row) {
+            Some(LineOutcome::WellFormed { is_row }) => {
+                self.number += 1;
+                self.count(is_row, false);
+                true
+            }
+            Some(LineOutcome::Reject(_)) | None => false,
+        }
     }
 
     /// Reads a record. Its text is at `range` of the unit's.
@@ -438,7 +471,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
 }
 
 /// Returns a line without byte order marks at its beginning.
-fn without_marks(mut line: &[u8]) -> &[u8] {
+pub(crate) fn without_marks(mut line: &[u8]) -> &[u8] {
     while let Some(rest) = line.strip_prefix(MARK) {
         line = rest;
     }

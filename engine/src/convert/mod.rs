@@ -11,9 +11,11 @@
 mod controls;
 mod line_ends;
 mod lines;
+mod objects;
 mod preview;
 mod reader;
 mod records;
+mod row_groups;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -27,15 +29,16 @@ use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
 pub(crate) use self::line_ends::unify;
+pub(crate) use self::lines::without_marks;
 pub use self::preview::{Outcome, Previewed, preview};
 use self::reader::Order;
 pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
-pub(crate) use self::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
+pub(crate) use self::units::{LONG_LINE_KEPT, LineEnds, MAX_LINE, Unit, Units};
 pub(crate) use self::whole_text::WholeText;
 use crate::archives::is_archive;
 use crate::containers::{self, BEGINNING, Container};
 use crate::error::EngineError;
-use crate::formats::{self, PageReader, Records};
+use crate::formats::{self, PageReader, ParquetFile, Records};
 use crate::kinds;
 use crate::layout::{Charset, FeedKind, FeedLayout, Format};
 use crate::partial::{DayLines, Partial};
@@ -270,6 +273,7 @@ struct FileReading<'c> {
 enum Input<'r> {
     Text(Box<dyn Read + Send + 'r>),
     Records(Box<dyn Records + 'r>),
+    Parquet(ParquetFile),
 }
 
 impl FileReading<'_> {
@@ -287,7 +291,8 @@ impl FileReading<'_> {
         }
     }
 
-    /// Reads plain lines with all threads that have nothing else to do, records of any other format one by one.
+    /// Reads plain lines, and objects a line, with all threads that have nothing else to do; records of other formats one by
+    /// one.
     fn read_lines<L: FeedLines>(
         &self,
         input: Input<'_>,
@@ -303,8 +308,18 @@ impl FileReading<'_> {
             Input::Text(text) if layout.plain_delimiter().is_some() => {
                 return reader::Reading::new(text, unit, layout, rejects, self.order).read(lines, file);
             }
+            Input::Text(text) if layout.has_plain_objects() => {
+                let (text, are_lines) = formats::are_lines(text).map_err(EngineError::Read)?;
+                if are_lines {
+                    return reader::Reading::new(text, unit, layout, rejects, self.order).read(lines, file);
+                }
+                formats::open(text, layout)
+            }
             Input::Text(text) => formats::open(text, layout),
             Input::Records(records) => records,
+            Input::Parquet(parquet) => {
+                return row_groups::read(parquet, layout, rejects, self.order, lines, file);
+            }
         };
         records::read(records, layout, rejects, lines, file)
     }
@@ -313,6 +328,10 @@ impl FileReading<'_> {
 impl formats::Reading<Conversion> for FileReading<'_> {
     fn read(self, records: Box<dyn Records + '_>) -> Result<Conversion, EngineError> {
         self.read_input(Input::Records(records), true)
+    }
+
+    fn read_parquet(self, file: ParquetFile) -> Result<Conversion, EngineError> {
+        self.read_input(Input::Parquet(file), true)
     }
 }
 

@@ -8,15 +8,16 @@ use super::Conversion;
 use super::controls::Controls;
 use super::line_ends::unify;
 use super::lines::Lines;
+use super::objects::read_objects;
 use super::turns::Turns;
-use super::units::{LONG_LINE_KEPT, MAX_LINE, Unit, Units};
+use super::units::{LONG_LINE_KEPT, LineEnds, MAX_LINE, Unit, Units};
 use super::whole_text::WholeText;
 use crate::error::EngineError;
 use crate::fields::Fields;
 use crate::findings::Findings;
-use crate::formats::Ending;
+use crate::formats::{Batch, Cell, Ending, LONGEST_OBJECT, Objects};
 use crate::header::ColumnName;
-use crate::layout::FeedLayout;
+use crate::layout::{FeedLayout, Format};
 use crate::other_forms::Form;
 use crate::partial::{DayLines, Partial};
 use crate::rejects::{Reason, RejectWriter};
@@ -76,6 +77,17 @@ pub(crate) trait FeedLines: Send + Sized {
         _place: usize,
         _line: Line<'_>,
     ) -> Option<LineOutcome> {
+        None
+    }
+    /// Adds an object of JSON whose fields stand at `cells` of a text with room around it. Returns `None` if it must be
+    /// added by [`FeedLines::add`].
+    fn add_cells(&mut self, _number: u32, _text: &[u8], _cells: &[Cell]) -> Option<LineOutcome> {
+        None
+    }
+    /// Reads the columns of rows that come next, as far as their types allow.
+    fn read_batch(&mut self, _batch: &Batch<'_>) {}
+    /// Adds a row of these columns. Returns `None` if it must be added by [`FeedLines::add`].
+    fn add_row(&mut self, _number: u32, _row: usize) -> Option<LineOutcome> {
         None
     }
     /// Adds a line, given its fields. `number` is the line's position in its unit, from 1.
@@ -149,8 +161,25 @@ pub(super) struct UnitOutput<'u, W> {
 /// A thread that reads.
 struct Thread<'c, L> {
     unit: Unit,
-    marks: Marks,
+    finder: Finder<'c>,
     read: Lines<'c, L>,
+}
+
+/// What finds the fields of a unit.
+enum Finder<'c> {
+    /// Of plain lines.
+    Marks(Marks),
+    /// Of lines that are objects of JSON.
+    Objects(Objects<'c>),
+}
+
+impl<'c> Finder<'c> {
+    fn new(layout: &'c FeedLayout) -> Self {
+        match &layout.format {
+            Format::Json(json) => Self::Objects(Objects::new(json)),
+            _ => Self::Marks(Marks::new(layout.plain_delimiter().unwrap_or_default())),
+        }
+    }
 }
 
 impl<'c> Reading<'c> {
@@ -161,8 +190,14 @@ impl<'c> Reading<'c> {
         rejects: Option<&Path>,
         order: Order,
     ) -> Self {
+        let ends = match layout.format {
+            Format::Json(_) => LineEnds::Lf {
+                longest: LONGEST_OBJECT,
+            },
+            _ => LineEnds::Any,
+        };
         Self {
-            units: Mutex::new(Units::new(WholeText::new(text), unit)),
+            units: Mutex::new(Units::new(WholeText::new(text), unit, ends)),
             layout,
             rejects: rejects.map(RejectWriter::new),
             order,
@@ -303,7 +338,7 @@ impl<'c, L: FeedLines> Thread<'c, L> {
     fn new(layout: &'c FeedLayout, feed: L, keeps_rejects: bool) -> Self {
         Self {
             unit: Unit::new(),
-            marks: Marks::new(layout.plain_delimiter().unwrap_or_default()),
+            finder: Finder::new(layout),
             read: Lines::new(layout, feed, keeps_rejects),
         }
     }
@@ -312,7 +347,7 @@ impl<'c, L: FeedLines> Thread<'c, L> {
     fn another(&self) -> Self {
         Self {
             unit: Unit::new(),
-            marks: Marks::new(self.read.layout.plain_delimiter().unwrap_or_default()),
+            finder: Finder::new(self.read.layout),
             read: self.read.another(),
         }
     }
@@ -355,37 +390,41 @@ impl<'c, L: FeedLines> Thread<'c, L> {
     }
 
     fn read_unit(&mut self) {
-        let Self {
-            unit, marks, read, ..
-        } = self;
-        if unit.long_line.is_some() {
-            return read.long_unit(unit.lines.clone());
-        }
-        let mut rest = unit.lines.clone();
-        if unit.ends_in_cr {
-            rest.end = unify(&mut unit.text, rest.clone());
-        }
-        read.number = 0;
-        while !rest.is_empty() {
-            let text = unit.text.as_slice();
-            let part = first_part(text, rest.clone());
-            let marked = marks.mark(text, part.clone());
-            if marked.has_lone_cr() {
-                // From here on, the ends of lines are made alike. All lines before have been read.
-                rest.end = unify(&mut unit.text, rest.clone());
-                continue;
-            }
-            // A part of MAX_LINE bytes or more is a single line.
-            if !read.is_past_first || part.len() >= MAX_LINE || marked.has_nul() {
-                marked.lines().for_each(|line| read.any_line(line));
-            } else if marked.has_odd() {
-                read.plain_lines::<true>(marked);
-            } else {
-                read.plain_lines::<false>(marked);
-            }
-            rest.start = part.end;
+        let Self { unit, finder, read } = self;
+        match finder {
+            Finder::Objects(objects) => return read_objects(unit, objects, read),
+            Finder::Marks(_) if unit.long_line.is_some() => return read.long_unit(unit.lines.clone()),
+            Finder::Marks(marks) => read_plain(unit, marks, read),
         }
         read.report.lines += u64::from(read.number);
+    }
+}
+
+/// Reads the plain lines of a unit.
+fn read_plain<L: FeedLines>(unit: &mut Unit, marks: &mut Marks, read: &mut Lines<'_, L>) {
+    let mut rest = unit.lines.clone();
+    if unit.ends_in_cr {
+        rest.end = unify(&mut unit.text, rest.clone());
+    }
+    read.number = 0;
+    while !rest.is_empty() {
+        let text = unit.text.as_slice();
+        let part = first_part(text, rest.clone());
+        let marked = marks.mark(text, part.clone());
+        if marked.has_lone_cr() {
+            // From here on, the ends of lines are made alike. All lines before have been read.
+            rest.end = unify(&mut unit.text, rest.clone());
+            continue;
+        }
+        // A part of MAX_LINE bytes or more is a single line.
+        if !read.is_past_first || part.len() >= MAX_LINE || marked.has_nul() {
+            marked.lines().for_each(|line| read.any_line(line));
+        } else if marked.has_odd() {
+            read.plain_lines::<true>(marked);
+        } else {
+            read.plain_lines::<false>(marked);
+        }
+        rest.start = part.end;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whether lines are plain or not, whatever the size of units and the number of threads: one file has one result.
 
 mod model;
+mod typed;
 
 use std::fs::File;
 use std::io::Write;
@@ -44,6 +45,10 @@ impl<L: FeedLines> FeedLines for General<L> {
 
     fn positions(&self) -> Vec<usize> {
         self.0.positions()
+    }
+
+    fn read_positions(&self) -> Vec<usize> {
+        self.0.read_positions()
     }
 
     fn move_columns(&mut self, positions: &[usize]) {

@@ -82,6 +82,13 @@ impl<W> Turn<'_, W> {
     /// Waits for the turn and calls `write` with the number of lines in the units before. Returns `None` if the turn
     /// does not come because another thread has failed.
     pub(super) fn take<T>(mut self, lines: u64, write: impl FnOnce(u64, &mut W) -> T) -> Option<T> {
+        let written = self.take_part(lines, write)?;
+        self.pass(0);
+        Some(written)
+    }
+
+    /// Does the same for the first lines of the unit, whose turn it stays.
+    pub(super) fn take_part<T>(&mut self, lines: u64, write: impl FnOnce(u64, &mut W) -> T) -> Option<T> {
         let mut state = self.turns.state();
         state.waiting += 1;
         let mut state = self
@@ -95,9 +102,7 @@ impl<W> Turn<'_, W> {
         }
         let before = state.lines;
         let written = write(before, &mut state.writer);
-        state.early.insert(self.unit, lines);
-        self.is_over = true;
-        self.turns.advance(state);
+        state.lines += lines;
         Some(written)
     }
 }

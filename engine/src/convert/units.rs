@@ -37,7 +37,7 @@ pub(crate) struct Unit {
     pub(crate) ends_in_cr: bool,
     /// The position of this unit in the input, from 0.
     pub(crate) number: u64,
-    /// If the unit is one line of [`MAX_LINE`] or more: its length without its end. `lines` then holds its beginning.
+    /// If the unit is one line that is too long: its length without its end. `lines` then holds its beginning.
     pub(crate) long_line: Option<u64>,
 }
 
@@ -56,6 +56,7 @@ impl Unit {
 /// Splits an input into [`Unit`]s.
 pub(crate) struct Units<R> {
     input: R,
+    ends: LineEnds,
     /// The approximate size of the next unit in bytes. Units grow, so that every thread soon has one of a small file,
     /// and large files have large ones.
     size: usize,
@@ -69,11 +70,21 @@ pub(crate) struct Units<R> {
     is_unfinished: bool,
 }
 
+/// What ends a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineEnds {
+    /// LF, CR, or both, as registers write them.
+    Any,
+    /// LF alone, as in lines of JSON, where a CR is a blank. Lines may be longer there: up to so many bytes.
+    Lf { longest: usize },
+}
+
 impl<R: Read> Units<R> {
     /// Creates units that grow to about `max` bytes.
-    pub(crate) fn new(input: R, max: usize) -> Self {
+    pub(crate) fn new(input: R, max: usize, ends: LineEnds) -> Self {
         Self {
             input,
+            ends,
             size: max.min(FIRST_UNIT),
             max,
             carried: Vec::new(),
@@ -133,21 +144,28 @@ impl<R: Read> Units<R> {
             }
             searched = end;
             if self.is_at_end {
-                unit.ends_in_cr = end > start && text[end - 1] == CR;
+                unit.ends_in_cr = end > start && text[end - 1] == CR && self.ends == LineEnds::Any;
                 if end > start && !unit.ends_in_cr {
-                    // A last line without an end gets one.
-                    self.is_unfinished = true;
+                    // A last line without an end gets one. One of blanks alone is nothing that was cut.
+                    let is_blank = text[start..end].trim_ascii().is_empty();
+                    self.is_unfinished = self.ends == LineEnds::Any || !is_blank;
                     text[end] = b'\n';
                     end += 1;
                 }
                 break end;
             }
-            if let Some(whole) = line_ends::last_certain(&text[start..end]) {
+            let longest = match self.ends {
+                LineEnds::Any => MAX_LINE,
+                LineEnds::Lf { longest } => longest,
+            };
+            if self.ends == LineEnds::Any
+                && let Some(whole) = line_ends::last_certain(&text[start..end])
+            {
                 unit.ends_in_cr = true;
                 break start + whole;
             }
             // Its last two bytes may be the beginning of the line's end.
-            if end - start >= MAX_LINE + 2 {
+            if end - start >= longest + 2 {
                 unit.number = self.number();
                 return self.skip_long_line(unit, end).map(|()| true);
             }
@@ -192,7 +210,11 @@ impl<R: Read> Units<R> {
         let mut rest = unit.text[end - 2..end].to_vec();
         self.carried.clear();
         loop {
-            if let Some(at) = memchr::memchr2(CR, b'\n', &rest) {
+            let end = match self.ends {
+                LineEnds::Any => memchr::memchr2(CR, b'\n', &rest),
+                LineEnds::Lf { .. } => memchr::memchr(b'\n', &rest),
+            };
+            if let Some(at) = end {
                 // The longest line end has three bytes.
                 while rest.len() - at < 3 && !self.is_at_end {
                     self.read_more(&mut rest, PIECE)?;

@@ -1,24 +1,24 @@
 //! JSON: one object a line, or one array of objects. A record is an object, or an element of the arrays in it.
 
+mod objects;
+mod template;
 mod tree;
 mod values;
 
-use std::collections::VecDeque;
-use std::io::{self, Read};
-use std::ops::Range;
+use std::io::{self, Cursor, Read};
 
+pub(crate) use self::objects::Objects;
+pub(crate) use self::template::{Cell, CellKind};
 pub(super) use self::tree::decimal;
-use self::tree::{Tree, parse, unescaped};
 pub(crate) use self::values::{Value, values};
 use super::{Ending, Record, Records};
 use crate::convert::WholeText;
-use crate::fields::Fields;
-use crate::layout::{Json, JsonField};
+use crate::layout::Json;
 use crate::rejects::Reason;
-use crate::values::NegativeForm;
+use crate::scan::READ_BEHIND;
 
 /// The greatest length of an object in bytes: it is held in memory, and takes up to 16 times as much there.
-const LONGEST: usize = 8 << 20;
+pub(crate) const LONGEST: usize = 8 << 20;
 
 /// How many bytes of a longer object are kept.
 const KEPT: usize = 4096;
@@ -26,14 +26,14 @@ const KEPT: usize = 4096;
 /// The records of JSON.
 pub(super) struct JsonRecords<'l, R> {
     input: WholeText<R>,
-    json: &'l Json,
+    objects: Objects<'l>,
     buffer: Vec<u8>,
     /// Bytes of the buffer that belong to objects before.
     taken: usize,
     shape: Shape,
-    /// Elements of the last object that have not been given out.
-    elements: VecDeque<Element>,
-    /// The text of that object.
+    /// Lines above the first object that have not been given out.
+    blank: u64,
+    /// The text of the last object, and room behind it.
     object: Vec<u8>,
     /// Whether the last object has an end.
     is_ended: bool,
@@ -51,13 +51,6 @@ enum Shape {
     Over,
 }
 
-/// An element of an object.
-struct Element {
-    /// Where it stands in the object.
-    range: Range<usize>,
-    fields: Vec<Option<String>>,
-}
-
 /// Where the next object is in the buffer.
 enum Found {
     /// It ends there; what follows it begins at the second position.
@@ -70,11 +63,11 @@ impl<'l, R: Read> JsonRecords<'l, R> {
     pub(super) fn new(input: R, json: &'l Json) -> Self {
         Self {
             input: WholeText::new(input),
-            json,
+            objects: Objects::new(json),
             buffer: Vec::new(),
             taken: 0,
             shape: Shape::Unknown,
-            elements: VecDeque::new(),
+            blank: 0,
             object: Vec::new(),
             is_ended: true,
             fault: None,
@@ -99,16 +92,31 @@ impl<'l, R: Read> JsonRecords<'l, R> {
         }
     }
 
+    /// Finds out how objects follow each other: an array begins with its bracket. Lines above the first object are counted.
+    fn find_shape(&mut self) -> io::Result<()> {
+        loop {
+            match self.buffer.get(self.taken).copied() {
+                Some(b'\n') => self.blank += 1,
+                Some(b' ' | b'\t' | b'\r') => {}
+                None if self.fill()? => continue,
+                Some(b'[') => {
+                    self.taken += 1;
+                    (self.shape, self.blank) = (Shape::Array, 0);
+                    return Ok(());
+                }
+                _ => {
+                    self.shape = Shape::Lines;
+                    return Ok(());
+                }
+            }
+            self.taken += 1;
+        }
+    }
+
     /// Reads the text of the next object. Of one that is too long, returns the beginning, and `true`. `None` at the end.
     fn object(&mut self) -> io::Result<Option<(Vec<u8>, bool)>> {
         if self.shape == Shape::Unknown {
-            match self.next_byte()? {
-                Some(b'[') => {
-                    self.taken += 1;
-                    self.shape = Shape::Array;
-                }
-                _ => self.shape = Shape::Lines,
-            }
+            self.find_shape()?;
         }
         let Some(first) = self.next_byte()? else {
             if self.shape == Shape::Array {
@@ -144,13 +152,13 @@ impl<'l, R: Read> JsonRecords<'l, R> {
                 _ => line(rest, &mut scanned),
             };
             if let Found::Whole(end, behind) = found {
-                let text = if kept.is_some() {
-                    Vec::new()
-                } else {
-                    rest[..end].to_vec()
+                let (text, is_too_long) = match kept {
+                    Some(kept) => (kept, true),
+                    None if end > LONGEST => (rest[..KEPT].to_vec(), true),
+                    None => (rest[..end].to_vec(), false),
                 };
                 self.taken += behind;
-                return Ok(Some(kept.map_or((text, false), |kept| (kept, true))));
+                return Ok(Some((text, is_too_long)));
             }
             if rest.len() > LONGEST || kept.is_some() {
                 kept.get_or_insert_with(|| rest[..KEPT].to_vec());
@@ -165,114 +173,41 @@ impl<'l, R: Read> JsonRecords<'l, R> {
             }
         }
     }
-
-    /// Finds the elements of an object. Returns `false` if it is none, or if it lacks their array.
-    fn explode(&mut self, tree: &Tree) -> bool {
-        let array = self.json.explode.first();
-        let has_array =
-            array.is_none_or(|array| matches!(member(&self.object, tree, array), Some(Tree::Array(_))));
-        if !has_array || !matches!(tree, Tree::Object(_)) {
-            return false;
-        }
-        let mut parents = Vec::new();
-        self.explode_below(tree, 0, &mut parents, 0..self.object.len());
-        true
-    }
-
-    fn explode_below<'t>(
-        &mut self,
-        tree: &'t Tree,
-        depth: usize,
-        parents: &mut Vec<&'t Tree>,
-        range: Range<usize>,
-    ) {
-        let json = self.json;
-        parents.push(tree);
-        match json.explode.get(depth) {
-            None => {
-                let field = |field: &JsonField| self.field(field, &*parents);
-                let fields = json.fields.iter().map(field).collect();
-                self.elements.push_back(Element { range, fields });
-            }
-            Some(array) => {
-                if let Some(Tree::Array(elements)) = member(&self.object, tree, array) {
-                    for (range, element) in elements {
-                        self.explode_below(element, depth + 1, parents, range.clone());
-                    }
-                }
-            }
-        }
-        parents.pop();
-    }
-
-    /// Returns the text of a field: the first of its paths that the record has.
-    fn field(&self, field: &JsonField, parents: &[&Tree]) -> Option<String> {
-        let found = field.paths.iter().find_map(|path| {
-            let mut rest = &path[..];
-            let mut level = 0;
-            // As far as the path goes through the arrays, it goes to the element of this record.
-            for (depth, array) in self.json.explode.iter().enumerate() {
-                match rest.strip_prefix(&array[..]) {
-                    Some(behind) if !behind.is_empty() && depth + 1 < parents.len() => {
-                        rest = behind;
-                        level = depth + 1;
-                    }
-                    _ => break,
-                }
-            }
-            member(&self.object, parents[level], rest)
-        });
-        let text =
-            |range: &Range<usize>| std::str::from_utf8(&self.object[range.clone()]).unwrap_or_default();
-        match found {
-            // What is left out is as empty as what is null.
-            None | Some(Tree::Null) => Some(String::new()),
-            Some(Tree::Text(range)) => Some(unescaped(text(range))),
-            Some(Tree::Word(range)) => Some(text(range).to_owned()),
-            Some(Tree::Number(range)) => Some(match field.amount_form {
-                None => decimal(text(range)),
-                // A number needs no form, whatever the settings say of texts.
-                Some(form) => in_form(&decimal(text(range)), form),
-            }),
-            Some(Tree::Array(_) | Tree::Object(_)) => None,
-        }
-    }
-
-    /// Gives out the next element of the last object.
-    fn give(&mut self, record: &mut Record) -> bool {
-        let Some(element) = self.elements.pop_front() else {
-            return false;
-        };
-        let whole = &self.object[element.range];
-        record.text.extend_from_slice(&whole[..whole.len().min(KEPT)]);
-        set(&mut record.fields, &element.fields);
-        true
-    }
 }
 
 impl<R: Read> Records for JsonRecords<'_, R> {
     fn next(&mut self, record: &mut Record) -> io::Result<bool> {
         record.clear();
-        if self.give(record) {
+        if self.blank == 0 && self.objects.give(&self.object, record).is_some() {
+            return Ok(true);
+        }
+        if self.shape == Shape::Unknown {
+            self.find_shape()?;
+        }
+        if self.blank > 0 {
+            self.blank -= 1;
             return Ok(true);
         }
         let Some((text, is_too_long)) = self.object()? else {
             return Ok(false);
         };
-        if is_too_long || text.trim_ascii().is_empty() {
-            record.fault = is_too_long.then_some(Reason::LongObject);
+        if is_too_long {
+            record.fault = Some(Reason::LongObject);
             record.text = text;
             return Ok(true);
         }
         self.object = text;
-        if parse(&self.object).is_some_and(|tree| self.explode(&tree)) {
-            // An object whose arrays are empty is no record, and counts as a blank one.
-            self.give(record);
-            return Ok(true);
+        let object = 0..self.object.len();
+        self.object.resize(object.end + READ_BEHIND, 0);
+        let is_like_others =
+            self.objects.cells(&self.object, &object).is_some() && std::str::from_utf8(&self.object).is_ok();
+        match is_like_others {
+            true => self.objects.record(&self.object, &object, record),
+            false => {
+                self.object.truncate(object.end);
+                self.objects.first(&self.object, record);
+            }
         }
-        record.fault = Some(Reason::Json);
-        let kept = self.object.len().min(KEPT);
-        record.text.extend_from_slice(&self.object[..kept]);
         Ok(true)
     }
 
@@ -288,52 +223,26 @@ impl<R: Read> Records for JsonRecords<'_, R> {
     }
 }
 
-/// Writes a number as the settings say that amounts are written.
-fn in_form(number: &str, (mark, negative): (char, NegativeForm)) -> String {
-    let mut digits = number.strip_prefix('-').unwrap_or(number).to_owned();
-    if !digits.contains(['.', 'e', 'E']) {
-        digits.push('.');
-    }
-    let digits = digits.replace('.', mark.encode_utf8(&mut [0; 4]));
-    if !number.starts_with('-') {
-        return digits;
-    }
-    match negative {
-        NegativeForm::Trailing => format!("{digits}-"),
-        NegativeForm::Parentheses => format!("({digits})"),
-        NegativeForm::Credit => format!("{digits}CR"),
-        // A sign in the last digit is of fixed positions.
-        NegativeForm::Before | NegativeForm::Overpunch => format!("-{digits}"),
-    }
-}
+/// Bytes in which a file must show how its objects follow each other to be read by all threads.
+const BEGINNING: usize = 64 << 10;
 
-fn set(fields: &mut Fields, texts: &[Option<String>]) {
-    for text in texts {
-        match text {
-            Some(text) => {
-                fields.extend(text.as_bytes());
-                fields.end_field();
-            }
-            None => fields.lack_field(),
-        }
-    }
-}
-
-/// Returns what a path leads to. Of members with the same name, the last one counts, as nearly everywhere.
-fn member<'t>(text: &[u8], tree: &'t Tree, path: &[String]) -> Option<&'t Tree> {
-    path.iter().try_fold(tree, |tree, name| {
-        let Tree::Object(members) = tree else { return None };
-        let is_named = |range: &Range<usize>| {
-            let raw = &text[range.clone()];
-            raw == name.as_bytes()
-                || (raw.contains(&b'\\') && std::str::from_utf8(raw).is_ok_and(|raw| unescaped(raw) == *name))
-        };
-        members
+/// Returns a text again, and whether it is known to have an object a line.
+pub(crate) fn are_lines<'t>(
+    mut text: Box<dyn Read + Send + 't>,
+) -> io::Result<(Box<dyn Read + Send + 't>, bool)> {
+    let mut beginning = Vec::new();
+    let first = loop {
+        let before = beginning.len();
+        text.by_ref().take(1 << 10).read_to_end(&mut beginning)?;
+        let first = beginning[before..]
             .iter()
-            .rev()
-            .find(|(range, _)| is_named(range))
-            .map(|(_, tree)| tree)
-    })
+            .find(|byte| !byte.is_ascii_whitespace());
+        if first.is_some() || beginning.len() == before || beginning.len() >= BEGINNING {
+            break first.copied();
+        }
+    };
+    let are_lines = first.is_some_and(|first| first != b'[');
+    Ok((Box::new(Cursor::new(beginning).chain(text)), are_lines))
 }
 
 /// Looks for the end of a line. `scanned` says how much was looked at before.

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use crate::convert::{LONG_LINE_KEPT, MAX_LINE, Unit, Units, WholeText, unify};
+use crate::convert::{LONG_LINE_KEPT, LineEnds, MAX_LINE, Unit, Units, WholeText, unify};
 use crate::scan::CR;
 
 /// How an input ended.
@@ -43,7 +43,7 @@ pub(crate) enum TextLine<'u> {
 impl<R: Read> LineReader<R> {
     pub(crate) fn new(text: R) -> Self {
         Self {
-            units: Units::new(WholeText::new(text), UNIT),
+            units: Units::new(WholeText::new(text), UNIT, LineEnds::Any),
             unit: Unit::new(),
             rest: 0..0,
             too_long: None,

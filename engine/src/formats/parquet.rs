@@ -1,9 +1,11 @@
-//! Parquet files of others: flat columns with types. Only the columns that are asked for are read, some rows at a time.
+//! Parquet files of others: flat columns with types. Only the columns that are asked for are read, some rows at a time. Row
+//! groups can be read in any order.
 
 mod pages;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -13,11 +15,12 @@ use arrow_array::types::{
     UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{DataType, Field, Fields, Schema, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::errors::ParquetError;
 
 use super::spool::Spool;
 use super::tables::decimal_of;
@@ -31,6 +34,9 @@ const LEAST_BATCH: usize = 16;
 /// Bytes that the texts of a column may take which are decoded at a time: each may be the longest of its dictionary.
 const BATCH_BYTES: u64 = 64 << 20;
 
+/// Files with pages of so many bytes are read by one thread, so that their pages are in memory once.
+const LARGE_PAGE: u64 = 8 << 20;
+
 /// A file may have so many rows for each of its bytes, after the first [`FREE_ROWS`]. No list of sales is that uniform.
 const MOST_ROWS: u64 = 200;
 const FREE_ROWS: u64 = 1 << 20;
@@ -38,20 +44,14 @@ const FREE_ROWS: u64 = 1 << 20;
 /// The longest footer that is read: it is held in memory, some times over.
 const LONGEST_FOOTER: u64 = 16 << 20;
 
-/// The rows of a file.
-pub(super) struct ParquetRecords {
+/// A file, and what it says of itself.
+pub(crate) struct ParquetFile {
     spool: Spool,
     metadata: ArrowReaderMetadata,
     names: Vec<String>,
-    /// For each column that is read: its position, in the order of the columns.
-    read: Vec<usize>,
-    reader: Option<ParquetRecordBatchReader>,
-    batch: Option<RecordBatch>,
-    /// The next row of the batch.
-    row: usize,
 }
 
-impl ParquetRecords {
+impl ParquetFile {
     /// Reads what the file says of itself.
     pub(super) fn new(spool: Spool) -> io::Result<Self> {
         let (beginning, length) = (spool.beginning(4)?, spool.len());
@@ -113,32 +113,24 @@ impl ParquetRecords {
             names: fields.iter().map(|field| field.name().clone()).collect(),
             spool,
             metadata,
-            read: Vec::new(),
-            reader: None,
-            batch: None,
-            row: 0,
         })
     }
 
-    /// Decodes the next rows, if there are some.
-    fn fill(&mut self) -> io::Result<bool> {
-        let Some(reader) = &mut self.reader else {
-            return Ok(false);
-        };
-        self.row = 0;
-        self.batch = whole(|| reader.next().transpose().map_err(|error| error.to_string()))?;
-        Ok(self.batch.is_some())
-    }
-}
-
-impl Records for ParquetRecords {
-    fn names(&self) -> Option<Vec<String>> {
-        Some(self.names.clone())
+    /// Returns the names of the columns.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
     }
 
-    fn select(&mut self, positions: Option<&[usize]>) -> io::Result<()> {
-        let fields = self.metadata.schema().fields().clone();
-        self.read = match positions {
+    /// Says which columns will be read: those at these positions, or as many as there are. Fails if one of them holds
+    /// something else than values.
+    /// Batches have no more than `most_rows` rows.
+    pub(crate) fn select(
+        self: &Arc<Self>,
+        positions: Option<&[usize]>,
+        most_rows: usize,
+    ) -> io::Result<Selection> {
+        let fields = self.metadata.schema().fields();
+        let read: Vec<usize> = match positions {
             None => (0..fields.len())
                 .filter(|at| unread(fields[*at].data_type()).is_none())
                 .collect(),
@@ -153,7 +145,7 @@ impl Records for ParquetRecords {
                 read
             }
         };
-        for at in &self.read {
+        for at in &read {
             let (name, data) = (fields[*at].name(), fields[*at].data_type());
             if let Some(kind) = unread(data) {
                 return Err(unreadable(format!(
@@ -163,46 +155,194 @@ impl Records for ParquetRecords {
         }
         let schema = self.metadata.parquet_schema();
         let leaves =
-            (0..schema.num_columns()).filter(|leaf| self.read.contains(&schema.get_column_root_idx(*leaf)));
+            (0..schema.num_columns()).filter(|leaf| read.contains(&schema.get_column_root_idx(*leaf)));
         let leaves: Vec<usize> = leaves.collect();
-        let dictionary = pages::check(&self.spool, self.metadata.metadata(), &leaves)?;
-        let batch = usize::try_from(BATCH_BYTES / dictionary.max(1)).unwrap_or(BATCH);
-        let builder =
-            ParquetRecordBatchReaderBuilder::new_with_metadata(self.spool.clone(), self.metadata.clone());
-        let mask = ProjectionMask::leaves(schema, leaves);
-        let built = whole(|| {
-            let builder = builder
-                .with_batch_size(batch.clamp(LEAST_BATCH, BATCH))
-                .with_projection(mask);
-            builder.build().map_err(|error| error.to_string())
-        })?;
-        self.reader = Some(built);
+        let largest = pages::check(&self.spool, self.metadata.metadata(), &leaves)?;
+        let batch = usize::try_from(BATCH_BYTES / largest.dictionary.max(1)).unwrap_or(BATCH);
+        Ok(Selection {
+            file: Arc::clone(self),
+            read,
+            leaves,
+            batch: batch.clamp(LEAST_BATCH, BATCH).min(most_rows),
+            has_large_pages: largest.page > LARGE_PAGE,
+        })
+    }
+}
+
+/// The columns of a file that are read.
+pub(crate) struct Selection {
+    file: Arc<ParquetFile>,
+    /// The positions of the columns, in their order.
+    read: Vec<usize>,
+    leaves: Vec<usize>,
+    /// The most rows of a batch.
+    batch: usize,
+    /// Whether it has pages that only one thread should hold at a time.
+    pub(crate) has_large_pages: bool,
+}
+
+impl Selection {
+    /// Returns how many row groups the file has.
+    pub(crate) fn groups(&self) -> usize {
+        self.file.metadata.metadata().num_row_groups()
+    }
+
+    /// Opens a row group.
+    pub(crate) fn open(&self, group: usize) -> io::Result<GroupReader> {
+        let metadata = whole(|| self.with_dictionaries(group).map_err(|error| error.to_string()))?;
+        let mask = ProjectionMask::leaves(metadata.parquet_schema(), self.leaves.iter().copied());
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.spool.clone(), metadata)
+            .with_row_groups(vec![group])
+            .with_batch_size(self.batch)
+            .with_projection(mask);
+        let reader = whole(|| builder.build().map_err(|error| error.to_string()))?;
+        Ok(GroupReader { reader })
+    }
+
+    /// Has texts that are packed with a dictionary stay so: each of them is looked at once, not once for each row.
+    fn with_dictionaries(&self, group: usize) -> Result<ArrowReaderMetadata, ParquetError> {
+        let (metadata, schema) = (&self.file.metadata, self.file.metadata.schema());
+        let columns = metadata.metadata().row_group(group).columns();
+        let has_dictionary = |at: usize| {
+            let mut leaves = self.leaves.iter();
+            let leaf = leaves.find(|leaf| metadata.parquet_schema().get_column_root_idx(**leaf) == at);
+            leaf.and_then(|leaf| columns.get(*leaf))
+                .is_some_and(|column| column.dictionary_page_offset().is_some())
+        };
+        let field = |(at, field): (usize, &Arc<Field>)| match field.data_type() {
+            DataType::Utf8 if has_dictionary(at) => {
+                let texts = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+                Arc::new(Field::clone(field).with_data_type(texts))
+            }
+            _ => Arc::clone(field),
+        };
+        let fields: Fields = schema.fields().iter().enumerate().map(field).collect();
+        let schema = Schema::new_with_metadata(fields, schema.metadata().clone());
+        let options = ArrowReaderOptions::new()
+            .with_skip_arrow_metadata(true)
+            .with_schema(Arc::new(schema));
+        ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+    }
+
+    /// Makes a record of a row.
+    pub(crate) fn record(&self, batch: &RecordBatch, row: usize, record: &mut Record) {
+        record.clear();
+        let mut columns = self.read.iter().zip(batch.columns()).peekable();
+        // The fields keep the positions of all columns; the text shows those that are read.
+        for at in 0..self.file.names.len() {
+            match columns.next_if(|(position, _)| **position == at) {
+                Some((_, column)) => value(column, row, record),
+                None => record.fields.end_cell(Typed::Text),
+            }
+        }
+    }
+
+    /// Returns the columns of some rows.
+    pub(crate) fn batch<'b>(&'b self, rows: &'b RecordBatch) -> Batch<'b> {
+        Batch {
+            read: &self.read,
+            rows,
+        }
+    }
+}
+
+/// The rows of a row group.
+pub(crate) struct GroupReader {
+    reader: ParquetRecordBatchReader,
+}
+
+impl GroupReader {
+    /// Decodes the next rows, if there are some.
+    pub(crate) fn next(&mut self) -> io::Result<Option<RecordBatch>> {
+        whole(|| self.reader.next().transpose().map_err(|error| error.to_string()))
+    }
+}
+
+/// The columns of some rows.
+pub(crate) struct Batch<'b> {
+    read: &'b [usize],
+    rows: &'b RecordBatch,
+}
+
+impl Batch<'_> {
+    /// Returns how many rows there are.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.num_rows()
+    }
+
+    /// Returns the column at a position of the file, if it is one that is read.
+    pub(crate) fn column(&self, position: usize) -> Option<&ArrayRef> {
+        let at = self.read.binary_search(&position).ok()?;
+        self.rows.columns().get(at)
+    }
+}
+
+/// The rows of a file, one by one.
+pub(super) struct ParquetRecords {
+    file: Arc<ParquetFile>,
+    selection: Option<Selection>,
+    /// The next row group.
+    group: usize,
+    reader: Option<GroupReader>,
+    batch: Option<RecordBatch>,
+    /// The next row of the batch.
+    row: usize,
+}
+
+impl ParquetRecords {
+    pub(super) fn new(file: ParquetFile) -> Self {
+        Self {
+            file: Arc::new(file),
+            selection: None,
+            group: 0,
+            reader: None,
+            batch: None,
+            row: 0,
+        }
+    }
+
+    /// Decodes the next rows, if there are some.
+    fn fill(&mut self) -> io::Result<bool> {
+        let Some(selection) = &self.selection else {
+            return Ok(false);
+        };
+        self.row = 0;
+        loop {
+            self.batch = match &mut self.reader {
+                Some(reader) => reader.next()?,
+                None => None,
+            };
+            if self.batch.is_some() {
+                return Ok(true);
+            }
+            if self.group == selection.groups() {
+                return Ok(false);
+            }
+            self.reader = Some(selection.open(self.group)?);
+            self.group += 1;
+        }
+    }
+}
+
+impl Records for ParquetRecords {
+    fn names(&self) -> Option<Vec<String>> {
+        Some(self.file.names.clone())
+    }
+
+    fn select(&mut self, positions: Option<&[usize]>) -> io::Result<()> {
+        self.selection = Some(self.file.select(positions, BATCH)?);
         Ok(())
     }
 
     fn next(&mut self, record: &mut Record) -> io::Result<bool> {
-        record.clear();
-        while self
-            .batch
-            .as_ref()
-            .is_none_or(|batch| self.row == batch.num_rows())
-        {
-            if !self.fill()? {
-                return Ok(false);
-            }
-        }
-        let Some(batch) = &self.batch else {
+        let is_over = |batch: &RecordBatch| self.row == batch.num_rows();
+        if self.batch.as_ref().is_none_or(is_over) && !self.fill()? {
             return Ok(false);
-        };
-        let mut columns = self.read.iter().zip(batch.columns()).peekable();
-        // The fields keep the positions of all columns; the text shows those that are read.
-        for at in 0..self.names.len() {
-            match columns.next_if(|(position, _)| **position == at) {
-                Some((_, column)) => value(column, self.row, record),
-                None => record.fields.end_cell(Typed::Text),
-            }
         }
-        self.row += 1;
+        if let (Some(batch), Some(selection)) = (&self.batch, &self.selection) {
+            selection.record(batch, self.row, record);
+            self.row += 1;
+        }
         Ok(true)
     }
 
@@ -273,6 +413,14 @@ fn value(column: &ArrayRef, row: usize, record: &mut Record) {
     };
     match column.data_type() {
         Utf8 => record.cell(column.as_string::<i32>().value(row), Typed::Text),
+        Dictionary(..) => {
+            let texts = column.as_dictionary::<Int32Type>();
+            let text = texts.key(row).zip(texts.values().as_string_opt::<i32>());
+            match text {
+                Some((key, texts)) if !texts.is_null(key) => record.cell(texts.value(key), Typed::Text),
+                _ => record.cell("", Typed::Text),
+            }
+        }
         LargeUtf8 => record.cell(column.as_string::<i64>().value(row), Typed::Text),
         Binary => record.cell(
             &String::from_utf8_lossy(column.as_binary::<i32>().value(row)),

@@ -92,7 +92,7 @@ pub(super) fn number(text: &str) -> Option<String> {
 }
 
 /// Writes a number that is given as a whole number of parts, with as few digits as it has.
-pub(super) fn decimal_of(parts: i128, places: i8) -> String {
+pub(crate) fn decimal_of(parts: i128, places: i8) -> String {
     decimal(&format!("{parts}e{}", -i16::from(places)))
 }
 

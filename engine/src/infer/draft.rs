@@ -216,3 +216,12 @@ pub(super) fn grouped(number: u64) -> String {
     }
     text
 }
+
+/// Writes a number of records.
+pub(super) fn records(count: u64) -> String {
+    if count == 1 {
+        "1 record".to_owned()
+    } else {
+        format!("{} records", grouped(count))
+    }
+}

@@ -98,7 +98,9 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
             _ => is_own = false,
         }
     }
-    let can_list = names.iter().all(|name| !name.trim().is_empty());
+    // Columns of tables are found by their names; a list of them would say where they are.
+    let is_table = matches!(job.best.way, Way::Table { .. });
+    let can_list = !is_table && names.iter().all(|name| !name.trim().is_empty());
     if (is_own && wide.is_empty() || !header.is_everywhere) && can_list {
         let trimmed = names.iter().map(|name| name.trim());
         let proof = match header.is_everywhere {
@@ -137,7 +139,7 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
                 .map(|at| (value(at), proof(job, role, *at)))
                 .collect();
             job.draft.ask(Table::Fields, role.field(), question, choices);
-        } else if !is_name(&names[at], role.field()) || !job.draft.has(Table::Feed, "columns") {
+        } else if !is_name(&names[at], role.field()) || !(is_table || job.draft.has(Table::Feed, "columns")) {
             job.draft
                 .set(Table::Fields, role.field(), value(&at), proof(job, role, at));
         }

@@ -82,6 +82,12 @@ pub(super) fn of_lines(lines: &[Line]) -> Grid {
     }
 }
 
+/// Makes rows of the rows of tables, which are of one kind.
+pub(super) fn of_table(lines: &[Line]) -> Grid {
+    let lines: Vec<&Line> = lines.iter().filter(|line| !line.is_blank()).collect();
+    rows(&lines)
+}
+
 /// Makes rows of lines of one kind.
 fn rows(lines: &[&Line]) -> Grid {
     let mut grid = Grid {

@@ -18,6 +18,7 @@ mod kinds;
 mod names;
 mod roles;
 mod sample;
+mod tables;
 mod words;
 mod write;
 
@@ -81,6 +82,11 @@ enum Way {
     Json {
         explode: Option<String>,
     },
+    Table {
+        format: &'static str,
+        /// Of a workbook, from 1.
+        sheet: usize,
+    },
 }
 
 /// Finds the settings that read samples.
@@ -88,19 +94,40 @@ pub fn infer(samples: &[Sample], wanted: &Wanted) -> Inferred {
     let unreadable = samples
         .iter()
         .filter_map(|sample| Some(format!("{}: {}", sample.name, sample.unreadable.as_ref()?)));
-    let unreadable: Vec<String> = unreadable.collect();
-    let readable: Vec<Sample> = samples
-        .iter()
-        .filter(|sample| sample.unreadable.is_none())
-        .cloned()
-        .collect();
-    let encoding = sample::decode(&readable);
+    let mut unreadable: Vec<String> = unreadable.collect();
+    let readable = samples.iter().filter(|sample| sample.unreadable.is_none());
+    // Settings say one format.
+    let format = readable.clone().next().and_then(|sample| sample.table);
+    let (readable, others): (Vec<&Sample>, Vec<&Sample>) =
+        readable.partition(|sample| sample.table == format);
+    let is_another = |sample: &&Sample| {
+        let (name, kind) = (&sample.name, sample.table.unwrap_or("text"));
+        format!(
+            "{name}: it is {kind}, but {} is not: look at them apart",
+            readable[0].name
+        )
+    };
+    unreadable.extend(others.iter().map(is_another));
+    let readable: Vec<Sample> = readable.into_iter().cloned().collect();
     let names = Names::new(readable.iter().map(|sample| sample.name.clone()).collect());
-    let best = candidates(&encoding.texts, &names, FEW)
+    let encoding = match format {
+        None => sample::decode(&readable),
+        Some(_) => sample::Found::default(),
+    };
+    let all = |most| match format {
+        None => candidates(&encoding.texts, &names, most),
+        Some(format) => of_tables(&readable, format, &names, most),
+    };
+    let best = all(FEW)
         .into_iter()
         .max_by(|one, other| one.weight.total_cmp(&other.weight));
     // All records have their say about the way that was chosen.
-    let best = best.and_then(|best| again(&best, &encoding.texts, &names));
+    let best = best.and_then(|best| match &best.way {
+        Way::Table { sheet, .. } => all(usize::MAX)
+            .into_iter()
+            .find(|other| matches!(&other.way, Way::Table { sheet: of_other, .. } if of_other == sheet)),
+        _ => again(&best, &encoding.texts, &names),
+    });
     let Some(best) = best else {
         let mut questions = unreadable;
         questions
@@ -146,6 +173,23 @@ fn candidates(texts: &[String], names: &Names, most: usize) -> Vec<Candidate> {
     found
 }
 
+/// Reads the tables that samples are: each sheet is a candidate.
+fn of_tables(samples: &[Sample], format: &'static str, names: &Names, most: usize) -> Vec<Candidate> {
+    let found = tables::read(samples, format, most).into_iter();
+    found
+        .map(|found| {
+            candidate(
+                found.way,
+                found.grid,
+                found.places,
+                &found.typed,
+                names,
+                samples.len(),
+            )
+        })
+        .collect()
+}
+
 fn of_dialect(dialect: Dialect, quotes: String, texts: &[String], names: &Names, most: usize) -> Candidate {
     let grid = grid::of_lines(&dialect.read(texts, most));
     let places = (1..=grid.width).map(Place::Column).collect();
@@ -176,6 +220,7 @@ fn again(best: &Candidate, texts: &[String], names: &Names) -> Option<Candidate>
             all.into_iter()
                 .find(|other| matches!(other.way, Way::Fixed { .. }))
         }
+        Way::Table { .. } => None,
     }
 }
 

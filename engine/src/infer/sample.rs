@@ -21,9 +21,18 @@ pub struct Sample {
     pub(super) is_cut: bool,
     /// How it is packed.
     pub(super) packed: Option<&'static str>,
+    /// Whether it is an archive.
+    is_archive: bool,
+    /// Whether it is in one, so that its whole name begins with that of the archive.
+    pub(super) is_member: bool,
+    /// The format of a table.
+    pub(super) table: Option<&'static str>,
     /// Why nothing in it can be read.
     pub(super) unreadable: Option<String>,
 }
+
+/// Tables are looked at as a whole, up to this size.
+const LARGEST_TABLE: usize = 4 << 20;
 
 impl Sample {
     /// Reads up to `most` bytes of a file, counted as they are when they are unpacked.
@@ -33,6 +42,9 @@ impl Sample {
             bytes: Vec::new(),
             is_cut: false,
             packed: None,
+            is_archive: false,
+            is_member: false,
+            table: None,
             unreadable: None,
         };
         let mut beginning = Vec::new();
@@ -54,13 +66,51 @@ impl Sample {
             sample.unreadable = Some(containers::unreadable(&error).ok_or(error)?);
         }
         if is_archive(&sample.bytes) {
-            sample.unreadable = Some("it is an archive: give its members, unpacked".to_owned());
+            sample.is_archive = true;
+            sample.unreadable = Some("it is an archive in an archive, which is not read".to_owned());
+        } else if let Some(table) = kinds::table(&sample.bytes) {
+            sample.table = Some(table);
+            if sample.bytes.len() > LARGEST_TABLE.min(most) {
+                let largest = LARGEST_TABLE.min(most) >> 20;
+                let reason = format!(
+                    "it is a table of over {largest} MiB, which has to be looked at whole: give a smaller one"
+                );
+                sample.unreadable = Some(reason);
+            }
         } else if let Some(reason) = kinds::refusal(&sample.bytes, "delimited") {
             sample.unreadable = Some(reason);
         }
         sample.is_cut = sample.bytes.len() > most;
         sample.bytes.truncate(most);
         Ok(sample)
+    }
+
+    /// Reads the same of a member of an archive. Its name is its path in there.
+    pub fn read_member(path: &str, input: impl Read + Send, most: usize) -> io::Result<Self> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        Ok(Self {
+            is_member: true,
+            ..Self::read(name, input, most)?
+        })
+    }
+
+    /// Makes the sample of a file that cannot be read.
+    pub fn unreadable(name: &str, reason: String) -> Self {
+        Self {
+            name: name.to_owned(),
+            bytes: Vec::new(),
+            is_cut: false,
+            packed: None,
+            is_archive: true,
+            is_member: false,
+            table: None,
+            unreadable: Some(reason),
+        }
+    }
+
+    /// Returns whether it is an archive, whose members are samples.
+    pub fn is_archive(&self) -> bool {
+        self.is_archive
     }
 
     /// Returns the bytes of its whole records, to be converted. Without line ends, records have `record_length` bytes.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Table, grouped, list, quoted, share};
+use super::draft::{Draft, Table, grouped, list, quoted, records, share};
 use super::names::Names;
 use super::roles::{ROLES, Role};
 use super::sample::{Found, Sample};
@@ -48,7 +48,12 @@ pub(super) fn write(
     job.ids();
     job.lines(samples);
     job.told(samples);
-    let (pattern, proof) = names.pattern(job.store_part, job.takes_day);
+    let (mut pattern, proof) = names.pattern(job.store_part, job.takes_day);
+    if samples.iter().any(|sample| sample.is_member) {
+        pattern.insert_str(0, "**/");
+        let note = "members are called ARCHIVE/MEMBER: \"**/\" stands for the archive";
+        job.draft.notes.push(note.to_owned());
+    }
     let name = wanted
         .profile
         .as_ref()
@@ -164,6 +169,15 @@ impl Job<'_> {
                 );
                 if let Some(explode) = explode {
                     self.draft.set(Table::Feed, "explode", quoted(explode), proof);
+                }
+            }
+            Way::Table { format: word, sheet } => {
+                let records = self.best.grid.rows.len() as u64;
+                let proof = format!("{} rows", grouped(records));
+                self.draft.set(Table::Feed, "format", format(word), proof);
+                if *sheet > 1 {
+                    let proof = "its columns fit best of all sheets";
+                    self.draft.set(Table::Feed, "sheet", sheet.to_string(), proof);
                 }
             }
         }
@@ -479,12 +493,4 @@ impl Job<'_> {
 fn without_marks(text: &str) -> &str {
     let formula = text.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
     trimmed(formula.or_else(|| text.strip_prefix('\'')).unwrap_or(text))
-}
-
-fn records(count: u64) -> String {
-    if count == 1 {
-        "1 record".to_owned()
-    } else {
-        format!("{} records", grouped(count))
-    }
 }

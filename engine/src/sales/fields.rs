@@ -1,7 +1,7 @@
 //! Point-of-sale records that were cut into fields: every line that is not read in place, and all records of other
 //! formats.
 
-use super::{Code, Place, SalesLines, trim, with_amount};
+use super::{Code, Place, SalesLines, with_amount};
 use crate::amount::has_number_form;
 use crate::convert::LineOutcome;
 use crate::fields::{Fields, Typed};
@@ -189,4 +189,15 @@ impl SalesLines<'_> {
         let is_none = reason == Reason::Amount && matches!(amounts.read(text), Some(Amount::None { .. }));
         (!is_none && !text.trim_ascii().is_empty()).then_some((text, form))
     }
+}
+
+/// Returns the text without the spaces around it.
+pub(super) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ', rest @ ..] = text {
+        text = rest;
+    }
+    while let [rest @ .., b' '] = text {
+        text = rest;
+    }
+    text
 }

@@ -9,19 +9,23 @@ mod fields;
 mod ids;
 mod plain;
 mod rows;
+mod typed;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use self::columns::Columns;
+use self::fields::trim;
 use self::ids::IdColumn;
 use self::plain::Ahead;
 use self::rows::{UnitRow, UnitRows};
+use self::typed::Lanes;
 use crate::amount::ABSENT;
 use crate::budget::Share;
 use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
 use crate::fields::Fields;
+use crate::formats::{Batch, Cell};
 use crate::header::ColumnName;
 use crate::layout::{AMOUNT, ITEM, Input, MEASURES, STORE, SalesLayout, Source, TRANS_DATE};
 use crate::other_forms::Form as OtherForm;
@@ -56,6 +60,8 @@ pub(crate) struct SalesLines<'l> {
     dates: Memo<ShortText, Option<i32>>,
     table: SumTable,
     ahead: Ahead,
+    /// The rows of a table that come next.
+    lanes: Lanes,
     /// Sums that were spilled to files because the table had become too large.
     spilled: Vec<Partial>,
     /// What these sums report of each store and day.
@@ -152,6 +158,7 @@ impl<'l> SalesLines<'l> {
             dates: Memo::new(),
             table: SumTable::new(layout.measures.len()),
             ahead: Ahead::default(),
+            lanes: Lanes::default(),
             spilled: Vec::new(),
             days: DayTotals::default(),
             share: scratch.memory.share(),
@@ -276,6 +283,7 @@ impl FeedLines for SalesLines<'_> {
             dates: Memo::new(),
             table: SumTable::new(self.layout.measures.len()),
             ahead: Ahead::default(),
+            lanes: Lanes::default(),
             spilled: Vec::new(),
             days: DayTotals::default(),
             converted: self.converted.as_ref().map(|converted| Converted {
@@ -390,6 +398,20 @@ impl FeedLines for SalesLines<'_> {
         self.read::<MAY_BE_ODD, IS_AHEAD>(number, place, line)
     }
 
+    #[inline]
+    fn add_cells(&mut self, number: u32, text: &[u8], cells: &[Cell]) -> Option<LineOutcome> {
+        self.read_cells(number, text, cells)
+    }
+
+    fn read_batch(&mut self, batch: &Batch<'_>) {
+        self.read_lanes(batch);
+    }
+
+    #[inline]
+    fn add_row(&mut self, number: u32, row: usize) -> Option<LineOutcome> {
+        self.read_row(number, row)
+    }
+
     fn add(&mut self, number: u32, fields: &Fields) -> LineOutcome {
         self.check(number, fields).unwrap_or_else(LineOutcome::Reject)
     }
@@ -416,6 +438,8 @@ impl FeedLines for SalesLines<'_> {
             self.days.add(&sums);
             let partial = Partial::of(vec![sums], &self.layout.measures, self.scratch.folder)?;
             self.spilled.push(partial.spill(self.scratch.folder)?);
+            // Their symbols were those of the table.
+            self.lanes = Lanes::default();
             self.share.hold(0);
         }
         Ok(written)
@@ -467,15 +491,4 @@ impl FeedLines for SalesLines<'_> {
             rounded,
         }))
     }
-}
-
-/// Returns the text without the spaces around it.
-fn trim(mut text: &[u8]) -> &[u8] {
-    while let [b' ', rest @ ..] = text {
-        text = rest;
-    }
-    while let [rest @ .., b' '] = text {
-        text = rest;
-    }
-    text
 }

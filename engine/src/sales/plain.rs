@@ -82,7 +82,7 @@ impl SalesLines<'_> {
     }
 
     #[inline(always)]
-    fn with_amount_of<'m, const IS_AHEAD: bool>(
+    pub(super) fn with_amount_of<'m, const IS_AHEAD: bool>(
         &mut self,
         number: u32,
         place: usize,
@@ -106,7 +106,7 @@ impl SalesLines<'_> {
     }
 
     #[inline(always)]
-    fn code_of(&mut self, field: Field<'_>) -> Result<Code, Reason> {
+    pub(super) fn code_of(&mut self, field: Field<'_>) -> Result<Code, Reason> {
         let layout = self.layout;
         let code = match ShorterText::in_text(field) {
             Some(short) => self.codes.get(short, || Self::code(layout, field.bytes())),

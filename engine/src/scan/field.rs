@@ -129,9 +129,11 @@ impl<'m> Line<'m> {
 
 impl<'m> Field<'m> {
     /// Creates a field anywhere in a text, with room around it.
-    #[cfg(test)]
+    #[inline(always)]
     pub(crate) fn of(text: &'m [u8], range: Range<usize>) -> Self {
-        assert!(range.start >= READ_BEFORE && range.end + READ_BEHIND <= text.len());
+        assert!(
+            range.start >= READ_BEFORE && range.start <= range.end && range.end + READ_BEHIND <= text.len()
+        );
         Self {
             text,
             start: range.start,

@@ -121,7 +121,7 @@ impl DateRule {
     }
 
     /// Returns the day to which a moment belongs.
-    fn business_day(&self, day: i32, minute: Option<u32>) -> Option<i32> {
+    pub(crate) fn business_day(&self, day: i32, minute: Option<u32>) -> Option<i32> {
         let is_of_day_before = minute.is_some_and(|minute| minute < self.day_begins);
         let day = day - i32::from(is_of_day_before);
         DAYS.contains(&day).then_some(day)

@@ -57,7 +57,7 @@ fn by_definition(text: &[u8]) -> Vec<Given> {
 
 /// Returns the lines that units yield. Also checks the room around their texts.
 fn by_units(input: impl Read, size: usize) -> Vec<Given> {
-    let (mut units, mut unit) = (Units::new(input, size), Unit::new());
+    let (mut units, mut unit) = (Units::new(input, size, LineEnds::Any), Unit::new());
     let mut lines = Vec::new();
     let mut number = 0;
     while units.fill(&mut unit).unwrap() {
@@ -137,7 +137,7 @@ fn an_input_that_fails_ends_there() {
     for size in [1, 7, 50, 10_000] {
         let mut input = Pieces::new(&text, &[5]);
         input.fails = true;
-        let (mut units, mut unit) = (Units::new(input, size), Unit::new());
+        let (mut units, mut unit) = (Units::new(input, size, LineEnds::Any), Unit::new());
         let error = loop {
             match units.fill(&mut unit) {
                 Ok(more) => assert!(more, "the failure is not mistaken for the end"),

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::formats::READ;
+use crate::layout::JsonField;
 
 fn json(explode: &[&str], fields: &[&[&str]]) -> Json {
     let path = |path: &&str| path.split('.').map(ToOwned::to_owned).collect();
@@ -137,6 +138,48 @@ proptest! {
         let expected: Vec<_> = values.iter().map(|(text, number)| row(&[text, &number.to_string()])).collect();
         prop_assert_eq!(&read(&objects.join("\n"), &json).0, &expected);
         prop_assert_eq!(&read(&format!("[{}]", objects.join(" ,\n")), &json).0, &expected);
+    }
+
+    #[test]
+    fn an_object_like_others_has_the_same_fields_as_if_it_were_the_first(
+        values in prop::collection::vec(
+            ("[a,\\]}{\"\\\\é\\n]{0,5}|[a-z]{14,18}", "-?(0|[1-9][0-9]{0,3})(\\.[0-9]{0,3})?(e1)?|null|[1-9 ]{1,3}", 0..5_u8),
+            1..30,
+        ),
+        cut in 0..60_usize,
+    ) {
+        let json = json(&[], &[&["t"], &["n", "o"], &["b.c"]]);
+        let mut others = Objects::new(&json);
+        for (at, (text, number, shape)) in values.iter().enumerate() {
+            let text = serde_json::to_string(text).unwrap();
+            let object = match shape {
+                0 => format!("{{\"n\":{number},\"t\":{text}}}"),
+                1 => format!("{{ \"t\" : {text}, \"o\": {number}, \"b\": {{\"c\": {text}}} }}"),
+                2 => format!("{{\"t\":{text},\"n\":{number},\"t\":{number}}}\r"),
+                3 => format!("{{\"t\":[{text}],\"n\":{number}}}"),
+                _ => format!("{{\"o\":{number},\"b\":[{{\"c\":1}}]}}"),
+            };
+            let mut object = object.into_bytes();
+            if at % 7 == 3 {
+                object.truncate(cut);
+            }
+            let (mut expected, mut found) = (Record::default(), Record::default());
+            let kept = Objects::new(&json).first(&object, &mut expected);
+            prop_assert_eq!(&object[kept], &expected.text);
+            let range = 0..object.len();
+            let with_room = [&object[..], &[b' '; 16]].concat();
+            match others.cells(&with_room, &range).is_some() {
+                true => others.record(&with_room, &range, &mut found),
+                false => {
+                    others.first(&object, &mut found);
+                }
+            }
+            prop_assert_eq!(expected.fault, found.fault);
+            prop_assert_eq!(&expected.text, &found.text);
+            for field in 0..3 {
+                prop_assert_eq!(expected.fields.get(field), found.fields.get(field), "{}", String::from_utf8_lossy(&object));
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ const DEEPEST: usize = 64;
 /// A JSON value, as ranges of its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tree {
-    Null,
+    Null(Range<usize>),
     /// `true` or `false`.
     Word(Range<usize>),
     Number(Range<usize>),
@@ -60,7 +60,7 @@ impl Parser<'_> {
             b'"' => self.string().map(Tree::Text),
             b't' => self.word(b"true").map(|()| Tree::Word(start..self.at)),
             b'f' => self.word(b"false").map(|()| Tree::Word(start..self.at)),
-            b'n' => self.word(b"null").map(|()| Tree::Null),
+            b'n' => self.word(b"null").map(|()| Tree::Null(start..self.at)),
             _ => self.number().map(Tree::Number),
         }
     }

@@ -43,7 +43,7 @@ pub(crate) fn values(text: &[u8], most: usize) -> (Vec<Value>, u64) {
 fn value(text: &[u8], tree: &Tree) -> Value {
     let raw = |range: &Range<usize>| std::str::from_utf8(&text[range.clone()]).unwrap_or_default();
     match tree {
-        Tree::Null | Tree::Word(_) => Value::Empty,
+        Tree::Null(_) | Tree::Word(_) => Value::Empty,
         Tree::Number(range) => Value::Number(decimal(raw(range))),
         Tree::Text(range) => Value::Text(unescaped(raw(range))),
         Tree::Array(elements) => Value::List(elements.iter().map(|(_, tree)| value(text, tree)).collect()),

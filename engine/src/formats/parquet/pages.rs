@@ -32,9 +32,17 @@ struct PageHeader {
     packed: i64,
 }
 
-/// Checks the pages of columns, and returns the size of the largest dictionary.
-pub(super) fn check(spool: &Spool, metadata: &ParquetMetaData, leaves: &[usize]) -> io::Result<u64> {
-    let (mut all_packed, mut all_unpacked, mut dictionary) = (0_u64, 0_u64, 0);
+/// The sizes of the largest pages, unpacked.
+#[derive(Debug, Default)]
+pub(super) struct Largest {
+    pub(super) dictionary: u64,
+    /// Of any kind.
+    pub(super) page: u64,
+}
+
+/// Checks the pages of columns.
+pub(super) fn check(spool: &Spool, metadata: &ParquetMetaData, leaves: &[usize]) -> io::Result<Largest> {
+    let (mut all_packed, mut all_unpacked, mut largest) = (0_u64, 0_u64, Largest::default());
     for group in metadata.row_groups() {
         for leaf in leaves {
             let column = group
@@ -67,8 +75,9 @@ pub(super) fn check(spool: &Spool, metadata: &ParquetMetaData, leaves: &[usize])
                 all_packed += packed;
                 all_unpacked += unpacked;
                 if header.kind == 2 {
-                    dictionary = dictionary.max(unpacked);
+                    largest.dictionary = largest.dictionary.max(unpacked);
                 }
+                largest.page = largest.page.max(unpacked);
                 at += length + packed;
             }
         }
@@ -78,7 +87,7 @@ pub(super) fn check(spool: &Spool, metadata: &ParquetMetaData, leaves: &[usize])
             "it is a Parquet file whose pages hold over {MOST_TIMES} times their size, as no list of sales does"
         )));
     }
-    Ok(dictionary)
+    Ok(largest)
 }
 
 /// Reads the header of the page that begins there, and returns its length.

@@ -52,7 +52,7 @@ fn written(batch: &RecordBatch, compression: Compression) -> Vec<u8> {
 fn open(bytes: &[u8]) -> Result<ParquetRecords, String> {
     let folder = TempDir::new().unwrap();
     let spool = Spool::of(bytes, folder.path()).unwrap();
-    ParquetRecords::new(spool).map_err(told)
+    ParquetFile::new(spool).map(ParquetRecords::new).map_err(told)
 }
 
 fn told(error: io::Error) -> String {
@@ -64,7 +64,7 @@ fn read(bytes: &[u8], positions: Option<&[usize]>) -> Result<Vec<String>, String
     records.select(positions).map_err(told)?;
     let (mut record, mut all) = (Record::default(), Vec::new());
     while records.next(&mut record).map_err(told)? {
-        assert_eq!(record.fields.len(), records.names.len());
+        assert_eq!(record.fields.len(), records.file.names.len());
         all.push(String::from_utf8_lossy(&record.text).into_owned());
     }
     Ok(all)
