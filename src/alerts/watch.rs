@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::conditions::{self, Scene};
+use super::conditions::{self, Disks, Scene};
 use super::courier::Courier;
 use super::forms::Outgoing;
 use super::message::Message;
@@ -37,7 +37,7 @@ const LAST: Duration = Duration::from_secs(15);
 /// Looks at alerts, and tells what they find.
 pub(crate) struct Watch {
     settings: AlertSettings,
-    folders: Vec<PathBuf>,
+    disks: Disks,
     /// How long to wait at most between two looks: not everything that alerts look at stands in the state database.
     pause: Duration,
     jobs: Mutex<JobIndex>,
@@ -63,7 +63,7 @@ impl Watch {
         Ok(Self {
             courier: Courier::new(settings.alerts.time_zone.clone())?,
             settings: settings.alerts.clone(),
-            folders: folders(settings),
+            disks: Disks::new(folders(settings)),
             pause: settings.clock_pause(),
             jobs: Mutex::new(JobIndex::empty(&settings.feeds)),
             failing: Mutex::default(),
@@ -195,12 +195,14 @@ impl Watch {
         let scene = Scene {
             state: &self.state,
             jobs,
-            folders: &self.folders,
+            disks: &self.disks,
             now: self.clock.now(),
         };
         let known = before.iter().filter(|firing| firing.resolved.is_none());
         let known: HashSet<_> = known.map(|firing| firing.subject.clone()).collect();
-        let found = conditions::look(alert, &scene, &known).await?;
+        let Some(found) = conditions::look(alert, &scene, &known).await? else {
+            return Ok(None);
+        };
         let decision = decide(alert, before, found.findings, scene.now, &self.settings.time_zone);
         let changes = decision.changes;
         if !changes.is_empty() {

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -24,35 +26,55 @@ struct Room {
     whole: u64,
 }
 
-/// Finds the folders whose disks have less room than `least`. Of several folders on a disk, the first is named.
-pub(super) async fn full(folders: &[PathBuf], least: Free, now: Timestamp, known: &HashSet<String>) -> Found {
-    let folders = folders.to_vec();
-    // A network folder may not answer.
-    let looking = tokio::task::spawn_blocking(move || rooms(&folders));
-    let rooms = match tokio::time::timeout(PATIENCE, looking).await {
-        Ok(Ok(rooms)) => rooms,
-        _ => {
-            tracing::debug!("the file systems do not say how much room there is");
-            Vec::new()
+/// The folders whose disks must not be full.
+#[derive(Debug)]
+pub(in crate::alerts) struct Disks {
+    folders: Vec<PathBuf>,
+    /// Whether a file system has not answered yet: it is not asked again before, so that one that never answers holds one
+    /// thread.
+    is_asked: Arc<AtomicBool>,
+}
+
+impl Disks {
+    pub(in crate::alerts) fn new(folders: Vec<PathBuf>) -> Self {
+        Self {
+            folders,
+            is_asked: Arc::default(),
         }
-    };
-    let findings = rooms.into_iter().filter_map(|(folder, room)| {
-        let subject = format!("disk of {}", folder.display());
-        let margin = if known.contains(&subject) { MARGIN } else { 1.0 };
-        is_short(&room, least, margin).then(|| Finding {
-            subject,
-            facts: format!(
-                "{} of {} are free ({:.1} %)",
-                ByteSize::b(room.free),
-                ByteSize::b(room.whole),
-                percent(&room)
-            ),
-            since: now,
+    }
+
+    /// Finds the folders whose disks have less room than `least`. Of several folders on a disk, the first is named. `None`
+    /// means that the file systems do not answer.
+    pub(super) async fn full(&self, least: Free, now: Timestamp, known: &HashSet<String>) -> Option<Found> {
+        if self.is_asked.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let (folders, is_asked) = (self.folders.clone(), self.is_asked.clone());
+        // A network folder may not answer.
+        let asking = tokio::task::spawn_blocking(move || {
+            let rooms = rooms(&folders);
+            is_asked.store(false, Ordering::Relaxed);
+            rooms
+        });
+        let rooms = tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?;
+        let findings = rooms.into_iter().filter_map(|(folder, room)| {
+            let subject = format!("disk of {}", folder.display());
+            let margin = if known.contains(&subject) { MARGIN } else { 1.0 };
+            is_short(&room, least, margin).then(|| Finding {
+                subject,
+                facts: format!(
+                    "{} of {} are free ({:.1} %)",
+                    ByteSize::b(room.free),
+                    ByteSize::b(room.whole),
+                    percent(&room)
+                ),
+                since: now,
+            })
+        });
+        Some(Found {
+            findings: findings.collect(),
+            next: None,
         })
-    });
-    Found {
-        findings: findings.collect(),
-        next: None,
     }
 }
 
@@ -108,20 +130,19 @@ mod tests {
     async fn folders_of_one_disk_are_told_once() {
         let folder = tempfile::tempdir().unwrap();
         let folders = [folder.path().join("not/yet"), folder.path().to_owned()];
-        let found = full(
-            &folders,
-            Free::Percent(100.0),
-            Timestamp::UNIX_EPOCH,
-            &HashSet::new(),
-        )
-        .await;
+        let disks = Disks::new(folders.to_vec());
+        let (now, known) = (Timestamp::UNIX_EPOCH, HashSet::new());
+        let found = disks.full(Free::Percent(100.0), now, &known).await.unwrap();
         let subjects: Vec<_> = found
             .findings
             .iter()
             .map(|finding| finding.subject.clone())
             .collect();
         assert_eq!(subjects, [format!("disk of {}", folder.path().display())]);
-        let none = full(&folders, Free::Bytes(0), Timestamp::UNIX_EPOCH, &HashSet::new()).await;
+        let none = disks.full(Free::Bytes(0), now, &known).await.unwrap();
         assert!(none.findings.is_empty());
+        // While a file system does not answer, nothing is said of it.
+        disks.is_asked.store(true, Ordering::Relaxed);
+        assert!(disks.full(Free::Percent(100.0), now, &known).await.is_none());
     }
 }

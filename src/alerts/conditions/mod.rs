@@ -6,11 +6,11 @@ mod jobs;
 mod stores;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use gristmill_state::{StateDb, StateError};
 use jiff::Timestamp;
 
+pub(super) use self::disk::Disks;
 use crate::preconditions::JobIndex;
 use crate::settings::{Alert, When};
 
@@ -33,18 +33,18 @@ pub(super) struct Found {
 pub(super) struct Scene<'s> {
     pub(super) state: &'s StateDb,
     pub(super) jobs: &'s JobIndex,
-    /// The folders whose disks must not be full.
-    pub(super) folders: &'s [PathBuf],
+    pub(super) disks: &'s Disks,
     pub(super) now: Timestamp,
 }
 
-/// Looks for what an alert watches for. `known` are the subjects that it has found before, and that are not over.
+/// Looks for what an alert watches for; `None` means that it cannot be told at present. `known` are the subjects that it has
+/// found before, and that are not over.
 pub(super) async fn look(
     alert: &Alert,
     scene: &Scene<'_>,
     known: &HashSet<String>,
-) -> Result<Found, StateError> {
-    match &alert.when {
+) -> Result<Option<Found>, StateError> {
+    let found = match &alert.when {
         When::RunFailed { jobs } => jobs::failed(scene, jobs).await,
         When::JobIncomplete { jobs, at, day } => jobs::incomplete(scene, jobs, (*at, *day), known).await,
         When::Lag { jobs, over } => jobs::lag(scene, jobs, *over).await,
@@ -56,8 +56,9 @@ pub(super) async fn look(
             within,
         } => files::rejects(scene, feeds, *percent, *within).await,
         When::Held { feeds } => files::held(scene, feeds).await,
-        When::Disk { free } => Ok(disk::full(scene.folders, *free, scene.now, known).await),
-    }
+        When::Disk { free } => return Ok(scene.disks.full(*free, scene.now, known).await),
+    };
+    found.map(Some)
 }
 
 /// Returns whether a list that may be empty for "all" has a name.
