@@ -4,6 +4,7 @@
 //! pipeline. `docs/architecture.md` follows one file through them.
 
 mod actions;
+mod alerts;
 mod aside;
 mod buckets;
 mod causes;

@@ -2,6 +2,7 @@
 
 mod accept;
 mod aggregate;
+mod alert;
 mod check;
 mod context;
 mod criterion;
@@ -110,6 +111,7 @@ enum Command {
     State(state::StateArgs),
     Accept(accept::AcceptArgs),
     Withdraw(withdraw::WithdrawArgs),
+    Alert(alert::AlertArgs),
     #[command(name = crate::criterion::COMMAND, hide = true)]
     Criterion(criterion::CriterionArgs),
     #[command(name = crate::query::COMMAND, hide = true)]
@@ -159,6 +161,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::State(args) => state::run(args).await,
         Command::Accept(args) => accept::run(args, progress).await,
         Command::Withdraw(args) => withdraw::run(args, progress).await,
+        Command::Alert(args) => alert::run(args).await,
         Command::Criterion(args) => criterion::run(args).await,
         Command::Query(args) => query::run(args).await,
     }

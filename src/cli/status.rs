@@ -6,13 +6,13 @@ use clap::Args;
 use gristmill_state::{Holder, UNMATCHED};
 
 use super::context::Context;
-use super::{JsonArg, SettingsArg, doubts, held, outages, output, runs};
+use super::{JsonArg, SettingsArg, alert, doubts, held, outages, output, runs};
 use crate::ledger;
 use crate::overview::{JobStatus, Status, status, told};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows whether the service runs, how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
+/// Shows whether the service runs, what alerts have found, how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
 /// takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -47,6 +47,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
             counts.join(", ")
         }
     ))?;
+    alert::print(&status.alerts, &status.unsent_notices)?;
     outages::print(&status.waiting, context.clock.now())?;
     held::print(&status.held)?;
     print_unmatched(status.unmatched)?;

@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use gristmill_state::{ServiceLock, WaitKind};
+use gristmill_state::ServiceLock;
 
 use super::desk::Desk;
+use crate::overview::not_ready;
 
 /// How long the pipeline may show no sign of life.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -58,25 +59,15 @@ async fn works(desk: &Desk) -> Result<(), String> {
     if !desk.vitals.has_begun() {
         return Err("the service is starting".to_owned());
     }
-    if !desk.vitals.has_listed() {
-        return Err("not every source has been listed so far".to_owned());
-    }
     let holder = ServiceLock::holder(&desk.settings.state);
     if !holder.is_ok_and(|holder| holder.is_some()) {
         return Err("no service works on the state database".to_owned());
     }
-    let waiting = async {
-        desk.state()
-            .await?
-            .waiting()
-            .await
-            .map_err(super::problem::Problem::from)
-    };
-    let waiting = waiting.await.map_err(|problem| problem.message())?;
-    match waiting.iter().find(|waits| waits.kind == WaitKind::Service) {
-        Some(waits) => Err(format!("{} is waited for: {}", waits.subject, waits.reason)),
-        None => Ok(()),
-    }
+    let asked = async { Ok(not_ready(desk.state().await?, desk.vitals.has_listed()).await?) };
+    let reason = asked
+        .await
+        .map_err(|problem: super::problem::Problem| problem.message())?;
+    reason.map_or(Ok(()), Err)
 }
 
 fn answer(state: Result<(), String>) -> Response {

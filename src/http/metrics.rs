@@ -50,6 +50,7 @@ async fn scraped(desk: &Desk) -> Result<String, Problem> {
     let scraped = Scraped {
         measures: desk.state().await?.measures().await?,
         now: desk.now(),
+        firing: crate::overview::firing(desk.state().await?).await?.len() as u64,
         in_progress: vitals.in_progress() as u64,
         is_listed: vitals.has_listed(),
         retries: vitals.retries(),
@@ -81,6 +82,7 @@ fn resident() -> Option<u64> {
 struct Scraped {
     measures: Measures,
     now: Timestamp,
+    firing: u64,
     in_progress: u64,
     is_listed: bool,
     retries: u64,
@@ -156,6 +158,11 @@ impl Scraped {
             "gristmill_held",
             "Versions of files, and days of files, that wait until a person decides",
             measures.held,
+        )?;
+        writer.gauge(
+            "gristmill_alerts_firing",
+            "What alerts have found and is not over",
+            self.firing,
         )?;
         writer.gauge(
             "gristmill_unmatched_files",

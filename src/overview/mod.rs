@@ -2,6 +2,7 @@
 //! pages. The commands, the API, the pages and the log tell the same, because all of them ask here.
 
 mod advice;
+mod alerts;
 mod changed;
 mod difference;
 mod doubts;
@@ -11,6 +12,7 @@ mod files;
 mod held;
 mod jobs;
 mod punctuality;
+mod ready;
 mod rejects;
 mod runs;
 mod status;
@@ -19,6 +21,7 @@ mod strays;
 mod today;
 mod trace;
 
+pub(crate) use alerts::firing;
 pub(crate) use changed::{ChangedPart, ChangedRows, FileBehind, changed};
 pub(crate) use difference::{Days, Difference, OfDay, between, days_of, difference};
 pub(crate) use doubts::{OPEN, WithRejects, is_odd, of_lines};
@@ -26,8 +29,9 @@ pub(crate) use edits::told as edited;
 pub(crate) use explain::{explain, explain_waves};
 pub(crate) use files::{ListedFile, Unmatched, files, unmatched};
 pub(crate) use held::Held;
-pub(crate) use jobs::{JobStatus, job_statuses};
+pub(crate) use jobs::{JobStatus, job_statuses, judge_newest};
 pub(crate) use punctuality::{Fate, Punctuality, beside_usual, by_store_and_day, moments, time_of_day};
+pub(crate) use ready::not_ready;
 pub(crate) use rejects::{Rejects, rejects};
 pub(crate) use runs::{ListedRun, took};
 pub(crate) use status::{Status, status};

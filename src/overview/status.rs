@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_state::{Damage, Holder, LedgerNews, RunFilter, RunRow, ServiceLock, StateDb, Waiting};
+use gristmill_state::{
+    Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, ServiceLock, StateDb, Unsent, Waiting,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::doubts::{self, WithRejects};
-use super::{Held, JobStatus, Stray, job_statuses, strays};
+use super::{Held, JobStatus, Stray, firing, job_statuses, strays};
 use crate::preconditions::JobIndex;
 
 /// How many of the newest runs belong to it.
@@ -18,6 +20,10 @@ const RUNS: u32 = 10;
 pub(crate) struct Status {
     /// The service that works on the state database; none if nobody does.
     pub(crate) service: Option<Holder>,
+    /// What alerts have found and is not over.
+    pub(crate) alerts: Vec<Firing>,
+    /// The receivers of alerts that could not be told.
+    pub(crate) unsent_notices: Vec<Unsent>,
     pub(crate) files: BTreeMap<String, u64>,
     /// What waits for an outage to end.
     pub(crate) waiting: Vec<Waiting>,
@@ -50,6 +56,8 @@ pub(crate) async fn status(state: &StateDb, known: &JobIndex, now: Timestamp) ->
     };
     Ok(Status {
         service: ServiceLock::holder(state.path())?,
+        alerts: firing(state).await?,
+        unsent_notices: state.unsent_notices().await?,
         files: counts
             .map(|(status, files)| (status.to_string(), files))
             .collect(),

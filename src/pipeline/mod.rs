@@ -12,6 +12,7 @@
 //! is exact. Every step can be repeated: wherever a process dies, the next start finishes its work.
 
 mod activity;
+mod alerting;
 mod archives;
 mod conversion;
 mod conversions;
@@ -64,6 +65,7 @@ use self::gauges::{Gauges, Queue};
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
+pub(crate) use self::retry::pause_after;
 use self::retry::{Patience, StepError, with_retries};
 pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
@@ -235,6 +237,10 @@ async fn open_parts(
 ) -> anyhow::Result<Arc<Parts>> {
     // Wrong settings are told before anything is made.
     let warehouse = settings.open_warehouse().await?;
+    settings.check_receivers()?;
+    if !settings.state.exists() {
+        settings.check_alerts(&settings.jobs)?;
+    }
     settings.check_lineage()?;
     let open = || async {
         let state = StateDb::open(&settings.state, clock.clone()).await?;
@@ -248,6 +254,7 @@ async fn open_parts(
     });
     let jobs = adopted.await.map_err(StepError::into_cause)?;
     check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
+    settings.check_alerts(&jobs.into_iter().map(|row| row.config).collect::<Vec<_>>())?;
     let is_told = settings.lineage.is_some();
     with_retries(&patience, "noting whether events of runs are sent", || async {
         Ok(state.switch_lineage(is_told).await?)
@@ -398,6 +405,7 @@ async fn start_stages(
         stop(),
     ));
     stages.spawn(retention::remove_regularly(parts.clone(), stop()));
+    alerting::start(parts, &mut stages, stopped).await?;
     let preparing = parts.activity.begin();
     stages.spawn(runs::work_off_runs(
         parts.clone(),

@@ -216,7 +216,7 @@ where
 
 /// Returns the pause after so many failures: about 0.5, 2, 8 and 32 seconds, then a minute, each but the last by chance
 /// up to twice as long, so that what failed together is not retried together.
-pub(super) fn pause_after(failures: u32) -> Duration {
+pub(crate) fn pause_after(failures: u32) -> Duration {
     let mut pauses = ExponentialBuilder::default()
         .with_min_delay(Duration::from_millis(500))
         .with_factor(4.0)

@@ -10,6 +10,8 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::Keep;
+use super::alerts::{AlertTable, AlertsTable};
+use super::receivers::{DeadManTable, ReceiverTable};
 use super::variable::{Expanded, ExpandedLater, Secret};
 use super::words::in_plain_words;
 use crate::preconditions::{JobParams, Requirement, list_of_requirements};
@@ -75,6 +77,13 @@ pub(super) struct SettingsFile {
     pub(super) feeds: Vec<FeedSpec>,
     #[serde(default, rename = "job")]
     pub(super) jobs: Vec<JobSpec>,
+    #[serde(default)]
+    pub(super) alerts: AlertsTable,
+    #[serde(default, rename = "alert")]
+    pub(super) alert_tables: Vec<AlertTable>,
+    #[serde(default, rename = "receiver")]
+    pub(super) receivers: Vec<ReceiverTable>,
+    pub(super) dead_man: Option<DeadManTable>,
 }
 
 /// Reads one table, or an array of tables. An untagged enum would do, but its errors name no key.
@@ -332,7 +341,7 @@ fn one() -> u32 {
     1
 }
 
-fn yes() -> bool {
+pub(super) fn yes() -> bool {
     true
 }
 

@@ -4,6 +4,7 @@
 //! folder of the settings file, so a service finds its data wherever it is started.
 
 mod after;
+mod alerts;
 mod credentials;
 mod file;
 mod fragment;
@@ -11,6 +12,8 @@ mod http;
 mod lineage;
 mod own;
 mod places;
+mod quiet;
+mod receivers;
 mod variable;
 mod warehouse;
 mod words;
@@ -31,11 +34,15 @@ use serde::Deserialize;
 use crate::memory::MemoryLimit;
 use crate::preconditions::{JobPlan, check_reload};
 pub use after::After;
+pub use alerts::{Alert, AlertSettings, Day, Free, When};
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub(crate) use gristmill_engine::parse_span;
 pub use http::{HttpSettings, Token};
 pub use lineage::LineageSettings;
 pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
+pub use quiet::QuietHours;
+pub(crate) use receivers::place;
+pub use receivers::{DeadMan, Encryption, Endpoint, Form, Mail, Receiver};
 pub use warehouse::WarehouseUrl;
 pub(crate) use words::in_plain_words;
 
@@ -69,6 +76,8 @@ pub struct Settings {
     pub feeds: Feeds,
     /// Where the status page listens, and who may act there.
     pub http: HttpSettings,
+    /// What is watched for, and who is told.
+    pub alerts: AlertSettings,
     /// Who is told of runs, if anybody.
     pub lineage: Option<LineageSettings>,
     /// The jobs of the settings file. Those in the state database may differ.
@@ -281,35 +290,53 @@ impl Settings {
             target,
             refill: file.warehouse.refill,
             http: HttpSettings::check(&file.http)?,
+            alerts: AlertSettings::check(
+                &file.alerts,
+                &file.alert_tables,
+                &file.receivers,
+                file.dead_man.as_ref(),
+                &feeds,
+            )?,
             lineage: file.lineage.as_ref().map(LineageSettings::check).transpose()?,
             jobs,
             feeds,
         })
     }
 
+    fn refused(&self, problem: impl Into<String>) -> SettingsError {
+        SettingsError {
+            path: self.file.clone(),
+            problem: problem.into(),
+        }
+    }
+
     /// Returns the token for a status page at an address; an error if the address needs one.
     pub fn token_at(&self, listen: SocketAddr) -> Result<Option<Token>, SettingsError> {
-        self.http.token_at(listen).map_err(|problem| SettingsError {
-            path: self.file.clone(),
-            problem,
-        })
+        let token = self.http.token_at(listen);
+        token.map_err(|problem| self.refused(problem))
+    }
+
+    /// Checks that the variables are set which receivers of alerts need. Only a service needs them.
+    pub fn check_receivers(&self) -> Result<(), SettingsError> {
+        let checked = self.alerts.check_secrets();
+        checked.map_err(|problem| self.refused(problem))
+    }
+
+    /// Checks the jobs that alerts name. `jobs` are those of the state database.
+    pub fn check_alerts(&self, jobs: &[JobConfig]) -> Result<(), SettingsError> {
+        let checked = self.alerts.check_jobs(jobs, &self.feeds);
+        checked.map_err(|problem| self.refused(problem))
     }
 
     /// Returns an error if a variable that sending lineage events needs is not set.
     pub fn check_lineage(&self) -> Result<(), SettingsError> {
         let key = self.lineage.as_ref().map(LineageSettings::key);
-        key.transpose().map(drop).map_err(|problem| SettingsError {
-            path: self.file.clone(),
-            problem: problem.to_owned(),
-        })
+        key.transpose().map(drop).map_err(|problem| self.refused(problem))
     }
 
     /// Returns the warehouse's URL, or an error about the settings if a variable in it is not set.
     fn warehouse_url(&self) -> Result<&str, SettingsError> {
-        self.warehouse.get().map_err(|problem| SettingsError {
-            path: self.file.clone(),
-            problem: problem.to_owned(),
-        })
+        self.warehouse.get().map_err(|problem| self.refused(problem))
     }
 
     /// Opens the warehouse, without connecting to it yet. For Redshift this reads AWS's standard chain (environment,

@@ -42,6 +42,11 @@ impl Settings {
         inside.collect()
     }
 
+    /// Returns the warehouse's file, if it is one of gristmill's own.
+    pub(crate) fn own_warehouse(&self) -> Option<&Path> {
+        self.warehouse.get().ok().and_then(sqlite_path)
+    }
+
     /// Returns the files, and the folders.
     fn own_paths(&self) -> (Vec<Named>, Vec<Named>) {
         let mut files = database(&self.state, "the state database");
@@ -49,7 +54,7 @@ impl Settings {
             with_ending(&self.state, ".lock"),
             "the lock of the state database".into(),
         ));
-        if let Some(warehouse) = self.warehouse.get().ok().and_then(sqlite_path) {
+        if let Some(warehouse) = self.own_warehouse() {
             files.extend(database(warehouse, "the warehouse"));
         }
         files.push((self.file.clone(), "the settings file".into()));

@@ -6,6 +6,7 @@
 //! [`StateDb`] is the entry point. The types it accepts and returns are in the modules `file`, `job`, `run` and
 //! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `sqlite`.
 
+mod alert;
 mod clock;
 mod damage;
 mod digest;
@@ -29,6 +30,10 @@ mod sqlite;
 mod text;
 mod waiting;
 
+pub use alert::{
+    AlertChanges, FailedWave, Firing, HeldFile, LastReport, NewNotice, Notice, NoticeKind, RejectedLines,
+    Unloaded, Unsent,
+};
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
 pub use edit::{EditAction, JobEdit};

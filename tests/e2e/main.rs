@@ -3,6 +3,7 @@
 mod support;
 
 mod aggregate;
+mod alerts;
 mod api_schema;
 mod archives;
 mod bad_input;

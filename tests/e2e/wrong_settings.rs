@@ -309,3 +309,98 @@ fn an_unknown_command_option_or_level_is_told() {
     );
     is_refused(&site.run(["aggregate", "incoming"]), &["--output"]);
 }
+
+#[test]
+fn an_alert_that_cannot_be_used_is_refused_with_what_to_write() {
+    let receiver =
+        "[[receiver]]\nname = \"ops\"\nform = \"slack\"\nurl = \"https://hooks.example.com/hunter2\"\n";
+    let alert = |rest: &str| format!("[[alert]]\nname = \"a\"\n{rest}\n{receiver}");
+    for (alerts, words) in [
+        (
+            alert("when = \"late\""),
+            &["[[alert]] when", "`run-failed`", "`disk`"][..],
+        ),
+        (
+            alert("when = \"held\"\nevery = \"4h\""),
+            &["[[alert]] every", "`repeat`"],
+        ),
+        (
+            alert("when = \"held\"\nfeeds = [\"sails\"]"),
+            &["alert \"a\": feeds: \"sails\" is unknown", "\"sales\""],
+        ),
+        (
+            alert("when = \"run-failed\"\njobs = [\"CA\"]"),
+            &["alert \"a\": jobs: \"CA\" is unknown", "\"IL\""],
+        ),
+        (
+            alert("when = \"held\"\nto = [\"opps\"]"),
+            &["to: there is no [[receiver]] \"opps\"", "write \"ops\""],
+        ),
+        (
+            alert("when = \"held\"\npercent = 5"),
+            &["percent says nothing about \"held\"", "feeds"],
+        ),
+        (alert("when = \"rejects\""), &["percent is missing"]),
+        (
+            alert("when = \"job-incomplete\""),
+            &["at is missing", "\"18:00\""],
+        ),
+        (
+            alert("when = \"job-incomplete\"\nat = \"6 pm\""),
+            &["at: \"6 pm\" is not a time of day", "\"18:00\""],
+        ),
+        (
+            alert("when = \"store-silent\""),
+            &["either waves = 2 or at = \"10:00\""],
+        ),
+        (
+            alert("when = \"lag\"\nover = \"long\""),
+            &["over: \"long\" is not a time span"],
+        ),
+        (
+            alert("when = \"disk\"\nfree = \"some\""),
+            &["free: \"some\" is no room", "\"10 %\""],
+        ),
+        (
+            alert("when = \"held\"\nrepeat = \"0s\""),
+            &["repeat is too short"],
+        ),
+        (
+            alert("when = \"held\"\nquiet = \"at night\""),
+            &["quiet: \"at night\" are no hours", "\"22:00-06:00\""],
+        ),
+        (
+            "[[alert]]\nname = \"a\"\nwhen = \"held\"\n".to_owned(),
+            &["nobody to tell", "[[receiver]]"],
+        ),
+        (
+            format!("{receiver}{receiver}"),
+            &["receiver \"ops\" is defined twice"],
+        ),
+        (
+            receiver.replace("https://hooks.example.com/", "hooks:"),
+            &["receiver \"ops\": url:", "https://"],
+        ),
+        (
+            receiver.replace("https://hooks.example.com/hunter2", "${NO_SUCH_VARIABLE}"),
+            &["receiver \"ops\": url:", "NO_SUCH_VARIABLE is not set"],
+        ),
+        (
+            "[dead_man]\nurl = \"https://hc.example.com/hunter2\"\nevery = \"1ms\"\n".to_owned(),
+            &["dead_man.every", "too short"],
+        ),
+        (
+            "[alerts]\ntime_zone = \"Chicago\"\n".to_owned(),
+            &["alerts.time_zone: \"Chicago\" is unknown"],
+        ),
+    ] {
+        let words: Vec<_> = ["gristmill.toml"].iter().chain(words).copied().collect();
+        refused(&format!("{}\n{alerts}", good()), &words);
+    }
+    // A command that only reads needs no receiver's secret.
+    let site = site(&good());
+    crate::support::run_until_idle(&site);
+    let secret = receiver.replace("https://hooks.example.com/hunter2", "${NO_SUCH_VARIABLE}");
+    site.write_settings(&format!("{}\n{secret}", good()));
+    site.run_ok(["status"]);
+}

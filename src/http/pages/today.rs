@@ -9,7 +9,7 @@ use super::super::parts;
 use super::super::problem::Problem;
 use super::Look;
 use crate::ledger;
-use crate::overview::{Held, Mood, Province, strays, told};
+use crate::overview::{Held, Mood, Province, firing, strays, told};
 use crate::shown;
 
 /// How many cards stand on one page.
@@ -204,6 +204,7 @@ async fn needs(look: &Look<'_>, state: &StateDb) -> Result<Markup, Problem> {
     };
     let held: Vec<_> = state.held().await?.into_iter().map(Held::new).collect();
     let waiting = state.waiting().await?;
+    let (alerts, unsent) = (firing(state).await?, state.unsent_notices().await?);
     let unmatched = state.unmatched_count().await?;
     let strays = told(&strays(state, &jobs).await?);
     let news = state.ledger_news(None).await?;
@@ -227,6 +228,21 @@ async fn needs(look: &Look<'_>, state: &StateDb) -> Result<Markup, Problem> {
                 @if unmatched > 0 {
                     " · " a href="/files/unmatched" {
                         (parts::number(unmatched)) @if unmatched >= u64::from(UNMATCHED) { " or more" } " match no feed"
+                    }
+                }
+            }
+        }
+        @if !alerts.is_empty() || !unsent.is_empty() {
+            section.needs aria-label="Alerts" {
+                h2 { "Alerts" }
+                @for firing in alerts.iter().take(NAMED) {
+                    p { (parts::chip("bad", "alert")) " " b { (shown::path(&firing.alert)) } " · " (shown::path(&firing.subject)) " " (shown::shown(&firing.facts)) " · since " (parts::ago(firing.since)) }
+                }
+                @if alerts.len() > NAMED { p { "and " (alerts.len() - NAMED) " more: " code { "gristmill status" } " has all" } }
+                @for unsent in &unsent {
+                    p {
+                        (parts::chip("bad", "not told")) " receiver " b { (shown::path(&unsent.receiver)) } " has not got " (parts::number(unsent.notices)) " notices since " (parts::ago(unsent.since))
+                        @if let Some(error) = &unsent.error { ": " (shown::shown(error)) }
                     }
                 }
             }

@@ -4,6 +4,7 @@
 //! transaction has read is still true when it writes, even across processes. Reads see a snapshot and never wait. The
 //! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned.
 
+mod alerts;
 mod archives;
 mod counting;
 mod criterion;

@@ -26,7 +26,7 @@ const GROWING: [&str; 12] = [
 ];
 
 /// Indexes of what is rare, which may be read as a whole.
-const RARE: [&str; 9] = [
+const RARE: [&str; 10] = [
     "file_day_special",
     "file_held",
     "file_not_validated",
@@ -35,6 +35,7 @@ const RARE: [&str; 9] = [
     "submission_ahead",
     "version_uncounted",
     "version_with_rejects",
+    "version_with_rejects_by_time",
     "version_without_end",
 ];
 
@@ -83,6 +84,9 @@ macro_rules! statements {
 
 /// All statements that are one text.
 const STATEMENTS: &[(&str, &str)] = &statements! {
+    alerts: FIRING KEEP FORGET QUEUE TRIM FORGET_ALERTS UNKNOWN_RECEIVERS FORGET_RECEIVERS TRY_NOW PENDING SENT NOT_SENT
+        UNSENT FAILED_WAVES HELD_FILES MANY_REJECTS UNLOADED IS_COMPLETE LAST_WAVES LAST_SUBMISSIONS RECENT_WAVES RECENT_RUNS
+        JOB_ADDED;
     days: CLEAR_VERSION_DAYS ADD_VERSION_DAYS VERSION_DAYS HOLDINGS HOLDINGS_OF_FILE CLEAR_FILE_DAYS
         ADD_FILE_DAYS BRING_BACK HELD UNCOUNTED COUNTED LET_STAND KNOWN_STORES;
     edits: HISTORY ARE_UNTOLD UNTOLD NOTE_TOLD NEWEST SIGN;

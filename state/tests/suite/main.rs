@@ -5,6 +5,7 @@
     reason = "clippy does not recognise the helpers of an integration test as test code"
 )]
 
+mod alerts;
 mod archives;
 mod criterion;
 mod damage;

@@ -114,6 +114,8 @@ async fn a_database_of_the_version_before_keeps_everything() {
         "runs",
         "run_files",
         "held",
+        "alerts",
+        "notices",
     ] {
         let query = sqlx::AssertSqlSafe(format!("SELECT * FROM {view}"));
         sqlx::query(query).fetch_all(&mut conn).await.unwrap();

@@ -3,6 +3,7 @@
 //! Rows are read by column name. Where a statement selects all columns of two tables, the columns of the table named
 //! last win.
 
+pub(super) mod alerts;
 pub(super) mod days;
 pub(super) mod edits;
 pub(super) mod facts;
