@@ -285,7 +285,7 @@ FILES["26-duckdb"] = parquet_of_duckdb(26)
 FILES["27-polars"] = parquet_of_polars(27)
 FILES["28-foxpro"] = foxpro(28)
 FILES["29-xlsx"] = xlsx(29, True)
-FILES["30-packed"] = gzip.compress(dbase(30))
+FILES["30-shut"] = gzip.compress(dbase(30))
 FILES["31-zip"] = zipped("31-zip.dat", tabs(31))
 for name, content in FILES.items():
     (folder / f"{name}.dat").write_bytes(content)

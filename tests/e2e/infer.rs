@@ -308,7 +308,7 @@ const DIALECTS: [(&str, &[&str], &[&str]); 31] = [
     ("27-polars", &["values.day_begins"], &["day_begins = \"04:00\""]),
     ("28-foxpro", &["values.day_begins"], &["day_begins = \"04:00\""]),
     ("29-xlsx", &[], &[]),
-    ("30-packed", &[], &[]),
+    ("30-shut", &[], &[]),
     ("31-zip", &[], &[]),
 ];
 
