@@ -232,7 +232,7 @@ fn a_notice_waits_for_its_receiver_through_a_restart_and_comes_once() {
         state(&site, "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'") == ["2"]
     });
     service.terminate();
-    assert_eq!(told(&receiver.requests()), [expected.clone()]);
+    assert_eq!(told(&receiver.requests()), std::slice::from_ref(&expected));
 
     // With room enough it is over.
     let settings = fs::read_to_string(site.folder().join("gristmill.toml")).expect("it was written");
