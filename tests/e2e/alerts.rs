@@ -227,10 +227,12 @@ fn a_notice_waits_for_its_receiver_through_a_restart_and_comes_once() {
     );
     service.kill();
     let service = support::service(&site);
-    wait_until("the file comes again", || {
-        site.submit("IL-1.tdf", sale("S1", "2.00"));
-        state(&site, "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'") == ["2"]
-    });
+    site.submit("IL-1.tdf", sale("S1", "2.00"));
+    support::wait_for_state(
+        &site,
+        "SELECT count(*) FROM job_run WHERE state = 'COMPLETED'",
+        "2",
+    );
     service.terminate();
     assert_eq!(told(&receiver.requests()), std::slice::from_ref(&expected));
 
