@@ -11,6 +11,7 @@ mod causes;
 pub mod cli;
 mod criterion;
 mod csv;
+mod disks;
 mod guards;
 mod http;
 pub mod lake;

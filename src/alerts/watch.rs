@@ -10,11 +10,12 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::conditions::{self, Disks, Scene};
+use super::conditions::{self, Scene};
 use super::courier::Courier;
 use super::forms::Outgoing;
 use super::message::Message;
 use super::notices::{decide, sooner};
+use crate::disks::Disks;
 use crate::pipeline::pause_after;
 use crate::preconditions::JobIndex;
 use crate::settings::{Alert, AlertSettings, LakeSettings, Place, Receiver, Settings};

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, Notify, OnceCell, Semaphore, watch};
 
 use super::live::Rendered;
-use super::metrics::Disks;
+use super::metrics::places;
 use super::problem::Problem;
+use crate::disks::Disks;
 use crate::overview::Provinces;
 use crate::pipeline::Vitals;
 use crate::preconditions::JobIndex;
@@ -71,7 +72,7 @@ impl Desk {
     ) -> Self {
         Self {
             jobs: Mutex::new(Arc::new(JobIndex::empty(&settings.feeds))),
-            disks: Disks::of(&settings),
+            disks: Disks::new(places(&settings).map(|(_, folder)| folder).into()),
             settings,
             token,
             address,

@@ -1,10 +1,9 @@
 //! Metrics for Prometheus. What is counted comes from the state database, where triggers count it: it survives restarts, and
 //! equals what anybody counts there. What only the process knows begins anew with each start.
 
-mod disks;
-
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,10 +19,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-pub(super) use self::disks::Disks;
-use self::disks::Room;
 use super::desk::Desk;
 use super::problem::Problem;
+use crate::disks::Room;
+use crate::settings::{LakeSettings, Settings};
 
 /// How long a scrape is kept: however many ask, everything is read once in so long.
 const KEPT: Duration = Duration::from_secs(5);
@@ -57,7 +56,7 @@ async fn scraped(desk: &Desk) -> Result<String, Problem> {
         conversions: vitals.conversions(),
         queues: vitals.queues(),
         missing_stores: vitals.missing_stores(),
-        disks: desk.disks.room().await,
+        disks: rooms(desk).await,
         resident: resident(),
     };
     let mut registry = Registry::default();
@@ -67,6 +66,25 @@ async fn scraped(desk: &Desk) -> Result<String, Problem> {
         .map_err(|_| Problem::Failed(anyhow::anyhow!("the metrics cannot be written")))?;
     *kept = Some((Instant::now(), text.clone()));
     Ok(text)
+}
+
+/// The places that gristmill writes to on this machine.
+pub(super) fn places(settings: &Settings) -> [(&'static str, PathBuf); 2] {
+    let lake = match &settings.lake {
+        LakeSettings::Folder(folder) => folder,
+        LakeSettings::Bucket { scratch, .. } => scratch,
+    };
+    [("state", settings.state.clone()), ("lake", lake.clone())]
+}
+
+/// Returns the room of those places whose file systems answer.
+async fn rooms(desk: &Desk) -> Vec<(&'static str, Room)> {
+    let rooms = desk.disks.rooms().await.unwrap_or_default();
+    let places = places(&desk.settings).into_iter().map(|(place, _)| place);
+    places
+        .zip(rooms)
+        .filter_map(|(place, room)| Some((place, room?)))
+        .collect()
 }
 
 /// Returns how much memory the process occupies, in bytes, if the system tells.
@@ -89,7 +107,8 @@ struct Scraped {
     conversions: Histogram,
     queues: Vec<(&'static str, u64)>,
     missing_stores: BTreeMap<String, u64>,
-    disks: Vec<Room>,
+    /// The room of each place that could be asked.
+    disks: Vec<(&'static str, Room)>,
     resident: Option<u64>,
 }
 
@@ -329,17 +348,17 @@ impl Scraped {
         )?;
         let of = |value: fn(&Room) -> u64| {
             let disks = self.disks.iter();
-            disks.map(move |disk| (vec![("place", disk.place)], value(disk)))
+            disks.map(move |(place, room)| (vec![("place", *place)], value(room)))
         };
         writer.gauges(
             "gristmill_disk_free_bytes",
             "What gristmill may still write on the disk of each place",
-            of(|disk| disk.free),
+            of(|room| room.free),
         )?;
         writer.gauges(
             "gristmill_disk_size_bytes",
             "The size of the disk of each place",
-            of(|disk| disk.size),
+            of(|room| room.whole),
         )?;
         writer.gauges(
             "gristmill_build_info",

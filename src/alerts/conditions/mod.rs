@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use gristmill_state::{StateDb, StateError};
 use jiff::Timestamp;
 
-pub(super) use self::disk::Disks;
+use crate::disks::Disks;
 use crate::preconditions::JobIndex;
 use crate::settings::{Alert, When};
 
@@ -56,7 +56,7 @@ pub(super) async fn look(
             within,
         } => files::rejects(scene, feeds, *percent, *within).await,
         When::Held { feeds } => files::held(scene, feeds).await,
-        When::Disk { free } => return Ok(scene.disks.full(*free, scene.now, known).await),
+        When::Disk { free } => return Ok(disk::full(scene.disks, *free, scene.now, known).await),
     };
     found.map(Some)
 }
