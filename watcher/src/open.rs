@@ -121,7 +121,7 @@ fn open_found(found: OwnedFd, own: &OwnFiles, is_named: bool) -> Result<File, Op
         let what = format!("cannot use {}: {source}; mount /proc", by_descriptor.display());
         io::Error::new(source.kind(), what)
     })?;
-    let own = own.now();
+    let own = own.now_for(&metadata);
     if let Some(what) = own.of(&metadata).or_else(|| own.around(&resolved)) {
         return Err(OpenFileError::Own(what.to_owned()));
     }

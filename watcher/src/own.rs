@@ -32,6 +32,7 @@ pub struct OwnFiles {
     sources: Vec<PathBuf>,
     now: fn() -> SystemTime,
     linked: Mutex<Linked>,
+    seen: Mutex<Seen>,
 }
 
 /// Where gristmill's own files are at one moment: SQLite creates and removes some of them as it works.
@@ -41,6 +42,13 @@ pub(crate) struct OwnNow<'a> {
     files: Vec<(Id, &'a str)>,
     folders: Vec<(Id, &'a str)>,
     sources: Vec<Id>,
+}
+
+/// Where the files were at the last look: the places in `files` of those that there were.
+#[derive(Debug, Default)]
+struct Seen {
+    files: Vec<(Id, usize)>,
+    looked_ns: Option<i128>,
 }
 
 /// The files in the folders that have more than one name, as of the last walk.
@@ -65,33 +73,61 @@ impl OwnFiles {
             sources,
             now,
             linked: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
     /// Returns what a file is, if it is one of gristmill's own. It is not opened.
     pub fn of(&self, metadata: &Metadata) -> Option<String> {
-        self.now().of(metadata).map(str::to_owned)
+        self.now_for(metadata).of(metadata).map(str::to_owned)
     }
 
     /// Looks where the files are now.
     pub(crate) fn now(&self) -> OwnNow<'_> {
-        fn found(paths: &[(PathBuf, String)]) -> Vec<(Id, &str)> {
-            let found = paths.iter();
-            found
-                .filter_map(|(path, what)| Some((id(&fs::metadata(path).ok()?), what.as_str())))
-                .collect()
+        self.with(&self.look())
+    }
+
+    /// Does the same to find out what one file is. Where it has long been what it is, an earlier look will do: a file that
+    /// becomes one of gristmill's own is new or gets a new name, and its change time shows both. So thousands of small
+    /// files take one look.
+    pub(crate) fn now_for(&self, metadata: &Metadata) -> OwnNow<'_> {
+        let mut seen = lock(&self.seen);
+        if seen
+            .looked_ns
+            .is_none_or(|looked| changed_ns(metadata) + LAG_NS > looked)
+        {
+            seen.looked_ns = self.now_ns();
+            seen.files = self.look();
         }
+        self.with(&seen.files)
+    }
+
+    fn look(&self) -> Vec<(Id, usize)> {
+        let files = self.files.iter().enumerate();
+        files
+            .filter_map(|(number, (path, _))| Some((id(&fs::metadata(path).ok()?), number)))
+            .collect()
+    }
+
+    fn with(&self, files: &[(Id, usize)]) -> OwnNow<'_> {
+        let found = |path: &PathBuf| Some(id(&fs::metadata(path).ok()?));
+        let files = files.iter();
+        let folders = self.folders.iter();
         OwnNow {
             own: self,
-            files: found(&self.files),
-            folders: found(&self.folders),
-            sources: self
-                .sources
-                .iter()
-                .filter_map(|source| fs::metadata(source).ok())
-                .map(|metadata| id(&metadata))
+            files: files
+                .map(|(id, number)| (*id, self.files[*number].1.as_str()))
                 .collect(),
+            folders: folders
+                .filter_map(|(path, what)| Some((found(path)?, what.as_str())))
+                .collect(),
+            sources: self.sources.iter().filter_map(found).collect(),
         }
+    }
+
+    fn now_ns(&self) -> Option<i128> {
+        let since = (self.now)().duration_since(SystemTime::UNIX_EPOCH);
+        since.ok().map(|since| since.as_nanos() as i128)
     }
 
     /// Whether a file with several names has one of them in one of the folders.
@@ -100,12 +136,13 @@ impl OwnFiles {
         if metadata.nlink() < 2 || folders.iter().all(|((device, _), _)| *device != metadata.dev()) {
             return false;
         }
-        let changed_ns = i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec());
         let mut linked = lock(&self.linked);
         // A new name changes the file's change time.
-        if linked.walked_ns.is_none_or(|walked| changed_ns + LAG_NS > walked) {
-            let since = (self.now)().duration_since(SystemTime::UNIX_EPOCH);
-            linked.walked_ns = since.ok().map(|since| since.as_nanos() as i128);
+        if linked
+            .walked_ns
+            .is_none_or(|walked| changed_ns(metadata) + LAG_NS > walked)
+        {
+            linked.walked_ns = self.now_ns();
             linked.files.clear();
             for (folder, _) in &self.folders {
                 linked.files.extend(with_several_names(folder));
@@ -141,6 +178,10 @@ impl OwnNow<'_> {
 /// The device and inode that this metadata shows.
 pub(crate) fn id(metadata: &Metadata) -> Id {
     (metadata.dev(), metadata.ino())
+}
+
+fn changed_ns(metadata: &Metadata) -> i128 {
+    i128::from(metadata.ctime()) * 1_000_000_000 + i128::from(metadata.ctime_nsec())
 }
 
 /// Returns the files below a folder that have more than one name. What cannot be listed is left out.
@@ -215,6 +256,9 @@ mod tests {
         fs::write(at("state.db-wal"), "w").unwrap();
         fs::hard_link(at("state.db-wal"), at("IL-6.tdf")).unwrap();
         assert_eq!(what("IL-6.tdf").as_deref(), Some("its log"));
+        // One that was there, and is put in the place of another later.
+        fs::rename(at("IL-1.tdf"), at("state.db")).unwrap();
+        assert_eq!(what("IL-5.tdf").as_deref(), Some("the state database"));
         assert_eq!(own.now().around(&at("lake/partials/a")), Some("the lake"));
         assert_eq!(own.now().around(&at("IL-1.tdf")), None);
         fs::create_dir(at("lake/incoming")).unwrap();
@@ -223,5 +267,27 @@ mod tests {
             None,
             "a source in a lake is a source"
         );
+    }
+
+    #[test]
+    fn a_file_that_has_long_been_what_it_is_takes_no_second_look() {
+        #[expect(clippy::disallowed_methods, reason = "real files carry real times")]
+        fn an_hour_later() -> SystemTime {
+            SystemTime::now() + std::time::Duration::from_secs(3600)
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("state.db"), "s").unwrap();
+        fs::write(at("IL-1.tdf"), "1").unwrap();
+        let files = vec![(at("state.db"), "the state database".into())];
+        let own = OwnFiles::new(files.clone(), Vec::new(), Vec::new(), an_hour_later);
+        let what = |own: &OwnFiles, name: &str| own.of(&fs::metadata(at(name)).unwrap());
+        assert_eq!(what(&own, "state.db").as_deref(), Some("the state database"));
+        fs::hard_link(at("IL-1.tdf"), at("IL-2.tdf")).unwrap();
+        fs::rename(at("IL-1.tdf"), at("state.db")).unwrap();
+        // For the first clock, that was an hour before the look.
+        assert_eq!(what(&own, "IL-2.tdf"), None);
+        let own = OwnFiles::new(files, Vec::new(), Vec::new(), now);
+        assert_eq!(what(&own, "IL-2.tdf").as_deref(), Some("the state database"));
     }
 }
