@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Parts;
@@ -24,11 +24,24 @@ const LOOKS: Duration = Duration::from_millis(500);
 /// The files, and what to do with them.
 struct Work<F> {
     readings: Vec<Reading>,
-    steps: Vec<Mutex<Option<Attempt>>>,
+    places: Vec<Mutex<Place>>,
     next: AtomicUsize,
     stuck: Arc<StuckReads>,
     work: F,
-    done: mpsc::UnboundedSender<(usize, Attempt)>,
+    /// How many files have no outcome yet.
+    left: AtomicUsize,
+    /// Told when none is left, and of no other outcome: to wake somebody costs as much as to convert a small file.
+    all_done: Notify,
+}
+
+/// How far the work on a file has come.
+enum Place {
+    ToDo(Attempt),
+    Doing,
+    /// It has its outcome. A file that was given up has it before its thread returns.
+    Done(Attempt),
+    /// The outcome was fetched.
+    Gone,
 }
 
 /// Applies `work` to each file, and returns the results in their order. A file whose reading stands still is given up.
@@ -39,17 +52,16 @@ pub(super) async fn in_parallel(
     work: impl Fn(usize, &Reading, Attempt) -> Attempt + Send + Sync + 'static,
 ) -> anyhow::Result<Vec<Attempt>> {
     let count = readings.len();
-    let (done, mut results) = mpsc::unbounded_channel();
+    let places = steps.into_iter().map(|step| Mutex::new(Place::ToDo(step)));
     let shared = Arc::new(Work {
         readings: readings.to_vec(),
-        steps: steps.into_iter().map(|step| Mutex::new(Some(step))).collect(),
+        places: places.collect(),
         next: AtomicUsize::new(0),
         stuck: parts.stuck.clone(),
         work,
-        done,
+        left: AtomicUsize::new(count),
+        all_done: Notify::new(),
     });
-    let mut outcomes: Vec<Option<Attempt>> = (0..count).map(|_| None).collect();
-    let mut left = count;
     let mut threads = JoinSet::new();
     let start = |threads: &mut JoinSet<()>| {
         let shared = shared.clone();
@@ -64,26 +76,16 @@ pub(super) async fn in_parallel(
         cores.push(core);
         start(&mut threads);
     }
-    let mut waiting = HashSet::new();
+    let (mut waiting, mut given_up) = (HashSet::new(), HashSet::new());
     let mut looks = tokio::time::interval(LOOKS);
-    while left > 0 {
+    while shared.left.load(Ordering::Acquire) > 0 {
         tokio::select! {
             biased;
-            Some((number, attempt)) = results.recv() => {
-                let outcome = &mut outcomes[number];
-                // A file that was given up has its outcome.
-                if outcome.is_none() {
-                    if readings[number].watch.is_given_up() {
-                        note_stuck(parts, &readings[number]);
-                    }
-                    *outcome = Some(attempt);
-                    left -= 1;
-                }
-            }
+            () = shared.all_done.notified() => {}
             Some(ended) = threads.join_next() => ended?,
             _ = looks.tick() => {
-                for (number, (reading, outcome)) in readings.iter().zip(&mut outcomes).enumerate() {
-                    if outcome.is_some() || !reading.watch.is_stuck(LOOKS) {
+                for (number, reading) in readings.iter().enumerate() {
+                    if !reading.watch.is_stuck(LOOKS) || shared.is_done(number) {
                         continue;
                     }
                     // Whoever waits needs no core.
@@ -92,9 +94,9 @@ pub(super) async fn in_parallel(
                     }
                     if reading.watch.is_stuck(PATIENCE) && !reading.has_limits() {
                         reading.watch.give_up();
+                        given_up.insert(number);
                         note_stuck(parts, reading);
-                        *outcome = Some(Ok(Step::Done(Outcome::Unanswered)));
-                        left -= 1;
+                        shared.end(number, Ok(Step::Done(Outcome::Unanswered)));
                         // Another thread goes on in the place of the one that is lost.
                         start(&mut threads);
                     }
@@ -103,7 +105,17 @@ pub(super) async fn in_parallel(
         }
     }
     threads.detach_all();
-    Ok(outcomes.into_iter().flatten().collect())
+    for (number, reading) in readings.iter().enumerate() {
+        // Some give up by themselves.
+        if reading.watch.is_given_up() && !given_up.contains(&number) {
+            note_stuck(parts, reading);
+        }
+    }
+    let outcomes = shared.places.iter().map(|place| match exchange(place, Place::Gone) {
+        Place::Done(attempt) => attempt,
+        _ => unreachable!("none is left"),
+    });
+    Ok(outcomes.collect())
 }
 
 fn note_stuck(parts: &Parts, reading: &Reading) {
@@ -112,15 +124,40 @@ fn note_stuck(parts: &Parts, reading: &Reading) {
     }
 }
 
+fn exchange(place: &Mutex<Place>, new: Place) -> Place {
+    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut *place, new)
+}
+
+impl<F> Work<F> {
+    fn is_done(&self, number: usize) -> bool {
+        let place = self.places[number].lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*place, Place::Done(_))
+    }
+
+    /// Gives a file its outcome, unless it has one.
+    fn end(&self, number: usize, attempt: Attempt) {
+        let mut place = self.places[number].lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*place, Place::Doing) {
+            return;
+        }
+        *place = Place::Done(attempt);
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.all_done.notify_one();
+        }
+    }
+}
+
 impl<F: Fn(usize, &Reading, Attempt) -> Attempt> Work<F> {
     fn work_off(&self) {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(step) = self.steps.get(number) else {
+            let Some(place) = self.places.get(number) else {
                 return;
             };
-            let step = step.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let Some(step) = step else { continue };
+            let Place::ToDo(step) = exchange(place, Place::Doing) else {
+                continue;
+            };
             let reading = &self.readings[number];
             let is_to_read = matches!(step, Ok(Step::New | Step::Hashed(_)));
             let source = reading.source.filter(|_| is_to_read);
@@ -131,9 +168,7 @@ impl<F: Fn(usize, &Reading, Attempt) -> Attempt> Work<F> {
                 false => contained_here(|| (self.work)(number, reading, step))
                     .unwrap_or_else(|panicked| Err(StepError::permanent(panicked))),
             };
-            if self.done.send((number, attempt)).is_err() {
-                return;
-            }
+            self.end(number, attempt);
         }
     }
 }
