@@ -22,7 +22,7 @@ pub(crate) const MAX_LINE: usize = 1 << 20;
 const FIRST_UNIT: usize = 256 << 10;
 
 /// Bytes that a new buffer reads before it grows to a unit's size.
-const FIRST_READ: usize = 64 << 10;
+const FIRST_READ: usize = 16 << 10;
 
 /// How many bytes of a line over [`MAX_LINE`] are kept.
 pub(crate) const LONG_LINE_KEPT: usize = 4096;
