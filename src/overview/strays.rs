@@ -1,13 +1,13 @@
 //! Files that belong to a feed but to no job, so that their rows are never loaded; and jobs whose pattern matches none
 //! of the known files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_engine::FilePattern;
 use gristmill_state::{FileRow, Named, StateDb, StateError};
 use serde::Serialize;
 
-use crate::preconditions::{IndexedJob, JobIndex, some_of};
+use crate::preconditions::{IndexedJob, JobIndex, JobPlan, some_of};
 
 /// How many paths are read at a time.
 const AT_ONCE: u32 = 1_000;
@@ -83,28 +83,38 @@ pub(crate) async fn without_files(
     jobs: &JobIndex,
     only: Option<&str>,
 ) -> Result<Vec<(String, String)>, StateError> {
-    let mut told = Vec::new();
+    let mut by_feed: BTreeMap<&str, Vec<&JobPlan>> = BTreeMap::new();
     for job_id in state.jobs_without_files().await? {
         if only.is_some_and(|only| only != job_id) {
             continue;
         }
-        let Some(Ok(plan)) = jobs.job(&job_id).map(|job| job.plan()) else {
-            continue;
-        };
-        let feed = &plan.feed.name;
+        if let Some(Ok(plan)) = jobs.job(&job_id).map(|job| job.plan()) {
+            by_feed.entry(&plan.feed.name).or_default().push(plan);
+        }
+    }
+    let mut told = Vec::new();
+    for (feed, plans) in by_feed {
         let Some(first) = state.file_urls(feed, "", "", 1).await?.pop() else {
             continue;
         };
-        if !has_match(state, feed, &plan.files).await? {
-            let files = plan.files.as_str();
+        // Of thousands of jobs, one query finds those with a file that could match.
+        let starts: BTreeSet<&str> = plans.iter().map(|plan| plan.files.literal_start()).collect();
+        let found = state.starts_of_files(feed, &starts).await?;
+        for plan in plans {
+            let files = &plan.files;
+            if found.contains(files.literal_start()) && has_match(state, feed, files).await? {
+                continue;
+            }
+            let files = files.as_str();
             told.push((
-                job_id,
+                plan.id.clone(),
                 format!(
                     "none of the known files of feed {feed} matches files = {files:?}; one of them is {first:?}"
                 ),
             ));
         }
     }
+    told.sort_unstable();
     Ok(told)
 }
 

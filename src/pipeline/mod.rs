@@ -47,13 +47,14 @@ mod vitals;
 mod waiting;
 mod workers;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, ServiceLock, StateDb, StateError};
+use gristmill_state::{Clock, JobRow, ServiceLock, StateDb, StateError};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
@@ -249,8 +250,7 @@ async fn open_parts(
     let state = with_retries(&patience, "opening the state database", open).await;
     let state = state.map_err(StepError::into_cause)?;
     let adopted = with_retries(&patience, "adopting the jobs of the settings", || async {
-        adopt_jobs(&state, &settings).await?;
-        Ok(state.jobs().await?)
+        Ok(adopt_jobs(&state, &settings).await?)
     });
     let jobs = adopted.await.map_err(StepError::into_cause)?;
     check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
@@ -295,13 +295,16 @@ async fn open_parts(
     }))
 }
 
-/// Adds the settings' new jobs to the state database, and warns about jobs that differ there.
-async fn adopt_jobs(state: &StateDb, settings: &Settings) -> Result<(), StateError> {
+/// Adds the settings' new jobs to the state database, and warns about jobs that differ there. Returns all jobs there.
+async fn adopt_jobs(state: &StateDb, settings: &Settings) -> Result<Vec<JobRow>, StateError> {
     for job in state.add_jobs(&settings.jobs).await? {
         tracing::info!(job, "added from the settings file");
     }
+    let rows = state.jobs().await?;
+    let stored = rows.iter().map(|row| (row.config.id.as_str(), &row.config));
+    let stored: HashMap<_, _> = stored.collect();
     for job in &settings.jobs {
-        if state.job(&job.id).await?.is_some_and(|row| row.config != *job) {
+        if stored.get(job.id.as_str()).is_some_and(|stored| *stored != job) {
             tracing::warn!(
                 job = job.id,
                 "differs from the settings file; the state database counts. `gristmill jobs apply` overwrites it with \
@@ -309,7 +312,7 @@ async fn adopt_jobs(state: &StateDb, settings: &Settings) -> Result<(), StateErr
             );
         }
     }
-    Ok(())
+    Ok(rows)
 }
 
 impl Parts {

@@ -1,6 +1,6 @@
 //! Queries about files.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -267,6 +267,21 @@ impl StateDb {
             .fetch_all(&self.readers)
             .await
             .during("list the files of feed", feed)
+    }
+
+    /// Returns those of some texts with which the path of a known file of a feed begins.
+    pub async fn starts_of_files(
+        &self,
+        feed: &str,
+        starts: &BTreeSet<&str>,
+    ) -> Result<HashSet<String>, StateError> {
+        let found = sqlx::query_scalar(sql::STARTS)
+            .bind(json!(starts).to_string())
+            .bind(feed)
+            .fetch_all(&self.readers)
+            .await;
+        let found: Vec<String> = found.during("look for files of feed", feed)?;
+        Ok(found.into_iter().collect())
     }
 
     /// Returns the files in force whose time of writing lies ahead of their arrival, and how many seconds: their stores'

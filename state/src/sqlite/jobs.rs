@@ -1,5 +1,7 @@
 //! The jobs, as set by the settings file and by people's SQL.
 
+use std::collections::HashSet;
+
 use sqlx::SqliteConnection;
 
 use super::sql::jobs as sql;
@@ -12,7 +14,15 @@ impl StateDb {
     /// Adds the jobs that are missing, leaves the others unchanged, and returns the names of those added. Their caller
     /// tells of them, so they do not count as edits that are yet to be told.
     pub async fn add_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
-        self.write_jobs("add", "run", sql::ADD, jobs).await
+        let known = sqlx::query_scalar(sql::NAMES).fetch_all(&self.readers).await;
+        let known: HashSet<String> = known.during("list", "the jobs")?.into_iter().collect();
+        // Most starts add none. Thousands of statements that change nothing would make each of them wait.
+        let missing = jobs.iter().filter(|job| !known.contains(&job.id));
+        let missing: Vec<&JobConfig> = missing.collect();
+        match missing.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.write_jobs("add", "run", sql::ADD, missing).await,
+        }
     }
 
     /// Overwrites the stored jobs, including edits and pauses, and returns the names of those that this added or
@@ -21,12 +31,12 @@ impl StateDb {
         self.write_jobs("apply", "jobs apply", sql::APPLY, jobs).await
     }
 
-    async fn write_jobs(
+    async fn write_jobs<'j>(
         &self,
         action: &'static str,
         command: &str,
         statement: &'static str,
-        jobs: &[JobConfig],
+        jobs: impl IntoIterator<Item = &'j JobConfig>,
     ) -> Result<Vec<String>, StateError> {
         let mut writer = self.writer().await.during(action, "jobs")?;
         let mut tx = begin(&mut writer).await.during(action, "jobs")?;

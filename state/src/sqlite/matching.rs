@@ -4,7 +4,7 @@
 //! to be matched (`file_to_match`, `job_to_match`), whoever writes it. The answers must be by the rows as they are at
 //! that moment, so the caller's edition of them is compared first, within the transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
@@ -21,8 +21,8 @@ use crate::members::{AsksFor, Named, Taker, Takers};
 const ACTION: &str = "find the jobs of";
 const SUBJECT: &str = "files";
 
-/// The most files that are held in memory at a time.
-const AT_ONCE: i64 = 5_000;
+/// The most files that are matched in one transaction, and the most that are in memory at a time.
+const AT_ONCE: i64 = 20_000;
 
 /// A file that is compared with the jobs.
 struct File {
@@ -68,18 +68,21 @@ impl StateDb {
     /// Brings up to date which jobs take which files. Costs next to nothing if nothing is new. Fails with
     /// [`StateError::JobsEdited`] if `takers` knows another edition of the jobs.
     pub async fn match_files(&self, takers: &dyn Takers) -> Result<(), StateError> {
-        if self.is_matched().await? {
-            return Ok(());
+        let mut is_more = !self.is_matched().await?;
+        while is_more {
+            // Others may write in between.
+            let mut writer = self.writer().await.during(ACTION, SUBJECT)?;
+            let mut tx = begin(&mut writer).await.during(ACTION, SUBJECT)?;
+            is_more = match_some(&mut tx, takers).await?;
+            tx.commit().await.during(ACTION, SUBJECT)?;
         }
-        let mut writer = self.writer().await.during(ACTION, SUBJECT)?;
-        let mut tx = begin(&mut writer).await.during(ACTION, SUBJECT)?;
-        match_all(&mut tx, takers).await?;
-        tx.commit().await.during(ACTION, SUBJECT)
+        Ok(())
     }
 }
 
-/// Matches all that is new within a transaction.
-pub(super) async fn match_all(tx: &mut SqliteConnection, takers: &dyn Takers) -> Result<(), StateError> {
+/// Matches what is new within a transaction: all jobs, and some thousands of files. Returns whether there may be more:
+/// mostly not. That is matched before anything is judged.
+pub(super) async fn match_some(tx: &mut SqliteConnection, takers: &dyn Takers) -> Result<bool, StateError> {
     let edition: i64 = sqlx::query_scalar(sql::EDITION)
         .fetch_one(&mut *tx)
         .await
@@ -111,8 +114,8 @@ async fn match_jobs(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Res
     let of_patterns = required
         .filter(|(pattern, _)| patterns.contains(pattern))
         .map(|(_, start)| start.as_str());
-    if let Some(start) = common_start(of_jobs.chain(of_patterns)) {
-        let wanted: HashSet<&str> = asked.iter().map(|(job_id, _)| *job_id).collect();
+    let wanted: HashSet<&str> = asked.iter().map(|(job_id, _)| *job_id).collect();
+    for start in shortest_starts(of_jobs.chain(of_patterns)) {
         compare(tx, takers, start, &wanted, &patterns).await?;
     }
     execute(tx, sql::FORGET_WITHOUT_JOB, None).await?;
@@ -187,37 +190,41 @@ async fn compare(
     }
 }
 
-/// Compares the files that are new with all jobs.
-async fn match_files(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Result<()> {
-    loop {
-        let files: Vec<File> = sqlx::query(sql::FILES_TO_MATCH)
-            .bind(AT_ONCE)
-            .try_map(|row| File::read(&row))
-            .fetch_all(&mut *tx)
-            .await?;
-        if files.is_empty() {
-            return Ok(());
-        }
-        let ids = array(files.iter().map(|file| json!(file.file_id)));
-        execute(tx, waves::NEXT_REVISION, None).await?;
-        // A file that is known may have left a wave, which then no longer waits for it.
-        execute(tx, waves::TOUCH_FILES, Some(&ids)).await?;
-        for forget in sql::FORGET_FILES {
-            execute(tx, forget, Some(&ids)).await?;
-        }
-        let (mut taken, mut required, mut without) = (Vec::new(), Vec::new(), Vec::new());
-        for file in &files {
-            let of_file = takers.takers(file.named());
-            taken.extend(of_file.iter().map(|taker| file.job_file(taker)));
-            without.extend(of_file.is_empty().then(|| json!(file.file_id)));
-            required.extend(required_rows(takers, file).map(|(_, row)| row));
-        }
-        insert(tx, taken, required).await?;
-        execute(tx, sql::ADD_WITHOUT_JOB, Some(&array(without))).await?;
-        execute(tx, waves::TOUCH_FILES, Some(&ids)).await?;
-        execute(tx, waves::TOUCH_REQUIRING, Some(&ids)).await?;
-        execute(tx, sql::FILES_ARE_MATCHED, Some(&ids)).await?;
+/// Compares the next of the files that are new with all jobs. Returns whether there may be more.
+async fn match_files(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Result<bool> {
+    let files: Vec<File> = sqlx::query(sql::FILES_TO_MATCH)
+        .bind(AT_ONCE)
+        .try_map(|row| File::read(&row))
+        .fetch_all(&mut *tx)
+        .await?;
+    if files.is_empty() {
+        return Ok(false);
     }
+    let ids = array(files.iter().map(|file| json!(file.file_id)));
+    execute(tx, waves::NEXT_REVISION, None).await?;
+    // A file that is known may have left a wave, which then no longer waits for it.
+    execute(tx, waves::TOUCH_FILES, Some(&ids)).await?;
+    for forget in sql::FORGET_FILES {
+        execute(tx, forget, Some(&ids)).await?;
+    }
+    let (mut taken, mut required, mut without) = (Vec::new(), Vec::new(), Vec::new());
+    for file in &files {
+        let of_file = takers.takers(file.named());
+        taken.extend(of_file.iter().map(|taker| file.job_file(taker)));
+        without.extend(of_file.is_empty().then(|| json!(file.file_id)));
+        required.extend(required_rows(takers, file).map(|(_, row)| row));
+    }
+    let is_any_required = !required.is_empty();
+    insert(tx, taken, required).await?;
+    if !without.is_empty() {
+        execute(tx, sql::ADD_WITHOUT_JOB, Some(&array(without))).await?;
+    }
+    execute(tx, waves::OPEN_WAVES_OF_FILES, Some(&ids)).await?;
+    if is_any_required {
+        execute(tx, waves::TOUCH_REQUIRING, Some(&ids)).await?;
+    }
+    execute(tx, sql::FILES_ARE_MATCHED, Some(&ids)).await?;
+    Ok(files.len() as i64 == AT_ONCE)
 }
 
 fn required_rows(takers: &dyn Takers, file: &File) -> impl Iterator<Item = (String, Value)> {
@@ -254,14 +261,17 @@ async fn execute(
     query.execute(tx).await.map(drop)
 }
 
-/// Returns what all texts begin with; `None` if there are none.
-fn common_start<'t>(mut texts: impl Iterator<Item = &'t str>) -> Option<&'t str> {
-    let first = texts.next()?;
-    Some(texts.fold(first, |common, text| {
-        let same = common.char_indices().zip(text.chars());
-        let end = same.take_while(|((_, one), other)| one == other).last();
-        &common[..end.map_or(0, |((at, one), _)| at + one.len_utf8())]
-    }))
+/// Returns the texts with which all of these begin: none of them begins with another.
+fn shortest_starts<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<&'t str> {
+    let texts: BTreeSet<&str> = texts.collect();
+    let mut shortest: Vec<&str> = Vec::new();
+    for text in texts {
+        // What begins with a text comes right after it.
+        if shortest.last().is_none_or(|start| !text.starts_with(start)) {
+            shortest.push(text);
+        }
+    }
+    shortest
 }
 
 #[cfg(test)]
@@ -269,13 +279,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_common_start_ends_between_characters() {
-        let of = |texts: &[&'static str]| common_start(texts.iter().copied());
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&["IL-"]), Some("IL-"));
-        assert_eq!(of(&["P001-", "P002-", "P0"]), Some("P0"));
-        assert_eq!(of(&["é1", "è2"]), Some(""));
-        assert_eq!(of(&["é1", "é2"]), Some("é"));
-        assert_eq!(of(&["IL-", "Item"]), Some("I"));
+    fn of_several_starts_the_shortest_are_looked_for() {
+        let of = |texts: &[&'static str]| shortest_starts(texts.iter().copied());
+        assert_eq!(of(&[]), [""; 0]);
+        assert_eq!(of(&["IL-", "IL-"]), ["IL-"]);
+        assert_eq!(of(&["P001-", "P002-", "P0", "Q", "P-"]), ["P-", "P0", "Q"]);
+        assert_eq!(of(&["é1", "é", "è2"]), ["è2", "é"]);
+        assert_eq!(of(&["IL-", "", "Item"]), [""]);
     }
 }

@@ -91,11 +91,11 @@ const STATEMENTS: &[(&str, &str)] = &statements! {
         ADD_FILE_DAYS BRING_BACK HELD UNCOUNTED COUNTED LET_STAND KNOWN_STORES;
     edits: HISTORY ARE_UNTOLD UNTOLD NOTE_TOLD NEWEST SIGN;
     facts: FILES STRAYS REQUIRED SPECIAL_DAYS NEWEST_RUNS COMPLETIONS_OF_WAVES COMPLETIONS ACTIVE;
-    files: SEE_FILES KEEP_VERSIONS FIND_VERSIONS ADD_SUBMISSIONS WITHOUT_JOB URLS WRITTEN_AHEAD PUT_IN_FORCE
+    files: SEE_FILES KEEP_VERSIONS FIND_VERSIONS ADD_SUBMISSIONS WITHOUT_JOB URLS STARTS WRITTEN_AHEAD PUT_IN_FORCE
         HOLD REFUSE STAMPS TO_LOOK_AT LOOK_AGAIN TO_PUT_AWAY NOTE_PUT_AWAY RESTAMP RESTAMP_MEMBERS MEMBERS
         SETTLE_MEMBERS PLACES NEWEST_VERSIONS IN_FORCE KNOWN_VERSIONS VERSIONS_OF FILES FILE REFUSED SUBMITTED_BETWEEN NEWEST_SUBMISSION;
     interventions: FILE TAKE_OUT HELD_FOR HELD_STILL ADD IN_FORCE VALID_BEFORE HOLD_IN_FORCE NOTE_HELD;
-    jobs: ADD APPLY ALL ONE WITHOUT_FILES SET_ENABLED NOTE_BEGIN NOTE_END;
+    jobs: ADD APPLY ALL NAMES ONE WITHOUT_FILES SET_ENABLED NOTE_BEGIN NOTE_END;
     lake: OBJECTS_OF_VERSIONS OBJECTS_OF_RUNS FIND_CONVERTED FORGET_CONVERTED FIND_REJECTS FORGET_REJECTS
         FIND_PARTIALS EXPIRE_PARTIALS FIND_SUMMARIES FORGET_SUMMARIES FIND_COVERAGES FORGET_COVERAGES
         FORGET_PARTIALS PARTIALS_IN_FORCE LOOK_AGAIN_FOR AWAITED;
@@ -119,8 +119,8 @@ const STATEMENTS: &[(&str, &str)] = &statements! {
     unmatched: REMOVE_GONE NOT_TO_TELL NEW KEEP TRIM FORGET ALL COUNT;
     waiting: NOTE END ALL TRY_NOW FORGET_SERVICE RUN_FAILURES NEXT_RUN DEFER BEGIN_ATTEMPTS END_ATTEMPTS
         FORGET_ATTEMPTS ATTEMPTS;
-    waves: NEXT_REVISION TOUCH_FILES TOUCH_REQUIRING OPEN_WAVES TOUCHED REVISIONS CLOSE OPEN ALL_WAVES
-        NEWEST_WAVES FIRST_WAVES;
+    waves: NEXT_REVISION TOUCH_FILES TOUCH_REQUIRING OPEN_WAVES OPEN_WAVES_OF_FILES TOUCHED REVISIONS CLOSE OPEN
+        ALL_WAVES NEWEST_WAVES FIRST_WAVES;
 };
 
 /// Statements of which several do one thing.
@@ -213,6 +213,25 @@ async fn what_runs_wait_for_is_found_from_the_files_that_are_to_be_read_again() 
     let plan = plan.fetch_all(&mut *writer).await.unwrap();
     let first: String = plan[0].get("detail");
     assert_eq!(first, "SCAN f USING INDEX file_to_look_at");
+}
+
+/// There are as many loads as days: to look through the ledger for each of them takes minutes after some years.
+#[tokio::test]
+async fn loads_are_compared_with_the_ledger_scope_by_scope() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let mut writer = db.writer().await.unwrap();
+    let statement = format!("EXPLAIN QUERY PLAN {}", sql::ledger::NOTE_LOST);
+    let plan = sqlx::query(sqlx::AssertSqlSafe(statement)).bind("[]").bind("");
+    let plan = plan.fetch_all(&mut *writer).await.unwrap();
+    let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+    let at = steps.iter().position(|step| step == "SCAN s").unwrap();
+    assert_eq!(
+        steps[at + 1],
+        "SEARCH r USING INDEX job_run_of_wave (job_config_id=? AND wave=? AND state=? AND sequence>?)"
+    );
 }
 
 /// A statement that is left out of the list above would not be tested.

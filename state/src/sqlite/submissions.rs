@@ -71,7 +71,7 @@ impl StateDb {
             recorded.extend(record_part(&mut tx, part, same_job, &now, &subject).await?);
         }
         if let Some(takers) = same_job.takers() {
-            matching::match_all(&mut tx, takers).await?;
+            matching::match_some(&mut tx, takers).await?;
         }
         let files = group.iter().map(|submission| json!(submission.file_url));
         waiting::end_files(&mut tx, files.collect())

@@ -378,3 +378,64 @@ async fn a_wave_that_was_touched_meanwhile_is_not_closed() {
     send(&f, "IL-1", "b").await;
     assert!(open().await.is_some(), "the same bytes are a report, too");
 }
+
+#[tokio::test]
+async fn of_files_that_are_matched_for_the_first_time_only_the_waves_with_something_to_do_are_opened() {
+    let f = Fixture::new().await;
+    let mut shell = f.shell().await;
+    f.db.add_jobs(&[takes("J1", "d/*", "{}")]).await.unwrap();
+    for path in ["d/2026-03-01-1", "d/2026-03-02-1", "d/2026-03-03-1"] {
+        send(&f, path, "a").await;
+    }
+    let result = RunResult {
+        outcome: RunOutcome::Loaded,
+        changes: None,
+    };
+    for day in ["2026-03-01", "2026-03-02"] {
+        let inputs = f.valid(&[(&format!("d/{day}-1"), "a")]).await;
+        let of_day = NewRun {
+            wave: Some(day.parse().unwrap()),
+            ..run("J1", &inputs)
+        };
+        let run_id = f.running(&of_day).await;
+        f.db.complete(&run_id, &result).await.unwrap();
+    }
+    // The first day has nothing new, the second has, and the third has no run.
+    send(&f, "d/2026-03-02-2", "a").await;
+    let forget = "DELETE FROM job_file; DELETE FROM open_wave;
+                  INSERT INTO file_to_match SELECT file_id FROM ingested_file_status";
+    sqlx::raw_sql(forget).execute(&mut shell).await.unwrap();
+    matched(&f).await;
+    assert_eq!(touched(&f, -1).await.0, ["J1 2026-03-02", "J1 2026-03-03"]);
+    // A wave that is open is touched, whatever the file.
+    let (_, now) = touched(&f, -1).await;
+    let forget = "DELETE FROM job_file; DELETE FROM open_wave WHERE wave <> '2026-03-02';
+                  INSERT INTO file_to_match SELECT file_id FROM ingested_file_status WHERE file_url = 'd/2026-03-02-1'";
+    sqlx::raw_sql(forget).execute(&mut shell).await.unwrap();
+    matched(&f).await;
+    assert_eq!(touched(&f, now).await.0, ["J1 2026-03-02"]);
+}
+
+#[tokio::test]
+async fn more_files_than_one_transaction_takes_are_all_matched() {
+    let f = Fixture::new().await;
+    let mut shell = f.shell().await;
+    f.db.add_jobs(&[takes("J1", "IL-*", "{}")]).await.unwrap();
+    let fill = "
+        WITH RECURSIVE file (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM file WHERE number < 20100)
+        INSERT INTO ingested_file_status
+               (file_url, feed, last_update_status, last_update_timestamp, submitted_timestamp)
+        SELECT 'IL-' || number, 'sales', 'SUBMITTED', '2026-03-01T00:00:00.000000Z', '2026-03-01T00:00:00.000000Z'
+          FROM file";
+    execute(&mut shell, fill).await;
+    // A file whose row is gone keeps nobody waiting.
+    execute(&mut shell, "INSERT INTO file_to_match VALUES (1000000)").await;
+    matched(&f).await;
+    let members = "SELECT count(*) || ' of ' || max(file_id) FROM job_file";
+    assert_eq!(column(&mut shell, members).await, ["20100 of 20100"]);
+    let left = "SELECT CAST(file_id AS TEXT) FROM file_to_match";
+    assert_eq!(column(&mut shell, left).await, ["1000000"]);
+    // What follows is recorded and matched as ever.
+    send(&f, "IL-new", "a").await;
+    assert_eq!(touched(&f, -1).await.0, ["J1"]);
+}

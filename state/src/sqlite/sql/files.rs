@@ -81,6 +81,12 @@ pub(in crate::sqlite) const URLS: &str = "
      WHERE file_url >= ?1 AND file_url < ?2 || CAST(x'ff' AS TEXT) AND feed = ?3
      ORDER BY file_url LIMIT ?4";
 
+/// Those of the texts in `?1` with which the path of a file of the feed `?2` begins.
+pub(in crate::sqlite) const STARTS: &str = "
+    SELECT s.value FROM json_each(?1) s
+     WHERE EXISTS (SELECT 1 FROM ingested_file_status f
+                    WHERE f.file_url >= s.value AND f.file_url < s.value || CAST(x'ff' AS TEXT) AND f.feed = ?2)";
+
 /// Files in force whose time of writing lies ahead of their arrival by more than `?1` nanoseconds, ordered by path.
 pub(in crate::sqlite) const WRITTEN_AHEAD: &str = "
     SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) / 1000000000 AS ahead
@@ -115,12 +121,14 @@ pub(in crate::sqlite) const REFUSE: &str = "
      WHERE file_id = j.value ->> 0";
 
 /// The next stamps after the path `?1`. The layout is that of the newest conversion, even a rejected one: what was tried need not
-/// be tried again.
+/// be tried again. That of a validated file is the one in force, which is found sooner.
 pub(in crate::sqlite) const STAMPS: &str = "
     SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode, f.stamp_changed_ns,
            max(f.submitted_timestamp, coalesce(f.compared_timestamp, '')) AS read_timestamp,
-           (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
-             WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1) AS layout_digest
+           CASE f.last_update_status
+           WHEN 'VALIDATED' THEN (SELECT v.layout_digest FROM file_version v WHERE v.version_id = f.version_id)
+           ELSE (SELECT v.layout_digest FROM submission s JOIN file_version v ON v.version_id = s.version_id
+                  WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1) END AS layout_digest
       FROM ingested_file_status f
      WHERE f.file_url > ?1 AND f.archive IS NULL
        AND f.stamp_bytes IS NOT NULL AND f.stamp_modified_ns IS NOT NULL AND f.stamp_inode IS NOT NULL

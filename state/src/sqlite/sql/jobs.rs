@@ -25,6 +25,8 @@ pub(in crate::sqlite) const APPLY: &str = "
 
 pub(in crate::sqlite) const ALL: &str = "SELECT * FROM aggr_job_configuration ORDER BY job_config_id";
 
+pub(in crate::sqlite) const NAMES: &str = "SELECT job_config_id FROM aggr_job_configuration";
+
 pub(in crate::sqlite) const ONE: &str = "SELECT * FROM aggr_job_configuration WHERE job_config_id = ?1";
 
 /// The jobs that take none of the known files.

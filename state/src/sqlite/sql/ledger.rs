@@ -17,15 +17,21 @@ pub(in crate::sqlite) const FORGET_UNKNOWN: &str = "
      WHERE accepted_timestamp IS NULL
        AND (target, run_id) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))";
 
-/// Marks the loads that are newer than all that the ledger has of their scope.
+/// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting: to
+/// look through the ledger for each load would take minutes where there are tens of thousands.
 pub(in crate::sqlite) const NOTE_LOST: &str = "
-    WITH ledger (job, wave, sequence) AS MATERIALIZED
-         (SELECT value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1))
+    WITH scope (job, wave, newest) AS MATERIALIZED
+         (SELECT job, wave, max(sequence)
+            FROM (SELECT value ->> 2 AS job, value ->> 3 AS wave, value ->> 4 AS sequence FROM json_each(?1)
+                   UNION ALL
+                  SELECT DISTINCT job_config_id, wave, -1 FROM job_run)
+           GROUP BY job, wave)
     UPDATE job_run SET lost_timestamp = ?2
-     WHERE run_id IN (SELECT r.run_id FROM job_run r
-                        LEFT JOIN ledger l ON l.job = r.job_config_id AND l.wave = r.wave
-                       WHERE r.state = 'COMPLETED' AND r.outcome = 'LOADED' AND r.lost_timestamp IS NULL
-                         AND r.sequence > coalesce(l.sequence, -1))";
+     WHERE run_id IN (SELECT r.run_id FROM scope s
+                       CROSS JOIN job_run r
+                          ON r.job_config_id = s.job AND r.wave = s.wave AND r.state = 'COMPLETED'
+                             AND r.sequence > s.newest
+                       WHERE r.outcome = 'LOADED' AND r.lost_timestamp IS NULL)";
 
 pub(in crate::sqlite) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL

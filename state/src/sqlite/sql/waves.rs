@@ -18,21 +18,42 @@ pub(in crate::sqlite) const TOUCH_REQUIRING: &str = "
                               CROSS JOIN required_file q ON q.file_id = f.value
                               CROSS JOIN job_requires r ON r.pattern = q.pattern)";
 
-/// Opens those waves of the jobs in `?1` that may have something to do: a file that no completed run has seen, or a day
-/// for which not simply the version in force counts. Too many do no harm: they are judged once.
-pub(in crate::sqlite) const OPEN_WAVES: &str = "
-    INSERT INTO open_wave (job_config_id, wave, touched)
+/// Of a file `f` in a wave of `j`: whether the wave may have something to do because of it. No completed run has seen the
+/// file, or it has a day for which not simply the version in force counts. Too many waves do no harm: they are judged once.
+macro_rules! may_be_due {
+    () => {
+        "(f.valid_submission_id > coalesce(
+              (SELECT r.as_of_submission FROM job_run r
+                WHERE r.job_config_id = j.job_config_id AND r.wave = j.wave AND r.state = 'COMPLETED'
+                  AND r.cause <> 'replay'
+                ORDER BY r.sequence DESC LIMIT 1), -1)
+          OR EXISTS (SELECT 1 FROM file_day d WHERE d.file_id = j.file_id AND d.standing <> 'STANDS')
+          OR EXISTS (SELECT 1 FROM file_day d WHERE d.other_file_id = j.file_id))"
+    };
+}
+
+/// Opens those waves of the jobs in `?1` that may have something to do.
+pub(in crate::sqlite) const OPEN_WAVES: &str = concat!(
+    "INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
       FROM json_each(?1) w CROSS JOIN job_file j ON j.job_config_id = w.value
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
-     WHERE f.valid_submission_id > coalesce(
-               (SELECT r.as_of_submission FROM job_run r
-                 WHERE r.job_config_id = j.job_config_id AND r.wave = j.wave AND r.state = 'COMPLETED'
-                   AND r.cause <> 'replay'
-                 ORDER BY r.sequence DESC LIMIT 1), -1)
-        OR EXISTS (SELECT 1 FROM file_day d WHERE d.file_id = j.file_id AND d.standing <> 'STANDS')
-        OR EXISTS (SELECT 1 FROM file_day d WHERE d.other_file_id = j.file_id)
-    ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched";
+     WHERE ",
+    may_be_due!(),
+    " ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched"
+);
+
+/// Touches the waves of the files in `?1` that are open, and opens those that may have something to do because of them.
+/// The others stay closed: files may have been matched anew by the thousand, and judging waves costs more than matching.
+pub(in crate::sqlite) const OPEN_WAVES_OF_FILES: &str = concat!(
+    "INSERT INTO open_wave (job_config_id, wave, touched)
+    SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
+      FROM json_each(?1) w CROSS JOIN job_file j ON j.file_id = w.value
+     CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
+     WHERE EXISTS (SELECT 1 FROM open_wave o WHERE o.job_config_id = j.job_config_id AND o.wave = j.wave) OR ",
+    may_be_due!(),
+    " ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched"
+);
 
 /// The waves that were touched since.
 pub(in crate::sqlite) const TOUCHED: &str = "
