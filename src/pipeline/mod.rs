@@ -83,6 +83,10 @@ use crate::settings::{Place, Settings};
 /// The most conversions in progress at the same time if a source or the lake is a bucket, unless there are more cores.
 const CONVERSIONS_WITH_BUCKET: usize = 16;
 
+/// How many more conversions are in progress than there are cores: they wait for the disk while others compute. After a
+/// crash, all of their files are converted one by one.
+const CONVERSIONS_AT_DISK: usize = 1;
+
 /// The most KiB of objects that are fetched and not yet converted.
 const FETCHED_KIB: usize = 64 << 10;
 
@@ -271,7 +275,7 @@ async fn open_parts(
     // With a bucket, some conversions wait for the network while others compute.
     let max_conversions = match settings.has_bucket() {
         true => cores.max(CONVERSIONS_WITH_BUCKET),
-        false => cores,
+        false => cores + CONVERSIONS_AT_DISK,
     };
     Ok(Arc::new(Parts {
         activity: Arc::new(Activity::new(settings.sources.len(), patience.gauges.clone())),

@@ -70,8 +70,8 @@ impl StateDb {
     pub async fn match_files(&self, takers: &dyn Takers) -> Result<(), StateError> {
         let mut is_more = !self.is_matched().await?;
         while is_more {
-            // Others may write in between.
-            let mut writer = self.writer().await.during(ACTION, SUBJECT)?;
+            // Others may write in between. What is not on disk after a power cut is matched again.
+            let mut writer = self.writer_unsynced().await.during(ACTION, SUBJECT)?;
             let mut tx = begin(&mut writer).await.during(ACTION, SUBJECT)?;
             is_more = match_some(&mut tx, takers).await?;
             tx.commit().await.during(ACTION, SUBJECT)?;

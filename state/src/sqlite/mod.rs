@@ -2,7 +2,8 @@
 //!
 //! One connection writes, a few read. A mutex serializes writes, which begin with `BEGIN IMMEDIATE`: what a
 //! transaction has read is still true when it writes, even across processes. Reads see a snapshot and never wait. The
-//! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned.
+//! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned;
+//! except what the next start would do again ([`StateDb::writer_unsynced`]).
 
 mod alerts;
 mod archives;
@@ -195,6 +196,31 @@ impl StateDb {
 
     /// Waits for the writing connection, and returns it ready for a transaction.
     async fn writer(&self) -> sqlx::Result<MappedMutexGuard<'_, SqliteConnection>> {
+        let mut writer = self.any_writer().await?;
+        if self.is_unsynced.load(Ordering::Relaxed) {
+            sqlx::query("PRAGMA synchronous = FULL")
+                .execute(&mut *writer)
+                .await?;
+            self.is_unsynced.store(false, Ordering::Relaxed);
+        }
+        Ok(writer)
+    }
+
+    /// Does the same for what the next start would do again in the same way: its commit outlives this process, and is not
+    /// flushed to disk. The next flush takes it along, so that after a power cut nothing is missing that something later
+    /// rests on.
+    async fn writer_unsynced(&self) -> sqlx::Result<MappedMutexGuard<'_, SqliteConnection>> {
+        let mut writer = self.any_writer().await?;
+        // Whoever writes next sets the connection right again, also if this future is dropped on the way.
+        if !self.is_unsynced.swap(true, Ordering::Relaxed) {
+            sqlx::query("PRAGMA synchronous = NORMAL")
+                .execute(&mut *writer)
+                .await?;
+        }
+        Ok(writer)
+    }
+
+    async fn any_writer(&self) -> sqlx::Result<MappedMutexGuard<'_, SqliteConnection>> {
         let writer = self.writer.lock().await;
         let mut writer = MutexGuard::try_map(writer, Option::as_mut)
             .map_err(|_| sqlx::Error::Configuration("it was opened only to read".into()))?;
@@ -205,17 +231,7 @@ impl StateDb {
             *writer = connect_writer(&self.path).await?;
             self.is_unsynced.store(false, Ordering::Relaxed);
         }
-        if self.is_unsynced.load(Ordering::Relaxed) {
-            self.sync_again(&mut writer).await?;
-        }
         Ok(writer)
-    }
-
-    /// Has commits flushed to disk again.
-    async fn sync_again(&self, writer: &mut SqliteConnection) -> sqlx::Result<()> {
-        sqlx::query("PRAGMA synchronous = FULL").execute(writer).await?;
-        self.is_unsynced.store(false, Ordering::Relaxed);
-        Ok(())
     }
 }
 
@@ -307,7 +323,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_attempts_are_not_flushed_even_if_noting_them_is_given_up() {
+    async fn what_is_flushed_follows_what_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let synchronous = async |writer: &mut SqliteConnection| {
+            let synchronous = sqlx::query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(writer);
+            synchronous.await.unwrap()
+        };
+        for _ in 0..2 {
+            for _ in 0..2 {
+                let mut writer = db.writer_unsynced().await.unwrap();
+                assert_eq!(synchronous(&mut writer).await, 1, "1 is NORMAL");
+            }
+            let mut writer = db.writer().await.unwrap();
+            assert_eq!(synchronous(&mut writer).await, 2);
+        }
+        // Nobody asks the disk for a claim, also if there is nothing to claim.
+        db.claim("test").await.unwrap();
+        assert!(db.is_unsynced.load(Ordering::Relaxed));
+        db.look_again(&["a".to_owned()]).await.unwrap();
+        assert!(!db.is_unsynced.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn commits_are_flushed_again_even_if_noting_attempts_is_given_up() {
         let folder = tempfile::tempdir().unwrap();
         let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
             .await

@@ -30,7 +30,12 @@ impl StateDb {
     /// (preconditions, deadline) does not repeat work: see [`Enqueued::Unchanged`].
     pub async fn enqueue(&self, run: &NewRun) -> Result<Enqueued, StateError> {
         let (action, subject) = ("queue a run of job", run.job_id.as_str());
-        let mut writer = self.writer().await.during(action, subject)?;
+        // What nobody has asked for is decided again at the next start.
+        let writer = match run.cause {
+            Cause::Preconditions | Cause::Deadline => self.writer_unsynced().await,
+            Cause::Manual | Cause::Retry | Cause::Replay => self.writer().await,
+        };
+        let mut writer = writer.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
         let known = sqlx::query(jobs::ONE)
             .bind(&run.job_id)
@@ -96,10 +101,10 @@ impl StateDb {
     }
 
     /// Claims the oldest queued run, if there is one. No other caller gets it; this one must complete, fail or requeue
-    /// it.
+    /// it. The disk is not waited for: nothing of a run leaves this machine before its summary is recorded.
     pub async fn claim(&self, owner: &str) -> Result<Option<ClaimedRun>, StateError> {
         let (action, subject) = ("claim", "the next run");
-        let mut writer = self.writer().await.during(action, subject)?;
+        let mut writer = self.writer_unsynced().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
         let claimed = claim(&mut tx, owner, self.clock.now()).await;
         let (claimed, damages) = claimed.during(action, subject)?;

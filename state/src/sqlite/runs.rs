@@ -24,7 +24,7 @@ impl StateDb {
     pub async fn heartbeat(&self, run_id: &str) -> Result<(), StateError> {
         let action = "record the heartbeat of";
         let now = self.now();
-        let mut writer = self.writer().await.during(action, run_id)?;
+        let mut writer = self.writer_unsynced().await.during(action, run_id)?;
         let update = sqlx::query(sql::HEARTBEAT).bind(run_id).bind(now);
         let done = update
             .execute(&mut *writer)

@@ -1,7 +1,6 @@
 //! What waits for an outage to end, and which files are being converted.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -172,16 +171,10 @@ impl StateDb {
             .map(|attempts| attempts.into_iter().collect())
     }
 
-    /// Runs a statement about attempts whose commit is not flushed to disk.
     async fn unsynced(&self, statement: &'static str, rows: String) -> Result<(), StateError> {
         let (action, subject) = ("record", "attempts at files");
-        let mut writer = self.writer().await.during(action, subject)?;
-        // If this future is dropped on the way, `writer` sets the connection right again.
-        self.is_unsynced.store(true, Ordering::Relaxed);
-        let relax = sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut *writer);
-        relax.await.during(action, subject)?;
+        let mut writer = self.writer_unsynced().await.during(action, subject)?;
         let done = sqlx::query(statement).bind(rows).execute(&mut *writer).await;
-        self.sync_again(&mut writer).await.during(action, subject)?;
         done.during(action, subject).map(drop)
     }
 }

@@ -31,7 +31,7 @@ impl StateDb {
         let rows = waves
             .iter()
             .map(|wave| serde_json::json!([wave.job_id, wave_text(wave.wave), wave.touched]));
-        let mut writer = self.writer().await.during(action, subject)?;
+        let mut writer = self.writer_unsynced().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
         let close = sqlx::query(sql::CLOSE).bind(array(rows)).execute(&mut *tx).await;
         close.during(action, subject)?;
