@@ -5,18 +5,18 @@ pub(in crate::sqlite) const FIRING: &str =
 
 pub(in crate::sqlite) const KEEP: &str = "
     INSERT INTO alert_firing (alert, subject, facts, since_timestamp, told_timestamp, resolved_timestamp)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?2) WHERE true
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?2) WHERE true
     ON CONFLICT (alert, subject) DO UPDATE
        SET facts = excluded.facts, since_timestamp = excluded.since_timestamp,
            told_timestamp = excluded.told_timestamp, resolved_timestamp = excluded.resolved_timestamp";
 
 pub(in crate::sqlite) const FORGET: &str =
-    "DELETE FROM alert_firing WHERE alert = ?1 AND subject IN (SELECT value FROM json_each(?2))";
+    "DELETE FROM alert_firing WHERE alert = ?1 AND subject IN (SELECT value FROM jsonb_each(?2))";
 
 /// Queues a notice for each of some receivers. One that still waits for a notice of this alert needs no repetition.
 pub(in crate::sqlite) const QUEUE: &str = "
     INSERT INTO alert_notice (receiver, alert, kind, content, queued_timestamp, next_try_timestamp)
-    SELECT r.value, ?1, ?2, ?3, ?4, ?4 FROM json_each(?5) r
+    SELECT r.value, ?1, ?2, ?3, ?4, ?4 FROM jsonb_each(?5) r
      WHERE ?2 <> 'repeated'
         OR NOT EXISTS (SELECT 1 FROM alert_notice n
                         WHERE n.receiver = r.value AND n.alert = ?1 AND n.sent_timestamp IS NULL)";
@@ -26,14 +26,14 @@ pub(in crate::sqlite) const TRIM: &str =
     "DELETE FROM alert_notice WHERE sent_timestamp IS NOT NULL AND sent_timestamp < ?1";
 
 pub(in crate::sqlite) const FORGET_ALERTS: &str =
-    "DELETE FROM alert_firing WHERE alert NOT IN (SELECT value FROM json_each(?1))";
+    "DELETE FROM alert_firing WHERE alert NOT IN (SELECT value FROM jsonb_each(?1))";
 
 pub(in crate::sqlite) const UNKNOWN_RECEIVERS: &str = "
     SELECT receiver, count(*) FROM alert_notice
-     WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM json_each(?1)) GROUP BY receiver";
+     WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM jsonb_each(?1)) GROUP BY receiver";
 
 pub(in crate::sqlite) const FORGET_RECEIVERS: &str = "
-    DELETE FROM alert_notice WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM json_each(?1))";
+    DELETE FROM alert_notice WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM jsonb_each(?1))";
 
 /// Every start tries at once what waits.
 pub(in crate::sqlite) const TRY_NOW: &str =

@@ -1,14 +1,14 @@
 //! Statements about the stores and days of versions.
 
 pub(in crate::sqlite) const CLEAR_VERSION_DAYS: &str =
-    "DELETE FROM version_day WHERE version_id IN (SELECT value FROM json_each(?1))";
+    "DELETE FROM version_day WHERE version_id IN (SELECT value FROM jsonb_each(?1))";
 
 pub(in crate::sqlite) const ADD_VERSION_DAYS: &str = "
     INSERT INTO version_day (version_id, store_id, trans_date, lines, turnover)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1)";
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?1)";
 
 pub(in crate::sqlite) const VERSION_DAYS: &str = "
-    SELECT d.version_id, d.store_id, d.trans_date, d.lines, d.turnover FROM json_each(?1) j
+    SELECT d.version_id, d.store_id, d.trans_date, d.lines, d.turnover FROM jsonb_each(?1) j
      CROSS JOIN version_day d ON d.version_id = j.value
      ORDER BY d.version_id, d.store_id, d.trans_date";
 
@@ -37,7 +37,7 @@ macro_rules! holdings {
 }
 
 pub(in crate::sqlite) const HOLDINGS: &str = holdings!(
-    "FROM json_each(?1) j
+    "FROM jsonb_each(?1) j
      CROSS JOIN file_day d ON d.store_id = j.value ->> 0 AND d.trans_date = j.value ->> 1"
 );
 
@@ -48,19 +48,19 @@ pub(in crate::sqlite) const HOLDINGS_OF_FILE: &str = concat!(
 
 pub(in crate::sqlite) const CLEAR_FILE_DAYS: &str = "
     DELETE FROM file_day
-     WHERE (store_id, trans_date, file_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
+     WHERE (store_id, trans_date, file_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
 
 pub(in crate::sqlite) const ADD_FILE_DAYS: &str = "
     INSERT INTO file_day
            (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id, is_older)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            (SELECT f.version_id FROM ingested_file_status f WHERE f.file_id = value ->> 2) IS NOT value ->> 3
-      FROM json_each(?1)";
+      FROM jsonb_each(?1)";
 
 /// Days that a person took out come back when their file is submitted again.
 pub(in crate::sqlite) const BRING_BACK: &str = "
     UPDATE file_day SET standing = 'STANDS', since_submission = j.value ->> 2
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      WHERE file_id = j.value ->> 0 AND version_id = j.value ->> 1
        AND standing = 'WITHDRAWN' AND standing <> 'STANDS'";
 
@@ -74,12 +74,12 @@ pub(in crate::sqlite) const UNCOUNTED: &str = "
      ORDER BY f.file_url";
 
 pub(in crate::sqlite) const COUNTED: &str =
-    "UPDATE file_version SET days_counted = 1 WHERE version_id IN (SELECT value FROM json_each(?1))";
+    "UPDATE file_version SET days_counted = 1 WHERE version_id IN (SELECT value FROM jsonb_each(?1))";
 
 /// What a version in force reports stands, unless more is known of the day.
 pub(in crate::sqlite) const LET_STAND: &str = "
     INSERT OR IGNORE INTO file_day (store_id, trans_date, file_id, version_id, standing, since_submission)
     SELECT d.store_id, d.trans_date, f.file_id, d.version_id, 'STANDS', f.valid_submission_id
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      CROSS JOIN version_day d ON d.version_id = j.value
       JOIN ingested_file_status f ON f.version_id = d.version_id";

@@ -18,7 +18,7 @@ macro_rules! file_facts {
 
 /// The files of the job's waves.
 pub(in crate::sqlite) const FILES: &str = file_facts!(
-    "FROM json_each(?2) w
+    "FROM jsonb_each(?2) w
      CROSS JOIN job_file j ON j.job_config_id = ?1 AND j.wave = w.value
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id"
 );
@@ -35,10 +35,10 @@ pub(in crate::sqlite) const REQUIRED: &str = concat!(
     "WITH newest (file_id) AS MATERIALIZED (
          SELECT file_id FROM (
              SELECT q.file_id, max(f.last_validated_timestamp || f.file_url)
-               FROM json_each(?1) p CROSS JOIN required_file q ON q.pattern = p.value
+               FROM jsonb_each(?1) p CROSS JOIN required_file q ON q.pattern = p.value
               CROSS JOIN ingested_file_status f ON f.file_id = q.file_id
               WHERE f.version_id IS NOT NULL
-                AND (?2 IS NULL OR q.wave = '' OR q.wave IN (SELECT value FROM json_each(?2)))
+                AND (?2 IS NULL OR q.wave = '' OR q.wave IN (SELECT value FROM jsonb_each(?2)))
               GROUP BY p.value, CASE WHEN ?2 IS NULL THEN '' ELSE q.wave END))
     ",
     file_facts!("FROM newest n CROSS JOIN ingested_file_status f ON f.file_id = n.file_id")
@@ -50,7 +50,7 @@ pub(in crate::sqlite) const REQUIRED: &str = concat!(
 /// other files that have to do with these. `?3` is the feed.
 pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
     WITH ours (file_id) AS MATERIALIZED (
-        SELECT j.file_id FROM json_each(?2) w CROSS JOIN job_file j ON j.job_config_id = ?1 AND j.wave = w.value),
+        SELECT j.file_id FROM jsonb_each(?2) w CROSS JOIN job_file j ON j.job_config_id = ?1 AND j.wave = w.value),
     marked AS (
         SELECT d.store_id, d.trans_date, d.file_id, d.since_submission
           FROM ours o CROSS JOIN file_day d ON d.file_id = o.file_id
@@ -98,7 +98,7 @@ pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
 /// left nothing open, and the last that failed. Completed replays are left out: they read earlier submissions, so the
 /// current wave goes on as if they had not run. Oldest first.
 pub(in crate::sqlite) const NEWEST_RUNS: &str = "
-    SELECT DISTINCT r.* FROM json_each(?2) w
+    SELECT DISTINCT r.* FROM jsonb_each(?2) w
      CROSS JOIN job_run r ON r.sequence IN (
            (SELECT max(sequence) FROM job_run
              WHERE job_config_id = ?1 AND wave = w.value AND state = 'QUEUED'),
@@ -118,7 +118,7 @@ pub(in crate::sqlite) const NEWEST_RUNS: &str = "
 /// The newest completion of each of the jobs in `?1`, in each of the waves in `?2` and in that without a day.
 pub(in crate::sqlite) const COMPLETIONS_OF_WAVES: &str = "
     SELECT r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
-      FROM json_each(?1) j CROSS JOIN (SELECT value FROM json_each(?2) UNION SELECT '') w
+      FROM jsonb_each(?1) j CROSS JOIN (SELECT value FROM jsonb_each(?2) UNION SELECT '') w
      CROSS JOIN job_run r
         ON r.sequence = (SELECT sequence FROM job_run
                           WHERE job_config_id = j.value AND wave = w.value AND state = 'COMPLETED'
@@ -128,7 +128,7 @@ pub(in crate::sqlite) const COMPLETIONS_OF_WAVES: &str = "
 /// The newest completion of each of the jobs in `?1`, in whatever wave.
 pub(in crate::sqlite) const COMPLETIONS: &str = "
     SELECT r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      CROSS JOIN job_run r
         ON r.sequence = (SELECT sequence FROM job_run WHERE job_config_id = j.value AND state = 'COMPLETED'
                           ORDER BY sequence DESC LIMIT 1)
@@ -137,6 +137,6 @@ pub(in crate::sqlite) const COMPLETIONS: &str = "
 /// The runs of the jobs in `?1` that are queued or running, in the order of the queue.
 pub(in crate::sqlite) const ACTIVE: &str = "
     SELECT r.job_config_id, r.wave, r.run_id, r.state
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      CROSS JOIN job_run r ON r.job_config_id = j.value AND r.state IN ('QUEUED', 'RUNNING')
      ORDER BY r.sequence";

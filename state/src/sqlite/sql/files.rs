@@ -9,7 +9,7 @@ pub(in crate::sqlite) const SEE_FILES: &str = "
             put_away_timestamp)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 'SUBMITTED', ?2, ?2, value ->> 4, value ->> 5, value ->> 6,
            value ->> 7, value ->> 8, value ->> 9, value ->> 10, CASE WHEN value ->> 8 IS NOT NULL THEN ?2 END
-      FROM json_each(?1) WHERE true ORDER BY key
+      FROM jsonb_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_url) DO UPDATE
        SET feed = excluded.feed, store_id = excluded.store_id, business_date = excluded.business_date,
            submitted_timestamp = excluded.submitted_timestamp, stamp_bytes = excluded.stamp_bytes,
@@ -28,7 +28,7 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12 IS NULL, value ->> 12, value ->> 13,
            value ->> 14, value ->> 15, value ->> 16, 1, ?2
-      FROM json_each(?1) WHERE true ORDER BY key
+      FROM jsonb_each(?1) WHERE true ORDER BY key
     ON CONFLICT (file_id, content_hash, layout_digest) DO UPDATE
        SET bytes = excluded.bytes, lines = excluded.lines, rows = excluded.rows, ignored = excluded.ignored,
            skipped = excluded.skipped, rejects = excluded.rejects, drift_lines = excluded.drift_lines,
@@ -45,7 +45,7 @@ pub(in crate::sqlite) const FIND_VERSIONS: &str = "
            coalesce(v.reject_reason, CASE WHEN v.partial_removed_timestamp IS NOT NULL
                THEN 'its sums were removed from the lake while it was submitted again: send it once more' END)
            AS reject_reason
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      CROSS JOIN file_version v
         ON v.file_id = j.value ->> 0 AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
 
@@ -67,7 +67,7 @@ pub(in crate::sqlite) const ADD_SUBMISSIONS: &str = "
                    AND p.stamp_modified_ns = value ->> 5
                    AND coalesce(pv.content_hash = nv.content_hash, 1)),
                value ->> 5))
-      FROM json_each(?1) ORDER BY key
+      FROM jsonb_each(?1) ORDER BY key
     RETURNING submission_id, file_id";
 
 pub(in crate::sqlite) const WITHOUT_JOB: &str = "
@@ -83,7 +83,7 @@ pub(in crate::sqlite) const URLS: &str = "
 
 /// Those of the texts in `?1` with which the path of a file of the feed `?2` begins.
 pub(in crate::sqlite) const STARTS: &str = "
-    SELECT s.value FROM json_each(?1) s
+    SELECT s.value FROM jsonb_each(?1) s
      WHERE EXISTS (SELECT 1 FROM ingested_file_status f
                     WHERE f.file_url >= s.value AND f.file_url < s.value || CAST(x'ff' AS TEXT) AND f.feed = ?2)";
 
@@ -100,7 +100,7 @@ pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
        SET last_update_status = 'VALIDATED', last_update_timestamp = ?2, last_validated_timestamp = ?2,
            last_error = NULL, version_id = j.value ->> 1, valid_submission_id = j.value ->> 2,
            held_version_id = NULL, held_submission_id = NULL, held_for_file_id = NULL, last_note = j.value ->> 3
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      WHERE file_id = j.value ->> 0";
 
 /// Marks files whose newest submission is held. Their version in force stays.
@@ -109,7 +109,7 @@ pub(in crate::sqlite) const HOLD: &str = "
        SET last_update_status = 'HELD', last_update_timestamp = ?2, held_version_id = j.value ->> 1,
            held_submission_id = j.value ->> 2, last_error = j.value ->> 3, held_for_file_id = j.value ->> 4,
            last_note = j.value ->> 5
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      WHERE file_id = j.value ->> 0";
 
 /// Marks files whose newest submission was rejected or failed. Their version in force stays.
@@ -117,7 +117,7 @@ pub(in crate::sqlite) const REFUSE: &str = "
     UPDATE ingested_file_status
        SET last_update_status = j.value ->> 1, last_update_timestamp = ?2, last_error = j.value ->> 2,
            last_note = NULL
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      WHERE file_id = j.value ->> 0";
 
 /// The next stamps after the path `?1`. The layout is that of the newest conversion, even a rejected one: what was tried need not
@@ -161,7 +161,7 @@ pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
 /// away.
 pub(in crate::sqlite) const NOTE_PUT_AWAY: &str = "
     UPDATE ingested_file_status SET put_away_timestamp = ?2
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
        AND stamp_inode = j.value ->> 3";
 
@@ -169,7 +169,7 @@ pub(in crate::sqlite) const NOTE_PUT_AWAY: &str = "
 pub(in crate::sqlite) const RESTAMP: &str = "
     UPDATE ingested_file_status
        SET stamp_changed_ns = j.value ->> 4, compared_timestamp = coalesce(?2, compared_timestamp)
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
        AND stamp_inode = j.value ->> 3";
 
@@ -177,7 +177,7 @@ pub(in crate::sqlite) const RESTAMP: &str = "
 pub(in crate::sqlite) const RESTAMP_MEMBERS: &str = "
     UPDATE ingested_file_status
        SET stamp_changed_ns = j.value ->> 4, compared_timestamp = coalesce(?2, compared_timestamp)
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      WHERE archive = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
        AND stamp_inode = j.value ->> 3";
 
@@ -197,7 +197,7 @@ pub(in crate::sqlite) const SETTLE_MEMBERS: &str = "
      WHERE archive = ?1
        AND (ingested_file_status.stamp_bytes IS NULL OR ingested_file_status.stamp_modified_ns IS NULL
             OR ingested_file_status.stamp_inode IS NULL)
-       AND file_url NOT IN (SELECT value FROM json_each(?2))
+       AND file_url NOT IN (SELECT value FROM jsonb_each(?2))
        AND s.submission_id = (SELECT max(n.submission_id) FROM submission n
                                WHERE n.file_id = ingested_file_status.file_id)";
 
@@ -212,13 +212,13 @@ pub(in crate::sqlite) const PLACES: &str = "
                           (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
                     WHERE a.file_url = f.archive AND s.stamp_bytes = w.stamp_bytes
                       AND s.stamp_modified_ns = w.stamp_modified_ns AND s.stamp_inode = w.stamp_inode) AS is_there
-      FROM json_each(?1) j
+      FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value
      WHERE f.archive IS NOT NULL";
 
 /// Those of the given files whose newest submission has the given bytes and layout.
 pub(in crate::sqlite) const NEWEST_VERSIONS: &str = "
-    SELECT f.file_url FROM json_each(?1) j
+    SELECT f.file_url FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
      CROSS JOIN file_version v ON v.version_id = (
                SELECT s.version_id FROM submission s WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1)
@@ -226,14 +226,14 @@ pub(in crate::sqlite) const NEWEST_VERSIONS: &str = "
 
 /// The given files that are known, with their version in force, if there is one.
 pub(in crate::sqlite) const IN_FORCE: &str = "
-    SELECT f.file_url, v.bytes, v.layout_digest FROM json_each(?1) j
+    SELECT f.file_url, v.bytes, v.layout_digest FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value
       LEFT JOIN file_version v ON v.version_id = f.version_id";
 
 /// The given files that have a version with the given bytes and layout. A version whose partial was removed does not
 /// count, nor does one whose lines were not counted by day: it must be converted again.
 pub(in crate::sqlite) const KNOWN_VERSIONS: &str = "
-    SELECT f.file_url FROM json_each(?1) j
+    SELECT f.file_url FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
      CROSS JOIN file_version v
         ON v.file_id = f.file_id AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2

@@ -107,7 +107,7 @@ macro_rules! forget {
             "
               WHERE v.",
             $key,
-            " IN (SELECT value FROM json_each(?2)) AND ?3 IS NOT NULL AND ",
+            " IN (SELECT value FROM jsonb_each(?2)) AND ?3 IS NOT NULL AND ",
             $expired,
             "
              RETURNING CAST(",
@@ -186,7 +186,7 @@ pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!(
 /// Forgets partials that the lake has lost: paths of files, and the objects.
 pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
     UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
-     WHERE version_id IN (SELECT v.version_id FROM json_each(?1) j
+     WHERE version_id IN (SELECT v.version_id FROM jsonb_each(?1) j
                            CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
                            CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)";
 
@@ -198,7 +198,7 @@ pub(in crate::sqlite) const PARTIALS_IN_FORCE: &str = "
 /// Has the files of partials that the lake lost read again, if the partials are still those of a version.
 pub(in crate::sqlite) const LOOK_AGAIN_FOR: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_id IN (SELECT f.file_id FROM json_each(?1) j
+     WHERE file_id IN (SELECT f.file_id FROM jsonb_each(?1) j
                         CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
                         CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)
     RETURNING file_url";

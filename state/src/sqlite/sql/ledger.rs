@@ -6,7 +6,7 @@
 pub(in crate::sqlite) const NOTE_UNKNOWN: &str = "
     INSERT INTO ledger_run (target, run_id, job_config_id, wave, sequence, rows, loaded_timestamp, found_timestamp)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?2
-      FROM json_each(?1)
+      FROM jsonb_each(?1)
      WHERE value ->> 2 IN (SELECT job_config_id FROM aggr_job_configuration)
        AND value ->> 1 NOT IN (SELECT run_id FROM job_run)
     ON CONFLICT (target, run_id) DO NOTHING";
@@ -15,14 +15,14 @@ pub(in crate::sqlite) const NOTE_UNKNOWN: &str = "
 pub(in crate::sqlite) const FORGET_UNKNOWN: &str = "
     DELETE FROM ledger_run
      WHERE accepted_timestamp IS NULL
-       AND (target, run_id) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))";
+       AND (target, run_id) NOT IN (SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1))";
 
 /// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting: to
 /// look through the ledger for each load would take minutes where there are tens of thousands.
 pub(in crate::sqlite) const NOTE_LOST: &str = "
     WITH scope (job, wave, newest) AS MATERIALIZED
          (SELECT job, wave, max(sequence)
-            FROM (SELECT value ->> 2 AS job, value ->> 3 AS wave, value ->> 4 AS sequence FROM json_each(?1)
+            FROM (SELECT value ->> 2 AS job, value ->> 3 AS wave, value ->> 4 AS sequence FROM jsonb_each(?1)
                    UNION ALL
                   SELECT DISTINCT job_config_id, wave, -1 FROM job_run)
            GROUP BY job, wave)
@@ -35,7 +35,7 @@ pub(in crate::sqlite) const NOTE_LOST: &str = "
 
 pub(in crate::sqlite) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL
-     WHERE lost_timestamp IS NOT NULL AND run_id IN (SELECT value ->> 1 FROM json_each(?1))";
+     WHERE lost_timestamp IS NOT NULL AND run_id IN (SELECT value ->> 1 FROM jsonb_each(?1))";
 
 /// The run is there, and with it all that still counts of the earlier loads of its wave.
 pub(in crate::sqlite) const FOUND: &str = "
@@ -89,7 +89,7 @@ pub(in crate::sqlite) const FORGET_FILES: &str = "
     UPDATE ingested_file_status
        SET version_id = NULL, valid_submission_id = NULL, last_update_status = 'SUBMITTED', last_update_timestamp = ?2,
            last_error = NULL, stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_url IN (SELECT value FROM json_each(?1)) AND last_update_status <> 'WITHDRAWN'";
+     WHERE file_url IN (SELECT value FROM jsonb_each(?1)) AND last_update_status <> 'WITHDRAWN'";
 
 pub(in crate::sqlite) const CANCEL_RUNS: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?3, error = ?4

@@ -5,7 +5,7 @@
 pub(in crate::sqlite) const DAYS_OF_OTHERS: &str = "
     WITH ours (version_id, file_id, written_ns, submission_id) AS MATERIALIZED
          (SELECT j.value ->> 0, j.value ->> 1, s.written_ns, s.submission_id
-            FROM json_each(?2) j CROSS JOIN submission s ON s.submission_id = j.value ->> 2)
+            FROM jsonb_each(?2) j CROSS JOIN submission s ON s.submission_id = j.value ->> 2)
     SELECT o.version_id, d.store_id, d.trans_date, mine.file_url, k.job_config_id AS other_job,
            other.file_url AS other_file,
            (k.written_ns, k.submission_id) > (o.written_ns, o.submission_id) AS is_newer
@@ -75,7 +75,7 @@ pub(in crate::sqlite) const FORGET_EMPTIED: &str = "
 /// Leaves days of a run's inputs out: version, store, day.
 pub(in crate::sqlite) const LEAVE_OUT: &str = "
     INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, 'LEFT_OUT' FROM json_each(?2) WHERE true
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, 'LEFT_OUT' FROM jsonb_each(?2) WHERE true
     ON CONFLICT (run_id, version_id, store_id, trans_date) DO UPDATE SET effect = excluded.effect";
 
 pub(in crate::sqlite) const SET_DIGEST: &str = "UPDATE job_run SET inputs_digest = ?2 WHERE run_id = ?1";

@@ -51,7 +51,7 @@ pub(in crate::sqlite) const FILES_OF_JOB: [&str; 2] = lists!(
 
 /// The versions of the newest submissions of some files (an array of ids) that are not in force.
 pub(in crate::sqlite) const REFUSED: &str = "
-    SELECT v.*, f.file_url FROM json_each(?1) j
+    SELECT v.*, f.file_url FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_id = j.value AND f.last_update_status <> 'VALIDATED'
      CROSS JOIN submission s
         ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
@@ -84,7 +84,7 @@ pub(in crate::sqlite) const RUNS_OF_FILE: &str = "
 pub(in crate::sqlite) const LAST_SEEN: &str = "
     SELECT j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp
       FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
-     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM json_each(?2))
+     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM jsonb_each(?2))
      GROUP BY j.store_id ORDER BY j.store_id";
 
 /// The stores of a job, in their order, after a given one.
@@ -100,7 +100,7 @@ pub(in crate::sqlite) const REPORTS: &str = "
       FROM job_file j
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      CROSS JOIN submission s ON s.file_id = f.file_id
-     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM json_each(?2))
+     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM jsonb_each(?2))
        AND (j.wave <> '' AND j.wave BETWEEN ?3 AND ?4
             OR j.wave = '' AND s.submitted_timestamp >= ?5 AND s.submitted_timestamp < ?6)
      ORDER BY s.submission_id";

@@ -48,7 +48,7 @@ pub(in crate::sqlite) const ADD: &str = "
 
 pub(in crate::sqlite) const ADD_INPUTS: &str = "
     INSERT INTO job_run_input (run_id, file_id, version_id, submission_id, others_count)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2)";
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?2)";
 
 pub(in crate::sqlite) const ADD_INPUT: &str = "
     INSERT INTO job_run_input (run_id, file_id, version_id, submission_id) VALUES (?1, ?2, ?3, ?4)";
@@ -64,7 +64,7 @@ pub(in crate::sqlite) const SET_INPUTS_DIGEST: &str =
 
 pub(in crate::sqlite) const ADD_INPUT_DAYS: &str = "
     INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?2)";
+    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?2)";
 
 pub(in crate::sqlite) const INPUT_DAYS: &str = "
     SELECT version_id, store_id, trans_date, effect FROM job_run_input_day
@@ -90,7 +90,7 @@ pub(in crate::sqlite) const NEXT: &str = "
          WHERE r.state = 'RUNNING')
     SELECT q.* FROM job_run q
      WHERE q.state = 'QUEUED'
-       AND q.run_id NOT IN (SELECT value FROM json_each(?1))
+       AND q.run_id NOT IN (SELECT value FROM jsonb_each(?1))
        AND NOT EXISTS (SELECT 1 FROM waiting w
                         WHERE w.kind = 'run' AND w.subject = q.run_id
                           AND w.next_try_timestamp > ?2 AND w.next_try_timestamp < ?3)
@@ -201,14 +201,14 @@ pub(in crate::sqlite) const INPUT_FILES: &str = "
 
 /// Which of a run's versions have some days (an array of stores and days).
 pub(in crate::sqlite) const INPUTS_WITH_DAYS: &str = "
-    SELECT d.store_id, d.trans_date, d.version_id FROM json_each(?2) p
+    SELECT d.store_id, d.trans_date, d.version_id FROM jsonb_each(?2) p
      CROSS JOIN version_day d ON d.store_id = p.value ->> 0 AND d.trans_date = p.value ->> 1
      CROSS JOIN job_run_input i ON i.version_id = d.version_id
      WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)";
 
 /// The places of submissions in the order of files.
 pub(in crate::sqlite) const AGES: &str = "
-    SELECT s.submission_id, s.written_ns FROM json_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value";
+    SELECT s.submission_id, s.written_ns FROM jsonb_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value";
 
 pub(in crate::sqlite) const INPUTS: &str =
     "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";

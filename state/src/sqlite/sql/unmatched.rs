@@ -5,21 +5,21 @@
 pub(in crate::sqlite) const REMOVE_GONE: &str = "
     DELETE FROM unmatched_file
      WHERE file_url >= ?2 AND file_url < ?2 || CAST(x'ff' AS TEXT)
-       AND file_url NOT IN (SELECT value ->> 0 FROM json_each(?1))";
+       AND file_url NOT IN (SELECT value ->> 0 FROM jsonb_each(?1))";
 
 /// Those of the files in `?1` that may be archives and have not been read, or in which a feed matches something.
 pub(in crate::sqlite) const NOT_TO_TELL: &str = "
-    SELECT value FROM json_each(?1)
+    SELECT value FROM jsonb_each(?1)
      WHERE NOT EXISTS (SELECT 1 FROM ingested_file_status f WHERE f.file_url = value AND f.members_read = 0)";
 
 /// Those of the given files that are not known.
 pub(in crate::sqlite) const NEW: &str = "
-    SELECT value ->> 0 FROM json_each(?1)
+    SELECT value ->> 0 FROM jsonb_each(?1)
      WHERE value ->> 0 NOT IN (SELECT file_url FROM unmatched_file) ORDER BY key";
 
 pub(in crate::sqlite) const KEEP: &str = "
     INSERT INTO unmatched_file (file_url, bytes, modified_ns, noticed_timestamp)
-    SELECT value ->> 0, value ->> 1, value ->> 2, ?2 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2, ?2 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (file_url) DO UPDATE SET bytes = excluded.bytes, modified_ns = excluded.modified_ns";
 
 /// Removes the oldest files beyond a number.
@@ -28,7 +28,7 @@ pub(in crate::sqlite) const TRIM: &str = "
      WHERE file_url IN (SELECT file_url FROM unmatched_file ORDER BY modified_ns DESC, file_url LIMIT -1 OFFSET ?1)";
 
 pub(in crate::sqlite) const FORGET: &str =
-    "DELETE FROM unmatched_file WHERE file_url IN (SELECT value FROM json_each(?1))";
+    "DELETE FROM unmatched_file WHERE file_url IN (SELECT value FROM jsonb_each(?1))";
 
 pub(in crate::sqlite) const ALL: &str = "SELECT * FROM unmatched_file ORDER BY file_url";
 

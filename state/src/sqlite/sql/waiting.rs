@@ -3,12 +3,12 @@
 /// Adds or updates what waits: rows of subject, feed, store and reason.
 pub(in crate::sqlite) const NOTE: &str = "
     INSERT INTO waiting (kind, subject, feed, store_id, reason, failures, since_timestamp, next_try_timestamp)
-    SELECT ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, ?3, ?4 FROM json_each(?1) WHERE true
+    SELECT ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, ?3, ?4 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (kind, subject) DO UPDATE
        SET reason = excluded.reason, failures = failures + 1, next_try_timestamp = excluded.next_try_timestamp";
 
 pub(in crate::sqlite) const END: &str = "
-    DELETE FROM waiting WHERE kind = ?2 AND subject IN (SELECT value FROM json_each(?1))";
+    DELETE FROM waiting WHERE kind = ?2 AND subject IN (SELECT value FROM jsonb_each(?1))";
 
 pub(in crate::sqlite) const ALL: &str = "SELECT * FROM waiting ORDER BY kind, since_timestamp, subject";
 
@@ -33,7 +33,7 @@ pub(in crate::sqlite) const DEFER: &str = "
 /// Counts attempts at files. Those at other bytes under the same name do not count.
 pub(in crate::sqlite) const BEGIN_ATTEMPTS: &str = "
     INSERT INTO file_attempt AS a (file_url, stamp_bytes, stamp_modified_ns, stamp_inode, attempts)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1 FROM json_each(?1) WHERE true
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (file_url) DO UPDATE
        SET attempts = CASE WHEN (a.stamp_bytes, a.stamp_modified_ns, a.stamp_inode)
                               = (excluded.stamp_bytes, excluded.stamp_modified_ns, excluded.stamp_inode)
@@ -42,7 +42,7 @@ pub(in crate::sqlite) const BEGIN_ATTEMPTS: &str = "
            stamp_inode = excluded.stamp_inode";
 
 pub(in crate::sqlite) const END_ATTEMPTS: &str =
-    "DELETE FROM file_attempt WHERE file_url IN (SELECT value FROM json_each(?1))";
+    "DELETE FROM file_attempt WHERE file_url IN (SELECT value FROM jsonb_each(?1))";
 
 pub(in crate::sqlite) const FORGET_ATTEMPTS: &str = "DELETE FROM file_attempt";
 

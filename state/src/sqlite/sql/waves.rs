@@ -8,13 +8,13 @@ pub(in crate::sqlite) const NEXT_REVISION: &str =
 pub(in crate::sqlite) const TOUCH_FILES: &str = "
     INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
-      FROM json_each(?1) f CROSS JOIN job_file j ON j.file_id = f.value WHERE true
+      FROM jsonb_each(?1) f CROSS JOIN job_file j ON j.file_id = f.value WHERE true
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched";
 
 /// Touches the open waves of the jobs that require one of the files in `?1`.
 pub(in crate::sqlite) const TOUCH_REQUIRING: &str = "
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
-     WHERE job_config_id IN (SELECT r.job_config_id FROM json_each(?1) f
+     WHERE job_config_id IN (SELECT r.job_config_id FROM jsonb_each(?1) f
                               CROSS JOIN required_file q ON q.file_id = f.value
                               CROSS JOIN job_requires r ON r.pattern = q.pattern)";
 
@@ -36,7 +36,7 @@ macro_rules! may_be_due {
 pub(in crate::sqlite) const OPEN_WAVES: &str = concat!(
     "INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
-      FROM json_each(?1) w CROSS JOIN job_file j ON j.job_config_id = w.value
+      FROM jsonb_each(?1) w CROSS JOIN job_file j ON j.job_config_id = w.value
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE ",
     may_be_due!(),
@@ -48,7 +48,7 @@ pub(in crate::sqlite) const OPEN_WAVES: &str = concat!(
 pub(in crate::sqlite) const OPEN_WAVES_OF_FILES: &str = concat!(
     "INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
-      FROM json_each(?1) w CROSS JOIN job_file j ON j.file_id = w.value
+      FROM jsonb_each(?1) w CROSS JOIN job_file j ON j.file_id = w.value
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE EXISTS (SELECT 1 FROM open_wave o WHERE o.job_config_id = j.job_config_id AND o.wave = j.wave) OR ",
     may_be_due!(),
@@ -65,10 +65,10 @@ pub(in crate::sqlite) const REVISIONS: &str = "
 /// Closes waves, unless they were touched since they were read. `?1` is an array of job, wave, touched.
 pub(in crate::sqlite) const CLOSE: &str = "
     DELETE FROM open_wave
-     WHERE (job_config_id, wave, touched) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
+     WHERE (job_config_id, wave, touched) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
 
 pub(in crate::sqlite) const OPEN: &str = "
-    SELECT o.wave, o.touched FROM json_each(?2) w
+    SELECT o.wave, o.touched FROM jsonb_each(?2) w
      CROSS JOIN open_wave o ON o.job_config_id = ?1 AND o.wave = w.value";
 
 pub(in crate::sqlite) const ALL_WAVES: &str =
