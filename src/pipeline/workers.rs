@@ -111,10 +111,13 @@ pub(super) async fn in_parallel(
             note_stuck(parts, reading);
         }
     }
-    let outcomes = shared.places.iter().map(|place| match exchange(place, Place::Gone) {
-        Place::Done(attempt) => attempt,
-        _ => unreachable!("none is left"),
-    });
+    let outcomes = shared
+        .places
+        .iter()
+        .map(|place| match exchange(place, Place::Gone) {
+            Place::Done(attempt) => attempt,
+            _ => unreachable!("none is left"),
+        });
     Ok(outcomes.collect())
 }
 

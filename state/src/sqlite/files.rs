@@ -30,17 +30,20 @@ impl StateDb {
         mut take: impl FnMut(&str, KnownStamp),
     ) -> Result<(), StateError> {
         let (action, subject) = ("read the stamps of", "the known files");
-        let mut after = String::new();
+        // There may be a million, so never all at once. The next are read while these are taken.
+        let read = |after: String| {
+            let readers = self.readers.clone();
+            tokio::spawn(async move {
+                let stamps = sqlx::query(sql::STAMPS).bind(after).bind(STAMPS_AT_ONCE);
+                stamps.fetch_all(&readers).await
+            })
+        };
+        let mut next = read(String::new());
         loop {
-            // There may be a million, so never all at once.
-            let rows = sqlx::query(sql::STAMPS)
-                .bind(&after)
-                .bind(STAMPS_AT_ONCE)
-                .fetch_all(&self.readers)
-                .await
-                .during(action, subject)?;
+            let rows = next.await.map_err(|panicked| sqlx::Error::Io(panicked.into()));
+            let rows = rows.flatten().during(action, subject)?;
             let Some(last) = rows.last() else { return Ok(()) };
-            after = last.try_get("file_url").during(action, subject)?;
+            next = read(last.try_get("file_url").during(action, subject)?);
             for row in &rows {
                 if let Some((path, known)) = settled_stamp(row, &digest_of).during(action, subject)? {
                     take(path, known);

@@ -19,10 +19,11 @@ pub(in crate::sqlite) const TOUCH_REQUIRING: &str = "
                               CROSS JOIN job_requires r ON r.pattern = q.pattern)";
 
 /// Of a file `f` in a wave of `j`: whether the wave may have something to do because of it. No completed run has seen the
-/// file, or it has a day for which not simply the version in force counts. Too many waves do no harm: they are judged once.
+/// file, if there was one, or it has a day for which not simply the version in force counts. Too many waves do no harm: they
+/// are judged once.
 macro_rules! may_be_due {
     () => {
-        "(f.valid_submission_id > coalesce(
+        "(coalesce(f.valid_submission_id, 0) > coalesce(
               (SELECT r.as_of_submission FROM job_run r
                 WHERE r.job_config_id = j.job_config_id AND r.wave = j.wave AND r.state = 'COMPLETED'
                   AND r.cause <> 'replay'
