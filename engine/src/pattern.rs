@@ -6,7 +6,7 @@
 
 mod near;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
@@ -30,24 +30,40 @@ pub struct FilePattern {
 
 /// The compiled rests of all patterns in use, by their source: thousands of jobs may differ in their literal starts
 /// alone, as `P0001-{store}.tdf` and `P0002-{store}.tdf` do, and each compiled rest takes many kilobytes.
-static RESTS: LazyLock<Mutex<HashMap<String, Weak<Regex>>>> = LazyLock::new(Mutex::default);
+static RESTS: LazyLock<Mutex<Rests>> = LazyLock::new(Mutex::default);
 
-/// Compiles what follows a pattern's literal start, or returns it if another pattern has the same.
-fn compiled(source: String) -> Result<Arc<Regex>, regex::Error> {
-    let mut rests = RESTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = rests.get(&source).and_then(Weak::upgrade) {
-        return Ok(known);
+/// How many rests stay although no pattern in use has them.
+const KEPT: usize = 8;
+
+#[derive(Default)]
+struct Rests {
+    in_use: HashMap<String, Weak<Regex>>,
+    /// The last that were asked for. Settings are checked job by job, and each pattern is dropped before the next is parsed:
+    /// without these, thousands of jobs would have the same rest compiled thousands of times.
+    last: VecDeque<Arc<Regex>>,
+}
+
+impl Rests {
+    /// Compiles what follows a pattern's literal start, or returns it if another pattern has the same.
+    fn compiled(&mut self, source: String) -> Result<Arc<Regex>, regex::Error> {
+        if let Some(known) = self.in_use.get(&source).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let regex = regex::RegexBuilder::new(&format!("^{source}$"))
+            .dot_matches_new_line(true)
+            .build()?;
+        let regex = Arc::new(regex);
+        // Those that are no longer in use are dropped now and then.
+        if self.in_use.len().is_power_of_two() {
+            self.in_use.retain(|_, rest| rest.strong_count() > 0);
+        }
+        self.in_use.insert(source, Arc::downgrade(&regex));
+        self.last.push_back(regex.clone());
+        if self.last.len() > KEPT {
+            self.last.pop_front();
+        }
+        Ok(regex)
     }
-    let regex = regex::RegexBuilder::new(&format!("^{source}$"))
-        .dot_matches_new_line(true)
-        .build()?;
-    let regex = Arc::new(regex);
-    // Those that are no longer in use are dropped now and then.
-    if rests.len().is_power_of_two() {
-        rests.retain(|_, rest| rest.strong_count() > 0);
-    }
-    rests.insert(source, Arc::downgrade(&regex));
-    Ok(regex)
 }
 
 /// What a pattern consists of.
@@ -174,7 +190,10 @@ impl FilePattern {
             .iter()
             .take_while(|piece| matches!(piece, Piece::Literal(_)));
         let source = pieces[start.count()..].iter().map(Piece::regex).collect();
-        let rest = compiled(source).map_err(|e| fail(format!("cannot be used: {e}")))?;
+        let mut rests = RESTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = rests
+            .compiled(source)
+            .map_err(|e| fail(format!("cannot be used: {e}")))?;
         Ok(Self {
             text: text.to_owned(),
             pieces,
@@ -334,6 +353,21 @@ mod tests {
         ] {
             assert!(FilePattern::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_compiled_last_stays_for_the_patterns_that_come_next() {
+        let mut rests = Rests::default();
+        let first = Arc::downgrade(&rests.compiled("a".into()).unwrap());
+        assert!(Arc::ptr_eq(
+            &first.upgrade().unwrap(),
+            &rests.compiled("a".into()).unwrap()
+        ));
+        for number in 0..100 {
+            rests.compiled(format!("b{number}")).unwrap();
+        }
+        assert!(first.upgrade().is_none(), "not all of them stay");
+        assert!(rests.in_use.len() < 100 && rests.last.len() == KEPT);
     }
 
     #[test]

@@ -22,7 +22,7 @@ const ACTION: &str = "find the jobs of";
 const SUBJECT: &str = "files";
 
 /// The most files that are matched in one transaction, and the most that are in memory at a time.
-const AT_ONCE: i64 = 20_000;
+const AT_ONCE: i64 = 5_000;
 
 /// A file that is compared with the jobs.
 struct File {
