@@ -26,7 +26,15 @@ pub(super) struct Amounts {
 }
 
 /// So few amounts are not worth adding up before the end.
-const FEW: usize = if cfg!(test) { 16 } else { 1 << 19 };
+const FEW: usize = if cfg!(test) { 16 } else { 1 << 17 };
+
+/// What came of adding up.
+pub(super) struct AddedUp {
+    /// The first sum that became too large.
+    pub(super) too_large: Option<TooLarge>,
+    /// Whether most of the amounts since the last time belong to sums that were there then, or to each other's.
+    pub(super) are_mostly_known: bool,
+}
 
 /// A sum that became too large: its key and measure.
 pub(super) type TooLarge = (Key, usize);
@@ -45,20 +53,19 @@ impl Amounts {
         self.list.iter()
     }
 
-    /// Appends amounts, and adds up those of equal keys once the list is twice as long as after the last time: so it is
-    /// never much longer than there are sums. Returns the first sum that becomes too large.
-    pub(super) fn extend(&mut self, amounts: &[Amount]) -> Option<TooLarge> {
+    pub(super) fn extend(&mut self, amounts: &[Amount]) {
         self.list.extend_from_slice(amounts);
-        if self.list.len() < 2 * self.added_up.max(FEW) {
-            return None;
-        }
-        let too_large = self.add_up();
-        self.added_up = self.list.len();
-        too_large
+    }
+
+    /// Returns whether the amounts should be added up: once they are twice as many as after the last time, so that there
+    /// are never many more of them than sums.
+    pub(super) fn are_due(&self) -> bool {
+        self.list.len() >= 2 * self.added_up.max(FEW)
     }
 
     /// Leaves one amount for each key and measure.
-    fn add_up(&mut self) -> Option<TooLarge> {
+    pub(super) fn add_up(&mut self) -> AddedUp {
+        let further = self.list.len() - self.added_up;
         sort(&mut self.list);
         let mut too_large = None;
         let (mut kept, mut first_of_key) = (0, 0);
@@ -82,7 +89,16 @@ impl Amounts {
             }
         }
         self.list.truncate(kept);
-        too_large
+        let new = kept - self.added_up;
+        self.added_up = kept;
+        AddedUp {
+            too_large,
+            are_mostly_known: new < further / 2,
+        }
+    }
+
+    pub(super) fn into_list(self) -> Vec<Amount> {
+        self.list
     }
 
     /// Gives the amounts other numbers for stores and items, adds more, and returns all by key.

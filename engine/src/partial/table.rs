@@ -1,7 +1,7 @@
 //! The sums of the lines that one thread reads: hash tables from key to row, and the rows. Amounts of more keys than a
 //! core's own cache holds are kept aside: see [`Amounts`].
 
-use super::amounts::{Amount, Amounts, TooLarge};
+use super::amounts::{AddedUp, Amount, Amounts, TooLarge};
 use super::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::amount::{ABSENT, add_cents};
 use crate::symbols::{Symbols, Texts};
@@ -13,7 +13,9 @@ pub(crate) struct SumTable {
     keys: KeyTable,
     /// Lines that are not yet in the sums.
     pending: Pending,
-    /// Lines that came when there were many keys.
+    /// From so many keys on, lines are kept aside.
+    most_keys: usize,
+    /// These lines.
     amounts: Amounts,
     /// The first sum that became too large.
     too_large: Option<TooLarge>,
@@ -134,6 +136,7 @@ impl SumTable {
             items: Symbols::new(),
             keys: KeyTable::new(measures),
             pending: Pending::new(),
+            most_keys: MOST_KEYS,
             amounts: Amounts::default(),
             too_large: None,
         }
@@ -160,9 +163,11 @@ impl SumTable {
     #[inline(never)]
     fn add_pending(&mut self) {
         let count = std::mem::take(&mut self.pending.count);
-        if self.keys.rows.len() >= MOST_KEYS {
-            let too_large = self.amounts.extend(&self.pending.amounts[..count]);
-            self.too_large = self.too_large.or(too_large);
+        if self.keys.rows.len() >= self.most_keys {
+            self.amounts.extend(&self.pending.amounts[..count]);
+            if self.amounts.are_due() {
+                self.add_up_amounts();
+            }
             return;
         }
         let mut guesses = [0; MAX_PENDING];
@@ -186,6 +191,26 @@ impl SumTable {
             self.keys.rows.count_lines(row, 1);
             if !add_cents(self.keys.rows.sum(row, measure), cents) {
                 self.too_large = self.too_large.or(Some((key, measure)));
+            }
+        }
+    }
+
+    /// Adds up the amounts that were kept aside. If keys recur often, it is quicker to look them up after all.
+    #[cold]
+    fn add_up_amounts(&mut self) {
+        let AddedUp {
+            too_large,
+            are_mostly_known,
+        } = self.amounts.add_up();
+        self.too_large = self.too_large.or(too_large);
+        if are_mostly_known {
+            self.most_keys = usize::MAX;
+            for amount in std::mem::take(&mut self.amounts).into_list() {
+                let (row, measure) = (self.keys.row(amount.key), amount.measure as usize);
+                self.keys.rows.count_lines(row, amount.lines);
+                if !add_cents(self.keys.rows.sum(row, measure), amount.cents) {
+                    self.too_large = self.too_large.or(Some((amount.key, measure)));
+                }
             }
         }
     }

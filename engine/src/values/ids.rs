@@ -236,10 +236,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn ids_that_stay_as_they_are_are_those_that_the_rules_leave_alone(text in "[a0][ 0='\"aé\t-]{0,28}") {
+        fn ids_that_stay_as_they_are_are_those_that_the_rules_leave_alone(text in "[a0='][0='\"a-]{0,28}|[a0][ aé\t]{0,3}") {
             let usual = rule(|_| ());
-            prop_assume!(usual.keeps(&text));
-            prop_assert_eq!(usual.read_any(&text, true), Ok(Cow::Borrowed(text.as_str())));
+            if usual.keeps(&text) {
+                prop_assert_eq!(usual.read_any(&text, true), Ok(Cow::Borrowed(text.as_str())));
+            }
         }
 
         #[test]
