@@ -214,6 +214,8 @@ fn an_empty_site_says_what_to_do_first() {
         ("/store", "Name a store"),
         ("/store?store=1", "No file of this store has come so far"),
         ("/sql", "Write a question"),
+        ("/files?page=9", "The list ends before page 9"),
+        ("/jobs?page=9", "The list ends before page 9"),
     ] {
         assert!(desk.page(path).contains(told), "{path}");
     }
@@ -554,6 +556,45 @@ fn a_stream_carries_only_what_changed() {
     );
     // A stream does not keep the service from ending.
     assert_eq!(desk.service.terminate().status.code(), Some(0));
+}
+
+#[test]
+fn today_tells_what_alerts_have_found_and_whom_they_cannot_reach() {
+    let settings = support::settings(support::SQLITE, JOB);
+    // Nobody listens at port 1.
+    let site = support::site(&format!(
+        "{settings}\n[http]\nlisten = \"127.0.0.1:0\"\n\
+         [[alert]]\nname = \"held-back\"\nwhen = \"held\"\n\
+         [[receiver]]\nname = \"desk\"\nform = \"json\"\nurl = \"http://127.0.0.1:1/hush\"\n"
+    ));
+    let desk = Desk::open(&site);
+    let strip = || {
+        let page = desk.page("/");
+        let from = page.find("<section class=\"needs\" aria-label=\"Alerts\">")?;
+        let rest = &page[from..];
+        Some(rest[..rest.find("</section>").expect("it ends")].to_owned())
+    };
+    site.submit("IL-1.tdf", many("S1"));
+    desk.wait_for("/api/status", |status| {
+        status["jobs"][0]["last_status"] == "COMPLETED"
+    });
+    assert_eq!(strip(), None);
+    site.submit("IL-1.tdf", sale("S1", "1.00"));
+    wait_until("Today tells of the alert and of its receiver", || {
+        strip().is_some_and(|strip| {
+            strip.contains("held-back")
+                && strip.contains("file IL-1.tdf")
+                && strip.contains("has not got")
+                && strip.contains("http://127.0.0.1:1: ")
+        })
+    });
+    assert!(!strip().expect("it is there").contains("hush"));
+    site.run_ok(["accept", "IL-1.tdf"]);
+    // Its end is still to be told.
+    wait_until("Today no longer tells of the file", || {
+        strip().is_some_and(|strip| !strip.contains("file IL-1.tdf"))
+    });
+    desk.close();
 }
 
 #[test]
