@@ -435,6 +435,31 @@ fn acting_needs_the_token() {
 }
 
 #[test]
+fn a_locked_state_database_is_told_and_pages_still_show() {
+    let site = mill(&format!("token = \"{TOKEN}\""));
+    let desk = Desk::open(&site);
+    let bearer = format!("Bearer {TOKEN}");
+    let pause = || desk.post("/api/jobs/IL/pause", &[("authorization", &bearer)], "");
+    support::while_locked(&site, "state.db", || {
+        for path in ["/", "/files", "/jobs/IL", "/api/status", "/metrics", "/healthz"] {
+            desk.page(path);
+        }
+        let refused = pause();
+        assert_eq!(refused.status, 503, "{}", refused.body);
+        for part in ["keeps the state database locked", "try again"] {
+            assert!(refused.body.contains(part), "{}", refused.body);
+        }
+    });
+    assert_eq!(pause().status, 200);
+    let unknown = desk.post("/act/pause", &[FORM], "job=IL");
+    assert!(unknown.body.contains("href=\"/sign-in\""), "{}", unknown.body);
+    // Loading the address of an action does nothing.
+    assert_eq!(desk.get("/act/resume").status, 303);
+    assert!(!desk.api("/api/jobs")[0]["enabled"].as_bool().expect("it is told"));
+    desk.close();
+}
+
+#[test]
 fn without_a_token_the_page_only_shows() {
     let site = mill("");
     site.submit("IL-1.tdf", sale("S1", "1.00"));
