@@ -1,3 +1,5 @@
+mod mutated;
+
 use super::*;
 
 /// Settings that can be used in a folder with `in`.
