@@ -52,7 +52,10 @@ fn every_operation_on_the_disk_may_fail_or_be_the_last() {
     let library = folder.path().join("disk_faults.so");
     let mut compiler = Command::new("cc");
     compiler.args(["-O2", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o"]);
-    compiler.arg(&library).arg(beside_this("disk_faults.c")).arg("-ldl");
+    compiler
+        .arg(&library)
+        .arg(beside_this("disk_faults.c"))
+        .arg("-ldl");
     let compiled = compiler.output().expect("there is a C compiler");
     assert!(compiled.status.success(), "{compiled:?}");
 
