@@ -29,3 +29,4 @@ pub mod settings;
 mod shown;
 mod through;
 mod usage;
+mod web;

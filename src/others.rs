@@ -2,9 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_state::DayOfOther;
+use gristmill_state::{DayOfOther, NewRun, RunInput, StateDb, StateError};
 
 use crate::preconditions::some_of;
+
+/// Says what runs that may start have in common with other jobs, as [`told`] does. Nothing is to be said where there is no
+/// run.
+pub(crate) async fn told_of(
+    state: &StateDb,
+    runs: &[Option<&NewRun>],
+) -> Result<Vec<Vec<String>>, StateError> {
+    let jobs: Vec<(&str, &[RunInput])> = runs
+        .iter()
+        .map(|run| run.map_or(("", &[][..]), |run| (run.job_id.as_str(), &run.inputs[..])))
+        .collect();
+    let days = state.days_of_others(&jobs).await?;
+    Ok(days.iter().map(|days| told(days)).collect())
+}
 
 /// Says which days a run leaves to other jobs, because their files are newer, and which it takes over from them: one
 /// sentence for each of the two, and each pair of jobs.

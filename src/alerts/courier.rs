@@ -1,9 +1,6 @@
 //! Sends messages to receivers. A failure says whether the receiver could not be reached, or refuses this one message. No
 //! error shows more of a URL than its scheme and host.
 
-use std::time::Duration;
-
-use anyhow::Context as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lettre::transport::smtp::authentication::Credentials;
@@ -14,9 +11,7 @@ use super::forms::{Outgoing, of_mail, of_programs, of_slack, of_teams};
 use super::message::Message;
 use crate::causes;
 use crate::settings::{Encryption, Endpoint, Form, Mail, Receiver, place};
-
-/// How long a receiver may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::web::{self, PATIENCE, RetryAfter};
 
 /// The most characters of an answer's error code that are shown.
 const CODE: usize = 60;
@@ -35,6 +30,8 @@ pub(crate) struct SendError {
     problem: String,
     /// Whether the receiver refuses this message, and may take others.
     pub(super) is_of_message: bool,
+    /// How long the receiver asks to be left alone.
+    pub(super) asked: Option<RetryAfter>,
 }
 
 impl SendError {
@@ -42,6 +39,7 @@ impl SendError {
         Self {
             problem,
             is_of_message: false,
+            asked: None,
         }
     }
 }
@@ -49,14 +47,10 @@ impl SendError {
 impl Courier {
     /// Makes a courier that tells moments in a zone.
     pub(crate) fn new(zone: TimeZone) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            // A redirected POST would become a GET.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("gristmill/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .context("cannot set up HTTP for alerts")?;
-        Ok(Self { client, zone })
+        Ok(Self {
+            client: web::client()?,
+            zone,
+        })
     }
 
     /// Sends the message that tries a receiver out.
@@ -117,6 +111,7 @@ impl Courier {
         let unsendable = |error: &dyn std::fmt::Display| SendError {
             problem: format!("the mail cannot be written: {error}"),
             is_of_message: true,
+            asked: None,
         };
         let (subject, text) = of_mail(outgoing, &self.zone);
         let mut letter = lettre::Message::builder()
@@ -148,6 +143,7 @@ impl Courier {
         let sent = builder.build().send(letter).await;
         sent.map(drop).map_err(|error| SendError {
             is_of_message: error.is_permanent(),
+            asked: None,
             problem: causes::joined(&error.into(), ": "),
         })
     }
@@ -165,11 +161,13 @@ async fn answered(url: &Url, request: reqwest::RequestBuilder) -> Result<(), Sen
     if status.is_success() {
         return Ok(());
     }
+    let asked = RetryAfter::of(&answer);
     let code = code(url, &answer.text().await.unwrap_or_default());
     let waits = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
     Err(SendError {
         problem: format!("{place} answered {status}{code}"),
         is_of_message: status.is_client_error() && !waits.contains(&status),
+        asked,
     })
 }
 

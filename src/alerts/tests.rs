@@ -191,6 +191,32 @@ async fn a_receiver_that_is_down_gets_everything_later_with_growing_pauses() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_asks_to_be_left_alone_is() {
+    let site = Site::new("2026-03-02T12:00:00Z", FULL).await;
+    let mut seen = 0;
+    for (status, asked, again) in [
+        (503, "90", "2026-03-02T12:01:30Z"),
+        (429, "Mon, 02 Mar 2026 12:10:00 GMT", "2026-03-02T12:10:00Z"),
+        (503, "Tue, 03 Mar 2026 12:00:00 GMT", "2026-03-02T13:10:00Z"),
+        (429, "86400", "2026-03-02T14:10:00Z"),
+    ] {
+        site.receiver.answer(status);
+        site.receiver.ask_to_wait(asked);
+        let (_, next) = site.look().await;
+        assert_eq!(next, Some(again.parse().unwrap()), "{asked}");
+        assert_eq!(site.told(&mut seen).len(), 1, "{asked}");
+        site.look().await;
+        assert!(site.told(&mut seen).is_empty(), "{asked}: it is left alone");
+        site.clock.set(again.parse().unwrap());
+    }
+    // Whoever only says so, and takes the message, has it.
+    site.receiver.answer(200);
+    site.look().await;
+    assert_eq!(site.told(&mut seen).len(), 1);
+    assert!(site.watch.state.unsent_notices().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_message_that_is_refused_holds_up_no_other() {
     let alerts = format!("{FULL}[[alert]]\nname = \"again\"\nwhen = \"disk\"\nfree = \"100 %\"\n");
     let site = Site::new("2026-03-02T12:00:00Z", &alerts).await;

@@ -19,6 +19,7 @@ use crate::disks::Disks;
 use crate::pipeline::pause_after;
 use crate::preconditions::JobIndex;
 use crate::settings::{Alert, AlertSettings, LakeSettings, Place, Receiver, Settings};
+use crate::web;
 
 /// How often to ask the state database whether anybody has written to it.
 const EDITS: Duration = Duration::from_millis(500);
@@ -338,7 +339,8 @@ impl Watch {
         };
         let failures = notice.failures.saturating_add(1);
         let now = self.clock.now();
-        let again = now.checked_add(pause_after(failures)).unwrap_or(now);
+        let pause = web::pause(error.asked, pause_after(failures), now);
+        let again = now.checked_add(pause).unwrap_or(now);
         match notice.failures {
             0 => tracing::warn!(
                 receiver = name,

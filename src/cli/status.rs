@@ -8,7 +8,7 @@ use gristmill_state::{Holder, UNMATCHED};
 use super::context::Context;
 use super::{JsonArg, SettingsArg, alert, doubts, held, outages, output, runs};
 use crate::ledger;
-use crate::overview::{JobStatus, Status, status, told};
+use crate::overview::{JobStatus, Status, job_statuses, status, told};
 
 /// Show the state of files, jobs and runs
 ///
@@ -25,7 +25,8 @@ pub(super) struct StatusArgs {
 pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     let context = Context::open_to_read(&args.settings).await?;
     let known = context.jobs().await?;
-    let status = status(&context.state, &known, context.clock.now()).await?;
+    let jobs = job_statuses(&context.state, &known, context.clock.now()).await?;
+    let status = status(&context.state, &known, jobs).await?;
     if args.json.json {
         output::json(&status)?;
         return Ok(ExitCode::SUCCESS);

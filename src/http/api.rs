@@ -90,7 +90,8 @@ async fn description() -> Response {
 
 async fn status(State(desk): State<Arc<Desk>>) -> Answer {
     let (state, jobs) = (desk.state().await?, desk.jobs().await?);
-    json_of(&overview::status(state, &jobs, desk.now()).await?)
+    let statuses = desk.provinces().await?.statuses();
+    json_of(&overview::status(state, &jobs, statuses).await?)
 }
 
 async fn files(State(desk): State<Arc<Desk>>, uri: Uri) -> Answer {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gristmill_state::{Clock, StateDb, StateError};
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Notify, OnceCell, Semaphore, watch};
+use tokio::sync::{Mutex, MutexGuard, Notify, OnceCell, Semaphore, watch};
 
 use super::live::Rendered;
 use super::metrics::places;
@@ -36,7 +36,7 @@ pub(super) struct Desk {
     /// Opened once the service has migrated it.
     state: OnceCell<StateDb>,
     jobs: Mutex<Arc<JobIndex>>,
-    pub(super) provinces: Mutex<Provinces>,
+    provinces: Mutex<Provinces>,
     /// Grows when pages may have changed.
     pub(super) revision: watch::Sender<u64>,
     /// Wakes the task that looks for changes, once somebody watches.
@@ -153,6 +153,14 @@ impl Desk {
             *jobs = Arc::new(jobs.read_again(state).await?);
         }
         Ok(jobs.clone())
+    }
+
+    /// Returns where each province stands, brought up to date.
+    pub(super) async fn provinces(&self) -> Result<MutexGuard<'_, Provinces>, Problem> {
+        let (state, jobs) = (self.state().await?, self.jobs().await?);
+        let mut provinces = self.provinces.lock().await;
+        provinces.refresh(state, &jobs, self.now()).await?;
+        Ok(provinces)
     }
 
     /// Keeps a message for the page that is shown next, and returns its number.

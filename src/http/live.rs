@@ -16,6 +16,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use gristmill_state::Changes;
+use maud::Markup;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -32,8 +33,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How often pages are rendered although nothing was written: time alone changes what some tell.
 const ANYWAY: Duration = Duration::from_secs(20);
 
-/// How many times as long as rendering takes, nothing is rendered afterwards: it takes 2 % of a core at most.
-const REST: u32 = 50;
+/// How many times as long as rendering takes, nothing is rendered afterwards: it takes 1 % of a core at most.
+const REST: u32 = 100;
 
 /// How often a quiet stream says that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);
@@ -41,8 +42,25 @@ const ALIVE: Duration = Duration::from_secs(15);
 /// How many rendered addresses are kept.
 const KEPT: usize = 64;
 
-/// A live part as rendered: id, digest, HTML.
-type LivePart = (&'static str, String, String);
+/// A live part as rendered.
+struct LivePart {
+    id: &'static str,
+    digest: String,
+    /// What tells it to a browser. It is made once for all of them.
+    event: Event,
+}
+
+impl LivePart {
+    fn new(id: &'static str, markup: Markup) -> Self {
+        let digest = digest(&markup);
+        let told = json!({ "id": id, "digest": digest, "html": markup.into_string() });
+        Self {
+            id,
+            digest,
+            event: Event::default().event("part").data(told.to_string()),
+        }
+    }
+}
 
 /// The live parts of an address at a revision.
 pub(super) struct Rendered {
@@ -138,14 +156,12 @@ impl Stream {
 
     /// Puts what differs from what the browser has in the queue.
     fn compare(&mut self, parts: &[LivePart]) {
-        for (id, digest, html) in parts {
-            if self.has.get(*id) == Some(digest) {
+        for part in parts {
+            if self.has.get(part.id) == Some(&part.digest) {
                 continue;
             }
-            self.has.insert((*id).to_owned(), digest.clone());
-            let part = json!({ "id": id, "digest": digest, "html": html });
-            self.to_send
-                .push_back(Event::default().event("part").data(part.to_string()));
+            self.has.insert(part.id.to_owned(), part.digest.clone());
+            self.to_send.push_back(part.event.clone());
         }
     }
 }
@@ -162,7 +178,7 @@ async fn rendered(desk: &Desk, uri: &Uri, viewer: Viewer) -> Result<Arc<Vec<Live
     let began = Instant::now();
     let page = pages::page(desk, uri, viewer).await?;
     let live = page.parts.into_iter().filter_map(|part| match part {
-        Part::Live(id, markup) => Some((id, digest(&markup), markup.into_string())),
+        Part::Live(id, markup) => Some(LivePart::new(id, markup)),
         Part::Fixed(_) => None,
     });
     let parts = Arc::new(live.collect::<Vec<_>>());

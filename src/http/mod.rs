@@ -29,6 +29,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
 use axum::routing::{get, post};
 use gristmill_state::Clock;
 use tokio::sync::watch;
@@ -150,7 +151,11 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/assets/{name}", get(assets::asset))
         .route("/sign-in", get(session::form).post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
-        .route("/act/{action}", post(actions::of_form))
+        // Whoever loads the address of an action again does not do it again.
+        .route(
+            "/act/{action}",
+            post(actions::of_form).get(async || Redirect::to("/")),
+        )
         .route("/file/rejects.csv", get(pages::rejects_csv))
         .route("/store/{report}", get(pages::report_file))
         .route("/sql.csv", get(pages::sql_csv))

@@ -248,6 +248,11 @@ pub(super) fn pager(before: Option<String>, after: Option<String>) -> Markup {
     }
 }
 
+/// Says that a list does not reach so far, and leads to its beginning.
+pub(super) fn beyond(page: impl std::fmt::Display, first: String) -> Markup {
+    html! { p.empty { "The list ends before page " (page) ". " a href=(first) { "Show the first page" } } }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

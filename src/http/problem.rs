@@ -26,7 +26,7 @@ pub(super) enum Problem {
     Unauthorized(String),
     /// It is never allowed.
     Forbidden(String),
-    /// The service cannot answer yet, or not so many at once.
+    /// The service cannot answer yet, or not so many at once; or somebody keeps the state database locked.
     Unavailable(String),
     /// Something failed.
     Failed(anyhow::Error),
@@ -84,7 +84,10 @@ impl Problem {
         let body = html! {
             h1 { (title) }
             p.problem { (self.message()) }
-            p { a href="/" { "Go to Today" } }
+            p {
+                @if let Self::Unauthorized(_) = self { a href="/sign-in" { "Sign in" } " · " }
+                a href="/" { "Go to Today" }
+            }
         };
         (status, Html(layout::bare(title, &body))).into_response()
     }
@@ -123,6 +126,7 @@ impl From<anyhow::Error> for Problem {
                 | StateError::Overtaken { .. }
                 | StateError::WrongState { .. },
             ) => Self::Conflict(told()),
+            Some(busy @ StateError::Busy { .. }) => Self::Unavailable(format!("{busy}, and try again")),
             _ => Self::Failed(error),
         }
     }

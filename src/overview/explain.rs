@@ -32,17 +32,16 @@ pub(crate) async fn explain_waves(
     now: Timestamp,
 ) -> Result<Vec<Verdict>, StateError> {
     let mut verdicts = assess(state, plan, &plan.question_of_people(waves), now).await?;
-    for verdict in &mut verdicts {
-        tell_of_others(state, verdict).await?;
-    }
+    tell_of_others(state, &mut verdicts).await?;
     Ok(verdicts)
 }
 
-/// Adds to a verdict what its files have in common with those of other jobs. That keeps no run from starting.
-async fn tell_of_others(state: &StateDb, verdict: &mut Verdict) -> Result<(), StateError> {
-    if let Some(run) = &verdict.run {
-        let days = state.days_of_others(&run.job_id, &run.inputs).await?;
-        let told = others::told(&days).into_iter();
+/// Adds to verdicts what their files have in common with those of other jobs. That keeps no run from starting.
+async fn tell_of_others(state: &StateDb, verdicts: &mut [Verdict]) -> Result<(), StateError> {
+    let runs: Vec<_> = verdicts.iter().map(|verdict| verdict.run.as_ref()).collect();
+    let told = others::told_of(state, &runs).await?;
+    for (verdict, told) in verdicts.iter_mut().zip(told) {
+        let told = told.into_iter();
         verdict
             .checks
             .extend(told.map(|facts| Check::new("other jobs", true, facts)));

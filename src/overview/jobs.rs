@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::others;
-use crate::preconditions::{IndexedJob, JobIndex, JobPlan, Verdict, WaveState, assess};
+use crate::preconditions::{IndexedJob, JobIndex, JobPlan, Verdict, WaveState, assess_each};
 
 /// A job, and what keeps it from running.
 #[derive(Clone, Debug, Serialize)]
@@ -46,10 +46,9 @@ impl JobStatus {
     }
 }
 
-/// Judges the newest wave up to today, and those after today.
-async fn verdicts(state: &StateDb, plan: &JobPlan, now: Timestamp) -> Result<Vec<Verdict>, StateError> {
-    let today = now.to_zoned(plan.time_zone.clone()).date();
-    assess(state, plan, &plan.question(Waves::NewestAt(today)), now).await
+/// Returns the day that it is for a job.
+fn today(plan: &JobPlan, now: Timestamp) -> Date {
+    now.to_zoned(plan.time_zone.clone()).date()
 }
 
 /// Returns the newest wave up to today. Those after today go to `ahead`; the first of them is returned only if there is
@@ -60,7 +59,7 @@ fn newest(
     now: Timestamp,
     ahead: &mut Vec<Date>,
 ) -> Option<Verdict> {
-    let today = now.to_zoned(plan.time_zone.clone()).date();
+    let today = today(plan, now);
     let is_ahead = |verdict: &Verdict| verdict.wave.is_some_and(|wave| wave > today);
     let first_ahead = verdicts.partition_point(|verdict| !is_ahead(verdict));
     let later = verdicts.split_off(first_ahead);
@@ -78,71 +77,108 @@ pub(crate) struct Judged {
     pub(crate) is_unusable: bool,
 }
 
+/// How many jobs are asked about at a time: their files are all in memory meanwhile.
+const AT_ONCE: usize = 200;
+
 /// Returns every job with what it waits for.
 pub(crate) async fn job_statuses(
     state: &StateDb,
     jobs: &JobIndex,
     now: Timestamp,
 ) -> Result<Vec<JobStatus>, StateError> {
-    let mut statuses = Vec::new();
-    for job in state.jobs().await? {
-        // A job that was added since the index was made is left for the next look.
-        if let Some(known) = jobs.job(&job.config.id) {
-            statuses.push(judge_newest(state, job, known, now).await?.status);
-        }
-    }
-    Ok(statuses)
+    let rows = state.jobs().await?.into_iter();
+    // A job that was added since the index was made is left for the next look.
+    let known = rows.filter_map(|row| {
+        let known = jobs.job(&row.config.id)?;
+        Some((row, &**known))
+    });
+    let judged = judge_newest(state, known.collect(), now).await?;
+    Ok(judged.into_iter().map(|judged| judged.status).collect())
 }
 
-/// Judges a job by its newest wave.
+/// Judges jobs by their newest waves. A job that is gone meanwhile is left out.
 pub(crate) async fn judge_newest(
     state: &StateDb,
-    job: JobRow,
-    known: &IndexedJob,
+    jobs: Vec<(JobRow, &IndexedJob)>,
     now: Timestamp,
-) -> Result<Judged, StateError> {
-    let mut status = JobStatus {
-        job: job.config.id,
-        last_run: job.last_run_id,
-        last_status: job.last_exec_status.map(|status| status.to_string()),
-        wave: None,
-        state: None,
-        done: None,
-        waits_for: Vec::new(),
-        ahead: Vec::new(),
-        other_jobs: Vec::new(),
-    };
-    let plan = match known.plan() {
-        Ok(plan) => plan,
-        Err(error) => {
-            status
-                .waits_for
-                .push(format!("a corrected configuration: {error}"));
-            return Ok(Judged {
-                status,
-                verdict: None,
-                is_unusable: true,
-            });
-        }
-    };
-    let verdict = newest(verdicts(state, plan, now).await?, plan, now, &mut status.ahead);
-    match &verdict {
-        Some(newest) => {
-            if let Some(run) = &newest.run {
-                let days = state.days_of_others(&run.job_id, &run.inputs).await?;
-                status.other_jobs = others::told(&days);
-            }
-            status.describe(newest);
-        }
-        None => status
-            .waits_for
-            .push(format!("a file that matches {}", plan.files)),
+) -> Result<Vec<Judged>, StateError> {
+    let mut judged = Vec::with_capacity(jobs.len());
+    let mut jobs = jobs.into_iter().peekable();
+    while jobs.peek().is_some() {
+        judged.extend(judge_some(state, jobs.by_ref().take(AT_ONCE).collect(), now).await?);
     }
-    Ok(Judged {
-        status,
-        verdict,
-        is_unusable: false,
-    })
+    Ok(judged)
+}
+
+async fn judge_some(
+    state: &StateDb,
+    jobs: Vec<(JobRow, &IndexedJob)>,
+    now: Timestamp,
+) -> Result<Vec<Judged>, StateError> {
+    let mut judged: Vec<_> = jobs
+        .into_iter()
+        .map(|(row, known)| (Some(Judged::before(row)), known.plan()))
+        .collect();
+    let plans = judged.iter().filter_map(|(_, plan)| plan.as_ref().ok());
+    let asked: Vec<_> = plans
+        .map(|plan| (*plan, plan.question(Waves::NewestAt(today(plan, now)))))
+        .collect();
+    let mut verdicts = assess_each(state, &asked, now).await?.into_iter();
+    for (of_job, plan) in &mut judged {
+        match plan {
+            Err(error) => {
+                if let Some(job) = of_job {
+                    job.is_unusable = true;
+                    let told = format!("a corrected configuration: {error}");
+                    job.status.waits_for.push(told);
+                }
+            }
+            Ok(plan) => match (verdicts.next().flatten(), of_job.as_mut()) {
+                (Some(verdicts), Some(job)) => {
+                    job.verdict = newest(verdicts, plan, now, &mut job.status.ahead);
+                    match &job.verdict {
+                        Some(newest) => job.status.describe(newest),
+                        None => {
+                            let told = format!("a file that matches {}", plan.files);
+                            job.status.waits_for.push(told);
+                        }
+                    }
+                }
+                _ => *of_job = None,
+            },
+        }
+    }
+    let mut judged: Vec<Judged> = judged.into_iter().filter_map(|(judged, _)| judged).collect();
+    let runs: Vec<_> = judged
+        .iter()
+        .map(|job| job.verdict.as_ref()?.run.as_ref())
+        .collect();
+    let told = others::told_of(state, &runs).await?;
+    for (job, told) in judged.iter_mut().zip(told) {
+        job.status.other_jobs = told;
+    }
+    Ok(judged)
+}
+
+impl Judged {
+    /// Returns what is known of a job before it is judged.
+    fn before(row: JobRow) -> Self {
+        Self {
+            status: JobStatus {
+                job: row.config.id,
+                last_run: row.last_run_id,
+                last_status: row.last_exec_status.map(|status| status.to_string()),
+                wave: None,
+                state: None,
+                done: None,
+                waits_for: Vec::new(),
+                ahead: Vec::new(),
+                other_jobs: Vec::new(),
+            },
+            verdict: None,
+            is_unusable: false,
+        }
+    }
 }
 
 impl JobStatus {

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use gristmill_state::{
     Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, ServiceLock, StateDb, Unsent, Waiting,
 };
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::doubts::{self, WithRejects};
-use super::{Held, JobStatus, Stray, firing, job_statuses, strays};
+use super::{Held, JobStatus, Stray, firing, strays};
 use crate::preconditions::JobIndex;
 
 /// How many of the newest runs belong to it.
@@ -46,10 +45,13 @@ pub(crate) struct Status {
     pub(crate) damages: Vec<Damage>,
 }
 
-/// Gathers the state of everything.
-pub(crate) async fn status(state: &StateDb, known: &JobIndex, now: Timestamp) -> anyhow::Result<Status> {
+/// Gathers the state of everything, beside that of the jobs.
+pub(crate) async fn status(
+    state: &StateDb,
+    known: &JobIndex,
+    jobs: Vec<JobStatus>,
+) -> anyhow::Result<Status> {
     let counts = state.status_counts().await?.into_iter();
-    let jobs = job_statuses(state, known, now).await?;
     let last = RunFilter {
         limit: Some(RUNS),
         ..RunFilter::default()

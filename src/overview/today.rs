@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::JobStatus;
-use super::jobs::judge_newest;
+use super::jobs::{Judged, judge_newest};
 use crate::preconditions::{Check, JobIndex, Verdict, WaveState};
 
 /// How long verdicts are kept at most, although nothing happened: time alone may change what they tell.
@@ -97,6 +97,12 @@ impl Provinces {
         all
     }
 
+    /// Returns where the jobs stand, ordered by name.
+    pub(crate) fn statuses(&self) -> Vec<JobStatus> {
+        let all = self.by_job.values();
+        all.map(|(_, province)| province.status.clone()).collect()
+    }
+
     /// Brings them up to date.
     pub(crate) async fn refresh(
         &mut self,
@@ -114,6 +120,7 @@ impl Provinces {
         let mut old_ones = AGED_AT_ONCE;
         // If a question fails, everything is asked anew at the next look.
         self.seen = None;
+        let mut to_judge = Vec::new();
         for row in state.jobs().await? {
             let Some(known) = jobs.job(&row.config.id) else {
                 continue;
@@ -126,18 +133,20 @@ impl Provinces {
                 old_ones -= usize::from(is_old);
                 !is_old
             });
-            let id = row.config.id.clone();
-            let (row, province) = match kept {
-                Some(kept) => kept,
-                None => {
-                    let judged = judge_newest(state, row.clone(), known, now).await?;
-                    let is_paused = !row.config.enabled;
-                    let province =
-                        Province::new(judged.status, judged.verdict, judged.is_unusable, is_paused, now);
-                    (row, province)
-                }
-            };
-            self.by_job.insert(id, (row, province));
+            match kept {
+                Some(kept) => drop(self.by_job.insert(row.config.id, kept)),
+                None => to_judge.push((row, &**known)),
+            }
+        }
+        let rows = to_judge
+            .iter()
+            .map(|(row, _)| (row.config.id.clone(), row.clone()));
+        let mut rows: BTreeMap<_, _> = rows.collect();
+        for judged in judge_newest(state, to_judge, now).await? {
+            if let Some((id, row)) = rows.remove_entry(&judged.status.job) {
+                let province = Province::new(judged, !row.config.enabled, now);
+                self.by_job.insert(id, (row, province));
+            }
         }
         self.waiting = waiting;
         self.seen = Some((touched.revision, touched.edition));
@@ -146,13 +155,12 @@ impl Provinces {
 }
 
 impl Province {
-    fn new(
-        status: JobStatus,
-        verdict: Option<Verdict>,
-        is_unusable: bool,
-        is_paused: bool,
-        now: Timestamp,
-    ) -> Self {
+    fn new(judged: Judged, is_paused: bool, now: Timestamp) -> Self {
+        let Judged {
+            status,
+            verdict,
+            is_unusable,
+        } = judged;
         let mut province = Self {
             mood: Mood::Quiet,
             progress: None,

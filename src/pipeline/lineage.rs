@@ -5,7 +5,6 @@
 //! their order. Nothing else waits for that. An event whose sending was interrupted is sent again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
 use gristmill_state::LineageEvent;
@@ -22,12 +21,10 @@ use super::{Parts, stopped};
 use crate::causes;
 use crate::lineage::event;
 use crate::settings::LineageSettings;
+use crate::web::{self, RetryAfter};
 
 /// How many events are read at a time.
 const PAGE: u32 = 20;
-
-/// How long a receiver may take to answer.
-const ANSWER: Duration = Duration::from_secs(10);
 
 /// How much of what a receiver says is logged, in characters.
 const SAID: usize = 200;
@@ -54,18 +51,11 @@ pub(super) fn start(
     let Some(settings) = parts.settings.lineage.clone() else {
         return Ok(Wake(None));
     };
-    let client = reqwest::Client::builder()
-        .timeout(ANSWER)
-        // A key is for nobody else.
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("gristmill/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .context("cannot make a client for lineage events")?;
     let (sender, woken) = mpsc::channel(1);
     let task = Task {
         parts: parts.clone(),
         settings,
-        client,
+        client: web::client()?,
         failures: 0,
         dropped: None,
     };
@@ -90,8 +80,8 @@ enum Answer {
     Taken,
     /// It will never take it.
     Refused(String),
-    /// It may take it later.
-    Failed(String),
+    /// It may take it later, and may ask to be left alone until then.
+    Failed(String, Option<RetryAfter>),
 }
 
 impl Task {
@@ -120,14 +110,14 @@ impl Task {
             };
             drop(token);
             self.tell_of_dropped().await?;
-            let Some(problem) = problem else {
+            let Some((problem, asked)) = problem else {
                 if std::mem::take(&mut self.failures) > 0 {
                     tracing::info!(url = %self.settings.url, "lineage events are taken again");
                 }
                 continue;
             };
             self.failures += 1;
-            let pause = pause_after(self.failures);
+            let pause = web::pause(asked, pause_after(self.failures), self.parts.clock.now());
             again_at = Instant::now() + pause;
             self.parts.activity.gauges.count_retry();
             match self.failures {
@@ -143,7 +133,7 @@ impl Task {
     }
 
     /// Sends everything that is to be told, until the receiver does not take something that it may take later.
-    async fn send_all(&self) -> anyhow::Result<Option<String>> {
+    async fn send_all(&self) -> anyhow::Result<Option<(String, Option<RetryAfter>)>> {
         loop {
             let state = &self.parts.state;
             let page = with_retries(&self.parts.patience, "asking what is to be told", || async {
@@ -161,7 +151,7 @@ impl Task {
                 };
                 let is_dropped = match answer {
                     Answer::Taken => false,
-                    Answer::Failed(problem) => return Ok(Some(problem)),
+                    Answer::Failed(problem, asked) => return Ok(Some((problem, asked))),
                     Answer::Refused(problem) => {
                         tracing::error!(
                             run_id = told.run_id,
@@ -206,12 +196,13 @@ impl Task {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Answer::Failed(causes::joined(&error.without_url().into(), ": ")),
+            Err(error) => return Answer::Failed(causes::joined(&error.without_url().into(), ": "), None),
         };
         let status = response.status();
         if status.is_success() {
             return Answer::Taken;
         }
+        let asked = RetryAfter::of(&response);
         let said = response.text().await.unwrap_or_default();
         let said: String = said.chars().take(SAID).collect();
         let problem = format!("{status} {}", said.trim());
@@ -220,7 +211,7 @@ impl Task {
                 Answer::Refused(problem)
             }
             // The key or the URL may be wrong, which a person can mend.
-            _ => Answer::Failed(problem),
+            _ => Answer::Failed(problem, asked),
         }
     }
 

@@ -1,7 +1,7 @@
-//! Fetches the facts of a job, and judges it by them. The service and the commands differ only in the waves that they ask
+//! Fetches the facts of jobs, and judges these by them. The service and the commands differ only in the waves that they ask
 //! about.
 
-use gristmill_state::{Damage, Question, StateDb, StateError, Waves};
+use gristmill_state::{Damage, Facts, Question, StateDb, StateError, Waiting, Waves};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -44,12 +44,46 @@ pub async fn assess(
     now: Timestamp,
 ) -> Result<Vec<Verdict>, StateError> {
     let facts = state.facts(question).await?;
+    Ok(verdicts(state, plan, &facts, &state.waiting().await?, now).await)
+}
+
+/// Judges several jobs by their facts of one moment, each in the waves that its question asks about. One that is gone, or
+/// whose row cannot be read any more, has no verdicts, and keeps none of the others from being judged.
+pub async fn assess_each(
+    state: &StateDb,
+    asked: &[(&JobPlan, Question<'_>)],
+    now: Timestamp,
+) -> Result<Vec<Option<Vec<Verdict>>>, StateError> {
+    let questions: Vec<_> = asked.iter().map(|(_, question)| question.clone()).collect();
+    let facts = state.facts_of_each(&questions).await?;
+    let waiting = state.waiting().await?;
+    let mut judged = Vec::with_capacity(asked.len());
+    for ((plan, _), facts) in asked.iter().zip(facts) {
+        judged.push(match facts {
+            Ok(facts) => Some(verdicts(state, plan, &facts, &waiting, now).await),
+            Err(error) => {
+                tracing::debug!("a job is not judged: {error}");
+                None
+            }
+        });
+    }
+    Ok(judged)
+}
+
+/// Judges a job by its facts.
+async fn verdicts(
+    state: &StateDb,
+    plan: &JobPlan,
+    facts: &Facts,
+    waiting: &[Waiting],
+    now: Timestamp,
+) -> Vec<Verdict> {
     let criterion = match &plan.criterion {
         Some(sql) => Some(criterion::ask(state.path(), sql).await),
         None => None,
     };
-    let mut verdicts = judge(plan, &facts, &criterion, now);
-    waiting::add(plan, &mut verdicts, &state.waiting().await?);
+    let mut verdicts = judge(plan, facts, &criterion, now);
+    waiting::add(plan, &mut verdicts, waiting);
     for verdict in &mut verdicts {
         let damages = facts.damages.iter();
         for damage in damages.filter(|damage| concerns(damage, plan, verdict.wave)) {
@@ -64,7 +98,7 @@ pub async fn assess(
             verdict.is_damaged = true;
         }
     }
-    Ok(verdicts)
+    verdicts
 }
 
 /// Returns whether a wave must not run before a value is corrected: it is one of the job itself, of the wave's runs, or of

@@ -17,7 +17,7 @@ mod reload;
 mod verdict;
 mod waiting;
 
-pub use assess::assess;
+pub use assess::{assess, assess_each};
 pub use check::Check;
 pub(crate) use check::some_of;
 pub use index::{IndexedJob, JobIndex};

@@ -80,6 +80,8 @@ pub struct InterventionRow {
 /// The newest file of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LastSeen {
+    /// The job.
+    pub job_id: String,
     /// The store.
     pub store_id: String,
     /// Path of the file, relative to the source.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use crate::http_head::{header, length, read_head};
+use crate::tls::{Certificate, Stream};
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -37,6 +38,7 @@ impl Request {
 pub struct HttpReceiver {
     address: SocketAddr,
     shared: Arc<Shared>,
+    is_tls: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -44,6 +46,8 @@ pub struct HttpReceiver {
 struct Shared {
     requests: Mutex<Vec<Request>>,
     status: AtomicU16,
+    /// What `Retry-After` says, if anything.
+    retry_after: Mutex<Option<String>>,
     stop: AtomicBool,
 }
 
@@ -53,8 +57,18 @@ impl HttpReceiver {
         Self::start_at(([127, 0, 0, 1], 0).into())
     }
 
+    /// Starts a server on a free port that speaks TLS.
+    pub fn start_tls(certificate: Certificate) -> Self {
+        Self::serve_at(([127, 0, 0, 1], 0).into(), Some(certificate))
+    }
+
     /// Starts a server at an address, such as one that was free a moment ago.
     pub fn start_at(address: SocketAddr) -> Self {
+        Self::serve_at(address, None)
+    }
+
+    fn serve_at(address: SocketAddr, certificate: Option<Certificate>) -> Self {
+        let is_tls = certificate.is_some();
         let listener =
             TcpListener::bind(address).unwrap_or_else(|error| panic!("cannot listen on {address}: {error}"));
         let address = listener.local_addr().expect("a socket has an address");
@@ -70,13 +84,14 @@ impl HttpReceiver {
                         return;
                     }
                     // A client that gives up halfway is not a failure of the server.
-                    drop(serve(&client, &shared));
+                    drop(Stream::new(client, certificate.as_ref()).and_then(|client| serve(client, &shared)));
                 }
             }
         });
         Self {
             address,
             shared,
+            is_tls,
             thread: Some(thread),
         }
     }
@@ -86,14 +101,22 @@ impl HttpReceiver {
         self.address
     }
 
-    /// Returns the URL of a path.
+    /// Returns the URL of a path. With TLS, it names the host `localhost`.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        match self.is_tls {
+            true => format!("https://localhost:{}{path}", self.address.port()),
+            false => format!("http://{}{path}", self.address),
+        }
     }
 
     /// Has it answer with another status from now on.
     pub fn answer(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Has it ask in each answer from now on to be left alone: what `Retry-After` says.
+    pub fn ask_to_wait(&self, retry_after: &str) {
+        *self.shared.retry_after.lock().expect("no holder panics") = Some(retry_after.to_owned());
     }
 
     /// Returns what it has got so far, also what it did not take.
@@ -113,7 +136,7 @@ impl Drop for HttpReceiver {
     }
 }
 
-fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
+fn serve(client: Stream, shared: &Shared) -> io::Result<()> {
     let mut reader = BufReader::new(client);
     let head = read_head(&mut reader)?;
     let mut body = vec![0; length(&head).unwrap_or(0)];
@@ -131,9 +154,12 @@ fn serve(client: &TcpStream, shared: &Shared) -> io::Result<()> {
     };
     shared.requests.lock().expect("no holder panics").push(request);
     let status = shared.status.load(Ordering::SeqCst);
-    let mut client = client;
+    let retry_after = shared.retry_after.lock().expect("no holder panics").clone();
+    let retry_after = retry_after.map_or_else(String::new, |asked| format!("Retry-After: {asked}\r\n"));
+    let client = reader.get_mut();
     write!(
         client,
-        "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    )
+        "HTTP/1.1 {status} X\r\nConnection: close\r\n{retry_after}Content-Length: 0\r\n\r\n"
+    )?;
+    client.flush()
 }

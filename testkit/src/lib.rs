@@ -19,4 +19,5 @@ pub mod readers;
 pub mod s3_faults;
 pub mod seaweedfs;
 pub mod smtp_server;
+pub mod tls;
 pub mod venv;

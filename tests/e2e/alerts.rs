@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use gristmill_testkit::gristmill::{Background, Site, wait_until};
 use gristmill_testkit::http_receiver::{HttpReceiver, Request};
 use gristmill_testkit::smtp_server::SmtpServer;
+use gristmill_testkit::tls::Authority;
 
 use crate::support::{self, json, line, sqlite, state};
 
@@ -379,6 +380,84 @@ fn a_test_says_who_cannot_be_reached() {
     assert_eq!(one.stdout.lines().count(), 1, "{one}");
     let unknown = site.run(["alert", "test", "fool"]);
     assert_eq!(unknown.status.code(), Some(2), "{unknown}");
+}
+
+#[test]
+fn tls_proves_who_a_receiver_is_before_anything_is_told() {
+    let (authority, stranger) = (Authority::default(), Authority::default());
+    let ours = || authority.certify("localhost");
+    let hooks = [
+        ("known", HttpReceiver::start_tls(ours())),
+        ("unknown", HttpReceiver::start_tls(stranger.certify("localhost"))),
+        (
+            "misnamed",
+            HttpReceiver::start_tls(authority.certify("elsewhere.example")),
+        ),
+    ];
+    let mails = [
+        ("tls", "smtps", SmtpServer::start_tls(ours())),
+        ("starttls", "smtp", SmtpServer::start_starttls(ours())),
+        (
+            "tls-unknown",
+            "smtps",
+            SmtpServer::start_tls(stranger.certify("localhost")),
+        ),
+        (
+            "starttls-unknown",
+            "smtp",
+            SmtpServer::start_starttls(stranger.certify("localhost")),
+        ),
+    ];
+    let mut receivers = String::new();
+    for (name, hook) in &hooks {
+        let url = hook.url(&format!("/{SECRET}"));
+        receivers += &format!("[[receiver]]\nname = \"{name}\"\nform = \"json\"\nurl = \"{url}\"\n");
+    }
+    for (name, scheme, server) in &mails {
+        let port = server.address().port();
+        receivers += &format!(
+            "[[receiver]]\nname = \"{name}\"\nform = \"smtp\"\nurl = \"{scheme}://user:{SECRET}@localhost:{port}\"\n\
+             from = \"mill@example.com\"\nto = [\"desk@example.com\"]\n"
+        );
+    }
+    let mut site = mill(
+        JOB,
+        &format!("{}{receivers}", alert("full", "disk", "free = \"100 %\"")),
+    );
+    let pem = site.folder().join("authority.pem");
+    fs::write(&pem, authority.pem()).expect("it can be written");
+    site.set_variable("SSL_CERT_FILE", pem.to_str().expect("the path is text"));
+    let tested = site.run(["alert", "test"]);
+    assert_eq!(tested.status.code(), Some(1), "{tested}");
+    assert!(!tested.to_string().contains(SECRET), "{tested}");
+    let line = |name: &str| {
+        let mut lines = tested.stdout.lines();
+        lines
+            .find(|line| line.starts_with(&format!("{name} (")))
+            .unwrap_or_else(|| panic!("{name}: {tested}"))
+    };
+    for name in ["known", "tls", "starttls"] {
+        assert!(line(name).ends_with("): sent"), "{tested}");
+    }
+    for name in ["unknown", "misnamed", "tls-unknown", "starttls-unknown"] {
+        assert!(
+            line(name).contains("not sent") && line(name).contains("certificate"),
+            "{tested}"
+        );
+    }
+    let requests = hooks.each_ref().map(|(_, hook)| hook.requests().len());
+    assert_eq!(requests, [1, 0, 0]);
+    for (name, _, server) in &mails {
+        let seen = server.seen();
+        let has_account = seen.commands.iter().any(|command| command.starts_with("AUTH"));
+        let is_known = !name.ends_with("unknown");
+        assert_eq!(
+            (seen.mails.len(), has_account),
+            (usize::from(is_known), is_known),
+            "{name}"
+        );
+        assert!(seen.mails.iter().all(|mail| mail.is_encrypted), "{name}");
+    }
 }
 
 #[test]

@@ -214,6 +214,8 @@ fn an_empty_site_says_what_to_do_first() {
         ("/store", "Name a store"),
         ("/store?store=1", "No file of this store has come so far"),
         ("/sql", "Write a question"),
+        ("/files?page=9", "The list ends before page 9"),
+        ("/jobs?page=9", "The list ends before page 9"),
     ] {
         assert!(desk.page(path).contains(told), "{path}");
     }
@@ -433,6 +435,31 @@ fn acting_needs_the_token() {
 }
 
 #[test]
+fn a_locked_state_database_is_told_and_pages_still_show() {
+    let site = mill(&format!("token = \"{TOKEN}\""));
+    let desk = Desk::open(&site);
+    let bearer = format!("Bearer {TOKEN}");
+    let pause = || desk.post("/api/jobs/IL/pause", &[("authorization", &bearer)], "");
+    support::while_locked(&site, "state.db", || {
+        for path in ["/", "/files", "/jobs/IL", "/api/status", "/metrics", "/healthz"] {
+            desk.page(path);
+        }
+        let refused = pause();
+        assert_eq!(refused.status, 503, "{}", refused.body);
+        for part in ["keeps the state database locked", "try again"] {
+            assert!(refused.body.contains(part), "{}", refused.body);
+        }
+    });
+    assert_eq!(pause().status, 200);
+    let unknown = desk.post("/act/pause", &[FORM], "job=IL");
+    assert!(unknown.body.contains("href=\"/sign-in\""), "{}", unknown.body);
+    // Loading the address of an action does nothing.
+    assert_eq!(desk.get("/act/resume").status, 303);
+    assert!(!desk.api("/api/jobs")[0]["enabled"].as_bool().expect("it is told"));
+    desk.close();
+}
+
+#[test]
 fn without_a_token_the_page_only_shows() {
     let site = mill("");
     site.submit("IL-1.tdf", sale("S1", "1.00"));
@@ -554,6 +581,45 @@ fn a_stream_carries_only_what_changed() {
     );
     // A stream does not keep the service from ending.
     assert_eq!(desk.service.terminate().status.code(), Some(0));
+}
+
+#[test]
+fn today_tells_what_alerts_have_found_and_whom_they_cannot_reach() {
+    let settings = support::settings(support::SQLITE, JOB);
+    // Nobody listens at port 1.
+    let site = support::site(&format!(
+        "{settings}\n[http]\nlisten = \"127.0.0.1:0\"\n\
+         [[alert]]\nname = \"held-back\"\nwhen = \"held\"\n\
+         [[receiver]]\nname = \"desk\"\nform = \"json\"\nurl = \"http://127.0.0.1:1/hush\"\n"
+    ));
+    let desk = Desk::open(&site);
+    let strip = || {
+        let page = desk.page("/");
+        let from = page.find("<section class=\"needs\" aria-label=\"Alerts\">")?;
+        let rest = &page[from..];
+        Some(rest[..rest.find("</section>").expect("it ends")].to_owned())
+    };
+    site.submit("IL-1.tdf", many("S1"));
+    desk.wait_for("/api/status", |status| {
+        status["jobs"][0]["last_status"] == "COMPLETED"
+    });
+    assert_eq!(strip(), None);
+    site.submit("IL-1.tdf", sale("S1", "1.00"));
+    wait_until("Today tells of the alert and of its receiver", || {
+        strip().is_some_and(|strip| {
+            strip.contains("held-back")
+                && strip.contains("file IL-1.tdf")
+                && strip.contains("has not got")
+                && strip.contains("http://127.0.0.1:1: ")
+        })
+    });
+    assert!(!strip().expect("it is there").contains("hush"));
+    site.run_ok(["accept", "IL-1.tdf"]);
+    // Its end is still to be told.
+    wait_until("Today no longer tells of the file", || {
+        strip().is_some_and(|strip| !strip.contains("file IL-1.tdf"))
+    });
+    desk.close();
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub(super) async fn incomplete(
     known: &HashSet<String>,
 ) -> Result<Found, StateError> {
     let mut found = Found::default();
-    let mut judged = 0;
+    let mut to_judge = Vec::new();
     for (row, indexed, plan) in active(scene, jobs).await? {
         let Some(moment) = Moment::before(scene.now, at, day, &plan.time_zone) else {
             continue;
@@ -57,23 +57,28 @@ pub(super) async fn incomplete(
             continue;
         }
         let subject = of_wave(&id, None);
-        let mut facts = match plan.files.is_dated() {
+        let facts = match plan.files.is_dated() {
             true => format!("the wave of {} is not complete", moment.day),
             false => format!("no complete run since the beginning of {}", moment.day),
         };
         // What it waits for is found out once: a criterion is a process.
-        if !known.contains(&subject) && judged < JUDGED {
-            judged += 1;
-            let status = judge_newest(scene.state, row, indexed, scene.now).await?.status;
-            if !status.waits_for.is_empty() {
-                facts = format!("{facts}; it waits for {}", status.waits_for.join("; "));
-            }
+        if !known.contains(&subject) && to_judge.len() < JUDGED {
+            to_judge.push((row, indexed));
         }
         found.findings.push(Finding {
             subject,
             facts,
             since: moment.at,
         });
+    }
+    for judged in judge_newest(scene.state, to_judge, scene.now).await? {
+        let (waits_for, subject) = (judged.status.waits_for, of_wave(&judged.status.job, None));
+        let mut findings = found.findings.iter_mut();
+        if !waits_for.is_empty()
+            && let Some(finding) = findings.find(|finding| finding.subject == subject)
+        {
+            finding.facts = format!("{}; it waits for {}", finding.facts, waits_for.join("; "));
+        }
     }
     Ok(found)
 }
@@ -173,7 +178,7 @@ async fn is_complete(scene: &Scene<'_>, plan: &JobPlan, day: Date) -> Result<boo
     if plan.files.is_dated() {
         return scene.state.is_complete(&plan.id, day).await;
     }
-    let last = scene.state.last_complete(&plan.id).await?;
+    let last = scene.state.last_complete(&[&plan.id]).await?.pop();
     let finished = last.and_then(|run| run.finished);
     Ok(finished.is_some_and(|finished| finished >= start_of(day, &plan.time_zone)))
 }

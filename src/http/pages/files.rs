@@ -75,7 +75,9 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
         .any(|key| ask.get(key).is_some());
     let list = html! {
         @if rows.is_empty() {
-            @if is_any {
+            @if number > 1 {
+                (parts::beyond(number, ask.with("/files", "page", "")))
+            } @else if is_any {
                 p.empty { "No file is like that. " a href="/files" { "Show all files" } }
             } @else {
                 p.empty { "No file has come so far: put files where " code { "[source]" } " of the settings file looks." }

@@ -24,7 +24,9 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
     let after =
         (from + AT_ONCE < jobs.len()).then(|| look.ask.with("/jobs", "page", &(number + 1).to_string()));
     let list = html! {
-        @if jobs.is_empty() {
+        @if number > 1 && from >= jobs.len() {
+            (parts::beyond(number, look.ask.with("/jobs", "page", "")))
+        } @else if jobs.is_empty() {
             p.empty { "No job is like that. A " code { "[[job]]" } " table in the settings file adds one at the next start." }
         } @else {
             div.scroll role="region" aria-label="Jobs" tabindex="0" {

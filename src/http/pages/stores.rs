@@ -74,7 +74,9 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
             .any(|store| cells.contains_key(&(store.as_str(), *day)))
     });
     let matrix = html! {
-        @if stores.is_empty() {
+        @if stores.is_empty() && number > 1 {
+            (parts::beyond(number, ask.with("/stores", "page", "")))
+        } @else if stores.is_empty() {
             p.empty { "No store has sent a file to this job so far. If the names of its files say the store, write " code { "{store}" } " in its pattern." }
         } @else {
             div.scroll role="region" aria-label="Stores and days" tabindex="0" {

@@ -1,6 +1,8 @@
 //! Today: what needs a person, and a card for each province, those in trouble first.
 
-use gristmill_state::{FileStatus, RunRow, StateDb, UNMATCHED, WaitKind};
+use std::collections::HashMap;
+
+use gristmill_state::{FileStatus, LastSeen, RunRow, StateDb, UNMATCHED, WaitKind};
 use maud::{Markup, html};
 
 use super::super::ask::{address, of_job};
@@ -21,33 +23,27 @@ const NAMED: usize = 8;
 pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
     let desk = look.desk;
     let state = desk.state().await?;
-    let jobs = desk.jobs().await?;
     let text = look.ask.get("q").unwrap_or_default().to_lowercase();
     let mood = look.ask.get("mood");
     let number = look.ask.number("page", 1, 100_000)?.max(1) as usize;
-    let (count, chosen, by_mood) = {
-        let mut provinces = desk.provinces.lock().await;
-        provinces.refresh(state, &jobs, desk.now()).await?;
+    let from = (number - 1) * CARDS;
+    let (count, shown, found, by_mood) = {
+        let provinces = desk.provinces().await?;
         let sorted = provinces.sorted();
         let by_mood = Mood::ALL.map(|mood| sorted.iter().filter(|province| province.mood == mood).count());
         let is_chosen = |province: &&&Province| {
             mood.is_none_or(|mood| province.mood.word() == mood)
                 && province.status.job.to_lowercase().contains(&text)
         };
-        let chosen: Vec<Province> = sorted
-            .iter()
-            .filter(is_chosen)
-            .map(|province| (*province).clone())
-            .collect();
-        (provinces.len(), chosen, by_mood)
+        let found = sorted.iter().filter(is_chosen).count();
+        let shown = sorted.iter().filter(is_chosen).skip(from).take(CARDS);
+        let shown: Vec<Province> = shown.map(|province| (*province).clone()).collect();
+        (provinces.len(), shown, found, by_mood)
     };
-    let from = (number - 1) * CARDS;
-    let mut cards = Vec::new();
-    for province in chosen.iter().skip(from).take(CARDS) {
-        cards.push(card(look, state, province).await?);
-    }
+    let news = News::of(state, &shown).await?;
+    let cards: Vec<_> = shown.iter().map(|province| card(look, &news, province)).collect();
     let before = (number > 1).then(|| look.ask.with("/", "page", &(number - 1).to_string()));
-    let after = (from + CARDS < chosen.len()).then(|| look.ask.with("/", "page", &(number + 1).to_string()));
+    let after = (from + CARDS < found).then(|| look.ask.with("/", "page", &(number + 1).to_string()));
     let summary = html! {
         p.moods {
             @for (mood, count) in Mood::ALL.into_iter().zip(by_mood) {
@@ -71,6 +67,8 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
                     (summary)
                     @if is_empty {
                         p.empty { "There is no job yet: add a " code { "[[job]]" } " table to the settings file, and start the service again." }
+                    } @else if cards.is_empty() && number > 1 {
+                        (parts::beyond(number, look.ask.with("/", "page", "")))
                     } @else if cards.is_empty() {
                         p.empty { "No province is like that. " a href="/" { "Show all" } }
                     }
@@ -105,28 +103,63 @@ fn search(look: &Look<'_>, count: usize) -> Markup {
     }
 }
 
+/// What cards tell of provinces besides how they were judged.
+struct News {
+    /// Their last runs, by name.
+    runs: HashMap<String, RunRow>,
+    /// Their last complete runs, by job.
+    complete: HashMap<String, RunRow>,
+    /// The last files of the stores that they lack, by job and store.
+    seen: HashMap<(String, String), LastSeen>,
+}
+
+impl News {
+    async fn of(state: &StateDb, provinces: &[Province]) -> Result<Self, Problem> {
+        let jobs: Vec<_> = provinces
+            .iter()
+            .map(|province| province.status.job.as_str())
+            .collect();
+        let runs = provinces
+            .iter()
+            .filter_map(|province| province.status.last_run.as_deref());
+        let missing = provinces.iter().flat_map(|province| {
+            let job = province.status.job.as_str();
+            named(province).iter().map(move |store| (job, store.as_str()))
+        });
+        let (runs, missing): (Vec<_>, Vec<_>) = (runs.collect(), missing.collect());
+        let runs = state.runs_named(&runs).await?.into_iter();
+        let complete = state.last_complete(&jobs).await?.into_iter();
+        let seen = state.last_seen(&missing).await?.into_iter();
+        Ok(Self {
+            runs: runs.map(|run| (run.run_id.clone(), run)).collect(),
+            complete: complete.map(|run| (run.job_id.clone(), run)).collect(),
+            seen: seen
+                .map(|seen| ((seen.job_id.clone(), seen.store_id.clone()), seen))
+                .collect(),
+        })
+    }
+}
+
+/// Returns the stores that a card names of those that the province lacks.
+fn named(province: &Province) -> &[String] {
+    &province.missing_stores[..province.missing_stores.len().min(NAMED)]
+}
+
 /// A province: what has come, what it waits for, and its last run.
-async fn card(look: &Look<'_>, state: &StateDb, province: &Province) -> Result<Markup, Problem> {
+fn card(look: &Look<'_>, news: &News, province: &Province) -> Markup {
     let status = &province.status;
-    let last = match &status.last_run {
-        Some(run) => state.run(run).await?,
-        None => None,
-    };
-    let complete = state.last_complete(&status.job).await?;
-    let stores: Vec<_> = province.missing_stores.iter().take(NAMED).cloned().collect();
-    let seen = match stores.is_empty() {
-        true => Vec::new(),
-        false => state.last_seen(&status.job, &stores).await?,
-    };
+    let last = status.last_run.as_ref().and_then(|run| news.runs.get(run));
+    let complete = news.complete.get(&status.job);
+    let seen = |store: &String| news.seen.get(&(status.job.clone(), store.clone()));
     let lacks = |check: &crate::preconditions::Check| {
         let is_of_stores = check.data.get("missing_stores").is_some();
         let is_of_files = check.data.get("missing_files").is_some();
         html! {
             @if is_of_stores && !province.missing_stores.is_empty() && check.blocks() {
                 ul {
-                    @for store in &stores {
+                    @for store in named(province) {
                         li { "store " (parts::store(store)) ": "
-                            @match seen.iter().find(|seen| seen.store_id == *store) {
+                            @match seen(store) {
                                 Some(seen) => { "last file " (parts::ago(seen.submitted)) },
                                 None => "no file so far",
                             }
@@ -144,7 +177,7 @@ async fn card(look: &Look<'_>, state: &StateDb, province: &Province) -> Result<M
         }
     };
     let is_quiet = matches!(province.mood, Mood::Complete | Mood::Paused | Mood::Working);
-    Ok(html! {
+    html! {
         article class={ "card " (tone(province.mood)) } {
             h2 { a href=(of_job(&status.job)) { (shown::path(&status.job)) } " " (parts::chip(tone(province.mood), province.mood.word())) }
             @if let Some(wave) = status.wave { p.dim { "the wave of " (wave) } }
@@ -165,12 +198,12 @@ async fn card(look: &Look<'_>, state: &StateDb, province: &Province) -> Result<M
             }
             @if let Some(ahead) = status.ahead.first() { p.dim { (status.ahead.len()) " waves lie ahead of today, from " (ahead) " on" } }
             @for sentence in &status.other_jobs { p.dim { (shown::shown(sentence)) } }
-            (last_run(last.as_ref(), complete.as_ref()))
-            @if province.mood == Mood::Trouble && last.as_ref().is_some_and(|run| run.state == gristmill_state::RunState::Failed) {
-                @if let Some(run) = &last { (parts::action(look.viewer, "retry", &[("name", &run.run_id)], "Retry the run", look.here)) }
+            (last_run(last, complete))
+            @if province.mood == Mood::Trouble && last.is_some_and(|run| run.state == gristmill_state::RunState::Failed) {
+                @if let Some(run) = last { (parts::action(look.viewer, "retry", &[("name", &run.run_id)], "Retry the run", look.here)) }
             }
         }
-    })
+    }
 }
 
 fn last_run(last: Option<&RunRow>, complete: Option<&RunRow>) -> Markup {

@@ -1,35 +1,65 @@
-//! Reads the facts that a decision rests on: those of the waves that it is about, and no more.
+//! Reads the facts that decisions rest on: those of the waves that they are about, and no more. Questions about many jobs are
+//! answered together: each statement is asked once for all of them.
+
+mod asked;
+mod rows;
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use self::asked::{Asked, Shared, rows_of_each};
+use self::rows::{active_run, completion, day_fact, file_fact, first_day, open_wave};
 use super::StateDb;
-use super::decode::{self, TextColumns, wave_text};
+use super::decode::{self, wave_text};
 use super::ledger;
 use super::sql::{facts as sql, files, jobs, waves as open};
+use super::submissions::array;
 use super::whole::{About, Whole, whole};
 use crate::damage::Damage;
 use crate::error::{During, StateError};
-use crate::facts::{ActiveRun, Completion, DayFact, Facts, FileFact, InForce, Question, WaveRuns, Waves};
+use crate::facts::{Facts, FileFact, Question, WaveRuns, Waves};
 use crate::run::RunState;
 
 impl StateDb {
     /// Reads everything that a decision about a job needs, all as of one moment. Rests on
     /// [`match_files`](Self::match_files) having been called.
     pub async fn facts(&self, question: &Question<'_>) -> Result<Facts, StateError> {
-        let (action, job_id) = ("read the facts about job", question.job_id);
-        let mut tx = self.readers.begin().await.during(action, job_id)?;
-        let facts = read(&mut tx, question).await.during(action, job_id)?;
-        tx.commit().await.during(action, job_id)?;
-        let facts = facts.ok_or_else(|| StateError::UnknownJob {
-            job_id: job_id.to_owned(),
-        })?;
-        self.told.tell_of(&facts.damages);
-        Ok(facts)
+        let answers = self.facts_of_each(std::slice::from_ref(question)).await?;
+        let answer = answers.into_iter().next();
+        answer.unwrap_or_else(|| {
+            Err(StateError::UnknownJob {
+                job_id: question.job_id.to_owned(),
+            })
+        })
+    }
+
+    /// Reads the same for several jobs, all as of one moment. A job that is not there, or whose row cannot be read, keeps
+    /// none of the others from being answered.
+    pub async fn facts_of_each(
+        &self,
+        questions: &[Question<'_>],
+    ) -> Result<Vec<Result<Facts, StateError>>, StateError> {
+        let action = "read the facts about";
+        let subject = match questions {
+            [one] => format!("job {}", one.job_id),
+            _ => format!("{} jobs", questions.len()),
+        };
+        let mut tx = self.readers.begin().await.during(action, &subject)?;
+        let answers = read(&mut tx, questions).await.during(action, &subject)?;
+        tx.commit().await.during(action, &subject)?;
+        let answers = answers.into_iter().zip(questions).map(|(answer, question)| {
+            let job_id = question.job_id;
+            let facts = answer.transpose().during(action, &format!("job {job_id}"))?;
+            let facts = facts.ok_or_else(|| StateError::UnknownJob {
+                job_id: job_id.to_owned(),
+            })?;
+            self.told.tell_of(&facts.damages);
+            Ok(facts)
+        });
+        Ok(answers.collect())
     }
 
     /// Returns the newest submission of any file; 0 before the first one.
@@ -41,236 +71,231 @@ impl StateDb {
     }
 }
 
-async fn read(tx: &mut SqliteConnection, question: &Question<'_>) -> sqlx::Result<Option<Facts>> {
-    let job_id = question.job_id;
-    let job = sqlx::query(jobs::ONE)
-        .bind(job_id)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some(job) = job else { return Ok(None) };
-    let job = decode::job_row(&job)?;
-    let mut damages: Vec<Damage> = job.damage.into_iter().collect();
-    let waves = chosen_waves(tx, question).await?;
-    let days = sqlx::query(sql::SPECIAL_DAYS)
-        .bind(job_id)
-        .bind(&waves)
-        .bind(&job.config.feed)
-        .fetch_all(&mut *tx)
-        .await?;
-    let mut facts = Facts {
-        days: kept(whole(days, About::Days, day_fact)?, Some(job_id), &mut damages),
-        waves: newest_runs(tx, job_id, &waves, &mut damages).await?,
-        newest_submission: sqlx::query_scalar(files::NEWEST_SUBMISSION)
-            .fetch_one(&mut *tx)
-            .await?,
-        ..Facts::default()
-    };
-    let (news, of_ledger) = ledger::news(tx, Some(job_id)).await?;
-    facts.ledger = news;
-    damages.extend(of_ledger);
-    let of_waves = sqlx::query(sql::FILES).bind(job_id).bind(&waves);
-    facts.files = file_facts(tx, of_waves, &mut damages).await?;
-    if let Some(feed) = question.strays_of_feed {
-        let strays = sqlx::query(sql::STRAYS).bind(feed);
-        facts.files.extend(file_facts(tx, strays, &mut damages).await?);
-    }
-    // Sorting fewer rows here is cheaper than having the database sort whole rows.
-    facts
-        .files
-        .sort_unstable_by(|one, other| one.file_url.cmp(&other.file_url));
-    if !question.requires.is_empty() {
-        let required = sqlx::query(sql::REQUIRED)
-            .bind(json!(question.requires).to_string())
-            .bind(question.is_dated.then_some(&waves));
-        facts.required = file_facts(tx, required, &mut damages).await?;
-    }
-    if question.is_dated && question.expects_earlier_stores && question.waves != Waves::All {
-        facts.first_days = first_days(tx, job_id, &mut damages).await?;
-    }
-    follow(tx, question, &waves, &mut facts, &mut damages).await?;
-    let open = sqlx::query(open::OPEN)
-        .bind(job_id)
-        .bind(&waves)
-        .fetch_all(tx)
-        .await?;
-    let open = whole(open, About::OpenWaves, |row| {
-        Ok((decode::wave(row)?, row.try_get("touched")?))
-    })?;
-    facts.open = kept(open, Some(job_id), &mut damages).into_iter().collect();
-    damages.sort_unstable();
-    damages.dedup();
-    facts.damages = damages;
-    Ok(Some(facts))
-}
-
-/// Returns the rows that could be read, and notes what is wrong with the others. Where these do not name a job, `job_id`
-/// is the one that waits.
-fn kept<T>(whole: Whole<T>, job_id: Option<&str>, damages: &mut Vec<Damage>) -> Vec<T> {
-    damages.extend(whole.damages.into_iter().map(|damage| Damage {
-        job_id: damage.job_id.or_else(|| job_id.map(ToOwned::to_owned)),
-        ..damage
-    }));
-    whole.rows
-}
-
-/// Returns the waves that a question is about, as a JSON array.
-async fn chosen_waves(tx: &mut SqliteConnection, question: &Question<'_>) -> sqlx::Result<String> {
-    let waves: Vec<String> = match &question.waves {
-        // A job without days has its one wave before it has any file.
-        Waves::All | Waves::NewestAt(_) if !question.is_dated => vec![String::new()],
-        Waves::All => {
-            let all = sqlx::query_scalar(open::ALL_WAVES).bind(question.job_id);
-            all.fetch_all(tx).await?
-        }
-        Waves::NewestAt(day) => {
-            let newest = sqlx::query_scalar(open::NEWEST_WAVES)
-                .bind(question.job_id)
-                .bind(day.to_string());
-            newest.fetch_all(tx).await?
-        }
-        Waves::These(waves) => waves.iter().map(|wave| wave_text(*wave)).collect(),
-    };
-    Ok(json!(waves).to_string())
-}
-
-/// Adds what there is to know about the jobs that this one follows.
-async fn follow(
+/// Returns the facts that each question asks for; none if there is no such job, or an error if its row cannot be read.
+async fn read(
     tx: &mut SqliteConnection,
-    question: &Question<'_>,
-    waves: &str,
-    facts: &mut Facts,
-    damages: &mut Vec<Damage>,
-) -> sqlx::Result<()> {
-    let after = question.after.iter().filter(|job| **job != question.job_id);
-    let after: Vec<_> = after.collect();
-    if after.is_empty() {
-        return Ok(());
+    questions: &[Question<'_>],
+) -> sqlx::Result<Vec<Option<sqlx::Result<Facts>>>> {
+    let (mut all, mut answers) = begin(tx, questions).await?;
+    choose_waves(tx, &mut all).await?;
+    add_runs(tx, &mut all).await?;
+    add_ledger(tx, &mut all).await?;
+    add_files(tx, &mut all).await?;
+    add_required(tx, &mut all).await?;
+    add_first_days(tx, &mut all).await?;
+    follow(tx, &mut all).await?;
+    let newest: i64 = sqlx::query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?;
+    for Asked { place, mut facts, .. } in all {
+        facts.newest_submission = newest;
+        facts.damages.sort_unstable();
+        facts.damages.dedup();
+        answers[place] = Some(Ok(facts));
     }
-    let after = json!(after).to_string();
-    let completions = match question.is_dated {
-        true => sqlx::query(sql::COMPLETIONS_OF_WAVES).bind(&after).bind(waves),
-        false => sqlx::query(sql::COMPLETIONS).bind(&after),
-    };
-    let completions = completions.fetch_all(&mut *tx).await?;
-    facts.completions = kept(whole(completions, About::Runs, completion)?, None, damages);
-    let active = sqlx::query(sql::ACTIVE).bind(&after).fetch_all(tx).await?;
-    facts.active_elsewhere = kept(whole(active, About::Runs, active_run)?, None, damages);
+    Ok(answers)
+}
+
+/// Reads the rows of the jobs. Returns the questions that can be answered, and the answers to the others.
+async fn begin<'q>(
+    tx: &mut SqliteConnection,
+    questions: &'q [Question<'q>],
+) -> sqlx::Result<(Vec<Asked<'q>>, Vec<Option<sqlx::Result<Facts>>>)> {
+    let names = array(questions.iter().map(|question| json!(question.job_id)));
+    let rows = sqlx::query(jobs::THESE).bind(names).fetch_all(tx).await?;
+    let mut by_name: BTreeMap<String, SqliteRow> = BTreeMap::new();
+    for row in rows {
+        by_name.insert(row.try_get("job_config_id")?, row);
+    }
+    let (mut all, mut answers) = (Vec::with_capacity(questions.len()), Vec::new());
+    for (place, question) in questions.iter().enumerate() {
+        let row = by_name.get(question.job_id);
+        answers.push(match row.map(decode::job_row) {
+            None => None,
+            Some(Err(error)) => Some(Err(error)),
+            Some(Ok(job)) => {
+                all.push(Asked::new(place, question, job));
+                None
+            }
+        });
+    }
+    Ok((all, answers))
+}
+
+/// Finds the waves that the questions are about.
+async fn choose_waves(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+    let (mut whole_jobs, mut newest) = (Vec::new(), Vec::new());
+    for (number, asked) in all.iter_mut().enumerate() {
+        let question = asked.question;
+        match &question.waves {
+            // A job without days has its one wave before it has any file.
+            Waves::All | Waves::NewestAt(_) if !question.is_dated => asked.waves.push(String::new()),
+            Waves::All => whole_jobs.push(json!([number, question.job_id])),
+            Waves::NewestAt(day) => newest.push(json!([number, question.job_id, day.to_string()])),
+            Waves::These(waves) => asked.waves.extend(waves.iter().map(|wave| wave_text(*wave))),
+        }
+    }
+    for (statement, asked) in [(open::ALL_WAVES, whole_jobs), (open::NEWEST_WAVES, newest)] {
+        let rows = rows_of_each(tx, statement, asked, all.len()).await?;
+        for (asked, rows) in all.iter_mut().zip(rows) {
+            for row in rows {
+                asked.waves.push(row.try_get("wave")?);
+            }
+        }
+    }
     Ok(())
 }
 
-async fn first_days(
-    tx: &mut SqliteConnection,
-    job_id: &str,
-    damages: &mut Vec<Damage>,
-) -> sqlx::Result<BTreeMap<String, Date>> {
-    let rows = sqlx::query(open::FIRST_WAVES).bind(job_id).fetch_all(tx).await?;
-    let first = whole(rows, About::JobFiles, |row| {
-        let date: Option<Date> = row.parsed_or_null("wave")?;
-        date.map(|date| Ok((row.try_get("id")?, date))).transpose()
-    })?;
-    Ok(kept(first, Some(job_id), damages).into_iter().flatten().collect())
-}
-
-async fn newest_runs(
-    tx: &mut SqliteConnection,
-    job_id: &str,
-    waves: &str,
-    damages: &mut Vec<Damage>,
-) -> sqlx::Result<BTreeMap<Option<Date>, WaveRuns>> {
-    let newest = sqlx::query(sql::NEWEST_RUNS)
-        .bind(job_id)
-        .bind(waves)
-        .fetch_all(tx)
-        .await?;
-    let newest = kept(
-        whole(newest, About::Runs, decode::run_row)?,
-        Some(job_id),
-        damages,
-    );
-    let mut waves: BTreeMap<_, WaveRuns> = BTreeMap::new();
-    for run in newest {
-        let wave = waves.entry(run.wave).or_default();
-        let place = match run.state {
-            RunState::Queued | RunState::Running => &mut wave.active,
-            RunState::Completed => {
-                if !run.incomplete {
-                    wave.complete = Some(run.clone());
-                }
-                &mut wave.completed
-            }
-            RunState::Failed => &mut wave.failed,
-        };
-        *place = Some(run);
-    }
-    Ok(waves)
-}
-
-async fn file_facts(
-    tx: &mut SqliteConnection,
-    query: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
-    damages: &mut Vec<Damage>,
-) -> sqlx::Result<Vec<FileFact>> {
-    let files = query.fetch_all(tx).await?;
-    Ok(kept(whole(files, About::Files, file_fact)?, None, damages))
-}
-
-fn file_fact(row: &SqliteRow) -> sqlx::Result<FileFact> {
-    Ok(FileFact {
-        file_id: row.try_get("file_id")?,
-        file_url: row.try_get("file_url")?,
-        feed: row.try_get("feed")?,
-        status: row.parsed("last_update_status")?,
-        store_id: row.try_get("store_id")?,
-        business_date: row.parsed_or_null("business_date")?,
-        in_force: in_force(row)?,
-        last_error: row.try_get("last_error")?,
-    })
-}
-
-fn day_fact(row: &SqliteRow) -> sqlx::Result<DayFact> {
-    Ok(DayFact {
-        file_id: row.try_get("file_id")?,
-        version_id: row.try_get("version_id")?,
-        store_id: row.try_get("store_id")?,
-        trans_date: row.parsed("trans_date")?,
-        standing: row.parsed("standing")?,
-        since_submission: row.try_get("since_submission")?,
-        reason: row.try_get("reason")?,
-        other_file_id: row.try_get("other_file_id")?,
-    })
-}
-
-fn in_force(row: &SqliteRow) -> sqlx::Result<Option<InForce>> {
-    let Some(version_id) = row.try_get("version_id")? else {
-        return Ok(None);
+/// Returns the waves that all questions are about: the number of the question, the job, the wave, and the job's feed.
+fn waves_of(all: &[Asked<'_>]) -> Vec<Value> {
+    let of_one = |(number, asked): (usize, &Asked<'_>)| -> Vec<Value> {
+        let (job, feed) = (asked.question.job_id, asked.feed.clone());
+        let waves = asked.waves.iter();
+        waves.map(|wave| json!([number, job, wave, feed])).collect()
     };
-    Ok(Some(InForce {
-        version_id,
-        submission_id: row.try_get("valid_submission_id")?,
-        submitted: row.parsed("valid_submitted")?,
-        validated: row.parsed("last_validated_timestamp")?,
-        layout_digest: row.try_get("layout_digest")?,
-        bytes: row.try_get("bytes")?,
-        rows: row.try_get("rows")?,
-        is_partial_lost: row.try_get("is_partial_lost")?,
-    }))
+    all.iter().enumerate().flat_map(of_one).collect()
 }
 
-fn completion(row: &SqliteRow) -> sqlx::Result<Completion> {
-    Ok(Completion {
-        job_id: row.try_get("job_config_id")?,
-        wave: decode::wave(row)?,
-        run_id: row.try_get("run_id")?,
-        sequence: row.try_get("sequence")?,
-        finished: row.parsed("finished_timestamp")?,
-    })
+/// Adds the newest runs of the waves, and which of these are open.
+async fn add_runs(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+    let waves = waves_of(all);
+    let runs = rows_of_each(tx, sql::NEWEST_RUNS, waves.clone(), all.len()).await?;
+    let open = rows_of_each(tx, open::OPEN, waves, all.len()).await?;
+    for (asked, (runs, open)) in all.iter_mut().zip(runs.into_iter().zip(open)) {
+        let runs = whole(runs, About::Runs, decode::run_row)?;
+        for run in asked.kept(runs) {
+            let wave: &mut WaveRuns = asked.facts.waves.entry(run.wave).or_default();
+            let place = match run.state {
+                RunState::Queued | RunState::Running => &mut wave.active,
+                RunState::Completed => {
+                    if !run.incomplete {
+                        wave.complete = Some(run.clone());
+                    }
+                    &mut wave.completed
+                }
+                RunState::Failed => &mut wave.failed,
+            };
+            *place = Some(run);
+        }
+        let open = whole(open, About::OpenWaves, open_wave)?;
+        asked.facts.open = asked.kept(open).into_iter().collect();
+    }
+    Ok(())
 }
 
-fn active_run(row: &SqliteRow) -> sqlx::Result<ActiveRun> {
-    Ok(ActiveRun {
-        job_id: row.try_get("job_config_id")?,
-        wave: decode::wave(row)?,
-        run_id: row.try_get("run_id")?,
-        state: row.parsed("state")?,
-    })
+/// Adds where the warehouse's ledger disagrees about the jobs.
+async fn add_ledger(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+    let only = match all {
+        [one] => Some(one.question.job_id),
+        _ => None,
+    };
+    let (news, damages) = ledger::news(tx, only).await?;
+    for asked in all {
+        let job = asked.question.job_id;
+        let unknown = news.unknown.iter().filter(|load| load.job_id == job);
+        asked.facts.ledger.unknown = unknown.cloned().collect();
+        let lost = news.lost.iter().filter(|run| run.job_id == job);
+        asked.facts.ledger.lost = lost.cloned().collect();
+        let damages = damages.iter();
+        let of_job = damages.filter(|damage| damage.job_id.as_deref().is_none_or(|of| of == job));
+        asked.facts.damages.extend(of_job.cloned());
+    }
+    Ok(())
+}
+
+/// Adds the files of the waves, their days that are special, and files that no job takes.
+async fn add_files(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+    let waves = waves_of(all);
+    let days = rows_of_each(tx, sql::SPECIAL_DAYS, waves.clone(), all.len()).await?;
+    let files = rows_of_each(tx, sql::FILES, waves, all.len()).await?;
+    let feeds = all.iter().enumerate().filter_map(|(number, asked)| {
+        let feed = asked.question.strays_of_feed?;
+        Some(json!([number, feed]))
+    });
+    let strays = rows_of_each(tx, sql::STRAYS, feeds.collect(), all.len()).await?;
+    let rows = days.into_iter().zip(files.into_iter().zip(strays));
+    for (asked, (days, (files, strays))) in all.iter_mut().zip(rows) {
+        let days = whole(days, About::Days, day_fact)?;
+        asked.facts.days = asked.kept(days);
+        let mut files = asked.file_facts(files)?;
+        files.extend(asked.file_facts(strays)?);
+        // Sorting fewer rows here is cheaper than having the database sort whole rows.
+        files.sort_unstable_by(|one, other| one.file_url.cmp(&other.file_url));
+        asked.facts.files = files;
+    }
+    Ok(())
+}
+
+/// Adds the newest files of what the jobs require. Many jobs may require the same.
+async fn add_required(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+    let (mut of_days, mut of_all) = (Shared::default(), Shared::default());
+    for (number, asked) in all.iter().enumerate() {
+        for pattern in &asked.question.requires {
+            match asked.question.is_dated {
+                true => {
+                    for wave in asked.waves_and_none() {
+                        of_days.add(number, json!([pattern, wave]));
+                    }
+                }
+                false => of_all.add(number, json!([pattern])),
+            }
+        }
+    }
+    for (statement, shared) in [(sql::REQUIRED_OF_DAYS, of_days), (sql::REQUIRED, of_all)] {
+        let found = shared.ask(tx, statement, About::Files, file_fact).await?;
+        for (number, asked) in all.iter_mut().enumerate() {
+            let (required, damages) = found.of(number);
+            asked.facts.required.extend(required);
+            asked.facts.damages.extend(damages);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the first days of the stores of jobs that expect them in later waves.
+async fn add_first_days(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+    let expecting = all.iter().enumerate().filter(|(_, asked)| {
+        let question = asked.question;
+        question.is_dated && question.expects_earlier_stores && question.waves != Waves::All
+    });
+    let expecting = expecting.map(|(number, asked)| json!([number, asked.question.job_id]));
+    let rows = rows_of_each(tx, open::FIRST_WAVES, expecting.collect(), all.len()).await?;
+    for (asked, rows) in all.iter_mut().zip(rows) {
+        let first = whole(rows, About::JobFiles, first_day)?;
+        asked.facts.first_days = asked.kept(first).into_iter().flatten().collect();
+    }
+    Ok(())
+}
+
+/// Adds what there is to know about the jobs that these follow.
+async fn follow(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+    let (mut of_waves, mut of_any) = (Shared::default(), Shared::default());
+    let mut active = Shared::default();
+    for (number, asked) in all.iter().enumerate() {
+        let question = asked.question;
+        for job in question.after.iter().filter(|job| **job != question.job_id) {
+            active.add(number, json!(job));
+            match question.is_dated {
+                true => {
+                    for wave in asked.waves_and_none() {
+                        of_waves.add(number, json!([job, wave]));
+                    }
+                }
+                false => of_any.add(number, json!([job])),
+            }
+        }
+    }
+    for (statement, shared) in [(sql::COMPLETIONS_OF_WAVES, of_waves), (sql::COMPLETIONS, of_any)] {
+        let found = shared.ask(tx, statement, About::Runs, completion).await?;
+        for (number, asked) in all.iter_mut().enumerate() {
+            let (completions, damages) = found.of(number);
+            asked.facts.completions.extend(completions);
+            asked.facts.damages.extend(damages);
+        }
+    }
+    let found = active.ask(tx, sql::ACTIVE, About::Runs, active_run).await?;
+    for (number, asked) in all.iter_mut().enumerate() {
+        let (active, damages) = found.of(number);
+        asked.facts.active_elsewhere = active;
+        asked.facts.damages.extend(damages);
+    }
+    Ok(())
 }

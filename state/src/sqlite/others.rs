@@ -6,11 +6,10 @@
 //! when the run is queued, and again when it is claimed: other jobs may have loaded meanwhile. Runs of several jobs that
 //! hold the same day are never in progress at the same time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
@@ -27,16 +26,19 @@ struct Shared {
 }
 
 impl StateDb {
-    /// Returns the store-days of some inputs of a job that another job loaded last.
+    /// Returns the store-days of some inputs of each job that another job loaded last.
     pub async fn days_of_others(
         &self,
-        job_id: &str,
-        inputs: &[RunInput],
-    ) -> Result<Vec<DayOfOther>, StateError> {
-        let action = "look for days of other jobs in the files of job";
-        let mut reader = self.readers.acquire().await.during(action, job_id)?;
-        let shared = shared(&mut reader, job_id, inputs).await.during(action, job_id)?;
-        Ok(by_day(inputs, shared).into_values().map(|(day, _)| day).collect())
+        jobs: &[(&str, &[RunInput])],
+    ) -> Result<Vec<Vec<DayOfOther>>, StateError> {
+        let (action, subject) = ("look for days of other jobs in", "the files of jobs");
+        let mut reader = self.readers.acquire().await.during(action, subject)?;
+        let shared = shared(&mut reader, jobs).await.during(action, subject)?;
+        let of_jobs = shared.into_iter().zip(jobs);
+        let days = of_jobs.map(|(shared, (_, inputs))| by_day(inputs, shared));
+        Ok(days
+            .map(|days| days.into_values().map(|(day, _)| day).collect())
+            .collect())
     }
 }
 
@@ -47,7 +49,10 @@ pub(super) async fn leave_out(
     job_id: &str,
     inputs: &mut [RunInput],
 ) -> sqlx::Result<(Vec<DayOfOther>, Vec<(i64, String, Date)>)> {
-    let shared = shared(conn, job_id, inputs).await?;
+    let shared = shared(conn, &[(job_id, &*inputs)])
+        .await?
+        .pop()
+        .unwrap_or_default();
     let (mut days, mut left_out) = (Vec::new(), Vec::new());
     for ((store_id, trans_date), (day, versions)) in by_day(inputs, shared) {
         if day.is_newer {
@@ -98,35 +103,51 @@ fn effect(days: &InputDays, day: &DayOfOther) -> DayEffect {
     days.named_effect(&day.store_id, day.trans_date).unwrap_or(others)
 }
 
-async fn shared(conn: &mut SqliteConnection, job_id: &str, inputs: &[RunInput]) -> sqlx::Result<Vec<Shared>> {
-    let has_others: bool = sqlx::query_scalar(sql::HAS_OTHERS)
-        .bind(job_id)
-        .fetch_one(&mut *conn)
-        .await?;
-    if !has_others {
-        return Ok(Vec::new());
-    }
-    let ours = inputs
-        .iter()
-        .map(|input| json!([input.version_id, input.file_id, input.submission_id]));
-    sqlx::query(sql::DAYS_OF_OTHERS)
-        .bind(job_id)
-        .bind(array(ours))
-        .try_map(|row: SqliteRow| {
-            Ok(Shared {
-                version_id: row.try_get("version_id")?,
-                day: DayOfOther {
-                    store_id: row.try_get("store_id")?,
-                    trans_date: row.parsed("trans_date")?,
-                    file_url: row.try_get("file_url")?,
-                    other_job: row.try_get("other_job")?,
-                    other_file: row.try_get("other_file")?,
-                    is_newer: row.try_get("is_newer")?,
-                },
-            })
+/// Returns what the versions of each job have in common with what other jobs loaded.
+async fn shared(conn: &mut SqliteConnection, jobs: &[(&str, &[RunInput])]) -> sqlx::Result<Vec<Vec<Shared>>> {
+    let mut of_jobs: Vec<Vec<Shared>> = jobs.iter().map(|_| Vec::new()).collect();
+    let kept_for: (Option<String>, Option<String>) =
+        sqlx::query_as(sql::KEPT_FOR).fetch_one(&mut *conn).await?;
+    let (Some(first), Some(last)) = kept_for else {
+        return Ok(of_jobs);
+    };
+    let has_others = |job: &str| (first.as_str(), last.as_str()) != (job, job);
+    let ours = jobs.iter().enumerate().filter(|(_, (job, _))| has_others(job));
+    let ours: Vec<_> = ours
+        .flat_map(|(number, (job, inputs))| {
+            let rows = inputs.iter();
+            rows.map(move |input| json!([number, job, input.version_id, input.file_id, input.submission_id]))
         })
+        .collect();
+    if ours.is_empty() {
+        return Ok(of_jobs);
+    }
+    let files: Vec<HashSet<i64>> = jobs
+        .iter()
+        .map(|(_, inputs)| inputs.iter().map(|input| input.file_id).collect())
+        .collect();
+    let rows = sqlx::query(sql::DAYS_OF_OTHERS)
+        .bind(array(ours))
         .fetch_all(conn)
-        .await
+        .await?;
+    for row in rows {
+        let number = row.try_get::<u32, _>("asked")? as usize;
+        if files[number].contains(&row.try_get("other_file_id")?) {
+            continue;
+        }
+        of_jobs[number].push(Shared {
+            version_id: row.try_get("version_id")?,
+            day: DayOfOther {
+                store_id: row.try_get("store_id")?,
+                trans_date: row.parsed("trans_date")?,
+                file_url: row.try_get("file_url")?,
+                other_job: row.try_get("other_job")?,
+                other_file: row.try_get("other_file")?,
+                is_newer: row.try_get("is_newer")?,
+            },
+        });
+    }
+    Ok(of_jobs)
 }
 
 /// Records that days of a claimed run are left out, and its digest, which changes with them.

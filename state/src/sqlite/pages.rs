@@ -9,12 +9,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 
 use super::decode::{self, TextColumns, text};
-use super::sql::pages as sql;
+use super::sql::{pages as sql, runs};
 use super::submissions::array;
 use super::whole::{About, whole};
 use super::{StateDb, reading};
 use crate::error::{During, StateError};
-use crate::file::{FileRow, VersionRow};
+use crate::file::{FileRow, FileStatus, VersionRow};
 use crate::page::{FilePart, InterventionRow, LastSeen, Report, SubmissionRow};
 use crate::run::RunRow;
 
@@ -53,10 +53,11 @@ impl StateDb {
     pub async fn file_part(&self, part: &FilePart) -> Result<Vec<FileRow>, StateError> {
         let (action, subject) = ("list", "the files");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let [by_path, by_time] = match (&part.store, &part.job) {
-            (Some(_), _) => sql::FILES_OF_STORE,
-            (None, Some(_)) => sql::FILES_OF_JOB,
-            (None, None) => sql::FILES,
+        let [by_path, by_time] = match (&part.store, &part.job, part.status) {
+            (Some(_), _, _) => sql::FILES_OF_STORE,
+            (None, Some(_), _) => sql::FILES_OF_JOB,
+            (None, None, None | Some(FileStatus::Validated)) => sql::FILES,
+            (None, None, Some(_)) => sql::FILES_OF_STATUS,
         };
         let rows = sqlx::query(if part.newest_first { by_time } else { by_path })
             .bind(&part.feed)
@@ -153,16 +154,16 @@ impl StateDb {
         Ok(self.told.tell(runs.during("list the runs of", file_url)?))
     }
 
-    /// Returns the newest file that each of some stores sent to a job, as far as there is one.
-    pub async fn last_seen(&self, job_id: &str, stores: &[String]) -> Result<Vec<LastSeen>, StateError> {
+    /// Returns the newest file that each of some stores sent to a job, as far as there is one: of pairs of job and store.
+    pub async fn last_seen(&self, stores: &[(&str, &str)]) -> Result<Vec<LastSeen>, StateError> {
         let rows = sqlx::query(sql::LAST_SEEN)
-            .bind(job_id)
             .bind(json!(stores).to_string())
             .fetch_all(&self.readers)
             .await;
         let seen = rows.and_then(|rows| {
             whole(rows, About::Files, |row| {
                 Ok(LastSeen {
+                    job_id: row.try_get("job_config_id")?,
                     store_id: row.try_get("store_id")?,
                     file_url: row.try_get("file_url")?,
                     submitted: row.parsed("submitted_timestamp")?,
@@ -171,7 +172,7 @@ impl StateDb {
         });
         Ok(self
             .told
-            .tell(seen.during("look up the last files of job", job_id)?))
+            .tell(seen.during("look up", "the last files of stores")?))
     }
 
     /// Returns some of the stores that have sent files to a job, in their order.
@@ -222,13 +223,25 @@ impl StateDb {
         Ok(self.told.tell(reports.during("list the reports of job", job_id)?))
     }
 
-    /// Returns the newest run of a job that had everything that the job asks for, and whose result is in the warehouse.
-    pub async fn last_complete(&self, job_id: &str) -> Result<Option<RunRow>, StateError> {
-        sqlx::query(sql::LAST_COMPLETE)
-            .bind(job_id)
-            .try_map(|row| decode::run_row(&row))
-            .fetch_optional(&self.readers)
-            .await
-            .during("look up the last complete run of job", job_id)
+    /// Returns the newest run of each job that had everything that the job asks for, and whose result is in the warehouse.
+    pub async fn last_complete(&self, jobs: &[&str]) -> Result<Vec<RunRow>, StateError> {
+        let rows = sqlx::query(sql::LAST_COMPLETE)
+            .bind(json!(jobs).to_string())
+            .fetch_all(&self.readers)
+            .await;
+        let runs = rows.and_then(|rows| whole(rows, About::Runs, decode::run_row));
+        Ok(self
+            .told
+            .tell(runs.during("look up", "the last complete runs of jobs")?))
+    }
+
+    /// Returns the runs with some names, as far as there are such.
+    pub async fn runs_named(&self, names: &[&str]) -> Result<Vec<RunRow>, StateError> {
+        let rows = sqlx::query(runs::THESE)
+            .bind(json!(names).to_string())
+            .fetch_all(&self.readers)
+            .await;
+        let runs = rows.and_then(|rows| whole(rows, About::Runs, decode::run_row));
+        Ok(self.told.tell(runs.during("look up", "runs")?))
     }
 }

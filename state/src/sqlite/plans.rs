@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
@@ -90,12 +91,12 @@ const STATEMENTS: &[(&str, &str)] = &statements! {
     days: CLEAR_VERSION_DAYS ADD_VERSION_DAYS VERSION_DAYS HOLDINGS HOLDINGS_OF_FILE CLEAR_FILE_DAYS
         ADD_FILE_DAYS BRING_BACK HELD UNCOUNTED COUNTED LET_STAND KNOWN_STORES;
     edits: HISTORY ARE_UNTOLD UNTOLD NOTE_TOLD NEWEST SIGN;
-    facts: FILES STRAYS REQUIRED SPECIAL_DAYS NEWEST_RUNS COMPLETIONS_OF_WAVES COMPLETIONS ACTIVE;
+    facts: FILES STRAYS REQUIRED_OF_DAYS REQUIRED SPECIAL_DAYS NEWEST_RUNS COMPLETIONS_OF_WAVES COMPLETIONS ACTIVE;
     files: SEE_FILES KEEP_VERSIONS FIND_VERSIONS ADD_SUBMISSIONS WITHOUT_JOB URLS WRITTEN_AHEAD PUT_IN_FORCE
         HOLD REFUSE STAMPS TO_LOOK_AT LOOK_AGAIN TO_PUT_AWAY NOTE_PUT_AWAY RESTAMP RESTAMP_MEMBERS MEMBERS
         SETTLE_MEMBERS PLACES NEWEST_VERSIONS IN_FORCE KNOWN_VERSIONS VERSIONS_OF FILES FILE REFUSED SUBMITTED_BETWEEN NEWEST_SUBMISSION;
     interventions: FILE TAKE_OUT HELD_FOR HELD_STILL ADD IN_FORCE VALID_BEFORE HOLD_IN_FORCE NOTE_HELD;
-    jobs: ADD APPLY ALL ONE WITHOUT_FILES SET_ENABLED NOTE_BEGIN NOTE_END;
+    jobs: ADD APPLY ALL ONE THESE WITHOUT_FILES SET_ENABLED NOTE_BEGIN NOTE_END;
     lake: OBJECTS_OF_VERSIONS OBJECTS_OF_RUNS FIND_CONVERTED FORGET_CONVERTED FIND_REJECTS FORGET_REJECTS
         FIND_PARTIALS EXPIRE_PARTIALS FIND_SUMMARIES FORGET_SUMMARIES FIND_COVERAGES FORGET_COVERAGES
         FORGET_PARTIALS PARTIALS_IN_FORCE LOOK_AGAIN_FOR AWAITED;
@@ -104,7 +105,7 @@ const STATEMENTS: &[(&str, &str)] = &statements! {
     matching: IS_ANYTHING_TO_MATCH EDITION JOBS_TO_MATCH ADD_REQUIRES ADD_FOLLOWS NEW_PATTERNS FORGET_PATTERNS
         FILES_FROM FILES_TO_MATCH ADD_JOB_FILES ADD_REQUIRED_FILES ADD_WITHOUT_JOB FORGET_WITHOUT_JOB
         JOBS_ARE_MATCHED FILES_ARE_MATCHED;
-    others: DAYS_OF_OTHERS HAS_OTHERS KEEP_LATER NOT_KEPT ALL_KEPT KEEP_LOADED FORGET_EMPTIED LEAVE_OUT
+    others: DAYS_OF_OTHERS KEPT_FOR KEEP_LATER NOT_KEPT ALL_KEPT KEEP_LOADED FORGET_EMPTIED LEAVE_OUT
         SET_DIGEST;
     lineage: SWITCH FORGET NEXT REMOVE NOTE_DROPPED PENDING DROPPED;
     measures: FILES CONVERTED SUBMISSIONS RUNS CHANGES DURATIONS JOBS WAITING HELD;
@@ -113,7 +114,7 @@ const STATEMENTS: &[(&str, &str)] = &statements! {
         LAST_COMPLETE;
     runs: ACTIVE LAST_FINISHED COMPLETED_LATER LOADED_BEFORE LAST_LOADS NEXT_SEQUENCE ADD ADD_INPUTS ADD_INPUT
         REMOVE_INPUT REMOVE_INPUT_DAYS SET_INPUTS_DIGEST ADD_INPUT_DAYS INPUT_DAYS COMPLETE_UNCHANGED NEXT CLAIM
-        STORES HEARTBEAT SUMMARIZED COMPLETE FAIL FAIL_QUEUED REQUEUE RUNNING ONE LIST LIST_OF_STATE LIST_OF_JOB
+        STORES HEARTBEAT SUMMARIZED COMPLETE FAIL FAIL_QUEUED REQUEUE RUNNING ONE THESE LIST LIST_OF_STATE LIST_OF_JOB
         INPUT_FILES INPUTS_WITH_DAYS AGES INPUTS;
     stores: FILES STATUS_COUNTS HELD JOBS DAYS DAYS_OF_JOB MINUTES_OF_JOB FIRST_REPORT;
     unmatched: REMOVE_GONE NOT_TO_TELL NEW KEEP TRIM FORGET ALL COUNT;
@@ -130,6 +131,7 @@ fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
     let pages = [
         ("pages::FILES", sql::pages::FILES),
         ("pages::FILES_OF_STORE", sql::pages::FILES_OF_STORE),
+        ("pages::FILES_OF_STATUS", sql::pages::FILES_OF_STATUS),
         ("pages::FILES_OF_JOB", sql::pages::FILES_OF_JOB),
     ];
     let pages = pages
@@ -138,8 +140,8 @@ fn groups() -> impl Iterator<Item = (&'static str, &'static str)> {
     jobs.into_iter().chain(files).chain(pages)
 }
 
-/// Returns what a statement reads as a whole.
-async fn scans(statement: &str, views: &str, conn: &mut SqliteConnection) -> Vec<String> {
+/// Returns how SQLite works a statement off.
+async fn plan(statement: &str, conn: &mut SqliteConnection) -> Vec<SqliteRow> {
     let mut query = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")));
     let highest = (1..=20)
         .rev()
@@ -148,12 +150,17 @@ async fn scans(statement: &str, views: &str, conn: &mut SqliteConnection) -> Vec
         query = query.bind("[]");
     }
     let plan = query.fetch_all(conn).await;
-    let plan = plan.unwrap_or_else(|error| panic!("{error}: {statement}"));
+    plan.unwrap_or_else(|error| panic!("{error}: {statement}"))
+}
+
+/// Returns what a statement reads as a whole.
+async fn scans(statement: &str, views: &str, conn: &mut SqliteConnection) -> Vec<String> {
+    let plan = plan(statement, conn).await;
     let text = match statement.contains("FROM held") {
         true => views,
         false => statement,
     };
-    let names = names_of_growing(text);
+    let names = names_of(&GROWING, text);
     let is_whole = |step: &String| {
         let mut words = step.split(' ');
         let (what, table) = (words.next(), words.next());
@@ -200,6 +207,39 @@ async fn no_statement_reads_a_whole_table_that_grows() {
     assert!(idle.is_empty(), "these read no table as a whole: {idle:?}");
 }
 
+/// What a statement is given, or has put together, may be as long as the tables that grow. Tables are the other test's.
+#[tokio::test]
+async fn no_statement_goes_through_a_list_again_for_each_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
+        .await
+        .unwrap();
+    let mut writer = db.writer().await.unwrap();
+    let tables = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')");
+    let tables: Vec<String> = tables.fetch_all(&mut *writer).await.unwrap();
+    let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+    let mut found = Vec::new();
+    for (name, statement) in STATEMENTS.iter().copied().chain(groups()) {
+        let of_tables = names_of(&tables, statement);
+        let mut loops = BTreeSet::new();
+        for step in plan(statement, &mut writer).await {
+            let detail: String = step.get("detail");
+            let is_scan = detail.starts_with("SCAN ");
+            // The first step below a parent is its outermost loop.
+            let is_inner =
+                (is_scan || detail.starts_with("SEARCH ")) && !loops.insert(step.get::<i64, _>("parent"));
+            let is_of_table = detail
+                .split(' ')
+                .nth(1)
+                .is_some_and(|name| of_tables.contains(name) || tables.contains(&name));
+            if is_scan && is_inner && !is_of_table {
+                found.push(format!("{name}: {detail}"));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
 /// It is asked for each run that is claimed, so it must not go through the inputs of a long queue.
 #[tokio::test]
 async fn what_runs_wait_for_is_found_from_the_files_that_are_to_be_read_again() {
@@ -242,15 +282,15 @@ fn every_statement_is_listed() {
     assert_eq!(missing, [""; 0]);
 }
 
-/// Returns what a statement calls the tables that grow.
-fn names_of_growing(statement: &str) -> BTreeSet<&str> {
+/// Returns what a statement calls some tables.
+fn names_of<'s>(tables: &[&str], statement: &'s str) -> BTreeSet<&'s str> {
     let words: Vec<&str> = statement
         .split_whitespace()
         .map(|word| word.trim_matches(['(', ')', ',']))
         .collect();
     let mut names = BTreeSet::new();
     for (place, word) in words.iter().enumerate() {
-        if GROWING.contains(word) {
+        if tables.contains(word) {
             let after = words[place + 1..].iter().filter(|word| **word != "AS");
             names.insert(*word);
             names.extend(after.take(1));

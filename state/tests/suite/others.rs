@@ -146,12 +146,9 @@ async fn a_store_that_moved_to_another_job_stays_there() {
     site.send("west", "west/s1039", "w2", &[2], 4).await;
     assert_eq!(site.load("west").await, ["2: older"]);
     assert_eq!(site.stands(), ["1 m1", "2 w2", "3 m2"]);
-    let told = site
-        .f
-        .db
-        .days_of_others("mid", &site.run("mid").inputs)
-        .await
-        .unwrap();
+    let inputs = site.run("mid").inputs;
+    let told = site.f.db.days_of_others(&[("mid", &inputs)]).await.unwrap();
+    let told = &told[0];
     assert_eq!(
         (
             told[0].other_job.as_str(),

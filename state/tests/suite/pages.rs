@@ -180,7 +180,9 @@ async fn everything_is_counted_as_it_stands() {
         assert!((histogram.sum - seconds).abs() < 0.01, "{histogram:?}");
     }
     assert!(measures.jobs.len() == 1 && measures.jobs[0].last_complete.is_some());
-    let complete = f.db.last_complete("J101").await.unwrap();
-    assert_eq!(complete.unwrap().run_id, run_id);
+    let complete = f.db.last_complete(&["J101"]).await.unwrap();
+    assert_eq!(complete[0].run_id, run_id);
+    let named = f.db.runs_named(&["none", &run_id]).await.unwrap();
+    assert_eq!(named, complete);
     assert_eq!((measures.held, measures.failures), (0, 0));
 }

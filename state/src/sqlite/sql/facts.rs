@@ -1,11 +1,14 @@
-//! Statements that read the facts of a decision. `?1` names the job, `?2` the waves as a JSON array; none of them reads
-//! more than these waves hold.
+//! Statements that read the facts of decisions about several jobs at once. Mostly, `?1` is a JSON array of the waves that are
+//! asked about: the number of the question, the job, the wave, and the job's feed. None of them reads more than these waves
+//! hold. The column `asked` is the number of the question.
 
 /// Selects what a decision needs to know about a file.
 macro_rules! file_facts {
-    ($from:literal) => {
+    ($asked:literal, $from:literal) => {
         concat!(
-            "SELECT f.file_id, f.file_url, f.feed, f.last_update_status, f.last_error, f.store_id, f.business_date,
+            "SELECT ",
+            $asked,
+            " AS asked, f.file_id, f.file_url, f.feed, f.last_update_status, f.last_error, f.store_id, f.business_date,
                     f.last_validated_timestamp, f.version_id, f.valid_submission_id,
                     s.submitted_timestamp AS valid_submitted, v.layout_digest, v.bytes, v.rows,
                     v.partial_removed_timestamp IS NOT NULL AS is_partial_lost ",
@@ -16,127 +19,142 @@ macro_rules! file_facts {
     };
 }
 
-/// The files of the job's waves.
+/// The files of the waves.
 pub(in crate::sqlite) const FILES: &str = file_facts!(
-    "FROM json_each(?2) w
-     CROSS JOIN job_file j ON j.job_config_id = ?1 AND j.wave = w.value
+    "w.value ->> 0",
+    "FROM json_each(?1) w
+     CROSS JOIN job_file j ON j.job_config_id = w.value ->> 1 AND j.wave = w.value ->> 2
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id"
 );
 
-/// The files of a feed that no job takes.
-pub(in crate::sqlite) const STRAYS: &str = concat!(
-    file_facts!("FROM file_without_job n CROSS JOIN ingested_file_status f ON f.file_id = n.file_id"),
-    " WHERE f.feed = ?1"
+/// The files that no job takes, of feeds: `?1` is an array of the number of the question, and the feed.
+pub(in crate::sqlite) const STRAYS: &str = file_facts!(
+    "q.value ->> 0",
+    "FROM json_each(?1) q CROSS JOIN file_without_job n
+     CROSS JOIN ingested_file_status f ON f.file_id = n.file_id AND f.feed = q.value ->> 1"
 );
 
-/// The newest files in force that match the patterns in `?1`: of each day in their names among those in `?2`, or, if that
-/// is NULL, of all days together.
-pub(in crate::sqlite) const REQUIRED: &str = concat!(
-    "WITH newest (file_id) AS MATERIALIZED (
-         SELECT file_id FROM (
-             SELECT q.file_id, max(f.last_validated_timestamp || f.file_url)
-               FROM json_each(?1) p CROSS JOIN required_file q ON q.pattern = p.value
-              CROSS JOIN ingested_file_status f ON f.file_id = q.file_id
-              WHERE f.version_id IS NOT NULL
-                AND (?2 IS NULL OR q.wave = '' OR q.wave IN (SELECT value FROM json_each(?2)))
-              GROUP BY p.value, CASE WHEN ?2 IS NULL THEN '' ELSE q.wave END))
-    ",
-    file_facts!("FROM newest n CROSS JOIN ingested_file_status f ON f.file_id = n.file_id")
-);
+/// Of the files in force that match a pattern, the newest: of a day in their names, or of all days together. `?1` is an
+/// array of patterns and days; the column `asked` is the place in it.
+macro_rules! required {
+    ($of_day:literal) => {
+        concat!(
+            "WITH newest (asked, file_id) AS MATERIALIZED (
+                 SELECT asked, file_id FROM (
+                     SELECT p.key AS asked, q.file_id, max(f.last_validated_timestamp || f.file_url)
+                       FROM json_each(?1) p CROSS JOIN required_file q ON q.pattern = p.value ->> 0",
+            $of_day,
+            "         CROSS JOIN ingested_file_status f ON f.file_id = q.file_id
+                      WHERE f.version_id IS NOT NULL
+                      GROUP BY p.key))
+            ",
+            file_facts!(
+                "n.asked",
+                "FROM newest n CROSS JOIN ingested_file_status f ON f.file_id = n.file_id"
+            )
+        )
+    };
+}
 
-/// The days of these files for which not simply the version in force counts, as far as a run must know of them: those
+pub(in crate::sqlite) const REQUIRED_OF_DAYS: &str = required!(" AND q.wave = p.value ->> 1 ");
+pub(in crate::sqlite) const REQUIRED: &str = required!(" ");
+
+/// The days of the waves' files for which not simply the version in force counts, as far as a run must know of them: those
 /// that the version in force mentions, and those that no completed run of their wave has seen yet. Among the latter are
 /// the days that a file reported before its name was used for newer days, as long as the lake has them. Also such days of
-/// other files that have to do with these. `?3` is the feed.
+/// other files that have to do with these.
 pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
-    WITH ours (file_id) AS MATERIALIZED (
-        SELECT j.file_id FROM json_each(?2) w CROSS JOIN job_file j ON j.job_config_id = ?1 AND j.wave = w.value),
+    WITH wave (asked, job, wave, feed, seen) AS MATERIALIZED (
+        SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, w.value ->> 3,
+               coalesce((SELECT max(r.as_of_submission) FROM job_run r
+                          WHERE r.job_config_id = w.value ->> 1 AND r.wave = '' AND r.state = 'COMPLETED'
+                            AND r.cause <> 'replay'), 0)
+          FROM json_each(?1) w),
+    ours (asked, job, feed, seen, file_id) AS MATERIALIZED (
+        SELECT w.asked, w.job, w.feed, w.seen, j.file_id
+          FROM wave w CROSS JOIN job_file j ON j.job_config_id = w.job AND j.wave = w.wave),
     marked AS (
-        SELECT d.store_id, d.trans_date, d.file_id, d.since_submission
+        SELECT o.asked, o.job, o.feed, o.seen, d.store_id, d.trans_date, d.file_id, d.since_submission
           FROM ours o CROSS JOIN file_day d ON d.file_id = o.file_id
          WHERE d.standing <> 'STANDS'
          UNION
-        SELECT d.store_id, d.trans_date, d.file_id, d.since_submission
+        SELECT o.asked, o.job, o.feed, o.seen, d.store_id, d.trans_date, d.file_id, d.since_submission
           FROM ours o CROSS JOIN file_day d ON d.other_file_id = o.file_id
          WHERE d.standing <> 'STANDS'),
     special AS (
-        SELECT m.store_id, m.trans_date, m.file_id FROM marked m
+        SELECT m.asked, m.store_id, m.trans_date, m.file_id FROM marked m
          CROSS JOIN ingested_file_status f ON f.file_id = m.file_id
-         WHERE f.feed = ?3
+         WHERE f.feed = m.feed
            AND (m.since_submission > max(
+                    m.seen,
                     coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                               WHERE r.job_config_id = ?1 AND r.wave = '' AND r.state = 'COMPLETED'
-                                 AND r.cause <> 'replay'), 0),
-                    coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                               WHERE r.job_config_id = ?1 AND r.wave = m.trans_date AND r.state = 'COMPLETED'
+                               WHERE r.job_config_id = m.job AND r.wave = m.trans_date AND r.state = 'COMPLETED'
                                  AND r.cause <> 'replay'), 0))
                 OR EXISTS (SELECT 1 FROM version_day v
                             WHERE v.version_id = f.version_id AND v.store_id = m.store_id
                               AND v.trans_date = m.trans_date))
          UNION ALL
-        SELECT d.store_id, d.trans_date, d.file_id
+        SELECT o.asked, d.store_id, d.trans_date, d.file_id
           FROM ours o
          CROSS JOIN file_day d
-            ON d.file_id = o.file_id AND d.is_older = 1 AND d.standing = 'STANDS'
-               AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                                                   WHERE r.job_config_id = ?1 AND r.wave = ''
-                                                     AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0)
+            ON d.file_id = o.file_id AND d.is_older = 1 AND d.standing = 'STANDS' AND d.since_submission > o.seen
          CROSS JOIN ingested_file_status f ON f.file_id = d.file_id
          CROSS JOIN file_version v ON v.version_id = d.version_id
-         WHERE f.feed = ?3 AND f.version_id IS NOT NULL AND v.partial_object IS NOT NULL
+         WHERE f.feed = o.feed AND f.version_id IS NOT NULL AND v.partial_object IS NOT NULL
            AND d.since_submission > coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                                               WHERE r.job_config_id = ?1 AND r.wave = d.trans_date
+                                               WHERE r.job_config_id = o.job AND r.wave = d.trans_date
                                                  AND r.state = 'COMPLETED' AND r.cause <> 'replay'), 0))
-    SELECT DISTINCT d.file_id, d.version_id, d.store_id, d.trans_date, d.standing, d.since_submission, d.reason,
+    SELECT DISTINCT s.asked, d.file_id, d.version_id, d.store_id, d.trans_date, d.standing, d.since_submission, d.reason,
            d.other_file_id
       FROM special s
      CROSS JOIN file_day d
         ON d.store_id = s.store_id AND d.trans_date = s.trans_date AND d.file_id = s.file_id
-     ORDER BY d.file_id, d.version_id, d.store_id, d.trans_date";
+     ORDER BY s.asked, d.file_id, d.version_id, d.store_id, d.trans_date";
 
 /// The newest runs of each wave: the one that is queued or running, the last that completed, the last that completed and
 /// left nothing open, and the last that failed. Completed replays are left out: they read earlier submissions, so the
 /// current wave goes on as if they had not run. Oldest first.
 pub(in crate::sqlite) const NEWEST_RUNS: &str = "
-    SELECT DISTINCT r.* FROM json_each(?2) w
+    SELECT DISTINCT w.value ->> 0 AS asked, r.* FROM json_each(?1) w
      CROSS JOIN job_run r ON r.sequence IN (
            (SELECT max(sequence) FROM job_run
-             WHERE job_config_id = ?1 AND wave = w.value AND state = 'QUEUED'),
+             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'QUEUED'),
            (SELECT max(sequence) FROM job_run
-             WHERE job_config_id = ?1 AND wave = w.value AND state = 'RUNNING'),
+             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'RUNNING'),
            (SELECT max(sequence) FROM job_run
-             WHERE job_config_id = ?1 AND wave = w.value AND state = 'FAILED'),
+             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'FAILED'),
            (SELECT sequence FROM job_run
-             WHERE job_config_id = ?1 AND wave = w.value AND state = 'COMPLETED' AND cause <> 'replay'
+             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'COMPLETED' AND cause <> 'replay'
              ORDER BY sequence DESC LIMIT 1),
            (SELECT sequence FROM job_run
-             WHERE job_config_id = ?1 AND wave = w.value AND state = 'COMPLETED' AND cause <> 'replay'
+             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'COMPLETED' AND cause <> 'replay'
                AND incomplete = 0
              ORDER BY sequence DESC LIMIT 1))
      ORDER BY r.sequence";
 
-/// The newest completion of each of the jobs in `?1`, in each of the waves in `?2` and in that without a day.
+/// The newest completion of a job in a wave. `?1` is an array of jobs and waves; the column `asked` is the place in it.
 pub(in crate::sqlite) const COMPLETIONS_OF_WAVES: &str = "
-    SELECT r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
-      FROM json_each(?1) j CROSS JOIN (SELECT value FROM json_each(?2) UNION SELECT '') w
+    SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
+      FROM json_each(?1) q
      CROSS JOIN job_run r
         ON r.sequence = (SELECT sequence FROM job_run
-                          WHERE job_config_id = j.value AND wave = w.value AND state = 'COMPLETED'
+                          WHERE job_config_id = q.value ->> 0 AND wave = q.value ->> 1 AND state = 'COMPLETED'
                           ORDER BY sequence DESC LIMIT 1)
      ORDER BY r.sequence";
 
-/// The newest completion of each of the jobs in `?1`, in whatever wave.
+/// Likewise, in whatever wave.
 pub(in crate::sqlite) const COMPLETIONS: &str = "
-    SELECT r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
-      FROM json_each(?1) j
+    SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
+      FROM json_each(?1) q
      CROSS JOIN job_run r
-        ON r.sequence = (SELECT sequence FROM job_run WHERE job_config_id = j.value AND state = 'COMPLETED'
+        ON r.sequence = (SELECT sequence FROM job_run WHERE job_config_id = q.value ->> 0 AND state = 'COMPLETED'
                           ORDER BY sequence DESC LIMIT 1)
      ORDER BY r.sequence";
 
-/// The runs of the jobs in `?1` that are queued or running, in the order of the queue.
+/// The runs of the jobs in `?1` that are queued or running, in the order of the queue. The column `asked` is the place in
+/// it.
 pub(in crate::sqlite) const ACTIVE: &str = "
-    SELECT r.job_config_id, r.wave, r.run_id, r.state
-      FROM json_each(?1) j
-     CROSS JOIN job_run r ON r.job_config_id = j.value AND r.state IN ('QUEUED', 'RUNNING')
+    SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.state
+      FROM json_each(?1) q
+     CROSS JOIN job_run r ON r.job_config_id = q.value AND r.state IN ('QUEUED', 'RUNNING')
      ORDER BY r.sequence";

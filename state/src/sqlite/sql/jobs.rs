@@ -27,6 +27,10 @@ pub(in crate::sqlite) const ALL: &str = "SELECT * FROM aggr_job_configuration OR
 
 pub(in crate::sqlite) const ONE: &str = "SELECT * FROM aggr_job_configuration WHERE job_config_id = ?1";
 
+/// The jobs whose names are in `?1`.
+pub(in crate::sqlite) const THESE: &str =
+    "SELECT * FROM aggr_job_configuration WHERE job_config_id IN (SELECT value FROM json_each(?1))";
+
 /// The jobs that take none of the known files.
 pub(in crate::sqlite) const WITHOUT_FILES: &str = "
     SELECT j.job_config_id FROM aggr_job_configuration j

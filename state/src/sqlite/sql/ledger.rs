@@ -17,10 +17,11 @@ pub(in crate::sqlite) const FORGET_UNKNOWN: &str = "
      WHERE accepted_timestamp IS NULL
        AND (target, run_id) NOT IN (SELECT value ->> 0, value ->> 1 FROM json_each(?1))";
 
-/// Marks the loads that are newer than all that the ledger has of their scope.
+/// Marks the loads that are newer than all that the ledger has of their scope. Without the casts, the ledger would have no
+/// index, and be gone through again for each load.
 pub(in crate::sqlite) const NOTE_LOST: &str = "
     WITH ledger (job, wave, sequence) AS MATERIALIZED
-         (SELECT value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1))
+         (SELECT CAST(value ->> 2 AS TEXT), CAST(value ->> 3 AS TEXT), value ->> 4 FROM json_each(?1))
     UPDATE job_run SET lost_timestamp = ?2
      WHERE run_id IN (SELECT r.run_id FROM job_run r
                         LEFT JOIN ledger l ON l.job = r.job_config_id AND l.wave = r.wave

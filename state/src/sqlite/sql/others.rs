@@ -1,26 +1,25 @@
 //! Statements about store-days that files of several jobs hold.
 
-/// What other jobs loaded last of the store-days that some versions hold. `?1` names the job, `?2` the versions as JSON
-/// (version, file, submission). A file that is among them is no other's.
+/// What other jobs loaded last of the store-days that some versions hold, for several jobs. `?1` is an array of the number
+/// of the question, the job, and the job's versions (version, file, submission). The files that are among these are no
+/// other's, but are told here, too.
 pub(in crate::sqlite) const DAYS_OF_OTHERS: &str = "
-    WITH ours (version_id, file_id, written_ns, submission_id) AS MATERIALIZED
-         (SELECT j.value ->> 0, j.value ->> 1, s.written_ns, s.submission_id
-            FROM json_each(?2) j CROSS JOIN submission s ON s.submission_id = j.value ->> 2)
-    SELECT o.version_id, d.store_id, d.trans_date, mine.file_url, k.job_config_id AS other_job,
-           other.file_url AS other_file,
+    WITH ours (asked, job, version_id, file_id, written_ns, submission_id) AS MATERIALIZED
+         (SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, s.written_ns, s.submission_id
+            FROM json_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value ->> 4)
+    SELECT o.asked, o.version_id, d.store_id, d.trans_date, mine.file_url, k.job_config_id AS other_job,
+           k.file_id AS other_file_id, other.file_url AS other_file,
            (k.written_ns, k.submission_id) > (o.written_ns, o.submission_id) AS is_newer
       FROM ours o
      CROSS JOIN version_day d ON d.version_id = o.version_id
-     CROSS JOIN loaded_day k ON k.store_id = d.store_id AND k.trans_date = d.trans_date
-      JOIN ingested_file_status mine ON mine.file_id = o.file_id
-      JOIN ingested_file_status other ON other.file_id = k.file_id
-     WHERE k.job_config_id <> ?1 AND k.file_id NOT IN (SELECT file_id FROM ours)
-     ORDER BY d.store_id, d.trans_date, o.version_id";
+     CROSS JOIN loaded_day k ON k.store_id = d.store_id AND k.trans_date = d.trans_date AND k.job_config_id <> o.job
+     CROSS JOIN ingested_file_status mine ON mine.file_id = o.file_id
+     CROSS JOIN ingested_file_status other ON other.file_id = k.file_id
+     ORDER BY o.asked, d.store_id, d.trans_date, o.version_id";
 
-/// Whether any day is kept for a job other than the given one.
-pub(in crate::sqlite) const HAS_OTHERS: &str =
-    "SELECT EXISTS (SELECT 1 FROM loaded_day WHERE job_config_id < ?1)
-         OR EXISTS (SELECT 1 FROM loaded_day WHERE job_config_id > ?1)";
+/// The first and the last of the jobs for which days are kept.
+pub(in crate::sqlite) const KEPT_FOR: &str =
+    "SELECT (SELECT min(job_config_id) FROM loaded_day), (SELECT max(job_config_id) FROM loaded_day)";
 
 /// Notes that the job of a run has loaded days which are not kept, because it is the only one.
 pub(in crate::sqlite) const KEEP_LATER: &str = "

@@ -44,6 +44,12 @@ pub(in crate::sqlite) const FILES_OF_STORE: [&str; 2] = lists!(
        UNION SELECT file_id FROM job_file WHERE store_id = ?5) s
       CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
 );
+/// Those with a status that few files have.
+pub(in crate::sqlite) const FILES_OF_STATUS: [&str; 2] = lists!(
+    "(SELECT file_id FROM ingested_file_status WHERE last_update_status = ?2 AND last_update_status <> 'VALIDATED'
+       UNION SELECT file_id FROM file_day WHERE ?2 = 'HELD' AND standing = 'HELD' AND standing <> 'STANDS') s
+      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
+);
 pub(in crate::sqlite) const FILES_OF_JOB: [&str; 2] = lists!(
     "(SELECT DISTINCT file_id FROM job_file WHERE job_config_id = ?4) s
       CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
@@ -80,12 +86,13 @@ pub(in crate::sqlite) const RUNS_OF_FILE: &str = "
      CROSS JOIN job_run r ON r.run_id = read.run_id
      ORDER BY r.sequence DESC LIMIT ?2";
 
-/// The newest file of some stores of a job.
+/// The newest file of some stores of jobs. `?1` is an array of jobs and stores.
 pub(in crate::sqlite) const LAST_SEEN: &str = "
-    SELECT j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp
-      FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
-     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM json_each(?2))
-     GROUP BY j.store_id ORDER BY j.store_id";
+    SELECT j.job_config_id, j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp
+      FROM json_each(?1) q
+     CROSS JOIN job_file j ON j.store_id = q.value ->> 1 AND j.job_config_id = q.value ->> 0
+     CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
+     GROUP BY q.key";
 
 /// The stores of a job, in their order, after a given one.
 pub(in crate::sqlite) const STORES_OF_JOB: &str = "
@@ -105,8 +112,11 @@ pub(in crate::sqlite) const REPORTS: &str = "
             OR j.wave = '' AND s.submitted_timestamp >= ?5 AND s.submitted_timestamp < ?6)
      ORDER BY s.submission_id";
 
-/// The newest run of a job that had everything, and whose result is in the warehouse.
+/// The newest run of each of the jobs in `?1` that had everything, and whose result is in the warehouse.
 pub(in crate::sqlite) const LAST_COMPLETE: &str = "
-    SELECT * FROM job_run
-     WHERE job_config_id = ?1 AND state = 'COMPLETED' AND NOT incomplete AND outcome IN ('LOADED', 'UNCHANGED')
-     ORDER BY sequence DESC LIMIT 1";
+    SELECT r.* FROM json_each(?1) q
+     CROSS JOIN job_run r
+        ON r.sequence = (SELECT sequence FROM job_run
+                          WHERE job_config_id = q.value AND state = 'COMPLETED' AND NOT incomplete
+                            AND outcome IN ('LOADED', 'UNCHANGED')
+                          ORDER BY sequence DESC LIMIT 1)";

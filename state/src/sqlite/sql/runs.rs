@@ -168,6 +168,10 @@ pub(in crate::sqlite) const RUNNING: &str = "
 
 pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
 
+/// The runs whose names are in `?1`.
+pub(in crate::sqlite) const THESE: &str =
+    "SELECT * FROM job_run WHERE run_id IN (SELECT value FROM json_each(?1))";
+
 /// Lists runs, newest first. `?1` names a job and `?2` a state, unless they are NULL; `?3` is the most runs.
 macro_rules! list {
     ($which:literal, $order:literal) => {

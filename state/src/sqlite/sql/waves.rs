@@ -46,31 +46,44 @@ pub(in crate::sqlite) const CLOSE: &str = "
     DELETE FROM open_wave
      WHERE (job_config_id, wave, touched) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1))";
 
+/// Those of the waves in `?1` (number of the question, job, wave) that are open.
 pub(in crate::sqlite) const OPEN: &str = "
-    SELECT o.wave, o.touched FROM json_each(?2) w
-     CROSS JOIN open_wave o ON o.job_config_id = ?1 AND o.wave = w.value";
+    SELECT w.value ->> 0 AS asked, o.wave, o.touched FROM json_each(?1) w
+     CROSS JOIN open_wave o ON o.job_config_id = w.value ->> 1 AND o.wave = w.value ->> 2";
 
-pub(in crate::sqlite) const ALL_WAVES: &str =
-    "SELECT DISTINCT wave FROM job_file WHERE job_config_id = ?1 ORDER BY wave";
+/// All waves of jobs: `?1` is an array of the number of the question, and the job.
+pub(in crate::sqlite) const ALL_WAVES: &str = "
+    SELECT DISTINCT q.value ->> 0 AS asked, j.wave
+      FROM json_each(?1) q CROSS JOIN job_file j ON j.job_config_id = q.value ->> 1
+     ORDER BY asked, j.wave";
 
-/// The newest wave up to the day `?2`, and those after it.
+/// The newest wave of jobs up to a day, and those after it: `?1` is an array of the number of the question, the job, and
+/// the day.
 pub(in crate::sqlite) const NEWEST_WAVES: &str = "
-    SELECT wave FROM (SELECT max(wave) AS wave FROM job_file WHERE job_config_id = ?1 AND wave <= ?2)
+    SELECT asked, wave FROM (
+        SELECT q.value ->> 0 AS asked,
+               (SELECT max(wave) FROM job_file WHERE job_config_id = q.value ->> 1 AND wave <= q.value ->> 2) AS wave
+          FROM json_each(?1) q)
      WHERE wave IS NOT NULL
      UNION
-    SELECT wave FROM job_file WHERE job_config_id = ?1 AND wave > ?2";
+    SELECT q.value ->> 0, j.wave
+      FROM json_each(?1) q CROSS JOIN job_file j ON j.job_config_id = q.value ->> 1 AND j.wave > q.value ->> 2
+     ORDER BY asked, wave";
 
-/// The stores of a job by day, each with the first wave that has a file of it: a file that a person took out does not
-/// count. Looks up one store after another.
+/// The stores of jobs by day, each with the first wave that has a file of it: a file that a person took out does not
+/// count. Looks up one store after another. `?1` is an array of the number of the question, and the job.
 pub(in crate::sqlite) const FIRST_WAVES: &str = "
-    WITH RECURSIVE store (id) AS (
-        SELECT min(store_id) FROM job_file WHERE job_config_id = ?1 AND wave <> ''
+    WITH RECURSIVE store (asked, job, id) AS (
+        SELECT q.value ->> 0, q.value ->> 1,
+               (SELECT min(j.store_id) FROM job_file j WHERE j.job_config_id = q.value ->> 1 AND j.wave <> '')
+          FROM json_each(?1) q
          UNION ALL
-        SELECT (SELECT min(j.store_id) FROM job_file j
-                 WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.store_id > store.id)
+        SELECT asked, job, (SELECT min(j.store_id) FROM job_file j
+                             WHERE j.job_config_id = store.job AND j.wave <> '' AND j.store_id > store.id)
           FROM store WHERE store.id IS NOT NULL)
-    SELECT id, (SELECT j.wave FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
-                 WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.store_id = store.id
-                   AND (f.version_id IS NOT NULL OR f.last_update_status <> 'WITHDRAWN')
-                 ORDER BY j.wave LIMIT 1) AS wave
+    SELECT asked, id,
+           (SELECT j.wave FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
+             WHERE j.job_config_id = store.job AND j.wave <> '' AND j.store_id = store.id
+               AND (f.version_id IS NOT NULL OR f.last_update_status <> 'WITHDRAWN')
+             ORDER BY j.wave LIMIT 1) AS wave
       FROM store WHERE id IS NOT NULL";
