@@ -24,6 +24,7 @@ mod other_forms;
 mod parquet_form;
 mod partial;
 mod pattern;
+mod radix;
 #[cfg(test)]
 mod read_back;
 mod records;

@@ -1,5 +1,6 @@
 //! How conversion reads files, line by line.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use gristmill_engine::{
@@ -161,6 +162,47 @@ fn rows_are_summed_by_store_item_and_date_with_null_where_no_line_of_a_code_is()
         ["v1,i1,2016-06-01,460.00,,0.50", "v1,i2,2016-06-02,,-1.25,"]
     );
     assert_eq!(converted.report.rejected_because, None);
+}
+
+/// More keys than a table holds: those of a year in which hardly any recurs, and those of a catalogue that recur often.
+#[test]
+fn many_keys_are_summed_as_few_are() {
+    for (lines, keys) in [(150_000, 140_000), (500_000, 60_000)] {
+        let mut expected: BTreeMap<String, [Option<i64>; 3]> = BTreeMap::new();
+        let mut text = String::new();
+        let mut random = 7_u64;
+        for line in 0..lines {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(line);
+            let key = (random >> 33) % keys;
+            let (code, cents) = (4 + random % 3, (random >> 20) as i64 % 10_000 - 2_000);
+            let item = format!("I-{}", key / 7);
+            let day = format!("2026-03-{:02}", 1 + key % 7);
+            let amount = format_cents(cents);
+            text.push_str(&format!("S1\t{amount}\t{code}\t{item}\t{day}\n"));
+            let sums = expected.entry(format!("S1,{item},{day}")).or_default();
+            *sums[code as usize - 4].get_or_insert(0) += cents;
+        }
+        let expected: Vec<String> = expected
+            .into_iter()
+            .map(|(key, [sales, taxes, discounts])| {
+                let amount = |cents: Option<i64>| {
+                    cents
+                        .map(|cents| format_cents(cents).to_string())
+                        .unwrap_or_default()
+                };
+                format!("{key},{},{},{}", amount(sales), amount(taxes), amount(discounts))
+            })
+            .collect();
+        let converted = sales(&text);
+        assert_eq!(converted.report.rows, lines);
+        assert!(expected.len() > 50_000, "{}", expected.len());
+        let summary = converted.summary();
+        assert_eq!(summary.len(), expected.len());
+        let wrong = summary.iter().zip(&expected).find(|(one, other)| one != other);
+        assert_eq!(wrong, None);
+        let reported: u64 = converted.report.days.iter().filter_map(|day| day.lines).sum();
+        assert_eq!(reported, lines);
+    }
 }
 
 #[test]

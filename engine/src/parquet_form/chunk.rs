@@ -95,13 +95,13 @@ fn text_pages<'v>(texts: &'v Texts, numbers: &'v [u32], is_nullable: bool) -> Pa
     }
     let mut dictionary = Vec::new();
     for number in &distinct {
-        let text = texts.get(*number);
+        let text = texts.bytes(*number);
         dictionary.extend_from_slice(&(text.len() as u32).to_le_bytes());
-        dictionary.extend_from_slice(text.as_bytes());
+        dictionary.extend_from_slice(text);
     }
     let of_text = |number: Option<&u32>| number.map(|number| ByteArray::from(texts.get(*number)));
-    let least = of_text(distinct.iter().min_by_key(|number| texts.get(**number)));
-    let greatest = of_text(distinct.iter().max_by_key(|number| texts.get(**number)));
+    let least = of_text(distinct.iter().min_by_key(|number| texts.bytes(**number)));
+    let greatest = of_text(distinct.iter().max_by_key(|number| texts.bytes(**number)));
     let (count, nulls) = (distinct.len(), numbers.len() - packed.len());
     let mut packed_from = 0;
     let page = move |values: Range<usize>, data: &mut Vec<u8>| {

@@ -92,6 +92,56 @@ impl StoreDay {
     }
 }
 
+/// How some keys are written with as few bits as they need, in the same order: each part as its distance from the least.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyBits {
+    /// The least store, item and day of all.
+    least: u64,
+    stores: u32,
+    items: u32,
+    days: u32,
+}
+
+impl KeyBits {
+    pub(super) fn of(keys: impl Iterator<Item = Key>) -> Self {
+        let parts = |key: Key| (key.store(), key.item(), key.0 & DAY_MASK);
+        let (mut least, mut most) = ((u32::MAX, u32::MAX, u64::MAX), (0, 0, 0));
+        for (store, item, day) in keys.map(parts) {
+            least = (least.0.min(store), least.1.min(item), least.2.min(day));
+            most = (most.0.max(store), most.1.max(item), most.2.max(day));
+        }
+        if least.0 > most.0 {
+            // There is no key.
+            least = most;
+        }
+        Self {
+            least: (u64::from(least.0) << (DAY_BITS + ITEM_BITS))
+                | (u64::from(least.1) << DAY_BITS)
+                | least.2,
+            stores: u32::BITS - (most.0 - least.0).leading_zeros(),
+            items: u32::BITS - (most.1 - least.1).leading_zeros(),
+            days: u64::BITS - (most.2 - least.2).leading_zeros(),
+        }
+    }
+
+    /// Returns how many bits a key takes.
+    pub(super) fn count(self) -> u32 {
+        self.stores + self.items + self.days
+    }
+
+    /// Returns these bits of a key.
+    #[inline(always)]
+    pub(super) fn narrow(self, key: Key) -> u64 {
+        // No part is below the least, so none takes from another.
+        let distance = Key(key.0 - self.least);
+        let (store, item) = (u64::from(distance.store()), u64::from(distance.item()));
+        (((store << self.items) | item) << self.days) | (distance.0 & DAY_MASK)
+    }
+}
+
+/// The bits of a key that stand for the day.
+const DAY_MASK: u64 = (1 << DAY_BITS) - 1;
+
 impl Key {
     /// Returns a hash whose upper bits depend on all bits.
     #[inline(always)]
@@ -119,6 +169,20 @@ mod tests {
             let day = key(one).store_day();
             prop_assert_eq!((day.store(), day.day()), (one.0, one.2));
             prop_assert_eq!(day, StoreDay::new(one.0, one.2));
+        }
+
+        #[test]
+        fn the_bits_that_keys_need_keep_their_order(
+            parts in prop::collection::vec((5..9_u32, 1000..1100_u32, 7_000..7_400_i32), 1..20),
+        ) {
+            let mut keys: Vec<Key> = parts.iter().map(|(store, item, day)| Key::new(*store, *item, *day)).collect();
+            let bits = KeyBits::of(keys.iter().copied());
+            prop_assert!(bits.count() <= 2 + 7 + 9);
+            keys.sort();
+            for pair in keys.windows(2) {
+                prop_assert_eq!(bits.narrow(pair[0]).cmp(&bits.narrow(pair[1])), pair[0].cmp(&pair[1]));
+                prop_assert!(bits.narrow(pair[1]) >> bits.count() == 0);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! no line with the measure's code. It is sorted by the first three columns. The file covers the stores and dates of its
 //! rows.
 
+mod amounts;
 mod by_day;
 mod days;
 mod file;
@@ -61,11 +62,11 @@ impl Partial {
         let stores: usize = parts.iter().map(|part| part.stores.len()).sum();
         let items: usize = parts.iter().map(|part| part.items.len()).sum();
         if parts.len() == 1 || (stores <= MOST_STORES && items <= MOST_ITEMS) {
-            return Ok(Self::in_memory(Rows::of(&parts, measures)?, measures));
+            return Ok(Self::in_memory(Rows::of(parts, measures)?, measures));
         }
         let mut whole: Option<Self> = None;
         for part in parts {
-            let part = Self::in_memory(Rows::of(&[part], measures)?, measures).spill(folder)?;
+            let part = Self::in_memory(Rows::of(vec![part], measures)?, measures).spill(folder)?;
             whole = Some(match whole {
                 Some(whole) => whole.with(part, folder)?,
                 None => part,

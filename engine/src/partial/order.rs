@@ -1,36 +1,35 @@
-//! Sorted lists of rows by key, split for parallel merging.
+//! Sorted lists of keys, split for parallel merging.
+
+use std::ops::Range;
 
 use super::key::Key;
 
-/// The location of a key's row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) key: Key,
-    /// The table that has it, of several.
-    pub(super) table: u32,
-    /// The row in that table.
-    pub(super) row: u32,
-}
-
 /// Splits sorted lists into at most `pieces` pieces in the order of keys; each piece is a range of every list.
-pub(super) fn cut(lists: &[Vec<Entry>], pieces: usize) -> Vec<Vec<&[Entry]>> {
-    let mut rest: Vec<&[Entry]> = lists.iter().map(Vec::as_slice).collect();
+pub(super) fn cut(lists: &[&[Key]], pieces: usize) -> Vec<Vec<Range<usize>>> {
     let longest = lists
         .iter()
         .max_by_key(|list| list.len())
-        .map_or(&[][..], Vec::as_slice);
+        .copied()
+        .unwrap_or_default();
     let piece = longest.len().div_ceil(pieces).max(1);
-    let bounds = longest.chunks(piece).skip(1).map(|chunk| chunk[0].key);
-    let mut cut: Vec<Vec<&[Entry]>> = Vec::with_capacity(pieces);
+    let bounds = longest.chunks(piece).skip(1).map(|chunk| chunk[0]);
+    let mut starts = vec![0; lists.len()];
+    let mut cut: Vec<Vec<Range<usize>>> = Vec::with_capacity(pieces);
     for bound in bounds {
-        let before = rest.iter_mut().map(|rest| {
-            let (before, from) = rest.split_at(rest.partition_point(|entry| entry.key < bound));
-            *rest = from;
-            before
+        let before = starts.iter_mut().zip(lists).map(|(start, list)| {
+            let from = *start;
+            *start += list[from..].partition_point(|key| *key < bound);
+            from..*start
         });
         cut.push(before.collect());
     }
-    cut.push(rest);
+    cut.push(
+        starts
+            .into_iter()
+            .zip(lists)
+            .map(|(start, list)| start..list.len())
+            .collect(),
+    );
     cut
 }
 
@@ -46,21 +45,25 @@ mod tests {
             keys in prop::collection::vec(prop::collection::vec(0..99_u64, 0..99), 0..4),
             count in 1..9_usize,
         ) {
-            let lists: Vec<Vec<Entry>> = (0..).zip(&keys).map(|(table, keys)| {
-                let entry = |(row, key): (u32, &u64)| Entry { key: Key(*key), table, row };
-                let mut entries: Vec<Entry> = (0..).zip(keys).map(entry).collect();
-                entries.sort_by_key(|entry| entry.key);
-                entries
+            let lists: Vec<Vec<Key>> = keys.iter().map(|keys| {
+                let mut keys: Vec<Key> = keys.iter().map(|key| Key(*key)).collect();
+                keys.sort();
+                keys
             }).collect();
-            let pieces: Vec<Vec<Entry>> = cut(&lists, count).into_iter().map(|lists| lists.concat()).collect();
+            let lists: Vec<&[Key]> = lists.iter().map(Vec::as_slice).collect();
+            let pieces = cut(&lists, count);
             prop_assert!(pieces.len() <= count);
+            let of_piece = |piece: &Vec<Range<usize>>| -> Vec<Key> {
+                piece.iter().zip(&lists).flat_map(|(range, list)| list[range.clone()].to_vec()).collect()
+            };
             for (before, after) in pieces.iter().zip(&pieces[1..]) {
-                let (last, first) = (before.iter().map(|entry| entry.key).max(), after.iter().map(|entry| entry.key).min());
+                let (last, first) = (of_piece(before).into_iter().max(), of_piece(after).into_iter().min());
                 prop_assert!(last.is_none() || first.is_none() || last < first);
             }
-            let mut all = pieces.concat();
-            all.sort_by_key(|entry| (entry.table, entry.key, entry.row));
-            prop_assert_eq!(all, lists.concat());
+            for (number, list) in lists.iter().enumerate() {
+                let rows: Vec<usize> = pieces.iter().flat_map(|piece| piece[number].clone()).collect();
+                prop_assert_eq!(rows, (0..list.len()).collect::<Vec<_>>());
+            }
         }
     }
 }

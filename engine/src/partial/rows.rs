@@ -1,14 +1,18 @@
 //! The rows of a partial in memory: sorted by key, stored column by column.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::key::{Key, StoreDay};
-use super::order::{self, Entry};
-use super::table::Sums;
+use super::amounts::{Amount, TooLarge};
+use super::key::{Key, KeyBits, StoreDay};
+use super::order;
+use super::table::{KeyedSums, Sums};
 use crate::amount::{ABSENT, MAX_CENTS, add_cents};
 use crate::date::from_days;
 use crate::error::EngineError;
 use crate::layout::Measure;
+use crate::radix;
 use crate::symbols::{Texts, ranked};
 
 /// One row per key, sorted. The keys hold ranks: the positions of their texts in `stores` and `items`.
@@ -31,47 +35,32 @@ const RECENT_DAYS: usize = 256;
 
 impl Rows {
     /// Combines the sums of the threads that read a file.
-    pub(crate) fn of(parts: &[Sums], measures: &[Measure]) -> Result<Self, EngineError> {
+    pub(crate) fn of(parts: Vec<Sums>, measures: &[Measure]) -> Result<Self, EngineError> {
         let texts = |column: fn(&Sums) -> &Texts| ranked(&parts.iter().map(column).collect::<Vec<_>>());
         let (stores, store_ranks) = texts(|part| &part.stores);
         let (items, item_ranks) = texts(|part| &part.items);
-        let sorted = |number: usize| {
-            let (part, stores, items) = (&parts[number], &store_ranks[number], &item_ranks[number]);
-            let entry = |row| Entry {
-                key: part.rows.key(row).renumbered(stores, items),
-                table: number as u32,
-                row: row as u32,
-            };
-            let mut entries: Vec<Entry> = (0..part.rows.len()).map(entry).collect();
-            entries.sort_unstable_by_key(|entry| entry.key);
-            entries
+        let ranks = store_ranks.par_iter().zip(&item_ranks);
+        let sorted = |(part, (stores, items)): (Sums, (&Vec<u32>, &Vec<u32>))| {
+            Gathered::of_part(part, stores, items, measures.len())
         };
-        let gathered = if parts.len() == 1 {
+        let mut gathered: Vec<Gathered> = match parts.len() {
             // This may run before the end of a unit's turn, where nothing may wait for the pool.
-            vec![Gathered::of(&sorted(0), parts, measures.len())]
-        } else {
-            let entries: Vec<_> = (0..parts.len()).into_par_iter().map(sorted).collect();
-            let pieces = order::cut(&entries, PIECES_A_THREAD * rayon::current_num_threads());
-            let gather = |piece: Vec<&[Entry]>| {
-                let mut entries = piece.concat();
-                entries.sort_by_key(|entry| entry.key);
-                Gathered::of(&entries, parts, measures.len())
-            };
-            pieces.into_par_iter().map(gather).collect()
+            1 => parts
+                .into_iter()
+                .zip(store_ranks.iter().zip(&item_ranks))
+                .map(sorted)
+                .collect(),
+            _ => parts.into_par_iter().zip(ranks).map(sorted).collect(),
         };
-        let gathered = Gathered::one_after_another(gathered);
-        let mut overflow = parts.iter().zip(0..).find_map(|(part, number)| {
-            let (key, measure) = part.overflow?;
-            Some((key.renumbered(&store_ranks[number], &item_ranks[number]), measure))
-        });
-        overflow = overflow.or(gathered.overflow);
+        gathered.retain(|part| !part.keys.is_empty());
+        let gathered = Gathered::merged(gathered, measures.len());
         let rows = Self {
             stores,
             items,
             keys: gathered.keys,
             sums: gathered.sums,
         };
-        match overflow.or_else(|| rows.beyond_decimal()) {
+        match gathered.too_large.or_else(|| rows.beyond_decimal()) {
             Some((key, measure)) => Err(rows.overflow(key, &measures[measure])),
             None => Ok(rows),
         }
@@ -143,61 +132,141 @@ impl Rows {
     }
 }
 
-/// Rows combined from several tables.
+/// A row of one of several parts.
+struct Entry {
+    key: Key,
+    part: u32,
+    row: u32,
+}
+
+/// Rows in the order of their keys, each key once.
 #[derive(Default)]
 struct Gathered {
     keys: Vec<Key>,
     /// See [`Rows::sums`].
     sums: Vec<Vec<i64>>,
     /// The first sum that became too large.
-    overflow: Option<(Key, usize)>,
+    too_large: Option<TooLarge>,
 }
 
 impl Gathered {
-    /// Adds up the rows of some entries, which must be sorted by key.
-    fn of(entries: &[Entry], parts: &[Sums], measures: usize) -> Self {
-        let mut gathered = Self {
-            keys: Vec::with_capacity(entries.len()),
-            sums: (0..measures).map(|_| Vec::with_capacity(entries.len())).collect(),
-            overflow: None,
+    fn with_room(rows: usize, measures: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(rows),
+            sums: (0..measures).map(|_| Vec::with_capacity(rows)).collect(),
+            too_large: None,
+        }
+    }
+
+    /// Sorts what one thread has read, once its stores and items have ranks.
+    fn of_part(mut part: Sums, stores: &[u32], items: &[u32], measures: usize) -> Self {
+        let amounts = std::mem::take(&mut part.amounts);
+        let mut gathered = match amounts.is_empty() {
+            true => Self::of_rows(&part.rows, stores, items, measures),
+            false => Self::of_amounts(&amounts.sorted(part.amounts_of_rows(), stores, items), measures),
         };
-        for Entry { key, table, row } in entries {
-            let sums = parts[*table as usize].rows.sums(*row as usize);
-            if gathered.keys.last() == Some(key) {
-                let last = gathered.keys.len() - 1;
-                for (measure, (column, sum)) in gathered.sums.iter_mut().zip(sums).enumerate() {
-                    if !add_cents(&mut column[last], *sum) {
-                        gathered.overflow = gathered.overflow.or(Some((*key, measure)));
-                    }
-                }
-            } else {
-                gathered.keys.push(*key);
-                for (column, sum) in gathered.sums.iter_mut().zip(sums) {
-                    column.push(*sum);
-                }
-            }
+        let too_large = part
+            .too_large
+            .map(|(key, measure)| (key.renumbered(stores, items), measure));
+        gathered.too_large = too_large.or(gathered.too_large);
+        gathered
+    }
+
+    /// Sorts rows that have distinct keys.
+    fn of_rows(rows: &KeyedSums, stores: &[u32], items: &[u32], measures: usize) -> Self {
+        let key = |row| rows.key(row).renumbered(stores, items);
+        let bits = KeyBits::of((0..rows.len()).map(key));
+        let mut order: Vec<(Key, u32)> = (0..rows.len()).map(key).zip(0..).collect();
+        radix::sort(&mut order, bits.count(), |(key, _)| bits.narrow(*key));
+        let mut gathered = Self::with_room(rows.len(), measures);
+        for (key, row) in order {
+            gathered.push(key, rows.sums(row as usize).iter().copied());
         }
         gathered
     }
 
-    /// Puts pieces together, whose keys must be in their order.
-    fn one_after_another(mut pieces: Vec<Self>) -> Self {
-        if pieces.len() <= 1 {
-            return pieces.pop().unwrap_or_default();
+    /// Adds up amounts, which must be sorted by key.
+    fn of_amounts(amounts: &[Amount], measures: usize) -> Self {
+        let rows = amounts.chunk_by(|one, two| one.key == two.key).count();
+        let mut gathered = Self::with_room(rows, measures);
+        for amount in amounts {
+            if gathered.keys.last() != Some(&amount.key) {
+                gathered.push(amount.key, (0..measures).map(|_| ABSENT));
+            }
+            gathered.add(amount.measure as usize, amount.cents);
         }
+        gathered
+    }
+
+    fn push(&mut self, key: Key, sums: impl Iterator<Item = i64>) {
+        self.keys.push(key);
+        for (column, sum) in self.sums.iter_mut().zip(sums) {
+            column.push(sum);
+        }
+    }
+
+    /// Adds to a sum of the last row.
+    fn add(&mut self, measure: usize, cents: i64) {
+        let last = self.keys.len() - 1;
+        if !add_cents(&mut self.sums[measure][last], cents) {
+            self.too_large = self.too_large.or(Some((self.keys[last], measure)));
+        }
+    }
+
+    /// Adds up the rows of several threads.
+    fn merged(mut parts: Vec<Self>, measures: usize) -> Self {
+        if parts.len() <= 1 {
+            return parts.pop().unwrap_or_else(|| Self::with_room(0, measures));
+        }
+        let keys: Vec<&[Key]> = parts.iter().map(|part| part.keys.as_slice()).collect();
+        let pieces = order::cut(&keys, PIECES_A_THREAD * rayon::current_num_threads());
+        let gather = |piece: Vec<Range<usize>>| Self::of_piece(&parts, &piece, measures);
+        let pieces = pieces.into_par_iter().map(gather).collect();
+        let too_large = parts.iter().find_map(|part| part.too_large);
+        let mut merged = Self::one_after_another(pieces, measures);
+        merged.too_large = too_large.or(merged.too_large);
+        merged
+    }
+
+    /// Adds up a range of the rows of each part.
+    fn of_piece(parts: &[Self], ranges: &[Range<usize>], measures: usize) -> Self {
+        let entries = (0..).zip(parts).zip(ranges).flat_map(|((number, part), range)| {
+            let keys = part.keys[range.clone()].iter().zip(range.clone());
+            keys.map(move |(key, row)| Entry {
+                key: *key,
+                part: number,
+                row: row as u32,
+            })
+        });
+        let mut entries: Vec<Entry> = entries.collect();
+        // A stable sort finds the parts, which are sorted, and merges them.
+        entries.sort_by_key(|entry| entry.key);
+        let mut piece = Self::with_room(entries.len(), measures);
+        for Entry { key, part, row } in entries {
+            let sums = parts[part as usize]
+                .sums
+                .iter()
+                .map(|column| column[row as usize]);
+            if piece.keys.last() == Some(&key) {
+                sums.enumerate()
+                    .for_each(|(measure, sum)| piece.add(measure, sum));
+            } else {
+                piece.push(key, sums);
+            }
+        }
+        piece
+    }
+
+    /// Puts pieces together, whose keys must be in their order.
+    fn one_after_another(pieces: Vec<Self>, measures: usize) -> Self {
         let rows = pieces.iter().map(|piece| piece.keys.len()).sum();
-        let measures = pieces.first().map_or(0, |piece| piece.sums.len());
-        let mut all = Self {
-            keys: Vec::with_capacity(rows),
-            sums: (0..measures).map(|_| Vec::with_capacity(rows)).collect(),
-            overflow: None,
-        };
+        let mut all = Self::with_room(rows, measures);
         for piece in pieces {
             all.keys.extend(piece.keys);
             for (column, sums) in all.sums.iter_mut().zip(piece.sums) {
                 column.extend(sums);
             }
-            all.overflow = all.overflow.or(piece.overflow);
+            all.too_large = all.too_large.or(piece.too_large);
         }
         all
     }

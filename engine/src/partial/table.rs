@@ -1,5 +1,7 @@
-//! The sums of the lines that one thread reads: hash tables from key to row, and the rows.
+//! The sums of the lines that one thread reads: hash tables from key to row, and the rows. Amounts of more keys than a
+//! core's own cache holds are kept aside: see [`Amounts`].
 
+use super::amounts::{AddedUp, Amount, Amounts, TooLarge};
 use super::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::amount::{ABSENT, add_cents};
 use crate::symbols::{Symbols, Texts};
@@ -11,9 +13,16 @@ pub(crate) struct SumTable {
     keys: KeyTable,
     /// Lines that are not yet in the sums.
     pending: Pending,
+    /// From so many keys on, lines are kept aside.
+    most_keys: usize,
+    /// These lines.
+    amounts: Amounts,
     /// The first sum that became too large.
-    overflow: Option<(Key, usize)>,
+    too_large: Option<TooLarge>,
 }
+
+/// So many keys, with their places and sums, fit a core's own cache.
+const MOST_KEYS: usize = if cfg!(test) { 20 } else { 1 << 15 };
 
 /// A hash table of keys, with open addressing.
 struct KeyTable {
@@ -34,14 +43,6 @@ struct Pending {
     count: usize,
 }
 
-/// An amount in cents that belongs to the sum of a key and measure.
-#[derive(Clone, Copy)]
-struct Amount {
-    key: Key,
-    cents: i64,
-    measure: u32,
-}
-
 /// The most pending lines: they stay in the core's nearest cache.
 const MAX_PENDING: usize = 256;
 
@@ -51,6 +52,7 @@ impl Pending {
             key: Key::new(0, 0, 0),
             cents: 0,
             measure: 0,
+            lines: 1,
         };
         Self {
             amounts: [amount; MAX_PENDING],
@@ -63,8 +65,9 @@ impl Pending {
 pub(crate) struct Sums {
     pub(crate) stores: Texts,
     pub(crate) items: Texts,
-    pub(crate) rows: KeyedSums,
-    pub(crate) overflow: Option<(Key, usize)>,
+    pub(super) rows: KeyedSums,
+    pub(super) amounts: Amounts,
+    pub(super) too_large: Option<TooLarge>,
 }
 
 /// Keys and their sums, row by row: fetching a key from memory usually fetches its sums, too.
@@ -133,7 +136,9 @@ impl SumTable {
             items: Symbols::new(),
             keys: KeyTable::new(measures),
             pending: Pending::new(),
-            overflow: None,
+            most_keys: MOST_KEYS,
+            amounts: Amounts::default(),
+            too_large: None,
         }
     }
 
@@ -145,6 +150,7 @@ impl SumTable {
             key,
             cents,
             measure: u32::from(measure),
+            lines: 1,
         };
         *count += usize::from(is_row);
         if *count == MAX_PENDING {
@@ -156,7 +162,14 @@ impl SumTable {
     /// amounts do not depend on each other, so the processor can wait for many of them at once.
     #[inline(never)]
     fn add_pending(&mut self) {
-        let count = self.pending.count;
+        let count = std::mem::take(&mut self.pending.count);
+        if self.keys.rows.len() >= self.most_keys {
+            self.amounts.extend(&self.pending.amounts[..count]);
+            if self.amounts.are_due() {
+                self.add_up_amounts();
+            }
+            return;
+        }
         let mut guesses = [0; MAX_PENDING];
         for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
             *guess = self.keys.slots[self.keys.first_slot(amount.key)];
@@ -167,7 +180,9 @@ impl SumTable {
             *is_right = self.keys.rows.is_at(guess.wrapping_sub(1), amount.key);
         }
         for (pending, (guess, is_right)) in guesses.into_iter().zip(are_right).take(count).enumerate() {
-            let Amount { key, cents, measure } = self.pending.amounts[pending];
+            let Amount {
+                key, cents, measure, ..
+            } = self.pending.amounts[pending];
             let row = match is_right {
                 true => guess as usize - 1,
                 false => self.keys.row(key),
@@ -175,15 +190,34 @@ impl SumTable {
             let measure = measure as usize;
             self.keys.rows.count_lines(row, 1);
             if !add_cents(self.keys.rows.sum(row, measure), cents) {
-                self.overflow = self.overflow.or(Some((key, measure)));
+                self.too_large = self.too_large.or(Some((key, measure)));
             }
         }
-        self.pending.count = 0;
+    }
+
+    /// Adds up the amounts that were kept aside. If keys recur often, it is quicker to look them up after all.
+    #[cold]
+    fn add_up_amounts(&mut self) {
+        let AddedUp {
+            too_large,
+            are_mostly_known,
+        } = self.amounts.add_up();
+        self.too_large = self.too_large.or(too_large);
+        if are_mostly_known {
+            self.most_keys = usize::MAX;
+            for amount in std::mem::take(&mut self.amounts).into_list() {
+                let (row, measure) = (self.keys.row(amount.key), amount.measure as usize);
+                self.keys.rows.count_lines(row, amount.lines);
+                if !add_cents(self.keys.rows.sum(row, measure), amount.cents) {
+                    self.too_large = self.too_large.or(Some((amount.key, measure)));
+                }
+            }
+        }
     }
 
     /// Returns the bytes of memory in use.
     pub(crate) fn memory(&self) -> usize {
-        self.keys.memory() + self.stores.memory() + self.items.memory()
+        self.keys.memory() + self.amounts.memory() + self.stores.memory() + self.items.memory()
     }
 
     /// Returns whether half of the numbers that keys have for stores or items are used up. One unit of lines cannot
@@ -198,12 +232,27 @@ impl SumTable {
             stores: self.stores.into_texts(),
             items: self.items.into_texts(),
             rows: self.keys.rows,
-            overflow: self.overflow,
+            amounts: self.amounts,
+            too_large: self.too_large,
         }
     }
 }
 
 impl Sums {
+    /// Returns the amounts of the rows, one for each sum that is there.
+    pub(super) fn amounts_of_rows(&self) -> impl Iterator<Item = Amount> {
+        (0..self.rows.len()).flat_map(move |row| {
+            let sums = (0..).zip(self.rows.sums(row)).filter(|(_, sum)| **sum != ABSENT);
+            sums.map(move |(measure, sum)| Amount {
+                key: self.rows.key(row),
+                cents: *sum,
+                measure,
+                // Those of the row are not known apart.
+                lines: 0,
+            })
+        })
+    }
+
     /// Returns the lines and totals of each store and day, whose keys have item 0. The total of a measure that would
     /// become too large stays as it is: the sums tell of that.
     pub(crate) fn days(&self) -> KeyedSums {
@@ -215,6 +264,11 @@ impl Sums {
             for (measure, sum) in self.rows.sums(row).iter().enumerate() {
                 add_cents(days.rows.sum(day, measure), *sum);
             }
+        }
+        for amount in self.amounts.iter() {
+            let day = days.row(amount.key.without_item());
+            days.rows.count_lines(day, amount.lines);
+            add_cents(days.rows.sum(day, amount.measure as usize), amount.cents);
         }
         days.rows
     }

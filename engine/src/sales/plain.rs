@@ -10,7 +10,7 @@ use crate::partial::Key;
 use crate::rejects::Reason;
 use crate::scan::{Field, Line, Marked};
 use crate::short_text::{ShortText, ShorterText};
-use crate::symbols::{Symbol, Symbols, UNKNOWN};
+use crate::symbols::{Symbol, UNKNOWN};
 
 /// The items of lines that will be read next, looked up together: see [`Symbols::find_many`]. Nothing is looked up while
 /// there are few items.
@@ -127,26 +127,17 @@ impl SalesLines<'_> {
             None => Self::date(layout, date.bytes()),
         };
         let date = date.ok_or(Reason::Date)?;
-        let known =
-            |symbols: &Symbols, field| ShortText::in_text(field).and_then(|id| symbols.find_short(id));
-        let store = match known(&self.table.stores, field(STORE)) {
-            Some(store) => store,
-            None => {
-                let text = field(STORE).bytes();
-                self.store_column.symbol(&mut self.table.stores, text)?
-            }
-        };
+        let Self {
+            table,
+            store_column,
+            item_column,
+            ..
+        } = self;
+        let store = store_column.symbol_of(&mut table.stores, field(STORE))?;
         let looked_up = self.ahead.items.get(place).filter(|_| IS_AHEAD);
         let item = match looked_up {
-            Some(item) if *item != UNKNOWN => Some(*item),
-            _ => known(&self.table.items, field(ITEM)),
-        };
-        let item = match item {
-            Some(item) => item,
-            None => {
-                let text = field(ITEM).bytes();
-                self.item_column.symbol(&mut self.table.items, text)?
-            }
+            Some(item) if *item != UNKNOWN => *item,
+            _ => item_column.symbol_of(&mut table.items, field(ITEM))?,
         };
         Ok(Key::new(store, item, date))
     }

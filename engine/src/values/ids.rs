@@ -66,7 +66,24 @@ impl IdRule {
     /// Returns the id that a text is written for. `is_decoded` says whether the text went through a decoder, which
     /// writes U+FFFD for what it cannot decode.
     pub(crate) fn read<'i>(&self, text: &'i [u8], is_decoded: bool) -> Result<Cow<'i, str>, NoId> {
-        let text = std::str::from_utf8(text).map_err(|_| NoId::Text)?;
+        match std::str::from_utf8(text) {
+            Ok(text) if self.keeps(text) => Ok(Cow::Borrowed(text)),
+            Ok(text) => self.read_any(text, is_decoded),
+            Err(_) => Err(NoId::Text),
+        }
+    }
+
+    /// Returns whether a text is an id as it stands, as nearly all are. It may be one even if this returns `false`.
+    fn keeps(&self, text: &str) -> bool {
+        self.zeros == Zeros::Kept
+            && !self.is_upper
+            && text.len() <= self.chars
+            // What Excel takes for a text begins with another character.
+            && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && text.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+
+    fn read_any<'i>(&self, text: &'i str, is_decoded: bool) -> Result<Cow<'i, str>, NoId> {
         if is_decoded && text.contains(char::REPLACEMENT_CHARACTER) {
             return Err(NoId::Text);
         }
@@ -218,6 +235,14 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ids_that_stay_as_they_are_are_those_that_the_rules_leave_alone(text in "[a0='][0='\"a-]{0,28}|[a0][ aé\t]{0,3}") {
+            let usual = rule(|_| ());
+            if usual.keeps(&text) {
+                prop_assert_eq!(usual.read_any(&text, true), Ok(Cow::Borrowed(text.as_str())));
+            }
+        }
+
         #[test]
         fn the_normal_form_of_a_normal_form_is_itself(text in "[ 0='\"aß\u{a0}1]{0,9}") {
             for rule in [
