@@ -4,91 +4,51 @@
 #[path = "../../fuzz/src/lib.rs"]
 mod targets;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::panic::catch_unwind;
+use std::path::Path;
+
+use gristmill_testkit::mutations::{Mutations, files_below};
 
 /// Mutations of each target.
 const MUTATIONS: u64 = 3_000;
 
-/// The numbers of a run: the same in each.
-struct Numbers(u64);
+/// Texts that lead deep into a reader.
+const TEXTS: [&str; 9] = [
+    "1\t2.50\t4\tCOLA\t2016-06-01\n",
+    "1,\"2,50\",4,\"CO\nLA\",06/01/16\n",
+    "a'\\'b'~|~1||2\r\r\n\u{1a}\0\0",
+    "D|1|2.50|4|COLA|2016-06-01\nT|1|2.50\n",
+    "112{4CO2016",
+    "{\"a\":[{\"b\":[{\"store_id\":1,\"amount\":2.5e0}]}]}\n",
+    "[{\"amount\":1},{\"a\":[]}]",
+    "store_id\tamount\tcode\titem_id\ttrans_date\n",
+    "\u{feff}x\n",
+];
 
-impl Numbers {
-    fn below(&mut self, end: usize) -> usize {
-        // xorshift64.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end.max(1) as u64) as usize
-    }
-}
-
-/// The small inputs of the cases, and texts that lead deep into a reader.
-fn corpus() -> Vec<Vec<u8>> {
-    let mut corpus: Vec<Vec<u8>> = [
-        "1\t2.50\t4\tCOLA\t2016-06-01\n",
-        "1,\"2,50\",4,\"CO\nLA\",06/01/16\n",
-        "a'\\'b'~|~1||2\r\r\n\u{1a}\0\0",
-        "D|1|2.50|4|COLA|2016-06-01\nT|1|2.50\n",
-        "112{4CO2016",
-        "{\"a\":[{\"b\":[{\"store_id\":1,\"amount\":2.5e0}]}]}\n",
-        "[{\"amount\":1},{\"a\":[]}]",
-        "store_id\tamount\tcode\titem_id\ttrans_date\n",
-        "\u{feff}x\n",
-    ]
-    .map(|text| text.as_bytes().to_vec())
-    .into();
-    let mut folders: Vec<PathBuf> = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cases")];
-    while let Some(folder) = folders.pop() {
-        let mut paths: Vec<_> = fs::read_dir(folder)
-            .expect("the folder can be listed")
-            .map(|entry| entry.expect("it can be read").path())
-            .collect();
-        paths.sort();
-        for path in paths {
-            match path.is_dir() {
-                true => folders.push(path),
-                false => corpus.push(fs::read(path).expect("the file can be read")),
-            }
-        }
-    }
-    corpus
-}
-
-fn mutated(corpus: &[Vec<u8>], numbers: &mut Numbers) -> Vec<u8> {
-    const ODD: &[u8] = b"\n\r,|\"\\'\t\0\x1a{}[]:~-.0;T\xff\xef\xbb\xbf";
-    let mut bytes = corpus[numbers.below(corpus.len())].clone();
-    bytes.truncate(400);
-    // Settings are chosen by what stands before a file.
-    for _ in 0..numbers.below(10) {
-        bytes.insert(0, numbers.below(8) as u8);
-    }
-    for _ in 0..numbers.below(8) {
-        let at = numbers.below(bytes.len() + 1);
-        match numbers.below(5) {
-            0 => bytes.insert(at, ODD[numbers.below(ODD.len())]),
-            1 if at < bytes.len() => bytes[at] = numbers.below(256) as u8,
-            2 if at < bytes.len() => _ = bytes.remove(at),
-            3 => bytes.truncate(at),
-            _ => {
-                let other = &corpus[numbers.below(corpus.len())];
-                let from = numbers.below(other.len());
-                let end = (from + numbers.below(40)).min(other.len());
-                bytes.splice(at..at, other[from..end].iter().copied());
-            }
-        }
-    }
-    bytes
+/// What the files below a folder of the repository hold.
+fn files_of(folder: &str) -> Vec<Vec<u8>> {
+    files_below(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder))
 }
 
 #[test]
 fn no_bytes_break_a_reader() {
-    let corpus = corpus();
-    let mut numbers = Numbers(0x9E37_79B9_7F4A_7C15);
+    let mut texts = TEXTS.map(|text| text.as_bytes().to_vec()).to_vec();
+    texts.extend(files_of("tests/cases"));
+    let mut texts = Mutations::of(texts, 400);
+    // What other programs wrote.
+    let mut tables = Mutations::of(files_of("fuzz/seeds"), usize::MAX);
     for (name, target) in targets::TARGETS {
         for number in 0..MUTATIONS {
-            let bytes = mutated(&corpus, &mut numbers);
-            let outcome = std::panic::catch_unwind(|| target(&bytes));
+            let bytes = match name {
+                "tables" | "archives" => tables.next_file(),
+                // Settings are chosen by what stands before a file.
+                _ => {
+                    let count = texts.below(10);
+                    let choices: Vec<u8> = (0..count).map(|_| texts.below(8) as u8).collect();
+                    [choices, texts.next_file()].concat()
+                }
+            };
+            let outcome = catch_unwind(|| target(&bytes));
             assert!(
                 outcome.is_ok(),
                 "{name}, mutation {number}: {:?}",

@@ -1,24 +1,32 @@
 //! What must hold for any bytes, one function for each reader of records. The first bytes choose the settings, so that a
-//! fuzzer finds odd ones as well; the others are the file.
+//! fuzzer finds odd ones as well; the others are the file. For tables and archives, all bytes are the file.
 //!
 //! A target panics if conversion fails, if records are lost, or if `preview` and the conversion disagree about a record.
 
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use gristmill_engine::{
-    Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderRule, NegativeForm,
-    Outcome, Outputs, PlaceSpec, Sample, Scratch, TotalPlace, TrailerSpec, Wanted, convert, convert_in_order,
-    preview,
+    Archive, ArchiveError, Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec,
+    FieldSpec, FormatWord, HeaderRule, NegativeForm, Outcome, Outputs, PlaceSpec, Sample, Scratch,
+    TotalPlace, TrailerSpec, Wanted, convert, convert_in_order, preview,
 };
 
 /// What is called with bytes.
 pub type Target = fn(&[u8]);
 
 /// All targets, by their names.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 9] = [
+    ("plain", plain),
     ("delimited", delimited),
     ("fixed", fixed),
     ("json", json),
     ("kinds", kinds),
     ("packed", packed),
+    ("tables", tables),
+    ("archives", archives),
     ("infer", infer),
 ];
 
@@ -62,6 +70,48 @@ fn usual(choices: &mut Choices<'_>) -> FeedSpec {
         .one(&["utf-8", "windows-1252", "utf-16le", "shift_jis"])
         .clone_into(&mut spec.encoding);
     spec
+}
+
+/// Plain text: the fast way, which marks fields many bytes at a time and parses lines in place, finds what the careful way
+/// finds, which reads the same lines with a delimiter of two bytes.
+pub fn plain(bytes: &[u8]) {
+    // Doubled tabs part the same fields, and a line of nothing else is as blank as before.
+    const CAREFUL: &str = "\t\t";
+    let mut choices = Choices(bytes);
+    let mut fast = usual(&mut choices);
+    fast.encoding = "utf-8".to_owned();
+    fast.delimiter = "\t".to_owned();
+    choices.one(&["\"", "none"]).clone_into(&mut fast.quote);
+    let mut careful = fast.clone();
+    careful.delimiter = CAREFUL.to_owned();
+    let text = choices.0;
+    let same = text
+        .split(|byte| *byte == b'\t')
+        .collect::<Vec<_>>()
+        .join(CAREFUL.as_bytes());
+    let (Some(fast), Some(careful)) = (holds(&fast, text), holds(&careful, &same)) else {
+        return;
+    };
+    // What its first bytes tell to be no text is refused unread, and doubled tabs move these bytes.
+    if fast.lines == 0 || careful.lines == 0 {
+        return;
+    }
+    let counts = |report: &ConversionReport| {
+        [
+            report.lines,
+            report.rows,
+            report.ignored,
+            report.skipped,
+            report.rejects,
+        ]
+    };
+    assert_eq!(counts(&fast), counts(&careful), "both ways count the same");
+    assert_eq!(
+        fast.rejected_because.is_some(),
+        careful.rejected_because.is_some(),
+        "both ways take the file, or refuse it"
+    );
+    assert_eq!(fast.days, careful.days, "both ways find the same days and sums");
 }
 
 /// Delimited text of any kind.
@@ -159,6 +209,63 @@ pub fn packed(bytes: &[u8]) {
     holds(&FeedSpec::default(), &[begins, choices.0].concat());
 }
 
+/// Tables of other programs. Their first bytes say which kind they are.
+pub fn tables(bytes: &[u8]) {
+    let format = match bytes {
+        [b'P', b'A', b'R', b'1', ..] => FormatWord::Parquet,
+        [b'P', b'K', ..] | [0xD0, 0xCF, ..] => FormatWord::Xlsx,
+        _ => FormatWord::Dbf,
+    };
+    let spec = FeedSpec {
+        format,
+        columns: Vec::new(),
+        max_reject_percent: 100.0,
+        ..FeedSpec::default()
+    };
+    holds(&spec, bytes);
+}
+
+/// Archives: each is refused, or what is read of its members is what its list says.
+pub fn archives(bytes: &[u8]) {
+    let file = Arc::new(written(bytes).expect("a temporary file can be written"));
+    let archive = match Archive::open(file) {
+        Ok(Some(archive)) => archive,
+        Ok(None) | Err(ArchiveError::Refused(_)) => return,
+        Err(error) => panic!("{error}: {error:?}"),
+    };
+    let all: Vec<usize> = (0..archive.members().len()).collect();
+    // Nothing that a fuzzer makes is large, but it may say so.
+    if archive.members().iter().any(|member| member.bytes > 1 << 20) {
+        return;
+    }
+    let folder = std::env::temp_dir();
+    for batch in archive.batches(&all, &folder) {
+        let Ok(batch) = batch else { return };
+        for (number, content) in batch {
+            assert_eq!(content.bytes(), archive.members()[number].bytes);
+            if let Ok(read) = io::copy(&mut content.open(), &mut io::sink()) {
+                assert_eq!(read, content.bytes(), "a member is whole, or is refused");
+            }
+        }
+    }
+}
+
+/// A file without a name that holds these bytes.
+fn written(bytes: &[u8]) -> io::Result<File> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("gristmill-fuzz-{}-{number}", std::process::id()));
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
+    std::fs::remove_file(path)?;
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
+}
+
 /// The search for settings: it ends, whatever the samples hold.
 pub fn infer(bytes: &[u8]) {
     let sample = Sample::read("IL-1-20160601.tdf", bytes, 1 << 16).expect("memory can be read");
@@ -174,9 +281,10 @@ pub fn infer(bytes: &[u8]) {
     let _ = sample.whole_records(inferred.record_length);
 }
 
-/// Converts bytes with settings, and checks what must hold.
-fn holds(spec: &FeedSpec, bytes: &[u8]) {
-    let Ok(layout) = FeedLayout::new(spec) else { return };
+/// Converts bytes with settings, and checks what must hold. Returns the report, if the settings can be used and the file is
+/// no archive.
+fn holds(spec: &FeedSpec, bytes: &[u8]) -> Option<ConversionReport> {
+    let layout = FeedLayout::new(spec).ok()?;
     let memory = Budget::new(1 << 20);
     let folder = std::env::temp_dir();
     let scratch = Scratch {
@@ -192,7 +300,7 @@ fn holds(spec: &FeedSpec, bytes: &[u8]) {
     let report = match converted {
         Ok(Conversion { report, .. }) => report,
         // The members of an archive are files of their own.
-        Err(EngineError::Overflow { .. } | EngineError::TooManyItems | EngineError::Archive) => return,
+        Err(EngineError::Overflow { .. } | EngineError::TooManyItems | EngineError::Archive) => return None,
         Err(error) => panic!("{error}: {error:?}"),
     };
     assert_eq!(report.bytes, bytes.len() as u64, "all bytes are read");
@@ -213,4 +321,5 @@ fn holds(spec: &FeedSpec, bytes: &[u8]) {
     if report.rejected_because.is_none() {
         assert_eq!(rows, report.rows, "both see the same rows");
     }
+    Some(report)
 }

@@ -60,12 +60,13 @@ pub(crate) fn check_password(url: &str) -> Result<(), String> {
 /// A URL without its password, for messages and logs.
 ///
 /// Passwords are often written raw, with `@`, `/` or `?` in them, so this hides everything from the first `:` after
-/// the scheme to the last `@`, and the value of every parameter whose name suggests a password or a key. It may hide
-/// too much, but never shows too much.
+/// the scheme to the last `@`, and the value of every parameter whose name suggests a password or a key. Without an `@`,
+/// as where it was mistyped, it hides what follows a `:` that no port follows. It may hide too much, but never shows too
+/// much.
 pub fn redacted(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else {
         // Not a URL: it may be a libpq string such as `host=… password=…`.
-        return if url.contains('=') || url.contains('@') {
+        return if url.contains(['=', '@', ':']) {
             "***".into()
         } else {
             url.into()
@@ -76,13 +77,24 @@ pub fn redacted(url: &str) -> String {
             Some((user, _)) => format!("{user}:***@{after}"),
             None => rest.into(),
         },
-        None => rest.into(),
+        None => without_false_port(rest),
     };
     let Some((base, query)) = rest.split_once('?') else {
         return format!("{scheme}://{rest}");
     };
     let parameters: Vec<String> = query.split('&').map(shown_parameter).collect();
     format!("{scheme}://{base}?{}", parameters.join("&"))
+}
+
+/// Hides what follows the first `:` before the path, unless it is the port of a host.
+fn without_false_port(rest: &str) -> String {
+    let authority = rest.split(['/', '?']).next().unwrap_or(rest);
+    match authority.split_once(':') {
+        Some((host, port)) if !host.starts_with('[') && !port.chars().all(|c| c.is_ascii_digit()) => {
+            format!("{host}:***")
+        }
+        _ => rest.into(),
+    }
 }
 
 fn shown_parameter(parameter: &str) -> String {
@@ -169,6 +181,12 @@ mod tests {
             ),
             ("host=db password=hunter2", "***"),
             ("u:hunter2@db", "***"),
+            ("u:hunter2", "***"),
+            ("postgres://u:hunter2db/mart", "postgres://u:***"),
+            ("postgres://u:hun/ter2db/mart", "postgres://u:***"),
+            ("postgres://db:5432/mart", "postgres://db:5432/mart"),
+            ("postgres://[::1]:5432/mart", "postgres://[::1]:5432/mart"),
+            ("sqlite:///data/a:b.db", "sqlite:///data/a:b.db"),
         ] {
             assert_eq!(redacted(url), shown);
         }

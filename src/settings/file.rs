@@ -32,12 +32,14 @@ pub(super) fn read(text: &str) -> Result<SettingsFile, String> {
 /// that concerns the whole file.
 fn location(text: &str, at: usize) -> Option<String> {
     let number = text.get(..at)?.matches('\n').count();
+    // Other lines that begin with a bracket may be values, and so may hold a password.
+    let is_of_table = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
     let table = text
         .lines()
         .take(number + 1)
         .filter_map(|line| line.split('#').next())
         .map(str::trim)
-        .filter(|line| line.starts_with('[') && !line.contains(['"', ',']))
+        .filter(|line| line.starts_with('[') && line.chars().all(is_of_table))
         .last();
     let key = text.lines().nth(number).and_then(|line| line.split_once('='));
     let key = key

@@ -1,3 +1,5 @@
+mod mutated;
+
 use super::*;
 
 /// Settings that can be used in a folder with `in`.
@@ -370,6 +372,7 @@ fn no_mistake_brings_a_password_to_light() {
     for bad in [
         "url = \"postgres://u:hunter2@db/mart",
         "url = [\"postgres://u:hunter2@db/mart\"]",
+        "url =\n[postgres://u:hunter2@db/mart]",
         "url = \"postgress://u:hunter2@db/mart\"",
         "table = 3\nurl = \"postgres://u:hunter2@db/mart\"",
         "postgres://u:hunter2@db/mart?a=b",

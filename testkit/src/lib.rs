@@ -10,6 +10,7 @@ mod http_head;
 pub mod http_receiver;
 mod keeper;
 pub mod moto;
+pub mod mutations;
 pub mod oracle;
 pub mod postgres;
 pub mod promtool;

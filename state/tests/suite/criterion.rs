@@ -63,6 +63,15 @@ async fn it_cannot_write() {
         "VACUUM",
         &format!("ATTACH '{}' AS other", other.display()),
         "/* SELECT */ DROP TABLE aggr_job_configuration",
+        "WITH t AS (SELECT 1) INSERT INTO job_to_keep SELECT 'J101'",
+        "WITH t AS (SELECT 1) REPLACE INTO job_to_keep SELECT 'J101'",
+        "CREATE TEMP TABLE t AS SELECT 1",
+        "EXPLAIN DELETE FROM aggr_job_configuration",
+        "BEGIN IMMEDIATE",
+        &format!("VACUUM INTO '{}'", other.display()),
+        &format!("SELECT writefile('{}', 'x')", other.display()),
+        "SELECT * FROM pragma_query_only(0)",
+        "SELECT * FROM pragma_journal_mode('delete')",
         "",
     ] {
         let error = criterion(&f.path, sql, LIMIT).await.expect_err(sql);
@@ -70,6 +79,24 @@ async fn it_cannot_write() {
     }
     assert_eq!(f.db.job("J101").await.unwrap().unwrap().config, job("J101"));
     assert!(!other.exists());
+}
+
+#[tokio::test]
+async fn it_reads_no_file_and_loads_no_code() {
+    let f = Fixture::new().await;
+    for sql in [
+        "SELECT readfile('/etc/passwd')",
+        "SELECT load_extension('/tmp/x')",
+        "SELECT edit('x', 'sh')",
+        "SELECT * FROM fsdir('/etc')",
+        "SELECT * FROM zipfile('/tmp/x.zip')",
+        "SELECT * FROM csv",
+        "SELECT fts3_tokenizer('simple', x'0000000000000000')",
+        "SELECT * FROM '/etc/passwd'",
+    ] {
+        let error = criterion(&f.path, sql, LIMIT).await.expect_err(sql);
+        assert!(matches!(error, CriterionError::Failed { .. }), "{sql}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -91,6 +118,10 @@ async fn it_is_stopped_when_it_takes_too_much_memory() {
         "SELECT length(randomblob(900000000))",
         "SELECT length(group_concat(hex(zeroblob(1000000)))) FROM (WITH RECURSIVE n (i) AS
              (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n)",
+        "SELECT length(printf('%.*c', 900000000, 'x'))",
+        "SELECT length(replace(hex(zeroblob(1000000)), '0', hex(zeroblob(1000))))",
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+         SELECT randomblob(1000000) FROM n ORDER BY 1",
     ] {
         let error = criterion(&f.path, greedy, LIMIT).await.unwrap_err();
         assert!(

@@ -65,6 +65,11 @@ async fn what_is_no_question_to_a_view_is_refused() {
         "SELECT * FROM files; DELETE FROM job_run",
         "WITH x AS (SELECT 1) DELETE FROM files",
         "WITH x AS (SELECT 1) INSERT INTO decisions SELECT 1",
+        "WITH x AS (SELECT 1) REPLACE INTO files SELECT 1",
+        "CREATE TEMP TABLE t AS SELECT 1",
+        "SELECT readfile('/etc/passwd')",
+        "SELECT * FROM fsdir('/etc')",
+        "SELECT * FROM dbstat",
         "SELECT * FROM nothing",
         "SELECT edit FROM",
         "SELECT 1\0; DELETE",
@@ -88,4 +93,21 @@ async fn an_answer_is_bounded_in_rows_bytes_and_time() {
     let endless = format!("{numbers} SELECT max(i) FROM n");
     let stopped = query(f.db.path(), &endless, limit).await;
     assert_eq!(stopped, Err(QueryError::TimedOut { limit }));
+}
+
+#[tokio::test]
+async fn a_single_huge_value_is_refused() {
+    let f = Fixture::new().await;
+    for sql in [
+        "SELECT zeroblob(1000000000)",
+        "SELECT randomblob(900000000)",
+        "SELECT printf('%.*c', 900000000, 'x')",
+        "SELECT file_url, zeroblob(90000000) FROM files UNION ALL SELECT 1, zeroblob(90000000)",
+    ] {
+        let refused = ask(&f, sql).await;
+        assert!(
+            matches!(&refused, Err(QueryError::TooMuchMemory)),
+            "{sql}: {refused:?}"
+        );
+    }
 }

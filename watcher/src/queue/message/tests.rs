@@ -1,3 +1,4 @@
+use gristmill_testkit::mutations::Mutations;
 use serde_json::{Value, json};
 
 use super::*;
@@ -133,4 +134,30 @@ fn a_key_that_cannot_be_decoded_is_unreadable() {
         let body = notification(&[key]).to_string();
         assert!(matches!(objects(&body), Err(Unreadable::Key(_))), "{key}");
     }
+}
+
+#[test]
+fn no_bytes_break_the_reader_of_messages() {
+    let keys = ["in/IL-1003.tdf", "in%2FIL+1%2B0%C3%A9%25%22%27.tdf", "100%", "%"];
+    let corpus = [
+        notification(&keys),
+        through_sns(&notification(&keys)),
+        through_sns(&through_sns(&test_event())),
+        event_bridge("Object Created", "in/a+b %20é.tdf"),
+        test_event(),
+    ];
+    let corpus = corpus.map(|message| message.to_string().into_bytes()).to_vec();
+    let mut mutations = Mutations::of(corpus, usize::MAX);
+    for number in 0..20_000 {
+        let body = String::from_utf8_lossy(&mutations.next_file()).into_owned();
+        let outcome = std::panic::catch_unwind(|| objects(&body).map_err(|error| error.to_string()));
+        assert!(outcome.is_ok(), "mutation {number}: {body}");
+    }
+    // Neither do arrays in arrays, nor messages in messages.
+    assert!(objects(&"[".repeat(1 << 20)).is_err());
+    let mut nested = test_event();
+    while nested.to_string().len() < 1 << 20 {
+        nested = through_sns(&nested);
+    }
+    assert_eq!(objects(&nested.to_string()).unwrap(), []);
 }
