@@ -195,8 +195,9 @@ pub async fn run(
     let mut outcome = ended;
     let rest = async {
         while let Some(ended) = stages.join_next().await {
+            let ended = ended.map_err(anyhow::Error::from).flatten();
             let before = std::mem::replace(&mut outcome, Ok(()));
-            outcome = before.and(ended.map_err(anyhow::Error::from).flatten());
+            outcome = before.and(ended.or_else(|error| left_to_the_next_start(until, error)));
         }
     };
     let rest = async {
@@ -231,6 +232,19 @@ pub async fn run(
         tracing::debug!("threads are left behind in calls that do not return");
     }
     Ok(tally)
+}
+
+/// Decides whether a stage that failed after the stop makes the pipeline fail. What waited for an outage to end does not: the
+/// next start does it. Only a pipeline that ends by itself fails because of what it leaves.
+fn left_to_the_next_start(until: Until, error: anyhow::Error) -> anyhow::Result<()> {
+    let is_outage = error.downcast_ref().is_some_and(StepError::is_outage);
+    if until == Until::Stopped && is_outage {
+        tracing::warn!(
+            "stopped while something waited for an outage to end; the next start does it: {error:#}"
+        );
+        return Ok(());
+    }
+    Err(error)
 }
 
 /// Opens everything that the stages share.

@@ -456,7 +456,25 @@ fn a_locked_state_database_is_told_and_pages_still_show() {
     // Loading the address of an action does nothing.
     assert_eq!(desk.get("/act/resume").status, 303);
     assert!(!desk.api("/api/jobs")[0]["enabled"].as_bool().expect("it is told"));
-    // The service is not stopped here: what still waits to be tried again after the lock would make its status 1.
+    desk.close();
+}
+
+#[test]
+fn a_service_that_is_stopped_while_its_state_database_is_locked_ends_well() {
+    let site = mill("");
+    let desk = Desk::open(&site);
+    site.submit("IL-1.tdf", sale("S1", "1.00"));
+    support::while_locked(&site, "state.db", || {
+        let is_waiting = || {
+            desk.service
+                .stderr()
+                .contains("recording attempts failed and will be tried again")
+        };
+        wait_until("the service waits for the lock", is_waiting);
+        desk.close();
+    });
+    support::run_until_idle(&site);
+    assert_eq!(support::sqlite_rows(&site).len(), 1);
 }
 
 #[test]
