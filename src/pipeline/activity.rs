@@ -85,14 +85,18 @@ impl Activity {
         self.is_listed.iter().all(|source| source.load(Ordering::SeqCst))
     }
 
+    /// Returns whether the last listing of every source left nothing to wait for.
+    pub(super) fn are_swept(&self) -> bool {
+        self.is_swept.iter().all(|source| source.load(Ordering::SeqCst))
+    }
+
     /// Waits until every source was listed, every file was processed, and no run is left.
     pub(super) async fn idle(&self) {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let are_swept = self.is_swept.iter().all(|source| source.load(Ordering::SeqCst));
-            if are_swept && self.in_progress.load(Ordering::SeqCst) == 0 {
+            if self.are_swept() && self.in_progress.load(Ordering::SeqCst) == 0 {
                 return;
             }
             changed.await;

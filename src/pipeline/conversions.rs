@@ -408,6 +408,26 @@ impl Conversions {
         });
     }
 
+    /// Forgets that an earlier process died with files that are not read again. To be called once every source was listed.
+    pub(super) async fn forget_the_unread(&mut self) -> anyhow::Result<()> {
+        let is_unread = |path: &String| !self.files.contains_key(path);
+        let unread: Vec<String> = self
+            .attempts
+            .keys()
+            .filter(|path| is_unread(path))
+            .cloned()
+            .collect();
+        if unread.is_empty() {
+            return Ok(());
+        }
+        self.attempts.retain(|path, _| !is_unread(path));
+        end_attempts(
+            &self.parts,
+            &unread.iter().map(String::as_str).collect::<Vec<_>>(),
+        )
+        .await
+    }
+
     /// Forgets the files that waited for an earlier process, or for this one, and have left their source meanwhile.
     pub(super) async fn forget_the_gone(&mut self) -> anyhow::Result<()> {
         if !std::mem::take(&mut self.may_be_gone) && self.waiting.is_empty() {

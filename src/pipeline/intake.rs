@@ -86,6 +86,9 @@ pub(super) async fn convert_arrivals(
                     tracing::debug!(listed, waiting, "listed the source");
                     conversions.forget_the_gone().await?;
                     parts.activity.swept(source, waiting == 0);
+                    if parts.activity.are_swept() {
+                        conversions.forget_the_unread().await?;
+                    }
                 }
                 Event::BadMessage { id, error } => {
                     tracing::warn!(id, "{error}");

@@ -97,11 +97,8 @@ def audit(site, lake, model):
     same("the ledger", warehouse.execute("SELECT run_id, sequence FROM gristmill_ledger ORDER BY 1").fetchall(), loaded)
     states = state.execute("SELECT DISTINCT state FROM job_run").fetchall()
     same("the states of runs", states, [("COMPLETED",)])
-    for table in ("waiting", "ledger_run", "file_to_match", "job_to_match"):
+    for table in ("waiting", "file_attempt", "ledger_run", "file_to_match", "job_to_match"):
         same(f"rows of {table}", state.execute(f"SELECT * FROM {table}").fetchall(), [])
-    # A kill between the end of an attempt at a file and the record of that end may leave its row: docs/reliability.md.
-    attempts = state.execute("SELECT file_url FROM file_attempt WHERE attempts > 1").fetchall()
-    same("files that were tried more than once", attempts, [])
     for job, matches in model.jobs.items():
         latest = state.execute(
             "SELECT run_id, summary_object FROM job_run WHERE job_config_id = ? AND outcome = 'LOADED'"

@@ -174,6 +174,20 @@ fn a_file_that_kills_the_process_is_found_among_others_and_given_up() {
     assert_eq!(support::state(&site, "SELECT count(*) FROM file_attempt"), ["0"]);
 }
 
+/// A process that dies while it compares a file that has not changed leaves such a row; no later one reads the file again.
+#[test]
+fn a_file_that_is_not_read_again_is_not_blamed_for_a_death_for_ever() {
+    let site = support::site(&support::settings(support::SQLITE, JOB));
+    site.submit("IL-1.tdf", line("S1", "1.00", 4, "I1", "2026-03-01"));
+    support::run_until_idle(&site);
+    let died = "INSERT INTO file_attempt (file_url, stamp_bytes, stamp_modified_ns, stamp_inode, attempts)
+                SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, 2 FROM ingested_file_status
+                RETURNING file_url";
+    assert_eq!(support::state(&site, died), ["IL-1.tdf"]);
+    support::run_until_idle(&site);
+    assert_eq!(support::state(&site, "SELECT count(*) FROM file_attempt"), ["0"]);
+}
+
 #[test]
 fn a_huge_file_does_not_delay_the_end() {
     let site = support::site(&support::settings(support::SQLITE, JOB));
