@@ -39,18 +39,23 @@ impl Rows {
         let texts = |column: fn(&Sums) -> &Texts| ranked(&parts.iter().map(column).collect::<Vec<_>>());
         let (stores, store_ranks) = texts(|part| &part.stores);
         let (items, item_ranks) = texts(|part| &part.items);
-        let ranks = store_ranks.par_iter().zip(&item_ranks);
-        let sorted = |(part, (stores, items)): (Sums, (&Vec<u32>, &Vec<u32>))| {
+        let sorted = |((part, stores), items): ((Sums, &Vec<u32>), &Vec<u32>)| {
             Gathered::of_part(part, stores, items, measures.len())
         };
         let mut gathered: Vec<Gathered> = match parts.len() {
             // This may run before the end of a unit's turn, where nothing may wait for the pool.
             1 => parts
                 .into_iter()
-                .zip(store_ranks.iter().zip(&item_ranks))
+                .zip(&store_ranks)
+                .zip(&item_ranks)
                 .map(sorted)
                 .collect(),
-            _ => parts.into_par_iter().zip(ranks).map(sorted).collect(),
+            _ => parts
+                .into_par_iter()
+                .zip(&store_ranks)
+                .zip(&item_ranks)
+                .map(sorted)
+                .collect(),
         };
         gathered.retain(|part| !part.keys.is_empty());
         let gathered = Gathered::merged(gathered, measures.len());
