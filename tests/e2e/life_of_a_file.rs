@@ -248,8 +248,7 @@ fn a_file_over_the_reject_limit_leaves_the_earlier_version_in_force() {
         rows(&site),
         ["S1 A 2026-03-01 10.00 - -", "S2 A 2026-03-01 7.00 - -"]
     );
-    let read =
-        "SELECT file_url || ' ' || rows FROM run_files WHERE run_id = (SELECT run_id FROM runs LIMIT 1)";
+    let read = "SELECT file_url || ' ' || rows FROM run_files WHERE run_id = (SELECT run_id FROM runs LIMIT 1) ORDER BY 1";
     assert_eq!(support::state(&site, read), ["IL-1.tdf 1", "IL-2.tdf 1"]);
 }
 

@@ -99,7 +99,8 @@ fn a_file_that_arrives_while_the_run_is_going_leads_to_a_second_run() {
     support::wait_for_state(&site, COMPLETED, "2");
     assert!(service.terminate().status.success());
 
-    let inputs = "SELECT group_concat(file_url) FROM run_files GROUP BY run_id ORDER BY run_id";
+    let inputs =
+        "SELECT group_concat(file_url ORDER BY file_url) FROM run_files GROUP BY run_id ORDER BY run_id";
     assert_eq!(support::state(&site, inputs), ["IL-1.tdf", "IL-1.tdf,IL-2.tdf"]);
     let arrived_meanwhile = "SELECT submitted_timestamp BETWEEN \
              (SELECT min(started_timestamp) FROM job_run) AND (SELECT min(finished_timestamp) FROM job_run) \

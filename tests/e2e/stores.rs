@@ -96,7 +96,7 @@ fn jobs_with_one_pattern_take_the_files_of_their_own_stores() {
     }
     let log = log_of_run(&site);
     assert!(!log.contains("no job takes"), "each file belongs to a job: {log}");
-    let inputs = "SELECT job || ' ' || group_concat(file_url) FROM run_files GROUP BY job ORDER BY job";
+    let inputs = "SELECT job || ' ' || group_concat(file_url ORDER BY file_url) FROM run_files GROUP BY job ORDER BY job";
     assert_eq!(
         support::state(&site, inputs),
         ["north IL-1.tdf", "south IL-2.tdf,IL-3.tdf"]

@@ -142,6 +142,23 @@ async fn every_view_can_be_read() {
     assert_eq!(line, "J101 RUNNING 2 2026-11-23T08:15:02.123456Z");
 }
 
+/// Sorting a hundred thousand rows, to count them, would take longer than counting.
+#[tokio::test]
+async fn the_views_with_the_most_rows_do_not_sort_for_whoever_counts() {
+    let f = Fixture::new().await;
+    for view in ["files", "run_files"] {
+        let plan = AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN SELECT store_id, count(*) FROM {view} GROUP BY 1"
+        ));
+        let steps = sqlx::query(plan).fetch_all(&mut f.shell().await).await.unwrap();
+        let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
+        let is_copied = steps
+            .iter()
+            .any(|step| step.contains("CO-ROUTINE") || step.contains("FOR ORDER BY"));
+        assert!(!is_copied, "{view}: {steps:?}");
+    }
+}
+
 #[tokio::test]
 async fn only_one_process_works_on_a_database() {
     let folder = tempfile::tempdir().unwrap();
