@@ -38,7 +38,7 @@ const KEPT: usize = 8;
 #[derive(Default)]
 struct Rests {
     in_use: HashMap<String, Weak<Regex>>,
-    /// The last that were asked for. Settings are checked job by job, and each pattern is dropped before the next is parsed:
+    /// The last that were compiled. Settings are checked job by job, and each pattern is dropped before the next is parsed:
     /// without these, thousands of jobs would have the same rest compiled thousands of times.
     last: VecDeque<Arc<Regex>>,
 }
