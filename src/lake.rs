@@ -14,6 +14,8 @@
 mod bucket;
 mod cache;
 mod durable;
+#[cfg(feature = "cluster")]
+mod foreign;
 mod held;
 mod names;
 mod owner;
@@ -34,6 +36,8 @@ use tokio::runtime::Handle;
 
 use self::bucket::Bucket;
 use self::cache::Kept;
+#[cfg(feature = "cluster")]
+pub use self::foreign::{operation_folder, run_folder};
 pub use self::held::{HeldObjects, ObjectNames};
 pub use self::names::{VersionObject, summary_names};
 use crate::settings::LakeSettings;

@@ -56,6 +56,14 @@ pub enum EngineError {
     /// The counts of a file do not add up: a bug in gristmill, never a fault of the file.
     #[error("lines were lost ({0}): this is a bug in gristmill; please report it with the file")]
     Conservation(String),
+    /// What another engine has merged is not what was asked of it.
+    #[error("{}, which another engine has written, cannot be used: {problem}", path.display())]
+    Part {
+        /// Its Parquet file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Polars could not merge the partials.
     #[error("cannot merge the partials")]
     Merge(#[from] polars::error::PolarsError),
@@ -69,6 +77,7 @@ impl EngineError {
             Self::Merge(error) => matches!(error, polars::error::PolarsError::IO { .. }),
             Self::Overflow { .. }
             | Self::TooManyItems
+            | Self::Part { .. }
             | Self::Conservation(_)
             | Self::ColumnsMoved
             | Self::Archive => false,

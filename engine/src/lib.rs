@@ -70,7 +70,8 @@ pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
 pub use span::parse_span;
 pub use summarize::{
-    DayEffect, EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, absent_measures, summarize,
+    DayEffect, EmptiedDay, FileDays, RunPartial, Selection, SummaryOutputs, SummaryReport, absent_measures,
+    kept_days, summarize, summarize_parts,
 };
 pub use survey::{ColumnSurvey, Survey, survey};
 pub use values::{

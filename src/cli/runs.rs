@@ -109,5 +109,21 @@ pub(super) fn print(runs: &[RunRow], waiting: &[Waiting]) -> std::io::Result<()>
         "load (+ ~ - =)",
         "error",
     ];
-    output::table(headings, rows, "No run so far.")
+    const EMPTY: &str = "No run so far.";
+    if runs.iter().all(|run| run.cluster_operation.is_none()) {
+        return output::table(headings, rows, EMPTY);
+    }
+    let operations = runs
+        .iter()
+        .map(|run| output::or_dash(run.cluster_operation.as_ref()));
+    let rows = rows
+        .zip(operations)
+        .map(|(cells, operation)| one_more(cells, operation));
+    output::table(one_more(headings, "on the cluster"), rows, EMPTY)
+}
+
+/// Adds a column to those of all runs.
+fn one_more<T>(cells: [T; 10], cell: T) -> [T; 11] {
+    let mut all = cells.into_iter().chain([cell]);
+    std::array::from_fn(|_| all.next().expect("there are ten and one"))
 }

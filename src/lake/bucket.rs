@@ -159,6 +159,17 @@ impl Bucket {
         Ok(objects)
     }
 
+    /// Lists the objects below a folder.
+    #[cfg(feature = "cluster")]
+    pub(super) async fn below(&self, folder: &ObjectPath) -> object_store::Result<Vec<ObjectPath>> {
+        let listed = self.store.list(Some(&self.key(folder)));
+        let listed = listed.map_ok(|ObjectMeta { location, .. }| self.object(&location));
+        listed
+            .try_filter_map(|object| std::future::ready(Ok(object)))
+            .try_collect()
+            .await
+    }
+
     /// Removes objects. Objects that are already gone are not an error.
     pub(super) async fn remove(&self, objects: &[ObjectPath]) -> anyhow::Result<()> {
         for object in objects {

@@ -11,9 +11,15 @@ use gristmill_state::{ClaimedRun, DayEffect, InputDays, InputFile};
 use jiff::civil::Date;
 use object_store::path::Path as ObjectPath;
 
+#[cfg(feature = "cluster")]
+use super::cluster;
 use super::retry::StepError;
 use super::{Parts, crash_point, partials};
 use crate::lake::Unsynced;
+#[cfg(not(feature = "cluster"))]
+use crate::preconditions::{JobParams, MergeEngine};
+#[cfg(not(feature = "cluster"))]
+use crate::settings::NO_CLUSTER;
 
 /// What came of merging.
 pub(super) enum Merged {
@@ -31,50 +37,34 @@ pub(super) async fn merge(
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<Merged, StepError> {
-    let feed = run
-        .inputs
-        .first()
-        .and_then(|input| parts.settings.feeds.get(&input.feed))
-        .filter(|feed| feed.sales().is_some())
-        .cloned()
-        .context("the run's files do not belong to an aggregated feed of the settings")
-        .map_err(StepError::permanent)?;
-    let (mut chosen, mut objects) = (Vec::new(), Vec::new());
-    for input in run.inputs.iter().filter(|input| !input.days.is_unread()) {
-        let stale = || {
-            let path = &input.file_url;
-            anyhow::anyhow!(
-                "{path} is not yet converted with the current feed settings: if it is gone from its source, send it again"
-            )
-        };
-        let removed = || {
-            let path = &input.file_url;
-            anyhow::anyhow!(
-                "the partial of {path} was removed from the lake by its retention: send the file again"
-            )
-        };
-        if !feed
-            .of_file(&input.file_url)
-            .sums_with(&input.version.layout_digest)
-        {
-            return Err(StepError::permanent(stale()));
-        }
-        let object = input
-            .version
-            .partial
-            .as_deref()
-            .ok_or_else(|| StepError::permanent(removed()))?;
-        chosen.push((input.age, selection(&input.days)));
-        objects.push(object);
-    }
+    let (feed, chosen) = chosen(parts, run)?;
     warn_of_other_days(run);
+    #[cfg(feature = "cluster")]
+    if let Some(cluster) = cluster::of_run(parts, run, &chosen).await? {
+        let emptied = emptied(run, &feed);
+        return cluster::merge(
+            parts,
+            run,
+            cluster,
+            (&feed, &chosen),
+            emptied,
+            (summary, coverage),
+        )
+        .await;
+    }
+    #[cfg(not(feature = "cluster"))]
+    refuse_cluster(parts, run).await?;
+    let objects: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
     let fetched = partials::fetch(parts, &objects).await?;
     let local: Vec<_> = objects
         .iter()
         .zip(&fetched)
         .map(|(object, file)| ((*object).to_owned(), file.path().to_owned()))
         .collect();
-    let mut ordered: Vec<_> = chosen.into_iter().zip(fetched).collect();
+    let chosen = chosen
+        .into_iter()
+        .map(|chosen| (chosen.input.age, chosen.selection));
+    let mut ordered: Vec<_> = chosen.zip(fetched).collect();
     ordered.sort_unstable_by_key(|((age, _), _)| *age);
     let emptied = emptied(run, &feed);
     let folder = parts.lake.scratch();
@@ -111,6 +101,73 @@ pub(super) async fn merge(
         Ok(Merged::Done(report, unsynced.map_err(StepError::transient)?))
     });
     merged.await.map_err(StepError::permanent)?
+}
+
+/// A version whose partial a run reads.
+pub(super) struct Chosen<'r> {
+    pub(super) input: &'r InputFile,
+    /// What of it counts.
+    pub(super) selection: Selection,
+    /// Lake path of its partial.
+    pub(super) partial: &'r str,
+}
+
+/// Returns the feed of a run's files, and what the run reads of them.
+fn chosen<'r>(parts: &Parts, run: &'r ClaimedRun) -> Result<(Arc<FeedLayout>, Vec<Chosen<'r>>), StepError> {
+    let feed = run
+        .inputs
+        .first()
+        .and_then(|input| parts.settings.feeds.get(&input.feed))
+        .filter(|feed| feed.sales().is_some())
+        .cloned()
+        .context("the run's files do not belong to an aggregated feed of the settings")
+        .map_err(StepError::permanent)?;
+    let mut chosen = Vec::new();
+    for input in run.inputs.iter().filter(|input| !input.days.is_unread()) {
+        let stale = || {
+            let path = &input.file_url;
+            anyhow::anyhow!(
+                "{path} is not yet converted with the current feed settings: if it is gone from its source, send it again"
+            )
+        };
+        let removed = || {
+            let path = &input.file_url;
+            anyhow::anyhow!(
+                "the partial of {path} was removed from the lake by its retention: send the file again"
+            )
+        };
+        if !feed
+            .of_file(&input.file_url)
+            .sums_with(&input.version.layout_digest)
+        {
+            return Err(StepError::permanent(stale()));
+        }
+        let partial = input
+            .version
+            .partial
+            .as_deref()
+            .ok_or_else(|| StepError::permanent(removed()))?;
+        chosen.push(Chosen {
+            input,
+            selection: selection(&input.days),
+            partial,
+        });
+    }
+    Ok((feed, chosen))
+}
+
+/// Fails if the run's job asks for a cluster, which this build cannot use.
+#[cfg(not(feature = "cluster"))]
+async fn refuse_cluster(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+    let job = parts.state.job(&run.job_id).await?;
+    let params = job.and_then(|job| serde_json::from_str::<JobParams>(&job.config.params).ok());
+    match params.map(|params| params.engine) {
+        Some(MergeEngine::Cluster | MergeEngine::Auto) => {
+            let problem = anyhow::anyhow!("job {}: engine: {NO_CLUSTER}", run.job_id);
+            Err(StepError::permanent(problem))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Warns if the files of a dated wave hold other days too: their rows replace those of the other days' own waves, and

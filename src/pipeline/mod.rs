@@ -14,6 +14,8 @@
 mod activity;
 mod alerting;
 mod archives;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod conversion;
 mod conversions;
 mod counting;
@@ -366,6 +368,12 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
             Ok(named)
         };
         parts.lake.sweep(named).await.map_err(StepError::transient)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    #[cfg(feature = "cluster")]
+    with_retries(&parts.patience, "removing what clusters left behind", || {
+        cluster::remove_leftovers(parts)
     })
     .await
     .map_err(StepError::into_cause)?;

@@ -198,6 +198,12 @@ pub(super) async fn give_up_the_gone(parts: &Parts) -> Result<(), StepError> {
 }
 
 impl LostPartials {
+    /// Makes the failure of a run that needs partials (lake paths) which are gone.
+    #[cfg(feature = "cluster")]
+    pub(super) fn new(objects: Vec<String>) -> Self {
+        Self(objects)
+    }
+
     /// Returns what a failure of a run says about lost partials, if that is why it failed.
     pub(super) fn of(error: &StepError) -> Option<&Self> {
         error.cause().downcast_ref()

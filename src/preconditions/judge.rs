@@ -177,6 +177,7 @@ impl<'f> Wave<'f> {
         if let Some((_, facts)) = deadline {
             checks.push(Check::new("deadline", true, facts));
         }
+        checks.extend(self.engine(&valid));
         let done = runs.and_then(|runs| self.done(runs, &valid, arrived, fresh));
         let is_at_rest = done.is_some() && fresh == 0;
         let state = match () {

@@ -24,7 +24,7 @@ pub use index::{IndexedJob, JobIndex};
 pub use judge::judge;
 pub use members::Match;
 pub(crate) use params::list_of_requirements;
-pub use params::{JobParams, Requirement};
+pub use params::{JobParams, MergeEngine, Requirement};
 pub use plan::{JobPlan, PlanError};
 pub use reload::{ReloadConflict, check_reload};
 pub use verdict::{Done, Progress, Verdict, WaveState, percent};

@@ -1,4 +1,4 @@
-//! The preconditions that are stored as JSON in `aggr_job_configuration.job_params`.
+//! What is stored as JSON in `aggr_job_configuration.job_params`: preconditions, and where runs are merged.
 
 use std::fmt;
 
@@ -34,6 +34,48 @@ pub struct JobParams {
     /// The stores of the province; files of other stores are not part of the job.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<String>,
+    /// Where its runs are merged.
+    #[serde(skip_serializing_if = "is_local")]
+    pub engine: MergeEngine,
+    /// How many rows the files of a run may have before `auto` takes the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_rows: Option<u64>,
+}
+
+/// Where the runs of a job are merged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MergeEngine {
+    /// On this host.
+    #[default]
+    Local,
+    /// On the cluster of the settings.
+    Cluster,
+    /// On this host, unless a run has very many rows.
+    Auto,
+}
+
+/// How many rows the files of a run may have before `auto` takes the cluster, unless the job says it.
+pub(crate) const USUAL_CLUSTER_ROWS: u64 = 1_000_000_000;
+
+impl MergeEngine {
+    /// Returns whether a run whose files have so many rows is merged on the cluster.
+    pub(crate) fn takes_cluster(self, rows: u64, cluster_rows: Option<u64>) -> bool {
+        match self {
+            Self::Local => false,
+            Self::Cluster => true,
+            Self::Auto => rows > cluster_rows.unwrap_or(USUAL_CLUSTER_ROWS),
+        }
+    }
+
+    /// Returns the word for it in the settings.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Cluster => "cluster",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// A file that a job needs in addition to its own.
@@ -82,6 +124,10 @@ impl JobParams {
         if !self.stores.is_empty() {
             words.push(format!("{} stores", self.stores.len()));
         }
+        if self.engine != MergeEngine::Local {
+            words.push(format!("engine {}", self.engine.word()));
+        }
+        words.extend(self.cluster_rows.map(|most| format!("cluster_rows {most}")));
         words.join("; ")
     }
 }
@@ -109,4 +155,8 @@ pub(crate) fn list_of_requirements<'de, D: Deserializer<'de>>(
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn is_local(engine: &MergeEngine) -> bool {
+    *engine == MergeEngine::Local
 }

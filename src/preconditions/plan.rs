@@ -9,7 +9,7 @@ use gristmill_state::{JobConfig, Trigger};
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
-use super::JobParams;
+use super::{JobParams, MergeEngine};
 use crate::settings::{Feeds, in_plain_words, parse_span};
 
 /// What a job requires.
@@ -43,6 +43,10 @@ pub struct JobPlan {
     pub time_zone: TimeZone,
     /// The stores of the province, if the job lists them: files of others are not part of it.
     pub stores: BTreeSet<String>,
+    /// Where its runs are merged.
+    pub engine: MergeEngine,
+    /// How many rows the files of a run may have before `auto` takes the cluster, if the job says it.
+    pub cluster_rows: Option<u64>,
 }
 
 /// A file that must have been validated, and how recently.
@@ -125,6 +129,10 @@ impl JobPlan {
         let files = pattern("files", &job.files)?;
         let stores: BTreeSet<_> = params.stores.into_iter().collect();
         check_stores(&stores, job.min_files, &files, &feed.files)?;
+        if params.cluster_rows.is_some() && params.engine != MergeEngine::Auto {
+            let problem = "is only for `engine = \"auto\"`: write that, or leave it out";
+            return Err(fail("cluster_rows", problem.into()));
+        }
         Ok(Self {
             id: job.id.clone(),
             feed,
@@ -152,6 +160,8 @@ impl JobPlan {
                 )
             })?,
             stores,
+            engine: params.engine,
+            cluster_rows: params.cluster_rows,
         })
     }
 

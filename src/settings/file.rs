@@ -14,7 +14,7 @@ use super::alerts::{AlertTable, AlertsTable};
 use super::receivers::{DeadManTable, ReceiverTable};
 use super::variable::{Expanded, ExpandedLater, Secret};
 use super::words::in_plain_words;
-use crate::preconditions::{JobParams, Requirement, list_of_requirements};
+use crate::preconditions::{JobParams, MergeEngine, Requirement, list_of_requirements};
 
 /// Parses the text of a settings file. Errors name the line, its table and its key, but do not quote the line: it may
 /// contain a password.
@@ -75,6 +75,7 @@ pub(super) struct SettingsFile {
     #[serde(default)]
     pub(super) http: HttpTable,
     pub(super) lineage: Option<LineageTable>,
+    pub(super) cluster: Option<ClusterTable>,
     #[serde(default, rename = "feed")]
     pub(super) feeds: Vec<FeedSpec>,
     #[serde(default, rename = "job")]
@@ -264,6 +265,19 @@ pub(super) struct LineageTable {
     pub(super) api_key: Option<Secret>,
 }
 
+/// The cluster that may merge in place of this host.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(
+    not(feature = "cluster"),
+    expect(dead_code, reason = "a build that can use none refuses it")
+)]
+pub(super) struct ClusterTable {
+    /// It may hold a token.
+    pub(super) url: Secret,
+    pub(super) lake: Option<Expanded>,
+}
+
 /// A `[[job]]` table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -289,6 +303,9 @@ pub(super) struct JobSpec {
     time_zone: String,
     #[serde(default)]
     stores: Vec<String>,
+    #[serde(default)]
+    engine: MergeEngine,
+    cluster_rows: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
@@ -310,6 +327,8 @@ impl JobSpec {
             deadline: self.deadline.clone(),
             time_zone: self.time_zone.clone(),
             stores: self.stores.clone(),
+            engine: self.engine,
+            cluster_rows: self.cluster_rows,
         };
         JobConfig {
             id: self.id.clone(),

@@ -5,10 +5,12 @@
 
 mod after;
 mod alerts;
+mod cluster;
 mod credentials;
 mod file;
 mod fragment;
 mod http;
+mod jobs;
 mod lineage;
 mod own;
 mod places;
@@ -18,7 +20,6 @@ mod variable;
 mod warehouse;
 mod words;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,9 +33,11 @@ use gristmill_state::{ARCHIVES, JobConfig};
 use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
-use crate::preconditions::{JobPlan, check_reload};
+use crate::preconditions::check_reload;
 pub use after::After;
 pub use alerts::{Alert, AlertSettings, Day, Free, When};
+pub use cluster::ClusterSettings;
+pub(crate) use cluster::NO_CLUSTER;
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
 pub(crate) use gristmill_engine::parse_span;
 pub use http::{HttpSettings, Token};
@@ -80,6 +83,8 @@ pub struct Settings {
     pub alerts: AlertSettings,
     /// Who is told of runs, if anybody.
     pub lineage: Option<LineageSettings>,
+    /// The cluster that may merge in place of this host, if there is one.
+    pub cluster: Option<ClusterSettings>,
     /// The jobs of the settings file. Those in the state database may differ.
     pub jobs: Vec<JobConfig>,
 }
@@ -264,7 +269,12 @@ impl Settings {
             let load = &file.warehouse.load;
             format!("warehouse.load: {load:?} is not known: write \"replace-days\", \"upsert\" or \"reload\"")
         })?;
-        let jobs = check_jobs(&file.jobs, &feeds)?;
+        let cluster = file
+            .cluster
+            .as_ref()
+            .map(|table| cluster::check_cluster(table, &lake));
+        let cluster = cluster.transpose()?;
+        let jobs = jobs::check_jobs(&file.jobs, &feeds, cluster.is_some())?;
         let feeds = feeds.with_jobs(&jobs)?;
         check_reload(mode, &jobs).map_err(|error| error.to_string())?;
         let target = Target::new(&file.warehouse.table, measures, mode)
@@ -298,6 +308,7 @@ impl Settings {
                 &feeds,
             )?,
             lineage: file.lineage.as_ref().map(LineageSettings::check).transpose()?,
+            cluster,
             jobs,
             feeds,
         })
@@ -474,23 +485,6 @@ fn shared_measures(feeds: &Feeds) -> Result<Vec<String>, String> {
     shared
         .map(|(_, names)| names)
         .ok_or_else(|| "every [[feed]] has reference = true: at least one must be aggregated".into())
-}
-
-fn check_jobs(specs: &[file::JobSpec], feeds: &Feeds) -> Result<Vec<JobConfig>, String> {
-    let mut seen = BTreeSet::new();
-    let mut jobs = Vec::new();
-    for spec in specs {
-        if !seen.insert(&spec.id) {
-            return Err(format!(
-                "job {:?} is defined twice: give each job its own id",
-                spec.id
-            ));
-        }
-        let job = spec.to_config();
-        JobPlan::new(&job, feeds).map_err(|error| format!("job {:?}: {error}", spec.id))?;
-        jobs.push(job);
-    }
-    Ok(jobs)
 }
 
 #[cfg(test)]

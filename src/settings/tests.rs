@@ -452,3 +452,69 @@ fn the_feed_with_the_longer_literal_start_takes_a_file() {
     assert_eq!(name("IL-1.csv").as_deref(), Some("late"));
     assert_eq!(name("CA-1.csv"), None);
 }
+
+#[test]
+fn only_auto_has_a_number_of_rows() {
+    for engine in ["local", "cluster"] {
+        let with = format!("id = \"J1\"\nengine = \"{engine}\"\ncluster_rows = 5");
+        let error = error("id = \"J1\"", &with);
+        assert!(
+            error.contains("cluster_rows is only for `engine = \"auto\"`"),
+            "{error}"
+        );
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+#[test]
+fn a_build_without_clusters_says_which_has_them() {
+    let table = format!("{GOOD}\n[cluster]\nurl = \"sc://h\"");
+    let job = GOOD.replacen("id = \"J1\"", "id = \"J1\"\nengine = \"auto\"", 1);
+    for text in [table, job] {
+        let error = read(&text).expect_err("there is no cluster");
+        assert!(error.contains("--features cluster"), "{error}");
+    }
+}
+
+#[cfg(feature = "cluster")]
+#[test]
+fn a_cluster_knows_the_lake_by_its_url_or_by_another_one() {
+    let on_cluster =
+        |rest: &str| format!("{GOOD}\nengine = \"cluster\"\n[cluster]\nurl = \"sc://h\"\n{rest}");
+    let settings = read(&on_cluster("")).expect("the settings are good");
+    let lake = settings.cluster.expect("there is one").lake;
+    assert!(lake.starts_with("file:///") && lake.ends_with("/lake"), "{lake}");
+    let settings = read(&on_cluster("lake = \"s3a://b/lake/\"")).expect("the settings are good");
+    assert_eq!(settings.cluster.expect("there is one").lake, "s3a://b/lake");
+    for (rest, told) in [
+        ("lake = \"elsewhere\"", "cluster.lake"),
+        ("lake = \"s3a://key:secret@b\"", "without any password"),
+    ] {
+        let error = read(&on_cluster(rest)).expect_err(rest);
+        assert!(error.contains(told) && !error.contains("secret"), "{error}");
+    }
+    let error = read(&on_cluster("").replacen("sc://h", "sc://h/;token=secret;use_ssl=false", 1));
+    let error = error.expect_err("a token in the clear");
+    assert!(
+        error.starts_with("cluster.url: the token") && !error.contains("secret"),
+        "{error}"
+    );
+    let error = read(&GOOD.replacen("id = \"J1\"", "id = \"J1\"\nengine = \"auto\"", 1));
+    let error = error.expect_err("no cluster");
+    assert!(
+        error.starts_with("job \"J1\": engine: there is no [cluster] table"),
+        "{error}"
+    );
+    // A token is only needed by a run.
+    let settings = read(&on_cluster("").replacen("sc://h", "sc://h/;token=${GRISTMILL_NO_SUCH}", 1));
+    let client = settings
+        .expect("the settings are good")
+        .cluster
+        .expect("there is one")
+        .client;
+    assert!(
+        client
+            .expect_err("no token")
+            .contains("GRISTMILL_NO_SUCH is not set")
+    );
+}

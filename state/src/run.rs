@@ -312,6 +312,9 @@ pub struct RunRow {
     pub lost: Option<Timestamp>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The operation of a cluster that merges for it, or has merged: `SESSION:OPERATION`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_operation: Option<String>,
 }
 
 /// A run that is in progress, or was when its process died.

@@ -17,6 +17,7 @@ pub mod promtool;
 pub mod proxy;
 pub mod readers;
 pub mod s3_faults;
+pub mod sail;
 pub mod seaweedfs;
 pub mod smtp_server;
 pub mod tls;

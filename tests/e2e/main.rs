@@ -10,6 +10,8 @@ mod bad_input;
 mod browser;
 mod buckets;
 mod clouds;
+#[cfg(feature = "cluster")]
+mod cluster;
 mod commands;
 mod crashes;
 mod desk;

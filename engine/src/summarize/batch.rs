@@ -3,16 +3,15 @@
 //! Partials are sorted, and a store mostly sends one file: then its rows are rows of the summary already, and are only
 //! put in their place. Where several partials hold rows of one store, Polars adds these up.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use foldhash::fast::FixedState;
 use polars::prelude as pl;
 use polars::prelude::IntoColumn;
 use rayon::prelude::*;
 
 use super::Selection;
+use super::kept::newest;
 use crate::amount::{ABSENT, MAX_CENTS};
 use crate::date::from_days;
 use crate::error::EngineError;
@@ -279,13 +278,10 @@ fn number_alike(inputs: &mut [Input]) -> Result<(Texts, Texts), EngineError> {
 
 /// Leaves of each store's day only the rows of the newest input that holds it, and those that are added to it.
 fn keep_newest(inputs: &mut [Input], days: &[Vec<StoreDay>]) {
-    let mut newest: HashMap<StoreDay, i64, FixedState> = HashMap::default();
-    for (input, days) in inputs.iter().zip(days) {
-        for day in days.iter().filter(|day| !input.adds(**day)) {
-            let order = newest.entry(*day).or_insert(input.order);
-            *order = input.order.max(*order);
-        }
-    }
+    let newest = newest(inputs.iter().zip(days).map(|(input, days)| {
+        let days = days.iter().copied();
+        (input.order, days.filter(move |day| !input.adds(*day)))
+    }));
     for (input, days) in inputs.iter_mut().zip(days) {
         let Input {
             rows, order, added, ..

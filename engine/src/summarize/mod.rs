@@ -9,7 +9,9 @@
 
 mod absent;
 mod batch;
+mod kept;
 mod output;
+mod parts;
 mod ranges;
 mod selection;
 #[cfg(test)]
@@ -23,7 +25,9 @@ use rayon::prelude::*;
 
 pub use self::absent::absent_measures;
 use self::batch::{Batch, Input};
+pub use self::kept::{FileDays, kept_days};
 use self::output::Output;
+pub use self::parts::summarize_parts;
 pub use self::selection::{DayEffect, Selection};
 use crate::budget::{Budget, Share};
 use crate::date::day_number;

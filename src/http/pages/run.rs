@@ -36,6 +36,7 @@ pub(super) async fn page(look: &Look<'_>, run_id: &str) -> Result<Page, Problem>
             dt { "Complete" } dd { (shown::or_dash(run.completeness_percent.map(crate::preconditions::percent))) }
             dt { "Took" } dd { (shown::or_dash(took(&run).map(shown::duration))) @if run.attempts > 1 { ", at attempt " (run.attempts) } }
             @if let Some(outcome) = run.outcome { dt { "Outcome" } dd { (outcome) } }
+            @if let Some(operation) = &run.cluster_operation { dt { "On the cluster" } dd { code { (shown::shown(operation)) } } }
         }
         @if run.state == RunState::Failed {
             (parts::action(look.viewer, "retry", &[("name", run_id)], "Retry it", look.here))

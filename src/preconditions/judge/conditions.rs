@@ -8,6 +8,7 @@ use jiff::{Timestamp, Unit, Zoned};
 use serde_json::json;
 
 use super::super::check::{Check, some_of};
+use super::super::params::{MergeEngine, USUAL_CLUSTER_ROWS};
 use super::super::plan::RequiredFile;
 use super::super::verdict::CRITERION;
 use super::{Matching, Wave};
@@ -69,6 +70,30 @@ impl Wave<'_> {
                 .with(json!({ "rows": rows, "needed": least }))
         });
         bytes.into_iter().chain(rows)
+    }
+
+    /// Tells where a run would be merged, unless the job leaves that to this host.
+    pub(super) fn engine(&self, valid: &[&Matching<'_>]) -> Option<Check> {
+        let plan = self.plan;
+        let versions = valid
+            .iter()
+            .filter_map(|matching| matching.file.in_force.as_ref());
+        let rows: u64 = versions.map(|version| version.rows).sum();
+        let place = match plan.engine.takes_cluster(rows, plan.cluster_rows) {
+            true => "the cluster",
+            false => "this host",
+        };
+        let facts = match plan.engine {
+            MergeEngine::Local => return None,
+            MergeEngine::Cluster => format!("{place} merges"),
+            MergeEngine::Auto => {
+                let most = plan.cluster_rows.unwrap_or(USUAL_CLUSTER_ROWS);
+                format!(
+                    "{place} merges: the files have {rows} rows, and the cluster takes over beyond {most}"
+                )
+            }
+        };
+        Some(Check::new("engine", true, facts))
     }
 
     /// Appears only if it blocks the wave: partials of two layouts cannot be merged.

@@ -11,6 +11,7 @@ use gristmill_state::{ActiveRun, Completion, FileStatus, InputDays, RunInput, Ru
 use jiff::civil::{date, time};
 use jiff::tz::TimeZone;
 
+use super::super::params::MergeEngine;
 use super::super::plan::RequiredFile;
 use super::super::verdict::Progress;
 use super::*;
@@ -43,6 +44,8 @@ impl Story {
             deadline: None,
             time_zone: TimeZone::UTC,
             stores: BTreeSet::new(),
+            engine: MergeEngine::Local,
+            cluster_rows: None,
         };
         Self {
             plan,
@@ -198,6 +201,7 @@ impl Story {
             started: Some(self.now),
             heartbeat: None,
             summarized: None,
+            cluster_operation: None,
             finished: Some(self.now),
             summary: None,
             changes: None,
@@ -849,6 +853,21 @@ fn a_job_without_days_may_require_a_dated_file() {
     assert!(!story.is_ready());
     story.submit(["2026-11-23/Item-Master.tdf"]);
     assert!(story.is_ready());
+}
+
+#[test]
+fn where_a_run_is_merged_is_told_if_the_job_says_it() {
+    let mut story = Story::new(Trigger::All, 1);
+    story.submit(["IL-1.tdf"]);
+    assert!(story.verdict().checks.iter().all(|check| check.name != "engine"));
+    story.plan.engine = MergeEngine::Auto;
+    story.plan.cluster_rows = Some(u64::MAX);
+    let told = story.check("engine").facts;
+    assert!(told.starts_with("this host merges: the files have "), "{told}");
+    story.plan.cluster_rows = Some(0);
+    assert!(story.check("engine").facts.starts_with("the cluster merges: "));
+    story.plan.engine = MergeEngine::Cluster;
+    assert_eq!(story.check("engine").facts, "the cluster merges");
 }
 
 #[test]

@@ -225,6 +225,7 @@ pub(super) fn run_row(row: &SqliteRow) -> sqlx::Result<RunRow> {
         outcome: row.parsed_or_null("outcome")?,
         lost: row.parsed_or_null("lost_timestamp")?,
         error: row.try_get("error")?,
+        cluster_operation: row.try_get("cluster_operation")?,
     })
 }
 

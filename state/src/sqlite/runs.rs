@@ -54,6 +54,28 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
+    /// Records which operation of a cluster merges for a running run. This is called before the operation begins, so that
+    /// a restarted process finds it.
+    pub async fn begins_on_cluster(&self, run_id: &str, operation: &str) -> Result<(), StateError> {
+        let action = "record the operation of";
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let update = sqlx::query(sql::SET_CLUSTER_OPERATION)
+            .bind(run_id)
+            .bind(operation);
+        let done = update
+            .execute(&mut *writer)
+            .await
+            .during(action, run_id)?
+            .rows_affected();
+        must_have_run(&mut writer, action, run_id, done).await
+    }
+
+    /// Lists the queued and running runs for which an operation of a cluster was recorded.
+    pub async fn runs_on_cluster(&self) -> Result<Vec<String>, StateError> {
+        let runs = sqlx::query_scalar(sql::WITH_CLUSTER_OPERATION).fetch_all(&self.readers);
+        runs.await.during("list", "the runs on a cluster")
+    }
+
     /// Completes a running run.
     pub async fn complete(&self, run_id: &str, result: &RunResult) -> Result<(), StateError> {
         let changes = result.changes;

@@ -1,0 +1,407 @@
+//! Merges the partials of a run on the cluster of the settings, in place of this host.
+//!
+//! What counts is decided here, as for a merge on this host: the cluster gets a list of files, and for a file of which
+//! only some days count, these days. It writes its result to a folder of the lake that only this operation has. Then that
+//! is taken over: checked, compared with what the versions are recorded to hold ([`expected`]), and written as the
+//! summary that everything else reads.
+//!
+//! The operation's id is recorded before it begins, so a restarted gristmill attaches to it. A process that dies leaves an
+//! operation and a folder behind that nothing else ever reads.
+
+mod expected;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use gristmill_cluster::{Cluster, ClusterError, Kept, Merge, MergeInput, OperationId};
+use gristmill_engine::{
+    EmptiedDay, EngineError, FeedLayout, FileDays, SalesLayout, Scratch, SummaryOutputs, kept_days,
+    summarize_parts,
+};
+use gristmill_state::{ClaimedRun, VersionDay};
+use jiff::civil::Date;
+use object_store::path::Path as ObjectPath;
+
+use self::expected::Expected;
+use super::merge::{Chosen, Merged};
+use super::partials::LostPartials;
+use super::retry::StepError;
+use super::{Parts, crash_point, stopped};
+use crate::lake::{operation_folder, run_folder};
+use crate::preconditions::JobParams;
+use crate::settings::{ClusterSettings, NO_CLUSTER};
+
+/// How long an operation may go on once the pipeline is stopped. It is then ended, in time for the stop.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// The most files of which only some days count. Each is a branch of the plan, and engines plan slowly what has many.
+const MOST_BRANCHES: usize = 1000;
+
+/// Returns the cluster that is to merge a run; `None` if this host is.
+pub(super) async fn of_run<'p>(
+    parts: &'p Parts,
+    run: &ClaimedRun,
+    chosen: &[Chosen<'_>],
+) -> Result<Option<&'p ClusterSettings>, StepError> {
+    let job = parts.state.job(&run.job_id).await?;
+    // What cannot be read asks for nothing.
+    let params = job.and_then(|job| serde_json::from_str::<JobParams>(&job.config.params).ok());
+    let rows = chosen.iter().map(|chosen| chosen.input.version.rows).sum();
+    let takes_cluster = params.is_some_and(|params| params.engine.takes_cluster(rows, params.cluster_rows));
+    if !takes_cluster || chosen.is_empty() {
+        return Ok(None);
+    }
+    let cluster = parts.settings.cluster.as_ref();
+    let cluster = cluster.with_context(|| format!("job {}: engine: {NO_CLUSTER}", run.job_id));
+    cluster.map(Some).map_err(StepError::permanent)
+}
+
+/// Merges a run on a cluster, and puts the summary and the coverage into the lake, where they are not yet synced to
+/// disk.
+pub(super) async fn merge(
+    parts: &Parts,
+    run: &ClaimedRun,
+    settings: &ClusterSettings,
+    (feed, chosen): (&Arc<FeedLayout>, &[Chosen<'_>]),
+    emptied: Vec<EmptiedDay>,
+    names: (&ObjectPath, &ObjectPath),
+) -> Result<Merged, StepError> {
+    let client = settings.client.as_ref();
+    let cluster = client.map_err(|problem| StepError::permanent(anyhow!("{problem}")))?;
+    let sales = feed.sales().expect("reference feeds were sorted out before");
+    let (merge, expected) = plan(parts, settings, sales, chosen).await?;
+    let result = match merge.inputs.is_empty() {
+        // All rows were left out: there is nothing to ask for.
+        true => None,
+        false => Some(operate(parts, run, settings, cluster, &merge).await?),
+    };
+    let taken = take_over(
+        parts,
+        feed,
+        result.as_ref().map(|(_, folder)| folder),
+        expected,
+        emptied,
+        names,
+    )
+    .await;
+    if let Some((id, _)) = result {
+        // A failure of the disk passes, and leaves a result that need not be computed again.
+        let is_kept = taken.as_ref().is_err_and(StepError::is_outage);
+        if !is_kept {
+            forget(parts, run, cluster, &id).await;
+        }
+    }
+    taken
+}
+
+/// Decides what the cluster is to read, and what of it is expected.
+async fn plan(
+    parts: &Parts,
+    settings: &ClusterSettings,
+    sales: &SalesLayout,
+    chosen: &[Chosen<'_>],
+) -> Result<(Merge, Expected), StepError> {
+    find_lost(parts, chosen).await?;
+    let ids: Vec<i64> = chosen.iter().map(|chosen| chosen.input.version_id).collect();
+    let recorded = parts.state.version_days(&ids).await?;
+    let mut ordered: Vec<&Chosen<'_>> = chosen.iter().collect();
+    ordered.sort_unstable_by_key(|chosen| chosen.input.age);
+    let none = Vec::new();
+    let days_of = |chosen: &Chosen<'_>| recorded.get(&chosen.input.version_id).unwrap_or(&none);
+    if let Some(chosen) = ordered
+        .iter()
+        .find(|chosen| chosen.input.version.rows > 0 && days_of(chosen).is_empty())
+    {
+        let path = &chosen.input.file_url;
+        return Err(StepError::permanent(anyhow!(
+            "it is not recorded which days {path} holds: send it again"
+        )));
+    }
+    let days: Vec<Vec<(&str, Date)>> = ordered
+        .iter()
+        .map(|chosen| {
+            let days = days_of(chosen).iter();
+            days.map(|day| (day.store_id.as_str(), day.trans_date)).collect()
+        })
+        .collect();
+    let files: Vec<FileDays<'_>> = (0..)
+        .zip(ordered.iter().zip(&days))
+        .map(|(order, (chosen, days))| FileDays {
+            order,
+            selection: &chosen.selection,
+            days,
+        })
+        .collect();
+    let kept = kept_days(&files, sales.supersede);
+    let mut expected = Expected::default();
+    let (mut whole, mut inputs) = (Vec::new(), Vec::new());
+    for (chosen, kept) in ordered.iter().zip(&kept) {
+        let days = days_of(chosen);
+        for (day, _) in days.iter().zip(kept).filter(|(_, is_kept)| **is_kept) {
+            expected.add(&day.store_id, day.trans_date, day.turnover);
+        }
+        let path = format!("{}/{}", settings.lake, chosen.partial);
+        match kept.iter().filter(|is_kept| **is_kept).count() {
+            0 => {}
+            count if count == days.len() => whole.push(path),
+            _ => inputs.push(MergeInput {
+                paths: vec![path],
+                kept: Some(some_of(days, kept)),
+            }),
+        }
+    }
+    if inputs.len() > MOST_BRANCHES {
+        return Err(StepError::permanent(anyhow!(
+            "of {} files only some days count, and a cluster can be given {MOST_BRANCHES} of these: have the job merged \
+             on this host, `engine = \"local\"`",
+            inputs.len()
+        )));
+    }
+    if !whole.is_empty() {
+        inputs.push(MergeInput {
+            paths: whole,
+            kept: None,
+        });
+    }
+    let measures = sales
+        .measures
+        .iter()
+        .map(|measure| measure.name.clone())
+        .collect();
+    Ok((Merge { inputs, measures }, expected))
+}
+
+/// Returns the days that are kept, or those that are not if these are fewer.
+fn some_of(days: &[VersionDay], kept: &[bool]) -> Kept {
+    let count = kept.iter().filter(|is_kept| **is_kept).count();
+    let are_named = 2 * count <= kept.len();
+    let mut named: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for (day, _) in days
+        .iter()
+        .zip(kept)
+        .filter(|(_, is_kept)| **is_kept == are_named)
+    {
+        let of_store = named.entry(day.store_id.clone()).or_default();
+        of_store.push(day_number(day.trans_date));
+    }
+    Kept {
+        are_named,
+        days: named,
+    }
+}
+
+/// Returns a day as the number of days since 1970-01-01.
+fn day_number(day: Date) -> i32 {
+    let since = day.duration_since(jiff::civil::date(1970, 1, 1));
+    i32::try_from(since.as_hours() / 24).expect("a civil date is within 32 bits of days")
+}
+
+/// Fails if the lake lacks a partial: an engine might pass over it.
+async fn find_lost(parts: &Parts, chosen: &[Chosen<'_>]) -> Result<(), StepError> {
+    let held = parts.lake.held().await.map_err(StepError::transient)?;
+    let partials = chosen.iter().map(|chosen| ((), chosen.partial.to_owned()));
+    let lost = held
+        .missing(partials.collect())
+        .await
+        .map_err(StepError::transient)?;
+    match lost.is_empty() {
+        true => Ok(()),
+        false => {
+            let lost = lost.into_iter().map(|((), object)| object);
+            Err(StepError::permanent(LostPartials::new(lost.collect())))
+        }
+    }
+}
+
+/// Has the cluster merge, and returns the operation once it is done, and the folder of its result.
+async fn operate(
+    parts: &Parts,
+    run: &ClaimedRun,
+    settings: &ClusterSettings,
+    cluster: &Cluster,
+    merge: &Merge,
+) -> Result<(OperationId, ObjectPath), StepError> {
+    let id = id_for(parts, run, merge);
+    let files: usize = merge.inputs.iter().map(|input| input.paths.len()).sum();
+    if let Some(begun) = begun(parts, run).await? {
+        let folder = operation_folder(&run.job_id, &run.run_id, &begun.session);
+        if begun.operation == id.operation {
+            tracing::info!(operation = %begun, "attaches to the operation that was begun on the cluster");
+            match until_stopped(parts, cluster, &begun, cluster.attach(&begun)).await? {
+                Ok(()) => return Ok((begun, folder)),
+                Err(error @ (ClusterError::Unreachable { .. } | ClusterError::Unavailable(_))) => {
+                    return Err(failed(error));
+                }
+                // Its result may be half written, or it was given up because nobody asked for it.
+                Err(error) => tracing::warn!(operation = %begun, "begun anew on the cluster: {error}"),
+            }
+        }
+        forget(parts, run, cluster, &begun).await;
+    }
+    parts
+        .state
+        .begins_on_cluster(&run.run_id, &id.to_string())
+        .await?;
+    let folder = operation_folder(&run.job_id, &run.run_id, &id.session);
+    tracing::info!(operation = %id, files, "merges on the cluster");
+    crash_point("before-cluster");
+    let output = format!("{}/{folder}", settings.lake);
+    match until_stopped(parts, cluster, &id, cluster.execute(&id, merge, &output)).await? {
+        Ok(()) => {
+            crash_point("after-cluster");
+            Ok((id, folder))
+        }
+        // It may go on, and the next attempt attaches to it.
+        Err(error) if error.is_outage() => Err(failed(error)),
+        Err(error) => {
+            forget(parts, run, cluster, &id).await;
+            Err(failed(error))
+        }
+    }
+}
+
+/// Makes the id of a new operation, in a session of its own. The operation's own id is the same whenever the run has the
+/// cluster do the same.
+fn id_for(parts: &Parts, run: &ClaimedRun, merge: &Merge) -> OperationId {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(parts.settings.state.as_os_str().as_encoded_bytes());
+    hasher.update(run.run_id.as_bytes());
+    hasher.update(&merge.fingerprint());
+    let operation = hasher.finalize();
+    let now = parts.clock.now().as_nanosecond();
+    let session = hasher.update(&now.to_le_bytes()).finalize();
+    OperationId::of(session.as_bytes(), operation.as_bytes())
+}
+
+/// Returns the operation that was recorded for a run.
+async fn begun(parts: &Parts, run: &ClaimedRun) -> Result<Option<OperationId>, StepError> {
+    let row = parts.state.run(&run.run_id).await?;
+    // What somebody garbled is none.
+    Ok(row.and_then(|row| row.cluster_operation?.parse().ok()))
+}
+
+/// Waits for an operation. If the pipeline is stopped meanwhile and it does not end soon, it is ended.
+async fn until_stopped(
+    parts: &Parts,
+    cluster: &Cluster,
+    id: &OperationId,
+    operation: impl Future<Output = Result<(), ClusterError>>,
+) -> Result<Result<(), ClusterError>, StepError> {
+    let mut stop = parts.patience.stopped.clone();
+    let out_of_time = async {
+        stopped(&mut stop).await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        done = operation => Ok(done),
+        () = out_of_time => {
+            if let Err(error) = cluster.interrupt(id).await {
+                tracing::warn!(operation = %id, "the operation may go on, because it could not be ended: {error}");
+            }
+            Err(StepError::outage(anyhow!(
+                "gristmill was stopped, so the cluster's operation was ended; the next start begins it anew"
+            )))
+        }
+    }
+}
+
+/// Lets go of an operation and of what it wrote. What cannot be let go of harms nobody: nothing reads it, the cluster
+/// forgets it by itself, and the next start removes the folder.
+async fn forget(parts: &Parts, run: &ClaimedRun, cluster: &Cluster, id: &OperationId) {
+    if let Err(error) = cluster.release(id).await {
+        tracing::debug!(operation = %id, "the operation could not be released: {error}");
+    }
+    let folder = run_folder(&run.job_id, &run.run_id);
+    if let Err(error) = parts.lake.remove_folder(&folder).await {
+        tracing::warn!("{error:#}; the next start removes it");
+    }
+}
+
+/// Takes over the result in a folder, if there is one.
+async fn take_over(
+    parts: &Parts,
+    feed: &Arc<FeedLayout>,
+    folder: Option<&ObjectPath>,
+    expected: Expected,
+    emptied: Vec<EmptiedDay>,
+    names: (&ObjectPath, &ObjectPath),
+) -> Result<Merged, StepError> {
+    let objects = match folder {
+        Some(folder) => parts.lake.rows_in(folder).await.map_err(StepError::transient)?,
+        None => Vec::new(),
+    };
+    let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
+    let files = parts
+        .lake
+        .fetch_all(&objects)
+        .await
+        .map_err(StepError::transient)?;
+    let (scratch, memory) = (parts.lake.scratch(), parts.memory.merges.clone());
+    let outputs = (parts.lake.spool(), parts.lake.spool());
+    let (lake, names) = (parts.lake.clone(), (names.0.clone(), names.1.clone()));
+    let feed = feed.clone();
+    let taken = tokio::task::spawn_blocking(move || {
+        let sales = feed.sales().expect("reference feeds were sorted out before");
+        let paths = SummaryOutputs {
+            summary: outputs.0.path(),
+            coverage: outputs.1.path(),
+        };
+        let scratch = Scratch {
+            folder: &scratch,
+            memory: &memory,
+        };
+        let merged: Vec<PathBuf> = files.iter().map(|file| file.path().to_owned()).collect();
+        let report = match summarize_parts(&merged, &emptied, sales, paths, scratch) {
+            Err(error @ EngineError::Overflow { .. }) => return Ok(Merged::Overflow(error)),
+            summarized => summarized?,
+        };
+        expected.compare(paths.summary, sales)?;
+        let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
+        let unsynced = lake.publish_unsynced(objects, |object| {
+            if *object == names.0 {
+                crash_point("after-summary");
+            }
+        });
+        Ok(Merged::Done(report, unsynced.map_err(StepError::transient)?))
+    });
+    taken.await.map_err(StepError::permanent)?
+}
+
+/// Removes what clusters have written for runs that are over. Call it only while nothing is being merged.
+pub(super) async fn remove_leftovers(parts: &Parts) -> Result<(), StepError> {
+    let written = parts
+        .lake
+        .runs_of_clusters()
+        .await
+        .map_err(StepError::transient)?;
+    if written.is_empty() {
+        return Ok(());
+    }
+    let active = parts.state.runs_on_cluster().await?;
+    for (job, run) in written.iter().filter(|(_, run)| !active.contains(run)) {
+        let folder = run_folder(job, run);
+        parts
+            .lake
+            .remove_folder(&folder)
+            .await
+            .map_err(StepError::transient)?;
+        tracing::info!(
+            run_id = run,
+            "removed what a cluster had written for a run that is over"
+        );
+    }
+    Ok(())
+}
+
+/// Makes the failure of a run from that of the cluster.
+fn failed(error: ClusterError) -> StepError {
+    match (error.is_outage(), error.is_permanent()) {
+        (true, _) => StepError::outage(error),
+        (_, true) => StepError::permanent(error),
+        _ => StepError::transient(error),
+    }
+}
