@@ -37,7 +37,7 @@ use tokio::runtime::Handle;
 use self::bucket::Bucket;
 use self::cache::Kept;
 #[cfg(feature = "cluster")]
-pub use self::foreign::{operation_folder, run_folder};
+pub use self::foreign::{copy_name, is_plain, result_folder, session_folder};
 pub use self::held::{HeldObjects, ObjectNames};
 pub use self::names::{VersionObject, summary_names};
 use crate::settings::LakeSettings;

@@ -1,13 +1,15 @@
-//! What another engine writes into the lake: the result of a run that a cluster has merged, in a folder of its own.
+//! What another engine reads and writes in the lake for a run: a folder of its own for each session with a cluster.
 //!
-//! `cluster/JOB/RUN/SESSION/…`: the cluster names the files. Nothing but the run reads them, and it removes them.
+//! `cluster/SESSION/out/…` is the result, whose files the cluster names. `cluster/SESSION/in/…` has copies of partials whose
+//! own names not every engine reads alike: some take `%20` for a blank, others for itself. Nothing but the run reads any of
+//! that, and it removes the folder.
 
 use std::io;
 
 use anyhow::Context;
 use futures::TryStreamExt;
-use object_store::ObjectStore;
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use super::{Lake, Objects};
 
@@ -17,15 +19,25 @@ const FOLDER: &str = "cluster";
 /// The files that hold rows. Others say that a folder is whole, or hold checksums.
 const ROWS: &str = ".parquet";
 
-/// Returns the folder that a cluster writes the result of an operation for a run to. Each operation has a session of its
-/// own.
-pub fn operation_folder(job_id: &str, run_id: &str, session: &str) -> ObjectPath {
-    ObjectPath::from_iter([FOLDER, job_id, run_id, session])
+/// Returns the folder of a session.
+pub fn session_folder(session: &str) -> ObjectPath {
+    ObjectPath::from_iter([FOLDER, session])
 }
 
-/// Returns the folder of all operations for a run.
-pub fn run_folder(job_id: &str, run_id: &str) -> ObjectPath {
-    ObjectPath::from_iter([FOLDER, job_id, run_id])
+/// Returns the folder that a cluster writes the result of a session to. It must not exist before.
+pub fn result_folder(session: &str) -> ObjectPath {
+    ObjectPath::from_iter([FOLDER, session, "out"])
+}
+
+/// Returns the name of a copy that a cluster reads in a session.
+pub fn copy_name(session: &str, number: usize) -> ObjectPath {
+    ObjectPath::from_iter([FOLDER, session, "in", &format!("{number}{ROWS}")])
+}
+
+/// Returns whether every engine reads an object's name alike in a URL.
+pub fn is_plain(object: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_');
+    object.bytes().all(is_plain)
 }
 
 impl Lake {
@@ -65,22 +77,40 @@ impl Lake {
         }
     }
 
-    /// Lists the folders of runs that clusters have written to: job and run.
-    pub async fn runs_of_clusters(&self) -> anyhow::Result<Vec<(String, String)>> {
+    /// Gives an object a second name, in a session's folder.
+    pub async fn copy_for_cluster(&self, object: &str, copy: &ObjectPath) -> anyhow::Result<()> {
+        let action = || format!("cannot copy {object} in the lake to {copy}");
+        let name = ObjectPath::parse(object).with_context(action)?;
+        match &self.objects {
+            Objects::Folder { store, .. } => {
+                let (from, to) = (store.path_to_filesystem(&name)?, store.path_to_filesystem(copy)?);
+                if let Some(folder) = to.parent() {
+                    tokio::fs::create_dir_all(folder).await.with_context(action)?;
+                }
+                // Not every file system has links.
+                if tokio::fs::hard_link(&from, &to).await.is_err() {
+                    tokio::fs::copy(&from, &to).await.with_context(action)?;
+                }
+                Ok(())
+            }
+            Objects::Bucket(bucket) => {
+                let copied = bucket.store.copy(&bucket.key(&name), &bucket.key(copy)).await;
+                copied.with_context(action)
+            }
+        }
+    }
+
+    /// Lists the sessions that have a folder.
+    pub async fn sessions(&self) -> anyhow::Result<Vec<String>> {
         let action = || format!("cannot list {FOLDER} in the lake");
         let objects = self.below(&ObjectPath::from(FOLDER)).await.with_context(action)?;
-        let mut runs: Vec<(String, String)> = objects
+        let mut sessions: Vec<String> = objects
             .iter()
-            .filter_map(|object| {
-                let mut parts = object.parts().skip(1);
-                let (job, run, _) = (parts.next()?, parts.next()?, parts.next()?);
-                // Both were made of names, which may hold what a name of an object may not.
-                Some((decoded(job.as_ref()), decoded(run.as_ref())))
-            })
+            .filter_map(|object| Some(object.parts().nth(1)?.as_ref().to_owned()))
             .collect();
-        runs.sort_unstable();
-        runs.dedup();
-        Ok(runs)
+        sessions.sort_unstable();
+        sessions.dedup();
+        Ok(sessions)
     }
 
     async fn below(&self, folder: &ObjectPath) -> object_store::Result<Vec<ObjectPath>> {
@@ -94,7 +124,20 @@ impl Lake {
     }
 }
 
-fn decoded(part: &str) -> String {
-    let decoded = percent_encoding::percent_decode_str(part);
-    decoded.decode_utf8_lossy().into_owned()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_engines_read_differently_are_told() {
+        assert!(is_plain("partials/sales/north/IL-1.tdf.5d71-ab.parquet"));
+        for name in ["a b", "a%20b", "a~b", "a*", "a?b", "a{b}", "a+b"] {
+            assert!(!is_plain(name), "{name}");
+        }
+        let folder = result_folder("07070707-0707-8707-8707-070707070707").to_string();
+        assert!(
+            is_plain(&folder) && is_plain(copy_name("0-1", 7).as_ref()),
+            "{folder}"
+        );
+    }
 }

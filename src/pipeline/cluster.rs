@@ -30,7 +30,7 @@ use super::merge::{Chosen, Merged};
 use super::partials::LostPartials;
 use super::retry::StepError;
 use super::{Parts, crash_point, stopped};
-use crate::lake::{operation_folder, run_folder};
+use crate::lake::{copy_name, is_plain, result_folder, session_folder};
 use crate::preconditions::JobParams;
 use crate::settings::{ClusterSettings, NO_CLUSTER};
 
@@ -72,7 +72,7 @@ pub(super) async fn merge(
     let client = settings.client.as_ref();
     let cluster = client.map_err(|problem| StepError::permanent(anyhow!("{problem}")))?;
     let sales = feed.sales().expect("reference feeds were sorted out before");
-    let (merge, expected) = plan(parts, settings, sales, chosen).await?;
+    let (merge, expected) = plan(parts, sales, chosen).await?;
     let result = match merge.inputs.is_empty() {
         // All rows were left out: there is nothing to ask for.
         true => None,
@@ -91,16 +91,15 @@ pub(super) async fn merge(
         // A failure of the disk passes, and leaves a result that need not be computed again.
         let is_kept = taken.as_ref().is_err_and(StepError::is_outage);
         if !is_kept {
-            forget(parts, run, cluster, &id).await;
+            forget(parts, cluster, &id).await;
         }
     }
     taken
 }
 
-/// Decides what the cluster is to read, and what of it is expected.
+/// Decides what the cluster is to read, by lake paths, and what of it is expected.
 async fn plan(
     parts: &Parts,
-    settings: &ClusterSettings,
     sales: &SalesLayout,
     chosen: &[Chosen<'_>],
 ) -> Result<(Merge, Expected), StepError> {
@@ -143,7 +142,7 @@ async fn plan(
         for (day, _) in days.iter().zip(kept).filter(|(_, is_kept)| **is_kept) {
             expected.add(&day.store_id, day.trans_date, day.turnover);
         }
-        let path = format!("{}/{}", settings.lake, chosen.partial);
+        let path = chosen.partial.to_owned();
         match kept.iter().filter(|is_kept| **is_kept).count() {
             0 => {}
             count if count == days.len() => whole.push(path),
@@ -227,7 +226,7 @@ async fn operate(
     let id = id_for(parts, run, merge);
     let files: usize = merge.inputs.iter().map(|input| input.paths.len()).sum();
     if let Some(begun) = begun(parts, run).await? {
-        let folder = operation_folder(&run.job_id, &run.run_id, &begun.session);
+        let folder = result_folder(&begun.session);
         if begun.operation == id.operation {
             tracing::info!(operation = %begun, "attaches to the operation that was begun on the cluster");
             match until_stopped(parts, cluster, &begun, cluster.attach(&begun)).await? {
@@ -239,17 +238,18 @@ async fn operate(
                 Err(error) => tracing::warn!(operation = %begun, "begun anew on the cluster: {error}"),
             }
         }
-        forget(parts, run, cluster, &begun).await;
+        forget(parts, cluster, &begun).await;
     }
     parts
         .state
         .begins_on_cluster(&run.run_id, &id.to_string())
         .await?;
-    let folder = operation_folder(&run.job_id, &run.run_id, &id.session);
+    let merge = reachable(parts, settings, &id, merge).await?;
     tracing::info!(operation = %id, files, "merges on the cluster");
     crash_point("before-cluster");
+    let folder = result_folder(&id.session);
     let output = format!("{}/{folder}", settings.lake);
-    match until_stopped(parts, cluster, &id, cluster.execute(&id, merge, &output)).await? {
+    match until_stopped(parts, cluster, &id, cluster.execute(&id, &merge, &output)).await? {
         Ok(()) => {
             crash_point("after-cluster");
             Ok((id, folder))
@@ -257,10 +257,32 @@ async fn operate(
         // It may go on, and the next attempt attaches to it.
         Err(error) if error.is_outage() => Err(failed(error)),
         Err(error) => {
-            forget(parts, run, cluster, &id).await;
+            forget(parts, cluster, &id).await;
             Err(failed(error))
         }
     }
+}
+
+/// Returns what the cluster is to read by the URLs under which it reaches it. Partials whose names engines read
+/// differently are copied first.
+async fn reachable(
+    parts: &Parts,
+    settings: &ClusterSettings,
+    id: &OperationId,
+    merge: &Merge,
+) -> Result<Merge, StepError> {
+    let mut merge = merge.clone();
+    let paths = merge.inputs.iter_mut().flat_map(|input| &mut input.paths);
+    for (number, path) in paths.enumerate() {
+        if !is_plain(path) {
+            let copy = copy_name(&id.session, number);
+            let copied = parts.lake.copy_for_cluster(path, &copy).await;
+            copied.map_err(StepError::transient)?;
+            *path = copy.into();
+        }
+        *path = format!("{}/{path}", settings.lake);
+    }
+    Ok(merge)
 }
 
 /// Makes the id of a new operation, in a session of its own. The operation's own id is the same whenever the run has the
@@ -311,11 +333,11 @@ async fn until_stopped(
 
 /// Lets go of an operation and of what it wrote. What cannot be let go of harms nobody: nothing reads it, the cluster
 /// forgets it by itself, and the next start removes the folder.
-async fn forget(parts: &Parts, run: &ClaimedRun, cluster: &Cluster, id: &OperationId) {
+async fn forget(parts: &Parts, cluster: &Cluster, id: &OperationId) {
     if let Err(error) = cluster.release(id).await {
         tracing::debug!(operation = %id, "the operation could not be released: {error}");
     }
-    let folder = run_folder(&run.job_id, &run.run_id);
+    let folder = session_folder(&id.session);
     if let Err(error) = parts.lake.remove_folder(&folder).await {
         tracing::warn!("{error:#}; the next start removes it");
     }
@@ -371,28 +393,26 @@ async fn take_over(
     taken.await.map_err(StepError::permanent)?
 }
 
-/// Removes what clusters have written for runs that are over. Call it only while nothing is being merged.
+/// Removes the folders of sessions that no run needs any more. Call it only while nothing is being merged.
 pub(super) async fn remove_leftovers(parts: &Parts) -> Result<(), StepError> {
-    let written = parts
-        .lake
-        .runs_of_clusters()
-        .await
-        .map_err(StepError::transient)?;
-    if written.is_empty() {
+    let sessions = parts.lake.sessions().await.map_err(StepError::transient)?;
+    if sessions.is_empty() {
         return Ok(());
     }
-    let active = parts.state.runs_on_cluster().await?;
-    for (job, run) in written.iter().filter(|(_, run)| !active.contains(run)) {
-        let folder = run_folder(job, run);
+    let active = parts.state.cluster_operations().await?;
+    let active: Vec<OperationId> = active
+        .iter()
+        .filter_map(|operation| operation.parse().ok())
+        .collect();
+    let is_active = |session: &String| active.iter().any(|operation| operation.session == *session);
+    for session in sessions.iter().filter(|session| !is_active(session)) {
+        let folder = session_folder(session);
         parts
             .lake
             .remove_folder(&folder)
             .await
             .map_err(StepError::transient)?;
-        tracing::info!(
-            run_id = run,
-            "removed what a cluster had written for a run that is over"
-        );
+        tracing::info!("removed {folder} from the lake, which no run needs any more");
     }
     Ok(())
 }

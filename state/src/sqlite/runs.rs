@@ -70,10 +70,10 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
-    /// Lists the queued and running runs for which an operation of a cluster was recorded.
-    pub async fn runs_on_cluster(&self) -> Result<Vec<String>, StateError> {
-        let runs = sqlx::query_scalar(sql::WITH_CLUSTER_OPERATION).fetch_all(&self.readers);
-        runs.await.during("list", "the runs on a cluster")
+    /// Lists the operations of clusters that were recorded for queued and running runs.
+    pub async fn cluster_operations(&self) -> Result<Vec<String>, StateError> {
+        let operations = sqlx::query_scalar(sql::CLUSTER_OPERATIONS).fetch_all(&self.readers);
+        operations.await.during("list", "the operations of clusters")
     }
 
     /// Completes a running run.

@@ -148,9 +148,9 @@ pub(in crate::sqlite) const SUMMARIZED: &str = "
 pub(in crate::sqlite) const SET_CLUSTER_OPERATION: &str =
     "UPDATE job_run SET cluster_operation = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
 
-/// The runs for which a cluster may be at work, or has a result that was not taken over.
-pub(in crate::sqlite) const WITH_CLUSTER_OPERATION: &str = "
-    SELECT run_id FROM job_run WHERE state IN ('QUEUED', 'RUNNING') AND cluster_operation IS NOT NULL";
+/// The operations of runs that are not over.
+pub(in crate::sqlite) const CLUSTER_OPERATIONS: &str = "
+    SELECT cluster_operation FROM job_run WHERE state IN ('QUEUED', 'RUNNING') AND cluster_operation IS NOT NULL";
 
 pub(in crate::sqlite) const COMPLETE: &str = "
     UPDATE job_run
