@@ -197,12 +197,12 @@ fn ids_are_two_uuids() {
 fn a_plan_of_many_files_with_days_is_not_deep() {
     let kept = |n: i32| Kept {
         are_named: n % 2 == 0,
-        days: (0..40)
+        days: (0..20)
             .map(|store| (format!("s'{store}`"), vec![-1, n]))
             .collect(),
     };
     let merge = Merge {
-        inputs: (0..1000)
+        inputs: (0..300)
             .map(|n| MergeInput {
                 paths: vec![format!("file:///{n}")],
                 kept: Some(kept(n)),
