@@ -143,16 +143,18 @@ fn sums_of_18_digits_returns_and_absent_amounts_are_exact() {
             "d-3.tdf",
             &[("9999999999999999.98", 4, "both"), ("0.01", 4, "both")],
         ),
-        lines(
-            "e-4.tdf",
-            &[("-9999999999999999.99", 5, "most"), ("5", 13, "ignored")],
-        ),
     ];
-    // Together they are at the limit in one file, and beyond it where two files meet.
+    let last = [
+        line("1", "-9999999999999999.99", 5, "most", "2026-03-01"),
+        line("1", "5", 13, "ignored", "2026-03-01"),
+    ];
+    // At the limit in one file, and beyond it where the last one meets another.
     let sites = compare(&clusters(&sails), &adding(settings(SQLITE, JOB)), |site| {
         for (name, text) in &files {
             site.submit(name, text);
         }
+        run_until_idle(site);
+        site.submit("e-4.tdf", last.concat());
     });
     for site in &sites {
         let rows = told(&sqlite_rows(site));
@@ -199,6 +201,17 @@ fn small(url: &str) -> Site {
     site
 }
 
+/// The operation of the one run, once it is recorded.
+const OPERATION: &str = "SELECT cluster_operation FROM job_run WHERE cluster_operation IS NOT NULL";
+
+fn wait_for_operation(site: &Site) {
+    let database = site.folder().join("state.db");
+    wait_until("the operation is recorded", || {
+        // At first it is empty, and has no tables.
+        database.exists() && site.run(["runs"]).status.success() && !state(site, OPERATION).is_empty()
+    });
+}
+
 /// Asserts that the one run was loaded once, and that nothing is left behind.
 fn assert_loaded_once(site: &Site) {
     assert_eq!(told(&sqlite_rows(site)), ["1 i 2026-03-01 12.50 - -"]);
@@ -238,11 +251,8 @@ fn a_cluster_that_is_restarted_in_the_middle_is_asked_anew() {
     let site = small(&sail.url());
     sail.pause();
     let run = site.start(["run", "--until-idle"]);
-    let operation = "SELECT cluster_operation FROM job_run WHERE cluster_operation IS NOT NULL";
-    wait_until("the operation is recorded", || {
-        !state(&site, operation).is_empty()
-    });
-    let begun = state(&site, operation);
+    wait_for_operation(&site);
+    let begun = state(&site, OPERATION);
     // What is recorded is shown while it goes on.
     let shown = site.run_ok(["runs"]);
     assert!(shown.contains("on the cluster"), "{shown}");
@@ -251,7 +261,7 @@ fn a_cluster_that_is_restarted_in_the_middle_is_asked_anew() {
     sail.restart();
     let ended = run.wait();
     assert!(ended.status.success(), "{ended}");
-    assert_ne!(state(&site, operation), begun);
+    assert_ne!(state(&site, OPERATION), begun);
     assert_loaded_once(&site);
 }
 
@@ -261,10 +271,7 @@ fn a_killed_gristmill_finds_its_operation_again() {
     let site = small(&sail.url());
     sail.pause();
     let run = site.start(["run", "--until-idle"]);
-    let operation = "SELECT cluster_operation FROM job_run WHERE cluster_operation IS NOT NULL";
-    wait_until("the operation is recorded", || {
-        !state(&site, operation).is_empty()
-    });
+    wait_for_operation(&site);
     run.kill();
     sail.go_on();
     let ended = site.run(["run", "--until-idle"]);
@@ -295,10 +302,7 @@ fn an_operation_is_ended_when_gristmill_is_stopped() {
     let site = small(&sail.url());
     sail.pause();
     let run = site.start(["run"]);
-    let operation = "SELECT cluster_operation FROM job_run WHERE cluster_operation IS NOT NULL";
-    wait_until("the operation is recorded", || {
-        !state(&site, operation).is_empty()
-    });
+    wait_for_operation(&site);
     let ended = run.terminate();
     assert!(
         ended
@@ -328,7 +332,8 @@ fn what_a_cluster_cannot_do_fails_the_run_with_its_reason() {
     assert_eq!(loads(&site), 0);
     // With the right lake, a person has it tried again.
     site.write_settings(&on_cluster(&sail.url(), &settings(SQLITE, JOB)));
-    site.run_ok(["retry", "--all"]);
+    let run = state(&site, "SELECT run_id FROM job_run");
+    site.run_ok(["retry", &run[0]]);
     run_until_idle(&site);
     assert_eq!(told(&sqlite_rows(&site)), ["1 i 2026-03-01 12.50 - -"]);
     assert_eq!((loads(&site), left_behind(&site)), (1, 0));
