@@ -12,10 +12,10 @@ use crate::target;
 use crate::{LoadError, PostgresFault};
 
 /// A connection. If it is dropped before it has committed, the server rolls its transaction back.
-pub(super) struct PostgresSession<'w> {
+pub(crate) struct PostgresSession<'w> {
     pub warehouse: &'w PostgresWarehouse,
     pub client: Client,
-    pub line: Line,
+    pub(super) line: Line,
     schema: String,
     pub sql: Sql,
 }

@@ -46,12 +46,14 @@ async fn attempt<S: Session>(
     if let Some(outcome) = settled(session, load).await? {
         return Ok(Some(outcome));
     }
-    let difference = match difference {
-        Some((base, delta)) if session.stands(load, base).await? => Some((base, delta)),
-        _ => None,
-    };
-    let base = difference.as_ref().map(|(base, _)| *base);
-    let staged = match difference {
+    let mut standing = None;
+    if let Some((base, delta)) = difference
+        && session.stands(load, base).await?
+    {
+        standing = Some((base, delta));
+    }
+    let base = standing.as_ref().map(|(base, _)| *base);
+    let staged = match standing {
         Some((_, delta)) => stage_changes(session, load, delta).await,
         None => stage_whole(session, mode, load, progress).await.map(Some),
     };

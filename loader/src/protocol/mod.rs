@@ -28,7 +28,7 @@ pub(crate) type Progress<'p> = &'p (dyn Fn(u64) + Send + Sync);
 
 /// A database that may hold a target.
 #[async_trait]
-pub(crate) trait Backend: Send + Sync {
+pub(crate) trait Backend: Send + Sync + 'static {
     /// A connection to it.
     type Session<'b>: Session
     where

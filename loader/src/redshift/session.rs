@@ -21,7 +21,7 @@ use crate::tls::{Check, Roots, connector};
 use crate::{LedgerEntry, Load, LoadError, PostgresFault, target};
 
 /// A connection. Dropping it ends an open transaction.
-pub(super) struct RedshiftSession<'a> {
+pub(crate) struct RedshiftSession<'a> {
     pub warehouse: &'a RedshiftWarehouse,
     client: Client,
     /// The session's number, once it is known; 0 before.
@@ -29,9 +29,9 @@ pub(super) struct RedshiftSession<'a> {
     pub schema: String,
     /// `schema.table`, as the ledger writes it.
     pub target: String,
-    pub sql: Sql,
+    pub(super) sql: Sql,
     /// The days that were written to the bucket.
-    pub days: Option<Written>,
+    pub(super) days: Option<Written>,
 }
 
 impl<'a> RedshiftSession<'a> {

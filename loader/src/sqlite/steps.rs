@@ -19,7 +19,7 @@ use crate::protocol::{
 use crate::{Base, Difference, LedgerEntry, Load, LoadError, SummaryRow, Target, input};
 
 /// A connection.
-pub(super) struct SqliteSession<'w> {
+pub(crate) struct SqliteSession<'w> {
     warehouse: &'w SqliteWarehouse,
     connection: SqliteConnection,
     /// Given up after the connection.

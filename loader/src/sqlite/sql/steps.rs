@@ -9,7 +9,7 @@
 
 use sqlx::SqlStr;
 
-use super::{SAME_KEY, Sql, safe, surplus};
+use super::{Sql, safe, surplus};
 use crate::protocol::{Entries, Statement, Step};
 use crate::{Base, Load};
 
