@@ -92,7 +92,7 @@ pub(crate) const ROLL_BACK: &str = "roll back the load into";
 
 /// A connection to a warehouse. Dropping it ends its transaction as [`roll_back`](Self::roll_back) does.
 ///
-/// Each method fails as a whole: after an error, nothing is done with the session but to [end](Self::end) it.
+/// After a `LoadError` of its own, nothing is done with a session but to [end](Self::end) it.
 #[async_trait]
 pub(crate) trait Session: Send {
     /// The target's name in the ledger.

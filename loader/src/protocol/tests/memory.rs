@@ -90,6 +90,8 @@ impl Memory {
 
 pub struct MemorySession<'m> {
     memory: &'m Memory,
+    /// How many entries the ledger had when the session began.
+    entries_before: usize,
     /// The database as the transaction sees it, once it has begun.
     own: Option<Database>,
     rows: Rows,
@@ -108,6 +110,7 @@ impl Backend for Memory {
     async fn open<'b>(&'b self, purpose: Purpose) -> Result<MemorySession<'b>, LoadError> {
         let mut session = MemorySession {
             memory: self,
+            entries_before: self.state().database.ledger.len(),
             own: None,
             rows: Rows::new(),
             removed: BTreeSet::new(),
@@ -147,10 +150,11 @@ impl MemorySession<'_> {
         self.own.as_mut().expect("changes are made under the lock")
     }
 
-    /// Fails as a server does from whose bucket the rows have gone.
+    /// Fails as a server does from whose bucket the rows have gone, because another session has loaded the run since.
     fn unless_gone(&self, load: &Load) -> Result<(), Fault> {
-        let ledger = self.seen().ledger;
-        match ledger.iter().any(|entry| entry.run_id == load.run_id) {
+        let seen = self.seen();
+        let since = &seen.ledger[self.entries_before..];
+        match since.iter().any(|entry| entry.run_id == load.run_id) {
             true => Err(Fault::Overtaken(failed("stage"))),
             false => Ok(()),
         }
