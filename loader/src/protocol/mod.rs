@@ -191,6 +191,7 @@ pub(crate) type Note<'n> = &'n mut (dyn FnMut(Difference) + Send);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Table,
+    View,
     /// A view, or something like it.
     Other,
 }

@@ -17,10 +17,14 @@ pub(super) async fn prepare<B: Backend>(backend: &B) -> Result<(), LoadError> {
             session.run(Step::CreateTarget).await?;
         }
         Some(Kind::Table) => session.check_target().await?,
-        Some(Kind::Other) => {
+        Some(other) => {
+            let problems = match other {
+                Kind::View => "it is a view, not a table; name the table behind it",
+                _ => "it is not a table but a view or similar; name the table behind it",
+            };
             return Err(LoadError::TargetMismatch {
                 table: target.name(),
-                problems: "it is not a table but a view or similar; name the table behind it".into(),
+                problems: problems.into(),
             });
         }
     }

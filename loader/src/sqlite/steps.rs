@@ -116,7 +116,7 @@ impl Session for SqliteSession<'_> {
             .await?;
         Ok(found.first().map(|row| match row.get(0) {
             "table" => Kind::Table,
-            _ => Kind::Other,
+            _ => Kind::View,
         }))
     }
 
