@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use jiff::civil::Date;
 
 use super::{Candidate, DayVerdict, Holding, Standing, TakenOver};
-use crate::file::VersionDay;
+use crate::day::VersionDay;
 
 /// The holdings of some stores and days.
 #[derive(Debug, Default)]

@@ -9,14 +9,16 @@ mod judge;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use jiff::civil::Date;
 
 pub(crate) use self::holdings::{Holdings, Touched};
-pub(crate) use self::judge::{Candidate, DayVerdict, Judgement, TakenOver, judge, other_store};
+pub(crate) use self::judge::{judge, other_store};
 pub use self::rules::{Guards, Late, SameDay, SameJob};
+pub(crate) use self::verdict::{Candidate, DayVerdict, Judgement, TakenOver};
 
-use crate::file::VersionDay;
+use crate::day::VersionDay;
 
 /// What a version of a file has to do with one store and day.
 #[derive(Debug, Clone, PartialEq, Eq)]

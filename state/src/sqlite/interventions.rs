@@ -7,12 +7,12 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::days::version_days;
-use super::decode::TextColumns;
+use super::decode::{TextColumns, array};
 use super::sql::{files as sql, interventions};
-use super::submissions::array;
 use super::{StateDb, begin, guarding};
+use crate::day::VersionDay;
 use crate::error::{During, StateError};
-use crate::file::{FileStatus, VersionDay};
+use crate::file::FileStatus;
 use crate::guard::{self, Candidate, Guards, Holding, Judgement, Late, SameJob, Standing, Touched};
 use crate::intervention::{Accepted, DayOfFile, Withdraw, Withdrawn};
 

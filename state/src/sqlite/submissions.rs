@@ -13,8 +13,9 @@ use super::archives::role_columns;
 use super::days::{keep_version_days, version_days};
 use super::sql::{days, files as sql};
 use super::{StateDb, begin, guarding, matching, waiting};
+use crate::day::VersionDay;
 use crate::error::{During, StateError};
-use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord};
+use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionRecord};
 use crate::guard::{self, Candidate, Holdings, Judgement, SameJob, Standing, Touched};
 
 const ACTION: &str = "record";
@@ -473,9 +474,4 @@ fn recorded(
         note,
         held_days: held.filter_map(|held| held.reason.clone()).collect(),
     }
-}
-
-/// Returns rows as the JSON text that the statements expect.
-pub(super) fn array(rows: impl IntoIterator<Item = Value>) -> String {
-    Value::from_iter(rows).to_string()
 }
