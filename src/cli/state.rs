@@ -12,6 +12,7 @@ use crate::lake::{HeldObjects, Lake};
 use crate::ledger::{compare, lost_load, unknown_run};
 use crate::preconditions::JobPlan;
 use crate::settings::LakeSettings;
+use crate::warehouse;
 
 /// Check whether state database, lake and warehouse agree
 ///
@@ -85,7 +86,7 @@ pub(super) async fn run(args: StateArgs) -> anyhow::Result<ExitCode> {
 
 /// Compares with the warehouse's ledger.
 async fn with_ledger(context: &Context, repair: bool) -> anyhow::Result<Vec<Finding>> {
-    let warehouse = context.settings.open_warehouse().await?;
+    let warehouse = warehouse::open(&context.settings).await?;
     let news: LedgerNews = compare::<anyhow::Error>(&context.state, &*warehouse).await?;
     let mut findings = Vec::new();
     for load in &news.unknown {

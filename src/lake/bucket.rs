@@ -12,8 +12,9 @@ use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufReader};
 
 use super::cache::Cache;
+use super::files::{LocalFile, Spooled};
 use super::held::ObjectNames;
-use super::{LocalFile, Spooled, names};
+use super::names;
 use crate::buckets;
 use crate::settings::BucketPlace;
 

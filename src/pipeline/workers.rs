@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Parts;
-use super::conversion::{Attempt, Outcome, Step};
 use super::panics::contained_here;
 use super::reading::Reading;
 use super::retry::StepError;
+use super::steps::{Attempt, Outcome, Step};
 use super::stuck::{PATIENCE, StuckReads};
 
 /// How often to look whether a thread stands still.
