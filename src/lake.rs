@@ -15,7 +15,7 @@ mod bucket;
 mod cache;
 mod durable;
 mod files;
-mod held;
+mod inventory;
 mod names;
 mod owner;
 mod unfinished;
@@ -32,9 +32,9 @@ use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use self::bucket::Bucket;
+use self::bucket::LakeBucket;
 pub use self::files::{LocalFile, Spooled};
-pub use self::held::{HeldObjects, ObjectNames};
+pub use self::inventory::{Inventory, ObjectNames};
 pub use self::names::{VersionObject, summary_names};
 use crate::settings::LakeSettings;
 
@@ -58,7 +58,7 @@ enum Objects {
         root: PathBuf,
         store: Arc<LocalFileSystem>,
     },
-    Bucket(Arc<Bucket>),
+    Bucket(Arc<LakeBucket>),
 }
 
 /// What is held as long as the lake is open.
@@ -99,7 +99,7 @@ impl Lake {
                 // After a power failure, earlier copies may be incomplete.
                 let copies = scratch.join("cache");
                 cleared(&copies)?;
-                let bucket = Bucket::open(place, copies, *cache_limit).await?;
+                let bucket = LakeBucket::open(place, copies, *cache_limit).await?;
                 owner::claim(&bucket, scratch).await?;
                 Objects::Bucket(Arc::new(bucket))
             }
@@ -122,7 +122,7 @@ impl Lake {
             } => {
                 let copies = TempDir::with_prefix("gristmill-lake-")
                     .context("cannot create a temporary folder for copies of the lake's objects")?;
-                let bucket = Bucket::open(place, copies.path().to_owned(), *cache_limit).await?;
+                let bucket = LakeBucket::open(place, copies.path().to_owned(), *cache_limit).await?;
                 let spool = copies.path().to_owned();
                 (Objects::Bucket(Arc::new(bucket)), spool, Some(Arc::new(copies)))
             }
@@ -280,10 +280,10 @@ impl Lake {
     }
 
     /// Returns where the lake's objects can be looked for. A bucket is listed once.
-    pub async fn held(&self) -> anyhow::Result<HeldObjects> {
+    pub async fn inventory(&self) -> anyhow::Result<Inventory> {
         Ok(match &self.objects {
-            Objects::Folder { store, .. } => HeldObjects::Folder(store.clone()),
-            Objects::Bucket(bucket) => HeldObjects::Bucket(bucket.list().await?),
+            Objects::Folder { store, .. } => Inventory::Folder(store.clone()),
+            Objects::Bucket(bucket) => Inventory::Bucket(bucket.list().await?),
         })
     }
 }

@@ -260,7 +260,7 @@ async fn open_parts(
     progress: Progress,
 ) -> anyhow::Result<Arc<Parts>> {
     // Wrong settings are told before anything is made.
-    let warehouse = warehouse::open(settings).await?;
+    let warehouse = warehouse::open(&settings).await?;
     settings.check_receivers()?;
     if !settings.state.exists() {
         settings.check_alerts(&settings.jobs)?;

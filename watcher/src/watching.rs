@@ -23,7 +23,7 @@ pub(crate) enum Command {
 /// A folder or a bucket: everything known of it, and what lists it and looks at it.
 pub(crate) trait Place {
     /// What a listing, a look or a notice has found.
-    type Report;
+    type Report: Send;
 
     /// Starts the listings and looks that are due, and returns when the next ones will be. Called after everything else,
     /// because anything may have made something due.

@@ -53,7 +53,7 @@ async fn merge_what_fits(
 }
 
 /// Merges, loads and records. It is safe to repeat from the beginning at any time.
-async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+pub(super) async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
     panic_point("execute-run", &run.job_id);
     ledger::check(parts, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);

@@ -1,4 +1,4 @@
-//! What is known of stores and days, in memory, while a group of submissions is judged.
+//! What is known of stores and days, in memory, while a group of submissions is decided about.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -4,8 +4,8 @@
 //! double what a store has reported is held until a person decides, or until a whole file comes. This module decides;
 //! it knows neither SQL nor jobs. `docs/decisions/0055-what-is-held.md` has the cases.
 
+mod decide;
 mod holdings;
-mod judge;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -13,10 +13,10 @@ mod verdict;
 
 use jiff::civil::Date;
 
+pub(crate) use self::decide::{decide, other_store};
 pub(crate) use self::holdings::{Holdings, Touched};
-pub(crate) use self::judge::{judge, other_store};
 pub use self::rules::{Guards, Late, SameDay, SameJob};
-pub(crate) use self::verdict::{Candidate, DayVerdict, Judgement, TakenOver};
+pub(crate) use self::verdict::{Candidate, DayVerdict, Decision, TakenOver};
 
 use crate::day::VersionDay;
 

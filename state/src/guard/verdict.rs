@@ -1,4 +1,4 @@
-//! What is judged, and what comes of it.
+//! What is decided about, and what comes of it.
 
 use jiff::civil::Date;
 
@@ -22,7 +22,7 @@ pub(crate) struct Candidate<'c> {
 
 /// What becomes of a version.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Judgement {
+pub(crate) enum Decision {
     /// It comes into force.
     InForce {
         /// What becomes of its days, in their order.

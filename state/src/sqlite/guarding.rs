@@ -1,4 +1,4 @@
-//! Brings the guards and the database together: reads what stands, judges versions by it, and writes what has changed.
+//! Brings the guards and the database together: reads what stands, decides about versions by it, and writes what has changed.
 
 use std::collections::BTreeSet;
 

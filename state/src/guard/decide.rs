@@ -1,9 +1,9 @@
-//! The judgement on one version.
+//! The decision on one version.
 
 use jiff::civil::Date;
 
 use super::{
-    Candidate, DayVerdict, Holding, Holdings, Judgement, Late, SameDay, SameJob, Standing, TakenOver,
+    Candidate, DayVerdict, Decision, Holding, Holdings, Late, SameDay, SameJob, Standing, TakenOver,
 };
 use crate::day::VersionDay;
 
@@ -19,15 +19,15 @@ enum Met<'h> {
     More(&'h Holding),
 }
 
-/// Judges a version that is not in force yet.
-pub(crate) fn judge(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &dyn SameJob) -> Judgement {
+/// Decides about a version that is not in force yet.
+pub(crate) fn decide(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &dyn SameJob) -> Decision {
     if let Some(reason) = other_store(candidate).filter(|_| candidate.guards.check_store) {
         let reason = format!("{reason} (the feed has check_store = true)");
-        return Judgement::Refused { reason };
+        return Decision::Refused { reason };
     }
     let Some(newest) = candidate.days.iter().map(|day| day.trans_date).max() else {
         let (days, taken_over) = (Vec::new(), Vec::new());
-        return Judgement::InForce { days, taken_over };
+        return Decision::InForce { days, taken_over };
     };
     let met: Vec<Met<'_>> = candidate
         .days
@@ -50,7 +50,7 @@ pub(crate) fn judge(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &d
         let verdict = candidate.verdict(day, met, late, &mut taken_over);
         days.push(candidate.as_accepted_before(day, newest, verdict, holdings));
     }
-    Judgement::InForce { days, taken_over }
+    Decision::InForce { days, taken_over }
 }
 
 /// Returns what is wrong if a file's name says another store than its lines.
@@ -149,7 +149,7 @@ impl Candidate<'_> {
         met: &[Met<'_>],
         holdings: &Holdings,
         same_job: &dyn SameJob,
-    ) -> Option<Judgement> {
+    ) -> Option<Decision> {
         let of_newest = || {
             let days = self.days.iter().zip(met);
             days.filter(|(day, _)| day.trans_date == newest)
@@ -162,7 +162,7 @@ impl Candidate<'_> {
             .collect();
         if in_others.len() == of_newest().count() {
             let (day, other) = in_others.first()?;
-            return Some(Judgement::Held {
+            return Some(Decision::Held {
                 reason: stands_in(day, other),
                 other_file_id: Some(other.file_id),
             });
@@ -178,7 +178,7 @@ impl Candidate<'_> {
         let (first, total) = (before.first()?, totals(&now)?);
         let total_before = totals(&before.iter().map(|held| &held.day).collect::<Vec<_>>())?;
         self.is_shrunk(&total, &total_before, false)
-            .then(|| Judgement::Held {
+            .then(|| Decision::Held {
                 reason: format!(
                     "it has {} of {}, where {} has {}: less than shrink_percent = {}",
                     in_words(&total),
