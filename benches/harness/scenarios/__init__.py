@@ -99,3 +99,8 @@ def ratio(over, under, what):
 
 def named(results, name):
     return next((result for result in results if result.name == name and result.ok), None)
+
+
+def with_name(what, peer):
+    """The same words with the peer's name, if there is one."""
+    return f"{what} ({peer.name})" if peer else what

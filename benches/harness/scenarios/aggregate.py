@@ -8,11 +8,11 @@ from ..data import MANY_KEYS, Spec
 from ..goal import Goal
 from ..rounds import in_turn
 from ..stats import rounds
-from . import Outcome, fastest, leanest, named, ratio
+from . import Outcome, fastest, leanest, named, ratio, with_name
 
 
 def run(bench):
-    return compare(bench, "aggregate", Spec(), speed=5, memory=0.5, sail=3)
+    return compare(bench, "aggregate", Spec(), speed=6, memory=0.5, sail=4)
 
 
 def run_keys(bench):
@@ -48,7 +48,3 @@ def compare(bench, scenario, spec, speed, memory, sail=None):
         {"data": {**feed.as_json(), "keys": verifier.rows}, "results": [result.as_json() for result in results]},
         {scenario: bars.chart(title, subtitle, results)},
     )
-
-
-def with_name(what, peer):
-    return f"{what} ({peer.name})" if peer else what

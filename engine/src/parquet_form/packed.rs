@@ -15,21 +15,30 @@ const GROUP: usize = 8;
 
 /// Appends values of `width` bits as runs and packed groups.
 pub(super) fn hybrid(values: &[u32], width: u32, out: &mut Vec<u8>) {
-    let mut packed_from = 0;
-    let mut at = 0;
-    while at < values.len() {
-        let run = values[at..]
-            .iter()
-            .take_while(|value| **value == values[at])
-            .count();
-        // Packed values come in whole groups: an unfinished group before the run is filled up from the run.
-        let taken = (at - packed_from).next_multiple_of(GROUP) - (at - packed_from);
-        if run >= taken + SHORTEST_RUN {
-            packed(&values[packed_from..at + taken], width, out);
-            self::run(values[at], run - taken, width, out);
-            packed_from = at + run;
+    let (mut packed_from, mut at) = (0, 0);
+    // Runs are looked for group by group, because the processor cannot predict where runs of two or three values end: a
+    // run that is worth it has at least one group of the same values.
+    while let Some(group) = values[at..].first_chunk::<GROUP>() {
+        let value = group[0];
+        if group.iter().fold(0, |bits, other| bits | (other ^ value)) != 0 {
+            at += GROUP;
+            continue;
         }
-        at += run;
+        let same = |values: &[u32]| values.iter().take_while(|other| **other == value).count();
+        let before = values[packed_from..at]
+            .iter()
+            .rev()
+            .take_while(|other| **other == value);
+        let start = at - before.count();
+        let end = at + same(&values[at..]);
+        // Packed values come in whole groups: an unfinished group before the run is filled up from the run.
+        let taken = (start - packed_from).next_multiple_of(GROUP) - (start - packed_from);
+        if end - start >= taken + SHORTEST_RUN {
+            packed(&values[packed_from..start + taken], width, out);
+            run(value, end - start - taken, width, out);
+            packed_from = end;
+        }
+        at = end;
     }
     packed(&values[packed_from..], width, out);
 }
@@ -48,12 +57,13 @@ fn packed(values: &[u32], width: u32, out: &mut Vec<u8>) {
     }
     let groups = values.len().div_ceil(GROUP);
     varint((groups as u64) << 1 | 1, out);
-    let values = values.iter().map(|value| u64::from(*value));
-    bits(
-        values.chain(std::iter::repeat(0)).take(groups * GROUP),
-        width,
-        out,
-    );
+    let (whole, rest) = values.as_chunks();
+    bits(whole, width, out);
+    if !rest.is_empty() {
+        let mut last = [0; GROUP];
+        last[..rest.len()].copy_from_slice(rest);
+        bits(&[last], width, out);
+    }
 }
 
 /// Reads `count` values of `width` bits, as written by [`hybrid`]. Returns `None` if some are missing, or if one has
@@ -99,20 +109,44 @@ fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// Appends the lower `width` bits of each value. Together they must make whole bytes.
-fn bits(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
-    let (mut word, mut filled) = (0_u64, 0);
-    for value in values {
-        word |= value << filled;
-        filled += width;
-        if filled >= u64::BITS {
-            out.extend_from_slice(&word.to_le_bytes());
-            filled -= u64::BITS;
-            // The bits that did not fit. A shift by all 64 bits would not yield zero.
-            word = if filled == 0 { 0 } else { value >> (width - filled) };
-        }
+/// Appends the lower `width` bits of each value.
+fn bits<V: Copy + Into<u64>>(groups: &[[V; GROUP]], width: u32, out: &mut Vec<u8>) {
+    macro_rules! of_width {
+        ($($width:literal)*) => {
+            match width {
+                $($width => bits_of_width::<V, $width>(groups, out),)*
+                _ => debug_assert_eq!(width, 0),
+            }
+        };
     }
-    out.extend_from_slice(&word.to_le_bytes()[..filled.div_ceil(8) as usize]);
+    of_width!(
+         1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+        33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
+    );
+}
+
+/// A group of values of one width becomes as many bytes as a value has bits. Since the compiler knows the width, it unrolls
+/// the loop, and nothing is left of `filled` and the branch.
+fn bits_of_width<V: Copy + Into<u64>, const WIDTH: usize>(groups: &[[V; GROUP]], out: &mut Vec<u8>) {
+    out.reserve(groups.len() * WIDTH);
+    for group in groups {
+        let mut words = [0_u64; GROUP];
+        let mut filled = 0;
+        for value in group {
+            let value: u64 = (*value).into();
+            let (at, bit) = (filled / 64, filled % 64);
+            words[at] |= value << bit;
+            if bit + WIDTH > 64 {
+                words[at + 1] = value >> (64 - bit);
+            }
+            filled += WIDTH;
+        }
+        let mut bytes = [[0; 8]; GROUP];
+        for (bytes, word) in bytes.iter_mut().zip(words) {
+            *bytes = word.to_le_bytes();
+        }
+        out.extend_from_slice(&bytes.as_flattened()[..WIDTH]);
+    }
 }
 
 /// Values per block of differences, and miniblocks per block, each of which has its own width.
@@ -136,24 +170,16 @@ pub(super) fn deltas(values: &[i64], out: &mut Vec<u8>) {
         }
         let least = block[..count].iter().copied().min().unwrap_or(0);
         zigzag(least, out);
-        let over = |delta: i64| delta.wrapping_sub(least).cast_unsigned();
         // The last block may be short: its last miniblock is padded, and the ones after that are left out.
         block[count..].fill(least);
-        let widths: [u32; MINIBLOCKS] = std::array::from_fn(|part| {
-            let part = &block[part * (BLOCK / MINIBLOCKS)..][..BLOCK / MINIBLOCKS];
-            u64::BITS
-                - part
-                    .iter()
-                    .fold(0, |bits, delta| bits | over(*delta))
-                    .leading_zeros()
-        });
-        out.extend(widths.map(|width| width as u8));
-        for (part, width) in block
-            .chunks(BLOCK / MINIBLOCKS)
-            .zip(widths)
-            .take(count.div_ceil(BLOCK / MINIBLOCKS))
-        {
-            bits(part.iter().map(|delta| over(*delta)), width, out);
+        let over = block.map(|delta| delta.wrapping_sub(least).cast_unsigned());
+        let parts = over.as_chunks::<{ BLOCK / MINIBLOCKS }>().0;
+        let width_of = |part: &[u64; BLOCK / MINIBLOCKS]| {
+            u64::BITS - part.iter().fold(0, |bits, delta| bits | delta).leading_zeros()
+        };
+        out.extend(parts.iter().map(|part| width_of(part) as u8));
+        for part in &parts[..count.div_ceil(BLOCK / MINIBLOCKS)] {
+            bits(part.as_chunks().0, width_of(part), out);
         }
     }
 }
