@@ -1,7 +1,8 @@
-//! Creates the target and the ledger, or checks an existing target; removes what earlier loads left in the bucket.
+//! Begins to create the target and the tables beside it, and checks whether an existing target fits a summary.
 
-use super::session::Session;
-use super::{RedshiftWarehouse, load, sql};
+use super::session::RedshiftSession;
+use super::sql;
+use crate::protocol::{LOOK_UP_COLUMNS, PREPARE};
 use crate::shape::{self, Column, Kind, Shape};
 use crate::{LoadError, target};
 
@@ -33,56 +34,35 @@ fn accepts(kind: Kind, type_name: &str) -> bool {
     }
 }
 
-/// Creates the target and the ledger where they are absent; checks the target where it exists.
-pub(super) async fn prepare(warehouse: &RedshiftWarehouse) -> Result<(), LoadError> {
-    let session = Session::open(warehouse).await?;
-    let (action, schema) = ("prepare the target in", &session.schema);
-    if session.rows(action, &sql::schema(schema)).await?.is_empty() {
+/// Begins the transaction that creates tables: it locks out others that do so. Before that, removes what earlier loads
+/// left in the bucket.
+pub(super) async fn begin(session: &RedshiftSession<'_>) -> Result<(), LoadError> {
+    let (warehouse, schema) = (session.warehouse, &session.schema);
+    if session.found(PREPARE, &sql::schema(schema)).await?.is_empty() {
         let create = target::quoted(schema);
         return Err(warehouse.mismatch(format!(
             "there is no schema {schema}; create it: CREATE SCHEMA {create};"
         )));
     }
-    if session.kind(sql::LOCK).await?.is_none() {
+    let now = session.number("read the clock of", sql::NOW).await?;
+    warehouse.bucket.sweep(now).await?;
+    if session.relation(sql::LOCK).await?.is_none() {
         let created = session
             .execute("create the lock in", &session.sql.create_lock())
             .await;
         // Another process may have created it first.
-        if created.is_err() && session.kind(sql::LOCK).await?.is_none() {
+        if created.is_err() && session.relation(sql::LOCK).await?.is_none() {
             return created.map(drop);
         }
     }
-    session.execute(action, sql::BEGIN).await?;
-    session.execute(action, &session.sql.lock()).await?;
-    for (name, create) in session.sql.create_ledgers() {
-        if session.kind(name).await?.is_none() {
-            session.execute("create the ledger in", &create).await?;
-        }
-    }
-    match session.kind(&warehouse.target.table).await?.as_deref() {
-        None => {
-            let create = session.sql.create_table(&warehouse.settings.layout);
-            session.execute("create the target in", &create).await?;
-            // Someone may have dropped a table of this name: the records about its rows are no longer true.
-            load::forget_days(&session).await?;
-            let forget = session.sql.forget_ledger();
-            session.execute("forget the lost loads in", &forget).await?;
-        }
-        Some("r") => check_present(&session).await?,
-        Some(_) => {
-            return Err(warehouse
-                .mismatch("it is not a table but a view or similar; name the table behind it".into()));
-        }
-    }
-    session.execute(action, sql::COMMIT).await?;
-    let now = session.number("read the clock of", sql::NOW).await?;
-    warehouse.bucket.sweep(now).await
+    session.execute(PREPARE, sql::BEGIN).await?;
+    session.execute(PREPARE, &session.sql.lock()).await.map(drop)
 }
 
-async fn check_present(session: &Session<'_>) -> Result<(), LoadError> {
-    let action = "look the target's columns up in";
+/// Fails if the target does not fit a summary.
+pub(super) async fn check(session: &RedshiftSession<'_>) -> Result<(), LoadError> {
     let sql = sql::columns(&session.schema, &session.warehouse.target.table);
-    let rows = session.rows(action, &sql).await?;
+    let rows = session.found(LOOK_UP_COLUMNS, &sql).await?;
     let columns = rows.iter().map(|row| {
         let text = |at| row.get(at).unwrap_or_default();
         let type_name = match (text(1), row.get(2), row.get(3)) {
