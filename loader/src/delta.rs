@@ -56,19 +56,39 @@ impl Tally {
     }
 }
 
-/// Why the difference cannot be determined.
+/// Why a summary, or its difference from the base, cannot be staged.
+#[derive(Debug)]
 pub(crate) enum Fault {
-    /// The new summary or its coverage cannot be read: nothing can be loaded.
+    /// The new summary or its coverage cannot be read, or the warehouse failed: nothing can be loaded.
     Load(LoadError),
     /// The base's summary or coverage cannot be read: the load has to do without the base.
     Base(LoadError),
+    /// Another session has loaded the run meanwhile, and removed what was staged for it: the ledger tells.
+    Overtaken(LoadError),
 }
+
+impl From<LoadError> for Fault {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
+    }
+}
+
+impl From<Fault> for LoadError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Load(error) | Fault::Base(error) | Fault::Overtaken(error) => error,
+        }
+    }
+}
+
+/// The pieces of a difference, while it is being found.
+pub(crate) type Pieces = mpsc::Receiver<Result<Piece, Fault>>;
 
 /// A difference, delivered while it is being found.
 pub(crate) struct Delta {
     /// Days that the base does not cover: the warehouse's rows there have to be compared.
     pub added: Arc<Days>,
-    pub pieces: mpsc::Receiver<Result<Piece, Fault>>,
+    pub pieces: Pieces,
 }
 
 /// Starts comparing a load with its base.

@@ -16,6 +16,7 @@ mod error;
 mod input;
 mod model;
 mod postgres;
+mod protocol;
 mod redshift;
 mod shape;
 mod silence;

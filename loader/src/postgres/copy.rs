@@ -7,71 +7,60 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
-use tokio::sync::mpsc;
 use tokio_postgres::CopyInSink;
 
 use super::encode::{Ending, Rows, Stamp};
-use super::load::Loading;
+use super::session::PostgresSession;
 use super::silence::Line;
 use super::sql::COPY_COVERAGE;
 use super::wire;
 use crate::days::{Days, Lookup};
-use crate::delta::{Fault, Piece, Tally};
+use crate::delta::{Fault, Piece, Pieces, Tally};
 use crate::input::{self, SummaryBatch};
-use crate::{LoadError, PostgresFault};
+use crate::protocol::{Arrived, Progress};
+use crate::{Load, LoadError, PostgresFault};
 
 /// Bytes of a message. Larger messages gain nothing; smaller ones cost more system calls.
 const CHUNK: usize = 128 * 1024;
 
-/// What was sent.
-#[derive(Default)]
-pub(crate) struct Sent {
-    /// Rows that the server accepted.
-    pub rows: u64,
-    /// Rows outside the coverage.
-    pub uncovered: u64,
-}
-
 /// Sends the summary with a COPY, and adds the stamp, if there is one, to each row. Counts the rows outside `days`;
 /// without `days`, none.
 pub(crate) async fn summary(
-    loading: &Loading<'_>,
+    session: &PostgresSession<'_>,
+    load: &Load,
     statement: &str,
     stamp: Option<Stamp<'_>>,
     days: Option<&Days>,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<Sent, LoadError> {
+    progress: Progress<'_>,
+) -> Result<Arrived, LoadError> {
     let action = "copy the summary's rows to";
-    let measures = &loading.warehouse.target.measures;
-    let mut copy = Copy::begin(loading, statement, action).await?;
+    let measures = &session.warehouse.target.measures;
+    let mut copy = Copy::begin(session, statement, action).await?;
     let ending = Ending::of_stamp(stamp);
     let mut lookup = days.map(Lookup::new);
-    let mut batches = input::summary(&loading.load.summary, measures);
-    let mut sent = Sent::default();
+    let mut batches = input::summary(&load.summary, measures);
+    let mut sent = Arrived::default();
     while let Some(batch) = batches.recv().await {
         let batch = batch?;
         if let Some(lookup) = &mut lookup {
             sent.uncovered += lookup.lacking(&batch);
         }
         let done = copy.send_rows(&batch, &ending).await;
-        done.map_err(loading.failed(action))?;
+        done.map_err(session.failed(action))?;
         sent.rows += batch.len() as u64;
         progress(sent.rows);
     }
-    sent.rows = copy.finish().await.map_err(loading.failed(action))?;
+    sent.rows = copy.finish().await.map_err(session.failed(action))?;
     Ok(sent)
 }
 
 /// Sends a difference, and returns its totals; `None` if they never came, because the walk died.
 pub(crate) async fn changes(
-    loading: &Loading<'_>,
-    pieces: &mut mpsc::Receiver<Result<Piece, Fault>>,
+    session: &PostgresSession<'_>,
+    pieces: &mut Pieces,
 ) -> Result<Option<Tally>, Fault> {
     let action = "copy the changed rows to";
-    let statement = loading.names.sql.copy_changes();
-    let mut copy = Copy::begin(loading, &statement, action)
-        .await
-        .map_err(Fault::Load)?;
+    let mut copy = Copy::begin(session, &session.sql.copy_changes(), action).await?;
     let (written, gone) = (Ending::of_flag(false), Ending::of_flag(true));
     let mut tally = None;
     while let Some(piece) = pieces.recv().await {
@@ -84,26 +73,25 @@ pub(crate) async fn changes(
             }
         };
         let sent = copy.send_rows(&batch, ending).await;
-        sent.map_err(loading.failed(action)).map_err(Fault::Load)?;
+        sent.map_err(session.failed(action))?;
     }
-    let done = copy.finish().await;
-    done.map_err(loading.failed(action)).map_err(Fault::Load)?;
+    copy.finish().await.map_err(session.failed(action))?;
     Ok(tally)
 }
 
 /// Sends the days.
-pub(crate) async fn coverage(loading: &Loading<'_>, days: &Days) -> Result<(), LoadError> {
+pub(crate) async fn coverage(session: &PostgresSession<'_>, days: &Days) -> Result<(), LoadError> {
     let action = "copy the covered days to";
-    let mut copy = Copy::begin(loading, COPY_COVERAGE, action).await?;
+    let mut copy = Copy::begin(session, COPY_COVERAGE, action).await?;
     for (store, dates) in days.iter() {
         for date in dates {
             wire::put_row(&mut copy.pending, 2);
             wire::put_text(&mut copy.pending, store);
             wire::put_date(&mut copy.pending, *date);
-            copy.send_if_full().await.map_err(loading.failed(action))?;
+            copy.send_if_full().await.map_err(session.failed(action))?;
         }
     }
-    copy.finish().await.map_err(loading.failed(action))?;
+    copy.finish().await.map_err(session.failed(action))?;
     Ok(())
 }
 
@@ -119,13 +107,13 @@ struct Copy<'l> {
 
 impl<'l> Copy<'l> {
     async fn begin(
-        loading: &'l Loading<'_>,
+        session: &'l PostgresSession<'_>,
         statement: &str,
         action: &'static str,
     ) -> Result<Self, LoadError> {
-        let line = &loading.names.line;
-        let sink = line.hear(loading.transaction.copy_in(statement)).await;
-        let sink = sink.map_err(loading.failed(action))?;
+        let line = &session.line;
+        let sink = line.hear(session.client.copy_in(statement)).await;
+        let sink = sink.map_err(session.failed(action))?;
         let mut pending = BytesMut::with_capacity(CHUNK + CHUNK / 8);
         wire::put_head(&mut pending);
         Ok(Self {

@@ -9,10 +9,12 @@
 use tokio_postgres::error::SqlState;
 
 use super::copy;
-use super::load::Loading;
-use super::sql::Sql;
+use super::encode::Stamp;
+use super::session::PostgresSession;
+use super::sql::{self, Sql};
 use crate::days::Days;
-use crate::{LoadCounts, LoadError};
+use crate::protocol::{Arrived, LOOK_UP, Progress};
+use crate::{Load, LoadError};
 
 /// Whether a COPY into the target works like an INSERT; and its primary key, if that may be dropped and added again: the
 /// user owns the table and it is an ordinary one, it has no triggers (which foreign keys use too), the key is its only
@@ -40,29 +42,29 @@ const TABLE: &str =
 
 /// Loads the whole summary into an empty target. `None`: it is not empty, or cannot take a COPY; nothing was done.
 pub(super) async fn load(
-    loading: &Loading<'_>,
+    session: &PostgresSession<'_>,
+    load: &Load,
     days: Option<&Days>,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<Option<LoadCounts>, LoadError> {
-    if !is_empty(loading).await? {
+    progress: Progress<'_>,
+) -> Result<Option<Arrived>, LoadError> {
+    if !is_empty(session).await? {
         return Ok(None);
     }
-    let is_ours = look_at(loading).await?.key.is_some() && lock_alone(loading).await?;
+    let is_ours = look_at(session).await?.key.is_some() && lock_alone(session).await?;
     if !is_ours {
-        let lock = loading.names.sql.lock_out_writers();
-        loading.batch("lock the target in", &lock).await?;
+        let lock = session.sql.lock_out_writers();
+        session.batch("lock the target in", &lock).await?;
     }
     // The table may have changed before it was locked.
-    let table = look_at(loading).await?;
-    if !table.takes_copies || !is_empty(loading).await? {
+    let table = look_at(session).await?;
+    if !table.takes_copies || !is_empty(session).await? {
         return Ok(None);
     }
-    match table.key.filter(|_| is_ours) {
-        Some(key) => below_key(loading, &key, days, progress).await?,
-        None => straight(loading, false, days, progress).await?,
-    }
-    let rows = loading.load.rows;
-    Ok(Some(LoadCounts::of(rows, rows, rows, 0)))
+    let arrived = match table.key.filter(|_| is_ours) {
+        Some(key) => below_key(session, &key, load, days, progress).await?,
+        None => straight(session, false, load, days, progress).await?,
+    };
+    Ok(Some(arrived))
 }
 
 /// What the target allows.
@@ -78,10 +80,8 @@ struct Key {
     definition: String,
 }
 
-async fn look_at(loading: &Loading<'_>) -> Result<Table, LoadError> {
-    let rows = loading
-        .query("look the target up in", TABLE, &[&loading.names.sql.table])
-        .await?;
+async fn look_at(session: &PostgresSession<'_>) -> Result<Table, LoadError> {
+    let rows = session.query(LOOK_UP, TABLE, &[&session.sql.table]).await?;
     // If the table is gone by now, the next statement on it reports that.
     Ok(rows.first().map_or(
         Table {
@@ -98,60 +98,73 @@ async fn look_at(loading: &Loading<'_>) -> Result<Table, LoadError> {
     ))
 }
 
-async fn is_empty(loading: &Loading<'_>) -> Result<bool, LoadError> {
-    let rows = loading
-        .query("look for rows in", &loading.names.sql.is_empty(), &[])
+async fn is_empty(session: &PostgresSession<'_>) -> Result<bool, LoadError> {
+    let rows = session
+        .query("look for rows in", &session.sql.is_empty(), &[])
         .await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Locks out all other sessions. Returns false if one is using the target: waiting for a reader would make all later
 /// ones wait, too.
-async fn lock_alone(loading: &Loading<'_>) -> Result<bool, LoadError> {
+async fn lock_alone(session: &PostgresSession<'_>) -> Result<bool, LoadError> {
     let action = "lock the target in";
-    let lock = loading.names.sql.lock_alone();
-    loading.batch(action, "SAVEPOINT gristmill_lock").await?;
-    let (is_alone, then) = match loading.hear(loading.transaction.batch_execute(&lock)).await {
+    let lock = session.sql.lock_alone();
+    session.batch(action, "SAVEPOINT gristmill_lock").await?;
+    let (is_alone, then) = match session.hear(session.client.batch_execute(&lock)).await {
         Ok(()) => (true, "RELEASE SAVEPOINT gristmill_lock"),
         Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
             (false, "ROLLBACK TO SAVEPOINT gristmill_lock")
         }
-        Err(error) => return Err(loading.failed(action)(error)),
+        Err(error) => return Err(session.failed(action)(error)),
     };
-    loading.batch(action, then).await?;
+    session.batch(action, then).await?;
     Ok(is_alone)
 }
 
 /// Drops the target's key, copies the rows, and builds the key again.
 async fn below_key(
-    loading: &Loading<'_>,
+    session: &PostgresSession<'_>,
     key: &Key,
+    load: &Load,
     days: Option<&Days>,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<(), LoadError> {
-    let sql = &loading.names.sql;
+    progress: Progress<'_>,
+) -> Result<Arrived, LoadError> {
+    let sql = &session.sql;
     let (name, definition) = (&key.name, &key.definition);
-    loading
+    session
         .batch("drop the target's primary key in", &sql.take_key_off(name))
         .await?;
-    straight(loading, true, days, progress).await?;
+    let arrived = straight(session, true, load, days, progress).await?;
     fail::fail_point!("load-without-key");
-    loading
+    session
         .batch("build the primary key in", &sql.put_key_on(name, definition))
-        .await
+        .await?;
+    Ok(arrived)
 }
 
 async fn straight(
-    loading: &Loading<'_>,
+    session: &PostgresSession<'_>,
     freeze: bool,
+    load: &Load,
     days: Option<&Days>,
-    progress: &(dyn Fn(u64) + Send + Sync),
-) -> Result<(), LoadError> {
-    let statement = loading.names.sql.copy_target(freeze);
-    let stamp = loading.stamp().await?;
-    let sent = copy::summary(loading, &statement, stamp, days, progress).await?;
-    loading.load.expect_rows(sent.rows)?;
-    loading.load.expect_covered(sent.uncovered)
+    progress: Progress<'_>,
+) -> Result<Arrived, LoadError> {
+    let statement = session.sql.copy_target(freeze);
+    let stamp = stamp(session, load).await?;
+    copy::summary(session, load, &statement, stamp, days, progress).await
+}
+
+/// What the audit columns get, if the target has them.
+async fn stamp<'l>(session: &PostgresSession<'_>, load: &'l Load) -> Result<Option<Stamp<'l>>, LoadError> {
+    if !session.warehouse.target.audit {
+        return Ok(None);
+    }
+    let rows = session.query("read the clock of", sql::NOW, &[]).await?;
+    Ok(rows.first().map(|row| Stamp {
+        microseconds_since_2000: row.get(0),
+        run_id: &load.run_id,
+    }))
 }
 
 impl Sql {

@@ -1,7 +1,12 @@
 //! The SQL for Postgres, apart from the code that runs it.
 
-use crate::target::{AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, quoted};
+mod steps;
+
+use crate::target::{self, AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, quoted};
 use crate::{LoadMode, Target};
+
+/// A stricter level would show the ledger as it was before the wait for the lock.
+pub(crate) const BEGIN: &str = "START TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// Serialises the creation of tables by several processes: IF NOT EXISTS alone loses races in the catalog.
 pub(crate) const LOCK_PREPARE: &str =
@@ -33,8 +38,8 @@ pub(crate) const SCHEMA_OF: &str = "SELECT coalesce(
           WHERE c.oid = to_regclass(quote_ident($1))),
         current_schema())::text";
 
-pub(crate) const SCHEMA_EXISTS: &str =
-    "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text)";
+/// A row if there is such a schema.
+pub(crate) const SCHEMA_EXISTS: &str = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1::text";
 
 /// A relation's id and kind. Parameters: schema and name.
 pub(crate) const RELATION: &str = "SELECT c.oid, c.relkind::text
@@ -86,12 +91,20 @@ pub(crate) struct Sql {
     standing: String,
     measures: Vec<String>,
     audited: bool,
+    mode: LoadMode,
+    /// How the target is loaded, as the table of standing runs records it.
+    form: String,
+    /// The target's name, as the ledger writes it.
+    pub target: String,
 }
 
 impl Sql {
     pub(crate) fn new(schema: &str, target: &Target) -> Self {
         let qualified = |name: &str| format!("{}.{}", quoted(schema), quoted(name));
         Self {
+            mode: target.mode,
+            form: target.form(),
+            target: target::qualified(schema, &target.table),
             table: qualified(&target.table),
             ledger: qualified(LEDGER),
             days: qualified(DAYS),
@@ -117,13 +130,25 @@ impl Sql {
         )
     }
 
-    pub(crate) fn create_ledger(&self) -> String {
-        format!(
+    /// The tables beside the target, by name.
+    pub(crate) fn create_ledger(&self) -> [(&'static str, String); 3] {
+        let ledger = format!(
             "CREATE TABLE {} (run_id text NOT NULL, target text NOT NULL, scope text NOT NULL, sequence bigint NOT NULL,
                  rows bigint NOT NULL, digest text NOT NULL, loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
                  PRIMARY KEY (target, run_id))",
             self.ledger
-        )
+        );
+        let days = format!(
+            "CREATE TABLE {} (target text NOT NULL, store_id text NOT NULL, trans_date date NOT NULL, scope text NOT NULL,
+                 PRIMARY KEY (target, store_id, trans_date))",
+            self.days
+        );
+        let standing = format!(
+            "CREATE TABLE {} (target text NOT NULL, scope text NOT NULL, run_id text NOT NULL, form text NOT NULL,
+                 PRIMARY KEY (target, scope))",
+            self.standing
+        );
+        [(LEDGER, ledger), (DAYS, days), (STANDING, standing)]
     }
 
     pub(crate) fn create_ledger_index(&self) -> String {
@@ -158,20 +183,6 @@ impl Sql {
         )
     }
 
-    /// Deletes the target's rows that were staged with `gristmill_gone`.
-    pub(crate) fn delete_removed(&self) -> String {
-        format!(
-            "DELETE FROM {} t USING pg_temp.gristmill_stage s WHERE {SAME_KEY} AND s.gristmill_gone",
-            self.table
-        )
-    }
-
-    /// Deletes the rows that the summary no longer has, as far as the mode allows.
-    pub(crate) fn delete(&self, mode: LoadMode) -> Option<String> {
-        let surplus = surplus(mode)?;
-        Some(format!("DELETE FROM {} t WHERE {surplus}", self.table))
-    }
-
     /// Rows of the summary that the target lacks or holds with other amounts: the key, whether the target has it, the
     /// summary's amounts, the target's.
     pub(crate) fn differing(&self) -> String {
@@ -189,8 +200,8 @@ impl Sql {
     }
 
     /// Rows of the target that the summary no longer has, as far as the mode covers them: the key, the amounts.
-    pub(crate) fn surplus(&self, mode: LoadMode) -> Option<String> {
-        let surplus = surplus(mode)?;
+    pub(crate) fn surplus(&self) -> Option<String> {
+        let surplus = surplus(self.mode)?;
         Some(format!(
             "SELECT t.store_id::text, t.item_id::text, t.trans_date::text, {} FROM {} t WHERE {surplus}
               ORDER BY t.store_id COLLATE \"C\", t.item_id COLLATE \"C\", t.trans_date",
@@ -232,41 +243,6 @@ impl Sql {
         )
     }
 
-    pub(crate) fn ledger_newest(&self) -> String {
-        let select = self.select_ledger();
-        format!("{select} WHERE target = $1 AND scope = $2 ORDER BY sequence DESC LIMIT 1")
-    }
-
-    /// The newest entry of each scope.
-    pub(crate) fn ledger_newest_of_each(&self) -> String {
-        let (select, ledger) = (self.select_ledger(), &self.ledger);
-        format!(
-            "{select} WHERE target = $1 AND (scope, sequence) IN
-                 (SELECT scope, max(sequence) FROM {ledger} WHERE target = $1 GROUP BY scope)
-              ORDER BY sequence"
-        )
-    }
-
-    pub(crate) fn forget_ledger(&self) -> String {
-        format!("DELETE FROM {} WHERE target = $1", self.ledger)
-    }
-
-    pub(crate) fn ledger_of_run(&self) -> String {
-        format!("{} WHERE target = $1 AND run_id = $2", self.select_ledger())
-    }
-
-    pub(crate) fn ledger_after(&self) -> String {
-        let select = self.select_ledger();
-        format!("{select} WHERE target = $1 AND scope = $2 AND sequence > $3 ORDER BY sequence DESC LIMIT 1")
-    }
-
-    pub(crate) fn insert_ledger(&self) -> String {
-        let into = &self.ledger;
-        format!(
-            "INSERT INTO {into} (run_id, target, scope, sequence, rows, digest) VALUES ($1, $2, $3, $4, $5, $6)"
-        )
-    }
-
     pub(crate) fn row(&self) -> String {
         let select = self.select_rows();
         format!("{select} WHERE store_id = $1 AND item_id = $2 AND trans_date = DATE '1970-01-01' + $3::int4")
@@ -279,21 +255,6 @@ impl Sql {
 
     pub(crate) fn row_count(&self) -> String {
         format!("SELECT count(*) FROM {}", self.table)
-    }
-
-    /// Fills the names of the tables next to the target into a statement.
-    pub(super) fn claims(&self, sql: &str) -> String {
-        sql.replace("{days}", &self.days)
-            .replace("{standing}", &self.standing)
-            .replace("{ledger}", &self.ledger)
-    }
-
-    fn select_ledger(&self) -> String {
-        format!(
-            "SELECT run_id, target, scope, sequence, rows, digest,
-                    to_char(loaded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {}",
-            self.ledger
-        )
     }
 
     fn select_rows(&self) -> String {

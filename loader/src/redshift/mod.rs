@@ -8,28 +8,18 @@ mod bucket;
 mod credentials;
 mod fault;
 mod files;
-mod load;
-mod prepare;
 mod session;
 mod settings;
 mod sql;
 mod stage;
-mod verify;
+mod steps;
+mod table;
 
-use std::collections::BTreeMap;
-
-use async_trait::async_trait;
 use aws_config::SdkConfig;
-use jiff::civil::Date;
 use tokio_postgres::SimpleQueryRow;
 
-use crate::target::LEDGER;
-use crate::{
-    Credentials, LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse,
-    amount, redacted,
-};
+use crate::{Credentials, LoadError, SummaryRow, Target, amount, redacted};
 use bucket::Bucket;
-use session::Session;
 use settings::Settings;
 
 pub use fault::RedshiftFault;
@@ -122,76 +112,5 @@ impl RedshiftWarehouse {
             trans_date: text(2).parse().map_err(far)?,
             amounts: amounts.collect::<Result<_, _>>()?,
         })
-    }
-}
-
-#[async_trait]
-impl Warehouse for RedshiftWarehouse {
-    async fn prepare(&self) -> Result<(), LoadError> {
-        prepare::prepare(self).await
-    }
-
-    async fn load(
-        &self,
-        load: &Load,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<LoadOutcome, LoadError> {
-        load::load(self, load, progress).await
-    }
-
-    async fn verify(&self, load: &Load, mend: bool, listed: usize) -> Result<Verification, LoadError> {
-        verify::verify(self, load, mend, listed).await
-    }
-
-    async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError> {
-        let session = Session::open(self).await?;
-        match session.kind(LEDGER).await? {
-            Some(_) => session.entry(&session.sql.ledger_of_run(run_id)).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError> {
-        let session = Session::open(self).await?;
-        if session.kind(LEDGER).await?.is_none() {
-            return Ok(Vec::new());
-        }
-        let sql = match scope {
-            Some(scope) => session.sql.ledger_newest(scope),
-            None => session.sql.ledger_newest_of_each(),
-        };
-        // The greatest number of one scope may be an older one of another.
-        let mut newest: BTreeMap<String, LedgerEntry> = BTreeMap::new();
-        for entry in session.entries(&sql).await? {
-            newest.insert(entry.scope.clone(), entry);
-        }
-        let mut newest: Vec<_> = newest.into_values().collect();
-        newest.sort_unstable_by_key(|entry| entry.sequence);
-        Ok(newest)
-    }
-
-    async fn row(
-        &self,
-        store_id: &str,
-        item_id: &str,
-        trans_date: Date,
-    ) -> Result<Option<SummaryRow>, LoadError> {
-        let session = Session::reading(self).await?;
-        let sql = session.sql.row(store_id, item_id, trans_date);
-        let rows = session.rows("read a row of", &sql).await?;
-        rows.first().map(|row| self.summary_row(row)).transpose()
-    }
-
-    async fn first_rows(&self, limit: u32) -> Result<Vec<SummaryRow>, LoadError> {
-        let session = Session::reading(self).await?;
-        let rows = session
-            .rows("read rows of", &session.sql.first_rows(limit))
-            .await?;
-        rows.iter().map(|row| self.summary_row(row)).collect()
-    }
-
-    async fn row_count(&self) -> Result<u64, LoadError> {
-        let session = Session::reading(self).await?;
-        session.number("count rows of", &session.sql.row_count()).await
     }
 }

@@ -5,19 +5,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use object_store::path::Path;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
 
 use super::fault::RedshiftFault;
+use super::files::Written;
 use super::settings::{CONNECT_TIMEOUT, Tls};
 use super::sql::{self, Sql};
 use super::{RedshiftWarehouse, credentials};
+use crate::delta::Fault;
+use crate::protocol::{Entries, LOOK_UP, READ_LEDGER};
 use crate::silence::{answer, hear};
 use crate::tls::{Check, Roots, connector};
-use crate::{LedgerEntry, LoadError, PostgresFault, target};
+use crate::{LedgerEntry, Load, LoadError, PostgresFault, target};
 
 /// A connection. Dropping it ends an open transaction.
-pub(super) struct Session<'a> {
+pub(crate) struct RedshiftSession<'a> {
     pub warehouse: &'a RedshiftWarehouse,
     client: Client,
     /// The session's number, once it is known; 0 before.
@@ -25,10 +29,12 @@ pub(super) struct Session<'a> {
     pub schema: String,
     /// `schema.table`, as the ledger writes it.
     pub target: String,
-    pub sql: Sql,
+    pub(super) sql: Sql,
+    /// The days that were written to the bucket.
+    pub(super) days: Option<Written>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> RedshiftSession<'a> {
     /// Connects, and finds out which schema the target is in.
     pub(super) async fn open(warehouse: &'a RedshiftWarehouse) -> Result<Self, LoadError> {
         let client = connect(warehouse).await.map_err(warehouse.failed("connect to"))?;
@@ -39,25 +45,41 @@ impl<'a> Session<'a> {
             number: AtomicU64::new(0),
             schema: target.schema.clone().unwrap_or_default(),
             target: String::new(),
-            sql: Sql::new("", "", &[], false),
+            sql: Sql::new("", target),
+            days: None,
         };
         session.execute("set up a session in", sql::UTC).await?;
         if target.schema.is_none() {
-            let found = session.rows("find the target's schema in", sql::SCHEMA).await?;
+            let found = session.found("find the target's schema in", sql::SCHEMA).await?;
             let none = "no schema of the session's search_path exists; write schema.table";
             let schema = found.first().and_then(|row| row.get(0));
             session.schema = schema.ok_or_else(|| warehouse.mismatch(none.into()))?.into();
         }
         session.target = target::qualified(&session.schema, &target.table);
-        session.sql = Sql::new(&session.schema, &target.table, &target.measures, target.audit);
+        session.sql = Sql::new(&session.schema, target);
         Ok(session)
     }
 
     /// Asks for the session's number.
-    pub(super) async fn identify(&self, action: &'static str) -> Result<u64, LoadError> {
+    pub(super) async fn identify(&self, action: &'static str) -> Result<(), LoadError> {
         let number = self.number(action, sql::SESSION).await?;
         self.number.store(number, Ordering::Relaxed);
-        Ok(number)
+        Ok(())
+    }
+
+    /// The folder of the bucket that is this session's alone, once it is identified.
+    pub(super) fn folder(&self, load: &Load) -> Path {
+        let run = self.warehouse.bucket.of_run(&self.target, &load.run_id);
+        run.join(self.number.load(Ordering::Relaxed).to_string())
+    }
+
+    /// Why rows could not be staged: another process may have loaded the run meanwhile, and removed what was staged for
+    /// it.
+    pub(super) async fn why(&self, load: &Load, error: LoadError) -> Fault {
+        match self.entries(Entries::OfRun(&load.run_id)).await {
+            Ok(found) if !found.is_empty() => Fault::Overtaken(error),
+            _ => Fault::Load(error),
+        }
     }
 
     /// Waits for a call to the server as long as the server is at work on it, which is asked by another session. If it
@@ -77,21 +99,10 @@ impl<'a> Session<'a> {
         answer(ANSWER, ask(&client, number)).await
     }
 
-    /// Opens a session to read rows. Fails with `TargetAbsent` if the target does not exist.
-    pub(super) async fn reading(warehouse: &'a RedshiftWarehouse) -> Result<Self, LoadError> {
-        let session = Self::open(warehouse).await?;
-        match session.kind(&warehouse.target.table).await? {
-            Some(_) => Ok(session),
-            None => Err(LoadError::TargetAbsent {
-                table: session.target,
-            }),
-        }
-    }
-
     /// The kind of a relation in the target's schema, if it exists.
-    pub(super) async fn kind(&self, name: &str) -> Result<Option<String>, LoadError> {
+    pub(super) async fn relation(&self, name: &str) -> Result<Option<String>, LoadError> {
         let sql = sql::kind(&self.schema, name);
-        let found = self.rows("look the target up in", &sql).await?;
+        let found = self.found(LOOK_UP, &sql).await?;
         Ok(found.first().and_then(|row| row.get(0)).map(String::from))
     }
 
@@ -105,7 +116,8 @@ impl<'a> Session<'a> {
         Ok(touched.sum())
     }
 
-    pub(super) async fn rows(
+    /// The rows that a query finds.
+    pub(super) async fn found(
         &self,
         action: &'static str,
         sql: &str,
@@ -134,7 +146,7 @@ impl<'a> Session<'a> {
         action: &'static str,
         sql: &str,
     ) -> Result<N, LoadError> {
-        let rows = self.rows(action, sql).await?;
+        let rows = self.found(action, sql).await?;
         self.parsed(action, rows.first().and_then(|row| row.get(0)))
     }
 
@@ -149,15 +161,10 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// The first entry of the ledger that a query finds.
-    pub(super) async fn entry(&self, sql: &str) -> Result<Option<LedgerEntry>, LoadError> {
-        Ok(self.entries(sql).await?.into_iter().next())
-    }
-
-    /// The entries of the ledger that a query finds.
-    pub(super) async fn entries(&self, sql: &str) -> Result<Vec<LedgerEntry>, LoadError> {
-        let action = "read the ledger of";
-        let rows = self.rows(action, sql).await?;
+    /// Entries of the ledger.
+    pub(super) async fn entries(&self, which: Entries<'_>) -> Result<Vec<LedgerEntry>, LoadError> {
+        let action = READ_LEDGER;
+        let rows = self.found(action, &self.sql.entries(which)).await?;
         let entry = |row: &SimpleQueryRow| {
             let text = |at| row.get(at).unwrap_or_default().to_string();
             Ok(LedgerEntry {
@@ -175,7 +182,7 @@ impl<'a> Session<'a> {
 
     /// Copies written files into a table, and checks that all rows arrived. On failure, it rolls the transaction back,
     /// and asks the server what was wrong.
-    pub(super) async fn copy(&self, table: &str, written: &super::files::Written) -> Result<(), LoadError> {
+    pub(super) async fn copy(&self, table: &str, written: &Written) -> Result<(), LoadError> {
         let action = "copy rows to";
         let role = &self.warehouse.settings.staging.iam_role;
         if let Err(error) = self.ask(&self.sql.copy(table, &written.manifest, role)).await {
@@ -204,7 +211,7 @@ impl<'a> Session<'a> {
         let action = "ask why COPY failed in";
         self.execute(action, sql::ROLLBACK).await?;
         let id: u64 = self.number(action, sql::SESSION).await?;
-        let noted = self.rows(action, &sql::copy_error(id)).await?;
+        let noted = self.found(action, &sql::copy_error(id)).await?;
         Ok(noted.first().map(|row| {
             let of = |at: usize, what: &str| match row.get(at).unwrap_or_default() {
                 "" => String::new(),
@@ -228,7 +235,7 @@ impl<'a> Session<'a> {
 
 /// A stream of result rows.
 pub(super) struct Rows<'a> {
-    session: &'a Session<'a>,
+    session: &'a RedshiftSession<'a>,
     action: &'static str,
     stream: Pin<Box<SimpleQueryStream>>,
 }

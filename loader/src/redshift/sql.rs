@@ -4,11 +4,11 @@
 //! use only what Redshift documents: no ON CONFLICT, no IS DISTINCT FROM, no alias of a table that rows are deleted
 //! from. Values are literals in the text, because the simple query protocol has no parameters.
 
-mod days;
+mod steps;
 
-use crate::LoadMode;
 use crate::redshift::settings::Layout;
-use crate::target::{AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::target::{self, AUDIT, DAYS, KEYS, LEDGER, STANDING, quoted};
+use crate::{LoadMode, Target};
 
 pub(super) const BEGIN: &str = "BEGIN";
 pub(super) const COMMIT: &str = "COMMIT";
@@ -44,8 +44,6 @@ pub(super) const COPIED: &str = "SELECT pg_last_copy_count()";
 /// Keys that were staged more than once.
 pub(super) const TWICE: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM gristmill_stage
        GROUP BY store_id, item_id, trans_date HAVING COUNT(*) > 1) AS twice";
-
-pub(super) const STAGED: &str = "SELECT COUNT(*) FROM gristmill_stage";
 
 /// Serialises the loads of a schema's targets, because they share the ledger and the tables next to it.
 pub(super) const LOCK: &str = "gristmill_lock";
@@ -113,28 +111,33 @@ pub(super) struct Sql {
     lock: String,
     measures: Vec<String>,
     is_audited: bool,
+    mode: LoadMode,
     /// The target's name in the ledger, as a literal.
     target: String,
+    /// How the target is loaded, as the table of standing runs records it, as a literal.
+    form: String,
 }
 
 impl Sql {
-    pub(super) fn new(schema: &str, table: &str, measures: &[String], is_audited: bool) -> Self {
+    pub(super) fn new(schema: &str, target: &Target) -> Self {
         let qualified = |name: &str| format!("{}.{}", quoted(schema), quoted(name));
         Self {
-            table: qualified(table),
-            name: quoted(table),
+            table: qualified(&target.table),
+            name: quoted(&target.table),
             ledger: qualified(LEDGER),
             days: qualified(DAYS),
             standing: qualified(STANDING),
             lock: qualified(LOCK),
-            measures: measures.iter().map(|name| quoted(name)).collect(),
-            is_audited,
-            target: literal(&crate::target::qualified(schema, table)),
+            measures: target.measures.iter().map(|name| quoted(name)).collect(),
+            is_audited: target.audit,
+            mode: target.mode,
+            target: literal(&target::qualified(schema, &target.table)),
+            form: literal(&target.form()),
         }
     }
 
     /// Text columns are as wide as 25 characters can be in bytes, which is what Redshift counts.
-    pub(super) fn create_table(&self, layout: &Layout) -> String {
+    fn create_table(&self, layout: &Layout) -> String {
         let measures: Vec<String> = self
             .measures
             .iter()
@@ -222,26 +225,6 @@ impl Sql {
         format!("COPY {table} FROM {manifest} IAM_ROLE {role} FORMAT AS PARQUET MANIFEST")
     }
 
-    /// Deletes the rows whose keys were staged as removed.
-    pub(super) fn delete_removed(&self) -> String {
-        let same_key = self.same_key(REMOVED);
-        format!("DELETE FROM {} USING {REMOVED} WHERE {same_key}", self.table)
-    }
-
-    /// Deletes the rows that the summary no longer has, as far as the mode allows.
-    pub(super) fn delete(&self, mode: LoadMode) -> Option<String> {
-        let (table, name, same_key) = (&self.table, &self.name, self.same_key(STAGE));
-        let gone = format!("NOT EXISTS (SELECT 1 FROM {STAGE} WHERE {same_key})");
-        match mode {
-            LoadMode::Upsert => None,
-            LoadMode::Reload => Some(format!("DELETE FROM {table} WHERE {gone}")),
-            LoadMode::ReplaceDays => Some(format!(
-                "DELETE FROM {table} USING {COVERAGE} WHERE {name}.store_id = {COVERAGE}.store_id
-                    AND {name}.trans_date = {COVERAGE}.trans_date AND {gone}"
-            )),
-        }
-    }
-
     /// Writes the staged amounts where the target has other ones.
     pub(super) fn update(&self, run_id: &str) -> String {
         let mut set: Vec<String> = self
@@ -297,9 +280,9 @@ impl Sql {
     }
 
     /// Rows of the target that the summary no longer has, as far as the mode covers them: the key, the amounts.
-    pub(super) fn surplus(&self, mode: LoadMode) -> Option<String> {
+    pub(super) fn surplus(&self) -> Option<String> {
         let name = &self.name;
-        let reach = match mode {
+        let reach = match self.mode {
             LoadMode::Upsert => return None,
             LoadMode::Reload => String::new(),
             LoadMode::ReplaceDays => format!(
@@ -313,49 +296,6 @@ impl Sql {
             self.table,
             self.same_key(STAGE),
         ))
-    }
-
-    pub(super) fn ledger_newest(&self, scope: &str) -> String {
-        let scope = literal(scope);
-        self.select_ledger(&format!("scope = {scope} ORDER BY sequence DESC LIMIT 1"))
-    }
-
-    /// The newest entry of each scope, after older ones with the number of another scope's newest, if there are any.
-    pub(super) fn ledger_newest_of_each(&self) -> String {
-        self.select_ledger(&format!(
-            "sequence IN (SELECT MAX(sequence) FROM {} WHERE target = {} GROUP BY scope) ORDER BY sequence",
-            self.ledger, self.target
-        ))
-    }
-
-    /// Forgets the loads of a target that was dropped.
-    pub(super) fn forget_ledger(&self) -> String {
-        format!("DELETE FROM {} WHERE target = {}", self.ledger, self.target)
-    }
-
-    pub(super) fn ledger_of_run(&self, run_id: &str) -> String {
-        self.select_ledger(&format!("run_id = {}", literal(run_id)))
-    }
-
-    pub(super) fn ledger_after(&self, scope: &str, sequence: i64) -> String {
-        let scope = literal(scope);
-        self.select_ledger(&format!(
-            "scope = {scope} AND sequence > {sequence} ORDER BY sequence DESC LIMIT 1"
-        ))
-    }
-
-    pub(super) fn insert_ledger(&self, load: &crate::Load) -> String {
-        format!(
-            "INSERT INTO {} (run_id, target, scope, sequence, summary_rows, digest, loaded_at)
-             VALUES ({}, {}, {}, {}, {}, {}, SYSDATE)",
-            self.ledger,
-            literal(&load.run_id),
-            self.target,
-            literal(&load.scope),
-            load.sequence,
-            load.rows,
-            literal(&load.digest)
-        )
     }
 
     pub(super) fn row(&self, store_id: &str, item_id: &str, trans_date: jiff::civil::Date) -> String {
@@ -373,14 +313,6 @@ impl Sql {
 
     pub(super) fn row_count(&self) -> String {
         format!("SELECT COUNT(*) FROM {}", self.table)
-    }
-
-    fn select_ledger(&self, which: &str) -> String {
-        format!(
-            "SELECT run_id, target, scope, sequence, summary_rows, digest,
-                    TO_CHAR(loaded_at, 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {} WHERE target = {} AND {which}",
-            self.ledger, self.target
-        )
     }
 
     fn select_rows(&self, which: &str) -> String {

@@ -4,27 +4,21 @@
 //! process as long as necessary, those of several processes for a minute. Commits reach the disk (`synchronous = FULL`),
 //! and readers continue meanwhile (WAL). Dates are `YYYY-MM-DD`; amounts are text, as described in [`crate::amount`].
 
-mod claims;
-mod delta;
-mod full;
-mod load;
-mod prepare;
 mod sql;
 mod stage;
-mod verify;
+mod steps;
+mod table;
 
 use std::str::FromStr;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use jiff::civil::Date;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions, Row, SqlStr, SqliteConnection};
+use sqlx::{ConnectOptions, Row};
 use tokio::sync::Mutex;
 
 use crate::amount;
-use crate::target::{KEYS, LEDGER, plain_or_quoted};
-use crate::{LedgerEntry, Load, LoadError, LoadOutcome, SummaryRow, Target, Verification, Warehouse};
+use crate::target::KEYS;
+use crate::{LoadError, SummaryRow, Target};
 use sql::Sql;
 
 /// How long to wait for another process's load.
@@ -36,17 +30,12 @@ const PAGE_BYTES: u32 = 16_384;
 /// 64 MiB, in SQLite's notation. With the default of 2 MiB, a load writes pages out and reads them in again.
 const CACHE_KIB: &str = "-65536";
 
-/// Takes the write lock at once: a transaction that starts to write later can fail where it should wait.
-const BEGIN: &str = "BEGIN IMMEDIATE";
-
 /// A SQLite file as the warehouse.
 pub(crate) struct SqliteWarehouse {
     options: SqliteConnectOptions,
     url: String,
     target: Target,
     sql: Sql,
-    /// The target's name, as the ledger writes it.
-    name: String,
     /// Locked by the load in progress. SQLite lets a second writer wait only for a fixed time, and a large load takes
     /// longer.
     turn: Mutex<()>,
@@ -84,13 +73,11 @@ impl SqliteWarehouse {
             // Statements have up to a thousand rows, so logging their text is useless.
             .disable_statement_logging();
         let sql = Sql::new(&target);
-        let name = plain_or_quoted(&target.table);
         Ok(Self {
             options,
             url: url.into(),
             target,
             sql,
-            name,
             turn: Mutex::new(()),
         })
     }
@@ -106,72 +93,9 @@ impl SqliteWarehouse {
 
     fn mismatch(&self, problems: String) -> LoadError {
         LoadError::TargetMismatch {
-            table: self.name.clone(),
+            table: self.target.name(),
             problems,
         }
-    }
-
-    /// The target's name in lower case, as the tables of loaded days store it.
-    fn folded_name(&self) -> String {
-        self.name.to_ascii_lowercase()
-    }
-
-    async fn connect(&self) -> Result<SqliteConnection, LoadError> {
-        self.options.connect().await.map_err(self.failed("open"))
-    }
-
-    /// Opens the file to read from a table; `None` if the file or the table does not exist.
-    async fn reading(&self, table: &str) -> Result<Option<SqliteConnection>, LoadError> {
-        if !self.options.get_filename().exists() {
-            return Ok(None);
-        }
-        let mut connection = self.connect().await?;
-        let kind = self.kind(&mut connection, table).await?;
-        Ok(kind.map(|_| connection))
-    }
-
-    async fn reading_target(&self) -> Result<SqliteConnection, LoadError> {
-        let connection = self.reading(&self.target.table).await?;
-        connection.ok_or_else(|| LoadError::TargetAbsent {
-            table: self.name.clone(),
-        })
-    }
-
-    async fn kind(&self, connection: &mut SqliteConnection, name: &str) -> Result<Option<String>, LoadError> {
-        let kind = sqlx::query_scalar(sql::KIND)
-            .bind(name)
-            .fetch_optional(connection)
-            .await;
-        kind.map_err(self.failed("look the target up in"))
-    }
-
-    async fn entry(
-        &self,
-        connection: &mut SqliteConnection,
-        run_id: &str,
-    ) -> Result<Option<LedgerEntry>, LoadError> {
-        let row = sqlx::query(self.sql.ledger_of_run())
-            .bind(&self.name)
-            .bind(run_id)
-            .fetch_optional(connection)
-            .await;
-        Ok(row
-            .map_err(self.failed("read the ledger of"))?
-            .as_ref()
-            .map(entry))
-    }
-
-    async fn execute(
-        &self,
-        connection: &mut SqliteConnection,
-        sql: SqlStr,
-        action: &'static str,
-    ) -> Result<u64, LoadError> {
-        let done = sqlx::query(sql)
-            .execute(connection)
-            .await
-            .map_err(self.failed(action))?;
-        Ok(done.rows_affected())
     }
 
     fn read_row(&self, row: &SqliteRow) -> Result<SummaryRow, LoadError> {
@@ -196,100 +120,6 @@ impl SqliteWarehouse {
     }
 }
 
-#[async_trait]
-impl Warehouse for SqliteWarehouse {
-    async fn prepare(&self) -> Result<(), LoadError> {
-        prepare::prepare(self).await
-    }
-
-    async fn load(
-        &self,
-        load: &Load,
-        progress: &(dyn Fn(u64) + Send + Sync),
-    ) -> Result<LoadOutcome, LoadError> {
-        let _turn = self.turn.lock().await;
-        load::load(self, load, progress).await
-    }
-
-    async fn verify(&self, load: &Load, mend: bool, listed: usize) -> Result<Verification, LoadError> {
-        let _turn = self.turn.lock().await;
-        verify::verify(self, load, mend, listed).await
-    }
-
-    async fn ledger_entry(&self, run_id: &str) -> Result<Option<LedgerEntry>, LoadError> {
-        match self.reading(LEDGER).await? {
-            Some(mut connection) => self.entry(&mut connection, run_id).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn newest_loads(&self, scope: Option<&str>) -> Result<Vec<LedgerEntry>, LoadError> {
-        let Some(mut connection) = self.reading(LEDGER).await? else {
-            return Ok(Vec::new());
-        };
-        let query = match scope {
-            Some(scope) => sqlx::query(self.sql.ledger_newest()).bind(&self.name).bind(scope),
-            None => sqlx::query(self.sql.ledger_newest_of_each()).bind(&self.name),
-        };
-        let rows = query.fetch_all(&mut connection).await;
-        Ok(rows
-            .map_err(self.failed("read the ledger of"))?
-            .iter()
-            .map(entry)
-            .collect())
-    }
-
-    async fn row(
-        &self,
-        store_id: &str,
-        item_id: &str,
-        trans_date: Date,
-    ) -> Result<Option<SummaryRow>, LoadError> {
-        let mut connection = self.reading_target().await?;
-        let query = sqlx::query(self.sql.row())
-            .bind(store_id)
-            .bind(item_id)
-            .bind(trans_date.to_string());
-        let row = query
-            .fetch_optional(&mut connection)
-            .await
-            .map_err(self.failed("read a row of"))?;
-        row.map(|row| self.read_row(&row)).transpose()
-    }
-
-    async fn first_rows(&self, limit: u32) -> Result<Vec<SummaryRow>, LoadError> {
-        let mut connection = self.reading_target().await?;
-        let rows = sqlx::query(self.sql.first_rows())
-            .bind(limit)
-            .fetch_all(&mut connection)
-            .await;
-        rows.map_err(self.failed("read rows of"))?
-            .iter()
-            .map(|row| self.read_row(row))
-            .collect()
-    }
-
-    async fn row_count(&self) -> Result<u64, LoadError> {
-        let mut connection = self.reading_target().await?;
-        let count = sqlx::query_scalar::<_, i64>(self.sql.row_count())
-            .fetch_one(&mut connection)
-            .await;
-        Ok(count.map_err(self.failed("count rows of"))? as u64)
-    }
-}
-
-fn entry(row: &SqliteRow) -> LedgerEntry {
-    LedgerEntry {
-        run_id: row.get(0),
-        target: row.get(1),
-        scope: row.get(2),
-        sequence: row.get(3),
-        rows: row.get::<i64, _>(4) as u64,
-        digest: row.get(5),
-        loaded_at: row.get(6),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -300,7 +130,7 @@ mod tests {
     use parquet::arrow::ArrowWriter;
 
     use super::*;
-    use crate::LoadMode;
+    use crate::{Load, LoadMode, LoadOutcome, Warehouse};
 
     const IMPATIENCE: Duration = Duration::from_millis(50);
 
@@ -360,8 +190,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let warehouse = warehouse(folder.path());
         warehouse.prepare().await.unwrap();
-        let mut other = warehouse.connect().await.unwrap();
-        sqlx::query(BEGIN).execute(&mut other).await.unwrap();
+        let mut other = warehouse.options.connect().await.unwrap();
+        sqlx::query(sql::BEGIN).execute(&mut other).await.unwrap();
 
         let error = warehouse.prepare().await.unwrap_err();
         assert!(
@@ -388,7 +218,8 @@ mod tests {
         warehouse.options = roomy;
         warehouse.prepare().await.unwrap();
         std::fs::rename(folder.path().join("mart"), folder.path().join("away")).unwrap();
-        let error = warehouse.connect().await.unwrap_err();
+        let load = load(folder.path(), 1);
+        let error = warehouse.load(&load, &|_| ()).await.unwrap_err();
         assert!(
             error.is_transient() && error.to_string().contains("whether the path is right"),
             "{error:?}"

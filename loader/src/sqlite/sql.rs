@@ -1,9 +1,17 @@
 //! The SQL for SQLite, apart from the code that runs it.
 
-use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+mod steps;
 
-use crate::target::{AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, quoted};
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr, Sqlite};
+
+use crate::protocol::{Statement, Value};
+use crate::target::{AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, plain_or_quoted, quoted};
 use crate::{LoadMode, Target};
+
+/// Takes the write lock at once: a transaction that starts to write later can fail where it should wait.
+pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// A column's name, its type, and whether an INSERT may leave it out.
 ///
@@ -48,18 +56,32 @@ pub(crate) fn insert_coverage(rows: usize) -> SqlStr {
 pub(crate) struct Sql {
     /// The target, quoted.
     pub table: String,
+    /// The target's name, as the ledger writes it.
+    pub name: String,
+    /// The same, as the other tables next to the target write it.
+    folded_name: String,
     ledger: String,
+    index: String,
     days: String,
     standing: String,
     measures: Vec<String>,
     audited: bool,
+    mode: LoadMode,
+    /// How the target is loaded, as the table of standing runs records it.
+    form: String,
 }
 
 impl Sql {
     pub(crate) fn new(target: &Target) -> Self {
+        let name = plain_or_quoted(&target.table);
         Self {
+            mode: target.mode,
+            form: target.form(),
+            folded_name: name.to_ascii_lowercase(),
+            name,
             table: quoted(&target.table),
             ledger: quoted(LEDGER),
+            index: quoted(LEDGER_INDEX),
             days: quoted(DAYS),
             standing: quoted(STANDING),
             measures: target.measures.iter().map(|name| quoted(name)).collect(),
@@ -67,31 +89,13 @@ impl Sql {
         }
     }
 
-    pub(crate) fn create_table(&self) -> SqlStr {
+    fn create_table(&self) -> String {
         let audit: &[&str] = if self.audited { &AUDIT } else { &[] };
         self.create(&format!("TABLE main.{}", self.table), audit)
     }
 
     pub(crate) fn create_stage(&self) -> SqlStr {
-        self.create("TEMP TABLE gristmill_stage", &[])
-    }
-
-    pub(crate) fn create_ledger(&self) -> SqlStr {
-        safe(format!(
-            "CREATE TABLE IF NOT EXISTS main.{} (run_id TEXT NOT NULL, target TEXT NOT NULL, scope TEXT NOT NULL,
-                 sequence INTEGER NOT NULL, rows INTEGER NOT NULL, digest TEXT NOT NULL,
-                 loaded_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-                 PRIMARY KEY (target, run_id)) STRICT, WITHOUT ROWID",
-            self.ledger
-        ))
-    }
-
-    pub(crate) fn create_ledger_index(&self) -> SqlStr {
-        safe(format!(
-            "CREATE INDEX IF NOT EXISTS main.{} ON {} (target, scope, sequence)",
-            quoted(LEDGER_INDEX),
-            self.ledger
-        ))
+        safe(self.create("TEMP TABLE gristmill_stage", &[]))
     }
 
     /// A multi-row insert into the temporary summary.
@@ -117,9 +121,9 @@ impl Sql {
     }
 
     /// Whether the target holds a row of a covered store, or (for a reload) any row.
-    pub(crate) fn holds_rows(&self, mode: LoadMode) -> SqlStr {
+    pub(crate) fn holds_rows(&self) -> SqlStr {
         let table = &self.table;
-        safe(match mode {
+        safe(match self.mode {
             LoadMode::Reload => format!("SELECT EXISTS (SELECT 1 FROM main.{table})"),
             // By store only, because the target's key begins with it.
             _ => format!(
@@ -127,24 +131,6 @@ impl Sql {
                                  WHERE EXISTS (SELECT 1 FROM main.{table} t WHERE t.store_id = c.store_id))"
             ),
         })
-    }
-
-    /// Deletes the removed rows.
-    pub(crate) fn delete_removed(&self) -> SqlStr {
-        safe(format!(
-            "DELETE FROM main.{} WHERE (store_id, item_id, trans_date) IN
-                 (SELECT store_id, item_id, trans_date FROM temp.gristmill_removed)",
-            self.table
-        ))
-    }
-
-    /// Deletes the rows that the summary no longer has, as far as the mode allows.
-    pub(crate) fn delete(&self, mode: LoadMode) -> Option<SqlStr> {
-        let surplus = surplus(mode)?;
-        Some(safe(format!(
-            "DELETE FROM main.{} AS t WHERE {surplus}",
-            self.table
-        )))
     }
 
     /// Rows of the summary that the target lacks or holds with other amounts: the key, whether the target has it, the
@@ -169,8 +155,8 @@ impl Sql {
     }
 
     /// Rows of the target that the summary no longer has, as far as the mode covers them: the key, the amounts.
-    pub(crate) fn surplus(&self, mode: LoadMode) -> Option<SqlStr> {
-        let surplus = surplus(mode)?;
+    pub(crate) fn surplus(&self) -> Option<SqlStr> {
+        let surplus = surplus(self.mode)?;
         let amounts: Vec<String> = self
             .measures
             .iter()
@@ -222,84 +208,28 @@ impl Sql {
         ))
     }
 
-    pub(crate) fn ledger_newest(&self) -> SqlStr {
-        let select = self.select_ledger();
-        safe(format!(
-            "{select} WHERE target = ? AND scope = ? ORDER BY sequence DESC LIMIT 1"
-        ))
+    pub(crate) fn row(&self) -> String {
+        let select = self.select_rows();
+        format!("{select} WHERE store_id = ? AND item_id = ? AND trans_date = ?")
     }
 
-    /// The newest entry of each scope.
-    pub(crate) fn ledger_newest_of_each(&self) -> SqlStr {
-        let (select, ledger) = (self.select_ledger(), &self.ledger);
-        safe(format!(
-            "{select} WHERE target = ?1 AND (scope, sequence) IN
-                 (SELECT scope, max(sequence) FROM main.{ledger} WHERE target = ?1 GROUP BY scope)
-              ORDER BY sequence"
-        ))
-    }
-
-    pub(crate) fn forget_ledger(&self) -> SqlStr {
-        safe(format!("DELETE FROM main.{} WHERE target = ?", self.ledger))
-    }
-
-    pub(crate) fn ledger_of_run(&self) -> SqlStr {
-        safe(format!(
-            "{} WHERE target = ? AND run_id = ?",
-            self.select_ledger()
-        ))
-    }
-
-    pub(crate) fn ledger_after(&self) -> SqlStr {
-        let select = self.select_ledger();
-        safe(format!(
-            "{select} WHERE target = ? AND scope = ? AND sequence > ? ORDER BY sequence DESC LIMIT 1"
-        ))
-    }
-
-    pub(crate) fn insert_ledger(&self) -> SqlStr {
-        let into = &self.ledger;
-        safe(format!(
-            "INSERT INTO main.{into} (run_id, target, scope, sequence, rows, digest) VALUES (?, ?, ?, ?, ?, ?)"
-        ))
-    }
-
-    pub(crate) fn row(&self) -> SqlStr {
-        safe(format!(
-            "{} WHERE store_id = ? AND item_id = ? AND trans_date = ?",
-            self.select_rows()
-        ))
-    }
-
-    pub(crate) fn first_rows(&self) -> SqlStr {
-        safe(format!(
-            "{} ORDER BY store_id, item_id, trans_date LIMIT ?",
-            self.select_rows()
-        ))
+    pub(crate) fn first_rows(&self) -> String {
+        let select = self.select_rows();
+        format!("{select} ORDER BY store_id, item_id, trans_date LIMIT ?")
     }
 
     pub(crate) fn row_count(&self) -> SqlStr {
         safe(format!("SELECT count(*) FROM main.{}", self.table))
     }
 
-    fn create(&self, what: &str, audit: &[&str]) -> SqlStr {
+    fn create(&self, what: &str, audit: &[&str]) -> String {
         let columns = self.measures.iter().map(String::as_str);
         let columns = columns.chain(audit.iter().copied());
         let columns: Vec<String> = columns.map(|name| format!("{name} TEXT")).collect();
-        safe(format!(
+        format!(
             "CREATE {what} (store_id TEXT NOT NULL, item_id TEXT NOT NULL, trans_date TEXT NOT NULL, {},
                  PRIMARY KEY (store_id, item_id, trans_date)) STRICT, WITHOUT ROWID",
             columns.join(", ")
-        ))
-    }
-
-    /// Fills the names of the tables next to the target into a statement.
-    pub(super) fn claims(&self, sql: &str) -> SqlStr {
-        let named = |name: &str| format!("main.{name}");
-        safe(
-            sql.replace("{days}", &named(&self.days))
-                .replace("{standing}", &named(&self.standing))
-                .replace("{ledger}", &named(&self.ledger)),
         )
     }
 
@@ -310,13 +240,6 @@ impl Sql {
             .map(|name| format!("t.{name} IS s.{name}"))
             .collect();
         same.join(" AND ")
-    }
-
-    fn select_ledger(&self) -> String {
-        format!(
-            "SELECT run_id, target, scope, sequence, rows, digest, loaded_at FROM main.{}",
-            self.ledger
-        )
     }
 
     fn select_rows(&self) -> String {
@@ -365,6 +288,16 @@ fn insert(into: &str, columns: usize, rows: usize) -> SqlStr {
 fn values(columns: usize, rows: usize) -> String {
     let row = format!("({})", vec!["?"; columns].join(","));
     format!("VALUES {}", vec![row; rows].join(","))
+}
+
+/// A statement of the protocol, with its values.
+pub(crate) fn query(statement: Statement) -> Query<'static, Sqlite, SqliteArguments> {
+    let query = sqlx::query(safe(statement.sql));
+    let values = statement.values.into_iter();
+    values.fold(query, |query, value| match value {
+        Value::Text(text) => query.bind(text),
+        Value::Number(number) => query.bind(number),
+    })
 }
 
 /// Marks text as safe: every name in it went through `quoted`, and every value is bound.

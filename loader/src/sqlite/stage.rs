@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::{SqliteWarehouse, sql};
 use crate::days::{Days, Lookup};
 use crate::input::{self, SummaryBatch};
+use crate::protocol::{Arrived, Progress};
 use crate::target::KEYS;
 use crate::{LoadError, amount};
 
@@ -23,14 +24,6 @@ const STATEMENT_ROWS: usize = 1024;
 
 /// SQLite's default limit of values in a statement. Tables of 32 columns and more need statements of fewer rows.
 const MAX_VALUES: usize = 32_766;
-
-/// The rows that were inserted.
-#[derive(Default)]
-pub(super) struct Arrived {
-    pub rows: u64,
-    /// Rows outside the coverage.
-    pub uncovered: u64,
-}
 
 /// The values of one statement, ready to be bound.
 struct Bound {
@@ -49,7 +42,7 @@ pub(super) async fn summary(
     run_id: Option<&str>,
     days: Option<&Arc<Days>>,
     insert: impl Fn(usize) -> SqlStr,
-    progress: &(dyn Fn(u64) + Send + Sync),
+    progress: Progress<'_>,
 ) -> Result<Arrived, LoadError> {
     let mut insert = Insert::new(insert);
     let mut bound = bound(batches, run_id.map(Arc::from), days.cloned());

@@ -1,0 +1,76 @@
+//! Which objects a lake has, or is to have: there may be millions, so their names are not kept.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as ObjectPath;
+
+/// The names of objects, each as 128 bits of hash under keys that are drawn at each start.
+#[derive(Debug, Default)]
+pub struct ObjectNames {
+    hashers: (RandomState, RandomState),
+    names: HashSet<(u64, u64)>,
+}
+
+impl ObjectNames {
+    /// Adds an object, by its lake path.
+    pub fn insert(&mut self, object: &str) {
+        self.names.insert(self.hash(object));
+    }
+
+    pub(super) fn contains(&self, object: &str) -> bool {
+        self.names.contains(&self.hash(object))
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    fn hash(&self, object: &str) -> (u64, u64) {
+        (self.hashers.0.hash_one(object), self.hashers.1.hash_one(object))
+    }
+}
+
+/// Where the objects of a lake are looked for.
+#[derive(Debug)]
+pub enum Inventory {
+    /// In its folder.
+    Folder(Arc<LocalFileSystem>),
+    /// In a listing of its bucket.
+    Bucket(ObjectNames),
+}
+
+/// Nothing is there.
+impl Default for Inventory {
+    fn default() -> Self {
+        Self::Bucket(ObjectNames::default())
+    }
+}
+
+impl Inventory {
+    /// Returns those of the given things whose objects (lake paths) the lake does not have. Nothing is fetched.
+    pub async fn missing<T: Send + 'static>(
+        &self,
+        mut objects: Vec<(T, String)>,
+    ) -> anyhow::Result<Vec<(T, String)>> {
+        let store = match self {
+            Self::Folder(store) => store.clone(),
+            Self::Bucket(names) => {
+                objects.retain(|(_, object)| !names.contains(object));
+                return Ok(objects);
+            }
+        };
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut missing = Vec::new();
+            for (of, object) in objects {
+                if !store.path_to_filesystem(&ObjectPath::parse(&object)?)?.is_file() {
+                    missing.push((of, object));
+                }
+            }
+            Ok(missing)
+        });
+        looked.await?
+    }
+}
