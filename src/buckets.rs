@@ -1,7 +1,7 @@
-//! Opening buckets and queues: the one place that finds credentials for them, in the environment and by each store's own
+//! Opening buckets and queues: the one place that finds credentials for them, in the environment and by each provider's own
 //! standard way.
 
-mod held;
+mod kept;
 mod variables;
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -10,7 +10,7 @@ use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{Address, Bucket, BucketOptions, OpenError, Provider, Queue, QueueError, S3};
 use tokio::sync::OnceCell;
 
-use self::held::Held;
+use self::kept::KeptCredentials;
 use crate::settings::BucketPlace;
 
 /// Opens a bucket. Nothing is asked of it yet.
@@ -67,8 +67,9 @@ pub(crate) async fn chain() -> &'static SdkConfig {
             let Some(chain) = config.credentials_provider() else {
                 return config;
             };
-            let held = SharedCredentialsProvider::new(Held::new(chain, || SystemClock.now().into()));
-            config.into_builder().credentials_provider(held).build()
+            let kept =
+                SharedCredentialsProvider::new(KeptCredentials::new(chain, || SystemClock.now().into()));
+            config.into_builder().credentials_provider(kept).build()
         })
         .await
 }

@@ -14,14 +14,14 @@
 mod bucket;
 mod cache;
 mod durable;
+mod files;
 #[cfg(feature = "cluster")]
 mod foreign;
-mod held;
+mod inventory;
 mod names;
 mod owner;
 mod unfinished;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -34,11 +34,11 @@ use object_store::path::Path as ObjectPath;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
-use self::bucket::Bucket;
-use self::cache::Kept;
+use self::bucket::LakeBucket;
+pub use self::files::{LocalFile, Spooled};
 #[cfg(feature = "cluster")]
 pub use self::foreign::{copy_name, is_plain, result_folder, session_folder};
-pub use self::held::{HeldObjects, ObjectNames};
+pub use self::inventory::{Inventory, ObjectNames};
 pub use self::names::{VersionObject, summary_names};
 use crate::settings::LakeSettings;
 
@@ -62,7 +62,7 @@ enum Objects {
         root: PathBuf,
         store: Arc<LocalFileSystem>,
     },
-    Bucket(Arc<Bucket>),
+    Bucket(Arc<LakeBucket>),
 }
 
 /// What is held as long as the lake is open.
@@ -74,23 +74,12 @@ enum Hold {
     ToRead { _copies: Option<Arc<TempDir>> },
 }
 
-/// A file that is being written. It is removed when this value is dropped, unless it was published.
-#[derive(Debug)]
-pub struct Spooled(PathBuf);
-
 /// Files that have their names in the lake but may not have reached the disk yet. Objects in a bucket are safe at once,
 /// so they are never among them.
 #[derive(Debug, Default)]
 pub struct Unsynced {
     root: PathBuf,
     names: Vec<PathBuf>,
-}
-
-/// The local file of an object, which stays as long as this value does.
-#[derive(Clone, Debug)]
-pub struct LocalFile {
-    path: PathBuf,
-    _kept: Option<Kept>,
 }
 
 impl Lake {
@@ -114,7 +103,7 @@ impl Lake {
                 // After a power failure, earlier copies may be incomplete.
                 let copies = scratch.join("cache");
                 cleared(&copies)?;
-                let bucket = Bucket::open(place, copies, *cache_limit).await?;
+                let bucket = LakeBucket::open(place, copies, *cache_limit).await?;
                 owner::claim(&bucket, scratch).await?;
                 Objects::Bucket(Arc::new(bucket))
             }
@@ -137,7 +126,7 @@ impl Lake {
             } => {
                 let copies = TempDir::with_prefix("gristmill-lake-")
                     .context("cannot create a temporary folder for copies of the lake's objects")?;
-                let bucket = Bucket::open(place, copies.path().to_owned(), *cache_limit).await?;
+                let bucket = LakeBucket::open(place, copies.path().to_owned(), *cache_limit).await?;
                 let spool = copies.path().to_owned();
                 (Objects::Bucket(Arc::new(bucket)), spool, Some(Arc::new(copies)))
             }
@@ -295,10 +284,10 @@ impl Lake {
     }
 
     /// Returns where the lake's objects can be looked for. A bucket is listed once.
-    pub async fn held(&self) -> anyhow::Result<HeldObjects> {
+    pub async fn inventory(&self) -> anyhow::Result<Inventory> {
         Ok(match &self.objects {
-            Objects::Folder { store, .. } => HeldObjects::Folder(store.clone()),
-            Objects::Bucket(bucket) => HeldObjects::Bucket(bucket.list().await?),
+            Objects::Folder { store, .. } => Inventory::Folder(store.clone()),
+            Objects::Bucket(bucket) => Inventory::Bucket(bucket.list().await?),
         })
     }
 }
@@ -337,47 +326,6 @@ impl Unsynced {
 
     fn names(&self) -> Vec<&Path> {
         self.names.iter().map(PathBuf::as_path).collect()
-    }
-}
-
-impl LocalFile {
-    /// Returns its path.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Spooled {
-    /// Returns the path to write to.
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// Forgets the file, because it was moved elsewhere.
-    fn moved(mut self) {
-        self.0.clear();
-    }
-
-    /// Moves the file to its name, and creates the folder for it if necessary.
-    fn rename(self, name: &Path) -> io::Result<()> {
-        match std::fs::rename(&self.0, name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                std::fs::create_dir_all(name.parent().unwrap_or(name))?;
-                std::fs::rename(&self.0, name)?;
-            }
-            renamed => renamed?,
-        }
-        self.moved();
-        Ok(())
-    }
-}
-
-impl Drop for Spooled {
-    fn drop(&mut self) {
-        // A published file has no path here any more. If the removal fails, the next start clears the spool.
-        if !self.0.as_os_str().is_empty() {
-            let _ = std::fs::remove_file(&self.0);
-        }
     }
 }
 

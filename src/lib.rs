@@ -29,4 +29,5 @@ pub mod settings;
 mod shown;
 mod through;
 mod usage;
+mod warehouse;
 mod web;

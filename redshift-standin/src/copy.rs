@@ -12,7 +12,7 @@ use parquet::basic::Type as Physical;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use crate::objects::{Object, S3};
-use crate::session::Refusal;
+use crate::refusal::Refusal;
 use crate::sql::{Token, written};
 
 /// A COPY statement that Redshift would accept. Source: pages "COPY" and "COPY from columnar data formats".

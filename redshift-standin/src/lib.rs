@@ -13,6 +13,7 @@
 mod copy;
 mod dialect;
 mod objects;
+mod refusal;
 mod server;
 mod session;
 mod sql;

@@ -16,7 +16,8 @@ use pgwire::tokio::process_socket;
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
 
-use crate::session::{Refusal, Reply, Session, Transaction};
+use crate::refusal::Refusal;
+use crate::session::{Reply, Session, Transaction};
 use crate::{Fault, Shared};
 
 /// The version that Redshift reports.

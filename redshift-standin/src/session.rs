@@ -8,6 +8,7 @@ use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use crate::Shared;
 use crate::copy::{Copy, LoadFault};
 use crate::dialect::{refusal, translated};
+use crate::refusal::Refusal;
 use crate::sql::{Token, begins, tokens};
 
 /// Creates what Redshift has and Postgres does not. Sources: pages "SVV_COLUMNS", "SYS_LOAD_ERROR_DETAIL",
@@ -27,48 +28,6 @@ CREATE OR REPLACE VIEW standin.svv_columns AS
     numeric_scale::int FROM information_schema.columns;
 CREATE OR REPLACE FUNCTION standin.getdate() RETURNS timestamp LANGUAGE sql AS 'SELECT now()::timestamp(0)';
 ";
-
-/// An error as it is sent to the client.
-#[derive(Debug, Clone)]
-pub(crate) struct Refusal {
-    pub(crate) code: String,
-    pub(crate) message: String,
-    pub(crate) detail: Option<String>,
-}
-
-impl Refusal {
-    pub(crate) fn new(code: &str, message: &str) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-            detail: None,
-        }
-    }
-
-    /// Returns what Redshift calls an internal error, as most failures of COPY are.
-    pub(crate) fn internal(message: &str, detail: &str) -> Self {
-        Self {
-            detail: Some(detail.to_owned()).filter(|detail| !detail.is_empty()),
-            ..Self::new("XX000", message)
-        }
-    }
-}
-
-impl From<tokio_postgres::Error> for Refusal {
-    fn from(error: tokio_postgres::Error) -> Self {
-        let Some(answer) = error.as_db_error() else {
-            return Self::internal(&format!("the backend database is gone: {error}"), "");
-        };
-        // CHECK constraints enforce lengths in bytes.
-        if answer.code().code() == "23514" {
-            return Self::new("22001", "Value too long for character type");
-        }
-        Self {
-            detail: answer.detail().map(str::to_owned),
-            ..Self::new(answer.code().code(), answer.message())
-        }
-    }
-}
 
 /// The result of a statement.
 pub(crate) enum Reply {

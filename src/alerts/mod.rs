@@ -8,6 +8,7 @@
 mod conditions;
 mod courier;
 mod dead_man;
+mod finding;
 mod forms;
 mod message;
 mod notices;

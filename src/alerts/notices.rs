@@ -7,7 +7,7 @@ use gristmill_state::{AlertChanges, Firing, NewNotice, NoticeKind};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::conditions::Finding;
+use super::finding::{Finding, sooner};
 use super::message::{Message, Told};
 use crate::settings::Alert;
 
@@ -106,14 +106,6 @@ fn of(firing: &Firing) -> Told {
         facts: firing.facts.clone(),
         since: firing.since,
     }
-}
-
-/// Keeps the sooner of two moments.
-pub(super) fn sooner(next: &mut Option<Timestamp>, moment: Option<Timestamp>) {
-    *next = match (*next, moment) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
-    };
 }
 
 #[cfg(test)]

@@ -12,9 +12,10 @@ use tokio::time::Instant;
 
 use super::conditions::{self, Scene};
 use super::courier::Courier;
+use super::finding::sooner;
 use super::forms::Outgoing;
 use super::message::Message;
-use super::notices::{decide, sooner};
+use super::notices::decide;
 use crate::disks::Disks;
 use crate::pipeline::pause_after;
 use crate::preconditions::JobIndex;

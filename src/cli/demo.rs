@@ -17,6 +17,7 @@ use crate::overview::{self, job_statuses};
 use crate::pipeline::{self, Until, Vitals};
 use crate::progress::Progress;
 use crate::settings::{DEFAULT_FILE, Settings};
+use crate::warehouse;
 
 const SETTINGS: &str = include_str!("demo.toml");
 
@@ -165,7 +166,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
 }
 
 async fn show_rows(context: &Context) -> anyhow::Result<()> {
-    let warehouse = context.settings.open_warehouse().await?;
+    let warehouse = warehouse::open(&context.settings).await?;
     let mut rows = Vec::new();
     for row in warehouse.first_rows(8).await? {
         let mut amounts = row

@@ -14,6 +14,7 @@ use crate::lake::Lake;
 use crate::ledger::scope;
 use crate::pipeline::summary_files;
 use crate::usage::Usage;
+use crate::warehouse;
 
 /// Compare the warehouse with what jobs last loaded
 ///
@@ -85,7 +86,7 @@ pub(super) async fn run(args: LoadArgs) -> anyhow::Result<ExitCode> {
         // Where two of them hold the same day, the newer one takes it, and the older one leaves it alone.
         runs.sort_unstable_by_key(|run| std::cmp::Reverse(run.sequence));
     }
-    let warehouse = context.settings.open_warehouse().await?;
+    let warehouse = warehouse::open(&context.settings).await?;
     // A warehouse that was lost or restored from a backup is made ready here, and then found to lack rows.
     warehouse.prepare().await?;
     let lake = Lake::open(&context.settings.lake).await?;

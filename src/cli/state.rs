@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
-use crate::lake::{HeldObjects, Lake};
+use crate::lake::{Inventory, Lake};
 use crate::ledger::{compare, lost_load, unknown_run};
 use crate::preconditions::JobPlan;
 use crate::settings::LakeSettings;
+use crate::warehouse;
 
 /// Check whether state database, lake and warehouse agree
 ///
@@ -85,7 +86,7 @@ pub(super) async fn run(args: StateArgs) -> anyhow::Result<ExitCode> {
 
 /// Compares with the warehouse's ledger.
 async fn with_ledger(context: &Context, repair: bool) -> anyhow::Result<Vec<Finding>> {
-    let warehouse = context.settings.open_warehouse().await?;
+    let warehouse = warehouse::open(&context.settings).await?;
     let news: LedgerNews = compare::<anyhow::Error>(&context.state, &*warehouse).await?;
     let mut findings = Vec::new();
     for load in &news.unknown {
@@ -143,16 +144,16 @@ async fn accept(context: &Context, load: &LedgerLoad) -> anyhow::Result<String> 
 
 /// Looks for the partials in force, and for the summaries of the last loads.
 async fn with_lake(context: &Context, repair: bool) -> anyhow::Result<Vec<Finding>> {
-    let held = match &context.settings.lake {
-        LakeSettings::Folder(root) if !root.exists() => HeldObjects::default(),
-        lake => Lake::open(lake).await?.held().await?,
+    let inventory = match &context.settings.lake {
+        LakeSettings::Folder(root) if !root.exists() => Inventory::default(),
+        lake => Lake::open(lake).await?.inventory().await?,
     };
     let (mut partials, mut after) = (Vec::new(), String::new());
     loop {
         let page = context.state.partials_in_force(&after).await?;
         let Some((last, _)) = page.last() else { break };
         after.clone_from(last);
-        partials.extend(held.missing(page).await?);
+        partials.extend(inventory.missing(page).await?);
     }
     let mut loads = Vec::new();
     for job in context.state.jobs().await? {
@@ -161,7 +162,7 @@ async fn with_lake(context: &Context, repair: bool) -> anyhow::Result<Vec<Findin
             let object = run.summary.as_ref()?.object.clone();
             Some((run, object))
         });
-        loads.extend(held.missing(summaries.collect()).await?);
+        loads.extend(inventory.missing(summaries.collect()).await?);
     }
     if repair {
         context.state.lose_partials(&partials, None).await?;

@@ -1,20 +1,14 @@
-//! What an address asks for: its path and its query, and how such addresses are made.
+//! What an address asks for: its path and its query.
 
 use std::collections::BTreeMap;
 
 use axum::extract::Query;
 use axum::http::Uri;
 use jiff::civil::Date;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
+use super::address::address;
 use super::problem::Problem;
-
-/// What stays as it is in a part of an address.
-const PART: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
 
 /// The query of an address. What is empty counts as absent, as in a form that was left blank.
 #[derive(Clone, Debug, Default)]
@@ -86,43 +80,6 @@ impl Ask {
     }
 }
 
-/// Returns an address with a query. What is empty is left out.
-pub(super) fn address(path: &str, query: &[(&str, &str)]) -> String {
-    let pairs = query.iter().filter(|(_, value)| !value.is_empty());
-    let pairs: Vec<_> = pairs
-        .map(|(key, value)| format!("{key}={}", part(value)))
-        .collect();
-    match pairs.is_empty() {
-        true => path.to_owned(),
-        false => format!("{path}?{}", pairs.join("&")),
-    }
-}
-
-/// Returns a text as it may stand in one segment of a path, or as a value of a query.
-pub(super) fn part(text: &str) -> String {
-    utf8_percent_encode(text, PART).to_string()
-}
-
-/// Returns the address of a file's page.
-pub(super) fn of_file(path: &str) -> String {
-    address("/file", &[("path", path)])
-}
-
-/// Returns the address of a store's page.
-pub(super) fn of_store(store: &str) -> String {
-    address("/store", &[("store", store)])
-}
-
-/// Returns the address of a job's page.
-pub(super) fn of_job(job: &str) -> String {
-    format!("/jobs/{}", part(job))
-}
-
-/// Returns the address of a run's page.
-pub(super) fn of_run(run: &str) -> String {
-    format!("/runs/{}", part(run))
-}
-
 /// Returns the segments of a path, decoded; `None` if one is not UTF-8.
 pub(super) fn segments(uri: &Uri) -> Option<Vec<String>> {
     let segments = uri.path().split('/').filter(|segment| !segment.is_empty());
@@ -132,6 +89,7 @@ pub(super) fn segments(uri: &Uri) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::{of_file, of_job};
     use super::*;
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -10,14 +11,13 @@ use gristmill_state::{Clock, StateDb, StateError};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard, Notify, OnceCell, Semaphore, watch};
 
-use super::live::Rendered;
-use super::metrics::places;
 use super::problem::Problem;
+use super::rendered::Rendered;
 use crate::disks::Disks;
 use crate::overview::Provinces;
 use crate::pipeline::Vitals;
 use crate::preconditions::JobIndex;
-use crate::settings::{Settings, Token};
+use crate::settings::{LakeSettings, Settings, Token};
 
 /// The most pages that are kept up to date at the same time.
 const STREAMS: usize = 256;
@@ -50,15 +50,6 @@ pub(super) struct Desk {
     numbers: AtomicU64,
     pub(super) scraped: Mutex<Option<(std::time::Instant, String)>>,
     pub(super) disks: Disks,
-}
-
-/// Who looks at a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Viewer {
-    /// Whether there is a token at all, so that somebody can act here.
-    pub(super) can_sign_in: bool,
-    /// Whether this one has presented it.
-    pub(super) is_signed_in: bool,
 }
 
 impl Desk {
@@ -187,4 +178,13 @@ impl Desk {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.spent.fetch_add(micros, Ordering::Relaxed);
     }
+}
+
+/// The places that gristmill writes to on this machine.
+pub(super) fn places(settings: &Settings) -> [(&'static str, PathBuf); 2] {
+    let lake = match &settings.lake {
+        LakeSettings::Folder(folder) => folder,
+        LakeSettings::Bucket { scratch, .. } => scratch,
+    };
+    [("state", settings.state.clone()), ("lake", lake.clone())]
 }

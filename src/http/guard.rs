@@ -9,7 +9,7 @@ use axum::http::{Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::ask::address;
+use super::address::address;
 use super::desk::Desk;
 use super::problem::Problem;
 use super::session;

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, html};
 
 use super::assets;
-use super::desk::Viewer;
+use super::viewer::Viewer;
 
 /// The sections of the site: address and name.
 const SECTIONS: [(&str, &str); 7] = [
@@ -85,7 +85,7 @@ fn frame(title: &str, section: Option<&str>, body: &Markup, viewer: Option<(View
                             @if viewer.is_signed_in {
                                 form method="post" action="/sign-out" { button.plain type="submit" { "Sign out" } }
                             } @else if viewer.can_sign_in {
-                                a href=(super::ask::address("/sign-in", &[("next", here)])) { "Sign in to act" }
+                                a href=(super::address::address("/sign-in", &[("next", here)])) { "Sign in to act" }
                             }
                         }
                     }

@@ -16,16 +16,16 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
 use gristmill_state::Changes;
-use maud::Markup;
-use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::ask::Ask;
-use super::desk::{Desk, Viewer};
-use super::layout::{Part, digest};
+use super::desk::Desk;
+use super::layout::Part;
 use super::pages;
 use super::problem::Problem;
-use super::session;
+use super::rendered::{LivePart, Rendered};
+use super::session::viewer;
+use super::viewer::Viewer;
 
 /// How often to look for changes.
 const LOOK: Duration = Duration::from_millis(500);
@@ -41,32 +41,6 @@ const ALIVE: Duration = Duration::from_secs(15);
 
 /// How many rendered addresses are kept.
 const KEPT: usize = 64;
-
-/// A live part as rendered.
-struct LivePart {
-    id: &'static str,
-    digest: String,
-    /// What tells it to a browser. It is made once for all of them.
-    event: Event,
-}
-
-impl LivePart {
-    fn new(id: &'static str, markup: Markup) -> Self {
-        let digest = digest(&markup);
-        let told = json!({ "id": id, "digest": digest, "html": markup.into_string() });
-        Self {
-            id,
-            digest,
-            event: Event::default().event("part").data(told.to_string()),
-        }
-    }
-}
-
-/// The live parts of an address at a revision.
-pub(super) struct Rendered {
-    revision: u64,
-    parts: Arc<Vec<LivePart>>,
-}
 
 /// One open page.
 struct Stream {
@@ -118,14 +92,6 @@ fn begin(desk: Arc<Desk>, headers: &HeaderMap, uri: &Uri) -> Result<impl IntoRes
         Some((Ok::<_, Infallible>(event), stream))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)))
-}
-
-/// Returns who looks.
-pub(super) fn viewer(desk: &Desk, headers: &HeaderMap) -> Viewer {
-    Viewer {
-        can_sign_in: desk.has_token(),
-        is_signed_in: session::is_signed_in(desk, headers),
-    }
 }
 
 impl Stream {

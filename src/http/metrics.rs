@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,10 +18,9 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::desk::Desk;
+use super::desk::{Desk, places};
 use super::problem::Problem;
 use crate::disks::Room;
-use crate::settings::{LakeSettings, Settings};
 
 /// How long a scrape is kept: however many ask, everything is read once in so long.
 const KEPT: Duration = Duration::from_secs(5);
@@ -66,15 +64,6 @@ async fn scraped(desk: &Desk) -> Result<String, Problem> {
         .map_err(|_| Problem::Failed(anyhow::anyhow!("the metrics cannot be written")))?;
     *kept = Some((Instant::now(), text.clone()));
     Ok(text)
-}
-
-/// The places that gristmill writes to on this machine.
-pub(super) fn places(settings: &Settings) -> [(&'static str, PathBuf); 2] {
-    let lake = match &settings.lake {
-        LakeSettings::Folder(folder) => folder,
-        LakeSettings::Bucket { scratch, .. } => scratch,
-    };
-    [("state", settings.state.clone()), ("lake", lake.clone())]
 }
 
 /// Returns the room of those places whose file systems answer.

@@ -5,6 +5,7 @@
 //! what commands write. All facts come from [`overview`](crate::overview).
 
 mod actions;
+mod address;
 mod api;
 mod ask;
 mod assets;
@@ -18,7 +19,9 @@ mod metrics;
 mod pages;
 mod parts;
 mod problem;
+mod rendered;
 mod session;
+mod viewer;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -27,14 +30,16 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Path};
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use gristmill_state::Clock;
 use tokio::sync::watch;
 
 use self::desk::Desk;
+use self::problem::Problem;
 use crate::pipeline::Vitals;
 use crate::settings::Settings;
 use crate::usage::Usage;
@@ -138,6 +143,18 @@ fn serve(desk: Arc<Desk>, listener: TcpListener) -> anyhow::Result<()> {
     served
 }
 
+/// Serves an asset. Browsers keep it: its address changes with the version of gristmill.
+async fn asset(Path(name): Path<String>) -> Response {
+    let Some((kind, text)) = assets::asset(&name) else {
+        return Problem::NotFound("there is no such asset".to_owned()).page();
+    };
+    let headers = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "public, max-age=31536000, immutable"),
+    ];
+    (headers, text).into_response()
+}
+
 fn router(desk: Arc<Desk>) -> Router {
     let api = api::ROUTES.iter().fold(Router::new(), |router, route| {
         router.route(route.path, (route.method)())
@@ -148,7 +165,7 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(metrics::scrape))
-        .route("/assets/{name}", get(assets::asset))
+        .route("/assets/{name}", get(asset))
         .route("/sign-in", get(session::form).post(session::sign_in))
         .route("/sign-out", post(session::sign_out))
         // Whoever loads the address of an action again does not do it again.

@@ -4,8 +4,8 @@ use gristmill_state::{FileStatus, RunRow, RunState, VersionRecord};
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::ask::{of_file, of_run, of_store};
-use super::desk::Viewer;
+use super::address::{of_file, of_run, of_store};
+use super::viewer::Viewer;
 use crate::overview::{Held, took};
 use crate::preconditions::Check;
 use crate::shown;
@@ -126,7 +126,7 @@ pub(super) fn runs(runs: &[RunRow], empty: &str, with_job: bool) -> Markup {
                     @for one in runs {
                         tr {
                             td { (run(&one.run_id)) @if let Some(wave) = one.wave { br; span.dim { "of " (wave) } } }
-                            @if with_job { td { a href=(super::ask::of_job(&one.job_id)) { (one.job_id) } } }
+                            @if with_job { td { a href=(super::address::of_job(&one.job_id)) { (one.job_id) } } }
                             td { (run_state(one)) @if let Some(error) = &one.error { br; span.dim { (shown::shown(error)) } } }
                             td { (one.cause) }
                             td.num { (shown::or_dash(one.completeness_percent.map(crate::preconditions::percent))) }

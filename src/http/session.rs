@@ -15,6 +15,7 @@ use super::ask::Ask;
 use super::desk::Desk;
 use super::layout;
 use super::problem::Problem;
+use super::viewer::Viewer;
 
 /// The name of the cookie.
 const COOKIE: &str = "gristmill";
@@ -46,6 +47,14 @@ pub(super) fn is_signed_in(desk: &Desk, headers: &HeaderMap) -> bool {
         Some((COOKIE, session)) => token.is_session(session),
         _ => false,
     })
+}
+
+/// Returns who looks.
+pub(super) fn viewer(desk: &Desk, headers: &HeaderMap) -> Viewer {
+    Viewer {
+        can_sign_in: desk.has_token(),
+        is_signed_in: is_signed_in(desk, headers),
+    }
 }
 
 /// Shows the form that asks for the token.

@@ -12,8 +12,9 @@ use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufReader};
 
 use super::cache::Cache;
-use super::held::ObjectNames;
-use super::{LocalFile, Spooled, names};
+use super::files::{LocalFile, Spooled};
+use super::inventory::ObjectNames;
+use super::names;
 use crate::buckets;
 use crate::settings::BucketPlace;
 
@@ -29,7 +30,7 @@ const PARTS_AT_ONCE: usize = 4;
 
 /// The bucket of a lake.
 #[derive(Debug)]
-pub(super) struct Bucket {
+pub(super) struct LakeBucket {
     pub(super) url: String,
     pub(super) store: Arc<dyn ObjectStore>,
     /// The opened bucket that `store` comes from.
@@ -41,7 +42,7 @@ pub(super) struct Bucket {
     cache: Cache,
 }
 
-impl Bucket {
+impl LakeBucket {
     /// Opens a bucket. Copies of its objects go to `copies`, which must be empty.
     pub(super) async fn open(place: &BucketPlace, copies: PathBuf, limit: u64) -> anyhow::Result<Self> {
         let opened = buckets::open(place).await?;

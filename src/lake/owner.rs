@@ -12,13 +12,13 @@ use object_store::path::Path as ObjectPath;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
 use sysinfo::System;
 
-use super::bucket::Bucket;
+use super::bucket::LakeBucket;
 
 /// The object that names the owner, and the local file in the scratch folder that holds this gristmill's name.
 const OWNER: &str = "_owner";
 
 /// Claims the bucket for this gristmill, or confirms that it already owns it. The proof is in the `scratch` folder.
-pub(super) async fn claim(bucket: &Bucket, scratch: &Path) -> anyhow::Result<()> {
+pub(super) async fn claim(bucket: &LakeBucket, scratch: &Path) -> anyhow::Result<()> {
     let proof = scratch.join(OWNER);
     let us = known_name(&proof, scratch).with_context(|| format!("cannot use {}", proof.display()))?;
     let url = &bucket.url;

@@ -15,7 +15,7 @@ use object_store::signer::{SignedUrlOptions, Signer};
 use object_store::{ClientOptions, MultipartId};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::bucket::Bucket;
+use super::bucket::LakeBucket;
 
 /// How long a signed URL is good for.
 const GOOD_FOR: Duration = Duration::from_secs(60);
@@ -24,7 +24,7 @@ const GOOD_FOR: Duration = Duration::from_secs(60);
 const GOOGLE: &str = "https://storage.googleapis.com";
 
 /// Aborts all uploads below the lake's prefix, and tells how many. One that was completed or aborted meanwhile is left.
-pub(super) async fn abort_all(bucket: &Bucket) -> anyhow::Result<usize> {
+pub(super) async fn abort_all(bucket: &LakeBucket) -> anyhow::Result<usize> {
     let action = || format!("cannot abort unfinished uploads of the lake {}", bucket.url);
     let uploads: &dyn MultipartStore = match bucket.opened.kind() {
         StorageClient::S3(store) => &**store,
@@ -50,7 +50,7 @@ pub(super) async fn abort_all(bucket: &Bucket) -> anyhow::Result<usize> {
 }
 
 /// The first thousand unfinished uploads.
-async fn list(bucket: &Bucket) -> anyhow::Result<Vec<(ObjectPath, MultipartId)>> {
+async fn list(bucket: &LakeBucket) -> anyhow::Result<Vec<(ObjectPath, MultipartId)>> {
     let Some(request) = request(bucket).await? else {
         return Ok(Vec::new());
     };
@@ -81,7 +81,7 @@ async fn list(bucket: &Bucket) -> anyhow::Result<Vec<(ObjectPath, MultipartId)>>
 }
 
 /// The request for the list; none where there is no such list.
-async fn request(bucket: &Bucket) -> anyhow::Result<Option<HttpRequest>> {
+async fn request(bucket: &LakeBucket) -> anyhow::Result<Option<HttpRequest>> {
     let prefix = match bucket.prefix.as_ref() {
         "" => String::new(),
         prefix => format!("{prefix}/"),

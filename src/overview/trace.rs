@@ -15,7 +15,7 @@ use crate::lake::Lake;
 use crate::ledger::{lost_load, unknown_run};
 use crate::pipeline;
 use crate::settings::Settings;
-use crate::shown;
+use crate::{shown, warehouse};
 
 /// A row of the warehouse.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub(crate) struct TracedFile {
 
 /// Finds where a row comes from. Opens the warehouse and the lake.
 pub(crate) async fn trace(settings: &Settings, state: &StateDb, key: &Key) -> anyhow::Result<Trace> {
-    let warehouse = settings.open_warehouse().await?;
+    let warehouse = warehouse::open(settings).await?;
     let held = warehouse.row(&key.store, &key.item, key.date).await?;
     let warehouse = held.map(|row| amounts_as_text(&row.amounts));
     let columns = settings.target.measures.clone();

@@ -8,34 +8,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_engine::{
-    Archive, ArchiveError, Batch, Captures, EngineError, FeedLayout, MemberContent, has_archive_name,
-};
+use gristmill_engine::{Archive, ArchiveError, Batch, Captures, FeedLayout, MemberContent, has_archive_name};
 use gristmill_state::{KnownMember, Role, SubmissionOutcome, VersionRecord};
 use gristmill_watcher::{Arrival, is_looked_at};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::Parts;
-use super::conversion::{Outcome, Step, content, convert_members, done_or};
-use super::conversions::Arrived;
+use super::arrived::Arrived;
+use super::conversion::{content, convert_members};
 use super::doubted::{self, Doubted};
-use super::intake::submission;
 use super::reading::{Listed, Reading};
-use super::record::Recordable;
+use super::recordable::{Recordable, submission};
 use super::retry::{StepError, with_retries};
 use super::sources::to_state;
+use super::steps::{Outcome, Step, Unpacked, done_or};
 use super::workers::in_parallel;
 use super::{crash_point, stuck::Watch};
 
 /// The most members that a note names.
 const NAMED: usize = 3;
-
-/// An archive all of whose members were recorded, or why it is rejected.
-pub(super) struct Unpacked {
-    pub(super) version: VersionRecord,
-    pub(super) role: Role,
-}
 
 /// A member that a feed matches.
 struct Wanted {
@@ -345,11 +337,6 @@ fn unpack_ahead(
     };
     std::thread::Builder::new().name("unpack".into()).spawn(unpack)?;
     Ok(batches)
-}
-
-/// Returns whether a file was not converted because it is an archive.
-pub(super) fn is_archive(error: &StepError) -> bool {
-    matches!(error.cause().downcast_ref(), Some(EngineError::Archive))
 }
 
 /// Makes the version of the archive itself, which has no lines.

@@ -200,9 +200,9 @@ fn day_number(day: Date) -> i32 {
 
 /// Fails if the lake lacks a partial: an engine might pass over it.
 async fn find_lost(parts: &Parts, chosen: &[Chosen<'_>]) -> Result<(), StepError> {
-    let held = parts.lake.held().await.map_err(StepError::transient)?;
+    let inventory = parts.lake.inventory().await.map_err(StepError::transient)?;
     let partials = chosen.iter().map(|chosen| ((), chosen.partial.to_owned()));
-    let lost = held
+    let lost = inventory
         .missing(partials.collect())
         .await
         .map_err(StepError::transient)?;

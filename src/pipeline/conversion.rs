@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use anyhow::Context;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use gristmill_engine::{ConversionReport, DayLines, MemberContent, Scratch};
+use gristmill_engine::{ConversionReport, DayLines, EngineError, MemberContent, Scratch};
 use gristmill_state::{SubmissionOutcome, VersionDay, VersionRecord};
 use gristmill_watcher::Arrival;
 use object_store::path::Path as ObjectPath;
 use tokio::runtime::Handle;
 
-use super::archives::{Unpacked, is_archive};
-use super::conversions::Arrived;
+use super::arrived::Arrived;
 use super::doubted::{self, Doubted};
 use super::panics::panic_point;
-use super::reading::{Content, Files, Listed, Read, Reading};
+use super::reading::{Content, Files, Read, Reading};
 use super::retry::{StepError, with_retries};
 use super::sources::Origin;
+use super::steps::{Attempt, Converted, Outcome, Step, done_or};
 use super::stuck::Watch;
 use super::workers::in_parallel;
 use super::{FETCHED_KIB, Parts, crash_point};
@@ -26,46 +26,6 @@ use crate::lake::{Spooled, VersionObject};
 
 /// The most objects of a group that are fetched at the same time.
 const FETCHES: usize = 32;
-
-/// The outcome of reading a file.
-pub(super) enum Outcome {
-    /// There is something to record.
-    Recorded(Box<SubmissionOutcome>),
-    /// The file no longer exists.
-    Gone,
-    /// The file is no longer the one that arrived.
-    Changed,
-    /// There was doubt about the file, but its bytes are those of its newest submission.
-    Same,
-    /// The file system does not answer.
-    Unanswered,
-    /// The pipeline stops, and does not wait for the rest of it.
-    Stopped,
-    /// The file is an archive, and is to be read as such.
-    Archive,
-    /// The file is an archive, and its members have been passed on to be recorded.
-    Unpacked(Box<Unpacked>),
-}
-
-/// A conversion whose outputs are in the spool.
-pub(super) struct Converted {
-    report: ConversionReport,
-    content_hash: String,
-    files: Files,
-}
-
-/// How far the work on a file of the group has come.
-pub(super) enum Step {
-    /// Its bytes have not been read.
-    New,
-    Hashed(String),
-    Converted(Box<Converted>),
-    /// The members of an archive are known.
-    Listed(Box<Listed>),
-    Done(Outcome),
-}
-
-pub(super) type Attempt = Result<Step, StepError>;
 
 /// Converts files, and returns the outcome of each in their order. Everything to be recorded is then in the lake, on
 /// disk. A file's failure is its own outcome; the call fails only if the state database stays unavailable.
@@ -218,14 +178,9 @@ async fn in_force(
     known.await.context("cannot look files up in the state database")
 }
 
-pub(super) fn done_or<T>(read: Read<T>, step: impl FnOnce(T) -> Step) -> Step {
-    match read {
-        Read::Whole(value) => step(value),
-        Read::Gone => Step::Done(Outcome::Gone),
-        Read::Changed => Step::Done(Outcome::Changed),
-        Read::Unanswered => Step::Done(Outcome::Unanswered),
-        Read::Stopped => Step::Done(Outcome::Stopped),
-    }
+/// Returns whether a file was not converted because it is an archive.
+fn is_archive(error: &StepError) -> bool {
+    matches!(error.cause().downcast_ref(), Some(EngineError::Archive))
 }
 
 fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {

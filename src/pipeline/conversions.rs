@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use anyhow::Context;
-use gristmill_engine::{Captures, FeedLayout};
+use gristmill_engine::Captures;
 use gristmill_state::WaitKind;
 use gristmill_watcher::Arrival;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -21,14 +21,17 @@ use tokio::time::Instant;
 use super::Parts;
 use super::activity::Token;
 use super::archives::unpack;
+use super::arrived::Arrived;
 use super::conversion::{content, convert_files};
 use super::judge::ToJudge;
-use super::outcomes::{Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort};
+use super::outcomes::{
+    Ended, Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort,
+};
 use super::panics::contained;
-use super::record::Recordable;
+use super::recordable::Recordable;
 use super::retry::{StepError, with_retries};
 use super::sources::{Sources, to_state};
-use super::waiting::{Failed, WaitingFiles};
+use super::waiting::WaitingFiles;
 
 /// Files up to this size are converted in groups. It is less than a thread reads at a time.
 const SMALL: u64 = 128 << 10;
@@ -42,42 +45,11 @@ const LARGE: usize = 16;
 /// How often a process may die while it converts a file.
 const MOST_ATTEMPTS: u32 = 3;
 
-/// A file that has arrived, with what its name says.
-pub(super) struct Arrived {
-    pub(super) arrival: Arrival,
-    pub(super) feed: Arc<FeedLayout>,
-    /// Whether it counts as submitted only if its bytes are not those of its newest submission.
-    pub(super) is_doubted: bool,
-    pub(super) captures: Captures,
-    /// How often it has failed in this process.
-    pub(super) failures: u32,
-    /// Whether it is to be converted by itself: a group that it was in has failed as a whole.
-    pub(super) is_alone: bool,
-    /// Whether it is an archive, or looks like one by its name and matches no feed.
-    pub(super) is_archive: bool,
-    /// Whether it was tried to find out if there is room again.
-    pub(super) is_probe: bool,
-    pub(super) token: Token,
-}
-
 /// An arrival that waits until an earlier one of the same file is done.
 struct Postponed {
     arrival: Arrival,
     token: Token,
     is_doubted: bool,
-}
-
-/// The result of a conversion task.
-pub(super) struct Ended {
-    /// The files that are no longer in progress.
-    pub(super) paths: Vec<String>,
-    /// The files that are tried again after a pause.
-    pub(super) failed: Vec<Failed>,
-    /// The files that are tried again at once, each by itself.
-    pub(super) alone: Vec<Arrived>,
-    pub(super) was_suspect: bool,
-    /// What was found out of the room, if that was to be found out.
-    pub(super) probed: Option<bool>,
 }
 
 /// What is next.

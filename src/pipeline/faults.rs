@@ -9,7 +9,16 @@ use std::io::{self, ErrorKind};
 use rustix::io::Errno;
 use tokio::task::JoinError;
 
-use super::retry::Hope;
+/// What a retry may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hope {
+    /// It succeeds once an outage has ended.
+    Outage,
+    /// It may succeed.
+    Doubtful,
+    /// Only a person can help.
+    None,
+}
 
 /// Returns what a retry may bring, by the first cause that says so.
 pub(super) fn hope(error: &anyhow::Error) -> Hope {

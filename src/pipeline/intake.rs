@@ -4,19 +4,17 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use gristmill_engine::{Captures, FeedLayout};
-use gristmill_state::{Role, SubmissionOutcome, SubmissionRecord};
+use gristmill_state::{SubmissionOutcome, SubmissionRecord};
 use gristmill_watcher::{Arrival, Event, Stamp};
 use tokio::sync::{mpsc, watch};
 
 use super::conversions::Conversions;
 use super::judge::ToJudge;
-use super::record::Recordable;
+use super::recordable::{Recordable, submission};
 use super::retry::with_retries;
 use super::sources::{SourceEvent, Sources, to_state};
 use super::unmatched::note_unmatched;
 use super::{Parts, stopped};
-use crate::guards;
 
 /// The most events that are received at a time.
 const EVENTS: usize = 1024;
@@ -114,25 +112,6 @@ pub(super) async fn convert_arrivals(
         }
     }
     conversions.finish().await
-}
-
-/// Makes the record of a submission.
-pub(super) fn submission(
-    feed: &FeedLayout,
-    captures: Captures,
-    arrival: &Arrival,
-    outcome: SubmissionOutcome,
-) -> SubmissionRecord {
-    SubmissionRecord {
-        file_url: arrival.path.clone(),
-        feed: feed.name.clone(),
-        store_id: captures.store,
-        business_date: captures.date,
-        stamp: to_state(arrival.stamp),
-        guards: guards::of_feed(feed),
-        role: Role::Alone,
-        outcome,
-    }
 }
 
 /// Makes the record of a file whose name cannot be used, unless the state database already has it.

@@ -14,6 +14,7 @@
 mod activity;
 mod alerting;
 mod archives;
+mod arrived;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod conversion;
@@ -37,13 +38,16 @@ mod put_away;
 mod readiness;
 mod reading;
 mod record;
+mod recordable;
 mod refill;
 mod retention;
 mod retry;
 mod runs;
 mod sources;
+mod steps;
 mod strays;
 mod stuck;
+mod summaries;
 mod unmatched;
 mod vitals;
 mod waiting;
@@ -70,9 +74,9 @@ use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
 pub(crate) use self::retry::pause_after;
 use self::retry::{Patience, StepError, with_retries};
-pub(crate) use self::runs::summary_files;
 use self::sources::{OpenSource, Sources};
 use self::stuck::StuckReads;
+pub(crate) use self::summaries::summary_files;
 pub(crate) use self::unmatched::Nearest;
 pub use self::vitals::Vitals;
 use crate::guards::who;
@@ -81,6 +85,7 @@ use crate::memory::Memory;
 use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::{Place, Settings};
+use crate::warehouse;
 
 /// The most conversions in progress at the same time if a source or the lake is a bucket, unless there are more cores.
 const CONVERSIONS_WITH_BUCKET: usize = 16;
@@ -257,7 +262,7 @@ async fn open_parts(
     progress: Progress,
 ) -> anyhow::Result<Arc<Parts>> {
     // Wrong settings are told before anything is made.
-    let warehouse = settings.open_warehouse().await?;
+    let warehouse = warehouse::open(&settings).await?;
     settings.check_receivers()?;
     if !settings.state.exists() {
         settings.check_alerts(&settings.jobs)?;

@@ -7,12 +7,11 @@ use gristmill_state::{Role, SubmissionOutcome, WaitKind, WaitingFile};
 use tokio::sync::mpsc;
 
 use super::Parts;
-use super::conversion::Outcome;
-use super::conversions::{Arrived, Ended};
-use super::intake::submission;
-use super::record::Recordable;
+use super::arrived::Arrived;
+use super::recordable::{Recordable, submission};
 use super::retry::{StepError, with_retries};
 use super::sources::{Sources, to_state};
+use super::steps::Outcome;
 use super::waiting::Failed;
 
 /// Makes the failure of a file that has killed the process so many times.
@@ -43,6 +42,19 @@ pub(super) async fn end_attempts(parts: &Parts, files: &[&str]) -> anyhow::Resul
     })
     .await
     .context("cannot record attempts at files in the state database")
+}
+
+/// The result of a conversion task.
+pub(super) struct Ended {
+    /// The files that are no longer in progress.
+    pub(super) paths: Vec<String>,
+    /// The files that are tried again after a pause.
+    pub(super) failed: Vec<Failed>,
+    /// The files that are tried again at once, each by itself.
+    pub(super) alone: Vec<Arrived>,
+    pub(super) was_suspect: bool,
+    /// What was found out of the room, if that was to be found out.
+    pub(super) probed: Option<bool>,
 }
 
 /// A file whose conversion has ended, and how.

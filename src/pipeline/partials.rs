@@ -42,13 +42,13 @@ fn out_of_reach(files: &[String]) -> String {
 
 /// Finds the partials in force that the lake has lost, before anything is read.
 pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
-    let held = parts.lake.held().await.map_err(StepError::transient)?;
+    let inventory = parts.lake.inventory().await.map_err(StepError::transient)?;
     let (mut lost, mut after) = (Vec::new(), String::new());
     loop {
         let page = parts.state.partials_in_force(&after).await?;
         let Some((last, _)) = page.last() else { break };
         after.clone_from(last);
-        lost.extend(held.missing(page).await.map_err(StepError::transient)?);
+        lost.extend(inventory.missing(page).await.map_err(StepError::transient)?);
     }
     if lost.is_empty() {
         return Ok(());

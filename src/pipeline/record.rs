@@ -6,15 +6,14 @@ use anyhow::Context;
 use gristmill_state::{
     FileStatus, Recorded, Role, StateError, SubmissionOutcome, SubmissionRecord, WaitKind,
 };
-use gristmill_watcher::Arrival;
 use tokio::sync::mpsc;
 
-use super::activity::Token;
 use super::doubted::{self, Doubted};
 use super::judge::ToJudge;
 use super::oddities::far_ahead;
 use super::outcomes::end_attempts;
 use super::put_away::Wakes;
+use super::recordable::{Recordable, is_rejected};
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
 use super::unmatched::note_archive;
@@ -23,15 +22,6 @@ use crate::preconditions::JobIndex;
 
 /// The most submissions in one transaction. A group is whatever came in during the last one.
 const GROUP: usize = 500;
-
-/// A submission to be recorded.
-#[derive(Debug)]
-pub(super) struct Recordable {
-    pub(super) record: SubmissionRecord,
-    /// The arrival, if it counts as submitted only if its bytes are not those of its newest submission.
-    pub(super) doubted: Option<Arrival>,
-    pub(super) token: Token,
-}
 
 /// Records submissions until no more can come. If the state database stays unavailable, the pipeline ends; what was not
 /// recorded is converted again at the next start.
@@ -226,13 +216,5 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
             tally.count_failed();
             tracing::error!(path, "failed: {error}");
         }
-    }
-}
-
-/// Returns whether the conversion itself has rejected the file.
-pub(super) fn is_rejected(record: &SubmissionRecord) -> bool {
-    match &record.outcome {
-        SubmissionOutcome::Converted(version) => version.rejected_because.is_some(),
-        _ => false,
     }
 }

@@ -11,7 +11,7 @@ use gristmill_state::{LedgerNews, RunRow};
 
 use super::Parts;
 use super::retry::StepError;
-use super::runs::{digest_of, summary_files};
+use super::summaries::{digest_of, summary_files};
 use crate::lake::LocalFile;
 use crate::ledger::{lost_load, scope};
 

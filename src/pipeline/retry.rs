@@ -11,6 +11,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::watch;
 
+use super::faults::Hope;
 use super::gauges::Gauges;
 use super::{Until, faults, stopped};
 use crate::causes;
@@ -29,17 +30,6 @@ pub(super) struct StepError {
     hope: Hope,
     is_of_room: bool,
     is_of_group: bool,
-}
-
-/// What a retry may bring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hope {
-    /// It succeeds once an outage has ended.
-    Outage,
-    /// It may succeed.
-    Doubtful,
-    /// Only a person can help.
-    None,
 }
 
 impl StepError {

@@ -1,41 +1,30 @@
 //! The last stage: queued runs are claimed, summarized and loaded.
 
+mod attempt;
+mod execution;
+
 use std::collections::HashMap;
-use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gristmill_engine::{EngineError, SummaryReport, content_hash};
-use gristmill_loader::{Base, Load, LoadOutcome};
-use gristmill_state::{Cause, ClaimedRun, RowChanges, RunOutcome, RunResult, SummaryRecord};
-use object_store::path::Path as ObjectPath;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use self::attempt::attempt;
 use super::activity::Token;
 use super::judge::ToJudge;
-use super::merge::{Merged, culprit, merge};
-use super::panics::{contained, panic_point};
-use super::partials::{Fate, LostPartials};
-use super::retry::{StepError, pause_after, with_retries};
+use super::retry::{StepError, with_retries};
 use super::sources::Sources;
-use super::{Parts, crash_point, ledger, lineage, oddities, partials, readiness, stopped};
-use crate::lake::{Lake, LocalFile, Unsynced, summary_names};
-use crate::ledger::scope;
-use crate::others;
-use crate::preconditions::some_of;
+use super::{Parts, crash_point, lineage, partials, readiness, stopped};
 
 /// The most runs at the same time. Typically one merges while another loads.
 const AT_ONCE: usize = 2;
 
 /// The least pause before runs are tried again that are due, and could not be claimed.
 const DUE_AGAIN: Duration = Duration::from_secs(1);
-
-/// How often a run records that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 
 /// Processes the queue whenever it is woken, until it is stopped. Runs in progress are finished. First it prepares the
 /// warehouse, while files are already being converted; `preparing` is the token of that work.
@@ -175,7 +164,7 @@ async fn claim(
         let (parts, sources, token) = (parts.clone(), sources.clone(), parts.activity.begin());
         let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
         let work = async move {
-            let error = work_off(&parts, &sources, &run).await?;
+            let error = attempt(&parts, &sources, &run).await?;
             let run_id = run.run_id;
             Ok(Ended { run_id, token, error })
         };
@@ -190,298 +179,4 @@ struct Ended {
     token: Token,
     /// The failure for which it is in the queue again.
     error: Option<StepError>,
-}
-
-/// Brings one run to its end, or puts it back into the queue because of an outage, which it returns. A failed run is a
-/// state, not an error; the only error is a state database that stays unavailable.
-async fn work_off(parts: &Parts, sources: &Sources, run: &ClaimedRun) -> anyhow::Result<Option<StepError>> {
-    tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
-    for sentence in others::told(&run.days_of_others) {
-        tracing::warn!("{sentence}");
-    }
-    let beat = async {
-        // The claim was the first heartbeat.
-        let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        loop {
-            beats.tick().await;
-            if let Err(error) = parts.state.heartbeat(&run.run_id).await {
-                tracing::warn!("the run's heartbeat could not be written: {error}");
-            }
-        }
-    };
-    let done = tokio::select! {
-        done = contained(execute(parts, run)) => done,
-        () = beat => unreachable!("the heart beats until the run is done"),
-    };
-    let error = match done {
-        Ok(Ok(())) => {
-            parts.activity.tally.count_run_completed();
-            return Ok(None);
-        }
-        Ok(Err(error)) => error,
-        Err(panicked) => StepError::permanent(panicked),
-    };
-    let reason = match LostPartials::of(&error) {
-        None => {
-            let failures = failures_of(parts, run).await? + 1;
-            if error.is_worth_another(failures) {
-                defer(parts, run, &error, failures).await?;
-                return Ok(Some(error));
-            }
-            error.to_string()
-        }
-        Some(lost) => {
-            let make_anew = || partials::make_anew(parts, sources, run, lost);
-            let fate = with_retries(&parts.patience, "having partials made anew", make_anew).await;
-            match fate.context("cannot have lost partials made anew")? {
-                Fate::Waits { files } => {
-                    tracing::warn!(
-                        "waits: the lake has lost the partials of {}, so these files are read again",
-                        some_of(&files)
-                    );
-                    return Ok(None);
-                }
-                Fate::Fails(reason) => reason,
-            }
-        }
-    };
-    parts.activity.tally.count_run_failed();
-    tracing::error!("failed: {reason}; `gristmill retry {}` runs it again", run.run_id);
-    with_retries(&parts.patience, "recording a failed run", || async {
-        Ok(parts.state.fail(&run.run_id, &reason).await?)
-    })
-    .await
-    .context("cannot record a failed run in the state database")?;
-    Ok(None)
-}
-
-/// How often a run has failed without an end so far.
-async fn failures_of(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<u32> {
-    let failures = with_retries(&parts.patience, "asking for a run's failures", || async {
-        Ok(parts.state.run_failures(&run.run_id).await?)
-    });
-    failures
-        .await
-        .context("cannot ask the state database for a run's failures")
-}
-
-/// Puts a run back into the queue until its next try.
-async fn defer(parts: &Parts, run: &ClaimedRun, error: &StepError, failures: u32) -> anyhow::Result<()> {
-    parts.activity.gauges.count_retry();
-    let pause = pause_after(failures);
-    tracing::warn!(?pause, "the run failed and will be tried again: {error}");
-    let reason = error.to_string();
-    with_retries(&parts.patience, "putting a run back", || async {
-        Ok(parts
-            .state
-            .defer(&run.run_id, &reason, parts.after(pause))
-            .await?)
-    })
-    .await
-    .context("cannot put a run back into the queue in the state database")
-}
-
-/// Merges a run. A file whose sums overflow together with those of others is left out and held, and the run goes on
-/// without it.
-async fn merge_what_fits(
-    parts: &Parts,
-    run: &ClaimedRun,
-    summary: &ObjectPath,
-    coverage: &ObjectPath,
-) -> Result<(SummaryReport, Unsynced), StepError> {
-    let mut run = run.clone();
-    loop {
-        let error = match merge(parts, &run, summary, coverage).await? {
-            Merged::Done(report, unsynced) => return Ok((report, unsynced)),
-            Merged::Overflow(error) => error,
-        };
-        let EngineError::Overflow {
-            store_id, trans_date, ..
-        } = &error
-        else {
-            return Err(StepError::permanent(error));
-        };
-        let Some(input) = culprit(parts, &run, store_id, *trans_date).await? else {
-            return Err(StepError::permanent(error));
-        };
-        let reason = format!("together with other files, {error}");
-        let path = input.file_url.clone();
-        run.inputs = parts
-            .state
-            .leave_out(&run.run_id, input.version_id, &reason)
-            .await?;
-        parts.activity.tally.count_held();
-        tracing::warn!(
-            path,
-            "held, and left out of the run: {reason}; correct it and send it again"
-        );
-    }
-}
-
-/// Merges, loads and records. It is safe to repeat from the beginning at any time.
-async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
-    panic_point("execute-run", &run.job_id);
-    ledger::check(parts, run).await?;
-    let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-    let (report, unsynced) = merge_what_fits(parts, run, &summary, &coverage).await?;
-    oddities::tell_of_stores(parts, run).await?;
-    // The load reads and compares while the disk writes, and commits only after that.
-    let synced = tokio::task::spawn_blocking(move || unsynced.sync());
-    let record = SummaryRecord {
-        object: summary.to_string(),
-        coverage_object: Some(coverage.to_string()),
-        rows: report.rows,
-        digest: digest(&parts.lake, &summary).await?,
-    };
-    let (safe, is_safe) = watch::channel(false);
-    let make_safe = async {
-        let noted = async { Ok(parts.state.summarized(&run.run_id, &record).await?) };
-        let (synced, ()) = tokio::try_join!(async { synced.await.map_err(StepError::permanent) }, noted)?;
-        synced.map_err(StepError::transient)?;
-        safe.send_replace(true);
-        Ok(())
-    };
-    let ((), outcome) = tokio::try_join!(make_safe, load(parts, run, &record, is_safe))?;
-    crash_point("after-load");
-    let result = match outcome {
-        LoadOutcome::Loaded(counts) => {
-            let changes = RowChanges {
-                inserted: counts.inserted,
-                updated: counts.updated,
-                deleted: counts.deleted,
-                unchanged: counts.unchanged,
-            };
-            let RowChanges {
-                inserted,
-                updated,
-                deleted,
-                unchanged,
-            } = changes;
-            tracing::info!(
-                rows = record.rows,
-                inserted,
-                updated,
-                deleted,
-                unchanged,
-                "loaded"
-            );
-            RunResult {
-                outcome: RunOutcome::Loaded,
-                changes: Some(changes),
-            }
-        }
-        LoadOutcome::AlreadyLoaded(_) => {
-            tracing::info!(rows = record.rows, "was already loaded");
-            RunResult {
-                outcome: RunOutcome::Loaded,
-                changes: None,
-            }
-        }
-        LoadOutcome::Superseded { by } => {
-            // The ledger may have got a run since it was compared.
-            ledger::check(parts, run).await?;
-            tracing::warn!(
-                by = by.run_id,
-                "not loaded: the warehouse already has a newer run"
-            );
-            RunResult {
-                outcome: RunOutcome::Superseded,
-                changes: None,
-            }
-        }
-    };
-    parts.state.complete(&run.run_id, &result).await?;
-    crash_point("after-complete");
-    Ok(())
-}
-
-/// Computes the content hash of an object.
-async fn digest(lake: &Lake, object: &ObjectPath) -> Result<String, StepError> {
-    let file = lake.fetch(object.as_ref()).await.map_err(StepError::transient)?;
-    digest_of(&file, object.as_ref()).await
-}
-
-/// Computes the content hash of an object's local file.
-pub(super) async fn digest_of(file: &LocalFile, object: &str) -> Result<String, StepError> {
-    let file = file.clone();
-    let hashed = tokio::task::spawn_blocking(move || content_hash(File::open(file.path())?));
-    let hashed = hashed.await.map_err(StepError::permanent)?;
-    let hashed = hashed.with_context(|| format!("cannot read {object} in the lake"));
-    hashed.map_err(StepError::transient)
-}
-
-/// Loads a run's summary. The load is not committed before the summary is safe.
-async fn load(
-    parts: &Parts,
-    run: &ClaimedRun,
-    record: &SummaryRecord,
-    is_safe: watch::Receiver<bool>,
-) -> Result<LoadOutcome, StepError> {
-    let made = summary_files(&parts.lake, record).await;
-    let made = made.and_then(|files| files.context("the summary is gone from the lake"));
-    let [summary, coverage] = made.map_err(StepError::transient)?;
-    let before = base(parts, run).await?;
-    let summary_before = before.as_ref().map(|(base, _)| base.summary.as_path());
-    oddities::tell_of_measures(summary.path(), summary_before).await?;
-    let load = Load {
-        run_id: run.run_id.clone(),
-        scope: scope(&run.job_id, run.wave),
-        sequence: run.sequence,
-        summary: summary.path().to_owned(),
-        coverage: coverage.path().to_owned(),
-        rows: record.rows,
-        digest: record.digest.clone(),
-        base: before.as_ref().map(|(base, _)| base.clone()),
-        is_safe: Some(is_safe),
-    };
-    let bar = parts.progress.load(&run.run_id, load.rows);
-    let outcome = parts
-        .warehouse
-        .load(&load, &|rows| bar.set_position(rows))
-        .await?;
-    bar.finish_and_clear();
-    Ok(outcome)
-}
-
-/// Finds what this job and wave loaded last, if its summary is still in the lake. Without a base, all rows are sent to
-/// the warehouse. That is intended for a run that a person started: they may have reason to doubt the warehouse.
-async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<(Base, [LocalFile; 2])>, StepError> {
-    let row = parts.state.run(&run.run_id).await?;
-    if row.is_some_and(|row| row.cause == Cause::Manual) {
-        return Ok(None);
-    }
-    let last = parts
-        .state
-        .loaded_before(&run.job_id, run.wave, run.sequence)
-        .await?;
-    let Some((run_id, record)) = last.and_then(|last| Some((last.run_id, last.summary?))) else {
-        return Ok(None);
-    };
-    let files = summary_files(&parts.lake, &record)
-        .await
-        .map_err(StepError::transient)?;
-    Ok(files.map(|files| {
-        let base = Base {
-            rows: record.rows,
-            run_id,
-            summary: files[0].path().to_owned(),
-            coverage: files[1].path().to_owned(),
-        };
-        (base, files)
-    }))
-}
-
-/// Returns the local files of a summary and its coverage, if the lake still has both.
-pub(crate) async fn summary_files(
-    lake: &Lake,
-    summary: &SummaryRecord,
-) -> anyhow::Result<Option<[LocalFile; 2]>> {
-    let Some(coverage) = &summary.coverage_object else {
-        return Ok(None);
-    };
-    let found = (lake.find(&summary.object).await?, lake.find(coverage).await?);
-    Ok(match found {
-        (Some(summary), Some(coverage)) => Some([summary, coverage]),
-        _ => None,
-    })
 }

@@ -7,7 +7,7 @@ use gristmill_state::{Role, SubmissionRecord};
 use gristmill_watcher::UnmatchedFile;
 
 use super::Parts;
-use super::record::is_rejected;
+use super::recordable::is_rejected;
 use super::retry::{StepError, with_retries};
 use crate::settings::Feeds;
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use gristmill_state::WaitingFile;
 use tokio::time::Instant;
 
-use super::conversions::Arrived;
+use super::arrived::Arrived;
 use super::retry::{StepError, pause_after};
 
 /// A file that could not be converted, and is to be tried again.

@@ -12,10 +12,10 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Parts;
-use super::conversion::{Attempt, Outcome, Step};
 use super::panics::contained_here;
 use super::reading::Reading;
 use super::retry::StepError;
+use super::steps::{Attempt, Outcome, Step};
 use super::stuck::{PATIENCE, StuckReads};
 
 /// How often to look whether a thread stands still.
@@ -24,7 +24,7 @@ const LOOKS: Duration = Duration::from_millis(500);
 /// The files, and what to do with them.
 struct Work<F> {
     readings: Vec<Reading>,
-    places: Vec<Mutex<Place>>,
+    slots: Vec<Mutex<Slot>>,
     next: AtomicUsize,
     stuck: Arc<StuckReads>,
     work: F,
@@ -35,7 +35,7 @@ struct Work<F> {
 }
 
 /// How far the work on a file has come.
-enum Place {
+enum Slot {
     ToDo(Attempt),
     Doing,
     /// It has its outcome. A file that was given up has it before its thread returns.
@@ -52,10 +52,10 @@ pub(super) async fn in_parallel(
     work: impl Fn(usize, &Reading, Attempt) -> Attempt + Send + Sync + 'static,
 ) -> anyhow::Result<Vec<Attempt>> {
     let count = readings.len();
-    let places = steps.into_iter().map(|step| Mutex::new(Place::ToDo(step)));
+    let slots = steps.into_iter().map(|step| Mutex::new(Slot::ToDo(step)));
     let shared = Arc::new(Work {
         readings: readings.to_vec(),
-        places: places.collect(),
+        slots: slots.collect(),
         next: AtomicUsize::new(0),
         stuck: parts.stuck.clone(),
         work,
@@ -111,13 +111,10 @@ pub(super) async fn in_parallel(
             note_stuck(parts, reading);
         }
     }
-    let outcomes = shared
-        .places
-        .iter()
-        .map(|place| match exchange(place, Place::Gone) {
-            Place::Done(attempt) => attempt,
-            _ => unreachable!("none is left"),
-        });
+    let outcomes = shared.slots.iter().map(|slot| match exchange(slot, Slot::Gone) {
+        Slot::Done(attempt) => attempt,
+        _ => unreachable!("none is left"),
+    });
     Ok(outcomes.collect())
 }
 
@@ -127,24 +124,24 @@ fn note_stuck(parts: &Parts, reading: &Reading) {
     }
 }
 
-fn exchange(place: &Mutex<Place>, new: Place) -> Place {
-    let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut *place, new)
+fn exchange(slot: &Mutex<Slot>, new: Slot) -> Slot {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut *slot, new)
 }
 
 impl<F> Work<F> {
     fn is_done(&self, number: usize) -> bool {
-        let place = self.places[number].lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(*place, Place::Done(_))
+        let slot = self.slots[number].lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*slot, Slot::Done(_))
     }
 
     /// Gives a file its outcome, unless it has one.
     fn end(&self, number: usize, attempt: Attempt) {
-        let mut place = self.places[number].lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(*place, Place::Doing) {
+        let mut slot = self.slots[number].lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*slot, Slot::Doing) {
             return;
         }
-        *place = Place::Done(attempt);
+        *slot = Slot::Done(attempt);
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.all_done.notify_one();
         }
@@ -155,10 +152,10 @@ impl<F: Fn(usize, &Reading, Attempt) -> Attempt> Work<F> {
     fn work_off(&self) {
         loop {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(place) = self.places.get(number) else {
+            let Some(slot) = self.slots.get(number) else {
                 return;
             };
-            let Place::ToDo(step) = exchange(place, Place::Doing) else {
+            let Slot::ToDo(step) = exchange(slot, Slot::Doing) else {
                 continue;
             };
             let reading = &self.readings[number];

@@ -7,18 +7,20 @@
 mod completeness;
 mod conditions;
 mod losses;
+mod wave;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use gristmill_state::{
-    Cause, CriterionError, Facts, FileFact, FileStatus, InForce, NewRun, RunRow, RunState, Trigger, WaveRuns,
+    Cause, CriterionError, Facts, FileFact, FileStatus, NewRun, RunRow, RunState, Trigger, WaveRuns,
 };
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{Timestamp, Zoned};
 use serde_json::json;
 
 use self::completeness::Completeness;
 use self::conditions::{answered, in_zone};
+use self::wave::{Matching, Wave};
 use super::check::{Check, some_of};
 use super::inputs;
 use super::plan::JobPlan;
@@ -84,35 +86,6 @@ pub fn judge(plan: &JobPlan, facts: &Facts, criterion: &CriterionAnswer, now: Ti
         });
     }
     verdicts
-}
-
-/// A file of the job.
-struct Matching<'f> {
-    file: &'f FileFact,
-    store: Option<String>,
-}
-
-impl<'f> Matching<'f> {
-    /// Returns the version in force, if it was submitted after `run` chose its inputs.
-    fn since(&self, run: Option<&RunRow>) -> Option<&'f InForce> {
-        let seen = run.map_or(0, |run| run.as_of_submission);
-        self.file
-            .in_force
-            .as_ref()
-            .filter(|version| version.submission_id > seen)
-    }
-}
-
-struct Wave<'f> {
-    plan: &'f JobPlan,
-    facts: &'f Facts,
-    date: Option<Date>,
-    files: &'f [Matching<'f>],
-    /// The files that a person took out.
-    taken_out: &'f [&'f FileFact],
-    /// The stores that the job lists, or else those of this wave and of earlier ones.
-    expected_stores: &'f BTreeSet<&'f str>,
-    now: Zoned,
 }
 
 impl<'f> Wave<'f> {

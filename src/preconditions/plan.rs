@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_engine::{FeedLayout, FilePattern, PatternError, Supersede};
+use gristmill_engine::{FeedLayout, FilePattern, PatternError, Supersede, parse_span};
 use gristmill_state::{JobConfig, Trigger};
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 
 use super::{JobParams, MergeEngine};
-use crate::settings::{Feeds, in_plain_words, parse_span};
+use crate::settings::{Feeds, in_plain_words};
 
 /// What a job requires.
 #[derive(Clone, Debug)]

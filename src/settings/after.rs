@@ -3,18 +3,7 @@
 use gristmill_watcher::{Address, Provider};
 
 use super::file::{AfterWord, SourceTable};
-use super::places::{BucketPlace, LakeSettings, Place, Source};
-
-/// What happens to an object of a source after it was taken.
-#[derive(Clone, Debug)]
-pub enum After {
-    /// Nothing: it stays where it is.
-    Keep,
-    /// It is tagged, for a lifecycle rule to find.
-    Tag,
-    /// It is moved to another place on the same server.
-    Move(BucketPlace),
-}
+use super::places::{After, BucketPlace, LakeSettings, Place, Source};
 
 /// Checks `source.after` and `source.moved`.
 pub(super) fn check_after(table: &SourceTable, place: &Place) -> Result<After, String> {
@@ -101,24 +90,4 @@ pub(super) fn check_moved(sources: &[Source], lake: &LakeSettings) -> Result<(),
         }
     }
     Ok(())
-}
-
-impl BucketPlace {
-    /// Returns whether an object can be in both.
-    fn overlaps(&self, other: &Self) -> bool {
-        let (ours, others) = (
-            format!("{}/", self.address.url()),
-            format!("{}/", other.address.url()),
-        );
-        self.is_on_server_of(other) && (ours.starts_with(&others) || others.starts_with(&ours))
-    }
-
-    /// Returns whether both have the same endpoint, however it is written.
-    fn is_on_server_of(&self, other: &Self) -> bool {
-        let endpoint = |place: &Self| {
-            let endpoint = place.options.endpoint.as_deref()?;
-            Some(endpoint.trim_end_matches('/').to_ascii_lowercase())
-        };
-        endpoint(self) == endpoint(other)
-    }
 }

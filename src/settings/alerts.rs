@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use gristmill_engine::parse_span;
 use gristmill_state::JobConfig;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
+use super::feeds::Feeds;
 use super::quiet::{QuietHours, quiet_hours};
 use super::receivers::{DeadMan, DeadManTable, Receiver, ReceiverTable};
-use super::{Feeds, parse_span};
 use crate::preconditions::JobPlan;
 
 /// The `[alerts]` table.

@@ -234,7 +234,7 @@ pub(super) struct WarehouseTable {
     pub(super) load: String,
     #[serde(default)]
     pub(super) audit: bool,
-    #[serde(default = "yes")]
+    #[serde(default = "super::defaults::yes")]
     pub(super) refill: bool,
 }
 
@@ -289,7 +289,7 @@ pub(super) struct JobSpec {
     min_files: u32,
     #[serde(default)]
     trigger: TriggerWord,
-    #[serde(default = "yes")]
+    #[serde(default = "super::defaults::yes")]
     enabled: bool,
     job_addl_criteria: Option<String>,
     #[serde(default, deserialize_with = "list_of_requirements")]
@@ -360,10 +360,6 @@ fn load() -> String {
 
 fn one() -> u32 {
     1
-}
-
-pub(super) fn yes() -> bool {
-    true
 }
 
 fn utc() -> String {

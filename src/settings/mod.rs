@@ -7,6 +7,8 @@ mod after;
 mod alerts;
 mod cluster;
 mod credentials;
+mod defaults;
+mod feeds;
 mod file;
 mod fragment;
 mod http;
@@ -16,33 +18,32 @@ mod own;
 mod places;
 mod quiet;
 mod receivers;
+mod sources;
 mod variable;
 mod warehouse;
 mod words;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use gristmill_engine::{Captures, FeedLayout, FeedSpec, FilePattern, has_archive_name};
-use gristmill_loader::{Credentials, LoadMode, Target, Warehouse};
-use gristmill_state::{ARCHIVES, JobConfig};
+use gristmill_engine::{FeedLayout, FeedSpec};
+use gristmill_loader::{Credentials, LoadMode, Target};
+use gristmill_state::JobConfig;
 
 use serde::Deserialize;
 
 use crate::memory::MemoryLimit;
 use crate::preconditions::check_reload;
-pub use after::After;
 pub use alerts::{Alert, AlertSettings, Day, Free, When};
 pub use cluster::ClusterSettings;
 pub(crate) use cluster::NO_CLUSTER;
+pub use feeds::Feeds;
 pub(crate) use fragment::{check_feed, feed_in, read_feed, read_profile};
-pub(crate) use gristmill_engine::parse_span;
 pub use http::{HttpSettings, Token};
 pub use lineage::LineageSettings;
-pub use places::{BucketPlace, LakeSettings, Place, Retention, Source};
+pub use places::{After, BucketPlace, LakeSettings, Place, Retention, Source};
 pub use quiet::QuietHours;
 pub(crate) use receivers::place;
 pub use receivers::{DeadMan, Encryption, Endpoint, Form, Mail, Receiver};
@@ -117,106 +118,6 @@ pub struct SettingsError {
     problem: String,
 }
 
-/// The feeds, and which of them a file belongs to.
-#[derive(Clone, Debug)]
-pub struct Feeds {
-    feeds: Vec<Arc<FeedLayout>>,
-    /// Under which archives themselves are recorded.
-    archives: Option<Arc<FeedLayout>>,
-}
-
-impl Feeds {
-    /// Collects feeds that do not come from a settings file.
-    pub fn new(layouts: Vec<FeedLayout>) -> Self {
-        Self::of(layouts.into_iter().map(Arc::new).collect())
-    }
-
-    fn of(feeds: Vec<Arc<FeedLayout>>) -> Self {
-        let archives = FeedLayout::of_archives(ARCHIVES, feeds.iter().map(|feed| &**feed));
-        Self {
-            feeds,
-            archives: archives.map(Arc::new),
-        }
-    }
-
-    /// Returns under which feed an archive itself is recorded. Its digest depends on all that decides which members are
-    /// read, and how.
-    pub fn archives(&self) -> Option<&Arc<FeedLayout>> {
-        self.archives.as_ref()
-    }
-
-    /// Returns the same for a file that no feed matches, if its name says that it may be an archive.
-    pub fn of_archive(&self, path: &str) -> Option<Arc<FeedLayout>> {
-        let may_be = has_archive_name(path) && !self.has_file(path);
-        self.archives.as_ref().filter(|_| may_be).cloned()
-    }
-
-    /// Finds the feed that a file belongs to, and what the file's name says. If several patterns match, the one with
-    /// the longest literal start wins; among equals, the first.
-    ///
-    /// The layout is that of the profile which reads the file, if one does.
-    pub fn of_file(&self, path: &str) -> Option<(Arc<FeedLayout>, Captures)> {
-        self.feed_of(path)?.reader(path)
-    }
-
-    /// Returns whether a feed reads a file.
-    pub fn has_file(&self, path: &str) -> bool {
-        self.feed_of(path).is_some()
-    }
-
-    fn feed_of(&self, path: &str) -> Option<&Arc<FeedLayout>> {
-        let mut best: Option<&Arc<FeedLayout>> = None;
-        for feed in &self.feeds {
-            let is_better = best.is_none_or(|best| feed.files.literal_prefix() > best.files.literal_prefix());
-            if is_better && feed.files.matches(path) {
-                best = Some(feed);
-            }
-        }
-        best
-    }
-
-    /// Adds what the patterns of jobs capture.
-    fn with_jobs(self, jobs: &[JobConfig]) -> Result<Self, String> {
-        let feed = |feed: Arc<FeedLayout>| {
-            let of_feed = jobs.iter().filter(|job| job.feed == feed.name);
-            let patterns = of_feed
-                .filter_map(|job| FilePattern::parse(&job.files).ok())
-                .collect();
-            let feed = Arc::unwrap_or_clone(feed).with_jobs(patterns);
-            feed.map(Arc::new).map_err(|error| error.to_string())
-        };
-        self.feeds
-            .into_iter()
-            .map(feed)
-            .collect::<Result<_, _>>()
-            .map(Self::of)
-    }
-
-    /// Returns the feed of that name.
-    pub fn get(&self, name: &str) -> Option<&Arc<FeedLayout>> {
-        self.feeds.iter().find(|feed| feed.name == name)
-    }
-
-    /// Iterates over all feeds in the order of the settings file.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<FeedLayout>> {
-        self.feeds.iter()
-    }
-
-    /// Returns the digest of the layout with which a feed reads a file.
-    pub fn digest_of(&self, feed: &str, path: &str) -> Option<String> {
-        if feed == ARCHIVES {
-            return Some(self.archives.as_ref()?.digest().to_owned());
-        }
-        let feed = self.get(feed)?;
-        // A file keeps the feed that it was last read under, even if the pattern has changed since.
-        let digest = |layout: &FeedLayout| layout.digest().to_owned();
-        Some(
-            feed.reader(path)
-                .map_or_else(|| digest(feed), |(layout, _)| digest(&layout)),
-        )
-    }
-}
-
 impl Settings {
     /// Reads and checks a settings file. Source folders must exist; other folders are created when they are needed.
     pub fn read(path: &Path) -> Result<Self, SettingsError> {
@@ -259,9 +160,9 @@ impl Settings {
     /// Checks the text of a settings file in `folder`. Errors do not include the file's name.
     fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
         let file = file::read(text)?;
-        let sources = places::check_sources(&file.source, folder)?;
+        let sources = sources::check_sources(&file.source, folder)?;
         let state = folder.join(local_path("state.url", &file.state.url.0, "sqlite")?);
-        let lake = places::check_lake(&file.lake, folder, &state)?;
+        let lake = sources::check_lake(&file.lake, folder, &state)?;
         after::check_moved(&sources, &lake)?;
         let feeds = check_feeds(&file.feeds)?;
         let measures = shared_measures(&feeds)?;
@@ -289,7 +190,7 @@ impl Settings {
             file: PathBuf::new(),
             sources,
             lake,
-            retention: places::check_retention(&file.lake.retention)?,
+            retention: sources::check_retention(&file.lake.retention)?,
             state,
             convert: ConvertSettings {
                 keep: file.convert.keep,
@@ -346,19 +247,8 @@ impl Settings {
     }
 
     /// Returns the warehouse's URL, or an error about the settings if a variable in it is not set.
-    fn warehouse_url(&self) -> Result<&str, SettingsError> {
+    pub(crate) fn warehouse_url(&self) -> Result<&str, SettingsError> {
         self.warehouse.get().map_err(|problem| self.refused(problem))
-    }
-
-    /// Opens the warehouse, without connecting to it yet. For Redshift this reads AWS's standard chain (environment,
-    /// profile, web identity, instance metadata), which may need requests to find the region.
-    pub async fn open_warehouse(&self) -> anyhow::Result<Box<dyn Warehouse>> {
-        let url = self.warehouse_url()?;
-        let mut credentials = self.credentials.clone();
-        if url.starts_with("redshift://") {
-            credentials.aws = Some(crate::buckets::chain().await.clone());
-        }
-        Ok(gristmill_loader::open(url, self.target.clone(), &credentials)?)
     }
 }
 

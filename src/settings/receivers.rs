@@ -4,11 +4,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use gristmill_engine::parse_span;
 use lettre::message::Mailbox;
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::parse_span;
 use super::variable::Secret;
 
 /// A `[[receiver]]` table.
@@ -21,7 +21,7 @@ pub(super) struct ReceiverTable {
     token: Option<Secret>,
     from: Option<String>,
     to: Option<Vec<String>>,
-    #[serde(default = "super::file::yes")]
+    #[serde(default = "super::defaults::yes")]
     tls: bool,
 }
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::day::VersionDay;
 use crate::guard::Guards;
 use crate::text::words;
 
@@ -208,19 +209,6 @@ pub struct VersionRecord {
     pub partial: Option<String>,
     /// Lake path of the rejected lines.
     pub reject_lines: Option<String>,
-}
-
-/// What a version reports of one store and day, by lines with a code that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct VersionDay {
-    /// The store.
-    pub store_id: String,
-    /// The business day.
-    pub trans_date: Date,
-    /// How many lines; `None` if an earlier gristmill converted it, and only its sums are known.
-    pub lines: Option<u64>,
-    /// The totals of all measures without their signs, in cents.
-    pub turnover: u64,
 }
 
 /// A version in force whose days were not counted when it was converted.

@@ -9,6 +9,7 @@
 mod alert;
 mod clock;
 mod damage;
+mod day;
 mod digest;
 mod edit;
 mod error;
@@ -36,6 +37,7 @@ pub use alert::{
 };
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
+pub use day::VersionDay;
 pub use edit::{EditAction, JobEdit};
 pub use error::{CriterionError, QueryError, StateError};
 pub use facts::{
@@ -44,7 +46,7 @@ pub use facts::{
 pub use file::{
     ARCHIVES, FileFilter, FileRow, FileStatus, FileToPutAway, KnownMember, KnownStamp, MemberPlace, Recorded,
     Role, Stamp, SubmissionOutcome, SubmissionRecord, UncountedVersion, UnmatchedFile, ValidSubmission,
-    VersionDay, VersionRecord, VersionRow,
+    VersionRecord, VersionRow,
 };
 pub use guard::{Guards, Late, SameDay, SameJob, Standing};
 pub use intervention::{Accepted, DayOfFile, HeldRow, Withdraw, Withdrawn};

@@ -1,29 +1,12 @@
 //! Starts the watcher, and controls it while it runs.
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 
-use crate::actor::Actor;
-use crate::bucket::{self, BucketSettings};
+use crate::bucket::{BucketSettings, WatchedBucket};
+use crate::folder::WatchedFolder;
+use crate::watching::{self, Command, Place};
 use crate::{Event, KnownFiles, Settings, Stamp, Wanted};
-
-/// What a watcher can be told to do. Paths are relative to the root.
-#[derive(Debug)]
-pub(crate) enum Command {
-    LookAgain(String),
-    Unread(String, bool),
-    Recorded(String, Stamp),
-    Sweep,
-}
-
-/// Has the watcher end as one of its parts did: without that part it would wait for ever, and nobody would know.
-pub(crate) fn pass_panic_on(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        std::panic::resume_unwind(error.into_panic());
-    }
-}
 
 /// A running watcher. It ends with [`stop`](Handle::stop), and also when this handle or the receiver of its
 /// events is dropped. If the channel of its events closes before that, it has failed by a fault of its own; another
@@ -44,8 +27,8 @@ pub struct Handle {
 /// # Panics
 /// Outside a tokio runtime.
 pub fn watch(settings: Settings, known: KnownFiles, wanted: Wanted, events: mpsc::Sender<Event>) -> Handle {
-    let (commands, asked) = mpsc::unbounded_channel();
-    Handle::start(commands, Actor::new(settings, known, wanted, asked, events).run())
+    let folder = WatchedFolder::new(settings, known, wanted, events.clone());
+    Handle::start(folder, events)
 }
 
 /// Starts to watch a bucket, like [`watch`]. Paths are keys relative to its prefix, not percent-encoded.
@@ -58,24 +41,19 @@ pub fn watch_bucket(
     wanted: Wanted,
     events: mpsc::Sender<Event>,
 ) -> Handle {
-    let (commands, asked) = mpsc::unbounded_channel();
-    Handle::start(
-        commands,
-        bucket::Actor::new(settings, known, wanted, asked, events).run(),
-    )
+    let bucket = WatchedBucket::new(settings, known, wanted, events.clone());
+    Handle::start(bucket, events)
 }
 
 impl Handle {
-    fn start(
-        commands: mpsc::UnboundedSender<Command>,
-        actor: impl Future<Output = ()> + Send + 'static,
-    ) -> Self {
+    fn start(place: impl Place + Send + 'static, events: mpsc::Sender<Event>) -> Self {
+        let (commands, asked) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             tokio::select! {
                 // Dropping it anywhere (it may be waiting for a slow receiver) loses nothing: it keeps no state on disk.
                 _ = stopped => {}
-                () = actor => {}
+                () = watching::watch(place, asked, events) => {}
             }
         });
         Self { commands, stop, task }

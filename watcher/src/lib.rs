@@ -1,13 +1,14 @@
 //! Where files come from: a local folder, watched and listed, or a bucket (see `bucket`).
 //!
-//! [`watch`] starts one task that owns everything known about the folder and sends its [`Event`]s over one bounded
-//! channel. Three inputs feed it, and they are trusted to different degrees:
+//! [`watch`] and [`watch_bucket`] each start one task, which owns everything known about its place and sends its
+//! [`Event`]s over one bounded channel. The loop of both is the same (`watching`). Three inputs feed that of a folder,
+//! and they are trusted to different degrees:
 //!
 //! - the **full listing** is the truth. It runs at the start and then at each [`Settings::sweep`], and finds
 //!   whatever the others missed (a network share sends no notices, and a full queue drops them). Where notices can be
-//!   relied on, it runs only at each [`Settings::relist`], and sweeps in between compare the folders (see `folders`);
+//!   relied on, it runs only at each [`Settings::relist`], and sweeps in between compare the folders (see `folder::folders`);
 //! - **notices** (inotify) are hints to look now. Losing one costs time, never a file;
-//! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `settling`.
+//! - a **look** at a file (its [`Stamp`]) decides whether it is whole: see `folder::settling`.
 //!
 //! The watcher never opens, moves or changes a source file. Callers open a file with [`SourceFolder`] and read an
 //! object with [`ObjectReader`]; they tag or move an object afterwards with [`PutAway`].
@@ -18,23 +19,17 @@
 //! timer ───sweep───┴─→ listing (another one) ─────┴─→ the task: known stamps, settling ──→ Event
 //! ```
 
-mod actor;
 mod bucket;
 mod error;
 mod events;
-mod folders;
+mod folder;
 mod handle;
 mod known;
-mod listing;
 mod names;
-mod notices;
-mod open;
-mod own;
 mod queue;
-mod settling;
-#[cfg(test)]
-mod tests;
+mod reporting;
 mod unmatched;
+mod watching;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -44,11 +39,10 @@ pub use bucket::{
     Provider, PutAway, PutAwayError, PutAwayKind, ReadError, S3, S3Error, Starts, StorageClient,
 };
 pub use events::{Arrival, Event, KnownFile, Stamp, UnmatchedFile};
+pub use folder::{OpenFileError, OwnFiles, SourceFolder, open_named};
 pub use handle::{Handle, watch, watch_bucket};
 pub use known::KnownFiles;
 pub use names::is_looked_at;
-pub use open::{OpenFileError, SourceFolder, open_named};
-pub use own::OwnFiles;
 pub use queue::{Queue, QueueError};
 pub use unmatched::UNMATCHED;
 

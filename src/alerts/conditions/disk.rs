@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
-use super::{Finding, Found};
+use super::super::finding::{Finding, Found};
 use crate::disks::{Disks, Room};
 use crate::settings::Free;
 

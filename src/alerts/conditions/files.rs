@@ -5,8 +5,8 @@ use std::time::Duration;
 use gristmill_state::StateError;
 use jiff::Timestamp;
 
-use super::super::notices::sooner;
-use super::{Finding, Found, Scene, has};
+use super::super::finding::{Finding, Found, sooner};
+use super::{Scene, has};
 
 /// Finds files of which something is held.
 pub(super) async fn held(scene: &Scene<'_>, feeds: &[String]) -> Result<Found, StateError> {

@@ -9,8 +9,8 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _};
 
-use super::super::notices::sooner;
-use super::{Finding, Found, Scene, has};
+use super::super::finding::{Finding, Found, sooner};
+use super::{Scene, has};
 use crate::overview::judge_newest;
 use crate::preconditions::{IndexedJob, JobPlan};
 use crate::settings::Day;

@@ -10,24 +10,10 @@ use std::collections::HashSet;
 use gristmill_state::{StateDb, StateError};
 use jiff::Timestamp;
 
+use super::finding::Found;
 use crate::disks::Disks;
 use crate::preconditions::JobIndex;
 use crate::settings::{Alert, When};
-
-/// Something that an alert has found. At most one finding is about a subject.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Finding {
-    pub(super) subject: String,
-    pub(super) facts: String,
-    pub(super) since: Timestamp,
-}
-
-/// What a look has found, and when time alone may change that.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) findings: Vec<Finding>,
-    pub(super) next: Option<Timestamp>,
-}
 
 /// Where a look is taken.
 pub(super) struct Scene<'s> {

@@ -6,9 +6,9 @@ use gristmill_state::{LastReport, StateError};
 use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 
-use super::super::notices::sooner;
+use super::super::finding::{Finding, Found, sooner};
+use super::Scene;
 use super::jobs::{Moment, active, existed, start_of};
-use super::{Finding, Found, Scene};
 use crate::preconditions::JobPlan;
 use crate::settings::Day;
 use crate::shown::moment;

@@ -9,7 +9,8 @@ use gristmill_engine::Reject;
 use gristmill_state::{FileRow, FileStatus, InterventionRow, Outcome, SubmissionRow, VersionRow};
 use maud::{Markup, html};
 
-use super::super::ask::{Ask, address, of_job};
+use super::super::address::{address, of_job};
+use super::super::ask::Ask;
 use super::super::desk::Desk;
 use super::super::layout::{Page, Part};
 use super::super::parts;

@@ -3,7 +3,7 @@
 use gristmill_state::{FilePart, FileStatus, UNMATCHED};
 use maud::{Markup, html};
 
-use super::super::ask::of_job;
+use super::super::address::of_job;
 use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;

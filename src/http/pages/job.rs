@@ -3,7 +3,7 @@
 use gristmill_state::{JobEdit, JobRow, RunFilter, StateError, Waves};
 use maud::{Markup, html};
 
-use super::super::ask::address;
+use super::super::address::address;
 use super::super::charts;
 use super::super::layout::{Page, Part};
 use super::super::parts;
@@ -122,7 +122,7 @@ fn actions(look: &Look<'_>, row: &JobRow, plan: Option<&JobPlan>) -> Markup {
             a href=(address("/stores", &[("job", job)])) { "Stores × days" } " "
             a href=(address("/files", &[("job", job)])) { "Its files" } " "
             @if is_dated {
-                form.inline method="get" action=(super::super::ask::of_job(job)) {
+                form.inline method="get" action=(super::super::address::of_job(job)) {
                     label { "The wave of " input name="date" value=(look.ask.get("date").unwrap_or_default()) placeholder="2016-06-01" size="11"; }
                     button type="submit" { "Show" }
                 }

@@ -2,7 +2,7 @@
 
 use maud::html;
 
-use super::super::ask::of_job;
+use super::super::address::of_job;
 use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;

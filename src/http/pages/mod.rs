@@ -24,10 +24,11 @@ pub(super) use self::rows::rows_for;
 pub(super) use self::sql::{answer_to, sql_csv};
 pub(super) use self::store::{report_file, report_for};
 use super::ask::{Ask, segments};
-use super::desk::{Desk, Viewer};
+use super::desk::Desk;
 use super::layout::{self, Page};
-use super::live::viewer;
 use super::problem::Problem;
+use super::session::viewer;
+use super::viewer::Viewer;
 
 /// The key in an address by which a page shows what came of what the viewer just did.
 pub(super) const SAID: &str = "said";

@@ -4,7 +4,8 @@ use gristmill_loader::RowChange;
 use gristmill_state::StateError;
 use maud::{Markup, html};
 
-use super::super::ask::{Ask, address, of_run};
+use super::super::address::{address, of_run};
+use super::super::ask::Ask;
 use super::super::desk::Desk;
 use super::super::layout::{Page, Part};
 use super::super::parts;

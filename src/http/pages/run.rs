@@ -3,7 +3,7 @@
 use gristmill_state::{InputFile, RunRow, RunState, StateError};
 use maud::{Markup, html};
 
-use super::super::ask::{of_job, of_run};
+use super::super::address::{of_job, of_run};
 use super::super::charts;
 use super::super::layout::{Page, Part};
 use super::super::parts;

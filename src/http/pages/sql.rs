@@ -8,7 +8,8 @@ use axum::response::Response;
 use gristmill_state::{Answer, Cell, MOST_ROWS, ViewRow};
 use maud::{Markup, html};
 
-use super::super::ask::{Ask, address};
+use super::super::address::address;
+use super::super::ask::Ask;
 use super::super::desk::Desk;
 use super::super::layout::{Page, Part};
 use super::super::parts;

@@ -12,7 +12,8 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use maud::{Markup, html};
 
-use super::super::ask::{Ask, address, of_file, of_job};
+use super::super::address::{address, of_file, of_job};
+use super::super::ask::Ask;
 use super::super::desk::Desk;
 use super::super::layout::{Page, Part};
 use super::super::parts;

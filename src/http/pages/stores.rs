@@ -7,7 +7,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use maud::{Markup, html};
 
-use super::super::ask::of_file;
+use super::super::address::of_file;
 use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use gristmill_state::{FileStatus, LastSeen, RunRow, StateDb, UNMATCHED, WaitKind};
 use maud::{Markup, html};
 
-use super::super::ask::{address, of_job};
+use super::super::address::{address, of_job};
 use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use gristmill_state::{RunRow, Trigger};
 
 use super::super::verdict::Progress;
-use super::{Matching, Wave};
+use super::wave::{Matching, Wave};
 
 /// What a run over a wave's files would be.
 pub(super) struct Completeness {

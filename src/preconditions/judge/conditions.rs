@@ -11,7 +11,7 @@ use super::super::check::{Check, some_of};
 use super::super::params::{MergeEngine, USUAL_CLUSTER_ROWS};
 use super::super::plan::RequiredFile;
 use super::super::verdict::CRITERION;
-use super::{Matching, Wave};
+use super::wave::{Matching, Wave};
 
 impl Wave<'_> {
     /// Blocks the wave if the last run failed and no file was submitted since: the run would fail again.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gristmill_engine::{FeedLayout, FeedSpec, FilePattern};
-use gristmill_state::{ActiveRun, Completion, FileStatus, InputDays, RunInput, RunState};
+use gristmill_state::{ActiveRun, Completion, FileStatus, InForce, InputDays, RunInput, RunState};
 use jiff::civil::{date, time};
 use jiff::tz::TimeZone;
 

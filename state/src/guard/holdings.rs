@@ -1,11 +1,11 @@
-//! What is known of stores and days, in memory, while a group of submissions is judged.
+//! What is known of stores and days, in memory, while a group of submissions is decided about.
 
 use std::collections::{BTreeSet, HashMap};
 
 use jiff::civil::Date;
 
 use super::{Candidate, DayVerdict, Holding, Standing, TakenOver};
-use crate::file::VersionDay;
+use crate::day::VersionDay;
 
 /// The holdings of some stores and days.
 #[derive(Debug, Default)]

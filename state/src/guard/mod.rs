@@ -4,19 +4,21 @@
 //! double what a store has reported is held until a person decides, or until a whole file comes. This module decides;
 //! it knows neither SQL nor jobs. `docs/decisions/0055-what-is-held.md` has the cases.
 
+mod decide;
 mod holdings;
-mod judge;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use jiff::civil::Date;
 
+pub(crate) use self::decide::{decide, other_store};
 pub(crate) use self::holdings::{Holdings, Touched};
-pub(crate) use self::judge::{Candidate, DayVerdict, Judgement, TakenOver, judge, other_store};
 pub use self::rules::{Guards, Late, SameDay, SameJob};
+pub(crate) use self::verdict::{Candidate, DayVerdict, Decision, TakenOver};
 
-use crate::file::VersionDay;
+use crate::day::VersionDay;
 
 /// What a version of a file has to do with one store and day.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The judgement, case by case.
+//! The decision, case by case.
 
 use jiff::civil::date;
 
@@ -32,8 +32,8 @@ impl Story {
         }
     }
 
-    /// Judges a version; a version that comes into force stands from then on.
-    fn submit(&mut self, file_id: i64, days: &[VersionDay]) -> Judgement {
+    /// Decides about a version; a version that comes into force stands from then on.
+    fn submit(&mut self, file_id: i64, days: &[VersionDay]) -> Decision {
         self.submit_named(file_id, (None, None), days)
     }
 
@@ -42,7 +42,7 @@ impl Story {
         file_id: i64,
         (store, day): (Option<&str>, Option<i8>),
         days: &[VersionDay],
-    ) -> Judgement {
+    ) -> Decision {
         self.submissions += 1;
         let file_url = format!("file-{file_id}");
         let candidate = Candidate {
@@ -56,13 +56,13 @@ impl Story {
             guards: self.guards,
             accepted: None,
         };
-        let judgement = judge(&candidate, &self.holdings, &|_: &str, _: &str| true);
-        if let Judgement::InForce { days, taken_over } = &judgement {
+        let decision = decide(&candidate, &self.holdings, &|_: &str, _: &str| true);
+        if let Decision::InForce { days, taken_over } = &decision {
             let mut touched = Touched::new();
             self.holdings
                 .put_in_force(&candidate, days, taken_over, self.submissions, &mut touched);
         }
-        judgement
+        decision
     }
 
     /// What is known of a store's day: file, version and standing.
@@ -86,8 +86,8 @@ fn late(late: Late) -> Guards {
     }
 }
 
-fn is_in_force(judgement: &Judgement) -> bool {
-    matches!(judgement, Judgement::InForce { .. })
+fn is_in_force(decision: &Decision) -> bool {
+    matches!(decision, Decision::InForce { .. })
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn a_few_lines_of_an_older_day_are_held_added_or_replace_it() {
         let mut story = Story::new(late(setting));
         story.submit(1, &[day("s", D1, 1, 2500)]);
         // One line for one line: the amount tells that it is not the day.
-        let judgement = story.submit(1, &[day("s", D1, 1, 250), day("s", D2, 1, 1500)]);
-        assert!(is_in_force(&judgement), "{judgement:?}");
+        let decision = story.submit(1, &[day("s", D1, 1, 250), day("s", D2, 1, 1500)]);
+        assert!(is_in_force(&decision), "{decision:?}");
         // The file grows, and repeats the late line.
         story.submit(1, &[day("s", D1, 1, 250), day("s", D2, 2, 1600)]);
         assert_eq!(story.of("s", D1), expected, "{setting}");
@@ -149,9 +149,9 @@ fn late_lines_of_several_days_are_each_added_once() {
 fn a_version_whose_newest_day_has_shrunk_is_held_as_a_whole() {
     let mut story = Story::new(Guards::default());
     story.submit(1, &[day("s", D1, 40, 4000)]);
-    let judgement = story.submit(1, &[day("s", D1, 19, 1900)]);
-    let Judgement::Held { reason, .. } = judgement else {
-        panic!("{judgement:?}");
+    let decision = story.submit(1, &[day("s", D1, 19, 1900)]);
+    let Decision::Held { reason, .. } = decision else {
+        panic!("{decision:?}");
     };
     assert_eq!(
         reason,
@@ -204,10 +204,10 @@ fn a_day_without_counted_lines_is_compared_by_its_amounts() {
 fn a_second_file_of_a_store_and_day_is_held_with_the_name_of_the_first() {
     let mut story = Story::new(Guards::default());
     story.submit(1, &[day("s", D1, 1, 2500)]);
-    let judgement = story.submit(2, &[day("s", D1, 1, 2500)]);
+    let decision = story.submit(2, &[day("s", D1, 1, 2500)]);
     assert_eq!(
-        judgement,
-        Judgement::Held {
+        decision,
+        Decision::Held {
             reason: "store s, 2016-06-01 is already in file-1 (1 line; here 1 line)".to_owned(),
             other_file_id: Some(1),
         }
@@ -263,10 +263,10 @@ fn check_store_refuses_lines_of_another_store() {
         check_store: true,
         ..Guards::default()
     });
-    let judgement = story.submit_named(7, (Some("1007"), None), &[day("1003", D1, 1, 100)]);
+    let decision = story.submit_named(7, (Some("1007"), None), &[day("1003", D1, 1, 100)]);
     assert_eq!(
-        judgement,
-        Judgement::Refused {
+        decision,
+        Decision::Refused {
             reason:
                 "its name says store 1007, but it has lines of store 1003 (the feed has check_store = true)"
                     .to_owned()
@@ -281,8 +281,8 @@ fn a_store_with_a_prefix_in_its_lines_is_the_one_in_the_name() {
             check_store: true,
             ..Guards::default()
         });
-        let judgement = story.submit_named(7, (Some(named), None), &[day(store_id, D1, 1, 100)]);
-        matches!(judgement, Judgement::Refused { .. })
+        let decision = story.submit_named(7, (Some(named), None), &[day(store_id, D1, 1, 100)]);
+        matches!(decision, Decision::Refused { .. })
     };
     assert!(!refused("1003", "IL-1003") && !refused("1003", "1003"));
     assert!(refused("1003", "11003") && refused("1003", "IL-1007") && refused("1003", "1003-2"));

@@ -6,9 +6,8 @@ use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::decode::{self, TextColumns, text, wave_text};
+use super::decode::{self, TextColumns, array, text, wave_text};
 use super::sql::alerts as sql;
-use super::submissions::array;
 use super::{StateDb, begin};
 use crate::alert::{
     AlertChanges, FailedWave, Firing, HeldFile, LastReport, Notice, RejectedLines, Unloaded, Unsent,

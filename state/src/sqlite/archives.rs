@@ -6,8 +6,8 @@ use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::decode::array;
 use super::sql::files as sql;
-use super::submissions::array;
 use super::{StateDb, decode};
 use crate::error::{During, StateError};
 use crate::file::{KnownMember, MemberPlace, Role, SubmissionOutcome, SubmissionRecord};

@@ -5,11 +5,12 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::days::keep_version_days;
+use super::decode::array;
 use super::sql::days as sql;
-use super::submissions::array;
 use super::{StateDb, begin};
+use crate::day::VersionDay;
 use crate::error::{During, StateError};
-use crate::file::{UncountedVersion, VersionDay};
+use crate::file::UncountedVersion;
 
 impl StateDb {
     /// Lists the versions in force whose days were never counted, ordered by path.

@@ -7,12 +7,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
-use super::decode::{self, TextColumns};
+use super::decode::{self, TextColumns, array};
 use super::sql::{days as sql, runs};
-use super::submissions::array;
 use super::whole::{About, Whole, whole};
+use crate::day::VersionDay;
 use crate::error::{During, StateError};
-use crate::file::VersionDay;
 use crate::run::{InputDay, InputFile, RunInput};
 
 impl StateDb {

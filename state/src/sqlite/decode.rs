@@ -1,9 +1,10 @@
-//! Converts between the columns of a row and the types of this crate.
+//! Converts between what the database stores and the types of this crate.
 
 use std::str::FromStr;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde_json::Value;
 use sqlx::Row;
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteRow;
@@ -18,6 +19,11 @@ use crate::run::{InputDays, InputFile, RowChanges, RunRow, SummaryRecord};
 /// Formats a time as the database stores it: UTC, with microseconds, so that text order is time order.
 pub(super) fn text(moment: Timestamp) -> String {
     format!("{moment:.6}")
+}
+
+/// Returns rows as the JSON text that the statements expect.
+pub(super) fn array(rows: impl IntoIterator<Item = Value>) -> String {
+    Value::from_iter(rows).to_string()
 }
 
 /// Formats a wave as the database stores it: empty for a job that does not run by day.

@@ -7,9 +7,8 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::{self, TextColumns, text};
+use super::decode::{self, TextColumns, array, text};
 use super::sql::{days, files as sql};
-use super::submissions::array;
 use super::whole::{About, Told, whole};
 use super::{StateDb, begin};
 use crate::error::{During, StateError};

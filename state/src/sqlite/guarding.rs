@@ -1,4 +1,4 @@
-//! Brings the guards and the database together: reads what stands, judges versions by it, and writes what has changed.
+//! Brings the guards and the database together: reads what stands, decides about versions by it, and writes what has changed.
 
 use std::collections::BTreeSet;
 
@@ -6,10 +6,9 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::TextColumns;
+use super::decode::{TextColumns, array};
 use super::sql::days as sql;
-use super::submissions::array;
-use crate::file::VersionDay;
+use crate::day::VersionDay;
 use crate::guard::{Holding, Holdings, Touched};
 
 /// Reads the holdings of all files for some stores and days.

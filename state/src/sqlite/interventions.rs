@@ -7,13 +7,13 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::days::version_days;
-use super::decode::TextColumns;
+use super::decode::{TextColumns, array};
 use super::sql::{files as sql, interventions};
-use super::submissions::array;
 use super::{StateDb, begin, guarding};
+use crate::day::VersionDay;
 use crate::error::{During, StateError};
-use crate::file::{FileStatus, VersionDay};
-use crate::guard::{self, Candidate, Guards, Holding, Judgement, Late, SameJob, Standing, Touched};
+use crate::file::FileStatus;
+use crate::guard::{self, Candidate, Decision, Guards, Holding, Late, SameJob, Standing, Touched};
 use crate::intervention::{Accepted, DayOfFile, Withdraw, Withdrawn};
 
 /// A file that a person decides about.
@@ -65,7 +65,7 @@ impl StateDb {
         Ok(accepted)
     }
 
-    /// Takes a file out, or one day of it. Files that were held because of it are judged again.
+    /// Takes a file out, or one day of it. Files that were held because of it are decided about again.
     pub async fn withdraw(
         &self,
         file_url: &str,
@@ -197,10 +197,10 @@ async fn accept_version(
     let days = days.get(&version_id).map_or(&[][..], Vec::as_slice);
     let mut holdings = guarding::holdings(tx, days).await?;
     let candidate = candidate(file, version_id, days, without_refusal(guards), Some(late));
-    let Judgement::InForce {
+    let Decision::InForce {
         days: verdicts,
         taken_over,
-    } = guard::judge(&candidate, &holdings, same_job)
+    } = guard::decide(&candidate, &holdings, same_job)
     else {
         return Ok(None);
     };
@@ -397,7 +397,7 @@ async fn withdraw(
     guarding::write(tx, &holdings, &touched).await?;
     let in_force = match keeps_rows {
         true => Vec::new(),
-        false => judge_again(tx, file.file_id, (guards, same_job), now).await?,
+        false => decide_again(tx, file.file_id, (guards, same_job), now).await?,
     };
     Ok(Some(Withdrawn {
         days,
@@ -408,7 +408,7 @@ async fn withdraw(
 }
 
 /// Judges the files again that were held because of a file, and returns those that have come into force.
-async fn judge_again(
+async fn decide_again(
     tx: &mut SqliteConnection,
     file_id: i64,
     (guards, same_job): (Guards, &dyn SameJob),
@@ -428,8 +428,8 @@ async fn judge_again(
         let days = days.get(&version_id).map_or(&[][..], Vec::as_slice);
         let mut holdings = guarding::holdings(tx, days).await?;
         let candidate = candidate(&file, version_id, days, guards, None);
-        match guard::judge(&candidate, &holdings, same_job) {
-            Judgement::InForce {
+        match guard::decide(&candidate, &holdings, same_job) {
+            Decision::InForce {
                 days: verdicts,
                 taken_over,
             } => {
@@ -440,7 +440,7 @@ async fn judge_again(
                 guarding::write(tx, &holdings, &touched).await?;
                 in_force.push(file_url);
             }
-            Judgement::Held {
+            Decision::Held {
                 reason,
                 other_file_id,
             } => {
@@ -450,7 +450,7 @@ async fn judge_again(
                     .bind(other_file_id);
                 update.execute(&mut *tx).await?;
             }
-            Judgement::Refused { .. } => {}
+            Decision::Refused { .. } => {}
         }
     }
     Ok(in_force)

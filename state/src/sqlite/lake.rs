@@ -93,15 +93,19 @@ impl StateDb {
     pub async fn expire(&self, expiry: &Expiry) -> Result<Vec<String>, StateError> {
         let (action, subject) = ("expire the objects of", "the lake");
         let kinds = [
-            (expiry.converted, sql::FIND_CONVERTED, sql::FORGET_CONVERTED),
-            (expiry.partials, sql::FIND_PARTIALS, sql::EXPIRE_PARTIALS),
-            (expiry.rejects, sql::FIND_REJECTS, sql::FORGET_REJECTS),
-            (expiry.summaries, sql::FIND_SUMMARIES, sql::FORGET_SUMMARIES),
-            (expiry.summaries, sql::FIND_COVERAGES, sql::FORGET_COVERAGES),
+            (expiry.converted, sql::FIND_CONVERTED, sql::FORGET_CONVERTED, None),
+            (
+                expiry.partials,
+                sql::FIND_PARTIALS,
+                sql::EXPIRE_PARTIALS,
+                Some(self.now()),
+            ),
+            (expiry.rejects, sql::FIND_REJECTS, sql::FORGET_REJECTS, None),
+            (expiry.summaries, sql::FIND_SUMMARIES, sql::FORGET_SUMMARIES, None),
+            (expiry.summaries, sql::FIND_COVERAGES, sql::FORGET_COVERAGES, None),
         ];
-        let now = self.now();
         let mut expired = Vec::new();
-        for (until, find, forget) in kinds {
+        for (until, find, forget, noted) in kinds {
             let Some(until) = until.map(decode::text) else {
                 continue;
             };
@@ -110,7 +114,7 @@ impl StateDb {
                 found.fetch_all(&self.readers).await.during(action, subject)?;
             for found in found.chunks(AT_ONCE) {
                 let mut writer = self.writer().await.during(action, subject)?;
-                let forgotten = forget_some(&mut writer, forget, (&until, &now), found).await;
+                let forgotten = forget_some(&mut writer, forget, (&until, noted.as_deref()), found).await;
                 expired.extend(forgotten.during(action, subject)?);
             }
         }
@@ -121,18 +125,21 @@ impl StateDb {
 /// The most objects that are forgotten under one lock.
 const AT_ONCE: usize = 500;
 
-/// Forgets those of some objects that have still expired, and returns their lake paths.
+/// Forgets those of some objects that have still expired, and returns their lake paths. `noted` is the time, if the
+/// statement keeps it.
 async fn forget_some(
     writer: &mut SqliteConnection,
     forget: &'static str,
-    (until, now): (&str, &str),
+    (until, noted): (&str, Option<&str>),
     found: &[(String, String)],
 ) -> sqlx::Result<Vec<String>> {
     let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-    let forgotten = sqlx::query_scalar(forget)
+    let mut forgotten = sqlx::query_scalar(forget)
         .bind(until)
-        .bind(serde_json::json!(keys).to_string())
-        .bind(now);
+        .bind(serde_json::json!(keys).to_string());
+    if let Some(noted) = noted {
+        forgotten = forgotten.bind(noted);
+    }
     let forgotten: HashSet<String> = forgotten.fetch_all(writer).await?.into_iter().collect();
     let objects = found.iter().filter(|(key, _)| forgotten.contains(key));
     Ok(objects.map(|(_, object)| object.clone()).collect())

@@ -5,8 +5,8 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::decode::array;
 use super::sql::ledger as sql;
-use super::submissions::array;
 use super::whole::{About, whole};
 use super::{StateDb, begin, decode};
 use crate::damage::Damage;

@@ -10,9 +10,8 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::wave_text;
+use super::decode::{array, wave_text};
 use super::sql::{matching as sql, waves};
-use super::submissions::array;
 use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::ARCHIVES;

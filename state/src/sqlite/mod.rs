@@ -7,6 +7,7 @@
 
 mod alerts;
 mod archives;
+mod connect;
 mod counting;
 mod criterion;
 mod days;
@@ -44,12 +45,12 @@ mod whole;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
+use self::connect::{begin, connect_writer, make_folder, reading};
 pub use self::criterion::criterion;
 pub use self::lake::Expiry;
 pub use self::pages::Changes;
@@ -58,22 +59,11 @@ use self::schema::migrate;
 pub use self::unmatched::UNMATCHED;
 use crate::clock::Clock;
 use crate::damage::Damage;
-use crate::error::{During, StateError, sqlite_code};
+use crate::error::{During, StateError};
 use crate::lock::ServiceLock;
-
-/// How long a write waits for another program's lock, such as that of a shell with an open transaction.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Rows that a connection's thread reads ahead of its caller, so that both sleep and wake less often.
-const ROWS_AHEAD: usize = 1000;
 
 /// The number of reading connections. A few are enough: decisions are short, and the machine has few cores.
 const READERS: u32 = 3;
-
-/// The page caches of the writing connection, 64 MiB, and of each reading one, in SQLite's notation. What is worked on grows
-/// with the files of the day: with the default of 2 MiB, most of it is read again for each statement.
-const WRITER_CACHE_KIB: &str = "-65536";
-const READER_CACHE_KIB: &str = "-16384";
 
 /// The state database. Its methods may be called concurrently.
 #[derive(Debug)]
@@ -235,58 +225,10 @@ impl StateDb {
     }
 }
 
-/// Begins a transaction that holds the write lock until it ends.
-async fn begin(writer: &mut SqliteConnection) -> sqlx::Result<Transaction<'_, Sqlite>> {
-    writer.begin_with("BEGIN IMMEDIATE").await
-}
-
-fn make_folder(path: &Path) -> Result<(), StateError> {
-    let Some(folder) = path.parent() else {
-        return Ok(());
-    };
-    std::fs::create_dir_all(folder).map_err(|source| StateError::Folder {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-fn options(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .foreign_keys(true)
-        .busy_timeout(BUSY_TIMEOUT)
-        .row_buffer_size(ROWS_AHEAD)
-        .disable_statement_logging()
-}
-
-/// Returns the options of a read-only connection.
-fn reading(path: &Path) -> SqliteConnectOptions {
-    options(path)
-        .read_only(true)
-        .pragma("cache_size", READER_CACHE_KIB)
-}
-
-async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
-    let options = options(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .pragma("cache_size", WRITER_CACHE_KIB)
-        // What a statement must be able to undo; otherwise each large one writes a file for that.
-        .pragma("temp_store", "MEMORY");
-    // SQLite switches a new file to WAL under a lock that it does not wait for. If two processes open the file for the
-    // first time at once, one of them may fail, so a failure is retried once.
-    match options.connect().await {
-        Err(error) if sqlite_code(&error).is_some() => {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            options.connect().await
-        }
-        result => result,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::SystemClock;
 

@@ -13,9 +13,8 @@ use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
-use super::decode::TextColumns;
+use super::decode::{TextColumns, array};
 use super::sql::others as sql;
-use super::submissions::array;
 use crate::error::{During, StateError};
 use crate::run::{DayEffect, DayOfOther, InputDay, InputDays, RunInput};
 

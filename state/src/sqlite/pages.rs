@@ -8,9 +8,8 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{ConnectOptions, Row, SqliteConnection};
 
-use super::decode::{self, TextColumns, text};
+use super::decode::{self, TextColumns, array, text};
 use super::sql::{pages as sql, runs};
-use super::submissions::array;
 use super::whole::{About, whole};
 use super::{StateDb, reading};
 use crate::error::{During, StateError};

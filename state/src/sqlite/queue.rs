@@ -8,9 +8,8 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::{self, TextColumns, text, wave_text};
+use super::decode::{self, TextColumns, array, text, wave_text};
 use super::sql::{jobs, ledger, runs as sql};
-use super::submissions::array;
 use super::whole::{About, whole};
 use super::{StateDb, begin, days, others};
 use crate::damage::Damage;

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::TextColumns;
-use super::sql::{jobs, runs as sql};
-use super::submissions::array;
+use super::decode::{TextColumns, array};
+use super::sql::{jobs, runs as sql, waiting as waits};
 use super::whole::{About, Whole, whole};
 use super::{StateDb, begin, days, decode, others, waiting};
 use crate::error::{During, StateError};
@@ -146,6 +146,28 @@ impl StateDb {
         tx.commit().await.during(action, run_id)
     }
 
+    /// Puts a running run back into the queue because of an outage, until `next_try`. Its inputs and its place in the
+    /// order stay. The attempt does not count: only those count that ended with their process.
+    pub async fn defer(&self, run_id: &str, reason: &str, next_try: Timestamp) -> Result<(), StateError> {
+        let action = "defer";
+        let now = self.now();
+        let mut writer = self.writer().await.during(action, run_id)?;
+        let mut tx = begin(&mut writer).await.during(action, run_id)?;
+        let done = sqlx::query(waits::DEFER).bind(run_id).execute(&mut *tx).await;
+        let done = done.during(action, run_id)?.rows_affected();
+        must_have_run(&mut tx, action, run_id, done).await?;
+        waiting::note(
+            &mut tx,
+            WaitKind::Run,
+            [json!([run_id, null, null, reason])],
+            &now,
+            next_try,
+        )
+        .await
+        .during(action, run_id)?;
+        tx.commit().await.during(action, run_id)
+    }
+
     /// Puts a running run back into the queue, with the same inputs and the same place in the order.
     pub async fn requeue(&self, run_id: &str) -> Result<(), StateError> {
         let action = "requeue";
@@ -270,7 +292,7 @@ impl StateDb {
 }
 
 /// Returns an error that explains why an update of a running run changed no row.
-pub(super) async fn must_have_run(
+async fn must_have_run(
     conn: &mut SqliteConnection,
     action: &'static str,
     run_id: &str,

@@ -11,11 +11,13 @@ use sqlx::{Row, SqliteConnection};
 
 use super::archives::role_columns;
 use super::days::{keep_version_days, version_days};
+use super::decode::array;
 use super::sql::{days, files as sql};
 use super::{StateDb, begin, guarding, matching, waiting};
+use crate::day::VersionDay;
 use crate::error::{During, StateError};
-use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionDay, VersionRecord};
-use crate::guard::{self, Candidate, Holdings, Judgement, SameJob, Standing, Touched};
+use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionRecord};
+use crate::guard::{self, Candidate, Decision, Holdings, SameJob, Standing, Touched};
 
 const ACTION: &str = "record";
 
@@ -173,15 +175,15 @@ async fn guard(
             guarded.notes[number] = Some(note);
         }
         let version_id = candidate.version_id;
-        match guard::judge(&candidate, &guarded.holdings, same_job) {
-            Judgement::InForce { days, taken_over } => {
+        match guard::decide(&candidate, &guarded.holdings, same_job) {
+            Decision::InForce { days, taken_over } => {
                 let since = -(number as i64) - 1;
                 let Guarded {
                     holdings, touched, ..
                 } = &mut guarded;
                 holdings.put_in_force(&candidate, &days, &taken_over, since, touched);
             }
-            Judgement::Held {
+            Decision::Held {
                 reason,
                 other_file_id,
             } => {
@@ -191,7 +193,7 @@ async fn guard(
                     other_file_id,
                 }
             }
-            Judgement::Refused { reason } => {
+            Decision::Refused { reason } => {
                 verdicts[number] = Verdict::Refused {
                     version_id: Some(version_id),
                     status: FileStatus::Rejected,
@@ -473,9 +475,4 @@ fn recorded(
         note,
         held_days: held.filter_map(|held| held.reason.clone()).collect(),
     }
-}
-
-/// Returns rows as the JSON text that the statements expect.
-pub(super) fn array(rows: impl IntoIterator<Item = Value>) -> String {
-    Value::from_iter(rows).to_string()
 }

@@ -7,9 +7,8 @@ use serde_json::json;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
-use super::decode::{TextColumns, nanoseconds};
+use super::decode::{TextColumns, array, nanoseconds};
 use super::sql::unmatched as sql;
-use super::submissions::array;
 use super::whole::{About, whole};
 use super::{StateDb, begin};
 use crate::error::{During, StateError};

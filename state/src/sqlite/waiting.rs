@@ -7,37 +7,14 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::{TextColumns, text};
+use super::decode::{TextColumns, array, text};
 use super::sql::waiting as sql;
-use super::submissions::array;
-use super::{StateDb, begin, runs};
+use super::{StateDb, begin};
 use crate::error::{During, StateError};
 use crate::file::Stamp;
 use crate::waiting::{WaitKind, Waiting, WaitingFile};
 
 impl StateDb {
-    /// Puts a running run back into the queue because of an outage, until `next_try`. Its inputs and its place in the
-    /// order stay. The attempt does not count: only those count that ended with their process.
-    pub async fn defer(&self, run_id: &str, reason: &str, next_try: Timestamp) -> Result<(), StateError> {
-        let action = "defer";
-        let now = self.now();
-        let mut writer = self.writer().await.during(action, run_id)?;
-        let mut tx = begin(&mut writer).await.during(action, run_id)?;
-        let done = sqlx::query(sql::DEFER).bind(run_id).execute(&mut *tx).await;
-        let done = done.during(action, run_id)?.rows_affected();
-        runs::must_have_run(&mut tx, action, run_id, done).await?;
-        note(
-            &mut tx,
-            WaitKind::Run,
-            [json!([run_id, null, null, reason])],
-            &now,
-            next_try,
-        )
-        .await
-        .during(action, run_id)?;
-        tx.commit().await.during(action, run_id)
-    }
-
     /// Records that files cannot be converted before `next_try`. No attempt at them is in progress any more.
     pub async fn note_waiting_files(
         &self,
@@ -179,7 +156,8 @@ impl StateDb {
     }
 }
 
-async fn note(
+/// Records that these wait, until `next_try`: for each a row of its subject, feed, store and reason.
+pub(super) async fn note(
     conn: &mut SqliteConnection,
     kind: WaitKind,
     rows: impl IntoIterator<Item = Value>,

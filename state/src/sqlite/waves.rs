@@ -2,9 +2,8 @@
 
 use sqlx::{Row, SqliteConnection};
 
-use super::decode::{self, wave_text};
+use super::decode::{self, array, wave_text};
 use super::sql::{matching, waves as sql};
-use super::submissions::array;
 use super::whole::{About, whole};
 use super::{StateDb, begin};
 use crate::damage::Damage;

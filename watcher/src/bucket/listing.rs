@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// A look at one object.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(crate) struct Look {
     /// Relative to the prefix.
     pub(super) path: String,
     /// `None` if it does not exist.
@@ -37,7 +37,7 @@ pub(super) struct Look {
 
 /// What the listing task sends to the watcher.
 #[derive(Debug)]
-pub(super) enum Report {
+pub(crate) enum Report {
     Page(Vec<Look>),
     /// The path of a key that cannot be requested, and why.
     Refused(String, PathError),
@@ -46,7 +46,7 @@ pub(super) enum Report {
 
 /// The end of a listing.
 #[derive(Debug)]
-pub(super) struct Listed {
+pub(crate) struct Listed {
     /// Whether it listed everything.
     pub(super) is_full: bool,
     pub(super) began: Instant,

@@ -1,7 +1,6 @@
 //! A bucket as the source: it is listed in pages, a queue wakes the watcher, objects are read in parts, and those that
 //! were taken are put away.
 
-mod actor;
 mod address;
 mod azure;
 mod google;
@@ -13,16 +12,17 @@ mod s3_requests;
 mod store;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) use actor::Actor;
 pub use address::{Address, AddressError, Provider};
 pub use put_away::{After, Away, PutAway, PutAwayError, PutAwayKind};
 pub use read::{ObjectReader, ReadError};
 pub use s3_requests::{S3, S3Error};
 pub use store::{Bucket, BucketOptions, OpenError, StorageClient};
+pub(crate) use watched::WatchedBucket;
 
 use crate::queue::Queue;
 

@@ -93,21 +93,18 @@ macro_rules! find {
     };
 }
 
-/// Forgets the objects of the keys in `?2`, a JSON array, as far as they have still expired, and returns these keys. `?3` is
-/// the time.
+/// Forgets the objects of the keys in `?2`, a JSON array, as far as they have still expired, and returns these keys.
 macro_rules! forget {
-    ($table:literal, $key:literal, $object:literal, $also:literal, $expired:expr) => {
+    ($table:literal, $key:literal, $forgotten:literal, $expired:expr) => {
         concat!(
             "UPDATE ",
             $table,
             " AS v SET ",
-            $object,
-            " = NULL",
-            $also,
+            $forgotten,
             "
               WHERE v.",
             $key,
-            " IN (SELECT value FROM jsonb_each(?2)) AND ?3 IS NOT NULL AND ",
+            " IN (SELECT value FROM jsonb_each(?2)) AND ",
             $expired,
             "
              RETURNING CAST(",
@@ -126,8 +123,7 @@ pub(in crate::sqlite) const FIND_CONVERTED: &str = find!(
 pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!(
     "file_version",
     "version_id",
-    "converted_object",
-    "",
+    "converted_object = NULL",
     expired!("converted_object")
 );
 
@@ -140,18 +136,18 @@ pub(in crate::sqlite) const FIND_REJECTS: &str = find!(
 pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!(
     "file_version",
     "version_id",
-    "rejects_object",
-    "",
+    "rejects_object = NULL",
     expired!("rejects_object")
 );
 
 pub(in crate::sqlite) const FIND_PARTIALS: &str =
     find!("file_version", "version_id", "partial_object", expired_partial!());
+
+/// `?3` is the time, which is kept: a run that needs the partial says since when it is gone.
 pub(in crate::sqlite) const EXPIRE_PARTIALS: &str = forget!(
     "file_version",
     "version_id",
-    "partial_object",
-    ", partial_removed_timestamp = ?3",
+    "partial_object = NULL, partial_removed_timestamp = ?3",
     expired_partial!()
 );
 
@@ -164,8 +160,7 @@ pub(in crate::sqlite) const FIND_SUMMARIES: &str = find!(
 pub(in crate::sqlite) const FORGET_SUMMARIES: &str = forget!(
     "job_run",
     "run_id",
-    "summary_object",
-    "",
+    "summary_object = NULL",
     expired_of_run!("summary_object")
 );
 
@@ -178,8 +173,7 @@ pub(in crate::sqlite) const FIND_COVERAGES: &str = find!(
 pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!(
     "job_run",
     "run_id",
-    "coverage_object",
-    "",
+    "coverage_object = NULL",
     expired_of_run!("coverage_object")
 );
 

@@ -1,7 +1,7 @@
-//! The task that owns everything known about the folder.
+//! A folder, as it is watched: everything known about it.
 //!
-//! It does no I/O. At most one blocking thread looks at paths (hints and deadlines) and at most one sweeps. Both report
-//! here, and one function handles every look, whatever led to it.
+//! At most one blocking thread looks at paths (hints and deadlines) and at most one sweeps. Both report here, and one
+//! function handles every look, whatever led to it.
 
 use std::collections::{HashMap, HashSet};
 use std::mem;
@@ -13,14 +13,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
 
+use super::folders::Folders;
+use super::listing::{Found, Lister, Look, Report, Seen};
+use super::notices::{Hints, Notices};
+use super::settling::{Reason, Settling};
 use crate::events::{Difference, fnv1a};
-use crate::folders::Folders;
-use crate::handle::{Command, pass_panic_on};
 use crate::known::{Known, KnownFiles};
-use crate::listing::{Found, Lister, Look, Report, Seen};
-use crate::notices::{Hints, Notices};
-use crate::settling::{Reason, Settling};
-use crate::unmatched::Newest;
+use crate::reporting::{Events, ReceiverGone};
+use crate::watching::{Command, Place, returned};
 use crate::{Arrival, Event, Settings, Stamp, UnmatchedFile, Wanted, names};
 
 /// The longest pause before a root that cannot be listed is tried again.
@@ -35,11 +35,7 @@ struct Refused {
     listing: u64,
 }
 
-/// The receiver of the events is gone, so the task can end.
-#[derive(Debug)]
-struct ReceiverGone;
-
-pub(crate) struct Actor {
+pub(crate) struct WatchedFolder {
     settings: Settings,
     /// The files that were reported, or known from the start.
     known: KnownFiles,
@@ -47,12 +43,10 @@ pub(crate) struct Actor {
     settling: Settling,
     hints: Arc<Hints>,
     lister: Lister,
-    commands: mpsc::UnboundedReceiver<Command>,
     reports: mpsc::Receiver<Report>,
     /// The threads that list and look.
     threads: JoinSet<()>,
-    events: mpsc::Sender<Event>,
-    troubles: HashMap<PathBuf, String>,
+    events: Events,
     looking: bool,
     /// How many of the paths being looked at came from hints; the others are counted by `settling`.
     hinted: usize,
@@ -68,18 +62,13 @@ pub(crate) struct Actor {
     folders: Option<Folders>,
     /// Files that the next sweep must look at.
     again: HashSet<PathBuf>,
-    /// How many files the last listing saw, if some were still waiting at its end; reported once none is.
-    unsettled: Option<u64>,
-    /// The unmatched files that were last reported, and whether they were all; `None` before the first full listing.
-    unmatched: Option<(Vec<UnmatchedFile>, bool)>,
 }
 
-impl Actor {
+impl WatchedFolder {
     pub(crate) fn new(
         mut settings: Settings,
         known: KnownFiles,
         wanted: Wanted,
-        commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         // Notices name absolute paths. This fails only without a current folder, which the listing will report.
@@ -106,11 +95,9 @@ impl Actor {
                 reports: sender,
                 now: settings.now,
             },
-            commands,
             reports,
             threads: JoinSet::new(),
-            events,
-            troubles: HashMap::new(),
+            events: Events::new(events),
             looking: false,
             hinted: 0,
             listing: false,
@@ -120,60 +107,7 @@ impl Actor {
             full_at: at,
             folders: None,
             again: HashSet::new(),
-            unsettled: None,
-            unmatched: None,
             settings,
-        }
-    }
-
-    pub(crate) async fn run(mut self) {
-        while self.step().await.is_ok() {}
-        debug!("the receiver of the watcher's events is gone");
-    }
-
-    async fn step(&mut self) -> Result<(), ReceiverGone> {
-        self.start_listing();
-        self.start_looking();
-        let wake_at = self.wake_at();
-        let timer = async {
-            match wake_at {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            Some(command) = self.commands.recv() => self.handle_command(command),
-            Some(report) = self.reports.recv() => self.take(report).await?,
-            Some(ended) = self.threads.join_next() => pass_panic_on(ended),
-            () = self.hints.wake.notified() => {}
-            () = self.events.closed() => return Err(ReceiverGone),
-            () = timer => {}
-        }
-        Ok(())
-    }
-
-    fn handle_command(&mut self, command: Command) {
-        match command {
-            Command::LookAgain(path) => {
-                let path = PathBuf::from(path);
-                self.known.remove(&path);
-                self.hints.look(path, Reason::Found, true);
-            }
-            Command::Unread(path, is_doubted) => {
-                let path = PathBuf::from(path);
-                match self.known.get(&path) {
-                    Some(mut known) if is_doubted => {
-                        // No file has this change time, so the next look doubts it again.
-                        known.stamp.changed_ns = Some(i64::MIN);
-                        self.known.put(&path, known);
-                    }
-                    _ if is_doubted => return,
-                    _ => self.known.remove(&path),
-                }
-                self.again.insert(path);
-            }
-            Command::Recorded(..) => {}
-            Command::Sweep => self.list_all_now(),
         }
     }
 
@@ -181,12 +115,6 @@ impl Actor {
     fn list_all_now(&mut self) {
         self.full_at = Instant::now();
         self.list_at = Some(self.full_at);
-    }
-
-    fn wake_at(&self) -> Option<Instant> {
-        let list_at = self.list_at.filter(|_| !self.listing);
-        let look_at = self.settling.next_due().filter(|_| !self.looking);
-        list_at.into_iter().chain(look_at).min()
     }
 
     fn start_listing(&mut self) {
@@ -237,20 +165,6 @@ impl Actor {
         }
     }
 
-    async fn take(&mut self, report: Report) -> Result<(), ReceiverGone> {
-        match report {
-            Report::Looks(looks) => {
-                for look in looks {
-                    self.handle_look(look).await?;
-                }
-                Ok(())
-            }
-            Report::Looked(seen) => self.looked(seen).await,
-            Report::Listed(seen) => self.listed(seen).await,
-            Report::Compared(seen) => self.compared(seen).await,
-        }
-    }
-
     async fn handle_look(&mut self, look: Look) -> Result<(), ReceiverGone> {
         let Look { path, why, found, at } = look;
         let stamp = match found {
@@ -284,7 +198,7 @@ impl Actor {
                 }
                 Difference::Unknown if !is_closed => {
                     self.settling.forget(&path, at);
-                    return self.send(arrival(&path, stamp, Event::Restamped)).await;
+                    return self.events.send(arrival(&path, stamp, Event::Restamped)).await;
                 }
                 _ => {}
             }
@@ -305,7 +219,7 @@ impl Actor {
             seen: at,
         };
         self.known.put(&path, known);
-        self.send(event).await
+        self.events.send(event).await
     }
 
     /// Reports a file that must not be read, unless it was reported already with the same reason.
@@ -319,7 +233,7 @@ impl Actor {
         let name = names::escaped(&path);
         match self.refused.insert(path, refused) {
             Some(before) if before.reason == reason => Ok(()),
-            _ => self.send(Event::Refused { name, reason }).await,
+            _ => self.events.send(Event::Refused { name, reason }).await,
         }
     }
 
@@ -339,7 +253,9 @@ impl Actor {
         }
         known.read_at = wall;
         self.known.put(&path, known);
-        self.send(arrival(&path, known.stamp, Event::Doubted)).await
+        self.events
+            .send(arrival(&path, known.stamp, Event::Doubted))
+            .await
     }
 
     async fn looked(&mut self, seen: Seen) -> Result<(), ReceiverGone> {
@@ -351,15 +267,10 @@ impl Actor {
             self.full_at = Instant::now();
         }
         for (path, error) in self.troubles_of(seen) {
-            self.trouble(path, error).await?;
+            self.events.trouble(path, error).await?;
         }
-        match self.unsettled {
-            Some(listed) if self.waiting() == 0 => {
-                self.unsettled = None;
-                self.send(Event::Swept { listed, waiting: 0 }).await
-            }
-            _ => Ok(()),
-        }
+        let waiting = self.waiting();
+        self.events.looked(waiting).await
     }
 
     async fn listed(&mut self, mut seen: Seen) -> Result<(), ReceiverGone> {
@@ -373,23 +284,25 @@ impl Actor {
         self.list_at.get_or_insert(Instant::now() + pause);
 
         let listed = seen.files;
-        self.report_unmatched(mem::take(&mut seen.unmatched), seen.troubles.is_empty())
+        let unmatched = mem::take(&mut seen.unmatched);
+        self.events
+            .report_unmatched(unmatched, seen.troubles.is_empty())
             .await?;
         let troubles = self.troubles_of(seen);
         let ended: Vec<PathBuf> = self
-            .troubles
-            .keys()
+            .events
+            .troubled()
             .filter(|path| !troubles.contains_key(*path))
-            .cloned()
+            .map(Path::to_owned)
             .collect();
         for path in ended {
-            self.troubles.remove(&path);
-            self.send(Event::Recovered { path }).await?;
+            self.events.recovered(path).await?;
         }
         for (path, error) in troubles {
-            self.trouble(path, error).await?;
+            self.events.trouble(path, error).await?;
         }
-        self.swept(listed).await
+        let waiting = self.waiting();
+        self.events.swept(listed, waiting).await
     }
 
     /// Ends a sweep that has compared the folders.
@@ -401,7 +314,7 @@ impl Actor {
         }
         let listed = seen.folders.values().map(|folder| folder.files).sum();
         self.folders = Some(mem::take(&mut seen.folders));
-        if let Some((before, were_all)) = self.unmatched.clone() {
+        if let Some((before, were_all)) = self.events.unmatched().cloned() {
             let mut newest = mem::take(&mut seen.unmatched);
             let is_elsewhere = |file: &UnmatchedFile| {
                 let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -410,28 +323,15 @@ impl Actor {
             for file in before.into_iter().filter(is_elsewhere) {
                 newest.add(file);
             }
-            self.report_unmatched(newest, were_all && !seen.is_partial)
+            self.events
+                .report_unmatched(newest, were_all && !seen.is_partial)
                 .await?;
         }
         for (path, error) in self.troubles_of(seen) {
-            self.trouble(path, error).await?;
+            self.events.trouble(path, error).await?;
         }
-        self.swept(listed).await
-    }
-
-    async fn swept(&mut self, listed: u64) -> Result<(), ReceiverGone> {
         let waiting = self.waiting();
-        self.unsettled = (waiting > 0).then_some(listed);
-        self.send(Event::Swept { listed, waiting }).await
-    }
-
-    async fn report_unmatched(&mut self, newest: Newest, is_all: bool) -> Result<(), ReceiverGone> {
-        let now = (newest.into_files(), is_all);
-        if self.unmatched.as_ref() == Some(&now) {
-            return Ok(());
-        }
-        let (files, is_all) = self.unmatched.insert(now).clone();
-        self.send(Event::Unmatched { files, is_all }).await
+        self.events.swept(listed, waiting).await
     }
 
     /// Forgets the files that this listing should have seen but did not.
@@ -453,21 +353,67 @@ impl Actor {
         troubles
     }
 
-    /// Reports a trouble, unless it was reported already with the same text.
-    async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), ReceiverGone> {
-        let before = self.troubles.insert(path.clone(), error.clone());
-        if before.as_ref() == Some(&error) {
-            return Ok(());
-        }
-        self.send(Event::Trouble { path, error }).await
-    }
-
-    async fn send(&self, event: Event) -> Result<(), ReceiverGone> {
-        self.events.send(event).await.map_err(|_| ReceiverGone)
-    }
-
     fn waiting(&self) -> u64 {
         (self.settling.len() + self.hints.len() + self.hinted) as u64
+    }
+}
+
+impl Place for WatchedFolder {
+    type Report = Report;
+
+    fn start(&mut self) -> Option<Instant> {
+        self.start_listing();
+        self.start_looking();
+        let list_at = self.list_at.filter(|_| !self.listing);
+        let look_at = self.settling.next_due().filter(|_| !self.looking);
+        list_at.into_iter().chain(look_at).min()
+    }
+
+    async fn next(&mut self) -> Option<Report> {
+        tokio::select! {
+            report = self.reports.recv() => report,
+            Some(ended) = self.threads.join_next() => returned(ended).and(None),
+            () = self.hints.wake.notified() => None,
+        }
+    }
+
+    async fn take(&mut self, report: Report) -> Result<(), ReceiverGone> {
+        match report {
+            Report::Looks(looks) => {
+                for look in looks {
+                    self.handle_look(look).await?;
+                }
+                Ok(())
+            }
+            Report::Looked(seen) => self.looked(seen).await,
+            Report::Listed(seen) => self.listed(seen).await,
+            Report::Compared(seen) => self.compared(seen).await,
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::LookAgain(path) => {
+                let path = PathBuf::from(path);
+                self.known.remove(&path);
+                self.hints.look(path, Reason::Found, true);
+            }
+            Command::Unread(path, is_doubted) => {
+                let path = PathBuf::from(path);
+                match self.known.get(&path) {
+                    Some(mut known) if is_doubted => {
+                        // No file has this change time, so the next look doubts it again.
+                        known.stamp.changed_ns = Some(i64::MIN);
+                        self.known.put(&path, known);
+                    }
+                    _ if is_doubted => return,
+                    _ => self.known.remove(&path),
+                }
+                self.again.insert(path);
+            }
+            Command::Recorded(..) => {}
+            Command::Sweep => self.list_all_now(),
+        }
     }
 }
 

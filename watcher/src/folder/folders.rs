@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::own::{Id, LAG_NS, id};
+use super::own::{Id, LAG_NS, id};
 
 /// The folders that were read, by their paths.
 pub(crate) type Folders = HashMap<PathBuf, FolderStamp>;

@@ -15,8 +15,8 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
+use super::settling::Reason;
 use crate::error::Error;
-use crate::settling::Reason;
 use crate::{Want, Wanted, names};
 
 /// What to look at: paths relative to the root, and whether to list everything.

@@ -1,70 +1,11 @@
-//! The judgement on one version.
+//! The decision on one version.
 
 use jiff::civil::Date;
 
-use super::{Guards, Holding, Holdings, Late, SameDay, SameJob, Standing};
-use crate::file::VersionDay;
-
-/// A version that is about to come into force.
-#[derive(Debug)]
-pub(crate) struct Candidate<'c> {
-    pub(crate) file_id: i64,
-    pub(crate) file_url: &'c str,
-    pub(crate) named_store: Option<&'c str>,
-    pub(crate) named_date: Option<Date>,
-    pub(crate) modified_ns: i64,
-    pub(crate) version_id: i64,
-    pub(crate) days: &'c [VersionDay],
-    pub(crate) guards: Guards,
-    /// Set when a person has accepted it: what it does to what stands.
-    pub(crate) accepted: Option<Late>,
-}
-
-/// What becomes of a version.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Judgement {
-    /// It comes into force.
-    InForce {
-        /// What becomes of its days, in their order.
-        days: Vec<DayVerdict>,
-        /// The days that it takes from other files.
-        taken_over: Vec<TakenOver>,
-    },
-    /// It is held as a whole.
-    Held {
-        reason: String,
-        /// The file that holds its days as well.
-        other_file_id: Option<i64>,
-    },
-    /// It is refused.
-    Refused { reason: String },
-}
-
-/// What becomes of one day of a version.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DayVerdict {
-    /// It is what the file reports of the day.
-    Stands,
-    /// It is added to what stands, in this file or in another.
-    Added { other_file_id: Option<i64> },
-    /// It is held.
-    Held {
-        reason: String,
-        other_file_id: Option<i64>,
-    },
-}
-
-/// A day of another file that does not count any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TakenOver {
-    pub(crate) file_id: i64,
-    pub(crate) version_id: i64,
-    pub(crate) store_id: String,
-    pub(crate) trans_date: Date,
-    pub(crate) standing: Standing,
-    /// Why it is held, if it is.
-    pub(crate) reason: Option<String>,
-}
+use super::{
+    Candidate, DayVerdict, Decision, Holding, Holdings, Late, SameDay, SameJob, Standing, TakenOver,
+};
+use crate::day::VersionDay;
 
 /// What one day meets.
 enum Met<'h> {
@@ -78,15 +19,15 @@ enum Met<'h> {
     More(&'h Holding),
 }
 
-/// Judges a version that is not in force yet.
-pub(crate) fn judge(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &dyn SameJob) -> Judgement {
+/// Decides about a version that is not in force yet.
+pub(crate) fn decide(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &dyn SameJob) -> Decision {
     if let Some(reason) = other_store(candidate).filter(|_| candidate.guards.check_store) {
         let reason = format!("{reason} (the feed has check_store = true)");
-        return Judgement::Refused { reason };
+        return Decision::Refused { reason };
     }
     let Some(newest) = candidate.days.iter().map(|day| day.trans_date).max() else {
         let (days, taken_over) = (Vec::new(), Vec::new());
-        return Judgement::InForce { days, taken_over };
+        return Decision::InForce { days, taken_over };
     };
     let met: Vec<Met<'_>> = candidate
         .days
@@ -109,7 +50,7 @@ pub(crate) fn judge(candidate: &Candidate<'_>, holdings: &Holdings, same_job: &d
         let verdict = candidate.verdict(day, met, late, &mut taken_over);
         days.push(candidate.as_accepted_before(day, newest, verdict, holdings));
     }
-    Judgement::InForce { days, taken_over }
+    Decision::InForce { days, taken_over }
 }
 
 /// Returns what is wrong if a file's name says another store than its lines.
@@ -208,7 +149,7 @@ impl Candidate<'_> {
         met: &[Met<'_>],
         holdings: &Holdings,
         same_job: &dyn SameJob,
-    ) -> Option<Judgement> {
+    ) -> Option<Decision> {
         let of_newest = || {
             let days = self.days.iter().zip(met);
             days.filter(|(day, _)| day.trans_date == newest)
@@ -221,7 +162,7 @@ impl Candidate<'_> {
             .collect();
         if in_others.len() == of_newest().count() {
             let (day, other) = in_others.first()?;
-            return Some(Judgement::Held {
+            return Some(Decision::Held {
                 reason: stands_in(day, other),
                 other_file_id: Some(other.file_id),
             });
@@ -237,7 +178,7 @@ impl Candidate<'_> {
         let (first, total) = (before.first()?, totals(&now)?);
         let total_before = totals(&before.iter().map(|held| &held.day).collect::<Vec<_>>())?;
         self.is_shrunk(&total, &total_before, false)
-            .then(|| Judgement::Held {
+            .then(|| Decision::Held {
                 reason: format!(
                     "it has {} of {}, where {} has {}: less than shrink_percent = {}",
                     in_words(&total),

@@ -17,12 +17,12 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::folders::{FolderStamp, Folders, is_local};
+use super::notices::{Notices, Told, lock};
+use super::open::LEADS_OUT;
+use super::own::{Id, OwnNow, id};
+use super::settling::Reason;
 use crate::error::Error;
-use crate::folders::{FolderStamp, Folders, is_local};
-use crate::notices::{Notices, Told, lock};
-use crate::open::LEADS_OUT;
-use crate::own::{Id, OwnNow, id};
-use crate::settling::Reason;
 use crate::unmatched::Newest;
 use crate::{OpenFileError, SourceFolder, Stamp, UnmatchedFile, Want, Wanted, names};
 

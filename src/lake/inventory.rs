@@ -35,21 +35,21 @@ impl ObjectNames {
 
 /// Where the objects of a lake are looked for.
 #[derive(Debug)]
-pub enum HeldObjects {
+pub enum Inventory {
     /// In its folder.
     Folder(Arc<LocalFileSystem>),
     /// In a listing of its bucket.
     Bucket(ObjectNames),
 }
 
-/// Nothing is held.
-impl Default for HeldObjects {
+/// Nothing is there.
+impl Default for Inventory {
     fn default() -> Self {
         Self::Bucket(ObjectNames::default())
     }
 }
 
-impl HeldObjects {
+impl Inventory {
     /// Returns those of the given things whose objects (lake paths) the lake does not have. Nothing is fetched.
     pub async fn missing<T: Send + 'static>(
         &self,
@@ -57,8 +57,8 @@ impl HeldObjects {
     ) -> anyhow::Result<Vec<(T, String)>> {
         let store = match self {
             Self::Folder(store) => store.clone(),
-            Self::Bucket(held) => {
-                objects.retain(|(_, object)| !held.contains(object));
+            Self::Bucket(names) => {
+                objects.retain(|(_, object)| !names.contains(object));
                 return Ok(objects);
             }
         };

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use crate::notices::lock;
+use super::notices::lock;
 
 /// Clocks of file systems lag: a change so shortly before a walk may have come after it.
 pub(crate) const LAG_NS: i128 = 2_000_000_000;

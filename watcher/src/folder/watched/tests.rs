@@ -1,4 +1,4 @@
-//! How the task handles reports, without any folder.
+//! How a watched folder handles reports, without any folder.
 
 use super::*;
 use crate::Want;
@@ -30,7 +30,7 @@ fn look(why: Reason, bytes: u64, at: Instant) -> Look {
     }
 }
 
-fn actor() -> (Actor, mpsc::Receiver<Event>) {
+fn folder() -> (WatchedFolder, mpsc::Receiver<Event>) {
     let (sender, events) = mpsc::channel(16);
     let minute = Duration::from_secs(60);
     let now = || SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
@@ -46,15 +46,9 @@ fn actor() -> (Actor, mpsc::Receiver<Event>) {
         sweep_hash: None,
         now,
     };
-    let (_, commands) = mpsc::unbounded_channel();
+    let wanted = Arc::new(|_: &str| Want::Yes);
     (
-        Actor::new(
-            settings,
-            KnownFiles::default(),
-            Arc::new(|_| Want::Yes),
-            commands,
-            sender,
-        ),
+        WatchedFolder::new(settings, KnownFiles::default(), wanted, sender),
         events,
     )
 }
@@ -74,106 +68,109 @@ fn received(events: &mut mpsc::Receiver<Event>) -> Vec<String> {
 
 #[tokio::test]
 async fn trouble_is_reported_when_it_begins_changes_and_ends() {
-    let (mut actor, mut events) = actor();
-    actor.looked(seen(&[("/in/d", "closed")])).await.unwrap();
+    let (mut folder, mut events) = folder();
+    folder.looked(seen(&[("/in/d", "closed")])).await.unwrap();
     assert_eq!(received(&mut events), ["/in/d: closed"]);
-    actor.listed(seen(&[("/in/d", "closed")])).await.unwrap();
+    folder.listed(seen(&[("/in/d", "closed")])).await.unwrap();
     assert!(received(&mut events).is_empty());
-    actor.looked(seen(&[])).await.unwrap();
+    folder.looked(seen(&[])).await.unwrap();
     assert!(
         received(&mut events).is_empty(),
         "a look elsewhere says nothing of it"
     );
-    actor.listed(seen(&[("/in/d", "broken")])).await.unwrap();
+    folder.listed(seen(&[("/in/d", "broken")])).await.unwrap();
     assert_eq!(received(&mut events), ["/in/d: broken"]);
-    actor.listed(seen(&[])).await.unwrap();
+    folder.listed(seen(&[])).await.unwrap();
     assert_eq!(received(&mut events), ["/in/d: well"]);
 }
 
 #[tokio::test]
 async fn a_file_in_a_folder_that_cannot_be_listed_is_not_forgotten() {
-    let (mut actor, _events) = actor();
+    let (mut folder, _events) = folder();
     let closed = Look {
         path: PathBuf::from("d/a"),
         ..look(Reason::Renamed, 1, Instant::now())
     };
-    actor.handle_look(closed).await.unwrap();
-    actor
+    folder.handle_look(closed).await.unwrap();
+    folder
         .handle_look(look(Reason::Renamed, 1, Instant::now()))
         .await
         .unwrap();
-    actor.listed_from = Instant::now();
+    folder.listed_from = Instant::now();
     let partial = Seen {
         is_partial: true,
         ..seen(&[("/in/d", "closed")])
     };
-    actor.listed(partial).await.unwrap();
-    assert_eq!(actor.known.len(), 2, "what is in the folder is not known");
-    actor
+    folder.listed(partial).await.unwrap();
+    assert_eq!(folder.known.len(), 2, "what is in the folder is not known");
+    folder
         .listed(Seen {
             files: 0,
             ..seen(&[])
         })
         .await
         .unwrap();
-    assert_eq!(actor.known.len(), 2, "an empty root proves nothing");
-    actor.listed(seen(&[])).await.unwrap();
-    assert_eq!(actor.known.len(), 0);
+    assert_eq!(folder.known.len(), 2, "an empty root proves nothing");
+    folder.listed(seen(&[])).await.unwrap();
+    assert_eq!(folder.known.len(), 0);
 }
 
 #[tokio::test]
 async fn a_root_that_is_not_watched_is_trouble_and_listed_as_usual() {
-    let (mut actor, mut events) = actor();
-    actor
+    let (mut folder, mut events) = folder();
+    folder
         .handle_look(look(Reason::Renamed, 1, Instant::now()))
         .await
         .unwrap();
     received(&mut events);
-    actor.listed_from = Instant::now();
+    folder.listed_from = Instant::now();
     let unwatched = || Seen {
         unwatched: Some("used up".to_owned()),
         ..seen(&[])
     };
-    actor.looked(unwatched()).await.unwrap();
-    actor.list_at = None;
-    actor.listed(unwatched()).await.unwrap();
+    folder.looked(unwatched()).await.unwrap();
+    folder.list_at = None;
+    folder.listed(unwatched()).await.unwrap();
     assert_eq!(received(&mut events), ["/in: used up"], "reported once");
     assert_eq!(
-        actor.known.len(),
+        folder.known.len(),
         0,
         "all was listed, so what is gone is forgotten"
     );
     assert!(
-        actor.list_at.unwrap() > Instant::now() + 2 * ROOT_RETRY,
+        folder.list_at.unwrap() > Instant::now() + 2 * ROOT_RETRY,
         "nothing is listed more often"
     );
-    actor.listed(seen(&[])).await.unwrap();
+    folder.listed(seen(&[])).await.unwrap();
     assert_eq!(received(&mut events), ["/in: well"]);
 }
 
 #[tokio::test]
 async fn an_older_look_from_a_listing_does_not_undo_a_newer_one() {
-    let (mut actor, mut events) = actor();
+    let (mut folder, mut events) = folder();
     let before = Instant::now();
-    actor
+    folder
         .handle_look(look(Reason::Renamed, 2, before + Duration::from_millis(1)))
         .await
         .unwrap();
-    actor.handle_look(look(Reason::Found, 1, before)).await.unwrap();
+    folder.handle_look(look(Reason::Found, 1, before)).await.unwrap();
     assert_eq!(received(&mut events), ["a: 2 bytes"]);
 
     let known = before + Duration::from_millis(2);
     let changed = before + Duration::from_millis(3);
-    actor.handle_look(look(Reason::Closed, 3, changed)).await.unwrap();
-    actor.handle_look(look(Reason::Found, 2, known)).await.unwrap();
-    actor
+    folder
+        .handle_look(look(Reason::Closed, 3, changed))
+        .await
+        .unwrap();
+    folder.handle_look(look(Reason::Found, 2, known)).await.unwrap();
+    folder
         .handle_look(Look {
             found: Found::Nothing,
             ..look(Reason::Found, 0, known)
         })
         .await
         .unwrap();
-    assert_eq!(actor.waiting(), 1, "it still waits for its second look");
-    actor.handle_look(look(Reason::Due, 3, changed)).await.unwrap();
+    assert_eq!(folder.waiting(), 1, "it still waits for its second look");
+    folder.handle_look(look(Reason::Due, 3, changed)).await.unwrap();
     assert_eq!(received(&mut events), ["a: 3 bytes"]);
 }

@@ -1,8 +1,7 @@
-//! The task that owns everything known about the bucket.
+//! A bucket, as it is watched: everything known about it.
 //!
-//! It sends no request itself: a listing task hands it pages, and a few more tasks look up single objects that an event
-//! or a command named. One function handles every look, whatever led to it. An object is whole once it exists, so
-//! nothing has to settle.
+//! A listing task hands it pages, and a few more tasks look up single objects that an event or a command named. One
+//! function handles every look, whatever led to it. An object is whole once it exists, so nothing has to settle.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -16,10 +15,11 @@ use tracing::debug;
 use super::BucketSettings;
 use super::listing::{Listed, Lister, Look, Report, apart, is_looked_at, look};
 use crate::error::Error;
-use crate::handle::{Command, pass_panic_on};
 use crate::known::{Known, KnownFiles};
 use crate::queue::{self, Done, Notice};
-use crate::{Arrival, Event, UnmatchedFile, Wanted};
+use crate::reporting::{Events, ReceiverGone};
+use crate::watching::{Command, Place, returned};
+use crate::{Arrival, Event, Wanted};
 
 /// How many objects are looked up at once.
 const LOOKUPS: usize = 16;
@@ -30,9 +30,12 @@ const CAPACITY: usize = 2;
 /// The first pause after a failure, and the longest: each pause is twice the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// The receiver of the events is gone, so the task can end.
-#[derive(Debug)]
-struct ReceiverGone;
+/// What the tasks have found.
+pub(crate) enum Found {
+    Listing(Report),
+    Lookup(Result<Look, (String, StoreError)>),
+    Notice(Notice),
+}
 
 /// When to try a failed operation again.
 #[derive(Default)]
@@ -41,7 +44,7 @@ struct Failing {
     until: Option<Instant>,
 }
 
-pub(crate) struct Actor {
+pub(crate) struct WatchedBucket {
     settings: BucketSettings,
     wanted: Wanted,
     /// The objects that were reported, or known from the start. When one was read is not of interest: its ETag shows
@@ -63,25 +66,17 @@ pub(crate) struct Actor {
     is_listing: bool,
     sweep_at: Instant,
     poll_at: Instant,
-    /// How many objects the last sweep saw, if lookups were still outstanding at its end; reported once none is.
-    unsettled: Option<u64>,
-    /// The unmatched objects that the last full listing reported; `None` before the first.
-    unmatched: Option<Vec<UnmatchedFile>>,
-    /// The URLs of the bucket and the queue, as far as their trouble was reported and has not ended.
-    troubles: HashSet<PathBuf>,
     pages: (mpsc::Sender<Report>, mpsc::Receiver<Report>),
     notices: mpsc::Receiver<Notice>,
     done: mpsc::UnboundedSender<Done>,
-    commands: mpsc::UnboundedReceiver<Command>,
-    events: mpsc::Sender<Event>,
+    events: Events,
 }
 
-impl Actor {
+impl WatchedBucket {
     pub(crate) fn new(
         settings: BucketSettings,
         known: KnownFiles,
         wanted: Wanted,
-        commands: mpsc::UnboundedReceiver<Command>,
         events: mpsc::Sender<Event>,
     ) -> Self {
         let at = Instant::now();
@@ -106,74 +101,11 @@ impl Actor {
             is_listing: false,
             sweep_at: at,
             poll_at: at,
-            unsettled: None,
-            unmatched: None,
-            troubles: HashSet::new(),
             pages: mpsc::channel(CAPACITY),
             notices,
             done,
-            commands,
-            events,
+            events: Events::new(events),
         }
-    }
-
-    pub(crate) async fn run(mut self) {
-        while self.step().await.is_ok() {}
-        debug!("the receiver of the watcher's events is gone");
-    }
-
-    async fn step(&mut self) -> Result<(), ReceiverGone> {
-        self.start_listing();
-        self.start_looking();
-        self.send_settled().await?;
-        let wake_at = self.wake_at();
-        let timer = async {
-            match wake_at {
-                Some(at) => tokio::time::sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            Some(command) = self.commands.recv() => self.handle_command(command),
-            Some(report) = self.pages.1.recv() => self.take(report).await?,
-            Some(looked) = self.lookups.join_next() => {
-                match looked {
-                    Ok(looked) => self.looked(looked).await?,
-                    Err(error) => pass_panic_on(Err(error)),
-                }
-            }
-            Some(ended) = self.tasks.join_next() => pass_panic_on(ended),
-            Some(notice) = self.notices.recv() => self.handle_notice(notice).await?,
-            () = self.events.closed() => return Err(ReceiverGone),
-            () = timer => {}
-        }
-        Ok(())
-    }
-
-    fn handle_command(&mut self, command: Command) {
-        match command {
-            Command::LookAgain(path) => {
-                self.known.remove(Path::new(&path));
-                self.reported.remove(&path);
-                self.hints.insert(path);
-            }
-            Command::Recorded(path, stamp) => {
-                if let Some(known) = self.known.get(Path::new(&path))
-                    && known.stamp == stamp
-                {
-                    self.reported.remove(&path);
-                    self.done(path, known.seen);
-                }
-            }
-            Command::Unread(..) => {}
-            Command::Sweep => self.sweep_at = Instant::now(),
-        }
-    }
-
-    fn wake_at(&self) -> Option<Instant> {
-        let list_at = self.listings.until.unwrap_or(self.sweep_at.min(self.poll_at));
-        let list_at = (!self.is_listing).then_some(list_at);
-        self.looks.until.into_iter().chain(list_at).min()
     }
 
     fn start_listing(&mut self) {
@@ -223,13 +155,13 @@ impl Actor {
                 }
                 Ok(())
             }
-            Notice::Refused(id, error) => self.send(Event::BadMessage { id, error }).await,
+            Notice::Refused(id, error) => self.events.send(Event::BadMessage { id, error }).await,
             Notice::Trouble(error) => self.trouble(queue, error).await,
-            Notice::Recovered => self.recovered(queue).await,
+            Notice::Recovered => self.events.recovered(queue).await,
         }
     }
 
-    async fn take(&mut self, report: Report) -> Result<(), ReceiverGone> {
+    async fn handle_listing(&mut self, report: Report) -> Result<(), ReceiverGone> {
         match report {
             Report::Page(looks) => {
                 for look in looks {
@@ -307,7 +239,7 @@ impl Actor {
         };
         self.known.put(Path::new(&path), known);
         self.reported.insert(path.clone());
-        self.send(Event::Arrived(Arrival { path, stamp })).await
+        self.events.send(Event::Arrived(Arrival { path, stamp })).await
     }
 
     async fn listed(&mut self, listed: Listed) -> Result<(), ReceiverGone> {
@@ -341,29 +273,16 @@ impl Actor {
                 self.listings = Failing::default();
                 if is_full {
                     self.drop_absent(began);
-                    self.report_unmatched(unmatched.into_files()).await?;
+                    self.events.report_unmatched(unmatched, true).await?;
                 }
                 self.recovered_if_all_is_well().await?;
             }
         }
         if is_full {
             let waiting = self.waiting();
-            self.unsettled = (waiting > 0).then_some(objects);
-            self.send(Event::Swept {
-                listed: objects,
-                waiting,
-            })
-            .await?;
+            self.events.swept(objects, waiting).await?;
         }
         Ok(())
-    }
-
-    async fn report_unmatched(&mut self, files: Vec<UnmatchedFile>) -> Result<(), ReceiverGone> {
-        if self.unmatched.as_ref() == Some(&files) {
-            return Ok(());
-        }
-        self.unmatched = Some(files.clone());
-        self.send(Event::Unmatched { files, is_all: true }).await
     }
 
     /// Forgets the objects that a full listing should have seen but did not.
@@ -379,32 +298,22 @@ impl Actor {
         });
     }
 
-    async fn send_settled(&mut self) -> Result<(), ReceiverGone> {
-        match self.unsettled {
-            Some(listed) if self.waiting() == 0 => {
-                self.unsettled = None;
-                self.send(Event::Swept { listed, waiting: 0 }).await
-            }
-            _ => Ok(()),
-        }
-    }
-
     async fn refuse(&mut self, path: String, error: &object_store::path::Error) -> Result<(), ReceiverGone> {
         if !self.refused.insert(path.clone()) {
             return Ok(());
         }
         let reason = format!("the key cannot be used: {error}; rename the object");
         let name = path;
-        self.send(Event::Refused { name, reason }).await
+        self.events.send(Event::Refused { name, reason }).await
     }
 
     /// Reports a trouble when it begins. Later texts may differ, if only in how long a request took.
     async fn trouble(&mut self, path: PathBuf, error: String) -> Result<(), ReceiverGone> {
-        if !self.troubles.insert(path.clone()) {
+        if self.events.troubled().any(|troubled| troubled == path) {
             debug!(error, "the trouble continues");
             return Ok(());
         }
-        self.send(Event::Trouble { path, error }).await
+        self.events.trouble(path, error).await
     }
 
     async fn recovered_if_all_is_well(&mut self) -> Result<(), ReceiverGone> {
@@ -414,18 +323,7 @@ impl Actor {
         if !self.failed.is_empty() || self.listings.until.is_some() {
             return Ok(());
         }
-        self.recovered(self.root()).await
-    }
-
-    async fn recovered(&mut self, path: PathBuf) -> Result<(), ReceiverGone> {
-        match self.troubles.remove(&path) {
-            true => self.send(Event::Recovered { path }).await,
-            false => Ok(()),
-        }
-    }
-
-    async fn send(&self, event: Event) -> Result<(), ReceiverGone> {
-        self.events.send(event).await.map_err(|_| ReceiverGone)
+        self.events.recovered(self.root()).await
     }
 
     /// Releases the messages about a path that were received before this moment.
@@ -441,6 +339,59 @@ impl Actor {
 
     fn waiting(&self) -> u64 {
         (self.hints.len() + self.lookups.len()) as u64
+    }
+}
+
+impl Place for WatchedBucket {
+    type Report = Found;
+
+    fn start(&mut self) -> Option<Instant> {
+        self.start_listing();
+        self.start_looking();
+        let list_at = self.listings.until.unwrap_or(self.sweep_at.min(self.poll_at));
+        let list_at = (!self.is_listing).then_some(list_at);
+        self.looks.until.into_iter().chain(list_at).min()
+    }
+
+    async fn next(&mut self) -> Option<Found> {
+        tokio::select! {
+            report = self.pages.1.recv() => report.map(Found::Listing),
+            Some(looked) = self.lookups.join_next() => returned(looked).map(Found::Lookup),
+            Some(ended) = self.tasks.join_next() => returned(ended).and(None),
+            Some(notice) = self.notices.recv() => Some(Found::Notice(notice)),
+        }
+    }
+
+    async fn take(&mut self, found: Found) -> Result<(), ReceiverGone> {
+        match found {
+            Found::Listing(report) => self.handle_listing(report).await,
+            Found::Lookup(looked) => {
+                self.looked(looked).await?;
+                let waiting = self.waiting();
+                self.events.looked(waiting).await
+            }
+            Found::Notice(notice) => self.handle_notice(notice).await,
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::LookAgain(path) => {
+                self.known.remove(Path::new(&path));
+                self.reported.remove(&path);
+                self.hints.insert(path);
+            }
+            Command::Recorded(path, stamp) => {
+                if let Some(known) = self.known.get(Path::new(&path))
+                    && known.stamp == stamp
+                {
+                    self.reported.remove(&path);
+                    self.done(path, known.seen);
+                }
+            }
+            Command::Unread(..) => {}
+            Command::Sweep => self.sweep_at = Instant::now(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Credentials that are held until they are about to end.
+//! Credentials that are kept until they are about to end.
 //!
-//! The standard chain may ask a server each time, and stores in buckets ask the chain with each request.
+//! The standard chain may ask a server each time, and clients of buckets ask the chain with each request.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,14 +13,14 @@ const EARLY: Duration = Duration::from_secs(300);
 
 /// A chain, and what it gave last.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct KeptCredentials {
     chain: SharedCredentialsProvider,
     last: Mutex<Option<Credentials>>,
     /// The wall clock, which the end of credentials is measured by.
     now: fn() -> SystemTime,
 }
 
-impl Held {
+impl KeptCredentials {
     pub(super) fn new(chain: SharedCredentialsProvider, now: fn() -> SystemTime) -> Self {
         Self {
             chain,
@@ -31,9 +31,9 @@ impl Held {
 
     async fn credentials(&self) -> Result {
         let mut last = self.last.lock().await;
-        let lasts = |held: &&Credentials| held.expiry().is_none_or(|ends| (self.now)() + EARLY < ends);
-        if let Some(held) = last.as_ref().filter(lasts) {
-            return Ok(held.clone());
+        let lasts = |last: &&Credentials| last.expiry().is_none_or(|ends| (self.now)() + EARLY < ends);
+        if let Some(kept) = last.as_ref().filter(lasts) {
+            return Ok(kept.clone());
         }
         let found = self.chain.provide_credentials().await?;
         *last = Some(found.clone());
@@ -41,7 +41,7 @@ impl Held {
     }
 }
 
-impl ProvideCredentials for Held {
+impl ProvideCredentials for KeptCredentials {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where
         Self: 'a,
@@ -75,14 +75,14 @@ mod tests {
 
     /// Asks twice at a time that the test chooses.
     async fn asked_twice(now: fn() -> SystemTime) -> [String; 2] {
-        let held = Held::new(SharedCredentialsProvider::new(Numbered::default()), now);
-        let names = [held.credentials().await, held.credentials().await];
-        assert!(!format!("{held:?}").contains(SECRET), "{held:?}");
+        let kept = KeptCredentials::new(SharedCredentialsProvider::new(Numbered::default()), now);
+        let names = [kept.credentials().await, kept.credentials().await];
+        assert!(!format!("{kept:?}").contains(SECRET), "{kept:?}");
         names.map(|given| given.unwrap().access_key_id().to_owned())
     }
 
     #[tokio::test]
-    async fn credentials_are_held_until_they_are_about_to_end() {
+    async fn credentials_are_kept_until_they_are_about_to_end() {
         assert_eq!(
             asked_twice(|| SystemTime::UNIX_EPOCH + Duration::from_secs(600)).await,
             ["0", "0"]

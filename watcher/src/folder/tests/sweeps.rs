@@ -5,9 +5,9 @@ use std::os::unix::fs::symlink;
 use std::sync::Mutex;
 
 use super::*;
-use crate::folders::{Folders, is_local};
-use crate::listing::{Lister, Report, Seen};
-use crate::notices::{Hints, Notices, Told};
+use crate::folder::folders::{Folders, is_local};
+use crate::folder::listing::{Lister, Report, Seen};
+use crate::folder::notices::{Hints, Notices, Told};
 
 /// What one sweep reports.
 struct Sweep {

@@ -1,0 +1,191 @@
+//! What a run does: it merges its inputs into a summary, loads that, and records the result.
+
+use anyhow::Context;
+use gristmill_engine::{EngineError, SummaryReport};
+use gristmill_loader::{Base, Load, LoadOutcome};
+use gristmill_state::{Cause, ClaimedRun, RowChanges, RunOutcome, RunResult, SummaryRecord};
+use object_store::path::Path as ObjectPath;
+use tokio::sync::watch;
+
+use super::super::merge::{Merged, culprit, merge};
+use super::super::panics::panic_point;
+use super::super::retry::StepError;
+use super::super::summaries::{digest, summary_files};
+use super::super::{Parts, crash_point, ledger, oddities};
+use crate::lake::{LocalFile, Unsynced, summary_names};
+use crate::ledger::scope;
+
+/// Merges a run. A file whose sums overflow together with those of others is left out and held, and the run goes on
+/// without it.
+async fn merge_what_fits(
+    parts: &Parts,
+    run: &ClaimedRun,
+    summary: &ObjectPath,
+    coverage: &ObjectPath,
+) -> Result<(SummaryReport, Unsynced), StepError> {
+    let mut run = run.clone();
+    loop {
+        let error = match merge(parts, &run, summary, coverage).await? {
+            Merged::Done(report, unsynced) => return Ok((report, unsynced)),
+            Merged::Overflow(error) => error,
+        };
+        let EngineError::Overflow {
+            store_id, trans_date, ..
+        } = &error
+        else {
+            return Err(StepError::permanent(error));
+        };
+        let Some(input) = culprit(parts, &run, store_id, *trans_date).await? else {
+            return Err(StepError::permanent(error));
+        };
+        let reason = format!("together with other files, {error}");
+        let path = input.file_url.clone();
+        run.inputs = parts
+            .state
+            .leave_out(&run.run_id, input.version_id, &reason)
+            .await?;
+        parts.activity.tally.count_held();
+        tracing::warn!(
+            path,
+            "held, and left out of the run: {reason}; correct it and send it again"
+        );
+    }
+}
+
+/// Merges, loads and records. It is safe to repeat from the beginning at any time.
+pub(super) async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+    panic_point("execute-run", &run.job_id);
+    ledger::check(parts, run).await?;
+    let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
+    let (report, unsynced) = merge_what_fits(parts, run, &summary, &coverage).await?;
+    oddities::tell_of_stores(parts, run).await?;
+    // The load reads and compares while the disk writes, and commits only after that.
+    let synced = tokio::task::spawn_blocking(move || unsynced.sync());
+    let record = SummaryRecord {
+        object: summary.to_string(),
+        coverage_object: Some(coverage.to_string()),
+        rows: report.rows,
+        digest: digest(&parts.lake, &summary).await?,
+    };
+    let (safe, is_safe) = watch::channel(false);
+    let make_safe = async {
+        let noted = async { Ok(parts.state.summarized(&run.run_id, &record).await?) };
+        let (synced, ()) = tokio::try_join!(async { synced.await.map_err(StepError::permanent) }, noted)?;
+        synced.map_err(StepError::transient)?;
+        safe.send_replace(true);
+        Ok(())
+    };
+    let ((), outcome) = tokio::try_join!(make_safe, load(parts, run, &record, is_safe))?;
+    crash_point("after-load");
+    let result = match outcome {
+        LoadOutcome::Loaded(counts) => {
+            let changes = RowChanges {
+                inserted: counts.inserted,
+                updated: counts.updated,
+                deleted: counts.deleted,
+                unchanged: counts.unchanged,
+            };
+            let RowChanges {
+                inserted,
+                updated,
+                deleted,
+                unchanged,
+            } = changes;
+            tracing::info!(
+                rows = record.rows,
+                inserted,
+                updated,
+                deleted,
+                unchanged,
+                "loaded"
+            );
+            RunResult {
+                outcome: RunOutcome::Loaded,
+                changes: Some(changes),
+            }
+        }
+        LoadOutcome::AlreadyLoaded(_) => {
+            tracing::info!(rows = record.rows, "was already loaded");
+            RunResult {
+                outcome: RunOutcome::Loaded,
+                changes: None,
+            }
+        }
+        LoadOutcome::Superseded { by } => {
+            // The ledger may have got a run since it was compared.
+            ledger::check(parts, run).await?;
+            tracing::warn!(
+                by = by.run_id,
+                "not loaded: the warehouse already has a newer run"
+            );
+            RunResult {
+                outcome: RunOutcome::Superseded,
+                changes: None,
+            }
+        }
+    };
+    parts.state.complete(&run.run_id, &result).await?;
+    crash_point("after-complete");
+    Ok(())
+}
+
+/// Loads a run's summary. The load is not committed before the summary is safe.
+async fn load(
+    parts: &Parts,
+    run: &ClaimedRun,
+    record: &SummaryRecord,
+    is_safe: watch::Receiver<bool>,
+) -> Result<LoadOutcome, StepError> {
+    let made = summary_files(&parts.lake, record).await;
+    let made = made.and_then(|files| files.context("the summary is gone from the lake"));
+    let [summary, coverage] = made.map_err(StepError::transient)?;
+    let before = base(parts, run).await?;
+    let summary_before = before.as_ref().map(|(base, _)| base.summary.as_path());
+    oddities::tell_of_measures(summary.path(), summary_before).await?;
+    let load = Load {
+        run_id: run.run_id.clone(),
+        scope: scope(&run.job_id, run.wave),
+        sequence: run.sequence,
+        summary: summary.path().to_owned(),
+        coverage: coverage.path().to_owned(),
+        rows: record.rows,
+        digest: record.digest.clone(),
+        base: before.as_ref().map(|(base, _)| base.clone()),
+        is_safe: Some(is_safe),
+    };
+    let bar = parts.progress.load(&run.run_id, load.rows);
+    let outcome = parts
+        .warehouse
+        .load(&load, &|rows| bar.set_position(rows))
+        .await?;
+    bar.finish_and_clear();
+    Ok(outcome)
+}
+
+/// Finds what this job and wave loaded last, if its summary is still in the lake. Without a base, all rows are sent to
+/// the warehouse. That is intended for a run that a person started: they may have reason to doubt the warehouse.
+async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<(Base, [LocalFile; 2])>, StepError> {
+    let row = parts.state.run(&run.run_id).await?;
+    if row.is_some_and(|row| row.cause == Cause::Manual) {
+        return Ok(None);
+    }
+    let last = parts
+        .state
+        .loaded_before(&run.job_id, run.wave, run.sequence)
+        .await?;
+    let Some((run_id, record)) = last.and_then(|last| Some((last.run_id, last.summary?))) else {
+        return Ok(None);
+    };
+    let files = summary_files(&parts.lake, &record)
+        .await
+        .map_err(StepError::transient)?;
+    Ok(files.map(|files| {
+        let base = Base {
+            rows: record.rows,
+            run_id,
+            summary: files[0].path().to_owned(),
+            coverage: files[1].path().to_owned(),
+        };
+        (base, files)
+    }))
+}
