@@ -18,8 +18,8 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::content::MemberContent;
-use self::content::{Packing, Slice};
+use self::content::Slice;
+pub use self::content::{Member, MemberContent};
 use crate::containers::{BEGINNING, Container, unreadable};
 use crate::kinds::is_workbook;
 
@@ -49,22 +49,6 @@ enum Kind {
     Tar,
     /// A tar inside a packed file.
     PackedTar(Container),
-}
-
-/// A file in an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Its path in the archive: parts that are neither empty nor `.` nor `..`, separated by `/`.
-    pub name: String,
-    /// Its unpacked size.
-    pub bytes: u64,
-    /// Where it begins; for a packed tar, in the unpacked tar.
-    offset: u64,
-    /// Its size in the archive.
-    packed: u64,
-    packing: Packing,
-    /// The CRC-32 of its bytes, if the archive has one.
-    crc: Option<u32>,
 }
 
 /// Why an archive cannot be read.

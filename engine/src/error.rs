@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::partial::MOST_ITEMS;
+use crate::key::MOST_ITEMS;
 
 /// A failure of the engine. There are few kinds, and each calls for a different response from the operator.
 #[derive(Debug, thiserror::Error)]

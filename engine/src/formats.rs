@@ -6,12 +6,11 @@
 
 mod dbf;
 mod delimited;
-mod dos;
-mod ebcdic;
 mod fixed;
 mod json;
 mod lines;
 mod parquet;
+mod record;
 mod spool;
 mod tables;
 mod workbook;
@@ -22,59 +21,15 @@ use std::path::Path;
 use encoding_rs::UTF_8;
 
 pub(crate) use self::dbf::is_dbf;
-pub(crate) use self::dos::Dos;
-pub(crate) use self::ebcdic::{Ebcdic, PageReader};
 pub(crate) use self::json::{Cell, CellKind, LONGEST as LONGEST_OBJECT, Objects, Value, are_lines, values};
 pub(crate) use self::lines::Ending;
 pub(crate) use self::parquet::{Batch, ParquetFile, Selection};
+pub(crate) use self::record::{Record, Records};
 use self::spool::Spool;
-use self::tables::Page;
 #[cfg(test)]
 pub(crate) use self::tables::decimal_of as decimal_text;
-use crate::containers::Unreadable;
 use crate::error::EngineError;
-use crate::fields::Fields;
 use crate::layout::{Charset, Delimited, FeedLayout, Format, TableFormat};
-use crate::rejects::Reason;
-
-/// The most columns of a table: one with more is no table of sales.
-pub(crate) const MOST_COLUMNS: usize = 1024;
-
-/// A record of a file.
-#[derive(Default)]
-pub(crate) struct Record {
-    /// Its text as it stands in the file, without what ends it.
-    pub(crate) text: Vec<u8>,
-    /// Its fields, if it has no fault.
-    pub(crate) fields: Fields,
-    /// Why it has no fields.
-    pub(crate) fault: Option<Reason>,
-    /// If it is longer than any record may be: its length in bytes. `text` then holds its beginning.
-    pub(crate) too_long: Option<u64>,
-}
-
-/// Gives the records of a file, one after another.
-///
-/// Every part of the input becomes part of a record, so that each of them can be counted. Memory does not depend on the
-/// size of the input.
-pub(crate) trait Records {
-    /// Returns the names of the columns, if the file says them apart from its records.
-    fn names(&self) -> Option<Vec<String>> {
-        None
-    }
-
-    /// Says which fields will be read, before the first record is: those at these positions, or as many as there are.
-    /// Fails if the file holds something else there than values.
-    fn select(&mut self, _positions: Option<&[usize]>) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Reads the next record. Returns `false` at the end.
-    fn next(&mut self, record: &mut Record) -> io::Result<bool>;
-
-    /// Returns how the input ended, once all records were read.
-    fn ending(self: Box<Self>) -> Ending;
-}
 
 /// Opens the records of a text that is UTF-8, as far as it is valid.
 pub(crate) fn open<'t>(text: Box<dyn Read + Send + 't>, layout: &'t FeedLayout) -> Box<dyn Records + 't> {
@@ -128,11 +83,6 @@ pub(crate) fn open_table<T>(
     }
 }
 
-/// Makes the error of a file that cannot be read because of what it is.
-fn unreadable(reason: String) -> io::Error {
-    io::Error::other(Unreadable(reason))
-}
-
 /// No records at all.
 struct NoRecords;
 
@@ -167,13 +117,4 @@ fn fill(buffer: &mut Vec<u8>, taken: &mut usize, input: &mut impl Read) -> io::R
     };
     buffer.truncate(before + read);
     Ok(read > 0)
-}
-
-impl Record {
-    fn clear(&mut self) {
-        self.text.clear();
-        self.fields.clear();
-        self.fault = None;
-        self.too_long = None;
-    }
 }

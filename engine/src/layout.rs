@@ -4,6 +4,7 @@
 
 mod digest;
 mod format;
+mod inputs;
 mod sales;
 mod spec;
 mod through;
@@ -14,12 +15,15 @@ use std::sync::Arc;
 use encoding_rs::Encoding;
 use jiff::civil::Date;
 
-pub(crate) use self::format::{Charset, Cut, Delimited, Fixed, Format, Json, JsonField, TableFormat};
-pub(crate) use self::sales::{AMOUNT, CODE, ITEM, Input, MAX_MEASURES, MEASURES, STORE, Source, TRANS_DATE};
+pub(crate) use self::format::{
+    Charset, Cut, Delimited, Fixed, Format, Json, JsonField, MOST_COLUMNS, TableFormat,
+};
+pub(crate) use self::inputs::{AMOUNT, CODE, ITEM, Input, MEASURES, STORE, Source, TRANS_DATE};
+pub(crate) use self::sales::MAX_MEASURES;
 pub use self::sales::{Measure, SalesLayout};
 pub use self::spec::{
-    Captured, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, MeasureSpec, PlaceSpec, ProfileSpec,
-    SheetSpec, Supersede,
+    Captured, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, MeasureSpec, ProfileSpec, SheetSpec,
+    Supersede,
 };
 pub use self::through::Through;
 use crate::guards::FeedGuards;
@@ -27,9 +31,6 @@ use crate::header::ColumnName;
 use crate::pattern::{Captures, FilePattern};
 use crate::records::{Empty, KindRule, RecordRules, TrailerRule};
 use crate::values::{ValueRules, ValuesSpec};
-
-/// The columns that a line of a sales feed must have.
-pub(crate) const NEEDED_COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
 
 /// A checked feed layout: that of a feed, or of one of its profiles.
 #[derive(Clone, Debug)]
@@ -184,7 +185,10 @@ impl FeedLayout {
             }
         };
         let (kind_rule, trailer) = match &kind {
-            FeedKind::Sales(sales) => (places.kind(spec, sales)?, places.trailer(spec, sales)?),
+            FeedKind::Sales(sales) => (
+                places.kind(spec, &sales.inputs)?,
+                places.trailer(spec, &sales.inputs)?,
+            ),
             FeedKind::Reference(_) => (None, None),
         };
         Ok(Self {
@@ -478,10 +482,10 @@ fn check_name(name: &str) -> Result<(), Problem> {
 impl Charset {
     /// Finds the encoding of a label.
     fn of(label: &str) -> Result<Self, Problem> {
-        if let Some(ebcdic) = crate::formats::Ebcdic::of(label) {
+        if let Some(ebcdic) = crate::text::Ebcdic::of(label) {
             return Ok(Self::Ebcdic(ebcdic));
         }
-        if let Some(dos) = crate::formats::Dos::of(label) {
+        if let Some(dos) = crate::text::Dos::of(label) {
             return Ok(Self::Dos(dos));
         }
         Encoding::for_label(label.as_bytes()).map(Self::Text).ok_or_else(|| {

@@ -12,18 +12,22 @@ mod content_hash;
 mod convert;
 mod date;
 mod error;
+mod feed_lines;
 mod fields;
 mod findings;
 mod formats;
 mod guards;
 mod header;
 mod infer;
+mod key;
 mod kinds;
 mod layout;
+mod merge;
 mod other_forms;
 mod parquet_form;
 mod partial;
 mod pattern;
+mod place;
 mod radix;
 #[cfg(test)]
 mod read_back;
@@ -40,8 +44,10 @@ mod short_forms_tests;
 mod short_text;
 mod span;
 mod summarize;
+mod sums;
 mod survey;
 mod symbols;
+mod text;
 mod text_file;
 mod values;
 
@@ -56,11 +62,12 @@ pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use infer::{Inferred, Sample, Wanted, infer};
 pub use layout::{
     Captured, FeedKind, FeedLayout, FeedSpec, FieldSpec, FormatWord, HeaderNames, HeaderRule, LayoutError,
-    Measure, MeasureSpec, PlaceSpec, ProfileSpec, ReferenceLayout, SalesLayout, SheetSpec, Supersede,
-    Through,
+    Measure, MeasureSpec, ProfileSpec, ReferenceLayout, SalesLayout, SheetSpec, Supersede, Through,
 };
-pub use partial::{DayLines, DaySums, Partial, covers_day, stored_days, sums_by_day};
+pub use merge::{DayEffect, FileDays, Selection, kept_days};
+pub use partial::Partial;
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
+pub use place::PlaceSpec;
 pub use records::{
     CarriedSpec, Empty, FinalNewline, KindSpec, LineEnds, RecordRules, RecordsSpec, TotalPlace, TrailerSpec,
 };
@@ -70,9 +77,9 @@ pub use rows::{Row, rows_of_key};
 pub use scratch::Scratch;
 pub use span::parse_span;
 pub use summarize::{
-    DayEffect, EmptiedDay, FileDays, RunPartial, Selection, SummaryOutputs, SummaryReport, absent_measures,
-    kept_days, summarize, summarize_parts,
+    EmptiedDay, RunPartial, SummaryOutputs, SummaryReport, absent_measures, summarize, summarize_parts,
 };
+pub use sums::{DayLines, DaySums, covers_day, stored_days, sums_by_day};
 pub use survey::{ColumnSurvey, Survey, survey};
 pub use values::{
     IdCase, IdZeros, IdsSpec, Ignore, NegativeForm, NoAmount, OtherCodes, Rounding, ValueRules, ValuesSpec,

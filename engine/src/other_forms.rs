@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 pub(crate) use self::amounts::{amount_form, places_form};
 pub(crate) use self::dates::date_form;
-use crate::values::NegativeForm;
+use crate::values::{NegativeForm, is_text_for_excel, trimmed};
 
 /// What a text needs to be read.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,23 +92,8 @@ pub(crate) fn settings_for(needs: &Form) -> String {
 /// Returns what an id needs which is no id as it is: it is marked as text for Excel.
 pub(crate) fn id_form(text: &[u8]) -> Option<Form> {
     let text = std::str::from_utf8(text).ok()?;
-    let is_marked = is_text_for_excel(crate::values::trimmed(text));
+    let is_marked = is_text_for_excel(trimmed(text));
     is_marked.then(|| Form::from([Need::Excel]))
-}
-
-/// Returns whether an id is marked as text for Excel: `="00123"`, or `'00123`.
-pub(crate) fn is_text_for_excel(id: &str) -> bool {
-    without_excel_mark(id).len() < id.len()
-}
-
-/// Returns an id without the mark that makes it a text for Excel.
-pub(crate) fn without_excel_mark(id: &str) -> &str {
-    let formula = id.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
-    let is_digits = |digits: &&str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    formula
-        .filter(|inner| !inner.is_empty())
-        .or_else(|| id.strip_prefix('\'').filter(is_digits))
-        .unwrap_or(id)
 }
 
 #[cfg(test)]

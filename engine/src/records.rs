@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::layout::PlaceSpec;
+use crate::place::PlaceSpec;
 
 /// A `[feed.records]` table as written in the settings file. What is left out has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -7,8 +7,8 @@ use arrow_array::builder::{Int64Builder, StringBuilder};
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{DataType, Field, Schema};
 
-use crate::convert::{FeedLines, Finished, LineOutcome};
 use crate::error::EngineError;
+use crate::feed_lines::{FeedLines, Finished, LineOutcome};
 use crate::fields::Fields;
 use crate::header::ColumnName;
 use crate::layout::ReferenceLayout;

@@ -7,9 +7,9 @@ use jiff::civil::Date;
 use crate::error::EngineError;
 use crate::findings::Findings;
 use crate::layout::FeedLayout;
-use crate::partial::DayLines;
 use crate::records::{Empty, FinalNewline};
 use crate::rejects::Reason;
+use crate::sums::DayLines;
 
 /// The counts of one file version, and whether it is accepted.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::amounts::{Amount, AmountRule};
 pub(crate) use self::codes::{CodeRule, CodeText};
 pub(crate) use self::dates::DateRule;
-pub(crate) use self::ids::{IdRule, NoId, trimmed};
+pub(crate) use self::ids::{IdRule, NoId, is_text_for_excel, trimmed};
 
 /// A `[feed.values]` table as written in the settings file. What is left out has its default.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

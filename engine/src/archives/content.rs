@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flate2::Crc;
 use flate2::bufread::DeflateDecoder;
 
-use super::Member;
 use crate::containers::Unreadable;
 
 /// How a member is kept.
@@ -17,6 +16,22 @@ use crate::containers::Unreadable;
 pub(super) enum Packing {
     Stored,
     Deflated,
+}
+
+/// A file in an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its path in the archive: parts that are neither empty nor `.` nor `..`, separated by `/`.
+    pub name: String,
+    /// Its unpacked size.
+    pub bytes: u64,
+    /// Where it begins; for a packed tar, in the unpacked tar.
+    pub(super) offset: u64,
+    /// Its size in the archive.
+    pub(super) packed: u64,
+    pub(super) packing: Packing,
+    /// The CRC-32 of its bytes, if the archive has one.
+    pub(super) crc: Option<u32>,
 }
 
 /// The bytes of a member: a part of a file, perhaps packed. Cheap to clone, and read by any number of threads.

@@ -7,7 +7,7 @@ use crate::layout::FeedLayout;
 use crate::records::{KindRule, TrailerRule};
 use crate::values::{Amount, without_blanks};
 
-use super::reader::FeedLines;
+use crate::feed_lines::FeedLines;
 
 /// Tells the records of a file apart.
 pub(super) struct Controls<'l> {

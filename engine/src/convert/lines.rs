@@ -3,8 +3,7 @@
 use std::ops::Range;
 
 use super::controls::{Controls, Judged};
-use super::reader::{FeedLines, LineOutcome};
-use super::units::MAX_LINE;
+use crate::feed_lines::{FeedLines, LineOutcome};
 use crate::fields::Fields;
 use crate::findings::{Kind, Note};
 use crate::formats::{Cell, Record};
@@ -13,9 +12,7 @@ use crate::layout::{FeedLayout, Format, HeaderNames, HeaderRule};
 use crate::rejects::Reason;
 use crate::report::{ConversionReport, Header};
 use crate::scan::{Line, Marked};
-
-/// A byte order mark in UTF-8. At the beginning of a line it shows that files were joined, and is skipped.
-const MARK: &[u8] = "\u{feff}".as_bytes();
+use crate::text::{LONG_LINE_KEPT, MARK, MAX_LINE, without_marks};
 
 /// The state of a thread that reads lines.
 pub(super) struct Lines<'c, L> {
@@ -402,7 +399,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         }
         self.feed.doubt(&self.fields);
         let fault = self.learn(&names);
-        let text = content[..content.len().min(super::units::LONG_LINE_KEPT)].to_vec();
+        let text = content[..content.len().min(LONG_LINE_KEPT)].to_vec();
         self.notes.push((self.number, Note::Doubtful { text, fault }));
         true
     }
@@ -468,12 +465,4 @@ impl<'c, L: FeedLines> Lines<'c, L> {
             self.notes.push((self.number, Note::Names(fault)));
         }
     }
-}
-
-/// Returns a line without byte order marks at its beginning.
-pub(crate) fn without_marks(mut line: &[u8]) -> &[u8] {
-    while let Some(rest) = line.strip_prefix(MARK) {
-        line = rest;
-    }
-    line
 }

@@ -4,12 +4,12 @@
 //! memory limit are spilled to files. Each line becomes exactly one of row, ignored, skipped, reject;
 //! [`ConversionReport`] counts them, and the total is checked.
 //!
-//! A file is read in units of whole lines ([`units`]). One thread reads until it has seen the first line that is not
+//! A file is read in units of whole lines ([`text`](crate::text)). One thread reads until it has seen the first line that is not
 //! skipped, which may be a header. From then on, all idle threads of the current rayon pool read units in parallel, and
 //! their output is written in the order of the file ([`turns`]). What each line is, [`lines`] decides.
 
 mod controls;
-mod line_ends;
+mod conversion;
 mod lines;
 mod objects;
 mod preview;
@@ -19,8 +19,6 @@ mod row_groups;
 #[cfg(test)]
 mod tests;
 mod turns;
-mod units;
-mod whole_text;
 
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -28,24 +26,22 @@ use std::path::Path;
 use encoding_rs::{Encoding, UTF_8};
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-pub(crate) use self::line_ends::unify;
-pub(crate) use self::lines::without_marks;
+pub use self::conversion::Conversion;
 pub use self::preview::{Outcome, Previewed, preview};
 use self::reader::Order;
-pub(crate) use self::reader::{FeedLines, Finished, LineOutcome};
-pub(crate) use self::units::{LONG_LINE_KEPT, LineEnds, MAX_LINE, Unit, Units};
-pub(crate) use self::whole_text::WholeText;
 use crate::archives::is_archive;
 use crate::containers::{self, BEGINNING, Container};
 use crate::error::EngineError;
-use crate::formats::{self, PageReader, ParquetFile, Records};
+use crate::feed_lines::FeedLines;
+use crate::formats::{self, ParquetFile, Records};
 use crate::kinds;
 use crate::layout::{Charset, FeedKind, FeedLayout, Format};
-use crate::partial::{DayLines, Partial};
 use crate::reference::ReferenceLines;
 use crate::report::ConversionReport;
 use crate::sales::SalesLines;
 use crate::scratch::Scratch;
+use crate::sums::DayLines;
+use crate::text::PageReader;
 
 /// Where the outputs of a conversion go; an output without a path is not written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,15 +50,6 @@ pub struct Outputs<'p> {
     pub converted: Option<&'p Path>,
     /// The rejects as Parquet; the file is created only when there are rejects.
     pub rejects: Option<&'p Path>,
-}
-
-/// The result of converting a file.
-#[derive(Debug)]
-pub struct Conversion {
-    /// The counts, and whether the file is accepted.
-    pub report: ConversionReport,
-    /// The aggregate; `None` for a reference feed.
-    pub partial: Option<Partial>,
 }
 
 /// Bytes per unit when no rows are written: text and marks stay in a core's own cache.

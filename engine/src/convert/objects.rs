@@ -1,10 +1,10 @@
 //! Reads units of lines that are objects of JSON, on one thread or several.
 
 use super::lines::Lines;
-use super::reader::FeedLines;
-use super::units::Unit;
+use crate::feed_lines::FeedLines;
 use crate::formats::{Objects, Record};
 use crate::rejects::Reason;
+use crate::text::Unit;
 
 /// Reads the objects of a unit, of which each stands in a line.
 pub(super) fn read_objects<L: FeedLines>(

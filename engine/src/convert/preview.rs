@@ -5,10 +5,10 @@ use std::io::Read;
 use serde::Serialize;
 
 use super::lines::Lines;
-use super::reader::FeedLines;
 use super::{Opened, open};
 use crate::containers;
 use crate::error::EngineError;
+use crate::feed_lines::FeedLines;
 use crate::formats::{self, Reading, Record, Records};
 use crate::layout::{FeedKind, FeedLayout, Format};
 use crate::reference::ReferenceLines;

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::Conversion;
+use super::conversion::Conversion;
 use super::lines::Lines;
-use super::reader::{FeedLines, Files, UnitOutput, finish, write};
+use super::reader::{Files, UnitOutput, finish, write};
 use crate::error::EngineError;
+use crate::feed_lines::FeedLines;
 use crate::findings::Findings;
 use crate::formats::{Record, Records};
 use crate::layout::FeedLayout;

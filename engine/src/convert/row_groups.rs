@@ -6,15 +6,16 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::Conversion;
+use super::conversion::Conversion;
 use super::lines::Lines;
-use super::reader::{FeedLines, Files, Order, UnitOutput, finish, write};
+use super::reader::{Files, Order, UnitOutput, finish, write};
 use super::turns::Turns;
 use crate::error::EngineError;
+use crate::feed_lines::FeedLines;
 use crate::findings::Findings;
 use crate::formats::{Ending, ParquetFile, Record, Selection};
+use crate::key::MOST_STORES;
 use crate::layout::FeedLayout;
-use crate::partial::MOST_STORES;
 use crate::rejects::RejectWriter;
 
 /// Rows after which what they yield is written. They cannot use up the numbers that are left for stores, and make one row

@@ -14,15 +14,17 @@ use tempfile::TempDir;
 use super::*;
 use crate::budget::Budget;
 use crate::date::from_days;
+use crate::feed_lines::{Finished, LineOutcome};
 use crate::fields::Fields;
 use crate::header::ColumnName;
 use crate::layout::{FeedSpec, HeaderRule};
 use crate::layout::{Input, Source};
 use crate::other_forms::Form;
-use crate::partial::DayLines;
 use crate::read_back::rows_of;
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
+use crate::sums::DayLines;
+use crate::text::MAX_LINE;
 
 /// Reads no line in place: splits each with [`Fields`], as the definition does.
 struct General<L>(L);

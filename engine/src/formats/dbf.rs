@@ -9,9 +9,11 @@ mod cells;
 use std::io::{self, Read};
 
 use self::cells::{Column, Kind};
-use super::{Ending, MOST_COLUMNS, Page, Record, Records, unreadable};
+use super::lines::Ending;
+use super::record::{Record, Records, unreadable};
+use super::tables::Page;
 use crate::fields::Typed;
-use crate::layout::Charset;
+use crate::layout::{Charset, MOST_COLUMNS};
 
 /// The length of a header without its columns, and of a column.
 const PART: usize = 32;

@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::lines::{Ending, LineReader, TextLine};
-use super::{Record, Records};
-use crate::convert::MAX_LINE;
+use super::record::{Record, Records};
 use crate::fields::Fields;
 use crate::layout::Delimited;
 use crate::rejects::Reason;
+use crate::text::MAX_LINE;
 
 /// The records of delimited text.
 pub(super) struct DelimitedRecords<'l, R> {

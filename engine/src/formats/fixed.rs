@@ -5,10 +5,10 @@
 use std::io::{self, Read};
 
 use super::lines::{Ending, LineReader, TextLine};
-use super::{Record, Records};
-use crate::convert::WholeText;
+use super::record::{Record, Records};
 use crate::fields::Fields;
 use crate::layout::{Cut, Fixed};
+use crate::text::WholeText;
 
 /// Opens the records of a text.
 pub(super) fn open<'t>(text: Box<dyn Read + Send + 't>, fixed: &'t Fixed) -> Box<dyn Records + 't> {

@@ -11,11 +11,12 @@ pub(crate) use self::objects::Objects;
 pub(crate) use self::template::{Cell, CellKind};
 pub(super) use self::tree::decimal;
 pub(crate) use self::values::{Value, values};
-use super::{Ending, Record, Records};
-use crate::convert::WholeText;
+use super::lines::Ending;
+use super::record::{Record, Records};
 use crate::layout::Json;
 use crate::rejects::Reason;
 use crate::scan::READ_BEHIND;
+use crate::text::WholeText;
 
 /// The greatest length of an object in bytes: it is held in memory, and takes up to 16 times as much there.
 pub(crate) const LONGEST: usize = 8 << 20;

@@ -3,8 +3,8 @@
 use std::io::{self, Read};
 use std::ops::Range;
 
-use crate::convert::{LONG_LINE_KEPT, LineEnds, MAX_LINE, Unit, Units, WholeText, unify};
 use crate::scan::CR;
+use crate::text::{LONG_LINE_KEPT, LineEnds, MAX_LINE, Unit, Units, WholeText, unify};
 
 /// How an input ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -22,10 +22,12 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 
+use super::lines::Ending;
+use super::record::{Record, Records, unreadable};
 use super::spool::Spool;
 use super::tables::decimal_of;
-use super::{Ending, MOST_COLUMNS, Record, Records, unreadable};
 use crate::fields::Typed;
+use crate::layout::MOST_COLUMNS;
 
 /// The most rows that are decoded at a time, and the least.
 const BATCH: usize = 4096;

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
-use super::unreadable;
+use super::record::unreadable;
 use crate::error::EngineError;
 
 /// Files up to this size stay in memory.

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8};
 
-use super::Record;
-use super::dos::Dos;
 use super::json::decimal;
+use super::record::Record;
 use crate::date::{DAYS, from_days};
 use crate::fields::Typed;
 use crate::layout::Charset;
+use crate::text::Dos;
 
 /// The longest text of a number that is written without an exponent: no amount has so many digits.
 const LONGEST_NUMBER: usize = 40;

@@ -11,18 +11,17 @@ mod xlsx;
 
 use std::io;
 
-use self::parts::Parts;
+use self::parts::{Parts, damaged};
+use super::Reading;
+use super::lines::Ending;
+use super::record::{Record, Records, unreadable};
 use super::spool::Spool;
-use super::{Ending, MOST_COLUMNS, Reading, Record, Records, unreadable};
 use crate::error::EngineError;
 use crate::fields::Typed;
-use crate::layout::SheetSpec;
+use crate::layout::{MOST_COLUMNS, SheetSpec};
 
 /// The most rows of a sheet.
 const MOST_ROWS: u32 = 1 << 20;
-
-/// The longest text of a cell. Excel itself keeps 32,767 characters.
-const LONGEST_CELL: usize = 1 << 20;
 
 /// What a cell holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,10 +114,6 @@ fn find_sheet<S: AsRef<str>>(sheets: &[S], wanted: Option<&SheetSpec>) -> io::Re
             "the workbook has {wanted}; its sheets are {names}: name one with sheet"
         ))
     })
-}
-
-fn damaged(why: &str) -> io::Error {
-    unreadable(format!("it is a workbook, and damaged: {why}"))
 }
 
 /// Finds the column that the letters of a cell's name stand for, from 0.

@@ -1,6 +1,6 @@
 //! How the amounts of a column are written, and between which ways its values cannot decide.
 
-use super::column::Values;
+use super::distinct::Values;
 use super::draft::quoted;
 use crate::amount::format_cents;
 use crate::values::{Amount, AmountRule, NegativeForm, Rounding, ValuesSpec, without_blanks};

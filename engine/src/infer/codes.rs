@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::amounts::AmountGuess;
-use super::column::{Column, Values};
+use super::column::Column;
+use super::distinct::Values;
 use super::draft::{Table, grouped, key, list, quoted};
 use super::grid::Place;
-use super::roles::{Role, is_small_number};
-use super::write::Job;
+use super::job::Job;
+use super::role::Role;
+use super::roles::is_small_number;
 use super::{Candidate, words};
 use crate::amount::format_cents;
 use crate::layout::{FeedSpec, MeasureSpec};

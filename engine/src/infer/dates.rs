@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use super::column::Values;
+use super::distinct::Values;
 use crate::date::{days, from_days};
 use crate::values::{DateRule, ValuesSpec, without_blanks};
 

@@ -3,8 +3,8 @@
 use super::Way;
 use super::draft::{Table, grouped, list, quoted, share};
 use super::grid::{Header, Place};
-use super::roles::{ROLES, Role};
-use super::write::Job;
+use super::job::Job;
+use super::role::{ROLES, Role};
 use crate::header::is_name;
 
 /// Writes `header_line`, `columns` and the fields.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::delimited::{Line, usual_width};
-use super::roles::Role;
+use super::role::Role;
 use super::words;
 use crate::header::is_name;
 

@@ -3,8 +3,8 @@
 use super::column::Column;
 use super::draft::{Table, list, quoted};
 use super::grid::{Kinds, Other};
-use super::roles::Role;
-use super::write::Job;
+use super::job::Job;
+use super::role::Role;
 use crate::values::{Amount, AmountRule};
 
 pub(super) fn write(job: &mut Job<'_>) {

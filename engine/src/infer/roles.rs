@@ -5,33 +5,8 @@ use std::collections::BTreeSet;
 
 use super::column::{Column, bare};
 use super::names::Names;
+use super::role::{ROLES, Role};
 use super::words;
-
-/// What a column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Store,
-    Amount,
-    Code,
-    Item,
-    Date,
-}
-
-/// All roles, in the order of a layout's inputs.
-pub(super) const ROLES: [Role; 5] = [Role::Store, Role::Amount, Role::Code, Role::Item, Role::Date];
-
-impl Role {
-    /// Returns its name in the settings.
-    pub(super) fn field(self) -> &'static str {
-        match self {
-            Self::Store => "store_id",
-            Self::Amount => "amount",
-            Self::Code => "code",
-            Self::Item => "item_id",
-            Self::Date => "trans_date",
-        }
-    }
-}
 
 /// A name says more than all values.
 const NAMED: f64 = 20.0;

@@ -7,8 +7,8 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use crate::archives::is_archive;
 use crate::containers::{self, BEGINNING, Container};
-use crate::formats::{Ebcdic, PageReader};
 use crate::kinds;
+use crate::text::{Ebcdic, PageReader};
 
 /// The beginning of a file of a store.
 #[derive(Clone, Debug)]

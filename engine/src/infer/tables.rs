@@ -6,11 +6,11 @@ use super::Way;
 use super::delimited::Line;
 use super::grid::{self, Grid, Place};
 use super::sample::Sample;
-use crate::convert::MAX_LINE;
 use crate::error::EngineError;
 use crate::fields::Typed;
 use crate::formats::{self, Reading, Record, Records};
 use crate::layout::{FeedLayout, FeedSpec, Format, FormatWord, SheetSpec};
+use crate::text::MAX_LINE;
 
 /// The most sheets of a workbook that are looked at.
 const MOST_SHEETS: usize = 20;

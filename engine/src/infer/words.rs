@@ -1,6 +1,6 @@
 //! The words that tills use for columns and codes, in the languages of stores that have been seen.
 
-use super::roles::Role;
+use super::role::Role;
 
 /// Names of columns, as [`normal`] writes them.
 const NAMES: [(Role, &[&str]); 5] = [

@@ -3,25 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, Table, grouped, list, quoted, records, share};
+use super::job::Job;
 use super::names::Names;
-use super::roles::{ROLES, Role};
+use super::role::{ROLES, Role};
 use super::sample::{Found, Sample};
 use super::{Candidate, Inferred, Wanted, Way, codes, fields, kinds};
 use crate::layout::FeedSpec;
 use crate::values::{NegativeForm, ValuesSpec, trimmed};
-
-/// What keys are written for.
-pub(super) struct Job<'a> {
-    pub(super) best: &'a Candidate,
-    pub(super) names: &'a Names,
-    pub(super) draft: Draft,
-    /// The feed that a profile is to be part of.
-    pub(super) feed: Option<&'a FeedSpec>,
-    /// The part of the name that is the store.
-    pub(super) store_part: Option<usize>,
-    /// Whether the day comes from the name.
-    pub(super) takes_day: bool,
-}
 
 pub(super) fn write(
     best: &Candidate,

@@ -2,12 +2,15 @@
 
 use encoding_rs::Encoding;
 
-use super::sales::{AMOUNT, ITEM, STORE, Source};
-use super::{FeedSpec, FormatWord, PlaceSpec, Problem, SalesLayout, SheetSpec};
-use crate::formats::MOST_COLUMNS;
-use crate::formats::{Dos, Ebcdic};
+use super::inputs::{AMOUNT, ITEM, Input, STORE, Source};
+use super::{FeedSpec, FormatWord, Problem, SheetSpec};
+use crate::place::PlaceSpec;
 use crate::records::{CarriedRule, CarriedSpec, KindRule, KindSpec, TrailerRule};
+use crate::text::{Dos, Ebcdic};
 use crate::values::{NegativeForm, ValueRules};
+
+/// The most columns of a table: one with more is no table of sales.
+pub(crate) const MOST_COLUMNS: usize = 1024;
 
 /// What the bytes of text stand for.
 #[derive(Clone, Copy, Debug)]
@@ -348,7 +351,7 @@ impl Places {
     }
 
     /// Finds the places of the kinds of records.
-    pub(super) fn kind(&mut self, spec: &FeedSpec, sales: &SalesLayout) -> Result<Option<KindRule>, Problem> {
+    pub(super) fn kind(&mut self, spec: &FeedSpec, inputs: &[Input]) -> Result<Option<KindRule>, Problem> {
         const KEY: &str = "records.kind";
         let Some(kind) = &spec.records.kind else {
             return Ok(None);
@@ -373,7 +376,7 @@ impl Places {
                 start,
                 length,
             } = field;
-            let input = sales.inputs.iter().position(|input| input.name == *name);
+            let input = inputs.iter().position(|input| input.name == *name);
             let Some(input) = input else {
                 return Err((KEY, format!("has the key {name}, which is no field of this feed")));
             };
@@ -405,7 +408,7 @@ impl Places {
     pub(super) fn trailer(
         &mut self,
         spec: &FeedSpec,
-        sales: &SalesLayout,
+        inputs: &[Input],
     ) -> Result<Option<TrailerRule>, Problem> {
         const KEY: &str = "records.trailer";
         let Some(trailer) = &spec.records.trailer else {
@@ -420,7 +423,7 @@ impl Places {
                 "needs lines or sum: where it says how many rows there are, or what they sum up to".into(),
             ));
         }
-        if trailer.sum.is_some() && matches!(sales.inputs[AMOUNT].source, Source::Absent) {
+        if trailer.sum.is_some() && matches!(inputs[AMOUNT].source, Source::Absent) {
             let problem = "has a sum, but the measures of this feed are fields of their own: use lines";
             return Err((KEY, problem.into()));
         }

@@ -3,22 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::format::Places;
-use super::{
-    Captured, FeedSpec, FieldSpec, HeaderNames, HeaderRule, MeasureSpec, NEEDED_COLUMNS, Problem, Supersede,
-};
+use super::inputs::{Input, MEASURES, Source};
+use super::spec::NEEDED_COLUMNS;
+use super::{Captured, FeedSpec, FieldSpec, HeaderNames, HeaderRule, MeasureSpec, Problem, Supersede};
 use crate::date::day_number;
 use crate::header::{ColumnName, is_name};
 use crate::pattern::Captures;
 use crate::values::{CodeText, ValueRules};
-
-/// The numbers of the inputs that every layout has, in the order of [`NEEDED_COLUMNS`]. Those of measures with fields
-/// of their own follow.
-pub(crate) const STORE: usize = 0;
-pub(crate) const AMOUNT: usize = 1;
-pub(crate) const CODE: usize = 2;
-pub(crate) const ITEM: usize = 3;
-pub(crate) const TRANS_DATE: usize = 4;
-pub(crate) const MEASURES: usize = 5;
 
 /// The greatest number of measures in a feed.
 pub(crate) const MAX_MEASURES: usize = 8;
@@ -37,34 +28,6 @@ pub struct SalesLayout {
     pub(crate) day: Option<i32>,
     /// What a newer submission replaces.
     pub supersede: Supersede,
-}
-
-/// One value of a record.
-#[derive(Clone, Debug)]
-pub(crate) struct Input {
-    /// What it is called in the settings.
-    pub(crate) name: String,
-    pub(crate) source: Source,
-}
-
-/// Where a value comes from.
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    /// A field of the record.
-    Field {
-        /// The names that a header may give it; none if it has a position only.
-        name: Option<ColumnName>,
-        /// Its position, from 0; `None` if only a header says it.
-        position: Option<usize>,
-    },
-    /// The same text in all records of a file.
-    Given(Box<[u8]>),
-    /// What the file's name says.
-    Capture(Captured),
-    /// A record of another kind.
-    Carried,
-    /// There is none.
-    Absent,
 }
 
 /// One amount column of the summary.

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::NEEDED_COLUMNS;
 use crate::guards::{LateLines, SecondFile};
+use crate::place::PlaceSpec;
 use crate::records::RecordsSpec;
 use crate::values::ValuesSpec;
+
+/// The columns that a line of a sales feed must have.
+pub(crate) const NEEDED_COLUMNS: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
 
 /// A `[[feed]]` table as written in the settings file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -208,28 +211,6 @@ pub enum Captured {
     Store,
     /// The business day.
     Date,
-}
-
-/// A place in a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(
-    untagged,
-    deny_unknown_fields,
-    expecting = "expected { column = 1 }, or for fixed positions { start = 1, length = 8 }"
-)]
-pub enum PlaceSpec {
-    /// A column, from 1.
-    Column {
-        /// Its number.
-        column: usize,
-    },
-    /// Characters.
-    Characters {
-        /// The first one, from 1.
-        start: usize,
-        /// How many.
-        length: usize,
-    },
 }
 
 /// What a measure sums.

@@ -5,7 +5,6 @@
 //! so encoding a column of a million ids is little more than packing bits.
 
 use std::io::Write;
-use std::ops::{Range, RangeInclusive};
 
 use bytes::Bytes;
 use parquet::basic::{Compression, Encoding};
@@ -48,39 +47,35 @@ pub(crate) struct Chunk {
     pub(super) close: ColumnCloseResult,
 }
 
-/// Appends the data page for a range of values.
-type PageOf<'v> = dyn FnMut(Range<usize>, &mut Vec<u8>) + 'v;
-
-/// A chunk before it is encoded page by page.
-struct Pages<'v> {
-    /// The distinct values, encoded, and how many there are.
-    dictionary: Option<(Vec<u8>, usize)>,
-    /// Encodes one page. It is called for consecutive ranges that cover all values.
-    page: Box<PageOf<'v>>,
-    encoding: Encoding,
-    /// The number of values, including NULLs.
-    values: usize,
-    statistics: Statistics,
-}
-
 /// Whole numbers within this span get a dictionary; others are written plain.
 const DICTIONARY_SPAN: i64 = 1 << 16;
 
 impl Column<'_> {
     /// Encodes the values for a column of the schema.
     pub(crate) fn encode(&self, descriptor: &ColumnDescPtr) -> Result<Chunk> {
-        let is_nullable = descriptor.max_def_level() > 0;
-        let pages = match *self {
-            Self::Texts { texts, numbers } => text_pages(texts, numbers, is_nullable),
-            Self::Few(values) => few_pages(values),
-            Self::Near(values) => near_pages(values),
-            Self::Sums(sums) => sum_pages(sums),
-        };
-        pages.write(descriptor)
+        let mut sink = TrackedWrite::new(Vec::new());
+        let mut pages = Pages::new(&mut sink);
+        let statistics = match *self {
+            Self::Texts { texts, numbers } => {
+                write_texts(texts, numbers, descriptor.max_def_level() > 0, &mut pages)
+            }
+            Self::Few(values) => write_few(values, &mut pages),
+            Self::Near(values) => write_near(values, &mut pages),
+            Self::Sums(sums) => write_sums(sums, &mut pages),
+        }?;
+        let close = pages.close(descriptor, statistics)?;
+        sink.flush()?;
+        let bytes = sink.into_inner()?.into();
+        Ok(Chunk { bytes, close })
     }
 }
 
-fn text_pages<'v>(texts: &'v Texts, numbers: &'v [u32], is_nullable: bool) -> Pages<'v> {
+fn write_texts(
+    texts: &Texts,
+    numbers: &[u32],
+    is_nullable: bool,
+    pages: &mut Pages<'_>,
+) -> Result<Statistics> {
     // The index of each text in this chunk's dictionary.
     let mut indices = vec![NO_TEXT; texts.len()];
     let mut distinct: Vec<u32> = Vec::new();
@@ -99,53 +94,39 @@ fn text_pages<'v>(texts: &'v Texts, numbers: &'v [u32], is_nullable: bool) -> Pa
         dictionary.extend_from_slice(&(text.len() as u32).to_le_bytes());
         dictionary.extend_from_slice(text);
     }
+    pages.write_dictionary(&dictionary, distinct.len())?;
+    let mut packed = packed.as_slice();
+    for numbers in numbers.chunks(PAGE_ROWS) {
+        let is_there = numbers.iter().map(|number| *number != NO_TEXT);
+        let (of_page, further) = packed.split_at(is_there.clone().filter(|there| *there).count());
+        packed = further;
+        pages.write(numbers.len(), Encoding::RLE_DICTIONARY, |page| {
+            if is_nullable {
+                levels(is_there, page);
+            }
+            numbers_of_dictionary(of_page, distinct.len(), page);
+        })?;
+    }
     let of_text = |number: Option<&u32>| number.map(|number| ByteArray::from(texts.get(*number)));
     let least = of_text(distinct.iter().min_by_key(|number| texts.bytes(**number)));
     let greatest = of_text(distinct.iter().max_by_key(|number| texts.bytes(**number)));
-    let (count, nulls) = (distinct.len(), numbers.len() - packed.len());
-    let mut packed_from = 0;
-    let page = move |values: Range<usize>, data: &mut Vec<u8>| {
-        let is_there = numbers[values].iter().map(|number| *number != NO_TEXT);
-        let of_page = packed_from..packed_from + is_there.clone().filter(|there| *there).count();
-        packed_from = of_page.end;
-        if is_nullable {
-            levels(is_there, data);
-        }
-        numbers_of_dictionary(&packed[of_page], count, data);
-    };
-    Pages {
-        dictionary: Some((dictionary, count)),
-        page: Box::new(page),
-        encoding: Encoding::RLE_DICTIONARY,
-        values: numbers.len(),
-        statistics: Statistics::new(least, greatest, None, Some(nulls as u64), false),
-    }
+    let nulls = numbers.iter().filter(|number| **number == NO_TEXT).count();
+    Ok(Statistics::new(least, greatest, None, Some(nulls as u64), false))
 }
 
-fn few_pages(values: &[i32]) -> Pages<'_> {
-    let range = range(values.iter().copied());
-    let statistics = Statistics::new(
-        range.as_ref().map(|range| *range.start()),
-        range.as_ref().map(|range| *range.end()),
-        None,
-        Some(0),
-        false,
-    );
-    let span = range
-        .as_ref()
-        .map_or(0, |range| i64::from(*range.end()) - i64::from(*range.start()) + 1);
+fn write_few(values: &[i32], pages: &mut Pages<'_>) -> Result<Statistics> {
+    let (least, greatest) = range(values.iter().copied()).unzip();
+    let statistics = Statistics::new(least, greatest, None, Some(0), false);
+    let least = least.unwrap_or(0);
+    let span = greatest.map_or(0, |greatest| i64::from(greatest) - i64::from(least) + 1);
     if span > DICTIONARY_SPAN {
-        return Pages {
-            dictionary: None,
-            page: Box::new(|rows, data| {
-                data.extend(values[rows].iter().flat_map(|value| value.to_le_bytes()))
-            }),
-            encoding: Encoding::PLAIN,
-            values: values.len(),
-            statistics,
-        };
+        for values in values.chunks(PAGE_ROWS) {
+            pages.write(values.len(), Encoding::PLAIN, |page| {
+                page.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            })?;
+        }
+        return Ok(statistics);
     }
-    let least = range.map_or(0, |range| *range.start());
     let mut indices = vec![NO_TEXT; span as usize];
     let mut dictionary = Vec::new();
     let mut distinct = 0;
@@ -159,66 +140,53 @@ fn few_pages(values: &[i32]) -> Pages<'_> {
         }
         packed.push(*index);
     }
-    Pages {
-        dictionary: Some((dictionary, distinct as usize)),
-        page: Box::new(move |rows, data| numbers_of_dictionary(&packed[rows], distinct as usize, data)),
-        encoding: Encoding::RLE_DICTIONARY,
-        values: values.len(),
-        statistics,
+    pages.write_dictionary(&dictionary, distinct as usize)?;
+    for packed in packed.chunks(PAGE_ROWS) {
+        pages.write(packed.len(), Encoding::RLE_DICTIONARY, |page| {
+            numbers_of_dictionary(packed, distinct as usize, page);
+        })?;
     }
+    Ok(statistics)
 }
 
-fn near_pages(values: &[i64]) -> Pages<'_> {
-    let range = range(values.iter().copied());
-    Pages {
-        dictionary: None,
-        page: Box::new(|rows, data| packed::deltas(&values[rows], data)),
-        encoding: Encoding::DELTA_BINARY_PACKED,
-        values: values.len(),
-        statistics: Statistics::new(
-            range.as_ref().map(|range| *range.start()),
-            range.map(|range| *range.end()),
-            None,
-            Some(0),
-            false,
-        ),
+fn write_near(values: &[i64], pages: &mut Pages<'_>) -> Result<Statistics> {
+    for values in values.chunks(PAGE_ROWS) {
+        pages.write(values.len(), Encoding::DELTA_BINARY_PACKED, |page| {
+            packed::deltas(values, page);
+        })?;
     }
+    let (least, greatest) = range(values.iter().copied()).unzip();
+    Ok(Statistics::new(least, greatest, None, Some(0), false))
 }
 
-fn sum_pages<'v>(slices: &'v [&'v [i64]]) -> Pages<'v> {
+fn write_sums(slices: &[&[i64]], pages: &mut Pages<'_>) -> Result<Statistics> {
     let sums = || slices.iter().copied().flatten().copied();
-    let there = sums().filter(|sum| *sum != ABSENT);
-    let nulls = sums().count() - there.clone().count();
-    let range = range(there);
-    // The remaining slices, and the rest of the current one.
-    let (mut slices, mut slice): (_, &[i64]) = (slices.iter(), &[]);
+    let mut rest = slices.iter().copied();
+    let mut slice: &[i64] = &[];
     let mut of_page = Vec::new();
-    let page = move |rows: Range<usize>, data: &mut Vec<u8>| {
+    loop {
         of_page.clear();
-        while of_page.len() < rows.len() {
+        while of_page.len() < PAGE_ROWS {
             if slice.is_empty() {
-                slice = slices.next().expect("there are as many sums as rows");
+                let Some(next) = rest.next() else { break };
+                slice = next;
                 continue;
             }
             let taken;
-            (taken, slice) = slice.split_at(slice.len().min(rows.len() - of_page.len()));
+            (taken, slice) = slice.split_at(slice.len().min(PAGE_ROWS - of_page.len()));
             of_page.extend_from_slice(taken);
         }
-        page_of_sums(&of_page, data);
-    };
-    Pages {
-        dictionary: None,
-        page: Box::new(page),
-        encoding: Encoding::PLAIN,
-        values: sums().count(),
-        statistics: Statistics::new(
-            range.as_ref().map(|range| *range.start()),
-            range.map(|range| *range.end()),
-            None,
-            Some(nulls as u64),
-            false,
-        ),
+        if of_page.is_empty() {
+            break;
+        }
+        pages.write(of_page.len(), Encoding::PLAIN, |page| {
+            page_of_sums(&of_page, page)
+        })?;
     }
+    let there = sums().filter(|sum| *sum != ABSENT);
+    let nulls = sums().count() - there.clone().count();
+    let (least, greatest) = range(there).unzip();
+    Ok(Statistics::new(least, greatest, None, Some(nulls as u64), false))
 }
 
 fn page_of_sums(sums: &[i64], data: &mut Vec<u8>) {
@@ -236,12 +204,12 @@ fn page_of_sums(sums: &[i64], data: &mut Vec<u8>) {
     data.truncate(start + there * size_of::<i64>());
 }
 
-fn range<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<RangeInclusive<T>> {
+/// The least and the greatest of some values.
+fn range<T: Ord + Copy>(mut values: impl Iterator<Item = T>) -> Option<(T, T)> {
     let first = values.next()?;
-    let (least, greatest) = values.fold((first, first), |(least, greatest), value| {
+    Some(values.fold((first, first), |(least, greatest), value| {
         (least.min(value), greatest.max(value))
-    });
-    Some(least..=greatest)
+    }))
 }
 
 /// Appends which values are present (definition levels): their length in bytes, then runs.
@@ -266,78 +234,117 @@ fn numbers_of_dictionary(numbers: &[u32], distinct: usize, data: &mut Vec<u8>) {
     packed::hybrid(numbers, width, data);
 }
 
-impl Pages<'_> {
-    fn write(mut self, descriptor: &ColumnDescPtr) -> Result<Chunk> {
-        let mut encoder = snap::raw::Encoder::new();
-        let mut buffer = Vec::new();
-        let mut compress = |data: &[u8]| {
-            buffer.resize(buffer.len().max(snap::raw::max_compress_len(data.len())), 0);
-            let length = encoder.compress(data, &mut buffer);
-            let length = length.map_err(|error| ParquetError::External(Box::new(error)))?;
-            Ok::<_, ParquetError>(Bytes::copy_from_slice(&buffer[..length]))
+/// Writes the pages of a chunk, one after another.
+struct Pages<'s> {
+    writer: SerializedPageWriter<'s, Vec<u8>>,
+    encoder: snap::raw::Encoder,
+    /// The contents of a page, before and after they are compressed.
+    data: Vec<u8>,
+    compressed: Vec<u8>,
+    index: OffsetIndexBuilder,
+    /// How the values of the pages are encoded.
+    encoding: Option<Encoding>,
+    dictionary_at: Option<u64>,
+    first_at: Option<u64>,
+    /// The number of values, including NULLs.
+    values: usize,
+    compressed_size: usize,
+    uncompressed_size: usize,
+}
+
+impl<'s> Pages<'s> {
+    fn new(sink: &'s mut TrackedWrite<Vec<u8>>) -> Self {
+        Self {
+            writer: SerializedPageWriter::new(sink),
+            encoder: snap::raw::Encoder::new(),
+            data: Vec::new(),
+            compressed: Vec::new(),
+            index: OffsetIndexBuilder::new(),
+            encoding: None,
+            dictionary_at: None,
+            first_at: None,
+            values: 0,
+            compressed_size: 0,
+            uncompressed_size: 0,
+        }
+    }
+
+    /// Writes the dictionary: its values, encoded, and how many there are. The pages come after it.
+    fn write_dictionary(&mut self, values: &[u8], distinct: usize) -> Result<()> {
+        let page = Page::DictionaryPage {
+            buf: self.compress(values)?,
+            num_values: distinct as u32,
+            encoding: Encoding::PLAIN,
+            is_sorted: false,
         };
-        let mut sink = TrackedWrite::new(Vec::new());
-        let mut writer = SerializedPageWriter::new(&mut sink);
-        let mut metadata = ColumnChunkMetaData::builder(descriptor.clone())
+        let written = self.put(CompressedPage::new(page, values.len()))?;
+        self.dictionary_at = Some(written.offset);
+        Ok(())
+    }
+
+    /// Writes a page of `count` values, whose contents `append` appends.
+    fn write(&mut self, count: usize, encoding: Encoding, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let mut data = std::mem::take(&mut self.data);
+        data.clear();
+        append(&mut data);
+        let page = Page::DataPage {
+            buf: self.compress(&data)?,
+            num_values: count as u32,
+            encoding,
+            def_level_encoding: Encoding::RLE,
+            rep_level_encoding: Encoding::RLE,
+            statistics: None,
+        };
+        let written = self.put(CompressedPage::new(page, data.len()))?;
+        self.data = data;
+        self.encoding = Some(encoding);
+        self.first_at.get_or_insert(written.offset);
+        self.values += count;
+        self.index.append_row_count(count as i64);
+        self.index
+            .append_offset_and_size(written.offset as i64, written.compressed_size as i32);
+        Ok(())
+    }
+
+    fn compress(&mut self, data: &[u8]) -> Result<Bytes> {
+        let most = snap::raw::max_compress_len(data.len());
+        self.compressed.resize(self.compressed.len().max(most), 0);
+        let length = self.encoder.compress(data, &mut self.compressed);
+        let length = length.map_err(|error| ParquetError::External(Box::new(error)))?;
+        Ok(Bytes::copy_from_slice(&self.compressed[..length]))
+    }
+
+    fn put(&mut self, page: CompressedPage) -> Result<PageWriteSpec> {
+        let spec = self.writer.write_page(page)?;
+        self.compressed_size += spec.compressed_size;
+        self.uncompressed_size += spec.uncompressed_size;
+        Ok(spec)
+    }
+
+    /// Ends the chunk.
+    fn close(self, descriptor: &ColumnDescPtr, statistics: Statistics) -> Result<ColumnCloseResult> {
+        let mut encodings = vec![Encoding::RLE];
+        encodings.extend(self.encoding);
+        if self.dictionary_at.is_some() {
+            encodings.push(Encoding::PLAIN);
+        }
+        let metadata = ColumnChunkMetaData::builder(descriptor.clone())
             .set_compression(Compression::SNAPPY)
             .set_num_values(self.values as i64)
-            .set_statistics(self.statistics);
-        let (mut compressed, mut uncompressed) = (0, 0);
-        let mut put = |page: CompressedPage| -> Result<PageWriteSpec> {
-            let spec = writer.write_page(page)?;
-            compressed += spec.compressed_size;
-            uncompressed += spec.uncompressed_size;
-            Ok(spec)
-        };
-        let mut encodings = vec![Encoding::RLE, self.encoding];
-        if let Some((values, distinct)) = self.dictionary {
-            encodings.push(Encoding::PLAIN);
-            let page = Page::DictionaryPage {
-                buf: compress(&values)?,
-                num_values: distinct as u32,
-                encoding: Encoding::PLAIN,
-                is_sorted: false,
-            };
-            let written = put(CompressedPage::new(page, values.len()))?;
-            metadata = metadata.set_dictionary_page_offset(Some(written.offset as i64));
-        }
-        let mut index = OffsetIndexBuilder::new();
-        let (mut first, mut data) = (None, Vec::new());
-        for start in (0..self.values).step_by(PAGE_ROWS) {
-            let rows = start..self.values.min(start + PAGE_ROWS);
-            let count = rows.len();
-            data.clear();
-            (self.page)(rows, &mut data);
-            let page = Page::DataPage {
-                buf: compress(&data)?,
-                num_values: count as u32,
-                encoding: self.encoding,
-                def_level_encoding: Encoding::RLE,
-                rep_level_encoding: Encoding::RLE,
-                statistics: None,
-            };
-            let written = put(CompressedPage::new(page, data.len()))?;
-            first.get_or_insert(written.offset);
-            index.append_row_count(count as i64);
-            index.append_offset_and_size(written.offset as i64, written.compressed_size as i32);
-        }
-        let metadata = metadata
+            .set_statistics(statistics)
+            .set_dictionary_page_offset(self.dictionary_at.map(|at| at as i64))
             .set_encodings(encodings)
-            .set_data_page_offset(first.unwrap_or_default() as i64)
-            .set_total_compressed_size(compressed as i64)
-            .set_total_uncompressed_size(uncompressed as i64)
+            .set_data_page_offset(self.first_at.unwrap_or_default() as i64)
+            .set_total_compressed_size(self.compressed_size as i64)
+            .set_total_uncompressed_size(self.uncompressed_size as i64)
             .build()?;
-        sink.flush()?;
-        Ok(Chunk {
-            close: ColumnCloseResult {
-                bytes_written: compressed as u64,
-                rows_written: self.values as u64,
-                metadata,
-                bloom_filter: None,
-                column_index: None,
-                offset_index: Some(index.build()),
-            },
-            bytes: sink.into_inner()?.into(),
+        Ok(ColumnCloseResult {
+            bytes_written: self.compressed_size as u64,
+            rows_written: self.values as u64,
+            metadata,
+            bloom_filter: None,
+            column_index: None,
+            offset_index: Some(self.index.build()),
         })
     }
 }

@@ -3,11 +3,11 @@
 
 use super::{Code, Place, SalesLines, with_amount};
 use crate::amount::has_number_form;
-use crate::convert::LineOutcome;
+use crate::feed_lines::LineOutcome;
 use crate::fields::{Fields, Typed};
+use crate::key::Key;
 use crate::layout::{AMOUNT, CODE, ITEM, MAX_MEASURES, MEASURES, STORE, TRANS_DATE};
 use crate::other_forms::{Form, amount_form, date_form, id_form, places_form};
-use crate::partial::Key;
 use crate::rejects::Reason;
 use crate::values::Amount;
 

@@ -4,9 +4,9 @@
 
 use super::{Code, SalesLines, with_amount};
 use crate::amount::short_cents;
-use crate::convert::LineOutcome;
+use crate::feed_lines::LineOutcome;
+use crate::key::Key;
 use crate::layout::{AMOUNT, CODE, ITEM, STORE, TRANS_DATE};
-use crate::partial::Key;
 use crate::rejects::Reason;
 use crate::scan::{Field, Line, Marked};
 use crate::short_text::{ShortText, ShorterText};

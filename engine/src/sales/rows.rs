@@ -6,9 +6,9 @@ use arrow_schema::{DataType, Field, Schema};
 
 use crate::date::from_days;
 use crate::error::EngineError;
+use crate::key::Key;
 use crate::layout::Measure;
 use crate::parquet_form::{Chunk, Column, Form, Table};
-use crate::partial::Key;
 use crate::rows::{Row, decimal};
 use crate::symbols::Texts;
 

@@ -4,16 +4,12 @@
 //! code exists. Its coverage names every store and date that the run speaks for: those of its files' rows, as far as they
 //! count ([`Selection`]), and those that are to be emptied. The load clears exactly these days of rows that are no more.
 //!
-//! Partials that fit in memory are merged there ([`batch`]); of others, some stores at a time ([`ranges`]). Either way
+//! Partials that fit in memory are merged there ([`Batch`]); of others, some stores at a time ([`merge::in_ranges`]). Either way
 //! Polars adds up what several partials hold of one key.
 
 mod absent;
-mod batch;
-mod kept;
 mod output;
 mod parts;
-mod ranges;
-mod selection;
 #[cfg(test)]
 mod tests;
 
@@ -24,17 +20,18 @@ use jiff::civil::Date;
 use rayon::prelude::*;
 
 pub use self::absent::absent_measures;
-use self::batch::{Batch, Input};
-pub use self::kept::{FileDays, kept_days};
 use self::output::Output;
+pub use self::output::SummaryOutputs;
 pub use self::parts::summarize_parts;
-pub use self::selection::{DayEffect, Selection};
 use crate::budget::{Budget, Share};
 use crate::date::day_number;
 use crate::error::EngineError;
-use crate::layout::{Measure, SalesLayout, Supersede};
-use crate::partial::{MOST_ITEMS, MOST_STORES, Partial, PartialFile, Rows};
+use crate::key::{MOST_ITEMS, MOST_STORES};
+use crate::layout::{Measure, SalesLayout};
+use crate::merge::{self, Batch, Input, Selection};
+use crate::partial::Partial;
 use crate::scratch::Scratch;
+use crate::sums::Rows;
 
 /// The partial of one file of a run.
 #[derive(Debug)]
@@ -49,15 +46,6 @@ pub struct RunPartial {
 
 /// A store and a date that a run covers without a row of its own.
 pub type EmptiedDay = (String, Date);
-
-/// Where the outputs of [`summarize`] go.
-#[derive(Clone, Copy, Debug)]
-pub struct SummaryOutputs<'p> {
-    /// `store_id`, `item_id`, `trans_date` and one decimal(18,2) a measure, sorted by the three keys.
-    pub summary: &'p Path,
-    /// `store_id`, `trans_date`, sorted, each pair once.
-    pub coverage: &'p Path,
-}
 
 /// What a summary holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +88,7 @@ pub fn summarize(
                 let files = input.partial.files().into_iter();
                 files.map(move |path| (path, order, selection.clone()))
             });
-            ranges::merge(
+            merge::in_ranges(
                 files,
                 &emptied,
                 layout.supersede,
@@ -112,22 +100,6 @@ pub fn summarize(
     }
     let (rows, covered) = output.finish()?;
     Ok(SummaryReport { rows, covered })
-}
-
-/// Writes files in the form of a partial, which may have keys in common, as one partial.
-pub(crate) fn merge_files(
-    files: &[&Path],
-    measures: &[Measure],
-    memory: &Budget,
-    path: &Path,
-) -> Result<(), EngineError> {
-    let mut file = PartialFile::create(path, measures)?;
-    let all = Arc::new(Selection::all());
-    let files = files.iter().map(|path| (*path, 0, all.clone()));
-    ranges::merge(files, &[], Supersede::File, measures, memory, |batch| {
-        file.append(&batch.into_rows())
-    })?;
-    file.finish()
 }
 
 /// The rows of all partials, or the partials as they are: all rows must be in memory, and keys must have numbers enough

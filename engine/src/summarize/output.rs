@@ -1,15 +1,25 @@
 //! Writing summary and coverage, batch by batch.
 
+use std::path::Path;
+
 use arrow_schema::{DataType, Field, Schema};
 use rayon::prelude::*;
 
-use super::SummaryOutputs;
-use super::batch::{Batch, Segment};
 use crate::error::EngineError;
+use crate::key::Key;
 use crate::layout::Measure;
+use crate::merge::{Batch, Segment};
 use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS, Table};
-use crate::partial::Key;
 use crate::rows::decimal;
+
+/// Where the outputs of [`summarize`](super::summarize) go.
+#[derive(Clone, Copy, Debug)]
+pub struct SummaryOutputs<'p> {
+    /// `store_id`, `item_id`, `trans_date` and one decimal(18,2) a measure, sorted by the three keys.
+    pub summary: &'p Path,
+    /// `store_id`, `trans_date`, sorted, each pair once.
+    pub coverage: &'p Path,
+}
 
 /// The two files of a run.
 pub(super) struct Output<'p> {

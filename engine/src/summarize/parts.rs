@@ -17,14 +17,17 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use rayon::prelude::*;
 use tempfile::TempPath;
 
-use super::{EmptiedDay, RunPartial, Selection, SummaryOutputs, SummaryReport, summarize};
+use super::{EmptiedDay, RunPartial, SummaryOutputs, SummaryReport, summarize};
 use crate::amount::{ABSENT, MAX_CENTS};
 use crate::date::{DAYS, from_days};
 use crate::error::EngineError;
+use crate::key::{Key, MOST_STORES};
 use crate::layout::{Measure, SalesLayout, Supersede};
+use crate::merge::Selection;
 use crate::parquet_form::ROW_GROUP_ROWS;
-use crate::partial::{Key, MOST_STORES, Partial, PartialFile, Rows};
+use crate::partial::Partial;
 use crate::scratch::Scratch;
+use crate::sums::{PartialFile, Rows};
 use crate::symbols::{Symbol, Symbols, ranked};
 
 /// Rows that are read at once: not more than there can be stores among them.

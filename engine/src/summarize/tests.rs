@@ -7,10 +7,11 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::DayEffect;
 use crate::amount::{MAX_CENTS, format_cents};
 use crate::convert::{Conversion, Outputs, convert};
+use crate::key::MOST_STORES;
 use crate::layout::{FeedLayout, FeedSpec, Supersede};
-use crate::partial::MOST_STORES;
 use crate::read_back::rows_of;
 
 type Cells = Vec<Vec<Option<String>>>;

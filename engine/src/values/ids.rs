@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use super::{IdCase, IdZeros, IdsSpec, Problem};
-use crate::other_forms::{is_text_for_excel, without_excel_mark};
 
 /// How ids are read.
 #[derive(Clone, Debug)]
@@ -132,6 +131,21 @@ impl IdRule {
             false => Cow::Borrowed(inner),
         }
     }
+}
+
+/// Returns whether an id is marked as text for Excel: `="00123"`, or `'00123`.
+pub(crate) fn is_text_for_excel(id: &str) -> bool {
+    without_excel_mark(id).len() < id.len()
+}
+
+/// Returns an id without the mark that makes it a text for Excel.
+pub(crate) fn without_excel_mark(id: &str) -> &str {
+    let formula = id.strip_prefix("=\"").and_then(|rest| rest.strip_suffix('"'));
+    let is_digits = |digits: &&str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    formula
+        .filter(|inner| !inner.is_empty())
+        .or_else(|| id.strip_prefix('\'').filter(is_digits))
+        .unwrap_or(id)
 }
 
 /// Returns a text without blanks, and characters that are not seen, at its ends.

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::line_ends::tests::lines;
 use super::*;
+use crate::text::line_ends_tests::lines;
 
 const NAMES: [&str; 5] = ["store_id", "amount", "code", "item_id", "trans_date"];
 

@@ -1,6 +1,7 @@
 //! The columns of a table of dBASE, and what their bytes say.
 
-use super::super::{Page, Record, tables};
+use super::super::record::Record;
+use super::super::tables::{self, Page};
 use crate::fields::Typed;
 
 /// A column.

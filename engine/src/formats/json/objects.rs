@@ -6,11 +6,11 @@ use std::ops::Range;
 use super::template::{Cell, CellKind, Template};
 use super::tree::{Tree, decimal, parse, unescaped};
 use super::{KEPT, LONGEST};
-use crate::convert::without_marks;
 use crate::fields::Fields;
 use crate::formats::Record;
 use crate::layout::{Json, JsonField};
 use crate::rejects::Reason;
+use crate::text::without_marks;
 use crate::values::NegativeForm;
 
 /// The most kinds of objects that are remembered, and how often a new one is learned: in a file in which all objects

@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::ChunkReader;
 
+use super::super::record::unreadable;
 use super::super::spool::Spool;
-use super::super::unreadable;
 use super::damaged;
 
 /// The largest page that is unpacked. Writers make pages of about a megabyte.

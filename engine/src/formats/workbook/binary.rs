@@ -9,8 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use calamine::{Data, DataRef, ExcelDateTime, Range, Reader, Xls, XlsError};
 
 use super::super::spool::{Spool, SpoolReader};
-use super::parts::Parts;
-use super::{LONGEST_CELL, Row, Rows, Value, cfb, check_column, damaged, find_sheet, of_iso, unreadable};
+use super::parts::{LONGEST_CELL, Parts, damaged};
+use super::{Row, Rows, Value, cfb, check_column, find_sheet, of_iso, unreadable};
 use crate::layout::SheetSpec;
 
 /// The largest xls that is read: all of it is in memory. 65,536 rows, the most of a sheet, have about a third of it.

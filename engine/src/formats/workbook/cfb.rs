@@ -3,7 +3,8 @@
 
 use std::io;
 
-use super::{damaged, unreadable};
+use super::parts::damaged;
+use super::unreadable;
 
 /// The most cells, filled or not, between the first and the last one of all sheets.
 const MOST_CELLS: u64 = 1_500_000;

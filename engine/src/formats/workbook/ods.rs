@@ -5,8 +5,8 @@ use std::io;
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::parts::{Parts, Xml, attribute, next, push_text, skip};
-use super::{Row, Rows, Value, check_column, damaged, find_sheet, of_iso, unreadable};
+use super::parts::{Parts, Xml, attribute, damaged, next, push_text, skip};
+use super::{Row, Rows, Value, check_column, find_sheet, of_iso, unreadable};
 use crate::layout::SheetSpec;
 
 /// The most sheets that are told.

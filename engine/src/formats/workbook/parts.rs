@@ -10,7 +10,10 @@ use quick_xml::events::{BytesStart, Event};
 use zip::ZipArchive;
 
 use super::super::spool::{Spool, SpoolReader};
-use super::{LONGEST_CELL, damaged, unreadable};
+use super::unreadable;
+
+/// The longest text of a cell. Excel itself keeps 32,767 characters.
+pub(super) const LONGEST_CELL: usize = 1 << 20;
 
 /// The most parts of a workbook.
 const MOST_PARTS: usize = 10_000;
@@ -234,4 +237,9 @@ impl<R: Read> Read for Bounded<R> {
         }
         Ok(read)
     }
+}
+
+/// Makes the error of a damaged workbook.
+pub(super) fn damaged(why: &str) -> io::Error {
+    unreadable(format!("it is a workbook, and damaged: {why}"))
 }

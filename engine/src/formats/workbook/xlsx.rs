@@ -4,8 +4,8 @@ use std::io;
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::parts::{Parts, Xml, attribute, next, push_text, skip};
-use super::{Row, Rows, Value, check_column, column, damaged, find_sheet, of_iso, of_serial, unreadable};
+use super::parts::{Parts, Xml, attribute, damaged, next, push_text, skip};
+use super::{Row, Rows, Value, check_column, column, find_sheet, of_iso, of_serial, unreadable};
 use crate::layout::SheetSpec;
 
 /// Bytes that the texts which cells share may have, and how many there may be: they stay in memory.

@@ -5,12 +5,13 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::amounts::{Amount, TooLarge};
-use super::key::{Key, KeyBits, StoreDay};
+use super::key_table::KeyedSums;
 use super::order;
-use super::table::{KeyedSums, Sums};
+use super::table::Sums;
 use crate::amount::{ABSENT, MAX_CENTS, add_cents};
 use crate::date::from_days;
 use crate::error::EngineError;
+use crate::key::{Key, KeyBits, StoreDay};
 use crate::layout::Measure;
 use crate::radix;
 use crate::symbols::{Texts, ranked};

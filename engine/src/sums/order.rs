@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::key::Key;
+use crate::key::Key;
 
 /// Splits sorted lists into at most `pieces` pieces in the order of keys; each piece is a range of every list.
 pub(super) fn cut(lists: &[&[Key]], pieces: usize) -> Vec<Vec<Range<usize>>> {

@@ -5,11 +5,8 @@
 
 use std::io::{self, Read};
 
-use super::line_ends::LineCount;
+use super::line_ends::{END_MARK, LineCount};
 use crate::scan::CR;
-
-/// A Ctrl-Z.
-pub(super) const END_MARK: u8 = 0x1A;
 
 /// The text of an input, without its end mark, what follows that, and the padding before it.
 pub(crate) struct WholeText<R> {

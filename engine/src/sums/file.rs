@@ -26,7 +26,7 @@ pub(super) fn schema(measures: &[Measure]) -> Schema {
     Schema::new(fields)
 }
 
-pub(super) fn write(rows: &Rows, measures: &[Measure], path: &Path) -> Result<(), EngineError> {
+pub(crate) fn write(rows: &Rows, measures: &[Measure], path: &Path) -> Result<(), EngineError> {
     let mut file = PartialFile::create(path, measures)?;
     file.append(rows)?;
     file.finish()

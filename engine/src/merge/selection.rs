@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 
 use crate::date::day_number;
-use crate::partial::{Rows, StoreDay};
+use crate::key::StoreDay;
+use crate::sums::Rows;
 use crate::symbols::Texts;
 
 /// What of a file counts. The rest is left out of the summary and of the coverage.
@@ -68,7 +69,7 @@ impl Selection {
 
     /// Removes the rows that do not count, and returns the days that are added, sorted. `stores` are the texts of the
     /// rows' stores, in byte order.
-    pub(super) fn apply(&self, rows: &mut Rows, stores: &Texts) -> Vec<StoreDay> {
+    pub(crate) fn apply(&self, rows: &mut Rows, stores: &Texts) -> Vec<StoreDay> {
         if self.others_count && self.days.is_empty() {
             return Vec::new();
         }

@@ -6,13 +6,13 @@ use std::hash::Hash;
 use foldhash::fast::FixedState;
 use jiff::civil::Date;
 
-use super::{DayEffect, Selection};
+use super::selection::{DayEffect, Selection};
 use crate::layout::Supersede;
 
 /// The days that a file of a run holds.
 #[derive(Clone, Copy, Debug)]
 pub struct FileDays<'f> {
-    /// See [`RunPartial::order`](super::RunPartial::order).
+    /// See [`RunPartial::order`](crate::RunPartial::order).
     pub order: i64,
     /// What of the file counts.
     pub selection: &'f Selection,
@@ -20,7 +20,7 @@ pub struct FileDays<'f> {
     pub days: &'f [(&'f str, Date)],
 }
 
-/// Returns, for each day of each file, whether a merge reads its rows. It is what [`summarize`](super::summarize) does,
+/// Returns, for each day of each file, whether a merge reads its rows. It is what [`summarize`](crate::summarize) does,
 /// for whoever merges elsewhere.
 pub fn kept_days(files: &[FileDays<'_>], supersede: Supersede) -> Vec<Vec<bool>> {
     let effects: Vec<Vec<DayEffect>> = files

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::Selection;
 use super::batch::{Batch, Input};
+use super::selection::Selection;
 use crate::budget::Budget;
 use crate::error::EngineError;
+use crate::key::{MOST_ITEMS, MOST_STORES};
 use crate::layout::{Measure, Supersede};
-use crate::partial::{MOST_ITEMS, MOST_STORES, PartialReader, Rows, StoreRows};
+use crate::sums::{PartialReader, Rows, StoreRows};
 
 /// A file in the form of a partial.
 struct SortedFile<'p> {
@@ -33,7 +34,7 @@ const COPIES: usize = 3;
 /// order of its submission and what of it counts; `emptied` is sorted. Up to half of `memory` is used for rows, and at least
 /// an eighth, also while others hold it all: otherwise a merge would read its files over and over. The rows of one store
 /// are always held.
-pub(super) fn merge<'p>(
+pub(crate) fn merge<'p>(
     files: impl IntoIterator<Item = (&'p Path, i64, Arc<Selection>)>,
     emptied: &[(&str, i32)],
     supersede: Supersede,

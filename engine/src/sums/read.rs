@@ -8,10 +8,10 @@ use std::path::Path;
 
 use jiff::civil::Date;
 
-use super::key::{Key, MOST_ITEMS, MOST_STORES};
 use super::rows::Rows;
 use crate::date::from_days;
 use crate::error::EngineError;
+use crate::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::layout::Measure;
 use crate::parquet_form::{NO_TEXT, StoredTable};
 use crate::symbols::{Symbols, Texts, ranked};
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use crate::layout::{FeedLayout, FeedSpec};
     use crate::parquet_form::{Column, Form};
-    use crate::partial::{DayLines, stored_days};
+    use crate::sums::{DayLines, stored_days};
 
     /// Writes a partial as earlier versions did: store v1 has an ignored line on the first and on the third of June.
     fn write_old(path: &Path, measures: &[Measure]) {

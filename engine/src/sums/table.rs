@@ -1,9 +1,10 @@
-//! The sums of the lines that one thread reads: hash tables from key to row, and the rows. Amounts of more keys than a
-//! core's own cache holds are kept aside: see [`Amounts`].
+//! The sums of the lines that one thread reads. Amounts of more keys than a core's own cache holds are kept aside: see
+//! [`Amounts`].
 
 use super::amounts::{AddedUp, Amount, Amounts, TooLarge};
-use super::key::{Key, MOST_ITEMS, MOST_STORES};
+use super::key_table::{KeyTable, KeyedSums};
 use crate::amount::{ABSENT, add_cents};
+use crate::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::symbols::{Symbols, Texts};
 
 /// Sums amounts by key and measure.
@@ -23,16 +24,6 @@ pub(crate) struct SumTable {
 
 /// So many keys, with their places and sums, fit a core's own cache.
 const MOST_KEYS: usize = if cfg!(test) { 20 } else { 1 << 15 };
-
-/// A hash table of keys, with open addressing.
-struct KeyTable {
-    /// 0 is a free slot, other values are a row's number plus 1. The number of slots is a power of two, and at most half
-    /// are in use.
-    slots: Vec<u32>,
-    /// How far a hash is shifted right to give a slot.
-    shift: u32,
-    rows: KeyedSums,
-}
 
 /// Lines that wait to be added, many at a time: see [`SumTable::add_pending`].
 ///
@@ -68,65 +59,6 @@ pub(crate) struct Sums {
     pub(super) rows: KeyedSums,
     pub(super) amounts: Amounts,
     pub(super) too_large: Option<TooLarge>,
-}
-
-/// Keys and their sums, row by row: fetching a key from memory usually fetches its sums, too.
-pub(crate) struct KeyedSums {
-    /// For each row: the key, then one sum per measure, in cents or [`ABSENT`].
-    words: Vec<i64>,
-    /// Words per row.
-    width: usize,
-    /// For each row: how many lines were added to it.
-    lines: Vec<u32>,
-}
-
-impl KeyedSums {
-    fn new(measures: usize) -> Self {
-        Self {
-            words: Vec::new(),
-            width: 1 + measures,
-            lines: Vec::new(),
-        }
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.words.len() / self.width
-    }
-
-    #[inline(always)]
-    pub(crate) fn key(&self, row: usize) -> Key {
-        Key(self.words[row * self.width] as u64)
-    }
-
-    /// Returns whether a row exists and has this key.
-    #[inline(always)]
-    fn is_at(&self, row: u32, key: Key) -> bool {
-        self.words.get(row as usize * self.width) == Some(&(key.0 as i64))
-    }
-
-    pub(crate) fn sums(&self, row: usize) -> &[i64] {
-        &self.words[row * self.width..][1..self.width]
-    }
-
-    #[inline(always)]
-    fn sum(&mut self, row: usize, measure: usize) -> &mut i64 {
-        &mut self.words[row * self.width + 1 + measure]
-    }
-
-    pub(crate) fn lines(&self, row: usize) -> u32 {
-        self.lines[row]
-    }
-
-    #[inline(always)]
-    fn count_lines(&mut self, row: usize, lines: u32) {
-        self.lines[row] = self.lines[row].saturating_add(lines);
-    }
-
-    fn push(&mut self, key: Key) {
-        self.words.push(key.0 as i64);
-        self.words.resize(self.words.len() + self.width - 1, ABSENT);
-        self.lines.push(0);
-    }
 }
 
 impl SumTable {
@@ -172,7 +104,7 @@ impl SumTable {
         }
         let mut guesses = [0; MAX_PENDING];
         for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
-            *guess = self.keys.slots[self.keys.first_slot(amount.key)];
+            *guess = self.keys.guess(amount.key);
         }
         let mut are_right = [false; MAX_PENDING];
         let guessed = are_right.iter_mut().zip(guesses);
@@ -256,7 +188,7 @@ impl Sums {
     /// Returns the lines and totals of each store and day, whose keys have item 0. The total of a measure that would
     /// become too large stays as it is: the sums tell of that.
     pub(crate) fn days(&self) -> KeyedSums {
-        let measures = self.rows.width - 1;
+        let measures = self.rows.measures();
         let mut days = KeyTable::new(measures);
         for row in 0..self.rows.len() {
             let day = days.row(self.rows.key(row).without_item());
@@ -271,61 +203,5 @@ impl Sums {
             add_cents(days.rows.sum(day, amount.measure as usize), amount.cents);
         }
         days.rows
-    }
-}
-
-impl KeyTable {
-    fn new(sums: usize) -> Self {
-        Self {
-            slots: vec![0; 64],
-            shift: u64::BITS - 6,
-            rows: KeyedSums::new(sums),
-        }
-    }
-
-    fn memory(&self) -> usize {
-        self.rows.words.capacity() * size_of::<i64>()
-            + (self.rows.lines.capacity() + self.slots.len()) * size_of::<u32>()
-    }
-
-    /// Returns the row of a key, which is added if it is new.
-    #[inline(always)]
-    fn row(&mut self, key: Key) -> usize {
-        let mut at = self.first_slot(key);
-        loop {
-            match self.slots[at] {
-                0 => return self.insert(key, at),
-                taken if self.rows.key(taken as usize - 1) == key => return taken as usize - 1,
-                _ => at = (at + 1) & (self.slots.len() - 1),
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn first_slot(&self, key: Key) -> usize {
-        (key.hash() >> self.shift) as usize
-    }
-
-    fn insert(&mut self, key: Key, free: usize) -> usize {
-        let row = self.rows.len();
-        self.rows.push(key);
-        self.slots[free] = row as u32 + 1;
-        if self.rows.len() * 2 > self.slots.len() {
-            self.grow();
-        }
-        row
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        self.slots = vec![0; self.slots.len() * 4];
-        self.shift -= 2;
-        for row in 0..self.rows.len() {
-            let mut at = self.first_slot(self.rows.key(row));
-            while self.slots[at] != 0 {
-                at = (at + 1) & (self.slots.len() - 1);
-            }
-            self.slots[at] = row as u32 + 1;
-        }
     }
 }

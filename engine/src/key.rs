@@ -94,7 +94,7 @@ impl StoreDay {
 
 /// How some keys are written with as few bits as they need, in the same order: each part as its distance from the least.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct KeyBits {
+pub(crate) struct KeyBits {
     /// The least store, item and day of all.
     least: u64,
     stores: u32,
@@ -103,7 +103,7 @@ pub(super) struct KeyBits {
 }
 
 impl KeyBits {
-    pub(super) fn of(keys: impl Iterator<Item = Key>) -> Self {
+    pub(crate) fn of(keys: impl Iterator<Item = Key>) -> Self {
         let parts = |key: Key| (key.store(), key.item(), key.0 & DAY_MASK);
         let (mut least, mut most) = ((u32::MAX, u32::MAX, u64::MAX), (0, 0, 0));
         for (store, item, day) in keys.map(parts) {
@@ -125,13 +125,13 @@ impl KeyBits {
     }
 
     /// Returns how many bits a key takes.
-    pub(super) fn count(self) -> u32 {
+    pub(crate) fn count(self) -> u32 {
         self.stores + self.items + self.days
     }
 
     /// Returns these bits of a key.
     #[inline(always)]
-    pub(super) fn narrow(self, key: Key) -> u64 {
+    pub(crate) fn narrow(self, key: Key) -> u64 {
         // No part is below the least, so none takes from another.
         let distance = Key(key.0 - self.least);
         let (store, item) = (u64::from(distance.store()), u64::from(distance.item()));

@@ -4,33 +4,16 @@
 //! no line with the measure's code. It is sorted by the first three columns. The file covers the stores and dates of its
 //! rows.
 
-mod amounts;
-mod by_day;
-mod days;
-mod file;
-mod key;
-mod order;
-mod read;
-mod rows;
-mod table;
-
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-pub use self::by_day::{DaySums, sums_by_day};
-pub(crate) use self::days::DayTotals;
-pub use self::days::{DayLines, stored_days};
-pub(crate) use self::file::PartialFile;
-pub(crate) use self::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
-pub use self::read::covers_day;
-pub(crate) use self::read::{PartialReader, StoreRows};
-pub(crate) use self::rows::Rows;
-pub(crate) use self::table::{SumTable, Sums};
 use crate::budget::{Budget, Share};
 use crate::error::EngineError;
+use crate::key::{MOST_ITEMS, MOST_STORES};
 use crate::layout::{Measure, SalesLayout};
-use crate::summarize::merge_files;
+use crate::merge::merge_files;
+use crate::sums::{self, PartialReader, Rows, Sums};
 
 /// The partial of one file version, in memory or in files.
 #[derive(Debug)]
@@ -134,7 +117,7 @@ impl Partial {
     fn spilled(&self, rows: &Rows, folder: &Path) -> Result<TempPath, EngineError> {
         let file = tempfile::Builder::new().prefix("sums-").tempfile_in(folder);
         let path = file.map_err(EngineError::write(folder))?.into_temp_path();
-        file::write(rows, &self.measures, &path)?;
+        sums::write(rows, &self.measures, &path)?;
         Ok(path)
     }
 
@@ -152,7 +135,7 @@ impl Partial {
     /// Writes the Parquet, one row per key. Rows that are not in memory already are held there some at a time.
     pub fn write(&self, path: &Path, memory: &Budget) -> Result<(), EngineError> {
         match &self.location {
-            Location::Memory(rows) | Location::Loaded(rows, _) => file::write(rows, &self.measures, path),
+            Location::Memory(rows) | Location::Loaded(rows, _) => sums::write(rows, &self.measures, path),
             Location::Spilled(_) | Location::Stored(_) => {
                 merge_files(&self.files(), &self.measures, memory, path)
             }

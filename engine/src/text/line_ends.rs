@@ -40,6 +40,9 @@ pub(crate) fn unify(text: &mut [u8], lines: Range<usize>) -> usize {
     to + (lines.end - from)
 }
 
+/// A Ctrl-Z.
+pub(super) const END_MARK: u8 = 0x1A;
+
 /// Counts the lines of bytes that come piece by piece.
 #[derive(Debug, Default)]
 pub(super) struct LineCount {
@@ -66,7 +69,7 @@ impl LineCount {
                 _ => {
                     self.end_crs();
                     self.is_open = true;
-                    self.has_text |= !matches!(byte, 0 | super::whole_text::END_MARK | b' ' | b'\t');
+                    self.has_text |= !matches!(byte, 0 | END_MARK | b' ' | b'\t');
                 }
             }
         }
@@ -96,7 +99,7 @@ impl LineCount {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;

@@ -10,20 +10,21 @@ use polars::prelude as pl;
 use polars::prelude::IntoColumn;
 use rayon::prelude::*;
 
-use super::Selection;
 use super::kept::newest;
+use super::selection::Selection;
 use crate::amount::{ABSENT, MAX_CENTS};
 use crate::date::from_days;
 use crate::error::EngineError;
+use crate::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
 use crate::layout::{Measure, Supersede};
-use crate::partial::{Key, MOST_ITEMS, MOST_STORES, Rows, StoreDay};
+use crate::sums::Rows;
 use crate::symbols::{Texts, ranked};
 
 /// Rows of one file.
-pub(super) struct Input {
-    pub(super) rows: Rows,
+pub(crate) struct Input {
+    pub(crate) rows: Rows,
     /// See [`RunPartial::order`](super::RunPartial::order).
-    pub(super) order: i64,
+    pub(crate) order: i64,
     /// See [`RunPartial::selection`](super::RunPartial::selection).
     selection: Arc<Selection>,
     /// Days that are covered without a row, sorted.
@@ -37,7 +38,7 @@ impl Input {
         self.added.binary_search(&day).is_ok()
     }
 
-    pub(super) fn of(rows: Rows, order: i64, selection: Arc<Selection>) -> Self {
+    pub(crate) fn of(rows: Rows, order: i64, selection: Arc<Selection>) -> Self {
         Self {
             rows,
             order,
@@ -48,7 +49,7 @@ impl Input {
     }
 
     /// Makes an input of days that are to be emptied, if there are any. They must be sorted.
-    pub(super) fn of_emptied(emptied: &[(&str, i32)], measures: &[Measure]) -> Option<Self> {
+    pub(crate) fn of_emptied(emptied: &[(&str, i32)], measures: &[Measure]) -> Option<Self> {
         let mut rows = Rows {
             sums: vec![Vec::new(); measures.len()],
             ..Rows::default()
@@ -72,22 +73,22 @@ impl Input {
 
 /// Some rows of one store in one of several [`Rows`].
 #[derive(Clone)]
-pub(super) struct Segment {
-    pub(super) store: u32,
+pub(crate) struct Segment {
+    pub(crate) store: u32,
     /// Which of the rows.
-    pub(super) input: usize,
-    pub(super) rows: Range<usize>,
+    pub(crate) input: usize,
+    pub(crate) rows: Range<usize>,
 }
 
 /// The merged rows of some stores.
-pub(super) struct Batch {
-    pub(super) stores: Texts,
-    pub(super) items: Texts,
-    pub(super) rows: Vec<Rows>,
+pub(crate) struct Batch {
+    pub(crate) stores: Texts,
+    pub(crate) items: Texts,
+    pub(crate) rows: Vec<Rows>,
     /// What of the rows counts, in the order of the keys.
-    pub(super) segments: Vec<Segment>,
+    pub(crate) segments: Vec<Segment>,
     /// The stores' days that the inputs cover, sorted.
-    pub(super) days: Vec<StoreDay>,
+    pub(crate) days: Vec<StoreDay>,
 }
 
 /// The name of the column of keys while Polars merges.
@@ -101,7 +102,7 @@ const HALF: u32 = 32;
 const LOWER: i64 = (1 << HALF) - 1;
 
 impl Batch {
-    pub(super) fn merge(
+    pub(crate) fn merge(
         mut inputs: Vec<Input>,
         supersede: Supersede,
         measures: &[Measure],
@@ -239,7 +240,7 @@ impl Batch {
     }
 
     /// All as one partial.
-    pub(super) fn into_rows(self) -> Rows {
+    pub(crate) fn into_rows(self) -> Rows {
         let mut whole = Rows {
             stores: self.stores,
             items: self.items,

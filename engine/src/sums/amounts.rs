@@ -3,8 +3,8 @@
 //! A hash table that outgrows a core's own cache waits for memory at every line. Writing amounts one after another, and
 //! sorting them by the few bits in which their keys differ, hardly ever does.
 
-use super::key::{Key, KeyBits};
 use crate::amount::add_cents;
+use crate::key::{Key, KeyBits};
 use crate::radix;
 
 /// An amount in cents that belongs to the sum of a key and measure.
