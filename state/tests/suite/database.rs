@@ -159,6 +159,20 @@ async fn the_views_with_the_most_rows_do_not_sort_for_whoever_counts() {
     }
 }
 
+/// Files are counted by status, store or day without a look at their versions.
+#[tokio::test]
+async fn versions_are_looked_up_only_for_whoever_asks_for_them() {
+    let f = Fixture::new().await;
+    for (asked, is_looked_up) in [("count(*)", false), ("sum(rejects)", true)] {
+        let plan = AssertSqlSafe(format!(
+            "EXPLAIN QUERY PLAN SELECT status, {asked} FROM files GROUP BY status"
+        ));
+        let steps = sqlx::query(plan).fetch_all(&mut f.shell().await).await.unwrap();
+        let mut steps = steps.iter().map(|step| step.get::<String, _>("detail"));
+        assert_eq!(steps.any(|step| step.contains(" v ")), is_looked_up, "{asked}");
+    }
+}
+
 #[tokio::test]
 async fn only_one_process_works_on_a_database() {
     let folder = tempfile::tempdir().unwrap();
