@@ -1,7 +1,7 @@
 """Large catalogues and long spans: `gristmill aggregate` beside its peers where nearly every line has a key of its own.
 
 Each feed has ten stores with one file each. Costs grow with the number of distinct items and keys, which `aggregate` has few
-of. The last two are a hypermarket's month and a grocer's year, in which a key has a line and a quarter.
+of. The last two are a hypermarket's month and a grocer's year, in which nearly every sale has a key of its own.
 """
 
 from dataclasses import dataclass
