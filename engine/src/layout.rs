@@ -5,6 +5,7 @@
 mod digest;
 mod format;
 mod inputs;
+mod reference;
 mod sales;
 mod spec;
 mod through;
@@ -19,6 +20,7 @@ pub(crate) use self::format::{
     Charset, Cut, Delimited, Fixed, Format, Json, JsonField, MOST_COLUMNS, TableFormat,
 };
 pub(crate) use self::inputs::{AMOUNT, CODE, ITEM, Input, MEASURES, STORE, Source, TRANS_DATE};
+pub use self::reference::ReferenceLayout;
 pub(crate) use self::sales::MAX_MEASURES;
 pub use self::sales::{Measure, SalesLayout};
 pub use self::spec::{
@@ -27,10 +29,9 @@ pub use self::spec::{
 };
 pub use self::through::Through;
 use crate::guards::FeedGuards;
-use crate::header::ColumnName;
 use crate::pattern::{Captures, FilePattern};
 use crate::records::{Empty, KindRule, RecordRules, TrailerRule};
-use crate::values::{ValueRules, ValuesSpec};
+use crate::values::ValueRules;
 
 /// A checked feed layout: that of a feed, or of one of its profiles.
 #[derive(Clone, Debug)]
@@ -82,15 +83,6 @@ pub enum FeedKind {
     Sales(SalesLayout),
     /// Text that is tracked and not aggregated: its columns, in order.
     Reference(ReferenceLayout),
-}
-
-/// The columns of a reference feed.
-#[derive(Clone, Debug)]
-pub struct ReferenceLayout {
-    /// Their names, in order.
-    pub columns: Vec<String>,
-    /// The same, as a header must name them.
-    pub(crate) names: Vec<ColumnName>,
 }
 
 /// An invalid `[[feed]]` table: which key is wrong, and what to write.
@@ -431,43 +423,6 @@ impl FeedLayout {
     /// Returns whether the objects of JSON files can be read in any order.
     pub(crate) fn has_plain_objects(&self) -> bool {
         matches!(self.format, Format::Json(_)) && self.kind_rule.is_none() && self.trailer.is_none()
-    }
-}
-
-impl ReferenceLayout {
-    fn new(spec: &FeedSpec) -> Result<Self, Problem> {
-        let no_meaning = |key| {
-            (
-                key,
-                "has no meaning with reference = true: leave it out".to_owned(),
-            )
-        };
-        if !spec.measures.is_empty() {
-            return Err(no_meaning("measures"));
-        }
-        if !spec.fields.is_empty() {
-            return Err(no_meaning("fields"));
-        }
-        if spec.values != ValuesSpec::default() {
-            return Err(no_meaning("values"));
-        }
-        if spec.records.kind.is_some() {
-            return Err(no_meaning("records.kind"));
-        }
-        if spec.records.trailer.is_some() {
-            return Err(no_meaning("records.trailer"));
-        }
-        if spec.format != FormatWord::Delimited {
-            let problem = "must be \"delimited\" with reference = true";
-            return Err(("format", problem.into()));
-        }
-        if spec.columns.is_empty() {
-            return Err(("columns", "is empty: name the columns in order".into()));
-        }
-        Ok(Self {
-            columns: spec.columns.clone(),
-            names: spec.columns.iter().map(ColumnName::own).collect(),
-        })
     }
 }
 
