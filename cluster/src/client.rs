@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::connection::{Answer, Connection};
 use crate::endpoint::Endpoint;
@@ -17,8 +17,14 @@ const FAILURES: u32 = 3;
 /// The pause after the first of them; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The pause before an operation is attached to again whose stream ended without any response.
+/// The pause before an operation is attached to again whose stream ended at once without any response; it doubles.
 const SHORT_PAUSE: Duration = Duration::from_millis(200);
+
+/// A stream that ends sooner than this without any response ended at once.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// How many streams in a row may do so: with their pauses, some minutes.
+const EMPTY_STREAMS: u32 = 10;
 
 /// How long the cluster may take to end an operation, or to forget it.
 const ENDING: Duration = Duration::from_secs(10);
@@ -165,17 +171,23 @@ impl Cluster {
             last: None,
             has_progress: false,
         };
-        let mut failures = 0;
+        let (mut failures, mut empty) = (0, 0);
         loop {
-            let begun = plan.is_none();
+            let (begun, since) = (plan.is_none(), Instant::now());
             let error = match follower.read(&mut plan).await {
                 Ok(true) => return Ok(()),
+                // The server ended the stream to have it taken up again.
+                Ok(false) if follower.has_progress || since.elapsed() >= AT_ONCE => {
+                    (failures, empty) = (0, 0);
+                    continue;
+                }
+                Ok(false) if empty == EMPTY_STREAMS => {
+                    let problem = "it ends each answer without a word";
+                    return Err(ClusterError::Unavailable(problem.to_owned()));
+                }
                 Ok(false) => {
-                    // The server ended the stream to have it taken up again.
-                    if !follower.has_progress {
-                        tokio::time::sleep(SHORT_PAUSE).await;
-                    }
-                    failures = 0;
+                    tokio::time::sleep(SHORT_PAUSE * 2_u32.pow(empty)).await;
+                    empty += 1;
                     continue;
                 }
                 Err(error) => error,
@@ -219,14 +231,8 @@ impl Follower<'_> {
             if response.is_complete {
                 return Ok(true);
             }
-            if let Some(response) = response.id {
-                // This also tells the server that somebody is still waiting.
-                let release = about.release_until(&response);
-                if let Err(error) = connection.tell("ReleaseExecute", release).await {
-                    tracing::debug!(operation = %self.id, "a response could not be released: {error}");
-                }
-                self.last = Some(response);
-            }
+            // Nothing is released on the way: another process may have to begin with the first response.
+            self.last = response.id.or(self.last.take());
         }
         Ok(false)
     }

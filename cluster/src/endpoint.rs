@@ -112,11 +112,13 @@ impl Endpoint {
     }
 
     fn add(&mut self, name: HeaderName, key: &str, value: &str) -> Result<(), String> {
-        let value = HeaderValue::from_str(value).map_err(|_| {
+        let mut value = HeaderValue::from_str(value).map_err(|_| {
             format!(
-                "the value of {key} has a blank line, or a character beyond ASCII: a header cannot hold it"
+                "the value of {key} has a control character, or one beyond ASCII: a header cannot hold it"
             )
         })?;
+        // Its Debug hides it, and no table of compressed headers keeps it.
+        value.set_sensitive(true);
         self.headers.push((name, value));
         Ok(())
     }
@@ -173,6 +175,7 @@ mod tests {
         }
         let endpoint: Endpoint = "sc://h/;token=secret;user_id=me".parse().unwrap();
         assert_eq!(endpoint.headers[0].1, "Bearer secret");
+        assert!(!format!("{:?}", endpoint.headers).contains("secret"));
         assert_eq!(endpoint.user, "me");
         assert!(!format!("{endpoint} {endpoint:?}").contains("secret"));
     }

@@ -42,10 +42,7 @@ pub enum ClusterError {
 impl ClusterError {
     /// Returns whether it ends by itself, so that trying again is worth it for as long as it takes.
     pub fn is_outage(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Unavailable(_) | Self::Lost(_)
-        )
+        matches!(self, Self::Unreachable { .. } | Self::Unavailable(_))
     }
 
     /// Returns whether only a person can help.
@@ -56,8 +53,9 @@ impl ClusterError {
     /// Makes the failure that a status of gRPC tells.
     pub(crate) fn of(status: Status) -> Self {
         /// The names that Spark gives to operations and sessions which it has no more.
-        const LOST: [&str; 5] = [
-            "INVALID_HANDLE.",
+        const LOST: [&str; 6] = [
+            "INVALID_HANDLE.OPERATION_",
+            "INVALID_HANDLE.SESSION_",
             "INVALID_CURSOR.",
             "operation not found",
             "task context not found",

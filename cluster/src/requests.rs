@@ -37,19 +37,10 @@ impl About<'_> {
         }
     }
 
-    /// `ReleaseExecuteRequest`: what was sent up to a response is not needed any more.
-    pub(crate) fn release_until(&self, response: &str) -> Message {
-        self.release(6, &Message::new().text(1, response))
-    }
-
     /// `ReleaseExecuteRequest`: the operation is not needed any more.
     pub(crate) fn release_all(&self) -> Message {
-        self.release(5, &Message::new())
-    }
-
-    fn release(&self, field: u32, what: &Message) -> Message {
         let request = self.session().text(3, &self.id.operation).text(4, CLIENT);
-        request.message(field, what)
+        request.message(5, &Message::new())
     }
 
     /// `InterruptRequest`: the operation is to end.

@@ -52,10 +52,6 @@ async fn server(answers: Answers) -> (Cluster, Arc<std::sync::Mutex<Vec<String>>
                 while let Some(Ok((request, respond))) = connection.accept().await {
                     let method = request.uri().path().rsplit('/').next().unwrap().to_owned();
                     assert!(request.headers()["authorization"] == "Bearer secret");
-                    if method == "ReleaseExecute" {
-                        reply(respond, Reply::Messages(vec![Message::new()], 0, ""));
-                        continue;
-                    }
                     seen.lock().unwrap().push(method.clone());
                     match answers(&method, count.fetch_add(1, Ordering::SeqCst)) {
                         Reply::End => return,
@@ -152,9 +148,15 @@ async fn each_kind_of_failure_is_told_apart() {
         ),
         (
             |_, _| Reply::Messages(vec![], 13, "[INVALID_HANDLE.OPERATION_NOT_FOUND] x"),
-            true,
+            false,
             false,
             "does not know the operation",
+        ),
+        (
+            |_, _| Reply::Messages(vec![], 13, "[INVALID_HANDLE.FORMAT] x"),
+            false,
+            false,
+            "the cluster failed",
         ),
     ] {
         let (cluster, calls) = server(answers).await;
@@ -168,6 +170,17 @@ async fn each_kind_of_failure_is_told_apart() {
         );
         assert_eq!(calls.lock().unwrap().len(), 1, "{shown}: tried once");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_says_a_word_is_an_outage() {
+    let (cluster, calls) = server(|_, _| Reply::Messages(vec![], 0, "")).await;
+    let error = cluster.attach(&id()).await.unwrap_err();
+    assert!(
+        error.is_outage() && error.to_string().contains("without a word"),
+        "{error}"
+    );
+    assert_eq!(calls.lock().unwrap().len(), 11);
 }
 
 #[tokio::test]

@@ -122,8 +122,8 @@ pub(crate) fn days(year: u32, month: u32, day: u32) -> Option<i32> {
     Some(days as i32 - 719_468)
 }
 
-/// Returns the day number of a civil date of the years 1 to 9999.
-pub(crate) fn day_number(date: Date) -> i32 {
+/// Returns the day number of a civil date of the years 1 to 9999: days since 1970-01-01.
+pub fn day_number(date: Date) -> i32 {
     let (year, month, day) = (date.year(), date.month(), date.day());
     let number = days(
         year.unsigned_abs().into(),

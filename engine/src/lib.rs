@@ -57,6 +57,7 @@ pub use budget::{Budget, Share};
 pub use containers::check_unpacked;
 pub use content_hash::{HashingReader, content_hash};
 pub use convert::{Conversion, Outcome, Outputs, Previewed, convert, convert_in_order, preview};
+pub use date::day_number;
 pub use error::EngineError;
 pub use guards::{FeedGuards, LateLines, SecondFile};
 pub use infer::{Inferred, Sample, Wanted, infer};

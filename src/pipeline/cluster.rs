@@ -15,11 +15,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
+use futures::{StreamExt, TryStreamExt, stream};
 use gristmill_cluster::{Cluster, ClusterError, Kept, Merge, MergeInput, OperationId};
 use gristmill_engine::{
-    EmptiedDay, EngineError, FeedLayout, FileDays, SalesLayout, Scratch, SummaryOutputs, kept_days,
-    summarize_parts,
+    EmptiedDay, EngineError, FeedLayout, FileDays, SalesLayout, Scratch, SummaryOutputs, day_number,
+    kept_days, summarize_parts,
 };
 use gristmill_state::{ClaimedRun, VersionDay};
 use jiff::civil::Date;
@@ -31,8 +32,7 @@ use super::partials::LostPartials;
 use super::retry::StepError;
 use super::{Parts, crash_point, stopped};
 use crate::lake::{copy_name, is_plain, result_folder, session_folder};
-use crate::preconditions::JobParams;
-use crate::settings::{ClusterSettings, NO_CLUSTER};
+use crate::settings::ClusterSettings;
 
 /// How long an operation may go on once the pipeline is stopped. It is then ended, in time for the stop.
 const GRACE: Duration = Duration::from_secs(15);
@@ -40,24 +40,8 @@ const GRACE: Duration = Duration::from_secs(15);
 /// The most files of which only some days count. Each is a branch of the plan, and engines plan slowly what has many.
 const MOST_BRANCHES: usize = 1000;
 
-/// Returns the cluster that is to merge a run; `None` if this host is.
-pub(super) async fn of_run<'p>(
-    parts: &'p Parts,
-    run: &ClaimedRun,
-    chosen: &[Chosen<'_>],
-) -> Result<Option<&'p ClusterSettings>, StepError> {
-    let job = parts.state.job(&run.job_id).await?;
-    // What cannot be read asks for nothing.
-    let params = job.and_then(|job| serde_json::from_str::<JobParams>(&job.config.params).ok());
-    let rows = chosen.iter().map(|chosen| chosen.input.version.rows).sum();
-    let takes_cluster = params.is_some_and(|params| params.engine.takes_cluster(rows, params.cluster_rows));
-    if !takes_cluster || chosen.is_empty() {
-        return Ok(None);
-    }
-    let cluster = parts.settings.cluster.as_ref();
-    let cluster = cluster.with_context(|| format!("job {}: engine: {NO_CLUSTER}", run.job_id));
-    cluster.map(Some).map_err(StepError::permanent)
-}
+/// How many partials are copied at once.
+const COPIES: usize = 32;
 
 /// Merges a run on a cluster, and puts the summary and the coverage into the lake, where they are not yet synced to
 /// disk.
@@ -92,6 +76,7 @@ pub(super) async fn merge(
         let is_kept = taken.as_ref().is_err_and(StepError::is_outage);
         if !is_kept {
             forget(parts, cluster, &id).await;
+            crash_point("after-forget");
         }
     }
     taken
@@ -108,21 +93,33 @@ async fn plan(
     let recorded = parts.state.version_days(&ids).await?;
     let mut ordered: Vec<&Chosen<'_>> = chosen.iter().collect();
     ordered.sort_unstable_by_key(|chosen| chosen.input.age);
-    let none = Vec::new();
-    let days_of = |chosen: &Chosen<'_>| recorded.get(&chosen.input.version_id).unwrap_or(&none);
-    if let Some(chosen) = ordered
+    let recorded: Vec<&[VersionDay]> = ordered
         .iter()
-        .find(|chosen| chosen.input.version.rows > 0 && days_of(chosen).is_empty())
+        .map(|chosen| {
+            recorded
+                .get(&chosen.input.version_id)
+                .map_or(&[][..], Vec::as_slice)
+        })
+        .collect();
+    let unknown = ordered.iter().zip(&recorded);
+    if let Some((chosen, _)) = unknown
+        .into_iter()
+        .find(|(chosen, days)| chosen.input.version.rows > 0 && days.is_empty())
     {
         let path = &chosen.input.file_url;
         return Err(StepError::permanent(anyhow!(
             "it is not recorded which days {path} holds: send it again"
         )));
     }
-    let days: Vec<Vec<(&str, Date)>> = ordered
+    // A day without sales is recorded, and has no row in the partial.
+    let recorded: Vec<Vec<&VersionDay>> = recorded
         .iter()
-        .map(|chosen| {
-            let days = days_of(chosen).iter();
+        .map(|days| days.iter().filter(|day| day.lines != Some(0)).collect())
+        .collect();
+    let days: Vec<Vec<(&str, Date)>> = recorded
+        .iter()
+        .map(|days| {
+            let days = days.iter();
             days.map(|day| (day.store_id.as_str(), day.trans_date)).collect()
         })
         .collect();
@@ -137,8 +134,7 @@ async fn plan(
     let kept = kept_days(&files, sales.supersede);
     let mut expected = Expected::default();
     let (mut whole, mut inputs) = (Vec::new(), Vec::new());
-    for (chosen, kept) in ordered.iter().zip(&kept) {
-        let days = days_of(chosen);
+    for ((chosen, days), kept) in ordered.iter().zip(&recorded).zip(&kept) {
         for (day, _) in days.iter().zip(kept).filter(|(_, is_kept)| **is_kept) {
             expected.add(&day.store_id, day.trans_date, day.turnover);
         }
@@ -174,7 +170,7 @@ async fn plan(
 }
 
 /// Returns the days that are kept, or those that are not if these are fewer.
-fn some_of(days: &[VersionDay], kept: &[bool]) -> Kept {
+fn some_of(days: &[&VersionDay], kept: &[bool]) -> Kept {
     let count = kept.iter().filter(|is_kept| **is_kept).count();
     let are_named = 2 * count <= kept.len();
     let mut named: BTreeMap<String, Vec<i32>> = BTreeMap::new();
@@ -190,12 +186,6 @@ fn some_of(days: &[VersionDay], kept: &[bool]) -> Kept {
         are_named,
         days: named,
     }
-}
-
-/// Returns a day as the number of days since 1970-01-01.
-fn day_number(day: Date) -> i32 {
-    let since = day.duration_since(jiff::civil::date(1970, 1, 1));
-    i32::try_from(since.as_hours() / 24).expect("a civil date is within 32 bits of days")
 }
 
 /// Fails if the lake lacks a partial: an engine might pass over it.
@@ -230,19 +220,22 @@ async fn operate(
         if begun.operation == id.operation {
             tracing::info!(operation = %begun, "attaches to the operation that was begun on the cluster");
             match until_stopped(parts, cluster, &begun, cluster.attach(&begun)).await? {
-                Ok(()) => return Ok((begun, folder)),
-                Err(error @ (ClusterError::Unreachable { .. } | ClusterError::Unavailable(_))) => {
-                    return Err(failed(error));
-                }
+                Ok(()) if has_result(parts, &folder).await? => return Ok((begun, folder)),
+                // gristmill died after it had let go of it.
+                Ok(()) => tracing::warn!(operation = %begun, "begun anew on the cluster: its result is gone"),
                 // Its result may be half written, or it was given up because nobody asked for it.
-                Err(error) => tracing::warn!(operation = %begun, "begun anew on the cluster: {error}"),
+                Err(error @ (ClusterError::Lost(_) | ClusterError::Failed(_))) => {
+                    tracing::warn!(operation = %begun, "begun anew on the cluster: {error}");
+                }
+                // It may still go on.
+                Err(error) => return Err(failed(error)),
             }
         }
         forget(parts, cluster, &begun).await;
     }
     parts
         .state
-        .begins_on_cluster(&run.run_id, &id.to_string())
+        .set_cluster_operation(&run.run_id, Some(&id.to_string()))
         .await?;
     let merge = reachable(parts, settings, &id, merge).await?;
     tracing::info!(operation = %id, files, "merges on the cluster");
@@ -263,6 +256,32 @@ async fn operate(
     }
 }
 
+async fn has_result(parts: &Parts, folder: &ObjectPath) -> Result<bool, StepError> {
+    let rows = parts.lake.rows_in(folder).await.map_err(StepError::transient)?;
+    Ok(!rows.is_empty())
+}
+
+/// Lets go of the operation that was begun for a run which this host merges now: a person changed the job since.
+pub(super) async fn let_go(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+    let Some(begun) = begun(parts, run).await? else {
+        return Ok(());
+    };
+    tracing::info!(operation = %begun, "ends the operation on the cluster, because this host merges now");
+    if let Some(cluster) = parts
+        .settings
+        .cluster
+        .as_ref()
+        .and_then(|of| of.client.as_ref().ok())
+    {
+        if let Err(error) = cluster.interrupt(&begun).await {
+            tracing::warn!(operation = %begun, "the operation may go on, because it could not be ended: {error}");
+        }
+        forget(parts, cluster, &begun).await;
+    }
+    parts.state.set_cluster_operation(&run.run_id, None).await?;
+    Ok(())
+}
+
 /// Returns what the cluster is to read by the URLs under which it reaches it. Partials whose names engines read
 /// differently are copied first.
 async fn reachable(
@@ -273,15 +292,20 @@ async fn reachable(
 ) -> Result<Merge, StepError> {
     let mut merge = merge.clone();
     let paths = merge.inputs.iter_mut().flat_map(|input| &mut input.paths);
+    let mut copies = Vec::new();
     for (number, path) in paths.enumerate() {
         if !is_plain(path) {
             let copy = copy_name(&id.session, number);
-            let copied = parts.lake.copy_for_cluster(path, &copy).await;
-            copied.map_err(StepError::transient)?;
-            *path = copy.into();
+            copies.push((std::mem::replace(path, copy.to_string()), copy));
         }
         *path = format!("{}/{path}", settings.lake);
     }
+    stream::iter(copies)
+        .map(|(path, copy)| async move { parts.lake.copy_for_cluster(&path, &copy).await })
+        .buffer_unordered(COPIES)
+        .try_collect::<()>()
+        .await
+        .map_err(StepError::transient)?;
     Ok(merge)
 }
 

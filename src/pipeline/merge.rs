@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use gristmill_engine::{
     DayEffect as Effect, EmptiedDay, EngineError, FeedLayout, Partial, RunPartial, Scratch, Selection,
     SummaryOutputs, SummaryReport, covers_day, summarize,
@@ -16,9 +16,7 @@ use super::cluster;
 use super::retry::StepError;
 use super::{Parts, crash_point, partials};
 use crate::lake::Unsynced;
-#[cfg(not(feature = "cluster"))]
-use crate::preconditions::{JobParams, MergeEngine};
-#[cfg(not(feature = "cluster"))]
+use crate::preconditions::JobParams;
 use crate::settings::NO_CLUSTER;
 
 /// What came of merging.
@@ -39,21 +37,21 @@ pub(super) async fn merge(
 ) -> Result<Merged, StepError> {
     let (feed, chosen) = chosen(parts, run)?;
     warn_of_other_days(run);
-    #[cfg(feature = "cluster")]
-    if let Some(cluster) = cluster::of_run(parts, run, &chosen).await? {
-        let emptied = emptied(run, &feed);
-        return cluster::merge(
-            parts,
-            run,
-            cluster,
-            (&feed, &chosen),
-            emptied,
-            (summary, coverage),
-        )
-        .await;
+    if takes_cluster(parts, run, &chosen).await? {
+        let no_cluster = || StepError::permanent(anyhow!("job {}: engine: {NO_CLUSTER}", run.job_id));
+        #[cfg(feature = "cluster")]
+        {
+            let cluster = parts.settings.cluster.as_ref().ok_or_else(no_cluster)?;
+            let (read, names) = ((&feed, chosen.as_slice()), (summary, coverage));
+            return cluster::merge(parts, run, cluster, read, emptied(run, &feed), names).await;
+        }
+        #[cfg(not(feature = "cluster"))]
+        return Err(no_cluster());
     }
-    #[cfg(not(feature = "cluster"))]
-    refuse_cluster(parts, run).await?;
+    #[cfg(feature = "cluster")]
+    if parts.settings.cluster.is_some() {
+        cluster::let_go(parts, run).await?;
+    }
     let objects: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
     let fetched = partials::fetch(parts, &objects).await?;
     let local: Vec<_> = objects
@@ -156,18 +154,14 @@ fn chosen<'r>(parts: &Parts, run: &'r ClaimedRun) -> Result<(Arc<FeedLayout>, Ve
     Ok((feed, chosen))
 }
 
-/// Fails if the run's job asks for a cluster, which this build cannot use.
-#[cfg(not(feature = "cluster"))]
-async fn refuse_cluster(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+/// Returns whether a run's job has its cluster merge it.
+async fn takes_cluster(parts: &Parts, run: &ClaimedRun, chosen: &[Chosen<'_>]) -> Result<bool, StepError> {
     let job = parts.state.job(&run.job_id).await?;
+    // What cannot be read asks for nothing.
     let params = job.and_then(|job| serde_json::from_str::<JobParams>(&job.config.params).ok());
-    match params.map(|params| params.engine) {
-        Some(MergeEngine::Cluster | MergeEngine::Auto) => {
-            let problem = anyhow::anyhow!("job {}: engine: {NO_CLUSTER}", run.job_id);
-            Err(StepError::permanent(problem))
-        }
-        _ => Ok(()),
-    }
+    let rows = chosen.iter().map(|chosen| chosen.input.version.rows).sum();
+    let takes_it = params.is_some_and(|params| params.engine.takes_cluster(rows, params.cluster_rows));
+    Ok(takes_it && !chosen.is_empty())
 }
 
 /// Warns if the files of a dated wave hold other days too: their rows replace those of the other days' own waves, and

@@ -194,6 +194,30 @@ fn the_newest_file_of_a_day_counts_there_too() {
     });
 }
 
+#[test]
+fn days_without_sales_are_merged_alike_here_and_there() {
+    let sails = both_modes();
+    let job = "[[job]]\nid = \"all\"\nfeed = \"sales\"\nfiles = \"*-{store}-{date}.tdf\"\ntrigger = \"any\"\n";
+    let closed = settings(SQLITE, job).replacen("[[job]]", "[feed.records]\nempty = \"no-sales\"\n[[job]]", 1);
+    let by_day = closed.replacen(
+        "name = \"sales\"",
+        "name = \"sales\"\nsupersede = \"store-day\"\nshrink_percent = 0",
+        1,
+    );
+    for settings in [closed, by_day] {
+        compare(&clusters(&sails), &settings, |site| {
+            let sales = |store, day| line(store, "12.50", 4, "i", &format!("2026-03-0{day}"));
+            site.submit("A-1-20260301.tdf", sales("1", 1));
+            site.submit("A-2-20260301.tdf", sales("2", 1));
+            site.submit("A-3-20260301.tdf", "");
+            run_until_idle(site);
+            // One store's day is empty after all, and another store was closed on the next.
+            site.submit("A-2-20260301.tdf", "");
+            site.submit("A-1-20260302.tdf", "");
+        });
+    }
+}
+
 /// A site with one small file, whose job is merged by the cluster at `url`.
 fn small(url: &str) -> Site {
     let site = site(&on_cluster(url, &settings(SQLITE, JOB)));
@@ -285,7 +309,7 @@ fn a_killed_gristmill_finds_its_operation_again() {
 #[test]
 fn a_gristmill_that_dies_once_the_cluster_is_done_loads_once() {
     let sail = Sail::start(Mode::Local);
-    for point in ["before-cluster", "after-cluster", "after-summary"] {
+    for point in ["before-cluster", "after-cluster", "after-summary", "after-forget"] {
         let mut site = small(&sail.url());
         site.set_variable("FAILPOINTS", &format!("{point}=panic"));
         let died = site.run(["run", "--until-idle"]);
@@ -313,6 +337,30 @@ fn an_operation_is_ended_when_gristmill_is_stopped() {
     assert_eq!(state(&site, "SELECT state FROM job_run"), ["QUEUED"]);
     sail.go_on();
     run_until_idle(&site);
+    assert_loaded_once(&site);
+}
+
+#[test]
+fn an_operation_is_let_go_of_when_this_host_is_to_merge() {
+    let mut sail = Sail::start(Mode::Local);
+    let site = small(&sail.url());
+    sail.pause();
+    let run = site.start(["run", "--until-idle"]);
+    wait_for_operation(&site);
+    run.kill();
+    sail.restart();
+    site.write_settings(&on_cluster(&sail.url(), &settings(SQLITE, JOB)).replacen(
+        "engine = \"cluster\"",
+        "engine = \"local\"",
+        1,
+    ));
+    site.run_ok(["jobs", "apply"]);
+    let ended = site.run(["run", "--until-idle"]);
+    assert!(
+        ended.status.success() && ended.stderr.contains("because this host merges now"),
+        "{ended}"
+    );
+    assert!(state(&site, OPERATION).is_empty());
     assert_loaded_once(&site);
 }
 
@@ -358,7 +406,7 @@ fn a_result_that_is_not_what_the_files_hold_is_not_loaded() {
     let error = &state(&other, "SELECT state || ': ' || error FROM job_run")[0];
     assert!(
         error.starts_with(
-            "FAILED: the cluster's result is not what the files hold: it lacks 1 days of stores"
+            "FAILED: the cluster's result is not what the files hold: it has no rows for 1 of the 1 days"
         ),
         "{error}"
     );

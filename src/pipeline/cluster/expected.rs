@@ -1,6 +1,6 @@
 //! What a summary must hold, by what is recorded of the versions that it is made of: conservation across engines.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -63,13 +63,19 @@ impl Expected {
                 return Some(format!("the totals of store {store} on {date} differ"));
             }
         }
-        // Each day was found once.
-        let missing = self
-            .days
-            .len()
-            .checked_sub(found.len())
-            .filter(|missing| *missing > 0)?;
-        Some(format!("it lacks {missing} days of stores"))
+        let found: HashSet<(&str, Date)> = found
+            .iter()
+            .map(|day| (day.store_id.as_str(), day.trans_date))
+            .collect();
+        let is_missing = |(store, date): &&(String, Date)| !found.contains(&(store.as_str(), *date));
+        let missing = self.days.keys().filter(is_missing);
+        let (count, first) = (missing.clone().count(), missing.min());
+        first.map(|(store, date)| {
+            let all = self.days.len();
+            format!(
+                "it has no rows for {count} of the {all} days of stores that the files hold, such as store {store} on {date}"
+            )
+        })
     }
 }
 
@@ -104,7 +110,10 @@ mod tests {
             "a return"
         );
         for (found, told) in [
-            (vec![day("one", 500)], "lacks 1 days"),
+            (
+                vec![day("one", 500)],
+                "no rows for 1 of the 2 days of stores that the files hold, such as store two on 2016-06-01",
+            ),
             (
                 vec![day("one", 499), day("two", 100)],
                 "totals of store one on 2016-06-01 differ",

@@ -54,9 +54,13 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
-    /// Records which operation of a cluster merges for a running run. This is called before the operation begins, so that
-    /// a restarted process finds it.
-    pub async fn begins_on_cluster(&self, run_id: &str, operation: &str) -> Result<(), StateError> {
+    /// Records which operation of a cluster merges for a running run, or that none does. This is called before the operation
+    /// begins, so that a restarted process finds it.
+    pub async fn set_cluster_operation(
+        &self,
+        run_id: &str,
+        operation: Option<&str>,
+    ) -> Result<(), StateError> {
         let action = "record the operation of";
         let mut writer = self.writer().await.during(action, run_id)?;
         let update = sqlx::query(sql::SET_CLUSTER_OPERATION)

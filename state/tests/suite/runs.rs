@@ -29,13 +29,13 @@ async fn row(f: &Fixture, run_id: &str) -> RunRow {
 async fn the_operation_of_a_run_is_kept_until_the_run_is_over() {
     let (f, _, run_id) = with_run().await;
     assert!(f.db.cluster_operations().await.unwrap().is_empty());
-    f.db.begins_on_cluster(&run_id, "one").await.unwrap();
-    f.db.begins_on_cluster(&run_id, "two").await.unwrap();
+    f.db.set_cluster_operation(&run_id, Some("one")).await.unwrap();
+    f.db.set_cluster_operation(&run_id, Some("two")).await.unwrap();
     // Back in the queue, the run finds it again.
     f.db.requeue(&run_id).await.unwrap();
     assert_eq!(f.db.cluster_operations().await.unwrap(), ["two"]);
     assert_eq!(row(&f, &run_id).await.cluster_operation.as_deref(), Some("two"));
-    let error = f.db.begins_on_cluster(&run_id, "three").await.unwrap_err();
+    let error = f.db.set_cluster_operation(&run_id, Some("three")).await.unwrap_err();
     assert!(matches!(error, StateError::WrongState { .. }), "{error}");
     f.db.claim("me").await.unwrap();
     f.db.complete(&run_id, &LOADED).await.unwrap();
