@@ -63,7 +63,7 @@ pub(crate) enum Fault {
     Load(LoadError),
     /// The base's summary or coverage cannot be read: the load has to do without the base.
     Base(LoadError),
-    /// Another session has loaded the run meanwhile, and removed what was staged for it: the ledger tells.
+    /// Another session has loaded the run, and removed what was staged for it, or a newer run: the ledger tells.
     Overtaken(LoadError),
 }
 

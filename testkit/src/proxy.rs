@@ -17,7 +17,8 @@ pub enum Side {
     Server,
 }
 
-/// Where connections are cut. Messages and bytes are counted over all connections since the cut was planned.
+/// Where connections are cut. Messages and bytes are counted over all connections that began since the cut was planned:
+/// what is still on its way of an earlier one is passed on uncounted.
 #[derive(Debug, Clone, Copy)]
 pub enum Cut {
     /// Instead of this message, counted from 0.
@@ -44,6 +45,8 @@ pub struct Proxy {
 
 #[derive(Default)]
 struct Counter {
+    /// The number of the plan.
+    plan: u64,
     cut: Option<(Cut, Manner)>,
     messages: [usize; 2],
     bytes: [usize; 2],
@@ -65,7 +68,8 @@ impl Proxy {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(("127.0.0.1", server))) else {
                     continue;
                 };
-                if let Err(error) = carry(&client, &server, &shared) {
+                let plan = lock(&shared).plan;
+                if let Err(error) = carry(&client, &server, plan, &shared) {
                     panic!("the proxy cannot carry a connection: {error}");
                 }
             }
@@ -75,11 +79,13 @@ impl Proxy {
 
     /// Plans one cut, or none. Resets the counts, and closes stalled connections.
     pub fn cut(&self, cut: Option<(Cut, Manner)>) {
-        for stream in lock(&self.counter).stalled.drain(..) {
+        let mut counter = lock(&self.counter);
+        for stream in counter.stalled.drain(..) {
             // Its peer may be gone already.
             let _ = stream.shutdown(Shutdown::Both);
         }
-        *lock(&self.counter) = Counter {
+        *counter = Counter {
+            plan: counter.plan + 1,
             cut,
             ..Counter::default()
         };
@@ -93,8 +99,12 @@ impl Proxy {
 }
 
 impl Counter {
-    /// Returns how many bytes of a message may pass; fewer than all of them means that the cut happens here.
-    fn passes(&mut self, side: Side, message: &[u8], letter: char) -> usize {
+    /// Returns how many bytes of a message may pass; fewer than all of them means that the cut happens here. `plan` is the
+    /// one under which the message's connection began.
+    fn passes(&mut self, plan: u64, side: Side, message: &[u8], letter: char) -> usize {
+        if plan != self.plan {
+            return message.len();
+        }
         let at = side as usize;
         let passes = match self.cut {
             Some((Cut::Message(cut, number), _)) if cut == side && number == self.messages[at] => 0,
@@ -115,13 +125,13 @@ fn lock(counter: &Mutex<Counter>) -> MutexGuard<'_, Counter> {
 }
 
 /// Starts a thread for each direction.
-fn carry(client: &TcpStream, server: &TcpStream, counter: &Arc<Mutex<Counter>>) -> io::Result<()> {
+fn carry(client: &TcpStream, server: &TcpStream, plan: u64, counter: &Arc<Mutex<Counter>>) -> io::Result<()> {
     for (side, from, to) in [(Side::Client, client, server), (Side::Server, server, client)] {
         to.set_nodelay(true)?;
         let (mut from, mut to, counter) = (from.try_clone()?, to.try_clone()?, counter.clone());
         thread::spawn(move || {
             // An error is an end like any other: one side is gone, and the other must see that.
-            let stalls = pass_on(side, &mut from, &mut to, &counter).unwrap_or(false);
+            let stalls = pass_on((plan, side), &mut from, &mut to, &counter).unwrap_or(false);
             if stalls {
                 // An open stream keeps its peer waiting.
                 lock(&counter).stalled.extend([from, to]);
@@ -136,7 +146,7 @@ fn carry(client: &TcpStream, server: &TcpStream, counter: &Arc<Mutex<Counter>>) 
 
 /// Forwards messages until an end or a cut, and returns whether the connection is to stall.
 fn pass_on(
-    side: Side,
+    (plan, side): (u64, Side),
     from: &mut TcpStream,
     to: &mut TcpStream,
     counter: &Mutex<Counter>,
@@ -156,7 +166,7 @@ fn pass_on(
 
         let (passes, manner) = {
             let mut counter = lock(counter);
-            let passes = counter.passes(side, &message, letter);
+            let passes = counter.passes(plan, side, &message, letter);
             let manner = counter.cut.map_or(Manner::Close, |(_, manner)| manner);
             if passes < message.len() {
                 counter.cut = None;

@@ -13,8 +13,8 @@ use super::{PostgresWarehouse, copy, first, rows, sql, table};
 use crate::days::Days;
 use crate::delta::{Fault, Pieces, Tally};
 use crate::protocol::{
-    Arrived, Backend, CHECK_BASE, COMPARE, COUNT_ROWS, Entries, Kind, Note, Progress, Purpose, READ_LEDGER,
-    READ_ROWS, ROLL_BACK, Rows, Session, Step,
+    Arrived, Backend, CHECK_BASE, COMPARE, COUNT_ROWS, Entries, Note, Progress, Purpose, READ_LEDGER,
+    READ_ROWS, ROLL_BACK, Relation, Session, Step, Wanted,
 };
 use crate::{Base, Difference, LedgerEntry, Load, LoadError, SummaryRow, Target, input};
 
@@ -37,11 +37,11 @@ impl Session for PostgresSession<'_> {
         &self.sql.target
     }
 
-    async fn kind(&mut self, name: &str) -> Result<Option<Kind>, LoadError> {
+    async fn kind(&mut self, name: &str) -> Result<Option<Relation>, LoadError> {
         let found = self.relation(name).await?;
         Ok(found.map(|(_, kind)| match kind.as_str() {
-            "r" | "p" => Kind::Table,
-            _ => Kind::Other,
+            "r" | "p" => Relation::Table,
+            _ => Relation::Other,
         }))
     }
 
@@ -50,13 +50,13 @@ impl Session for PostgresSession<'_> {
         Ok(found.iter().map(rows::entry).collect())
     }
 
-    async fn rows(&mut self, which: Rows<'_>) -> Result<Vec<SummaryRow>, LoadError> {
+    async fn rows(&mut self, which: Wanted<'_>) -> Result<Vec<SummaryRow>, LoadError> {
         let found = match which {
-            Rows::Key(store_id, item_id, date) => {
+            Wanted::Key(store_id, item_id, date) => {
                 let keys: [&(dyn ToSql + Sync); 3] = [&store_id, &item_id, &input::days(date)];
                 self.query("read a row of", &self.sql.row(), &keys).await?
             }
-            Rows::First(limit) => {
+            Wanted::First(limit) => {
                 let limit = i64::from(limit);
                 self.query(READ_ROWS, &self.sql.first_rows(), &[&limit]).await?
             }

@@ -21,7 +21,8 @@ pub(super) async fn load<B: Backend>(
         Some(base) => Some((base, delta::begin(load, base, backend.measures(), mode).await)),
         None => None,
     };
-    // A try that has no outcome is followed by one in full.
+    // A try that has no outcome is followed by one in full. That has one, unless another session has loaded the run or a
+    // newer one meanwhile, and then the next try finds it in the ledger.
     loop {
         let mut session = backend.open(Purpose::Load).await?;
         let done = attempt(&mut session, mode, load, difference.take(), progress).await;
@@ -64,7 +65,12 @@ async fn attempt<S: Session>(
             tracing::warn!("cannot use the summary loaded last, comparing in full: {error}");
             None
         }
-        Err(Fault::Overtaken(_)) => None,
+        Err(Fault::Overtaken(error)) => {
+            tracing::debug!(
+                "another session has loaded this run or a newer one, so rows cannot be staged: {error}"
+            );
+            None
+        }
     };
     let Some(staged) = staged else {
         session.roll_back().await?;

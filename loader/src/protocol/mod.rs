@@ -99,13 +99,13 @@ pub(crate) trait Session: Send {
     fn name(&self) -> &str;
 
     /// The kind of a relation in the target's schema; `None` if there is none of this name.
-    async fn kind(&mut self, name: &str) -> Result<Option<Kind>, LoadError>;
+    async fn kind(&mut self, name: &str) -> Result<Option<Relation>, LoadError>;
 
     /// Entries of the ledger for this target, which must exist, in the order of loads.
     async fn ledger(&mut self, which: Entries<'_>) -> Result<Vec<LedgerEntry>, LoadError>;
 
     /// Rows of the target, in the order of their keys.
-    async fn rows(&mut self, which: Rows<'_>) -> Result<Vec<SummaryRow>, LoadError>;
+    async fn rows(&mut self, which: Wanted<'_>) -> Result<Vec<SummaryRow>, LoadError>;
 
     /// How many rows the target holds.
     async fn row_count(&mut self) -> Result<u64, LoadError>;
@@ -189,7 +189,7 @@ pub(crate) type Note<'n> = &'n mut (dyn FnMut(Difference) + Send);
 
 /// What has the name that was looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Relation {
     Table,
     View,
     /// A view, or something like it.
@@ -211,7 +211,7 @@ pub(crate) enum Entries<'e> {
 
 /// Which rows of the target are wanted.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Rows<'r> {
+pub(crate) enum Wanted<'r> {
     /// That with this store, item and date.
     Key(&'r str, &'r str, Date),
     /// The first ones, at most this many.
@@ -291,7 +291,7 @@ impl From<i64> for Value {
 /// The rows that were staged, or put into the target.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Arrived {
-    /// As the server counts them.
+    /// All of them; as the server counts them, where it does.
     pub rows: u64,
     /// Rows outside the coverage.
     pub uncovered: u64,
@@ -339,14 +339,14 @@ impl<B: Backend> Warehouse for B {
     ) -> Result<Option<SummaryRow>, LoadError> {
         let mut session = on_target(self, Purpose::Read).await?;
         Ok(session
-            .rows(Rows::Key(store_id, item_id, trans_date))
+            .rows(Wanted::Key(store_id, item_id, trans_date))
             .await?
             .pop())
     }
 
     async fn first_rows(&self, limit: u32) -> Result<Vec<SummaryRow>, LoadError> {
         let mut session = on_target(self, Purpose::Read).await?;
-        session.rows(Rows::First(limit)).await
+        session.rows(Wanted::First(limit)).await
     }
 
     async fn row_count(&self) -> Result<u64, LoadError> {

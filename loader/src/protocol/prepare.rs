@@ -1,6 +1,6 @@
 //! Creates the target and the ledger where they are absent, and checks a target that is there.
 
-use super::{Backend, Kind, PREPARE, Purpose, Session, Step};
+use super::{Backend, PREPARE, Purpose, Relation, Session, Step};
 use crate::LoadError;
 
 /// As [`Warehouse::prepare`](crate::Warehouse::prepare).
@@ -16,10 +16,10 @@ pub(super) async fn prepare<B: Backend>(backend: &B) -> Result<(), LoadError> {
             session.run(Step::ForgetLoads).await?;
             session.run(Step::CreateTarget).await?;
         }
-        Some(Kind::Table) => session.check_target().await?,
+        Some(Relation::Table) => session.check_target().await?,
         Some(other) => {
             let problems = match other {
-                Kind::View => "it is a view, not a table; name the table behind it",
+                Relation::View => "it is a view, not a table; name the table behind it",
                 _ => "it is not a table but a view or similar; name the table behind it",
             };
             return Err(LoadError::TargetMismatch {

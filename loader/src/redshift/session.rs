@@ -32,6 +32,8 @@ pub(crate) struct RedshiftSession<'a> {
     pub(super) sql: Sql,
     /// The days that were written to the bucket.
     pub(super) days: Option<Written>,
+    /// Whether the transaction that changes the target has begun.
+    pub(super) has_begun: bool,
 }
 
 impl<'a> RedshiftSession<'a> {
@@ -47,6 +49,7 @@ impl<'a> RedshiftSession<'a> {
             target: String::new(),
             sql: Sql::new("", target),
             days: None,
+            has_begun: false,
         };
         session.execute("set up a session in", sql::UTC).await?;
         if target.schema.is_none() {
@@ -67,6 +70,13 @@ impl<'a> RedshiftSession<'a> {
         Ok(())
     }
 
+    /// Begins the transaction that changes tables, with the lock that keeps out all others that do.
+    pub(super) async fn begin(&mut self, action: &'static str, lock: &'static str) -> Result<(), LoadError> {
+        self.execute(action, sql::BEGIN).await?;
+        self.has_begun = true;
+        self.execute(lock, &self.sql.lock()).await.map(drop)
+    }
+
     /// The folder of the bucket that is this session's alone, once it is identified.
     pub(super) fn folder(&self, load: &Load) -> Path {
         let run = self.warehouse.bucket.of_run(&self.target, &load.run_id);
@@ -74,12 +84,20 @@ impl<'a> RedshiftSession<'a> {
     }
 
     /// Why rows could not be staged: another process may have loaded the run meanwhile, and removed what was staged for
-    /// it.
+    /// it; or a newer run, which makes this one superfluous.
     pub(super) async fn why(&self, load: &Load, error: LoadError) -> Fault {
-        match self.entries(Entries::OfRun(&load.run_id)).await {
-            Ok(found) if !found.is_empty() => Fault::Overtaken(error),
-            _ => Fault::Load(error),
+        let entries = [
+            Entries::OfRun(&load.run_id),
+            Entries::After(&load.scope, load.sequence),
+        ];
+        for which in entries {
+            match self.entries(which).await {
+                Ok(found) if !found.is_empty() => return Fault::Overtaken(error),
+                Ok(_) => {}
+                Err(_) => break,
+            }
         }
+        Fault::Load(error)
     }
 
     /// Waits for a call to the server as long as the server is at work on it, which is asked by another session. If it

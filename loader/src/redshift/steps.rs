@@ -15,8 +15,8 @@ use super::{RedshiftWarehouse, sql, stage, table};
 use crate::days::Days;
 use crate::delta::{Fault, Pieces, Tally};
 use crate::protocol::{
-    Arrived, Backend, CHECK_BASE, COMPARE, COUNT_ROWS, CREATE_LEDGER, Entries, Kind, Note, Progress, Purpose,
-    READ_ROWS, ROLL_BACK, Rows, Session, Step,
+    Arrived, Backend, CHECK_BASE, COMPARE, COUNT_ROWS, CREATE_LEDGER, Entries, Note, PREPARE, Progress,
+    Purpose, READ_ROWS, ROLL_BACK, Relation, Session, Step, Wanted,
 };
 use crate::{Base, Difference, LedgerEntry, Load, LoadError, SummaryRow, Target};
 
@@ -33,11 +33,13 @@ impl Backend for RedshiftWarehouse {
     }
 
     async fn open<'b>(&'b self, purpose: Purpose) -> Result<RedshiftSession<'b>, LoadError> {
-        let session = RedshiftSession::open(self).await?;
-        match (purpose, purpose.action()) {
-            (Purpose::Prepare, _) => table::begin(&session).await?,
-            (_, Some(action)) => session.identify(action).await?,
-            (_, None) => {}
+        let mut session = RedshiftSession::open(self).await?;
+        if let Some(action) = purpose.action() {
+            session.identify(action).await?;
+        }
+        if purpose == Purpose::Prepare {
+            table::make_ready(&session).await?;
+            session.begin(PREPARE, PREPARE).await?;
         }
         Ok(session)
     }
@@ -49,11 +51,11 @@ impl Session for RedshiftSession<'_> {
         &self.target
     }
 
-    async fn kind(&mut self, name: &str) -> Result<Option<Kind>, LoadError> {
+    async fn kind(&mut self, name: &str) -> Result<Option<Relation>, LoadError> {
         let found = self.relation(name).await?;
         Ok(found.map(|kind| match kind.as_str() {
-            "r" => Kind::Table,
-            _ => Kind::Other,
+            "r" => Relation::Table,
+            _ => Relation::Other,
         }))
     }
 
@@ -70,10 +72,10 @@ impl Session for RedshiftSession<'_> {
         Ok(newest)
     }
 
-    async fn rows(&mut self, which: Rows<'_>) -> Result<Vec<SummaryRow>, LoadError> {
+    async fn rows(&mut self, which: Wanted<'_>) -> Result<Vec<SummaryRow>, LoadError> {
         let (action, sql) = match which {
-            Rows::Key(store_id, item_id, date) => ("read a row of", self.sql.row(store_id, item_id, date)),
-            Rows::First(limit) => (READ_ROWS, self.sql.first_rows(limit)),
+            Wanted::Key(store_id, item_id, date) => ("read a row of", self.sql.row(store_id, item_id, date)),
+            Wanted::First(limit) => (READ_ROWS, self.sql.first_rows(limit)),
         };
         let found = self.found(action, &sql).await?;
         found.iter().map(|row| self.warehouse.summary_row(row)).collect()
@@ -146,8 +148,7 @@ impl Session for RedshiftSession<'_> {
     /// The lock comes first in the transaction: a snapshot from before it would not show the loads that this one waited
     /// for.
     async fn lock(&mut self) -> Result<bool, LoadError> {
-        self.execute("begin the load into", sql::BEGIN).await?;
-        self.execute("lock the target in", &self.sql.lock()).await?;
+        self.begin("begin the load into", "lock the target in").await?;
         Ok(true)
     }
 
@@ -176,10 +177,14 @@ impl Session for RedshiftSession<'_> {
     }
 
     async fn commit(&mut self, action: &'static str) -> Result<(), LoadError> {
+        self.has_begun = false;
         self.execute(action, sql::COMMIT).await.map(drop)
     }
 
     async fn roll_back(&mut self) -> Result<(), LoadError> {
+        if !std::mem::take(&mut self.has_begun) {
+            return Ok(());
+        }
         self.execute(ROLL_BACK, sql::ROLLBACK).await.map(drop)
     }
 

@@ -1,4 +1,4 @@
-//! Begins to create the target and the tables beside it, and checks whether an existing target fits a summary.
+//! Makes ready to create the target and the tables beside it, and checks whether an existing target fits a summary.
 
 use super::session::RedshiftSession;
 use super::sql;
@@ -34,9 +34,9 @@ fn accepts(kind: Kind, type_name: &str) -> bool {
     }
 }
 
-/// Begins the transaction that creates tables: it locks out others that do so. Before that, removes what earlier loads
-/// left in the bucket.
-pub(super) async fn begin(session: &RedshiftSession<'_>) -> Result<(), LoadError> {
+/// Makes ready for the transaction that creates tables: removes what earlier loads left in the bucket, and creates the table
+/// that is locked.
+pub(super) async fn make_ready(session: &RedshiftSession<'_>) -> Result<(), LoadError> {
     let (warehouse, schema) = (session.warehouse, &session.schema);
     if session.found(PREPARE, &sql::schema(schema)).await?.is_empty() {
         let create = target::quoted(schema);
@@ -55,8 +55,7 @@ pub(super) async fn begin(session: &RedshiftSession<'_>) -> Result<(), LoadError
             return created.map(drop);
         }
     }
-    session.execute(PREPARE, sql::BEGIN).await?;
-    session.execute(PREPARE, &session.sql.lock()).await.map(drop)
+    Ok(())
 }
 
 /// Fails if the target does not fit a summary.

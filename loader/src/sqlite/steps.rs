@@ -13,8 +13,8 @@ use super::{SqliteWarehouse, sql, stage, table};
 use crate::days::Days;
 use crate::delta::{Fault, Piece, Pieces, Tally};
 use crate::protocol::{
-    Arrived, Backend, CHECK_BASE, COMPARE, COUNT_ROWS, CREATE_LEDGER, Entries, Kind, LOOK_UP, Note, Progress,
-    Purpose, READ_LEDGER, READ_ROWS, ROLL_BACK, Rows, Session, Statement, Step,
+    Arrived, Backend, CHECK_BASE, COMPARE, COUNT_ROWS, CREATE_LEDGER, Entries, LOOK_UP, Note, Progress,
+    Purpose, READ_LEDGER, READ_ROWS, ROLL_BACK, Relation, Session, Statement, Step, Wanted,
 };
 use crate::{Base, Difference, LedgerEntry, Load, LoadError, SummaryRow, Target, input};
 
@@ -110,13 +110,13 @@ impl Session for SqliteSession<'_> {
         &self.warehouse.sql.name
     }
 
-    async fn kind(&mut self, name: &str) -> Result<Option<Kind>, LoadError> {
+    async fn kind(&mut self, name: &str) -> Result<Option<Relation>, LoadError> {
         let found = self
             .found(LOOK_UP, Statement::new(sql::KIND, [name.into()]))
             .await?;
         Ok(found.first().map(|row| match row.get(0) {
-            "table" => Kind::Table,
-            _ => Kind::View,
+            "table" => Relation::Table,
+            _ => Relation::View,
         }))
     }
 
@@ -125,16 +125,16 @@ impl Session for SqliteSession<'_> {
         Ok(found.iter().map(entry).collect())
     }
 
-    async fn rows(&mut self, which: Rows<'_>) -> Result<Vec<SummaryRow>, LoadError> {
+    async fn rows(&mut self, which: Wanted<'_>) -> Result<Vec<SummaryRow>, LoadError> {
         let sql = &self.warehouse.sql;
         let found = match which {
-            Rows::Key(store_id, item_id, date) => {
+            Wanted::Key(store_id, item_id, date) => {
                 let date = date.to_string();
                 let keys = [store_id.into(), item_id.into(), date.as_str().into()];
                 self.found("read a row of", Statement::new(sql.row(), keys))
                     .await?
             }
-            Rows::First(limit) => {
+            Wanted::First(limit) => {
                 let limit = [i64::from(limit).into()];
                 self.found(READ_ROWS, Statement::new(sql.first_rows(), limit))
                     .await?
@@ -309,12 +309,12 @@ impl Session for SqliteSession<'_> {
         self.execute(ROLL_BACK, "ROLLBACK".into_sql_str()).await.map(drop)
     }
 
-    async fn end(self, _load: &Load, is_settled: bool) {
-        if is_settled {
-            // Closing moves the write-ahead log into the file. If the process ends first, the next connection does that,
-            // so an error here does no harm.
-            let _ = self.connection.close().await;
-        }
+    /// Waits until the connection is closed: one that is dropped is closed by its thread some time later, and until then
+    /// keeps its locks.
+    async fn end(self, _load: &Load, _is_settled: bool) {
+        // Closing moves the write-ahead log into the file. If the process ends first, the next connection does that, so an
+        // error here does no harm.
+        let _ = self.connection.close().await;
     }
 }
 

@@ -158,7 +158,8 @@ async fn cut_everywhere(mode: LoadMode, has_base: bool) {
     ] {
         assert!(letters.contains(&wanted), "{wanted:?} in {letters:?}");
     }
-    assert!(lost_answers > 0);
+    // The response to COMMIT is two messages, each cut twice.
+    assert!(lost_answers >= 4, "{lost_answers}");
 }
 
 #[tokio::test]

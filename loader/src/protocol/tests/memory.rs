@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use crate::days::Days;
 use crate::delta::{Fault, Piece, Pieces, Tally};
 use crate::input::{self, SummaryBatch};
-use crate::protocol::{
-    Arrived, Backend, Entries, Kind, Note, Progress, Purpose, Rows as Wanted, Session, Step,
-};
+use crate::protocol::{Arrived, Backend, Entries, Note, Progress, Purpose, Relation, Session, Step, Wanted};
 use crate::target::LEDGER;
 use crate::{Base, Difference, LedgerEntry, Load, LoadError, LoadMode, SummaryRow, Target};
 
@@ -29,7 +27,7 @@ pub struct Database {
     /// The run of each scope whose summary the target holds.
     pub standing: BTreeMap<String, String>,
     pub has_ledger: bool,
-    pub target: Option<Kind>,
+    pub target: Option<Relation>,
 }
 
 /// Where a session fails.
@@ -55,6 +53,8 @@ pub struct Memory {
 pub struct State {
     pub database: Database,
     pub steps: Vec<&'static str>,
+    /// Of each session that was ended, whether its run was settled.
+    pub ended: Vec<bool>,
     pub failure: Failure,
     /// Before which step, and what is done then.
     pub meanwhile: Option<(usize, Deed)>,
@@ -68,6 +68,7 @@ impl Memory {
             state: Mutex::new(State {
                 database: Database::default(),
                 steps: Vec::new(),
+                ended: Vec::new(),
                 failure: Failure::Never,
                 meanwhile: None,
             }),
@@ -150,11 +151,16 @@ impl MemorySession<'_> {
         self.own.as_mut().expect("changes are made under the lock")
     }
 
-    /// Fails as a server does from whose bucket the rows have gone, because another session has loaded the run since.
+    /// Fails as a server does from whose bucket the rows have gone, because another session has loaded the run since, or a
+    /// newer one.
     fn unless_gone(&self, load: &Load) -> Result<(), Fault> {
         let seen = self.seen();
         let since = &seen.ledger[self.entries_before..];
-        match since.iter().any(|entry| entry.run_id == load.run_id) {
+        let is_newer = |entry: &LedgerEntry| entry.scope == load.scope && entry.sequence > load.sequence;
+        match since
+            .iter()
+            .any(|entry| entry.run_id == load.run_id || is_newer(entry))
+        {
             true => Err(Fault::Overtaken(failed("stage"))),
             false => Ok(()),
         }
@@ -212,10 +218,10 @@ impl Session for MemorySession<'_> {
         "t"
     }
 
-    async fn kind(&mut self, name: &str) -> Result<Option<Kind>, LoadError> {
+    async fn kind(&mut self, name: &str) -> Result<Option<Relation>, LoadError> {
         self.step("kind")?;
         Ok(match name {
-            LEDGER => self.seen().has_ledger.then_some(Kind::Table),
+            LEDGER => self.seen().has_ledger.then_some(Relation::Table),
             _ => self.seen().target,
         })
     }
@@ -273,7 +279,7 @@ impl Session for MemorySession<'_> {
         let own = self.own();
         let mut touched = 0;
         match step {
-            Step::CreateTarget => own.target = Some(Kind::Table),
+            Step::CreateTarget => own.target = Some(Relation::Table),
             Step::ForgetLoads => own.ledger.clear(),
             Step::ForgetDays => {
                 own.owners.clear();
@@ -459,5 +465,9 @@ impl Session for MemorySession<'_> {
         self.step("roll back")?;
         self.own = None;
         Ok(())
+    }
+
+    async fn end(self, _load: &Load, is_settled: bool) {
+        self.memory.state().ended.push(is_settled);
     }
 }

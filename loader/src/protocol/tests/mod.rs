@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use self::memory::{Database, Deed, Failure, Memory, Rows, entry};
-use super::Kind;
+use super::Relation;
 use crate::{Base, Load, LoadCounts, LoadMode, LoadOutcome, Warehouse};
 
 /// A row of store `s` on a day.
@@ -144,6 +144,7 @@ impl Scene {
             _ => {}
         }
         memory.steps();
+        memory.state().ended.clear();
         let before = memory.database();
         Self {
             memory,
@@ -158,6 +159,7 @@ impl Scene {
         let mut state = self.memory.state();
         state.database = self.before.clone();
         state.steps.clear();
+        state.ended.clear();
         state.failure = failure;
         state.meanwhile = meanwhile;
     }
@@ -206,6 +208,11 @@ async fn a_load_that_fails_at_any_step_leaves_nothing_and_the_next_one_completes
                     scene.again(Failure::At(at), None);
                     scene.tried().await.unwrap_err();
                     assert_eq!(scene.memory.database(), scene.before, "{what}: {step}");
+                    let ended = &scene.memory.state().ended.clone();
+                    assert!(
+                        ended.iter().all(|is_settled| !is_settled),
+                        "{what}: {step}: {ended:?}"
+                    );
                     assert_eq!(scene.tried().await.unwrap(), whole, "{what}: {step}");
                     assert_eq!(scene.memory.database(), scene.after(), "{what}: {step}");
                 }
@@ -318,6 +325,12 @@ async fn the_steps_have_this_order() {
         let scene = Scene::new(LoadMode::ReplaceDays, locks_late, way).await;
         scene.tried().await.unwrap();
         assert_eq!(scene.memory.steps().join(", "), expected, "{way:?}");
+        // Each session is ended, and only the one that settled the run may remove what others left for it.
+        let ended = match way {
+            Way::OnEditedBase => vec![false, true],
+            _ => vec![true],
+        };
+        assert_eq!(scene.memory.state().ended, ended, "{way:?}");
     }
 }
 
@@ -403,7 +416,7 @@ async fn a_preparation_that_fails_at_any_step_leaves_nothing_and_a_new_target_ha
     };
     let prepared = Database {
         has_ledger: true,
-        target: Some(Kind::Table),
+        target: Some(Relation::Table),
         ..Database::default()
     };
     let scene = Scene {
@@ -419,7 +432,7 @@ async fn a_preparation_that_fails_at_any_step_leaves_nothing_and_a_new_target_ha
         assert_eq!(scene.memory.database(), scene.before);
     }
     scene.again(Failure::Never, None);
-    scene.memory.state().database.target = Some(Kind::Other);
+    scene.memory.state().database.target = Some(Relation::Other);
     let error = scene.memory.prepare().await.unwrap_err();
     assert!(error.to_string().contains("view"), "{error}");
 }
