@@ -407,7 +407,7 @@ async fn withdraw(
     }))
 }
 
-/// Judges the files again that were held because of a file, and returns those that have come into force.
+/// Decides again about the files that were held because of a file, and returns those that have come into force.
 async fn decide_again(
     tx: &mut SqliteConnection,
     file_id: i64,

@@ -130,7 +130,7 @@ struct Guarded {
     touched: Touched,
 }
 
-/// Judges the versions that are about to come into force, each in the light of those before it.
+/// Decides about the versions that are about to come into force, each in the light of those before it.
 async fn guard(
     tx: &mut SqliteConnection,
     seen: &[Seen],
