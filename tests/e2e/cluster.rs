@@ -197,8 +197,10 @@ fn the_newest_file_of_a_day_counts_there_too() {
 #[test]
 fn days_without_sales_are_merged_alike_here_and_there() {
     let sails = both_modes();
-    let job = "[[job]]\nid = \"all\"\nfeed = \"sales\"\nfiles = \"*-{store}-{date}.tdf\"\ntrigger = \"any\"\n";
-    let closed = settings(SQLITE, job).replacen("[[job]]", "[feed.records]\nempty = \"no-sales\"\n[[job]]", 1);
+    let job =
+        "[[job]]\nid = \"all\"\nfeed = \"sales\"\nfiles = \"*-{store}-{date}.tdf\"\ntrigger = \"any\"\n";
+    let closed =
+        settings(SQLITE, job).replacen("[[job]]", "[feed.records]\nempty = \"no-sales\"\n[[job]]", 1);
     let by_day = closed.replacen(
         "name = \"sales\"",
         "name = \"sales\"\nsupersede = \"store-day\"\nshrink_percent = 0",
