@@ -98,6 +98,7 @@ pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Diale
     })
 }
 
-fn is_the_key(columns: &[String]) -> bool {
+/// Whether a key is on exactly the three key columns, in whatever order.
+pub(crate) fn is_the_key(columns: &[String]) -> bool {
     columns.len() == KEYS.len() && KEYS.iter().all(|key| columns.iter().any(|column| column == key))
 }

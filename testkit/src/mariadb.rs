@@ -52,8 +52,10 @@ impl MariaDb {
         let folder = folder("gristmill-maria-");
         let data = folder.join("data");
         let keeper = Keeper::of(&folder, &folder.join("pid"), &data, &[]);
+        // A starting server removes what looks like another one's leftovers, so each has its own folder for such files.
         let mut init = as_server_user(&self::program("mariadb-install-db"), &folder);
-        init.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        init.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("TMPDIR", &folder);
         init.args([
             "--no-defaults",
             "--auth-root-authentication-method=normal",
@@ -133,6 +135,7 @@ impl MariaDb {
         let log = self.folder.join("log");
         let of = |option: &str, name: &str| format!("--{option}={}", self.folder.join(name).display());
         let mut command = as_server_user(&self.program, &self.folder);
+        command.env("TMPDIR", &self.folder);
         command.args([
             "--no-defaults",
             "--bind-address=127.0.0.1",

@@ -68,6 +68,10 @@ const LATER: [u16; 37] = [
 /// Whose messages quote a value.
 const QUOTES_VALUES: [u16; 9] = [1022, 1062, 1292, 1366, 1411, 1525, 1586, 1690, 3819];
 
+/// What to do about a packet that is too large.
+const TOO_LARGE: &str =
+    "; raise max_allowed_packet on the server to 16M or more: a statement has up to 1,024 rows";
+
 impl From<mysql_async::Error> for MySqlFault {
     fn from(error: mysql_async::Error) -> Self {
         Self(Kind::Driver(error))
@@ -109,6 +113,17 @@ impl MySqlFault {
         }
     }
 
+    /// Whether the driver refused to send a packet that the server would not take. It says so in a text only.
+    fn is_too_large(&self) -> bool {
+        match &self.0 {
+            Kind::Driver(mysql_async::Error::Driver(DriverError::PacketTooLarge)) => true,
+            Kind::Driver(mysql_async::Error::Io(IoError::Io(error))) => {
+                error.to_string().contains("max_allowed_packet")
+            }
+            _ => false,
+        }
+    }
+
     /// The TLS error, raised here or at the server.
     fn tls(&self) -> Option<&rustls::Error> {
         match &self.0 {
@@ -131,7 +146,9 @@ impl MySqlFault {
                 // Class 08 is "connection exception".
                 LATER.contains(&error.code) || error.state.starts_with("08") && !is_of_size(error.code)
             }
-            Kind::Driver(mysql_async::Error::Io(IoError::Io(_))) => self.tls().is_none(),
+            Kind::Driver(mysql_async::Error::Io(IoError::Io(_))) => {
+                self.tls().is_none() && !self.is_too_large()
+            }
             Kind::Driver(mysql_async::Error::Driver(DriverError::ConnectionClosed)) => true,
             Kind::Driver(_) => false,
         }
@@ -174,9 +191,7 @@ impl MySqlFault {
                  the database if they do not exist yet"
             }
             Some(3159 | 4152) => "; the server wants encryption: write sslmode=require",
-            Some(code) if is_of_size(code) => {
-                "; raise max_allowed_packet on the server to 16M or more: a statement has up to 1,024 rows"
-            }
+            Some(code) if is_of_size(code) => TOO_LARGE,
             Some(1197) => "; raise max_binlog_cache_size on the server: a load is one transaction",
             Some(1206) => "; raise innodb_buffer_pool_size on the server: a load is one transaction",
             Some(1598 | 1662 | 1663 | 1664 | 1665 | 1666) => {
@@ -220,14 +235,12 @@ impl MySqlFault {
             Some(DriverError::NoClientSslFlagFromServer) => {
                 "; set up TLS on the server, or write sslmode=disable on a network that you trust"
             }
-            Some(DriverError::PacketTooLarge) => {
-                "; raise max_allowed_packet on the server to 16M or more: a statement has up to 1,024 rows"
-            }
             Some(
                 DriverError::UnknownAuthPlugin { .. }
                 | DriverError::MysqlOldPasswordDisabled
                 | DriverError::CleartextPluginDisabled,
             ) => "; give the user a password of the plugin caching_sha2_password or mysql_native_password",
+            _ if self.is_too_large() => TOO_LARGE,
             _ if self.is_transient() => {
                 "; it may pass by itself; otherwise check the host and port in the URL, and whether the server is up"
             }

@@ -5,7 +5,7 @@ use mysql_async::{Row, Value};
 use super::connection::{Connection, Rows};
 use super::fault::NO_SUCH_TABLE;
 use super::sql::{self, Product, Sql};
-use super::{MySqlFault, MySqlWarehouse};
+use super::{MySqlFault, MySqlWarehouse, table};
 use crate::LoadError;
 use crate::protocol::{CREATE_LEDGER, LOOK_UP, PREPARE, Purpose, Statement};
 
@@ -71,7 +71,9 @@ impl<'w> MySqlSession<'w> {
                 table: self.sql.target.clone(),
             },
             _ => self.failed(begin)(fault),
-        })
+        })?;
+        self.sql.key = table::key(self).await?;
+        Ok(())
     }
 
     /// Locks out others that prepare.

@@ -1,7 +1,8 @@
 //! The SQL for MySQL and MariaDB, apart from the code that runs it.
 //!
 //! No statement names a temporary table twice, which MySQL refuses (error 1137). The order of joins is written down
-//! (`STRAIGHT_JOIN`), since the server knows nothing of tables that were just filled.
+//! (`STRAIGHT_JOIN`), and so is how each table is looked up (`FORCE INDEX`): the server believes tables that were just filled,
+//! or filled before it crashed, to be empty, and would read all of such a table for each row of another.
 
 mod steps;
 
@@ -43,10 +44,11 @@ pub(super) const COLUMNS: &str = "SELECT COLUMN_NAME, COLUMN_TYPE, COLLATION_NAM
                    OR EXTRA LIKE '%auto_increment%' OR EXTRA LIKE '%GENERATED%' THEN 1 ELSE 0 END
        FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 
-/// The parts of each unique key: its name, the column, and 1 if the key has all of the column.
+/// The parts of each unique key in their order: its name, the column, and 1 if the key has all of the column.
 pub(super) const UNIQUE_KEYS: &str =
     "SELECT INDEX_NAME, COLUMN_NAME, CASE WHEN SUB_PART IS NULL THEN 1 ELSE 0 END
-       FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0";
+       FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0
+      ORDER BY INDEX_NAME, SEQ_IN_INDEX";
 
 /// A row if the server is at work for the connection with this number: it neither waits for its client nor sends to it.
 pub(super) const AT_WORK: &str = "SELECT 1 FROM information_schema.PROCESSLIST
@@ -95,6 +97,25 @@ pub(super) fn value(value: protocol::Value) -> Value {
     }
 }
 
+/// The target's unique key on the three key columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Key {
+    /// The name of its index, quoted.
+    pub name: String,
+    /// Whether the store is its first column, so that it finds all rows of a store.
+    pub begins_with_store: bool,
+}
+
+impl Default for Key {
+    /// That of a table that gristmill has created.
+    fn default() -> Self {
+        Self {
+            name: quoted("PRIMARY"),
+            begins_with_store: true,
+        }
+    }
+}
+
 /// The statements that name the target or the ledger.
 pub(super) struct Sql {
     /// The target, qualified and quoted.
@@ -113,6 +134,8 @@ pub(super) struct Sql {
     removed: String,
     coverage: String,
     stores: String,
+    /// How rows of the target are looked up.
+    pub key: Key,
     measures: Vec<String>,
     audited: bool,
     mode: LoadMode,
@@ -143,6 +166,7 @@ impl Sql {
             removed: qualified("gristmill_removed"),
             coverage: qualified("gristmill_coverage"),
             stores: qualified("gristmill_stores"),
+            key: Key::default(),
             measures: target.measures.iter().map(|name| quoted(name)).collect(),
             audited: target.audit,
             key_text: text(&format!("varchar({KEY_LENGTH})")),
@@ -293,15 +317,24 @@ impl Sql {
         insert(&format!("{} (store_id)", self.stores), 1, rows)
     }
 
+    /// The target as `t`, looked up by its key.
+    fn target_by_key(&self) -> String {
+        format!("{} t FORCE INDEX ({})", self.table, self.key.name)
+    }
+
     /// A row if the target holds a row of a covered store, or (for a reload) any row.
     pub(super) fn holds_rows(&self) -> String {
         let Self { table, stores, .. } = self;
-        match self.mode {
-            LoadMode::Reload => format!("SELECT 1 FROM {table} LIMIT 1"),
+        let target = self.target_by_key();
+        match (self.mode, self.key.begins_with_store) {
+            (LoadMode::Reload, _) => format!("SELECT 1 FROM {table} LIMIT 1"),
             // By store only, because the target's key begins with it.
-            _ => {
-                format!("SELECT 1 FROM {stores} p STRAIGHT_JOIN {table} t ON t.store_id = p.store_id LIMIT 1")
+            (_, true) => {
+                format!("SELECT 1 FROM {stores} p STRAIGHT_JOIN {target} ON t.store_id = p.store_id LIMIT 1")
             }
+            (_, false) => format!(
+                "SELECT 1 FROM {table} t STRAIGHT_JOIN {stores} p {BY_KEY} ON p.store_id = t.store_id LIMIT 1"
+            ),
         }
     }
 
@@ -310,13 +343,13 @@ impl Sql {
     pub(super) fn differing(&self) -> String {
         format!(
             "SELECT s.store_id, s.item_id, CAST(s.trans_date AS CHAR), t.store_id IS NOT NULL, {}, {}
-               FROM {} s LEFT JOIN {} t ON {SAME_KEY}
+               FROM {} s LEFT JOIN {} ON {SAME_KEY}
               WHERE t.store_id IS NULL OR NOT ({})
               ORDER BY s.store_id, s.item_id, s.trans_date",
             self.measures_of("s"),
             self.measures_of("t"),
             self.stage,
-            self.table,
+            self.target_by_key(),
             self.same_amounts(),
         )
     }
@@ -333,7 +366,7 @@ impl Sql {
 
     /// The FROM and WHERE for rows of the target, `t`, that the summary no longer has; `None` if such rows stay.
     ///
-    /// The stores come first: the target's key begins with them, so rows of other jobs' stores are not read.
+    /// If the target's key begins with the store, the stores come first, so that rows of other jobs' stores are not read.
     fn surplus_rows(&self) -> Option<String> {
         let Self {
             table,
@@ -342,16 +375,20 @@ impl Sql {
             stores,
             ..
         } = self;
-        let reach = match self.mode {
-            LoadMode::Upsert => return None,
-            LoadMode::Reload => format!("{table} t"),
-            LoadMode::ReplaceDays => format!(
-                "{stores} p STRAIGHT_JOIN {table} t ON t.store_id = p.store_id
-                     STRAIGHT_JOIN {coverage} c ON c.store_id = t.store_id AND c.trans_date = t.trans_date"
+        let covered = format!(
+            "STRAIGHT_JOIN {coverage} c {BY_KEY} ON c.store_id = t.store_id AND c.trans_date = t.trans_date"
+        );
+        let reach = match (self.mode, self.key.begins_with_store) {
+            (LoadMode::Upsert, _) => return None,
+            (LoadMode::Reload, _) => format!("{table} t"),
+            (LoadMode::ReplaceDays, true) => format!(
+                "{stores} p STRAIGHT_JOIN {} ON t.store_id = p.store_id {covered}",
+                self.target_by_key()
             ),
+            (LoadMode::ReplaceDays, false) => format!("{table} t {covered}"),
         };
         Some(format!(
-            "{reach} LEFT JOIN {stage} s ON {SAME_KEY} WHERE s.store_id IS NULL"
+            "{reach} LEFT JOIN {stage} s {BY_KEY} ON {SAME_KEY} WHERE s.store_id IS NULL"
         ))
     }
 
@@ -365,9 +402,9 @@ impl Sql {
         ];
         let audit = audit.into_iter().filter(|_| self.audited);
         format!(
-            "UPDATE {} s STRAIGHT_JOIN {} t ON {SAME_KEY} SET {} WHERE NOT ({})",
+            "UPDATE {} s STRAIGHT_JOIN {} ON {SAME_KEY} SET {} WHERE NOT ({})",
             self.stage,
-            self.table,
+            self.target_by_key(),
             measures.chain(audit).collect::<Vec<_>>().join(", "),
             self.same_amounts(),
         )
@@ -383,14 +420,15 @@ impl Sql {
             .chain(self.measures.iter().map(|name| format!("s.{name}")))
             .collect();
         format!(
-            "INSERT INTO {table} ({}{}) SELECT {}{} FROM {} s LEFT JOIN {table} t ON {SAME_KEY}
+            "INSERT INTO {} ({}{}) SELECT {}{} FROM {} s LEFT JOIN {} ON {SAME_KEY}
               WHERE t.store_id IS NULL ORDER BY s.store_id, s.item_id, s.trans_date",
+            self.table,
             self.columns(),
             self.audit_columns(),
             columns.join(", "),
             if self.audited { ", UTC_TIMESTAMP(6), ?" } else { "" },
             self.stage,
-            table = self.table,
+            self.target_by_key(),
         )
     }
 
@@ -446,6 +484,9 @@ impl Sql {
         format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
     }
 }
+
+/// How our own tables are looked up.
+const BY_KEY: &str = "FORCE INDEX (`PRIMARY`)";
 
 const SAME_KEY: &str = "t.store_id = s.store_id AND t.item_id = s.item_id AND t.trans_date = s.trans_date";
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::session::{MySqlSession, number, text};
-use super::sql::{self, Product};
+use super::sql::{self, Key, Product};
 use crate::LoadError;
 use crate::protocol::{CREATE_LEDGER, LOOK_UP_COLUMNS};
 use crate::shape::{self, Column, Kind, Shape};
+use crate::target::KEYS;
 
 const MARIADB: shape::Dialect = shape::Dialect {
     accepts,
@@ -78,20 +79,8 @@ pub(super) async fn check(session: &mut MySqlSession<'_>) -> Result<(), LoadErro
     let target = &session.warehouse.target;
     let relation = session.relation(&target.table).await?;
     let of = || vec![session.sql.schema().into(), target.table.as_str().into()];
-    let (of_columns, of_keys) = (of(), of());
-    let columns = session.query(LOOK_UP_COLUMNS, sql::COLUMNS, of_columns).await?;
-    let parts = session.query(LOOK_UP_COLUMNS, sql::UNIQUE_KEYS, of_keys).await?;
-
-    let mut keys: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
-    for part in &parts {
-        let key = keys.entry(text(part, 0).unwrap_or_default());
-        let key = key.or_insert_with(|| Some(Vec::new()));
-        // A key over a part of a column, or over an expression, makes texts equal that are not.
-        match (text(part, 1), number(part, 2)) {
-            (Some(column), Some(1)) => key.iter_mut().for_each(|key| key.push(column.clone())),
-            _ => *key = None,
-        }
-    }
+    let columns = session.query(LOOK_UP_COLUMNS, sql::COLUMNS, of()).await?;
+    let keys = unique_keys(session).await?;
     let shape = Shape {
         columns: columns
             .iter()
@@ -104,7 +93,7 @@ pub(super) async fn check(session: &mut MySqlSession<'_>) -> Result<(), LoadErro
                 optional: number(row, 3) == Some(1),
             })
             .collect(),
-        unique_keys: keys.into_values().flatten().collect(),
+        unique_keys: keys.into_values().collect(),
         further: engine(&session.sql.table, relation.and_then(|relation| relation.engine)),
     };
     let dialect = match session.product {
@@ -112,6 +101,38 @@ pub(super) async fn check(session: &mut MySqlSession<'_>) -> Result<(), LoadErro
         Product::MySql => &MYSQL,
     };
     shape::check(&shape, target, &session.sql.table, dialect)
+}
+
+/// The columns of the target's unique keys in their order, by the keys' names.
+async fn unique_keys(session: &mut MySqlSession<'_>) -> Result<BTreeMap<String, Vec<String>>, LoadError> {
+    let table = session.warehouse.target.table.as_str();
+    let of = vec![session.sql.schema().into(), table.into()];
+    let parts = session.query(LOOK_UP_COLUMNS, sql::UNIQUE_KEYS, of).await?;
+    let mut keys: BTreeMap<String, Option<Vec<String>>> = BTreeMap::new();
+    for part in &parts {
+        let key = keys.entry(text(part, 0).unwrap_or_default());
+        let key = key.or_insert_with(|| Some(Vec::new()));
+        // A key over a part of a column, or over an expression, makes texts equal that are not.
+        match (text(part, 1), number(part, 2)) {
+            (Some(column), Some(1)) => key.iter_mut().for_each(|key| key.push(column.clone())),
+            _ => *key = None,
+        }
+    }
+    let whole = keys
+        .into_iter()
+        .filter_map(|(name, columns)| Some((name, columns?)));
+    Ok(whole.collect())
+}
+
+/// The unique key by which rows of the target are looked up. If there is none, the target is absent, or was changed since
+/// it was checked, and the statements that need the key report that.
+pub(super) async fn key(session: &mut MySqlSession<'_>) -> Result<Key, LoadError> {
+    let keys = unique_keys(session).await?;
+    let key = keys.into_iter().find(|(_, columns)| shape::is_the_key(columns));
+    Ok(key.map_or_else(Key::default, |(name, columns)| Key {
+        name: sql::quoted(&name),
+        begins_with_store: columns[0] == KEYS[0],
+    }))
 }
 
 /// What is wrong with a table's engine.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 use gristmill_loader::{Credentials, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
 use gristmill_testkit::mariadb::{MariaDb, execute, query, shared};
@@ -240,6 +241,36 @@ async fn a_user_needs_the_privileges_that_the_documentation_lists_and_no_others(
 }
 
 #[tokio::test]
+async fn rows_are_looked_up_by_key_even_if_the_server_believes_the_target_to_be_empty() {
+    let place = Place::mysql();
+    let warehouse = place.ready(LoadMode::ReplaceDays).await;
+    let forgetful = "ALTER TABLE sales_summary STATS_PERSISTENT = 1, STATS_AUTO_RECALC = 0";
+    execute(&place.url, forgetful);
+    let mut last = place.load(1, &many(1));
+    warehouse.load(&last, &|_| ()).await.unwrap();
+    let other_key = "ALTER TABLE sales_summary DROP PRIMARY KEY, ADD UNIQUE KEY `by ``item` (item_id, trans_date, store_id)";
+    let mut sequence = 1;
+    for change in [forgetful, other_key] {
+        execute(&place.url, &format!("{change}; FLUSH TABLES"));
+        for has_base in [true, false] {
+            sequence += 1;
+            let load = match has_base {
+                true => place.load_on(&last, sequence, &many(sequence)),
+                false => place.load(sequence, &many(sequence)),
+            };
+            let limit = Duration::from_secs(20);
+            let done = tokio::time::timeout(limit, warehouse.load(&load, &|_| ())).await;
+            let done = done.expect("not each row is compared with all rows of the other table");
+            assert_eq!(done.unwrap(), LoadOutcome::Loaded(counts(0, 8_000, 0, 0)));
+            last = load;
+        }
+        assert_eq!(contents(&*warehouse).await, many(sequence).rows);
+        let found = warehouse.verify(&last, true, 9).await.unwrap();
+        assert_eq!(found.mended, Some(counts(0, 0, 0, 8_000)));
+    }
+}
+
+#[tokio::test]
 async fn what_may_pass_on_the_server_is_transient_and_says_what_else_to_do() {
     let place = Place::mysql();
     let warehouse = place.ready(LoadMode::ReplaceDays).await;
@@ -293,10 +324,9 @@ async fn settings_of_the_server_do_not_matter_or_are_named() {
     );
     let place = Place::at(server.create_database());
     let warehouse = place.open("Sales_Summary", &MEASURES, LoadMode::ReplaceDays);
-    warehouse.prepare().await.unwrap();
     let summary = Summary::of(&[("s", "i", DAY, A), ("S", "i", DAY, A)]);
     let load = place.load(1, &summary);
-    let error = warehouse.load(&load, &|_| ()).await.unwrap_err();
+    let error = warehouse.prepare().await.unwrap_err();
     let told = message(&error);
     assert!(
         !error.is_transient() && told.contains("binlog_format=ROW"),
@@ -304,6 +334,7 @@ async fn settings_of_the_server_do_not_matter_or_are_named() {
     );
 
     execute(&place.url, "SET GLOBAL binlog_format = MIXED");
+    warehouse.prepare().await.unwrap();
     // Two names of one table.
     let other = usual(&place.url);
     other.prepare().await.unwrap();

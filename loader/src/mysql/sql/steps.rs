@@ -5,7 +5,7 @@
 //! deletes the row in its own transaction. `gristmill_days` records which scope owns each day; it is written only
 //! where that changes.
 
-use super::{SAME_KEY, Sql};
+use super::{BY_KEY, SAME_KEY, Sql};
 use crate::protocol::{Entries, Statement, Step};
 use crate::{Base, Load};
 
@@ -16,7 +16,6 @@ impl Sql {
     /// The statements of a step, in their order.
     pub(in crate::mysql) fn step(&self, step: Step<'_>) -> Vec<Statement> {
         let Self {
-            table,
             ledger,
             days,
             standing,
@@ -38,7 +37,10 @@ impl Sql {
                 vec![forget(standing), forget(days)]
             }
             Step::DeleteRemoved => vec![Statement::new(
-                format!("DELETE t FROM {removed} s STRAIGHT_JOIN {table} t ON {SAME_KEY}"),
+                format!(
+                    "DELETE t FROM {removed} s STRAIGHT_JOIN {} ON {SAME_KEY}",
+                    self.target_by_key()
+                ),
                 [],
             )],
             Step::DeleteSurplus => self
@@ -48,12 +50,14 @@ impl Sql {
                 .collect(),
             Step::TakeDays(load) => self.take_days(load),
             Step::LeaveDays(load) => vec![Statement::new(
-                format!("DELETE c FROM {coverage} c STRAIGHT_JOIN {days} d ON {SAME_DAY} WHERE d.scope <> ?"),
+                format!(
+                    "DELETE c FROM {coverage} c STRAIGHT_JOIN {days} d {BY_KEY} ON {SAME_DAY} WHERE d.scope <> ?"
+                ),
                 [target(), load.scope.as_str().into()],
             )],
             Step::LeaveRows => vec![Statement::new(
                 format!(
-                    "DELETE s FROM {stage} s LEFT JOIN {coverage} c
+                    "DELETE s FROM {stage} s LEFT JOIN {coverage} c {BY_KEY}
                          ON c.store_id = s.store_id AND c.trans_date = s.trans_date WHERE c.store_id IS NULL"
                 ),
                 [],
@@ -87,21 +91,21 @@ impl Sql {
         vec![
             Statement::new(
                 format!(
-                    "DELETE o FROM {coverage} c STRAIGHT_JOIN {days} d ON {SAME_DAY}
-                         STRAIGHT_JOIN {standing} o ON o.target = d.target AND o.scope = d.scope WHERE d.scope <> ?"
+                    "DELETE o FROM {coverage} c STRAIGHT_JOIN {days} d {BY_KEY} ON {SAME_DAY}
+                         STRAIGHT_JOIN {standing} o {BY_KEY} ON o.target = d.target AND o.scope = d.scope WHERE d.scope <> ?"
                 ),
                 [target(), scope()],
             ),
             Statement::new(
                 format!(
-                    "UPDATE {coverage} c STRAIGHT_JOIN {days} d ON {SAME_DAY} SET d.scope = ? WHERE d.scope <> ?"
+                    "UPDATE {coverage} c STRAIGHT_JOIN {days} d {BY_KEY} ON {SAME_DAY} SET d.scope = ? WHERE d.scope <> ?"
                 ),
                 [target(), scope(), scope()],
             ),
             Statement::new(
                 format!(
                     "INSERT INTO {days} (target, store_id, trans_date, scope)
-                     SELECT ?, c.store_id, c.trans_date, ? FROM {coverage} c LEFT JOIN {days} d ON {SAME_DAY}
+                     SELECT ?, c.store_id, c.trans_date, ? FROM {coverage} c LEFT JOIN {days} d {BY_KEY} ON {SAME_DAY}
                       WHERE d.target IS NULL ORDER BY c.store_id, c.trans_date"
                 ),
                 [target(), scope(), target()],
