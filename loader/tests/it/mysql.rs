@@ -346,8 +346,7 @@ async fn settings_of_the_server_do_not_matter_or_are_named() {
     assert_eq!(loaded.count(), 1);
     assert_eq!(contents(&*other).await, summary.rows);
     // In UTC.
-    let is_now =
-        "SELECT (TIMESTAMPDIFF(MINUTE, loaded_at, UTC_TIMESTAMP()) BETWEEN 0 AND 9) || '' FROM gristmill_ledger";
+    let is_now = "SELECT (TIMESTAMPDIFF(MINUTE, loaded_at, UTC_TIMESTAMP()) BETWEEN 0 AND 9) || '' FROM gristmill_ledger";
     assert_eq!(query(&place.url, is_now), [[Some("1".to_owned())]]);
 
     execute(&place.url, "SET GLOBAL max_allowed_packet = 16384");
