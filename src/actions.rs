@@ -160,7 +160,7 @@ fn corrected(wave: &Verdict) -> Option<String> {
 }
 
 /// Says whether a run was queued.
-pub(crate) fn told(enqueued: &Enqueued) -> String {
+pub(crate) fn describe(enqueued: &Enqueued) -> String {
     match enqueued {
         Enqueued::Queued(run_id) => format!("Queued run {run_id}."),
         Enqueued::Active(run_id) => format!("Run {run_id} of the same job is already queued or running."),

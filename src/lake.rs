@@ -60,7 +60,7 @@ pub struct Lake {
 enum Objects {
     Folder {
         root: PathBuf,
-        store: Arc<LocalFileSystem>,
+        files: Arc<LocalFileSystem>,
     },
     Bucket(Arc<LakeBucket>),
 }
@@ -171,9 +171,9 @@ impl Lake {
             .map(ObjectPath::parse)
             .collect::<Result<Vec<_>, _>>()?;
         match &self.objects {
-            Objects::Folder { store, .. } => {
+            Objects::Folder { files, .. } => {
                 for name in &names {
-                    match store.delete(name).await {
+                    match files.delete(name).await {
                         Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
                         Err(error) => {
                             let action = format!("cannot remove {name} from the lake");
@@ -226,8 +226,8 @@ impl Lake {
         files: Vec<(Spooled, ObjectPath)>,
         mut published: impl FnMut(&ObjectPath),
     ) -> anyhow::Result<Unsynced> {
-        let (root, store) = match &self.objects {
-            Objects::Folder { root, store } => (root, store),
+        let (root, in_folder) = match &self.objects {
+            Objects::Folder { root, files } => (root, files),
             Objects::Bucket(bucket) => {
                 Handle::current().block_on(bucket.put_all(files, published))?;
                 return Ok(Unsynced::default());
@@ -236,7 +236,7 @@ impl Lake {
         let mut names = Vec::with_capacity(files.len());
         for (spooled, object) in files {
             let action = || format!("cannot put {object} into the lake");
-            let name = store.path_to_filesystem(&object).with_context(action)?;
+            let name = in_folder.path_to_filesystem(&object).with_context(action)?;
             spooled.rename(&name).with_context(action)?;
             published(&object);
             names.push(name);
@@ -252,8 +252,8 @@ impl Lake {
         let name = ObjectPath::parse(object)
             .with_context(|| format!("{object:?} cannot be an object of the lake"))?;
         match &self.objects {
-            Objects::Folder { store, .. } => {
-                let path = store.path_to_filesystem(&name)?;
+            Objects::Folder { files, .. } => {
+                let path = files.path_to_filesystem(&name)?;
                 Ok(path.is_file().then_some(LocalFile { path, _kept: None }))
             }
             Objects::Bucket(bucket) => bucket.find(&name, self.spool()).await,
@@ -286,7 +286,7 @@ impl Lake {
     /// Returns where the lake's objects can be looked for. A bucket is listed once.
     pub async fn inventory(&self) -> anyhow::Result<Inventory> {
         Ok(match &self.objects {
-            Objects::Folder { store, .. } => Inventory::Folder(store.clone()),
+            Objects::Folder { files, .. } => Inventory::Folder(files.clone()),
             Objects::Bucket(bucket) => Inventory::Bucket(bucket.list().await?),
         })
     }
@@ -294,11 +294,11 @@ impl Lake {
 
 impl Objects {
     fn folder(root: &Path) -> anyhow::Result<Self> {
-        let store = LocalFileSystem::new_with_prefix(root)
+        let files = LocalFileSystem::new_with_prefix(root)
             .with_context(|| format!("cannot open the lake's folder {} (lake.url)", root.display()))?;
         Ok(Self::Folder {
             root: root.to_owned(),
-            store: Arc::new(store),
+            files: Arc::new(files),
         })
     }
 }

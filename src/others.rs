@@ -6,9 +6,9 @@ use gristmill_state::{DayOfOther, NewRun, RunInput, StateDb, StateError};
 
 use crate::preconditions::some_of;
 
-/// Says what runs that may start have in common with other jobs, as [`told`] does. Nothing is to be said where there is no
+/// Says what runs that may start have in common with other jobs, as [`describe`] does. Nothing is to be said where there is no
 /// run.
-pub(crate) async fn told_of(
+pub(crate) async fn describe_runs(
     state: &StateDb,
     runs: &[Option<&NewRun>],
 ) -> Result<Vec<Vec<String>>, StateError> {
@@ -17,12 +17,12 @@ pub(crate) async fn told_of(
         .map(|run| run.map_or(("", &[][..]), |run| (run.job_id.as_str(), &run.inputs[..])))
         .collect();
     let days = state.days_of_others(&jobs).await?;
-    Ok(days.iter().map(|days| told(days)).collect())
+    Ok(days.iter().map(|days| describe(days)).collect())
 }
 
 /// Says which days a run leaves to other jobs, because their files are newer, and which it takes over from them: one
 /// sentence for each of the two, and each pair of jobs.
-pub(crate) fn told(days: &[DayOfOther]) -> Vec<String> {
+pub(crate) fn describe(days: &[DayOfOther]) -> Vec<String> {
     let mut by_job: BTreeMap<(bool, &str), Vec<String>> = BTreeMap::new();
     for day in days {
         let DayOfOther {

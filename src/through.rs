@@ -135,7 +135,7 @@ pub(crate) fn read_through<T: Send>(
             (Some(End::Whole), Some(status)) if status.success() => Ok(value),
             (Some(End::Whole), Some(status)) => Err(ThroughError::Failed {
                 program,
-                status: told(status),
+                status: describe(status),
                 words,
             }),
         }
@@ -154,7 +154,7 @@ fn shown(through: &Through) -> String {
     all.collect::<Vec<_>>().join(" ")
 }
 
-fn told(status: ExitStatus) -> String {
+fn describe(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("status {code}"),
         (None, signal) => format!("signal {}", signal.unwrap_or_default()),
@@ -355,10 +355,10 @@ mod tests {
             input[..3]
         );
         // There is no shell.
-        let told = read(&["printf", "%s", "$HOME; `ls` | cat"], LONG, b"")
+        let out = read(&["printf", "%s", "$HOME; `ls` | cat"], LONG, b"")
             .unwrap()
             .unwrap();
-        assert_eq!(told, b"$HOME; `ls` | cat");
+        assert_eq!(out, b"$HOME; `ls` | cat");
     }
 
     #[test]

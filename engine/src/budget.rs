@@ -62,7 +62,7 @@ impl Budget {
 
 impl Share {
     /// Makes the share as large as `bytes`, or leaves it as it is and returns `false` if so many are not free.
-    pub fn hold(&mut self, bytes: usize) -> bool {
+    pub fn try_resize(&mut self, bytes: usize) -> bool {
         match bytes.checked_sub(self.bytes) {
             Some(more) if !self.budget.take(more) => return false,
             Some(_) => {}
@@ -73,8 +73,8 @@ impl Share {
     }
 
     /// Makes the share as large as `bytes`, or as near to that as it can be, and returns its size.
-    pub fn hold_up_to(&mut self, bytes: usize) -> usize {
-        while !self.hold(bytes.min(self.bytes + self.budget.0.free.load(Ordering::Relaxed))) {
+    pub fn resize_up_to(&mut self, bytes: usize) -> usize {
+        while !self.try_resize(bytes.min(self.bytes + self.budget.0.free.load(Ordering::Relaxed))) {
             // Another thread has taken some of it meanwhile.
         }
         self.bytes
@@ -95,15 +95,15 @@ mod tests {
     fn what_one_holds_the_others_lack() {
         let budget = Budget::new(100);
         let (mut one, mut other) = (budget.share(), budget.clone().share());
-        assert!(one.hold(60) && !other.hold(50) && other.hold(40) && !one.hold(61));
-        assert!(one.hold(30), "a share can shrink");
-        assert!(other.hold(70));
+        assert!(one.try_resize(60) && !other.try_resize(50) && other.try_resize(40) && !one.try_resize(61));
+        assert!(one.try_resize(30), "a share can shrink");
+        assert!(other.try_resize(70));
         drop(one);
-        assert!(other.hold(100));
+        assert!(other.try_resize(100));
         drop(other);
         let mut last = budget.share();
-        assert_eq!((last.hold_up_to(70), last.hold_up_to(700)), (70, 100));
-        assert!(!budget.share().hold(1));
+        assert_eq!((last.resize_up_to(70), last.resize_up_to(700)), (70, 100));
+        assert!(!budget.share().try_resize(1));
     }
 
     #[test]
@@ -114,12 +114,12 @@ mod tests {
                 scope.spawn(|| {
                     for bytes in 0..1_000 {
                         let mut share = budget.share();
-                        share.hold(bytes % 200);
-                        share.hold(bytes % 130);
+                        share.try_resize(bytes % 200);
+                        share.try_resize(bytes % 130);
                     }
                 });
             }
         });
-        assert_eq!(budget.share().hold_up_to(usize::MAX), 1_000);
+        assert_eq!(budget.share().resize_up_to(usize::MAX), 1_000);
     }
 }

@@ -163,7 +163,7 @@ impl Findings {
         }
         let of_kind = || self.examples.iter().filter(|(of, ..)| *of == kind);
         let keys = |form: &Form| {
-            let mut keys: Vec<_> = form.iter().map(Need::key).collect();
+            let mut keys: Vec<_> = form.iter().map(Need::setting).collect();
             keys.dedup();
             keys.join(" and ")
         };

@@ -97,7 +97,7 @@ impl Names {
         let missing: Vec<_> = unnamed.map(name).collect();
         if !missing.is_empty() {
             return Err(HeaderFault::Missing {
-                found: fields.take(MOST_TOLD).map(told).collect(),
+                found: fields.take(MOST_NAMES).map(shown).collect(),
                 missing,
             });
         }
@@ -108,11 +108,11 @@ impl Names {
     }
 }
 
-/// The most names of a header that are told.
-const MOST_TOLD: usize = 20;
+/// The most names of a header that a message has.
+const MOST_NAMES: usize = 20;
 
-/// Returns a name as it is told: without control characters, and not too long.
-fn told(name: &[u8]) -> String {
+/// Returns a name as messages have it: without control characters, and not too long.
+fn shown(name: &[u8]) -> String {
     const LONGEST: usize = 40;
     let text = String::from_utf8_lossy(name);
     let text = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c });

@@ -2,6 +2,7 @@
 //! thousands of bad lines. Archives are told before: see [`crate::archives`].
 
 use crate::formats::is_dbf;
+use crate::layout::FormatWord;
 
 /// A kind of file that is no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,17 +10,19 @@ struct Kind {
     /// What it is, in words.
     name: &'static str,
     /// The format that reads it, if one does.
-    format: Option<&'static str>,
+    format: Option<FormatWord>,
 }
 
-/// Returns why a file that begins so is not read in the format of this name, if that is certain.
-pub(crate) fn refusal(beginning: &[u8], own: &str) -> Option<String> {
+/// Returns why a file that begins so is not read in this format, if that is certain.
+pub(crate) fn refusal(beginning: &[u8], own: FormatWord) -> Option<String> {
     let Kind { name, format: reads } = kind(beginning)?;
     match reads {
         Some(reads) if reads == own => None,
         Some(reads) => Some(format!(
-            "it is {name}, which format = \"{own}\" does not read: set format = \"{reads}\" for the feed, or for a profile of such \
-             files"
+            "it is {name}, which format = \"{}\" does not read: set format = \"{}\" for the feed, or for a profile of such \
+             files",
+            own.word(),
+            reads.word()
         )),
         None => Some(format!(
             "it is {name}, which no feed reads: have the store send its sales as text, a table or a workbook"
@@ -28,7 +31,7 @@ pub(crate) fn refusal(beginning: &[u8], own: &str) -> Option<String> {
 }
 
 /// Returns the format that reads a file that begins so, if it is a table.
-pub(crate) fn table(beginning: &[u8]) -> Option<&'static str> {
+pub(crate) fn table(beginning: &[u8]) -> Option<FormatWord> {
     kind(beginning)?.format
 }
 
@@ -51,13 +54,13 @@ pub(crate) fn is_workbook(beginning: &[u8]) -> bool {
 }
 
 fn kind(beginning: &[u8]) -> Option<Kind> {
-    const KINDS: [(&[u8], &str, Option<&str>); 19] = [
+    const KINDS: [(&[u8], &str, Option<FormatWord>); 19] = [
         (b"7z\xBC\xAF\x27\x1C", "a 7z archive", None),
         (b"Rar!\x1A\x07", "a RAR archive", None),
         (
             b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1",
             "an old workbook or another old Office document",
-            Some("xlsx"),
+            Some(FormatWord::Xlsx),
         ),
         (b"%PDF-", "a PDF document", None),
         (b"{\\rtf", "an RTF document", None),
@@ -73,15 +76,15 @@ fn kind(beginning: &[u8]) -> Option<Kind> {
         (b"\x84\x5E\x03", "encrypted with PGP", None),
         (b"SQLite format 3\0", "a SQLite database", None),
         (b"\x7FELF", "a program", None),
-        (b"PAR1\x15", "a Parquet file", Some("parquet")),
+        (b"PAR1\x15", "a Parquet file", Some(FormatWord::Parquet)),
         (b"ORC\n", "an ORC file", None),
     ];
     let named = |name, format| Some(Kind { name, format });
     if is_workbook(beginning) {
-        return named("a workbook", Some("xlsx"));
+        return named("a workbook", Some(FormatWord::Xlsx));
     }
     if is_dbf(beginning) {
-        return named("a dBASE table", Some("dbf"));
+        return named("a dBASE table", Some(FormatWord::Dbf));
     }
     if let Some((_, name, format)) = KINDS.iter().find(|(begin, ..)| beginning.starts_with(begin)) {
         return named(name, *format);

@@ -167,19 +167,19 @@ impl FeedLayout {
                 "has no meaning with this format: EBCDIC is a code page of text".into(),
             ));
         }
-        let mut places = format::Places::new(spec, &values)?;
+        let mut positions = format::Positions::new(spec, &values)?;
         let (kind, header) = match spec.reference {
             true => (FeedKind::Reference(ReferenceLayout::new(spec)?), spec.header),
             false => {
-                let sales = SalesLayout::new(spec, &values, &mut places)?;
+                let sales = SalesLayout::new(spec, &values, &mut positions)?;
                 let header = sales.header(spec)?;
                 (FeedKind::Sales(sales), header)
             }
         };
         let (kind_rule, trailer) = match &kind {
             FeedKind::Sales(sales) => (
-                places.kind(spec, &sales.inputs)?,
-                places.trailer(spec, &sales.inputs)?,
+                positions.kind(spec, &sales.inputs)?,
+                positions.trailer(spec, &sales.inputs)?,
             ),
             FeedKind::Reference(_) => (None, None),
         };
@@ -187,7 +187,7 @@ impl FeedLayout {
             name: spec.name.clone(),
             files,
             through: Through::of(spec)?,
-            format: places.into_format(),
+            format: positions.into_format(),
             header,
             header_line: spec.header_line,
             header_names: spec.header_names,

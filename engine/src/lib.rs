@@ -27,7 +27,7 @@ mod other_forms;
 mod parquet_form;
 mod partial;
 mod pattern;
-mod place;
+mod position;
 mod radix;
 #[cfg(test)]
 mod read_back;
@@ -68,9 +68,10 @@ pub use layout::{
 pub use merge::{DayEffect, FileDays, Selection, kept_days};
 pub use partial::Partial;
 pub use pattern::{Captures, FilePattern, NearMiss, NearMisses, PatternError};
-pub use place::PlaceSpec;
+pub use position::PositionSpec;
 pub use records::{
-    CarriedSpec, Empty, FinalNewline, KindSpec, LineEnds, RecordRules, RecordsSpec, TotalPlace, TrailerSpec,
+    CarriedSpec, Empty, FinalNewline, KindSpec, LineEnds, RecordRules, RecordsSpec, TotalPosition,
+    TrailerSpec,
 };
 pub use rejects::{Reason, Reject, read_rejects};
 pub use report::{ConversionReport, Header};

@@ -30,8 +30,8 @@ pub(crate) enum Need {
 pub(crate) type Form = BTreeSet<Need>;
 
 impl Need {
-    /// Returns the name of the key that reads it.
-    pub(crate) fn key(&self) -> &'static str {
+    /// Returns the name of the setting that reads it.
+    pub(crate) fn setting(&self) -> &'static str {
         match self {
             Self::Negative(_) => "values.negative",
             Self::Thousands(_) => "values.thousands",

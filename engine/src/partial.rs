@@ -21,7 +21,7 @@ pub struct Partial {
     measures: Vec<Measure>,
     location: Location,
     /// The memory that rows in memory hold.
-    held: Option<Share>,
+    share: Option<Share>,
 }
 
 /// While rows are merged, they are there about twice: as they were read, and in the batch that is written.
@@ -63,31 +63,31 @@ impl Partial {
         Self {
             measures: measures.to_vec(),
             location: Location::Memory(rows),
-            held: None,
+            share: None,
         }
     }
 
     /// Keeps of the shares of those who made the sums what these need now that they are combined.
-    pub(crate) fn holding(mut self, shares: Vec<Share>) -> Self {
-        self.held = shares.into_iter().next().and_then(|mut share| {
+    pub(crate) fn keeping(mut self, shares: Vec<Share>) -> Self {
+        self.share = shares.into_iter().next().and_then(|mut share| {
             // The others are given back before.
-            share.hold(self.memory()).then_some(share)
+            share.try_resize(self.memory()).then_some(share)
         });
         self
     }
 
     /// Hands over the memory that the rows hold, for whoever takes the rows.
     pub(crate) fn take_share(&mut self) -> Option<Share> {
-        self.held.take()
+        self.share.take()
     }
 
     /// Keeps the sums in memory as a part of `budget`, or moves them to files if it has no room for them.
     pub fn kept_in(mut self, budget: &Budget, folder: &Path) -> Result<Self, EngineError> {
         let mut share = budget.share();
-        if !share.hold(self.memory()) {
+        if !share.try_resize(self.memory()) {
             return self.spill(folder);
         }
-        self.held = Some(share);
+        self.share = Some(share);
         Ok(self)
     }
 
@@ -96,7 +96,7 @@ impl Partial {
         Self {
             measures: layout.measures.clone(),
             location: Location::Stored(path),
-            held: None,
+            share: None,
         }
     }
 
@@ -110,7 +110,7 @@ impl Partial {
         Ok(Self {
             location,
             measures: self.measures,
-            held: None,
+            share: None,
         })
     }
 
@@ -157,18 +157,18 @@ impl Partial {
         let file = PartialReader::open(&path)?;
         let needed = file.rows().saturating_mul(Rows::row_memory(self.measures.len()));
         let mut share = budget.share();
-        let rows = match share.hold(needed.saturating_mul(COPIES)) {
+        let rows = match share.try_resize(needed.saturating_mul(COPIES)) {
             true => file.read(&self.measures, 0..file.rows())?,
             false => None,
         };
-        let (location, held) = match rows {
+        let (location, share) = match rows {
             Some(rows) => (Location::Loaded(rows, path), Some(share)),
             None => (Location::Stored(path), None),
         };
         Ok(Self {
             location,
             measures: self.measures,
-            held,
+            share,
         })
     }
 

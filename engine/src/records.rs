@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::place::PlaceSpec;
+use crate::position::PositionSpec;
 
 /// A `[feed.records]` table as written in the settings file. What is left out has its default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -99,30 +99,30 @@ pub struct TrailerSpec {
     pub begins: String,
     /// Where it says how many rows there are.
     #[serde(default)]
-    pub lines: Option<TotalPlace>,
+    pub lines: Option<TotalPosition>,
     /// Where it says what their amounts sum up to.
     #[serde(default)]
-    pub sum: Option<TotalPlace>,
+    pub sum: Option<TotalPosition>,
 }
 
-/// The place of a total: a column, from 1, or characters.
+/// The position of a total: a column, from 1, or characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(
     untagged,
     expecting = "expected a column such as 2, or for fixed positions { start = 1, length = 8 }"
 )]
-pub enum TotalPlace {
+pub enum TotalPosition {
     /// A column.
     Column(usize),
-    /// Either.
-    Place(PlaceSpec),
+    /// Either. Digests have the name of this variant, so it stays.
+    Place(PositionSpec),
 }
 
-impl From<TotalPlace> for PlaceSpec {
-    fn from(place: TotalPlace) -> Self {
-        match place {
-            TotalPlace::Column(column) => Self::Column { column },
-            TotalPlace::Place(place) => place,
+impl From<TotalPosition> for PositionSpec {
+    fn from(position: TotalPosition) -> Self {
+        match position {
+            TotalPosition::Column(column) => Self::Column { column },
+            TotalPosition::Place(position) => position,
         }
     }
 }

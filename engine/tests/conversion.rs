@@ -649,7 +649,7 @@ fn work_that_shares_a_budget_gives_all_of_it_back_and_gets_the_same_sums() {
         }
     });
     assert_eq!(
-        budget.share().hold_up_to(usize::MAX),
+        budget.share().resize_up_to(usize::MAX),
         budget.limit(),
         "nothing is held any more"
     );

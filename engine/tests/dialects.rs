@@ -3,7 +3,7 @@
 
 use gristmill_engine::{
     Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, MeasureSpec, NegativeForm,
-    Outputs, PlaceSpec, Scratch, TotalPlace, TrailerSpec, convert, convert_in_order, read_rejects,
+    Outputs, PositionSpec, Scratch, TotalPosition, TrailerSpec, convert, convert_in_order, read_rejects,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ fn layout(change: impl FnOnce(&mut FeedSpec)) -> FeedLayout {
 fn fixed(spec: &mut FeedSpec) {
     spec.format = FormatWord::Fixed;
     spec.columns.clear();
-    let at = |start| FieldSpec::Place(PlaceSpec::Characters { start, length: 2 });
+    let at = |start| FieldSpec::Place(PositionSpec::Characters { start, length: 2 });
     let names = ["store_id", "amount", "code", "item_id", "trans_date"];
     spec.fields = names
         .into_iter()
@@ -44,8 +44,8 @@ fn layouts() -> Vec<FeedLayout> {
             spec.delimiter = "|".into();
             spec.records.trailer = Some(TrailerSpec {
                 begins: "T".into(),
-                lines: Some(TotalPlace::Column(2)),
-                sum: Some(TotalPlace::Column(3)),
+                lines: Some(TotalPosition::Column(2)),
+                sum: Some(TotalPosition::Column(3)),
             });
         }),
         layout(|spec| {

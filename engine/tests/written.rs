@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use gristmill_engine::{
     Budget, Conversion, EngineError, FeedLayout, FeedSpec, FieldSpec, FormatWord, NegativeForm, Outputs,
-    PlaceSpec, Scratch, convert, convert_in_order, preview, rows_of_key,
+    PositionSpec, Scratch, convert, convert_in_order, preview, rows_of_key,
 };
 use jiff::civil::{Date, date};
 use proptest::prelude::*;
@@ -121,7 +121,7 @@ impl Dialect {
                 for (name, length) in COLUMNS.into_iter().zip(WIDTHS) {
                     spec.fields.insert(
                         name.to_owned(),
-                        FieldSpec::Place(PlaceSpec::Characters { start, length }),
+                        FieldSpec::Place(PositionSpec::Characters { start, length }),
                     );
                     start += length;
                 }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gristmill_engine::{
     Archive, ArchiveError, Budget, Conversion, ConversionReport, EngineError, FeedLayout, FeedSpec,
-    FieldSpec, FormatWord, HeaderRule, NegativeForm, Outcome, Outputs, PlaceSpec, Sample, Scratch,
-    TotalPlace, TrailerSpec, Wanted, convert, convert_in_order, preview,
+    FieldSpec, FormatWord, HeaderRule, NegativeForm, Outcome, Outputs, PositionSpec, Sample, Scratch,
+    TotalPosition, TrailerSpec, Wanted, convert, convert_in_order, preview,
 };
 
 /// What is called with bytes.
@@ -149,7 +149,7 @@ pub fn fixed(bytes: &[u8]) {
 fn at_positions(spec: &mut FeedSpec) {
     spec.format = FormatWord::Fixed;
     spec.columns.clear();
-    let at = |start, length| FieldSpec::Place(PlaceSpec::Characters { start, length });
+    let at = |start, length| FieldSpec::Place(PositionSpec::Characters { start, length });
     spec.fields = [
         ("store_id", at(1, 2)),
         ("amount", at(3, 3)),
@@ -190,8 +190,8 @@ pub fn kinds(bytes: &[u8]) {
     });
     spec.records.trailer = choices.is().then(|| TrailerSpec {
         begins: "T".to_owned(),
-        lines: Some(TotalPlace::Column(2)),
-        sum: Some(TotalPlace::Column(3)),
+        lines: Some(TotalPosition::Column(2)),
+        sum: Some(TotalPosition::Column(3)),
     });
     holds(&spec, choices.0);
 }

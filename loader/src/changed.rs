@@ -57,8 +57,8 @@ pub async fn changed_rows(
 ) -> Result<Vec<ChangedRow>, LoadError> {
     let covered = Days::read(after.coverage).await?;
     let mut covered = Lookup::new(&covered);
-    let mut new = Place::new(input::summary(after.summary, measures));
-    let mut old = Place {
+    let mut new = Cursor::new(input::summary(after.summary, measures));
+    let mut old = Cursor {
         batches: before.map(|before| input::summary(before.summary, measures)),
         batch: None,
         row: 0,
@@ -122,7 +122,7 @@ fn row(before: Option<Taken<'_>>, after: Option<Taken<'_>>) -> Option<ChangedRow
 }
 
 /// A position in a summary.
-struct Place {
+struct Cursor {
     /// `None` if there is no summary, or all of it was read.
     batches: Option<Batches<SummaryBatch>>,
     /// `None` before the first batch and after the last.
@@ -130,7 +130,7 @@ struct Place {
     row: usize,
 }
 
-impl Place {
+impl Cursor {
     fn new(batches: Batches<SummaryBatch>) -> Self {
         Self {
             batches: Some(batches),

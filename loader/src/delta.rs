@@ -139,9 +139,11 @@ fn walk(
     // If both cover the same days, rows with the base's keys are covered exactly if the base's are.
     if reach.dropped.is_empty()
         && reach.added.is_empty()
-        && let Some(done) = aligned::merge(summary, &base.summary, measures, &mut emit)?
+        && let Some(changed) = aligned::changed_rows(summary, &base.summary, measures)?
     {
-        return Ok(done);
+        let tally = changed.tally();
+        let are_wanted = changed.batches.into_iter().all(|batch| emit(Piece::Write(batch)));
+        return Ok(are_wanted.then_some(tally));
     }
     let new = received(input::summary(summary, measures));
     let old = received(input::summary(&base.summary, measures));

@@ -52,7 +52,7 @@ pub(crate) struct SummaryBatch {
 }
 
 impl SummaryBatch {
-    pub(crate) fn of(columns: &Columns<'_>, measures: &[String]) -> Result<Self, LoadError> {
+    pub(crate) fn of(columns: &BatchColumns<'_>, measures: &[String]) -> Result<Self, LoadError> {
         Ok(Self {
             stores: columns.text(KEYS[0])?,
             items: columns.text(KEYS[1])?,
@@ -210,7 +210,7 @@ pub(crate) fn day(days_since_1970: i32) -> Option<Date> {
 fn batches<T: Send + 'static>(
     path: &Path,
     wanted: Vec<String>,
-    mut typed: impl FnMut(Columns<'_>) -> Result<T, LoadError> + Send + 'static,
+    mut typed: impl FnMut(BatchColumns<'_>) -> Result<T, LoadError> + Send + 'static,
 ) -> Batches<T> {
     let (sender, receiver) = mpsc::channel(2);
     let path = path.to_path_buf();
@@ -332,8 +332,8 @@ impl Stored {
     }
 
     /// The columns of a batch of this file.
-    pub(crate) fn columns<'a>(&'a self, batch: &'a RecordBatch) -> Columns<'a> {
-        Columns {
+    pub(crate) fn columns<'a>(&'a self, batch: &'a RecordBatch) -> BatchColumns<'a> {
+        BatchColumns {
             path: &self.path,
             batch,
         }
@@ -355,12 +355,12 @@ pub(crate) fn unusable(path: &Path, reason: impl ToString) -> LoadError {
 }
 
 /// A batch's columns, by name and with their types checked.
-pub(crate) struct Columns<'a> {
+pub(crate) struct BatchColumns<'a> {
     path: &'a Path,
     batch: &'a RecordBatch,
 }
 
-impl Columns<'_> {
+impl BatchColumns<'_> {
     fn unusable(&self, reason: impl ToString) -> LoadError {
         unusable(self.path, reason)
     }

@@ -50,8 +50,8 @@ pub struct Base {
 
 impl Base {
     /// Fails unless the summary holds as many rows as its run wrote.
-    pub(crate) fn expect_rows(&self, held: u64) -> Result<(), LoadError> {
-        expect_rows(&self.summary, held, self.rows)
+    pub(crate) fn expect_rows(&self, found: u64) -> Result<(), LoadError> {
+        expect_rows(&self.summary, found, self.rows)
     }
 
     /// Fails if rows of the summary lie outside the coverage: one of the two is not what the run wrote.
@@ -71,11 +71,11 @@ fn expect_covered(path: &Path, uncovered: u64) -> Result<(), LoadError> {
     })
 }
 
-fn expect_rows(path: &Path, held: u64, written: u64) -> Result<(), LoadError> {
-    if held == written {
+fn expect_rows(path: &Path, found: u64, written: u64) -> Result<(), LoadError> {
+    if found == written {
         return Ok(());
     }
-    let reason = format!("it holds {held} rows, and the run wrote {written}");
+    let reason = format!("it holds {found} rows, and the run wrote {written}");
     Err(LoadError::Input {
         path: path.to_path_buf(),
         reason,

@@ -29,7 +29,7 @@ pub(super) fn of_programs(outgoing: &Outgoing<'_>) -> Value {
     let message = outgoing.message;
     let subjects = message.subjects.iter();
     let subjects =
-        subjects.map(|told| json!({ "subject": told.subject, "facts": told.facts, "since": told.since }));
+        subjects.map(|about| json!({ "subject": about.subject, "facts": about.facts, "since": about.since }));
     json!({
         "kind": outgoing.kind,
         "alert": message.alert,
@@ -133,18 +133,18 @@ fn cut(text: &str, most: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::alerts::message::Told;
+    use crate::alerts::message::Subject;
     use crate::settings::When;
 
     fn message(subjects: usize, facts: &str) -> Message {
-        let told = |number: usize| Told {
+        let subject = |number: usize| Subject {
             subject: format!("file IL_{number}_<!channel>.tdf"),
             facts: facts.to_owned(),
             since: "2026-03-01T12:00:00Z".parse().unwrap(),
         };
         let when = When::Held { feeds: Vec::new() };
         let at = "2026-03-01T12:00:01Z".parse().unwrap();
-        Message::new("held", &when, at, (0..subjects).map(told).collect())
+        Message::new("held", &when, at, (0..subjects).map(subject).collect())
     }
 
     fn outgoing(message: &Message) -> Outgoing<'_> {

@@ -25,12 +25,12 @@ pub(crate) struct Message {
     /// How many things it is about.
     pub(super) count: usize,
     /// The first of them.
-    pub(super) subjects: Vec<Told>,
+    pub(super) subjects: Vec<Subject>,
 }
 
 /// One thing that a message is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct Subject {
     pub(super) subject: String,
     pub(super) facts: String,
     pub(super) since: Timestamp,
@@ -38,20 +38,20 @@ pub(super) struct Told {
 
 impl Message {
     /// Makes a message about some things.
-    pub(super) fn new(alert: &str, when: &When, at: Timestamp, told: Vec<Told>) -> Self {
-        let cut = |told: Told| Told {
-            facts: match told.facts.chars().count() > FACTS {
-                true => format!("{}…", told.facts.chars().take(FACTS).collect::<String>()),
-                false => told.facts,
+    pub(super) fn new(alert: &str, when: &When, at: Timestamp, subjects: Vec<Subject>) -> Self {
+        let cut = |subject: Subject| Subject {
+            facts: match subject.facts.chars().count() > FACTS {
+                true => format!("{}…", subject.facts.chars().take(FACTS).collect::<String>()),
+                false => subject.facts,
             },
-            ..told
+            ..subject
         };
         Self {
             alert: alert.to_owned(),
             when: when.word().to_owned(),
             at,
-            count: told.len(),
-            subjects: told.into_iter().take(NAMED).map(cut).collect(),
+            count: subjects.len(),
+            subjects: subjects.into_iter().take(NAMED).map(cut).collect(),
         }
     }
 
@@ -62,7 +62,7 @@ impl Message {
             when: "test".to_owned(),
             at,
             count: 1,
-            subjects: vec![Told {
+            subjects: vec![Subject {
                 subject: "test".to_owned(),
                 facts: "somebody has called `gristmill alert test`; nothing has happened".to_owned(),
                 since: at,
@@ -92,11 +92,11 @@ impl Message {
                 .strftime("%Y-%m-%d %H:%M %Z")
                 .to_string()
         };
-        let line = |told: &Told| {
-            let facts = shown(&told.facts).replace('\n', " ");
+        let line = |about: &Subject| {
+            let facts = shown(&about.facts).replace('\n', " ");
             (
-                path(&told.subject),
-                format!("{facts} (since {})", moment(told.since)),
+                path(&about.subject),
+                format!("{facts} (since {})", moment(about.since)),
             )
         };
         self.subjects.iter().map(line).collect()

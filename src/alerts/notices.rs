@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::finding::{Finding, sooner};
-use super::message::{Message, Told};
+use super::message::{Message, Subject};
 use crate::settings::Alert;
 
 /// What a look changes, and when time alone has something told.
@@ -28,8 +28,8 @@ pub(super) fn decide(
 ) -> Decision {
     let quiet_until = alert.quiet.and_then(|quiet| quiet.end_after(now, zone));
     let mut decision = Decision::default();
-    let mut told: [Vec<Told>; 3] = Default::default();
-    let [new, repeated, over] = &mut told;
+    let mut subjects: [Vec<Subject>; 3] = Default::default();
+    let [new, repeated, over] = &mut subjects;
     let mut before: HashMap<String, Firing> = before
         .into_iter()
         .map(|firing| (firing.subject.clone(), firing))
@@ -89,9 +89,9 @@ pub(super) fn decide(
         }
     }
     let kinds = [NoticeKind::Firing, NoticeKind::Repeated, NoticeKind::Resolved];
-    for (kind, told) in kinds.into_iter().zip(told) {
-        if !told.is_empty() {
-            let message = Message::new(&alert.name, &alert.when, now, told);
+    for (kind, subjects) in kinds.into_iter().zip(subjects) {
+        if !subjects.is_empty() {
+            let message = Message::new(&alert.name, &alert.when, now, subjects);
             let content =
                 serde_json::to_string(&message).expect("texts, numbers and lists of them always serialize");
             decision.changes.notices.push(NewNotice { kind, content });
@@ -100,8 +100,8 @@ pub(super) fn decide(
     decision
 }
 
-fn of(firing: &Firing) -> Told {
-    Told {
+fn of(firing: &Firing) -> Subject {
+    Subject {
         subject: firing.subject.clone(),
         facts: firing.facts.clone(),
         since: firing.since,
@@ -145,16 +145,16 @@ mod tests {
                 && !changes.keep.iter().any(|kept| kept.subject == firing.subject)
         });
         state.extend(changes.keep);
-        let told = changes.notices.iter().map(|notice| {
+        let sent = changes.notices.iter().map(|notice| {
             let message: Message = serde_json::from_str(&notice.content).unwrap();
             let subjects: Vec<_> = message
                 .subjects
                 .iter()
-                .map(|told| told.subject.as_str())
+                .map(|about| about.subject.as_str())
                 .collect();
             format!("{}: {}", notice.kind, subjects.join(" "))
         });
-        told.collect()
+        sent.collect()
     }
 
     #[test]

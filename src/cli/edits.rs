@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, output};
-use crate::overview::edited;
+use crate::overview::describe_edit;
 
 /// Lists the edits of one job, or of all, newest first.
 pub(super) async fn history(
@@ -31,7 +31,7 @@ pub(super) async fn history(
             output::moment(edit.at),
             edit.who.clone(),
             edit.job_id.clone(),
-            edited(edit),
+            describe_edit(edit),
         ]
     });
     output::table(["when", "who", "job", "what"], rows, "No edit so far.")?;

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
-use crate::overview::{explain, strays, told, without_files};
+use crate::overview::{describe_strays, explain, strays, without_files};
 use crate::preconditions::{JobIndex, Verdict, WaveState};
 
 /// Explain why a job runs or waits
@@ -68,7 +68,7 @@ async fn tell_strays(context: &Context, jobs: &JobIndex, job: &str) -> anyhow::R
     }
     let mut strays = strays(&context.state, jobs).await?;
     strays.retain(|stray| stray.unlisted_in.iter().any(|unlisted| unlisted == job));
-    for sentence in told(&strays) {
+    for sentence in describe_strays(&strays) {
         output::line(format!("Note: {sentence}."))?;
     }
     Ok(())

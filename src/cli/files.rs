@@ -126,7 +126,7 @@ fn parse_status(word: &str) -> Result<FileStatus, Usage> {
 pub(super) fn print(files: &[ListedFile]) -> std::io::Result<()> {
     let rows = files.iter().map(|listed| {
         let file = &listed.file;
-        let version = file.judged().map(|row| &row.version);
+        let version = file.newest_version().map(|row| &row.version);
         let count = |value: fn(&gristmill_state::VersionRecord) -> u64| output::or_dash(version.map(value));
         [
             output::path(&file.file_url),

@@ -260,8 +260,8 @@ pub(super) async fn object(url: &str, place: &BucketPlace) -> anyhow::Result<Opt
         options: options.clone(),
     };
     let bucket = buckets::open(&whole).await?;
-    let name = bucket.key(address.path())?;
-    match bucket.store().head(&name).await {
+    let name = bucket.object_key(address.path())?;
+    match bucket.objects().head(&name).await {
         Ok(meta) => Ok(Some(Input::Object {
             path: address.path().to_owned(),
             stamp: Stamp::of_object(&meta),
@@ -275,7 +275,7 @@ pub(super) async fn object(url: &str, place: &BucketPlace) -> anyhow::Result<Opt
 async fn below_prefix(place: &BucketPlace, pattern: &FilePattern) -> anyhow::Result<Vec<Input>> {
     let bucket = buckets::open(place).await?;
     let prefix = object_store::path::Path::parse(bucket.prefix())?;
-    let listed = bucket.store().list(Some(&prefix));
+    let listed = bucket.objects().list(Some(&prefix));
     let listed: Vec<_> = listed
         .try_collect()
         .await

@@ -175,5 +175,5 @@ async fn run_now(job: &OneJob, date: Option<Date>, progress: Progress) -> anyhow
 
 /// Prints whether a run was queued.
 pub(super) fn announce(enqueued: &Enqueued) -> std::io::Result<()> {
-    output::line(actions::told(enqueued))
+    output::line(actions::describe(enqueued))
 }

@@ -12,10 +12,14 @@ const NAMED: usize = 3;
 pub(super) fn print(waiting: &[Waiting], now: Timestamp) -> std::io::Result<()> {
     let of_kind = |kind| waiting.iter().filter(move |waits| waits.kind == kind);
     for waits in of_kind(WaitKind::Service) {
-        output::line(format!("{} is waited for {}", waits.subject, told(waits, now)))?;
+        output::line(format!(
+            "{} is waited for {}",
+            waits.subject,
+            describe(waits, now)
+        ))?;
     }
     for waits in of_kind(WaitKind::Run) {
-        output::line(format!("run {} waits {}", waits.subject, told(waits, now)))?;
+        output::line(format!("run {} waits {}", waits.subject, describe(waits, now)))?;
     }
     let files: Vec<_> = of_kind(WaitKind::File).collect();
     match files[..] {
@@ -23,16 +27,16 @@ pub(super) fn print(waiting: &[Waiting], now: Timestamp) -> std::io::Result<()> 
             "{} files cannot be converted yet, such as {} {}",
             files.len(),
             output::path(&first.subject),
-            told(first, now)
+            describe(first, now)
         )),
         _ => files.iter().try_for_each(|waits| {
             let file = output::path(&waits.subject);
-            output::line(format!("{file} cannot be converted yet {}", told(waits, now)))
+            output::line(format!("{file} cannot be converted yet {}", describe(waits, now)))
         }),
     }
 }
 
-fn told(waits: &Waiting, now: Timestamp) -> String {
+fn describe(waits: &Waiting, now: Timestamp) -> String {
     let next = match waits.next_try > now {
         true => format!("next try at {}", output::moment(waits.next_try)),
         false => "it is tried again now, or at the next start".to_owned(),

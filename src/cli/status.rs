@@ -8,7 +8,7 @@ use gristmill_state::{Holder, UNMATCHED};
 use super::context::Context;
 use super::{JsonArg, SettingsArg, alert, doubts, held, outages, output, runs};
 use crate::ledger;
-use crate::overview::{JobStatus, Status, job_statuses, status, told};
+use crate::overview::{JobStatus, Status, describe_strays, job_statuses, status};
 
 /// Show the state of files, jobs and runs
 ///
@@ -53,7 +53,7 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
     held::print(&status.held)?;
     print_unmatched(status.unmatched)?;
     print_losses(&status)?;
-    for sentence in told(&status.files_without_job) {
+    for sentence in describe_strays(&status.files_without_job) {
         output::line(format!("Note: {sentence}."))?;
     }
     doubts::print(&status.rejects, &status.cut)?;

@@ -33,7 +33,7 @@ pub(super) fn print(survey: &Survey, sales: Option<&SalesLayout>) -> std::io::Re
 
 /// Says how often each code occurs, and what is made of it.
 fn codes(survey: &Survey, sales: &SalesLayout) -> String {
-    let mut told: Vec<_> = survey
+    let mut words: Vec<_> = survey
         .codes
         .iter()
         .map(|(code, count)| match sales.measure_of(code) {
@@ -42,10 +42,10 @@ fn codes(survey: &Survey, sales: &SalesLayout) -> String {
         })
         .collect();
     if survey.other_codes > 0 {
-        told.push(format!("{} × others", survey.other_codes));
+        words.push(format!("{} × others", survey.other_codes));
     }
-    match told.is_empty() {
+    match words.is_empty() {
         true => "none".to_owned(),
-        false => told.join(", "),
+        false => words.join(", "),
     }
 }

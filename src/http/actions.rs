@@ -19,7 +19,7 @@ use crate::actions;
 /// What came of an action.
 pub(super) struct Done {
     /// In words.
-    pub(super) told: String,
+    pub(super) message: String,
     /// As the command's `--json` tells it, where there is one.
     pub(super) data: Value,
 }
@@ -41,7 +41,7 @@ pub(super) async fn of_form(
     .await
     {
         Ok(done) => {
-            let number = desk.say(done.told).to_string();
+            let number = desk.say(done.message).to_string();
             Redirect::to(&back(&ask, &number)).into_response()
         }
         Err(problem) => problem.page(),
@@ -89,7 +89,7 @@ pub(super) async fn act(desk: &Desk, action: &str, ask: &Ask, who: &str) -> Resu
                 false => "its held days count",
             };
             Done {
-                told: format!("{file}: {what}."),
+                message: format!("{file}: {what}."),
                 data: json!(accepted),
             }
         }
@@ -108,7 +108,7 @@ pub(super) async fn act(desk: &Desk, action: &str, ask: &Ask, who: &str) -> Resu
             };
             let withdrawn = actions::withdraw(settings, &state, file, how, who).await?;
             Done {
-                told: format!("{file} is withdrawn."),
+                message: format!("{file} is withdrawn."),
                 data: json!(withdrawn),
             }
         }
@@ -119,7 +119,7 @@ pub(super) async fn act(desk: &Desk, action: &str, ask: &Ask, who: &str) -> Resu
             actions::set_enabled(settings, &state, job, is_enabled).await?;
             let word = if is_enabled { "enabled" } else { "paused" };
             Done {
-                told: format!("Job {job} is {word}."),
+                message: format!("Job {job} is {word}."),
                 data: json!({ "job": job, "enabled": is_enabled }),
             }
         }
@@ -127,10 +127,10 @@ pub(super) async fn act(desk: &Desk, action: &str, ask: &Ask, who: &str) -> Resu
             let known = desk.jobs().await?;
             let of = (ask.needed("job")?, ask.date("date")?);
             let (queued, corrects) = actions::run_now(settings, &state, &known, of, desk.now()).await?;
-            let told = actions::told(&queued);
+            let queued_as = actions::describe(&queued);
             Done {
-                data: json!({ "message": &told, "corrects": &corrects }),
-                told: [Some(told), corrects]
+                data: json!({ "message": &queued_as, "corrects": &corrects }),
+                message: [Some(queued_as), corrects]
                     .into_iter()
                     .flatten()
                     .collect::<Vec<_>>()
@@ -143,24 +143,27 @@ pub(super) async fn act(desk: &Desk, action: &str, ask: &Ask, who: &str) -> Resu
         action,
         who,
         "done on the status page: {}",
-        crate::shown::path(&done.told)
+        crate::shown::path(&done.message)
     );
     Ok(done)
 }
 
 fn retried(retried: actions::Retried) -> Done {
-    let runs = retried.runs.iter().map(|(_, enqueued)| actions::told(enqueued));
+    let runs = retried
+        .runs
+        .iter()
+        .map(|(_, enqueued)| actions::describe(enqueued));
     let files = match retried.files.len() {
         0 => None,
         count => Some(format!("Reading {count} files again.")),
     };
-    let told: Vec<_> = files.into_iter().chain(runs).collect();
+    let sentences: Vec<_> = files.into_iter().chain(runs).collect();
     let runs: Vec<_> = retried.runs.iter().map(|(run, _)| run).collect();
     Done {
         data: json!({ "files": retried.files, "runs": runs }),
-        told: match told.is_empty() {
+        message: match sentences.is_empty() {
             true => "Nothing has failed.".to_owned(),
-            false => told.join(" "),
+            false => sentences.join(" "),
         },
     }
 }

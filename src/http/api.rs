@@ -257,7 +257,7 @@ async fn answer(
         false => action,
     };
     let done = act(&desk, action, &ask, &of_api(from, &headers)).await?;
-    json_of(&json!({ "message": done.told, "result": done.data }))
+    json_of(&json!({ "message": done.message, "result": done.data }))
 }
 
 #[cfg(test)]

@@ -408,9 +408,9 @@ impl Writer<'_> {
             .0
             .encode_descriptor(name, help, None, MetricType::Histogram)?;
         let bounds = BOUNDS.iter().copied().chain([f64::MAX]);
-        let buckets: Vec<_> = bounds.zip(histogram.counts).collect();
+        let ranges: Vec<_> = bounds.zip(histogram.counts).collect();
         let count = histogram.counts.iter().sum();
-        metric.encode_histogram::<NoLabelSet>(histogram.sum, count, &buckets, None)
+        metric.encode_histogram::<NoLabelSet>(histogram.sum, count, &ranges, None)
     }
 }
 

@@ -107,25 +107,25 @@ impl From<StateError> for Problem {
 
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
-        let told = || causes::joined(&error, ": ");
+        let message = || causes::joined(&error, ": ");
         if error.is::<Usage>() {
-            return Self::Bad(told());
+            return Self::Bad(message());
         }
         if error.is::<ReloadConflict>() {
-            return Self::Conflict(told());
+            return Self::Conflict(message());
         }
         match error.downcast_ref() {
             Some(
                 StateError::UnknownJob { .. }
                 | StateError::UnknownRun { .. }
                 | StateError::UnknownFile { .. },
-            ) => Self::NotFound(told()),
+            ) => Self::NotFound(message()),
             Some(
                 StateError::NothingHeld { .. }
                 | StateError::NothingInForce { .. }
                 | StateError::Overtaken { .. }
                 | StateError::WrongState { .. },
-            ) => Self::Conflict(told()),
+            ) => Self::Conflict(message()),
             Some(busy @ StateError::Busy { .. }) => Self::Unavailable(format!("{busy}, and try again")),
             _ => Self::Failed(error),
         }

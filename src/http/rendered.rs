@@ -12,18 +12,18 @@ use super::layout::digest;
 pub(super) struct LivePart {
     pub(super) id: &'static str,
     pub(super) digest: String,
-    /// What tells it to a browser. It is made once for all of them.
+    /// What brings it to a browser. It is made once for all of them.
     pub(super) event: Event,
 }
 
 impl LivePart {
     pub(super) fn new(id: &'static str, markup: Markup) -> Self {
         let digest = digest(&markup);
-        let told = json!({ "id": id, "digest": digest, "html": markup.into_string() });
+        let data = json!({ "id": id, "digest": digest, "html": markup.into_string() });
         Self {
             id,
             digest,
-            event: Event::default().event("part").data(told.to_string()),
+            event: Event::default().event("part").data(data.to_string()),
         }
     }
 }

@@ -32,8 +32,8 @@ const PARTS_AT_ONCE: usize = 4;
 #[derive(Debug)]
 pub(super) struct LakeBucket {
     pub(super) url: String,
-    pub(super) store: Arc<dyn ObjectStore>,
-    /// The opened bucket that `store` comes from.
+    pub(super) objects: Arc<dyn ObjectStore>,
+    /// The opened bucket that `objects` comes from.
     pub(super) opened: gristmill_watcher::Bucket,
     /// Its endpoint, unless it is the provider's own.
     pub(super) endpoint: Option<String>,
@@ -48,7 +48,7 @@ impl LakeBucket {
         let opened = buckets::open(place).await?;
         Ok(Self {
             url: place.address.url(),
-            store: opened.store(),
+            objects: opened.objects(),
             prefix: ObjectPath::parse(opened.prefix())?,
             opened,
             endpoint: place.options.endpoint.clone(),
@@ -76,7 +76,7 @@ impl LakeBucket {
     async fn put(&self, spooled: Spooled, object: ObjectPath) -> anyhow::Result<ObjectPath> {
         let action = || format!("cannot put {object} into the lake {}", self.url);
         let file = File::open(spooled.path()).await.with_context(action)?;
-        let mut writer = BufWriter::with_capacity(self.store.clone(), self.key(&object), PART)
+        let mut writer = BufWriter::with_capacity(self.objects.clone(), self.object_key(&object), PART)
             .with_max_concurrency(PARTS_AT_ONCE);
         let mut reader = BufReader::with_capacity(1 << 20, file);
         if let Err(error) = tokio::io::copy_buf(&mut reader, &mut writer).await {
@@ -105,7 +105,7 @@ impl LakeBucket {
             return Ok(Some(local(copy)));
         }
         let action = || format!("cannot fetch {object} from the lake {}", self.url);
-        let got = match self.store.get(&self.key(object)).await {
+        let got = match self.objects.get(&self.object_key(object)).await {
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
             got => got.with_context(action)?,
         };
@@ -134,7 +134,7 @@ impl LakeBucket {
     pub(super) async fn remove_unnamed(&self, named: &ObjectNames) -> anyhow::Result<usize> {
         let action = || format!("cannot list the lake {}", self.url);
         let mut unnamed = Vec::new();
-        let mut listed = self.store.list(Some(&self.prefix));
+        let mut listed = self.objects.list(Some(&self.prefix));
         while let Some(ObjectMeta { location, .. }) = listed.try_next().await.with_context(action)? {
             if let Some(object) = self.object(&location)
                 && names::is_of_lake(&object)
@@ -151,7 +151,7 @@ impl LakeBucket {
     pub(super) async fn list(&self) -> anyhow::Result<ObjectNames> {
         let action = || format!("cannot list the lake {}", self.url);
         let mut objects = ObjectNames::default();
-        let mut listed = self.store.list(Some(&self.prefix));
+        let mut listed = self.objects.list(Some(&self.prefix));
         while let Some(ObjectMeta { location, .. }) = listed.try_next().await.with_context(action)? {
             if let Some(object) = self.object(&location) {
                 objects.insert(object.as_ref());
@@ -163,7 +163,7 @@ impl LakeBucket {
     /// Lists the objects below a folder.
     #[cfg(feature = "cluster")]
     pub(super) async fn below(&self, folder: &ObjectPath) -> object_store::Result<Vec<ObjectPath>> {
-        let listed = self.store.list(Some(&self.key(folder)));
+        let listed = self.objects.list(Some(&self.object_key(folder)));
         let listed = listed.map_ok(|ObjectMeta { location, .. }| self.object(&location));
         listed
             .try_filter_map(|object| std::future::ready(Ok(object)))
@@ -176,8 +176,8 @@ impl LakeBucket {
         for object in objects {
             self.cache.remove(object);
         }
-        let keys: Vec<_> = objects.iter().map(|object| Ok(self.key(object))).collect();
-        let mut removed = self.store.delete_stream(stream::iter(keys).boxed());
+        let keys: Vec<_> = objects.iter().map(|object| Ok(self.object_key(object))).collect();
+        let mut removed = self.objects.delete_stream(stream::iter(keys).boxed());
         while let Some(removed) = removed.next().await {
             match removed {
                 Err(object_store::Error::NotFound { .. }) | Ok(_) => {}
@@ -191,7 +191,7 @@ impl LakeBucket {
     }
 
     /// Returns the key of an object.
-    pub(super) fn key(&self, object: &ObjectPath) -> ObjectPath {
+    pub(super) fn object_key(&self, object: &ObjectPath) -> ObjectPath {
         self.prefix.parts().chain(object.parts()).collect()
     }
 

@@ -166,17 +166,17 @@ mod tests {
             );
             found.is_some()
         };
-        let held = take("a/held", 10);
+        let in_use = take("a/in-use", 10);
         take("a/old", 10);
         take("b/used", 10);
         assert!(is_there("a/old") && is_there("b/used"));
         take("b/new", 10);
-        assert!(!is_there("a/old") && is_there("a/held") && is_there("b/used") && is_there("b/new"));
+        assert!(!is_there("a/old") && is_there("a/in-use") && is_there("b/used") && is_there("b/new"));
         take("b/large", 100);
-        assert!(is_there("a/held") && !is_there("b/used") && !is_there("b/new"));
-        drop(held);
+        assert!(is_there("a/in-use") && !is_there("b/used") && !is_there("b/new"));
+        drop(in_use);
         take("b/small", 10);
-        assert!(!is_there("b/large") && is_there("a/held") && is_there("b/small"));
+        assert!(!is_there("b/large") && is_there("a/in-use") && is_there("b/small"));
     }
 
     #[test]

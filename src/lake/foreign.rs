@@ -63,8 +63,8 @@ impl Lake {
     pub async fn remove_folder(&self, folder: &ObjectPath) -> anyhow::Result<()> {
         let action = || format!("cannot remove {folder} from the lake");
         match &self.objects {
-            Objects::Folder { store, .. } => {
-                let path = store.path_to_filesystem(folder).with_context(action)?;
+            Objects::Folder { files, .. } => {
+                let path = files.path_to_filesystem(folder).with_context(action)?;
                 match tokio::fs::remove_dir_all(path).await {
                     Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).with_context(action),
                     _ => Ok(()),
@@ -82,8 +82,8 @@ impl Lake {
         let action = || format!("cannot copy {object} in the lake to {copy}");
         let name = ObjectPath::parse(object).with_context(action)?;
         match &self.objects {
-            Objects::Folder { store, .. } => {
-                let (from, to) = (store.path_to_filesystem(&name)?, store.path_to_filesystem(copy)?);
+            Objects::Folder { files, .. } => {
+                let (from, to) = (files.path_to_filesystem(&name)?, files.path_to_filesystem(copy)?);
                 if let Some(folder) = to.parent() {
                     tokio::fs::create_dir_all(folder).await.with_context(action)?;
                 }
@@ -94,7 +94,10 @@ impl Lake {
                 Ok(())
             }
             Objects::Bucket(bucket) => {
-                let copied = bucket.store.copy(&bucket.key(&name), &bucket.key(copy)).await;
+                let copied = bucket
+                    .objects
+                    .copy(&bucket.object_key(&name), &bucket.object_key(copy))
+                    .await;
                 copied.with_context(action)
             }
         }
@@ -115,8 +118,8 @@ impl Lake {
 
     async fn below(&self, folder: &ObjectPath) -> object_store::Result<Vec<ObjectPath>> {
         match &self.objects {
-            Objects::Folder { store, .. } => {
-                let listed = store.list(Some(folder));
+            Objects::Folder { files, .. } => {
+                let listed = files.list(Some(folder));
                 listed.map_ok(|object| object.location).try_collect().await
             }
             Objects::Bucket(bucket) => bucket.below(folder).await,

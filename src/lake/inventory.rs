@@ -55,8 +55,8 @@ impl Inventory {
         &self,
         mut objects: Vec<(T, String)>,
     ) -> anyhow::Result<Vec<(T, String)>> {
-        let store = match self {
-            Self::Folder(store) => store.clone(),
+        let files = match self {
+            Self::Folder(files) => files.clone(),
             Self::Bucket(names) => {
                 objects.retain(|(_, object)| !names.contains(object));
                 return Ok(objects);
@@ -65,7 +65,7 @@ impl Inventory {
         let looked = tokio::task::spawn_blocking(move || {
             let mut missing = Vec::new();
             for (of, object) in objects {
-                if !store.path_to_filesystem(&ObjectPath::parse(&object)?)?.is_file() {
+                if !files.path_to_filesystem(&ObjectPath::parse(&object)?)?.is_file() {
                     missing.push((of, object));
                 }
             }

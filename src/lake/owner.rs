@@ -23,10 +23,10 @@ pub(super) async fn claim(bucket: &LakeBucket, scratch: &Path) -> anyhow::Result
     let us = known_name(&proof, scratch).with_context(|| format!("cannot use {}", proof.display()))?;
     let url = &bucket.url;
     let action = || format!("cannot claim the lake {url}");
-    let key = bucket.key(&ObjectPath::from(OWNER));
+    let key = bucket.object_key(&ObjectPath::from(OWNER));
     let create = || {
         bucket
-            .store
+            .objects
             .put_opts(&key, us.clone().into(), PutMode::Create.into())
     };
     match create().await {
@@ -42,7 +42,7 @@ pub(super) async fn claim(bucket: &LakeBucket, scratch: &Path) -> anyhow::Result
         ),
         Err(error) => return Err(anyhow::Error::new(error).context(action())),
     }
-    let owner = bucket.store.get(&key).await.with_context(action)?;
+    let owner = bucket.objects.get(&key).await.with_context(action)?;
     let owner = owner.bytes().await.with_context(action)?;
     let owner = String::from_utf8_lossy(&owner);
     if owner != us {

@@ -27,9 +27,9 @@ const GOOGLE: &str = "https://storage.googleapis.com";
 pub(super) async fn abort_all(bucket: &LakeBucket) -> anyhow::Result<usize> {
     let action = || format!("cannot abort unfinished uploads of the lake {}", bucket.url);
     let uploads: &dyn MultipartStore = match bucket.opened.kind() {
-        StorageClient::S3(store) => &**store,
-        StorageClient::Google(store) => &**store,
-        StorageClient::Azure(store) => &**store,
+        StorageClient::S3(client) => &**client,
+        StorageClient::Google(client) => &**client,
+        StorageClient::Azure(client) => &**client,
     };
     let mut aborted = 0;
     loop {
@@ -88,14 +88,14 @@ async fn request(bucket: &LakeBucket) -> anyhow::Result<Option<HttpRequest>> {
     };
     let mut request = HttpRequest::new(HttpRequestBody::empty());
     let url = match bucket.opened.kind() {
-        StorageClient::S3(store) => {
+        StorageClient::S3(client) => {
             let query = SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", prefix.as_str())]);
             let whole = ObjectPath::default();
-            let url = store.signed_url_opts(request.method().clone(), &whole, GOOD_FOR, &query);
+            let url = client.signed_url_opts(request.method().clone(), &whole, GOOD_FOR, &query);
             url.await?.to_string()
         }
-        StorageClient::Google(store) => {
-            let token = store.credentials().get_credential().await?;
+        StorageClient::Google(client) => {
+            let token = client.credentials().get_credential().await?;
             let token = format!("Bearer {}", token.bearer).parse();
             let token =
                 token.map_err(|_| anyhow::anyhow!("the token has characters that no header can have"))?;
@@ -149,11 +149,11 @@ mod tests {
                     <Upload><Key>lake/a &amp; b.parquet</Key><UploadId>u-1_x</UploadId></Upload>\
                     <Upload>\n<UploadId>2</UploadId><Key>lake/c</Key></Upload></ListMultipartUploadsResult>";
         let uploads = parse(body).unwrap();
-        let told: Vec<_> = uploads
+        let found: Vec<_> = uploads
             .iter()
             .map(|(key, id)| (key.as_ref(), id.as_str()))
             .collect();
-        assert_eq!(told, [("lake/a & b.parquet", "u-1_x"), ("lake/c", "2")]);
+        assert_eq!(found, [("lake/a & b.parquet", "u-1_x"), ("lake/c", "2")]);
         assert!(
             parse("<ListMultipartUploadsResult></ListMultipartUploadsResult>")
                 .unwrap()

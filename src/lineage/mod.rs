@@ -30,7 +30,7 @@ const RUNS: &str = "gristmill 2026-11 the UUID of a run in OpenLineage events";
 pub(crate) fn event(
     settings: &Settings,
     lineage: &LineageSettings,
-    told: &LineageEvent,
+    event: &LineageEvent,
     run: &RunRow,
     inputs: &[InputFile],
 ) -> Value {
@@ -43,7 +43,7 @@ pub(crate) fn event(
             json!({ "name": "gristmill", "version": env!("CARGO_PKG_VERSION") }),
         ),
     );
-    if let (LineageKind::Fail, Some(error)) = (told.kind, &run.error) {
+    if let (LineageKind::Fail, Some(error)) = (event.kind, &run.error) {
         let message = json!({ "message": error, "programmingLanguage": "RUST" });
         facets.insert(
             "errorMessage".to_owned(),
@@ -52,8 +52,8 @@ pub(crate) fn event(
     }
     let job_type = json!({ "processingType": "BATCH", "integration": "GRISTMILL", "jobType": "JOB" });
     json!({
-        "eventType": told.kind.as_str(),
-        "eventTime": told.at.to_string(),
+        "eventType": event.kind.as_str(),
+        "eventTime": event.at.to_string(),
         "producer": PRODUCER,
         "schemaURL": EVENT,
         "run": { "runId": run_uuid(namespace, &run.run_id), "facets": facets },
@@ -63,7 +63,7 @@ pub(crate) fn event(
             "facets": { "jobType": facet("2-0-4/JobTypeJobFacet", job_type) },
         },
         "inputs": read(settings, inputs),
-        "outputs": written(settings, told, run),
+        "outputs": written(settings, event, run),
     })
 }
 
@@ -101,7 +101,7 @@ fn read(settings: &Settings, inputs: &[InputFile]) -> Vec<Value> {
 }
 
 /// The table that a run writes to. A run that was superseded has written nothing.
-fn written(settings: &Settings, told: &LineageEvent, run: &RunRow) -> Vec<Value> {
+fn written(settings: &Settings, event: &LineageEvent, run: &RunRow) -> Vec<Value> {
     if run.outcome == Some(RunOutcome::Superseded) {
         return Vec::new();
     }
@@ -110,7 +110,7 @@ fn written(settings: &Settings, told: &LineageEvent, run: &RunRow) -> Vec<Value>
     let mut facets = Map::new();
     facets.insert("schema".to_owned(), facet("1-2-0/SchemaDatasetFacet", schema));
     let mut output_facets = Map::new();
-    if told.kind == LineageKind::Complete {
+    if event.kind == LineageKind::Complete {
         // What a load leaves behind is named by its run.
         let version = json!({ "datasetVersion": run.run_id });
         facets.insert(

@@ -16,7 +16,7 @@ pub(super) fn input(settings: &Settings, file: &str) -> (String, String) {
             let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
             ("file".to_owned(), folder.join(path).display().to_string())
         }
-        Some((Place::Bucket(bucket), path)) => (of_bucket(bucket), key(bucket, path)),
+        Some((Place::Bucket(bucket), path)) => (of_bucket(bucket), object_key(bucket, path)),
         // A source that the settings no longer have.
         None => ("file".to_owned(), file.to_owned()),
     }
@@ -35,7 +35,7 @@ fn of_bucket(place: &BucketPlace) -> String {
     }
 }
 
-fn key(place: &BucketPlace, path: &str) -> String {
+fn object_key(place: &BucketPlace, path: &str) -> String {
     match place.address.path() {
         "" => path.to_owned(),
         prefix => format!("{prefix}/{path}"),

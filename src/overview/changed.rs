@@ -58,7 +58,7 @@ pub(crate) struct FileBehind {
 
 /// Which of the changed rows to tell.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ChangedPart {
+pub(crate) struct ChangedSlice {
     /// Only those that changed so.
     pub(crate) only: Option<RowChange>,
     /// How many to pass over.
@@ -72,9 +72,9 @@ pub(crate) async fn changed(
     settings: &Settings,
     state: &StateDb,
     run: &RunRow,
-    part: ChangedPart,
+    slice: ChangedSlice,
 ) -> anyhow::Result<ChangedRows> {
-    let mut told = ChangedRows {
+    let mut changed = ChangedRows {
         run_id: run.run_id.clone(),
         before: None,
         columns: settings.target.measures.clone(),
@@ -82,7 +82,7 @@ pub(crate) async fn changed(
         has_more: false,
     };
     if run.outcome != Some(RunOutcome::Loaded) {
-        return Ok(told);
+        return Ok(changed);
     }
     let lake = Lake::open(&settings.lake).await?;
     let after = files_of(&lake, run).await?;
@@ -95,12 +95,12 @@ pub(crate) async fn changed(
         before.as_ref().map(loaded),
         loaded(&after),
         (&settings.target.measures, settings.target.mode),
-        part.only,
-        (part.skipped, part.limit + 1),
+        slice.only,
+        (slice.skipped, slice.limit + 1),
     );
     let mut rows = rows.await?;
-    told.has_more = rows.len() > part.limit;
-    rows.truncate(part.limit);
+    changed.has_more = rows.len() > slice.limit;
+    rows.truncate(slice.limit);
     let days = rows.iter().map(|row| (row.store_id.clone(), row.trans_date));
     let days: BTreeSet<_> = days.collect();
     let sides = Sides {
@@ -122,8 +122,8 @@ pub(crate) async fn changed(
                 .map(|amount| amount.map(format_cents))
                 .collect()
         };
-        told.rows.push(RowOfRun {
-            files: behind.into_iter().map(Behind::told).collect(),
+        changed.rows.push(RowOfRun {
+            files: behind.into_iter().map(Behind::into_file).collect(),
             before: row.before.map(text),
             after: row.after.map(text),
             store_id: row.store_id,
@@ -131,8 +131,8 @@ pub(crate) async fn changed(
             trans_date: row.trans_date,
         });
     }
-    told.before = base.map(|base| base.run_id);
-    Ok(told)
+    changed.before = base.map(|base| base.run_id);
+    Ok(changed)
 }
 
 async fn files_of(lake: &Lake, run: &RunRow) -> anyhow::Result<[LocalFile; 2]> {
@@ -230,7 +230,7 @@ impl Behind<'_> {
         ids(&self.before) != ids(&self.after)
     }
 
-    fn told(self) -> FileBehind {
+    fn into_file(self) -> FileBehind {
         let hashes = |inputs: &[&InputFile]| {
             let hashes = inputs.iter().map(|input| input.version.content_hash.clone());
             hashes.collect()

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 const LONGEST: usize = 60;
 
 /// Says what an edit did to a job: each key that changed, with its value before and after.
-pub(crate) fn told(edit: &JobEdit) -> String {
+pub(crate) fn describe_edit(edit: &JobEdit) -> String {
     let changes = match (&edit.before, &edit.after) {
         (Some(before), Some(after)) => changed(&flat(before), &flat(after)),
         _ => Vec::new(),
@@ -66,7 +66,7 @@ mod tests {
 
     fn edit(before: Value, after: Value) -> String {
         let object = |value: Value| value.as_object().cloned();
-        told(&JobEdit {
+        describe_edit(&JobEdit {
             edit_id: 1,
             at: jiff::Timestamp::UNIX_EPOCH,
             who: "SQL".into(),
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn long_values_are_cut() {
         let long = json!({ "files": "x".repeat(500) });
-        let told = edit(json!({ "files": "a" }), long);
-        assert!(told.chars().count() < 100 && told.ends_with('…'), "{told}");
+        let words = edit(json!({ "files": "a" }), long);
+        assert!(words.chars().count() < 100 && words.ends_with('…'), "{words}");
     }
 }

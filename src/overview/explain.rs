@@ -39,12 +39,12 @@ pub(crate) async fn explain_waves(
 /// Adds to verdicts what their files have in common with those of other jobs. That keeps no run from starting.
 async fn tell_of_others(state: &StateDb, verdicts: &mut [Verdict]) -> Result<(), StateError> {
     let runs: Vec<_> = verdicts.iter().map(|verdict| verdict.run.as_ref()).collect();
-    let told = others::told_of(state, &runs).await?;
-    for (verdict, told) in verdicts.iter_mut().zip(told) {
-        let told = told.into_iter();
+    let sentences = others::describe_runs(state, &runs).await?;
+    for (verdict, sentences) in verdicts.iter_mut().zip(sentences) {
+        let sentences = sentences.into_iter();
         verdict
             .checks
-            .extend(told.map(|facts| Check::new("other jobs", true, facts)));
+            .extend(sentences.map(|facts| Check::new("other jobs", true, facts)));
     }
     Ok(())
 }

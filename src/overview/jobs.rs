@@ -40,7 +40,7 @@ impl JobStatus {
             .into_iter()
             .chain(self.done.clone())
             .chain(waits_for)
-            .chain(self.told_ahead())
+            .chain(self.describe_ahead())
             .collect();
         lines.join("\n")
     }
@@ -129,8 +129,8 @@ async fn judge_some(
             Err(error) => {
                 if let Some(job) = of_job {
                     job.is_unusable = true;
-                    let told = format!("a corrected configuration: {error}");
-                    job.status.waits_for.push(told);
+                    let reason = format!("a corrected configuration: {error}");
+                    job.status.waits_for.push(reason);
                 }
             }
             Ok(plan) => match (verdicts.next().flatten(), of_job.as_mut()) {
@@ -139,8 +139,8 @@ async fn judge_some(
                     match &job.verdict {
                         Some(newest) => job.status.describe(newest),
                         None => {
-                            let told = format!("a file that matches {}", plan.files);
-                            job.status.waits_for.push(told);
+                            let reason = format!("a file that matches {}", plan.files);
+                            job.status.waits_for.push(reason);
                         }
                     }
                 }
@@ -153,9 +153,9 @@ async fn judge_some(
         .iter()
         .map(|job| job.verdict.as_ref()?.run.as_ref())
         .collect();
-    let told = others::told_of(state, &runs).await?;
-    for (job, told) in judged.iter_mut().zip(told) {
-        job.status.other_jobs = told;
+    let sentences = others::describe_runs(state, &runs).await?;
+    for (job, sentences) in judged.iter_mut().zip(sentences) {
+        job.status.other_jobs = sentences;
     }
     Ok(judged)
 }
@@ -182,7 +182,7 @@ impl Judged {
 }
 
 impl JobStatus {
-    fn told_ahead(&self) -> Option<String> {
+    fn describe_ahead(&self) -> Option<String> {
         let first = self.ahead.first()?;
         let waves = match self.ahead.len() {
             1 => "1 wave lies".to_owned(),

@@ -29,7 +29,7 @@ pub(crate) async fn rejects(
     let file = state.file(file_url).await?;
     let version = file
         .as_ref()
-        .and_then(|file| file.judged().or(file.in_force.as_ref()).cloned());
+        .and_then(|file| file.newest_version().or(file.in_force.as_ref()).cloned());
     let (Some(file), Some(version)) = (file, version) else {
         let unknown =
             format!("no version of {file_url:?} has been converted: `gristmill files` lists the files");

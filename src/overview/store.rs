@@ -138,7 +138,7 @@ pub(crate) async fn store_report(
 /// newest submission could not be read, in the version in force.
 fn counts(of_store: &FileOfStore) -> (u64, u64) {
     let file = &of_store.file;
-    let version = file.judged().or(file.in_force.as_ref());
+    let version = file.newest_version().or(file.in_force.as_ref());
     version.map_or((0, 0), |row| (row.version.rejects, row.version.lines))
 }
 

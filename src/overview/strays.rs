@@ -92,7 +92,7 @@ pub(crate) async fn without_files(
             by_feed.entry(&plan.feed.name).or_default().push(plan);
         }
     }
-    let mut told = Vec::new();
+    let mut problems = Vec::new();
     for (feed, plans) in by_feed {
         let Some(first) = state.file_urls(feed, "", "", 1).await?.pop() else {
             continue;
@@ -106,7 +106,7 @@ pub(crate) async fn without_files(
                 continue;
             }
             let files = files.as_str();
-            told.push((
+            problems.push((
                 plan.id.clone(),
                 format!(
                     "none of the known files of feed {feed} matches files = {files:?}; one of them is {first:?}"
@@ -114,8 +114,8 @@ pub(crate) async fn without_files(
             ));
         }
     }
-    told.sort_unstable();
-    Ok(told)
+    problems.sort_unstable();
+    Ok(problems)
 }
 
 /// Returns whether a known file of a feed matches a pattern, in whatever job it is.
@@ -137,7 +137,7 @@ async fn has_match(state: &StateDb, feed: &str, files: &FilePattern) -> Result<b
 }
 
 /// Says in sentences, one for each cause, which files no job takes and what to do.
-pub(crate) fn told(strays: &[Stray]) -> Vec<String> {
+pub(crate) fn describe_strays(strays: &[Stray]) -> Vec<String> {
     let mut by_cause: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for stray in strays {
         let jobs = stray.unlisted_in.join(", ");
@@ -199,14 +199,14 @@ mod tests {
         assert_eq!(unlisted.unlisted_in, ["north", "south"]);
         let unmatched = stray(&jobs, "CA-1.tdf").unwrap();
         assert!(unmatched.unlisted_in.is_empty());
-        let told = told(&[unlisted, unmatched]);
+        let sentences = describe_strays(&[unlisted, unmatched]);
         assert!(
-            told[0].contains("CA-1.tdf") && told[0].contains("[[job]]"),
-            "{told:?}"
+            sentences[0].contains("CA-1.tdf") && sentences[0].contains("[[job]]"),
+            "{sentences:?}"
         );
         assert!(
-            told[1].contains("IL-3.tdf") && told[1].contains("`stores` of north, south"),
-            "{told:?}"
+            sentences[1].contains("IL-3.tdf") && sentences[1].contains("`stores` of north, south"),
+            "{sentences:?}"
         );
         assert_eq!(stray_of(&jobs, "items", "IL-3.tdf"), None);
     }

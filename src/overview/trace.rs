@@ -53,8 +53,8 @@ pub(crate) struct TracedFile {
 /// Finds where a row comes from. Opens the warehouse and the lake.
 pub(crate) async fn trace(settings: &Settings, state: &StateDb, key: &Key) -> anyhow::Result<Trace> {
     let warehouse = warehouse::open(settings).await?;
-    let held = warehouse.row(&key.store, &key.item, key.date).await?;
-    let warehouse = held.map(|row| amounts_as_text(&row.amounts));
+    let row = warehouse.row(&key.store, &key.item, key.date).await?;
+    let warehouse = row.map(|row| amounts_as_text(&row.amounts));
     let columns = settings.target.measures.clone();
     let lake = Lake::open(&settings.lake).await?;
     let runs = match settings.target.mode {

@@ -11,7 +11,7 @@ pub(super) async fn tell(parts: &Parts) -> anyhow::Result<()> {
     });
     for edit in edits.await? {
         let (job, at) = (&edit.job_id, edit.at);
-        tracing::info!(job, who = edit.who, %at, "job edited: {}", overview::edited(&edit));
+        tracing::info!(job, who = edit.who, %at, "job edited: {}", overview::describe_edit(&edit));
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use super::activity::{Activity, Token};
 use super::retry::{StepError, pause_after, with_retries};
 use super::{Parts, stopped};
 use crate::causes;
-use crate::lineage::event;
+use crate::lineage;
 use crate::settings::LineageSettings;
 use crate::web::{self, RetryAfter};
 
@@ -143,8 +143,8 @@ impl Task {
             if page.is_empty() {
                 return Ok(None);
             }
-            for told in page {
-                let body = with_retries(&self.parts.patience, "reading a run", || self.event(&told));
+            for event in page {
+                let body = with_retries(&self.parts.patience, "reading a run", || self.event(&event));
                 let answer = match body.await.context("cannot read the run of a lineage event")? {
                     Some(body) => self.send(&body).await,
                     None => Answer::Refused("the state database has the run no longer".to_owned()),
@@ -154,14 +154,14 @@ impl Task {
                     Answer::Failed(problem, asked) => return Ok(Some((problem, asked))),
                     Answer::Refused(problem) => {
                         tracing::error!(
-                            run_id = told.run_id,
-                            event = told.kind.as_str(),
+                            run_id = event.run_id,
+                            event = event.kind.as_str(),
                             "a lineage event is dropped: {problem}"
                         );
                         true
                     }
                 };
-                let end = || async { Ok(state.end_lineage_event(told.event_id, is_dropped).await?) };
+                let end = || async { Ok(state.end_lineage_event(event.event_id, is_dropped).await?) };
                 with_retries(&self.parts.patience, "noting what was told", end)
                     .await
                     .context("cannot note in the state database that a lineage event was sent")?;
@@ -170,16 +170,16 @@ impl Task {
     }
 
     /// Makes an event of what is known now.
-    async fn event(&self, told: &LineageEvent) -> Result<Option<Value>, StepError> {
+    async fn event(&self, event: &LineageEvent) -> Result<Option<Value>, StepError> {
         let state = &self.parts.state;
-        let Some(run) = state.run(&told.run_id).await? else {
+        let Some(run) = state.run(&event.run_id).await? else {
             return Ok(None);
         };
-        let inputs = state.run_inputs(&told.run_id).await?;
-        Ok(Some(event(
+        let inputs = state.run_inputs(&event.run_id).await?;
+        Ok(Some(lineage::event(
             &self.parts.settings,
             &self.settings,
-            told,
+            event,
             &run,
             &inputs,
         )))
@@ -191,7 +191,7 @@ impl Task {
             .post(self.settings.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(event.to_string());
-        if let Ok(Some(key)) = self.settings.key() {
+        if let Ok(Some(key)) = self.settings.api_key() {
             request = request.bearer_auth(key);
         }
         let response = match request.send().await {

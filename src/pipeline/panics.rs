@@ -15,15 +15,15 @@ pub(super) async fn contained<T>(step: impl Future<Output = T>) -> Result<T, Pan
     AssertUnwindSafe(step)
         .catch_unwind()
         .await
-        .map_err(|panic| told(&*panic))
+        .map_err(|panic| panicked(&*panic))
 }
 
 /// The same for a step on a thread that may block.
 pub(super) fn contained_here<T>(step: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(step)).map_err(|panic| told(&*panic))
+    catch_unwind(AssertUnwindSafe(step)).map_err(|panic| panicked(&*panic))
 }
 
-fn told(panic: &(dyn Any + Send)) -> Panicked {
+fn panicked(panic: &(dyn Any + Send)) -> Panicked {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Panicked(text.unwrap_or("without a message").to_owned())

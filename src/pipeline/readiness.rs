@@ -2,7 +2,7 @@
 
 use gristmill_state::{RunOutcome, RunResult, WaitKind};
 
-use super::retry::{StepError, with_retries, with_retries_told};
+use super::retry::{StepError, with_retries, with_retries_reported};
 use super::{Parts, ledger};
 
 /// How many times a run may die with its process before it is given up.
@@ -14,7 +14,7 @@ const WAREHOUSE: &str = "the warehouse";
 /// Prepares the warehouse, settles interrupted runs, and compares the state database with the warehouse's ledger.
 /// Returns whether that may change a verdict. Its future may be dropped at any point.
 pub(super) async fn make_ready(parts: &Parts) -> Result<bool, StepError> {
-    let tell = |reason: String, pause| async move {
+    let report = |reason: String, pause| async move {
         let next_try = parts.after(pause);
         if let Err(error) = parts
             .state
@@ -31,7 +31,7 @@ pub(super) async fn make_ready(parts: &Parts) -> Result<bool, StepError> {
         let news = ledger::reconcile(parts).await?;
         Ok(are_settled || news != before)
     };
-    let ready = with_retries_told(&parts.patience, "preparing the warehouse", step, tell).await?;
+    let ready = with_retries_reported(&parts.patience, "preparing the warehouse", step, report).await?;
     with_retries(
         &parts.patience,
         "recording that the warehouse is ready",

@@ -106,7 +106,7 @@ impl Content {
     pub(super) async fn exists(&self) -> anyhow::Result<bool> {
         match self {
             Self::File { folder, path } => Ok(tokio::fs::try_exists(folder.root.join(path)).await?),
-            Self::Object { bucket, path } => match bucket.store().head(&bucket.key(path)?).await {
+            Self::Object { bucket, path } => match bucket.objects().head(&bucket.object_key(path)?).await {
                 Ok(_) => Ok(true),
                 Err(object_store::Error::NotFound { .. }) => Ok(false),
                 Err(error) => Err(error.into()),
@@ -446,10 +446,10 @@ fn not_read<T>(failure: &ReadError) -> Result<Read<T>, StepError> {
         ReadError::Gone { .. } => Ok(Read::Gone),
         ReadError::Changed { .. } => Ok(Read::Changed),
         ReadError::BadName { .. } | ReadError::Denied { .. } => Err(StepError::permanent(cause)),
-        ReadError::Store { source, .. } if !matches!(source, object_store::Error::Generic { .. }) => {
+        ReadError::Provider { source, .. } if !matches!(source, object_store::Error::Generic { .. }) => {
             Err(StepError::transient(cause))
         }
-        ReadError::Store { .. } | ReadError::Stopped { .. } => Err(StepError::outage(cause)),
+        ReadError::Provider { .. } | ReadError::Stopped { .. } => Err(StepError::outage(cause)),
         ReadError::Length { .. } => Err(StepError::transient(cause)),
     }
 }

@@ -168,15 +168,15 @@ pub(super) async fn with_retries<T, F>(
 where
     F: Future<Output = Result<T, StepError>>,
 {
-    with_retries_told(patience, what, step, |_, _| std::future::ready(())).await
+    with_retries_reported(patience, what, step, |_, _| std::future::ready(())).await
 }
 
-/// Does the same, and calls `tell` with the reason of each failure that leads to a retry, and the pause before it.
-pub(super) async fn with_retries_told<T, F, N>(
+/// Does the same, and calls `report` with the reason of each failure that leads to a retry, and the pause before it.
+pub(super) async fn with_retries_reported<T, F, N>(
     patience: &Patience,
     what: &str,
     mut step: impl FnMut() -> F,
-    tell: impl Fn(String, Duration) -> N,
+    report: impl Fn(String, Duration) -> N,
 ) -> Result<T, StepError>
 where
     F: Future<Output = Result<T, StepError>>,
@@ -196,7 +196,7 @@ where
         patience.gauges.count_retry();
         let pause = pause_after(failures);
         tracing::warn!(?pause, "{what} failed and will be tried again: {error}");
-        tell(error.to_string(), pause).await;
+        report(error.to_string(), pause).await;
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = stopped(&mut is_stopped) => return Err(error),

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use gristmill_state::{Named, StateDb, Takers};
 
 use super::retry::{Patience, with_retries};
-use crate::overview::{strays, told, without_files};
+use crate::overview::{describe_strays, strays, without_files};
 use crate::preconditions::JobIndex;
 
-/// What was told since the start.
+/// What was reported since the start.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Reported {
     /// The edition of the jobs when all files were last looked at; none before that.
     edition: Option<i64>,
     files: HashSet<String>,
@@ -18,10 +18,10 @@ pub(super) struct Told {
     without_files: HashSet<String>,
 }
 
-impl Told {
+impl Reported {
     /// Looks at the files that have just been recorded or, at the start and whenever a job was edited, at all that no job
     /// takes.
-    pub(super) async fn tell(
+    pub(super) async fn report(
         &mut self,
         state: &StateDb,
         patience: &Patience,
@@ -42,7 +42,7 @@ impl Told {
                 recorded.iter().filter_map(stray).collect()
             }
             false => {
-                self.tell_invalid(jobs);
+                self.report_invalid(jobs);
                 let without = with_retries(patience, "looking for jobs without files", || async {
                     Ok(without_files(state, jobs, None).await?)
                 });
@@ -61,13 +61,13 @@ impl Told {
             .into_iter()
             .filter(|stray| self.files.insert(stray.file.clone()))
             .collect();
-        for sentence in told(&new) {
+        for sentence in describe_strays(&new) {
             tracing::warn!(files = new.len(), "{sentence}");
         }
         Ok(())
     }
 
-    fn tell_invalid(&mut self, jobs: &JobIndex) {
+    fn report_invalid(&mut self, jobs: &JobIndex) {
         for job in jobs.jobs() {
             let Err(error) = job.plan() else { continue };
             let (id, problem) = (job.config.id.as_str(), error.to_string());

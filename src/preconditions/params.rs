@@ -103,8 +103,20 @@ impl JobParams {
 
     /// Describes what is set in a few words, for tables.
     pub fn brief(&self) -> String {
+        // By name, so that none is forgotten.
+        let Self {
+            requires,
+            min_bytes,
+            min_rows,
+            after,
+            deadline,
+            time_zone,
+            stores,
+            engine,
+            cluster_rows,
+        } = self;
         let mut words: Vec<String> = Vec::new();
-        for required in &self.requires {
+        for required in requires {
             let within = required.within.as_ref().map(|span| format!(" within {span}"));
             let today = if required.today { " today" } else { "" };
             words.push(format!(
@@ -113,21 +125,21 @@ impl JobParams {
                 within.unwrap_or_default()
             ));
         }
-        words.extend(self.min_bytes.map(|least| format!("min_bytes {least}")));
-        words.extend(self.min_rows.map(|least| format!("min_rows {least}")));
-        if !self.after.is_empty() {
-            words.push(format!("after {}", self.after.join(", ")));
+        words.extend(min_bytes.map(|least| format!("min_bytes {least}")));
+        words.extend(min_rows.map(|least| format!("min_rows {least}")));
+        if !after.is_empty() {
+            words.push(format!("after {}", after.join(", ")));
         }
-        if let Some(deadline) = &self.deadline {
-            words.push(format!("deadline {deadline} {}", self.time_zone));
+        if let Some(deadline) = deadline {
+            words.push(format!("deadline {deadline} {time_zone}"));
         }
-        if !self.stores.is_empty() {
-            words.push(format!("{} stores", self.stores.len()));
+        if !stores.is_empty() {
+            words.push(format!("{} stores", stores.len()));
         }
-        if self.engine != MergeEngine::Local {
-            words.push(format!("engine {}", self.engine.word()));
+        if *engine != MergeEngine::Local {
+            words.push(format!("engine {}", engine.word()));
         }
-        words.extend(self.cluster_rows.map(|most| format!("cluster_rows {most}")));
+        words.extend(cluster_rows.map(|most| format!("cluster_rows {most}")));
         words.join("; ")
     }
 }

@@ -84,7 +84,6 @@ pub enum PlanError {
 impl JobPlan {
     /// Parses a job. Its feed must be among `feeds`, and must not be a reference feed.
     pub fn new(job: &JobConfig, feeds: &Feeds) -> Result<Self, PlanError> {
-        let fail = |key, problem: String| PlanError::Value { key, problem };
         let feed = match feeds.get(&job.feed) {
             None => {
                 let known: Vec<_> = feeds.iter().map(|feed| format!("{:?}", feed.name)).collect();
@@ -108,8 +107,19 @@ impl JobPlan {
             let problem = in_plain_words(&error.to_string());
             fail("job_params", format!("cannot be read: {problem}"))
         })?;
-        let requires = params
-            .requires
+        // By name, so that none is forgotten.
+        let JobParams {
+            requires,
+            min_bytes,
+            min_rows,
+            after,
+            deadline,
+            time_zone,
+            stores,
+            engine,
+            cluster_rows,
+        } = params;
+        let requires = requires
             .iter()
             .map(|required| {
                 let span = required.within.as_deref().map(parse_span).transpose();
@@ -120,16 +130,10 @@ impl JobPlan {
                 })
             })
             .collect::<Result<_, PlanError>>()?;
-        let deadline = params.deadline.as_deref().map(str::parse).transpose();
-        let time_zone = match params.time_zone.as_str() {
-            // Looking up a zone on this host takes some milliseconds; UTC needs no lookup.
-            "" | "UTC" => Ok(TimeZone::UTC),
-            name => TimeZone::get(name),
-        };
         let files = pattern("files", &job.files)?;
-        let stores: BTreeSet<_> = params.stores.into_iter().collect();
+        let stores: BTreeSet<_> = stores.into_iter().collect();
         check_stores(&stores, job.min_files, &files, &feed.files)?;
-        if params.cluster_rows.is_some() && params.engine != MergeEngine::Auto {
+        if cluster_rows.is_some() && engine != MergeEngine::Auto {
             let problem = "is only for `engine = \"auto\"`: write that, or leave it out";
             return Err(fail("cluster_rows", problem.into()));
         }
@@ -142,26 +146,14 @@ impl JobPlan {
             is_enabled: job.enabled,
             criterion: job.addl_criteria.clone().filter(|sql| !sql.trim().is_empty()),
             requires,
-            min_bytes: params.min_bytes,
-            min_rows: params.min_rows,
-            after: params.after,
-            deadline: deadline.map_err(|_| {
-                let found = params.deadline.as_deref().unwrap_or_default();
-                fail(
-                    "deadline",
-                    format!("{found:?} is not a time of day: write one such as \"18:00\""),
-                )
-            })?,
-            time_zone: time_zone.map_err(|_| {
-                let example = "write an IANA name such as \"America/Chicago\"";
-                fail(
-                    "time_zone",
-                    format!("{:?} is unknown: {example}", params.time_zone),
-                )
-            })?,
+            min_bytes,
+            min_rows,
+            after,
+            deadline: deadline.as_deref().map(time_of_day).transpose()?,
+            time_zone: zone(&time_zone)?,
             stores,
-            engine: params.engine,
-            cluster_rows: params.cluster_rows,
+            engine,
+            cluster_rows,
         })
     }
 
@@ -170,6 +162,26 @@ impl JobPlan {
         self.feed
             .sales()
             .is_some_and(|sales| sales.supersede == Supersede::StoreDay)
+    }
+}
+
+fn fail(key: &'static str, problem: String) -> PlanError {
+    PlanError::Value { key, problem }
+}
+
+fn time_of_day(text: &str) -> Result<Time, PlanError> {
+    let problem = || format!("{text:?} is not a time of day: write one such as \"18:00\"");
+    text.parse().map_err(|_| fail("deadline", problem()))
+}
+
+fn zone(name: &str) -> Result<TimeZone, PlanError> {
+    match name {
+        // Looking up a zone on this host takes some milliseconds; UTC needs no lookup.
+        "" | "UTC" => Ok(TimeZone::UTC),
+        name => TimeZone::get(name).map_err(|_| {
+            let example = "write an IANA name such as \"America/Chicago\"";
+            fail("time_zone", format!("{name:?} is unknown: {example}"))
+        }),
     }
 }
 
@@ -184,19 +196,18 @@ fn check_stores(
     if stores.is_empty() {
         return Ok(());
     }
-    let fail = |key, problem| Err(PlanError::Value { key, problem });
     if !files.has_store() && !feed.has_store() {
-        return fail(
+        return Err(fail(
             "stores",
             format!(
                 "needs to know which store a file is from: write {{store}} in place of the store's number in files, which \
                  is {:?}",
                 files.as_str()
             ),
-        );
+        ));
     }
     if min_files as usize > stores.len() {
-        return fail(
+        return Err(fail(
             "min_files",
             format!(
                 "is {min_files}, but stores lists only {}: where stores are listed, min_files counts stores, so write \
@@ -204,7 +215,7 @@ fn check_stores(
                 stores.len(),
                 stores.len()
             ),
-        );
+        ));
     }
     Ok(())
 }

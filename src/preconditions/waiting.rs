@@ -17,16 +17,16 @@ pub(super) fn add(plan: &JobPlan, verdicts: &mut [Verdict], waiting: &[Waiting])
         // A file without a day is of every wave.
         let is_of_wave = |day: Option<Date>| day.is_none() || verdict.wave.is_none() || verdict.wave == day;
         let of_wave: Vec<_> = files.iter().filter(|(_, day)| is_of_wave(*day)).collect();
-        let told: Vec<_> = of_wave
+        let named: Vec<_> = of_wave
             .iter()
             .map(|(file, _)| format!("{} ({})", file.subject, file.reason))
             .collect();
         verdict.waits_for_files = of_wave.iter().map(|(file, _)| file.subject.clone()).collect();
-        if told.is_empty() {
+        if named.is_empty() {
             continue;
         }
-        let facts = format!("cannot be converted yet: {}", some_of(&told));
-        let check = Check::new("files that wait", false, facts).with(json!({ "files": told }));
+        let facts = format!("cannot be converted yet: {}", some_of(&named));
+        let check = Check::new("files that wait", false, facts).with(json!({ "files": named }));
         verdict.checks.push(check);
         verdict.is_over = false;
         if verdict.state != WaveState::Running {

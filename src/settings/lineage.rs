@@ -12,7 +12,7 @@ pub struct LineageSettings {
     /// The namespace of the jobs.
     pub namespace: String,
     /// What is presented to the receiver, if it asks for something; or why that is not known.
-    key: Result<Option<String>, String>,
+    api_key: Result<Option<String>, String>,
 }
 
 /// Where receivers take events, unless the URL says it.
@@ -45,7 +45,7 @@ impl LineageSettings {
         if namespace.trim().is_empty() {
             return Err("lineage.namespace: it is empty: write a name, or leave it out".into());
         }
-        let key = match &table.api_key {
+        let api_key = match &table.api_key {
             None => Ok(None),
             Some(key) => match &key.0 {
                 Ok(key) if key.chars().all(|c| c.is_ascii_graphic()) && !key.is_empty() => {
@@ -63,13 +63,13 @@ impl LineageSettings {
         Ok(Self {
             url,
             namespace: namespace.to_owned(),
-            key,
+            api_key,
         })
     }
 
     /// Returns what is presented to the receiver, or what to do about a variable that is not set.
-    pub fn key(&self) -> Result<Option<&str>, &str> {
-        match &self.key {
+    pub fn api_key(&self) -> Result<Option<&str>, &str> {
+        match &self.api_key {
             Ok(key) => Ok(key.as_deref()),
             Err(problem) => Err(problem),
         }
@@ -127,7 +127,7 @@ mod tests {
         );
         let settings =
             LineageSettings::check(&table("http://h", Some(Err("KEY is not set".into())))).unwrap();
-        assert!(settings.key().unwrap_err().contains("KEY is not set"));
+        assert!(settings.api_key().unwrap_err().contains("KEY is not set"));
         let settings = LineageSettings::check(&table("http://h", Some(Ok("secret".into())))).unwrap();
         assert!(!format!("{settings:?}").contains("secret"));
     }

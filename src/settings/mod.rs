@@ -242,7 +242,7 @@ impl Settings {
 
     /// Returns an error if a variable that sending lineage events needs is not set.
     pub fn check_lineage(&self) -> Result<(), SettingsError> {
-        let key = self.lineage.as_ref().map(LineageSettings::key);
+        let key = self.lineage.as_ref().map(LineageSettings::api_key);
         key.transpose().map(drop).map_err(|problem| self.refused(problem))
     }
 

@@ -274,8 +274,8 @@ pub struct FileRow {
 }
 
 impl FileRow {
-    /// Returns the version that the status is about; none if the newest submission could not be read.
-    pub fn judged(&self) -> Option<&VersionRow> {
+    /// Returns the version of the newest submission, which the status is about; none if it could not be read.
+    pub fn newest_version(&self) -> Option<&VersionRow> {
         match self.status {
             FileStatus::Validated => self.in_force.as_ref(),
             _ => self.refused.as_ref(),

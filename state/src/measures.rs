@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::run::RowChanges;
 use crate::waiting::WaitKind;
 
-/// The upper bounds of the buckets of all histograms, in seconds.
+/// The upper bounds of the ranges of all histograms, in seconds.
 pub const BOUNDS: [f64; 14] = [
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 21_600.0,
 ];
@@ -90,10 +90,10 @@ pub struct MeasuredJob {
     pub last_complete: Option<Timestamp>,
 }
 
-/// How many durations lie in each of the buckets that [`BOUNDS`] separate. The last bucket has no upper bound.
+/// How many durations lie in each of the ranges that [`BOUNDS`] separate. The last one has no upper bound.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Histogram {
-    /// How many in each bucket alone.
+    /// How many in each range alone.
     pub counts: [u64; BOUNDS.len() + 1],
     /// The sum of all, in seconds.
     pub sum: f64,
@@ -102,8 +102,8 @@ pub struct Histogram {
 impl Histogram {
     /// Adds durations that are no longer than `up_to`, and `seconds` in sum.
     pub fn add(&mut self, up_to: f64, durations: u64, seconds: f64) {
-        let bucket = BOUNDS.iter().position(|bound| up_to <= *bound);
-        self.counts[bucket.unwrap_or(BOUNDS.len())] += durations;
+        let range = BOUNDS.iter().position(|bound| up_to <= *bound);
+        self.counts[range.unwrap_or(BOUNDS.len())] += durations;
         self.sum += seconds;
     }
 

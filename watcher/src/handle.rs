@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 
 use crate::bucket::{BucketSettings, WatchedBucket};
 use crate::folder::WatchedFolder;
-use crate::watching::{self, Command, Place};
+use crate::watching::{self, Command, Watched};
 use crate::{Event, KnownFiles, Settings, Stamp, Wanted};
 
 /// A running watcher. It ends with [`stop`](Handle::stop), and also when this handle or the receiver of its
@@ -46,14 +46,14 @@ pub fn watch_bucket(
 }
 
 impl Handle {
-    fn start(place: impl Place + Send + 'static, events: mpsc::Sender<Event>) -> Self {
+    fn start(watched: impl Watched + Send + 'static, events: mpsc::Sender<Event>) -> Self {
         let (commands, asked) = mpsc::unbounded_channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             tokio::select! {
                 // Dropping it anywhere (it may be waiting for a slow receiver) loses nothing: it keeps no state on disk.
                 _ = stopped => {}
-                () = watching::watch(place, asked, events) => {}
+                () = watching::watch(watched, asked, events) => {}
             }
         });
         Self { commands, stop, task }

@@ -76,7 +76,7 @@ impl KnownFiles {
     }
 
     pub(crate) fn get(&self, path: &Path) -> Option<Known> {
-        let packed = self.files.get(&self.key(path))?;
+        let packed = self.files.get(&self.hashes(path))?;
         let since = Duration::from_micros(packed.read_us.unsigned_abs());
         Some(Known {
             stamp: Stamp {
@@ -106,11 +106,11 @@ impl KnownFiles {
             read_us,
             seen_ns: self.since_begin(known.seen),
         };
-        self.files.insert(self.key(path), packed);
+        self.files.insert(self.hashes(path), packed);
     }
 
     pub(crate) fn remove(&mut self, path: &Path) {
-        self.files.remove(&self.key(path));
+        self.files.remove(&self.hashes(path));
     }
 
     /// Forgets the files that were not looked at since this moment.
@@ -124,7 +124,7 @@ impl KnownFiles {
         u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn key(&self, path: &Path) -> (u64, u64) {
+    fn hashes(&self, path: &Path) -> (u64, u64) {
         let path = path.as_os_str().as_encoded_bytes();
         (self.hashers.0.hash_one(path), self.hashers.1.hash_one(path))
     }

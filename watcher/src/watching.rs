@@ -1,6 +1,6 @@
-//! The loop of every watcher. What differs between a folder and a bucket lies behind [`Place`].
+//! The loop of every watcher. What differs between a folder and a bucket lies behind [`Watched`].
 //!
-//! The loop does no I/O, and neither does a place: threads or tasks of the place's own list and look, and report to it.
+//! The loop does no I/O, and neither does what lies behind it: threads or tasks of its own list and look, and report to it.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ pub(crate) enum Command {
 }
 
 /// A folder or a bucket: everything known of it, and what lists it and looks at it.
-pub(crate) trait Place {
+pub(crate) trait Watched {
     /// What a listing, a look or a notice has found.
     type Report: Send;
 
@@ -29,7 +29,7 @@ pub(crate) trait Place {
     /// because anything may have made something due.
     fn start(&mut self) -> Option<Instant>;
 
-    /// Waits until something happens. `None` means that it needs nothing but another [`start`](Place::start). The wait
+    /// Waits until something happens. `None` means that it needs nothing but another [`start`](Watched::start). The wait
     /// may be given up at any moment, and loses nothing.
     fn next(&mut self) -> impl Future<Output = Option<Self::Report>> + Send;
 
@@ -40,15 +40,15 @@ pub(crate) trait Place {
     fn obey(&mut self, command: Command);
 }
 
-/// Watches a place until nobody receives its events any more.
+/// Watches a folder or bucket until nobody receives its events any more.
 pub(crate) async fn watch(
-    mut place: impl Place,
+    mut watched: impl Watched,
     mut commands: mpsc::UnboundedReceiver<Command>,
     events: mpsc::Sender<Event>,
 ) {
     let mut taken = Ok(());
     while taken.is_ok() {
-        let due = place.start();
+        let due = watched.start();
         let timer = async {
             match due {
                 Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -56,9 +56,9 @@ pub(crate) async fn watch(
             }
         };
         tokio::select! {
-            Some(command) = commands.recv() => place.obey(command),
-            report = place.next() => if let Some(report) = report {
-                taken = place.take(report).await;
+            Some(command) = commands.recv() => watched.obey(command),
+            report = watched.next() => if let Some(report) = report {
+                taken = watched.take(report).await;
             },
             () = events.closed() => taken = Err(ReceiverGone),
             () = timer => {}
@@ -67,7 +67,7 @@ pub(crate) async fn watch(
     debug!("the receiver of the watcher's events is gone");
 }
 
-/// What a thread or task of a place has returned; `None` if it was cancelled. Its panic is passed on: without that part
+/// What a thread or task of a watcher has returned; `None` if it was cancelled. Its panic is passed on: without that part
 /// the watcher would wait for ever, and nobody would know.
 pub(crate) fn returned<T>(ended: Result<T, JoinError>) -> Option<T> {
     match ended {

@@ -27,7 +27,7 @@ pub(super) struct Controls<'l> {
 
 /// What a record is by its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judged {
+pub(super) enum Class {
     Row,
     Skipped,
     /// Of no kind that the settings name.
@@ -50,43 +50,43 @@ impl<'l> Controls<'l> {
         })
     }
 
-    /// Judges a record, whose fields are given if they could be found.
-    pub(super) fn judge(
+    /// Says what a record is, whose fields are given if they could be found.
+    pub(super) fn classify(
         &mut self,
         line: u64,
         content: &[u8],
         fields: Option<&Fields>,
         feed: &mut impl FeedLines,
-    ) -> Judged {
+    ) -> Class {
         if let Some(trailer) = self.trailer
             && content.starts_with(&trailer.begins)
         {
             self.end(line, trailer, fields);
-            return Judged::Skipped;
+            return Class::Skipped;
         }
-        let judged = match self.kind {
+        let class = match self.kind {
             Some(kind) => Self::of_kind(kind, fields, feed),
-            None => Judged::Row,
+            None => Class::Row,
         };
-        if judged == Judged::Row && self.trailer.is_some() {
+        if class == Class::Row && self.trailer.is_some() {
             self.rows += 1;
             match fields.and_then(|fields| feed.cents(fields)) {
                 Some(cents) => self.sum += i128::from(cents),
                 None => self.unread += 1,
             }
         }
-        judged
+        class
     }
 
-    fn of_kind(kind: &KindRule, fields: Option<&Fields>, feed: &mut impl FeedLines) -> Judged {
+    fn of_kind(kind: &KindRule, fields: Option<&Fields>, feed: &mut impl FeedLines) -> Class {
         let Some(fields) = fields else {
             // It cannot be split, whatever it is: as a row it is a reject that says so.
-            return Judged::Row;
+            return Class::Row;
         };
         let text = fields.get(kind.position).unwrap_or_default().trim_ascii();
         let is_in = |kinds: &[Box<[u8]>]| kinds.iter().any(|kind| **kind == *text);
         if is_in(&kind.rows) {
-            return Judged::Row;
+            return Class::Row;
         }
         let mut gives = false;
         for carried in kind.carried.iter().filter(|carried| *carried.kind == *text) {
@@ -94,8 +94,8 @@ impl<'l> Controls<'l> {
             feed.carry(carried.input, fields.get(carried.position).unwrap_or_default());
         }
         match gives || is_in(&kind.skip) {
-            true => Judged::Skipped,
-            false => Judged::Unknown,
+            true => Class::Skipped,
+            false => Class::Unknown,
         }
     }
 
@@ -111,13 +111,13 @@ impl<'l> Controls<'l> {
         } = *self;
         let faults = [
             trailer.lines.and_then(|position| {
-                let told = text(position);
-                let is_right = told.parse() == Ok(rows);
-                (!is_right).then(|| format!("counts {told:?} rows, but {rows} came"))
+                let stated = text(position);
+                let is_right = stated.parse() == Ok(rows);
+                (!is_right).then(|| format!("counts {stated:?} rows, but {rows} came"))
             }),
             trailer.sum.and_then(|position| {
-                let told = text(position);
-                let is_right = match self.layout.values.amounts.read(told.as_bytes()) {
+                let stated = text(position);
+                let is_right = match self.layout.values.amounts.read(stated.as_bytes()) {
                     Some(Amount::Cents { cents, .. }) => i128::from(cents) == sum,
                     _ => false,
                 };
@@ -127,7 +127,7 @@ impl<'l> Controls<'l> {
                     _ => format!(", besides {unread} that cannot be read"),
                 };
                 (!is_right)
-                    .then(|| format!("says that the amounts sum up to {told:?}, but {came} came{besides}"))
+                    .then(|| format!("says that the amounts sum up to {stated:?}, but {came} came{besides}"))
             }),
         ];
         if let Some(fault) = faults.into_iter().flatten().next() {

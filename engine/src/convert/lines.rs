@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::controls::{Controls, Judged};
+use super::controls::{Class, Controls};
 use crate::feed_lines::{FeedLines, LineOutcome};
 use crate::fields::Fields;
 use crate::findings::{Kind, Note};
@@ -132,7 +132,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     #[inline(never)]
     pub(super) fn any_line(&mut self, line: Line<'_>) {
         let content = line.content();
-        self.judge(content.bytes(), content.range(), content.len());
+        self.classify(content.bytes(), content.range(), content.len());
     }
 
     /// Reads an object of JSON whose fields were found where they stand. Returns `false` if it must be read as a record.
@@ -173,18 +173,18 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         self.cutting = Cutting::Done(record.fault.map_or(Ok(()), Err));
         std::mem::swap(&mut self.fields, &mut record.fields);
         let length = record.too_long.map_or(record.text.len(), |_| MAX_LINE);
-        self.judge(&record.text, range, length);
+        self.classify(&record.text, range, length);
         std::mem::swap(&mut self.fields, &mut record.fields);
     }
 
     /// Decides what a line is. Its content is at `range` of the unit's text; of one that is too long, only the beginning.
-    fn judge(&mut self, content: &[u8], range: Range<usize>, length: usize) {
+    fn classify(&mut self, content: &[u8], range: Range<usize>, length: usize) {
         self.number += 1;
         let content = without_marks(content);
         if let Some(header_line) = self.layout.header_line.filter(|_| !self.is_past_first) {
             return match self.report.lines + u64::from(self.number) < u64::from(header_line) {
                 true => self.skip_unread(content),
-                false => self.told_header(content, length),
+                false => self.given_header(content, length),
             };
         }
         // As with a long line that is a unit of its own, nothing else about the line matters.
@@ -198,8 +198,8 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         if self.layout.records.skips(content) {
             return self.skip_unread(content);
         }
-        let is_told_header = self.layout.header == HeaderRule::Always && !self.is_past_first;
-        if self.controls.is_some() && !is_told_header && self.is_of_other_kind(content, &range) {
+        let is_header_for_certain = self.layout.header == HeaderRule::Always && !self.is_past_first;
+        if self.controls.is_some() && !is_header_for_certain && self.is_of_other_kind(content, &range) {
             return;
         }
         let is_first = !std::mem::replace(&mut self.is_past_first, true);
@@ -226,12 +226,12 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         let Some(controls) = &mut self.controls else {
             return false;
         };
-        match controls.judge(number, content, is_whole.then_some(&self.fields), &mut self.feed) {
-            Judged::Row => return false,
-            Judged::Skipped => self.report.skipped += 1,
+        match controls.classify(number, content, is_whole.then_some(&self.fields), &mut self.feed) {
+            Class::Row => return false,
+            Class::Skipped => self.report.skipped += 1,
             // A header has no kind.
-            Judged::Unknown if self.names_columns(content) => self.is_past_first = true,
-            Judged::Unknown => self.reject(self.number, Reason::Kind, range.clone()),
+            Class::Unknown if self.names_columns(content) => self.is_past_first = true,
+            Class::Unknown => self.reject(self.number, Reason::Kind, range.clone()),
         }
         true
     }
@@ -275,7 +275,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         self.report.skipped_rows += u64::from(is_row);
     }
 
-    /// Judges a line that is no row: it may be a header, and it may be written in a known other form.
+    /// Looks at a line that is no row: it may be a header, and it may be written in a known other form.
     #[cold]
     fn refuse_line(&mut self, line: Line<'_>, reason: Reason, has_more: bool) {
         let content = line.content();
@@ -325,7 +325,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     }
 
     /// Takes the names that a table gives its columns apart from its records, and returns whether they can be used.
-    pub(super) fn told_names(&mut self, names: &[String]) -> bool {
+    pub(super) fn given_names(&mut self, names: &[String]) -> bool {
         self.is_past_first = true;
         self.report.header = Header::ByPosition;
         if self.layout.header_names == HeaderNames::Ignore {
@@ -360,7 +360,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     }
 
     /// Reads the line that the settings say is the header.
-    fn told_header(&mut self, content: &[u8], length: usize) {
+    fn given_header(&mut self, content: &[u8], length: usize) {
         self.is_past_first = true;
         let names = match length < MAX_LINE {
             true => self.find_names(content),

@@ -60,7 +60,7 @@ pub(super) struct DbfRecords<R> {
     /// Where the bits that say which values are NULL stand in a record.
     null_bits: Option<usize>,
     /// How many records the header says.
-    told: u64,
+    announced: u64,
     read: u64,
     /// One record.
     bytes: Vec<u8>,
@@ -86,7 +86,7 @@ impl<R: Read> DbfRecords<R> {
             }
             _ => {}
         }
-        let told = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        let announced = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
         let (length, record) = (number(8), number(10));
         let lies = |what: String| unreadable(format!("its header lies: {what}"));
         let mut rest = vec![
@@ -133,7 +133,7 @@ impl<R: Read> DbfRecords<R> {
             page: Page::of_table(charset, header[29]).map_err(unreadable)?,
             input,
             columns,
-            told: told.into(),
+            announced: announced.into(),
             read: 0,
             bytes: vec![0; record],
         })
@@ -143,9 +143,9 @@ impl<R: Read> DbfRecords<R> {
     fn end(&mut self) -> io::Result<()> {
         let mut byte = [0];
         if fill(&mut self.input, &mut byte)? == 1 && !matches!(byte[0], END_MARK | 0) {
-            let told = self.told;
+            let announced = self.announced;
             return Err(unreadable(format!(
-                "its header lies: it counts {told} records, but more follow: it was changed while it was written, or damaged"
+                "its header lies: it counts {announced} records, but more follow: it was changed while it was written, or damaged"
             )));
         }
         io::copy(&mut self.input, &mut io::sink()).map(|_| ())
@@ -182,16 +182,16 @@ impl<R: Read> Records for DbfRecords<R> {
 
     fn next(&mut self, record: &mut Record) -> io::Result<bool> {
         record.clear();
-        if self.read == self.told {
+        if self.read == self.announced {
             self.end()?;
             return Ok(false);
         }
         let read = fill(&mut self.input, &mut self.bytes)?;
-        let (told, before) = (self.told, self.read);
+        let (announced, before) = (self.announced, self.read);
         self.read += 1;
         let cut = || {
             unreadable(format!(
-                "it was cut: its header counts {told} records, but only {before} came"
+                "it was cut: its header counts {announced} records, but only {before} came"
             ))
         };
         match self.bytes[0] {

@@ -6,12 +6,12 @@
 mod binary;
 mod cfb;
 mod ods;
-mod parts;
+mod package;
 mod xlsx;
 
 use std::io;
 
-use self::parts::{Parts, damaged};
+use self::package::{Package, damaged};
 use super::Reading;
 use super::lines::Ending;
 use super::record::{Record, Records, unreadable};
@@ -67,19 +67,19 @@ pub(super) fn open<T>(
 }
 
 fn open_zip<T>(spool: &Spool, sheet: Option<&SheetSpec>, reading: impl Reading<T>) -> Result<T, EngineError> {
-    let mut parts = Parts::open(spool).map_err(EngineError::Read)?;
-    if parts.has("content.xml") && parts.has("mimetype") {
-        let rows = ods::SheetRows::open(&mut parts, sheet).map_err(EngineError::Read)?;
+    let mut package = Package::open(spool).map_err(EngineError::Read)?;
+    if package.has("content.xml") && package.has("mimetype") {
+        let rows = ods::SheetRows::open(&mut package, sheet).map_err(EngineError::Read)?;
         return reading.read(Box::new(SheetRecords::new(rows)));
     }
-    if parts.has("xl/workbook.bin") {
-        binary::check_xlsb(&mut parts).map_err(EngineError::Read)?;
+    if package.has("xl/workbook.bin") {
+        binary::check_xlsb(&mut package).map_err(EngineError::Read)?;
         let mut book = binary::Xlsb::open(spool).map_err(EngineError::Read)?;
         let rows = book.rows(sheet).map_err(EngineError::Read)?;
         return reading.read(Box::new(SheetRecords::new(rows)));
     }
-    let book = xlsx::Book::read(&mut parts, sheet).map_err(EngineError::Read)?;
-    let rows = xlsx::SheetRows::open(&mut parts, &book).map_err(EngineError::Read)?;
+    let book = xlsx::Book::read(&mut package, sheet).map_err(EngineError::Read)?;
+    let rows = xlsx::SheetRows::open(&mut package, &book).map_err(EngineError::Read)?;
     reading.read(Box::new(SheetRecords::new(rows)))
 }
 

@@ -225,7 +225,7 @@ fn currencies(looked: &[(&str, u64)]) -> Vec<String> {
 }
 
 /// Returns what settings make of a text, in words.
-pub(super) fn told(spec: &ValuesSpec, text: &str) -> String {
+pub(super) fn describe(spec: &ValuesSpec, text: &str) -> String {
     let rule = AmountRule::new(spec);
     match rule.map(|rule| rule.read(text.as_bytes())) {
         Ok(Some(Amount::Cents { cents, .. })) => format!("{} is {}", quoted(text), format_cents(cents)),

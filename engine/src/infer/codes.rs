@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::amounts::AmountGuess;
 use super::column::Column;
 use super::distinct::Values;
-use super::draft::{Table, grouped, key, list, quoted};
-use super::grid::Place;
+use super::draft::{SettingsTable, grouped, list, quoted, toml_key};
+use super::grid::ColumnPosition;
 use super::job::Job;
 use super::role::Role;
 use super::roles::is_small_number;
@@ -39,8 +39,12 @@ pub(super) fn write(job: &mut Job<'_>) {
     }
     let Some(at) = job.best.roles.column(Role::Code) else {
         if job.feed.is_none() {
-            job.draft
-                .set(Table::Feed, "measures", usual_measures(), "the usual codes");
+            job.draft.set(
+                SettingsTable::Feed,
+                "measures",
+                usual_measures(),
+                "the usual codes",
+            );
         }
         return;
     };
@@ -71,7 +75,7 @@ fn codes_of(feed: &FeedSpec) -> Vec<(String, i32)> {
 }
 
 /// Returns how often each code occurs, and what its amounts add up to.
-fn told(job: &Job<'_>) -> BTreeMap<String, (u64, i64)> {
+fn counted(job: &Job<'_>) -> BTreeMap<String, (u64, i64)> {
     let mut found: BTreeMap<String, (u64, i64)> = BTreeMap::new();
     let roles = &job.best.roles;
     let (Some(code), Some(amount)) = (roles.column(Role::Code), roles.column(Role::Amount)) else {
@@ -105,8 +109,8 @@ fn in_words(codes: &BTreeMap<String, (u64, i64)>) -> String {
 
 /// Codes are numbers.
 fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>) {
-    let told = told(job);
-    let counts = in_words(&told);
+    let counted = counted(job);
+    let counts = in_words(&counted);
     let is_in = |code: i32| values.count(|text| text.parse() == Ok(code)) > 0;
     if let Some(codes) = of_feed {
         if !codes.iter().any(|(_, code)| is_in(*code)) {
@@ -117,11 +121,12 @@ fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)
     }
     if USUAL.iter().any(|(_, code)| is_in(*code)) {
         let proof = format!("the usual codes; no file says what they mean: {counts}");
-        job.draft.set(Table::Feed, "measures", usual_measures(), proof);
+        job.draft
+            .set(SettingsTable::Feed, "measures", usual_measures(), proof);
         return;
     }
     // Sales are most of the money, and discounts are negative or the least of it.
-    let mut sums: Vec<(i32, i64)> = told
+    let mut sums: Vec<(i32, i64)> = counted
         .iter()
         .filter_map(|(code, (_, sum))| Some((code.parse().ok()?, *sum)))
         .collect();
@@ -134,7 +139,7 @@ fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)
         .collect();
     let question = format!("which code is sale, tax or discount? {counts}");
     job.draft.ask(
-        Table::Feed,
+        SettingsTable::Feed,
         "measures",
         question,
         vec![(format!("{{ {} }}", all.join(", ")), "by their sums".to_owned())],
@@ -143,7 +148,7 @@ fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)
 
 /// Codes are words.
 fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>) {
-    let counts = in_words(&told(job));
+    let counts = in_words(&counted(job));
     let code_of = |measure: usize| {
         let (name, code) = USUAL[measure];
         let known = of_feed.as_ref().map(|codes| {
@@ -158,13 +163,13 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
     let mut has_others = false;
     for (text, _) in &values.list {
         match words::measure(text).and_then(code_of) {
-            Some(code) => known.push(format!("{} = {code}", key(text))),
+            Some(code) => known.push(format!("{} = {code}", toml_key(text))),
             None => has_others |= text.parse::<i32>().is_err(),
         }
     }
     if of_feed.is_none() {
         job.draft.set(
-            Table::Feed,
+            SettingsTable::Feed,
             "measures",
             usual_measures(),
             "the usual codes, which the words below stand for",
@@ -176,18 +181,18 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
             .iter()
             .take(3)
             .zip(USUAL)
-            .map(|((text, _), (_, code))| format!("{} = {code}", key(text)))
+            .map(|((text, _), (_, code))| format!("{} = {code}", toml_key(text)))
             .collect();
         let question = format!("which word is sale, tax or discount? {counts}");
         job.draft.ask(
-            Table::Values,
+            SettingsTable::Values,
             "codes",
             question,
             vec![(format!("{{ {} }}", first.join(", ")), String::new())],
         );
     } else {
         job.draft.set(
-            Table::Values,
+            SettingsTable::Values,
             "codes",
             format!("{{ {} }}", known.join(", ")),
             counts,
@@ -195,7 +200,7 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
     }
     if has_others {
         job.draft.set(
-            Table::Values,
+            SettingsTable::Values,
             "other_codes",
             quoted("ignore"),
             "the other words are nothing that is summed",
@@ -211,9 +216,11 @@ fn side_by_side(job: &mut Job<'_>) {
     for ((name, _), at) in USUAL.iter().zip(wide) {
         let Some(at) = at else { continue };
         let column = &job.best.columns[at];
-        let field = match &job.best.places[at] {
-            Place::Path(path) => path.clone(),
-            Place::Column(_) | Place::Characters(..) => column.name.clone().unwrap_or_default(),
+        let field = match &job.best.positions[at] {
+            ColumnPosition::Path(path) => path.clone(),
+            ColumnPosition::Column(_) | ColumnPosition::Characters(..) => {
+                column.name.clone().unwrap_or_default()
+            }
         };
         measures.push(format!("{name} = {{ field = {} }}", quoted(&field)));
         proofs.push(format!("{} in {}", grouped(column.values.filled), field));
@@ -237,7 +244,7 @@ fn side_by_side(job: &mut Job<'_>) {
     }
     let proof = format!("amounts: {}", proofs.join(", "));
     job.draft.set(
-        Table::Feed,
+        SettingsTable::Feed,
         "measures",
         format!("{{ {} }}", measures.join(", ")),
         proof,

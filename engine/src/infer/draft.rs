@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The table that a key stands in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Table {
+pub(super) enum SettingsTable {
     Feed,
     Fields,
     Values,
@@ -14,8 +14,8 @@ pub(super) enum Table {
 
 /// One key, and what it is set to.
 #[derive(Clone, Debug)]
-struct Key {
-    table: Table,
+struct SettingsKey {
+    table: SettingsTable,
     name: &'static str,
     /// What it may be, each with what speaks for it. Empty where the usual value is one of them.
     choices: Vec<(String, String)>,
@@ -26,7 +26,7 @@ struct Key {
 /// All keys that were found.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Draft {
-    keys: Vec<Key>,
+    keys: Vec<SettingsKey>,
     /// What is missing, without which nothing can be read.
     pub(super) lacks: Vec<String>,
     /// What the reader should know.
@@ -37,12 +37,12 @@ impl Draft {
     /// Sets a key for certain.
     pub(super) fn set(
         &mut self,
-        table: Table,
+        table: SettingsTable,
         name: &'static str,
         value: impl Into<String>,
         proof: impl Into<String>,
     ) {
-        self.keys.push(Key {
+        self.keys.push(SettingsKey {
             table,
             name,
             choices: vec![(value.into(), proof.into())],
@@ -53,12 +53,12 @@ impl Draft {
     /// Leaves a key open. An empty value stands for leaving it out. The first choice is the likeliest.
     pub(super) fn ask(
         &mut self,
-        table: Table,
+        table: SettingsTable,
         name: &'static str,
         question: impl Into<String>,
         choices: Vec<(String, String)>,
     ) {
-        self.keys.push(Key {
+        self.keys.push(SettingsKey {
             table,
             name,
             choices,
@@ -67,7 +67,7 @@ impl Draft {
     }
 
     /// Returns whether a key was set, or asked for.
-    pub(super) fn has(&self, table: Table, name: &str) -> bool {
+    pub(super) fn has(&self, table: SettingsTable, name: &str) -> bool {
         self.keys.iter().any(|key| key.table == table && key.name == name)
     }
 
@@ -75,10 +75,10 @@ impl Draft {
     pub(super) fn questions(&self) -> Vec<String> {
         let asked = self.keys.iter().filter_map(|key| {
             let path = match key.table {
-                Table::Feed => key.name.to_owned(),
-                Table::Fields => format!("fields.{}", key.name),
-                Table::Values => format!("values.{}", key.name),
-                Table::Records => format!("records.{}", key.name),
+                SettingsTable::Feed => key.name.to_owned(),
+                SettingsTable::Fields => format!("fields.{}", key.name),
+                SettingsTable::Values => format!("values.{}", key.name),
+                SettingsTable::Records => format!("records.{}", key.name),
             };
             key.question
                 .as_ref()
@@ -91,14 +91,19 @@ impl Draft {
     /// otherwise they are comments.
     pub(super) fn toml(&self, head: &str, below: &str, is_trial: bool) -> String {
         let mut text = format!("{head}\n");
-        for table in [Table::Feed, Table::Fields, Table::Values, Table::Records] {
+        for table in [
+            SettingsTable::Feed,
+            SettingsTable::Fields,
+            SettingsTable::Values,
+            SettingsTable::Records,
+        ] {
             let name = match table {
-                Table::Feed => None,
-                Table::Fields => Some("fields"),
-                Table::Values => Some("values"),
-                Table::Records => Some("records"),
+                SettingsTable::Feed => None,
+                SettingsTable::Fields => Some("fields"),
+                SettingsTable::Values => Some("values"),
+                SettingsTable::Records => Some("records"),
             };
-            let keys: Vec<&Key> = self.keys.iter().filter(|key| key.table == table).collect();
+            let keys: Vec<&SettingsKey> = self.keys.iter().filter(|key| key.table == table).collect();
             if let Some(name) = name.filter(|_| !keys.is_empty()) {
                 let _ = writeln!(text, "[{below}.{name}]");
             }
@@ -110,7 +115,7 @@ impl Draft {
     }
 }
 
-fn write_key(text: &mut String, key: &Key, is_trial: bool) {
+fn write_key(text: &mut String, key: &SettingsKey, is_trial: bool) {
     let line = |(value, proof): &(String, String)| {
         let proof = one_line(proof);
         match value.is_empty() {
@@ -191,7 +196,7 @@ pub(super) fn list<T: AsRef<str>>(texts: impl IntoIterator<Item = T>) -> String 
 }
 
 /// Writes a key of an inline table, which needs quotes unless it is a word.
-pub(super) fn key(text: &str) -> String {
+pub(super) fn toml_key(text: &str) -> String {
     let is_bare = !text.is_empty()
         && text
             .chars()

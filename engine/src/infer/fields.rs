@@ -1,8 +1,8 @@
 //! Writes where the fields are: by the header's names, by positions, or in the file's name.
 
 use super::Way;
-use super::draft::{Table, grouped, list, quoted, share};
-use super::grid::{Header, Place};
+use super::draft::{SettingsTable, grouped, list, quoted, share};
+use super::grid::{ColumnPosition, Header};
 use super::job::Job;
 use super::role::{ROLES, Role};
 use crate::header::is_name;
@@ -79,7 +79,7 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
     let wide: Vec<usize> = job.best.roles.wide.iter().flatten().flatten().copied().collect();
     if header.line > 1 && header.is_steady {
         job.draft.set(
-            Table::Feed,
+            SettingsTable::Feed,
             "header_line",
             header.line.to_string(),
             format!("it says {}", names.join(" ")),
@@ -107,7 +107,8 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
             true => "as the header names them".to_owned(),
             false => "as a header names them; some files have none".to_owned(),
         };
-        job.draft.set(Table::Feed, "columns", list(trimmed), proof);
+        job.draft
+            .set(SettingsTable::Feed, "columns", list(trimmed), proof);
     }
     if is_own && can_list {
         return;
@@ -128,7 +129,8 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
                 .iter()
                 .map(|at| (format!("{{ column = {} }}", at + 1), proof(job, role, *at)))
                 .collect();
-            job.draft.ask(Table::Fields, role.field(), question, choices);
+            job.draft
+                .ask(SettingsTable::Fields, role.field(), question, choices);
             continue;
         }
         let value = |at: &usize| list([names[*at].trim()]);
@@ -138,10 +140,17 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
                 .iter()
                 .map(|at| (value(at), proof(job, role, *at)))
                 .collect();
-            job.draft.ask(Table::Fields, role.field(), question, choices);
-        } else if !is_name(&names[at], role.field()) || !(is_table || job.draft.has(Table::Feed, "columns")) {
             job.draft
-                .set(Table::Fields, role.field(), value(&at), proof(job, role, at));
+                .ask(SettingsTable::Fields, role.field(), question, choices);
+        } else if !is_name(&names[at], role.field())
+            || !(is_table || job.draft.has(SettingsTable::Feed, "columns"))
+        {
+            job.draft.set(
+                SettingsTable::Fields,
+                role.field(),
+                value(&at),
+                proof(job, role, at),
+            );
         }
     }
 }
@@ -158,7 +167,7 @@ fn without_header(job: &mut Job<'_>) {
     let mut proofs = Vec::new();
     for role in ROLES {
         let found = choices(job, role);
-        let value = |at: &usize| place(job, *at);
+        let value = |at: &usize| position(job, *at);
         match found[..] {
             [] => {}
             [at] if is_delimited => {
@@ -167,7 +176,7 @@ fn without_header(job: &mut Job<'_>) {
             }
             [at] => {
                 let (value, proof) = (value(&at), proof(job, role, at));
-                job.draft.set(Table::Fields, role.field(), value, proof);
+                job.draft.set(SettingsTable::Fields, role.field(), value, proof);
             }
             _ => {
                 let choices = found
@@ -175,7 +184,7 @@ fn without_header(job: &mut Job<'_>) {
                     .map(|at| (value(at), proof(job, role, *at)))
                     .collect();
                 job.draft.ask(
-                    Table::Fields,
+                    SettingsTable::Fields,
                     role.field(),
                     "several columns may be this",
                     choices,
@@ -185,16 +194,16 @@ fn without_header(job: &mut Job<'_>) {
     }
     if is_delimited && !is_wide {
         job.draft
-            .set(Table::Feed, "columns", list(columns), proofs.join("; "));
+            .set(SettingsTable::Feed, "columns", list(columns), proofs.join("; "));
     }
 }
 
-/// Writes the place of a column.
-fn place(job: &Job<'_>, at: usize) -> String {
-    match &job.best.places[at] {
-        Place::Column(number) => format!("{{ column = {number} }}"),
-        Place::Characters(start, length) => format!("{{ start = {start}, length = {length} }}"),
-        Place::Path(path) => quoted(path),
+/// Writes the position of a column.
+fn position(job: &Job<'_>, at: usize) -> String {
+    match &job.best.positions[at] {
+        ColumnPosition::Column(number) => format!("{{ column = {number} }}"),
+        ColumnPosition::Characters(start, length) => format!("{{ start = {start}, length = {length} }}"),
+        ColumnPosition::Path(path) => quoted(path),
     }
 }
 
@@ -203,7 +212,7 @@ fn missing(job: &mut Job<'_>) {
     let has_kinds = job.best.grid.kinds.is_some();
     if job.best.roles.column(Role::Store).is_none() && !has_kinds {
         let parts = job.names.maybe_stores();
-        let told = |part: &usize| format!("{} in the name", quoted(job.names.text(*part)));
+        let in_name = |part: &usize| format!("{} in the name", quoted(job.names.text(*part)));
         match parts[..] {
             [] => job.draft.lacks.push(
                 "fields.store_id: no column is the store, and the names have no part that is one".to_owned(),
@@ -220,28 +229,29 @@ fn missing(job: &mut Job<'_>) {
                     .and_then(|(_, at)| *at);
                 match rival {
                     None => {
-                        let proof = format!("no column is the store, and {} is", told(&part));
-                        job.draft.set(Table::Fields, "store_id", captured, proof);
+                        let proof = format!("no column is the store, and {} is", in_name(&part));
+                        job.draft.set(SettingsTable::Fields, "store_id", captured, proof);
                     }
                     Some(at) => {
-                        let question = format!("the store may be {}, or a column", told(&part));
+                        let question = format!("the store may be {}, or a column", in_name(&part));
                         let choices = vec![
                             (captured, String::new()),
-                            (place(job, at), proof(job, Role::Store, at)),
+                            (position(job, at), proof(job, Role::Store, at)),
                         ];
-                        job.draft.ask(Table::Fields, "store_id", question, choices);
+                        job.draft
+                            .ask(SettingsTable::Fields, "store_id", question, choices);
                     }
                 }
             }
             _ => {
                 job.store_part = Some(parts[0]);
-                let all: Vec<String> = parts.iter().map(told).collect();
+                let all: Vec<String> = parts.iter().map(in_name).collect();
                 let question = format!(
                     "no column is the store; it may be {}: write {{store}} there in files",
                     all.join(" or ")
                 );
                 job.draft.ask(
-                    Table::Fields,
+                    SettingsTable::Fields,
                     "store_id",
                     question,
                     vec![("{ capture = \"store\" }".to_owned(), String::new())],
@@ -253,7 +263,7 @@ fn missing(job: &mut Job<'_>) {
         if job.names.has_day() {
             job.takes_day = true;
             job.draft.set(
-                Table::Fields,
+                SettingsTable::Fields,
                 "trans_date",
                 "{ capture = \"date\" }",
                 "no column is a date, and the name has one",
@@ -298,7 +308,7 @@ fn missing(job: &mut Job<'_>) {
                 "every record is a sale".to_owned(),
             )];
             job.draft.ask(
-                Table::Fields,
+                SettingsTable::Fields,
                 "code",
                 "no column tells sales from taxes and discounts",
                 choices,

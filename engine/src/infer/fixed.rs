@@ -1,7 +1,7 @@
 //! Fixed positions: how long a record is, and where its fields begin, by what stands at each position in all records.
 
 use super::delimited::Line;
-use super::grid::{Grid, Place, Row};
+use super::grid::{ColumnPosition, Grid, Row};
 use crate::values::{DateRule, ValuesSpec};
 
 /// The shortest and the longest record without line ends that is looked for.
@@ -14,7 +14,7 @@ pub(super) struct Fixed {
     /// Their length, if nothing ends them.
     pub(super) record_length: Option<usize>,
     pub(super) grid: Grid,
-    pub(super) places: Vec<Place>,
+    pub(super) positions: Vec<ColumnPosition>,
     /// How many records have the usual length.
     pub(super) whole: u64,
     pub(super) all: u64,
@@ -149,9 +149,9 @@ fn cut(lines: Vec<(usize, Vec<char>)>, length: usize, record_length: Option<usiz
             others: all - whole,
             ..Grid::default()
         },
-        places: spans
+        positions: spans
             .iter()
-            .map(|(start, end)| Place::Characters(start + 1, end - start))
+            .map(|(start, end)| ColumnPosition::Characters(start + 1, end - start))
             .collect(),
         whole,
         all,

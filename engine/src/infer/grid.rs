@@ -12,7 +12,7 @@ const FIRST: u64 = 20;
 
 /// Where a column is, as the settings say it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum ColumnPosition {
     /// By its number, from 1.
     Column(usize),
     /// By its first character, from 1, and how many there are.
@@ -107,10 +107,10 @@ fn rows(lines: &[&Line]) -> Grid {
     }
     let repeats = |line: &Line| {
         let fields = line.fields.as_ref()?;
-        let place = |name: &String| fields.iter().position(|field| is_name(field, name));
-        let places: Vec<Option<usize>> = names.iter().map(place).collect();
-        let found = places.iter().flatten().count();
-        (found >= 3.min(names.len()) && found > 0).then_some(places)
+        let column = |name: &String| fields.iter().position(|field| is_name(field, name));
+        let columns: Vec<Option<usize>> = names.iter().map(column).collect();
+        let found = columns.iter().flatten().count();
+        (found >= 3.min(names.len()) && found > 0).then_some(columns)
     };
     // Some files may lack the last columns of others.
     let width_of = |file: usize| usual_width(lines.iter().copied().filter(|line| line.file == file));
@@ -123,17 +123,17 @@ fn rows(lines: &[&Line]) -> Grid {
             grid.others += 1;
             continue;
         };
-        if let Some(places) = repeats(line) {
+        if let Some(columns) = repeats(line) {
             if headers[line.file].is_none() {
                 headers[line.file] = Some(line.number);
             }
-            // Names that occur twice say nothing about places.
+            // Names that occur twice say nothing about columns.
             let is_same = fields.len() == names.len()
                 && fields
                     .iter()
                     .zip(&names)
                     .all(|(field, name)| is_name(field, name));
-            order = (!is_same).then_some((line.file, places));
+            order = (!is_same).then_some((line.file, columns));
             continue;
         }
         // Titles stand above a header.
@@ -166,7 +166,7 @@ fn rows(lines: &[&Line]) -> Grid {
         has_rows[line.file] = true;
         // Behind another header, the columns stand elsewhere.
         let cells = match order.as_ref().filter(|(file, _)| *file == line.file) {
-            Some((_, places)) => places
+            Some((_, columns)) => columns
                 .iter()
                 .map(|at| at.and_then(|at| fields.get(at)).cloned().unwrap_or_default())
                 .collect(),
@@ -325,7 +325,7 @@ fn kinds(lines: &[&Line]) -> Option<Grid> {
     Some(grid)
 }
 
-impl Place {
+impl ColumnPosition {
     /// Returns how many characters it has, if it is made of some.
     pub(super) fn length(&self) -> usize {
         match self {

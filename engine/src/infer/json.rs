@@ -1,6 +1,6 @@
 //! JSON: which arrays hold the records, and which paths lead to their fields.
 
-use super::grid::{Grid, Place, Row};
+use super::grid::{ColumnPosition, Grid, Row};
 use crate::formats::{Value, values};
 
 /// The most paths of a record.
@@ -18,8 +18,8 @@ pub(super) struct Exploded {
     /// The arrays, as the settings write them; `None` if each object is a record.
     pub(super) explode: Option<String>,
     pub(super) grid: Grid,
-    pub(super) places: Vec<Place>,
-    /// For each place, how many values are numbers.
+    pub(super) positions: Vec<ColumnPosition>,
+    /// For each position, how many values are numbers.
     pub(super) typed: Vec<u64>,
 }
 
@@ -91,7 +91,7 @@ impl Objects {
         Exploded {
             explode: (!chain.is_empty()).then(|| format!("{}[]", chain.join("[]."))),
             grid,
-            places: paths.into_iter().map(Place::Path).collect(),
+            positions: paths.into_iter().map(ColumnPosition::Path).collect(),
             typed,
         }
     }

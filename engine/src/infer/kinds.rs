@@ -1,7 +1,7 @@
 //! Writes which kinds of records there are, what rows take from others, and which of them is a trailer.
 
 use super::column::Column;
-use super::draft::{Table, list, quoted};
+use super::draft::{SettingsTable, list, quoted};
 use super::grid::{Kinds, Other};
 use super::job::Job;
 use super::role::Role;
@@ -40,7 +40,7 @@ pub(super) fn write(job: &mut Job<'_>) {
         [] => {}
         [Trailer::Proven(_, value, proof)] => {
             job.draft
-                .set(Table::Records, "trailer", value.clone(), proof.clone())
+                .set(SettingsTable::Records, "trailer", value.clone(), proof.clone())
         }
         [Trailer::Doubtful(kind, value, why), ..] => {
             skipped.push(kind.clone());
@@ -48,11 +48,12 @@ pub(super) fn write(job: &mut Job<'_>) {
                 (String::new(), "it is none".to_owned()),
                 (value.clone(), "the file was cut, and is rejected".to_owned()),
             ];
-            job.draft.ask(Table::Records, "trailer", why.clone(), choices);
+            job.draft
+                .ask(SettingsTable::Records, "trailer", why.clone(), choices);
         }
         [Trailer::Proven(_, value, proof), others @ ..] => {
             job.draft
-                .set(Table::Records, "trailer", value.clone(), proof.clone());
+                .set(SettingsTable::Records, "trailer", value.clone(), proof.clone());
             skipped.extend(others.iter().map(|other| other.kind().to_owned()));
         }
     }
@@ -61,16 +62,16 @@ pub(super) fn write(job: &mut Job<'_>) {
         parts.push(format!("skip = {}", list(&skipped)));
     }
     parts.extend(carried.iter().map(|(name, value)| format!("{name} = {value}")));
-    let proof = format!("{} rows; {}", job.best.grid.rows.len(), told(&kinds));
+    let proof = format!("{} rows; {}", job.best.grid.rows.len(), describe(&kinds));
     job.draft.set(
-        Table::Records,
+        SettingsTable::Records,
         "kind",
         format!("{{ {} }}", parts.join(", ")),
         proof,
     );
 }
 
-fn told(kinds: &Kinds) -> String {
+fn describe(kinds: &Kinds) -> String {
     let others = kinds
         .others
         .iter()
@@ -137,7 +138,7 @@ fn dates(job: &mut Job<'_>, date: &super::dates::DateGuess) {
     match &date.readings[..] {
         [reading] if reading.forms != ["%Y-%m-%d"] => {
             job.draft.set(
-                Table::Values,
+                SettingsTable::Values,
                 "dates",
                 list(&reading.forms),
                 reading.span().replace(" then", ""),
@@ -150,7 +151,7 @@ fn dates(job: &mut Job<'_>, date: &super::dates::DateGuess) {
                 .map(|reading| (list(&reading.forms), reading.span()))
                 .collect();
             job.draft.ask(
-                Table::Values,
+                SettingsTable::Values,
                 "dates",
                 format!("{} may be several days", quoted(&date.example)),
                 choices,

@@ -29,10 +29,10 @@ pub use self::sample::Sample;
 
 use self::column::Column;
 use self::delimited::Dialect;
-use self::grid::{Grid, Place};
+use self::grid::{ColumnPosition, Grid};
 use self::names::Names;
 use self::roles::{Elsewhere, Roles};
-use crate::layout::FeedSpec;
+use crate::layout::{FeedSpec, FormatWord};
 
 /// What settings are wanted.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ const FEW: usize = 400;
 struct Candidate {
     way: Way,
     grid: Grid,
-    places: Vec<Place>,
+    positions: Vec<ColumnPosition>,
     columns: Vec<Column>,
     roles: Roles,
     /// How well the columns fit their roles, and how many records are rows.
@@ -86,7 +86,7 @@ enum Way {
         explode: Option<String>,
     },
     Table {
-        format: &'static str,
+        format: FormatWord,
         /// Of a workbook, from 1.
         sheet: usize,
     },
@@ -104,7 +104,7 @@ pub fn infer(samples: &[Sample], wanted: &Wanted) -> Inferred {
     let (readable, others): (Vec<&Sample>, Vec<&Sample>) =
         readable.partition(|sample| sample.table == format);
     let is_another = |sample: &&Sample| {
-        let (name, kind) = (&sample.name, sample.table.unwrap_or("text"));
+        let (name, kind) = (&sample.name, sample.table.map_or("text", FormatWord::word));
         format!(
             "{name}: it is {kind}, but {} is not: look at them apart",
             readable[0].name
@@ -152,7 +152,14 @@ fn candidates(texts: &[String], names: &Names, most: usize) -> Vec<Candidate> {
             let way = Way::Json {
                 explode: exploded.explode,
             };
-            candidate(way, exploded.grid, exploded.places, &exploded.typed, names, files)
+            candidate(
+                way,
+                exploded.grid,
+                exploded.positions,
+                &exploded.typed,
+                names,
+                files,
+            )
         });
         return exploded.collect();
     }
@@ -168,23 +175,23 @@ fn candidates(texts: &[String], names: &Names, most: usize) -> Vec<Candidate> {
             proof: format!(
                 "{} records have {} characters",
                 draft::share(fixed.whole, fixed.all),
-                fixed.places.iter().map(Place::length).sum::<usize>()
+                fixed.positions.iter().map(ColumnPosition::length).sum::<usize>()
             ),
         };
-        found.push(candidate(way, fixed.grid, fixed.places, &[], names, files));
+        found.push(candidate(way, fixed.grid, fixed.positions, &[], names, files));
     }
     found
 }
 
 /// Reads the tables that samples are: each sheet is a candidate.
-fn of_tables(samples: &[Sample], format: &'static str, names: &Names, most: usize) -> Vec<Candidate> {
+fn of_tables(samples: &[Sample], format: FormatWord, names: &Names, most: usize) -> Vec<Candidate> {
     let found = tables::read(samples, format, most).into_iter();
     found
         .map(|found| {
             candidate(
                 found.way,
                 found.grid,
-                found.places,
+                found.positions,
                 &found.typed,
                 names,
                 samples.len(),
@@ -195,11 +202,11 @@ fn of_tables(samples: &[Sample], format: &'static str, names: &Names, most: usiz
 
 fn of_dialect(dialect: Dialect, quotes: String, texts: &[String], names: &Names, most: usize) -> Candidate {
     let grid = grid::of_lines(&dialect.read(texts, most));
-    let places = (1..=grid.width).map(Place::Column).collect();
+    let positions = (1..=grid.width).map(ColumnPosition::Column).collect();
     candidate(
         Way::Delimited { dialect, quotes },
         grid,
-        places,
+        positions,
         &[],
         names,
         texts.len(),
@@ -230,15 +237,15 @@ fn again(best: &Candidate, texts: &[String], names: &Names) -> Option<Candidate>
 fn candidate(
     way: Way,
     grid: Grid,
-    places: Vec<Place>,
+    positions: Vec<ColumnPosition>,
     typed: &[u64],
     names: &Names,
     files: usize,
 ) -> Candidate {
     let may_overpunch = matches!(way, Way::Fixed { .. });
     let columns = (0..grid.width).map(|at| {
-        let name = match (&grid.header, &places[at]) {
-            (_, Place::Path(path)) => Some(path.clone()),
+        let name = match (&grid.header, &positions[at]) {
+            (_, ColumnPosition::Path(path)) => Some(path.clone()),
             (Some(header), _) => header.names.get(at).map(|name| name.trim().to_owned()),
             (None, _) => None,
         };
@@ -270,7 +277,7 @@ fn candidate(
     Candidate {
         weight: roles.score * share - marks as f64,
         way,
-        places,
+        positions,
         columns,
         roles,
         grid,

@@ -1,31 +1,31 @@
-//! What the names of the samples have in common, and which part of them is the store or the day.
+//! What the names of the samples have in common, and which fragment of them is the store or the day.
 
 use crate::date::DateFormat;
 
 /// Forms of days in names.
 const FORMS: [&str; 4] = ["%Y-%m-%d", "%Y_%m_%d", "%Y.%m.%d", "%Y%m%d"];
 
-/// A part of a name: a word, what stands between words, or a day.
+/// A fragment of a name: a word, what stands between words, or a day.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Part {
+struct Fragment {
     text: String,
     /// The form of a day, and the day.
     day: Option<(&'static str, i32)>,
 }
 
-/// The names of all samples, cut into parts.
+/// The names of all samples, cut into fragments.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     names: Vec<String>,
-    /// The parts of each, if all have as many, with the same marks between them.
-    parts: Option<Vec<Vec<Part>>>,
+    /// The fragments of each, if all have as many, with the same marks between them.
+    fragments: Option<Vec<Vec<Fragment>>>,
 }
 
 impl Names {
     pub(super) fn new(names: Vec<String>) -> Self {
-        let parts: Vec<Vec<Part>> = names.iter().map(|name| parts(name)).collect();
-        let is_like = |other: &Vec<Part>| {
-            let first = &parts[0];
+        let fragments: Vec<Vec<Fragment>> = names.iter().map(|name| fragments(name)).collect();
+        let is_like = |other: &Vec<Fragment>| {
+            let first = &fragments[0];
             first.len() == other.len()
                 && first.iter().zip(other).all(|(one, other)| {
                     one.day.map(|(form, _)| form) == other.day.map(|(form, _)| form)
@@ -33,45 +33,50 @@ impl Names {
                         && (is_word(&one.text) || one.text == other.text)
                 })
         };
-        let are_alike = !parts.is_empty() && parts.iter().all(is_like);
+        let are_alike = !fragments.is_empty() && fragments.iter().all(is_like);
         Self {
             names,
-            parts: are_alike.then_some(parts),
+            fragments: are_alike.then_some(fragments),
         }
     }
 
-    /// Returns the part that is the store of each file, if one is. `None` stands for a file whose store is not known.
+    /// Returns the fragment that is the store of each file, if one is. `None` stands for a file whose store is not known.
     pub(super) fn store_part(&self, stores: &[Option<String>]) -> Option<usize> {
-        let parts = self.parts.as_ref()?;
+        let fragments = self.fragments.as_ref()?;
         let is_store = |at: &usize| {
-            let mut known = parts
+            let mut known = fragments
                 .iter()
                 .zip(stores)
-                .filter_map(|(parts, store)| Some((parts, store.as_ref()?)))
+                .filter_map(|(fragments, store)| Some((fragments, store.as_ref()?)))
                 .peekable();
-            known.peek().is_some() && known.all(|(parts, store)| bare(&parts[*at].text) == bare(store))
+            known.peek().is_some()
+                && known.all(|(fragments, store)| bare(&fragments[*at].text) == bare(store))
         };
-        let mut words =
-            (0..parts[0].len()).filter(|at| is_word(&parts[0][*at].text) && parts[0][*at].day.is_none());
+        let mut words = (0..fragments[0].len())
+            .filter(|at| is_word(&fragments[0][*at].text) && fragments[0][*at].day.is_none());
         words.find(is_store)
     }
 
-    /// Returns the parts that may be a store, the likeliest first: those that differ between the files, or numbers.
+    /// Returns the fragments that may be a store, the likeliest first: those that differ between the files, or numbers.
     pub(super) fn maybe_stores(&self) -> Vec<usize> {
-        let Some(parts) = &self.parts else {
+        let Some(fragments) = &self.fragments else {
             return Vec::new();
         };
-        let last = parts[0].len().saturating_sub(1);
-        let words = (0..parts[0].len()).filter(|at| {
-            let is_ending = *at == last && *at > 0 && parts[0][*at - 1].text == ".";
-            is_word(&parts[0][*at].text) && parts[0][*at].day.is_none() && !is_ending
+        let last = fragments[0].len().saturating_sub(1);
+        let words = (0..fragments[0].len()).filter(|at| {
+            let is_ending = *at == last && *at > 0 && fragments[0][*at - 1].text == ".";
+            is_word(&fragments[0][*at].text) && fragments[0][*at].day.is_none() && !is_ending
         });
         let words: Vec<usize> = words.collect();
-        let differs = |at: &usize| parts.iter().any(|other| other[*at].text != parts[0][*at].text);
-        let is_number = |at: &usize| {
-            parts
+        let differs = |at: &usize| {
+            fragments
                 .iter()
-                .all(|parts| parts[*at].text.bytes().all(|byte| byte.is_ascii_digit()))
+                .any(|other| other[*at].text != fragments[0][*at].text)
+        };
+        let is_number = |at: &usize| {
+            fragments
+                .iter()
+                .all(|fragments| fragments[*at].text.bytes().all(|byte| byte.is_ascii_digit()))
         };
         let different: Vec<usize> = words.iter().copied().filter(differs).collect();
         if !different.is_empty() {
@@ -80,21 +85,23 @@ impl Names {
         words.into_iter().filter(is_number).collect()
     }
 
-    /// Returns the text of a part in the first name.
-    pub(super) fn text(&self, part: usize) -> &str {
-        self.parts.as_ref().map_or("", |parts| &parts[0][part].text)
+    /// Returns the text of a fragment in the first name.
+    pub(super) fn text(&self, fragment: usize) -> &str {
+        self.fragments
+            .as_ref()
+            .map_or("", |fragments| &fragments[0][fragment].text)
     }
 
     /// Returns whether the names have a day.
     pub(super) fn has_day(&self) -> bool {
-        self.parts
+        self.fragments
             .as_ref()
-            .is_some_and(|parts| parts[0].iter().any(|part| part.day.is_some()))
+            .is_some_and(|fragments| fragments[0].iter().any(|fragment| fragment.day.is_some()))
     }
 
     /// Returns the pattern for files with such names, and what it rests on.
     pub(super) fn pattern(&self, store: Option<usize>, has_date: bool) -> (String, String) {
-        let Some(parts) = &self.parts else {
+        let Some(fragments) = &self.fragments else {
             // The two ends may not overlap. The one behind says what kind of file it is.
             let shortest = self.names.iter().map(|name| name.chars().count()).min();
             let shortest = shortest.unwrap_or_default();
@@ -106,14 +113,14 @@ impl Names {
             );
         };
         let mut pattern = String::new();
-        for (at, part) in parts[0].iter().enumerate() {
-            let is_same = parts.iter().all(|other| other[at].text == part.text);
-            match (store == Some(at), part.day) {
+        for (at, fragment) in fragments[0].iter().enumerate() {
+            let is_same = fragments.iter().all(|other| other[at].text == fragment.text);
+            match (store == Some(at), fragment.day) {
                 (true, _) => pattern.push_str("{store}"),
                 (_, Some(("%Y-%m-%d", _))) if has_date => pattern.push_str("{date}"),
                 (_, Some((form, _))) if has_date => pattern.push_str(&format!("{{date:{form}}}")),
                 (_, Some(_)) => pattern.push('*'),
-                _ if is_same => pattern.push_str(&literal(&part.text)),
+                _ if is_same => pattern.push_str(&literal(&fragment.text)),
                 _ => pattern.push('*'),
             }
         }
@@ -174,8 +181,8 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Cuts a name into words, marks and days.
-fn parts(name: &str) -> Vec<Part> {
-    let mut parts = Vec::new();
+fn fragments(name: &str) -> Vec<Fragment> {
+    let mut fragments = Vec::new();
     let mut rest = name;
     'next: while let Some(first) = rest.chars().next() {
         let is_behind_digit = name[..name.len() - rest.len()].ends_with(|c: char| c.is_ascii_digit());
@@ -194,7 +201,7 @@ fn parts(name: &str) -> Vec<Part> {
                 if let Some(day) = day
                     && !behind.starts_with(|c: char| c.is_ascii_digit())
                 {
-                    parts.push(Part {
+                    fragments.push(Fragment {
                         text: text.to_owned(),
                         day: Some((form, day)),
                     });
@@ -205,13 +212,13 @@ fn parts(name: &str) -> Vec<Part> {
         }
         let is_alike = |c: char| c.is_alphanumeric() == first.is_alphanumeric();
         let end = rest.find(|c| !is_alike(c)).unwrap_or(rest.len());
-        parts.push(Part {
+        fragments.push(Fragment {
             text: rest[..end].to_owned(),
             day: None,
         });
         rest = &rest[end..];
     }
-    parts
+    fragments
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use crate::archives::is_archive;
 use crate::containers::{self, BEGINNING, Container};
 use crate::kinds;
+use crate::layout::FormatWord;
 use crate::text::{Ebcdic, PageReader};
 
 /// The beginning of a file of a store.
@@ -26,7 +27,7 @@ pub struct Sample {
     /// Whether it is in one, so that its whole name begins with that of the archive.
     pub(super) is_member: bool,
     /// The format of a table.
-    pub(super) table: Option<&'static str>,
+    pub(super) table: Option<FormatWord>,
     /// Why nothing in it can be read.
     pub(super) unreadable: Option<String>,
 }
@@ -77,7 +78,7 @@ impl Sample {
                 );
                 sample.unreadable = Some(reason);
             }
-        } else if let Some(reason) = kinds::refusal(&sample.bytes, "delimited") {
+        } else if let Some(reason) = kinds::refusal(&sample.bytes, FormatWord::Delimited) {
             sample.unreadable = Some(reason);
         }
         sample.is_cut = sample.bytes.len() > most;

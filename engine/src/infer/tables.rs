@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Way;
 use super::delimited::Line;
-use super::grid::{self, Grid, Place};
+use super::grid::{self, ColumnPosition, Grid};
 use super::sample::Sample;
 use crate::error::EngineError;
 use crate::fields::Typed;
@@ -19,14 +19,18 @@ const MOST_SHEETS: usize = 20;
 pub(super) struct Found {
     pub(super) way: Way,
     pub(super) grid: Grid,
-    pub(super) places: Vec<Place>,
-    /// For each place, how many values are numbers.
+    pub(super) positions: Vec<ColumnPosition>,
+    /// For each position, how many values are numbers.
     pub(super) typed: Vec<u64>,
 }
 
 /// Reads the tables that samples are, all of them of one format.
-pub(super) fn read(samples: &[Sample], format: &'static str, most: usize) -> Vec<Found> {
-    let sheets = if format == "xlsx" { MOST_SHEETS } else { 1 };
+pub(super) fn read(samples: &[Sample], format: FormatWord, most: usize) -> Vec<Found> {
+    let sheets = if format == FormatWord::Xlsx {
+        MOST_SHEETS
+    } else {
+        1
+    };
     let mut found = Vec::new();
     for sheet in 1..=sheets {
         let mut rows = Rows {
@@ -46,7 +50,7 @@ pub(super) fn read(samples: &[Sample], format: &'static str, most: usize) -> Vec
         let grid = grid::of_table(&rows.lines);
         found.push(Found {
             way: Way::Table { format, sheet },
-            places: (1..=grid.width).map(Place::Column).collect(),
+            positions: (1..=grid.width).map(ColumnPosition::Column).collect(),
             typed: rows.typed,
             grid,
         });
@@ -55,15 +59,11 @@ pub(super) fn read(samples: &[Sample], format: &'static str, most: usize) -> Vec
 }
 
 /// Returns what is read of a table, or `None` if there is no such sheet, or if the table cannot be read.
-fn read_one(sample: &Sample, format: &str, sheet: usize, rows: &mut Rows) -> Option<()> {
+fn read_one(sample: &Sample, format: FormatWord, sheet: usize, rows: &mut Rows) -> Option<()> {
     let spec = FeedSpec {
-        format: match format {
-            "dbf" => FormatWord::Dbf,
-            "parquet" => FormatWord::Parquet,
-            _ => FormatWord::Xlsx,
-        },
+        format,
         columns: Vec::new(),
-        sheet: (format == "xlsx").then_some(SheetSpec::Number(sheet)),
+        sheet: (format == FormatWord::Xlsx).then_some(SheetSpec::Number(sheet)),
         ..FeedSpec::default()
     };
     let layout = FeedLayout::new(&spec).ok()?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Table, grouped, list, quoted, records, share};
+use super::draft::{Draft, SettingsTable, grouped, list, quoted, records, share};
 use super::job::Job;
 use super::names::Names;
 use super::role::{ROLES, Role};
 use super::sample::{Found, Sample};
 use super::{Candidate, Inferred, Wanted, Way, codes, fields, kinds};
-use crate::layout::FeedSpec;
+use crate::layout::{FeedSpec, FormatWord};
 use crate::values::{NegativeForm, ValuesSpec, trimmed};
 
 pub(super) fn write(
@@ -35,7 +35,7 @@ pub(super) fn write(
     job.dates();
     job.ids();
     job.lines(samples);
-    job.told(samples);
+    job.note_samples(samples);
     let (mut pattern, proof) = names.pattern(job.store_part, job.takes_day);
     if samples.iter().any(|sample| sample.is_member) {
         pattern.insert_str(0, "**/");
@@ -47,8 +47,8 @@ pub(super) fn write(
         .as_ref()
         .map_or(&wanted.feed, |(profile, _)| profile);
     let mut head = Draft::default();
-    head.set(Table::Feed, "name", quoted(name), "");
-    head.set(Table::Feed, "files", quoted(&pattern), proof);
+    head.set(SettingsTable::Feed, "name", quoted(name), "");
+    head.set(SettingsTable::Feed, "files", quoted(&pattern), proof);
     let (table, below) = match wanted.profile {
         Some(_) => ("[[feed.profile]]", "feed.profile"),
         None => ("[[feed]]", "feed"),
@@ -72,7 +72,7 @@ impl Job<'_> {
     /// Sets a key unless it has its usual value. A profile must say so where its feed says something else.
     fn set_unless<T: PartialEq>(
         &mut self,
-        (table, name): (Table, &'static str),
+        (table, name): (SettingsTable, &'static str),
         value: (&T, String),
         usual: &T,
         of_feed: impl Fn(&FeedSpec) -> Option<T>,
@@ -87,18 +87,19 @@ impl Job<'_> {
 
     /// Writes the keys that say how records and fields are found.
     fn format(&mut self, encoding: &Found) {
-        let format = |word: &str| quoted(word);
+        let format = |format: FormatWord| quoted(format.word());
         let usual = FeedSpec::default();
         match &self.best.way {
             Way::Delimited { dialect, quotes } => {
                 if self.feed.is_some_and(|feed| feed.format != usual.format) {
-                    self.draft.set(Table::Feed, "format", format("delimited"), "");
+                    self.draft
+                        .set(SettingsTable::Feed, "format", format(FormatWord::Delimited), "");
                 }
                 let rows = self.best.grid.rows.len() as u64;
                 let of = rows + self.best.grid.others;
                 let proof = format!("{} records have {} fields", share(rows, of), self.best.grid.width);
                 self.set_unless(
-                    (Table::Feed, "delimiter"),
+                    (SettingsTable::Feed, "delimiter"),
                     (&dialect.delimiter, quoted(&dialect.delimiter)),
                     &usual.delimiter,
                     |feed| Some(feed.delimiter.clone()),
@@ -108,7 +109,7 @@ impl Job<'_> {
                     .quote
                     .map_or_else(|| "none".to_owned(), |quote| char::from(quote).to_string());
                 self.set_unless(
-                    (Table::Feed, "quote"),
+                    (SettingsTable::Feed, "quote"),
                     (&quote, quoted(&quote)),
                     &usual.quote,
                     |feed| Some(feed.quote.clone()),
@@ -116,14 +117,14 @@ impl Job<'_> {
                 );
                 if let Some(escape) = dialect.escape {
                     self.draft.set(
-                        Table::Feed,
+                        SettingsTable::Feed,
                         "escape",
                         quoted(&char::from(escape).to_string()),
                         quotes.clone(),
                     );
                 }
                 self.set_unless(
-                    (Table::Feed, "quoted_newlines"),
+                    (SettingsTable::Feed, "quoted_newlines"),
                     (&dialect.joins_lines, dialect.joins_lines.to_string()),
                     &false,
                     |feed| Some(feed.quoted_newlines),
@@ -131,11 +132,15 @@ impl Job<'_> {
                 );
             }
             Way::Fixed { record_length, proof } => {
-                self.draft
-                    .set(Table::Feed, "format", format("fixed"), proof.clone());
+                self.draft.set(
+                    SettingsTable::Feed,
+                    "format",
+                    format(FormatWord::Fixed),
+                    proof.clone(),
+                );
                 if let Some(length) = record_length {
                     self.draft.set(
-                        Table::Feed,
+                        SettingsTable::Feed,
                         "record_length",
                         length.to_string(),
                         "nothing ends a record; at this length they are most alike",
@@ -146,9 +151,9 @@ impl Job<'_> {
                 let records = self.best.grid.rows.len() as u64;
                 let proof = format!("{} records", grouped(records));
                 self.draft.set(
-                    Table::Feed,
+                    SettingsTable::Feed,
                     "format",
-                    format("json"),
+                    format(FormatWord::Json),
                     if explode.is_some() {
                         String::new()
                     } else {
@@ -156,23 +161,26 @@ impl Job<'_> {
                     },
                 );
                 if let Some(explode) = explode {
-                    self.draft.set(Table::Feed, "explode", quoted(explode), proof);
+                    self.draft
+                        .set(SettingsTable::Feed, "explode", quoted(explode), proof);
                 }
             }
             Way::Table { format: word, sheet } => {
                 let records = self.best.grid.rows.len() as u64;
                 let proof = format!("{} rows", grouped(records));
-                self.draft.set(Table::Feed, "format", format(word), proof);
+                self.draft
+                    .set(SettingsTable::Feed, "format", format(*word), proof);
                 if *sheet > 1 {
                     let proof = "its columns fit best of all sheets";
-                    self.draft.set(Table::Feed, "sheet", sheet.to_string(), proof);
+                    self.draft
+                        .set(SettingsTable::Feed, "sheet", sheet.to_string(), proof);
                 }
             }
         }
         let label = encoding.label.unwrap_or("utf-8").to_owned();
         match &encoding.doubt {
             None => self.set_unless(
-                (Table::Feed, "encoding"),
+                (SettingsTable::Feed, "encoding"),
                 (&label, quoted(&label)),
                 &usual.encoding,
                 |feed| Some(feed.encoding.clone()),
@@ -183,7 +191,8 @@ impl Job<'_> {
                 if label == "cp037" {
                     choices.push((quoted("cp1047"), String::new()));
                 }
-                self.draft.ask(Table::Feed, "encoding", doubt.clone(), choices);
+                self.draft
+                    .ask(SettingsTable::Feed, "encoding", doubt.clone(), choices);
             }
         }
     }
@@ -197,24 +206,24 @@ impl Job<'_> {
         let negative: Vec<&str> = spec.negative.iter().flatten().map(|form| form.word()).collect();
         if spec.negative.as_deref() != Some(&[NegativeForm::Before]) {
             self.draft
-                .set(Table::Values, "negative", list(negative), proof.clone());
+                .set(SettingsTable::Values, "negative", list(negative), proof.clone());
         }
         if let Some(currency) = &spec.currency {
             self.draft
-                .set(Table::Values, "currency", list(currency), proof.clone());
+                .set(SettingsTable::Values, "currency", list(currency), proof.clone());
         }
         let marks = |spec: &ValuesSpec| {
-            let told = super::amounts::told(spec, &guess.example);
+            let words = super::amounts::describe(spec, &guess.example);
             (
                 spec.decimal.clone().unwrap_or_else(|| ".".to_owned()),
                 spec.thousands.clone(),
-                told,
+                words,
             )
         };
         if guess.rivals.is_empty() {
             let (decimal, thousands, _) = marks(spec);
             self.set_unless(
-                (Table::Values, "decimal"),
+                (SettingsTable::Values, "decimal"),
                 (&Some(decimal.clone()), quoted(&decimal)),
                 &Some(".".to_owned()),
                 |feed| {
@@ -226,7 +235,7 @@ impl Job<'_> {
             );
             if let Some(thousands) = thousands {
                 self.draft
-                    .set(Table::Values, "thousands", quoted(&thousands), proof);
+                    .set(SettingsTable::Values, "thousands", quoted(&thousands), proof);
             }
         } else {
             let all = || std::iter::once(spec).chain(&guess.rivals);
@@ -234,7 +243,7 @@ impl Job<'_> {
                 .map(|spec| (quoted(&marks(spec).0), marks(spec).2))
                 .collect();
             self.draft.ask(
-                Table::Values,
+                SettingsTable::Values,
                 "decimal",
                 "the same amounts may be read in several ways (take the same choice of each key)",
                 decimal,
@@ -245,8 +254,12 @@ impl Job<'_> {
                     marks(spec).2,
                 )
             });
-            self.draft
-                .ask(Table::Values, "thousands", "as above", thousands.collect());
+            self.draft.ask(
+                SettingsTable::Values,
+                "thousands",
+                "as above",
+                thousands.collect(),
+            );
         }
         let rounds = std::iter::once(spec)
             .chain(&guess.rivals)
@@ -267,7 +280,8 @@ impl Job<'_> {
                     String::new(),
                 )
             });
-            self.draft.ask(Table::Values, "round", question, choices.into());
+            self.draft
+                .ask(SettingsTable::Values, "round", question, choices.into());
         }
         if guess.is_implied {
             let rule = |scale: Option<u8>| ValuesSpec {
@@ -277,12 +291,15 @@ impl Job<'_> {
             let choices = vec![
                 (
                     "2".to_owned(),
-                    super::amounts::told(&rule(Some(2)), &guess.example),
+                    super::amounts::describe(&rule(Some(2)), &guess.example),
                 ),
-                (String::new(), super::amounts::told(&rule(None), &guess.example)),
+                (
+                    String::new(),
+                    super::amounts::describe(&rule(None), &guess.example),
+                ),
             ];
             self.draft.ask(
-                Table::Values,
+                SettingsTable::Values,
                 "scale",
                 "no amount has a decimal mark: are the last two digits cents?",
                 choices,
@@ -291,7 +308,7 @@ impl Job<'_> {
         if !guess.none.is_empty() {
             let texts = std::iter::once("").chain(guess.none.iter().map(String::as_str));
             self.draft.set(
-                Table::Values,
+                SettingsTable::Values,
                 "no_amount",
                 list(texts),
                 "these stand where amounts do",
@@ -313,7 +330,7 @@ impl Job<'_> {
             [reading] => {
                 let usual = vec!["%Y-%m-%d".to_owned()];
                 self.set_unless(
-                    (Table::Values, "dates"),
+                    (SettingsTable::Values, "dates"),
                     (&reading.forms, list(&reading.forms)),
                     &usual,
                     |feed| feed.values.dates.clone(),
@@ -329,7 +346,7 @@ impl Job<'_> {
                     .iter()
                     .map(|reading| (list(&reading.forms), reading.span()));
                 self.draft
-                    .ask(Table::Values, "dates", question, choices.collect());
+                    .ask(SettingsTable::Values, "dates", question, choices.collect());
             }
         }
         if guess.early > 0 {
@@ -341,7 +358,8 @@ impl Job<'_> {
                 (String::new(), "the day begins at midnight".to_owned()),
                 (quoted("04:00"), "they belong to the day before".to_owned()),
             ];
-            self.draft.ask(Table::Values, "day_begins", question, choices);
+            self.draft
+                .ask(SettingsTable::Values, "day_begins", question, choices);
         }
     }
 
@@ -396,11 +414,11 @@ impl Job<'_> {
                     (together(&[excel, zeros, case]), "they are".to_owned()),
                     (together(&[excel]), "they are not".to_owned()),
                 ];
-                self.draft.ask(Table::Values, "ids", question, choices);
+                self.draft.ask(SettingsTable::Values, "ids", question, choices);
             }
             None if marked > 0 => {
                 self.draft.set(
-                    Table::Values,
+                    SettingsTable::Values,
                     "ids",
                     together(&[excel]),
                     format!("{marked} ids are marked as text for Excel"),
@@ -418,7 +436,7 @@ impl Job<'_> {
                 std::iter::once("--".to_owned()).chain(grid.marks.iter().map(|(mark, _)| mark.to_string()));
             let count: u64 = grid.marks.iter().map(|(_, count)| count).sum();
             self.draft.set(
-                Table::Records,
+                SettingsTable::Records,
                 "skip",
                 list(marks),
                 format!("{count} lines begin so, and are no rows"),
@@ -434,7 +452,7 @@ impl Job<'_> {
                 ("[]".to_owned(), "they are rows".to_owned()),
                 (String::new(), "they are comments".to_owned()),
             ];
-            self.draft.ask(Table::Records, "skip", question, choices);
+            self.draft.ask(SettingsTable::Records, "skip", question, choices);
         }
         let without: Vec<&str> = (0..samples.len())
             .filter(|file| !grid.rows.iter().any(|row| row.file == *file) && !samples[*file].is_cut)
@@ -449,11 +467,11 @@ impl Job<'_> {
                 (quoted("no-sales"), "it sold nothing".to_owned()),
                 (String::new(), "it was cut: such files are rejected".to_owned()),
             ];
-            self.draft.ask(Table::Records, "empty", question, choices);
+            self.draft.ask(SettingsTable::Records, "empty", question, choices);
         }
     }
 
-    fn told(&mut self, samples: &[Sample]) {
+    fn note_samples(&mut self, samples: &[Sample]) {
         let packed: Vec<&str> = samples.iter().filter_map(|sample| sample.packed).collect();
         if let Some(first) = packed.first() {
             self.draft

@@ -4,7 +4,7 @@ use encoding_rs::Encoding;
 
 use super::inputs::{AMOUNT, ITEM, Input, STORE, Source};
 use super::{FeedSpec, FormatWord, Problem, SheetSpec};
-use crate::place::PlaceSpec;
+use crate::position::PositionSpec;
 use crate::records::{CarriedRule, CarriedSpec, KindRule, KindSpec, TrailerRule};
 use crate::text::{Dos, Ebcdic};
 use crate::values::{NegativeForm, ValueRules};
@@ -31,14 +31,14 @@ pub(crate) enum Format {
 
 impl Format {
     /// Returns the word for it in the settings.
-    pub(crate) fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> FormatWord {
         match self {
-            Self::Delimited(_) => "delimited",
-            Self::Fixed(_) => "fixed",
-            Self::Json(_) => "json",
-            Self::Table(TableFormat::Dbf) => "dbf",
-            Self::Table(TableFormat::Parquet) => "parquet",
-            Self::Table(TableFormat::Workbook { .. }) => "xlsx",
+            Self::Delimited(_) => FormatWord::Delimited,
+            Self::Fixed(_) => FormatWord::Fixed,
+            Self::Json(_) => FormatWord::Json,
+            Self::Table(TableFormat::Dbf) => FormatWord::Dbf,
+            Self::Table(TableFormat::Parquet) => FormatWord::Parquet,
+            Self::Table(TableFormat::Workbook { .. }) => FormatWord::Xlsx,
         }
     }
 }
@@ -96,7 +96,7 @@ pub(crate) struct JsonField {
 /// The most characters of a record of fixed positions.
 const LONGEST_RECORD: usize = 64 << 10;
 
-/// The place of a field of fixed position.
+/// The position of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cut {
     /// Its first character, from 0.
@@ -173,14 +173,14 @@ impl Delimited {
     }
 }
 
-/// The places of the fields, while they are found.
-pub(super) struct Places {
+/// The positions of the fields, while they are found.
+pub(super) struct Positions {
     format: Format,
     /// The decimal mark of amounts, and how negative ones are written.
     amount_form: (char, NegativeForm),
 }
 
-impl Places {
+impl Positions {
     pub(super) fn new(spec: &FeedSpec, values: &ValueRules) -> Result<Self, Problem> {
         let format = Self::format(spec)?;
         Ok(Self {
@@ -293,43 +293,43 @@ impl Places {
         self.format
     }
 
-    /// Returns the position of a place among the fields of a record, from 0. `is_text` says that blanks at its end mean
+    /// Returns the number, from 0, of the field at a position of the record. `is_text` says that blanks at its end mean
     /// nothing.
     pub(super) fn position(
         &mut self,
         key: &'static str,
-        place: PlaceSpec,
+        position: PositionSpec,
         is_text: bool,
     ) -> Result<usize, Problem> {
-        match (&mut self.format, place) {
+        match (&mut self.format, position) {
             (Format::Json(_), _) => Err((key, "has no meaning with format = \"json\"".into())),
             (
                 Format::Delimited(_),
-                PlaceSpec::Column {
+                PositionSpec::Column {
                     column: column @ 1..=10_000,
                 },
             ) => Ok(column - 1),
             (
                 Format::Table(_),
-                PlaceSpec::Column {
+                PositionSpec::Column {
                     column: column @ 1..=MOST_COLUMNS,
                 },
             ) => Ok(column - 1),
-            (Format::Delimited(_), PlaceSpec::Column { .. }) => {
+            (Format::Delimited(_), PositionSpec::Column { .. }) => {
                 Err((key, "has a column that is not from 1 to 10000".into()))
             }
-            (Format::Table(_), PlaceSpec::Column { .. }) => {
+            (Format::Table(_), PositionSpec::Column { .. }) => {
                 Err((key, format!("has a column that is not from 1 to {MOST_COLUMNS}")))
             }
-            (Format::Delimited(_) | Format::Table(_), PlaceSpec::Characters { .. }) => Err((
+            (Format::Delimited(_) | Format::Table(_), PositionSpec::Characters { .. }) => Err((
                 key,
                 "has start and length: write { column = N }, or format = \"fixed\"".into(),
             )),
-            (Format::Fixed(_), PlaceSpec::Column { .. }) => Err((
+            (Format::Fixed(_), PositionSpec::Column { .. }) => Err((
                 key,
                 "has a column: write { start = N, length = N } for fixed positions".into(),
             )),
-            (Format::Fixed(fixed), PlaceSpec::Characters { start, length }) => {
+            (Format::Fixed(fixed), PositionSpec::Characters { start, length }) => {
                 let cut = Cut {
                     from: start.wrapping_sub(1),
                     to: start.wrapping_sub(1).saturating_add(length),
@@ -350,9 +350,9 @@ impl Places {
         }
     }
 
-    /// Finds the places of the kinds of records.
+    /// Finds the positions of the kinds of records.
     pub(super) fn kind(&mut self, spec: &FeedSpec, inputs: &[Input]) -> Result<Option<KindRule>, Problem> {
-        const KEY: &str = "records.kind";
+        const SETTING: &str = "records.kind";
         let Some(kind) = &spec.records.kind else {
             return Ok(None);
         };
@@ -366,7 +366,7 @@ impl Places {
         } = kind;
         let texts = |texts: &[String]| texts.iter().map(|text| text.trim().as_bytes().into()).collect();
         if rows.is_empty() {
-            return Err((KEY, "needs rows: the kinds of records that are rows".into()));
+            return Err((SETTING, "needs rows: the kinds of records that are rows".into()));
         }
         let mut carried = Vec::new();
         for (name, field) in fields {
@@ -378,11 +378,14 @@ impl Places {
             } = field;
             let input = inputs.iter().position(|input| input.name == *name);
             let Some(input) = input else {
-                return Err((KEY, format!("has the key {name}, which is no field of this feed")));
+                return Err((
+                    SETTING,
+                    format!("has the key {name}, which is no field of this feed"),
+                ));
             };
             if rows.contains(of) {
                 return Err((
-                    KEY,
+                    SETTING,
                     format!("takes {name} from records of the kind {of}, which are rows themselves"),
                 ));
             }
@@ -390,46 +393,49 @@ impl Places {
                 input,
                 kind: of.trim().as_bytes().into(),
                 position: self.position(
-                    KEY,
-                    place(KEY, *column, *start, *length)?,
+                    SETTING,
+                    position_spec(SETTING, *column, *start, *length)?,
                     matches!(input, STORE | ITEM),
                 )?,
             });
         }
         Ok(Some(KindRule {
-            position: self.position(KEY, place(KEY, *column, *start, *length)?, false)?,
+            position: self.position(SETTING, position_spec(SETTING, *column, *start, *length)?, false)?,
             rows: texts(rows),
             skip: texts(skip),
             carried,
         }))
     }
 
-    /// Finds the places of the totals.
+    /// Finds the positions of the totals.
     pub(super) fn trailer(
         &mut self,
         spec: &FeedSpec,
         inputs: &[Input],
     ) -> Result<Option<TrailerRule>, Problem> {
-        const KEY: &str = "records.trailer";
+        const SETTING: &str = "records.trailer";
         let Some(trailer) = &spec.records.trailer else {
             return Ok(None);
         };
         if trailer.begins.is_empty() {
-            return Err((KEY, "needs begins: the text with which its line begins".into()));
+            return Err((
+                SETTING,
+                "needs begins: the text with which its line begins".into(),
+            ));
         }
         if trailer.lines.is_none() && trailer.sum.is_none() {
             return Err((
-                KEY,
+                SETTING,
                 "needs lines or sum: where it says how many rows there are, or what they sum up to".into(),
             ));
         }
         if trailer.sum.is_some() && matches!(inputs[AMOUNT].source, Source::Absent) {
             let problem = "has a sum, but the measures of this feed are fields of their own: use lines";
-            return Err((KEY, problem.into()));
+            return Err((SETTING, problem.into()));
         }
-        let mut at = |place: Option<_>| {
-            place
-                .map(|place| self.position(KEY, PlaceSpec::from(place), false))
+        let mut at = |position: Option<_>| {
+            position
+                .map(|position| self.position(SETTING, PositionSpec::from(position), false))
                 .transpose()
         };
         Ok(Some(TrailerRule {
@@ -461,16 +467,16 @@ fn arrays(path: &str) -> Result<Vec<Vec<String>>, Problem> {
     }
 }
 
-/// Returns the place that the keys of a table name.
-fn place(
+/// Returns the position that the keys of a table name.
+fn position_spec(
     key: &'static str,
     column: Option<usize>,
     start: Option<usize>,
     length: Option<usize>,
-) -> Result<PlaceSpec, Problem> {
+) -> Result<PositionSpec, Problem> {
     match (column, start, length) {
-        (Some(column), None, None) => Ok(PlaceSpec::Column { column }),
-        (None, Some(start), Some(length)) => Ok(PlaceSpec::Characters { start, length }),
+        (Some(column), None, None) => Ok(PositionSpec::Column { column }),
+        (None, Some(start), Some(length)) => Ok(PositionSpec::Characters { start, length }),
         _ => Err((
             key,
             "needs column, or for fixed positions start and length".into(),

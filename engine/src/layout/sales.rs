@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::format::Places;
+use super::format::Positions;
 use super::inputs::{Input, MEASURES, Source};
 use super::spec::NEEDED_COLUMNS;
 use super::{Captured, FeedSpec, FieldSpec, HeaderNames, HeaderRule, MeasureSpec, Problem, Supersede};
@@ -40,7 +40,11 @@ pub struct Measure {
 }
 
 impl SalesLayout {
-    pub(super) fn new(spec: &FeedSpec, values: &ValueRules, places: &mut Places) -> Result<Self, Problem> {
+    pub(super) fn new(
+        spec: &FeedSpec,
+        values: &ValueRules,
+        positions: &mut Positions,
+    ) -> Result<Self, Problem> {
         let (measures, fields) = measures(spec)?;
         let is_wide = !fields.is_empty();
         let carried = spec.records.kind.iter().flat_map(|kind| kind.fields.keys());
@@ -57,7 +61,7 @@ impl SalesLayout {
             } else if carried.contains(name) {
                 Source::Carried
             } else {
-                source(spec, name, places)?
+                source(spec, name, positions)?
             };
             inputs.push(Input {
                 name: name.to_owned(),
@@ -66,7 +70,7 @@ impl SalesLayout {
         }
         for field in fields {
             inputs.push(Input {
-                source: source(spec, &field, places)?,
+                source: source(spec, &field, positions)?,
                 name: field,
             });
         }
@@ -249,7 +253,7 @@ fn measures(spec: &FeedSpec) -> Result<(Vec<Measure>, Vec<String>), Problem> {
 }
 
 /// Finds out where a value comes from.
-fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, Problem> {
+fn source(spec: &FeedSpec, field: &str, positions: &mut Positions) -> Result<Source, Problem> {
     let mut names = Vec::new();
     match spec.fields.get(field) {
         None => {}
@@ -277,7 +281,11 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
         Some(FieldSpec::Place(place)) => {
             return Ok(Source::Field {
                 name: None,
-                position: Some(places.position("fields", *place, matches!(field, "store_id" | "item_id"))?),
+                position: Some(positions.position(
+                    "fields",
+                    *place,
+                    matches!(field, "store_id" | "item_id"),
+                )?),
             });
         }
     }
@@ -288,13 +296,13 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
     } else {
         vec![field.to_owned()]
     };
-    if let Some(position) = places.path(&paths, is_amount) {
+    if let Some(position) = positions.path(&paths, is_amount) {
         return Ok(Source::Field {
             name: None,
             position: Some(position),
         });
     }
-    if is_listed && !places.has_names() {
+    if is_listed && !positions.has_names() {
         let problem = format!(
             "says where {field} is by a name, but only headers and JSON have names: write start and length"
         );
@@ -307,8 +315,8 @@ fn source(spec: &FeedSpec, field: &str, places: &mut Places) -> Result<Source, P
         .iter()
         .find_map(|name| spec.columns.iter().position(|column| is_name(column, name)));
     // The field of a measure is its name in a header, unless more is said.
-    let is_named = is_listed || places.names_all() || !NEEDED_COLUMNS.contains(&field);
-    if position.is_none() && (!is_named || !places.has_names()) {
+    let is_named = is_listed || positions.names_all() || !NEEDED_COLUMNS.contains(&field);
+    if position.is_none() && (!is_named || !positions.has_names()) {
         let problem = match spec.columns.is_empty() {
             true => return Err(("fields", format!("does not say where {field} is"))),
             false => format!(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::guards::{LateLines, SecondFile};
-use crate::place::PlaceSpec;
+use crate::position::PositionSpec;
 use crate::records::RecordsSpec;
 use crate::values::ValuesSpec;
 
@@ -161,6 +161,18 @@ pub enum FormatWord {
 }
 
 impl FormatWord {
+    /// Returns the word itself, as it stands in the settings.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Delimited => "delimited",
+            Self::Fixed => "fixed",
+            Self::Json => "json",
+            Self::Dbf => "dbf",
+            Self::Xlsx => "xlsx",
+            Self::Parquet => "parquet",
+        }
+    }
+
     /// Returns whether records are rows of a table, whose cells may have types.
     pub(crate) fn is_table(self) -> bool {
         matches!(self, Self::Dbf | Self::Xlsx | Self::Parquet)
@@ -199,8 +211,8 @@ pub enum FieldSpec {
         /// The text.
         value: String,
     },
-    /// A place in the record.
-    Place(PlaceSpec),
+    /// A position in the record. Digests have the name of this variant, so it stays.
+    Place(PositionSpec),
 }
 
 /// What a pattern captures from a file's name.

@@ -56,7 +56,7 @@ pub(crate) fn merge<'p>(
         })
         .collect::<Result<Vec<_>, EngineError>>()?;
     let mut share = memory.share();
-    let bytes = share.hold_up_to(memory.limit() / 2).max(memory.limit() / 8);
+    let bytes = share.resize_up_to(memory.limit() / 2).max(memory.limit() / 8);
     let most_rows = bytes / (COPIES * Rows::row_memory(measures.len()));
     for (first, last) in batches(&files, emptied, most_rows.min(MOST_ITEMS)) {
         let mut inputs = files
@@ -81,16 +81,16 @@ fn batches(files: &[SortedFile<'_>], emptied: &[(&str, i32)], most_rows: usize) 
         rows.entry(store).or_default();
     }
     let mut batches: Vec<(String, String)> = Vec::new();
-    let (mut held, mut stores) = (0, 0);
+    let (mut rows_so_far, mut stores) = (0, 0);
     for (id, count) in rows {
         match batches.last_mut() {
-            Some((_, last)) if held + count <= most_rows && stores < MOST_STORES => {
+            Some((_, last)) if rows_so_far + count <= most_rows && stores < MOST_STORES => {
                 id.clone_into(last);
-                (held, stores) = (held + count, stores + 1);
+                (rows_so_far, stores) = (rows_so_far + count, stores + 1);
             }
             _ => {
                 batches.push((id.to_owned(), id.to_owned()));
-                (held, stores) = (count, 1);
+                (rows_so_far, stores) = (count, 1);
             }
         }
     }

@@ -168,14 +168,16 @@ mod tests {
         AmountRule::new(&spec).unwrap()
     }
 
-    fn keys_beside(rule: &AmountRule, text: &str) -> Option<Vec<&'static str>> {
+    fn settings_beside(rule: &AmountRule, text: &str) -> Option<Vec<&'static str>> {
         let form = amount_form(text.as_bytes(), rule)?;
-        let keys = form.iter().map(|need| need.key().trim_start_matches("values."));
-        Some(keys.collect())
+        let settings = form
+            .iter()
+            .map(|need| need.setting().trim_start_matches("values."));
+        Some(settings.collect())
     }
 
-    fn keys(text: &str) -> Option<Vec<&'static str>> {
-        keys_beside(&rule(|_| ()), text)
+    fn settings(text: &str) -> Option<Vec<&'static str>> {
+        settings_beside(&rule(|_| ()), text)
     }
 
     #[test]
@@ -189,7 +191,7 @@ mod tests {
             ("€ 1,50", "currency"),
         ] {
             assert_eq!(
-                keys_beside(&german, text),
+                settings_beside(&german, text),
                 Some(expected.split(' ').collect()),
                 "{text}"
             );
@@ -200,14 +202,14 @@ mod tests {
             spec.round = Some(crate::values::Rounding::HalfUp);
         });
         for text in ["2.50-", "$2.50", "2222.505"] {
-            assert_eq!(keys_beside(&told, text), None, "{text}");
+            assert_eq!(settings_beside(&told, text), None, "{text}");
         }
-        assert_eq!(keys_beside(&told, "-2.50"), Some(vec!["negative"]));
-        assert_eq!(keys_beside(&told, "2.50US$"), Some(vec!["currency"]));
+        assert_eq!(settings_beside(&told, "-2.50"), Some(vec!["negative"]));
+        assert_eq!(settings_beside(&told, "2.50US$"), Some(vec!["currency"]));
     }
 
     #[test]
-    fn forms_and_their_keys() {
+    fn forms_and_their_settings() {
         for (text, expected) in [
             ("2.50-", "negative"),
             ("2.50 -", "negative"),
@@ -238,7 +240,7 @@ mod tests {
             ("0,1250", "decimal round"),
             ("\u{a0}(1,00)", "negative decimal"),
         ] {
-            assert_eq!(keys(text), Some(expected.split(' ').collect()), "{text:?}");
+            assert_eq!(settings(text), Some(expected.split(' ').collect()), "{text:?}");
         }
     }
 
@@ -276,7 +278,7 @@ mod tests {
             "1\u{a0}23",
             "12:50",
         ] {
-            assert_eq!(keys(text), None, "{text:?}");
+            assert_eq!(settings(text), None, "{text:?}");
         }
         assert_eq!(amount_form(b"\xff1.00-", &rule(|_| ())), None);
     }
@@ -284,14 +286,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_looked_at_without_a_panic(text in "[-+().,0-9$€ CcRr'\u{a0}]{0,10}") {
-            if keys(&text).is_some() {
+            if settings(&text).is_some() {
                 prop_assert_eq!(parse_cents(text.as_bytes()), None, "an amount has no other form");
             }
         }
 
         #[test]
-        fn digits_without_marks_need_no_key(digits in "[0-9]{1,30}", places in "(\\.[0-9]{0,2})?") {
-            prop_assert_eq!(keys(&format!("{digits}{places}")), None);
+        fn digits_without_marks_need_no_setting(digits in "[0-9]{1,30}", places in "(\\.[0-9]{0,2})?") {
+            prop_assert_eq!(settings(&format!("{digits}{places}")), None);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! supports, including Redshift's COPY.
 //!
 //! Typed rows (converted files, partials, summaries) are encoded here, column chunk by column chunk, so that threads
-//! can encode in parallel: [`Table`]. Texts of reference feeds and rejects go through the parquet crate's own writer:
+//! can encode in parallel: [`TypedFile`]. Texts of reference feeds and rejects go through the parquet crate's own writer:
 //! [`TextFile`](crate::text_file::TextFile).
 
 mod chunk;
@@ -24,7 +24,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
 
 pub(crate) use self::chunk::{Chunk, Column, NO_TEXT};
-pub(crate) use self::stored::StoredTable;
+pub(crate) use self::stored::StoredFile;
 use crate::error::EngineError;
 
 /// Rows per row group, which a writer holds in memory before writing them to disk. The number is low in tests, so that
@@ -52,7 +52,7 @@ pub(crate) fn properties() -> WriterProperties {
 pub(crate) struct Form(SchemaDescPtr);
 
 /// A file of typed rows that is being written.
-pub(crate) struct Table {
+pub(crate) struct TypedFile {
     path: PathBuf,
     writer: SerializedFileWriter<BufWriter<File>>,
 }
@@ -83,19 +83,19 @@ impl Form {
     }
 
     /// Creates a file.
-    pub(crate) fn create(&self, path: &Path) -> Result<Table, EngineError> {
+    pub(crate) fn create(&self, path: &Path) -> Result<TypedFile, EngineError> {
         let file = File::create(path).map_err(EngineError::write(path))?;
         // The writer's own buffer has only 8 KiB, so chunks would be written in small pieces.
         let file = BufWriter::with_capacity(WRITTEN_AT_ONCE, file);
         let writer = SerializedFileWriter::new(file, self.0.root_schema_ptr(), Arc::new(properties()));
-        Ok(Table {
+        Ok(TypedFile {
             path: path.to_owned(),
             writer: writer.map_err(EngineError::parquet("write", path))?,
         })
     }
 }
 
-impl Table {
+impl TypedFile {
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

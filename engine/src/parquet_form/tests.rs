@@ -94,7 +94,7 @@ fn schema() -> Schema {
 
 fn write(groups: &[Vec<Row>], path: &Path) {
     let (form, texts) = (Form::new(&schema()).unwrap(), texts());
-    let mut table = form.create(path).unwrap();
+    let mut file = form.create(path).unwrap();
     for rows in groups {
         let text: Vec<u32> = rows.iter().map(|row| row.0).collect();
         let maybe: Vec<u32> = rows.iter().map(|row| row.1.unwrap_or(NO_TEXT)).collect();
@@ -123,9 +123,9 @@ fn write(groups: &[Vec<Row>], path: &Path) {
         // Encoded in two steps, as converted rows are.
         let mut chunks = form.encode(0, &columns[..2], path).unwrap();
         chunks.extend(form.encode(2, &columns[2..], path).unwrap());
-        table.append(chunks).unwrap();
+        file.append(chunks).unwrap();
     }
-    table.finish().unwrap();
+    file.finish().unwrap();
 }
 
 fn cells(groups: &[Vec<Row>]) -> Vec<Vec<Option<String>>> {
@@ -146,15 +146,15 @@ fn cells(groups: &[Vec<Row>]) -> Vec<Vec<Option<String>>> {
 type StoredRow = (u32, Option<u32>, i32, Option<i64>);
 
 /// Reads some rows with the code under test, without their numbers: that encoding is only ever written here.
-fn stored_rows(table: &StoredTable, wanted: std::ops::Range<usize>) -> Result<Vec<StoredRow>, EngineError> {
+fn stored_rows(file: &StoredFile, wanted: std::ops::Range<usize>) -> Result<Vec<StoredRow>, EngineError> {
     let numbers: std::collections::HashMap<String, u32> =
         texts().iter().map(str::to_owned).zip(0..).collect();
     let mut rows = Vec::new();
-    for group in table.groups(wanted) {
-        let (stored, of_rows) = table.texts(&group, 0, None)?;
-        let (maybe_stored, maybe) = table.texts(&group, 1, Some(NO_TEXT))?;
+    for group in file.groups(wanted) {
+        let (stored, of_rows) = file.texts(&group, 0, None)?;
+        let (maybe_stored, maybe) = file.texts(&group, 1, Some(NO_TEXT))?;
         let number = |texts: &Texts, place| numbers.get(texts.get(place)).copied().unwrap_or(NO_TEXT);
-        let (days, sums) = (table.days(&group, 2)?, table.sums(&group, 4)?);
+        let (days, sums) = (file.days(&group, 2)?, file.sums(&group, 4)?);
         for (row, day) in days.into_iter().enumerate() {
             let maybe = (maybe[row] != NO_TEXT).then(|| number(&maybe_stored, maybe[row]));
             let sum = (sums[row] != ABSENT).then_some(sums[row]);
@@ -262,10 +262,10 @@ proptest! {
         let rows = groups.concat();
         let [one, two] = [ends.0, ends.1].map(|end| end.index(rows.len() + 1));
         let wanted = one.min(two)..one.max(two);
-        let table = StoredTable::open(&path).unwrap();
-        prop_assert_eq!(table.rows(), rows.len());
+        let file = StoredFile::open(&path).unwrap();
+        prop_assert_eq!(file.rows(), rows.len());
         let expected: Vec<_> = rows[wanted.clone()].iter().map(|row| (row.0, row.1, row.2, row.4)).collect();
-        prop_assert_eq!(stored_rows(&table, wanted).unwrap(), expected);
+        prop_assert_eq!(stored_rows(&file, wanted).unwrap(), expected);
     }
 
     #[test]
@@ -280,7 +280,7 @@ proptest! {
         let place = place.index(bytes.len());
         bytes[place] ^= 1_u8 << bit;
         std::fs::write(&path, bytes).unwrap();
-        let read = StoredTable::open(&path).and_then(|table| stored_rows(&table, 0..table.rows()));
+        let read = StoredFile::open(&path).and_then(|file| stored_rows(&file, 0..file.rows()));
         if let Ok(read) = read {
             prop_assert_eq!(read.len(), rows.len());
         }
@@ -304,6 +304,27 @@ proptest! {
         let found: Vec<i64> = rows_of(&path).iter().map(|row| row[3].as_ref().unwrap().parse().unwrap()).collect();
         prop_assert_eq!(found, numbers);
     }
+}
+
+/// The reason why [`StoredFile`] catches panics: once nothing panics here any more, it need not.
+#[test]
+fn the_parquet_crate_panics_over_damaged_metadata() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("file");
+    write(&[vec![(1, Some(2), 16_953, 7, Some(250))]], &path);
+    let whole = std::fs::read(&path).unwrap();
+    let reads = (0..whole.len()).map(|place| {
+        let mut bytes = whole.clone();
+        // This makes a number of the footer negative.
+        bytes[place] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        StoredFile::open(&path).and_then(|file| stored_rows(&file, 0..file.rows()))
+    });
+    let panicked = reads.filter(|read| {
+        let source = read.as_ref().err().and_then(std::error::Error::source);
+        source.is_some_and(|source| source.to_string().contains("parts of it make no sense"))
+    });
+    assert!(panicked.count() > 0);
 }
 
 /// Files for each special case: row groups that statistics tell apart, dictionaries of one value and of many, days far

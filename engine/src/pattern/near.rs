@@ -1,4 +1,4 @@
-//! How a path misses a pattern by little: letter case, something added at the end, one other part, another folder.
+//! How a path misses a pattern by little: letter case, something added at the end, one other fragment of the name, another folder.
 //!
 //! A file that no feed matches is mostly a file that a store named otherwise than agreed. The pattern that it was meant
 //! for tells the operator which.
@@ -13,7 +13,7 @@ enum Kind {
     Date,
     Case,
     Ending,
-    Part,
+    Fragment,
     Folder,
 }
 
@@ -28,8 +28,8 @@ pub struct NearMisses {
 struct Miss {
     kind: Kind,
     regex: Regex,
-    /// The part of the pattern that something else stands for.
-    part: String,
+    /// The fragment of the pattern that something else stands for.
+    fragment: String,
 }
 
 /// How a path misses a pattern. Ordered: the least is the nearest.
@@ -43,10 +43,10 @@ pub struct NearMiss {
 impl NearMisses {
     /// Compiles the near misses of a pattern.
     pub fn new(pattern: &FilePattern) -> Self {
-        let parts = parts(&pattern.pieces);
-        let whole: String = parts.iter().map(|part| part.regex.as_str()).collect();
+        let fragments = fragments(&pattern.pieces);
+        let whole: String = fragments.iter().map(|fragment| fragment.regex.as_str()).collect();
         let mut misses = Vec::new();
-        let mut add = |kind, source: String, part: &str| {
+        let mut add = |kind, source: String, fragment: &str| {
             let regex = RegexBuilder::new(&format!("^{source}$"))
                 .dot_matches_new_line(true)
                 .case_insensitive(true)
@@ -55,31 +55,38 @@ impl NearMisses {
             misses.extend(regex.ok().map(|regex| Miss {
                 kind,
                 regex,
-                part: part.to_owned(),
+                fragment: fragment.to_owned(),
             }));
         };
         add(Kind::Case, whole.clone(), "");
         add(Kind::Ending, format!("{whole}(?P<other>[^/]+)"), "");
-        let fixed = parts.iter().filter(|part| part.is_fixed).count();
-        for (number, part) in parts.iter().enumerate().filter(|(_, part)| part.can_differ) {
+        let fixed = fragments.iter().filter(|fragment| fragment.is_fixed).count();
+        for (number, fragment) in fragments
+            .iter()
+            .enumerate()
+            .filter(|(_, fragment)| fragment.can_differ)
+        {
             // Wildcards alone would match anything.
-            if fixed == usize::from(part.is_fixed) {
+            if fixed == usize::from(fragment.is_fixed) {
                 continue;
             }
             // A sign stands in place of a sign.
-            let other = match part.text.chars().all(char::is_alphanumeric) || part.text.len() > 1 {
+            let other = match fragment.text.chars().all(char::is_alphanumeric) || fragment.text.len() > 1 {
                 true => "(?P<other>[^/]*?)",
                 false => r"(?P<other>[^/\p{L}\p{N}]*)",
             };
-            let source = parts.iter().enumerate().map(|(n, part)| match n == number {
-                true => other,
-                false => part.regex.as_str(),
-            });
-            add(Kind::Part, source.collect(), &part.text);
+            let source = fragments
+                .iter()
+                .enumerate()
+                .map(|(n, fragment)| match n == number {
+                    true => other,
+                    false => fragment.regex.as_str(),
+                });
+            add(Kind::Fragment, source.collect(), &fragment.text);
         }
-        let name = parts.iter().rposition(|part| part.text.contains('/'));
-        let name = &parts[name.map_or(0, |folder| folder + 1)..];
-        let name: String = name.iter().map(|part| part.regex.as_str()).collect();
+        let name = fragments.iter().rposition(|fragment| fragment.text.contains('/'));
+        let name = &fragments[name.map_or(0, |folder| folder + 1)..];
+        let name: String = name.iter().map(|fragment| fragment.regex.as_str()).collect();
         if !name.is_empty() {
             add(Kind::Folder, format!("(?:.*/)?{name}"), "");
         }
@@ -100,11 +107,11 @@ impl NearMisses {
         self.misses.iter().find_map(|miss| {
             let found = miss.regex.captures(path)?;
             let other = found.name("other").map_or("", |other| other.as_str());
-            let part = &miss.part;
+            let fragment = &miss.fragment;
             let difference = match miss.kind {
                 Kind::Date | Kind::Case => "it differs in letter case".to_owned(),
-                Kind::Part if other.is_empty() => format!("it lacks {part:?}"),
-                Kind::Part => format!("it has {other:?} in place of {part:?}"),
+                Kind::Fragment if other.is_empty() => format!("it lacks {fragment:?}"),
+                Kind::Fragment => format!("it has {other:?} in place of {fragment:?}"),
                 Kind::Folder => "it lies in another folder".to_owned(),
                 Kind::Ending => format!("it has {other:?} at its end"),
             };
@@ -121,8 +128,8 @@ impl NearMisses {
     }
 }
 
-/// A part of a pattern: a word, a sign between words, or a wildcard.
-struct Part {
+/// A fragment of a pattern: a word, a sign between words, or a wildcard.
+struct Fragment {
     text: String,
     regex: String,
     /// Whether it stands for itself.
@@ -131,20 +138,20 @@ struct Part {
     can_differ: bool,
 }
 
-fn parts(pieces: &[Piece]) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
+fn fragments(pieces: &[Piece]) -> Vec<Fragment> {
+    let mut fragments: Vec<Fragment> = Vec::new();
     let mut in_word = false;
     for piece in pieces {
         match piece {
             Piece::Literal(c) => {
                 let is_of_word = c.is_alphanumeric();
                 let regex = regex::escape(c.encode_utf8(&mut [0; 4]));
-                match parts.last_mut() {
+                match fragments.last_mut() {
                     Some(word) if is_of_word && in_word => {
                         word.text.push(*c);
                         word.regex.push_str(&regex);
                     }
-                    _ => parts.push(Part {
+                    _ => fragments.push(Fragment {
                         text: c.to_string(),
                         regex,
                         is_fixed: true,
@@ -155,7 +162,7 @@ fn parts(pieces: &[Piece]) -> Vec<Part> {
             }
             Piece::Wildcard { text, regex } => {
                 in_word = false;
-                parts.push(Part {
+                fragments.push(Fragment {
                     text: text.clone(),
                     regex: regex.clone(),
                     is_fixed: false,
@@ -164,7 +171,7 @@ fn parts(pieces: &[Piece]) -> Vec<Part> {
             }
         }
     }
-    parts
+    fragments
 }
 
 #[cfg(test)]
@@ -228,7 +235,7 @@ mod tests {
     fn the_nearest_is_the_least() {
         let pattern = |text| NearMisses::new(&FilePattern::parse(text).unwrap());
         let case = pattern("IL-*.tdf").of("IL-1.TDF");
-        let part = pattern("CA-*.tdf").of("IL-1.TDF");
-        assert!(case.is_some() && part.is_some() && case < part);
+        let fragment = pattern("CA-*.tdf").of("IL-1.TDF");
+        assert!(case.is_some() && fragment.is_some() && case < fragment);
     }
 }

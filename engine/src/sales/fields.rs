@@ -1,7 +1,7 @@
 //! Point-of-sale records that were cut into fields: every line that is not read in place, and all records of other
 //! formats.
 
-use super::{Code, Place, SalesLines, with_amount};
+use super::{Code, Origin, SalesLines, with_amount};
 use crate::amount::has_number_form;
 use crate::feed_lines::LineOutcome;
 use crate::fields::{Fields, Typed};
@@ -14,18 +14,18 @@ use crate::values::Amount;
 impl SalesLines<'_> {
     /// Returns the text of an input. A record of fixed positions may lack it.
     pub(super) fn text<'f>(&'f self, input: usize, fields: &'f Fields) -> Option<&'f [u8]> {
-        match &self.places[input] {
-            Place::Field(position) => fields.get(*position),
-            Place::Given(text) => Some(text),
-            Place::Absent => None,
+        match &self.origins[input] {
+            Origin::Field(position) => fields.get(*position),
+            Origin::Given(text) => Some(text),
+            Origin::Absent => None,
         }
     }
 
     /// Returns what an input is.
     fn typed(&self, input: usize, fields: &Fields) -> Typed {
-        match self.places[input] {
-            Place::Field(position) => fields.typed(position),
-            Place::Given(_) | Place::Absent => Typed::Text,
+        match self.origins[input] {
+            Origin::Field(position) => fields.typed(position),
+            Origin::Given(_) | Origin::Absent => Typed::Text,
         }
     }
 
@@ -105,11 +105,11 @@ impl SalesLines<'_> {
         for id in [STORE, ITEM] {
             self.value(id, fields)?;
         }
-        let Self { places, table, .. } = self;
-        let text = |input: usize| match &places[input] {
-            Place::Field(position) => fields.get(*position).ok_or(Reason::MissingColumn),
-            Place::Given(text) => Ok(&text[..]),
-            Place::Absent => Ok(&[][..]),
+        let Self { origins, table, .. } = self;
+        let text = |input: usize| match &origins[input] {
+            Origin::Field(position) => fields.get(*position).ok_or(Reason::MissingColumn),
+            Origin::Given(text) => Ok(&text[..]),
+            Origin::Absent => Ok(&[][..]),
         };
         let store = self.store_column.symbol(&mut table.stores, text(STORE)?)?;
         let item = self.item_column.symbol(&mut table.items, text(ITEM)?)?;
@@ -119,10 +119,10 @@ impl SalesLines<'_> {
     /// Returns whether the values of a first line are those of a header: neither amounts nor a code.
     pub(super) fn are_header_values(&self, fields: &Fields) -> bool {
         let amounts = match self.layout.is_wide() {
-            true => MEASURES..self.places.len(),
+            true => MEASURES..self.origins.len(),
             false => AMOUNT..AMOUNT + 1,
         };
-        let is_field = |input: &usize| matches!(self.places[*input], Place::Field(_));
+        let is_field = |input: &usize| matches!(self.origins[*input], Origin::Field(_));
         let text = |input: usize| trim(self.text(input, fields).unwrap_or_default());
         let is_number = |input: usize| {
             let text = text(input);
@@ -146,7 +146,7 @@ impl SalesLines<'_> {
         let is_amount = |input: usize| self.amount(input, fields).is_ok();
         fields.len() >= self.wanted
             && match layout.is_wide() {
-                true => (MEASURES..self.places.len()).all(is_amount),
+                true => (MEASURES..self.origins.len()).all(is_amount),
                 false => {
                     let amount = self.amount(AMOUNT, fields).ok();
                     let code = Self::code(layout, text(CODE));
@@ -162,10 +162,10 @@ impl SalesLines<'_> {
     /// Returns the text that a line was rejected for, and the known other form of it.
     pub(super) fn form_of<'f>(&self, reason: Reason, fields: &'f Fields) -> Option<(&'f [u8], Option<Form>)> {
         let amounts = &self.layout.values.amounts;
-        let text = |input: usize| match self.places[input] {
-            Place::Field(position) => fields.get(position).unwrap_or_default(),
+        let text = |input: usize| match self.origins[input] {
+            Origin::Field(position) => fields.get(position).unwrap_or_default(),
             // What is not in the record is not the fault of the record.
-            Place::Given(_) | Place::Absent => &[],
+            Origin::Given(_) | Origin::Absent => &[],
         };
         let form = |input: usize| match self.typed(input, fields) {
             Typed::Number => places_form(text(input), amounts),
@@ -173,7 +173,7 @@ impl SalesLines<'_> {
         };
         let (text, form) = match reason {
             Reason::Amount if self.layout.is_wide() => {
-                let mut measures = MEASURES..self.places.len();
+                let mut measures = MEASURES..self.origins.len();
                 let measure = measures.find(|measure| self.amount(*measure, fields).is_err())?;
                 (text(measure), form(measure))
             }

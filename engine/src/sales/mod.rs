@@ -47,7 +47,7 @@ pub(crate) use self::rows::EncodedRows;
 pub(crate) struct SalesLines<'l> {
     layout: &'l SalesLayout,
     /// Where each input of the layout comes from in this file.
-    places: Vec<Place>,
+    origins: Vec<Origin>,
     /// How many leading fields of a record are read.
     wanted: usize,
     /// What a header must name, and the number of the input of each.
@@ -79,7 +79,7 @@ pub(crate) struct SalesLines<'l> {
 
 /// Where a value of a record comes from.
 #[derive(Clone)]
-enum Place {
+enum Origin {
     Field(usize),
     Given(Box<[u8]>),
     Absent,
@@ -117,7 +117,7 @@ impl<'l> SalesLines<'l> {
         converted_path: Option<&Path>,
         scratch: Scratch<'l>,
         is_decoded: bool,
-    ) -> Result<(Self, Option<parquet_form::Table>), EngineError> {
+    ) -> Result<(Self, Option<parquet_form::TypedFile>), EngineError> {
         let column = |empty, too_long, text| IdColumn {
             rule: &layout.values.ids,
             is_decoded,
@@ -135,12 +135,12 @@ impl<'l> SalesLines<'l> {
                 rows: UnitRows::default(),
             });
         }
-        let place = |(number, input): (usize, &Input)| match &input.source {
+        let origin = |(number, input): (usize, &Input)| match &input.source {
             // Where only a header says the position, any will do until the header was read.
-            Source::Field { position, .. } => Place::Field(position.unwrap_or(number)),
-            Source::Given(text) => Place::Given(text.clone()),
-            Source::Carried => Place::Given(Box::default()),
-            Source::Capture(_) | Source::Absent => Place::Absent,
+            Source::Field { position, .. } => Origin::Field(position.unwrap_or(number)),
+            Source::Given(text) => Origin::Given(text.clone()),
+            Source::Carried => Origin::Given(Box::default()),
+            Source::Capture(_) | Source::Absent => Origin::Absent,
         };
         let named = |(number, input): (usize, &Input)| {
             let is_named = matches!(input.source, Source::Field { name: Some(_), .. });
@@ -148,7 +148,7 @@ impl<'l> SalesLines<'l> {
         };
         let mut lines = Self {
             layout,
-            places: layout.inputs.iter().enumerate().map(place).collect(),
+            origins: layout.inputs.iter().enumerate().map(origin).collect(),
             wanted: 0,
             needed: layout.names(),
             needed_inputs: layout.inputs.iter().enumerate().filter_map(named).collect(),
@@ -193,15 +193,15 @@ impl<'l> SalesLines<'l> {
 
     /// Finds out how many fields are read, and whether they can be read in place.
     fn find_columns(&mut self) {
-        let positions = self.places.iter().filter_map(|place| match place {
-            Place::Field(position) => Some(*position),
+        let positions = self.origins.iter().filter_map(|origin| match origin {
+            Origin::Field(position) => Some(*position),
             _ => None,
         });
         let positions: Vec<usize> = positions.collect();
         self.wanted = positions
             .iter()
             .fold(0, |wanted, position| wanted.max(position + 1));
-        let is_plain = self.places.len() == MEASURES;
+        let is_plain = self.origins.len() == MEASURES;
         let positions = positions.try_into().ok().filter(|_| is_plain);
         self.columns = positions.map_or_else(Columns::none, Columns::new);
     }
@@ -272,11 +272,11 @@ fn with_amount(code: Code, amount: Amount) -> Result<(Code, Amount), Reason> {
 
 impl FeedLines for SalesLines<'_> {
     type Written = EncodedRows;
-    type File = parquet_form::Table;
+    type File = parquet_form::TypedFile;
 
     fn another(&self) -> Self {
         Self {
-            places: self.places.clone(),
+            origins: self.origins.clone(),
             needed: self.needed.clone(),
             needed_inputs: self.needed_inputs.clone(),
             columns: self.columns.clone(),
@@ -308,24 +308,24 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn positions(&self) -> Vec<usize> {
-        let position = |input: &usize| match self.places[*input] {
-            Place::Field(position) => position,
-            Place::Given(_) | Place::Absent => 0,
+        let position = |input: &usize| match self.origins[*input] {
+            Origin::Field(position) => position,
+            Origin::Given(_) | Origin::Absent => 0,
         };
         self.needed_inputs.iter().map(position).collect()
     }
 
     fn read_positions(&self) -> Vec<usize> {
-        let positions = self.places.iter().filter_map(|place| match place {
-            Place::Field(position) => Some(*position),
-            Place::Given(_) | Place::Absent => None,
+        let positions = self.origins.iter().filter_map(|origin| match origin {
+            Origin::Field(position) => Some(*position),
+            Origin::Given(_) | Origin::Absent => None,
         });
         positions.collect()
     }
 
     fn move_columns(&mut self, positions: &[usize]) {
         for (input, position) in self.needed_inputs.iter().zip(positions) {
-            self.places[*input] = Place::Field(*position);
+            self.origins[*input] = Origin::Field(*position);
         }
         self.find_columns();
         self.ahead.items.clear();
@@ -346,9 +346,9 @@ impl FeedLines for SalesLines<'_> {
 
     fn doubt(&mut self, fields: &Fields) {
         // An id that the whole file has in common says nothing about one of its lines.
-        let id = |input: usize| match self.places[input] {
-            Place::Field(position) => fields.get(position).unwrap_or_default().to_vec(),
-            Place::Given(_) | Place::Absent => Vec::new(),
+        let id = |input: usize| match self.origins[input] {
+            Origin::Field(position) => fields.get(position).unwrap_or_default().to_vec(),
+            Origin::Given(_) | Origin::Absent => Vec::new(),
         };
         self.doubt = Some(Doubt {
             store_id: id(STORE),
@@ -372,7 +372,7 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn carry(&mut self, input: usize, text: &[u8]) {
-        self.places[input] = Place::Given(text.into());
+        self.origins[input] = Origin::Given(text.into());
     }
 
     fn cents(&self, fields: &Fields) -> Option<i64> {
@@ -430,7 +430,7 @@ impl FeedLines for SalesLines<'_> {
             None => None,
         };
         let needed = self.table.memory().saturating_mul(COPIES);
-        if !self.share.hold(needed) || self.table.is_short_of_numbers() {
+        if !self.share.try_resize(needed) || self.table.is_short_of_numbers() {
             let is_settled = self.settles_doubt();
             if let Some(doubt) = &mut self.doubt {
                 doubt.is_settled = is_settled;
@@ -442,7 +442,7 @@ impl FeedLines for SalesLines<'_> {
             self.spilled.push(partial.spill(self.scratch.folder)?);
             // Their symbols were those of the table.
             self.lanes = Lanes::default();
-            self.share.hold(0);
+            self.share.try_resize(0);
         }
         Ok(written)
     }
@@ -451,7 +451,7 @@ impl FeedLines for SalesLines<'_> {
         &self,
         written: EncodedRows,
         lines_before: u64,
-        file: &mut parquet_form::Table,
+        file: &mut parquet_form::TypedFile,
     ) -> Result<(), EngineError> {
         match &self.converted {
             Some(converted) => written.write(&converted.form, lines_before, file),
@@ -461,7 +461,7 @@ impl FeedLines for SalesLines<'_> {
 
     fn finish(
         threads: Vec<Self>,
-        file: Option<parquet_form::Table>,
+        file: Option<parquet_form::TypedFile>,
     ) -> Result<Option<Finished>, EngineError> {
         let (mut sums, mut spilled) = (Vec::new(), Vec::new());
         let Some(SalesLines { layout, scratch, .. }) = threads.first() else {
@@ -479,7 +479,7 @@ impl FeedLines for SalesLines<'_> {
             sums.push(of_thread);
             spilled.extend(thread.spilled);
         }
-        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?.holding(shares);
+        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?.keeping(shares);
         for earlier in spilled {
             partial = partial.with(earlier, scratch.folder)?;
         }

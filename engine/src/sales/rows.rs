@@ -8,7 +8,7 @@ use crate::date::from_days;
 use crate::error::EngineError;
 use crate::key::Key;
 use crate::layout::Measure;
-use crate::parquet_form::{Chunk, Column, Form, Table};
+use crate::parquet_form::{Chunk, Column, Form, TypedFile};
 use crate::rows::{Row, decimal};
 use crate::symbols::Texts;
 
@@ -132,13 +132,13 @@ impl EncodedRows {
         mut self,
         form: &Form,
         lines_before: u64,
-        table: &mut Table,
+        file: &mut TypedFile,
     ) -> Result<(), EngineError> {
         for line in &mut self.lines {
             *line += lines_before as i64;
         }
-        let mut chunks = form.encode(0, &[Column::Near(&self.lines)], table.path())?;
+        let mut chunks = form.encode(0, &[Column::Near(&self.lines)], file.path())?;
         chunks.extend(self.others);
-        table.append(chunks)
+        file.append(chunks)
     }
 }

@@ -16,7 +16,7 @@ use arrow_array::{Array, PrimitiveArray, StringArray};
 use arrow_schema::{DataType, TimeUnit};
 
 use super::ids::IdColumn;
-use super::{Code, Place, SalesLines};
+use super::{Code, Origin, SalesLines};
 use crate::amount::{ABSENT, MAX_CENTS, parse_cents, short_cents};
 use crate::date::DAYS;
 use crate::feed_lines::LineOutcome;
@@ -115,10 +115,10 @@ impl SalesLines<'_> {
             }) => cents,
             _ => ABSENT,
         };
-        let column = match &self.places[AMOUNT] {
-            Place::Field(position) => batch.column(*position),
-            Place::Given(text) => return amounts.resize(batch.rows(), read(text)),
-            Place::Absent => None,
+        let column = match &self.origins[AMOUNT] {
+            Origin::Field(position) => batch.column(*position),
+            Origin::Given(text) => return amounts.resize(batch.rows(), read(text)),
+            Origin::Absent => None,
         };
         let Some(column) = column else {
             return amounts.resize(batch.rows(), ABSENT);
@@ -166,10 +166,10 @@ impl SalesLines<'_> {
         let (layout, known) = (self.layout, &mut lanes.code_numbers);
         let codes = &mut lanes.codes;
         codes.clear();
-        let column = match &self.places[CODE] {
-            Place::Field(position) => batch.column(*position),
-            Place::Given(text) => return codes.resize(batch.rows(), Self::code(layout, text)),
-            Place::Absent => None,
+        let column = match &self.origins[CODE] {
+            Origin::Field(position) => batch.column(*position),
+            Origin::Given(text) => return codes.resize(batch.rows(), Self::code(layout, text)),
+            Origin::Absent => None,
         };
         let Some(column) = column else {
             return codes.resize(batch.rows(), None);
@@ -224,12 +224,12 @@ impl SalesLines<'_> {
         if let Some(day) = layout.day {
             return days.resize(batch.rows(), day);
         }
-        let column = match &self.places[TRANS_DATE] {
-            Place::Field(position) => batch.column(*position),
-            Place::Given(text) => {
+        let column = match &self.origins[TRANS_DATE] {
+            Origin::Field(position) => batch.column(*position),
+            Origin::Given(text) => {
                 return days.resize(batch.rows(), Self::date(layout, text).unwrap_or(NO_DAY));
             }
-            Place::Absent => None,
+            Origin::Absent => None,
         };
         let Some(column) = column else {
             return days.resize(batch.rows(), NO_DAY);
@@ -278,10 +278,10 @@ impl SalesLines<'_> {
             ..
         } = lanes;
         let is_known = |row: usize| amounts[row] != ABSENT && codes[row].is_some() && days[row] != NO_DAY;
-        let ids = |input: usize| match &self.places[input] {
-            Place::Field(position) => Ids::Column(*position),
-            Place::Given(text) => Ids::Given(text),
-            Place::Absent => Ids::Given(&[]),
+        let ids = |input: usize| match &self.origins[input] {
+            Origin::Field(position) => Ids::Column(*position),
+            Origin::Given(text) => Ids::Given(text),
+            Origin::Absent => Ids::Given(&[]),
         };
         let (of_stores, of_items) = (ids(STORE), ids(ITEM));
         of_stores.read(

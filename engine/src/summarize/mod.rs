@@ -67,7 +67,7 @@ pub fn summarize(
 ) -> Result<SummaryReport, EngineError> {
     let mut partials = load(partials, scratch.memory)?;
     // Kept to the end, because the rows are merged without their partials.
-    let held: Vec<Share> = partials
+    let shares: Vec<Share> = partials
         .iter_mut()
         .filter_map(|input| input.partial.take_share())
         .collect();
@@ -78,10 +78,10 @@ pub fn summarize(
         .map(|(store, day)| (store.as_str(), day_number(*day)))
         .collect();
     emptied.sort_unstable();
-    match held_inputs(partials, &emptied, measures) {
+    match inputs_in_memory(partials, &emptied, measures) {
         Ok(inputs) => output.append(&Batch::merge(inputs, layout.supersede, measures)?)?,
         Err(partials) => {
-            drop(held);
+            drop(shares);
             let partials = spill(partials, scratch.folder)?;
             let files = partials.iter().flat_map(|input| {
                 let (order, selection) = (input.order, Arc::new(input.selection.clone()));
@@ -104,7 +104,7 @@ pub fn summarize(
 
 /// The rows of all partials, or the partials as they are: all rows must be in memory, and keys must have numbers enough
 /// for all their stores and items.
-fn held_inputs(
+fn inputs_in_memory(
     partials: Vec<RunPartial>,
     emptied: &[(&str, i32)],
     measures: &[Measure],

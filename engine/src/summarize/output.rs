@@ -9,7 +9,7 @@ use crate::error::EngineError;
 use crate::key::Key;
 use crate::layout::Measure;
 use crate::merge::{Batch, Segment};
-use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS, Table};
+use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS, TypedFile};
 use crate::rows::decimal;
 
 /// Where the outputs of [`summarize`](super::summarize) go.
@@ -25,9 +25,9 @@ pub struct SummaryOutputs<'p> {
 pub(super) struct Output<'p> {
     outputs: SummaryOutputs<'p>,
     summary_form: Form,
-    summary: Table,
+    summary: TypedFile,
     coverage_form: Form,
-    coverage: Table,
+    coverage: TypedFile,
     measures: usize,
     rows: u64,
     covered: u64,

@@ -79,7 +79,7 @@ fn take_over(part: &Path, measures: &[Measure], folder: &Path) -> Result<(TempPa
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
         .map_err(EngineError::parquet(read, part))?;
-    let columns = Columns::of(reader.schema(), measures, part)?;
+    let columns = ColumnIndexes::of(reader.schema(), measures, part)?;
     let reader = reader.with_batch_size(ROWS_AT_ONCE).build();
     let path = tempfile::Builder::new().prefix("part-").tempfile_in(folder);
     let path = path.map_err(EngineError::write(folder))?.into_temp_path();
@@ -96,12 +96,12 @@ fn take_over(part: &Path, measures: &[Measure], folder: &Path) -> Result<(TempPa
 }
 
 /// Where the columns stand.
-struct Columns {
+struct ColumnIndexes {
     keys: [usize; 3],
     measures: Vec<usize>,
 }
 
-impl Columns {
+impl ColumnIndexes {
     fn of(schema: &SchemaRef, measures: &[Measure], part: &Path) -> Result<Self, EngineError> {
         let find = |name: &str, is_right: fn(&DataType) -> bool| {
             let found = schema.column_with_name(name);
@@ -127,9 +127,9 @@ impl Columns {
         })
     }
 
-    fn take<'b>(&self, batch: &'b RecordBatch) -> Part<'b> {
+    fn take<'b>(&self, batch: &'b RecordBatch) -> PartBatch<'b> {
         let [store, item, date] = self.keys;
-        Part {
+        PartBatch {
             stores: batch.column(store).as_string(),
             items: batch.column(item).as_string(),
             dates: batch.column(date).as_primitive::<Date32Type>(),
@@ -143,7 +143,7 @@ impl Columns {
 }
 
 /// Some rows of the other engine.
-struct Part<'b> {
+struct PartBatch<'b> {
     stores: &'b StringArray,
     items: &'b StringArray,
     dates: &'b Date32Array,
@@ -153,7 +153,7 @@ struct Part<'b> {
 /// The key of the row before.
 type Last = Option<(String, String, i32)>;
 
-impl Part<'_> {
+impl PartBatch<'_> {
     /// Returns the rows as they are held in memory. `last` is the key before the first of them, and becomes the last.
     fn rows(&self, measures: &[Measure], part: &Path, last: &mut Last) -> Result<Rows, EngineError> {
         let keys: [&dyn Array; 3] = [self.stores, self.items, self.dates];

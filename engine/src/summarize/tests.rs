@@ -1,4 +1,4 @@
-//! Sums that are held, that go out to files on the way, and that are streamed from files: one summary.
+//! Sums that stay in memory, that go out to files on the way, and that are streamed from files: one summary.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -139,9 +139,9 @@ fn chosen_by_definition(
     (summary.collect(), coverage.collect())
 }
 
-/// How the sums of a file come to the summary.
+/// Where the sums of a file are until they are summarized.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Held {
+enum Location {
     /// In memory all the way.
     Memory,
     /// Put into a scratch file after conversion.
@@ -150,20 +150,20 @@ enum Held {
     Stored,
 }
 
-const MANNERS: [(usize, Held); 6] = [
-    (usize::MAX, Held::Memory),
-    (usize::MAX, Held::Spilled),
-    (usize::MAX, Held::Stored),
+const MANNERS: [(usize, Location); 6] = [
+    (usize::MAX, Location::Memory),
+    (usize::MAX, Location::Spilled),
+    (usize::MAX, Location::Stored),
     // Sums go out to files after each unit of lines.
-    (0, Held::Memory),
-    (0, Held::Spilled),
-    (0, Held::Stored),
+    (0, Location::Memory),
+    (0, Location::Spilled),
+    (0, Location::Stored),
 ];
 
 fn run(
     files: &[Vec<Line>],
     supersede: Supersede,
-    manner: (usize, Held),
+    manner: (usize, Location),
     memory_of_merge: usize,
 ) -> Result<(Cells, Cells), EngineError> {
     run_chosen(files, &whole(files), &[], supersede, manner, memory_of_merge)
@@ -175,7 +175,7 @@ fn run_chosen(
     choices: &[Choice],
     emptied: &[(u16, u8)],
     supersede: Supersede,
-    (memory, held): (usize, Held),
+    (memory, location): (usize, Location),
     memory_of_merge: usize,
 ) -> Result<(Cells, Cells), EngineError> {
     let layout = layout(supersede);
@@ -197,10 +197,10 @@ fn run_chosen(
                 |_| (),
             )?;
             let partial = partial.unwrap();
-            let partial = match held {
-                Held::Memory => partial,
-                Held::Spilled => partial.spill(folder.path())?,
-                Held::Stored => {
+            let partial = match location {
+                Location::Memory => partial,
+                Location::Spilled => partial.spill(folder.path())?,
+                Location::Stored => {
                     let path = path(&format!("partial-{number}"));
                     partial.write(&path, &Budget::new(memory))?;
                     Partial::stored(path, sales)
@@ -266,7 +266,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
-    fn however_sums_are_held_the_summary_is_that_of_the_definition(files in files()) {
+    fn wherever_sums_are_the_summary_is_that_of_the_definition(files in files()) {
         for supersede in [Supersede::File, Supersede::StoreDay] {
             let expected = by_definition(&files, supersede);
             for manner in MANNERS {
@@ -296,7 +296,7 @@ proptest! {
     ) {
         for supersede in [Supersede::File, Supersede::StoreDay] {
             let expected = chosen_by_definition(&files, &choices, &emptied, supersede);
-            for manner in [(usize::MAX, Held::Memory), (usize::MAX, Held::Stored), (0, Held::Spilled)] {
+            for manner in [(usize::MAX, Location::Memory), (usize::MAX, Location::Stored), (0, Location::Spilled)] {
                 for memory_of_merge in [usize::MAX, 0] {
                     let found = run_chosen(&files, &choices, &emptied, supersede, manner, memory_of_merge).unwrap();
                     prop_assert_eq!(&found, &expected, "{:?} {:?} {}", supersede, manner, memory_of_merge);

@@ -8,7 +8,7 @@ use arrow_schema::{DataType, Field, Schema};
 use super::rows::Rows;
 use crate::error::EngineError;
 use crate::layout::Measure;
-use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS, Table};
+use crate::parquet_form::{Chunk, Column, Form, ROW_GROUP_ROWS, TypedFile};
 use crate::rows::decimal;
 
 /// Returns the columns of a partial.
@@ -35,14 +35,14 @@ pub(crate) fn write(rows: &Rows, measures: &[Measure], path: &Path) -> Result<()
 /// A partial that is being written.
 pub(crate) struct PartialFile {
     form: Form,
-    table: Table,
+    file: TypedFile,
 }
 
 impl PartialFile {
     pub(crate) fn create(path: &Path, measures: &[Measure]) -> Result<Self, EngineError> {
         let form = Form::new(&schema(measures))?;
         Ok(Self {
-            table: form.create(path)?,
+            file: form.create(path)?,
             form,
         })
     }
@@ -51,14 +51,14 @@ impl PartialFile {
     pub(crate) fn append(&mut self, rows: &Rows) -> Result<(), EngineError> {
         for start in (0..rows.keys.len()).step_by(ROW_GROUP_ROWS) {
             let group = start..rows.keys.len().min(start + ROW_GROUP_ROWS);
-            let chunks = encode(rows, group, &self.form, self.table.path())?;
-            self.table.append(chunks)?;
+            let chunks = encode(rows, group, &self.form, self.file.path())?;
+            self.file.append(chunks)?;
         }
         Ok(())
     }
 
     pub(crate) fn finish(self) -> Result<(), EngineError> {
-        self.table.finish()
+        self.file.finish()
     }
 }
 

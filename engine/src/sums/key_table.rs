@@ -104,10 +104,11 @@ impl KeyTable {
         }
     }
 
-    /// Returns the number of the row, plus 1, in the slot where the row of a key is mostly found.
+    /// Returns the row that a key mostly has: the one that is found first. It may be another key's, or not exist:
+    /// [`KeyedSums::is_at`] tells.
     #[inline(always)]
     pub(super) fn guess(&self, key: Key) -> u32 {
-        self.slots[self.first_slot(key)]
+        self.slots[self.first_slot(key)].wrapping_sub(1)
     }
 
     #[inline(always)]

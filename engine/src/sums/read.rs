@@ -13,7 +13,7 @@ use crate::date::from_days;
 use crate::error::EngineError;
 use crate::key::{Key, MOST_ITEMS, MOST_STORES};
 use crate::layout::Measure;
-use crate::parquet_form::{NO_TEXT, StoredTable};
+use crate::parquet_form::{NO_TEXT, StoredFile};
 use crate::symbols::{Symbols, Texts, ranked};
 
 /// The columns of a partial; the measures follow.
@@ -23,11 +23,11 @@ const DATES: usize = 2;
 const MEASURES: usize = 3;
 
 /// An open partial file.
-pub(crate) struct PartialReader(StoredTable);
+pub(crate) struct PartialReader(StoredFile);
 
 impl PartialReader {
     pub(crate) fn open(path: &Path) -> Result<Self, EngineError> {
-        StoredTable::open(path).map(Self)
+        StoredFile::open(path).map(Self)
     }
 
     /// Returns how many rows the file has.
@@ -127,11 +127,11 @@ fn symbols((texts, mut numbers): (Texts, Vec<u32>), symbols: &mut Symbols) -> Ve
 /// Returns whether a file covers a store's day, by its partial: it has at least one line of it with a code that is asked
 /// for.
 pub fn covers_day(path: &Path, store_id: &str, trans_date: Date) -> Result<bool, EngineError> {
-    let PartialReader(table) = PartialReader::open(path)?;
-    for group in table.groups(0..table.rows()) {
-        let (texts, stores) = table.texts(&group, STORES, None)?;
-        let (_, items) = table.texts(&group, ITEMS, Some(NO_TEXT))?;
-        let dates = table.days(&group, DATES)?;
+    let PartialReader(file) = PartialReader::open(path)?;
+    for group in file.groups(0..file.rows()) {
+        let (texts, stores) = file.texts(&group, STORES, None)?;
+        let (_, items) = file.texts(&group, ITEMS, Some(NO_TEXT))?;
+        let dates = file.days(&group, DATES)?;
         let mut rows = stores.iter().zip(items).zip(dates);
         if rows.any(|((store, item), date)| {
             item != NO_TEXT && texts.get(*store) == store_id && from_days(date) == trans_date
@@ -177,9 +177,9 @@ mod tests {
         ];
         columns.extend(measures[1..].iter().map(|_| Column::Sums(&absent)));
         let form = Form::new(&super::super::file::schema(measures)).unwrap();
-        let mut table = form.create(path).unwrap();
-        table.append(form.encode(0, &columns, path).unwrap()).unwrap();
-        table.finish().unwrap();
+        let mut file = form.create(path).unwrap();
+        file.append(form.encode(0, &columns, path).unwrap()).unwrap();
+        file.finish().unwrap();
     }
 
     #[test]

@@ -12,20 +12,20 @@ pub(crate) struct SumTable {
     pub(crate) stores: Symbols,
     pub(crate) items: Symbols,
     keys: KeyTable,
-    /// Lines that are not yet in the sums.
+    /// Lines that are not added yet.
     pending: Pending,
-    /// From so many keys on, lines are kept aside.
+    /// Once there are so many keys, the amounts of further lines are kept aside.
     most_keys: usize,
-    /// These lines.
+    /// The amounts that are kept aside.
     amounts: Amounts,
     /// The first sum that became too large.
     too_large: Option<TooLarge>,
 }
 
-/// So many keys, with their places and sums, fit a core's own cache.
+/// So many keys, with their slots and sums, fit a core's own cache.
 const MOST_KEYS: usize = if cfg!(test) { 20 } else { 1 << 15 };
 
-/// Lines that wait to be added, many at a time: see [`SumTable::add_pending`].
+/// Lines that wait to be added, many at a time: see [`SumTable::look_up_pending`].
 ///
 /// The processor cannot predict well whether a line is a row or ignored, so there is no branch on it: each line is
 /// written to the end of the list, which grows only by rows.
@@ -90,18 +90,23 @@ impl SumTable {
         }
     }
 
-    /// Adds the pending lines, in steps that each go over all amounts. Within a step, the memory accesses of the
-    /// amounts do not depend on each other, so the processor can wait for many of them at once.
     #[inline(never)]
     fn add_pending(&mut self) {
         let count = std::mem::take(&mut self.pending.count);
-        if self.keys.rows.len() >= self.most_keys {
+        if self.keys.rows.len() < self.most_keys {
+            self.look_up_pending(count);
+        } else {
             self.amounts.extend(&self.pending.amounts[..count]);
             if self.amounts.are_due() {
                 self.add_up_amounts();
             }
-            return;
         }
+    }
+
+    /// Adds pending lines to the rows of their keys, in steps that each go over all of them. Within a step, the memory
+    /// accesses of the lines do not depend on each other, so the processor can wait for many of them at once.
+    #[inline(always)]
+    fn look_up_pending(&mut self, count: usize) {
         let mut guesses = [0; MAX_PENDING];
         for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
             *guess = self.keys.guess(amount.key);
@@ -109,21 +114,25 @@ impl SumTable {
         let mut are_right = [false; MAX_PENDING];
         let guessed = are_right.iter_mut().zip(guesses);
         for ((is_right, guess), amount) in guessed.zip(&self.pending.amounts[..count]) {
-            *is_right = self.keys.rows.is_at(guess.wrapping_sub(1), amount.key);
+            *is_right = self.keys.rows.is_at(guess, amount.key);
         }
-        for (pending, (guess, is_right)) in guesses.into_iter().zip(are_right).take(count).enumerate() {
-            let Amount {
-                key, cents, measure, ..
-            } = self.pending.amounts[pending];
+        let guessed = guesses.into_iter().zip(are_right);
+        for (at, (guess, is_right)) in guessed.take(count).enumerate() {
+            let amount = self.pending.amounts[at];
             let row = match is_right {
-                true => guess as usize - 1,
-                false => self.keys.row(key),
+                true => guess as usize,
+                false => self.keys.row(amount.key),
             };
-            let measure = measure as usize;
-            self.keys.rows.count_lines(row, 1);
-            if !add_cents(self.keys.rows.sum(row, measure), cents) {
-                self.too_large = self.too_large.or(Some((key, measure)));
-            }
+            self.add_to(row, amount);
+        }
+    }
+
+    #[inline(always)]
+    fn add_to(&mut self, row: usize, amount: Amount) {
+        let measure = amount.measure as usize;
+        self.keys.rows.count_lines(row, amount.lines);
+        if !add_cents(self.keys.rows.sum(row, measure), amount.cents) {
+            self.too_large = self.too_large.or(Some((amount.key, measure)));
         }
     }
 
@@ -138,11 +147,8 @@ impl SumTable {
         if are_mostly_known {
             self.most_keys = usize::MAX;
             for amount in std::mem::take(&mut self.amounts).into_list() {
-                let (row, measure) = (self.keys.row(amount.key), amount.measure as usize);
-                self.keys.rows.count_lines(row, amount.lines);
-                if !add_cents(self.keys.rows.sum(row, measure), amount.cents) {
-                    self.too_large = self.too_large.or(Some((amount.key, measure)));
-                }
+                let row = self.keys.row(amount.key);
+                self.add_to(row, amount);
             }
         }
     }

@@ -27,21 +27,21 @@ pub(crate) fn ranked(collections: &[&Texts]) -> (Texts, Vec<Vec<u32>>) {
         }
         Some(alphabets) if alphabets.words <= 1 << u64::BITS => {
             let of_collections = of_each(collections, |texts| alphabets.words_of(texts));
-            let mut places: Vec<Place<u64>> = places(&of_collections).collect();
-            radix::sort(&mut places, alphabets.bits(), |place| place.start);
-            sorted(collections, &places, |one, two| one.start == two.start)
+            let mut refs: Vec<TextRef<u64>> = text_refs(&of_collections).collect();
+            radix::sort(&mut refs, alphabets.bits(), |text| text.start);
+            sorted(collections, &refs, |one, two| one.start == two.start)
         }
         _ => {
-            let text = |place: &Place<Start>| collections[place.collection as usize].get(place.number);
-            let compare = |one: &Place<Start>, two: &Place<Start>| match one.start.cmp(&two.start) {
+            let text = |text: &TextRef<Start>| collections[text.collection as usize].get(text.number);
+            let compare = |one: &TextRef<Start>, two: &TextRef<Start>| match one.start.cmp(&two.start) {
                 Ordering::Equal if one.start.is_cut() => text(one).cmp(text(two)),
                 order => order,
             };
             let starts = of_each(collections, |texts| texts.starts().collect());
-            let mut places: Vec<Place<Start>> = places(&starts).collect();
+            let mut refs: Vec<TextRef<Start>> = text_refs(&starts).collect();
             // A stable sort finds the collections that are in order already, and merges them.
-            places.sort_by(compare);
-            sorted(collections, &places, |one, two| {
+            refs.sort_by(compare);
+            sorted(collections, &refs, |one, two| {
                 compare(one, two) == Ordering::Equal
             })
         }
@@ -59,16 +59,16 @@ fn of_each<P: Copy + Sync + Send, T: Send>(parts: &[P], take: impl Fn(P) -> T + 
 
 /// Where a text is, and how it starts: most comparisons need not fetch the text itself.
 #[derive(Clone, Copy)]
-struct Place<S> {
+struct TextRef<S> {
     start: S,
     collection: u32,
     number: u32,
 }
 
-/// Returns the places of all texts by their starts, one collection after the other.
-fn places<S: Copy>(starts: &[Vec<S>]) -> impl Iterator<Item = Place<S>> {
+/// Returns all texts with their starts, one collection after the other.
+fn text_refs<S: Copy>(starts: &[Vec<S>]) -> impl Iterator<Item = TextRef<S>> {
     (0..).zip(starts).flat_map(|(collection, starts)| {
-        (0..).zip(starts).map(move |(number, start)| Place {
+        (0..).zip(starts).map(move |(number, start)| TextRef {
             start: *start,
             collection,
             number,
@@ -76,18 +76,18 @@ fn places<S: Copy>(starts: &[Vec<S>]) -> impl Iterator<Item = Place<S>> {
     })
 }
 
-/// Ranks texts by their places, which are in order.
+/// Ranks texts, which are in order.
 fn sorted<S: Copy>(
     collections: &[&Texts],
-    places: &[Place<S>],
-    are_equal: impl Fn(&Place<S>, &Place<S>) -> bool,
+    refs: &[TextRef<S>],
+    are_equal: impl Fn(&TextRef<S>, &TextRef<S>) -> bool,
 ) -> (Texts, Vec<Vec<u32>>) {
     let mut distinct = Texts::default();
     let mut ranks: Vec<Vec<u32>> = collections.iter().map(|texts| vec![0; texts.len()]).collect();
-    for equal in places.chunk_by(are_equal) {
+    for equal in refs.chunk_by(are_equal) {
         let rank = distinct.push(collections[equal[0].collection as usize].get(equal[0].number));
-        for place in equal {
-            ranks[place.collection as usize][place.number as usize] = rank;
+        for text in equal {
+            ranks[text.collection as usize][text.number as usize] = rank;
         }
     }
     (distinct, ranks)
@@ -122,14 +122,14 @@ fn marked(collections: &[&Texts], alphabets: &Alphabets) -> (Texts, Vec<Vec<u32>
             .for_each(|ranks| ranks.iter_mut().for_each(rank)),
     }
     let count: u32 = marks.iter().map(|marks| marks.count_ones()).sum();
-    let mut places = vec![(0, 0); count as usize];
+    let mut texts = vec![(0, 0); count as usize];
     for (collection, ranks) in ranks.iter().enumerate() {
         for (number, rank) in (0..).zip(ranks) {
-            places[*rank as usize] = (collection, number);
+            texts[*rank as usize] = (collection, number);
         }
     }
     let mut distinct = Texts::default();
-    for (collection, number) in places {
+    for (collection, number) in texts {
         distinct.push(collections[collection].get(number));
     }
     (distinct, ranks)

@@ -18,8 +18,8 @@ struct DateForm(Vec<Piece>);
 /// A piece of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
-    Part {
-        part: Part,
+    Specifier {
+        specifier: Specifier,
         /// Whether the piece before or behind is a number too, so that all digits must be there.
         is_fixed: bool,
     },
@@ -30,7 +30,7 @@ enum Piece {
 
 /// What a piece says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum Specifier {
     Year,
     ShortYear,
     Month,
@@ -115,8 +115,8 @@ impl DateRule {
     pub(crate) fn read_typed(&self, text: &[u8]) -> Option<i32> {
         let text = std::str::from_utf8(text).ok()?;
         let (day, time) = text.split_once(' ').unwrap_or((text, ""));
-        let mut parts = day.splitn(3, '-').map(|part| part.parse().ok());
-        let day = days(parts.next()??, parts.next()??, parts.next()??)?;
+        let mut numbers = day.splitn(3, '-').map(|number| number.parse().ok());
+        let day = days(numbers.next()??, numbers.next()??, numbers.next()??)?;
         self.business_day(day, time.get(..5).and_then(time_of_day))
     }
 
@@ -144,7 +144,7 @@ fn time_of_day(text: &str) -> Option<u32> {
     Some(number(hour, 23)? * 60 + number(minute, 59)?)
 }
 
-impl Part {
+impl Specifier {
     fn of(letter: char) -> Option<Self> {
         Some(match letter {
             'Y' => Self::Year,
@@ -191,8 +191,8 @@ impl DateForm {
         let mut rest = text.chars();
         while let Some(c) = rest.next() {
             pieces.push(match c {
-                '%' => Piece::Part {
-                    part: rest.next().and_then(Part::of).ok_or_else(help)?,
+                '%' => Piece::Specifier {
+                    specifier: rest.next().and_then(Specifier::of).ok_or_else(help)?,
                     is_fixed: false,
                 },
                 ' ' => Piece::Blank,
@@ -200,46 +200,56 @@ impl DateForm {
                 c => Piece::Literal(c),
             });
         }
-        let is_number =
-            |piece: Option<&Piece>| matches!(piece, Some(Piece::Part { part, .. }) if part.is_number());
+        let is_number = |piece: Option<&Piece>| matches!(piece, Some(Piece::Specifier { specifier, .. }) if specifier.is_number());
         let fixed: Vec<bool> = (0..pieces.len())
             .map(|at| {
                 is_number(at.checked_sub(1).and_then(|at| pieces.get(at))) || is_number(pieces.get(at + 1))
             })
             .collect();
         for (piece, fixed) in pieces.iter_mut().zip(fixed) {
-            if let Piece::Part { is_fixed, .. } = piece {
+            if let Piece::Specifier { is_fixed, .. } = piece {
                 *is_fixed = fixed;
             }
         }
         let form = Self(pieces);
-        let count = |wanted: &[Part]| form.parts().filter(|part| wanted.contains(part)).count();
-        let is_date = count(&[Part::Year, Part::ShortYear]) == 1
-            && match count(&[Part::DayOfYear]) {
-                0 => count(&[Part::Month, Part::MonthName]) == 1 && count(&[Part::Day]) == 1,
-                1 => count(&[Part::Month, Part::MonthName, Part::Day]) == 0,
+        let count = |wanted: &[Specifier]| {
+            form.specifiers()
+                .filter(|specifier| wanted.contains(specifier))
+                .count()
+        };
+        let is_date = count(&[Specifier::Year, Specifier::ShortYear]) == 1
+            && match count(&[Specifier::DayOfYear]) {
+                0 => count(&[Specifier::Month, Specifier::MonthName]) == 1 && count(&[Specifier::Day]) == 1,
+                1 => count(&[Specifier::Month, Specifier::MonthName, Specifier::Day]) == 0,
                 _ => false,
             };
-        let hours = count(&[Part::Hour, Part::Hour12]);
-        let is_time = [Part::Minute, Part::Second, Part::AmPm, Part::Zone].map(|part| count(&[part]));
+        let hours = count(&[Specifier::Hour, Specifier::Hour12]);
+        let is_time = [
+            Specifier::Minute,
+            Specifier::Second,
+            Specifier::AmPm,
+            Specifier::Zone,
+        ]
+        .map(|specifier| count(&[specifier]));
         let [minutes, seconds, am_pm, zones] = is_time;
         let is_time = hours <= 1
             && minutes <= hours
             && seconds <= minutes
             && zones <= hours
-            && am_pm == count(&[Part::Hour12]);
+            && am_pm == count(&[Specifier::Hour12]);
         if is_date && is_time { Ok(form) } else { Err(help()) }
     }
 
-    fn parts(&self) -> impl Iterator<Item = Part> {
+    fn specifiers(&self) -> impl Iterator<Item = Specifier> {
         self.0.iter().filter_map(|piece| match piece {
-            Piece::Part { part, .. } => Some(*part),
+            Piece::Specifier { specifier, .. } => Some(*specifier),
             _ => None,
         })
     }
 
     fn has_time(&self) -> bool {
-        self.parts().any(|part| matches!(part, Part::Hour | Part::Hour12))
+        self.specifiers()
+            .any(|specifier| matches!(specifier, Specifier::Hour | Specifier::Hour12))
     }
 
     /// Returns the day number of a date and, if the form has a time of day, the minutes since midnight.
@@ -248,7 +258,7 @@ impl DateForm {
         let mut rest = text;
         for piece in &self.0 {
             rest = match piece {
-                Piece::Part { part, is_fixed } => read.part(*part, *is_fixed, rest)?,
+                Piece::Specifier { specifier, is_fixed } => read.specifier(*specifier, *is_fixed, rest)?,
                 Piece::Blank => {
                     let behind = rest.trim_start_matches(' ');
                     if behind.len() == rest.len() {
@@ -302,8 +312,8 @@ impl DateForm {
         let day_of_year = days(year, 1, 1).map_or(0, |first| (number - first + 1).unsigned_abs());
         let mut text = String::new();
         for piece in &self.0 {
-            let (part, is_fixed) = match piece {
-                Piece::Part { part, is_fixed } => (*part, *is_fixed),
+            let (specifier, is_fixed) = match piece {
+                Piece::Specifier { specifier, is_fixed } => (*specifier, *is_fixed),
                 Piece::Blank => {
                     text.push(' ');
                     continue;
@@ -313,30 +323,30 @@ impl DateForm {
                     continue;
                 }
             };
-            let value = match part {
-                Part::Year => year,
-                Part::ShortYear => year % 100,
-                Part::Month => month,
-                Part::Day => day,
-                Part::DayOfYear => day_of_year,
-                Part::Hour => 14,
-                Part::Hour12 => 2,
-                Part::Minute => 33,
-                Part::Second => 7,
-                Part::MonthName => {
+            let value = match specifier {
+                Specifier::Year => year,
+                Specifier::ShortYear => year % 100,
+                Specifier::Month => month,
+                Specifier::Day => day,
+                Specifier::DayOfYear => day_of_year,
+                Specifier::Hour => 14,
+                Specifier::Hour12 => 2,
+                Specifier::Minute => 33,
+                Specifier::Second => 7,
+                Specifier::MonthName => {
                     text.push_str(&MONTHS[month as usize - 1][..3]);
                     continue;
                 }
-                Part::AmPm => {
+                Specifier::AmPm => {
                     text.push_str("PM");
                     continue;
                 }
-                Part::Zone => {
+                Specifier::Zone => {
                     text.push('Z');
                     continue;
                 }
             };
-            let (least, most) = part.digits(is_fixed);
+            let (least, most) = specifier.digits(is_fixed);
             let width = if is_padded { most } else { least };
             text.push_str(&format!("{value:0width$}"));
         }
@@ -357,39 +367,39 @@ struct Read {
 }
 
 impl Read {
-    /// Reads one part, and returns what follows it.
-    fn part<'t>(&mut self, part: Part, is_fixed: bool, text: &'t str) -> Option<&'t str> {
-        match part {
-            Part::MonthName => {
+    /// Reads one specifier, and returns what follows it.
+    fn specifier<'t>(&mut self, specifier: Specifier, is_fixed: bool, text: &'t str) -> Option<&'t str> {
+        match specifier {
+            Specifier::MonthName => {
                 let (month, rest) = month_by_name(text)?;
                 self.month = month;
                 return Some(rest);
             }
-            Part::AmPm => {
+            Specifier::AmPm => {
                 let (word, rest) = text.split_at_checked(2)?;
                 self.is_afternoon = Some(word.eq_ignore_ascii_case("PM"));
                 return (word.eq_ignore_ascii_case("AM") || self.is_afternoon == Some(true)).then_some(rest);
             }
-            Part::Zone => return without_zone(text),
+            Specifier::Zone => return without_zone(text),
             _ => {}
         }
-        let (least, most) = part.digits(is_fixed);
+        let (least, most) = specifier.digits(is_fixed);
         let found = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
         if found < least {
             return None;
         }
         let (digits, rest) = text.split_at(found);
         let value: u32 = digits.parse().ok()?;
-        match part {
-            Part::Year => self.year = value,
-            Part::ShortYear => self.year = value + if value < 69 { 2000 } else { 1900 },
-            Part::Month => self.month = value,
-            Part::Day => self.day = value,
-            Part::DayOfYear => self.day_of_year = Some(value),
-            Part::Hour => self.hour = Some(value).filter(|hour| *hour < 24),
-            Part::Hour12 => self.hour = Some(value).filter(|hour| (1..=12).contains(hour)),
-            Part::Minute => self.minute = value,
-            Part::Second => {
+        match specifier {
+            Specifier::Year => self.year = value,
+            Specifier::ShortYear => self.year = value + if value < 69 { 2000 } else { 1900 },
+            Specifier::Month => self.month = value,
+            Specifier::Day => self.day = value,
+            Specifier::DayOfYear => self.day_of_year = Some(value),
+            Specifier::Hour => self.hour = Some(value).filter(|hour| *hour < 24),
+            Specifier::Hour12 => self.hour = Some(value).filter(|hour| (1..=12).contains(hour)),
+            Specifier::Minute => self.minute = value,
+            Specifier::Second => {
                 // A leap second, and parts of a second.
                 let fraction = rest.strip_prefix('.').unwrap_or(rest);
                 let rest = match fraction.len() < rest.len() {
@@ -398,9 +408,9 @@ impl Read {
                 };
                 return (value <= 60).then_some(rest);
             }
-            Part::MonthName | Part::AmPm | Part::Zone => {}
+            Specifier::MonthName | Specifier::AmPm | Specifier::Zone => {}
         }
-        let is_time = !matches!(part, Part::Hour | Part::Hour12) || self.hour.is_some();
+        let is_time = !matches!(specifier, Specifier::Hour | Specifier::Hour12) || self.hour.is_some();
         (is_time && self.minute < 60).then_some(rest)
     }
 

@@ -1,14 +1,14 @@
-//! Compares two summaries with the same keys, as after a correction of amounts.
+//! Compares two summaries that have the same keys, as after a correction of amounts, by their stored bytes.
 //!
-//! A writer stores the same keys as the same bytes. So this compares the stored bytes of the columns, one row group
-//! after another on all processors. Where all keys are the same, it decodes only those pages of measures whose bytes
-//! differ, and the keys only of changed rows. That is many times faster than the walk over all rows. It either finds
-//! the same difference or declines.
+//! A writer stores the same keys as the same bytes. So it is enough to compare the bytes of the key columns, one row
+//! group after another on all processors, to decode only those pages of measures whose bytes differ, and to read the
+//! keys of changed rows alone. That is many times faster than the walk over all rows. Where the bytes do not tell, the
+//! comparison gives up, and the walk has to find the difference.
 
+mod bytes;
 mod sums;
 
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,184 +17,218 @@ use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
 use rayon::prelude::*;
 
+use self::bytes::{Extent, StoredBytes};
 use self::sums::StoredSums;
-use super::{Fault, Piece, Tally};
+use super::{Fault, Tally};
 use crate::LoadError;
-use crate::input::{Stored, SummaryBatch, unusable};
+use crate::input::{Stored, SummaryBatch};
 use crate::target::KEYS;
-
-/// How many bytes are compared at a time.
-const CHUNK: usize = 256 * 1024;
 
 /// The largest number of changed rows, which are kept in memory. With more, the walk is just as fast. The limit is
 /// tiny in tests, so that a few rows exceed it.
 pub(super) const MOST_CHANGED: usize = if cfg!(test) { 3 } else { 100_000 };
 
-/// Emits the changed rows. `None`: the keys differ or are stored differently, or too many rows changed; nothing was
-/// emitted. `Some(None)`: the receiver wants no more.
-pub(super) fn merge(
+/// The rows whose amounts changed, where nothing else did.
+pub(super) struct ChangedRows {
+    /// The changed rows of the new summary, in its order.
+    pub batches: Vec<SummaryBatch>,
+    /// How many rows each summary has.
+    rows: u64,
+}
+
+impl ChangedRows {
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            rows: self.rows,
+            base_rows: self.rows,
+            changed: self.batches.iter().map(|batch| batch.len() as u64).sum(),
+            ..Tally::default()
+        }
+    }
+}
+
+/// Why a comparison has no result.
+enum Unfinished {
+    /// The summaries have different keys, or store the same values differently, or differ in too many rows.
+    GaveUp,
+    Failed(Fault),
+}
+
+impl From<Fault> for Unfinished {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+/// Finds the changed rows. Returns `None` if the walk has to find the difference.
+pub(super) fn changed_rows(
     new: &Path,
     old: &Path,
     measures: &[String],
-    mut emit: impl FnMut(Piece) -> bool,
-) -> Result<Option<Option<Tally>>, Fault> {
-    let (new, old) = (
-        Stored::open(new).map_err(Fault::Load)?,
-        Stored::open(old).map_err(Fault::Base)?,
-    );
-    let (groups, others) = (new.groups(), old.groups());
-    let rows = |group: &RowGroupMetaData| group.num_rows();
-    if !groups.iter().map(rows).eq(others.iter().map(rows)) {
-        return Ok(None);
-    }
+) -> Result<Option<ChangedRows>, Fault> {
+    let new = Stored::open(new).map_err(Fault::Load)?;
+    let old = Stored::open(old).map_err(Fault::Base)?;
     let pair = Pair {
         new: &new,
         old: &old,
         measures,
     };
-    let so_far = AtomicUsize::new(0);
-    let changed = (0..groups.len()).into_par_iter().map(|group| {
-        let changed = pair.changed(group)?;
-        Ok(changed.filter(|rows| {
-            let rows = rows.len();
-            so_far.fetch_add(rows, Ordering::Relaxed) + rows <= MOST_CHANGED
-        }))
-    });
-    let Some(changed) = changed.collect::<Result<Option<Vec<_>>, Fault>>()? else {
-        return Ok(None);
-    };
-    let found = changed.par_iter().enumerate();
-    let found = found.map(|(group, rows)| pair.rows(group, rows).map_err(Fault::Load));
-    let found = found.collect::<Result<Vec<_>, Fault>>()?;
-    let rows = new.rows();
-    let mut tally = Tally {
-        rows,
-        base_rows: rows,
-        ..Tally::default()
-    };
-    for batch in found.into_iter().flatten() {
-        tally.changed += batch.len() as u64;
-        if !emit(Piece::Write(batch)) {
-            return Ok(Some(None));
-        }
+    match pair.changed_rows() {
+        Ok(changed) => Ok(Some(changed)),
+        Err(Unfinished::GaveUp) => Ok(None),
+        Err(Unfinished::Failed(fault)) => Err(fault),
     }
-    Ok(Some(Some(tally)))
 }
 
-/// Two summaries whose row groups have the same numbers of rows.
+/// Two summaries.
 struct Pair<'a> {
     new: &'a Stored,
     old: &'a Stored,
     measures: &'a [String],
 }
 
+/// What both summaries record of one column in one row group.
+struct Chunks<'a> {
+    new: &'a ColumnChunkMetaData,
+    old: &'a ColumnChunkMetaData,
+}
+
 impl<'a> Pair<'a> {
-    /// The numbers of a row group's rows whose amounts differ. `None` if it is stored differently, or has other keys.
-    fn changed(&self, group: usize) -> Result<Option<Vec<usize>>, Fault> {
-        let mut compare = Compare::default();
+    fn changed_rows(&self) -> Result<ChangedRows, Unfinished> {
+        let groups = self.new.groups();
+        let rows = |group: &RowGroupMetaData| group.num_rows();
+        if !groups.iter().map(rows).eq(self.old.groups().iter().map(rows)) {
+            return Err(Unfinished::GaveUp);
+        }
+        let found_so_far = AtomicUsize::new(0);
+        let numbers = (0..groups.len()).into_par_iter().map(|group| {
+            let numbers = self.changed_in(group)?;
+            let found_before = found_so_far.fetch_add(numbers.len(), Ordering::Relaxed);
+            match found_before + numbers.len() <= MOST_CHANGED {
+                true => Ok(numbers),
+                false => Err(Unfinished::GaveUp),
+            }
+        });
+        // Rows are read only once it is certain that they are wanted.
+        let numbers: Vec<Vec<usize>> = numbers.collect::<Result<_, Unfinished>>()?;
+        let batches = numbers.par_iter().enumerate();
+        let batches = batches.map(|(group, rows)| self.rows(group, rows).map_err(Fault::Load));
+        let batches: Vec<Vec<SummaryBatch>> = batches.collect::<Result<_, Fault>>()?;
+        Ok(ChangedRows {
+            batches: batches.into_iter().flatten().collect(),
+            rows: self.new.rows(),
+        })
+    }
+
+    /// Returns the numbers of a row group's rows whose amounts differ, in order.
+    fn changed_in(&self, group: usize) -> Result<Vec<usize>, Unfinished> {
+        let mut bytes = StoredBytes::of(self.new, self.old);
         for key in KEYS {
-            let Some((mine, theirs)) = self.chunks(group, key) else {
-                return Ok(None);
-            };
-            let (extent, other) = (mine.byte_range(), theirs.byte_range());
-            if !are_read_alike(mine, theirs) || !compare.same(self.new, extent, self.old, other)? {
-                return Ok(None);
+            let chunks = self.chunks(group, key)?;
+            if !chunks.are_read_alike() || !chunks.are_same(&mut bytes)? {
+                return Err(Unfinished::GaveUp);
             }
         }
         let mut changed = Vec::new();
         for measure in self.measures {
-            let Some(rows) = self.differing_pages(&mut compare, group, measure)? else {
-                return Ok(None);
-            };
+            let rows = self.differing_pages(&mut bytes, group, measure)?;
             if !rows.is_empty() {
                 changed.extend(self.differing_rows(group, measure, &rows)?);
             }
         }
         changed.sort_unstable();
         changed.dedup();
-        Ok(Some(changed))
+        Ok(changed)
     }
 
-    /// A column's two chunks in a row group, if it is in both files.
-    fn chunks(
-        &self,
-        group: usize,
-        column: &str,
-    ) -> Option<(&'a ColumnChunkMetaData, &'a ColumnChunkMetaData)> {
-        let chunk = |stored: &'a Stored| Some(stored.groups()[group].column(stored.column(column)?));
-        Some((chunk(self.new)?, chunk(self.old)?))
+    /// Returns a column's chunks in a row group. Gives up if one of the files lacks the column.
+    fn chunks(&self, group: usize, column: &str) -> Result<Chunks<'a>, Unfinished> {
+        let chunk = |stored: &'a Stored| -> Result<_, Unfinished> {
+            let column = stored.column(column).ok_or(Unfinished::GaveUp)?;
+            Ok(stored.groups()[group].column(column))
+        };
+        Ok(Chunks {
+            new: chunk(self.new)?,
+            old: chunk(self.old)?,
+        })
     }
 
-    /// The rows in those pages of a measure that differ; all rows, if something differs and the files do not record page
-    /// locations. `None` if the measure is not stored in both files as 64-bit cents.
+    /// Returns the rows in those pages of a measure that differ; all rows, if something differs and the files do not
+    /// tell in which page. Gives up if the measure is not stored in both files as 64-bit cents.
     fn differing_pages(
         &self,
-        compare: &mut Compare,
+        bytes: &mut StoredBytes<'_>,
         group: usize,
         measure: &str,
-    ) -> Result<Option<Vec<Range<usize>>>, Fault> {
-        let Some((mine, theirs)) = self.chunks(group, measure) else {
-            return Ok(None);
-        };
-        if mine.column_type() != Type::INT64 || mine.column_descr() != theirs.column_descr() {
-            return Ok(None);
+    ) -> Result<Vec<Range<usize>>, Unfinished> {
+        let chunks = self.chunks(group, measure)?;
+        if !chunks.hold_cents() {
+            return Err(Unfinished::GaveUp);
         }
         let rows = self.new.groups()[group].num_rows() as usize;
         let all = std::iter::once(0..rows).collect();
-        if !are_read_alike(mine, theirs) {
-            return Ok(Some(all));
+        if !chunks.are_read_alike() {
+            return Ok(all);
         }
-        let pages = self.new.pages(group, measure).zip(self.old.pages(group, measure));
-        let pages = pages.filter(|(pages, others)| {
-            let first_row = |page: &PageLocation| page.first_row_index;
-            // A page of dictionary indexes means nothing without its dictionary.
-            mine.dictionary_page_offset().is_none()
-                && pages.iter().map(first_row).eq(others.iter().map(first_row))
-        });
-        let Some((pages, others)) = pages else {
-            let same = compare.same(self.new, mine.byte_range(), self.old, theirs.byte_range())?;
-            return Ok(Some(if same { Vec::new() } else { all }));
+        let Some(pages) = self.alike_pages(group, measure, &chunks) else {
+            let are_same = chunks.are_same(bytes)?;
+            return Ok(if are_same { Vec::new() } else { all });
         };
         let mut differing = Vec::new();
-        let extent = |page: &PageLocation| (page.offset as u64, page.compressed_page_size as u64);
-        for (number, (page, other)) in pages.iter().zip(&others).enumerate() {
-            if !compare.same(self.new, extent(page), self.old, extent(other))? {
-                let next = pages.get(number + 1);
-                let end = next.map_or(rows, |next| next.first_row_index as usize);
-                differing.push(page.first_row_index as usize..end);
+        let mut pages = pages.into_iter().peekable();
+        while let Some((new, old)) = pages.next() {
+            if !bytes.are_same(extent(&new), extent(&old))? {
+                let end = pages
+                    .peek()
+                    .map_or(rows, |(next, _)| next.first_row_index as usize);
+                differing.push(new.first_row_index as usize..end);
             }
         }
-        Ok(Some(differing))
+        Ok(differing)
     }
 
-    /// Which of these rows of a row group have different amounts.
+    /// Returns the pages of a measure in both files, if both record them and begin them at the same rows, and if a page
+    /// can be read by itself.
+    fn alike_pages(
+        &self,
+        group: usize,
+        measure: &str,
+        chunks: &Chunks<'_>,
+    ) -> Option<Vec<(PageLocation, PageLocation)>> {
+        // A page of dictionary indexes means nothing without its dictionary.
+        if chunks.new.dictionary_page_offset().is_some() {
+            return None;
+        }
+        let new = self.new.pages(group, measure)?;
+        let old = self.old.pages(group, measure)?;
+        let first_row = |page: &PageLocation| page.first_row_index;
+        let begin_alike = new.iter().map(first_row).eq(old.iter().map(first_row));
+        begin_alike.then(|| new.into_iter().zip(old).collect())
+    }
+
+    /// Returns which of these rows of a row group have different amounts.
     fn differing_rows(
         &self,
         group: usize,
         measure: &str,
         rows: &[Range<usize>],
     ) -> Result<Vec<usize>, Fault> {
-        let mut mine = StoredSums::open(self.new, group, measure).map_err(Fault::Load)?;
-        let mut theirs = StoredSums::open(self.old, group, measure).map_err(Fault::Base)?;
+        let mut new_sums = StoredSums::open(self.new, group, measure).map_err(Fault::Load)?;
+        let mut old_sums = StoredSums::open(self.old, group, measure).map_err(Fault::Base)?;
         let mut differing = Vec::new();
         for rows in rows {
-            let mine = mine.read(rows.clone()).map_err(Fault::Load)?;
-            let theirs = theirs.read(rows.clone()).map_err(Fault::Base)?;
-            if mine == theirs {
-                continue;
+            let new = new_sums.read(rows.clone()).map_err(Fault::Load)?;
+            let old = old_sums.read(rows.clone()).map_err(Fault::Base)?;
+            if new != old {
+                let sums = new.iter().zip(old.iter());
+                let differ = rows.clone().zip(sums).filter(|(_, (new, old))| new != old);
+                differing.extend(differ.map(|(row, _)| row));
             }
-            let pairs = mine.iter().zip(theirs.iter());
-            differing.extend(
-                rows.clone()
-                    .zip(pairs)
-                    .filter(|(_, (mine, theirs))| mine != theirs)
-                    .map(|(row, _)| row),
-            );
         }
         Ok(differing)
     }
 
-    /// These rows of a row group of the new summary.
+    /// Reads rows of the new summary, by their numbers within a row group.
     fn rows(&self, group: usize, rows: &[usize]) -> Result<Vec<SummaryBatch>, LoadError> {
         if rows.is_empty() {
             return Ok(Vec::new());
@@ -209,52 +243,26 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Whether the same bytes mean the same values in both.
-fn are_read_alike(mine: &ColumnChunkMetaData, theirs: &ColumnChunkMetaData) -> bool {
-    mine.column_descr() == theirs.column_descr()
-        && mine.compression() == theirs.compression()
-        && mine.num_values() == theirs.num_values()
-        && mine.encodings().eq(theirs.encodings())
-}
+impl Chunks<'_> {
+    /// Returns whether the same bytes mean the same values in both.
+    fn are_read_alike(&self) -> bool {
+        self.new.column_descr() == self.old.column_descr()
+            && self.new.compression() == self.old.compression()
+            && self.new.num_values() == self.old.num_values()
+            && self.new.encodings().eq(self.old.encodings())
+    }
 
-/// An offset in a file, and a length.
-type Extent = (u64, u64);
+    /// Returns whether both have the same bytes.
+    fn are_same(&self, bytes: &mut StoredBytes<'_>) -> Result<bool, Fault> {
+        bytes.are_same(self.new.byte_range(), self.old.byte_range())
+    }
 
-/// Compares stored bytes; the buffers are reused.
-#[derive(Default)]
-struct Compare {
-    mine: Vec<u8>,
-    theirs: Vec<u8>,
-}
-
-impl Compare {
-    /// Whether the two files have the same bytes in these extents.
-    fn same(
-        &mut self,
-        new: &Stored,
-        (start, length): Extent,
-        old: &Stored,
-        (other, other_length): Extent,
-    ) -> Result<bool, Fault> {
-        if length != other_length {
-            return Ok(false);
-        }
-        let mut done = 0;
-        while done < length {
-            let size = CHUNK.min((length - done) as usize);
-            read(new, start + done, &mut self.mine, size).map_err(Fault::Load)?;
-            read(old, other + done, &mut self.theirs, size).map_err(Fault::Base)?;
-            if self.mine != self.theirs {
-                return Ok(false);
-            }
-            done += size as u64;
-        }
-        Ok(true)
+    /// Returns whether both are a measure as it is stored: 64-bit cents.
+    fn hold_cents(&self) -> bool {
+        self.new.column_type() == Type::INT64 && self.new.column_descr() == self.old.column_descr()
     }
 }
 
-fn read(stored: &Stored, from: u64, into: &mut Vec<u8>, size: usize) -> Result<(), LoadError> {
-    into.resize(size, 0);
-    let done = stored.file().read_exact_at(into, from);
-    done.map_err(|error| unusable(stored.path(), error))
+fn extent(page: &PageLocation) -> Extent {
+    (page.offset as u64, page.compressed_page_size as u64)
 }

@@ -68,29 +68,29 @@ pub(super) async fn load(
 }
 
 /// What the target allows.
-struct Table {
+struct Permitted {
     takes_copies: bool,
-    key: Option<Key>,
+    key: Option<PrimaryKey>,
 }
 
 /// A primary key that may be dropped and added again.
-struct Key {
+struct PrimaryKey {
     /// Quoted where necessary.
     name: String,
     definition: String,
 }
 
-async fn look_at(session: &PostgresSession<'_>) -> Result<Table, LoadError> {
+async fn look_at(session: &PostgresSession<'_>) -> Result<Permitted, LoadError> {
     let rows = session.query(LOOK_UP, TABLE, &[&session.sql.table]).await?;
     // If the table is gone by now, the next statement on it reports that.
     Ok(rows.first().map_or(
-        Table {
+        Permitted {
             takes_copies: false,
             key: None,
         },
-        |row| Table {
+        |row| Permitted {
             takes_copies: row.get(0),
-            key: row.get::<_, Option<String>>(1).map(|name| Key {
+            key: row.get::<_, Option<String>>(1).map(|name| PrimaryKey {
                 name,
                 definition: row.get(2),
             }),
@@ -125,7 +125,7 @@ async fn lock_alone(session: &PostgresSession<'_>) -> Result<bool, LoadError> {
 /// Drops the target's key, copies the rows, and builds the key again.
 async fn below_key(
     session: &PostgresSession<'_>,
-    key: &Key,
+    key: &PrimaryKey,
     load: &Load,
     days: Option<&Days>,
     progress: Progress<'_>,

@@ -20,13 +20,13 @@ use crate::LoadError;
 const A_DAY: i64 = 24 * 60 * 60;
 
 /// A bucket, and what of it is this warehouse's.
-pub(super) struct Bucket {
+pub(super) struct StagingBucket {
     store: Arc<dyn ObjectStore>,
     name: String,
     root: Path,
 }
 
-impl Bucket {
+impl StagingBucket {
     /// Nothing is contacted yet. Without AWS's settings it can only be seen whether a URL makes sense.
     pub(super) fn new(settings: &Settings, aws: Option<&SdkConfig>) -> Result<Self, String> {
         let staging = &settings.staging;

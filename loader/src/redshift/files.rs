@@ -15,7 +15,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
 use serde_json::json;
 
-use super::bucket::Bucket;
+use super::bucket::StagingBucket;
 use crate::LoadError;
 use crate::input::SummaryBatch;
 use crate::target::KEYS;
@@ -34,7 +34,7 @@ pub(super) struct Written {
 
 /// Writes the files of one table.
 pub(super) struct Files<'a> {
-    bucket: &'a Bucket,
+    bucket: &'a StagingBucket,
     folder: Path,
     name: &'static str,
     schema: SchemaRef,
@@ -48,7 +48,7 @@ pub(super) struct Files<'a> {
 impl<'a> Files<'a> {
     /// Files of rows with these measures; of keys only, if there are none.
     pub(super) fn of_rows(
-        bucket: &'a Bucket,
+        bucket: &'a StagingBucket,
         folder: &Path,
         name: &'static str,
         measures: &[String],
@@ -64,7 +64,7 @@ impl<'a> Files<'a> {
     }
 
     /// Files of stores and dates.
-    pub(super) fn of_days(bucket: &'a Bucket, folder: &Path, name: &'static str) -> Self {
+    pub(super) fn of_days(bucket: &'a StagingBucket, folder: &Path, name: &'static str) -> Self {
         let fields = vec![
             Field::new(KEYS[0], DataType::Utf8, false),
             Field::new(KEYS[2], DataType::Date32, false),
@@ -72,7 +72,7 @@ impl<'a> Files<'a> {
         Self::new(bucket, folder, name, fields)
     }
 
-    fn new(bucket: &'a Bucket, folder: &Path, name: &'static str, fields: Vec<Field>) -> Self {
+    fn new(bucket: &'a StagingBucket, folder: &Path, name: &'static str, fields: Vec<Field>) -> Self {
         Self {
             bucket,
             folder: folder.clone(),

@@ -19,7 +19,7 @@ use aws_config::SdkConfig;
 use tokio_postgres::SimpleQueryRow;
 
 use crate::{Credentials, LoadError, SummaryRow, Target, amount, redacted};
-use bucket::Bucket;
+use bucket::StagingBucket;
 use settings::Settings;
 
 pub use fault::RedshiftFault;
@@ -31,7 +31,7 @@ const LONGEST_NAME: usize = 127;
 pub(crate) struct RedshiftWarehouse {
     settings: Settings,
     aws: SdkConfig,
-    bucket: Bucket,
+    bucket: StagingBucket,
     /// For messages; without the password.
     url: String,
     /// With names in lower case, as Redshift stores them.
@@ -49,7 +49,7 @@ impl RedshiftWarehouse {
             url: redacted(url),
             reason,
         };
-        let bucket = Bucket::new(&settings, credentials.aws.as_ref()).map_err(bad)?;
+        let bucket = StagingBucket::new(&settings, credentials.aws.as_ref()).map_err(bad)?;
         let aws = credentials.aws.clone();
         let aws = aws.unwrap_or_else(|| SdkConfig::builder().build());
         let names = target

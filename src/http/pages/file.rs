@@ -208,7 +208,10 @@ fn change(before: Option<String>, after: Option<String>) -> String {
 
 /// The first rejected lines of the version that the status is about.
 async fn rejects(look: &Look<'_>, file: &FileRow) -> Markup {
-    let version = file.judged().or(file.in_force.as_ref()).map(|row| &row.version);
+    let version = file
+        .newest_version()
+        .or(file.in_force.as_ref())
+        .map(|row| &row.version);
     let count = version.map_or(0, |version| version.rejects);
     if count == 0 {
         return html! { h2 { "Rejects" } p.empty { "No line was rejected." } };

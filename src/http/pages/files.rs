@@ -49,7 +49,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
     let jobs = desk.jobs().await?;
     let rows = files.iter().map(|file| {
         let (taking, store) = jobs.taking(file);
-        let version = file.judged().or(file.in_force.as_ref()).map(|row| &row.version);
+        let version = file.newest_version().or(file.in_force.as_ref()).map(|row| &row.version);
         html! {
             tr {
                 td { (parts::file(&file.file_url)) @if let Some(error) = &file.last_error { br; span.dim { (shown::shown(error)) } } }

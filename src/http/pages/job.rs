@@ -9,7 +9,7 @@ use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;
 use super::Look;
-use crate::overview::{edited, explain_waves};
+use crate::overview::{describe_edit, explain_waves};
 use crate::preconditions::{JobParams, JobPlan, Verdict, WaveState};
 use crate::shown;
 
@@ -164,7 +164,7 @@ fn configuration(row: &JobRow, edits: &[JobEdit]) -> Markup {
                     thead { tr { th { "When" } th { "Who" } th { "What" } } }
                     tbody {
                         @for edit in edits.iter().take(EDITS) {
-                            tr { td { (parts::moment(edit.at)) } td { (shown::shown(&edit.who)) } td { (shown::shown(&edited(edit))) } }
+                            tr { td { (parts::moment(edit.at)) } td { (shown::shown(&edit.who)) } td { (shown::shown(&describe_edit(edit))) } }
                         }
                     }
                 }

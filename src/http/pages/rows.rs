@@ -11,7 +11,7 @@ use super::super::layout::{Page, Part};
 use super::super::parts;
 use super::super::problem::Problem;
 use super::Look;
-use crate::overview::{Amounts, ChangedPart, ChangedRows, FileBehind, changed};
+use crate::overview::{Amounts, ChangedRows, ChangedSlice, FileBehind, changed};
 use crate::shown;
 
 /// How many rows stand on one page, and in one answer of the API.
@@ -32,7 +32,7 @@ pub(super) async fn page(look: &Look<'_>, run_id: &str) -> Result<Page, Problem>
     };
     let to = |number: u32| look.ask.with(&path, "page", &number.to_string());
     let body = match found {
-        Err(told) => told,
+        Err(problem) => problem,
         Ok(found) => html! {
             p {
                 "Rows that run " (parts::run(run_id)) " changed in the warehouse, "
@@ -76,12 +76,12 @@ async fn rows(
         run_id: run_id.to_owned(),
     };
     let run = state.run(run_id).await?.ok_or_else(unknown)?;
-    let part = ChangedPart {
+    let slice = ChangedSlice {
         only,
         skipped: skipped as usize,
         limit: limit as usize,
     };
-    Ok(changed(&desk.settings, state, &run, part).await?)
+    Ok(changed(&desk.settings, state, &run, slice).await?)
 }
 
 /// Finds the changed rows that a program asks for.

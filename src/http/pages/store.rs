@@ -340,7 +340,7 @@ fn files_table(files: &[FileOfStore]) -> Markup {
                     tbody {
                         @for of_store in files {
                             @let file = &of_store.file;
-                            @let version = file.judged().or(file.in_force.as_ref()).map(|row| &row.version);
+                            @let version = file.newest_version().or(file.in_force.as_ref()).map(|row| &row.version);
                             tr {
                                 td {
                                     (parts::file(&file.file_url))

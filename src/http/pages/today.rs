@@ -11,7 +11,7 @@ use super::super::parts;
 use super::super::problem::Problem;
 use super::Look;
 use crate::ledger;
-use crate::overview::{Held, Mood, Province, firing, strays, told};
+use crate::overview::{Held, Mood, Province, describe_strays, firing, strays};
 use crate::shown;
 
 /// How many cards stand on one page.
@@ -239,7 +239,7 @@ async fn needs(look: &Look<'_>, state: &StateDb) -> Result<Markup, Problem> {
     let waiting = state.waiting().await?;
     let (alerts, unsent) = (firing(state).await?, state.unsent_notices().await?);
     let unmatched = state.unmatched_count().await?;
-    let strays = told(&strays(state, &jobs).await?);
+    let strays = describe_strays(&strays(state, &jobs).await?);
     let news = state.ledger_news(None).await?;
     let damages = state.damages();
     let total: u64 = counts.iter().map(|(_, count)| count).sum();
@@ -298,8 +298,8 @@ async fn needs(look: &Look<'_>, state: &StateDb) -> Result<Markup, Problem> {
                 @for load in news.unknown.iter().take(NAMED) { p { (parts::chip("bad", "ledger")) " job " (load.job_id) ": " (ledger::unknown_run(load)) } }
                 @for run in news.lost.iter().take(NAMED) { p { (parts::chip("bad", "ledger")) " job " (run.job_id) ": " (ledger::lost_load(run)) } }
                 @for damage in damages.iter().take(NAMED) { p { (parts::chip("bad", "state")) " " (shown::shown(&damage.to_string())) } }
-                @let untold = news.unknown.len().saturating_sub(NAMED) + news.lost.len().saturating_sub(NAMED) + damages.len().saturating_sub(NAMED);
-                @if untold > 0 { p { "and " (untold) " more like that: " code { "gristmill status" } " has all" } }
+                @let unnamed = news.unknown.len().saturating_sub(NAMED) + news.lost.len().saturating_sub(NAMED) + damages.len().saturating_sub(NAMED);
+                @if unnamed > 0 { p { "and " (unnamed) " more like that: " code { "gristmill status" } " has all" } }
                 @if count(FileStatus::Failed) > 0 {
                     p {
                         (parts::chip("bad", "failed")) " " a href=(lists(FileStatus::Failed)) { (count(FileStatus::Failed)) " files could not be read" } " "

@@ -11,7 +11,7 @@ use super::board::Board;
 use crate::pipeline::activity::Token;
 use crate::pipeline::jobs::CurrentJobs;
 use crate::pipeline::retry::with_retries;
-use crate::pipeline::strays::Told;
+use crate::pipeline::strays::Reported;
 use crate::preconditions::{JobIndex, ReloadConflict, check_reload};
 
 /// What the stage knows between two rounds.
@@ -21,7 +21,7 @@ pub(super) struct Rounds<'p> {
     mode: LoadMode,
     board: Board,
     beside: Beside,
-    told: Told,
+    reported: Reported,
     /// Why no job runs, if none does.
     refused: Option<ReloadConflict>,
     /// The edition of the jobs for which that was found.
@@ -36,7 +36,7 @@ impl<'p> Rounds<'p> {
             mode,
             board: Board::new(),
             beside: Beside::default(),
-            told: Told::default(),
+            reported: Reported::default(),
             refused: None,
             edition: None,
         }
@@ -73,8 +73,8 @@ impl<'p> Rounds<'p> {
         let (mut files, mut is_sweep) = (files, is_sweep);
         loop {
             let jobs = self.current_jobs().await?;
-            self.told
-                .tell(&self.bench.state, &self.bench.patience, &jobs, files)
+            self.reported
+                .report(&self.bench.state, &self.bench.patience, &jobs, files)
                 .await?;
             files = &[];
             let since = self.board.look(self.bench.clock.now());

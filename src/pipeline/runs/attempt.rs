@@ -26,7 +26,7 @@ pub(super) async fn attempt(
     run: &ClaimedRun,
 ) -> anyhow::Result<Option<StepError>> {
     tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
-    for sentence in others::told(&run.days_of_others) {
+    for sentence in others::describe(&run.days_of_others) {
         tracing::warn!("{sentence}");
     }
     let beat = async {

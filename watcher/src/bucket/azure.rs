@@ -5,7 +5,7 @@ use std::sync::Arc;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 
 use super::address::Address;
-use super::store::{Bucket, BucketOptions, OpenError, StorageClient, retries};
+use super::client::{Bucket, BucketOptions, OpenError, StorageClient, retries};
 
 impl Bucket {
     /// Opens a container, without sending anything yet. `credentials` is what the caller found: the storage account, its
@@ -30,13 +30,13 @@ impl Bucket {
         if let Some(endpoint) = &options.endpoint {
             builder = builder.with_endpoint(endpoint.clone());
         }
-        let store = builder
+        let client = builder
             .with_container_name(address.bucket())
             .with_allow_http(options.allow_http)
             .with_retry(retries())
             .build()
             .map_err(|source| OpenError::BadOptions { url: url(), source })?;
-        Ok(Self::new(address, StorageClient::Azure(Arc::new(store))))
+        Ok(Self::new(address, StorageClient::Azure(Arc::new(client))))
     }
 }
 

@@ -7,7 +7,7 @@ use object_store::ClientOptions;
 use object_store::gcp::GoogleCloudStorageBuilder;
 
 use super::address::Address;
-use super::store::{Bucket, BucketOptions, OpenError, StorageClient, retries};
+use super::client::{Bucket, BucketOptions, OpenError, StorageClient, retries};
 
 impl Bucket {
     /// Opens a bucket at Google, without sending anything yet. `credentials` is the file of a service account or of a
@@ -30,7 +30,7 @@ impl Bucket {
             builder = builder.with_application_credentials(file.to_string_lossy());
         }
         let url = address.url();
-        let store = builder.build().map_err(|source| match credentials {
+        let client = builder.build().map_err(|source| match credentials {
             Some(file) => OpenError::BadCredentials {
                 url,
                 file: file.to_owned(),
@@ -38,6 +38,6 @@ impl Bucket {
             },
             None => OpenError::BadOptions { url, source },
         })?;
-        Ok(Self::new(address, StorageClient::Google(Arc::new(store))))
+        Ok(Self::new(address, StorageClient::Google(Arc::new(client))))
     }
 }

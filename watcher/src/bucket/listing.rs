@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use object_store::client::HttpError;
 use object_store::list::{PaginatedListOptions, PaginatedListResult};
 use object_store::path::Error as PathError;
-use object_store::{Error as StoreError, ObjectStoreExt};
+use object_store::{Error as ObjectError, ObjectStoreExt};
 use tokio::sync::mpsc;
 
 use super::{Bucket, StorageClient};
@@ -56,7 +56,7 @@ pub(crate) struct Listed {
     /// Of a full listing: the objects that nobody wants.
     pub(super) unmatched: Newest,
     /// Why it ended early.
-    pub(super) error: Option<StoreError>,
+    pub(super) error: Option<ObjectError>,
 }
 
 /// A listing to be made.
@@ -87,7 +87,7 @@ impl Lister {
         let _ = self.reports.send(Report::Listed(listed)).await;
     }
 
-    async fn list_start(&self, start: &str, listed: &mut Listed) -> Result<(), StoreError> {
+    async fn list_start(&self, start: &str, listed: &mut Listed) -> Result<(), ObjectError> {
         let prefix = format!("{}{start}", self.bucket.prefix());
         let mut options = PaginatedListOptions {
             max_keys: Some(PAGE),
@@ -130,10 +130,10 @@ impl Lister {
                 }
                 // One unusable key makes its whole page fail. So pages get smaller until the key is alone on one, and
                 // the listing continues after it.
-                Err(StoreError::InvalidPath { .. }) if size > 1 => options.max_keys = Some(size / 2),
-                Err(StoreError::InvalidPath { source }) => {
-                    let Some(key) = key_of(&source) else {
-                        return Err(StoreError::InvalidPath { source });
+                Err(ObjectError::InvalidPath { .. }) if size > 1 => options.max_keys = Some(size / 2),
+                Err(ObjectError::InvalidPath { source }) => {
+                    let Some(key) = object_key_of(&source) else {
+                        return Err(ObjectError::InvalidPath { source });
                     };
                     // The listing was to continue after this key, but the server started again at the first one, and
                     // would for ever.
@@ -158,7 +158,7 @@ impl Lister {
 
     /// Looks up, in Azure, the object that a start names in full: a listing there (as `object_store` returns it) has
     /// only longer paths.
-    async fn look_at_start(&self, start: &str, listed: &mut Listed) -> Result<(), StoreError> {
+    async fn look_at_start(&self, start: &str, listed: &mut Listed) -> Result<(), ObjectError> {
         let is_azure = matches!(self.bucket.kind(), StorageClient::Azure(_));
         if !is_azure || start.is_empty() || start.ends_with('/') || !self.is_looked_at(start) {
             return Ok(());
@@ -179,7 +179,7 @@ impl Lister {
         &self,
         prefix: &str,
         options: &PaginatedListOptions,
-    ) -> Result<PaginatedListResult, StoreError> {
+    ) -> Result<PaginatedListResult, ObjectError> {
         let mut tries = 1;
         loop {
             let page = self.bucket.pages().list_paginated(Some(prefix), options.clone());
@@ -195,12 +195,12 @@ impl Lister {
 }
 
 /// The error of a listing that cannot continue past an unusable key.
-fn no_way_on(key: &str) -> StoreError {
+fn no_way_on(key: &str) -> ObjectError {
     let source = format!(
         "the key {key:?} cannot be used, and this server cannot start a listing after a given key: rename or remove the \
          object"
     );
-    StoreError::Generic {
+    ObjectError::Generic {
         store: "listing",
         source: source.into(),
     }
@@ -217,15 +217,15 @@ fn is_unmatched(path: &str, stamp: Stamp, wanted: &Wanted) -> bool {
 }
 
 /// Looks at one object.
-pub(super) async fn look(bucket: &Bucket, path: String) -> Result<Look, (String, StoreError)> {
+pub(super) async fn look(bucket: &Bucket, path: String) -> Result<Look, (String, ObjectError)> {
     let at = Instant::now();
-    let meta = match bucket.key(&path) {
-        Ok(key) => bucket.store().head(&key).await,
-        Err(source) => Err(StoreError::InvalidPath { source }),
+    let meta = match bucket.object_key(&path) {
+        Ok(key) => bucket.objects().head(&key).await,
+        Err(source) => Err(ObjectError::InvalidPath { source }),
     };
     let stamp = match meta {
         Ok(meta) => Some(Stamp::of_object(&meta)),
-        Err(StoreError::NotFound { .. }) => None,
+        Err(ObjectError::NotFound { .. }) => None,
         Err(error) => return Err((path, error)),
     };
     Ok(Look { path, stamp, at })
@@ -242,15 +242,15 @@ pub(super) fn apart(mut starts: Vec<String>) -> Vec<String> {
 }
 
 /// Whether a response began and broke off.
-fn broke_off(error: &StoreError) -> bool {
-    let StoreError::Generic { source, .. } = error else {
+fn broke_off(error: &ObjectError) -> bool {
+    let ObjectError::Generic { source, .. } = error else {
         return false;
     };
     source.source().is_some_and(|cause| cause.is::<HttpError>())
 }
 
 /// Returns the raw key that an error is about.
-fn key_of(error: &PathError) -> Option<&str> {
+fn object_key_of(error: &PathError) -> Option<&str> {
     match error {
         PathError::EmptySegment { path } | PathError::BadSegment { path, .. } => Some(path),
         _ => None,

@@ -3,13 +3,13 @@
 
 mod address;
 mod azure;
+mod client;
 mod google;
 mod listing;
 mod put_away;
 mod read;
 mod s3;
 mod s3_requests;
-mod store;
 #[cfg(test)]
 mod tests;
 mod watched;
@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use address::{Address, AddressError, Provider};
+pub use client::{Bucket, BucketOptions, OpenError, StorageClient};
 pub use put_away::{After, Away, PutAway, PutAwayError, PutAwayKind};
 pub use read::{ObjectReader, ReadError};
 pub use s3_requests::{S3, S3Error};
-pub use store::{Bucket, BucketOptions, OpenError, StorageClient};
 pub(crate) use watched::WatchedBucket;
 
 use crate::queue::Queue;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use bytes::{Buf, Bytes};
 use futures::TryStreamExt;
 use object_store::path::Path;
-use object_store::{Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
+use object_store::{Error as ObjectError, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt};
 use tokio::runtime;
 use tokio::task::JoinHandle;
 
@@ -65,17 +65,17 @@ pub enum ReadError {
         /// The missing permission.
         right: &'static str,
         /// The provider's answer.
-        source: StoreError,
+        source: ObjectError,
     },
     /// Anything else, after the usual retries.
     #[error("cannot read {url}/{path}: {source}")]
-    Store {
+    Provider {
         /// The bucket's URL.
         url: String,
         /// Relative to the prefix.
         path: String,
         /// The provider's answer.
-        source: StoreError,
+        source: ObjectError,
     },
     /// The process is stopping.
     #[error("{path} was not read to its end, because the process is stopping")]
@@ -121,7 +121,7 @@ impl ObjectReader {
         stamp: Stamp,
         runtime: runtime::Handle,
     ) -> Result<Self, ReadError> {
-        let key = bucket.key(path).map_err(|source| ReadError::BadName {
+        let key = bucket.object_key(path).map_err(|source| ReadError::BadName {
             path: path.to_owned(),
             source,
         })?;
@@ -222,7 +222,7 @@ impl Source {
 
     /// Sends a request, and checks that the response is about the version that arrived.
     async fn ask(&self, options: GetOptions) -> Result<GetResult, ReadError> {
-        match self.bucket.store().get_opts(&self.key, options).await {
+        match self.bucket.objects().get_opts(&self.key, options).await {
             Ok(answer) if Stamp::of_object(&answer.meta) != self.stamp => Err(self.changed()),
             Ok(answer) => Ok(answer),
             Err(error) => Err(self.reason(error).await),
@@ -240,16 +240,16 @@ impl Source {
     /// Finds out what an error means. An error caused by overwriting does not always say so: the object may now be too
     /// short for the range, or the server may refuse the rest of an interrupted part; and a deleted object has no ETag
     /// to match. So this looks the object up.
-    async fn reason(&self, error: StoreError) -> ReadError {
+    async fn reason(&self, error: ObjectError) -> ReadError {
         if !matches!(
             error,
-            StoreError::Generic { .. } | StoreError::Precondition { .. }
+            ObjectError::Generic { .. } | ObjectError::Precondition { .. }
         ) {
             return self.failed(error);
         }
-        match self.bucket.store().head(&self.key).await {
+        match self.bucket.objects().head(&self.key).await {
             Ok(meta) if Stamp::of_object(&meta) != self.stamp => self.changed(),
-            Err(gone @ StoreError::NotFound { .. }) => self.failed(gone),
+            Err(gone @ ObjectError::NotFound { .. }) => self.failed(gone),
             _ => self.failed(error),
         }
     }
@@ -273,17 +273,17 @@ impl Source {
         })
     }
 
-    fn failed(&self, source: StoreError) -> ReadError {
+    fn failed(&self, source: ObjectError) -> ReadError {
         let (url, path) = (self.bucket.url().to_owned(), self.path.clone());
         match source {
-            StoreError::NotFound { .. } => ReadError::Gone { path },
-            StoreError::Precondition { .. } => ReadError::Changed { path },
-            StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => {
+            ObjectError::NotFound { .. } => ReadError::Gone { path },
+            ObjectError::Precondition { .. } => ReadError::Changed { path },
+            ObjectError::PermissionDenied { .. } | ObjectError::Unauthenticated { .. } => {
                 let right = self.bucket.right_to_read();
                 let url = format!("{url}/{path}");
                 ReadError::Denied { url, right, source }
             }
-            source => ReadError::Store { url, path, source },
+            source => ReadError::Provider { url, path, source },
         }
     }
 }

@@ -9,7 +9,7 @@ use aws_config::SdkConfig;
 use object_store::aws::AmazonS3Builder;
 
 use super::address::Address;
-use super::store::{Bucket, BucketOptions, OpenError, StorageClient, retries};
+use super::client::{Bucket, BucketOptions, OpenError, StorageClient, retries};
 
 impl Bucket {
     /// Opens a bucket of S3. Nothing is sent yet. The credentials of `config` are asked for with each request: it should
@@ -34,10 +34,10 @@ impl Bucket {
         if let Some(key) = &options.sse_kms_key {
             builder = builder.with_sse_kms_encryption(key);
         }
-        let store = builder
+        let client = builder
             .build()
             .map_err(|source| OpenError::BadOptions { url: url(), source })?;
-        Ok(Self::new(address, StorageClient::S3(Arc::new(store))))
+        Ok(Self::new(address, StorageClient::S3(Arc::new(client))))
     }
 }
 

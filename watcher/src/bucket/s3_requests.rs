@@ -10,8 +10,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::Bucket;
+use super::client::{BucketOptions, OpenError, RETRIES};
 use super::s3::{endpoint_of, is_path_style, region};
-use super::store::{BucketOptions, OpenError, RETRIES};
 
 /// A server that copies gigabytes sends nothing meanwhile.
 const PATIENCE: Patience = Patience {
@@ -75,7 +75,7 @@ impl S3Error {
         matches!(self.0.status(), Some(401 | 403)) && !self.is_archived()
     }
 
-    /// Returns whether the store refuses this one object. Others may succeed, and a retry does not help.
+    /// Returns whether the provider refuses this one object. Others may succeed, and a retry does not help.
     pub fn is_of_object(&self) -> bool {
         let is_of_all = matches!(self.0.status(), Some(408 | 429))
             || self.has_code(&["NoSuchBucket", "RequestTimeout", "ExpiredToken", "InvalidToken"]);
@@ -149,7 +149,7 @@ impl S3 {
         (to, target): (&Bucket, &str),
         etag: &str,
     ) -> Result<(), S3Error> {
-        let source = format!("{}/{}", from.name(), encoded_key(from, path));
+        let source = format!("{}/{}", from.name(), encoded_object_key(from, path));
         let mut call = self
             .call(Method::PUT, to, target, "")
             .header("x-amz-copy-source", source)
@@ -191,7 +191,7 @@ impl S3 {
             true => format!("/{}", bucket.name()),
             false => String::new(),
         };
-        let key = encoded_key(bucket, path);
+        let key = encoded_object_key(bucket, path);
         let call = Call::new(method, format!("{server}{bucket_in_path}/{key}{query}"));
         match self.requester_pays {
             true => call.header("x-amz-request-payer", "requester"),
@@ -201,7 +201,7 @@ impl S3 {
 }
 
 /// The key of a path, encoded for URLs and headers.
-fn encoded_key(bucket: &Bucket, path: &str) -> String {
+fn encoded_object_key(bucket: &Bucket, path: &str) -> String {
     let key = format!("{}{path}", bucket.prefix());
     utf8_percent_encode(&key, &KEPT).to_string()
 }

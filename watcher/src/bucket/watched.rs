@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use object_store::Error as StoreError;
+use object_store::Error as ObjectError;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::debug;
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::known::{Known, KnownFiles};
 use crate::queue::{self, Done, Notice};
 use crate::reporting::{Events, ReceiverGone};
-use crate::watching::{Command, Place, returned};
+use crate::watching::{Command, Watched, returned};
 use crate::{Arrival, Event, Wanted};
 
 /// How many objects are looked up at once.
@@ -33,7 +33,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// What the tasks have found.
 pub(crate) enum Found {
     Listing(Report),
-    Lookup(Result<Look, (String, StoreError)>),
+    Lookup(Result<Look, (String, ObjectError)>),
     Notice(Notice),
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct WatchedBucket {
     hints: HashSet<String>,
     /// Paths whose lookup failed, until one succeeds.
     failed: HashSet<String>,
-    lookups: JoinSet<Result<Look, (String, StoreError)>>,
+    lookups: JoinSet<Result<Look, (String, ObjectError)>>,
     /// The tasks that list, and that receive messages.
     tasks: JoinSet<()>,
     looks: Failing,
@@ -180,7 +180,7 @@ impl WatchedBucket {
         }
     }
 
-    async fn looked(&mut self, looked: Result<Look, (String, StoreError)>) -> Result<(), ReceiverGone> {
+    async fn looked(&mut self, looked: Result<Look, (String, ObjectError)>) -> Result<(), ReceiverGone> {
         match looked {
             Ok(look) => {
                 let (path, at) = (look.path.clone(), look.at);
@@ -192,7 +192,7 @@ impl WatchedBucket {
                 self.failed.remove(&path);
                 self.recovered_if_all_is_well().await
             }
-            Err((path, StoreError::InvalidPath { source })) => {
+            Err((path, ObjectError::InvalidPath { source })) => {
                 self.failed.remove(&path);
                 self.done(path.clone(), Instant::now());
                 self.refuse(path, &source).await
@@ -342,7 +342,7 @@ impl WatchedBucket {
     }
 }
 
-impl Place for WatchedBucket {
+impl Watched for WatchedBucket {
     type Report = Found;
 
     fn start(&mut self) -> Option<Instant> {

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tracing::debug;
 
 use super::folders::{FolderStamp, Folders, is_local};
-use super::notices::{Notices, Told, lock};
+use super::notices::{Noticed, Notices, lock};
 use super::open::LEADS_OUT;
 use super::own::{Id, OwnNow, id};
 use super::settling::Reason;
@@ -121,7 +121,7 @@ impl Lister {
     }
 
     /// Looks at the folders, and lists those that have changed, unless notices have accounted for that.
-    pub(crate) fn compare(self, folders: Folders, told: &Told) {
+    pub(crate) fn compare(self, folders: Folders, noticed: &Noticed) {
         let before: Vec<_> = folders
             .iter()
             .map(|(path, stamp)| (path.clone(), *stamp))
@@ -131,7 +131,7 @@ impl Lister {
             if self.reports.is_closed() {
                 return;
             }
-            walk.compare(folder, before, told);
+            walk.compare(folder, before, noticed);
         }
         walk.end(Report::Compared);
     }
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Lists a folder if it is no longer as it was. The folders below it that are known have their own turns.
-    fn compare(&mut self, folder: PathBuf, before: FolderStamp, told: &Told) {
+    fn compare(&mut self, folder: PathBuf, before: FolderStamp, noticed: &Noticed) {
         let metadata = match fs::metadata(&folder) {
             Ok(metadata) if metadata.is_dir() => metadata,
             Err(source) if source.kind() != ErrorKind::NotFound => return self.trouble(folder, source),
@@ -229,7 +229,7 @@ impl<'a> Walk<'a> {
         if now.is_as(&before) {
             return;
         }
-        if !now.is_another(&before) && told.accounts_for(&folder) {
+        if !now.is_another(&before) && noticed.accounts_for(&folder) {
             let files = before.files;
             self.folders
                 .get_or_insert_default()
@@ -295,8 +295,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         lock(&self.lister.notices).watch(folder);
-        let told = self.devices.entry(metadata.dev());
-        self.seen.is_unsure |= !*told.or_insert_with(|| is_local(folder));
+        let device = self.devices.entry(metadata.dev());
+        self.seen.is_unsure |= !*device.or_insert_with(|| is_local(folder));
         let stamp = FolderStamp::of(&metadata, (self.lister.now)());
         let before = self.seen.files;
         let mut entries = fs::read_dir(folder)?;

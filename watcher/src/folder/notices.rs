@@ -28,14 +28,14 @@ pub(crate) struct Pending {
 
 /// The folders, as absolute paths, that notices were about.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct Noticed {
     /// The files that changed in them were looked at because of the notices, or are not looked at at all.
     heard: HashSet<PathBuf>,
-    /// The notices were about names that only a listing judges: of folders, and of files that nobody wants.
+    /// The notices were about names that only a listing decides on: of folders, and of files that nobody wants.
     unclear: HashSet<PathBuf>,
 }
 
-impl Told {
+impl Noticed {
     /// Whether notices account for the changes in a folder, so that it need not be listed for them.
     pub(crate) fn accounts_for(&self, folder: &Path) -> bool {
         self.heard.contains(folder) && !self.unclear.contains(folder)
@@ -46,7 +46,7 @@ impl Told {
 #[derive(Default)]
 pub(crate) struct Hints {
     pending: Mutex<Pending>,
-    told: Mutex<Told>,
+    noticed: Mutex<Noticed>,
     pub(crate) wake: Notify,
 }
 
@@ -56,15 +56,15 @@ impl Hints {
     }
 
     /// Which folders notices were about since this was last asked.
-    pub(crate) fn take_told(&self) -> Told {
-        mem::take(&mut *lock(&self.told))
+    pub(crate) fn take_noticed(&self) -> Noticed {
+        mem::take(&mut *lock(&self.noticed))
     }
 
-    pub(crate) fn tell(&self, folder: &Path, is_clear: bool) {
-        let mut told = lock(&self.told);
+    pub(crate) fn note(&self, folder: &Path, is_clear: bool) {
+        let mut noticed = lock(&self.noticed);
         let folders = match is_clear {
-            true => &mut told.heard,
-            false => &mut told.unclear,
+            true => &mut noticed.heard,
+            false => &mut noticed.unclear,
         };
         if !folders.contains(folder) {
             folders.insert(folder.to_owned());
@@ -188,7 +188,7 @@ impl Receiver {
     }
 
     fn notice(&self, kind: EventKind, path: &Path) {
-        self.tell(kind, path);
+        self.note_folder(kind, path);
         match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.file(path, Reason::Closed, false),
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => {}
@@ -202,7 +202,7 @@ impl Receiver {
     }
 
     /// Notes which folder the notice is about. Merely opening or reading a file changes none.
-    fn tell(&self, kind: EventKind, path: &Path) {
+    fn note_folder(&self, kind: EventKind, path: &Path) {
         let is_folder = match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
             EventKind::Access(_) => return,
@@ -215,9 +215,9 @@ impl Receiver {
         if relative.as_os_str().is_empty() {
             return;
         }
-        let is_judged =
+        let is_clear =
             || !names::path_looked_at(relative) || (self.wanted)(&names::escaped(relative)) == Want::Yes;
-        self.hints.tell(folder, !is_folder && is_judged());
+        self.hints.note(folder, !is_folder && is_clear());
     }
 
     fn file(&self, path: &Path, why: Reason, is_weak: bool) {

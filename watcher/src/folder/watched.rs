@@ -20,7 +20,7 @@ use super::settling::{Reason, Settling};
 use crate::events::{Difference, fnv1a};
 use crate::known::{Known, KnownFiles};
 use crate::reporting::{Events, ReceiverGone};
-use crate::watching::{Command, Place, returned};
+use crate::watching::{Command, Watched, returned};
 use crate::{Arrival, Event, Settings, Stamp, UnmatchedFile, Wanted, names};
 
 /// The longest pause before a root that cannot be listed is tried again.
@@ -124,7 +124,7 @@ impl WatchedFolder {
         }
         self.list_at = None;
         self.listing = true;
-        let (lister, told) = (self.lister.clone(), self.hints.take_told());
+        let (lister, noticed) = (self.lister.clone(), self.hints.take_noticed());
         let again = mem::take(&mut self.again);
         match self.folders.take() {
             Some(folders) if now < self.full_at => {
@@ -132,7 +132,7 @@ impl WatchedFolder {
                     self.hints.look(path, Reason::Found, true);
                 }
                 self.threads
-                    .spawn_blocking(move || lister.compare(folders, &told));
+                    .spawn_blocking(move || lister.compare(folders, &noticed));
             }
             _ => {
                 self.listings += 1;
@@ -358,7 +358,7 @@ impl WatchedFolder {
     }
 }
 
-impl Place for WatchedFolder {
+impl Watched for WatchedFolder {
     type Report = Report;
 
     fn start(&mut self) -> Option<Instant> {

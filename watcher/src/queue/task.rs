@@ -63,7 +63,7 @@ pub(crate) async fn listen(
     let mut listener = Listener {
         queue: queue.clone(),
         bucket,
-        untold: VecDeque::new(),
+        unsent: VecDeque::new(),
         in_hand: InHand::default(),
         refused: HashSet::new(),
     };
@@ -73,14 +73,14 @@ pub(crate) async fn listen(
     let mut pause = Duration::ZERO;
     loop {
         let mut ended = Vec::new();
-        let has_news = !listener.untold.is_empty();
+        let has_news = !listener.unsent.is_empty();
         tokio::select! {
             // A watcher that is held up must not keep messages from being extended. No more are received until it has
             // taken these.
             room = notices.reserve(), if has_news => {
                 // If the watcher has ended, so will this task.
                 let Ok(room) = room else { return };
-                if let Some(notice) = listener.untold.pop_front() {
+                if let Some(notice) = listener.unsent.pop_front() {
                     room.send(notice);
                 }
             }
@@ -98,7 +98,7 @@ pub(crate) async fn listen(
                 };
                 pause = next;
                 receiving = Box::pin(queue.receive(pause));
-                listener.untold.extend(notice);
+                listener.unsent.extend(notice);
             }
             count = done.recv_many(&mut ended, MOST_IN_HAND) => {
                 if count == 0 {
@@ -149,7 +149,7 @@ struct Listener {
     queue: Queue,
     bucket: Bucket,
     /// What the watcher has yet to be told.
-    untold: VecDeque<Notice>,
+    unsent: VecDeque<Notice>,
     in_hand: InHand,
     /// The ids of messages that were refused.
     refused: HashSet<String>,
@@ -176,7 +176,7 @@ impl Listener {
         }
         self.delete(void).await;
         if !look.is_empty() {
-            self.untold.push_back(Notice::Look(look));
+            self.unsent.push_back(Notice::Look(look));
         }
     }
 
@@ -203,7 +203,7 @@ impl Listener {
         }
         if self.refused.insert(id.clone()) {
             let reason = format!("the message {reason} (received {count} times)");
-            self.untold.push_back(Notice::Refused(id, reason));
+            self.unsent.push_back(Notice::Refused(id, reason));
         }
     }
 

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use calamine::{Data, DataRef, ExcelDateTime, Range, Reader, Xls, XlsError};
 
 use super::super::spool::{Spool, SpoolReader};
-use super::parts::{LONGEST_CELL, Parts, damaged};
+use super::package::{LONGEST_CELL, Package, damaged};
 use super::{Row, Rows, Value, cfb, check_column, find_sheet, of_iso, unreadable};
 use crate::layout::SheetSpec;
 
@@ -126,13 +126,15 @@ impl Rows for XlsRows {
 }
 
 /// Looks at the records of an xlsb's parts before they are read: each is held in memory, and so are the texts.
-pub(super) fn check_xlsb(parts: &mut Parts) -> io::Result<()> {
-    for name in parts
+pub(super) fn check_xlsb(package: &mut Package) -> io::Result<()> {
+    for name in package
         .names()
         .into_iter()
         .filter(|name| name.starts_with("xl/") && name.ends_with(".bin"))
     {
-        let Some(part) = parts.part(&name)? else { continue };
+        let Some(part) = package.part(&name)? else {
+            continue;
+        };
         let mut part = BufReader::with_capacity(64 << 10, part);
         let is_of_texts = name.ends_with("sharedstrings.bin");
         let (mut bytes, mut texts) = (0, 0);

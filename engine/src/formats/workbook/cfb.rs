@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::parts::damaged;
+use super::package::damaged;
 use super::unreadable;
 
 /// The most cells, filled or not, between the first and the last one of all sheets.

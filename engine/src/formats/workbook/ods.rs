@@ -5,7 +5,7 @@ use std::io;
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::parts::{Parts, Xml, attribute, damaged, next, push_text, skip};
+use super::package::{Package, Xml, attribute, damaged, next, push_text, skip};
 use super::{Row, Rows, Value, check_column, find_sheet, of_iso, unreadable};
 use crate::layout::SheetSpec;
 
@@ -26,9 +26,9 @@ pub(super) struct SheetRows<'p> {
 
 impl<'p> SheetRows<'p> {
     /// Finds the sheet.
-    pub(super) fn open(parts: &'p mut Parts, wanted: Option<&SheetSpec>) -> io::Result<Self> {
+    pub(super) fn open(package: &'p mut Package, wanted: Option<&SheetSpec>) -> io::Result<Self> {
         let mut is_locked = false;
-        parts.each("META-INF/manifest.xml", |start| {
+        package.each("META-INF/manifest.xml", |start| {
             is_locked |= start.local_name().as_ref() == "encryption-data";
             Ok(())
         })?;
@@ -37,7 +37,7 @@ impl<'p> SheetRows<'p> {
                 "it is a workbook that is protected with a password".into(),
             ));
         }
-        let mut xml = parts
+        let mut xml = package
             .xml("content.xml")?
             .ok_or_else(|| damaged("it lacks the part with its sheets"))?;
         let (mut buffer, mut names) = (Vec::new(), Vec::new());

@@ -4,7 +4,7 @@ use std::io;
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::parts::{Parts, Xml, attribute, damaged, next, push_text, skip};
+use super::package::{Package, Xml, attribute, damaged, next, push_text, skip};
 use super::{Row, Rows, Value, check_column, column, find_sheet, of_iso, of_serial, unreadable};
 use crate::layout::SheetSpec;
 
@@ -43,9 +43,9 @@ impl Texts {
 }
 
 impl Book {
-    pub(super) fn read(parts: &mut Parts, wanted: Option<&SheetSpec>) -> io::Result<Self> {
+    pub(super) fn read(package: &mut Package, wanted: Option<&SheetSpec>) -> io::Result<Self> {
         let mut book = "xl/workbook.xml".to_owned();
-        parts.each("_rels/.rels", |start| {
+        package.each("_rels/.rels", |start| {
             if is_relation(start, "officeDocument")?
                 && let Some(target) = attribute(start, "Target")?
             {
@@ -61,7 +61,7 @@ impl Book {
         };
         let (mut sheets, mut texts, mut styles) =
             (Vec::new(), within("sharedStrings.xml"), within("styles.xml"));
-        parts.each(&within(&format!("_rels/{name}.rels")), |start| {
+        package.each(&within(&format!("_rels/{name}.rels")), |start| {
             let (Some(id), Some(target)) = (attribute(start, "Id")?, attribute(start, "Target")?) else {
                 return Ok(());
             };
@@ -75,7 +75,7 @@ impl Book {
             Ok(())
         })?;
         let (mut names, mut is_1904) = (Vec::new(), false);
-        let is_book = parts.each(&book, |start| {
+        let is_book = package.each(&book, |start| {
             match start.local_name().as_ref() {
                 "workbookPr" => {
                     is_1904 = matches!(attribute(start, "date1904")?.as_deref(), Some("1" | "true"));
@@ -103,8 +103,8 @@ impl Book {
         Ok(Self {
             sheet: names.swap_remove(sheet).1,
             is_1904,
-            texts: read_texts(parts, &texts)?,
-            dates: read_formats(parts, &styles)?,
+            texts: read_texts(package, &texts)?,
+            dates: read_formats(package, &styles)?,
         })
     }
 }
@@ -115,9 +115,9 @@ fn is_relation(start: &BytesStart<'_>, kind: &str) -> io::Result<bool> {
     Ok(of.is_some_and(|of| of.rsplit('/').next() == Some(kind)))
 }
 
-fn read_texts(parts: &mut Parts, name: &str) -> io::Result<Texts> {
+fn read_texts(package: &mut Package, name: &str) -> io::Result<Texts> {
     let mut texts = Texts::default();
-    let Some(mut xml) = parts.xml(name)? else {
+    let Some(mut xml) = package.xml(name)? else {
         return Ok(texts);
     };
     let (mut buffer, mut text) = (Vec::new(), String::new());
@@ -198,9 +198,9 @@ fn unescaped(text: &str) -> String {
     result
 }
 
-fn read_formats(parts: &mut Parts, name: &str) -> io::Result<Vec<bool>> {
+fn read_formats(package: &mut Package, name: &str) -> io::Result<Vec<bool>> {
     let (mut own, mut dates, mut is_of_cells) = (Vec::new(), Vec::new(), false);
-    parts.each(name, |start| {
+    package.each(name, |start| {
         let number = |name| -> io::Result<u32> {
             Ok(attribute(start, name)?
                 .and_then(|number| number.parse().ok())
@@ -271,8 +271,8 @@ pub(super) struct SheetRows<'p> {
 }
 
 impl<'p> SheetRows<'p> {
-    pub(super) fn open(parts: &'p mut Parts, book: &'p Book) -> io::Result<Self> {
-        let mut xml = parts
+    pub(super) fn open(package: &'p mut Package, book: &'p Book) -> io::Result<Self> {
+        let mut xml = package
             .xml(&book.sheet)?
             .ok_or_else(|| damaged("it lacks the part with its sheet"))?;
         let mut buffer = Vec::new();

@@ -2,7 +2,7 @@
 
 use std::mem::{Discriminant, discriminant};
 
-use object_store::Error as StoreError;
+use object_store::Error as ObjectError;
 
 use super::super::s3_requests::S3Error;
 use crate::error::causes;
@@ -20,24 +20,24 @@ pub enum PutAwayError {
         action: &'static str,
         /// The object's.
         url: String,
-        /// What the store answered.
+        /// What the provider answered.
         cause: String,
         /// The rights that it takes.
         rights: &'static str,
     },
-    /// The store does not do it with this object. Others may fare better.
+    /// The provider does not do it with this object. Others may fare better.
     #[error("the store refuses to {action} {url}: {cause}")]
     Refused {
         /// What was asked for.
         action: &'static str,
         /// The object's.
         url: String,
-        /// What the store answered.
+        /// What the provider answered.
         cause: String,
     },
     /// Anything else, after the retries that S3 asks for.
     #[error("cannot {action} {url}: {cause}")]
-    Store {
+    Provider {
         /// What was asked for.
         action: &'static str,
         /// The object's.
@@ -53,7 +53,7 @@ pub enum PutAwayError {
         /// The object's.
         url: String,
     },
-    /// The store removes or copies whatever is there. No retry helps.
+    /// The provider removes or copies whatever is there. No retry helps.
     #[error(
         "the store of {url} ignores conditions: {what}. A move could lose a version that was never read, so \
          after = \"move\" cannot be used with this store: set after = \"keep\" or \"tag\""
@@ -77,7 +77,7 @@ impl PutAwayError {
     /// What it is about.
     pub fn kind(&self) -> PutAwayKind {
         let action = match self {
-            Self::Denied { action, .. } | Self::Refused { action, .. } | Self::Store { action, .. } => {
+            Self::Denied { action, .. } | Self::Refused { action, .. } | Self::Provider { action, .. } => {
                 *action
             }
             Self::TooManyTags { .. } | Self::IgnoresConditions { .. } => "",
@@ -96,7 +96,7 @@ impl PutAwayError {
 
 /// Without an ETag no condition can be made.
 pub(super) fn no_etag(action: &'static str, url: String) -> PutAwayError {
-    PutAwayError::Store {
+    PutAwayError::Provider {
         action,
         url,
         cause: "the store gives no ETag, by which versions are told apart".to_owned(),
@@ -119,25 +119,25 @@ pub(super) fn failed(
             rights,
         },
         error if error.is_of_object() => PutAwayError::Refused { action, url, cause },
-        _ => PutAwayError::Store { action, url, cause },
+        _ => PutAwayError::Provider { action, url, cause },
     }
 }
 
 /// What an error of `object_store` means.
-pub(super) fn of_store(
+pub(super) fn of_provider(
     action: &'static str,
     rights: &'static str,
     url: String,
-    error: &StoreError,
+    error: &ObjectError,
 ) -> PutAwayError {
     let cause = causes(error);
     match error {
-        StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. } => PutAwayError::Denied {
+        ObjectError::PermissionDenied { .. } | ObjectError::Unauthenticated { .. } => PutAwayError::Denied {
             action,
             url,
             cause,
             rights,
         },
-        _ => PutAwayError::Store { action, url, cause },
+        _ => PutAwayError::Provider { action, url, cause },
     }
 }

@@ -158,8 +158,8 @@ async fn events_twice_late_out_of_order_or_lost_do_no_harm() {
     assert_eq!(watched.arrival().await.path, "b.tdf");
     scene
         .bucket
-        .store()
-        .delete(&scene.bucket.key("b.tdf").unwrap())
+        .objects()
+        .delete(&scene.bucket.object_key("b.tdf").unwrap())
         .await
         .unwrap();
     scene.waits_for((0, 0)).await;

@@ -54,8 +54,8 @@ async fn several_pages(bucket: &Bucket, outside: &Bucket) {
     // Overwritten objects are, and so are objects that were removed and came back.
     put(bucket, "d1/1.tdf", "other bytes").await;
     bucket
-        .store()
-        .delete(&bucket.key("d2/2.tdf").unwrap())
+        .objects()
+        .delete(&bucket.object_key("d2/2.tdf").unwrap())
         .await
         .unwrap();
     watched.handle.sweep_now();

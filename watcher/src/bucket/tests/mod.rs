@@ -111,12 +111,16 @@ impl Server {
 }
 
 async fn put(bucket: &Bucket, path: &str, bytes: impl Into<PutPayload>) {
-    let key = bucket.key(path).unwrap();
-    bucket.store().put(&key, bytes.into()).await.unwrap();
+    let key = bucket.object_key(path).unwrap();
+    bucket.objects().put(&key, bytes.into()).await.unwrap();
 }
 
 async fn stamp(bucket: &Bucket, path: &str) -> Stamp {
-    let meta = bucket.store().head(&bucket.key(path).unwrap()).await.unwrap();
+    let meta = bucket
+        .objects()
+        .head(&bucket.object_key(path).unwrap())
+        .await
+        .unwrap();
     Stamp::of_object(&meta)
 }
 

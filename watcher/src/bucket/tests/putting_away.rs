@@ -94,7 +94,7 @@ impl Buckets {
     /// The text of an object; none if it is not there.
     async fn text(&self, bucket: &str, key: &str) -> Option<String> {
         let bucket = open(self.server.endpoint(), &format!("s3://{bucket}"));
-        let answer = bucket.store().get(&bucket.key(key).unwrap()).await;
+        let answer = bucket.objects().get(&bucket.object_key(key).unwrap()).await;
         let body = answer.ok()?.bytes().await.unwrap();
         Some(String::from_utf8(body.to_vec()).unwrap())
     }
@@ -146,7 +146,7 @@ fn some(text: &str) -> Option<String> {
 async fn a_tag_joins_the_others_and_changes_nothing_else() {
     let scene = Buckets::new();
     let tagging = scene.tagging();
-    tagging.check_store().await.unwrap();
+    tagging.check_provider().await.unwrap();
     for path in ODD {
         let arrived = scene.arrived(path, "one").await;
         scene
@@ -209,8 +209,8 @@ async fn no_version_is_tagged_that_was_not_read() {
     // Where versions are kept, the tag goes to the one that was read.
     scene.keep_versions().await;
     let arrived = scene.arrived("d.tdf", "one").await;
-    let key = scene.bucket.key("d.tdf").unwrap();
-    let version = scene.bucket.store().head(&key).await.unwrap().version;
+    let key = scene.bucket.object_key("d.tdf").unwrap();
+    let version = scene.bucket.objects().head(&key).await.unwrap().version;
     assert!(version.is_some());
     scene.overwrite_before(is_tagging, "d.tdf", "newer");
     assert_eq!(tagging.put_away("d.tdf", arrived).await.unwrap(), Away::Done);
@@ -222,9 +222,9 @@ async fn no_version_is_tagged_that_was_not_read() {
 async fn an_object_is_moved_and_may_be_moved_again() {
     let scene = Buckets::new();
     let moving = scene.moving();
-    moving.check_store().await.unwrap();
+    moving.check_provider().await.unwrap();
     let done = open(scene.server.endpoint(), "s3://done");
-    let left: Vec<_> = done.store().list(None).try_collect().await.unwrap();
+    let left: Vec<_> = done.objects().list(None).try_collect().await.unwrap();
     assert!(left.is_empty(), "the probe leaves nothing: {left:?}");
     for path in ODD {
         let arrived = scene.arrived(path, "one").await;
@@ -275,7 +275,7 @@ async fn no_version_is_moved_that_was_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_ignores_conditions_is_refused_for_moving() {
+async fn a_provider_that_ignores_conditions_is_refused_for_moving() {
     // One that copies what it should not.
     let moto = Moto::start();
     for bucket in ["shops", "done"] {
@@ -286,12 +286,12 @@ async fn a_store_that_ignores_conditions_is_refused_for_moving() {
         other => panic!("{other:?}"),
     };
     let moving = putting_away(moto.url(), "s3://done/taken");
-    let error = refused(moving.check_store().await.unwrap_err());
+    let error = refused(moving.check_provider().await.unwrap_err());
     assert!(
         error.contains("it copied") && error.contains("after = \"keep\" or \"tag\""),
         "{error}"
     );
-    putting_away(moto.url(), "tag").check_store().await.unwrap();
+    putting_away(moto.url(), "tag").check_provider().await.unwrap();
 
     // One that removes what it should not.
     let scene = Buckets::new();
@@ -299,7 +299,7 @@ async fn a_store_that_ignores_conditions_is_refused_for_moving() {
         true => Fault::Answer(204, "NoContent"),
         false => Fault::None,
     });
-    let error = refused(scene.moving().check_store().await.unwrap_err());
+    let error = refused(scene.moving().check_provider().await.unwrap_err());
     assert!(error.contains("it removed"), "{error}");
 }
 
@@ -405,7 +405,7 @@ async fn what_is_refused_names_the_right_that_lacks() {
         .put_away("a.tdf", arrived)
         .await;
     assert!(
-        matches!(&error, Err(error @ PutAwayError::Store { .. }) if !error.is_of_object()),
+        matches!(&error, Err(error @ PutAwayError::Provider { .. }) if !error.is_of_object()),
         "{error:?}"
     );
 }

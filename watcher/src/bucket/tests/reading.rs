@@ -82,8 +82,8 @@ async fn another_version(bucket: Bucket) {
         assert_eq!(error.kind, "Changed", "{error:?}");
     }
     bucket
-        .store()
-        .delete(&bucket.key("a.tdf").unwrap())
+        .objects()
+        .delete(&bucket.object_key("a.tdf").unwrap())
         .await
         .unwrap();
     let error = read(&bucket, "a.tdf", arrived).await.unwrap_err();
@@ -130,8 +130,8 @@ async fn never_mixed(server: &Server) {
     }
     let removed = read_while(server, async |bucket| {
         bucket
-            .store()
-            .delete(&bucket.key("a.tdf").unwrap())
+            .objects()
+            .delete(&bucket.object_key("a.tdf").unwrap())
             .await
             .unwrap();
     });

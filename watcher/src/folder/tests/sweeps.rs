@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use super::*;
 use crate::folder::folders::{Folders, is_local};
 use crate::folder::listing::{Lister, Report, Seen};
-use crate::folder::notices::{Hints, Notices, Told};
+use crate::folder::notices::{Hints, Noticed, Notices};
 
 /// What one sweep reports.
 struct Sweep {
@@ -23,7 +23,7 @@ fn later() -> SystemTime {
 
 impl Scene {
     /// Sweeps without a watcher, so that no notice plays a part: everything, or what differs from these folders.
-    async fn sweep(&self, folders: Option<Folders>, told: Told) -> Sweep {
+    async fn sweep(&self, folders: Option<Folders>, noticed: Noticed) -> Sweep {
         assert!(is_local(self.dir.path()), "the tests' folder is on a local disk");
         let (reports, mut received) = mpsc::channel(64);
         let hints = Arc::new(Hints::default());
@@ -36,7 +36,7 @@ impl Scene {
             now: later,
         };
         let done = tokio::task::spawn_blocking(move || match folders {
-            Some(folders) => lister.compare(folders, &told),
+            Some(folders) => lister.compare(folders, &noticed),
             None => lister.list(),
         });
         let mut looked_at = HashSet::new();
@@ -91,10 +91,10 @@ async fn a_sweep_looks_at_files_only_where_a_folder_has_changed_without_a_notice
     ] {
         scene.old_file(name, "1");
     }
-    let all = scene.sweep(None, Told::default()).await;
+    let all = scene.sweep(None, Noticed::default()).await;
     assert_eq!(all.looked_at.len(), 5);
     assert!(all.seen.is_sure());
-    let same = scene.sweep(Some(all.seen.folders), Told::default()).await;
+    let same = scene.sweep(Some(all.seen.folders), Noticed::default()).await;
     assert_eq!(sorted(same.looked_at), [""; 0], "nothing has changed");
 
     // A name is added, one is replaced, one goes; a folder comes and one goes. Nobody tells.
@@ -104,7 +104,7 @@ async fn a_sweep_looks_at_files_only_where_a_folder_has_changed_without_a_notice
     fs::rename(scene.outside("other"), scene.root.join("busy/c.tdf")).unwrap();
     fs::remove_dir_all(scene.root.join("gone")).unwrap();
     scene.old_file("came/deep/f.tdf", "1");
-    let changed = scene.sweep(Some(same.seen.folders), Told::default()).await;
+    let changed = scene.sweep(Some(same.seen.folders), Noticed::default()).await;
     assert_eq!(
         sorted(changed.looked_at),
         [
@@ -127,7 +127,7 @@ async fn a_sweep_looks_at_files_only_where_a_folder_has_changed_without_a_notice
 
     // A folder that cannot be compared has everything listed.
     fs::rename(&scene.root, scene.outside("away")).unwrap();
-    let lost = scene.sweep(Some(folders), Told::default()).await;
+    let lost = scene.sweep(Some(folders), Noticed::default()).await;
     assert!(!lost.seen.is_sure() && lost.seen.folders.is_empty());
 }
 
@@ -135,21 +135,25 @@ async fn a_sweep_looks_at_files_only_where_a_folder_has_changed_without_a_notice
 async fn a_change_that_notices_account_for_needs_no_listing() {
     let scene = Scene::new(NEVER, NEVER);
     scene.old_file("in/a.tdf", "1");
-    let all = scene.sweep(None, Told::default()).await;
+    let all = scene.sweep(None, Noticed::default()).await;
     let folder = scene.root.join("in");
     let hints = Hints::default();
     scene.old_file("in/b.tdf", "1");
-    hints.tell(&folder, true);
-    let told = scene.sweep(Some(all.seen.folders), hints.take_told()).await;
-    assert_eq!(sorted(told.looked_at), [""; 0]);
+    hints.note(&folder, true);
+    let noticed = scene.sweep(Some(all.seen.folders), hints.take_noticed()).await;
+    assert_eq!(sorted(noticed.looked_at), [""; 0]);
     // The next change is not told of, or not only of files that feeds take.
     scene.old_file("in/c.tdf", "1");
-    let untold = scene.sweep(Some(told.seen.folders), hints.take_told()).await;
-    assert_eq!(untold.looked_at.len(), 3);
+    let unnoticed = scene
+        .sweep(Some(noticed.seen.folders), hints.take_noticed())
+        .await;
+    assert_eq!(unnoticed.looked_at.len(), 3);
     scene.old_file("in/d.tdf", "1");
-    hints.tell(&folder, true);
-    hints.tell(&folder, false);
-    let unclear = scene.sweep(Some(untold.seen.folders), hints.take_told()).await;
+    hints.note(&folder, true);
+    hints.note(&folder, false);
+    let unclear = scene
+        .sweep(Some(unnoticed.seen.folders), hints.take_noticed())
+        .await;
     assert_eq!(unclear.looked_at.len(), 4);
 }
 

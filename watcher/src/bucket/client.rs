@@ -143,12 +143,12 @@ impl Bucket {
         }
     }
 
-    /// The objects of the whole bucket. Their paths are keys, as [`key`](Self::key) returns them.
-    pub fn store(&self) -> Arc<dyn ObjectStore> {
+    /// The objects of the whole bucket. Their paths are keys, as [`object_key`](Self::object_key) returns them.
+    pub fn objects(&self) -> Arc<dyn ObjectStore> {
         match &self.client {
-            StorageClient::S3(store) => store.clone(),
-            StorageClient::Google(store) => store.clone(),
-            StorageClient::Azure(store) => store.clone(),
+            StorageClient::S3(client) => client.clone(),
+            StorageClient::Google(client) => client.clone(),
+            StorageClient::Azure(client) => client.clone(),
         }
     }
 
@@ -169,9 +169,9 @@ impl Bucket {
     /// Lists the whole bucket.
     pub(crate) fn pages(&self) -> &dyn PaginatedListStore {
         match &self.client {
-            StorageClient::S3(store) => &**store,
-            StorageClient::Google(store) => &**store,
-            StorageClient::Azure(store) => &**store,
+            StorageClient::S3(client) => &**client,
+            StorageClient::Google(client) => &**client,
+            StorageClient::Azure(client) => &**client,
         }
     }
 
@@ -192,7 +192,7 @@ impl Bucket {
 
     /// Returns the key of a path relative to the prefix. Fails if the key cannot be requested: it has an empty segment,
     /// `.` or `..`, or a control character.
-    pub fn key(&self, path: &str) -> Result<Path, object_store::path::Error> {
+    pub fn object_key(&self, path: &str) -> Result<Path, object_store::path::Error> {
         Path::parse(format!("{}{path}", self.prefix))
     }
 
@@ -206,9 +206,9 @@ impl Bucket {
 impl fmt::Debug for StorageClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::S3(store) => Display::fmt(store, f),
-            Self::Google(store) => Display::fmt(store, f),
-            Self::Azure(store) => Display::fmt(store, f),
+            Self::S3(client) => Display::fmt(client, f),
+            Self::Google(client) => Display::fmt(client, f),
+            Self::Azure(client) => Display::fmt(client, f),
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Places in a record, as the settings name them.
+//! Positions in a record, as the settings name them.
 
 use serde::{Deserialize, Serialize};
 
-/// A place in a record.
+/// A position in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(
     untagged,
     deny_unknown_fields,
     expecting = "expected { column = 1 }, or for fixed positions { start = 1, length = 8 }"
 )]
-pub enum PlaceSpec {
+pub enum PositionSpec {
     /// A column, from 1.
     Column {
         /// Its number.

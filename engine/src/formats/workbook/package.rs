@@ -29,10 +29,10 @@ const MOST_BYTES: u64 = 2 << 30;
 const LONGEST_PIECE: usize = 2 * LONGEST_CELL;
 
 /// A workbook.
-pub(super) struct Parts {
+pub(super) struct Package {
     zip: ZipArchive<BufReader<SpoolReader>>,
-    /// The places of the parts, by their names as they are compared.
-    places: HashMap<String, usize>,
+    /// Where the parts stand in the archive, by their names as they are compared.
+    indexes: HashMap<String, usize>,
     room: Arc<Room>,
 }
 
@@ -45,7 +45,7 @@ struct Room {
 /// Reads the XML of a part.
 pub(super) type Xml<'p> = quick_xml::Reader<BufReader<Box<dyn Read + 'p>>>;
 
-impl Parts {
+impl Package {
     pub(super) fn open(spool: &Spool) -> io::Result<Self> {
         let zip = ZipArchive::new(BufReader::with_capacity(64 << 10, spool.reader()));
         let zip =
@@ -56,36 +56,36 @@ impl Parts {
                 zip.len()
             )));
         }
-        let mut places = HashMap::new();
-        for place in 0..zip.len() {
-            if let Some(Ok(name)) = zip.name_for_index(place) {
-                places.insert(key(&name), place);
+        let mut indexes = HashMap::new();
+        for index in 0..zip.len() {
+            if let Some(Ok(name)) = zip.name_for_index(index) {
+                indexes.insert(comparable(&name), index);
             }
         }
         let room = Arc::new(Room {
             unpacked: AtomicU64::new(0),
             most: MOST_BYTES.min(FREE + MOST_TIMES * spool.len()),
         });
-        Ok(Self { zip, places, room })
+        Ok(Self { zip, indexes, room })
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.places.contains_key(&key(name))
+        self.indexes.contains_key(&comparable(name))
     }
 
     /// Returns the names of all parts, as they are compared.
     pub(super) fn names(&self) -> Vec<String> {
-        let mut names: Vec<_> = self.places.keys().cloned().collect();
+        let mut names: Vec<_> = self.indexes.keys().cloned().collect();
         names.sort_unstable();
         names
     }
 
     /// Opens a part. `None` if there is no such part.
     pub(super) fn part(&mut self, name: &str) -> io::Result<Option<Box<dyn Read + '_>>> {
-        let Some(place) = self.places.get(&key(name)) else {
+        let Some(index) = self.indexes.get(&comparable(name)) else {
             return Ok(None);
         };
-        let part = self.zip.by_index(*place);
+        let part = self.zip.by_index(*index);
         let part = part.map_err(|error| damaged(&format!("its part {name} cannot be read ({error})")))?;
         Ok(Some(Box::new(Bounded {
             part,
@@ -96,10 +96,10 @@ impl Parts {
 
     /// Opens a part that is XML.
     pub(super) fn xml(&mut self, name: &str) -> io::Result<Option<Xml<'_>>> {
-        let Some(place) = self.places.get(&key(name)) else {
+        let Some(index) = self.indexes.get(&comparable(name)) else {
             return Ok(None);
         };
-        let part = self.zip.by_index(*place);
+        let part = self.zip.by_index(*index);
         let part = part.map_err(|error| damaged(&format!("its part {name} cannot be read ({error})")))?;
         let part: Box<dyn Read + '_> = Box::new(Bounded {
             part,
@@ -135,7 +135,7 @@ impl Parts {
 }
 
 /// Names are compared without regard to case and the kind of slashes.
-fn key(name: &str) -> String {
+fn comparable(name: &str) -> String {
     name.replace('\\', "/")
         .trim_start_matches('/')
         .to_ascii_lowercase()
