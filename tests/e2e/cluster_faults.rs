@@ -34,6 +34,7 @@ every_engine!(
     a_result_that_is_not_what_the_files_hold_is_not_loaded,
     a_result_that_lost_a_row_of_a_day_of_several_files_is_not_loaded,
     a_run_whose_partials_are_gone_ends_alike_here_and_there,
+    a_token_lets_in_and_nothing_else_does,
 );
 
 /// A site with one small file, whose job is merged by the cluster at `url`.
@@ -307,6 +308,34 @@ fn a_run_whose_partials_are_gone_ends_alike_here_and_there(engine: Engine) {
         removed.contains("FAILED the partial of a-1.tdf was removed from the lake by its retention"),
         "{removed}"
     );
+}
+
+fn a_token_lets_in_and_nothing_else_does(engine: Engine) {
+    // Sail asks for none.
+    if engine != Engine::Spark {
+        return;
+    }
+    let server = ConnectServer::start_with(engine, &[("SPARK_CONNECT_AUTHENTICATE_TOKEN", "right-secret")]);
+    let with = |parameters: &str| {
+        let url = format!("{}{parameters}", server.url());
+        on_cluster(&url, &settings(SQLITE, JOB))
+    };
+    for wrong in ["", "/;token=wrong-secret;use_ssl=false"] {
+        let site = small(&server.url());
+        site.write_settings(&with(wrong));
+        let refused = site.run(["run", "--until-idle"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused}");
+        let error = state(&site, "SELECT state || ': ' || error FROM job_run").remove(0);
+        assert!(
+            error.starts_with("FAILED: the cluster refused access: ") && !error.contains("secret"),
+            "{error}"
+        );
+        assert!(!refused.stderr.contains("secret"), "{refused}");
+        site.write_settings(&with("/;token=right-secret;use_ssl=false"));
+        site.run_ok(["retry", &state(&site, "SELECT run_id FROM job_run")[0]]);
+        run_until_idle(&site);
+        assert_loaded_once(&site);
+    }
 }
 
 /// How runs end, each with its state and error.
