@@ -172,7 +172,7 @@ async fn each_kind_of_failure_is_told_apart() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_server_that_never_says_a_word_is_an_outage() {
     let (cluster, calls) = server(|_, _| Reply::Messages(vec![], 0, "")).await;
     let error = cluster.attach(&id()).await.unwrap_err();
