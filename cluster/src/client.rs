@@ -17,14 +17,13 @@ const FAILURES: u32 = 3;
 /// The pause after the first of them; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The pause before an operation is attached to again whose stream ended at once without any response; it doubles. A test
-/// waits for all of them.
-const SHORT_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 200 });
+/// The pause before an operation is attached to again whose stream ended at once without any response.
+const SHORT_PAUSE: Duration = Duration::from_millis(200);
 
 /// A stream that ends sooner than this without any response ended at once.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// How many streams in a row may do so: with their pauses, some minutes.
+/// How many streams in a row may do so. Then the cluster counts as away, and is tried again later.
 const EMPTY_STREAMS: u32 = 10;
 
 /// How long the cluster may take to end an operation, or to forget it.
@@ -187,7 +186,7 @@ impl Cluster {
                     return Err(ClusterError::Unavailable(problem.to_owned()));
                 }
                 Ok(false) => {
-                    tokio::time::sleep(SHORT_PAUSE * 2_u32.pow(empty)).await;
+                    tokio::time::sleep(SHORT_PAUSE).await;
                     empty += 1;
                     continue;
                 }

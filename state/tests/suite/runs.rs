@@ -35,7 +35,10 @@ async fn the_operation_of_a_run_is_kept_until_the_run_is_over() {
     f.db.requeue(&run_id).await.unwrap();
     assert_eq!(f.db.cluster_operations().await.unwrap(), ["two"]);
     assert_eq!(row(&f, &run_id).await.cluster_operation.as_deref(), Some("two"));
-    let error = f.db.set_cluster_operation(&run_id, Some("three")).await.unwrap_err();
+    let error =
+        f.db.set_cluster_operation(&run_id, Some("three"))
+            .await
+            .unwrap_err();
     assert!(matches!(error, StateError::WrongState { .. }), "{error}");
     f.db.claim("me").await.unwrap();
     f.db.complete(&run_id, &LOADED).await.unwrap();
