@@ -98,9 +98,18 @@ mod tests {
     #[test]
     fn the_shared_folder_is_cut_between_names() {
         for (objects, folder) in [
-            (&["partials/sales/2026/a", "partials/sales/2026/b"][..], "partials/sales/2026"),
-            (&["partials/sales/2026/a", "partials/sales/2027/b"], "partials/sales"),
-            (&["partials/sales/a", "partials/sales2/b", "partials/sales/c"], "partials"),
+            (
+                &["partials/sales/2026/a", "partials/sales/2026/b"][..],
+                "partials/sales/2026",
+            ),
+            (
+                &["partials/sales/2026/a", "partials/sales/2027/b"],
+                "partials/sales",
+            ),
+            (
+                &["partials/sales/a", "partials/sales2/b", "partials/sales/c"],
+                "partials",
+            ),
             (&["partials/sales/north/a", "partials/sales/b"], "partials/sales"),
             (&["partials/sales/a%20b/c"], "partials/sales/a%20b"),
             (&["partials/a", "other/b"], ""),

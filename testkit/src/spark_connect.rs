@@ -177,7 +177,14 @@ impl Drop for ConnectServer {
 fn sail(port: u16, mode: &str) -> Command {
     let mut command = Command::new(venv::program("sail"));
     command
-        .args(["spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()])
+        .args([
+            "spark",
+            "server",
+            "--ip",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+        ])
         .env("SAIL_MODE", mode);
     command
 }
@@ -187,7 +194,10 @@ fn spark(port: u16, folder: &Path) -> Command {
     let home = venv::spark_home();
     let mut command = Command::new(home.join("bin/spark-submit"));
     command
-        .args(["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"])
+        .args([
+            "--class",
+            "org.apache.spark.sql.connect.service.SparkConnectServer",
+        ])
         .args(["--master", "local[2]", "--driver-memory", "1g"])
         .args(["--conf", "spark.ui.enabled=false"])
         .args(["--conf", "spark.connect.grpc.binding.address=127.0.0.1"])

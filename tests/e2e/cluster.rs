@@ -263,7 +263,9 @@ fn the_reference_sample_is_merged_alike_here_and_there() {
         return;
     };
     let settings = settings(SQLITE, reference_sample::JOBS);
-    let sites = compare(&servers(), &settings, |site| reference_sample::submit(site, &sample));
+    let sites = compare(&servers(), &settings, |site| {
+        reference_sample::submit(site, &sample)
+    });
     for site in &sites {
         assert_eq!(sqlite_rows(site), reference_sample::expected(&sample));
     }
@@ -275,11 +277,24 @@ fn every_shape_is_merged_alike_here_and_there() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
     let cases = fs::read_dir(folder).expect("the cases can be listed");
     let cases = cases.map(|case| case.expect("the case can be read").path());
-    // What is refused is merged by nobody.
+    // What is refused is merged by nobody. The short form has those that differ in what a cluster reads: keys of many
+    // kinds, NULLs, signs, days without sales, members of archives.
+    let short = [
+        "ids",
+        "no-sales-today",
+        "packed",
+        "quotes-literal",
+        "returns",
+        "wide",
+    ];
+    let is_asked = |case: &Path| is_long() || short.iter().any(|name| case.ends_with(name));
     let cases: Vec<_> = cases
-        .filter(|case| case.is_dir() && !case.join("refused.txt").exists())
+        .filter(|case| case.is_dir() && !case.join("refused.txt").exists() && is_asked(case))
         .collect();
-    assert!(cases.len() >= 25, "{} cases", cases.len());
+    assert!(
+        cases.len() >= if is_long() { 25 } else { short.len() },
+        "{cases:?}"
+    );
     for case in cases {
         let read = |name: &str| fs::read_to_string(case.join(name)).expect("the case is whole");
         let sites = compare(&servers, &formats::settings(&read("feed.toml")), |site| {

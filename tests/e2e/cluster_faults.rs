@@ -3,6 +3,8 @@
 //! The engines are those of `cluster.rs`: Sail, and Spark in the long form.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 
 use gristmill_testkit::gristmill::{Site, wait_until};
@@ -12,6 +14,7 @@ use gristmill_testkit::venv;
 use crate::cluster::{JOB, engines, left_behind, on_cluster};
 use crate::support::{
     SQLITE, adding, line, loads, run_until_idle, settings, site, sqlite_rows, state, told, unguarded,
+    wait_for_state,
 };
 
 /// Runs tests with each engine.
@@ -91,7 +94,7 @@ fn a_cluster_that_is_restarted_in_the_middle_is_asked_anew(engine: Engine) {
     let mut server = ConnectServer::start(engine);
     let site = small(&server.url());
     server.pause();
-    let run = site.start(["run", "--until-idle"]);
+    let run = site.start(["run"]);
     wait_for_operation(&site);
     let begun = state(&site, OPERATION);
     // What is recorded is shown while it goes on.
@@ -100,7 +103,8 @@ fn a_cluster_that_is_restarted_in_the_middle_is_asked_anew(engine: Engine) {
     let listed = site.run_ok(["runs", "--json"]);
     assert!(listed.contains(&begun[0]), "{listed}");
     server.restart();
-    let ended = run.wait();
+    wait_for_state(&site, "SELECT state FROM job_run", "COMPLETED");
+    let ended = run.terminate();
     assert!(ended.status.success(), "{ended}");
     assert_ne!(state(&site, OPERATION), begun);
     assert_loaded_once(&site);
@@ -224,72 +228,75 @@ fn a_result_that_is_not_what_the_files_hold_is_not_loaded(engine: Engine) {
     assert_eq!(loads(&other), 0);
 }
 
-/// Removes rows from the result that a cluster has written to a lake in a folder.
-fn lose(site: &Site, condition: &str) {
+/// Removes a row from a partial: that of this item.
+fn lose(partial: &Path, item: &str) {
     const SCRIPT: &str = r#"
-import duckdb, glob, os, sys
-folder, condition = sys.argv[1:]
-count = lambda file: duckdb.sql(f"SELECT count(*) FROM read_parquet('{file}')").fetchone()[0]
-lost = 0
-for file in glob.glob(f"{folder}/cluster/*/out/*.parquet"):
-    other = os.path.join(folder, "other")
-    duckdb.sql(f"COPY (SELECT * FROM read_parquet('{file}') WHERE NOT ({condition})) TO '{other}' (FORMAT parquet)")
-    lost += count(file) - count(other)
-    os.replace(other, file)
-assert lost == 1, lost
+import duckdb, os, sys
+partial, item = sys.argv[1:]
+rows = lambda: duckdb.sql(f"SELECT count(*) FROM read_parquet('{partial}')").fetchall()[0][0]
+before, other = rows(), partial + ".other"
+duckdb.execute(f"COPY (SELECT * FROM read_parquet('{partial}') WHERE item_id <> '{item}') TO '{other}' (FORMAT parquet)")
+os.replace(other, partial)
+assert rows() == before - 1
 "#;
     let mut python = Command::new(venv::python());
-    python
-        .args(["-c", SCRIPT])
-        .arg(site.folder().join("lake"))
-        .arg(condition);
-    let done = python.output().expect("the tests' Python runs");
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    let done = python.args(["-c", SCRIPT]).arg(partial).arg(item).output();
+    let done = done.expect("the tests' Python runs");
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{told}");
 }
 
 fn a_result_that_lost_a_row_of_a_day_of_several_files_is_not_loaded(engine: Engine) {
     let server = ConnectServer::start(engine);
+    let adding = adding(settings(SQLITE, JOB));
     let sale = |amount, item| line("1", amount, 4, item, "2026-03-01");
     // The second file takes off what the first adds, so that the totals without signs allow for less than is there.
     let files = [
         ("a-1.tdf", sale("10", "i") + &sale("2", "j")),
         ("b-2.tdf", sale("-3", "i") + &sale("-1", "k")),
     ];
-    let rows = [
-        "1 i 2026-03-01 7.00 - -",
-        "1 j 2026-03-01 2.00 - -",
-        "1 k 2026-03-01 -1.00 - -",
-    ];
-    for lost in ["item_id = 'j'", "item_id = 'k'"] {
-        let mut site = site(&on_cluster(&server.url(), &adding(settings(SQLITE, JOB))));
-        for (name, text) in &files {
-            site.submit(name, text);
+    let submit = |site: &Site| {
+        files
+            .iter()
+            .for_each(|(name, text)| drop(site.submit(name, text)))
+    };
+    let here = site(&adding);
+    submit(&here);
+    run_until_idle(&here);
+    let good = here.folder().join("lake/partials/sales");
+    for (file, item) in [("a-1.tdf", "j"), ("b-2.tdf", "k")] {
+        let there = site(&adding);
+        submit(&there);
+        // The cluster has a lake in which one partial lacks a row, and what it writes arrives.
+        let (lake, bad) = (there.folder().join("lake"), there.folder().join("bad"));
+        fs::create_dir_all(bad.join("partials/sales")).expect("the site can be written");
+        fs::create_dir_all(lake.join("cluster")).expect("the site can be written");
+        symlink(lake.join("cluster"), bad.join("cluster")).expect("the site can be written");
+        for partial in fs::read_dir(&good).expect("the lake has partials") {
+            let partial = partial.expect("the lake can be listed");
+            let copy = bad.join("partials/sales").join(partial.file_name());
+            fs::copy(partial.path(), &copy).expect("the partial can be copied");
+            if partial.file_name().to_string_lossy().starts_with(file) {
+                lose(&copy, item);
+            }
         }
-        site.set_variable("FAILPOINTS", "after-cluster=panic");
-        let died = site.run(["run", "--until-idle"]);
-        assert_eq!(died.status.code(), None, "{died}");
-        site.clear_variable("FAILPOINTS");
-        lose(&site, lost);
-        let refused = site.run(["run", "--until-idle"]);
-        assert_eq!(refused.status.code(), Some(1), "{lost}: {refused}");
-        assert!(refused.stderr.contains("attaches to the operation"), "{refused}");
-        let error = state(&site, "SELECT state || ': ' || error FROM job_run").remove(0);
+        let right = on_cluster(&server.url(), &adding);
+        there.write_settings(&format!("{right}lake = \"file://{}\"\n", bad.display()));
+        let refused = there.run(["run", "--until-idle"]);
+        assert_eq!(refused.status.code(), Some(1), "{file}: {refused}");
+        let error = state(&there, "SELECT state || ': ' || error FROM job_run").remove(0);
         assert!(
             error.starts_with(
                 "FAILED: the cluster's result is not what the files hold: the totals of store 1 on 2026-03-01 differ"
             ),
-            "{error}"
+            "{file}: {error}"
         );
-        assert_eq!((loads(&site), left_behind(&site)), (0, 0));
-        // What is merged anew is whole, and is loaded.
-        site.run_ok(["retry", &state(&site, "SELECT run_id FROM job_run")[0]]);
-        run_until_idle(&site);
-        assert_eq!(told(&sqlite_rows(&site)), rows);
-        assert_eq!((loads(&site), left_behind(&site)), (1, 0));
+        assert_eq!((loads(&there), left_behind(&there)), (0, 0));
+        // With the right lake the day is whole, though it has less than the totals without signs.
+        there.write_settings(&right);
+        there.run_ok(["retry", &state(&there, "SELECT run_id FROM job_run")[0]]);
+        assert_eq!(sqlite_rows(&there), sqlite_rows(&here));
+        assert_eq!((loads(&there), left_behind(&there)), (1, 0));
     }
 }
 
@@ -342,7 +349,11 @@ fn a_token_lets_in_and_nothing_else_does(engine: Engine) {
 fn ends(site: &Site) -> String {
     let ends = "SELECT state || ' ' || coalesce(error, outcome) FROM job_run ORDER BY sequence";
     let left = left_behind(site);
-    format!("{}; {} loads, {left} left", state(site, ends).join("; "), loads(site))
+    format!(
+        "{}; {} loads, {left} left",
+        state(site, ends).join("; "),
+        loads(site)
+    )
 }
 
 fn sent(site: &Site, name: &str, amount: &str) {

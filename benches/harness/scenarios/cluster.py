@@ -152,7 +152,7 @@ def merge_seconds(state, on_cluster):
 def rows_of_partials(bench, base):
     """How many rows the partials have together, by their footers."""
     query = f"SELECT count(*) FROM read_parquet('{base.folder}/lake/partials/**/*.parquet')"
-    code = f"import duckdb; print(duckdb.sql({query!r}).fetchone()[0])"
+    code = f"import duckdb; print(duckdb.sql({query!r}).fetchall()[0][0])"
     done = subprocess.run([bench.workspace.python, "-c", code], capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(f"the partials cannot be counted: {' '.join(done.stderr.split()[-40:])}")
