@@ -16,7 +16,7 @@ use crate::keeper::{Keeper, free_port};
 use crate::venv;
 
 /// How long a server may take to become ready on a machine that is busy with a build.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What executes the plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
