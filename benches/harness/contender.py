@@ -55,7 +55,7 @@ class ConnectServer:
                 self.server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=work, env=self.env)
         except OSError as error:
             raise Failed(f"cannot start {self.name}: {error}") from error
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             if self.server.poll() is not None or time.monotonic() > deadline:
                 raise Failed(f"{self.name} does not start: {tail(self.log)}")
