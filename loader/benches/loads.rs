@@ -89,4 +89,5 @@ async fn timed(warehouse: &dyn Warehouse, load: &Load) -> f64 {
 async fn main() {
     measure("sqlite", Place::sqlite).await;
     measure("postgres", Place::postgres).await;
+    measure("mariadb", Place::mysql).await;
 }

@@ -10,7 +10,8 @@ use std::{fmt, io};
 
 use tokio_postgres::error::SqlState;
 
-use crate::RedshiftFault;
+use crate::silence::Unheard;
+use crate::{MySqlFault, RedshiftFault};
 
 /// Why an operation on the warehouse failed.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +93,16 @@ pub enum LoadError {
         /// What the bucket or the network reported.
         source: object_store::Error,
     },
+    /// MySQL or MariaDB returned an error, or could not be reached.
+    #[error("cannot {action} {warehouse}{}", .source.advice())]
+    MySql {
+        /// What was tried: a phrase that the warehouse follows, such as `connect to`.
+        action: &'static str,
+        /// The URL without its password.
+        warehouse: String,
+        /// What the server or the network reported.
+        source: MySqlFault,
+    },
     /// SQLite returned an error.
     #[error("cannot {action} {warehouse}{}", sqlite_advice(.source))]
     Sqlite {
@@ -111,6 +122,7 @@ impl LoadError {
             Self::Postgres { source, .. } => source.is_transient(),
             Self::Redshift { source, .. } => source.is_transient(),
             Self::Staging { source, .. } => staging_is_transient(source),
+            Self::MySql { source, .. } => source.is_transient(),
             Self::Sqlite { source, .. } => sqlite_is_transient(source),
             _ => false,
         }
@@ -124,6 +136,7 @@ impl LoadError {
         let is_cancelled = match self {
             Self::Postgres { source, .. } => source.code() == Some(&SqlState::QUERY_CANCELED),
             Self::Redshift { source, .. } => source.is_cancelled(),
+            Self::MySql { source, .. } => source.may_recur(),
             // A path that is wrong cannot be told from one that is not there yet.
             Self::Sqlite { source, .. } => sqlite_code(source) == Some(14),
             _ => false,
@@ -146,6 +159,15 @@ enum Fault {
 impl From<tokio_postgres::Error> for PostgresFault {
     fn from(error: tokio_postgres::Error) -> Self {
         Self(Fault::Driver(error))
+    }
+}
+
+impl From<Unheard<tokio_postgres::Error>> for PostgresFault {
+    fn from(unheard: Unheard<tokio_postgres::Error>) -> Self {
+        match unheard {
+            Unheard::Failed(error) => error.into(),
+            Unheard::Silent(time) => Self::silent(time),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The warehouse: SQLite, Postgres and Redshift behind one trait.
+//! The warehouse: SQLite, Postgres, MySQL and Redshift behind one trait.
 //!
 //! A run ends with a summary in Parquet; a [`Warehouse`] loads it into a table that has exactly one row for each store,
 //! item and date. The data and one row in the ledger (`gristmill_ledger`) commit together. The ledger makes a load safe
@@ -15,6 +15,7 @@ mod delta;
 mod error;
 mod input;
 mod model;
+mod mysql;
 mod postgres;
 mod protocol;
 mod redshift;
@@ -34,6 +35,7 @@ pub use credentials::Credentials;
 pub use days::GatheredDays;
 pub use error::{LoadError, PostgresFault};
 pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
+pub use mysql::MySqlFault;
 pub use redshift::RedshiftFault;
 pub use target::{LoadMode, Target};
 pub use url::redacted;
@@ -87,7 +89,8 @@ pub trait Warehouse: Send + Sync {
     async fn row_count(&self) -> Result<u64, LoadError>;
 }
 
-/// Returns the warehouse that a URL names: `sqlite://path`, `postgres://…`, `postgresql://…` or `redshift://…`.
+/// Returns the warehouse that a URL names: `sqlite://path`, `postgres://…`, `postgresql://…`, `redshift://…` or
+/// `mysql://…`.
 ///
 /// Contacts nothing yet; the first operation does that. `credentials` supply what the URL lacks.
 pub fn open(url: &str, target: Target, credentials: &Credentials) -> Result<Box<dyn Warehouse>, LoadError> {
@@ -104,9 +107,11 @@ pub fn open(url: &str, target: Target, credentials: &Credentials) -> Result<Box<
             target,
             credentials,
         )?)),
+        Some("mysql") => Ok(Box::new(mysql::MySqlWarehouse::new(url, target)?)),
         _ => Err(LoadError::BadUrl {
             url: redacted(url),
-            reason: "a warehouse is sqlite://path, postgres://…, postgresql://… or redshift://…".into(),
+            reason: "a warehouse is sqlite://path, postgres://…, postgresql://…, redshift://… or mysql://…"
+                .into(),
         }),
     }
 }

@@ -3,7 +3,7 @@
 //! The dialects read their catalogs; the check and its messages to the operator are here.
 
 use crate::LoadError;
-use crate::target::{KEYS, Target, quoted};
+use crate::target::{KEYS, Target};
 
 /// What a column has to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(crate) struct Shape {
     pub columns: Vec<Column>,
     /// The columns of each unique key that `ON CONFLICT` can use.
     pub unique_keys: Vec<Vec<String>>,
+    /// Problems that only this dialect knows, with their remedies.
+    pub further: Vec<String>,
 }
 
 /// A dialect's column types, and the SQL that corrects its tables.
@@ -41,6 +43,8 @@ pub(crate) struct Dialect {
     pub retype: fn(&str, &str, &str) -> String,
     /// SQL that adds the primary key; takes table and columns. `None`: keys mean nothing there.
     pub add_key: Option<fn(&str, &str) -> String>,
+    /// Quotes an identifier.
+    pub quoted: fn(&str) -> String,
 }
 
 /// Checks an existing table, and reports every problem at once. `table` is the table's name in SQL.
@@ -50,7 +54,8 @@ pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Diale
     let audit = target.audit_columns().iter().copied();
     let audit = audit.zip([Kind::Moment, Kind::Text]);
     let needed: Vec<(&str, Kind)> = keys.chain(measures).chain(audit).collect();
-    let mut problems = Vec::new();
+    let quoted = dialect.quoted;
+    let mut problems = shape.further.clone();
 
     for &(name, kind) in &needed {
         let wanted = (dialect.wanted)(kind);
@@ -93,6 +98,7 @@ pub(crate) fn check(shape: &Shape, target: &Target, table: &str, dialect: &Diale
     })
 }
 
-fn is_the_key(columns: &[String]) -> bool {
+/// Whether a key is on exactly the three key columns, in whatever order.
+pub(crate) fn is_the_key(columns: &[String]) -> bool {
     columns.len() == KEYS.len() && KEYS.iter().all(|key| columns.iter().any(|column| column == key))
 }

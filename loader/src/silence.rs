@@ -10,38 +10,47 @@ use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tokio_postgres::Error;
 
-use crate::PostgresFault;
+/// Why a call brought nothing.
+pub(crate) enum Unheard<E> {
+    /// The driver's error.
+    Failed(E),
+    /// Nothing came for this long, and the server is not at work on the call.
+    Silent(Duration),
+}
 
 /// Waits for a call to the server as long as the server is at work on it, which is asked after each `silence`.
-pub(crate) async fn hear<T, A: Future<Output = bool>>(
+pub(crate) async fn hear<T, E, A: Future<Output = bool>>(
     silence: Duration,
-    call: impl Future<Output = Result<T, Error>>,
+    call: impl Future<Output = Result<T, E>>,
     is_at_work: impl Fn() -> A,
-) -> Result<T, PostgresFault> {
+) -> Result<T, Unheard<E>> {
     let mut call = pin!(call);
     loop {
         if let Ok(done) = timeout(silence, &mut call).await {
-            return Ok(done?);
+            return done.map_err(Unheard::Failed);
         }
         let is_at_work = tokio::select! {
             biased;
-            done = &mut call => return Ok(done?),
+            done = &mut call => return done.map_err(Unheard::Failed),
             is_at_work = is_at_work() => is_at_work,
         };
         if !is_at_work {
-            return Err(PostgresFault::silent(silence));
+            return Err(Unheard::Silent(silence));
         }
     }
 }
 
-/// Waits for some time for what the server says about a session. One that answers with an error is there, and may be at
-/// work.
-pub(crate) async fn answer(limit: Duration, said: impl Future<Output = Result<bool, Error>>) -> bool {
+/// Waits for some time for what the server says about a session. One that answers with an error of its own
+/// (`is_answer`) is there, and may be at work.
+pub(crate) async fn answer<E>(
+    limit: Duration,
+    said: impl Future<Output = Result<bool, E>>,
+    is_answer: impl FnOnce(&E) -> bool,
+) -> bool {
     match timeout(limit, said).await {
         Ok(Ok(is_at_work)) => is_at_work,
-        Ok(Err(error)) => error.code().is_some(),
+        Ok(Err(error)) => is_answer(&error),
         Err(_) => false,
     }
 }

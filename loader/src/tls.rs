@@ -2,7 +2,8 @@
 //!
 //! The rules are libpq's, which operators know: encryption without a check, a check of the chain only, or of chain and
 //! name. rustls offers only the last, so [`Verifier`] implements all three. The cryptography provider is named here, so
-//! nothing depends on a process-wide default.
+//! nothing depends on a process-wide default; but the client for MySQL has a verifier of its own, and takes the default
+//! (see `mysql::connect`).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -36,6 +37,54 @@ pub(crate) enum Roots {
     File(PathBuf),
     /// Those that the operating system trusts.
     System,
+}
+
+/// When to use TLS.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    Off,
+    /// If the server offers it; otherwise unencrypted.
+    Preferred(Check),
+    Required(Check),
+}
+
+/// Reads `sslmode` and `sslrootcert`. Error texts continue a sentence about the URL.
+pub(crate) fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<Encryption, String> {
+    let roots = roots.map(|name| match name.as_str() {
+        "system" => Roots::System,
+        _ => Roots::File(name.into()),
+    });
+    let default = if roots == Some(Roots::System) {
+        "verify-full"
+    } else {
+        "prefer"
+    };
+    let mode = mode.unwrap_or(default);
+    if roots == Some(Roots::System) && !["disable", "verify-full"].contains(&mode) {
+        // Anyone can get a certificate signed by one of the system's authorities.
+        return Err(format!(
+            "sslrootcert=system gives no protection with sslmode={mode}; write sslmode=verify-full"
+        ));
+    }
+    let unproven = || {
+        format!(
+            "sslmode={mode} needs a certificate authority to trust; write sslrootcert=/path/to/ca.pem too"
+        )
+    };
+    // As in libpq, a CA file is used in every mode that could use one.
+    let chain = |roots: Option<Roots>| roots.map_or(Check::Nothing, Check::Chain);
+    Ok(match mode {
+        "disable" => Encryption::Off,
+        "prefer" => Encryption::Preferred(chain(roots)),
+        "require" => Encryption::Required(chain(roots)),
+        "verify-ca" => Encryption::Required(Check::Chain(roots.ok_or_else(unproven)?)),
+        "verify-full" => Encryption::Required(Check::ChainAndName(roots.ok_or_else(unproven)?)),
+        _ => {
+            return Err(
+                "sslmode is not known; write disable, prefer, require, verify-ca or verify-full".into(),
+            );
+        }
+    })
 }
 
 /// The client's certificate and its private key, both PEM files.
@@ -80,30 +129,50 @@ pub(crate) fn connector(check: &Check, identity: Option<&Identity>) -> Result<Ma
 impl Roots {
     fn load(&self) -> Result<RootCertStore, String> {
         let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(self.certificates()?);
+        Ok(store)
+    }
+
+    /// The authorities' certificates, each of which can be used.
+    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let mut store = RootCertStore::empty();
         match self {
             Self::File(path) => {
-                for certificate in certificates(path)? {
-                    store.add(certificate).map_err(|error| {
+                let all = certificates(path)?;
+                for certificate in &all {
+                    store.add(certificate.clone()).map_err(|error| {
                         format!("{} holds an invalid certificate: {error}", path.display())
                     })?;
                 }
+                Ok(all)
             }
             Self::System => {
                 // Some of the system's certificates may be unreadable; it is enough if any are left.
-                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if store.is_empty() {
-                    return Err("the system has no certificate authorities; name a file: \
-                         sslrootcert=/path/to/ca.pem"
-                        .into());
+                let mut all = rustls_native_certs::load_native_certs().certs;
+                all.retain(|certificate| store.add(certificate.clone()).is_ok());
+                match all.is_empty() {
+                    true => Err("the system has no certificate authorities; name a file: \
+                                 sslrootcert=/path/to/ca.pem"
+                        .into()),
+                    false => Ok(all),
                 }
             }
         }
-        Ok(store)
     }
 }
 
 impl Identity {
-    fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    /// Reads `sslcert` and `sslkey`. Error texts continue a sentence about the URL.
+    pub(crate) fn named(certificate: Option<String>, key: Option<String>) -> Result<Option<Self>, String> {
+        match (certificate.map(PathBuf::from), key.map(PathBuf::from)) {
+            (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key })),
+            (None, None) => Ok(None),
+            _ => Err("sslcert and sslkey go together; name both files".into()),
+        }
+    }
+
+    /// Reads both files, and checks who else may read the key.
+    pub(crate) fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
         let shown = self.key.display();
         let meta = fs::metadata(&self.key).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         // libpq's rule: no other user may read the key, but if root owns it, its group may.

@@ -89,7 +89,7 @@ async fn recovers_again_from(point: &str, committed: bool, on_base: bool, place:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_any_point_leaves_all_or_nothing() {
     let scenario = FailScenario::setup();
-    for place in [Place::sqlite, Place::postgres] {
+    for place in [Place::sqlite, Place::postgres, Place::mysql] {
         recovers_from("load-during-copy", false, place()).await;
         recovers_from("load-before-commit", false, place()).await;
         recovers_from("load-after-commit", true, place()).await;

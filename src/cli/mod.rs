@@ -53,7 +53,7 @@ use crate::usage::Usage;
 ///
 /// gristmill watches a folder or a bucket for the files of your stores, validates and converts each one, and waits
 /// until a province is complete. Then it sums sales, taxes and discounts by store, item and date, and loads the result
-/// into SQLite, Postgres or Redshift. `gristmill demo` shows all of this in a new folder; `gristmill init` writes a
+/// into SQLite, Postgres, MySQL or Redshift. `gristmill demo` shows all of this in a new folder; `gristmill init` writes a
 /// settings file to start from.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]

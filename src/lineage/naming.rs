@@ -45,10 +45,12 @@ fn key(place: &BucketPlace, path: &str) -> String {
 /// Returns the namespace and the name of the table that runs write to.
 pub(super) fn output(settings: &Settings) -> (String, String) {
     let target = &settings.target;
-    let schema = target.schema.as_deref();
-    let table = &target.table;
     // It was opened before.
     let url = settings.warehouse.get().unwrap_or_default();
+    of_table(url, target.schema.as_deref(), &target.table)
+}
+
+fn of_table(url: &str, schema: Option<&str>, table: &str) -> (String, String) {
     if let Some(path) = url.strip_prefix("sqlite://") {
         let path = path.split('?').next().unwrap_or(path);
         let path =
@@ -68,6 +70,11 @@ pub(super) fn output(settings: &Settings) -> (String, String) {
         database => database,
     };
     let host = url.host_str().unwrap_or("localhost");
+    if url.scheme() == "mysql" {
+        // Where others have a schema, MySQL has a database.
+        let namespace = format!("mysql://{host}:{}", url.port().unwrap_or(3306));
+        return (namespace, format!("{}.{table}", schema.unwrap_or(database)));
+    }
     let namespace = match url.scheme() {
         "redshift" => format!("redshift://{}:{}", cluster(host), url.port().unwrap_or(5439)),
         _ => format!("postgres://{host}:{}", url.port().unwrap_or(5432)),
@@ -89,6 +96,28 @@ fn cluster(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_is_named_by_its_server_and_its_place_there() {
+        for (url, schema, namespace, name) in [
+            (
+                "postgres://u:hunter2@db/mart",
+                None,
+                "postgres://db:5432",
+                "mart.public.sales",
+            ),
+            ("mysql://u:hunter2@db/mart", None, "mysql://db:3306", "mart.sales"),
+            (
+                "mysql://u@db:3307/mart?a=b",
+                Some("other"),
+                "mysql://db:3307",
+                "other.sales",
+            ),
+        ] {
+            let expected = (namespace.to_owned(), name.to_owned());
+            assert_eq!(of_table(url, schema, "sales"), expected, "{url}");
+        }
+    }
 
     #[test]
     fn a_cluster_is_named_with_its_region() {

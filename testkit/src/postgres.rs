@@ -6,7 +6,6 @@
 //! Its [keeper](crate::keeper) stops it and removes its folder when this process ends.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::keeper::{Keeper, free_port};
+use crate::server_user::{as_server_user, folder, is_root, write};
 
 const ABSENT: &str = "no PostgreSQL server found: run apt-get install postgresql (scripts/test does that)";
 
@@ -74,7 +74,7 @@ impl Postgres {
 
     fn start_with(fsync: bool, files: &[(&str, &str)], small_disk: Option<u32>) -> Self {
         let programs = programs();
-        let folder = folder();
+        let folder = folder("gristmill-pg-");
         let keeper = Keeper::of(
             &folder,
             &folder.join("data/postmaster.pid"),
@@ -110,7 +110,7 @@ impl Postgres {
             keeper,
         };
         for (name, text) in files {
-            postgres.write(name, text);
+            write(&postgres.folder.join("data").join(name), text);
         }
         // Another process may take the free port before the server does.
         for attempt in 1.. {
@@ -136,16 +136,6 @@ impl Postgres {
     /// Returns the folder of the small disk that it was started with.
     pub fn small_disk(&self) -> PathBuf {
         self.folder.join("small")
-    }
-
-    /// Writes a file to its data folder that only the server can read.
-    fn write(&self, name: &str, text: &str) {
-        let path = self.folder.join("data").join(name);
-        fs::write(&path, text).expect("cannot write to the data folder");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-            .expect("cannot set the file's permissions");
-        let owner = fs::metadata(&self.folder).expect("cannot read the folder's owner");
-        std::os::unix::fs::chown(&path, Some(owner.uid()), Some(owner.gid())).expect("cannot chown");
     }
 
     /// Creates a database that no other test uses, and returns its URL.
@@ -310,60 +300,6 @@ fn programs() -> PathBuf {
         .expect(ABSENT)
 }
 
-/// Creates a folder that the user who runs the server can access.
-fn folder() -> PathBuf {
-    let folder = tempfile::Builder::new()
-        .prefix("gristmill-pg-")
-        .tempdir_in("/tmp")
-        .expect("cannot write in /tmp");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
-        .expect("cannot set the folder's permissions");
-    if is_root() {
-        let owner = |flag| {
-            let output = Command::new("id")
-                .args([flag, "nobody"])
-                .output()
-                .expect("cannot run id");
-            String::from_utf8_lossy(&output.stdout)
-                .trim()
-                .parse::<u32>()
-                .expect("there is no user nobody")
-        };
-        std::os::unix::fs::chown(folder.path(), Some(owner("-u")), Some(owner("-g"))).expect("cannot chown");
-    }
-    // The keeper removes the folder.
-    folder.keep()
-}
-
-/// Returns a command that runs a program of the server with a clean environment, and as `nobody` if this process is
-/// root, because PostgreSQL refuses to run as root.
-fn as_server_user(program: &Path, folder: &Path) -> Command {
-    let mut command = if is_root() {
-        let group = Command::new("id")
-            .args(["-gn", "nobody"])
-            .output()
-            .expect("cannot run id");
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=nobody", "--clear-groups", "--inh-caps=-all"]);
-        command
-            .arg(format!(
-                "--regid={}",
-                String::from_utf8_lossy(&group.stdout).trim()
-            ))
-            .arg(program);
-        command
-    } else {
-        Command::new(program)
-    };
-    command
-        .env_clear()
-        .env("PATH", "/usr/bin:/bin")
-        .env("HOME", folder)
-        .env("LC_ALL", "C.UTF-8")
-        .current_dir("/");
-    command
-}
-
 /// Returns the same command in a mount namespace of its own. The namespace has a disk at `folder`, and disappears with
 /// its last process.
 fn with_small_disk(command: &Command, folder: &Path, megabytes: u32) -> Command {
@@ -382,10 +318,6 @@ chown --reference="$(dirname "$0")" "$0"; shift; exec "$@""#;
             .filter_map(|(name, value)| Some((name, value?))),
     );
     mounted
-}
-
-fn is_root() -> bool {
-    fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! A proxy for a Postgres server whose connections can be cut at a chosen message or byte, as networks cut them.
+//! A proxy for a Postgres, MySQL or MariaDB server whose connections can be cut at a chosen message or byte, as networks
+//! cut them.
 //!
 //! It forwards the messages of both sides one by one, over plain TCP (`sslmode=disable`: in an encrypted stream it
 //! could not see the messages).
@@ -36,6 +37,15 @@ pub enum Manner {
     Stall,
 }
 
+/// How the server's protocol divides a stream into messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// A letter, and the length with itself; a client's first message has no letter.
+    Postgres,
+    /// The length, a running number, and in most packets a letter: the command, or the kind of the answer.
+    MySql,
+}
+
 /// A port that forwards to a server.
 pub struct Proxy {
     /// The port to connect to, on 127.0.0.1.
@@ -57,7 +67,7 @@ struct Counter {
 
 impl Proxy {
     /// Starts a proxy for the server at a port of 127.0.0.1. It runs until the process ends.
-    pub fn start(server: u16) -> Self {
+    pub fn start(server: u16, protocol: Protocol) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no port is free");
         let port = listener.local_addr().expect("a listener has an address").port();
         let counter = Arc::new(Mutex::new(Counter::default()));
@@ -69,7 +79,7 @@ impl Proxy {
                     continue;
                 };
                 let plan = lock(&shared).plan;
-                if let Err(error) = carry(&client, &server, plan, &shared) {
+                if let Err(error) = carry(protocol, (&client, &server), plan, &shared) {
                     panic!("the proxy cannot carry a connection: {error}");
                 }
             }
@@ -125,13 +135,18 @@ fn lock(counter: &Mutex<Counter>) -> MutexGuard<'_, Counter> {
 }
 
 /// Starts a thread for each direction.
-fn carry(client: &TcpStream, server: &TcpStream, plan: u64, counter: &Arc<Mutex<Counter>>) -> io::Result<()> {
+fn carry(
+    protocol: Protocol,
+    (client, server): (&TcpStream, &TcpStream),
+    plan: u64,
+    counter: &Arc<Mutex<Counter>>,
+) -> io::Result<()> {
     for (side, from, to) in [(Side::Client, client, server), (Side::Server, server, client)] {
         to.set_nodelay(true)?;
         let (mut from, mut to, counter) = (from.try_clone()?, to.try_clone()?, counter.clone());
         thread::spawn(move || {
             // An error is an end like any other: one side is gone, and the other must see that.
-            let stalls = pass_on((plan, side), &mut from, &mut to, &counter).unwrap_or(false);
+            let stalls = pass_on(protocol, (plan, side), &mut from, &mut to, &counter).unwrap_or(false);
             if stalls {
                 // An open stream keeps its peer waiting.
                 lock(&counter).stalled.extend([from, to]);
@@ -146,23 +161,19 @@ fn carry(client: &TcpStream, server: &TcpStream, plan: u64, counter: &Arc<Mutex<
 
 /// Forwards messages until an end or a cut, and returns whether the connection is to stall.
 fn pass_on(
+    protocol: Protocol,
     (plan, side): (u64, Side),
     from: &mut TcpStream,
     to: &mut TcpStream,
     counter: &Mutex<Counter>,
 ) -> io::Result<bool> {
-    // A client's first message has no letter.
-    let mut has_letter = side == Side::Server;
+    let mut is_first = true;
     loop {
-        let mut message = vec![0; 4 + usize::from(has_letter)];
-        from.read_exact(&mut message)?;
-        let (letter, length) = message.split_at(message.len() - 4);
-        let letter = letter.first().map_or('~', |letter| char::from(*letter));
-        let length = u32::from_be_bytes(length.try_into().expect("four bytes were read"));
-        let start = message.len();
-        message.resize(start + length as usize - 4, 0);
-        from.read_exact(&mut message[start..])?;
-        has_letter = true;
+        let (message, letter) = match protocol {
+            Protocol::Postgres => postgres_message(from, side == Side::Server || !is_first)?,
+            Protocol::MySql => mysql_message(from, is_first)?,
+        };
+        is_first = false;
 
         let (passes, manner) = {
             let mut counter = lock(counter);
@@ -178,4 +189,29 @@ fn pass_on(
             return Ok(manner == Manner::Stall);
         }
     }
+}
+
+fn postgres_message(from: &mut TcpStream, has_letter: bool) -> io::Result<(Vec<u8>, char)> {
+    let mut message = vec![0; 4 + usize::from(has_letter)];
+    from.read_exact(&mut message)?;
+    let (letter, length) = message.split_at(message.len() - 4);
+    let letter = letter.first().map_or('~', |letter| char::from(*letter));
+    let length = u32::from_be_bytes(length.try_into().expect("four bytes were read"));
+    let start = message.len();
+    message.resize(start + length as usize - 4, 0);
+    from.read_exact(&mut message[start..])?;
+    Ok((message, letter))
+}
+
+fn mysql_message(from: &mut TcpStream, is_first: bool) -> io::Result<(Vec<u8>, char)> {
+    let mut message = vec![0; 4];
+    from.read_exact(&mut message)?;
+    let length = u32::from_le_bytes([message[0], message[1], message[2], 0]);
+    message.resize(4 + length as usize, 0);
+    from.read_exact(&mut message[4..])?;
+    let letter = message
+        .get(4)
+        .filter(|_| !is_first)
+        .map_or('~', |letter| char::from(*letter));
+    Ok((message, letter))
 }

@@ -13,6 +13,7 @@ use std::{fs, thread};
 
 use gristmill_fixtures::generate::{Dirt, FeedSpec};
 use gristmill_testkit::gristmill::{Background, Site, wait_until};
+use gristmill_testkit::mariadb::{self, MariaDb};
 use gristmill_testkit::oracle::{self, Counts, Row};
 use gristmill_testkit::postgres::{Postgres, StopMode};
 use tempfile::TempDir;
@@ -50,6 +51,7 @@ const SIGABRT: i32 = 6;
 enum Warehouse {
     Sqlite,
     Postgres(String),
+    MariaDb(String),
 }
 
 impl Warehouse {
@@ -59,10 +61,16 @@ impl Warehouse {
         Self::Postgres(DURABLE.get_or_init(Postgres::start).create_database())
     }
 
+    /// The same on MariaDB.
+    fn mariadb() -> Self {
+        static DURABLE: OnceLock<MariaDb> = OnceLock::new();
+        Self::MariaDb(DURABLE.get_or_init(MariaDb::start).create_database())
+    }
+
     fn site(&self, jobs: &str) -> Site {
         let url = match self {
             Self::Sqlite => support::SQLITE,
-            Self::Postgres(url) => url,
+            Self::Postgres(url) | Self::MariaDb(url) => url,
         };
         support::site(&support::unguarded(support::settings(url, jobs)))
     }
@@ -71,6 +79,7 @@ impl Warehouse {
         match self {
             Self::Sqlite => support::sqlite_rows(site),
             Self::Postgres(url) => support::postgres_rows(url),
+            Self::MariaDb(url) => support::mariadb_rows(url),
         }
     }
 
@@ -80,6 +89,7 @@ impl Warehouse {
         let mut runs: Vec<String> = match self {
             Self::Sqlite => support::sqlite_warehouse(site, sql),
             Self::Postgres(url) => support::postgres(url, sql).iter().map(|row| row.get(0)).collect(),
+            Self::MariaDb(url) => mariadb::query(url, sql).into_iter().flatten().flatten().collect(),
         };
         runs.sort();
         runs
@@ -244,6 +254,11 @@ fn a_crash_at_any_point_is_mended_by_the_next_start_with_sqlite() {
 #[test]
 fn a_crash_at_any_point_is_mended_by_the_next_start_with_postgres() {
     recovers_at_every_point(Warehouse::postgres);
+}
+
+#[test]
+fn a_crash_at_any_point_is_mended_by_the_next_start_with_mariadb() {
+    recovers_at_every_point(Warehouse::mariadb);
 }
 
 #[test]

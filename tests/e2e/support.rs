@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use gristmill_testkit::gristmill::{Background, Site, wait_until};
+use gristmill_testkit::mariadb;
 use gristmill_testkit::oracle::Row;
 use gristmill_testkit::venv;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -96,6 +97,35 @@ pub fn postgres_rows(url: &str) -> Vec<Row> {
             discount_amount: row.get(5),
         })
         .collect();
+    rows.sort();
+    rows
+}
+
+/// The rows of a warehouse in MariaDB, by the bytes of their keys.
+pub fn mariadb_rows(url: &str) -> Vec<Row> {
+    let sql =
+        "SELECT store_id, item_id, trans_date, sale_amount, tax_amount, discount_amount FROM sales_summary";
+    let rows = mariadb::query(url, sql).into_iter().map(|row| {
+        let row: [Option<String>; 6] = row.try_into().expect("six columns were asked for");
+        let [
+            store_id,
+            item_id,
+            trans_date,
+            sale_amount,
+            tax_amount,
+            discount_amount,
+        ] = row;
+        let key = |value: Option<String>| value.expect("a key is not NULL");
+        Row {
+            store_id: key(store_id),
+            item_id: key(item_id),
+            trans_date: key(trans_date),
+            sale_amount,
+            tax_amount,
+            discount_amount,
+        }
+    });
+    let mut rows: Vec<_> = rows.collect();
     rows.sort();
     rows
 }

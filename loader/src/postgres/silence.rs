@@ -52,7 +52,7 @@ impl Line {
         &self,
         call: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, PostgresFault> {
-        hear(self.server.silence(), call, || self.is_at_work()).await
+        Ok(hear(self.server.silence(), call, || self.is_at_work()).await?)
     }
 
     /// Returns whether the server is at work for the session. If it is not, the session is ended.
@@ -62,7 +62,7 @@ impl Line {
         let Ok(client) = self.server.connect().await else {
             return false;
         };
-        answer(ANSWER, ask(&client, pid)).await
+        answer(ANSWER, ask(&client, pid), |error| error.code().is_some()).await
     }
 }
 

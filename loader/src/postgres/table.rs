@@ -5,7 +5,7 @@ use super::sql;
 use crate::LoadError;
 use crate::protocol::{CREATE_LEDGER, LOOK_UP_COLUMNS};
 use crate::shape::{self, Column, Kind, Shape};
-use crate::target::{LEDGER, LEDGER_INDEX};
+use crate::target::{self, LEDGER, LEDGER_INDEX};
 
 const DIALECT: shape::Dialect = shape::Dialect {
     accepts,
@@ -19,6 +19,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
         format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {wanted} USING {column}::{wanted};")
     },
     add_key: Some(|table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});")),
+    quoted: target::quoted,
 };
 
 /// Types that hold every value of a summary unchanged. `varchar(n)` is accepted, too: the server then rejects a longer
@@ -79,6 +80,7 @@ pub(super) async fn check(session: &PostgresSession<'_>) -> Result<(), LoadError
             })
             .collect(),
         unique_keys: keys.iter().map(|row| row.get(0)).collect(),
+        further: Vec::new(),
     };
     shape::check(&shape, target, &session.sql.table, &DIALECT)
 }

@@ -106,7 +106,7 @@ impl<'a> RedshiftSession<'a> {
         &self,
         call: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, PostgresFault> {
-        hear(self.warehouse.settings.silence, call, || self.is_at_work()).await
+        Ok(hear(self.warehouse.settings.silence, call, || self.is_at_work()).await?)
     }
 
     async fn is_at_work(&self) -> bool {
@@ -114,7 +114,7 @@ impl<'a> RedshiftSession<'a> {
         let Ok(client) = connect(self.warehouse).await else {
             return false;
         };
-        answer(ANSWER, ask(&client, number)).await
+        answer(ANSWER, ask(&client, number), |error| error.code().is_some()).await
     }
 
     /// The kind of a relation in the target's schema, if it exists.

@@ -22,6 +22,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
         )
     },
     add_key: None,
+    quoted: target::quoted,
 };
 
 /// The only types that COPY can load a summary's columns into. Text may have any width.
@@ -79,6 +80,7 @@ pub(super) async fn check(session: &RedshiftSession<'_>) -> Result<(), LoadError
     let shape = Shape {
         columns: columns.collect(),
         unique_keys: Vec::new(),
+        further: Vec::new(),
     };
     shape::check(&shape, &session.warehouse.target, &session.sql.table, &DIALECT)
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use sqlx::SqliteConnection;
 
 use super::{SqliteWarehouse, sql};
-use crate::LoadError;
 use crate::protocol::LOOK_UP_COLUMNS;
 use crate::shape::{self, Column, Kind, Shape};
+use crate::{LoadError, target};
 
 const DIALECT: shape::Dialect = shape::Dialect {
     accepts: |_, type_name| {
@@ -24,6 +24,7 @@ const DIALECT: shape::Dialect = shape::Dialect {
         )
     },
     add_key: Some(|table, columns| format!("CREATE UNIQUE INDEX gristmill_key ON {table} ({columns});")),
+    quoted: target::quoted,
 };
 
 /// Fails if the target does not fit a summary.
@@ -56,6 +57,7 @@ pub(super) async fn check(
             })
             .collect(),
         unique_keys: keys.into_values().collect(),
+        further: Vec::new(),
     };
     shape::check(&shape, &warehouse.target, &warehouse.sql.table, &DIALECT)
 }

@@ -3,7 +3,7 @@
 use gristmill_loader::{LoadMode, Warehouse};
 
 use crate::conformance::every_warehouse;
-use crate::support::{MEASURES, Place, Summary, contents, counts, day, mismatch};
+use crate::support::{MEASURES, Place, Server, Summary, contents, counts, day, mismatch};
 
 every_warehouse!(
     each_row_tells_when_and_by_which_run_it_was_written,
@@ -32,7 +32,7 @@ async fn runs(place: &Place) -> Vec<String> {
 
 /// When each row was loaded.
 async fn times(place: &Place) -> Vec<String> {
-    let sql = "SELECT CAST(loaded_at AS text) FROM sales_summary ORDER BY item_id";
+    let sql = "SELECT CAST(loaded_at AS char(40)) FROM sales_summary ORDER BY item_id";
     place.texts(sql).await
 }
 
@@ -85,11 +85,15 @@ async fn rows_of_a_first_load_are_stamped(place: &Place) {
         ("0000 run-1", "2999 run-1")
     );
     // By the warehouse's clock: not before its ledger was created, and not after now.
-    let between = match place.database().starts_with("postgres") {
-        true => {
+    let between = match place.server() {
+        Server::Postgres => {
             "SELECT count(*)::text FROM sales_summary WHERE loaded_at BETWEEN now() - interval '10 minutes' AND now()"
         }
-        false => {
+        Server::MySql => {
+            "SELECT count(*) || '' FROM sales_summary
+              WHERE loaded_at BETWEEN UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE AND UTC_TIMESTAMP(6)"
+        }
+        Server::Sqlite => {
             "SELECT CAST(count(*) AS text) FROM sales_summary WHERE julianday('now') - julianday(loaded_at) BETWEEN 0 AND 0.01"
         }
     };
@@ -126,7 +130,11 @@ async fn a_table_without_audit_columns_gets_the_sql_that_adds_them(place: &Place
     let audited = place.audited(LoadMode::ReplaceDays);
     let message = mismatch(audited.prepare().await);
     for column in ["loaded_at", "run_id"] {
-        assert!(message.contains(&format!("ADD COLUMN \"{column}\"")), "{message}");
+        let quote = if place.server() == Server::MySql { '`' } else { '"' };
+        assert!(
+            message.contains(&format!("ADD COLUMN {quote}{column}{quote}")),
+            "{message}"
+        );
     }
     // The remedies are SQL that works, and earlier rows have no audit values.
     let remedies: Vec<&str> = message

@@ -1,4 +1,4 @@
-//! What every warehouse does. Each function runs against SQLite, Postgres and the stand-in for Redshift.
+//! What every warehouse does. Each function runs against SQLite, Postgres, MariaDB and the stand-in for Redshift.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use gristmill_loader::{Load, LoadError, LoadMode, LoadOutcome, SummaryRow, Wareh
 
 use crate::support::{MEASURES, Place, Rows, Summary, contents, counts, day, write_parquet, write_rows};
 
-/// Runs each function against SQLite, Postgres and the stand-in for Redshift.
+/// Runs each function against SQLite, Postgres, MariaDB and the stand-in for Redshift.
 macro_rules! every_warehouse {
     ($($name:ident),* $(,)?) => {
         mod sqlite {
@@ -19,6 +19,12 @@ macro_rules! every_warehouse {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name(&super::Place::postgres()).await
+            })*
+        }
+        mod mysql {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(&super::Place::mysql()).await
             })*
         }
         // All in one test: each would start its own S3 server, which takes longer than the test itself.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gristmill_loader::{Credentials, Load, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open};
 use gristmill_testkit::postgres::shared;
-use gristmill_testkit::proxy::{Cut, Manner, Proxy, Side};
+use gristmill_testkit::proxy::{Cut, Manner, Protocol, Proxy, Side};
 use tokio_postgres::{Client, NoTls};
 
 use crate::support::{MEASURES, Place, Rows, Summary, contents, day};
@@ -24,7 +24,7 @@ impl Scene {
     async fn new(mode: LoadMode) -> Self {
         let place = Place::postgres();
         let safe = place.ready(mode).await;
-        let proxy = Proxy::start(shared().port);
+        let proxy = Proxy::start(shared().port, Protocol::Postgres);
         let cut = through(&proxy, &place, mode);
         let (watcher, connection) = tokio_postgres::connect(&place.url, NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -56,7 +56,7 @@ fn through(proxy: &Proxy, place: &Place, mode: LoadMode) -> Box<dyn Warehouse> {
 }
 
 /// Rows in the form of [`Scene::seen`].
-fn shown(rows: &Rows) -> String {
+pub(crate) fn shown(rows: &Rows) -> String {
     let shown = rows.iter().map(|((_, item, _), amounts)| {
         let cents = amounts[0].unwrap();
         format!("{item} {}.{:02}", cents / 100, cents % 100)
@@ -65,7 +65,7 @@ fn shown(rows: &Rows) -> String {
 }
 
 /// The summary of a run: between runs, one row stays, one changes, and one appears or disappears.
-fn summary(sequence: i64) -> Summary {
+pub(crate) fn summary(sequence: i64) -> Summary {
     let mut summary = Summary::default();
     let mut add =
         |item: &str, cents| summary.add("s", item, day("2025-03-01"), vec![Some(cents), None, None]);
@@ -183,7 +183,7 @@ async fn a_reload_is_cut_everywhere() {
 }
 
 /// The rows of a run that are too many for one message of COPY.
-fn many(sequence: i64) -> Summary {
+pub(crate) fn many(sequence: i64) -> Summary {
     let mut summary = Summary::default();
     for n in 0..8_000 {
         let item = format!("{n:06}");
@@ -245,7 +245,7 @@ async fn warehouses_that_load_at_once_over_bad_lines_end_with_the_newest_run() {
         let (older, newer) = (round * 2 + 1, round * 2 + 2);
         let loads = [older, older, newer, newer].map(|sequence| scene.place.load(sequence, &many(sequence)));
         let loading = loads.into_iter().zip(1u64..).map(|(load, seed)| {
-            let proxy = Proxy::start(shared().port);
+            let proxy = Proxy::start(shared().port, Protocol::Postgres);
             let warehouse = through(&proxy, &scene.place, LoadMode::ReplaceDays);
             tokio::spawn(async move {
                 let mut random = Random(0x9e37_79b9 * (seed + 4 * u64::try_from(round).unwrap()));

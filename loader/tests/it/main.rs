@@ -1,5 +1,5 @@
-//! The warehouse against real databases. Postgres is a private server that the testkit starts; Redshift is a stand-in,
-//! in front of a Postgres and an S3 server.
+//! The warehouse against real databases. Postgres and MariaDB are private servers that the testkit starts; Redshift is a
+//! stand-in, in front of a Postgres and an S3 server. MySQL itself is not among them: MariaDB stands for it.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic anywhere")]
 
@@ -11,6 +11,8 @@ mod cuts;
 mod faults;
 mod first;
 mod ledger;
+mod mysql;
+mod mysql_cuts;
 mod postgres;
 mod random;
 mod redshift;

@@ -198,6 +198,11 @@ fn postgres_follows_the_model() {
 }
 
 #[test]
+fn mysql_follows_the_model() {
+    run(24, Place::mysql);
+}
+
+#[test]
 fn redshift_follows_the_model() {
     run(8, Place::redshift);
 }

@@ -10,6 +10,7 @@ use arrow_array::{Array, ArrayRef, Date32Array, Decimal128Array, LargeStringArra
 use gristmill_loader::{
     Base, Credentials, Load, LoadCounts, LoadError, LoadMode, LoadOutcome, Target, Warehouse, open,
 };
+use gristmill_testkit::mariadb;
 use jiff::civil::Date;
 use parquet::arrow::ArrowWriter;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -24,6 +25,14 @@ pub mod server;
 use server::Redshift;
 
 pub const MEASURES: [&str; 3] = ["sale_amount", "tax_amount", "discount_amount"];
+
+/// Which SQL a database speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    Sqlite,
+    Postgres,
+    MySql,
+}
 
 /// A database for one test, and a folder for the files to load.
 pub struct Place {
@@ -46,6 +55,10 @@ impl Place {
 
     pub fn postgres() -> Self {
         Self::at(gristmill_testkit::postgres::shared().create_database())
+    }
+
+    pub fn mysql() -> Self {
+        Self::at(mariadb::shared().create_database())
     }
 
     pub fn redshift() -> Self {
@@ -122,10 +135,21 @@ impl Place {
             .map_or(&self.url, |redshift| &redshift.backend)
     }
 
+    /// Whose SQL the rows are reached with.
+    pub fn server(&self) -> Server {
+        match self.database().split(':').next() {
+            Some("mysql") => Server::MySql,
+            Some("sqlite") => Server::Sqlite,
+            _ => Server::Postgres,
+        }
+    }
+
     /// Edits the target by hand.
     pub async fn edit(&self, sql: &str) {
-        if self.database().starts_with("postgres") {
-            return gristmill_testkit::postgres::execute(self.database(), sql);
+        match self.server() {
+            Server::Postgres => return gristmill_testkit::postgres::execute(self.database(), sql),
+            Server::MySql => return mariadb::execute(self.database(), sql),
+            Server::Sqlite => {}
         }
         let mut connection = SqliteConnectOptions::from_str(&self.url)
             .unwrap()
@@ -141,7 +165,11 @@ impl Place {
 
     /// Queries one column of text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
-        if self.database().starts_with("postgres") {
+        if self.server() == Server::MySql {
+            let rows = mariadb::query(self.database(), sql).into_iter();
+            return rows.map(|mut row| row.remove(0).unwrap()).collect();
+        }
+        if self.server() == Server::Postgres {
             let (client, connection) = tokio_postgres::connect(self.database(), NoTls).await.unwrap();
             tokio::spawn(connection);
             let rows = client.query(sql, &[]).await.unwrap();

@@ -3,14 +3,13 @@
 //! `sslmode` and the certificates are read here and not by `tokio_postgres`, which supports three of the five modes
 //! and no files.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 
-use crate::tls::{self, Check, Identity, Roots};
+use crate::tls::{self, Encryption, Identity};
 use crate::{Credentials, LoadError, PostgresFault, redacted, url};
 
 /// How long a server may take to answer a connection, unless the URL says otherwise.
@@ -30,15 +29,6 @@ pub(super) struct Server {
     credentials: Credentials,
     /// For messages; without the password.
     url: String,
-}
-
-/// When to use TLS.
-#[derive(Debug, PartialEq, Eq)]
-enum Encryption {
-    Off,
-    /// If the server offers it; otherwise unencrypted.
-    Preferred(Check),
-    Required(Check),
 }
 
 impl Server {
@@ -69,7 +59,7 @@ impl Server {
         if config.get_hosts().is_empty() {
             return Err(format!("it names no host; {FORM}"));
         }
-        let mut encryption = encryption(mode.as_deref(), roots)?;
+        let mut encryption = tls::encryption(mode.as_deref(), roots)?;
         if config
             .get_hosts()
             .iter()
@@ -78,11 +68,7 @@ impl Server {
             // Postgres has no TLS over a Unix socket, and libpq ignores `sslmode` there.
             encryption = Encryption::Off;
         }
-        let identity = match (certificate.map(PathBuf::from), key.map(PathBuf::from)) {
-            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
-            (None, None) => None,
-            _ => return Err("sslcert and sslkey go together; name both files".into()),
-        };
+        let identity = Identity::named(certificate, key)?;
         config.ssl_mode(match encryption {
             Encryption::Off => SslMode::Disable,
             Encryption::Preferred(_) => SslMode::Prefer,
@@ -181,45 +167,6 @@ impl Server {
                 false => error,
             })
     }
-}
-
-/// Reads `sslmode` and `sslrootcert`.
-fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<Encryption, String> {
-    let roots = roots.map(|name| match name.as_str() {
-        "system" => Roots::System,
-        _ => Roots::File(name.into()),
-    });
-    let default = if roots == Some(Roots::System) {
-        "verify-full"
-    } else {
-        "prefer"
-    };
-    let mode = mode.unwrap_or(default);
-    if roots == Some(Roots::System) && !["disable", "verify-full"].contains(&mode) {
-        // Anyone can get a certificate signed by one of the system's authorities.
-        return Err(format!(
-            "sslrootcert=system gives no protection with sslmode={mode}; write sslmode=verify-full"
-        ));
-    }
-    let unproven = || {
-        format!(
-            "sslmode={mode} needs a certificate authority to trust; write sslrootcert=/path/to/ca.pem too"
-        )
-    };
-    // As in libpq, a CA file is used in every mode that could use one.
-    let chain = |roots: Option<Roots>| roots.map_or(Check::Nothing, Check::Chain);
-    Ok(match mode {
-        "disable" => Encryption::Off,
-        "prefer" => Encryption::Preferred(chain(roots)),
-        "require" => Encryption::Required(chain(roots)),
-        "verify-ca" => Encryption::Required(Check::Chain(roots.ok_or_else(unproven)?)),
-        "verify-full" => Encryption::Required(Check::ChainAndName(roots.ok_or_else(unproven)?)),
-        _ => {
-            return Err(
-                "sslmode is not known; write disable, prefer, require, verify-ca or verify-full".into(),
-            );
-        }
-    })
 }
 
 /// Connects, and runs the connection in its own task.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::tls::{Check, Roots};
 
 fn read(url: &str) -> Result<Server, LoadError> {
     Server::new(url, &Credentials::default())

@@ -45,12 +45,12 @@ async fn is_done(warehouse: &dyn Warehouse, load: &Load) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_falls_silent_is_given_up_and_its_lock_is_free() {
-    use gristmill_testkit::proxy::{Cut, Manner, Proxy, Side};
+    use gristmill_testkit::proxy::{Cut, Manner, Protocol, Proxy, Side};
 
     let place = Place::redshift();
     let safe = place.ready(LoadMode::ReplaceDays).await;
     let port = place.redshift.as_ref().unwrap().standin.port();
-    let proxy = Proxy::start(port);
+    let proxy = Proxy::start(port, Protocol::Postgres);
     let direct = place.url.clone();
     let hasty =
         format!("{direct}&tcp_user_timeout=1").replace(&format!(":{port}/"), &format!(":{}/", proxy.port));
