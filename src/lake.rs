@@ -285,9 +285,19 @@ impl Lake {
 
     /// Returns where the lake's objects can be looked for. A bucket is listed once.
     pub async fn inventory(&self) -> anyhow::Result<Inventory> {
+        self.inventory_below(&ObjectPath::default()).await
+    }
+
+    /// Returns where certain objects can be looked for. Of a bucket only the folder that has them all is listed.
+    #[cfg(feature = "cluster")]
+    pub async fn inventory_of(&self, objects: &[&str]) -> anyhow::Result<Inventory> {
+        self.inventory_below(&inventory::shared_folder(objects)).await
+    }
+
+    async fn inventory_below(&self, folder: &ObjectPath) -> anyhow::Result<Inventory> {
         Ok(match &self.objects {
             Objects::Folder { files, .. } => Inventory::Folder(files.clone()),
-            Objects::Bucket(bucket) => Inventory::Bucket(bucket.list().await?),
+            Objects::Bucket(bucket) => Inventory::Bucket(bucket.list(folder).await?),
         })
     }
 }

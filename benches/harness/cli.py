@@ -13,6 +13,7 @@ from .scenarios import (
     Bench,
     aggregate,
     catalogue,
+    cluster,
     cores,
     dirty,
     formats,
@@ -49,6 +50,7 @@ SCENARIOS = {
     "memory": (memory.run, "peak memory over one file of 8 GB"),
     "cores": (cores.run, "one core against two, on one file and on 40"),
     "s3": (s3.run, "objects on a private S3 server, beside the same files from disk and the peers"),
+    "cluster": (cluster.run, "a merge of up to 32 million rows on this host, beside Sail and Spark"),
     "scale": (scale.run, "cost against size up to 8 GB, and against files up to 100,000"),
 }
 # Scenarios whose data may be changed on the command line; the others are about their data.

@@ -40,28 +40,25 @@ class Program:
         return run(self.command(folder, out), log, env=self.env, cpus=self.cpus, cwd=log.parent)
 
 
-class SailServer:
-    """A Sail server that is up and has done the job once: only a query is measured, without any start."""
+class ConnectServer:
+    """A server of Spark Connect that stays up; `command` makes its command line of a port."""
 
-    writes_summary = True
-
-    def __init__(self, workspace):
-        self.name, self.python, self.server = SAIL, workspace.python, None
-        self.is_warm = False
+    def __init__(self, name, command, env=None):
+        self.name, self.command, self.env, self.server = name, command, env, None
 
     def start(self, work):
         self.port = free_port()
-        self.log = work / "sail-server.log"
-        command = [self.python.parent / "sail", "spark", "server", "--ip", "127.0.0.1", "--port", str(self.port)]
+        self.log = work / "server.log"
+        command = [str(part) for part in self.command(self.port)]
         try:
             with open(self.log, "wb") as out:
-                self.server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=work)
+                self.server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=work, env=self.env)
         except OSError as error:
-            raise Failed(f"cannot start sail: {error}") from error
-        deadline = time.monotonic() + 60
+            raise Failed(f"cannot start {self.name}: {error}") from error
+        deadline = time.monotonic() + 120
         while True:
             if self.server.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f"the Sail server does not start: {tail(self.log)}")
+                raise Failed(f"{self.name} does not start: {tail(self.log)}")
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 return
@@ -72,6 +69,17 @@ class SailServer:
         if self.server:
             self.server.terminate()
             self.server.wait()
+            self.server = None
+
+
+class SailServer(ConnectServer):
+    """A Sail server that is up and has done the job once: only a query is measured, without any start."""
+
+    writes_summary = True
+
+    def __init__(self, workspace):
+        super().__init__(SAIL, sail_server(workspace))
+        self.python, self.is_warm = workspace.python, False
 
     def run(self, folder, out, log):
         if not self.is_warm:
@@ -106,8 +114,38 @@ def peers(workspace, *, only=None):
     return [peer for key, peer in everyone.items() if only is None or key in only]
 
 
+def sail_server(workspace):
+    """Makes the command line of a Sail server of its port."""
+    sail = workspace.python.parent / "sail"
+    return lambda port: [sail, "spark", "server", "--ip", "127.0.0.1", "--port", port]
+
+
 def spark(workspace):
     """Spark as `spark-submit` runs it: the measured process is the JVM, and the Python script is its child."""
+    submit, env = spark_submit(workspace)
+    cores = str(len(os.sched_getaffinity(0)))
+    return Program(
+        SPARK, lambda folder, out: [*submit, PEERS / "with_spark.py", cores, folder, out], env=env
+    )
+
+
+def spark_server(workspace):
+    """Makes the command line of Spark's Connect server of its port; also returns its environment."""
+    submit, env = spark_submit(workspace)
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": len(os.sched_getaffinity(0)),
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+    }
+    settings = [part for key, value in options.items() for part in ("--conf", f"{key}={value}")]
+    server = [*submit, "--class", "org.apache.spark.sql.connect.service.SparkConnectServer", *settings]
+    # As Spark's own script sets it: the server is no client of another.
+    env = {**env, "SPARK_CONNECT_MODE": "0", "SPARK_LOCAL_IP": "127.0.0.1"}
+    return lambda port: [*server, "--conf", f"spark.connect.grpc.binding.port={port}"], env
+
+
+def spark_submit(workspace):
+    """The beginning of a command line that starts Spark on all cores, and its environment."""
     found = subprocess.run(
         [workspace.spark_python, "-c", "import pyspark; print(pyspark.__path__[0])"],
         capture_output=True,
@@ -117,10 +155,7 @@ def spark(workspace):
     home = Path(found.stdout.strip())
     cores = str(len(os.sched_getaffinity(0)))
     env = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": str(workspace.spark_python)}
-    submit = [home / "bin" / "spark-submit", "--master", f"local[{cores}]", "--driver-memory", "4g"]
-    return Program(
-        SPARK, lambda folder, out: [*submit, PEERS / "with_spark.py", cores, folder, out], env=env
-    )
+    return [home / "bin" / "spark-submit", "--master", f"local[{cores}]", "--driver-memory", "4g"], env
 
 
 def free_port():

@@ -1,5 +1,6 @@
 """`gristmill run` for the benchmarks: a new installation with its own settings, lake, state database and warehouse."""
 
+import copy
 import csv
 import itertools
 import os
@@ -61,6 +62,23 @@ class Installation:
         self.service = None
         jobs = jobs or [job("bench", "*-{store}.tdf", files, trigger)]
         self.settings.write_text(SETTINGS.format(source=source, warehouse=warehouse) + "".join(jobs))
+
+    def twin(self, workspace, more):
+        """A copy of an installation that is at rest, with more in its settings. The files of the lake are shared."""
+        twin = copy.copy(self)
+        twin.folder = workspace.folder(f"installation-{next(NUMBERS)}")
+        for name in ("settings", "warehouse", "state"):
+            setattr(twin, name, twin.folder / getattr(self, name).name)
+        for path in sorted(self.folder.rglob("*")):
+            place = twin.folder / path.relative_to(self.folder)
+            if path.is_dir():
+                place.mkdir()
+            elif path.parts[len(self.folder.parts)] == "lake":
+                os.link(path, place)
+            else:
+                shutil.copyfile(path, place)
+        twin.settings.write_text(self.settings.read_text() + more)
+        return twin
 
     def command(self, *options):
         return [self.gristmill, "run", "-c", self.settings, *options]

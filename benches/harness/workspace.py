@@ -63,8 +63,8 @@ class Workspace:
             shutil.rmtree(work, ignore_errors=True)
 
     def build(self):
-        """Builds the binary as its users build it, and the tools separately, so that they do not change its features."""
-        for rest in ([], ["-p", "gristmill-fixtures", "--bins"], ["-p", "gristmill-loader", "--example", "load"]):
+        """Builds the binary as packages have it, and the tools separately, so that they do not change its features."""
+        for rest in (["--features", "cluster"], ["-p", "gristmill-fixtures", "--bins"], ["-p", "gristmill-loader", "--example", "load"]):
             command = ["cargo", "build", "--profile", self.profile, "--locked", *rest]
             say(" ".join(command))
             if subprocess.run(command, cwd=ROOT).returncode != 0:

@@ -81,7 +81,9 @@ pub use span::parse_span;
 pub use summarize::{
     EmptiedDay, RunPartial, SummaryOutputs, SummaryReport, absent_measures, summarize, summarize_parts,
 };
-pub use sums::{DayLines, DaySums, covers_day, stored_days, sums_by_day};
+pub use sums::{
+    DayLines, DaySums, ExactTotals, StoreDays, add_exact_totals, covers_day, stored_days, sums_by_day,
+};
 pub use survey::{ColumnSurvey, Survey, survey};
 pub use values::{
     IdCase, IdZeros, IdsSpec, Ignore, NegativeForm, NoAmount, OtherCodes, Rounding, ValueRules, ValuesSpec,

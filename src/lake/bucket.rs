@@ -147,11 +147,11 @@ impl LakeBucket {
         Ok(unnamed.len())
     }
 
-    /// Lists the lake's objects.
-    pub(super) async fn list(&self) -> anyhow::Result<ObjectNames> {
+    /// Lists the lake's objects below a folder; the empty path is the whole lake.
+    pub(super) async fn list(&self, folder: &ObjectPath) -> anyhow::Result<ObjectNames> {
         let action = || format!("cannot list the lake {}", self.url);
         let mut objects = ObjectNames::default();
-        let mut listed = self.objects.list(Some(&self.prefix));
+        let mut listed = self.objects.list(Some(&self.object_key(folder)));
         while let Some(ObjectMeta { location, .. }) = listed.try_next().await.with_context(action)? {
             if let Some(object) = self.object(&location) {
                 objects.insert(object.as_ref());

@@ -1,8 +1,8 @@
 //! What another engine reads and writes in the lake for a run: a folder of its own for each session with a cluster.
 //!
 //! `cluster/SESSION/out/…` is the result, whose files the cluster names. `cluster/SESSION/in/…` has copies of partials whose
-//! own names not every engine reads alike: some take `%20` for a blank, others for itself. Nothing but the run reads any of
-//! that, and it removes the folder.
+//! own names not every engine reads alike: some take `%20` for a blank, others for itself, and Spark passes over files whose
+//! names begin with a dot or an underscore. Nothing but the run reads any of that, and it removes the folder.
 
 use std::io;
 
@@ -34,10 +34,11 @@ pub fn copy_name(session: &str, number: usize) -> ObjectPath {
     ObjectPath::from_iter([FOLDER, session, "in", &format!("{number}{ROWS}")])
 }
 
-/// Returns whether every engine reads an object's name alike in a URL.
+/// Returns whether every engine reads an object under its name in a URL.
 pub fn is_plain(object: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'.' | b'-' | b'_');
-    object.bytes().all(is_plain)
+    let is_hidden = |name: &str| name.starts_with(['.', '_']);
+    object.bytes().all(is_plain) && !object.split('/').any(is_hidden)
 }
 
 impl Lake {
@@ -134,7 +135,9 @@ mod tests {
     #[test]
     fn names_that_engines_read_differently_are_told() {
         assert!(is_plain("partials/sales/north/IL-1.tdf.5d71-ab.parquet"));
-        for name in ["a b", "a%20b", "a~b", "a*", "a?b", "a{b}", "a+b"] {
+        for name in [
+            "a b", "a%20b", "a~b", "a*", "a?b", "a{b}", "a+b", "_a", "p/.a", "_p/a",
+        ] {
             assert!(!is_plain(name), "{name}");
         }
         let folder = result_folder("07070707-0707-8707-8707-070707070707").to_string();

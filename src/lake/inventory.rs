@@ -33,6 +33,22 @@ impl ObjectNames {
     }
 }
 
+/// Returns the deepest folder that has all of some objects, by their lake paths.
+#[cfg(feature = "cluster")]
+pub(super) fn shared_folder(objects: &[&str]) -> ObjectPath {
+    let folders = objects
+        .iter()
+        .map(|object| object.rsplit_once('/').map_or("", |(folder, _)| folder));
+    let shared = folders.reduce(|shared, other| {
+        let both = shared.split('/').zip(other.split('/'));
+        let parts = both.take_while(|(one, two)| one == two);
+        let length = parts.map(|(part, _)| part.len() + 1).sum::<usize>();
+        &shared[..length.saturating_sub(1)]
+    });
+    // What is not a path is not looked for: nothing is missing from the whole lake only because of its folder.
+    ObjectPath::parse(shared.unwrap_or_default()).unwrap_or_default()
+}
+
 /// Where the objects of a lake are looked for.
 #[derive(Debug)]
 pub enum Inventory {
@@ -72,5 +88,35 @@ impl Inventory {
             Ok(missing)
         });
         looked.await?
+    }
+}
+
+#[cfg(all(test, feature = "cluster"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shared_folder_is_cut_between_names() {
+        for (objects, folder) in [
+            (
+                &["partials/sales/2026/a", "partials/sales/2026/b"][..],
+                "partials/sales/2026",
+            ),
+            (
+                &["partials/sales/2026/a", "partials/sales/2027/b"],
+                "partials/sales",
+            ),
+            (
+                &["partials/sales/a", "partials/sales2/b", "partials/sales/c"],
+                "partials",
+            ),
+            (&["partials/sales/north/a", "partials/sales/b"], "partials/sales"),
+            (&["partials/sales/a%20b/c"], "partials/sales/a%20b"),
+            (&["partials/a", "other/b"], ""),
+            (&[], ""),
+        ] {
+            let found = shared_folder(objects);
+            assert_eq!(found.as_ref(), folder, "{objects:?}");
+        }
     }
 }

@@ -2,31 +2,29 @@
 //!
 //! What counts is decided here, as for a merge on this host: the cluster gets a list of files, and for a file of which
 //! only some days count, these days. It writes its result to a folder of the lake that only this operation has. Then that
-//! is taken over: checked, compared with what the versions are recorded to hold ([`expected`]), and written as the
-//! summary that everything else reads.
+//! is taken over ([`result`]): checked, compared with what the versions are recorded to hold ([`expected`]), and written
+//! as the summary that everything else reads.
 //!
 //! The operation's id is recorded before it begins, so a restarted gristmill attaches to it. A process that dies leaves an
 //! operation and a folder behind that nothing else ever reads.
 
 mod expected;
+mod result;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use futures::{StreamExt, TryStreamExt, stream};
 use gristmill_cluster::{Cluster, ClusterError, Kept, Merge, MergeInput, OperationId};
-use gristmill_engine::{
-    EmptiedDay, EngineError, FeedLayout, FileDays, SalesLayout, Scratch, SummaryOutputs, day_number,
-    kept_days, summarize_parts,
-};
+use gristmill_engine::{EmptiedDay, FeedLayout, FileDays, SalesLayout, day_number, kept_days};
 use gristmill_state::{ClaimedRun, VersionDay};
 use jiff::civil::Date;
 use object_store::path::Path as ObjectPath;
 
 use self::expected::Expected;
+use self::result::take_over;
 use super::merge::{Chosen, Merged};
 use super::partials::LostPartials;
 use super::retry::StepError;
@@ -135,9 +133,9 @@ async fn plan(
     let mut expected = Expected::default();
     let (mut whole, mut inputs) = (Vec::new(), Vec::new());
     for ((chosen, days), kept) in ordered.iter().zip(&recorded).zip(&kept) {
-        for (day, _) in days.iter().zip(kept).filter(|(_, is_kept)| **is_kept) {
-            expected.add(&day.store_id, day.trans_date, day.turnover);
-        }
+        let counting = days.iter().zip(kept).filter(|(_, is_kept)| **is_kept);
+        let counting = counting.map(|(day, _)| (day.store_id.as_str(), day.trans_date, day.turnover));
+        expected.add(chosen.partial, counting);
         let path = chosen.partial.to_owned();
         match kept.iter().filter(|is_kept| **is_kept).count() {
             0 => {}
@@ -190,9 +188,11 @@ fn some_of(days: &[&VersionDay], kept: &[bool]) -> Kept {
 
 /// Fails if the lake lacks a partial: an engine might pass over it.
 async fn find_lost(parts: &Parts, chosen: &[Chosen<'_>]) -> Result<(), StepError> {
-    let inventory = parts.lake.inventory().await.map_err(StepError::transient)?;
-    let partials = chosen.iter().map(|chosen| ((), chosen.partial.to_owned()));
+    let partials: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
+    let inventory = parts.lake.inventory_of(&partials).await;
+    let partials = partials.into_iter().map(|partial| ((), partial.to_owned()));
     let lost = inventory
+        .map_err(StepError::transient)?
         .missing(partials.collect())
         .await
         .map_err(StepError::transient)?;
@@ -365,56 +365,6 @@ async fn forget(parts: &Parts, cluster: &Cluster, id: &OperationId) {
     if let Err(error) = parts.lake.remove_folder(&folder).await {
         tracing::warn!("{error:#}; the next start removes it");
     }
-}
-
-/// Takes over the result in a folder, if there is one.
-async fn take_over(
-    parts: &Parts,
-    feed: &Arc<FeedLayout>,
-    folder: Option<&ObjectPath>,
-    expected: Expected,
-    emptied: Vec<EmptiedDay>,
-    names: (&ObjectPath, &ObjectPath),
-) -> Result<Merged, StepError> {
-    let objects = match folder {
-        Some(folder) => parts.lake.rows_in(folder).await.map_err(StepError::transient)?,
-        None => Vec::new(),
-    };
-    let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
-    let files = parts
-        .lake
-        .fetch_all(&objects)
-        .await
-        .map_err(StepError::transient)?;
-    let (scratch, memory) = (parts.lake.scratch(), parts.memory.merges.clone());
-    let outputs = (parts.lake.spool(), parts.lake.spool());
-    let (lake, names) = (parts.lake.clone(), (names.0.clone(), names.1.clone()));
-    let feed = feed.clone();
-    let taken = tokio::task::spawn_blocking(move || {
-        let sales = feed.sales().expect("reference feeds were sorted out before");
-        let paths = SummaryOutputs {
-            summary: outputs.0.path(),
-            coverage: outputs.1.path(),
-        };
-        let scratch = Scratch {
-            folder: &scratch,
-            memory: &memory,
-        };
-        let merged: Vec<PathBuf> = files.iter().map(|file| file.path().to_owned()).collect();
-        let report = match summarize_parts(&merged, &emptied, sales, paths, scratch) {
-            Err(error @ EngineError::Overflow { .. }) => return Ok(Merged::Overflow(error)),
-            summarized => summarized?,
-        };
-        expected.compare(paths.summary, sales)?;
-        let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
-        let unsynced = lake.publish_unsynced(objects, |object| {
-            if *object == names.0 {
-                crash_point("after-summary");
-            }
-        });
-        Ok(Merged::Done(report, unsynced.map_err(StepError::transient)?))
-    });
-    taken.await.map_err(StepError::permanent)?
 }
 
 /// Removes the folders of sessions that no run needs any more. Call it only while nothing is being merged.

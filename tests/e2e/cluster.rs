@@ -1,64 +1,89 @@
-//! Jobs that a cluster merges: the same summaries, and one clear outcome whatever becomes of the cluster.
+//! Jobs that a cluster merges have the same summaries as on this host, byte for byte.
 //!
-//! The cluster is Sail. `GRISTMILL_SPARK=sc://…` names a Spark that sees this host's folders and is asked too.
+//! The cluster is Sail. In the long form, `GRISTMILL_CLUSTERS=all`, Spark is asked, too.
 
 use std::fs;
 use std::path::Path;
 
 use gristmill_fixtures::generate::{Dirt, FeedSpec};
-use gristmill_testkit::gristmill::{Site, wait_until};
+use gristmill_testkit::gristmill::Site;
 use gristmill_testkit::oracle::{self, Options};
-use gristmill_testkit::sail::{Mode, Sail};
+use gristmill_testkit::seaweedfs::SeaweedFs;
+use gristmill_testkit::spark_connect::{ConnectServer, Engine};
 
+use crate::buckets::{self, BUCKET, Bucket};
+use crate::formats;
+use crate::reference_sample;
 use crate::support::{
     SQLITE, adding, explained, line, loads, parquet_rows, run_until_idle, settings, site, sqlite_rows, state,
     told,
 };
 
 /// A job over all sales files that a cluster merges.
-const JOB: &str = "[[job]]\nid = \"all\"\nfeed = \"sales\"\nfiles = \"**/*-*.tdf\"\ntrigger = \"any\"\n";
+pub const JOB: &str = "[[job]]\nid = \"all\"\nfeed = \"sales\"\nfiles = \"**/*-*.tdf\"\ntrigger = \"any\"\n";
 
-/// Settings in which that job is merged by the cluster at `url`.
-fn on_cluster(url: &str, warehouse_and_feeds: &str) -> String {
-    format!("{warehouse_and_feeds}\nengine = \"cluster\"\n[cluster]\nurl = \"{url}\"\n")
+/// Settings whose jobs are merged by the cluster at `url`.
+pub fn on_cluster(url: &str, settings: &str) -> String {
+    let settings = settings.replace("[[job]]\n", "[[job]]\nengine = \"cluster\"\n");
+    format!("{settings}\n[cluster]\nurl = \"{url}\"\n")
 }
 
-/// The addresses of all clusters that are asked.
-fn clusters(sails: &[Sail]) -> Vec<String> {
-    let spark = std::env::var("GRISTMILL_SPARK").ok();
-    sails.iter().map(Sail::url).chain(spark).collect()
+/// Whether Spark is asked, too.
+fn is_long() -> bool {
+    match std::env::var("GRISTMILL_CLUSTERS") {
+        Err(_) => false,
+        Ok(all) if all == "all" => true,
+        Ok(other) => panic!("GRISTMILL_CLUSTERS is {other:?}: it can only be \"all\""),
+    }
 }
 
-fn both_modes() -> [Sail; 2] {
-    [Mode::Local, Mode::LocalCluster].map(Sail::start)
+/// The engines that are asked, each as one server.
+pub fn engines() -> Vec<Engine> {
+    let spark = is_long().then_some(Engine::Spark);
+    [Engine::Sail].into_iter().chain(spark).collect()
+}
+
+/// Servers of all engines, in all their modes.
+fn servers() -> Vec<ConnectServer> {
+    let mut engines = engines();
+    engines.push(Engine::SailCluster);
+    engines.into_iter().map(ConnectServer::start).collect()
 }
 
 /// The bytes of the summary and the coverage of the last run.
 fn summary(site: &Site) -> [Vec<u8>; 2] {
+    let lake = site.folder().join("lake");
+    objects_of(site).map(|object| fs::read(lake.join(object)).expect("the lake has the summary"))
+}
+
+/// The lake paths of the summary and the coverage of the last run.
+fn objects_of(site: &Site) -> [String; 2] {
     let objects = state(
         site,
         "SELECT summary_object || ' ' || coverage_object FROM job_run ORDER BY sequence DESC LIMIT 1",
     );
     let (summary, coverage) = objects[0].split_once(' ').expect("both have a name");
-    [summary, coverage]
-        .map(|object| fs::read(site.folder().join("lake").join(object)).expect("the lake has the summary"))
+    [summary.to_owned(), coverage.to_owned()]
 }
 
 /// Submits files, and has them merged on this host and on each cluster: everything must be equal, and nothing of the
 /// clusters stays. Returns a site that a cluster merged for.
-fn compare(urls: &[String], settings: &str, submit: impl Fn(&Site)) -> Vec<Site> {
+fn compare(servers: &[ConnectServer], settings: &str, submit: impl Fn(&Site)) -> Vec<Site> {
     let here = site(settings);
     submit(&here);
     run_until_idle(&here);
     let expected = (sqlite_rows(&here), summary(&here));
-    let sites = urls.iter().map(|url| {
+    let sites = servers.iter().map(|server| {
+        let url = &server.url();
         let there = site(&on_cluster(url, settings));
         submit(&there);
         run_until_idle(&there);
         assert_eq!(sqlite_rows(&there), expected.0, "{url}");
         assert!(summary(&there) == expected.1, "{url}: other bytes");
         assert_eq!(left_behind(&there), 0, "{url}");
-        assert_eq!(loads(&there), loads(&here), "{url}");
+        // Files that come late may have had a run of their own.
+        let loaded = state(&there, "SELECT count(*) FROM job_run WHERE outcome = 'LOADED'");
+        assert_eq!(loaded, [loads(&there).to_string()], "{url}");
         assert_eq!(
             state(
                 &there,
@@ -72,8 +97,8 @@ fn compare(urls: &[String], settings: &str, submit: impl Fn(&Site)) -> Vec<Site>
     sites.collect()
 }
 
-/// How many files of clusters the lake has.
-fn left_behind(site: &Site) -> usize {
+/// How many files of clusters the lake of a site has.
+pub fn left_behind(site: &Site) -> usize {
     fn count(folder: &Path) -> usize {
         let Ok(entries) = fs::read_dir(folder) else {
             return 0;
@@ -88,7 +113,7 @@ fn left_behind(site: &Site) -> usize {
 
 #[test]
 fn a_dirty_feed_is_merged_alike_here_and_there() {
-    let sails = both_modes();
+    let servers = servers();
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
     let spec = FeedSpec {
         seed: 20,
@@ -101,7 +126,7 @@ fn a_dirty_feed_is_merged_alike_here_and_there() {
         ..FeedSpec::default()
     };
     let files = spec.write_to(folder.path()).expect("the spec is possible");
-    let sites = compare(&clusters(&sails), &adding(settings(SQLITE, JOB)), |site| {
+    let sites = compare(&servers, &adding(settings(SQLITE, JOB)), |site| {
         for file in &files {
             let name = file.file_name().expect("a file has a name");
             site.submit(name, fs::read(file).expect("the feed can be read"));
@@ -118,7 +143,7 @@ fn a_dirty_feed_is_merged_alike_here_and_there() {
 
 #[test]
 fn sums_of_18_digits_returns_and_absent_amounts_are_exact() {
-    let sails = both_modes();
+    let servers = servers();
     let lines = |name: &str, lines: &[(&str, u8, &str)]| {
         let lines = lines.iter();
         let text: String = lines
@@ -149,7 +174,7 @@ fn sums_of_18_digits_returns_and_absent_amounts_are_exact() {
         line("1", "5", 13, "ignored", "2026-03-01"),
     ];
     // At the limit in one file, and beyond it where the last one meets another.
-    let sites = compare(&clusters(&sails), &adding(settings(SQLITE, JOB)), |site| {
+    let sites = compare(&servers, &adding(settings(SQLITE, JOB)), |site| {
         for (name, text) in &files {
             site.submit(name, text);
         }
@@ -169,13 +194,13 @@ fn sums_of_18_digits_returns_and_absent_amounts_are_exact() {
 
 #[test]
 fn the_newest_file_of_a_day_counts_there_too() {
-    let sails = both_modes();
+    let servers = servers();
     let by_day = settings(SQLITE, JOB).replacen(
         "name = \"sales\"",
         "name = \"sales\"\nsupersede = \"store-day\"\nshrink_percent = 0",
         1,
     );
-    compare(&clusters(&sails), &by_day, |site| {
+    compare(&servers, &by_day, |site| {
         let day =
             |store: &str, amount: &str, day: u8| line(store, amount, 4, "i", &format!("2026-03-0{day}"));
         // Whole files that count, some of whose days do, and one of which none does.
@@ -196,7 +221,7 @@ fn the_newest_file_of_a_day_counts_there_too() {
 
 #[test]
 fn days_without_sales_are_merged_alike_here_and_there() {
-    let sails = both_modes();
+    let servers = servers();
     let closed = settings(SQLITE, JOB)
         .replacen(
             "[[feed]]\nname = \"items\"",
@@ -214,7 +239,7 @@ fn days_without_sales_are_merged_alike_here_and_there() {
         1,
     );
     for settings in [closed, by_day] {
-        let sites = compare(&clusters(&sails), &settings, |site| {
+        let sites = compare(&servers, &settings, |site| {
             let sales = |store, day| line(store, "12.50", 4, "i", &format!("2026-03-0{day}"));
             site.submit("A-1-20260301.tdf", sales("1", 1));
             site.submit("A-2-20260301.tdf", sales("2", 1));
@@ -232,204 +257,109 @@ fn days_without_sales_are_merged_alike_here_and_there() {
     }
 }
 
-/// A site with one small file, whose job is merged by the cluster at `url`.
-fn small(url: &str) -> Site {
-    let site = site(&on_cluster(url, &settings(SQLITE, JOB)));
-    site.submit("IL-1.tdf", line("1", "12.50", 4, "i", "2026-03-01"));
-    site
-}
-
-/// The operation of the one run, once it is recorded.
-const OPERATION: &str = "SELECT cluster_operation FROM job_run WHERE cluster_operation IS NOT NULL";
-
-fn wait_for_operation(site: &Site) {
-    let database = site.folder().join("state.db");
-    wait_until("the operation is recorded", || {
-        // At first it is empty, and has no tables.
-        database.exists() && site.run(["runs"]).status.success() && !state(site, OPERATION).is_empty()
+#[test]
+fn the_reference_sample_is_merged_alike_here_and_there() {
+    let Some(sample) = reference_sample::sample() else {
+        return;
+    };
+    let settings = settings(SQLITE, reference_sample::JOBS);
+    let sites = compare(&servers(), &settings, |site| {
+        reference_sample::submit(site, &sample)
     });
-}
-
-/// Asserts that the one run was loaded once, and that nothing is left behind.
-fn assert_loaded_once(site: &Site) {
-    assert_eq!(told(&sqlite_rows(site)), ["1 i 2026-03-01 12.50 - -"]);
-    assert_eq!(
-        state(site, "SELECT state || ' ' || outcome FROM job_run"),
-        ["COMPLETED LOADED"]
-    );
-    assert_eq!(loads(site), 1);
-    assert_eq!(left_behind(site), 0);
-}
-
-#[test]
-fn a_run_waits_for_a_cluster_that_is_absent() {
-    let mut sail = Sail::stopped(Mode::Local);
-    let site = small(&sail.url());
-    let waits = site.run(["run", "--until-idle"]);
-    assert!(!waits.status.success(), "{waits}");
-    assert_eq!(state(&site, "SELECT state FROM job_run"), ["QUEUED"]);
-    let reason = &state(&site, "SELECT reason FROM waiting")[0];
-    assert!(
-        reason.contains(&format!(
-            "cannot connect to the cluster at 127.0.0.1:{}",
-            sail.port
-        )),
-        "{reason}"
-    );
-    let status = site.run(["status"]).stdout;
-    assert!(status.contains("cannot connect to the cluster"), "{status}");
-    sail.restart();
-    run_until_idle(&site);
-    assert_loaded_once(&site);
-}
-
-#[test]
-fn a_cluster_that_is_restarted_in_the_middle_is_asked_anew() {
-    let mut sail = Sail::start(Mode::Local);
-    let site = small(&sail.url());
-    sail.pause();
-    let run = site.start(["run", "--until-idle"]);
-    wait_for_operation(&site);
-    let begun = state(&site, OPERATION);
-    // What is recorded is shown while it goes on.
-    let shown = site.run_ok(["runs"]);
-    assert!(shown.contains("on the cluster"), "{shown}");
-    let listed = site.run_ok(["runs", "--json"]);
-    assert!(listed.contains(&begun[0]), "{listed}");
-    sail.restart();
-    let ended = run.wait();
-    assert!(ended.status.success(), "{ended}");
-    assert_ne!(state(&site, OPERATION), begun);
-    assert_loaded_once(&site);
-}
-
-#[test]
-fn a_killed_gristmill_finds_its_operation_again() {
-    let sail = Sail::start(Mode::Local);
-    let site = small(&sail.url());
-    sail.pause();
-    let run = site.start(["run", "--until-idle"]);
-    wait_for_operation(&site);
-    run.kill();
-    sail.go_on();
-    let ended = site.run(["run", "--until-idle"]);
-    assert!(
-        ended.status.success() && ended.stderr.contains("attaches to the operation"),
-        "{ended}"
-    );
-    assert_loaded_once(&site);
-}
-
-#[test]
-fn a_gristmill_that_dies_once_the_cluster_is_done_loads_once() {
-    let sail = Sail::start(Mode::Local);
-    for point in ["before-cluster", "after-cluster", "after-summary", "after-forget"] {
-        let mut site = small(&sail.url());
-        site.set_variable("FAILPOINTS", &format!("{point}=panic"));
-        let died = site.run(["run", "--until-idle"]);
-        assert_eq!(died.status.code(), None, "{point} was not reached: {died}");
-        site.clear_variable("FAILPOINTS");
-        run_until_idle(&site);
-        assert_loaded_once(&site);
+    for site in &sites {
+        assert_eq!(sqlite_rows(site), reference_sample::expected(&sample));
     }
 }
 
 #[test]
-fn an_operation_is_ended_when_gristmill_is_stopped() {
-    let sail = Sail::start(Mode::Local);
-    let site = small(&sail.url());
-    sail.pause();
-    let run = site.start(["run"]);
-    wait_for_operation(&site);
-    let ended = run.terminate();
+fn every_shape_is_merged_alike_here_and_there() {
+    let servers: Vec<_> = engines().into_iter().map(ConnectServer::start).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let cases = fs::read_dir(folder).expect("the cases can be listed");
+    let cases = cases.map(|case| case.expect("the case can be read").path());
+    // What is refused is merged by nobody. The short form has those that differ in what a cluster reads: keys of many
+    // kinds, NULLs, signs, days without sales, members of archives.
+    let short = [
+        "ids",
+        "no-sales-today",
+        "packed",
+        "quotes-literal",
+        "returns",
+        "wide",
+    ];
+    let is_asked = |case: &Path| is_long() || short.iter().any(|name| case.ends_with(name));
+    let cases: Vec<_> = cases
+        .filter(|case| case.is_dir() && !case.join("refused.txt").exists() && is_asked(case))
+        .collect();
     assert!(
-        ended
-            .stderr
-            .contains("gristmill was stopped, so the cluster's operation was ended"),
-        "{ended}"
+        cases.len() >= if is_long() { 25 } else { short.len() },
+        "{cases:?}"
     );
-    assert_eq!(state(&site, "SELECT state FROM job_run"), ["QUEUED"]);
-    sail.go_on();
-    run_until_idle(&site);
-    assert_loaded_once(&site);
+    for case in cases {
+        let read = |name: &str| fs::read_to_string(case.join(name)).expect("the case is whole");
+        let sites = compare(&servers, &formats::settings(&read("feed.toml")), |site| {
+            for file in formats::files_below(&case.join("in")) {
+                let name = file.strip_prefix(case.join("in")).expect("it is below");
+                site.submit(name, fs::read(&file).expect("the file can be read"));
+            }
+        });
+        for site in &sites {
+            let rows = formats::rows_of(&read("expected.csv"));
+            assert_eq!(sqlite_rows(site), rows, "{}", case.display());
+        }
+    }
 }
 
 #[test]
-fn an_operation_is_let_go_of_when_this_host_is_to_merge() {
-    let mut sail = Sail::start(Mode::Local);
-    let site = small(&sail.url());
-    sail.pause();
-    let run = site.start(["run", "--until-idle"]);
-    wait_for_operation(&site);
-    run.kill();
-    sail.restart();
-    site.write_settings(&on_cluster(&sail.url(), &settings(SQLITE, JOB)).replacen(
-        "engine = \"cluster\"",
-        "engine = \"local\"",
-        1,
-    ));
-    site.run_ok(["jobs", "apply"]);
-    let ended = site.run(["run", "--until-idle"]);
-    assert!(
-        ended.status.success() && ended.stderr.contains("because this host merges now"),
-        "{ended}"
+fn a_lake_in_a_bucket_is_merged_alike_here_and_there() {
+    let bucket = Bucket::start();
+    let endpoint = bucket.server.endpoint();
+    let sail = ConnectServer::start_with(
+        Engine::Sail,
+        &[
+            ("AWS_ACCESS_KEY_ID", SeaweedFs::ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SeaweedFs::SECRET_KEY),
+            ("AWS_REGION", SeaweedFs::REGION),
+            ("AWS_ENDPOINT_URL", &endpoint),
+            ("AWS_ALLOW_HTTP", "true"),
+        ],
     );
-    assert!(state(&site, OPERATION).is_empty());
-    assert_loaded_once(&site);
-}
-
-#[test]
-fn what_a_cluster_cannot_do_fails_the_run_with_its_reason() {
-    let sail = Sail::start(Mode::Local);
-    let site = small(&sail.url());
-    let elsewhere = format!(
-        "{}\nlake = \"file:///nowhere\"\n",
-        on_cluster(&sail.url(), &settings(SQLITE, JOB))
+    let merged = ["here", "there"].map(|prefix| {
+        let url = format!("s3://{BUCKET}/{prefix}");
+        let here = buckets::settings(&url, SQLITE, JOB, |table| buckets::reached(table, &endpoint));
+        let mut site = site(&match prefix {
+            "here" => here,
+            _ => on_cluster(&sail.url(), &here),
+        });
+        buckets::set_credentials(&mut site);
+        // One name that engines read differently, and a store that two files have.
+        let objects = [
+            ("north/a b-1.tdf", line("1", "12.50", 4, "i", "2026-03-01")),
+            ("south/b-2.tdf", line("2", "-7.25", 6, "j", "2026-03-02")),
+            ("south/c-3.tdf", line("1", "-2.50", 4, "i", "2026-03-01")),
+        ];
+        bucket.put_all(objects.map(|(name, text)| (format!("{prefix}/in/{name}"), text.into_bytes())));
+        run_until_idle(&site);
+        let summary = objects_of(&site).map(|object| bucket.get(&format!("{prefix}/lake/{object}")));
+        let is_left = |key: &String| key.starts_with("cluster/");
+        assert!(!bucket.list(&format!("{prefix}/lake")).iter().any(is_left));
+        let on_cluster = "SELECT count(cluster_operation) FROM job_run";
+        let operations = state(&site, on_cluster).remove(0);
+        (operations, told(&sqlite_rows(&site)), summary)
+    });
+    let [(_, here_rows, here), (operations, there_rows, there)] = merged;
+    assert_eq!(operations, "1");
+    assert_eq!(
+        there_rows,
+        ["1 i 2026-03-01 10.00 - -", "2 j 2026-03-02 - - -7.25"]
     );
-    site.write_settings(&elsewhere);
-    let failed = site.run(["run", "--until-idle"]);
-    assert_eq!(failed.status.code(), Some(1), "{failed}");
-    let error = &state(&site, "SELECT state || ': ' || error FROM job_run")[0];
-    assert!(error.starts_with("FAILED: the cluster failed: "), "{error}");
-    assert_eq!(loads(&site), 0);
-    // With the right lake, a person has it tried again.
-    site.write_settings(&on_cluster(&sail.url(), &settings(SQLITE, JOB)));
-    let run = state(&site, "SELECT run_id FROM job_run");
-    site.run_ok(["retry", &run[0]]);
-    run_until_idle(&site);
-    assert_eq!(told(&sqlite_rows(&site)), ["1 i 2026-03-01 12.50 - -"]);
-    assert_eq!((loads(&site), left_behind(&site)), (1, 0));
-}
-
-#[test]
-fn a_result_that_is_not_what_the_files_hold_is_not_loaded() {
-    let sail = Sail::start(Mode::Local);
-    let here = site(&settings(SQLITE, JOB));
-    here.submit("IL-1.tdf", line("1", "12.50", 4, "i", "2026-03-01"));
-    run_until_idle(&here);
-    // The cluster sees a copy of the lake: what it writes there does not arrive.
-    let lake = here.folder().join("lake");
-    let other = site(&format!(
-        "{}\nlake = \"file://{}\"\n",
-        on_cluster(&sail.url(), &settings(SQLITE, JOB)),
-        lake.display()
-    ));
-    other.submit("IL-1.tdf", line("1", "12.50", 4, "i", "2026-03-01"));
-    let failed = other.run(["run", "--until-idle"]);
-    assert_eq!(failed.status.code(), Some(1), "{failed}");
-    let error = &state(&other, "SELECT state || ': ' || error FROM job_run")[0];
-    assert!(
-        error.starts_with(
-            "FAILED: the cluster's result is not what the files hold: it has no rows for 1 of the 1 days"
-        ),
-        "{error}"
-    );
-    assert_eq!(loads(&other), 0);
+    assert_eq!(there_rows, here_rows);
+    assert!(there == here, "other bytes");
 }
 
 #[test]
 fn auto_takes_the_cluster_beyond_so_many_rows_and_explain_tells() {
-    let sail = Sail::start(Mode::Local);
+    let sail = ConnectServer::start(Engine::Sail);
     let auto = |most: u32| {
         let engine = format!("engine = \"auto\"\ncluster_rows = {most}");
         on_cluster(&sail.url(), &settings(SQLITE, JOB)).replacen("engine = \"cluster\"", &engine, 1)
@@ -447,6 +377,6 @@ fn auto_takes_the_cluster_beyond_so_many_rows_and_explain_tells() {
             state(&site, "SELECT count(cluster_operation) FROM job_run"),
             [operations]
         );
-        assert_loaded_once(&site);
+        assert_eq!(told(&sqlite_rows(&site)), ["1 i 2026-03-01 12.50 - -"]);
     }
 }

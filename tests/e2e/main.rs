@@ -12,6 +12,8 @@ mod buckets;
 mod clouds;
 #[cfg(feature = "cluster")]
 mod cluster;
+#[cfg(feature = "cluster")]
+mod cluster_faults;
 mod commands;
 mod crashes;
 mod desk;

@@ -12,7 +12,7 @@ use crate::clouds::Cloud;
 use crate::support;
 
 /// A province that the sample completes, and one of which it has no file.
-const JOBS: &str = r#"
+pub const JOBS: &str = r#"
 [[job]]
 id = "J101"
 feed = "sales"
@@ -93,7 +93,7 @@ fn a_province_without_files_waits_and_explain_counts_them() {
 }
 
 /// The sample's folder, which lies beside the repository where it was handed out.
-fn sample() -> Option<PathBuf> {
+pub fn sample() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/reference-sample");
     if folder.is_dir() {
         return Some(folder);
@@ -113,11 +113,16 @@ fn objects(sample: &Path) -> impl Iterator<Item = (String, Vec<u8>)> {
 
 fn submitted(sample: &Path, warehouse: &str) -> Site {
     let site = support::site(&support::settings(warehouse, JOBS));
+    submit(&site, sample);
+    site
+}
+
+/// Submits the sample's files.
+pub fn submit(site: &Site, sample: &Path) {
     for path in files(sample) {
         let name = path.file_name().expect("a listed file has a name");
         site.submit(name, fs::read(&path).expect("the sample can be read"));
     }
-    site
 }
 
 /// The sample's files.
@@ -132,7 +137,7 @@ fn files(sample: &Path) -> Vec<PathBuf> {
 }
 
 /// The rows of the sample's `expected-summary.csv`, by the bytes of their keys.
-fn expected(sample: &Path) -> Vec<Row> {
+pub fn expected(sample: &Path) -> Vec<Row> {
     let csv = fs::read_to_string(sample.join("expected-summary.csv")).expect("the summary can be read");
     let amount = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     let mut rows: Vec<_> = csv

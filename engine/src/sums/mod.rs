@@ -9,6 +9,7 @@ mod order;
 mod read;
 mod rows;
 mod table;
+mod totals;
 
 pub use self::by_day::{DaySums, sums_by_day};
 pub(crate) use self::days::DayTotals;
@@ -19,3 +20,4 @@ pub use self::read::covers_day;
 pub(crate) use self::read::{PartialReader, StoreRows};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::table::{SumTable, Sums};
+pub use self::totals::{ExactTotals, StoreDays, add_exact_totals};

@@ -1,10 +1,14 @@
 //! What a summary must hold, by what is recorded of the versions that it is made of: conservation across engines.
+//!
+//! Recorded is, of each version and day, the total without signs. Where one version gives a day, that settles it. Where
+//! several do, the summary has the same total as long as none takes off what another adds; if it has less, only the partials
+//! can tell ([`Open`]).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::anyhow;
-use gristmill_engine::{DayLines, SalesLayout, stored_days};
+use gristmill_engine::{DayLines, SalesLayout, StoreDays, stored_days};
 use jiff::civil::Date;
 
 use super::super::retry::StepError;
@@ -13,54 +17,62 @@ use super::super::retry::StepError;
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     days: HashMap<(String, Date), Day>,
+    /// The lake paths of the versions' partials.
+    partials: Vec<String>,
 }
 
 #[derive(Debug, Default)]
 struct Day {
-    /// How many versions hold it.
-    versions: u64,
+    /// The versions that hold it, by the places of their partials.
+    versions: Vec<usize>,
     /// Their totals in cents: of each version and measure without its sign, all added up.
     turnover: u128,
 }
+
+/// Days whose recorded totals do not say what they must hold in a summary, for each partial (its lake path) that gives them.
+pub(super) type Open = BTreeMap<String, StoreDays>;
 
 /// A total of this size may have been cut off when it was recorded.
 const CUT_OFF: u128 = i64::MAX as u128;
 
 impl Expected {
-    /// Adds what a version holds of a day.
-    pub(super) fn add(&mut self, store_id: &str, day: Date, turnover: u64) {
-        let day = self.days.entry((store_id.to_owned(), day)).or_default();
-        day.versions += 1;
-        day.turnover += u128::from(turnover);
-    }
-
-    /// Fails unless a summary has just the days that are expected, and of each what is expected: where one version
-    /// gives a day, its total; where several do, not more than theirs, because what one adds another may take off.
-    pub(super) fn compare(&self, summary: &Path, layout: &SalesLayout) -> Result<(), StepError> {
-        let found = stored_days(summary, layout)?;
-        match self.difference(&found) {
-            None => Ok(()),
-            Some(problem) => Err(StepError::permanent(anyhow!(
-                "the cluster's result is not what the files hold: {problem}. Nothing was loaded: check that the cluster \
-                 reads and writes the same lake (cluster.lake), or have the job merged on this host, `engine = \"local\"`"
-            ))),
+    /// Adds the days of a version that count, with their totals, and the lake path of its partial.
+    pub(super) fn add<'d>(&mut self, partial: &str, days: impl IntoIterator<Item = (&'d str, Date, u64)>) {
+        let version = self.partials.len();
+        self.partials.push(partial.to_owned());
+        for (store_id, day, turnover) in days {
+            let day = self.days.entry((store_id.to_owned(), day)).or_default();
+            day.versions.push(version);
+            day.turnover += u128::from(turnover);
         }
     }
 
-    fn difference(&self, found: &[DayLines]) -> Option<String> {
+    /// Fails unless a summary has just the days that are expected, and of each as much as is recorded. Returns the days of
+    /// which that remains open.
+    pub(super) fn compare(&self, summary: &Path, layout: &SalesLayout) -> Result<Open, StepError> {
+        self.difference(&stored_days(summary, layout)?)
+            .map_err(|problem| differs(&problem))
+    }
+
+    fn difference(&self, found: &[DayLines]) -> Result<Open, String> {
+        let mut open = Open::new();
         for day in found {
             let (store, date) = (&day.store_id, day.trans_date);
             let Some(expected) = self.days.get(&(store.clone(), date)) else {
-                return Some(format!("it has store {store} on {date}, which no file has"));
+                return Err(format!("it has store {store} on {date}, which no file has"));
             };
             let turnover = u128::from(day.turnover);
-            let is_conserved = match expected.versions {
-                1 => turnover == expected.turnover,
-                _ => turnover <= expected.turnover,
-            };
             let is_known = expected.turnover < CUT_OFF && turnover < CUT_OFF;
-            if is_known && !is_conserved {
-                return Some(format!("the totals of store {store} on {date} differ"));
+            if is_known && turnover == expected.turnover {
+                continue;
+            }
+            let may_be_less = expected.versions.len() > 1 && turnover < expected.turnover;
+            if is_known && !may_be_less {
+                return Err(totals_differ(store, date));
+            }
+            for version in &expected.versions {
+                let days = open.entry(self.partials[*version].clone()).or_default();
+                days.entry(store.clone()).or_default().insert(date);
             }
         }
         let found: HashSet<(&str, Date)> = found
@@ -70,13 +82,27 @@ impl Expected {
         let is_missing = |(store, date): &&(String, Date)| !found.contains(&(store.as_str(), *date));
         let missing = self.days.keys().filter(is_missing);
         let (count, first) = (missing.clone().count(), missing.min());
-        first.map(|(store, date)| {
-            let all = self.days.len();
-            format!(
-                "it has no rows for {count} of the {all} days of stores that the files hold, such as store {store} on {date}"
-            )
-        })
+        match first {
+            None => Ok(open),
+            Some((store, date)) => Err(format!(
+                "it has no rows for {count} of the {} days of stores that the files hold, such as store {store} on {date}",
+                self.days.len()
+            )),
+        }
     }
+}
+
+/// Says that a day has not the totals that it must have.
+pub(super) fn totals_differ(store_id: &str, day: Date) -> String {
+    format!("the totals of store {store_id} on {day} differ")
+}
+
+/// Makes the failure of a run whose result is not what its files hold.
+pub(super) fn differs(problem: &str) -> StepError {
+    StepError::permanent(anyhow!(
+        "the cluster's result is not what the files hold: {problem}. Nothing was loaded: check that the cluster reads and \
+         writes the same lake (cluster.lake), or have the job merged on this host, `engine = \"local\"`"
+    ))
 }
 
 #[cfg(test)]
@@ -96,19 +122,19 @@ mod tests {
         jiff::civil::date(2016, 6, 1)
     }
 
+    /// Store one has a file of its own; store two has two.
+    fn expected() -> Expected {
+        let mut expected = Expected::default();
+        expected.add("a", [("one", date(), 500), ("two", date(), 70)]);
+        expected.add("b", [("two", date(), 30)]);
+        expected
+    }
+
     #[test]
     fn what_is_lost_added_or_changed_is_told() {
-        let mut expected = Expected::default();
-        expected.add("one", date(), 500);
-        expected.add("two", date(), 70);
-        expected.add("two", date(), 30);
-        let good = [day("one", 500), day("two", 100)];
-        assert_eq!(expected.difference(&good), None);
-        assert_eq!(
-            expected.difference(&[day("one", 500), day("two", 40)]),
-            None,
-            "a return"
-        );
+        let expected = expected();
+        let nothing = expected.difference(&[day("one", 500), day("two", 100)]);
+        assert_eq!(nothing, Ok(Open::new()));
         for (found, told) in [
             (
                 vec![day("one", 500)],
@@ -124,13 +150,25 @@ mod tests {
                 "store three on 2016-06-01, which no file has",
             ),
         ] {
-            let problem = expected.difference(&found).unwrap();
+            let problem = expected.difference(&found).unwrap_err();
             assert!(problem.contains(told), "{problem}");
         }
-        expected.add("many", date(), u64::MAX);
-        assert_eq!(
-            expected.difference(&[good.as_slice(), &[day("many", 7)]].concat()),
-            None
-        );
+    }
+
+    #[test]
+    fn what_the_totals_do_not_settle_is_left_to_the_partials() {
+        let days = |stores: &[&str]| -> StoreDays {
+            let days = stores.iter().map(|store| ((*store).to_owned(), [date()].into()));
+            days.collect()
+        };
+        let mut expected = expected();
+        // A file may take off what another adds.
+        let less = expected.difference(&[day("one", 500), day("two", 40)]);
+        let of_two = Open::from(["a", "b"].map(|partial| (partial.to_owned(), days(&["two"]))));
+        assert_eq!(less, Ok(of_two));
+        // What was cut off when it was recorded says nothing.
+        expected.add("c", [("many", date(), u64::MAX)]);
+        let cut = expected.difference(&[day("one", 500), day("two", 100), day("many", 7)]);
+        assert_eq!(cut, Ok(Open::from([("c".to_owned(), days(&["many"]))])));
     }
 }
