@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use gristmill_testkit::postgres;
+use gristmill_testkit::{mariadb, postgres};
 
 use crate::support::{self, SQLITE, line, settings, site, sqlite_warehouse, state};
 
@@ -71,6 +71,43 @@ fn a_role_without_the_right_to_create_loads_into_the_tables_that_the_docs_create
         assert!(run.status.success(), "{run}");
     }
     let rows = support::told(&support::postgres_rows(&by_hand));
+    assert_eq!(rows, ["S1 BUN 2026-03-01 2.00 - -"]);
+}
+
+#[test]
+fn a_user_of_mariadb_loads_into_the_tables_that_the_docs_create() {
+    let server = mariadb::shared();
+    let (by_gristmill, by_hand) = (server.create_database(), server.create_database());
+    let own = site(&settings(&by_gristmill, JOB));
+    support::run_until_idle(&own);
+    let name = |url: &str| url.rsplit('/').next().expect("the URL has a path").to_owned();
+    let (database, user) = (name(&by_hand), format!("loads_{}", name(&by_hand)));
+    let tables = documented("#### In MySQL and MariaDB")
+        .replace("gristmill_loader", &user)
+        .replace("mart", &database);
+    mariadb::execute(
+        &by_hand,
+        &format!("CREATE USER {user} IDENTIFIED BY 'hunter2'; {tables}"),
+    );
+    let shape = |url: &str| {
+        let of = format!("WHERE t.table_schema = '{}'", name(url));
+        let columns =
+            "SELECT t.table_name || '.' || column_name || ' ' || column_type || ' ' || is_nullable || ' '
+                              || coalesce(collation_name, '') || ' ' || coalesce(column_default, '')
+                         FROM information_schema.columns t";
+        let keys = "SELECT table_name || ' ' || index_name || ' ' || seq_in_index || ' ' || column_name || ' ' || non_unique
+                      FROM information_schema.statistics t";
+        let engines = "SELECT table_name || ' ' || engine FROM information_schema.tables t";
+        [columns, keys, engines].map(|sql| mariadb::query(url, &format!("{sql} {of} ORDER BY 1")))
+    };
+    assert_eq!(shape(&by_hand), shape(&by_gristmill));
+    let as_user = by_hand.replace("root@", &format!("{user}:hunter2@"));
+    let loading = site(&settings(&as_user, JOB));
+    for amount in ["1.00", "2.00"] {
+        loading.submit("IL-1.tdf", line("S1", amount, 4, "BUN", "2026-03-01"));
+        support::run_until_idle(&loading);
+    }
+    let rows = support::told(&support::mariadb_rows(&by_hand));
     assert_eq!(rows, ["S1 BUN 2026-03-01 2.00 - -"]);
 }
 

@@ -134,7 +134,7 @@ fn urls_and_targets_that_cannot_be_are_refused_before_anything_is_touched() {
         "sqlite://",
         "sqlite://:memory:",
         "sqlite://x.db?colour=red",
-        "mysql://u:hunter2@h/d",
+        "oracle://u:hunter2@h/d",
         "data/w.db",
     ] {
         let error = open(url, target("t"), &Credentials::default()).err().unwrap();
