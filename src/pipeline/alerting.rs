@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::panics::contained;
 use super::retry::with_retries;
-use super::{Parts, Until, stopped};
+use super::{Components, Until, stopped};
 use crate::alerts::Watch;
 
 /// How long to wait after a panic.
@@ -16,19 +16,19 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Starts to look at alerts, and to send what was not sent before.
 pub(super) async fn start(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     stages: &mut JoinSet<anyhow::Result<()>>,
     stop: &watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let settings = &parts.settings.alerts;
+    let settings = &components.settings.alerts;
     let alerts: Vec<_> = settings.alerts.iter().map(|alert| alert.name.clone()).collect();
     let receivers: Vec<_> = settings
         .receivers
         .iter()
         .map(|receiver| receiver.name.clone())
         .collect();
-    let unknown = with_retries(&parts.patience, "beginning to watch for alerts", || async {
-        Ok(parts.state.begin_alerts(&alerts, &receivers).await?)
+    let unknown = with_retries(&components.patience, "beginning to watch for alerts", || async {
+        Ok(components.state.begin_alerts(&alerts, &receivers).await?)
     });
     for (receiver, notices) in unknown.await? {
         tracing::warn!(
@@ -40,15 +40,15 @@ pub(super) async fn start(
     if settings.is_empty() && settings.receivers.is_empty() {
         return Ok(());
     }
-    let activity = parts.activity.clone();
+    let activity = components.activity.clone();
     let has_listed = Box::new(move || activity.has_listed());
     let watch = Watch::new(
-        &parts.settings,
-        parts.state.clone(),
-        parts.clock.clone(),
+        &components.settings,
+        components.state.clone(),
+        components.clock.clone(),
         has_listed,
     )?;
-    let until = parts.patience.until;
+    let until = components.patience.until;
     stages.spawn(tell(watch, until, stop.clone()));
     Ok(())
 }

@@ -14,7 +14,7 @@ use gristmill_watcher::{Arrival, is_looked_at};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::Parts;
+use super::Components;
 use super::arrived::Arrived;
 use super::conversion::{content, convert_members};
 use super::doubted::{self, Doubted};
@@ -40,11 +40,11 @@ struct Wanted {
 
 /// Converts the members of an archive, and passes on their records. Returns the outcome for the archive itself.
 pub(super) async fn unpack(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     records: &mpsc::Sender<Recordable>,
     arrived: &Arrived,
 ) -> anyhow::Result<Result<Outcome, StepError>> {
-    let Listed { archive, hash } = match list(parts, arrived).await? {
+    let Listed { archive, hash } = match list(components, arrived).await? {
         Ok(Ok(listed)) => listed,
         Ok(Err(outcome)) => return Ok(Ok(outcome)),
         Err(error) => return Ok(Err(error)),
@@ -56,7 +56,7 @@ pub(super) async fn unpack(
             layout_digest: arrived.feed.digest(),
         };
         // The stamp that is kept is that of its members, too.
-        if !doubted::for_nothing(parts, &[doubted]).await?.is_empty() {
+        if !doubted::for_nothing(components, &[doubted]).await?.is_empty() {
             return Ok(Ok(Outcome::Same));
         }
     }
@@ -66,7 +66,7 @@ pub(super) async fn unpack(
         Ok(Ok(Outcome::Unpacked(Box::new(Unpacked { version, role }))))
     };
     let path = arrived.arrival.path.as_str();
-    let is_of_feed = parts.settings.feeds.has_file(path);
+    let is_of_feed = components.settings.feeds.has_file(path);
     let archive = match archive {
         Ok(Some(archive)) => archive,
         Ok(None) => {
@@ -81,7 +81,7 @@ pub(super) async fn unpack(
         .iter()
         .map(|member| member.name.as_str())
         .collect();
-    let (all, wanted, others) = sort(parts, path, &names);
+    let (all, wanted, others) = sort(components, path, &names);
     if all == 0 {
         return made(0, 0, String::new(), Some("the archive holds no file".to_owned()));
     }
@@ -95,7 +95,7 @@ pub(super) async fn unpack(
         return made(all, 0, note, reason);
     }
     let read = wanted.len() as u64;
-    match convert_all(parts, records, arrived, archive, wanted).await? {
+    match convert_all(components, records, arrived, archive, wanted).await? {
         Ok(None) => made(all, read, note, None),
         Ok(Some(outcome)) => Ok(Ok(outcome)),
         Err(error) => Ok(Err(error)),
@@ -104,7 +104,7 @@ pub(super) async fn unpack(
 
 /// Sorts the members of an archive: how many there are without those whose names are never looked at, those that a feed
 /// matches, and the names of the others.
-fn sort(parts: &Parts, archive: &str, members: &[&str]) -> (u64, Vec<Wanted>, Vec<String>) {
+fn sort(components: &Components, archive: &str, members: &[&str]) -> (u64, Vec<Wanted>, Vec<String>) {
     let (mut all, mut wanted, mut others) = (0, Vec::new(), Vec::new());
     for (number, member) in members.iter().enumerate() {
         if !member.split('/').all(|part| is_looked_at(part.as_ref())) {
@@ -112,7 +112,7 @@ fn sort(parts: &Parts, archive: &str, members: &[&str]) -> (u64, Vec<Wanted>, Ve
         }
         all += 1;
         let name = format!("{archive}/{member}");
-        match parts.settings.feeds.of_file(&name) {
+        match components.settings.feeds.of_file(&name) {
             Some((feed, captures)) => wanted.push(Wanted {
                 number,
                 name,
@@ -150,15 +150,15 @@ fn note(all: u64, others: &[String]) -> String {
 /// Converts all that is wanted and not recorded yet. Returns an outcome for the archive if it could not be read to its
 /// end.
 async fn convert_all(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     records: &mpsc::Sender<Recordable>,
     arrived: &Arrived,
     archive: Archive,
     mut wanted: Vec<Wanted>,
 ) -> anyhow::Result<Result<Option<Outcome>, StepError>> {
     let Arrival { path, stamp } = &arrived.arrival;
-    let known = with_retries(&parts.patience, "looking members up", || async {
-        Ok(parts.state.members_of(path).await?)
+    let known = with_retries(&components.patience, "looking members up", || async {
+        Ok(components.state.members_of(path).await?)
     });
     let known = known
         .await
@@ -177,7 +177,7 @@ async fn convert_all(
         })
     });
     let numbers = wanted.iter().map(|member| member.number).collect();
-    let mut batches = unpack_ahead(Arc::new(archive), numbers, parts.lake.scratch())?;
+    let mut batches = unpack_ahead(Arc::new(archive), numbers, components.lake.scratch())?;
     let mut wanted = wanted.into_iter();
     while let Some(batch) = batches.recv().await {
         let batch = match batch {
@@ -188,15 +188,17 @@ async fn convert_all(
         };
         let members: Vec<Wanted> = wanted.by_ref().take(batch.len()).collect();
         let contents: Vec<MemberContent> = batch.into_iter().map(|(_, content)| content).collect();
-        if let Err(early) = convert_batch(parts, records, arrived, members, contents).await? {
+        if let Err(early) = convert_batch(components, records, arrived, members, contents).await? {
             return Ok(early.map(Some));
         }
         crash_point("after-members");
     }
     let there: Vec<&str> = there.iter().map(String::as_str).collect();
-    with_retries(&parts.patience, "noting what is gone from an archive", || async {
-        Ok(parts.state.settle_members(path, &there).await?)
-    })
+    with_retries(
+        &components.patience,
+        "noting what is gone from an archive",
+        || async { Ok(components.state.settle_members(path, &there).await?) },
+    )
     .await
     .context("cannot note in the state database what is gone from an archive")?;
     Ok(Ok(None))
@@ -204,7 +206,7 @@ async fn convert_all(
 
 /// Converts some members and passes on their records. If some could not be read, `Err` has the outcome for the archive.
 async fn convert_batch(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     records: &mpsc::Sender<Recordable>,
     arrived: &Arrived,
     members: Vec<Wanted>,
@@ -232,11 +234,11 @@ async fn convert_batch(
         )
         .collect();
     for content in &contents {
-        parts.progress.file_arrived(content.bytes());
+        components.progress.file_arrived(content.bytes());
     }
-    let archive = reading(parts, arrived);
+    let archive = reading(components, arrived);
     let go_through = archive.through.is_none();
-    let mut outcomes = convert_members(parts, &group, contents.clone(), go_through).await?;
+    let mut outcomes = convert_members(components, &group, contents.clone(), go_through).await?;
     let fails_as_group = |outcome: &Result<Outcome, StepError>| {
         let error = outcome.as_ref().err();
         error.is_some_and(|error| error.is_of_group() && !error.is_of_room())
@@ -245,7 +247,7 @@ async fn convert_batch(
         outcomes.clear();
         for (member, content) in group.iter().zip(contents) {
             let member = std::slice::from_ref(member);
-            outcomes.extend(convert_members(parts, member, vec![content], go_through).await?);
+            outcomes.extend(convert_members(components, member, vec![content], go_through).await?);
         }
     }
     // What was read is of the archive that arrived only if that is still there.
@@ -256,7 +258,7 @@ async fn convert_batch(
     }
     let mut early = None;
     for (member, outcome) in group.into_iter().zip(outcomes) {
-        parts.progress.file_done();
+        components.progress.file_done();
         let outcome = match outcome {
             Ok(Outcome::Recorded(outcome)) => *outcome,
             Err(error) if !error.is_worth_another(arrived.failures + 1) => SubmissionOutcome::Failed {
@@ -286,16 +288,22 @@ async fn convert_batch(
 /// Reads the list of members, on a thread that may be lost. `Err` has the outcome if the archive is not the one that
 /// arrived.
 async fn list(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     arrived: &Arrived,
 ) -> anyhow::Result<Result<Result<Listed, Outcome>, StepError>> {
     let runtime = Handle::current();
-    let folder = parts.lake.scratch();
+    let folder = components.lake.scratch();
     let list = move |_: usize, reading: &Reading, _| {
         let listed = reading.list(&runtime, &folder)?;
         Ok(done_or(listed, |listed| Step::Listed(Box::new(listed))))
     };
-    let mut steps = in_parallel(parts, &[reading(parts, arrived)], vec![Ok(Step::New)], list).await?;
+    let mut steps = in_parallel(
+        components,
+        &[reading(components, arrived)],
+        vec![Ok(Step::New)],
+        list,
+    )
+    .await?;
     Ok(match steps.pop() {
         Some(Ok(Step::Listed(listed))) => Ok(Ok(*listed)),
         Some(Ok(Step::Done(outcome))) => Ok(Err(outcome)),
@@ -304,18 +312,18 @@ async fn list(
     })
 }
 
-fn reading(parts: &Parts, arrived: &Arrived) -> Reading {
+fn reading(components: &Components, arrived: &Arrived) -> Reading {
     let Arrival { path, stamp } = &arrived.arrival;
-    let of_feed = parts.settings.feeds.of_file(path);
+    let of_feed = components.settings.feeds.of_file(path);
     Reading {
         file: path.clone(),
-        source: parts.settings.source_of(path).map(|(source, _)| source),
-        content: content(parts, path),
+        source: components.settings.source_of(path).map(|(source, _)| source),
+        content: content(components, path),
         stamp: *stamp,
         feed: arrived.feed.clone(),
         through: of_feed.and_then(|(feed, _)| feed.through.clone()),
         watch: Watch::default(),
-        abandoned: parts.abandoned.clone(),
+        abandoned: components.abandoned.clone(),
     }
 }
 

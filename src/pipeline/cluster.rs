@@ -28,7 +28,7 @@ use self::result::take_over;
 use super::merge::{Chosen, Merged};
 use super::partials::LostPartials;
 use super::retry::StepError;
-use super::{Parts, crash_point, stopped};
+use super::{Components, crash_point, stopped};
 use crate::lake::{copy_name, is_plain, result_folder, session_folder};
 use crate::settings::ClusterSettings;
 
@@ -44,7 +44,7 @@ const COPIES: usize = 32;
 /// Merges a run on a cluster, and puts the summary and the coverage into the lake, where they are not yet synced to
 /// disk.
 pub(super) async fn merge(
-    parts: &Parts,
+    components: &Components,
     run: &ClaimedRun,
     settings: &ClusterSettings,
     (feed, chosen): (&Arc<FeedLayout>, &[Chosen<'_>]),
@@ -54,14 +54,14 @@ pub(super) async fn merge(
     let client = settings.client.as_ref();
     let cluster = client.map_err(|problem| StepError::permanent(anyhow!("{problem}")))?;
     let sales = feed.sales().expect("reference feeds were sorted out before");
-    let (merge, expected) = plan(parts, sales, chosen).await?;
+    let (merge, expected) = plan(components, sales, chosen).await?;
     let result = match merge.inputs.is_empty() {
         // All rows were left out: there is nothing to ask for.
         true => None,
-        false => Some(operate(parts, run, settings, cluster, &merge).await?),
+        false => Some(operate(components, run, settings, cluster, &merge).await?),
     };
     let taken = take_over(
-        parts,
+        components,
         feed,
         result.as_ref().map(|(_, folder)| folder),
         expected,
@@ -73,7 +73,7 @@ pub(super) async fn merge(
         // A failure of the disk passes, and leaves a result that need not be computed again.
         let is_kept = taken.as_ref().is_err_and(StepError::is_outage);
         if !is_kept {
-            forget(parts, cluster, &id).await;
+            forget(components, cluster, &id).await;
             crash_point("after-forget");
         }
     }
@@ -82,13 +82,13 @@ pub(super) async fn merge(
 
 /// Decides what the cluster is to read, by lake paths, and what of it is expected.
 async fn plan(
-    parts: &Parts,
+    components: &Components,
     sales: &SalesLayout,
     chosen: &[Chosen<'_>],
 ) -> Result<(Merge, Expected), StepError> {
-    find_lost(parts, chosen).await?;
+    find_lost(components, chosen).await?;
     let ids: Vec<i64> = chosen.iter().map(|chosen| chosen.input.version_id).collect();
-    let recorded = parts.state.version_days(&ids).await?;
+    let recorded = components.state.version_days(&ids).await?;
     let mut ordered: Vec<&Chosen<'_>> = chosen.iter().collect();
     ordered.sort_unstable_by_key(|chosen| chosen.input.age);
     let recorded: Vec<&[VersionDay]> = ordered
@@ -187,9 +187,9 @@ fn some_of(days: &[&VersionDay], kept: &[bool]) -> Kept {
 }
 
 /// Fails if the lake lacks a partial: an engine might pass over it.
-async fn find_lost(parts: &Parts, chosen: &[Chosen<'_>]) -> Result<(), StepError> {
+async fn find_lost(components: &Components, chosen: &[Chosen<'_>]) -> Result<(), StepError> {
     let partials: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
-    let inventory = parts.lake.inventory_of(&partials).await;
+    let inventory = components.lake.inventory_of(&partials).await;
     let partials = partials.into_iter().map(|partial| ((), partial.to_owned()));
     let lost = inventory
         .map_err(StepError::transient)?
@@ -207,20 +207,20 @@ async fn find_lost(parts: &Parts, chosen: &[Chosen<'_>]) -> Result<(), StepError
 
 /// Has the cluster merge, and returns the operation once it is done, and the folder of its result.
 async fn operate(
-    parts: &Parts,
+    components: &Components,
     run: &ClaimedRun,
     settings: &ClusterSettings,
     cluster: &Cluster,
     merge: &Merge,
 ) -> Result<(OperationId, ObjectPath), StepError> {
-    let id = id_for(parts, run, merge);
+    let id = id_for(components, run, merge);
     let files: usize = merge.inputs.iter().map(|input| input.paths.len()).sum();
-    if let Some(begun) = begun(parts, run).await? {
+    if let Some(begun) = begun(components, run).await? {
         let folder = result_folder(&begun.session);
         if begun.operation == id.operation {
             tracing::info!(operation = %begun, "attaches to the operation that was begun on the cluster");
-            match until_stopped(parts, cluster, &begun, cluster.attach(&begun)).await? {
-                Ok(()) if has_result(parts, &folder).await? => return Ok((begun, folder)),
+            match until_stopped(components, cluster, &begun, cluster.attach(&begun)).await? {
+                Ok(()) if has_result(components, &folder).await? => return Ok((begun, folder)),
                 // gristmill died after it had let go of it.
                 Ok(()) => tracing::warn!(operation = %begun, "begun anew on the cluster: its result is gone"),
                 // Its result may be half written, or it was given up because nobody asked for it.
@@ -231,18 +231,18 @@ async fn operate(
                 Err(error) => return Err(failed(error)),
             }
         }
-        forget(parts, cluster, &begun).await;
+        forget(components, cluster, &begun).await;
     }
-    parts
+    components
         .state
         .set_cluster_operation(&run.run_id, Some(&id.to_string()))
         .await?;
-    let merge = reachable(parts, settings, &id, merge).await?;
+    let merge = reachable(components, settings, &id, merge).await?;
     tracing::info!(operation = %id, files, "merges on the cluster");
     crash_point("before-cluster");
     let folder = result_folder(&id.session);
     let output = format!("{}/{folder}", settings.lake);
-    match until_stopped(parts, cluster, &id, cluster.execute(&id, &merge, &output)).await? {
+    match until_stopped(components, cluster, &id, cluster.execute(&id, &merge, &output)).await? {
         Ok(()) => {
             crash_point("after-cluster");
             Ok((id, folder))
@@ -250,24 +250,28 @@ async fn operate(
         // It may go on, and the next attempt attaches to it.
         Err(error) if error.is_outage() => Err(failed(error)),
         Err(error) => {
-            forget(parts, cluster, &id).await;
+            forget(components, cluster, &id).await;
             Err(failed(error))
         }
     }
 }
 
-async fn has_result(parts: &Parts, folder: &ObjectPath) -> Result<bool, StepError> {
-    let rows = parts.lake.rows_in(folder).await.map_err(StepError::transient)?;
+async fn has_result(components: &Components, folder: &ObjectPath) -> Result<bool, StepError> {
+    let rows = components
+        .lake
+        .rows_in(folder)
+        .await
+        .map_err(StepError::transient)?;
     Ok(!rows.is_empty())
 }
 
 /// Lets go of the operation that was begun for a run which this host merges now: a person changed the job since.
-pub(super) async fn let_go(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
-    let Some(begun) = begun(parts, run).await? else {
+pub(super) async fn let_go(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
+    let Some(begun) = begun(components, run).await? else {
         return Ok(());
     };
     tracing::info!(operation = %begun, "ends the operation on the cluster, because this host merges now");
-    if let Some(cluster) = parts
+    if let Some(cluster) = components
         .settings
         .cluster
         .as_ref()
@@ -276,16 +280,16 @@ pub(super) async fn let_go(parts: &Parts, run: &ClaimedRun) -> Result<(), StepEr
         if let Err(error) = cluster.interrupt(&begun).await {
             tracing::warn!(operation = %begun, "the operation may go on, because it could not be ended: {error}");
         }
-        forget(parts, cluster, &begun).await;
+        forget(components, cluster, &begun).await;
     }
-    parts.state.set_cluster_operation(&run.run_id, None).await?;
+    components.state.set_cluster_operation(&run.run_id, None).await?;
     Ok(())
 }
 
 /// Returns what the cluster is to read by the URLs under which it reaches it. Partials whose names engines read
 /// differently are copied first.
 async fn reachable(
-    parts: &Parts,
+    components: &Components,
     settings: &ClusterSettings,
     id: &OperationId,
     merge: &Merge,
@@ -301,7 +305,7 @@ async fn reachable(
         *path = format!("{}/{path}", settings.lake);
     }
     stream::iter(copies)
-        .map(|(path, copy)| async move { parts.lake.copy_for_cluster(&path, &copy).await })
+        .map(|(path, copy)| async move { components.lake.copy_for_cluster(&path, &copy).await })
         .buffer_unordered(COPIES)
         .try_collect::<()>()
         .await
@@ -311,32 +315,32 @@ async fn reachable(
 
 /// Makes the id of a new operation, in a session of its own. The operation's own id is the same whenever the run has the
 /// cluster do the same.
-fn id_for(parts: &Parts, run: &ClaimedRun, merge: &Merge) -> OperationId {
+fn id_for(components: &Components, run: &ClaimedRun, merge: &Merge) -> OperationId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(parts.settings.state.as_os_str().as_encoded_bytes());
+    hasher.update(components.settings.state.as_os_str().as_encoded_bytes());
     hasher.update(run.run_id.as_bytes());
     hasher.update(&merge.fingerprint());
     let operation = hasher.finalize();
-    let now = parts.clock.now().as_nanosecond();
+    let now = components.clock.now().as_nanosecond();
     let session = hasher.update(&now.to_le_bytes()).finalize();
     OperationId::of(session.as_bytes(), operation.as_bytes())
 }
 
 /// Returns the operation that was recorded for a run.
-async fn begun(parts: &Parts, run: &ClaimedRun) -> Result<Option<OperationId>, StepError> {
-    let row = parts.state.run(&run.run_id).await?;
+async fn begun(components: &Components, run: &ClaimedRun) -> Result<Option<OperationId>, StepError> {
+    let row = components.state.run(&run.run_id).await?;
     // What somebody garbled is none.
     Ok(row.and_then(|row| row.cluster_operation?.parse().ok()))
 }
 
 /// Waits for an operation. If the pipeline is stopped meanwhile and it does not end soon, it is ended.
 async fn until_stopped(
-    parts: &Parts,
+    components: &Components,
     cluster: &Cluster,
     id: &OperationId,
     operation: impl Future<Output = Result<(), ClusterError>>,
 ) -> Result<Result<(), ClusterError>, StepError> {
-    let mut stop = parts.patience.stopped.clone();
+    let mut stop = components.patience.stopped.clone();
     let out_of_time = async {
         stopped(&mut stop).await;
         tokio::time::sleep(GRACE).await;
@@ -357,23 +361,23 @@ async fn until_stopped(
 
 /// Lets go of an operation and of what it wrote. What cannot be let go of harms nobody: nothing reads it, the cluster
 /// forgets it by itself, and the next start removes the folder.
-async fn forget(parts: &Parts, cluster: &Cluster, id: &OperationId) {
+async fn forget(components: &Components, cluster: &Cluster, id: &OperationId) {
     if let Err(error) = cluster.release(id).await {
         tracing::debug!(operation = %id, "the operation could not be released: {error}");
     }
     let folder = session_folder(&id.session);
-    if let Err(error) = parts.lake.remove_folder(&folder).await {
+    if let Err(error) = components.lake.remove_folder(&folder).await {
         tracing::warn!("{error:#}; the next start removes it");
     }
 }
 
 /// Removes the folders of sessions that no run needs any more. Call it only while nothing is being merged.
-pub(super) async fn remove_leftovers(parts: &Parts) -> Result<(), StepError> {
-    let sessions = parts.lake.sessions().await.map_err(StepError::transient)?;
+pub(super) async fn remove_leftovers(components: &Components) -> Result<(), StepError> {
+    let sessions = components.lake.sessions().await.map_err(StepError::transient)?;
     if sessions.is_empty() {
         return Ok(());
     }
-    let active = parts.state.cluster_operations().await?;
+    let active = components.state.cluster_operations().await?;
     let active: Vec<OperationId> = active
         .iter()
         .filter_map(|operation| operation.parse().ok())
@@ -381,7 +385,7 @@ pub(super) async fn remove_leftovers(parts: &Parts) -> Result<(), StepError> {
     let is_active = |session: &String| active.iter().any(|operation| operation.session == *session);
     for session in sessions.iter().filter(|session| !is_active(session)) {
         let folder = session_folder(session);
-        parts
+        components
             .lake
             .remove_folder(&folder)
             .await

@@ -21,7 +21,7 @@ use super::sources::Origin;
 use super::steps::{Attempt, Converted, Outcome, Step, done_or};
 use super::stuck::Watch;
 use super::workers::in_parallel;
-use super::{FETCHED_KIB, Parts, crash_point};
+use super::{Components, FETCHED_KIB, crash_point};
 use crate::lake::{Spooled, VersionObject};
 
 /// The most objects of a group that are fetched at the same time.
@@ -30,37 +30,39 @@ const FETCHES: usize = 32;
 /// Converts files, and returns the outcome of each in their order. Everything to be recorded is then in the lake, on
 /// disk. A file's failure is its own outcome; the call fails only if the state database stays unavailable.
 pub(super) async fn convert_files(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     group: &[Arrived],
 ) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
-    let contents = group.iter().map(|arrived| content(parts, &arrived.arrival.path));
-    convert(parts, group, contents.collect(), true).await
+    let contents = group
+        .iter()
+        .map(|arrived| content(components, &arrived.arrival.path));
+    convert(components, group, contents.collect(), true).await
 }
 
 /// Converts members of an archive, like [`convert_files`]. If the archive came out of a program, they go through none.
 pub(super) async fn convert_members(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     group: &[Arrived],
     contents: Vec<MemberContent>,
     go_through: bool,
 ) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
     let contents = contents.into_iter().map(Content::Member);
-    convert(parts, group, contents.collect(), go_through).await
+    convert(components, group, contents.collect(), go_through).await
 }
 
 async fn convert(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     group: &[Arrived],
     contents: Vec<Content>,
     go_through: bool,
 ) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
-    let known = in_force(parts, group).await?;
+    let known = in_force(components, group).await?;
     let mut readings: Vec<Reading> = group
         .iter()
         .zip(contents)
         .map(|(arrived, content)| Reading {
             file: arrived.arrival.path.clone(),
-            source: parts
+            source: components
                 .settings
                 .source_of(&arrived.arrival.path)
                 .map(|(source, _)| source),
@@ -69,7 +71,7 @@ async fn convert(
             feed: arrived.feed.clone(),
             through: arrived.feed.through.clone().filter(|_| go_through),
             watch: Watch::default(),
-            abandoned: parts.abandoned.clone(),
+            abandoned: components.abandoned.clone(),
         })
         .collect();
     let mut steps: Vec<Attempt> = (0..group.len()).map(|_| Ok(Step::New)).collect();
@@ -77,7 +79,7 @@ async fn convert(
     let kib: u64 = to_fetch.map(|reading| reading.stamp.bytes.div_ceil(1024)).sum();
     // A group may exceed all the memory for fetched objects. Then it gets all of it.
     let kib = kib.min(FETCHED_KIB as u64) as u32;
-    let fetched = parts.fetched_kib.acquire_many(kib).await?;
+    let fetched = components.fetched_kib.acquire_many(kib).await?;
     fetch(&mut readings, &mut steps).await?;
     let runtime = Handle::current();
 
@@ -101,25 +103,25 @@ async fn convert(
             }
             other => other,
         };
-        steps = in_parallel(parts, &readings, steps, work).await?;
-        leave_out_same(parts, group, &mut steps).await?;
-        leave_out_known(parts, group, &known, &mut steps).await?;
+        steps = in_parallel(components, &readings, steps, work).await?;
+        leave_out_same(components, group, &mut steps).await?;
+        leave_out_known(components, group, &known, &mut steps).await?;
     }
 
-    let conversion_parts = parts.clone();
+    let conversion_parts = components.clone();
     let convert_one = move |_: usize, reading: &Reading, step| match step {
         Ok(Step::New | Step::Hashed(_)) => convert_file(&conversion_parts, &runtime, reading),
         done => done,
     };
-    steps = in_parallel(parts, &readings, steps, convert_one).await?;
+    steps = in_parallel(components, &readings, steps, convert_one).await?;
     drop(fetched);
-    leave_out_known(parts, group, &known, &mut steps).await?;
-    publish(parts, group, steps).await
+    leave_out_known(components, group, &known, &mut steps).await?;
+    publish(components, group, steps).await
 }
 
 /// Finds where a file's bytes are, by the source that its name belongs to.
-pub(super) fn content(parts: &Parts, file: &str) -> Content {
-    let found = parts.sources.iter().find_map(|open| {
+pub(super) fn content(components: &Components, file: &str) -> Content {
+    let found = components.sources.iter().find_map(|open| {
         let path = open.source.path_of(file)?;
         Some(match &open.origin {
             Origin::Folder(folder) => Content::File {
@@ -165,15 +167,15 @@ async fn fetch(readings: &mut [Reading], steps: &mut [Attempt]) -> anyhow::Resul
 
 /// Looks up the size and layout of the version in force of each known file.
 async fn in_force(
-    parts: &Parts,
+    components: &Components,
     group: &[Arrived],
 ) -> anyhow::Result<HashMap<String, Option<(u64, String)>>> {
     let paths: Vec<&str> = group
         .iter()
         .map(|arrived| arrived.arrival.path.as_str())
         .collect();
-    let known = with_retries(&parts.patience, "looking files up", || async {
-        Ok(parts.state.in_force(&paths).await?)
+    let known = with_retries(&components.patience, "looking files up", || async {
+        Ok(components.state.in_force(&paths).await?)
     });
     known.await.context("cannot look files up in the state database")
 }
@@ -183,26 +185,32 @@ fn is_archive(error: &StepError) -> bool {
     matches!(error.cause().downcast_ref(), Some(EngineError::Archive))
 }
 
-fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
+fn convert_file(components: &Components, runtime: &Handle, reading: &Reading) -> Attempt {
     panic_point("convert-file", &reading.file);
     let files = Files {
-        converted: parts.lake.spool(),
-        partial: parts.lake.spool(),
-        rejects: parts.lake.spool(),
+        converted: components.lake.spool(),
+        partial: components.lake.spool(),
+        rejects: components.lake.spool(),
     };
-    let folder = parts.lake.scratch();
+    let folder = components.lake.scratch();
     let scratch = Scratch {
         folder: &folder,
-        memory: &parts.memory.conversions,
+        memory: &components.memory.conversions,
     };
     let mut counted = 0;
     let began = Instant::now();
-    let read = reading.convert(runtime, &files, parts.settings.convert.keep, scratch, |bytes| {
-        parts.progress.bytes_read(bytes - counted);
-        counted = bytes;
-    });
+    let read = reading.convert(
+        runtime,
+        &files,
+        components.settings.convert.keep,
+        scratch,
+        |bytes| {
+            components.progress.bytes_read(bytes - counted);
+            counted = bytes;
+        },
+    );
     let converted = |(report, content_hash)| {
-        parts.activity.gauges.converted_in(began.elapsed());
+        components.activity.gauges.converted_in(began.elapsed());
         Step::Converted(Box::new(Converted {
             report,
             content_hash,
@@ -221,7 +229,11 @@ fn convert_file(parts: &Parts, runtime: &Handle, reading: &Reading) -> Attempt {
 }
 
 /// Ends the work on files that were doubted for nothing.
-async fn leave_out_same(parts: &Arc<Parts>, group: &[Arrived], steps: &mut [Attempt]) -> anyhow::Result<()> {
+async fn leave_out_same(
+    components: &Arc<Components>,
+    group: &[Arrived],
+    steps: &mut [Attempt],
+) -> anyhow::Result<()> {
     let doubted: Vec<_> = group
         .iter()
         .zip(&*steps)
@@ -234,11 +246,11 @@ async fn leave_out_same(parts: &Arc<Parts>, group: &[Arrived], steps: &mut [Atte
             })
         })
         .collect();
-    let same = doubted::for_nothing(parts, &doubted).await?;
+    let same = doubted::for_nothing(components, &doubted).await?;
     for (arrived, step) in group.iter().zip(steps) {
         let Arrival { path, stamp } = &arrived.arrival;
         if arrived.is_doubted && same.contains(path) {
-            parts.progress.bytes_read(stamp.bytes);
+            components.progress.bytes_read(stamp.bytes);
             *step = Ok(Step::Done(Outcome::Same));
         }
     }
@@ -247,7 +259,7 @@ async fn leave_out_same(parts: &Arc<Parts>, group: &[Arrived], steps: &mut [Atte
 
 /// Ends the work on files whose bytes are those of a known version.
 async fn leave_out_known(
-    parts: &Parts,
+    components: &Components,
     group: &[Arrived],
     known: &HashMap<String, Option<(u64, String)>>,
     steps: &mut [Attempt],
@@ -265,15 +277,15 @@ async fn leave_out_known(
     if versions.is_empty() {
         return Ok(());
     }
-    let ask = || async { Ok(parts.state.known_versions(&versions).await?) };
-    let found: HashSet<String> = with_retries(&parts.patience, "looking for versions", ask)
+    let ask = || async { Ok(components.state.known_versions(&versions).await?) };
+    let found: HashSet<String> = with_retries(&components.patience, "looking for versions", ask)
         .await
         .context("cannot look for versions in the state database")?;
     for (arrived, step) in group.iter().zip(steps) {
         let path = &arrived.arrival.path;
         if let Some(hash) = content_hash(step).filter(|_| found.contains(path)) {
             if matches!(step, Ok(Step::Hashed(_))) {
-                parts.progress.bytes_read(arrived.arrival.stamp.bytes);
+                components.progress.bytes_read(arrived.arrival.stamp.bytes);
             }
             *step = Ok(Step::Done(Outcome::Recorded(Box::new(
                 SubmissionOutcome::Unchanged {
@@ -297,7 +309,7 @@ fn content_hash(step: &Attempt) -> Option<&str> {
 /// Puts the outputs of the conversions into the lake. If that fails, it fails for all of them; the caller retries each
 /// by itself.
 async fn publish(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     group: &[Arrived],
     steps: Vec<Attempt>,
 ) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
@@ -314,7 +326,7 @@ async fn publish(
             Ok(Step::New | Step::Hashed(_) | Step::Listed(_)) => unreachable!("every file was converted"),
         });
     }
-    let lake = parts.lake.clone();
+    let lake = components.lake.clone();
     let published = tokio::task::spawn_blocking(move || {
         let Outputs {
             converted,

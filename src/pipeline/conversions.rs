@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Parts;
+use super::Components;
 use super::activity::Token;
 use super::archives::unpack;
 use super::arrived::Arrived;
@@ -62,7 +62,7 @@ pub(super) enum Next {
 /// The conversions in progress. There is never more than one for the same file, so its submissions are recorded in the
 /// order of their arrival, however long each takes.
 pub(super) struct Conversions {
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     sources: Arc<Sources>,
     records: mpsc::Sender<Recordable>,
     /// Jobs that waited for a file may run once it waits no longer.
@@ -88,18 +88,18 @@ pub(super) struct Conversions {
 
 impl Conversions {
     pub(super) async fn new(
-        parts: Arc<Parts>,
+        components: Arc<Components>,
         sources: Arc<Sources>,
         records: mpsc::Sender<Recordable>,
         judge: mpsc::Sender<ToJudge>,
     ) -> anyhow::Result<Self> {
-        let attempts = with_retries(&parts.patience, "reading the attempts at files", || async {
-            Ok(parts.state.attempts().await?)
+        let attempts = with_retries(&components.patience, "reading the attempts at files", || async {
+            Ok(components.state.attempts().await?)
         });
         let attempts = attempts.await.context("cannot read the attempts at files")?;
-        let room = Arc::new(Semaphore::new(parts.max_conversions));
+        let room = Arc::new(Semaphore::new(components.max_conversions));
         Ok(Self {
-            parts,
+            components,
             sources,
             records,
             judge,
@@ -165,7 +165,7 @@ impl Conversions {
 
     /// Adds an arrival to those that wait for their turn, or postpones it while the same file is in progress.
     pub(super) fn take(&mut self, arrival: Arrival, token: Token, is_doubted: bool) {
-        let feeds = &self.parts.settings.feeds;
+        let feeds = &self.components.settings.feeds;
         let of_feed = feeds.of_file(&arrival.path);
         let is_archive = of_feed.is_none();
         let of_feed = of_feed.or_else(|| Some((feeds.of_archive(&arrival.path)?, Captures::default())));
@@ -217,7 +217,7 @@ impl Conversions {
 
     fn note_queue(&self) {
         let files = self.small.len() + self.large.len() + self.suspects.len();
-        self.parts.activity.gauges.set_to_convert(files);
+        self.components.activity.gauges.set_to_convert(files);
     }
 
     /// How often the process has died with just this file.
@@ -250,7 +250,7 @@ impl Conversions {
         for mut arrived in alone {
             self.attempts.remove(&arrived.arrival.path);
             if let Some(feed) = self
-                .parts
+                .components
                 .settings
                 .feeds
                 .archives()
@@ -265,7 +265,7 @@ impl Conversions {
             let path = failed.arrived.arrival.path.clone();
             self.attempts.remove(&path);
             if !self
-                .parts
+                .components
                 .patience
                 .tries_again(&failed.error, failed.arrived.failures)
             {
@@ -279,18 +279,18 @@ impl Conversions {
                     false => Vec::new(),
                 };
                 for path in others.into_iter().chain([path]) {
-                    self.parts.activity.tally.count_file_waiting();
+                    self.components.activity.tally.count_file_waiting();
                     self.take_postponed(&path);
                 }
             } else if self.files.get(&path).is_some_and(Option::is_some) {
                 self.take_postponed(&path);
             } else {
-                self.parts.activity.gauges.count_retry();
+                self.components.activity.gauges.count_retry();
                 self.waiting.add(failed);
             }
         }
         if let Some((files, pause)) = self.waiting.put_off() {
-            note_waiting(&self.parts, &files, pause).await?;
+            note_waiting(&self.components, &files, pause).await?;
         }
         for path in paths {
             self.attempts.remove(&path);
@@ -337,19 +337,23 @@ impl Conversions {
     /// Starts to convert a group. `attempts` is how often the process has died with a suspect.
     fn start(&mut self, group: Vec<Arrived>, permit: OwnedSemaphorePermit, attempts: Option<u32>) {
         self.note_queue();
-        let (parts, sources, records) = (self.parts.clone(), self.sources.clone(), self.records.clone());
+        let (components, sources, records) = (
+            self.components.clone(),
+            self.sources.clone(),
+            self.records.clone(),
+        );
         let judge = self.judge.clone();
         self.tasks.spawn(async move {
             let outcomes = match attempts.filter(|attempts| *attempts >= MOST_ATTEMPTS) {
                 Some(attempts) => vec![Err(kills(attempts))],
                 None => {
-                    note_attempts(&parts, &group).await?;
+                    note_attempts(&components, &group).await?;
                     let convert = async {
                         match group.as_slice() {
                             [archive] if archive.is_archive => {
-                                Ok(vec![unpack(&parts, &records, archive).await?])
+                                Ok(vec![unpack(&components, &records, archive).await?])
                             }
-                            files => convert_files(&parts, files).await,
+                            files => convert_files(&components, files).await,
                         }
                     };
                     match contained(convert).await {
@@ -364,16 +368,16 @@ impl Conversions {
             drop(permit);
             if attempts.is_some() {
                 // Before the next suspect may end the process: what of this one is not recorded by then is no proof.
-                end_attempts(&parts, &[group[0].arrival.path.as_str()]).await?;
+                end_attempts(&components, &[group[0].arrival.path.as_str()]).await?;
             }
             let Sorted { mut ended, done } = sort(group, outcomes);
-            if note_ends(&parts, &ended, &done).await? {
+            if note_ends(&components, &ended, &done).await? {
                 // If that stage is gone, the pipeline stops, and the next start judges all that is open.
-                let _ = judge.send(ToJudge::wake(parts.activity.begin())).await;
+                let _ = judge.send(ToJudge::wake(components.activity.begin())).await;
             }
             for (arrived, outcome) in done {
                 ended.paths.push(arrived.arrival.path.clone());
-                send_on(&parts, &sources, &records, arrived, outcome).await;
+                send_on(&components, &sources, &records, arrived, outcome).await;
             }
             ended.was_suspect = attempts.is_some();
             Ok(ended)
@@ -394,7 +398,7 @@ impl Conversions {
         }
         self.attempts.retain(|path, _| !is_unread(path));
         end_attempts(
-            &self.parts,
+            &self.components,
             &unread.iter().map(String::as_str).collect::<Vec<_>>(),
         )
         .await
@@ -405,8 +409,8 @@ impl Conversions {
         if !std::mem::take(&mut self.may_be_gone) && self.waiting.is_empty() {
             return Ok(());
         }
-        let state = &self.parts.state;
-        let waiting = with_retries(&self.parts.patience, "asking what waits", || async {
+        let state = &self.components.state;
+        let waiting = with_retries(&self.components.patience, "asking what waits", || async {
             Ok(state.waiting().await?)
         });
         let waiting = waiting
@@ -418,10 +422,10 @@ impl Conversions {
             if self.files.contains_key(&file) {
                 continue;
             }
-            let feeds = &self.parts.settings.feeds;
+            let feeds = &self.components.settings.feeds;
             let is_wanted = feeds.has_file(&file) || feeds.of_archive(&file).is_some();
             // A source that does not answer may still have the file.
-            match content(&self.parts, &file).exists().await {
+            match content(&self.components, &file).exists().await {
                 Ok(true) if is_wanted => self.may_be_gone = true,
                 Ok(_) => gone.push(file),
                 Err(_) => self.may_be_gone = true,
@@ -430,12 +434,17 @@ impl Conversions {
         if gone.is_empty() {
             return Ok(());
         }
-        with_retries(&self.parts.patience, "forgetting files that are gone", || async {
-            Ok(state.end_waiting(WaitKind::File, &gone).await?)
-        })
+        with_retries(
+            &self.components.patience,
+            "forgetting files that are gone",
+            || async { Ok(state.end_waiting(WaitKind::File, &gone).await?) },
+        )
         .await
         .context("cannot forget in the state database the files that are gone")?;
-        let _ = self.judge.send(ToJudge::wake(self.parts.activity.begin())).await;
+        let _ = self
+            .judge
+            .send(ToJudge::wake(self.components.activity.begin()))
+            .await;
         Ok(())
     }
 }

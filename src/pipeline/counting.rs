@@ -2,7 +2,7 @@
 
 use gristmill_engine::stored_days;
 
-use super::Parts;
+use super::Components;
 use super::conversion::version_day;
 use super::retry::StepError;
 
@@ -11,8 +11,8 @@ const GROUP: usize = 200;
 
 /// Counts the versions in force whose days were never counted. One whose partial cannot be read is left for the next
 /// start: until then the guards do not know its days.
-pub(super) async fn count_days(parts: &Parts) -> Result<(), StepError> {
-    let uncounted = parts.state.uncounted_versions().await?;
+pub(super) async fn count_days(components: &Components) -> Result<(), StepError> {
+    let uncounted = components.state.uncounted_versions().await?;
     if uncounted.is_empty() {
         return Ok(());
     }
@@ -24,10 +24,10 @@ pub(super) async fn count_days(parts: &Parts) -> Result<(), StepError> {
         let mut counted = Vec::with_capacity(group.len());
         for version in group {
             let path = version.file_url.as_str();
-            let Some(feed) = parts.settings.feeds.get(&version.feed).cloned() else {
+            let Some(feed) = components.settings.feeds.get(&version.feed).cloned() else {
                 continue;
             };
-            let file = match parts.lake.find(&version.partial).await {
+            let file = match components.lake.find(&version.partial).await {
                 Ok(Some(file)) => file,
                 Ok(None) => {
                     tracing::warn!(
@@ -47,7 +47,7 @@ pub(super) async fn count_days(parts: &Parts) -> Result<(), StepError> {
                 Err(error) => tracing::warn!(path, "its days are not known: {error}"),
             }
         }
-        parts.state.count_days(&counted).await?;
+        components.state.count_days(&counted).await?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use anyhow::Context;
 use gristmill_watcher::Arrival;
 
-use super::Parts;
+use super::Components;
 use super::retry::with_retries;
 use super::sources::to_state;
 
@@ -21,7 +21,10 @@ pub(super) struct Doubted<'d> {
 }
 
 /// Returns the paths of those that were doubted for nothing, and keeps their stamps.
-pub(super) async fn for_nothing(parts: &Parts, doubted: &[Doubted<'_>]) -> anyhow::Result<HashSet<String>> {
+pub(super) async fn for_nothing(
+    components: &Components,
+    doubted: &[Doubted<'_>],
+) -> anyhow::Result<HashSet<String>> {
     if doubted.is_empty() {
         return Ok(HashSet::new());
     }
@@ -29,8 +32,8 @@ pub(super) async fn for_nothing(parts: &Parts, doubted: &[Doubted<'_>]) -> anyho
         .iter()
         .map(|file| (file.arrival.path.as_str(), file.content_hash, file.layout_digest))
         .collect();
-    let same: HashSet<String> = with_retries(&parts.patience, "comparing files", || async {
-        Ok(parts.state.newest_versions(&versions).await?)
+    let same: HashSet<String> = with_retries(&components.patience, "comparing files", || async {
+        Ok(components.state.newest_versions(&versions).await?)
     })
     .await
     .context("cannot compare files with their submissions in the state database")?;
@@ -41,8 +44,8 @@ pub(super) async fn for_nothing(parts: &Parts, doubted: &[Doubted<'_>]) -> anyho
         .map(|Arrival { path, stamp }| (path.clone(), to_state(*stamp)))
         .collect();
     if !stamps.is_empty() {
-        with_retries(&parts.patience, "keeping the stamps of files", || async {
-            Ok(parts.state.restamp(&stamps, true).await?)
+        with_retries(&components.patience, "keeping the stamps of files", || async {
+            Ok(components.state.restamp(&stamps, true).await?)
         })
         .await
         .context("cannot keep the stamps of files in the state database")?;

@@ -1,13 +1,13 @@
 //! Logs who edited which job, and what it was before.
 
-use super::Parts;
+use super::Components;
 use super::retry::with_retries;
 use crate::overview;
 
 /// Logs the edits that were not logged before, also those made while no service ran.
-pub(super) async fn tell(parts: &Parts) -> anyhow::Result<()> {
-    let edits = with_retries(&parts.patience, "reading the edits of jobs", || async {
-        Ok(parts.state.untold_edits().await?)
+pub(super) async fn tell(components: &Components) -> anyhow::Result<()> {
+    let edits = with_retries(&components.patience, "reading the edits of jobs", || async {
+        Ok(components.state.untold_edits().await?)
     });
     for edit in edits.await? {
         let (job, at) = (&edit.job_id, edit.at);

@@ -14,21 +14,21 @@ use super::recordable::{Recordable, submission};
 use super::retry::with_retries;
 use super::sources::{SourceEvent, Sources, to_state};
 use super::unmatched::note_unmatched;
-use super::{Parts, stopped};
+use super::{Components, stopped};
 
 /// The most events that are received at a time.
 const EVENTS: usize = 1024;
 
 /// Handles events until it is stopped or the watchers end. Conversions in progress are finished.
 pub(super) async fn convert_arrivals(
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     sources: Arc<Sources>,
     mut events: mpsc::Receiver<SourceEvent>,
     records: mpsc::Sender<Recordable>,
     judge: mpsc::Sender<ToJudge>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut conversions = Conversions::new(parts.clone(), sources, records.clone(), judge).await?;
+    let mut conversions = Conversions::new(components.clone(), sources, records.clone(), judge).await?;
     let mut troubles = HashSet::new();
     let mut received = Vec::new();
     loop {
@@ -50,28 +50,28 @@ pub(super) async fn convert_arrivals(
             let event = match event {
                 Ok(event) => event,
                 Err(error) => {
-                    let place = &parts.settings.sources[source].place;
+                    let place = &components.settings.sources[source].place;
                     bail!("no file of the source {place} would be seen any more: {error}");
                 }
             };
             match event {
                 Event::Arrived(arrival) => {
-                    let token = parts.activity.begin();
-                    parts.progress.file_arrived(arrival.stamp.bytes);
+                    let token = components.activity.begin();
+                    components.progress.file_arrived(arrival.stamp.bytes);
                     conversions.take(arrival, token, false);
                 }
                 Event::Doubted(arrival) => {
-                    let token = parts.activity.begin();
-                    parts.progress.file_arrived(arrival.stamp.bytes);
+                    let token = components.activity.begin();
+                    components.progress.file_arrived(arrival.stamp.bytes);
                     conversions.take(arrival, token, true);
                 }
                 Event::Restamped(Arrival { path, stamp }) => restamped.push((path, to_state(stamp))),
                 Event::Unmatched { files, is_all } => {
-                    note_unmatched(&parts, source, files, is_all).await?;
+                    note_unmatched(&components, source, files, is_all).await?;
                 }
                 Event::Refused { name, reason } => {
-                    if let Some(record) = refused(&parts, name, reason).await? {
-                        let token = parts.activity.begin();
+                    if let Some(record) = refused(&components, name, reason).await? {
+                        let token = components.activity.begin();
                         let recordable = Recordable {
                             record,
                             doubted: None,
@@ -83,8 +83,8 @@ pub(super) async fn convert_arrivals(
                 Event::Swept { listed, waiting } => {
                     tracing::debug!(listed, waiting, "listed the source");
                     conversions.forget_the_gone().await?;
-                    parts.activity.swept(source, waiting == 0);
-                    if parts.activity.are_swept() {
+                    components.activity.swept(source, waiting == 0);
+                    if components.activity.are_swept() {
                         conversions.forget_the_unread().await?;
                     }
                 }
@@ -94,18 +94,18 @@ pub(super) async fn convert_arrivals(
                 Event::Trouble { path, error } => {
                     tracing::warn!(path = %path.display(), "{error}");
                     troubles.insert(path);
-                    parts.activity.tally.set_troubles(troubles.len());
+                    components.activity.tally.set_troubles(troubles.len());
                 }
                 Event::Recovered { path } => {
                     tracing::info!(path = %path.display(), "the folder can be read again");
                     troubles.remove(&path);
-                    parts.activity.tally.set_troubles(troubles.len());
+                    components.activity.tally.set_troubles(troubles.len());
                 }
             }
         }
         if !restamped.is_empty() {
-            with_retries(&parts.patience, "completing stamps", || async {
-                Ok(parts.state.restamp(&restamped, false).await?)
+            with_retries(&components.patience, "completing stamps", || async {
+                Ok(components.state.restamp(&restamped, false).await?)
             })
             .await
             .context("cannot complete stamps in the state database")?;
@@ -115,12 +115,16 @@ pub(super) async fn convert_arrivals(
 }
 
 /// Makes the record of a file whose name cannot be used, unless the state database already has it.
-async fn refused(parts: &Parts, name: String, reason: String) -> anyhow::Result<Option<SubmissionRecord>> {
-    let Some((feed, captures)) = parts.settings.feeds.of_file(&name) else {
+async fn refused(
+    components: &Components,
+    name: String,
+    reason: String,
+) -> anyhow::Result<Option<SubmissionRecord>> {
+    let Some((feed, captures)) = components.settings.feeds.of_file(&name) else {
         return Ok(None);
     };
-    let known = with_retries(&parts.patience, "looking up a refused file", || async {
-        Ok(parts.state.file(&name).await?)
+    let known = with_retries(&components.patience, "looking up a refused file", || async {
+        Ok(components.state.file(&name).await?)
     });
     let known = known.await.context("cannot look up a refused file")?;
     if known.is_some_and(|file| file.last_error.as_ref() == Some(&reason)) {

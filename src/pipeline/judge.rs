@@ -17,7 +17,7 @@ use self::rounds::Rounds;
 use super::activity::Token;
 use super::retry::with_retries;
 use super::sources::Sources;
-use super::{Parts, edits, stopped};
+use super::{Components, edits, stopped};
 
 /// How often to ask the state database whether somebody else has written to it.
 const EDITS: Duration = Duration::from_millis(500);
@@ -48,28 +48,28 @@ impl ToJudge {
 
 /// Judges jobs until it is stopped.
 pub(super) async fn judge_jobs(
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     sources: Arc<Sources>,
     mut cues: mpsc::Receiver<ToJudge>,
     runs: mpsc::Sender<Token>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let mut sweep = tokio::time::interval(parts.settings.clock_pause());
+    let mut sweep = tokio::time::interval(components.settings.clock_pause());
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut edits = tokio::time::interval(EDITS);
     edits.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = parts.state.changes().await?;
+    let mut seen = components.state.changes().await?;
     let mut incoming = Vec::new();
     let mut rested = Instant::now();
     let bench = Bench {
-        state: parts.state.clone(),
-        clock: parts.clock.clone(),
-        patience: parts.patience.clone(),
-        activity: parts.activity.clone(),
+        state: components.state.clone(),
+        clock: components.clock.clone(),
+        patience: components.patience.clone(),
+        activity: components.activity.clone(),
     };
-    let mut rounds = Rounds::new(bench, &parts.jobs, parts.settings.target.mode);
+    let mut rounds = Rounds::new(bench, &components.jobs, components.settings.target.mode);
     loop {
-        let may_rest = may_rest(&parts, &incoming) && Instant::now() < rested;
+        let may_rest = may_rest(&components, &incoming) && Instant::now() < rested;
         // Queries may depend on the time, and the clock may have been set.
         let mut is_sweep = false;
         tokio::select! {
@@ -77,28 +77,28 @@ pub(super) async fn judge_jobs(
             () = stopped(&mut stop) => return Ok(()),
             _ = sweep.tick() => {
                 is_sweep = true;
-                incoming.push(ToJudge::wake(parts.activity.begin()));
+                incoming.push(ToJudge::wake(components.activity.begin()));
             }
             _ = edits.tick() => {
-                let now = with_retries(&parts.patience, "asking for edits", || async { Ok(parts.state.changes().await?) }).await?;
+                let now = with_retries(&components.patience, "asking for edits", || async { Ok(components.state.changes().await?) }).await?;
                 if now == seen {
                     continue;
                 }
                 seen = now;
-                let marked = || async { Ok(parts.state.files_to_look_at().await?) };
-                for path in with_retries(&parts.patience, "asking for files to look at", marked).await? {
+                let marked = || async { Ok(components.state.files_to_look_at().await?) };
+                for path in with_retries(&components.patience, "asking for files to look at", marked).await? {
                     sources.look_again(&path);
                 }
                 // An edit of anything may change what a query returns.
                 is_sweep = true;
-                incoming.push(ToJudge::wake(parts.activity.begin()));
+                incoming.push(ToJudge::wake(components.activity.begin()));
             }
             token = rounds.news() => incoming.push(ToJudge::wake(token?)),
             _ = std::future::ready(()), if !incoming.is_empty() && !may_rest => {}
             _ = tokio::time::sleep_until(rested), if may_rest => {}
             _ = cues.recv_many(&mut incoming, 100) => continue,
         }
-        edits::tell(&parts).await?;
+        edits::tell(&components).await?;
         let began = Instant::now();
         let files: Vec<String> = incoming
             .iter_mut()
@@ -110,16 +110,16 @@ pub(super) async fn judge_jobs(
         // A wake is sent even if nothing was queued here: another process may have queued a run. A full channel still
         // holds a wake that will be received, so none is lost. Waiting for room could deadlock, because the runs' stage
         // sends to this one. If that stage is gone, the pipeline stops, and what is queued stays queued.
-        let _ = runs.try_send(parts.activity.begin());
+        let _ = runs.try_send(components.activity.begin());
         incoming.clear();
     }
 }
 
 /// Returns whether judging can wait for more: only files have come in, and others are on their way.
-fn may_rest(parts: &Parts, incoming: &[ToJudge]) -> bool {
+fn may_rest(components: &Components, incoming: &[ToJudge]) -> bool {
     let waiting: usize = incoming.iter().map(|to_judge| to_judge.tokens.len()).sum();
     let are_files = incoming.iter().all(|to_judge| !to_judge.files.is_empty());
-    waiting > 0 && are_files && parts.activity.in_progress() > waiting
+    waiting > 0 && are_files && components.activity.in_progress() > waiting
 }
 
 #[cfg(test)]

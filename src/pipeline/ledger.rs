@@ -8,35 +8,35 @@ use anyhow::Context;
 use gristmill_state::{Cause, ClaimedRun, LedgerNews};
 
 use super::retry::StepError;
-use super::{Parts, refill};
+use super::{Components, refill};
 use crate::ledger::{compare, lost_load, newest_loads, scope, unknown_run};
 
 /// Compares the whole ledger with the state database, and loads again what the warehouse lost.
-pub(super) async fn reconcile(parts: &Parts) -> Result<LedgerNews, StepError> {
+pub(super) async fn reconcile(components: &Components) -> Result<LedgerNews, StepError> {
     // Two runs may find a difference at the same time.
-    let _turn = parts.ledger_turn.lock().await;
-    let news = compare::<StepError>(&parts.state, &*parts.warehouse).await?;
+    let _turn = components.ledger_turn.lock().await;
+    let news = compare::<StepError>(&components.state, &*components.warehouse).await?;
     for load in &news.unknown {
         tracing::error!(job = load.job_id, "{}", unknown_run(load));
     }
     if news.lost.iter().any(|run| !news.stops(&run.job_id)) {
-        refill::refill(parts, &news).await?;
+        refill::refill(components, &news).await?;
     }
-    Ok(parts.state.ledger_news(None).await?)
+    Ok(components.state.ledger_news(None).await?)
 }
 
 /// Makes sure, before a run is loaded, that the ledger still holds what the state database knows of its job and wave.
-pub(super) async fn check(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
-    let newest = newest_loads(&*parts.warehouse, Some(&scope(&run.job_id, run.wave))).await?;
-    let agrees = parts
+pub(super) async fn check(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
+    let newest = newest_loads(&*components.warehouse, Some(&scope(&run.job_id, run.wave))).await?;
+    let agrees = components
         .state
         .agrees_with_ledger(&run.job_id, run.wave, newest.last())
         .await?;
     if agrees {
         return Ok(());
     }
-    let news = reconcile(parts).await?;
-    let row = parts.state.run(&run.run_id).await?;
+    let news = reconcile(components).await?;
+    let row = components.state.run(&run.run_id).await?;
     let cause = row.context("the run is gone from the state database");
     let cause = cause.map_err(StepError::permanent)?.cause;
     let stopped = match news.unknown.iter().find(|load| load.job_id == run.job_id) {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::activity::{Activity, Token};
 use super::retry::{StepError, pause_after, with_retries};
-use super::{Parts, stopped};
+use super::{Components, stopped};
 use crate::causes;
 use crate::lineage;
 use crate::settings::LineageSettings;
@@ -44,16 +44,16 @@ impl Wake {
 
 /// Starts the task if the settings ask for it. It begins with what the last process left untold.
 pub(super) fn start(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     stages: &mut JoinSet<anyhow::Result<()>>,
     stop: &watch::Receiver<bool>,
 ) -> anyhow::Result<Wake> {
-    let Some(settings) = parts.settings.lineage.clone() else {
+    let Some(settings) = components.settings.lineage.clone() else {
         return Ok(Wake(None));
     };
     let (sender, woken) = mpsc::channel(1);
     let task = Task {
-        parts: parts.clone(),
+        components: components.clone(),
         settings,
         client: web::client()?,
         failures: 0,
@@ -61,12 +61,12 @@ pub(super) fn start(
     };
     stages.spawn(task.run(woken, stop.clone()));
     let wake = Wake(Some(sender));
-    wake.wake(&parts.activity);
+    wake.wake(&components.activity);
     Ok(wake)
 }
 
 struct Task {
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     settings: LineageSettings,
     client: reqwest::Client,
     /// How often in a row the receiver did not take an event that it may take later.
@@ -117,9 +117,9 @@ impl Task {
                 continue;
             };
             self.failures += 1;
-            let pause = web::pause(asked, pause_after(self.failures), self.parts.clock.now());
+            let pause = web::pause(asked, pause_after(self.failures), self.components.clock.now());
             again_at = Instant::now() + pause;
-            self.parts.activity.gauges.count_retry();
+            self.components.activity.gauges.count_retry();
             match self.failures {
                 1 => tracing::warn!(
                     url = %self.settings.url,
@@ -135,8 +135,8 @@ impl Task {
     /// Sends everything that is to be told, until the receiver does not take something that it may take later.
     async fn send_all(&self) -> anyhow::Result<Option<(String, Option<RetryAfter>)>> {
         loop {
-            let state = &self.parts.state;
-            let page = with_retries(&self.parts.patience, "asking what is to be told", || async {
+            let state = &self.components.state;
+            let page = with_retries(&self.components.patience, "asking what is to be told", || async {
                 Ok(state.lineage_events(PAGE).await?)
             });
             let page = page.await.context("cannot read the lineage events")?;
@@ -144,7 +144,7 @@ impl Task {
                 return Ok(None);
             }
             for event in page {
-                let body = with_retries(&self.parts.patience, "reading a run", || self.event(&event));
+                let body = with_retries(&self.components.patience, "reading a run", || self.event(&event));
                 let answer = match body.await.context("cannot read the run of a lineage event")? {
                     Some(body) => self.send(&body).await,
                     None => Answer::Refused("the state database has the run no longer".to_owned()),
@@ -162,7 +162,7 @@ impl Task {
                     }
                 };
                 let end = || async { Ok(state.end_lineage_event(event.event_id, is_dropped).await?) };
-                with_retries(&self.parts.patience, "noting what was told", end)
+                with_retries(&self.components.patience, "noting what was told", end)
                     .await
                     .context("cannot note in the state database that a lineage event was sent")?;
             }
@@ -171,13 +171,13 @@ impl Task {
 
     /// Makes an event of what is known now.
     async fn event(&self, event: &LineageEvent) -> Result<Option<Value>, StepError> {
-        let state = &self.parts.state;
+        let state = &self.components.state;
         let Some(run) = state.run(&event.run_id).await? else {
             return Ok(None);
         };
         let inputs = state.run_inputs(&event.run_id).await?;
         Ok(Some(lineage::event(
-            &self.parts.settings,
+            &self.components.settings,
             &self.settings,
             event,
             &run,
@@ -217,8 +217,8 @@ impl Task {
 
     /// Says how many events were dropped because too many were kept.
     async fn tell_of_dropped(&mut self) -> anyhow::Result<()> {
-        let state = &self.parts.state;
-        let dropped = with_retries(&self.parts.patience, "asking what was dropped", || async {
+        let state = &self.components.state;
+        let dropped = with_retries(&self.components.patience, "asking what was dropped", || async {
             Ok(state.lineage_dropped().await?)
         });
         let dropped = dropped.await.context("cannot count the lineage events")?;

@@ -14,7 +14,7 @@ use object_store::path::Path as ObjectPath;
 #[cfg(feature = "cluster")]
 use super::cluster;
 use super::retry::StepError;
-use super::{Parts, crash_point, partials};
+use super::{Components, crash_point, partials};
 use crate::lake::Unsynced;
 use crate::preconditions::JobParams;
 use crate::settings::NO_CLUSTER;
@@ -30,30 +30,30 @@ pub(super) enum Merged {
 /// Merges the partials of a run, and puts the summary and coverage into the lake, where they are not yet synced to
 /// disk.
 pub(super) async fn merge(
-    parts: &Parts,
+    components: &Components,
     run: &ClaimedRun,
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<Merged, StepError> {
-    let (feed, chosen) = chosen(parts, run)?;
+    let (feed, chosen) = chosen(components, run)?;
     warn_of_other_days(run);
-    if takes_cluster(parts, run, &chosen).await? {
+    if takes_cluster(components, run, &chosen).await? {
         let no_cluster = || StepError::permanent(anyhow!("job {}: engine: {NO_CLUSTER}", run.job_id));
         #[cfg(feature = "cluster")]
         {
-            let cluster = parts.settings.cluster.as_ref().ok_or_else(no_cluster)?;
+            let cluster = components.settings.cluster.as_ref().ok_or_else(no_cluster)?;
             let (read, names) = ((&feed, chosen.as_slice()), (summary, coverage));
-            return cluster::merge(parts, run, cluster, read, emptied(run, &feed), names).await;
+            return cluster::merge(components, run, cluster, read, emptied(run, &feed), names).await;
         }
         #[cfg(not(feature = "cluster"))]
         return Err(no_cluster());
     }
     #[cfg(feature = "cluster")]
-    if parts.settings.cluster.is_some() {
-        cluster::let_go(parts, run).await?;
+    if components.settings.cluster.is_some() {
+        cluster::let_go(components, run).await?;
     }
     let objects: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
-    let fetched = partials::fetch(parts, &objects).await?;
+    let fetched = partials::fetch(components, &objects).await?;
     let local: Vec<_> = objects
         .iter()
         .zip(&fetched)
@@ -65,10 +65,10 @@ pub(super) async fn merge(
     let mut ordered: Vec<_> = chosen.zip(fetched).collect();
     ordered.sort_unstable_by_key(|((age, _), _)| *age);
     let emptied = emptied(run, &feed);
-    let folder = parts.lake.scratch();
-    let memory = parts.memory.merges.clone();
-    let outputs = (parts.lake.spool(), parts.lake.spool());
-    let (lake, names) = (parts.lake.clone(), (summary.clone(), coverage.clone()));
+    let folder = components.lake.scratch();
+    let memory = components.memory.merges.clone();
+    let outputs = (components.lake.spool(), components.lake.spool());
+    let (lake, names) = (components.lake.clone(), (summary.clone(), coverage.clone()));
     let merged = tokio::task::spawn_blocking(move || {
         let sales = feed.sales().expect("reference feeds were sorted out above");
         let paths = SummaryOutputs {
@@ -111,11 +111,14 @@ pub(super) struct Chosen<'r> {
 }
 
 /// Returns the feed of a run's files, and what the run reads of them.
-fn chosen<'r>(parts: &Parts, run: &'r ClaimedRun) -> Result<(Arc<FeedLayout>, Vec<Chosen<'r>>), StepError> {
+fn chosen<'r>(
+    components: &Components,
+    run: &'r ClaimedRun,
+) -> Result<(Arc<FeedLayout>, Vec<Chosen<'r>>), StepError> {
     let feed = run
         .inputs
         .first()
-        .and_then(|input| parts.settings.feeds.get(&input.feed))
+        .and_then(|input| components.settings.feeds.get(&input.feed))
         .filter(|feed| feed.sales().is_some())
         .cloned()
         .context("the run's files do not belong to an aggregated feed of the settings")
@@ -155,8 +158,12 @@ fn chosen<'r>(parts: &Parts, run: &'r ClaimedRun) -> Result<(Arc<FeedLayout>, Ve
 }
 
 /// Returns whether a run's job has its cluster merge it.
-async fn takes_cluster(parts: &Parts, run: &ClaimedRun, chosen: &[Chosen<'_>]) -> Result<bool, StepError> {
-    let job = parts.state.job(&run.job_id).await?;
+async fn takes_cluster(
+    components: &Components,
+    run: &ClaimedRun,
+    chosen: &[Chosen<'_>],
+) -> Result<bool, StepError> {
+    let job = components.state.job(&run.job_id).await?;
     // What cannot be read asks for nothing.
     let params = job.and_then(|job| serde_json::from_str::<JobParams>(&job.config.params).ok());
     let rows = chosen.iter().map(|chosen| chosen.input.version.rows).sum();
@@ -182,7 +189,7 @@ fn warn_of_other_days(run: &ClaimedRun) {
 
 /// Finds the newest of the inputs whose sums overflow together: the one that carried them over.
 pub(super) async fn culprit<'r>(
-    parts: &Parts,
+    components: &Components,
     run: &'r ClaimedRun,
     store_id: &str,
     trans_date: Date,
@@ -194,7 +201,11 @@ pub(super) async fn culprit<'r>(
         let Some(object) = &input.version.partial else {
             continue;
         };
-        let file = parts.lake.fetch(object).await.map_err(StepError::transient)?;
+        let file = components
+            .lake
+            .fetch(object)
+            .await
+            .map_err(StepError::transient)?;
         let store_id = store_id.to_owned();
         let covers = tokio::task::spawn_blocking(move || covers_day(file.path(), &store_id, trans_date));
         if covers.await.map_err(StepError::permanent)?? {

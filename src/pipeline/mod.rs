@@ -116,7 +116,7 @@ pub enum Until {
 }
 
 /// What all stages share.
-struct Parts {
+struct Components {
     settings: Settings,
     clock: Arc<dyn Clock>,
     state: Arc<StateDb>,
@@ -165,34 +165,34 @@ pub async fn run(
     };
     let mut stop = std::pin::pin!(stop);
     let ready = async {
-        let parts = open_parts(settings, clock, patience, progress).await?;
-        make_ready(&parts).await?;
-        Ok::<_, anyhow::Error>(parts)
+        let components = open_components(settings, clock, patience, progress).await?;
+        make_ready(&components).await?;
+        Ok::<_, anyhow::Error>(components)
     };
-    let parts = tokio::select! {
+    let components = tokio::select! {
         () = &mut stop => {
             tracing::info!("stopped before any work began");
             return Ok(Arc::default());
         }
         ready = ready => ready?,
     };
-    vitals.show(&parts.activity);
-    for source in &parts.settings.sources {
+    vitals.show(&components.activity);
+    for source in &components.settings.sources {
         tracing::info!(source = %source.place, "watching");
         if let Place::Folder(folder) = &source.place {
-            for (path, what) in parts.settings.own_inside(folder) {
+            for (path, what) in components.settings.own_inside(folder) {
                 tracing::warn!(path = %path.display(), "this is {what}, and lies in the source: it is passed over");
             }
         }
     }
 
-    let mut stages = start_stages(&parts, &stopped).await?;
+    let mut stages = start_stages(&components, &stopped).await?;
     let ended = tokio::select! {
         () = &mut stop => {
             tracing::info!("stopping: finishing the work in progress");
             Ok(())
         }
-        () = parts.activity.idle(), if until == Until::Idle => Ok(()),
+        () = components.activity.idle(), if until == Until::Idle => Ok(()),
         Some(ended) = stages.join_next() => match ended.map_err(anyhow::Error::from).flatten() {
             Ok(()) => Err(anyhow::anyhow!("a part of the pipeline ended by itself: this is a bug; please report it")),
             failed => failed,
@@ -210,13 +210,13 @@ pub async fn run(
     let rest = async {
         let mut rest = std::pin::pin!(rest);
         if tokio::time::timeout(READING, &mut rest).await.is_err() {
-            parts.abandoned.store(true, Ordering::Relaxed);
+            components.abandoned.store(true, Ordering::Relaxed);
             rest.await;
         }
     };
     if tokio::time::timeout(STOPPING, rest).await.is_err() {
         // No file is to blame for what is abandoned now.
-        let forget = tokio::time::timeout(PARTING, parts.state.forget_attempts()).await;
+        let forget = tokio::time::timeout(PARTING, components.state.forget_attempts()).await;
         if !matches!(forget, Ok(Ok(()))) {
             tracing::debug!("the attempts in progress could not be forgotten");
         }
@@ -228,14 +228,14 @@ pub async fn run(
             STOPPING.as_secs()
         );
     }
-    parts.progress.finish();
+    components.progress.finish();
     outcome?;
     drop(stages);
-    let news = parts.state.ledger_news(None).await?;
-    parts.activity.tally.set_stopped_jobs(news.jobs().len());
-    parts.state.close().await?;
-    let tally = parts.activity.tally.clone();
-    if Arc::into_inner(parts).is_none() {
+    let news = components.state.ledger_news(None).await?;
+    components.activity.tally.set_stopped_jobs(news.jobs().len());
+    components.state.close().await?;
+    let tally = components.activity.tally.clone();
+    if Arc::into_inner(components).is_none() {
         tracing::debug!("threads are left behind in calls that do not return");
     }
     Ok(tally)
@@ -255,12 +255,12 @@ fn left_to_the_next_start(until: Until, error: anyhow::Error) -> anyhow::Result<
 }
 
 /// Opens everything that the stages share.
-async fn open_parts(
+async fn open_components(
     settings: Settings,
     clock: Arc<dyn Clock>,
     patience: Patience,
     progress: Progress,
-) -> anyhow::Result<Arc<Parts>> {
+) -> anyhow::Result<Arc<Components>> {
     // Wrong settings are told before anything is made.
     let warehouse = warehouse::open(&settings).await?;
     settings.check_receivers()?;
@@ -298,7 +298,7 @@ async fn open_parts(
         true => cores.max(CONVERSIONS_WITH_BUCKET),
         false => cores + CONVERSIONS_AT_DISK,
     };
-    Ok(Arc::new(Parts {
+    Ok(Arc::new(Components {
         activity: Arc::new(Activity::new(settings.sources.len(), patience.gauges.clone())),
         jobs: CurrentJobs::new(&settings.feeds),
         memory: settings.convert.memory_limit.memory(),
@@ -340,7 +340,7 @@ async fn adopt_jobs(state: &StateDb, settings: &Settings) -> Result<Vec<JobRow>,
     Ok(rows)
 }
 
-impl Parts {
+impl Components {
     /// Returns the moment after a pause.
     fn after(&self, pause: Duration) -> Timestamp {
         let now = self.clock.now();
@@ -349,46 +349,48 @@ impl Parts {
 }
 
 /// Brings the lake into the state that the stages start from. Its future may be dropped at any point.
-async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
-    with_retries(&parts.patience, "having everything tried again", || async {
-        Ok(parts.state.try_waiting_now().await?)
+async fn make_ready(components: &Components) -> anyhow::Result<()> {
+    with_retries(&components.patience, "having everything tried again", || async {
+        Ok(components.state.try_waiting_now().await?)
     })
     .await
     .map_err(StepError::into_cause)?;
-    with_retries(&parts.patience, "removing expired objects", || {
-        retention::remove_expired(parts)
+    with_retries(&components.patience, "removing expired objects", || {
+        retention::remove_expired(components)
     })
     .await
     .map_err(StepError::into_cause)?;
-    with_retries(&parts.patience, "counting days", || counting::count_days(parts))
-        .await
-        .map_err(StepError::into_cause)?;
-    with_retries(&parts.patience, "sweeping the lake", || async {
+    with_retries(&components.patience, "counting days", || {
+        counting::count_days(components)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&components.patience, "sweeping the lake", || async {
         let named = async {
             let mut named = ObjectNames::default();
-            parts
+            components
                 .state
                 .each_lake_object(|object| named.insert(object))
                 .await?;
             Ok(named)
         };
-        parts.lake.sweep(named).await.map_err(StepError::transient)
+        components.lake.sweep(named).await.map_err(StepError::transient)
     })
     .await
     .map_err(StepError::into_cause)?;
     #[cfg(feature = "cluster")]
-    with_retries(&parts.patience, "removing what clusters left behind", || {
-        cluster::remove_leftovers(parts)
+    with_retries(&components.patience, "removing what clusters left behind", || {
+        cluster::remove_leftovers(components)
     })
     .await
     .map_err(StepError::into_cause)?;
-    with_retries(&parts.patience, "looking for lost partials", || {
-        partials::find_lost(parts)
+    with_retries(&components.patience, "looking for lost partials", || {
+        partials::find_lost(components)
     })
     .await
     .map_err(StepError::into_cause)?;
-    with_retries(&parts.patience, "forgetting files of other sources", || {
-        unmatched::forget_elsewhere(parts)
+    with_retries(&components.patience, "forgetting files of other sources", || {
+        unmatched::forget_elsewhere(components)
     })
     .await
     .map_err(StepError::into_cause)
@@ -396,53 +398,53 @@ async fn make_ready(parts: &Parts) -> anyhow::Result<()> {
 
 /// Starts the watchers and the stages. All open waves are judged first, and runs that are already queued go first.
 async fn start_stages(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     stopped: &watch::Receiver<bool>,
 ) -> anyhow::Result<JoinSet<anyhow::Result<()>>> {
     let (to_intake, events) = mpsc::channel(1024);
     let (to_record, recordables) = mpsc::channel(1024);
     let (to_judge, cues) = mpsc::channel(64);
     let (to_runs, wakes) = mpsc::channel(64);
-    to_judge.send(ToJudge::wake(parts.activity.begin())).await?;
+    to_judge.send(ToJudge::wake(components.activity.begin())).await?;
 
-    parts.activity.gauges.watch(vec![
+    components.activity.gauges.watch(vec![
         Queue::of("arrivals", &to_intake),
         Queue::of("records", &to_record),
         Queue::of("judgements", &to_judge),
     ]);
-    let sources = Arc::new(Sources::watch(parts, to_intake).await?);
+    let sources = Arc::new(Sources::watch(components, to_intake).await?);
 
     let mut stages = JoinSet::new();
     let stop = || stopped.clone();
     stages.spawn(intake::convert_arrivals(
-        parts.clone(),
+        components.clone(),
         sources.clone(),
         events,
         to_record,
         to_judge.clone(),
         stop(),
     ));
-    let to_put_away = put_away::start(parts, &mut stages, stopped);
-    let to_lineage = lineage::start(parts, &mut stages, stopped)?;
+    let to_put_away = put_away::start(components, &mut stages, stopped);
+    let to_lineage = lineage::start(components, &mut stages, stopped)?;
     stages.spawn(record::record_submissions(
-        parts.clone(),
+        components.clone(),
         sources.clone(),
         recordables,
         to_judge.clone(),
         to_put_away,
     ));
     stages.spawn(judge::judge_jobs(
-        parts.clone(),
+        components.clone(),
         sources.clone(),
         cues,
         to_runs,
         stop(),
     ));
-    stages.spawn(retention::remove_regularly(parts.clone(), stop()));
-    alerting::start(parts, &mut stages, stopped).await?;
-    let preparing = parts.activity.begin();
+    stages.spawn(retention::remove_regularly(components.clone(), stop()));
+    alerting::start(components, &mut stages, stopped).await?;
+    let preparing = components.activity.begin();
     stages.spawn(runs::work_off_runs(
-        parts.clone(),
+        components.clone(),
         sources,
         preparing,
         wakes,

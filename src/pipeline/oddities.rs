@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 
-use super::Parts;
+use super::Components;
 use super::retry::StepError;
 use crate::preconditions::{JobParams, some_of};
 
@@ -44,9 +44,9 @@ fn newly_absent(
 
 /// Warns of stores in a run's lines that its job does not list or, if it lists none, that no file had before the job's
 /// last run.
-pub(super) async fn tell_of_stores(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
-    let stores = parts.state.stores_of_run(&run.run_id).await?;
-    let job = parts.state.job(&run.job_id).await?;
+pub(super) async fn tell_of_stores(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
+    let stores = components.state.stores_of_run(&run.run_id).await?;
+    let job = components.state.job(&run.job_id).await?;
     let params = job.and_then(|job| serde_json::from_str::<JobParams>(&job.config.params).ok());
     let listed = params.map(|params| params.stores).unwrap_or_default();
     let is_listed = |store: &String| listed.contains(store);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use gristmill_state::{Role, SubmissionOutcome, WaitKind, WaitingFile};
 use tokio::sync::mpsc;
 
-use super::Parts;
+use super::Components;
 use super::arrived::Arrived;
 use super::recordable::{Recordable, submission};
 use super::retry::{StepError, with_retries};
@@ -23,22 +23,22 @@ pub(super) fn kills(attempts: u32) -> StepError {
 }
 
 /// Records that the files are being converted, so that a process that dies meanwhile knows of it.
-pub(super) async fn note_attempts(parts: &Parts, group: &[Arrived]) -> anyhow::Result<()> {
+pub(super) async fn note_attempts(components: &Components, group: &[Arrived]) -> anyhow::Result<()> {
     let files: Vec<_> = group
         .iter()
         .map(|arrived| (arrived.arrival.path.as_str(), to_state(arrived.arrival.stamp)))
         .collect();
-    with_retries(&parts.patience, "recording attempts", || async {
-        Ok(parts.state.begin_attempts(&files).await?)
+    with_retries(&components.patience, "recording attempts", || async {
+        Ok(components.state.begin_attempts(&files).await?)
     })
     .await
     .context("cannot record attempts at files in the state database")
 }
 
 /// Records that attempts have ended without killing the process.
-pub(super) async fn end_attempts(parts: &Parts, files: &[&str]) -> anyhow::Result<()> {
-    with_retries(&parts.patience, "recording attempts", || async {
-        Ok(parts.state.end_attempts(files).await?)
+pub(super) async fn end_attempts(components: &Components, files: &[&str]) -> anyhow::Result<()> {
+    with_retries(&components.patience, "recording attempts", || async {
+        Ok(components.state.end_attempts(files).await?)
     })
     .await
     .context("cannot record attempts at files in the state database")
@@ -114,7 +114,7 @@ pub(super) fn sort(group: Vec<Arrived>, outcomes: Vec<Result<Outcome, StepError>
 
 /// Records what has ended without a submission. What waits must be known before the others of its group are: otherwise
 /// a job could run without it. Returns whether a file waits no longer.
-pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> anyhow::Result<bool> {
+pub(super) async fn note_ends(components: &Components, ended: &Ended, done: &[Done]) -> anyhow::Result<bool> {
     let without_record = done
         .iter()
         .filter(|(_, outcome)| {
@@ -129,15 +129,15 @@ pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> an
         .map(|arrived| arrived.arrival.path.as_str())
         .collect();
     if !over.is_empty() {
-        end_attempts(parts, &over).await?;
+        end_attempts(components, &over).await?;
     }
     let waited: Vec<String> = without_record
         .filter(|arrived| arrived.failures > 0)
         .map(|arrived| arrived.arrival.path.clone())
         .collect();
     if !waited.is_empty() {
-        with_retries(&parts.patience, "recording the end of waiting", || async {
-            Ok(parts.state.end_waiting(WaitKind::File, &waited).await?)
+        with_retries(&components.patience, "recording the end of waiting", || async {
+            Ok(components.state.end_waiting(WaitKind::File, &waited).await?)
         })
         .await
         .context("cannot record in the state database what waits no longer")?;
@@ -157,19 +157,19 @@ pub(super) async fn note_ends(parts: &Parts, ended: &Ended, done: &[Done]) -> an
         return Ok(!waited.is_empty());
     };
     let files: Vec<_> = failed.iter().map(Failed::as_waiting).collect();
-    note_waiting(parts, &files, longest).await?;
+    note_waiting(components, &files, longest).await?;
     Ok(!waited.is_empty())
 }
 
 /// Records which files wait, and for how long.
 pub(super) async fn note_waiting(
-    parts: &Parts,
+    components: &Components,
     files: &[WaitingFile],
     pause: Duration,
 ) -> anyhow::Result<()> {
-    let next_try = parts.after(pause);
-    with_retries(&parts.patience, "recording what waits", || async {
-        Ok(parts.state.note_waiting_files(files, next_try).await?)
+    let next_try = components.after(pause);
+    with_retries(&components.patience, "recording what waits", || async {
+        Ok(components.state.note_waiting_files(files, next_try).await?)
     })
     .await
     .context("cannot record in the state database which files wait")
@@ -177,13 +177,13 @@ pub(super) async fn note_waiting(
 
 /// Passes on the record of a conversion, if there is something to record.
 pub(super) async fn send_on(
-    parts: &Parts,
+    components: &Components,
     sources: &Sources,
     records: &mpsc::Sender<Recordable>,
     arrived: Arrived,
     outcome: Result<Outcome, StepError>,
 ) {
-    parts.progress.file_done();
+    components.progress.file_done();
     let Arrived {
         arrival,
         feed,
@@ -217,7 +217,7 @@ pub(super) async fn send_on(
                 path,
                 "the file could not be read now: the next listing finds it again"
             );
-            parts.activity.tally.count_unanswered();
+            components.activity.tally.count_unanswered();
             sources.unread(path, is_doubted);
             return;
         }
@@ -230,7 +230,7 @@ pub(super) async fn send_on(
                 path,
                 "the file changed while it was read; it is read again once it has settled"
             );
-            sources.wait_for(path, &parts.activity);
+            sources.wait_for(path, &components.activity);
             return;
         }
         Err(error) => SubmissionOutcome::Failed {

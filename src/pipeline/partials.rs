@@ -11,7 +11,7 @@ use gristmill_engine::{EngineError, covers_day};
 use gristmill_state::{ClaimedRun, MemberPlace};
 use jiff::civil::Date;
 
-use super::Parts;
+use super::Components;
 use super::conversion::content;
 use super::retry::StepError;
 use super::sources::Sources;
@@ -41,11 +41,11 @@ fn out_of_reach(files: &[String]) -> String {
 }
 
 /// Finds the partials in force that the lake has lost, before anything is read.
-pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
-    let inventory = parts.lake.inventory().await.map_err(StepError::transient)?;
+pub(super) async fn find_lost(components: &Components) -> Result<(), StepError> {
+    let inventory = components.lake.inventory().await.map_err(StepError::transient)?;
     let (mut lost, mut after) = (Vec::new(), String::new());
     loop {
-        let page = parts.state.partials_in_force(&after).await?;
+        let page = components.state.partials_in_force(&after).await?;
         let Some((last, _)) = page.last() else { break };
         after.clone_from(last);
         lost.extend(inventory.missing(page).await.map_err(StepError::transient)?);
@@ -53,9 +53,9 @@ pub(super) async fn find_lost(parts: &Parts) -> Result<(), StepError> {
     if lost.is_empty() {
         return Ok(());
     }
-    let Sorted { there, gone, .. } = sort(parts, lost).await?;
+    let Sorted { there, gone, .. } = sort(components, lost).await?;
     if !there.is_empty() {
-        parts.state.lose_partials(&there, None).await?;
+        components.state.lose_partials(&there, None).await?;
         let files: Vec<String> = there.into_iter().map(|(file, _)| file).collect();
         tracing::warn!(
             files = files.len(),
@@ -79,16 +79,16 @@ struct Sorted {
     gone: Vec<String>,
 }
 
-async fn sort(parts: &Parts, lost: Vec<(String, String)>) -> Result<Sorted, StepError> {
+async fn sort(components: &Components, lost: Vec<(String, String)>) -> Result<Sorted, StepError> {
     let mut sorted = Sorted {
         there: Vec::new(),
         to_read: BTreeSet::new(),
         gone: Vec::new(),
     };
     let files: Vec<String> = lost.iter().map(|(file, _)| file.clone()).collect();
-    let places = parts.state.member_places(&files).await?;
+    let places = components.state.member_places(&files).await?;
     for (file, object) in lost {
-        if exists(parts, &file, places.get(&file)).await? {
+        if exists(components, &file, places.get(&file)).await? {
             let path = places.get(&file).map_or(&file, |place| &place.archive);
             sorted.to_read.insert(path.clone());
             sorted.there.push((file, object));
@@ -100,18 +100,25 @@ async fn sort(parts: &Parts, lost: Vec<(String, String)>) -> Result<Sorted, Step
 }
 
 /// Returns whether the source has a file, or the archive that has it.
-async fn exists(parts: &Parts, file: &str, place: Option<&MemberPlace>) -> Result<bool, StepError> {
+async fn exists(components: &Components, file: &str, place: Option<&MemberPlace>) -> Result<bool, StepError> {
     let path = match place {
         Some(place) if !place.is_there => return Ok(false),
         Some(place) => &place.archive,
         None => file,
     };
-    content(parts, path).exists().await.map_err(StepError::transient)
+    content(components, path)
+        .exists()
+        .await
+        .map_err(StepError::transient)
 }
 
 /// Returns the local files of a run's partials, in their order. Fails with [`LostPartials`] if the lake lacks some.
-pub(super) async fn fetch(parts: &Parts, objects: &[&str]) -> Result<Vec<LocalFile>, StepError> {
-    let found = parts.lake.find_all(objects).await.map_err(StepError::transient)?;
+pub(super) async fn fetch(components: &Components, objects: &[&str]) -> Result<Vec<LocalFile>, StepError> {
+    let found = components
+        .lake
+        .find_all(objects)
+        .await
+        .map_err(StepError::transient)?;
     let missing: Vec<String> = objects
         .iter()
         .zip(&found)
@@ -150,7 +157,7 @@ fn failed_to_read(error: &(dyn std::error::Error + 'static)) -> bool {
 
 /// Has lost partials made anew from the source, and puts the run back into the queue until then.
 pub(super) async fn make_anew(
-    parts: &Parts,
+    components: &Components,
     sources: &Sources,
     run: &ClaimedRun,
     LostPartials(objects): &LostPartials,
@@ -162,15 +169,15 @@ pub(super) async fn make_anew(
             .contains(object)
             .then(|| (input.file_url.clone(), object.clone()))
     });
-    let Sorted { there, to_read, gone } = sort(parts, lost.collect()).await?;
+    let Sorted { there, to_read, gone } = sort(components, lost.collect()).await?;
     let waits = gone.is_empty();
-    parts
+    components
         .state
         .lose_partials(&there, waits.then_some(run.run_id.as_str()))
         .await?;
     let there: Vec<String> = there.into_iter().map(|(file, _)| file).collect();
     for file in &to_read {
-        sources.wait_for(file, &parts.activity);
+        sources.wait_for(file, &components.activity);
     }
     Ok(match waits {
         true => Fate::Waits { files: there },
@@ -179,19 +186,19 @@ pub(super) async fn make_anew(
 }
 
 /// Gives up queued runs that wait for a file which has left the source meanwhile.
-pub(super) async fn give_up_the_gone(parts: &Parts) -> Result<(), StepError> {
-    let awaited = parts.state.awaited_files().await?;
+pub(super) async fn give_up_the_gone(components: &Components) -> Result<(), StepError> {
+    let awaited = components.state.awaited_files().await?;
     let files: Vec<String> = awaited.iter().map(|(_, file)| file.clone()).collect();
-    let places = parts.state.member_places(&files).await?;
+    let places = components.state.member_places(&files).await?;
     for (run_id, file) in awaited {
-        if exists(parts, &file, places.get(&file)).await? {
+        if exists(components, &file, places.get(&file)).await? {
             continue;
         }
         let error = format!(
             "the lake has lost the partial of {file}, and the source no longer has this file: send it again"
         );
-        parts.state.give_up(&run_id, &error).await?;
-        parts.activity.tally.count_run_failed();
+        components.state.give_up(&run_id, &error).await?;
+        components.activity.tally.count_run_failed();
         tracing::error!(run_id, path = file, "failed: {error}");
     }
     Ok(())

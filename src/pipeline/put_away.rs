@@ -21,7 +21,7 @@ use self::troubles::{News, Troubles};
 use super::activity::{Activity, Token};
 use super::retry::with_retries;
 use super::sources::from_state;
-use super::{Parts, stopped};
+use super::{Components, stopped};
 use crate::settings::Source;
 
 /// The most objects that are put away at the same time.
@@ -49,16 +49,16 @@ impl Wakes {
 
 /// Starts a task for each source that needs one. It begins with what the last process left undone.
 pub(super) fn start(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     stages: &mut JoinSet<anyhow::Result<()>>,
     stop: &watch::Receiver<bool>,
 ) -> Wakes {
     let mut wakes = Vec::new();
-    for open in &parts.sources {
+    for open in &components.sources {
         if let Some(put_away) = &open.put_away {
             let (wake, woken) = mpsc::channel(1);
             let task = Task {
-                parts: parts.clone(),
+                components: components.clone(),
                 source: open.source.clone(),
                 put_away: put_away.clone(),
                 is_checked: false,
@@ -71,12 +71,12 @@ pub(super) fn start(
         }
     }
     let wakes = Wakes(wakes);
-    wakes.wake(&parts.activity);
+    wakes.wake(&components.activity);
     wakes
 }
 
 struct Task {
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     source: Source,
     put_away: PutAway,
     /// Whether the storage was found to obey the conditions that moving depends on.
@@ -146,10 +146,12 @@ impl Task {
         }
         let (prefix, mut last) = (self.source.file_name(""), String::new());
         loop {
-            let state = &self.parts.state;
-            let page = with_retries(&self.parts.patience, "asking what is to be put away", || async {
-                Ok(state.files_to_put_away(&prefix, &last, PAGE).await?)
-            });
+            let state = &self.components.state;
+            let page = with_retries(
+                &self.components.patience,
+                "asking what is to be put away",
+                || async { Ok(state.files_to_put_away(&prefix, &last, PAGE).await?) },
+            );
             let page = page
                 .await
                 .context("cannot read the files that are to be put away")?;
@@ -181,7 +183,7 @@ impl Task {
             }
             if !done.is_empty() {
                 let note = || async { Ok(state.note_put_away(&done).await?) };
-                with_retries(&self.parts.patience, "noting what was put away", note)
+                with_retries(&self.components.patience, "noting what was put away", note)
                     .await
                     .context("cannot note in the state database what was put away")?;
             }
@@ -238,7 +240,7 @@ impl Task {
         if self.counted > 0 && now == 0 {
             tracing::info!(%source, "what was taken can be put away again");
         }
-        let tally = &self.parts.activity.tally;
+        let tally = &self.components.activity.tally;
         tally.change_not_put_away(self.counted, now);
         self.counted = now;
     }

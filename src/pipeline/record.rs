@@ -17,7 +17,7 @@ use super::recordable::{Recordable, is_rejected};
 use super::retry::with_retries;
 use super::sources::{Sources, from_state};
 use super::unmatched::note_archive;
-use super::{Parts, crash_point};
+use super::{Components, crash_point};
 use crate::preconditions::JobIndex;
 
 /// The most submissions in one transaction. A group is whatever came in during the last one.
@@ -26,7 +26,7 @@ const GROUP: usize = 500;
 /// Records submissions until no more can come. If the state database stays unavailable, the pipeline ends; what was not
 /// recorded is converted again at the next start.
 pub(super) async fn record_submissions(
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     sources: Arc<Sources>,
     mut incoming: mpsc::Receiver<Recordable>,
     judge: mpsc::Sender<ToJudge>,
@@ -38,7 +38,7 @@ pub(super) async fn record_submissions(
             return Ok(());
         }
         crash_point("before-record");
-        if was_for_nothing(&parts, &sources, &group[0]).await? {
+        if was_for_nothing(&components, &sources, &group[0]).await? {
             group.remove(0);
             continue;
         }
@@ -49,15 +49,15 @@ pub(super) async fn record_submissions(
             .map(|Recordable { record, token, .. }| (record, token))
             .unzip();
         let recorded = loop {
-            let jobs = with_retries(&parts.patience, "reading the jobs", || async {
-                Ok(parts.jobs.get(&parts.state).await?)
+            let jobs = with_retries(&components.patience, "reading the jobs", || async {
+                Ok(components.jobs.get(&components.state).await?)
             });
             let jobs = jobs.await.context("cannot read the jobs in the state database")?;
             for record in &mut records {
                 name_by_job(&jobs, record);
             }
-            let recorded = with_retries(&parts.patience, "recording submissions", || async {
-                match parts.state.record(&records, &*jobs).await {
+            let recorded = with_retries(&components.patience, "recording submissions", || async {
+                match components.state.record(&records, &*jobs).await {
                     // Which jobs take the files is recorded with them, so it must be said by the jobs of now.
                     Err(StateError::JobsEdited) => Ok(None),
                     recorded => Ok(Some(recorded?)),
@@ -72,11 +72,11 @@ pub(super) async fn record_submissions(
         };
         crash_point("after-record");
         for (record, recorded) in records.iter().zip(&recorded) {
-            log_outcome(&parts, record, recorded);
-            note_archive(&parts, record).await?;
+            log_outcome(&components, record, recorded);
+            note_archive(&components, record).await?;
             sources.recorded(&record.file_url, from_state(record.stamp));
         }
-        put_away.wake(&parts.activity);
+        put_away.wake(&components.activity);
         let files = records.into_iter().map(|record| record.file_url).collect();
         // The next stage is gone only when the pipeline stops; then every job is judged at the next start.
         let _ = judge.send(ToJudge { files, tokens }).await;
@@ -84,7 +84,11 @@ pub(super) async fn record_submissions(
 }
 
 /// Whether a file was doubted for nothing, so that there is nothing to record.
-async fn was_for_nothing(parts: &Parts, sources: &Sources, recordable: &Recordable) -> anyhow::Result<bool> {
+async fn was_for_nothing(
+    components: &Components,
+    sources: &Sources,
+    recordable: &Recordable,
+) -> anyhow::Result<bool> {
     let Some(arrival) = &recordable.doubted else {
         return Ok(false);
     };
@@ -101,17 +105,17 @@ async fn was_for_nothing(parts: &Parts, sources: &Sources, recordable: &Recordab
         content_hash,
         layout_digest,
     };
-    if doubted::for_nothing(parts, &[doubted]).await?.is_empty() {
+    if doubted::for_nothing(components, &[doubted]).await?.is_empty() {
         return Ok(false);
     }
     tracing::debug!(
         path = arrival.path,
         "the file has the bytes of its newest submission"
     );
-    end_attempts(parts, &[arrival.path.as_str()]).await?;
+    end_attempts(components, &[arrival.path.as_str()]).await?;
     let waited = [arrival.path.clone()];
-    with_retries(&parts.patience, "recording the end of waiting", || async {
-        Ok(parts.state.end_waiting(WaitKind::File, &waited).await?)
+    with_retries(&components.patience, "recording the end of waiting", || async {
+        Ok(components.state.end_waiting(WaitKind::File, &waited).await?)
     })
     .await
     .context("cannot record in the state database what waits no longer")?;
@@ -136,10 +140,10 @@ fn name_by_job(jobs: &JobIndex, record: &mut SubmissionRecord) {
 }
 
 /// Counts and logs the outcome of a submission.
-fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
-    let tally = &parts.activity.tally;
+fn log_outcome(components: &Components, record: &SubmissionRecord, recorded: &Recorded) {
+    let tally = &components.activity.tally;
     let path = record.file_url.as_str();
-    if let Some(seconds) = record.stamp.seconds_ahead(parts.clock.now()) {
+    if let Some(seconds) = record.stamp.seconds_ahead(components.clock.now()) {
         tracing::warn!(
             path,
             seconds,
@@ -192,7 +196,7 @@ fn log_outcome(parts: &Parts, record: &SubmissionRecord, recorded: &Recorded) {
                 None => {
                     tally.count_validated();
                     tracing::info!(path, lines, rows, rejects, "validated");
-                    if let Some(last) = far_ahead(version, parts.clock.now()) {
+                    if let Some(last) = far_ahead(version, components.clock.now()) {
                         tracing::warn!(path, %last, "its latest day lies more than a year ahead: check `date_format` of the feed");
                     }
                 }

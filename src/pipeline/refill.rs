@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use gristmill_loader::{GatheredDays, Load, LoadError, LoadMode, LoadOutcome};
 use gristmill_state::{LedgerNews, RunRow};
 
-use super::Parts;
+use super::Components;
 use super::retry::StepError;
 use super::summaries::{digest_of, summary_files};
 use crate::lake::LocalFile;
@@ -22,8 +22,8 @@ struct Needed {
 }
 
 /// Loads again what the warehouse lost, except what belongs to jobs that are stopped. What cannot be loaded is told.
-pub(super) async fn refill(parts: &Parts, news: &LedgerNews) -> Result<(), StepError> {
-    if !parts.settings.refill {
+pub(super) async fn refill(components: &Components, news: &LedgerNews) -> Result<(), StepError> {
+    if !components.settings.refill {
         for run in &news.lost {
             tracing::error!(
                 job = run.job_id,
@@ -33,9 +33,9 @@ pub(super) async fn refill(parts: &Parts, news: &LedgerNews) -> Result<(), StepE
         }
         return Ok(());
     }
-    for needed in needed(parts, news).await? {
+    for needed in needed(components, news).await? {
         let run = &needed.run;
-        match load_again(parts, &needed).await {
+        match load_again(components, &needed).await {
             Ok(()) => {}
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => tell(news, run, &error.to_string()),
@@ -45,10 +45,10 @@ pub(super) async fn refill(parts: &Parts, news: &LedgerNews) -> Result<(), StepE
 }
 
 /// Finds the lost loads whose rows would stand in the warehouse, in the order of loads.
-async fn needed(parts: &Parts, news: &LedgerNews) -> Result<Vec<Needed>, StepError> {
-    let lost = parts.state.lost_loads().await?;
+async fn needed(components: &Components, news: &LedgerNews) -> Result<Vec<Needed>, StepError> {
+    let lost = components.state.lost_loads().await?;
     let lost = lost.into_iter().rev().filter(|run| !news.stops(&run.job_id));
-    let mode = parts.settings.target.mode;
+    let mode = components.settings.target.mode;
     let (mut days, mut needed) = (GatheredDays::default(), Vec::new());
     // Jobs and waves of which nobody knows any more which days a load covered: an older one could hold an older state.
     let mut unsure = HashSet::new();
@@ -63,7 +63,7 @@ async fn needed(parts: &Parts, news: &LedgerNews) -> Result<Vec<Needed>, StepErr
             continue;
         }
         let files = match &run.summary {
-            Some(summary) => summary_files(&parts.lake, summary).await,
+            Some(summary) => summary_files(&components.lake, summary).await,
             None => Ok(None),
         };
         let Some(files) = files.map_err(StepError::transient)? else {
@@ -73,7 +73,7 @@ async fn needed(parts: &Parts, news: &LedgerNews) -> Result<Vec<Needed>, StepErr
                 .as_ref()
                 .and_then(|summary| summary.coverage_object.as_ref());
             let coverage = match coverage {
-                Some(object) => parts.lake.find(object).await.map_err(StepError::transient)?,
+                Some(object) => components.lake.find(object).await.map_err(StepError::transient)?,
                 None => None,
             };
             match coverage {
@@ -136,7 +136,7 @@ fn tell(news: &LedgerNews, run: &RunRow, reason: &str) {
 }
 
 /// Loads the summary of a run into a warehouse that lost it.
-async fn load_again(parts: &Parts, Needed { run, files }: &Needed) -> Result<(), StepError> {
+async fn load_again(components: &Components, Needed { run, files }: &Needed) -> Result<(), StepError> {
     let refused = |reason: &str| Err(StepError::permanent(anyhow::anyhow!("{reason}")));
     let Some(record) = &run.summary else {
         return refused("its summary is no longer in the lake");
@@ -156,12 +156,15 @@ async fn load_again(parts: &Parts, Needed { run, files }: &Needed) -> Result<(),
         base: None,
         is_safe: None,
     };
-    let bar = parts.progress.load(&run.run_id, load.rows);
-    let outcome = parts.warehouse.load(&load, &|rows| bar.set_position(rows)).await;
+    let bar = components.progress.load(&run.run_id, load.rows);
+    let outcome = components
+        .warehouse
+        .load(&load, &|rows| bar.set_position(rows))
+        .await;
     bar.finish_and_clear();
     match outcome {
         Ok(LoadOutcome::Loaded(_) | LoadOutcome::AlreadyLoaded(_)) => {
-            parts.state.found_in_warehouse(&run.run_id).await?;
+            components.state.found_in_warehouse(&run.run_id).await?;
             tracing::warn!(
                 job = run.job_id,
                 run_id = run.run_id,

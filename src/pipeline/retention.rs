@@ -12,14 +12,14 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::retry::{StepError, with_retries};
-use super::{Parts, stopped};
+use super::{Components, stopped};
 
 /// The pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(3600);
 
 /// Removes what has expired, every hour until it is stopped.
 pub(super) async fn remove_regularly(
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     mut stop: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
     let mut rounds = tokio::time::interval_at(tokio::time::Instant::now() + PAUSE, PAUSE);
@@ -28,7 +28,7 @@ pub(super) async fn remove_regularly(
             biased;
             () = stopped(&mut stop) => return Ok(()),
             _ = rounds.tick() => {
-                let removed = with_retries(&parts.patience, "removing expired objects", || remove_expired(&parts)).await;
+                let removed = with_retries(&components.patience, "removing expired objects", || remove_expired(&components)).await;
                 if let Err(error) = removed {
                     tracing::error!("the lake's retention failed, and will be retried in an hour: {error}");
                 }
@@ -38,9 +38,9 @@ pub(super) async fn remove_regularly(
 }
 
 /// Removes what has expired by now.
-pub(super) async fn remove_expired(parts: &Parts) -> Result<(), StepError> {
-    let retention = parts.settings.retention;
-    let now = parts.clock.now();
+pub(super) async fn remove_expired(components: &Components) -> Result<(), StepError> {
+    let retention = components.settings.retention;
+    let now = components.clock.now();
     // A span that reaches back before the earliest timestamp keeps everything.
     let until = |span: Option<Duration>| span.map(|span| now.checked_sub(span).unwrap_or(Timestamp::MIN));
     let expiry = Expiry {
@@ -49,9 +49,13 @@ pub(super) async fn remove_expired(parts: &Parts) -> Result<(), StepError> {
         rejects: until(retention.rejects),
         summaries: until(retention.summaries),
     };
-    let expired = parts.state.expire(&expiry).await?;
+    let expired = components.state.expire(&expiry).await?;
     if !expired.is_empty() {
-        parts.lake.remove(&expired).await.map_err(StepError::transient)?;
+        components
+            .lake
+            .remove(&expired)
+            .await
+            .map_err(StepError::transient)?;
         tracing::info!(
             objects = expired.len(),
             "removed from the lake what its retention no longer keeps"

@@ -18,7 +18,7 @@ use super::activity::Token;
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::sources::Sources;
-use super::{Parts, crash_point, lineage, partials, readiness, stopped};
+use super::{Components, crash_point, lineage, partials, readiness, stopped};
 
 /// The most runs at the same time. Typically one merges while another loads.
 const AT_ONCE: usize = 2;
@@ -29,7 +29,7 @@ const DUE_AGAIN: Duration = Duration::from_secs(1);
 /// Processes the queue whenever it is woken, until it is stopped. Runs in progress are finished. First it prepares the
 /// warehouse, while files are already being converted; `preparing` is the token of that work.
 pub(super) async fn work_off_runs(
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     sources: Arc<Sources>,
     preparing: Token,
     mut wakes: mpsc::Receiver<Token>,
@@ -40,7 +40,7 @@ pub(super) async fn work_off_runs(
     let ready = tokio::select! {
         biased;
         () = stopped(&mut stop) => return Ok(()),
-        ready = readiness::make_ready(&parts) => ready,
+        ready = readiness::make_ready(&components) => ready,
     };
     match ready {
         // Until now, jobs were judged by what the state database said before.
@@ -48,7 +48,7 @@ pub(super) async fn work_off_runs(
         Ok(false) => drop(preparing),
         Err(error) if error.is_outage() => {
             tracing::error!("no run can start now; the next start tries again: {error}");
-            parts.activity.tally.count_outage();
+            components.activity.tally.count_outage();
             drop(preparing);
             return leave_all_queued(wakes, stop).await;
         }
@@ -63,14 +63,14 @@ pub(super) async fn work_off_runs(
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            Some(_token) = wakes.recv() => claim(&parts, &sources, &mut runs).await?,
+            Some(_token) = wakes.recv() => claim(&components, &sources, &mut runs).await?,
             Some(ended) = runs.join_next() => {
                 let Ended { run_id, token, error } = ended??;
                 // Before its token goes on, or there might seem to be nothing left to do.
-                lineage.wake(&parts.activity);
+                lineage.wake(&components.activity);
                 let Some(error) = error else {
                     deferred.remove(&run_id);
-                    claim(&parts, &sources, &mut runs).await?;
+                    claim(&components, &sources, &mut runs).await?;
                     // More files may have arrived during the run, and other jobs may wait for this one.
                     // If the judging stage is gone, the pipeline stops, and the next start judges all that is open.
                     let _ = judge.send(ToJudge::wake(token)).await;
@@ -79,19 +79,19 @@ pub(super) async fn work_off_runs(
                 let (failures, before) = deferred.entry(run_id.clone()).or_default();
                 *failures += 1;
                 *before = Some(token);
-                if !parts.patience.tries_again(&error, *failures) {
+                if !components.patience.tries_again(&error, *failures) {
                     tracing::error!(run_id, "stays in the queue: the next start tries it again");
-                    parts.activity.tally.count_run_waiting();
+                    components.activity.tally.count_run_waiting();
                     *before = None;
                 }
-                claim(&parts, &sources, &mut runs).await?;
+                claim(&components, &sources, &mut runs).await?;
             }
             () = sleep_until(next_try), if has_room && next_try.is_some() => {
-                claim(&parts, &sources, &mut runs).await?;
+                claim(&components, &sources, &mut runs).await?;
             }
         }
-        lineage.wake(&parts.activity);
-        next_try = next_run_try(&parts).await?;
+        lineage.wake(&components.activity);
+        next_try = next_run_try(&components).await?;
     }
     // From here on nothing wakes this stage or is judged: runs that are still queued are left for the next start.
     drop((wakes, judge));
@@ -116,15 +116,15 @@ async fn leave_all_queued(
 }
 
 /// Returns when to try runs again that an outage keeps in the queue.
-async fn next_run_try(parts: &Parts) -> anyhow::Result<Option<Instant>> {
-    let next = with_retries(&parts.patience, "asking for the next try", || async {
-        Ok(parts.state.next_run_try().await?)
+async fn next_run_try(components: &Components) -> anyhow::Result<Option<Instant>> {
+    let next = with_retries(&components.patience, "asking for the next try", || async {
+        Ok(components.state.next_run_try().await?)
     });
     let next = next
         .await
         .context("cannot ask the state database for the next try")?;
     Ok(next.map(|next| {
-        let pause = next.duration_since(parts.clock.now());
+        let pause = next.duration_since(components.clock.now());
         // One that is due and was not claimed waits for something else too.
         Instant::now() + Duration::try_from(pause).unwrap_or_default().max(DUE_AGAIN)
     }))
@@ -138,13 +138,15 @@ async fn sleep_until(moment: Option<Instant>) {
 }
 
 async fn claim(
-    parts: &Arc<Parts>,
+    components: &Arc<Components>,
     sources: &Arc<Sources>,
     runs: &mut JoinSet<anyhow::Result<Ended>>,
 ) -> anyhow::Result<()> {
-    let given_up = with_retries(&parts.patience, "looking for files that runs wait for", || {
-        partials::give_up_the_gone(parts)
-    });
+    let given_up = with_retries(
+        &components.patience,
+        "looking for files that runs wait for",
+        || partials::give_up_the_gone(components),
+    );
     match given_up.await {
         // It is only put off: the runs stay in the queue.
         Err(error) if error.is_outage() => {
@@ -153,18 +155,18 @@ async fn claim(
         given_up => given_up.context("cannot look for the files that runs wait for")?,
     }
     while runs.len() < AT_ONCE {
-        let claimed = with_retries(&parts.patience, "claiming a run", || async {
-            Ok(parts.state.claim(&parts.owner).await?)
+        let claimed = with_retries(&components.patience, "claiming a run", || async {
+            Ok(components.state.claim(&components.owner).await?)
         })
         .await;
         let Some(run) = claimed.context("cannot claim a run in the state database")? else {
             break;
         };
         crash_point("after-claim");
-        let (parts, sources, token) = (parts.clone(), sources.clone(), parts.activity.begin());
+        let (components, sources, token) = (components.clone(), sources.clone(), components.activity.begin());
         let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
         let work = async move {
-            let error = attempt(&parts, &sources, &run).await?;
+            let error = attempt(&components, &sources, &run).await?;
             let run_id = run.run_id;
             Ok(Ended { run_id, token, error })
         };

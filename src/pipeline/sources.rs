@@ -15,7 +15,7 @@ use jiff::ToSpan;
 use jiff::civil::Date;
 use tokio::sync::mpsc;
 
-use super::Parts;
+use super::Components;
 use super::activity::Activity;
 use super::panics::panic_point;
 use super::retry::{RETRIES, StepError, pause_after, with_retries};
@@ -194,16 +194,19 @@ fn today() -> Date {
 
 impl Sources {
     /// Starts watching all sources. A watcher that ends by itself is started anew.
-    pub(super) async fn watch(parts: &Arc<Parts>, events: mpsc::Sender<SourceEvent>) -> anyhow::Result<Self> {
-        let mut known = known(parts).await.map_err(StepError::into_cause)?;
-        let mut watched = Vec::with_capacity(parts.sources.len());
-        for (number, open) in parts.sources.iter().enumerate() {
+    pub(super) async fn watch(
+        components: &Arc<Components>,
+        events: mpsc::Sender<SourceEvent>,
+    ) -> anyhow::Result<Self> {
+        let mut known = known(components).await.map_err(StepError::into_cause)?;
+        let mut watched = Vec::with_capacity(components.sources.len());
+        for (number, open) in components.sources.iter().enumerate() {
             let (to_pass_on, received) = mpsc::channel(EVENTS);
             let known = std::mem::take(&mut known[number]);
-            let watcher = open.watch(&parts.settings.feeds, known, to_pass_on);
+            let watcher = open.watch(&components.settings.feeds, known, to_pass_on);
             let watcher = Arc::new(Mutex::new(watcher));
             tokio::spawn(supervise(
-                parts.clone(),
+                components.clone(),
                 number,
                 watcher.clone(),
                 received,
@@ -258,23 +261,23 @@ fn lock(watcher: &Watcher) -> MutexGuard<'_, Handle> {
 }
 
 /// Returns what was recorded of the files of each source.
-async fn known(parts: &Parts) -> Result<Vec<KnownFiles>, StepError> {
-    let digest_of = |feed: &str, file: &str| parts.settings.feeds.digest_of(feed, file);
-    with_retries(&parts.patience, "reading the known stamps", || async {
-        let mut known = vec![KnownFiles::default(); parts.sources.len()];
+async fn known(components: &Components) -> Result<Vec<KnownFiles>, StepError> {
+    let digest_of = |feed: &str, file: &str| components.settings.feeds.digest_of(feed, file);
+    with_retries(&components.patience, "reading the known stamps", || async {
+        let mut known = vec![KnownFiles::default(); components.sources.len()];
         // An archive is read again if one of its members is to be.
-        let to_read: HashSet<String> = parts.state.files_to_look_at().await?.into_iter().collect();
+        let to_read: HashSet<String> = components.state.files_to_look_at().await?.into_iter().collect();
         let take = |file: &str, stamp| {
             if to_read.contains(file) {
                 return;
             }
-            let mut places = parts.sources.iter().zip(&mut known);
+            let mut places = components.sources.iter().zip(&mut known);
             let place = places.find_map(|(open, here)| Some((open.source.path_of(file)?, here)));
             if let Some((path, here)) = place {
                 here.insert(path, known_file(stamp));
             }
         };
-        parts.state.each_known_stamp(digest_of, take).await?;
+        components.state.each_known_stamp(digest_of, take).await?;
         Ok(known)
     })
     .await
@@ -283,13 +286,13 @@ async fn known(parts: &Parts) -> Result<Vec<KnownFiles>, StepError> {
 /// Passes a watcher's events on until the receiver is gone, which ends the watcher too. A watcher that ends by itself
 /// has failed: another takes its place, after pauses that grow to a minute.
 async fn supervise(
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     number: usize,
     watcher: Watcher,
     mut received: mpsc::Receiver<Event>,
     events: mpsc::Sender<SourceEvent>,
 ) {
-    let open = &parts.sources[number];
+    let open = &components.sources[number];
     let mut failures = 0;
     loop {
         let began = Instant::now();
@@ -321,14 +324,14 @@ async fn supervise(
                     () = tokio::time::sleep(pause) => {}
                     () = events.closed() => return,
                 }
-                known(&parts).await.map_err(|error| error.to_string())
+                known(&components).await.map_err(|error| error.to_string())
             }
         };
         match ended {
             Ok(mut known) => {
                 let (to_pass_on, anew) = mpsc::channel(EVENTS);
                 let known = std::mem::take(&mut known[number]);
-                *lock(&watcher) = open.watch(&parts.settings.feeds, known, to_pass_on);
+                *lock(&watcher) = open.watch(&components.settings.feeds, known, to_pass_on);
                 received = anew;
             }
             Err(error) => {

@@ -6,7 +6,7 @@ use gristmill_engine::NearMisses;
 use gristmill_state::{Role, SubmissionRecord};
 use gristmill_watcher::UnmatchedFile;
 
-use super::Parts;
+use super::Components;
 use super::recordable::is_rejected;
 use super::retry::{StepError, with_retries};
 use crate::settings::Feeds;
@@ -42,13 +42,13 @@ impl Nearest {
 
 /// Records the files that no feed matches, as a listing has found them, and logs those that are new.
 pub(super) async fn note_unmatched(
-    parts: &Parts,
+    components: &Components,
     source: usize,
     files: Vec<UnmatchedFile>,
     is_all: bool,
 ) -> anyhow::Result<()> {
-    let prefix = parts.settings.sources[source].file_name("");
-    let feeds = &parts.settings.feeds;
+    let prefix = components.settings.sources[source].file_name("");
+    let feeds = &components.settings.feeds;
     let archives = files.iter().filter(|file| feeds.of_archive(&file.path).is_some());
     let archives: Vec<String> = archives.map(|file| file.path.clone()).collect();
     let files: Vec<_> = files
@@ -56,10 +56,10 @@ pub(super) async fn note_unmatched(
         .map(|file| (file.path, file.bytes, file.modified_ns))
         .collect();
     let new = with_retries(
-        &parts.patience,
+        &components.patience,
         "recording the files that no feed matches",
         || async {
-            Ok(parts
+            Ok(components
                 .state
                 .note_unmatched(&prefix, &files, &archives, is_all)
                 .await?)
@@ -67,23 +67,32 @@ pub(super) async fn note_unmatched(
     )
     .await
     .context("cannot record the files that no feed matches in the state database")?;
-    log_unmatched(parts, &new);
+    log_unmatched(components, &new);
     Ok(())
 }
 
 /// Records an archive that was read, if no feed matches its name nor anything in it. Forgets it as such otherwise.
-pub(super) async fn note_archive(parts: &Parts, record: &SubmissionRecord) -> anyhow::Result<()> {
+pub(super) async fn note_archive(components: &Components, record: &SubmissionRecord) -> anyhow::Result<()> {
     let path = &record.file_url;
-    let (Role::Archive { read, .. }, Some((source, _))) = (&record.role, parts.settings.source_of(path))
+    let (Role::Archive { read, .. }, Some((source, _))) = (&record.role, components.settings.source_of(path))
     else {
         return Ok(());
     };
     // One that is rejected is told as such.
-    if *read > 0 || is_rejected(record) || parts.settings.feeds.has_file(path) {
-        let forget = || async { Ok(parts.state.forget_unmatched(std::slice::from_ref(path)).await?) };
-        return with_retries(&parts.patience, "noting that a feed matches an archive", forget)
-            .await
-            .context("cannot note in the state database that a feed matches an archive");
+    if *read > 0 || is_rejected(record) || components.settings.feeds.has_file(path) {
+        let forget = || async {
+            Ok(components
+                .state
+                .forget_unmatched(std::slice::from_ref(path))
+                .await?)
+        };
+        return with_retries(
+            &components.patience,
+            "noting that a feed matches an archive",
+            forget,
+        )
+        .await
+        .context("cannot note in the state database that a feed matches an archive");
     }
     let modified_ns = record.stamp.modified_ns;
     let file = UnmatchedFile {
@@ -91,14 +100,14 @@ pub(super) async fn note_archive(parts: &Parts, record: &SubmissionRecord) -> an
         path: path.clone(),
         bytes: record.stamp.bytes,
     };
-    note_unmatched(parts, source, vec![file], false).await
+    note_unmatched(components, source, vec![file], false).await
 }
 
-fn log_unmatched(parts: &Parts, new: &[String]) {
+fn log_unmatched(components: &Components, new: &[String]) {
     if new.is_empty() {
         return;
     }
-    let nearest = Nearest::new(&parts.settings.feeds);
+    let nearest = Nearest::new(&components.settings.feeds);
     for path in new.iter().take(LOGGED) {
         match nearest.of(path) {
             Some(nearest) => tracing::warn!(path, "no feed matches this file; {nearest}"),
@@ -115,14 +124,14 @@ fn log_unmatched(parts: &Parts, new: &[String]) {
 }
 
 /// Forgets the files of sources that the settings no longer have.
-pub(super) async fn forget_elsewhere(parts: &Parts) -> Result<(), StepError> {
-    let files = parts.state.unmatched_files().await?;
+pub(super) async fn forget_elsewhere(components: &Components) -> Result<(), StepError> {
+    let files = components.state.unmatched_files().await?;
     let elsewhere = files.into_iter().map(|file| file.file_url);
     let elsewhere: Vec<_> = elsewhere
-        .filter(|file| parts.settings.source_of(file).is_none())
+        .filter(|file| components.settings.source_of(file).is_none())
         .collect();
     if !elsewhere.is_empty() {
-        parts.state.forget_unmatched(&elsewhere).await?;
+        components.state.forget_unmatched(&elsewhere).await?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::Parts;
+use super::Components;
 use super::panics::contained_here;
 use super::reading::Reading;
 use super::retry::StepError;
@@ -46,7 +46,7 @@ enum Slot {
 
 /// Applies `work` to each file, and returns the results in their order. A file whose reading stands still is given up.
 pub(super) async fn in_parallel(
-    parts: &Parts,
+    components: &Components,
     readings: &[Reading],
     steps: Vec<Attempt>,
     work: impl Fn(usize, &Reading, Attempt) -> Attempt + Send + Sync + 'static,
@@ -57,7 +57,7 @@ pub(super) async fn in_parallel(
         readings: readings.to_vec(),
         slots: slots.collect(),
         next: AtomicUsize::new(0),
-        stuck: parts.stuck.clone(),
+        stuck: components.stuck.clone(),
         work,
         left: AtomicUsize::new(count),
         all_done: Notify::new(),
@@ -68,10 +68,10 @@ pub(super) async fn in_parallel(
         threads.spawn_blocking(move || shared.work_off());
     };
     // One core is waited for; others are taken if they are free.
-    let mut cores = vec![parts.cores.acquire().await?];
+    let mut cores = vec![components.cores.acquire().await?];
     start(&mut threads);
     while cores.len() < count
-        && let Ok(core) = parts.cores.try_acquire()
+        && let Ok(core) = components.cores.try_acquire()
     {
         cores.push(core);
         start(&mut threads);
@@ -95,7 +95,7 @@ pub(super) async fn in_parallel(
                     if reading.watch.is_stuck(PATIENCE) && !reading.has_limits() {
                         reading.watch.give_up();
                         given_up.insert(number);
-                        note_stuck(parts, reading);
+                        note_stuck(components, reading);
                         shared.end(number, Ok(Step::Done(Outcome::Unanswered)));
                         // Another thread goes on in the place of the one that is lost.
                         start(&mut threads);
@@ -108,7 +108,7 @@ pub(super) async fn in_parallel(
     for (number, reading) in readings.iter().enumerate() {
         // Some give up by themselves.
         if reading.watch.is_given_up() && !given_up.contains(&number) {
-            note_stuck(parts, reading);
+            note_stuck(components, reading);
         }
     }
     let outcomes = shared.slots.iter().map(|slot| match exchange(slot, Slot::Gone) {
@@ -118,9 +118,9 @@ pub(super) async fn in_parallel(
     Ok(outcomes.collect())
 }
 
-fn note_stuck(parts: &Parts, reading: &Reading) {
+fn note_stuck(components: &Components, reading: &Reading) {
     if let Some(source) = reading.source {
-        parts.stuck.add(&reading.file, source, reading.watch.clone());
+        components.stuck.add(&reading.file, source, reading.watch.clone());
     }
 }
 

@@ -11,7 +11,7 @@ use object_store::path::Path as ObjectPath;
 
 use super::super::merge::Merged;
 use super::super::retry::StepError;
-use super::super::{Parts, crash_point, partials};
+use super::super::{Components, crash_point, partials};
 use super::expected::{Expected, Open, differs, totals_differ};
 use crate::lake::Spooled;
 
@@ -26,23 +26,23 @@ enum Written {
 
 /// Takes over the result in a folder, if there is one.
 pub(super) async fn take_over(
-    parts: &Parts,
+    components: &Components,
     feed: &Arc<FeedLayout>,
     folder: Option<&ObjectPath>,
     expected: Expected,
     emptied: Vec<EmptiedDay>,
     names: (&ObjectPath, &ObjectPath),
 ) -> Result<Merged, StepError> {
-    let outputs = (parts.lake.spool(), parts.lake.spool());
+    let outputs = (components.lake.spool(), components.lake.spool());
     let paths = (outputs.0.path().to_owned(), outputs.1.path().to_owned());
-    let report = match write(parts, feed, folder, expected, emptied, paths).await? {
+    let report = match write(components, feed, folder, expected, emptied, paths).await? {
         Written::Overflow(error) => return Ok(Merged::Overflow(error)),
         Written::Done(report, open) => {
-            settle(parts, feed, &outputs.0, open).await?;
+            settle(components, feed, &outputs.0, open).await?;
             report
         }
     };
-    let (lake, names) = (parts.lake.clone(), (names.0.clone(), names.1.clone()));
+    let (lake, names) = (components.lake.clone(), (names.0.clone(), names.1.clone()));
     let published = tokio::task::spawn_blocking(move || {
         let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
         lake.publish_unsynced(objects, |object| {
@@ -57,7 +57,7 @@ pub(super) async fn take_over(
 
 /// Writes the summary and the coverage to local files (`paths`), and compares them with what is recorded.
 async fn write(
-    parts: &Parts,
+    components: &Components,
     feed: &Arc<FeedLayout>,
     folder: Option<&ObjectPath>,
     expected: Expected,
@@ -65,16 +65,20 @@ async fn write(
     paths: (PathBuf, PathBuf),
 ) -> Result<Written, StepError> {
     let objects = match folder {
-        Some(folder) => parts.lake.rows_in(folder).await.map_err(StepError::transient)?,
+        Some(folder) => components
+            .lake
+            .rows_in(folder)
+            .await
+            .map_err(StepError::transient)?,
         None => Vec::new(),
     };
     let objects: Vec<&str> = objects.iter().map(String::as_str).collect();
-    let files = parts
+    let files = components
         .lake
         .fetch_all(&objects)
         .await
         .map_err(StepError::transient)?;
-    let (scratch, memory) = (parts.lake.scratch(), parts.memory.merges.clone());
+    let (scratch, memory) = (components.lake.scratch(), components.memory.merges.clone());
     let feed = feed.clone();
     let written = tokio::task::spawn_blocking(move || {
         let sales = sales(&feed);
@@ -98,7 +102,7 @@ async fn write(
 
 /// Fails unless a summary has of each open day what the partials add up to, measure by measure.
 async fn settle(
-    parts: &Parts,
+    components: &Components,
     feed: &Arc<FeedLayout>,
     summary: &Spooled,
     open: Open,
@@ -119,7 +123,7 @@ async fn settle(
     let open: Vec<(String, StoreDays)> = open.into_iter().collect();
     for group in open.chunks(PARTIALS) {
         let objects: Vec<&str> = group.iter().map(|(object, _)| object.as_str()).collect();
-        let files = partials::fetch(parts, &objects).await?;
+        let files = partials::fetch(components, &objects).await?;
         let (feed, group) = (feed.clone(), group.to_vec());
         let added = tokio::task::spawn_blocking(move || {
             let files = group.into_iter().zip(&files);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use gristmill_state::ClaimedRun;
 use tokio::time::Instant;
 
-use super::super::Parts;
+use super::super::Components;
 use super::super::panics::contained;
 use super::super::partials::{self, Fate, LostPartials};
 use super::super::retry::{StepError, pause_after, with_retries};
@@ -21,7 +21,7 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Brings one run to its end, or puts it back into the queue because of an outage, which it returns. A failed run is a
 /// state, not an error; the only error is a state database that stays unavailable.
 pub(super) async fn attempt(
-    parts: &Parts,
+    components: &Components,
     sources: &Sources,
     run: &ClaimedRun,
 ) -> anyhow::Result<Option<StepError>> {
@@ -34,18 +34,18 @@ pub(super) async fn attempt(
         let mut beats = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         loop {
             beats.tick().await;
-            if let Err(error) = parts.state.heartbeat(&run.run_id).await {
+            if let Err(error) = components.state.heartbeat(&run.run_id).await {
                 tracing::warn!("the run's heartbeat could not be written: {error}");
             }
         }
     };
     let done = tokio::select! {
-        done = contained(execute(parts, run)) => done,
+        done = contained(execute(components, run)) => done,
         () = beat => unreachable!("the heart beats until the run is done"),
     };
     let error = match done {
         Ok(Ok(())) => {
-            parts.activity.tally.count_run_completed();
+            components.activity.tally.count_run_completed();
             return Ok(None);
         }
         Ok(Err(error)) => error,
@@ -53,16 +53,16 @@ pub(super) async fn attempt(
     };
     let reason = match LostPartials::of(&error) {
         None => {
-            let failures = failures_of(parts, run).await? + 1;
+            let failures = failures_of(components, run).await? + 1;
             if error.is_worth_another(failures) {
-                defer(parts, run, &error, failures).await?;
+                defer(components, run, &error, failures).await?;
                 return Ok(Some(error));
             }
             error.to_string()
         }
         Some(lost) => {
-            let make_anew = || partials::make_anew(parts, sources, run, lost);
-            let fate = with_retries(&parts.patience, "having partials made anew", make_anew).await;
+            let make_anew = || partials::make_anew(components, sources, run, lost);
+            let fate = with_retries(&components.patience, "having partials made anew", make_anew).await;
             match fate.context("cannot have lost partials made anew")? {
                 Fate::Waits { files } => {
                     tracing::warn!(
@@ -75,10 +75,10 @@ pub(super) async fn attempt(
             }
         }
     };
-    parts.activity.tally.count_run_failed();
+    components.activity.tally.count_run_failed();
     tracing::error!("failed: {reason}; `gristmill retry {}` runs it again", run.run_id);
-    with_retries(&parts.patience, "recording a failed run", || async {
-        Ok(parts.state.fail(&run.run_id, &reason).await?)
+    with_retries(&components.patience, "recording a failed run", || async {
+        Ok(components.state.fail(&run.run_id, &reason).await?)
     })
     .await
     .context("cannot record a failed run in the state database")?;
@@ -86,9 +86,9 @@ pub(super) async fn attempt(
 }
 
 /// How often a run has failed without an end so far.
-async fn failures_of(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<u32> {
-    let failures = with_retries(&parts.patience, "asking for a run's failures", || async {
-        Ok(parts.state.run_failures(&run.run_id).await?)
+async fn failures_of(components: &Components, run: &ClaimedRun) -> anyhow::Result<u32> {
+    let failures = with_retries(&components.patience, "asking for a run's failures", || async {
+        Ok(components.state.run_failures(&run.run_id).await?)
     });
     failures
         .await
@@ -96,15 +96,20 @@ async fn failures_of(parts: &Parts, run: &ClaimedRun) -> anyhow::Result<u32> {
 }
 
 /// Puts a run back into the queue until its next try.
-async fn defer(parts: &Parts, run: &ClaimedRun, error: &StepError, failures: u32) -> anyhow::Result<()> {
-    parts.activity.gauges.count_retry();
+async fn defer(
+    components: &Components,
+    run: &ClaimedRun,
+    error: &StepError,
+    failures: u32,
+) -> anyhow::Result<()> {
+    components.activity.gauges.count_retry();
     let pause = pause_after(failures);
     tracing::warn!(?pause, "the run failed and will be tried again: {error}");
     let reason = error.to_string();
-    with_retries(&parts.patience, "putting a run back", || async {
-        Ok(parts
+    with_retries(&components.patience, "putting a run back", || async {
+        Ok(components
             .state
-            .defer(&run.run_id, &reason, parts.after(pause))
+            .defer(&run.run_id, &reason, components.after(pause))
             .await?)
     })
     .await

@@ -11,21 +11,21 @@ use super::super::merge::{Merged, culprit, merge};
 use super::super::panics::panic_point;
 use super::super::retry::StepError;
 use super::super::summaries::{digest, summary_files};
-use super::super::{Parts, crash_point, ledger, oddities};
+use super::super::{Components, crash_point, ledger, oddities};
 use crate::lake::{LocalFile, Unsynced, summary_names};
 use crate::ledger::scope;
 
 /// Merges a run. A file whose sums overflow together with those of others is left out and held, and the run goes on
 /// without it.
 async fn merge_what_fits(
-    parts: &Parts,
+    components: &Components,
     run: &ClaimedRun,
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<(SummaryReport, Unsynced), StepError> {
     let mut run = run.clone();
     loop {
-        let error = match merge(parts, &run, summary, coverage).await? {
+        let error = match merge(components, &run, summary, coverage).await? {
             Merged::Done(report, unsynced) => return Ok((report, unsynced)),
             Merged::Overflow(error) => error,
         };
@@ -35,16 +35,16 @@ async fn merge_what_fits(
         else {
             return Err(StepError::permanent(error));
         };
-        let Some(input) = culprit(parts, &run, store_id, *trans_date).await? else {
+        let Some(input) = culprit(components, &run, store_id, *trans_date).await? else {
             return Err(StepError::permanent(error));
         };
         let reason = format!("together with other files, {error}");
         let path = input.file_url.clone();
-        run.inputs = parts
+        run.inputs = components
             .state
             .leave_out(&run.run_id, input.version_id, &reason)
             .await?;
-        parts.activity.tally.count_held();
+        components.activity.tally.count_held();
         tracing::warn!(
             path,
             "held, and left out of the run: {reason}; correct it and send it again"
@@ -53,29 +53,29 @@ async fn merge_what_fits(
 }
 
 /// Merges, loads and records. It is safe to repeat from the beginning at any time.
-pub(super) async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepError> {
+pub(super) async fn execute(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
     panic_point("execute-run", &run.job_id);
-    ledger::check(parts, run).await?;
+    ledger::check(components, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-    let (report, unsynced) = merge_what_fits(parts, run, &summary, &coverage).await?;
-    oddities::tell_of_stores(parts, run).await?;
+    let (report, unsynced) = merge_what_fits(components, run, &summary, &coverage).await?;
+    oddities::tell_of_stores(components, run).await?;
     // The load reads and compares while the disk writes, and commits only after that.
     let synced = tokio::task::spawn_blocking(move || unsynced.sync());
     let record = SummaryRecord {
         object: summary.to_string(),
         coverage_object: Some(coverage.to_string()),
         rows: report.rows,
-        digest: digest(&parts.lake, &summary).await?,
+        digest: digest(&components.lake, &summary).await?,
     };
     let (safe, is_safe) = watch::channel(false);
     let make_safe = async {
-        let noted = async { Ok(parts.state.summarized(&run.run_id, &record).await?) };
+        let noted = async { Ok(components.state.summarized(&run.run_id, &record).await?) };
         let (synced, ()) = tokio::try_join!(async { synced.await.map_err(StepError::permanent) }, noted)?;
         synced.map_err(StepError::transient)?;
         safe.send_replace(true);
         Ok(())
     };
-    let ((), outcome) = tokio::try_join!(make_safe, load(parts, run, &record, is_safe))?;
+    let ((), outcome) = tokio::try_join!(make_safe, load(components, run, &record, is_safe))?;
     crash_point("after-load");
     let result = match outcome {
         LoadOutcome::Loaded(counts) => {
@@ -113,7 +113,7 @@ pub(super) async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepE
         }
         LoadOutcome::Superseded { by } => {
             // The ledger may have got a run since it was compared.
-            ledger::check(parts, run).await?;
+            ledger::check(components, run).await?;
             tracing::warn!(
                 by = by.run_id,
                 "not loaded: the warehouse already has a newer run"
@@ -124,22 +124,22 @@ pub(super) async fn execute(parts: &Parts, run: &ClaimedRun) -> Result<(), StepE
             }
         }
     };
-    parts.state.complete(&run.run_id, &result).await?;
+    components.state.complete(&run.run_id, &result).await?;
     crash_point("after-complete");
     Ok(())
 }
 
 /// Loads a run's summary. The load is not committed before the summary is safe.
 async fn load(
-    parts: &Parts,
+    components: &Components,
     run: &ClaimedRun,
     record: &SummaryRecord,
     is_safe: watch::Receiver<bool>,
 ) -> Result<LoadOutcome, StepError> {
-    let made = summary_files(&parts.lake, record).await;
+    let made = summary_files(&components.lake, record).await;
     let made = made.and_then(|files| files.context("the summary is gone from the lake"));
     let [summary, coverage] = made.map_err(StepError::transient)?;
-    let before = base(parts, run).await?;
+    let before = base(components, run).await?;
     let summary_before = before.as_ref().map(|(base, _)| base.summary.as_path());
     oddities::tell_of_measures(summary.path(), summary_before).await?;
     let load = Load {
@@ -153,8 +153,8 @@ async fn load(
         base: before.as_ref().map(|(base, _)| base.clone()),
         is_safe: Some(is_safe),
     };
-    let bar = parts.progress.load(&run.run_id, load.rows);
-    let outcome = parts
+    let bar = components.progress.load(&run.run_id, load.rows);
+    let outcome = components
         .warehouse
         .load(&load, &|rows| bar.set_position(rows))
         .await?;
@@ -164,19 +164,22 @@ async fn load(
 
 /// Finds what this job and wave loaded last, if its summary is still in the lake. Without a base, all rows are sent to
 /// the warehouse. That is intended for a run that a person started: they may have reason to doubt the warehouse.
-async fn base(parts: &Parts, run: &ClaimedRun) -> Result<Option<(Base, [LocalFile; 2])>, StepError> {
-    let row = parts.state.run(&run.run_id).await?;
+async fn base(
+    components: &Components,
+    run: &ClaimedRun,
+) -> Result<Option<(Base, [LocalFile; 2])>, StepError> {
+    let row = components.state.run(&run.run_id).await?;
     if row.is_some_and(|row| row.cause == Cause::Manual) {
         return Ok(None);
     }
-    let last = parts
+    let last = components
         .state
         .loaded_before(&run.job_id, run.wave, run.sequence)
         .await?;
     let Some((run_id, record)) = last.and_then(|last| Some((last.run_id, last.summary?))) else {
         return Ok(None);
     };
-    let files = summary_files(&parts.lake, &record)
+    let files = summary_files(&components.lake, &record)
         .await
         .map_err(StepError::transient)?;
     Ok(files.map(|files| {
