@@ -61,11 +61,11 @@ pub enum Empty {
 /// records of another kind before them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct KindSpec {
-    /// The place of the kind: its column, from 1.
+    /// The position of the kind: its column, from 1.
     pub column: Option<usize>,
-    /// The place of the kind: its first character, from 1.
+    /// The position of the kind: its first character, from 1.
     pub start: Option<usize>,
-    /// The place of the kind: how many characters it has.
+    /// The position of the kind: how many characters it has.
     pub length: Option<usize>,
     /// The kinds that are rows.
     pub rows: Vec<String>,
@@ -83,11 +83,11 @@ pub struct KindSpec {
 pub struct CarriedSpec {
     /// The kind of that record.
     pub kind: String,
-    /// The place of the field: its column, from 1.
+    /// The position of the field: its column, from 1.
     pub column: Option<usize>,
-    /// The place of the field: its first character, from 1.
+    /// The position of the field: its first character, from 1.
     pub start: Option<usize>,
-    /// The place of the field: how many characters it has.
+    /// The position of the field: how many characters it has.
     pub length: Option<usize>,
 }
 
@@ -146,7 +146,7 @@ impl RecordsSpec {
     }
 }
 
-/// A checked `[feed.records]` table, without the places in it.
+/// A checked `[feed.records]` table, without the positions in it.
 #[derive(Clone, Debug)]
 pub struct RecordRules {
     /// Lines that begin with one of these are skipped.
@@ -157,7 +157,7 @@ pub struct RecordRules {
     pub empty: Empty,
 }
 
-/// How records of several kinds are told apart, with the places found.
+/// How records of several kinds are told apart, with the positions found.
 #[derive(Clone, Debug)]
 pub(crate) struct KindRule {
     /// The position of the field with the kind, from 0.
@@ -177,7 +177,7 @@ pub(crate) struct CarriedRule {
     pub(crate) position: usize,
 }
 
-/// The record with totals, with the places found.
+/// The record with totals, with the positions found.
 #[derive(Clone, Debug)]
 pub(crate) struct TrailerRule {
     pub(crate) begins: Box<[u8]>,

@@ -127,10 +127,10 @@ pub(super) async fn act(desk: &Desk, action: &str, ask: &Ask, who: &str) -> Resu
             let known = desk.jobs().await?;
             let of = (ask.needed("job")?, ask.date("date")?);
             let (queued, corrects) = actions::run_now(settings, &state, &known, of, desk.now()).await?;
-            let queued_as = actions::describe(&queued);
+            let sentence = actions::describe(&queued);
             Done {
-                data: json!({ "message": &queued_as, "corrects": &corrects }),
-                message: [Some(queued_as), corrects]
+                data: json!({ "message": &sentence, "corrects": &corrects }),
+                message: [Some(sentence), corrects]
                     .into_iter()
                     .flatten()
                     .collect::<Vec<_>>()

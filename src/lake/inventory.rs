@@ -41,11 +41,11 @@ pub(super) fn shared_folder(objects: &[&str]) -> ObjectPath {
         .map(|object| object.rsplit_once('/').map_or("", |(folder, _)| folder));
     let shared = folders.reduce(|shared, other| {
         let both = shared.split('/').zip(other.split('/'));
-        let parts = both.take_while(|(one, two)| one == two);
-        let length = parts.map(|(part, _)| part.len() + 1).sum::<usize>();
+        let same = both.take_while(|(one, two)| one == two);
+        let length = same.map(|(name, _)| name.len() + 1).sum::<usize>();
         &shared[..length.saturating_sub(1)]
     });
-    // What is not a path is not looked for: nothing is missing from the whole lake only because of its folder.
+    // A folder whose name is no object path cannot be listed by it: then the whole lake is, which has every object, too.
     ObjectPath::parse(shared.unwrap_or_default()).unwrap_or_default()
 }
 

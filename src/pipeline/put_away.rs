@@ -131,7 +131,7 @@ impl Task {
     async fn round(&mut self, again: bool) -> anyhow::Result<()> {
         let before = self.troubles.before();
         if !self.is_checked {
-            match self.put_away.check_provider().await {
+            match self.put_away.check_server().await {
                 Ok(()) => self.is_checked = true,
                 Err(error @ PutAwayError::IgnoresConditions { .. }) => return Err(error.into()),
                 Err(error) => {

@@ -446,10 +446,10 @@ fn not_read<T>(failure: &ReadError) -> Result<Read<T>, StepError> {
         ReadError::Gone { .. } => Ok(Read::Gone),
         ReadError::Changed { .. } => Ok(Read::Changed),
         ReadError::BadName { .. } | ReadError::Denied { .. } => Err(StepError::permanent(cause)),
-        ReadError::Provider { source, .. } if !matches!(source, object_store::Error::Generic { .. }) => {
+        ReadError::Server { source, .. } if !matches!(source, object_store::Error::Generic { .. }) => {
             Err(StepError::transient(cause))
         }
-        ReadError::Provider { .. } | ReadError::Stopped { .. } => Err(StepError::outage(cause)),
+        ReadError::Server { .. } | ReadError::Stopped { .. } => Err(StepError::outage(cause)),
         ReadError::Length { .. } => Err(StepError::transient(cause)),
     }
 }

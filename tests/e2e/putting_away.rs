@@ -407,7 +407,7 @@ fn objects_that_stay_hold_up_no_others() {
     assert!(run.stdout.contains("(70 failures)"), "{run}");
     assert!(
         run.stderr
-            .contains("the store refuses to copy s3://gristmill/moved/B-"),
+            .contains("the server refuses to copy s3://gristmill/moved/B-"),
         "{run}"
     );
     assert!(
@@ -420,7 +420,7 @@ fn objects_that_stay_hold_up_no_others() {
     // With the service up, what has failed is tried again at its own, slower pace.
     let service = support::service(&site);
     wait_until("the trouble is told", || {
-        service.stderr().contains("the store refuses")
+        service.stderr().contains("the server refuses")
     });
     let before = tries.load(Ordering::Relaxed);
     for number in 2..10 {

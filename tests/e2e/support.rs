@@ -53,8 +53,9 @@ pub fn run_until_idle(site: &Site) {
 /// Runs until idle after many kills. They may look as if a file killed the process: that is told, and a person has such a
 /// file tried again.
 pub fn run_until_idle_after_kills(site: &Site) {
-    // The exit status is 1 if one is blamed only now; all else shows in the next call.
-    site.run(["run", "--until-idle"]);
+    // The exit status is 1 if one is blamed only now; the next call shows all else.
+    let first = site.run(["run", "--until-idle"]);
+    assert!(matches!(first.status.code(), Some(0 | 1)), "{first}");
     let blamed = "UPDATE ingested_file_status SET stamp_bytes = NULL WHERE last_update_status = 'FAILED'
                      AND last_error LIKE 'the process died 3 times while it converted this file%' RETURNING file_url";
     state(site, blamed);

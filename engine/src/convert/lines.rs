@@ -184,7 +184,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
         if let Some(header_line) = self.layout.header_line.filter(|_| !self.is_past_first) {
             return match self.report.lines + u64::from(self.number) < u64::from(header_line) {
                 true => self.skip_unread(content),
-                false => self.given_header(content, length),
+                false => self.read_header(content, length),
             };
         }
         // As with a long line that is a unit of its own, nothing else about the line matters.
@@ -325,7 +325,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     }
 
     /// Takes the names that a table gives its columns apart from its records, and returns whether they can be used.
-    pub(super) fn given_names(&mut self, names: &[String]) -> bool {
+    pub(super) fn take_names(&mut self, names: &[String]) -> bool {
         self.is_past_first = true;
         self.report.header = Header::ByPosition;
         if self.layout.header_names == HeaderNames::Ignore {
@@ -360,7 +360,7 @@ impl<'c, L: FeedLines> Lines<'c, L> {
     }
 
     /// Reads the line that the settings say is the header.
-    fn given_header(&mut self, content: &[u8], length: usize) {
+    fn read_header(&mut self, content: &[u8], length: usize) {
         self.is_past_first = true;
         let names = match length < MAX_LINE {
             true => self.find_names(content),

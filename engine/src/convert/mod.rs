@@ -4,8 +4,8 @@
 //! memory limit are spilled to files. Each line becomes exactly one of row, ignored, skipped, reject;
 //! [`ConversionReport`] counts them, and the total is checked.
 //!
-//! A file is read in units of whole lines ([`text`](crate::text)). One thread reads until it has seen the first line that is not
-//! skipped, which may be a header. From then on, all idle threads of the current rayon pool read units in parallel, and
+//! A file is read in units of whole lines ([`text`](crate::text)). One thread reads until it has seen the first line that
+//! is not skipped, which may be a header. From then on, all idle threads of the current rayon pool read units in parallel, and
 //! their output is written in the order of the file ([`turns`]). What each line is, [`lines`] decides.
 
 mod controls;

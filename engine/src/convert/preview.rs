@@ -119,7 +119,7 @@ fn read<L: FeedLines>(
     most: usize,
     mut rows: impl FnMut(&mut L) -> Vec<Row>,
 ) -> Result<Vec<Previewed>, EngineError> {
-    let is_open = records.names().is_none_or(|names| lines.given_names(&names));
+    let is_open = records.names().is_none_or(|names| lines.take_names(&names));
     if !is_open {
         return Ok(Vec::new());
     }

@@ -31,7 +31,7 @@ pub(super) fn read<L: FeedLines>(
     let mut lines = Lines::new(layout, feed, files.rejects.is_some());
     let mut is_open = match records.names() {
         None => true,
-        Some(names) => lines.given_names(&names),
+        Some(names) => lines.take_names(&names),
     };
     if is_open {
         let positions = lines.read_positions();

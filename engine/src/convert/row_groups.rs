@@ -44,7 +44,7 @@ pub(super) fn read<L: FeedLines>(
         is_ended: true,
         ..Ending::default()
     };
-    if !first.given_names(file.names()) {
+    if !first.take_names(file.names()) {
         let output = UnitOutput {
             text: &[],
             too_long: None,

@@ -89,14 +89,14 @@ impl ParquetFile {
         let metadata =
             whole(|| ArrowReaderMetadata::load(&spool, options).map_err(|error| error.to_string()))?;
         let rows: i64 = metadata.metadata().file_metadata().num_rows();
-        let told: i64 = metadata
+        let of_groups: i64 = metadata
             .metadata()
             .row_groups()
             .iter()
             .fold(0, |sum: i64, group| sum.saturating_add(group.num_rows()));
-        if rows < 0 || rows != told {
+        if rows < 0 || rows != of_groups {
             return Err(damaged(&format!(
-                "its row groups have {told} rows, but it says {rows}"
+                "its row groups have {of_groups} rows, but it says {rows}"
             )));
         }
         if rows.unsigned_abs() > FREE_ROWS + MOST_ROWS * length {

@@ -7,9 +7,9 @@ use super::column::Column;
 use super::distinct::Values;
 use super::draft::{SettingsTable, grouped, list, quoted, toml_key};
 use super::grid::ColumnPosition;
-use super::job::Job;
 use super::role::Role;
 use super::roles::is_small_number;
+use super::task::Task;
 use super::{Candidate, words};
 use crate::amount::format_cents;
 use crate::layout::{FeedSpec, MeasureSpec};
@@ -33,13 +33,13 @@ pub(super) fn amounts(best: &Candidate) -> Option<AmountGuess> {
     super::amounts::guess(&Values::of(texts), typed, false)
 }
 
-pub(super) fn write(job: &mut Job<'_>) {
-    if job.best.roles.wide.is_some() {
-        return side_by_side(job);
+pub(super) fn write(task: &mut Task<'_>) {
+    if task.best.roles.wide.is_some() {
+        return side_by_side(task);
     }
-    let Some(at) = job.best.roles.column(Role::Code) else {
-        if job.feed.is_none() {
-            job.draft.set(
+    let Some(at) = task.best.roles.column(Role::Code) else {
+        if task.feed.is_none() {
+            task.draft.set(
                 SettingsTable::Feed,
                 "measures",
                 usual_measures(),
@@ -48,12 +48,12 @@ pub(super) fn write(job: &mut Job<'_>) {
         }
         return;
     };
-    let values = &job.best.columns[at].values;
-    let of_feed = job.feed.map(codes_of);
+    let values = &task.best.columns[at].values;
+    let of_feed = task.feed.map(codes_of);
     if values.are(is_small_number) {
-        numbers(job, values, of_feed);
+        numbers(task, values, of_feed);
     } else {
-        named(job, values, of_feed);
+        named(task, values, of_feed);
     }
 }
 
@@ -75,17 +75,17 @@ fn codes_of(feed: &FeedSpec) -> Vec<(String, i32)> {
 }
 
 /// Returns how often each code occurs, and what its amounts add up to.
-fn counted(job: &Job<'_>) -> BTreeMap<String, (u64, i64)> {
+fn counted(task: &Task<'_>) -> BTreeMap<String, (u64, i64)> {
     let mut found: BTreeMap<String, (u64, i64)> = BTreeMap::new();
-    let roles = &job.best.roles;
+    let roles = &task.best.roles;
     let (Some(code), Some(amount)) = (roles.column(Role::Code), roles.column(Role::Amount)) else {
         return found;
     };
-    let rule = job.best.columns[amount]
+    let rule = task.best.columns[amount]
         .amount
         .as_ref()
         .and_then(|guess| AmountRule::new(&guess.spec).ok());
-    for row in &job.best.grid.rows {
+    for row in &task.best.grid.rows {
         let (count, sum) = found.entry(row.cells[code].trim().to_owned()).or_default();
         *count += 1;
         if let Some(Amount::Cents { cents, .. }) = rule
@@ -108,20 +108,20 @@ fn in_words(codes: &BTreeMap<String, (u64, i64)>) -> String {
 }
 
 /// Codes are numbers.
-fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>) {
-    let counted = counted(job);
+fn numbers(task: &mut Task<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>) {
+    let counted = counted(task);
     let counts = in_words(&counted);
     let is_in = |code: i32| values.count(|text| text.parse() == Ok(code)) > 0;
     if let Some(codes) = of_feed {
         if !codes.iter().any(|(_, code)| is_in(*code)) {
             let lack = format!("measures: no record has a code of the feed; the codes are {counts}");
-            job.draft.lacks.push(lack);
+            task.draft.lacks.push(lack);
         }
         return;
     }
     if USUAL.iter().any(|(_, code)| is_in(*code)) {
         let proof = format!("the usual codes; no file says what they mean: {counts}");
-        job.draft
+        task.draft
             .set(SettingsTable::Feed, "measures", usual_measures(), proof);
         return;
     }
@@ -138,7 +138,7 @@ fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)
         .map(|((name, _), (code, _))| format!("{name} = {code}"))
         .collect();
     let question = format!("which code is sale, tax or discount? {counts}");
-    job.draft.ask(
+    task.draft.ask(
         SettingsTable::Feed,
         "measures",
         question,
@@ -147,8 +147,8 @@ fn numbers(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)
 }
 
 /// Codes are words.
-fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>) {
-    let counts = in_words(&counted(job));
+fn named(task: &mut Task<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>) {
+    let counts = in_words(&counted(task));
     let code_of = |measure: usize| {
         let (name, code) = USUAL[measure];
         let known = of_feed.as_ref().map(|codes| {
@@ -168,7 +168,7 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
         }
     }
     if of_feed.is_none() {
-        job.draft.set(
+        task.draft.set(
             SettingsTable::Feed,
             "measures",
             usual_measures(),
@@ -184,14 +184,14 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
             .map(|((text, _), (_, code))| format!("{} = {code}", toml_key(text)))
             .collect();
         let question = format!("which word is sale, tax or discount? {counts}");
-        job.draft.ask(
+        task.draft.ask(
             SettingsTable::Values,
             "codes",
             question,
             vec![(format!("{{ {} }}", first.join(", ")), String::new())],
         );
     } else {
-        job.draft.set(
+        task.draft.set(
             SettingsTable::Values,
             "codes",
             format!("{{ {} }}", known.join(", ")),
@@ -199,7 +199,7 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
         );
     }
     if has_others {
-        job.draft.set(
+        task.draft.set(
             SettingsTable::Values,
             "other_codes",
             quoted("ignore"),
@@ -209,14 +209,14 @@ fn named(job: &mut Job<'_>, values: &Values, of_feed: Option<Vec<(String, i32)>>
 }
 
 /// Each measure has a column of its own.
-fn side_by_side(job: &mut Job<'_>) {
-    let wide = job.best.roles.wide.unwrap_or_default();
+fn side_by_side(task: &mut Task<'_>) {
+    let wide = task.best.roles.wide.unwrap_or_default();
     let mut measures = Vec::new();
     let mut proofs = Vec::new();
     for ((name, _), at) in USUAL.iter().zip(wide) {
         let Some(at) = at else { continue };
-        let column = &job.best.columns[at];
-        let field = match &job.best.positions[at] {
+        let column = &task.best.columns[at];
+        let field = match &task.best.positions[at] {
             ColumnPosition::Path(path) => path.clone(),
             ColumnPosition::Column(_) | ColumnPosition::Characters(..) => {
                 column.name.clone().unwrap_or_default()
@@ -225,7 +225,7 @@ fn side_by_side(job: &mut Job<'_>) {
         measures.push(format!("{name} = {{ field = {} }}", quoted(&field)));
         proofs.push(format!("{} in {}", grouped(column.values.filled), field));
     }
-    let feed = job
+    let feed = task
         .feed
         .map(|feed| feed.measures.keys().cloned().collect::<Vec<_>>());
     let lacking: Vec<String> = feed
@@ -238,12 +238,12 @@ fn side_by_side(job: &mut Job<'_>) {
         })
         .collect();
     if !lacking.is_empty() {
-        job.draft
+        task.draft
             .lacks
             .push(format!("measures: no column is {}", list(&lacking)));
     }
     let proof = format!("amounts: {}", proofs.join(", "));
-    job.draft.set(
+    task.draft.set(
         SettingsTable::Feed,
         "measures",
         format!("{{ {} }}", measures.join(", ")),

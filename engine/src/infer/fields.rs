@@ -3,23 +3,23 @@
 use super::Way;
 use super::draft::{SettingsTable, grouped, list, quoted, share};
 use super::grid::{ColumnPosition, Header};
-use super::job::Job;
 use super::role::{ROLES, Role};
+use super::task::Task;
 use crate::header::is_name;
 
 /// Writes `header_line`, `columns` and the fields.
-pub(super) fn write(job: &mut Job<'_>) {
-    if let Some(header) = job.best.grid.header.clone() {
-        with_header(job, &header);
+pub(super) fn write(task: &mut Task<'_>) {
+    if let Some(header) = task.best.grid.header.clone() {
+        with_header(task, &header);
     } else {
-        without_header(job);
+        without_header(task);
     }
-    missing(job);
+    missing(task);
 }
 
 /// Returns what speaks for the roles of the columns.
-fn proof(job: &Job<'_>, role: Role, at: usize) -> String {
-    let column = &job.best.columns[at];
+fn proof(task: &Task<'_>, role: Role, at: usize) -> String {
+    let column = &task.best.columns[at];
     match role {
         Role::Date => column
             .date
@@ -36,7 +36,7 @@ fn proof(job: &Job<'_>, role: Role, at: usize) -> String {
                 grouped(column.values.filled)
             )
         }
-        Role::Store if job.store_part.is_some() => format!(
+        Role::Store if task.store_fragment.is_some() => format!(
             "the store in the name, in {} records",
             grouped(column.values.filled)
         ),
@@ -59,11 +59,11 @@ fn proof(job: &Job<'_>, role: Role, at: usize) -> String {
 }
 
 /// Returns the columns that may have a role, the likeliest first.
-fn choices(job: &Job<'_>, role: Role) -> Vec<usize> {
-    let Some(chosen) = job.best.roles.column(role) else {
+fn choices(task: &Task<'_>, role: Role) -> Vec<usize> {
+    let Some(chosen) = task.best.roles.column(role) else {
         return Vec::new();
     };
-    let rivals = job
+    let rivals = task
         .best
         .roles
         .rivals
@@ -73,33 +73,33 @@ fn choices(job: &Job<'_>, role: Role) -> Vec<usize> {
     std::iter::once(chosen).chain(rivals).collect()
 }
 
-fn with_header(job: &mut Job<'_>, header: &Header) {
+fn with_header(task: &mut Task<'_>, header: &Header) {
     let names = header.names.clone();
     let times = |name: &str| names.iter().filter(|other| is_name(other, name)).count();
-    let wide: Vec<usize> = job.best.roles.wide.iter().flatten().flatten().copied().collect();
+    let wide: Vec<usize> = task.best.roles.wide.iter().flatten().flatten().copied().collect();
     if header.line > 1 && header.is_steady {
-        job.draft.set(
+        task.draft.set(
             SettingsTable::Feed,
             "header_line",
             header.line.to_string(),
             format!("it says {}", names.join(" ")),
         );
     } else if !header.is_steady {
-        job.draft.lacks.push(
+        task.draft.lacks.push(
             "the header stands in another line in each file, under titles: header_line cannot say where"
                 .to_owned(),
         );
     }
     let mut is_own = true;
     for role in ROLES {
-        match choices(job, role)[..] {
+        match choices(task, role)[..] {
             [] => {}
             [at] if times(&names[at]) == 1 => is_own &= is_name(&names[at], role.field()),
             _ => is_own = false,
         }
     }
     // Columns of tables are found by their names; a list of them would say where they are.
-    let is_table = matches!(job.best.way, Way::Table { .. });
+    let is_table = matches!(task.best.way, Way::Table { .. });
     let can_list = !is_table && names.iter().all(|name| !name.trim().is_empty());
     if (is_own && wide.is_empty() || !header.is_everywhere) && can_list {
         let trimmed = names.iter().map(|name| name.trim());
@@ -107,14 +107,14 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
             true => "as the header names them".to_owned(),
             false => "as a header names them; some files have none".to_owned(),
         };
-        job.draft
+        task.draft
             .set(SettingsTable::Feed, "columns", list(trimmed), proof);
     }
     if is_own && can_list {
         return;
     }
     for role in ROLES {
-        let found = choices(job, role);
+        let found = choices(task, role);
         let Some(&at) = found.first() else { continue };
         let twice: Vec<usize> = (0..names.len())
             .filter(|other| is_name(&names[*other], &names[at]))
@@ -127,9 +127,9 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
             );
             let choices = twice
                 .iter()
-                .map(|at| (format!("{{ column = {} }}", at + 1), proof(job, role, *at)))
+                .map(|at| (format!("{{ column = {} }}", at + 1), proof(task, role, *at)))
                 .collect();
-            job.draft
+            task.draft
                 .ask(SettingsTable::Fields, role.field(), question, choices);
             continue;
         }
@@ -138,52 +138,52 @@ fn with_header(job: &mut Job<'_>, header: &Header) {
             let question = "several columns may be this";
             let choices = found
                 .iter()
-                .map(|at| (value(at), proof(job, role, *at)))
+                .map(|at| (value(at), proof(task, role, *at)))
                 .collect();
-            job.draft
+            task.draft
                 .ask(SettingsTable::Fields, role.field(), question, choices);
         } else if !is_name(&names[at], role.field())
-            || !(is_table || job.draft.has(SettingsTable::Feed, "columns"))
+            || !(is_table || task.draft.has(SettingsTable::Feed, "columns"))
         {
-            job.draft.set(
+            task.draft.set(
                 SettingsTable::Fields,
                 role.field(),
                 value(&at),
-                proof(job, role, at),
+                proof(task, role, at),
             );
         }
     }
 }
 
-fn without_header(job: &mut Job<'_>) {
-    let is_delimited = matches!(job.best.way, Way::Delimited { .. });
-    let is_wide = job.best.roles.wide.is_some();
-    let mut columns: Vec<String> = (1..=job.best.grid.width)
+fn without_header(task: &mut Task<'_>) {
+    let is_delimited = matches!(task.best.way, Way::Delimited { .. });
+    let is_wide = task.best.roles.wide.is_some();
+    let mut columns: Vec<String> = (1..=task.best.grid.width)
         .map(|number| format!("other_{number}"))
         .collect();
-    if job.best.grid.kinds.is_some() {
+    if task.best.grid.kinds.is_some() {
         "kind".clone_into(&mut columns[0]);
     }
     let mut proofs = Vec::new();
     for role in ROLES {
-        let found = choices(job, role);
-        let value = |at: &usize| position(job, *at);
+        let found = choices(task, role);
+        let value = |at: &usize| position(task, *at);
         match found[..] {
             [] => {}
             [at] if is_delimited => {
                 role.field().clone_into(&mut columns[at]);
-                proofs.push(format!("{}: {}", role.field(), proof(job, role, at)));
+                proofs.push(format!("{}: {}", role.field(), proof(task, role, at)));
             }
             [at] => {
-                let (value, proof) = (value(&at), proof(job, role, at));
-                job.draft.set(SettingsTable::Fields, role.field(), value, proof);
+                let (value, proof) = (value(&at), proof(task, role, at));
+                task.draft.set(SettingsTable::Fields, role.field(), value, proof);
             }
             _ => {
                 let choices = found
                     .iter()
-                    .map(|at| (value(at), proof(job, role, *at)))
+                    .map(|at| (value(at), proof(task, role, *at)))
                     .collect();
-                job.draft.ask(
+                task.draft.ask(
                     SettingsTable::Fields,
                     role.field(),
                     "several columns may be this",
@@ -193,14 +193,14 @@ fn without_header(job: &mut Job<'_>) {
         }
     }
     if is_delimited && !is_wide {
-        job.draft
+        task.draft
             .set(SettingsTable::Feed, "columns", list(columns), proofs.join("; "));
     }
 }
 
 /// Writes the position of a column.
-fn position(job: &Job<'_>, at: usize) -> String {
-    match &job.best.positions[at] {
+fn position(task: &Task<'_>, at: usize) -> String {
+    match &task.best.positions[at] {
         ColumnPosition::Column(number) => format!("{{ column = {number} }}"),
         ColumnPosition::Characters(start, length) => format!("{{ start = {start}, length = {length} }}"),
         ColumnPosition::Path(path) => quoted(path),
@@ -208,19 +208,19 @@ fn position(job: &Job<'_>, at: usize) -> String {
 }
 
 /// Writes where the fields come from that no column has.
-fn missing(job: &mut Job<'_>) {
-    let has_kinds = job.best.grid.kinds.is_some();
-    if job.best.roles.column(Role::Store).is_none() && !has_kinds {
-        let parts = job.names.maybe_stores();
-        let in_name = |part: &usize| format!("{} in the name", quoted(job.names.text(*part)));
-        match parts[..] {
-            [] => job.draft.lacks.push(
+fn missing(task: &mut Task<'_>) {
+    let has_kinds = task.best.grid.kinds.is_some();
+    if task.best.roles.column(Role::Store).is_none() && !has_kinds {
+        let fragments = task.names.maybe_stores();
+        let in_name = |fragment: &usize| format!("{} in the name", quoted(task.names.text(*fragment)));
+        match fragments[..] {
+            [] => task.draft.lacks.push(
                 "fields.store_id: no column is the store, and the names have no part that is one".to_owned(),
             ),
-            [part] => {
-                job.store_part = Some(part);
+            [fragment] => {
+                task.store_fragment = Some(fragment);
                 let captured = "{ capture = \"store\" }".to_owned();
-                let rival = job
+                let rival = task
                     .best
                     .roles
                     .rivals
@@ -229,28 +229,28 @@ fn missing(job: &mut Job<'_>) {
                     .and_then(|(_, at)| *at);
                 match rival {
                     None => {
-                        let proof = format!("no column is the store, and {} is", in_name(&part));
-                        job.draft.set(SettingsTable::Fields, "store_id", captured, proof);
+                        let proof = format!("no column is the store, and {} is", in_name(&fragment));
+                        task.draft.set(SettingsTable::Fields, "store_id", captured, proof);
                     }
                     Some(at) => {
-                        let question = format!("the store may be {}, or a column", in_name(&part));
+                        let question = format!("the store may be {}, or a column", in_name(&fragment));
                         let choices = vec![
                             (captured, String::new()),
-                            (position(job, at), proof(job, Role::Store, at)),
+                            (position(task, at), proof(task, Role::Store, at)),
                         ];
-                        job.draft
+                        task.draft
                             .ask(SettingsTable::Fields, "store_id", question, choices);
                     }
                 }
             }
             _ => {
-                job.store_part = Some(parts[0]);
-                let all: Vec<String> = parts.iter().map(in_name).collect();
+                task.store_fragment = Some(fragments[0]);
+                let all: Vec<String> = fragments.iter().map(in_name).collect();
                 let question = format!(
                     "no column is the store; it may be {}: write {{store}} there in files",
                     all.join(" or ")
                 );
-                job.draft.ask(
+                task.draft.ask(
                     SettingsTable::Fields,
                     "store_id",
                     question,
@@ -259,40 +259,40 @@ fn missing(job: &mut Job<'_>) {
             }
         }
     }
-    if job.best.roles.column(Role::Date).is_none() && !has_kinds {
-        if job.names.has_day() {
-            job.takes_day = true;
-            job.draft.set(
+    if task.best.roles.column(Role::Date).is_none() && !has_kinds {
+        if task.names.has_day() {
+            task.takes_day = true;
+            task.draft.set(
                 SettingsTable::Fields,
                 "trans_date",
                 "{ capture = \"date\" }",
                 "no column is a date, and the name has one",
             );
         } else {
-            job.draft
+            task.draft
                 .lacks
                 .push("fields.trans_date: no column is a date, and the names have none".to_owned());
         }
     }
-    if job.best.roles.column(Role::Item).is_none() {
-        job.draft
+    if task.best.roles.column(Role::Item).is_none() {
+        task.draft
             .lacks
             .push("fields.item_id: no column looks like items".to_owned());
     }
-    if job.best.roles.wide.is_some() {
+    if task.best.roles.wide.is_some() {
         return;
     }
-    let amounts = job
+    let amounts = task
         .best
         .columns
         .iter()
         .filter(|column| column.amount.as_ref().is_some_and(|amount| amount.places > 0))
         .count();
     match (
-        job.best.roles.column(Role::Amount),
-        job.best.roles.column(Role::Code),
+        task.best.roles.column(Role::Amount),
+        task.best.roles.column(Role::Code),
     ) {
-        (None, _) => job
+        (None, _) => task
             .draft
             .lacks
             .push("fields.amount: no column looks like amounts".to_owned()),
@@ -300,14 +300,14 @@ fn missing(job: &mut Job<'_>) {
             let lack = format!(
                 "measures: {amounts} columns are amounts, no column is a code, and no header says which are sales, taxes and discounts"
             );
-            job.draft.lacks.push(lack);
+            task.draft.lacks.push(lack);
         }
         (Some(_), None) => {
             let choices = vec![(
                 "{ value = \"4\" }".to_owned(),
                 "every record is a sale".to_owned(),
             )];
-            job.draft.ask(
+            task.draft.ask(
                 SettingsTable::Fields,
                 "code",
                 "no column tells sales from taxes and discounts",

@@ -3,22 +3,22 @@
 use super::column::Column;
 use super::draft::{SettingsTable, list, quoted};
 use super::grid::{Kinds, Other};
-use super::job::Job;
 use super::role::Role;
+use super::task::Task;
 use crate::values::{Amount, AmountRule};
 
-pub(super) fn write(job: &mut Job<'_>) {
-    let Some(kinds) = job.best.grid.kinds.clone() else {
+pub(super) fn write(task: &mut Task<'_>) {
+    let Some(kinds) = task.best.grid.kinds.clone() else {
         return;
     };
     let mut carried = Vec::new();
     let mut skipped = Vec::new();
     let mut trailers = Vec::new();
     for (kind, records) in &kinds.others {
-        let trailer = trailer(job, kind, records);
+        let trailer = trailer(task, kind, records);
         let before = carried.len();
         if trailer.is_none() {
-            carry(job, kind, records, &mut carried);
+            carry(task, kind, records, &mut carried);
         }
         match trailer {
             Some(trailer) => trailers.push(trailer),
@@ -28,10 +28,10 @@ pub(super) fn write(job: &mut Job<'_>) {
     }
     for role in [Role::Store, Role::Date] {
         let name = role.field();
-        if job.best.roles.column(role).is_none()
+        if task.best.roles.column(role).is_none()
             && !carried.iter().any(|(known, _): &(String, String)| known == name)
         {
-            job.draft
+            task.draft
                 .lacks
                 .push(format!("records.kind: no record has {name}"));
         }
@@ -39,7 +39,7 @@ pub(super) fn write(job: &mut Job<'_>) {
     match &trailers[..] {
         [] => {}
         [Trailer::Proven(_, value, proof)] => {
-            job.draft
+            task.draft
                 .set(SettingsTable::Records, "trailer", value.clone(), proof.clone())
         }
         [Trailer::Doubtful(kind, value, why), ..] => {
@@ -48,11 +48,11 @@ pub(super) fn write(job: &mut Job<'_>) {
                 (String::new(), "it is none".to_owned()),
                 (value.clone(), "the file was cut, and is rejected".to_owned()),
             ];
-            job.draft
+            task.draft
                 .ask(SettingsTable::Records, "trailer", why.clone(), choices);
         }
         [Trailer::Proven(_, value, proof), others @ ..] => {
-            job.draft
+            task.draft
                 .set(SettingsTable::Records, "trailer", value.clone(), proof.clone());
             skipped.extend(others.iter().map(|other| other.kind().to_owned()));
         }
@@ -62,8 +62,8 @@ pub(super) fn write(job: &mut Job<'_>) {
         parts.push(format!("skip = {}", list(&skipped)));
     }
     parts.extend(carried.iter().map(|(name, value)| format!("{name} = {value}")));
-    let proof = format!("{} rows; {}", job.best.grid.rows.len(), describe(&kinds));
-    job.draft.set(
+    let proof = format!("{} rows; {}", task.best.grid.rows.len(), describe(&kinds));
+    task.draft.set(
         SettingsTable::Records,
         "kind",
         format!("{{ {} }}", parts.join(", ")),
@@ -80,9 +80,9 @@ fn describe(kinds: &Kinds) -> String {
 }
 
 /// Finds the fields that rows lack in records of another kind.
-fn carry(job: &mut Job<'_>, kind: &str, records: &[Other], carried: &mut Vec<(String, String)>) {
+fn carry(task: &mut Task<'_>, kind: &str, records: &[Other], carried: &mut Vec<(String, String)>) {
     let width = records.iter().map(|other| other.cells.len()).min().unwrap_or(0);
-    let files = job
+    let files = task
         .best
         .grid
         .rows
@@ -100,14 +100,14 @@ fn carry(job: &mut Job<'_>, kind: &str, records: &[Other], carried: &mut Vec<(St
     };
     let columns: Vec<Column> = (0..width).map(column).collect();
     let is_known = |carried: &Vec<(String, String)>, role: Role| {
-        job.best.roles.column(role).is_some() || carried.iter().any(|(name, _)| name == role.field())
+        task.best.roles.column(role).is_some() || carried.iter().any(|(name, _)| name == role.field())
     };
     let value = |at: usize| format!("{{ kind = {}, column = {} }}", quoted(kind), at + 1);
     let date = (1..width).find(|at| columns[*at].date.is_some());
     if let Some(at) = date.filter(|_| !is_known(carried, Role::Date)) {
         carried.push((Role::Date.field().to_owned(), value(at)));
         if let Some(date) = &columns[at].date {
-            dates(job, date);
+            dates(task, date);
         }
     }
     if is_known(carried, Role::Store) {
@@ -118,26 +118,26 @@ fn carry(job: &mut Job<'_>, kind: &str, records: &[Other], carried: &mut Vec<(St
         .collect();
     let named = others
         .iter()
-        .find(|at| job.names.store_part(&columns[**at].constant).is_some());
+        .find(|at| task.names.store_fragment(&columns[**at].constant).is_some());
     if let Some(at) = named.or(others.first()) {
-        job.store_part = job
-            .store_part
-            .or_else(|| job.names.store_part(&columns[*at].constant));
+        task.store_fragment = task
+            .store_fragment
+            .or_else(|| task.names.store_fragment(&columns[*at].constant));
         carried.push((Role::Store.field().to_owned(), value(*at)));
         if named.is_none() && others.len() > 1 {
             let lack = format!(
                 "records.kind: store_id is in one of the columns {others:?} (from 0) of the records {kind}; the first is taken"
             );
-            job.draft.lacks.push(lack);
+            task.draft.lacks.push(lack);
         }
     }
 }
 
 /// Writes the form of dates that stand in records of another kind.
-fn dates(job: &mut Job<'_>, date: &super::dates::DateGuess) {
+fn dates(task: &mut Task<'_>, date: &super::dates::DateGuess) {
     match &date.readings[..] {
         [reading] if reading.forms != ["%Y-%m-%d"] => {
-            job.draft.set(
+            task.draft.set(
                 SettingsTable::Values,
                 "dates",
                 list(&reading.forms),
@@ -150,7 +150,7 @@ fn dates(job: &mut Job<'_>, date: &super::dates::DateGuess) {
                 .iter()
                 .map(|reading| (list(&reading.forms), reading.span()))
                 .collect();
-            job.draft.ask(
+            task.draft.ask(
                 SettingsTable::Values,
                 "dates",
                 format!("{} may be several days", quoted(&date.example)),
@@ -177,15 +177,15 @@ impl Trailer {
 }
 
 /// Compares the numbers in records with the rows before them.
-fn trailer(job: &Job<'_>, kind: &str, records: &[Other]) -> Option<Trailer> {
+fn trailer(task: &Task<'_>, kind: &str, records: &[Other]) -> Option<Trailer> {
     let width = records.iter().map(|other| other.cells.len()).min()?;
-    let rows = &job.best.grid.rows;
+    let rows = &task.best.grid.rows;
     // A trailer has rows before it, and none of them belong to another file.
     if records.iter().any(|other| other.rows.is_empty()) {
         return None;
     }
-    let amount = job.best.roles.column(Role::Amount)?;
-    let rule = job.best.columns[amount]
+    let amount = task.best.roles.column(Role::Amount)?;
+    let rule = task.best.columns[amount]
         .amount
         .as_ref()
         .and_then(|guess| AmountRule::new(&guess.spec).ok())?;

@@ -14,7 +14,6 @@ mod draft;
 mod fields;
 mod fixed;
 mod grid;
-mod job;
 mod json;
 mod kinds;
 mod names;
@@ -22,6 +21,7 @@ mod role;
 mod roles;
 mod sample;
 mod tables;
+mod task;
 mod words;
 mod write;
 

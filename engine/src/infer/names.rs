@@ -41,7 +41,7 @@ impl Names {
     }
 
     /// Returns the fragment that is the store of each file, if one is. `None` stands for a file whose store is not known.
-    pub(super) fn store_part(&self, stores: &[Option<String>]) -> Option<usize> {
+    pub(super) fn store_fragment(&self, stores: &[Option<String>]) -> Option<usize> {
         let fragments = self.fragments.as_ref()?;
         let is_store = |at: &usize| {
             let mut known = fragments
@@ -232,13 +232,13 @@ mod tests {
     #[test]
     fn the_store_and_the_day_are_found_in_names() {
         let two = names(&["IL-1003-20160601.tdf", "IL-0007-20160602.tdf"]);
-        let store = two.store_part(&[Some("1003".into()), Some("7".into())]);
+        let store = two.store_fragment(&[Some("1003".into()), Some("7".into())]);
         assert_eq!(two.pattern(store, true).0, "IL-{store}-{date:%Y%m%d}.tdf");
         assert_eq!(two.pattern(store, false).0, "IL-{store}-*.tdf");
         assert_eq!(two.maybe_stores().len(), 1);
         let one = names(&["IL-1-2016-06-01.tdf"]);
         assert_eq!(
-            one.pattern(one.store_part(&[Some("1".into())]), true).0,
+            one.pattern(one.store_fragment(&[Some("1".into())]), true).0,
             "IL-{store}-{date}.tdf"
         );
         assert_eq!(one.pattern(None, false).0, "IL-1-*.tdf");

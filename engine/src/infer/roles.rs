@@ -223,7 +223,7 @@ fn score(role: Role, column: &Column, names: &Names) -> Option<f64> {
             }
         }
         Role::Store => {
-            let of_name = match names.store_part(&column.constant) {
+            let of_name = match names.store_fragment(&column.constant) {
                 Some(_) => 8.0,
                 None if is_constant && constants.len() > 1 => 5.0,
                 None if is_constant => 3.0,

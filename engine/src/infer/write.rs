@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, SettingsTable, grouped, list, quoted, records, share};
-use super::job::Job;
 use super::names::Names;
 use super::role::{ROLES, Role};
 use super::sample::{Found, Sample};
+use super::task::Task;
 use super::{Candidate, Inferred, Wanted, Way, codes, fields, kinds};
 use crate::layout::{FeedSpec, FormatWord};
 use crate::values::{NegativeForm, ValuesSpec, trimmed};
@@ -19,28 +19,28 @@ pub(super) fn write(
     wanted: &Wanted,
 ) -> Inferred {
     let store = best.roles.column(Role::Store);
-    let mut job = Job {
+    let mut task = Task {
         best,
         names,
         draft: Draft::default(),
         feed: wanted.profile.as_ref().map(|(_, feed)| feed),
-        store_part: store.and_then(|at| names.store_part(&best.columns[at].constant)),
+        store_fragment: store.and_then(|at| names.store_fragment(&best.columns[at].constant)),
         takes_day: false,
     };
-    job.format(encoding);
-    fields::write(&mut job);
-    kinds::write(&mut job);
-    codes::write(&mut job);
-    job.amounts();
-    job.dates();
-    job.ids();
-    job.lines(samples);
-    job.note_samples(samples);
-    let (mut pattern, proof) = names.pattern(job.store_part, job.takes_day);
+    task.format(encoding);
+    fields::write(&mut task);
+    kinds::write(&mut task);
+    codes::write(&mut task);
+    task.amounts();
+    task.dates();
+    task.ids();
+    task.lines(samples);
+    task.note_samples(samples);
+    let (mut pattern, proof) = names.pattern(task.store_fragment, task.takes_day);
     if samples.iter().any(|sample| sample.is_member) {
         pattern.insert_str(0, "**/");
         let note = "members are called ARCHIVE/MEMBER: \"**/\" stands for the archive";
-        job.draft.notes.push(note.to_owned());
+        task.draft.notes.push(note.to_owned());
     }
     let name = wanted
         .profile
@@ -60,15 +60,15 @@ pub(super) fn write(
         _ => None,
     };
     Inferred {
-        settings: job.draft.toml(head, below, false),
-        trial: job.draft.toml(head, below, true),
-        questions: job.draft.questions(),
-        notes: job.draft.notes,
+        settings: task.draft.toml(head, below, false),
+        trial: task.draft.toml(head, below, true),
+        questions: task.draft.questions(),
+        notes: task.draft.notes,
         record_length,
     }
 }
 
-impl Job<'_> {
+impl Task<'_> {
     /// Sets a key unless it has its usual value. A profile must say so where its feed says something else.
     fn set_unless<T: PartialEq>(
         &mut self,

@@ -278,12 +278,12 @@ fn source(spec: &FeedSpec, field: &str, positions: &mut Positions) -> Result<Sou
             return Ok(Source::Capture(*capture));
         }
         Some(FieldSpec::Value { value }) => return Ok(Source::Given(value.as_bytes().into())),
-        Some(FieldSpec::Place(place)) => {
+        Some(FieldSpec::Place(position)) => {
             return Ok(Source::Field {
                 name: None,
                 position: Some(positions.position(
                     "fields",
-                    *place,
+                    *position,
                     matches!(field, "store_id" | "item_id"),
                 )?),
             });

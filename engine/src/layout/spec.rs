@@ -342,7 +342,7 @@ impl ProfileSpec {
         let of_format = if is_other_format { &usual } else { feed };
         // Tables say themselves what they are written in.
         let of_encoding = if format.is_table() { of_format } else { feed };
-        // The places of another format, or of other columns, are not those of this one.
+        // The positions of another format, or of other columns, are not those of this one.
         let mut all = match columns.is_some() || is_other_format {
             true => BTreeMap::new(),
             false => feed.fields.clone(),

@@ -23,9 +23,9 @@ use crate::symbols::{Texts, ranked};
 /// Rows of one file.
 pub(crate) struct Input {
     pub(crate) rows: Rows,
-    /// See [`RunPartial::order`](super::RunPartial::order).
+    /// See [`RunPartial::order`](crate::RunPartial::order).
     pub(crate) order: i64,
-    /// See [`RunPartial::selection`](super::RunPartial::selection).
+    /// See [`RunPartial::selection`](crate::RunPartial::selection).
     selection: Arc<Selection>,
     /// Days that are covered without a row, sorted.
     emptied: Vec<StoreDay>,

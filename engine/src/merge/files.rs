@@ -20,7 +20,7 @@ pub(crate) fn merge_files(
     let mut file = PartialFile::create(path, measures)?;
     let all = Arc::new(Selection::all());
     let files = files.iter().map(|path| (*path, 0, all.clone()));
-    ranges::merge(files, &[], Supersede::File, measures, memory, |batch| {
+    ranges::merge_in_ranges(files, &[], Supersede::File, measures, memory, |batch| {
         file.append(&batch.into_rows())
     })?;
     file.finish()

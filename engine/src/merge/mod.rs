@@ -9,5 +9,5 @@ mod selection;
 pub(crate) use self::batch::{Batch, Input, Segment};
 pub(crate) use self::files::merge_files;
 pub use self::kept::{FileDays, kept_days};
-pub(crate) use self::ranges::merge as in_ranges;
+pub(crate) use self::ranges::merge_in_ranges;
 pub use self::selection::{DayEffect, Selection};

@@ -34,7 +34,7 @@ const COPIES: usize = 3;
 /// order of its submission and what of it counts; `emptied` is sorted. Up to half of `memory` is used for rows, and at least
 /// an eighth, also while others hold it all: otherwise a merge would read its files over and over. The rows of one store
 /// are always held.
-pub(crate) fn merge<'p>(
+pub(crate) fn merge_in_ranges<'p>(
     files: impl IntoIterator<Item = (&'p Path, i64, Arc<Selection>)>,
     emptied: &[(&str, i32)],
     supersede: Supersede,

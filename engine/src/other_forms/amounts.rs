@@ -196,16 +196,16 @@ mod tests {
                 "{text}"
             );
         }
-        let told = rule(|spec| {
+        let with_settings = rule(|spec| {
             spec.negative = Some(vec![NegativeForm::Trailing]);
             spec.currency = Some(vec!["$".into()]);
             spec.round = Some(crate::values::Rounding::HalfUp);
         });
         for text in ["2.50-", "$2.50", "2222.505"] {
-            assert_eq!(settings_beside(&told, text), None, "{text}");
+            assert_eq!(settings_beside(&with_settings, text), None, "{text}");
         }
-        assert_eq!(settings_beside(&told, "-2.50"), Some(vec!["negative"]));
-        assert_eq!(settings_beside(&told, "2.50US$"), Some(vec!["currency"]));
+        assert_eq!(settings_beside(&with_settings, "-2.50"), Some(vec!["negative"]));
+        assert_eq!(settings_beside(&with_settings, "2.50US$"), Some(vec!["currency"]));
     }
 
     #[test]

@@ -95,6 +95,7 @@ fn write_texts(
         dictionary.extend_from_slice(text);
     }
     pages.write_dictionary(&dictionary, distinct.len())?;
+    let nulls = numbers.len() - packed.len();
     let mut packed = packed.as_slice();
     for numbers in numbers.chunks(PAGE_ROWS) {
         let is_there = numbers.iter().map(|number| *number != NO_TEXT);
@@ -110,7 +111,6 @@ fn write_texts(
     let of_text = |number: Option<&u32>| number.map(|number| ByteArray::from(texts.get(*number)));
     let least = of_text(distinct.iter().min_by_key(|number| texts.bytes(**number)));
     let greatest = of_text(distinct.iter().max_by_key(|number| texts.bytes(**number)));
-    let nulls = numbers.iter().filter(|number| **number == NO_TEXT).count();
     Ok(Statistics::new(least, greatest, None, Some(nulls as u64), false))
 }
 

@@ -1,4 +1,5 @@
-//! How a path misses a pattern by little: letter case, something added at the end, one other fragment of the name, another folder.
+//! How a path misses a pattern by little: letter case, something added at the end, another fragment in place of one, another
+//! folder.
 //!
 //! A file that no feed matches is mostly a file that a store named otherwise than agreed. The pattern that it was meant
 //! for tells the operator which.

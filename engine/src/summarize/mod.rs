@@ -4,8 +4,8 @@
 //! code exists. Its coverage names every store and date that the run speaks for: those of its files' rows, as far as they
 //! count ([`Selection`]), and those that are to be emptied. The load clears exactly these days of rows that are no more.
 //!
-//! Partials that fit in memory are merged there ([`Batch`]); of others, some stores at a time ([`merge::in_ranges`]). Either way
-//! Polars adds up what several partials hold of one key.
+//! Partials that fit in memory are merged there ([`Batch`]); of others, some stores at a time
+//! ([`merge::merge_in_ranges`]). Either way Polars adds up what several partials hold of one key.
 
 mod absent;
 mod output;
@@ -88,7 +88,7 @@ pub fn summarize(
                 let files = input.partial.files().into_iter();
                 files.map(move |path| (path, order, selection.clone()))
             });
-            merge::in_ranges(
+            merge::merge_in_ranges(
                 files,
                 &emptied,
                 layout.supersede,

@@ -25,7 +25,7 @@ pub(crate) struct SumTable {
 /// So many keys, with their slots and sums, fit a core's own cache.
 const MOST_KEYS: usize = if cfg!(test) { 20 } else { 1 << 15 };
 
-/// Lines that wait to be added, many at a time: see [`SumTable::look_up_pending`].
+/// Lines that wait to be added, many at a time: see [`SumTable::add_to_rows`].
 ///
 /// The processor cannot predict well whether a line is a row or ignored, so there is no branch on it: each line is
 /// written to the end of the list, which grows only by rows.
@@ -90,11 +90,12 @@ impl SumTable {
         }
     }
 
+    /// Adds the pending lines to the sums, or keeps their amounts aside once there are too many keys.
     #[inline(never)]
     fn add_pending(&mut self) {
         let count = std::mem::take(&mut self.pending.count);
         if self.keys.rows.len() < self.most_keys {
-            self.look_up_pending(count);
+            self.add_to_rows(count);
         } else {
             self.amounts.extend(&self.pending.amounts[..count]);
             if self.amounts.are_due() {
@@ -106,7 +107,7 @@ impl SumTable {
     /// Adds pending lines to the rows of their keys, in steps that each go over all of them. Within a step, the memory
     /// accesses of the lines do not depend on each other, so the processor can wait for many of them at once.
     #[inline(always)]
-    fn look_up_pending(&mut self, count: usize) {
+    fn add_to_rows(&mut self, count: usize) {
         let mut guesses = [0; MAX_PENDING];
         for (guess, amount) in guesses.iter_mut().zip(&self.pending.amounts[..count]) {
             *guess = self.keys.guess(amount.key);

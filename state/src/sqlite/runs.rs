@@ -54,8 +54,8 @@ impl StateDb {
         must_have_run(&mut writer, action, run_id, done).await
     }
 
-    /// Records which operation of a cluster merges for a running run, or that none does. This is called before the operation
-    /// begins, so that a restarted process finds it.
+    /// Records which operation of a cluster merges for a running run, before that operation begins, so that a restarted
+    /// process finds it. `None` forgets it.
     pub async fn set_cluster_operation(
         &self,
         run_id: &str,

@@ -30,6 +30,8 @@ async fn the_operation_of_a_run_is_kept_until_the_run_is_over() {
     let (f, _, run_id) = with_run().await;
     assert!(f.db.cluster_operations().await.unwrap().is_empty());
     f.db.set_cluster_operation(&run_id, Some("one")).await.unwrap();
+    f.db.set_cluster_operation(&run_id, None).await.unwrap();
+    assert!(f.db.cluster_operations().await.unwrap().is_empty());
     f.db.set_cluster_operation(&run_id, Some("two")).await.unwrap();
     // Back in the queue, the run finds it again.
     f.db.requeue(&run_id).await.unwrap();

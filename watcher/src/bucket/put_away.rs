@@ -1,8 +1,8 @@
 //! Putting objects away that were taken: tagging them, or moving them to another place.
 //!
 //! A newer version may be put under the same key at any instant, and must not be touched before it was read. So every
-//! step is about one version. A move is a copy and a removal that the provider does only if the object still has the ETag
-//! of what was read; [`PutAway::check_provider`] finds out whether it does. A tag is put on a version by its id; where the
+//! step is about one version. A move is a copy and a removal that the server does only if the object still has the ETag
+//! of what was read; [`PutAway::check_server`] finds out whether it does. A tag is put on a version by its id; where the
 //! bucket has no versions, the object is looked at once more, and the tag taken off what has come in between.
 //!
 //! All of it may be done again: what is gone, or newer, needs nothing more.
@@ -12,7 +12,7 @@ mod error;
 use object_store::{Error as ObjectError, ObjectMeta, ObjectStoreExt};
 use tracing::debug;
 
-use self::error::{MOST_TAGS, failed, no_etag, of_provider};
+use self::error::{MOST_TAGS, failed, no_etag, of_server};
 pub use self::error::{PutAwayError, PutAwayKind};
 use super::Bucket;
 use super::s3_requests::{S3, S3Error, Tag};
@@ -24,7 +24,7 @@ const TAG: (&str, &str) = ("gristmill", "taken");
 /// The largest object that one request copies: S3's own limit.
 const MOST_COPIED: u64 = 5 << 30;
 
-/// The object that a provider is tried with, below the place that others are moved to, and its copy.
+/// The object that a server is tried with, below the place that others are moved to, and its copy.
 const PROBE: [&str; 2] = ["_gristmill-probe", "_gristmill-probe-copy"];
 
 /// An ETag that no object has.
@@ -80,8 +80,8 @@ impl PutAway {
         Self { most_copied, ..self }
     }
 
-    /// Sees whether the provider obeys the conditions that a move depends on. To be asked before anything is put away.
-    pub async fn check_provider(&self) -> Result<(), PutAwayError> {
+    /// Sees whether the server obeys the conditions that a move depends on. To be asked before anything is put away.
+    pub async fn check_server(&self) -> Result<(), PutAwayError> {
         let After::Move(to) = &self.after else {
             return Ok(());
         };
@@ -147,12 +147,7 @@ impl PutAway {
             Ok(meta) if Stamp::of_object(&meta) == stamp => Ok(Ok(meta)),
             Ok(_) => Ok(Err(Away::Replaced)),
             Err(ObjectError::NotFound { .. }) => Ok(Err(Away::Gone)),
-            Err(error) => Err(of_provider(
-                "look at",
-                "s3:GetObject on it",
-                self.url(path),
-                &error,
-            )),
+            Err(error) => Err(of_server("look at", "s3:GetObject on it", self.url(path), &error)),
         }
     }
 
@@ -251,7 +246,7 @@ async fn put_probe(to: &Bucket) -> Result<String, PutAwayError> {
     let put = async { to.objects().put(&to.object_key(probe)?, probe.into()).await };
     let put = put
         .await
-        .map_err(|error| of_provider(action, "s3:PutObject there", url(to, probe), &error))?;
+        .map_err(|error| of_server(action, "s3:PutObject there", url(to, probe), &error))?;
     put.e_tag.ok_or_else(|| no_etag(action, url(to, probe)))
 }
 

@@ -64,17 +64,17 @@ pub enum ReadError {
         url: String,
         /// The missing permission.
         right: &'static str,
-        /// The provider's answer.
+        /// The server's answer.
         source: ObjectError,
     },
     /// Anything else, after the usual retries.
     #[error("cannot read {url}/{path}: {source}")]
-    Provider {
+    Server {
         /// The bucket's URL.
         url: String,
         /// Relative to the prefix.
         path: String,
-        /// The provider's answer.
+        /// The server's answer.
         source: ObjectError,
     },
     /// The process is stopping.
@@ -283,7 +283,7 @@ impl Source {
                 let url = format!("{url}/{path}");
                 ReadError::Denied { url, right, source }
             }
-            source => ReadError::Provider { url, path, source },
+            source => ReadError::Server { url, path, source },
         }
     }
 }

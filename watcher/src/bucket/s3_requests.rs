@@ -75,7 +75,7 @@ impl S3Error {
         matches!(self.0.status(), Some(401 | 403)) && !self.is_archived()
     }
 
-    /// Returns whether the provider refuses this one object. Others may succeed, and a retry does not help.
+    /// Returns whether the server refuses this one object. Others may succeed, and a retry does not help.
     pub fn is_of_object(&self) -> bool {
         let is_of_all = matches!(self.0.status(), Some(408 | 429))
             || self.has_code(&["NoSuchBucket", "RequestTimeout", "ExpiredToken", "InvalidToken"]);

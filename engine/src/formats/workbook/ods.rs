@@ -9,7 +9,7 @@ use super::package::{Package, Xml, attribute, damaged, next, push_text, skip};
 use super::{Row, Rows, Value, check_column, find_sheet, of_iso, unreadable};
 use crate::layout::SheetSpec;
 
-/// The most sheets that are told.
+/// The most sheets that a message names.
 const MOST_SHEETS: usize = 1000;
 
 /// The rows of a sheet.
@@ -159,11 +159,12 @@ impl<'p> SheetRows<'p> {
 
 /// Returns how often an element repeats.
 fn repeated(start: &BytesStart<'_>, name: &str) -> io::Result<u32> {
-    let told = attribute(start, name)?.map(|told| told.trim().parse::<u32>().ok().filter(|told| *told > 0));
-    match told {
+    let count =
+        attribute(start, name)?.map(|count| count.trim().parse::<u32>().ok().filter(|count| *count > 0));
+    match count {
         None => Ok(1),
-        Some(told) => {
-            told.ok_or_else(|| damaged("it repeats a cell or a row a number of times that cannot be"))
+        Some(count) => {
+            count.ok_or_else(|| damaged("it repeats a cell or a row a number of times that cannot be"))
         }
     }
 }

@@ -381,27 +381,28 @@ impl Rows for SheetRows<'_> {
             let (at, kind, format) = match next(&mut self.xml, &mut self.buffer)? {
                 Event::Start(start) => match start.local_name().as_ref() {
                     "row" => {
-                        let told = attribute(&start, "r")?;
-                        let told = told.map(|told| {
-                            told.trim()
+                        let reference = attribute(&start, "r")?;
+                        let reference = reference.map(|reference| {
+                            reference
+                                .trim()
                                 .parse::<u32>()
                                 .ok()
-                                .and_then(|told| told.checked_sub(1))
+                                .and_then(|reference| reference.checked_sub(1))
                         });
-                        row.number = match told {
+                        row.number = match reference {
                             None => self.number,
-                            Some(told) => told.ok_or_else(|| damaged("a row has no number"))?,
+                            Some(reference) => reference.ok_or_else(|| damaged("a row has no number"))?,
                         };
                         self.number = row.number.saturating_add(1);
                         is_in_row = true;
                         continue;
                     }
                     "c" if is_in_row => {
-                        let told = attribute(&start, "r")?;
-                        let at = match &told {
+                        let reference = attribute(&start, "r")?;
+                        let at = match &reference {
                             None => column_after,
-                            Some(told) => {
-                                let letters = told.trim_end_matches(|c: char| c.is_ascii_digit());
+                            Some(reference) => {
+                                let letters = reference.trim_end_matches(|c: char| c.is_ascii_digit());
                                 column(letters).ok_or_else(|| damaged("a cell has no name that can be"))?
                             }
                         };

@@ -20,24 +20,24 @@ pub enum PutAwayError {
         action: &'static str,
         /// The object's.
         url: String,
-        /// What the provider answered.
+        /// What the server answered.
         cause: String,
         /// The rights that it takes.
         rights: &'static str,
     },
-    /// The provider does not do it with this object. Others may fare better.
-    #[error("the store refuses to {action} {url}: {cause}")]
+    /// The server does not do it with this object. Others may fare better.
+    #[error("the server refuses to {action} {url}: {cause}")]
     Refused {
         /// What was asked for.
         action: &'static str,
         /// The object's.
         url: String,
-        /// What the provider answered.
+        /// What the server answered.
         cause: String,
     },
     /// Anything else, after the retries that S3 asks for.
     #[error("cannot {action} {url}: {cause}")]
-    Provider {
+    Server {
         /// What was asked for.
         action: &'static str,
         /// The object's.
@@ -53,10 +53,10 @@ pub enum PutAwayError {
         /// The object's.
         url: String,
     },
-    /// The provider removes or copies whatever is there. No retry helps.
+    /// The server removes or copies whatever is there. No retry helps.
     #[error(
-        "the store of {url} ignores conditions: {what}. A move could lose a version that was never read, so \
-         after = \"move\" cannot be used with this store: set after = \"keep\" or \"tag\""
+        "the server of {url} ignores conditions: {what}. A move could lose a version that was never read, so \
+         after = \"move\" cannot be used with this server: set after = \"keep\" or \"tag\""
     )]
     IgnoresConditions {
         /// The place that objects were to be moved to.
@@ -77,7 +77,7 @@ impl PutAwayError {
     /// What it is about.
     pub fn kind(&self) -> PutAwayKind {
         let action = match self {
-            Self::Denied { action, .. } | Self::Refused { action, .. } | Self::Provider { action, .. } => {
+            Self::Denied { action, .. } | Self::Refused { action, .. } | Self::Server { action, .. } => {
                 *action
             }
             Self::TooManyTags { .. } | Self::IgnoresConditions { .. } => "",
@@ -96,10 +96,10 @@ impl PutAwayError {
 
 /// Without an ETag no condition can be made.
 pub(super) fn no_etag(action: &'static str, url: String) -> PutAwayError {
-    PutAwayError::Provider {
+    PutAwayError::Server {
         action,
         url,
-        cause: "the store gives no ETag, by which versions are told apart".to_owned(),
+        cause: "the server gives no ETag, by which versions are told apart".to_owned(),
     }
 }
 
@@ -119,12 +119,12 @@ pub(super) fn failed(
             rights,
         },
         error if error.is_of_object() => PutAwayError::Refused { action, url, cause },
-        _ => PutAwayError::Provider { action, url, cause },
+        _ => PutAwayError::Server { action, url, cause },
     }
 }
 
 /// What an error of `object_store` means.
-pub(super) fn of_provider(
+pub(super) fn of_server(
     action: &'static str,
     rights: &'static str,
     url: String,
@@ -138,6 +138,6 @@ pub(super) fn of_provider(
             cause,
             rights,
         },
-        _ => PutAwayError::Provider { action, url, cause },
+        _ => PutAwayError::Server { action, url, cause },
     }
 }

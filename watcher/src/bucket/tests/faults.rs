@@ -64,7 +64,7 @@ async fn a_read_is_whole_or_a_clear_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_stays_slow_is_given_up_in_the_end() {
+async fn a_server_that_stays_slow_is_given_up_in_the_end() {
     let server = SeaweedFs::start(&["shops"]);
     let proxy = S3Faults::before(server.port);
     let bucket = open(proxy.url(), "s3://shops/in");
@@ -72,7 +72,7 @@ async fn a_provider_that_stays_slow_is_given_up_in_the_end() {
     let arrived = stamp(&bucket, "a.tdf").await;
     let count = fail(&proxy, "GET", Fault::Answer(503, "SlowDown"), u32::MAX);
     let error = read(&bucket, "a.tdf", arrived).await.unwrap_err();
-    assert_eq!(error.kind, "Provider", "{error:?}");
+    assert_eq!(error.kind, "Server", "{error:?}");
     assert!(error.text.contains("SlowDown"), "{error:?}");
     assert!(!error.text.contains(SeaweedFs::SECRET_KEY), "{error:?}");
     assert_eq!(count.load(Ordering::Relaxed), 7, "the first try and six more");

@@ -146,7 +146,7 @@ fn some(text: &str) -> Option<String> {
 async fn a_tag_joins_the_others_and_changes_nothing_else() {
     let scene = Buckets::new();
     let tagging = scene.tagging();
-    tagging.check_provider().await.unwrap();
+    tagging.check_server().await.unwrap();
     for path in ODD {
         let arrived = scene.arrived(path, "one").await;
         scene
@@ -222,7 +222,7 @@ async fn no_version_is_tagged_that_was_not_read() {
 async fn an_object_is_moved_and_may_be_moved_again() {
     let scene = Buckets::new();
     let moving = scene.moving();
-    moving.check_provider().await.unwrap();
+    moving.check_server().await.unwrap();
     let done = open(scene.server.endpoint(), "s3://done");
     let left: Vec<_> = done.objects().list(None).try_collect().await.unwrap();
     assert!(left.is_empty(), "the probe leaves nothing: {left:?}");
@@ -275,7 +275,7 @@ async fn no_version_is_moved_that_was_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_provider_that_ignores_conditions_is_refused_for_moving() {
+async fn a_server_that_ignores_conditions_is_refused_for_moving() {
     // One that copies what it should not.
     let moto = Moto::start();
     for bucket in ["shops", "done"] {
@@ -286,12 +286,12 @@ async fn a_provider_that_ignores_conditions_is_refused_for_moving() {
         other => panic!("{other:?}"),
     };
     let moving = putting_away(moto.url(), "s3://done/taken");
-    let error = refused(moving.check_provider().await.unwrap_err());
+    let error = refused(moving.check_server().await.unwrap_err());
     assert!(
         error.contains("it copied") && error.contains("after = \"keep\" or \"tag\""),
         "{error}"
     );
-    putting_away(moto.url(), "tag").check_provider().await.unwrap();
+    putting_away(moto.url(), "tag").check_server().await.unwrap();
 
     // One that removes what it should not.
     let scene = Buckets::new();
@@ -299,7 +299,7 @@ async fn a_provider_that_ignores_conditions_is_refused_for_moving() {
         true => Fault::Answer(204, "NoContent"),
         false => Fault::None,
     });
-    let error = refused(scene.moving().check_provider().await.unwrap_err());
+    let error = refused(scene.moving().check_server().await.unwrap_err());
     assert!(error.contains("it removed"), "{error}");
 }
 
@@ -405,7 +405,7 @@ async fn what_is_refused_names_the_right_that_lacks() {
         .put_away("a.tdf", arrived)
         .await;
     assert!(
-        matches!(&error, Err(error @ PutAwayError::Provider { .. }) if !error.is_of_object()),
+        matches!(&error, Err(error @ PutAwayError::Server { .. }) if !error.is_of_object()),
         "{error:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! What keys of the settings are written for.
+//! What a feed's settings are written from, and the draft of them.
 
 use super::Candidate;
 use super::draft::Draft;
@@ -6,14 +6,14 @@ use super::names::Names;
 use crate::layout::FeedSpec;
 
 /// What keys are written for.
-pub(super) struct Job<'a> {
+pub(super) struct Task<'a> {
     pub(super) best: &'a Candidate,
     pub(super) names: &'a Names,
     pub(super) draft: Draft,
     /// The feed that a profile is to be part of.
     pub(super) feed: Option<&'a FeedSpec>,
-    /// The part of the name that is the store.
-    pub(super) store_part: Option<usize>,
+    /// The fragment of the name that is the store.
+    pub(super) store_fragment: Option<usize>,
     /// Whether the day comes from the name.
     pub(super) takes_day: bool,
 }
