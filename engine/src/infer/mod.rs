@@ -22,6 +22,7 @@ mod roles;
 mod sample;
 mod tables;
 mod task;
+mod values;
 mod words;
 mod write;
 

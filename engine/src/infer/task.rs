@@ -1,7 +1,7 @@
 //! What a feed's settings are written from, and the draft of them.
 
 use super::Candidate;
-use super::draft::Draft;
+use super::draft::{Draft, SettingsTable};
 use super::names::Names;
 use crate::layout::FeedSpec;
 
@@ -16,4 +16,22 @@ pub(super) struct Task<'a> {
     pub(super) store_fragment: Option<usize>,
     /// Whether the day comes from the name.
     pub(super) takes_day: bool,
+}
+
+impl Task<'_> {
+    /// Sets a key unless it has its usual value. A profile must say so where its feed says something else.
+    pub(super) fn set_unless<T: PartialEq>(
+        &mut self,
+        (table, name): (SettingsTable, &'static str),
+        value: (&T, String),
+        usual: &T,
+        of_feed: impl Fn(&FeedSpec) -> Option<T>,
+        proof: String,
+    ) {
+        let (value, text) = value;
+        let inherited = self.feed.and_then(of_feed);
+        if value != inherited.as_ref().unwrap_or(usual) {
+            self.draft.set(table, name, text, proof);
+        }
+    }
 }
