@@ -125,6 +125,13 @@ async fn an_operation_is_followed_over_streams_and_connections_that_end() {
 }
 
 #[tokio::test]
+async fn an_operation_is_ended_and_forgotten() {
+    let (cluster, calls) = server(|_, _| Reply::Messages(vec![Message::new()], 0, "")).await;
+    cluster.interrupt(&id()).await.unwrap();
+    assert_eq!(*calls.lock().unwrap(), ["Interrupt", "ReleaseExecute"]);
+}
+
+#[tokio::test]
 async fn each_kind_of_failure_is_told_apart() {
     for (answers, is_outage, is_permanent, told) in [
         (

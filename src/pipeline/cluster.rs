@@ -99,22 +99,19 @@ async fn plan(
                 .map_or(&[][..], Vec::as_slice)
         })
         .collect();
-    let unknown = ordered.iter().zip(&recorded);
-    if let Some((chosen, _)) = unknown
-        .into_iter()
-        .find(|(chosen, days)| chosen.input.version.rows > 0 && days.is_empty())
-    {
+    let mut pairs = ordered.iter().zip(&recorded);
+    if let Some((chosen, _)) = pairs.find(|(chosen, days)| chosen.input.version.rows > 0 && days.is_empty()) {
         let path = &chosen.input.file_url;
         return Err(StepError::permanent(anyhow!(
             "it is not recorded which days {path} holds: send it again"
         )));
     }
     // A day without sales is recorded, and has no row in the partial.
-    let recorded: Vec<Vec<&VersionDay>> = recorded
+    let with_sales: Vec<Vec<&VersionDay>> = recorded
         .iter()
         .map(|days| days.iter().filter(|day| day.lines != Some(0)).collect())
         .collect();
-    let days: Vec<Vec<(&str, Date)>> = recorded
+    let days: Vec<Vec<(&str, Date)>> = with_sales
         .iter()
         .map(|days| {
             let days = days.iter();
@@ -132,7 +129,7 @@ async fn plan(
     let kept = kept_days(&files, sales.supersede);
     let mut expected = Expected::default();
     let (mut whole, mut inputs) = (Vec::new(), Vec::new());
-    for ((chosen, days), kept) in ordered.iter().zip(&recorded).zip(&kept) {
+    for ((chosen, days), kept) in ordered.iter().zip(&with_sales).zip(&kept) {
         let counting = days.iter().zip(kept).filter(|(_, is_kept)| **is_kept);
         let counting = counting.map(|(day, _)| (day.store_id.as_str(), day.trans_date, day.turnover));
         expected.add(chosen.partial, counting);
@@ -270,17 +267,19 @@ pub(super) async fn let_go(components: &Components, run: &ClaimedRun) -> Result<
     let Some(begun) = begun(components, run).await? else {
         return Ok(());
     };
-    tracing::info!(operation = %begun, "ends the operation on the cluster, because this host merges now");
-    if let Some(cluster) = components
-        .settings
-        .cluster
-        .as_ref()
-        .and_then(|of| of.client.as_ref().ok())
-    {
-        if let Err(error) = cluster.interrupt(&begun).await {
-            tracing::warn!(operation = %begun, "the operation may go on, because it could not be ended: {error}");
+    let settings = components.settings.cluster.as_ref();
+    match settings.and_then(|settings| settings.client.as_ref().ok()) {
+        Some(cluster) => {
+            tracing::info!(operation = %begun, "ends the operation on the cluster, because this host merges now");
+            if let Err(error) = cluster.interrupt(&begun).await {
+                tracing::warn!(operation = %begun, "the operation may go on, because it could not be ended: {error}");
+            }
+            forget(components, cluster, &begun).await;
         }
-        forget(components, cluster, &begun).await;
+        None => tracing::warn!(
+            operation = %begun,
+            "forgets the operation that was begun on a cluster that the settings no longer have: it may go on"
+        ),
     }
     components.state.set_cluster_operation(&run.run_id, None).await?;
     Ok(())
@@ -349,12 +348,15 @@ async fn until_stopped(
         biased;
         done = operation => Ok(done),
         () = out_of_time => {
-            if let Err(error) = cluster.interrupt(id).await {
-                tracing::warn!(operation = %id, "the operation may go on, because it could not be ended: {error}");
-            }
-            Err(StepError::outage(anyhow!(
-                "gristmill was stopped, so the cluster's operation was ended; the next start begins it anew"
-            )))
+            Err(StepError::outage(match cluster.interrupt(id).await {
+                Ok(()) => anyhow!(
+                    "gristmill was stopped, so the cluster's operation was ended; the next start begins it anew"
+                ),
+                Err(error) => anyhow!(
+                    "gristmill was stopped, and the cluster's operation {id} may go on, because it could not be ended \
+                     ({error}); the next start attaches to it, or begins it anew"
+                ),
+            }))
         }
     }
 }

@@ -108,9 +108,9 @@ async fn convert(
         leave_out_known(components, group, &known, &mut steps).await?;
     }
 
-    let conversion_parts = components.clone();
+    let of_conversion = components.clone();
     let convert_one = move |_: usize, reading: &Reading, step| match step {
-        Ok(Step::New | Step::Hashed(_)) => convert_file(&conversion_parts, &runtime, reading),
+        Ok(Step::New | Step::Hashed(_)) => convert_file(&of_conversion, &runtime, reading),
         done => done,
     };
     steps = in_parallel(components, &readings, steps, convert_one).await?;

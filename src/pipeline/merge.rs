@@ -49,9 +49,7 @@ pub(super) async fn merge(
         return Err(no_cluster());
     }
     #[cfg(feature = "cluster")]
-    if components.settings.cluster.is_some() {
-        cluster::let_go(components, run).await?;
-    }
+    cluster::let_go(components, run).await?;
     let objects: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
     let fetched = partials::fetch(components, &objects).await?;
     let local: Vec<_> = objects

@@ -126,13 +126,13 @@ async fn settle(
         let files = partials::fetch(components, &objects).await?;
         let (feed, group) = (feed.clone(), group.to_vec());
         let added = tokio::task::spawn_blocking(move || {
-            let files = group.into_iter().zip(&files);
-            let files: Vec<_> = files
-                .map(|((object, days), file)| ((object, file.path().to_owned()), days))
-                .collect();
-            let (local, days): (Vec<_>, Vec<_>) = files.into_iter().unzip();
             let mut totals = totals;
-            for ((_, path), days) in local.iter().zip(&days) {
+            let local: Vec<_> = group
+                .iter()
+                .zip(&files)
+                .map(|((object, _), file)| (object.clone(), file.path().to_owned()))
+                .collect();
+            for ((_, path), (_, days)) in local.iter().zip(&group) {
                 add_exact_totals(path, sales(&feed), days, &mut totals)
                     .map_err(|error| partials::damaged(error, &local))?;
             }
