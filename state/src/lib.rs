@@ -4,11 +4,12 @@
 //! edit its jobs while the service runs. Every decision therefore reads the database afresh; nothing is cached.
 //!
 //! [`StateDb`] is the entry point. The types it accepts and returns are in the modules `file`, `job`, `run` and
-//! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `sqlite`.
+//! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `database`.
 
 mod alert;
 mod clock;
 mod damage;
+mod database;
 mod day;
 mod digest;
 mod edit;
@@ -27,7 +28,6 @@ mod order;
 mod page;
 mod query;
 mod run;
-mod sqlite;
 mod text;
 mod waiting;
 
@@ -37,6 +37,7 @@ pub use alert::{
 };
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
+pub use database::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};
 pub use day::VersionDay;
 pub use edit::{EditAction, JobEdit};
 pub use error::{CriterionError, QueryError, StateError};
@@ -65,5 +66,4 @@ pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
     NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
-pub use sqlite::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};
 pub use waiting::{WaitKind, Waiting, WaitingFile};

@@ -20,7 +20,7 @@ macro_rules! file_facts {
 }
 
 /// The files of the waves.
-pub(in crate::sqlite) const FILES: &str = file_facts!(
+pub(in crate::database) const FILES: &str = file_facts!(
     "w.value ->> 0",
     "FROM jsonb_each(?1) w
      CROSS JOIN job_file j ON j.job_config_id = w.value ->> 1 AND j.wave = w.value ->> 2
@@ -28,7 +28,7 @@ pub(in crate::sqlite) const FILES: &str = file_facts!(
 );
 
 /// The files that no job takes, of feeds: `?1` is an array of the number of the question, and the feed.
-pub(in crate::sqlite) const STRAYS: &str = file_facts!(
+pub(in crate::database) const STRAYS: &str = file_facts!(
     "q.value ->> 0",
     "FROM jsonb_each(?1) q CROSS JOIN file_without_job n
      CROSS JOIN ingested_file_status f ON f.file_id = n.file_id AND f.feed = q.value ->> 1"
@@ -56,14 +56,14 @@ macro_rules! required {
     };
 }
 
-pub(in crate::sqlite) const REQUIRED_OF_DAYS: &str = required!(" AND q.wave = p.value ->> 1 ");
-pub(in crate::sqlite) const REQUIRED: &str = required!(" ");
+pub(in crate::database) const REQUIRED_OF_DAYS: &str = required!(" AND q.wave = p.value ->> 1 ");
+pub(in crate::database) const REQUIRED: &str = required!(" ");
 
 /// The days of the waves' files for which not simply the version in force counts, as far as a run must know of them: those
 /// that the version in force mentions, and those that no completed run of their wave has seen yet. Among the latter are
 /// the days that a file reported before its name was used for newer days, as long as the lake has them. Also such days of
 /// other files that have to do with these.
-pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
+pub(in crate::database) const SPECIAL_DAYS: &str = "
     WITH wave (asked, job, wave, feed, seen) AS MATERIALIZED (
         SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, w.value ->> 3,
                coalesce((SELECT max(r.as_of_submission) FROM job_run r
@@ -114,7 +114,7 @@ pub(in crate::sqlite) const SPECIAL_DAYS: &str = "
 /// The newest runs of each wave: the one that is queued or running, the last that completed, the last that completed and
 /// left nothing open, and the last that failed. Completed replays are left out: they read earlier submissions, so the
 /// current wave goes on as if they had not run. Oldest first.
-pub(in crate::sqlite) const NEWEST_RUNS: &str = "
+pub(in crate::database) const NEWEST_RUNS: &str = "
     SELECT DISTINCT w.value ->> 0 AS asked, r.* FROM jsonb_each(?1) w
      CROSS JOIN job_run r ON r.sequence IN (
            (SELECT max(sequence) FROM job_run
@@ -133,7 +133,7 @@ pub(in crate::sqlite) const NEWEST_RUNS: &str = "
      ORDER BY r.sequence";
 
 /// The newest completion of a job in a wave. `?1` is an array of jobs and waves; the column `asked` is the place in it.
-pub(in crate::sqlite) const COMPLETIONS_OF_WAVES: &str = "
+pub(in crate::database) const COMPLETIONS_OF_WAVES: &str = "
     SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
       FROM jsonb_each(?1) q
      CROSS JOIN job_run r
@@ -143,7 +143,7 @@ pub(in crate::sqlite) const COMPLETIONS_OF_WAVES: &str = "
      ORDER BY r.sequence";
 
 /// Likewise, in whatever wave.
-pub(in crate::sqlite) const COMPLETIONS: &str = "
+pub(in crate::database) const COMPLETIONS: &str = "
     SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
       FROM jsonb_each(?1) q
      CROSS JOIN job_run r
@@ -153,7 +153,7 @@ pub(in crate::sqlite) const COMPLETIONS: &str = "
 
 /// The runs of the jobs in `?1` that are queued or running, in the order of the queue. The column `asked` is the place in
 /// it.
-pub(in crate::sqlite) const ACTIVE: &str = "
+pub(in crate::database) const ACTIVE: &str = "
     SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.state
       FROM jsonb_each(?1) q
      CROSS JOIN job_run r ON r.job_config_id = q.value AND r.state IN ('QUEUED', 'RUNNING')

@@ -1,19 +1,19 @@
 //! Statements about the stores and days of versions.
 
-pub(in crate::sqlite) const CLEAR_VERSION_DAYS: &str =
+pub(in crate::database) const CLEAR_VERSION_DAYS: &str =
     "DELETE FROM version_day WHERE version_id IN (SELECT value FROM jsonb_each(?1))";
 
-pub(in crate::sqlite) const ADD_VERSION_DAYS: &str = "
+pub(in crate::database) const ADD_VERSION_DAYS: &str = "
     INSERT INTO version_day (version_id, store_id, trans_date, lines, turnover)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?1)";
 
-pub(in crate::sqlite) const VERSION_DAYS: &str = "
+pub(in crate::database) const VERSION_DAYS: &str = "
     SELECT d.version_id, d.store_id, d.trans_date, d.lines, d.turnover FROM jsonb_each(?1) j
      CROSS JOIN version_day d ON d.version_id = j.value
      ORDER BY d.version_id, d.store_id, d.trans_date";
 
 /// The stores of all versions, each found from the one before by the index.
-pub(in crate::sqlite) const KNOWN_STORES: &str = "
+pub(in crate::database) const KNOWN_STORES: &str = "
     WITH RECURSIVE store(id) AS (
         SELECT min(store_id) FROM version_day
         UNION ALL
@@ -36,21 +36,21 @@ macro_rules! holdings {
     };
 }
 
-pub(in crate::sqlite) const HOLDINGS: &str = holdings!(
+pub(in crate::database) const HOLDINGS: &str = holdings!(
     "FROM jsonb_each(?1) j
      CROSS JOIN file_day d ON d.store_id = j.value ->> 0 AND d.trans_date = j.value ->> 1"
 );
 
-pub(in crate::sqlite) const HOLDINGS_OF_FILE: &str = concat!(
+pub(in crate::database) const HOLDINGS_OF_FILE: &str = concat!(
     holdings!("FROM file_day d"),
     " WHERE d.file_id = ?1 ORDER BY d.store_id, d.trans_date, d.version_id"
 );
 
-pub(in crate::sqlite) const CLEAR_FILE_DAYS: &str = "
+pub(in crate::database) const CLEAR_FILE_DAYS: &str = "
     DELETE FROM file_day
      WHERE (store_id, trans_date, file_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
 
-pub(in crate::sqlite) const ADD_FILE_DAYS: &str = "
+pub(in crate::database) const ADD_FILE_DAYS: &str = "
     INSERT INTO file_day
            (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id, is_older)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
@@ -58,26 +58,26 @@ pub(in crate::sqlite) const ADD_FILE_DAYS: &str = "
       FROM jsonb_each(?1)";
 
 /// Days that a person took out come back when their file is submitted again.
-pub(in crate::sqlite) const BRING_BACK: &str = "
+pub(in crate::database) const BRING_BACK: &str = "
     UPDATE file_day SET standing = 'STANDS', since_submission = j.value ->> 2
       FROM jsonb_each(?1) j
      WHERE file_id = j.value ->> 0 AND version_id = j.value ->> 1
        AND standing = 'WITHDRAWN' AND standing <> 'STANDS'";
 
-pub(in crate::sqlite) const HELD: &str = "SELECT * FROM held";
+pub(in crate::database) const HELD: &str = "SELECT * FROM held";
 
 /// Versions in force of sales feeds whose days were not counted when they were converted.
-pub(in crate::sqlite) const UNCOUNTED: &str = "
+pub(in crate::database) const UNCOUNTED: &str = "
     SELECT v.version_id, f.file_url, f.feed, v.partial_object FROM file_version v
      CROSS JOIN ingested_file_status f ON f.file_id = v.file_id AND f.version_id = v.version_id
      WHERE v.days_counted = 0 AND v.partial_object IS NOT NULL
      ORDER BY f.file_url";
 
-pub(in crate::sqlite) const COUNTED: &str =
+pub(in crate::database) const COUNTED: &str =
     "UPDATE file_version SET days_counted = 1 WHERE version_id IN (SELECT value FROM jsonb_each(?1))";
 
 /// What a version in force reports stands, unless more is known of the day.
-pub(in crate::sqlite) const LET_STAND: &str = "
+pub(in crate::database) const LET_STAND: &str = "
     INSERT OR IGNORE INTO file_day (store_id, trans_date, file_id, version_id, standing, since_submission)
     SELECT d.store_id, d.trans_date, f.file_id, d.version_id, 'STANDS', f.valid_submission_id
       FROM jsonb_each(?1) j

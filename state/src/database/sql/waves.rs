@@ -1,18 +1,18 @@
 //! Statements about the waves that may have to run.
 
 /// Notes that what verdicts rest on has changed.
-pub(in crate::sqlite) const NEXT_REVISION: &str =
+pub(in crate::database) const NEXT_REVISION: &str =
     "UPDATE revision SET number = number + 1 WHERE of = 'waves'";
 
 /// Opens the waves of the files in `?1`.
-pub(in crate::sqlite) const TOUCH_FILES: &str = "
+pub(in crate::database) const TOUCH_FILES: &str = "
     INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
       FROM jsonb_each(?1) f CROSS JOIN job_file j ON j.file_id = f.value WHERE true
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched";
 
 /// Touches the open waves of the jobs that require one of the files in `?1`.
-pub(in crate::sqlite) const TOUCH_REQUIRING: &str = "
+pub(in crate::database) const TOUCH_REQUIRING: &str = "
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
      WHERE job_config_id IN (SELECT r.job_config_id FROM jsonb_each(?1) f
                               CROSS JOIN required_file q ON q.file_id = f.value
@@ -34,7 +34,7 @@ macro_rules! may_be_due {
 }
 
 /// Opens those waves of the jobs in `?1` that may have something to do.
-pub(in crate::sqlite) const OPEN_WAVES: &str = concat!(
+pub(in crate::database) const OPEN_WAVES: &str = concat!(
     "INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
       FROM jsonb_each(?1) w CROSS JOIN job_file j ON j.job_config_id = w.value
@@ -46,7 +46,7 @@ pub(in crate::sqlite) const OPEN_WAVES: &str = concat!(
 
 /// Touches the waves of the files in `?1` that are open, and opens those that may have something to do because of them.
 /// The others stay closed: files may have been matched anew by the thousand, and judging waves costs more than matching.
-pub(in crate::sqlite) const OPEN_WAVES_OF_FILES: &str = concat!(
+pub(in crate::database) const OPEN_WAVES_OF_FILES: &str = concat!(
     "INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
       FROM jsonb_each(?1) w CROSS JOIN job_file j ON j.file_id = w.value
@@ -57,31 +57,31 @@ pub(in crate::sqlite) const OPEN_WAVES_OF_FILES: &str = concat!(
 );
 
 /// The waves that were touched since.
-pub(in crate::sqlite) const TOUCHED: &str = "
+pub(in crate::database) const TOUCHED: &str = "
     SELECT job_config_id, wave FROM open_wave WHERE touched > ?1 ORDER BY touched";
 
-pub(in crate::sqlite) const REVISIONS: &str = "
+pub(in crate::database) const REVISIONS: &str = "
     SELECT (SELECT number FROM revision WHERE of = 'waves'), (SELECT number FROM revision WHERE of = 'jobs')";
 
 /// Closes waves, unless they were touched since they were read. `?1` is an array of job, wave, touched.
-pub(in crate::sqlite) const CLOSE: &str = "
+pub(in crate::database) const CLOSE: &str = "
     DELETE FROM open_wave
      WHERE (job_config_id, wave, touched) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
 
 /// Those of the waves in `?1` (number of the question, job, wave) that are open.
-pub(in crate::sqlite) const OPEN: &str = "
+pub(in crate::database) const OPEN: &str = "
     SELECT w.value ->> 0 AS asked, o.wave, o.touched FROM jsonb_each(?1) w
      CROSS JOIN open_wave o ON o.job_config_id = w.value ->> 1 AND o.wave = w.value ->> 2";
 
 /// All waves of jobs: `?1` is an array of the number of the question, and the job.
-pub(in crate::sqlite) const ALL_WAVES: &str = "
+pub(in crate::database) const ALL_WAVES: &str = "
     SELECT DISTINCT q.value ->> 0 AS asked, j.wave
       FROM jsonb_each(?1) q CROSS JOIN job_file j ON j.job_config_id = q.value ->> 1
      ORDER BY asked, j.wave";
 
 /// The newest wave of jobs up to a day, and those after it: `?1` is an array of the number of the question, the job, and
 /// the day.
-pub(in crate::sqlite) const NEWEST_WAVES: &str = "
+pub(in crate::database) const NEWEST_WAVES: &str = "
     SELECT asked, wave FROM (
         SELECT q.value ->> 0 AS asked,
                (SELECT max(wave) FROM job_file WHERE job_config_id = q.value ->> 1 AND wave <= q.value ->> 2) AS wave
@@ -94,7 +94,7 @@ pub(in crate::sqlite) const NEWEST_WAVES: &str = "
 
 /// The stores of jobs by day, each with the first wave that has a file of it: a file that a person took out does not
 /// count. Looks up one store after another. `?1` is an array of the number of the question, and the job.
-pub(in crate::sqlite) const FIRST_WAVES: &str = "
+pub(in crate::database) const FIRST_WAVES: &str = "
     WITH RECURSIVE store (asked, job, id) AS (
         SELECT q.value ->> 0, q.value ->> 1,
                (SELECT min(j.store_id) FROM job_file j WHERE j.job_config_id = q.value ->> 1 AND j.wave <> '')

@@ -3,7 +3,7 @@
 //! Mostly nothing is lost or unknown. `+sequence` keeps SQLite from walking through all runs in their order to find that.
 
 /// Notes the entries that this database does not know. Those of jobs that it does not have belong to somebody else.
-pub(in crate::sqlite) const NOTE_UNKNOWN: &str = "
+pub(in crate::database) const NOTE_UNKNOWN: &str = "
     INSERT INTO ledger_run (target, run_id, job_config_id, wave, sequence, rows, loaded_timestamp, found_timestamp)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?2
       FROM jsonb_each(?1)
@@ -12,14 +12,14 @@ pub(in crate::sqlite) const NOTE_UNKNOWN: &str = "
     ON CONFLICT (target, run_id) DO NOTHING";
 
 /// Forgets unknown entries that the ledger no longer has as the newest of their scopes.
-pub(in crate::sqlite) const FORGET_UNKNOWN: &str = "
+pub(in crate::database) const FORGET_UNKNOWN: &str = "
     DELETE FROM ledger_run
      WHERE accepted_timestamp IS NULL
        AND (target, run_id) NOT IN (SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1))";
 
 /// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting: to
 /// look through the ledger for each load would take minutes where there are tens of thousands.
-pub(in crate::sqlite) const NOTE_LOST: &str = "
+pub(in crate::database) const NOTE_LOST: &str = "
     WITH scope (job, wave, newest) AS MATERIALIZED
          (SELECT job, wave, max(sequence)
             FROM (SELECT value ->> 2 AS job, value ->> 3 AS wave, value ->> 4 AS sequence FROM jsonb_each(?1)
@@ -33,27 +33,27 @@ pub(in crate::sqlite) const NOTE_LOST: &str = "
                              AND r.sequence > s.newest
                        WHERE r.outcome = 'LOADED' AND r.lost_timestamp IS NULL)";
 
-pub(in crate::sqlite) const NOTE_FOUND: &str = "
+pub(in crate::database) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL
      WHERE lost_timestamp IS NOT NULL AND run_id IN (SELECT value ->> 1 FROM jsonb_each(?1))";
 
 /// The run is there, and with it all that still counts of the earlier loads of its wave.
-pub(in crate::sqlite) const FOUND: &str = "
+pub(in crate::database) const FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL
       FROM job_run found
      WHERE found.run_id = ?1 AND job_run.job_config_id = found.job_config_id AND job_run.wave = found.wave
        AND job_run.sequence <= found.sequence AND job_run.lost_timestamp IS NOT NULL";
 
 /// All loads that the warehouse was found to lack, in the order of loads.
-pub(in crate::sqlite) const ALL_LOST: &str = "
+pub(in crate::database) const ALL_LOST: &str = "
     SELECT * FROM job_run WHERE lost_timestamp IS NOT NULL AND outcome = 'LOADED' ORDER BY +sequence";
 
-pub(in crate::sqlite) const UNKNOWN: &str = "
+pub(in crate::database) const UNKNOWN: &str = "
     SELECT * FROM ledger_run WHERE accepted_timestamp IS NULL AND (?1 IS NULL OR job_config_id = ?1)
      ORDER BY +sequence";
 
 /// The last load of each job and wave, if the warehouse was found to lack it.
-pub(in crate::sqlite) const LOST: &str = "
+pub(in crate::database) const LOST: &str = "
     SELECT r.* FROM job_run r
      WHERE r.lost_timestamp IS NOT NULL AND (?1 IS NULL OR r.job_config_id = ?1)
        AND NOT EXISTS (SELECT 1 FROM job_run later
@@ -63,7 +63,7 @@ pub(in crate::sqlite) const LOST: &str = "
 
 /// Whether the ledger's newest entry of a scope (`?3` its run, `?4` its sequence) holds nothing new: the run is known,
 /// and no newer load is missing that was not missed before.
-pub(in crate::sqlite) const AGREES: &str = "
+pub(in crate::database) const AGREES: &str = "
     SELECT (?3 IS NULL OR EXISTS (SELECT 1 FROM job_run WHERE run_id = ?3)
             OR EXISTS (SELECT 1 FROM ledger_run WHERE run_id = ?3 AND accepted_timestamp IS NOT NULL))
        AND NOT EXISTS (SELECT 1 FROM job_run
@@ -71,7 +71,7 @@ pub(in crate::sqlite) const AGREES: &str = "
                           AND lost_timestamp IS NULL AND sequence > coalesce(?4, -1))";
 
 /// Whether the warehouse holds something else than the last load that this database knows of a job and wave.
-pub(in crate::sqlite) const IS_OTHERS: &str = "
+pub(in crate::database) const IS_OTHERS: &str = "
     WITH last (sequence, lost) AS
          (SELECT sequence, lost_timestamp FROM job_run
            WHERE job_config_id = ?1 AND wave = ?2 AND state = 'COMPLETED' AND outcome = 'LOADED'
@@ -81,22 +81,22 @@ pub(in crate::sqlite) const IS_OTHERS: &str = "
                     WHERE job_config_id = ?1 AND wave = ?2
                       AND sequence > coalesce((SELECT sequence FROM last), -1))";
 
-pub(in crate::sqlite) const ACCEPT: &str = "
+pub(in crate::database) const ACCEPT: &str = "
     UPDATE ledger_run SET accepted_timestamp = ?3 WHERE target = ?1 AND run_id = ?2";
 
 /// Takes files out of force until they are read again. What a person has withdrawn stays so.
-pub(in crate::sqlite) const FORGET_FILES: &str = "
+pub(in crate::database) const FORGET_FILES: &str = "
     UPDATE ingested_file_status
        SET version_id = NULL, valid_submission_id = NULL, last_update_status = 'SUBMITTED', last_update_timestamp = ?2,
            last_error = NULL, stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
      WHERE file_url IN (SELECT value FROM jsonb_each(?1)) AND last_update_status <> 'WITHDRAWN'";
 
-pub(in crate::sqlite) const CANCEL_RUNS: &str = "
+pub(in crate::database) const CANCEL_RUNS: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?3, error = ?4
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('QUEUED', 'RUNNING')";
 
 /// Records in the job how its last run ended, if that run was given up.
-pub(in crate::sqlite) const NOTE_CANCELLED: &str = "
+pub(in crate::database) const NOTE_CANCELLED: &str = "
     UPDATE aggr_job_configuration SET last_exec_status = 'FAILED'
      WHERE job_config_id = ?1 AND last_exec_status = 'RUNNING'
        AND last_run_id IN (SELECT run_id FROM job_run WHERE state = 'FAILED')";

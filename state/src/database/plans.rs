@@ -278,7 +278,7 @@ async fn loads_are_compared_with_the_ledger_scope_by_scope() {
 /// A statement that is left out of the list above would not be tested.
 #[test]
 fn every_statement_is_listed() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sqlite/sql");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/database/sql");
     let listed: BTreeSet<&str> = STATEMENTS
         .iter()
         .copied()
@@ -293,7 +293,7 @@ fn every_statement_is_listed() {
         let names = text.lines().filter_map(|line| {
             let (name, _) = line
                 .trim()
-                .strip_prefix("pub(in crate::sqlite) const ")?
+                .strip_prefix("pub(in crate::database) const ")?
                 .split_once(':')?;
             Some(format!("{module}::{name}"))
         });

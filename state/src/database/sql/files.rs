@@ -2,7 +2,7 @@
 
 /// Adds files or updates their stamps. Each file may occur at most once. What is put away of an archive is the archive,
 /// so there is nothing to be done for its members.
-pub(in crate::sqlite) const SEE_FILES: &str = "
+pub(in crate::database) const SEE_FILES: &str = "
     INSERT INTO ingested_file_status
            (file_url, feed, store_id, business_date, last_update_status, last_update_timestamp, submitted_timestamp,
             stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns, archive, members, members_read,
@@ -20,7 +20,7 @@ pub(in crate::sqlite) const SEE_FILES: &str = "
     RETURNING file_id, file_url, version_id";
 
 /// Adds versions. Converting the same bytes again yields the same version, with the results of the newest conversion.
-pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
+pub(in crate::database) const KEEP_VERSIONS: &str = "
     INSERT INTO file_version
            (file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects, drift_lines,
             first_date, last_date, accepted, reject_reason, converted_object, partial_object, rejects_object,
@@ -40,7 +40,7 @@ pub(in crate::sqlite) const KEEP_VERSIONS: &str = "
 
 /// The versions with the given file, bytes and layout. A version whose partial has since been removed cannot come into
 /// force.
-pub(in crate::sqlite) const FIND_VERSIONS: &str = "
+pub(in crate::database) const FIND_VERSIONS: &str = "
     SELECT v.file_id, v.version_id,
            coalesce(v.reject_reason, CASE WHEN v.partial_removed_timestamp IS NOT NULL
                THEN 'its sums were removed from the lake while it was submitted again: send it once more' END)
@@ -52,7 +52,7 @@ pub(in crate::sqlite) const FIND_VERSIONS: &str = "
 /// Adds submissions. Each file may occur at most once. No file was written after its arrival, whatever its stamp says.
 /// A file that is only read again (the same bytes, written at the same time) keeps the bound of its first arrival: if its time
 /// of writing lies ahead, it does not become newer than what was sent meanwhile.
-pub(in crate::sqlite) const ADD_SUBMISSIONS: &str = "
+pub(in crate::database) const ADD_SUBMISSIONS: &str = "
     INSERT INTO submission
            (file_id, version_id, outcome, error, submitted_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode,
             written_ns)
@@ -70,32 +70,32 @@ pub(in crate::sqlite) const ADD_SUBMISSIONS: &str = "
       FROM jsonb_each(?1) ORDER BY key
     RETURNING submission_id, file_id";
 
-pub(in crate::sqlite) const WITHOUT_JOB: &str = "
+pub(in crate::database) const WITHOUT_JOB: &str = "
     SELECT f.feed, f.file_url, f.store_id FROM file_without_job n
      CROSS JOIN ingested_file_status f ON f.file_id = n.file_id
      ORDER BY +f.file_url";
 
 /// The next files of a feed (`?3`), from the path `?1` on, whose paths begin with `?2`.
-pub(in crate::sqlite) const URLS: &str = "
+pub(in crate::database) const URLS: &str = "
     SELECT file_url FROM ingested_file_status
      WHERE file_url >= ?1 AND file_url < ?2 || CAST(x'ff' AS TEXT) AND feed = ?3
      ORDER BY file_url LIMIT ?4";
 
 /// Those of the texts in `?1` with which the path of a file of the feed `?2` begins.
-pub(in crate::sqlite) const STARTS: &str = "
+pub(in crate::database) const STARTS: &str = "
     SELECT s.value FROM jsonb_each(?1) s
      WHERE EXISTS (SELECT 1 FROM ingested_file_status f
                     WHERE f.file_url >= s.value AND f.file_url < s.value || CAST(x'ff' AS TEXT) AND f.feed = ?2)";
 
 /// Files in force whose time of writing lies ahead of their arrival by more than `?1` nanoseconds, ordered by path.
-pub(in crate::sqlite) const WRITTEN_AHEAD: &str = "
+pub(in crate::database) const WRITTEN_AHEAD: &str = "
     SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) / 1000000000 AS ahead
       FROM submission s
      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id AND f.valid_submission_id = s.submission_id
      WHERE s.stamp_modified_ns > s.written_ns AND s.stamp_modified_ns > s.written_ns + ?1
      ORDER BY f.file_url";
 
-pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
+pub(in crate::database) const PUT_IN_FORCE: &str = "
     UPDATE ingested_file_status
        SET last_update_status = 'VALIDATED', last_update_timestamp = ?2, last_validated_timestamp = ?2,
            last_error = NULL, version_id = j.value ->> 1, valid_submission_id = j.value ->> 2,
@@ -104,7 +104,7 @@ pub(in crate::sqlite) const PUT_IN_FORCE: &str = "
      WHERE file_id = j.value ->> 0";
 
 /// Marks files whose newest submission is held. Their version in force stays.
-pub(in crate::sqlite) const HOLD: &str = "
+pub(in crate::database) const HOLD: &str = "
     UPDATE ingested_file_status
        SET last_update_status = 'HELD', last_update_timestamp = ?2, held_version_id = j.value ->> 1,
            held_submission_id = j.value ->> 2, last_error = j.value ->> 3, held_for_file_id = j.value ->> 4,
@@ -113,7 +113,7 @@ pub(in crate::sqlite) const HOLD: &str = "
      WHERE file_id = j.value ->> 0";
 
 /// Marks files whose newest submission was rejected or failed. Their version in force stays.
-pub(in crate::sqlite) const REFUSE: &str = "
+pub(in crate::database) const REFUSE: &str = "
     UPDATE ingested_file_status
        SET last_update_status = j.value ->> 1, last_update_timestamp = ?2, last_error = j.value ->> 2,
            last_note = NULL
@@ -122,7 +122,7 @@ pub(in crate::sqlite) const REFUSE: &str = "
 
 /// The next stamps after the path `?1`. The layout is that of the newest conversion, even a rejected one: what was tried need not
 /// be tried again. That of a validated file is the one in force, which is found sooner.
-pub(in crate::sqlite) const STAMPS: &str = "
+pub(in crate::database) const STAMPS: &str = "
     SELECT f.file_url, f.feed, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode, f.stamp_changed_ns,
            max(f.submitted_timestamp, coalesce(f.compared_timestamp, '')) AS read_timestamp,
            CASE f.last_update_status
@@ -135,18 +135,18 @@ pub(in crate::sqlite) const STAMPS: &str = "
      ORDER BY f.file_url LIMIT ?2";
 
 /// The paths that are to be read again. For a member of an archive, that is the archive.
-pub(in crate::sqlite) const TO_LOOK_AT: &str = "
+pub(in crate::database) const TO_LOOK_AT: &str = "
     SELECT DISTINCT coalesce(archive, file_url) FROM ingested_file_status
      WHERE stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL
      ORDER BY 1";
 
-pub(in crate::sqlite) const LOOK_AGAIN: &str = "
+pub(in crate::database) const LOOK_AGAIN: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
      WHERE file_url = ?1 OR archive = ?1";
 
 /// Files that have yet to be put away, ordered by path, after a given path. UTF-8 text never contains the byte FF, so
 /// every path with a given prefix sorts before the prefix followed by FF.
-pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
+pub(in crate::database) const TO_PUT_AWAY: &str = "
     SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns,
            last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN')
            AND CASE WHEN members IS NULL THEN 1 ELSE coalesce(members_read, 0) > 0 AND NOT EXISTS
@@ -159,14 +159,14 @@ pub(in crate::sqlite) const TO_PUT_AWAY: &str = "
 
 /// Marks files as put away. Files that have been read again since are left out: what is there now has yet to be put
 /// away.
-pub(in crate::sqlite) const NOTE_PUT_AWAY: &str = "
+pub(in crate::database) const NOTE_PUT_AWAY: &str = "
     UPDATE ingested_file_status SET put_away_timestamp = ?2
       FROM jsonb_each(?1) j
      WHERE file_url = j.value ->> 0 AND stamp_bytes = j.value ->> 1 AND stamp_modified_ns = j.value ->> 2
        AND stamp_inode = j.value ->> 3";
 
 /// Completes the stamps of files that are otherwise the same. ?2 is when their bytes were compared, or NULL.
-pub(in crate::sqlite) const RESTAMP: &str = "
+pub(in crate::database) const RESTAMP: &str = "
     UPDATE ingested_file_status
        SET stamp_changed_ns = j.value ->> 4, compared_timestamp = coalesce(?2, compared_timestamp)
       FROM jsonb_each(?1) j
@@ -174,7 +174,7 @@ pub(in crate::sqlite) const RESTAMP: &str = "
        AND stamp_inode = j.value ->> 3";
 
 /// The same for the members of the given archives.
-pub(in crate::sqlite) const RESTAMP_MEMBERS: &str = "
+pub(in crate::database) const RESTAMP_MEMBERS: &str = "
     UPDATE ingested_file_status
        SET stamp_changed_ns = j.value ->> 4, compared_timestamp = coalesce(?2, compared_timestamp)
       FROM jsonb_each(?1) j
@@ -182,7 +182,7 @@ pub(in crate::sqlite) const RESTAMP_MEMBERS: &str = "
        AND stamp_inode = j.value ->> 3";
 
 /// The known members of an archive, with the layout of their newest submission.
-pub(in crate::sqlite) const MEMBERS: &str = "
+pub(in crate::database) const MEMBERS: &str = "
     SELECT f.file_url, f.stamp_bytes, f.stamp_modified_ns, f.stamp_inode, f.stamp_changed_ns,
            (SELECT v.layout_digest FROM file_version v WHERE v.version_id = (
                SELECT s.version_id FROM submission s WHERE s.file_id = f.file_id ORDER BY s.submission_id DESC LIMIT 1))
@@ -190,7 +190,7 @@ pub(in crate::sqlite) const MEMBERS: &str = "
       FROM ingested_file_status f WHERE f.archive = ?1";
 
 /// Gives the members of an archive that are to be read again, and that it no longer has, the stamps they had.
-pub(in crate::sqlite) const SETTLE_MEMBERS: &str = "
+pub(in crate::database) const SETTLE_MEMBERS: &str = "
     UPDATE ingested_file_status
        SET stamp_bytes = s.stamp_bytes, stamp_modified_ns = s.stamp_modified_ns, stamp_inode = s.stamp_inode
       FROM submission s
@@ -203,7 +203,7 @@ pub(in crate::sqlite) const SETTLE_MEMBERS: &str = "
 
 /// Those of the given files that are members of archives, and whether the archive had them when it was last read: then
 /// the newest submissions of both have the same stamp.
-pub(in crate::sqlite) const PLACES: &str = "
+pub(in crate::database) const PLACES: &str = "
     SELECT f.file_url, f.archive,
            EXISTS (SELECT 1 FROM ingested_file_status a
                     CROSS JOIN submission w ON w.submission_id =
@@ -217,7 +217,7 @@ pub(in crate::sqlite) const PLACES: &str = "
      WHERE f.archive IS NOT NULL";
 
 /// Those of the given files whose newest submission has the given bytes and layout.
-pub(in crate::sqlite) const NEWEST_VERSIONS: &str = "
+pub(in crate::database) const NEWEST_VERSIONS: &str = "
     SELECT f.file_url FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
      CROSS JOIN file_version v ON v.version_id = (
@@ -225,25 +225,25 @@ pub(in crate::sqlite) const NEWEST_VERSIONS: &str = "
      WHERE v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2";
 
 /// The given files that are known, with their version in force, if there is one.
-pub(in crate::sqlite) const IN_FORCE: &str = "
+pub(in crate::database) const IN_FORCE: &str = "
     SELECT f.file_url, v.bytes, v.layout_digest FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value
       LEFT JOIN file_version v ON v.version_id = f.version_id";
 
 /// The given files that have a version with the given bytes and layout. A version whose partial was removed does not
 /// count, nor does one whose lines were not counted by day: it must be converted again.
-pub(in crate::sqlite) const KNOWN_VERSIONS: &str = "
+pub(in crate::database) const KNOWN_VERSIONS: &str = "
     SELECT f.file_url FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
      CROSS JOIN file_version v
         ON v.file_id = f.file_id AND v.content_hash = j.value ->> 1 AND v.layout_digest = j.value ->> 2
      WHERE v.partial_removed_timestamp IS NULL AND v.days_counted = 1";
 
-pub(in crate::sqlite) const VERSIONS_OF: &str = "
+pub(in crate::database) const VERSIONS_OF: &str = "
     SELECT v.* FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id
      WHERE f.file_url = ?1 ORDER BY v.version_id DESC";
 
-pub(in crate::sqlite) const FILES: &str = "
+pub(in crate::database) const FILES: &str = "
     SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
      WHERE (?1 IS NULL OR f.feed = ?1)
        AND (?2 IS NULL OR f.last_update_status = ?2
@@ -251,20 +251,20 @@ pub(in crate::sqlite) const FILES: &str = "
                                         WHERE d.file_id = f.file_id AND d.standing = 'HELD' AND d.standing <> 'STANDS'))
      ORDER BY f.file_url";
 
-pub(in crate::sqlite) const FILE: &str = "
+pub(in crate::database) const FILE: &str = "
     SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
      WHERE f.file_url = ?1";
 
 /// The versions of the newest submissions that are not in force, of one file or of all. A submission that could not be
 /// read has no version.
-pub(in crate::sqlite) const REFUSED: &str = "
+pub(in crate::database) const REFUSED: &str = "
     SELECT v.*, f.file_url FROM ingested_file_status f
       JOIN submission s
         ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
       JOIN file_version v ON v.version_id = s.version_id
      WHERE f.last_update_status <> 'VALIDATED' AND (?1 IS NULL OR f.file_url = ?1)";
 
-pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
+pub(in crate::database) const SUBMITTED_BETWEEN: &str = "
     SELECT s.submission_id, s.version_id, s.submitted_timestamp,
            f.file_id, f.file_url, f.feed, f.store_id, f.business_date
       FROM (SELECT max(submission_id) AS submission_id FROM submission
@@ -274,5 +274,5 @@ pub(in crate::sqlite) const SUBMITTED_BETWEEN: &str = "
      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id
      ORDER BY f.file_url";
 
-pub(in crate::sqlite) const NEWEST_SUBMISSION: &str =
+pub(in crate::database) const NEWEST_SUBMISSION: &str =
     "SELECT coalesce(max(submission_id), 0) FROM submission";

@@ -3,7 +3,7 @@
 /// What other jobs loaded last of the store-days that some versions hold, for several jobs. `?1` is an array of the number
 /// of the question, the job, and the job's versions (version, file, submission). The files that are among these are no
 /// other's, but are told here, too.
-pub(in crate::sqlite) const DAYS_OF_OTHERS: &str = "
+pub(in crate::database) const DAYS_OF_OTHERS: &str = "
     WITH ours (asked, job, version_id, file_id, written_ns, submission_id) AS MATERIALIZED
          (SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, s.written_ns, s.submission_id
             FROM jsonb_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value ->> 4)
@@ -18,18 +18,18 @@ pub(in crate::sqlite) const DAYS_OF_OTHERS: &str = "
      ORDER BY o.asked, d.store_id, d.trans_date, o.version_id";
 
 /// The first and the last of the jobs for which days are kept.
-pub(in crate::sqlite) const KEPT_FOR: &str =
+pub(in crate::database) const KEPT_FOR: &str =
     "SELECT (SELECT min(job_config_id) FROM loaded_day), (SELECT max(job_config_id) FROM loaded_day)";
 
 /// Notes that the job of a run has loaded days which are not kept, because it is the only one.
-pub(in crate::sqlite) const KEEP_LATER: &str = "
+pub(in crate::database) const KEEP_LATER: &str = "
     INSERT INTO job_to_keep SELECT job_config_id FROM job_run
      WHERE run_id = ?1 AND (SELECT count(*) FROM aggr_job_configuration) = 1
     ON CONFLICT DO NOTHING";
 
 /// The last loads of the jobs that loaded something while they were the only one, the oldest first. None as long as there
 /// is only one job.
-pub(in crate::sqlite) const NOT_KEPT: &str = "
+pub(in crate::database) const NOT_KEPT: &str = "
     SELECT r.run_id FROM job_run r
       JOIN (SELECT max(l.sequence) AS sequence FROM job_to_keep k
              CROSS JOIN job_run l ON l.job_config_id = k.job_config_id
@@ -39,11 +39,11 @@ pub(in crate::sqlite) const NOT_KEPT: &str = "
      ORDER BY r.sequence";
 
 /// All days that were loaded are kept now.
-pub(in crate::sqlite) const ALL_KEPT: &str =
+pub(in crate::database) const ALL_KEPT: &str =
     "DELETE FROM job_to_keep WHERE (SELECT count(*) FROM aggr_job_configuration) > 1";
 
 /// Keeps the days that a run has loaded, if there are several jobs.
-pub(in crate::sqlite) const KEEP_LOADED: &str = "
+pub(in crate::database) const KEEP_LOADED: &str = "
     INSERT INTO loaded_day (store_id, trans_date, job_config_id, file_id, written_ns, submission_id)
     SELECT store_id, trans_date, job_config_id, file_id, written_ns, submission_id FROM (
         SELECT d.store_id, d.trans_date, r.job_config_id, i.file_id, s.written_ns, s.submission_id,
@@ -65,16 +65,16 @@ pub(in crate::sqlite) const KEEP_LOADED: &str = "
      WHERE job_config_id <> excluded.job_config_id OR submission_id <> excluded.submission_id";
 
 /// Forgets the days that a run has emptied: they are free for other jobs.
-pub(in crate::sqlite) const FORGET_EMPTIED: &str = "
+pub(in crate::database) const FORGET_EMPTIED: &str = "
     DELETE FROM loaded_day
      WHERE (store_id, trans_date) IN (SELECT store_id, trans_date FROM job_run_input_day
                                        WHERE run_id = ?1 AND effect = 'EMPTIED')
        AND job_config_id = (SELECT job_config_id FROM job_run WHERE run_id = ?1)";
 
 /// Leaves days of a run's inputs out: version, store, day.
-pub(in crate::sqlite) const LEAVE_OUT: &str = "
+pub(in crate::database) const LEAVE_OUT: &str = "
     INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
     SELECT ?1, value ->> 0, value ->> 1, value ->> 2, 'LEFT_OUT' FROM jsonb_each(?2) WHERE true
     ON CONFLICT (run_id, version_id, store_id, trans_date) DO UPDATE SET effect = excluded.effect";
 
-pub(in crate::sqlite) const SET_DIGEST: &str = "UPDATE job_run SET inputs_digest = ?2 WHERE run_id = ?1";
+pub(in crate::database) const SET_DIGEST: &str = "UPDATE job_run SET inputs_digest = ?2 WHERE run_id = ?1";

@@ -1,20 +1,20 @@
 //! Statements about alerts: what they have found, their notices, and what their conditions ask.
 
-pub(in crate::sqlite) const FIRING: &str =
+pub(in crate::database) const FIRING: &str =
     "SELECT * FROM alert_firing ORDER BY since_timestamp, alert, subject";
 
-pub(in crate::sqlite) const KEEP: &str = "
+pub(in crate::database) const KEEP: &str = "
     INSERT INTO alert_firing (alert, subject, facts, since_timestamp, told_timestamp, resolved_timestamp)
     SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?2) WHERE true
     ON CONFLICT (alert, subject) DO UPDATE
        SET facts = excluded.facts, since_timestamp = excluded.since_timestamp,
            told_timestamp = excluded.told_timestamp, resolved_timestamp = excluded.resolved_timestamp";
 
-pub(in crate::sqlite) const FORGET: &str =
+pub(in crate::database) const FORGET: &str =
     "DELETE FROM alert_firing WHERE alert = ?1 AND subject IN (SELECT value FROM jsonb_each(?2))";
 
 /// Queues a notice for each of some receivers. One that still waits for a notice of this alert needs no repetition.
-pub(in crate::sqlite) const QUEUE: &str = "
+pub(in crate::database) const QUEUE: &str = "
     INSERT INTO alert_notice (receiver, alert, kind, content, queued_timestamp, next_try_timestamp)
     SELECT r.value, ?1, ?2, ?3, ?4, ?4 FROM jsonb_each(?5) r
      WHERE ?2 <> 'repeated'
@@ -22,34 +22,34 @@ pub(in crate::sqlite) const QUEUE: &str = "
                         WHERE n.receiver = r.value AND n.alert = ?1 AND n.sent_timestamp IS NULL)";
 
 /// Sent notices are kept for a while, for people who ask what was sent.
-pub(in crate::sqlite) const TRIM: &str =
+pub(in crate::database) const TRIM: &str =
     "DELETE FROM alert_notice WHERE sent_timestamp IS NOT NULL AND sent_timestamp < ?1";
 
-pub(in crate::sqlite) const FORGET_ALERTS: &str =
+pub(in crate::database) const FORGET_ALERTS: &str =
     "DELETE FROM alert_firing WHERE alert NOT IN (SELECT value FROM jsonb_each(?1))";
 
-pub(in crate::sqlite) const UNKNOWN_RECEIVERS: &str = "
+pub(in crate::database) const UNKNOWN_RECEIVERS: &str = "
     SELECT receiver, count(*) FROM alert_notice
      WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM jsonb_each(?1)) GROUP BY receiver";
 
-pub(in crate::sqlite) const FORGET_RECEIVERS: &str = "
+pub(in crate::database) const FORGET_RECEIVERS: &str = "
     DELETE FROM alert_notice WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM jsonb_each(?1))";
 
 /// Every start tries at once what waits.
-pub(in crate::sqlite) const TRY_NOW: &str =
+pub(in crate::database) const TRY_NOW: &str =
     "UPDATE alert_notice SET next_try_timestamp = ?1 WHERE sent_timestamp IS NULL";
 
-pub(in crate::sqlite) const PENDING: &str = "
+pub(in crate::database) const PENDING: &str = "
     SELECT * FROM alert_notice WHERE receiver = ?1 AND sent_timestamp IS NULL ORDER BY notice_id LIMIT ?2";
 
-pub(in crate::sqlite) const SENT: &str =
+pub(in crate::database) const SENT: &str =
     "UPDATE alert_notice SET sent_timestamp = ?2, last_error = NULL WHERE notice_id = ?1";
 
-pub(in crate::sqlite) const NOT_SENT: &str = "
+pub(in crate::database) const NOT_SENT: &str = "
     UPDATE alert_notice SET failures = failures + 1, last_error = ?2, next_try_timestamp = ?3 WHERE notice_id = ?1";
 
 /// The notices that were tried in vain, by receiver, with the last error.
-pub(in crate::sqlite) const UNSENT: &str = "
+pub(in crate::database) const UNSENT: &str = "
     SELECT n.receiver, count(*) AS notices, min(n.queued_timestamp) AS since,
            (SELECT e.last_error FROM alert_notice e
              WHERE e.receiver = n.receiver AND e.sent_timestamp IS NULL AND e.last_error IS NOT NULL
@@ -58,7 +58,7 @@ pub(in crate::sqlite) const UNSENT: &str = "
      GROUP BY n.receiver HAVING max(n.failures) > 0 ORDER BY n.receiver";
 
 /// The waves whose newest run that ended has failed. A retry in progress ends nothing yet.
-pub(in crate::sqlite) const FAILED_WAVES: &str = "
+pub(in crate::database) const FAILED_WAVES: &str = "
     SELECT r.job_config_id, r.wave, r.run_id, r.error, r.finished_timestamp FROM job_run r
      WHERE r.state = 'FAILED'
        AND NOT EXISTS (SELECT 1 FROM job_run later
@@ -66,13 +66,13 @@ pub(in crate::sqlite) const FAILED_WAVES: &str = "
                           AND later.state IN ('COMPLETED', 'FAILED') AND later.sequence > r.sequence)
      ORDER BY r.sequence DESC";
 
-pub(in crate::sqlite) const HELD_FILES: &str = "
+pub(in crate::database) const HELD_FILES: &str = "
     SELECT h.file_url, f.feed, min(h.reason) AS reason, count(h.trans_date) AS days, min(h.submitted) AS since
       FROM held h CROSS JOIN ingested_file_status f ON f.file_id = h.file_id
      GROUP BY h.file_url ORDER BY h.file_url";
 
 /// The files whose newest submission was converted since `?1`, and of whose lines more than `?2` percent are rejects.
-pub(in crate::sqlite) const MANY_REJECTS: &str = "
+pub(in crate::database) const MANY_REJECTS: &str = "
     SELECT f.file_url, f.feed, v.rejects, v.lines, v.accepted = 0 AS is_whole, v.created_timestamp AS since
       FROM file_version v CROSS JOIN ingested_file_status f ON f.file_id = v.file_id
      WHERE v.rejects > 0 AND v.created_timestamp >= ?1 AND v.rejects * 100.0 > ?2 * v.lines
@@ -89,7 +89,7 @@ pub(in crate::sqlite) const MANY_REJECTS: &str = "
 
 /// The open waves of jobs that run, with their files that no completed run has seen, and when the first of these was
 /// submitted.
-pub(in crate::sqlite) const UNLOADED: &str = "
+pub(in crate::database) const UNLOADED: &str = "
     SELECT job_config_id, wave, count(*) AS files, min(submitted) AS since FROM (
         SELECT o.job_config_id, o.wave,
                (SELECT s.submitted_timestamp FROM submission s
@@ -109,14 +109,14 @@ pub(in crate::sqlite) const UNLOADED: &str = "
      GROUP BY job_config_id, wave ORDER BY job_config_id, wave";
 
 /// Whether a wave has had a run with everything, whose result is in the warehouse.
-pub(in crate::sqlite) const IS_COMPLETE: &str = "
+pub(in crate::database) const IS_COMPLETE: &str = "
     SELECT EXISTS (SELECT 1 FROM job_run
                     WHERE job_config_id = ?1 AND wave = ?2 AND state = 'COMPLETED' AND NOT incomplete
                       AND outcome IN ('LOADED', 'UNCHANGED'))";
 
 /// The stores of a job by day, each with its newest day up to `?2`. Looks up one store after another. A file that a person
 /// took out does not count.
-pub(in crate::sqlite) const LAST_WAVES: &str = "
+pub(in crate::database) const LAST_WAVES: &str = "
     WITH RECURSIVE store (id) AS (
         SELECT min(store_id) FROM job_file WHERE job_config_id = ?1 AND wave <> ''
          UNION ALL
@@ -132,7 +132,7 @@ pub(in crate::sqlite) const LAST_WAVES: &str = "
      WHERE wave IS NOT NULL";
 
 /// The stores of a job without days, each with its newest submission.
-pub(in crate::sqlite) const LAST_SUBMISSIONS: &str = "
+pub(in crate::database) const LAST_SUBMISSIONS: &str = "
     SELECT j.store_id, '' AS wave, max(f.submitted_timestamp) AS submitted_timestamp
       FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE j.job_config_id = ?1 AND j.wave = '' AND j.store_id IS NOT NULL
@@ -140,7 +140,7 @@ pub(in crate::sqlite) const LAST_SUBMISSIONS: &str = "
      GROUP BY j.store_id";
 
 /// The `?3` newest days of a job up to `?2`, each with whether it has run.
-pub(in crate::sqlite) const RECENT_WAVES: &str = "
+pub(in crate::database) const RECENT_WAVES: &str = "
     WITH RECURSIVE recent (wave, place) AS (
         SELECT max(wave), 1 FROM job_file WHERE job_config_id = ?1 AND wave <> '' AND wave <= ?2
          UNION ALL
@@ -152,11 +152,11 @@ pub(in crate::sqlite) const RECENT_WAVES: &str = "
       FROM recent WHERE wave IS NOT NULL ORDER BY wave DESC";
 
 /// When the `?2` newest runs of a job without days were queued that its files brought about.
-pub(in crate::sqlite) const RECENT_RUNS: &str = "
+pub(in crate::database) const RECENT_RUNS: &str = "
     SELECT queued_timestamp FROM job_run
      WHERE job_config_id = ?1 AND state = 'COMPLETED' AND cause IN ('preconditions', 'deadline')
      ORDER BY sequence DESC LIMIT ?2";
 
 /// When a job was last added.
-pub(in crate::sqlite) const JOB_ADDED: &str = "
+pub(in crate::database) const JOB_ADDED: &str = "
     SELECT at FROM job_edit WHERE job_config_id = ?1 AND action = 'added' ORDER BY edit_id DESC LIMIT 1";

@@ -38,25 +38,25 @@ macro_rules! lists {
     };
 }
 
-pub(in crate::sqlite) const FILES: [&str; 2] = lists!("ingested_file_status f");
-pub(in crate::sqlite) const FILES_OF_STORE: [&str; 2] = lists!(
+pub(in crate::database) const FILES: [&str; 2] = lists!("ingested_file_status f");
+pub(in crate::database) const FILES_OF_STORE: [&str; 2] = lists!(
     "(SELECT file_id FROM ingested_file_status WHERE store_id = ?5
        UNION SELECT file_id FROM job_file WHERE store_id = ?5) s
       CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
 );
 /// Those with a status that few files have.
-pub(in crate::sqlite) const FILES_OF_STATUS: [&str; 2] = lists!(
+pub(in crate::database) const FILES_OF_STATUS: [&str; 2] = lists!(
     "(SELECT file_id FROM ingested_file_status WHERE last_update_status = ?2 AND last_update_status <> 'VALIDATED'
        UNION SELECT file_id FROM file_day WHERE ?2 = 'HELD' AND standing = 'HELD' AND standing <> 'STANDS') s
       CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
 );
-pub(in crate::sqlite) const FILES_OF_JOB: [&str; 2] = lists!(
+pub(in crate::database) const FILES_OF_JOB: [&str; 2] = lists!(
     "(SELECT DISTINCT file_id FROM job_file WHERE job_config_id = ?4) s
       CROSS JOIN ingested_file_status f ON f.file_id = s.file_id"
 );
 
 /// The versions of the newest submissions of some files (an array of ids) that are not in force.
-pub(in crate::sqlite) const REFUSED: &str = "
+pub(in crate::database) const REFUSED: &str = "
     SELECT v.*, f.file_url FROM jsonb_each(?1) j
      CROSS JOIN ingested_file_status f ON f.file_id = j.value AND f.last_update_status <> 'VALIDATED'
      CROSS JOIN submission s
@@ -64,7 +64,7 @@ pub(in crate::sqlite) const REFUSED: &str = "
      CROSS JOIN file_version v ON v.version_id = s.version_id";
 
 /// The newest submissions of a file.
-pub(in crate::sqlite) const SUBMISSIONS_OF: &str = "
+pub(in crate::database) const SUBMISSIONS_OF: &str = "
     SELECT s.submission_id, s.submitted_timestamp, s.outcome, s.error, s.version_id, v.content_hash, f.file_url
       FROM ingested_file_status f
      CROSS JOIN submission s ON s.file_id = f.file_id
@@ -72,14 +72,14 @@ pub(in crate::sqlite) const SUBMISSIONS_OF: &str = "
      WHERE f.file_url = ?1
      ORDER BY s.submission_id DESC LIMIT ?2";
 
-pub(in crate::sqlite) const INTERVENTIONS_OF: &str = "
+pub(in crate::database) const INTERVENTIONS_OF: &str = "
     SELECT i.at, i.who, i.action FROM intervention i
       JOIN ingested_file_status f ON f.file_id = i.file_id
      WHERE f.file_url = ?1
      ORDER BY i.intervention_id DESC LIMIT ?2";
 
 /// The newest runs that read a file.
-pub(in crate::sqlite) const RUNS_OF_FILE: &str = "
+pub(in crate::database) const RUNS_OF_FILE: &str = "
     SELECT r.* FROM (SELECT DISTINCT i.run_id FROM ingested_file_status f
                       CROSS JOIN job_run_input i ON i.file_id = f.file_id
                       WHERE f.file_url = ?1) read
@@ -87,7 +87,7 @@ pub(in crate::sqlite) const RUNS_OF_FILE: &str = "
      ORDER BY r.sequence DESC LIMIT ?2";
 
 /// The newest file of some stores of jobs. `?1` is an array of jobs and stores.
-pub(in crate::sqlite) const LAST_SEEN: &str = "
+pub(in crate::database) const LAST_SEEN: &str = "
     SELECT j.job_config_id, j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp
       FROM jsonb_each(?1) q
      CROSS JOIN job_file j ON j.store_id = q.value ->> 1 AND j.job_config_id = q.value ->> 0
@@ -95,14 +95,14 @@ pub(in crate::sqlite) const LAST_SEEN: &str = "
      GROUP BY q.key";
 
 /// The stores of a job, in their order, after a given one.
-pub(in crate::sqlite) const STORES_OF_JOB: &str = "
+pub(in crate::database) const STORES_OF_JOB: &str = "
     SELECT DISTINCT store_id FROM job_file
      WHERE job_config_id = ?1 AND store_id IS NOT NULL
      ORDER BY store_id LIMIT ?2 OFFSET ?3";
 
 /// What some stores have reported to a job: the submissions of files whose day lies in a span, or, of jobs without days,
 /// those that were recorded in a span of time.
-pub(in crate::sqlite) const REPORTS: &str = "
+pub(in crate::database) const REPORTS: &str = "
     SELECT j.store_id, j.wave, f.file_url, s.outcome, s.submitted_timestamp
       FROM job_file j
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
@@ -113,7 +113,7 @@ pub(in crate::sqlite) const REPORTS: &str = "
      ORDER BY s.submission_id";
 
 /// The newest run of each of the jobs in `?1` that had everything, and whose result is in the warehouse.
-pub(in crate::sqlite) const LAST_COMPLETE: &str = "
+pub(in crate::database) const LAST_COMPLETE: &str = "
     SELECT r.* FROM jsonb_each(?1) q
      CROSS JOIN job_run r
         ON r.sequence = (SELECT sequence FROM job_run

@@ -1,15 +1,15 @@
 //! Statements about runs.
 
-pub(in crate::sqlite) const ACTIVE: &str = "
+pub(in crate::database) const ACTIVE: &str = "
     SELECT run_id FROM job_run WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('QUEUED', 'RUNNING')";
 
-pub(in crate::sqlite) const LAST_FINISHED: &str = "
+pub(in crate::database) const LAST_FINISHED: &str = "
     SELECT outcome, inputs_digest, coalesce(inputs_of, run_id) AS inputs_of FROM job_run
      WHERE job_config_id = ?1 AND wave = ?2 AND state IN ('COMPLETED', 'FAILED')
      ORDER BY sequence DESC LIMIT 1";
 
 /// The newest run after a given one whose result is in the warehouse, also if only the ledger knows it.
-pub(in crate::sqlite) const COMPLETED_LATER: &str = "
+pub(in crate::database) const COMPLETED_LATER: &str = "
     SELECT run_id FROM (
         SELECT run_id, sequence FROM job_run
          WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3
@@ -19,14 +19,14 @@ pub(in crate::sqlite) const COMPLETED_LATER: &str = "
      ORDER BY sequence DESC LIMIT 1";
 
 /// The newest run before a given one whose summary was loaded.
-pub(in crate::sqlite) const LOADED_BEFORE: &str = "
+pub(in crate::database) const LOADED_BEFORE: &str = "
     SELECT * FROM job_run
      WHERE job_config_id = ?1 AND wave = ?2 AND sequence < ?3
        AND state = 'COMPLETED' AND outcome = 'LOADED' AND summary_object IS NOT NULL
      ORDER BY sequence DESC LIMIT 1";
 
 /// The newest run of each wave whose summary was loaded, ordered by wave.
-pub(in crate::sqlite) const LAST_LOADS: &str = "
+pub(in crate::database) const LAST_LOADS: &str = "
     SELECT r.* FROM job_run r
       JOIN (SELECT max(sequence) AS sequence FROM job_run
              WHERE job_config_id = ?1 AND state = 'COMPLETED' AND outcome = 'LOADED' AND summary_object IS NOT NULL
@@ -36,41 +36,41 @@ pub(in crate::sqlite) const LAST_LOADS: &str = "
 
 /// The next place in the order of loads: the time, or one more than the last place if the clock stands still or went
 /// back. The ledger's places count too: somebody's clock may have been ahead.
-pub(in crate::sqlite) const NEXT_SEQUENCE: &str = "
+pub(in crate::database) const NEXT_SEQUENCE: &str = "
     SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run),
                (SELECT coalesce(max(sequence), 0) + 1 FROM ledger_run))";
 
-pub(in crate::sqlite) const ADD: &str = "
+pub(in crate::database) const ADD: &str = "
     INSERT INTO job_run
            (run_id, job_config_id, wave, sequence, state, cause, incomplete, completeness_percent, inputs_digest,
             as_of_submission, queued_timestamp)
     VALUES (?1, ?2, ?3, ?4, 'QUEUED', ?5, ?6, ?7, ?8, ?9, ?10)";
 
-pub(in crate::sqlite) const ADD_INPUTS: &str = "
+pub(in crate::database) const ADD_INPUTS: &str = "
     INSERT INTO job_run_input (run_id, file_id, version_id, submission_id, others_count)
     SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?2)";
 
-pub(in crate::sqlite) const ADD_INPUT: &str = "
+pub(in crate::database) const ADD_INPUT: &str = "
     INSERT INTO job_run_input (run_id, file_id, version_id, submission_id) VALUES (?1, ?2, ?3, ?4)";
 
-pub(in crate::sqlite) const REMOVE_INPUT: &str =
+pub(in crate::database) const REMOVE_INPUT: &str =
     "DELETE FROM job_run_input WHERE run_id = ?1 AND version_id = ?2";
 
-pub(in crate::sqlite) const REMOVE_INPUT_DAYS: &str =
+pub(in crate::database) const REMOVE_INPUT_DAYS: &str =
     "DELETE FROM job_run_input_day WHERE run_id = ?1 AND version_id = ?2";
 
-pub(in crate::sqlite) const SET_INPUTS_DIGEST: &str =
+pub(in crate::database) const SET_INPUTS_DIGEST: &str =
     "UPDATE job_run SET inputs_digest = ?2 WHERE run_id = ?1";
 
-pub(in crate::sqlite) const ADD_INPUT_DAYS: &str = "
+pub(in crate::database) const ADD_INPUT_DAYS: &str = "
     INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
     SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?2)";
 
-pub(in crate::sqlite) const INPUT_DAYS: &str = "
+pub(in crate::database) const INPUT_DAYS: &str = "
     SELECT version_id, store_id, trans_date, effect FROM job_run_input_day
      WHERE run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1) ORDER BY version_id, store_id, trans_date";
 
-pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
+pub(in crate::database) const COMPLETE_UNCHANGED: &str = "
     UPDATE job_run
        SET state = 'COMPLETED', outcome = 'UNCHANGED', started_timestamp = ?2, finished_timestamp = ?2, inputs_of = ?3
      WHERE run_id = ?1";
@@ -81,7 +81,7 @@ pub(in crate::sqlite) const COMPLETE_UNCHANGED: &str = "
 /// another job holds too; those in `?1`, a JSON array; and those that wait until after `?2`. A pause is never long, so a
 /// time after `?3` is none: the clock was set back. The queue is looked through from its head, and no further than to the
 /// run that is found.
-pub(in crate::sqlite) const NEXT: &str = "
+pub(in crate::database) const NEXT: &str = "
     WITH busy (job, store_id, trans_date) AS MATERIALIZED (
         SELECT DISTINCT r.job_config_id, d.store_id, d.trans_date
           FROM job_run r
@@ -115,7 +115,7 @@ pub(in crate::sqlite) const NEXT: &str = "
                          WHERE i.run_id = q.run_id AND x.job <> q.job_config_id))
      ORDER BY q.sequence LIMIT 1";
 
-pub(in crate::sqlite) const CLAIM: &str = "
+pub(in crate::database) const CLAIM: &str = "
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
      WHERE run_id = ?3
@@ -123,7 +123,7 @@ pub(in crate::sqlite) const CLAIM: &str = "
 
 /// The stores of a run's lines, and whether no version had one before the job's last run. Before its first run, none
 /// counts as new.
-pub(in crate::sqlite) const STORES: &str = "
+pub(in crate::database) const STORES: &str = "
     WITH last (version_id) AS MATERIALIZED (
          SELECT max(i.version_id) FROM job_run_input i
           WHERE i.run_id = (SELECT coalesce(p.inputs_of, p.run_id) FROM job_run r JOIN job_run p ON p.job_config_id = r.job_config_id
@@ -137,46 +137,46 @@ pub(in crate::sqlite) const STORES: &str = "
              WHERE i.run_id = ?1) s
      ORDER BY s.store_id";
 
-pub(in crate::sqlite) const HEARTBEAT: &str =
+pub(in crate::database) const HEARTBEAT: &str =
     "UPDATE job_run SET heartbeat_timestamp = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
 
-pub(in crate::sqlite) const SUMMARIZED: &str = "
+pub(in crate::database) const SUMMARIZED: &str = "
     UPDATE job_run SET summary_object = ?2, coverage_object = ?3, summary_rows = ?4, summary_digest = ?5,
                        summarized_timestamp = ?6
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
-pub(in crate::sqlite) const SET_CLUSTER_OPERATION: &str =
+pub(in crate::database) const SET_CLUSTER_OPERATION: &str =
     "UPDATE job_run SET cluster_operation = ?2 WHERE run_id = ?1 AND state = 'RUNNING'";
 
 /// The operations of runs that are not over.
-pub(in crate::sqlite) const CLUSTER_OPERATIONS: &str = "
+pub(in crate::database) const CLUSTER_OPERATIONS: &str = "
     SELECT cluster_operation FROM job_run WHERE state IN ('QUEUED', 'RUNNING') AND cluster_operation IS NOT NULL";
 
-pub(in crate::sqlite) const COMPLETE: &str = "
+pub(in crate::database) const COMPLETE: &str = "
     UPDATE job_run
        SET state = 'COMPLETED', finished_timestamp = ?2, outcome = ?3,
            rows_inserted = ?4, rows_updated = ?5, rows_deleted = ?6, rows_unchanged = ?7
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
-pub(in crate::sqlite) const FAIL: &str = "
+pub(in crate::database) const FAIL: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?2, error = ?3
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
-pub(in crate::sqlite) const FAIL_QUEUED: &str = "
+pub(in crate::database) const FAIL_QUEUED: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?2, error = ?3
      WHERE run_id = ?1 AND state = 'QUEUED'";
 
-pub(in crate::sqlite) const REQUEUE: &str = "
+pub(in crate::database) const REQUEUE: &str = "
     UPDATE job_run SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
-pub(in crate::sqlite) const RUNNING: &str = "
+pub(in crate::database) const RUNNING: &str = "
     SELECT run_id, max(attempts, 0) AS attempts FROM job_run WHERE state = 'RUNNING' ORDER BY sequence DESC";
 
-pub(in crate::sqlite) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
+pub(in crate::database) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
 
 /// The runs whose names are in `?1`.
-pub(in crate::sqlite) const THESE: &str =
+pub(in crate::database) const THESE: &str =
     "SELECT * FROM job_run WHERE run_id IN (SELECT value FROM jsonb_each(?1))";
 
 /// Lists runs, newest first. `?1` names a job and `?2` a state, unless they are NULL; `?3` is the most runs.
@@ -194,13 +194,13 @@ macro_rules! list {
     };
 }
 
-pub(in crate::sqlite) const LIST: &str = list!("?1 IS NULL AND ?2 IS NULL", "sequence");
-pub(in crate::sqlite) const LIST_OF_STATE: &str = list!("?1 IS NULL AND state = ?2", "sequence");
+pub(in crate::database) const LIST: &str = list!("?1 IS NULL AND ?2 IS NULL", "sequence");
+pub(in crate::database) const LIST_OF_STATE: &str = list!("?1 IS NULL AND state = ?2", "sequence");
 /// Only the runs of the job are sorted: the runs of all jobs, which have their order already, may be far more.
-pub(in crate::sqlite) const LIST_OF_JOB: &str =
+pub(in crate::database) const LIST_OF_JOB: &str =
     list!("job_config_id = ?1 AND (?2 IS NULL OR state = ?2)", "+sequence");
 
-pub(in crate::sqlite) const INPUT_FILES: &str = "
+pub(in crate::database) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
            i.submission_id, i.others_count, s.submitted_timestamp AS input_submitted, s.written_ns AS input_written_ns
       FROM job_run_input i
@@ -211,15 +211,15 @@ pub(in crate::sqlite) const INPUT_FILES: &str = "
      ORDER BY f.file_url, i.version_id";
 
 /// Which of a run's versions have some days (an array of stores and days).
-pub(in crate::sqlite) const INPUTS_WITH_DAYS: &str = "
+pub(in crate::database) const INPUTS_WITH_DAYS: &str = "
     SELECT d.store_id, d.trans_date, d.version_id FROM jsonb_each(?2) p
      CROSS JOIN version_day d ON d.store_id = p.value ->> 0 AND d.trans_date = p.value ->> 1
      CROSS JOIN job_run_input i ON i.version_id = d.version_id
      WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)";
 
 /// The places of submissions in the order of files.
-pub(in crate::sqlite) const AGES: &str = "
+pub(in crate::database) const AGES: &str = "
     SELECT s.submission_id, s.written_ns FROM jsonb_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value";
 
-pub(in crate::sqlite) const INPUTS: &str =
+pub(in crate::database) const INPUTS: &str =
     "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";

@@ -1,12 +1,12 @@
 //! Statements about the objects of the lake.
 
 /// The next versions with their objects, after the number `?1`.
-pub(in crate::sqlite) const OBJECTS_OF_VERSIONS: &str = "
+pub(in crate::database) const OBJECTS_OF_VERSIONS: &str = "
     SELECT version_id AS place, converted_object, partial_object, rejects_object FROM file_version
      WHERE version_id > ?1 ORDER BY version_id LIMIT ?2";
 
 /// The next runs with their objects, after the place `?1`.
-pub(in crate::sqlite) const OBJECTS_OF_RUNS: &str = "
+pub(in crate::database) const OBJECTS_OF_RUNS: &str = "
     SELECT sequence AS place, summary_object, coverage_object FROM job_run
      WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
 
@@ -114,63 +114,63 @@ macro_rules! forget {
     };
 }
 
-pub(in crate::sqlite) const FIND_CONVERTED: &str = find!(
+pub(in crate::database) const FIND_CONVERTED: &str = find!(
     "file_version",
     "version_id",
     "converted_object",
     expired!("converted_object")
 );
-pub(in crate::sqlite) const FORGET_CONVERTED: &str = forget!(
+pub(in crate::database) const FORGET_CONVERTED: &str = forget!(
     "file_version",
     "version_id",
     "converted_object = NULL",
     expired!("converted_object")
 );
 
-pub(in crate::sqlite) const FIND_REJECTS: &str = find!(
+pub(in crate::database) const FIND_REJECTS: &str = find!(
     "file_version",
     "version_id",
     "rejects_object",
     expired!("rejects_object")
 );
-pub(in crate::sqlite) const FORGET_REJECTS: &str = forget!(
+pub(in crate::database) const FORGET_REJECTS: &str = forget!(
     "file_version",
     "version_id",
     "rejects_object = NULL",
     expired!("rejects_object")
 );
 
-pub(in crate::sqlite) const FIND_PARTIALS: &str =
+pub(in crate::database) const FIND_PARTIALS: &str =
     find!("file_version", "version_id", "partial_object", expired_partial!());
 
 /// `?3` is the time, which is kept: a run that needs the partial says since when it is gone.
-pub(in crate::sqlite) const EXPIRE_PARTIALS: &str = forget!(
+pub(in crate::database) const EXPIRE_PARTIALS: &str = forget!(
     "file_version",
     "version_id",
     "partial_object = NULL, partial_removed_timestamp = ?3",
     expired_partial!()
 );
 
-pub(in crate::sqlite) const FIND_SUMMARIES: &str = find!(
+pub(in crate::database) const FIND_SUMMARIES: &str = find!(
     "job_run",
     "run_id",
     "summary_object",
     expired_of_run!("summary_object")
 );
-pub(in crate::sqlite) const FORGET_SUMMARIES: &str = forget!(
+pub(in crate::database) const FORGET_SUMMARIES: &str = forget!(
     "job_run",
     "run_id",
     "summary_object = NULL",
     expired_of_run!("summary_object")
 );
 
-pub(in crate::sqlite) const FIND_COVERAGES: &str = find!(
+pub(in crate::database) const FIND_COVERAGES: &str = find!(
     "job_run",
     "run_id",
     "coverage_object",
     expired_of_run!("coverage_object")
 );
-pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!(
+pub(in crate::database) const FORGET_COVERAGES: &str = forget!(
     "job_run",
     "run_id",
     "coverage_object = NULL",
@@ -178,19 +178,19 @@ pub(in crate::sqlite) const FORGET_COVERAGES: &str = forget!(
 );
 
 /// Forgets partials that the lake has lost: paths of files, and the objects.
-pub(in crate::sqlite) const FORGET_PARTIALS: &str = "
+pub(in crate::database) const FORGET_PARTIALS: &str = "
     UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
      WHERE version_id IN (SELECT v.version_id FROM jsonb_each(?1) j
                            CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
                            CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)";
 
 /// The next partials of the versions in force, with their files, after the path `?1`.
-pub(in crate::sqlite) const PARTIALS_IN_FORCE: &str = "
+pub(in crate::database) const PARTIALS_IN_FORCE: &str = "
     SELECT f.file_url, v.partial_object FROM ingested_file_status f CROSS JOIN file_version v ON v.version_id = f.version_id
      WHERE f.file_url > ?1 AND v.partial_object IS NOT NULL ORDER BY f.file_url LIMIT ?2";
 
 /// Has the files of partials that the lake lost read again, if the partials are still those of a version.
-pub(in crate::sqlite) const LOOK_AGAIN_FOR: &str = "
+pub(in crate::database) const LOOK_AGAIN_FOR: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
      WHERE file_id IN (SELECT f.file_id FROM jsonb_each(?1) j
                         CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
@@ -200,7 +200,7 @@ pub(in crate::sqlite) const LOOK_AGAIN_FOR: &str = "
 /// The files that a queued run waits for: they are to be read again, because the lake lost the partials that it needs. It
 /// goes from such files, of which there are mostly none, to the runs: the inputs of a long queue are too many to look at
 /// for each run that is claimed.
-pub(in crate::sqlite) const AWAITED: &str = "
+pub(in crate::database) const AWAITED: &str = "
     SELECT r.run_id, f.file_url FROM ingested_file_status f
      CROSS JOIN job_run r ON r.state = 'QUEUED'
      CROSS JOIN job_run_input i ON i.run_id = r.run_id AND i.file_id = f.file_id

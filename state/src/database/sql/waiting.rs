@@ -1,37 +1,37 @@
 //! Statements about what waits for an outage to end, and about attempts at files.
 
 /// Adds or updates what waits: rows of subject, feed, store and reason.
-pub(in crate::sqlite) const NOTE: &str = "
+pub(in crate::database) const NOTE: &str = "
     INSERT INTO waiting (kind, subject, feed, store_id, reason, failures, since_timestamp, next_try_timestamp)
     SELECT ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, ?3, ?4 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (kind, subject) DO UPDATE
        SET reason = excluded.reason, failures = failures + 1, next_try_timestamp = excluded.next_try_timestamp";
 
-pub(in crate::sqlite) const END: &str = "
+pub(in crate::database) const END: &str = "
     DELETE FROM waiting WHERE kind = ?2 AND subject IN (SELECT value FROM jsonb_each(?1))";
 
-pub(in crate::sqlite) const ALL: &str = "SELECT * FROM waiting ORDER BY kind, since_timestamp, subject";
+pub(in crate::database) const ALL: &str = "SELECT * FROM waiting ORDER BY kind, since_timestamp, subject";
 
 /// Everything is tried at a start. What the service itself waits for shows anew.
-pub(in crate::sqlite) const TRY_NOW: &str = "UPDATE waiting SET next_try_timestamp = ?1";
-pub(in crate::sqlite) const FORGET_SERVICE: &str = "DELETE FROM waiting WHERE kind = 'service'";
+pub(in crate::database) const TRY_NOW: &str = "UPDATE waiting SET next_try_timestamp = ?1";
+pub(in crate::database) const FORGET_SERVICE: &str = "DELETE FROM waiting WHERE kind = 'service'";
 
-pub(in crate::sqlite) const RUN_FAILURES: &str =
+pub(in crate::database) const RUN_FAILURES: &str =
     "SELECT failures FROM waiting WHERE kind = 'run' AND subject = ?1";
 
 /// When the first of the queued runs that wait is tried again.
-pub(in crate::sqlite) const NEXT_RUN: &str = "
+pub(in crate::database) const NEXT_RUN: &str = "
     SELECT min(w.next_try_timestamp) FROM waiting w JOIN job_run r ON r.run_id = w.subject
      WHERE w.kind = 'run' AND r.state = 'QUEUED'";
 
 /// Puts a run back that did not die with its process: that attempt does not count.
-pub(in crate::sqlite) const DEFER: &str = "
+pub(in crate::database) const DEFER: &str = "
     UPDATE job_run
        SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL, attempts = max(attempts - 1, 0)
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
 /// Counts attempts at files. Those at other bytes under the same name do not count.
-pub(in crate::sqlite) const BEGIN_ATTEMPTS: &str = "
+pub(in crate::database) const BEGIN_ATTEMPTS: &str = "
     INSERT INTO file_attempt AS a (file_url, stamp_bytes, stamp_modified_ns, stamp_inode, attempts)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1 FROM jsonb_each(?1) WHERE true
     ON CONFLICT (file_url) DO UPDATE
@@ -41,9 +41,9 @@ pub(in crate::sqlite) const BEGIN_ATTEMPTS: &str = "
            stamp_bytes = excluded.stamp_bytes, stamp_modified_ns = excluded.stamp_modified_ns,
            stamp_inode = excluded.stamp_inode";
 
-pub(in crate::sqlite) const END_ATTEMPTS: &str =
+pub(in crate::database) const END_ATTEMPTS: &str =
     "DELETE FROM file_attempt WHERE file_url IN (SELECT value FROM jsonb_each(?1))";
 
-pub(in crate::sqlite) const FORGET_ATTEMPTS: &str = "DELETE FROM file_attempt";
+pub(in crate::database) const FORGET_ATTEMPTS: &str = "DELETE FROM file_attempt";
 
-pub(in crate::sqlite) const ATTEMPTS: &str = "SELECT * FROM file_attempt";
+pub(in crate::database) const ATTEMPTS: &str = "SELECT * FROM file_attempt";

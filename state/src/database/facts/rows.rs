@@ -4,8 +4,8 @@ use jiff::civil::Date;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::database::decode::{self, TextColumns};
 use crate::facts::{ActiveRun, Completion, DayFact, FileFact, InForce};
-use crate::sqlite::decode::{self, TextColumns};
 
 pub(super) fn file_fact(row: &SqliteRow) -> sqlx::Result<FileFact> {
     Ok(FileFact {
