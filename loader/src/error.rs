@@ -11,6 +11,7 @@ use std::{fmt, io};
 use tokio_postgres::error::SqlState;
 
 use crate::silence::Unheard;
+use crate::tls;
 use crate::{MySqlFault, RedshiftFault};
 
 /// Why an operation on the warehouse failed.
@@ -261,18 +262,8 @@ impl PostgresFault {
 
     /// Advice for the operator where there is no SQLSTATE.
     fn advice_on_the_way(&self) -> &'static str {
-        use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
         match self.tls() {
-            Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-                "; the server's certificate is for another name: put that name into the URL, or write sslmode=verify-ca"
-            }
-            Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
-                "; the server needs a new certificate"
-            }
-            Some(rustls::Error::InvalidCertificate(_)) => {
-                "; the server's certificate is not from an authority that sslrootcert names: check both"
-            }
-            Some(_) => "; check the TLS versions that the server accepts, and sslcert and sslkey in the URL",
+            Some(error) => tls::advice(error),
             None if self.is_transient() => {
                 "; it may pass by itself; otherwise check the host and port in the URL, and whether the server is up"
             }
@@ -329,6 +320,9 @@ impl PostgresFault {
             }
             Some(code) if *code == SqlState::CONFIGURATION_LIMIT_EXCEEDED => {
                 "; raise that limit on the server, such as temp_file_limit"
+            }
+            Some(code) if *code == SqlState::NOT_NULL_VIOLATION => {
+                "; an amount may be NULL: ALTER TABLE … ALTER COLUMN … DROP NOT NULL"
             }
             Some(code) if *code == SqlState::STRING_DATA_RIGHT_TRUNCATION => {
                 "; a store_id or item_id is longer than its column: ALTER TABLE … ALTER COLUMN … TYPE text"

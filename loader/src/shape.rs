@@ -29,7 +29,7 @@ pub(crate) struct Column {
 /// A table, as the catalog describes it.
 pub(crate) struct Shape {
     pub columns: Vec<Column>,
-    /// The columns of each unique key that `ON CONFLICT` can use.
+    /// The columns of each unique key over whole columns and all rows.
     pub unique_keys: Vec<Vec<String>>,
     /// Problems that only this dialect knows, with their remedies.
     pub further: Vec<String>,

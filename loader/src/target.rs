@@ -11,6 +11,25 @@ pub(crate) const KEYS: [&str; 3] = ["store_id", "item_id", "trans_date"];
 /// The columns that say when each row was last inserted or updated, and by which run.
 pub(crate) const AUDIT: [&str; 2] = ["loaded_at", "run_id"];
 
+/// The columns of a row of the target, without the audit columns. The names of measures are quoted.
+pub(crate) fn columns(measures: &[String]) -> String {
+    format!("{}, {}", KEYS.join(", "), measures.join(", "))
+}
+
+/// The audit columns, with a leading comma; empty without audit.
+pub(crate) fn audit_columns(is_audited: bool) -> String {
+    match is_audited {
+        true => format!(", {}", AUDIT.join(", ")),
+        false => String::new(),
+    }
+}
+
+/// What `written` makes of the name of each measure, one after another.
+pub(crate) fn each(measures: &[String], separator: &str, written: impl Fn(&str) -> String) -> String {
+    let all: Vec<String> = measures.iter().map(|name| written(name)).collect();
+    all.join(separator)
+}
+
 /// The ledger's table, in the target's schema.
 pub(crate) const LEDGER: &str = "gristmill_ledger";
 

@@ -2,8 +2,8 @@
 //!
 //! The rules are libpq's, which operators know: encryption without a check, a check of the chain only, or of chain and
 //! name. rustls offers only the last, so [`Verifier`] implements all three. The cryptography provider is named here, so
-//! nothing depends on a process-wide default; but the client for MySQL has a verifier of its own, and takes the default
-//! (see `mysql::connect`).
+//! nothing depends on a process-wide default; but the client for MySQL has a verifier of its own, and takes that default. It is
+//! the same one as long as no dependency switches on another of rustls' providers; with two, its connections would panic.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -18,6 +18,23 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// What to do about an error of TLS, as the end of a message.
+pub(crate) fn advice(error: &rustls::Error) -> &'static str {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
+    match error {
+        rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
+            "; the server's certificate is for another name: put that name into the URL, or write sslmode=verify-ca"
+        }
+        rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
+            "; the server needs a new certificate"
+        }
+        rustls::Error::InvalidCertificate(_) => {
+            "; the server's certificate is not from an authority that sslrootcert names: check both"
+        }
+        _ => "; check the TLS versions that the server accepts, and sslcert and sslkey in the URL",
+    }
+}
 
 /// What a server's certificate must prove.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,16 +27,19 @@ pub(super) struct Connection {
 /// What is needed to ask about a connection, which may fall silent: see [`crate::silence`].
 struct Line {
     server: Arc<Server>,
+    /// Which server it is: behind a balancer, another connection may lead to another one.
+    name: String,
     /// The server's number for the connection.
     id: u32,
 }
 
 impl Connection {
     pub(super) async fn open(server: &Arc<Server>) -> Result<Self, LoadError> {
-        let conn = server.connect().await?;
+        let (conn, name) = server.connect().await?;
         Ok(Self {
             line: Line {
                 server: server.clone(),
+                name,
                 id: conn.id(),
             },
             conn,
@@ -98,9 +101,13 @@ impl Line {
     /// would hold up the next try.
     async fn is_at_work(&self) -> bool {
         // The connection has a limit of its own.
-        let Ok(mut conn) = self.server.connect().await else {
+        let Ok((mut conn, name)) = self.server.connect().await else {
             return false;
         };
+        if name != self.name {
+            // Another server, behind a balancer: it knows nothing of the connection, and its numbers are others'.
+            return false;
+        }
         let is_at_work = answer(ANSWER, ask(&mut conn, self.id), |error| {
             matches!(error, Error::Server(_))
         })

@@ -9,6 +9,7 @@ use std::time::Duration;
 use mysql_async::{DriverError, IoError, TlsError};
 
 use crate::silence::Unheard;
+use crate::tls;
 
 /// An error of MySQL or MariaDB, or of the connection to it. It never contains a row's value or a secret.
 pub struct MySqlFault(Kind);
@@ -25,7 +26,7 @@ enum Kind {
 pub(super) const NO_SUCH_TABLE: u16 = 1146;
 
 /// What passes by itself: the server is going down, away or short of something, or another transaction was in the way.
-const LATER: [u16; 37] = [
+const LATER: [u16; 39] = [
     1015, // the file cannot be locked
     1020, // the record has changed since it was read
     1021, // the disk is full
@@ -54,6 +55,7 @@ const LATER: [u16; 37] = [
     1290, // the server runs with --read-only
     1317, // the statement was interrupted
     1412, // the table's definition has changed
+    1461, // too many prepared statements
     1615, // the statement has to be prepared again
     1637, // too many transactions
     1792, // the transaction is read-only
@@ -62,11 +64,12 @@ const LATER: [u16; 37] = [
     1969, // max_statement_time (MariaDB)
     3024, // max_execution_time (MySQL)
     3032, // the server is offline for users (MySQL)
+    3101, // another server's transaction was in the way (group replication of MySQL)
     4031, // the client was idle for too long (MySQL)
 ];
 
 /// Whose messages quote a value.
-const QUOTES_VALUES: [u16; 9] = [1022, 1062, 1292, 1366, 1411, 1525, 1586, 1690, 3819];
+const QUOTES_VALUES: [u16; 11] = [1022, 1062, 1292, 1366, 1411, 1525, 1526, 1586, 1690, 1863, 3819];
 
 /// What to do about a packet that is too large.
 const TOO_LARGE: &str =
@@ -165,7 +168,7 @@ impl MySqlFault {
         match self.code() {
             None => self.advice_on_the_way(),
             Some(1021 | 1114) => "; the server's disk, or its tablespace, is full: make room",
-            Some(1037 | 1038 | 1040 | 1041 | 1135 | 1203 | 1226 | 1637) => {
+            Some(1037 | 1038 | 1040 | 1041 | 1135 | 1203 | 1226 | 1461 | 1637) => {
                 "; the server is short of memory or connections: it may pass by itself; otherwise give it more"
             }
             Some(1062) => {
@@ -177,10 +180,15 @@ impl MySqlFault {
                  into the URL"
             }
             Some(1317 | 1969 | 3024) => {
-                "; it may pass by itself; otherwise raise max_statement_time for the user"
+                "; it may pass by itself; otherwise raise max_statement_time for the user (in MySQL: max_execution_time)"
             }
             _ if self.is_transient() => "; it may pass by itself; otherwise check whether the server is up",
-            Some(1045 | 1698) => "; put the right user and password into the URL",
+            Some(1045 | 1698) => {
+                "; put the right user and password into the URL; a user that must use TLS needs sslmode=require, and one \
+                 that must show a certificate sslcert and sslkey"
+            }
+            Some(1048) => "; an amount may be NULL: ALTER TABLE … MODIFY COLUMN … decimal(18,2) NULL",
+            Some(1526) => "; ALTER TABLE … ADD PARTITION for the dates of the summary",
             Some(1130) => "; CREATE USER for the host that gristmill runs on",
             Some(1129) => "; FLUSH HOSTS on the server, which had too many failed connections from this host",
             Some(1820 | 1862) => "; the password has expired: ALTER USER … IDENTIFIED BY …",
@@ -203,7 +211,8 @@ impl MySqlFault {
                  their bytes"
             }
             Some(1406) => {
-                "; a store_id or item_id is longer than its column, or than 191 characters: ALTER TABLE … MODIFY COLUMN …"
+                "; a store_id or item_id is longer than its column (ALTER TABLE … MODIFY COLUMN …), or it or the name of a \
+                 job has more than 191 characters"
             }
             Some(1071 | 1118) => {
                 "; the server's pages are too small for the table: innodb_page_size must be 8k or more"
@@ -214,22 +223,8 @@ impl MySqlFault {
 
     /// Advice for the operator where the server gave no error.
     fn advice_on_the_way(&self) -> &'static str {
-        use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
-        match self.tls() {
-            Some(rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
-                return "; the server's certificate is for another name: put that name into the URL, or write \
-                        sslmode=verify-ca";
-            }
-            Some(rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. })) => {
-                return "; the server needs a new certificate";
-            }
-            Some(rustls::Error::InvalidCertificate(_)) => {
-                return "; the server's certificate is not from an authority that sslrootcert names: check both";
-            }
-            Some(_) => {
-                return "; check the TLS versions that the server accepts, and sslcert and sslkey in the URL";
-            }
-            None => {}
+        if let Some(error) = self.tls() {
+            return tls::advice(error);
         }
         match self.driver() {
             Some(DriverError::NoClientSslFlagFromServer) => {
@@ -262,6 +257,7 @@ impl fmt::Display for MySqlFault {
             Kind::Driver(mysql_async::Error::Server(error)) => {
                 let message = match error.code {
                     1022 | 1062 | 1586 => "a key is there already",
+                    1526 | 1863 => "the target has no partition for a row",
                     code if QUOTES_VALUES.contains(&code) => "a value does not fit its column",
                     _ => error.message.as_str(),
                 };
@@ -323,6 +319,9 @@ mod tests {
     fn what_passes_by_itself_is_told_from_what_a_person_has_to_mend() {
         for (code, state, is_transient, advice) in [
             (1213, "40001", true, "may pass by itself"),
+            (3101, "HY000", true, "may pass by itself"),
+            (1048, "23000", false, "may be NULL"),
+            (1526, "HY000", false, "ADD PARTITION"),
             (1205, "HY000", true, "may pass by itself"),
             (1020, "HY000", true, "may pass by itself"),
             (1040, "08004", true, "give it more"),

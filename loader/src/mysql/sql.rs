@@ -50,6 +50,9 @@ pub(super) const UNIQUE_KEYS: &str =
        FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0
       ORDER BY INDEX_NAME, SEQ_IN_INDEX";
 
+/// Which of several servers behind one address this is.
+pub(super) const IDENTITY: &str = "SELECT CONCAT(@@hostname, ':', @@port, ':', @@server_id)";
+
 /// A row if the server is at work for the connection with this number: it neither waits for its client nor sends to it.
 pub(super) const AT_WORK: &str = "SELECT 1 FROM information_schema.PROCESSLIST
       WHERE ID = ? AND COMMAND NOT IN ('Sleep', 'Killed')
@@ -455,33 +458,19 @@ impl Sql {
     }
 
     fn same_amounts(&self) -> String {
-        let same: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("t.{name} <=> s.{name}"))
-            .collect();
-        same.join(" AND ")
+        target::each(&self.measures, " AND ", |name| format!("t.{name} <=> s.{name}"))
     }
 
     fn measures_of(&self, alias: &str) -> String {
-        let named: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("{alias}.{name}"))
-            .collect();
-        named.join(", ")
+        target::each(&self.measures, ", ", |name| format!("{alias}.{name}"))
     }
 
-    /// The audit columns, with a leading comma; empty without audit.
     fn audit_columns(&self) -> String {
-        match self.audited {
-            true => format!(", {}", AUDIT.join(", ")),
-            false => String::new(),
-        }
+        target::audit_columns(self.audited)
     }
 
     fn columns(&self) -> String {
-        format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
+        target::columns(&self.measures)
     }
 }
 

@@ -89,22 +89,24 @@ pub(super) async fn batch(
 
 /// Inserts days into the temporary coverage, and their stores beside it.
 pub(super) async fn coverage(session: &mut MySqlSession<'_>, days: &Days) -> Result<(), LoadError> {
-    let action = "insert the covered days into";
-    let mut dates = Vec::new();
-    let mut stores = Vec::new();
-    for (store, of_store) in days.iter() {
-        stores.push([Value::from(store)]);
-        for date in of_store {
-            dates.push([Value::from(store), day(*date)]);
-        }
-    }
-    let mut insert = Insert::new(Sql::insert_coverage);
-    for rows in dates.chunks(STATEMENT_ROWS) {
-        insert.run(session, action, rows.len(), rows.concat()).await?;
-    }
-    let mut insert = Insert::new(Sql::insert_stores);
-    for rows in stores.chunks(STATEMENT_ROWS) {
-        insert.run(session, action, rows.len(), rows.concat()).await?;
+    let dates = days.iter();
+    let dates = dates.flat_map(|(store, dates)| dates.iter().map(move |date| [store.into(), day(*date)]));
+    insert_all(session, Sql::insert_coverage, dates.collect()).await?;
+    let stores = days.iter().map(|(store, _)| [store.into()]);
+    insert_all(session, Sql::insert_stores, stores.collect()).await
+}
+
+async fn insert_all<const N: usize>(
+    session: &mut MySqlSession<'_>,
+    insert: fn(&Sql, usize) -> String,
+    rows: Vec<[Value; N]>,
+) -> Result<(), LoadError> {
+    let (mut insert, mut rows) = (Insert::new(insert), rows.into_iter());
+    while rows.len() > 0 {
+        let values: Vec<Value> = rows.by_ref().take(STATEMENT_ROWS).flatten().collect();
+        insert
+            .run(session, "insert the covered days into", values.len() / N, values)
+            .await?;
     }
     Ok(())
 }

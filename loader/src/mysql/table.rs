@@ -13,40 +13,22 @@ const MARIADB: shape::Dialect = shape::Dialect {
     accepts,
     wanted: |kind| match kind {
         Kind::Text => "varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin",
-        kind => wanted(kind),
+        Kind::Day => "date",
+        Kind::Amount => "decimal(18,2)",
+        Kind::Moment => "datetime(6)",
     },
-    retype,
-    add_key: Some(add_key),
+    retype: |table, column, wanted| format!("ALTER TABLE {table} MODIFY COLUMN {column} {wanted};"),
+    add_key: Some(|table, columns| format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});")),
     quoted: sql::quoted,
 };
 
 const MYSQL: shape::Dialect = shape::Dialect {
-    accepts,
     wanted: |kind| match kind {
         Kind::Text => "varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin",
-        kind => wanted(kind),
+        kind => (MARIADB.wanted)(kind),
     },
-    retype,
-    add_key: Some(add_key),
-    quoted: sql::quoted,
+    ..MARIADB
 };
-
-fn wanted(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "varchar(191)",
-        Kind::Day => "date",
-        Kind::Amount => "decimal(18,2)",
-        Kind::Moment => "datetime(6)",
-    }
-}
-
-fn retype(table: &str, column: &str, wanted: &str) -> String {
-    format!("ALTER TABLE {table} MODIFY COLUMN {column} {wanted};")
-}
-
-fn add_key(table: &str, columns: &str) -> String {
-    format!("ALTER TABLE {table} ADD PRIMARY KEY ({columns});")
-}
 
 /// Types that hold every value of a summary unchanged. A shorter `varchar` is accepted, too: the server then rejects a
 /// longer key, and the whole load with it. A text must be in a collation that compares by bytes and without padding.

@@ -2,7 +2,7 @@
 
 mod steps;
 
-use crate::target::{self, AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, quoted};
+use crate::target::{self, AUDIT, DAYS, LEDGER, LEDGER_INDEX, STANDING, quoted};
 use crate::{LoadMode, Target};
 
 /// A stricter level would show the ledger as it was before the wait for the lock.
@@ -278,43 +278,25 @@ impl Sql {
         measures.chain(audit).collect::<Vec<_>>().join(", ")
     }
 
-    /// The audit columns, with a leading comma; empty without audit.
     pub(super) fn audit_columns(&self) -> String {
-        match self.audited {
-            true => format!(", {}", AUDIT.join(", ")),
-            false => String::new(),
-        }
+        target::audit_columns(self.audited)
     }
 
     pub(super) fn columns(&self) -> String {
-        format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
+        target::columns(&self.measures)
     }
 
     fn typed_measures(&self) -> String {
-        let typed: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("{name} numeric(18,2)"))
-            .collect();
-        typed.join(", ")
+        target::each(&self.measures, ", ", |name| format!("{name} numeric(18,2)"))
     }
 
     fn texts_of(&self, alias: &str) -> String {
-        let texts: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("{alias}.{name}::text"))
-            .collect();
-        texts.join(", ")
+        target::each(&self.measures, ", ", |name| format!("{alias}.{name}::text"))
     }
 
     fn measures_of(&self, alias: &str) -> String {
-        let named: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("{alias}.{name}"))
-            .collect();
-        format!("ROW({})", named.join(", "))
+        let named = target::each(&self.measures, ", ", |name| format!("{alias}.{name}"));
+        format!("ROW({named})")
     }
 }
 

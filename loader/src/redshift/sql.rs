@@ -324,7 +324,7 @@ impl Sql {
     }
 
     fn columns(&self) -> String {
-        format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
+        target::columns(&self.measures)
     }
 
     fn columns_of(&self, table: &str) -> String {
@@ -333,12 +333,7 @@ impl Sql {
     }
 
     fn measures_of(&self, table: &str) -> String {
-        let named: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("{table}.{name}"))
-            .collect();
-        named.join(", ")
+        target::each(&self.measures, ", ", |name| format!("{table}.{name}"))
     }
 
     fn same_key(&self, staged: &str) -> String {

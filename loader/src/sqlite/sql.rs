@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr, Sqlite};
 
 use crate::protocol::{Statement, Value};
-use crate::target::{AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, plain_or_quoted, quoted};
+use crate::target::{self, AUDIT, DAYS, KEYS, LEDGER, LEDGER_INDEX, STANDING, plain_or_quoted, quoted};
 use crate::{LoadMode, Target};
 
 /// Takes the write lock at once: a transaction that starts to write later can fail where it should wait.
@@ -234,28 +234,19 @@ impl Sql {
     }
 
     fn same_amounts(&self) -> String {
-        let same: Vec<String> = self
-            .measures
-            .iter()
-            .map(|name| format!("t.{name} IS s.{name}"))
-            .collect();
-        same.join(" AND ")
+        target::each(&self.measures, " AND ", |name| format!("t.{name} IS s.{name}"))
     }
 
     fn select_rows(&self) -> String {
         format!("SELECT {} FROM main.{}", self.columns(), self.table)
     }
 
-    /// The audit columns, with a leading comma; empty without audit.
     fn audit_columns(&self) -> String {
-        match self.audited {
-            true => format!(", {}", AUDIT.join(", ")),
-            false => String::new(),
-        }
+        target::audit_columns(self.audited)
     }
 
     fn columns(&self) -> String {
-        format!("{}, {}", KEYS.join(", "), self.measures.join(", "))
+        target::columns(&self.measures)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_postgres::NoTls;
 use crate::support::{MEASURES, Place, Rows, Summary, contents, day};
 
 /// A server whose connections are cut.
-pub(crate) struct Server {
+pub(crate) struct Cuttable {
     pub place: fn() -> Place,
     pub port: fn() -> u16,
     pub protocol: Protocol,
@@ -26,7 +26,7 @@ pub(crate) struct Server {
     pub lost_answers: usize,
 }
 
-const POSTGRES: Server = Server {
+const POSTGRES: Cuttable = Cuttable {
     place: Place::postgres,
     port: || postgres::shared().port,
     protocol: Protocol::Postgres,
@@ -48,7 +48,7 @@ const POSTGRES: Server = Server {
 
 /// A target, with one connection to it that can be cut and one that cannot.
 pub(crate) struct Scene {
-    server: &'static Server,
+    server: &'static Cuttable,
     pub place: Place,
     pub proxy: Proxy,
     pub cut: Box<dyn Warehouse>,
@@ -57,7 +57,7 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// `parameters` are those of the URL of the connection that can be cut.
-    pub(crate) async fn new(server: &'static Server, mode: LoadMode, parameters: &str) -> Self {
+    pub(crate) async fn new(server: &'static Cuttable, mode: LoadMode, parameters: &str) -> Self {
         let place = (server.place)();
         let safe = place.ready(mode).await;
         let proxy = Proxy::start((server.port)(), server.protocol);
@@ -85,7 +85,7 @@ impl Scene {
 
 fn through(
     proxy: &Proxy,
-    server: &Server,
+    server: &Cuttable,
     place: &Place,
     mode: LoadMode,
     parameters: &str,
@@ -122,7 +122,7 @@ const LAST: usize = 20;
 
 /// Loads run after run, two of them (for they differ from run to run) cut some messages later than the two before, on
 /// either side, until both end before the cut would fall; after each cut the load is tried again.
-pub(crate) async fn cut_everywhere(server: &'static Server, mode: LoadMode, has_base: bool) {
+pub(crate) async fn cut_everywhere(server: &'static Cuttable, mode: LoadMode, has_base: bool) {
     let scene = Scene::new(server, mode, "sslmode=disable").await;
     let mut cuts = Cuts {
         model: summary(1).rows,
@@ -213,7 +213,7 @@ impl Cuts<'_> {
             // The farewell may be cut, too.
             Ok(outcome) => assert!(matches!(outcome, LoadOutcome::Loaded(_)) && is_entered, "{what}"),
             Err(error) => {
-                assert!(error.is_transient() && fallen.is_some(), "{what}");
+                assert!(error.is_outage() && fallen.is_some(), "{what}");
                 self.lost_answers += usize::from(is_entered);
                 let again = scene.cut.load(&load, &|_| ()).await;
                 again.unwrap_or_else(|error| panic!("{what}, then {error:?}"));
@@ -336,7 +336,7 @@ async fn warehouses_that_load_at_once_over_bad_lines_end_with_the_newest_run() {
 pub(crate) const IMPATIENT: &str = "sslmode=disable&tcp_user_timeout=1";
 
 /// Has loads fall silent at these cuts, one after another. Each ends by itself, and the next try is not held up.
-pub(crate) async fn fall_silent(server: &'static Server, cuts: [Cut; 3]) {
+pub(crate) async fn fall_silent(server: &'static Cuttable, cuts: [Cut; 3]) {
     let scene = Scene::new(server, LoadMode::ReplaceDays, IMPATIENT).await;
     let limit = Duration::from_secs(30);
     for (sequence, cut) in (1..).zip(cuts) {

@@ -8,10 +8,10 @@ use gristmill_testkit::mariadb;
 use gristmill_testkit::proxy::{Cut, Manner, Protocol, Side};
 use mysql_async::prelude::Queryable;
 
-use crate::cuts::{IMPATIENT, Scene, Server, cut_everywhere, fall_silent, many};
+use crate::cuts::{Cuttable, IMPATIENT, Scene, cut_everywhere, fall_silent, many};
 use crate::support::Place;
 
-const MARIADB: Server = Server {
+const MARIADB: Cuttable = Cuttable {
     place: Place::mysql,
     port: || mariadb::shared().port,
     protocol: Protocol::MySql,

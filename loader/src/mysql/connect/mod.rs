@@ -5,9 +5,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
 
-use super::MySqlFault;
+use super::{MySqlFault, sql};
 use crate::tls::{self, Check, Encryption, Identity};
 use crate::{LoadError, redacted, url};
 
@@ -110,8 +111,9 @@ impl Server {
         self.silence
     }
 
-    /// Connects. The connection ends when it is dropped; an open transaction is then rolled back by the server.
-    pub async fn connect(&self) -> Result<Conn, LoadError> {
+    /// Connects; returns the connection and which server it leads to. The connection ends when it is dropped; an open
+    /// transaction is then rolled back by the server.
+    pub async fn connect(&self) -> Result<(Conn, String), LoadError> {
         let tls = match &self.encryption {
             Encryption::Off => None,
             Encryption::Preferred(check) | Encryption::Required(check) => {
@@ -142,8 +144,11 @@ impl Server {
         })
     }
 
-    async fn start(&self, tls: Option<SslOpts>) -> Result<Conn, MySqlFault> {
-        Ok(Conn::new(self.options.clone().ssl_opts(tls)).await?)
+    async fn start(&self, tls: Option<SslOpts>) -> Result<(Conn, String), MySqlFault> {
+        let mut conn = Conn::new(self.options.clone().ssl_opts(tls)).await?;
+        let name: Option<String> = conn.query_first(sql::IDENTITY).await?;
+        let name = name.ok_or(MySqlFault::odd("the server does not say its name"))?;
+        Ok((conn, name))
     }
 }
 
