@@ -1,12 +1,16 @@
-//! TLS for the servers of this crate: a certificate authority of the test's own, and connections that may become encrypted.
+//! TLS for the servers of this crate: a certificate authority of the test's own, connections that may become encrypted, and
+//! encryption in front of a server that has none.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio::io::copy_bidirectional;
+use tokio_rustls::TlsAcceptor;
 
 /// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -93,4 +97,38 @@ impl Write for Stream {
             Self::Tls(stream) => stream.flush(),
         }
     }
+}
+
+/// Has a server of HTTP/2 on 127.0.0.1 that cannot speak TLS do so on a port of its own, as a balancer in front of it does.
+/// Returns the port. It forwards until the process ends.
+pub fn terminate(server: u16, certificate: &Certificate) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("no port is free");
+    let port = listener.local_addr().expect("a listener has an address").port();
+    let mut config = ServerConfig::clone(certificate);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_io()
+            .build()
+            .expect("a runtime can be made");
+        for client in listener.incoming().flatten() {
+            let acceptor = acceptor.clone();
+            runtime.spawn(async move {
+                // A client that does not trust the certificate, or a server that is gone, ends the connection.
+                let _ = forward(client, &acceptor, server).await;
+            });
+        }
+    });
+    port
+}
+
+async fn forward(client: TcpStream, acceptor: &TlsAcceptor, server: u16) -> io::Result<()> {
+    client.set_nonblocking(true)?;
+    let client = tokio::net::TcpStream::from_std(client)?;
+    let mut client = acceptor.accept(client).await?;
+    let mut server = tokio::net::TcpStream::connect(("127.0.0.1", server)).await?;
+    copy_bidirectional(&mut client, &mut server).await?;
+    Ok(())
 }

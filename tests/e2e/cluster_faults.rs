@@ -9,6 +9,7 @@ use std::process::Command;
 
 use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::spark_connect::{ConnectServer, Engine};
+use gristmill_testkit::tls::{Authority, terminate};
 use gristmill_testkit::venv;
 
 use crate::cluster::{JOB, engines, left_behind, on_cluster};
@@ -38,6 +39,7 @@ every_engine!(
     a_result_that_lost_a_row_of_a_day_of_several_files_is_not_loaded,
     a_run_whose_partials_are_gone_ends_alike_here_and_there,
     spark_lets_in_its_token_and_nothing_else,
+    a_token_is_told_only_to_a_server_whose_certificate_is_trusted,
 );
 
 /// A site with one small file, whose job is merged by the cluster at `url`.
@@ -346,6 +348,46 @@ fn spark_lets_in_its_token_and_nothing_else(engine: Engine) {
         site.run_ok(["retry", &state(&site, "SELECT run_id FROM job_run")[0]]);
         run_until_idle(&site);
         assert_eq!((loads(&site), left_behind(&site)), (1, 0));
+    }
+}
+
+fn a_token_is_told_only_to_a_server_whose_certificate_is_trusted(engine: Engine) {
+    let server = ConnectServer::start(engine);
+    let (authority, stranger) = (Authority::default(), Authority::default());
+    let at = |certificate| {
+        format!(
+            "sc://localhost:{}/;token=secret",
+            terminate(server.port, &certificate)
+        )
+    };
+    for (url, problem) in [
+        (at(authority.certify("localhost")), None),
+        (at(stranger.certify("localhost")), Some("UnknownIssuer")),
+        (at(authority.certify("elsewhere")), Some("not valid for name")),
+        // This one does not speak TLS at all.
+        (
+            format!("sc://localhost:{}/;token=secret", server.port),
+            Some("TLS"),
+        ),
+    ] {
+        let mut site = small(&url);
+        let pem = site.folder().join("authority.pem");
+        fs::write(&pem, authority.pem()).expect("it can be written");
+        site.set_variable("SSL_CERT_FILE", pem.to_str().expect("the path is text"));
+        let run = site.run(["run", "--until-idle"]);
+        assert!(!run.to_string().contains("secret"), "{run}");
+        let Some(problem) = problem else {
+            assert!(run.status.success(), "{run}");
+            assert_loaded_once(&site);
+            continue;
+        };
+        assert_eq!(run.status.code(), Some(1), "{run}");
+        let error = state(&site, "SELECT state || ': ' || error FROM job_run").remove(0);
+        assert!(
+            error.starts_with("FAILED: ") && error.contains(problem) && !error.contains("secret"),
+            "{error}"
+        );
+        assert_eq!(loads(&site), 0);
     }
 }
 

@@ -1,18 +1,16 @@
 //! Merging the rows of some stores in memory.
 //!
 //! Partials are sorted, and a store mostly sends one file: then its rows are rows of the summary already, and are only
-//! put in their place. Where several partials hold rows of one store, Polars adds these up.
+//! put in their place. Where several partials hold rows of one store, Polars adds these up ([`add_up`]).
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use polars::prelude as pl;
-use polars::prelude::IntoColumn;
 use rayon::prelude::*;
 
+use super::add_up::add_up;
 use super::kept::newest;
 use super::selection::Selection;
-use crate::amount::{ABSENT, MAX_CENTS};
 use crate::date::from_days;
 use crate::error::EngineError;
 use crate::key::{Key, MOST_ITEMS, MOST_STORES, StoreDay};
@@ -91,16 +89,6 @@ pub(crate) struct Batch {
     pub(crate) days: Vec<StoreDay>,
 }
 
-/// The name of the column of keys while Polars merges.
-const KEY: &str = "key";
-
-/// How many columns a measure has while Polars merges.
-const COLUMNS_PER_MEASURE: usize = 3;
-
-/// The bits in the lower half of an amount.
-const HALF: u32 = 32;
-const LOWER: i64 = (1 << HALF) - 1;
-
 impl Batch {
     pub(crate) fn merge(
         mut inputs: Vec<Input>,
@@ -147,87 +135,29 @@ impl Batch {
         if shared.is_empty() {
             return Ok(());
         }
-        let merged = self.add_up(&shared, measures)?;
-        let alone = with_count(|inputs| inputs == 1);
-        let mut segments: Vec<Segment> = alone.chain(segments(self.rows.len(), &merged)).collect();
-        segments.sort_by_key(|segment| segment.store);
-        self.segments = segments;
-        self.rows.push(merged);
+        let overflow = |key, measure: usize| self.overflow(key, &measures[measure]);
+        let merged = add_up(&self.rows, &shared, measures.len(), overflow)?;
+        let mut kept: Vec<Segment> = with_count(|inputs| inputs == 1).collect();
+        self.forget_all_but(&kept);
+        for (number, rows) in (self.rows.len()..).zip(&merged) {
+            kept.extend(segments(number, rows));
+        }
+        // A store's pieces stay in the order of their keys.
+        kept.sort_by_key(|segment| segment.store);
+        self.segments = kept;
+        self.rows.extend(merged);
         Ok(())
     }
 
-    /// Adds up rows of several inputs: Polars sorts them by key, groups them, and sums the columns of each group.
-    fn add_up(&self, segments: &[Segment], measures: &[Measure]) -> Result<Rows, EngineError> {
-        let count = segments.iter().map(|segment| segment.rows.len()).sum();
-        let mut frame = pl::DataFrame::new(count, self.columns(segments, measures.len()))?;
-        // Sorted keys are grouped in place, without a hash table.
-        frame.sort_in_place([KEY], pl::SortMultipleOptions::default())?;
-        #[expect(
-            deprecated,
-            reason = "the lazy engine that replaces it takes minutes to compile"
-        )]
-        let sums = frame.group_by([KEY])?.sum()?;
-        let (keys, sums) = sums.columns().split_at(1);
-        let keys: Vec<Key> = keys[0].u64()?.iter().flatten().map(Key).collect();
-        let sums = measures.iter().zip(sums.chunks(COLUMNS_PER_MEASURE));
-        let sums = sums.map(|(measure, columns)| self.merged_sums(measure, &keys, columns));
-        Ok(Rows {
-            sums: sums.collect::<Result<_, _>>()?,
-            keys,
-            ..Rows::default()
-        })
-    }
-
-    /// Returns the keys of some rows, and [`COLUMNS_PER_MEASURE`] columns for each measure: the upper and the lower half of
-    /// its cents, and 1 where it has any. The sums of halves stay in 64 bits, however large the sum of the cents becomes.
-    fn columns(&self, segments: &[Segment], measures: usize) -> Vec<pl::Column> {
-        let keys = segments
-            .iter()
-            .flat_map(|segment| &self.rows[segment.input].keys[segment.rows.clone()]);
-        let keys = keys.map(|key| key.0).collect();
-        let mut columns = vec![pl::UInt64Chunked::from_vec(KEY.into(), keys).into_column()];
-        let parts: [fn(i64) -> i64; COLUMNS_PER_MEASURE] = [
-            |sum| if sum == ABSENT { 0 } else { sum >> HALF },
-            |sum| if sum == ABSENT { 0 } else { sum & LOWER },
-            |sum| i64::from(sum != ABSENT),
-        ];
-        for measure in 0..measures {
-            for part in parts {
-                let sums = segments.iter().flat_map(|segment| self.sums(segment, measure));
-                let name = columns.len().to_string().into();
-                columns
-                    .push(pl::Int64Chunked::from_vec(name, sums.copied().map(part).collect()).into_column());
-            }
+    /// Frees the rows of inputs of which nothing is kept.
+    fn forget_all_but(&mut self, kept: &[Segment]) {
+        let mut is_kept = vec![false; self.rows.len()];
+        for segment in kept {
+            is_kept[segment.input] = true;
         }
-        columns
-    }
-
-    /// Returns the sums of a measure, one for each key, from the sums of its columns.
-    fn merged_sums(
-        &self,
-        measure: &Measure,
-        keys: &[Key],
-        columns: &[pl::Column],
-    ) -> Result<Vec<i64>, EngineError> {
-        let [upper, lower, present] = columns else {
-            unreachable!("a measure has {COLUMNS_PER_MEASURE} columns");
-        };
-        let (upper, lower, present) = (upper.i64()?.iter(), lower.i64()?.iter(), present.i64()?.iter());
-        let sums = upper.zip(lower).zip(present).zip(keys);
-        let sums = sums.map(|(((upper, lower), present), key)| match (upper, lower) {
-            (Some(upper), Some(lower)) if present != Some(0) => {
-                let sum = (i128::from(upper) << HALF) + i128::from(lower);
-                let sum = i64::try_from(sum).ok();
-                sum.filter(|sum| sum.unsigned_abs() <= MAX_CENTS.unsigned_abs())
-                    .ok_or_else(|| self.overflow(*key, measure))
-            }
-            _ => Ok(ABSENT),
-        });
-        sums.collect()
-    }
-
-    fn sums(&self, segment: &Segment, measure: usize) -> &[i64] {
-        &self.rows[segment.input].sums[measure][segment.rows.clone()]
+        for (rows, _) in self.rows.iter_mut().zip(is_kept).filter(|(_, is_kept)| !is_kept) {
+            *rows = Rows::default();
+        }
     }
 
     fn overflow(&self, key: Key, measure: &Measure) -> EngineError {
@@ -244,7 +174,7 @@ impl Batch {
         let mut whole = Rows {
             stores: self.stores,
             items: self.items,
-            sums: vec![Vec::new(); self.rows.first().map_or(0, |rows| rows.sums.len())],
+            sums: vec![Vec::new(); self.rows.last().map_or(0, |rows| rows.sums.len())],
             ..Rows::default()
         };
         for Segment { input, rows, .. } in self.segments {
@@ -295,7 +225,7 @@ fn keep_newest(inputs: &mut [Input], days: &[Vec<StoreDay>]) {
 }
 
 /// The rows of an input, cut where the store changes.
-fn segments(input: usize, rows: &Rows) -> impl Iterator<Item = Segment> {
+pub(super) fn segments(input: usize, rows: &Rows) -> impl Iterator<Item = Segment> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let store = rows.keys.get(start)?.store();

@@ -1,5 +1,6 @@
 //! Merges sums: Polars adds up what several files hold of one key, as far as it counts.
 
+mod add_up;
 mod batch;
 mod files;
 mod kept;

@@ -5,7 +5,7 @@ mod by_day;
 mod days;
 mod file;
 mod key_table;
-mod order;
+pub(crate) mod order;
 mod read;
 mod rows;
 mod table;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::key::Key;
 
 /// Splits sorted lists into at most `pieces` pieces in the order of keys; each piece is a range of every list.
-pub(super) fn cut(lists: &[&[Key]], pieces: usize) -> Vec<Vec<Range<usize>>> {
+pub(crate) fn cut(lists: &[&[Key]], pieces: usize) -> Vec<Vec<Range<usize>>> {
     let longest = lists
         .iter()
         .max_by_key(|list| list.len())
