@@ -57,7 +57,10 @@ pub(crate) async fn status(
         ..RunFilter::default()
     };
     Ok(Status {
-        service: ServiceLock::holder(state.path())?,
+        service: match state.path() {
+            Some(path) => ServiceLock::holder(path)?,
+            None => None,
+        },
         alerts: firing(state).await?,
         unsent_notices: state.unsent_notices().await?,
         files: counts

@@ -42,7 +42,7 @@ pub use database::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, qu
 pub use day::VersionDay;
 pub use dialect::{DatabaseError, Place};
 pub use edit::{EditAction, JobEdit};
-pub use error::{CriterionError, QueryError, StateError};
+pub use error::{CriterionError, MigrationError, QueryError, StateError};
 pub use facts::{
     ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
 };

@@ -8,6 +8,7 @@
 mod fault;
 mod line;
 
+use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode};
@@ -194,6 +195,12 @@ impl Server {
             }
         });
         Ok(client)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
     }
 }
 

@@ -86,8 +86,9 @@ impl StateDb {
     /// migrated under it. Others use [`open_beside`](Self::open_beside).
     pub async fn open(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
         let place = place.into();
-        let Place::File(path) = &place;
-        make_folder(path)?;
+        if let Place::File(path) = &place {
+            make_folder(path)?;
+        }
         let mut writer = connect_writer(&place).await?;
         migrate(&mut writer, &place).await?;
         tracing::debug!(%place, "opened the state database");
@@ -104,13 +105,16 @@ impl StateDb {
             let reading = place.reading();
             return Ok(Self::new(place, clock, Some(writer), reading));
         }
-        let Place::File(path) = &place;
-        let _lock = match ServiceLock::acquire(path) {
-            // What a command must not do beside it, the service does when it is started again.
-            Err(StateError::AlreadyRunning { .. }) if path.exists() => {
-                return Err(schema::older(&place).await);
-            }
-            acquired => acquired?,
+        let _lock = match &place {
+            Place::File(path) => match ServiceLock::acquire(path) {
+                // What a command must not do beside it, the service does when it is started again.
+                Err(StateError::AlreadyRunning { .. }) if path.exists() => {
+                    return Err(schema::older(&place).await);
+                }
+                acquired => Some(acquired?),
+            },
+            Place::Server(_) if schema::is_absent(&place).await? => None,
+            Place::Server(_) => return Err(schema::older(&place).await),
         };
         Self::open(place, clock).await
     }
@@ -149,10 +153,17 @@ impl StateDb {
         writer.changes_of_others().await.during(action, subject)
     }
 
-    /// Returns the path of the database.
-    pub fn path(&self) -> &Path {
-        let Place::File(path) = &self.place;
-        path
+    /// Returns where the database is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Returns the path of the database, if it is a file.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::File(path) => Some(path),
+            Place::Server(_) => None,
+        }
     }
 
     /// Returns the rows with impossible values that the calls so far have left out.
