@@ -10,7 +10,7 @@ use super::sqlite::Sqlite;
 #[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(Sqlite),
-    Postgres(Postgres),
+    Postgres(Box<Postgres>),
 }
 
 /// What a statement without an answer did.

@@ -28,7 +28,7 @@ impl Place {
             Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
             Self::Server(server) => {
                 let postgres = Postgres::connect(server, Purpose::Write).await?;
-                Ok(Connection::Postgres(postgres))
+                Ok(Connection::Postgres(Box::new(postgres)))
             }
         }
     }

@@ -29,7 +29,7 @@ impl Reading {
             Self::Sqlite(options) => Ok(Connection::Sqlite(Sqlite::connect(options).await?)),
             Self::Postgres(server) => {
                 let postgres = Postgres::connect(server, Purpose::Read).await?;
-                Ok(Connection::Postgres(postgres))
+                Ok(Connection::Postgres(Box::new(postgres)))
             }
         }
     }

@@ -98,7 +98,7 @@ pub(super) async fn look(server: &Arc<Server>) -> Result<i64, StateError> {
 }
 
 async fn version(server: &Arc<Server>) -> Result<i64, DatabaseError> {
-    let mut connection = Connection::Postgres(Postgres::connect(server, Purpose::Read).await?);
+    let mut connection = Connection::Postgres(Box::new(Postgres::connect(server, Purpose::Read).await?));
     let has_table: bool = query_scalar(HAS_TABLE).fetch_one(&mut connection).await?;
     if !has_table {
         return Ok(0);
