@@ -11,6 +11,7 @@ mod clock;
 mod damage;
 mod database;
 mod day;
+mod dialect;
 mod digest;
 mod edit;
 mod error;

@@ -29,7 +29,7 @@ pub(in crate::database) const WITHOUT_END: &str = "
 pub(in crate::database) const HAS_ENDS: &str = "
     SELECT count(*) >= ?2 FROM (
         SELECT 1 FROM ingested_file_status f JOIN file_version v ON v.version_id = f.version_id
-         WHERE f.feed = ?1 AND v.last_line_ended = 1 LIMIT ?2)";
+         WHERE f.feed = ?1 AND v.last_line_ended = 1 LIMIT ?2) ends";
 
 /// The newest run of each job and wave, if that run failed, newest first.
 pub(in crate::database) const FAILED_RUNS: &str = "

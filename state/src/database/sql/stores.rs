@@ -11,7 +11,7 @@ macro_rules! of_store {
              UNION ALL
             SELECT file_id, 1 FROM job_file WHERE store_id = ?1
              UNION ALL
-            SELECT file_id, 0 FROM file_day WHERE store_id = ?1)
+            SELECT file_id, 0 FROM file_day WHERE store_id = ?1) named
          GROUP BY file_id)",
             $rest
         )
