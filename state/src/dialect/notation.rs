@@ -68,7 +68,11 @@ impl<'s> Array<'s> {
             parameter,
             columns: columns.collect(),
             // What follows is lower case only if it is a name.
-            alias: if alias.starts_with(char::is_lowercase) { alias } else { "" },
+            alias: if alias.starts_with(char::is_lowercase) {
+                alias
+            } else {
+                ""
+            },
         };
         Some((array, rest))
     }

@@ -248,8 +248,8 @@ pub(in crate::database) const VERSIONS_OF: &str = "
 
 pub(in crate::database) const FILES: &str = "
     SELECT v.*, f.* FROM ingested_file_status f LEFT JOIN file_version v ON v.version_id = f.version_id
-     WHERE (?1 IS NULL OR f.feed = ?1)
-       AND (?2 IS NULL OR f.last_update_status = ?2
+     WHERE (?1:text IS NULL OR f.feed = ?1)
+       AND (?2:text IS NULL OR f.last_update_status = ?2
             OR ?2 = 'HELD' AND EXISTS (SELECT 1 FROM file_day d
                                         WHERE d.file_id = f.file_id AND d.standing = 'HELD' AND d.standing <> 'STANDS'))
      ORDER BY f.file_url";
@@ -265,7 +265,7 @@ pub(in crate::database) const REFUSED: &str = "
       JOIN submission s
         ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
       JOIN file_version v ON v.version_id = s.version_id
-     WHERE f.last_update_status <> 'VALIDATED' AND (?1 IS NULL OR f.file_url = ?1)";
+     WHERE f.last_update_status <> 'VALIDATED' AND (?1:text IS NULL OR f.file_url = ?1)";
 
 pub(in crate::database) const SUBMITTED_BETWEEN: &str = "
     SELECT s.submission_id, s.version_id, s.submitted_timestamp,

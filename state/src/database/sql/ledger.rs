@@ -50,13 +50,13 @@ pub(in crate::database) const ALL_LOST: &str = "
     SELECT * FROM job_run WHERE lost_timestamp IS NOT NULL AND outcome = 'LOADED' ORDER BY +sequence";
 
 pub(in crate::database) const UNKNOWN: &str = "
-    SELECT * FROM ledger_run WHERE accepted_timestamp IS NULL AND (?1 IS NULL OR job_config_id = ?1)
+    SELECT * FROM ledger_run WHERE accepted_timestamp IS NULL AND (?1:text IS NULL OR job_config_id = ?1)
      ORDER BY +sequence";
 
 /// The last load of each job and wave, if the warehouse was found to lack it.
 pub(in crate::database) const LOST: &str = "
     SELECT r.* FROM job_run r
-     WHERE r.lost_timestamp IS NOT NULL AND (?1 IS NULL OR r.job_config_id = ?1)
+     WHERE r.lost_timestamp IS NOT NULL AND (?1:text IS NULL OR r.job_config_id = ?1)
        AND NOT EXISTS (SELECT 1 FROM job_run later
                         WHERE later.job_config_id = r.job_config_id AND later.wave = r.wave
                           AND later.state = 'COMPLETED' AND later.outcome = 'LOADED' AND later.sequence > r.sequence)
@@ -65,11 +65,11 @@ pub(in crate::database) const LOST: &str = "
 /// Whether the ledger's newest entry of a scope (`?3` its run, `?4` its sequence) holds nothing new: the run is known,
 /// and no newer load is missing that was not missed before.
 pub(in crate::database) const AGREES: &str = "
-    SELECT (?3 IS NULL OR EXISTS (SELECT 1 FROM job_run WHERE run_id = ?3)
+    SELECT (?3:text IS NULL OR EXISTS (SELECT 1 FROM job_run WHERE run_id = ?3)
             OR EXISTS (SELECT 1 FROM ledger_run WHERE run_id = ?3 AND accepted_timestamp IS NOT NULL))
        AND NOT EXISTS (SELECT 1 FROM job_run
                         WHERE job_config_id = ?1 AND wave = ?2 AND state = 'COMPLETED' AND outcome = 'LOADED'
-                          AND lost_timestamp IS NULL AND sequence > coalesce(?4, -1))";
+                          AND lost_timestamp IS NULL AND sequence > coalesce(?4:int, -1))";
 
 /// Whether the warehouse holds something else than the last load that this database knows of a job and wave.
 pub(in crate::database) const IS_OTHERS: &str = "

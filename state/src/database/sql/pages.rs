@@ -9,13 +9,13 @@ macro_rules! files {
         SELECT f.file_id FROM ",
             $of,
             "
-         WHERE (?1 IS NULL OR f.feed = ?1)
-           AND (?2 IS NULL OR f.last_update_status = ?2
+         WHERE (?1:text IS NULL OR f.feed = ?1)
+           AND (?2:text IS NULL OR f.last_update_status = ?2
                 OR ?2 = 'HELD' AND EXISTS (SELECT 1 FROM file_day d
                                             WHERE d.file_id = f.file_id AND d.standing = 'HELD' AND d.standing <> 'STANDS'))
-           AND (?3 IS NULL OR instr(lower(f.file_url), lower(?3:text)) > 0)
-           AND (?4 IS NULL OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.job_config_id = ?4))
-           AND (?5 IS NULL OR f.store_id = ?5
+           AND (?3:text IS NULL OR instr(lower(f.file_url), lower(?3:text)) > 0)
+           AND (?4:text IS NULL OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.job_config_id = ?4))
+           AND (?5:text IS NULL OR f.store_id = ?5
                 OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND +j.store_id = ?5))
          ORDER BY ",
             $order,

@@ -187,8 +187,8 @@ macro_rules! list {
         concat!(
             "SELECT * FROM job_run WHERE ",
             $which,
-            " AND (?4 IS NULL OR queued_timestamp >= ?4) AND (?5:int = 0 OR incomplete = 1 OR completeness_percent < 100)
-              AND (?6 IS NULL OR outcome = ?6)
+            " AND (?4:text IS NULL OR queued_timestamp >= ?4) AND (?5:int = 0 OR incomplete = 1 OR completeness_percent < 100)
+              AND (?6:text IS NULL OR outcome = ?6)
              ORDER BY ",
             $order,
             " DESC LIMIT ?3"
@@ -199,8 +199,10 @@ macro_rules! list {
 pub(in crate::database) const LIST: &str = list!("?1:text IS NULL AND ?2:text IS NULL", "sequence");
 pub(in crate::database) const LIST_OF_STATE: &str = list!("?1:text IS NULL AND state = ?2", "sequence");
 /// Only the runs of the job are sorted: the runs of all jobs, which have their order already, may be far more.
-pub(in crate::database) const LIST_OF_JOB: &str =
-    list!("job_config_id = ?1 AND (?2 IS NULL OR state = ?2)", "+sequence");
+pub(in crate::database) const LIST_OF_JOB: &str = list!(
+    "job_config_id = ?1 AND (?2:text IS NULL OR state = ?2)",
+    "+sequence"
+);
 
 pub(in crate::database) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,

@@ -28,7 +28,8 @@ fn parameters_have_numbers_and_perhaps_types() {
 
 #[test]
 fn a_list_has_values() {
-    let [sqlite, postgres] = both("SELECT l.value FROM list(?2 int) l WHERE a IN (SELECT value FROM list(?1 text))");
+    let [sqlite, postgres] =
+        both("SELECT l.value FROM list(?2 int) l WHERE a IN (SELECT value FROM list(?1 text))");
     assert_eq!(
         sqlite,
         "SELECT l.value FROM jsonb_each(?2) l WHERE a IN (SELECT value FROM jsonb_each(?1))"
@@ -60,7 +61,8 @@ fn rows_have_columns() {
 
 #[test]
 fn functions_differ() {
-    let [sqlite, postgres] = both("SELECT greatest(a, least(b, ?1)), max(c), instr(d, e) WHERE f < beyond(?2)");
+    let [sqlite, postgres] =
+        both("SELECT greatest(a, least(b, ?1)), max(c), instr(d, e) WHERE f < beyond(?2)");
     assert_eq!(
         sqlite,
         "SELECT max(a, min(b, ?1)), max(c), instr(d, e) WHERE f < ?2 || CAST(x'ff' AS TEXT)"
@@ -85,7 +87,10 @@ fn hints_are_for_sqlite() {
     let text = "SELECT a + 1, +b FROM c CROSS JOIN d ON d.e = c.e ORDER BY +c.b";
     let [sqlite, postgres] = both(text);
     assert_eq!(sqlite, text);
-    assert_eq!(postgres, "SELECT a + 1, b FROM c JOIN d ON d.e = c.e ORDER BY c.b");
+    assert_eq!(
+        postgres,
+        "SELECT a + 1, b FROM c JOIN d ON d.e = c.e ORDER BY c.b"
+    );
 }
 
 #[test]
