@@ -39,7 +39,7 @@ pub(in crate::database) const STATUS_COUNTS: &str = of_store!(
     "
     SELECT f.last_update_status AS status, count(*) AS files FROM of_store o
      CROSS JOIN ingested_file_status f ON f.file_id = o.file_id
-     GROUP BY f.last_update_status"
+     GROUP BY f.last_update_status ORDER BY f.last_update_status"
 );
 
 /// What is held of a store: its days, and its files as a whole.
