@@ -1,13 +1,16 @@
 //! Statements about what is counted, for metrics. Triggers keep the tallies (migration 24), so none of these grows with the
 //! history.
 
-pub(in crate::database) const FILES: &str = "SELECT feed, status, files FROM tally_file";
+pub(in crate::database) const FILES: &str =
+    "SELECT feed, status, files FROM tally_file ORDER BY feed, status";
 
-pub(in crate::database) const CONVERTED: &str = "SELECT * FROM tally_version";
+pub(in crate::database) const CONVERTED: &str = "SELECT * FROM tally_version ORDER BY feed";
 
-pub(in crate::database) const SUBMISSIONS: &str = "SELECT outcome, submissions FROM tally_submission";
+pub(in crate::database) const SUBMISSIONS: &str =
+    "SELECT outcome, submissions FROM tally_submission ORDER BY outcome";
 
-pub(in crate::database) const RUNS: &str = "SELECT state, cause, outcome, runs FROM tally_run";
+pub(in crate::database) const RUNS: &str = "
+    SELECT state, cause, outcome, runs FROM tally_run ORDER BY state, cause, outcome";
 
 pub(in crate::database) const CHANGES: &str = "
     SELECT CAST(coalesce(sum(inserted), 0) AS bigint), CAST(coalesce(sum(updated), 0) AS bigint),
@@ -24,8 +27,7 @@ pub(in crate::database) const JOBS: &str = "
                AND r.outcome IN ('LOADED', 'UNCHANGED')) AS finished_timestamp
       FROM aggr_job_configuration j ORDER BY j.job_config_id";
 
-pub(in crate::database) const WAITING: &str =
-    "SELECT kind, count(*) AS things, CAST(sum(failures) AS bigint) AS failures FROM waiting GROUP BY kind";
+pub(in crate::database) const WAITING: &str = "SELECT kind, count(*) AS things, CAST(sum(failures) AS bigint) AS failures FROM waiting GROUP BY kind ORDER BY kind";
 
 /// As many as the view `held` has rows.
 pub(in crate::database) const HELD: &str = "
