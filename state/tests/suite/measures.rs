@@ -32,9 +32,9 @@ const PAIRS: [(&str, &str); 5] = [
            FROM job_run GROUP BY state, cause, outcome ORDER BY 1",
     ),
     (
-        "SELECT concat_ws(' ', kind, up_to, durations, round(seconds, 3)) FROM tally_duration WHERE durations <> 0
+        "SELECT concat_ws(' ', kind, up_to, durations, CAST(round(seconds * 1000) AS bigint)) FROM tally_duration WHERE durations <> 0
           ORDER BY 1",
-        "SELECT concat_ws(' ', kind, up_to, count(*), round(sum(seconds), 3)) FROM run_duration_bound
+        "SELECT concat_ws(' ', kind, up_to, count(*), CAST(round(sum(seconds) * 1000) AS bigint)) FROM run_duration_bound
           GROUP BY kind, up_to ORDER BY 1",
     ),
 ];

@@ -176,6 +176,7 @@ async fn files_are_matched_when_they_are_recorded_and_jobs_when_they_are_edited(
         "UPDATE ingested_file_status SET feed = 'items' WHERE file_url = 'CA-1'",
     )
     .await;
+    shell.forget_foreign_keys().await;
     execute(
         &mut shell,
         "DELETE FROM ingested_file_status WHERE file_url = 'd/2026-03-01-1'",
@@ -311,6 +312,7 @@ async fn only_what_a_verdict_rests_on_touches_a_wave() {
     )
     .await;
     assert_eq!(since(&f).await, ["J2"], "an edit in SQL");
+    shell.forget_foreign_keys().await;
     execute(
         &mut shell,
         "DELETE FROM ingested_file_status WHERE file_url = 'd/2026-03-01-2'",
