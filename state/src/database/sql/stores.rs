@@ -39,7 +39,7 @@ pub(in crate::database) const STATUS_COUNTS: &str = of_store!(
     "
     SELECT f.last_update_status AS status, count(*) AS files FROM of_store o
      CROSS JOIN ingested_file_status f ON f.file_id = o.file_id
-     GROUP BY f.last_update_status"
+     GROUP BY f.last_update_status ORDER BY f.last_update_status"
 );
 
 /// What is held of a store: its days, and its files as a whole.
@@ -62,7 +62,8 @@ pub(in crate::database) const DAYS: &str = "
 
 /// The days of a job that runs by day, in a span: those in the names of its files.
 pub(in crate::database) const DAYS_OF_JOB: &str = "
-    SELECT DISTINCT wave FROM job_file WHERE job_config_id = ?1 AND wave BETWEEN ?2 AND ?3";
+    SELECT DISTINCT wave FROM job_file WHERE job_config_id = ?1 AND wave BETWEEN ?2 AND ?3
+     ORDER BY wave";
 
 /// The minutes in which files of a job without days came, in a span of time. Submissions are numbered in their order, so
 /// those from before are not looked at.
