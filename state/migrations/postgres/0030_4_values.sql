@@ -1,4 +1,7 @@
 -- Triggers that refuse times, days and numbers that are impossible, whoever writes them.
+--
+-- Rows are written by the thousand, so a function is called only for a row that has an impossible value. It then looks
+-- whether the value was written now.
 
 CREATE FUNCTION aggr_job_configuration_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -7,7 +10,9 @@ BEGIN
 END $$;
 CREATE TRIGGER aggr_job_configuration_values BEFORE INSERT OR UPDATE OF
     last_run_timestamp
-    ON aggr_job_configuration FOR EACH ROW EXECUTE FUNCTION aggr_job_configuration_values();
+    ON aggr_job_configuration FOR EACH ROW
+    WHEN ((is_time(NEW.last_run_timestamp)) IS FALSE)
+    EXECUTE FUNCTION aggr_job_configuration_values();
 
 CREATE FUNCTION ingested_file_status_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -25,7 +30,11 @@ END $$;
 CREATE TRIGGER ingested_file_status_values BEFORE INSERT OR UPDATE OF
     last_update_timestamp, submitted_timestamp, last_validated_timestamp, put_away_timestamp, compared_timestamp,
     business_date, stamp_bytes
-    ON ingested_file_status FOR EACH ROW EXECUTE FUNCTION ingested_file_status_values();
+    ON ingested_file_status FOR EACH ROW
+    WHEN ((is_time(NEW.last_update_timestamp) AND is_time(NEW.submitted_timestamp) AND
+           is_time(NEW.last_validated_timestamp) AND is_time(NEW.put_away_timestamp) AND
+           is_time(NEW.compared_timestamp) AND is_day(NEW.business_date) AND NEW.stamp_bytes >= 0) IS FALSE)
+    EXECUTE FUNCTION ingested_file_status_values();
 
 CREATE FUNCTION file_version_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -38,7 +47,10 @@ BEGIN
 END $$;
 CREATE TRIGGER file_version_values BEFORE INSERT OR UPDATE OF
     created_timestamp, partial_removed_timestamp, first_date, last_date
-    ON file_version FOR EACH ROW EXECUTE FUNCTION file_version_values();
+    ON file_version FOR EACH ROW
+    WHEN ((is_time(NEW.created_timestamp) AND is_time(NEW.partial_removed_timestamp) AND is_day(NEW.first_date) AND
+           is_day(NEW.last_date)) IS FALSE)
+    EXECUTE FUNCTION file_version_values();
 
 CREATE FUNCTION submission_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -48,7 +60,9 @@ BEGIN
 END $$;
 CREATE TRIGGER submission_values BEFORE INSERT OR UPDATE OF
     submitted_timestamp, stamp_bytes
-    ON submission FOR EACH ROW EXECUTE FUNCTION submission_values();
+    ON submission FOR EACH ROW
+    WHEN ((is_time(NEW.submitted_timestamp) AND NEW.stamp_bytes >= 0) IS FALSE)
+    EXECUTE FUNCTION submission_values();
 
 CREATE FUNCTION version_day_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -59,7 +73,9 @@ BEGIN
 END $$;
 CREATE TRIGGER version_day_values BEFORE INSERT OR UPDATE OF
     trans_date, lines, turnover
-    ON version_day FOR EACH ROW EXECUTE FUNCTION version_day_values();
+    ON version_day FOR EACH ROW
+    WHEN ((is_day(NEW.trans_date) AND NEW.lines >= 0 AND NEW.turnover >= 0) IS FALSE)
+    EXECUTE FUNCTION version_day_values();
 
 CREATE FUNCTION file_day_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -68,7 +84,9 @@ BEGIN
 END $$;
 CREATE TRIGGER file_day_values BEFORE INSERT OR UPDATE OF
     trans_date
-    ON file_day FOR EACH ROW EXECUTE FUNCTION file_day_values();
+    ON file_day FOR EACH ROW
+    WHEN ((is_day(NEW.trans_date)) IS FALSE)
+    EXECUTE FUNCTION file_day_values();
 
 CREATE FUNCTION intervention_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -77,7 +95,9 @@ BEGIN
 END $$;
 CREATE TRIGGER intervention_values BEFORE INSERT OR UPDATE OF
     at
-    ON intervention FOR EACH ROW EXECUTE FUNCTION intervention_values();
+    ON intervention FOR EACH ROW
+    WHEN ((is_time(NEW.at)) IS FALSE)
+    EXECUTE FUNCTION intervention_values();
 
 CREATE FUNCTION job_run_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -102,7 +122,13 @@ CREATE TRIGGER job_run_values BEFORE INSERT OR UPDATE OF
     queued_timestamp, started_timestamp, heartbeat_timestamp, finished_timestamp, lost_timestamp, wave, sequence,
     as_of_submission, attempts, completeness_percent, summary_rows, rows_inserted, rows_updated, rows_deleted,
     rows_unchanged
-    ON job_run FOR EACH ROW EXECUTE FUNCTION job_run_values();
+    ON job_run FOR EACH ROW
+    WHEN ((is_time(NEW.queued_timestamp) AND is_time(NEW.started_timestamp) AND is_time(NEW.heartbeat_timestamp) AND
+           is_time(NEW.finished_timestamp) AND is_time(NEW.lost_timestamp) AND is_day(nullif(NEW.wave, '')) AND
+           NEW.sequence >= 0 AND NEW.as_of_submission >= 0 AND NEW.attempts >= 0 AND
+           NEW.completeness_percent >= 0 AND NEW.summary_rows >= 0 AND NEW.rows_inserted >= 0 AND
+           NEW.rows_updated >= 0 AND NEW.rows_deleted >= 0 AND NEW.rows_unchanged >= 0) IS FALSE)
+    EXECUTE FUNCTION job_run_values();
 
 CREATE FUNCTION job_run_input_day_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -111,7 +137,9 @@ BEGIN
 END $$;
 CREATE TRIGGER job_run_input_day_values BEFORE INSERT OR UPDATE OF
     trans_date
-    ON job_run_input_day FOR EACH ROW EXECUTE FUNCTION job_run_input_day_values();
+    ON job_run_input_day FOR EACH ROW
+    WHEN ((is_day(NEW.trans_date)) IS FALSE)
+    EXECUTE FUNCTION job_run_input_day_values();
 
 CREATE FUNCTION loaded_day_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -120,7 +148,9 @@ BEGIN
 END $$;
 CREATE TRIGGER loaded_day_values BEFORE INSERT OR UPDATE OF
     trans_date
-    ON loaded_day FOR EACH ROW EXECUTE FUNCTION loaded_day_values();
+    ON loaded_day FOR EACH ROW
+    WHEN ((is_day(NEW.trans_date)) IS FALSE)
+    EXECUTE FUNCTION loaded_day_values();
 
 CREATE FUNCTION ledger_run_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -132,7 +162,10 @@ BEGIN
 END $$;
 CREATE TRIGGER ledger_run_values BEFORE INSERT OR UPDATE OF
     found_timestamp, accepted_timestamp, wave, rows
-    ON ledger_run FOR EACH ROW EXECUTE FUNCTION ledger_run_values();
+    ON ledger_run FOR EACH ROW
+    WHEN ((is_time(NEW.found_timestamp) AND is_time(NEW.accepted_timestamp) AND is_day(nullif(NEW.wave, '')) AND
+           NEW.rows >= 0) IS FALSE)
+    EXECUTE FUNCTION ledger_run_values();
 
 CREATE FUNCTION unmatched_file_values() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -142,4 +175,6 @@ BEGIN
 END $$;
 CREATE TRIGGER unmatched_file_values BEFORE INSERT OR UPDATE OF
     noticed_timestamp, bytes
-    ON unmatched_file FOR EACH ROW EXECUTE FUNCTION unmatched_file_values();
+    ON unmatched_file FOR EACH ROW
+    WHEN ((is_time(NEW.noticed_timestamp) AND NEW.bytes >= 0) IS FALSE)
+    EXECUTE FUNCTION unmatched_file_values();

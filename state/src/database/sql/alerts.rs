@@ -31,7 +31,8 @@ pub(in crate::database) const FORGET_ALERTS: &str =
 
 pub(in crate::database) const UNKNOWN_RECEIVERS: &str = "
     SELECT receiver, count(*) FROM alert_notice
-     WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM list(?1 text)) GROUP BY receiver";
+     WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM list(?1 text))
+     GROUP BY receiver ORDER BY receiver";
 
 pub(in crate::database) const FORGET_RECEIVERS: &str = "
     DELETE FROM alert_notice WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM list(?1 text))";
@@ -138,7 +139,7 @@ pub(in crate::database) const LAST_SUBMISSIONS: &str = "
       FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE j.job_config_id = ?1 AND j.wave = '' AND j.store_id IS NOT NULL
        AND (f.version_id IS NOT NULL OR f.last_update_status <> 'WITHDRAWN')
-     GROUP BY j.store_id";
+     GROUP BY j.store_id ORDER BY j.store_id";
 
 /// The `?3` newest days of a job up to `?2`, each with whether it has run.
 pub(in crate::database) const RECENT_WAVES: &str = "

@@ -37,9 +37,13 @@ macro_rules! holdings {
     };
 }
 
-pub(in crate::database) const HOLDINGS: &str = holdings!(
-    "FROM rows(?1 store_id text, trans_date text) j
-     CROSS JOIN file_day d ON d.store_id = j.store_id AND d.trans_date = j.trans_date"
+/// Postgres is told the order in which SQLite finds them.
+pub(in crate::database) const HOLDINGS: &str = concat!(
+    holdings!(
+        "FROM rows(?1 store_id text, trans_date text) j
+         CROSS JOIN file_day d ON d.store_id = j.store_id AND d.trans_date = j.trans_date"
+    ),
+    " postgres{ORDER BY j.key, d.file_id, d.version_id}"
 );
 
 pub(in crate::database) const HOLDINGS_OF_FILE: &str = concat!(

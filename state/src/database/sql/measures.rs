@@ -9,15 +9,16 @@ pub(in crate::database) const CONVERTED: &str = "SELECT * FROM tally_version ORD
 pub(in crate::database) const SUBMISSIONS: &str =
     "SELECT outcome, submissions FROM tally_submission ORDER BY outcome";
 
-pub(in crate::database) const RUNS: &str = "
-    SELECT state, cause, outcome, runs FROM tally_run ORDER BY state, cause, outcome";
+pub(in crate::database) const RUNS: &str =
+    "SELECT state, cause, outcome, runs FROM tally_run ORDER BY state, cause, outcome";
 
 pub(in crate::database) const CHANGES: &str = "
     SELECT CAST(coalesce(sum(inserted), 0) AS bigint), CAST(coalesce(sum(updated), 0) AS bigint),
            CAST(coalesce(sum(deleted), 0) AS bigint), CAST(coalesce(sum(unchanged), 0) AS bigint)
       FROM tally_run";
 
-pub(in crate::database) const DURATIONS: &str = "SELECT kind, up_to, durations, seconds FROM tally_duration";
+pub(in crate::database) const DURATIONS: &str =
+    "SELECT kind, up_to, durations, seconds FROM tally_duration ORDER BY kind, up_to";
 
 /// Each job, when its last complete run ended whose result is in the warehouse, and whether its last run failed.
 pub(in crate::database) const JOBS: &str = "

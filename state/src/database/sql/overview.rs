@@ -2,12 +2,14 @@
 
 /// How many files have each status. Nearly all are VALIDATED, so only the others are looked at one by one.
 pub(in crate::database) const STATUS_COUNTS: &str = "
-    SELECT 'VALIDATED' AS status,
-           (SELECT count(*) FROM ingested_file_status)
-           - (SELECT count(*) FROM ingested_file_status WHERE last_update_status <> 'VALIDATED') AS files
-     UNION ALL
-    SELECT last_update_status, count(*) FROM ingested_file_status
-     WHERE last_update_status <> 'VALIDATED' GROUP BY last_update_status";
+    SELECT status, files FROM (
+        SELECT 'VALIDATED' AS status,
+               (SELECT count(*) FROM ingested_file_status)
+               - (SELECT count(*) FROM ingested_file_status WHERE last_update_status <> 'VALIDATED') AS files
+         UNION ALL
+        SELECT last_update_status, count(*) FROM ingested_file_status
+         WHERE last_update_status <> 'VALIDATED' GROUP BY last_update_status) counted
+     ORDER BY status <> 'VALIDATED', status";
 
 pub(in crate::database) const FAILED_FILES: &str = "
     SELECT file_url FROM ingested_file_status

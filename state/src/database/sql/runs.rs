@@ -225,5 +225,4 @@ pub(in crate::database) const INPUTS_WITH_DAYS: &str = "
 pub(in crate::database) const AGES: &str = "
     SELECT s.submission_id, s.written_ns FROM list(?1 int) j CROSS JOIN submission s ON s.submission_id = j.value";
 
-pub(in crate::database) const INPUTS: &str =
-    "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";
+pub(in crate::database) const INPUTS: &str = "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1 ORDER BY version_id";
