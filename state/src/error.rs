@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::migrate::MigrateError;
 
 use crate::damage::Damage;
+use crate::dialect::{DatabaseError, Place};
 use crate::file::FileStatus;
 use crate::run::RunState;
 
@@ -24,34 +25,29 @@ pub enum StateError {
         source: io::Error,
     },
     /// The database cannot be opened.
-    #[error("cannot open the state database {}: check that it is an SQLite file that this user can write", path.display())]
+    #[error("cannot open the state database {place}: check that {}", place.to_be_written())]
     Open {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// The database cannot be read.
-    #[error(
-        "cannot read the state database {}: check that it is an SQLite file that this user can read; if a log lies \
-         beside it (-wal), this user must be able to read that and its index (-shm) too",
-        path.display()
-    )]
+    #[error("cannot read the state database {place}: check that {}", place.to_be_read())]
     Read {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// The database was written by an older program, and this command must not migrate it.
     #[error(
-        "the state database {} has version {found}, and this gristmill reads version {known}: restart the service with \
-         this gristmill, which migrates the database, or use the gristmill that the service runs",
-        path.display()
+        "the state database {place} has version {found}, and this gristmill reads version {known}: restart the service with \
+         this gristmill, which migrates the database, or use the gristmill that the service runs"
     )]
     Older {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// Its version.
         found: i64,
         /// The version that this program reads.
@@ -59,23 +55,22 @@ pub enum StateError {
     },
     /// The database was written by a newer program.
     #[error(
-        "the state database {} has version {found}, but this gristmill supports versions up to {known}: use the newer \
-         gristmill that wrote it, or name another state database",
-        path.display()
+        "the state database {place} has version {found}, but this gristmill supports versions up to {known}: use the newer \
+         gristmill that wrote it, or name another state database"
     )]
     Newer {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// Its version.
         found: i64,
         /// The newest version that this program supports.
         known: i64,
     },
     /// The database cannot be migrated to this program's version.
-    #[error("cannot migrate the state database {}: make a copy of it before you try again", path.display())]
+    #[error("cannot migrate the state database {place}: make a copy of it before you try again")]
     Migrate {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// The cause.
         source: MigrateError,
     },
@@ -89,7 +84,7 @@ pub enum StateError {
         /// On what.
         subject: String,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// The database reported an error.
     #[error("cannot {action} {subject}: the state database reported an error; fix its cause, then try again")]
@@ -99,7 +94,7 @@ pub enum StateError {
         /// On what.
         subject: String,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// A row that is needed holds an impossible value.
     #[error(
@@ -111,7 +106,7 @@ pub enum StateError {
         /// On what.
         subject: String,
         /// The cause, which names the column.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// Rows that are needed hold impossible values.
     #[error("cannot {action} {subject}: {damage}")]
@@ -228,10 +223,7 @@ impl StateError {
         match self {
             Self::Busy { .. } => true,
             Self::Open { source, .. } | Self::Read { source, .. } | Self::Query { source, .. } => {
-                matches!(
-                    source,
-                    sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
-                ) || matches!(sqlite_code(source), Some(BUSY | LOCKED | IOERR | FULL | CANTOPEN))
+                source.is_transient()
             }
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Impossible { .. } | Self::Damaged { .. } => false,
@@ -310,58 +302,33 @@ pub enum QueryError {
     },
 }
 
-// SQLite's primary result codes, https://www.sqlite.org/rescode.html.
-const BUSY: u32 = 5;
-const LOCKED: u32 = 6;
-pub(crate) const INTERRUPT: u32 = 9;
-const IOERR: u32 = 10;
-pub(crate) const NOMEM: u32 = 7;
-pub(crate) const TOOBIG: u32 = 18;
-const FULL: u32 = 13;
-pub(crate) const CANTOPEN: u32 = 14;
-pub(crate) const READONLY: u32 = 8;
-
-/// Returns SQLite's primary result code, which is the lowest byte of the extended code.
-pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
-}
-
 /// Adds to a database error what was being done.
 pub(crate) trait During<T> {
     /// Converts the database's error into one that names the action (`cannot {action} {subject}`).
     fn during(self, action: &'static str, subject: &str) -> Result<T, StateError>;
 }
 
-impl<T> During<T> for Result<T, sqlx::Error> {
+impl<T> During<T> for Result<T, DatabaseError> {
     fn during(self, action: &'static str, subject: &str) -> Result<T, StateError> {
         self.map_err(|source| {
             let subject = subject.to_owned();
-            let source = match source {
-                sqlx::Error::Decode(source) => match source.downcast::<Damage>() {
-                    Ok(damage) => {
-                        return StateError::Damaged {
-                            action,
-                            subject,
-                            damage,
-                        };
-                    }
-                    Err(source) => sqlx::Error::Decode(source),
+            match source {
+                DatabaseError::Damaged(damage) => StateError::Damaged {
+                    action,
+                    subject,
+                    damage,
                 },
-                source => source,
-            };
-            match sqlite_code(&source) {
-                Some(BUSY | LOCKED) => StateError::Busy {
+                DatabaseError::Column { .. } => StateError::Impossible {
                     action,
                     subject,
                     source,
                 },
-                None if matches!(source, sqlx::Error::ColumnDecode { .. }) => StateError::Impossible {
+                source if source.is_busy() => StateError::Busy {
                     action,
                     subject,
                     source,
                 },
-                _ => StateError::Query {
+                source => StateError::Query {
                     action,
                     subject,
                     source,

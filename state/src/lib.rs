@@ -11,6 +11,7 @@ mod clock;
 mod damage;
 mod database;
 mod day;
+mod dialect;
 mod digest;
 mod edit;
 mod error;
@@ -39,6 +40,7 @@ pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
 pub use database::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};
 pub use day::VersionDay;
+pub use dialect::{DatabaseError, Place};
 pub use edit::{EditAction, JobEdit};
 pub use error::{CriterionError, QueryError, StateError};
 pub use facts::{

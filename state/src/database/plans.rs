@@ -188,10 +188,10 @@ async fn no_statement_reads_a_whole_table_that_grows() {
         .unwrap();
     let mut writer = db.writer().await.unwrap();
     let held = sqlx::query_scalar("SELECT sql FROM sqlite_schema WHERE name = 'held'");
-    let held: String = held.fetch_one(&mut *writer).await.unwrap();
+    let held: String = held.fetch_one(writer.sqlite()).await.unwrap();
     let (mut found, mut needed) = (Vec::new(), BTreeSet::new());
     for (name, statement) in STATEMENTS.iter().copied().chain(groups()) {
-        let scans = scans(statement, &held, &mut writer).await;
+        let scans = scans(statement, &held, writer.sqlite()).await;
         if scans.is_empty() {
             continue;
         }
@@ -217,13 +217,13 @@ async fn no_statement_goes_through_a_list_again_for_each_row() {
         .unwrap();
     let mut writer = db.writer().await.unwrap();
     let tables = sqlx::query_scalar("SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')");
-    let tables: Vec<String> = tables.fetch_all(&mut *writer).await.unwrap();
+    let tables: Vec<String> = tables.fetch_all(writer.sqlite()).await.unwrap();
     let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
     let mut found = Vec::new();
     for (name, statement) in STATEMENTS.iter().copied().chain(groups()) {
         let of_tables = names_of(&tables, statement);
         let mut loops = BTreeSet::new();
-        for step in plan(statement, &mut writer).await {
+        for step in plan(statement, writer.sqlite()).await {
             let detail: String = step.get("detail");
             let is_scan = detail.starts_with("SCAN ");
             // The first step below a parent is its outermost loop.
@@ -251,7 +251,7 @@ async fn what_runs_wait_for_is_found_from_the_files_that_are_to_be_read_again() 
     let mut writer = db.writer().await.unwrap();
     let awaited = sql::lake::AWAITED;
     let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {awaited}")));
-    let plan = plan.fetch_all(&mut *writer).await.unwrap();
+    let plan = plan.fetch_all(writer.sqlite()).await.unwrap();
     let first: String = plan[0].get("detail");
     assert_eq!(first, "SCAN f USING INDEX file_to_look_at");
 }
@@ -266,7 +266,7 @@ async fn loads_are_compared_with_the_ledger_scope_by_scope() {
     let mut writer = db.writer().await.unwrap();
     let statement = format!("EXPLAIN QUERY PLAN {}", sql::ledger::NOTE_LOST);
     let plan = sqlx::query(sqlx::AssertSqlSafe(statement)).bind("[]").bind("");
-    let plan = plan.fetch_all(&mut *writer).await.unwrap();
+    let plan = plan.fetch_all(writer.sqlite()).await.unwrap();
     let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
     let at = steps.iter().position(|step| step == "SCAN s").unwrap();
     assert_eq!(

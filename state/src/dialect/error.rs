@@ -1,0 +1,90 @@
+//! What a database says when it fails, and what follows from that.
+
+use std::error::Error;
+
+use crate::damage::Damage;
+
+/// The result of something that a database was asked.
+pub(crate) type Result<T, E = DatabaseError> = std::result::Result<T, E>;
+
+/// A failure of a database, or of reading what it answered.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// SQLite or its driver failed.
+    #[error(transparent)]
+    Sqlite(#[from] sqlx::Error),
+    /// A column does not hold what it should.
+    #[error("cannot read column `{column}`: {source}")]
+    Column {
+        /// The column.
+        column: String,
+        /// What is wrong with it.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A row is needed, and holds an impossible value.
+    #[error(transparent)]
+    Damaged(Box<Damage>),
+    /// A row that must exist does not.
+    #[error("there is no such row")]
+    NoRow,
+    /// A value cannot be written as JSON, or is not the JSON that was expected.
+    #[error("it is not the JSON that is needed")]
+    Json(#[from] serde_json::Error),
+    /// The database was opened only to read.
+    #[error("it was opened only to read")]
+    OnlyRead,
+    /// What read it panicked.
+    #[error("reading panicked")]
+    Panicked(#[source] tokio::task::JoinError),
+    /// The database was closed.
+    #[error("it was closed")]
+    Closed,
+}
+
+impl DatabaseError {
+    /// Returns that a column does not hold what it should.
+    pub(crate) fn column(column: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Column {
+            column: column.to_owned(),
+            source: source.into(),
+        }
+    }
+
+    /// Returns whether another program keeps locked what is needed.
+    pub(crate) fn is_busy(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => matches!(sqlite_code(error), Some(BUSY | LOCKED)),
+            Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
+            Self::OnlyRead | Self::Closed | Self::Panicked(_) => false,
+        }
+    }
+
+    /// Returns whether the same may succeed later by itself.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.is_busy()
+            || match self {
+                Self::Panicked(_) => true,
+                Self::Sqlite(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => true,
+                Self::Sqlite(error) => matches!(sqlite_code(error), Some(IOERR | FULL | CANTOPEN)),
+                Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
+                Self::OnlyRead | Self::Closed => false,
+            }
+    }
+}
+
+// SQLite's primary result codes, https://www.sqlite.org/rescode.html.
+const BUSY: u32 = 5;
+const LOCKED: u32 = 6;
+pub(crate) const NOMEM: u32 = 7;
+pub(crate) const READONLY: u32 = 8;
+pub(crate) const INTERRUPT: u32 = 9;
+const IOERR: u32 = 10;
+const FULL: u32 = 13;
+pub(crate) const CANTOPEN: u32 = 14;
+pub(crate) const TOOBIG: u32 = 18;
+
+/// Returns SQLite's primary result code, which is the lowest byte of the extended code.
+pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}

@@ -1,0 +1,75 @@
+//! Where the state database is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::connection::Connection;
+use super::error::Result;
+use super::readers::Reading;
+use super::sqlite::{Sqlite, reading};
+
+/// Where the state database is.
+#[derive(Debug, Clone)]
+pub enum Place {
+    /// In a file of SQLite.
+    File(PathBuf),
+}
+
+impl Place {
+    /// Connects to write. A file that does not exist is created.
+    pub(crate) async fn connect_to_write(&self) -> Result<Connection> {
+        match self {
+            Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
+        }
+    }
+
+    /// Returns how to connect to read.
+    pub(crate) fn reading(&self) -> Reading {
+        match self {
+            Self::File(path) => Reading::Sqlite(Box::new(reading(path))),
+        }
+    }
+
+    /// Returns what must hold so that it can be written.
+    pub(crate) fn to_be_written(&self) -> &'static str {
+        match self {
+            Self::File(_) => "it is an SQLite file that this user can write",
+        }
+    }
+
+    /// Returns what must hold so that it can be read.
+    pub(crate) fn to_be_read(&self) -> &'static str {
+        match self {
+            Self::File(_) => {
+                "it is an SQLite file that this user can read; if a log lies beside it (-wal), this user must be able to \
+                 read that and its index (-shm) too"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl From<&Path> for Place {
+    fn from(path: &Path) -> Self {
+        Self::File(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(path: &PathBuf) -> Self {
+        Self::File(path.clone())
+    }
+}
+
+impl From<&Self> for Place {
+    fn from(place: &Self) -> Self {
+        place.clone()
+    }
+}
