@@ -20,6 +20,7 @@ mod file;
 mod guard;
 mod intervention;
 mod job;
+mod lease;
 mod ledger;
 mod lineage;
 mod lock;

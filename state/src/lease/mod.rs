@@ -53,7 +53,7 @@ impl Lease {
                 Some(holder) if has_changed => {
                     return Err(StateError::Leased {
                         database: server.url().to_owned(),
-                        holder: holder.clone(),
+                        holder: Box::new(holder.clone()),
                     });
                 }
                 Some(holder) => {
@@ -145,7 +145,7 @@ async fn claim(client: &mut Client, owner: &str, epoch: i64, ttl: Duration) -> R
         if tx.execute(sql::COUNT_ON, &[&epoch]).await? == 0 {
             return Ok(false);
         }
-        let host = System::host_name().unwrap_or_else(|| "host unknown".to_owned());
+        let host = System::host_name().unwrap_or_else(|_| "host unknown".to_owned());
         let pid = i64::from(std::process::id());
         let seconds = ttl.as_secs_f64();
         if tx.execute(sql::TAKE, &[&owner, &host, &pid, &seconds]).await? == 0 {
