@@ -1,0 +1,72 @@
+//! The right to be the one service that works on a state database: a lock on a file, or a lease on a server.
+
+use std::time::Duration;
+
+use crate::database::prepare;
+use crate::dialect::Place;
+use crate::error::StateError;
+use crate::lease::{Lease, TTL};
+use crate::lock::ServiceLock;
+
+/// The right to be the one service that works on a state database. It ends with [`end`](Self::end), or with the process.
+#[derive(Debug)]
+pub struct Service {
+    place: Place,
+    hold: Hold,
+}
+
+#[derive(Debug)]
+enum Hold {
+    Lock { _lock: ServiceLock },
+    Lease(Lease),
+}
+
+impl Service {
+    /// Begins to be the service. Fails if another process is. On a server, one that was killed is waited for until its
+    /// lease ends; and if there is nothing yet, the tables are created.
+    pub async fn begin(place: &Place) -> Result<Self, StateError> {
+        Self::begin_for(place, TTL).await
+    }
+
+    /// The same with a lease that runs for `ttl` at a time.
+    pub(crate) async fn begin_for(place: &Place, ttl: Duration) -> Result<Self, StateError> {
+        let (place, hold) = match place {
+            Place::File(path) => {
+                let lock = ServiceLock::acquire(path)?;
+                (place.clone(), Hold::Lock { _lock: lock })
+            }
+            Place::Server { server, .. } => {
+                prepare(place).await?;
+                let lease = Lease::take(server.clone(), ttl).await?;
+                let held = Place::Server {
+                    server: server.clone(),
+                    epoch: Some(lease.epoch()),
+                };
+                (held, Hold::Lease(lease))
+            }
+        };
+        Ok(Self { place, hold })
+    }
+
+    /// Returns the place of the database, as the service opens it: on a server, what is opened with it can be written only
+    /// as long as no other process has become the service.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Completes when another process has become the service, with an error that says so.
+    pub async fn lost(&self) -> StateError {
+        match &self.hold {
+            Hold::Lock { .. } => std::future::pending().await,
+            Hold::Lease(lease) => lease.lost().await,
+        }
+    }
+
+    /// Lets the next service in.
+    pub async fn end(self) -> Result<(), StateError> {
+        match self.hold {
+            Hold::Lock { .. } => Ok(()),
+            Hold::Lease(lease) => lease.release().await,
+        }
+    }
+}
