@@ -94,5 +94,8 @@ async fn existing(arg: &SettingsArg) -> anyhow::Result<Settings> {
         Some(_) => "does not exist",
         None => "has no tables of gristmill",
     };
-    Err(Usage::new(format!("nothing has run yet: {state} {lack}; start `gristmill run`")).into())
+    Err(Usage::new(format!(
+        "nothing has run yet: {state} {lack}; start `gristmill run`"
+    ))
+    .into())
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_state::{
-    Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, StateDb, Unsent, Waiting,
-};
+use gristmill_state::{Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, StateDb, Unsent, Waiting};
 use serde::Serialize;
 
 use super::doubts::{self, WithRejects};

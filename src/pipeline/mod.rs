@@ -194,7 +194,10 @@ pub async fn run(
         // Threads may still be at work. Nobody may become the service before they end with the process.
         std::mem::forget(service);
     } else if let Err(error) = service.end().await {
-        tracing::warn!("the next start has to wait: {}", causes::joined(&error.into(), ": "));
+        tracing::warn!(
+            "the next start has to wait: {}",
+            causes::joined(&error.into(), ": ")
+        );
     }
     done
 }
@@ -305,7 +308,7 @@ async fn open_components(
     }
     settings.check_lineage()?;
     let open = || async {
-        let state = StateDb::open(service.place(), clock.clone()).await?;
+        let state = StateDb::open_for(service, clock.clone()).await?;
         Ok(state.on_behalf_of(who()))
     };
     let state = with_retries(&patience, "opening the state database", open).await;

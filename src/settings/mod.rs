@@ -297,7 +297,10 @@ fn check_warehouse(
     let warehouse = anchored_warehouse(url, folder)?;
     // A load locks the warehouse's file while it waits for a write to the state database: in one file, that would be a
     // deadlock.
-    if state.file().is_some_and(|state| sqlite_path(&warehouse) == Some(state)) {
+    if state
+        .file()
+        .is_some_and(|state| sqlite_path(&warehouse) == Some(state))
+    {
         return Err(format!(
             "warehouse.url: {state} is the state database; name another file"
         ));

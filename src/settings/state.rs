@@ -52,7 +52,10 @@ mod tests {
         for scheme in ["postgres", "postgresql"] {
             let place = read(&format!("{scheme}://mill:hunter2@db:5433/state?sslmode=require")).unwrap();
             assert!(matches!(&place, Place::Server(_)), "{scheme}");
-            assert_eq!(place.to_string(), format!("{scheme}://mill:***@db:5433/state?sslmode=require"));
+            assert_eq!(
+                place.to_string(),
+                format!("{scheme}://mill:***@db:5433/state?sslmode=require")
+            );
             assert!(!format!("{place:?}").contains("hunter2"));
         }
     }
@@ -63,13 +66,22 @@ mod tests {
             ("", "write a path"),
             ("sqlite://", "write a path"),
             ("mysql://mill:hunter2@db/state", "sqlite://PATH or postgres://"),
-            ("postgres://mill:hunter2@/state", "as the state database: it names no host"),
+            (
+                "postgres://mill:hunter2@/state",
+                "as the state database: it names no host",
+            ),
             ("postgres://mill:hunter2@db/state?colour=red", "write postgres://"),
             ("postgres://mill:hun@ter2@db/state", "write each `@`"),
-            ("postgres://mill:hunter2@db/state?sslmode=verify-full", "write sslrootcert="),
+            (
+                "postgres://mill:hunter2@db/state?sslmode=verify-full",
+                "write sslrootcert=",
+            ),
         ] {
             let error = read(url).unwrap_err();
-            assert!(error.starts_with("state.url: ") && error.contains(expected), "{error}");
+            assert!(
+                error.starts_with("state.url: ") && error.contains(expected),
+                "{error}"
+            );
             assert!(!error.contains("hunter2") && !error.contains("ter2"), "{error}");
         }
     }

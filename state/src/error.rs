@@ -75,7 +75,7 @@ pub enum StateError {
         /// The database.
         place: Place,
         /// The cause.
-        source: MigrateError,
+        source: MigrationError,
     },
     /// Another program keeps the database locked.
     #[error(
@@ -281,9 +281,31 @@ fn lease_times(holder: &Holder) -> String {
     at("since", holder.since) + &at("with a lease until", holder.lease_until)
 }
 
+/// Why a database could not be migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// A migration of a file of SQLite failed.
+    #[error(transparent)]
+    File(#[from] MigrateError),
+    /// A migration that was applied has changed since.
+    #[error("migration {0} was applied with another text")]
+    Changed(i64),
+    /// A migration was applied that this program does not have.
+    #[error("migration {0} was applied, which this gristmill does not have")]
+    Unknown(i64),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
 /// Why `job_addl_criteria` could not be evaluated.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum CriterionError {
+    /// The state database is on a server.
+    #[error(
+        "job_addl_criteria is not evaluated on a server: keep the state database in a file, or leave it empty"
+    )]
+    NotOnServer,
     /// It is not a SELECT.
     #[error("job_addl_criteria must be a SELECT (or WITH … SELECT), but it begins with `{found}`")]
     NotSelect {
@@ -313,6 +335,9 @@ pub enum CriterionError {
 /// Why a question of somebody to the views got no answer. It can be sent between processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum QueryError {
+    /// The state database is on a server.
+    #[error("the state database is on a server, where questions are not answered here: ask them with psql")]
+    NotOnServer,
     /// It is not a SELECT.
     #[error("only a SELECT (or WITH … SELECT) is answered here, and this begins with `{found}`")]
     NotSelect {
@@ -361,6 +386,7 @@ impl<T> During<T> for Result<T, DatabaseError> {
                     subject,
                     damage,
                 },
+                DatabaseError::LeaseLost(database) => StateError::LeaseLost { database },
                 DatabaseError::Column { .. } => StateError::Impossible {
                     action,
                     subject,

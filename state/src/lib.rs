@@ -30,6 +30,7 @@ mod order;
 mod page;
 mod query;
 mod run;
+mod service;
 mod text;
 mod waiting;
 
@@ -43,7 +44,7 @@ pub use database::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, qu
 pub use day::VersionDay;
 pub use dialect::{DatabaseError, Place};
 pub use edit::{EditAction, JobEdit};
-pub use error::{CriterionError, QueryError, StateError};
+pub use error::{CriterionError, MigrationError, QueryError, StateError};
 pub use facts::{
     ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
 };
@@ -69,4 +70,5 @@ pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
     NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
+pub use service::Service;
 pub use waiting::{WaitKind, Waiting, WaitingFile};

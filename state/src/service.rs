@@ -30,28 +30,31 @@ impl Service {
 
     /// The same with a lease that runs for `ttl` at a time.
     pub(crate) async fn begin_for(place: &Place, ttl: Duration) -> Result<Self, StateError> {
-        let (place, hold) = match place {
-            Place::File(path) => {
-                let lock = ServiceLock::acquire(path)?;
-                (place.clone(), Hold::Lock { _lock: lock })
-            }
-            Place::Server { server, .. } => {
+        let hold = match place {
+            Place::File(path) => Hold::Lock {
+                _lock: ServiceLock::acquire(path)?,
+            },
+            Place::Server(server) => {
                 prepare(place).await?;
-                let lease = Lease::take(server.clone(), ttl).await?;
-                let held = Place::Server {
-                    server: server.clone(),
-                    epoch: Some(lease.epoch()),
-                };
-                (held, Hold::Lease(lease))
+                Hold::Lease(Lease::take(server.clone(), ttl).await?)
             }
         };
-        Ok(Self { place, hold })
+        Ok(Self {
+            place: place.clone(),
+            hold,
+        })
     }
 
-    /// Returns the place of the database, as the service opens it: on a server, what is opened with it can be written only
-    /// as long as no other process has become the service.
-    pub fn place(&self) -> &Place {
+    pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    /// The number under which the service may write to a server.
+    pub(crate) fn epoch(&self) -> Option<i64> {
+        match &self.hold {
+            Hold::Lock { .. } => None,
+            Hold::Lease(lease) => Some(lease.epoch()),
+        }
     }
 
     /// Completes when another process has become the service, with an error that says so.

@@ -2,6 +2,7 @@
 
 use super::error::Result;
 use super::parameter::Parameter;
+use super::postgres::Postgres;
 use super::row::Row;
 use super::sqlite::Sqlite;
 
@@ -9,6 +10,7 @@ use super::sqlite::Sqlite;
 #[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
 }
 
 /// What a statement without an answer did.
@@ -30,6 +32,7 @@ impl Connection {
     pub(crate) fn sqlite(&mut self) -> &mut sqlx::SqliteConnection {
         match self {
             Self::Sqlite(sqlite) => sqlite.driver(),
+            Self::Postgres(_) => panic!("it is on Postgres"),
         }
     }
 
@@ -37,6 +40,7 @@ impl Connection {
     pub(super) async fn rows(&mut self, statement: &'static str, bound: Vec<Parameter>) -> Result<Vec<Row>> {
         match self {
             Self::Sqlite(sqlite) => sqlite.rows(statement, bound).await,
+            Self::Postgres(postgres) => postgres.rows(statement, bound).await,
         }
     }
 
@@ -44,6 +48,7 @@ impl Connection {
     pub(super) async fn execute(&mut self, statement: &'static str, bound: Vec<Parameter>) -> Result<Done> {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(statement, bound).await,
+            Self::Postgres(postgres) => postgres.execute(statement, bound).await,
         }
     }
 
@@ -51,6 +56,7 @@ impl Connection {
     pub(crate) async fn is_usable(&mut self) -> bool {
         match self {
             Self::Sqlite(sqlite) => sqlite.is_usable().await,
+            Self::Postgres(postgres) => postgres.is_usable().await,
         }
     }
 
@@ -58,6 +64,10 @@ impl Connection {
     pub(crate) async fn flush_commits(&mut self, is_flushed: bool) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.flush_commits(is_flushed).await,
+            Self::Postgres(postgres) => {
+                postgres.flush_commits(is_flushed);
+                Ok(())
+            }
         }
     }
 
@@ -65,6 +75,7 @@ impl Connection {
     pub(crate) async fn changes_of_others(&mut self) -> Result<i64> {
         match self {
             Self::Sqlite(sqlite) => sqlite.changes_of_others().await,
+            Self::Postgres(postgres) => postgres.changes().await,
         }
     }
 
@@ -72,24 +83,36 @@ impl Connection {
     pub(crate) async fn empty_log(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.empty_log().await,
+            Self::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Has all that follows be written as the service of this number. A file needs no number: its lock holds.
+    pub(crate) fn write_as(&mut self, epoch: i64) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(postgres) => postgres.write_as(epoch),
         }
     }
 
     pub(super) async fn begin_to_write(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").await,
+            Self::Postgres(postgres) => postgres.begin_to_write().await,
         }
     }
 
     pub(super) async fn begin_to_read(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin("BEGIN").await,
+            Self::Postgres(postgres) => postgres.begin_to_read().await,
         }
     }
 
     pub(super) async fn commit(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.commit().await,
+            Self::Postgres(postgres) => postgres.commit().await,
         }
     }
 
@@ -97,6 +120,7 @@ impl Connection {
     pub(super) fn start_rollback(&mut self) {
         match self {
             Self::Sqlite(sqlite) => sqlite.start_rollback(),
+            Self::Postgres(postgres) => postgres.start_rollback(),
         }
     }
 
@@ -104,6 +128,8 @@ impl Connection {
     pub(super) async fn close(self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
+            // The server ends a session whose client is gone.
+            Self::Postgres(_) => Ok(()),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use std::error::Error;
 
+use gristmill_servers::postgres::{ConnectError, PostgresFault};
+use tokio_postgres::error::SqlState;
+
 use crate::damage::Damage;
 
 /// The result of something that a database was asked.
@@ -13,6 +16,18 @@ pub enum DatabaseError {
     /// SQLite or its driver failed.
     #[error(transparent)]
     Sqlite(#[from] sqlx::Error),
+    /// The server or the way to it failed.
+    #[error(transparent)]
+    Postgres(#[from] PostgresFault),
+    /// The settings of the connection to the server are wrong.
+    #[error("{0}")]
+    Connect(String),
+    /// Another process has become the service of the database with this URL.
+    #[error("another process has taken over the work on {0}")]
+    LeaseLost(String),
+    /// A statement of the transaction had failed, so that nothing of it stands.
+    #[error("a part of it had failed, so all of it was undone")]
+    RolledBack,
     /// A column does not hold what it should.
     #[error("cannot read column `{column}`: {source}")]
     Column {
@@ -54,6 +69,8 @@ impl DatabaseError {
     pub(crate) fn is_busy(&self) -> bool {
         match self {
             Self::Sqlite(error) => matches!(sqlite_code(error), Some(BUSY | LOCKED)),
+            Self::Postgres(fault) => fault.code().is_some_and(|code| IN_USE.contains(code)),
+            Self::Connect(_) | Self::LeaseLost(_) | Self::RolledBack => false,
             Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
             Self::OnlyRead | Self::Closed | Self::Panicked(_) => false,
         }
@@ -66,11 +83,29 @@ impl DatabaseError {
                 Self::Panicked(_) => true,
                 Self::Sqlite(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => true,
                 Self::Sqlite(error) => matches!(sqlite_code(error), Some(IOERR | FULL | CANTOPEN)),
+                Self::Postgres(fault) => fault.is_transient(),
+                Self::Connect(_) | Self::LeaseLost(_) | Self::RolledBack => false,
                 Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
                 Self::OnlyRead | Self::Closed => false,
             }
     }
 }
+
+impl From<ConnectError> for DatabaseError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Url(reason) => Self::Connect(reason),
+            ConnectError::Server(fault) => Self::Postgres(fault),
+        }
+    }
+}
+
+/// What Postgres says when another transaction keeps what is needed.
+const IN_USE: [SqlState; 3] = [
+    SqlState::LOCK_NOT_AVAILABLE,
+    SqlState::T_R_SERIALIZATION_FAILURE,
+    SqlState::T_R_DEADLOCK_DETECTED,
+];
 
 // SQLite's primary result codes, https://www.sqlite.org/rescode.html.
 const BUSY: u32 = 5;

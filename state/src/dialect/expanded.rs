@@ -15,8 +15,11 @@ impl Place {
     }
 }
 
+/// Statements by their dialects and places.
+type Expanded = HashMap<(Dialect, Place), Arc<str>>;
+
 /// The statements that were asked for so far.
-static EXPANDED: LazyLock<RwLock<HashMap<(Dialect, Place), Arc<str>>>> = LazyLock::new(RwLock::default);
+static EXPANDED: LazyLock<RwLock<Expanded>> = LazyLock::new(RwLock::default);
 
 /// Returns a statement in the dialect of a database.
 pub(super) fn expanded(statement: &'static str, dialect: Dialect) -> Arc<str> {

@@ -10,6 +10,7 @@ mod error;
 mod expanded;
 mod parameter;
 mod place;
+pub(crate) mod postgres;
 mod readers;
 mod row;
 pub(crate) mod sqlite;
@@ -31,4 +32,6 @@ pub(crate) use self::transaction::Transaction;
 pub(crate) enum Dialect {
     /// A file of SQLite.
     Sqlite,
+    /// A database on a server of Postgres.
+    Postgres,
 }

@@ -2,9 +2,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use gristmill_servers::postgres::Server;
 
 use super::connection::Connection;
 use super::error::Result;
+use super::postgres::{Postgres, Purpose};
 use super::readers::Reading;
 use super::sqlite::{Sqlite, reading};
 
@@ -13,13 +17,27 @@ use super::sqlite::{Sqlite, reading};
 pub enum Place {
     /// In a file of SQLite.
     File(PathBuf),
+    /// On a server of Postgres.
+    Server(Arc<Server>),
 }
 
 impl Place {
+    /// Returns the file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Server(_) => None,
+        }
+    }
+
     /// Connects to write. A file that does not exist is created.
     pub(crate) async fn connect_to_write(&self) -> Result<Connection> {
         match self {
             Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
+            Self::Server(server) => {
+                let postgres = Postgres::connect(server, Purpose::Write).await?;
+                Ok(Connection::Postgres(Box::new(postgres)))
+            }
         }
     }
 
@@ -27,6 +45,7 @@ impl Place {
     pub(crate) fn reading(&self) -> Reading {
         match self {
             Self::File(path) => Reading::Sqlite(Box::new(reading(path))),
+            Self::Server(server) => Reading::Postgres(server.clone()),
         }
     }
 
@@ -34,6 +53,9 @@ impl Place {
     pub(crate) fn to_be_written(&self) -> &'static str {
         match self {
             Self::File(_) => "it is an SQLite file that this user can write",
+            Self::Server(_) => {
+                "its server is up, and that the user in its URL may create and write tables there"
+            }
         }
     }
 
@@ -44,6 +66,7 @@ impl Place {
                 "it is an SQLite file that this user can read; if a log lies beside it (-wal), this user must be able to \
                  read that and its index (-shm) too"
             }
+            Self::Server(_) => "its server is up, and that the user in its URL may read its tables",
         }
     }
 }
@@ -52,7 +75,14 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
+            Self::Server(server) => server.url().fmt(f),
         }
+    }
+}
+
+impl From<Arc<Server>> for Place {
+    fn from(server: Arc<Server>) -> Self {
+        Self::Server(server)
     }
 }
 

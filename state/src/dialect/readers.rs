@@ -3,11 +3,13 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use gristmill_servers::postgres::Server;
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::connection::Connection;
 use super::error::{DatabaseError, Result};
+use super::postgres::{Postgres, Purpose};
 use super::sqlite::Sqlite;
 use super::transaction::Transaction;
 
@@ -18,12 +20,17 @@ const READERS: usize = 3;
 #[derive(Debug)]
 pub(crate) enum Reading {
     Sqlite(Box<SqliteConnectOptions>),
+    Postgres(Arc<Server>),
 }
 
 impl Reading {
     pub(crate) async fn connect(&self) -> Result<Connection> {
         match self {
             Self::Sqlite(options) => Ok(Connection::Sqlite(Sqlite::connect(options).await?)),
+            Self::Postgres(server) => {
+                let postgres = Postgres::connect(server, Purpose::Read).await?;
+                Ok(Connection::Postgres(Box::new(postgres)))
+            }
         }
     }
 }

@@ -4,11 +4,13 @@ use sqlx::Row as _;
 
 use super::datum::{Datum, FromDatum};
 use super::error::{DatabaseError, Result};
+use super::postgres::{self, Columns};
 use super::sqlite;
 
 /// A row of an answer.
 pub(crate) enum Row {
     Sqlite(sqlx::sqlite::SqliteRow),
+    Postgres(tokio_postgres::Row, Columns),
 }
 
 impl Row {
@@ -21,6 +23,7 @@ impl Row {
     pub(crate) fn at<'r, T: FromDatum<'r>>(&'r self, place: usize) -> Result<T> {
         let datum = match self {
             Self::Sqlite(row) => sqlite::datum(row, place)?,
+            Self::Postgres(row, _) => postgres::datum(row, place)?,
         };
         T::from_datum(datum).map_err(|source| DatabaseError::column(&place.to_string(), source))
     }
@@ -29,6 +32,7 @@ impl Row {
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Sqlite(row) => row.len(),
+            Self::Postgres(row, _) => row.len(),
         }
     }
 
@@ -36,6 +40,11 @@ impl Row {
     pub(crate) fn datum(&self, column: &str) -> Result<Datum<'_>> {
         match self {
             Self::Sqlite(row) => sqlite::datum(row, column),
+            Self::Postgres(row, columns) => {
+                let place = columns.get(column);
+                let place = place.ok_or_else(|| DatabaseError::column(column, "there is no such column"))?;
+                postgres::datum(row, *place)
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ use tokio_postgres::{Client, IsolationLevel};
 
 use self::holder::{Seen, look};
 use crate::error::StateError;
+use crate::lock::Holder;
 
 /// How long a lease runs after it was taken or renewed.
 pub(crate) const TTL: Duration = Duration::from_secs(30);
@@ -67,7 +68,10 @@ impl Lease {
                     sleep(seen.remaining.min(ttl / 30)).await;
                 }
                 None => {
-                    if claim(&mut client, &owner, seen.epoch, ttl).await.map_err(failed)? {
+                    if claim(&mut client, &owner, seen.epoch, ttl)
+                        .await
+                        .map_err(failed)?
+                    {
                         break seen.epoch + 1;
                     }
                 }
@@ -119,6 +123,21 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.renewing.abort();
     }
+}
+
+/// Returns who holds the lease on the database of a server; `None` if nobody does.
+pub(crate) async fn holder(server: &Server) -> Result<Option<Holder>, StateError> {
+    let failed = |source| failed("ask who works on", server, source);
+    let client = server.connect().await.map_err(failed)?;
+    Ok(look(&client).await.map_err(failed)?.holder)
+}
+
+/// Returns the name of a server's database, which no other one has.
+pub(crate) async fn database_id(server: &Server) -> Result<String, StateError> {
+    let failed = |source| failed("ask for the name of", server, source);
+    let client = server.connect().await.map_err(failed)?;
+    let row = client.query_one(sql::DATABASE_ID, &[]).await;
+    Ok(row.map_err(|error| failed(of_server(error)))?.get(0))
 }
 
 /// Connects for the lease alone: what else the service does never makes it wait.
@@ -192,7 +211,10 @@ async fn renew(server: Arc<Server>, client: Client, owner: String, ttl: Duration
         // The next try connects anew.
         client = None;
         if !is_told {
-            tracing::warn!("cannot renew the lease on the state database {}: {problem}", server.url());
+            tracing::warn!(
+                "cannot renew the lease on the state database {}: {problem}",
+                server.url()
+            );
             is_told = true;
         }
     }

@@ -43,7 +43,12 @@ async fn a_lease_is_held_by_one_at_a_time_and_given_back() {
     let error = Lease::take(server.clone(), SHORT).await.unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, StateError::Leased { .. }), "{message}");
-    for part in [format!("process {}", std::process::id()), "since 20".into(), "lease until 20".into(), "stop it first".into()] {
+    for part in [
+        format!("process {}", std::process::id()),
+        "since 20".into(),
+        "lease until 20".into(),
+        "stop it first".into(),
+    ] {
         assert!(message.contains(&part), "{message}");
     }
     assert!(begun.elapsed() < SHORT, "it is refused at the first renewal");
@@ -51,7 +56,10 @@ async fn a_lease_is_held_by_one_at_a_time_and_given_back() {
     first.release().await.unwrap();
     let begun = Instant::now();
     let second = Lease::take(server.clone(), SHORT).await.unwrap();
-    assert!(begun.elapsed() < SHORT / 2, "nobody waits for a lease that was given back");
+    assert!(
+        begun.elapsed() < SHORT / 2,
+        "nobody waits for a lease that was given back"
+    );
     assert_eq!(second.epoch(), 2);
     // It outlives its time many times over while it is renewed.
     sleep(SHORT * 2).await;
@@ -65,7 +73,11 @@ async fn the_lease_of_a_dead_process_is_waited_for() {
     drop(dead);
     let begun = Instant::now();
     let next = Lease::take(server.clone(), SHORT).await.unwrap();
-    assert!(begun.elapsed() > SHORT / 2 && begun.elapsed() < SHORT * 2, "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() > SHORT / 2 && begun.elapsed() < SHORT * 2,
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!(next.epoch(), 2);
 }
 
@@ -92,10 +104,16 @@ async fn whoever_does_not_renew_in_time_learns_that_another_took_over() {
     let (url, server) = database();
     let first = Lease::take(server.clone(), SHORT).await.unwrap();
     // What a long pause of the process comes to.
-    execute(&url, "UPDATE service_lease SET lease_until = now() - interval '1 second'");
+    execute(
+        &url,
+        "UPDATE service_lease SET lease_until = now() - interval '1 second'",
+    );
     let second = Lease::take(server.clone(), SHORT).await.unwrap();
     let error = timeout(SHORT, first.lost()).await.unwrap();
-    assert!(error.to_string().contains("another one has taken over"), "{error}");
+    assert!(
+        error.to_string().contains("another one has taken over"),
+        "{error}"
+    );
     // What the first one gives back is not the second one's lease.
     first.release().await.unwrap();
     assert!(seen(&server).await.holder.is_some());
@@ -106,7 +124,10 @@ async fn whoever_does_not_renew_in_time_learns_that_another_took_over() {
 async fn a_lease_that_is_over_is_renewed_if_nobody_took_it() {
     let (url, server) = database();
     let lease = Lease::take(server.clone(), SHORT).await.unwrap();
-    execute(&url, "UPDATE service_lease SET lease_until = now() - interval '1 hour'");
+    execute(
+        &url,
+        "UPDATE service_lease SET lease_until = now() - interval '1 hour'",
+    );
     assert_eq!(seen(&server).await.holder, None);
     assert!(timeout(SHORT, lease.lost()).await.is_err());
     assert!(seen(&server).await.holder.is_some());

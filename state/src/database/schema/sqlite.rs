@@ -103,7 +103,7 @@ async fn run_migrations(writer: &mut SqliteConnection, place: &Place) -> Result<
         Err(source) => {
             return Err(StateError::Migrate {
                 place: place.clone(),
-                source,
+                source: source.into(),
             });
         }
     }
