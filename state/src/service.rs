@@ -1,5 +1,8 @@
 //! The right to be the one service that works on a state database: a lock on a file, or a lease on a server.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::database::prepare;
