@@ -383,6 +383,8 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::dialect::Dialect;
+    use crate::dialect::notation::expand;
 
     #[tokio::test]
     async fn files_to_put_away_are_found_without_a_full_scan() {
@@ -390,7 +392,8 @@ mod tests {
         let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
             .await
             .unwrap();
-        let statement = format!("EXPLAIN QUERY PLAN {}", sql::TO_PUT_AWAY);
+        let to_put_away = expand(sql::TO_PUT_AWAY, Dialect::Sqlite);
+        let statement = format!("EXPLAIN QUERY PLAN {to_put_away}");
         let mut reader = db.readers.acquire().await.unwrap();
         let plan = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind("")

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use super::Dialect;
+use super::notation::expand;
 
 /// Where a statement lies in this program: its name for as long as this runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +31,7 @@ pub(super) fn expanded(statement: &'static str, dialect: Dialect) -> Arc<str> {
         return text.clone();
     }
     drop(known);
-    let text: Arc<str> = statement.into();
+    let text: Arc<str> = expand(statement, dialect).into();
     let mut known = EXPANDED.write().unwrap_or_else(PoisonError::into_inner);
     known.entry(key).or_insert(text).clone()
 }

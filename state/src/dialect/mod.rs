@@ -8,6 +8,7 @@ mod connection;
 mod datum;
 mod error;
 mod expanded;
+pub(crate) mod notation;
 mod parameter;
 mod place;
 pub(crate) mod postgres;

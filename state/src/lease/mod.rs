@@ -19,7 +19,7 @@ use gristmill_servers::postgres::{ConnectError, PostgresFault, Server};
 use sysinfo::System;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_postgres::{Client, IsolationLevel};
 
 use self::holder::{Seen, look};
@@ -182,7 +182,7 @@ async fn renew(server: Arc<Server>, client: Client, owner: String, ttl: Duration
     let pause = ttl / 3;
     let mut client = Some(client);
     let mut is_told = false;
-    let mut ticks = interval(pause);
+    let mut ticks = interval_at(Instant::now() + pause, pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -1,7 +1,5 @@
 //! The lease on a real server: between tasks of one process here; `service::tests` has it between processes.
 
-use std::time::Instant;
-
 use gristmill_servers::Passwords;
 use gristmill_testkit::postgres::{execute, shared};
 
@@ -103,21 +101,17 @@ async fn of_many_that_wait_one_takes_over() {
 async fn whoever_does_not_renew_in_time_learns_that_another_took_over() {
     let (url, server) = database();
     let first = Lease::take(server.clone(), SHORT).await.unwrap();
-    // What a long pause of the process comes to.
+    // What another process does once the lease is over.
     execute(
         &url,
-        "UPDATE service_lease SET lease_until = now() - interval '1 second'",
+        "UPDATE service_lease SET owner = 'another', lease_until = now() + interval '1 hour';
+         UPDATE writer SET epoch = epoch + 1",
     );
-    let second = Lease::take(server.clone(), SHORT).await.unwrap();
-    let error = timeout(SHORT, first.lost()).await.unwrap();
-    assert!(
-        error.to_string().contains("another one has taken over"),
-        "{error}"
-    );
-    // What the first one gives back is not the second one's lease.
+    let error = timeout(SHORT * 2, first.lost()).await.unwrap();
+    assert!(error.to_string().contains("another one has taken over"), "{error}");
+    // What the first one gives back is not the other's lease.
     first.release().await.unwrap();
     assert!(seen(&server).await.holder.is_some());
-    assert!(timeout(SHORT, second.lost()).await.is_err());
 }
 
 #[tokio::test]
@@ -128,7 +122,6 @@ async fn a_lease_that_is_over_is_renewed_if_nobody_took_it() {
         &url,
         "UPDATE service_lease SET lease_until = now() - interval '1 hour'",
     );
-    assert_eq!(seen(&server).await.holder, None);
     assert!(timeout(SHORT, lease.lost()).await.is_err());
     assert!(seen(&server).await.holder.is_some());
 }

@@ -11,7 +11,7 @@ macro_rules! of_store {
              UNION ALL
             SELECT file_id, 1 FROM job_file WHERE store_id = ?1
              UNION ALL
-            SELECT file_id, 0 FROM file_day WHERE store_id = ?1)
+            SELECT file_id, 0 FROM file_day WHERE store_id = ?1) named
          GROUP BY file_id)",
             $rest
         )
@@ -27,7 +27,7 @@ pub(in crate::database) const FILES: &str = of_store!(
                SELECT 1 FROM version_day d WHERE d.version_id = f.version_id AND d.store_id <> ?1)) AS is_shared
       FROM (SELECT f.file_id, o.is_named FROM of_store o
              CROSS JOIN ingested_file_status f ON f.file_id = o.file_id
-             WHERE ?2 IS NULL OR f.submitted_timestamp >= ?2
+             WHERE ?2:text IS NULL OR f.submitted_timestamp >= ?2
              ORDER BY f.submitted_timestamp DESC, f.file_url LIMIT ?3 OFFSET ?4) part
      CROSS JOIN ingested_file_status f ON f.file_id = part.file_id
       LEFT JOIN file_version v ON v.version_id = f.version_id

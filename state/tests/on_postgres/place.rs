@@ -1,0 +1,16 @@
+//! Where these tests have their databases: each its own on a server of this process.
+
+use std::sync::Arc;
+
+use gristmill_servers::Passwords;
+use gristmill_servers::postgres::Server;
+use gristmill_state::Place;
+
+/// What must outlive a database: nothing, since the server ends with this process.
+pub type Kept = ();
+
+pub fn new_place() -> (Place, Kept) {
+    let url = gristmill_testkit::postgres::shared().create_database();
+    let server = Server::new(&url, &Passwords::default(), "gristmill state").unwrap();
+    (Place::Server(Arc::new(server)), ())
+}
