@@ -35,13 +35,12 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        for statement in [
-            sql::FORGET_UNKNOWN,
-            sql::NOTE_UNKNOWN,
-            sql::NOTE_LOST,
-            sql::NOTE_FOUND,
+        for update in [
+            query(sql::FORGET_UNKNOWN).bind(&rows),
+            query(sql::NOTE_UNKNOWN).bind(&rows).bind(&now),
+            query(sql::NOTE_LOST).bind(&rows).bind(&now),
+            query(sql::NOTE_FOUND).bind(&rows),
         ] {
-            let update = query(statement).bind(&rows).bind(&now);
             update.execute(&mut *tx).await.during(action, subject)?;
         }
         tx.commit().await.during(action, subject)?;

@@ -169,8 +169,8 @@ async fn compare(
             .fetch_all(&mut *tx)
             .await?;
         let Some(last) = files.last() else { return Ok(()) };
-        // No path sorts between the two.
-        from = format!("{}\0", last.file_url);
+        // No path sorts between the two: none has a NUL.
+        from = format!("{}\u{1}", last.file_url);
         let (mut taken, mut required) = (Vec::new(), Vec::new());
         for file in &files {
             let of_file = takers.takers(file.named());

@@ -204,7 +204,7 @@ impl StateDb {
         let rows = query(statement)
             .bind(&filter.job_id)
             .bind(filter.state.map(RunState::as_str))
-            .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit
+            .bind(filter.limit.map_or(i64::MAX, i64::from))
             .bind(filter.since.map(decode::text))
             .bind(filter.incomplete)
             .bind(filter.outcome.map(RunOutcome::as_str))
