@@ -108,7 +108,10 @@ async fn whoever_does_not_renew_in_time_learns_that_another_took_over() {
          UPDATE writer SET epoch = epoch + 1",
     );
     let error = timeout(SHORT * 2, first.lost()).await.unwrap();
-    assert!(error.to_string().contains("another one has taken over"), "{error}");
+    assert!(
+        error.to_string().contains("another one has taken over"),
+        "{error}"
+    );
     // What the first one gives back is not the other's lease.
     first.release().await.unwrap();
     assert!(seen(&server).await.holder.is_some());
