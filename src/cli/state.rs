@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use gristmill_state::{FileFilter, LedgerLoad, LedgerNews, ServiceLock};
+use gristmill_state::{FileFilter, LedgerLoad, LedgerNews, Service};
 use serde::Serialize;
 
 use super::context::Context;
@@ -67,12 +67,15 @@ pub(super) async fn run(args: StateArgs) -> anyhow::Result<ExitCode> {
     } = args.action;
     let context = Context::open(&settings).await?;
     // A running service would use the files between two steps of a repair.
-    let _lock = match repair {
-        true => Some(ServiceLock::acquire(&context.settings.state)?),
+    let service = match repair {
+        true => Some(Service::begin(&context.settings.state).await?),
         false => None,
     };
     let mut findings = with_ledger(&context, repair).await?;
     findings.extend(with_lake(&context, repair).await?);
+    if let Some(service) = service {
+        service.end().await?;
+    }
     if json.json {
         output::json(&findings)?;
     } else {

@@ -60,7 +60,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, JobRow, ServiceLock, StateDb, StateError};
+use gristmill_state::{Clock, JobRow, Service, StateDb, StateError};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
@@ -79,6 +79,7 @@ use self::stuck::StuckReads;
 pub(crate) use self::summaries::summary_files;
 pub(crate) use self::unmatched::Nearest;
 pub use self::vitals::Vitals;
+use crate::causes;
 use crate::guards::who;
 use crate::lake::{Lake, ObjectNames};
 use crate::memory::Memory;
@@ -147,7 +148,7 @@ struct Components {
 }
 
 /// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Shows signs of life in `vitals`.
-/// Takes the service lock first: only one pipeline works on a state database at a time.
+/// Becomes the service first: only one pipeline works on a state database at a time.
 pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -156,27 +157,65 @@ pub async fn run(
     vitals: &Vitals,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Arc<Tally>> {
-    let lock = ServiceLock::acquire(&settings.state)?;
     let (stopper, stopped) = watch::channel(false);
     let patience = Patience {
         until,
-        stopped: stopped.clone(),
+        stopped,
         gauges: Arc::<Gauges>::default(),
     };
     let mut stop = std::pin::pin!(stop);
-    let ready = async {
-        let components = open_components(settings, clock, patience, progress).await?;
-        make_ready(&components).await?;
-        Ok::<_, anyhow::Error>(components)
+    let begun = with_retries(&patience, "beginning to work on the state database", || async {
+        Ok(Service::begin(&settings.state).await?)
+    });
+    let service = tokio::select! {
+        () = &mut stop => return Ok(stopped_early()),
+        begun = begun => begun.map_err(StepError::into_cause)?,
     };
-    let components = tokio::select! {
-        () = &mut stop => {
-            tracing::info!("stopped before any work began");
-            return Ok(Arc::default());
-        }
-        ready = ready => ready?,
+    let mut is_abandoned = false;
+    let work = async {
+        let ready = async {
+            let components = open_components(settings, clock, patience, progress, &service).await?;
+            make_ready(&components).await?;
+            Ok::<_, anyhow::Error>(components)
+        };
+        let components = tokio::select! {
+            () = &mut stop => return Ok(stopped_early()),
+            ready = ready => ready?,
+        };
+        vitals.show(&components.activity);
+        work(components, until, stop, stopper, &mut is_abandoned).await
     };
-    vitals.show(&components.activity);
+    let done = tokio::select! {
+        done = work => done,
+        // What is in progress could not be recorded any more, so nothing is waited for.
+        lost = service.lost() => return Err(lost.into()),
+    };
+    if is_abandoned {
+        // Threads may still be at work. Nobody may become the service before they end with the process.
+        std::mem::forget(service);
+    } else if let Err(error) = service.end().await {
+        tracing::warn!(
+            "the next start has to wait: {}",
+            causes::joined(&error.into(), ": ")
+        );
+    }
+    done
+}
+
+fn stopped_early() -> Arc<Tally> {
+    tracing::info!("stopped before any work began");
+    Arc::default()
+}
+
+/// Works until `until` or until `stop` completes, and returns what was done. Sets `is_abandoned` if something is still in
+/// progress then.
+async fn work(
+    components: Arc<Components>,
+    until: Until,
+    mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    stopper: watch::Sender<bool>,
+    is_abandoned: &mut bool,
+) -> anyhow::Result<Arc<Tally>> {
     for source in &components.settings.sources {
         tracing::info!(source = %source.place, "watching");
         if let Place::Folder(folder) = &source.place {
@@ -186,7 +225,7 @@ pub async fn run(
         }
     }
 
-    let mut stages = start_stages(&components, &stopped).await?;
+    let mut stages = start_stages(&components, &stopper.subscribe()).await?;
     let ended = tokio::select! {
         () = &mut stop => {
             tracing::info!("stopping: finishing the work in progress");
@@ -220,8 +259,7 @@ pub async fn run(
         if !matches!(forget, Ok(Ok(()))) {
             tracing::debug!("the attempts in progress could not be forgotten");
         }
-        // Threads may still be at work. The lock must not be free before they end with the process.
-        std::mem::forget(lock);
+        *is_abandoned = true;
         bail!(
             "the work in progress did not end within {} seconds and is abandoned, as by a kill; the next start does it \
              again",
@@ -260,16 +298,17 @@ async fn open_components(
     clock: Arc<dyn Clock>,
     patience: Patience,
     progress: Progress,
+    service: &Service,
 ) -> anyhow::Result<Arc<Components>> {
     // Wrong settings are told before anything is made.
     let warehouse = warehouse::open(&settings).await?;
     settings.check_receivers()?;
-    if !settings.state.exists() {
+    if !StateDb::exists(&settings.state).await? {
         settings.check_alerts(&settings.jobs)?;
     }
     settings.check_lineage()?;
     let open = || async {
-        let state = StateDb::open(&settings.state, clock.clone()).await?;
+        let state = StateDb::open_for(service, clock.clone()).await?;
         Ok(state.on_behalf_of(who()))
     };
     let state = with_retries(&patience, "opening the state database", open).await;
@@ -291,7 +330,7 @@ async fn open_components(
     for source in &settings.sources {
         sources.push(OpenSource::open(source, &own).await?);
     }
-    let lake = Lake::open_to_write(&settings.lake).await?;
+    let lake = Lake::open_to_write(&settings.lake, state.name().await?.as_deref()).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // With a bucket, some conversions wait for the network while others compute.
     let max_conversions = match settings.has_bucket() {

@@ -19,6 +19,7 @@ mod places;
 mod quiet;
 mod receivers;
 mod sources;
+mod state;
 mod variable;
 mod warehouse;
 mod words;
@@ -65,8 +66,8 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// How long the lake keeps its objects.
     pub retention: Retention,
-    /// The state database's file.
-    pub state: PathBuf,
+    /// Where the state database is.
+    pub state: gristmill_state::Place,
     /// How files are converted.
     pub convert: ConvertSettings,
     /// The warehouse's URL.
@@ -162,7 +163,8 @@ impl Settings {
     fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
         let file = file::read(text)?;
         let sources = sources::check_sources(&file.source, folder)?;
-        let state = folder.join(local_path("state.url", &file.state.url.0, "sqlite")?);
+        let passwords = passwords::from_environment();
+        let state = state::check_state(&file.state.url.0, folder, &passwords)?;
         let lake = sources::check_lake(&file.lake, folder, &state)?;
         after::check_moved(&sources, &lake)?;
         let feeds = check_feeds(&file.feeds)?;
@@ -182,7 +184,6 @@ impl Settings {
         let target = Target::new(&file.warehouse.table, measures, mode)
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
-        let passwords = passwords::from_environment();
         let warehouse = match &file.warehouse.url.0 {
             Ok(url) => Ok(check_warehouse(url, folder, &state, &target, &passwords)?),
             Err(problem) => Err(format!("warehouse.url: {problem}")),
@@ -289,17 +290,19 @@ fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, Stri
 fn check_warehouse(
     url: &str,
     folder: &Path,
-    state: &Path,
+    state: &gristmill_state::Place,
     target: &Target,
     passwords: &Passwords,
 ) -> Result<String, String> {
     let warehouse = anchored_warehouse(url, folder)?;
     // A load locks the warehouse's file while it waits for a write to the state database: in one file, that would be a
     // deadlock.
-    if sqlite_path(&warehouse) == Some(state) {
-        let path = state.display();
+    if state
+        .file()
+        .is_some_and(|state| sqlite_path(&warehouse) == Some(state))
+    {
         return Err(format!(
-            "warehouse.url: {path} is the state database; name another file"
+            "warehouse.url: {state} is the state database; name another file"
         ));
     }
     let credentials = Credentials {

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gristmill_servers::postgres::ConnectError;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sqlx::migrate::MigrateError;
@@ -11,6 +13,7 @@ use sqlx::migrate::MigrateError;
 use crate::damage::Damage;
 use crate::dialect::{DatabaseError, Place};
 use crate::file::FileStatus;
+use crate::lock::Holder;
 use crate::run::RunState;
 
 /// A failure of the state database, or a request that its state does not allow.
@@ -207,6 +210,36 @@ pub enum StateError {
         /// The process that holds it, if the lock file names it.
         pid: Option<u32>,
     },
+    /// Another process works on the same state database on a server.
+    #[error(
+        "another gristmill ({holder}{}) works on the state database {database}: stop it first",
+        lease_times(holder)
+    )]
+    Leased {
+        /// The URL of the database, without its password.
+        database: String,
+        /// Who holds the lease.
+        holder: Box<Holder>,
+    },
+    /// Another process has taken over.
+    #[error(
+        "this gristmill was silent for longer than its lease on the state database {database}, and another one has taken \
+         over: it records nothing more here and does its work again there; `gristmill status` shows which one it is"
+    )]
+    LeaseLost {
+        /// The URL of the database, without its password.
+        database: String,
+    },
+    /// The server cannot be asked about the lease.
+    #[error("cannot {action} the state database {database}{}", source.advice())]
+    Lease {
+        /// What was tried: a phrase that the database follows.
+        action: &'static str,
+        /// The URL of the database, without its password.
+        database: String,
+        /// The cause.
+        source: ConnectError,
+    },
     /// The lock file cannot be used.
     #[error("cannot lock {}: check that this user can write it and that its file system supports locks", path.display())]
     Lock {
@@ -225,6 +258,8 @@ impl StateError {
             Self::Open { source, .. } | Self::Read { source, .. } | Self::Query { source, .. } => {
                 source.is_transient()
             }
+            Self::Lease { source, .. } => source.is_transient(),
+            Self::Leased { .. } | Self::LeaseLost { .. } => false,
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Impossible { .. } | Self::Damaged { .. } => false,
             Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => {
@@ -236,6 +271,14 @@ impl StateError {
             Self::JobsEdited => false,
         }
     }
+}
+
+/// Says since when and until when a lease runs.
+fn lease_times(holder: &Holder) -> String {
+    let at = |word, moment: Option<Timestamp>| {
+        moment.map_or_else(String::new, |moment| format!(", {word} {moment:.0}"))
+    };
+    at("since", holder.since) + &at("with a lease until", holder.lease_until)
 }
 
 /// Why a database could not be migrated.
@@ -343,6 +386,7 @@ impl<T> During<T> for Result<T, DatabaseError> {
                     subject,
                     damage,
                 },
+                DatabaseError::LeaseLost(database) => StateError::LeaseLost { database },
                 DatabaseError::Column { .. } => StateError::Impossible {
                     action,
                     subject,

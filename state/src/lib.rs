@@ -20,6 +20,7 @@ mod file;
 mod guard;
 mod intervention;
 mod job;
+mod lease;
 mod ledger;
 mod lineage;
 mod lock;
@@ -29,6 +30,7 @@ mod order;
 mod page;
 mod query;
 mod run;
+mod service;
 mod text;
 mod waiting;
 
@@ -68,4 +70,5 @@ pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
     NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
+pub use service::Service;
 pub use waiting::{WaitKind, Waiting, WaitingFile};

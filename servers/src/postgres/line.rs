@@ -36,6 +36,11 @@ impl Line {
         }
     }
 
+    /// The server that the session is on.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Finds out which session it is. A pooler may change it with each transaction.
     pub async fn identify(&self, client: &impl tokio_postgres::GenericClient) -> Result<(), PostgresFault> {
         let row = self.hear(client.query_one(SESSION, &[])).await?;

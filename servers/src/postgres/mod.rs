@@ -41,6 +41,24 @@ pub enum ConnectError {
     Server(#[from] PostgresFault),
 }
 
+impl ConnectError {
+    /// Whether the same call may succeed a little later without anyone fixing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Url(_) => false,
+            Self::Server(fault) => fault.is_transient(),
+        }
+    }
+
+    /// Advice for the operator, as the end of a message.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "",
+            Self::Server(fault) => fault.advice(),
+        }
+    }
+}
+
 /// A server, and how to talk to it.
 pub struct Server {
     config: Config,
@@ -49,6 +67,13 @@ pub struct Server {
     passwords: Passwords,
     /// For messages; without the password.
     url: String,
+}
+
+// Its fields hold passwords.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.url).finish()
+    }
 }
 
 impl Server {
@@ -195,12 +220,6 @@ impl Server {
             }
         });
         Ok(client)
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("url", &self.url).finish_non_exhaustive()
     }
 }
 

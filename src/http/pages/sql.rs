@@ -79,7 +79,9 @@ pub(in crate::http) async fn answer_to(desk: &Desk, question: &str) -> Result<An
     }
     // Says so if the service is only starting.
     let state = desk.state().await?;
-    let path = state.path().ok_or_else(|| Problem::Bad(QueryError::NotOnServer.to_string()))?;
+    let path = state
+        .path()
+        .ok_or_else(|| Problem::Bad(QueryError::NotOnServer.to_string()))?;
     answer(path, question).await.map_err(|none| match none {
         NoAnswer::Refused(error) => Problem::Bad(error.to_string()),
         NoAnswer::Busy => Problem::Unavailable(

@@ -33,6 +33,7 @@ mod queue;
 mod runs;
 mod schema;
 mod select;
+mod serving;
 mod sql;
 mod stores;
 mod submissions;
@@ -58,11 +59,14 @@ use crate::damage::Damage;
 use crate::dialect::{Connection, DatabaseError, Place, Readers, Reading, Result, Transaction};
 use crate::error::{During, StateError};
 use crate::lock::ServiceLock;
+use crate::service::Service;
 
 /// The state database. Its methods may be called concurrently.
 #[derive(Debug)]
 pub struct StateDb {
     place: Place,
+    /// The number under which the service may write to a server.
+    epoch: Option<i64>,
     clock: Arc<dyn Clock>,
     /// `None` if it was opened only to read.
     writer: Mutex<Option<Connection>>,
@@ -81,19 +85,32 @@ async fn begin(writer: &mut Connection) -> Result<Transaction<&mut Connection>> 
 }
 
 impl StateDb {
-    /// Opens the database, creates it (a file with its folder) if it does not exist, and migrates it. Whoever calls this
-    /// holds the [`ServiceLock`](crate::ServiceLock): a service of an earlier version must not find the database
-    /// migrated under it. Others use [`open_beside`](Self::open_beside).
+    /// Opens the database for its [`Service`], and migrates it. On a server, it can be written only as long as no other
+    /// process has become the service.
+    pub async fn open_for(service: &Service, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        Self::open_as(service.place().clone(), service.epoch(), clock).await
+    }
+
+    /// Opens the database, creates it (a file with its folder) if it does not exist, and migrates it, which no service may
+    /// find done under it: whoever calls this knows that there is none. Others use [`open_beside`](Self::open_beside).
     pub async fn open(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
-        let place = place.into();
+        Self::open_as(place.into(), None, clock).await
+    }
+
+    async fn open_as(place: Place, epoch: Option<i64>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
         if let Place::File(path) = &place {
             make_folder(path)?;
         }
-        let mut writer = connect_writer(&place).await?;
+        let mut writer = connect_writer(&place, epoch).await?;
         migrate(&mut writer, &place).await?;
         tracing::debug!(%place, "opened the state database");
         let reading = place.reading();
-        Ok(Self::new(place, clock, Some(writer), reading))
+        Ok(Self::new(place, epoch, clock, Some(writer), reading))
+    }
+
+    /// Returns whether there is a database that a service has worked on.
+    pub async fn exists(place: &Place) -> Result<bool, StateError> {
+        Ok(!schema::is_absent(place).await?)
     }
 
     /// Opens the database for a command that writes, and creates it if it does not exist. It is migrated only if no
@@ -101,9 +118,9 @@ impl StateDb {
     pub async fn open_beside(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
         let place = place.into();
         if schema::is_current(&place).await? {
-            let writer = connect_writer(&place).await?;
+            let writer = connect_writer(&place, None).await?;
             let reading = place.reading();
-            return Ok(Self::new(place, clock, Some(writer), reading));
+            return Ok(Self::new(place, None, clock, Some(writer), reading));
         }
         let _lock = match &place {
             Place::File(path) => match ServiceLock::acquire(path) {
@@ -124,12 +141,19 @@ impl StateDb {
     pub async fn open_to_read(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
         let place = place.into();
         let reading = schema::readable(&place).await?;
-        Ok(Self::new(place, clock, None, reading))
+        Ok(Self::new(place, None, clock, None, reading))
     }
 
-    fn new(place: Place, clock: Arc<dyn Clock>, writer: Option<Connection>, reading: Reading) -> Self {
+    fn new(
+        place: Place,
+        epoch: Option<i64>,
+        clock: Arc<dyn Clock>,
+        writer: Option<Connection>,
+        reading: Reading,
+    ) -> Self {
         Self {
             place,
+            epoch,
             clock,
             writer: Mutex::new(writer),
             is_unsynced: AtomicBool::new(false),
@@ -160,10 +184,7 @@ impl StateDb {
 
     /// Returns the path of the database, if it is a file.
     pub fn path(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File(path) => Some(path),
-            Place::Server(_) => None,
-        }
+        self.place.file()
     }
 
     /// Returns the rows with impossible values that the calls so far have left out.
@@ -210,15 +231,31 @@ impl StateDb {
         let writer = self.writer.lock().await;
         let mut writer = MutexGuard::try_map(writer, Option::as_mut).map_err(|_| DatabaseError::OnlyRead)?;
         if !writer.is_usable().await {
-            *writer = self.place.connect_to_write().await?;
+            *writer = connected(&self.place, self.epoch).await?;
             self.is_unsynced.store(false, Ordering::Relaxed);
         }
         Ok(writer)
     }
 }
 
-async fn connect_writer(place: &Place) -> Result<Connection, StateError> {
-    let connected = place.connect_to_write().await;
+/// Creates the tables in a database on a server that has none.
+pub(crate) async fn prepare(place: &Place) -> Result<(), StateError> {
+    match schema::is_absent(place).await? {
+        true => migrate(&mut connect_writer(place, None).await?, place).await,
+        false => Ok(()),
+    }
+}
+
+async fn connected(place: &Place, epoch: Option<i64>) -> Result<Connection> {
+    let mut connection = place.connect_to_write().await?;
+    if let Some(epoch) = epoch {
+        connection.write_as(epoch);
+    }
+    Ok(connection)
+}
+
+async fn connect_writer(place: &Place, epoch: Option<i64>) -> Result<Connection, StateError> {
+    let connected = connected(place, epoch).await;
     connected.map_err(|source| StateError::Open {
         place: place.clone(),
         source,

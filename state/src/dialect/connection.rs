@@ -87,6 +87,14 @@ impl Connection {
         }
     }
 
+    /// Has all that follows be written as the service of this number. A file needs no number: its lock holds.
+    pub(crate) fn write_as(&mut self, epoch: i64) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(postgres) => postgres.write_as(epoch),
+        }
+    }
+
     pub(super) async fn begin_to_write(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").await,

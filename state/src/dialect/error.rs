@@ -22,6 +22,9 @@ pub enum DatabaseError {
     /// The settings of the connection to the server are wrong.
     #[error("{0}")]
     Connect(String),
+    /// Another process has become the service of the database with this URL.
+    #[error("another process has taken over the work on {0}")]
+    LeaseLost(String),
     /// A statement of the transaction had failed, so that nothing of it stands.
     #[error("a part of it had failed, so all of it was undone")]
     RolledBack,
@@ -67,7 +70,7 @@ impl DatabaseError {
         match self {
             Self::Sqlite(error) => matches!(sqlite_code(error), Some(BUSY | LOCKED)),
             Self::Postgres(fault) => fault.code().is_some_and(|code| IN_USE.contains(code)),
-            Self::Connect(_) | Self::RolledBack => false,
+            Self::Connect(_) | Self::LeaseLost(_) | Self::RolledBack => false,
             Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
             Self::OnlyRead | Self::Closed | Self::Panicked(_) => false,
         }
@@ -81,7 +84,7 @@ impl DatabaseError {
                 Self::Sqlite(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => true,
                 Self::Sqlite(error) => matches!(sqlite_code(error), Some(IOERR | FULL | CANTOPEN)),
                 Self::Postgres(fault) => fault.is_transient(),
-                Self::Connect(_) | Self::RolledBack => false,
+                Self::Connect(_) | Self::LeaseLost(_) | Self::RolledBack => false,
                 Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
                 Self::OnlyRead | Self::Closed => false,
             }

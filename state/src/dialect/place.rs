@@ -22,6 +22,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// Returns the file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Server(_) => None,
+        }
+    }
+
     /// Connects to write. A file that does not exist is created.
     pub(crate) async fn connect_to_write(&self) -> Result<Connection> {
         match self {

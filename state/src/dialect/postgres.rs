@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use gristmill_servers::postgres::{Line, PostgresFault, Server};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement};
+use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
 pub(super) use self::values::datum;
 use super::Dialect;
@@ -21,14 +21,17 @@ use super::row::Row;
 
 /// A write waits that long for the lock of another transaction, such as that of a shell. And statements are small: to
 /// compile them would take longer than to run them.
-const WRITER: &str = "SET lock_timeout = '5s'; SET jit = off";
+/// A client that stands still in the middle of a write, because its process or its host does, gives its lock up after the
+/// time of a lease: whoever takes over need not wait longer.
+const WRITER: &str =
+    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off";
 const READER: &str = "SET default_transaction_read_only = on; SET jit = off";
 
 /// Whoever writes locks the one row of `writer` first. So one transaction writes at a time, as on SQLite, and what it has
 /// read is still true when it writes.
-const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; UPDATE writer SET writes = writes + 1";
-const BEGIN_UNFLUSHED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off;
-    UPDATE writer SET writes = writes + 1";
+const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const BEGIN_UNFLUSHED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
+const COUNT_WRITE: &str = "UPDATE writer SET writes = writes + 1";
 const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.
@@ -68,6 +71,9 @@ pub(crate) struct Postgres {
     state: State,
     /// Whether commits are on disk when they return.
     is_flushed: bool,
+    /// The number under which the service may write, which is not the newest any more once another process has become the
+    /// service. `None` for commands, which may write beside it.
+    epoch: Option<i64>,
     /// How many transactions of this connection `writer` counts.
     own_writes: i64,
     prepared: HashMap<Place, Prepared>,
@@ -89,6 +95,7 @@ impl Postgres {
             purpose,
             state: State::None,
             is_flushed: true,
+            epoch: None,
             own_writes: 0,
             prepared: HashMap::new(),
         })
@@ -188,12 +195,37 @@ impl Postgres {
         self.batch(words).await
     }
 
+    /// Has all that follows be written as the service of this number.
+    pub(super) fn write_as(&mut self, epoch: i64) {
+        self.epoch = Some(epoch);
+    }
+
     pub(super) async fn begin_to_write(&mut self) -> Result<()> {
-        self.begin(match self.is_flushed {
+        // Whoever gives up waiting may have begun.
+        self.state = State::Open;
+        self.count_write(match self.is_flushed {
             true => BEGIN_TO_WRITE,
             false => BEGIN_UNFLUSHED,
         })
         .await
+    }
+
+    /// Counts a write in its transaction, which `words` may begin. Fails if another process has become the service.
+    ///
+    /// The condition is on the row that is changed. So it holds as long as the row is locked, and whoever has waited for the
+    /// lock finds it as it is then, which is not so for other tables.
+    pub(crate) async fn count_write(&mut self, words: &str) -> Result<()> {
+        let only = self
+            .epoch
+            .map_or_else(String::new, |epoch| format!(" WHERE epoch = {epoch}"));
+        let statements = format!("{words};{COUNT_WRITE}{only}");
+        let counted = self.line.hear(self.client.simple_query(&statements)).await;
+        let answers = self.noting_failure(counted)?;
+        if let Some(SimpleQueryMessage::CommandComplete(0)) = answers.last() {
+            self.state = State::Failed;
+            return Err(DatabaseError::LeaseLost(self.line.server().url().to_owned()));
+        }
+        Ok(())
     }
 
     pub(super) async fn begin_to_read(&mut self) -> Result<()> {

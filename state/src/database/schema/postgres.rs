@@ -25,21 +25,28 @@ macro_rules! texts {
 }
 
 /// All migrations, in their order.
-const MIGRATIONS: [Migration; 1] = [Migration {
-    version: 30,
-    description: "initial",
-    texts: texts! {
-        "0030_1_functions.sql"
-        "0030_2_tables.sql"
-        "0030_3_tables_of_work.sql"
-        "0030_4_values.sql"
-        "0030_5_jobs.sql"
-        "0030_6_files.sql"
-        "0030_7_runs.sql"
-        "0030_8_edits.sql"
-        "0030_9_views.sql"
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 30,
+        description: "initial",
+        texts: texts! {
+            "0030_1_functions.sql"
+            "0030_2_tables.sql"
+            "0030_3_tables_of_work.sql"
+            "0030_4_values.sql"
+            "0030_5_jobs.sql"
+            "0030_6_files.sql"
+            "0030_7_runs.sql"
+            "0030_8_edits.sql"
+            "0030_9_views.sql"
+        },
     },
-}];
+    Migration {
+        version: 31,
+        description: "service lease",
+        texts: texts! { "0031_service_lease.sql" },
+    },
+];
 
 /// The migrations that were applied.
 const TABLE: &str = "
@@ -151,6 +158,10 @@ async fn apply_missing(writer: &mut Postgres) -> Result<i64, MigrationError> {
         if known.checksum() != *checksum {
             return Err(MigrationError::Changed(*version));
         }
+    }
+    if newest > 0 {
+        // A service that another one has followed must not change the tables under it.
+        writer.count_write("SELECT 1").await?;
     }
     for migration in MIGRATIONS.iter().filter(|migration| migration.version > newest) {
         for text in migration.texts {

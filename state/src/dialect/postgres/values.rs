@@ -1,5 +1,6 @@
 //! How values go to a server of Postgres and come from it.
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use bytes::{BufMut as _, BytesMut};
@@ -14,6 +15,9 @@ type BoxError = Box<dyn Error + Send + Sync>;
 /// The first byte of JSON as the server takes it.
 const JSON_VERSION: u8 = 1;
 
+/// What stands for NUL, which Postgres has in no text. Messages that quote a file may hold one.
+const NO_NUL: &str = "\u{fffd}";
+
 /// A value takes the form that the statement wants of its parameter.
 impl ToSql for Parameter {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, BoxError> {
@@ -24,11 +28,11 @@ impl ToSql for Parameter {
             (Self::Integer(value), &Type::BOOL) => (*value != 0).to_sql(ty, out),
             (Self::Integer(value), &Type::FLOAT8) => (*value as f64).to_sql(ty, out),
             (Self::Real(value), &Type::FLOAT8) => value.to_sql(ty, out),
-            (Self::Text(value), &Type::TEXT) => value.to_sql(ty, out),
-            (Self::Text(value), &Type::JSON) => as_bytes(value, out),
+            (Self::Text(value), &Type::TEXT) => value.replace('\0', NO_NUL).to_sql(ty, out),
             (Self::Text(value), &Type::JSONB) => {
                 out.put_u8(JSON_VERSION);
-                as_bytes(value, out)
+                out.put_slice(json_without_nul(value).as_bytes());
+                Ok(IsNull::No)
             }
             (value, ty) => Err(format!("{value:?} is no {ty}").into()),
         }
@@ -41,9 +45,32 @@ impl ToSql for Parameter {
     to_sql_checked!();
 }
 
-fn as_bytes(text: &str, out: &mut BytesMut) -> Result<IsNull, BoxError> {
-    out.put_slice(text.as_bytes());
-    Ok(IsNull::No)
+/// Returns JSON in whose texts no NUL stands, which may be escaped there.
+fn json_without_nul(json: &str) -> Cow<'_, str> {
+    const ESCAPED: &str = "\\u0000";
+    if !json.contains(ESCAPED) {
+        return json.into();
+    }
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        out.push_str(before);
+        rest = match escape.strip_prefix(ESCAPED) {
+            Some(after) => {
+                out.push_str(NO_NUL);
+                after
+            }
+            None => {
+                // A backslash, and the character that it escapes, which may be another one.
+                let end = escape.char_indices().nth(2).map_or(escape.len(), |(end, _)| end);
+                out.push_str(&escape[..end]);
+                &escape[end..]
+            }
+        };
+    }
+    out.push_str(rest);
+    out.into()
 }
 
 /// Returns what a column holds.
@@ -61,7 +88,7 @@ impl<'r> FromSql<'r> for Datum<'r> {
             Type::INT4 => i32::from_sql(ty, bytes).map(|value| Self::Integer(value.into())),
             Type::BOOL => bool::from_sql(ty, bytes).map(|value| Self::Integer(value.into())),
             Type::FLOAT8 => f64::from_sql(ty, bytes).map(Self::Real),
-            Type::TEXT | Type::JSON => <&str>::from_sql(&Type::TEXT, bytes).map(Self::Text),
+            Type::TEXT => <&str>::from_sql(&Type::TEXT, bytes).map(Self::Text),
             _ => Err(format!("values of type {ty} are not read").into()),
         }
     }
@@ -72,5 +99,19 @@ impl<'r> FromSql<'r> for Datum<'r> {
 
     fn accepts(_: &Type) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_replaced_in_json_and_what_looks_like_it_is_not() {
+        for text in ["", "a", "\0", "a\0\0b", "\\u0000", "\\\0", "\\\\u0000\0", "é\\"] {
+            let json = serde_json::json!([text, 1]).to_string();
+            let read: (String, i64) = serde_json::from_str(&json_without_nul(&json)).unwrap();
+            assert_eq!(read, (text.replace('\0', "\u{fffd}"), 1), "{json}");
+        }
     }
 }
