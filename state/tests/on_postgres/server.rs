@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_state::{Place, StateDb, StateError, SystemClock};
+use gristmill_testkit::postgres::shared;
 
-use crate::place::new_place;
+use crate::place::{at, new_place};
 use crate::shell::Shell;
 use crate::support::{Fixture, converted, job};
 
@@ -136,4 +137,19 @@ async fn connections_that_were_cut_are_made_anew() {
     let edit = "UPDATE aggr_job_configuration SET job_min_file_count = 2";
     shell.execute(edit).await.unwrap();
     assert!(f.db.changes().await.unwrap() > after);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused() {
+    let (place, _) = new_place();
+    let mut shell = Shell::open(&place).await;
+    let create = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+    shell.execute(create).await.unwrap();
+    let error = StateDb::open(at(&shared().url("latin")), Arc::new(SystemClock)).await;
+    let error = error.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.contains("LATIN1") && source.contains("must be UTF8"),
+        "{error}: {source}"
+    );
 }
