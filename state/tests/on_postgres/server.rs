@@ -153,3 +153,20 @@ async fn a_database_that_cannot_hold_every_text_is_refused() {
         "{error}: {source}"
     );
 }
+
+#[tokio::test]
+async fn everything_lies_in_the_schema_that_the_url_names() {
+    let url = shared().create_database();
+    let mut shell = Shell::open(&at(&url)).await;
+    shell.execute("CREATE SCHEMA app").await.unwrap();
+    let place = at(&format!("{url}?options=-csearch_path%3Dapp"));
+    let db = StateDb::open(place, Arc::new(SystemClock)).await.unwrap();
+    db.add_jobs(&[job("J101")]).await.unwrap();
+    let others = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    assert_eq!(shell.column(others).await, ["0"]);
+    // Triggers find their tables, whatever search path a person has.
+    let edit = "UPDATE app.aggr_job_configuration SET job_enabled = 0";
+    shell.execute(edit).await.unwrap();
+    assert!(!db.jobs().await.unwrap()[0].config.enabled);
+    assert_eq!(db.job_history(None).await.unwrap().len(), 2);
+}
