@@ -87,7 +87,11 @@ impl DatabaseError {
                 Self::Panicked(_) => true,
                 Self::Sqlite(sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed) => true,
                 Self::Sqlite(error) => matches!(sqlite_code(error), Some(IOERR | FULL | CANTOPEN)),
-                Self::Postgres(fault) => fault.is_transient(),
+                // This side stood still in the middle of a write.
+                Self::Postgres(fault) => {
+                    fault.is_transient()
+                        || fault.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
+                }
                 Self::Connect(_) | Self::LeaseLost(_) => false,
                 Self::Unconfirmed(_) | Self::RolledBack => false,
                 Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,

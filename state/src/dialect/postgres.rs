@@ -22,10 +22,12 @@ use super::row::Row;
 
 /// A write waits that long for the lock of another transaction, such as that of a shell. And statements are small: to
 /// compile them would take longer than to run them.
+///
 /// A client that stands still in the middle of a write, because its process or its host does, gives its lock up after the
 /// time of a lease: whoever takes over need not wait longer.
 const WRITER: &str =
-    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off";
+    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off;
+    SET client_min_messages = warning";
 const READER: &str = "SET default_transaction_read_only = on; SET jit = off";
 
 /// Whoever writes locks the one row of `writer` first. So one transaction writes at a time, as on SQLite, and what it has
