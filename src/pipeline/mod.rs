@@ -269,9 +269,14 @@ async fn work(
     components.progress.finish();
     outcome?;
     drop(stages);
-    let news = components.state.ledger_news(None).await?;
-    components.activity.tally.set_stopped_jobs(news.jobs().len());
-    components.state.close().await?;
+    let closed = async {
+        let news = components.state.ledger_news(None).await?;
+        components.activity.tally.set_stopped_jobs(news.jobs().len());
+        Ok::<_, StepError>(components.state.close().await?)
+    };
+    closed
+        .await
+        .or_else(|error| left_to_the_next_start(until, error.into()))?;
     let tally = components.activity.tally.clone();
     if Arc::into_inner(components).is_none() {
         tracing::debug!("threads are left behind in calls that do not return");
@@ -330,7 +335,11 @@ async fn open_components(
     for source in &settings.sources {
         sources.push(OpenSource::open(source, &own).await?);
     }
-    let lake = Lake::open_to_write(&settings.lake, state.name().await?.as_deref()).await?;
+    let name = with_retries(&patience, "asking for the name of the state database", || async {
+        Ok(state.name().await?)
+    });
+    let name = name.await.map_err(StepError::into_cause)?;
+    let lake = Lake::open_to_write(&settings.lake, name.as_deref()).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     // With a bucket, some conversions wait for the network while others compute.
     let max_conversions = match settings.has_bucket() {

@@ -23,3 +23,31 @@ impl StateDb {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gristmill_servers::Passwords;
+    use gristmill_servers::postgres::Server;
+    use gristmill_testkit::postgres::shared;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::dialect::query_scalar;
+
+    #[tokio::test]
+    async fn whoever_stands_still_in_a_write_gives_up_its_lock_in_the_time_of_a_lease() {
+        let server = Server::new(
+            &shared().create_database(),
+            &Passwords::default(),
+            "gristmill state",
+        );
+        let server = Arc::new(server.unwrap());
+        let state = StateDb::open(server, Arc::new(SystemClock)).await.unwrap();
+        let mut writer = state.writer().await.unwrap();
+        let limit = query_scalar("SHOW idle_in_transaction_session_timeout").fetch_one(&mut *writer);
+        let limit: String = limit.await.unwrap();
+        assert_eq!(limit, format!("{}s", lease::TTL.as_secs()));
+    }
+}

@@ -162,6 +162,20 @@ async fn a_write_that_is_under_way_is_waited_for_before_the_takeover() {
 }
 
 #[tokio::test]
+async fn whoever_stands_still_in_a_write_does_not_hold_a_takeover_up() {
+    let (_, server) = database();
+    drop(Lease::take(server.clone(), SHORT).await.unwrap());
+    let mut paused = server.connect().await.unwrap();
+    let limit = "SET idle_in_transaction_session_timeout = '3s'";
+    paused.batch_execute(limit).await.unwrap();
+    let write = paused.transaction().await.unwrap();
+    let counted = write.execute("UPDATE writer SET writes = writes + 1 WHERE epoch = 1", &[]);
+    assert_eq!(counted.await.unwrap(), 1);
+    assert_eq!(Lease::take(server.clone(), SHORT).await.unwrap().epoch(), 2);
+    assert!(write.commit().await.is_err());
+}
+
+#[tokio::test]
 async fn a_write_that_waits_for_the_takeover_is_refused() {
     let (_, server) = database();
     let mut first = server.connect().await.unwrap();

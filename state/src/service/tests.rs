@@ -217,3 +217,24 @@ async fn a_service_that_was_followed_does_not_migrate() {
     let cause = std::error::Error::source(&error).unwrap().to_string();
     assert!(cause.contains("has taken over"), "{error}: {cause}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_first_starts_at_once_one_works() {
+    let url = shared().create_database();
+    let starts: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { begin(&url).await })
+        })
+        .collect();
+    let mut working = Vec::new();
+    for start in starts {
+        match start.await.unwrap() {
+            Ok(begun) => working.push(begun),
+            Err(StateError::Leased { .. }) => {}
+            Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+        }
+    }
+    assert_eq!(working.len(), 1);
+    working[0].1.look_again(&["a".to_owned()]).await.unwrap();
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_servers::Passwords;
+use gristmill_testkit::proxy::{Cut, Manner, Protocol, Proxy, Side};
 
 use super::*;
 use crate::dialect::{Connection, Transaction, query, query_as, query_scalar};
@@ -174,4 +175,50 @@ async fn values_come_back_as_they_went() {
     }
     let refused = query(ADD).bind("a").execute(&mut reader).await.unwrap_err();
     assert!(refused.to_string().contains("read-only"), "{refused}");
+}
+
+/// A claim that stands without its claimer's knowledge would wait for the next start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_message_is_lost_an_error_means_that_nothing_was_written() {
+    let server = server().await;
+    let shared = gristmill_testkit::postgres::shared();
+    let proxy = Proxy::start(shared.port, Protocol::Postgres);
+    let url = server
+        .url()
+        .replace(&shared.port.to_string(), &proxy.port.to_string());
+    let cut_off = Server::new(&format!("{url}?sslmode=disable"), &Passwords::default(), "cut").unwrap();
+    let cut_off = Arc::new(cut_off);
+    let mut reader = connect(&server, Purpose::Read).await;
+    let mut confirmed = Vec::new();
+    for side in [Side::Client, Side::Server] {
+        for number in 0.. {
+            let before = number_of_rows(&mut reader).await;
+            proxy.cut(Some((Cut::Message(side, number), Manner::Close)));
+            let written = write(&cut_off, &format!("{side:?} {number}")).await;
+            let fallen = proxy.fallen();
+            proxy.cut(None);
+            let added = number_of_rows(&mut reader).await - before;
+            let what = format!("{side:?} {number} at {fallen:?}: {written:?}");
+            assert_eq!(added, i64::from(written.is_ok()), "{what}");
+            match (written, fallen) {
+                (Ok(()), None) => break,
+                (Ok(()), Some(_)) => confirmed.push(what),
+                (Err(error), fallen) => assert!(error.is_transient() && fallen.is_some(), "{what}"),
+            }
+        }
+    }
+    // The answer to the commit, or what follows it.
+    assert!(!confirmed.is_empty());
+    eprintln!("{confirmed:#?}");
+}
+
+async fn number_of_rows(reader: &mut Connection) -> i64 {
+    number(reader, COUNT).await
+}
+
+async fn write(server: &Arc<Server>, path: &str) -> Result<()> {
+    let mut writer = Connection::Postgres(Box::new(Postgres::connect(server, Purpose::Write).await?));
+    let mut tx = Transaction::to_write(&mut writer).await?;
+    query(ADD).bind(path).execute(&mut *tx).await?;
+    tx.commit().await
 }
