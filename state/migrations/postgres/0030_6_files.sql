@@ -2,8 +2,12 @@
 --
 -- They work once for each statement, not for each row: files are recorded by the thousand. What has changed is found by
 -- EXCEPT and by sums, which sort or hash, so that no plan made for a few rows goes through many rows again for each.
+--
+-- A connection keeps their plans, also those that it made while the tables were small. So they have to use the indexes even
+-- then, and what belongs to a row is looked up by a subquery: a join might read the whole table for it.
 
-CREATE FUNCTION open_waves_of(given bigint[]) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION open_waves_of(given bigint[]) RETURNS void LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     -- Opens the waves of files, or touches those that are open.
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
@@ -13,7 +17,8 @@ BEGIN
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched;
 END $$;
 
-CREATE FUNCTION file_added() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION file_added() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO file_to_match SELECT file_id FROM new_rows ON CONFLICT DO NOTHING;
     INSERT INTO tally_file (feed, status, files)
@@ -24,7 +29,8 @@ END $$;
 CREATE TRIGGER file_added AFTER INSERT ON ingested_file_status
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION file_added();
 
-CREATE FUNCTION file_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION file_changed() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     changed bigint[];
 BEGIN
@@ -63,25 +69,29 @@ BEGIN
      GROUP BY feed, status HAVING sum(times) <> 0
     ON CONFLICT (feed, status) DO UPDATE SET files = tally_file.files + excluded.files;
 
-    INSERT INTO tally_version (feed, versions, bytes, rows, ignored, skipped, rejects)
-    SELECT m.feed, sum(m.times), sum(m.times * v.bytes), sum(m.times * v.rows), sum(m.times * v.ignored),
-           sum(m.times * v.skipped), sum(m.times * v.rejects)
-      FROM (SELECT file_id, feed, sum(times) AS times
-              FROM (SELECT file_id, feed, 1 AS times FROM new_rows
-                     UNION ALL SELECT file_id, feed, -1 FROM old_rows) counted
-             GROUP BY file_id, feed HAVING sum(times) <> 0) m
-      JOIN file_version v ON v.file_id = m.file_id
-     GROUP BY m.feed
-    ON CONFLICT (feed) DO UPDATE
-       SET versions = tally_version.versions + excluded.versions, bytes = tally_version.bytes + excluded.bytes,
-           rows = tally_version.rows + excluded.rows, ignored = tally_version.ignored + excluded.ignored,
-           skipped = tally_version.skipped + excluded.skipped, rejects = tally_version.rejects + excluded.rejects;
+    changed := ARRAY (SELECT file_id FROM (SELECT file_id, feed FROM new_rows
+                                           EXCEPT SELECT file_id, feed FROM old_rows) other);
+    IF changed <> '{}' THEN
+        INSERT INTO tally_version (feed, versions, bytes, rows, ignored, skipped, rejects)
+        SELECT m.feed, sum(m.times), sum(m.times * v.bytes), sum(m.times * v.rows), sum(m.times * v.ignored),
+               sum(m.times * v.skipped), sum(m.times * v.rejects)
+          FROM file_version v
+          JOIN (SELECT file_id, feed, 1 AS times FROM new_rows
+                 UNION ALL SELECT file_id, feed, -1 FROM old_rows) m ON m.file_id = v.file_id
+         WHERE v.file_id = ANY (changed)
+         GROUP BY m.feed
+        ON CONFLICT (feed) DO UPDATE
+           SET versions = tally_version.versions + excluded.versions, bytes = tally_version.bytes + excluded.bytes,
+               rows = tally_version.rows + excluded.rows, ignored = tally_version.ignored + excluded.ignored,
+               skipped = tally_version.skipped + excluded.skipped, rejects = tally_version.rejects + excluded.rejects;
+    END IF;
     RETURN NULL;
 END $$;
 CREATE TRIGGER file_changed AFTER UPDATE ON ingested_file_status
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION file_changed();
 
-CREATE FUNCTION file_removed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION file_removed() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     removed bigint[] := ARRAY (SELECT file_id FROM old_rows);
 BEGIN
@@ -98,7 +108,8 @@ END $$;
 CREATE TRIGGER file_removed AFTER DELETE ON ingested_file_status
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION file_removed();
 
-CREATE FUNCTION day_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION day_changed() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     changed bigint[];
 BEGIN
@@ -124,12 +135,14 @@ CREATE TRIGGER day_changed AFTER UPDATE ON file_day
 CREATE TRIGGER day_removed AFTER DELETE ON file_day
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION day_changed();
 
-CREATE FUNCTION version_added() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION version_added() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO tally_version (feed, versions, bytes, rows, ignored, skipped, rejects)
-    SELECT f.feed, count(*), sum(v.bytes), sum(v.rows), sum(v.ignored), sum(v.skipped), sum(v.rejects)
-      FROM new_rows v JOIN ingested_file_status f ON f.file_id = v.file_id
-     GROUP BY f.feed
+    SELECT (SELECT f.feed FROM ingested_file_status f WHERE f.file_id = v.file_id), count(*), sum(v.bytes), sum(v.rows),
+           sum(v.ignored), sum(v.skipped), sum(v.rejects)
+      FROM new_rows v
+     GROUP BY 1
     ON CONFLICT (feed) DO UPDATE
        SET versions = tally_version.versions + excluded.versions, bytes = tally_version.bytes + excluded.bytes,
            rows = tally_version.rows + excluded.rows, ignored = tally_version.ignored + excluded.ignored,
@@ -139,7 +152,8 @@ END $$;
 CREATE TRIGGER version_added AFTER INSERT ON file_version
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION version_added();
 
-CREATE FUNCTION version_changed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION version_changed() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 DECLARE
     changed bigint[];
 BEGIN
@@ -156,34 +170,37 @@ BEGIN
     UPDATE tally_version t
        SET bytes = t.bytes + d.bytes, rows = t.rows + d.rows, ignored = t.ignored + d.ignored,
            skipped = t.skipped + d.skipped, rejects = t.rejects + d.rejects
-      FROM (SELECT f.feed, sum(v.bytes) AS bytes, sum(v.rows) AS rows, sum(v.ignored) AS ignored,
+      FROM (SELECT (SELECT f.feed FROM ingested_file_status f WHERE f.file_id = v.file_id) AS feed,
+                   sum(v.bytes) AS bytes, sum(v.rows) AS rows, sum(v.ignored) AS ignored,
                    sum(v.skipped) AS skipped, sum(v.rejects) AS rejects
               FROM (SELECT file_id, bytes, rows, ignored, skipped, rejects FROM new_rows
                      UNION ALL SELECT file_id, -bytes, -rows, -ignored, -skipped, -rejects FROM old_rows) v
-              JOIN ingested_file_status f ON f.file_id = v.file_id
-             GROUP BY f.feed) d
+             GROUP BY 1) d
      WHERE t.feed = d.feed AND (d.bytes, d.rows, d.ignored, d.skipped, d.rejects) <> (0, 0, 0, 0, 0);
     RETURN NULL;
 END $$;
 CREATE TRIGGER version_changed AFTER UPDATE ON file_version
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION version_changed();
 
-CREATE FUNCTION version_removed() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION version_removed() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     UPDATE tally_version t
        SET versions = t.versions - g.versions, bytes = t.bytes - g.bytes, rows = t.rows - g.rows,
            ignored = t.ignored - g.ignored, skipped = t.skipped - g.skipped, rejects = t.rejects - g.rejects
-      FROM (SELECT f.feed, count(*) AS versions, sum(v.bytes) AS bytes, sum(v.rows) AS rows, sum(v.ignored) AS ignored,
+      FROM (SELECT (SELECT f.feed FROM ingested_file_status f WHERE f.file_id = v.file_id) AS feed,
+                   count(*) AS versions, sum(v.bytes) AS bytes, sum(v.rows) AS rows, sum(v.ignored) AS ignored,
                    sum(v.skipped) AS skipped, sum(v.rejects) AS rejects
-              FROM old_rows v JOIN ingested_file_status f ON f.file_id = v.file_id
-             GROUP BY f.feed) g
+              FROM old_rows v
+             GROUP BY 1) g
      WHERE t.feed = g.feed;
     RETURN NULL;
 END $$;
 CREATE TRIGGER version_removed AFTER DELETE ON file_version
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION version_removed();
 
-CREATE FUNCTION submission_tallied() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION submission_tallied() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO tally_submission (outcome, submissions)
     SELECT outcome, count(*) FROM new_rows GROUP BY outcome
@@ -193,7 +210,8 @@ END $$;
 CREATE TRIGGER submission_tallied AFTER INSERT ON submission
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION submission_tallied();
 
-CREATE FUNCTION submission_tallied_again() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION submission_tallied_again() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     INSERT INTO tally_submission (outcome, submissions)
     SELECT outcome, sum(times)
@@ -206,7 +224,8 @@ CREATE TRIGGER submission_tallied_again AFTER UPDATE ON submission
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT
     EXECUTE FUNCTION submission_tallied_again();
 
-CREATE FUNCTION submission_not_tallied() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION submission_not_tallied() RETURNS trigger LANGUAGE plpgsql
+    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
 BEGIN
     UPDATE tally_submission t SET submissions = t.submissions - gone.submissions
       FROM (SELECT outcome, count(*) AS submissions FROM old_rows GROUP BY outcome) gone

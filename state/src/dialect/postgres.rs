@@ -20,15 +20,24 @@ use super::expanded::{Place, expanded};
 use super::parameter::Parameter;
 use super::row::Row;
 
-/// A write waits that long for the lock of another transaction, such as that of a shell. And statements are small: to
-/// compile them would take longer than to run them.
+/// How statements are worked off. They are small: to compile them would take longer than to run them. Each is planned for
+/// the tables as they are: a plan that was made while they were small would read them as a whole for years. What is worked
+/// on lies in memory, so to look something up by an index costs little.
+macro_rules! planning {
+    () => {
+        "SET jit = off; SET plan_cache_mode = force_custom_plan; SET random_page_cost = 1.1"
+    };
+}
+
+/// A write waits that long for the lock of another transaction, such as that of a shell.
 ///
 /// A client that stands still in the middle of a write, because its process or its host does, gives its lock up after the
 /// time of a lease: whoever takes over need not wait longer.
-const WRITER: &str =
-    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'; SET jit = off;
-    SET client_min_messages = warning";
-const READER: &str = "SET default_transaction_read_only = on; SET jit = off";
+const WRITER: &str = concat!(
+    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning; ",
+    planning!()
+);
+const READER: &str = concat!("SET default_transaction_read_only = on; ", planning!());
 
 /// Whoever writes locks the one row of `writer` first. So one transaction writes at a time, as on SQLite, and what it has
 /// read is still true when it writes.
