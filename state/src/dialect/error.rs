@@ -25,6 +25,9 @@ pub enum DatabaseError {
     /// Another process has become the service of the database with this URL.
     #[error("another process has taken over the work on {0}")]
     LeaseLost(String),
+    /// Nobody knows whether a change stands.
+    #[error("whether it was done is not known ({0}): look before you try again")]
+    Unconfirmed(String),
     /// A statement of the transaction had failed, so that nothing of it stands.
     #[error("a part of it had failed, so all of it was undone")]
     RolledBack,
@@ -70,7 +73,8 @@ impl DatabaseError {
         match self {
             Self::Sqlite(error) => matches!(sqlite_code(error), Some(BUSY | LOCKED)),
             Self::Postgres(fault) => fault.code().is_some_and(|code| IN_USE.contains(code)),
-            Self::Connect(_) | Self::LeaseLost(_) | Self::RolledBack => false,
+            Self::Connect(_) | Self::LeaseLost(_) => false,
+            Self::Unconfirmed(_) | Self::RolledBack => false,
             Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
             Self::OnlyRead | Self::Closed | Self::Panicked(_) => false,
         }
@@ -88,7 +92,8 @@ impl DatabaseError {
                     fault.is_transient()
                         || fault.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
                 }
-                Self::Connect(_) | Self::LeaseLost(_) | Self::RolledBack => false,
+                Self::Connect(_) | Self::LeaseLost(_) => false,
+                Self::Unconfirmed(_) | Self::RolledBack => false,
                 Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
                 Self::OnlyRead | Self::Closed => false,
             }

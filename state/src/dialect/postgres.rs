@@ -1,5 +1,6 @@
 //! Connections to a database on a server of Postgres.
 
+mod outcome;
 mod values;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ const READER: &str = "SET default_transaction_read_only = on; SET jit = off";
 const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGIN_UNFLUSHED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
 const COUNT_WRITE: &str = "UPDATE writer SET writes = writes + 1";
+const TRANSACTION: &str = "RETURNING pg_current_xact_id()";
 const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.
@@ -71,6 +73,8 @@ pub(crate) struct Postgres {
     line: Line,
     purpose: Purpose,
     state: State,
+    /// The server's number of the transaction, if it writes.
+    transaction: Option<String>,
     /// Whether commits are on disk when they return.
     is_flushed: bool,
     /// The number under which the service may write, which is not the newest any more once another process has become the
@@ -96,6 +100,7 @@ impl Postgres {
             line,
             purpose,
             state: State::None,
+            transaction: None,
             is_flushed: true,
             epoch: None,
             own_writes: 0,
@@ -194,6 +199,7 @@ impl Postgres {
     pub(crate) async fn begin(&mut self, words: &str) -> Result<()> {
         // Whoever gives up waiting may have begun.
         self.state = State::Open;
+        self.transaction = None;
         self.batch(words).await
     }
 
@@ -205,6 +211,7 @@ impl Postgres {
     pub(super) async fn begin_to_write(&mut self) -> Result<()> {
         // Whoever gives up waiting may have begun.
         self.state = State::Open;
+        self.transaction = None;
         self.count_write(match self.is_flushed {
             true => BEGIN_TO_WRITE,
             false => BEGIN_UNFLUSHED,
@@ -220,10 +227,15 @@ impl Postgres {
         let only = self
             .epoch
             .map_or_else(String::new, |epoch| format!(" WHERE epoch = {epoch}"));
-        let statements = format!("{words};{COUNT_WRITE}{only}");
+        let statements = format!("{words};{COUNT_WRITE}{only} {TRANSACTION}");
         let counted = self.line.hear(self.client.simple_query(&statements)).await;
         let answers = self.noting_failure(counted)?;
-        if let Some(SimpleQueryMessage::CommandComplete(0)) = answers.last() {
+        // The last answer is the number of rows, and the one before it the row.
+        self.transaction = match answers.iter().rev().nth(1) {
+            Some(SimpleQueryMessage::Row(row)) => row.get(0).map(str::to_owned),
+            _ => None,
+        };
+        if self.transaction.is_none() {
             self.state = State::Failed;
             return Err(DatabaseError::LeaseLost(self.line.server().url().to_owned()));
         }
@@ -239,9 +251,17 @@ impl Postgres {
             self.rollback().await?;
             return Err(DatabaseError::RolledBack);
         }
-        self.batch("COMMIT").await?;
+        if let Err(error) = self.batch("COMMIT").await {
+            // The commit, or the answer to it, may have been lost on its way.
+            match &self.transaction {
+                Some(number) if error.is_transient() => {
+                    outcome::must_stand(self.line.server(), number, error).await?;
+                }
+                _ => return Err(error),
+            }
+        }
         self.state = State::None;
-        self.own_writes += 1;
+        self.own_writes += i64::from(self.transaction.take().is_some());
         Ok(())
     }
 
@@ -294,3 +314,6 @@ impl fmt::Debug for Postgres {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use crate::support::{Fixture, converted};
 const LIMIT: Duration = Duration::from_secs(5);
 
 async fn ask(f: &Fixture, sql: &str) -> Result<Answer, QueryError> {
-    query(file(&f), sql, LIMIT).await
+    query(file(f), sql, LIMIT).await
 }
 
 #[tokio::test]
