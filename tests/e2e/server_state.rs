@@ -190,8 +190,12 @@ fn a_server_that_is_away_for_longer_than_the_lease_is_waited_for() {
     server.start_again();
     wait_until("the load", || {
         assert!(running.is_running(), "{}", running.stderr());
-        site.run(["runs"]).stdout.contains("LOADED")
+        running.stderr().contains("loaded")
     });
+    assert_eq!(
+        support::sqlite_warehouse(&site, "SELECT sale_amount FROM sales_summary"),
+        ["1.50"]
+    );
     let ended = running.terminate();
     assert_eq!(ended.status.code(), Some(0), "{ended}");
 }
