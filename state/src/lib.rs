@@ -1,10 +1,12 @@
 //! The state database: which files are in force, which jobs exist, and which runs are queued, running or done.
 //!
-//! It is the memory of the service, and the single source of truth for runs. People read it with plain `sqlite3` and
-//! edit its jobs while the service runs. Every decision therefore reads the database afresh; nothing is cached.
+//! It is the memory of the service, and the single source of truth for runs. It is a file of SQLite, or lies on a
+//! server of Postgres. People read it with `sqlite3` or `psql`, and edit its jobs while the service runs. Every decision
+//! therefore reads the database afresh; nothing is cached.
 //!
 //! [`StateDb`] is the entry point. The types it accepts and returns are in the modules `file`, `job`, `run` and
-//! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `database`.
+//! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `database`, and
+//! what differs between the two databases is in `dialect`.
 
 mod alert;
 mod clock;

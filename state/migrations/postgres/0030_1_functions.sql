@@ -1,9 +1,4 @@
 -- Functions that tables and triggers of the state database use.
---
--- This file and the next ones of this number are one migration. What is made lies in the schema that comes first in the
--- search path, and finds its own tables there, whatever search path the one who writes has.
-
-SELECT set_config('search_path', quote_ident(current_schema()), true);
 
 -- These are part of the statement that calls them: so they are quick. (Postgres would not do so if they were STRICT. What is
 -- NULL is no reason to refuse a row.)

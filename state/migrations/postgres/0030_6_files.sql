@@ -44,9 +44,11 @@ BEGIN
     END IF;
 
     changed := ARRAY (SELECT file_id FROM (
-        SELECT file_id, version_id, valid_submission_id, last_update_status, last_validated_timestamp FROM new_rows
+        SELECT file_id, version_id, valid_submission_id, last_update_status, last_update_timestamp,
+               last_validated_timestamp FROM new_rows
         EXCEPT
-        SELECT file_id, version_id, valid_submission_id, last_update_status, last_validated_timestamp FROM old_rows) other);
+        SELECT file_id, version_id, valid_submission_id, last_update_status, last_update_timestamp,
+               last_validated_timestamp FROM old_rows) other);
     IF changed <> '{}' THEN
         PERFORM open_waves_of(changed);
         UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')

@@ -1,9 +1,9 @@
-//! The state database on SQLite.
+//! The rules of the state database, on SQLite and on Postgres alike ([`crate::dialect`]).
 //!
-//! One connection writes, a few read. A mutex serializes writes, which begin with `BEGIN IMMEDIATE`: what a
-//! transaction has read is still true when it writes, even across processes. Reads see a snapshot and never wait. The
-//! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned;
-//! except what the next start would do again ([`StateDb::writer_unsynced`]).
+//! One connection writes, a few read. A mutex serializes writes of this process, and their transactions begin with a lock
+//! that keeps all others from writing: what a transaction has read is still true when it writes. Reads see a snapshot and
+//! never wait. The log is flushed at each commit, so a change survives a power cut once its call has returned; except what
+//! the next start would do again ([`StateDb::writer_unsynced`]).
 
 mod alerts;
 mod archives;
@@ -169,7 +169,7 @@ impl StateDb {
         Self { editor, ..self }
     }
 
-    /// Returns a number that changes when another connection writes: a person with `sqlite3`, or another command.
+    /// Returns a number that changes when another connection writes: a person with `sqlite3` or `psql`, or another command.
     /// Writes by this `StateDb` do not count. Compare only numbers from the same `StateDb`.
     pub async fn changes(&self) -> Result<i64, StateError> {
         let (action, subject) = ("check for changes in", "the state database");

@@ -47,5 +47,6 @@ mod shell;
 mod stores;
 #[path = "../suite/support.rs"]
 mod support;
+mod triggers;
 #[path = "../suite/waiting.rs"]
 mod waiting;

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_state::{Place, StateDb, StateError, SystemClock};
+use gristmill_testkit::postgres::shared;
 
-use crate::place::new_place;
+use crate::place::{at, new_place};
 use crate::shell::Shell;
 use crate::support::{Fixture, converted, job};
 
@@ -136,4 +137,36 @@ async fn connections_that_were_cut_are_made_anew() {
     let edit = "UPDATE aggr_job_configuration SET job_min_file_count = 2";
     shell.execute(edit).await.unwrap();
     assert!(f.db.changes().await.unwrap() > after);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_hold_every_text_is_refused() {
+    let (place, _) = new_place();
+    let mut shell = Shell::open(&place).await;
+    let create = "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0";
+    shell.execute(create).await.unwrap();
+    let error = StateDb::open(at(&shared().url("latin")), Arc::new(SystemClock)).await;
+    let error = error.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        source.contains("LATIN1") && source.contains("must be UTF8"),
+        "{error}: {source}"
+    );
+}
+
+#[tokio::test]
+async fn everything_lies_in_the_schema_that_the_url_names() {
+    let url = shared().create_database();
+    let mut shell = Shell::open(&at(&url)).await;
+    shell.execute("CREATE SCHEMA app").await.unwrap();
+    let place = at(&format!("{url}?options=-csearch_path%3Dapp"));
+    let db = StateDb::open(place, Arc::new(SystemClock)).await.unwrap();
+    db.add_jobs(&[job("J101")]).await.unwrap();
+    let others = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace";
+    assert_eq!(shell.column(others).await, ["0"]);
+    // Triggers find their tables, whatever search path a person has.
+    let edit = "UPDATE app.aggr_job_configuration SET job_enabled = 0";
+    shell.execute(edit).await.unwrap();
+    assert!(!db.jobs().await.unwrap()[0].config.enabled);
+    assert_eq!(db.job_history(None).await.unwrap().len(), 2);
 }

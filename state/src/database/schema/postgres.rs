@@ -30,6 +30,7 @@ const MIGRATIONS: [Migration; 2] = [
         version: 30,
         description: "initial",
         texts: texts! {
+            "0030_0_server.sql"
             "0030_1_functions.sql"
             "0030_2_tables.sql"
             "0030_3_tables_of_work.sql"
