@@ -4,10 +4,11 @@
 //! long.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use gristmill_testkit::gristmill::{Site, wait_until};
-use gristmill_testkit::postgres::{Postgres, StopMode, shared};
+use gristmill_testkit::postgres::{Postgres, StopMode, execute, shared};
 
 use crate::buckets::{self, Bucket};
 use crate::support;
@@ -190,8 +191,12 @@ fn a_server_that_is_away_for_longer_than_the_lease_is_waited_for() {
     server.start_again();
     wait_until("the load", || {
         assert!(running.is_running(), "{}", running.stderr());
-        site.run(["runs"]).stdout.contains("LOADED")
+        running.stderr().contains("loaded")
     });
+    assert_eq!(
+        support::sqlite_warehouse(&site, "SELECT sale_amount FROM sales_summary"),
+        ["1.50"]
+    );
     let ended = running.terminate();
     assert_eq!(ended.status.code(), Some(0), "{ended}");
 }
@@ -248,4 +253,48 @@ fn another_host_takes_over_a_lake_in_a_bucket() {
             .contains("belongs to another gristmill (state database "),
         "{refused}"
     );
+}
+
+#[test]
+fn the_password_is_found_where_that_of_the_warehouse_is() {
+    let server = Postgres::start_with_files(&[(
+        "pg_hba.conf",
+        "local all postgres trust\nhost all postgres all trust\nhost all mill all scram-sha-256\n",
+    )]);
+    let state = server.create_database();
+    execute(
+        &state,
+        "CREATE ROLE mill LOGIN PASSWORD 'hunter2'; GRANT CREATE ON SCHEMA public TO mill",
+    );
+    let state = state.replacen("postgres@", "mill@", 1);
+    let mut site = site(&state, support::SQLITE);
+    let file = site.folder().join("pgpass");
+    fs::write(&file, "127.0.0.1:*:*:mill:hunter2\n").expect("the new folder can be written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is this user's");
+    let file = file.to_string_lossy().into_owned();
+    for (name, value, status) in [
+        ("PGPASSWORD", "", 1),
+        ("PGPASSWORD", "a guess", 1),
+        ("PGPASSWORD", "hunter2", 0),
+        ("PGPASSFILE", &file, 0),
+    ] {
+        site.clear_variable("PGPASSWORD");
+        site.set_variable(name, value);
+        let done = site.run(["run", "--until-idle"]);
+        assert_eq!(done.status.code(), Some(status), "{name}: {done}");
+        assert_eq!(
+            done.stderr.contains("PGPASSWORD or ~/.pgpass"),
+            status == 1,
+            "{done}"
+        );
+        assert!(!done.to_string().contains("hunter2"), "{done}");
+    }
+    site.set_variable("STATE_PASSWORD", "hunter2");
+    site.clear_variable("PGPASSFILE");
+    let with_variable = state.replacen("mill@", "mill:${STATE_PASSWORD}@", 1);
+    site.write_settings(&on_server(
+        &support::settings(support::SQLITE, JOB),
+        &with_variable,
+    ));
+    support::run_until_idle(&site);
 }

@@ -17,8 +17,8 @@ pub enum DatabaseError {
     #[error(transparent)]
     Sqlite(#[from] sqlx::Error),
     /// The server or the way to it failed.
-    #[error(transparent)]
-    Postgres(#[from] PostgresFault),
+    #[error("{0}{}", advice(.0))]
+    Postgres(PostgresFault),
     /// The settings of the connection to the server are wrong.
     #[error("{0}")]
     Connect(String),
@@ -97,6 +97,22 @@ impl DatabaseError {
                 Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
                 Self::OnlyRead | Self::Closed => false,
             }
+    }
+}
+
+impl From<PostgresFault> for DatabaseError {
+    fn from(fault: PostgresFault) -> Self {
+        Self::Postgres(fault)
+    }
+}
+
+/// Advice for the operator, as the end of a message.
+fn advice(fault: &PostgresFault) -> &'static str {
+    match fault.code() {
+        Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+            "; GRANT the user in its URL CREATE on the schema, or, on the tables there, what their owner may do"
+        }
+        _ => fault.advice(),
     }
 }
 
