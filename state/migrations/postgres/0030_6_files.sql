@@ -4,10 +4,11 @@
 -- EXCEPT and by sums, which sort or hash, so that no plan made for a few rows goes through many rows again for each.
 --
 -- A connection keeps their plans, also those that it made while the tables were small. So they have to use the indexes even
--- then, and what belongs to a row is looked up by a subquery: a join might read the whole table for it.
+-- then, and what belongs to a row is looked up by a subquery: a join might read the whole table for it. (Postgres
+-- takes a plan that must read a table nevertheless for a long one, and would compile it.)
 
 CREATE FUNCTION open_waves_of(given bigint[]) RETURNS void LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     -- Opens the waves of files, or touches those that are open.
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
@@ -18,7 +19,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION file_added() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     INSERT INTO file_to_match SELECT file_id FROM new_rows ON CONFLICT DO NOTHING;
     INSERT INTO tally_file (feed, status, files)
@@ -30,7 +31,7 @@ CREATE TRIGGER file_added AFTER INSERT ON ingested_file_status
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION file_added();
 
 CREATE FUNCTION file_changed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     changed bigint[];
 BEGIN
@@ -91,7 +92,7 @@ CREATE TRIGGER file_changed AFTER UPDATE ON ingested_file_status
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION file_changed();
 
 CREATE FUNCTION file_removed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     removed bigint[] := ARRAY (SELECT file_id FROM old_rows);
 BEGIN
@@ -109,7 +110,7 @@ CREATE TRIGGER file_removed AFTER DELETE ON ingested_file_status
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION file_removed();
 
 CREATE FUNCTION day_changed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     changed bigint[];
 BEGIN
@@ -136,7 +137,7 @@ CREATE TRIGGER day_removed AFTER DELETE ON file_day
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION day_changed();
 
 CREATE FUNCTION version_added() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     INSERT INTO tally_version (feed, versions, bytes, rows, ignored, skipped, rejects)
     SELECT (SELECT f.feed FROM ingested_file_status f WHERE f.file_id = v.file_id), count(*), sum(v.bytes), sum(v.rows),
@@ -153,7 +154,7 @@ CREATE TRIGGER version_added AFTER INSERT ON file_version
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION version_added();
 
 CREATE FUNCTION version_changed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     changed bigint[];
 BEGIN
@@ -183,7 +184,7 @@ CREATE TRIGGER version_changed AFTER UPDATE ON file_version
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION version_changed();
 
 CREATE FUNCTION version_removed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE tally_version t
        SET versions = t.versions - g.versions, bytes = t.bytes - g.bytes, rows = t.rows - g.rows,
@@ -200,7 +201,7 @@ CREATE TRIGGER version_removed AFTER DELETE ON file_version
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION version_removed();
 
 CREATE FUNCTION submission_tallied() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     INSERT INTO tally_submission (outcome, submissions)
     SELECT outcome, count(*) FROM new_rows GROUP BY outcome
@@ -211,7 +212,7 @@ CREATE TRIGGER submission_tallied AFTER INSERT ON submission
     REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION submission_tallied();
 
 CREATE FUNCTION submission_tallied_again() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     INSERT INTO tally_submission (outcome, submissions)
     SELECT outcome, sum(times)
@@ -225,7 +226,7 @@ CREATE TRIGGER submission_tallied_again AFTER UPDATE ON submission
     EXECUTE FUNCTION submission_tallied_again();
 
 CREATE FUNCTION submission_not_tallied() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE tally_submission t SET submissions = t.submissions - gone.submissions
       FROM (SELECT outcome, count(*) AS submissions FROM old_rows GROUP BY outcome) gone

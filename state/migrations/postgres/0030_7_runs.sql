@@ -2,7 +2,7 @@
 -- and what is to be told of runs is noted. Runs are changed one by one, so these work for each row.
 
 CREATE FUNCTION run_added() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
@@ -14,7 +14,7 @@ CREATE TRIGGER run_added AFTER INSERT ON job_run FOR EACH ROW
     WHEN (NEW.state IN ('COMPLETED', 'FAILED')) EXECUTE FUNCTION run_added();
 
 CREATE FUNCTION run_changed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     INSERT INTO open_wave (job_config_id, wave, touched)
@@ -31,7 +31,7 @@ CREATE TRIGGER run_changed AFTER UPDATE OF wave, sequence, state, cause, incompl
     WHEN (NEW.state IN ('COMPLETED', 'FAILED') OR OLD.state IN ('COMPLETED', 'FAILED')) EXECUTE FUNCTION run_changed();
 
 CREATE FUNCTION run_removed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     INSERT INTO open_wave (job_config_id, wave, touched)
@@ -45,7 +45,7 @@ END $$;
 CREATE TRIGGER run_removed AFTER DELETE ON job_run FOR EACH ROW EXECUTE FUNCTION run_removed();
 
 CREATE FUNCTION run_found() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
@@ -56,7 +56,7 @@ CREATE TRIGGER run_found AFTER UPDATE OF lost_timestamp ON job_run FOR EACH ROW
     WHEN (OLD.lost_timestamp IS DISTINCT FROM NEW.lost_timestamp) EXECUTE FUNCTION run_found();
 
 CREATE FUNCTION ledger_run_changed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     UPDATE revision SET number = number + 1 WHERE of = 'waves';
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
@@ -67,7 +67,7 @@ CREATE TRIGGER ledger_run_changed AFTER UPDATE OR DELETE ON ledger_run
     FOR EACH ROW EXECUTE FUNCTION ledger_run_changed();
 
 CREATE FUNCTION tally_run_as(run job_run, times bigint) RETURNS void LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     -- Counts a run as what it is, or, where `times` is -1, no longer.
     INSERT INTO tally_run AS t (state, cause, outcome, runs, inserted, updated, deleted, unchanged)
@@ -81,7 +81,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION tally_durations_of(run text, times bigint) RETURNS void LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     INSERT INTO tally_duration AS t (kind, up_to, durations, seconds)
     SELECT kind, up_to, times * count(*), times * sum(seconds) FROM run_duration_bound
@@ -91,7 +91,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION run_tallied() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM tally_run_as(NEW, 1);
     PERFORM tally_durations_of(NEW.run_id, 1);
@@ -100,7 +100,7 @@ END $$;
 CREATE TRIGGER run_tallied AFTER INSERT ON job_run FOR EACH ROW EXECUTE FUNCTION run_tallied();
 
 CREATE FUNCTION run_tallied_again() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM tally_run_as(OLD, -1);
     PERFORM tally_run_as(NEW, 1);
@@ -115,7 +115,7 @@ CREATE TRIGGER run_tallied_again
     EXECUTE FUNCTION run_tallied_again();
 
 CREATE FUNCTION run_not_timed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM tally_durations_of(OLD.run_id, -1);
     RETURN NEW;
@@ -125,7 +125,7 @@ CREATE TRIGGER run_not_timed
     ON job_run FOR EACH ROW WHEN (OLD.state = 'COMPLETED') EXECUTE FUNCTION run_not_timed();
 
 CREATE FUNCTION run_timed() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM tally_durations_of(NEW.run_id, 1);
     RETURN NULL;
@@ -135,7 +135,7 @@ CREATE TRIGGER run_timed
     ON job_run FOR EACH ROW WHEN (NEW.state = 'COMPLETED') EXECUTE FUNCTION run_timed();
 
 CREATE FUNCTION run_not_tallied() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 BEGIN
     PERFORM tally_run_as(OLD, -1);
     PERFORM tally_durations_of(OLD.run_id, -1);
@@ -144,7 +144,7 @@ END $$;
 CREATE TRIGGER run_not_tallied BEFORE DELETE ON job_run FOR EACH ROW EXECUTE FUNCTION run_not_tallied();
 
 CREATE FUNCTION run_told() RETURNS trigger LANGUAGE plpgsql
-    SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+    SET search_path FROM CURRENT SET enable_seqscan = off SET jit = off AS $$
 DECLARE
     last_dropped bigint;
 BEGIN
