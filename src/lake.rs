@@ -84,8 +84,9 @@ pub struct Unsynced {
 
 impl Lake {
     /// Opens a lake for writing, creates its folder if necessary, and removes what a killed process left unfinished.
-    /// Fails if another process writes to the lake, or if the bucket belongs to another gristmill.
-    pub async fn open_to_write(settings: &LakeSettings) -> anyhow::Result<Self> {
+    /// Fails if another process writes to the lake, or if the bucket belongs to another gristmill: to another state
+    /// database than that named `database`, or to another scratch folder.
+    pub async fn open_to_write(settings: &LakeSettings, database: Option<&str>) -> anyhow::Result<Self> {
         let local = match settings {
             LakeSettings::Folder(root) => root,
             LakeSettings::Bucket { scratch, .. } => scratch,
@@ -104,7 +105,7 @@ impl Lake {
                 let copies = scratch.join("cache");
                 cleared(&copies)?;
                 let bucket = LakeBucket::open(place, copies, *cache_limit).await?;
-                owner::claim(&bucket, scratch).await?;
+                owner::claim(&bucket, scratch, database).await?;
                 Objects::Bucket(Arc::new(bucket))
             }
         };
@@ -353,7 +354,7 @@ mod tests {
     }
 
     async fn lake(folder: &Path) -> Lake {
-        Lake::open_to_write(&LakeSettings::Folder(folder.to_owned()))
+        Lake::open_to_write(&LakeSettings::Folder(folder.to_owned()), None)
             .await
             .unwrap()
     }

@@ -1,6 +1,6 @@
 //! Opening the warehouse: its URL and target come from the settings, its credentials from there and from the environment.
 
-use gristmill_loader::Warehouse;
+use gristmill_loader::{Credentials, Warehouse};
 
 use crate::buckets;
 use crate::settings::Settings;
@@ -9,10 +9,13 @@ use crate::settings::Settings;
 /// profile, web identity, instance metadata), which may need requests to find the region.
 pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Box<dyn Warehouse>> {
     let url = settings.warehouse_url()?;
-    let mut credentials = settings.credentials.clone();
-    if url.starts_with("redshift://") {
-        credentials.aws = Some(buckets::chain().await.clone());
-    }
+    let credentials = Credentials {
+        passwords: settings.passwords.clone(),
+        aws: match url.starts_with("redshift://") {
+            true => Some(buckets::chain().await.clone()),
+            false => None,
+        },
+    };
     Ok(gristmill_loader::open(
         url,
         settings.target.clone(),

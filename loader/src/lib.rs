@@ -20,25 +20,22 @@ mod postgres;
 mod protocol;
 mod redshift;
 mod shape;
-mod silence;
 mod sqlite;
 mod target;
-mod tls;
-mod url;
 mod verification;
 
 use async_trait::async_trait;
+use gristmill_servers::url::redacted;
 use jiff::civil::Date;
 
 pub use changed::{ChangedRow, Loaded, RowChange, changed_rows};
 pub use credentials::Credentials;
 pub use days::GatheredDays;
-pub use error::{LoadError, PostgresFault};
+pub use error::LoadError;
 pub use model::{Base, LedgerEntry, Load, LoadCounts, LoadOutcome, SummaryRow};
 pub use mysql::MySqlFault;
 pub use redshift::RedshiftFault;
 pub use target::{LoadMode, Target};
-pub use url::redacted;
 pub use verification::{Difference, Verification};
 
 /// A place where summaries become rows that people query.

@@ -63,7 +63,7 @@ impl Site {
     }
 
     async fn state(settings: &Settings, clock: &Arc<TestClock>) -> StateDb {
-        let _lock = ServiceLock::acquire(&settings.state).unwrap();
+        let _lock = ServiceLock::acquire(settings.state.file().unwrap()).unwrap();
         StateDb::open(&settings.state, clock.clone()).await.unwrap()
     }
 

@@ -367,7 +367,8 @@ fn folders(settings: &Settings) -> Vec<PathBuf> {
         Place::Bucket(_) => None,
     });
     let warehouse = settings.own_warehouse().and_then(Path::parent);
-    let own = [settings.state.parent(), Some(lake), warehouse];
+    let state = settings.state.file().and_then(Path::parent);
+    let own = [state, Some(lake), warehouse];
     // A relative path says little in a message, and that of the current folder is empty.
     let absolute = |folder: &Path| {
         let folder = std::path::absolute(Path::new(".").join(folder)).ok()?;

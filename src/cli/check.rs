@@ -149,7 +149,7 @@ pub(super) async fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
 
 /// Returns the stores that the state database knows. Without one, there are none; one that cannot be read is told.
 async fn known_stores(settings: &Settings) -> Vec<String> {
-    if !settings.state.exists() {
+    if matches!(StateDb::exists(&settings.state).await, Ok(false)) {
         return Vec::new();
     }
     let read = async {

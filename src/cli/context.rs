@@ -24,12 +24,12 @@ pub(super) struct Context {
 impl Context {
     /// Opens an existing state database for a command that changes it.
     pub(super) async fn open(arg: &SettingsArg) -> anyhow::Result<Self> {
-        Self::open_or_make(existing(arg)?).await
+        Self::open_or_make(existing(arg).await?).await
     }
 
     /// Opens an existing state database for a command that only reads it. That needs no right to write.
     pub(super) async fn open_to_read(arg: &SettingsArg) -> anyhow::Result<Self> {
-        let settings = existing(arg)?;
+        let settings = existing(arg).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let state = StateDb::open_to_read(&settings.state, clock.clone()).await?;
         Ok(Self {
@@ -51,9 +51,9 @@ impl Context {
         if self.state.is_matched().await? {
             return Ok(jobs);
         }
-        let path = &self.settings.state;
+        let place = &self.settings.state;
         let matched = async {
-            let state = StateDb::open_beside(path, self.clock.clone()).await?;
+            let state = StateDb::open_beside(place, self.clock.clone()).await?;
             JobIndex::matched(&state, feeds).await
         };
         matched.await.or_else(|error| {
@@ -61,7 +61,7 @@ impl Context {
                 "jobs were edited, and which files they take since cannot be recorded in the state database, so what follows \
                  is as it was before: {}; start `gristmill run`, or use an account that may write {}",
                 joined(&error.into(), ": "),
-                path.display()
+                place
             );
             Ok(jobs)
         })
@@ -72,7 +72,7 @@ impl Context {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let state = StateDb::open_beside(&settings.state, clock.clone())
             .await
-            .with_context(|| format!("cannot use the state database {}", settings.state.display()))?
+            .with_context(|| format!("cannot use the state database {}", settings.state))?
             .on_behalf_of(who());
         Ok(Self {
             settings,
@@ -84,14 +84,18 @@ impl Context {
 }
 
 /// Reads the settings of a command that needs an existing state database: it must not create an empty one.
-fn existing(arg: &SettingsArg) -> anyhow::Result<Settings> {
+async fn existing(arg: &SettingsArg) -> anyhow::Result<Settings> {
     let settings = Settings::read(&arg.config)?;
-    if !settings.state.exists() {
-        let state = settings.state.display();
-        return Err(Usage::new(format!(
-            "nothing has run yet: {state} does not exist; start `gristmill run`"
-        ))
-        .into());
+    let state = &settings.state;
+    if StateDb::exists(state).await? {
+        return Ok(settings);
     }
-    Ok(settings)
+    let lack = match state.file() {
+        Some(_) => "does not exist",
+        None => "has no tables of gristmill",
+    };
+    Err(Usage::new(format!(
+        "nothing has run yet: {state} {lack}; start `gristmill run`"
+    ))
+    .into())
 }

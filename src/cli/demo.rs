@@ -148,7 +148,7 @@ async fn show(folder: &Path, config: &Path) -> anyhow::Result<()> {
         ("source", folder.join("incoming").display().to_string()),
         ("settings", config.display().to_string()),
         ("lake", settings.lake.to_string()),
-        ("state", settings.state.display().to_string()),
+        ("state", settings.state.to_string()),
         ("warehouse", folder.join("warehouse.db").display().to_string()),
     ] {
         output::line(format!("  {what:<10} {path}"))?;

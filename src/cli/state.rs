@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use gristmill_state::{FileFilter, LedgerLoad, LedgerNews, ServiceLock};
+use gristmill_state::{FileFilter, LedgerLoad, LedgerNews, Service, StateDb};
 use serde::Serialize;
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, failure, output};
+use crate::guards::who;
 use crate::lake::{Inventory, Lake};
 use crate::ledger::{compare, lost_load, unknown_run};
 use crate::preconditions::JobPlan;
@@ -65,14 +66,22 @@ pub(super) async fn run(args: StateArgs) -> anyhow::Result<ExitCode> {
         repair,
         json,
     } = args.action;
-    let context = Context::open(&settings).await?;
+    let mut context = Context::open(&settings).await?;
     // A running service would use the files between two steps of a repair.
-    let _lock = match repair {
-        true => Some(ServiceLock::acquire(&context.settings.state)?),
+    let service = match repair {
+        true => Some(Service::begin(&context.settings.state).await?),
         false => None,
     };
+    if let Some(service) = &service {
+        context.state = StateDb::open_for(service, context.clock.clone())
+            .await?
+            .on_behalf_of(who());
+    }
     let mut findings = with_ledger(&context, repair).await?;
     findings.extend(with_lake(&context, repair).await?);
+    if let Some(service) = service {
+        service.end().await?;
+    }
     if json.json {
         output::json(&findings)?;
     } else {

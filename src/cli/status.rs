@@ -70,10 +70,17 @@ fn service(holder: Option<&Holder>) -> String {
     let process = holder
         .pid
         .map_or_else(String::new, |pid| format!(" as process {pid}"));
+    let host = holder
+        .host
+        .as_ref()
+        .map_or_else(String::new, |host| format!(" on {}", output::path(host)));
     let since = holder
         .since
         .map_or_else(String::new, |since| format!(" since {}", output::moment(since)));
-    format!("service: runs{process}{since}")
+    let renewed = holder.lease_age.map_or_else(String::new, |seconds| {
+        format!(", and renewed its lease {seconds} s ago")
+    });
+    format!("service: runs{process}{host}{since}{renewed}")
 }
 
 /// Says how many files no feed matches, if there are any.

@@ -1,9 +1,8 @@
 //! Carries out what a command has requested: in the running service, or else in this process.
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use gristmill_state::StateError;
+use gristmill_state::{Place, StateError};
 
 use super::context::Context;
 use super::{output, run};
@@ -80,9 +79,10 @@ pub(super) async fn carry_out_quietly(
 }
 
 /// Returns whether the error says that another process is working on this state database.
-fn is_served(error: &anyhow::Error, database: &Path) -> bool {
+fn is_served(error: &anyhow::Error, state: &Place) -> bool {
     match error.downcast_ref() {
-        Some(StateError::AlreadyRunning { path, .. }) => path.with_extension("") == database,
+        Some(StateError::AlreadyRunning { path, .. }) => state.file() == Some(&path.with_extension("")),
+        Some(StateError::Leased { .. }) => true,
         _ => false,
     }
 }

@@ -63,7 +63,7 @@ impl Desk {
     ) -> Self {
         Self {
             jobs: Mutex::new(Arc::new(JobIndex::empty(&settings.feeds))),
-            disks: Disks::new(places(&settings).map(|(_, folder)| folder).into()),
+            disks: Disks::new(places(&settings).into_iter().map(|(_, folder)| folder).collect()),
             settings,
             token,
             address,
@@ -118,15 +118,22 @@ impl Desk {
 
     /// Returns the state database, as this server reads it.
     pub(super) async fn state(&self) -> Result<&StateDb, Problem> {
-        let path = &self.settings.state;
-        let open = || async { StateDb::open_to_read(path, self.clock.clone()).await };
-        self.state.get_or_try_init(open).await.map_err(|error| {
-            let starting = "the service is starting: its state database cannot be read yet";
-            match error {
-                StateError::Older { .. } => Problem::Unavailable(starting.to_owned()),
-                _ if !path.exists() => Problem::Unavailable(starting.to_owned()),
-                error => error.into(),
+        let place = &self.settings.state;
+        let open = || async { StateDb::open_to_read(place, self.clock.clone()).await };
+        let error = match self.state.get_or_try_init(open).await {
+            Ok(state) => return Ok(state),
+            Err(error) => error,
+        };
+        let is_starting = match &error {
+            StateError::Older { .. } => true,
+            _ => matches!(StateDb::exists(place).await, Ok(false)),
+        };
+        Err(match is_starting {
+            true => {
+                let starting = "the service is starting: its state database cannot be read yet";
+                Problem::Unavailable(starting.to_owned())
             }
+            false => error.into(),
         })
     }
 
@@ -181,10 +188,11 @@ impl Desk {
 }
 
 /// The places that gristmill writes to on this machine.
-pub(super) fn places(settings: &Settings) -> [(&'static str, PathBuf); 2] {
+pub(super) fn places(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
     let lake = match &settings.lake {
         LakeSettings::Folder(folder) => folder,
         LakeSettings::Bucket { scratch, .. } => scratch,
     };
-    [("state", settings.state.clone()), ("lake", lake.clone())]
+    let state = settings.state.file().map(|file| ("state", file.to_owned()));
+    state.into_iter().chain([("lake", lake.clone())]).collect()
 }

@@ -7,7 +7,6 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use gristmill_state::ServiceLock;
 
 use super::desk::Desk;
 use crate::overview::not_ready;
@@ -59,11 +58,13 @@ async fn works(desk: &Desk) -> Result<(), String> {
     if !desk.vitals.has_begun() {
         return Err("the service is starting".to_owned());
     }
-    let holder = ServiceLock::holder(&desk.settings.state);
-    if !holder.is_ok_and(|holder| holder.is_some()) {
-        return Err("no service works on the state database".to_owned());
-    }
-    let asked = async { Ok(not_ready(desk.state().await?, desk.vitals.has_listed()).await?) };
+    let asked = async {
+        let state = desk.state().await?;
+        match state.service().await? {
+            None => Ok(Some("no service works on the state database".to_owned())),
+            Some(_) => Ok(not_ready(state, desk.vitals.has_listed()).await?),
+        }
+    };
     let reason = asked
         .await
         .map_err(|problem: super::problem::Problem| problem.message())?;

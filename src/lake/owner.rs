@@ -1,6 +1,9 @@
 //! Ownership of a lake in a bucket: two gristmills with different state databases would sweep away each other's
 //! objects.
 //!
+//! The owner is the state database, if that has a name: then whichever host works on it owns the lake. A state database in a
+//! file has none; its owner is the scratch folder beside it, which holds a name that was made up at the first start.
+//!
 //! An object names the owner. It is created only if it does not exist, so of two gristmills that start at once, one is
 //! refused. The same request made again must fail: storage that accepts it ignores conditions, and is refused.
 
@@ -17,10 +20,14 @@ use super::bucket::LakeBucket;
 /// The object that names the owner, and the local file in the scratch folder that holds this gristmill's name.
 const OWNER: &str = "_owner";
 
-/// Claims the bucket for this gristmill, or confirms that it already owns it. The proof is in the `scratch` folder.
-pub(super) async fn claim(bucket: &LakeBucket, scratch: &Path) -> anyhow::Result<()> {
+/// Claims the bucket for this gristmill, or confirms that it already owns it. `database` names the state database; without
+/// it, the proof is in the `scratch` folder.
+pub(super) async fn claim(bucket: &LakeBucket, scratch: &Path, database: Option<&str>) -> anyhow::Result<()> {
     let proof = scratch.join(OWNER);
-    let us = known_name(&proof, scratch).with_context(|| format!("cannot use {}", proof.display()))?;
+    let us = match database {
+        Some(name) => format!("state database {name}\n"),
+        None => known_name(&proof, scratch).with_context(|| format!("cannot use {}", proof.display()))?,
+    };
     let url = &bucket.url;
     let action = || format!("cannot claim the lake {url}");
     let key = bucket.object_key(&ObjectPath::from(OWNER));
@@ -48,7 +55,8 @@ pub(super) async fn claim(bucket: &LakeBucket, scratch: &Path) -> anyhow::Result
     if owner != us {
         bail!(
             "the lake {url} belongs to another gristmill ({}): name another prefix in lake.url. If that gristmill no \
-             longer exists, or its scratch folder was lost, remove the object {key}",
+             longer exists, its scratch folder was lost, or it has been given another state database, remove the object \
+             {key}",
             owner.trim()
         );
     }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_state::{
-    Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, ServiceLock, StateDb, Unsent, Waiting,
-};
+use gristmill_state::{Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, StateDb, Unsent, Waiting};
 use serde::Serialize;
 
 use super::doubts::{self, WithRejects};
@@ -57,7 +55,7 @@ pub(crate) async fn status(
         ..RunFilter::default()
     };
     Ok(Status {
-        service: ServiceLock::holder(state.path())?,
+        service: state.service().await?,
         alerts: firing(state).await?,
         unsent_notices: state.unsent_notices().await?,
         files: counts

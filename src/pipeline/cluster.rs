@@ -316,7 +316,7 @@ async fn reachable(
 /// cluster do the same.
 fn id_for(components: &Components, run: &ClaimedRun, merge: &Merge) -> OperationId {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(components.settings.state.as_os_str().as_encoded_bytes());
+    hasher.update(components.settings.state.to_string().as_bytes());
     hasher.update(run.run_id.as_bytes());
     hasher.update(&merge.fingerprint());
     let operation = hasher.finalize();

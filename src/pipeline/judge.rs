@@ -58,7 +58,10 @@ pub(super) async fn judge_jobs(
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut edits = tokio::time::interval(EDITS);
     edits.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = components.state.changes().await?;
+    let mut seen = with_retries(&components.patience, "asking for edits", || async {
+        Ok(components.state.changes().await?)
+    })
+    .await?;
     let mut incoming = Vec::new();
     let mut rested = Instant::now();
     let bench = Bench {

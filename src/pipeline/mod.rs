@@ -31,6 +31,7 @@ mod ledger;
 mod lineage;
 mod merge;
 mod oddities;
+mod opening;
 mod outcomes;
 mod panics;
 mod partials;
@@ -53,14 +54,13 @@ mod vitals;
 mod waiting;
 mod workers;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::bail;
 use gristmill_loader::{LoadError, Warehouse};
-use gristmill_state::{Clock, JobRow, ServiceLock, StateDb, StateError};
+use gristmill_state::{Clock, Service, StateDb};
 use gristmill_watcher::{OpenError, PutAwayError, QueueError};
 use jiff::Timestamp;
 use tokio::sync::{Mutex, Semaphore, mpsc, watch};
@@ -72,6 +72,7 @@ use self::gauges::{Gauges, Queue};
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
 pub(crate) use self::merge::selection;
+use self::opening::{make_ready, open_components};
 pub(crate) use self::retry::pause_after;
 use self::retry::{Patience, StepError, with_retries};
 use self::sources::{OpenSource, Sources};
@@ -79,13 +80,11 @@ use self::stuck::StuckReads;
 pub(crate) use self::summaries::summary_files;
 pub(crate) use self::unmatched::Nearest;
 pub use self::vitals::Vitals;
-use crate::guards::who;
-use crate::lake::{Lake, ObjectNames};
+use crate::causes;
+use crate::lake::Lake;
 use crate::memory::Memory;
-use crate::preconditions::check_reload;
 use crate::progress::Progress;
 use crate::settings::{Place, Settings};
-use crate::warehouse;
 
 /// The most conversions in progress at the same time if a source or the lake is a bucket, unless there are more cores.
 const CONVERSIONS_WITH_BUCKET: usize = 16;
@@ -147,7 +146,7 @@ struct Components {
 }
 
 /// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Shows signs of life in `vitals`.
-/// Takes the service lock first: only one pipeline works on a state database at a time.
+/// Becomes the service first: only one pipeline works on a state database at a time.
 pub async fn run(
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -156,27 +155,65 @@ pub async fn run(
     vitals: &Vitals,
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<Arc<Tally>> {
-    let lock = ServiceLock::acquire(&settings.state)?;
     let (stopper, stopped) = watch::channel(false);
     let patience = Patience {
         until,
-        stopped: stopped.clone(),
+        stopped,
         gauges: Arc::<Gauges>::default(),
     };
     let mut stop = std::pin::pin!(stop);
-    let ready = async {
-        let components = open_components(settings, clock, patience, progress).await?;
-        make_ready(&components).await?;
-        Ok::<_, anyhow::Error>(components)
+    let begun = with_retries(&patience, "beginning to work on the state database", || async {
+        Ok(Service::begin(&settings.state).await?)
+    });
+    let service = tokio::select! {
+        () = &mut stop => return Ok(stopped_early()),
+        begun = begun => begun.map_err(StepError::into_cause)?,
     };
-    let components = tokio::select! {
-        () = &mut stop => {
-            tracing::info!("stopped before any work began");
-            return Ok(Arc::default());
-        }
-        ready = ready => ready?,
+    let mut is_abandoned = false;
+    let work = async {
+        let ready = async {
+            let components = open_components(settings, clock, patience, progress, &service).await?;
+            make_ready(&components).await?;
+            Ok::<_, anyhow::Error>(components)
+        };
+        let components = tokio::select! {
+            () = &mut stop => return Ok(stopped_early()),
+            ready = ready => ready?,
+        };
+        vitals.show(&components.activity);
+        work(components, until, stop, stopper, &mut is_abandoned).await
     };
-    vitals.show(&components.activity);
+    let done = tokio::select! {
+        done = work => done,
+        // What is in progress could not be recorded any more, so nothing is waited for.
+        lost = service.lost() => return Err(lost.into()),
+    };
+    if is_abandoned {
+        // Threads may still be at work. Nobody may become the service before they end with the process.
+        std::mem::forget(service);
+    } else if let Err(error) = service.end().await {
+        tracing::warn!(
+            "the next start has to wait: {}",
+            causes::joined(&error.into(), ": ")
+        );
+    }
+    done
+}
+
+fn stopped_early() -> Arc<Tally> {
+    tracing::info!("stopped before any work began");
+    Arc::default()
+}
+
+/// Works until `until` or until `stop` completes, and returns what was done. Sets `is_abandoned` if something is still in
+/// progress then.
+async fn work(
+    components: Arc<Components>,
+    until: Until,
+    mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+    stopper: watch::Sender<bool>,
+    is_abandoned: &mut bool,
+) -> anyhow::Result<Arc<Tally>> {
     for source in &components.settings.sources {
         tracing::info!(source = %source.place, "watching");
         if let Place::Folder(folder) = &source.place {
@@ -186,7 +223,7 @@ pub async fn run(
         }
     }
 
-    let mut stages = start_stages(&components, &stopped).await?;
+    let mut stages = start_stages(&components, &stopper.subscribe()).await?;
     let ended = tokio::select! {
         () = &mut stop => {
             tracing::info!("stopping: finishing the work in progress");
@@ -220,8 +257,7 @@ pub async fn run(
         if !matches!(forget, Ok(Ok(()))) {
             tracing::debug!("the attempts in progress could not be forgotten");
         }
-        // Threads may still be at work. The lock must not be free before they end with the process.
-        std::mem::forget(lock);
+        *is_abandoned = true;
         bail!(
             "the work in progress did not end within {} seconds and is abandoned, as by a kill; the next start does it \
              again",
@@ -231,9 +267,14 @@ pub async fn run(
     components.progress.finish();
     outcome?;
     drop(stages);
-    let news = components.state.ledger_news(None).await?;
-    components.activity.tally.set_stopped_jobs(news.jobs().len());
-    components.state.close().await?;
+    let closed = async {
+        let news = components.state.ledger_news(None).await?;
+        components.activity.tally.set_stopped_jobs(news.jobs().len());
+        Ok::<_, StepError>(components.state.close().await?)
+    };
+    closed
+        .await
+        .or_else(|error| left_to_the_next_start(until, error.into()))?;
     let tally = components.activity.tally.clone();
     if Arc::into_inner(components).is_none() {
         tracing::debug!("threads are left behind in calls that do not return");
@@ -254,146 +295,12 @@ fn left_to_the_next_start(until: Until, error: anyhow::Error) -> anyhow::Result<
     Err(error)
 }
 
-/// Opens everything that the stages share.
-async fn open_components(
-    settings: Settings,
-    clock: Arc<dyn Clock>,
-    patience: Patience,
-    progress: Progress,
-) -> anyhow::Result<Arc<Components>> {
-    // Wrong settings are told before anything is made.
-    let warehouse = warehouse::open(&settings).await?;
-    settings.check_receivers()?;
-    if !settings.state.exists() {
-        settings.check_alerts(&settings.jobs)?;
-    }
-    settings.check_lineage()?;
-    let open = || async {
-        let state = StateDb::open(&settings.state, clock.clone()).await?;
-        Ok(state.on_behalf_of(who()))
-    };
-    let state = with_retries(&patience, "opening the state database", open).await;
-    let state = state.map_err(StepError::into_cause)?;
-    let adopted = with_retries(&patience, "adopting the jobs of the settings", || async {
-        Ok(adopt_jobs(&state, &settings).await?)
-    });
-    let jobs = adopted.await.map_err(StepError::into_cause)?;
-    check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
-    settings.check_alerts(&jobs.into_iter().map(|row| row.config).collect::<Vec<_>>())?;
-    let is_told = settings.lineage.is_some();
-    with_retries(&patience, "noting whether events of runs are sent", || async {
-        Ok(state.switch_lineage(is_told).await?)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    let mut sources = Vec::with_capacity(settings.sources.len());
-    let own = Arc::new(settings.own_files());
-    for source in &settings.sources {
-        sources.push(OpenSource::open(source, &own).await?);
-    }
-    let lake = Lake::open_to_write(&settings.lake).await?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // With a bucket, some conversions wait for the network while others compute.
-    let max_conversions = match settings.has_bucket() {
-        true => cores.max(CONVERSIONS_WITH_BUCKET),
-        false => cores + CONVERSIONS_AT_DISK,
-    };
-    Ok(Arc::new(Components {
-        activity: Arc::new(Activity::new(settings.sources.len(), patience.gauges.clone())),
-        jobs: CurrentJobs::new(&settings.feeds),
-        memory: settings.convert.memory_limit.memory(),
-        settings,
-        clock,
-        state: Arc::new(state),
-        sources,
-        lake,
-        warehouse,
-        progress,
-        patience,
-        abandoned: Arc::default(),
-        cores: Semaphore::new(cores),
-        stuck: Arc::default(),
-        fetched_kib: Semaphore::new(FETCHED_KIB),
-        max_conversions,
-        ledger_turn: Mutex::default(),
-        owner: format!("process {}", std::process::id()),
-    }))
-}
-
-/// Adds the settings' new jobs to the state database, and warns about jobs that differ there. Returns all jobs there.
-async fn adopt_jobs(state: &StateDb, settings: &Settings) -> Result<Vec<JobRow>, StateError> {
-    for job in state.add_jobs(&settings.jobs).await? {
-        tracing::info!(job, "added from the settings file");
-    }
-    let rows = state.jobs().await?;
-    let stored = rows.iter().map(|row| (row.config.id.as_str(), &row.config));
-    let stored: HashMap<_, _> = stored.collect();
-    for job in &settings.jobs {
-        if stored.get(job.id.as_str()).is_some_and(|stored| *stored != job) {
-            tracing::warn!(
-                job = job.id,
-                "differs from the settings file; the state database counts. `gristmill jobs apply` overwrites it with \
-                 the settings"
-            );
-        }
-    }
-    Ok(rows)
-}
-
 impl Components {
     /// Returns the moment after a pause.
     fn after(&self, pause: Duration) -> Timestamp {
         let now = self.clock.now();
         now.checked_add(pause).unwrap_or(now)
     }
-}
-
-/// Brings the lake into the state that the stages start from. Its future may be dropped at any point.
-async fn make_ready(components: &Components) -> anyhow::Result<()> {
-    with_retries(&components.patience, "having everything tried again", || async {
-        Ok(components.state.try_waiting_now().await?)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    with_retries(&components.patience, "removing expired objects", || {
-        retention::remove_expired(components)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    with_retries(&components.patience, "counting days", || {
-        counting::count_days(components)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    with_retries(&components.patience, "sweeping the lake", || async {
-        let named = async {
-            let mut named = ObjectNames::default();
-            components
-                .state
-                .each_lake_object(|object| named.insert(object))
-                .await?;
-            Ok(named)
-        };
-        components.lake.sweep(named).await.map_err(StepError::transient)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    #[cfg(feature = "cluster")]
-    with_retries(&components.patience, "removing what clusters left behind", || {
-        cluster::remove_leftovers(components)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    with_retries(&components.patience, "looking for lost partials", || {
-        partials::find_lost(components)
-    })
-    .await
-    .map_err(StepError::into_cause)?;
-    with_retries(&components.patience, "forgetting files of other sources", || {
-        unmatched::forget_elsewhere(components)
-    })
-    .await
-    .map_err(StepError::into_cause)
 }
 
 /// Starts the watchers and the stages. All open waves are judged first, and runs that are already queued go first.

@@ -6,7 +6,6 @@
 mod after;
 mod alerts;
 mod cluster;
-mod credentials;
 mod defaults;
 mod feeds;
 mod file;
@@ -15,10 +14,12 @@ mod http;
 mod jobs;
 mod lineage;
 mod own;
+mod passwords;
 mod places;
 mod quiet;
 mod receivers;
 mod sources;
+mod state;
 mod variable;
 mod warehouse;
 mod words;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use gristmill_engine::{FeedLayout, FeedSpec};
 use gristmill_loader::{Credentials, LoadMode, Target};
+use gristmill_servers::Passwords;
 use gristmill_state::JobConfig;
 
 use serde::Deserialize;
@@ -64,14 +66,14 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// How long the lake keeps its objects.
     pub retention: Retention,
-    /// The state database's file.
-    pub state: PathBuf,
+    /// Where the state database is.
+    pub state: gristmill_state::Place,
     /// How files are converted.
     pub convert: ConvertSettings,
     /// The warehouse's URL.
     pub warehouse: WarehouseUrl,
-    /// The passwords for a warehouse whose URL has none.
-    pub credentials: Credentials,
+    /// The passwords for servers whose URLs have none.
+    pub passwords: Passwords,
     /// The warehouse's table, and how it is loaded.
     pub target: Target,
     /// Whether a warehouse that was lost or set back is filled again from the summaries in the lake.
@@ -161,7 +163,8 @@ impl Settings {
     fn from_text(text: &str, folder: &Path) -> Result<Self, String> {
         let file = file::read(text)?;
         let sources = sources::check_sources(&file.source, folder)?;
-        let state = folder.join(local_path("state.url", &file.state.url.0, "sqlite")?);
+        let passwords = passwords::from_environment();
+        let state = state::check_state(&file.state.url.0, folder, &passwords)?;
         let lake = sources::check_lake(&file.lake, folder, &state)?;
         after::check_moved(&sources, &lake)?;
         let feeds = check_feeds(&file.feeds)?;
@@ -181,9 +184,8 @@ impl Settings {
         let target = Target::new(&file.warehouse.table, measures, mode)
             .map_err(|error| format!("warehouse.table: {error}"))?
             .with_audit(file.warehouse.audit);
-        let credentials = credentials::from_environment();
         let warehouse = match &file.warehouse.url.0 {
-            Ok(url) => Ok(check_warehouse(url, folder, &state, &target, &credentials)?),
+            Ok(url) => Ok(check_warehouse(url, folder, &state, &target, &passwords)?),
             Err(problem) => Err(format!("warehouse.url: {problem}")),
         };
         Ok(Self {
@@ -197,7 +199,7 @@ impl Settings {
                 memory_limit: memory_limit(file.convert.memory_limit.as_deref())?,
             },
             warehouse: WarehouseUrl::new(warehouse),
-            credentials,
+            passwords,
             target,
             refill: file.warehouse.refill,
             http: HttpSettings::check(&file.http)?,
@@ -276,7 +278,7 @@ fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, Stri
         None if !url.is_empty() => Ok(url),
         Some((found, path)) if found == scheme && !path.is_empty() => Ok(path),
         _ => {
-            let shown = gristmill_loader::redacted(url);
+            let shown = gristmill_servers::url::redacted(url);
             Err(format!(
                 "{key}: {shown:?} cannot be used: write a path, or {scheme}://PATH"
             ))
@@ -288,20 +290,26 @@ fn local_path<'u>(key: &str, url: &'u str, scheme: &str) -> Result<&'u str, Stri
 fn check_warehouse(
     url: &str,
     folder: &Path,
-    state: &Path,
+    state: &gristmill_state::Place,
     target: &Target,
-    credentials: &Credentials,
+    passwords: &Passwords,
 ) -> Result<String, String> {
     let warehouse = anchored_warehouse(url, folder)?;
     // A load locks the warehouse's file while it waits for a write to the state database: in one file, that would be a
     // deadlock.
-    if sqlite_path(&warehouse) == Some(state) {
-        let path = state.display();
+    if state
+        .file()
+        .is_some_and(|state| sqlite_path(&warehouse) == Some(state))
+    {
         return Err(format!(
-            "warehouse.url: {path} is the state database; name another file"
+            "warehouse.url: {state} is the state database; name another file"
         ));
     }
-    gristmill_loader::open(&warehouse, target.clone(), credentials)
+    let credentials = Credentials {
+        passwords: passwords.clone(),
+        aws: None,
+    };
+    gristmill_loader::open(&warehouse, target.clone(), &credentials)
         .map_err(|error| format!("warehouse.url: {error}"))?;
     Ok(warehouse)
 }

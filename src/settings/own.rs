@@ -49,11 +49,14 @@ impl Settings {
 
     /// Returns the files, and the folders.
     fn own_paths(&self) -> (Vec<Named>, Vec<Named>) {
-        let mut files = database(&self.state, "the state database");
-        files.push((
-            with_ending(&self.state, ".lock"),
-            "the lock of the state database".into(),
-        ));
+        let mut files = Vec::new();
+        if let Some(state) = self.state.file() {
+            files.extend(database(state, "the state database"));
+            files.push((
+                with_ending(state, ".lock"),
+                "the lock of the state database".into(),
+            ));
+        }
         if let Some(warehouse) = self.own_warehouse() {
             files.extend(database(warehouse, "the warehouse"));
         }

@@ -123,8 +123,13 @@ fn check_source(table: &SourceTable, folder: &Path) -> Result<Source, String> {
     })
 }
 
-/// Checks the lake of a settings file in `folder`. By default, a bucket's local folder is beside the state database.
-pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Result<LakeSettings, String> {
+/// Checks the lake of a settings file in `folder`. By default, a bucket's local folder is beside the state database's file,
+/// or beside the settings file if the state database is on a server.
+pub(super) fn check_lake(
+    table: &LakeTable,
+    folder: &Path,
+    state: &gristmill_state::Place,
+) -> Result<LakeSettings, String> {
     let servers = Servers {
         s3: table.s3.as_ref(),
         google: table.google.as_ref(),
@@ -139,9 +144,10 @@ pub(super) fn check_lake(table: &LakeTable, folder: &Path, state: &Path) -> Resu
         }
         Place::Folder(folder) => return Ok(LakeSettings::Folder(folder)),
     };
-    let scratch = match &table.scratch {
-        Some(path) => folder.join(path),
-        None => {
+    let scratch = match (&table.scratch, state.file()) {
+        (Some(path), _) => folder.join(path),
+        (None, None) => folder.join("gristmill-lake"),
+        (None, Some(state)) => {
             let mut beside = state.as_os_str().to_owned();
             beside.push("-lake");
             PathBuf::from(beside)

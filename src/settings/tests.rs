@@ -43,7 +43,7 @@ fn paths_are_relative_to_the_settings_files_folder() {
     let settings = Settings::from_text(GOOD, folder.path()).expect("the settings are good");
     assert!(matches!(&settings.sources[0].place, Place::Folder(folder) if *folder == at("in")));
     assert!(matches!(&settings.lake, LakeSettings::Folder(folder) if *folder == at("lake")));
-    assert_eq!(settings.state, at("state.db"));
+    assert_eq!(settings.state.file(), Some(at("state.db").as_path()));
     let warehouse = at("mart/warehouse.db");
     assert_eq!(
         settings.warehouse.get(),

@@ -31,14 +31,14 @@ impl<'de> Deserialize<'de> for Secret {
 // A variable may hold a password.
 impl fmt::Debug for Expanded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&gristmill_loader::redacted(&self.0))
+        f.write_str(&gristmill_servers::url::redacted(&self.0))
     }
 }
 
 impl fmt::Debug for ExpandedLater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Ok(text) => f.write_str(&gristmill_loader::redacted(text)),
+            Ok(text) => f.write_str(&gristmill_servers::url::redacted(text)),
             Err(problem) => f.write_str(problem),
         }
     }

@@ -20,7 +20,7 @@ impl WarehouseUrl {
 impl fmt::Debug for WarehouseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.get() {
-            Ok(url) => f.write_str(&gristmill_loader::redacted(url)),
+            Ok(url) => f.write_str(&gristmill_servers::url::redacted(url)),
             Err(problem) => f.write_str(problem),
         }
     }

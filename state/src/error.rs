@@ -4,12 +4,16 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gristmill_servers::postgres::ConnectError;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use sqlx::migrate::MigrateError;
 
 use crate::damage::Damage;
+use crate::dialect::{DatabaseError, Place};
 use crate::file::FileStatus;
+use crate::lock::Holder;
 use crate::run::RunState;
 
 /// A failure of the state database, or a request that its state does not allow.
@@ -24,34 +28,29 @@ pub enum StateError {
         source: io::Error,
     },
     /// The database cannot be opened.
-    #[error("cannot open the state database {}: check that it is an SQLite file that this user can write", path.display())]
+    #[error("cannot open the state database {place}: check that {}", place.to_be_written())]
     Open {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// The database cannot be read.
-    #[error(
-        "cannot read the state database {}: check that it is an SQLite file that this user can read; if a log lies \
-         beside it (-wal), this user must be able to read that and its index (-shm) too",
-        path.display()
-    )]
+    #[error("cannot read the state database {place}: check that {}", place.to_be_read())]
     Read {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// The database was written by an older program, and this command must not migrate it.
     #[error(
-        "the state database {} has version {found}, and this gristmill reads version {known}: restart the service with \
-         this gristmill, which migrates the database, or use the gristmill that the service runs",
-        path.display()
+        "the state database {place} has version {found}, and this gristmill reads version {known}: restart the service with \
+         this gristmill, which migrates the database, or use the gristmill that the service runs"
     )]
     Older {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// Its version.
         found: i64,
         /// The version that this program reads.
@@ -59,25 +58,24 @@ pub enum StateError {
     },
     /// The database was written by a newer program.
     #[error(
-        "the state database {} has version {found}, but this gristmill supports versions up to {known}: use the newer \
-         gristmill that wrote it, or name another state database",
-        path.display()
+        "the state database {place} has version {found}, but this gristmill supports versions up to {known}: use the newer \
+         gristmill that wrote it, or name another state database"
     )]
     Newer {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// Its version.
         found: i64,
         /// The newest version that this program supports.
         known: i64,
     },
     /// The database cannot be migrated to this program's version.
-    #[error("cannot migrate the state database {}: make a copy of it before you try again", path.display())]
+    #[error("cannot migrate the state database {place}: make a copy of it before you try again")]
     Migrate {
         /// The database.
-        path: PathBuf,
+        place: Place,
         /// The cause.
-        source: MigrateError,
+        source: MigrationError,
     },
     /// Another program keeps the database locked.
     #[error(
@@ -89,7 +87,7 @@ pub enum StateError {
         /// On what.
         subject: String,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// The database reported an error.
     #[error("cannot {action} {subject}: the state database reported an error; fix its cause, then try again")]
@@ -99,7 +97,7 @@ pub enum StateError {
         /// On what.
         subject: String,
         /// The cause.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// A row that is needed holds an impossible value.
     #[error(
@@ -111,7 +109,7 @@ pub enum StateError {
         /// On what.
         subject: String,
         /// The cause, which names the column.
-        source: sqlx::Error,
+        source: DatabaseError,
     },
     /// Rows that are needed hold impossible values.
     #[error("cannot {action} {subject}: {damage}")]
@@ -212,6 +210,36 @@ pub enum StateError {
         /// The process that holds it, if the lock file names it.
         pid: Option<u32>,
     },
+    /// Another process works on the same state database on a server.
+    #[error(
+        "another gristmill ({holder}{}) works on the state database {database}: stop it first",
+        lease_times(holder)
+    )]
+    Leased {
+        /// The URL of the database, without its password.
+        database: String,
+        /// Who holds the lease.
+        holder: Box<Holder>,
+    },
+    /// Another process has taken over.
+    #[error(
+        "this gristmill was silent for longer than its lease on the state database {database}, and another one has taken \
+         over: it records nothing more here and does its work again there; `gristmill status` shows which one it is"
+    )]
+    LeaseLost {
+        /// The URL of the database, without its password.
+        database: String,
+    },
+    /// The server cannot be asked about the lease.
+    #[error("cannot {action} the state database {database}{}", source.advice())]
+    Lease {
+        /// What was tried: a phrase that the database follows.
+        action: &'static str,
+        /// The URL of the database, without its password.
+        database: String,
+        /// The cause.
+        source: ConnectError,
+    },
     /// The lock file cannot be used.
     #[error("cannot lock {}: check that this user can write it and that its file system supports locks", path.display())]
     Lock {
@@ -228,11 +256,10 @@ impl StateError {
         match self {
             Self::Busy { .. } => true,
             Self::Open { source, .. } | Self::Read { source, .. } | Self::Query { source, .. } => {
-                matches!(
-                    source,
-                    sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
-                ) || matches!(sqlite_code(source), Some(BUSY | LOCKED | IOERR | FULL | CANTOPEN))
+                source.is_transient()
             }
+            Self::Lease { source, .. } => source.is_transient(),
+            Self::Leased { .. } | Self::LeaseLost { .. } => false,
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Impossible { .. } | Self::Damaged { .. } => false,
             Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => {
@@ -246,9 +273,39 @@ impl StateError {
     }
 }
 
+/// Says since when and until when a lease runs.
+fn lease_times(holder: &Holder) -> String {
+    let at = |word, moment: Option<Timestamp>| {
+        moment.map_or_else(String::new, |moment| format!(", {word} {moment:.0}"))
+    };
+    at("since", holder.since) + &at("with a lease until", holder.lease_until)
+}
+
+/// Why a database could not be migrated.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrationError {
+    /// A migration of a file of SQLite failed.
+    #[error(transparent)]
+    File(#[from] MigrateError),
+    /// A migration that was applied has changed since.
+    #[error("migration {0} was applied with another text")]
+    Changed(i64),
+    /// A migration was applied that this program does not have.
+    #[error("migration {0} was applied, which this gristmill does not have")]
+    Unknown(i64),
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+}
+
 /// Why `job_addl_criteria` could not be evaluated.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum CriterionError {
+    /// The state database is on a server.
+    #[error(
+        "job_addl_criteria is not evaluated on a server: keep the state database in a file, or leave it empty"
+    )]
+    NotOnServer,
     /// It is not a SELECT.
     #[error("job_addl_criteria must be a SELECT (or WITH … SELECT), but it begins with `{found}`")]
     NotSelect {
@@ -278,6 +335,9 @@ pub enum CriterionError {
 /// Why a question of somebody to the views got no answer. It can be sent between processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum QueryError {
+    /// The state database is on a server.
+    #[error("the state database is on a server, where questions are not answered here: ask them with psql")]
+    NotOnServer,
     /// It is not a SELECT.
     #[error("only a SELECT (or WITH … SELECT) is answered here, and this begins with `{found}`")]
     NotSelect {
@@ -310,58 +370,34 @@ pub enum QueryError {
     },
 }
 
-// SQLite's primary result codes, https://www.sqlite.org/rescode.html.
-const BUSY: u32 = 5;
-const LOCKED: u32 = 6;
-pub(crate) const INTERRUPT: u32 = 9;
-const IOERR: u32 = 10;
-pub(crate) const NOMEM: u32 = 7;
-pub(crate) const TOOBIG: u32 = 18;
-const FULL: u32 = 13;
-pub(crate) const CANTOPEN: u32 = 14;
-pub(crate) const READONLY: u32 = 8;
-
-/// Returns SQLite's primary result code, which is the lowest byte of the extended code.
-pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
-    let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
-}
-
 /// Adds to a database error what was being done.
 pub(crate) trait During<T> {
     /// Converts the database's error into one that names the action (`cannot {action} {subject}`).
     fn during(self, action: &'static str, subject: &str) -> Result<T, StateError>;
 }
 
-impl<T> During<T> for Result<T, sqlx::Error> {
+impl<T> During<T> for Result<T, DatabaseError> {
     fn during(self, action: &'static str, subject: &str) -> Result<T, StateError> {
         self.map_err(|source| {
             let subject = subject.to_owned();
-            let source = match source {
-                sqlx::Error::Decode(source) => match source.downcast::<Damage>() {
-                    Ok(damage) => {
-                        return StateError::Damaged {
-                            action,
-                            subject,
-                            damage,
-                        };
-                    }
-                    Err(source) => sqlx::Error::Decode(source),
+            match source {
+                DatabaseError::Damaged(damage) => StateError::Damaged {
+                    action,
+                    subject,
+                    damage,
                 },
-                source => source,
-            };
-            match sqlite_code(&source) {
-                Some(BUSY | LOCKED) => StateError::Busy {
+                DatabaseError::LeaseLost(database) => StateError::LeaseLost { database },
+                DatabaseError::Column { .. } => StateError::Impossible {
                     action,
                     subject,
                     source,
                 },
-                None if matches!(source, sqlx::Error::ColumnDecode { .. }) => StateError::Impossible {
+                source if source.is_busy() => StateError::Busy {
                     action,
                     subject,
                     source,
                 },
-                _ => StateError::Query {
+                source => StateError::Query {
                     action,
                     subject,
                     source,

@@ -1,16 +1,19 @@
 //! The state database: which files are in force, which jobs exist, and which runs are queued, running or done.
 //!
-//! It is the memory of the service, and the single source of truth for runs. People read it with plain `sqlite3` and
-//! edit its jobs while the service runs. Every decision therefore reads the database afresh; nothing is cached.
+//! It is the memory of the service, and the single source of truth for runs. It is a file of SQLite, or lies on a
+//! server of Postgres. People read it with `sqlite3` or `psql`, and edit its jobs while the service runs. Every decision
+//! therefore reads the database afresh; nothing is cached.
 //!
 //! [`StateDb`] is the entry point. The types it accepts and returns are in the modules `file`, `job`, `run` and
-//! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `database`.
+//! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `database`, and
+//! what differs between the two databases is in `dialect`.
 
 mod alert;
 mod clock;
 mod damage;
 mod database;
 mod day;
+mod dialect;
 mod digest;
 mod edit;
 mod error;
@@ -19,6 +22,7 @@ mod file;
 mod guard;
 mod intervention;
 mod job;
+mod lease;
 mod ledger;
 mod lineage;
 mod lock;
@@ -28,6 +32,7 @@ mod order;
 mod page;
 mod query;
 mod run;
+mod service;
 mod text;
 mod waiting;
 
@@ -39,8 +44,9 @@ pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
 pub use database::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};
 pub use day::VersionDay;
+pub use dialect::{DatabaseError, Place};
 pub use edit::{EditAction, JobEdit};
-pub use error::{CriterionError, QueryError, StateError};
+pub use error::{CriterionError, MigrationError, QueryError, StateError};
 pub use facts::{
     ActiveRun, Completion, DayFact, Facts, FileFact, InForce, OpenWave, Question, Touched, WaveRuns, Waves,
 };
@@ -66,4 +72,5 @@ pub use run::{
     Cause, ClaimedRun, DayEffect, DayOfOther, Enqueued, InputDay, InputDays, InputFile, InterruptedRun,
     NewRun, RowChanges, RunFilter, RunInput, RunOutcome, RunResult, RunRow, RunState, SummaryRecord,
 };
+pub use service::Service;
 pub use waiting::{WaitKind, Waiting, WaitingFile};

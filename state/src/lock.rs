@@ -4,6 +4,7 @@
 //! run that is still RUNNING belongs to a dead process.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -20,13 +21,32 @@ pub struct ServiceLock {
     file: File,
 }
 
-/// Who holds a lock.
+/// Who holds a lock, or the lease on a state database on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Holder {
     /// The process, if the lock file names it.
     pub pid: Option<u32>,
-    /// When it took the lock, by the clock of the file system.
+    /// When it took the lock or the lease, by the clock of the file system or of the server.
     pub since: Option<Timestamp>,
+    /// Of a lease: the host that the process is on.
+    pub host: Option<String>,
+    /// Of a lease: when it ends unless it is renewed.
+    pub lease_until: Option<Timestamp>,
+    /// Of a lease: how many seconds ago it was renewed.
+    pub lease_age: Option<u64>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "process {pid}")?,
+            None => f.write_str("process unknown")?,
+        }
+        if let Some(host) = &self.host {
+            write!(f, " on {host}")?;
+        }
+        Ok(())
+    }
 }
 
 /// How long to wait before a lock that is held is tried once more: [`ServiceLock::holder`] holds it for a moment.
@@ -51,6 +71,9 @@ impl ServiceLock {
                 Ok(Some(Holder {
                     pid: named_in(&mut file),
                     since: taken.and_then(|taken| Timestamp::try_from(taken).ok()),
+                    host: None,
+                    lease_until: None,
+                    lease_age: None,
                 }))
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),

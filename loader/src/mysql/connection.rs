@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gristmill_servers::silence::{answer, hear};
 use mysql_async::prelude::Queryable;
 use mysql_async::{BinaryProtocol, Conn, Error, Params, QueryResult, Row, Value};
 
@@ -10,7 +11,6 @@ use super::MySqlFault;
 use super::connect::Server;
 use super::sql;
 use crate::LoadError;
-use crate::silence::{answer, hear};
 
 /// How long the server may take to say what it does.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ pub(super) struct Connection {
     line: Line,
 }
 
-/// What is needed to ask about a connection, which may fall silent: see [`crate::silence`].
+/// What is needed to ask about a connection, which may fall silent: see [`gristmill_servers::silence`].
 struct Line {
     server: Arc<Server>,
     /// Which server it is: behind a balancer, another connection may lead to another one.

@@ -6,10 +6,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use gristmill_servers::silence::Unheard;
+use gristmill_servers::tls;
 use mysql_async::{DriverError, IoError, TlsError};
-
-use crate::silence::Unheard;
-use crate::tls;
 
 /// An error of MySQL or MariaDB, or of the connection to it. It never contains a row's value or a secret.
 pub struct MySqlFault(Kind);

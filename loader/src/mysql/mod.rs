@@ -21,7 +21,9 @@ mod table;
 
 use std::sync::Arc;
 
-use crate::{LoadError, Target, redacted};
+use gristmill_servers::url::redacted;
+
+use crate::{LoadError, Target};
 use connect::Server;
 pub use fault::MySqlFault;
 

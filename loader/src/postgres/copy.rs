@@ -7,18 +7,18 @@ use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
 use futures::SinkExt;
+use gristmill_servers::postgres::{Line, PostgresFault};
 use tokio_postgres::CopyInSink;
 
 use super::encode::{Ending, Rows, Stamp};
 use super::session::PostgresSession;
-use super::silence::Line;
 use super::sql::COPY_COVERAGE;
 use super::wire;
 use crate::days::{Days, Lookup};
 use crate::delta::{Fault, Piece, Pieces, Tally};
 use crate::input::{self, SummaryBatch};
 use crate::protocol::{Arrived, Progress};
-use crate::{Load, LoadError, PostgresFault};
+use crate::{Load, LoadError};
 
 /// Bytes of a message. Larger messages gain nothing; smaller ones cost more system calls.
 const CHUNK: usize = 128 * 1024;

@@ -5,13 +5,11 @@
 //! stay, readers never see half a load, and rows that are already right are not even locked. An empty target gets its
 //! rows directly.
 
-mod connect;
 mod copy;
 mod encode;
 mod first;
 mod rows;
 mod session;
-mod silence;
 mod sql;
 mod steps;
 mod table;
@@ -19,14 +17,15 @@ mod wire;
 
 use std::sync::Arc;
 
-use crate::{Credentials, LoadError, PostgresFault, Target, redacted};
-use connect::Server;
+use gristmill_servers::postgres::{ConnectError, PostgresFault, Server};
+use gristmill_servers::url::redacted;
+use tokio_postgres::Client;
+
+use crate::{Credentials, LoadError, Target};
 
 /// A Postgres database as the warehouse.
 pub(crate) struct PostgresWarehouse {
     server: Arc<Server>,
-    /// For messages; without the password.
-    url: String,
     target: Target,
 }
 
@@ -46,15 +45,30 @@ impl PostgresWarehouse {
                 reason,
             });
         }
-        Ok(Self {
-            server: Arc::new(Server::new(url, credentials)?),
+        let server = Server::new(url, &credentials.passwords, "gristmill");
+        let server = server.map_err(|reason| LoadError::BadUrl {
             url: redacted(url),
+            reason,
+        })?;
+        Ok(Self {
+            server: Arc::new(server),
             target,
         })
     }
 
+    /// Opens a session, which ends when the client is dropped.
+    async fn connect(&self) -> Result<Client, LoadError> {
+        self.server.connect().await.map_err(|error| match error {
+            ConnectError::Url(reason) => LoadError::BadUrl {
+                url: self.server.url().into(),
+                reason,
+            },
+            ConnectError::Server(fault) => self.failed("connect to")(fault),
+        })
+    }
+
     fn failed<E: Into<PostgresFault>>(&self, action: &'static str) -> impl FnOnce(E) -> LoadError + use<E> {
-        let warehouse = self.url.clone();
+        let warehouse = self.server.url().to_owned();
         move |error| LoadError::Postgres {
             action,
             warehouse,

@@ -1,15 +1,15 @@
 //! A session of Postgres, and how statements are sent in it.
 
+use gristmill_servers::postgres::{Line, PostgresFault};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row};
 
 use super::PostgresWarehouse;
 use super::rows;
-use super::silence::Line;
 use super::sql::{self, Sql};
+use crate::LoadError;
 use crate::protocol::{LOOK_UP, Purpose, Statement, Value};
 use crate::target;
-use crate::{LoadError, PostgresFault};
 
 /// A connection. If it is dropped before it has committed, the server rolls its transaction back.
 pub(crate) struct PostgresSession<'w> {
@@ -23,7 +23,7 @@ pub(crate) struct PostgresSession<'w> {
 impl<'w> PostgresSession<'w> {
     /// Connects, finds out which schema the target is in, and begins the transaction that the purpose needs.
     pub(super) async fn open(warehouse: &'w PostgresWarehouse, purpose: Purpose) -> Result<Self, LoadError> {
-        let client = warehouse.server.connect().await?;
+        let client = warehouse.connect().await?;
         let line = Line::new(warehouse.server.clone());
         line.identify(&client)
             .await

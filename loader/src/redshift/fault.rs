@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use gristmill_servers::postgres::PostgresFault;
 use tokio_postgres::error::SqlState;
-
-use crate::PostgresFault;
 
 /// An error of Redshift or of the connection to it. It never contains a row's value or a secret.
 #[derive(Debug)]

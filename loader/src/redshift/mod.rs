@@ -16,9 +16,10 @@ mod steps;
 mod table;
 
 use aws_config::SdkConfig;
+use gristmill_servers::url::redacted;
 use tokio_postgres::SimpleQueryRow;
 
-use crate::{Credentials, LoadError, SummaryRow, Target, amount, redacted};
+use crate::{Credentials, LoadError, SummaryRow, Target, amount};
 use bucket::StagingBucket;
 use settings::Settings;
 

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::TryStreamExt;
+use gristmill_servers::postgres::PostgresFault;
+use gristmill_servers::silence::{answer, hear};
+use gristmill_servers::tls::{Check, Roots, connector};
 use object_store::path::Path;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage, SimpleQueryRow, SimpleQueryStream};
@@ -16,9 +19,7 @@ use super::sql::{self, Sql};
 use super::{RedshiftWarehouse, credentials};
 use crate::delta::Fault;
 use crate::protocol::{Entries, LOOK_UP, READ_LEDGER};
-use crate::silence::{answer, hear};
-use crate::tls::{Check, Roots, connector};
-use crate::{LedgerEntry, Load, LoadError, PostgresFault, target};
+use crate::{LedgerEntry, Load, LoadError, target};
 
 /// A connection. Dropping it ends an open transaction.
 pub(crate) struct RedshiftSession<'a> {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gristmill_servers::url::{check_password, redacted, take};
 use tokio_postgres::Config;
 
 use crate::target::KEYS;
-use crate::url::{check_password, take};
-use crate::{LoadError, Target, redacted};
+use crate::{LoadError, Target};
 
 /// How long a server may take to answer a connection. A workgroup that was paused takes a few seconds.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);

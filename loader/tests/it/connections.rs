@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use gristmill_loader::{Credentials, LoadError, LoadMode, Target, open};
+use gristmill_servers::Passwords;
 use gristmill_testkit::postgres::{self, Postgres, StopMode, execute};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
@@ -111,16 +112,16 @@ fn write_private(path: PathBuf, text: &str) -> PathBuf {
 }
 
 /// How `psql` connects with a URL.
-fn psql(url: &str, credentials: &Credentials) -> Option<Session> {
+fn psql(url: &str, passwords: &Passwords) -> Option<Session> {
     let mut command = Command::new("psql");
     command
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap())
         .env("HOME", "/nonexistent");
-    if let Some(password) = &credentials.password {
+    if let Some(password) = &passwords.any {
         command.env("PGPASSWORD", password);
     }
-    if let Some(file) = &credentials.password_file {
+    if let Some(file) = &passwords.file {
         command.env("PGPASSFILE", file);
     }
     command.args(["-XAtw", "-c", "SELECT count(*) FROM sales_summary", "-d", url]);
@@ -143,10 +144,14 @@ fn psql(url: &str, credentials: &Credentials) -> Option<Session> {
 }
 
 /// How gristmill connects with a URL; an error must name it, and show no secret.
-async fn gristmill(url: &str, credentials: &Credentials) -> Result<Session, LoadError> {
+async fn gristmill(url: &str, passwords: &Passwords) -> Result<Session, LoadError> {
     let measures = MEASURES.map(String::from).to_vec();
     let target = Target::new("sales_summary", measures, LoadMode::ReplaceDays).unwrap();
-    let counted = match open(url, target, credentials) {
+    let credentials = Credentials {
+        passwords: passwords.clone(),
+        ..Credentials::default()
+    };
+    let counted = match open(url, target, &credentials) {
         Ok(warehouse) => warehouse.row_count().await,
         Err(error) => Err(error),
     };
@@ -175,10 +180,10 @@ fn message(error: &LoadError) -> String {
     }
 }
 
-async fn assert_as_psql(url: &str, credentials: &Credentials) -> Option<Session> {
-    let asked = (url.to_string(), credentials.clone());
+async fn assert_as_psql(url: &str, passwords: &Passwords) -> Option<Session> {
+    let asked = (url.to_string(), passwords.clone());
     let oracle = tokio::task::spawn_blocking(move || psql(&asked.0, &asked.1));
-    let found = gristmill(url, credentials).await;
+    let found = gristmill(url, passwords).await;
     let session = found.as_ref().ok().copied();
     assert_eq!(
         session,
@@ -199,7 +204,7 @@ async fn every_sslmode_meets_every_server_as_in_psql() {
     let plain_url = plain.create_database();
     execute(&plain_url, ENCRYPTED);
 
-    let none = Credentials::default();
+    let none = Passwords::default();
     let mut sessions = [0; 3];
     for mode in [
         "",
@@ -244,7 +249,7 @@ async fn certificates_passwords_and_channel_binding_as_in_psql() {
     let verified = "sslmode=verify-full&sslrootcert=DIR/ours.pem";
     let client =
         |whose: &str| format!("{verified}&sslcert=DIR/{whose}-client.crt&sslkey=DIR/{whose}-client.key");
-    let none = Credentials::default();
+    let none = Passwords::default();
     let encrypted = Some(Session::Encrypted);
     let password = "it's%3Aa%5Csecret";
     for (user, parameters, session) in [
@@ -306,16 +311,16 @@ async fn passwords_from_the_environment_and_the_password_file_as_in_psql() {
     let over_socket = format!("postgres://scram@/postgres?host={socket}&port={port}");
     let over_tcp = secured.url("scram", "localhost", "sslmode=prefer");
     let (encrypted, plain) = (Some(Session::Encrypted), Some(Session::Plain));
-    let environment = |password: &str| Credentials {
-        password: Some(password.into()),
-        ..Credentials::default()
+    let environment = |password: &str| Passwords {
+        any: Some(password.into()),
+        ..Passwords::default()
     };
-    for (url, credentials, session) in [
+    for (url, passwords, session) in [
         (&over_tcp, environment("it's:a\\secret"), encrypted),
         (&over_socket, environment("it's:a\\secret"), plain),
         (&over_tcp, environment("a secret guess"), None),
     ] {
-        assert_eq!(assert_as_psql(url, &credentials).await, session, "{url}");
+        assert_eq!(assert_as_psql(url, &passwords).await, session, "{url}");
     }
     for (at, (url, lines, mode, session)) in [
         (&over_tcp, format!("*:*:*:*:{right}"), 0o600, encrypted),
@@ -349,12 +354,12 @@ async fn passwords_from_the_environment_and_the_password_file_as_in_psql() {
     {
         let file = write_private(secured.files.path().join(format!("pgpass{at}")), &lines);
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-        let credentials = Credentials {
-            password_file: Some(file),
-            ..Credentials::default()
+        let passwords = Passwords {
+            file: Some(file),
+            ..Passwords::default()
         };
         assert_eq!(
-            assert_as_psql(url, &credentials).await,
+            assert_as_psql(url, &passwords).await,
             session,
             "{lines} for {url}"
         );
@@ -364,7 +369,7 @@ async fn passwords_from_the_environment_and_the_password_file_as_in_psql() {
 #[tokio::test]
 async fn faults_of_the_connection_are_reported_with_advice() {
     let secured = Secured::start();
-    let none = Credentials::default();
+    let none = Passwords::default();
     let verified = "sslmode=verify-full&sslrootcert=DIR/ours.pem";
     let plain = postgres::shared().create_database();
     for (url, advice) in [
@@ -444,7 +449,7 @@ async fn a_unix_socket_needs_no_tls_whatever_the_mode() {
             &format!("sslmode={mode}&sslrootcert=DIR/ours.pem"),
         );
         assert_eq!(
-            assert_as_psql(&url, &Credentials::default()).await,
+            assert_as_psql(&url, &Passwords::default()).await,
             Some(Session::Plain)
         );
     }

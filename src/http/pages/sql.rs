@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use gristmill_state::{Answer, Cell, MOST_ROWS, ViewRow};
+use gristmill_state::{Answer, Cell, MOST_ROWS, QueryError, ViewRow};
 use maud::{Markup, html};
 
 use super::super::address::address;
@@ -79,7 +79,10 @@ pub(in crate::http) async fn answer_to(desk: &Desk, question: &str) -> Result<An
     }
     // Says so if the service is only starting.
     let state = desk.state().await?;
-    answer(state.path(), question).await.map_err(|none| match none {
+    let path = state
+        .path()
+        .ok_or_else(|| Problem::Bad(QueryError::NotOnServer.to_string()))?;
+    answer(path, question).await.map_err(|none| match none {
         NoAnswer::Refused(error) => Problem::Bad(error.to_string()),
         NoAnswer::Busy => Problem::Unavailable(
             "others’ questions are being answered just now: ask again in a few seconds".to_owned(),

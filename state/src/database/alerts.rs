@@ -3,8 +3,6 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::decode::{self, TextColumns, array, text, wave_text};
 use super::sql::alerts as sql;
@@ -12,6 +10,7 @@ use super::{StateDb, begin};
 use crate::alert::{
     AlertChanges, FailedWave, Firing, HeldFile, LastReport, Notice, RejectedLines, Unloaded, Unsent,
 };
+use crate::dialect::{Row, query, query_as, query_scalar};
 use crate::error::{During, StateError};
 
 /// How long sent notices are kept.
@@ -20,12 +19,12 @@ const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 impl StateDb {
     /// Returns everything that alerts have found and is not over, or is over and not told yet; the oldest first.
     pub async fn firing(&self) -> Result<Vec<Firing>, StateError> {
-        sqlx::query(sql::FIRING)
-            .try_map(|row: SqliteRow| {
+        query(sql::FIRING)
+            .try_map(|row: Row| {
                 Ok(Firing {
-                    alert: row.try_get("alert")?,
-                    subject: row.try_get("subject")?,
-                    facts: row.try_get("facts")?,
+                    alert: row.get("alert")?,
+                    subject: row.get("subject")?,
+                    facts: row.get("facts")?,
                     since: moment(&row, "since_timestamp"),
                     told: row.parsed_or_null("told_timestamp").unwrap_or_default(),
                     resolved: row.parsed_or_null("resolved_timestamp").unwrap_or_default(),
@@ -53,12 +52,12 @@ impl StateDb {
         let gone = changes.forget.iter().map(|subject| json!(subject));
         let mut writer = self.writer().await.during(action, alert)?;
         let mut tx = begin(&mut writer).await.during(action, alert)?;
-        let keep = sqlx::query(sql::KEEP).bind(alert).bind(array(rows));
+        let keep = query(sql::KEEP).bind(alert).bind(array(rows));
         keep.execute(&mut *tx).await.during(action, alert)?;
-        let forget = sqlx::query(sql::FORGET).bind(alert).bind(array(gone));
+        let forget = query(sql::FORGET).bind(alert).bind(array(gone));
         forget.execute(&mut *tx).await.during(action, alert)?;
         for notice in &changes.notices {
-            let queue = sqlx::query(sql::QUEUE)
+            let queue = query(sql::QUEUE)
                 .bind(alert)
                 .bind(notice.kind.as_str())
                 .bind(&notice.content)
@@ -67,7 +66,7 @@ impl StateDb {
             queue.execute(&mut *tx).await.during(action, alert)?;
         }
         let oldest = self.clock.now().checked_sub(KEPT).unwrap_or(Timestamp::MIN);
-        let trim = sqlx::query(sql::TRIM).bind(text(oldest));
+        let trim = query(sql::TRIM).bind(text(oldest));
         trim.execute(&mut *tx).await.during(action, alert)?;
         tx.commit().await.during(action, alert)
     }
@@ -83,13 +82,13 @@ impl StateDb {
         let receivers = json!(receivers).to_string();
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let forget = sqlx::query(sql::FORGET_ALERTS).bind(json!(alerts).to_string());
+        let forget = query(sql::FORGET_ALERTS).bind(json!(alerts).to_string());
         forget.execute(&mut *tx).await.during(action, subject)?;
-        let unknown = sqlx::query_as(sql::UNKNOWN_RECEIVERS).bind(&receivers);
+        let unknown = query_as(sql::UNKNOWN_RECEIVERS).bind(&receivers);
         let unknown = unknown.fetch_all(&mut *tx).await.during(action, subject)?;
-        let forget = sqlx::query(sql::FORGET_RECEIVERS).bind(&receivers);
+        let forget = query(sql::FORGET_RECEIVERS).bind(&receivers);
         forget.execute(&mut *tx).await.during(action, subject)?;
-        let try_now = sqlx::query(sql::TRY_NOW).bind(self.now());
+        let try_now = query(sql::TRY_NOW).bind(self.now());
         try_now.execute(&mut *tx).await.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
         Ok(unknown)
@@ -97,17 +96,17 @@ impl StateDb {
 
     /// Returns the oldest notices to a receiver that were not sent, in their order.
     pub async fn pending_notices(&self, receiver: &str, limit: u32) -> Result<Vec<Notice>, StateError> {
-        sqlx::query(sql::PENDING)
+        query(sql::PENDING)
             .bind(receiver)
             .bind(limit)
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 Ok(Notice {
-                    notice_id: row.try_get("notice_id")?,
-                    alert: row.try_get("alert")?,
+                    notice_id: row.get("notice_id")?,
+                    alert: row.get("alert")?,
                     kind: row.parsed("kind")?,
-                    content: row.try_get("content")?,
+                    content: row.get("content")?,
                     queued: moment(&row, "queued_timestamp"),
-                    failures: row.try_get("failures")?,
+                    failures: row.get("failures")?,
                     next_try: moment(&row, "next_try_timestamp"),
                 })
             })
@@ -121,7 +120,7 @@ impl StateDb {
         let (action, subject) = ("record the sending of", "a notice");
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
-        let sent = sqlx::query(sql::SENT).bind(notice_id).bind(now);
+        let sent = query(sql::SENT).bind(notice_id).bind(now);
         sent.execute(&mut *writer).await.during(action, subject).map(drop)
     }
 
@@ -134,7 +133,7 @@ impl StateDb {
     ) -> Result<(), StateError> {
         let (action, subject) = ("record the failure of", "a notice");
         let mut writer = self.writer().await.during(action, subject)?;
-        let failed = sqlx::query(sql::NOT_SENT)
+        let failed = query(sql::NOT_SENT)
             .bind(notice_id)
             .bind(error)
             .bind(text(next_try));
@@ -147,13 +146,13 @@ impl StateDb {
 
     /// Returns the receivers that could not be reached, each with what it has not got.
     pub async fn unsent_notices(&self) -> Result<Vec<Unsent>, StateError> {
-        sqlx::query(sql::UNSENT)
-            .try_map(|row: SqliteRow| {
+        query(sql::UNSENT)
+            .try_map(|row: Row| {
                 Ok(Unsent {
-                    receiver: row.try_get("receiver")?,
-                    notices: row.try_get("notices")?,
+                    receiver: row.get("receiver")?,
+                    notices: row.get("notices")?,
                     since: moment(&row, "since"),
-                    error: row.try_get("last_error")?,
+                    error: row.get("last_error")?,
                 })
             })
             .fetch_all(&self.readers)
@@ -163,13 +162,13 @@ impl StateDb {
 
     /// Lists the waves whose newest run that ended has failed, newest first.
     pub async fn failed_waves(&self) -> Result<Vec<FailedWave>, StateError> {
-        sqlx::query(sql::FAILED_WAVES)
-            .try_map(|row: SqliteRow| {
+        query(sql::FAILED_WAVES)
+            .try_map(|row: Row| {
                 Ok(FailedWave {
-                    job_id: row.try_get("job_config_id")?,
+                    job_id: row.get("job_config_id")?,
                     wave: decode::wave(&row).unwrap_or_default(),
-                    run_id: row.try_get("run_id")?,
-                    error: row.try_get("error")?,
+                    run_id: row.get("run_id")?,
+                    error: row.get("error")?,
                     failed: moment(&row, "finished_timestamp"),
                 })
             })
@@ -180,14 +179,14 @@ impl StateDb {
 
     /// Lists the files of which something is held, by path.
     pub async fn held_files(&self) -> Result<Vec<HeldFile>, StateError> {
-        sqlx::query(sql::HELD_FILES)
-            .try_map(|row: SqliteRow| {
-                let reason: Option<String> = row.try_get("reason")?;
+        query(sql::HELD_FILES)
+            .try_map(|row: Row| {
+                let reason: Option<String> = row.get("reason")?;
                 Ok(HeldFile {
-                    file_url: row.try_get("file_url")?,
-                    feed: row.try_get("feed")?,
+                    file_url: row.get("file_url")?,
+                    feed: row.get("feed")?,
                     reason: reason.unwrap_or_default(),
-                    days: row.try_get("days")?,
+                    days: row.get("days")?,
                     since: moment(&row, "since"),
                 })
             })
@@ -203,16 +202,16 @@ impl StateDb {
         percent: f64,
         since: Timestamp,
     ) -> Result<Vec<RejectedLines>, StateError> {
-        sqlx::query(sql::MANY_REJECTS)
+        query(sql::MANY_REJECTS)
             .bind(text(since))
             .bind(percent)
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 Ok(RejectedLines {
-                    file_url: row.try_get("file_url")?,
-                    feed: row.try_get("feed")?,
-                    rejects: row.try_get("rejects")?,
-                    lines: row.try_get("lines")?,
-                    is_whole: row.try_get("is_whole")?,
+                    file_url: row.get("file_url")?,
+                    feed: row.get("feed")?,
+                    rejects: row.get("rejects")?,
+                    lines: row.get("lines")?,
+                    is_whole: row.get("is_whole")?,
                     since: moment(&row, "since"),
                 })
             })
@@ -223,12 +222,12 @@ impl StateDb {
 
     /// Lists the open waves of jobs that are not paused with the files that no completed run has seen.
     pub async fn unloaded_waves(&self) -> Result<Vec<Unloaded>, StateError> {
-        sqlx::query(sql::UNLOADED)
-            .try_map(|row: SqliteRow| {
+        query(sql::UNLOADED)
+            .try_map(|row: Row| {
                 Ok(Unloaded {
-                    job_id: row.try_get("job_config_id")?,
+                    job_id: row.get("job_config_id")?,
                     wave: decode::wave(&row).unwrap_or_default(),
-                    files: row.try_get("files")?,
+                    files: row.get("files")?,
                     since: moment(&row, "since"),
                 })
             })
@@ -239,7 +238,7 @@ impl StateDb {
 
     /// Returns whether a day of a job has had a run with everything, whose result is in the warehouse.
     pub async fn is_complete(&self, job_id: &str, day: Date) -> Result<bool, StateError> {
-        sqlx::query_scalar(sql::IS_COMPLETE)
+        query_scalar(sql::IS_COMPLETE)
             .bind(job_id)
             .bind(day.to_string())
             .fetch_one(&self.readers)
@@ -258,15 +257,15 @@ impl StateDb {
             Some(_) => sql::LAST_WAVES,
             None => sql::LAST_SUBMISSIONS,
         };
-        let asked = sqlx::query(statement).bind(job_id);
+        let asked = query(statement).bind(job_id);
         let asked = match today {
             Some(today) => asked.bind(wave_text(Some(today))),
             None => asked,
         };
         asked
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 Ok(LastReport {
-                    store_id: row.try_get("store_id")?,
+                    store_id: row.get("store_id")?,
                     wave: decode::wave(&row).unwrap_or_default(),
                     submitted: row.parsed_or_null("submitted_timestamp").unwrap_or_default(),
                 })
@@ -283,7 +282,7 @@ impl StateDb {
         today: Date,
         limit: u32,
     ) -> Result<Vec<(Date, bool)>, StateError> {
-        let rows: Vec<(String, bool)> = sqlx::query_as(sql::RECENT_WAVES)
+        let rows: Vec<(String, bool)> = query_as(sql::RECENT_WAVES)
             .bind(job_id)
             .bind(today.to_string())
             .bind(limit)
@@ -298,7 +297,7 @@ impl StateDb {
 
     /// Returns when the newest runs of a job without days were queued that its files brought about, newest first.
     pub async fn recent_runs(&self, job_id: &str, limit: u32) -> Result<Vec<Timestamp>, StateError> {
-        let rows: Vec<String> = sqlx::query_scalar(sql::RECENT_RUNS)
+        let rows: Vec<String> = query_scalar(sql::RECENT_RUNS)
             .bind(job_id)
             .bind(limit)
             .fetch_all(&self.readers)
@@ -309,7 +308,7 @@ impl StateDb {
 
     /// Returns when a job was added, if that is known.
     pub async fn job_added(&self, job_id: &str) -> Result<Option<Timestamp>, StateError> {
-        let added: Option<String> = sqlx::query_scalar(sql::JOB_ADDED)
+        let added: Option<String> = query_scalar(sql::JOB_ADDED)
             .bind(job_id)
             .fetch_optional(&self.readers)
             .await
@@ -319,6 +318,6 @@ impl StateDb {
 }
 
 /// A time that a person has garbled is long ago.
-fn moment(row: &SqliteRow, column: &str) -> Timestamp {
+fn moment(row: &Row, column: &str) -> Timestamp {
     row.parsed(column).unwrap_or(Timestamp::UNIX_EPOCH)
 }

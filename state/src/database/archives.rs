@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::decode::array;
 use super::sql::files as sql;
 use super::{StateDb, decode};
+use crate::dialect::{Row, query};
 use crate::error::{During, StateError};
 use crate::file::{KnownMember, MemberPlace, Role, SubmissionOutcome, SubmissionRecord};
 
@@ -29,17 +28,17 @@ pub(super) fn role_columns(submission: &SubmissionRecord) -> (Option<&str>, Opti
 impl StateDb {
     /// Returns, by path, what is known of the files that were read from an archive, whenever that was.
     pub async fn members_of(&self, archive: &str) -> Result<HashMap<String, KnownMember>, StateError> {
-        let known = sqlx::query(sql::MEMBERS)
+        let known = query(sql::MEMBERS)
             .bind(archive)
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 let parts = ["stamp_bytes", "stamp_modified_ns", "stamp_inode"];
-                let parts = parts.map(|part| row.try_get::<Option<i64>, _>(part));
+                let parts = parts.map(|part| row.get::<Option<i64>>(part));
                 let is_whole = parts.into_iter().all(|part| matches!(part, Ok(Some(_))));
                 let member = KnownMember {
                     stamp: decode::stamp(&row).ok().filter(|_| is_whole),
-                    layout_digest: row.try_get("layout_digest")?,
+                    layout_digest: row.get("layout_digest")?,
                 };
-                Ok((row.try_get("file_url")?, member))
+                Ok((row.get("file_url")?, member))
             })
             .fetch_all(&self.readers)
             .await
@@ -52,7 +51,7 @@ impl StateDb {
     pub async fn settle_members(&self, archive: &str, there: &[&str]) -> Result<(), StateError> {
         let (action, subject) = ("note what is gone from", archive);
         let mut writer = self.writer().await.during(action, subject)?;
-        sqlx::query(sql::SETTLE_MEMBERS)
+        query(sql::SETTLE_MEMBERS)
             .bind(archive)
             .bind(array(there.iter().map(|file_url| json!(file_url))))
             .execute(&mut *writer)
@@ -66,14 +65,14 @@ impl StateDb {
         &self,
         file_urls: &[String],
     ) -> Result<HashMap<String, MemberPlace>, StateError> {
-        let places = sqlx::query(sql::PLACES)
+        let places = query(sql::PLACES)
             .bind(array(file_urls.iter().map(|file_url| json!(file_url))))
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 let place = MemberPlace {
-                    archive: row.try_get("archive")?,
-                    is_there: row.try_get("is_there")?,
+                    archive: row.get("archive")?,
+                    is_there: row.get("is_there")?,
                 };
-                Ok((row.try_get("file_url")?, place))
+                Ok((row.get("file_url")?, place))
             })
             .fetch_all(&self.readers)
             .await

@@ -1,27 +1,26 @@
 //! Versions that an earlier gristmill converted: what they report of each day is counted once, from their partials.
 
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::days::keep_version_days;
 use super::decode::array;
 use super::sql::days as sql;
 use super::{StateDb, begin};
 use crate::day::VersionDay;
+use crate::dialect::{Row, query};
 use crate::error::{During, StateError};
 use crate::file::UncountedVersion;
 
 impl StateDb {
     /// Lists the versions in force whose days were never counted, ordered by path.
     pub async fn uncounted_versions(&self) -> Result<Vec<UncountedVersion>, StateError> {
-        sqlx::query(sql::UNCOUNTED)
-            .try_map(|row: SqliteRow| {
+        query(sql::UNCOUNTED)
+            .try_map(|row: Row| {
                 Ok(UncountedVersion {
-                    version_id: row.try_get("version_id")?,
-                    file_url: row.try_get("file_url")?,
-                    feed: row.try_get("feed")?,
-                    partial: row.try_get("partial_object")?,
+                    version_id: row.get("version_id")?,
+                    file_url: row.get("file_url")?,
+                    feed: row.get("feed")?,
+                    partial: row.get("partial_object")?,
                 })
             })
             .fetch_all(&self.readers)
@@ -41,7 +40,7 @@ impl StateDb {
         keep_version_days(&mut tx, &days).await.during(action, subject)?;
         let ids = array(versions.iter().map(|(version_id, _)| json!(version_id)));
         for statement in [sql::COUNTED, sql::LET_STAND] {
-            let update = sqlx::query(statement).bind(&ids);
+            let update = query(statement).bind(&ids);
             update.execute(&mut *tx).await.during(action, subject)?;
         }
         tx.commit().await.during(action, subject)

@@ -11,7 +11,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
 use super::schema;
 use super::select::{NotOneSelect, one_select};
-use crate::error::{CriterionError, INTERRUPT, NOMEM, TOOBIG, sqlite_code};
+use crate::dialect::{INTERRUPT, NOMEM, TOOBIG, sqlite_code};
+use crate::error::CriterionError;
 
 /// Instructions of SQLite's virtual machine between two checks of the time: well below a millisecond.
 const LOOK_EVERY: i32 = 1_000;
@@ -37,7 +38,7 @@ pub async fn criterion(path: &Path, sql: &str, limit: Duration) -> Result<bool, 
             message: error.to_string(),
         },
     };
-    let options = schema::readable(path)
+    let options = schema::readable_file(path)
         .await
         .map_err(|error| CriterionError::Failed {
             message: error.to_string(),

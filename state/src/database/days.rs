@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
 use super::decode::{self, TextColumns, array};
 use super::sql::{days as sql, runs};
 use super::whole::{About, Whole, whole};
 use crate::day::VersionDay;
+use crate::dialect::{Connection, Result, Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::run::{InputDay, InputFile, RunInput};
 
@@ -29,20 +28,15 @@ impl StateDb {
 
     /// Returns the ids of all stores that any version reports, in the order of their bytes.
     pub async fn known_stores(&self) -> Result<Vec<String>, StateError> {
-        let stores = sqlx::query_scalar(sql::KNOWN_STORES)
-            .fetch_all(&self.readers)
-            .await;
+        let stores = query_scalar(sql::KNOWN_STORES).fetch_all(&self.readers).await;
         stores.during("list the", "stores")
     }
 }
 
 /// Records what versions report of each store and day, in place of what was recorded of them before.
-pub(super) async fn keep_version_days(
-    tx: &mut SqliteConnection,
-    versions: &[(i64, &[VersionDay])],
-) -> sqlx::Result<()> {
+pub(super) async fn keep_version_days(tx: &mut Connection, versions: &[(i64, &[VersionDay])]) -> Result<()> {
     let ids = versions.iter().map(|(version_id, _)| json!(version_id));
-    sqlx::query(sql::CLEAR_VERSION_DAYS)
+    query(sql::CLEAR_VERSION_DAYS)
         .bind(array(ids))
         .execute(&mut *tx)
         .await?;
@@ -57,45 +51,35 @@ pub(super) async fn keep_version_days(
             ])
         })
     });
-    sqlx::query(sql::ADD_VERSION_DAYS)
-        .bind(array(rows))
-        .execute(tx)
-        .await?;
+    query(sql::ADD_VERSION_DAYS).bind(array(rows)).execute(tx).await?;
     Ok(())
 }
 
 pub(super) async fn version_days(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     version_ids: &[i64],
-) -> sqlx::Result<HashMap<i64, Vec<VersionDay>>> {
+) -> Result<HashMap<i64, Vec<VersionDay>>> {
     let ids = version_ids.iter().map(|version_id| json!(version_id));
-    let rows = sqlx::query(sql::VERSION_DAYS)
-        .bind(array(ids))
-        .fetch_all(conn)
-        .await?;
+    let rows = query(sql::VERSION_DAYS).bind(array(ids)).fetch_all(conn).await?;
     let mut days: HashMap<i64, Vec<VersionDay>> = HashMap::new();
     for row in rows {
-        let of_version = days.entry(row.try_get("version_id")?).or_default();
+        let of_version = days.entry(row.get("version_id")?).or_default();
         of_version.push(version_day(&row)?);
     }
     Ok(days)
 }
 
-fn version_day(row: &SqliteRow) -> sqlx::Result<VersionDay> {
+fn version_day(row: &Row) -> Result<VersionDay> {
     Ok(VersionDay {
-        store_id: row.try_get("store_id")?,
+        store_id: row.get("store_id")?,
         trans_date: row.parsed("trans_date")?,
-        lines: row.try_get("lines")?,
-        turnover: row.try_get("turnover")?,
+        lines: row.get("lines")?,
+        turnover: row.get("turnover")?,
     })
 }
 
 /// Records which days of a run's inputs do not simply count as the rest of the version does.
-pub(super) async fn add_input_days(
-    tx: &mut SqliteConnection,
-    run_id: &str,
-    inputs: &[RunInput],
-) -> sqlx::Result<()> {
+pub(super) async fn add_input_days(tx: &mut Connection, run_id: &str, inputs: &[RunInput]) -> Result<()> {
     let rows = inputs.iter().flat_map(|input| {
         input.days.named.iter().map(|day| {
             let date = day.trans_date.to_string();
@@ -106,7 +90,7 @@ pub(super) async fn add_input_days(
     if rows.is_empty() {
         return Ok(());
     }
-    sqlx::query(runs::ADD_INPUT_DAYS)
+    query(runs::ADD_INPUT_DAYS)
         .bind(run_id)
         .bind(array(rows))
         .execute(tx)
@@ -115,16 +99,13 @@ pub(super) async fn add_input_days(
 }
 
 /// Returns the named days of a run's inputs by version.
-pub(super) async fn input_days(
-    conn: &mut SqliteConnection,
-    run_id: &str,
-) -> sqlx::Result<HashMap<i64, Vec<InputDay>>> {
-    let rows = sqlx::query(runs::INPUT_DAYS).bind(run_id).fetch_all(conn).await?;
+pub(super) async fn input_days(conn: &mut Connection, run_id: &str) -> Result<HashMap<i64, Vec<InputDay>>> {
+    let rows = query(runs::INPUT_DAYS).bind(run_id).fetch_all(conn).await?;
     let mut days: HashMap<i64, Vec<InputDay>> = HashMap::new();
     for row in rows {
-        let of_version = days.entry(row.try_get("version_id")?).or_default();
+        let of_version = days.entry(row.get("version_id")?).or_default();
         of_version.push(InputDay {
-            store_id: row.try_get("store_id")?,
+            store_id: row.get("store_id")?,
             trans_date: row.parsed("trans_date")?,
             effect: row.parsed("effect")?,
         });
@@ -133,8 +114,8 @@ pub(super) async fn input_days(
 }
 
 /// Returns a run's inputs, ordered by path.
-pub(super) async fn input_files(conn: &mut SqliteConnection, run_id: &str) -> sqlx::Result<Whole<InputFile>> {
-    let rows = sqlx::query(runs::INPUT_FILES)
+pub(super) async fn input_files(conn: &mut Connection, run_id: &str) -> Result<Whole<InputFile>> {
+    let rows = query(runs::INPUT_FILES)
         .bind(run_id)
         .fetch_all(&mut *conn)
         .await?;

@@ -1,23 +1,19 @@
 //! The history of jobs, which triggers keep.
 
 use serde_json::{Map, Value};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::decode::{TextColumns, decode_error};
+use super::decode::TextColumns;
 use super::sql::edits as sql;
 use super::whole::{About, whole};
 use super::{StateDb, begin};
+use crate::dialect::{Connection, DatabaseError, Result, Row, query, query_scalar};
 use crate::edit::JobEdit;
 use crate::error::{During, StateError};
 
 impl StateDb {
     /// Lists the changes of one job's configuration, or of all, newest first.
     pub async fn job_history(&self, job_id: Option<&str>) -> Result<Vec<JobEdit>, StateError> {
-        let rows = sqlx::query(sql::HISTORY)
-            .bind(job_id)
-            .fetch_all(&self.readers)
-            .await;
+        let rows = query(sql::HISTORY).bind(job_id).fetch_all(&self.readers).await;
         let edits = rows.and_then(|rows| whole(rows, About::Edits, job_edit));
         Ok(self.told.tell(edits.during("list the edits of", "jobs")?))
     }
@@ -25,7 +21,7 @@ impl StateDb {
     /// Returns the changes that were not returned before, oldest first.
     pub async fn untold_edits(&self) -> Result<Vec<JobEdit>, StateError> {
         let (action, subject) = ("look for edits of", "jobs");
-        let untold: bool = sqlx::query_scalar(sql::ARE_UNTOLD)
+        let untold: bool = query_scalar(sql::ARE_UNTOLD)
             .fetch_one(&self.readers)
             .await
             .during(action, subject)?;
@@ -34,10 +30,10 @@ impl StateDb {
         }
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let rows = sqlx::query(sql::UNTOLD).fetch_all(&mut *tx).await;
+        let rows = query(sql::UNTOLD).fetch_all(&mut *tx).await;
         let edits = rows.and_then(|rows| whole(rows, About::Edits, job_edit));
         let edits = self.told.tell(edits.during(action, subject)?);
-        sqlx::query(sql::NOTE_TOLD)
+        query(sql::NOTE_TOLD)
             .execute(&mut *tx)
             .await
             .during(action, subject)?;
@@ -47,41 +43,37 @@ impl StateDb {
 }
 
 /// The newest edit when a command begins to edit jobs.
-pub(super) async fn newest(tx: &mut SqliteConnection) -> sqlx::Result<i64> {
-    sqlx::query_scalar(sql::NEWEST).fetch_one(tx).await
+pub(super) async fn newest(tx: &mut Connection) -> Result<i64> {
+    query_scalar(sql::NEWEST).fetch_one(tx).await
 }
 
 /// Names the editor of the edits that this transaction has made since `newest`.
 pub(super) async fn sign(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     newest: i64,
     who: &str,
     now: &str,
     is_told: bool,
-) -> sqlx::Result<()> {
-    let sign = sqlx::query(sql::SIGN)
-        .bind(newest)
-        .bind(who)
-        .bind(now)
-        .bind(is_told);
+) -> Result<()> {
+    let sign = query(sql::SIGN).bind(newest).bind(who).bind(now).bind(is_told);
     sign.execute(tx).await.map(drop)
 }
 
-fn job_edit(row: &SqliteRow) -> sqlx::Result<JobEdit> {
+fn job_edit(row: &Row) -> Result<JobEdit> {
     Ok(JobEdit {
-        edit_id: row.try_get("edit_id")?,
+        edit_id: row.get("edit_id")?,
         at: row.parsed("at")?,
-        who: row.try_get("who")?,
+        who: row.get("who")?,
         action: row.parsed("action")?,
-        job_id: row.try_get("job_config_id")?,
+        job_id: row.get("job_config_id")?,
         before: configuration(row, "before")?,
         after: configuration(row, "after")?,
     })
 }
 
-fn configuration(row: &SqliteRow, column: &str) -> sqlx::Result<Option<Map<String, Value>>> {
-    let text: Option<&str> = row.try_get(column)?;
+fn configuration(row: &Row, column: &str) -> Result<Option<Map<String, Value>>> {
+    let text: Option<&str> = row.get(column)?;
     text.map(serde_json::from_str)
         .transpose()
-        .map_err(|error| decode_error(column, error))
+        .map_err(|error| DatabaseError::column(column, error))
 }

@@ -7,8 +7,6 @@ mod rows;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use self::asked::{Asked, Shared, rows_of_each};
 use self::rows::{active_run, completion, day_fact, file_fact, first_day, open_wave};
@@ -18,6 +16,7 @@ use super::ledger;
 use super::sql::{facts as sql, files, jobs, waves as open};
 use super::whole::{About, Whole, whole};
 use crate::damage::Damage;
+use crate::dialect::{Connection, Result, Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::facts::{Facts, FileFact, Question, WaveRuns, Waves};
 use crate::run::RunState;
@@ -63,7 +62,7 @@ impl StateDb {
 
     /// Returns the newest submission of any file; 0 before the first one.
     pub async fn newest_submission(&self) -> Result<i64, StateError> {
-        sqlx::query_scalar(files::NEWEST_SUBMISSION)
+        query_scalar(files::NEWEST_SUBMISSION)
             .fetch_one(&self.readers)
             .await
             .during("look up", "the newest submission")
@@ -71,10 +70,7 @@ impl StateDb {
 }
 
 /// Returns the facts that each question asks for; none if there is no such job, or an error if its row cannot be read.
-async fn read(
-    tx: &mut SqliteConnection,
-    questions: &[Question<'_>],
-) -> sqlx::Result<Vec<Option<sqlx::Result<Facts>>>> {
+async fn read(tx: &mut Connection, questions: &[Question<'_>]) -> Result<Vec<Option<Result<Facts>>>> {
     let (mut all, mut answers) = begin(tx, questions).await?;
     choose_waves(tx, &mut all).await?;
     add_runs(tx, &mut all).await?;
@@ -83,7 +79,7 @@ async fn read(
     add_required(tx, &mut all).await?;
     add_first_days(tx, &mut all).await?;
     follow(tx, &mut all).await?;
-    let newest: i64 = sqlx::query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?;
+    let newest: i64 = query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?;
     for Asked { place, mut facts, .. } in all {
         facts.newest_submission = newest;
         facts.damages.sort_unstable();
@@ -95,14 +91,14 @@ async fn read(
 
 /// Reads the rows of the jobs. Returns the questions that can be answered, and the answers to the others.
 async fn begin<'q>(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     questions: &'q [Question<'q>],
-) -> sqlx::Result<(Vec<Asked<'q>>, Vec<Option<sqlx::Result<Facts>>>)> {
+) -> Result<(Vec<Asked<'q>>, Vec<Option<Result<Facts>>>)> {
     let names = array(questions.iter().map(|question| json!(question.job_id)));
-    let rows = sqlx::query(jobs::THESE).bind(names).fetch_all(tx).await?;
-    let mut by_name: BTreeMap<String, SqliteRow> = BTreeMap::new();
+    let rows = query(jobs::THESE).bind(names).fetch_all(tx).await?;
+    let mut by_name: BTreeMap<String, Row> = BTreeMap::new();
     for row in rows {
-        by_name.insert(row.try_get("job_config_id")?, row);
+        by_name.insert(row.get("job_config_id")?, row);
     }
     let (mut all, mut answers) = (Vec::with_capacity(questions.len()), Vec::new());
     for (place, question) in questions.iter().enumerate() {
@@ -120,7 +116,7 @@ async fn begin<'q>(
 }
 
 /// Finds the waves that the questions are about.
-async fn choose_waves(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+async fn choose_waves(tx: &mut Connection, all: &mut [Asked<'_>]) -> Result<()> {
     let (mut whole_jobs, mut newest) = (Vec::new(), Vec::new());
     for (number, asked) in all.iter_mut().enumerate() {
         let question = asked.question;
@@ -136,7 +132,7 @@ async fn choose_waves(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx:
         let rows = rows_of_each(tx, statement, asked, all.len()).await?;
         for (asked, rows) in all.iter_mut().zip(rows) {
             for row in rows {
-                asked.waves.push(row.try_get("wave")?);
+                asked.waves.push(row.get("wave")?);
             }
         }
     }
@@ -154,7 +150,7 @@ fn waves_of(all: &[Asked<'_>]) -> Vec<Value> {
 }
 
 /// Adds the newest runs of the waves, and which of these are open.
-async fn add_runs(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+async fn add_runs(tx: &mut Connection, all: &mut [Asked<'_>]) -> Result<()> {
     let waves = waves_of(all);
     let runs = rows_of_each(tx, sql::NEWEST_RUNS, waves.clone(), all.len()).await?;
     let open = rows_of_each(tx, open::OPEN, waves, all.len()).await?;
@@ -181,7 +177,7 @@ async fn add_runs(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Res
 }
 
 /// Adds where the warehouse's ledger disagrees about the jobs.
-async fn add_ledger(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+async fn add_ledger(tx: &mut Connection, all: &mut [Asked<'_>]) -> Result<()> {
     let only = match all {
         [one] => Some(one.question.job_id),
         _ => None,
@@ -201,7 +197,7 @@ async fn add_ledger(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::R
 }
 
 /// Adds the files of the waves, their days that are special, and files that no job takes.
-async fn add_files(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+async fn add_files(tx: &mut Connection, all: &mut [Asked<'_>]) -> Result<()> {
     let waves = waves_of(all);
     let days = rows_of_each(tx, sql::SPECIAL_DAYS, waves.clone(), all.len()).await?;
     let files = rows_of_each(tx, sql::FILES, waves, all.len()).await?;
@@ -224,7 +220,7 @@ async fn add_files(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Re
 }
 
 /// Adds the newest files of what the jobs require. Many jobs may require the same.
-async fn add_required(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+async fn add_required(tx: &mut Connection, all: &mut [Asked<'_>]) -> Result<()> {
     let (mut of_days, mut of_all) = (Shared::default(), Shared::default());
     for (number, asked) in all.iter().enumerate() {
         for pattern in &asked.question.requires {
@@ -250,7 +246,7 @@ async fn add_required(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx:
 }
 
 /// Adds the first days of the stores of jobs that expect them in later waves.
-async fn add_first_days(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+async fn add_first_days(tx: &mut Connection, all: &mut [Asked<'_>]) -> Result<()> {
     let expecting = all.iter().enumerate().filter(|(_, asked)| {
         let question = asked.question;
         question.is_dated && question.expects_earlier_stores && question.waves != Waves::All
@@ -265,7 +261,7 @@ async fn add_first_days(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sql
 }
 
 /// Adds what there is to know about the jobs that these follow.
-async fn follow(tx: &mut SqliteConnection, all: &mut [Asked<'_>]) -> sqlx::Result<()> {
+async fn follow(tx: &mut Connection, all: &mut [Asked<'_>]) -> Result<()> {
     let (mut of_waves, mut of_any) = (Shared::default(), Shared::default());
     let mut active = Shared::default();
     for (number, asked) in all.iter().enumerate() {

@@ -4,13 +4,12 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, TextColumns, array, text};
 use super::sql::{days, files as sql};
 use super::whole::{About, Told, whole};
 use super::{StateDb, begin};
+use crate::dialect::{Connection, DatabaseError, Result, Row, query, query_as, query_scalar};
 use crate::error::{During, StateError};
 use crate::file::{FileFilter, FileRow, FileToPutAway, KnownStamp, Stamp, ValidSubmission, VersionRow};
 use crate::intervention::HeldRow;
@@ -33,16 +32,16 @@ impl StateDb {
         let read = |after: String| {
             let readers = self.readers.clone();
             tokio::spawn(async move {
-                let stamps = sqlx::query(sql::STAMPS).bind(after).bind(STAMPS_AT_ONCE);
+                let stamps = query(sql::STAMPS).bind(after).bind(STAMPS_AT_ONCE);
                 stamps.fetch_all(&readers).await
             })
         };
         let mut next = read(String::new());
         loop {
-            let rows = next.await.map_err(|panicked| sqlx::Error::Io(panicked.into()));
+            let rows = next.await.map_err(DatabaseError::Panicked);
             let rows = rows.flatten().during(action, subject)?;
             let Some(last) = rows.last() else { return Ok(()) };
-            next = read(last.try_get("file_url").during(action, subject)?);
+            next = read(last.get("file_url").during(action, subject)?);
             for row in &rows {
                 if let Some((path, known)) = settled_stamp(row, &digest_of).during(action, subject)? {
                     take(path, known);
@@ -54,7 +53,7 @@ impl StateDb {
     /// Returns the paths of the files that a person has marked to be read again: of a member of an archive, that of the
     /// archive.
     pub async fn files_to_look_at(&self) -> Result<Vec<String>, StateError> {
-        sqlx::query_scalar(sql::TO_LOOK_AT)
+        query_scalar(sql::TO_LOOK_AT)
             .fetch_all(&self.readers)
             .await
             .during("list the files marked for", "another read")
@@ -79,7 +78,7 @@ impl StateDb {
         let mut writer = self.writer().await.during(action, &subject)?;
         let mut tx = begin(&mut writer).await.during(action, &subject)?;
         for statement in [sql::RESTAMP, sql::RESTAMP_MEMBERS] {
-            let restamp = sqlx::query(statement).bind(&rows).bind(&compared);
+            let restamp = query(statement).bind(&rows).bind(&compared);
             restamp.execute(&mut *tx).await.during(action, &subject)?;
         }
         tx.commit().await.during(action, &subject)
@@ -93,9 +92,9 @@ impl StateDb {
     ) -> Result<HashSet<String>, StateError> {
         let action = "compare with the newest submissions of";
         let subject = subject(versions.first().map(|(file_url, ..)| file_url), versions.len());
-        let same = sqlx::query(sql::NEWEST_VERSIONS)
+        let same = query(sql::NEWEST_VERSIONS)
             .bind(array(versions.iter().map(|version| json!(version))))
-            .try_map(|row: SqliteRow| row.try_get("file_url"))
+            .try_map(|row: Row| row.get("file_url"))
             .fetch_all(&self.readers)
             .await
             .during(action, &subject)?;
@@ -110,10 +109,7 @@ impl StateDb {
         let mut tx = begin(&mut writer).await.during(action, subject)?;
         let mut marked = 0;
         for file_url in file_urls {
-            let done = sqlx::query(sql::LOOK_AGAIN)
-                .bind(file_url)
-                .execute(&mut *tx)
-                .await;
+            let done = query(sql::LOOK_AGAIN).bind(file_url).execute(&mut *tx).await;
             marked += done.during(action, file_url)?.rows_affected();
         }
         tx.commit().await.during(action, subject)?;
@@ -128,15 +124,15 @@ impl StateDb {
         after: &str,
         limit: u32,
     ) -> Result<Vec<FileToPutAway>, StateError> {
-        sqlx::query(sql::TO_PUT_AWAY)
+        query(sql::TO_PUT_AWAY)
             .bind(after)
             .bind(prefix)
             .bind(limit)
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 Ok(FileToPutAway {
-                    file_url: row.try_get("file_url")?,
+                    file_url: row.get("file_url")?,
                     stamp: decode::stamp(&row)?,
-                    is_valid: row.try_get("is_valid")?,
+                    is_valid: row.get("is_valid")?,
                 })
             })
             .fetch_all(&self.readers)
@@ -158,7 +154,7 @@ impl StateDb {
             ])
         });
         let mut writer = self.writer().await.during(action, &subject)?;
-        sqlx::query(sql::NOTE_PUT_AWAY)
+        query(sql::NOTE_PUT_AWAY)
             .bind(array(rows))
             .bind(now)
             .execute(&mut *writer)
@@ -176,15 +172,15 @@ impl StateDb {
             "look up the versions in force of",
             subject(file_urls.first(), file_urls.len()),
         );
-        let known = sqlx::query(sql::IN_FORCE)
+        let known = query(sql::IN_FORCE)
             .bind(array(file_urls.iter().map(|url| json!(url))))
-            .try_map(|row: SqliteRow| {
-                let layout: Option<String> = row.try_get("layout_digest")?;
+            .try_map(|row: Row| {
+                let layout: Option<String> = row.get("layout_digest")?;
                 let version = match layout {
-                    Some(layout) => Some((row.try_get("bytes")?, layout)),
+                    Some(layout) => Some((row.get("bytes")?, layout)),
                     None => None,
                 };
-                Ok((row.try_get("file_url")?, version))
+                Ok((row.get("file_url")?, version))
             })
             .fetch_all(&self.readers)
             .await
@@ -200,9 +196,9 @@ impl StateDb {
     ) -> Result<HashSet<String>, StateError> {
         let action = "look for versions of";
         let subject = subject(versions.first().map(|(file_url, ..)| file_url), versions.len());
-        let known = sqlx::query(sql::KNOWN_VERSIONS)
+        let known = query(sql::KNOWN_VERSIONS)
             .bind(array(versions.iter().map(|version| json!(version))))
-            .try_map(|row: SqliteRow| row.try_get("file_url"))
+            .try_map(|row: Row| row.get("file_url"))
             .fetch_all(&self.readers)
             .await
             .during(action, &subject)?;
@@ -213,7 +209,7 @@ impl StateDb {
     pub async fn files(&self, filter: &FileFilter) -> Result<Vec<FileRow>, StateError> {
         let (action, subject) = ("list", "the files");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let rows = sqlx::query(sql::FILES)
+        let rows = query(sql::FILES)
             .bind(&filter.feed)
             .bind(filter.status.map(|status| status.as_str()))
             .fetch_all(&mut *tx)
@@ -231,7 +227,7 @@ impl StateDb {
     pub async fn file(&self, file_url: &str) -> Result<Option<FileRow>, StateError> {
         let action = "look up the file";
         let mut tx = self.readers.begin().await.during(action, file_url)?;
-        let mut files = sqlx::query(sql::FILE)
+        let mut files = query(sql::FILE)
             .bind(file_url)
             .try_map(|row| decode::file_row(&row))
             .fetch_all(&mut *tx)
@@ -247,7 +243,7 @@ impl StateDb {
     /// Returns the files that no job takes, those of reference feeds among them: feed, path, and the store in the name.
     /// Ordered by path.
     pub async fn files_without_job(&self) -> Result<Vec<(String, String, Option<String>)>, StateError> {
-        sqlx::query_as(sql::WITHOUT_JOB)
+        query_as(sql::WITHOUT_JOB)
             .fetch_all(&self.readers)
             .await
             .during("list the files that", "no job takes")
@@ -261,7 +257,7 @@ impl StateDb {
         start: &str,
         limit: u32,
     ) -> Result<Vec<String>, StateError> {
-        sqlx::query_scalar(sql::URLS)
+        query_scalar(sql::URLS)
             .bind(from)
             .bind(start)
             .bind(feed)
@@ -277,7 +273,7 @@ impl StateDb {
         feed: &str,
         starts: &BTreeSet<&str>,
     ) -> Result<HashSet<String>, StateError> {
-        let found = sqlx::query_scalar(sql::STARTS)
+        let found = query_scalar(sql::STARTS)
             .bind(json!(starts).to_string())
             .bind(feed)
             .fetch_all(&self.readers)
@@ -289,7 +285,7 @@ impl StateDb {
     /// Returns the files in force whose time of writing lies ahead of their arrival, and how many seconds: their stores'
     /// clocks are wrong. Ordered by path.
     pub async fn written_ahead(&self) -> Result<Vec<(String, i64)>, StateError> {
-        sqlx::query_as(sql::WRITTEN_AHEAD)
+        query_as(sql::WRITTEN_AHEAD)
             .bind(TOLERANCE_NS)
             .fetch_all(&self.readers)
             .await
@@ -298,14 +294,14 @@ impl StateDb {
 
     /// Lists what waits until a person accepts it, ordered by path, store and day.
     pub async fn held(&self) -> Result<Vec<HeldRow>, StateError> {
-        let rows = sqlx::query(days::HELD).fetch_all(&self.readers).await;
+        let rows = query(days::HELD).fetch_all(&self.readers).await;
         let held = rows.and_then(|rows| whole(rows, About::Files, decode::held_row));
         Ok(self.told.tell(held.during("list", "what is held")?))
     }
 
     /// Lists the versions of a file, newest first.
     pub async fn versions_of(&self, file_url: &str) -> Result<Vec<VersionRow>, StateError> {
-        sqlx::query(sql::VERSIONS_OF)
+        query(sql::VERSIONS_OF)
             .bind(file_url)
             .try_map(|row| decode::version_row(&row))
             .fetch_all(&self.readers)
@@ -321,7 +317,7 @@ impl StateDb {
         to: Timestamp,
     ) -> Result<Vec<ValidSubmission>, StateError> {
         let (action, subject) = ("list the submissions of", "a span of time");
-        let rows = sqlx::query(sql::SUBMITTED_BETWEEN)
+        let rows = query(sql::SUBMITTED_BETWEEN)
             .bind(text(from))
             .bind(text(to))
             .fetch_all(&self.readers)
@@ -333,14 +329,14 @@ impl StateDb {
 
 /// Adds the refused versions to the files that have one.
 async fn add_refused(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     told: &Told,
     files: &mut [FileRow],
     file_url: Option<&str>,
-) -> sqlx::Result<()> {
-    let rows = sqlx::query(sql::REFUSED).bind(file_url).fetch_all(tx).await?;
+) -> Result<()> {
+    let rows = query(sql::REFUSED).bind(file_url).fetch_all(tx).await?;
     let refused = whole(rows, About::Files, |row| {
-        Ok((row.try_get("file_id")?, decode::version_row(row)?))
+        Ok((row.get("file_id")?, decode::version_row(row)?))
     })?;
     let mut refused: HashMap<i64, VersionRow> = told.tell(refused).into_iter().collect();
     for file in files {
@@ -352,11 +348,11 @@ async fn add_refused(
 /// Returns the path and stamp of a file, unless the layout it was last converted with is no longer the one that reads it.
 /// A stamp that no file can have is none: the file is looked at again, which mends it.
 fn settled_stamp<'r>(
-    row: &'r SqliteRow,
+    row: &'r Row,
     digest_of: &impl Fn(&str, &str) -> Option<String>,
-) -> sqlx::Result<Option<(&'r str, KnownStamp)>> {
-    let layout: Option<&str> = row.try_get("layout_digest")?;
-    let layout_now = digest_of(row.try_get("feed")?, row.try_get("file_url")?);
+) -> Result<Option<(&'r str, KnownStamp)>> {
+    let layout: Option<&str> = row.get("layout_digest")?;
+    let layout_now = digest_of(row.get("feed")?, row.get("file_url")?);
     if layout.is_some() && layout != layout_now.as_deref() {
         return Ok(None);
     }
@@ -368,7 +364,7 @@ fn settled_stamp<'r>(
         // A time that a person has garbled only has the file compared sooner.
         read_at: row.parsed("read_timestamp").unwrap_or(Timestamp::UNIX_EPOCH),
     };
-    Ok(Some((row.try_get("file_url")?, known)))
+    Ok(Some((row.get("file_url")?, known)))
 }
 
 /// Returns the subject of an error about a group of files.
@@ -383,8 +379,12 @@ fn subject(first: Option<&&str>, count: usize) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use sqlx::Row as _;
+
     use super::*;
     use crate::clock::SystemClock;
+    use crate::dialect::Dialect;
+    use crate::dialect::notation::expand;
 
     #[tokio::test]
     async fn files_to_put_away_are_found_without_a_full_scan() {
@@ -392,12 +392,14 @@ mod tests {
         let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
             .await
             .unwrap();
-        let statement = format!("EXPLAIN QUERY PLAN {}", sql::TO_PUT_AWAY);
+        let to_put_away = expand(sql::TO_PUT_AWAY, Dialect::Sqlite);
+        let statement = format!("EXPLAIN QUERY PLAN {to_put_away}");
+        let mut reader = db.readers.acquire().await.unwrap();
         let plan = sqlx::query(sqlx::AssertSqlSafe(statement))
             .bind("")
             .bind("north/")
             .bind(64)
-            .fetch_all(&db.readers)
+            .fetch_all(reader.sqlite())
             .await
             .unwrap();
         let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();

@@ -3,19 +3,18 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::decode::{TextColumns, array};
 use super::sql::days as sql;
 use crate::day::VersionDay;
+use crate::dialect::{Connection, Result, Row, query};
 use crate::guard::{Holding, Holdings, Touched};
 
 /// Reads the holdings of all files for some stores and days.
 pub(super) async fn holdings<'d>(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     days: impl IntoIterator<Item = &'d VersionDay>,
-) -> sqlx::Result<Holdings> {
+) -> Result<Holdings> {
     let days = days.into_iter();
     let wanted: BTreeSet<_> = days.map(|day| (day.store_id.as_str(), day.trans_date)).collect();
     let mut holdings = Holdings::default();
@@ -25,10 +24,7 @@ pub(super) async fn holdings<'d>(
     let wanted = wanted
         .iter()
         .map(|(store, date)| json!([store, date.to_string()]));
-    let rows = sqlx::query(sql::HOLDINGS)
-        .bind(array(wanted))
-        .fetch_all(conn)
-        .await?;
+    let rows = query(sql::HOLDINGS).bind(array(wanted)).fetch_all(conn).await?;
     for row in &rows {
         holdings.add(holding(row)?);
     }
@@ -36,55 +32,43 @@ pub(super) async fn holdings<'d>(
 }
 
 /// Reads the holdings of one file, on one day or on all.
-pub(super) async fn holdings_of_file(
-    conn: &mut SqliteConnection,
-    file_id: i64,
-) -> sqlx::Result<Vec<Holding>> {
-    let rows = sqlx::query(sql::HOLDINGS_OF_FILE)
-        .bind(file_id)
-        .fetch_all(conn)
-        .await?;
+pub(super) async fn holdings_of_file(conn: &mut Connection, file_id: i64) -> Result<Vec<Holding>> {
+    let rows = query(sql::HOLDINGS_OF_FILE).bind(file_id).fetch_all(conn).await?;
     rows.iter().map(holding).collect()
 }
 
-fn holding(row: &SqliteRow) -> sqlx::Result<Holding> {
+fn holding(row: &Row) -> Result<Holding> {
     Ok(Holding {
-        file_id: row.try_get("file_id")?,
-        file_url: row.try_get("file_url")?,
-        named_store: row.try_get("named_store")?,
+        file_id: row.get("file_id")?,
+        file_url: row.get("file_url")?,
+        named_store: row.get("named_store")?,
         named_date: row.parsed_or_null("business_date")?,
-        modified_ns: row
-            .try_get::<Option<i64>, _>("stamp_modified_ns")?
-            .unwrap_or(i64::MIN),
-        version_id: row.try_get("version_id")?,
+        modified_ns: row.get::<Option<i64>>("stamp_modified_ns")?.unwrap_or(i64::MIN),
+        version_id: row.get("version_id")?,
         // What cannot be read is not known: one damaged version must not keep others from being recorded.
         newest: row.parsed_or_null("last_date").unwrap_or_default(),
         standing: row.parsed("standing")?,
-        since: row.try_get("since_submission")?,
-        reason: row.try_get("reason")?,
-        other_file_id: row.try_get("other_file_id")?,
+        since: row.get("since_submission")?,
+        reason: row.get("reason")?,
+        other_file_id: row.get("other_file_id")?,
         day: VersionDay {
-            store_id: row.try_get("store_id")?,
+            store_id: row.get("store_id")?,
             trans_date: row.parsed("trans_date")?,
-            lines: row.try_get("lines")?,
-            turnover: row.try_get::<Option<u64>, _>("turnover")?.unwrap_or(0),
+            lines: row.get("lines")?,
+            turnover: row.get::<Option<u64>>("turnover")?.unwrap_or(0),
         },
     })
 }
 
 /// Writes the holdings of the store-days that were touched.
-pub(super) async fn write(
-    tx: &mut SqliteConnection,
-    holdings: &Holdings,
-    touched: &Touched,
-) -> sqlx::Result<()> {
+pub(super) async fn write(tx: &mut Connection, holdings: &Holdings, touched: &Touched) -> Result<()> {
     if touched.is_empty() {
         return Ok(());
     }
     let cleared = touched
         .iter()
         .map(|(store, date, file_id)| json!([store, date.to_string(), file_id]));
-    sqlx::query(sql::CLEAR_FILE_DAYS)
+    query(sql::CLEAR_FILE_DAYS)
         .bind(array(cleared))
         .execute(&mut *tx)
         .await?;
@@ -102,9 +86,6 @@ pub(super) async fn write(
             ])
         })
     });
-    sqlx::query(sql::ADD_FILE_DAYS)
-        .bind(array(rows))
-        .execute(tx)
-        .await?;
+    query(sql::ADD_FILE_DAYS).bind(array(rows)).execute(tx).await?;
     Ok(())
 }

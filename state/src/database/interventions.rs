@@ -4,13 +4,13 @@
 
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
 
 use super::days::version_days;
 use super::decode::{TextColumns, array};
 use super::sql::{files as sql, interventions};
 use super::{StateDb, begin, guarding};
 use crate::day::VersionDay;
+use crate::dialect::{Connection, DatabaseError, Result, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::file::FileStatus;
 use crate::guard::{self, Candidate, Decision, Guards, Holding, Late, SameJob, Standing, Touched};
@@ -99,17 +99,17 @@ impl StateDb {
     }
 }
 
-async fn file(conn: &mut SqliteConnection, file_url: &str) -> sqlx::Result<Option<File>> {
-    let row = sqlx::query(interventions::FILE)
+async fn file(conn: &mut Connection, file_url: &str) -> Result<Option<File>> {
+    let row = query(interventions::FILE)
         .bind(file_url)
         .fetch_optional(conn)
         .await?;
     row.map(|row| {
-        let stamp = |column| Ok::<i64, sqlx::Error>(row.try_get::<Option<i64>, _>(column)?.unwrap_or(0));
+        let stamp = |column| Ok::<i64, DatabaseError>(row.get::<Option<i64>>(column)?.unwrap_or(0));
         Ok(File {
-            file_id: row.try_get("file_id")?,
-            file_url: row.try_get("file_url")?,
-            named_store: row.try_get("store_id")?,
+            file_id: row.get("file_id")?,
+            file_url: row.get("file_url")?,
+            named_store: row.get("store_id")?,
             named_date: row.parsed_or_null("business_date")?,
             status: row.parsed("last_update_status")?,
             stamp: (
@@ -117,21 +117,15 @@ async fn file(conn: &mut SqliteConnection, file_url: &str) -> sqlx::Result<Optio
                 stamp("stamp_modified_ns")?,
                 stamp("stamp_inode")?,
             ),
-            in_force: row.try_get("version_id")?,
-            held: row.try_get("held_version_id")?,
+            in_force: row.get("version_id")?,
+            held: row.get("held_version_id")?,
         })
     })
     .transpose()
 }
 
 /// Adds a submission that a person made; everything that it changes is since then.
-async fn submit(
-    tx: &mut SqliteConnection,
-    file: &File,
-    version_id: i64,
-    outcome: &str,
-    now: &str,
-) -> sqlx::Result<i64> {
+async fn submit(tx: &mut Connection, file: &File, version_id: i64, outcome: &str, now: &str) -> Result<i64> {
     let (bytes, modified_ns, inode) = file.stamp;
     let no_error: Option<String> = None;
     let rows = [json!([
@@ -143,24 +137,24 @@ async fn submit(
         modified_ns,
         inode
     ])];
-    let added = sqlx::query(sql::ADD_SUBMISSIONS)
+    let added = query(sql::ADD_SUBMISSIONS)
         .bind(array(rows))
         .bind(now)
         .fetch_one(tx)
         .await?;
-    added.try_get("submission_id")
+    added.get("submission_id")
 }
 
 async fn put_in_force(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file_id: i64,
     version_id: i64,
     submission: i64,
     now: &str,
-) -> sqlx::Result<()> {
+) -> Result<()> {
     let no_note: Option<String> = None;
     let rows = [json!([file_id, version_id, submission, no_note])];
-    let put = sqlx::query(sql::PUT_IN_FORCE).bind(array(rows)).bind(now);
+    let put = query(sql::PUT_IN_FORCE).bind(array(rows)).bind(now);
     put.execute(tx).await?;
     Ok(())
 }
@@ -186,13 +180,13 @@ fn candidate<'c>(
 }
 
 async fn accept_version(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file: &File,
     version_id: i64,
     (guards, late): (Guards, Late),
     same_job: &dyn SameJob,
     now: &str,
-) -> sqlx::Result<Option<Accepted>> {
+) -> Result<Option<Accepted>> {
     let days = version_days(tx, &[version_id]).await?;
     let days = days.get(&version_id).map_or(&[][..], Vec::as_slice);
     let mut holdings = guarding::holdings(tx, days).await?;
@@ -231,12 +225,12 @@ fn without_refusal(guards: Guards) -> Guards {
 }
 
 async fn accept_days(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file: &File,
     late: Late,
     same_job: &dyn SameJob,
     now: &str,
-) -> sqlx::Result<Option<Accepted>> {
+) -> Result<Option<Accepted>> {
     let own = guarding::holdings_of_file(tx, file.file_id).await?;
     let held: Vec<Holding> = own
         .into_iter()
@@ -321,12 +315,12 @@ async fn accept_days(
 }
 
 async fn withdraw(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file: &File,
     how: Withdraw,
     (guards, same_job): (Guards, &dyn SameJob),
     now: &str,
-) -> sqlx::Result<Option<Withdrawn>> {
+) -> Result<Option<Withdrawn>> {
     let own = guarding::holdings_of_file(tx, file.file_id).await?;
     let is_meant = |held: &&Holding| match how {
         Withdraw::Day(day) => held.day.trans_date == day,
@@ -351,7 +345,7 @@ async fn withdraw(
         }
         (Withdraw::Day(_), None) => {}
         (Withdraw::File { .. }, _) => {
-            let take_out = sqlx::query(interventions::TAKE_OUT).bind(file.file_id).bind(now);
+            let take_out = query(interventions::TAKE_OUT).bind(file.file_id).bind(now);
             take_out.execute(&mut *tx).await?;
         }
     }
@@ -409,12 +403,12 @@ async fn withdraw(
 
 /// Decides again about the files that were held because of a file, and returns those that have come into force.
 async fn decide_again(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file_id: i64,
     (guards, same_job): (Guards, &dyn SameJob),
     now: &str,
-) -> sqlx::Result<Vec<String>> {
-    let waiting: Vec<String> = sqlx::query_scalar(interventions::HELD_FOR)
+) -> Result<Vec<String>> {
+    let waiting: Vec<String> = query_scalar(interventions::HELD_FOR)
         .bind(file_id)
         .fetch_all(&mut *tx)
         .await?;
@@ -444,7 +438,7 @@ async fn decide_again(
                 reason,
                 other_file_id,
             } => {
-                let update = sqlx::query(interventions::HELD_STILL)
+                let update = query(interventions::HELD_STILL)
                     .bind(file.file_id)
                     .bind(reason)
                     .bind(other_file_id);
@@ -458,15 +452,15 @@ async fn decide_again(
 
 /// Records what a person decided.
 async fn note(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     now: &str,
     who: &str,
     action: &str,
     file_id: i64,
     detail: &impl serde::Serialize,
-) -> sqlx::Result<()> {
-    let detail = serde_json::to_string(detail).map_err(|error| sqlx::Error::Encode(error.into()))?;
-    let add = sqlx::query(interventions::ADD)
+) -> Result<()> {
+    let detail = serde_json::to_string(detail)?;
+    let add = query(interventions::ADD)
         .bind(now)
         .bind(who)
         .bind(action)

@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 
-use sqlx::SqliteConnection;
-
 use super::sql::jobs as sql;
 use super::whole::{About, whole};
 use super::{StateDb, begin, decode, edits};
+use crate::dialect::{Connection, Result, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::job::{JobConfig, JobRow};
 
@@ -14,7 +13,7 @@ impl StateDb {
     /// Adds the jobs that are missing, leaves the others unchanged, and returns the names of those added. Their caller
     /// tells of them, so they do not count as edits that are yet to be told.
     pub async fn add_jobs(&self, jobs: &[JobConfig]) -> Result<Vec<String>, StateError> {
-        let known = sqlx::query_scalar(sql::NAMES).fetch_all(&self.readers).await;
+        let known = query_scalar(sql::NAMES).fetch_all(&self.readers).await;
         let known: HashSet<String> = known.during("list", "the jobs")?.into_iter().collect();
         // Most starts add none. Thousands of statements that change nothing would make each of them wait.
         let missing = jobs.iter().filter(|job| !known.contains(&job.id));
@@ -43,7 +42,7 @@ impl StateDb {
         let newest = edits::newest(&mut tx).await.during(action, "jobs")?;
         let mut written = Vec::new();
         for job in jobs {
-            let done = sqlx::query(statement)
+            let done = query(statement)
                 .bind(&job.id)
                 .bind(&job.feed)
                 .bind(&job.files)
@@ -66,7 +65,7 @@ impl StateDb {
 
     /// Lists the jobs, ordered by name. Warns of impossible values; a job whose configuration has one is left out.
     pub async fn jobs(&self) -> Result<Vec<JobRow>, StateError> {
-        let rows = sqlx::query(sql::ALL).fetch_all(&self.readers).await;
+        let rows = query(sql::ALL).fetch_all(&self.readers).await;
         let jobs = rows.and_then(|rows| whole(rows, About::Jobs, decode::job_row));
         let jobs = self.told.tell(jobs.during("list", "the jobs")?);
         for job in &jobs {
@@ -77,7 +76,7 @@ impl StateDb {
 
     /// Lists the jobs that take none of the known files, ordered by name.
     pub async fn jobs_without_files(&self) -> Result<Vec<String>, StateError> {
-        sqlx::query_scalar(sql::WITHOUT_FILES)
+        query_scalar(sql::WITHOUT_FILES)
             .fetch_all(&self.readers)
             .await
             .during("list", "the jobs without files")
@@ -85,7 +84,7 @@ impl StateDb {
 
     /// Returns one job.
     pub async fn job(&self, job_id: &str) -> Result<Option<JobRow>, StateError> {
-        sqlx::query(sql::ONE)
+        query(sql::ONE)
             .bind(job_id)
             .try_map(|row| decode::job_row(&row))
             .fetch_optional(&self.readers)
@@ -100,7 +99,7 @@ impl StateDb {
         let mut writer = self.writer().await.during(action, job_id)?;
         let mut tx = begin(&mut writer).await.during(action, job_id)?;
         let newest = edits::newest(&mut tx).await.during(action, job_id)?;
-        let update = sqlx::query(sql::SET_ENABLED).bind(job_id).bind(enabled);
+        let update = query(sql::SET_ENABLED).bind(job_id).bind(enabled);
         let done = update.execute(&mut *tx).await.during(action, job_id)?;
         if done.rows_affected() == 0 {
             return Err(StateError::UnknownJob {
@@ -111,7 +110,7 @@ impl StateDb {
         tx.commit().await.during(action, job_id)
     }
 
-    async fn sign(&self, tx: &mut SqliteConnection, newest: i64, command: &str) -> sqlx::Result<()> {
+    async fn sign(&self, tx: &mut Connection, newest: i64, command: &str) -> Result<()> {
         let who = format!("{} by `gristmill {command}`", self.editor);
         edits::sign(tx, newest, &who, &self.now(), command == "run").await
     }

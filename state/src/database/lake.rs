@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection};
 
 use super::sql::{lake as sql, runs};
 use super::{StateDb, begin, decode};
+use crate::dialect::{Connection, Result, query, query_as, query_scalar};
 use crate::error::{During, StateError};
 
 /// How many rows are read at a time of tables that may have a million.
@@ -32,13 +32,13 @@ impl StateDb {
         for statement in [sql::OBJECTS_OF_VERSIONS, sql::OBJECTS_OF_RUNS] {
             let mut after = i64::MIN;
             loop {
-                let page = sqlx::query(statement).bind(after).bind(PAGE);
+                let page = query(statement).bind(after).bind(PAGE);
                 let page = page.fetch_all(&self.readers).await.during(action, subject)?;
                 let Some(last) = page.last() else { break };
-                after = last.try_get("place").during(action, subject)?;
+                after = last.get("place").during(action, subject)?;
                 for row in &page {
                     for column in 1..row.len() {
-                        let object: Option<&str> = row.try_get(column).during(action, subject)?;
+                        let object: Option<&str> = row.at(column).during(action, subject)?;
                         object.into_iter().for_each(&mut take);
                     }
                 }
@@ -50,7 +50,7 @@ impl StateDb {
     /// Returns the next files, after the path `after`, whose versions in force have a partial in the lake, with its lake
     /// path. Ordered by path, and never more than some thousands: there may be a million.
     pub async fn partials_in_force(&self, after: &str) -> Result<Vec<(String, String)>, StateError> {
-        let partials = sqlx::query_as(sql::PARTIALS_IN_FORCE).bind(after).bind(PAGE);
+        let partials = query_as(sql::PARTIALS_IN_FORCE).bind(after).bind(PAGE);
         let partials = partials.fetch_all(&self.readers).await;
         partials.during("list", "the partials in force")
     }
@@ -68,12 +68,12 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let look = sqlx::query_scalar(sql::LOOK_AGAIN_FOR).bind(&objects);
+        let look = query_scalar(sql::LOOK_AGAIN_FOR).bind(&objects);
         let mut files: Vec<String> = look.fetch_all(&mut *tx).await.during(action, subject)?;
-        let forget = sqlx::query(sql::FORGET_PARTIALS).bind(&objects).bind(&now);
+        let forget = query(sql::FORGET_PARTIALS).bind(&objects).bind(&now);
         forget.execute(&mut *tx).await.during(action, subject)?;
         if let Some(run_id) = waiting {
-            let requeue = sqlx::query(runs::REQUEUE).bind(run_id);
+            let requeue = query(runs::REQUEUE).bind(run_id);
             requeue.execute(&mut *tx).await.during(action, subject)?;
         }
         tx.commit().await.during(action, subject)?;
@@ -83,7 +83,7 @@ impl StateDb {
 
     /// Returns the queued runs that wait for files to be read again, each with such a file.
     pub async fn awaited_files(&self) -> Result<Vec<(String, String)>, StateError> {
-        let awaited = sqlx::query_as(sql::AWAITED).fetch_all(&self.readers).await;
+        let awaited = query_as(sql::AWAITED).fetch_all(&self.readers).await;
         awaited.during("list", "the files that runs wait for")
     }
 
@@ -109,7 +109,7 @@ impl StateDb {
             let Some(until) = until.map(decode::text) else {
                 continue;
             };
-            let found = sqlx::query_as(find).bind(&until);
+            let found = query_as(find).bind(&until);
             let found: Vec<(String, String)> =
                 found.fetch_all(&self.readers).await.during(action, subject)?;
             for found in found.chunks(AT_ONCE) {
@@ -128,13 +128,13 @@ const AT_ONCE: usize = 500;
 /// Forgets those of some objects that have still expired, and returns their lake paths. `noted` is the time, if the
 /// statement keeps it.
 async fn forget_some(
-    writer: &mut SqliteConnection,
+    writer: &mut Connection,
     forget: &'static str,
     (until, noted): (&str, Option<&str>),
     found: &[(String, String)],
-) -> sqlx::Result<Vec<String>> {
+) -> Result<Vec<String>> {
     let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
-    let mut forgotten = sqlx::query_scalar(forget)
+    let mut forgotten = query_scalar(forget)
         .bind(until)
         .bind(serde_json::json!(keys).to_string());
     if let Some(noted) = noted {

@@ -2,14 +2,13 @@
 
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::decode::array;
 use super::sql::ledger as sql;
 use super::whole::{About, whole};
 use super::{StateDb, begin, decode};
 use crate::damage::Damage;
+use crate::dialect::{Connection, Result, Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::ledger::{LedgerLoad, LedgerNews};
 use crate::run::RunRow;
@@ -36,13 +35,12 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        for statement in [
-            sql::FORGET_UNKNOWN,
-            sql::NOTE_UNKNOWN,
-            sql::NOTE_LOST,
-            sql::NOTE_FOUND,
+        for update in [
+            query(sql::FORGET_UNKNOWN).bind(&rows),
+            query(sql::NOTE_UNKNOWN).bind(&rows).bind(&now),
+            query(sql::NOTE_LOST).bind(&rows).bind(&now),
+            query(sql::NOTE_FOUND).bind(&rows),
         ] {
-            let update = sqlx::query(statement).bind(&rows).bind(&now);
             update.execute(&mut *tx).await.during(action, subject)?;
         }
         tx.commit().await.during(action, subject)?;
@@ -67,7 +65,7 @@ impl StateDb {
         wave: Option<Date>,
         newest: Option<&LedgerLoad>,
     ) -> Result<bool, StateError> {
-        sqlx::query_scalar(sql::AGREES)
+        query_scalar(sql::AGREES)
             .bind(job_id)
             .bind(decode::wave_text(wave))
             .bind(newest.map(|load| &load.run_id))
@@ -80,7 +78,7 @@ impl StateDb {
     /// Returns all loads that the warehouse was found to lack, in the order of loads: also those before the last one of
     /// their job and wave, which may have loaded other days.
     pub async fn lost_loads(&self) -> Result<Vec<RunRow>, StateError> {
-        let rows = sqlx::query(sql::ALL_LOST).fetch_all(&self.readers).await;
+        let rows = query(sql::ALL_LOST).fetch_all(&self.readers).await;
         let lost = rows.and_then(|rows| whole(rows, About::Runs, decode::run_row));
         Ok(self
             .told
@@ -91,7 +89,7 @@ impl StateDb {
     pub async fn found_in_warehouse(&self, run_id: &str) -> Result<(), StateError> {
         let action = "record the load of";
         let mut writer = self.writer().await.during(action, run_id)?;
-        let update = sqlx::query(sql::FOUND).bind(run_id).execute(&mut *writer).await;
+        let update = query(sql::FOUND).bind(run_id).execute(&mut *writer).await;
         update.during(action, run_id).map(drop)
     }
 
@@ -107,22 +105,22 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let accept = sqlx::query(sql::ACCEPT)
+        let accept = query(sql::ACCEPT)
             .bind(&load.target)
             .bind(&load.run_id)
             .bind(&now);
         accept.execute(&mut *tx).await.during(action, subject)?;
-        let forget = sqlx::query(sql::FORGET_FILES)
+        let forget = query(sql::FORGET_FILES)
             .bind(array(file_urls.iter().map(|file_url| json!(file_url))))
             .bind(&now);
         let files = forget.execute(&mut *tx).await.during(action, subject)?;
-        let cancel = sqlx::query(sql::CANCEL_RUNS)
+        let cancel = query(sql::CANCEL_RUNS)
             .bind(&load.job_id)
             .bind(decode::wave_text(load.wave))
             .bind(&now)
             .bind(CHOSEN_BEFORE);
         let runs = cancel.execute(&mut *tx).await.during(action, subject)?;
-        let note = sqlx::query(sql::NOTE_CANCELLED).bind(&load.job_id);
+        let note = query(sql::NOTE_CANCELLED).bind(&load.job_id);
         note.execute(&mut *tx).await.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
         Ok((files.rows_affected(), runs.rows_affected()))
@@ -130,13 +128,10 @@ impl StateDb {
 }
 
 /// Reads where the ledger disagreed when it was last looked at, and the rows that hold impossible values.
-pub(super) async fn news(
-    tx: &mut SqliteConnection,
-    job_id: Option<&str>,
-) -> sqlx::Result<(LedgerNews, Vec<Damage>)> {
-    let unknown = sqlx::query(sql::UNKNOWN).bind(job_id).fetch_all(&mut *tx).await?;
+pub(super) async fn news(tx: &mut Connection, job_id: Option<&str>) -> Result<(LedgerNews, Vec<Damage>)> {
+    let unknown = query(sql::UNKNOWN).bind(job_id).fetch_all(&mut *tx).await?;
     let unknown = whole(unknown, About::Ledger, ledger_load)?;
-    let lost = sqlx::query(sql::LOST).bind(job_id).fetch_all(tx).await?;
+    let lost = query(sql::LOST).bind(job_id).fetch_all(tx).await?;
     let lost = whole(lost, About::Runs, decode::run_row)?;
     let news = LedgerNews {
         unknown: unknown.rows,
@@ -146,14 +141,14 @@ pub(super) async fn news(
 }
 
 /// Reads a row of `ledger_run`.
-fn ledger_load(row: &SqliteRow) -> sqlx::Result<LedgerLoad> {
+fn ledger_load(row: &Row) -> Result<LedgerLoad> {
     Ok(LedgerLoad {
-        target: row.try_get("target")?,
-        run_id: row.try_get("run_id")?,
-        job_id: row.try_get("job_config_id")?,
+        target: row.get("target")?,
+        run_id: row.get("run_id")?,
+        job_id: row.get("job_config_id")?,
         wave: decode::wave(row)?,
-        sequence: row.try_get("sequence")?,
-        rows: row.try_get("rows")?,
-        loaded: row.try_get("loaded_timestamp")?,
+        sequence: row.get("sequence")?,
+        rows: row.get("rows")?,
+        loaded: row.get("loaded_timestamp")?,
     })
 }

@@ -1,11 +1,9 @@
 //! What is to be told of runs. It is kept until it was told, the newest 10,000 events at most.
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use super::decode::TextColumns;
 use super::sql::lineage as sql;
 use super::{StateDb, begin};
+use crate::dialect::{Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::lineage::LineageEvent;
 
@@ -15,10 +13,10 @@ impl StateDb {
         let (action, subject) = ("record", "whether events of runs are sent");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let switch = sqlx::query(sql::SWITCH).bind(is_on).execute(&mut *tx).await;
+        let switch = query(sql::SWITCH).bind(is_on).execute(&mut *tx).await;
         switch.during(action, subject)?;
         if !is_on {
-            let forget = sqlx::query(sql::FORGET).execute(&mut *tx).await;
+            let forget = query(sql::FORGET).execute(&mut *tx).await;
             forget.during(action, subject)?;
         }
         tx.commit().await.during(action, subject)
@@ -26,12 +24,12 @@ impl StateDb {
 
     /// Returns the oldest events that are still to be told.
     pub async fn lineage_events(&self, limit: u32) -> Result<Vec<LineageEvent>, StateError> {
-        sqlx::query(sql::NEXT)
+        query(sql::NEXT)
             .bind(limit)
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 Ok(LineageEvent {
-                    event_id: row.try_get("event_id")?,
-                    run_id: row.try_get("run_id")?,
+                    event_id: row.get("event_id")?,
+                    run_id: row.get("run_id")?,
                     kind: row.parsed("event")?,
                     at: row.parsed("at")?,
                 })
@@ -46,10 +44,10 @@ impl StateDb {
         let (action, subject) = ("record the end of", "an event of a run");
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let remove = sqlx::query(sql::REMOVE).bind(event_id).execute(&mut *tx).await;
+        let remove = query(sql::REMOVE).bind(event_id).execute(&mut *tx).await;
         remove.during(action, subject)?;
         if is_dropped {
-            let note = sqlx::query(sql::NOTE_DROPPED).bind(1).execute(&mut *tx).await;
+            let note = query(sql::NOTE_DROPPED).bind(1).execute(&mut *tx).await;
             note.during(action, subject)?;
         }
         tx.commit().await.during(action, subject)
@@ -57,7 +55,7 @@ impl StateDb {
 
     /// Returns how many events were dropped so far, because nobody took them, or nobody took earlier ones for too long.
     pub async fn lineage_dropped(&self) -> Result<u64, StateError> {
-        sqlx::query_scalar(sql::DROPPED)
+        query_scalar(sql::DROPPED)
             .fetch_one(&self.readers)
             .await
             .during("count", "the events of runs that were dropped")

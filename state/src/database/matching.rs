@@ -7,12 +7,11 @@
 use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::decode::{array, wave_text};
 use super::sql::{matching as sql, waves};
 use super::{StateDb, begin};
+use crate::dialect::{Connection, Result, Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::file::ARCHIVES;
 use crate::members::{AsksFor, Named, Taker, Takers};
@@ -32,12 +31,12 @@ struct File {
 }
 
 impl File {
-    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+    fn read(row: &Row) -> Result<Self> {
         Ok(Self {
-            file_id: row.try_get("file_id")?,
-            file_url: row.try_get("file_url")?,
-            feed: row.try_get("feed")?,
-            store_id: row.try_get("store_id")?,
+            file_id: row.get("file_id")?,
+            file_url: row.get("file_url")?,
+            feed: row.get("feed")?,
+            store_id: row.get("store_id")?,
         })
     }
 
@@ -57,7 +56,7 @@ impl File {
 impl StateDb {
     /// Returns whether it is up to date which jobs take which files.
     pub async fn is_matched(&self) -> Result<bool, StateError> {
-        let is_any: bool = sqlx::query_scalar(sql::IS_ANYTHING_TO_MATCH)
+        let is_any: bool = query_scalar(sql::IS_ANYTHING_TO_MATCH)
             .fetch_one(&self.readers)
             .await
             .during(ACTION, SUBJECT)?;
@@ -81,8 +80,8 @@ impl StateDb {
 
 /// Matches what is new within a transaction: all jobs, and some thousands of files. Returns whether there may be more:
 /// mostly not. That is matched before anything is judged.
-pub(super) async fn match_some(tx: &mut SqliteConnection, takers: &dyn Takers) -> Result<bool, StateError> {
-    let edition: i64 = sqlx::query_scalar(sql::EDITION)
+pub(super) async fn match_some(tx: &mut Connection, takers: &dyn Takers) -> Result<bool, StateError> {
+    let edition: i64 = query_scalar(sql::EDITION)
         .fetch_one(&mut *tx)
         .await
         .during(ACTION, SUBJECT)?;
@@ -94,14 +93,14 @@ pub(super) async fn match_some(tx: &mut SqliteConnection, takers: &dyn Takers) -
 }
 
 /// Compares the jobs that are new or edited with all files whose paths begin as theirs do.
-async fn match_jobs(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Result<()> {
-    let jobs: Vec<String> = sqlx::query_scalar(sql::JOBS_TO_MATCH).fetch_all(&mut *tx).await?;
+async fn match_jobs(tx: &mut Connection, takers: &dyn Takers) -> Result<()> {
+    let jobs: Vec<String> = query_scalar(sql::JOBS_TO_MATCH).fetch_all(&mut *tx).await?;
     if jobs.is_empty() {
         return Ok(());
     }
     let names = json!(jobs).to_string();
     for forget in sql::FORGET_JOBS {
-        sqlx::query(forget).bind(&names).execute(&mut *tx).await?;
+        query(forget).bind(&names).execute(&mut *tx).await?;
     }
     let asked: Vec<(&str, AsksFor)> = jobs
         .iter()
@@ -125,14 +124,14 @@ async fn match_jobs(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Res
 
 /// Notes what jobs require and follow, and returns the patterns whose files are not known yet.
 async fn new_patterns(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     asked: &[(&str, AsksFor)],
     names: &str,
-) -> sqlx::Result<HashSet<String>> {
+) -> Result<HashSet<String>> {
     let patterns = asked
         .iter()
         .flat_map(|(_, asks)| asks.requires.iter().map(|(pattern, _)| json!(pattern)));
-    let new: Vec<String> = sqlx::query_scalar(sql::NEW_PATTERNS)
+    let new: Vec<String> = query_scalar(sql::NEW_PATTERNS)
         .bind(array(patterns))
         .bind(names)
         .fetch_all(&mut *tx)
@@ -154,15 +153,15 @@ async fn new_patterns(
 
 /// Compares all files whose paths begin with `start` with some jobs and required patterns.
 async fn compare(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     takers: &dyn Takers,
     start: &str,
     jobs: &HashSet<&str>,
     patterns: &HashSet<String>,
-) -> sqlx::Result<()> {
+) -> Result<()> {
     let mut from = start.to_owned();
     loop {
-        let files: Vec<File> = sqlx::query(sql::FILES_FROM)
+        let files: Vec<File> = query(sql::FILES_FROM)
             .bind(&from)
             .bind(start)
             .bind(AT_ONCE)
@@ -170,8 +169,8 @@ async fn compare(
             .fetch_all(&mut *tx)
             .await?;
         let Some(last) = files.last() else { return Ok(()) };
-        // No path sorts between the two.
-        from = format!("{}\0", last.file_url);
+        // No path sorts between the two: none has a NUL.
+        from = format!("{}\u{1}", last.file_url);
         let (mut taken, mut required) = (Vec::new(), Vec::new());
         for file in &files {
             let of_file = takers.takers(file.named());
@@ -190,8 +189,8 @@ async fn compare(
 }
 
 /// Compares the next of the files that are new with all jobs. Returns whether there may be more.
-async fn match_files(tx: &mut SqliteConnection, takers: &dyn Takers) -> sqlx::Result<bool> {
-    let files: Vec<File> = sqlx::query(sql::FILES_TO_MATCH)
+async fn match_files(tx: &mut Connection, takers: &dyn Takers) -> Result<bool> {
+    let files: Vec<File> = query(sql::FILES_TO_MATCH)
         .bind(AT_ONCE)
         .try_map(|row| File::read(&row))
         .fetch_all(&mut *tx)
@@ -239,7 +238,7 @@ fn required_rows(takers: &dyn Takers, file: &File) -> impl Iterator<Item = (Stri
     })
 }
 
-async fn insert(tx: &mut SqliteConnection, taken: Vec<Value>, required: Vec<Value>) -> sqlx::Result<()> {
+async fn insert(tx: &mut Connection, taken: Vec<Value>, required: Vec<Value>) -> Result<()> {
     for (statement, rows) in [(sql::ADD_JOB_FILES, taken), (sql::ADD_REQUIRED_FILES, required)] {
         if !rows.is_empty() {
             execute(tx, statement, Some(&array(rows))).await?;
@@ -248,12 +247,8 @@ async fn insert(tx: &mut SqliteConnection, taken: Vec<Value>, required: Vec<Valu
     Ok(())
 }
 
-async fn execute(
-    tx: &mut SqliteConnection,
-    statement: &'static str,
-    argument: Option<&str>,
-) -> sqlx::Result<()> {
-    let mut query = sqlx::query(statement);
+async fn execute(tx: &mut Connection, statement: &'static str, argument: Option<&str>) -> Result<()> {
+    let mut query = query(statement);
     if let Some(argument) = argument {
         query = query.bind(argument);
     }

@@ -1,11 +1,9 @@
 //! What is counted, for metrics. Words that nobody knows count like others.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
-
 use super::StateDb;
 use super::decode::TextColumns;
 use super::sql::{lineage, measures as sql, unmatched};
+use crate::dialect::{Connection, Result, Row, query, query_as, query_scalar};
 use crate::error::{During, StateError};
 use crate::measures::{Converted, CountedRuns, Histogram, MeasuredJob, Measures};
 use crate::run::RowChanges;
@@ -21,33 +19,33 @@ impl StateDb {
     }
 }
 
-async fn measures(tx: &mut SqliteConnection) -> sqlx::Result<Measures> {
-    let waiting = sqlx::query(sql::WAITING)
-        .try_map(|row: SqliteRow| {
+async fn measures(tx: &mut Connection) -> Result<Measures> {
+    let waiting = query(sql::WAITING)
+        .try_map(|row: Row| {
             Ok((
                 row.parsed("kind")?,
-                row.try_get("things")?,
-                row.try_get::<u64, _>("failures")?,
+                row.get("things")?,
+                row.get::<u64>("failures")?,
             ))
         })
         .fetch_all(&mut *tx)
         .await?;
-    let (inserted, updated, deleted, unchanged) = sqlx::query_as(sql::CHANGES).fetch_one(&mut *tx).await?;
+    let (inserted, updated, deleted, unchanged) = query_as(sql::CHANGES).fetch_one(&mut *tx).await?;
     let [run_seconds, merge_seconds, load_seconds, lag_seconds] = durations(tx).await?;
     Ok(Measures {
-        files: sqlx::query_as(sql::FILES).fetch_all(&mut *tx).await?,
-        converted: sqlx::query(sql::CONVERTED)
+        files: query_as(sql::FILES).fetch_all(&mut *tx).await?,
+        converted: query(sql::CONVERTED)
             .try_map(converted)
             .fetch_all(&mut *tx)
             .await?,
-        submissions: sqlx::query_as(sql::SUBMISSIONS).fetch_all(&mut *tx).await?,
-        runs: sqlx::query(sql::RUNS)
-            .try_map(|row: SqliteRow| {
+        submissions: query_as(sql::SUBMISSIONS).fetch_all(&mut *tx).await?,
+        runs: query(sql::RUNS)
+            .try_map(|row: Row| {
                 Ok(CountedRuns {
-                    state: row.try_get("state")?,
-                    cause: row.try_get("cause")?,
-                    outcome: row.try_get("outcome")?,
-                    runs: row.try_get("runs")?,
+                    state: row.get("state")?,
+                    cause: row.get("cause")?,
+                    outcome: row.get("outcome")?,
+                    runs: row.get("runs")?,
                 })
             })
             .fetch_all(&mut *tx)
@@ -62,11 +60,11 @@ async fn measures(tx: &mut SqliteConnection) -> sqlx::Result<Measures> {
         merge_seconds,
         load_seconds,
         lag_seconds,
-        jobs: sqlx::query(sql::JOBS)
-            .try_map(|row: SqliteRow| {
+        jobs: query(sql::JOBS)
+            .try_map(|row: Row| {
                 Ok(MeasuredJob {
-                    job_id: row.try_get("job_config_id")?,
-                    is_failed: row.try_get("is_failed")?,
+                    job_id: row.get("job_config_id")?,
+                    is_failed: row.get("is_failed")?,
                     // A time that a person has garbled is as good as none.
                     last_complete: row.parsed_or_null("finished_timestamp").unwrap_or(None),
                 })
@@ -78,38 +76,34 @@ async fn measures(tx: &mut SqliteConnection) -> sqlx::Result<Measures> {
             .into_iter()
             .map(|(kind, things, _)| (kind, things))
             .collect(),
-        held: sqlx::query_scalar(sql::HELD).fetch_one(&mut *tx).await?,
-        unmatched: sqlx::query_scalar(unmatched::COUNT).fetch_one(&mut *tx).await?,
-        lineage_pending: sqlx::query_scalar(lineage::PENDING).fetch_one(&mut *tx).await?,
-        lineage_dropped: sqlx::query_scalar(lineage::DROPPED).fetch_one(&mut *tx).await?,
+        held: query_scalar(sql::HELD).fetch_one(&mut *tx).await?,
+        unmatched: query_scalar(unmatched::COUNT).fetch_one(&mut *tx).await?,
+        lineage_pending: query_scalar(lineage::PENDING).fetch_one(&mut *tx).await?,
+        lineage_dropped: query_scalar(lineage::DROPPED).fetch_one(&mut *tx).await?,
     })
 }
 
-fn converted(row: SqliteRow) -> sqlx::Result<Converted> {
+fn converted(row: Row) -> Result<Converted> {
     Ok(Converted {
-        feed: row.try_get("feed")?,
-        versions: row.try_get("versions")?,
-        bytes: row.try_get("bytes")?,
-        rows: row.try_get("rows")?,
-        ignored: row.try_get("ignored")?,
-        skipped: row.try_get("skipped")?,
-        rejects: row.try_get("rejects")?,
+        feed: row.get("feed")?,
+        versions: row.get("versions")?,
+        bytes: row.get("bytes")?,
+        rows: row.get("rows")?,
+        ignored: row.get("ignored")?,
+        skipped: row.get("skipped")?,
+        rejects: row.get("rejects")?,
     })
 }
 
 /// Returns the durations of whole runs, of merging, of loading, and of the way from submission to warehouse.
-async fn durations(tx: &mut SqliteConnection) -> sqlx::Result<[Histogram; 4]> {
+async fn durations(tx: &mut Connection) -> Result<[Histogram; 4]> {
     let mut histograms = <[Histogram; 4]>::default();
-    for row in sqlx::query(sql::DURATIONS).fetch_all(tx).await? {
+    for row in query(sql::DURATIONS).fetch_all(tx).await? {
         let kind = ["run", "merge", "load", "lag"]
             .iter()
-            .position(|kind| row.try_get("kind").is_ok_and(|found: &str| found == *kind));
+            .position(|kind| row.get("kind").is_ok_and(|found: &str| found == *kind));
         if let Some(kind) = kind {
-            histograms[kind].add(
-                row.try_get("up_to")?,
-                row.try_get("durations")?,
-                row.try_get("seconds")?,
-            );
+            histograms[kind].add(row.get("up_to")?, row.get("durations")?, row.get("seconds")?);
         }
     }
     Ok(histograms)

@@ -1,13 +1,12 @@
-//! The state database on SQLite.
+//! The rules of the state database, on SQLite and on Postgres alike ([`crate::dialect`]).
 //!
-//! One connection writes, a few read. A mutex serializes writes, which begin with `BEGIN IMMEDIATE`: what a
-//! transaction has read is still true when it writes, even across processes. Reads see a snapshot and never wait. The
-//! log is flushed at each commit (`synchronous = FULL`), so a change survives a power cut once its call has returned;
-//! except what the next start would do again ([`StateDb::writer_unsynced`]).
+//! One connection writes, a few read. A mutex serializes writes of this process, and their transactions begin with a lock
+//! that keeps all others from writing: what a transaction has read is still true when it writes. Reads see a snapshot and
+//! never wait. The log is flushed at each commit, so a change survives a power cut once its call has returned; except what
+//! the next start would do again ([`StateDb::writer_unsynced`]).
 
 mod alerts;
 mod archives;
-mod connect;
 mod counting;
 mod criterion;
 mod days;
@@ -34,6 +33,7 @@ mod queue;
 mod runs;
 mod schema;
 mod select;
+mod serving;
 mod sql;
 mod stores;
 mod submissions;
@@ -42,15 +42,12 @@ mod waiting;
 mod waves;
 mod whole;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Connection, SqliteConnection, SqlitePool};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
-use self::connect::{begin, connect_writer, make_folder, reading};
 pub use self::criterion::criterion;
 pub use self::lake::Expiry;
 pub use self::pages::Changes;
@@ -59,82 +56,108 @@ use self::schema::migrate;
 pub use self::unmatched::UNMATCHED;
 use crate::clock::Clock;
 use crate::damage::Damage;
+use crate::dialect::{Connection, DatabaseError, Place, Readers, Reading, Result, Transaction};
 use crate::error::{During, StateError};
 use crate::lock::ServiceLock;
-
-/// The number of reading connections. A few are enough: decisions are short, and the machine has few cores.
-const READERS: u32 = 3;
+use crate::service::Service;
 
 /// The state database. Its methods may be called concurrently.
 #[derive(Debug)]
 pub struct StateDb {
-    path: PathBuf,
+    place: Place,
+    /// The number under which the service may write to a server.
+    epoch: Option<i64>,
     clock: Arc<dyn Clock>,
     /// `None` if it was opened only to read.
-    writer: Mutex<Option<SqliteConnection>>,
+    writer: Mutex<Option<Connection>>,
     /// Whether commits of the writer are not flushed to disk at present.
     is_unsynced: AtomicBool,
-    readers: SqlitePool,
+    readers: Readers,
     /// The impossible values that were told.
     told: whole::Told,
     /// For whom jobs are edited.
     editor: String,
 }
 
+/// Begins a transaction that holds the write lock until it ends.
+async fn begin(writer: &mut Connection) -> Result<Transaction<&mut Connection>> {
+    Transaction::to_write(writer).await
+}
+
 impl StateDb {
-    /// Opens the database at `path`, creates it (and its folder) if it does not exist, and migrates it. Whoever calls
-    /// this holds the [`ServiceLock`](crate::ServiceLock): a service of an earlier version must not find the database
-    /// migrated under it. Others use [`open_beside`](Self::open_beside).
-    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
-        make_folder(path)?;
-        let mut writer = connect_writer(path).await.map_err(|source| StateError::Open {
-            path: path.to_owned(),
-            source,
-        })?;
-        migrate(&mut writer, path).await?;
-        tracing::debug!(path = %path.display(), "opened the state database");
-        Ok(Self::new(path, clock, Some(writer), reading(path)))
+    /// Opens the database for its [`Service`], and migrates it. On a server, it can be written only as long as no other
+    /// process has become the service.
+    pub async fn open_for(service: &Service, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        Self::open_as(service.place().clone(), service.epoch(), clock).await
     }
 
-    /// Opens the database at `path` for a command that writes, and creates it if it does not exist. It is migrated only
-    /// if no service works on it; otherwise its version must be that of this program.
-    pub async fn open_beside(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
-        if schema::is_current(path).await? {
-            let writer = connect_writer(path).await.map_err(|source| StateError::Open {
-                path: path.to_owned(),
-                source,
-            })?;
-            return Ok(Self::new(path, clock, Some(writer), reading(path)));
+    /// Opens the database, creates it (a file with its folder) if it does not exist, and migrates it, which no service may
+    /// find done under it: whoever calls this knows that there is none. Others use [`open_beside`](Self::open_beside).
+    pub async fn open(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        Self::open_as(place.into(), None, clock).await
+    }
+
+    async fn open_as(place: Place, epoch: Option<i64>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        if let Place::File(path) = &place {
+            make_folder(path)?;
         }
-        let _lock = match ServiceLock::acquire(path) {
-            // What a command must not do beside it, the service does when it is started again.
-            Err(StateError::AlreadyRunning { .. }) if path.exists() => return Err(schema::older(path).await),
-            acquired => acquired?,
-        };
-        Self::open(path, clock).await
+        let mut writer = connect_writer(&place, epoch).await?;
+        migrate(&mut writer, &place).await?;
+        tracing::debug!(%place, "opened the state database");
+        let reading = place.reading();
+        Ok(Self::new(place, epoch, clock, Some(writer), reading))
     }
 
-    /// Opens the database at `path` only to read it. That needs no right to write, and never migrates it: a database of
-    /// another version is refused.
-    pub async fn open_to_read(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
-        let options = schema::readable(path).await?;
-        Ok(Self::new(path, clock, None, options))
+    /// Returns whether there is a database that a service has worked on.
+    pub async fn exists(place: &Place) -> Result<bool, StateError> {
+        Ok(!schema::is_absent(place).await?)
+    }
+
+    /// Opens the database for a command that writes, and creates it if it does not exist. It is migrated only if no
+    /// service works on it; otherwise its version must be that of this program.
+    pub async fn open_beside(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        let place = place.into();
+        if schema::is_current(&place).await? {
+            let writer = connect_writer(&place, None).await?;
+            let reading = place.reading();
+            return Ok(Self::new(place, None, clock, Some(writer), reading));
+        }
+        let _lock = match &place {
+            Place::File(path) => match ServiceLock::acquire(path) {
+                // What a command must not do beside it, the service does when it is started again.
+                Err(StateError::AlreadyRunning { .. }) if path.exists() => {
+                    return Err(schema::older(&place).await);
+                }
+                acquired => Some(acquired?),
+            },
+            Place::Server(_) if schema::is_absent(&place).await? => None,
+            Place::Server(_) => return Err(schema::older(&place).await),
+        };
+        Self::open(place, clock).await
+    }
+
+    /// Opens the database only to read it. That needs no right to write, and never migrates it: a database of another
+    /// version is refused.
+    pub async fn open_to_read(place: impl Into<Place>, clock: Arc<dyn Clock>) -> Result<Self, StateError> {
+        let place = place.into();
+        let reading = schema::readable(&place).await?;
+        Ok(Self::new(place, None, clock, None, reading))
     }
 
     fn new(
-        path: &Path,
+        place: Place,
+        epoch: Option<i64>,
         clock: Arc<dyn Clock>,
-        writer: Option<SqliteConnection>,
-        reading: SqliteConnectOptions,
+        writer: Option<Connection>,
+        reading: Reading,
     ) -> Self {
         Self {
-            path: path.to_owned(),
+            place,
+            epoch,
             clock,
             writer: Mutex::new(writer),
             is_unsynced: AtomicBool::new(false),
-            readers: SqlitePoolOptions::new()
-                .max_connections(READERS)
-                .connect_lazy_with(reading),
+            readers: Readers::new(reading),
             told: whole::Told::default(),
             editor: "gristmill".to_owned(),
         }
@@ -146,20 +169,22 @@ impl StateDb {
         Self { editor, ..self }
     }
 
-    /// Returns a number that changes when another connection writes: a person with `sqlite3`, or another command.
+    /// Returns a number that changes when another connection writes: a person with `sqlite3` or `psql`, or another command.
     /// Writes by this `StateDb` do not count. Compare only numbers from the same `StateDb`.
     pub async fn changes(&self) -> Result<i64, StateError> {
         let (action, subject) = ("check for changes in", "the state database");
         let mut writer = self.writer().await.during(action, subject)?;
-        sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&mut *writer)
-            .await
-            .during(action, subject)
+        writer.changes_of_others().await.during(action, subject)
     }
 
-    /// Returns the path of the database.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Returns where the database is.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Returns the path of the database, if it is a file.
+    pub fn path(&self) -> Option<&Path> {
+        self.place.file()
     }
 
     /// Returns the rows with impossible values that the calls so far have left out.
@@ -167,16 +192,12 @@ impl StateDb {
         self.told.so_far()
     }
 
-    /// Stops all reading, and moves the contents of the log into the database file, which can then be copied by itself.
+    /// Stops all reading, and leaves the database as it can be copied: SQLite's file by itself, without its log.
     pub async fn close(&self) -> Result<(), StateError> {
-        self.readers.close().await;
         let (action, subject) = ("close", "the state database");
+        self.readers.close().await.during(action, subject)?;
         let mut writer = self.writer().await.during(action, subject)?;
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&mut *writer)
-            .await
-            .during(action, subject)?;
-        Ok(())
+        writer.empty_log().await.during(action, subject)
     }
 
     /// Returns the current time as text.
@@ -185,12 +206,10 @@ impl StateDb {
     }
 
     /// Waits for the writing connection, and returns it ready for a transaction.
-    async fn writer(&self) -> sqlx::Result<MappedMutexGuard<'_, SqliteConnection>> {
+    async fn writer(&self) -> Result<MappedMutexGuard<'_, Connection>> {
         let mut writer = self.any_writer().await?;
         if self.is_unsynced.load(Ordering::Relaxed) {
-            sqlx::query("PRAGMA synchronous = FULL")
-                .execute(&mut *writer)
-                .await?;
+            writer.flush_commits(true).await?;
             self.is_unsynced.store(false, Ordering::Relaxed);
         }
         Ok(writer)
@@ -199,30 +218,58 @@ impl StateDb {
     /// Does the same for what the next start would do again in the same way: its commit outlives this process, and is not
     /// flushed to disk. The next flush takes it along, so that after a power cut nothing is missing that something later
     /// rests on.
-    async fn writer_unsynced(&self) -> sqlx::Result<MappedMutexGuard<'_, SqliteConnection>> {
+    async fn writer_unsynced(&self) -> Result<MappedMutexGuard<'_, Connection>> {
         let mut writer = self.any_writer().await?;
         // Whoever writes next sets the connection right again, also if this future is dropped on the way.
         if !self.is_unsynced.swap(true, Ordering::Relaxed) {
-            sqlx::query("PRAGMA synchronous = NORMAL")
-                .execute(&mut *writer)
-                .await?;
+            writer.flush_commits(false).await?;
         }
         Ok(writer)
     }
 
-    async fn any_writer(&self) -> sqlx::Result<MappedMutexGuard<'_, SqliteConnection>> {
+    async fn any_writer(&self) -> Result<MappedMutexGuard<'_, Connection>> {
         let writer = self.writer.lock().await;
-        let mut writer = MutexGuard::try_map(writer, Option::as_mut)
-            .map_err(|_| sqlx::Error::Configuration("it was opened only to read".into()))?;
-        // The ping is answered after the rollback of any dropped transaction. If SQLite has already rolled back by
-        // itself (disk full, I/O error), that rollback fails, and the driver would count the connection as busy for
-        // ever.
-        if writer.ping().await.is_err() || writer.is_in_transaction() {
-            *writer = connect_writer(&self.path).await?;
+        let mut writer = MutexGuard::try_map(writer, Option::as_mut).map_err(|_| DatabaseError::OnlyRead)?;
+        if !writer.is_usable().await {
+            *writer = connected(&self.place, self.epoch).await?;
             self.is_unsynced.store(false, Ordering::Relaxed);
         }
         Ok(writer)
     }
+}
+
+/// Creates the tables in a database on a server that has none.
+pub(crate) async fn prepare(place: &Place) -> Result<(), StateError> {
+    match schema::is_absent(place).await? {
+        true => migrate(&mut connect_writer(place, None).await?, place).await,
+        false => Ok(()),
+    }
+}
+
+async fn connected(place: &Place, epoch: Option<i64>) -> Result<Connection> {
+    let mut connection = place.connect_to_write().await?;
+    if let Some(epoch) = epoch {
+        connection.write_as(epoch);
+    }
+    Ok(connection)
+}
+
+async fn connect_writer(place: &Place, epoch: Option<i64>) -> Result<Connection, StateError> {
+    let connected = connected(place, epoch).await;
+    connected.map_err(|source| StateError::Open {
+        place: place.clone(),
+        source,
+    })
+}
+
+fn make_folder(path: &Path) -> Result<(), StateError> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).map_err(|source| StateError::Folder {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 #[cfg(test)]
@@ -231,6 +278,7 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
+    use crate::dialect::{query, query_scalar};
 
     #[tokio::test]
     async fn writing_goes_on_after_sqlite_has_rolled_back_by_itself() {
@@ -241,7 +289,7 @@ mod tests {
         {
             let mut writer = db.writer().await.unwrap();
             let mut tx = begin(&mut writer).await.unwrap();
-            sqlx::query("ROLLBACK").execute(&mut *tx).await.unwrap();
+            query("ROLLBACK").execute(&mut *tx).await.unwrap();
         }
         db.look_again(&["a".to_owned()]).await.unwrap();
     }
@@ -253,11 +301,11 @@ mod tests {
             .await
             .unwrap();
         let mut writer = db.writer().await.unwrap();
-        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous")
+        let synchronous: i64 = query_scalar("PRAGMA synchronous")
             .fetch_one(&mut *writer)
             .await
             .unwrap();
-        let journal: String = sqlx::query_scalar("PRAGMA journal_mode")
+        let journal: String = query_scalar("PRAGMA journal_mode")
             .fetch_one(&mut *writer)
             .await
             .unwrap();
@@ -270,8 +318,8 @@ mod tests {
         let db = StateDb::open(&folder.path().join("state.db"), Arc::new(SystemClock))
             .await
             .unwrap();
-        let synchronous = async |writer: &mut SqliteConnection| {
-            let synchronous = sqlx::query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(writer);
+        let synchronous = async |writer: &mut Connection| {
+            let synchronous = query_scalar::<i64>("PRAGMA synchronous").fetch_one(writer);
             synchronous.await.unwrap()
         };
         for _ in 0..2 {
@@ -297,7 +345,7 @@ mod tests {
             .unwrap();
         let synchronous = async || {
             let mut writer = db.writer().await.unwrap();
-            let synchronous = sqlx::query_scalar::<_, i64>("PRAGMA synchronous").fetch_one(&mut *writer);
+            let synchronous = query_scalar::<i64>("PRAGMA synchronous").fetch_one(&mut *writer);
             synchronous.await.unwrap()
         };
         db.end_attempts(&["a"]).await.unwrap();

@@ -10,11 +10,11 @@ use std::collections::{BTreeMap, HashSet};
 
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
 
 use super::StateDb;
 use super::decode::{TextColumns, array};
 use super::sql::others as sql;
+use crate::dialect::{Connection, Result, query, query_as, query_scalar};
 use crate::error::{During, StateError};
 use crate::run::{DayEffect, DayOfOther, InputDay, InputDays, RunInput};
 
@@ -44,10 +44,10 @@ impl StateDb {
 /// Leaves the days out of inputs for which a newer file of another job was loaded. Returns all days that they have in
 /// common with other jobs, and which days of which versions were left out that were not before.
 pub(super) async fn leave_out(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     job_id: &str,
     inputs: &mut [RunInput],
-) -> sqlx::Result<(Vec<DayOfOther>, Vec<(i64, String, Date)>)> {
+) -> Result<(Vec<DayOfOther>, Vec<(i64, String, Date)>)> {
     let shared = shared(conn, &[(job_id, &*inputs)])
         .await?
         .pop()
@@ -103,10 +103,9 @@ fn effect(days: &InputDays, day: &DayOfOther) -> DayEffect {
 }
 
 /// Returns what the versions of each job have in common with what other jobs loaded.
-async fn shared(conn: &mut SqliteConnection, jobs: &[(&str, &[RunInput])]) -> sqlx::Result<Vec<Vec<Shared>>> {
+async fn shared(conn: &mut Connection, jobs: &[(&str, &[RunInput])]) -> Result<Vec<Vec<Shared>>> {
     let mut of_jobs: Vec<Vec<Shared>> = jobs.iter().map(|_| Vec::new()).collect();
-    let kept_for: (Option<String>, Option<String>) =
-        sqlx::query_as(sql::KEPT_FOR).fetch_one(&mut *conn).await?;
+    let kept_for: (Option<String>, Option<String>) = query_as(sql::KEPT_FOR).fetch_one(&mut *conn).await?;
     let (Some(first), Some(last)) = kept_for else {
         return Ok(of_jobs);
     };
@@ -125,24 +124,24 @@ async fn shared(conn: &mut SqliteConnection, jobs: &[(&str, &[RunInput])]) -> sq
         .iter()
         .map(|(_, inputs)| inputs.iter().map(|input| input.file_id).collect())
         .collect();
-    let rows = sqlx::query(sql::DAYS_OF_OTHERS)
+    let rows = query(sql::DAYS_OF_OTHERS)
         .bind(array(ours))
         .fetch_all(conn)
         .await?;
     for row in rows {
-        let number = row.try_get::<u32, _>("asked")? as usize;
-        if files[number].contains(&row.try_get("other_file_id")?) {
+        let number = row.get::<u32>("asked")? as usize;
+        if files[number].contains(&row.get("other_file_id")?) {
             continue;
         }
         of_jobs[number].push(Shared {
-            version_id: row.try_get("version_id")?,
+            version_id: row.get("version_id")?,
             day: DayOfOther {
-                store_id: row.try_get("store_id")?,
+                store_id: row.get("store_id")?,
                 trans_date: row.parsed("trans_date")?,
-                file_url: row.try_get("file_url")?,
-                other_job: row.try_get("other_job")?,
-                other_file: row.try_get("other_file")?,
-                is_newer: row.try_get("is_newer")?,
+                file_url: row.get("file_url")?,
+                other_job: row.get("other_job")?,
+                other_file: row.get("other_file")?,
+                is_newer: row.get("is_newer")?,
             },
         });
     }
@@ -151,20 +150,20 @@ async fn shared(conn: &mut SqliteConnection, jobs: &[(&str, &[RunInput])]) -> sq
 
 /// Records that days of a claimed run are left out, and its digest, which changes with them.
 pub(super) async fn note_left_out(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run_id: &str,
     left_out: &[(i64, String, Date)],
     inputs_digest: &str,
-) -> sqlx::Result<()> {
+) -> Result<()> {
     let rows = left_out
         .iter()
         .map(|(version_id, store_id, date)| json!([version_id, store_id, date.to_string()]));
-    sqlx::query(sql::LEAVE_OUT)
+    query(sql::LEAVE_OUT)
         .bind(run_id)
         .bind(array(rows))
         .execute(&mut *tx)
         .await?;
-    sqlx::query(sql::SET_DIGEST)
+    query(sql::SET_DIGEST)
         .bind(run_id)
         .bind(inputs_digest)
         .execute(tx)
@@ -174,25 +173,16 @@ pub(super) async fn note_left_out(
 
 /// Notes which days a run has loaded, and from which files. The first time that there are several jobs, also what the
 /// others loaded last.
-pub(super) async fn note_loaded(tx: &mut SqliteConnection, run_id: &str) -> sqlx::Result<()> {
-    sqlx::query(sql::KEEP_LATER)
-        .bind(run_id)
-        .execute(&mut *tx)
-        .await?;
-    let mut runs: Vec<String> = sqlx::query_scalar(sql::NOT_KEPT).fetch_all(&mut *tx).await?;
-    sqlx::query(sql::ALL_KEPT).execute(&mut *tx).await?;
+pub(super) async fn note_loaded(tx: &mut Connection, run_id: &str) -> Result<()> {
+    query(sql::KEEP_LATER).bind(run_id).execute(&mut *tx).await?;
+    let mut runs: Vec<String> = query_scalar(sql::NOT_KEPT).fetch_all(&mut *tx).await?;
+    query(sql::ALL_KEPT).execute(&mut *tx).await?;
     if !runs.iter().any(|known| known == run_id) {
         runs.push(run_id.to_owned());
     }
     for run_id in runs {
-        sqlx::query(sql::KEEP_LOADED)
-            .bind(&run_id)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(sql::FORGET_EMPTIED)
-            .bind(&run_id)
-            .execute(&mut *tx)
-            .await?;
+        query(sql::KEEP_LOADED).bind(&run_id).execute(&mut *tx).await?;
+        query(sql::FORGET_EMPTIED).bind(&run_id).execute(&mut *tx).await?;
     }
     Ok(())
 }

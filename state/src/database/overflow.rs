@@ -1,12 +1,11 @@
 //! Files whose sums overflow together with those of others: the run goes on without them.
 
-use sqlx::{Row, SqliteConnection};
-
 use super::days::{add_input_days, input_files, version_days};
 use super::decode::text;
 use super::queue::ages;
 use super::sql::{interventions, runs as sql};
 use super::{StateDb, begin, guarding};
+use crate::dialect::{Connection, DatabaseError, Result, query, query_scalar};
 use crate::digest;
 use crate::error::{During, StateError};
 use crate::guard::{Holding, Standing, Touched};
@@ -33,25 +32,25 @@ impl StateDb {
 }
 
 async fn leave_out(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run_id: &str,
     version_id: i64,
     reason: &str,
     now: &str,
-) -> sqlx::Result<Vec<InputFile>> {
+) -> Result<Vec<InputFile>> {
     let before = input_files(tx, run_id).await?.all()?;
-    let digest_before: String = sqlx::query(sql::ONE)
+    let digest_before: String = query(sql::ONE)
         .bind(run_id)
         .fetch_one(&mut *tx)
         .await?
-        .try_get("inputs_digest")?;
+        .get("inputs_digest")?;
     let left_out = before.iter().find(|input| input.version_id == version_id);
-    let left_out = left_out.ok_or(sqlx::Error::RowNotFound)?;
+    let left_out = left_out.ok_or(DatabaseError::NoRow)?;
     let inputs: Vec<RunInput> = before.iter().map(InputFile::as_input).collect();
     let order_matters = digest::of_inputs(&inputs, None) != digest_before;
     let instead = hold(tx, left_out.file_id, version_id, reason, now).await?;
     for statement in [sql::REMOVE_INPUT_DAYS, sql::REMOVE_INPUT] {
-        let remove = sqlx::query(statement).bind(run_id).bind(version_id);
+        let remove = query(statement).bind(run_id).bind(version_id);
         remove.execute(&mut *tx).await?;
     }
     let mut inputs: Vec<RunInput> = inputs
@@ -61,7 +60,7 @@ async fn leave_out(
     if let Some(instead) = instead
         && !inputs.iter().any(|input| input.version_id == instead.version_id)
     {
-        let add = sqlx::query(sql::ADD_INPUT)
+        let add = query(sql::ADD_INPUT)
             .bind(run_id)
             .bind(instead.file_id)
             .bind(instead.version_id)
@@ -74,7 +73,7 @@ async fn leave_out(
         true => Some(ages(tx, &inputs).await?),
         false => None,
     };
-    let update = sqlx::query(sql::SET_INPUTS_DIGEST)
+    let update = query(sql::SET_INPUTS_DIGEST)
         .bind(run_id)
         .bind(digest::of_inputs(&inputs, ages.as_deref()));
     update.execute(&mut *tx).await?;
@@ -84,39 +83,35 @@ async fn leave_out(
 /// Holds a version that is in force, and returns the version that is in force instead. A version that is no longer in
 /// force is only left out of the run.
 async fn hold(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file_id: i64,
     version_id: i64,
     reason: &str,
     now: &str,
-) -> sqlx::Result<Option<RunInput>> {
-    let in_force: Option<i64> = sqlx::query_scalar(interventions::IN_FORCE)
+) -> Result<Option<RunInput>> {
+    let in_force: Option<i64> = query_scalar(interventions::IN_FORCE)
         .bind(file_id)
         .fetch_one(&mut *tx)
         .await?;
     if in_force != Some(version_id) {
         return Ok(None);
     }
-    let before = sqlx::query(interventions::VALID_BEFORE)
+    let before = query(interventions::VALID_BEFORE)
         .bind(file_id)
         .bind(version_id)
         .fetch_optional(&mut *tx)
         .await?;
-    let before = before.map(|row| {
-        Ok::<_, sqlx::Error>((
-            row.try_get::<i64, _>("version_id")?,
-            row.try_get::<i64, _>("submission_id")?,
-        ))
-    });
+    let before = before
+        .map(|row| Ok::<_, DatabaseError>((row.get::<i64>("version_id")?, row.get::<i64>("submission_id")?)));
     let before = before.transpose()?;
-    let hold = sqlx::query(interventions::HOLD_IN_FORCE)
+    let hold = query(interventions::HOLD_IN_FORCE)
         .bind(file_id)
         .bind(now)
         .bind(reason)
         .bind(before.map(|(version_id, _)| version_id))
         .bind(before.map(|(_, submission_id)| submission_id));
     hold.execute(&mut *tx).await?;
-    let note = sqlx::query(interventions::NOTE_HELD).bind(file_id).bind(reason);
+    let note = query(interventions::NOTE_HELD).bind(file_id).bind(reason);
     note.execute(&mut *tx).await?;
     give_days_back(tx, file_id, version_id, before).await?;
     Ok(before.map(|(version_id, submission_id)| RunInput {
@@ -129,11 +124,11 @@ async fn hold(
 
 /// Lets the days of the version before stand again in place of those of a version that is held.
 async fn give_days_back(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file_id: i64,
     version_id: i64,
     before: Option<(i64, i64)>,
-) -> sqlx::Result<()> {
+) -> Result<()> {
     let own = guarding::holdings_of_file(tx, file_id).await?;
     let lost: Vec<&Holding> = own.iter().filter(|held| held.version_id == version_id).collect();
     let mut holdings = guarding::holdings(tx, lost.iter().map(|held| &held.day)).await?;

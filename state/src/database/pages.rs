@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{ConnectOptions, Row, SqliteConnection};
 
+use super::StateDb;
 use super::decode::{self, TextColumns, array, text};
 use super::sql::{pages as sql, runs};
 use super::whole::{About, whole};
-use super::{StateDb, reading};
+use crate::dialect::{Connection, Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::file::{FileRow, FileStatus, VersionRow};
 use crate::page::{FilePart, InterventionRow, LastSeen, Report, SubmissionRow};
@@ -21,17 +20,15 @@ use crate::run::RunRow;
 /// the changes that others make.
 #[derive(Debug)]
 pub struct Changes {
-    connection: SqliteConnection,
+    connection: Connection,
     last: Option<i64>,
 }
 
 impl Changes {
     /// Returns whether anything was written since the last call. The first call returns true.
     pub async fn any(&mut self) -> Result<bool, StateError> {
-        let version: i64 = sqlx::query_scalar("PRAGMA data_version")
-            .fetch_one(&mut self.connection)
-            .await
-            .during("check for changes in", "the state database")?;
+        let version = self.connection.changes_of_others().await;
+        let version = version.during("check for changes in", "the state database")?;
         let is_new = self.last != Some(version);
         self.last = Some(version);
         Ok(is_new)
@@ -41,7 +38,7 @@ impl Changes {
 impl StateDb {
     /// Begins to watch for changes, whoever makes them.
     pub async fn watch(&self) -> Result<Changes, StateError> {
-        let connection = reading(&self.path).connect().await;
+        let connection = self.place.reading().connect().await;
         Ok(Changes {
             connection: connection.during("watch", "the state database")?,
             last: None,
@@ -58,7 +55,7 @@ impl StateDb {
             (None, None, None | Some(FileStatus::Validated)) => sql::FILES,
             (None, None, Some(_)) => sql::FILES_OF_STATUS,
         };
-        let rows = sqlx::query(if part.newest_first { by_time } else { by_path })
+        let rows = query(if part.newest_first { by_time } else { by_path })
             .bind(&part.feed)
             .bind(part.status.map(|status| status.as_str()))
             .bind(&part.text)
@@ -78,15 +75,15 @@ impl StateDb {
     /// Adds to files the versions of their newest submissions, as far as these are not in force.
     pub(super) async fn add_refused<'f>(
         &self,
-        conn: &mut SqliteConnection,
+        conn: &mut Connection,
         files: impl Iterator<Item = &'f mut FileRow>,
     ) -> Result<(), StateError> {
         let mut files: Vec<_> = files.collect();
         let ids = files.iter().map(|file| json!(file.file_id));
-        let refused = sqlx::query(sql::REFUSED).bind(array(ids)).fetch_all(conn).await;
+        let refused = query(sql::REFUSED).bind(array(ids)).fetch_all(conn).await;
         let refused = refused.and_then(|rows| {
             whole(rows, About::Files, |row| {
-                Ok((row.try_get("file_id")?, decode::version_row(row)?))
+                Ok((row.get("file_id")?, decode::version_row(row)?))
             })
         });
         let refused = refused.during("list", "the files that are not in force")?;
@@ -99,7 +96,7 @@ impl StateDb {
 
     /// Returns the newest submissions of a file, newest first.
     pub async fn submissions_of(&self, file_url: &str, limit: u32) -> Result<Vec<SubmissionRow>, StateError> {
-        let rows = sqlx::query(sql::SUBMISSIONS_OF)
+        let rows = query(sql::SUBMISSIONS_OF)
             .bind(file_url)
             .bind(limit)
             .fetch_all(&self.readers)
@@ -107,12 +104,12 @@ impl StateDb {
         let submissions = rows.and_then(|rows| {
             whole(rows, About::Files, |row| {
                 Ok(SubmissionRow {
-                    submission_id: row.try_get("submission_id")?,
+                    submission_id: row.get("submission_id")?,
                     submitted: row.parsed("submitted_timestamp")?,
                     outcome: row.parsed("outcome")?,
-                    error: row.try_get("error")?,
-                    version_id: row.try_get("version_id")?,
-                    content_hash: row.try_get("content_hash")?,
+                    error: row.get("error")?,
+                    version_id: row.get("version_id")?,
+                    content_hash: row.get("content_hash")?,
                 })
             })
         });
@@ -127,14 +124,14 @@ impl StateDb {
         file_url: &str,
         limit: u32,
     ) -> Result<Vec<InterventionRow>, StateError> {
-        sqlx::query(sql::INTERVENTIONS_OF)
+        query(sql::INTERVENTIONS_OF)
             .bind(file_url)
             .bind(limit)
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 Ok(InterventionRow {
                     at: row.parsed("at")?,
-                    who: row.try_get("who")?,
-                    action: row.try_get("action")?,
+                    who: row.get("who")?,
+                    action: row.get("action")?,
                 })
             })
             .fetch_all(&self.readers)
@@ -144,7 +141,7 @@ impl StateDb {
 
     /// Returns the newest runs that read a file, newest first.
     pub async fn runs_of_file(&self, file_url: &str, limit: u32) -> Result<Vec<RunRow>, StateError> {
-        let rows = sqlx::query(sql::RUNS_OF_FILE)
+        let rows = query(sql::RUNS_OF_FILE)
             .bind(file_url)
             .bind(limit)
             .fetch_all(&self.readers)
@@ -155,16 +152,16 @@ impl StateDb {
 
     /// Returns the newest file that each of some stores sent to a job, as far as there is one: of pairs of job and store.
     pub async fn last_seen(&self, stores: &[(&str, &str)]) -> Result<Vec<LastSeen>, StateError> {
-        let rows = sqlx::query(sql::LAST_SEEN)
+        let rows = query(sql::LAST_SEEN)
             .bind(json!(stores).to_string())
             .fetch_all(&self.readers)
             .await;
         let seen = rows.and_then(|rows| {
             whole(rows, About::Files, |row| {
                 Ok(LastSeen {
-                    job_id: row.try_get("job_config_id")?,
-                    store_id: row.try_get("store_id")?,
-                    file_url: row.try_get("file_url")?,
+                    job_id: row.get("job_config_id")?,
+                    store_id: row.get("store_id")?,
+                    file_url: row.get("file_url")?,
                     submitted: row.parsed("submitted_timestamp")?,
                 })
             })
@@ -181,7 +178,7 @@ impl StateDb {
         offset: u32,
         limit: u32,
     ) -> Result<Vec<String>, StateError> {
-        sqlx::query_scalar(sql::STORES_OF_JOB)
+        query_scalar(sql::STORES_OF_JOB)
             .bind(job_id)
             .bind(limit)
             .bind(offset)
@@ -199,7 +196,7 @@ impl StateDb {
         (first, last): (Date, Date),
         (from, to): (Timestamp, Timestamp),
     ) -> Result<Vec<Report>, StateError> {
-        let rows = sqlx::query(sql::REPORTS)
+        let rows = query(sql::REPORTS)
             .bind(job_id)
             .bind(json!(stores).to_string())
             .bind(first.to_string())
@@ -211,9 +208,9 @@ impl StateDb {
         let reports = rows.and_then(|rows| {
             whole(rows, About::Files, |row| {
                 Ok(Report {
-                    store_id: row.try_get("store_id")?,
+                    store_id: row.get("store_id")?,
                     wave: decode::wave(row)?,
-                    file_url: row.try_get("file_url")?,
+                    file_url: row.get("file_url")?,
                     outcome: row.parsed("outcome")?,
                     submitted: row.parsed("submitted_timestamp")?,
                 })
@@ -224,7 +221,7 @@ impl StateDb {
 
     /// Returns the newest run of each job that had everything that the job asks for, and whose result is in the warehouse.
     pub async fn last_complete(&self, jobs: &[&str]) -> Result<Vec<RunRow>, StateError> {
-        let rows = sqlx::query(sql::LAST_COMPLETE)
+        let rows = query(sql::LAST_COMPLETE)
             .bind(json!(jobs).to_string())
             .fetch_all(&self.readers)
             .await;
@@ -236,7 +233,7 @@ impl StateDb {
 
     /// Returns the runs with some names, as far as there are such.
     pub async fn runs_named(&self, names: &[&str]) -> Result<Vec<RunRow>, StateError> {
-        let rows = sqlx::query(runs::THESE)
+        let rows = query(runs::THESE)
             .bind(json!(names).to_string())
             .fetch_all(&self.readers)
             .await;

@@ -18,7 +18,8 @@ use sqlx::{
 use super::criterion::bounded;
 use super::select::{NotOneSelect, one_select, tokens};
 use super::{StateDb, schema};
-use crate::error::{During, INTERRUPT, NOMEM, QueryError, StateError, TOOBIG, sqlite_code};
+use crate::dialect::{self, INTERRUPT, NOMEM, TOOBIG, sqlite_code};
+use crate::error::{During, QueryError, StateError};
 use crate::query::{Answer, Cell, ViewRow};
 
 /// The most rows of an answer.
@@ -50,14 +51,12 @@ const INTERNAL: [&str; 7] = [
 impl StateDb {
     /// Lists the views.
     pub async fn views(&self) -> Result<Vec<ViewRow>, StateError> {
-        let views = sqlx::query(VIEWS)
-            .try_map(|row: SqliteRow| {
-                let columns: String = row.try_get("columns")?;
+        let views = dialect::query(VIEWS)
+            .try_map(|row| {
                 Ok(ViewRow {
-                    name: row.try_get("name")?,
-                    about: about(row.try_get("sql")?),
-                    columns: serde_json::from_str(&columns)
-                        .map_err(|error| sqlx::Error::Decode(error.into()))?,
+                    name: row.get("name")?,
+                    about: about(row.get("sql")?),
+                    columns: serde_json::from_str(row.get("columns")?)?,
                 })
             })
             .fetch_all(&self.readers)
@@ -90,9 +89,11 @@ pub async fn query(path: &Path, sql: &str, limit: Duration) -> Result<Answer, Qu
             message: error.to_string(),
         },
     };
-    let options = schema::readable(path).await.map_err(|error| QueryError::Failed {
-        message: error.to_string(),
-    })?;
+    let options = schema::readable_file(path)
+        .await
+        .map_err(|error| QueryError::Failed {
+            message: error.to_string(),
+        })?;
     let mut conn = bounded(options, limit).await.map_err(failed)?;
     let tables: Vec<String> = sqlx::query_scalar(TABLES)
         .fetch_all(&mut conn)

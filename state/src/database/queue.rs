@@ -6,13 +6,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
 
 use super::decode::{self, TextColumns, array, text, wave_text};
 use super::sql::{jobs, ledger, runs as sql};
 use super::whole::{About, whole};
 use super::{StateDb, begin, days, others};
 use crate::damage::Damage;
+use crate::dialect::{Connection, DatabaseError, Result, query, query_as, query_scalar};
 use crate::digest;
 use crate::error::{During, StateError};
 use crate::order::Age;
@@ -36,10 +36,7 @@ impl StateDb {
         };
         let mut writer = writer.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let known = sqlx::query(jobs::ONE)
-            .bind(&run.job_id)
-            .fetch_optional(&mut *tx)
-            .await;
+        let known = query(jobs::ONE).bind(&run.job_id).fetch_optional(&mut *tx).await;
         if known.during(action, subject)?.is_none() {
             return Err(StateError::UnknownJob {
                 job_id: run.job_id.clone(),
@@ -59,7 +56,7 @@ impl StateDb {
         let action = "retry";
         let mut writer = self.writer().await.during(action, run_id)?;
         let mut tx = begin(&mut writer).await.during(action, run_id)?;
-        let failed = sqlx::query(sql::ONE)
+        let failed = query(sql::ONE)
             .bind(run_id)
             .try_map(|row| decode::run_row(&row))
             .fetch_optional(&mut *tx)
@@ -77,7 +74,7 @@ impl StateDb {
                 needed,
             });
         }
-        let later = sqlx::query_scalar(sql::COMPLETED_LATER)
+        let later = query_scalar(sql::COMPLETED_LATER)
             .bind(&failed.job_id)
             .bind(wave_text(failed.wave))
             .bind(failed.sequence)
@@ -113,9 +110,9 @@ impl StateDb {
     }
 }
 
-async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sqlx::Result<Enqueued> {
+async fn enqueue(tx: &mut Connection, run: &NewRun, now: Timestamp) -> Result<Enqueued> {
     let wave = wave_text(run.wave);
-    let active = sqlx::query_scalar(sql::ACTIVE)
+    let active = query_scalar(sql::ACTIVE)
         .bind(&run.job_id)
         .bind(&wave)
         .fetch_optional(&mut *tx)
@@ -141,19 +138,19 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
         return Ok(Enqueued::Queued(run_id));
     };
     // The run counts as the wave's last, so the next one needs files that are newer than these.
-    sqlx::query(jobs::NOTE_BEGIN)
+    query(jobs::NOTE_BEGIN)
         .bind(&run.job_id)
         .bind(&run_id)
         .bind(text(now))
         .execute(&mut *tx)
         .await?;
-    sqlx::query(sql::COMPLETE_UNCHANGED)
+    query(sql::COMPLETE_UNCHANGED)
         .bind(&run_id)
         .bind(text(now))
         .bind(done_by)
         .execute(&mut *tx)
         .await?;
-    sqlx::query(jobs::NOTE_END)
+    query(jobs::NOTE_END)
         .bind(&run_id)
         .bind(RunState::Completed.as_str())
         .execute(tx)
@@ -162,9 +159,9 @@ async fn enqueue(tx: &mut SqliteConnection, run: &NewRun, now: Timestamp) -> sql
 }
 
 /// Returns the place of each input in the order of files.
-pub(super) async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx::Result<Vec<Age>> {
+pub(super) async fn ages(tx: &mut Connection, inputs: &[RunInput]) -> Result<Vec<Age>> {
     let numbers = inputs.iter().map(|input| json!(input.submission_id));
-    let written: HashMap<i64, i64> = sqlx::query_as(sql::AGES)
+    let written: HashMap<i64, i64> = query_as(sql::AGES)
         .bind(array(numbers))
         .fetch_all(tx)
         .await?
@@ -178,56 +175,57 @@ pub(super) async fn ages(tx: &mut SqliteConnection, inputs: &[RunInput]) -> sqlx
         })
     };
     let ages = inputs.iter().map(|input| age(input.submission_id));
-    ages.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)
+    ages.collect::<Option<_>>().ok_or(DatabaseError::NoRow)
 }
 
 /// Returns the run that read exactly these inputs, if that was the wave's last finished run, or the one whose inputs that
 /// had, and the result is in the warehouse.
 async fn done_by(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: &NewRun,
     wave: &str,
     inputs_digest: &str,
-) -> sqlx::Result<Option<String>> {
-    let last = sqlx::query(sql::LAST_FINISHED)
+) -> Result<Option<String>> {
+    let last = query(sql::LAST_FINISHED)
         .bind(&run.job_id)
         .bind(wave)
         .fetch_optional(&mut *tx)
         .await?;
     let Some(last) = last else { return Ok(None) };
-    let is_same = last.try_get::<&str, _>("inputs_digest")? == inputs_digest;
+    let is_same = last.get::<&str>("inputs_digest")? == inputs_digest;
     // A failed run has no outcome, and the result of a superseded one never reached the warehouse.
     let outcome = last.parsed_or_null("outcome")?;
     if !is_same || !matches!(outcome, Some(RunOutcome::Loaded | RunOutcome::Unchanged)) {
         return Ok(None);
     }
-    let is_others: bool = sqlx::query_scalar(ledger::IS_OTHERS)
+    let is_others: bool = query_scalar(ledger::IS_OTHERS)
         .bind(&run.job_id)
         .bind(wave)
         .fetch_one(tx)
         .await?;
-    (!is_others).then(|| last.try_get("inputs_of")).transpose()
+    (!is_others).then(|| last.get("inputs_of")).transpose()
 }
 
 /// Adds a queued run, and names it after its job and sequence.
 async fn add(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run: &NewRun,
     wave: &str,
     inputs_digest: &str,
     now: Timestamp,
-) -> sqlx::Result<String> {
-    let sequence: i64 = sqlx::query_scalar(sql::NEXT_SEQUENCE)
+) -> Result<String> {
+    let sequence: i64 = query_scalar(sql::NEXT_SEQUENCE)
         .bind(now.as_microsecond())
         .fetch_one(&mut *tx)
         .await?;
-    let moment = Timestamp::from_microsecond(sequence).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let moment =
+        Timestamp::from_microsecond(sequence).map_err(|error| DatabaseError::column("sequence", error))?;
     let moment = moment
         .to_zoned(TimeZone::UTC)
         .strftime("%Y%m%dT%H%M%S.%6f")
         .to_string();
     let run_id = format!("{}-{moment}", run.job_id);
-    sqlx::query(sql::ADD)
+    query(sql::ADD)
         .bind(&run_id)
         .bind(&run.job_id)
         .bind(wave)
@@ -244,12 +242,12 @@ async fn add(
 }
 
 /// Adds what a run reads.
-async fn add_inputs(tx: &mut SqliteConnection, run_id: &str, run: &NewRun) -> sqlx::Result<()> {
+async fn add_inputs(tx: &mut Connection, run_id: &str, run: &NewRun) -> Result<()> {
     let inputs = run.inputs.iter().map(|input| {
         let others_count = i64::from(input.days.others_count);
         json!([input.file_id, input.version_id, input.submission_id, others_count])
     });
-    sqlx::query(sql::ADD_INPUTS)
+    query(sql::ADD_INPUTS)
         .bind(run_id)
         .bind(array(inputs))
         .execute(&mut *tx)
@@ -258,16 +256,16 @@ async fn add_inputs(tx: &mut SqliteConnection, run_id: &str, run: &NewRun) -> sq
 }
 
 /// Returns a new run with the inputs of a failed one.
-async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun> {
-    let mut inputs: Vec<_> = sqlx::query(sql::INPUTS)
+async fn again(tx: &mut Connection, failed: RunRow) -> Result<NewRun> {
+    let mut inputs: Vec<_> = query(sql::INPUTS)
         .bind(&failed.run_id)
         .try_map(|row| {
             Ok(RunInput {
-                file_id: row.try_get("file_id")?,
-                version_id: row.try_get("version_id")?,
-                submission_id: row.try_get("submission_id")?,
+                file_id: row.get("file_id")?,
+                version_id: row.get("version_id")?,
+                submission_id: row.get("submission_id")?,
                 days: InputDays {
-                    others_count: row.try_get("others_count")?,
+                    others_count: row.get("others_count")?,
                     named: Vec::new(),
                 },
             })
@@ -297,16 +295,16 @@ async fn again(tx: &mut SqliteConnection, failed: RunRow) -> sqlx::Result<NewRun
 /// Claims the oldest queued run that need not wait and whose rows can be read. Returns what is wrong with those that
 /// cannot.
 async fn claim(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     owner: &str,
     now: Timestamp,
-) -> sqlx::Result<(Option<ClaimedRun>, Vec<Damage>)> {
+) -> Result<(Option<ClaimedRun>, Vec<Damage>)> {
     let longest = text(now.checked_add(LONGEST_PAUSE).unwrap_or(Timestamp::MAX));
     let now = text(now);
     let mut passed_over: Vec<String> = Vec::new();
     let mut damages = Vec::new();
     loop {
-        let next = sqlx::query(sql::NEXT)
+        let next = query(sql::NEXT)
             .bind(array(passed_over.iter().map(|run_id| json!(run_id))))
             .bind(&now)
             .bind(&longest)
@@ -315,7 +313,7 @@ async fn claim(
         let Some(row) = next else {
             return Ok((None, damages));
         };
-        let run_id: String = row.try_get("run_id")?;
+        let run_id: String = row.get("run_id")?;
         // Only the run that is about to be claimed is read, not the whole queue.
         let run = whole(vec![row], About::Runs, decode::run_row)?;
         let inputs = days::input_files(tx, &run_id).await?;
@@ -331,20 +329,20 @@ async fn claim(
 
 /// Claims a queued run whose inputs have been read.
 async fn take(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run_id: &str,
     mut inputs: Vec<InputFile>,
     owner: &str,
     now: &str,
-) -> sqlx::Result<ClaimedRun> {
-    let row = sqlx::query(sql::CLAIM)
+) -> Result<ClaimedRun> {
+    let row = query(sql::CLAIM)
         .bind(owner)
         .bind(now)
         .bind(run_id)
         .fetch_one(&mut *tx)
         .await?;
-    let job_id: String = row.try_get("job_config_id")?;
-    sqlx::query(jobs::NOTE_BEGIN)
+    let job_id: String = row.get("job_config_id")?;
+    query(jobs::NOTE_BEGIN)
         .bind(&job_id)
         .bind(run_id)
         .bind(now)
@@ -355,9 +353,9 @@ async fn take(
         run_id: run_id.to_owned(),
         job_id,
         wave: decode::wave(&row)?,
-        sequence: row.try_get("sequence")?,
-        attempts: row.try_get("attempts")?,
-        incomplete: row.try_get("incomplete")?,
+        sequence: row.get("sequence")?,
+        attempts: row.get("attempts")?,
+        incomplete: row.get("incomplete")?,
         inputs,
         days_of_others,
     })
@@ -365,20 +363,20 @@ async fn take(
 
 /// Leaves out what other jobs have loaded since the run was queued. Returns what its files have in common with them.
 async fn leave_to_others(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     run_id: &str,
     job_id: &str,
     inputs: &mut [InputFile],
-) -> sqlx::Result<Vec<DayOfOther>> {
+) -> Result<Vec<DayOfOther>> {
     let mut chosen: Vec<RunInput> = inputs.iter().map(InputFile::as_input).collect();
     let digest_before = digest::of_inputs(&chosen, None);
     let (days, left_out) = others::leave_out(tx, job_id, &mut chosen).await?;
     if left_out.is_empty() {
         return Ok(days);
     }
-    let row = sqlx::query(sql::ONE).bind(run_id).fetch_one(&mut *tx).await?;
+    let row = query(sql::ONE).bind(run_id).fetch_one(&mut *tx).await?;
     let ages: Vec<Age> = inputs.iter().map(|input| input.age).collect();
-    let order_matters = row.try_get::<&str, _>("inputs_digest")? != digest_before;
+    let order_matters = row.get::<&str>("inputs_digest")? != digest_before;
     let digest = digest::of_inputs(&chosen, order_matters.then_some(&ages[..]));
     others::note_left_out(tx, run_id, &left_out, &digest).await?;
     for (input, chosen) in inputs.iter_mut().zip(chosen) {

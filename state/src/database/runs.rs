@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::decode::{TextColumns, array};
 use super::sql::{jobs, runs as sql, waiting as waits};
 use super::whole::{About, Whole, whole};
 use super::{StateDb, begin, days, decode, others, waiting};
+use crate::dialect::{Connection, Plain, Row, query, query_as, query_scalar};
 use crate::error::{During, StateError};
 use crate::job::ExecStatus;
 use crate::run::{
@@ -25,7 +24,7 @@ impl StateDb {
         let action = "record the heartbeat of";
         let now = self.now();
         let mut writer = self.writer_unsynced().await.during(action, run_id)?;
-        let update = sqlx::query(sql::HEARTBEAT).bind(run_id).bind(now);
+        let update = query(sql::HEARTBEAT).bind(run_id).bind(now);
         let done = update
             .execute(&mut *writer)
             .await
@@ -39,7 +38,7 @@ impl StateDb {
     pub async fn summarized(&self, run_id: &str, summary: &SummaryRecord) -> Result<(), StateError> {
         let action = "record the summary of";
         let mut writer = self.writer().await.during(action, run_id)?;
-        let update = sqlx::query(sql::SUMMARIZED)
+        let update = query(sql::SUMMARIZED)
             .bind(run_id)
             .bind(&summary.object)
             .bind(&summary.coverage_object)
@@ -63,9 +62,7 @@ impl StateDb {
     ) -> Result<(), StateError> {
         let action = "record the operation of";
         let mut writer = self.writer().await.during(action, run_id)?;
-        let update = sqlx::query(sql::SET_CLUSTER_OPERATION)
-            .bind(run_id)
-            .bind(operation);
+        let update = query(sql::SET_CLUSTER_OPERATION).bind(run_id).bind(operation);
         let done = update
             .execute(&mut *writer)
             .await
@@ -76,14 +73,14 @@ impl StateDb {
 
     /// Lists the operations of clusters that were recorded for queued and running runs.
     pub async fn cluster_operations(&self) -> Result<Vec<String>, StateError> {
-        let operations = sqlx::query_scalar(sql::CLUSTER_OPERATIONS).fetch_all(&self.readers);
+        let operations = query_scalar(sql::CLUSTER_OPERATIONS).fetch_all(&self.readers);
         operations.await.during("list", "the operations of clusters")
     }
 
     /// Completes a running run.
     pub async fn complete(&self, run_id: &str, result: &RunResult) -> Result<(), StateError> {
         let changes = result.changes;
-        let update = sqlx::query(sql::COMPLETE)
+        let update = query(sql::COMPLETE)
             .bind(run_id)
             .bind(self.now())
             .bind(result.outcome.as_str())
@@ -98,7 +95,7 @@ impl StateDb {
 
     /// Marks a running run as failed; `error` is the reason, for people.
     pub async fn fail(&self, run_id: &str, error: &str) -> Result<(), StateError> {
-        let update = sqlx::query(sql::FAIL).bind(run_id).bind(self.now()).bind(error);
+        let update = query(sql::FAIL).bind(run_id).bind(self.now()).bind(error);
         self.end("fail", run_id, update, ExecStatus::Failed, false).await
     }
 
@@ -107,12 +104,9 @@ impl StateDb {
     pub async fn give_up(&self, run_id: &str, error: &str) -> Result<(), StateError> {
         let action = "give up";
         let mut writer = self.writer().await.during(action, run_id)?;
-        let update = sqlx::query(sql::FAIL_QUEUED)
-            .bind(run_id)
-            .bind(self.now())
-            .bind(error);
+        let update = query(sql::FAIL_QUEUED).bind(run_id).bind(self.now()).bind(error);
         update.execute(&mut *writer).await.during(action, run_id)?;
-        let note = sqlx::query(jobs::NOTE_END)
+        let note = query(jobs::NOTE_END)
             .bind(run_id)
             .bind(ExecStatus::Failed.as_str());
         note.execute(&mut *writer).await.during(action, run_id)?;
@@ -125,7 +119,7 @@ impl StateDb {
         &self,
         action: &'static str,
         run_id: &str,
-        update: sqlx::query::Query<'_, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>,
+        update: Plain,
         status: ExecStatus,
         is_loaded: bool,
     ) -> Result<(), StateError> {
@@ -142,7 +136,7 @@ impl StateDb {
                 .await
                 .during(action, run_id)?;
         }
-        let note = sqlx::query(jobs::NOTE_END).bind(run_id).bind(status.as_str());
+        let note = query(jobs::NOTE_END).bind(run_id).bind(status.as_str());
         note.execute(&mut *tx).await.during(action, run_id)?;
         waiting::end(&mut tx, WaitKind::Run, [json!(run_id)])
             .await
@@ -157,7 +151,7 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(action, run_id)?;
         let mut tx = begin(&mut writer).await.during(action, run_id)?;
-        let done = sqlx::query(waits::DEFER).bind(run_id).execute(&mut *tx).await;
+        let done = query(waits::DEFER).bind(run_id).execute(&mut *tx).await;
         let done = done.during(action, run_id)?.rows_affected();
         must_have_run(&mut tx, action, run_id, done).await?;
         waiting::note(
@@ -176,7 +170,7 @@ impl StateDb {
     pub async fn requeue(&self, run_id: &str) -> Result<(), StateError> {
         let action = "requeue";
         let mut writer = self.writer().await.during(action, run_id)?;
-        let update = sqlx::query(sql::REQUEUE).bind(run_id);
+        let update = query(sql::REQUEUE).bind(run_id);
         let done = update
             .execute(&mut *writer)
             .await
@@ -188,11 +182,11 @@ impl StateDb {
     /// Lists the runs that are in progress, or were when their process died. Nothing else is read of them, so that
     /// an impossible value in such a row keeps none from being settled.
     pub async fn running(&self) -> Result<Vec<InterruptedRun>, StateError> {
-        sqlx::query(sql::RUNNING)
-            .try_map(|row: SqliteRow| {
+        query(sql::RUNNING)
+            .try_map(|row: Row| {
                 Ok(InterruptedRun {
-                    run_id: row.try_get("run_id")?,
-                    attempts: row.try_get("attempts")?,
+                    run_id: row.get("run_id")?,
+                    attempts: row.get("attempts")?,
                 })
             })
             .fetch_all(&self.readers)
@@ -207,10 +201,10 @@ impl StateDb {
             (None, Some(_)) => sql::LIST_OF_STATE,
             (None, None) => sql::LIST,
         };
-        let rows = sqlx::query(statement)
+        let rows = query(statement)
             .bind(&filter.job_id)
             .bind(filter.state.map(RunState::as_str))
-            .bind(filter.limit.map_or(-1, i64::from)) // negative: no limit
+            .bind(filter.limit.map_or(i64::MAX, i64::from))
             .bind(filter.since.map(decode::text))
             .bind(filter.incomplete)
             .bind(filter.outcome.map(RunOutcome::as_str))
@@ -227,7 +221,7 @@ impl StateDb {
         wave: Option<Date>,
         sequence: i64,
     ) -> Result<Option<RunRow>, StateError> {
-        sqlx::query(sql::LOADED_BEFORE)
+        query(sql::LOADED_BEFORE)
             .bind(job_id)
             .bind(decode::wave_text(wave))
             .bind(sequence)
@@ -239,7 +233,7 @@ impl StateDb {
 
     /// Returns the newest run of each wave of a job whose summary was loaded.
     pub async fn last_loads(&self, job_id: &str) -> Result<Vec<RunRow>, StateError> {
-        sqlx::query(sql::LAST_LOADS)
+        query(sql::LAST_LOADS)
             .bind(job_id)
             .try_map(|row| decode::run_row(&row))
             .fetch_all(&self.readers)
@@ -249,7 +243,7 @@ impl StateDb {
 
     /// Returns one run.
     pub async fn run(&self, run_id: &str) -> Result<Option<RunRow>, StateError> {
-        sqlx::query(sql::ONE)
+        query(sql::ONE)
             .bind(run_id)
             .try_map(|row| decode::run_row(&row))
             .fetch_optional(&self.readers)
@@ -259,7 +253,7 @@ impl StateDb {
 
     /// Returns the stores of a run's lines, each with whether no version had it before the job's last run.
     pub async fn stores_of_run(&self, run_id: &str) -> Result<Vec<(String, bool)>, StateError> {
-        let stores = sqlx::query_as(sql::STORES).bind(run_id);
+        let stores = query_as(sql::STORES).bind(run_id);
         let stores = stores.fetch_all(&self.readers).await;
         stores.during("list the stores of run", run_id)
     }
@@ -271,14 +265,14 @@ impl StateDb {
         days: &BTreeSet<(String, Date)>,
     ) -> Result<Vec<(String, Date, i64)>, StateError> {
         let pairs = days.iter().map(|(store, date)| json!([store, date.to_string()]));
-        sqlx::query(sql::INPUTS_WITH_DAYS)
+        query(sql::INPUTS_WITH_DAYS)
             .bind(run_id)
             .bind(array(pairs))
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 Ok((
-                    row.try_get("store_id")?,
+                    row.get("store_id")?,
                     row.parsed("trans_date")?,
-                    row.try_get("version_id")?,
+                    row.get("version_id")?,
                 ))
             })
             .fetch_all(&self.readers)
@@ -297,7 +291,7 @@ impl StateDb {
 
 /// Returns an error that explains why an update of a running run changed no row.
 async fn must_have_run(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     action: &'static str,
     run_id: &str,
     rows_affected: u64,
@@ -305,7 +299,7 @@ async fn must_have_run(
     if rows_affected > 0 {
         return Ok(());
     }
-    let run = sqlx::query(sql::ONE)
+    let run = query(sql::ONE)
         .bind(run_id)
         .try_map(|row| decode::run_row(&row))
         .fetch_optional(conn)

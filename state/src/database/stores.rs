@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::StateDb;
 use super::decode::{self, TextColumns, text};
 use super::sql::stores as sql;
 use super::whole::{About, whole};
+use crate::dialect::{Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::file::FileStatus;
 use crate::intervention::HeldRow;
@@ -25,7 +24,7 @@ impl StateDb {
     ) -> Result<Vec<FileOfStore>, StateError> {
         let action = "list the files of store";
         let mut tx = self.readers.begin().await.during(action, store)?;
-        let rows = sqlx::query(sql::FILES)
+        let rows = query(sql::FILES)
             .bind(store)
             .bind(since.map(text))
             .bind(limit)
@@ -36,7 +35,7 @@ impl StateDb {
             whole(rows, About::Files, |row| {
                 Ok(FileOfStore {
                     file: decode::file_row(row)?,
-                    is_shared: row.try_get("is_shared")?,
+                    is_shared: row.get("is_shared")?,
                 })
             })
         });
@@ -49,9 +48,9 @@ impl StateDb {
 
     /// Returns how many files of a store have each status.
     pub async fn status_counts_of_store(&self, store: &str) -> Result<Vec<(FileStatus, u64)>, StateError> {
-        sqlx::query(sql::STATUS_COUNTS)
+        query(sql::STATUS_COUNTS)
             .bind(store)
-            .try_map(|row: SqliteRow| Ok((row.parsed("status")?, row.try_get("files")?)))
+            .try_map(|row: Row| Ok((row.parsed("status")?, row.get("files")?)))
             .fetch_all(&self.readers)
             .await
             .during("count the files of store", store)
@@ -59,14 +58,14 @@ impl StateDb {
 
     /// Lists what is held of a store: its days, and its files as a whole.
     pub async fn held_of_store(&self, store: &str) -> Result<Vec<HeldRow>, StateError> {
-        let rows = sqlx::query(sql::HELD).bind(store).fetch_all(&self.readers).await;
+        let rows = query(sql::HELD).bind(store).fetch_all(&self.readers).await;
         let held = rows.and_then(|rows| whole(rows, About::Days, decode::held_row));
         Ok(self.told.tell(held.during("list what is held of store", store)?))
     }
 
     /// Returns the jobs that take files with a store in their names.
     pub async fn jobs_of_store(&self, store: &str) -> Result<Vec<String>, StateError> {
-        sqlx::query_scalar(sql::JOBS)
+        query_scalar(sql::JOBS)
             .bind(store)
             .fetch_all(&self.readers)
             .await
@@ -79,7 +78,7 @@ impl StateDb {
         store: &str,
         (first, last): (Date, Date),
     ) -> Result<Vec<StoreDay>, StateError> {
-        let rows = sqlx::query(sql::DAYS)
+        let rows = query(sql::DAYS)
             .bind(store)
             .bind(first.to_string())
             .bind(last.to_string())
@@ -89,10 +88,10 @@ impl StateDb {
             whole(rows, About::Days, |row| {
                 Ok(StoreDay {
                     trans_date: row.parsed("trans_date")?,
-                    file_url: row.try_get("file_url")?,
+                    file_url: row.get("file_url")?,
                     standing: row.parsed("standing")?,
-                    lines: row.try_get("lines")?,
-                    reason: row.try_get("reason")?,
+                    lines: row.get("lines")?,
+                    reason: row.get("reason")?,
                 })
             })
         });
@@ -105,11 +104,11 @@ impl StateDb {
         job_id: &str,
         (first, last): (Date, Date),
     ) -> Result<Vec<Date>, StateError> {
-        sqlx::query(sql::DAYS_OF_JOB)
+        query(sql::DAYS_OF_JOB)
             .bind(job_id)
             .bind(first.to_string())
             .bind(last.to_string())
-            .try_map(|row: SqliteRow| row.parsed("wave"))
+            .try_map(|row: Row| row.parsed("wave"))
             .fetch_all(&self.readers)
             .await
             .during("list the days of job", job_id)
@@ -121,11 +120,11 @@ impl StateDb {
         job_id: &str,
         (from, to): (Timestamp, Timestamp),
     ) -> Result<Vec<Timestamp>, StateError> {
-        sqlx::query(sql::MINUTES_OF_JOB)
+        query(sql::MINUTES_OF_JOB)
             .bind(job_id)
             .bind(text(from))
             .bind(text(to))
-            .try_map(|row: SqliteRow| row.parsed("minute"))
+            .try_map(|row: Row| row.parsed("minute"))
             .fetch_all(&self.readers)
             .await
             .during("list when files came of job", job_id)
@@ -133,10 +132,10 @@ impl StateDb {
 
     /// Returns when a store first reported to a job; `None` if it never has.
     pub async fn first_report(&self, store: &str, job_id: &str) -> Result<Option<FirstReport>, StateError> {
-        let first = sqlx::query(sql::FIRST_REPORT)
+        let first = query(sql::FIRST_REPORT)
             .bind(store)
             .bind(job_id)
-            .try_map(|row: SqliteRow| {
+            .try_map(|row: Row| {
                 let submitted: Option<Timestamp> = row.parsed_or_null("submitted")?;
                 let wave = row.parsed_or_null("wave")?;
                 Ok(submitted.map(|submitted| FirstReport { wave, submitted }))

@@ -6,8 +6,6 @@
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::archives::role_columns;
 use super::days::{keep_version_days, version_days};
@@ -15,6 +13,7 @@ use super::decode::array;
 use super::sql::{days, files as sql};
 use super::{StateDb, begin, guarding, matching, waiting};
 use crate::day::VersionDay;
+use crate::dialect::{Connection, DatabaseError, Result, Row, query};
 use crate::error::{During, StateError};
 use crate::file::{FileStatus, Recorded, SubmissionOutcome, SubmissionRecord, VersionRecord};
 use crate::guard::{self, Candidate, Decision, Holdings, SameJob, Standing, Touched};
@@ -100,7 +99,7 @@ fn without_repetition(group: &[SubmissionRecord]) -> Vec<&[SubmissionRecord]> {
 }
 
 async fn record_part(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     part: &[SubmissionRecord],
     same_job: &dyn SameJob,
     now: &str,
@@ -132,12 +131,12 @@ struct Guarded {
 
 /// Decides about the versions that are about to come into force, each in the light of those before it.
 async fn guard(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     seen: &[Seen],
     part: &[SubmissionRecord],
     mut verdicts: Vec<Verdict>,
     same_job: &dyn SameJob,
-) -> sqlx::Result<Guarded> {
+) -> Result<Guarded> {
     let unconverted: Vec<i64> = verdicts
         .iter()
         .filter_map(|verdict| match verdict {
@@ -226,11 +225,7 @@ fn candidate<'s>(
 }
 
 /// Adds or updates the files, and returns the file of each submission.
-async fn see_files(
-    tx: &mut SqliteConnection,
-    part: &[SubmissionRecord],
-    now: &str,
-) -> sqlx::Result<Vec<Seen>> {
+async fn see_files(tx: &mut Connection, part: &[SubmissionRecord], now: &str) -> Result<Vec<Seen>> {
     let rows = part.iter().map(|submission| {
         let (archive, members, read) = role_columns(submission);
         json!([
@@ -247,7 +242,7 @@ async fn see_files(
             read,
         ])
     });
-    let seen = sqlx::query(sql::SEE_FILES)
+    let seen = query(sql::SEE_FILES)
         .bind(array(rows))
         .bind(now)
         .fetch_all(tx)
@@ -255,14 +250,14 @@ async fn see_files(
     let ids = seen
         .iter()
         .map(|row| {
-            let ids = (row.try_get("file_id")?, row.try_get("version_id")?);
-            Ok((row.try_get::<&str, _>("file_url")?, ids))
+            let ids = (row.get("file_id")?, row.get("version_id")?);
+            Ok((row.get::<&str>("file_url")?, ids))
         })
-        .collect::<sqlx::Result<HashMap<_, _>>>()?;
+        .collect::<Result<HashMap<_, _>>>()?;
     part.iter()
         .map(|submission| {
             let ids = ids.get(submission.file_url.as_str()).copied();
-            let (file_id, in_force) = ids.ok_or(sqlx::Error::RowNotFound)?;
+            let (file_id, in_force) = ids.ok_or(DatabaseError::NoRow)?;
             Ok(Seen { file_id, in_force })
         })
         .collect()
@@ -270,11 +265,11 @@ async fn see_files(
 
 /// Adds the converted versions, looks up the others, and returns them by file id.
 async fn versions(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     file_ids: &[i64],
     part: &[SubmissionRecord],
     now: &str,
-) -> sqlx::Result<HashMap<i64, Known>> {
+) -> Result<HashMap<i64, Known>> {
     let (mut converted, mut unchanged) = (Vec::new(), Vec::new());
     for (file_id, submission) in file_ids.iter().zip(part) {
         match &submission.outcome {
@@ -288,7 +283,7 @@ async fn versions(
     }
     let mut versions = HashMap::new();
     if !converted.is_empty() {
-        let keep = sqlx::query(sql::KEEP_VERSIONS).bind(array(converted)).bind(now);
+        let keep = query(sql::KEEP_VERSIONS).bind(array(converted)).bind(now);
         note(&mut versions, keep.fetch_all(&mut *tx).await?)?;
         let days = file_ids.iter().zip(part).filter_map(|(file_id, submission)| {
             let SubmissionOutcome::Converted(version) = &submission.outcome else {
@@ -300,16 +295,16 @@ async fn versions(
         keep_version_days(tx, &days).await?;
     }
     if !unchanged.is_empty() {
-        let find = sqlx::query(sql::FIND_VERSIONS).bind(array(unchanged));
+        let find = query(sql::FIND_VERSIONS).bind(array(unchanged));
         note(&mut versions, find.fetch_all(tx).await?)?;
     }
     Ok(versions)
 }
 
-fn note(versions: &mut HashMap<i64, Known>, rows: Vec<SqliteRow>) -> sqlx::Result<()> {
+fn note(versions: &mut HashMap<i64, Known>, rows: Vec<Row>) -> Result<()> {
     for row in rows {
-        let known = (row.try_get("version_id")?, row.try_get("reject_reason")?);
-        versions.insert(row.try_get("file_id")?, known);
+        let known = (row.get("version_id")?, row.get("reject_reason")?);
+        versions.insert(row.get("file_id")?, known);
     }
     Ok(())
 }
@@ -364,12 +359,12 @@ fn verdict(submission: &SubmissionRecord, version: Option<&Known>) -> Result<Ver
 
 /// Adds the submissions, and applies their verdicts to the files.
 async fn apply(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     seen: &[Seen],
     part: &[SubmissionRecord],
     guarded: Guarded,
     now: &str,
-) -> sqlx::Result<Vec<Recorded>> {
+) -> Result<Vec<Recorded>> {
     let Guarded {
         verdicts,
         notes,
@@ -402,17 +397,17 @@ async fn apply(
                 submission.stamp.inode.cast_signed(),
             ])
         });
-    let added = sqlx::query(sql::ADD_SUBMISSIONS)
+    let added = query(sql::ADD_SUBMISSIONS)
         .bind(array(rows))
         .bind(now)
         .fetch_all(&mut *tx)
         .await?;
     let numbers = added
         .iter()
-        .map(|row| Ok((row.try_get("file_id")?, row.try_get("submission_id")?)))
-        .collect::<sqlx::Result<HashMap<i64, i64>>>()?;
+        .map(|row| Ok((row.get("file_id")?, row.get("submission_id")?)))
+        .collect::<Result<HashMap<i64, i64>>>()?;
     let numbers = seen.iter().map(|file| numbers.get(&file.file_id).copied());
-    let numbers: Vec<i64> = numbers.collect::<Option<_>>().ok_or(sqlx::Error::RowNotFound)?;
+    let numbers: Vec<i64> = numbers.collect::<Option<_>>().ok_or(DatabaseError::NoRow)?;
     let (mut valid, mut held, mut refused, mut back) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (((file, number), verdict), note) in seen.iter().zip(&numbers).zip(&verdicts).zip(&notes) {
         let file_id = file.file_id;
@@ -437,12 +432,12 @@ async fn apply(
         (sql::REFUSE, refused),
     ] {
         if !rows.is_empty() {
-            let update = sqlx::query(statement).bind(array(rows)).bind(now);
+            let update = query(statement).bind(array(rows)).bind(now);
             update.execute(&mut *tx).await?;
         }
     }
     if !back.is_empty() {
-        let bring_back = sqlx::query(days::BRING_BACK).bind(array(back));
+        let bring_back = query(days::BRING_BACK).bind(array(back));
         bring_back.execute(&mut *tx).await?;
     }
     holdings.number(&numbers);

@@ -4,13 +4,12 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::decode::{TextColumns, array, nanoseconds};
 use super::sql::unmatched as sql;
 use super::whole::{About, whole};
 use super::{StateDb, begin};
+use crate::dialect::{Result, Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::file::UnmatchedFile;
 
@@ -37,9 +36,7 @@ impl StateDb {
             true => Vec::new(),
             false => {
                 let archives = array(archives.iter().map(|file_url| json!(file_url)));
-                let others = sqlx::query_scalar(sql::NOT_TO_TELL)
-                    .bind(archives)
-                    .fetch_all(&mut *tx);
+                let others = query_scalar(sql::NOT_TO_TELL).bind(archives).fetch_all(&mut *tx);
                 others.await.during(action, subject)?
             }
         };
@@ -49,14 +46,14 @@ impl StateDb {
             files.map(|(file_url, bytes, modified_ns)| json!([file_url, bytes.cast_signed(), modified_ns])),
         );
         if is_all {
-            let gone = sqlx::query(sql::REMOVE_GONE).bind(&rows).bind(prefix);
+            let gone = query(sql::REMOVE_GONE).bind(&rows).bind(prefix);
             gone.execute(&mut *tx).await.during(action, subject)?;
         }
-        let new = sqlx::query_scalar(sql::NEW).bind(&rows).fetch_all(&mut *tx);
+        let new = query_scalar(sql::NEW).bind(&rows).fetch_all(&mut *tx);
         let new: Vec<String> = new.await.during(action, subject)?;
-        let keep = sqlx::query(sql::KEEP).bind(&rows).bind(now);
+        let keep = query(sql::KEEP).bind(&rows).bind(now);
         keep.execute(&mut *tx).await.during(action, subject)?;
-        let trim = sqlx::query(sql::TRIM).bind(UNMATCHED);
+        let trim = query(sql::TRIM).bind(UNMATCHED);
         trim.execute(&mut *tx).await.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
         Ok(new)
@@ -66,7 +63,7 @@ impl StateDb {
     pub async fn forget_unmatched(&self, file_urls: &[String]) -> Result<(), StateError> {
         let (action, subject) = ("forget the files", "that no feed matched");
         let mut writer = self.writer().await.during(action, subject)?;
-        sqlx::query(sql::FORGET)
+        query(sql::FORGET)
             .bind(array(file_urls.iter().map(|url| json!(url))))
             .execute(&mut *writer)
             .await
@@ -76,7 +73,7 @@ impl StateDb {
 
     /// Lists the files that no feed matches, ordered by path.
     pub async fn unmatched_files(&self) -> Result<Vec<UnmatchedFile>, StateError> {
-        let rows = sqlx::query(sql::ALL).fetch_all(&self.readers).await;
+        let rows = query(sql::ALL).fetch_all(&self.readers).await;
         let files = rows.and_then(|rows| whole(rows, About::Files, unmatched_file));
         Ok(self
             .told
@@ -85,17 +82,17 @@ impl StateDb {
 
     /// Counts the files that no feed matches.
     pub async fn unmatched_count(&self) -> Result<u64, StateError> {
-        sqlx::query_scalar(sql::COUNT)
+        query_scalar(sql::COUNT)
             .fetch_one(&self.readers)
             .await
             .during("count the files", "that no feed matches")
     }
 }
 
-fn unmatched_file(row: &SqliteRow) -> sqlx::Result<UnmatchedFile> {
+fn unmatched_file(row: &Row) -> Result<UnmatchedFile> {
     Ok(UnmatchedFile {
-        file_url: row.try_get("file_url")?,
-        bytes: row.try_get("bytes")?,
+        file_url: row.get("file_url")?,
+        bytes: row.get("bytes")?,
         modified: nanoseconds(row, "modified_ns")?,
         noticed: row.parsed::<Timestamp>("noticed_timestamp")?,
     })

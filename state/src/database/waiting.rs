@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::decode::{TextColumns, array, text};
 use super::sql::waiting as sql;
 use super::{StateDb, begin};
+use crate::dialect::{Connection, Result, Row, query, query_scalar};
 use crate::error::{During, StateError};
 use crate::file::Stamp;
 use crate::waiting::{WaitKind, Waiting, WaitingFile};
@@ -32,7 +31,7 @@ impl StateDb {
             .await
             .during(action, &subject)?;
         let files = array(files.iter().map(|file| json!(file.file_url)));
-        let end = sqlx::query(sql::END_ATTEMPTS).bind(files);
+        let end = query(sql::END_ATTEMPTS).bind(files);
         end.execute(&mut *tx).await.during(action, &subject)?;
         tx.commit().await.during(action, &subject)
     }
@@ -64,7 +63,7 @@ impl StateDb {
 
     /// Lists what waits for an outage to end.
     pub async fn waiting(&self) -> Result<Vec<Waiting>, StateError> {
-        sqlx::query(sql::ALL)
+        query(sql::ALL)
             .try_map(|row| waiting(&row))
             .fetch_all(&self.readers)
             .await
@@ -77,16 +76,16 @@ impl StateDb {
         let now = self.now();
         let mut writer = self.writer().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let forget = sqlx::query(sql::FORGET_SERVICE).execute(&mut *tx).await;
+        let forget = query(sql::FORGET_SERVICE).execute(&mut *tx).await;
         forget.during(action, subject)?;
-        let update = sqlx::query(sql::TRY_NOW).bind(now).execute(&mut *tx).await;
+        let update = query(sql::TRY_NOW).bind(now).execute(&mut *tx).await;
         update.during(action, subject)?;
         tx.commit().await.during(action, subject)
     }
 
     /// Returns how often a run has failed without an end.
     pub async fn run_failures(&self, run_id: &str) -> Result<u32, StateError> {
-        let failures = sqlx::query_scalar(sql::RUN_FAILURES).bind(run_id);
+        let failures = query_scalar(sql::RUN_FAILURES).bind(run_id);
         let failures = failures.fetch_optional(&self.readers).await;
         let failures = failures.during("ask for the failures of run", run_id)?;
         Ok(failures.unwrap_or(0))
@@ -94,7 +93,7 @@ impl StateDb {
 
     /// Returns when the first of the queued runs that wait is tried again.
     pub async fn next_run_try(&self) -> Result<Option<Timestamp>, StateError> {
-        let next: Option<String> = sqlx::query_scalar(sql::NEXT_RUN)
+        let next: Option<String> = query_scalar(sql::NEXT_RUN)
             .fetch_one(&self.readers)
             .await
             .during("ask for the next try of", "the runs that wait")?;
@@ -125,22 +124,22 @@ impl StateDb {
     pub async fn forget_attempts(&self) -> Result<(), StateError> {
         let (action, subject) = ("forget", "the attempts at files");
         let mut writer = self.writer().await.during(action, subject)?;
-        let forget = sqlx::query(sql::FORGET_ATTEMPTS).execute(&mut *writer).await;
+        let forget = query(sql::FORGET_ATTEMPTS).execute(&mut *writer).await;
         forget.during(action, subject).map(drop)
     }
 
     /// Returns the files that were being converted when their process died, as they looked then, and how often that has
     /// happened. Ask before a pipeline begins.
     pub async fn attempts(&self) -> Result<HashMap<String, (Stamp, u32)>, StateError> {
-        sqlx::query(sql::ATTEMPTS)
-            .try_map(|row: SqliteRow| {
+        query(sql::ATTEMPTS)
+            .try_map(|row: Row| {
                 let stamp = Stamp {
-                    bytes: row.try_get::<i64, _>("stamp_bytes")?.cast_unsigned(),
-                    modified_ns: row.try_get("stamp_modified_ns")?,
-                    inode: row.try_get::<i64, _>("stamp_inode")?.cast_unsigned(),
+                    bytes: row.get::<i64>("stamp_bytes")?.cast_unsigned(),
+                    modified_ns: row.get("stamp_modified_ns")?,
+                    inode: row.get::<i64>("stamp_inode")?.cast_unsigned(),
                     changed_ns: None,
                 };
-                Ok((row.try_get("file_url")?, (stamp, row.try_get("attempts")?)))
+                Ok((row.get("file_url")?, (stamp, row.get("attempts")?)))
             })
             .fetch_all(&self.readers)
             .await
@@ -151,20 +150,20 @@ impl StateDb {
     async fn unsynced(&self, statement: &'static str, rows: String) -> Result<(), StateError> {
         let (action, subject) = ("record", "attempts at files");
         let mut writer = self.writer_unsynced().await.during(action, subject)?;
-        let done = sqlx::query(statement).bind(rows).execute(&mut *writer).await;
+        let done = query(statement).bind(rows).execute(&mut *writer).await;
         done.during(action, subject).map(drop)
     }
 }
 
 /// Records that these wait, until `next_try`: for each a row of its subject, feed, store and reason.
 pub(super) async fn note(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     kind: WaitKind,
     rows: impl IntoIterator<Item = Value>,
     now: &str,
     next_try: Timestamp,
-) -> sqlx::Result<()> {
-    let note = sqlx::query(sql::NOTE)
+) -> Result<()> {
+    let note = query(sql::NOTE)
         .bind(array(rows))
         .bind(kind.as_str())
         .bind(now)
@@ -173,32 +172,32 @@ pub(super) async fn note(
 }
 
 pub(super) async fn end(
-    conn: &mut SqliteConnection,
+    conn: &mut Connection,
     kind: WaitKind,
     subjects: impl IntoIterator<Item = Value>,
-) -> sqlx::Result<()> {
-    let end = sqlx::query(sql::END).bind(array(subjects)).bind(kind.as_str());
+) -> Result<()> {
+    let end = query(sql::END).bind(array(subjects)).bind(kind.as_str());
     end.execute(conn).await.map(drop)
 }
 
 /// Removes what is known of these files from what waits and from the attempts: they are recorded.
-pub(super) async fn end_files(conn: &mut SqliteConnection, file_urls: Vec<Value>) -> sqlx::Result<()> {
-    let attempts = sqlx::query(sql::END_ATTEMPTS).bind(array(file_urls.iter().cloned()));
+pub(super) async fn end_files(conn: &mut Connection, file_urls: Vec<Value>) -> Result<()> {
+    let attempts = query(sql::END_ATTEMPTS).bind(array(file_urls.iter().cloned()));
     attempts.execute(&mut *conn).await?;
     end(conn, WaitKind::File, file_urls).await
 }
 
-fn waiting(row: &SqliteRow) -> sqlx::Result<Waiting> {
+fn waiting(row: &Row) -> Result<Waiting> {
     // A time that a person has garbled only has it tried sooner.
     let moment = |column| row.parsed(column).unwrap_or(Timestamp::UNIX_EPOCH);
     Ok(Waiting {
         kind: row.parsed("kind")?,
-        subject: row.try_get("subject")?,
-        feed: row.try_get("feed")?,
-        store_id: row.try_get("store_id")?,
+        subject: row.get("subject")?,
+        feed: row.get("feed")?,
+        store_id: row.get("store_id")?,
         since: moment("since_timestamp"),
-        reason: row.try_get("reason")?,
-        failures: row.try_get("failures")?,
+        reason: row.get("reason")?,
+        failures: row.get("failures")?,
         next_try: moment("next_try_timestamp"),
     })
 }

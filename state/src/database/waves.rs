@@ -1,12 +1,11 @@
 //! The waves that may have to run: which of them were touched, and which have nothing left to do.
 
-use sqlx::{Row, SqliteConnection};
-
 use super::decode::{self, array, wave_text};
 use super::sql::{matching, waves as sql};
 use super::whole::{About, whole};
 use super::{StateDb, begin};
 use crate::damage::Damage;
+use crate::dialect::{Connection, Result, query, query_as, query_scalar};
 use crate::error::{During, StateError};
 use crate::facts::{OpenWave, Touched};
 use crate::job::JobRow;
@@ -32,14 +31,14 @@ impl StateDb {
             .map(|wave| serde_json::json!([wave.job_id, wave_text(wave.wave), wave.touched]));
         let mut writer = self.writer_unsynced().await.during(action, subject)?;
         let mut tx = begin(&mut writer).await.during(action, subject)?;
-        let close = sqlx::query(sql::CLOSE).bind(array(rows)).execute(&mut *tx).await;
+        let close = query(sql::CLOSE).bind(array(rows)).execute(&mut *tx).await;
         close.during(action, subject)?;
         tx.commit().await.during(action, subject)
     }
 
     /// Returns the edition of the jobs, a number that grows when a job is added, edited or removed.
     pub async fn job_edition(&self) -> Result<i64, StateError> {
-        sqlx::query_scalar(matching::EDITION)
+        query_scalar(matching::EDITION)
             .fetch_one(&self.readers)
             .await
             .during("look for edits of", "the jobs")
@@ -50,12 +49,12 @@ impl StateDb {
     pub async fn jobs_and_edition(&self) -> Result<(Vec<JobRow>, i64), StateError> {
         let (action, subject) = ("list", "the jobs");
         let mut tx = self.readers.begin().await.during(action, subject)?;
-        let jobs = sqlx::query(super::sql::jobs::ALL)
+        let jobs = query(super::sql::jobs::ALL)
             .fetch_all(&mut *tx)
             .await
             .and_then(|rows| whole(rows, About::Jobs, decode::job_row))
             .during(action, subject)?;
-        let edition = sqlx::query_scalar(matching::EDITION).fetch_one(&mut *tx).await;
+        let edition = query_scalar(matching::EDITION).fetch_one(&mut *tx).await;
         let edition = edition.during(action, subject)?;
         tx.commit().await.during(action, subject)?;
         let jobs = self.told.tell(jobs);
@@ -66,12 +65,12 @@ impl StateDb {
     }
 }
 
-async fn touched(tx: &mut SqliteConnection, since: i64) -> sqlx::Result<(Touched, Vec<Damage>)> {
-    let waves = sqlx::query(sql::TOUCHED).bind(since).fetch_all(&mut *tx).await?;
+async fn touched(tx: &mut Connection, since: i64) -> Result<(Touched, Vec<Damage>)> {
+    let waves = query(sql::TOUCHED).bind(since).fetch_all(&mut *tx).await?;
     let waves = whole(waves, About::OpenWaves, |row| {
-        Ok((row.try_get("job_config_id")?, decode::wave(row)?))
+        Ok((row.get("job_config_id")?, decode::wave(row)?))
     })?;
-    let (revision, edition) = sqlx::query_as(sql::REVISIONS).fetch_one(tx).await?;
+    let (revision, edition) = query_as(sql::REVISIONS).fetch_one(tx).await?;
     let touched = Touched {
         waves: waves.rows,
         revision,

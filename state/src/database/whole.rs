@@ -3,10 +3,8 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
-
 use crate::damage::Damage;
+use crate::dialect::{DatabaseError, Datum, Result, Row};
 
 /// The most characters of an impossible value that are shown.
 const SHOWN: usize = 60;
@@ -33,8 +31,8 @@ pub(super) enum About {
 }
 
 impl About {
-    pub(super) fn damage(self, row: &SqliteRow, column: &str) -> Damage {
-        let text = |column: &str| row.try_get::<Option<String>, _>(column).ok().flatten();
+    pub(super) fn damage(self, row: &Row, column: &str) -> Damage {
+        let text = |column: &str| row.get::<Option<String>>(column).ok().flatten();
         let named = |column: &str| text(column).unwrap_or_default();
         let (subject, table, job_id, file_url) = match self {
             Self::Jobs => {
@@ -82,7 +80,7 @@ impl About {
             ),
             Self::JobFiles => ("a file of a wave".to_owned(), "job_file", None, None),
         };
-        let value = row.try_get_unchecked::<Option<String>, _>(column).ok().flatten();
+        let value = row.datum(column).ok().and_then(Datum::shown);
         // Some queries join tables, and give columns names of their own.
         let (table, column) = match column {
             "valid_submitted" | "input_submitted" | "submitted" => ("submission", "submitted_timestamp"),
@@ -120,20 +118,16 @@ pub(super) struct Whole<T> {
 
 impl<T> Whole<T> {
     /// Returns the rows if all of them could be read.
-    pub(super) fn all(self) -> sqlx::Result<Vec<T>> {
+    pub(super) fn all(self) -> Result<Vec<T>> {
         match self.damages.into_iter().next() {
             None => Ok(self.rows),
-            Some(damage) => Err(sqlx::Error::Decode(Box::new(damage))),
+            Some(damage) => Err(DatabaseError::Damaged(Box::new(damage))),
         }
     }
 }
 
 /// Reads rows one by one. A row that holds an impossible value is left out.
-pub(super) fn whole<T>(
-    rows: Vec<SqliteRow>,
-    about: About,
-    read: impl Fn(&SqliteRow) -> sqlx::Result<T>,
-) -> sqlx::Result<Whole<T>> {
+pub(super) fn whole<T>(rows: Vec<Row>, about: About, read: impl Fn(&Row) -> Result<T>) -> Result<Whole<T>> {
     let mut whole = Whole {
         rows: Vec::with_capacity(rows.len()),
         damages: Vec::new(),
@@ -141,10 +135,7 @@ pub(super) fn whole<T>(
     for row in &rows {
         match read(row) {
             Ok(value) => whole.rows.push(value),
-            Err(sqlx::Error::ColumnDecode { index, .. }) => {
-                // The driver's own errors name a column in quotes.
-                whole.damages.push(about.damage(row, index.trim_matches('"')));
-            }
+            Err(DatabaseError::Column { column, .. }) => whole.damages.push(about.damage(row, &column)),
             Err(error) => return Err(error),
         }
     }

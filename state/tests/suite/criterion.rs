@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use gristmill_state::{CriterionError, criterion};
 
+use crate::place::file;
 use crate::support::{Fixture, converted, job};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ async fn a_row_means_yes() {
         ),
         ("SELECT ';' WHERE EXISTS (SELECT * FROM submission)", true),
     ] {
-        assert_eq!(criterion(&f.path, sql, LIMIT).await.unwrap(), holds, "{sql}");
+        assert_eq!(criterion(file(&f), sql, LIMIT).await.unwrap(), holds, "{sql}");
     }
 }
 
@@ -37,14 +38,14 @@ async fn it_is_stopped_when_it_takes_too_long() {
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0";
     let limit = Duration::from_millis(200);
     let start = Instant::now();
-    let error = criterion(&f.path, endless, limit).await.unwrap_err();
+    let error = criterion(file(&f), endless, limit).await.unwrap_err();
     assert!(matches!(error, CriterionError::TimedOut { .. }), "{error}");
     assert!(
         start.elapsed() >= limit && start.elapsed() < Duration::from_secs(5),
         "{:?}",
         start.elapsed()
     );
-    criterion(&f.path, "SELECT 1", LIMIT)
+    criterion(file(&f), "SELECT 1", LIMIT)
         .await
         .expect("and the next one runs");
 }
@@ -53,7 +54,7 @@ async fn it_is_stopped_when_it_takes_too_long() {
 async fn it_cannot_write() {
     let f = Fixture::new().await;
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    let other = f.path.with_file_name("other.db");
+    let other = file(&f).with_file_name("other.db");
     for sql in [
         "DELETE FROM aggr_job_configuration",
         "WITH t AS (SELECT 1) DELETE FROM aggr_job_configuration",
@@ -74,7 +75,7 @@ async fn it_cannot_write() {
         "SELECT * FROM pragma_journal_mode('delete')",
         "",
     ] {
-        let error = criterion(&f.path, sql, LIMIT).await.expect_err(sql);
+        let error = criterion(file(&f), sql, LIMIT).await.expect_err(sql);
         assert!(error.to_string().starts_with("job_addl_criteria "), "{error}");
     }
     assert_eq!(f.db.job("J101").await.unwrap().unwrap().config, job("J101"));
@@ -94,7 +95,7 @@ async fn it_reads_no_file_and_loads_no_code() {
         "SELECT fts3_tokenizer('simple', x'0000000000000000')",
         "SELECT * FROM '/etc/passwd'",
     ] {
-        let error = criterion(&f.path, sql, LIMIT).await.expect_err(sql);
+        let error = criterion(file(&f), sql, LIMIT).await.expect_err(sql);
         assert!(matches!(error, CriterionError::Failed { .. }), "{sql}: {error}");
     }
 }
@@ -102,7 +103,7 @@ async fn it_reads_no_file_and_loads_no_code() {
 #[tokio::test]
 async fn its_mistakes_are_reported() {
     let f = Fixture::new().await;
-    let error = criterion(&f.path, "SELECT nonsense FROM files", LIMIT)
+    let error = criterion(file(&f), "SELECT nonsense FROM files", LIMIT)
         .await
         .unwrap_err();
     assert_eq!(
@@ -123,7 +124,7 @@ async fn it_is_stopped_when_it_takes_too_much_memory() {
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
          SELECT randomblob(1000000) FROM n ORDER BY 1",
     ] {
-        let error = criterion(&f.path, greedy, LIMIT).await.unwrap_err();
+        let error = criterion(file(&f), greedy, LIMIT).await.unwrap_err();
         assert!(
             matches!(error, CriterionError::TooMuchMemory),
             "{greedy}: {error}"

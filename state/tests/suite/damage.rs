@@ -1,35 +1,43 @@
 //! Impossible values: what is written from now on is refused; what an old database holds stops only what it is about.
 
 use gristmill_state::{FileFilter, RunFilter, StateDb, StateError};
-use sqlx::{AssertSqlSafe, SqliteConnection};
 
+use crate::shell::Shell;
 use crate::support::{Fixture, converted, job, known_stamps, run};
 
 const NO_TIME: &str = "2026-02-30T99:00:00.000000Z";
 
-async fn execute(shell: &mut SqliteConnection, sql: &str) -> sqlx::Result<()> {
-    let done = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(shell).await;
-    done.map(drop)
-}
-
 /// Writes what the triggers refuse, as an earlier version allowed.
 async fn garble(f: &Fixture, sql: &str) {
     let mut shell = f.shell().await;
-    let triggers: Vec<(String, String)> = sqlx::query_as(
-        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%\\_values\\_%' ESCAPE '\\'",
-    )
-    .fetch_all(&mut shell)
-    .await
-    .unwrap();
-    assert!(triggers.len() > 10);
-    for (name, _) in &triggers {
-        execute(&mut shell, &format!("DROP TRIGGER {name}"))
-            .await
-            .unwrap();
-    }
-    execute(&mut shell, sql).await.unwrap();
-    for (_, create) in &triggers {
-        execute(&mut shell, create).await.unwrap();
+    let (off, on) = match &shell {
+        Shell::Sqlite(_) => {
+            let triggers =
+                "FROM sqlite_schema WHERE type = 'trigger' AND name LIKE '%\\_values\\_%' ESCAPE '\\'";
+            (
+                format!("SELECT 'DROP TRIGGER ' || name {triggers}"),
+                format!("SELECT sql {triggers}"),
+            )
+        }
+        Shell::Postgres(_) => {
+            let triggers = "FROM pg_trigger WHERE tgname LIKE '%\\_values'";
+            let set = |word: &str| {
+                format!(
+                    "SELECT format('ALTER TABLE %s {word} TRIGGER %I', tgrelid::regclass, tgname) {triggers}"
+                )
+            };
+            (set("DISABLE"), set("ENABLE"))
+        }
+    };
+    let (off, on) = (shell.column(&off).await, shell.column(&on).await);
+    assert!(off.len() > 10);
+    for statement in off
+        .iter()
+        .map(String::as_str)
+        .chain([sql])
+        .chain(on.iter().map(String::as_str))
+    {
+        shell.execute(statement).await.unwrap();
     }
 }
 
@@ -84,14 +92,12 @@ async fn what_is_no_time_no_day_or_negative_is_refused() {
             "bytes",
         ),
     ] {
-        let refused = execute(&mut shell, &statement.replace('?', NO_TIME))
-            .await
-            .unwrap_err();
-        assert!(refused.to_string().contains(column), "{statement}: {refused}");
+        let refused = shell.execute(&statement.replace('?', NO_TIME)).await.unwrap_err();
+        assert!(refused.contains(column), "{statement}: {refused}");
     }
     let possible = "UPDATE job_run SET started_timestamp = '2024-02-29T23:59:59.999999Z', wave = '2024-02-29'
                      WHERE job_config_id = 'J101'";
-    execute(&mut shell, possible).await.unwrap();
+    shell.execute(possible).await.unwrap();
 }
 
 #[tokio::test]

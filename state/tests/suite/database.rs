@@ -1,14 +1,17 @@
-//! Opening, migrating, sharing and locking the database.
+//! Files of SQLite: opening, migrating, locking and reading them.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_state::{ServiceLock, StateDb, StateError, SubmissionOutcome, SystemClock, VersionRecord};
+use gristmill_state::{
+    BOUNDS, ServiceLock, StateDb, StateError, SubmissionOutcome, SystemClock, VersionRecord,
+};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row};
 
-use crate::support::{Fixture, LAYOUT, converted, job, known_stamps, one_job, run, submission, version};
+use crate::place::{connection, file};
+use crate::support::{Fixture, LAYOUT, converted, job, known_stamps, one_job, submission, version};
 
 #[tokio::test]
 async fn what_was_recorded_is_there_after_reopening() {
@@ -16,7 +19,7 @@ async fn what_was_recorded_is_there_after_reopening() {
     f.record("IL-1.tdf", converted("a")).await;
     f.db.add_jobs(&[job("J101")]).await.unwrap();
     f.db.close().await.unwrap();
-    let wal = f.path.with_file_name("state.db-wal");
+    let wal = file(&f).with_file_name("state.db-wal");
     assert_eq!(
         std::fs::metadata(wal).map_or(0, |file| file.len()),
         0,
@@ -35,10 +38,10 @@ async fn a_newer_database_is_refused() {
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          VALUES (9999, 'from the future', 1, x'00', 0)",
     )
-    .execute(&mut f.shell().await)
+    .execute(&mut connection(&f).await)
     .await
     .unwrap();
-    let error = StateDb::open(&f.path, f.clock.clone()).await.unwrap_err();
+    let error = StateDb::open(file(&f), f.clock.clone()).await.unwrap_err();
     assert!(matches!(error, StateError::Newer { found: 9999, .. }), "{error}");
     assert!(error.to_string().contains("newer gristmill"), "{error}");
     assert!(!error.is_transient());
@@ -72,76 +75,6 @@ async fn several_processes_may_open_a_new_database_at_once() {
     }
 }
 
-#[tokio::test]
-async fn a_locked_database_is_a_transient_failure() {
-    let f = Fixture::new().await;
-    let mut shell = f.shell().await;
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut shell).await.unwrap();
-    let error = f.db.add_jobs(&[job("J101")]).await.unwrap_err();
-    assert!(matches!(error, StateError::Busy { .. }), "{error}");
-    assert!(error.is_transient());
-
-    f.db.jobs().await.expect("readers never wait");
-    sqlx::query("ROLLBACK").execute(&mut shell).await.unwrap();
-    f.db.add_jobs(&[job("J101")])
-        .await
-        .expect("and it works once the lock is gone");
-}
-
-#[tokio::test]
-async fn changes_counts_the_writes_of_others_only() {
-    let f = Fixture::new().await;
-    let before = f.db.changes().await.unwrap();
-    f.db.add_jobs(&[job("J101")]).await.unwrap();
-    f.record("IL-1.tdf", converted("a")).await;
-    f.facts("J101").await;
-    gristmill_state::criterion(&f.path, "SELECT 1", std::time::Duration::from_secs(5))
-        .await
-        .unwrap();
-    assert_eq!(
-        f.db.changes().await.unwrap(),
-        before,
-        "own writes and all reads do not count"
-    );
-
-    sqlx::query("UPDATE aggr_job_configuration SET job_min_file_count = 2")
-        .execute(&mut f.shell().await)
-        .await
-        .unwrap();
-    let after_edit = f.db.changes().await.unwrap();
-    assert_ne!(after_edit, before, "an edit in SQL counts");
-
-    f.open_again().await.set_enabled("J101", false).await.unwrap();
-    assert_ne!(
-        f.db.changes().await.unwrap(),
-        after_edit,
-        "so does another process"
-    );
-}
-
-#[tokio::test]
-async fn every_view_can_be_read() {
-    let f = Fixture::new().await;
-    f.db.add_jobs(&[job("J101")]).await.unwrap();
-    let inputs = f.valid(&[("IL-1.tdf", "a"), ("IL-2.tdf", "b")]).await;
-    f.running(&run("J101", &inputs)).await;
-    for (view, rows) in [
-        ("files", 2),
-        ("versions", 2),
-        ("submissions", 2),
-        ("jobs", 1),
-        ("runs", 1),
-        ("run_files", 2),
-    ] {
-        let query = AssertSqlSafe(format!("SELECT * FROM {view}"));
-        let found = sqlx::query(query).fetch_all(&mut f.shell().await).await.unwrap();
-        assert_eq!(found.len(), rows, "{view}");
-    }
-    let line = sqlx::query("SELECT job || ' ' || state || ' ' || files || ' ' || queued AS line FROM runs");
-    let line: String = line.fetch_one(&mut f.shell().await).await.unwrap().get("line");
-    assert_eq!(line, "J101 RUNNING 2 2026-11-23T08:15:02.123456Z");
-}
-
 /// Sorting a hundred thousand rows, to count them, would take longer than counting.
 #[tokio::test]
 async fn the_views_with_the_most_rows_do_not_sort_for_whoever_counts() {
@@ -150,7 +83,10 @@ async fn the_views_with_the_most_rows_do_not_sort_for_whoever_counts() {
         let plan = AssertSqlSafe(format!(
             "EXPLAIN QUERY PLAN SELECT store_id, count(*) FROM {view} GROUP BY 1"
         ));
-        let steps = sqlx::query(plan).fetch_all(&mut f.shell().await).await.unwrap();
+        let steps = sqlx::query(plan)
+            .fetch_all(&mut connection(&f).await)
+            .await
+            .unwrap();
         let steps: Vec<String> = steps.iter().map(|step| step.get("detail")).collect();
         let is_copied = steps
             .iter()
@@ -167,7 +103,10 @@ async fn versions_are_looked_up_only_for_whoever_asks_for_them() {
         let plan = AssertSqlSafe(format!(
             "EXPLAIN QUERY PLAN SELECT status, {asked} FROM files GROUP BY status"
         ));
-        let steps = sqlx::query(plan).fetch_all(&mut f.shell().await).await.unwrap();
+        let steps = sqlx::query(plan)
+            .fetch_all(&mut connection(&f).await)
+            .await
+            .unwrap();
         let mut steps = steps.iter().map(|step| step.get::<String, _>("detail"));
         assert_eq!(steps.any(|step| step.contains(" v ")), is_looked_up, "{asked}");
     }
@@ -277,4 +216,83 @@ async fn versions_of_before_are_kept_without_a_word_on_their_last_lines() {
     .await
     .unwrap();
     assert_eq!(ended().await, [Some(false), None]);
+}
+
+/// A scrape reads what was counted, and nothing that grows with each file and run.
+#[tokio::test]
+async fn measures_are_quick_however_much_there_is() {
+    let f = Fixture::new().await;
+    let mut shell = f.shell().await;
+    let numbers = |count: u32| {
+        format!("WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)")
+    };
+    let now = "strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now')";
+    for sql in [
+        "PRAGMA synchronous = OFF".to_owned(),
+        format!(
+            "INSERT INTO aggr_job_configuration
+                    (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
+             {} SELECT printf('J%04d', i), 'sales', 'x', 20, 'any' FROM n",
+            numbers(1_000)
+        ),
+        format!(
+            "INSERT INTO ingested_file_status
+                    (file_id, file_url, feed, store_id, last_update_status, last_update_timestamp, submitted_timestamp,
+                     last_validated_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode)
+             {} SELECT i + 1, printf('J%04d-%d.tdf', i / 100, i % 100), 'sales', i % 100, 'VALIDATED', {now}, {now}, {now}, 1,
+                       1, 1 FROM n",
+            numbers(100_000)
+        ),
+        format!(
+            "INSERT INTO file_version
+                    (version_id, file_id, content_hash, layout_digest, bytes, lines, rows, ignored, skipped, rejects,
+                     drift_lines, accepted, created_timestamp)
+             {} SELECT i + 1, i + 1, printf('%064x', i), 'l', 10, 4, 1, 1, 1, 1, 0, 1, {now} FROM n",
+            numbers(100_000)
+        ),
+        format!(
+            "INSERT INTO submission
+                    (submission_id, file_id, version_id, outcome, submitted_timestamp, stamp_bytes, stamp_modified_ns,
+                     stamp_inode)
+             {} SELECT i + 1, i + 1, i + 1, 'VALIDATED', {now}, 1, 1, 1 FROM n",
+            numbers(100_000)
+        ),
+        // 30 days, none of which was complete for every tenth job.
+        format!(
+            "INSERT INTO job_run
+                    (run_id, job_config_id, wave, sequence, state, cause, incomplete, inputs_digest, as_of_submission,
+                     queued_timestamp, started_timestamp, finished_timestamp, outcome, summary_object, summary_rows,
+                     summary_digest)
+             {} SELECT printf('J%04d-%d', i / 30, i % 30), printf('J%04d', i / 30), '', i + 1, 'COMPLETED', 'deadline',
+                       i / 30 % 10 = 0, 'd', 1, {now}, {now}, {now}, 'LOADED', 's', 1, 'd' FROM n",
+            numbers(30_000)
+        ),
+    ] {
+        shell.execute(&sql).await.unwrap();
+    }
+    crate::measures::audit(&mut shell).await;
+    let mut shortest = std::time::Duration::MAX;
+    // The machine may be busy with something else.
+    for _ in 0..10 {
+        let began = std::time::Instant::now();
+        let measures = f.db.measures().await.unwrap();
+        shortest = shortest.min(began.elapsed());
+        let complete = measures.jobs.iter().filter(|job| job.last_complete.is_some());
+        assert_eq!((measures.jobs.len(), complete.count()), (1_000, 900));
+    }
+    assert!(shortest.as_millis() < 100, "{shortest:?}");
+    eprintln!("measures took {shortest:?}");
+}
+
+/// Both sides know the buckets of histograms.
+#[tokio::test]
+async fn buckets_are_those_that_triggers_count_in() {
+    let f = Fixture::new().await;
+    let view = "SELECT sql FROM sqlite_schema WHERE name = 'run_duration_bound'";
+    let view = f.shell().await.column(view).await;
+    let bounds = view[0].split("THEN ").skip(1);
+    let bounds: Vec<f64> = bounds
+        .map(|bound| bound.split_whitespace().next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(bounds, BOUNDS);
 }

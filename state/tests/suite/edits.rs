@@ -1,8 +1,8 @@
 //! The history of jobs: every change of a configuration is kept, by whatever means it was made.
 
 use gristmill_state::{EditAction, JobEdit};
-use sqlx::AssertSqlSafe;
 
+use crate::shell::Shell;
 use crate::support::{Fixture, job};
 
 fn value(edit: &JobEdit, key: &str) -> String {
@@ -24,15 +24,26 @@ async fn edits_by_commands_name_the_user_and_those_with_sql_do_not() {
     db.set_enabled("J101", false).await.unwrap();
     db.set_enabled("J101", false).await.unwrap();
     let mut shell = f.shell().await;
+    let replace = match &shell {
+        Shell::Sqlite(_) => {
+            "INSERT OR REPLACE INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count,
+                                                            job_trigger) VALUES ('J101', 'sales', 'CA-*', 1, 'all')"
+        }
+        Shell::Postgres(_) => {
+            "INSERT INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
+             VALUES ('J101', 'sales', 'CA-*', 1, 'all')
+                 ON CONFLICT (job_config_id)
+                 DO UPDATE SET job_input_pattern = 'CA-*', job_min_file_count = 1, job_enabled = 1"
+        }
+    };
     for sql in [
         "UPDATE aggr_job_configuration SET job_min_file_count = 7 WHERE job_config_id = 'J101'",
         "UPDATE aggr_job_configuration SET last_exec_status = 'RUNNING'",
-        "INSERT OR REPLACE INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count,
-                                                        job_trigger) VALUES ('J101', 'sales', 'CA-*', 1, 'all')",
+        replace,
         "UPDATE aggr_job_configuration SET job_config_id = 'J200'",
         "DELETE FROM aggr_job_configuration",
     ] {
-        sqlx::query(AssertSqlSafe(sql)).execute(&mut shell).await.unwrap();
+        shell.execute(sql).await.unwrap();
     }
     let history = f.db.job_history(None).await.unwrap();
     let told: Vec<_> = history

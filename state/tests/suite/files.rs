@@ -289,8 +289,9 @@ async fn stamps_are_known_until_the_layout_changes_or_a_person_asks() {
 
     let paths = ["failed.tdf".to_owned(), "never-seen.tdf".to_owned()];
     assert_eq!(f.db.look_again(&paths).await.unwrap(), 1);
-    sqlx::query("UPDATE ingested_file_status SET stamp_bytes = NULL WHERE file_url = 'rejected.tdf'")
-        .execute(&mut f.shell().await)
+    f.shell()
+        .await
+        .execute("UPDATE ingested_file_status SET stamp_bytes = NULL WHERE file_url = 'rejected.tdf'")
         .await
         .unwrap();
     assert_eq!(
@@ -401,8 +402,9 @@ async fn a_stamp_is_completed_and_a_comparison_noted_only_for_the_file_that_was_
     f.record("IL-2.tdf", converted("b")).await;
     let known = || async { known_stamps(&f.db, &layouts(LAYOUT)).await };
     // As an earlier version has left them.
-    sqlx::query("UPDATE ingested_file_status SET stamp_changed_ns = NULL")
-        .execute(&mut f.shell().await)
+    f.shell()
+        .await
+        .execute("UPDATE ingested_file_status SET stamp_changed_ns = NULL")
         .await
         .unwrap();
     let before = known().await;

@@ -11,8 +11,9 @@ async fn the_settings_add_jobs_and_never_overwrite_an_edit() {
         f.db.add_jobs(&[job("J101"), job("J102")]).await.unwrap(),
         ["J101", "J102"]
     );
-    sqlx::query("UPDATE aggr_job_configuration SET job_min_file_count = 2 WHERE job_config_id = 'J101'")
-        .execute(&mut f.shell().await)
+    f.shell()
+        .await
+        .execute("UPDATE aggr_job_configuration SET job_min_file_count = 2 WHERE job_config_id = 'J101'")
         .await
         .unwrap();
     assert_eq!(
@@ -51,13 +52,14 @@ async fn an_edit_in_sql_is_in_the_next_facts() {
     let f = Fixture::new().await;
     f.db.add_jobs(&[job("J101")]).await.unwrap();
     assert_eq!(f.db.job("J101").await.unwrap().unwrap().config.min_files, 13);
-    sqlx::query(
-        "UPDATE aggr_job_configuration SET job_min_file_count = 12, job_trigger = 'any', job_enabled = 0,
+    f.shell()
+        .await
+        .execute(
+            "UPDATE aggr_job_configuration SET job_min_file_count = 12, job_trigger = 'any', job_enabled = 0,
                 job_addl_criteria = 'SELECT 1' WHERE job_config_id = 'J101'",
-    )
-    .execute(&mut f.shell().await)
-    .await
-    .unwrap();
+        )
+        .await
+        .unwrap();
     let config = f.db.job("J101").await.unwrap().unwrap().config;
     assert_eq!(
         (config.min_files, config.trigger, config.enabled),
@@ -69,13 +71,10 @@ async fn an_edit_in_sql_is_in_the_next_facts() {
 #[tokio::test]
 async fn a_job_may_be_added_in_sql() {
     let f = Fixture::new().await;
-    sqlx::query(
+    f.shell().await.execute(
         "INSERT INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
          VALUES ('J200', 'sales', 'CA-*.tdf', 25, 'all')",
-    )
-    .execute(&mut f.shell().await)
-    .await
-    .unwrap();
+    ).await.unwrap();
     let added = f.db.job("J200").await.unwrap().unwrap();
     assert!(added.config.enabled);
     assert_eq!(added.config.params, "{}");
@@ -94,10 +93,7 @@ async fn nonsense_is_refused_by_the_table_itself() {
         "last_exec_status = 'DONE'",
         "last_run_timestamp = 'yesterday'",
     ] {
-        let update = sqlx::AssertSqlSafe(format!("UPDATE aggr_job_configuration SET {edit}"));
-        sqlx::query(update)
-            .execute(&mut f.shell().await)
-            .await
-            .expect_err(edit);
+        let update = format!("UPDATE aggr_job_configuration SET {edit}");
+        f.shell().await.execute(&update).await.expect_err(edit);
     }
 }

@@ -1,11 +1,11 @@
 //! Which jobs take a file, which waves are open, and what touches them: by gristmill's own calls and by edits in SQL.
 
+use crate::shell::Shell;
 use gristmill_state::{
     AsksFor, Enqueued, JobConfig, Named, NewRun, OpenWave, Question, RunOutcome, RunResult, SameJob, StateDb,
     StateError, Taker, Takers, Waves,
 };
 use jiff::civil::Date;
-use sqlx::SqliteConnection;
 
 use super::support::{Fixture, converted, failed, job, run, submission};
 
@@ -128,12 +128,12 @@ async fn touched(f: &Fixture, since: i64) -> (Vec<String>, i64) {
     (waves, touched.revision)
 }
 
-async fn column(shell: &mut SqliteConnection, sql: &'static str) -> Vec<String> {
-    sqlx::query_scalar(sql).fetch_all(shell).await.unwrap()
+async fn column(shell: &mut Shell, sql: &str) -> Vec<String> {
+    shell.column(sql).await
 }
 
-async fn execute(shell: &mut SqliteConnection, sql: &'static str) {
-    sqlx::query(sql).execute(shell).await.unwrap();
+async fn execute(shell: &mut Shell, sql: &str) {
+    shell.execute(sql).await.unwrap();
 }
 
 const MEMBERS: &str = "SELECT job_config_id || ' ' || file_url || ' ' || wave FROM job_file
@@ -176,6 +176,7 @@ async fn files_are_matched_when_they_are_recorded_and_jobs_when_they_are_edited(
         "UPDATE ingested_file_status SET feed = 'items' WHERE file_url = 'CA-1'",
     )
     .await;
+    shell.forget_foreign_keys().await;
     execute(
         &mut shell,
         "DELETE FROM ingested_file_status WHERE file_url = 'd/2026-03-01-1'",
@@ -311,6 +312,7 @@ async fn only_what_a_verdict_rests_on_touches_a_wave() {
     )
     .await;
     assert_eq!(since(&f).await, ["J2"], "an edit in SQL");
+    shell.forget_foreign_keys().await;
     execute(
         &mut shell,
         "DELETE FROM ingested_file_status WHERE file_url = 'd/2026-03-01-2'",
@@ -404,14 +406,14 @@ async fn of_files_that_are_matched_for_the_first_time_only_the_waves_with_someth
     send(&f, "d/2026-03-02-2", "a").await;
     let forget = "DELETE FROM job_file; DELETE FROM open_wave;
                   INSERT INTO file_to_match SELECT file_id FROM ingested_file_status";
-    sqlx::raw_sql(forget).execute(&mut shell).await.unwrap();
+    execute(&mut shell, forget).await;
     matched(&f).await;
     assert_eq!(touched(&f, -1).await.0, ["J1 2026-03-02", "J1 2026-03-03"]);
     // A wave that is open is touched, whatever the file.
     let (_, now) = touched(&f, -1).await;
     let forget = "DELETE FROM job_file; DELETE FROM open_wave WHERE wave <> '2026-03-02';
                   INSERT INTO file_to_match SELECT file_id FROM ingested_file_status WHERE file_url = 'd/2026-03-02-1'";
-    sqlx::raw_sql(forget).execute(&mut shell).await.unwrap();
+    execute(&mut shell, forget).await;
     matched(&f).await;
     assert_eq!(touched(&f, now).await.0, ["J1 2026-03-02"]);
 }

@@ -181,8 +181,8 @@ async fn what_was_loaded_since_a_run_was_queued_counts() {
     // The process dies, and the order turns round.
     site.f.db.requeue(&west.run_id).await.unwrap();
     let mut shell = site.f.shell().await;
-    sqlx::query("UPDATE job_run SET sequence = sequence + 1000000 WHERE job_config_id = 'west'")
-        .execute(&mut shell)
+    shell
+        .execute("UPDATE job_run SET sequence = sequence + 1000000 WHERE job_config_id = 'west'")
         .await
         .unwrap();
     let mid = site.f.db.claim("test").await.unwrap().unwrap();

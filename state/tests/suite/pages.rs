@@ -3,7 +3,6 @@
 use gristmill_state::{
     Converted, FilePart, FileStatus, Outcome, RunOutcome, RunResult, RunState, SummaryRecord,
 };
-use sqlx::Executor;
 
 use crate::support::{Fixture, converted, job, rejected, run, unchanged};
 

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use gristmill_state::{Answer, Cell, MOST_ROWS, QueryError, query};
 
+use crate::place::file;
 use crate::support::{Fixture, converted};
 
 const LIMIT: Duration = Duration::from_secs(5);
 
 async fn ask(f: &Fixture, sql: &str) -> Result<Answer, QueryError> {
-    query(f.db.path(), sql, LIMIT).await
+    query(file(f), sql, LIMIT).await
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn an_answer_is_bounded_in_rows_bytes_and_time() {
     assert!(answer.has_more && answer.rows.len() < 20, "{}", answer.rows.len());
     let limit = Duration::from_millis(200);
     let endless = format!("{numbers} SELECT max(i) FROM n");
-    let stopped = query(f.db.path(), &endless, limit).await;
+    let stopped = query(file(&f), &endless, limit).await;
     assert_eq!(stopped, Err(QueryError::TimedOut { limit }));
 }
 

@@ -9,6 +9,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
+use crate::place::{connection, file};
 use crate::support::{Fixture, converted, job};
 
 fn clock() -> Arc<dyn Clock> {
@@ -55,11 +56,14 @@ async fn a_newer_database_is_refused_by_whoever_opens_it() {
     let f = Fixture::new().await;
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
                  VALUES (9999, 'later', 1, x'00', 0)";
-    sqlx::query(newer).execute(&mut f.shell().await).await.unwrap();
+    sqlx::query(newer)
+        .execute(&mut connection(&f).await)
+        .await
+        .unwrap();
     for opened in [
-        StateDb::open_to_read(&f.path, clock()).await,
-        StateDb::open_beside(&f.path, clock()).await,
-        StateDb::open(&f.path, clock()).await,
+        StateDb::open_to_read(file(&f), clock()).await,
+        StateDb::open_beside(file(&f), clock()).await,
+        StateDb::open(file(&f), clock()).await,
     ] {
         let error = opened.unwrap_err();
         assert!(matches!(error, StateError::Newer { found: 9999, .. }), "{error}");
@@ -91,7 +95,7 @@ async fn reading_leaves_a_folder_as_it_was() {
     f.db.add_jobs(&[job("J101")]).await.unwrap();
     f.record("IL-1.tdf", converted("a")).await;
     let read = async || {
-        let db = StateDb::open_to_read(&f.path, clock()).await.unwrap();
+        let db = StateDb::open_to_read(file(&f), clock()).await.unwrap();
         assert_eq!(db.jobs().await.unwrap().len(), 1);
         assert!(db.set_enabled("J101", false).await.is_err(), "it cannot write");
         db
@@ -101,7 +105,7 @@ async fn reading_leaves_a_folder_as_it_was() {
     f.db.close().await.unwrap();
     read().await;
     let mode = |mode| std::fs::Permissions::from_mode(mode);
-    std::fs::set_permissions(&f.path, mode(0o444)).unwrap();
+    std::fs::set_permissions(file(&f), mode(0o444)).unwrap();
     read().await;
-    std::fs::set_permissions(&f.path, mode(0o644)).unwrap();
+    std::fs::set_permissions(file(&f), mode(0o644)).unwrap();
 }

@@ -1,56 +1,49 @@
 //! A fresh database with a clock that the test moves, and helpers to record things in it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use gristmill_state::{
-    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, KnownStamp, Named, NewRun, Question, Role,
-    RunInput, Stamp, StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers, TestClock,
-    Trigger, VersionRecord, Waves,
+    AsksFor, Cause, Enqueued, Facts, Guards, InputDays, JobConfig, KnownStamp, Named, NewRun, Place,
+    Question, Role, RunInput, Stamp, StateDb, StateError, SubmissionOutcome, SubmissionRecord, Taker, Takers,
+    TestClock, Trigger, VersionRecord, Waves,
 };
 use jiff::SignedDuration;
 use jiff::civil::Date;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
-use tempfile::TempDir;
+
+use crate::place::{Kept, new_place};
+use crate::shell::Shell;
 
 pub const LAYOUT: &str = "layout-1";
 
 pub struct Fixture {
     pub db: Arc<StateDb>,
     pub clock: Arc<TestClock>,
-    pub path: PathBuf,
-    _folder: TempDir,
+    pub place: Place,
+    _kept: Kept,
 }
 
 impl Fixture {
     pub async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/er/state.db");
+        let (place, kept) = new_place();
         let clock = Arc::new(TestClock::new("2026-11-23T08:15:00.123456Z".parse().unwrap()));
-        let db = Arc::new(StateDb::open(&path, clock.clone()).await.unwrap());
+        let db = Arc::new(StateDb::open(&place, clock.clone()).await.unwrap());
         Self {
             db,
             clock,
-            path,
-            _folder: folder,
+            place,
+            _kept: kept,
         }
     }
 
     /// Opens the same database as another process would.
     pub async fn open_again(&self) -> StateDb {
-        StateDb::open(&self.path, self.clock.clone()).await.unwrap()
+        StateDb::open(&self.place, self.clock.clone()).await.unwrap()
     }
 
-    /// Connects as a person with `sqlite3` does: without enforcing foreign keys.
-    pub async fn shell(&self) -> SqliteConnection {
-        SqliteConnectOptions::new()
-            .filename(&self.path)
-            .foreign_keys(false)
-            .connect()
-            .await
-            .unwrap()
+    /// Connects as a person does.
+    pub async fn shell(&self) -> Shell {
+        Shell::open(&self.place).await
     }
 
     /// The time of the database's clock.

@@ -1,5 +1,6 @@
 //! A database of an earlier version goes on working.
 
+use crate::shell::Shell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -120,7 +121,7 @@ async fn a_database_of_the_version_before_keeps_everything() {
         let query = sqlx::AssertSqlSafe(format!("SELECT * FROM {view}"));
         sqlx::query(query).fetch_all(&mut conn).await.unwrap();
     }
-    crate::measures::audit(&mut conn).await;
+    crate::measures::audit(&mut Shell::Sqlite(conn)).await;
 
     let file = db.file("IL-1.tdf").await.unwrap().unwrap();
     assert_eq!(

@@ -5,12 +5,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gristmill_servers::tls::{self, Check, Encryption, Identity};
+use gristmill_servers::url::{self, redacted};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
 
 use super::{MySqlFault, sql};
-use crate::tls::{self, Check, Encryption, Identity};
-use crate::{LoadError, redacted, url};
+use crate::LoadError;
 
 /// How long a server may take to answer a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
+use gristmill_servers::tls::Roots;
+
 use super::*;
-use crate::tls::Roots;
 
 fn read(url: &str) -> Result<Server, LoadError> {
     Server::new(url)

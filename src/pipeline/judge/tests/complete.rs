@@ -79,9 +79,9 @@ pub(super) async fn verdicts(
         ..Facts::default()
     };
     let criterion = match &plan.criterion {
-        Some(sql) => {
-            Some(gristmill_state::criterion(state.path(), sql, std::time::Duration::from_secs(5)).await)
-        }
+        Some(sql) => Some(
+            gristmill_state::criterion(state.path().unwrap(), sql, std::time::Duration::from_secs(5)).await,
+        ),
         None => None,
     };
     judge(plan, &facts, &criterion, now)

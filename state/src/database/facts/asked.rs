@@ -3,11 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
 use super::rows::file_fact;
 use super::{About, Damage, Facts, FileFact, Question, Whole, array, whole};
+use crate::dialect::{Connection, Result, Row, query};
 use crate::job::JobRow;
 
 /// A question, and what was found so far.
@@ -48,7 +47,7 @@ impl<'q> Asked<'q> {
     }
 
     /// Reads files. What is wrong with one concerns all jobs that read it.
-    pub(super) fn file_facts(&mut self, rows: Vec<SqliteRow>) -> sqlx::Result<Vec<FileFact>> {
+    pub(super) fn file_facts(&mut self, rows: Vec<Row>) -> Result<Vec<FileFact>> {
         let files = whole(rows, About::Files, file_fact)?;
         self.facts.damages.extend(files.damages);
         Ok(files.rows)
@@ -64,18 +63,18 @@ impl<'q> Asked<'q> {
 /// Asks a statement for `asked`, of which each begins with the number of its question; returns the rows of each of `count`
 /// questions.
 pub(super) async fn rows_of_each(
-    tx: &mut SqliteConnection,
+    tx: &mut Connection,
     statement: &'static str,
     asked: Vec<Value>,
     count: usize,
-) -> sqlx::Result<Vec<Vec<SqliteRow>>> {
-    let mut of_each: Vec<Vec<SqliteRow>> = std::iter::repeat_with(Vec::new).take(count).collect();
+) -> Result<Vec<Vec<Row>>> {
+    let mut of_each: Vec<Vec<Row>> = std::iter::repeat_with(Vec::new).take(count).collect();
     if asked.is_empty() {
         return Ok(of_each);
     }
-    let rows = sqlx::query(statement).bind(array(asked)).fetch_all(tx).await?;
+    let rows = query(statement).bind(array(asked)).fetch_all(tx).await?;
     for row in rows {
-        let number: u32 = row.try_get("asked")?;
+        let number: u32 = row.get("asked")?;
         of_each[number as usize].push(row);
     }
     Ok(of_each)
@@ -110,11 +109,11 @@ impl Shared {
     /// Asks a statement for all of it. Rows with impossible values are left out.
     pub(super) async fn ask<T>(
         self,
-        tx: &mut SqliteConnection,
+        tx: &mut Connection,
         statement: &'static str,
         about: About,
-        read: fn(&SqliteRow) -> sqlx::Result<T>,
-    ) -> sqlx::Result<Found<T>> {
+        read: fn(&Row) -> Result<T>,
+    ) -> Result<Found<T>> {
         let mut found = Found {
             rows: HashMap::new(),
             damages: HashMap::new(),
@@ -123,12 +122,9 @@ impl Shared {
         if self.things.is_empty() {
             return Ok(found);
         }
-        let rows = sqlx::query(statement)
-            .bind(array(self.things))
-            .fetch_all(tx)
-            .await?;
+        let rows = query(statement).bind(array(self.things)).fetch_all(tx).await?;
         for (order, row) in rows.into_iter().enumerate() {
-            let place: u32 = row.try_get("asked")?;
+            let place: u32 = row.get("asked")?;
             let read = whole(vec![row], about, read)?;
             for thing in read.rows {
                 found.rows.entry(place).or_default().push((order, thing));

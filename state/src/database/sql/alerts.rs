@@ -5,18 +5,19 @@ pub(in crate::database) const FIRING: &str =
 
 pub(in crate::database) const KEEP: &str = "
     INSERT INTO alert_firing (alert, subject, facts, since_timestamp, told_timestamp, resolved_timestamp)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?2) WHERE true
+    SELECT ?1, r.subject, r.facts, r.since, r.told, r.resolved
+      FROM rows(?2 subject text, facts text, since text, told text, resolved text) r WHERE true
     ON CONFLICT (alert, subject) DO UPDATE
        SET facts = excluded.facts, since_timestamp = excluded.since_timestamp,
            told_timestamp = excluded.told_timestamp, resolved_timestamp = excluded.resolved_timestamp";
 
 pub(in crate::database) const FORGET: &str =
-    "DELETE FROM alert_firing WHERE alert = ?1 AND subject IN (SELECT value FROM jsonb_each(?2))";
+    "DELETE FROM alert_firing WHERE alert = ?1 AND subject IN (SELECT value FROM list(?2 text))";
 
 /// Queues a notice for each of some receivers. One that still waits for a notice of this alert needs no repetition.
 pub(in crate::database) const QUEUE: &str = "
     INSERT INTO alert_notice (receiver, alert, kind, content, queued_timestamp, next_try_timestamp)
-    SELECT r.value, ?1, ?2, ?3, ?4, ?4 FROM jsonb_each(?5) r
+    SELECT r.value, ?1, ?2, ?3, ?4, ?4 FROM list(?5 text) r
      WHERE ?2 <> 'repeated'
         OR NOT EXISTS (SELECT 1 FROM alert_notice n
                         WHERE n.receiver = r.value AND n.alert = ?1 AND n.sent_timestamp IS NULL)";
@@ -26,14 +27,15 @@ pub(in crate::database) const TRIM: &str =
     "DELETE FROM alert_notice WHERE sent_timestamp IS NOT NULL AND sent_timestamp < ?1";
 
 pub(in crate::database) const FORGET_ALERTS: &str =
-    "DELETE FROM alert_firing WHERE alert NOT IN (SELECT value FROM jsonb_each(?1))";
+    "DELETE FROM alert_firing WHERE alert NOT IN (SELECT value FROM list(?1 text))";
 
 pub(in crate::database) const UNKNOWN_RECEIVERS: &str = "
     SELECT receiver, count(*) FROM alert_notice
-     WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM jsonb_each(?1)) GROUP BY receiver";
+     WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM list(?1 text))
+     GROUP BY receiver ORDER BY receiver";
 
 pub(in crate::database) const FORGET_RECEIVERS: &str = "
-    DELETE FROM alert_notice WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM jsonb_each(?1))";
+    DELETE FROM alert_notice WHERE sent_timestamp IS NULL AND receiver NOT IN (SELECT value FROM list(?1 text))";
 
 /// Every start tries at once what waits.
 pub(in crate::database) const TRY_NOW: &str =
@@ -69,18 +71,18 @@ pub(in crate::database) const FAILED_WAVES: &str = "
 pub(in crate::database) const HELD_FILES: &str = "
     SELECT h.file_url, f.feed, min(h.reason) AS reason, count(h.trans_date) AS days, min(h.submitted) AS since
       FROM held h CROSS JOIN ingested_file_status f ON f.file_id = h.file_id
-     GROUP BY h.file_url ORDER BY h.file_url";
+     GROUP BY h.file_url, f.feed ORDER BY h.file_url";
 
 /// The files whose newest submission was converted since `?1`, and of whose lines more than `?2` percent are rejects.
 pub(in crate::database) const MANY_REJECTS: &str = "
     SELECT f.file_url, f.feed, v.rejects, v.lines, v.accepted = 0 AS is_whole, v.created_timestamp AS since
       FROM file_version v CROSS JOIN ingested_file_status f ON f.file_id = v.file_id
-     WHERE v.rejects > 0 AND v.created_timestamp >= ?1 AND v.rejects * 100.0 > ?2 * v.lines
+     WHERE v.rejects > 0 AND v.created_timestamp >= ?1 AND v.rejects * 100.0 > ?2:real * v.lines
        AND f.last_update_status <> 'WITHDRAWN'
        AND v.version_id = (SELECT s.version_id FROM submission s WHERE s.file_id = v.file_id
                             ORDER BY s.submission_id DESC LIMIT 1)
      UNION
-    SELECT f.file_url, f.feed, v.rejects, v.lines, 1, v.created_timestamp
+    SELECT f.file_url, f.feed, v.rejects, v.lines, true, v.created_timestamp
       FROM ingested_file_status f
      CROSS JOIN submission s ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
      CROSS JOIN file_version v ON v.version_id = s.version_id
@@ -104,14 +106,14 @@ pub(in crate::database) const UNLOADED: &str = "
                     ON c.job_config_id = w.job_config_id AND c.job_enabled = 1) o
          CROSS JOIN job_file j ON j.job_config_id = o.job_config_id AND j.wave = o.wave
          CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
-         WHERE f.valid_submission_id > o.seen)
+         WHERE f.valid_submission_id > o.seen) unloaded
      WHERE submitted IS NOT NULL
      GROUP BY job_config_id, wave ORDER BY job_config_id, wave";
 
 /// Whether a wave has had a run with everything, whose result is in the warehouse.
 pub(in crate::database) const IS_COMPLETE: &str = "
     SELECT EXISTS (SELECT 1 FROM job_run
-                    WHERE job_config_id = ?1 AND wave = ?2 AND state = 'COMPLETED' AND NOT incomplete
+                    WHERE job_config_id = ?1 AND wave = ?2 AND state = 'COMPLETED' AND incomplete = 0
                       AND outcome IN ('LOADED', 'UNCHANGED'))";
 
 /// The stores of a job by day, each with its newest day up to `?2`. Looks up one store after another. A file that a person
@@ -128,7 +130,7 @@ pub(in crate::database) const LAST_WAVES: &str = "
                          WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.store_id = store.id AND j.wave <= ?2
                            AND (f.version_id IS NOT NULL OR f.last_update_status <> 'WITHDRAWN')
                          ORDER BY j.wave DESC LIMIT 1) AS wave
-              FROM store WHERE id IS NOT NULL)
+              FROM store WHERE id IS NOT NULL) last
      WHERE wave IS NOT NULL";
 
 /// The stores of a job without days, each with its newest submission.
@@ -137,7 +139,7 @@ pub(in crate::database) const LAST_SUBMISSIONS: &str = "
       FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE j.job_config_id = ?1 AND j.wave = '' AND j.store_id IS NOT NULL
        AND (f.version_id IS NOT NULL OR f.last_update_status <> 'WITHDRAWN')
-     GROUP BY j.store_id";
+     GROUP BY j.store_id ORDER BY j.store_id";
 
 /// The `?3` newest days of a job up to `?2`, each with whether it has run.
 pub(in crate::database) const RECENT_WAVES: &str = "
@@ -146,7 +148,7 @@ pub(in crate::database) const RECENT_WAVES: &str = "
          UNION ALL
         SELECT (SELECT max(j.wave) FROM job_file j
                  WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.wave < recent.wave), place + 1
-          FROM recent WHERE recent.wave IS NOT NULL AND place < ?3)
+          FROM recent WHERE recent.wave IS NOT NULL AND place < ?3:int)
     SELECT wave, EXISTS (SELECT 1 FROM job_run r
                           WHERE r.job_config_id = ?1 AND r.wave = recent.wave AND r.state = 'COMPLETED') AS has_run
       FROM recent WHERE wave IS NOT NULL ORDER BY wave DESC";

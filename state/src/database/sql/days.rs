@@ -1,14 +1,15 @@
 //! Statements about the stores and days of versions.
 
 pub(in crate::database) const CLEAR_VERSION_DAYS: &str =
-    "DELETE FROM version_day WHERE version_id IN (SELECT value FROM jsonb_each(?1))";
+    "DELETE FROM version_day WHERE version_id IN (SELECT value FROM list(?1 int))";
 
 pub(in crate::database) const ADD_VERSION_DAYS: &str = "
     INSERT INTO version_day (version_id, store_id, trans_date, lines, turnover)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?1)";
+    SELECT r.version_id, r.store_id, r.trans_date, r.lines, r.turnover
+      FROM rows(?1 version_id int, store_id text, trans_date text, lines int, turnover int) r";
 
 pub(in crate::database) const VERSION_DAYS: &str = "
-    SELECT d.version_id, d.store_id, d.trans_date, d.lines, d.turnover FROM jsonb_each(?1) j
+    SELECT d.version_id, d.store_id, d.trans_date, d.lines, d.turnover FROM list(?1 int) j
      CROSS JOIN version_day d ON d.version_id = j.value
      ORDER BY d.version_id, d.store_id, d.trans_date";
 
@@ -36,9 +37,13 @@ macro_rules! holdings {
     };
 }
 
-pub(in crate::database) const HOLDINGS: &str = holdings!(
-    "FROM jsonb_each(?1) j
-     CROSS JOIN file_day d ON d.store_id = j.value ->> 0 AND d.trans_date = j.value ->> 1"
+/// Postgres is told the order in which SQLite finds them.
+pub(in crate::database) const HOLDINGS: &str = concat!(
+    holdings!(
+        "FROM rows(?1 store_id text, trans_date text) j
+         CROSS JOIN file_day d ON d.store_id = j.store_id AND d.trans_date = j.trans_date"
+    ),
+    " postgres{ORDER BY j.key, d.file_id, d.version_id}"
 );
 
 pub(in crate::database) const HOLDINGS_OF_FILE: &str = concat!(
@@ -48,21 +53,24 @@ pub(in crate::database) const HOLDINGS_OF_FILE: &str = concat!(
 
 pub(in crate::database) const CLEAR_FILE_DAYS: &str = "
     DELETE FROM file_day
-     WHERE (store_id, trans_date, file_id) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
+     WHERE (store_id, trans_date, file_id) IN (SELECT r.store_id, r.trans_date, r.file_id
+                                                 FROM rows(?1 store_id text, trans_date text, file_id int) r)";
 
 pub(in crate::database) const ADD_FILE_DAYS: &str = "
     INSERT INTO file_day
            (store_id, trans_date, file_id, version_id, standing, since_submission, reason, other_file_id, is_older)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-           (SELECT f.version_id FROM ingested_file_status f WHERE f.file_id = value ->> 2) IS NOT value ->> 3
-      FROM jsonb_each(?1)";
+    SELECT r.store_id, r.trans_date, r.file_id, r.version_id, r.standing, r.since_submission, r.reason, r.other_file_id,
+           CASE WHEN (SELECT f.version_id FROM ingested_file_status f WHERE f.file_id = r.file_id)
+                     IS DISTINCT FROM r.version_id THEN 1 ELSE 0 END
+      FROM rows(?1 store_id text, trans_date text, file_id int, version_id int, standing text, since_submission int,
+                reason text, other_file_id int) r";
 
 /// Days that a person took out come back when their file is submitted again.
 pub(in crate::database) const BRING_BACK: &str = "
-    UPDATE file_day SET standing = 'STANDS', since_submission = j.value ->> 2
-      FROM jsonb_each(?1) j
-     WHERE file_id = j.value ->> 0 AND version_id = j.value ->> 1
-       AND standing = 'WITHDRAWN' AND standing <> 'STANDS'";
+    UPDATE file_day AS d SET standing = 'STANDS', since_submission = j.since_submission
+      FROM rows(?1 file_id int, version_id int, since_submission int) j
+     WHERE d.file_id = j.file_id AND d.version_id = j.version_id
+       AND d.standing = 'WITHDRAWN' AND d.standing <> 'STANDS'";
 
 pub(in crate::database) const HELD: &str = "SELECT * FROM held";
 
@@ -74,12 +82,14 @@ pub(in crate::database) const UNCOUNTED: &str = "
      ORDER BY f.file_url";
 
 pub(in crate::database) const COUNTED: &str =
-    "UPDATE file_version SET days_counted = 1 WHERE version_id IN (SELECT value FROM jsonb_each(?1))";
+    "UPDATE file_version SET days_counted = 1 WHERE version_id IN (SELECT value FROM list(?1 int))";
 
 /// What a version in force reports stands, unless more is known of the day.
 pub(in crate::database) const LET_STAND: &str = "
-    INSERT OR IGNORE INTO file_day (store_id, trans_date, file_id, version_id, standing, since_submission)
+    INSERT INTO file_day (store_id, trans_date, file_id, version_id, standing, since_submission)
     SELECT d.store_id, d.trans_date, f.file_id, d.version_id, 'STANDS', f.valid_submission_id
-      FROM jsonb_each(?1) j
+      FROM list(?1 int) j
      CROSS JOIN version_day d ON d.version_id = j.value
-      JOIN ingested_file_status f ON f.version_id = d.version_id";
+      JOIN ingested_file_status f ON f.version_id = d.version_id
+     WHERE true
+    ON CONFLICT (store_id, trans_date, file_id, version_id) DO NOTHING";

@@ -2,7 +2,7 @@
 
 pub(in crate::database) const HISTORY: &str = "
     SELECT edit_id, at, who, action, job_config_id, before, after FROM job_edit
-     WHERE ?1 IS NULL OR job_config_id = ?1 ORDER BY edit_id DESC";
+     WHERE ?1:text IS NULL OR job_config_id = ?1 ORDER BY edit_id DESC";
 
 pub(in crate::database) const ARE_UNTOLD: &str = "SELECT EXISTS (SELECT 1 FROM job_edit WHERE is_told = 0)";
 

@@ -21,17 +21,17 @@ macro_rules! file_facts {
 
 /// The files of the waves.
 pub(in crate::database) const FILES: &str = file_facts!(
-    "w.value ->> 0",
-    "FROM jsonb_each(?1) w
-     CROSS JOIN job_file j ON j.job_config_id = w.value ->> 1 AND j.wave = w.value ->> 2
+    "w.asked",
+    "FROM rows(?1 asked int, job text, wave text, feed text) w
+     CROSS JOIN job_file j ON j.job_config_id = w.job AND j.wave = w.wave
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id"
 );
 
 /// The files that no job takes, of feeds: `?1` is an array of the number of the question, and the feed.
 pub(in crate::database) const STRAYS: &str = file_facts!(
-    "q.value ->> 0",
-    "FROM jsonb_each(?1) q CROSS JOIN file_without_job n
-     CROSS JOIN ingested_file_status f ON f.file_id = n.file_id AND f.feed = q.value ->> 1"
+    "q.asked",
+    "FROM rows(?1 asked int, feed text) q CROSS JOIN file_without_job n ON true
+     CROSS JOIN ingested_file_status f ON f.file_id = n.file_id AND f.feed = q.feed"
 );
 
 /// Of the files in force that match a pattern, the newest: of a day in their names, or of all days together. `?1` is an
@@ -41,12 +41,14 @@ macro_rules! required {
         concat!(
             "WITH newest (asked, file_id) AS MATERIALIZED (
                  SELECT asked, file_id FROM (
-                     SELECT p.key AS asked, q.file_id, max(f.last_validated_timestamp || f.file_url)
-                       FROM jsonb_each(?1) p CROSS JOIN required_file q ON q.pattern = p.value ->> 0",
+                     sqlite{SELECT p.key AS asked, q.file_id, max(f.last_validated_timestamp || f.file_url)}
+                     postgres{SELECT DISTINCT ON (p.key) p.key AS asked, q.file_id}
+                       FROM rows(?1 pattern text, day text) p CROSS JOIN required_file q ON q.pattern = p.pattern",
             $of_day,
             "         CROSS JOIN ingested_file_status f ON f.file_id = q.file_id
                       WHERE f.version_id IS NOT NULL
-                      GROUP BY p.key))
+                      sqlite{GROUP BY p.key}
+                      postgres{ORDER BY p.key, f.last_validated_timestamp DESC, f.file_url DESC}) newest)
             ",
             file_facts!(
                 "n.asked",
@@ -56,7 +58,7 @@ macro_rules! required {
     };
 }
 
-pub(in crate::database) const REQUIRED_OF_DAYS: &str = required!(" AND q.wave = p.value ->> 1 ");
+pub(in crate::database) const REQUIRED_OF_DAYS: &str = required!(" AND q.wave = p.day ");
 pub(in crate::database) const REQUIRED: &str = required!(" ");
 
 /// The days of the waves' files for which not simply the version in force counts, as far as a run must know of them: those
@@ -65,11 +67,11 @@ pub(in crate::database) const REQUIRED: &str = required!(" ");
 /// other files that have to do with these.
 pub(in crate::database) const SPECIAL_DAYS: &str = "
     WITH wave (asked, job, wave, feed, seen) AS MATERIALIZED (
-        SELECT w.value ->> 0, w.value ->> 1, w.value ->> 2, w.value ->> 3,
+        SELECT q.asked, q.job, q.wave, q.feed,
                coalesce((SELECT max(r.as_of_submission) FROM job_run r
-                          WHERE r.job_config_id = w.value ->> 1 AND r.wave = '' AND r.state = 'COMPLETED'
+                          WHERE r.job_config_id = q.job AND r.wave = '' AND r.state = 'COMPLETED'
                             AND r.cause <> 'replay'), 0)
-          FROM jsonb_each(?1) w),
+          FROM rows(?1 asked int, job text, wave text, feed text) q),
     ours (asked, job, feed, seen, file_id) AS MATERIALIZED (
         SELECT w.asked, w.job, w.feed, w.seen, j.file_id
           FROM wave w CROSS JOIN job_file j ON j.job_config_id = w.job AND j.wave = w.wave),
@@ -85,7 +87,7 @@ pub(in crate::database) const SPECIAL_DAYS: &str = "
         SELECT m.asked, m.store_id, m.trans_date, m.file_id FROM marked m
          CROSS JOIN ingested_file_status f ON f.file_id = m.file_id
          WHERE f.feed = m.feed
-           AND (m.since_submission > max(
+           AND (m.since_submission > greatest(
                     m.seen,
                     coalesce((SELECT max(r.as_of_submission) FROM job_run r
                                WHERE r.job_config_id = m.job AND r.wave = m.trans_date AND r.state = 'COMPLETED'
@@ -115,19 +117,19 @@ pub(in crate::database) const SPECIAL_DAYS: &str = "
 /// left nothing open, and the last that failed. Completed replays are left out: they read earlier submissions, so the
 /// current wave goes on as if they had not run. Oldest first.
 pub(in crate::database) const NEWEST_RUNS: &str = "
-    SELECT DISTINCT w.value ->> 0 AS asked, r.* FROM jsonb_each(?1) w
+    SELECT DISTINCT w.asked AS asked, r.* FROM rows(?1 asked int, job text, wave text, feed text) w
      CROSS JOIN job_run r ON r.sequence IN (
            (SELECT max(sequence) FROM job_run
-             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'QUEUED'),
+             WHERE job_config_id = w.job AND wave = w.wave AND state = 'QUEUED'),
            (SELECT max(sequence) FROM job_run
-             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'RUNNING'),
+             WHERE job_config_id = w.job AND wave = w.wave AND state = 'RUNNING'),
            (SELECT max(sequence) FROM job_run
-             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'FAILED'),
+             WHERE job_config_id = w.job AND wave = w.wave AND state = 'FAILED'),
            (SELECT sequence FROM job_run
-             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'COMPLETED' AND cause <> 'replay'
+             WHERE job_config_id = w.job AND wave = w.wave AND state = 'COMPLETED' AND cause <> 'replay'
              ORDER BY sequence DESC LIMIT 1),
            (SELECT sequence FROM job_run
-             WHERE job_config_id = w.value ->> 1 AND wave = w.value ->> 2 AND state = 'COMPLETED' AND cause <> 'replay'
+             WHERE job_config_id = w.job AND wave = w.wave AND state = 'COMPLETED' AND cause <> 'replay'
                AND incomplete = 0
              ORDER BY sequence DESC LIMIT 1))
      ORDER BY r.sequence";
@@ -135,19 +137,19 @@ pub(in crate::database) const NEWEST_RUNS: &str = "
 /// The newest completion of a job in a wave. `?1` is an array of jobs and waves; the column `asked` is the place in it.
 pub(in crate::database) const COMPLETIONS_OF_WAVES: &str = "
     SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
-      FROM jsonb_each(?1) q
+      FROM rows(?1 job text, wave text) q
      CROSS JOIN job_run r
         ON r.sequence = (SELECT sequence FROM job_run
-                          WHERE job_config_id = q.value ->> 0 AND wave = q.value ->> 1 AND state = 'COMPLETED'
+                          WHERE job_config_id = q.job AND wave = q.wave AND state = 'COMPLETED'
                           ORDER BY sequence DESC LIMIT 1)
      ORDER BY r.sequence";
 
 /// Likewise, in whatever wave.
 pub(in crate::database) const COMPLETIONS: &str = "
     SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.sequence, r.finished_timestamp
-      FROM jsonb_each(?1) q
+      FROM rows(?1 job text) q
      CROSS JOIN job_run r
-        ON r.sequence = (SELECT sequence FROM job_run WHERE job_config_id = q.value ->> 0 AND state = 'COMPLETED'
+        ON r.sequence = (SELECT sequence FROM job_run WHERE job_config_id = q.job AND state = 'COMPLETED'
                           ORDER BY sequence DESC LIMIT 1)
      ORDER BY r.sequence";
 
@@ -155,6 +157,6 @@ pub(in crate::database) const COMPLETIONS: &str = "
 /// it.
 pub(in crate::database) const ACTIVE: &str = "
     SELECT q.key AS asked, r.job_config_id, r.wave, r.run_id, r.state
-      FROM jsonb_each(?1) q
+      FROM list(?1 text) q
      CROSS JOIN job_run r ON r.job_config_id = q.value AND r.state IN ('QUEUED', 'RUNNING')
      ORDER BY r.sequence";

@@ -20,7 +20,7 @@ pub(in crate::database) const APPLY: &str = "
            job_enabled = excluded.job_enabled
      WHERE (j.job_feed, j.job_input_pattern, j.job_min_file_count, j.job_trigger, j.job_addl_criteria, j.job_params,
             j.job_enabled)
-        IS NOT (excluded.job_feed, excluded.job_input_pattern, excluded.job_min_file_count, excluded.job_trigger,
+        IS DISTINCT FROM (excluded.job_feed, excluded.job_input_pattern, excluded.job_min_file_count, excluded.job_trigger,
             excluded.job_addl_criteria, excluded.job_params, excluded.job_enabled)";
 
 pub(in crate::database) const ALL: &str = "SELECT * FROM aggr_job_configuration ORDER BY job_config_id";
@@ -31,7 +31,7 @@ pub(in crate::database) const ONE: &str = "SELECT * FROM aggr_job_configuration 
 
 /// The jobs whose names are in `?1`.
 pub(in crate::database) const THESE: &str =
-    "SELECT * FROM aggr_job_configuration WHERE job_config_id IN (SELECT value FROM jsonb_each(?1))";
+    "SELECT * FROM aggr_job_configuration WHERE job_config_id IN (SELECT value FROM list(?1 text))";
 
 /// The jobs that take none of the known files.
 pub(in crate::database) const WITHOUT_FILES: &str = "

@@ -69,7 +69,7 @@ macro_rules! expired_of_run {
             $object,
             " IS NOT NULL
              AND +v.state IN ('COMPLETED', 'FAILED') AND v.finished_timestamp <= ?1
-             AND (v.outcome IS NOT 'LOADED' OR EXISTS (
+             AND (v.outcome IS DISTINCT FROM 'LOADED' OR EXISTS (
                      SELECT 1 FROM job_run later
                       WHERE later.job_config_id = v.job_config_id AND later.wave = v.wave
                         AND later.state = 'COMPLETED' AND later.outcome = 'LOADED' AND later.sequence > v.sequence))"
@@ -95,7 +95,7 @@ macro_rules! find {
 
 /// Forgets the objects of the keys in `?2`, a JSON array, as far as they have still expired, and returns these keys.
 macro_rules! forget {
-    ($table:literal, $key:literal, $forgotten:literal, $expired:expr) => {
+    ($table:literal, $key:literal: $type:literal, $forgotten:literal, $expired:expr) => {
         concat!(
             "UPDATE ",
             $table,
@@ -104,7 +104,9 @@ macro_rules! forget {
             "
               WHERE v.",
             $key,
-            " IN (SELECT value FROM jsonb_each(?2)) AND ",
+            " IN (SELECT value FROM list(?2 ",
+            $type,
+            ")) AND ",
             $expired,
             "
              RETURNING CAST(",
@@ -122,7 +124,7 @@ pub(in crate::database) const FIND_CONVERTED: &str = find!(
 );
 pub(in crate::database) const FORGET_CONVERTED: &str = forget!(
     "file_version",
-    "version_id",
+    "version_id": "int",
     "converted_object = NULL",
     expired!("converted_object")
 );
@@ -135,7 +137,7 @@ pub(in crate::database) const FIND_REJECTS: &str = find!(
 );
 pub(in crate::database) const FORGET_REJECTS: &str = forget!(
     "file_version",
-    "version_id",
+    "version_id": "int",
     "rejects_object = NULL",
     expired!("rejects_object")
 );
@@ -146,7 +148,7 @@ pub(in crate::database) const FIND_PARTIALS: &str =
 /// `?3` is the time, which is kept: a run that needs the partial says since when it is gone.
 pub(in crate::database) const EXPIRE_PARTIALS: &str = forget!(
     "file_version",
-    "version_id",
+    "version_id": "int",
     "partial_object = NULL, partial_removed_timestamp = ?3",
     expired_partial!()
 );
@@ -159,7 +161,7 @@ pub(in crate::database) const FIND_SUMMARIES: &str = find!(
 );
 pub(in crate::database) const FORGET_SUMMARIES: &str = forget!(
     "job_run",
-    "run_id",
+    "run_id": "text",
     "summary_object = NULL",
     expired_of_run!("summary_object")
 );
@@ -172,7 +174,7 @@ pub(in crate::database) const FIND_COVERAGES: &str = find!(
 );
 pub(in crate::database) const FORGET_COVERAGES: &str = forget!(
     "job_run",
-    "run_id",
+    "run_id": "text",
     "coverage_object = NULL",
     expired_of_run!("coverage_object")
 );
@@ -180,9 +182,9 @@ pub(in crate::database) const FORGET_COVERAGES: &str = forget!(
 /// Forgets partials that the lake has lost: paths of files, and the objects.
 pub(in crate::database) const FORGET_PARTIALS: &str = "
     UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
-     WHERE version_id IN (SELECT v.version_id FROM jsonb_each(?1) j
-                           CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
-                           CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)";
+     WHERE version_id IN (SELECT v.version_id FROM rows(?1 file_url text, object text) j
+                           CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
+                           CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object)";
 
 /// The next partials of the versions in force, with their files, after the path `?1`.
 pub(in crate::database) const PARTIALS_IN_FORCE: &str = "
@@ -192,9 +194,9 @@ pub(in crate::database) const PARTIALS_IN_FORCE: &str = "
 /// Has the files of partials that the lake lost read again, if the partials are still those of a version.
 pub(in crate::database) const LOOK_AGAIN_FOR: &str = "
     UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_id IN (SELECT f.file_id FROM jsonb_each(?1) j
-                        CROSS JOIN ingested_file_status f ON f.file_url = j.value ->> 0
-                        CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.value ->> 1)
+     WHERE file_id IN (SELECT f.file_id FROM rows(?1 file_url text, object text) j
+                        CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
+                        CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object)
     RETURNING file_url";
 
 /// The files that a queued run waits for: they are to be read again, because the lake lost the partials that it needs. It

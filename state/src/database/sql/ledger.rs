@@ -5,26 +5,27 @@
 /// Notes the entries that this database does not know. Those of jobs that it does not have belong to somebody else.
 pub(in crate::database) const NOTE_UNKNOWN: &str = "
     INSERT INTO ledger_run (target, run_id, job_config_id, wave, sequence, rows, loaded_timestamp, found_timestamp)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, ?2
-      FROM jsonb_each(?1)
-     WHERE value ->> 2 IN (SELECT job_config_id FROM aggr_job_configuration)
-       AND value ->> 1 NOT IN (SELECT run_id FROM job_run)
+    SELECT r.target, r.run_id, r.job, r.wave, r.sequence, r.rows, r.loaded, ?2
+      FROM rows(?1 target text, run_id text, job text, wave text, sequence int, rows int, loaded text) r
+     WHERE r.job IN (SELECT job_config_id FROM aggr_job_configuration)
+       AND r.run_id NOT IN (SELECT run_id FROM job_run)
     ON CONFLICT (target, run_id) DO NOTHING";
 
 /// Forgets unknown entries that the ledger no longer has as the newest of their scopes.
 pub(in crate::database) const FORGET_UNKNOWN: &str = "
     DELETE FROM ledger_run
      WHERE accepted_timestamp IS NULL
-       AND (target, run_id) NOT IN (SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1))";
+       AND (target, run_id) NOT IN (SELECT r.target, r.run_id FROM rows(?1 target text, run_id text) r)";
 
 /// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting: to
 /// look through the ledger for each load would take minutes where there are tens of thousands.
 pub(in crate::database) const NOTE_LOST: &str = "
     WITH scope (job, wave, newest) AS MATERIALIZED
          (SELECT job, wave, max(sequence)
-            FROM (SELECT value ->> 2 AS job, value ->> 3 AS wave, value ->> 4 AS sequence FROM jsonb_each(?1)
+            FROM (SELECT e.job AS job, e.wave AS wave, e.sequence AS sequence
+                    FROM rows(?1 target text, run_id text, job text, wave text, sequence int) e
                    UNION ALL
-                  SELECT DISTINCT job_config_id, wave, -1 FROM job_run)
+                  SELECT DISTINCT job_config_id, wave, -1 FROM job_run) either
            GROUP BY job, wave)
     UPDATE job_run SET lost_timestamp = ?2
      WHERE run_id IN (SELECT r.run_id FROM scope s
@@ -35,7 +36,7 @@ pub(in crate::database) const NOTE_LOST: &str = "
 
 pub(in crate::database) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL
-     WHERE lost_timestamp IS NOT NULL AND run_id IN (SELECT value ->> 1 FROM jsonb_each(?1))";
+     WHERE lost_timestamp IS NOT NULL AND run_id IN (SELECT r.run_id FROM rows(?1 target text, run_id text) r)";
 
 /// The run is there, and with it all that still counts of the earlier loads of its wave.
 pub(in crate::database) const FOUND: &str = "
@@ -49,13 +50,13 @@ pub(in crate::database) const ALL_LOST: &str = "
     SELECT * FROM job_run WHERE lost_timestamp IS NOT NULL AND outcome = 'LOADED' ORDER BY +sequence";
 
 pub(in crate::database) const UNKNOWN: &str = "
-    SELECT * FROM ledger_run WHERE accepted_timestamp IS NULL AND (?1 IS NULL OR job_config_id = ?1)
+    SELECT * FROM ledger_run WHERE accepted_timestamp IS NULL AND (?1:text IS NULL OR job_config_id = ?1)
      ORDER BY +sequence";
 
 /// The last load of each job and wave, if the warehouse was found to lack it.
 pub(in crate::database) const LOST: &str = "
     SELECT r.* FROM job_run r
-     WHERE r.lost_timestamp IS NOT NULL AND (?1 IS NULL OR r.job_config_id = ?1)
+     WHERE r.lost_timestamp IS NOT NULL AND (?1:text IS NULL OR r.job_config_id = ?1)
        AND NOT EXISTS (SELECT 1 FROM job_run later
                         WHERE later.job_config_id = r.job_config_id AND later.wave = r.wave
                           AND later.state = 'COMPLETED' AND later.outcome = 'LOADED' AND later.sequence > r.sequence)
@@ -64,11 +65,11 @@ pub(in crate::database) const LOST: &str = "
 /// Whether the ledger's newest entry of a scope (`?3` its run, `?4` its sequence) holds nothing new: the run is known,
 /// and no newer load is missing that was not missed before.
 pub(in crate::database) const AGREES: &str = "
-    SELECT (?3 IS NULL OR EXISTS (SELECT 1 FROM job_run WHERE run_id = ?3)
+    SELECT (?3:text IS NULL OR EXISTS (SELECT 1 FROM job_run WHERE run_id = ?3)
             OR EXISTS (SELECT 1 FROM ledger_run WHERE run_id = ?3 AND accepted_timestamp IS NOT NULL))
        AND NOT EXISTS (SELECT 1 FROM job_run
                         WHERE job_config_id = ?1 AND wave = ?2 AND state = 'COMPLETED' AND outcome = 'LOADED'
-                          AND lost_timestamp IS NULL AND sequence > coalesce(?4, -1))";
+                          AND lost_timestamp IS NULL AND sequence > coalesce(?4:int, -1))";
 
 /// Whether the warehouse holds something else than the last load that this database knows of a job and wave.
 pub(in crate::database) const IS_OTHERS: &str = "
@@ -89,7 +90,7 @@ pub(in crate::database) const FORGET_FILES: &str = "
     UPDATE ingested_file_status
        SET version_id = NULL, valid_submission_id = NULL, last_update_status = 'SUBMITTED', last_update_timestamp = ?2,
            last_error = NULL, stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_url IN (SELECT value FROM jsonb_each(?1)) AND last_update_status <> 'WITHDRAWN'";
+     WHERE file_url IN (SELECT value FROM list(?1 text)) AND last_update_status <> 'WITHDRAWN'";
 
 pub(in crate::database) const CANCEL_RUNS: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?3, error = ?4

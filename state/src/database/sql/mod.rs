@@ -1,5 +1,7 @@
 //! The SQL, kept apart from the code that runs it.
 //!
+//! Both databases read the same statements, in a notation for where they differ ([`crate::dialect::notation`]).
+//!
 //! Rows are read by column name. Where a statement selects all columns of two tables, the columns of the table named
 //! last win.
 
@@ -23,3 +25,8 @@ pub(super) mod stores;
 pub(super) mod unmatched;
 pub(super) mod waiting;
 pub(super) mod waves;
+
+#[cfg(test)]
+pub(in crate::database) mod listed;
+#[cfg(test)]
+mod tests;

@@ -5,8 +5,9 @@
 /// other's, but are told here, too.
 pub(in crate::database) const DAYS_OF_OTHERS: &str = "
     WITH ours (asked, job, version_id, file_id, written_ns, submission_id) AS MATERIALIZED
-         (SELECT j.value ->> 0, j.value ->> 1, j.value ->> 2, j.value ->> 3, s.written_ns, s.submission_id
-            FROM jsonb_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value ->> 4)
+         (SELECT j.asked, j.job, j.version_id, j.file_id, s.written_ns, s.submission_id
+            FROM rows(?1 asked int, job text, version_id int, file_id int, submission_id int) j
+           CROSS JOIN submission s ON s.submission_id = j.submission_id)
     SELECT o.asked, o.version_id, d.store_id, d.trans_date, mine.file_url, k.job_config_id AS other_job,
            k.file_id AS other_file_id, other.file_url AS other_file,
            (k.written_ns, k.submission_id) > (o.written_ns, o.submission_id) AS is_newer
@@ -57,12 +58,12 @@ pub(in crate::database) const KEEP_LOADED: &str = "
             ON n.run_id = i.run_id AND n.version_id = i.version_id AND n.store_id = d.store_id
                AND n.trans_date = d.trans_date
          WHERE r.run_id = ?1 AND (SELECT count(*) FROM aggr_job_configuration) > 1
-           AND CASE WHEN n.effect IS NULL THEN i.others_count ELSE n.effect IN ('COUNTS', 'ADDED') END)
+           AND CASE WHEN n.effect IS NULL THEN i.others_count = 1 ELSE n.effect IN ('COUNTS', 'ADDED') END) newest
      WHERE place = 1
     ON CONFLICT (store_id, trans_date) DO UPDATE
        SET job_config_id = excluded.job_config_id, file_id = excluded.file_id, written_ns = excluded.written_ns,
            submission_id = excluded.submission_id
-     WHERE job_config_id <> excluded.job_config_id OR submission_id <> excluded.submission_id";
+     WHERE loaded_day.job_config_id <> excluded.job_config_id OR loaded_day.submission_id <> excluded.submission_id";
 
 /// Forgets the days that a run has emptied: they are free for other jobs.
 pub(in crate::database) const FORGET_EMPTIED: &str = "
@@ -74,7 +75,8 @@ pub(in crate::database) const FORGET_EMPTIED: &str = "
 /// Leaves days of a run's inputs out: version, store, day.
 pub(in crate::database) const LEAVE_OUT: &str = "
     INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, 'LEFT_OUT' FROM jsonb_each(?2) WHERE true
+    SELECT ?1, r.version_id, r.store_id, r.trans_date, 'LEFT_OUT'
+      FROM rows(?2 version_id int, store_id text, trans_date text) r WHERE true
     ON CONFLICT (run_id, version_id, store_id, trans_date) DO UPDATE SET effect = excluded.effect";
 
 pub(in crate::database) const SET_DIGEST: &str = "UPDATE job_run SET inputs_digest = ?2 WHERE run_id = ?1";

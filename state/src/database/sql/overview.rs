@@ -2,12 +2,14 @@
 
 /// How many files have each status. Nearly all are VALIDATED, so only the others are looked at one by one.
 pub(in crate::database) const STATUS_COUNTS: &str = "
-    SELECT 'VALIDATED' AS status,
-           (SELECT count(*) FROM ingested_file_status)
-           - (SELECT count(*) FROM ingested_file_status WHERE last_update_status <> 'VALIDATED') AS files
-     UNION ALL
-    SELECT last_update_status, count(*) FROM ingested_file_status
-     WHERE last_update_status <> 'VALIDATED' GROUP BY last_update_status";
+    SELECT status, files FROM (
+        SELECT 'VALIDATED' AS status,
+               (SELECT count(*) FROM ingested_file_status)
+               - (SELECT count(*) FROM ingested_file_status WHERE last_update_status <> 'VALIDATED') AS files
+         UNION ALL
+        SELECT last_update_status, count(*) FROM ingested_file_status
+         WHERE last_update_status <> 'VALIDATED' GROUP BY last_update_status) counted
+     ORDER BY status <> 'VALIDATED', status";
 
 pub(in crate::database) const FAILED_FILES: &str = "
     SELECT file_url FROM ingested_file_status
@@ -23,13 +25,13 @@ pub(in crate::database) const WITH_REJECTS: &str = "
 pub(in crate::database) const WITHOUT_END: &str = "
     SELECT f.feed, f.file_url FROM file_version v
      CROSS JOIN ingested_file_status f ON f.file_id = v.file_id AND f.version_id = v.version_id
-     WHERE v.last_line_ended = 0 AND (?1 IS NULL OR f.feed = ?1) ORDER BY f.file_url";
+     WHERE v.last_line_ended = 0 AND (?1:text IS NULL OR f.feed = ?1) ORDER BY f.file_url";
 
 /// Whether at least `?2` files in force of a feed end their last lines.
 pub(in crate::database) const HAS_ENDS: &str = "
     SELECT count(*) >= ?2 FROM (
         SELECT 1 FROM ingested_file_status f JOIN file_version v ON v.version_id = f.version_id
-         WHERE f.feed = ?1 AND v.last_line_ended = 1 LIMIT ?2)";
+         WHERE f.feed = ?1 AND v.last_line_ended = 1 LIMIT ?2) ends";
 
 /// The newest run of each job and wave, if that run failed, newest first.
 pub(in crate::database) const FAILED_RUNS: &str = "

@@ -9,13 +9,13 @@ macro_rules! files {
         SELECT f.file_id FROM ",
             $of,
             "
-         WHERE (?1 IS NULL OR f.feed = ?1)
-           AND (?2 IS NULL OR f.last_update_status = ?2
+         WHERE (?1:text IS NULL OR f.feed = ?1)
+           AND (?2:text IS NULL OR f.last_update_status = ?2
                 OR ?2 = 'HELD' AND EXISTS (SELECT 1 FROM file_day d
                                             WHERE d.file_id = f.file_id AND d.standing = 'HELD' AND d.standing <> 'STANDS'))
-           AND (?3 IS NULL OR instr(lower(f.file_url), lower(?3)) > 0)
-           AND (?4 IS NULL OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.job_config_id = ?4))
-           AND (?5 IS NULL OR f.store_id = ?5
+           AND (?3:text IS NULL OR instr(lower(f.file_url), lower(?3:text)) > 0)
+           AND (?4:text IS NULL OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND j.job_config_id = ?4))
+           AND (?5:text IS NULL OR f.store_id = ?5
                 OR EXISTS (SELECT 1 FROM job_file j WHERE j.file_id = f.file_id AND +j.store_id = ?5))
          ORDER BY ",
             $order,
@@ -57,7 +57,7 @@ pub(in crate::database) const FILES_OF_JOB: [&str; 2] = lists!(
 
 /// The versions of the newest submissions of some files (an array of ids) that are not in force.
 pub(in crate::database) const REFUSED: &str = "
-    SELECT v.*, f.file_url FROM jsonb_each(?1) j
+    SELECT v.*, f.file_url FROM list(?1 int) j
      CROSS JOIN ingested_file_status f ON f.file_id = j.value AND f.last_update_status <> 'VALIDATED'
      CROSS JOIN submission s
         ON s.submission_id = (SELECT max(n.submission_id) FROM submission n WHERE n.file_id = f.file_id)
@@ -88,11 +88,13 @@ pub(in crate::database) const RUNS_OF_FILE: &str = "
 
 /// The newest file of some stores of jobs. `?1` is an array of jobs and stores.
 pub(in crate::database) const LAST_SEEN: &str = "
-    SELECT j.job_config_id, j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp
-      FROM jsonb_each(?1) q
-     CROSS JOIN job_file j ON j.store_id = q.value ->> 1 AND j.job_config_id = q.value ->> 0
+    sqlite{SELECT j.job_config_id, j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp}
+    postgres{SELECT DISTINCT ON (q.key) j.job_config_id, j.store_id, f.file_url, f.submitted_timestamp}
+      FROM rows(?1 job text, store_id text) q
+     CROSS JOIN job_file j ON j.store_id = q.store_id AND j.job_config_id = q.job
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
-     GROUP BY q.key";
+     sqlite{GROUP BY q.key}
+     postgres{ORDER BY q.key, f.submitted_timestamp DESC}";
 
 /// The stores of a job, in their order, after a given one.
 pub(in crate::database) const STORES_OF_JOB: &str = "
@@ -107,16 +109,16 @@ pub(in crate::database) const REPORTS: &str = "
       FROM job_file j
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      CROSS JOIN submission s ON s.file_id = f.file_id
-     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM jsonb_each(?2))
+     WHERE j.job_config_id = ?1 AND j.store_id IN (SELECT value FROM list(?2 text))
        AND (j.wave <> '' AND j.wave BETWEEN ?3 AND ?4
             OR j.wave = '' AND s.submitted_timestamp >= ?5 AND s.submitted_timestamp < ?6)
      ORDER BY s.submission_id";
 
 /// The newest run of each of the jobs in `?1` that had everything, and whose result is in the warehouse.
 pub(in crate::database) const LAST_COMPLETE: &str = "
-    SELECT r.* FROM jsonb_each(?1) q
+    SELECT r.* FROM list(?1 text) q
      CROSS JOIN job_run r
         ON r.sequence = (SELECT sequence FROM job_run
-                          WHERE job_config_id = q.value AND state = 'COMPLETED' AND NOT incomplete
+                          WHERE job_config_id = q.value AND state = 'COMPLETED' AND incomplete = 0
                             AND outcome IN ('LOADED', 'UNCHANGED')
                           ORDER BY sequence DESC LIMIT 1)";

@@ -15,7 +15,7 @@ pub(in crate::database) const COMPLETED_LATER: &str = "
          WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3
            AND state = 'COMPLETED' AND outcome IN ('LOADED', 'UNCHANGED')
         UNION ALL
-        SELECT run_id, sequence FROM ledger_run WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3)
+        SELECT run_id, sequence FROM ledger_run WHERE job_config_id = ?1 AND wave = ?2 AND sequence > ?3) later
      ORDER BY sequence DESC LIMIT 1";
 
 /// The newest run before a given one whose summary was loaded.
@@ -37,7 +37,7 @@ pub(in crate::database) const LAST_LOADS: &str = "
 /// The next place in the order of loads: the time, or one more than the last place if the clock stands still or went
 /// back. The ledger's places count too: somebody's clock may have been ahead.
 pub(in crate::database) const NEXT_SEQUENCE: &str = "
-    SELECT max(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run),
+    SELECT greatest(?1, (SELECT coalesce(max(sequence), 0) + 1 FROM job_run),
                (SELECT coalesce(max(sequence), 0) + 1 FROM ledger_run))";
 
 pub(in crate::database) const ADD: &str = "
@@ -48,7 +48,8 @@ pub(in crate::database) const ADD: &str = "
 
 pub(in crate::database) const ADD_INPUTS: &str = "
     INSERT INTO job_run_input (run_id, file_id, version_id, submission_id, others_count)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?2)";
+    SELECT ?1, r.file_id, r.version_id, r.submission_id, r.others_count
+      FROM rows(?2 file_id int, version_id int, submission_id int, others_count bool) r";
 
 pub(in crate::database) const ADD_INPUT: &str = "
     INSERT INTO job_run_input (run_id, file_id, version_id, submission_id) VALUES (?1, ?2, ?3, ?4)";
@@ -64,7 +65,8 @@ pub(in crate::database) const SET_INPUTS_DIGEST: &str =
 
 pub(in crate::database) const ADD_INPUT_DAYS: &str = "
     INSERT INTO job_run_input_day (run_id, version_id, store_id, trans_date, effect)
-    SELECT ?1, value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM jsonb_each(?2)";
+    SELECT ?1, r.version_id, r.store_id, r.trans_date, r.effect
+      FROM rows(?2 version_id int, store_id text, trans_date text, effect text) r";
 
 pub(in crate::database) const INPUT_DAYS: &str = "
     SELECT version_id, store_id, trans_date, effect FROM job_run_input_day
@@ -90,7 +92,7 @@ pub(in crate::database) const NEXT: &str = "
          WHERE r.state = 'RUNNING')
     SELECT q.* FROM job_run q
      WHERE q.state = 'QUEUED'
-       AND q.run_id NOT IN (SELECT value FROM jsonb_each(?1))
+       AND q.run_id NOT IN (SELECT value FROM list(?1 text))
        AND NOT EXISTS (SELECT 1 FROM waiting w
                         WHERE w.kind = 'run' AND w.subject = q.run_id
                           AND w.next_try_timestamp > ?2 AND w.next_try_timestamp < ?3)
@@ -171,13 +173,13 @@ pub(in crate::database) const REQUEUE: &str = "
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
 pub(in crate::database) const RUNNING: &str = "
-    SELECT run_id, max(attempts, 0) AS attempts FROM job_run WHERE state = 'RUNNING' ORDER BY sequence DESC";
+    SELECT run_id, greatest(attempts, 0) AS attempts FROM job_run WHERE state = 'RUNNING' ORDER BY sequence DESC";
 
 pub(in crate::database) const ONE: &str = "SELECT * FROM job_run WHERE run_id = ?1";
 
 /// The runs whose names are in `?1`.
 pub(in crate::database) const THESE: &str =
-    "SELECT * FROM job_run WHERE run_id IN (SELECT value FROM jsonb_each(?1))";
+    "SELECT * FROM job_run WHERE run_id IN (SELECT value FROM list(?1 text))";
 
 /// Lists runs, newest first. `?1` names a job and `?2` a state, unless they are NULL; `?3` is the most runs.
 macro_rules! list {
@@ -185,8 +187,8 @@ macro_rules! list {
         concat!(
             "SELECT * FROM job_run WHERE ",
             $which,
-            " AND (?4 IS NULL OR queued_timestamp >= ?4) AND (NOT ?5 OR incomplete OR completeness_percent < 100)
-              AND (?6 IS NULL OR outcome = ?6)
+            " AND (?4:text IS NULL OR queued_timestamp >= ?4) AND (?5:int = 0 OR incomplete = 1 OR completeness_percent < 100)
+              AND (?6:text IS NULL OR outcome = ?6)
              ORDER BY ",
             $order,
             " DESC LIMIT ?3"
@@ -194,11 +196,13 @@ macro_rules! list {
     };
 }
 
-pub(in crate::database) const LIST: &str = list!("?1 IS NULL AND ?2 IS NULL", "sequence");
-pub(in crate::database) const LIST_OF_STATE: &str = list!("?1 IS NULL AND state = ?2", "sequence");
+pub(in crate::database) const LIST: &str = list!("?1:text IS NULL AND ?2:text IS NULL", "sequence");
+pub(in crate::database) const LIST_OF_STATE: &str = list!("?1:text IS NULL AND state = ?2", "sequence");
 /// Only the runs of the job are sorted: the runs of all jobs, which have their order already, may be far more.
-pub(in crate::database) const LIST_OF_JOB: &str =
-    list!("job_config_id = ?1 AND (?2 IS NULL OR state = ?2)", "+sequence");
+pub(in crate::database) const LIST_OF_JOB: &str = list!(
+    "job_config_id = ?1 AND (?2:text IS NULL OR state = ?2)",
+    "+sequence"
+);
 
 pub(in crate::database) const INPUT_FILES: &str = "
     SELECT v.*, f.file_url, f.feed, f.store_id, f.business_date,
@@ -212,14 +216,13 @@ pub(in crate::database) const INPUT_FILES: &str = "
 
 /// Which of a run's versions have some days (an array of stores and days).
 pub(in crate::database) const INPUTS_WITH_DAYS: &str = "
-    SELECT d.store_id, d.trans_date, d.version_id FROM jsonb_each(?2) p
-     CROSS JOIN version_day d ON d.store_id = p.value ->> 0 AND d.trans_date = p.value ->> 1
+    SELECT d.store_id, d.trans_date, d.version_id FROM rows(?2 store_id text, trans_date text) p
+     CROSS JOIN version_day d ON d.store_id = p.store_id AND d.trans_date = p.trans_date
      CROSS JOIN job_run_input i ON i.version_id = d.version_id
      WHERE i.run_id = (SELECT coalesce(inputs_of, run_id) FROM job_run WHERE run_id = ?1)";
 
 /// The places of submissions in the order of files.
 pub(in crate::database) const AGES: &str = "
-    SELECT s.submission_id, s.written_ns FROM jsonb_each(?1) j CROSS JOIN submission s ON s.submission_id = j.value";
+    SELECT s.submission_id, s.written_ns FROM list(?1 int) j CROSS JOIN submission s ON s.submission_id = j.value";
 
-pub(in crate::database) const INPUTS: &str =
-    "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1";
+pub(in crate::database) const INPUTS: &str = "SELECT file_id, version_id, submission_id, others_count FROM job_run_input WHERE run_id = ?1 ORDER BY version_id";

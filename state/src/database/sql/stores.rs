@@ -11,7 +11,7 @@ macro_rules! of_store {
              UNION ALL
             SELECT file_id, 1 FROM job_file WHERE store_id = ?1
              UNION ALL
-            SELECT file_id, 0 FROM file_day WHERE store_id = ?1)
+            SELECT file_id, 0 FROM file_day WHERE store_id = ?1) named
          GROUP BY file_id)",
             $rest
         )
@@ -27,7 +27,7 @@ pub(in crate::database) const FILES: &str = of_store!(
                SELECT 1 FROM version_day d WHERE d.version_id = f.version_id AND d.store_id <> ?1)) AS is_shared
       FROM (SELECT f.file_id, o.is_named FROM of_store o
              CROSS JOIN ingested_file_status f ON f.file_id = o.file_id
-             WHERE ?2 IS NULL OR f.submitted_timestamp >= ?2
+             WHERE ?2:text IS NULL OR f.submitted_timestamp >= ?2
              ORDER BY f.submitted_timestamp DESC, f.file_url LIMIT ?3 OFFSET ?4) part
      CROSS JOIN ingested_file_status f ON f.file_id = part.file_id
       LEFT JOIN file_version v ON v.version_id = f.version_id
@@ -39,7 +39,7 @@ pub(in crate::database) const STATUS_COUNTS: &str = of_store!(
     "
     SELECT f.last_update_status AS status, count(*) AS files FROM of_store o
      CROSS JOIN ingested_file_status f ON f.file_id = o.file_id
-     GROUP BY f.last_update_status"
+     GROUP BY f.last_update_status ORDER BY f.last_update_status"
 );
 
 /// What is held of a store: its days, and its files as a whole.
@@ -62,7 +62,8 @@ pub(in crate::database) const DAYS: &str = "
 
 /// The days of a job that runs by day, in a span: those in the names of its files.
 pub(in crate::database) const DAYS_OF_JOB: &str = "
-    SELECT DISTINCT wave FROM job_file WHERE job_config_id = ?1 AND wave BETWEEN ?2 AND ?3";
+    SELECT DISTINCT wave FROM job_file WHERE job_config_id = ?1 AND wave BETWEEN ?2 AND ?3
+     ORDER BY wave";
 
 /// The minutes in which files of a job without days came, in a span of time. Submissions are numbered in their order, so
 /// those from before are not looked at.

@@ -3,12 +3,13 @@
 /// Adds or updates what waits: rows of subject, feed, store and reason.
 pub(in crate::database) const NOTE: &str = "
     INSERT INTO waiting (kind, subject, feed, store_id, reason, failures, since_timestamp, next_try_timestamp)
-    SELECT ?2, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, ?3, ?4 FROM jsonb_each(?1) WHERE true
+    SELECT ?2, r.subject, r.feed, r.store_id, r.reason, 1, ?3, ?4
+      FROM rows(?1 subject text, feed text, store_id text, reason text) r WHERE true
     ON CONFLICT (kind, subject) DO UPDATE
-       SET reason = excluded.reason, failures = failures + 1, next_try_timestamp = excluded.next_try_timestamp";
+       SET reason = excluded.reason, failures = waiting.failures + 1, next_try_timestamp = excluded.next_try_timestamp";
 
 pub(in crate::database) const END: &str = "
-    DELETE FROM waiting WHERE kind = ?2 AND subject IN (SELECT value FROM jsonb_each(?1))";
+    DELETE FROM waiting WHERE kind = ?2 AND subject IN (SELECT value FROM list(?1 text))";
 
 pub(in crate::database) const ALL: &str = "SELECT * FROM waiting ORDER BY kind, since_timestamp, subject";
 
@@ -27,13 +28,14 @@ pub(in crate::database) const NEXT_RUN: &str = "
 /// Puts a run back that did not die with its process: that attempt does not count.
 pub(in crate::database) const DEFER: &str = "
     UPDATE job_run
-       SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL, attempts = max(attempts - 1, 0)
+       SET state = 'QUEUED', owner = NULL, heartbeat_timestamp = NULL, attempts = greatest(attempts - 1, 0)
      WHERE run_id = ?1 AND state = 'RUNNING'";
 
 /// Counts attempts at files. Those at other bytes under the same name do not count.
 pub(in crate::database) const BEGIN_ATTEMPTS: &str = "
     INSERT INTO file_attempt AS a (file_url, stamp_bytes, stamp_modified_ns, stamp_inode, attempts)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1 FROM jsonb_each(?1) WHERE true
+    SELECT r.file_url, r.stamp_bytes, r.stamp_modified_ns, r.stamp_inode, 1
+      FROM rows(?1 file_url text, stamp_bytes int, stamp_modified_ns int, stamp_inode int) r WHERE true
     ON CONFLICT (file_url) DO UPDATE
        SET attempts = CASE WHEN (a.stamp_bytes, a.stamp_modified_ns, a.stamp_inode)
                               = (excluded.stamp_bytes, excluded.stamp_modified_ns, excluded.stamp_inode)
@@ -42,7 +44,7 @@ pub(in crate::database) const BEGIN_ATTEMPTS: &str = "
            stamp_inode = excluded.stamp_inode";
 
 pub(in crate::database) const END_ATTEMPTS: &str =
-    "DELETE FROM file_attempt WHERE file_url IN (SELECT value FROM jsonb_each(?1))";
+    "DELETE FROM file_attempt WHERE file_url IN (SELECT value FROM list(?1 text))";
 
 pub(in crate::database) const FORGET_ATTEMPTS: &str = "DELETE FROM file_attempt";
 

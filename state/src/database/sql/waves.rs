@@ -8,13 +8,13 @@ pub(in crate::database) const NEXT_REVISION: &str =
 pub(in crate::database) const TOUCH_FILES: &str = "
     INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
-      FROM jsonb_each(?1) f CROSS JOIN job_file j ON j.file_id = f.value WHERE true
+      FROM list(?1 int) f CROSS JOIN job_file j ON j.file_id = f.value WHERE true
     ON CONFLICT (job_config_id, wave) DO UPDATE SET touched = excluded.touched";
 
 /// Touches the open waves of the jobs that require one of the files in `?1`.
 pub(in crate::database) const TOUCH_REQUIRING: &str = "
     UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
-     WHERE job_config_id IN (SELECT r.job_config_id FROM jsonb_each(?1) f
+     WHERE job_config_id IN (SELECT r.job_config_id FROM list(?1 int) f
                               CROSS JOIN required_file q ON q.file_id = f.value
                               CROSS JOIN job_requires r ON r.pattern = q.pattern)";
 
@@ -37,7 +37,7 @@ macro_rules! may_be_due {
 pub(in crate::database) const OPEN_WAVES: &str = concat!(
     "INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
-      FROM jsonb_each(?1) w CROSS JOIN job_file j ON j.job_config_id = w.value
+      FROM list(?1 text) w CROSS JOIN job_file j ON j.job_config_id = w.value
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE ",
     may_be_due!(),
@@ -49,7 +49,7 @@ pub(in crate::database) const OPEN_WAVES: &str = concat!(
 pub(in crate::database) const OPEN_WAVES_OF_FILES: &str = concat!(
     "INSERT INTO open_wave (job_config_id, wave, touched)
     SELECT DISTINCT j.job_config_id, j.wave, (SELECT number FROM revision WHERE of = 'waves')
-      FROM jsonb_each(?1) w CROSS JOIN job_file j ON j.file_id = w.value
+      FROM list(?1 int) w CROSS JOIN job_file j ON j.file_id = w.value
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      WHERE EXISTS (SELECT 1 FROM open_wave o WHERE o.job_config_id = j.job_config_id AND o.wave = j.wave) OR ",
     may_be_due!(),
@@ -66,39 +66,41 @@ pub(in crate::database) const REVISIONS: &str = "
 /// Closes waves, unless they were touched since they were read. `?1` is an array of job, wave, touched.
 pub(in crate::database) const CLOSE: &str = "
     DELETE FROM open_wave
-     WHERE (job_config_id, wave, touched) IN (SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
+     WHERE (job_config_id, wave, touched) IN (SELECT r.job, r.wave, r.touched
+                                                FROM rows(?1 job text, wave text, touched int) r)";
 
 /// Those of the waves in `?1` (number of the question, job, wave) that are open.
 pub(in crate::database) const OPEN: &str = "
-    SELECT w.value ->> 0 AS asked, o.wave, o.touched FROM jsonb_each(?1) w
-     CROSS JOIN open_wave o ON o.job_config_id = w.value ->> 1 AND o.wave = w.value ->> 2";
+    SELECT w.asked AS asked, o.wave, o.touched FROM rows(?1 asked int, job text, wave text) w
+     CROSS JOIN open_wave o ON o.job_config_id = w.job AND o.wave = w.wave";
 
 /// All waves of jobs: `?1` is an array of the number of the question, and the job.
 pub(in crate::database) const ALL_WAVES: &str = "
-    SELECT DISTINCT q.value ->> 0 AS asked, j.wave
-      FROM jsonb_each(?1) q CROSS JOIN job_file j ON j.job_config_id = q.value ->> 1
+    SELECT DISTINCT q.asked AS asked, j.wave
+      FROM rows(?1 asked int, job text) q CROSS JOIN job_file j ON j.job_config_id = q.job
      ORDER BY asked, j.wave";
 
 /// The newest wave of jobs up to a day, and those after it: `?1` is an array of the number of the question, the job, and
 /// the day.
 pub(in crate::database) const NEWEST_WAVES: &str = "
     SELECT asked, wave FROM (
-        SELECT q.value ->> 0 AS asked,
-               (SELECT max(wave) FROM job_file WHERE job_config_id = q.value ->> 1 AND wave <= q.value ->> 2) AS wave
-          FROM jsonb_each(?1) q)
+        SELECT q.asked AS asked,
+               (SELECT max(wave) FROM job_file WHERE job_config_id = q.job AND wave <= q.day) AS wave
+          FROM rows(?1 asked int, job text, day text) q) newest
      WHERE wave IS NOT NULL
      UNION
-    SELECT q.value ->> 0, j.wave
-      FROM jsonb_each(?1) q CROSS JOIN job_file j ON j.job_config_id = q.value ->> 1 AND j.wave > q.value ->> 2
+    SELECT q.asked, j.wave
+      FROM rows(?1 asked int, job text, day text) q
+     CROSS JOIN job_file j ON j.job_config_id = q.job AND j.wave > q.day
      ORDER BY asked, wave";
 
 /// The stores of jobs by day, each with the first wave that has a file of it: a file that a person took out does not
 /// count. Looks up one store after another. `?1` is an array of the number of the question, and the job.
 pub(in crate::database) const FIRST_WAVES: &str = "
     WITH RECURSIVE store (asked, job, id) AS (
-        SELECT q.value ->> 0, q.value ->> 1,
-               (SELECT min(j.store_id) FROM job_file j WHERE j.job_config_id = q.value ->> 1 AND j.wave <> '')
-          FROM jsonb_each(?1) q
+        SELECT q.asked, q.job,
+               (SELECT min(j.store_id) FROM job_file j WHERE j.job_config_id = q.job AND j.wave <> '')
+          FROM rows(?1 asked int, job text) q
          UNION ALL
         SELECT asked, job, (SELECT min(j.store_id) FROM job_file j
                              WHERE j.job_config_id = store.job AND j.wave <> '' AND j.store_id > store.id)

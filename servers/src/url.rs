@@ -1,13 +1,10 @@
-//! Warehouse URLs: hides their secrets for messages, and takes out the parameters that gristmill reads itself.
+//! URLs of servers: hides their secrets for messages, and takes out the parameters that gristmill reads itself.
 
 use percent_encoding::percent_decode_str;
 
 /// Takes parameters out of a URL's query. Returns the URL without them, and their values in the order of `names`. If a
 /// parameter occurs twice, the last one counts, as in libpq. Error texts continue a sentence about the URL.
-pub(crate) fn take<const N: usize>(
-    url: &str,
-    names: [&str; N],
-) -> Result<(String, [Option<String>; N]), String> {
+pub fn take<const N: usize>(url: &str, names: [&str; N]) -> Result<(String, [Option<String>; N]), String> {
     let mut taken = [const { None }; N];
     // A raw password may hold a question mark.
     let after_password = url.find('@').unwrap_or(0);
@@ -35,7 +32,7 @@ pub(crate) fn take<const N: usize>(
 
 /// Refuses a URL in which an `@` of the password could be taken for the one before the host. Error texts continue a
 /// sentence about the URL.
-pub(crate) fn check_password(url: &str) -> Result<(), String> {
+pub fn check_password(url: &str) -> Result<(), String> {
     let Some((_, rest)) = url.split_once("://") else {
         return Ok(());
     };

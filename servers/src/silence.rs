@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Why a call brought nothing.
-pub(crate) enum Unheard<E> {
+pub enum Unheard<E> {
     /// The driver's error.
     Failed(E),
     /// Nothing came for this long, and the server is not at work on the call.
@@ -20,7 +20,7 @@ pub(crate) enum Unheard<E> {
 }
 
 /// Waits for a call to the server as long as the server is at work on it, which is asked after each `silence`.
-pub(crate) async fn hear<T, E, A: Future<Output = bool>>(
+pub async fn hear<T, E, A: Future<Output = bool>>(
     silence: Duration,
     call: impl Future<Output = Result<T, E>>,
     is_at_work: impl Fn() -> A,
@@ -43,7 +43,7 @@ pub(crate) async fn hear<T, E, A: Future<Output = bool>>(
 
 /// Waits for some time for what the server says about a session. One that answers with an error of its own
 /// (`is_answer`) is there, and may be at work.
-pub(crate) async fn answer<E>(
+pub async fn answer<E>(
     limit: Duration,
     said: impl Future<Output = Result<bool, E>>,
     is_answer: impl FnOnce(&E) -> bool,

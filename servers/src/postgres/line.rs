@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Error};
 
-use super::connect::Server;
-use crate::PostgresFault;
+use super::{PostgresFault, Server};
 use crate::silence::{answer, hear};
 
 /// How long the server may take to say what it does.
@@ -22,7 +21,7 @@ const END: &str = "SELECT pg_terminate_backend($1)";
 const SESSION: &str = "SELECT pg_backend_pid()";
 
 /// The line to a session.
-pub(super) struct Line {
+pub struct Line {
     server: Arc<Server>,
     /// The session's process; 0 before it is known.
     pid: AtomicI32,
@@ -30,28 +29,27 @@ pub(super) struct Line {
 
 impl Line {
     /// The line of a new session.
-    pub(super) fn new(server: Arc<Server>) -> Self {
+    pub fn new(server: Arc<Server>) -> Self {
         Self {
             server,
             pid: AtomicI32::new(0),
         }
     }
 
+    /// The server that the session is on.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
     /// Finds out which session it is. A pooler may change it with each transaction.
-    pub(super) async fn identify(
-        &self,
-        client: &impl tokio_postgres::GenericClient,
-    ) -> Result<(), PostgresFault> {
+    pub async fn identify(&self, client: &impl tokio_postgres::GenericClient) -> Result<(), PostgresFault> {
         let row = self.hear(client.query_one(SESSION, &[])).await?;
         self.pid.store(row.get(0), Ordering::Relaxed);
         Ok(())
     }
 
     /// Waits for a call to the server as long as the server is at work on it.
-    pub(super) async fn hear<T>(
-        &self,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, PostgresFault> {
+    pub async fn hear<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, PostgresFault> {
         Ok(hear(self.server.silence(), call, || self.is_at_work()).await?)
     }
 

@@ -1,16 +1,25 @@
 //! Connects to a Postgres server: reads the URL, and opens the connection.
 //!
+//! The warehouse and the state database are reached by this one way.
+//!
 //! `sslmode` and the certificates are read here and not by `tokio_postgres`, which supports three of the five modes
 //! and no files.
 
+mod fault;
+mod line;
+
+use std::fmt;
 use std::time::Duration;
 
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 
+use crate::Passwords;
 use crate::tls::{self, Encryption, Identity};
-use crate::{Credentials, LoadError, PostgresFault, redacted, url};
+use crate::url::{self, redacted};
+pub use fault::PostgresFault;
+pub use line::Line;
 
 /// How long a server may take to answer a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,26 +30,56 @@ const SILENCE: Duration = Duration::from_secs(60);
 
 const FORM: &str = "write postgres://user:password@host:5432/database";
 
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// A file that the URL names cannot be used. The text continues a sentence about the URL.
+    #[error("{0}")]
+    Url(String),
+    /// The server or the network reported this.
+    #[error(transparent)]
+    Server(#[from] PostgresFault),
+}
+
+impl ConnectError {
+    /// Whether the same call may succeed a little later without anyone fixing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Url(_) => false,
+            Self::Server(fault) => fault.is_transient(),
+        }
+    }
+
+    /// Advice for the operator, as the end of a message.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "",
+            Self::Server(fault) => fault.advice(),
+        }
+    }
+}
+
 /// A server, and how to talk to it.
-pub(super) struct Server {
+pub struct Server {
     config: Config,
     encryption: Encryption,
     identity: Option<Identity>,
-    credentials: Credentials,
+    passwords: Passwords,
     /// For messages; without the password.
     url: String,
 }
 
-impl Server {
-    /// Reads a URL, without contacting the server or reading a file.
-    pub fn new(url: &str, credentials: &Credentials) -> Result<Self, LoadError> {
-        Self::read(url, credentials).map_err(|reason| LoadError::BadUrl {
-            url: redacted(url),
-            reason,
-        })
+// Its fields hold passwords.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.url).finish()
     }
+}
 
-    fn read(url: &str, credentials: &Credentials) -> Result<Self, String> {
+impl Server {
+    /// Reads a URL, without contacting the server or reading a file. `passwords` supply what the URL lacks; the server's
+    /// own lists of sessions show `name`, unless the URL gives another. Error texts continue a sentence about the URL.
+    pub fn new(url: &str, passwords: &Passwords, name: &str) -> Result<Self, String> {
         url::check_password(url)?;
         let (rest, [mode, roots, certificate, key]) =
             url::take(url, ["sslmode", "sslrootcert", "sslcert", "sslkey"])?;
@@ -87,15 +126,20 @@ impl Server {
             config.keepalives_interval(SILENCE / 4);
         }
         if config.get_application_name().is_none() {
-            config.application_name("gristmill");
+            config.application_name(name);
         }
         Ok(Self {
             config,
             encryption,
             identity,
-            credentials: credentials.clone(),
+            passwords: passwords.clone(),
             url: redacted(url),
         })
+    }
+
+    /// The URL without its password, for messages.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// How long a session may be silent before the server is asked what it does.
@@ -104,10 +148,10 @@ impl Server {
     }
 
     /// Connects. The connection ends when the client is dropped; an open transaction is then rolled back by the server.
-    pub async fn connect(&self) -> Result<Client, LoadError> {
+    pub async fn connect(&self) -> Result<Client, ConnectError> {
         let mut config = self.config.clone();
         if config.get_password().is_none()
-            && let Some(password) = self.credentials.password_for(&config)
+            && let Some(password) = self.passwords.password_for(&config)
         {
             config.password(password);
         }
@@ -115,16 +159,13 @@ impl Server {
             Encryption::Off => None,
             Encryption::Preferred(check) | Encryption::Required(check) => {
                 let connector = tls::connector(check, self.identity.as_ref());
-                Some(connector.map_err(|reason| LoadError::BadUrl {
-                    url: self.url.clone(),
-                    reason,
-                })?)
+                Some(connector.map_err(ConnectError::Url)?)
             }
         };
         let attempts = async {
             match tls {
-                None => start(&config, NoTls).await,
-                Some(tls) => match start(&config, tls).await {
+                None => self.start(&config, NoTls).await,
+                Some(tls) => match self.start(&config, tls).await {
                     Err(refused) if matches!(self.encryption, Encryption::Preferred(_)) => {
                         self.in_the_clear(config.clone(), refused).await
                     }
@@ -142,11 +183,7 @@ impl Server {
         let limit = time.saturating_mul(hosts.saturating_add(1));
         let answer = tokio::time::timeout(limit, attempts).await;
         let answer = answer.unwrap_or_else(|_| Err(PostgresFault::silent(limit)));
-        answer.map_err(|source| LoadError::Postgres {
-            action: "connect to",
-            warehouse: self.url.clone(),
-            source,
-        })
+        answer.map_err(ConnectError::Server)
     }
 
     /// The second try of `prefer`, as in libpq: the server may have rejected the first one because of the encryption.
@@ -160,29 +197,30 @@ impl Server {
             return Err(refused);
         }
         config.ssl_mode(SslMode::Disable);
-        start(&config, NoTls)
+        self.start(&config, NoTls)
             .await
             .map_err(|error| match error.is_of_entry() {
                 true => refused,
                 false => error,
             })
     }
-}
 
-/// Connects, and runs the connection in its own task.
-async fn start<T>(config: &Config, tls: T) -> Result<Client, PostgresFault>
-where
-    T: MakeTlsConnect<Socket>,
-    T::Stream: Send + 'static,
-{
-    let (client, connection) = config.connect(tls).await?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            // The operation in progress fails too, and its caller reports that.
-            tracing::debug!(error = %PostgresFault::from(error), "a connection to the warehouse ended");
-        }
-    });
-    Ok(client)
+    /// Connects, and runs the connection in its own task.
+    async fn start<T>(&self, config: &Config, tls: T) -> Result<Client, PostgresFault>
+    where
+        T: MakeTlsConnect<Socket>,
+        T::Stream: Send + 'static,
+    {
+        let (client, connection) = config.connect(tls).await?;
+        let server = self.url.clone();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                // The operation in progress fails too, and its caller reports that.
+                tracing::debug!(server, error = %PostgresFault::from(error), "a connection ended");
+            }
+        });
+        Ok(client)
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! TLS to a warehouse: which servers to trust, and which certificate to present.
+//! TLS to a server: which servers to trust, and which certificate to present.
 //!
 //! The rules are libpq's, which operators know: encryption without a check, a check of the chain only, or of chain and
 //! name. rustls offers only the last, so [`Verifier`] implements all three. The cryptography provider is named here, so
-//! nothing depends on a process-wide default; but the client for MySQL has a verifier of its own, and takes that default. It is
-//! the same one as long as no dependency switches on another of rustls' providers; with two, its connections would panic.
+//! nothing depends on a process-wide default; but the client for MySQL has a verifier of its own, and takes the default
+//! (see the loader's `mysql::connect`).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -20,7 +20,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// What to do about an error of TLS, as the end of a message.
-pub(crate) fn advice(error: &rustls::Error) -> &'static str {
+pub fn advice(error: &rustls::Error) -> &'static str {
     use rustls::CertificateError::{Expired, ExpiredContext, NotValidForName, NotValidForNameContext};
     match error {
         rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
@@ -38,7 +38,7 @@ pub(crate) fn advice(error: &rustls::Error) -> &'static str {
 
 /// What a server's certificate must prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Check {
+pub enum Check {
     /// Nothing: the connection is encrypted, whoever the server is. libpq's `require` without a CA file.
     Nothing,
     /// That one of these authorities signed it. libpq's `verify-ca`.
@@ -49,7 +49,7 @@ pub(crate) enum Check {
 
 /// The certificate authorities to trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Roots {
+pub enum Roots {
     /// Those of a PEM file.
     File(PathBuf),
     /// Those that the operating system trusts.
@@ -58,15 +58,17 @@ pub(crate) enum Roots {
 
 /// When to use TLS.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Encryption {
+pub enum Encryption {
+    /// Never.
     Off,
     /// If the server offers it; otherwise unencrypted.
     Preferred(Check),
+    /// Always; a server that does not offer it is refused.
     Required(Check),
 }
 
 /// Reads `sslmode` and `sslrootcert`. Error texts continue a sentence about the URL.
-pub(crate) fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<Encryption, String> {
+pub fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<Encryption, String> {
     let roots = roots.map(|name| match name.as_str() {
         "system" => Roots::System,
         _ => Roots::File(name.into()),
@@ -106,13 +108,15 @@ pub(crate) fn encryption(mode: Option<&str>, roots: Option<String>) -> Result<En
 
 /// The client's certificate and its private key, both PEM files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Identity {
+pub struct Identity {
+    /// The certificate, and those that vouch for it.
     pub certificate: PathBuf,
+    /// The private key, which nobody else may read.
     pub key: PathBuf,
 }
 
 /// Reads the files, and returns the connector for `tokio_postgres`. Error texts continue a sentence about the URL.
-pub(crate) fn connector(check: &Check, identity: Option<&Identity>) -> Result<MakeRustlsConnect, String> {
+pub fn connector(check: &Check, identity: Option<&Identity>) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verifier = Verifier {
         roots: match check {
@@ -151,7 +155,7 @@ impl Roots {
     }
 
     /// The authorities' certificates, each of which can be used.
-    pub(crate) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+    pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let mut store = RootCertStore::empty();
         match self {
             Self::File(path) => {
@@ -180,7 +184,7 @@ impl Roots {
 
 impl Identity {
     /// Reads `sslcert` and `sslkey`. Error texts continue a sentence about the URL.
-    pub(crate) fn named(certificate: Option<String>, key: Option<String>) -> Result<Option<Self>, String> {
+    pub fn named(certificate: Option<String>, key: Option<String>) -> Result<Option<Self>, String> {
         match (certificate.map(PathBuf::from), key.map(PathBuf::from)) {
             (Some(certificate), Some(key)) => Ok(Some(Self { certificate, key })),
             (None, None) => Ok(None),
@@ -189,7 +193,7 @@ impl Identity {
     }
 
     /// Reads both files, and checks who else may read the key.
-    pub(crate) fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
+    pub fn load(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), String> {
         let shown = self.key.display();
         let meta = fs::metadata(&self.key).map_err(|error| format!("{shown} cannot be read: {error}"))?;
         // libpq's rule: no other user may read the key, but if root owns it, its group may.

@@ -1,13 +1,15 @@
-//! The version of the database's schema: who may migrate it, and who may read it as it is.
+//! The version of the schema in a file of SQLite, and its migrations.
 
 use std::path::Path;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 
-use super::connect::{begin, reading};
-use crate::error::{CANTOPEN, READONLY, StateError, sqlite_code};
+use super::{refuse_newer, refuse_older};
+use crate::dialect::sqlite::reading;
+use crate::dialect::{CANTOPEN, Place, READONLY, sqlite_code};
+use crate::error::StateError;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -18,7 +20,7 @@ const VERSION: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
 const HAS_TABLES: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
 
 /// Returns the version of this program's schema.
-fn known() -> i64 {
+pub(super) fn known() -> i64 {
     MIGRATIONS
         .iter()
         .map(|migration| migration.version)
@@ -26,55 +28,17 @@ fn known() -> i64 {
         .unwrap_or(0)
 }
 
-/// Returns whether the database exists and has this program's version. A newer one is an error.
-pub(super) async fn is_current(path: &Path) -> Result<bool, StateError> {
-    if !path.exists() {
-        return Ok(false);
-    }
-    let (_, found) = look(path).await?;
-    refuse_newer(path, found)?;
-    Ok(found == known())
-}
-
-/// Returns how to read a database as it is. Its version must be this program's.
-pub(super) async fn readable(path: &Path) -> Result<SqliteConnectOptions, StateError> {
+/// Returns how to read a file as it is. Its version must be this program's.
+pub(in crate::database) async fn readable(path: &Path) -> Result<SqliteConnectOptions, StateError> {
     let (options, found) = look(path).await?;
-    refuse_newer(path, found)?;
-    if found < known() {
-        return Err(StateError::Older {
-            path: path.to_owned(),
-            found,
-            known: known(),
-        });
-    }
+    let place = Place::from(path);
+    refuse_newer(&place, found, known())?;
+    refuse_older(&place, found, known())?;
     Ok(options)
 }
 
-/// Returns why a database of an earlier version cannot be used beside the service.
-pub(super) async fn older(path: &Path) -> StateError {
-    match look(path).await {
-        Ok((_, found)) => StateError::Older {
-            path: path.to_owned(),
-            found,
-            known: known(),
-        },
-        Err(error) => error,
-    }
-}
-
-fn refuse_newer(path: &Path, found: i64) -> Result<(), StateError> {
-    match found > known() {
-        true => Err(StateError::Newer {
-            path: path.to_owned(),
-            found,
-            known: known(),
-        }),
-        false => Ok(()),
-    }
-}
-
 /// Reads the version, and returns it with the options that could be used; 0 if the database is empty.
-async fn look(path: &Path) -> Result<(SqliteConnectOptions, i64), StateError> {
+pub(super) async fn look(path: &Path) -> Result<(SqliteConnectOptions, i64), StateError> {
     let options = reading(path);
     let found = match version(&options).await {
         Ok(found) => return Ok((options, found)),
@@ -87,8 +51,8 @@ async fn look(path: &Path) -> Result<(SqliteConnectOptions, i64), StateError> {
         Err(error) => Err(error),
     };
     found.map_err(|source| StateError::Read {
-        path: path.to_owned(),
-        source,
+        place: path.into(),
+        source: source.into(),
     })
 }
 
@@ -114,40 +78,41 @@ fn log_of(path: &Path) -> std::path::PathBuf {
     name.into()
 }
 
-/// Migrates the database to this program's version.
-pub(super) async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
-    let path = path.to_owned();
+/// Migrates a file to this program's version.
+pub(super) async fn migrate(writer: &mut SqliteConnection, place: &Place) -> Result<(), StateError> {
     // Some migrations rebuild tables that others refer to. SQLite ignores this within a transaction.
     let enforce = async |writer: &mut SqliteConnection, word| {
         let pragma = sqlx::query(word).execute(writer).await;
-        pragma.map_err(|source| StateError::Open {
-            path: path.clone(),
-            source,
-        })
+        pragma.map_err(|source| not_open(place, source))
     };
     enforce(writer, "PRAGMA foreign_keys = OFF").await?;
-    run_migrations(writer, &path).await?;
+    run_migrations(writer, place).await?;
     enforce(writer, "PRAGMA foreign_keys = ON").await?;
     Ok(())
 }
 
-async fn run_migrations(writer: &mut SqliteConnection, path: &Path) -> Result<(), StateError> {
-    let path = path.to_owned();
+async fn run_migrations(writer: &mut SqliteConnection, place: &Place) -> Result<(), StateError> {
     // The driver takes no migration lock on SQLite, so this transaction keeps two first starts apart.
-    let mut tx = match begin(writer).await {
-        Ok(tx) => tx,
-        Err(source) => return Err(StateError::Open { path, source }),
-    };
+    let begun = writer.begin_with("BEGIN IMMEDIATE").await;
+    let mut tx = begun.map_err(|source| not_open(place, source))?;
     let known = known();
     // `run` returns a future that cannot be spawned ("`Acquire` is not general enough"); this is its inner part.
     match MIGRATIONS.run_direct(None, &mut *tx, false).await {
         Ok(()) => {}
-        Err(MigrateError::VersionMissing(found)) if found > known => {
-            return Err(StateError::Newer { path, found, known });
+        Err(MigrateError::VersionMissing(found)) if found > known => refuse_newer(place, found, known)?,
+        Err(source) => {
+            return Err(StateError::Migrate {
+                place: place.clone(),
+                source: source.into(),
+            });
         }
-        Err(source) => return Err(StateError::Migrate { path, source }),
     }
-    tx.commit()
-        .await
-        .map_err(|source| StateError::Open { path, source })
+    tx.commit().await.map_err(|source| not_open(place, source))
+}
+
+fn not_open(place: &Place, source: sqlx::Error) -> StateError {
+    StateError::Open {
+        place: place.clone(),
+        source: source.into(),
+    }
 }

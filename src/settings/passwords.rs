@@ -3,21 +3,20 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use gristmill_loader::Credentials;
+use gristmill_servers::Passwords;
 
 /// Reads `PGPASSWORD`, and finds the file that `PGPASSFILE` names, or else `~/.pgpass`.
-pub(super) fn from_environment() -> Credentials {
+pub(super) fn from_environment() -> Passwords {
     found(|name| std::env::var_os(name))
 }
 
-fn found(variable: impl Fn(&str) -> Option<OsString>) -> Credentials {
+fn found(variable: impl Fn(&str) -> Option<OsString>) -> Passwords {
     // An empty variable counts as unset, as in libpq.
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     let at_home = || Some(PathBuf::from(variable("HOME")?).join(".pgpass"));
-    Credentials {
-        password: variable("PGPASSWORD").and_then(|password| password.into_string().ok()),
-        password_file: variable("PGPASSFILE").map(PathBuf::from).or_else(at_home),
-        aws: None,
+    Passwords {
+        any: variable("PGPASSWORD").and_then(|password| password.into_string().ok()),
+        file: variable("PGPASSFILE").map(PathBuf::from).or_else(at_home),
     }
 }
 
@@ -37,14 +36,14 @@ mod tests {
                 (Some("hunter2"), Some("/etc/pgpass")),
             ),
         ] {
-            let credentials = found(|name| match name {
+            let passwords = found(|name| match name {
                 "PGPASSWORD" => Some(password.into()),
                 "PGPASSFILE" => Some(passfile.into()),
                 "HOME" => Some(home.into()),
                 _ => None,
             });
-            assert_eq!(credentials.password.as_deref(), expected.0);
-            assert_eq!(credentials.password_file, expected.1.map(PathBuf::from));
+            assert_eq!(passwords.any.as_deref(), expected.0);
+            assert_eq!(passwords.file, expected.1.map(PathBuf::from));
         }
     }
 }

@@ -1,0 +1,164 @@
+//! What happens before the stages start: everything that they share is opened, and brought into the state that they start
+//! from.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gristmill_state::{Clock, JobRow, Service, StateDb, StateError};
+use tokio::sync::{Mutex, Semaphore};
+
+use super::activity::Activity;
+#[cfg(feature = "cluster")]
+use super::cluster;
+use super::jobs::CurrentJobs;
+use super::retry::{Patience, StepError, with_retries};
+use super::sources::OpenSource;
+use super::{
+    CONVERSIONS_AT_DISK, CONVERSIONS_WITH_BUCKET, Components, FETCHED_KIB, counting, partials, retention,
+    unmatched,
+};
+use crate::guards::who;
+use crate::lake::{Lake, ObjectNames};
+use crate::preconditions::check_reload;
+use crate::progress::Progress;
+use crate::settings::Settings;
+use crate::warehouse;
+
+/// Opens everything that the stages share.
+pub(super) async fn open_components(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    patience: Patience,
+    progress: Progress,
+    service: &Service,
+) -> anyhow::Result<Arc<Components>> {
+    // Wrong settings are told before anything is made.
+    let warehouse = warehouse::open(&settings).await?;
+    settings.check_receivers()?;
+    if !StateDb::exists(&settings.state).await? {
+        settings.check_alerts(&settings.jobs)?;
+    }
+    settings.check_lineage()?;
+    let open = || async {
+        let state = StateDb::open_for(service, clock.clone()).await?;
+        Ok(state.on_behalf_of(who()))
+    };
+    let state = with_retries(&patience, "opening the state database", open).await;
+    let state = state.map_err(StepError::into_cause)?;
+    let adopted = with_retries(&patience, "adopting the jobs of the settings", || async {
+        Ok(adopt_jobs(&state, &settings).await?)
+    });
+    let jobs = adopted.await.map_err(StepError::into_cause)?;
+    check_reload(settings.target.mode, jobs.iter().map(|row| &row.config))?;
+    settings.check_alerts(&jobs.into_iter().map(|row| row.config).collect::<Vec<_>>())?;
+    let is_told = settings.lineage.is_some();
+    with_retries(&patience, "noting whether events of runs are sent", || async {
+        Ok(state.switch_lineage(is_told).await?)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    let mut sources = Vec::with_capacity(settings.sources.len());
+    let own = Arc::new(settings.own_files());
+    for source in &settings.sources {
+        sources.push(OpenSource::open(source, &own).await?);
+    }
+    let name = with_retries(&patience, "asking for the name of the state database", || async {
+        Ok(state.name().await?)
+    });
+    let name = name.await.map_err(StepError::into_cause)?;
+    let lake = Lake::open_to_write(&settings.lake, name.as_deref()).await?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    // With a bucket, some conversions wait for the network while others compute.
+    let max_conversions = match settings.has_bucket() {
+        true => cores.max(CONVERSIONS_WITH_BUCKET),
+        false => cores + CONVERSIONS_AT_DISK,
+    };
+    Ok(Arc::new(Components {
+        activity: Arc::new(Activity::new(settings.sources.len(), patience.gauges.clone())),
+        jobs: CurrentJobs::new(&settings.feeds),
+        memory: settings.convert.memory_limit.memory(),
+        settings,
+        clock,
+        state: Arc::new(state),
+        sources,
+        lake,
+        warehouse,
+        progress,
+        patience,
+        abandoned: Arc::default(),
+        cores: Semaphore::new(cores),
+        stuck: Arc::default(),
+        fetched_kib: Semaphore::new(FETCHED_KIB),
+        max_conversions,
+        ledger_turn: Mutex::default(),
+        owner: format!("process {}", std::process::id()),
+    }))
+}
+
+/// Adds the settings' new jobs to the state database, and warns about jobs that differ there. Returns all jobs there.
+async fn adopt_jobs(state: &StateDb, settings: &Settings) -> Result<Vec<JobRow>, StateError> {
+    for job in state.add_jobs(&settings.jobs).await? {
+        tracing::info!(job, "added from the settings file");
+    }
+    let rows = state.jobs().await?;
+    let stored = rows.iter().map(|row| (row.config.id.as_str(), &row.config));
+    let stored: HashMap<_, _> = stored.collect();
+    for job in &settings.jobs {
+        if stored.get(job.id.as_str()).is_some_and(|stored| *stored != job) {
+            tracing::warn!(
+                job = job.id,
+                "differs from the settings file; the state database counts. `gristmill jobs apply` overwrites it with \
+                 the settings"
+            );
+        }
+    }
+    Ok(rows)
+}
+
+/// Brings the lake into the state that the stages start from. Its future may be dropped at any point.
+pub(super) async fn make_ready(components: &Components) -> anyhow::Result<()> {
+    with_retries(&components.patience, "having everything tried again", || async {
+        Ok(components.state.try_waiting_now().await?)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&components.patience, "removing expired objects", || {
+        retention::remove_expired(components)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&components.patience, "counting days", || {
+        counting::count_days(components)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&components.patience, "sweeping the lake", || async {
+        let named = async {
+            let mut named = ObjectNames::default();
+            components
+                .state
+                .each_lake_object(|object| named.insert(object))
+                .await?;
+            Ok(named)
+        };
+        components.lake.sweep(named).await.map_err(StepError::transient)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    #[cfg(feature = "cluster")]
+    with_retries(&components.patience, "removing what clusters left behind", || {
+        cluster::remove_leftovers(components)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&components.patience, "looking for lost partials", || {
+        partials::find_lost(components)
+    })
+    .await
+    .map_err(StepError::into_cause)?;
+    with_retries(&components.patience, "forgetting files of other sources", || {
+        unmatched::forget_elsewhere(components)
+    })
+    .await
+    .map_err(StepError::into_cause)
+}

@@ -1,0 +1,199 @@
+//! The version of the schema in a database on a server of Postgres, and its migrations.
+//!
+//! A number means the same schema as on SQLite, whose migrations before the first of these are not repeated here.
+
+use std::sync::Arc;
+
+use gristmill_servers::postgres::Server;
+
+use super::{refuse_newer, refuse_older};
+use crate::dialect::postgres::{Postgres, Purpose};
+use crate::dialect::{Connection, DatabaseError, Place, Reading, query_scalar};
+use crate::error::{MigrationError, StateError};
+
+/// A migration. Its texts are run in one transaction.
+struct Migration {
+    version: i64,
+    description: &'static str,
+    texts: &'static [&'static str],
+}
+
+macro_rules! texts {
+    ($($name:literal)+) => {
+        &[$(include_str!(concat!("../../../migrations/postgres/", $name))),+]
+    };
+}
+
+/// All migrations, in their order.
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        version: 30,
+        description: "initial",
+        texts: texts! {
+            "0030_0_server.sql"
+            "0030_1_functions.sql"
+            "0030_2_tables.sql"
+            "0030_3_tables_of_work.sql"
+            "0030_4_values.sql"
+            "0030_5_jobs.sql"
+            "0030_6_files.sql"
+            "0030_7_runs.sql"
+            "0030_8_edits.sql"
+            "0030_9_views.sql"
+        },
+    },
+    Migration {
+        version: 31,
+        description: "service lease",
+        texts: texts! { "0031_service_lease.sql" },
+    },
+];
+
+/// The migrations that were applied.
+const TABLE: &str = "
+    CREATE TABLE IF NOT EXISTS gristmill_migration (
+        version     bigint PRIMARY KEY,
+        description text NOT NULL,
+        checksum    text NOT NULL,
+        applied     timestamptz NOT NULL DEFAULT now()
+    )";
+
+/// Two first starts at once apply no migration twice.
+const BEGIN: &str = "BEGIN; LOCK TABLE gristmill_migration IN EXCLUSIVE MODE";
+
+const HAS_TABLE: &str = "SELECT to_regclass('gristmill_migration') IS NOT NULL";
+
+const VERSION: &str = "SELECT max(version) FROM gristmill_migration";
+
+const APPLIED: &str = "SELECT version, checksum FROM gristmill_migration ORDER BY version";
+
+const NOTE: &str = "INSERT INTO gristmill_migration (version, description, checksum) VALUES (?1, ?2, ?3)";
+
+impl Migration {
+    fn checksum(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for text in self.texts {
+            hasher.update(text.as_bytes());
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+}
+
+/// Returns the version of this program's schema.
+pub(super) fn known() -> i64 {
+    MIGRATIONS
+        .iter()
+        .map(|migration| migration.version)
+        .max()
+        .unwrap_or(0)
+}
+
+/// Returns how to read a database as it is. Its version must be this program's.
+pub(super) async fn readable(server: &Arc<Server>) -> Result<Reading, StateError> {
+    let found = look(server).await?;
+    let place = Place::Server(server.clone());
+    refuse_newer(&place, found, known())?;
+    refuse_older(&place, found, known())?;
+    Ok(place.reading())
+}
+
+/// Reads the version; 0 if there is none.
+pub(super) async fn look(server: &Arc<Server>) -> Result<i64, StateError> {
+    version(server).await.map_err(|source| StateError::Read {
+        place: Place::Server(server.clone()),
+        source,
+    })
+}
+
+async fn version(server: &Arc<Server>) -> Result<i64, DatabaseError> {
+    let mut connection = Connection::Postgres(Box::new(Postgres::connect(server, Purpose::Read).await?));
+    let has_table: bool = query_scalar(HAS_TABLE).fetch_one(&mut connection).await?;
+    if !has_table {
+        return Ok(0);
+    }
+    let version: Option<i64> = query_scalar(VERSION).fetch_one(&mut connection).await?;
+    Ok(version.unwrap_or(0))
+}
+
+/// Migrates a database to this program's version.
+pub(super) async fn migrate(writer: &mut Postgres, place: &Place) -> Result<(), StateError> {
+    match run_migrations(writer).await {
+        Ok(found) => refuse_newer(place, found, known()),
+        Err(source) => Err(StateError::Migrate {
+            place: place.clone(),
+            source,
+        }),
+    }
+}
+
+/// Applies what is missing. Returns the newest version that was there, or that of this program.
+async fn run_migrations(writer: &mut Postgres) -> Result<i64, MigrationError> {
+    // Of two that create the table at once, one may fail.
+    if writer.batch(TABLE).await.is_err() {
+        writer.batch(TABLE).await?;
+    }
+    writer.begin(BEGIN).await?;
+    match apply_missing(writer).await {
+        Ok(newest) => {
+            writer.commit().await?;
+            Ok(newest)
+        }
+        Err(error) => {
+            writer.start_rollback();
+            Err(error)
+        }
+    }
+}
+
+async fn apply_missing(writer: &mut Postgres) -> Result<i64, MigrationError> {
+    let applied = writer.rows(APPLIED, Vec::new()).await?;
+    let applied = applied.iter().map(|row| Ok((row.at(0)?, row.at(1)?)));
+    let applied = applied.collect::<Result<Vec<(i64, String)>, DatabaseError>>()?;
+    let newest = applied.last().map_or(0, |(version, _)| *version);
+    if newest > known() {
+        return Ok(newest);
+    }
+    for (version, checksum) in &applied {
+        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
+        let known = known.ok_or(MigrationError::Unknown(*version))?;
+        if known.checksum() != *checksum {
+            return Err(MigrationError::Changed(*version));
+        }
+    }
+    if newest > 0 {
+        // A service that another one has followed must not change the tables under it.
+        writer.count_write("SELECT 1").await?;
+    }
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > newest) {
+        for text in migration.texts {
+            writer.batch(text).await?;
+        }
+        let note = [
+            migration.version.into(),
+            migration.description.into(),
+            migration.checksum().into(),
+        ];
+        writer.execute(NOTE, note.into()).await?;
+    }
+    Ok(known())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_is_part_of_a_migration_in_its_order() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+        let mut files: Vec<_> = folder
+            .read_dir()
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
+        files.sort();
+        let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
+        let listed = MIGRATIONS.iter().flat_map(|migration| migration.texts);
+        assert!(texts.eq(listed.map(|text| (*text).to_owned())));
+        assert!(MIGRATIONS.is_sorted_by_key(|migration| migration.version));
+    }
+}

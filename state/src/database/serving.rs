@@ -1,0 +1,53 @@
+//! Which service works on the database, and how the database is called.
+
+use super::StateDb;
+use crate::dialect::Place;
+use crate::error::StateError;
+use crate::lease;
+use crate::lock::{Holder, ServiceLock};
+
+impl StateDb {
+    /// Returns who works on the database as its service; `None` if nobody does.
+    pub async fn service(&self) -> Result<Option<Holder>, StateError> {
+        match &self.place {
+            Place::File(path) => ServiceLock::holder(path),
+            Place::Server(server) => lease::holder(server).await,
+        }
+    }
+
+    /// Returns a name for the database that no other one has, if it is on a server. It is the same wherever it is opened.
+    pub async fn name(&self) -> Result<Option<String>, StateError> {
+        match &self.place {
+            Place::File(_) => Ok(None),
+            Place::Server(server) => lease::database_id(server).await.map(Some),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use gristmill_servers::Passwords;
+    use gristmill_servers::postgres::Server;
+    use gristmill_testkit::postgres::shared;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::dialect::query_scalar;
+
+    #[tokio::test]
+    async fn whoever_stands_still_in_a_write_gives_up_its_lock_in_the_time_of_a_lease() {
+        let server = Server::new(
+            &shared().create_database(),
+            &Passwords::default(),
+            "gristmill state",
+        );
+        let server = Arc::new(server.unwrap());
+        let state = StateDb::open(server, Arc::new(SystemClock)).await.unwrap();
+        let mut writer = state.writer().await.unwrap();
+        let limit = query_scalar("SHOW idle_in_transaction_session_timeout").fetch_one(&mut *writer);
+        let limit: String = limit.await.unwrap();
+        assert_eq!(limit, format!("{}s", lease::TTL.as_secs()));
+    }
+}

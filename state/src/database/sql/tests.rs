@@ -1,0 +1,83 @@
+//! What each database reads, and that Postgres understands it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use gristmill_testkit::postgres;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, NoTls};
+
+use super::listed::expanded;
+use crate::dialect::Dialect;
+
+/// All statements as a database reads them, one below the other.
+fn shown(dialect: Dialect) -> String {
+    let mut shown = String::new();
+    for (name, statement) in expanded(dialect) {
+        writeln!(shown, "-- {name}\n{};\n", statement.trim()).unwrap();
+    }
+    shown
+}
+
+#[test]
+fn sqlite_reads_these_statements() {
+    insta::assert_snapshot!("sqlite", shown(Dialect::Sqlite));
+}
+
+#[test]
+fn postgres_reads_these_statements() {
+    insta::assert_snapshot!("postgres", shown(Dialect::Postgres));
+}
+
+/// Connects to a new database that has the schema.
+async fn database() -> Client {
+    let url = postgres::shared().create_database();
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
+    let mut files: Vec<_> = folder
+        .read_dir()
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
+    files.sort();
+    let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
+    let schema: String = texts.collect();
+    client
+        .batch_execute(&format!("BEGIN; {schema} COMMIT;"))
+        .await
+        .unwrap();
+    client
+}
+
+/// Every value that goes in or comes out is of one of the types that the facade converts.
+#[tokio::test]
+async fn postgres_understands_every_statement() {
+    let client = database().await;
+    let (mut count, mut wrong) = (0, Vec::new());
+    for (name, statement) in expanded(Dialect::Postgres) {
+        count += 1;
+        let prepared = match client.prepare(&statement).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let error = error.as_db_error().map_or(error.to_string(), ToString::to_string);
+                wrong.push(format!("{name}: {error}"));
+                continue;
+            }
+        };
+        let given = [Type::INT8, Type::TEXT, Type::FLOAT8, Type::JSONB];
+        let others = prepared.params().iter().filter(|kind| !given.contains(kind));
+        wrong.extend(others.map(|kind| format!("{name} is given a value of the type {kind}")));
+        let returned = [Type::INT4, Type::INT8, Type::TEXT, Type::FLOAT8, Type::BOOL];
+        let others = prepared
+            .columns()
+            .iter()
+            .filter(|column| !returned.contains(column.type_()));
+        wrong.extend(others.map(|column| {
+            let (column, kind) = (column.name(), column.type_());
+            format!("{name} returns `{column}` of the type {kind}")
+        }));
+    }
+    assert!(count > 250, "only {count} statements were looked at");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

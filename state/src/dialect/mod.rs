@@ -1,0 +1,38 @@
+//! What lies between the logic and the two databases that it can work on: SQLite and Postgres.
+//!
+//! The logic is written once. It names a statement, binds values, and reads rows by column, through the types of this
+//! folder; which database answers is known only here. Statements are written in one notation, which is expanded for each
+//! database ([`Dialect`]).
+
+mod connection;
+mod datum;
+mod error;
+mod expanded;
+pub(crate) mod notation;
+mod parameter;
+mod place;
+pub(crate) mod postgres;
+mod readers;
+mod row;
+pub(crate) mod sqlite;
+mod statement;
+mod transaction;
+
+pub(crate) use self::connection::Connection;
+pub(crate) use self::datum::Datum;
+pub use self::error::DatabaseError;
+pub(crate) use self::error::{CANTOPEN, INTERRUPT, NOMEM, READONLY, Result, TOOBIG, sqlite_code};
+pub use self::place::Place;
+pub(crate) use self::readers::{Readers, Reading};
+pub(crate) use self::row::Row;
+pub(crate) use self::statement::{Plain, query, query_as, query_scalar};
+pub(crate) use self::transaction::Transaction;
+
+/// A database's way of writing SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Dialect {
+    /// A file of SQLite.
+    Sqlite,
+    /// A database on a server of Postgres.
+    Postgres,
+}

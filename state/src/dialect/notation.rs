@@ -1,0 +1,236 @@
+//! The notation that statements are written in, and what each database reads instead.
+//!
+//! A statement is SQL that both databases understand, and, where they differ, one of these:
+//!
+//! | written                             | means                                                                          |
+//! |-------------------------------------|--------------------------------------------------------------------------------|
+//! | `?1`, `?2:int`                      | a parameter; with a type where Postgres cannot tell it: `text`, `int`, `real`   |
+//! | `list(?1 int) l`                    | the values of a JSON array, `l.value`, and their places from 0, `l.key`         |
+//! | `rows(?1 job text, wave text) r`    | the rows of a JSON array of arrays, by column: `r.job`, `r.wave`; and `r.key`   |
+//! | `greatest(a, b)`, `least(a, b)`     | the greater, the lesser; neither may be NULL                                    |
+//! | `beyond(a)`                         | what sorts after all texts that begin with `a`                                  |
+//! | `nanoseconds(a)`                    | a time, as nanoseconds since 1970                                               |
+//! | `instr(a, b)`                       | the place of the text `b` in `a`, or 0                                          |
+//! | `a CROSS JOIN b ON …`               | a join that SQLite works off in this order; Postgres finds its own              |
+//! | `+a`                                | `a`, for which SQLite uses no index                                             |
+//! | `sqlite{…}`, `postgres{…}`          | what only one of them reads                                                     |
+//!
+//! A column of `rows` may have the type `bool`, too: true, false, 1 and 0 are read as 1 and 0. SQLite gives a column that is
+//! selected from `rows` no name: where one is needed, write `r.job AS job`. In its statement, nothing else is called as
+//! `rows` is.
+
+use super::Dialect;
+
+/// Returns a statement as a database reads it.
+pub(crate) fn expand(statement: &str, dialect: Dialect) -> String {
+    let mut expansion = Expansion {
+        dialect,
+        rows: Vec::new(),
+        out: String::with_capacity(2 * statement.len()),
+    };
+    if dialect == Dialect::Sqlite {
+        // A column may be named before the rows that it is of.
+        let mut rest = statement;
+        while let Some((_, after)) = rest.split_once("rows(") {
+            rest = after;
+            expansion.rows.extend(Array::read(after).map(|(array, _)| array));
+        }
+    }
+    expansion.text(statement);
+    expansion.out
+}
+
+struct Expansion<'s> {
+    dialect: Dialect,
+    /// The rows of the statement; SQLite reads their columns by place.
+    rows: Vec<Array<'s>>,
+    out: String,
+}
+
+/// An array of JSON that is read like a table.
+struct Array<'s> {
+    /// The number of the parameter that holds it.
+    parameter: &'s str,
+    /// The names and types of its columns. A list has one type, without a name.
+    columns: Vec<(&'s str, &'s str)>,
+    alias: &'s str,
+}
+
+impl<'s> Array<'s> {
+    /// Reads what stands behind `list(` or `rows(`. Returns it with the text behind its `)`.
+    fn read(text: &'s str) -> Option<(Self, &'s str)> {
+        let (inner, rest) = text.split_once(')')?;
+        let (parameter, columns) = inner.strip_prefix('?')?.split_once(' ')?;
+        let columns = columns.split(',').map(str::trim);
+        let columns = columns.map(|column| column.split_once(' ').unwrap_or(("", column)));
+        let alias = word(rest.trim_start());
+        let array = Self {
+            parameter,
+            columns: columns.collect(),
+            // What follows is lower case only if it is a name.
+            alias: if alias.starts_with(char::is_lowercase) {
+                alias
+            } else {
+                ""
+            },
+        };
+        Some((array, rest))
+    }
+
+    /// Writes it as Postgres reads it. A subquery must have a name there.
+    fn for_postgres(&self, out: &mut String) {
+        let (mut columns, mut function) = (String::new(), "jsonb_array_elements");
+        for (place, (name, kind)) in self.columns.iter().enumerate() {
+            let (name, value) = match *name {
+                "" => {
+                    function = "jsonb_array_elements_text";
+                    ("value", "e.value".to_owned())
+                }
+                name => (name, format!("(e.value ->> {place})")),
+            };
+            let value = match *kind {
+                "int" => format!("{value}::bigint"),
+                "bool" => format!("{value}::boolean::int::bigint"),
+                _ => format!("{value} COLLATE \"C\""),
+            };
+            columns += &format!("{value} AS {name}, ");
+        }
+        let parameter = self.parameter;
+        *out += &format!(
+            "(SELECT {columns}e.key - 1 AS key FROM {function}(${parameter}::jsonb) WITH ORDINALITY AS e (value, key))"
+        );
+        if self.alias.is_empty() {
+            *out += " AS list";
+        }
+    }
+}
+
+impl<'s> Expansion<'s> {
+    fn text(&mut self, text: &'s str) {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            rest = match first {
+                '\'' => self.quoted(rest),
+                '?' => self.parameter(rest),
+                '+' if self.dialect == Dialect::Postgres && !word(&rest[1..]).is_empty() => &rest[1..],
+                _ if is_word(first) => self.word(rest),
+                _ => self.copy(rest, first.len_utf8()),
+            };
+        }
+    }
+
+    /// Writes the first bytes of a text as they are, and returns those behind them.
+    fn copy(&mut self, text: &'s str, bytes: usize) -> &'s str {
+        let (copied, rest) = text.split_at(bytes);
+        self.out += copied;
+        rest
+    }
+
+    fn quoted(&mut self, text: &'s str) -> &'s str {
+        let end = text[1..].find('\'').map_or(text.len(), |end| end + 2);
+        self.copy(text, end)
+    }
+
+    fn parameter(&mut self, text: &'s str) -> &'s str {
+        let number = word(&text[1..]);
+        let after = &text[1 + number.len()..];
+        let kind = after.strip_prefix(':').map_or("", word);
+        match (self.dialect, kind) {
+            (Dialect::Sqlite, _) => self.out += &format!("?{number}"),
+            (Dialect::Postgres, "text") => self.out += &format!("(${number}::text COLLATE \"C\")"),
+            (Dialect::Postgres, "int") => self.out += &format!("${number}::bigint"),
+            (Dialect::Postgres, "real") => self.out += &format!("${number}::double precision"),
+            (Dialect::Postgres, _) => self.out += &format!("${number}"),
+        }
+        match kind {
+            "" => after,
+            kind => &after[1 + kind.len()..],
+        }
+    }
+
+    fn word(&mut self, text: &'s str) -> &'s str {
+        let word = word(text);
+        let after = &text[word.len()..];
+        let is_sqlite = self.dialect == Dialect::Sqlite;
+        match (word, after.chars().next()) {
+            ("sqlite" | "postgres", Some('{')) => {
+                let (inner, rest) = after[1..].split_once('}').unwrap_or((&after[1..], ""));
+                if is_sqlite == (word == "sqlite") {
+                    self.text(inner);
+                }
+                return rest;
+            }
+            ("list" | "rows", Some('(')) => {
+                if let Some((array, rest)) = Array::read(&after[1..]) {
+                    match self.dialect {
+                        Dialect::Sqlite => self.out += &format!("jsonb_each(?{})", array.parameter),
+                        Dialect::Postgres => array.for_postgres(&mut self.out),
+                    }
+                    return rest;
+                }
+            }
+            ("beyond" | "nanoseconds", Some('(')) => {
+                let (inner, rest) = after[1..].split_once(')').unwrap_or((&after[1..], ""));
+                self.function(word, inner);
+                return rest;
+            }
+            ("greatest", Some('(')) if is_sqlite => self.out += "max",
+            ("least", Some('(')) if is_sqlite => self.out += "min",
+            ("instr", Some('(')) if !is_sqlite => self.out += "strpos",
+            ("CROSS", _) if !is_sqlite => return after.trim_start(),
+            (_, Some('.')) => {
+                let column = self::word(&after[1..]);
+                if let Some(place) = self.place(word, column) {
+                    self.out += &format!("{word}.value ->> {place}");
+                    return &after[1 + column.len()..];
+                }
+                self.out += word;
+            }
+            _ => self.out += word,
+        }
+        after
+    }
+
+    fn function(&mut self, name: &str, of: &'s str) {
+        match (name, self.dialect) {
+            // UTF-8 text never contains the byte FF, so every text that begins with another sorts before that one followed
+            // by FF.
+            ("beyond", Dialect::Sqlite) => self.around("", of, " || CAST(x'ff' AS TEXT)"),
+            // Postgres takes no such byte. This is the last of all characters, which no path has.
+            ("beyond", Dialect::Postgres) => self.around("", of, " || chr(1114111)"),
+            (_, Dialect::Sqlite) => {
+                self.around("(CAST(strftime('%s', ", of, ") AS INTEGER) * 1000000000");
+                self.around(" + CAST(substr(", of, ", 21, 6) AS INTEGER) * 1000)");
+            }
+            (_, Dialect::Postgres) => {
+                let behind = " AS timestamptz)) * 1000000000 AS bigint)";
+                self.around("CAST(extract(epoch FROM CAST(", of, behind);
+            }
+        }
+    }
+
+    fn around(&mut self, before: &str, inner: &'s str, behind: &str) {
+        self.out += before;
+        self.text(inner);
+        self.out += behind;
+    }
+
+    /// Returns the place of a column in the rows with this name.
+    fn place(&self, alias: &str, column: &str) -> Option<usize> {
+        let array = self.rows.iter().find(|array| array.alias == alias)?;
+        array.columns.iter().position(|(name, _)| *name == column)
+    }
+}
+
+/// Returns the word with which a text begins; it may be empty.
+fn word(text: &str) -> &str {
+    let end = text.find(|c| !is_word(c));
+    &text[..end.unwrap_or(text.len())]
+}
+
+fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+//! Where these tests have their databases: each in a file of its own.
+
+use std::path::Path;
+
+use gristmill_state::Place;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
+use tempfile::TempDir;
+
+use crate::support::Fixture;
+
+/// What must outlive a database.
+pub type Kept = TempDir;
+
+pub fn new_place() -> (Place, Kept) {
+    let folder = tempfile::tempdir().unwrap();
+    (Place::File(folder.path().join("deep/er/state.db")), folder)
+}
+
+/// Returns the file of a database.
+pub fn file(f: &Fixture) -> &Path {
+    match &f.place {
+        Place::File(path) => path,
+        Place::Server(_) => panic!("it is on a server"),
+    }
+}
+
+/// Connects with SQLite's driver.
+pub async fn connection(f: &Fixture) -> SqliteConnection {
+    let options = SqliteConnectOptions::new().filename(file(f));
+    options.connect().await.unwrap()
+}

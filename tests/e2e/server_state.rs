@@ -1,0 +1,300 @@
+//! The state database on a server: the whole program works on it, one service at a time, also from different hosts.
+//!
+//! A site with folders of its own stands for another host. A lease runs for half a minute, so some of these tests take that
+//! long.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use gristmill_testkit::gristmill::{Site, wait_until};
+use gristmill_testkit::postgres::{Postgres, StopMode, execute, shared};
+
+use crate::buckets::{self, Bucket};
+use crate::support;
+
+/// How long a lease runs.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A province that runs whenever one of its files is new.
+const JOB: &str = "[[job]]\nid = \"IL\"\nfeed = \"sales\"\nfiles = \"IL-*.tdf\"\ntrigger = \"any\"\n";
+
+/// A new database for the state, with a password in its URL that nobody may ever see. The server does not ask for it.
+fn database() -> String {
+    shared()
+        .create_database()
+        .replacen("postgres@", "postgres:hunter2@", 1)
+}
+
+/// The same settings, with the state database on a server.
+fn on_server(settings: &str, state: &str) -> String {
+    assert!(settings.contains("sqlite://state.db"), "{settings}");
+    settings.replacen("sqlite://state.db", state, 1)
+}
+
+fn site(state: &str, warehouse: &str) -> Site {
+    support::site(&on_server(&support::settings(warehouse, JOB), state))
+}
+
+fn submit(site: &Site, store: &str, amount: &str) {
+    site.submit(
+        format!("IL-{store}.tdf"),
+        support::line(store, amount, 4, "I1", "2026-03-01"),
+    );
+}
+
+#[test]
+fn the_whole_program_works_with_its_state_on_a_server_and_shows_no_password() {
+    let state = database();
+    let site = site(&state, support::SQLITE);
+    let before = site.run(["status"]);
+    assert_eq!(before.status.code(), Some(2), "{before}");
+    assert!(
+        before
+            .stderr
+            .contains("has no tables of gristmill; start `gristmill run`"),
+        "{before}"
+    );
+    submit(&site, "S1", "1.50");
+    support::run_until_idle(&site);
+    submit(&site, "S2", "2.50");
+    support::run_until_idle(&site);
+    let sales = "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1";
+    assert_eq!(support::sqlite_warehouse(&site, sales), ["S1 1.50", "S2 2.50"]);
+
+    let mut running = support::service(&site);
+    let told = support::json(&site.run_ok(["status", "--json"]));
+    assert_eq!(told["service"]["pid"], running.id());
+    assert!(
+        told["service"]["host"].is_string() && told["service"]["lease_age"].as_u64() < Some(30),
+        "{told}"
+    );
+    submit(&site, "S1", "3.50");
+    wait_until("the third load", || {
+        assert!(running.is_running(), "{}", running.stderr());
+        support::sqlite_warehouse(&site, sales) == ["S1 3.50", "S2 2.50"]
+    });
+    let mut outputs = Vec::new();
+    for command in [
+        &["status"][..],
+        &["runs"],
+        &["files"],
+        &["jobs", "list"],
+        &["explain", "IL"],
+        &["trace", "S1", "I1", "2026-03-01"],
+        &["jobs", "pause", "IL"],
+        &["jobs", "history"],
+        &["status", "--json"],
+    ] {
+        let done = site.run(command);
+        assert!(done.status.success(), "{command:?}: {done}");
+        outputs.push(done.to_string());
+    }
+    assert!(
+        outputs[0].contains(&format!("service: runs as process {} on ", running.id())),
+        "{}",
+        outputs[0]
+    );
+    let arguments =
+        fs::read_to_string(format!("/proc/{}/cmdline", running.id())).expect("Linux shows its arguments");
+    outputs.push(arguments);
+    let ended = running.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{ended}");
+    outputs.push(ended.to_string());
+    assert!(site.run_ok(["status"]).contains("service: not running"));
+    // A wrong name of the database, and a server that is away.
+    for wrong in [
+        format!("{state}_other"),
+        state.replace(&format!(":{}/", shared().port), ":1/"),
+    ] {
+        site.write_settings(&on_server(&support::settings(support::SQLITE, JOB), &wrong));
+        let done = site.run(["status"]);
+        assert_eq!(done.status.code(), Some(1), "{done}");
+        assert!(done.stderr.contains("postgres:***@"), "{done}");
+        outputs.push(done.to_string());
+    }
+    for output in outputs {
+        assert!(!output.contains("hunter2"), "{output}");
+    }
+}
+
+#[test]
+fn a_second_service_is_refused_and_told_who_works() {
+    let state = database();
+    let (first, second) = (site(&state, support::SQLITE), site(&state, support::SQLITE));
+    let running = support::service(&first);
+    let refused = second.run(["run"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    for part in [
+        format!("another gristmill (process {} on ", running.id()),
+        "with a lease until 20".into(),
+        "stop it first".into(),
+    ] {
+        assert!(refused.stderr.contains(&part), "{refused}");
+    }
+    // Once it has stopped, nobody waits.
+    running.terminate();
+    let begun = Instant::now();
+    support::run_until_idle(&second);
+    assert!(begun.elapsed() < LEASE / 2, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_killed_service_is_followed_without_a_person() {
+    let state = database();
+    let site = site(&state, support::SQLITE);
+    let killed = support::service(&site);
+    killed.kill();
+    submit(&site, "S1", "1.50");
+    let begun = Instant::now();
+    let next = site.run(["run", "--until-idle"]);
+    assert!(next.status.success(), "{next}");
+    assert!(next.stderr.contains("waiting for the end of its lease"), "{next}");
+    assert!(begun.elapsed() < LEASE * 2, "{:?}", begun.elapsed());
+    assert_eq!(
+        support::sqlite_warehouse(&site, "SELECT sale_amount FROM sales_summary"),
+        ["1.50"]
+    );
+}
+
+#[test]
+fn a_service_that_stood_still_ends_once_another_host_took_over() {
+    let state = database();
+    let (first, second) = (site(&state, support::SQLITE), site(&state, support::SQLITE));
+    let paused = support::service(&first);
+    paused.signal("STOP");
+    let mut next = support::service(&second);
+    submit(&first, "S1", "1.50");
+    paused.signal("CONT");
+    let ended = paused.wait();
+    assert_eq!(ended.status.code(), Some(2), "{ended}");
+    assert!(ended.stderr.contains("and another one has taken over"), "{ended}");
+    // What came to the first one was not recorded by it.
+    assert!(next.is_running(), "{}", next.stderr());
+    assert!(
+        second.run_ok(["files"]).contains("No file so far"),
+        "{}",
+        second.run_ok(["files"])
+    );
+    let ended = next.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{ended}");
+}
+
+#[test]
+fn a_server_that_is_away_for_longer_than_the_lease_is_waited_for() {
+    let server = Postgres::start();
+    let site = site(&server.create_database(), support::SQLITE);
+    let mut running = support::service(&site);
+    server.stop(StopMode::Immediate);
+    submit(&site, "S1", "1.50");
+    std::thread::sleep(LEASE + LEASE / 4);
+    server.start_again();
+    wait_until("the load", || {
+        assert!(running.is_running(), "{}", running.stderr());
+        running.stderr().contains("loaded")
+    });
+    assert_eq!(
+        support::sqlite_warehouse(&site, "SELECT sale_amount FROM sales_summary"),
+        ["1.50"]
+    );
+    let ended = running.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{ended}");
+}
+
+#[test]
+fn another_host_takes_over_a_lake_in_a_bucket() {
+    let bucket = Bucket::start();
+    let (state, warehouse) = (database(), shared().create_database());
+    let host = || {
+        let endpoint = bucket.server.endpoint();
+        let url = format!("s3://{}/takeover", buckets::BUCKET);
+        let settings = buckets::settings(&url, &warehouse, &buckets::job(1), |table| {
+            buckets::reached(table, &endpoint)
+        });
+        let mut site = support::site(&on_server(&settings, &state));
+        buckets::set_credentials(&mut site);
+        site.set_variable("AWS_ENDPOINT_URL", &endpoint);
+        site
+    };
+    let file = |store: &str, amount: &str| {
+        let key = format!("takeover/in/day/IL-{store}.tdf");
+        (
+            key,
+            support::line(store, amount, 4, "I1", "2026-03-01").into_bytes(),
+        )
+    };
+    let first = host();
+    bucket.put_all([file("S1", "1.50")]);
+    support::run_until_idle(&first);
+    let second = host();
+    bucket.put_all([file("S2", "2.50")]);
+    support::run_until_idle(&second);
+    let rows = support::postgres_rows(&warehouse);
+    assert_eq!(support::told(&rows).len(), 2, "{rows:?}");
+    // The one that was first may come back, too.
+    support::run_until_idle(&first);
+    // A lake belongs to one state database all the same.
+    let stranger = support::site(&on_server(
+        &buckets::settings(
+            &format!("s3://{}/takeover", buckets::BUCKET),
+            &warehouse,
+            &buckets::job(1),
+            |table| buckets::reached(table, &bucket.server.endpoint()),
+        ),
+        &database(),
+    ));
+    let mut stranger = stranger;
+    buckets::set_credentials(&mut stranger);
+    let refused = stranger.run(["run", "--until-idle"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
+    assert!(
+        refused
+            .stderr
+            .contains("belongs to another gristmill (state database "),
+        "{refused}"
+    );
+}
+
+#[test]
+fn the_password_is_found_where_that_of_the_warehouse_is() {
+    let server = Postgres::start_with_files(&[(
+        "pg_hba.conf",
+        "local all postgres trust\nhost all postgres all trust\nhost all mill all scram-sha-256\n",
+    )]);
+    let state = server.create_database();
+    execute(
+        &state,
+        "CREATE ROLE mill LOGIN PASSWORD 'hunter2'; GRANT CREATE ON SCHEMA public TO mill",
+    );
+    let state = state.replacen("postgres@", "mill@", 1);
+    let mut site = site(&state, support::SQLITE);
+    let file = site.folder().join("pgpass");
+    fs::write(&file, "127.0.0.1:*:*:mill:hunter2\n").expect("the new folder can be written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is this user's");
+    let file = file.to_string_lossy().into_owned();
+    for (name, value, status) in [
+        ("PGPASSWORD", "", 1),
+        ("PGPASSWORD", "a guess", 1),
+        ("PGPASSWORD", "hunter2", 0),
+        ("PGPASSFILE", &file, 0),
+    ] {
+        site.clear_variable("PGPASSWORD");
+        site.set_variable(name, value);
+        let done = site.run(["run", "--until-idle"]);
+        assert_eq!(done.status.code(), Some(status), "{name}: {done}");
+        assert_eq!(
+            done.stderr.contains("PGPASSWORD or ~/.pgpass"),
+            status == 1,
+            "{done}"
+        );
+        assert!(!done.to_string().contains("hunter2"), "{done}");
+    }
+    site.set_variable("STATE_PASSWORD", "hunter2");
+    site.clear_variable("PGPASSFILE");
+    let with_variable = state.replacen("mill@", "mill:${STATE_PASSWORD}@", 1);
+    site.write_settings(&on_server(
+        &support::settings(support::SQLITE, JOB),
+        &with_variable,
+    ));
+    support::run_until_idle(&site);
+}
