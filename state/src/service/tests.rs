@@ -38,7 +38,7 @@ struct Process {
 impl Process {
     /// Starts one, and waits for its first write.
     fn start(url: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = Command::new("/proc/self/exe")
             .args([
                 "service::tests::a_service_of_its_own",
                 "--exact",
