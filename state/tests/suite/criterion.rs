@@ -57,6 +57,7 @@ async fn it_cannot_write() {
     let f = Fixture::new().await;
     let answerer = answerer(&f);
     f.db.add_jobs(&[job("J101")]).await.unwrap();
+    assert!(criterion(&answerer, "SELECT 1", LIMIT).await.unwrap());
     for sql in [
         "DELETE FROM aggr_job_configuration",
         "WITH t AS (SELECT 1) DELETE FROM aggr_job_configuration",

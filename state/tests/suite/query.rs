@@ -57,6 +57,7 @@ async fn an_answer_without_rows_has_its_columns() {
 async fn what_is_no_question_to_a_view_is_refused() {
     let f = Fixture::new().await;
     let answerer = answerer(&f);
+    ask(&answerer, "SELECT * FROM files").await.unwrap();
     for sql in [
         "DELETE FROM files",
         "SELECT * FROM submission",

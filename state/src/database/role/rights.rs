@@ -38,14 +38,14 @@ const PROBLEM: &str = "
         SELECT 5, pg_catalog.format('it may write %s; REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON %1$s FROM %s, PUBLIC',
                                     r.name, me.name)
           FROM me, relation r
-         WHERE r.relkind <> 'S'
-           AND (pg_catalog.has_table_privilege(r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
-                OR pg_catalog.has_any_column_privilege(r.oid, 'INSERT, UPDATE'))
+         WHERE CASE WHEN r.relkind <> 'S'
+               THEN pg_catalog.has_table_privilege(r.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+                    OR pg_catalog.has_any_column_privilege(r.oid, 'INSERT, UPDATE') END
         UNION ALL
         SELECT 5, pg_catalog.format('it may change the sequence %s; REVOKE USAGE, UPDATE ON SEQUENCE %1$s FROM %s, PUBLIC',
                                     r.name, me.name)
           FROM me, relation r
-         WHERE r.relkind = 'S' AND pg_catalog.has_sequence_privilege(r.oid, 'USAGE, UPDATE'))
+         WHERE CASE WHEN r.relkind = 'S' THEN pg_catalog.has_sequence_privilege(r.oid, 'USAGE, UPDATE') END)
     SELECT text FROM problem ORDER BY gravity, text LIMIT 1";
 
 /// Returns what the role of a session may do beyond reading, and how that is taken from it.
