@@ -26,8 +26,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The exit status of the process when its time is up.
 const TIME_IS_UP: i32 = 124;
 
-/// How much the memory of the process may grow.
-const MOST_MEMORY: u64 = 64 << 20;
+/// How much the memory of the process may grow: twice what SQLite may take, which says so itself when it has no more.
+const MOST_MEMORY: u64 = 128 << 20;
 
 /// What the process is asked. It reads this from its standard input: its arguments can be seen by anybody, and a URL may
 /// hold a password.
@@ -109,11 +109,16 @@ fn bound_memory() -> anyhow::Result<()> {
     let held = held.and_then(|held| held.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     let held =
         held.ok_or_else(|| anyhow::anyhow!("/proc/self/status does not say how much memory it has"))?;
-    let limit = Rlimit {
-        current: Some((held << 10) + MOST_MEMORY),
-        ..getrlimit(Resource::Data)
-    };
-    Ok(setrlimit(Resource::Data, limit)?)
+    let most = Some((held << 10) + MOST_MEMORY);
+    // Whoever gets no more memory ends as from a mistake, and would leave a file with all that it knew.
+    for (resource, most) in [(Resource::Data, most), (Resource::Core, Some(0))] {
+        let limit = Rlimit {
+            current: most,
+            ..getrlimit(resource)
+        };
+        setrlimit(resource, limit)?;
+    }
+    Ok(())
 }
 
 /// Returns the path of this program, also if its file was replaced by that of another version meanwhile.

@@ -99,6 +99,8 @@ fn the_page_answers_questions_to_the_views_and_no_others() {
     for view in views {
         let about = view["about"].as_str().expect("a text");
         assert!(!about.is_empty(), "{view}");
+        let name = view["name"].as_str().expect("a text");
+        desk.api(&format!("/api/sql?q=SELECT%20*%20FROM%20{name}"));
     }
     let page = desk.page("/sql");
     assert!(
