@@ -6,12 +6,13 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 /// What clients of Postgres take from their surroundings, for a URL without a password. This crate reads no environment:
-/// whoever opens a server's database does.
-#[derive(Clone, Default)]
+/// whoever opens a server's database does. They can be sent to another process.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Passwords {
     /// The password for any server, as `PGPASSWORD` has it. It goes before the file.
     pub any: Option<String>,

@@ -1,7 +1,7 @@
 //! Fetches the facts of jobs, and judges these by them. The service and the commands differ only in the waves that they ask
 //! about.
 
-use gristmill_state::{CriterionError, Damage, Facts, Question, StateDb, StateError, Waiting, Waves};
+use gristmill_state::{Damage, Facts, Question, StateDb, StateError, Waiting, Waves};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
@@ -79,10 +79,7 @@ async fn verdicts(
     now: Timestamp,
 ) -> Vec<Verdict> {
     let criterion = match &plan.criterion {
-        Some(sql) => Some(match state.path() {
-            Some(path) => criterion::ask(path, sql).await,
-            None => Err(CriterionError::NotOnServer),
-        }),
+        Some(sql) => Some(criterion::ask(state.answerer(), sql).await),
         None => None,
     };
     let mut verdicts = judge(plan, facts, &criterion, now);

@@ -222,6 +222,7 @@ pub(super) struct RetentionTable {
 #[serde(deny_unknown_fields)]
 pub(super) struct StateTable {
     pub(super) url: Expanded,
+    pub(super) criteria_url: Option<Expanded>,
 }
 
 #[derive(Debug, Deserialize)]

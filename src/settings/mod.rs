@@ -66,7 +66,7 @@ pub struct Settings {
     pub lake: LakeSettings,
     /// How long the lake keeps its objects.
     pub retention: Retention,
-    /// Where the state database is.
+    /// Where the state database is, and who answers questions there.
     pub state: gristmill_state::Place,
     /// How files are converted.
     pub convert: ConvertSettings,
@@ -164,7 +164,7 @@ impl Settings {
         let file = file::read(text)?;
         let sources = sources::check_sources(&file.source, folder)?;
         let passwords = passwords::from_environment();
-        let state = state::check_state(&file.state.url.0, folder, &passwords)?;
+        let state = state::check_state(&file.state, folder, &passwords)?;
         let lake = sources::check_lake(&file.lake, folder, &state)?;
         after::check_moved(&sources, &lake)?;
         let feeds = check_feeds(&file.feeds)?;

@@ -1,4 +1,5 @@
-//! Where the state database is: a file of SQLite, or a database on a server of Postgres.
+//! Where the state database is: a file of SQLite, or a database on a server of Postgres, with the role that answers
+//! questions there.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,18 +7,51 @@ use std::sync::Arc;
 use gristmill_servers::Passwords;
 use gristmill_servers::postgres::Server;
 use gristmill_servers::url::redacted;
-use gristmill_state::Place;
+use gristmill_state::{Place, ReaderRole};
+
+use super::file::StateTable;
 
 /// What a server's own list of sessions calls those of the state database.
 const NAME: &str = "gristmill state";
 
-/// Reads `state.url`. A path is relative to `folder`, that of the settings file.
-pub(super) fn check_state(url: &str, folder: &Path, passwords: &Passwords) -> Result<Place, String> {
+/// Reads the table `state`. A path is relative to `folder`, that of the settings file.
+pub(super) fn check_state(table: &StateTable, folder: &Path, passwords: &Passwords) -> Result<Place, String> {
+    let place = check_place(&table.url.0, folder, passwords)?;
+    match (place, &table.criteria_url) {
+        (Place::Server(server, _), Some(url)) => {
+            let role = check_role(&url.0, passwords)?;
+            Ok(Place::Server(server, Some(role)))
+        }
+        (Place::File(_), Some(_)) => Err(
+            "state.criteria_url: it is for a state database on a server of Postgres, and state.url is a file: leave it out"
+                .into(),
+        ),
+        (place, None) => Ok(place),
+    }
+}
+
+/// Reads `state.criteria_url`.
+fn check_role(url: &str, passwords: &Passwords) -> Result<ReaderRole, String> {
+    let reason = match url.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => match ReaderRole::new(url, passwords) {
+            Ok(role) => return Ok(role),
+            Err(reason) => reason,
+        },
+        _ => "write postgres://role:password@host:5432/database".into(),
+    };
+    Err(format!(
+        "state.criteria_url: cannot ask {} questions: {reason}",
+        redacted(url)
+    ))
+}
+
+/// Reads `state.url`.
+fn check_place(url: &str, folder: &Path, passwords: &Passwords) -> Result<Place, String> {
     match url.split_once("://") {
         None if !url.is_empty() => Ok(Place::File(folder.join(url))),
         Some(("sqlite", path)) if !path.is_empty() => Ok(Place::File(folder.join(path))),
         Some(("postgres" | "postgresql", _)) => match Server::new(url, passwords, NAME) {
-            Ok(server) => Ok(Place::Server(Arc::new(server))),
+            Ok(server) => Ok(Arc::new(server).into()),
             Err(reason) => Err(format!(
                 "state.url: cannot use {} as the state database: {reason}",
                 redacted(url)
@@ -35,7 +69,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> Result<Place, String> {
-        check_state(url, Path::new("/etc/mill"), &Passwords::default())
+        check_place(url, Path::new("/etc/mill"), &Passwords::default())
     }
 
     #[test]
@@ -51,12 +85,38 @@ mod tests {
         }
         for scheme in ["postgres", "postgresql"] {
             let place = read(&format!("{scheme}://mill:hunter2@db:5433/state?sslmode=require")).unwrap();
-            assert!(matches!(&place, Place::Server(_)), "{scheme}");
+            assert!(matches!(&place, Place::Server(..)), "{scheme}");
             assert_eq!(
                 place.to_string(),
                 format!("{scheme}://mill:***@db:5433/state?sslmode=require")
             );
             assert!(!format!("{place:?}").contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_role_for_questions_goes_with_a_server() {
+        let read = |url: &str, criteria_url: &str| {
+            let text = format!("url = {url:?}\ncriteria_url = {criteria_url:?}");
+            let table = toml::from_str(&text).unwrap();
+            check_state(&table, Path::new("/etc/mill"), &Passwords::default())
+        };
+        let (state, asks) = ("postgres://mill@db/state", "postgres://asks:hunter2@db/state");
+        let place = read(state, asks).unwrap();
+        assert!(matches!(&place, Place::Server(_, Some(_))), "{place:?}");
+        assert!(!format!("{place:?}").contains("hunter2"));
+        for (url, criteria_url, expected) in [
+            ("state.db", asks, "leave it out"),
+            (state, "state.db", "write postgres://role"),
+            (state, "mysql://asks:hunter2@db/state", "write postgres://role"),
+            (state, "postgres://asks:hunter2@/state", "it names no host"),
+        ] {
+            let error = read(url, criteria_url).unwrap_err();
+            assert!(
+                error.starts_with("state.criteria_url: ") && error.contains(expected),
+                "{error}"
+            );
+            assert!(!error.contains("hunter2"), "{error}");
         }
     }
 

@@ -301,11 +301,12 @@ pub enum MigrationError {
 /// Why `job_addl_criteria` could not be evaluated.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum CriterionError {
-    /// The state database is on a server.
+    /// The state database is on a server, and there is no role that answers there.
     #[error(
-        "job_addl_criteria is not evaluated on a server: keep the state database in a file, or leave it empty"
+        "job_addl_criteria needs a role of its own on a server: create one that may only read, and name it in \
+         state.criteria_url (docs/configuration.md#a-role-for-criteria-and-questions)"
     )]
-    NotOnServer,
+    NoRole,
     /// It is not a SELECT.
     #[error("job_addl_criteria must be a SELECT (or WITH … SELECT), but it begins with `{found}`")]
     NotSelect {
@@ -335,9 +336,12 @@ pub enum CriterionError {
 /// Why a question of somebody to the views got no answer. It can be sent between processes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum QueryError {
-    /// The state database is on a server.
-    #[error("the state database is on a server, where questions are not answered here: ask them with psql")]
-    NotOnServer,
+    /// The state database is on a server, and there is no role that answers there.
+    #[error(
+        "questions need a role of their own on a server: create one that may only read, and name it in \
+         state.criteria_url (docs/configuration.md#a-role-for-criteria-and-questions)"
+    )]
+    NoRole,
     /// It is not a SELECT.
     #[error("only a SELECT (or WITH … SELECT) is answered here, and this begins with `{found}`")]
     NotSelect {

@@ -9,6 +9,7 @@
 //! what differs between the two databases is in `dialect`.
 
 mod alert;
+mod answerer;
 mod clock;
 mod damage;
 mod database;
@@ -40,6 +41,7 @@ pub use alert::{
     AlertChanges, FailedWave, Firing, HeldFile, LastReport, NewNotice, Notice, NoticeKind, RejectedLines,
     Unloaded, Unsent,
 };
+pub use answerer::{Answerer, ReaderRole};
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
 pub use database::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};

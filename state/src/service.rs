@@ -37,7 +37,7 @@ impl Service {
             Place::File(path) => Hold::Lock {
                 _lock: ServiceLock::acquire(path)?,
             },
-            Place::Server(server) => {
+            Place::Server(server, _) => {
                 prepare(place).await?;
                 Hold::Lease(Lease::take(server.clone(), ttl).await?)
             }

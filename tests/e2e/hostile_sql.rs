@@ -23,7 +23,7 @@ const TIME_IS_UP: i32 = 124;
 fn put(site: &Site, command: &str, sql: &str) -> (Output, Duration) {
     let began = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_gristmill"))
-        .args([command, "state.db"])
+        .arg(command)
         .current_dir(site.folder())
         .env_clear()
         .stdin(Stdio::piped())
@@ -32,7 +32,8 @@ fn put(site: &Site, command: &str, sql: &str) -> (Output, Duration) {
         .spawn()
         .expect("it is built");
     let mut input = child.stdin.take().expect("it is piped");
-    input.write_all(sql.as_bytes()).expect("it listens");
+    let asked = serde_json::json!({ "answerer": { "File": "state.db" }, "sql": sql });
+    input.write_all(asked.to_string().as_bytes()).expect("it listens");
     drop(input);
     let output = child.wait_with_output().expect("it ends");
     (output, began.elapsed())

@@ -38,6 +38,7 @@ mod putting_away;
 mod records;
 mod reference_sample;
 mod retention;
+mod server_questions;
 mod server_state;
 mod service;
 mod sight;

@@ -11,8 +11,13 @@ const JOB: &str = "[[job]]\nid = \"IL\"\nfeed = \"sales\"\nfiles = \"IL-{store}.
 
 /// The SQL of a section of docs/operations.md, whose heading is given.
 fn documented(heading: &str) -> String {
-    let docs =
-        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md")).expect("it is there");
+    documented_in("operations.md", heading)
+}
+
+/// The SQL of a section of a file in docs/.
+pub fn documented_in(file: &str, heading: &str) -> String {
+    let docs = format!("{}/docs/{file}", env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_to_string(docs).expect("it is there");
     let (_, section) = docs
         .split_once(&format!("\n{heading}\n"))
         .expect("the section is there");
@@ -26,7 +31,7 @@ fn documented(heading: &str) -> String {
 }
 
 /// The single statements, each with the comment above it.
-fn statements(sql: &str) -> Vec<String> {
+pub fn statements(sql: &str) -> Vec<String> {
     let parts = sql.split(";\n").map(str::trim).filter(|part| !part.is_empty());
     parts.map(ToOwned::to_owned).collect()
 }

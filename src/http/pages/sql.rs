@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use gristmill_state::{Answer, Cell, MOST_ROWS, QueryError, ViewRow};
+use gristmill_state::{Answer, Cell, MOST_ROWS, Place, ViewRow};
 use maud::{Markup, html};
 
 use super::super::address::address;
@@ -22,15 +22,11 @@ use crate::shown;
 /// The most characters of a question: it stands in an address.
 const LONGEST: usize = 4_000;
 
-/// Questions to begin with.
-const EXAMPLES: [(&str, &str); 4] = [
+/// Questions to begin with, which all databases understand.
+const EXAMPLES: [(&str, &str); 3] = [
     (
         "Stores by lines that could not be read",
         "SELECT store_id, count(*) AS files, sum(rejects) AS rejects\n  FROM files WHERE rejects > 0\n GROUP BY store_id ORDER BY rejects DESC",
-    ),
-    (
-        "The slowest runs",
-        "SELECT run_id, job, started, finished,\n       round((julianday(finished) - julianday(started)) * 86400, 1) AS seconds\n  FROM runs WHERE finished IS NOT NULL\n ORDER BY seconds DESC LIMIT 20",
     ),
     (
         "Files that were sent most often",
@@ -39,8 +35,18 @@ const EXAMPLES: [(&str, &str); 4] = [
     ("What people decided", "SELECT * FROM decisions LIMIT 50"),
 ];
 
+/// Another one, which reckons with times, in the SQL of each database.
+const SLOWEST: &str = "The slowest runs";
+const SLOWEST_OF_SQLITE: &str = "SELECT run_id, job, started, finished,\n       round((julianday(finished) - julianday(started)) * 86400, 1) AS seconds\n  FROM runs WHERE finished IS NOT NULL\n ORDER BY seconds DESC LIMIT 20";
+const SLOWEST_OF_POSTGRES: &str = "SELECT run_id, job, started, finished,\n       round(extract(epoch FROM finished::timestamptz - started::timestamptz), 1) AS seconds\n  FROM runs WHERE finished IS NOT NULL\n ORDER BY seconds DESC LIMIT 20";
+
 pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
-    let views = look.desk.state().await?.views().await?;
+    let state = look.desk.state().await?;
+    let views = state.views().await?;
+    let slowest = match state.place() {
+        Place::File(_) => SLOWEST_OF_SQLITE,
+        Place::Server(..) => SLOWEST_OF_POSTGRES,
+    };
     let question = look.ask.get("q").unwrap_or_default();
     let answered = match question.is_empty() {
         true => None,
@@ -55,7 +61,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
         @match &answered {
             None => p.empty {
                 "Write a question, or begin with one of these: "
-                @for (name, sql) in EXAMPLES { br; a href=(address("/sql", &[("q", sql)])) { (name) } }
+                @for (name, sql) in EXAMPLES.into_iter().chain([(SLOWEST, slowest)]) { br; a href=(address("/sql", &[("q", sql)])) { (name) } }
             },
             Some(Err(problem)) => p.problem role="alert" { (problem.message()) },
             Some(Ok(answer)) => (result(question, answer)),
@@ -79,15 +85,14 @@ pub(in crate::http) async fn answer_to(desk: &Desk, question: &str) -> Result<An
     }
     // Says so if the service is only starting.
     let state = desk.state().await?;
-    let path = state
-        .path()
-        .ok_or_else(|| Problem::Bad(QueryError::NotOnServer.to_string()))?;
-    answer(path, question).await.map_err(|none| match none {
-        NoAnswer::Refused(error) => Problem::Bad(error.to_string()),
-        NoAnswer::Busy => Problem::Unavailable(
-            "others’ questions are being answered just now: ask again in a few seconds".to_owned(),
-        ),
-    })
+    answer(state.answerer(), question)
+        .await
+        .map_err(|none| match none {
+            NoAnswer::Refused(error) => Problem::Bad(error.to_string()),
+            NoAnswer::Busy => Problem::Unavailable(
+                "others’ questions are being answered just now: ask again in a few seconds".to_owned(),
+            ),
+        })
 }
 
 fn result(question: &str, answer: &Answer) -> Markup {

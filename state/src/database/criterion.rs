@@ -1,7 +1,8 @@
 //! `job_addl_criteria`: a SELECT that a person wrote as a precondition.
 //!
-//! It runs on its own read-only connection, and SQLite checks at short intervals whether to stop. Its text is checked
-//! first, so that a statement that is not a SELECT gets a clear error message.
+//! On a server it is put by a role of its own ([`super::role`]). A file is read by a connection of its own that only reads,
+//! and SQLite checks at short intervals whether to stop. The text is checked first, so that a statement that is not a
+//! SELECT gets a clear error message.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ use std::time::{Duration, Instant};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
-use super::schema;
 use super::select::{NotOneSelect, one_select};
+use super::{role, schema};
+use crate::answerer::Answerer;
 use crate::dialect::{INTERRUPT, NOMEM, TOOBIG, sqlite_code};
 use crate::error::CriterionError;
 
@@ -20,10 +22,17 @@ const LOOK_EVERY: i32 = 1_000;
 /// The most memory that SQLite may take.
 const MOST_MEMORY: &str = "67108864";
 
-/// Returns whether a SELECT on the state database at `path` yields at least one row. Stops it if it takes longer than
-/// `limit`; but a single function may go on beyond that, so this is for a process that can be killed. It bounds the memory
-/// of all SQLite databases of this process.
-pub async fn criterion(path: &Path, sql: &str, limit: Duration) -> Result<bool, CriterionError> {
+/// Returns whether a SELECT on the state database yields at least one row. Stops it if it takes longer than `limit`; but a
+/// single function of SQLite may go on beyond that, so this is for a process that can be killed. It bounds the memory of
+/// all SQLite databases of this process.
+pub async fn criterion(answerer: &Answerer, sql: &str, limit: Duration) -> Result<bool, CriterionError> {
+    match answerer {
+        Answerer::File(path) => of_file(path, sql, limit).await,
+        Answerer::Role(role) => role::criterion(role, sql, limit).await,
+    }
+}
+
+async fn of_file(path: &Path, sql: &str, limit: Duration) -> Result<bool, CriterionError> {
     one_select(sql).map_err(|problem| match problem {
         NotOneSelect::NotSelect { found } => CriterionError::NotSelect { found },
         NotOneSelect::Several => CriterionError::SeveralStatements,

@@ -30,6 +30,7 @@ mod pages;
 mod plans;
 mod query;
 mod queue;
+mod role;
 mod runs;
 mod schema;
 mod select;
@@ -54,6 +55,7 @@ pub use self::pages::Changes;
 pub use self::query::{MOST_ROWS, query};
 use self::schema::migrate;
 pub use self::unmatched::UNMATCHED;
+use crate::answerer::Answerer;
 use crate::clock::Clock;
 use crate::damage::Damage;
 use crate::dialect::{Connection, DatabaseError, Place, Readers, Reading, Result, Transaction};
@@ -130,8 +132,8 @@ impl StateDb {
                 }
                 acquired => Some(acquired?),
             },
-            Place::Server(_) if schema::is_absent(&place).await? => None,
-            Place::Server(_) => return Err(schema::older(&place).await),
+            Place::Server(..) if schema::is_absent(&place).await? => None,
+            Place::Server(..) => return Err(schema::older(&place).await),
         };
         Self::open(place, clock).await
     }
@@ -182,9 +184,9 @@ impl StateDb {
         &self.place
     }
 
-    /// Returns the path of the database, if it is a file.
-    pub fn path(&self) -> Option<&Path> {
-        self.place.file()
+    /// Returns who answers what people ask the database; `None` if it is on a server and nobody was named for that.
+    pub fn answerer(&self) -> Option<Answerer> {
+        self.place.answerer()
     }
 
     /// Returns the rows with impossible values that the calls so far have left out.

@@ -1,5 +1,7 @@
 //! Answers a SELECT that a person wrote on the views of the state database.
 //!
+//! On a server it is put by a role of its own, whose rights say what it may read ([`super::role`]).
+//!
 //! SQLite would tell a program which tables a statement reads, and through which view, by an authorizer; the driver has
 //! none. So the words of the statement are compared with the names of the tables, quoted or not: whatever reads a table
 //! must name it.
@@ -17,7 +19,8 @@ use sqlx::{
 
 use super::criterion::bounded;
 use super::select::{NotOneSelect, one_select, tokens};
-use super::{StateDb, schema};
+use super::{StateDb, role, schema};
+use crate::answerer::Answerer;
 use crate::dialect::{self, INTERRUPT, NOMEM, TOOBIG, sqlite_code};
 use crate::error::{During, QueryError, StateError};
 use crate::query::{Answer, Cell, ViewRow};
@@ -26,15 +29,24 @@ use crate::query::{Answer, Cell, ViewRow};
 pub const MOST_ROWS: usize = 1_000;
 
 /// The most bytes of text in an answer. The row that exceeds it is the last.
-const MOST_BYTES: usize = 1 << 20;
+pub(super) const MOST_BYTES: usize = 1 << 20;
 
 /// The names of everything that is no view.
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type <> 'view'";
 
-/// The views, each with its text and its columns.
+/// The views, each with its columns, and its text, of which Postgres does not keep the comments.
 const VIEWS: &str = "
+    sqlite{
     SELECT s.name, s.sql, (SELECT json_group_array(c.name) FROM pragma_table_info(s.name) c) AS columns
-      FROM sqlite_schema s WHERE s.type = 'view' ORDER BY s.name";
+      FROM sqlite_schema s WHERE s.type = 'view'
+    }
+    postgres{
+    SELECT v.relname::text AS name, NULL::text AS sql,
+           (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
+             WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped)::text AS columns
+      FROM pg_class v WHERE v.relkind = 'v' AND v.relnamespace = current_schema()::regnamespace
+    }
+     ORDER BY 1";
 
 /// What tells about the database itself, or loads code. No name of a view, of a column or of a function that is needed
 /// begins so.
@@ -53,9 +65,11 @@ impl StateDb {
     pub async fn views(&self) -> Result<Vec<ViewRow>, StateError> {
         let views = dialect::query(VIEWS)
             .try_map(|row| {
+                let name: String = row.get("name")?;
+                let sql: Option<&str> = row.get("sql")?;
                 Ok(ViewRow {
-                    name: row.get("name")?,
-                    about: about(row.get("sql")?),
+                    about: about(sql.or_else(|| schema::text_of_view(&name)).unwrap_or_default()),
+                    name,
                     columns: serde_json::from_str(row.get("columns")?)?,
                 })
             })
@@ -72,9 +86,16 @@ fn about(sql: &str) -> String {
     comments.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-/// Answers a SELECT on the views of the state database at `path`, as far as it takes no longer than `limit`. As
+/// Answers a SELECT on the views of the state database, as far as it takes no longer than `limit`. As
 /// [`criterion`](super::criterion), this is for a process that can be killed, whose memory it bounds.
-pub async fn query(path: &Path, sql: &str, limit: Duration) -> Result<Answer, QueryError> {
+pub async fn query(answerer: &Answerer, sql: &str, limit: Duration) -> Result<Answer, QueryError> {
+    match answerer {
+        Answerer::File(path) => of_file(path, sql, limit).await,
+        Answerer::Role(role) => role::query(role, sql, limit).await,
+    }
+}
+
+async fn of_file(path: &Path, sql: &str, limit: Duration) -> Result<Answer, QueryError> {
     one_select(sql).map_err(|problem| match problem {
         NotOneSelect::NotSelect { found } => QueryError::NotSelect { found },
         NotOneSelect::Several => QueryError::SeveralStatements,
@@ -136,7 +157,7 @@ async fn read(conn: &mut SqliteConnection, sql: &str) -> sqlx::Result<Answer> {
         }
         let cells = (0..answer.columns.len()).map(|at| cell(&row, at));
         let cells = cells.collect::<sqlx::Result<Vec<_>>>()?;
-        bytes += cells.iter().map(Cell::bytes).sum::<usize>();
+        bytes += cells.iter().map(bytes_of).sum::<usize>();
         answer.rows.push(cells);
     }
     Ok(answer)
@@ -160,12 +181,11 @@ fn cell(row: &SqliteRow, at: usize) -> sqlx::Result<Cell> {
     })
 }
 
-impl Cell {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Null | Self::Integer(_) | Self::Real(_) => 8,
-        }
+/// Returns how much of an answer a value takes.
+pub(super) fn bytes_of(cell: &Cell) -> usize {
+    match cell {
+        Cell::Text(text) => text.len(),
+        Cell::Null | Cell::Integer(_) | Cell::Real(_) => 8,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Looks at a SELECT that a person wrote before SQLite does: whether it is one, and which words it has.
+//! Looks at a SELECT that a person wrote before the database does: whether it is one, and which words it has.
 
 /// Why a text is not exactly one SELECT.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,23 +12,28 @@ pub(super) enum NotOneSelect {
     Several,
 }
 
-/// Rejects anything but exactly one SELECT. (The connection rejects a `WITH` that leads to a write.)
-pub(super) fn one_select(sql: &str) -> Result<(), NotOneSelect> {
-    let mut tokens = tokens(sql);
-    let first = tokens.next().unwrap_or_default();
-    if !first.eq_ignore_ascii_case("select") && !first.eq_ignore_ascii_case("with") {
-        return Err(NotOneSelect::NotSelect {
+/// Rejects what does not begin as a SELECT. (The connection rejects a `WITH` that leads to a write.)
+pub(super) fn is_select(sql: &str) -> Result<(), NotOneSelect> {
+    let first = tokens(sql).next().unwrap_or_default();
+    match first.eq_ignore_ascii_case("select") || first.eq_ignore_ascii_case("with") {
+        true => Ok(()),
+        false => Err(NotOneSelect::NotSelect {
             found: first.to_owned(),
-        });
+        }),
     }
-    let mut after_end = tokens.skip_while(|token| *token != ";");
+}
+
+/// Rejects anything but exactly one SELECT of SQLite.
+pub(super) fn one_select(sql: &str) -> Result<(), NotOneSelect> {
+    is_select(sql)?;
+    let mut after_end = tokens(sql).skip_while(|token| *token != ";");
     if after_end.any(|token| token != ";") {
         return Err(NotOneSelect::Several);
     }
     Ok(())
 }
 
-/// Splits SQL into words, quoted pieces and single characters; drops whitespace and comments.
+/// Splits SQL of SQLite into words, quoted pieces and single characters; drops whitespace and comments.
 pub(super) fn tokens(sql: &str) -> impl Iterator<Item = &str> {
     let mut rest = sql;
     std::iter::from_fn(move || {

@@ -11,7 +11,7 @@ impl StateDb {
     pub async fn service(&self) -> Result<Option<Holder>, StateError> {
         match &self.place {
             Place::File(path) => ServiceLock::holder(path),
-            Place::Server(server) => lease::holder(server).await,
+            Place::Server(server, _) => lease::holder(server).await,
         }
     }
 
@@ -19,7 +19,7 @@ impl StateDb {
     pub async fn name(&self) -> Result<Option<String>, StateError> {
         match &self.place {
             Place::File(_) => Ok(None),
-            Place::Server(server) => lease::database_id(server).await.map(Some),
+            Place::Server(server, _) => lease::database_id(server).await.map(Some),
         }
     }
 }

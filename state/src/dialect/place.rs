@@ -11,14 +11,15 @@ use super::error::Result;
 use super::postgres::{Postgres, Purpose};
 use super::readers::Reading;
 use super::sqlite::{Sqlite, reading};
+use crate::answerer::{Answerer, ReaderRole};
 
-/// Where the state database is.
+/// Where the state database is, and who answers what people ask it.
 #[derive(Debug, Clone)]
 pub enum Place {
     /// In a file of SQLite.
     File(PathBuf),
-    /// On a server of Postgres.
-    Server(Arc<Server>),
+    /// On a server of Postgres, with the role that answers there, if there is one.
+    Server(Arc<Server>, Option<ReaderRole>),
 }
 
 impl Place {
@@ -26,7 +27,15 @@ impl Place {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Server(_) => None,
+            Self::Server(..) => None,
+        }
+    }
+
+    /// Returns who answers what people ask.
+    pub(crate) fn answerer(&self) -> Option<Answerer> {
+        match self {
+            Self::File(path) => Some(Answerer::File(path.clone())),
+            Self::Server(_, role) => role.clone().map(Answerer::Role),
         }
     }
 
@@ -34,7 +43,7 @@ impl Place {
     pub(crate) async fn connect_to_write(&self) -> Result<Connection> {
         match self {
             Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
-            Self::Server(server) => {
+            Self::Server(server, _) => {
                 let postgres = Postgres::connect(server, Purpose::Write).await?;
                 Ok(Connection::Postgres(Box::new(postgres)))
             }
@@ -45,7 +54,7 @@ impl Place {
     pub(crate) fn reading(&self) -> Reading {
         match self {
             Self::File(path) => Reading::Sqlite(Box::new(reading(path))),
-            Self::Server(server) => Reading::Postgres(server.clone()),
+            Self::Server(server, _) => Reading::Postgres(server.clone()),
         }
     }
 
@@ -53,7 +62,7 @@ impl Place {
     pub(crate) fn to_be_written(&self) -> &'static str {
         match self {
             Self::File(_) => "it is an SQLite file that this user can write",
-            Self::Server(_) => {
+            Self::Server(..) => {
                 "its server is up, and that the user in its URL may create and write tables there"
             }
         }
@@ -66,7 +75,7 @@ impl Place {
                 "it is an SQLite file that this user can read; if a log lies beside it (-wal), this user must be able to \
                  read that and its index (-shm) too"
             }
-            Self::Server(_) => "its server is up, and that the user in its URL may read its tables",
+            Self::Server(..) => "its server is up, and that the user in its URL may read its tables",
         }
     }
 }
@@ -75,14 +84,14 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Server(server) => server.url().fmt(f),
+            Self::Server(server, _) => server.url().fmt(f),
         }
     }
 }
 
 impl From<Arc<Server>> for Place {
     fn from(server: Arc<Server>) -> Self {
-        Self::Server(server)
+        Self::Server(server, None)
     }
 }
 

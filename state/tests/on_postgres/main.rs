@@ -9,6 +9,8 @@
 mod alerts;
 #[path = "../suite/archives.rs"]
 mod archives;
+#[path = "../suite/criterion.rs"]
+mod criterion;
 #[path = "../suite/damage.rs"]
 mod damage;
 #[path = "../suite/edits.rs"]
@@ -34,8 +36,11 @@ mod others;
 #[path = "../suite/pages.rs"]
 mod pages;
 mod place;
+#[path = "../suite/query.rs"]
+mod query;
 #[path = "../suite/queue.rs"]
 mod queue;
+mod role;
 #[path = "../suite/runs.rs"]
 mod runs;
 mod server;

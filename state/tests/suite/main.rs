@@ -8,6 +8,7 @@
 mod alerts;
 mod archives;
 mod criterion;
+mod criterion_of_file;
 mod damage;
 mod database;
 mod edits;
@@ -23,6 +24,7 @@ mod others;
 mod pages;
 mod place;
 mod query;
+mod query_of_file;
 mod queue;
 mod reading;
 mod runs;

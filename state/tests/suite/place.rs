@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gristmill_state::Place;
+use gristmill_state::{Answerer, Place};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 use tempfile::TempDir;
@@ -17,11 +17,16 @@ pub fn new_place() -> (Place, Kept) {
     (Place::File(folder.path().join("deep/er/state.db")), folder)
 }
 
+/// Returns who answers questions about a database.
+pub fn answerer(f: &Fixture) -> Answerer {
+    Answerer::File(file(f).to_owned())
+}
+
 /// Returns the file of a database.
 pub fn file(f: &Fixture) -> &Path {
     match &f.place {
         Place::File(path) => path,
-        Place::Server(_) => panic!("it is on a server"),
+        Place::Server(..) => panic!("it is on a server"),
     }
 }
 

@@ -18,7 +18,7 @@ impl Shell {
                 let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
                 Self::Sqlite(options.connect().await.unwrap())
             }
-            Place::Server(server) => {
+            Place::Server(server, _) => {
                 let (client, connection) = tokio_postgres::connect(server.url(), NoTls).await.unwrap();
                 tokio::spawn(connection);
                 Self::Postgres(client)

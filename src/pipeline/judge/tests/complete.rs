@@ -80,7 +80,8 @@ pub(super) async fn verdicts(
     };
     let criterion = match &plan.criterion {
         Some(sql) => Some(
-            gristmill_state::criterion(state.path().unwrap(), sql, std::time::Duration::from_secs(5)).await,
+            gristmill_state::criterion(&state.answerer().unwrap(), sql, std::time::Duration::from_secs(5))
+                .await,
         ),
         None => None,
     };

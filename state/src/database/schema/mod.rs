@@ -6,6 +6,7 @@ mod sqlite;
 use crate::dialect::{Connection, Place, Reading};
 use crate::error::StateError;
 
+pub(super) use self::postgres::text_of_view;
 pub(super) use self::sqlite::readable as readable_file;
 
 /// Returns whether the database exists and has this program's version. A newer one is an error.
@@ -13,7 +14,7 @@ pub(super) async fn is_current(place: &Place) -> Result<bool, StateError> {
     let (found, known) = match place {
         Place::File(path) if !path.exists() => return Ok(false),
         Place::File(path) => (sqlite::look(path).await?.1, sqlite::known()),
-        Place::Server(server) => (postgres::look(server).await?, postgres::known()),
+        Place::Server(server, _) => (postgres::look(server).await?, postgres::known()),
     };
     refuse_newer(place, found, known)?;
     Ok(found == known)
@@ -23,7 +24,7 @@ pub(super) async fn is_current(place: &Place) -> Result<bool, StateError> {
 pub(super) async fn is_absent(place: &Place) -> Result<bool, StateError> {
     match place {
         Place::File(path) => Ok(!path.exists()),
-        Place::Server(server) => Ok(postgres::look(server).await? == 0),
+        Place::Server(server, _) => Ok(postgres::look(server).await? == 0),
     }
 }
 
@@ -31,14 +32,14 @@ pub(super) async fn is_absent(place: &Place) -> Result<bool, StateError> {
 pub(super) async fn readable(place: &Place) -> Result<Reading, StateError> {
     match place {
         Place::File(path) => Ok(Reading::Sqlite(Box::new(sqlite::readable(path).await?))),
-        Place::Server(server) => postgres::readable(server).await,
+        Place::Server(server, _) => postgres::readable(server).await,
     }
 }
 
 /// Returns why a database of an earlier version cannot be used beside the service.
 pub(super) async fn older(place: &Place) -> StateError {
     let found = match place {
-        Place::Server(server) => postgres::look(server)
+        Place::Server(server, _) => postgres::look(server)
             .await
             .map(|found| (found, postgres::known())),
         Place::File(path) => sqlite::look(path)

@@ -88,10 +88,17 @@ pub(super) fn known() -> i64 {
         .unwrap_or(0)
 }
 
+/// Returns the newest text that makes a view, from its first line on.
+pub(in crate::database) fn text_of_view(name: &str) -> Option<&'static str> {
+    let texts = MIGRATIONS.iter().rev().flat_map(|migration| migration.texts);
+    let begin = format!("CREATE VIEW {name} AS\n");
+    texts.filter_map(|text| Some(&text[text.find(&begin)?..])).next()
+}
+
 /// Returns how to read a database as it is. Its version must be this program's.
 pub(super) async fn readable(server: &Arc<Server>) -> Result<Reading, StateError> {
     let found = look(server).await?;
-    let place = Place::Server(server.clone());
+    let place = Place::from(server.clone());
     refuse_newer(&place, found, known())?;
     refuse_older(&place, found, known())?;
     Ok(place.reading())
@@ -100,7 +107,7 @@ pub(super) async fn readable(server: &Arc<Server>) -> Result<Reading, StateError
 /// Reads the version; 0 if there is none.
 pub(super) async fn look(server: &Arc<Server>) -> Result<i64, StateError> {
     version(server).await.map_err(|source| StateError::Read {
-        place: Place::Server(server.clone()),
+        place: Place::from(server.clone()),
         source,
     })
 }
