@@ -17,7 +17,7 @@ pub enum DatabaseError {
     #[error(transparent)]
     Sqlite(#[from] sqlx::Error),
     /// The server or the way to it failed.
-    #[error("{0}{advice}", advice = advice(.0))]
+    #[error("{}{}", .0, advice(.0))]
     Postgres(PostgresFault),
     /// The settings of the connection to the server are wrong.
     #[error("{0}")]
