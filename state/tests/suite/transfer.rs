@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use gristmill_state::{CopiedTable, Place, StateDb, StateError, StateFile, TestClock, TransferError};
+use gristmill_state::{
+    CopiedTable, Place, ServiceLock, StateDb, StateError, StateFile, TestClock, TransferError,
+};
 
 use crate::place::{Kept, new_place};
 use crate::shell::Shell;
@@ -57,11 +59,11 @@ const ROWS: &[&str] = &[
     "INSERT INTO waiting VALUES ('file', 'a', 'f', NULL, '2026-11-23T08:15:00.000000Z', 'full', 2, '2026-11-23T08:15:00.000000Z')",
     "INSERT INTO file_attempt VALUES ('a', 1, 2, 3, 1)",
     "INSERT INTO alert_firing VALUES ('late', 'A', 'it is late', '2026-11-23T08:15:00.000000Z', NULL, NULL)",
-    "INSERT INTO alert_notice (notice_id, receiver, alert, kind, content, queued_timestamp, next_try_timestamp)
-     VALUES (5, 'me', 'late', 'firing', '{}', '2026-11-23T08:15:00.000000Z', '2026-11-23T08:15:00.000000Z'),
-            (6, 'me', 'late', 'firing', '{}', '2026-11-23T08:15:00.000000Z', '2026-11-23T08:15:00.000000Z')",
+    "INSERT INTO alert_notice (receiver, alert, kind, content, queued_timestamp, next_try_timestamp)
+     VALUES ('me', 'late', 'firing', '{}', '2026-11-23T08:15:00.000000Z', '2026-11-23T08:15:00.000000Z'),
+            ('me', 'late', 'firing', '{}', '2026-11-23T08:15:00.000000Z', '2026-11-23T08:15:00.000000Z')",
     // Its number must not be given again.
-    "DELETE FROM alert_notice WHERE notice_id = 6",
+    "DELETE FROM alert_notice WHERE notice_id = 2",
     "INSERT INTO file_without_job VALUES (9)",
     "INSERT INTO job_follows VALUES ('A', 'B')",
     "INSERT INTO job_requires VALUES ('p*', 'B')",
@@ -155,7 +157,7 @@ async fn a_state_goes_through_a_file_and_back_with_all_its_rows() {
         .await
         .unwrap();
     let notices = "SELECT CAST(max(notice_id) AS text) FROM alert_notice";
-    assert_eq!(shell.column(notices).await, ["7"]);
+    assert_eq!(shell.column(notices).await, ["3"]);
     let edits = "SELECT CAST(count(*) AS text) FROM job_edit";
     assert_eq!(shell.column(edits).await, ["2"]);
     db.add_jobs(&[job("J101")]).await.unwrap();
@@ -250,4 +252,12 @@ async fn what_is_no_state_is_not_read() {
     let error = StateFile::open(&file).await.unwrap_err();
     assert!(matches!(error, TransferError::NoState(_)), "{error}");
     assert_eq!(names(folder.path()), ["state.db"]);
+    let file = folder.path().join("served.db");
+    drop(StateDb::open(&file, clock()).await.unwrap());
+    let _service = ServiceLock::acquire(&file).unwrap();
+    let error = StateFile::open(&file).await.unwrap_err();
+    assert!(
+        matches!(error, TransferError::State(StateError::AlreadyRunning { .. })),
+        "{error}"
+    );
 }
