@@ -70,6 +70,13 @@ impl Progress {
         bar
     }
 
+    /// Makes a bar for tables that are copied.
+    pub fn copying(&self) -> Copying {
+        let bar = self.bars.add(ProgressBar::no_length());
+        bar.set_style(style("copy {msg} {human_pos} rows"));
+        Copying(bar)
+    }
+
     /// Removes the bar for files.
     pub fn finish(&self) {
         self.files.finish_and_clear();
@@ -99,6 +106,25 @@ impl Default for Progress {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).expect("the templates of this file are well-formed")
+}
+
+/// The bar for tables that are copied one after another.
+#[derive(Debug)]
+pub struct Copying(ProgressBar);
+
+impl Copying {
+    /// Shows how many rows of a table were copied so far.
+    pub fn at(&self, table: &str, rows: u64) {
+        if rows == 0 {
+            self.0.set_message(table.to_owned());
+        }
+        self.0.set_position(rows);
+    }
+
+    /// Removes the bar.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
 }
 
 /// Writes log lines to standard error above the bars.

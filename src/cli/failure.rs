@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use gristmill_state::StateError;
+use gristmill_state::{StateError, TransferError};
 
 use super::output::shown;
 use crate::causes;
@@ -30,12 +30,25 @@ pub(super) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn status(error: &anyhow::Error) -> u8 {
+    let of_state = match error.downcast_ref() {
+        Some(TransferError::State(error)) => Some(error),
+        _ => error.downcast_ref(),
+    };
     let is_usage = error.is::<Usage>()
         || error.is::<SettingsError>()
         || error.is::<ReloadConflict>()
         || pipeline::is_usage_error(error)
         || matches!(
             error.downcast_ref(),
+            Some(
+                TransferError::Exists(_)
+                    | TransferError::Missing(_)
+                    | TransferError::NoState(_)
+                    | TransferError::NotEmpty { .. }
+            )
+        )
+        || matches!(
+            of_state,
             Some(
                 StateError::UnknownJob { .. }
                     | StateError::UnknownRun { .. }

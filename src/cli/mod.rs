@@ -36,6 +36,7 @@ mod survey;
 mod table;
 mod times;
 mod trace;
+mod transfer;
 mod withdraw;
 mod work;
 
@@ -158,7 +159,7 @@ async fn dispatch(command: Command, progress: Progress) -> anyhow::Result<ExitCo
         Command::Trace(args) => trace::run(args).await,
         Command::History(args) => history::run(args).await,
         Command::Report(args) => report::run(args).await,
-        Command::State(args) => state::run(args).await,
+        Command::State(args) => state::run(args, progress).await,
         Command::Accept(args) => accept::run(args, progress).await,
         Command::Withdraw(args) => withdraw::run(args, progress).await,
         Command::Alert(args) => alert::run(args).await,

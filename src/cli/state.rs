@@ -1,5 +1,7 @@
-//! `gristmill state`: whether the state database, the lake and the warehouse's ledger agree, and what can be repaired.
+//! `gristmill state`: whether the state database, the lake and the warehouse's ledger agree, what can be repaired, and the
+//! whole state as a file.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -7,18 +9,19 @@ use gristmill_state::{FileFilter, LedgerLoad, LedgerNews, Service, StateDb};
 use serde::Serialize;
 
 use super::context::Context;
-use super::{JsonArg, SettingsArg, failure, output};
+use super::{JsonArg, SettingsArg, failure, output, transfer};
 use crate::guards::who;
 use crate::lake::{Inventory, Lake};
 use crate::ledger::{compare, lost_load, unknown_run};
 use crate::preconditions::JobPlan;
+use crate::progress::Progress;
 use crate::settings::LakeSettings;
 use crate::warehouse;
 
-/// Check whether state database, lake and warehouse agree
+/// Check the state database, or move it
 ///
-/// The three belong together. After one of them was lost or restored from a backup, this command says where they
-/// disagree, and what to do.
+/// State database, lake and warehouse belong together. After one of them was lost or restored from a backup, `check` says
+/// where they disagree, and what to do. `export` and `import` move the state between a file and a server.
 #[derive(Debug, Args)]
 pub(super) struct StateArgs {
     #[command(subcommand)]
@@ -46,6 +49,26 @@ enum Action {
         #[command(flatten)]
         json: JsonArg,
     },
+    /// Write the whole state to a new file
+    ///
+    /// The file is a state database of SQLite, wherever the state database of the settings is. It holds the state of one
+    /// moment, also while the service works. To move the state, stop the service before.
+    Export {
+        #[command(flatten)]
+        settings: SettingsArg,
+        /// The file to write, which must not exist
+        file: PathBuf,
+    },
+    /// Read the whole state from a file into the state database of the settings, which must be new
+    ///
+    /// The file is one that `state export` wrote, or the state database of a service that was stopped. It is not changed,
+    /// also if it is of an earlier version. Either all of it is read or nothing.
+    Import {
+        #[command(flatten)]
+        settings: SettingsArg,
+        /// The file to read
+        file: PathBuf,
+    },
 }
 
 /// One disagreement.
@@ -60,13 +83,20 @@ struct Finding {
     repaired: Option<String>,
 }
 
-pub(super) async fn run(args: StateArgs) -> anyhow::Result<ExitCode> {
-    let Action::Check {
-        settings,
-        repair,
-        json,
-    } = args.action;
-    let mut context = Context::open(&settings).await?;
+pub(super) async fn run(args: StateArgs, progress: Progress) -> anyhow::Result<ExitCode> {
+    match args.action {
+        Action::Check {
+            settings,
+            repair,
+            json,
+        } => check(&settings, repair, json).await,
+        Action::Export { settings, file } => transfer::export(&settings, &file, &progress).await,
+        Action::Import { settings, file } => transfer::import(&settings, file, &progress).await,
+    }
+}
+
+async fn check(settings: &SettingsArg, repair: bool, json: JsonArg) -> anyhow::Result<ExitCode> {
+    let mut context = Context::open(settings).await?;
     // A running service would use the files between two steps of a repair.
     let service = match repair {
         true => Some(Service::begin(&context.settings.state).await?),

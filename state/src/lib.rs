@@ -44,7 +44,10 @@ pub use alert::{
 pub use answerer::{Answerer, ReaderRole};
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
-pub use database::{Changes, Expiry, MOST_ROWS, StateDb, UNMATCHED, criterion, query};
+pub use database::{
+    Changes, CopiedTable, Copying, Expiry, MOST_ROWS, StateDb, StateFile, TransferError, UNMATCHED,
+    criterion, query,
+};
 pub use day::VersionDay;
 pub use dialect::{DatabaseError, Place};
 pub use edit::{EditAction, JobEdit};

@@ -28,6 +28,7 @@ mod life_of_a_job;
 mod lineage;
 mod losses;
 mod metrics;
+mod moves;
 mod operators_sql;
 mod oracle;
 mod order;

@@ -125,7 +125,7 @@ impl Connection {
     }
 
     /// Ends the connection.
-    pub(super) async fn close(self) -> Result<()> {
+    pub(crate) async fn close(self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.close().await,
             // The server ends a session whose client is gone.

@@ -4,6 +4,7 @@
 //! folder; which database answers is known only here. Statements are written in one notation, which is expanded for each
 //! database ([`Dialect`]).
 
+mod bulk;
 mod connection;
 mod datum;
 mod error;
@@ -18,10 +19,12 @@ pub(crate) mod sqlite;
 mod statement;
 mod transaction;
 
+pub(crate) use self::bulk::{all_quoted, quoted};
 pub(crate) use self::connection::Connection;
 pub(crate) use self::datum::Datum;
 pub use self::error::DatabaseError;
 pub(crate) use self::error::{CANTOPEN, INTERRUPT, NOMEM, READONLY, Result, TOOBIG, sqlite_code};
+pub(crate) use self::parameter::Parameter;
 pub use self::place::Place;
 pub(crate) use self::readers::{Readers, Reading};
 pub(crate) use self::row::Row;

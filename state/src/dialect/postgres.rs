@@ -12,7 +12,7 @@ use gristmill_servers::postgres::{Line, PostgresFault, Server};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
-pub(super) use self::values::datum;
+pub(super) use self::values::{NO_NUL, datum};
 use super::Dialect;
 use super::connection::Done;
 use super::error::{DatabaseError, Result};
@@ -78,8 +78,8 @@ pub(super) type Columns = Arc<HashMap<String, usize>>;
 
 /// A connection to the server.
 pub(crate) struct Postgres {
-    client: Client,
-    line: Line,
+    pub(super) client: Client,
+    pub(super) line: Line,
     purpose: Purpose,
     state: State,
     /// The server's number of the transaction, if it writes.
@@ -167,9 +167,8 @@ impl Postgres {
         let text = expanded(text, Dialect::Postgres);
         let statement = self.line.hear(self.client.prepare(&text)).await;
         let statement = self.noting_failure(statement)?;
-        let names = statement.columns().iter().map(|column| column.name().to_owned());
         let prepared = Prepared {
-            columns: Arc::new(names.zip(0..).collect()),
+            columns: columns(&statement),
             statement,
         };
         self.prepared.insert(place, prepared.clone());
@@ -287,6 +286,12 @@ impl Postgres {
     }
 }
 
+/// Returns the places of a statement's columns.
+pub(super) fn columns(statement: &Statement) -> Columns {
+    let names = statement.columns().iter().map(|column| column.name().to_owned());
+    Arc::new(names.zip(0..).collect())
+}
+
 /// A connection in the hands of one statement. The transaction that was begun for it, if one was, is undone unless it is
 /// committed.
 struct Alone<'c> {
@@ -311,7 +316,7 @@ impl Drop for Alone<'_> {
     }
 }
 
-fn as_sql(bound: &[Parameter]) -> Vec<&(dyn ToSql + Sync)> {
+pub(super) fn as_sql(bound: &[Parameter]) -> Vec<&(dyn ToSql + Sync)> {
     bound.iter().map(|value| value as &(dyn ToSql + Sync)).collect()
 }
 

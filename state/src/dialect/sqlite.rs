@@ -74,9 +74,9 @@ async fn connect_writer(path: &Path) -> sqlx::Result<SqliteConnection> {
 pub(crate) struct Sqlite(SqliteConnection);
 
 /// A statement of the driver.
-type Statement = sqlx::query::Query<'static, Driver, SqliteArguments>;
+pub(super) type Statement = sqlx::query::Query<'static, Driver, SqliteArguments>;
 
-fn statement(text: Arc<str>, bound: Vec<Parameter>) -> Statement {
+pub(super) fn statement(text: Arc<str>, bound: Vec<Parameter>) -> Statement {
     // Safe: it is one of this program's own texts.
     let statement = sqlx::query(AssertSqlSafe(text));
     bound

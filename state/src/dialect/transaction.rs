@@ -21,7 +21,7 @@ impl<C: DerefMut<Target = Connection>> Transaction<C> {
     }
 
     /// Begins a transaction that sees the database as it was at one moment.
-    pub(super) async fn to_read(connection: C) -> Result<Self> {
+    pub(crate) async fn to_read(connection: C) -> Result<Self> {
         let mut transaction = Self::open(connection);
         transaction.begin_to_read().await?;
         Ok(transaction)

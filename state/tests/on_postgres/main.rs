@@ -52,6 +52,9 @@ mod shell;
 mod stores;
 #[path = "../suite/support.rs"]
 mod support;
+mod to_server;
+#[path = "../suite/transfer.rs"]
+mod transfer;
 mod triggers;
 #[path = "../suite/waiting.rs"]
 mod waiting;

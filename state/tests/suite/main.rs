@@ -32,6 +32,7 @@ mod sharing;
 mod shell;
 mod stores;
 mod support;
+mod transfer;
 mod upgrade;
 mod upgrade_order;
 mod waiting;

@@ -4,12 +4,17 @@ use crate::shell::Shell;
 use std::path::Path;
 use std::sync::Arc;
 
-use gristmill_state::{Enqueued, FileStatus, RunFilter, RunState, StateDb, SystemClock, VersionDay};
+use gristmill_state::{
+    Enqueued, FileStatus, Place, RunFilter, RunState, StateDb, StateError, SystemClock, TransferError,
+    VersionDay,
+};
 use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
+use crate::place::new_place;
 use crate::support::{one_job, submission, unchanged};
+use crate::transfer::import;
 
 /// Makes a database as the version before days were counted left it, with a file, a failed run and a deleted
 /// submission.
@@ -192,4 +197,37 @@ async fn the_days_of_old_versions_are_counted_once() {
     let standing = "SELECT store_id || ' ' || trans_date || ' ' || version_id || ' ' || standing || ' ' || since_submission
                       FROM file_day";
     assert_eq!(texts(&mut conn, standing).await, ["s1 2026-11-22 5 STANDS 7"]);
+}
+
+#[tokio::test]
+async fn a_file_of_an_earlier_version_is_imported_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    old_database(&path).await.close().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let (place, _kept) = new_place();
+    import(&path, &place).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    for name in folder.path().read_dir().unwrap() {
+        let name = name.unwrap().file_name().into_string().unwrap();
+        assert!(!name.contains("unfinished"), "{name}");
+    }
+    let db = StateDb::open(&place, Arc::new(SystemClock)).await.unwrap();
+    let file = db.file("IL-1.tdf").await.unwrap().unwrap();
+    assert_eq!(file.in_force.unwrap().version_id, 5);
+    let (other, _kept) = new_place();
+    let mut shell = Shell::open(&Place::from(&path)).await;
+    shell
+        .execute(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of the future', 1, x'', 0)",
+        )
+        .await
+        .unwrap();
+    let error = import(&path, &other).await.unwrap_err();
+    assert!(
+        matches!(error, TransferError::State(StateError::Newer { found: 9999, .. })),
+        "{error}"
+    );
+    assert!(!StateDb::exists(&other).await.unwrap());
 }

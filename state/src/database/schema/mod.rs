@@ -7,7 +7,7 @@ use crate::dialect::{Connection, Place, Reading};
 use crate::error::StateError;
 
 pub(super) use self::postgres::text_of_view;
-pub(super) use self::sqlite::readable as readable_file;
+pub(super) use self::sqlite::{look as look_at_file, readable as readable_file};
 
 /// Returns whether the database exists and has this program's version. A newer one is an error.
 pub(super) async fn is_current(place: &Place) -> Result<bool, StateError> {

@@ -38,7 +38,7 @@ pub(in crate::database) async fn readable(path: &Path) -> Result<SqliteConnectOp
 }
 
 /// Reads the version, and returns it with the options that could be used; 0 if the database is empty.
-pub(super) async fn look(path: &Path) -> Result<(SqliteConnectOptions, i64), StateError> {
+pub(in crate::database) async fn look(path: &Path) -> Result<(SqliteConnectOptions, i64), StateError> {
     let options = reading(path);
     let found = match version(&options).await {
         Ok(found) => return Ok((options, found)),

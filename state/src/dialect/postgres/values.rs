@@ -16,7 +16,7 @@ type BoxError = Box<dyn Error + Send + Sync>;
 const JSON_VERSION: u8 = 1;
 
 /// What stands for NUL, which Postgres has in no text. Messages that quote a file may hold one.
-const NO_NUL: &str = "\u{fffd}";
+pub(in crate::dialect) const NO_NUL: &str = "\u{fffd}";
 
 /// A value takes the form that the statement wants of its parameter.
 impl ToSql for Parameter {

@@ -1,0 +1,96 @@
+//! What a database does and checks when rows are written, taken away for as long as all rows are copied.
+//!
+//! Triggers would count, note and touch again what was counted, noted and touched at the source. And files, versions and
+//! submissions refer to each other in a circle, so no order of the tables suits the foreign keys.
+
+use std::collections::HashSet;
+
+use super::tables::Table;
+use crate::dialect::{Connection, Result, query_scalar, quoted};
+
+/// The triggers of SQLite in the order of their creation, as they were created.
+const TRIGGERS: &str = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid";
+
+const TRIGGER_NAMES: &str = "SELECT name FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid";
+
+/// SQLite compares foreign keys at the end of the transaction.
+const DEFER: &str = "PRAGMA defer_foreign_keys = ON";
+
+/// The foreign keys of Postgres: of which table, and how each is removed and added again. Those of others are left alone.
+const KEY_TABLES: &str = "
+    SELECT t.relname::text FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
+     WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace ORDER BY k.oid";
+const KEY_REMOVALS: &str = "
+    SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname)
+      FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
+     WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace ORDER BY k.oid";
+const KEYS: &str = "
+    SELECT format('ALTER TABLE %I ADD CONSTRAINT %I %s', t.relname, k.conname, pg_get_constraintdef(k.oid))
+      FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
+     WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace ORDER BY k.oid";
+
+/// What has to be done when all rows are there.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Gates {
+    close: Vec<String>,
+}
+
+impl Gates {
+    /// Takes triggers and foreign keys away, within a transaction.
+    pub(super) async fn open(target: &mut Connection, tables: &[Table]) -> Result<Self> {
+        match target {
+            Connection::Sqlite(_) => Self::open_sqlite(target).await,
+            Connection::Postgres(_) => Self::open_postgres(target, tables).await,
+        }
+    }
+
+    async fn open_sqlite(target: &mut Connection) -> Result<Self> {
+        let close = texts(target, TRIGGERS).await?;
+        for name in texts(target, TRIGGER_NAMES).await? {
+            target.run(&format!("DROP TRIGGER {}", quoted(&name))).await?;
+        }
+        target.run(DEFER).await?;
+        Ok(Self { close })
+    }
+
+    async fn open_postgres(target: &mut Connection, tables: &[Table]) -> Result<Self> {
+        let ours: HashSet<_> = tables.iter().map(|table| table.name.as_str()).collect();
+        let of = texts(target, KEY_TABLES).await?;
+        let keys = texts(target, KEYS).await?;
+        let removals = texts(target, KEY_REMOVALS).await?;
+        let is_ours = |table: &String| ours.contains(table.as_str());
+        let mut close = Vec::new();
+        for ((_, key), removal) in of
+            .iter()
+            .zip(keys)
+            .zip(removals)
+            .filter(|((table, _), _)| is_ours(table))
+        {
+            target.run(&removal).await?;
+            close.push(key);
+        }
+        for table in tables {
+            let name = quoted(&table.name);
+            target
+                .run(&format!("ALTER TABLE {name} DISABLE TRIGGER USER"))
+                .await?;
+            close.push(format!("ALTER TABLE {name} ENABLE TRIGGER USER"));
+            // Otherwise the server would plan for small tables until it looks at them by itself.
+            close.push(format!("ANALYZE {name}"));
+        }
+        Ok(Self { close })
+    }
+
+    /// Puts everything back, in the same transaction.
+    pub(super) async fn close(self, target: &mut Connection) -> Result<()> {
+        for statement in &self.close {
+            target.run(statement).await?;
+        }
+        Ok(())
+    }
+}
+
+async fn texts(connection: &mut Connection, statement: &'static str) -> Result<Vec<String>> {
+    query_scalar(statement).fetch_all(connection).await
+}
