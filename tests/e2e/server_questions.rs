@@ -1,6 +1,6 @@
 //! Criteria and questions on a state database on a server: a role that the documentation creates answers them.
 
-use gristmill_testkit::gristmill::Site;
+use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::postgres::{self, shared};
 
 use crate::operators_sql::{documented_in, statements};
@@ -70,8 +70,17 @@ fn a_job_runs_once_its_criterion_is_met() {
     site.write_settings(&settings(&state, Some(&role)));
     support::run_until_idle(&site);
     assert_eq!(loads(&site), 0, "{}", site.run_ok(["explain", "IL"]));
+    let mut running = support::service(&site);
     site.submit("Item-Master.tdf", "BUN\tBun\n");
-    support::run_until_idle(&site);
+    wait_until("the run", || {
+        assert!(running.is_running(), "{}", running.stderr());
+        site.run_ok(["runs"]).contains("COMPLETED")
+    });
+    let ended = running.terminate();
+    assert!(
+        ended.status.success() && !ended.to_string().contains("hunter2"),
+        "{ended}"
+    );
     assert_eq!(loads(&site), 1, "{}", site.run_ok(["explain", "IL"]));
     let sales = "SELECT store_id || ' ' || sale_amount FROM sales_summary";
     assert_eq!(support::sqlite_warehouse(&site, sales), ["S1 1.00"]);
