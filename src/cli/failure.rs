@@ -44,6 +44,7 @@ fn status(error: &anyhow::Error) -> u8 {
                 TransferError::Exists(_)
                     | TransferError::Missing(_)
                     | TransferError::NoState(_)
+                    | TransferError::Dangling { .. }
                     | TransferError::NotEmpty { .. }
             )
         )

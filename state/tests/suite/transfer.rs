@@ -252,6 +252,19 @@ async fn what_is_no_state_is_not_read() {
     let error = StateFile::open(&file).await.unwrap_err();
     assert!(matches!(error, TransferError::NoState(_)), "{error}");
     assert_eq!(names(folder.path()), ["state.db"]);
+    let file = folder.path().join("edited.db");
+    drop(StateDb::open(&file, clock()).await.unwrap());
+    fill(&Place::from(&file)).await;
+    let mut shell = Shell::open(&Place::from(&file)).await;
+    shell
+        .execute("DELETE FROM ingested_file_status WHERE file_id = 9")
+        .await
+        .unwrap();
+    let error = StateFile::open(&file).await.unwrap_err();
+    let TransferError::Dangling { parent, .. } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(parent, "ingested_file_status");
     let file = folder.path().join("served.db");
     drop(StateDb::open(&file, clock()).await.unwrap());
     let _service = ServiceLock::acquire(&file).unwrap();

@@ -22,6 +22,20 @@ pub enum TransferError {
         .0.display()
     )]
     NoState(PathBuf),
+    /// A row refers to one that somebody has deleted, as `sqlite3` lets them.
+    #[error(
+        "cannot read the state from {}: {row} refers to a row of {parent} that is gone; correct it with sqlite3 (PRAGMA \
+         foreign_key_check lists all such rows), then try again",
+        path.display()
+    )]
+    Dangling {
+        /// The file.
+        path: PathBuf,
+        /// The table of the row, with its number if it has one.
+        row: String,
+        /// The table that it refers to.
+        parent: String,
+    },
     /// The state database of the settings has rows.
     #[error(
         "cannot import into the state database {place}: {table} has rows there already; name a new database in state.url, or \

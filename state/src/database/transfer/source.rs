@@ -5,9 +5,13 @@ use std::path::Path;
 use super::error::{ToCopy as _, TransferError};
 use super::{Unfinished, schema};
 use crate::dialect::sqlite::Sqlite;
-use crate::dialect::{Connection, Place, query};
+use crate::dialect::{Connection, Place, query, query_as};
 use crate::error::StateError;
 use crate::lock::ServiceLock;
+
+/// The first row that refers to one that is gone.
+const DANGLING: &str = "
+    SELECT \"table\" || coalesce(' with rowid ' || rowid, ''), parent FROM pragma_foreign_key_check LIMIT 1";
 
 /// A copy that is whole, and has the log of the file that it is of.
 const COPY: &str = "VACUUM INTO ?1";
@@ -42,6 +46,11 @@ impl StateFile {
         let is_current = schema::is_current(&place).await?;
         let sqlite = Sqlite::connect(&options).await.to_copy("the state")?;
         let mut connection = Connection::Sqlite(sqlite);
+        let dangling = query_as(DANGLING).fetch_optional(&mut connection).await;
+        if let Some((row, parent)) = dangling.to_copy("the state")? {
+            let path = path.to_owned();
+            return Err(TransferError::Dangling { path, row, parent });
+        }
         if is_current {
             return Ok(Self {
                 connection,
