@@ -20,7 +20,7 @@ pub(super) fn check_state(table: &StateTable, folder: &Path, passwords: &Passwor
     match (place, &table.criteria_url) {
         (Place::Server(server, _), Some(url)) => {
             let role = check_role(&url.0, passwords)?;
-            Ok(Place::Server(server, Some(role)))
+            Ok(Place::Server(server, Some(Arc::new(role))))
         }
         (Place::File(_), Some(_)) => Err(
             "state.criteria_url: it is for a state database on a server of Postgres, and state.url is a file: leave it out"

@@ -19,7 +19,7 @@ pub enum Place {
     /// In a file of SQLite.
     File(PathBuf),
     /// On a server of Postgres, with the role that answers there, if there is one.
-    Server(Arc<Server>, Option<ReaderRole>),
+    Server(Arc<Server>, Option<Arc<ReaderRole>>),
 }
 
 impl Place {
@@ -35,7 +35,7 @@ impl Place {
     pub(crate) fn answerer(&self) -> Option<Answerer> {
         match self {
             Self::File(path) => Some(Answerer::File(path.clone())),
-            Self::Server(_, role) => role.clone().map(Answerer::Role),
+            Self::Server(_, role) => role.as_deref().cloned().map(Answerer::Role),
         }
     }
 
