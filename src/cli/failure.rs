@@ -58,8 +58,6 @@ fn status(error: &anyhow::Error) -> u8 {
                     | StateError::NothingInForce { .. }
                     | StateError::Overtaken { .. }
                     | StateError::AlreadyRunning { .. }
-                    | StateError::Leased { .. }
-                    | StateError::LeaseLost { .. }
             )
         );
     if is_usage { USAGE } else { FAILED }

@@ -107,11 +107,14 @@ async fn check(settings: &SettingsArg, repair: bool, json: JsonArg) -> anyhow::R
             .await?
             .on_behalf_of(who());
     }
-    let mut findings = with_ledger(&context, repair).await?;
-    findings.extend(with_lake(&context, repair).await?);
-    if let Some(service) = service {
-        service.end().await?;
-    }
+    let found = find(&context, repair).await;
+    // Whether or not it succeeded, the next one need not wait for the end of a lease.
+    let ended = match service {
+        Some(service) => service.end().await,
+        None => Ok(()),
+    };
+    let findings = found?;
+    ended?;
     if json.json {
         output::json(&findings)?;
     } else {
@@ -121,6 +124,13 @@ async fn check(settings: &SettingsArg, repair: bool, json: JsonArg) -> anyhow::R
         true => ExitCode::SUCCESS,
         false => ExitCode::from(failure::FAILED),
     })
+}
+
+/// Compares the state database with the warehouse's ledger and with the lake.
+async fn find(context: &Context, repair: bool) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = with_ledger(context, repair).await?;
+    findings.extend(with_lake(context, repair).await?);
+    Ok(findings)
 }
 
 /// Compares with the warehouse's ledger.

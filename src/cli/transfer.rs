@@ -35,9 +35,12 @@ pub(super) async fn import(
     let source = StateFile::open(&file).await?;
     let service = Service::begin(&settings.state).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let state = StateDb::open_for(&service, clock).await?.on_behalf_of(who());
     let bar = progress.copying();
-    let copied = state.import(source, &|table, rows| bar.at(table, rows)).await;
+    let copied = async {
+        let state = StateDb::open_for(&service, clock).await?.on_behalf_of(who());
+        state.import(source, &|table, rows| bar.at(table, rows)).await
+    };
+    let copied = copied.await;
     bar.finish();
     // Whether or not it succeeded, the next one need not wait for the end of a lease.
     let ended = service.end().await;

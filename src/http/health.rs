@@ -9,6 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
 use super::desk::Desk;
+use super::problem::Problem;
 use crate::overview::not_ready;
 
 /// How long the pipeline may show no sign of life.
@@ -17,8 +18,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// How long the state database may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Answers 200 while the threads that do the work have time, and the state database answers. Otherwise a restart may
-/// help: 503 with the reason. Before the first start is over, only the threads count.
+/// Answers 200 while the threads that do the work have time, and a state database in a file answers. Otherwise a restart may
+/// help: 503 with the reason. Before the first start is over, only the threads count. A server that is away is waited for:
+/// a restart would only lose what is in progress.
 pub(super) async fn healthz(State(desk): State<Arc<Desk>>) -> Response {
     answer(lives(&desk).await)
 }
@@ -40,18 +42,11 @@ async fn lives(desk: &Desk) -> Result<(), String> {
         None => return Err("no sign of life so far".to_owned()),
         Some(_) => {}
     }
-    if !desk.vitals.has_begun() {
+    if !desk.vitals.has_begun() || desk.settings.state.file().is_none() {
         return Ok(());
     }
-    let asked = async { desk.state().await?.newest_submission().await.map_err(Into::into) };
-    match tokio::time::timeout(ANSWER, asked).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(problem)) => Err(super::problem::Problem::message(&problem)),
-        Err(_) => Err(format!(
-            "the state database has not answered for {} s",
-            ANSWER.as_secs()
-        )),
-    }
+    let asked = async { Ok(desk.state().await?.newest_submission().await?) };
+    answered(asked).await.map(drop)
 }
 
 async fn works(desk: &Desk) -> Result<(), String> {
@@ -65,10 +60,18 @@ async fn works(desk: &Desk) -> Result<(), String> {
             Some(_) => Ok(not_ready(state, desk.vitals.has_listed()).await?),
         }
     };
-    let reason = asked
-        .await
-        .map_err(|problem: super::problem::Problem| problem.message())?;
-    reason.map_or(Ok(()), Err)
+    answered(asked).await?.map_or(Ok(()), Err)
+}
+
+/// Waits for what the state database answers, but not for long.
+async fn answered<T>(asked: impl Future<Output = Result<T, Problem>>) -> Result<T, String> {
+    match tokio::time::timeout(ANSWER, asked).await {
+        Ok(answer) => answer.map_err(|problem| problem.message()),
+        Err(_) => Err(format!(
+            "the state database has not answered for {} s",
+            ANSWER.as_secs()
+        )),
+    }
 }
 
 fn answer(state: Result<(), String>) -> Response {

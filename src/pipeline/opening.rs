@@ -35,7 +35,7 @@ pub(super) async fn open_components(
     // Wrong settings are told before anything is made.
     let warehouse = warehouse::open(&settings).await?;
     settings.check_receivers()?;
-    if !StateDb::exists(&settings.state).await? {
+    if settings.state.file().is_some_and(|file| !file.exists()) {
         settings.check_alerts(&settings.jobs)?;
     }
     settings.check_lineage()?;
@@ -45,6 +45,13 @@ pub(super) async fn open_components(
     };
     let state = with_retries(&patience, "opening the state database", open).await;
     let state = state.map_err(StepError::into_cause)?;
+    // On a server, the tables are there by now: whether anything else is, only its jobs tell.
+    let known = with_retries(&patience, "reading the jobs", || async {
+        Ok(state.jobs().await?)
+    });
+    if known.await.map_err(StepError::into_cause)?.is_empty() {
+        settings.check_alerts(&settings.jobs)?;
+    }
     let adopted = with_retries(&patience, "adopting the jobs of the settings", || async {
         Ok(adopt_jobs(&state, &settings).await?)
     });

@@ -323,7 +323,7 @@ pub enum CriterionError {
         limit: Duration,
     },
     /// It took too much memory.
-    #[error("job_addl_criteria was stopped because it took over 64 MiB of memory: make it cheaper")]
+    #[error("job_addl_criteria was stopped because it took too much memory: make it cheaper")]
     TooMuchMemory,
     /// The database rejected it or failed.
     #[error("job_addl_criteria failed: {message}")]
@@ -364,7 +364,7 @@ pub enum QueryError {
         limit: Duration,
     },
     /// It took too much memory.
-    #[error("it was stopped because it took over 64 MiB of memory: ask for less")]
+    #[error("it was stopped because it took too much memory: ask for less")]
     TooMuchMemory,
     /// The database rejected it or failed.
     #[error("{message}")]

@@ -214,7 +214,7 @@ fn somebodys_select_is_stopped_in_time_and_in_bounds_while_others_are_judged() {
           WHERE job_config_id = 'IL'",
     );
     let (holds, facts) = support::explained(&site, "IL", "job_addl_criteria");
-    assert!(!holds && facts.contains("64 MiB of memory"), "{facts}");
+    assert!(!holds && facts.contains("too much memory"), "{facts}");
 }
 
 #[test]

@@ -106,7 +106,8 @@ impl Desk {
 
     /// Stops the service, which must end well.
     pub fn close(self) {
-        assert_eq!(self.service.terminate().status.code(), Some(0));
+        let ended = self.service.terminate();
+        assert_eq!(ended.status.code(), Some(0), "{ended}");
     }
 
     /// Waits until a page of the API answers so.

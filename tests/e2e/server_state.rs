@@ -11,6 +11,7 @@ use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute, shared};
 
 use crate::buckets::{self, Bucket};
+use crate::page::Desk;
 use crate::support;
 
 /// How long a lease runs.
@@ -124,7 +125,7 @@ fn a_second_service_is_refused_and_told_who_works() {
     let (first, second) = (site(&state, support::SQLITE), site(&state, support::SQLITE));
     let running = support::service(&first);
     let refused = second.run(["run"]);
-    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
     for part in [
         format!("another gristmill (process {} on ", running.id()),
         "with a lease until 20".into(),
@@ -167,7 +168,7 @@ fn a_service_that_stood_still_ends_once_another_host_took_over() {
     submit(&first, "S1", "1.50");
     paused.signal("CONT");
     let ended = paused.wait();
-    assert_eq!(ended.status.code(), Some(2), "{ended}");
+    assert_eq!(ended.status.code(), Some(1), "{ended}");
     assert!(ended.stderr.contains("and another one has taken over"), "{ended}");
     // What came to the first one was not recorded by it.
     assert!(next.is_running(), "{}", next.stderr());
@@ -178,6 +179,22 @@ fn a_service_that_stood_still_ends_once_another_host_took_over() {
     );
     let ended = next.terminate();
     assert_eq!(ended.status.code(), Some(0), "{ended}");
+}
+
+#[test]
+fn a_server_that_is_away_is_told_of_and_asks_for_no_restart() {
+    let server = Postgres::start();
+    let settings = support::settings(support::SQLITE, JOB) + "\n[http]\nlisten = \"127.0.0.1:0\"\n";
+    let desk = Desk::open(&support::site(&on_server(&settings, &server.create_database())));
+    server.stop(StopMode::Immediate);
+    wait_until("readiness tells of the server", || {
+        let told = desk.get("/readyz");
+        told.status == 503 && told.body.contains("state database")
+    });
+    assert_eq!(desk.get("/healthz").status, 200);
+    server.start_again();
+    wait_until("files are taken again", || desk.get("/readyz").status == 200);
+    desk.close();
 }
 
 #[test]

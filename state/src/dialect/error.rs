@@ -112,6 +112,9 @@ fn advice(fault: &PostgresFault) -> &'static str {
         Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
             "; GRANT the user in its URL CREATE on the schema, or, on the tables there, what their owner may do"
         }
+        Some(code) if *code == SqlState::INVALID_SCHEMA_NAME => {
+            "; GRANT the user in its URL USAGE and CREATE on a schema of its search_path"
+        }
         _ => fault.advice(),
     }
 }

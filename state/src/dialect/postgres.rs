@@ -10,8 +10,9 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use gristmill_servers::postgres::{Line, PostgresFault, Server};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow, Statement};
 
+use self::outcome::Counted;
 pub(super) use self::values::{NO_NUL, datum};
 use super::Dialect;
 use super::connection::Done;
@@ -33,8 +34,11 @@ macro_rules! planning {
 ///
 /// A client that stands still in the middle of a write, because its process or its host does, gives its lock up after the
 /// time of a lease: whoever takes over need not wait longer.
+///
+/// What was committed is on the server's disk, also if its settings do not ask for that.
 const WRITER: &str = concat!(
     "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'; SET client_min_messages = warning; ",
+    "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'; ",
     planning!()
 );
 const READER: &str = concat!("SET default_transaction_read_only = on; ", planning!());
@@ -44,7 +48,7 @@ const READER: &str = concat!("SET default_transaction_read_only = on; ", plannin
 const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGIN_UNFLUSHED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
 const COUNT_WRITE: &str = "UPDATE writer SET writes = writes + 1";
-const TRANSACTION: &str = "RETURNING pg_current_xact_id()";
+const TRANSACTION: &str = "RETURNING pg_current_xact_id(), writes";
 const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.
@@ -83,7 +87,7 @@ pub(crate) struct Postgres {
     purpose: Purpose,
     state: State,
     /// The server's number of the transaction, if it writes.
-    transaction: Option<String>,
+    transaction: Option<Counted>,
     /// Whether commits are on disk when they return.
     is_flushed: bool,
     /// The number under which the service may write, which is not the newest any more once another process has become the
@@ -236,11 +240,11 @@ impl Postgres {
             .epoch
             .map_or_else(String::new, |epoch| format!(" WHERE epoch = {epoch}"));
         let statements = format!("{words};{COUNT_WRITE}{only} {TRANSACTION}");
-        let counted = self.line.hear(self.client.simple_query(&statements)).await;
-        let answers = self.noting_failure(counted)?;
+        let answers = self.line.hear(self.client.simple_query(&statements)).await;
+        let answers = self.noting_failure(answers)?;
         // The last answer is the number of rows, and the one before it the row.
         self.transaction = match answers.iter().rev().nth(1) {
-            Some(SimpleQueryMessage::Row(row)) => row.get(0).map(str::to_owned),
+            Some(SimpleQueryMessage::Row(row)) => counted(row),
             _ => None,
         };
         if self.transaction.is_none() {
@@ -259,11 +263,12 @@ impl Postgres {
             self.rollback().await?;
             return Err(DatabaseError::RolledBack);
         }
-        if let Err(error) = self.batch("COMMIT").await {
+        // Alone, the commit of a transaction in which something has failed would undo it without an error.
+        if let Err(error) = self.batch("SELECT 1; COMMIT").await {
             // The commit, or the answer to it, may have been lost on its way.
             match &self.transaction {
-                Some(number) if error.is_transient() => {
-                    outcome::must_stand(self.line.server(), number, error).await?;
+                Some(counted) if error.is_transient() => {
+                    outcome::must_stand(self.line.server(), counted, error).await?;
                 }
                 _ => return Err(error),
             }
@@ -284,6 +289,14 @@ impl Postgres {
         let _ = self.client.batch_execute("ROLLBACK").now_or_never();
         self.state = State::None;
     }
+}
+
+/// Returns the transaction that was counted.
+fn counted(row: &SimpleQueryRow) -> Option<Counted> {
+    Some(Counted {
+        number: row.get(0)?.to_owned(),
+        writes: row.get(1)?.parse().ok()?,
+    })
 }
 
 /// Returns the places of a statement's columns.

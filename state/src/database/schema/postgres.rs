@@ -126,6 +126,14 @@ async fn version(server: &Arc<Server>) -> Result<i64, DatabaseError> {
 pub(super) async fn migrate(writer: &mut Postgres, place: &Place) -> Result<(), StateError> {
     match run_migrations(writer).await {
         Ok(found) => refuse_newer(place, found, known()),
+        Err(MigrationError::Database(DatabaseError::LeaseLost(database))) => {
+            Err(StateError::LeaseLost { database })
+        }
+        // Nothing was changed: the transaction was undone.
+        Err(MigrationError::Database(source)) => Err(StateError::Open {
+            place: place.clone(),
+            source,
+        }),
         Err(source) => Err(StateError::Migrate {
             place: place.clone(),
             source,

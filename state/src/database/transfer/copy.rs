@@ -73,7 +73,7 @@ pub(super) async fn copy(
     let identities = identities::read(source)
         .await
         .to_copy("the numbers given so far")?;
-    identities::go_on(target, &identities)
+    identities::go_on(target, &tables, &identities)
         .await
         .to_copy("the numbers given so far")?;
     Ok(copied)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::dialect::{DatabaseError, Place};
 use crate::error::StateError;
 
-/// Why the state could not be written to a file or read from one. The target is as it was before.
+/// Why the state could not be written to a file or read from one. Unless it says otherwise, the target is as it was before.
 #[derive(Debug, thiserror::Error)]
 pub enum TransferError {
     /// The file to write exists.
@@ -63,6 +63,11 @@ pub enum TransferError {
         /// The cause.
         source: DatabaseError,
     },
+    /// Nobody knows whether the import stands.
+    #[error(
+        "cannot tell whether the state was imported: look at it with `gristmill status` before you try again"
+    )]
+    Unconfirmed(#[source] DatabaseError),
     /// A table does not hold the same afterwards.
     #[error(
         "cannot copy {table}: {written} rows were written, and {found} are there, or they differ; nothing was changed. Try \
@@ -90,6 +95,7 @@ impl<T> ToCopy<T> for Result<T, DatabaseError> {
     fn to_copy(self, table: &str) -> Result<T, TransferError> {
         self.map_err(|source| match source {
             DatabaseError::LeaseLost(database) => StateError::LeaseLost { database }.into(),
+            source @ DatabaseError::Unconfirmed(_) => TransferError::Unconfirmed(source),
             source => TransferError::Copy {
                 table: table.to_owned(),
                 source,

@@ -1,5 +1,6 @@
 //! The numbers that rows get: no number is given twice, also if its row is gone.
 
+use super::tables::Table;
 use crate::dialect::{Connection, Result, query, query_as, quoted};
 
 /// The greatest numbers that were given so far, by table. A table of SQLite without AUTOINCREMENT has none beyond its rows.
@@ -8,7 +9,8 @@ const GIVEN: &str = "
     postgres{SELECT t.relname::text,
                     coalesce(pg_sequence_last_value(pg_get_serial_sequence(quote_ident(t.relname), c.attname)::regclass), 0)
                FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid
-              WHERE c.attidentity <> '' AND t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace}";
+              WHERE c.attidentity <> '' AND t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace
+                AND pg_has_role(t.relowner, 'USAGE')}";
 
 /// SQLite notes the numbers of the rows by itself.
 const FORGET: &str = "
@@ -31,7 +33,7 @@ pub(super) async fn read(source: &mut Connection) -> Result<Vec<(String, i64)>> 
 }
 
 /// Has the next numbers follow those that were given at the source, and those of all rows.
-pub(super) async fn go_on(target: &mut Connection, given: &[(String, i64)]) -> Result<()> {
+pub(super) async fn go_on(target: &mut Connection, tables: &[Table], given: &[(String, i64)]) -> Result<()> {
     if let Connection::Sqlite(_) = target {
         for (table, last) in given.iter().filter(|(_, last)| *last > 0) {
             for statement in [FORGET, NOTE] {
@@ -45,7 +47,9 @@ pub(super) async fn go_on(target: &mut Connection, given: &[(String, i64)]) -> R
         return Ok(());
     }
     let sequences: Vec<(String, String, String)> = query_as(SEQUENCES).fetch_all(&mut *target).await?;
-    for (table, column, sequence) in sequences {
+    // Somebody may keep tables of their own there.
+    let is_ours = |name: &str| tables.iter().any(|table| table.name == name);
+    for (table, column, sequence) in sequences.into_iter().filter(|(table, ..)| is_ours(table)) {
         let last = given
             .iter()
             .find(|(name, _)| *name == table)

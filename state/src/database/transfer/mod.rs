@@ -104,6 +104,7 @@ impl Unfinished {
         let path = PathBuf::from(path);
         match File::create_new(&path) {
             Ok(_) => Ok(Self { path }),
+            Err(source) if source.kind() == io::ErrorKind::AlreadyExists => Err(TransferError::Exists(path)),
             Err(source) => Err(TransferError::Write { path, source }),
         }
     }
