@@ -98,7 +98,7 @@ fn a_state_moves_to_a_server_and_back() {
     // Beside a service.
     let running = support::service(&site);
     let refused = site.run(["state", "import", "moved.db"]);
-    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    assert_eq!(refused.status.code(), Some(1), "{refused}");
     assert!(
         refused.stderr.contains("another gristmill (process "),
         "{refused}"
