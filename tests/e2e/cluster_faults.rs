@@ -362,7 +362,10 @@ fn a_token_is_told_only_to_a_server_whose_certificate_is_trusted(engine: Engine)
     };
     for (url, problem) in [
         (at(authority.certify("localhost")), None),
-        (at(stranger.certify("localhost")), Some("invalid peer certificate")),
+        (
+            at(stranger.certify("localhost")),
+            Some("invalid peer certificate"),
+        ),
         (at(authority.certify("elsewhere")), Some("not valid for name")),
         // This one does not speak TLS at all.
         (

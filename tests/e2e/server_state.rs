@@ -185,7 +185,8 @@ fn a_service_that_stood_still_ends_once_another_host_took_over() {
 fn a_server_that_is_away_is_told_of_and_asks_for_no_restart() {
     let server = Postgres::start();
     let settings = support::settings(support::SQLITE, JOB) + "\n[http]\nlisten = \"127.0.0.1:0\"\n";
-    let desk = Desk::open(&support::site(&on_server(&settings, &server.create_database())));
+    let site = support::site(&on_server(&settings, &server.create_database()));
+    let desk = Desk::open(&site);
     server.stop(StopMode::Immediate);
     wait_until("readiness tells of the server", || {
         let told = desk.get("/readyz");
