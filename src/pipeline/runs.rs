@@ -18,7 +18,7 @@ use super::activity::Token;
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::sources::Sources;
-use super::{Components, crash_point, lineage, partials, readiness, stopped};
+use super::{Components, Until, crash_point, lineage, partials, readiness, stopped};
 
 /// The most runs at the same time. Typically one merges while another loads.
 const AT_ONCE: usize = 2;
@@ -46,6 +46,10 @@ pub(super) async fn work_off_runs(
         // Until now, jobs were judged by what the state database said before.
         Ok(true) => drop(judge.send(ToJudge::wake(preparing)).await),
         Ok(false) => drop(preparing),
+        // A service waits until the outage ends or it is stopped.
+        Err(error) if error.is_outage() && components.patience.until == Until::Stopped => {
+            return Err(error.into());
+        }
         Err(error) if error.is_outage() => {
             tracing::error!("no run can start now; the next start tries again: {error}");
             components.activity.tally.count_outage();
