@@ -251,7 +251,7 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// Returns whether the same call may succeed later by itself: the database was locked, or its disk failed.
+    /// Returns whether the same call may succeed later by itself: the database was locked, its disk failed, or its server is away.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Busy { .. } => true,

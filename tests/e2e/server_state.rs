@@ -119,6 +119,30 @@ fn the_whole_program_works_with_its_state_on_a_server_and_shows_no_password() {
     }
 }
 
+/// A job that was adopted from settings is never removed by other settings.
+#[test]
+fn settings_that_are_refused_leave_nothing_on_a_new_server() {
+    let state = database();
+    let misspelt = JOB.replace("\"IL\"", "\"LI\"");
+    let alert = "[[alert]]\nname = \"failed\"\nwhen = \"run-failed\"\njobs = [\"IL\"]\n\
+                 [[receiver]]\nname = \"desk\"\nform = \"json\"\nurl = \"http://127.0.0.1:9/\"\n";
+    let site = support::site(&on_server(
+        &support::settings(support::SQLITE, &format!("{misspelt}{alert}")),
+        &state,
+    ));
+    let refused = site.run(["run", "--until-idle"]);
+    assert_eq!(refused.status.code(), Some(2), "{refused}");
+    assert!(refused.stderr.contains("IL"), "{refused}");
+    site.write_settings(&on_server(
+        &support::settings(support::SQLITE, &format!("{JOB}{alert}")),
+        &state,
+    ));
+    support::run_until_idle(&site);
+    let jobs = support::json(&site.run_ok(["jobs", "list", "--json"]));
+    let jobs = jobs.as_array().expect("a list");
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+}
+
 #[test]
 fn a_second_service_is_refused_and_told_who_works() {
     let state = database();

@@ -147,6 +147,16 @@ impl Server {
         self.config.get_tcp_user_timeout().copied().unwrap_or(SILENCE)
     }
 
+    /// Waits for a call that waits for nobody itself, as long as a session may be silent.
+    pub async fn in_time<T, E: From<PostgresFault>>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let limit = self.silence();
+        let done = tokio::time::timeout(limit, call).await;
+        done.unwrap_or_else(|_| Err(PostgresFault::silent(limit).into()))
+    }
+
     /// Connects. The connection ends when the client is dropped; an open transaction is then rolled back by the server.
     pub async fn connect(&self) -> Result<Client, ConnectError> {
         let mut config = self.config.clone();

@@ -12,20 +12,18 @@ pub(super) enum NotOneSelect {
     Several,
 }
 
-/// Rejects what does not begin as a SELECT. (The connection rejects a `WITH` that leads to a write.)
-pub(super) fn is_select(sql: &str) -> Result<(), NotOneSelect> {
+/// Rejects what does not begin as a SELECT, with its first word. (The connection rejects a `WITH` that leads to a write.)
+pub(super) fn is_select(sql: &str) -> Result<(), String> {
     let first = tokens(sql).next().unwrap_or_default();
     match first.eq_ignore_ascii_case("select") || first.eq_ignore_ascii_case("with") {
         true => Ok(()),
-        false => Err(NotOneSelect::NotSelect {
-            found: first.to_owned(),
-        }),
+        false => Err(first.to_owned()),
     }
 }
 
 /// Rejects anything but exactly one SELECT of SQLite.
 pub(super) fn one_select(sql: &str) -> Result<(), NotOneSelect> {
-    is_select(sql)?;
+    is_select(sql).map_err(|found| NotOneSelect::NotSelect { found })?;
     let mut after_end = tokens(sql).skip_while(|token| *token != ";");
     if after_end.any(|token| token != ";") {
         return Err(NotOneSelect::Several);

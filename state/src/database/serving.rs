@@ -1,10 +1,13 @@
 //! Which service works on the database, and how the database is called.
 
 use super::StateDb;
-use crate::dialect::Place;
-use crate::error::StateError;
+use crate::dialect::{Place, query_scalar};
+use crate::error::{During as _, StateError};
 use crate::lease;
 use crate::lock::{Holder, ServiceLock};
+
+/// The name of a database on a server.
+const NAME: &str = "SELECT database_id FROM service_lease";
 
 impl StateDb {
     /// Returns who works on the database as its service; `None` if nobody does.
@@ -19,7 +22,10 @@ impl StateDb {
     pub async fn name(&self) -> Result<Option<String>, StateError> {
         match &self.place {
             Place::File(_) => Ok(None),
-            Place::Server(server, _) => lease::database_id(server).await.map(Some),
+            Place::Server(..) => {
+                let name = query_scalar(NAME).fetch_one(&self.readers).await;
+                name.map(Some).during("ask for the name of", "the state database")
+            }
         }
     }
 }
@@ -34,7 +40,6 @@ mod tests {
 
     use super::*;
     use crate::clock::SystemClock;
-    use crate::dialect::query_scalar;
 
     #[tokio::test]
     async fn whoever_stands_still_in_a_write_gives_up_its_lock_in_the_time_of_a_lease() {

@@ -66,7 +66,7 @@ macro_rules! narrower {
     )+};
 }
 
-narrower!(u64 u32 u16);
+narrower!(u64 u32);
 
 impl<'r> FromDatum<'r> for bool {
     fn from_datum(datum: Datum<'r>) -> Result<Self, Unexpected> {

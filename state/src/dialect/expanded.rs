@@ -6,25 +6,15 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 use super::Dialect;
 use super::notation::expand;
 
-/// Where a statement lies in this program: its name for as long as this runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Place(usize, usize);
-
-impl Place {
-    pub(super) fn of(statement: &'static str) -> Self {
-        Self(statement.as_ptr().addr(), statement.len())
-    }
-}
-
-/// Statements by their dialects and places.
-type Expanded = HashMap<(Dialect, Place), Arc<str>>;
+/// Statements as each dialect writes them.
+type Expanded = HashMap<(Dialect, &'static str), Arc<str>>;
 
 /// The statements that were asked for so far.
 static EXPANDED: LazyLock<RwLock<Expanded>> = LazyLock::new(RwLock::default);
 
 /// Returns a statement in the dialect of a database.
 pub(super) fn expanded(statement: &'static str, dialect: Dialect) -> Arc<str> {
-    let key = (dialect, Place::of(statement));
+    let key = (dialect, statement);
     // What is kept is whole even if another holder of the lock panicked.
     let known = EXPANDED.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(text) = known.get(&key) {

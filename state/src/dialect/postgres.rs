@@ -17,7 +17,7 @@ pub(super) use self::values::{NO_NUL, datum};
 use super::Dialect;
 use super::connection::Done;
 use super::error::{DatabaseError, Result};
-use super::expanded::{Place, expanded};
+use super::expanded::expanded;
 use super::parameter::Parameter;
 use super::row::Row;
 
@@ -95,7 +95,7 @@ pub(crate) struct Postgres {
     epoch: Option<i64>,
     /// How many transactions of this connection `writer` counts.
     own_writes: i64,
-    prepared: HashMap<Place, Prepared>,
+    prepared: HashMap<&'static str, Prepared>,
 }
 
 impl Postgres {
@@ -164,18 +164,17 @@ impl Postgres {
     }
 
     async fn prepared(&mut self, text: &'static str) -> Result<Prepared> {
-        let place = Place::of(text);
-        if let Some(prepared) = self.prepared.get(&place) {
+        if let Some(prepared) = self.prepared.get(text) {
             return Ok(prepared.clone());
         }
-        let text = expanded(text, Dialect::Postgres);
-        let statement = self.line.hear(self.client.prepare(&text)).await;
+        let expanded = expanded(text, Dialect::Postgres);
+        let statement = self.line.hear(self.client.prepare(&expanded)).await;
         let statement = self.noting_failure(statement)?;
         let prepared = Prepared {
             columns: columns(&statement),
             statement,
         };
-        self.prepared.insert(place, prepared.clone());
+        self.prepared.insert(text, prepared.clone());
         Ok(prepared)
     }
 
@@ -209,10 +208,14 @@ impl Postgres {
     }
 
     pub(crate) async fn begin(&mut self, words: &str) -> Result<()> {
-        // Whoever gives up waiting may have begun.
+        self.open();
+        self.batch(words).await
+    }
+
+    /// Notes that a transaction may be open from now on: whoever gives up waiting for its begin may have begun.
+    fn open(&mut self) {
         self.state = State::Open;
         self.transaction = None;
-        self.batch(words).await
     }
 
     /// Has all that follows be written as the service of this number.
@@ -221,9 +224,7 @@ impl Postgres {
     }
 
     pub(super) async fn begin_to_write(&mut self) -> Result<()> {
-        // Whoever gives up waiting may have begun.
-        self.state = State::Open;
-        self.transaction = None;
+        self.open();
         self.count_write(match self.is_flushed {
             true => BEGIN_TO_WRITE,
             false => BEGIN_UNFLUSHED,

@@ -45,10 +45,10 @@ impl Lease {
     pub(crate) async fn take(server: Arc<Server>, ttl: Duration) -> Result<Self, StateError> {
         let failed = |source| failed("take the lease on", &server, source);
         let mut client = connect(&server, ttl).await.map_err(failed)?;
-        let owner = new_owner(&client).await.map_err(failed)?;
+        let owner = server.in_time(new_owner(&client)).await.map_err(failed)?;
         let mut before: Option<Seen> = None;
         let epoch = loop {
-            let seen = look(&client).await.map_err(failed)?;
+            let seen = server.in_time(look(&client)).await.map_err(failed)?;
             let has_changed = before.as_ref().is_some_and(|before| *before != seen);
             match &seen.holder {
                 Some(holder) if has_changed => {
@@ -60,7 +60,7 @@ impl Lease {
                 Some(holder) => {
                     if before.is_none() {
                         tracing::warn!(
-                            "{holder} worked on the state database {}: waiting for the end of its lease, at most {} s",
+                            "{holder} has a lease on the state database {}: waiting until it renews it or it ends, at most {} s",
                             server.url(),
                             seen.remaining.as_secs() + 1
                         );
@@ -68,10 +68,8 @@ impl Lease {
                     sleep(seen.remaining.min(ttl / 30)).await;
                 }
                 None => {
-                    if claim(&mut client, &owner, seen.epoch, ttl)
-                        .await
-                        .map_err(failed)?
-                    {
+                    let claimed = server.in_time(claim(&mut client, &owner, seen.epoch, ttl)).await;
+                    if claimed.map_err(failed)? {
                         break seen.epoch + 1;
                     }
                 }
@@ -113,9 +111,14 @@ impl Lease {
         // Aborted, it is an error; either way it renews nothing any more.
         let _ = (&mut self.renewing).await;
         let failed = |source| failed("give back the lease on", &self.server, source);
-        let client = self.server.connect().await.map_err(failed)?;
-        let given = client.execute(sql::RELEASE, &[&self.owner]).await;
-        given.map(drop).map_err(|error| failed(of_server(error)))
+        let release = async {
+            let client = self.server.connect().await?;
+            client
+                .execute(sql::RELEASE, &[&self.owner])
+                .await
+                .map_err(of_server)
+        };
+        self.server.in_time(release).await.map(drop).map_err(failed)
     }
 }
 
@@ -128,16 +131,8 @@ impl Drop for Lease {
 /// Returns who holds the lease on the database of a server; `None` if nobody does.
 pub(crate) async fn holder(server: &Server) -> Result<Option<Holder>, StateError> {
     let failed = |source| failed("ask who works on", server, source);
-    let client = server.connect().await.map_err(failed)?;
-    Ok(look(&client).await.map_err(failed)?.holder)
-}
-
-/// Returns the name of a server's database, which no other one has.
-pub(crate) async fn database_id(server: &Server) -> Result<String, StateError> {
-    let failed = |source| failed("ask for the name of", server, source);
-    let client = server.connect().await.map_err(failed)?;
-    let row = client.query_one(sql::DATABASE_ID, &[]).await;
-    Ok(row.map_err(|error| failed(of_server(error)))?.get(0))
+    let seen = async { look(&server.connect().await?).await };
+    Ok(server.in_time(seen).await.map_err(failed)?.holder)
 }
 
 /// Connects for the lease alone: what else the service does never makes it wait.

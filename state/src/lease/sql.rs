@@ -17,9 +17,6 @@ SELECT w.epoch, l.owner, l.host, l.pid,
        extract(epoch FROM l.lease_until - clock_timestamp())::double precision AS remaining
   FROM service_lease l CROSS JOIN writer w";
 
-/// The name of the database.
-pub(super) const DATABASE_ID: &str = "SELECT database_id FROM service_lease";
-
 /// Takes the number after the one that was seen, and so takes the right to write from whoever has that. Waits for a write
 /// that is under way: what it has begun is either done before this, or not at all.
 pub(super) const COUNT_ON: &str = "UPDATE writer SET epoch = epoch + 1 WHERE epoch = $1";

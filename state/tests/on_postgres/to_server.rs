@@ -82,3 +82,28 @@ async fn a_row_that_a_server_refuses_leaves_it_as_it_was() {
     shell.execute("UPDATE waiting SET failures = 1").await.unwrap();
     import(&file, &server).await.unwrap();
 }
+
+#[tokio::test]
+async fn numbers_of_other_tables_stay_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("state.db");
+    let place = Place::from(&file);
+    drop(StateDb::open(&place, clock()).await.unwrap());
+    fill(&place).await;
+    let (server, ()) = new_place();
+    StateDb::open(&server, clock()).await.unwrap();
+    let mut on_server = Shell::open(&server).await;
+    on_server
+        .execute(
+            "CREATE TABLE notes (id bigint GENERATED ALWAYS AS IDENTITY, note text);
+             INSERT INTO notes (note) VALUES ('kept'), ('removed'); DELETE FROM notes WHERE id = 2",
+        )
+        .await
+        .unwrap();
+    import(&file, &server).await.unwrap();
+    let next = "INSERT INTO notes (note) VALUES ('next') RETURNING id::text";
+    assert_eq!(on_server.column(next).await, ["3"]);
+    let given = "SELECT nextval(pg_get_serial_sequence('ingested_file_status', 'file_id'))::text";
+    assert_eq!(on_server.column(given).await, ["10"]);
+    export(&server, &folder.path().join("back.db")).await;
+}

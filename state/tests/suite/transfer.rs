@@ -211,6 +211,17 @@ async fn what_exists_is_not_written_over() {
             .unwrap_err();
     assert!(matches!(error, TransferError::Write { .. }), "{error}");
     assert_eq!(names(folder.path()), ["state.db"]);
+    // What a killed process of the same number left, as in a container.
+    let left = format!("other.db.unfinished-{}", std::process::id());
+    std::fs::write(folder.path().join(&left), "").unwrap();
+    let error =
+        f.db.export(&folder.path().join("other.db"), &|_, _| ())
+            .await
+            .unwrap_err();
+    assert!(
+        error.to_string().contains(&format!("{left}: it exists")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -265,6 +276,13 @@ async fn what_is_no_state_is_not_read() {
         panic!("{error}")
     };
     assert_eq!(parent, "ingested_file_status");
+    // What is written could not be read again.
+    let db = StateDb::open_to_read(&Place::from(&file), clock()).await.unwrap();
+    let error = db
+        .export(&folder.path().join("written.db"), &|_, _| ())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, TransferError::Dangling { .. }), "{error}");
     let file = folder.path().join("served.db");
     drop(StateDb::open(&file, clock()).await.unwrap());
     let _service = ServiceLock::acquire(&file).unwrap();

@@ -18,7 +18,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 use super::query::{MOST_BYTES, MOST_ROWS, bytes_of};
-use super::select::{NotOneSelect, is_select};
+use super::select::is_select;
 use crate::answerer::ReaderRole;
 use crate::error::{CriterionError, QueryError};
 use crate::query::Answer;
@@ -75,9 +75,7 @@ async fn ask<T>(
     limit: Duration,
     read: impl AsyncFnOnce(&Client) -> Result<T, Unanswered>,
 ) -> Result<T, Unanswered> {
-    if let Err(NotOneSelect::NotSelect { found }) = is_select(sql) {
-        return Err(Unanswered::NotSelect(found));
-    }
+    is_select(sql).map_err(Unanswered::NotSelect)?;
     let answer = async {
         let client = connect(role, limit).await?;
         // A parameter has no value here, and is refused. A line of its own: the question may end with a comment.

@@ -1,6 +1,6 @@
 //! The version of the schema in a database on a server of Postgres, and its migrations.
 //!
-//! A number means the same schema as on SQLite, whose migrations before the first of these are not repeated here.
+//! Its numbers are its own: 30 is the schema that SQLite has with 29.
 
 use std::sync::Arc;
 
@@ -92,7 +92,9 @@ pub(super) fn known() -> i64 {
 pub(in crate::database) fn text_of_view(name: &str) -> Option<&'static str> {
     let texts = MIGRATIONS.iter().rev().flat_map(|migration| migration.texts);
     let begin = format!("CREATE VIEW {name} AS\n");
-    texts.filter_map(|text| Some(&text[text.find(&begin)?..])).next()
+    texts
+        .into_iter()
+        .find_map(|text| Some(&text[text.find(&begin)?..]))
 }
 
 /// Returns how to read a database as it is. Its version must be this program's.

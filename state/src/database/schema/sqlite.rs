@@ -16,7 +16,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 /// The version of the newest migration that was applied. The table is the migrator's.
 const VERSION: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
 
-/// Whether any table exists; a database without one was just created.
+/// Whether the migrator has been there: a database of something else, and one that was just created, has no such table.
 const HAS_TABLES: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
 
 /// Returns the version of this program's schema.
@@ -37,7 +37,7 @@ pub(in crate::database) async fn readable(path: &Path) -> Result<SqliteConnectOp
     Ok(options)
 }
 
-/// Reads the version, and returns it with the options that could be used; 0 if the database is empty.
+/// Reads the version, and returns it with the options that could be used; 0 if it is no state database, or a new one.
 pub(in crate::database) async fn look(path: &Path) -> Result<(SqliteConnectOptions, i64), StateError> {
     let options = reading(path);
     let found = match version(&options).await {

@@ -9,7 +9,7 @@ use super::error::{ToCopy as _, TransferError};
 use super::gates::Gates;
 use super::identities;
 use super::tables::{self, Table};
-use crate::dialect::{Connection, Dialect, Parameter, Result, all_quoted, quoted};
+use crate::dialect::{Connection, Parameter, Result, all_quoted, quoted};
 
 /// How often it is told how far a table is.
 const TOLD_EVERY: u64 = 1000;
@@ -47,11 +47,9 @@ impl Contents {
             };
         }
         let digest = hasher.finalize();
-        let (first, _) = digest.as_bytes().split_at(16);
-        let first = first
-            .iter()
-            .fold(0, |number, byte| number << 8 | u128::from(*byte));
-        self.sum = self.sum.wrapping_add(first);
+        if let Some(first) = digest.as_bytes().first_chunk() {
+            self.sum = self.sum.wrapping_add(u128::from_be_bytes(*first));
+        }
         self.rows += 1;
     }
 }
@@ -95,7 +93,8 @@ async fn copy_table(
     let written = Mutex::new(Contents::default());
     let rows = source.stream(&select(table)).await.to_copy(name)?;
     let rows = rows.map(|row| {
-        let row = kept(row?.values()?, dialect);
+        let row = row?.values()?.into_iter();
+        let row: Vec<_> = row.map(|value| dialect.kept(value)).collect();
         let mut written = written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         written.add(&row);
         if written.rows % TOLD_EVERY == 0 {
@@ -140,8 +139,4 @@ fn select(table: &Table) -> String {
         all_quoted(&table.columns),
         quoted(&table.name)
     )
-}
-
-fn kept(row: Vec<Parameter>, dialect: Dialect) -> Vec<Parameter> {
-    row.into_iter().map(|value| dialect.kept(value)).collect()
 }

@@ -103,3 +103,18 @@ impl<T> ToCopy<T> for Result<T, DatabaseError> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_stand_is_not_said_to_be_undone() {
+        let unconfirmed: Result<(), _> = Err(DatabaseError::Unconfirmed("no answer".to_owned()));
+        let error = unconfirmed.to_copy("the state").unwrap_err();
+        assert!(!error.to_string().contains("nothing was changed"), "{error}");
+        let failed: Result<(), _> = Err(DatabaseError::RolledBack);
+        let error = failed.to_copy("the state").unwrap_err();
+        assert!(error.to_string().contains("nothing was changed"), "{error}");
+    }
+}

@@ -6,26 +6,19 @@
 use std::collections::HashSet;
 
 use super::tables::Table;
-use crate::dialect::{Connection, Result, query_scalar, quoted};
+use crate::dialect::{Connection, Result, query_as, quoted};
 
-/// The triggers of SQLite in the order of their creation, as they were created.
-const TRIGGERS: &str = "SELECT sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid";
-
-const TRIGGER_NAMES: &str = "SELECT name FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid";
+/// The triggers of SQLite in the order of their creation, each with what created it.
+const TRIGGERS: &str = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY rowid";
 
 /// SQLite compares foreign keys at the end of the transaction.
 const DEFER: &str = "PRAGMA defer_foreign_keys = ON";
 
-/// The foreign keys of Postgres: of which table, and how each is removed and added again. Those of others are left alone.
-const KEY_TABLES: &str = "
-    SELECT t.relname::text FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
-     WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace ORDER BY k.oid";
-const KEY_REMOVALS: &str = "
-    SELECT format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname)
-      FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
-     WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace ORDER BY k.oid";
+/// The foreign keys of Postgres: of which table, and how each is removed and added again.
 const KEYS: &str = "
-    SELECT format('ALTER TABLE %I ADD CONSTRAINT %I %s', t.relname, k.conname, pg_get_constraintdef(k.oid))
+    SELECT t.relname::text,
+           format('ALTER TABLE %I DROP CONSTRAINT %I', t.relname, k.conname),
+           format('ALTER TABLE %I ADD CONSTRAINT %I %s', t.relname, k.conname, pg_get_constraintdef(k.oid))
       FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
      WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace ORDER BY k.oid";
 
@@ -46,9 +39,11 @@ impl Gates {
     }
 
     async fn open_sqlite(target: &mut Connection) -> Result<Self> {
-        let close = texts(target, TRIGGERS).await?;
-        for name in texts(target, TRIGGER_NAMES).await? {
+        let triggers: Vec<(String, String)> = query_as(TRIGGERS).fetch_all(&mut *target).await?;
+        let mut close = Vec::with_capacity(triggers.len());
+        for (name, creation) in triggers {
             target.run(&format!("DROP TRIGGER {}", quoted(&name))).await?;
+            close.push(creation);
         }
         target.run(DEFER).await?;
         Ok(Self { close })
@@ -56,19 +51,15 @@ impl Gates {
 
     async fn open_postgres(target: &mut Connection, tables: &[Table]) -> Result<Self> {
         let ours: HashSet<_> = tables.iter().map(|table| table.name.as_str()).collect();
-        let of = texts(target, KEY_TABLES).await?;
-        let keys = texts(target, KEYS).await?;
-        let removals = texts(target, KEY_REMOVALS).await?;
-        let is_ours = |table: &String| ours.contains(table.as_str());
+        let keys: Vec<(String, String, String)> = query_as(KEYS).fetch_all(&mut *target).await?;
         let mut close = Vec::new();
-        for ((_, key), removal) in of
-            .iter()
-            .zip(keys)
-            .zip(removals)
-            .filter(|((table, _), _)| is_ours(table))
+        // Those of other people's tables are left alone.
+        for (_, removal, creation) in keys
+            .into_iter()
+            .filter(|(table, ..)| ours.contains(table.as_str()))
         {
             target.run(&removal).await?;
-            close.push(key);
+            close.push(creation);
         }
         for table in tables {
             let name = quoted(&table.name);
@@ -89,8 +80,4 @@ impl Gates {
         }
         Ok(())
     }
-}
-
-async fn texts(connection: &mut Connection, statement: &'static str) -> Result<Vec<String>> {
-    query_scalar(statement).fetch_all(connection).await
 }

@@ -19,6 +19,7 @@ use self::copy::copy;
 use self::error::ToCopy as _;
 pub use self::error::TransferError;
 pub use self::source::StateFile;
+use self::source::refuse_dangling;
 use super::{StateDb, begin, schema};
 use crate::dialect::{Connection, Place, Transaction};
 use crate::error::During as _;
@@ -38,6 +39,9 @@ impl StateDb {
         schema::migrate(&mut connection, &place).await?;
         let (action, subject) = ("read", "the whole state");
         let mut source = self.readers.begin().await.during(action, subject)?;
+        if let Some(path) = self.place.file() {
+            refuse_dangling(&mut source, path).await?;
+        }
         let mut target = begin(&mut connection).await.to_copy("the state")?;
         let copied = copy(&mut source, &mut target, heard).await?;
         target.commit().await.to_copy("the state")?;

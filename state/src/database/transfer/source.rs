@@ -46,11 +46,7 @@ impl StateFile {
         let is_current = schema::is_current(&place).await?;
         let sqlite = Sqlite::connect(&options).await.to_copy("the state")?;
         let mut connection = Connection::Sqlite(sqlite);
-        let dangling = query_as(DANGLING).fetch_optional(&mut connection).await;
-        if let Some((row, parent)) = dangling.to_copy("the state")? {
-            let path = path.to_owned();
-            return Err(TransferError::Dangling { path, row, parent });
-        }
+        refuse_dangling(&mut connection, path).await?;
         if is_current {
             return Ok(Self {
                 connection,
@@ -72,5 +68,18 @@ impl StateFile {
             connection,
             copy: Some(copy),
         })
+    }
+}
+
+/// Refuses a file in which a row refers to one that is gone.
+pub(super) async fn refuse_dangling(connection: &mut Connection, path: &Path) -> Result<(), TransferError> {
+    let dangling = query_as(DANGLING).fetch_optional(connection).await;
+    match dangling.to_copy("the state")? {
+        Some((row, parent)) => Err(TransferError::Dangling {
+            path: path.to_owned(),
+            row,
+            parent,
+        }),
+        None => Ok(()),
     }
 }

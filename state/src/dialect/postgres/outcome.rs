@@ -9,20 +9,18 @@
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBuilder};
 use gristmill_servers::postgres::Server;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_postgres::error::SqlState;
 
 use super::super::error::{DatabaseError, Result};
-
-/// How long the server may be away, or leave the transaction open.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The first pause between two questions; each further one is twice as long, up to the longest.
 const PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-const OUTCOME: &str = "SELECT pg_xact_status($1::text::xid8)";
+const STATUS: &str = "SELECT pg_xact_status($1::text::xid8)";
 const WRITES: &str = "SELECT writes FROM writer";
 
 /// A transaction that writes.
@@ -34,53 +32,57 @@ pub(super) struct Counted {
     pub(super) writes: i64,
 }
 
-/// Returns if the transaction was committed; otherwise fails with what was said at its commit.
+/// Returns if the transaction was committed; otherwise fails with what was said at its commit. As long as the server is away,
+/// it is waited for.
 pub(super) async fn must_stand(server: &Server, counted: &Counted, error: DatabaseError) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut pause = PAUSE;
     tracing::warn!(%error, "a change of the state database was not confirmed: asking what became of it");
-    loop {
-        let reason = match ask(server, counted).await {
-            Ok(Some(outcome)) if outcome == "committed" => return Ok(()),
-            Ok(Some(outcome)) if outcome == LOST || outcome == "aborted" => return Err(error),
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(PAUSE)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times();
+    for pause in pauses.build() {
+        match server.in_time(ask(server, counted)).await {
+            Ok(Outcome::Committed) => return Ok(()),
+            Ok(Outcome::Undone) => break,
             // Its session has not noticed yet that its client is gone.
-            Ok(outcome) => outcome.unwrap_or_else(|| "it is forgotten".to_owned()),
-            Err(failure) if failure.is_transient() => failure.to_string(),
+            Ok(Outcome::Open) => {}
+            Ok(Outcome::Forgotten) => return Err(DatabaseError::Unconfirmed("it is forgotten".to_owned())),
+            Err(failure) if failure.is_transient() => {}
             Err(failure) => return Err(DatabaseError::Unconfirmed(failure.to_string())),
-        };
-        if Instant::now() > deadline {
-            return Err(DatabaseError::Unconfirmed(reason));
         }
         sleep(pause).await;
-        pause = (2 * pause).min(LONGEST_PAUSE);
     }
+    Err(error)
 }
 
-/// What became of a transaction whose number the server does not know as its own any more.
-const LOST: &str = "lost";
+/// What became of a transaction.
+enum Outcome {
+    Committed,
+    Undone,
+    Open,
+    Forgotten,
+}
 
-async fn ask(server: &Server, counted: &Counted) -> Result<Option<String>> {
+async fn ask(server: &Server, counted: &Counted) -> Result<Outcome> {
     let client = server.connect().await?;
     let of_server = |error: tokio_postgres::Error| DatabaseError::Postgres(error.into());
-    let outcome: Option<String> = match client.query_one(OUTCOME, &[&counted.number]).await {
+    let status: Option<String> = match client.query_one(STATUS, &[&counted.number]).await {
         Ok(row) => row.try_get(0).map_err(of_server)?,
         // The number is still to be given: its transaction was lost in a crash.
-        Err(error) if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => {
-            return Ok(Some(LOST.to_owned()));
-        }
+        Err(error) if error.code() == Some(&SqlState::INVALID_PARAMETER_VALUE) => return Ok(Outcome::Undone),
         Err(error) => return Err(of_server(error)),
     };
-    if outcome.as_deref() != Some("committed") {
-        return Ok(outcome);
+    match status.as_deref() {
+        Some("committed") => {}
+        Some("aborted") => return Ok(Outcome::Undone),
+        Some(_) => return Ok(Outcome::Open),
+        None => return Ok(Outcome::Forgotten),
     }
     // Asked afterwards, so that the transaction is among them if it stands.
-    let writes: i64 = client
-        .query_one(WRITES, &[])
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(of_server)?;
+    let writes = client.query_one(WRITES, &[]).await.and_then(|row| row.try_get(0));
+    let writes: i64 = writes.map_err(of_server)?;
     Ok(match writes >= counted.writes {
-        true => outcome,
-        false => Some(LOST.to_owned()),
+        true => Outcome::Committed,
+        false => Outcome::Undone,
     })
 }

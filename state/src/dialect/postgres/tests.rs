@@ -104,7 +104,7 @@ async fn one_transaction_writes_at_a_time_and_sees_what_the_one_before_wrote() {
 }
 
 #[tokio::test]
-async fn a_write_that_is_given_up_keeps_nobody_waiting() {
+async fn a_write_that_is_given_up_keeps_nobody_waiting_and_is_undone() {
     let server = server().await;
     let mut writer = connect(&server, Purpose::Write).await;
     let mut other = connect(&server, Purpose::Write).await;
@@ -112,20 +112,27 @@ async fn a_write_that_is_given_up_keeps_nobody_waiting() {
         {
             let mut tx = Transaction::to_write(&mut writer).await.unwrap();
             query(ADD).bind("given up").execute(&mut *tx).await.unwrap();
-            let cut = query(statement).bind("x").execute(&mut *tx);
+            let cut = query(statement).bind("given up, too").execute(&mut *tx);
             let _ = tokio::time::timeout(Duration::from_millis(20), cut).await;
         }
-        let alone = query(statement).bind("y").execute(&mut writer);
+        let began = Instant::now();
+        let left = query("DELETE FROM unmatched_file WHERE file_url LIKE 'given up%'");
+        let left = left.execute(&mut other).await.unwrap();
+        assert_eq!(left.rows_affected(), 0);
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+
+        // A statement alone, which may be done by then.
+        let alone = query(statement).bind("alone").execute(&mut writer);
         let is_done = tokio::time::timeout(Duration::from_millis(20), alone)
             .await
             .is_ok();
         let began = Instant::now();
-        query("DELETE FROM unmatched_file")
+        let left = query("DELETE FROM unmatched_file")
             .execute(&mut other)
             .await
             .unwrap();
+        assert!(left.rows_affected() <= 1, "{statement}: done {is_done}");
         assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-        eprintln!("{statement}: done {is_done}, waited {:?}", began.elapsed());
         assert!(writer.is_usable().await);
     }
     let mut reader = connect(&server, Purpose::Read).await;
@@ -135,16 +142,56 @@ async fn a_write_that_is_given_up_keeps_nobody_waiting() {
 #[tokio::test]
 async fn commits_are_flushed_unless_the_next_start_would_do_the_same_again() {
     let server = server().await;
-    let mut writer = connect(&server, Purpose::Write).await;
-    for (is_flushed, expected) in [(true, "on"), (false, "off"), (true, "on")] {
-        writer.flush_commits(is_flushed).await.unwrap();
-        let mut tx = Transaction::to_write(&mut writer).await.unwrap();
-        let found: String = query_scalar("SHOW synchronous_commit")
-            .fetch_one(&mut *tx)
-            .await
-            .unwrap();
-        assert_eq!(found, expected);
-        tx.commit().await.unwrap();
+    // What the server would do by itself, and what it does for a commit that is flushed.
+    for (of_server, flushed) in [("on", "on"), ("off", "on"), ("remote_apply", "remote_apply")] {
+        let set = format!(
+            "DO $$BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = {of_server}', current_database()); END$$"
+        );
+        gristmill_testkit::postgres::execute(server.url(), &set);
+        let mut writer = connect(&server, Purpose::Write).await;
+        for (is_flushed, expected) in [(true, flushed), (false, "off"), (true, flushed)] {
+            writer.flush_commits(is_flushed).await.unwrap();
+            let mut tx = Transaction::to_write(&mut writer).await.unwrap();
+            let found: String = query_scalar("SHOW synchronous_commit")
+                .fetch_one(&mut *tx)
+                .await
+                .unwrap();
+            assert_eq!(found, expected, "{of_server}");
+            tx.commit().await.unwrap();
+        }
+    }
+}
+
+/// A server that crashes may lose its last transactions, and give their numbers to others.
+#[tokio::test]
+async fn a_number_that_others_got_or_nobody_yet_is_no_commit() {
+    let server = server().await;
+    let mut writer = Postgres::connect(&server, Purpose::Write).await.unwrap();
+    let mut counted = Vec::new();
+    for stands in [true, false] {
+        writer.begin_to_write().await.unwrap();
+        counted.push(writer.transaction.clone().unwrap());
+        match stands {
+            true => writer.commit().await.unwrap(),
+            false => writer.rollback().await.unwrap(),
+        }
+    }
+    let [committed, undone] = &counted[..] else {
+        panic!("two were counted")
+    };
+    let of_others = Counted {
+        writes: committed.writes + 1,
+        ..committed.clone()
+    };
+    let of_nobody = Counted {
+        number: (i64::MAX - 1).to_string(),
+        ..committed.clone()
+    };
+    let lost = || DatabaseError::OnlyRead;
+    outcome::must_stand(&server, committed, lost()).await.unwrap();
+    for counted in [undone, &of_others, &of_nobody] {
+        let error = outcome::must_stand(&server, counted, lost()).await.unwrap_err();
+        assert!(matches!(error, DatabaseError::OnlyRead), "{counted:?}: {error}");
     }
 }
 
