@@ -174,7 +174,7 @@ fn a_killed_service_is_followed_without_a_person() {
     let begun = Instant::now();
     let next = site.run(["run", "--until-idle"]);
     assert!(next.status.success(), "{next}");
-    assert!(next.stderr.contains("waiting for the end of its lease"), "{next}");
+    assert!(next.stderr.contains("has a lease on the state database"), "{next}");
     assert!(begun.elapsed() < LEASE * 2, "{:?}", begun.elapsed());
     assert_eq!(
         support::sqlite_warehouse(&site, "SELECT sale_amount FROM sales_summary"),
@@ -243,50 +243,41 @@ fn a_server_that_is_away_for_longer_than_the_lease_is_waited_for() {
     assert_eq!(ended.status.code(), Some(0), "{ended}");
 }
 
+/// A host with folders of its own that works on a source and a lake in a bucket.
+fn host(bucket: &Bucket, state: &str, warehouse: &str) -> Site {
+    let endpoint = bucket.server.endpoint();
+    let url = format!("s3://{}/takeover", buckets::BUCKET);
+    let settings = buckets::settings(&url, warehouse, &buckets::job(1), |table| {
+        buckets::reached(table, &endpoint)
+    });
+    let mut site = support::site(&on_server(&settings, state));
+    buckets::set_credentials(&mut site);
+    site.set_variable("AWS_ENDPOINT_URL", &endpoint);
+    site
+}
+
+/// A file for the bucket, with its key.
+fn object(store: &str, amount: &str) -> (String, Vec<u8>) {
+    let line = support::line(store, amount, 4, "I1", "2026-03-01");
+    (format!("takeover/in/day/IL-{store}.tdf"), line.into_bytes())
+}
+
 #[test]
 fn another_host_takes_over_a_lake_in_a_bucket() {
     let bucket = Bucket::start();
     let (state, warehouse) = (database(), shared().create_database());
-    let host = || {
-        let endpoint = bucket.server.endpoint();
-        let url = format!("s3://{}/takeover", buckets::BUCKET);
-        let settings = buckets::settings(&url, &warehouse, &buckets::job(1), |table| {
-            buckets::reached(table, &endpoint)
-        });
-        let mut site = support::site(&on_server(&settings, &state));
-        buckets::set_credentials(&mut site);
-        site.set_variable("AWS_ENDPOINT_URL", &endpoint);
-        site
-    };
-    let file = |store: &str, amount: &str| {
-        let key = format!("takeover/in/day/IL-{store}.tdf");
-        (
-            key,
-            support::line(store, amount, 4, "I1", "2026-03-01").into_bytes(),
-        )
-    };
-    let first = host();
-    bucket.put_all([file("S1", "1.50")]);
+    let first = host(&bucket, &state, &warehouse);
+    bucket.put_all([object("S1", "1.50")]);
     support::run_until_idle(&first);
-    let second = host();
-    bucket.put_all([file("S2", "2.50")]);
+    let second = host(&bucket, &state, &warehouse);
+    bucket.put_all([object("S2", "2.50")]);
     support::run_until_idle(&second);
     let rows = support::postgres_rows(&warehouse);
     assert_eq!(support::told(&rows).len(), 2, "{rows:?}");
     // The one that was first may come back, too.
     support::run_until_idle(&first);
     // A lake belongs to one state database all the same.
-    let stranger = support::site(&on_server(
-        &buckets::settings(
-            &format!("s3://{}/takeover", buckets::BUCKET),
-            &warehouse,
-            &buckets::job(1),
-            |table| buckets::reached(table, &bucket.server.endpoint()),
-        ),
-        &database(),
-    ));
-    let mut stranger = stranger;
-    buckets::set_credentials(&mut stranger);
+    let stranger = host(&bucket, &database(), &warehouse);
     let refused = stranger.run(["run", "--until-idle"]);
     assert_eq!(refused.status.code(), Some(1), "{refused}");
     assert!(
@@ -295,6 +286,53 @@ fn another_host_takes_over_a_lake_in_a_bucket() {
             .contains("belongs to another gristmill (state database "),
         "{refused}"
     );
+}
+
+/// How many of gristmill's sessions at a warehouse are in a state.
+fn sessions(warehouse: &str, which: &str) -> i64 {
+    let count =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND {which}");
+    support::postgres(warehouse, &count)[0].get(0)
+}
+
+#[test]
+fn what_a_service_was_loading_when_it_was_followed_is_loaded_once() {
+    let bucket = Bucket::start();
+    let (state, warehouse) = (database(), shared().create_database());
+    let mut first = host(&bucket, &state, &warehouse);
+    bucket.put_all([object("S1", "1.50")]);
+    support::run_until_idle(&first);
+    bucket.put_all([object("S2", "2.50")]);
+    first.set_variable("FAILPOINTS", "load-before-commit=sleep(3000)");
+    let paused = support::service(&first);
+    wait_until("the load is about to be committed", || {
+        sessions(
+            &warehouse,
+            "state = 'idle in transaction' AND now() - state_change > interval '1 s'",
+        ) == 1
+    });
+    paused.signal("STOP");
+    let second = host(&bucket, &state, &warehouse);
+    let next = support::service(&second);
+    // It has the same run, and waits for the lock that the first one holds.
+    wait_until("the other host loads the same", || {
+        sessions(&warehouse, "wait_event_type = 'Lock'") == 1
+    });
+    paused.signal("CONT");
+    let ended = paused.wait();
+    assert_eq!(ended.status.code(), Some(1), "{ended}");
+    let runs = || support::json(&second.run_ok(["runs", "--json"]));
+    let is_completed = |run: &serde_json::Value| run["state"] == "COMPLETED";
+    wait_until("both runs are completed", || {
+        runs().as_array().expect("a list").iter().all(is_completed)
+    });
+    let ended = next.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{ended}");
+    let ledger = support::postgres(&warehouse, "SELECT DISTINCT run_id FROM gristmill_ledger");
+    let all = support::postgres(&warehouse, "SELECT run_id FROM gristmill_ledger");
+    assert_eq!((ledger.len(), all.len()), (2, 2));
+    let rows = support::postgres_rows(&warehouse);
+    assert_eq!(support::told(&rows).len(), 2, "{rows:?}");
 }
 
 #[test]
