@@ -174,7 +174,10 @@ fn a_killed_service_is_followed_without_a_person() {
     let begun = Instant::now();
     let next = site.run(["run", "--until-idle"]);
     assert!(next.status.success(), "{next}");
-    assert!(next.stderr.contains("has a lease on the state database"), "{next}");
+    assert!(
+        next.stderr.contains("has a lease on the state database"),
+        "{next}"
+    );
     assert!(begun.elapsed() < LEASE * 2, "{:?}", begun.elapsed());
     assert_eq!(
         support::sqlite_warehouse(&site, "SELECT sale_amount FROM sales_summary"),
