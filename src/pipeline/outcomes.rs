@@ -230,7 +230,7 @@ pub(super) async fn send_on(
                 path,
                 "the file changed while it was read; it is read again once it has settled"
             );
-            sources.wait_for(path, &components.activity);
+            sources.wait_for_changed(path, arrival.stamp, &components.activity);
             return;
         }
         Err(error) => SubmissionOutcome::Failed {

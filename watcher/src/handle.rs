@@ -59,11 +59,17 @@ impl Handle {
         Self { commands, stop, task }
     }
 
-    /// Forgets the stamp of a file and looks at it at once, so that it arrives again: for a retry, or when it
-    /// changed while it was read. A young file has to settle first; one that is gone causes no event.
+    /// Forgets the stamp of a file and looks at it at once, so that it arrives again, for a retry. A young file has to
+    /// settle first; one that is gone causes no event.
     pub fn look_again(&self, path: &str) {
         // Sending fails only once the task has ended; then there is nothing to do. The same holds below.
         let _ = self.commands.send(Command::LookAgain(path.to_owned()));
+    }
+
+    /// Says that a file that arrived with this stamp had changed when it was read. It is looked at
+    /// [again](Self::look_again), unless it has arrived with another stamp since: then that is on its way already.
+    pub fn changed(&self, path: &str, stamp: Stamp) {
+        let _ = self.commands.send(Command::Changed(path.to_owned(), stamp));
     }
 
     /// Forgets what is known of a file that could not be read, so that the next sweep reports it again:

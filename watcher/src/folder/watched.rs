@@ -111,6 +111,12 @@ impl WatchedFolder {
         }
     }
 
+    /// Forgets a file and looks at it.
+    fn look_again(&mut self, path: PathBuf) {
+        self.known.remove(&path);
+        self.hints.look(path, Reason::Found, true);
+    }
+
     /// Has everything listed, at once or right after the sweep in progress.
     fn list_all_now(&mut self) {
         self.full_at = Instant::now();
@@ -393,10 +399,12 @@ impl Watched for WatchedFolder {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::LookAgain(path) => {
+            Command::LookAgain(path) => self.look_again(path.into()),
+            Command::Changed(path, stamp) => {
                 let path = PathBuf::from(path);
-                self.known.remove(&path);
-                self.hints.look(path, Reason::Found, true);
+                if self.known.get(&path).is_none_or(|known| known.stamp == stamp) {
+                    self.look_again(path);
+                }
             }
             Command::Unread(path, is_doubted) => {
                 let path = PathBuf::from(path);
