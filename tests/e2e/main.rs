@@ -47,4 +47,5 @@ mod stores;
 mod trace;
 mod verify;
 mod warehouse_faults;
+mod weather;
 mod wrong_settings;
