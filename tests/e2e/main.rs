@@ -47,4 +47,5 @@ mod stores;
 mod trace;
 mod verify;
 mod warehouse_faults;
+mod workers;
 mod wrong_settings;
