@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use gristmill_state::ServiceLock;
+use gristmill_state::{ServiceLock, StateError};
 use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
@@ -68,7 +68,7 @@ enum Objects {
 /// What is held as long as the lake is open.
 #[derive(Clone, Debug)]
 enum Hold {
-    /// The lock of the only writer: two writers would clear and reuse each other's spool.
+    /// The lock on the spool: two writers would clear and reuse each other's.
     ToWrite { _lock: Arc<ServiceLock> },
     /// The folder that a reader of a bucket has for its copies.
     ToRead { _copies: Option<Arc<TempDir>> },
@@ -83,16 +83,38 @@ pub struct Unsynced {
 }
 
 impl Lake {
-    /// Opens a lake for writing, creates its folder if necessary, and removes what a killed process left unfinished.
-    /// Fails if another process writes to the lake, or if the bucket belongs to another gristmill: to another state
-    /// database than that named `database`, or to another scratch folder.
+    /// Opens a lake for the service, which writes most of it: creates its folder if necessary, and removes what a killed
+    /// process left unfinished. Fails if another service writes to the lake, or if the bucket belongs to another
+    /// gristmill: to another state database than that named `database`, or to another scratch folder.
     pub async fn open_to_write(settings: &LakeSettings, database: Option<&str>) -> anyhow::Result<Self> {
-        let local = match settings {
-            LakeSettings::Folder(root) => root,
-            LakeSettings::Bucket { scratch, .. } => scratch,
-        };
-        let spool = local.join(SPOOL);
+        let spool = settings.local().join(SPOOL);
         let lock = ServiceLock::acquire(&spool)?;
+        Self::open_with(settings, database, (spool, lock), "cache").await
+    }
+
+    /// Opens a lake for a worker, which writes beside the service that `database` names. It has the first spool that no
+    /// other worker has.
+    pub async fn open_to_help(settings: &LakeSettings, database: Option<&str>) -> anyhow::Result<Self> {
+        let mut number = 1;
+        loop {
+            let spool = settings.local().join(format!("{SPOOL}-{number}"));
+            match ServiceLock::acquire(&spool) {
+                Ok(lock) => {
+                    let copies = format!("cache-{number}");
+                    return Self::open_with(settings, database, (spool, lock), &copies).await;
+                }
+                Err(StateError::AlreadyRunning { .. }) => number += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn open_with(
+        settings: &LakeSettings,
+        database: Option<&str>,
+        (spool, lock): (PathBuf, ServiceLock),
+        copies: &str,
+    ) -> anyhow::Result<Self> {
         cleared(&spool)?;
         let objects = match settings {
             LakeSettings::Folder(root) => Objects::folder(root)?,
@@ -102,7 +124,7 @@ impl Lake {
                 cache_limit,
             } => {
                 // After a power failure, earlier copies may be incomplete.
-                let copies = scratch.join("cache");
+                let copies = scratch.join(copies);
                 cleared(&copies)?;
                 let bucket = LakeBucket::open(place, copies, *cache_limit).await?;
                 owner::claim(&bucket, scratch, database).await?;

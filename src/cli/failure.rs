@@ -58,6 +58,7 @@ fn status(error: &anyhow::Error) -> u8 {
                     | StateError::NothingInForce { .. }
                     | StateError::Overtaken { .. }
                     | StateError::AlreadyRunning { .. }
+                    | StateError::NoWorkers { .. }
             )
         );
     if is_usage { USAGE } else { FAILED }

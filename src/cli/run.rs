@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
-use gristmill_state::SystemClock;
+use clap::{Args, ValueEnum};
+use gristmill_state::{SystemClock, WorkerRole};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{SettingsArg, failure, output};
@@ -14,6 +14,7 @@ use crate::http::Server;
 use crate::pipeline::{self, Tally, Until, Vitals};
 use crate::progress::Progress;
 use crate::settings::Settings;
+use crate::usage::Usage;
 
 /// Watch the sources, and run and load jobs as their files arrive
 ///
@@ -28,9 +29,31 @@ pub(super) struct RunArgs {
     /// Exit when nothing is left to do instead of waiting for more files
     #[arg(long)]
     until_idle: bool,
+    /// Help the service that works on the same state database, instead of being it: `convert` converts files, `load` merges
+    /// and loads. The state database must be on a server, and the settings file the service's
+    #[arg(
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "all|convert|load"
+    )]
+    role: Role,
     /// Serve the status page at this address, such as 127.0.0.1:8080, whatever http.listen says
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// It is the service.
+    #[default]
+    All,
+    /// It is a worker that converts.
+    Convert,
+    /// It is a worker that merges and loads.
+    Load,
 }
 
 pub(super) async fn run(args: RunArgs, progress: Progress) -> anyhow::Result<ExitCode> {
@@ -40,9 +63,29 @@ pub(super) async fn run(args: RunArgs, progress: Progress) -> anyhow::Result<Exi
     } else {
         Until::Stopped
     };
+    let role = match args.role {
+        Role::All => None,
+        Role::Convert => Some(WorkerRole::Convert),
+        Role::Load => Some(WorkerRole::Load),
+    };
+    if let Some(role) = role {
+        if args.until_idle || args.http.is_some() {
+            let problem = "--until-idle and --http are for the service: leave out --role";
+            return Err(Usage::new(problem).into());
+        }
+        return help(settings, role, progress).await;
+    }
     let listen = args.http.or(settings.http.listen);
     let tally = serve_while(settings, listen, until, progress).await?;
     conclude(&tally)
+}
+
+/// Works for the service until the process is asked to stop.
+async fn help(settings: Settings, role: WorkerRole, progress: Progress) -> anyhow::Result<ExitCode> {
+    let clock = Arc::new(SystemClock);
+    let work = pipeline::work_for_services(settings, role, clock, progress, stop_signal()).await?;
+    output::line(format!("tasks: {} done, {} in vain", work.done, work.in_vain))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Runs the pipeline, and serves the status page for as long, if it is to be served.

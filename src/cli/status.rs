@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use gristmill_state::{Holder, UNMATCHED};
+use gristmill_state::{Holder, UNMATCHED, WorkerRow};
 
 use super::context::Context;
 use super::{JsonArg, SettingsArg, alert, doubts, held, outages, output, runs};
@@ -12,7 +12,7 @@ use crate::overview::{JobStatus, Status, describe_strays, job_statuses, status};
 
 /// Show the state of files, jobs and runs
 ///
-/// Shows whether the service runs, what alerts have found, how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
+/// Shows whether the service runs and which workers help it, what alerts have found, how many files are in each state, what waits for an outage to end, files with rejects or without the end of their last line, which files no job
 /// takes, each job and what it waits for, and the last runs.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -37,6 +37,9 @@ pub(super) async fn run(args: StatusArgs) -> anyhow::Result<ExitCode> {
         .map(|(status, count)| format!("{count} {status}"))
         .collect();
     output::line(service(status.service.as_ref()))?;
+    for worker in &status.workers {
+        output::line(describe(worker, &context.settings.fingerprint))?;
+    }
     for damage in &status.damages {
         output::line(format!("Note: {damage}."))?;
     }
@@ -81,6 +84,26 @@ fn service(holder: Option<&Holder>) -> String {
         format!(", and renewed its lease {seconds} s ago")
     });
     format!("service: runs{process}{host}{since}{renewed}")
+}
+
+/// Says what a worker does, and whether it gets anything to do from a service with these settings.
+fn describe(worker: &WorkerRow, fingerprint: &str) -> String {
+    let is_left_out = match worker.settings == fingerprint {
+        true => "",
+        false => {
+            "; it has another version or other settings than here, and gets tasks only from a service that has the same"
+        }
+    };
+    format!(
+        "worker: {} as process {} on {} since {}, does {} of at most {} tasks, and renewed its lease {} s ago{is_left_out}",
+        output::path(&worker.role),
+        worker.pid,
+        output::path(&worker.host),
+        output::moment(worker.since),
+        worker.tasks,
+        worker.at_once,
+        worker.lease_age
+    )
 }
 
 /// Says how many files no feed matches, if there are any.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use gristmill_state::{BOUNDS, Histogram, Measures, RunState, WaitKind};
+use gristmill_state::{BOUNDS, Histogram, Measures, RunState, WaitKind, WorkerRole, WorkerRow};
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
@@ -48,6 +48,7 @@ async fn scraped(desk: &Desk) -> Result<String, Problem> {
         measures: desk.state().await?.measures().await?,
         now: desk.now(),
         firing: crate::overview::firing(desk.state().await?).await?.len() as u64,
+        workers: desk.state().await?.workers().await?,
         in_progress: vitals.in_progress() as u64,
         is_listed: vitals.has_listed(),
         retries: vitals.retries(),
@@ -90,6 +91,7 @@ struct Scraped {
     measures: Measures,
     now: Timestamp,
     firing: u64,
+    workers: Vec<WorkerRow>,
     in_progress: u64,
     is_listed: bool,
     retries: u64,
@@ -329,6 +331,23 @@ impl Scraped {
             "gristmill_in_progress",
             "Pieces of work in progress, from the arrival of a file to the end of a run",
             self.in_progress,
+        )?;
+        let of_role = |count: fn(&WorkerRow) -> u64| {
+            [WorkerRole::Convert, WorkerRole::Load].map(|role| {
+                let workers = self.workers.iter();
+                let workers = workers.filter(|worker| worker.role == role.as_str());
+                (vec![("role", role.as_str())], workers.map(count).sum())
+            })
+        };
+        writer.gauges(
+            "gristmill_workers",
+            "Workers that help the service, by role",
+            of_role(|_| 1),
+        )?;
+        writer.gauges(
+            "gristmill_worker_tasks",
+            "Tasks that workers have, by role",
+            of_role(|worker| worker.tasks),
         )?;
         writer.gauge(
             "gristmill_sources_listed",

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use gristmill_state::{Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, StateDb, Unsent, Waiting};
+use gristmill_state::{
+    Damage, Firing, Holder, LedgerNews, RunFilter, RunRow, StateDb, Unsent, Waiting, WorkerRow,
+};
 use serde::Serialize;
 
 use super::doubts::{self, WithRejects};
@@ -17,6 +19,8 @@ const RUNS: u32 = 10;
 pub(crate) struct Status {
     /// The service that works on the state database; none if nobody does.
     pub(crate) service: Option<Holder>,
+    /// The workers that help it.
+    pub(crate) workers: Vec<WorkerRow>,
     /// What alerts have found and is not over.
     pub(crate) alerts: Vec<Firing>,
     /// The receivers of alerts that could not be told.
@@ -56,6 +60,7 @@ pub(crate) async fn status(
     };
     Ok(Status {
         service: state.service().await?,
+        workers: state.workers().await?,
         alerts: firing(state).await?,
         unsent_notices: state.unsent_notices().await?,
         files: counts

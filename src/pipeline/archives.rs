@@ -23,7 +23,7 @@ use super::recordable::{Recordable, submission};
 use super::retry::{StepError, with_retries};
 use super::sources::to_state;
 use super::steps::{Outcome, Step, Unpacked, done_or};
-use super::workers::in_parallel;
+use super::threads::in_parallel;
 use super::{crash_point, stuck::Watch};
 
 /// The most members that a note names.

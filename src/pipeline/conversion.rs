@@ -20,7 +20,7 @@ use super::retry::{StepError, with_retries};
 use super::sources::Origin;
 use super::steps::{Attempt, Converted, Outcome, Step, done_or};
 use super::stuck::Watch;
-use super::workers::in_parallel;
+use super::threads::in_parallel;
 use super::{Components, FETCHED_KIB, crash_point};
 use crate::lake::{Spooled, VersionObject};
 

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use gristmill_engine::Captures;
-use gristmill_state::WaitKind;
+use gristmill_state::{WaitKind, WorkerRole};
 use gristmill_watcher::Arrival;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,6 +23,7 @@ use super::activity::Token;
 use super::archives::unpack;
 use super::arrived::Arrived;
 use super::conversion::{content, convert_files};
+use super::delegation::{By, Delegation, Ending, Room, convert_by_worker};
 use super::judge::ToJudge;
 use super::outcomes::{
     Ended, Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort,
@@ -31,6 +32,7 @@ use super::panics::contained;
 use super::recordable::Recordable;
 use super::retry::{StepError, with_retries};
 use super::sources::{Sources, to_state};
+use super::steps::Outcome;
 use super::waiting::WaitingFiles;
 
 /// Files up to this size are converted in groups. It is less than a thread reads at a time.
@@ -55,7 +57,7 @@ struct Postponed {
 /// What is next.
 pub(super) enum Next {
     Ended(Ended),
-    Room(OwnedSemaphorePermit),
+    Room(Room),
     Due,
 }
 
@@ -132,7 +134,10 @@ impl Conversions {
         tokio::select! {
             biased;
             Some(ended) = self.tasks.join_next() => Ok(Next::Ended(ended??)),
-            permit = room.acquire_owned(), if has_next => Ok(Next::Room(permit?)),
+            permit = room.acquire_owned(), if has_next => Ok(Next::Room(Room::here(permit?))),
+            room = room_with_worker(self.components.delegation.as_ref()), if self.has_next_for_worker() => {
+                Ok(Next::Room(room))
+            }
             () = sleep_until(due), if due.is_some() => Ok(Next::Due),
             else => std::future::pending().await,
         }
@@ -142,8 +147,8 @@ impl Conversions {
     pub(super) async fn handle(&mut self, next: Next) -> anyhow::Result<()> {
         match next {
             Next::Ended(ended) => self.ended(ended).await,
-            Next::Room(permit) => {
-                self.start_next(permit);
+            Next::Room(room) => {
+                self.start_next(room);
                 Ok(())
             }
             Next::Due => {
@@ -238,7 +243,19 @@ impl Conversions {
             alone,
             was_suspect,
             probed,
+            again,
+            suspects,
         } = ended;
+        for suspect in suspects {
+            let attempts = self.attempts_at(&suspect) + 1;
+            let stamp = to_state(suspect.arrival.stamp);
+            self.attempts
+                .insert(suspect.arrival.path.clone(), (stamp, attempts));
+            self.enqueue(suspect);
+        }
+        for arrived in again {
+            self.enqueue(arrived);
+        }
         if was_suspect {
             self.is_suspect_in_progress = false;
         }
@@ -311,17 +328,26 @@ impl Conversions {
         }
     }
 
-    fn start_next(&mut self, permit: OwnedSemaphorePermit) {
-        if !self.is_suspect_in_progress
+    /// Returns whether something waits that a worker can convert.
+    fn has_next_for_worker(&self) -> bool {
+        !self.small.is_empty() || self.large.front().is_some_and(can_be_handed_out)
+    }
+
+    fn start_next(&mut self, room: Room) {
+        let is_here = room.by == By::Service;
+        if is_here
+            && !self.is_suspect_in_progress
             && let Some(suspect) = self.suspects.pop_front()
         {
             self.is_suspect_in_progress = true;
             let attempts = self.attempts_at(&suspect);
-            self.start(vec![suspect], permit, Some(attempts));
+            self.start(vec![suspect], room, Some(attempts));
             return;
         }
         let large = match self.large_is_next || self.small.is_empty() {
-            true => self.large.pop_front(),
+            true => self
+                .large
+                .pop_front_if(|large| is_here || can_be_handed_out(large)),
             false => None,
         };
         self.large_is_next = large.is_none();
@@ -330,12 +356,12 @@ impl Conversions {
             None => self.small.drain(..self.small.len().min(GROUP)).collect(),
         };
         if !group.is_empty() {
-            self.start(group, permit, None);
+            self.start(group, room, None);
         }
     }
 
     /// Starts to convert a group. `attempts` is how often the process has died with a suspect.
-    fn start(&mut self, group: Vec<Arrived>, permit: OwnedSemaphorePermit, attempts: Option<u32>) {
+    fn start(&mut self, group: Vec<Arrived>, room: Room, attempts: Option<u32>) {
         self.note_queue();
         let (components, sources, records) = (
             self.components.clone(),
@@ -348,24 +374,21 @@ impl Conversions {
                 Some(attempts) => vec![Err(kills(attempts))],
                 None => {
                     note_attempts(&components, &group).await?;
-                    let convert = async {
-                        match group.as_slice() {
-                            [archive] if archive.is_archive => {
-                                Ok(vec![unpack(&components, &records, archive).await?])
+                    match room.by {
+                        By::Service => convert_here(&components, &records, &group).await?,
+                        By::Worker => match convert_by_worker(&components, &group).await {
+                            Ending::Done(outcomes) => outcomes,
+                            Ending::NotDone { worker_died: true } => return Ok(Ended::with_worker(group)),
+                            Ending::NotDone { worker_died: false } => {
+                                let paths = group.iter().map(|arrived| arrived.arrival.path.as_str());
+                                end_attempts(&components, &paths.collect::<Vec<_>>()).await?;
+                                return Ok(Ended::not_begun(group));
                             }
-                            files => convert_files(&components, files).await,
-                        }
-                    };
-                    match contained(convert).await {
-                        Ok(outcomes) => outcomes?,
-                        Err(panicked) => {
-                            let error = StepError::permanent(panicked);
-                            group.iter().map(|_| Err(error.of_group())).collect()
-                        }
+                        },
                     }
                 }
             };
-            drop(permit);
+            drop(room);
             if attempts.is_some() {
                 // Before the next suspect may end the process: what of this one is not recorded by then is no proof.
                 end_attempts(&components, &[group[0].arrival.path.as_str()]).await?;
@@ -453,5 +476,40 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Waits until a worker has room for a conversion.
+async fn room_with_worker(delegation: Option<&Delegation>) -> Room {
+    match delegation {
+        Some(delegation) => delegation.room(WorkerRole::Convert).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Returns whether a worker can convert a file. The members of an archive are recorded one after the other, and what finds out
+/// whether there is room finds it out for this host.
+fn can_be_handed_out(arrived: &Arrived) -> bool {
+    !arrived.is_archive && !arrived.is_probe
+}
+
+/// Converts a group in this process.
+async fn convert_here(
+    components: &Arc<Components>,
+    records: &mpsc::Sender<Recordable>,
+    group: &[Arrived],
+) -> anyhow::Result<Vec<Result<Outcome, StepError>>> {
+    let convert = async {
+        match group {
+            [archive] if archive.is_archive => Ok(vec![unpack(components, records, archive).await?]),
+            files => convert_files(components, files).await,
+        }
+    };
+    match contained(convert).await {
+        Ok(outcomes) => outcomes,
+        Err(panicked) => {
+            let error = StepError::permanent(panicked);
+            Ok(group.iter().map(|_| Err(error.of_group())).collect())
+        }
     }
 }

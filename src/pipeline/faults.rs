@@ -7,10 +7,11 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
 /// What a retry may bring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Hope {
     /// It succeeds once an outage has ended.
     Outage,

@@ -13,6 +13,7 @@ use object_store::path::Path as ObjectPath;
 
 #[cfg(feature = "cluster")]
 use super::cluster;
+use super::delegation::{By, Ending, merge_by_worker};
 use super::retry::StepError;
 use super::{Components, crash_point, partials};
 use crate::lake::Unsynced;
@@ -27,11 +28,12 @@ pub(super) enum Merged {
     Overflow(EngineError),
 }
 
-/// Merges the partials of a run, and puts the summary and coverage into the lake, where they are not yet synced to
-/// disk.
+/// Has the partials of a run merged, by whom it belongs to: a cluster, a worker, or this process. The summary and coverage
+/// are in the lake then, where they may not yet be synced to disk.
 pub(super) async fn merge(
     components: &Components,
     run: &ClaimedRun,
+    by: By,
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<Merged, StepError> {
@@ -50,6 +52,32 @@ pub(super) async fn merge(
     }
     #[cfg(feature = "cluster")]
     cluster::let_go(components, run).await?;
+    if by == By::Worker
+        && let Ending::Done(merged) = merge_by_worker(components, run).await
+    {
+        return merged;
+    }
+    merge_partials(components, run, (&feed, chosen), summary, coverage).await
+}
+
+/// Merges a run in this process.
+pub(super) async fn merge_here(
+    components: &Components,
+    run: &ClaimedRun,
+    summary: &ObjectPath,
+    coverage: &ObjectPath,
+) -> Result<Merged, StepError> {
+    let (feed, chosen) = chosen(components, run)?;
+    merge_partials(components, run, (&feed, chosen), summary, coverage).await
+}
+
+async fn merge_partials(
+    components: &Components,
+    run: &ClaimedRun,
+    (feed, chosen): (&Arc<FeedLayout>, Vec<Chosen<'_>>),
+    summary: &ObjectPath,
+    coverage: &ObjectPath,
+) -> Result<Merged, StepError> {
     let objects: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
     let fetched = partials::fetch(components, &objects).await?;
     let local: Vec<_> = objects
@@ -62,7 +90,8 @@ pub(super) async fn merge(
         .map(|chosen| (chosen.input.age, chosen.selection));
     let mut ordered: Vec<_> = chosen.zip(fetched).collect();
     ordered.sort_unstable_by_key(|((age, _), _)| *age);
-    let emptied = emptied(run, &feed);
+    let emptied = emptied(run, feed);
+    let feed = feed.clone();
     let folder = components.lake.scratch();
     let memory = components.memory.merges.clone();
     let outputs = (components.lake.spool(), components.lake.spool());

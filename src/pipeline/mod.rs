@@ -20,6 +20,7 @@ mod cluster;
 mod conversion;
 mod conversions;
 mod counting;
+mod delegation;
 mod doubted;
 mod edits;
 mod faults;
@@ -49,10 +50,11 @@ mod steps;
 mod strays;
 mod stuck;
 mod summaries;
+mod threads;
 mod unmatched;
 mod vitals;
 mod waiting;
-mod workers;
+mod worker;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +70,7 @@ use tokio::task::JoinSet;
 
 use self::activity::Activity;
 pub use self::activity::Tally;
+use self::delegation::Delegation;
 use self::gauges::{Gauges, Queue};
 use self::jobs::CurrentJobs;
 use self::judge::ToJudge;
@@ -80,6 +83,7 @@ use self::stuck::StuckReads;
 pub(crate) use self::summaries::summary_files;
 pub(crate) use self::unmatched::Nearest;
 pub use self::vitals::Vitals;
+pub use self::worker::work_for_services;
 use crate::causes;
 use crate::lake::Lake;
 use crate::memory::Memory;
@@ -143,6 +147,8 @@ struct Components {
     ledger_turn: Mutex<()>,
     /// Names this process in the state database.
     owner: String,
+    /// Hands out tasks to workers. Those have none, nor has a service whose state database is a file.
+    delegation: Option<Delegation>,
 }
 
 /// Runs the pipeline until `until` or until `stop` completes, and returns what was done. Shows signs of life in `vitals`.

@@ -3,13 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use gristmill_state::{Clock, JobRow, Service, StateDb, StateError};
+use gristmill_loader::Warehouse;
+use gristmill_state::{Clock, JobRow, Service, StateDb, StateError, Tasks};
 use tokio::sync::{Mutex, Semaphore};
 
 use super::activity::Activity;
 #[cfg(feature = "cluster")]
 use super::cluster;
+use super::delegation::Delegation;
 use super::jobs::CurrentJobs;
 use super::retry::{Patience, StepError, with_retries};
 use super::sources::OpenSource;
@@ -64,42 +67,119 @@ pub(super) async fn open_components(
     })
     .await
     .map_err(StepError::into_cause)?;
+    let sources = open_sources(&settings).await?;
+    let tasks = with_retries(&patience, "beginning to hand out tasks", || async {
+        Ok(Tasks::begin(service, settings.fingerprint.clone()).await?)
+    });
+    let tasks = tasks.await.map_err(StepError::into_cause)?;
+    let name = name(&state, &patience).await?;
+    let lake = Lake::open_to_write(&settings.lake, name.as_deref()).await?;
+    let opened = Opened {
+        state,
+        sources,
+        lake,
+        warehouse,
+        tasks,
+    };
+    Ok(opened.into_components(settings, clock, patience, progress))
+}
+
+/// Opens what a worker needs. It only reads the state database, and waits until a service of this version has made that.
+pub(super) async fn open_to_help(
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    patience: Patience,
+    progress: Progress,
+) -> anyhow::Result<Arc<Components>> {
+    let warehouse = warehouse::open(&settings).await?;
+    let state = with_retries(&patience, "opening the state database", || async {
+        let opened = StateDb::open_to_read(settings.state.clone(), clock.clone()).await;
+        opened.map_err(|error| match error {
+            StateError::Older { place, .. } => StepError::outage(anyhow::anyhow!(
+                "no service of this version has worked on the state database {place} yet: start `gristmill run`"
+            )),
+            error => error.into(),
+        })
+    });
+    let state = state.await.map_err(StepError::into_cause)?;
+    let sources = open_sources(&settings).await?;
+    let name = name(&state, &patience).await?;
+    let lake = Lake::open_to_help(&settings.lake, name.as_deref()).await?;
+    let opened = Opened {
+        state,
+        sources,
+        lake,
+        warehouse,
+        tasks: None,
+    };
+    Ok(opened.into_components(settings, clock, patience, progress))
+}
+
+async fn name(state: &StateDb, patience: &Patience) -> anyhow::Result<Option<String>> {
+    let name = with_retries(patience, "asking for the name of the state database", || async {
+        Ok(state.name().await?)
+    });
+    name.await.map_err(StepError::into_cause)
+}
+
+async fn open_sources(settings: &Settings) -> anyhow::Result<Vec<OpenSource>> {
     let mut sources = Vec::with_capacity(settings.sources.len());
     let own = Arc::new(settings.own_files());
     for source in &settings.sources {
         sources.push(OpenSource::open(source, &own).await?);
     }
-    let name = with_retries(&patience, "asking for the name of the state database", || async {
-        Ok(state.name().await?)
-    });
-    let name = name.await.map_err(StepError::into_cause)?;
-    let lake = Lake::open_to_write(&settings.lake, name.as_deref()).await?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // With a bucket, some conversions wait for the network while others compute.
-    let max_conversions = match settings.has_bucket() {
-        true => cores.max(CONVERSIONS_WITH_BUCKET),
-        false => cores + CONVERSIONS_AT_DISK,
-    };
-    Ok(Arc::new(Components {
-        activity: Arc::new(Activity::new(settings.sources.len(), patience.gauges.clone())),
-        jobs: CurrentJobs::new(&settings.feeds),
-        memory: settings.convert.memory_limit.memory(),
-        settings,
-        clock,
-        state: Arc::new(state),
-        sources,
-        lake,
-        warehouse,
-        progress,
-        patience,
-        abandoned: Arc::default(),
-        cores: Semaphore::new(cores),
-        stuck: Arc::default(),
-        fetched_kib: Semaphore::new(FETCHED_KIB),
-        max_conversions,
-        ledger_turn: Mutex::default(),
-        owner: format!("process {}", std::process::id()),
-    }))
+    Ok(sources)
+}
+
+/// What was opened.
+struct Opened {
+    state: StateDb,
+    sources: Vec<OpenSource>,
+    lake: Lake,
+    warehouse: Box<dyn Warehouse>,
+    /// `None` if nothing can be handed out.
+    tasks: Option<Tasks>,
+}
+
+impl Opened {
+    fn into_components(
+        self,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        patience: Patience,
+        progress: Progress,
+    ) -> Arc<Components> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        // With a bucket, some conversions wait for the network while others compute.
+        let max_conversions = match settings.has_bucket() {
+            true => cores.max(CONVERSIONS_WITH_BUCKET),
+            false => cores + CONVERSIONS_AT_DISK,
+        };
+        let abandoned = Arc::<AtomicBool>::default();
+        Arc::new(Components {
+            activity: Arc::new(Activity::new(settings.sources.len(), patience.gauges.clone())),
+            jobs: CurrentJobs::new(&settings.feeds),
+            memory: settings.convert.memory_limit.memory(),
+            settings,
+            clock,
+            state: Arc::new(self.state),
+            sources: self.sources,
+            lake: self.lake,
+            warehouse: self.warehouse,
+            progress,
+            patience,
+            delegation: self
+                .tasks
+                .map(|tasks| Delegation::begin(tasks, abandoned.clone())),
+            abandoned,
+            cores: Semaphore::new(cores),
+            stuck: Arc::default(),
+            fetched_kib: Semaphore::new(FETCHED_KIB),
+            max_conversions,
+            ledger_turn: Mutex::default(),
+            owner: format!("process {}", std::process::id()),
+        })
+    }
 }
 
 /// Adds the settings' new jobs to the state database, and warns about jobs that differ there. Returns all jobs there.

@@ -45,6 +45,7 @@ pub(super) async fn end_attempts(components: &Components, files: &[&str]) -> any
 }
 
 /// The result of a conversion task.
+#[derive(Default)]
 pub(super) struct Ended {
     /// The files that are no longer in progress.
     pub(super) paths: Vec<String>,
@@ -55,6 +56,28 @@ pub(super) struct Ended {
     pub(super) was_suspect: bool,
     /// What was found out of the room, if that was to be found out.
     pub(super) probed: Option<bool>,
+    /// The files that nobody has begun to convert.
+    pub(super) again: Vec<Arrived>,
+    /// The files with one of which a worker may have died.
+    pub(super) suspects: Vec<Arrived>,
+}
+
+impl Ended {
+    /// Makes the result of a task that no worker has begun.
+    pub(super) fn not_begun(group: Vec<Arrived>) -> Self {
+        Self {
+            again: group,
+            ..Self::default()
+        }
+    }
+
+    /// Makes the result of a task with which a worker died, or was taken for dead.
+    pub(super) fn with_worker(group: Vec<Arrived>) -> Self {
+        Self {
+            suspects: group,
+            ..Self::default()
+        }
+    }
 }
 
 /// A file whose conversion has ended, and how.
@@ -68,13 +91,7 @@ pub(super) struct Sorted {
 
 /// Sorts what is over from what is tried again.
 pub(super) fn sort(group: Vec<Arrived>, outcomes: Vec<Result<Outcome, StepError>>) -> Sorted {
-    let mut ended = Ended {
-        paths: Vec::new(),
-        failed: Vec::new(),
-        alone: Vec::new(),
-        was_suspect: false,
-        probed: None,
-    };
+    let mut ended = Ended::default();
     let mut done = Vec::new();
     let is_group = group.len() > 1;
     for (mut arrived, outcome) in group.into_iter().zip(outcomes) {

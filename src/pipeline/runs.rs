@@ -8,20 +8,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::{mpsc, watch};
+use gristmill_state::WorkerRole;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::attempt::attempt;
+pub(super) use self::execution::load_stored;
 use super::activity::Token;
+use super::delegation::Room;
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::sources::Sources;
 use super::{Components, Until, crash_point, lineage, partials, readiness, stopped};
 
-/// The most runs at the same time. Typically one merges while another loads.
-const AT_ONCE: usize = 2;
+/// The most runs at the same time that a process merges and loads. Typically one merges while another loads.
+pub(super) const AT_ONCE: usize = 2;
 
 /// The least pause before runs are tried again that are due, and could not be claimed.
 const DUE_AGAIN: Duration = Duration::from_secs(1);
@@ -58,23 +61,24 @@ pub(super) async fn work_off_runs(
         }
         Err(error) => return Err(error.into_cause()),
     }
+    let here = Arc::new(Semaphore::new(AT_ONCE));
     let mut runs = JoinSet::new();
     // The runs that wait for an outage to end: how often each has failed in this process, and its work in progress.
     let mut deferred: HashMap<String, (u32, Option<Token>)> = HashMap::new();
     let mut next_try = None;
     loop {
-        let has_room = runs.len() < AT_ONCE;
+        let has_room = here.available_permits() > 0;
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            Some(_token) = wakes.recv() => claim(&components, &sources, &mut runs).await?,
+            Some(_token) = wakes.recv() => claim(&components, &sources, &here, &mut runs).await?,
             Some(ended) = runs.join_next() => {
                 let Ended { run_id, token, error } = ended??;
                 // Before its token goes on, or there might seem to be nothing left to do.
                 lineage.wake(&components.activity);
                 let Some(error) = error else {
                     deferred.remove(&run_id);
-                    claim(&components, &sources, &mut runs).await?;
+                    claim(&components, &sources, &here, &mut runs).await?;
                     // More files may have arrived during the run, and other jobs may wait for this one.
                     // If the judging stage is gone, the pipeline stops, and the next start judges all that is open.
                     let _ = judge.send(ToJudge::wake(token)).await;
@@ -88,10 +92,10 @@ pub(super) async fn work_off_runs(
                     components.activity.tally.count_run_waiting();
                     *before = None;
                 }
-                claim(&components, &sources, &mut runs).await?;
+                claim(&components, &sources, &here, &mut runs).await?;
             }
             () = sleep_until(next_try), if has_room && next_try.is_some() => {
-                claim(&components, &sources, &mut runs).await?;
+                claim(&components, &sources, &here, &mut runs).await?;
             }
         }
         lineage.wake(&components.activity);
@@ -144,6 +148,7 @@ async fn sleep_until(moment: Option<Instant>) {
 async fn claim(
     components: &Arc<Components>,
     sources: &Arc<Sources>,
+    here: &Arc<Semaphore>,
     runs: &mut JoinSet<anyhow::Result<Ended>>,
 ) -> anyhow::Result<()> {
     let given_up = with_retries(
@@ -158,7 +163,7 @@ async fn claim(
         }
         given_up => given_up.context("cannot look for the files that runs wait for")?,
     }
-    while runs.len() < AT_ONCE {
+    while let Some(room) = room(components, here) {
         let claimed = with_retries(&components.patience, "claiming a run", || async {
             Ok(components.state.claim(&components.owner).await?)
         })
@@ -170,13 +175,24 @@ async fn claim(
         let (components, sources, token) = (components.clone(), sources.clone(), components.activity.begin());
         let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
         let work = async move {
-            let error = attempt(&components, &sources, &run).await?;
+            let error = attempt(&components, &sources, &run, room.by).await?;
+            drop(room);
             let run_id = run.run_id;
             Ok(Ended { run_id, token, error })
         };
         runs.spawn(work.instrument(span));
     }
     Ok(())
+}
+
+/// Returns room for one more run: here, or else with a worker.
+fn room(components: &Components, here: &Arc<Semaphore>) -> Option<Room> {
+    let with_worker = || {
+        let delegation = components.delegation.as_ref()?;
+        delegation.room_now(WorkerRole::Load)
+    };
+    let here = here.clone().try_acquire_owned().ok().map(Room::here);
+    here.or_else(with_worker)
 }
 
 /// A run that has ended, or is in the queue again.

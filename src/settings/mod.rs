@@ -60,6 +60,8 @@ pub const DEFAULT_FILE: &str = "gristmill.toml";
 pub struct Settings {
     /// The settings file itself.
     pub file: PathBuf,
+    /// The same for two processes only if they are of the same version and have the same text of settings.
+    pub fingerprint: String,
     /// Where files come from: one source, or several that each have a name.
     pub sources: Vec<Source>,
     /// Where the lake is.
@@ -135,6 +137,7 @@ impl Settings {
         let settings = Self::from_text(&text, path.parent().unwrap_or(Path::new("."))).map_err(fail)?;
         Ok(Self {
             file: path.to_owned(),
+            fingerprint: fingerprint(&text),
             ..settings
         })
     }
@@ -190,6 +193,7 @@ impl Settings {
         };
         Ok(Self {
             file: PathBuf::new(),
+            fingerprint: String::new(),
             sources,
             lake,
             retention: sources::check_retention(&file.lake.retention)?,
@@ -255,6 +259,12 @@ impl Settings {
 }
 
 /// Reads the memory limit of the settings, or returns the default for this machine.
+fn fingerprint(text: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(b"\0");
+    hasher.update(text.as_bytes()).finalize().to_hex().to_string()
+}
+
 fn memory_limit(text: Option<&str>) -> Result<MemoryLimit, String> {
     let Some(text) = text else {
         return Ok(MemoryLimit::of_machine());

@@ -1,7 +1,7 @@
 //! Where files come from and where the lake is: folders, or buckets and how to reach them.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gristmill_watcher::{Address, BucketOptions};
@@ -72,6 +72,16 @@ pub enum LakeSettings {
         /// The most bytes of copies to keep there.
         cache_limit: u64,
     },
+}
+
+impl LakeSettings {
+    /// The local folder that has the lake's unfinished objects.
+    pub fn local(&self) -> &Path {
+        match self {
+            Self::Folder(root) => root,
+            Self::Bucket { scratch, .. } => scratch,
+        }
+    }
 }
 
 /// How long the lake keeps objects that nothing needs any more; `None` means forever.

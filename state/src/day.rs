@@ -1,10 +1,10 @@
 //! What the lines of a file report of one day.
 
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a version reports of one store and day, by lines with a code that is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionDay {
     /// The store.
     pub store_id: String,

@@ -210,6 +210,14 @@ pub enum StateError {
         /// The process that holds it, if the lock file names it.
         pid: Option<u32>,
     },
+    /// Workers were asked for where there can be none.
+    #[error(
+        "{place} is a file, on which one process works: workers need a state database on a server (state.url)"
+    )]
+    NoWorkers {
+        /// The state database.
+        place: Place,
+    },
     /// Another process works on the same state database on a server.
     #[error(
         "another gristmill ({holder}{}) works on the state database {database}: stop it first",
@@ -259,7 +267,7 @@ impl StateError {
                 source.is_transient()
             }
             Self::Lease { source, .. } => source.is_transient(),
-            Self::Leased { .. } | Self::LeaseLost { .. } => false,
+            Self::Leased { .. } | Self::LeaseLost { .. } | Self::NoWorkers { .. } => false,
             Self::Lock { .. } | Self::Folder { .. } => false,
             Self::Impossible { .. } | Self::Damaged { .. } => false,
             Self::Newer { .. } | Self::Older { .. } | Self::Migrate { .. } | Self::AlreadyRunning { .. } => {

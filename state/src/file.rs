@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::day::VersionDay;
 use crate::guard::Guards;
@@ -27,7 +27,7 @@ words! {
 }
 
 /// What a file looks like from outside. Equal stamps mean that the file has not changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     /// Size in bytes.
     pub bytes: u64,
@@ -171,7 +171,7 @@ pub enum SubmissionOutcome {
 }
 
 /// The bytes of a submission, and the result of converting them. `lines = rows + ignored + skipped + rejects`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRecord {
     /// Hash of the file's bytes.
     pub content_hash: String,

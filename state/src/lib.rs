@@ -36,6 +36,7 @@ mod run;
 mod service;
 mod text;
 mod waiting;
+mod workers;
 
 pub use alert::{
     AlertChanges, FailedWave, Firing, HeldFile, LastReport, NewNotice, Notice, NoticeKind, RejectedLines,
@@ -79,3 +80,4 @@ pub use run::{
 };
 pub use service::Service;
 pub use waiting::{WaitKind, Waiting, WaitingFile};
+pub use workers::{Claimed, Fate, Tasks, Worker, WorkerRole, WorkerRow};

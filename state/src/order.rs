@@ -5,7 +5,7 @@
 //! order; nor would the time of writing alone, because a store's clock may run ahead.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::file::Stamp;
 
@@ -14,7 +14,7 @@ use crate::file::Stamp;
 pub(crate) const TOLERANCE_NS: i64 = 60_000_000_000;
 
 /// The place of a submission in the order of files: by the time of writing, then by the number of the submission.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Age {
     /// When the file was written, in nanoseconds since 1970, but no later than it arrived. A file that is read again
     /// keeps its time.

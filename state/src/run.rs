@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::file::VersionRecord;
 use crate::order::Age;
@@ -65,7 +65,7 @@ words! {
 }
 
 /// What of a version counts in a run: all its days, all but some, or only some.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDays {
     /// Whether the days that are not named count.
     pub others_count: bool,
@@ -74,7 +74,7 @@ pub struct InputDays {
 }
 
 /// One store's day of a version, and what becomes of it in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDay {
     /// The store.
     pub store_id: String,
@@ -152,7 +152,7 @@ pub enum Enqueued {
 }
 
 /// One file of a run, in the version that the run reads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputFile {
     /// Id of the file.
     pub file_id: i64,
@@ -192,7 +192,7 @@ impl InputFile {
 }
 
 /// A store's day that the files of two jobs hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayOfOther {
     /// The store.
     pub store_id: String,
@@ -209,7 +209,7 @@ pub struct DayOfOther {
 }
 
 /// A run that the caller has claimed from the queue and must complete, fail or requeue.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimedRun {
     /// Name of the run.
     pub run_id: String,
@@ -230,7 +230,7 @@ pub struct ClaimedRun {
 }
 
 /// The summary of a run, in the lake.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SummaryRecord {
     /// Lake path of the summary.
     pub object: String,
@@ -243,7 +243,7 @@ pub struct SummaryRecord {
 }
 
 /// What a load changed in the warehouse, in rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowChanges {
     /// Rows that were not there.
     pub inserted: u64,

@@ -48,4 +48,5 @@ mod trace;
 mod verify;
 mod warehouse_faults;
 mod weather;
+mod workers;
 mod wrong_settings;

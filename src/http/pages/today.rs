@@ -239,6 +239,7 @@ async fn needs(look: &Look<'_>, state: &StateDb) -> Result<Markup, Problem> {
     let waiting = state.waiting().await?;
     let (alerts, unsent) = (firing(state).await?, state.unsent_notices().await?);
     let unmatched = state.unmatched_count().await?;
+    let workers = state.workers().await?;
     let strays = describe_strays(&strays(state, &jobs).await?);
     let news = state.ledger_news(None).await?;
     let damages = state.damages();
@@ -263,6 +264,15 @@ async fn needs(look: &Look<'_>, state: &StateDb) -> Result<Markup, Problem> {
                         (parts::number(unmatched)) @if unmatched >= u64::from(UNMATCHED) { " or more" } " match no feed"
                     }
                 }
+            }
+        }
+        @if !workers.is_empty() {
+            p.counts {
+                (workers.len()) @if workers.len() == 1 { " worker helps:" } @else { " workers help:" }
+                @for (number, worker) in workers.iter().take(NAMED).enumerate() {
+                    @if number > 0 { " ·" } " " (shown::path(&worker.role)) " on " (shown::path(&worker.host)) " (" (worker.tasks) " of " (worker.at_once) " tasks)"
+                }
+                @if workers.len() > NAMED { " and " (workers.len() - NAMED) " more" }
             }
         }
         @if !alerts.is_empty() || !unsent.is_empty() {

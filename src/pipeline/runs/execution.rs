@@ -7,6 +7,7 @@ use gristmill_state::{Cause, ClaimedRun, RowChanges, RunOutcome, RunResult, Summ
 use object_store::path::Path as ObjectPath;
 use tokio::sync::watch;
 
+use super::super::delegation::{By, Ending, LoadToDo, Loaded, load_by_worker};
 use super::super::merge::{Merged, culprit, merge};
 use super::super::panics::panic_point;
 use super::super::retry::StepError;
@@ -20,12 +21,13 @@ use crate::ledger::scope;
 async fn merge_what_fits(
     components: &Components,
     run: &ClaimedRun,
+    by: By,
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<(SummaryReport, Unsynced), StepError> {
     let mut run = run.clone();
     loop {
-        let error = match merge(components, &run, summary, coverage).await? {
+        let error = match merge(components, &run, by, summary, coverage).await? {
             Merged::Done(report, unsynced) => return Ok((report, unsynced)),
             Merged::Overflow(error) => error,
         };
@@ -52,12 +54,12 @@ async fn merge_what_fits(
     }
 }
 
-/// Merges, loads and records. It is safe to repeat from the beginning at any time.
-pub(super) async fn execute(components: &Components, run: &ClaimedRun) -> Result<(), StepError> {
+/// Has a run merged and loaded, and records it. It is safe to repeat from the beginning at any time.
+pub(super) async fn execute(components: &Components, run: &ClaimedRun, by: By) -> Result<(), StepError> {
     panic_point("execute-run", &run.job_id);
     ledger::check(components, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-    let (report, unsynced) = merge_what_fits(components, run, &summary, &coverage).await?;
+    let (report, unsynced) = merge_what_fits(components, run, by, &summary, &coverage).await?;
     oddities::tell_of_stores(components, run).await?;
     // The load reads and compares while the disk writes, and commits only after that.
     let synced = tokio::task::spawn_blocking(move || unsynced.sync());
@@ -75,16 +77,10 @@ pub(super) async fn execute(components: &Components, run: &ClaimedRun) -> Result
         safe.send_replace(true);
         Ok(())
     };
-    let ((), outcome) = tokio::try_join!(make_safe, load(components, run, &record, is_safe))?;
+    let ((), outcome) = tokio::try_join!(make_safe, load(components, run, by, &record, is_safe))?;
     crash_point("after-load");
     let result = match outcome {
-        LoadOutcome::Loaded(counts) => {
-            let changes = RowChanges {
-                inserted: counts.inserted,
-                updated: counts.updated,
-                deleted: counts.deleted,
-                unchanged: counts.unchanged,
-            };
+        Loaded::Now(changes) => {
             let RowChanges {
                 inserted,
                 updated,
@@ -104,20 +100,17 @@ pub(super) async fn execute(components: &Components, run: &ClaimedRun) -> Result
                 changes: Some(changes),
             }
         }
-        LoadOutcome::AlreadyLoaded(_) => {
+        Loaded::Before => {
             tracing::info!(rows = record.rows, "was already loaded");
             RunResult {
                 outcome: RunOutcome::Loaded,
                 changes: None,
             }
         }
-        LoadOutcome::Superseded { by } => {
+        Loaded::Superseded { by } => {
             // The ledger may have got a run since it was compared.
             ledger::check(components, run).await?;
-            tracing::warn!(
-                by = by.run_id,
-                "not loaded: the warehouse already has a newer run"
-            );
+            tracing::warn!(by, "not loaded: the warehouse already has a newer run");
             RunResult {
                 outcome: RunOutcome::Superseded,
                 changes: None,
@@ -133,33 +126,109 @@ pub(super) async fn execute(components: &Components, run: &ClaimedRun) -> Result
 async fn load(
     components: &Components,
     run: &ClaimedRun,
+    by: By,
     record: &SummaryRecord,
-    is_safe: watch::Receiver<bool>,
-) -> Result<LoadOutcome, StepError> {
+    mut is_safe: watch::Receiver<bool>,
+) -> Result<Loaded, StepError> {
     let made = summary_files(&components.lake, record).await;
     let made = made.and_then(|files| files.context("the summary is gone from the lake"));
     let [summary, coverage] = made.map_err(StepError::transient)?;
     let before = base(components, run).await?;
-    let summary_before = before.as_ref().map(|(base, _)| base.summary.as_path());
+    let summary_before = before.as_ref().map(|(_, _, files)| files[0].path());
     oddities::tell_of_measures(summary.path(), summary_before).await?;
+    let scope = scope(&run.job_id, run.wave);
+    if by == By::Worker {
+        // An error means that it will never be.
+        if is_safe.wait_for(|is_safe| *is_safe).await.is_err() {
+            return std::future::pending().await;
+        }
+        let load = LoadToDo {
+            run_id: run.run_id.clone(),
+            scope: scope.clone(),
+            sequence: run.sequence,
+            summary: record.clone(),
+            base: before
+                .as_ref()
+                .map(|(run_id, record, _)| (run_id.clone(), record.clone())),
+        };
+        if let Ending::Done(loaded) = load_by_worker(components, load).await {
+            return loaded;
+        }
+    }
     let load = Load {
         run_id: run.run_id.clone(),
-        scope: scope(&run.job_id, run.wave),
+        scope,
         sequence: run.sequence,
         summary: summary.path().to_owned(),
         coverage: coverage.path().to_owned(),
         rows: record.rows,
         digest: record.digest.clone(),
-        base: before.as_ref().map(|(base, _)| base.clone()),
+        base: before
+            .as_ref()
+            .map(|(run_id, record, files)| as_base(run_id, record, files)),
         is_safe: Some(is_safe),
     };
-    let bar = components.progress.load(&run.run_id, load.rows);
+    load_here(components, &load).await
+}
+
+/// Loads a summary that is in the lake, in this process.
+pub(in crate::pipeline) async fn load_stored(
+    components: &Components,
+    load: LoadToDo,
+) -> Result<Loaded, StepError> {
+    let files = async |record: &SummaryRecord| {
+        let files = summary_files(&components.lake, record).await;
+        files.map_err(StepError::transient)
+    };
+    let made = files(&load.summary).await?;
+    let made = made.context("the summary is gone from the lake");
+    let [summary, coverage] = made.map_err(StepError::transient)?;
+    let base = match &load.base {
+        Some((run_id, record)) => files(record).await?.map(|files| (run_id, record, files)),
+        None => None,
+    };
+    let load = Load {
+        run_id: load.run_id.clone(),
+        scope: load.scope.clone(),
+        sequence: load.sequence,
+        summary: summary.path().to_owned(),
+        coverage: coverage.path().to_owned(),
+        rows: load.summary.rows,
+        digest: load.summary.digest.clone(),
+        base: base
+            .as_ref()
+            .map(|(run_id, record, files)| as_base(run_id, record, files)),
+        is_safe: None,
+    };
+    load_here(components, &load).await
+}
+
+async fn load_here(components: &Components, load: &Load) -> Result<Loaded, StepError> {
+    let bar = components.progress.load(&load.run_id, load.rows);
     let outcome = components
         .warehouse
-        .load(&load, &|rows| bar.set_position(rows))
+        .load(load, &|rows| bar.set_position(rows))
         .await?;
     bar.finish_and_clear();
-    Ok(outcome)
+    Ok(match outcome {
+        LoadOutcome::Loaded(counts) => Loaded::Now(RowChanges {
+            inserted: counts.inserted,
+            updated: counts.updated,
+            deleted: counts.deleted,
+            unchanged: counts.unchanged,
+        }),
+        LoadOutcome::AlreadyLoaded(_) => Loaded::Before,
+        LoadOutcome::Superseded { by } => Loaded::Superseded { by: by.run_id },
+    })
+}
+
+fn as_base(run_id: &str, record: &SummaryRecord, files: &[LocalFile; 2]) -> Base {
+    Base {
+        rows: record.rows,
+        run_id: run_id.to_owned(),
+        summary: files[0].path().to_owned(),
+        coverage: files[1].path().to_owned(),
+    }
 }
 
 /// Finds what this job and wave loaded last, if its summary is still in the lake. Without a base, all rows are sent to
@@ -167,7 +236,7 @@ async fn load(
 async fn base(
     components: &Components,
     run: &ClaimedRun,
-) -> Result<Option<(Base, [LocalFile; 2])>, StepError> {
+) -> Result<Option<(String, SummaryRecord, [LocalFile; 2])>, StepError> {
     let row = components.state.run(&run.run_id).await?;
     if row.is_some_and(|row| row.cause == Cause::Manual) {
         return Ok(None);
@@ -182,13 +251,5 @@ async fn base(
     let files = summary_files(&components.lake, &record)
         .await
         .map_err(StepError::transient)?;
-    Ok(files.map(|files| {
-        let base = Base {
-            rows: record.rows,
-            run_id,
-            summary: files[0].path().to_owned(),
-            coverage: files[1].path().to_owned(),
-        };
-        (base, files)
-    }))
+    Ok(files.map(|files| (run_id, record, files)))
 }

@@ -5,6 +5,7 @@ use crate::dialect::{Place, query_scalar};
 use crate::error::{During as _, StateError};
 use crate::lease;
 use crate::lock::{Holder, ServiceLock};
+use crate::workers::{WorkerRow, workers_on};
 
 /// The name of a database on a server.
 const NAME: &str = "SELECT database_id FROM service_lease";
@@ -15,6 +16,14 @@ impl StateDb {
         match &self.place {
             Place::File(path) => ServiceLock::holder(path),
             Place::Server(server, _) => lease::holder(server).await,
+        }
+    }
+
+    /// Returns the workers that help the service.
+    pub async fn workers(&self) -> Result<Vec<WorkerRow>, StateError> {
+        match &self.place {
+            Place::File(_) => Ok(Vec::new()),
+            Place::Server(server, _) => workers_on(server).await,
         }
     }
 

@@ -25,7 +25,7 @@ macro_rules! texts {
 }
 
 /// All migrations, in their order.
-const MIGRATIONS: [Migration; 2] = [
+const MIGRATIONS: [Migration; 3] = [
     Migration {
         version: 30,
         description: "initial",
@@ -46,6 +46,11 @@ const MIGRATIONS: [Migration; 2] = [
         version: 31,
         description: "service lease",
         texts: texts! { "0031_service_lease.sql" },
+    },
+    Migration {
+        version: 32,
+        description: "workers",
+        texts: texts! { "0032_workers.sql" },
     },
 ];
 
