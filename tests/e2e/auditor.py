@@ -264,8 +264,8 @@ class Audit:
                 self.parquet(name)
             except duckdb.Error as error:
                 self.wrong.append(f"{name} cannot be read: {error}")
-        spool = self.lake / "_spool"
-        self.same("the spool", sorted(map(str, spool.iterdir())) if spool.exists() else [], [])
+        spooled = [path for spool in self.lake.glob("_spool*") if spool.is_dir() for path in spool.iterdir()]
+        self.same("the spool", sorted(map(str, spooled)), [])
 
     def may_be_left(self, name):
         """Whether a kill may have left an object: that of a version that was replaced before it was recorded."""

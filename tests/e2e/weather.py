@@ -22,6 +22,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -173,7 +174,8 @@ class Weather:
                 self.stores.begin_day()
                 self.tell(f"day {self.stores.day}")
             self.events.step()
-            self.step(self.draw.choice((0, 1, 2, 3, 4)))
+            # Some come one by one, and sometimes many at once.
+            self.step(30 if self.draw.random() < 0.03 else self.draw.choice((0, 1, 2, 3, 4)))
             time.sleep(0.15)
 
     def settle(self):
@@ -206,11 +208,20 @@ class Weather:
         return left + [f"the wave {job} {wave} is open" for job, wave in seen["waves"] if (job, wave) not in waits]
 
     def stop(self):
-        for child in [child for _, child, _ in self.commands.values()] + self.retries:
-            if child.poll() is None:
-                child.terminate()
-                child.wait(60)
+        for child in self.of_people():
+            child.terminate()
+            child.wait(60)
         self.wrong += self.processes.stop(60)
+
+    def of_people(self):
+        """The commands that are still under way."""
+        children = [child for _, child, _ in self.commands.values()] + self.retries
+        return [child for child in children if child.poll() is None]
+
+    def kill(self):
+        for child in self.of_people():
+            child.kill()
+        self.processes.kill()
 
     def rest(self):
         """One more start finds nothing to do."""
@@ -237,6 +248,7 @@ class Weather:
             self.wrong.append(f"recorded once, and gone: {lost[:5]}")
         self.found["runs loaded"] = len(self.state.database.ask("run_id", "FROM job_run WHERE outcome = 'LOADED'"))
         self.found["services begun"] = self.state.database.ask("epoch", "FROM writer")[0][0]
+        self.found["tasks of workers"] = len(self.state.tasks)
         self.found["rows"] = len(model.rows)
         self.found["objects left by kills"] = audit.unnamed
         if self.options.prove and not self.wrong:
@@ -277,6 +289,8 @@ def main():
     parser.add_argument("--small-disk", type=int, help="the size of the lake's disk in megabytes; without it, it is never full")
     parser.add_argument("--patience", type=int, default=120, help="after how many seconds without progress to give up")
     parser.add_argument("--prove", action="store_true", help="damage the site in the end, and have the auditor notice it")
+    # So that nothing is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     weather = Weather(parser.parse_args())
     is_well = False
     try:
@@ -291,7 +305,7 @@ def main():
         for text in wrong:
             weather.tell(f"WRONG: {text}")
     finally:
-        weather.processes.kill()
+        weather.kill()
         if not is_well:
             weather.keep()
     print(json.dumps(weather.totals()), flush=True)

@@ -3,7 +3,7 @@
 //!
 //! The usual run takes a minute or two. `GRISTMILL_WEATHER=all` takes 500 kills, for some hours; docs/reliability.md tells
 //! what that came to. `GRISTMILL_WEATHER=SEED` repeats the short run of a seed, and `GRISTMILL_WEATHER=SEED:KILLS` one with
-//! so many kills.
+//! so many kills; what runs at the same time may follow, as in `7:100:run,run,run+convert`.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -14,11 +14,8 @@ use gristmill_testkit::postgres::{Postgres, StopMode};
 use gristmill_testkit::venv;
 use tempfile::TempDir;
 
-/// What runs at the same time: the service, and one that stands by.
-const PROCESSES: &str = "run,run";
-
 /// The kills of the short form.
-const KILLS: u32 = 10;
+const KILLS: &str = "10";
 
 /// The size of the lake's disk, in megabytes for each kill: the long form writes more.
 const DISK: u32 = 8;
@@ -61,24 +58,39 @@ fn may_mount() -> bool {
     unshare.output().is_ok_and(|done| done.status.success())
 }
 
-/// Seeds and kills that somebody asks for, or the usual ones.
-fn asked_for(seed: u32) -> (u32, u32) {
-    match std::env::var("GRISTMILL_WEATHER").as_deref() {
-        Ok("all") => (seed, 500),
-        Ok(asked) => {
-            let (seed, kills) = asked.split_once(':').unwrap_or((asked, ""));
-            let number = |text: &str| {
-                text.parse()
-                    .expect("GRISTMILL_WEATHER is `all`, SEED or SEED:KILLS")
-            };
-            (number(seed), if kills.is_empty() { KILLS } else { number(kills) })
-        }
-        Err(_) => (seed, KILLS),
+/// What a run is asked for: a seed, how many kills, and what runs at the same time.
+struct Asked {
+    seed: String,
+    kills: u32,
+    processes: String,
+}
+
+/// What somebody asks for, or the usual.
+fn asked_for(seed: &str, processes: &str) -> Asked {
+    let asked = std::env::var("GRISTMILL_WEATHER").unwrap_or_default();
+    let asked = if asked == "all" {
+        format!("{seed}:500")
+    } else {
+        asked
+    };
+    let mut parts = asked.split(':').filter(|part| !part.is_empty());
+    let seed = parts.next().unwrap_or(seed).to_owned();
+    let kills = parts.next().unwrap_or(KILLS);
+    Asked {
+        seed,
+        kills: kills
+            .parse()
+            .expect("GRISTMILL_WEATHER is `all`, SEED, SEED:KILLS or SEED:KILLS:PROCESSES"),
+        processes: parts.next().unwrap_or(processes).to_owned(),
     }
 }
 
-fn survives(seed: u32, warehouse: &Warehouse) {
-    let (seed, kills) = asked_for(seed);
+fn survives(seed: &str, processes: &str, warehouse: &Warehouse) {
+    let Asked {
+        seed,
+        kills,
+        processes,
+    } = asked_for(seed, processes);
     let state = Postgres::start();
     let url = match warehouse {
         Warehouse::Postgres(server) => server.create_database(),
@@ -104,7 +116,7 @@ fn survives(seed: u32, warehouse: &Warehouse) {
         PROCESSES,
     ]);
     command.args(["--state", &state.create_database(), "--warehouse", &url]);
-    command.args(["--seed", &seed.to_string(), "--kills", &kills.to_string()]);
+    command.args(["--seed", &seed, "--kills", &kills.to_string()]);
     command.arg("--folder").arg(folder);
     if has_disk {
         command.args(["--small-disk", &(64 + DISK * kills).to_string()]);
@@ -137,7 +149,7 @@ fn survives(seed: u32, warehouse: &Warehouse) {
     if !status.success() {
         let kept = site.keep();
         panic!(
-            "seed {seed}, {kills} kills: see above; the site is kept in {}. GRISTMILL_WEATHER={seed}:{kills} runs it again",
+            "seed {seed}, {kills} kills: see above; the site is kept in {}. GRISTMILL_WEATHER={seed}:{kills}:{processes} runs it again",
             kept.display()
         );
     }
@@ -153,10 +165,14 @@ fn survives(seed: u32, warehouse: &Warehouse) {
 
 #[test]
 fn bad_weather_loses_and_doubles_nothing_with_a_warehouse_on_postgres() {
-    survives(1, &Warehouse::Postgres(Postgres::start()));
+    survives(
+        "1",
+        "run,run,run+convert,run+load",
+        &Warehouse::Postgres(Postgres::start()),
+    );
 }
 
 #[test]
 fn bad_weather_loses_and_doubles_nothing_with_a_warehouse_on_mariadb() {
-    survives(2, &Warehouse::MariaDb(MariaDb::start()));
+    survives("2", "run,run", &Warehouse::MariaDb(MariaDb::start()));
 }

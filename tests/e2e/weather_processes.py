@@ -57,8 +57,8 @@ class Processes:
         (folder / "logs").mkdir()
 
     def command(self, role):
-        """`run` is the service or stands by; `run:convert` and the like have a role."""
-        verb, _, part = role.partition(":")
+        """`run` is the service or stands by; `run+convert` and the like have a role."""
+        verb, _, part = role.partition("+")
         return [self.binary, verb] + (["--role", part] if part else [])
 
     def clock(self, process):
@@ -75,6 +75,8 @@ class Processes:
 
     def environment(self, process):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder)}
+        if process.role == "run":
+            environment |= self.slowness()
         if self.steps_clocks:
             environment |= {
                 "LD_PRELOAD": clocks(),
@@ -87,6 +89,11 @@ class Processes:
                 "FAKETIME_DISABLE_SHM": "1",
             }
         return environment
+
+    def slowness(self):
+        """Has the service take a while where workers are to get something to do."""
+        slow = "after-converted=30%sleep(400);after-summary=30%sleep(600)"
+        return {"FAILPOINTS": slow} if any("+" in process.role for process in self.all) else {}
 
     def log(self, process):
         return self.folder / "logs" / f"{process.name}.{process.starts}"

@@ -21,10 +21,12 @@ SELECT json_build_object(
                FROM job_run WHERE state IN ('QUEUED', 'RUNNING')),
     'completed', (SELECT count(*) FROM job_run WHERE state = 'COMPLETED'),
     'waves', (SELECT coalesce(json_agg(json_build_array(job_config_id, wave)), '[]') FROM open_wave),
+    'tasks', (SELECT coalesce(json_agg(json_build_array(epoch, task_id)), '[]') FROM task WHERE worker IS NOT NULL),
     'left', (SELECT coalesce(json_agg(l.what), '[]')
                FROM (SELECT 'waits: ' || subject || ': ' || reason AS what FROM waiting
                       UNION ALL SELECT 'attempt at ' || file_url FROM file_attempt
-                      UNION ALL SELECT 'to match: ' || file_id FROM file_to_match) l))
+                      UNION ALL SELECT 'to match: ' || file_id FROM file_to_match
+                      UNION ALL SELECT 'task ' || task_id FROM task) l))
 """
 
 DECISIONS = {"accept": "ACCEPTED", "withdraw": "WITHDRAWN"}
@@ -38,6 +40,8 @@ class State:
         self.newest = 0
         # The arrivals that were recorded, by file and stamp; and the decisions.
         self.recorded, self.decided = set(), set()
+        # The tasks that workers were seen to have.
+        self.tasks = set()
         # None until something was seen.
         self.seen = None
 
@@ -53,6 +57,7 @@ class State:
                 self.decided.add((name, outcome))
             elif outcome != "FAILED":
                 self.recorded.add((name, modified, inode))
+        self.tasks |= set(map(tuple, seen["tasks"]))
         self.seen = seen
 
     def has(self, sending):

@@ -188,7 +188,8 @@ class Stores:
             self.plan(name, Sending(name, "nothing\tof\tsales\n" * draw.randint(4, 9), "REJECTED"))
             if draw.random() < 0.1:
                 return
-        lines = self.lines(store, day, draw.randint(22, 45))
+        # A few are large enough to be converted by themselves.
+        lines = self.lines(store, day, draw.randint(22, 45) if draw.random() < 0.97 else 6000)
         self.plan(name, Sending(name, self.text(lines)))
         for _ in range(draw.choice((0, 1, 1, 2, 3))):
             what = draw.random()
