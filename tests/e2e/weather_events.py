@@ -148,6 +148,7 @@ class Events:
             self.site.processes.signal(process, signal.SIGKILL)
             process.child.wait()
         is_service = service in victims
+        self.happened["kills of workers"] += len([process for process in victims if process.is_worker])
         self.happened["kills of the service"] += is_service
         self.happened["kills of the service with a run in progress"] += is_service and at_work > 0
         self.happened["kill"] += len(victims) - 1

@@ -40,6 +40,10 @@ class Process:
         self.is_told = False
 
     @property
+    def is_worker(self):
+        return "+" in self.role
+
+    @property
     def name(self):
         return f"{self.role}-{self.number}"
 
@@ -93,7 +97,7 @@ class Processes:
     def slowness(self):
         """Has the service take a while where workers are to get something to do."""
         slow = "after-converted=30%sleep(400);after-summary=30%sleep(600)"
-        return {"FAILPOINTS": slow} if any("+" in process.role for process in self.all) else {}
+        return {"FAILPOINTS": slow} if any(process.is_worker for process in self.all) else {}
 
     def log(self, process):
         return self.folder / "logs" / f"{process.name}.{process.starts}"
