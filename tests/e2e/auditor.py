@@ -129,8 +129,13 @@ class Audit:
     def run(self):
         """Returns what is wrong."""
         self.wrong = []
-        for part in (self.databases, self.warehouse_rows, self.ledger, self.runs, self.files, self.versions, self.objects):
-            part()
+        self.databases()
+        self.warehouse_rows()
+        self.ledger()
+        self.runs()
+        self.files()
+        self.versions()
+        self.objects()
         return self.wrong
 
     def close(self):
@@ -168,7 +173,8 @@ class Audit:
                 self.wrong.append(f"the ledger: {after} was loaded after {before}")
 
     def runs(self):
-        runs = self.state.ask("job_config_id, wave, sequence, state, outcome, run_id, summary_object, error", "FROM job_run")
+        columns = "job_config_id, wave, sequence, state, outcome, run_id, summary_object, error"
+        runs = self.state.ask(columns, "FROM job_run")
         runs.sort(key=lambda run: run[2])
         self.same("runs with a sequence that is not unique", len({run[2] for run in runs}), len(runs))
         last = {run[:2]: run for run in runs}
@@ -187,8 +193,8 @@ class Audit:
             inputs[run].add(name)
         for scope in sorted(latest.keys() & self.model.runs.keys()):
             expected, run = self.model.runs[scope], latest[scope]
-            files = inputs[run[5]]
-            self.same(f"the files of {run[5]}, the last of {scope}", sorted(files - expected.others), sorted(expected.files))
+            files = sorted(inputs[run[5]] - expected.others)
+            self.same(f"the files of {run[5]}, the last of {scope}", files, sorted(expected.files))
             found = keyed(self.read(run[6]))
             if expected.is_whole:
                 self.same_sums(f"the summary of {run[5]}", found, expected.sums)

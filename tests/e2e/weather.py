@@ -185,7 +185,8 @@ class Weather:
         done, changed = None, time.monotonic()
         while left := self.left():
             self.step(5)
-            now_done = (len(self.state.recorded), self.state.seen and self.state.seen["completed"], self.stores.is_sent())
+            completed = self.state.seen and self.state.seen["completed"]
+            now_done = len(self.state.recorded), completed, self.stores.is_sent()
             if now_done != done:
                 done, changed = now_done, time.monotonic()
             if time.monotonic() - changed > self.options.patience:
@@ -286,9 +287,9 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--kills", type=int, required=True)
-    parser.add_argument("--small-disk", type=int, help="the size of the lake's disk in megabytes; without it, it is never full")
+    parser.add_argument("--small-disk", type=int, help="the size of the lake's disk, in megabytes")
     parser.add_argument("--patience", type=int, default=120, help="after how many seconds without progress to give up")
-    parser.add_argument("--prove", action="store_true", help="damage the site in the end, and have the auditor notice it")
+    parser.add_argument("--prove", action="store_true", help="damage the site in the end: the auditor must notice")
     # So that nothing is left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     weather = Weather(parser.parse_args())
