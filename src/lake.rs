@@ -31,6 +31,7 @@ use gristmill_state::{ServiceLock, StateError};
 use object_store::ObjectStoreExt;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
+use sysinfo::System;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
 
@@ -89,15 +90,24 @@ impl Lake {
     pub async fn open_to_write(settings: &LakeSettings, database: Option<&str>) -> anyhow::Result<Self> {
         let spool = settings.local().join(SPOOL);
         let lock = ServiceLock::acquire(&spool)?;
-        Self::open_with(settings, database, (spool, lock), "cache").await
+        let lake = Self::open_with(settings, database, (spool, lock), "cache").await?;
+        if let LakeSettings::Folder(root) = settings {
+            owner::name(root, database)?;
+        }
+        Ok(lake)
     }
 
-    /// Opens a lake for a worker, which writes beside the service that `database` names. It has the first spool that no
-    /// other worker has.
+    /// Opens a lake for a worker, which writes beside the service of the state database `database`. It has the first spool
+    /// that no other worker on its host has. Fails if it is not the lake that the service has opened.
     pub async fn open_to_help(settings: &LakeSettings, database: Option<&str>) -> anyhow::Result<Self> {
+        if let LakeSettings::Folder(root) = settings {
+            owner::confirm(root, database)?;
+        }
+        let host = System::host_name().unwrap_or_else(|_| "host-unknown".to_owned());
         let mut number = 1;
         loop {
-            let spool = settings.local().join(format!("{SPOOL}-{number}"));
+            // A lock may not reach other hosts.
+            let spool = settings.local().join(format!("{SPOOL}-{host}-{number}"));
             match ServiceLock::acquire(&spool) {
                 Ok(lock) => {
                     let copies = format!("cache-{number}");

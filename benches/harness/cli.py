@@ -29,6 +29,7 @@ from .scenarios import (
     scale,
     tiny,
     waves,
+    workers,
 )
 from .workspace import ROOT, Stop, Workspace, say
 
@@ -51,6 +52,7 @@ SCENARIOS = {
     "cores": (cores.run, "one core against two, on one file and on 40"),
     "s3": (s3.run, "objects on a private S3 server, beside the same files from disk and the peers"),
     "cluster": (cluster.run, "a merge of up to 32 million rows on this host, beside Sail and Spark"),
+    "workers": (workers.run, "100,000 files by a service with its state on Postgres, alone and with workers"),
     "scale": (scale.run, "cost against size up to 8 GB, and against files up to 100,000"),
 }
 # Scenarios whose data may be changed on the command line; the others are about their data.

@@ -23,7 +23,7 @@ url = "{source}"
 [lake]
 url = "lake"
 [state]
-url = "sqlite://state.db"
+url = "{state}"
 [warehouse]
 url = "{warehouse}"
 
@@ -53,7 +53,7 @@ def job(name, pattern, files, trigger="any"):
 class Installation:
     """A new gristmill that watches `source`, and has one job that waits for `files` files, or the given `jobs`."""
 
-    def __init__(self, workspace, source, files, *, trigger="any", warehouse="sqlite://warehouse.db", jobs=None):
+    def __init__(self, workspace, source, files, *, trigger="any", warehouse="sqlite://warehouse.db", state="sqlite://state.db", jobs=None):
         self.gristmill = workspace.gristmill
         self.folder = workspace.folder(f"installation-{next(NUMBERS)}")
         self.settings = self.folder / "gristmill.toml"
@@ -61,7 +61,7 @@ class Installation:
         self.state = self.folder / "state.db"
         self.service = None
         jobs = jobs or [job("bench", "*-{store}.tdf", files, trigger)]
-        self.settings.write_text(SETTINGS.format(source=source, warehouse=warehouse) + "".join(jobs))
+        self.settings.write_text(SETTINGS.format(source=source, warehouse=warehouse, state=state) + "".join(jobs))
 
     def twin(self, workspace, more):
         """A copy of an installation that is at rest, with more in its settings. The files of the lake are shared."""
@@ -87,9 +87,9 @@ class Installation:
         """Runs another command, which only reads; returns its Cost."""
         return run([self.gristmill, *words, "-c", self.settings], log)
 
-    def run_until_idle(self, log):
-        """Converts what is new, runs and loads it; returns the Cost of the process."""
-        return run(self.command("--until-idle"), log)
+    def run_until_idle(self, log, cpus=None):
+        """Converts what is new, runs and loads it, on these processors only if they are given; returns the Cost of the process."""
+        return run(self.command("--until-idle"), log, cpus=cpus)
 
     def start(self, log, *options):
         """Starts the service, which stays up until `stop`."""

@@ -20,12 +20,46 @@ use super::bucket::LakeBucket;
 /// The object that names the owner, and the local file in the scratch folder that holds this gristmill's name.
 const OWNER: &str = "_owner";
 
+/// Has a lake in a folder say which state database it belongs to, if that has a name, so that workers on other hosts can tell
+/// it from a folder of their own.
+pub(super) fn name(root: &Path, database: Option<&str>) -> anyhow::Result<()> {
+    let owner = root.join(OWNER);
+    let us = database.map(of_database);
+    match us {
+        Some(us) if !is_of(&owner, &us) => {
+            std::fs::write(&owner, us).with_context(|| format!("cannot write {}", owner.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Confirms that a lake in a folder is that of the state database.
+pub(super) fn confirm(root: &Path, database: Option<&str>) -> anyhow::Result<()> {
+    let is_ours = database.is_some_and(|database| is_of(&root.join(OWNER), &of_database(database)));
+    if !is_ours {
+        bail!(
+            "the lake {} is not that of the service on the state database: mount the service's folder there, and start the \
+             service first",
+            root.display()
+        );
+    }
+    Ok(())
+}
+
+fn of_database(name: &str) -> String {
+    format!("state database {name}\n")
+}
+
+fn is_of(owner: &Path, us: &str) -> bool {
+    std::fs::read_to_string(owner).is_ok_and(|owner| owner == us)
+}
+
 /// Claims the bucket for this gristmill, or confirms that it already owns it. `database` names the state database; without
 /// it, the proof is in the `scratch` folder.
 pub(super) async fn claim(bucket: &LakeBucket, scratch: &Path, database: Option<&str>) -> anyhow::Result<()> {
     let proof = scratch.join(OWNER);
     let us = match database {
-        Some(name) => format!("state database {name}\n"),
+        Some(name) => of_database(name),
         None => known_name(&proof, scratch).with_context(|| format!("cannot use {}", proof.display()))?,
     };
     let url = &bucket.url;

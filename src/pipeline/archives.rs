@@ -228,6 +228,7 @@ async fn convert_batch(
                 failures: 0,
                 is_alone: false,
                 is_archive: false,
+                is_for_service: false,
                 is_probe: false,
                 token: arrived.token.clone(),
             },

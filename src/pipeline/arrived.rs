@@ -20,6 +20,8 @@ pub(super) struct Arrived {
     pub(super) is_alone: bool,
     /// Whether it is an archive, or looks like one by its name and matches no feed.
     pub(super) is_archive: bool,
+    /// Whether no worker is to convert it: one has not done so.
+    pub(super) is_for_service: bool,
     /// Whether it was tried to find out if there is room again.
     pub(super) is_probe: bool,
     pub(super) token: Token,

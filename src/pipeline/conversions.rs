@@ -23,10 +23,10 @@ use super::activity::Token;
 use super::archives::unpack;
 use super::arrived::Arrived;
 use super::conversion::{content, convert_files};
-use super::delegation::{By, Delegation, Ending, Room, convert_by_worker};
+use super::delegation::{By, Ending, Room, convert_by_worker, room_with_worker};
 use super::judge::ToJudge;
 use super::outcomes::{
-    Ended, Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort,
+    Done, Ended, Sorted, end_attempts, kills, note_attempts, note_ends, note_waiting, send_on, sort,
 };
 use super::panics::contained;
 use super::recordable::Recordable;
@@ -82,7 +82,7 @@ pub(super) struct Conversions {
     /// The files in progress, including all that wait, and the newest arrival of each since.
     files: HashMap<String, Option<Postponed>>,
     waiting: WaitingFiles,
-    /// The files with which an earlier process has died, as they were then, and how often.
+    /// The files with which an earlier process, or a worker, has died, as they were then, and how often.
     attempts: HashMap<String, (gristmill_state::Stamp, u32)>,
     /// Whether the state database may name files that wait and are not among `files`.
     may_be_gone: bool,
@@ -135,7 +135,7 @@ impl Conversions {
             biased;
             Some(ended) = self.tasks.join_next() => Ok(Next::Ended(ended??)),
             permit = room.acquire_owned(), if has_next => Ok(Next::Room(Room::here(permit?))),
-            room = room_with_worker(self.components.delegation.as_ref()), if self.has_next_for_worker() => {
+            room = room_with_worker(&self.components, WorkerRole::Convert), if self.has_next_for_worker() => {
                 Ok(Next::Room(room))
             }
             () = sleep_until(due), if due.is_some() => Ok(Next::Due),
@@ -200,6 +200,7 @@ impl Conversions {
             failures: 0,
             is_alone: false,
             is_archive,
+            is_for_service: false,
             is_probe: false,
             token,
         });
@@ -330,11 +331,24 @@ impl Conversions {
 
     /// Returns whether something waits that a worker can convert.
     fn has_next_for_worker(&self) -> bool {
-        !self.small.is_empty() || self.large.front().is_some_and(can_be_handed_out)
+        self.small.iter().any(can_be_handed_out) || self.large.front().is_some_and(can_be_handed_out)
+    }
+
+    /// Takes the next small files that a worker can convert.
+    fn small_for_worker(&mut self) -> Vec<Arrived> {
+        let (mut group, mut rest) = (Vec::new(), VecDeque::new());
+        for arrived in self.small.drain(..) {
+            match group.len() < GROUP && can_be_handed_out(&arrived) {
+                true => group.push(arrived),
+                false => rest.push_back(arrived),
+            }
+        }
+        self.small = rest;
+        group
     }
 
     fn start_next(&mut self, room: Room) {
-        let is_here = room.by == By::Service;
+        let is_here = room.by() == By::Service;
         if is_here
             && !self.is_suspect_in_progress
             && let Some(suspect) = self.suspects.pop_front()
@@ -353,7 +367,8 @@ impl Conversions {
         self.large_is_next = large.is_none();
         let group: Vec<_> = match large {
             Some(large) => vec![large],
-            None => self.small.drain(..self.small.len().min(GROUP)).collect(),
+            None if is_here => self.small.drain(..self.small.len().min(GROUP)).collect(),
+            None => self.small_for_worker(),
         };
         if !group.is_empty() {
             self.start(group, room, None);
@@ -370,21 +385,32 @@ impl Conversions {
         );
         let judge = self.judge.clone();
         self.tasks.spawn(async move {
+            let mut group = group;
+            let mut again = Vec::new();
             let outcomes = match attempts.filter(|attempts| *attempts >= MOST_ATTEMPTS) {
                 Some(attempts) => vec![Err(kills(attempts))],
                 None => {
                     note_attempts(&components, &group).await?;
-                    match room.by {
+                    match room.by() {
                         By::Service => convert_here(&components, &records, &group).await?,
-                        By::Worker => match convert_by_worker(&components, &group).await {
-                            Ending::Done(outcomes) => outcomes,
-                            Ending::NotDone { worker_died: true } => return Ok(Ended::with_worker(group)),
-                            Ending::NotDone { worker_died: false } => {
-                                let paths = group.iter().map(|arrived| arrived.arrival.path.as_str());
-                                end_attempts(&components, &paths.collect::<Vec<_>>()).await?;
-                                return Ok(Ended::not_begun(group));
-                            }
-                        },
+                        By::Worker => {
+                            let outcomes = match convert_by_worker(&components, &group).await {
+                                Ending::Done(outcomes) => outcomes,
+                                Ending::NotDone { worker_died: true } => {
+                                    return Ok(Ended::with_worker(group));
+                                }
+                                Ending::NotDone { worker_died: false } => {
+                                    group.iter().map(|_| None).collect()
+                                }
+                            };
+                            let (done, not_done) = divide(group, outcomes);
+                            let paths = not_done.iter().map(|arrived| arrived.arrival.path.as_str());
+                            end_attempts(&components, &paths.collect::<Vec<_>>()).await?;
+                            again = not_done;
+                            let outcomes;
+                            (group, outcomes) = done.into_iter().unzip();
+                            outcomes
+                        }
                     }
                 }
             };
@@ -394,6 +420,7 @@ impl Conversions {
                 end_attempts(&components, &[group[0].arrival.path.as_str()]).await?;
             }
             let Sorted { mut ended, done } = sort(group, outcomes);
+            ended.again = again;
             if note_ends(&components, &ended, &done).await? {
                 // If that stage is gone, the pipeline stops, and the next start judges all that is open.
                 let _ = judge.send(ToJudge::wake(components.activity.begin())).await;
@@ -479,18 +506,25 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-/// Waits until a worker has room for a conversion.
-async fn room_with_worker(delegation: Option<&Delegation>) -> Room {
-    match delegation {
-        Some(delegation) => delegation.room(WorkerRole::Convert).await,
-        None => std::future::pending().await,
-    }
+/// Returns whether a worker can convert a file. The members of an archive are recorded one after the other; what finds out
+/// whether there is room finds it out for this host; and what was doubted for nothing, the state database is told at once.
+fn can_be_handed_out(arrived: &Arrived) -> bool {
+    !(arrived.is_for_service || arrived.is_archive || arrived.is_probe || arrived.is_doubted)
 }
 
-/// Returns whether a worker can convert a file. The members of an archive are recorded one after the other, and what finds out
-/// whether there is room finds it out for this host.
-fn can_be_handed_out(arrived: &Arrived) -> bool {
-    !arrived.is_archive && !arrived.is_probe
+/// Divides files into those that a worker has converted, with the outcome of each, and those that the service has to convert.
+fn divide(group: Vec<Arrived>, outcomes: Vec<Option<Outcome>>) -> (Vec<Done>, Vec<Arrived>) {
+    let (mut done, mut not_done) = (Vec::new(), Vec::new());
+    for (mut arrived, outcome) in group.into_iter().zip(outcomes) {
+        match outcome {
+            Some(outcome) => done.push((arrived, Ok(outcome))),
+            None => {
+                arrived.is_for_service = true;
+                not_done.push(arrived);
+            }
+        }
+    }
+    (done, not_done)
 }
 
 /// Converts a group in this process.

@@ -7,11 +7,10 @@ use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinError;
 
 /// What a retry may bring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hope {
     /// It succeeds once an outage has ended.
     Outage,

@@ -13,7 +13,7 @@ use object_store::path::Path as ObjectPath;
 
 #[cfg(feature = "cluster")]
 use super::cluster;
-use super::delegation::{By, Ending, merge_by_worker};
+use super::delegation::{By, Ending, Room, merge_by_worker};
 use super::retry::StepError;
 use super::{Components, crash_point, partials};
 use crate::lake::Unsynced;
@@ -33,7 +33,7 @@ pub(super) enum Merged {
 pub(super) async fn merge(
     components: &Components,
     run: &ClaimedRun,
-    by: By,
+    room: &mut Room,
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<Merged, StepError> {
@@ -52,31 +52,35 @@ pub(super) async fn merge(
     }
     #[cfg(feature = "cluster")]
     cluster::let_go(components, run).await?;
-    if by == By::Worker
-        && let Ending::Done(merged) = merge_by_worker(components, run).await
-    {
-        return merged;
+    if room.by() == By::Worker {
+        if let Ending::Done(merged) = merge_by_worker(components, run).await {
+            return Ok(merged);
+        }
+        room.come_home(&components.runs).await;
     }
-    merge_partials(components, run, (&feed, chosen), summary, coverage).await
+    merge_partials(components, run, (&feed, chosen), summary, coverage, false).await
 }
 
-/// Merges a run in this process.
-pub(super) async fn merge_here(
+/// Merges a run as a worker. The summary and coverage are on disk before they have their names: if it was taken for dead, the
+/// state database may refer to these already.
+pub(super) async fn merge_for_service(
     components: &Components,
     run: &ClaimedRun,
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<Merged, StepError> {
     let (feed, chosen) = chosen(components, run)?;
-    merge_partials(components, run, (&feed, chosen), summary, coverage).await
+    merge_partials(components, run, (&feed, chosen), summary, coverage, true).await
 }
 
+/// Merges the partials of a run. With `syncs_first`, nothing has its name before it is on disk.
 async fn merge_partials(
     components: &Components,
     run: &ClaimedRun,
     (feed, chosen): (&Arc<FeedLayout>, Vec<Chosen<'_>>),
     summary: &ObjectPath,
     coverage: &ObjectPath,
+    syncs_first: bool,
 ) -> Result<Merged, StepError> {
     let objects: Vec<&str> = chosen.iter().map(|chosen| chosen.partial).collect();
     let fetched = partials::fetch(components, &objects).await?;
@@ -118,11 +122,17 @@ async fn merge_partials(
             summarized => summarized.map_err(|error| partials::damaged(error, &local))?,
         };
         let objects = vec![(outputs.0, names.0.clone()), (outputs.1, names.1)];
-        let unsynced = lake.publish_unsynced(objects, |object| {
+        let published = |object: &ObjectPath| {
             if *object == names.0 {
                 crash_point("after-summary");
             }
-        });
+        };
+        let unsynced = match syncs_first {
+            true => lake
+                .publish_each(objects, published)
+                .map(|()| Unsynced::default()),
+            false => lake.publish_unsynced(objects, published),
+        };
         Ok(Merged::Done(report, unsynced.map_err(StepError::transient)?))
     });
     merged.await.map_err(StepError::permanent)?

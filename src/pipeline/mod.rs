@@ -136,6 +136,8 @@ struct Components {
     cores: Semaphore,
     /// The files whose reading stands still.
     stuck: Arc<StuckReads>,
+    /// Has a permit for each run that this process may merge and load at the same time.
+    runs: Arc<Semaphore>,
     /// Has a permit for each KiB of memory that fetched objects may take until they are converted.
     fetched_kib: Semaphore,
     /// The most conversions in progress at the same time.

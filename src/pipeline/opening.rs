@@ -15,6 +15,7 @@ use super::cluster;
 use super::delegation::Delegation;
 use super::jobs::CurrentJobs;
 use super::retry::{Patience, StepError, with_retries};
+use super::runs::AT_ONCE;
 use super::sources::OpenSource;
 use super::{
     CONVERSIONS_AT_DISK, CONVERSIONS_WITH_BUCKET, Components, FETCHED_KIB, counting, faults, partials,
@@ -104,7 +105,11 @@ pub(super) async fn open_to_help(
     let state = state.await.map_err(StepError::into_cause)?;
     let sources = open_sources(&settings).await?;
     let name = name(&state, &patience).await?;
-    let lake = open_lake(&patience, || Lake::open_to_help(&settings.lake, name.as_deref())).await?;
+    let lake = with_retries(&patience, "opening the lake", || async {
+        let opened = Lake::open_to_help(&settings.lake, name.as_deref()).await;
+        opened.map_err(StepError::transient)
+    });
+    let lake = lake.await.map_err(StepError::into_cause)?;
     let opened = Opened {
         state,
         sources,
@@ -188,6 +193,7 @@ impl Opened {
             abandoned,
             cores: Semaphore::new(cores),
             stuck: Arc::default(),
+            runs: Arc::new(Semaphore::new(AT_ONCE)),
             fetched_kib: Semaphore::new(FETCHED_KIB),
             max_conversions,
             ledger_turn: Mutex::default(),

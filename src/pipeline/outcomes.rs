@@ -56,21 +56,13 @@ pub(super) struct Ended {
     pub(super) was_suspect: bool,
     /// What was found out of the room, if that was to be found out.
     pub(super) probed: Option<bool>,
-    /// The files that nobody has begun to convert.
+    /// The files that the service has to convert itself.
     pub(super) again: Vec<Arrived>,
     /// The files with one of which a worker may have died.
     pub(super) suspects: Vec<Arrived>,
 }
 
 impl Ended {
-    /// Makes the result of a task that no worker has begun.
-    pub(super) fn not_begun(group: Vec<Arrived>) -> Self {
-        Self {
-            again: group,
-            ..Self::default()
-        }
-    }
-
     /// Makes the result of a task with which a worker died, or was taken for dead.
     pub(super) fn with_worker(group: Vec<Arrived>) -> Self {
         Self {

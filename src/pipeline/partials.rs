@@ -206,13 +206,9 @@ pub(super) async fn give_up_the_gone(components: &Components) -> Result<(), Step
 
 impl LostPartials {
     /// Makes the failure of a run that needs partials (lake paths) which are gone.
+    #[cfg(feature = "cluster")]
     pub(super) fn new(objects: Vec<String>) -> Self {
         Self(objects)
-    }
-
-    /// Returns the lake paths.
-    pub(super) fn objects(&self) -> &[String] {
-        &self.0
     }
 
     /// Returns what a failure of a run says about lost partials, if that is why it failed.

@@ -69,24 +69,6 @@ impl StepError {
         }
     }
 
-    /// Makes a failure that a worker had, of the same nature.
-    pub(super) fn of_worker(
-        cause: anyhow::Error,
-        (hope, is_of_room, is_of_group): (Hope, bool, bool),
-    ) -> Self {
-        Self {
-            cause,
-            hope,
-            is_of_room,
-            is_of_group,
-        }
-    }
-
-    /// Returns what a retry may bring, and whether it is of the room and of the group.
-    pub(super) fn nature(&self) -> (Hope, bool, bool) {
-        (self.hope, self.is_of_room, self.is_of_group)
-    }
-
     /// Returns whether it is not of one file, but of the group that the file was in.
     pub(super) fn is_of_group(&self) -> bool {
         self.is_of_group

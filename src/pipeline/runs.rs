@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 use gristmill_state::WorkerRole;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use self::attempt::attempt;
-pub(super) use self::execution::load_stored;
+pub(super) use self::execution::load_for_service;
 use super::activity::Token;
-use super::delegation::Room;
+use super::delegation::{Room, room_with_worker};
 use super::judge::ToJudge;
 use super::retry::{StepError, with_retries};
 use super::sources::Sources;
@@ -61,24 +61,25 @@ pub(super) async fn work_off_runs(
         }
         Err(error) => return Err(error.into_cause()),
     }
-    let here = Arc::new(Semaphore::new(AT_ONCE));
     let mut runs = JoinSet::new();
     // The runs that wait for an outage to end: how often each has failed in this process, and its work in progress.
     let mut deferred: HashMap<String, (u32, Option<Token>)> = HashMap::new();
     let mut next_try = None;
+    // Whether a run may be left in the queue for lack of room.
+    let mut is_queued = false;
     loop {
-        let has_room = here.available_permits() > 0;
+        let has_room = components.runs.available_permits() > 0;
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
-            Some(_token) = wakes.recv() => claim(&components, &sources, &here, &mut runs).await?,
+            Some(_token) = wakes.recv() => is_queued = claim(&components, &sources, &mut runs).await?,
             Some(ended) = runs.join_next() => {
                 let Ended { run_id, token, error } = ended??;
                 // Before its token goes on, or there might seem to be nothing left to do.
                 lineage.wake(&components.activity);
                 let Some(error) = error else {
                     deferred.remove(&run_id);
-                    claim(&components, &sources, &here, &mut runs).await?;
+                    is_queued = claim(&components, &sources, &mut runs).await?;
                     // More files may have arrived during the run, and other jobs may wait for this one.
                     // If the judging stage is gone, the pipeline stops, and the next start judges all that is open.
                     let _ = judge.send(ToJudge::wake(token)).await;
@@ -92,10 +93,14 @@ pub(super) async fn work_off_runs(
                     components.activity.tally.count_run_waiting();
                     *before = None;
                 }
-                claim(&components, &sources, &here, &mut runs).await?;
+                is_queued = claim(&components, &sources, &mut runs).await?;
             }
             () = sleep_until(next_try), if has_room && next_try.is_some() => {
-                claim(&components, &sources, &here, &mut runs).await?;
+                is_queued = claim(&components, &sources, &mut runs).await?;
+            }
+            room = room_with_worker(&components, WorkerRole::Load), if is_queued => {
+                drop(room);
+                is_queued = claim(&components, &sources, &mut runs).await?;
             }
         }
         lineage.wake(&components.activity);
@@ -145,12 +150,12 @@ async fn sleep_until(moment: Option<Instant>) {
     }
 }
 
+/// Claims queued runs for as long as there is room, and starts them. Returns whether there may be more.
 async fn claim(
     components: &Arc<Components>,
     sources: &Arc<Sources>,
-    here: &Arc<Semaphore>,
     runs: &mut JoinSet<anyhow::Result<Ended>>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let given_up = with_retries(
         &components.patience,
         "looking for files that runs wait for",
@@ -163,36 +168,32 @@ async fn claim(
         }
         given_up => given_up.context("cannot look for the files that runs wait for")?,
     }
-    while let Some(room) = room(components, here) {
+    while let Some(mut room) = room(components) {
         let claimed = with_retries(&components.patience, "claiming a run", || async {
             Ok(components.state.claim(&components.owner).await?)
         })
         .await;
         let Some(run) = claimed.context("cannot claim a run in the state database")? else {
-            break;
+            return Ok(false);
         };
         crash_point("after-claim");
         let (components, sources, token) = (components.clone(), sources.clone(), components.activity.begin());
         let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
         let work = async move {
-            let error = attempt(&components, &sources, &run, room.by).await?;
+            let error = attempt(&components, &sources, &run, &mut room).await?;
             drop(room);
             let run_id = run.run_id;
             Ok(Ended { run_id, token, error })
         };
         runs.spawn(work.instrument(span));
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Returns room for one more run: here, or else with a worker.
-fn room(components: &Components, here: &Arc<Semaphore>) -> Option<Room> {
-    let with_worker = || {
-        let delegation = components.delegation.as_ref()?;
-        delegation.room_now(WorkerRole::Load)
-    };
-    let here = here.clone().try_acquire_owned().ok().map(Room::here);
-    here.or_else(with_worker)
+fn room(components: &Components) -> Option<Room> {
+    let here = components.runs.clone().try_acquire_owned().ok().map(Room::here);
+    here.or_else(|| components.delegation.as_ref()?.room_now(WorkerRole::Load))
 }
 
 /// A run that has ended, or is in the queue again.

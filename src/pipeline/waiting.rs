@@ -172,6 +172,7 @@ mod tests {
             failures: 1,
             is_alone: false,
             is_archive: false,
+            is_for_service: false,
             is_probe: false,
             token: activity.begin(),
         };

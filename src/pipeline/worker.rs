@@ -8,28 +8,36 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use gristmill_engine::Captures;
-use gristmill_state::{Claimed, Clock, StateError, Worker, WorkerRole};
+use anyhow::{Context, bail};
+use gristmill_state::{Claimed, ClaimedRun, Clock, StateError, Worker, WorkerRole};
 use gristmill_watcher::Arrival;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Instrument;
 
 use super::arrived::Arrived;
 use super::conversion::convert_files;
-use super::delegation::{FileDone, FileToConvert, FilesDone, LoadDone, MergeDone, Request};
+use super::delegation::{FileDone, FileToConvert, LoadToDo, Loaded, MergeDone, Request};
 use super::gauges::Gauges;
-use super::merge::{Merged, merge_here};
+use super::merge::{Merged, merge_for_service};
 use super::opening::open_to_help;
 use super::panics::contained;
 use super::retry::{Patience, StepError, pause_after, with_retries};
-use super::runs::{AT_ONCE, load_stored};
+use super::runs::{AT_ONCE, load_for_service};
 use super::sources::from_state;
 use super::{Components, READING, STOPPING, Until};
 use crate::causes;
 use crate::lake::summary_names;
 use crate::progress::Progress;
 use crate::settings::Settings;
+use crate::usage::Usage;
+
+/// The answer about a task that the service has to do.
+const NOT_DONE: &str = "null";
+
+/// The longest pause after a claim that failed: the lease is renewed meanwhile, so that the service counts on this worker.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How often a worker with room for a task asks for one.
 const ASK: Duration = Duration::from_millis(200);
@@ -63,6 +71,10 @@ pub async fn work_for_services(
         if place.file().is_some() {
             return Err(StateError::NoWorkers { place }.into());
         }
+        if role == WorkerRole::Load && settings.warehouse.is_file() {
+            let problem = "the warehouse is a file, which only the service's host has: --role load needs one on a server";
+            return Err(Usage::new(problem).into());
+        }
         let components = open_to_help(settings, clock, patience.clone(), progress).await?;
         let at_once = match role {
             WorkerRole::Convert => components.max_conversions,
@@ -89,7 +101,7 @@ pub async fn work_for_services(
         running: JoinSet::new(),
         work: Work::default(),
     };
-    tasks.work_until(stop, at_once).await;
+    tasks.work_until(stop, at_once).await?;
     tracing::info!("stopping: finishing the tasks in progress");
     stopper.send_replace(true);
     tasks.end().await
@@ -99,22 +111,26 @@ pub async fn work_for_services(
 struct Tasks {
     components: Arc<Components>,
     worker: Arc<Worker>,
-    in_progress: HashSet<i64>,
-    running: JoinSet<(i64, bool)>,
+    in_progress: HashSet<String>,
+    running: JoinSet<(String, bool)>,
     work: Work,
 }
 
 impl Tasks {
-    async fn work_until(&mut self, mut stop: std::pin::Pin<&mut impl Future<Output = ()>>, at_once: usize) {
+    async fn work_until(
+        &mut self,
+        mut stop: std::pin::Pin<&mut impl Future<Output = ()>>,
+        at_once: usize,
+    ) -> anyhow::Result<()> {
         let mut ask = Instant::now();
         let mut failures = 0;
         loop {
             let has_room = self.running.len() < at_once;
             tokio::select! {
                 biased;
-                () = &mut stop => return,
+                () = &mut stop => return Ok(()),
                 Some(ended) = self.running.join_next() => {
-                    self.ended(ended);
+                    self.ended(ended)?;
                     // There may be more where that came from.
                     ask = ask.min(Instant::now());
                 }
@@ -133,7 +149,7 @@ impl Tasks {
                                 tracing::warn!("{}", causes::joined(&error.into(), ": "));
                             }
                             failures += 1;
-                            pause_after(failures)
+                            pause_after(failures).min(LONGEST_PAUSE)
                         }
                     };
                     ask = Instant::now() + pause;
@@ -143,50 +159,48 @@ impl Tasks {
     }
 
     fn start(&mut self, claimed: Claimed) {
-        self.in_progress.insert(claimed.task);
+        self.in_progress.insert(claimed.task.clone());
         let (components, worker) = (self.components.clone(), self.worker.clone());
         self.running.spawn(async move {
-            let number = claimed.task;
-            (number, do_and_answer(&components, &worker, claimed).await)
+            let task = claimed.task.clone();
+            (task, do_and_answer(&components, &worker, claimed).await)
         });
     }
 
-    fn ended(&mut self, ended: Result<(i64, bool), tokio::task::JoinError>) {
-        match ended {
-            Ok((number, is_answered)) => {
-                self.in_progress.remove(&number);
-                match is_answered {
-                    true => self.work.done += 1,
-                    false => self.work.in_vain += 1,
-                }
-            }
-            // Its number is kept, so that it is not claimed again. The service takes it back once this worker is gone.
-            Err(error) => tracing::error!("a task ended by itself: {error}; this is a bug, please report it"),
+    /// Counts a task. Fails if it ended by a bug: the service takes it back once this worker is gone.
+    fn ended(&mut self, ended: Result<(String, bool), JoinError>) -> anyhow::Result<()> {
+        let (task, is_answered) = ended?;
+        self.in_progress.remove(&task);
+        match is_answered {
+            true => self.work.done += 1,
+            false => self.work.in_vain += 1,
         }
+        Ok(())
     }
 
     /// Waits for the end of what is in progress.
-    async fn drain(&mut self) {
+    async fn drain(&mut self) -> anyhow::Result<()> {
         while let Some(ended) = self.running.join_next().await {
-            self.ended(ended);
+            self.ended(ended)?;
         }
+        Ok(())
     }
 
     /// Finishes what is in progress, gives back what takes too long, and leaves.
     async fn end(mut self) -> anyhow::Result<Work> {
-        let is_over = match timeout(READING, self.drain()).await {
-            Ok(()) => true,
+        let over = match timeout(READING, self.drain()).await {
             Err(_) => {
                 self.components.abandoned.store(true, Ordering::Relaxed);
-                timeout(STOPPING, self.drain()).await.is_ok()
+                timeout(STOPPING, self.drain()).await
             }
+            over => over,
         };
-        if !is_over {
-            anyhow::bail!(
+        over.with_context(|| {
+            format!(
                 "the tasks in progress did not end within {} seconds and are abandoned; the service does them itself",
                 STOPPING.as_secs()
-            );
-        }
+            )
+        })??;
         self.components.progress.finish();
         if let Some(worker) = Arc::into_inner(self.worker)
             && let Err(error) = worker.leave().await
@@ -197,19 +211,22 @@ impl Tasks {
     }
 }
 
-/// Does a task and answers it, or gives it back. Returns whether the service has the answer.
+/// Does a task and answers it, or gives it back if it was stopped. Returns whether the service has an answer.
 async fn do_and_answer(components: &Arc<Components>, worker: &Worker, claimed: Claimed) -> bool {
     let answer = match serde_json::from_str(&claimed.request) {
         Ok(request) => do_task(components, request).await,
-        Err(error) => {
-            tracing::error!("a task cannot be read: {error}; this is a bug, please report it");
-            None
-        }
+        Err(error) => Err(error.into()),
     };
+    // What failed now may have been stopped.
+    let is_given_back = answer.is_err() && components.abandoned.load(Ordering::Relaxed);
+    let answer = answer.unwrap_or_else(|error| {
+        tracing::warn!("a task is left to the service: {}", causes::joined(&error, ": "));
+        NOT_DONE.to_owned()
+    });
     let told = with_retries(&components.patience, "answering a task", || async {
-        match &answer {
-            Some(answer) => Ok(worker.finish(&claimed, answer).await?),
-            None => worker
+        match is_given_back {
+            false => Ok(worker.finish(&claimed, &answer).await?),
+            true => worker
                 .give_back(&claimed)
                 .await
                 .map(|()| false)
@@ -217,11 +234,7 @@ async fn do_and_answer(components: &Arc<Components>, worker: &Worker, claimed: C
         }
     });
     match told.await {
-        Ok(true) => true,
-        Ok(false) => {
-            tracing::debug!(task = claimed.task, "the answer came too late, or there was none");
-            false
-        }
+        Ok(is_answered) => is_answered,
         Err(error) => {
             tracing::warn!("a task could not be answered: {error}");
             false
@@ -229,46 +242,32 @@ async fn do_and_answer(components: &Arc<Components>, worker: &Worker, claimed: C
     }
 }
 
-/// Does a task. `None` if it was stopped.
-async fn do_task(components: &Arc<Components>, request: Request) -> Option<String> {
-    let answer = match request {
-        Request::Convert { files } => serde_json::to_string(&convert(components, files).await?),
+/// Does a task, and returns the answer.
+async fn do_task(components: &Arc<Components>, request: Request) -> anyhow::Result<String> {
+    match request {
+        Request::Convert { files } => Ok(serde_json::to_string(&convert(components, files).await?)?),
         Request::Merge(run) => {
-            tracing::info!(
-                job = run.job_id,
-                run_id = run.run_id,
-                files = run.inputs.len(),
-                "merging"
-            );
-            let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-            let merged = contained(merge_here(components, &run, &summary, &coverage)).await;
-            serde_json::to_string(&on_disk(merged.map_err(StepError::permanent).flatten()).await)
+            let span = tracing::info_span!("run", job = run.job_id, run_id = run.run_id);
+            let merged = contained(merge(components, &run).instrument(span));
+            Ok(serde_json::to_string(&merged.await??)?)
         }
-        Request::Load(load) => {
-            tracing::info!(run_id = load.run_id, rows = load.summary.rows, "loading");
-            let loaded = contained(load_stored(components, *load)).await;
-            let loaded: LoadDone = loaded
-                .map_err(StepError::permanent)
-                .flatten()
-                .map_err(|error| (&error).into());
-            serde_json::to_string(&loaded)
-        }
-    };
-    match answer {
-        Ok(answer) => Some(answer),
-        Err(error) => {
-            tracing::error!("an answer cannot be written as JSON: {error}; this is a bug, please report it");
-            None
+        Request::Load(to_do) => {
+            let span = tracing::info_span!("run", run_id = to_do.run_id);
+            let loaded = contained(load(components, &to_do).instrument(span));
+            Ok(serde_json::to_string(&loaded.await??)?)
         }
     }
 }
 
-/// Converts files as the service would. `None` if it was stopped before all were done.
-async fn convert(components: &Arc<Components>, files: Vec<FileToConvert>) -> Option<FilesDone> {
+/// Converts files as the service would. Returns what was done of each, in their order.
+async fn convert(
+    components: &Arc<Components>,
+    files: Vec<FileToConvert>,
+) -> anyhow::Result<Vec<Option<FileDone>>> {
     let mut group = Vec::with_capacity(files.len());
     for file in files {
-        // With the same settings, the service has found a feed for the file.
-        let (feed, captures): (_, Captures) = components.settings.feeds.of_file(&file.path)?;
+        let of_feed = components.settings.feeds.of_file(&file.path);
+        let (feed, captures) = of_feed.with_context(|| format!("no feed has a file {}", file.path))?;
         components.progress.file_arrived(file.stamp.bytes);
         group.push(Arrived {
             arrival: Arrival {
@@ -276,46 +275,52 @@ async fn convert(components: &Arc<Components>, files: Vec<FileToConvert>) -> Opt
                 stamp: from_state(file.stamp),
             },
             feed,
-            is_doubted: file.is_doubted,
+            is_doubted: false,
             captures,
             failures: 0,
             is_alone: false,
             is_archive: false,
+            is_for_service: false,
             is_probe: false,
             token: components.activity.begin(),
         });
     }
-    let outcomes = match contained(convert_files(components, &group)).await {
-        Ok(Ok(outcomes)) => outcomes,
-        Ok(Err(error)) => {
-            tracing::warn!("files could not be converted: {}", causes::joined(&error, ": "));
-            return None;
-        }
-        Err(panicked) => {
-            let error = StepError::permanent(panicked);
-            group.iter().map(|_| Err(error.of_group())).collect()
-        }
-    };
-    let outcomes = outcomes.into_iter().map(|outcome| {
+    let outcomes = contained(convert_files(components, &group)).await??;
+    if components.abandoned.load(Ordering::Relaxed) {
+        bail!("this worker was stopped before all files were converted");
+    }
+    let outcomes = group.iter().zip(outcomes).map(|(arrived, outcome)| {
         components.progress.file_done();
+        let path = arrived.arrival.path.as_str();
         match outcome {
-            Ok(outcome) => FileDone::of(outcome).map(Ok),
-            Err(error) => Some(Err((&error).into())),
+            Ok(outcome) => FileDone::of(outcome),
+            Err(error) => {
+                tracing::warn!(
+                    path,
+                    "could not be converted here, and is left to the service: {error}"
+                );
+                None
+            }
         }
     });
-    outcomes.collect()
+    Ok(outcomes.collect())
 }
 
-/// Brings a summary to disk, and makes the answer about it.
-async fn on_disk(merged: Result<Merged, StepError>) -> MergeDone {
-    let (report, unsynced) = match merged {
-        Ok(Merged::Done(report, unsynced)) => (report, unsynced),
-        Ok(Merged::Overflow(error)) => return MergeDone::overflow(error),
-        Err(error) => return MergeDone::failed(&error),
-    };
-    let synced = tokio::task::spawn_blocking(move || unsynced.sync()).await;
-    match synced.map_err(anyhow::Error::from).flatten() {
-        Ok(()) => MergeDone::merged(&report),
-        Err(error) => MergeDone::failed(&StepError::transient(error)),
-    }
+async fn merge(components: &Components, run: &ClaimedRun) -> anyhow::Result<Option<MergeDone>> {
+    tracing::info!(files = run.inputs.len(), "merging");
+    let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
+    Ok(
+        match merge_for_service(components, run, &summary, &coverage).await? {
+            Merged::Done(report, _) => Some(MergeDone::Merged {
+                rows: report.rows,
+                covered: report.covered,
+            }),
+            Merged::Overflow(error) => MergeDone::overflow(error),
+        },
+    )
+}
+
+async fn load(components: &Components, to_do: &LoadToDo) -> anyhow::Result<Loaded> {
+    tracing::info!(rows = to_do.summary.rows, "loading");
+    Ok(load_for_service(components, to_do).await?)
 }

@@ -258,13 +258,14 @@ impl Settings {
     }
 }
 
-/// Reads the memory limit of the settings, or returns the default for this machine.
+/// Returns what only processes of this version have that read the same text of settings.
 fn fingerprint(text: &str) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(b"\0");
     hasher.update(text.as_bytes()).finalize().to_hex().to_string()
 }
 
+/// Reads the memory limit of the settings, or returns the default for this machine.
 fn memory_limit(text: Option<&str>) -> Result<MemoryLimit, String> {
     let Some(text) = text else {
         return Ok(MemoryLimit::of_machine());

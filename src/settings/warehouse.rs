@@ -15,6 +15,11 @@ impl WarehouseUrl {
     pub fn get(&self) -> Result<&str, &str> {
         self.0.as_deref().map_err(String::as_str)
     }
+
+    /// Returns whether it is a file, which other hosts do not have.
+    pub fn is_file(&self) -> bool {
+        self.get().is_ok_and(|url| super::sqlite_path(url).is_some())
+    }
 }
 
 impl fmt::Debug for WarehouseUrl {

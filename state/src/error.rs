@@ -238,7 +238,7 @@ pub enum StateError {
         /// The URL of the database, without its password.
         database: String,
     },
-    /// The server cannot be asked about the lease.
+    /// The server cannot be asked about the lease, or about workers and their tasks.
     #[error("cannot {action} the state database {database}{}", source.advice())]
     Lease {
         /// What was tried: a phrase that the database follows.

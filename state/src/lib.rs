@@ -80,4 +80,4 @@ pub use run::{
 };
 pub use service::Service;
 pub use waiting::{WaitKind, Waiting, WaitingFile};
-pub use workers::{Claimed, Fate, Tasks, Worker, WorkerRole, WorkerRow};
+pub use workers::{Claimed, TaskId, TaskState, Tasks, Worker, WorkerRole, WorkerRow};

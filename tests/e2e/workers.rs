@@ -3,6 +3,8 @@
 //!
 //! The service's own work is made slow where a test wants workers to have some: a fail point of its process sleeps.
 
+use std::os::unix::fs::PermissionsExt;
+
 use gristmill_testkit::gristmill::{Background, Site, wait_until};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute, shared};
 
@@ -26,9 +28,9 @@ fn jobs() -> String {
     (0..PROVINCES).map(job).collect()
 }
 
-fn site(state: &str, warehouse: &str) -> Site {
-    let settings = support::settings(warehouse, &jobs());
-    support::site(&settings.replacen("sqlite://state.db", state, 1))
+/// The settings with state and warehouse on servers.
+fn settings(state: &str, warehouse: &str) -> String {
+    support::settings(warehouse, &jobs()).replacen("sqlite://state.db", state, 1)
 }
 
 /// Has a file of two stores for each province; each is large enough to be converted by itself.
@@ -64,8 +66,8 @@ fn expected(cents_a_line: u64) -> Vec<String> {
     rows
 }
 
-fn loaded(site: &Site) -> Vec<String> {
-    let rows = support::sqlite_rows(site).into_iter().map(|row| {
+fn loaded(warehouse: &str) -> Vec<String> {
+    let rows = support::postgres_rows(warehouse).into_iter().map(|row| {
         let sale = row.sale_amount.unwrap_or_default();
         format!("{} {} {} {sale}", row.store_id, row.item_id, row.trans_date)
     });
@@ -96,16 +98,22 @@ fn done(worker: Background) -> u64 {
         .unwrap_or_else(|| panic!("{ended}"))
 }
 
-/// A site whose service has worked once, so that workers find its tables.
-fn prepared(state: &str) -> Site {
-    let site = site(state, support::SQLITE);
+/// A site whose service has worked once, so that workers find its tables, with the URLs of state and warehouse.
+fn prepared() -> (Site, String, String) {
+    let (state, warehouse) = (shared().create_database(), shared().create_database());
+    let site = support::site(&settings(&state, &warehouse));
     support::run_until_idle(&site);
-    site
+    (site, state, warehouse)
+}
+
+/// The one value that answers a question to the state database.
+fn number(state: &str, sql: &str) -> i64 {
+    support::postgres(state, sql)[0].get(0)
 }
 
 #[test]
 fn workers_convert_merge_and_load_what_the_service_hands_out() {
-    let mut site = prepared(&shared().create_database());
+    let (mut site, _, warehouse) = prepared();
     let (convert, load) = (worker(&site, "convert"), worker(&site, "load"));
     let status = site.run_ok(["status"]);
     for role in ["worker: convert as process", "worker: load as process"] {
@@ -115,7 +123,7 @@ fn workers_convert_merge_and_load_what_the_service_hands_out() {
     site.set_variable("FAILPOINTS", &format!("{SLOW_CONVERSIONS};{SLOW_MERGES}"));
     support::run_until_idle(&site);
     site.clear_variable("FAILPOINTS");
-    assert_eq!(loaded(&site), expected(101));
+    assert_eq!(loaded(&warehouse), expected(101));
     let told = support::json(&site.run_ok(["status", "--json"]));
     assert_eq!(told["workers"].as_array().map(Vec::len), Some(2), "{told}");
     assert_eq!(told["workers"][0]["tasks"], 0, "{told}");
@@ -141,8 +149,7 @@ fn claimed(state: &str) -> i64 {
 
 #[test]
 fn what_a_worker_does_not_finish_the_service_does_itself() {
-    let state = shared().create_database();
-    let mut site = prepared(&state);
+    let (mut site, state, warehouse) = prepared();
     // The worker stands still in the middle of its tasks, is taken for dead, and goes on when all is done.
     site.set_variable("FAILPOINTS", "after-converted=sleep(5000)");
     let convert = worker(&site, "convert");
@@ -158,29 +165,27 @@ fn what_a_worker_does_not_finish_the_service_does_itself() {
         ended.stderr.contains("a worker has not answered in time"),
         "{ended}"
     );
-    assert_eq!(loaded(&site), expected(101));
+    assert_eq!(loaded(&warehouse), expected(101));
     let submissions = "SELECT count(*) FROM submission";
-    let submitted: i64 = support::postgres(&state, submissions)[0].get(0);
+    let submitted = number(&state, submissions);
     convert.signal("CONT");
-    wait_until("the worker begins anew", || {
-        convert.stderr().contains("the lease of this worker was over")
-    });
-    assert_eq!(done(convert), 0, "no answer of it was in time");
+    let ended = convert.terminate();
+    assert!(
+        ended.stdout.starts_with("tasks: 0 done"),
+        "no answer of it was in time: {ended}"
+    );
     site.clear_variable("FAILPOINTS");
     submit_all(&site, "2.02");
     support::run_until_idle(&site);
-    assert_eq!(loaded(&site), expected(202));
-    let now: i64 = support::postgres(&state, submissions)[0].get(0);
-    assert_eq!(now, 2 * submitted);
+    assert_eq!(loaded(&warehouse), expected(202));
+    assert_eq!(number(&state, submissions), 2 * submitted);
     assert_eq!(submitted, 2 * PROVINCES as i64);
-    let attempts: i64 = support::postgres(&state, "SELECT count(*) FROM file_attempt")[0].get(0);
-    assert_eq!(attempts, 0);
+    assert_eq!(number(&state, "SELECT count(*) FROM file_attempt"), 0);
 }
 
 #[test]
 fn a_worker_that_is_killed_while_it_loads_costs_nothing_but_time() {
-    let state = shared().create_database();
-    let mut site = prepared(&state);
+    let (mut site, state, warehouse) = prepared();
     // It dies after its first load is committed, and before it has said so.
     site.set_variable("FAILPOINTS", "load-after-commit=panic");
     let load = worker(&site, "load");
@@ -192,18 +197,16 @@ fn a_worker_that_is_killed_while_it_loads_costs_nothing_but_time() {
     end_leases(&state);
     let ended = service.wait();
     assert_eq!(ended.status.code(), Some(0), "{ended}");
-    assert_eq!(loaded(&site), expected(101));
-    let runs = "SELECT count(*) || ' ' || count(DISTINCT run_id) FROM gristmill_ledger";
-    assert_eq!(
-        support::sqlite_warehouse(&site, runs),
-        [format!("{PROVINCES} {PROVINCES}")]
-    );
+    assert_eq!(loaded(&warehouse), expected(101));
+    for count in ["count(*)", "count(DISTINCT run_id)"] {
+        let runs = number(&warehouse, &format!("SELECT {count} FROM gristmill_ledger"));
+        assert_eq!(runs, PROVINCES as i64, "{count}");
+    }
 }
 
 #[test]
 fn a_worker_that_is_stopped_finishes_its_tasks_or_gives_them_back() {
-    let state = shared().create_database();
-    let mut site = prepared(&state);
+    let (mut site, state, warehouse) = prepared();
     site.set_variable("FAILPOINTS", "after-converted=sleep(1000)");
     let convert = worker(&site, "convert");
     site.set_variable("FAILPOINTS", SLOW_CONVERSIONS);
@@ -214,14 +217,15 @@ fn a_worker_that_is_stopped_finishes_its_tasks_or_gives_them_back() {
     let ended = service.wait();
     assert_eq!(ended.status.code(), Some(0), "{ended}");
     assert!(!ended.stderr.contains("has not answered in time"), "{ended}");
-    assert_eq!(loaded(&site), expected(101));
+    assert_eq!(loaded(&warehouse), expected(101));
 }
 
 #[test]
 fn workers_outlive_a_crash_of_the_state_databases_server() {
     let server = Postgres::start();
-    let state = server.create_database();
-    let mut site = prepared(&state);
+    let (state, warehouse) = (server.create_database(), shared().create_database());
+    let mut site = support::site(&settings(&state, &warehouse));
+    support::run_until_idle(&site);
     let (convert, load) = (worker(&site, "convert"), worker(&site, "load"));
     site.set_variable("FAILPOINTS", &format!("{SLOW_CONVERSIONS};{SLOW_MERGES}"));
     let mut service = site.start(["run"]);
@@ -232,7 +236,7 @@ fn workers_outlive_a_crash_of_the_state_databases_server() {
     server.start_again();
     wait_until("all is loaded", || {
         assert!(service.is_running(), "{}", service.stderr());
-        loaded(&site) == expected(101)
+        loaded(&warehouse) == expected(101)
     });
     // Those that are idle come back by themselves.
     wait_until("both workers are back", || {
@@ -248,10 +252,10 @@ fn workers_outlive_a_crash_of_the_state_databases_server() {
 
 #[test]
 fn a_worker_with_other_settings_gets_nothing_to_do() {
-    let mut site = prepared(&shared().create_database());
+    let (mut site, state, warehouse) = prepared();
     let convert = worker(&site, "convert");
-    let settings = std::fs::read_to_string(site.folder().join("gristmill.toml")).expect("it has settings");
-    site.write_settings(&format!("# Not what the worker has read.\n{settings}"));
+    let before = settings(&state, &warehouse);
+    site.write_settings(&format!("# Not what the worker has read.\n{before}"));
     let status = site.run_ok(["status"]);
     assert!(
         status.contains("it has another version or other settings than here"),
@@ -260,13 +264,16 @@ fn a_worker_with_other_settings_gets_nothing_to_do() {
     submit_all(&site, "1.01");
     site.set_variable("FAILPOINTS", SLOW_CONVERSIONS);
     support::run_until_idle(&site);
-    assert_eq!(loaded(&site), expected(101));
+    assert_eq!(loaded(&warehouse), expected(101));
     assert_eq!(done(convert), 0);
 }
 
 #[test]
 fn a_worker_waits_for_the_service_to_make_the_tables() {
-    let site = site(&shared().create_database(), support::SQLITE);
+    let site = support::site(&settings(
+        &shared().create_database(),
+        &shared().create_database(),
+    ));
     let convert = site.start(["run", "--role", "convert"]);
     wait_until("it says what it waits for", || {
         convert
@@ -280,20 +287,93 @@ fn a_worker_waits_for_the_service_to_make_the_tables() {
     done(convert);
 }
 
+/// Whoever has files read again whose change times alone differ, has them hashed and compared by the service.
+#[test]
+fn files_that_are_only_doubted_are_compared_by_the_service() {
+    let (mut site, state, warehouse) = prepared();
+    submit_all(&site, "1.01");
+    support::run_until_idle(&site);
+    let convert = worker(&site, "convert");
+    let files = std::fs::read_dir(site.incoming()).expect("the source can be read");
+    for file in files {
+        let path = file.expect("the source can be read").path();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("the file is ours");
+    }
+    site.set_variable("FAILPOINTS", SLOW_CONVERSIONS);
+    support::run_until_idle(&site);
+    assert_eq!(loaded(&warehouse), expected(101));
+    assert_eq!(
+        number(&state, "SELECT count(*) FROM submission"),
+        2 * PROVINCES as i64
+    );
+    assert_eq!(done(convert), 0);
+}
+
+/// What a worker does not find may be missing on its host alone.
+#[test]
+fn what_a_worker_cannot_do_the_service_does_itself() {
+    let (mut site, state, warehouse) = prepared();
+    // These fail with every file, and with every load.
+    site.set_variable("FAILPOINTS_UNWIND", "1");
+    site.set_variable("FAILPOINTS", "after-converted=panic;load-before-commit=panic");
+    let (convert, load) = (worker(&site, "convert"), worker(&site, "load"));
+    site.clear_variable("FAILPOINTS_UNWIND");
+    submit_all(&site, "1.01");
+    site.set_variable("FAILPOINTS", &format!("{SLOW_CONVERSIONS};{SLOW_MERGES}"));
+    support::run_until_idle(&site);
+    assert_eq!(loaded(&warehouse), expected(101));
+    assert_eq!(
+        number(&state, "SELECT count(*) FROM submission"),
+        2 * PROVINCES as i64
+    );
+    let failed = "SELECT count(*) FROM job_run WHERE state <> 'COMPLETED' OR error IS NOT NULL";
+    assert_eq!(number(&state, failed), 0);
+    for worker in [convert, load] {
+        let ended = worker.terminate();
+        assert!(ended.stderr.contains("left to the service"), "{ended}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_the_services_lake_is_refused() {
+    let (_site, state, warehouse) = prepared();
+    let elsewhere = support::site(&settings(&state, &warehouse));
+    let convert = elsewhere.start(["run", "--role", "convert"]);
+    wait_until("it says what is wrong", || {
+        convert
+            .stderr()
+            .contains("is not that of the service on the state database")
+    });
+    assert!(
+        !elsewhere.folder().join("lake").exists(),
+        "it made no lake of its own"
+    );
+    convert.terminate();
+}
+
 #[test]
 fn what_cannot_have_workers_says_so() {
-    let site = support::site(&support::settings(support::SQLITE, &jobs()));
-    for (arguments, problem) in [
+    let on_server = shared().create_database();
+    let in_file = support::settings(support::SQLITE, &jobs());
+    let mixed = settings(&on_server, support::SQLITE);
+    for (settings, arguments, problem) in [
         (
+            &in_file,
             &["run", "--role", "convert"][..],
             "workers need a state database on a server (state.url)",
         ),
         (
+            &mixed,
+            &["run", "--role", "load"],
+            "the warehouse is a file, which only the service's host has",
+        ),
+        (
+            &mixed,
             &["run", "--role", "load", "--until-idle"],
             "--until-idle and --http are for the service",
         ),
     ] {
-        let refused = site.run(arguments);
+        let refused = support::site(settings).run(arguments);
         assert_eq!(refused.status.code(), Some(2), "{refused}");
         assert!(refused.stderr.contains(problem), "{refused}");
     }

@@ -1,27 +1,28 @@
 //! What the service hands out to workers: conversions, merges and loads.
 //!
 //! A worker does a task as the service itself would, and what it answers takes the service's own way from there: only the
-//! service records, queues and completes. So a worker that dies, or is taken for dead, costs time and nothing else: the
-//! service does the task itself.
+//! service records, queues and completes. So a worker that dies, is taken for dead or cannot do a task costs time and nothing
+//! else: the service does the task itself.
 
 mod asking;
+mod room;
 mod wire;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gristmill_state::{Fate, StateError, Tasks, WorkerRole, WorkerRow};
+use gristmill_state::{StateError, TaskState, Tasks, WorkerRole};
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-pub(super) use self::asking::{convert_by_worker, load_by_worker, merge_by_worker};
-pub(super) use self::wire::{
-    FileDone, FileToConvert, FilesDone, LoadDone, LoadToDo, Loaded, MergeDone, Request,
-};
+pub(super) use self::asking::{convert_by_worker, load_by_worker, merge_by_worker, room_with_worker};
+use self::room::Capacity;
+pub(super) use self::room::{By, Room};
+pub(super) use self::wire::{FileDone, FileToConvert, LoadToDo, Loaded, MergeDone, Request};
 use crate::causes;
 
 /// How often it is asked whether tasks were done, while some are handed out.
@@ -30,44 +31,17 @@ const LOOK: Duration = Duration::from_millis(100);
 /// How often it is asked for the workers.
 const ROLL_CALL: Duration = Duration::from_secs(1);
 
+/// How long a task may wait for a worker, all of whom have room.
+const UNCLAIMED: Duration = Duration::from_secs(5);
+
+/// How long workers are given to renew their leases once the state database answers again.
+const GRACE: Duration = Duration::from_secs(15);
+
 /// Hands tasks out, and attends to them until it is dropped.
 #[derive(Debug)]
 pub(super) struct Delegation {
-    desk: Arc<Desk>,
+    board: Arc<Board>,
     attending: JoinHandle<()>,
-}
-
-/// Who does a piece of work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
-    /// The service itself.
-    Service,
-    /// A worker, unless it fails to.
-    Worker,
-}
-
-/// Room for one piece of work, until it is dropped.
-#[derive(Debug)]
-pub(super) struct Room {
-    pub(super) by: By,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Room {
-    /// Makes room in this process.
-    pub(super) fn here(permit: OwnedSemaphorePermit) -> Self {
-        Self {
-            by: By::Service,
-            _permit: permit,
-        }
-    }
-
-    fn with_worker(permit: OwnedSemaphorePermit) -> Self {
-        Self {
-            by: By::Worker,
-            _permit: permit,
-        }
-    }
 }
 
 /// What became of a task.
@@ -82,58 +56,31 @@ pub(super) enum Ending<T> {
     },
 }
 
+/// The tasks that are handed out, and the room for more.
 #[derive(Debug)]
-struct Desk {
+struct Board {
     tasks: Tasks,
-    /// Room for more tasks with the workers of each role.
     to_convert: Capacity,
     to_load: Capacity,
-    /// The tasks that are handed out. It is held while a task is handed out, so that none is seen before it is known.
-    outstanding: Mutex<HashMap<i64, Outstanding>>,
+    outstanding: Mutex<HashMap<String, Outstanding>>,
     handed_out: Notify,
-    /// Set once what is in progress is not waited for any more.
+    /// Set once files that are being read are not waited for any more.
     abandoned: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
 struct Outstanding {
     role: WorkerRole,
+    /// When the server has taken it.
+    since: Option<Instant>,
     ending: oneshot::Sender<Ending<String>>,
 }
 
-/// Has a permit for each task that the workers of a role have room for.
-#[derive(Debug)]
-struct Capacity {
-    permits: Arc<Semaphore>,
-    size: Mutex<Size>,
-}
-
-#[derive(Debug, Default)]
-struct Size {
-    /// How many permits there are, whoever has them.
-    permits: usize,
-    /// How many there are to be.
-    wanted: usize,
-}
-
-impl Capacity {
-    fn new() -> Self {
-        Self {
-            permits: Arc::new(Semaphore::new(0)),
-            size: Mutex::default(),
-        }
-    }
-
-    /// Has as many permits from now on. Those that are in use are missed once they come back.
-    async fn resize(&self, wanted: usize) {
-        let mut size = self.size.lock().await;
-        size.wanted = wanted;
-        match wanted.checked_sub(size.permits) {
-            Some(more) => {
-                self.permits.add_permits(more);
-                size.permits = wanted;
-            }
-            None => size.permits -= self.permits.forget_permits(size.permits - wanted),
+impl<T> Ending<T> {
+    fn map<U>(self, answer: impl FnOnce(T) -> U) -> Ending<U> {
+        match self {
+            Self::Done(done) => Ending::Done(answer(done)),
+            Self::NotDone { worker_died } => Ending::NotDone { worker_died },
         }
     }
 }
@@ -141,7 +88,7 @@ impl Capacity {
 impl Delegation {
     /// Begins to hand out tasks.
     pub(super) fn begin(tasks: Tasks, abandoned: Arc<AtomicBool>) -> Self {
-        let desk = Arc::new(Desk {
+        let board = Arc::new(Board {
             tasks,
             to_convert: Capacity::new(),
             to_load: Capacity::new(),
@@ -149,24 +96,18 @@ impl Delegation {
             handed_out: Notify::new(),
             abandoned,
         });
-        let attending = tokio::spawn(attend(desk.clone()));
-        Self { desk, attending }
+        let attending = tokio::spawn(attend(board.clone()));
+        Self { board, attending }
     }
 
     /// Waits until a worker has room for a task.
     pub(super) async fn room(&self, role: WorkerRole) -> Room {
-        let permits = self.desk.capacity(role).permits.clone();
-        match permits.acquire_owned().await {
-            Ok(permit) => Room::with_worker(permit),
-            // It is never closed.
-            Err(_) => std::future::pending().await,
-        }
+        self.board.capacity(role).wait().await
     }
 
     /// Returns room for a task if a worker has some.
     pub(super) fn room_now(&self, role: WorkerRole) -> Option<Room> {
-        let permits = self.desk.capacity(role).permits.clone();
-        permits.try_acquire_owned().ok().map(Room::with_worker)
+        self.board.capacity(role).now()
     }
 
     /// Hands out a task, and waits for the answer.
@@ -179,22 +120,26 @@ impl Delegation {
                 return not_done;
             }
         };
-        let Some(ending) = self.desk.hand_out(role, &request).await else {
+        let Some(ending) = self.board.hand_out(role, &request).await else {
             return not_done;
         };
-        match ending.await {
-            Ok(Ending::Done(answer)) => match serde_json::from_str(&answer) {
-                Ok(answer) => Ending::Done(answer),
-                Err(error) => {
-                    tracing::error!(
-                        "a worker's answer cannot be read: {error}; the service does the task itself"
-                    );
-                    not_done
-                }
-            },
-            Ok(Ending::NotDone { worker_died }) => Ending::NotDone { worker_died },
-            // Nobody attends any more: the pipeline is gone.
-            Err(_) => not_done,
+        // If nobody attends any more, the pipeline is gone.
+        let Ok(ending) = ending.await else {
+            return not_done;
+        };
+        match ending.map(|answer| serde_json::from_str::<Option<A>>(&answer)) {
+            Ending::Done(Ok(Some(answer))) => Ending::Done(answer),
+            Ending::Done(Ok(None)) => {
+                tracing::warn!("a worker could not do a task: its log says why; the service does it itself");
+                not_done
+            }
+            Ending::Done(Err(error)) => {
+                tracing::error!(
+                    "a worker's answer cannot be read: {error}; the service does the task itself"
+                );
+                not_done
+            }
+            Ending::NotDone { worker_died } => Ending::NotDone { worker_died },
         }
     }
 }
@@ -205,7 +150,7 @@ impl Drop for Delegation {
     }
 }
 
-impl Desk {
+impl Board {
     fn capacity(&self, role: WorkerRole) -> &Capacity {
         match role {
             WorkerRole::Convert => &self.to_convert,
@@ -213,18 +158,36 @@ impl Desk {
         }
     }
 
+    fn outstanding(&self) -> MutexGuard<'_, HashMap<String, Outstanding>> {
+        self.outstanding.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Hands out a task; `None` if that cannot be done now.
     async fn hand_out(&self, role: WorkerRole, request: &str) -> Option<oneshot::Receiver<Ending<String>>> {
-        let mut outstanding = self.outstanding.lock().await;
-        let number = match self.tasks.hand_out(role, request).await {
-            Ok(number) => number?,
+        let id = self.tasks.new_id();
+        let (ending, ended) = oneshot::channel();
+        let task = Outstanding {
+            role,
+            since: None,
+            ending,
+        };
+        // Before the server has it, or its row might seem to be nobody's.
+        self.outstanding().insert(id.as_str().to_owned(), task);
+        let handed_out = self.tasks.hand_out(&id, role, request).await;
+        if !matches!(handed_out, Ok(true)) {
+            self.outstanding().remove(id.as_str());
+        }
+        match handed_out {
+            Ok(true) => {}
+            Ok(false) => return None,
             Err(error) => {
                 tracing::warn!("{}", causes::joined(&error.into(), ": "));
                 return None;
             }
-        };
-        let (ending, ended) = oneshot::channel();
-        outstanding.insert(number, Outstanding { role, ending });
+        }
+        if let Some(task) = self.outstanding().get_mut(id.as_str()) {
+            task.since = Some(Instant::now());
+        }
         self.handed_out.notify_one();
         Some(ended)
     }
@@ -234,81 +197,98 @@ impl Desk {
         let workers = self.tasks.workers().await?;
         for role in [WorkerRole::Convert, WorkerRole::Load] {
             let of_role = workers.iter().filter(|worker| worker.role == role.as_str());
-            let tasks: u64 = of_role.map(|WorkerRow { at_once, .. }| *at_once).sum();
-            self.capacity(role)
-                .resize(usize::try_from(tasks).unwrap_or(usize::MAX).min(1 << 16))
-                .await;
+            self.capacity(role).resize(of_role.map(|worker| worker.at_once));
         }
         Ok(())
     }
 
-    /// Ends the tasks that were done, and takes back those that will not be.
-    async fn look(&self) -> Result<(), StateError> {
-        let mut outstanding = self.outstanding.lock().await;
-        let mut fates: HashMap<i64, Fate> = self.tasks.look().await?.into_iter().collect();
-        let is_abandoned = self.abandoned.load(Ordering::Relaxed);
-        let unknown = fates.keys().filter(|number| !outstanding.contains_key(number));
-        for number in unknown {
-            self.tasks.remove(*number).await?;
-        }
-        let numbers: Vec<i64> = outstanding.keys().copied().collect();
-        for number in numbers {
-            let Some(task) = outstanding.get(&number) else {
-                continue;
-            };
-            let is_awaited = !task.ending.is_closed() && !is_abandoned;
-            let ending = match fates.remove(&number) {
-                // The server has lost it.
-                None => Ending::NotDone { worker_died: false },
-                Some(Fate::Done { result }) => {
-                    self.tasks.remove(number).await?;
-                    Ending::Done(result)
-                }
-                Some(Fate::Lost { worker }) => {
-                    if !self.tasks.take_back(number, Some(&worker)).await? {
-                        continue;
-                    }
-                    tracing::warn!(
-                        worker,
-                        "a worker has not answered in time: the service does its task itself"
-                    );
-                    Ending::NotDone { worker_died: true }
-                }
-                Some(Fate::Claimed { .. }) if is_awaited => continue,
-                Some(Fate::Claimed { worker }) => {
-                    if !self.tasks.take_back(number, Some(&worker)).await? {
-                        continue;
-                    }
-                    Ending::NotDone { worker_died: false }
-                }
-                Some(Fate::Free) => {
-                    let is_hopeless = self.capacity(task.role).size.lock().await.wanted == 0;
-                    if is_awaited && !is_hopeless || !self.tasks.take_back(number, None).await? {
-                        continue;
-                    }
-                    Ending::NotDone { worker_died: false }
-                }
-            };
-            if let Some(task) = outstanding.remove(&number) {
+    /// Ends the tasks that were done, and takes back those that will not be. Before `lost_from`, no worker is taken for dead.
+    async fn look(&self, lost_from: Instant) -> Result<(), StateError> {
+        // What is handed out meanwhile is not judged by an answer that may be older.
+        let out: Vec<String> = {
+            let outstanding = self.outstanding();
+            let out = outstanding.iter().filter(|(_, task)| task.since.is_some());
+            out.map(|(id, _)| id.clone()).collect()
+        };
+        let mut states: HashMap<String, TaskState> = self.tasks.look().await?.into_iter().collect();
+        for id in out {
+            let state = states.remove(&id);
+            if let Some(ending) = self.ending(&id, state, lost_from).await?
+                && let Some(task) = self.outstanding().remove(&id)
+            {
                 // Who does not wait any more needs no answer.
                 let _ = task.ending.send(ending);
             }
         }
+        // What is left was answered before, or nobody has been told that it was handed out.
+        for id in states.keys() {
+            let is_known = self.outstanding().contains_key(id);
+            if !is_known {
+                self.tasks.remove(id).await?;
+            }
+        }
         Ok(())
+    }
+
+    /// Returns how a task has ended, if it has. What is not waited for any more ends at once.
+    async fn ending(
+        &self,
+        id: &str,
+        state: Option<TaskState>,
+        lost_from: Instant,
+    ) -> Result<Option<Ending<String>>, StateError> {
+        let (role, since, is_closed) = match self.outstanding().get(id) {
+            Some(task) => (task.role, task.since, task.ending.is_closed()),
+            None => return Ok(None),
+        };
+        let is_abandoned = self.abandoned.load(Ordering::Relaxed);
+        let is_lost = matches!(state, Some(TaskState::Lost { .. })) && Instant::now() >= lost_from;
+        let worker = match state {
+            // The server has lost it.
+            None => return Ok(Some(Ending::NotDone { worker_died: false })),
+            Some(TaskState::Done { result }) => return Ok(Some(Ending::Done(result))),
+            Some(TaskState::Free) => {
+                let is_left = since.is_some_and(|since| since.elapsed() >= UNCLAIMED);
+                if !is_left && !is_closed && !is_abandoned {
+                    return Ok(None);
+                }
+                None
+            }
+            Some(TaskState::Claimed { worker } | TaskState::Lost { worker }) => {
+                // A merge or a load is waited for when the service stops, as its own are.
+                let is_given_up = is_abandoned && role == WorkerRole::Convert;
+                if !is_lost && !is_closed && !is_given_up {
+                    return Ok(None);
+                }
+                Some(worker)
+            }
+        };
+        if !self.tasks.take_back(id, worker.as_deref()).await? {
+            // It has changed meanwhile: the next look says how.
+            return Ok(None);
+        }
+        if let Some(worker) = worker.filter(|_| is_lost) {
+            tracing::warn!(
+                worker,
+                "a worker has not answered in time: the service does its task itself"
+            );
+        }
+        Ok(Some(Ending::NotDone { worker_died: is_lost }))
     }
 }
 
 /// Calls the roll and looks for answers, for as long as it is let.
-async fn attend(desk: Arc<Desk>) {
+async fn attend(board: Arc<Board>) {
     let mut roll_call = Instant::now();
+    let mut lost_from = Instant::now();
     let mut is_told = false;
     loop {
         let is_time = Instant::now() >= roll_call;
         let attended = async {
             if is_time {
-                desk.call_the_roll().await?;
+                board.call_the_roll().await?;
             }
-            desk.look().await
+            board.look(lost_from).await
         };
         match attended.await {
             Ok(()) => is_told = false,
@@ -318,8 +298,10 @@ async fn attend(desk: Arc<Desk>) {
                     is_told = true;
                 }
                 // Nothing more is handed out to whom nobody can see.
-                desk.to_convert.resize(0).await;
-                desk.to_load.resize(0).await;
+                for capacity in [&board.to_convert, &board.to_load] {
+                    capacity.resize([]);
+                }
+                lost_from = Instant::now() + GRACE;
             }
         }
         if is_time {
@@ -327,9 +309,9 @@ async fn attend(desk: Arc<Desk>) {
         }
         if is_told {
             sleep_until(roll_call).await;
-        } else if desk.outstanding.lock().await.is_empty() {
+        } else if board.outstanding().is_empty() {
             // Either way it is time to look.
-            let _ = timeout_at(roll_call, desk.handed_out.notified()).await;
+            let _ = timeout_at(roll_call, board.handed_out.notified()).await;
         } else {
             sleep_until(roll_call.min(Instant::now() + LOOK)).await;
         }

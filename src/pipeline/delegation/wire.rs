@@ -1,27 +1,26 @@
 //! What the service and a worker tell each other about a task, as JSON. Both are the same program with the same settings
 //! ([`Settings::fingerprint`](crate::settings::Settings::fingerprint)), so these forms need not be kept.
+//!
+//! Only what a worker has done is believed. That something is missing or cannot be done may be so on its host alone: it then
+//! answers `null`, and the service does the task itself.
 
-use anyhow::anyhow;
-use gristmill_engine::{EngineError, SummaryReport};
+use gristmill_engine::EngineError;
 use gristmill_state::{
     ClaimedRun, RowChanges, Stamp, SubmissionOutcome, SummaryRecord, VersionDay, VersionRecord,
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::faults::Hope;
-use crate::pipeline::partials::LostPartials;
-use crate::pipeline::retry::StepError;
 use crate::pipeline::steps::Outcome;
 
 /// A task.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::pipeline) enum Request {
-    /// Convert these files. The answer is [`FilesDone`].
+    /// Convert these files. The answer is what was done of each, in their order: an optional [`FileDone`].
     Convert { files: Vec<FileToConvert> },
     /// Merge a run. The answer is [`MergeDone`].
     Merge(Box<ClaimedRun>),
-    /// Load a summary. The answer is [`LoadDone`].
+    /// Load a summary. The answer is [`Loaded`].
     Load(Box<LoadToDo>),
 }
 
@@ -30,36 +29,26 @@ pub(in crate::pipeline) enum Request {
 pub(in crate::pipeline) struct FileToConvert {
     pub(in crate::pipeline) path: String,
     pub(in crate::pipeline) stamp: Stamp,
-    pub(in crate::pipeline) is_doubted: bool,
 }
-
-/// What came of each file, in their order.
-pub(in crate::pipeline) type FilesDone = Vec<Result<FileDone, TaskError>>;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::pipeline) enum FileDone {
+    /// What came of it is in the lake, on disk.
     Converted {
         version: Box<VersionRecord>,
         days: Vec<VersionDay>,
     },
+    /// The bytes are those of a known version.
     Unchanged {
         content_hash: String,
         layout_digest: String,
     },
-    Gone,
-    Changed,
-    Same,
-    Unanswered,
-    Archive,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::pipeline) enum MergeDone {
     /// The summary and its coverage are in the lake, on disk.
-    Merged {
-        rows: u64,
-        covered: u64,
-    },
+    Merged { rows: u64, covered: u64 },
     /// The sums of several files overflow together.
     Overflow {
         measure: String,
@@ -67,12 +56,10 @@ pub(in crate::pipeline) enum MergeDone {
         item_id: String,
         trans_date: Date,
     },
-    /// The lake has lost these partials.
-    LostPartials(Vec<String>),
-    Failed(TaskError),
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+/// A summary that is in the lake, on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::pipeline) struct LoadToDo {
     pub(in crate::pipeline) run_id: String,
     pub(in crate::pipeline) scope: String,
@@ -81,8 +68,6 @@ pub(in crate::pipeline) struct LoadToDo {
     /// The run that was loaded before, and its summary.
     pub(in crate::pipeline) base: Option<(String, SummaryRecord)>,
 }
-
-pub(in crate::pipeline) type LoadDone = Result<Loaded, TaskError>;
 
 /// What came of a load.
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,120 +83,64 @@ pub(in crate::pipeline) enum Loaded {
     },
 }
 
-/// A [`StepError`] of a worker.
-#[derive(Debug, Serialize, Deserialize)]
-pub(in crate::pipeline) struct TaskError {
-    message: String,
-    hope: Hope,
-    is_of_room: bool,
-    is_of_group: bool,
-}
-
-impl From<&StepError> for TaskError {
-    fn from(error: &StepError) -> Self {
-        let (hope, is_of_room, is_of_group) = error.nature();
-        Self {
-            message: error.to_string(),
-            hope,
-            is_of_room,
-            is_of_group,
-        }
-    }
-}
-
-impl From<TaskError> for StepError {
-    fn from(error: TaskError) -> Self {
-        let nature = (error.hope, error.is_of_room, error.is_of_group);
-        Self::of_worker(anyhow!(error.message), nature)
-    }
-}
-
 impl FileDone {
-    /// Makes the answer about a file; `None` if the worker was stopped before it was done.
+    /// Makes the answer about a file; `None` if there is nothing that counts on any host.
     pub(in crate::pipeline) fn of(outcome: Outcome) -> Option<Self> {
-        Some(match outcome {
-            Outcome::Recorded(recorded) => match *recorded {
-                SubmissionOutcome::Converted(mut version) => {
-                    let days = std::mem::take(&mut version.days);
-                    Self::Converted {
-                        version: Box::new(version),
-                        days,
-                    }
-                }
-                SubmissionOutcome::Unchanged {
-                    content_hash,
-                    layout_digest,
-                } => Self::Unchanged {
-                    content_hash,
-                    layout_digest,
-                },
-                // The failure of a conversion is an error.
-                SubmissionOutcome::Failed { .. } => return None,
-            },
-            Outcome::Gone => Self::Gone,
-            Outcome::Changed => Self::Changed,
-            Outcome::Same => Self::Same,
-            Outcome::Unanswered => Self::Unanswered,
-            Outcome::Archive => Self::Archive,
-            // Archives are not handed out.
-            Outcome::Stopped | Outcome::Unpacked(_) => return None,
-        })
+        let Outcome::Recorded(recorded) = outcome else {
+            return None;
+        };
+        match *recorded {
+            SubmissionOutcome::Converted(mut version) => {
+                let days = std::mem::take(&mut version.days);
+                let version = Box::new(version);
+                Some(Self::Converted { version, days })
+            }
+            SubmissionOutcome::Unchanged {
+                content_hash,
+                layout_digest,
+            } => Some(Self::Unchanged {
+                content_hash,
+                layout_digest,
+            }),
+            SubmissionOutcome::Failed { .. } => None,
+        }
     }
 }
 
 impl From<FileDone> for Outcome {
     fn from(done: FileDone) -> Self {
-        match done {
+        Self::Recorded(Box::new(match done {
             FileDone::Converted { mut version, days } => {
                 version.days = days;
-                Self::Recorded(Box::new(SubmissionOutcome::Converted(*version)))
+                SubmissionOutcome::Converted(*version)
             }
             FileDone::Unchanged {
                 content_hash,
                 layout_digest,
-            } => Self::Recorded(Box::new(SubmissionOutcome::Unchanged {
+            } => SubmissionOutcome::Unchanged {
                 content_hash,
                 layout_digest,
-            })),
-            FileDone::Gone => Self::Gone,
-            FileDone::Changed => Self::Changed,
-            FileDone::Same => Self::Same,
-            FileDone::Unanswered => Self::Unanswered,
-            FileDone::Archive => Self::Archive,
-        }
+            },
+        }))
     }
 }
 
 impl MergeDone {
-    pub(in crate::pipeline) fn merged(report: &SummaryReport) -> Self {
-        Self::Merged {
-            rows: report.rows,
-            covered: report.covered,
-        }
-    }
-
-    /// Makes the answer about sums that overflow.
-    pub(in crate::pipeline) fn overflow(error: EngineError) -> Self {
+    /// Makes the answer about sums that overflow; `None` for any other error.
+    pub(in crate::pipeline) fn overflow(error: EngineError) -> Option<Self> {
         match error {
             EngineError::Overflow {
                 measure,
                 store_id,
                 item_id,
                 trans_date,
-            } => Self::Overflow {
+            } => Some(Self::Overflow {
                 measure,
                 store_id,
                 item_id,
                 trans_date,
-            },
-            other => Self::failed(&other.into()),
-        }
-    }
-
-    pub(in crate::pipeline) fn failed(error: &StepError) -> Self {
-        match LostPartials::of(error) {
-            Some(lost) => Self::LostPartials(lost.objects().to_vec()),
-            None => Self::Failed(error.into()),
+            }),
+            _ => None,
         }
     }
 }

@@ -7,7 +7,7 @@ use gristmill_state::ClaimedRun;
 use tokio::time::Instant;
 
 use super::super::Components;
-use super::super::delegation::By;
+use super::super::delegation::Room;
 use super::super::panics::contained;
 use super::super::partials::{self, Fate, LostPartials};
 use super::super::retry::{StepError, pause_after, with_retries};
@@ -25,7 +25,7 @@ pub(super) async fn attempt(
     components: &Components,
     sources: &Sources,
     run: &ClaimedRun,
-    by: By,
+    room: &mut Room,
 ) -> anyhow::Result<Option<StepError>> {
     tracing::info!(files = run.inputs.len(), attempt = run.attempts, "started");
     for sentence in others::describe(&run.days_of_others) {
@@ -42,7 +42,7 @@ pub(super) async fn attempt(
         }
     };
     let done = tokio::select! {
-        done = contained(execute(components, run, by)) => done,
+        done = contained(execute(components, run, room)) => done,
         () = beat => unreachable!("the heart beats until the run is done"),
     };
     let error = match done {

@@ -7,7 +7,7 @@ use gristmill_state::{Cause, ClaimedRun, RowChanges, RunOutcome, RunResult, Summ
 use object_store::path::Path as ObjectPath;
 use tokio::sync::watch;
 
-use super::super::delegation::{By, Ending, LoadToDo, Loaded, load_by_worker};
+use super::super::delegation::{By, Ending, LoadToDo, Loaded, Room, load_by_worker};
 use super::super::merge::{Merged, culprit, merge};
 use super::super::panics::panic_point;
 use super::super::retry::StepError;
@@ -21,13 +21,13 @@ use crate::ledger::scope;
 async fn merge_what_fits(
     components: &Components,
     run: &ClaimedRun,
-    by: By,
+    room: &mut Room,
     summary: &ObjectPath,
     coverage: &ObjectPath,
 ) -> Result<(SummaryReport, Unsynced), StepError> {
     let mut run = run.clone();
     loop {
-        let error = match merge(components, &run, by, summary, coverage).await? {
+        let error = match merge(components, &run, room, summary, coverage).await? {
             Merged::Done(report, unsynced) => return Ok((report, unsynced)),
             Merged::Overflow(error) => error,
         };
@@ -55,11 +55,15 @@ async fn merge_what_fits(
 }
 
 /// Has a run merged and loaded, and records it. It is safe to repeat from the beginning at any time.
-pub(super) async fn execute(components: &Components, run: &ClaimedRun, by: By) -> Result<(), StepError> {
+pub(super) async fn execute(
+    components: &Components,
+    run: &ClaimedRun,
+    room: &mut Room,
+) -> Result<(), StepError> {
     panic_point("execute-run", &run.job_id);
     ledger::check(components, run).await?;
     let (summary, coverage) = summary_names(&run.job_id, &run.run_id);
-    let (report, unsynced) = merge_what_fits(components, run, by, &summary, &coverage).await?;
+    let (report, unsynced) = merge_what_fits(components, run, room, &summary, &coverage).await?;
     oddities::tell_of_stores(components, run).await?;
     // The load reads and compares while the disk writes, and commits only after that.
     let synced = tokio::task::spawn_blocking(move || unsynced.sync());
@@ -77,7 +81,7 @@ pub(super) async fn execute(components: &Components, run: &ClaimedRun, by: By) -
         safe.send_replace(true);
         Ok(())
     };
-    let ((), outcome) = tokio::try_join!(make_safe, load(components, run, by, &record, is_safe))?;
+    let ((), outcome) = tokio::try_join!(make_safe, load(components, run, room, &record, is_safe))?;
     crash_point("after-load");
     let result = match outcome {
         Loaded::Now(changes) => {
@@ -126,7 +130,7 @@ pub(super) async fn execute(components: &Components, run: &ClaimedRun, by: By) -
 async fn load(
     components: &Components,
     run: &ClaimedRun,
-    by: By,
+    room: &mut Room,
     record: &SummaryRecord,
     mut is_safe: watch::Receiver<bool>,
 ) -> Result<Loaded, StepError> {
@@ -136,78 +140,86 @@ async fn load(
     let before = base(components, run).await?;
     let summary_before = before.as_ref().map(|(_, _, files)| files[0].path());
     oddities::tell_of_measures(summary.path(), summary_before).await?;
-    let scope = scope(&run.job_id, run.wave);
-    if by == By::Worker {
-        // An error means that it will never be.
-        if is_safe.wait_for(|is_safe| *is_safe).await.is_err() {
-            return std::future::pending().await;
-        }
-        let load = LoadToDo {
-            run_id: run.run_id.clone(),
-            scope: scope.clone(),
-            sequence: run.sequence,
-            summary: record.clone(),
-            base: before
-                .as_ref()
-                .map(|(run_id, record, _)| (run_id.clone(), record.clone())),
-        };
-        if let Ending::Done(loaded) = load_by_worker(components, load).await {
-            return loaded;
+    let files = before.as_ref().map(|(_, _, files)| files.clone());
+    let to_do = LoadToDo {
+        run_id: run.run_id.clone(),
+        scope: scope(&run.job_id, run.wave),
+        sequence: run.sequence,
+        summary: record.clone(),
+        base: before.map(|(run_id, record, _)| (run_id, record)),
+    };
+    if room.by() == By::Service {
+        return load_files(
+            components,
+            &to_do,
+            &[summary, coverage],
+            files.as_ref(),
+            Some(is_safe),
+        )
+        .await;
+    }
+    // An error means that it will never be.
+    if is_safe.wait_for(|is_safe| *is_safe).await.is_err() {
+        return std::future::pending().await;
+    }
+    match load_by_worker(components, to_do.clone()).await {
+        Ending::Done(loaded) => Ok(loaded),
+        Ending::NotDone { .. } => {
+            room.come_home(&components.runs).await;
+            load_files(components, &to_do, &[summary, coverage], files.as_ref(), None).await
         }
     }
-    let load = Load {
-        run_id: run.run_id.clone(),
-        scope,
-        sequence: run.sequence,
-        summary: summary.path().to_owned(),
-        coverage: coverage.path().to_owned(),
-        rows: record.rows,
-        digest: record.digest.clone(),
-        base: before
-            .as_ref()
-            .map(|(run_id, record, files)| as_base(run_id, record, files)),
-        is_safe: Some(is_safe),
-    };
-    load_here(components, &load).await
 }
 
-/// Loads a summary that is in the lake, in this process.
-pub(in crate::pipeline) async fn load_stored(
+/// Loads a summary as a worker.
+pub(in crate::pipeline) async fn load_for_service(
     components: &Components,
-    load: LoadToDo,
+    to_do: &LoadToDo,
 ) -> Result<Loaded, StepError> {
-    let files = async |record: &SummaryRecord| {
+    let stored = async |record: &SummaryRecord| {
         let files = summary_files(&components.lake, record).await;
         files.map_err(StepError::transient)
     };
-    let made = files(&load.summary).await?;
-    let made = made.context("the summary is gone from the lake");
-    let [summary, coverage] = made.map_err(StepError::transient)?;
-    let base = match &load.base {
-        Some((run_id, record)) => files(record).await?.map(|files| (run_id, record, files)),
+    let summary = stored(&to_do.summary).await?;
+    let summary = summary.context("the summary is gone from the lake");
+    let summary = summary.map_err(StepError::transient)?;
+    let base = match &to_do.base {
+        Some((_, record)) => stored(record).await?,
         None => None,
     };
-    let load = Load {
-        run_id: load.run_id.clone(),
-        scope: load.scope.clone(),
-        sequence: load.sequence,
-        summary: summary.path().to_owned(),
-        coverage: coverage.path().to_owned(),
-        rows: load.summary.rows,
-        digest: load.summary.digest.clone(),
-        base: base
-            .as_ref()
-            .map(|(run_id, record, files)| as_base(run_id, record, files)),
-        is_safe: None,
-    };
-    load_here(components, &load).await
+    load_files(components, to_do, &summary, base.as_ref(), None).await
 }
 
-async fn load_here(components: &Components, load: &Load) -> Result<Loaded, StepError> {
+/// Loads the files of a summary, compared with those of the base, if there is one. Nothing is committed before `is_safe`.
+async fn load_files(
+    components: &Components,
+    to_do: &LoadToDo,
+    [summary, coverage]: &[LocalFile; 2],
+    base: Option<&[LocalFile; 2]>,
+    is_safe: Option<watch::Receiver<bool>>,
+) -> Result<Loaded, StepError> {
+    let base = to_do.base.as_ref().zip(base);
+    let base = base.map(|((run_id, record), [summary, coverage])| Base {
+        rows: record.rows,
+        run_id: run_id.clone(),
+        summary: summary.path().to_owned(),
+        coverage: coverage.path().to_owned(),
+    });
+    let load = Load {
+        run_id: to_do.run_id.clone(),
+        scope: to_do.scope.clone(),
+        sequence: to_do.sequence,
+        summary: summary.path().to_owned(),
+        coverage: coverage.path().to_owned(),
+        rows: to_do.summary.rows,
+        digest: to_do.summary.digest.clone(),
+        base,
+        is_safe,
+    };
     let bar = components.progress.load(&load.run_id, load.rows);
     let outcome = components
         .warehouse
-        .load(load, &|rows| bar.set_position(rows))
+        .load(&load, &|rows| bar.set_position(rows))
         .await?;
     bar.finish_and_clear();
     Ok(match outcome {
@@ -220,15 +232,6 @@ async fn load_here(components: &Components, load: &Load) -> Result<Loaded, StepE
         LoadOutcome::AlreadyLoaded(_) => Loaded::Before,
         LoadOutcome::Superseded { by } => Loaded::Superseded { by: by.run_id },
     })
-}
-
-fn as_base(run_id: &str, record: &SummaryRecord, files: &[LocalFile; 2]) -> Base {
-    Base {
-        rows: record.rows,
-        run_id: run_id.to_owned(),
-        summary: files[0].path().to_owned(),
-        coverage: files[1].path().to_owned(),
-    }
 }
 
 /// Finds what this job and wave loaded last, if its summary is still in the lake. Without a base, all rows are sent to

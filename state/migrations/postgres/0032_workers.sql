@@ -14,8 +14,9 @@ CREATE UNLOGGED TABLE worker (
 );
 
 CREATE UNLOGGED TABLE task (
-    task_id  bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    task_id  text COLLATE "C" PRIMARY KEY,  -- never used again, even after a crash
     epoch    bigint NOT NULL,               -- number of the service that handed it out
+    sequence bigint NOT NULL,               -- in the order in which that handed them out
     role     text COLLATE "C" NOT NULL,
     settings text COLLATE "C" NOT NULL,
     request  text NOT NULL,

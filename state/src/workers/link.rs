@@ -39,13 +39,18 @@ impl Link {
         let answer = self.server.in_time(asked).await;
         if answer.is_err() {
             // Whatever it was, the next question has a connection of its own.
-            *self.client.lock().await = None;
+            self.forget().await;
         }
         answer.map_err(|source| StateError::Lease {
             action,
             database: self.server.url().to_owned(),
             source,
         })
+    }
+
+    /// Has the next question be asked over a new connection.
+    pub(super) async fn forget(&self) {
+        *self.client.lock().await = None;
     }
 
     async fn client(&self) -> Result<Arc<Client>, ConnectError> {

@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub(crate) use self::tasks::workers_on;
-pub use self::tasks::{Fate, Tasks};
+pub use self::tasks::{TaskId, TaskState, Tasks};
 pub use self::worker::{Claimed, Worker};
 use crate::text::words;
 

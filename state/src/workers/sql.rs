@@ -9,27 +9,32 @@ pub(super) const REGISTER: &str = "
 INSERT INTO worker (worker_id, role, settings, at_once, host, pid, since, renewed, lease_until)
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), clock_timestamp(), clock_timestamp() + $7 * interval '1 second')";
 
-/// Renews a worker's lease. One that is over is not renewed: its tasks may have been taken back.
+/// Renews a worker's lease, even if it was over: what was taken back of its tasks, it cannot answer any more.
 pub(super) const RENEW: &str = "
 UPDATE worker
    SET renewed = clock_timestamp(), lease_until = clock_timestamp() + $2 * interval '1 second'
- WHERE worker_id = $1 AND lease_until > clock_timestamp()";
+ WHERE worker_id = $1";
 
 pub(super) const LEAVE: &str = "DELETE FROM worker WHERE worker_id = $1";
 
-/// The tasks that are the worker's already, then the oldest that nobody has claimed.
-pub(super) const TO_CLAIM: &str = "
-SELECT task_id, request, worker IS NULL AS is_free
+/// The tasks that the worker has claimed, and not answered.
+pub(super) const OWN: &str = "SELECT task_id, request FROM task WHERE worker = $1 AND result IS NULL";
+
+/// The oldest tasks that nobody has claimed.
+pub(super) const FREE: &str = "
+SELECT task_id
   FROM task
- WHERE (worker = $1 AND result IS NULL) OR (worker IS NULL AND role = $2 AND settings = $3)
- ORDER BY is_free, task_id";
+ WHERE worker IS NULL AND role = $1 AND settings = $2
+ ORDER BY epoch, sequence
+ LIMIT $3";
 
 /// Claims a task, unless somebody else was faster, or the worker's own lease is over.
 pub(super) const CLAIM: &str = "
 UPDATE task
    SET worker = $2
  WHERE task_id = $1 AND worker IS NULL
-   AND EXISTS (SELECT FROM worker WHERE worker_id = $2 AND lease_until > clock_timestamp())";
+   AND EXISTS (SELECT FROM worker WHERE worker_id = $2 AND lease_until > clock_timestamp())
+RETURNING request";
 
 /// Ends a task that is still the worker's.
 pub(super) const FINISH: &str = "UPDATE task SET result = $3 WHERE task_id = $1 AND worker = $2";
@@ -46,9 +51,8 @@ pub(super) const REMOVE_SILENT: &str =
 
 /// Hands out a task, as long as the service has not been followed.
 pub(super) const HAND_OUT: &str = "
-INSERT INTO task (epoch, role, settings, request)
-SELECT epoch, $2, $3, $4 FROM writer WHERE epoch = $1
-RETURNING task_id";
+INSERT INTO task (task_id, epoch, sequence, role, settings, request)
+SELECT $2, epoch, $3, $4, $5, $6 FROM writer WHERE epoch = $1";
 
 /// What became of a service's tasks. A worker is gone if it left, or its lease is over.
 pub(super) const LOOK: &str = "

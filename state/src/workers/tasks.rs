@@ -1,6 +1,7 @@
 //! The service's side: it hands tasks out, and sees what becomes of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use gristmill_servers::postgres::Server;
 use jiff::Timestamp;
@@ -18,11 +19,14 @@ pub struct Tasks {
     link: Link,
     epoch: i64,
     settings: String,
+    /// What the ids of all of its tasks begin with: nobody else's do.
+    prefix: String,
+    handed_out: AtomicI64,
 }
 
 /// What has become of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum TaskState {
     /// Nobody has claimed it.
     Free,
     /// A worker has it.
@@ -42,6 +46,20 @@ pub enum Fate {
     },
 }
 
+/// Names a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskId {
+    id: String,
+    sequence: i64,
+}
+
+impl TaskId {
+    /// Returns it as [`Tasks::look`] has it.
+    pub fn as_str(&self) -> &str {
+        &self.id
+    }
+}
+
 impl Tasks {
     /// Begins to hand out tasks for workers with these settings; `None` if the state database is not on a server.
     pub async fn begin(service: &Service, settings: String) -> Result<Option<Self>, StateError> {
@@ -49,45 +67,66 @@ impl Tasks {
             return Ok(None);
         };
         let link = Link::new(server.clone());
-        link.ask("begin to hand out tasks on", async |client| {
+        let begun = link.ask("begin to hand out tasks on", async |client| {
             client.execute(sql::REMOVE_EARLIER, &[&epoch]).await?;
-            client.execute(sql::REMOVE_SILENT, &[]).await.map(drop)
-        })
-        .await?;
+            client.execute(sql::REMOVE_SILENT, &[]).await?;
+            client.query_one(sql::NEW_ID, &[]).await?.try_get(0)
+        });
+        let prefix = begun.await?;
         Ok(Some(Self {
             link,
             epoch,
             settings,
+            prefix,
+            handed_out: AtomicI64::new(0),
         }))
     }
 
-    /// Hands out a task. Returns its number; `None` if another process has become the service.
-    pub async fn hand_out(&self, role: WorkerRole, request: &str) -> Result<Option<i64>, StateError> {
+    /// Makes the id of a task.
+    pub fn new_id(&self) -> TaskId {
+        let sequence = self.handed_out.fetch_add(1, Ordering::Relaxed);
+        TaskId {
+            sequence,
+            id: format!("{}.{sequence}", self.prefix),
+        }
+    }
+
+    /// Hands out a task. Returns whether that was done: another process may have become the service.
+    pub async fn hand_out(&self, task: &TaskId, role: WorkerRole, request: &str) -> Result<bool, StateError> {
         self.link
             .ask("hand out a task on", async |client| {
-                let row = client
-                    .query_opt(
+                let role = role.as_str();
+                let inserted = client
+                    .execute(
                         sql::HAND_OUT,
-                        &[&self.epoch, &role.as_str(), &self.settings, &request],
+                        &[
+                            &self.epoch,
+                            &task.id,
+                            &task.sequence,
+                            &role,
+                            &self.settings,
+                            &request,
+                        ],
                     )
                     .await?;
-                row.map(|row| row.try_get(0)).transpose()
+                Ok(inserted > 0)
             })
             .await
     }
 
-    /// Returns the tasks that there are, by number, and what has become of each.
-    pub async fn look(&self) -> Result<Vec<(i64, Fate)>, StateError> {
+    /// Returns the tasks that there are, by id, and what has become of each.
+    pub async fn look(&self) -> Result<Vec<(String, TaskState)>, StateError> {
         self.link
             .ask("look for answers to tasks on", async |client| {
                 let rows = client.query(sql::LOOK, &[&self.epoch]).await?;
-                rows.iter().map(fate).collect()
+                rows.iter().map(state).collect()
             })
             .await
     }
 
-    /// Takes a task back that was seen free, or lost with this worker. Returns whether it is the service's own again.
-    pub async fn take_back(&self, task: i64, worker: Option<&str>) -> Result<bool, StateError> {
+    /// Takes a task back that has no answer, and belongs to this worker or to none, as it was seen. Returns whether it is the
+    /// service's own again.
+    pub async fn take_back(&self, task: &str, worker: Option<&str>) -> Result<bool, StateError> {
         self.link
             .ask("take back a task on", async |client| {
                 let removed = client.execute(sql::TAKE_BACK, &[&task, &worker]).await?;
@@ -97,7 +136,7 @@ impl Tasks {
     }
 
     /// Removes a task, whatever has become of it.
-    pub async fn remove(&self, task: i64) -> Result<(), StateError> {
+    pub async fn remove(&self, task: &str) -> Result<(), StateError> {
         self.link
             .ask("remove a task on", async |client| {
                 client.execute(sql::REMOVE, &[&task]).await.map(drop)
@@ -113,17 +152,17 @@ impl Tasks {
     }
 }
 
-fn fate(row: &Row) -> Result<(i64, Fate), tokio_postgres::Error> {
-    let (task, worker, result): (i64, Option<String>, Option<String>) =
+fn state(row: &Row) -> Result<(String, TaskState), tokio_postgres::Error> {
+    let (task, worker, result): (String, Option<String>, Option<String>) =
         (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let is_gone: bool = row.try_get(3)?;
-    let fate = match (worker, result) {
-        (_, Some(result)) => Fate::Done { result },
-        (None, None) => Fate::Free,
-        (Some(worker), None) if is_gone => Fate::Lost { worker },
-        (Some(worker), None) => Fate::Claimed { worker },
+    let state = match (worker, result) {
+        (_, Some(result)) => TaskState::Done { result },
+        (None, None) => TaskState::Free,
+        (Some(worker), None) if is_gone => TaskState::Lost { worker },
+        (Some(worker), None) => TaskState::Claimed { worker },
     };
-    Ok((task, fate))
+    Ok((task, state))
 }
 
 /// Returns all workers whose leases run.

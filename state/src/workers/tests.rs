@@ -30,7 +30,14 @@ async fn worker(place: &Place, ttl: Duration) -> Worker {
         .unwrap()
 }
 
-fn none() -> HashSet<i64> {
+/// Hands out a task, and returns its id.
+async fn hand_out(tasks: &Tasks, role: WorkerRole, request: &str) -> String {
+    let id = tasks.new_id();
+    assert!(tasks.hand_out(&id, role, request).await.unwrap());
+    id.as_str().to_owned()
+}
+
+fn none() -> HashSet<String> {
     HashSet::new()
 }
 
@@ -40,26 +47,18 @@ async fn a_task_is_done_by_one_worker_and_answered_once() {
     let service = Service::begin(&place).await.unwrap();
     let tasks = tasks(&service).await;
     let (one, other) = (worker(&place, TTL).await, worker(&place, TTL).await);
-    let number = tasks.hand_out(WorkerRole::Convert, "do").await.unwrap().unwrap();
-    assert_eq!(tasks.look().await.unwrap(), [(number, Fate::Free)]);
+    let number = hand_out(&tasks, WorkerRole::Convert, "do").await;
+    assert_eq!(tasks.look().await.unwrap(), [(number.clone(), TaskState::Free)]);
     // For another role, and for other settings.
-    tasks
-        .hand_out(WorkerRole::Load, "not you")
-        .await
-        .unwrap()
-        .unwrap();
+    hand_out(&tasks, WorkerRole::Load, "not you").await;
     let others = Tasks::begin(&service, "t".into()).await.unwrap().unwrap();
-    others
-        .hand_out(WorkerRole::Convert, "nor you")
-        .await
-        .unwrap()
-        .unwrap();
+    hand_out(&others, WorkerRole::Convert, "nor you").await;
     let claimed = one.claim(&none(), 3).await.unwrap();
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].request, "do");
     assert_eq!(other.claim(&none(), 3).await.unwrap(), []);
     // In progress, it is not claimed again; if the answer to the claim was lost, it is found.
-    assert_eq!(one.claim(&HashSet::from([number]), 3).await.unwrap(), []);
+    assert_eq!(one.claim(&HashSet::from([number.clone()]), 3).await.unwrap(), []);
     assert_eq!(one.claim(&none(), 3).await.unwrap(), claimed);
     let workers = tasks.workers().await.unwrap();
     assert_eq!(
@@ -69,8 +68,11 @@ async fn a_task_is_done_by_one_worker_and_answered_once() {
     assert!(one.finish(&claimed[0], "done").await.unwrap());
     let result = "done".to_owned();
     let fates = tasks.look().await.unwrap();
-    assert!(fates.contains(&(number, Fate::Done { result })), "{fates:?}");
-    tasks.remove(number).await.unwrap();
+    assert!(
+        fates.contains(&(number.clone(), TaskState::Done { result })),
+        "{fates:?}"
+    );
+    tasks.remove(&number).await.unwrap();
     assert!(!one.finish(&claimed[0], "done again").await.unwrap());
     one.leave().await.unwrap();
     assert_eq!(tasks.workers().await.unwrap().len(), 1);
@@ -82,49 +84,63 @@ async fn what_is_given_back_is_free_and_what_was_claimed_meanwhile_is_not_taken_
     let service = Service::begin(&place).await.unwrap();
     let tasks = tasks(&service).await;
     let worker = worker(&place, TTL).await;
-    let number = tasks.hand_out(WorkerRole::Convert, "do").await.unwrap().unwrap();
+    let number = hand_out(&tasks, WorkerRole::Convert, "do").await;
     let claimed = worker.claim(&none(), 1).await.unwrap().remove(0);
-    assert!(!tasks.take_back(number, None).await.unwrap());
+    assert!(!tasks.take_back(&number, None).await.unwrap());
     worker.give_back(&claimed).await.unwrap();
-    assert_eq!(tasks.look().await.unwrap(), [(number, Fate::Free)]);
-    assert!(tasks.take_back(number, None).await.unwrap());
+    assert_eq!(tasks.look().await.unwrap(), [(number.clone(), TaskState::Free)]);
+    assert!(tasks.take_back(&number, None).await.unwrap());
     assert!(!worker.finish(&claimed, "late").await.unwrap());
     assert_eq!(tasks.look().await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn a_worker_whose_lease_is_over_claims_nothing_and_begins_anew() {
+async fn a_worker_whose_lease_is_over_loses_its_tasks_and_claims_none_until_it_renews() {
     let (url, place) = database();
     let service = Service::begin(&place).await.unwrap();
     let tasks = tasks(&service).await;
-    let worker = worker(&place, Duration::from_millis(300)).await;
-    let number = tasks.hand_out(WorkerRole::Convert, "do").await.unwrap().unwrap();
+    let worker = worker(&place, TTL).await;
+    let number = hand_out(&tasks, WorkerRole::Convert, "do").await;
     let claimed = worker.claim(&none(), 1).await.unwrap().remove(0);
-    let id = tasks.workers().await.unwrap()[0].worker_id.clone();
+    let id = claimed.worker.clone();
     // As if the process had stood still.
     execute(
         &url,
         "UPDATE worker SET lease_until = now() - interval '1 second'",
     );
-    let lost = Fate::Lost { worker: id.clone() };
-    assert_eq!(tasks.look().await.unwrap(), [(number, lost)]);
-    assert!(tasks.take_back(number, Some(&id)).await.unwrap());
+    let lost = TaskState::Lost { worker: id.clone() };
+    assert_eq!(tasks.look().await.unwrap(), [(number.clone(), lost)]);
+    assert!(tasks.take_back(&number, Some(&id)).await.unwrap());
     assert!(!worker.finish(&claimed, "late").await.unwrap());
-    tasks
-        .hand_out(WorkerRole::Convert, "again")
-        .await
-        .unwrap()
-        .unwrap();
-    // It renews every tenth of a second.
+    hand_out(&tasks, WorkerRole::Convert, "again").await;
+    assert_eq!(worker.claim(&none(), 1).await.unwrap(), []);
+    execute(
+        &url,
+        "UPDATE worker SET lease_until = now() + interval '1 minute'",
+    );
+    assert_eq!(worker.claim(&none(), 1).await.unwrap()[0].request, "again");
+}
+
+#[tokio::test]
+async fn a_worker_renews_its_lease_and_comes_back_if_the_server_has_lost_it() {
+    let (url, place) = database();
+    let service = Service::begin(&place).await.unwrap();
+    let tasks = tasks(&service).await;
+    let worker = worker(&place, Duration::from_millis(600)).await;
+    let id = tasks.workers().await.unwrap()[0].worker_id.clone();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(tasks.workers().await.unwrap()[0].worker_id, id);
+    execute(&url, "TRUNCATE worker");
+    hand_out(&tasks, WorkerRole::Convert, "do").await;
     let mut claimed = Vec::new();
-    for _ in 0..100 {
+    // It renews five times a second.
+    for _ in 0..200 {
         claimed = worker.claim(&none(), 1).await.unwrap();
         if !claimed.is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(claimed[0].request, "again");
     assert_ne!(claimed[0].worker, id);
 }
 
@@ -133,7 +149,7 @@ async fn a_service_that_was_followed_hands_out_nothing_and_its_tasks_are_gone() 
     let (url, place) = database();
     let first = Service::begin(&place).await.unwrap();
     let before = tasks(&first).await;
-    before.hand_out(WorkerRole::Convert, "do").await.unwrap().unwrap();
+    hand_out(&before, WorkerRole::Convert, "do").await;
     execute(
         &url,
         "UPDATE service_lease SET lease_until = now() - interval '1 second'",
@@ -141,8 +157,9 @@ async fn a_service_that_was_followed_hands_out_nothing_and_its_tasks_are_gone() 
     let second = Service::begin(&place).await.unwrap();
     let now = tasks(&second).await;
     assert_eq!(before.look().await.unwrap(), []);
-    assert_eq!(before.hand_out(WorkerRole::Convert, "do").await.unwrap(), None);
-    assert!(now.hand_out(WorkerRole::Convert, "do").await.unwrap().is_some());
+    let id = before.new_id();
+    assert!(!before.hand_out(&id, WorkerRole::Convert, "do").await.unwrap());
+    hand_out(&now, WorkerRole::Convert, "do").await;
 }
 
 #[tokio::test]
@@ -162,7 +179,7 @@ async fn tasks_are_no_edits_and_wait_for_no_writer() {
     lock.batch_execute("UPDATE writer SET edits = edits")
         .await
         .unwrap();
-    tasks.hand_out(WorkerRole::Convert, "do").await.unwrap().unwrap();
+    hand_out(&tasks, WorkerRole::Convert, "do").await;
     let claimed = worker.claim(&none(), 1).await.unwrap().remove(0);
     assert!(worker.finish(&claimed, "done").await.unwrap());
     lock.rollback().await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sysinfo::System;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::link::Link;
 use super::{TTL, WorkerRole, sql};
@@ -28,15 +28,15 @@ struct Being {
     settings: String,
     at_once: i64,
     ttl: Duration,
-    /// Its present id. It gets another one if its lease was over, or the server has lost it.
+    /// Its present id. It gets another one if the server has lost it.
     id: Mutex<String>,
 }
 
 /// A task that a worker has claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claimed {
-    /// Its number.
-    pub task: i64,
+    /// Its id.
+    pub task: String,
     /// The id under which it was claimed.
     pub(super) worker: String,
     /// What is to be done.
@@ -81,33 +81,32 @@ impl Worker {
 
     /// Claims up to `most` tasks. `known` are those that are in progress. If the server was lost in the middle of an earlier
     /// claim, what that has claimed is found now.
-    pub async fn claim(&self, known: &HashSet<i64>, most: usize) -> Result<Vec<Claimed>, StateError> {
+    pub async fn claim(&self, known: &HashSet<String>, most: usize) -> Result<Vec<Claimed>, StateError> {
         let being = &self.being;
         let worker = being.id();
         being
             .link
             .ask("claim tasks on", async |client| {
-                let role = being.role.as_str();
-                let rows = client
-                    .query(sql::TO_CLAIM, &[&worker, &role, &being.settings])
-                    .await?;
                 let mut claimed = Vec::new();
-                for row in rows {
-                    let task: i64 = row.try_get(0)?;
-                    if claimed.len() == most {
-                        break;
+                let mut add = |task: String, request| {
+                    claimed.push(Claimed {
+                        task,
+                        worker: worker.clone(),
+                        request,
+                    });
+                };
+                for row in client.query(sql::OWN, &[&worker]).await? {
+                    let task: String = row.try_get(0)?;
+                    if !known.contains(&task) {
+                        add(task, row.try_get(1)?);
                     }
-                    let is_free: bool = row.try_get(2)?;
-                    let is_new = match is_free {
-                        true => client.execute(sql::CLAIM, &[&task, &worker]).await? > 0,
-                        false => !known.contains(&task),
-                    };
-                    if is_new {
-                        claimed.push(Claimed {
-                            task,
-                            worker: worker.clone(),
-                            request: row.try_get(1)?,
-                        });
+                }
+                let role = being.role.as_str();
+                let most = i64::try_from(most).unwrap_or(i64::MAX);
+                for row in client.query(sql::FREE, &[&role, &being.settings, &most]).await? {
+                    let task: String = row.try_get(0)?;
+                    if let Some(row) = client.query_opt(sql::CLAIM, &[&task, &worker]).await? {
+                        add(task, row.try_get(0)?);
                     }
                 }
                 Ok(claimed)
@@ -186,7 +185,7 @@ impl Being {
         Ok(())
     }
 
-    /// Renews the lease. If that is over or unknown, its tasks may be somebody else's: it begins anew.
+    /// Renews the lease. If the server does not know this worker any more, it begins anew.
     async fn renew(&self) -> Result<(), StateError> {
         let (id, seconds) = (self.id(), self.ttl.as_secs_f64());
         let renewed = self
@@ -196,7 +195,7 @@ impl Being {
             })
             .await?;
         if renewed == 0 {
-            tracing::warn!("the lease of this worker was over: it begins anew");
+            tracing::warn!("the state database has lost this worker: it begins anew");
             self.register().await?;
         }
         Ok(())
@@ -211,14 +210,24 @@ async fn renew(being: Arc<Being>) {
     let mut is_told = false;
     loop {
         ticks.tick().await;
-        match being.renew().await {
-            Ok(()) => is_told = false,
-            Err(error) if !is_told => {
-                let source = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::warn!("{error}: {}", source.unwrap_or_default());
-                is_told = true;
+        let problem = match timeout(pause, being.renew()).await {
+            Ok(Ok(())) => {
+                is_told = false;
+                continue;
             }
-            Err(_) => {}
+            Ok(Err(error)) => {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                format!("{error}: {}", source.unwrap_or_default())
+            }
+            Err(_) => {
+                // The connection may be dead, and not know it.
+                being.link.forget().await;
+                format!("cannot renew the lease of a worker: no answer within {pause:?}")
+            }
+        };
+        if !is_told {
+            tracing::warn!("{problem}");
+            is_told = true;
         }
     }
 }
