@@ -233,11 +233,12 @@ impl Sources {
         }
     }
 
-    /// The same for a file that arrived with this stamp, and had changed when it was read. It may have arrived again already.
-    pub(super) fn wait_for_changed(&self, file: &str, stamp: Stamp, activity: &Activity) {
+    /// The same for a file that was reported with this stamp, and had changed when it was read. It may have been reported
+    /// again already.
+    pub(super) fn wait_for_changed(&self, file: &str, stamp: Stamp, is_doubted: bool, activity: &Activity) {
         if let Some((number, watcher, path)) = self.of_file(file) {
             activity.swept(number, false);
-            watcher.changed(path, stamp);
+            watcher.changed(path, stamp, is_doubted);
             watcher.sweep_now();
         }
     }

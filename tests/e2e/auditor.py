@@ -22,6 +22,14 @@ NOTHING_LEFT = {
     "job_to_match": "job_config_id",
 }
 
+# What triggers count: the table, its columns with the count as the last one, and what is counted.
+TALLIES = (
+    ("tally_file", "feed, status, files", ("feed, last_update_status", "FROM ingested_file_status")),
+    ("tally_submission", "outcome, submissions", ("outcome", "FROM submission")),
+    ("tally_run", "state, cause, outcome, runs", ("state, cause, coalesce(outcome, '')", "FROM job_run")),
+    ("tally_version", "feed, versions", ("feed", "FROM versions JOIN ingested_file_status USING (file_id)")),
+)
+
 # How a run or a file that kills the process again and again is given up. A harness that kills at random brings that about.
 GIVEN_UP = "the process died"
 
@@ -136,6 +144,7 @@ class Audit:
         self.files()
         self.versions()
         self.objects()
+        self.tallies()
         return self.wrong
 
     def close(self):
@@ -279,3 +288,9 @@ class Audit:
         kind, *_, object = name.split("/")
         file = object.rsplit(".", 2)[0]
         return self.model.sent is not None and kind in ("converted", "partials", "rejects") and file in self.model.sent
+
+    def tallies(self):
+        """What triggers have counted is what there is."""
+        for tally, columns, of in TALLIES:
+            counted = {row[:-1]: row[-1] for row in self.state.ask(columns, f"FROM {tally}") if row[-1] != 0}
+            self.same(tally, counted, dict(collections.Counter(self.state.ask(*of))))

@@ -103,6 +103,12 @@ def of_state(audit):
         lambda: run(status.format("SUBMITTED")),
         lambda: run(status.format(audit.model.statuses[file])),
     )
+    yield (
+        "a count of a trigger",
+        "tally_submission",
+        lambda: run("UPDATE tally_submission SET submissions = submissions + 1"),
+        lambda: run("UPDATE tally_submission SET submissions = submissions - 1"),
+    )
     stamp = "stamp_bytes, stamp_modified_ns, stamp_inode, written_ns"
     columns = f"file_id, version_id, outcome, error, submitted_timestamp, {stamp}"
     yield (

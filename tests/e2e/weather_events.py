@@ -136,7 +136,10 @@ class Events:
         awake, service = self.awake(), self.service()
         if service in awake and self.draw.random() < 0.7:
             return service
-        return self.draw.choice(awake) if awake else None
+        # Without a service, mostly later: to kill those that stand by proves less.
+        if not awake or (service is None and self.draw.random() < 0.7):
+            return None
+        return self.draw.choice(awake)
 
     def kill(self):
         """Kills one process, or sometimes all at once."""

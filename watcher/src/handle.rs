@@ -66,10 +66,12 @@ impl Handle {
         let _ = self.commands.send(Command::LookAgain(path.to_owned()));
     }
 
-    /// Says that a file that arrived with this stamp had changed when it was read. It is looked at
-    /// [again](Self::look_again), unless it has arrived with another stamp since: then that is on its way already.
-    pub fn changed(&self, path: &str, stamp: Stamp) {
-        let _ = self.commands.send(Command::Changed(path.to_owned(), stamp));
+    /// Says that a file that was reported with this stamp, maybe as doubted, had changed when it was read. It is looked at
+    /// again, and reported as it was: unless it has been reported with another stamp since, which is on its way already.
+    pub fn changed(&self, path: &str, stamp: Stamp, is_doubted: bool) {
+        let _ = self
+            .commands
+            .send(Command::Changed(path.to_owned(), stamp, is_doubted));
     }
 
     /// Forgets what is known of a file that could not be read, so that the next sweep reports it again:

@@ -384,7 +384,7 @@ impl Watched for WatchedBucket {
     fn obey(&mut self, command: Command) {
         match command {
             Command::LookAgain(path) => self.look_again(path),
-            Command::Changed(path, stamp) => {
+            Command::Changed(path, stamp, _) => {
                 let known = self.known.get(Path::new(&path));
                 if known.is_none_or(|known| known.stamp == stamp) {
                     self.look_again(path);

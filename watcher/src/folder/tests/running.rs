@@ -54,10 +54,10 @@ async fn a_file_that_had_changed_when_it_was_read_is_reported_once_with_each_sta
     let (_, second) = watched.arrival().await;
     assert_eq!(second.bytes, 2);
     // Only now does the reader of the first one find out. The second one is on its way to it.
-    watched.handle.changed(&path, first);
+    watched.handle.changed(&path, first, false);
     watched.quiet(2 * SHORT).await;
     // A change that was not seen is.
-    watched.handle.changed(&path, second);
+    watched.handle.changed(&path, second, false);
     assert_eq!(watched.arrival().await, (path, second));
 }
 
