@@ -274,6 +274,7 @@ class Weather:
         """Keeps what is on the small disk, and in the databases."""
         folder = self.site.folder
         if self.site.has_small_disk:
+            (folder / "lake" / "filler").unlink(missing_ok=True)
             shutil.copytree(folder / "lake", folder / "lake-kept")
         for name, url in (("state", self.options.state), ("warehouse", self.options.warehouse)):
             if url.startswith("postgres"):
