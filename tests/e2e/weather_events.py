@@ -65,12 +65,14 @@ class Events:
         if not self.to_come or time.monotonic() < self.at:
             return
         event = self.to_come.pop(0)
+        pause = self.draw.choice((0.3, 0.8, 1.5, 2.5, 4.0)) * self.draw.uniform(0.5, 1.2)
         if self.happen(event):
             self.happened[event] += 1
         else:
             # Later: nothing is there now that it could happen to.
             self.to_come.insert(self.draw.randint(1, 5), event)
-        self.at = time.monotonic() + self.draw.choice((0.3, 0.8, 1.5, 2.5, 4.0)) * self.draw.uniform(0.5, 1.2)
+            pause = 0.3
+        self.at = time.monotonic() + pause
 
     def end(self, is_over):
         for ending in sorted(self.ending, key=lambda ending: ending[0]):
@@ -176,11 +178,13 @@ class Events:
         return True
 
     def pause_beyond_lease(self):
-        """Others are meant to go on meanwhile: one at a time."""
-        service = self.service()
-        if service not in self.awake() or any(what == PAUSE for _, what, _ in self.ending):
+        """Pauses the service, or sometimes a worker. Others are meant to go on meanwhile: one at a time."""
+        awake = self.awake()
+        if any(what == PAUSE for _, what, _ in self.ending) or self.service() not in awake:
             return False
-        return self.pause(service, BEYOND_LEASE, PAUSE)
+        workers = [process for process in awake if process.is_worker]
+        paused = self.draw.choice(workers) if workers and self.draw.random() < 0.3 else self.service()
+        return self.pause(paused, BEYOND_LEASE, PAUSE)
 
     def clean_stop(self):
         awake = self.awake()
