@@ -7,7 +7,7 @@
 //! ([`waiting`](super::waiting)). A file during whose conversion the process died is a suspect: it is converted alone,
 //! one suspect after the other, so that of a group only the culprit is ever to blame. After the third time it is FAILED.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -81,6 +81,8 @@ pub(super) struct Conversions {
     is_suspect_in_progress: bool,
     /// The files in progress, including all that wait, and the newest arrival of each since.
     files: HashMap<String, Option<Postponed>>,
+    /// The files that were submitted, and had changed when they were read: their next arrival is a submission.
+    submitted: HashSet<String>,
     waiting: WaitingFiles,
     /// The files with which an earlier process, or a worker, has died, as they were then, and how often.
     attempts: HashMap<String, (gristmill_state::Stamp, u32)>,
@@ -113,6 +115,7 @@ impl Conversions {
             suspects: VecDeque::new(),
             is_suspect_in_progress: false,
             files: HashMap::new(),
+            submitted: HashSet::new(),
             waiting: WaitingFiles::default(),
             attempts,
             may_be_gone: true,
@@ -178,6 +181,8 @@ impl Conversions {
             return;
         };
         let path = arrival.path.clone();
+        // Whoever looked at it could not know that nothing had come of what was submitted.
+        let is_doubted = is_doubted && !self.submitted.contains(&path);
         if let Some(newest) = self.files.get_mut(&path) {
             let is_doubted = is_doubted && newest.as_ref().is_none_or(|before| before.is_doubted);
             *newest = Some(Postponed {
@@ -191,6 +196,7 @@ impl Conversions {
             }
             return;
         }
+        self.submitted.remove(&path);
         self.files.insert(path, None);
         self.enqueue(Arrived {
             is_doubted,
@@ -233,6 +239,7 @@ impl Conversions {
     async fn ended(&mut self, ended: Ended) -> anyhow::Result<()> {
         let Ended {
             paths,
+            changed,
             failed,
             alone,
             was_suspect,
@@ -303,6 +310,7 @@ impl Conversions {
         if let Some((files, pause)) = self.waiting.put_off() {
             note_waiting(&self.components, &files, pause).await?;
         }
+        self.submitted.extend(changed);
         for path in paths {
             self.attempts.remove(&path);
             self.take_postponed(&path);

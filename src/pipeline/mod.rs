@@ -232,24 +232,17 @@ async fn work(
     }
 
     let mut stages = start_stages(&components, &stopper.subscribe()).await?;
-    let ended = tokio::select! {
-        () = &mut stop => {
-            tracing::info!("stopping: finishing the work in progress");
-            Ok(())
-        }
-        () = components.activity.idle(), if until == Until::Idle => Ok(()),
-        Some(ended) = stages.join_next() => match ended.map_err(anyhow::Error::from).flatten() {
-            Ok(()) => Err(anyhow::anyhow!("a part of the pipeline ended by itself: this is a bug; please report it")),
-            failed => failed,
-        },
-    };
+    let mut outcome = Outcome::default();
+    tokio::select! {
+        () = &mut stop => tracing::info!("stopping: finishing the work in progress"),
+        () = components.activity.idle(), if until == Until::Idle => {}
+        Some(ended) = stages.join_next() => outcome.add_early(ended.map_err(anyhow::Error::from).flatten()),
+    }
     stopper.send_replace(true);
-    let mut outcome = ended;
     let rest = async {
         while let Some(ended) = stages.join_next().await {
             let ended = ended.map_err(anyhow::Error::from).flatten();
-            let before = std::mem::replace(&mut outcome, Ok(()));
-            outcome = before.and(ended.or_else(|error| left_to_the_next_start(until, error)));
+            outcome.add(ended.or_else(|error| left_to_the_next_start(until, error)));
         }
     };
     let rest = async {
@@ -273,7 +266,7 @@ async fn work(
         );
     }
     components.progress.finish();
-    outcome?;
+    outcome.told()?;
     drop(stages);
     let closed = async {
         let news = components.state.ledger_news(None).await?;
@@ -288,6 +281,38 @@ async fn work(
         tracing::debug!("threads are left behind in calls that do not return");
     }
     Ok(tally)
+}
+
+/// What came of the stages that have ended so far.
+#[derive(Default)]
+struct Outcome {
+    failure: Option<anyhow::Error>,
+    /// Whether a stage ended well although nobody had stopped it.
+    is_early: bool,
+}
+
+impl Outcome {
+    /// Adds a stage that nobody had stopped. If it ended well, another one has failed that it depends on, and may end after
+    /// it.
+    fn add_early(&mut self, ended: anyhow::Result<()>) {
+        self.is_early = ended.is_ok();
+        self.add(ended);
+    }
+
+    fn add(&mut self, ended: anyhow::Result<()>) {
+        self.failure = self.failure.take().or(ended.err());
+    }
+
+    /// Returns the first failure.
+    fn told(self) -> anyhow::Result<()> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None if self.is_early => {
+                bail!("a part of the pipeline ended by itself: this is a bug; please report it")
+            }
+            None => Ok(()),
+        }
+    }
 }
 
 /// Decides whether a stage that failed after the stop makes the pipeline fail. What waited for an outage to end does not: the
@@ -394,4 +419,25 @@ pub fn is_usage_error(error: &anyhow::Error) -> bool {
                 LoadError::BadUrl { .. } | LoadError::BadTarget { .. } | LoadError::TargetMismatch { .. }
             )
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_that_ends_because_another_has_failed_does_not_hide_that() {
+        let mut outcome = Outcome::default();
+        outcome.add_early(Ok(()));
+        outcome.add(Err(anyhow::anyhow!("the lease is lost")));
+        outcome.add(Err(anyhow::anyhow!("too late")));
+        assert_eq!(outcome.told().unwrap_err().to_string(), "the lease is lost");
+        let mut outcome = Outcome::default();
+        outcome.add_early(Ok(()));
+        outcome.add(Ok(()));
+        assert!(outcome.told().unwrap_err().to_string().contains("this is a bug"));
+        let mut outcome = Outcome::default();
+        outcome.add(Ok(()));
+        outcome.told().unwrap();
+    }
 }

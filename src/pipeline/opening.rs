@@ -18,8 +18,8 @@ use super::retry::{Patience, StepError, with_retries};
 use super::runs::AT_ONCE;
 use super::sources::OpenSource;
 use super::{
-    CONVERSIONS_AT_DISK, CONVERSIONS_WITH_BUCKET, Components, FETCHED_KIB, counting, partials, retention,
-    unmatched,
+    CONVERSIONS_AT_DISK, CONVERSIONS_WITH_BUCKET, Components, FETCHED_KIB, counting, faults, partials,
+    retention, unmatched,
 };
 use crate::guards::who;
 use crate::lake::{Lake, ObjectNames};
@@ -74,7 +74,7 @@ pub(super) async fn open_components(
     });
     let tasks = tasks.await.map_err(StepError::into_cause)?;
     let name = name(&state, &patience).await?;
-    let lake = Lake::open_to_write(&settings.lake, name.as_deref()).await?;
+    let lake = open_lake(&patience, || Lake::open_to_write(&settings.lake, name.as_deref())).await?;
     let opened = Opened {
         state,
         sources,
@@ -125,6 +125,20 @@ async fn name(state: &StateDb, patience: &Patience) -> anyhow::Result<Option<Str
         Ok(state.name().await?)
     });
     name.await.map_err(StepError::into_cause)
+}
+
+/// Opens the lake. If its disk is full, that is waited for.
+async fn open_lake<F>(patience: &Patience, open: impl Fn() -> F) -> anyhow::Result<Lake>
+where
+    F: Future<Output = anyhow::Result<Lake>>,
+{
+    let opened = with_retries(patience, "opening the lake", || async {
+        open().await.map_err(|error| match faults::is_of_room(&error) {
+            true => StepError::outage(error),
+            false => StepError::permanent(error),
+        })
+    });
+    opened.await.map_err(StepError::into_cause)
 }
 
 async fn open_sources(settings: &Settings) -> anyhow::Result<Vec<OpenSource>> {

@@ -49,6 +49,8 @@ pub(super) async fn end_attempts(components: &Components, files: &[&str]) -> any
 pub(super) struct Ended {
     /// The files that are no longer in progress.
     pub(super) paths: Vec<String>,
+    /// Those among them that were submitted, and had changed when they were read.
+    pub(super) changed: Vec<String>,
     /// The files that are tried again after a pause.
     pub(super) failed: Vec<Failed>,
     /// The files that are tried again at once, each by itself.
@@ -102,6 +104,9 @@ pub(super) fn sort(group: Vec<Arrived>, outcomes: Vec<Result<Outcome, StepError>
                 continue;
             }
             Ok(outcome) => {
+                if matches!(outcome, Outcome::Changed) && !arrived.is_doubted {
+                    ended.changed.push(arrived.arrival.path.clone());
+                }
                 done.push((arrived, Ok(outcome)));
                 continue;
             }
@@ -239,7 +244,7 @@ pub(super) async fn send_on(
                 path,
                 "the file changed while it was read; it is read again once it has settled"
             );
-            sources.wait_for(path, &components.activity);
+            sources.wait_for_changed(path, arrival.stamp, is_doubted, &components.activity);
             return;
         }
         Err(error) => SubmissionOutcome::Failed {

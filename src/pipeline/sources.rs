@@ -224,11 +224,21 @@ impl Sources {
         }
     }
 
-    /// Waits again for a file that changed while it was read. Its source counts as swept only after another listing.
+    /// Waits for a file to arrive again. Its source counts as swept only after another listing.
     pub(super) fn wait_for(&self, file: &str, activity: &Activity) {
         if let Some((number, watcher, path)) = self.of_file(file) {
             activity.swept(number, false);
             watcher.look_again(path);
+            watcher.sweep_now();
+        }
+    }
+
+    /// The same for a file that was reported with this stamp, and had changed when it was read. It may have been reported
+    /// again already.
+    pub(super) fn wait_for_changed(&self, file: &str, stamp: Stamp, is_doubted: bool, activity: &Activity) {
+        if let Some((number, watcher, path)) = self.of_file(file) {
+            activity.swept(number, false);
+            watcher.changed(path, stamp, is_doubted);
             watcher.sweep_now();
         }
     }

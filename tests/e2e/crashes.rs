@@ -542,16 +542,16 @@ fn nothing_is_lost_while_somebody_keeps_the_state_database_locked() {
     assert_in_order(&site, &Warehouse::Sqlite, &AFTER[1], "locked");
 }
 
-/// A binary whose lake has no room: on a disk of its own that is nearly full where this user may mount one, and
+/// A binary whose lake has no room: on a disk of its own of 8 MiB where this user may mount one, with a filler, and
 /// otherwise under a limit for the size of files. Its arguments and its process id are those of the binary.
-fn short_of_disk(folder: &Path) -> PathBuf {
+fn short_of_disk(folder: &Path, filler: u32) -> PathBuf {
     let script = format!(
         r#"#!/bin/sh
 if unshare --map-root-user --mount true 2> /dev/null; then
     mkdir -p lake
     exec unshare --map-root-user --mount sh -c '
         mount -t tmpfs -o size=8m tmpfs lake
-        head -c 8200000 /dev/zero > lake/filler
+        head -c {filler} /dev/zero > lake/filler 2> /dev/null
         exec "$0" "$@"' '{binary}' "$@"
 fi
 trap '' XFSZ
@@ -588,7 +588,7 @@ fn files_wait_while_the_lake_is_full_and_no_job_runs_without_them() {
     let folder = TempDir::new().expect("a temporary folder can be made");
     let settings = support::settings(support::SQLITE, &JOB.replace("min_files = 6", "min_files = 1"));
     let settings = support::unguarded(settings);
-    let site = Site::new(short_of_disk(folder.path()), &settings);
+    let site = Site::new(short_of_disk(folder.path(), 8_200_000), &settings);
     let mut service = support::service(&site);
     let big = FeedSpec {
         lines_per_file: 60_000,
@@ -624,6 +624,29 @@ fn files_wait_while_the_lake_is_full_and_no_job_runs_without_them() {
     assert_eq!(support::state(&site, status), ["VALIDATED", "VALIDATED"]);
     assert_eq!(support::state(&site, "SELECT count(*) FROM waiting"), ["0"]);
     assert!(support::sqlite_rows(&site) == Expected::of(&site.incoming()).rows);
+}
+
+#[test]
+fn a_start_on_a_full_disk_waits_until_there_is_room() {
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--mount", "true"]);
+    if !unshare.output().is_ok_and(|done| done.status.success()) {
+        eprintln!("left out: this user may not mount a disk");
+        return;
+    }
+    let folder = TempDir::new().expect("a temporary folder can be made");
+    let settings = support::settings(support::SQLITE, JOB);
+    let site = Site::new(short_of_disk(folder.path(), 9_000_000), &settings);
+    let mut service = site.start(["run"]);
+    wait_until("it waits", || {
+        assert!(service.is_running(), "{}", service.stderr());
+        service
+            .stderr()
+            .contains("opening the lake failed and will be tried again")
+    });
+    make_room(&service, &site);
+    wait_until("it works", || service.stderr().contains("watching"));
+    assert_eq!(service.terminate().status.code(), Some(0));
 }
 
 /// Runs commands of the binary that the disk's limit does not apply to, and returns what they print.

@@ -82,8 +82,17 @@ LATER = {
     "CA-3.tdf": lines("3", [2], 5),
 }
 STEPS = [{}, FIRST, LATER]
+IN_FORCE = {name: text for name, text in {**FIRST, "IL-1.tdf": LATER["IL-1.tdf"]}.items() if name != "IL-9.tdf"}
+
+
+def loaded(state):
+    """What the job of a state must have loaded."""
+    texts = {name: text for name, text in IN_FORCE.items() if name.startswith(f"{state}-")}
+    return auditor.Run(texts, auditor.sums_of(texts.values()))
+
+
 MODEL = auditor.Model(
-    in_force={name: text for name, text in {**FIRST, "IL-1.tdf": LATER["IL-1.tdf"]}.items() if name != "IL-9.tdf"},
+    in_force=IN_FORCE,
     statuses={
         "Item.tdf": "VALIDATED",
         "IL-1.tdf": "VALIDATED",
@@ -91,11 +100,14 @@ MODEL = auditor.Model(
         "IL-9.tdf": "REJECTED",
         "CA-3.tdf": "HELD",
     },
-    jobs={
-        "IL": lambda name: name.startswith("IL-"),
-        "CA": lambda name: name.startswith("CA-"),
-    },
+    runs={("IL", ""): loaded("IL"), ("CA", ""): loaded("CA")},
+    rows=auditor.sums_of(text for name, text in IN_FORCE.items() if not name.startswith("Item")),
 )
+
+
+def audited(site, lake):
+    return auditor.audit(site / "state.db", site / "warehouse.db", lake, MODEL)
+
 
 NEVER = 1 << 40
 KILL = 0
@@ -150,7 +162,7 @@ def go_on(options, site, step):
         done, _, _ = run(options, site)
         if done.returncode != 0:
             return [f"step {number} ends with status {done.returncode} without a fault:\n{done.stdout}{done.stderr}"]
-    return auditor.audit(site, site / "lake", MODEL)
+    return audited(site, site / "lake")
 
 
 def trial(options, folder, prepared, step, fault):
@@ -199,7 +211,7 @@ def main():
         print(json.dumps({"settings": SETTINGS, "steps": STEPS}))
         return 0
     if options.command == "audit":
-        wrong = auditor.audit(options.site, options.lake, MODEL)
+        wrong = audited(pathlib.Path(options.site), options.lake)
         print("\n".join(wrong))
         return 1 if wrong else 0
     return hit_operations(options)
@@ -223,7 +235,7 @@ def hit_operations(options):
         prepared = counted
     # The later steps first: they have less to do afterwards, and more to lose.
     faults.reverse()
-    whole = auditor.audit(prepared, prepared / "lake", MODEL)
+    whole = audited(prepared, prepared / "lake")
     assert not whole, whole
     done, hits, failed = 0, 0, 0
     with concurrent.futures.ThreadPoolExecutor(options.at_once) as pool:

@@ -47,5 +47,6 @@ mod stores;
 mod trace;
 mod verify;
 mod warehouse_faults;
+mod weather;
 mod workers;
 mod wrong_settings;

@@ -113,7 +113,7 @@ pub struct Arrival {
     /// Relative to the root, separated by `/`.
     pub path: String,
     /// As of the last look. Readers of the file compare, and call
-    /// [`look_again`](crate::Handle::look_again) if it has changed since.
+    /// [`changed`](crate::Handle::changed) if it has changed since.
     pub stamp: Stamp,
 }
 

@@ -59,11 +59,19 @@ impl Handle {
         Self { commands, stop, task }
     }
 
-    /// Forgets the stamp of a file and looks at it at once, so that it arrives again: for a retry, or when it
-    /// changed while it was read. A young file has to settle first; one that is gone causes no event.
+    /// Forgets the stamp of a file and looks at it at once, so that it arrives again, for a retry. A young file has to
+    /// settle first; one that is gone causes no event.
     pub fn look_again(&self, path: &str) {
         // Sending fails only once the task has ended; then there is nothing to do. The same holds below.
         let _ = self.commands.send(Command::LookAgain(path.to_owned()));
+    }
+
+    /// Says that a file that was reported with this stamp, maybe as doubted, had changed when it was read. It is looked at
+    /// again, and reported as it was: unless it has been reported with another stamp since, which is on its way already.
+    pub fn changed(&self, path: &str, stamp: Stamp, is_doubted: bool) {
+        let _ = self
+            .commands
+            .send(Command::Changed(path.to_owned(), stamp, is_doubted));
     }
 
     /// Forgets what is known of a file that could not be read, so that the next sweep reports it again:

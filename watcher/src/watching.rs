@@ -15,6 +15,7 @@ use crate::{Event, Stamp};
 #[derive(Debug)]
 pub(crate) enum Command {
     LookAgain(String),
+    Changed(String, Stamp, bool),
     Unread(String, bool),
     Recorded(String, Stamp),
     Sweep,

@@ -326,6 +326,13 @@ impl WatchedBucket {
         self.events.recovered(self.root()).await
     }
 
+    /// Forgets an object and asks for it.
+    fn look_again(&mut self, path: String) {
+        self.known.remove(Path::new(&path));
+        self.reported.remove(&path);
+        self.hints.insert(path);
+    }
+
     /// Releases the messages about a path that were received before this moment.
     fn done(&self, path: String, seen_at: Instant) {
         // Without a queue, nothing receives this.
@@ -376,10 +383,12 @@ impl Watched for WatchedBucket {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::LookAgain(path) => {
-                self.known.remove(Path::new(&path));
-                self.reported.remove(&path);
-                self.hints.insert(path);
+            Command::LookAgain(path) => self.look_again(path),
+            Command::Changed(path, stamp, _) => {
+                let known = self.known.get(Path::new(&path));
+                if known.is_none_or(|known| known.stamp == stamp) {
+                    self.look_again(path);
+                }
             }
             Command::Recorded(path, stamp) => {
                 if let Some(known) = self.known.get(Path::new(&path))

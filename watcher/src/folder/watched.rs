@@ -111,6 +111,19 @@ impl WatchedFolder {
         }
     }
 
+    /// Forgets a file and looks at it.
+    fn look_again(&mut self, path: PathBuf) {
+        self.known.remove(&path);
+        self.hints.look(path, Reason::Found, true);
+    }
+
+    /// Has the next look doubt a file.
+    fn doubt_next(&mut self, path: &Path, mut known: Known) {
+        // No file has this change time.
+        known.stamp.changed_ns = Some(i64::MIN);
+        self.known.put(path, known);
+    }
+
     /// Has everything listed, at once or right after the sweep in progress.
     fn list_all_now(&mut self) {
         self.full_at = Instant::now();
@@ -393,19 +406,22 @@ impl Watched for WatchedFolder {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::LookAgain(path) => {
+            Command::LookAgain(path) => self.look_again(path.into()),
+            Command::Changed(path, stamp, is_doubted) => {
                 let path = PathBuf::from(path);
-                self.known.remove(&path);
-                self.hints.look(path, Reason::Found, true);
+                match self.known.get(&path) {
+                    Some(known) if known.stamp != stamp => {}
+                    Some(known) if is_doubted => {
+                        self.doubt_next(&path, known);
+                        self.hints.look(path, Reason::Found, true);
+                    }
+                    _ => self.look_again(path),
+                }
             }
             Command::Unread(path, is_doubted) => {
                 let path = PathBuf::from(path);
                 match self.known.get(&path) {
-                    Some(mut known) if is_doubted => {
-                        // No file has this change time, so the next look doubts it again.
-                        known.stamp.changed_ns = Some(i64::MIN);
-                        self.known.put(&path, known);
-                    }
+                    Some(known) if is_doubted => self.doubt_next(&path, known),
                     _ if is_doubted => return,
                     _ => self.known.remove(&path),
                 }

@@ -60,6 +60,20 @@ async fn other_permissions_are_a_doubt_and_no_submission() {
 }
 
 #[tokio::test]
+async fn a_doubted_file_that_had_changed_when_it_was_read_is_still_doubted() {
+    use std::os::unix::fs::PermissionsExt;
+    let scene = Scene::new(SHORT, NEVER);
+    let path = scene.old_file("a.tdf", "25.00");
+    let mut watched = scene.start_with_room(16);
+    watched.arrival().await;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let (name, first) = watched.doubted().await;
+    watched.handle.changed(&name, first, true);
+    assert_eq!(watched.doubted().await, (name, first));
+    watched.sweep_quietly().await;
+}
+
+#[tokio::test]
 async fn a_stamp_without_change_time_is_completed_and_not_read_again() {
     let mut scene = Scene::new(NEVER, NEVER);
     let path = scene.old_file("a.tdf", "1");

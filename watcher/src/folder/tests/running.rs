@@ -45,6 +45,23 @@ async fn look_again_reports_an_existing_file_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_had_changed_when_it_was_read_is_reported_once_with_each_stamp() {
+    let scene = Scene::new(SHORT, NEVER);
+    let mut watched = scene.start_with_room(16);
+    scene.rename_in("a.tdf", "1");
+    let (path, first) = watched.arrival().await;
+    scene.rename_in("a.tdf", "12");
+    let (_, second) = watched.arrival().await;
+    assert_eq!(second.bytes, 2);
+    // Only now does the reader of the first one find out. The second one is on its way to it.
+    watched.handle.changed(&path, first, false);
+    watched.quiet(2 * SHORT).await;
+    // A change that was not seen is.
+    watched.handle.changed(&path, second, false);
+    assert_eq!(watched.arrival().await, (path, second));
+}
+
+#[tokio::test]
 async fn a_slow_receiver_loses_nothing() {
     let scene = Scene::new(SHORT, NEVER);
     let mut expected = Vec::new();
