@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute, shared};
+use gristmill_testkit::tls::Authority;
 
 use crate::buckets::{self, Bucket};
 use crate::page::Desk;
@@ -454,4 +455,58 @@ fn a_lost_state_database_is_made_anew_from_lake_source_and_warehouse() {
     support::run_until_idle(&site);
     let sales = "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1";
     assert_eq!(support::sqlite_warehouse(&site, sales), ["S1 1.50", "S2 2.50"]);
+}
+
+#[test]
+fn all_connections_to_the_state_are_encrypted_and_the_server_is_who_it_says() {
+    let (authority, stranger) = (Authority::default(), Authority::default());
+    let (certificate, key) = authority.certify_as_pem("localhost");
+    let server = Postgres::start_with_files(&[
+        ("server.crt", &certificate),
+        ("server.key", &key),
+        (
+            "pg_hba.conf",
+            "local all postgres trust\nhost all postgres all trust\nhostssl all mill all trust\n",
+        ),
+        ("postgresql.auto.conf", "ssl = on\n"),
+    ]);
+    let warehouse = shared().create_database();
+    let plain = server.create_database();
+    execute(
+        &plain,
+        "CREATE ROLE mill LOGIN; GRANT CREATE ON SCHEMA public TO mill",
+    );
+    // This user is let in with TLS alone.
+    let state = plain.replacen("postgres@127.0.0.1", "mill@localhost", 1);
+    let site = site(&state, &warehouse);
+    for (name, text) in [("ours.pem", authority.pem()), ("foreign.pem", stranger.pem())] {
+        fs::write(site.folder().join(name), text).expect("the new folder can be written");
+    }
+    let file = |name: &str| site.folder().join(name).display().to_string();
+    let at = |host: &str, roots: &str| {
+        let state = state.replacen("localhost", host, 1);
+        format!("{state}?sslmode=verify-full&sslrootcert={}", file(roots))
+    };
+    for (url, problem) in [
+        (at("localhost", "foreign.pem"), "certificate"),
+        (at("127.0.0.1", "ours.pem"), "certificate"),
+        (format!("{state}?sslmode=disable"), "no encryption"),
+    ] {
+        site.write_settings(&on_server(&support::settings(&warehouse, JOB), &url));
+        let refused = site.run(["run", "--until-idle"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused}");
+        assert!(refused.stderr.contains(problem), "{url}: {refused}");
+    }
+    let url = at("localhost", "ours.pem");
+    site.write_settings(&on_server(&support::settings(&warehouse, JOB), &url));
+    support::run_until_idle(&site);
+    let worker = site.start(["run", "--role", "convert"]);
+    wait_until("the worker joins", || {
+        worker.stderr().contains("working for the service")
+    });
+    submit(&site, "S1", "1.50");
+    support::run_until_idle(&site);
+    assert!(site.run_ok(["status"]).contains("worker: convert as process"));
+    assert_eq!(support::told(&support::postgres_rows(&warehouse)).len(), 1);
+    worker.terminate();
 }
