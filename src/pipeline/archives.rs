@@ -212,28 +212,14 @@ async fn convert_batch(
     members: Vec<Wanted>,
     contents: Vec<MemberContent>,
 ) -> anyhow::Result<Result<(), Result<Outcome, StepError>>> {
-    let group: Vec<Arrived> = members
-        .into_iter()
-        .map(
-            |Wanted {
-                 name, feed, captures, ..
-             }| Arrived {
-                arrival: Arrival {
-                    path: name,
-                    stamp: arrived.arrival.stamp,
-                },
-                feed,
-                is_doubted: false,
-                captures,
-                failures: 0,
-                is_alone: false,
-                is_archive: false,
-                is_for_service: false,
-                is_probe: false,
-                token: arrived.token.clone(),
-            },
-        )
-        .collect();
+    let member = |wanted: Wanted| {
+        let arrival = Arrival {
+            path: wanted.name,
+            stamp: arrived.arrival.stamp,
+        };
+        Arrived::new(arrival, wanted.feed, wanted.captures, arrived.token.clone())
+    };
+    let group: Vec<Arrived> = members.into_iter().map(member).collect();
     for content in &contents {
         components.progress.file_arrived(content.bytes());
     }

@@ -26,3 +26,21 @@ pub(super) struct Arrived {
     pub(super) is_probe: bool,
     pub(super) token: Token,
 }
+
+impl Arrived {
+    /// Makes a file that was not tried yet.
+    pub(super) fn new(arrival: Arrival, feed: Arc<FeedLayout>, captures: Captures, token: Token) -> Self {
+        Self {
+            arrival,
+            feed,
+            is_doubted: false,
+            captures,
+            failures: 0,
+            is_alone: false,
+            is_archive: false,
+            is_for_service: false,
+            is_probe: false,
+            token,
+        }
+    }
+}

@@ -199,16 +199,9 @@ impl Conversions {
         self.submitted.remove(&path);
         self.files.insert(path, None);
         self.enqueue(Arrived {
-            arrival,
-            feed,
             is_doubted,
-            captures,
-            failures: 0,
-            is_alone: false,
             is_archive,
-            is_for_service: false,
-            is_probe: false,
-            token,
+            ..Arrived::new(arrival, feed, captures, token)
         });
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use gristmill_loader::Warehouse;
 use gristmill_state::{Clock, JobRow, Service, StateDb, StateError, Tasks};
+use sysinfo::System;
 use tokio::sync::{Mutex, Semaphore};
 
 use super::activity::Activity;
@@ -197,9 +198,15 @@ impl Opened {
             fetched_kib: Semaphore::new(FETCHED_KIB),
             max_conversions,
             ledger_turn: Mutex::default(),
-            owner: format!("process {}", std::process::id()),
+            owner: this_process(),
         })
     }
+}
+
+/// Names this process among those of all hosts.
+fn this_process() -> String {
+    let host = System::host_name().map_or_else(|_| String::new(), |host| format!(" on {host}"));
+    format!("process {}{host}", std::process::id())
 }
 
 /// Adds the settings' new jobs to the state database, and warns about jobs that differ there. Returns all jobs there.

@@ -156,26 +156,18 @@ mod tests {
     use crate::pipeline::activity::Activity;
 
     fn without_room(path: &str, bytes: u64, activity: &Arc<Activity>) -> Failed {
-        let arrived = Arrived {
-            arrival: Arrival {
-                path: path.to_owned(),
-                stamp: Stamp {
-                    bytes,
-                    modified_ns: 0,
-                    identity: 0,
-                    changed_ns: None,
-                },
+        let arrival = Arrival {
+            path: path.to_owned(),
+            stamp: Stamp {
+                bytes,
+                modified_ns: 0,
+                identity: 0,
+                changed_ns: None,
             },
-            feed: Arc::new(FeedLayout::new(&FeedSpec::default()).unwrap()),
-            is_doubted: false,
-            captures: Captures::default(),
-            failures: 1,
-            is_alone: false,
-            is_archive: false,
-            is_for_service: false,
-            is_probe: false,
-            token: activity.begin(),
         };
+        let feed = Arc::new(FeedLayout::new(&FeedSpec::default()).unwrap());
+        let mut arrived = Arrived::new(arrival, feed, Captures::default(), activity.begin());
+        arrived.failures = 1;
         let full = io::Error::from(io::ErrorKind::StorageFull);
         Failed::new(arrived, StepError::transient(full))
     }

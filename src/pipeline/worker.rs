@@ -269,21 +269,12 @@ async fn convert(
         let of_feed = components.settings.feeds.of_file(&file.path);
         let (feed, captures) = of_feed.with_context(|| format!("no feed has a file {}", file.path))?;
         components.progress.file_arrived(file.stamp.bytes);
-        group.push(Arrived {
-            arrival: Arrival {
-                path: file.path,
-                stamp: from_state(file.stamp),
-            },
-            feed,
-            is_doubted: false,
-            captures,
-            failures: 0,
-            is_alone: false,
-            is_archive: false,
-            is_for_service: false,
-            is_probe: false,
-            token: components.activity.begin(),
-        });
+        let arrival = Arrival {
+            path: file.path,
+            stamp: from_state(file.stamp),
+        };
+        let token = components.activity.begin();
+        group.push(Arrived::new(arrival, feed, captures, token));
     }
     let outcomes = contained(convert_files(components, &group)).await??;
     if components.abandoned.load(Ordering::Relaxed) {

@@ -34,13 +34,22 @@ impl Authority {
         self.0.pem()
     }
 
-    /// Makes a certificate for a host.
-    pub fn certify(&self, host: &str) -> Certificate {
+    /// Makes a certificate for a host and its key, as PEM.
+    pub fn certify_as_pem(&self, host: &str) -> (String, String) {
+        let (certificate, key) = self.signed(host);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn signed(&self, host: &str) -> (rcgen::Certificate, KeyPair) {
         let params = CertificateParams::new([host.to_owned()]).expect("this is the name of a host");
         let key = KeyPair::generate().expect("a key can be made");
-        let certificate = params
-            .signed_by(&key, &self.0)
-            .expect("a certificate can be signed");
+        let certificate = params.signed_by(&key, &self.0);
+        (certificate.expect("a certificate can be signed"), key)
+    }
+
+    /// Makes a certificate for a host.
+    pub fn certify(&self, host: &str) -> Certificate {
+        let (certificate, key) = self.signed(host);
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("it is a key");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

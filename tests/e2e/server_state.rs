@@ -4,11 +4,14 @@
 //! long.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gristmill_testkit::gristmill::{Site, wait_until};
 use gristmill_testkit::postgres::{Postgres, StopMode, execute, shared};
+use gristmill_testkit::tls::Authority;
 
 use crate::buckets::{self, Bucket};
 use crate::page::Desk;
@@ -380,4 +383,130 @@ fn the_password_is_found_where_that_of_the_warehouse_is() {
         &with_variable,
     ));
     support::run_until_idle(&site);
+}
+
+/// Copies a state database with the server's own tools, as a backup does, and returns the URL of the copy.
+fn dumped(state: &str) -> String {
+    let copy = database();
+    let dump = Command::new("pg_dump")
+        .arg(state)
+        .output()
+        .expect("pg_dump is installed with the server");
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let mut psql = Command::new("psql")
+        .args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", &copy])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("psql is installed with the server");
+    let mut input = psql.stdin.take().expect("it was asked for");
+    input.write_all(&dump.stdout).expect("psql reads the dump");
+    drop(input);
+    assert!(psql.wait().expect("psql ends").success());
+    copy
+}
+
+#[test]
+fn a_state_database_from_a_backup_is_repaired_and_never_loads_older_files_over_newer_ones() {
+    let state = database();
+    let site = site(&state, support::SQLITE);
+    submit(&site, "S1", "0.99");
+    submit(&site, "S2", "2.00");
+    support::run_until_idle(&site);
+    let backup = dumped(&state);
+    submit(&site, "S1", "99.99");
+    submit(&site, "S2", "3.00");
+    support::run_until_idle(&site);
+    let sales = || {
+        let sales = "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1";
+        support::sqlite_warehouse(&site, sales)
+    };
+    assert_eq!(sales(), ["S1 99.99", "S2 3.00"]);
+    // The server is lost, and what was saved of it a day before is restored on another one.
+    site.write_settings(&on_server(&support::settings(support::SQLITE, JOB), &backup));
+    fs::remove_file(site.incoming().join("IL-S1.tdf")).expect("it was submitted");
+    submit(&site, "S3", "5.00");
+    let stopped = site.run(["run", "--until-idle"]);
+    assert_eq!(stopped.status.code(), Some(1), "{stopped}");
+    assert!(
+        stopped.stderr.contains("gristmill state check --repair"),
+        "{stopped}"
+    );
+    assert_eq!(sales(), ["S1 99.99", "S2 3.00"], "nothing was loaded");
+    let found = site.run(["state", "check"]);
+    assert_eq!(found.status.code(), Some(1), "{found}");
+    let repaired = site.run_ok(["state", "check", "--repair"]);
+    assert!(repaired.contains("Repaired: accepted; 3 files"), "{repaired}");
+    support::run_until_idle(&site);
+    assert_eq!(sales(), ["S1 99.99", "S2 3.00", "S3 5.00"]);
+    assert!(site.run_ok(["state", "check"]).contains("agree."));
+}
+
+#[test]
+fn a_lost_state_database_is_made_anew_from_lake_source_and_warehouse() {
+    let site = site(&database(), support::SQLITE);
+    submit(&site, "S1", "1.50");
+    support::run_until_idle(&site);
+    site.write_settings(&on_server(&support::settings(support::SQLITE, JOB), &database()));
+    submit(&site, "S2", "2.50");
+    let stopped = site.run(["run", "--until-idle"]);
+    assert_eq!(stopped.status.code(), Some(1), "{stopped}");
+    site.run_ok(["state", "check", "--repair"]);
+    support::run_until_idle(&site);
+    let sales = "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1";
+    assert_eq!(support::sqlite_warehouse(&site, sales), ["S1 1.50", "S2 2.50"]);
+}
+
+#[test]
+fn all_connections_to_the_state_are_encrypted_and_the_server_is_who_it_says() {
+    let (authority, stranger) = (Authority::default(), Authority::default());
+    let (certificate, key) = authority.certify_as_pem("localhost");
+    let server = Postgres::start_with_files(&[
+        ("server.crt", &certificate),
+        ("server.key", &key),
+        (
+            "pg_hba.conf",
+            "local all postgres trust\nhost all postgres all trust\nhostssl all mill all trust\n",
+        ),
+        ("postgresql.auto.conf", "ssl = on\n"),
+    ]);
+    let warehouse = shared().create_database();
+    let plain = server.create_database();
+    execute(
+        &plain,
+        "CREATE ROLE mill LOGIN; GRANT CREATE ON SCHEMA public TO mill",
+    );
+    // This user is let in with TLS alone.
+    let state = plain.replacen("postgres@127.0.0.1", "mill@localhost", 1);
+    let site = site(&state, &warehouse);
+    for (name, text) in [("ours.pem", authority.pem()), ("foreign.pem", stranger.pem())] {
+        fs::write(site.folder().join(name), text).expect("the new folder can be written");
+    }
+    let file = |name: &str| site.folder().join(name).display().to_string();
+    let at = |host: &str, roots: &str| {
+        let state = state.replacen("localhost", host, 1);
+        format!("{state}?sslmode=verify-full&sslrootcert={}", file(roots))
+    };
+    for (url, problem) in [
+        (at("localhost", "foreign.pem"), "certificate"),
+        (at("127.0.0.1", "ours.pem"), "certificate"),
+        (format!("{state}?sslmode=disable"), "no encryption"),
+    ] {
+        site.write_settings(&on_server(&support::settings(&warehouse, JOB), &url));
+        let refused = site.run(["run", "--until-idle"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused}");
+        assert!(refused.stderr.contains(problem), "{url}: {refused}");
+    }
+    let url = at("localhost", "ours.pem");
+    site.write_settings(&on_server(&support::settings(&warehouse, JOB), &url));
+    support::run_until_idle(&site);
+    let worker = site.start(["run", "--role", "convert"]);
+    wait_until("the worker joins", || {
+        worker.stderr().contains("working for the service")
+    });
+    submit(&site, "S1", "1.50");
+    support::run_until_idle(&site);
+    assert!(site.run_ok(["status"]).contains("worker: convert as process"));
+    assert_eq!(support::told(&support::postgres_rows(&warehouse)).len(), 1);
+    worker.terminate();
 }
