@@ -522,6 +522,8 @@ fn until_idle_leaves_a_run_that_an_outage_stops_to_the_next_call() {
 #[test]
 fn nothing_is_lost_while_somebody_keeps_the_state_database_locked() {
     let site = Warehouse::Sqlite.site(JOB);
+    // The warehouse has its tables before anybody asks it.
+    support::run_until_idle(&site);
     let mut service = support::service(&site);
     // The second span is longer than a write waits, so that it has to be tried again.
     for ((wave, expected), span) in WAVES.iter().zip(AFTER.iter()).zip([3, 7]) {
