@@ -9,7 +9,7 @@ cleanly, and paused, also for longer than their lease; servers stop, connections
 disk is full; and each process has a clock of its own that is stepped (`weather_events.py`). In the end all goes well again,
 and when nothing is left to do, `auditor.py` compares warehouse, ledger, state and lake with the model.
 
-What is drawn from the seed is the same each time; when it meets what, is not. Events are told on standard error. On
+What is planned is drawn from the seed; what it meets, and so how it goes, differs each time. Events are told on standard error. On
 standard output stand requests to whoever runs the servers, `stop state fast` and the like, each answered with a line; and at
 last the totals, as JSON. --prove damages the audited site in many ways, and asks that the auditor notices each.
 """
@@ -77,6 +77,8 @@ class Site:
             os.link(options.binary, self.binary)
         except OSError:
             shutil.copy2(options.binary, self.binary)
+        # Those of people that are under way.
+        self.commands = []
         self.processes = Processes(self.binary, self.folder, options.processes.split(","), draw, tell)
 
     def submit(self, name, text):
@@ -90,23 +92,28 @@ class Site:
     def command(self, *arguments):
         """Starts a command of a person."""
         with open(self.folder / "logs" / f"{'.'.join(arguments)}.{time.monotonic_ns()}", "w") as log:
-            return subprocess.Popen(
+            child = subprocess.Popen(
                 [self.binary, *arguments], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+        self.commands = [command for command in self.commands if command.poll() is None] + [child]
+        return child
+
+    def command_of(self, pid):
+        return next((child for child in self.commands if child.pid == pid and child.poll() is None), None)
 
 
 class Weather:
     def __init__(self, options):
         self.options, self.begun = options, time.monotonic()
-        draw = random.Random(options.seed)
-        self.draw = draw
-        self.site = Site(options, draw, self.tell)
+        # What one draws does not depend on how often another does.
+        self.draw, of_site, of_events = (random.Random(f"{options.seed} {what}") for what in ("stores", "site", "events"))
+        self.site = Site(options, of_site, self.tell)
         self.state, self.processes = self.site.state, self.site.processes
         self.stores = Stores(options.seed)
-        self.events = Events(self.site, options.kills, draw, self.tell, self.ask_for)
+        self.events = Events(self.site, options.kills, of_events, self.tell, self.ask_for)
         self.wrong, self.found = [], collections.Counter()
-        # The commands of people that are under way: of decisions by file, and retries.
-        self.commands, self.retries = {}, []
+        # The decisions of people that are under way, by file.
+        self.commands = {}
         self.next_retry = 0.0
 
     def tell(self, what):
@@ -154,7 +161,7 @@ class Weather:
             elif what not in self.commands:
                 self.found["given up, and retried by a person"] += 1
                 self.tell(f"a person retries {what}: {error}")
-                self.retries.append(self.site.command("retry", what))
+                self.site.command("retry", what)
             self.next_retry = time.monotonic() + 3
 
     # The whole.
@@ -209,18 +216,14 @@ class Weather:
         return left + [f"the wave {job} {wave} is open" for job, wave in seen["waves"] if (job, wave) not in waits]
 
     def stop(self):
-        for child in self.of_people():
-            child.terminate()
-            child.wait(60)
+        for child in self.site.commands:
+            if child.poll() is None:
+                child.terminate()
+                child.wait(60)
         self.wrong += self.processes.stop(60)
 
-    def of_people(self):
-        """The commands that are still under way."""
-        children = [child for _, child, _ in self.commands.values()] + self.retries
-        return [child for child in children if child.poll() is None]
-
     def kill(self):
-        for child in self.of_people():
+        for child in self.site.commands:
             child.kill()
         self.processes.kill()
 

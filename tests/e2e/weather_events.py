@@ -136,15 +136,23 @@ class Events:
     def any_process(self):
         """The service mostly."""
         awake, service = self.awake(), self.service()
-        if service in awake and self.draw.random() < 0.7:
+        if service in awake and self.draw.random() < 0.75:
             return service
         # Without a service, mostly later: to kill those that stand by proves less.
-        if not awake or (service is None and self.draw.random() < 0.7):
+        if not awake or (service is None and self.draw.random() < 0.9):
             return None
         return self.draw.choice(awake)
 
     def kill(self):
-        """Kills one process, or sometimes all at once."""
+        """Kills one process, or sometimes all at once. A command of a person may be the service, too."""
+        command = self.site.command_of(self.site.state.holder())
+        if command and self.draw.random() < 0.5:
+            command.kill()
+            command.wait()
+            self.happened["kills of commands that were the service"] += 1
+            self.tell("kill a command that is the service")
+            self.end_lease()
+            return True
         victim, service, at_work = self.any_process(), self.service(), self.site.state.running()
         if not victim:
             return False
@@ -158,9 +166,14 @@ class Events:
         self.happened["kills of the service with a run in progress"] += is_service and at_work > 0
         self.happened["kill"] += len(victims) - 1
         self.tell("kill " + ", ".join(process.name + " (the service)" * (process is service) for process in victims))
-        if is_service and self.is_up["state"] and self.draw.random() < 0.9:
-            self.site.state.end_lease()
+        if is_service:
+            self.end_lease()
         return True
+
+    def end_lease(self):
+        """Ends the lease of who was killed, mostly: as if the rest of its time had passed."""
+        if self.is_up["state"] and self.draw.random() < 0.9:
+            self.site.state.end_lease()
 
     def pause(self, process, seconds, what):
         if not process:
