@@ -40,7 +40,7 @@ pub use self::files::{LocalFile, Spooled};
 #[cfg(feature = "cluster")]
 pub use self::foreign::{copy_name, is_plain, result_folder, session_folder};
 pub use self::inventory::{Inventory, ObjectNames};
-pub use self::names::{VersionObject, summary_names};
+pub use self::names::{VersionObject, partial_beside, summary_names};
 use crate::settings::LakeSettings;
 
 const NOT_SYNCED: &str = "cannot sync files of the lake to disk";

@@ -223,7 +223,8 @@ async fn with_lake(context: &Context, repair: bool) -> anyhow::Result<Vec<Findin
             job: None,
             problem: format!(
                 "the lake has lost {object}, the partial of {}: the next `gristmill run` makes it anew, if the source \
-                 still has the file; otherwise send the file again, or restore the lake from its backup",
+                 still has the file or the lake its converted rows; otherwise send the file again, or restore the lake from \
+                 its backup",
                 output::path(&file)
             ),
             file: Some(file),

@@ -40,6 +40,12 @@ impl VersionObject {
     }
 }
 
+/// Returns the name of the partial of the version whose converted rows have this name.
+pub fn partial_beside(converted: &str) -> Option<ObjectPath> {
+    let version = converted.strip_prefix("converted/")?;
+    ObjectPath::parse(format!("partials/{version}")).ok()
+}
+
 /// Returns the names of a run's summary and of its coverage.
 pub fn summary_names(job_id: &str, run_id: &str) -> (ObjectPath, ObjectPath) {
     let name =
@@ -98,6 +104,17 @@ mod tests {
         VersionObject::Converted
             .name(&feed, file_url, &"ab".repeat(32))
             .to_string()
+    }
+
+    #[test]
+    fn a_partial_is_named_like_the_rows_of_its_version() {
+        let feed = FeedLayout::new(&FeedSpec::default()).unwrap();
+        for file in ["IL-1.tdf", "north/é %\"1\"\n.tdf"] {
+            let name = |kind: VersionObject| kind.name(&feed, file, &"ab".repeat(32));
+            let converted = name(VersionObject::Converted).to_string();
+            assert_eq!(partial_beside(&converted), Some(name(VersionObject::Partial)));
+        }
+        assert_eq!(partial_beside("elsewhere/a.parquet"), None);
     }
 
     #[test]

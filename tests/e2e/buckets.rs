@@ -432,6 +432,49 @@ fn a_lake_is_one_gristmills_own_and_what_others_left_there_is_swept() {
     );
 }
 
+#[test]
+fn a_lake_in_a_bucket_makes_partials_of_its_converted_rows() {
+    let bucket = Bucket::start();
+    let site = bucket.site("anew", support::SQLITE, &job(1), &bucket.server.endpoint());
+    let put = |name: &str, lines: &str| {
+        bucket.put_all([(format!("anew/in/{name}"), lines.as_bytes().to_vec())]);
+    };
+    let of_two = "2\t2.00\t4\tI\t2026-03-01\n2\t-5.00\t4\tI\t2026-03-01\n2\t0.10\t5\tJ\t2026-03-02\n";
+    put("IL-2.tdf", of_two);
+    put("a b/IL-3 x.tdf", "3\t3.00\t6\tI\t2026-03-01\n");
+    run_until_idle(&site);
+    let partials: Vec<String> = state(&site, "SELECT partial_object FROM file_version ORDER BY file_id")
+        .iter()
+        .map(|object| format!("anew/lake/{object}"))
+        .collect();
+    let whole: Vec<_> = partials.iter().map(|key| bucket.get(key)).collect();
+    let submissions = state(&site, "SELECT count(*) FROM submission");
+    bucket.remove("anew/in/IL-2.tdf");
+    bucket.remove("anew/in/a b/IL-3 x.tdf");
+
+    // One is gone, the other damaged.
+    bucket.remove(&partials[0]);
+    bucket.put_all([(partials[1].clone(), b"rubbish".to_vec())]);
+    put("IL-1.tdf", "1\t1.00\t4\tI\t2026-03-01\n");
+    let mended = site.run(["run", "--until-idle"]);
+    assert!(mended.status.success(), "{mended}");
+    let told = mended.stderr.matches("made anew from converted rows").count();
+    assert_eq!(told, 2, "{mended}");
+    for (key, whole) in partials.iter().zip(&whole) {
+        assert!(bucket.get(key) == *whole, "{key}");
+    }
+    let rows = [
+        "1 I 2026-03-01 1.00 - -",
+        "2 I 2026-03-01 -3.00 - -",
+        "2 J 2026-03-02 - 0.10 -",
+        "3 I 2026-03-01 - - 3.00",
+    ];
+    assert_eq!(support::told(&sqlite_rows(&site)), rows);
+    let more = "SELECT count(*) - 1 FROM submission";
+    assert_eq!(state(&site, more), submissions, "only the new file");
+    bucket.assert_no_orphans(&site, "anew");
+}
+
 /// The state database may not be there yet.
 fn state_if_there(site: &Site, sql: &str) -> Vec<String> {
     if site.folder().join("state.db").exists() {

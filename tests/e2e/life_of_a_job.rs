@@ -426,6 +426,7 @@ fn a_run_that_fails_stops_no_other_and_a_retry_mends_it() {
     fs::write(&partial, "not Parquet").expect("the partial can be written");
     // Otherwise it would be made anew.
     fs::remove_file(site.incoming().join("CA-1.tdf")).expect("the file was submitted");
+    fs::remove_dir_all(site.folder().join("lake/converted")).expect("the lake has converted rows");
 
     submit(&site, "CA-2.tdf", "2", "2.00");
     submit(&site, "IL-3.tdf", "3", "3.00");

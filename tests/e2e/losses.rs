@@ -85,6 +85,27 @@ impl Place {
         fs::remove_file(file).expect("the file was submitted");
     }
 
+    /// The object of a store's file in a folder of the lake.
+    fn object(&self, folder: &str, store: &str) -> std::path::PathBuf {
+        let folder = fs::read_dir(self.path("lake").join(folder).join("sales")).expect("the lake has it");
+        let mut paths = folder.map(|entry| entry.expect("the folder can be listed").path());
+        let start = format!("IL-{store}.tdf.");
+        let is_of_store = |path: &std::path::PathBuf| {
+            let name = path.file_name().expect("it has a name");
+            name.to_string_lossy().starts_with(&start)
+        };
+        paths.find(is_of_store).expect("the store has sent a file")
+    }
+
+    /// How often files were submitted, and how many versions there are, with what was counted of each.
+    fn counted(&self) -> Vec<String> {
+        let counts = "SELECT 'submissions ' || count(*) FROM submission UNION ALL
+                      SELECT version_id || ' ' || lines || ' ' || rows || ' ' || rejects FROM file_version UNION ALL
+                      SELECT version_id || ' ' || store_id || ' ' || trans_date || ' ' || lines || ' ' || turnover
+                        FROM version_day";
+        support::state(&self.site, counts)
+    }
+
     /// Every partial of the lake.
     fn partials(&self) -> Vec<std::path::PathBuf> {
         let folder = fs::read_dir(self.path("lake/partials/sales")).expect("there are partials");
@@ -406,11 +427,16 @@ fn a_partial_that_neither_the_lake_nor_the_source_has_is_told() {
         fs::rename(&partial, kept.join(name)).expect("it can be moved");
     }
     place.remove_source("S2");
+    // There are no converted rows that it could be made of, either.
+    fs::remove_dir_all(place.path("lake/converted")).expect("the lake has converted rows");
     place.submit("S1", "1.50");
     let told = place.run_in_vain();
     assert!(
         told.stderr
-            .contains("has lost the partials of IL-S2.tdf, and the source no longer has"),
+            .contains("has lost the partials of IL-S2.tdf, and the source no longer has")
+            && told
+                .stderr
+                .contains("IL-S2.tdf: its converted rows are gone from the lake"),
         "{told}"
     );
     assert_eq!(place.rows(), ["S1 1.00", "S2 2.00"]);
@@ -422,4 +448,188 @@ fn a_partial_that_neither_the_lake_nor_the_source_has_is_told() {
     }
     place.site.run_ok(["retry"]);
     assert_eq!(place.rows(), ["S1 1.50", "S2 2.00"]);
+}
+
+/// Lines of a store with returns, several days and measures, and some that are no rows.
+fn mixed(store: &str) -> String {
+    let sold = ["2.00", "-7.25", "0.00"].map(|amount| line(store, amount, 4, "A", DAY));
+    let others = [
+        line(store, "0.17", 5, "A", DAY),
+        line(store, "1.00", 6, "B", "2026-03-07"),
+        line(store, "9.00", 99, "B", "2026-03-06"),
+        "-- noise\n".to_owned(),
+    ];
+    sold.concat() + &others.concat()
+}
+
+/// What the warehouse has of these lines.
+const MIXED: [&str; 2] = ["A 2026-03-08 -5.25 0.17 -", "B 2026-03-07 - - 1.00"];
+
+/// The rows of all stores but S1, whose file comes again and again.
+fn rows_of_others(place: &Place) -> Vec<String> {
+    let rows = told(&support::sqlite_rows(&place.site)).into_iter();
+    rows.filter(|row| !row.starts_with("S1 ")).collect()
+}
+
+fn mixed_rows(stores: &[&str]) -> Vec<String> {
+    let rows = |store: &&str| MIXED.map(|row| format!("{store} {row}"));
+    stores.iter().flat_map(rows).collect()
+}
+
+/// A place whose stores S2 and S3 have sent such files.
+fn mixed_place() -> Place {
+    let place = Place::sqlite();
+    place.submit("S1", "1.00");
+    for store in ["S2", "S3"] {
+        place.site.submit(format!("IL-{store}.tdf"), mixed(store));
+    }
+    place.run();
+    assert_eq!(rows_of_others(&place), mixed_rows(&["S2", "S3"]));
+    place
+}
+
+#[test]
+fn partials_whose_files_are_gone_are_made_of_converted_rows() {
+    let place = mixed_place();
+    let read = |store: &str| fs::read(place.object("partials", store)).expect("it can be read");
+    let whole = ["S2", "S3"].map(read);
+    let counted = place.counted();
+
+    // One is missing at a start.
+    place.remove_source("S2");
+    let lost = place.object("partials", "S2");
+    fs::remove_file(&lost).expect("it can be removed");
+    let mended = place.site.run(["run", "--until-idle"]);
+    assert!(mended.status.success(), "{mended}");
+    let made = "the lake had no partials of IL-S2.tdf; they were made anew from converted rows";
+    assert!(mended.stderr.contains(made), "{mended}");
+    assert!(fs::read(&lost).expect("it is there again") == whole[0]);
+    assert_eq!(place.counted(), counted, "nothing was submitted or counted");
+
+    // Damaged ones are found by the run that needs them.
+    place.remove_source("S3");
+    for store in ["S2", "S3"] {
+        fs::write(place.object("partials", store), "rubbish").expect("it can be written");
+    }
+    place.submit("S1", "1.50");
+    let mended = place.site.run(["run", "--until-idle"]);
+    assert!(mended.status.success(), "{mended}");
+    let made = "the lake had no partials of IL-S2.tdf, IL-S3.tdf; they were made anew from converted rows";
+    assert!(mended.stderr.contains(made), "{mended}");
+    assert_eq!(["S2", "S3"].map(read), whole);
+    assert_eq!(rows_of_others(&place), mixed_rows(&["S2", "S3"]));
+    assert_eq!(place.rows()[0], "S1 1.50");
+    let unfinished = "SELECT count(*) FROM job_run WHERE state <> 'COMPLETED'";
+    assert_eq!(support::state(&place.site, unfinished), ["0"]);
+    assert!(
+        place
+            .site
+            .run_ok(["load", "--verify", "IL"])
+            .contains("They agree.")
+    );
+    assert!(place.site.run_ok(["state", "check"]).contains("agree."));
+}
+
+#[test]
+fn a_partial_that_a_repair_has_given_up_is_made_of_converted_rows() {
+    let place = mixed_place();
+    let whole = fs::read(place.object("partials", "S2")).expect("it can be read");
+    place.remove_source("S2");
+    fs::remove_dir_all(place.path("lake/partials")).expect("the lake has partials");
+    let repaired = place.site.run_ok(["state", "check", "--repair"]);
+    assert!(repaired.contains("the file is to be read again"), "{repaired}");
+    place.submit("S1", "1.50");
+    place.run();
+    assert!(fs::read(place.object("partials", "S2")).expect("it is there again") == whole);
+    assert_eq!(rows_of_others(&place), mixed_rows(&["S2", "S3"]));
+    assert_eq!(place.rows()[0], "S1 1.50");
+}
+
+#[test]
+fn rows_that_are_not_those_of_the_version_make_no_partial() {
+    let place = mixed_place();
+    let (converted, partial) = (place.object("converted", "S2"), place.object("partials", "S2"));
+    let whole = fs::read(&converted).expect("it can be read");
+    place.remove_source("S2");
+    fs::remove_file(&partial).expect("it can be removed");
+    // A whole file, of another store.
+    fs::copy(place.object("converted", "S3"), &converted).expect("it can be copied");
+    place.submit("S1", "1.50");
+    let told = place.run_in_vain();
+    assert!(
+        told.stderr
+            .contains("IL-S2.tdf: its converted rows are not those that were counted by day"),
+        "{told}"
+    );
+    fs::write(&converted, &whole[..whole.len() / 2]).expect("it can be written");
+    let told = place.site.run(["retry"]);
+    assert!(
+        !told.status.success() && told.stderr.contains("IL-S2.tdf: cannot read"),
+        "{told}"
+    );
+    assert!(!partial.exists());
+    assert_eq!(place.rows()[0], "S1 1.00", "nothing was loaded");
+    fs::write(&converted, whole).expect("it can be written");
+    place.site.run_ok(["retry"]);
+    assert_eq!(rows_of_others(&place), mixed_rows(&["S2", "S3"]));
+    assert_eq!(place.rows()[0], "S1 1.50");
+}
+
+#[test]
+fn without_converted_rows_a_partial_whose_file_is_gone_is_told() {
+    let place = Place::sqlite();
+    let settings = fs::read_to_string(place.path("gristmill.toml")).expect("the site has settings");
+    place
+        .site
+        .write_settings(&format!("{settings}\n[convert]\nkeep = \"partials\"\n"));
+    place.submit("S1", "1.00");
+    place.submit("S2", "2.00");
+    place.run();
+    place.remove_source("S2");
+    fs::write(place.object("partials", "S2"), "rubbish").expect("it can be written");
+    place.submit("S1", "1.50");
+    let told = place.run_in_vain();
+    assert!(
+        told.stderr
+            .contains("has lost the partials of IL-S2.tdf, and the source no longer has these files")
+            && told
+                .stderr
+                .contains("IL-S2.tdf: the lake keeps no converted rows of it"),
+        "{told}"
+    );
+    assert_eq!(place.rows(), ["S1 1.00", "S2 2.00"]);
+}
+
+#[test]
+fn a_partial_of_amounts_side_by_side_is_made_of_converted_rows() {
+    let place = Place::sqlite();
+    let settings = fs::read_to_string(place.path("gristmill.toml")).expect("the site has settings");
+    let settings = settings
+        .replacen("\"amount\", \"code\"", "\"sale\", \"tax\"", 1)
+        .replacen("sale_amount = 4", "sale_amount = { field = \"sale\" }", 1)
+        .replacen(
+            "tax_amount = 5, discount_amount = 6",
+            "tax_amount = { field = \"tax\" }",
+            1,
+        );
+    place.site.write_settings(&settings);
+    let send = |store: &str, sale: &str| {
+        let lines = format!("{store}\t{sale}\t0.50\tA\t{DAY}\n").repeat(2);
+        place.site.submit(format!("IL-{store}.tdf"), lines);
+    };
+    send("S1", "1.00");
+    send("S2", "2.00");
+    place.run();
+    let partial = place.object("partials", "S2");
+    let whole = fs::read(&partial).expect("it can be read");
+    place.remove_source("S2");
+    fs::remove_file(&partial).expect("it can be removed");
+    send("S1", "1.50");
+    place.run();
+    assert!(fs::read(&partial).expect("it is there again") == whole);
+    let rows = "SELECT store_id || ' ' || sale_amount || ' ' || tax_amount FROM sales_summary ORDER BY 1";
+    assert_eq!(
+        support::sqlite_warehouse(&place.site, rows),
+        ["S1 3.00 1.00", "S2 4.00 1.00"]
+    );
 }

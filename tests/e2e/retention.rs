@@ -71,3 +71,44 @@ fn what_has_expired_is_removed_and_an_old_version_comes_back_when_it_is_sent_aga
     let rows = told(&sqlite_rows(&site));
     assert_eq!(rows, ["1 A 2026-03-01 2.00 - -", "1 A 2026-03-02 9.00 - -"]);
 }
+
+#[test]
+fn a_replay_takes_converted_rows_where_partials_have_expired() {
+    let kept = support::unguarded(support::settings(support::SQLITE, JOB));
+    let site = support::site(&kept);
+    let send = |amount: &str| {
+        site.submit("IL-1.tdf", line("1", amount, 4, "A", "2026-03-01"));
+        run_until_idle(&site);
+    };
+    send("2.00");
+    let until = state(&site, "SELECT max(submitted) FROM submissions").remove(0);
+    send("3.00");
+    site.write_settings(&format!("{kept}[lake.retention]\npartials = \"0s\"\n"));
+    run_until_idle(&site);
+    assert_eq!([objects(&site, "partials"), objects(&site, "converted")], [1, 2]);
+    let replay = ["replay", "IL", "--from", "2020-01-01", "--to", &until];
+    let replayed = site.run(replay);
+    assert!(
+        replayed.status.success()
+            && replayed
+                .stderr
+                .contains("had no partials of IL-1.tdf; they were made anew from converted rows"),
+        "{replayed}"
+    );
+    assert_eq!(told(&sqlite_rows(&site)), ["1 A 2026-03-01 2.00 - -"]);
+    assert_eq!(state(&site, "SELECT count(*) FROM submission"), ["2"]);
+    // It expires again.
+    run_until_idle(&site);
+    assert_eq!(objects(&site, "partials"), 1);
+    // Of rows that have expired as well, nothing can be made.
+    site.write_settings(&format!("{kept}[lake.retention]\nconverted = \"0s\"\n"));
+    run_until_idle(&site);
+    let replayed = site.run(replay);
+    assert!(
+        !replayed.status.success()
+            && replayed
+                .stderr
+                .contains("the lake keeps no converted rows of it): send the file again"),
+        "{replayed}"
+    );
+}

@@ -16,10 +16,12 @@ use crate::budget::Budget;
 use crate::date::from_days;
 use crate::feed_lines::{Finished, LineOutcome};
 use crate::fields::Fields;
+use crate::from_rows::partial_of_rows;
 use crate::header::ColumnName;
 use crate::layout::{FeedSpec, HeaderRule};
-use crate::layout::{Input, Source};
+use crate::layout::{Input, SalesLayout, Source};
 use crate::other_forms::Form;
+use crate::partial::Partial;
 use crate::read_back::rows_of;
 use crate::rejects::{Reason, Reject, read_rejects};
 use crate::report::Header;
@@ -190,6 +192,9 @@ fn outcome(conversion: Conversion, layout: &FeedLayout, folder: &TempDir) -> Res
         partial
             .write(&path("partial"), &Budget::new(0))
             .map_err(|error| error.to_string())?;
+        if let (Some(sales), true) = (layout.sales(), report.rejected_because.is_none()) {
+            is_made_anew(&partial, &report.days, sales, folder);
+        }
     }
     let rejects = match path("rejects") {
         path if path.exists() => read_rejects(&path, usize::MAX).unwrap(),
@@ -201,6 +206,26 @@ fn outcome(conversion: Conversion, layout: &FeedLayout, folder: &TempDir) -> Res
         converted: rows_of(&path("converted")),
         partial: rows_of(&path("partial")),
     })
+}
+
+/// Asserts that the converted rows give the same partial, whether memory suffices or not.
+fn is_made_anew(partial: &Partial, days: &[DayLines], sales: &SalesLayout, folder: &TempDir) {
+    let path = |name: &str| folder.path().join(name);
+    for memory in [0, usize::MAX] {
+        let memory = &Budget::new(memory);
+        let scratch = Scratch {
+            folder: folder.path(),
+            memory,
+        };
+        let (anew, of_rows) = partial_of_rows(&path("converted"), sales, scratch).unwrap();
+        anew.write(&path("anew"), &Budget::new(0)).unwrap();
+        assert_eq!(of_rows, days);
+        match partial.is_spilled() || anew.is_spilled() {
+            // Row groups may be cut elsewhere.
+            true => assert_eq!(rows_of(&path("anew")), rows_of(&path("partial"))),
+            false => assert!(std::fs::read(path("anew")).unwrap() == std::fs::read(path("partial")).unwrap()),
+        }
+    }
 }
 
 /// Converts bytes with the public function.

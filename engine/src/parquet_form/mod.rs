@@ -24,7 +24,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, SchemaDescPtr};
 
 pub(crate) use self::chunk::{Chunk, Column, NO_TEXT};
-pub(crate) use self::stored::StoredFile;
+pub(crate) use self::stored::{StoredFile, damaged};
 use crate::error::EngineError;
 
 /// Rows per row group, which a writer holds in memory before writing them to disk. The number is low in tests, so that

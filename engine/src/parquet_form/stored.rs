@@ -1,4 +1,4 @@
-//! Reads files of this form back: partials, of which a run has one for each of its files.
+//! Reads files of this form back: partials, of which a run has one for each of its files, and converted files.
 //!
 //! The parquet crate finds, reads and decompresses pages. Their contents are decoded here, directly into the types that
 //! sums are held in: with either of the crate's own readers, a merge of many small partials takes over a third longer
@@ -12,12 +12,14 @@ use std::ops::Range;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
+use parquet::column::reader::ColumnReader;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
 use self::source::Source;
-use self::values::{Days, Sums, TextNumbers, Values};
+use self::values::{Few, Sums, TextNumbers, Values};
+use crate::date::DAYS;
 use crate::error::EngineError;
 use crate::symbols::Texts;
 
@@ -91,7 +93,49 @@ impl StoredFile {
 
     /// Reads a column of days.
     pub(crate) fn days(&self, rows: &GroupRows, column: usize) -> std::result::Result<Vec<i32>, EngineError> {
-        self.column(rows, column, &mut Days::default())
+        self.column(rows, column, &mut Few::of(DAYS))
+    }
+
+    /// Reads a column of transaction codes.
+    pub(crate) fn codes(
+        &self,
+        rows: &GroupRows,
+        column: usize,
+    ) -> std::result::Result<Vec<i32>, EngineError> {
+        self.column(rows, column, &mut Few::of(i32::MIN..=i32::MAX))
+    }
+
+    /// Reads a column of amounts in cents, of which no row is NULL. The parquet crate decodes them: they are stored as
+    /// differences, and only read to make a partial anew.
+    pub(crate) fn amounts(
+        &self,
+        GroupRows { group, rows }: &GroupRows,
+        column: usize,
+    ) -> std::result::Result<Vec<i64>, EngineError> {
+        let read = || {
+            let group = self.reader.get_row_group(*group)?;
+            let is_nullable = group.metadata().column(column).column_descr().max_def_level() > 0;
+            let ColumnReader::Int64ColumnReader(mut amounts) = group.get_column_reader(column)? else {
+                return Err(damaged("a column has the wrong type"));
+            };
+            if is_nullable {
+                return Err(damaged("an amount may be NULL"));
+            }
+            let mut found = Vec::new();
+            let skipped = amounts.skip_records(rows.start)?;
+            while found.len() < rows.len() {
+                let (records, _, _) =
+                    amounts.read_records(rows.len() - found.len(), None, None, &mut found)?;
+                if records == 0 {
+                    return Err(damaged("it has fewer values than rows"));
+                }
+            }
+            match skipped == rows.start && found.len() == rows.len() {
+                true => Ok(found),
+                false => Err(damaged("it has fewer values than rows")),
+            }
+        };
+        catching_panics(read).map_err(EngineError::parquet("read", &self.path))
     }
 
     /// Reads a column of sums in cents, [`ABSENT`](crate::amount::ABSENT) for NULL.
@@ -140,6 +184,7 @@ fn catching_panics<T>(read: impl FnOnce() -> Result<T>) -> Result<T> {
     read.unwrap_or_else(|_| Err(damaged("parts of it make no sense")))
 }
 
-fn damaged(what: &str) -> ParquetError {
+/// The failure to read a damaged file.
+pub(crate) fn damaged(what: &str) -> ParquetError {
     ParquetError::General(format!("the file is damaged: {what}"))
 }

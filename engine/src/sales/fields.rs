@@ -105,7 +105,8 @@ impl SalesLines<'_> {
         for id in [STORE, ITEM] {
             self.value(id, fields)?;
         }
-        let Self { origins, table, .. } = self;
+        let Self { origins, sums, .. } = self;
+        let table = &mut sums.table;
         let text = |input: usize| match &origins[input] {
             Origin::Field(position) => fields.get(*position).ok_or(Reason::MissingColumn),
             Origin::Given(text) => Ok(&text[..]),

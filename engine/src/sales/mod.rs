@@ -21,7 +21,6 @@ use self::plain::Ahead;
 use self::rows::{UnitRow, UnitRows};
 use self::typed::Lanes;
 use crate::amount::ABSENT;
-use crate::budget::Share;
 use crate::error::EngineError;
 use crate::feed_lines::{FeedLines, Finished, LineOutcome};
 use crate::fields::Fields;
@@ -31,13 +30,12 @@ use crate::key::Key;
 use crate::layout::{AMOUNT, ITEM, Input, MEASURES, STORE, SalesLayout, Source, TRANS_DATE};
 use crate::other_forms::Form as OtherForm;
 use crate::parquet_form::{self, Form};
-use crate::partial::Partial;
 use crate::rejects::Reason;
 use crate::rows::Row;
 use crate::scan::{Line, Marked};
 use crate::scratch::Scratch;
 use crate::short_text::{Memo, ShortText, ShorterText};
-use crate::sums::{DayTotals, SumTable};
+use crate::summing::Summing;
 use crate::symbols::Symbols;
 use crate::values::{Amount, CodeText};
 
@@ -60,17 +58,10 @@ pub(crate) struct SalesLines<'l> {
     item_column: IdColumn<'l>,
     codes: Memo<ShorterText, Option<Code>>,
     dates: Memo<ShortText, Option<i32>>,
-    table: SumTable,
+    sums: Summing<'l>,
     ahead: Ahead,
     /// The rows of a table that come next.
     lanes: Lanes,
-    /// Sums that were spilled to files because the table had become too large.
-    spilled: Vec<Partial>,
-    /// What these sums report of each store and day.
-    days: DayTotals,
-    scratch: Scratch<'l>,
-    /// The memory that the table holds.
-    share: Share,
     converted: Option<Converted>,
     doubt: Option<Doubt>,
     /// Rows whose amount was rounded.
@@ -92,9 +83,6 @@ struct Doubt {
     item_id: Vec<u8>,
     is_settled: bool,
 }
-
-/// At the end of a file, the sums of its threads are there twice: in their tables, and combined.
-const COPIES: usize = 2;
 
 /// What a transaction code means.
 #[derive(Clone, Copy)]
@@ -158,13 +146,9 @@ impl<'l> SalesLines<'l> {
             item_column: column(Reason::ItemEmpty, Reason::ItemTooLong, Reason::ItemText),
             codes: Memo::new(),
             dates: Memo::new(),
-            table: SumTable::new(layout.measures.len()),
+            sums: Summing::new(&layout.measures, scratch),
             ahead: Ahead::default(),
             lanes: Lanes::default(),
-            spilled: Vec::new(),
-            days: DayTotals::default(),
-            share: scratch.memory.share(),
-            scratch,
             converted,
             doubt: None,
             rounded: 0,
@@ -185,7 +169,7 @@ impl<'l> SalesLines<'l> {
 
     /// Takes the rows that were kept since the last call.
     pub(crate) fn take_rows(&mut self) -> Vec<Row> {
-        let texts = (self.table.stores.texts(), self.table.items.texts());
+        let texts = (self.sums.table.stores.texts(), self.sums.table.items.texts());
         self.converted.as_mut().map_or_else(Vec::new, |converted| {
             converted.rows.take(texts, &self.layout.measures)
         })
@@ -238,7 +222,7 @@ impl<'l> SalesLines<'l> {
     #[inline(always)]
     fn count(&mut self, number: u32, code: Code, cents: i64, key: Key) -> LineOutcome {
         let Code { measure, is_row } = code;
-        self.table.add(key, measure, cents, is_row);
+        self.sums.table.add(key, measure, cents, is_row);
         if let Some(converted) = &mut self.converted {
             let row = UnitRow {
                 key,
@@ -283,18 +267,15 @@ impl FeedLines for SalesLines<'_> {
             rounded: 0,
             codes: Memo::new(),
             dates: Memo::new(),
-            table: SumTable::new(self.layout.measures.len()),
+            sums: self.sums.another(),
             ahead: Ahead::default(),
             lanes: Lanes::default(),
-            spilled: Vec::new(),
-            days: DayTotals::default(),
             converted: self.converted.as_ref().map(|converted| Converted {
                 path: converted.path.clone(),
                 form: converted.form.clone(),
                 rows: UnitRows::default(),
             }),
             doubt: self.doubt.clone(),
-            share: self.scratch.memory.share(),
             ..*self
         }
     }
@@ -362,8 +343,8 @@ impl FeedLines for SalesLines<'_> {
             |ids: &Symbols, text: &[u8]| ids.find(text).or_else(|| ids.find_spelling(text)).is_some();
         self.doubt.as_ref().is_some_and(|doubt| {
             doubt.is_settled
-                || is_known(&self.table.stores, &doubt.store_id)
-                || is_known(&self.table.items, &doubt.item_id)
+                || is_known(&self.sums.table.stores, &doubt.store_id)
+                || is_known(&self.sums.table.items, &doubt.item_id)
         })
     }
 
@@ -419,7 +400,7 @@ impl FeedLines for SalesLines<'_> {
     }
 
     fn end_unit(&mut self) -> Result<Option<EncodedRows>, EngineError> {
-        let texts = (self.table.stores.texts(), self.table.items.texts());
+        let texts = (self.sums.table.stores.texts(), self.sums.table.items.texts());
         let written = match &mut self.converted {
             Some(converted) => {
                 let measures = &self.layout.measures;
@@ -429,20 +410,14 @@ impl FeedLines for SalesLines<'_> {
             }
             None => None,
         };
-        let needed = self.table.memory().saturating_mul(COPIES);
-        if !self.share.try_resize(needed) || self.table.is_short_of_numbers() {
+        if self.sums.is_too_large() {
             let is_settled = self.settles_doubt();
             if let Some(doubt) = &mut self.doubt {
                 doubt.is_settled = is_settled;
             }
-            let table = std::mem::replace(&mut self.table, SumTable::new(self.layout.measures.len()));
-            let sums = table.into_sums();
-            self.days.add(&sums);
-            let partial = Partial::of(vec![sums], &self.layout.measures, self.scratch.folder)?;
-            self.spilled.push(partial.spill(self.scratch.folder)?);
+            self.sums.spill()?;
             // Their symbols were those of the table.
             self.lanes = Lanes::default();
-            self.share.try_resize(0);
         }
         Ok(written)
     }
@@ -463,30 +438,14 @@ impl FeedLines for SalesLines<'_> {
         threads: Vec<Self>,
         file: Option<parquet_form::TypedFile>,
     ) -> Result<Option<Finished>, EngineError> {
-        let (mut sums, mut spilled) = (Vec::new(), Vec::new());
-        let Some(SalesLines { layout, scratch, .. }) = threads.first() else {
+        let rounded = threads.iter().map(|thread| thread.rounded).sum();
+        let sums = threads.into_iter().map(|thread| thread.sums).collect();
+        let Some((partial, days)) = Summing::finish(sums)? else {
             return Ok(None);
         };
-        let (layout, scratch) = (*layout, *scratch);
-        let mut days = DayTotals::default();
-        let (mut shares, mut rounded) = (Vec::new(), 0);
-        for thread in threads {
-            shares.push(thread.share);
-            rounded += thread.rounded;
-            let of_thread = thread.table.into_sums();
-            days.merge(thread.days);
-            days.add(&of_thread);
-            sums.push(of_thread);
-            spilled.extend(thread.spilled);
-        }
-        let mut partial = Partial::of(sums, &layout.measures, scratch.folder)?.keeping(shares);
-        for earlier in spilled {
-            partial = partial.with(earlier, scratch.folder)?;
-        }
         if let Some(file) = file {
             file.finish()?;
         }
-        let days = days.into_days();
         Ok(Some(Finished {
             partial,
             days,

@@ -27,7 +27,7 @@ impl SalesLines<'_> {
     pub(super) fn look_up<const MAY_BE_ODD: bool>(&mut self, lines: Marked<'_>) -> bool {
         let Ahead { ids, items } = &mut self.ahead;
         items.clear();
-        if !self.table.items.are_many() {
+        if !self.sums.table.items.are_many() {
             return false;
         }
         let columns = &self.columns;
@@ -41,7 +41,7 @@ impl SalesLines<'_> {
         };
         ids.clear();
         ids.extend(lines.lines().map(|line| item(line).unwrap_or_default()));
-        self.table.items.find_many(ids, items);
+        self.sums.table.items.find_many(ids, items);
         true
     }
 
@@ -128,11 +128,12 @@ impl SalesLines<'_> {
         };
         let date = date.ok_or(Reason::Date)?;
         let Self {
-            table,
+            sums,
             store_column,
             item_column,
             ..
         } = self;
+        let table = &mut sums.table;
         let store = store_column.symbol_of(&mut table.stores, field(STORE))?;
         let looked_up = self.ahead.items.get(place).filter(|_| IS_AHEAD);
         let item = match looked_up {

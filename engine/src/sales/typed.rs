@@ -286,7 +286,7 @@ impl SalesLines<'_> {
         let (of_stores, of_items) = (ids(STORE), ids(ITEM));
         of_stores.read(
             &self.store_column,
-            &mut self.table.stores,
+            &mut self.sums.table.stores,
             batch,
             is_known,
             store_texts,
@@ -295,7 +295,7 @@ impl SalesLines<'_> {
         let is_known = |row: usize| is_known(row) && stores[row] != UNKNOWN;
         of_items.read(
             &self.item_column,
-            &mut self.table.items,
+            &mut self.sums.table.items,
             batch,
             is_known,
             item_texts,

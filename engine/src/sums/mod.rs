@@ -16,7 +16,7 @@ pub(crate) use self::days::DayTotals;
 pub use self::days::{DayLines, stored_days};
 pub(crate) use self::file::{PartialFile, write};
 pub use self::read::covers_day;
-pub(crate) use self::read::{PartialReader, StoreRows};
+pub(crate) use self::read::{PartialReader, StoreRows, symbols};
 pub(crate) use self::rows::Rows;
 pub(crate) use self::table::{SumTable, Sums};
 pub use self::totals::{ExactTotals, StoreDays, add_exact_totals};

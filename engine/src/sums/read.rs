@@ -109,7 +109,7 @@ pub(crate) struct StoreRows {
 
 /// Returns the symbols of a column's texts, [`NO_TEXT`] for NULL. Looks up only the texts that are used, once each:
 /// others belong to other rows of the row group.
-fn symbols((texts, mut numbers): (Texts, Vec<u32>), symbols: &mut Symbols) -> Vec<u32> {
+pub(crate) fn symbols((texts, mut numbers): (Texts, Vec<u32>), symbols: &mut Symbols) -> Vec<u32> {
     let mut symbol_of = vec![NO_TEXT; texts.len()];
     for number in numbers.iter_mut().filter(|number| **number != NO_TEXT) {
         let symbol = &mut symbol_of[*number as usize];

@@ -67,10 +67,12 @@ pub(super) async fn attempt(
             let fate = with_retries(&components.patience, "having partials made anew", make_anew).await;
             match fate.context("cannot have lost partials made anew")? {
                 Fate::Waits { files } => {
-                    tracing::warn!(
-                        "waits: the lake has lost the partials of {}, so these files are read again",
-                        some_of(&files)
-                    );
+                    if !files.is_empty() {
+                        tracing::warn!(
+                            "waits: the lake has lost the partials of {}, so these files are read again",
+                            some_of(&files)
+                        );
+                    }
                     return Ok(None);
                 }
                 Fate::Fails(reason) => reason,

@@ -12,7 +12,7 @@ use super::super::merge::{Merged, culprit, merge};
 use super::super::panics::panic_point;
 use super::super::retry::StepError;
 use super::super::summaries::{digest, summary_files};
-use super::super::{Components, crash_point, ledger, oddities};
+use super::super::{Components, crash_point, ledger, oddities, partials};
 use crate::lake::{LocalFile, Unsynced, summary_names};
 use crate::ledger::scope;
 
@@ -26,6 +26,7 @@ async fn merge_what_fits(
     coverage: &ObjectPath,
 ) -> Result<(SummaryReport, Unsynced), StepError> {
     let mut run = run.clone();
+    partials::bring_back(components, &mut run).await?;
     loop {
         let error = match merge(components, &run, room, summary, coverage).await? {
             Merged::Done(report, unsynced) => return Ok((report, unsynced)),

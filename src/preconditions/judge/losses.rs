@@ -26,8 +26,8 @@ pub(super) fn partials<'f>(files: impl Iterator<Item = &'f FileFact>) -> Option<
     };
     let lost: Vec<_> = files.filter(is_lost).map(|file| file.file_url.as_str()).collect();
     let facts = format!(
-        "the lake lost the partials of {}; each file is read again, and one that is gone from its source must be sent \
-         again",
+        "the lake lost the partials of {}; each file is read again; of one that is gone from its source, the next start \
+         takes the converted rows, or else it must be sent again",
         some_of(&lost)
     );
     (!lost.is_empty()).then(|| Check::new("lake", false, facts))

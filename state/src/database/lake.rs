@@ -81,6 +81,23 @@ impl StateDb {
         Ok(files)
     }
 
+    /// Records that the lake has partials again that it had lost, or that its retention had removed: the version of each, and
+    /// the lake path. A version whose partial is not missing stays as it is.
+    pub async fn name_partials(&self, partials: &[(i64, String)]) -> Result<(), StateError> {
+        let (action, subject) = ("record the return of", "partials");
+        let mut writer = self.writer().await.during(action, subject)?;
+        let name = query(sql::NAME_PARTIALS).bind(serde_json::json!(partials).to_string());
+        name.execute(&mut *writer).await.during(action, subject)?;
+        Ok(())
+    }
+
+    /// Returns the files that are to be read again because the lake lost the partials of their versions in force. Ordered by
+    /// path.
+    pub async fn files_without_partials(&self) -> Result<Vec<String>, StateError> {
+        let files = query_scalar(sql::WITHOUT_PARTIALS).fetch_all(&self.readers).await;
+        files.during("list", "the files whose partials were lost")
+    }
+
     /// Returns the queued runs that wait for files to be read again, each with such a file.
     pub async fn awaited_files(&self) -> Result<Vec<(String, String)>, StateError> {
         let awaited = query_as(sql::AWAITED).fetch_all(&self.readers).await;

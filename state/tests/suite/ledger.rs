@@ -214,6 +214,39 @@ async fn a_run_waits_for_the_partials_that_the_lake_lost() {
 }
 
 #[tokio::test]
+async fn a_run_goes_on_once_the_lake_has_its_partials_again() {
+    let (f, new) = site().await;
+    let run_id = f.running(&new).await;
+    let partials = f.db.partials_in_force("").await.unwrap();
+    f.db.lose_partials(&partials, Some(&run_id)).await.unwrap();
+    assert_eq!(f.db.files_without_partials().await.unwrap(), ["IL-1.tdf"]);
+    let submissions = f.db.submissions_of("IL-1.tdf", 10).await.unwrap().len();
+    let version = f.db.run_inputs(&run_id).await.unwrap()[0].version_id;
+    let named = [(version, partials[0].1.clone())];
+    f.db.name_partials(&named).await.unwrap();
+    assert_eq!(f.db.files_without_partials().await.unwrap(), [""; 0]);
+    assert_eq!(f.db.partials_in_force("").await.unwrap(), partials);
+    assert!(
+        !f.facts("J101").await.files[0]
+            .in_force
+            .as_ref()
+            .unwrap()
+            .is_partial_lost
+    );
+    let claimed = f.db.claim("test").await.unwrap().unwrap();
+    assert_eq!(claimed.inputs[0].version.partial.as_ref(), Some(&partials[0].1));
+    assert_eq!(
+        f.db.submissions_of("IL-1.tdf", 10).await.unwrap().len(),
+        submissions
+    );
+    // One that is there keeps its name.
+    f.db.name_partials(&[(version, "elsewhere".to_owned())])
+        .await
+        .unwrap();
+    assert_eq!(f.db.partials_in_force("").await.unwrap(), partials);
+}
+
+#[tokio::test]
 async fn a_run_whose_file_is_gone_is_given_up() {
     let (f, new) = site().await;
     let run_id = f.running(&new).await;

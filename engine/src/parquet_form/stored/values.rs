@@ -1,9 +1,10 @@
-//! What the stored values of a column become: numbers of texts, days, sums.
+//! What the stored values of a column become: numbers of texts, days, codes, sums.
+
+use std::ops::RangeInclusive;
 
 use parquet::basic::Type;
 
 use crate::amount::ABSENT;
-use crate::date::DAYS;
 use crate::symbols::Texts;
 
 /// The values of a column, while its pages are read. Each function returns `None` if what it is given is damaged.
@@ -34,10 +35,20 @@ pub(super) struct TextNumbers {
     pub(super) absent: Option<u32>,
 }
 
-/// Days that keys can hold, of which each row has one.
-#[derive(Default)]
-pub(super) struct Days {
+/// Days or codes, of which each row has one.
+pub(super) struct Few {
     dictionary: Vec<i32>,
+    /// Those that there can be.
+    possible: RangeInclusive<i32>,
+}
+
+impl Few {
+    pub(super) fn of(possible: RangeInclusive<i32>) -> Self {
+        Self {
+            dictionary: Vec::new(),
+            possible,
+        }
+    }
 }
 
 /// Sums in cents, [`ABSENT`] for NULL.
@@ -72,7 +83,7 @@ impl Values for TextNumbers {
     }
 }
 
-impl Values for Days {
+impl Values for Few {
     type Value = i32;
 
     const STORED_AS: Type = Type::INT32;
@@ -87,15 +98,16 @@ impl Values for Days {
     }
 
     fn of_dictionary(&self, indices: Vec<u32>) -> Option<Vec<i32>> {
-        let days = indices
+        let values = indices
             .iter()
             .map(|index| self.dictionary.get(*index as usize).copied());
-        days.collect()
+        values.collect()
     }
 
     fn plain(&self, page: &[u8]) -> Option<Vec<i32>> {
-        let days = plain(page, i32::from_le_bytes)?;
-        days.iter().all(|day| DAYS.contains(day)).then_some(days)
+        let values = plain(page, i32::from_le_bytes)?;
+        let are_possible = values.iter().all(|value| self.possible.contains(value));
+        are_possible.then_some(values)
     }
 }
 

@@ -186,6 +186,18 @@ pub(in crate::database) const FORGET_PARTIALS: &str = "
                            CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
                            CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object)";
 
+/// Names partials again that the lake has once more: versions, and the objects. It leaves alone what is not missing.
+pub(in crate::database) const NAME_PARTIALS: &str = "
+    UPDATE file_version AS v SET partial_object = j.object, partial_removed_timestamp = NULL
+      FROM rows(?1 version_id int, object text) j
+     WHERE v.version_id = j.version_id AND v.partial_object IS NULL AND v.partial_removed_timestamp IS NOT NULL";
+
+/// The files that are to be read again, and whose versions in force lack their partials.
+pub(in crate::database) const WITHOUT_PARTIALS: &str = "
+    SELECT f.file_url FROM ingested_file_status f CROSS JOIN file_version v ON v.version_id = f.version_id
+     WHERE f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
+     ORDER BY f.file_url";
+
 /// The next partials of the versions in force, with their files, after the path `?1`.
 pub(in crate::database) const PARTIALS_IN_FORCE: &str = "
     SELECT f.file_url, v.partial_object FROM ingested_file_status f CROSS JOIN file_version v ON v.version_id = f.version_id
