@@ -75,7 +75,9 @@ pub(super) async fn open_components(
     });
     let tasks = tasks.await.map_err(StepError::into_cause)?;
     let name = name(&state, &patience).await?;
-    let lake = open_lake(&patience, || Lake::open_to_write(&settings.lake, name.as_deref())).await?;
+    let is_on_server = settings.state.file().is_none();
+    let open = || Lake::open_to_write(&settings.lake, name.as_deref());
+    let lake = open_lake(&patience, is_on_server, open).await?;
     let opened = Opened {
         state,
         sources,
@@ -128,15 +130,19 @@ async fn name(state: &StateDb, patience: &Patience) -> anyhow::Result<Option<Str
     name.await.map_err(StepError::into_cause)
 }
 
-/// Opens the lake. If its disk is full, that is waited for.
-async fn open_lake<F>(patience: &Patience, open: impl Fn() -> F) -> anyhow::Result<Lake>
+/// Opens the lake. If its disk is full, that is waited for; and with the state on a server, the service before this one, which
+/// stands still: once it goes on, it finds that its lease is lost, and ends.
+async fn open_lake<F>(patience: &Patience, is_on_server: bool, open: impl Fn() -> F) -> anyhow::Result<Lake>
 where
     F: Future<Output = anyhow::Result<Lake>>,
 {
     let opened = with_retries(patience, "opening the lake", || async {
-        open().await.map_err(|error| match faults::is_of_room(&error) {
-            true => StepError::outage(error),
-            false => StepError::permanent(error),
+        open().await.map_err(|error| {
+            let is_held = matches!(error.downcast_ref(), Some(StateError::AlreadyRunning { .. }));
+            match faults::is_of_room(&error) || is_held && is_on_server {
+                true => StepError::outage(error),
+                false => StepError::permanent(error),
+            }
         })
     });
     opened.await.map_err(StepError::into_cause)

@@ -510,3 +510,31 @@ fn all_connections_to_the_state_are_encrypted_and_the_server_is_who_it_says() {
     assert_eq!(support::told(&support::postgres_rows(&warehouse)).len(), 1);
     worker.terminate();
 }
+
+#[test]
+fn on_the_same_host_a_service_waits_for_the_end_of_one_that_stood_still() {
+    let state = database();
+    let site = site(&state, support::SQLITE);
+    support::run_until_idle(&site);
+    let paused = support::service(&site);
+    paused.signal("STOP");
+    execute(
+        &state,
+        "UPDATE service_lease SET lease_until = clock_timestamp() - interval '1 second'",
+    );
+    let mut next = site.start(["run"]);
+    wait_until("it says what it waits for", || {
+        next.stderr()
+            .contains("opening the lake failed and will be tried again")
+    });
+    paused.signal("CONT");
+    let ended = paused.wait();
+    assert_eq!(ended.status.code(), Some(1), "{ended}");
+    submit(&site, "S1", "1.50");
+    wait_until("the load", || {
+        assert!(next.is_running(), "{}", next.stderr());
+        support::sqlite_warehouse(&site, "SELECT sale_amount FROM sales_summary") == ["1.50"]
+    });
+    let ended = next.terminate();
+    assert_eq!(ended.status.code(), Some(0), "{ended}");
+}
