@@ -36,6 +36,9 @@ use crate::usage::Usage;
 /// The answer about a task that the service has to do.
 const NOT_DONE: &str = "null";
 
+/// How many conversions a worker has in hand for each core, so that it need not wait for more after each.
+const IN_HAND: usize = 8;
+
 /// The longest pause after a claim that failed: the lease is renewed meanwhile, so that the service counts on this worker.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -77,7 +80,9 @@ pub async fn work_for_services(
         }
         let components = open_to_help(settings, clock, patience.clone(), progress).await?;
         let at_once = match role {
-            WorkerRole::Convert => components.max_conversions,
+            WorkerRole::Convert => components
+                .max_conversions
+                .max(IN_HAND * components.cores.available_permits()),
             WorkerRole::Load => AT_ONCE,
         };
         let worker = with_retries(&patience, "joining the workers", || async {
