@@ -84,11 +84,11 @@ pub(super) struct Sorted {
 }
 
 /// Sorts what is over from what is tried again.
-pub(super) fn sort(group: Vec<Arrived>, outcomes: Vec<Result<Outcome, StepError>>) -> Sorted {
+pub(super) fn sort(group: Vec<Done>) -> Sorted {
     let mut ended = Ended::default();
     let mut done = Vec::new();
     let is_group = group.len() > 1;
-    for (mut arrived, outcome) in group.into_iter().zip(outcomes) {
+    for (mut arrived, outcome) in group {
         if std::mem::take(&mut arrived.is_probe) {
             let has_room = match &outcome {
                 Ok(outcome) => matches!(outcome, Outcome::Recorded(_) | Outcome::Unpacked(_)),

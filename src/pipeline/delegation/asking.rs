@@ -26,17 +26,12 @@ pub(in crate::pipeline) async fn convert_by_worker(
     };
     let ending = ask::<Vec<Option<FileDone>>>(components, WorkerRole::Convert, &request).await;
     ending.map(|done| {
-        let outcomes = done.into_iter().map(|done| done.map(Outcome::from));
-        let outcomes: Vec<_> = outcomes
-            .chain(std::iter::repeat_with(|| None))
-            .take(group.len())
-            .collect();
-        for (arrived, outcome) in group.iter().zip(&outcomes) {
-            if outcome.is_some() {
+        for (arrived, done) in group.iter().zip(&done) {
+            if done.is_some() {
                 components.progress.bytes_read(arrived.arrival.stamp.bytes);
             }
         }
-        outcomes
+        done.into_iter().map(|done| done.map(Outcome::from)).collect()
     })
 }
 
