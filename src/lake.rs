@@ -173,7 +173,8 @@ impl Lake {
 
     /// Removes from a bucket what a dead process left there: unfinished uploads, and objects that are not in `named`.
     /// Call it only while nothing is being written. If `named` is empty, the state database is new or was lost, so no
-    /// object is removed. A lake in a folder needs no sweep: its leftovers are overwritten when the work is repeated.
+    /// object is removed. A lake in a folder is not swept: most of its leftovers are
+    /// overwritten when the work is repeated, and what is left costs no more than its room.
     pub async fn sweep(
         &self,
         named: impl Future<Output = anyhow::Result<ObjectNames>>,

@@ -29,8 +29,8 @@ pub(super) struct RunArgs {
     /// Exit when nothing is left to do instead of waiting for more files
     #[arg(long)]
     until_idle: bool,
-    /// Help the service that works on the same state database, instead of being it: `convert` converts files, `load` merges
-    /// and loads. The state database must be on a server, and the settings file the service's
+    /// Work for the service instead of being it: `convert` converts files, `load` merges and loads runs. It needs a state
+    /// database on a server and the service's settings file, and serves no status page
     #[arg(
         long,
         value_enum,

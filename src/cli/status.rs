@@ -86,7 +86,7 @@ fn service(holder: Option<&Holder>) -> String {
     format!("service: runs{process}{host}{since}{renewed}")
 }
 
-/// Says what a worker does, and whether it gets anything to do from a service with these settings.
+/// Says what a worker has to do, and whether it gets anything from a service with these settings.
 fn describe(worker: &WorkerRow, fingerprint: &str) -> String {
     let is_left_out = match worker.settings == fingerprint {
         true => "",
@@ -95,7 +95,7 @@ fn describe(worker: &WorkerRow, fingerprint: &str) -> String {
         }
     };
     format!(
-        "worker: {} as process {} on {} since {}, does {} of at most {} tasks, and renewed its lease {} s ago{is_left_out}",
+        "worker: {} as process {} on {} since {}, has {} of at most {} tasks, and renewed its lease {} s ago{is_left_out}",
         output::path(&worker.role),
         worker.pid,
         output::path(&worker.host),

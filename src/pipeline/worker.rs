@@ -45,7 +45,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How often a worker with room for a task asks for one.
 const ASK: Duration = Duration::from_millis(200);
 
-/// How many tasks a worker has done, and how many of them failed.
+/// What a worker has done.
 #[derive(Debug, Default)]
 pub struct Work {
     /// Tasks that it answered.

@@ -48,7 +48,7 @@ pub struct WorkerRow {
     /// The fingerprint of its program and settings. It takes only tasks that have the same.
     #[serde(skip)]
     pub settings: String,
-    /// The most tasks that it does at a time.
+    /// The most tasks that it has at a time: some of them wait for a core.
     pub at_once: u64,
     /// The host that it is on.
     pub host: String,

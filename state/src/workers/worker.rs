@@ -44,7 +44,7 @@ pub struct Claimed {
 }
 
 impl Worker {
-    /// Begins to work for the services of a state database that have these settings, and does at most `at_once` tasks at a
+    /// Begins to work for the services of a state database that have these settings, and has at most `at_once` tasks at a
     /// time. Fails if the database is not on a server.
     pub async fn begin(
         place: &Place,
