@@ -633,3 +633,33 @@ fn a_partial_of_amounts_side_by_side_is_made_of_converted_rows() {
         ["S1 3.00 1.00", "S2 4.00 1.00"]
     );
 }
+
+#[test]
+fn a_file_that_leaves_before_it_is_read_again_is_made_up_for_by_converted_rows() {
+    let mut place = mixed_place();
+    let partial = place.object("partials", "S2");
+    let whole = fs::read(&partial).expect("it can be read");
+    fs::write(&partial, "rubbish").expect("it can be written");
+    place.submit("S1", "1.50");
+    // The run finds the damage and waits for the file. The process dies once that was read, before it is recorded.
+    place
+        .site
+        .set_variable("FAILPOINTS", "before-record=1*off->panic");
+    let died = place.site.run(["run", "--until-idle"]);
+    assert!(
+        died.stderr
+            .contains("waits: the lake has lost the partials of IL-S2.tdf"),
+        "{died}"
+    );
+    place.site.clear_variable("FAILPOINTS");
+    assert_eq!(place.rows()[0], "S1 1.00", "nothing was loaded");
+    place.remove_source("S2");
+    fs::remove_file(&partial).expect("it can be removed");
+    let mended = place.site.run(["run", "--until-idle"]);
+    assert!(mended.status.success(), "{mended}");
+    let made = "the lake had no partials of IL-S2.tdf; they were made anew from converted rows";
+    assert!(mended.stderr.contains(made), "{mended}");
+    assert!(fs::read(&partial).expect("it is there again") == whole);
+    assert_eq!(rows_of_others(&place), mixed_rows(&["S2", "S3"]));
+    assert_eq!(place.rows()[0], "S1 1.50");
+}

@@ -218,7 +218,8 @@ mod tests {
     #[test]
     fn a_worker_gets_what_it_can_convert_and_the_rest_keeps_its_order() {
         let mut queue = Queue::default();
-        let kinds: [(&str, fn(&mut Arrived)); 5] = [
+        type Mark = fn(&mut Arrived);
+        let kinds: [(&str, Mark); 5] = [
             ("doubted", |arrived| arrived.is_doubted = true),
             ("plain", |_| ()),
             ("returned", |arrived| arrived.is_for_service = true),
