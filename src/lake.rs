@@ -22,15 +22,16 @@ mod names;
 mod owner;
 mod unfinished;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use futures::{StreamExt, TryStreamExt, stream};
-use gristmill_state::{ServiceLock, StateError};
-use object_store::ObjectStoreExt;
+use gristmill_state::{ObjectsOf, ServiceLock, StateError};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use sysinfo::System;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -171,22 +172,33 @@ impl Lake {
         })
     }
 
-    /// Removes from a bucket what a dead process left there: unfinished uploads, and objects that are not in `named`.
-    /// Call it only while nothing is being written. If `named` is empty, the state database is new or was lost, so no
-    /// object is removed. A lake in a folder is not swept: most of its leftovers are
-    /// overwritten when the work is repeated, and what is left costs no more than its room.
+    /// Removes what a dead process left. Call it only while nothing is being written; `named` lists objects that the state
+    /// database names.
+    ///
+    /// From a bucket go unfinished uploads, and all objects that are not named. If none is, the state database is new or was
+    /// lost, and all stay. A lake in a folder may be shared by several state databases, and most of its leftovers are
+    /// overwritten when the work is repeated. So only summaries go, of jobs that have a named one: a run is not repeated
+    /// under its name if another took its place, or if the state database's server crashed before it had written the run.
     pub async fn sweep(
         &self,
-        named: impl Future<Output = anyhow::Result<ObjectNames>>,
+        named: impl AsyncFnOnce(ObjectsOf) -> anyhow::Result<ObjectNames>,
     ) -> anyhow::Result<()> {
-        let Objects::Bucket(bucket) = &self.objects else {
-            return Ok(());
-        };
-        let named = named.await?;
-        let uploads = unfinished::abort_all(bucket).await?;
-        let objects = match named.is_empty() {
-            true => 0,
-            false => bucket.remove_unnamed(&named).await?,
+        let (uploads, objects) = match &self.objects {
+            Objects::Folder { files, .. } => {
+                let named = named(ObjectsOf::Runs).await?;
+                let unnamed = unnamed_summaries(files, &named).await?;
+                self.remove(&unnamed).await?;
+                (0, unnamed.len())
+            }
+            Objects::Bucket(bucket) => {
+                let named = named(ObjectsOf::All).await?;
+                let uploads = unfinished::abort_all(bucket).await?;
+                let objects = match named.is_empty() {
+                    true => 0,
+                    false => bucket.remove_unnamed(&named).await?,
+                };
+                (uploads, objects)
+            }
         };
         if uploads + objects > 0 {
             tracing::info!(
@@ -345,6 +357,27 @@ impl Objects {
             files: Arc::new(files),
         })
     }
+}
+
+/// Lists the summaries and coverages that are not in `named`, of jobs of which one is.
+async fn unnamed_summaries(files: &LocalFileSystem, named: &ObjectNames) -> anyhow::Result<Vec<String>> {
+    let listed = files.list(Some(&ObjectPath::from(names::SUMMARIES)));
+    let listed = listed.try_collect::<Vec<_>>().await;
+    let listed = listed.context("cannot list the lake's summaries")?;
+    let (mut jobs, mut unnamed) = (HashSet::new(), Vec::new());
+    for ObjectMeta { location, .. } in &listed {
+        let job = location.parts().nth(1);
+        match named.contains(location.as_ref()) {
+            true => _ = jobs.insert(job),
+            false if names::is_of_lake(location) => unnamed.push((job, location)),
+            false => {}
+        }
+    }
+    unnamed.retain(|(job, _)| jobs.contains(job));
+    Ok(unnamed
+        .into_iter()
+        .map(|(_, object)| object.to_string())
+        .collect())
 }
 
 /// Creates a folder, or empties it if it exists.

@@ -8,6 +8,9 @@ use object_store::path::{Path as ObjectPath, PathPart};
 /// The longest part of a source path in an object's name. Local file systems allow 255 bytes, including the version.
 const LONGEST_PART: usize = 180;
 
+/// The folder of what runs make.
+pub(super) const SUMMARIES: &str = "summaries";
+
 /// The objects that conversion makes from a file version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VersionObject {
@@ -49,7 +52,7 @@ pub fn partial_beside(converted: &str) -> Option<ObjectPath> {
 /// Returns the names of a run's summary and of its coverage.
 pub fn summary_names(job_id: &str, run_id: &str) -> (ObjectPath, ObjectPath) {
     let name =
-        |ending: &str| ObjectPath::from_iter(["summaries", job_id, &format!("{run_id}{ending}.parquet")]);
+        |ending: &str| ObjectPath::from_iter([SUMMARIES, job_id, &format!("{run_id}{ending}.parquet")]);
     (name(""), name(".coverage"))
 }
 
@@ -68,7 +71,7 @@ pub(super) fn is_of_lake(object: &ObjectPath) -> bool {
             .rsplit_once('.')
             .and_then(|(_, version)| version.split_once('-'))
             .is_some_and(|(content, layout)| content.len() == 32 && is_hash(content) && is_hash(layout)),
-        ("summaries", 3) => stem.starts_with(&format!("{}-", parts[1].as_ref())),
+        (SUMMARIES, 3) => stem.starts_with(&format!("{}-", parts[1].as_ref())),
         _ => false,
     }
 }

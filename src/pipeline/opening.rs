@@ -253,12 +253,10 @@ pub(super) async fn make_ready(components: &Components) -> anyhow::Result<()> {
     .await
     .map_err(StepError::into_cause)?;
     with_retries(&components.patience, "sweeping the lake", || async {
-        let named = async {
+        let named = async |of| {
             let mut named = ObjectNames::default();
-            components
-                .state
-                .each_lake_object(|object| named.insert(object))
-                .await?;
+            let state = &components.state;
+            state.each_lake_object(of, |object| named.insert(object)).await?;
             Ok(named)
         };
         components.lake.sweep(named).await.map_err(StepError::transient)

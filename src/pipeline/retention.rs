@@ -1,8 +1,7 @@
 //! Removes from the lake what its retention no longer keeps, at the start and then every hour.
 //!
 //! The state database forgets the objects first, in one transaction: from then on nothing reads them. If the process
-//! dies before it removes them, objects remain that nothing refers to; a lake in a bucket sweeps them away at its next
-//! start.
+//! dies before it removes them, objects remain that nothing refers to: see [`Lake::sweep`](crate::lake::Lake::sweep).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -46,8 +46,8 @@ pub use answerer::{Answerer, ReaderRole};
 pub use clock::{Clock, SystemClock, TestClock};
 pub use damage::Damage;
 pub use database::{
-    Changes, CopiedTable, Copying, Expiry, MOST_ROWS, StateDb, StateFile, TransferError, UNMATCHED,
-    criterion, query,
+    Changes, CopiedTable, Copying, Expiry, MOST_ROWS, ObjectsOf, StateDb, StateFile, TransferError,
+    UNMATCHED, criterion, query,
 };
 pub use day::VersionDay;
 pub use dialect::{DatabaseError, Place};

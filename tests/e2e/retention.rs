@@ -73,6 +73,33 @@ fn what_has_expired_is_removed_and_an_old_version_comes_back_when_it_is_sent_aga
 }
 
 #[test]
+fn a_start_removes_summaries_of_runs_that_the_state_database_does_not_have() {
+    let site = support::site(&support::settings(support::SQLITE, JOB));
+    site.submit("IL-1.tdf", line("1", "2.00", 4, "A", "2026-03-01"));
+    run_until_idle(&site);
+    let summary = state(&site, "SELECT summary_object FROM job_run").remove(0);
+    let lake = site.folder().join("lake");
+    let left = ["summaries/IL/IL-20260301T080000.000001.parquet"];
+    let not_ours = [
+        "summaries/MI/MI-20260301T080000.000001.parquet",
+        "summaries/IL/mine.parquet",
+    ];
+    for object in left.iter().chain(&not_ours) {
+        let copy = lake.join(object);
+        std::fs::create_dir_all(copy.parent().expect("it is in a folder")).expect("the lake is ours");
+        std::fs::copy(lake.join(&summary), copy).expect("the lake is ours");
+    }
+    let started = site.run(["run", "--until-idle"]);
+    assert!(
+        started.status.success() && started.stderr.contains("an interrupted process left in the lake"),
+        "{started}"
+    );
+    let is_there = |object: &&str| lake.join(object).exists();
+    assert!(!left.iter().any(|object| is_there(&object)));
+    assert!(not_ours.iter().chain([&&*summary]).all(is_there), "{started}");
+}
+
+#[test]
 fn a_replay_takes_converted_rows_where_partials_have_expired() {
     let kept = support::unguarded(support::settings(support::SQLITE, JOB));
     let site = support::site(&kept);

@@ -25,11 +25,28 @@ pub struct Expiry {
     pub summaries: Option<Timestamp>,
 }
 
+/// Whose objects to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectsOf {
+    /// Those of runs: summaries and coverages.
+    Runs,
+    /// Those of versions and of runs.
+    All,
+}
+
 impl StateDb {
-    /// Gives out the lake paths of all objects that a version or a run refers to, in no order. There may be millions.
-    pub async fn each_lake_object(&self, mut take: impl FnMut(&str)) -> Result<(), StateError> {
+    /// Gives out the lake paths of the objects that rows refer to, in no order. There may be millions.
+    pub async fn each_lake_object(
+        &self,
+        of: ObjectsOf,
+        mut take: impl FnMut(&str),
+    ) -> Result<(), StateError> {
         let (action, subject) = ("list", "the objects of the lake");
-        for statement in [sql::OBJECTS_OF_VERSIONS, sql::OBJECTS_OF_RUNS] {
+        let statements: &[_] = match of {
+            ObjectsOf::Runs => &[sql::OBJECTS_OF_RUNS],
+            ObjectsOf::All => &[sql::OBJECTS_OF_VERSIONS, sql::OBJECTS_OF_RUNS],
+        };
+        for &statement in statements {
             let mut after = i64::MIN;
             loop {
                 let page = query(statement).bind(after).bind(PAGE);

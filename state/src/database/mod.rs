@@ -51,7 +51,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 pub use self::criterion::criterion;
-pub use self::lake::Expiry;
+pub use self::lake::{Expiry, ObjectsOf};
 pub use self::pages::Changes;
 pub use self::query::{MOST_ROWS, query};
 use self::schema::migrate;

@@ -1,6 +1,6 @@
 //! Which objects of the lake are needed, and which have expired.
 
-use gristmill_state::{Clock, Expiry, FileStatus, RunOutcome, RunResult, SummaryRecord};
+use gristmill_state::{Clock, Expiry, FileStatus, ObjectsOf, RunOutcome, RunResult, SummaryRecord};
 
 use crate::support::{Fixture, LAYOUT, job, run, unchanged};
 
@@ -64,7 +64,7 @@ async fn partials_that_are_in_force_or_that_a_run_may_read_stay() {
         ["partials/sales/queued.parquet"]
     );
     let mut named = std::collections::HashSet::new();
-    f.db.each_lake_object(|object| {
+    f.db.each_lake_object(ObjectsOf::All, |object| {
         named.insert(object.to_owned());
     })
     .await
