@@ -73,7 +73,10 @@ impl Shell {
     pub async fn forget_foreign_keys(&mut self) {
         if let Self::Postgres(_) = self {
             let keys = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
-                          FROM pg_constraint WHERE contype = 'f'";
+                          FROM pg_constraint WHERE contype = 'f'
+                         UNION ALL
+                        SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
+                          FROM pg_trigger WHERE tgname LIKE '%\\_referred\\_to'";
             for drop_one in self.column(keys).await {
                 self.execute(&drop_one).await.unwrap();
             }

@@ -25,7 +25,7 @@ macro_rules! texts {
 }
 
 /// All migrations, in their order.
-const MIGRATIONS: [Migration; 3] = [
+const MIGRATIONS: [Migration; 4] = [
     Migration {
         version: 30,
         description: "initial",
@@ -51,6 +51,11 @@ const MIGRATIONS: [Migration; 3] = [
         version: 32,
         description: "workers",
         texts: texts! { "0032_workers.sql" },
+    },
+    Migration {
+        version: 33,
+        description: "references",
+        texts: texts! { "0033_references.sql" },
     },
 ];
 
