@@ -159,12 +159,12 @@ class Packages(unittest.TestCase):
             cargo.write_text(
                 "#!/bin/sh\n"
                 'case "$*" in\n'
-                '"build --release --locked --features cluster --bin gristmill") ;;\n'
+                '"build --profile dist --locked --features cluster --bin gristmill") ;;\n'
                 # Not the real cargo, which would compile everything.
                 'build*) echo "unexpected: cargo $*" >&2; exit 1 ;;\n'
                 f'*) exec "{shutil.which("cargo")}" "$@" ;;\n'
                 'esac\n'
-                f'mkdir -p "$CARGO_TARGET_DIR/release" && cp "{self.binary}" "$CARGO_TARGET_DIR/release/gristmill"\n'
+                f'mkdir -p "$CARGO_TARGET_DIR/dist" && cp "{self.binary}" "$CARGO_TARGET_DIR/dist/gristmill"\n'
             )
             cargo.chmod(0o755)
             env = {**os.environ, "PATH": f"{cargo.parent}:{os.environ['PATH']}", "CARGO_TARGET_DIR": f"{place}/target"}
