@@ -40,6 +40,7 @@ mod place;
 mod query;
 #[path = "../suite/queue.rs"]
 mod queue;
+mod references;
 mod role;
 #[path = "../suite/runs.rs"]
 mod runs;
