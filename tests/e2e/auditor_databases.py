@@ -39,6 +39,15 @@ class Server:
         lines = self.run(f"SELECT {self.ARRAY}({columns}) {rest}").splitlines()
         return [tuple(json.loads(line, parse_float=decimal.Decimal)) for line in lines]
 
+    def ask_all(self, questions):
+        """The answers to several questions, columns and the rest by name, as of one moment."""
+        asked = [f"SELECT {self.ARRAY}('{of}', {columns}) {rest}" for of, (columns, rest) in questions.items()]
+        answers = {of: [] for of in questions}
+        for line in self.run(";\n".join([self.SNAPSHOT, *asked, "COMMIT"])).splitlines():
+            of, *row = json.loads(line, parse_float=decimal.Decimal)
+            answers[of].append(tuple(row))
+        return answers
+
     def run(self, sql):
         """Runs statements; returns what the client prints."""
         done = subprocess.run(self.command(sql), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
@@ -56,7 +65,8 @@ class Server:
 class Postgres(Server):
     """A database of a Postgres server."""
 
-    ARRAY = "json_build_array"
+    ARRAY, NOW = "json_build_array", "clock_timestamp()"
+    SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
     def __init__(self, url):
         self.url = url
@@ -68,7 +78,8 @@ class Postgres(Server):
 class MariaDb(Server):
     """A database of a MariaDB server."""
 
-    ARRAY = "json_array"
+    ARRAY, NOW = "json_array", "utc_timestamp(6)"
+    SNAPSHOT = "START TRANSACTION WITH CONSISTENT SNAPSHOT"
 
     def __init__(self, url):
         self.url = urllib.parse.urlsplit(url)

@@ -210,7 +210,8 @@ class Weather:
         left = [f"{file.name} was not recorded" for file in files if file.last and not self.state.has(file.last)]
         left += [f"{file.name} was not sent" for file in files if file.to_come]
         left += [f"people decide about {name}" for name in self.commands]
-        left += [f"{run} is {state}" for run, state in seen["runs"]] + seen["left"]
+        left += [f"{run} is {state}" for run, state in seen["runs"]]
+        left += [f"{what} {subject}" for what, subject in seen["left"]]
         left += [f"{what} is FAILED" for what, _ in seen["failed"] + seen["given up"]]
         waits = {("CA", wave) for wave in self.stores.open_waves()}
         return left + [f"the wave {job} {wave} is open" for job, wave in seen["waves"] if (job, wave) not in waits]

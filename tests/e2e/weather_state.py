@@ -1,33 +1,34 @@
 """What a site's state says while it is at work: looked up beside the product, and past the proxies."""
 
-import json
 import subprocess
 
 import auditor_databases
 
-# Everything in one answer.
-LOOK = """
-SELECT json_build_object(
-    'holder', (SELECT pid FROM service_lease WHERE lease_until > clock_timestamp()),
-    'arrivals', (SELECT coalesce(json_agg(json_build_array(s.submission_id, f.file_url, s.stamp_modified_ns, s.stamp_inode,
-                                                           s.outcome)), '[]')
-                   FROM submission s JOIN ingested_file_status f ON f.file_id = s.file_id WHERE s.submission_id > {newest}),
-    'failed', (SELECT coalesce(json_agg(json_build_array(file_url, last_error)), '[]')
-                 FROM ingested_file_status WHERE last_update_status = 'FAILED'),
-    'given up', (SELECT coalesce(json_agg(json_build_array(run_id, error)), '[]') FROM job_run r
-                  WHERE state = 'FAILED' AND NOT EXISTS (SELECT 1 FROM job_run l WHERE l.job_config_id = r.job_config_id
-                                                            AND l.wave = r.wave AND l.sequence > r.sequence)),
-    'runs', (SELECT coalesce(json_agg(json_build_array(run_id, state)), '[]')
-               FROM job_run WHERE state IN ('QUEUED', 'RUNNING')),
-    'completed', (SELECT count(*) FROM job_run WHERE state = 'COMPLETED'),
-    'waves', (SELECT coalesce(json_agg(json_build_array(job_config_id, wave)), '[]') FROM open_wave),
-    'tasks', (SELECT coalesce(json_agg(json_build_array(epoch, task_id)), '[]') FROM task WHERE worker IS NOT NULL),
-    'left', (SELECT coalesce(json_agg(l.what), '[]')
-               FROM (SELECT 'waits: ' || subject || ': ' || reason AS what FROM waiting
-                      UNION ALL SELECT 'attempt at ' || file_url FROM file_attempt
-                      UNION ALL SELECT 'to match: ' || file_id FROM file_to_match
-                      UNION ALL SELECT 'task ' || task_id FROM task) l))
-"""
+# What is looked up, all as of one moment: columns, and where they are.
+LOOK = {
+    "holder": ("pid", "FROM service_lease WHERE lease_until > {now}"),
+    "arrivals": (
+        "s.submission_id, f.file_url, s.stamp_modified_ns, s.stamp_inode, s.outcome",
+        "FROM submission s JOIN ingested_file_status f ON f.file_id = s.file_id WHERE s.submission_id > {newest}",
+    ),
+    "failed": ("file_url, last_error", "FROM ingested_file_status WHERE last_update_status = 'FAILED'"),
+    "given up": (
+        "run_id, error",
+        "FROM job_run r WHERE state = 'FAILED' AND NOT EXISTS (SELECT 1 FROM job_run l WHERE l.job_config_id = r.job_config_id"
+        " AND l.wave = r.wave AND l.sequence > r.sequence)",
+    ),
+    "runs": ("run_id, state", "FROM job_run WHERE state IN ('QUEUED', 'RUNNING')"),
+    "completed": ("count(*)", "FROM job_run WHERE state = 'COMPLETED'"),
+    "waves": ("job_config_id, wave", "FROM open_wave"),
+    "tasks": ("epoch, task_id", "FROM task WHERE worker IS NOT NULL"),
+    "left": (
+        "what, subject",
+        "FROM (SELECT 'waits' AS what, concat(subject, ': ', reason) AS subject FROM waiting"
+        " UNION ALL SELECT 'attempt at', file_url FROM file_attempt"
+        " UNION ALL SELECT 'to match', concat(file_id) FROM file_to_match"
+        " UNION ALL SELECT 'task', task_id FROM task) l",
+    ),
+}
 
 DECISIONS = {"accept": "ACCEPTED", "withdraw": "WITHDRAWN"}
 
@@ -36,7 +37,7 @@ class State:
     """The state database, and what was last seen there."""
 
     def __init__(self, url):
-        self.database = auditor_databases.Postgres(url)
+        self.database = auditor_databases.database(url)
         self.newest = 0
         # The arrivals that were recorded, by file and stamp; and the decisions.
         self.recorded, self.decided = set(), set()
@@ -47,8 +48,10 @@ class State:
 
     def look(self):
         """Looks, if the server answers and has the tables."""
+        where = {"newest": self.newest, "now": self.database.NOW}
+        questions = {of: (columns, rest.format(**where)) for of, (columns, rest) in LOOK.items()}
         try:
-            seen = json.loads(self.database.run(LOOK.format(newest=self.newest)))
+            seen = self.database.ask_all(questions)
         except (auditor_databases.Unreachable, subprocess.TimeoutExpired):
             return
         for number, name, modified, inode, outcome in seen["arrivals"]:
@@ -57,7 +60,7 @@ class State:
                 self.decided.add((name, outcome))
             elif outcome != "FAILED":
                 self.recorded.add((name, modified, inode))
-        self.tasks |= set(map(tuple, seen["tasks"]))
+        self.tasks |= set(seen["tasks"])
         self.seen = seen
 
     def has(self, sending):
@@ -68,7 +71,7 @@ class State:
 
     def holder(self):
         """The process that holds the lease."""
-        return self.seen and self.seen["holder"]
+        return self.seen["holder"][0][0] if self.seen and self.seen["holder"] else None
 
     def running(self):
         """How many runs are in progress."""
@@ -76,9 +79,9 @@ class State:
 
     def end_lease(self):
         """Ends the lease that was seen, as if the rest of its time had passed."""
-        ended = "UPDATE service_lease SET lease_until = clock_timestamp() - interval '1 s'"
+        ended = f"UPDATE service_lease SET lease_until = {self.database.NOW} - interval '1' second"
         try:
-            self.database.run(f"{ended} WHERE pid = {self.seen['holder']}")
+            self.database.run(f"{ended} WHERE pid = {self.holder()}")
         except auditor_databases.Unreachable:
             # Then it ends by itself.
             pass
