@@ -43,12 +43,16 @@ macro_rules! required {
                  SELECT asked, file_id FROM (
                      sqlite{SELECT p.key AS asked, q.file_id, max(f.last_validated_timestamp || f.file_url)}
                      postgres{SELECT DISTINCT ON (p.key) p.key AS asked, q.file_id}
+                     mysql{SELECT p.key AS asked, q.file_id,
+                                  row_number() OVER (PARTITION BY p.key
+                                                     ORDER BY f.last_validated_timestamp DESC, f.file_url DESC) AS place}
                        FROM rows(?1 pattern text, day text) p CROSS JOIN required_file q ON q.pattern = p.pattern",
             $of_day,
             "         CROSS JOIN ingested_file_status f ON f.file_id = q.file_id
                       WHERE f.version_id IS NOT NULL
                       sqlite{GROUP BY p.key}
-                      postgres{ORDER BY p.key, f.last_validated_timestamp DESC, f.file_url DESC}) newest)
+                      postgres{ORDER BY p.key, f.last_validated_timestamp DESC, f.file_url DESC}) newest
+                  mysql{WHERE place = 1})
             ",
             file_facts!(
                 "n.asked",

@@ -18,7 +18,9 @@ pub(in crate::database) const SEE_FILES: &str = "
            stamp_changed_ns = excluded.stamp_changed_ns, compared_timestamp = NULL, archive = excluded.archive,
            members = excluded.members, members_read = excluded.members_read,
            put_away_timestamp = excluded.put_away_timestamp
-    RETURNING file_id, file_url, version_id";
+    others{RETURNING file_id, file_url, version_id}
+    mysql{; SELECT f.file_id, f.file_url, f.version_id
+      FROM rows(?1 file_url text) r CROSS JOIN ingested_file_status f ON f.file_url = r.file_url}";
 
 /// Adds versions. Converting the same bytes again yields the same version, with the results of the newest conversion.
 pub(in crate::database) const KEEP_VERSIONS: &str = "
@@ -40,7 +42,11 @@ pub(in crate::database) const KEEP_VERSIONS: &str = "
            reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
            partial_object = excluded.partial_object, rejects_object = excluded.rejects_object,
            last_line_ended = excluded.last_line_ended, partial_removed_timestamp = NULL, days_counted = 1
-    RETURNING file_id, version_id, reject_reason";
+    others{RETURNING file_id, version_id, reject_reason}
+    mysql{; SELECT v.file_id, v.version_id, v.reject_reason
+      FROM rows(?1 file_id int, content_hash text, layout_digest text) r
+     CROSS JOIN file_version v
+        ON v.file_id = r.file_id AND v.content_hash = r.content_hash AND v.layout_digest = r.layout_digest}";
 
 /// The versions with the given file, bytes and layout. A version whose partial has since been removed cannot come into
 /// force.
@@ -71,7 +77,9 @@ pub(in crate::database) const ADD_SUBMISSIONS: &str = "
                r.stamp_modified_ns))
       FROM rows(?1 file_id int, version_id int, outcome text, error text, stamp_bytes int, stamp_modified_ns int,
                 stamp_inode int) r ORDER BY r.key
-    RETURNING submission_id, file_id";
+    others{RETURNING submission_id, file_id}
+    mysql{; SELECT max(s.submission_id) AS submission_id, s.file_id
+      FROM rows(?1 file_id int) r CROSS JOIN submission s ON s.file_id = r.file_id GROUP BY s.file_id}";
 
 pub(in crate::database) const WITHOUT_JOB: &str = "
     SELECT f.feed, f.file_url, f.store_id FROM file_without_job n
@@ -92,7 +100,7 @@ pub(in crate::database) const STARTS: &str = "
 
 /// Files in force whose time of writing lies ahead of their arrival by more than `?1` nanoseconds, ordered by path.
 pub(in crate::database) const WRITTEN_AHEAD: &str = "
-    SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) / 1000000000 AS ahead
+    SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) others{/} mysql{DIV} 1000000000 AS ahead
       FROM submission s
      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id AND f.valid_submission_id = s.submission_id
      WHERE s.stamp_modified_ns > s.written_ns AND s.stamp_modified_ns > s.written_ns + ?1

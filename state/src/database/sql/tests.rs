@@ -1,4 +1,4 @@
-//! What each database reads, and that Postgres understands it.
+//! What each database reads, and that the servers understand it.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -29,7 +29,12 @@ fn postgres_reads_these_statements() {
     insta::assert_snapshot!("postgres", shown(Dialect::Postgres));
 }
 
-/// Connects to a new database that has the schema.
+#[test]
+fn mysql_reads_these_statements() {
+    insta::assert_snapshot!("mysql", shown(Dialect::MySql));
+}
+
+/// Connects to a new database of Postgres that has the schema.
 async fn database() -> Client {
     let url = postgres::shared().create_database();
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();

@@ -13,10 +13,11 @@ pub(in crate::database) const TOUCH_FILES: &str = "
 
 /// Touches the open waves of the jobs that require one of the files in `?1`.
 pub(in crate::database) const TOUCH_REQUIRING: &str = "
-    UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
-     WHERE job_config_id IN (SELECT r.job_config_id FROM list(?1 int) f
-                              CROSS JOIN required_file q ON q.file_id = f.value
-                              CROSS JOIN job_requires r ON r.pattern = q.pattern)";
+    UPDATE open_wave AS w SET touched = (SELECT number FROM revision WHERE of = 'waves')
+      FROM (SELECT DISTINCT r.job_config_id FROM list(?1 int) f
+             CROSS JOIN required_file q ON q.file_id = f.value
+             CROSS JOIN job_requires r ON r.pattern = q.pattern) j
+     WHERE w.job_config_id = j.job_config_id";
 
 /// Of a file `f` in a wave of `j`: whether the wave may have something to do because of it. No completed run has seen the
 /// file, if there was one, or it has a day for which not simply the version in force counts. Too many waves do no harm: they
@@ -65,9 +66,13 @@ pub(in crate::database) const REVISIONS: &str = "
 
 /// Closes waves, unless they were touched since they were read. `?1` is an array of job, wave, touched.
 pub(in crate::database) const CLOSE: &str = "
-    DELETE FROM open_wave
-     WHERE (job_config_id, wave, touched) IN (SELECT r.job, r.wave, r.touched
-                                                FROM rows(?1 job text, wave text, touched int) r)";
+    others{DELETE FROM open_wave
+     WHERE (job_config_id, wave, touched) IN (SELECT r.job, r.wave, r.touched FROM}
+    mysql{DELETE open_wave FROM}
+        rows(?1 job text, wave text, touched int) r
+    others{)}
+    mysql{CROSS JOIN open_wave
+        ON open_wave.job_config_id = r.job AND open_wave.wave = r.wave AND open_wave.touched = r.touched}";
 
 /// Those of the waves in `?1` (number of the question, job, wave) that are open.
 pub(in crate::database) const OPEN: &str = "
