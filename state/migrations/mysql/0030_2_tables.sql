@@ -3,8 +3,8 @@
 -- Texts sort by their bytes (0030_0), and truths are 0 and 1, as in the state database on SQLite: both are read by the same
 -- program. A text that is a time or a day is checked by triggers (0030_4).
 --
--- An index holds 3072 bytes, four for each character of a text: so a path may have 700 characters. Where others index some of
--- the rows, what tells those apart is part of the index; if it is more than one column, in one that is computed.
+-- An index holds 3072 bytes, four for each character of a text: so a path may have 700 characters. Where other databases
+-- index some of the rows, what tells those apart is part of the index: a column, or one that is computed from several.
 
 CREATE TABLE aggr_job_configuration (
     -- The jobs. Edit this table while the service runs: the next decision uses what stands here.

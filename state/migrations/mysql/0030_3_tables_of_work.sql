@@ -114,8 +114,10 @@ CREATE TABLE alert_firing (
     subject            varchar(700) NOT NULL,  -- what it is about, such as a job or a file
     facts              longtext NOT NULL,
     since_timestamp    varchar(32) NOT NULL CHECK (since_timestamp LIKE '____-__-__T__:__:__.______Z'),
-    told_timestamp     varchar(32) CHECK (told_timestamp LIKE '____-__-__T__:__:__.______Z'),  -- NULL: quiet hours hold it back
-    resolved_timestamp varchar(32) CHECK (resolved_timestamp LIKE '____-__-__T__:__:__.______Z'),  -- quiet hours hold this back
+    -- NULL: quiet hours hold it back.
+    told_timestamp     varchar(32) CHECK (told_timestamp LIKE '____-__-__T__:__:__.______Z'),
+    -- Quiet hours hold this back, too.
+    resolved_timestamp varchar(32) CHECK (resolved_timestamp LIKE '____-__-__T__:__:__.______Z'),
     PRIMARY KEY (alert, subject)
 );
 

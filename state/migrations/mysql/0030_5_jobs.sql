@@ -1,4 +1,7 @@
 -- Triggers of the jobs: what was edited, and what is to be found out anew because of it.
+--
+-- In the history, job_params is a text in the object. MariaDB takes a column that holds JSON for a part of it, but not what
+-- `concat` returns.
 
 CREATE TRIGGER job_added AFTER INSERT ON aggr_job_configuration FOR EACH ROW
 BEGIN
@@ -7,8 +10,8 @@ BEGIN
     INSERT INTO job_edit (action, job_config_id, `before`, after)
     VALUES (CASE WHEN last IS NULL THEN 'added' ELSE 'changed' END, NEW.job_config_id, last,
             json_object('feed', NEW.job_feed, 'files', NEW.job_input_pattern, 'min_files', NEW.job_min_file_count,
-                        'trigger', NEW.job_trigger, 'addl_criteria', NEW.job_addl_criteria, 'params', NEW.job_params,
-                        'enabled', NEW.job_enabled));
+                        'trigger', NEW.job_trigger, 'addl_criteria', NEW.job_addl_criteria,
+                        'params', concat(NEW.job_params, ''), 'enabled', NEW.job_enabled));
     UPDATE revision SET number = number + 1 WHERE `of` = 'jobs';
     INSERT INTO job_to_match VALUES (NEW.job_config_id) ON DUPLICATE KEY UPDATE job_config_id = NEW.job_config_id;
 END;
@@ -17,12 +20,12 @@ CREATE TRIGGER job_changed AFTER UPDATE ON aggr_job_configuration FOR EACH ROW
 BEGIN
     DECLARE old_job longtext DEFAULT json_object(
         'feed', OLD.job_feed, 'files', OLD.job_input_pattern, 'min_files', OLD.job_min_file_count,
-        'trigger', OLD.job_trigger, 'addl_criteria', OLD.job_addl_criteria, 'params', OLD.job_params,
-        'enabled', OLD.job_enabled);
+        'trigger', OLD.job_trigger, 'addl_criteria', OLD.job_addl_criteria,
+        'params', concat(OLD.job_params, ''), 'enabled', OLD.job_enabled);
     DECLARE new_job longtext DEFAULT json_object(
         'feed', NEW.job_feed, 'files', NEW.job_input_pattern, 'min_files', NEW.job_min_file_count,
-        'trigger', NEW.job_trigger, 'addl_criteria', NEW.job_addl_criteria, 'params', NEW.job_params,
-        'enabled', NEW.job_enabled);
+        'trigger', NEW.job_trigger, 'addl_criteria', NEW.job_addl_criteria,
+        'params', concat(NEW.job_params, ''), 'enabled', NEW.job_enabled);
     IF NEW.job_config_id <> OLD.job_config_id THEN
         INSERT INTO job_edit (action, job_config_id, `before`) VALUES ('removed', OLD.job_config_id, old_job);
         INSERT INTO job_edit (action, job_config_id, after) VALUES ('added', NEW.job_config_id, new_job);
@@ -49,8 +52,8 @@ BEGIN
     INSERT INTO job_edit (action, job_config_id, `before`)
     VALUES ('removed', OLD.job_config_id,
             json_object('feed', OLD.job_feed, 'files', OLD.job_input_pattern, 'min_files', OLD.job_min_file_count,
-                        'trigger', OLD.job_trigger, 'addl_criteria', OLD.job_addl_criteria, 'params', OLD.job_params,
-                        'enabled', OLD.job_enabled));
+                        'trigger', OLD.job_trigger, 'addl_criteria', OLD.job_addl_criteria,
+                        'params', concat(OLD.job_params, ''), 'enabled', OLD.job_enabled));
     UPDATE revision SET number = number + 1 WHERE `of` = 'jobs';
     INSERT INTO job_to_match VALUES (OLD.job_config_id) ON DUPLICATE KEY UPDATE job_config_id = OLD.job_config_id;
 END;

@@ -65,7 +65,8 @@ CREATE VIEW jobs AS
 
 CREATE VIEW notices AS
     -- The messages of alerts, newest first.
-    SELECT notice_id, receiver, alert, kind, queued_timestamp AS queued, sent_timestamp AS sent, failures, last_error, content
+    SELECT notice_id, receiver, alert, kind, queued_timestamp AS queued, sent_timestamp AS sent, failures, last_error,
+           content
       FROM alert_notice ORDER BY notice_id DESC;
 
 CREATE VIEW outages AS
@@ -82,15 +83,18 @@ CREATE VIEW run_duration AS
       FROM job_run
      WHERE state = 'COMPLETED' AND outcome <> 'UNCHANGED' AND started_timestamp IS NOT NULL
      UNION ALL
-    SELECT run_id, 'merge', round(timestampdiff(MICROSECOND, left(started_timestamp, 26), left(summarized_timestamp, 26)) / 1e6, 3)
+    SELECT run_id, 'merge',
+           round(timestampdiff(MICROSECOND, left(started_timestamp, 26), left(summarized_timestamp, 26)) / 1e6, 3)
       FROM job_run
      WHERE state = 'COMPLETED' AND outcome = 'LOADED' AND summarized_timestamp >= started_timestamp
      UNION ALL
-    SELECT run_id, 'load', round(timestampdiff(MICROSECOND, left(summarized_timestamp, 26), left(finished_timestamp, 26)) / 1e6, 3)
+    SELECT run_id, 'load',
+           round(timestampdiff(MICROSECOND, left(summarized_timestamp, 26), left(finished_timestamp, 26)) / 1e6, 3)
       FROM job_run
      WHERE state = 'COMPLETED' AND outcome = 'LOADED' AND summarized_timestamp >= started_timestamp
      UNION ALL
-    SELECT r.run_id, 'lag', round(timestampdiff(MICROSECOND, left(s.submitted_timestamp, 26), left(r.finished_timestamp, 26)) / 1e6, 3)
+    SELECT r.run_id, 'lag',
+           round(timestampdiff(MICROSECOND, left(s.submitted_timestamp, 26), left(r.finished_timestamp, 26)) / 1e6, 3)
       FROM job_run r
       JOIN submission s
         ON s.submission_id = (SELECT max(i.submission_id) FROM job_run_input i WHERE i.run_id = r.run_id)
