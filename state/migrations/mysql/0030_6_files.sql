@@ -1,4 +1,6 @@
 -- Triggers of files, versions and days: the waves that have to do with them are judged again, and the tallies follow.
+--
+-- What is looked up is joined in that order: for `IN (SELECT …)`, an UPDATE would go through its whole table.
 
 CREATE TRIGGER file_added AFTER INSERT ON ingested_file_status FOR EACH ROW
 BEGIN
@@ -27,9 +29,10 @@ BEGIN
         SELECT j.job_config_id, j.wave, (SELECT number FROM revision WHERE `of` = 'waves')
           FROM job_file j WHERE j.file_id = NEW.file_id
             ON DUPLICATE KEY UPDATE touched = VALUES(touched);
-        UPDATE open_wave SET touched = (SELECT number FROM revision WHERE `of` = 'waves')
-         WHERE job_config_id IN (SELECT r.job_config_id FROM required_file f JOIN job_requires r ON r.pattern = f.pattern
-                                  WHERE f.file_id = NEW.file_id);
+        UPDATE required_file f STRAIGHT_JOIN job_requires r ON r.pattern = f.pattern
+               STRAIGHT_JOIN open_wave w ON w.job_config_id = r.job_config_id
+           SET w.touched = (SELECT number FROM revision WHERE `of` = 'waves')
+         WHERE f.file_id = NEW.file_id;
     END IF;
 
     IF (NEW.feed, NEW.last_update_status) <> (OLD.feed, OLD.last_update_status) THEN
@@ -109,7 +112,7 @@ BEGIN
     IF NOT (NEW.version_id, NEW.file_id, NEW.bytes, NEW.rows, NEW.layout_digest, NEW.partial_removed_timestamp)
            <=> (OLD.version_id, OLD.file_id, OLD.bytes, OLD.rows, OLD.layout_digest, OLD.partial_removed_timestamp) THEN
         UPDATE revision SET number = number + 1 WHERE `of` = 'waves';
-        UPDATE open_wave w JOIN job_file j ON j.job_config_id = w.job_config_id AND j.wave = w.wave
+        UPDATE job_file j STRAIGHT_JOIN open_wave w ON w.job_config_id = j.job_config_id AND w.wave = j.wave
            SET w.touched = (SELECT number FROM revision WHERE `of` = 'waves')
          WHERE j.file_id = NEW.file_id;
     END IF;
