@@ -18,9 +18,9 @@ const NAME: &str = "gristmill state";
 pub(super) fn check_state(table: &StateTable, folder: &Path, passwords: &Passwords) -> Result<Place, String> {
     let place = check_place(&table.url.0, folder, passwords)?;
     match (place, &table.criteria_url) {
-        (Place::Server(server, _), Some(url)) => {
+        (Place::Postgres(server, _), Some(url)) => {
             let role = check_role(&url.0, passwords)?;
-            Ok(Place::Server(server, Some(Arc::new(role))))
+            Ok(Place::Postgres(server, Some(Arc::new(role))))
         }
         (Place::File(_), Some(_)) => Err(
             "state.criteria_url: it is for a state database on a server of Postgres, and state.url is a file: leave it out"
@@ -85,7 +85,7 @@ mod tests {
         }
         for scheme in ["postgres", "postgresql"] {
             let place = read(&format!("{scheme}://mill:hunter2@db:5433/state?sslmode=require")).unwrap();
-            assert!(matches!(&place, Place::Server(..)), "{scheme}");
+            assert!(matches!(&place, Place::Postgres(..)), "{scheme}");
             assert_eq!(
                 place.to_string(),
                 format!("{scheme}://mill:***@db:5433/state?sslmode=require")
@@ -103,7 +103,7 @@ mod tests {
         };
         let (state, asks) = ("postgres://mill@db/state", "postgres://asks:hunter2@db/state");
         let place = read(state, asks).unwrap();
-        assert!(matches!(&place, Place::Server(_, Some(_))), "{place:?}");
+        assert!(matches!(&place, Place::Postgres(_, Some(_))), "{place:?}");
         assert!(!format!("{place:?}").contains("hunter2"));
         for (url, criteria_url, expected) in [
             ("state.db", asks, "leave it out"),

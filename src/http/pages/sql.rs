@@ -45,7 +45,7 @@ pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
     let views = state.views().await?;
     let slowest = match state.place() {
         Place::File(_) => SLOWEST_OF_SQLITE,
-        Place::Server(..) => SLOWEST_OF_POSTGRES,
+        Place::Postgres(..) => SLOWEST_OF_POSTGRES,
     };
     let question = look.ask.get("q").unwrap_or_default();
     let answered = match question.is_empty() {

@@ -9,6 +9,7 @@ mod connection;
 mod datum;
 mod error;
 mod expanded;
+pub(crate) mod mysql;
 pub(crate) mod notation;
 mod parameter;
 mod place;
@@ -20,7 +21,7 @@ mod statement;
 mod transaction;
 
 pub(crate) use self::bulk::{all_quoted, quoted};
-pub(crate) use self::connection::Connection;
+pub(crate) use self::connection::{Connection, Purpose};
 pub(crate) use self::datum::Datum;
 pub use self::error::DatabaseError;
 pub(crate) use self::error::{CANTOPEN, INTERRUPT, NOMEM, READONLY, Result, TOOBIG, sqlite_code};

@@ -171,7 +171,7 @@ async fn tasks_are_no_edits_and_wait_for_no_writer() {
     let worker = worker(&place, TTL).await;
     let before = state.changes().await.unwrap();
     // Somebody edits by hand, and has not committed yet.
-    let Place::Server(server, _) = &place else {
+    let Place::Postgres(server, _) = &place else {
         panic!("it is on a server");
     };
     let mut editor = server.connect().await.unwrap();

@@ -1,14 +1,19 @@
-//! What a person does with `sqlite3` or `psql`.
+//! What a person does with `sqlite3`, `psql` or `mysql`.
 
 use gristmill_state::Place;
+use mysql_async::prelude::Queryable;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-/// A session. Foreign keys are enforced on Postgres, and not by `sqlite3`.
+/// What is said here is SQL as all of them read it.
+const STANDARD: &str = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')";
+
+/// A session. Foreign keys are enforced on servers, and not by `sqlite3`.
 pub enum Shell {
     Sqlite(SqliteConnection),
     Postgres(Client),
+    MySql(mysql_async::Conn),
 }
 
 impl Shell {
@@ -18,10 +23,17 @@ impl Shell {
                 let options = SqliteConnectOptions::new().filename(path).foreign_keys(false);
                 Self::Sqlite(options.connect().await.unwrap())
             }
-            Place::Server(server, _) => {
+            Place::Postgres(server, _) => {
                 let (client, connection) = tokio_postgres::connect(server.url(), NoTls).await.unwrap();
                 tokio::spawn(connection);
                 Self::Postgres(client)
+            }
+            Place::MySql(server) => {
+                let options = mysql_async::Opts::from_url(server.url()).unwrap();
+                let options = mysql_async::OptsBuilder::from_opts(options).prefer_socket(false);
+                let mut conn = mysql_async::Conn::new(options).await.unwrap();
+                conn.query_drop(STANDARD).await.unwrap();
+                Self::MySql(conn)
             }
         }
     }
@@ -37,6 +49,7 @@ impl Shell {
                 let done = client.batch_execute(sql).await;
                 done.map_err(|error| error.as_db_error().unwrap().message().to_owned())
             }
+            Self::MySql(conn) => conn.query_drop(sql).await.map_err(|error| error.to_string()),
         }
     }
 
@@ -57,6 +70,11 @@ impl Shell {
                 };
                 answer.into_iter().filter_map(text).collect()
             }
+            Self::MySql(conn) => {
+                let rows: Result<Vec<mysql_async::Row>, _> = conn.query(sql).await;
+                let rows = rows.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
+                rows.into_iter().map(|mut row| row.take(0).unwrap()).collect()
+            }
         }
     }
 
@@ -64,13 +82,18 @@ impl Shell {
     pub async fn begin_to_write(&mut self) {
         let begin = match self {
             Self::Sqlite(_) => "BEGIN IMMEDIATE",
-            Self::Postgres(_) => "BEGIN; UPDATE aggr_job_configuration SET job_enabled = job_enabled",
+            Self::Postgres(_) | Self::MySql(_) => {
+                "BEGIN; UPDATE aggr_job_configuration SET job_enabled = job_enabled"
+            }
         };
         self.execute(begin).await.unwrap();
     }
 
     /// Lets rows be removed that others refer to, as `sqlite3` does.
     pub async fn forget_foreign_keys(&mut self) {
+        if let Self::MySql(_) = self {
+            self.execute("SET SESSION foreign_key_checks = 0").await.unwrap();
+        }
         if let Self::Postgres(_) = self {
             let keys = "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname)
                           FROM pg_constraint WHERE contype = 'f'";
