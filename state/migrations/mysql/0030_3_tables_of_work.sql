@@ -207,6 +207,14 @@ CREATE TABLE writer (
     edits  bigint NOT NULL  -- the transactions of others, such as a person with mysql
 );
 
+CREATE TABLE writer_session (
+    -- How many transactions each connection of gristmill that writes has committed. One of which the answer to its commit
+    -- was lost finds out here whether that stands.
+    session_id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
+    writes     bigint NOT NULL,
+    since      datetime NOT NULL  -- the last of them, in UTC
+);
+
 INSERT INTO revision VALUES ('jobs', 0), ('waves', 0);
 INSERT INTO lineage VALUES (1, 0, 0);
 INSERT INTO writer VALUES (1, 0, 0);
