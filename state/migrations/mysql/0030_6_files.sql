@@ -1,6 +1,7 @@
 -- Triggers of files, versions and days: the waves that have to do with them are judged again, and the tallies follow.
 --
 -- What is looked up is joined in that order: for `IN (SELECT …)`, an UPDATE would go through its whole table.
+-- `last_insert_id` keeps the new number of the revision for what follows.
 
 CREATE TRIGGER file_added AFTER INSERT ON ingested_file_status FOR EACH ROW
 BEGIN
@@ -24,20 +25,22 @@ BEGIN
             NEW.last_validated_timestamp)
            <=> (OLD.version_id, OLD.valid_submission_id, OLD.last_update_status, OLD.last_update_timestamp,
                 OLD.last_validated_timestamp) THEN
-        UPDATE revision SET number = number + 1 WHERE `of` = 'waves';
+        UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
         INSERT INTO open_wave (job_config_id, wave, touched)
-        SELECT j.job_config_id, j.wave, (SELECT number FROM revision WHERE `of` = 'waves')
+        SELECT j.job_config_id, j.wave, last_insert_id()
           FROM job_file j WHERE j.file_id = NEW.file_id
             ON DUPLICATE KEY UPDATE touched = VALUES(touched);
-        UPDATE required_file f STRAIGHT_JOIN job_requires r ON r.pattern = f.pattern
-               STRAIGHT_JOIN open_wave w ON w.job_config_id = r.job_config_id
-           SET w.touched = (SELECT number FROM revision WHERE `of` = 'waves')
-         WHERE f.file_id = NEW.file_id;
+        IF EXISTS (SELECT 1 FROM required_file WHERE file_id = NEW.file_id) THEN
+            UPDATE required_file f STRAIGHT_JOIN job_requires r ON r.pattern = f.pattern
+                   STRAIGHT_JOIN open_wave w ON w.job_config_id = r.job_config_id
+               SET w.touched = last_insert_id()
+             WHERE f.file_id = NEW.file_id;
+        END IF;
     END IF;
 
     IF (NEW.feed, NEW.last_update_status) <> (OLD.feed, OLD.last_update_status) THEN
-        UPDATE tally_file SET files = files - 1 WHERE feed = OLD.feed AND status = OLD.last_update_status;
-        INSERT INTO tally_file VALUES (NEW.feed, NEW.last_update_status, 1) ON DUPLICATE KEY UPDATE files = files + 1;
+        INSERT INTO tally_file VALUES (OLD.feed, OLD.last_update_status, -1), (NEW.feed, NEW.last_update_status, 1)
+            ON DUPLICATE KEY UPDATE files = files + VALUES(files);
     END IF;
 
     IF NEW.feed <> OLD.feed THEN
@@ -57,9 +60,9 @@ END;
 
 CREATE TRIGGER file_removed AFTER DELETE ON ingested_file_status FOR EACH ROW
 BEGIN
-    UPDATE revision SET number = number + 1 WHERE `of` = 'waves';
+    UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
     INSERT INTO open_wave (job_config_id, wave, touched)
-    SELECT j.job_config_id, j.wave, (SELECT number FROM revision WHERE `of` = 'waves')
+    SELECT j.job_config_id, j.wave, last_insert_id()
       FROM job_file j WHERE j.file_id = OLD.file_id
         ON DUPLICATE KEY UPDATE touched = VALUES(touched);
     DELETE FROM job_file WHERE file_id = OLD.file_id;
@@ -73,27 +76,27 @@ END;
 
 CREATE TRIGGER day_added AFTER INSERT ON file_day FOR EACH ROW
     IF NEW.standing <> 'STANDS' THEN
-        UPDATE revision SET number = number + 1 WHERE `of` = 'waves';
+        UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
         INSERT INTO open_wave (job_config_id, wave, touched)
-        SELECT j.job_config_id, j.wave, (SELECT number FROM revision WHERE `of` = 'waves')
+        SELECT j.job_config_id, j.wave, last_insert_id()
           FROM job_file j WHERE j.file_id IN (NEW.file_id, NEW.other_file_id)
             ON DUPLICATE KEY UPDATE touched = VALUES(touched);
     END IF;
 
 CREATE TRIGGER day_changed AFTER UPDATE ON file_day FOR EACH ROW
     IF NEW.standing <> 'STANDS' OR OLD.standing <> 'STANDS' THEN
-        UPDATE revision SET number = number + 1 WHERE `of` = 'waves';
+        UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
         INSERT INTO open_wave (job_config_id, wave, touched)
-        SELECT j.job_config_id, j.wave, (SELECT number FROM revision WHERE `of` = 'waves')
+        SELECT j.job_config_id, j.wave, last_insert_id()
           FROM job_file j WHERE j.file_id IN (NEW.file_id, NEW.other_file_id, OLD.file_id, OLD.other_file_id)
             ON DUPLICATE KEY UPDATE touched = VALUES(touched);
     END IF;
 
 CREATE TRIGGER day_removed AFTER DELETE ON file_day FOR EACH ROW
     IF OLD.standing <> 'STANDS' THEN
-        UPDATE revision SET number = number + 1 WHERE `of` = 'waves';
+        UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
         INSERT INTO open_wave (job_config_id, wave, touched)
-        SELECT j.job_config_id, j.wave, (SELECT number FROM revision WHERE `of` = 'waves')
+        SELECT j.job_config_id, j.wave, last_insert_id()
           FROM job_file j WHERE j.file_id IN (OLD.file_id, OLD.other_file_id)
             ON DUPLICATE KEY UPDATE touched = VALUES(touched);
     END IF;
@@ -111,9 +114,9 @@ CREATE TRIGGER version_changed AFTER UPDATE ON file_version FOR EACH ROW
 BEGIN
     IF NOT (NEW.version_id, NEW.file_id, NEW.bytes, NEW.rows, NEW.layout_digest, NEW.partial_removed_timestamp)
            <=> (OLD.version_id, OLD.file_id, OLD.bytes, OLD.rows, OLD.layout_digest, OLD.partial_removed_timestamp) THEN
-        UPDATE revision SET number = number + 1 WHERE `of` = 'waves';
+        UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
         UPDATE job_file j STRAIGHT_JOIN open_wave w ON w.job_config_id = j.job_config_id AND w.wave = j.wave
-           SET w.touched = (SELECT number FROM revision WHERE `of` = 'waves')
+           SET w.touched = last_insert_id()
          WHERE j.file_id = NEW.file_id;
     END IF;
 
@@ -138,8 +141,8 @@ CREATE TRIGGER submission_tallied AFTER INSERT ON submission FOR EACH ROW
 
 CREATE TRIGGER submission_tallied_again AFTER UPDATE ON submission FOR EACH ROW
     IF NEW.outcome <> OLD.outcome THEN
-        UPDATE tally_submission SET submissions = submissions - 1 WHERE outcome = OLD.outcome;
-        INSERT INTO tally_submission VALUES (NEW.outcome, 1) ON DUPLICATE KEY UPDATE submissions = submissions + 1;
+        INSERT INTO tally_submission VALUES (OLD.outcome, -1), (NEW.outcome, 1)
+            ON DUPLICATE KEY UPDATE submissions = submissions + VALUES(submissions);
     END IF;
 
 CREATE TRIGGER submission_not_tallied AFTER DELETE ON submission FOR EACH ROW

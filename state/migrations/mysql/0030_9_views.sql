@@ -1,4 +1,4 @@
--- Views for people, and those that triggers read.
+-- Views for people.
 
 CREATE VIEW alerts AS
     -- What alerts have found and is not over.
@@ -102,13 +102,7 @@ CREATE VIEW run_duration AS
 
 CREATE VIEW run_duration_bound AS
     -- The same, with the bound of the bucket that each lies in.
-    SELECT run_id, kind, seconds,
-           CASE WHEN seconds <= 0.1 THEN 0.1 WHEN seconds <= 0.25 THEN 0.25 WHEN seconds <= 0.5 THEN 0.5
-                WHEN seconds <= 1 THEN 1.0 WHEN seconds <= 2.5 THEN 2.5 WHEN seconds <= 5 THEN 5.0
-                WHEN seconds <= 10 THEN 10.0 WHEN seconds <= 30 THEN 30.0 WHEN seconds <= 60 THEN 60.0
-                WHEN seconds <= 120 THEN 120.0 WHEN seconds <= 300 THEN 300.0 WHEN seconds <= 900 THEN 900.0
-                WHEN seconds <= 3600 THEN 3600.0 WHEN seconds <= 21600 THEN 21600.0 ELSE 1e308 END AS up_to
-      FROM run_duration WHERE seconds IS NOT NULL;
+    SELECT run_id, kind, seconds, bound_of(seconds) AS up_to FROM run_duration WHERE seconds IS NOT NULL;
 
 CREATE VIEW run_files AS
     -- Every file of every run, in the version that the run read.
