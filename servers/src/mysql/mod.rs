@@ -140,10 +140,11 @@ impl Server {
         })
     }
 
-    /// Has an UPDATE count the rows that it finds, also those that it leaves as they were.
-    pub fn counting_found_rows(self) -> Self {
+    /// Has an UPDATE count the rows that it finds, also those that it leaves as they were; and has the driver forget no
+    /// statement that was prepared.
+    pub fn for_state(self) -> Self {
         Self {
-            options: self.options.client_found_rows(true),
+            options: self.options.client_found_rows(true).stmt_cache_size(0),
             ..self
         }
     }

@@ -116,7 +116,9 @@ BEGIN
             VALUES (NEW.run_id, CASE NEW.state WHEN 'FAILED' THEN 'FAIL' ELSE 'COMPLETE' END, NEW.finished_timestamp);
         END IF;
         BEGIN
-            DECLARE last_dropped bigint DEFAULT (SELECT max(event_id) FROM lineage_event) - 10000;
+            -- The numbers have gaps here.
+            DECLARE last_dropped bigint DEFAULT (
+                SELECT event_id FROM lineage_event ORDER BY event_id DESC LIMIT 1 OFFSET 10000);
             UPDATE lineage SET dropped = dropped + (SELECT count(*) FROM lineage_event WHERE event_id <= last_dropped);
             DELETE FROM lineage_event WHERE event_id <= last_dropped;
         END;

@@ -34,8 +34,8 @@ use super::row::{Columns, Row};
 const SESSION: &str = "SET NAMES utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */; \
     SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00', innodb_lock_wait_timeout = 5, @gristmill = 1 \
-    /*M! , collation_database = utf8mb4_nopad_bin, idle_write_transaction_timeout = 30 */ \
-    /*!80017 , wait_timeout = 30 */";
+    /*M! , collation_database = utf8mb4_nopad_bin, idle_write_transaction_timeout = 30, max_recursive_iterations = 1000000 */ \
+    /*!80017 , wait_timeout = 30, cte_max_recursion_depth = 1000000 */";
 
 const WRITER: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 const READER: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";

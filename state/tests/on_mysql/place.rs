@@ -15,5 +15,5 @@ pub fn new_place() -> (Place, Kept) {
 
 /// Returns the place with a URL.
 pub fn at(url: &str) -> Place {
-    Arc::new(Server::new(url).unwrap().counting_found_rows()).into()
+    Arc::new(Server::new(url).unwrap().for_state()).into()
 }

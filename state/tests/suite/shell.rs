@@ -6,8 +6,26 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row, SqliteConnection};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-/// What is said here is SQL as all of them read it.
-const STANDARD: &str = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')";
+/// What has MySQL and MariaDB read standard SQL.
+const STANDARD: &str = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CONCAT')
+    /*M! , max_recursive_iterations = 1000000 */ /*!80017 , cte_max_recursion_depth = 1000000 */";
+
+/// Returns a statement with quotes around the names that are reserved words of MySQL, and with its names of types.
+fn for_mysql(sql: &str) -> String {
+    let sql = sql.replace(" AS bigint)", " AS SIGNED)").replace(" AS TEXT)", " AS CHAR)");
+    let words = sql.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_');
+    let mut is_text = false;
+    let word = |word: &str| {
+        let name = word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_');
+        let quoted = match name {
+            "before" | "lines" | "of" | "rows" if !is_text && !word.ends_with('`') => word.replace(name, &format!("`{name}`")),
+            _ => word.to_owned(),
+        };
+        is_text ^= word.ends_with('\'');
+        quoted
+    };
+    words.map(word).collect()
+}
 
 /// A session. Foreign keys are enforced on servers, and not by `sqlite3`.
 pub enum Shell {
@@ -49,7 +67,10 @@ impl Shell {
                 let done = client.batch_execute(sql).await;
                 done.map_err(|error| error.as_db_error().unwrap().message().to_owned())
             }
-            Self::MySql(conn) => conn.query_drop(sql).await.map_err(|error| error.to_string()),
+            Self::MySql(conn) => {
+                let done = conn.query_drop(for_mysql(sql)).await;
+                done.map_err(|error| error.to_string())
+            }
         }
     }
 
@@ -71,7 +92,7 @@ impl Shell {
                 answer.into_iter().filter_map(text).collect()
             }
             Self::MySql(conn) => {
-                let rows: Result<Vec<mysql_async::Row>, _> = conn.query(sql).await;
+                let rows: Result<Vec<mysql_async::Row>, _> = conn.query(for_mysql(sql)).await;
                 let rows = rows.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
                 rows.into_iter().map(|mut row| row.take(0).unwrap()).collect()
             }
