@@ -1,12 +1,15 @@
 -- Triggers of the jobs: what was edited, and what is to be found out anew because of it.
 --
+-- While a session copies a whole state, what triggers do for new rows has been done where they come from.
+--
 -- In the history, job_params is a text in the object. MariaDB takes a column that holds JSON for a part of it, but not what
 -- `concat` returns.
 
 CREATE TRIGGER job_added AFTER INSERT ON aggr_job_configuration FOR EACH ROW
-BEGIN
+copied: BEGIN
     DECLARE last longtext DEFAULT (SELECT e.after FROM job_edit e
                                     WHERE e.job_config_id = NEW.job_config_id ORDER BY e.edit_id DESC LIMIT 1);
+    IF @gristmill <=> 'copies' THEN LEAVE copied; END IF;
     INSERT INTO job_edit (action, job_config_id, `before`, after)
     VALUES (CASE WHEN last IS NULL THEN 'added' ELSE 'changed' END, NEW.job_config_id, last,
             json_object('feed', NEW.job_feed, 'files', NEW.job_input_pattern, 'min_files', NEW.job_min_file_count,

@@ -4,7 +4,8 @@
 -- `last_insert_id` keeps the new number of the revision for what follows.
 
 CREATE TRIGGER file_added AFTER INSERT ON ingested_file_status FOR EACH ROW
-BEGIN
+copied: BEGIN
+    IF @gristmill <=> 'copies' THEN LEAVE copied; END IF;
     INSERT INTO file_to_match VALUES (NEW.file_id) ON DUPLICATE KEY UPDATE file_id = NEW.file_id;
     INSERT INTO tally_file VALUES (NEW.feed, NEW.last_update_status, 1) ON DUPLICATE KEY UPDATE files = files + 1;
 END;
@@ -75,7 +76,7 @@ END;
 -- A day that stands, as nearly all do, needs no new judgement: its file brings that about.
 
 CREATE TRIGGER day_added AFTER INSERT ON file_day FOR EACH ROW
-    IF NEW.standing <> 'STANDS' THEN
+    IF NEW.standing <> 'STANDS' AND NOT @gristmill <=> 'copies' THEN
         UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
         INSERT INTO open_wave (job_config_id, wave, touched)
         SELECT j.job_config_id, j.wave, last_insert_id()
@@ -104,7 +105,7 @@ CREATE TRIGGER day_removed AFTER DELETE ON file_day FOR EACH ROW
 CREATE TRIGGER version_added AFTER INSERT ON file_version FOR EACH ROW
     INSERT INTO tally_version (feed, versions, bytes, `rows`, ignored, skipped, rejects)
     SELECT f.feed, 1, NEW.bytes, NEW.rows, NEW.ignored, NEW.skipped, NEW.rejects
-      FROM ingested_file_status f WHERE f.file_id = NEW.file_id
+      FROM ingested_file_status f WHERE f.file_id = NEW.file_id AND NOT @gristmill <=> 'copies'
         ON DUPLICATE KEY UPDATE
            versions = tally_version.versions + 1, bytes = tally_version.bytes + NEW.bytes,
            `rows` = tally_version.rows + NEW.rows, ignored = tally_version.ignored + NEW.ignored,
@@ -137,7 +138,9 @@ CREATE TRIGGER version_removed AFTER DELETE ON file_version FOR EACH ROW
      WHERE feed = (SELECT f.feed FROM ingested_file_status f WHERE f.file_id = OLD.file_id);
 
 CREATE TRIGGER submission_tallied AFTER INSERT ON submission FOR EACH ROW
-    INSERT INTO tally_submission VALUES (NEW.outcome, 1) ON DUPLICATE KEY UPDATE submissions = submissions + 1;
+    IF NOT @gristmill <=> 'copies' THEN
+        INSERT INTO tally_submission VALUES (NEW.outcome, 1) ON DUPLICATE KEY UPDATE submissions = submissions + 1;
+    END IF;
 
 CREATE TRIGGER submission_tallied_again AFTER UPDATE ON submission FOR EACH ROW
     IF NEW.outcome <> OLD.outcome THEN

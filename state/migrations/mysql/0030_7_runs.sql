@@ -32,7 +32,8 @@ BEGIN
 END;
 
 CREATE TRIGGER run_added AFTER INSERT ON job_run FOR EACH ROW
-BEGIN
+copied: BEGIN
+    IF @gristmill <=> 'copies' THEN LEAVE copied; END IF;
     IF NEW.state IN ('COMPLETED', 'FAILED') THEN
         UPDATE revision SET number = last_insert_id(number + 1) WHERE `of` = 'waves';
         UPDATE open_wave SET touched = last_insert_id()

@@ -35,7 +35,7 @@ const SESSION: &str = "SET NAMES utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80
     SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00', innodb_lock_wait_timeout = 5, @gristmill = 1 \
     /*M! , collation_database = utf8mb4_nopad_bin, idle_write_transaction_timeout = 30, max_recursive_iterations = 1000000 */ \
-    /*!80017 , wait_timeout = 30, cte_max_recursion_depth = 1000000 */";
+    /*!80017 , wait_timeout = 30, cte_max_recursion_depth = 1000000, information_schema_stats_expiry = 0 */";
 
 const WRITER: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 const READER: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -48,6 +48,8 @@ const FORGET_SESSIONS: &str =
     "DELETE FROM writer_session WHERE since < utc_timestamp() - INTERVAL 1 YEAR AND session_id <> ";
 
 const BEGIN: &str = "START TRANSACTION";
+/// Somebody may have given up in the middle of a copy of the whole state, for which triggers and foreign keys do nothing.
+const ROLLBACK: &str = "ROLLBACK; SET SESSION foreign_key_checks = 1, @gristmill = 1";
 const BEGIN_TO_READ: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.
@@ -324,7 +326,7 @@ impl MySql {
     }
 
     async fn rollback(&mut self) -> Result<()> {
-        self.batch("ROLLBACK").await?;
+        self.batch(ROLLBACK).await?;
         self.state = State::None;
         Ok(())
     }

@@ -12,13 +12,18 @@ const STANDARD: &str = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',PIPES_AS_CON
 
 /// Returns a statement with quotes around the names that are reserved words of MySQL, and with its names of types.
 fn for_mysql(sql: &str) -> String {
-    let sql = sql.replace(" AS bigint)", " AS SIGNED)").replace(" AS TEXT)", " AS CHAR)");
+    let sql = sql
+        .replace(" AS bigint)", " AS SIGNED)")
+        .replace(" AS TEXT)", " AS CHAR)")
+        .replace(" AS text)", " AS CHAR)");
     let words = sql.split_inclusive(|c: char| !c.is_alphanumeric() && c != '_');
     let mut is_text = false;
     let word = |word: &str| {
         let name = word.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '_');
         let quoted = match name {
-            "before" | "lines" | "of" | "rows" if !is_text && !word.ends_with('`') => word.replace(name, &format!("`{name}`")),
+            "before" | "lines" | "of" | "rows" if !is_text && !word.ends_with('`') => {
+                word.replace(name, &format!("`{name}`"))
+            }
             _ => word.to_owned(),
         };
         is_text ^= word.ends_with('\'');

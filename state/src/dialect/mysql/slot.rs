@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use super::super::error::Result;
+use super::ROLLBACK;
 
 /// A connection that was idle for longer may have been ended by its server.
 const FRESH: Duration = Duration::from_secs(5);
@@ -75,7 +76,7 @@ impl Slot {
         };
         // Without a runtime, it is closed, which undoes the transaction, too.
         if let Ok(runtime) = Handle::try_current() {
-            let undoing = async move { conn.query_drop("ROLLBACK").await.is_ok().then_some(conn) };
+            let undoing = async move { conn.query_drop(ROLLBACK).await.is_ok().then_some(conn) };
             self.content = Content::Undoing(runtime.spawn(undoing));
         }
     }
