@@ -26,7 +26,7 @@ mod mysql;
 
 use std::borrow::Cow;
 
-pub(super) use self::mysql::positional;
+pub(crate) use self::mysql::positional;
 use super::Dialect;
 
 /// Returns a statement as a database reads it. For MySQL, it may be several, and its parameters have their numbers still:

@@ -13,13 +13,14 @@ pub(in crate::database) const VERSION_DAYS: &str = "
      CROSS JOIN version_day d ON d.version_id = j.value
      ORDER BY d.version_id, d.store_id, d.trans_date";
 
-/// The stores of all versions, each found from the one before by the index.
+/// The stores of all versions, each found from the one before by the index, which MySQL does of its own accord.
 pub(in crate::database) const KNOWN_STORES: &str = "
-    WITH RECURSIVE store(id) AS (
+    others{WITH RECURSIVE store(id) AS (
         SELECT min(store_id) FROM version_day
         UNION ALL
         SELECT (SELECT min(store_id) FROM version_day WHERE store_id > store.id) FROM store WHERE store.id IS NOT NULL)
-    SELECT id FROM store WHERE id IS NOT NULL";
+    SELECT id FROM store WHERE id IS NOT NULL}
+    mysql{SELECT DISTINCT store_id FROM version_day ORDER BY store_id}";
 
 /// Selects file days with what is needed to compare them.
 macro_rules! holdings {
@@ -29,8 +30,8 @@ macro_rules! holdings {
                     f.stamp_modified_ns, d.version_id, v.last_date, d.standing, d.since_submission, d.reason,
                     d.other_file_id, vd.lines, vd.turnover ",
             $from,
-            " JOIN ingested_file_status f ON f.file_id = d.file_id
-              JOIN file_version v ON v.version_id = d.version_id
+            " CROSS JOIN ingested_file_status f ON f.file_id = d.file_id
+             CROSS JOIN file_version v ON v.version_id = d.version_id
               LEFT JOIN version_day vd
                 ON vd.version_id = d.version_id AND vd.store_id = d.store_id AND vd.trans_date = d.trans_date"
         )
@@ -94,6 +95,6 @@ pub(in crate::database) const LET_STAND: &str = "
     SELECT d.store_id, d.trans_date, f.file_id, d.version_id, 'STANDS', f.valid_submission_id
       FROM list(?1 int) j
      CROSS JOIN version_day d ON d.version_id = j.value
-      JOIN ingested_file_status f ON f.version_id = d.version_id
+     CROSS JOIN ingested_file_status f ON f.version_id = d.version_id
      WHERE true
     ON CONFLICT (store_id, trans_date, file_id, version_id) DO NOTHING";

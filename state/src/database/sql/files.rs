@@ -103,7 +103,7 @@ pub(in crate::database) const WRITTEN_AHEAD: &str = "
     SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) others{/} mysql{DIV} 1000000000 AS ahead
       FROM submission s
      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id AND f.valid_submission_id = s.submission_id
-     WHERE s.stamp_modified_ns > s.written_ns AND s.stamp_modified_ns > s.written_ns + ?1
+     WHERE others{s.stamp_modified_ns > s.written_ns} mysql{s.is_ahead = 1} AND s.stamp_modified_ns > s.written_ns + ?1
      ORDER BY f.file_url";
 
 pub(in crate::database) const PUT_IN_FORCE: &str = "
@@ -148,7 +148,7 @@ pub(in crate::database) const STAMPS: &str = "
 /// The paths that are to be read again. For a member of an archive, that is the archive.
 pub(in crate::database) const TO_LOOK_AT: &str = "
     SELECT DISTINCT coalesce(archive, file_url) FROM ingested_file_status
-     WHERE stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL
+     WHERE others{stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL} mysql{to_look_at = 1}
      ORDER BY 1";
 
 pub(in crate::database) const LOOK_AGAIN: &str = "

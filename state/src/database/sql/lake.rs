@@ -108,9 +108,7 @@ macro_rules! forget {
             " = l.value WHERE ",
             $expired,
             ";
-             UPDATE ",
-            $table,
-            " AS v, (SELECT DISTINCT v.",
+             UPDATE (SELECT DISTINCT v.",
             $key,
             " FROM list(?2 ",
             $type,
@@ -120,7 +118,9 @@ macro_rules! forget {
             $key,
             " = l.value WHERE ",
             $expired,
-            ") expired SET v.",
+            ") expired CROSS JOIN ",
+            $table,
+            " AS v SET v.",
             $forgotten,
             "
               WHERE v.",

@@ -21,7 +21,7 @@ pub(in crate::database) const FORGET_UNKNOWN: &str = "
 /// look through the ledger for each load would take minutes where there are tens of thousands.
 pub(in crate::database) const NOTE_LOST: &str = "
     others{WITH scope (job, wave, newest) AS MATERIALIZED}
-    mysql{UPDATE job_run AS j, (SELECT DISTINCT r.run_id FROM}
+    mysql{UPDATE (SELECT DISTINCT r.run_id FROM}
          (SELECT job, wave, max(sequence) AS newest
             FROM (SELECT e.job AS job, e.wave AS wave, e.sequence AS sequence
                     FROM rows(?1 target text, run_id text, job text, wave text, sequence int) e
@@ -35,7 +35,7 @@ pub(in crate::database) const NOTE_LOST: &str = "
                           ON r.job_config_id = s.job AND r.wave = s.wave AND r.state = 'COMPLETED'
                              AND r.sequence > s.newest
                        WHERE r.outcome = 'LOADED' AND r.lost_timestamp IS NULL)
-    mysql{lost SET j.lost_timestamp = ?2 WHERE j.run_id = lost.run_id}";
+    mysql{lost CROSS JOIN job_run AS j SET j.lost_timestamp = ?2 WHERE j.run_id = lost.run_id}";
 
 pub(in crate::database) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL

@@ -100,16 +100,19 @@ pub(in crate::database) const NEWEST_WAVES: &str = "
      ORDER BY asked, wave";
 
 /// The stores of jobs by day, each with the first wave that has a file of it: a file that a person took out does not
-/// count. Looks up one store after another. `?1` is an array of the number of the question, and the job.
+/// count. Looks up one store after another, where the database finds the next one by its index. `?1` is an array of the
+/// number of the question, and the job.
 pub(in crate::database) const FIRST_WAVES: &str = "
     WITH RECURSIVE store (asked, job, id) AS (
-        SELECT q.asked, q.job,
+        others{SELECT q.asked, q.job,
                (SELECT min(j.store_id) FROM job_file j WHERE j.job_config_id = q.job AND j.wave <> '')
           FROM rows(?1 asked int, job text) q
          UNION ALL
         SELECT asked, job, (SELECT min(j.store_id) FROM job_file j
                              WHERE j.job_config_id = store.job AND j.wave <> '' AND j.store_id > store.id)
-          FROM store WHERE store.id IS NOT NULL)
+          FROM store WHERE store.id IS NOT NULL}
+        mysql{SELECT DISTINCT q.asked, q.job, j.store_id
+          FROM rows(?1 asked int, job text) q CROSS JOIN job_file j ON j.job_config_id = q.job WHERE j.wave <> ''})
     SELECT asked, id,
            (SELECT j.wave FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
              WHERE j.job_config_id = store.job AND j.wave <> '' AND j.store_id = store.id

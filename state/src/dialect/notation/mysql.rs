@@ -2,7 +2,8 @@
 //!
 //! | written                                    | read instead                                                          |
 //! |--------------------------------------------|-----------------------------------------------------------------------|
-//! | `UPDATE t AS x SET a = … FROM j WHERE …`   | `UPDATE t AS x, j SET x.a = … WHERE …`                                |
+//! | `UPDATE t AS x SET a = … FROM j WHERE …`   | `UPDATE t AS x, j SET x.a = … WHERE …`; an array comes first          |
+//! | `UPDATE t AS x SET a = … FROM list(…) l …` | `UPDATE list(…) l STRAIGHT_JOIN t AS x SET x.a = … WHERE …`           |
 //! | `DELETE FROM t WHERE a IN (SELECT value FROM list(…))` | `DELETE t FROM list(…) STRAIGHT_JOIN t ON t.a = list.value` |
 //! | `ON CONFLICT (a, b) DO UPDATE SET c = …`   | `ON DUPLICATE KEY UPDATE c = …`                                       |
 //! | `ON CONFLICT (a, b) DO NOTHING`            | `ON DUPLICATE KEY UPDATE t.a = t.a`                                   |
@@ -30,14 +31,14 @@ pub(super) fn quoted(name: &str) -> Cow<'_, str> {
 
 /// A statement whose parameters have no numbers.
 #[derive(Debug, PartialEq)]
-pub(in crate::dialect) struct Positional {
-    pub(in crate::dialect) text: String,
+pub(crate) struct Positional {
+    pub(crate) text: String,
     /// The place of each parameter among the values that are bound, counted from 0.
     pub(in crate::dialect) places: Vec<usize>,
 }
 
 /// Returns the statements that one was expanded to.
-pub(in crate::dialect) fn positional(expanded: &str) -> Vec<Positional> {
+pub(crate) fn positional(expanded: &str) -> Vec<Positional> {
     let parts = split(expanded, ';').into_iter();
     let parts = parts.filter(|part| !part.trim().is_empty());
     parts.map(without_numbers).collect()
@@ -92,9 +93,12 @@ fn update_from(statement: &str) -> Option<String> {
     let assignments = assignments.map(|assignment| format!("{alias}.{}", assignment.trim()));
     let assignments = assignments.collect::<Vec<_>>().join(", ");
     let (table, source) = (table.trim(), source.trim());
-    Some(format!(
-        "UPDATE {table}, {source} SET {assignments} WHERE{condition}"
-    ))
+    // What is given, or was put together, is not gone through again for each row of the table.
+    let tables = match source.starts_with("rows(") || source.starts_with("list(") || source.starts_with('(') {
+        true => format!("{source} CROSS JOIN {table}"),
+        false => format!("{table}, {source}"),
+    };
+    Some(format!("UPDATE {tables} SET {assignments} WHERE{condition}"))
 }
 
 /// What is removed is found by its index: MySQL and MariaDB would look through the whole table, and for each row through

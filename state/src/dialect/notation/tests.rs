@@ -151,8 +151,8 @@ fn updates_and_deletions_join_for_mysql() {
         for_mysql(
             "\n UPDATE t AS x SET a = j.a, b = coalesce(?2, x.b)\n FROM rows(?1 k text, a int) j\n WHERE x.k = j.k"
         ),
-        "UPDATE t AS x, JSON_TABLE(?1, '$[*]' COLUMNS (\"key\" FOR ORDINALITY, k LONGTEXT PATH '$[0]', \
-         a BIGINT PATH '$[1]')) j SET x.a = j.a, x.b = coalesce(?2, x.b) WHERE x.k = j.k"
+        "UPDATE JSON_TABLE(?1, '$[*]' COLUMNS (\"key\" FOR ORDINALITY, k LONGTEXT PATH '$[0]', \
+         a BIGINT PATH '$[1]')) j STRAIGHT_JOIN t AS x SET x.a = j.a, x.b = coalesce(?2, x.b) WHERE x.k = j.k"
     );
     assert_eq!(
         for_mysql("UPDATE t SET a = NULL FROM t found WHERE found.k = t.k"),
