@@ -1,12 +1,12 @@
-//! Where the state database is: a file of SQLite, or a database on a server of Postgres, with the role that answers
-//! questions there.
+//! Where the state database is: a file of SQLite, or a database on a server of Postgres, MySQL or MariaDB, with the role that
+//! answers questions there.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_servers::Passwords;
-use gristmill_servers::postgres::Server;
 use gristmill_servers::url::redacted;
+use gristmill_servers::{mysql, postgres};
 use gristmill_state::{Place, ReaderRole};
 
 use super::file::StateTable;
@@ -25,6 +25,9 @@ pub(super) fn check_state(table: &StateTable, folder: &Path, passwords: &Passwor
         (Place::File(_), Some(_)) => Err(
             "state.criteria_url: it is for a state database on a server of Postgres, and state.url is a file: leave it out"
                 .into(),
+        ),
+        (Place::MySql(_), Some(_)) => Err(
+            "state.criteria_url: no role can answer on MySQL or MariaDB; leave it out, and job_addl_criteria empty".into(),
         ),
         (place, None) => Ok(place),
     }
@@ -50,17 +53,37 @@ fn check_place(url: &str, folder: &Path, passwords: &Passwords) -> Result<Place,
     match url.split_once("://") {
         None if !url.is_empty() => Ok(Place::File(folder.join(url))),
         Some(("sqlite", path)) if !path.is_empty() => Ok(Place::File(folder.join(path))),
-        Some(("postgres" | "postgresql", _)) => match Server::new(url, passwords, NAME) {
-            Ok(server) => Ok(Arc::new(server).into()),
-            Err(reason) => Err(format!(
-                "state.url: cannot use {} as the state database: {reason}",
-                redacted(url)
-            )),
-        },
+        Some(("postgres" | "postgresql", _)) => {
+            let server = postgres::Server::new(url, passwords, NAME);
+            server
+                .map(|server| Arc::new(server).into())
+                .map_err(|reason| unusable(url, &reason))
+        }
+        Some(("mysql", _)) => {
+            let server = mysql_server(url).map_err(|reason| unusable(url, &reason))?;
+            Ok(Arc::new(server).into())
+        }
         _ => Err(format!(
-            "state.url: {:?} cannot be used: write a path, sqlite://PATH or postgres://user:password@host:5432/database",
+            "state.url: {:?} cannot be used: write a path, sqlite://PATH, postgres://user:password@host:5432/database or \
+             mysql://user:password@host:3306/database",
             redacted(url)
         )),
+    }
+}
+
+fn unusable(url: &str, reason: &str) -> String {
+    format!(
+        "state.url: cannot use {} as the state database: {reason}",
+        redacted(url)
+    )
+}
+
+/// Reads the URL of a server of MySQL or MariaDB, which must name the database.
+fn mysql_server(url: &str) -> Result<mysql::Server, String> {
+    let server = mysql::Server::new(url)?;
+    match server.database() {
+        Some(_) => Ok(server.for_state()),
+        None => Err(format!("it names no database; {}", mysql::FORM)),
     }
 }
 
@@ -92,6 +115,13 @@ mod tests {
             );
             assert!(!format!("{place:?}").contains("hunter2"));
         }
+        let place = read("mysql://mill:hunter2@db:3307/state?sslmode=require").unwrap();
+        assert!(matches!(&place, Place::MySql(_)), "{place:?}");
+        assert_eq!(
+            place.to_string(),
+            "mysql://mill:***@db:3307/state?sslmode=require"
+        );
+        assert!(!format!("{place:?}").contains("hunter2"));
     }
 
     #[test]
@@ -125,7 +155,13 @@ mod tests {
         for (url, expected) in [
             ("", "write a path"),
             ("sqlite://", "write a path"),
-            ("mysql://mill:hunter2@db/state", "sqlite://PATH or postgres://"),
+            ("oracle://mill:hunter2@db/state", "sqlite://PATH, postgres://"),
+            ("mysql://mill:hunter2@db", "it names no database; write mysql://"),
+            ("mysql://db/state", "it names no user"),
+            (
+                "mysql://mill:hunter2@db/state?colour=red",
+                "colour=red, which is not known",
+            ),
             (
                 "postgres://mill:hunter2@/state",
                 "as the state database: it names no host",

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::FutureExt as _;
+
 use super::error::Result;
 use super::mysql::MySql;
 use super::parameter::Parameter;
@@ -9,7 +11,8 @@ use super::postgres::Postgres;
 use super::row::Row;
 use super::sqlite::Sqlite;
 
-/// A connection, with which one statement runs at a time.
+/// A connection, with which one statement runs at a time. What MySQL's driver does is boxed: unboxed, the type of whatever waits
+/// for it would be too deep for the compiler.
 #[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(Sqlite),
@@ -60,7 +63,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.rows(statement, bound).await,
             Self::Postgres(postgres) => postgres.rows(statement, bound).await,
-            Self::MySql(mysql) => mysql.rows(statement, bound).await,
+            Self::MySql(mysql) => mysql.rows(statement, bound).boxed().await,
         }
     }
 
@@ -69,7 +72,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(statement, bound).await,
             Self::Postgres(postgres) => postgres.execute(statement, bound).await,
-            Self::MySql(mysql) => mysql.execute(statement, bound).await,
+            Self::MySql(mysql) => mysql.execute(statement, bound).boxed().await,
         }
     }
 
@@ -78,7 +81,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.is_usable().await,
             Self::Postgres(postgres) => postgres.is_usable().await,
-            Self::MySql(mysql) => mysql.is_usable().await,
+            Self::MySql(mysql) => mysql.is_usable().boxed().await,
         }
     }
 
@@ -125,7 +128,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").await,
             Self::Postgres(postgres) => postgres.begin_to_write().await,
-            Self::MySql(mysql) => mysql.begin_to_write().await,
+            Self::MySql(mysql) => mysql.begin_to_write().boxed().await,
         }
     }
 
@@ -150,7 +153,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.commit().await,
             Self::Postgres(postgres) => postgres.commit().await,
-            Self::MySql(mysql) => mysql.commit().await,
+            Self::MySql(mysql) => mysql.commit().boxed().await,
         }
     }
 

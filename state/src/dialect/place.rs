@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use gristmill_servers::{mysql, postgres};
 
 use super::connection::{Connection, Purpose};
@@ -53,7 +54,7 @@ impl Place {
                 Ok(Connection::Postgres(Box::new(postgres)))
             }
             Self::MySql(server) => {
-                let mysql = MySql::connect(server, Purpose::Write).await?;
+                let mysql = MySql::connect(server, Purpose::Write).boxed().await?;
                 Ok(Connection::MySql(Box::new(mysql)))
             }
         }
@@ -76,7 +77,7 @@ impl Place {
                 Some(Connection::Postgres(Box::new(postgres)))
             }
             Self::MySql(server) => {
-                let mysql = MySql::connect(server, purpose).await?;
+                let mysql = MySql::connect(server, purpose).boxed().await?;
                 Some(Connection::MySql(Box::new(mysql)))
             }
         })

@@ -3,6 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use gristmill_servers::{mysql, postgres};
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -34,7 +35,7 @@ impl Reading {
                 Ok(Connection::Postgres(Box::new(postgres)))
             }
             Self::MySql(server) => {
-                let mysql = MySql::connect(server, Purpose::Read).await?;
+                let mysql = MySql::connect(server, Purpose::Read).boxed().await?;
                 Ok(Connection::MySql(Box::new(mysql)))
             }
         }
