@@ -36,7 +36,7 @@ use super::row::{Columns, Row};
 /// need not wait longer. MySQL has no such limit but that on all that is idle.
 pub(crate) const SESSION: &str = "SET NAMES utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */; \
     SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-    time_zone = '+00:00', innodb_lock_wait_timeout = 5, max_seeks_for_key = 1, @gristmill = 1 \
+    time_zone = '+00:00', innodb_lock_wait_timeout = 5, max_seeks_for_key = 1, @gristmill = 'works' \
     /*M! , collation_database = utf8mb4_nopad_bin, idle_write_transaction_timeout = 30, max_recursive_iterations = 1000000, \
            join_cache_level = 0 */ \
     /*!80017 , optimizer_switch = 'block_nested_loop=off', wait_timeout = 30, cte_max_recursion_depth = 1000000, information_schema_stats_expiry = 0 */";
@@ -53,7 +53,7 @@ const FORGET_SESSIONS: &str =
 
 const BEGIN: &str = "START TRANSACTION";
 /// Somebody may have given up in the middle of a copy of the whole state, for which triggers and foreign keys do nothing.
-const ROLLBACK: &str = "ROLLBACK; SET SESSION foreign_key_checks = 1, @gristmill = 1";
+const ROLLBACK: &str = "ROLLBACK; SET SESSION foreign_key_checks = 1, @gristmill = 'works'";
 const BEGIN_TO_READ: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.

@@ -48,5 +48,7 @@ mod stores;
 mod support;
 #[path = "../suite/transfer.rs"]
 mod transfer;
+#[path = "../suite/triggers.rs"]
+mod triggers;
 #[path = "../suite/waiting.rs"]
 mod waiting;

@@ -55,6 +55,7 @@ mod support;
 mod to_server;
 #[path = "../suite/transfer.rs"]
 mod transfer;
+#[path = "../suite/triggers.rs"]
 mod triggers;
 #[path = "../suite/waiting.rs"]
 mod waiting;

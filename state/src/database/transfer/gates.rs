@@ -25,7 +25,7 @@ const KEYS: &str = "
 /// The triggers of MySQL do nothing while this session copies: to take them away would end its transaction. A row that refers to
 /// one that is not there is not found afterwards: the file has none.
 const COPYING: &str = "SET SESSION foreign_key_checks = 0, @gristmill = 'copies'";
-const COPIED: &str = "SET SESSION foreign_key_checks = 1, @gristmill = 1";
+const COPIED: &str = "SET SESSION foreign_key_checks = 1, @gristmill = 'works'";
 
 /// What has to be done when all rows are there.
 #[derive(Debug)]
