@@ -230,7 +230,7 @@ pub(in crate::database) const NAME_PARTIALS: &str = "
 /// The files that are to be read again, and whose versions in force lack their partials.
 pub(in crate::database) const WITHOUT_PARTIALS: &str = "
     SELECT f.file_url FROM ingested_file_status f CROSS JOIN file_version v ON v.version_id = f.version_id
-     WHERE f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
+     WHERE mysql{f.to_look_at = 1 AND} f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
      ORDER BY f.file_url";
 
 /// The next partials of the versions in force, with their files, after the path `?1`.
@@ -262,5 +262,5 @@ pub(in crate::database) const AWAITED: &str = "
      CROSS JOIN job_run r ON r.state = 'QUEUED'
      CROSS JOIN job_run_input i ON i.run_id = r.run_id AND i.file_id = f.file_id
      CROSS JOIN file_version v ON v.version_id = i.version_id
-     WHERE f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
+     WHERE mysql{f.to_look_at = 1 AND} f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
      ORDER BY r.sequence, f.file_url";

@@ -17,25 +17,31 @@ pub(in crate::database) const FORGET_UNKNOWN: &str = "
      WHERE accepted_timestamp IS NULL
        AND (target, run_id) NOT IN (SELECT r.target, r.run_id FROM rows(?1 target text, run_id text) r)";
 
-/// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting: to
-/// look through the ledger for each load would take minutes where there are tens of thousands.
+/// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting, or on
+/// MySQL by an index that it makes of texts of a limited length: to look through the ledger for each load would take minutes
+/// where there are tens of thousands.
 pub(in crate::database) const NOTE_LOST: &str = "
-    others{WITH scope (job, wave, newest) AS MATERIALIZED}
-    mysql{UPDATE (SELECT DISTINCT r.run_id FROM}
-         (SELECT job, wave, max(sequence) AS newest
+    others{WITH scope (job, wave, newest) AS MATERIALIZED
+         (SELECT job, wave, max(sequence)
             FROM (SELECT e.job AS job, e.wave AS wave, e.sequence AS sequence
                     FROM rows(?1 target text, run_id text, job text, wave text, sequence int) e
                    UNION ALL
                   SELECT DISTINCT job_config_id, wave, -1 FROM job_run) either
            GROUP BY job, wave)
-    others{UPDATE job_run SET lost_timestamp = ?2
-     WHERE run_id IN (SELECT r.run_id FROM scope}
-                       s
+    UPDATE job_run SET lost_timestamp = ?2
+     WHERE run_id IN (SELECT r.run_id FROM scope s
                        CROSS JOIN job_run r
                           ON r.job_config_id = s.job AND r.wave = s.wave AND r.state = 'COMPLETED'
                              AND r.sequence > s.newest
-                       WHERE r.outcome = 'LOADED' AND r.lost_timestamp IS NULL)
-    mysql{lost CROSS JOIN job_run AS j SET j.lost_timestamp = ?2 WHERE j.run_id = lost.run_id}";
+                       WHERE r.outcome = 'LOADED' AND r.lost_timestamp IS NULL)}
+    mysql{UPDATE (SELECT DISTINCT r.run_id FROM job_run r
+            LEFT JOIN (SELECT CAST(e.job AS CHAR(200)) AS job, CAST(e.wave AS CHAR(32)) AS wave, max(e.sequence) AS newest
+                         FROM rows(?1 target text, run_id text, job text, wave text, sequence int) e
+                        GROUP BY 1, 2) s
+                   ON s.job = r.job_config_id AND s.wave = r.wave
+           WHERE r.state = 'COMPLETED' AND r.outcome = 'LOADED' AND r.lost_timestamp IS NULL
+             AND r.sequence > coalesce(s.newest, -1)) lost
+     CROSS JOIN job_run AS j SET j.lost_timestamp = ?2 WHERE j.run_id = lost.run_id}";
 
 pub(in crate::database) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL
