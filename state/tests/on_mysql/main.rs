@@ -38,6 +38,7 @@ mod place;
 mod queue;
 #[path = "../suite/runs.rs"]
 mod runs;
+mod server;
 #[path = "../suite/sharing.rs"]
 mod sharing;
 #[path = "../suite/shell.rs"]

@@ -64,13 +64,15 @@ const TABLES: &str = "
         checksum    longtext NOT NULL,
         applied     datetime(6)
     );
-    CREATE TABLE IF NOT EXISTS gristmill_migrating (one bigint PRIMARY KEY)";
+    CREATE TABLE IF NOT EXISTS gristmill_migrating (one bigint PRIMARY KEY);
+    INSERT IGNORE INTO gristmill_migrating VALUES (1)";
 
 /// How long whoever migrates is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two first starts at once apply no migration twice.
-const LOCK: &str = "INSERT INTO gristmill_migrating (one) VALUES (1) ON DUPLICATE KEY UPDATE one = 1";
+/// Two first starts at once apply no migration twice. The row is there already: of several that wait to add one, all but one
+/// would be refused once it is clear that nobody adds it.
+const LOCK: &str = "UPDATE gristmill_migrating SET one = 1 WHERE one = 1";
 
 const SERVER: &str = "SELECT version()";
 
