@@ -161,7 +161,7 @@ pub(in crate::database) const TO_PUT_AWAY: &str = "
     SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns,
            last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN')
            AND CASE WHEN members IS NULL THEN true ELSE coalesce(members_read, 0) > 0 AND NOT EXISTS
-               (SELECT 1 FROM ingested_file_status m
+               (SELECT 1 FROM ingested_file_status m mysql{FORCE INDEX (file_of_archive)}
                  WHERE m.archive = f.file_url AND m.last_update_status IN ('REJECTED', 'FAILED')) END AS is_valid
       FROM ingested_file_status f
      WHERE file_url > greatest(?1, ?2) AND file_url < beyond(?2) AND put_away_timestamp IS NULL
