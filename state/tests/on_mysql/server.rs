@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gristmill_state::{Place, StateDb, StateError, SystemClock};
-use gristmill_testkit::mariadb::{execute, shared};
+use gristmill_testkit::mariadb::{MariaDb, execute, shared};
 
 use crate::place::{at, new_place};
 use crate::shell::Shell;
@@ -178,4 +178,26 @@ async fn the_server_says_which_of_several_statements_it_refuses() {
     assert!(refused.contains("writer"), "{refused}");
     let made = "SELECT table_name FROM information_schema.tables WHERE table_schema = database() AND table_name LIKE '%\\_it'";
     assert_eq!(shell.column(made).await, ["before_it"]);
+}
+
+#[tokio::test]
+async fn a_user_with_rights_to_the_database_alone_is_enough_where_changes_are_logged() {
+    let server = MariaDb::start_with(&["--log-bin=DIR/log-of-changes", "--binlog-format=MIXED"], &[]);
+    let url = server.create_database();
+    let database = url.rsplit('/').next().unwrap();
+    execute(&url, &format!("CREATE USER mill; GRANT ALL ON {database}.* TO mill"));
+    let place = at(&url.replace("root@", "mill@"));
+    let refused = StateDb::open(&place, Arc::new(SystemClock)).await.unwrap_err();
+    let reason = std::error::Error::source(&refused).unwrap().to_string();
+    assert!(
+        reason.contains("log_bin_trust_function_creators"),
+        "{refused}: {reason}"
+    );
+    execute(&url, "SET GLOBAL log_bin_trust_function_creators = 1");
+    let db = StateDb::open(&place, Arc::new(SystemClock)).await.unwrap();
+    db.add_jobs(&[job("J101")]).await.unwrap();
+    let mut shell = Shell::open(&place).await;
+    let edit = "UPDATE aggr_job_configuration SET job_enabled = 0";
+    shell.execute(edit).await.unwrap();
+    assert!(!db.jobs().await.unwrap()[0].config.enabled);
 }

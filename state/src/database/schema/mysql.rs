@@ -74,6 +74,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// would be refused once it is clear that nobody adds it.
 const LOCK: &str = "UPDATE gristmill_migrating SET one = 1 WHERE one = 1";
 
+/// Where a server notes changes for others, not everybody may create functions and triggers. It says so before anything is
+/// begun that could not be undone.
+const TRIAL: &str = "
+    DROP FUNCTION IF EXISTS gristmill_trial;
+    CREATE FUNCTION gristmill_trial() RETURNS bigint DETERMINISTIC NO SQL RETURN 1;
+    DROP FUNCTION gristmill_trial";
+
 const SERVER: &str = "SELECT version()";
 
 const HAS_TABLE: &str = "
@@ -195,9 +202,12 @@ async fn apply_missing(connection: &mut Connection, writer: &mut Connection) -> 
     check(&MIGRATIONS, &applied)?;
     let known_until = MIGRATIONS.partition_point(|migration| migration.version <= found);
     let missing = &MIGRATIONS[known_until..];
-    if found > 0 && !missing.is_empty() {
+    if found > 0 {
         // A service that another one has followed must not change the tables under it.
         Transaction::to_write(writer).await?.commit().await?;
+    }
+    if !missing.is_empty() {
+        connection.run(TRIAL).await?;
     }
     for migration in missing {
         let note = query(NOTE_BEGUN)
