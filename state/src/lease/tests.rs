@@ -1,29 +1,32 @@
 //! The lease on a real server: between tasks of one process here; `service::tests` has it between processes.
 
-use std::sync::Arc;
-
-use gristmill_servers::Passwords;
-use gristmill_servers::postgres::Server;
-use gristmill_testkit::postgres::{execute, shared};
-
 use super::*;
+use crate::StateDb;
+use crate::clock::SystemClock;
+use crate::testing::{cut, execute, on_servers};
 
 /// The time of a lease in these tests.
 const SHORT: Duration = Duration::from_secs(2);
 
-/// A database with the tables of the lease.
-fn database() -> (String, Place) {
-    let url = shared().create_database();
-    execute(
-        &url,
-        "CREATE TABLE writer (one bigint PRIMARY KEY, writes bigint NOT NULL); INSERT INTO writer VALUES (1, 0);",
-    );
-    execute(
-        &url,
-        include_str!("../../migrations/postgres/0031_service_lease.sql"),
-    );
-    let server = Server::new(&url, &Passwords::default(), "gristmill state").unwrap();
-    (url, Arc::new(server).into())
+on_servers! {
+    a_lease_is_held_by_one_at_a_time_and_given_back
+    the_lease_of_a_dead_process_is_waited_for
+    of_many_that_wait_one_takes_over
+    whoever_does_not_renew_in_time_learns_that_another_took_over
+    a_lease_that_is_over_is_renewed_if_nobody_took_it
+    a_connection_that_was_cut_is_made_anew
+    a_write_that_is_under_way_is_waited_for_before_the_takeover
+    whoever_stands_still_in_a_write_does_not_hold_a_takeover_up
+    a_write_that_waits_for_the_takeover_is_refused
+}
+
+/// The place of a database with the tables.
+async fn prepared(url: &str) -> Place {
+    let place = crate::testing::place(url);
+    StateDb::open(&place, std::sync::Arc::new(SystemClock))
+        .await
+        .unwrap();
+    place
 }
 
 async fn seen(place: &Place) -> Seen {
@@ -41,9 +44,8 @@ async fn begin_write(connection: &mut Connection, epoch: i64) -> u64 {
     write.execute(connection).await.unwrap().rows_affected()
 }
 
-#[tokio::test]
-async fn a_lease_is_held_by_one_at_a_time_and_given_back() {
-    let (_, place) = database();
+async fn a_lease_is_held_by_one_at_a_time_and_given_back(url: String) {
+    let place = prepared(&url).await;
     assert_eq!(seen(&place).await.holder, None);
     let first = Lease::take(&place, SHORT).await.unwrap();
     let holder = seen(&place).await.holder.unwrap();
@@ -78,9 +80,8 @@ async fn a_lease_is_held_by_one_at_a_time_and_given_back() {
     assert!(seen(&place).await.holder.is_some());
 }
 
-#[tokio::test]
-async fn the_lease_of_a_dead_process_is_waited_for() {
-    let (_, place) = database();
+async fn the_lease_of_a_dead_process_is_waited_for(url: String) {
+    let place = prepared(&url).await;
     let dead = Lease::take(&place, SHORT).await.unwrap();
     drop(dead);
     let begun = Instant::now();
@@ -93,9 +94,8 @@ async fn the_lease_of_a_dead_process_is_waited_for() {
     assert_eq!(next.epoch(), 2);
 }
 
-#[tokio::test]
-async fn of_many_that_wait_one_takes_over() {
-    let (_, place) = database();
+async fn of_many_that_wait_one_takes_over(url: String) {
+    let place = prepared(&url).await;
     drop(Lease::take(&place, SHORT).await.unwrap());
     let waiting = (0..8).map(|_| spawn_take(&place));
     let waiting: Vec<_> = waiting.collect();
@@ -111,14 +111,13 @@ async fn of_many_that_wait_one_takes_over() {
     assert_eq!(taken[0].epoch(), 2);
 }
 
-#[tokio::test]
-async fn whoever_does_not_renew_in_time_learns_that_another_took_over() {
-    let (url, place) = database();
+async fn whoever_does_not_renew_in_time_learns_that_another_took_over(url: String) {
+    let place = prepared(&url).await;
     let first = Lease::take(&place, SHORT).await.unwrap();
     // What another process does once the lease is over.
     execute(
         &url,
-        "UPDATE service_lease SET owner = 'another', lease_until = now() + interval '1 hour';
+        "UPDATE service_lease SET owner = 'another', lease_until = '2100-01-01';
          UPDATE writer SET epoch = epoch + 1",
     );
     let error = timeout(SHORT * 2, first.lost()).await.unwrap();
@@ -131,34 +130,24 @@ async fn whoever_does_not_renew_in_time_learns_that_another_took_over() {
     assert!(seen(&place).await.holder.is_some());
 }
 
-#[tokio::test]
-async fn a_lease_that_is_over_is_renewed_if_nobody_took_it() {
-    let (url, place) = database();
+async fn a_lease_that_is_over_is_renewed_if_nobody_took_it(url: String) {
+    let place = prepared(&url).await;
     let lease = Lease::take(&place, SHORT).await.unwrap();
-    execute(
-        &url,
-        "UPDATE service_lease SET lease_until = now() - interval '1 hour'",
-    );
+    execute(&url, "UPDATE service_lease SET lease_until = '2000-01-01'");
     assert!(timeout(SHORT, lease.lost()).await.is_err());
     assert!(seen(&place).await.holder.is_some());
 }
 
-#[tokio::test]
-async fn a_connection_that_was_cut_is_made_anew() {
-    let (url, place) = database();
+async fn a_connection_that_was_cut_is_made_anew(url: String) {
+    let place = prepared(&url).await;
     let lease = Lease::take(&place, SHORT).await.unwrap();
-    execute(
-        &url,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'gristmill state'
-            AND datname = current_database()",
-    );
+    cut(&url);
     assert!(timeout(SHORT * 2, lease.lost()).await.is_err());
     assert!(seen(&place).await.holder.is_some());
 }
 
-#[tokio::test]
-async fn a_write_that_is_under_way_is_waited_for_before_the_takeover() {
-    let (_, place) = database();
+async fn a_write_that_is_under_way_is_waited_for_before_the_takeover(url: String) {
+    let place = prepared(&url).await;
     drop(Lease::take(&place, SHORT).await.unwrap());
     let mut paused = connect(&place, SHORT).await.unwrap();
     let mut write = Transaction::beside(&mut paused).await.unwrap();
@@ -172,12 +161,14 @@ async fn a_write_that_is_under_way_is_waited_for_before_the_takeover() {
     assert_eq!(begin_write(&mut paused, 1).await, 0);
 }
 
-#[tokio::test]
-async fn whoever_stands_still_in_a_write_does_not_hold_a_takeover_up() {
-    let (_, place) = database();
+async fn whoever_stands_still_in_a_write_does_not_hold_a_takeover_up(url: String) {
+    let place = prepared(&url).await;
     drop(Lease::take(&place, SHORT).await.unwrap());
     let mut paused = connect(&place, SHORT).await.unwrap();
-    let limit = "SET idle_in_transaction_session_timeout = '3s'";
+    let limit = match &paused {
+        Connection::MySql(_) => "SET SESSION idle_write_transaction_timeout = 3",
+        _ => "SET idle_in_transaction_session_timeout = '3s'",
+    };
     paused.run(limit).await.unwrap();
     let mut write = Transaction::beside(&mut paused).await.unwrap();
     assert_eq!(begin_write(&mut write, 1).await, 1);
@@ -185,9 +176,8 @@ async fn whoever_stands_still_in_a_write_does_not_hold_a_takeover_up() {
     assert!(write.commit().await.is_err());
 }
 
-#[tokio::test]
-async fn a_write_that_waits_for_the_takeover_is_refused() {
-    let (_, place) = database();
+async fn a_write_that_waits_for_the_takeover_is_refused(url: String) {
+    let place = prepared(&url).await;
     let mut first = connect(&place, SHORT).await.unwrap();
     let mut taking = Transaction::beside(&mut first).await.unwrap();
     let counted = query(sql::COUNT_ON).bind(0).execute(&mut *taking).await.unwrap();

@@ -43,7 +43,8 @@ impl Link {
             }
             question(&mut connection).await
         };
-        let answer = self.place.in_time(asked).await;
+        // What it holds is large, and a service asks much.
+        let answer = self.place.in_time(Box::pin(asked)).await;
         if answer.is_err() {
             // Whatever it was, the next question has a connection of its own.
             self.forget().await;

@@ -185,7 +185,10 @@ async fn a_user_with_rights_to_the_database_alone_is_enough_where_changes_are_lo
     let server = MariaDb::start_with(&["--log-bin=DIR/log-of-changes", "--binlog-format=MIXED"], &[]);
     let url = server.create_database();
     let database = url.rsplit('/').next().unwrap();
-    execute(&url, &format!("CREATE USER mill; GRANT ALL ON {database}.* TO mill"));
+    execute(
+        &url,
+        &format!("CREATE USER mill; GRANT ALL ON {database}.* TO mill"),
+    );
     let place = at(&url.replace("root@", "mill@"));
     let refused = StateDb::open(&place, Arc::new(SystemClock)).await.unwrap_err();
     let reason = std::error::Error::source(&refused).unwrap().to_string();
