@@ -19,28 +19,32 @@ pub(super) fn check_state(table: &StateTable, folder: &Path, passwords: &Passwor
     let place = check_place(&table.url.0, folder, passwords)?;
     match (place, &table.criteria_url) {
         (Place::Postgres(server, _), Some(url)) => {
-            let role = check_role(&url.0, passwords)?;
+            let role = check_role(&url.0, passwords, &["postgres", "postgresql"])?;
             Ok(Place::Postgres(server, Some(Arc::new(role))))
         }
+        (Place::MySql(server, _), Some(url)) => {
+            let role = check_role(&url.0, passwords, &["mysql"])?;
+            Ok(Place::MySql(server, Some(Arc::new(role))))
+        }
         (Place::File(_), Some(_)) => Err(
-            "state.criteria_url: it is for a state database on a server of Postgres, and state.url is a file: leave it out"
+            "state.criteria_url: it is for a state database on a server, and state.url is a file: leave it out"
                 .into(),
-        ),
-        (Place::MySql(_), Some(_)) => Err(
-            "state.criteria_url: no role can answer on MySQL or MariaDB; leave it out, and job_addl_criteria empty".into(),
         ),
         (place, None) => Ok(place),
     }
 }
 
-/// Reads `state.criteria_url`.
-fn check_role(url: &str, passwords: &Passwords) -> Result<ReaderRole, String> {
+/// Reads `state.criteria_url`, which is for the same kind of server as `state.url`.
+fn check_role(url: &str, passwords: &Passwords, schemes: &[&str]) -> Result<ReaderRole, String> {
     let reason = match url.split_once("://") {
-        Some(("postgres" | "postgresql", _)) => match ReaderRole::new(url, passwords) {
+        Some((scheme, _)) if schemes.contains(&scheme) => match ReaderRole::new(url, passwords) {
             Ok(role) => return Ok(role),
             Err(reason) => reason,
         },
-        _ => "write postgres://role:password@host:5432/database".into(),
+        _ => format!(
+            "write {}://role:password@host/database",
+            schemes.first().unwrap_or(&"")
+        ),
     };
     Err(format!(
         "state.criteria_url: cannot ask {} questions: {reason}",
@@ -116,7 +120,7 @@ mod tests {
             assert!(!format!("{place:?}").contains("hunter2"));
         }
         let place = read("mysql://mill:hunter2@db:3307/state?sslmode=require").unwrap();
-        assert!(matches!(&place, Place::MySql(_)), "{place:?}");
+        assert!(matches!(&place, Place::MySql(..)), "{place:?}");
         assert_eq!(
             place.to_string(),
             "mysql://mill:***@db:3307/state?sslmode=require"
@@ -131,6 +135,8 @@ mod tests {
             let table = toml::from_str(&text).unwrap();
             check_state(&table, Path::new("/etc/mill"), &Passwords::default())
         };
+        let place = read("mysql://mill@db/state", "mysql://asks:hunter2@db/state").unwrap();
+        assert!(matches!(&place, Place::MySql(_, Some(_))), "{place:?}");
         let (state, asks) = ("postgres://mill@db/state", "postgres://asks:hunter2@db/state");
         let place = read(state, asks).unwrap();
         assert!(matches!(&place, Place::Postgres(_, Some(_))), "{place:?}");
@@ -140,6 +146,7 @@ mod tests {
             (state, "state.db", "write postgres://role"),
             (state, "mysql://asks:hunter2@db/state", "write postgres://role"),
             (state, "postgres://asks:hunter2@/state", "it names no host"),
+            ("mysql://mill@db/state", asks, "write mysql://role"),
         ] {
             let error = read(url, criteria_url).unwrap_err();
             assert!(

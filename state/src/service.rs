@@ -37,7 +37,7 @@ impl Service {
             Place::File(path) => Hold::Lock {
                 _lock: ServiceLock::acquire(path)?,
             },
-            Place::Postgres(..) | Place::MySql(_) => {
+            Place::Postgres(..) | Place::MySql(..) => {
                 prepare(place).await?;
                 Hold::Lease(Lease::take(place, ttl).await?)
             }

@@ -31,7 +31,7 @@ impl StateDb {
     pub async fn name(&self) -> Result<Option<String>, StateError> {
         match &self.place {
             Place::File(_) => Ok(None),
-            Place::Postgres(..) | Place::MySql(_) => {
+            Place::Postgres(..) | Place::MySql(..) => {
                 let name = query_scalar(NAME).fetch_one(&self.readers).await;
                 name.map(Some).during("ask for the name of", "the state database")
             }

@@ -23,8 +23,8 @@ pub enum Place {
     File(PathBuf),
     /// On a server of Postgres, with the role that answers there, if there is one.
     Postgres(Arc<postgres::Server>, Option<Arc<ReaderRole>>),
-    /// On a server of MySQL or MariaDB.
-    MySql(Arc<mysql::Server>),
+    /// On a server of MySQL or MariaDB, likewise.
+    MySql(Arc<mysql::Server>, Option<Arc<ReaderRole>>),
 }
 
 impl Place {
@@ -32,7 +32,7 @@ impl Place {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Postgres(..) | Self::MySql(_) => None,
+            Self::Postgres(..) | Self::MySql(..) => None,
         }
     }
 
@@ -40,8 +40,7 @@ impl Place {
     pub(crate) fn answerer(&self) -> Option<Answerer> {
         match self {
             Self::File(path) => Some(Answerer::File(path.clone())),
-            Self::Postgres(_, role) => role.as_deref().cloned().map(Answerer::Role),
-            Self::MySql(_) => None,
+            Self::Postgres(_, role) | Self::MySql(_, role) => role.as_deref().cloned().map(Answerer::Role),
         }
     }
 
@@ -53,7 +52,7 @@ impl Place {
                 let postgres = Postgres::connect(server, Purpose::Write).await?;
                 Ok(Connection::Postgres(Box::new(postgres)))
             }
-            Self::MySql(server) => {
+            Self::MySql(server, _) => {
                 let mysql = MySql::connect(server, Purpose::Write).boxed().await?;
                 Ok(Connection::MySql(Box::new(mysql)))
             }
@@ -76,7 +75,7 @@ impl Place {
                 let postgres = Postgres::connect(server, purpose).await?;
                 Some(Connection::Postgres(Box::new(postgres)))
             }
-            Self::MySql(server) => {
+            Self::MySql(server, _) => {
                 let mysql = MySql::connect(server, purpose).boxed().await?;
                 Some(Connection::MySql(Box::new(mysql)))
             }
@@ -88,7 +87,7 @@ impl Place {
         match self {
             Self::File(_) => call.await,
             Self::Postgres(server, _) => server.in_time(call).await,
-            Self::MySql(server) => server.in_time(call).await,
+            Self::MySql(server, _) => server.in_time(call).await,
         }
     }
 
@@ -97,7 +96,7 @@ impl Place {
         match self {
             Self::File(path) => Reading::Sqlite(Box::new(reading(path))),
             Self::Postgres(server, _) => Reading::Postgres(server.clone()),
-            Self::MySql(server) => Reading::MySql(server.clone()),
+            Self::MySql(server, _) => Reading::MySql(server.clone()),
         }
     }
 
@@ -105,7 +104,7 @@ impl Place {
     pub(crate) fn to_be_written(&self) -> &'static str {
         match self {
             Self::File(_) => "it is an SQLite file that this user can write",
-            Self::Postgres(..) | Self::MySql(_) => {
+            Self::Postgres(..) | Self::MySql(..) => {
                 "its server is up, and that the user in its URL may create and write tables there"
             }
         }
@@ -118,7 +117,7 @@ impl Place {
                 "it is an SQLite file that this user can read; if a log lies beside it (-wal), this user must be able to \
                  read that and its index (-shm) too"
             }
-            Self::Postgres(..) | Self::MySql(_) => {
+            Self::Postgres(..) | Self::MySql(..) => {
                 "its server is up, and that the user in its URL may read its tables"
             }
         }
@@ -130,7 +129,7 @@ impl fmt::Display for Place {
         match self {
             Self::File(path) => path.display().fmt(f),
             Self::Postgres(server, _) => server.url().fmt(f),
-            Self::MySql(server) => server.url().fmt(f),
+            Self::MySql(server, _) => server.url().fmt(f),
         }
     }
 }
@@ -143,7 +142,7 @@ impl From<Arc<postgres::Server>> for Place {
 
 impl From<Arc<mysql::Server>> for Place {
     fn from(server: Arc<mysql::Server>) -> Self {
-        Self::MySql(server)
+        Self::MySql(server, None)
     }
 }
 

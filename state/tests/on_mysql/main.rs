@@ -36,6 +36,7 @@ mod pages;
 mod place;
 #[path = "../suite/queue.rs"]
 mod queue;
+mod role;
 #[path = "../suite/runs.rs"]
 mod runs;
 mod server;

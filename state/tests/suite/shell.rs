@@ -51,7 +51,7 @@ impl Shell {
                 tokio::spawn(connection);
                 Self::Postgres(client)
             }
-            Place::MySql(server) => {
+            Place::MySql(server, _) => {
                 let options = mysql_async::Opts::from_url(server.url()).unwrap();
                 let options = mysql_async::OptsBuilder::from_opts(options).prefer_socket(false);
                 let mut conn = mysql_async::Conn::new(options).await.unwrap();

@@ -17,7 +17,7 @@ pub(super) async fn is_current(place: &Place) -> Result<bool, StateError> {
         Place::File(path) if !path.exists() => return Ok(false),
         Place::File(path) => (sqlite::look(path).await?.1, sqlite::known()),
         Place::Postgres(server, _) => (postgres::look(server).await?, postgres::known()),
-        Place::MySql(server) => (mysql::look(server).await?, mysql::known()),
+        Place::MySql(server, _) => (mysql::look(server).await?, mysql::known()),
     };
     refuse_newer(place, found, known)?;
     Ok(found == known)
@@ -28,7 +28,7 @@ pub(super) async fn is_absent(place: &Place) -> Result<bool, StateError> {
     match place {
         Place::File(path) => Ok(!path.exists()),
         Place::Postgres(server, _) => Ok(postgres::look(server).await? == 0),
-        Place::MySql(server) => Ok(mysql::look(server).await? == 0),
+        Place::MySql(server, _) => Ok(mysql::look(server).await? == 0),
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn readable(place: &Place) -> Result<Reading, StateError> {
     match place {
         Place::File(path) => Ok(Reading::Sqlite(Box::new(sqlite::readable(path).await?))),
         Place::Postgres(server, _) => postgres::readable(server).await,
-        Place::MySql(server) => mysql::readable(server).await,
+        Place::MySql(server, _) => mysql::readable(server).await,
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn older(place: &Place) -> StateError {
         Place::Postgres(server, _) => postgres::look(server)
             .await
             .map(|found| (found, postgres::known())),
-        Place::MySql(server) => mysql::look(server).await.map(|found| (found, mysql::known())),
+        Place::MySql(server, _) => mysql::look(server).await.map(|found| (found, mysql::known())),
         Place::File(path) => sqlite::look(path)
             .await
             .map(|(_, found)| (found, sqlite::known())),
