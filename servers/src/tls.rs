@@ -3,7 +3,7 @@
 //! The rules are libpq's, which operators know: encryption without a check, a check of the chain only, or of chain and
 //! name. rustls offers only the last, so [`Verifier`] implements all three. The cryptography provider is named here, so
 //! nothing depends on a process-wide default; but the client for MySQL has a verifier of its own, and takes the default
-//! (see the loader's `mysql::connect`).
+//! (see [`crate::mysql`]).
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,12 +1,12 @@
-//! Where the state database is: a file of SQLite, or a database on a server of Postgres, with the role that answers
-//! questions there.
+//! Where the state database is: a file of SQLite, or a database on a server of Postgres, MySQL or MariaDB, with the role that
+//! answers questions there.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use gristmill_servers::Passwords;
-use gristmill_servers::postgres::Server;
 use gristmill_servers::url::redacted;
+use gristmill_servers::{mysql, postgres};
 use gristmill_state::{Place, ReaderRole};
 
 use super::file::StateTable;
@@ -18,26 +18,33 @@ const NAME: &str = "gristmill state";
 pub(super) fn check_state(table: &StateTable, folder: &Path, passwords: &Passwords) -> Result<Place, String> {
     let place = check_place(&table.url.0, folder, passwords)?;
     match (place, &table.criteria_url) {
-        (Place::Server(server, _), Some(url)) => {
-            let role = check_role(&url.0, passwords)?;
-            Ok(Place::Server(server, Some(Arc::new(role))))
+        (Place::Postgres(server, _), Some(url)) => {
+            let role = check_role(&url.0, passwords, &["postgres", "postgresql"])?;
+            Ok(Place::Postgres(server, Some(Arc::new(role))))
+        }
+        (Place::MySql(server, _), Some(url)) => {
+            let role = check_role(&url.0, passwords, &["mysql"])?;
+            Ok(Place::MySql(server, Some(Arc::new(role))))
         }
         (Place::File(_), Some(_)) => Err(
-            "state.criteria_url: it is for a state database on a server of Postgres, and state.url is a file: leave it out"
+            "state.criteria_url: it is for a state database on a server, and state.url is a file: leave it out"
                 .into(),
         ),
         (place, None) => Ok(place),
     }
 }
 
-/// Reads `state.criteria_url`.
-fn check_role(url: &str, passwords: &Passwords) -> Result<ReaderRole, String> {
+/// Reads `state.criteria_url`, which is for the same kind of server as `state.url`.
+fn check_role(url: &str, passwords: &Passwords, schemes: &[&str]) -> Result<ReaderRole, String> {
     let reason = match url.split_once("://") {
-        Some(("postgres" | "postgresql", _)) => match ReaderRole::new(url, passwords) {
+        Some((scheme, _)) if schemes.contains(&scheme) => match ReaderRole::new(url, passwords) {
             Ok(role) => return Ok(role),
             Err(reason) => reason,
         },
-        _ => "write postgres://role:password@host:5432/database".into(),
+        _ => format!(
+            "write {}://role:password@host/database",
+            schemes.first().unwrap_or(&"")
+        ),
     };
     Err(format!(
         "state.criteria_url: cannot ask {} questions: {reason}",
@@ -50,17 +57,37 @@ fn check_place(url: &str, folder: &Path, passwords: &Passwords) -> Result<Place,
     match url.split_once("://") {
         None if !url.is_empty() => Ok(Place::File(folder.join(url))),
         Some(("sqlite", path)) if !path.is_empty() => Ok(Place::File(folder.join(path))),
-        Some(("postgres" | "postgresql", _)) => match Server::new(url, passwords, NAME) {
-            Ok(server) => Ok(Arc::new(server).into()),
-            Err(reason) => Err(format!(
-                "state.url: cannot use {} as the state database: {reason}",
-                redacted(url)
-            )),
-        },
+        Some(("postgres" | "postgresql", _)) => {
+            let server = postgres::Server::new(url, passwords, NAME);
+            server
+                .map(|server| Arc::new(server).into())
+                .map_err(|reason| unusable(url, &reason))
+        }
+        Some(("mysql", _)) => {
+            let server = mysql_server(url).map_err(|reason| unusable(url, &reason))?;
+            Ok(Arc::new(server).into())
+        }
         _ => Err(format!(
-            "state.url: {:?} cannot be used: write a path, sqlite://PATH or postgres://user:password@host:5432/database",
+            "state.url: {:?} cannot be used: write a path, sqlite://PATH, postgres://user:password@host:5432/database or \
+             mysql://user:password@host:3306/database",
             redacted(url)
         )),
+    }
+}
+
+fn unusable(url: &str, reason: &str) -> String {
+    format!(
+        "state.url: cannot use {} as the state database: {reason}",
+        redacted(url)
+    )
+}
+
+/// Reads the URL of a server of MySQL or MariaDB, which must name the database.
+fn mysql_server(url: &str) -> Result<mysql::Server, String> {
+    let server = mysql::Server::new(url)?;
+    match server.database() {
+        Some(_) => Ok(server.for_state()),
+        None => Err(format!("it names no database; {}", mysql::FORM)),
     }
 }
 
@@ -85,13 +112,20 @@ mod tests {
         }
         for scheme in ["postgres", "postgresql"] {
             let place = read(&format!("{scheme}://mill:hunter2@db:5433/state?sslmode=require")).unwrap();
-            assert!(matches!(&place, Place::Server(..)), "{scheme}");
+            assert!(matches!(&place, Place::Postgres(..)), "{scheme}");
             assert_eq!(
                 place.to_string(),
                 format!("{scheme}://mill:***@db:5433/state?sslmode=require")
             );
             assert!(!format!("{place:?}").contains("hunter2"));
         }
+        let place = read("mysql://mill:hunter2@db:3307/state?sslmode=require").unwrap();
+        assert!(matches!(&place, Place::MySql(..)), "{place:?}");
+        assert_eq!(
+            place.to_string(),
+            "mysql://mill:***@db:3307/state?sslmode=require"
+        );
+        assert!(!format!("{place:?}").contains("hunter2"));
     }
 
     #[test]
@@ -101,15 +135,18 @@ mod tests {
             let table = toml::from_str(&text).unwrap();
             check_state(&table, Path::new("/etc/mill"), &Passwords::default())
         };
+        let place = read("mysql://mill@db/state", "mysql://asks:hunter2@db/state").unwrap();
+        assert!(matches!(&place, Place::MySql(_, Some(_))), "{place:?}");
         let (state, asks) = ("postgres://mill@db/state", "postgres://asks:hunter2@db/state");
         let place = read(state, asks).unwrap();
-        assert!(matches!(&place, Place::Server(_, Some(_))), "{place:?}");
+        assert!(matches!(&place, Place::Postgres(_, Some(_))), "{place:?}");
         assert!(!format!("{place:?}").contains("hunter2"));
         for (url, criteria_url, expected) in [
             ("state.db", asks, "leave it out"),
             (state, "state.db", "write postgres://role"),
             (state, "mysql://asks:hunter2@db/state", "write postgres://role"),
             (state, "postgres://asks:hunter2@/state", "it names no host"),
+            ("mysql://mill@db/state", asks, "write mysql://role"),
         ] {
             let error = read(url, criteria_url).unwrap_err();
             assert!(
@@ -125,7 +162,13 @@ mod tests {
         for (url, expected) in [
             ("", "write a path"),
             ("sqlite://", "write a path"),
-            ("mysql://mill:hunter2@db/state", "sqlite://PATH or postgres://"),
+            ("oracle://mill:hunter2@db/state", "sqlite://PATH, postgres://"),
+            ("mysql://mill:hunter2@db", "it names no database; write mysql://"),
+            ("mysql://db/state", "it names no user"),
+            (
+                "mysql://mill:hunter2@db/state?colour=red",
+                "colour=red, which is not known",
+            ),
             (
                 "postgres://mill:hunter2@/state",
                 "as the state database: it names no host",

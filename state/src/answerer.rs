@@ -1,13 +1,12 @@
-//! Who answers a SELECT that a person wrote: a file of SQLite, or a role of its own on a server of Postgres.
+//! Who answers a SELECT that a person wrote: a file of SQLite, or a role of its own on a server.
 //!
 //! It can be sent to the process that answers, with all that is needed there.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use gristmill_servers::Passwords;
-use gristmill_servers::postgres::Server;
 use gristmill_servers::url::redacted;
+use gristmill_servers::{Passwords, mysql, postgres};
 use serde::{Deserialize, Serialize};
 
 /// What a server's own list of sessions calls those of questions.
@@ -20,6 +19,12 @@ pub enum Answerer {
     File(PathBuf),
     /// A role on the server that has the state database.
     Role(ReaderRole),
+}
+
+/// A server as a role reaches it.
+pub(crate) enum RoleServer {
+    Postgres(postgres::Server),
+    MySql(mysql::Server),
 }
 
 /// A role that may only read.
@@ -47,8 +52,11 @@ impl ReaderRole {
     }
 
     /// Returns how the server is reached as this role.
-    pub(crate) fn server(&self) -> Result<Server, String> {
-        Server::new(&self.url, &self.passwords, NAME)
+    pub(crate) fn server(&self) -> Result<RoleServer, String> {
+        match self.url.starts_with("mysql:") {
+            true => mysql::Server::new(&self.url).map(RoleServer::MySql),
+            false => postgres::Server::new(&self.url, &self.passwords, NAME).map(RoleServer::Postgres),
+        }
     }
 
     /// The URL without its password, for messages.

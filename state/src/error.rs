@@ -4,7 +4,6 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gristmill_servers::postgres::ConnectError;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -239,14 +238,14 @@ pub enum StateError {
         database: String,
     },
     /// The server cannot be asked about the lease, or about workers and their tasks.
-    #[error("cannot {action} the state database {database}{}", source.advice())]
+    #[error("cannot {action} the state database {database}")]
     Lease {
         /// What was tried: a phrase that the database follows.
         action: &'static str,
         /// The URL of the database, without its password.
         database: String,
         /// The cause.
-        source: ConnectError,
+        source: DatabaseError,
     },
     /// The lock file cannot be used.
     #[error("cannot lock {}: check that this user can write it and that its file system supports locks", path.display())]
@@ -301,6 +300,17 @@ pub enum MigrationError {
     /// A migration was applied that this program does not have.
     #[error("migration {0} was applied, which this gristmill does not have")]
     Unknown(i64),
+    /// A migration was begun on MySQL, which undoes no part of one, and did not come to its end.
+    #[error(
+        "migration {0} was interrupted, and a part of it stands: create the database anew, or take back the copy that was made \
+         before"
+    )]
+    Interrupted(i64),
+    /// The server is too old.
+    #[error(
+        "its server is {0}, and MariaDB 10.6, MySQL 8.0.19 or newer is needed: upgrade it, or use another server"
+    )]
+    TooOld(String),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DatabaseError),

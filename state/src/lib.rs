@@ -34,6 +34,8 @@ mod page;
 mod query;
 mod run;
 mod service;
+#[cfg(test)]
+mod testing;
 mod text;
 mod waiting;
 mod workers;

@@ -37,9 +37,9 @@ impl Service {
             Place::File(path) => Hold::Lock {
                 _lock: ServiceLock::acquire(path)?,
             },
-            Place::Server(server, _) => {
+            Place::Postgres(..) | Place::MySql(..) => {
                 prepare(place).await?;
-                Hold::Lease(Lease::take(server.clone(), ttl).await?)
+                Hold::Lease(Lease::take(place, ttl).await?)
             }
         };
         Ok(Self {

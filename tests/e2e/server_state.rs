@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gristmill_testkit::gristmill::{Site, wait_until};
+use gristmill_testkit::mariadb;
 use gristmill_testkit::postgres::{Postgres, StopMode, execute, shared};
 use gristmill_testkit::tls::Authority;
 
@@ -30,10 +31,29 @@ fn database() -> String {
         .replacen("postgres@", "postgres:hunter2@", 1)
 }
 
+/// The same on a server of MariaDB, of a user who has no rights but those on the database.
+fn on_mariadb() -> String {
+    let url = mariadb::shared().create_database();
+    let (address, name) = url.rsplit_once('/').expect("it names a database");
+    mariadb::execute(
+        &url,
+        &format!("CREATE USER {name} IDENTIFIED BY 'hunter2'; GRANT ALL PRIVILEGES ON {name}.* TO {name}"),
+    );
+    format!(
+        "{}/{name}",
+        address.replacen("root@", &format!("{name}:hunter2@"), 1)
+    )
+}
+
 /// The same settings, with the state database on a server.
 fn on_server(settings: &str, state: &str) -> String {
     assert!(settings.contains("sqlite://state.db"), "{settings}");
     settings.replacen("sqlite://state.db", state, 1)
+}
+
+fn port_of(url: &str) -> &str {
+    let (_, rest) = url.rsplit_once(':').expect("it has a port");
+    rest.split('/').next().unwrap_or(rest)
 }
 
 fn site(state: &str, warehouse: &str) -> Site {
@@ -49,8 +69,16 @@ fn submit(site: &Site, store: &str, amount: &str) {
 
 #[test]
 fn the_whole_program_works_with_its_state_on_a_server_and_shows_no_password() {
-    let state = database();
-    let site = site(&state, support::SQLITE);
+    the_whole_program_works(&database());
+}
+
+#[test]
+fn the_whole_program_works_with_its_state_on_a_server_and_shows_no_password_of_mariadb() {
+    the_whole_program_works(&on_mariadb());
+}
+
+fn the_whole_program_works(state: &str) {
+    let site = site(state, support::SQLITE);
     let before = site.run(["status"]);
     assert_eq!(before.status.code(), Some(2), "{before}");
     assert!(
@@ -109,12 +137,12 @@ fn the_whole_program_works_with_its_state_on_a_server_and_shows_no_password() {
     // A wrong name of the database, and a server that is away.
     for wrong in [
         format!("{state}_other"),
-        state.replace(&format!(":{}/", shared().port), ":1/"),
+        state.replace(&format!(":{}/", port_of(state)), ":1/"),
     ] {
         site.write_settings(&on_server(&support::settings(support::SQLITE, JOB), &wrong));
         let done = site.run(["status"]);
         assert_eq!(done.status.code(), Some(1), "{done}");
-        assert!(done.stderr.contains("postgres:***@"), "{done}");
+        assert!(done.stderr.contains(":***@"), "{done}");
         outputs.push(done.to_string());
     }
     for output in outputs {
@@ -148,8 +176,16 @@ fn settings_that_are_refused_leave_nothing_on_a_new_server() {
 
 #[test]
 fn a_second_service_is_refused_and_told_who_works() {
-    let state = database();
-    let (first, second) = (site(&state, support::SQLITE), site(&state, support::SQLITE));
+    a_second_service_is_refused(&database());
+}
+
+#[test]
+fn a_second_service_is_refused_and_told_who_works_of_mariadb() {
+    a_second_service_is_refused(&on_mariadb());
+}
+
+fn a_second_service_is_refused(state: &str) {
+    let (first, second) = (site(state, support::SQLITE), site(state, support::SQLITE));
     let running = support::service(&first);
     let refused = second.run(["run"]);
     assert_eq!(refused.status.code(), Some(1), "{refused}");
@@ -169,8 +205,16 @@ fn a_second_service_is_refused_and_told_who_works() {
 
 #[test]
 fn a_killed_service_is_followed_without_a_person() {
-    let state = database();
-    let site = site(&state, support::SQLITE);
+    a_killed_service_is_followed(&database());
+}
+
+#[test]
+fn a_killed_service_is_followed_without_a_person_of_mariadb() {
+    a_killed_service_is_followed(&on_mariadb());
+}
+
+fn a_killed_service_is_followed(state: &str) {
+    let site = site(state, support::SQLITE);
     let killed = support::service(&site);
     killed.kill();
     submit(&site, "S1", "1.50");
@@ -190,8 +234,16 @@ fn a_killed_service_is_followed_without_a_person() {
 
 #[test]
 fn a_service_that_stood_still_ends_once_another_host_took_over() {
-    let state = database();
-    let (first, second) = (site(&state, support::SQLITE), site(&state, support::SQLITE));
+    a_service_that_stood_still_ends(&database());
+}
+
+#[test]
+fn a_service_that_stood_still_ends_once_another_host_took_over_of_mariadb() {
+    a_service_that_stood_still_ends(&on_mariadb());
+}
+
+fn a_service_that_stood_still_ends(state: &str) {
+    let (first, second) = (site(state, support::SQLITE), site(state, support::SQLITE));
     let paused = support::service(&first);
     paused.signal("STOP");
     let mut next = support::service(&second);

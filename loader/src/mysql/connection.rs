@@ -1,22 +1,12 @@
 //! A connection to a server, on which each call is waited for as long as the server is at work on it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use gristmill_servers::silence::{answer, hear};
+use gristmill_servers::mysql::{ConnectError, Line, Server, close};
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinaryProtocol, Conn, Error, Params, QueryResult, Row, Value};
+use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Row, Value};
 
 use super::MySqlFault;
-use super::connect::Server;
-use super::sql;
-use crate::LoadError;
-
-/// How long the server may take to say what it does.
-const ANSWER: Duration = Duration::from_secs(10);
-
-/// How long to wait until the server knows that a connection ends. If it does not hear that, it finds out later.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A connection. If it is dropped, it is closed, and the server rolls an open transaction back.
 pub(super) struct Connection {
@@ -24,26 +14,10 @@ pub(super) struct Connection {
     line: Line,
 }
 
-/// What is needed to ask about a connection, which may fall silent: see [`gristmill_servers::silence`].
-struct Line {
-    server: Arc<Server>,
-    /// Which server it is: behind a balancer, another connection may lead to another one.
-    name: String,
-    /// The server's number for the connection.
-    id: u32,
-}
-
 impl Connection {
-    pub(super) async fn open(server: &Arc<Server>) -> Result<Self, LoadError> {
-        let (conn, name) = server.connect().await?;
-        Ok(Self {
-            line: Line {
-                server: server.clone(),
-                name,
-                id: conn.id(),
-            },
-            conn,
-        })
+    pub(super) async fn open(server: &Arc<Server>) -> Result<Self, ConnectError> {
+        let (conn, line) = Line::connect(server).await?;
+        Ok(Self { conn, line })
     }
 
     /// Runs a statement without parameters as it is, which all kinds of statements allow.
@@ -75,8 +49,7 @@ impl Connection {
 
     /// Closes the connection, and waits for a moment until the server knows.
     pub(super) async fn close(self) {
-        // If it is broken, there is nobody to tell.
-        let _ = tokio::time::timeout(FAREWELL, self.conn.disconnect()).await;
+        close(self.conn).await;
     }
 }
 
@@ -89,42 +62,5 @@ pub(super) struct Rows<'c> {
 impl Rows<'_> {
     pub(super) async fn next(&mut self) -> Result<Option<Row>, MySqlFault> {
         self.line.hear(self.found.next()).await
-    }
-}
-
-impl Line {
-    async fn hear<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, MySqlFault> {
-        Ok(hear(self.server.silence(), call, || self.is_at_work()).await?)
-    }
-
-    /// Returns whether the server is at work for the connection. If it is not, the connection is ended, since its locks
-    /// would hold up the next try.
-    async fn is_at_work(&self) -> bool {
-        // The connection has a limit of its own.
-        let Ok((mut conn, name)) = self.server.connect().await else {
-            return false;
-        };
-        if name != self.name {
-            // Another server, behind a balancer: it knows nothing of the connection, and its numbers are others'.
-            return false;
-        }
-        let is_at_work = answer(ANSWER, ask(&mut conn, self.id), |error| {
-            matches!(error, Error::Server(_))
-        })
-        .await;
-        let _ = tokio::time::timeout(FAREWELL, conn.disconnect()).await;
-        is_at_work
-    }
-}
-
-async fn ask(conn: &mut Conn, id: u32) -> Result<bool, Error> {
-    let found: Option<Row> = conn.exec_first(sql::AT_WORK, (id,)).await?;
-    if found.is_some() {
-        return Ok(true);
-    }
-    match conn.query_drop(format!("KILL CONNECTION {id}")).await {
-        // The server refuses if the connection has ended already.
-        Ok(()) | Err(Error::Server(_)) => Ok(false),
-        Err(error) => Err(error),
     }
 }

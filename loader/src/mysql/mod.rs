@@ -10,9 +10,7 @@
 //! so a server that has lost the connection could give it away while the commit is still under way. And MySQL refuses a
 //! statement that names a temporary table twice, so no statement here does, although MariaDB would allow it.
 
-mod connect;
 mod connection;
-mod fault;
 mod session;
 mod sql;
 mod stage;
@@ -21,11 +19,11 @@ mod table;
 
 use std::sync::Arc;
 
+use gristmill_servers::mysql::{ConnectError, FORM, Server};
 use gristmill_servers::url::redacted;
 
 use crate::{LoadError, Target};
-use connect::Server;
-pub use fault::MySqlFault;
+pub use gristmill_servers::mysql::MySqlFault;
 
 /// The longest name of a database, table or column, in characters.
 const LONGEST_NAME: usize = 64;
@@ -59,12 +57,13 @@ impl MySqlWarehouse {
                 )));
             }
         }
-        let server = Server::new(url)?;
-        let schema = target.schema.clone().or_else(|| server.database());
-        let schema = schema.ok_or_else(|| LoadError::BadUrl {
+        let unusable = |reason| LoadError::BadUrl {
             url: redacted(url),
-            reason: format!("it names no database; {}", connect::FORM),
-        })?;
+            reason,
+        };
+        let server = Server::new(url).map_err(unusable)?;
+        let schema = target.schema.clone().or_else(|| server.database());
+        let schema = schema.ok_or_else(|| unusable(format!("it names no database; {FORM}")))?;
         Ok(Self {
             server: Arc::new(server),
             url: redacted(url),
@@ -79,6 +78,16 @@ impl MySqlWarehouse {
             action,
             warehouse,
             source: error.into(),
+        }
+    }
+
+    fn not_connected(&self, error: ConnectError) -> LoadError {
+        match error {
+            ConnectError::Url(reason) => LoadError::BadUrl {
+                url: self.url.clone(),
+                reason,
+            },
+            ConnectError::Server(fault) => self.failed("connect to")(fault),
         }
     }
 

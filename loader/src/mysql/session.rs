@@ -3,11 +3,13 @@
 use mysql_async::{Row, Value};
 
 use super::connection::{Connection, Rows};
-use super::fault::NO_SUCH_TABLE;
 use super::sql::{self, Product, Sql};
 use super::{MySqlFault, MySqlWarehouse, table};
 use crate::LoadError;
 use crate::protocol::{CREATE_LEDGER, LOOK_UP, PREPARE, Purpose, Statement};
+
+/// There is no such table.
+const NO_SUCH_TABLE: u16 = 1146;
 
 /// The row of the table of locks that those lock who prepare.
 const TO_PREPARE: &str = "";
@@ -194,7 +196,8 @@ impl<'w> MySqlSession<'w> {
 
 /// Connects, with settings of its own.
 async fn ready(warehouse: &MySqlWarehouse, action: &'static str) -> Result<Connection, LoadError> {
-    let mut connection = Connection::open(&warehouse.server).await?;
+    let connection = Connection::open(&warehouse.server).await;
+    let mut connection = connection.map_err(|error| warehouse.not_connected(error))?;
     for setting in [sql::SETTINGS, sql::ISOLATION] {
         let done = connection.command(setting).await;
         done.map_err(warehouse.failed(action))?;

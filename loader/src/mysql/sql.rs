@@ -50,14 +50,6 @@ pub(super) const UNIQUE_KEYS: &str =
        FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0
       ORDER BY INDEX_NAME, SEQ_IN_INDEX";
 
-/// Which of several servers behind one address this is.
-pub(super) const IDENTITY: &str = "SELECT CONCAT(@@hostname, ':', @@port, ':', @@server_id)";
-
-/// A row if the server is at work for the connection with this number: it neither waits for its client nor sends to it.
-pub(super) const AT_WORK: &str = "SELECT 1 FROM information_schema.PROCESSLIST
-      WHERE ID = ? AND COMMAND NOT IN ('Sleep', 'Killed')
-        AND COALESCE(STATE, '') NOT IN ('Reading from net', 'Writing to net', 'Sending to client')";
-
 /// The longest text of a key, in characters of up to four bytes. With two of them and a date, a key has 1,531 bytes; an
 /// index takes 3,072, or 1,536 where a page of InnoDB has 8 KiB.
 const KEY_LENGTH: usize = 191;

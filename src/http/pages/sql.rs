@@ -39,13 +39,15 @@ const EXAMPLES: [(&str, &str); 3] = [
 const SLOWEST: &str = "The slowest runs";
 const SLOWEST_OF_SQLITE: &str = "SELECT run_id, job, started, finished,\n       round((julianday(finished) - julianday(started)) * 86400, 1) AS seconds\n  FROM runs WHERE finished IS NOT NULL\n ORDER BY seconds DESC LIMIT 20";
 const SLOWEST_OF_POSTGRES: &str = "SELECT run_id, job, started, finished,\n       round(extract(epoch FROM finished::timestamptz - started::timestamptz), 1) AS seconds\n  FROM runs WHERE finished IS NOT NULL\n ORDER BY seconds DESC LIMIT 20";
+const SLOWEST_OF_MYSQL: &str = "SELECT run_id, job, started, finished,\n       round(timestampdiff(MICROSECOND, left(started, 26), left(finished, 26)) / 1e6, 1) AS seconds\n  FROM runs WHERE finished IS NOT NULL\n ORDER BY seconds DESC LIMIT 20";
 
 pub(super) async fn page(look: &Look<'_>) -> Result<Page, Problem> {
     let state = look.desk.state().await?;
     let views = state.views().await?;
     let slowest = match state.place() {
         Place::File(_) => SLOWEST_OF_SQLITE,
-        Place::Server(..) => SLOWEST_OF_POSTGRES,
+        Place::Postgres(..) => SLOWEST_OF_POSTGRES,
+        Place::MySql(..) => SLOWEST_OF_MYSQL,
     };
     let question = look.ask.get("q").unwrap_or_default();
     let answered = match question.is_empty() {

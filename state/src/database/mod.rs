@@ -134,8 +134,8 @@ impl StateDb {
                 }
                 acquired => Some(acquired?),
             },
-            Place::Server(..) if schema::is_absent(&place).await? => None,
-            Place::Server(..) => return Err(schema::older(&place).await),
+            Place::Postgres(..) | Place::MySql(..) if schema::is_absent(&place).await? => None,
+            Place::Postgres(..) | Place::MySql(..) => return Err(schema::older(&place).await),
         };
         Self::open(place, clock).await
     }

@@ -34,17 +34,24 @@ pub(super) const MOST_BYTES: usize = 1 << 20;
 /// The names of everything that is no view.
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type <> 'view'";
 
-/// The views, each with its columns, and its text, of which Postgres does not keep the comments.
+/// The views, each with its columns, and its text, of which servers do not keep the comments.
 const VIEWS: &str = "
     sqlite{
-    SELECT s.name, s.sql, (SELECT json_group_array(c.name) FROM pragma_table_info(s.name) c) AS columns
+    SELECT s.name, s.sql AS sql_text, (SELECT json_group_array(c.name) FROM pragma_table_info(s.name) c) AS columns
       FROM sqlite_schema s WHERE s.type = 'view'
     }
     postgres{
-    SELECT v.relname::text AS name, NULL::text AS sql,
+    SELECT v.relname::text AS name, NULL::text AS sql_text,
            (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute a
              WHERE a.attrelid = v.oid AND a.attnum > 0 AND NOT a.attisdropped)::text AS columns
       FROM pg_class v WHERE v.relkind = 'v' AND v.relnamespace = current_schema()::regnamespace
+    }
+    mysql{
+    SELECT v.table_name AS name, NULL AS sql_text,
+           (SELECT '[\"' || group_concat(c.column_name ORDER BY c.ordinal_position SEPARATOR '\",\"') || '\"]'
+              FROM information_schema.columns c
+             WHERE c.table_schema = v.table_schema AND c.table_name = v.table_name) AS columns
+      FROM information_schema.views v WHERE v.table_schema = database()
     }
      ORDER BY 1";
 
@@ -66,7 +73,7 @@ impl StateDb {
         let views = dialect::query(VIEWS)
             .try_map(|row| {
                 let name: String = row.get("name")?;
-                let sql: Option<&str> = row.get("sql")?;
+                let sql: Option<&str> = row.get("sql_text")?;
                 Ok(ViewRow {
                     about: about(sql.or_else(|| schema::text_of_view(&name)).unwrap_or_default()),
                     name,

@@ -15,7 +15,7 @@ impl StateDb {
     pub async fn service(&self) -> Result<Option<Holder>, StateError> {
         match &self.place {
             Place::File(path) => ServiceLock::holder(path),
-            Place::Server(server, _) => lease::holder(server).await,
+            place => lease::holder(place).await,
         }
     }
 
@@ -23,7 +23,7 @@ impl StateDb {
     pub async fn workers(&self) -> Result<Vec<WorkerRow>, StateError> {
         match &self.place {
             Place::File(_) => Ok(Vec::new()),
-            Place::Server(server, _) => workers_on(server).await,
+            place => workers_on(place).await,
         }
     }
 
@@ -31,7 +31,7 @@ impl StateDb {
     pub async fn name(&self) -> Result<Option<String>, StateError> {
         match &self.place {
             Place::File(_) => Ok(None),
-            Place::Server(..) => {
+            Place::Postgres(..) | Place::MySql(..) => {
                 let name = query_scalar(NAME).fetch_one(&self.readers).await;
                 name.map(Some).during("ask for the name of", "the state database")
             }

@@ -7,6 +7,9 @@ use std::pin::pin;
 
 use futures::stream::{BoxStream, try_unfold};
 use futures::{StreamExt as _, TryStreamExt as _};
+use gristmill_servers::mysql::Line;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Value};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 
@@ -14,9 +17,10 @@ use super::Dialect;
 use super::connection::Connection;
 use super::datum::{Datum, FromDatum};
 use super::error::{DatabaseError, Result};
+use super::mysql::{self, MySql, value};
 use super::parameter::Parameter;
-use super::postgres::{Columns, NO_NUL, Postgres, as_sql, columns};
-use super::row::Row;
+use super::postgres::{NO_NUL, Postgres, as_sql, columns};
+use super::row::{Columns, Row};
 use super::sqlite::{Sqlite, statement};
 
 /// Rows that come one after another.
@@ -51,6 +55,7 @@ impl Connection {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::Postgres(_) => Dialect::Postgres,
+            Self::MySql(_) => Dialect::MySql,
         }
     }
 
@@ -63,6 +68,7 @@ impl Connection {
                 Ok(())
             }
             Self::Postgres(postgres) => postgres.batch(statements).await,
+            Self::MySql(mysql) => mysql.batch(statements).await,
         }
     }
 
@@ -74,6 +80,7 @@ impl Connection {
                 Ok(rows.map(|row| Ok(Row::Sqlite(row?))).boxed())
             }
             Self::Postgres(postgres) => postgres.stream(text).await,
+            Self::MySql(mysql) => mysql.stream(text).await,
         }
     }
 
@@ -87,6 +94,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.fill(table, columns, rows).await,
             Self::Postgres(postgres) => postgres.fill(table, columns, rows).await,
+            Self::MySql(mysql) => mysql.fill(table, columns, rows).await,
         }
     }
 }
@@ -122,11 +130,63 @@ async fn insert(
     rows: usize,
     bound: Vec<Parameter>,
 ) -> Result<()> {
-    let row = format!("({})", vec!["?"; columns.len()].join(", "));
-    let (table, columns, values) = (quoted(table), all_quoted(columns), vec![row; rows].join(", "));
-    let text = format!("INSERT INTO {table} ({columns}) VALUES {values}");
+    let text = insertion(table, columns, rows);
     statement(text.into(), bound).execute(driver).await?;
     Ok(())
+}
+
+/// Returns the statement that adds some rows.
+fn insertion(table: &str, columns: &[String], rows: usize) -> String {
+    let row = format!("({})", vec!["?"; columns.len()].join(", "));
+    let (table, columns, values) = (quoted(table), all_quoted(columns), vec![row; rows].join(", "));
+    format!("INSERT INTO {table} ({columns}) VALUES {values}")
+}
+
+/// An answer of MySQL, of which rows have yet to come.
+type Coming<'c> = (QueryResult<'c, 'static, BinaryProtocol>, Columns, &'c Line);
+
+async fn next_of_mysql(coming: Coming<'_>) -> Result<Option<(Row, Coming<'_>)>> {
+    let (mut found, columns, line) = coming;
+    let row = line.hear(found.next()).await?;
+    Ok(row.map(|row| (Row::MySql(row, columns.clone()), (found, columns, line))))
+}
+
+impl MySql {
+    async fn stream(&mut self, text: &str) -> Result<Rows<'_, Row>> {
+        let (conn, line) = self.conn().await?;
+        let found = line.hear(conn.exec_iter(text, Params::Empty)).await?;
+        let columns = mysql::columns(found.columns_ref());
+        Ok(try_unfold((found, columns, line), next_of_mysql).boxed())
+    }
+
+    async fn fill(
+        &mut self,
+        table: &str,
+        columns: &[String],
+        mut rows: Rows<'_, Vec<Parameter>>,
+    ) -> Result<()> {
+        let at_once = (PARAMETERS / columns.len()).max(1);
+        let mut bound = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            bound.extend(row.iter().map(value));
+            if bound.len() >= at_once * columns.len() {
+                self.insert(table, columns, std::mem::take(&mut bound)).await?;
+            }
+        }
+        match bound.is_empty() {
+            true => Ok(()),
+            false => self.insert(table, columns, bound).await,
+        }
+    }
+
+    async fn insert(&mut self, table: &str, columns: &[String], bound: Vec<Value>) -> Result<()> {
+        let text = insertion(table, columns, bound.len() / columns.len());
+        let add = |mut conn: Conn| async move {
+            let added = conn.exec_drop(text, Params::Positional(bound)).await;
+            (conn, added)
+        };
+        self.call(add).await
+    }
 }
 
 impl Postgres {

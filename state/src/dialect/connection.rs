@@ -1,16 +1,38 @@
-//! A connection to either database.
+//! A connection to a database.
+
+use std::time::Duration;
+
+use futures::FutureExt as _;
 
 use super::error::Result;
+use super::mysql::MySql;
 use super::parameter::Parameter;
 use super::postgres::Postgres;
 use super::row::Row;
 use super::sqlite::Sqlite;
 
-/// A connection, with which one statement runs at a time.
+/// A connection, with which one statement runs at a time. What MySQL's driver does is boxed: unboxed, the type of whatever waits
+/// for it would be too deep for the compiler.
 #[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(Sqlite),
     Postgres(Box<Postgres>),
+    MySql(Box<MySql>),
+}
+
+/// What a connection to a server is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The transactions of the rules. One of them writes at a time, and each is counted.
+    Write,
+    Read,
+    /// What lies beside the rules, such as the lease: no transaction of the rules waits for it.
+    Beside {
+        /// How long it waits for a lock.
+        wait: Duration,
+        /// Whether commits are on disk when they return.
+        is_flushed: bool,
+    },
 }
 
 /// What a statement without an answer did.
@@ -32,7 +54,7 @@ impl Connection {
     pub(crate) fn sqlite(&mut self) -> &mut sqlx::SqliteConnection {
         match self {
             Self::Sqlite(sqlite) => sqlite.driver(),
-            Self::Postgres(_) => panic!("it is on Postgres"),
+            Self::Postgres(_) | Self::MySql(_) => panic!("it is on a server"),
         }
     }
 
@@ -41,6 +63,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.rows(statement, bound).await,
             Self::Postgres(postgres) => postgres.rows(statement, bound).await,
+            Self::MySql(mysql) => mysql.rows(statement, bound).boxed().await,
         }
     }
 
@@ -49,6 +72,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.execute(statement, bound).await,
             Self::Postgres(postgres) => postgres.execute(statement, bound).await,
+            Self::MySql(mysql) => mysql.execute(statement, bound).boxed().await,
         }
     }
 
@@ -57,6 +81,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.is_usable().await,
             Self::Postgres(postgres) => postgres.is_usable().await,
+            Self::MySql(mysql) => mysql.is_usable().boxed().await,
         }
     }
 
@@ -68,6 +93,8 @@ impl Connection {
                 postgres.flush_commits(is_flushed);
                 Ok(())
             }
+            // It has no such choice for one session: all commits are as its settings say.
+            Self::MySql(_) => Ok(()),
         }
     }
 
@@ -76,6 +103,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.changes_of_others().await,
             Self::Postgres(postgres) => postgres.changes().await,
+            Self::MySql(mysql) => mysql.changes().await,
         }
     }
 
@@ -83,7 +111,7 @@ impl Connection {
     pub(crate) async fn empty_log(&mut self) -> Result<()> {
         match self {
             Self::Sqlite(sqlite) => sqlite.empty_log().await,
-            Self::Postgres(_) => Ok(()),
+            Self::Postgres(_) | Self::MySql(_) => Ok(()),
         }
     }
 
@@ -92,6 +120,7 @@ impl Connection {
         match self {
             Self::Sqlite(_) => {}
             Self::Postgres(postgres) => postgres.write_as(epoch),
+            Self::MySql(mysql) => mysql.write_as(epoch),
         }
     }
 
@@ -99,6 +128,16 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").await,
             Self::Postgres(postgres) => postgres.begin_to_write().await,
+            Self::MySql(mysql) => mysql.begin_to_write().boxed().await,
+        }
+    }
+
+    /// Begins a transaction that is none of the rules.
+    pub(super) async fn begin_beside(&mut self) -> Result<()> {
+        match self {
+            Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").await,
+            Self::Postgres(postgres) => postgres.begin_beside().await,
+            Self::MySql(mysql) => mysql.begin_beside().await,
         }
     }
 
@@ -106,6 +145,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.begin("BEGIN").await,
             Self::Postgres(postgres) => postgres.begin_to_read().await,
+            Self::MySql(mysql) => mysql.begin_to_read().await,
         }
     }
 
@@ -113,6 +153,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.commit().await,
             Self::Postgres(postgres) => postgres.commit().await,
+            Self::MySql(mysql) => mysql.commit().boxed().await,
         }
     }
 
@@ -121,6 +162,7 @@ impl Connection {
         match self {
             Self::Sqlite(sqlite) => sqlite.start_rollback(),
             Self::Postgres(postgres) => postgres.start_rollback(),
+            Self::MySql(mysql) => mysql.start_rollback(),
         }
     }
 
@@ -130,6 +172,10 @@ impl Connection {
             Self::Sqlite(sqlite) => sqlite.close().await,
             // The server ends a session whose client is gone.
             Self::Postgres(_) => Ok(()),
+            Self::MySql(mysql) => {
+                mysql.close().await;
+                Ok(())
+            }
         }
     }
 }

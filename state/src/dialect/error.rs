@@ -2,7 +2,8 @@
 
 use std::error::Error;
 
-use gristmill_servers::postgres::{ConnectError, PostgresFault};
+use gristmill_servers::mysql::{self, MySqlFault};
+use gristmill_servers::postgres::{self, PostgresFault};
 use tokio_postgres::error::SqlState;
 
 use crate::damage::Damage;
@@ -19,6 +20,9 @@ pub enum DatabaseError {
     /// The server or the way to it failed.
     #[error("{}{}", .0, advice(.0))]
     Postgres(PostgresFault),
+    /// The server of MySQL or MariaDB, or the way to it, failed.
+    #[error("{}{}", .0, advice_of_mysql(.0))]
+    MySql(MySqlFault),
     /// The settings of the connection to the server are wrong.
     #[error("{0}")]
     Connect(String),
@@ -73,6 +77,7 @@ impl DatabaseError {
         match self {
             Self::Sqlite(error) => matches!(sqlite_code(error), Some(BUSY | LOCKED)),
             Self::Postgres(fault) => fault.code().is_some_and(|code| IN_USE.contains(code)),
+            Self::MySql(fault) => fault.code().is_some_and(|code| IN_USE_OF_MYSQL.contains(&code)),
             Self::Connect(_) | Self::LeaseLost(_) => false,
             Self::Unconfirmed(_) | Self::RolledBack => false,
             Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
@@ -92,6 +97,7 @@ impl DatabaseError {
                     fault.is_transient()
                         || fault.code() == Some(&SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT)
                 }
+                Self::MySql(fault) => fault.is_transient() && fault.code() != Some(DUPLICATE_KEY),
                 Self::Connect(_) | Self::LeaseLost(_) => false,
                 Self::Unconfirmed(_) | Self::RolledBack => false,
                 Self::Column { .. } | Self::Damaged(_) | Self::NoRow | Self::Json(_) => false,
@@ -103,6 +109,12 @@ impl DatabaseError {
 impl From<PostgresFault> for DatabaseError {
     fn from(fault: PostgresFault) -> Self {
         Self::Postgres(fault)
+    }
+}
+
+impl From<MySqlFault> for DatabaseError {
+    fn from(fault: MySqlFault) -> Self {
+        Self::MySql(fault)
     }
 }
 
@@ -119,11 +131,36 @@ fn advice(fault: &PostgresFault) -> &'static str {
     }
 }
 
-impl From<ConnectError> for DatabaseError {
-    fn from(error: ConnectError) -> Self {
+/// The same where the server is one of MySQL or MariaDB.
+fn advice_of_mysql(fault: &MySqlFault) -> &'static str {
+    match fault.code() {
+        Some(1044 | 1142 | 1143 | 1227 | 1370) => {
+            "; GRANT the user in its URL ALL PRIVILEGES on the database, which is gristmill's alone"
+        }
+        Some(1419) => {
+            "; SET GLOBAL log_bin_trust_function_creators = 1 on the server while gristmill creates its tables, which have \
+             triggers"
+        }
+        // What concerns loads.
+        Some(1048 | DUPLICATE_KEY | 1406 | 1526) => "",
+        _ => fault.advice(),
+    }
+}
+
+impl From<postgres::ConnectError> for DatabaseError {
+    fn from(error: postgres::ConnectError) -> Self {
         match error {
-            ConnectError::Url(reason) => Self::Connect(reason),
-            ConnectError::Server(fault) => Self::Postgres(fault),
+            postgres::ConnectError::Url(reason) => Self::Connect(reason),
+            postgres::ConnectError::Server(fault) => Self::Postgres(fault),
+        }
+    }
+}
+
+impl From<mysql::ConnectError> for DatabaseError {
+    fn from(error: mysql::ConnectError) -> Self {
+        match error {
+            mysql::ConnectError::Url(reason) => Self::Connect(reason),
+            mysql::ConnectError::Server(fault) => Self::MySql(fault),
         }
     }
 }
@@ -134,6 +171,12 @@ const IN_USE: [SqlState; 3] = [
     SqlState::T_R_SERIALIZATION_FAILURE,
     SqlState::T_R_DEADLOCK_DETECTED,
 ];
+
+/// The same of MySQL and MariaDB: the row has changed since it was read, a lock was waited for too long, and a deadlock.
+const IN_USE_OF_MYSQL: [u16; 3] = [1020, 1205, 1213];
+
+/// What MySQL says to a row that has the key of another one.
+const DUPLICATE_KEY: u16 = 1062;
 
 // SQLite's primary result codes, https://www.sqlite.org/rescode.html.
 const BUSY: u32 = 5;

@@ -1,4 +1,4 @@
-//! What lies between the logic and the two databases that it can work on: SQLite and Postgres.
+//! What lies between the logic and the databases that it can work on: SQLite, Postgres, and MySQL or MariaDB.
 //!
 //! The logic is written once. It names a statement, binds values, and reads rows by column, through the types of this
 //! folder; which database answers is known only here. Statements are written in one notation, which is expanded for each
@@ -9,6 +9,7 @@ mod connection;
 mod datum;
 mod error;
 mod expanded;
+pub(crate) mod mysql;
 pub(crate) mod notation;
 mod parameter;
 mod place;
@@ -20,7 +21,7 @@ mod statement;
 mod transaction;
 
 pub(crate) use self::bulk::{all_quoted, quoted};
-pub(crate) use self::connection::Connection;
+pub(crate) use self::connection::{Connection, Purpose};
 pub(crate) use self::datum::Datum;
 pub use self::error::DatabaseError;
 pub(crate) use self::error::{CANTOPEN, INTERRUPT, NOMEM, READONLY, Result, TOOBIG, sqlite_code};
@@ -38,4 +39,17 @@ pub(crate) enum Dialect {
     Sqlite,
     /// A database on a server of Postgres.
     Postgres,
+    /// A database on a server of MySQL or MariaDB.
+    MySql,
+}
+
+impl Dialect {
+    /// Returns whether it reads what stands under a name in the notation.
+    fn reads(self, name: &str) -> bool {
+        match self {
+            Self::Sqlite => matches!(name, "sqlite" | "others"),
+            Self::Postgres => matches!(name, "postgres" | "others"),
+            Self::MySql => name == "mysql",
+        }
+    }
 }

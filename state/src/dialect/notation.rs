@@ -1,6 +1,6 @@
 //! The notation that statements are written in, and what each database reads instead.
 //!
-//! A statement is SQL that both databases understand, and, where they differ, one of these:
+//! A statement is SQL that all databases understand, and, where they differ, one of these:
 //!
 //! | written                             | means                                                                          |
 //! |-------------------------------------|--------------------------------------------------------------------------------|
@@ -11,39 +11,56 @@
 //! | `beyond(a)`                         | what sorts after all texts that begin with `a`                                  |
 //! | `nanoseconds(a)`                    | a time, as nanoseconds since 1970                                               |
 //! | `instr(a, b)`                       | the place of the text `b` in `a`, or 0                                          |
-//! | `a CROSS JOIN b ON …`               | a join that SQLite works off in this order; Postgres finds its own              |
+//! | `a CROSS JOIN b ON …`               | a join that SQLite and MySQL work off in this order; Postgres finds its own     |
 //! | `+a`                                | `a`, for which SQLite uses no index                                             |
-//! | `sqlite{…}`, `postgres{…}`          | what only one of them reads                                                     |
+//! | `sqlite{…}`, `postgres{…}`, `mysql{…}` | what only one of them reads                                                  |
+//! | `others{…}`                         | what SQLite and Postgres read, and MySQL does not                               |
 //!
 //! A column of `rows` may have the type `bool`, too: true, false, 1 and 0 are read as 1 and 0. SQLite gives a column that is
 //! selected from `rows` no name: where one is needed, write `r.job AS job`. In its statement, nothing else is called as
 //! `rows` is.
+//!
+//! Key words are written in capitals, and names in small letters. [`mysql`] has more that only MySQL reads otherwise.
 
+mod mysql;
+
+use std::borrow::Cow;
+
+pub(crate) use self::mysql::positional;
 use super::Dialect;
 
-/// Returns a statement as a database reads it.
+/// Returns a statement as a database reads it. For MySQL, it may be several, and its parameters have their numbers still:
+/// see [`positional`].
 pub(crate) fn expand(statement: &str, dialect: Dialect) -> String {
+    let statement = match dialect {
+        Dialect::MySql => mysql::rearranged(statement),
+        Dialect::Sqlite | Dialect::Postgres => Cow::Borrowed(statement),
+    };
     let mut expansion = Expansion {
         dialect,
-        rows: Vec::new(),
+        arrays: arrays(&statement),
+        table: "",
         out: String::with_capacity(2 * statement.len()),
     };
-    if dialect == Dialect::Sqlite {
-        // A column may be named before the rows that it is of.
-        let mut rest = statement;
-        while let Some((_, after)) = rest.split_once("rows(") {
-            rest = after;
-            expansion.rows.extend(Array::read(after).map(|(array, _)| array));
-        }
-    }
-    expansion.text(statement);
+    expansion.text(&statement);
     expansion.out
+}
+
+/// Returns the arrays of a statement that are read like tables. A column may be named before the array that it is of.
+fn arrays(statement: &str) -> Vec<Array<'_>> {
+    let calls = ["rows(", "list("]
+        .into_iter()
+        .flat_map(|call| statement.match_indices(call));
+    let arrays = calls.filter_map(|(at, call)| Array::read(&statement[at + call.len()..]));
+    arrays.map(|(array, _)| array).collect()
 }
 
 struct Expansion<'s> {
     dialect: Dialect,
-    /// The rows of the statement; SQLite reads their columns by place.
-    rows: Vec<Array<'s>>,
+    /// The arrays of the statement. SQLite reads the columns of rows by place; MySQL counts the rows of all from 1.
+    arrays: Vec<Array<'s>>,
+    /// The table that rows are added to.
+    table: &'s str,
     out: String,
 }
 
@@ -112,7 +129,7 @@ impl<'s> Expansion<'s> {
             rest = match first {
                 '\'' => self.quoted(rest),
                 '?' => self.parameter(rest),
-                '+' if self.dialect == Dialect::Postgres && !word(&rest[1..]).is_empty() => &rest[1..],
+                '+' if self.dialect != Dialect::Sqlite && !word(&rest[1..]).is_empty() => &rest[1..],
                 _ if is_word(first) => self.word(rest),
                 _ => self.copy(rest, first.len_utf8()),
             };
@@ -136,7 +153,7 @@ impl<'s> Expansion<'s> {
         let after = &text[1 + number.len()..];
         let kind = after.strip_prefix(':').map_or("", word);
         match (self.dialect, kind) {
-            (Dialect::Sqlite, _) => self.out += &format!("?{number}"),
+            (Dialect::Sqlite | Dialect::MySql, _) => self.out += &format!("?{number}"),
             (Dialect::Postgres, "text") => self.out += &format!("(${number}::text COLLATE \"C\")"),
             (Dialect::Postgres, "int") => self.out += &format!("${number}::bigint"),
             (Dialect::Postgres, "real") => self.out += &format!("${number}::double precision"),
@@ -153,9 +170,9 @@ impl<'s> Expansion<'s> {
         let after = &text[word.len()..];
         let is_sqlite = self.dialect == Dialect::Sqlite;
         match (word, after.chars().next()) {
-            ("sqlite" | "postgres", Some('{')) => {
+            ("sqlite" | "postgres" | "mysql" | "others", Some('{')) => {
                 let (inner, rest) = after[1..].split_once('}').unwrap_or((&after[1..], ""));
-                if is_sqlite == (word == "sqlite") {
+                if self.dialect.reads(word) {
                     self.text(inner);
                 }
                 return rest;
@@ -165,6 +182,7 @@ impl<'s> Expansion<'s> {
                     match self.dialect {
                         Dialect::Sqlite => self.out += &format!("jsonb_each(?{})", array.parameter),
                         Dialect::Postgres => array.for_postgres(&mut self.out),
+                        Dialect::MySql => array.for_mysql(&mut self.out),
                     }
                     return rest;
                 }
@@ -176,19 +194,43 @@ impl<'s> Expansion<'s> {
             }
             ("greatest", Some('(')) if is_sqlite => self.out += "max",
             ("least", Some('(')) if is_sqlite => self.out += "min",
-            ("instr", Some('(')) if !is_sqlite => self.out += "strpos",
-            ("CROSS", _) if !is_sqlite => return after.trim_start(),
+            ("instr", Some('(')) if self.dialect == Dialect::Postgres => self.out += "strpos",
+            ("CROSS", _) if self.dialect == Dialect::Postgres => return after.trim_start(),
             (_, Some('.')) => {
                 let column = self::word(&after[1..]);
-                if let Some(place) = self.place(word, column) {
-                    self.out += &format!("{word}.value ->> {place}");
+                if self.column(word, column) {
                     return &after[1 + column.len()..];
                 }
-                self.out += word;
+                self.name(word);
             }
+            _ if self.dialect == Dialect::MySql => return self.word_for_mysql(word, after),
             _ => self.out += word,
         }
         after
+    }
+
+    /// Writes a column of an array, if it is one that the database reads in its own way.
+    fn column(&mut self, alias: &str, column: &str) -> bool {
+        let array = self.arrays.iter().find(|array| array.alias == alias);
+        let place = array.and_then(|array| array.columns.iter().position(|(name, _)| *name == column));
+        match self.dialect {
+            Dialect::Sqlite if let Some(place) = place => self.out += &format!("{alias}.value ->> {place}"),
+            Dialect::MySql if array.is_some() && column == "key" => {
+                self.out += &format!("({alias}.\"key\" - 1)")
+            }
+            Dialect::MySql if alias == "excluded" => {
+                self.out += &format!("VALUES({})", mysql::quoted(column))
+            }
+            Dialect::Sqlite | Dialect::Postgres | Dialect::MySql => return false,
+        }
+        true
+    }
+
+    fn name(&mut self, name: &str) {
+        match self.dialect {
+            Dialect::MySql => self.out += &mysql::quoted(name),
+            Dialect::Sqlite | Dialect::Postgres => self.out += name,
+        }
     }
 
     fn function(&mut self, name: &str, of: &'s str) {
@@ -198,6 +240,7 @@ impl<'s> Expansion<'s> {
             ("beyond", Dialect::Sqlite) => self.around("", of, " || CAST(x'ff' AS TEXT)"),
             // Postgres takes no such byte. This is the last of all characters, which no path has.
             ("beyond", Dialect::Postgres) => self.around("", of, " || chr(1114111)"),
+            ("beyond", Dialect::MySql) => self.around("", of, " || '\u{10ffff}'"),
             (_, Dialect::Sqlite) => {
                 self.around("(CAST(strftime('%s', ", of, ") AS INTEGER) * 1000000000");
                 self.around(" + CAST(substr(", of, ", 21, 6) AS INTEGER) * 1000)");
@@ -206,6 +249,10 @@ impl<'s> Expansion<'s> {
                 let behind = " AS timestamptz)) * 1000000000 AS bigint)";
                 self.around("CAST(extract(epoch FROM CAST(", of, behind);
             }
+            (_, Dialect::MySql) => {
+                let before = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', CAST(left(";
+                self.around(before, of, ", 26) AS DATETIME(6))) * 1000");
+            }
         }
     }
 
@@ -213,12 +260,6 @@ impl<'s> Expansion<'s> {
         self.out += before;
         self.text(inner);
         self.out += behind;
-    }
-
-    /// Returns the place of a column in the rows with this name.
-    fn place(&self, alias: &str, column: &str) -> Option<usize> {
-        let array = self.rows.iter().find(|array| array.alias == alias)?;
-        array.columns.iter().position(|(name, _)| *name == column)
     }
 }
 

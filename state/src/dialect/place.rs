@@ -3,12 +3,15 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use gristmill_servers::postgres::Server;
+use futures::FutureExt as _;
+use gristmill_servers::{mysql, postgres};
 
-use super::connection::Connection;
+use super::connection::{Connection, Purpose};
 use super::error::Result;
-use super::postgres::{Postgres, Purpose};
+use super::mysql::MySql;
+use super::postgres::Postgres;
 use super::readers::Reading;
 use super::sqlite::{Sqlite, reading};
 use crate::answerer::{Answerer, ReaderRole};
@@ -19,7 +22,9 @@ pub enum Place {
     /// In a file of SQLite.
     File(PathBuf),
     /// On a server of Postgres, with the role that answers there, if there is one.
-    Server(Arc<Server>, Option<Arc<ReaderRole>>),
+    Postgres(Arc<postgres::Server>, Option<Arc<ReaderRole>>),
+    /// On a server of MySQL or MariaDB, likewise.
+    MySql(Arc<mysql::Server>, Option<Arc<ReaderRole>>),
 }
 
 impl Place {
@@ -27,7 +32,7 @@ impl Place {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) => Some(path),
-            Self::Server(..) => None,
+            Self::Postgres(..) | Self::MySql(..) => None,
         }
     }
 
@@ -35,7 +40,7 @@ impl Place {
     pub(crate) fn answerer(&self) -> Option<Answerer> {
         match self {
             Self::File(path) => Some(Answerer::File(path.clone())),
-            Self::Server(_, role) => role.as_deref().cloned().map(Answerer::Role),
+            Self::Postgres(_, role) | Self::MySql(_, role) => role.as_deref().cloned().map(Answerer::Role),
         }
     }
 
@@ -43,10 +48,46 @@ impl Place {
     pub(crate) async fn connect_to_write(&self) -> Result<Connection> {
         match self {
             Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
-            Self::Server(server, _) => {
+            Self::Postgres(server, _) => {
                 let postgres = Postgres::connect(server, Purpose::Write).await?;
                 Ok(Connection::Postgres(Box::new(postgres)))
             }
+            Self::MySql(server, _) => {
+                let mysql = MySql::connect(server, Purpose::Write).boxed().await?;
+                Ok(Connection::MySql(Box::new(mysql)))
+            }
+        }
+    }
+
+    /// Connects to a server for what lies beside the rules. `None` if the database is in a file.
+    pub(crate) async fn connect_beside(
+        &self,
+        wait: Duration,
+        is_flushed: bool,
+    ) -> Result<Option<Connection>> {
+        self.connect(Purpose::Beside { wait, is_flushed }).await
+    }
+
+    async fn connect(&self, purpose: Purpose) -> Result<Option<Connection>> {
+        Ok(match self {
+            Self::File(_) => None,
+            Self::Postgres(server, _) => {
+                let postgres = Postgres::connect(server, purpose).await?;
+                Some(Connection::Postgres(Box::new(postgres)))
+            }
+            Self::MySql(server, _) => {
+                let mysql = MySql::connect(server, purpose).boxed().await?;
+                Some(Connection::MySql(Box::new(mysql)))
+            }
+        })
+    }
+
+    /// Waits for a call that waits for nobody itself, as long as a server may be silent.
+    pub(crate) async fn in_time<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        match self {
+            Self::File(_) => call.await,
+            Self::Postgres(server, _) => server.in_time(call).await,
+            Self::MySql(server, _) => server.in_time(call).await,
         }
     }
 
@@ -54,7 +95,8 @@ impl Place {
     pub(crate) fn reading(&self) -> Reading {
         match self {
             Self::File(path) => Reading::Sqlite(Box::new(reading(path))),
-            Self::Server(server, _) => Reading::Postgres(server.clone()),
+            Self::Postgres(server, _) => Reading::Postgres(server.clone()),
+            Self::MySql(server, _) => Reading::MySql(server.clone()),
         }
     }
 
@@ -62,7 +104,7 @@ impl Place {
     pub(crate) fn to_be_written(&self) -> &'static str {
         match self {
             Self::File(_) => "it is an SQLite file that this user can write",
-            Self::Server(..) => {
+            Self::Postgres(..) | Self::MySql(..) => {
                 "its server is up, and that the user in its URL may create and write tables there"
             }
         }
@@ -75,7 +117,9 @@ impl Place {
                 "it is an SQLite file that this user can read; if a log lies beside it (-wal), this user must be able to \
                  read that and its index (-shm) too"
             }
-            Self::Server(..) => "its server is up, and that the user in its URL may read its tables",
+            Self::Postgres(..) | Self::MySql(..) => {
+                "its server is up, and that the user in its URL may read its tables"
+            }
         }
     }
 }
@@ -84,14 +128,21 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
-            Self::Server(server, _) => server.url().fmt(f),
+            Self::Postgres(server, _) => server.url().fmt(f),
+            Self::MySql(server, _) => server.url().fmt(f),
         }
     }
 }
 
-impl From<Arc<Server>> for Place {
-    fn from(server: Arc<Server>) -> Self {
-        Self::Server(server, None)
+impl From<Arc<postgres::Server>> for Place {
+    fn from(server: Arc<postgres::Server>) -> Self {
+        Self::Postgres(server, None)
+    }
+}
+
+impl From<Arc<mysql::Server>> for Place {
+    fn from(server: Arc<mysql::Server>) -> Self {
+        Self::MySql(server, None)
     }
 }
 

@@ -6,6 +6,7 @@ mod values;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use gristmill_servers::postgres::{Line, PostgresFault, Server};
@@ -15,11 +16,11 @@ use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow, Statement};
 use self::outcome::Counted;
 pub(super) use self::values::{NO_NUL, datum};
 use super::Dialect;
-use super::connection::Done;
+use super::connection::{Done, Purpose};
 use super::error::{DatabaseError, Result};
 use super::expanded::expanded;
 use super::parameter::Parameter;
-use super::row::Row;
+use super::row::{Columns, Row};
 
 /// How statements are worked off. They are small: to compile them would take longer than to run them. Each is planned for
 /// the tables as they are: a plan that was made while they were small would read them as a whole for years. What is worked
@@ -45,7 +46,7 @@ const READER: &str = concat!("SET default_transaction_read_only = on; ", plannin
 
 /// Whoever writes locks the one row of `writer` first. So one transaction writes at a time, as on SQLite, and what it has
 /// read is still true when it writes.
-const BEGIN_TO_WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 const BEGIN_UNFLUSHED: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL synchronous_commit = off";
 const COUNT_WRITE: &str = "UPDATE writer SET writes = writes + 1";
 const TRANSACTION: &str = "RETURNING pg_current_xact_id(), writes";
@@ -53,13 +54,6 @@ const BEGIN_TO_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// Everything that was written: transactions of this program, and edits by hand.
 const CHANGES: &str = "SELECT writes + edits FROM writer";
-
-/// What a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    Write,
-    Read,
-}
 
 /// The transaction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,9 +70,6 @@ struct Prepared {
     statement: Statement,
     columns: Columns,
 }
-
-/// The places of the columns by their names. Where several have one name, the last of them counts.
-pub(super) type Columns = Arc<HashMap<String, usize>>;
 
 /// A connection to the server.
 pub(crate) struct Postgres {
@@ -104,10 +95,11 @@ impl Postgres {
         let line = Line::new(server.clone());
         line.identify(&client).await?;
         let settings = match purpose {
-            Purpose::Write => WRITER,
-            Purpose::Read => READER,
+            Purpose::Write => WRITER.to_owned(),
+            Purpose::Read => READER.to_owned(),
+            Purpose::Beside { wait, is_flushed } => beside(wait, is_flushed),
         };
-        line.hear(client.batch_execute(settings)).await?;
+        line.hear(client.batch_execute(&settings)).await?;
         Ok(Self {
             client,
             line,
@@ -226,7 +218,7 @@ impl Postgres {
     pub(super) async fn begin_to_write(&mut self) -> Result<()> {
         self.open();
         self.count_write(match self.is_flushed {
-            true => BEGIN_TO_WRITE,
+            true => BEGIN,
             false => BEGIN_UNFLUSHED,
         })
         .await
@@ -253,6 +245,10 @@ impl Postgres {
             return Err(DatabaseError::LeaseLost(self.line.server().url().to_owned()));
         }
         Ok(())
+    }
+
+    pub(super) async fn begin_beside(&mut self) -> Result<()> {
+        self.begin(BEGIN).await
     }
 
     pub(super) async fn begin_to_read(&mut self) -> Result<()> {
@@ -290,6 +286,16 @@ impl Postgres {
         let _ = self.client.batch_execute("ROLLBACK").now_or_never();
         self.state = State::None;
     }
+}
+
+/// Returns the settings of a session for what lies beside the rules.
+fn beside(wait: Duration, is_flushed: bool) -> String {
+    let wait = wait.as_millis();
+    let unflushed = match is_flushed {
+        true => "",
+        false => "; SET synchronous_commit = off",
+    };
+    format!("SET lock_timeout = {wait}{unflushed}")
 }
 
 /// Returns the transaction that was counted.

@@ -3,13 +3,15 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-use gristmill_servers::postgres::Server;
+use futures::FutureExt as _;
+use gristmill_servers::{mysql, postgres};
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
-use super::connection::Connection;
+use super::connection::{Connection, Purpose};
 use super::error::{DatabaseError, Result};
-use super::postgres::{Postgres, Purpose};
+use super::mysql::MySql;
+use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::transaction::Transaction;
 
@@ -20,7 +22,8 @@ const READERS: usize = 3;
 #[derive(Debug)]
 pub(crate) enum Reading {
     Sqlite(Box<SqliteConnectOptions>),
-    Postgres(Arc<Server>),
+    Postgres(Arc<postgres::Server>),
+    MySql(Arc<mysql::Server>),
 }
 
 impl Reading {
@@ -30,6 +33,10 @@ impl Reading {
             Self::Postgres(server) => {
                 let postgres = Postgres::connect(server, Purpose::Read).await?;
                 Ok(Connection::Postgres(Box::new(postgres)))
+            }
+            Self::MySql(server) => {
+                let mysql = MySql::connect(server, Purpose::Read).boxed().await?;
+                Ok(Connection::MySql(Box::new(mysql)))
             }
         }
     }

@@ -1,16 +1,24 @@
 //! Rows, which are read by the name of a column, or by its place.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use sqlx::Row as _;
 
 use super::datum::{Datum, FromDatum};
 use super::error::{DatabaseError, Result};
-use super::postgres::{self, Columns};
+use super::mysql;
+use super::postgres;
 use super::sqlite;
+
+/// The places of the columns by their names. Where several have one name, the last of them counts.
+pub(super) type Columns = Arc<HashMap<String, usize>>;
 
 /// A row of an answer.
 pub(crate) enum Row {
     Sqlite(sqlx::sqlite::SqliteRow),
     Postgres(tokio_postgres::Row, Columns),
+    MySql(mysql_async::Row, Columns),
 }
 
 impl Row {
@@ -24,6 +32,7 @@ impl Row {
         let datum = match self {
             Self::Sqlite(row) => sqlite::datum(row, place)?,
             Self::Postgres(row, _) => postgres::datum(row, place)?,
+            Self::MySql(row, _) => mysql::datum(row, place)?,
         };
         T::from_datum(datum).map_err(|source| DatabaseError::column(&place.to_string(), source))
     }
@@ -33,6 +42,7 @@ impl Row {
         match self {
             Self::Sqlite(row) => row.len(),
             Self::Postgres(row, _) => row.len(),
+            Self::MySql(row, _) => row.len(),
         }
     }
 
@@ -40,13 +50,16 @@ impl Row {
     pub(crate) fn datum(&self, column: &str) -> Result<Datum<'_>> {
         match self {
             Self::Sqlite(row) => sqlite::datum(row, column),
-            Self::Postgres(row, columns) => {
-                let place = columns.get(column);
-                let place = place.ok_or_else(|| DatabaseError::column(column, "there is no such column"))?;
-                postgres::datum(row, *place)
-            }
+            Self::Postgres(row, columns) => postgres::datum(row, place(columns, column)?),
+            Self::MySql(row, columns) => mysql::datum(row, place(columns, column)?),
         }
     }
+}
+
+/// Returns the place of a column.
+fn place(columns: &Columns, column: &str) -> Result<usize> {
+    let place = columns.get(column).copied();
+    place.ok_or_else(|| DatabaseError::column(column, "there is no such column"))
 }
 
 /// What a whole row is read as, column by column in their order.

@@ -20,6 +20,13 @@ impl<C: DerefMut<Target = Connection>> Transaction<C> {
         Ok(transaction)
     }
 
+    /// Begins a transaction on a connection that lies beside the rules.
+    pub(crate) async fn beside(connection: C) -> Result<Self> {
+        let mut transaction = Self::open(connection);
+        transaction.begin_beside().await?;
+        Ok(transaction)
+    }
+
     /// Begins a transaction that sees the database as it was at one moment.
     pub(crate) async fn to_read(connection: C) -> Result<Self> {
         let mut transaction = Self::open(connection);

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use gristmill_servers::postgres::ConnectError;
 use jiff::Timestamp;
-use tokio_postgres::{Client, Row};
 
-use super::{of_server, sql};
+use super::sql;
+use crate::dialect::{Connection, Result, Row, query};
 use crate::lock::Holder;
 
 /// What was seen of the lease. Two are equal if nobody has taken, renewed or given it back in between.
@@ -29,30 +28,32 @@ impl PartialEq for Seen {
 }
 
 /// Looks at the lease.
-pub(super) async fn look(client: &Client) -> Result<Seen, ConnectError> {
-    let row = client.query_one(sql::LOOK, &[]).await.map_err(of_server)?;
-    seen(&row).map_err(of_server)
+pub(super) async fn look(connection: &mut Connection) -> Result<Seen> {
+    query(sql::LOOK)
+        .try_map(|row| seen(&row))
+        .fetch_one(connection)
+        .await
 }
 
-fn seen(row: &Row) -> Result<Seen, tokio_postgres::Error> {
-    let epoch = row.try_get("epoch")?;
-    let owner: Option<String> = row.try_get("owner")?;
-    let remaining: Option<f64> = row.try_get("remaining")?;
+fn seen(row: &Row) -> Result<Seen> {
+    let epoch = row.get("epoch")?;
+    let owner: Option<String> = row.get("owner")?;
+    let remaining: Option<f64> = row.get("remaining")?;
     let remaining = remaining.filter(|seconds| *seconds > 0.0);
-    let moment = |column| -> Result<Option<Timestamp>, tokio_postgres::Error> {
-        let micros: Option<i64> = row.try_get(column)?;
+    let moment = |column| -> Result<Option<Timestamp>> {
+        let micros: Option<i64> = row.get(column)?;
         Ok(micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()))
     };
-    let renewed: Option<i64> = row.try_get("renewed")?;
+    let renewed: Option<i64> = row.get("renewed")?;
     let holder = match remaining {
         None => None,
         Some(_) => {
-            let pid: Option<i64> = row.try_get("pid")?;
-            let age: Option<f64> = row.try_get("age")?;
+            let pid: Option<i64> = row.get("pid")?;
+            let age: Option<f64> = row.get("age")?;
             Some(Holder {
                 pid: pid.and_then(|pid| pid.try_into().ok()),
                 since: moment("taken")?,
-                host: row.try_get("host")?,
+                host: row.get("host")?,
                 lease_until: moment("lease_until")?,
                 lease_age: age.map(|seconds| Duration::from_secs_f64(seconds.max(0.0)).as_secs()),
             })

@@ -12,17 +12,15 @@ mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_servers::postgres::{ConnectError, PostgresFault, Server};
 use sysinfo::System;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use tokio_postgres::{Client, IsolationLevel};
 
 use self::holder::{Seen, look};
+use crate::dialect::{Connection, DatabaseError, Place, Result, Transaction, query, query_scalar};
 use crate::error::StateError;
 use crate::lock::Holder;
 
@@ -32,7 +30,7 @@ pub(crate) const TTL: Duration = Duration::from_secs(30);
 /// A lease held by this process. It is renewed until it is released, lost or dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    server: Arc<Server>,
+    place: Place,
     owner: String,
     epoch: i64,
     is_lost: watch::Receiver<bool>,
@@ -42,33 +40,35 @@ pub(crate) struct Lease {
 impl Lease {
     /// Takes the lease on the database of a server, which has its schema. If another process holds it, waits for its end,
     /// and fails as soon as that process renews it.
-    pub(crate) async fn take(server: Arc<Server>, ttl: Duration) -> Result<Self, StateError> {
-        let failed = |source| failed("take the lease on", &server, source);
-        let mut client = connect(&server, ttl).await.map_err(failed)?;
-        let owner = server.in_time(new_owner(&client)).await.map_err(failed)?;
+    pub(crate) async fn take(place: &Place, ttl: Duration) -> Result<Self, StateError> {
+        let failed = |source| failed("take the lease on", place, source);
+        let mut connection = connect(place, ttl).await.map_err(failed)?;
+        let owner = query_scalar(sql::NEW_OWNER).fetch_one(&mut connection);
+        let owner: String = place.in_time(owner).await.map_err(failed)?;
         let mut before: Option<Seen> = None;
         let epoch = loop {
-            let seen = server.in_time(look(&client)).await.map_err(failed)?;
+            let seen = place.in_time(look(&mut connection)).await.map_err(failed)?;
             let has_changed = before.as_ref().is_some_and(|before| *before != seen);
             match &seen.holder {
                 Some(holder) if has_changed => {
                     return Err(StateError::Leased {
-                        database: server.url().to_owned(),
+                        database: place.to_string(),
                         holder: Box::new(holder.clone()),
                     });
                 }
                 Some(holder) => {
                     if before.is_none() {
                         tracing::warn!(
-                            "{holder} has a lease on the state database {}: waiting until it renews it or it ends, at most {} s",
-                            server.url(),
+                            "{holder} has a lease on the state database {place}: waiting until it renews it or it ends, at most {} s",
                             seen.remaining.as_secs() + 1
                         );
                     }
                     sleep(seen.remaining.min(ttl / 30)).await;
                 }
                 None => {
-                    let claimed = server.in_time(claim(&mut client, &owner, seen.epoch, ttl)).await;
+                    let claimed = place
+                        .in_time(claim(&mut connection, &owner, seen.epoch, ttl))
+                        .await;
                     if claimed.map_err(failed)? {
                         break seen.epoch + 1;
                     }
@@ -76,11 +76,11 @@ impl Lease {
             }
             before = Some(seen);
         };
-        tracing::debug!(database = server.url(), epoch, "took the lease");
+        tracing::debug!(%place, epoch, "took the lease");
         let (lost, is_lost) = watch::channel(false);
-        let renewing = tokio::spawn(renew(server.clone(), client, owner.clone(), ttl, lost));
+        let renewing = tokio::spawn(renew(place.clone(), connection, owner.clone(), ttl, lost));
         Ok(Self {
-            server,
+            place: place.clone(),
             owner,
             epoch,
             is_lost,
@@ -101,7 +101,7 @@ impl Lease {
             std::future::pending::<()>().await;
         }
         StateError::LeaseLost {
-            database: self.server.url().to_owned(),
+            database: self.place.to_string(),
         }
     }
 
@@ -110,15 +110,14 @@ impl Lease {
         self.renewing.abort();
         // Aborted, it is an error; either way it renews nothing any more.
         let _ = (&mut self.renewing).await;
-        let failed = |source| failed("give back the lease on", &self.server, source);
         let release = async {
-            let client = self.server.connect().await?;
-            client
-                .execute(sql::RELEASE, &[&self.owner])
-                .await
-                .map_err(of_server)
+            let mut connection = connect(&self.place, TTL).await?;
+            let release = query(sql::RELEASE).bind(&self.owner);
+            release.execute(&mut connection).await?;
+            connection.close().await
         };
-        self.server.in_time(release).await.map(drop).map_err(failed)
+        let released = self.place.in_time(release).await;
+        released.map_err(|source| failed("give back the lease on", &self.place, source))
     }
 }
 
@@ -128,71 +127,81 @@ impl Drop for Lease {
     }
 }
 
-/// Returns who holds the lease on the database of a server; `None` if nobody does.
-pub(crate) async fn holder(server: &Server) -> Result<Option<Holder>, StateError> {
-    let failed = |source| failed("ask who works on", server, source);
-    let seen = async { look(&server.connect().await?).await };
-    Ok(server.in_time(seen).await.map_err(failed)?.holder)
+/// Returns who holds the lease on a database that is on a server; `None` if nobody does.
+pub(crate) async fn holder(place: &Place) -> Result<Option<Holder>, StateError> {
+    let seen = async {
+        let mut connection = connect(place, TTL).await?;
+        let seen = look(&mut connection).await?;
+        connection.close().await?;
+        Ok(seen)
+    };
+    let seen = place.in_time(seen).await;
+    let seen = seen.map_err(|source| failed("ask who works on", place, source))?;
+    Ok(seen.holder)
 }
 
 /// Connects for the lease alone: what else the service does never makes it wait.
-async fn connect(server: &Server, ttl: Duration) -> Result<Client, ConnectError> {
-    let client = server.connect().await?;
-    let wait = ttl.as_millis().to_string();
-    client
-        .execute(sql::WAIT_FOR_LOCKS, &[&wait])
-        .await
-        .map_err(of_server)?;
-    Ok(client)
-}
-
-async fn new_owner(client: &Client) -> Result<String, ConnectError> {
-    let row = client.query_one(sql::NEW_OWNER, &[]).await.map_err(of_server)?;
-    Ok(row.get(0))
+async fn connect(place: &Place, ttl: Duration) -> Result<Connection> {
+    let connection = place.connect_beside(ttl, true).await?;
+    connection.ok_or(DatabaseError::Closed)
 }
 
 /// Takes the lease if it is still as it was seen. Returns whether this process holds it now.
-async fn claim(client: &mut Client, owner: &str, epoch: i64, ttl: Duration) -> Result<bool, ConnectError> {
-    let claimed = async {
-        let tx = client.build_transaction();
-        let tx = tx.isolation_level(IsolationLevel::ReadCommitted).start().await?;
-        if tx.execute(sql::COUNT_ON, &[&epoch]).await? == 0 {
-            return Ok(false);
-        }
-        let host = System::host_name().unwrap_or_else(|_| "host unknown".to_owned());
-        let pid = i64::from(std::process::id());
-        let seconds = ttl.as_secs_f64();
-        if tx.execute(sql::TAKE, &[&owner, &host, &pid, &seconds]).await? == 0 {
-            return Ok(false);
-        }
-        tx.commit().await?;
-        Ok(true)
-    };
-    claimed.await.map_err(of_server)
+async fn claim(connection: &mut Connection, owner: &str, epoch: i64, ttl: Duration) -> Result<bool> {
+    let mut tx = Transaction::beside(connection).await?;
+    let counted = query(sql::COUNT_ON).bind(epoch).execute(&mut *tx).await?;
+    if counted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let host = System::host_name().unwrap_or_else(|_| "host unknown".to_owned());
+    let take = query(sql::TAKE)
+        .bind(owner)
+        .bind(host)
+        .bind(std::process::id())
+        .bind(microseconds(ttl));
+    if take.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Returns a time as the statements take it.
+pub(crate) fn microseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Renews the lease at each third of its time. A server that is away is asked again: the lease may end meanwhile, and stays
 /// this process's own until another one takes it.
-async fn renew(server: Arc<Server>, client: Client, owner: String, ttl: Duration, lost: watch::Sender<bool>) {
+async fn renew(
+    place: Place,
+    connection: Connection,
+    owner: String,
+    ttl: Duration,
+    lost: watch::Sender<bool>,
+) {
     let pause = ttl / 3;
-    let mut client = Some(client);
+    let mut connection = Some(connection);
     let mut is_told = false;
     let mut ticks = interval_at(Instant::now() + pause, pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         let renewed = async {
-            let connected = match client.take() {
-                Some(client) if !client.is_closed() => client,
-                _ => connect(&server, ttl).await?,
+            let mut connected = match connection.take() {
+                Some(connection) => connection,
+                None => connect(&place, ttl).await?,
             };
-            let seconds = ttl.as_secs_f64();
-            let renewed = connected.execute(sql::RENEW, &[&owner, &seconds]).await;
-            client = Some(connected);
-            renewed.map_err(of_server)
+            if !connected.is_usable().await {
+                connected = connect(&place, ttl).await?;
+            }
+            let renew = query(sql::RENEW).bind(&owner).bind(microseconds(ttl));
+            let renewed = renew.execute(&mut connected).await;
+            connection = Some(connected);
+            renewed
         };
         let problem = match timeout(pause, renewed).await {
-            Ok(Ok(0)) => {
+            Ok(Ok(done)) if done.rows_affected() == 0 => {
                 lost.send_replace(true);
                 return;
             }
@@ -204,25 +213,18 @@ async fn renew(server: Arc<Server>, client: Client, owner: String, ttl: Duration
             Err(_) => format!("no answer within {pause:?}"),
         };
         // The next try connects anew.
-        client = None;
+        connection = None;
         if !is_told {
-            tracing::warn!(
-                "cannot renew the lease on the state database {}: {problem}",
-                server.url()
-            );
+            tracing::warn!("cannot renew the lease on the state database {place}: {problem}");
             is_told = true;
         }
     }
 }
 
-fn of_server(error: tokio_postgres::Error) -> ConnectError {
-    PostgresFault::from(error).into()
-}
-
-fn failed(action: &'static str, server: &Server, source: ConnectError) -> StateError {
+fn failed(action: &'static str, place: &Place, source: DatabaseError) -> StateError {
     StateError::Lease {
         action,
-        database: server.url().to_owned(),
+        database: place.to_string(),
         source,
     }
 }

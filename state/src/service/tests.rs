@@ -5,12 +5,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gristmill_servers::Passwords;
-use gristmill_servers::postgres::Server;
-use gristmill_testkit::postgres::{execute, shared};
-use tokio_postgres::NoTls;
-
 use super::*;
+use crate::dialect::query_scalar;
+use crate::testing::{execute, on_servers, place};
 use crate::{StateDb, SystemClock};
 
 /// The time of a lease in these tests.
@@ -19,8 +16,14 @@ const SHORT: Duration = Duration::from_secs(2);
 /// Where [`a_service_of_its_own`] finds its database.
 const URL: &str = "GRISTMILL_TEST_STATE";
 
-fn place(url: &str) -> Place {
-    Arc::new(Server::new(url, &Passwords::default(), "gristmill state").unwrap()).into()
+on_servers! {
+    a_killed_service_is_followed_once_its_lease_is_over
+    a_service_that_stood_still_writes_nothing_after_another_took_over
+    a_service_that_stood_still_goes_on_if_nobody_took_over
+    a_second_service_is_refused_and_a_stopped_one_is_followed_at_once
+    commands_write_beside_the_service
+    a_service_that_was_followed_does_not_migrate
+    of_many_first_starts_at_once_one_works
 }
 
 async fn begin(url: &str) -> Result<(Service, StateDb), StateError> {
@@ -107,18 +110,12 @@ async fn a_service_of_its_own() {
 
 /// How many writes the database counts.
 async fn writes(url: &str) -> i64 {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-        .query_one("SELECT writes FROM writer", &[])
-        .await
-        .unwrap()
-        .get(0)
+    let reading = place(url).reading().connect().await;
+    let writes = query_scalar("SELECT writes FROM writer");
+    writes.fetch_one(&mut reading.unwrap()).await.unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_service_is_followed_once_its_lease_is_over() {
-    let url = shared().create_database();
+async fn a_killed_service_is_followed_once_its_lease_is_over(url: String) {
     let killed = Process::start(&url);
     killed.signal("KILL");
     let begun = Instant::now();
@@ -130,9 +127,7 @@ async fn a_killed_service_is_followed_once_its_lease_is_over() {
     state.look_again(&["a".to_owned()]).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_stood_still_writes_nothing_after_another_took_over() {
-    let url = shared().create_database();
+async fn a_service_that_stood_still_writes_nothing_after_another_took_over(url: String) {
     let mut paused = Process::start(&url);
     paused.signal("STOP");
     let (_service, state) = begin(&url).await.unwrap();
@@ -152,9 +147,7 @@ async fn a_service_that_stood_still_writes_nothing_after_another_took_over() {
     assert_eq!(writes(&url).await, before + 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_stood_still_goes_on_if_nobody_took_over() {
-    let url = shared().create_database();
+async fn a_service_that_stood_still_goes_on_if_nobody_took_over(url: String) {
     let mut paused = Process::start(&url);
     paused.signal("STOP");
     tokio::time::sleep(SHORT * 2).await;
@@ -166,9 +159,7 @@ async fn a_service_that_stood_still_goes_on_if_nobody_took_over() {
     assert!(writes(&url).await > before);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_second_service_is_refused_and_a_stopped_one_is_followed_at_once() {
-    let url = shared().create_database();
+async fn a_second_service_is_refused_and_a_stopped_one_is_followed_at_once(url: String) {
     let (first, state) = begin(&url).await.unwrap();
     let error = begin(&url).await.map(drop).unwrap_err();
     assert!(matches!(error, StateError::Leased { .. }), "{error}");
@@ -188,9 +179,7 @@ async fn a_second_service_is_refused_and_a_stopped_one_is_followed_at_once() {
     assert!(begun.elapsed() < SHORT / 2, "{:?}", begun.elapsed());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn commands_write_beside_the_service() {
-    let url = shared().create_database();
+async fn commands_write_beside_the_service(url: String) {
     let (_service, state) = begin(&url).await.unwrap();
     let beside = StateDb::open_beside(place(&url), Arc::new(SystemClock))
         .await
@@ -201,9 +190,7 @@ async fn commands_write_beside_the_service() {
     assert_eq!(state.name().await.unwrap(), beside.name().await.unwrap());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_was_followed_does_not_migrate() {
-    let url = shared().create_database();
+async fn a_service_that_was_followed_does_not_migrate(url: String) {
     let (first, state) = begin(&url).await.unwrap();
     drop(state);
     execute(
@@ -217,9 +204,7 @@ async fn a_service_that_was_followed_does_not_migrate() {
     assert!(matches!(error, StateError::LeaseLost { .. }), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_first_starts_at_once_one_works() {
-    let url = shared().create_database();
+async fn of_many_first_starts_at_once_one_works(url: String) {
     let starts: Vec<_> = (0..4)
         .map(|_| {
             let url = url.clone();

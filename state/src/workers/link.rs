@@ -1,26 +1,31 @@
 //! A connection for workers and tasks alone: the rules' transactions never make it wait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use gristmill_servers::postgres::{ConnectError, PostgresFault, Server};
 use tokio::sync::Mutex;
-use tokio_postgres::Client;
 
-use super::sql;
+use crate::dialect::{Connection, DatabaseError, Place, Result};
 use crate::error::StateError;
+
+/// How long a question waits for a lock.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// A connection to the server of a state database, which is made anew when it has failed.
 #[derive(Debug)]
 pub(super) struct Link {
-    server: Arc<Server>,
-    client: Mutex<Option<Arc<Client>>>,
+    place: Place,
+    connection: Mutex<Option<Shared>>,
 }
 
+/// A connection that one question uses at a time.
+type Shared = Arc<Mutex<Connection>>;
+
 impl Link {
-    pub(super) fn new(server: Arc<Server>) -> Self {
+    pub(super) fn new(place: Place) -> Self {
         Self {
-            server,
-            client: Mutex::default(),
+            place,
+            connection: Mutex::default(),
         }
     }
 
@@ -28,42 +33,47 @@ impl Link {
     pub(super) async fn ask<T>(
         &self,
         action: &'static str,
-        question: impl AsyncFnOnce(&Client) -> Result<T, tokio_postgres::Error>,
+        question: impl AsyncFnOnce(&mut Connection) -> Result<T>,
     ) -> Result<T, StateError> {
         let asked = async {
-            let client = self.client().await?;
-            question(&client)
-                .await
-                .map_err(|error| ConnectError::from(PostgresFault::from(error)))
+            let shared = self.connection().await?;
+            let mut connection = shared.lock().await;
+            if !connection.is_usable().await {
+                *connection = self.connect().await?;
+            }
+            question(&mut connection).await
         };
-        let answer = self.server.in_time(asked).await;
+        // What it holds is large, and a service asks much.
+        let answer = self.place.in_time(Box::pin(asked)).await;
         if answer.is_err() {
             // Whatever it was, the next question has a connection of its own.
             self.forget().await;
         }
         answer.map_err(|source| StateError::Lease {
             action,
-            database: self.server.url().to_owned(),
+            database: self.place.to_string(),
             source,
         })
     }
 
     /// Has the next question be asked over a new connection.
     pub(super) async fn forget(&self) {
-        *self.client.lock().await = None;
+        *self.connection.lock().await = None;
     }
 
-    async fn client(&self) -> Result<Arc<Client>, ConnectError> {
-        let mut client = self.client.lock().await;
-        if let Some(client) = client.as_ref().filter(|client| !client.is_closed()) {
-            return Ok(client.clone());
+    async fn connection(&self) -> Result<Shared> {
+        let mut shared = self.connection.lock().await;
+        if let Some(shared) = shared.as_ref() {
+            return Ok(shared.clone());
         }
-        let connected = Arc::new(self.server.connect().await?);
-        connected
-            .batch_execute(sql::ON_CONNECT)
-            .await
-            .map_err(PostgresFault::from)?;
-        *client = Some(connected.clone());
+        let connected = Arc::new(Mutex::new(self.connect().await?));
+        *shared = Some(connected.clone());
         Ok(connected)
+    }
+
+    /// Nothing here is missed after a crash of the server, so no commit waits for the disk.
+    async fn connect(&self) -> Result<Connection> {
+        let connection = self.place.connect_beside(WAIT, false).await?;
+        connection.ok_or(DatabaseError::Closed)
     }
 }

@@ -1,15 +1,12 @@
 //! The service's side: it hands tasks out, and sees what becomes of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use gristmill_servers::postgres::Server;
 use jiff::Timestamp;
-use tokio_postgres::Row;
 
 use super::link::Link;
 use super::{WorkerRole, WorkerRow, sql};
-use crate::dialect::Place;
+use crate::dialect::{Place, Result, Row, query, query_scalar};
 use crate::error::StateError;
 use crate::service::Service;
 
@@ -63,14 +60,15 @@ impl TaskId {
 impl Tasks {
     /// Begins to hand out tasks for workers with these settings; `None` if the state database is not on a server.
     pub async fn begin(service: &Service, settings: String) -> Result<Option<Self>, StateError> {
-        let (Place::Server(server, _), Some(epoch)) = (service.place(), service.epoch()) else {
+        let Some(epoch) = service.epoch() else {
             return Ok(None);
         };
-        let link = Link::new(server.clone());
-        let begun = link.ask("begin to hand out tasks on", async |client| {
-            client.execute(sql::REMOVE_EARLIER, &[&epoch]).await?;
-            client.execute(sql::REMOVE_SILENT, &[]).await?;
-            client.query_one(sql::NEW_ID, &[]).await?.try_get(0)
+        let link = Link::new(service.place().clone());
+        let begun = link.ask("begin to hand out tasks on", async |connection| {
+            let earlier = query(sql::REMOVE_EARLIER).bind(epoch);
+            earlier.execute(&mut *connection).await?;
+            query(sql::REMOVE_SILENT).execute(&mut *connection).await?;
+            query_scalar(sql::NEW_ID).fetch_one(connection).await
         });
         let prefix = begun.await?;
         Ok(Some(Self {
@@ -94,22 +92,15 @@ impl Tasks {
     /// Hands out a task. Returns whether that was done: another process may have become the service.
     pub async fn hand_out(&self, task: &TaskId, role: WorkerRole, request: &str) -> Result<bool, StateError> {
         self.link
-            .ask("hand out a task on", async |client| {
-                let role = role.as_str();
-                let inserted = client
-                    .execute(
-                        sql::HAND_OUT,
-                        &[
-                            &self.epoch,
-                            &task.id,
-                            &task.sequence,
-                            &role,
-                            &self.settings,
-                            &request,
-                        ],
-                    )
-                    .await?;
-                Ok(inserted > 0)
+            .ask("hand out a task on", async |connection| {
+                let hand_out = query(sql::HAND_OUT)
+                    .bind(self.epoch)
+                    .bind(&task.id)
+                    .bind(task.sequence)
+                    .bind(role.as_str())
+                    .bind(&self.settings)
+                    .bind(request);
+                Ok(hand_out.execute(connection).await?.rows_affected() > 0)
             })
             .await
     }
@@ -117,9 +108,9 @@ impl Tasks {
     /// Returns the tasks that there are, by id, and what has become of each.
     pub async fn look(&self) -> Result<Vec<(String, TaskState)>, StateError> {
         self.link
-            .ask("look for answers to tasks on", async |client| {
-                let rows = client.query(sql::LOOK, &[&self.epoch]).await?;
-                rows.iter().map(state).collect()
+            .ask("look for answers to tasks on", async |connection| {
+                let look = query(sql::LOOK).bind(self.epoch).try_map(|row| state(&row));
+                look.fetch_all(connection).await
             })
             .await
     }
@@ -128,9 +119,9 @@ impl Tasks {
     /// service's own again.
     pub async fn take_back(&self, task: &str, worker: Option<&str>) -> Result<bool, StateError> {
         self.link
-            .ask("take back a task on", async |client| {
-                let removed = client.execute(sql::TAKE_BACK, &[&task, &worker]).await?;
-                Ok(removed > 0)
+            .ask("take back a task on", async |connection| {
+                let removed = query(sql::TAKE_BACK).bind(task).bind(worker);
+                Ok(removed.execute(connection).await?.rows_affected() > 0)
             })
             .await
     }
@@ -138,8 +129,8 @@ impl Tasks {
     /// Removes a task, whatever has become of it.
     pub async fn remove(&self, task: &str) -> Result<(), StateError> {
         self.link
-            .ask("remove a task on", async |client| {
-                client.execute(sql::REMOVE, &[&task]).await.map(drop)
+            .ask("remove a task on", async |connection| {
+                query(sql::REMOVE).bind(task).execute(connection).await.map(drop)
             })
             .await
     }
@@ -152,10 +143,10 @@ impl Tasks {
     }
 }
 
-fn state(row: &Row) -> Result<(String, TaskState), tokio_postgres::Error> {
+fn state(row: &Row) -> Result<(String, TaskState)> {
     let (task, worker, result): (String, Option<String>, Option<String>) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    let is_gone: bool = row.try_get(3)?;
+        (row.at(0)?, row.at(1)?, row.at(2)?);
+    let is_gone: bool = row.at(3)?;
     let state = match (worker, result) {
         (_, Some(result)) => TaskState::Done { result },
         (None, None) => TaskState::Free,
@@ -166,31 +157,31 @@ fn state(row: &Row) -> Result<(String, TaskState), tokio_postgres::Error> {
 }
 
 /// Returns all workers whose leases run.
-pub(crate) async fn workers_on(server: &Arc<Server>) -> Result<Vec<WorkerRow>, StateError> {
-    workers(&Link::new(server.clone())).await
+pub(crate) async fn workers_on(place: &Place) -> Result<Vec<WorkerRow>, StateError> {
+    workers(&Link::new(place.clone())).await
 }
 
 async fn workers(link: &Link) -> Result<Vec<WorkerRow>, StateError> {
-    link.ask("ask for the workers on", async |client| {
-        let rows = client.query(sql::WORKERS, &[]).await?;
-        rows.iter().map(worker).collect()
+    link.ask("ask for the workers on", async |connection| {
+        let workers = query(sql::WORKERS).try_map(|row| worker(&row));
+        workers.fetch_all(connection).await
     })
     .await
 }
 
-fn worker(row: &Row) -> Result<WorkerRow, tokio_postgres::Error> {
-    let count = |column| -> Result<u64, tokio_postgres::Error> {
-        let count: i64 = row.try_get(column)?;
+fn worker(row: &Row) -> Result<WorkerRow> {
+    let count = |column| -> Result<u64> {
+        let count: i64 = row.get(column)?;
         Ok(count.unsigned_abs())
     };
-    let age: f64 = row.try_get("age")?;
-    let since = Timestamp::from_microsecond(row.try_get("since")?);
+    let age: f64 = row.get("age")?;
+    let since = Timestamp::from_microsecond(row.get("since")?);
     Ok(WorkerRow {
-        worker_id: row.try_get("worker_id")?,
-        role: row.try_get("role")?,
-        settings: row.try_get("settings")?,
+        worker_id: row.get("worker_id")?,
+        role: row.get("role")?,
+        settings: row.get("settings")?,
         at_once: count("at_once")?,
-        host: row.try_get("host")?,
+        host: row.get("host")?,
         pid: u32::try_from(count("pid")?).unwrap_or(0),
         since: since.unwrap_or(Timestamp::UNIX_EPOCH),
         lease_age: age.max(0.0) as u64,

@@ -2,21 +2,21 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gristmill_servers::Passwords;
-use gristmill_servers::postgres::Server;
-use gristmill_testkit::postgres::{execute, shared};
-
 use super::*;
 use crate::clock::SystemClock;
 use crate::database::StateDb;
-use crate::dialect::Place;
+use crate::dialect::{Place, Transaction, query};
 use crate::error::StateError;
 use crate::service::Service;
+use crate::testing::{execute, on_servers, place};
 
-fn database() -> (String, Place) {
-    let url = shared().create_database();
-    let server = Server::new(&url, &Passwords::default(), "gristmill state").unwrap();
-    (url, Place::from(Arc::new(server)))
+on_servers! {
+    a_task_is_done_by_one_worker_and_answered_once
+    what_is_given_back_is_free_and_what_was_claimed_meanwhile_is_not_taken_back
+    a_worker_whose_lease_is_over_loses_its_tasks_and_claims_none_until_it_renews
+    a_worker_renews_its_lease_and_comes_back_if_the_server_has_lost_it
+    a_service_that_was_followed_hands_out_nothing_and_its_tasks_are_gone
+    tasks_are_no_edits_and_wait_for_no_writer
 }
 
 async fn tasks(service: &Service) -> Tasks {
@@ -41,9 +41,8 @@ fn none() -> HashSet<String> {
     HashSet::new()
 }
 
-#[tokio::test]
-async fn a_task_is_done_by_one_worker_and_answered_once() {
-    let (_, place) = database();
+async fn a_task_is_done_by_one_worker_and_answered_once(url: String) {
+    let place = place(&url);
     let service = Service::begin(&place).await.unwrap();
     let tasks = tasks(&service).await;
     let (one, other) = (worker(&place, TTL).await, worker(&place, TTL).await);
@@ -78,9 +77,8 @@ async fn a_task_is_done_by_one_worker_and_answered_once() {
     assert_eq!(tasks.workers().await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn what_is_given_back_is_free_and_what_was_claimed_meanwhile_is_not_taken_back() {
-    let (_, place) = database();
+async fn what_is_given_back_is_free_and_what_was_claimed_meanwhile_is_not_taken_back(url: String) {
+    let place = place(&url);
     let service = Service::begin(&place).await.unwrap();
     let tasks = tasks(&service).await;
     let worker = worker(&place, TTL).await;
@@ -94,9 +92,8 @@ async fn what_is_given_back_is_free_and_what_was_claimed_meanwhile_is_not_taken_
     assert_eq!(tasks.look().await.unwrap(), []);
 }
 
-#[tokio::test]
-async fn a_worker_whose_lease_is_over_loses_its_tasks_and_claims_none_until_it_renews() {
-    let (url, place) = database();
+async fn a_worker_whose_lease_is_over_loses_its_tasks_and_claims_none_until_it_renews(url: String) {
+    let place = place(&url);
     let service = Service::begin(&place).await.unwrap();
     let tasks = tasks(&service).await;
     let worker = worker(&place, TTL).await;
@@ -121,9 +118,8 @@ async fn a_worker_whose_lease_is_over_loses_its_tasks_and_claims_none_until_it_r
     assert_eq!(worker.claim(&none(), 1).await.unwrap()[0].request, "again");
 }
 
-#[tokio::test]
-async fn a_worker_renews_its_lease_and_comes_back_if_the_server_has_lost_it() {
-    let (url, place) = database();
+async fn a_worker_renews_its_lease_and_comes_back_if_the_server_has_lost_it(url: String) {
+    let place = place(&url);
     let service = Service::begin(&place).await.unwrap();
     let tasks = tasks(&service).await;
     let worker = worker(&place, Duration::from_millis(600)).await;
@@ -144,9 +140,8 @@ async fn a_worker_renews_its_lease_and_comes_back_if_the_server_has_lost_it() {
     assert_ne!(claimed[0].worker, id);
 }
 
-#[tokio::test]
-async fn a_service_that_was_followed_hands_out_nothing_and_its_tasks_are_gone() {
-    let (url, place) = database();
+async fn a_service_that_was_followed_hands_out_nothing_and_its_tasks_are_gone(url: String) {
+    let place = place(&url);
     let first = Service::begin(&place).await.unwrap();
     let before = tasks(&first).await;
     hand_out(&before, WorkerRole::Convert, "do").await;
@@ -162,27 +157,22 @@ async fn a_service_that_was_followed_hands_out_nothing_and_its_tasks_are_gone() 
     hand_out(&now, WorkerRole::Convert, "do").await;
 }
 
-#[tokio::test]
-async fn tasks_are_no_edits_and_wait_for_no_writer() {
-    let (_, place) = database();
+async fn tasks_are_no_edits_and_wait_for_no_writer(url: String) {
+    let place = place(&url);
     let service = Service::begin(&place).await.unwrap();
     let state = StateDb::open_for(&service, Arc::new(SystemClock)).await.unwrap();
     let tasks = tasks(&service).await;
     let worker = worker(&place, TTL).await;
     let before = state.changes().await.unwrap();
     // Somebody edits by hand, and has not committed yet.
-    let Place::Server(server, _) = &place else {
-        panic!("it is on a server");
-    };
-    let mut editor = server.connect().await.unwrap();
-    let lock = editor.transaction().await.unwrap();
-    lock.batch_execute("UPDATE writer SET edits = edits")
-        .await
-        .unwrap();
+    let mut editor = place.connect_beside(TTL, true).await.unwrap().unwrap();
+    let mut lock = Transaction::beside(&mut editor).await.unwrap();
+    let edit = query("UPDATE writer SET edits = edits");
+    edit.execute(&mut *lock).await.unwrap();
     hand_out(&tasks, WorkerRole::Convert, "do").await;
     let claimed = worker.claim(&none(), 1).await.unwrap().remove(0);
     assert!(worker.finish(&claimed, "done").await.unwrap());
-    lock.rollback().await.unwrap();
+    drop(lock);
     assert_eq!(state.changes().await.unwrap(), before);
 }
 

@@ -10,8 +10,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::link::Link;
 use super::{TTL, WorkerRole, sql};
-use crate::dialect::Place;
+use crate::dialect::{Place, query, query_as, query_scalar};
 use crate::error::StateError;
+use crate::lease::microseconds;
 
 /// A worker. Its lease is renewed until it leaves or is dropped.
 #[derive(Debug)]
@@ -63,11 +64,11 @@ impl Worker {
         at_once: usize,
         ttl: Duration,
     ) -> Result<Self, StateError> {
-        let Place::Server(server, _) = place else {
+        if place.file().is_some() {
             return Err(StateError::NoWorkers { place: place.clone() });
-        };
+        }
         let being = Arc::new(Being {
-            link: Link::new(server.clone()),
+            link: Link::new(place.clone()),
             role,
             settings,
             at_once: i64::try_from(at_once).unwrap_or(i64::MAX),
@@ -86,30 +87,30 @@ impl Worker {
         let worker = being.id();
         being
             .link
-            .ask("claim tasks on", async |client| {
-                let mut claimed = Vec::new();
-                let mut add = |task: String, request| {
-                    claimed.push(Claimed {
-                        task,
-                        worker: worker.clone(),
-                        request,
-                    });
-                };
-                for row in client.query(sql::OWN, &[&worker]).await? {
-                    let task: String = row.try_get(0)?;
-                    if !known.contains(&task) {
-                        add(task, row.try_get(1)?);
+            .ask("claim tasks on", async |connection| {
+                let own = query_as(sql::OWN).bind(&worker);
+                let own: Vec<(String, String)> = own.fetch_all(&mut *connection).await?;
+                let mut claimed: Vec<_> = own
+                    .into_iter()
+                    .filter(|(task, _)| !known.contains(task))
+                    .collect();
+                let free = query_as(sql::FREE)
+                    .bind(being.role.as_str())
+                    .bind(&being.settings)
+                    .bind(i64::try_from(most).unwrap_or(i64::MAX));
+                let free: Vec<(String, String)> = free.fetch_all(&mut *connection).await?;
+                for (task, request) in free {
+                    let claim = query(sql::CLAIM).bind(&task).bind(&worker);
+                    if claim.execute(&mut *connection).await?.rows_affected() > 0 {
+                        claimed.push((task, request));
                     }
                 }
-                let role = being.role.as_str();
-                let most = i64::try_from(most).unwrap_or(i64::MAX);
-                for row in client.query(sql::FREE, &[&role, &being.settings, &most]).await? {
-                    let task: String = row.try_get(0)?;
-                    if let Some(row) = client.query_opt(sql::CLAIM, &[&task, &worker]).await? {
-                        add(task, row.try_get(0)?);
-                    }
-                }
-                Ok(claimed)
+                let claimed = claimed.into_iter().map(|(task, request)| Claimed {
+                    task,
+                    worker: worker.clone(),
+                    request,
+                });
+                Ok(claimed.collect())
             })
             .await
     }
@@ -118,11 +119,12 @@ impl Worker {
     pub async fn finish(&self, claimed: &Claimed, result: &str) -> Result<bool, StateError> {
         self.being
             .link
-            .ask("answer a task on", async |client| {
-                let answered = client
-                    .execute(sql::FINISH, &[&claimed.task, &claimed.worker, &result])
-                    .await?;
-                Ok(answered > 0)
+            .ask("answer a task on", async |connection| {
+                let finish = query(sql::FINISH)
+                    .bind(&claimed.task)
+                    .bind(&claimed.worker)
+                    .bind(result);
+                Ok(finish.execute(connection).await?.rows_affected() > 0)
             })
             .await
     }
@@ -131,9 +133,9 @@ impl Worker {
     pub async fn give_back(&self, claimed: &Claimed) -> Result<(), StateError> {
         self.being
             .link
-            .ask("give back a task on", async |client| {
-                let bound: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&claimed.task, &claimed.worker];
-                client.execute(sql::GIVE_BACK, &bound).await.map(drop)
+            .ask("give back a task on", async |connection| {
+                let give_back = query(sql::GIVE_BACK).bind(&claimed.task).bind(&claimed.worker);
+                give_back.execute(connection).await.map(drop)
             })
             .await
     }
@@ -144,8 +146,12 @@ impl Worker {
         let worker = self.being.id();
         self.being
             .link
-            .ask("leave the workers on", async |client| {
-                client.execute(sql::LEAVE, &[&worker]).await.map(drop)
+            .ask("leave the workers on", async |connection| {
+                query(sql::LEAVE)
+                    .bind(&worker)
+                    .execute(connection)
+                    .await
+                    .map(drop)
             })
             .await
     }
@@ -165,19 +171,19 @@ impl Being {
     /// Takes an id that nobody else has.
     async fn register(&self) -> Result<(), StateError> {
         let host = System::host_name().unwrap_or_else(|_| "host unknown".to_owned());
-        let pid = i64::from(std::process::id());
-        let seconds = self.ttl.as_secs_f64();
         let registered = self
             .link
-            .ask("join the workers on", async |client| {
-                let id: String = client.query_one(sql::NEW_ID, &[]).await?.try_get(0)?;
-                let role = self.role.as_str();
-                client
-                    .execute(
-                        sql::REGISTER,
-                        &[&id, &role, &self.settings, &self.at_once, &host, &pid, &seconds],
-                    )
-                    .await?;
+            .ask("join the workers on", async |connection| {
+                let id: String = query_scalar(sql::NEW_ID).fetch_one(&mut *connection).await?;
+                let register = query(sql::REGISTER)
+                    .bind(&id)
+                    .bind(self.role.as_str())
+                    .bind(&self.settings)
+                    .bind(self.at_once)
+                    .bind(host)
+                    .bind(std::process::id())
+                    .bind(microseconds(self.ttl));
+                register.execute(connection).await?;
                 Ok(id)
             })
             .await?;
@@ -187,14 +193,14 @@ impl Being {
 
     /// Renews the lease. If the server does not know this worker any more, it begins anew.
     async fn renew(&self) -> Result<(), StateError> {
-        let (id, seconds) = (self.id(), self.ttl.as_secs_f64());
         let renewed = self
             .link
-            .ask("renew the lease of a worker on", async |client| {
-                client.execute(sql::RENEW, &[&id, &seconds]).await
+            .ask("renew the lease of a worker on", async |connection| {
+                let renew = query(sql::RENEW).bind(self.id()).bind(microseconds(self.ttl));
+                renew.execute(connection).await
             })
             .await?;
-        if renewed == 0 {
+        if renewed.rows_affected() == 0 {
             tracing::warn!("the state database has lost this worker: it begins anew");
             self.register().await?;
         }

@@ -56,6 +56,7 @@ mod support;
 mod to_server;
 #[path = "../suite/transfer.rs"]
 mod transfer;
+#[path = "../suite/triggers.rs"]
 mod triggers;
 #[path = "../suite/waiting.rs"]
 mod waiting;

@@ -25,7 +25,7 @@ pub fn at(url: &str) -> Place {
 
 /// Returns who answers questions about a database: a role that may read the views, and no table.
 pub fn answerer(f: &Fixture) -> Answerer {
-    let Place::Server(server, _) = &f.place else {
+    let Place::Postgres(server, _) = &f.place else {
         panic!("it is in a file");
     };
     let role = new_role(server.url());

@@ -128,7 +128,7 @@ async fn whatever_is_asked_ends_in_time_and_leaves_nothing_behind() {
     f.db.add_jobs(&[job("J101")]).await.unwrap();
     f.record("IL-1.tdf", converted("a")).await;
     let answerer = answerer(&f);
-    let Place::Server(server, _) = &f.place else {
+    let Place::Postgres(server, _) = &f.place else {
         panic!("it is in a file");
     };
     execute(server.url(), "CREATE EXTENSION dblink; CREATE SEQUENCE harm");
@@ -183,7 +183,7 @@ async fn whatever_is_asked_ends_in_time_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_role_that_may_do_more_than_read_is_refused_with_what_to_do() {
     let f = Fixture::new().await;
-    let Place::Server(server, _) = &f.place else {
+    let Place::Postgres(server, _) = &f.place else {
         panic!("it is in a file");
     };
     let url = server.url();
@@ -257,7 +257,7 @@ async fn a_role_that_may_do_more_than_read_is_refused_with_what_to_do() {
 #[tokio::test]
 async fn a_missing_right_and_a_server_that_is_away_are_told_without_the_password() {
     let f = Fixture::new().await;
-    let Place::Server(server, _) = &f.place else {
+    let Place::Postgres(server, _) = &f.place else {
         panic!("it is in a file");
     };
     let role = new_role(server.url());

@@ -19,6 +19,16 @@ async fn garble(f: &Fixture, sql: &str) {
                 format!("SELECT sql {triggers}"),
             )
         }
+        Shell::MySql(_) => {
+            let triggers = "FROM information_schema.triggers
+                             WHERE trigger_schema = database() AND trigger_name LIKE '%\\_values\\_%'";
+            let creation = "'CREATE TRIGGER ' || trigger_name || ' ' || action_timing || ' ' || event_manipulation || ' ON '
+                || event_object_table || ' FOR EACH ROW ' || action_statement";
+            (
+                format!("SELECT 'DROP TRIGGER ' || trigger_name {triggers}"),
+                format!("SELECT {creation} {triggers}"),
+            )
+        }
         Shell::Postgres(_) => {
             let triggers = "FROM pg_trigger WHERE tgname LIKE '%\\_values'";
             let set = |word: &str| {

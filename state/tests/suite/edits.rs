@@ -29,6 +29,11 @@ async fn edits_by_commands_name_the_user_and_those_with_sql_do_not() {
             "INSERT OR REPLACE INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count,
                                                             job_trigger) VALUES ('J101', 'sales', 'CA-*', 1, 'all')"
         }
+        Shell::MySql(_) => {
+            "INSERT INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
+             VALUES ('J101', 'sales', 'CA-*', 1, 'all')
+                 ON DUPLICATE KEY UPDATE job_input_pattern = 'CA-*', job_min_file_count = 1, job_enabled = 1"
+        }
         Shell::Postgres(_) => {
             "INSERT INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
              VALUES ('J101', 'sales', 'CA-*', 1, 'all')

@@ -155,8 +155,9 @@ async fn what_happens_to_runs_is_kept_until_it_was_told() {
     assert_eq!(f.db.lineage_dropped().await.unwrap(), 1);
 
     // Nobody has taken any for very long: the oldest are dropped, and counted.
-    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10005)
-                INSERT INTO lineage_event (run_id, event, at) SELECT 'old', 'START', '2026-11-23T09:15:00.000000Z' FROM n";
+    let many = "INSERT INTO lineage_event (run_id, event, at)
+                WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10005)
+                SELECT 'old', 'START', '2026-11-23T09:15:00.000000Z' FROM n";
     f.shell().await.execute(many).await.unwrap();
     f.running(&run("J102", &inputs)).await;
     let measures = f.db.measures().await.unwrap();

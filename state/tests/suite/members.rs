@@ -424,9 +424,9 @@ async fn more_files_than_one_transaction_takes_are_all_matched() {
     let mut shell = f.shell().await;
     f.db.add_jobs(&[takes("J1", "IL-*", "{}")]).await.unwrap();
     let fill = "
-        WITH RECURSIVE file (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM file WHERE number < 20100)
         INSERT INTO ingested_file_status
                (file_url, feed, last_update_status, last_update_timestamp, submitted_timestamp)
+        WITH RECURSIVE file (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM file WHERE number < 20100)
         SELECT 'IL-' || number, 'sales', 'SUBMITTED', '2026-03-01T00:00:00.000000Z', '2026-03-01T00:00:00.000000Z'
           FROM file";
     execute(&mut shell, fill).await;

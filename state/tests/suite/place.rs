@@ -26,7 +26,7 @@ pub fn answerer(f: &Fixture) -> Answerer {
 pub fn file(f: &Fixture) -> &Path {
     match &f.place {
         Place::File(path) => path,
-        Place::Server(..) => panic!("it is on a server"),
+        Place::Postgres(..) | Place::MySql(..) => panic!("it is on a server"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The version of the database's schema: who may migrate it, and who may read it as it is.
 
+mod migration;
+mod mysql;
 mod postgres;
 mod sqlite;
 
@@ -14,7 +16,8 @@ pub(super) async fn is_current(place: &Place) -> Result<bool, StateError> {
     let (found, known) = match place {
         Place::File(path) if !path.exists() => return Ok(false),
         Place::File(path) => (sqlite::look(path).await?.1, sqlite::known()),
-        Place::Server(server, _) => (postgres::look(server).await?, postgres::known()),
+        Place::Postgres(server, _) => (postgres::look(server).await?, postgres::known()),
+        Place::MySql(server, _) => (mysql::look(server).await?, mysql::known()),
     };
     refuse_newer(place, found, known)?;
     Ok(found == known)
@@ -24,7 +27,8 @@ pub(super) async fn is_current(place: &Place) -> Result<bool, StateError> {
 pub(super) async fn is_absent(place: &Place) -> Result<bool, StateError> {
     match place {
         Place::File(path) => Ok(!path.exists()),
-        Place::Server(server, _) => Ok(postgres::look(server).await? == 0),
+        Place::Postgres(server, _) => Ok(postgres::look(server).await? == 0),
+        Place::MySql(server, _) => Ok(mysql::look(server).await? == 0),
     }
 }
 
@@ -32,16 +36,18 @@ pub(super) async fn is_absent(place: &Place) -> Result<bool, StateError> {
 pub(super) async fn readable(place: &Place) -> Result<Reading, StateError> {
     match place {
         Place::File(path) => Ok(Reading::Sqlite(Box::new(sqlite::readable(path).await?))),
-        Place::Server(server, _) => postgres::readable(server).await,
+        Place::Postgres(server, _) => postgres::readable(server).await,
+        Place::MySql(server, _) => mysql::readable(server).await,
     }
 }
 
 /// Returns why a database of an earlier version cannot be used beside the service.
 pub(super) async fn older(place: &Place) -> StateError {
     let found = match place {
-        Place::Server(server, _) => postgres::look(server)
+        Place::Postgres(server, _) => postgres::look(server)
             .await
             .map(|found| (found, postgres::known())),
+        Place::MySql(server, _) => mysql::look(server).await.map(|found| (found, mysql::known())),
         Place::File(path) => sqlite::look(path)
             .await
             .map(|(_, found)| (found, sqlite::known())),
@@ -61,6 +67,7 @@ pub(super) async fn migrate(writer: &mut Connection, place: &Place) -> Result<()
     match writer {
         Connection::Sqlite(sqlite) => sqlite::migrate(sqlite.driver(), place).await,
         Connection::Postgres(postgres) => postgres::migrate(postgres, place).await,
+        Connection::MySql(_) => mysql::migrate(writer, place).await,
     }
 }
 

@@ -6,17 +6,11 @@ use std::sync::Arc;
 
 use gristmill_servers::postgres::Server;
 
+use super::migration::{Migration, check, newest};
 use super::{refuse_newer, refuse_older};
-use crate::dialect::postgres::{Postgres, Purpose};
-use crate::dialect::{Connection, DatabaseError, Place, Reading, query_scalar};
+use crate::dialect::postgres::Postgres;
+use crate::dialect::{Connection, DatabaseError, Place, Purpose, Reading, query_scalar};
 use crate::error::{MigrationError, StateError};
-
-/// A migration. Its texts are run in one transaction.
-struct Migration {
-    version: i64,
-    description: &'static str,
-    texts: &'static [&'static str],
-}
 
 macro_rules! texts {
     ($($name:literal)+) => {
@@ -24,7 +18,7 @@ macro_rules! texts {
     };
 }
 
-/// All migrations, in their order.
+/// All migrations, in their order. The texts of one are run in one transaction.
 const MIGRATIONS: [Migration; 4] = [
     Migration {
         version: 30,
@@ -79,23 +73,9 @@ const APPLIED: &str = "SELECT version, checksum FROM gristmill_migration ORDER B
 
 const NOTE: &str = "INSERT INTO gristmill_migration (version, description, checksum) VALUES (?1, ?2, ?3)";
 
-impl Migration {
-    fn checksum(&self) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for text in self.texts {
-            hasher.update(text.as_bytes());
-        }
-        hasher.finalize().to_hex().to_string()
-    }
-}
-
 /// Returns the version of this program's schema.
 pub(super) fn known() -> i64 {
-    MIGRATIONS
-        .iter()
-        .map(|migration| migration.version)
-        .max()
-        .unwrap_or(0)
+    newest(&MIGRATIONS)
 }
 
 /// Returns the newest text that makes a view, from its first line on.
@@ -176,22 +156,16 @@ async fn apply_missing(writer: &mut Postgres) -> Result<i64, MigrationError> {
     let applied = writer.rows(APPLIED, Vec::new()).await?;
     let applied = applied.iter().map(|row| Ok((row.at(0)?, row.at(1)?)));
     let applied = applied.collect::<Result<Vec<(i64, String)>, DatabaseError>>()?;
-    let newest = applied.last().map_or(0, |(version, _)| *version);
-    if newest > known() {
-        return Ok(newest);
+    let found = applied.last().map_or(0, |(version, _)| *version);
+    if found > known() {
+        return Ok(found);
     }
-    for (version, checksum) in &applied {
-        let known = MIGRATIONS.iter().find(|migration| migration.version == *version);
-        let known = known.ok_or(MigrationError::Unknown(*version))?;
-        if known.checksum() != *checksum {
-            return Err(MigrationError::Changed(*version));
-        }
-    }
-    if newest > 0 {
+    check(&MIGRATIONS, &applied)?;
+    if found > 0 {
         // A service that another one has followed must not change the tables under it.
         writer.count_write("SELECT 1").await?;
     }
-    for migration in MIGRATIONS.iter().filter(|migration| migration.version > newest) {
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version > found) {
         for text in migration.texts {
             writer.batch(text).await?;
         }
@@ -207,20 +181,11 @@ async fn apply_missing(writer: &mut Postgres) -> Result<i64, MigrationError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::migration::assert_are_of;
     use super::*;
 
     #[test]
     fn every_file_is_part_of_a_migration_in_its_order() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations/postgres");
-        let mut files: Vec<_> = folder
-            .read_dir()
-            .unwrap()
-            .map(|file| file.unwrap().path())
-            .collect();
-        files.sort();
-        let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
-        let listed = MIGRATIONS.iter().flat_map(|migration| migration.texts);
-        assert!(texts.eq(listed.map(|text| (*text).to_owned())));
-        assert!(MIGRATIONS.is_sorted_by_key(|migration| migration.version));
+        assert_are_of(&MIGRATIONS, "postgres");
     }
 }

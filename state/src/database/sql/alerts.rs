@@ -116,15 +116,16 @@ pub(in crate::database) const IS_COMPLETE: &str = "
                     WHERE job_config_id = ?1 AND wave = ?2 AND state = 'COMPLETED' AND incomplete = 0
                       AND outcome IN ('LOADED', 'UNCHANGED'))";
 
-/// The stores of a job by day, each with its newest day up to `?2`. Looks up one store after another. A file that a person
-/// took out does not count.
+/// The stores of a job by day, each with its newest day up to `?2`. Looks up one store after another, where the database
+/// finds the next one by its index. A file that a person took out does not count.
 pub(in crate::database) const LAST_WAVES: &str = "
     WITH RECURSIVE store (id) AS (
-        SELECT min(store_id) FROM job_file WHERE job_config_id = ?1 AND wave <> ''
+        others{SELECT min(store_id) FROM job_file WHERE job_config_id = ?1 AND wave <> ''
          UNION ALL
         SELECT (SELECT min(j.store_id) FROM job_file j
                  WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.store_id > store.id)
-          FROM store WHERE store.id IS NOT NULL)
+          FROM store WHERE store.id IS NOT NULL}
+        mysql{SELECT DISTINCT store_id FROM job_file WHERE job_config_id = ?1 AND wave <> ''})
     SELECT id AS store_id, wave, NULL AS submitted_timestamp
       FROM (SELECT id, (SELECT j.wave FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
                          WHERE j.job_config_id = ?1 AND j.wave <> '' AND j.store_id = store.id AND j.wave <= ?2

@@ -43,12 +43,16 @@ macro_rules! required {
                  SELECT asked, file_id FROM (
                      sqlite{SELECT p.key AS asked, q.file_id, max(f.last_validated_timestamp || f.file_url)}
                      postgres{SELECT DISTINCT ON (p.key) p.key AS asked, q.file_id}
+                     mysql{SELECT p.key AS asked, q.file_id,
+                                  row_number() OVER (PARTITION BY p.key
+                                                     ORDER BY f.last_validated_timestamp DESC, f.file_url DESC) AS place}
                        FROM rows(?1 pattern text, day text) p CROSS JOIN required_file q ON q.pattern = p.pattern",
             $of_day,
             "         CROSS JOIN ingested_file_status f ON f.file_id = q.file_id
                       WHERE f.version_id IS NOT NULL
                       sqlite{GROUP BY p.key}
-                      postgres{ORDER BY p.key, f.last_validated_timestamp DESC, f.file_url DESC}) newest)
+                      postgres{ORDER BY p.key, f.last_validated_timestamp DESC, f.file_url DESC}) newest
+                  mysql{WHERE place = 1})
             ",
             file_facts!(
                 "n.asked",
@@ -64,7 +68,8 @@ pub(in crate::database) const REQUIRED: &str = required!(" ");
 /// The days of the waves' files for which not simply the version in force counts, as far as a run must know of them: those
 /// that the version in force mentions, and those that no completed run of their wave has seen yet. Among the latter are
 /// the days that a file reported before its name was used for newer days, as long as the lake has them. Also such days of
-/// other files that have to do with these.
+/// other files that have to do with these. (MySQL is told the index: most days have no other file, so it takes that for one
+/// that finds half of them.)
 pub(in crate::database) const SPECIAL_DAYS: &str = "
     WITH wave (asked, job, wave, feed, seen) AS MATERIALIZED (
         SELECT q.asked, q.job, q.wave, q.feed,
@@ -77,11 +82,11 @@ pub(in crate::database) const SPECIAL_DAYS: &str = "
           FROM wave w CROSS JOIN job_file j ON j.job_config_id = w.job AND j.wave = w.wave),
     marked AS (
         SELECT o.asked, o.job, o.feed, o.seen, d.store_id, d.trans_date, d.file_id, d.since_submission
-          FROM ours o CROSS JOIN file_day d ON d.file_id = o.file_id
+          FROM ours o CROSS JOIN file_day d mysql{FORCE INDEX (file_day_of_file)} ON d.file_id = o.file_id
          WHERE d.standing <> 'STANDS'
          UNION
         SELECT o.asked, o.job, o.feed, o.seen, d.store_id, d.trans_date, d.file_id, d.since_submission
-          FROM ours o CROSS JOIN file_day d ON d.other_file_id = o.file_id
+          FROM ours o CROSS JOIN file_day d mysql{FORCE INDEX (file_day_of_other)} ON d.other_file_id = o.file_id
          WHERE d.standing <> 'STANDS'),
     special AS (
         SELECT m.asked, m.store_id, m.trans_date, m.file_id FROM marked m
@@ -98,7 +103,7 @@ pub(in crate::database) const SPECIAL_DAYS: &str = "
          UNION ALL
         SELECT o.asked, d.store_id, d.trans_date, d.file_id
           FROM ours o
-         CROSS JOIN file_day d
+         CROSS JOIN file_day d mysql{FORCE INDEX (file_day_of_file)}
             ON d.file_id = o.file_id AND d.is_older = 1 AND d.standing = 'STANDS' AND d.since_submission > o.seen
          CROSS JOIN ingested_file_status f ON f.file_id = d.file_id
          CROSS JOIN file_version v ON v.version_id = d.version_id

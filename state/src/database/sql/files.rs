@@ -18,7 +18,9 @@ pub(in crate::database) const SEE_FILES: &str = "
            stamp_changed_ns = excluded.stamp_changed_ns, compared_timestamp = NULL, archive = excluded.archive,
            members = excluded.members, members_read = excluded.members_read,
            put_away_timestamp = excluded.put_away_timestamp
-    RETURNING file_id, file_url, version_id";
+    others{RETURNING file_id, file_url, version_id}
+    mysql{; SELECT f.file_id, f.file_url, f.version_id
+      FROM rows(?1 file_url text) r CROSS JOIN ingested_file_status f ON f.file_url = r.file_url}";
 
 /// Adds versions. Converting the same bytes again yields the same version, with the results of the newest conversion.
 pub(in crate::database) const KEEP_VERSIONS: &str = "
@@ -40,7 +42,11 @@ pub(in crate::database) const KEEP_VERSIONS: &str = "
            reject_reason = excluded.reject_reason, converted_object = excluded.converted_object,
            partial_object = excluded.partial_object, rejects_object = excluded.rejects_object,
            last_line_ended = excluded.last_line_ended, partial_removed_timestamp = NULL, days_counted = 1
-    RETURNING file_id, version_id, reject_reason";
+    others{RETURNING file_id, version_id, reject_reason}
+    mysql{; SELECT v.file_id, v.version_id, v.reject_reason
+      FROM rows(?1 file_id int, content_hash text, layout_digest text) r
+     CROSS JOIN file_version v
+        ON v.file_id = r.file_id AND v.content_hash = r.content_hash AND v.layout_digest = r.layout_digest}";
 
 /// The versions with the given file, bytes and layout. A version whose partial has since been removed cannot come into
 /// force.
@@ -71,7 +77,9 @@ pub(in crate::database) const ADD_SUBMISSIONS: &str = "
                r.stamp_modified_ns))
       FROM rows(?1 file_id int, version_id int, outcome text, error text, stamp_bytes int, stamp_modified_ns int,
                 stamp_inode int) r ORDER BY r.key
-    RETURNING submission_id, file_id";
+    others{RETURNING submission_id, file_id}
+    mysql{; SELECT max(s.submission_id) AS submission_id, s.file_id
+      FROM rows(?1 file_id int) r CROSS JOIN submission s ON s.file_id = r.file_id GROUP BY s.file_id}";
 
 pub(in crate::database) const WITHOUT_JOB: &str = "
     SELECT f.feed, f.file_url, f.store_id FROM file_without_job n
@@ -92,10 +100,10 @@ pub(in crate::database) const STARTS: &str = "
 
 /// Files in force whose time of writing lies ahead of their arrival by more than `?1` nanoseconds, ordered by path.
 pub(in crate::database) const WRITTEN_AHEAD: &str = "
-    SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) / 1000000000 AS ahead
+    SELECT f.file_url, (s.stamp_modified_ns - s.written_ns) others{/} mysql{DIV} 1000000000 AS ahead
       FROM submission s
      CROSS JOIN ingested_file_status f ON f.file_id = s.file_id AND f.valid_submission_id = s.submission_id
-     WHERE s.stamp_modified_ns > s.written_ns AND s.stamp_modified_ns > s.written_ns + ?1
+     WHERE others{s.stamp_modified_ns > s.written_ns} mysql{s.is_ahead = 1} AND s.stamp_modified_ns > s.written_ns + ?1
      ORDER BY f.file_url";
 
 pub(in crate::database) const PUT_IN_FORCE: &str = "
@@ -140,7 +148,7 @@ pub(in crate::database) const STAMPS: &str = "
 /// The paths that are to be read again. For a member of an archive, that is the archive.
 pub(in crate::database) const TO_LOOK_AT: &str = "
     SELECT DISTINCT coalesce(archive, file_url) FROM ingested_file_status
-     WHERE stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL
+     WHERE others{stamp_bytes IS NULL OR stamp_modified_ns IS NULL OR stamp_inode IS NULL} mysql{to_look_at = 1}
      ORDER BY 1";
 
 pub(in crate::database) const LOOK_AGAIN: &str = "
@@ -153,7 +161,7 @@ pub(in crate::database) const TO_PUT_AWAY: &str = "
     SELECT file_url, stamp_bytes, stamp_modified_ns, stamp_inode, stamp_changed_ns,
            last_update_status IN ('VALIDATED', 'HELD', 'WITHDRAWN')
            AND CASE WHEN members IS NULL THEN true ELSE coalesce(members_read, 0) > 0 AND NOT EXISTS
-               (SELECT 1 FROM ingested_file_status m
+               (SELECT 1 FROM ingested_file_status m mysql{FORCE INDEX (file_of_archive)}
                  WHERE m.archive = f.file_url AND m.last_update_status IN ('REJECTED', 'FAILED')) END AS is_valid
       FROM ingested_file_status f
      WHERE file_url > greatest(?1, ?2) AND file_url < beyond(?2) AND put_away_timestamp IS NULL

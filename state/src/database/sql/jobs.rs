@@ -4,24 +4,26 @@ pub(in crate::database) const ADD: &str = "
     INSERT INTO aggr_job_configuration
            (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger, job_addl_criteria, job_params,
             job_enabled)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (job_config_id) DO NOTHING";
+    SELECT ?1, ?2, ?3, ?4:int, ?5, ?6, ?7, ?8:int
+     WHERE NOT EXISTS (SELECT 1 FROM aggr_job_configuration WHERE job_config_id = ?1)";
 
 /// Adds or overwrites a job; changes no row if the stored job is the same.
 pub(in crate::database) const APPLY: &str = "
-    INSERT INTO aggr_job_configuration AS j
+    INSERT INTO aggr_job_configuration
            (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger, job_addl_criteria, job_params,
             job_enabled)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+    SELECT ?1, ?2, ?3, ?4:int, ?5, ?6, ?7, ?8:int
+     WHERE NOT EXISTS (
+           SELECT 1 FROM aggr_job_configuration
+            WHERE job_config_id = ?1 AND job_feed IS NOT DISTINCT FROM ?2 AND job_input_pattern IS NOT DISTINCT FROM ?3
+              AND job_min_file_count IS NOT DISTINCT FROM ?4:int AND job_trigger IS NOT DISTINCT FROM ?5
+              AND job_addl_criteria IS NOT DISTINCT FROM ?6 AND job_params IS NOT DISTINCT FROM ?7
+              AND job_enabled IS NOT DISTINCT FROM ?8:int)
     ON CONFLICT (job_config_id) DO UPDATE
        SET job_feed = excluded.job_feed, job_input_pattern = excluded.job_input_pattern,
            job_min_file_count = excluded.job_min_file_count, job_trigger = excluded.job_trigger,
            job_addl_criteria = excluded.job_addl_criteria, job_params = excluded.job_params,
-           job_enabled = excluded.job_enabled
-     WHERE (j.job_feed, j.job_input_pattern, j.job_min_file_count, j.job_trigger, j.job_addl_criteria, j.job_params,
-            j.job_enabled)
-        IS DISTINCT FROM (excluded.job_feed, excluded.job_input_pattern, excluded.job_min_file_count, excluded.job_trigger,
-            excluded.job_addl_criteria, excluded.job_params, excluded.job_enabled)";
+           job_enabled = excluded.job_enabled";
 
 pub(in crate::database) const ALL: &str = "SELECT * FROM aggr_job_configuration ORDER BY job_config_id";
 

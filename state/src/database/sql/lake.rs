@@ -69,7 +69,7 @@ macro_rules! expired_of_run {
             $object,
             " IS NOT NULL
              AND +v.state IN ('COMPLETED', 'FAILED') AND v.finished_timestamp <= ?1
-             AND (v.outcome IS DISTINCT FROM 'LOADED' OR EXISTS (
+             AND (NOT (v.outcome IS NOT DISTINCT FROM 'LOADED') OR EXISTS (
                      SELECT 1 FROM job_run later
                       WHERE later.job_config_id = v.job_config_id AND later.wave = v.wave
                         AND later.state = 'COMPLETED' AND later.outcome = 'LOADED' AND later.sequence > v.sequence))"
@@ -97,7 +97,38 @@ macro_rules! find {
 macro_rules! forget {
     ($table:literal, $key:literal: $type:literal, $forgotten:literal, $expired:expr) => {
         concat!(
-            "UPDATE ",
+            "mysql{SELECT CAST(v.",
+            $key,
+            " AS TEXT) FROM list(?2 ",
+            $type,
+            ") l CROSS JOIN ",
+            $table,
+            " v ON v.",
+            $key,
+            " = l.value WHERE ",
+            $expired,
+            ";
+             UPDATE (SELECT DISTINCT v.",
+            $key,
+            " FROM list(?2 ",
+            $type,
+            ") l CROSS JOIN ",
+            $table,
+            " v ON v.",
+            $key,
+            " = l.value WHERE ",
+            $expired,
+            ") expired CROSS JOIN ",
+            $table,
+            " AS v SET v.",
+            $forgotten,
+            "
+              WHERE v.",
+            $key,
+            " = expired.",
+            $key,
+            "}
+             others{UPDATE ",
             $table,
             " AS v SET ",
             $forgotten,
@@ -111,7 +142,7 @@ macro_rules! forget {
             "
              RETURNING CAST(",
             $key,
-            " AS TEXT)"
+            " AS TEXT)}"
         )
     };
 }
@@ -181,10 +212,14 @@ pub(in crate::database) const FORGET_COVERAGES: &str = forget!(
 
 /// Forgets partials that the lake has lost: paths of files, and the objects.
 pub(in crate::database) const FORGET_PARTIALS: &str = "
-    UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
-     WHERE version_id IN (SELECT v.version_id FROM rows(?1 file_url text, object text) j
-                           CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
-                           CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object)";
+    others{UPDATE file_version SET partial_object = NULL, partial_removed_timestamp = ?2
+     WHERE version_id IN (SELECT v.version_id FROM}
+    mysql{UPDATE}
+           rows(?1 file_url text, object text) j
+           CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
+           CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object
+    others{)}
+    mysql{SET v.partial_object = NULL, v.partial_removed_timestamp = ?2}";
 
 /// Names partials again that the lake has once more: versions, and the objects. It leaves alone what is not missing.
 pub(in crate::database) const NAME_PARTIALS: &str = "
@@ -195,7 +230,7 @@ pub(in crate::database) const NAME_PARTIALS: &str = "
 /// The files that are to be read again, and whose versions in force lack their partials.
 pub(in crate::database) const WITHOUT_PARTIALS: &str = "
     SELECT f.file_url FROM ingested_file_status f CROSS JOIN file_version v ON v.version_id = f.version_id
-     WHERE f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
+     WHERE mysql{f.to_look_at = 1 AND} f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
      ORDER BY f.file_url";
 
 /// The next partials of the versions in force, with their files, after the path `?1`.
@@ -205,11 +240,19 @@ pub(in crate::database) const PARTIALS_IN_FORCE: &str = "
 
 /// Has the files of partials that the lake lost read again, if the partials are still those of a version.
 pub(in crate::database) const LOOK_AGAIN_FOR: &str = "
-    UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_id IN (SELECT f.file_id FROM rows(?1 file_url text, object text) j
-                        CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
-                        CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object)
-    RETURNING file_url";
+    mysql{SELECT DISTINCT f.file_url FROM}
+    others{UPDATE ingested_file_status SET stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
+     WHERE file_id IN (SELECT f.file_id FROM}
+           rows(?1 file_url text, object text) j
+           CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
+           CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object
+    others{)
+    RETURNING file_url}
+    mysql{;
+    UPDATE rows(?1 file_url text, object text) j
+     CROSS JOIN ingested_file_status f ON f.file_url = j.file_url
+     CROSS JOIN file_version v ON v.file_id = f.file_id AND v.partial_object = j.object
+       SET f.stamp_bytes = NULL, f.stamp_modified_ns = NULL, f.stamp_inode = NULL}";
 
 /// The files that a queued run waits for: they are to be read again, because the lake lost the partials that it needs. It
 /// goes from such files, of which there are mostly none, to the runs: the inputs of a long queue are too many to look at
@@ -219,5 +262,5 @@ pub(in crate::database) const AWAITED: &str = "
      CROSS JOIN job_run r ON r.state = 'QUEUED'
      CROSS JOIN job_run_input i ON i.run_id = r.run_id AND i.file_id = f.file_id
      CROSS JOIN file_version v ON v.version_id = i.version_id
-     WHERE f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
+     WHERE mysql{f.to_look_at = 1 AND} f.stamp_bytes IS NULL AND v.partial_removed_timestamp IS NOT NULL
      ORDER BY r.sequence, f.file_url";

@@ -17,10 +17,11 @@ pub(in crate::database) const FORGET_UNKNOWN: &str = "
      WHERE accepted_timestamp IS NULL
        AND (target, run_id) NOT IN (SELECT r.target, r.run_id FROM rows(?1 target text, run_id text) r)";
 
-/// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting: to
-/// look through the ledger for each load would take minutes where there are tens of thousands.
+/// Marks the loads that are newer than all that the ledger has of their scope. Both are brought together by sorting, or on
+/// MySQL by an index that it makes of texts of a limited length: to look through the ledger for each load would take minutes
+/// where there are tens of thousands.
 pub(in crate::database) const NOTE_LOST: &str = "
-    WITH scope (job, wave, newest) AS MATERIALIZED
+    others{WITH scope (job, wave, newest) AS MATERIALIZED
          (SELECT job, wave, max(sequence)
             FROM (SELECT e.job AS job, e.wave AS wave, e.sequence AS sequence
                     FROM rows(?1 target text, run_id text, job text, wave text, sequence int) e
@@ -32,7 +33,15 @@ pub(in crate::database) const NOTE_LOST: &str = "
                        CROSS JOIN job_run r
                           ON r.job_config_id = s.job AND r.wave = s.wave AND r.state = 'COMPLETED'
                              AND r.sequence > s.newest
-                       WHERE r.outcome = 'LOADED' AND r.lost_timestamp IS NULL)";
+                       WHERE r.outcome = 'LOADED' AND r.lost_timestamp IS NULL)}
+    mysql{UPDATE (SELECT DISTINCT r.run_id FROM job_run r
+            LEFT JOIN (SELECT CAST(e.job AS CHAR(200)) AS job, CAST(e.wave AS CHAR(32)) AS wave, max(e.sequence) AS newest
+                         FROM rows(?1 target text, run_id text, job text, wave text, sequence int) e
+                        GROUP BY 1, 2) s
+                   ON s.job = r.job_config_id AND s.wave = r.wave
+           WHERE r.state = 'COMPLETED' AND r.outcome = 'LOADED' AND r.lost_timestamp IS NULL
+             AND r.sequence > coalesce(s.newest, -1)) lost
+     CROSS JOIN job_run AS j SET j.lost_timestamp = ?2 WHERE j.run_id = lost.run_id}";
 
 pub(in crate::database) const NOTE_FOUND: &str = "
     UPDATE job_run SET lost_timestamp = NULL
@@ -87,10 +96,11 @@ pub(in crate::database) const ACCEPT: &str = "
 
 /// Takes files out of force until they are read again. What a person has withdrawn stays so.
 pub(in crate::database) const FORGET_FILES: &str = "
-    UPDATE ingested_file_status
+    UPDATE ingested_file_status AS f
        SET version_id = NULL, valid_submission_id = NULL, last_update_status = 'SUBMITTED', last_update_timestamp = ?2,
            last_error = NULL, stamp_bytes = NULL, stamp_modified_ns = NULL, stamp_inode = NULL
-     WHERE file_url IN (SELECT value FROM list(?1 text)) AND last_update_status <> 'WITHDRAWN'";
+      FROM list(?1 text) l
+     WHERE f.file_url = l.value AND f.last_update_status <> 'WITHDRAWN'";
 
 pub(in crate::database) const CANCEL_RUNS: &str = "
     UPDATE job_run SET state = 'FAILED', finished_timestamp = ?3, error = ?4

@@ -11,7 +11,7 @@ pub(in crate::database) const JOBS_TO_MATCH: &str = "SELECT job_config_id FROM j
 pub(in crate::database) const FORGET_JOBS: [&str; 5] = [
     "INSERT INTO file_without_job
      SELECT DISTINCT f.file_id FROM list(?1 text) j CROSS JOIN job_file f ON f.job_config_id = j.value WHERE true
-     ON CONFLICT DO NOTHING",
+     ON CONFLICT (file_id) DO NOTHING",
     "DELETE FROM job_file WHERE job_config_id IN (SELECT value FROM list(?1 text))",
     "DELETE FROM job_requires WHERE job_config_id IN (SELECT value FROM list(?1 text))",
     "DELETE FROM job_follows WHERE job_config_id IN (SELECT value FROM list(?1 text))",
@@ -21,12 +21,12 @@ pub(in crate::database) const FORGET_JOBS: [&str; 5] = [
 pub(in crate::database) const ADD_REQUIRES: &str = "
     INSERT INTO job_requires (pattern, job_config_id)
     SELECT r.pattern, r.job FROM rows(?1 pattern text, job text) r WHERE true
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT (pattern, job_config_id) DO NOTHING";
 
 pub(in crate::database) const ADD_FOLLOWS: &str = "
     INSERT INTO job_follows (after_job, job_config_id)
     SELECT r.after_job, r.job FROM rows(?1 after_job text, job text) r WHERE true
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT (after_job, job_config_id) DO NOTHING";
 
 /// Those of the patterns in `?1` whose files are not known yet: none but the jobs in `?2` require them.
 pub(in crate::database) const NEW_PATTERNS: &str = "
@@ -36,9 +36,11 @@ pub(in crate::database) const NEW_PATTERNS: &str = "
 
 /// Forgets the files of the patterns in `?1`, and of those that no job requires any more.
 pub(in crate::database) const FORGET_PATTERNS: &str = "
-    DELETE FROM required_file
+    others{DELETE FROM required_file
      WHERE pattern IN (SELECT value FROM list(?1 text))
-        OR pattern IN (SELECT pattern FROM required_file EXCEPT SELECT pattern FROM job_requires)";
+        OR pattern IN (SELECT pattern FROM required_file EXCEPT SELECT pattern FROM job_requires)}
+    mysql{DELETE required_file FROM list(?1 text) l CROSS JOIN required_file ON required_file.pattern = l.value;
+    DELETE FROM required_file WHERE NOT EXISTS (SELECT 1 FROM job_requires r WHERE r.pattern = required_file.pattern)}";
 
 /// The next files, from the path `?1` on, whose paths begin with `?2`. UTF-8 text never contains the byte FF.
 pub(in crate::database) const FILES_FROM: &str = "
@@ -62,15 +64,15 @@ pub(in crate::database) const ADD_JOB_FILES: &str = "
     INSERT INTO job_file (job_config_id, wave, file_id, store_id)
     SELECT r.job, r.wave, r.file_id, r.store_id
       FROM rows(?1 job text, wave text, file_id int, store_id text) r WHERE true
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT (job_config_id, wave, file_id) DO NOTHING";
 
 pub(in crate::database) const ADD_REQUIRED_FILES: &str = "
     INSERT INTO required_file (pattern, wave, file_id)
     SELECT r.pattern, r.wave, r.file_id FROM rows(?1 pattern text, wave text, file_id int) r WHERE true
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT (pattern, wave, file_id) DO NOTHING";
 
 pub(in crate::database) const ADD_WITHOUT_JOB: &str =
-    "INSERT INTO file_without_job SELECT value FROM list(?1 int) WHERE true ON CONFLICT DO NOTHING";
+    "INSERT INTO file_without_job SELECT value FROM list(?1 int) WHERE true ON CONFLICT (file_id) DO NOTHING";
 
 pub(in crate::database) const FORGET_WITHOUT_JOB: &str = "
     DELETE FROM file_without_job

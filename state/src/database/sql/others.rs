@@ -26,7 +26,7 @@ pub(in crate::database) const KEPT_FOR: &str =
 pub(in crate::database) const KEEP_LATER: &str = "
     INSERT INTO job_to_keep SELECT job_config_id FROM job_run
      WHERE run_id = ?1 AND (SELECT count(*) FROM aggr_job_configuration) = 1
-    ON CONFLICT DO NOTHING";
+    ON CONFLICT (job_config_id) DO NOTHING";
 
 /// The last loads of the jobs that loaded something while they were the only one, the oldest first. None as long as there
 /// is only one job.
@@ -63,14 +63,19 @@ pub(in crate::database) const KEEP_LOADED: &str = "
     ON CONFLICT (store_id, trans_date) DO UPDATE
        SET job_config_id = excluded.job_config_id, file_id = excluded.file_id, written_ns = excluded.written_ns,
            submission_id = excluded.submission_id
-     WHERE loaded_day.job_config_id <> excluded.job_config_id OR loaded_day.submission_id <> excluded.submission_id";
+     others{WHERE loaded_day.job_config_id <> excluded.job_config_id
+               OR loaded_day.submission_id <> excluded.submission_id}";
 
 /// Forgets the days that a run has emptied: they are free for other jobs.
 pub(in crate::database) const FORGET_EMPTIED: &str = "
-    DELETE FROM loaded_day
+    others{DELETE FROM loaded_day
      WHERE (store_id, trans_date) IN (SELECT store_id, trans_date FROM job_run_input_day
                                        WHERE run_id = ?1 AND effect = 'EMPTIED')
-       AND job_config_id = (SELECT job_config_id FROM job_run WHERE run_id = ?1)";
+       AND job_config_id = (SELECT job_config_id FROM job_run WHERE run_id = ?1)}
+    mysql{DELETE loaded_day FROM job_run_input_day i CROSS JOIN loaded_day
+        ON loaded_day.store_id = i.store_id AND loaded_day.trans_date = i.trans_date
+     WHERE i.run_id = ?1 AND i.effect = 'EMPTIED'
+       AND loaded_day.job_config_id = (SELECT job_config_id FROM job_run WHERE run_id = ?1)}";
 
 /// Leaves days of a run's inputs out: version, store, day.
 pub(in crate::database) const LEAVE_OUT: &str = "

@@ -90,11 +90,15 @@ pub(in crate::database) const RUNS_OF_FILE: &str = "
 pub(in crate::database) const LAST_SEEN: &str = "
     sqlite{SELECT j.job_config_id, j.store_id, f.file_url, max(f.submitted_timestamp) AS submitted_timestamp}
     postgres{SELECT DISTINCT ON (q.key) j.job_config_id, j.store_id, f.file_url, f.submitted_timestamp}
+    mysql{SELECT job_config_id, store_id, file_url, submitted_timestamp FROM (
+          SELECT j.job_config_id, j.store_id, f.file_url, f.submitted_timestamp,
+                 row_number() OVER (PARTITION BY q.key ORDER BY f.submitted_timestamp DESC) AS place}
       FROM rows(?1 job text, store_id text) q
      CROSS JOIN job_file j ON j.store_id = q.store_id AND j.job_config_id = q.job
      CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
      sqlite{GROUP BY q.key}
-     postgres{ORDER BY q.key, f.submitted_timestamp DESC}";
+     postgres{ORDER BY q.key, f.submitted_timestamp DESC}
+    mysql{) newest WHERE place = 1}";
 
 /// The stores of a job, in their order, after a given one.
 pub(in crate::database) const STORES_OF_JOB: &str = "

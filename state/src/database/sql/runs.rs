@@ -121,7 +121,8 @@ pub(in crate::database) const CLAIM: &str = "
     UPDATE job_run
        SET state = 'RUNNING', owner = ?1, attempts = attempts + 1, started_timestamp = ?2, heartbeat_timestamp = ?2
      WHERE run_id = ?3
-    RETURNING job_config_id, wave, sequence, attempts, incomplete";
+    others{RETURNING job_config_id, wave, sequence, attempts, incomplete}
+    mysql{; SELECT job_config_id, wave, sequence, attempts, incomplete FROM job_run WHERE run_id = ?3}";
 
 /// The stores of a run's lines, and whether no version had one before the job's last run. Before its first run, none
 /// counts as new.

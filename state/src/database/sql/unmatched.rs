@@ -26,8 +26,8 @@ pub(in crate::database) const KEEP: &str = "
 /// Removes the oldest files beyond a number.
 pub(in crate::database) const TRIM: &str = "
     DELETE FROM unmatched_file
-     WHERE file_url IN (SELECT file_url FROM unmatched_file ORDER BY modified_ns DESC, file_url
-                         LIMIT 9223372036854775807 OFFSET ?1)";
+     WHERE file_url IN (SELECT file_url FROM (SELECT file_url FROM unmatched_file ORDER BY modified_ns DESC, file_url
+                                               LIMIT 9223372036854775807 OFFSET ?1) oldest)";
 
 pub(in crate::database) const FORGET: &str =
     "DELETE FROM unmatched_file WHERE file_url IN (SELECT value FROM list(?1 text))";

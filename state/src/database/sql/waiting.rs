@@ -33,13 +33,13 @@ pub(in crate::database) const DEFER: &str = "
 
 /// Counts attempts at files. Those at other bytes under the same name do not count.
 pub(in crate::database) const BEGIN_ATTEMPTS: &str = "
-    INSERT INTO file_attempt AS a (file_url, stamp_bytes, stamp_modified_ns, stamp_inode, attempts)
+    INSERT INTO file_attempt (file_url, stamp_bytes, stamp_modified_ns, stamp_inode, attempts)
     SELECT r.file_url, r.stamp_bytes, r.stamp_modified_ns, r.stamp_inode, 1
       FROM rows(?1 file_url text, stamp_bytes int, stamp_modified_ns int, stamp_inode int) r WHERE true
     ON CONFLICT (file_url) DO UPDATE
-       SET attempts = CASE WHEN (a.stamp_bytes, a.stamp_modified_ns, a.stamp_inode)
+       SET attempts = CASE WHEN (file_attempt.stamp_bytes, file_attempt.stamp_modified_ns, file_attempt.stamp_inode)
                               = (excluded.stamp_bytes, excluded.stamp_modified_ns, excluded.stamp_inode)
-                           THEN a.attempts + 1 ELSE 1 END,
+                           THEN file_attempt.attempts + 1 ELSE 1 END,
            stamp_bytes = excluded.stamp_bytes, stamp_modified_ns = excluded.stamp_modified_ns,
            stamp_inode = excluded.stamp_inode";
 

@@ -13,10 +13,11 @@ pub(in crate::database) const TOUCH_FILES: &str = "
 
 /// Touches the open waves of the jobs that require one of the files in `?1`.
 pub(in crate::database) const TOUCH_REQUIRING: &str = "
-    UPDATE open_wave SET touched = (SELECT number FROM revision WHERE of = 'waves')
-     WHERE job_config_id IN (SELECT r.job_config_id FROM list(?1 int) f
-                              CROSS JOIN required_file q ON q.file_id = f.value
-                              CROSS JOIN job_requires r ON r.pattern = q.pattern)";
+    UPDATE open_wave AS w SET touched = (SELECT number FROM revision WHERE of = 'waves')
+      FROM (SELECT DISTINCT r.job_config_id FROM list(?1 int) f
+             CROSS JOIN required_file q ON q.file_id = f.value
+             CROSS JOIN job_requires r ON r.pattern = q.pattern) j
+     WHERE w.job_config_id = j.job_config_id";
 
 /// Of a file `f` in a wave of `j`: whether the wave may have something to do because of it. No completed run has seen the
 /// file, if there was one, or it has a day for which not simply the version in force counts. Too many waves do no harm: they
@@ -65,9 +66,13 @@ pub(in crate::database) const REVISIONS: &str = "
 
 /// Closes waves, unless they were touched since they were read. `?1` is an array of job, wave, touched.
 pub(in crate::database) const CLOSE: &str = "
-    DELETE FROM open_wave
-     WHERE (job_config_id, wave, touched) IN (SELECT r.job, r.wave, r.touched
-                                                FROM rows(?1 job text, wave text, touched int) r)";
+    others{DELETE FROM open_wave
+     WHERE (job_config_id, wave, touched) IN (SELECT r.job, r.wave, r.touched FROM}
+    mysql{DELETE open_wave FROM}
+        rows(?1 job text, wave text, touched int) r
+    others{)}
+    mysql{CROSS JOIN open_wave
+        ON open_wave.job_config_id = r.job AND open_wave.wave = r.wave AND open_wave.touched = r.touched}";
 
 /// Those of the waves in `?1` (number of the question, job, wave) that are open.
 pub(in crate::database) const OPEN: &str = "
@@ -95,16 +100,19 @@ pub(in crate::database) const NEWEST_WAVES: &str = "
      ORDER BY asked, wave";
 
 /// The stores of jobs by day, each with the first wave that has a file of it: a file that a person took out does not
-/// count. Looks up one store after another. `?1` is an array of the number of the question, and the job.
+/// count. Looks up one store after another, where the database finds the next one by its index. `?1` is an array of the
+/// number of the question, and the job.
 pub(in crate::database) const FIRST_WAVES: &str = "
     WITH RECURSIVE store (asked, job, id) AS (
-        SELECT q.asked, q.job,
+        others{SELECT q.asked, q.job,
                (SELECT min(j.store_id) FROM job_file j WHERE j.job_config_id = q.job AND j.wave <> '')
           FROM rows(?1 asked int, job text) q
          UNION ALL
         SELECT asked, job, (SELECT min(j.store_id) FROM job_file j
                              WHERE j.job_config_id = store.job AND j.wave <> '' AND j.store_id > store.id)
-          FROM store WHERE store.id IS NOT NULL)
+          FROM store WHERE store.id IS NOT NULL}
+        mysql{SELECT DISTINCT q.asked, q.job, j.store_id
+          FROM rows(?1 asked int, job text) q CROSS JOIN job_file j ON j.job_config_id = q.job WHERE j.wave <> ''})
     SELECT asked, id,
            (SELECT j.wave FROM job_file j CROSS JOIN ingested_file_status f ON f.file_id = j.file_id
              WHERE j.job_config_id = store.job AND j.wave <> '' AND j.store_id = store.id

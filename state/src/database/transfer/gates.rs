@@ -22,6 +22,11 @@ const KEYS: &str = "
       FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
      WHERE k.contype = 'f' AND t.relnamespace = current_schema()::regnamespace ORDER BY k.oid";
 
+/// The triggers of MySQL do nothing while this session copies: to take them away would end its transaction. A row that refers to
+/// one that is not there is not found afterwards: the file has none.
+const COPYING: &str = "SET SESSION foreign_key_checks = 0, @gristmill = 'copies'";
+const COPIED: &str = "SET SESSION foreign_key_checks = 1, @gristmill = 'works'";
+
 /// What has to be done when all rows are there.
 #[derive(Debug)]
 #[must_use]
@@ -35,6 +40,7 @@ impl Gates {
         match target {
             Connection::Sqlite(_) => Self::open_sqlite(target).await,
             Connection::Postgres(_) => Self::open_postgres(target, tables).await,
+            Connection::MySql(_) => Self::open_mysql(target).await,
         }
     }
 
@@ -71,6 +77,13 @@ impl Gates {
             close.push(format!("ANALYZE {name}"));
         }
         Ok(Self { close })
+    }
+
+    async fn open_mysql(target: &mut Connection) -> Result<Self> {
+        target.run(COPYING).await?;
+        Ok(Self {
+            close: vec![COPIED.to_owned()],
+        })
     }
 
     /// Puts everything back, in the same transaction.

@@ -10,7 +10,9 @@ const GIVEN: &str = "
                     coalesce(pg_sequence_last_value(pg_get_serial_sequence(quote_ident(t.relname), c.attname)::regclass), 0)
                FROM pg_class t JOIN pg_attribute c ON c.attrelid = t.oid
               WHERE c.attidentity <> '' AND t.relkind = 'r' AND t.relnamespace = current_schema()::regnamespace
-                AND pg_has_role(t.relowner, 'USAGE')}";
+                AND pg_has_role(t.relowner, 'USAGE')}
+    mysql{SELECT table_name, auto_increment - 1 FROM information_schema.tables
+           WHERE table_schema = database() AND auto_increment IS NOT NULL}";
 
 /// SQLite notes the numbers of the rows by itself.
 const FORGET: &str = "
@@ -32,6 +34,26 @@ pub(super) async fn read(source: &mut Connection) -> Result<Vec<(String, i64)>> 
     query_as(GIVEN).fetch_all(source).await
 }
 
+/// Has the next numbers of MySQL follow those that were given at the source. That ends a transaction there, so it is done before
+/// the rows are copied. Those of all rows follow by themselves.
+pub(super) async fn reserve(
+    target: &mut Connection,
+    tables: &[Table],
+    given: &[(String, i64)],
+) -> Result<()> {
+    if let Connection::MySql(_) = target {
+        // Somebody may keep tables of their own there.
+        for (name, last) in given
+            .iter()
+            .filter(|(name, _)| tables.iter().any(|table| table.name == *name))
+        {
+            let next = format!("ALTER TABLE {} AUTO_INCREMENT = {}", quoted(name), last + 1);
+            target.run(&next).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Has the next numbers follow those that were given at the source, and those of all rows.
 pub(super) async fn go_on(target: &mut Connection, tables: &[Table], given: &[(String, i64)]) -> Result<()> {
     if let Connection::Sqlite(_) = target {
@@ -44,6 +66,9 @@ pub(super) async fn go_on(target: &mut Connection, tables: &[Table], given: &[(S
                     .await?;
             }
         }
+        return Ok(());
+    }
+    if let Connection::MySql(_) = target {
         return Ok(());
     }
     let sequences: Vec<(String, String, String)> = query_as(SEQUENCES).fetch_all(&mut *target).await?;

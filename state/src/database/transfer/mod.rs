@@ -64,6 +64,11 @@ impl StateDb {
         } = file;
         let mut source = Transaction::to_read(&mut connection).await.to_copy("the state")?;
         let mut writer = self.writer().await.to_copy("the state")?;
+        let (given, tables) = (identities::read(&mut source).await, tables::all().await?);
+        let given = given.to_copy("the numbers given so far")?;
+        identities::reserve(&mut writer, &tables, &given)
+            .await
+            .to_copy("the numbers given so far")?;
         let mut target = begin(&mut writer).await.to_copy("the state")?;
         self.must_be_empty(&mut target).await?;
         let copied = copy(&mut source, &mut target, heard).await?;

@@ -6,9 +6,10 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use gristmill_servers::silence::Unheard;
-use gristmill_servers::tls;
 use mysql_async::{DriverError, IoError, TlsError};
+
+use crate::silence::Unheard;
+use crate::tls;
 
 /// An error of MySQL or MariaDB, or of the connection to it. It never contains a row's value or a secret.
 pub struct MySqlFault(Kind);
@@ -20,9 +21,6 @@ enum Kind {
     /// An unexpected result.
     Odd(&'static str),
 }
-
-/// There is no such table.
-pub(super) const NO_SUCH_TABLE: u16 = 1146;
 
 /// What passes by itself: the server is going down, away or short of something, or another transaction was in the way.
 const LATER: [u16; 39] = [
@@ -91,21 +89,34 @@ impl From<Unheard<mysql_async::Error>> for MySqlFault {
 
 impl MySqlFault {
     /// The server accepted a connection and then did not answer.
-    pub(super) fn silent(time: Duration) -> Self {
+    pub fn silent(time: Duration) -> Self {
         Self(Kind::Silent(time))
     }
 
     /// A result that should be impossible.
-    pub(super) fn odd(reason: &'static str) -> Self {
+    pub fn odd(reason: &'static str) -> Self {
         Self(Kind::Odd(reason))
     }
 
     /// The server's number of the error, if it came from the server.
-    pub(super) fn code(&self) -> Option<u16> {
+    pub fn code(&self) -> Option<u16> {
         match &self.0 {
             Kind::Driver(mysql_async::Error::Server(error)) => Some(error.code),
             _ => None,
         }
+    }
+
+    /// The server's message, if the error came from the server. It may quote values.
+    pub fn message(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::Driver(mysql_async::Error::Server(error)) => Some(&error.message),
+            _ => None,
+        }
+    }
+
+    /// Whether the server has answered, so that the connection can be used further.
+    pub fn is_answer(&self) -> bool {
+        matches!(&self.0, Kind::Driver(mysql_async::Error::Server(_)))
     }
 
     fn driver(&self) -> Option<&DriverError> {
@@ -140,7 +151,8 @@ impl MySqlFault {
         self.tls().is_some() || matches!(self.driver(), Some(DriverError::NoClientSslFlagFromServer))
     }
 
-    pub(crate) fn is_transient(&self) -> bool {
+    /// Whether the same call may succeed a little later without anyone fixing anything.
+    pub fn is_transient(&self) -> bool {
         match &self.0 {
             Kind::Silent(_) => true,
             Kind::Odd(_) => false,
@@ -158,12 +170,12 @@ impl MySqlFault {
 
     /// Whether a fault that may pass by itself may also come again for ever: a statement that was cancelled, or a key that
     /// is there already because the target has another unique key.
-    pub(crate) fn may_recur(&self) -> bool {
+    pub fn may_recur(&self) -> bool {
         matches!(self.code(), Some(1062 | 1317 | 1969 | 3024))
     }
 
     /// Advice for the operator, as the end of a message.
-    pub(crate) fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> &'static str {
         match self.code() {
             None => self.advice_on_the_way(),
             Some(1021 | 1114) => "; the server's disk, or its tablespace, is full: make room",
@@ -293,25 +305,14 @@ mod tests {
     use mysql_async::ServerError;
 
     use super::*;
-    use crate::LoadError;
 
-    fn error(source: mysql_async::Error) -> LoadError {
-        LoadError::MySql {
-            action: "load",
-            warehouse: "mysql://u:***@db/mart".into(),
-            source: source.into(),
-        }
-    }
-
-    fn server(code: u16, state: &str) -> LoadError {
-        error(
-            ServerError {
-                code,
-                message: "Duplicate entry 'secret-7' for key".into(),
-                state: state.into(),
-            }
-            .into(),
-        )
+    fn server(code: u16, state: &str) -> MySqlFault {
+        let error = ServerError {
+            code,
+            message: "Duplicate entry 'secret-7' for key".into(),
+            state: state.into(),
+        };
+        mysql_async::Error::from(error).into()
     }
 
     #[test]
@@ -338,30 +339,30 @@ mod tests {
             (1406, "22001", false, "longer than its column"),
             (1064, "42000", false, ""),
         ] {
-            let error = server(code, state);
-            assert_eq!(error.is_transient(), is_transient, "{error}");
-            assert!(error.to_string().contains(advice), "{error}");
+            let fault = server(code, state);
+            assert_eq!(fault.is_transient(), is_transient, "{fault}");
+            assert!(fault.advice().contains(advice), "{fault}");
         }
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert!(error(refused.into()).is_outage());
-        assert!(error(DriverError::ConnectionClosed.into()).is_outage());
-        assert!(!error(DriverError::PacketTooLarge.into()).is_transient());
+        let fault = |error: mysql_async::Error| MySqlFault::from(error);
+        assert!(fault(refused.into()).is_transient());
+        assert!(fault(DriverError::ConnectionClosed.into()).is_transient());
+        assert!(!fault(DriverError::PacketTooLarge.into()).is_transient());
     }
 
     #[test]
     fn a_key_that_is_there_may_be_there_for_ever() {
-        let error = server(1062, "23000");
-        assert!(error.is_transient() && !error.is_outage());
-        assert!(server(1213, "40001").is_outage());
-        assert!(!server(1317, "70100").is_outage());
+        let fault = server(1062, "23000");
+        assert!(fault.is_transient() && fault.may_recur());
+        assert!(!server(1213, "40001").may_recur());
+        assert!(server(1317, "70100").may_recur());
     }
 
     #[test]
     fn values_are_never_shown() {
         for code in QUOTES_VALUES {
-            let error = server(code, "23000");
-            let source = Error::source(&error).map(ToString::to_string);
-            let shown = format!("{error} {error:?} {source:?}");
+            let fault = server(code, "23000");
+            let shown = format!("{fault} {fault:?}");
             assert!(
                 !shown.contains("secret") && shown.contains(&code.to_string()),
                 "{shown}"

@@ -1,4 +1,5 @@
-//! The triggers of both databases do the same: the same statements touch the same waves, and both hold the same afterwards.
+//! The triggers of a server do what those of SQLite do: the same statements touch the same waves, and both databases hold the
+//! same afterwards.
 
 use std::sync::Arc;
 
@@ -141,7 +142,10 @@ fn step(n: &mut Numbers, number: u64) -> Vec<String> {
         ),
         12 => format!(
             "UPDATE aggr_job_configuration SET {} WHERE job_config_id = '{job}'",
-            n.one_of(&["job_enabled = 0", "job_enabled = 1", "job_input_pattern = 'y'", "job_input_pattern = 'z'"])
+            match n.below(2) {
+                0 => "job_enabled = 1 - job_enabled".to_owned(),
+                _ => format!("job_input_pattern = 'y{number}'"),
+            }
         ),
         13 => format!(
             "UPDATE file_version SET partial_removed_timestamp = {}, bytes = 100 + {number} WHERE file_id = {file}",
@@ -174,6 +178,25 @@ fn step(n: &mut Numbers, number: u64) -> Vec<String> {
     vec![one]
 }
 
+/// Returns a statement as a database reads it.
+fn as_read_by(shell: &Shell, statement: &str) -> String {
+    let Shell::MySql(_) = shell else {
+        return statement.to_owned();
+    };
+    if let Some((insert, "")) = statement.split_once(" ON CONFLICT DO NOTHING") {
+        return insert.replacen("INSERT", "INSERT IGNORE", 1);
+    }
+    let Some((insert, update)) = statement.split_once("ON CONFLICT (file_url) DO UPDATE") else {
+        return statement.to_owned();
+    };
+    let update = update.trim_start().trim_start_matches("SET").split(',');
+    let update = update.map(|assignment| assignment.replace("excluded.", "VALUES(") + ")");
+    format!(
+        "{insert} ON DUPLICATE KEY UPDATE {}",
+        update.collect::<Vec<_>>().join(",")
+    )
+}
+
 /// What a database holds afterwards.
 const HELD: [&str; 13] = [
     "concat_ws('|', file_id, feed, last_update_status, version_id) FROM ingested_file_status",
@@ -192,7 +215,7 @@ const HELD: [&str; 13] = [
 ];
 
 #[tokio::test]
-async fn the_triggers_of_both_databases_do_the_same() {
+async fn the_triggers_do_the_same_as_those_of_sqlite() {
     let clock = Arc::new(TestClock::new("2026-11-23T08:15:00.123456Z".parse().unwrap()));
     let folder = tempfile::tempdir().unwrap();
     let file = Place::File(folder.path().join("state.db"));
@@ -211,7 +234,8 @@ async fn the_triggers_of_both_databases_do_the_same() {
     for statement in &statements {
         let mut touched = Vec::new();
         for (shell, revision) in shells.iter_mut().zip(&mut revisions) {
-            let done = shell.execute(statement).await;
+            let statement = as_read_by(shell, statement);
+            let done = shell.execute(&statement).await;
             done.unwrap_or_else(|error| panic!("{error}: {statement}"));
             let waves = format!(
                 "SELECT concat_ws(' ', job_config_id, wave) FROM open_wave WHERE touched > {revision} ORDER BY 1"
@@ -228,6 +252,10 @@ async fn the_triggers_of_both_databases_do_the_same() {
         let mut found = Vec::new();
         for shell in &mut shells {
             let mut rows = shell.column(&format!("SELECT {what}")).await;
+            for row in &mut rows {
+                // MariaDB puts spaces into JSON.
+                *row = row.replace("\": ", "\":").replace(", \"", ",\"");
+            }
             rows.sort_unstable();
             assert!(!rows.is_empty(), "{what}");
             found.push(rows);

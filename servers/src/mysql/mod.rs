@@ -1,17 +1,22 @@
 //! Connects to a MySQL or MariaDB server: reads the URL, and opens the connection.
 //!
-//! The parameters for TLS and for the patience with the server are those of Postgres, and mean the same.
+//! The warehouse and the state database are reached by this one way. The parameters for TLS and for the patience with the
+//! server are those of Postgres, and mean the same.
 
+mod fault;
+mod line;
+
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gristmill_servers::tls::{self, Check, Encryption, Identity};
-use gristmill_servers::url::{self, redacted};
 use mysql_async::prelude::Queryable;
 use mysql_async::{ClientIdentity, Conn, Opts, OptsBuilder, SslOpts};
 
-use super::{MySqlFault, sql};
-use crate::LoadError;
+use crate::tls::{self, Check, Encryption, Identity};
+use crate::url::{self, redacted};
+pub use fault::MySqlFault;
+pub use line::{Line, close};
 
 /// How long a server may take to answer a connection, unless the URL says otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,7 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// long a connection may be idle before it is probed.
 const SILENCE: Duration = Duration::from_secs(60);
 
-pub(super) const FORM: &str = "write mysql://user:password@host:3306/database";
+/// What a URL looks like.
+pub const FORM: &str = "write mysql://user:password@host:3306/database";
 
 const PARAMETERS: [&str; 7] = [
     "sslmode",
@@ -36,8 +42,40 @@ const PARAMETERS: [&str; 7] = [
 /// it; but the error tells the name that was expected, and so the check is left out, as told, if that is this one.
 const ANY_NAME: &str = "NotValidForName.invalid";
 
+/// Which of several servers behind one address it is.
+const IDENTITY: &str = "SELECT CONCAT(@@hostname, ':', @@port, ':', @@server_id)";
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// A file that the URL names cannot be used. The text continues a sentence about the URL.
+    #[error("{0}")]
+    Url(String),
+    /// The server or the network reported this.
+    #[error(transparent)]
+    Server(#[from] MySqlFault),
+}
+
+impl ConnectError {
+    /// Whether the same call may succeed a little later without anyone fixing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Url(_) => false,
+            Self::Server(fault) => fault.is_transient(),
+        }
+    }
+
+    /// Advice for the operator, as the end of a message.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "",
+            Self::Server(fault) => fault.advice(),
+        }
+    }
+}
+
 /// A server, and how to talk to it.
-pub(super) struct Server {
+pub struct Server {
     options: OptsBuilder,
     database: Option<String>,
     encryption: Encryption,
@@ -48,16 +86,16 @@ pub(super) struct Server {
     url: String,
 }
 
-impl Server {
-    /// Reads a URL, without contacting the server or reading a file.
-    pub fn new(url: &str) -> Result<Self, LoadError> {
-        Self::read(url).map_err(|reason| LoadError::BadUrl {
-            url: redacted(url),
-            reason,
-        })
+// Its fields hold passwords.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server").field(&self.url).finish()
     }
+}
 
-    fn read(url: &str) -> Result<Self, String> {
+impl Server {
+    /// Reads a URL, without contacting the server or reading a file. Error texts continue a sentence about the URL.
+    pub fn new(url: &str) -> Result<Self, String> {
         url::check_password(url)?;
         let (rest, [mode, roots, certificate, key, socket, connect_timeout, silence]) =
             url::take(url, PARAMETERS)?;
@@ -102,6 +140,20 @@ impl Server {
         })
     }
 
+    /// Has an UPDATE count the rows that it finds, also those that it leaves as they were; and has the driver forget no
+    /// statement that was prepared.
+    pub fn for_state(self) -> Self {
+        Self {
+            options: self.options.client_found_rows(true).stmt_cache_size(0),
+            ..self
+        }
+    }
+
+    /// The URL without its password, for messages.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The database that the URL names.
     pub fn database(&self) -> Option<String> {
         self.database.clone()
@@ -112,17 +164,23 @@ impl Server {
         self.silence
     }
 
+    /// Waits for a call that waits for nobody itself, as long as a session may be silent.
+    pub async fn in_time<T, E: From<MySqlFault>>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let done = tokio::time::timeout(self.silence, call).await;
+        done.unwrap_or_else(|_| Err(MySqlFault::silent(self.silence).into()))
+    }
+
     /// Connects; returns the connection and which server it leads to. The connection ends when it is dropped; an open
     /// transaction is then rolled back by the server.
-    pub async fn connect(&self) -> Result<(Conn, String), LoadError> {
+    pub async fn connect(&self) -> Result<(Conn, String), ConnectError> {
         let tls = match &self.encryption {
             Encryption::Off => None,
             Encryption::Preferred(check) | Encryption::Required(check) => {
                 let options = options(check, self.identity.as_ref());
-                Some(options.map_err(|reason| LoadError::BadUrl {
-                    url: self.url.clone(),
-                    reason,
-                })?)
+                Some(options.map_err(ConnectError::Url)?)
             }
         };
         let attempts = async {
@@ -138,16 +196,12 @@ impl Server {
         };
         let answer = tokio::time::timeout(self.connect_timeout, attempts).await;
         let answer = answer.unwrap_or_else(|_| Err(MySqlFault::silent(self.connect_timeout)));
-        answer.map_err(|source| LoadError::MySql {
-            action: "connect to",
-            warehouse: self.url.clone(),
-            source,
-        })
+        answer.map_err(ConnectError::Server)
     }
 
     async fn start(&self, tls: Option<SslOpts>) -> Result<(Conn, String), MySqlFault> {
         let mut conn = Conn::new(self.options.clone().ssl_opts(tls)).await?;
-        let name: Option<String> = conn.query_first(sql::IDENTITY).await?;
+        let name: Option<String> = conn.query_first(IDENTITY).await?;
         let name = name.ok_or(MySqlFault::odd("the server does not say its name"))?;
         Ok((conn, name))
     }
