@@ -226,7 +226,7 @@ class Audit:
     def versions(self):
         """What was counted and converted of each version: of one in force, and where the texts are known, of all."""
         versions = self.state.ask(
-            "file_url, in_force, bytes, lines, rows, rejects, ignored, skipped, converted_object, partial_object,"
+            'file_url, in_force, bytes, "lines", "rows", rejects, ignored, skipped, converted_object, partial_object,'
             " rejects_object",
             "FROM versions",
         )

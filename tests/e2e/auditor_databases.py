@@ -87,7 +87,8 @@ class MariaDb(Server):
     def command(self, sql):
         url = self.url
         there = [f"--host={url.hostname}", f"--port={url.port}", f"--user={url.username}", url.path.strip("/")]
-        return ["mariadb", "--no-defaults", *there, "--batch", "--raw", "--skip-column-names", "--execute", sql]
+        quotes = "--init-command=SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')"
+        return ["mariadb", "--no-defaults", *there, quotes, "--batch", "--raw", "--skip-column-names", "--execute", sql]
 
 
 def database(url):

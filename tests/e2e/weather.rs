@@ -1,4 +1,4 @@
-//! A site whose state is on a Postgres server, in bad weather: several processes, kills, pauses beyond a lease, servers that
+//! A site whose state is on a server, in bad weather: several processes, kills, pauses beyond a lease, servers that
 //! stop, connections that are cut, a full disk and clocks that differ. `weather.py` drives it and audits it in the end.
 //!
 //! The usual run takes a minute or two. `GRISTMILL_WEATHER=all` takes 500 kills, for an hour or more; docs/reliability.md tells
@@ -20,17 +20,24 @@ const KILLS: &str = "10";
 /// Up to so many kills, the auditor proves that it notices damages. It looks at everything for each.
 const PROVEN: u32 = 10;
 
-/// The server of the warehouse.
-enum Warehouse {
+/// The server of the state or of the warehouse.
+enum Server {
     Postgres(Postgres),
     MariaDb(MariaDb),
 }
 
-impl Warehouse {
+impl Server {
     fn stop(&self, how: &str) {
         match self {
             Self::Postgres(server) => server.stop(mode(how)),
             Self::MariaDb(server) => server.kill(),
+        }
+    }
+
+    fn create_database(&self) -> String {
+        match self {
+            Self::Postgres(server) => server.create_database(),
+            Self::MariaDb(server) => server.create_database(),
         }
     }
 
@@ -85,17 +92,12 @@ fn asked_for(seed: &str, processes: &str) -> Asked {
     }
 }
 
-fn survives(seed: &str, processes: &str, warehouse: &Warehouse) {
+fn survives(seed: &str, processes: &str, state: &Server, warehouse: &Server) {
     let Asked {
         seed,
         kills,
         processes,
     } = asked_for(seed, processes);
-    let state = Postgres::start();
-    let url = match warehouse {
-        Warehouse::Postgres(server) => server.create_database(),
-        Warehouse::MariaDb(server) => server.create_database(),
-    };
     let site = TempDir::with_prefix("gristmill-weather-").expect("a temporary folder can be made");
     let folder = site.path();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/weather.py");
@@ -118,7 +120,8 @@ fn survives(seed: &str, processes: &str, warehouse: &Warehouse) {
         "--processes",
         &processes,
     ]);
-    command.args(["--state", &state.create_database(), "--warehouse", &url]);
+    let (state_url, warehouse_url) = (state.create_database(), warehouse.create_database());
+    command.args(["--state", &state_url, "--warehouse", &warehouse_url]);
     command.args(["--seed", &seed, "--kills", &kills.to_string()]);
     command.arg("--folder").arg(folder);
     if has_disk {
@@ -136,9 +139,9 @@ fn survives(seed: &str, processes: &str, warehouse: &Warehouse) {
         let line = line.expect("the driver writes text");
         let words: Vec<&str> = line.split(' ').collect();
         match words[..] {
-            ["stop", "state", how] => state.stop(mode(how)),
+            ["stop", "state", how] => state.stop(how),
             ["stop", "warehouse", how] => warehouse.stop(how),
-            ["start", "state"] => state.start_again(),
+            ["start", "state"] => state.start(),
             ["start", "warehouse"] => warehouse.start(),
             _ => {
                 totals = line;
@@ -172,11 +175,27 @@ fn bad_weather_loses_and_doubles_nothing_with_a_warehouse_on_postgres() {
     survives(
         "1",
         "run,run,run+convert,run+load",
-        &Warehouse::Postgres(Postgres::start()),
+        &Server::Postgres(Postgres::start()),
+        &Server::Postgres(Postgres::start()),
     );
 }
 
 #[test]
 fn bad_weather_loses_and_doubles_nothing_with_a_warehouse_on_mariadb() {
-    survives("2", "run,run", &Warehouse::MariaDb(MariaDb::start()));
+    survives(
+        "2",
+        "run,run",
+        &Server::Postgres(Postgres::start()),
+        &Server::MariaDb(MariaDb::start()),
+    );
+}
+
+#[test]
+fn bad_weather_loses_and_doubles_nothing_with_the_state_on_mariadb() {
+    survives(
+        "3",
+        "run,run+convert",
+        &Server::MariaDb(MariaDb::start()),
+        &Server::Postgres(Postgres::start()),
+    );
 }

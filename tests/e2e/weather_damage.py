@@ -1,9 +1,12 @@
 """Proves that the auditor sees errors: each damage to an audited site must be noticed, and is undone then.
 
-It is for a site whose state is on a Postgres server, and whose warehouse is on a server.
+It is for a site whose state and warehouse are on servers.
 """
 
 import shutil
+
+# A time, as the state has it.
+NOW = "'2026-11-23T08:15:00.000000Z'"
 
 
 def of_warehouse(audit):
@@ -75,7 +78,7 @@ def of_state(audit):
             lambda damage=damage: run(damage),
             lambda: run("DELETE FROM job_run WHERE run_id LIKE 'left-%'"),
         )
-    waits = "'file', 'x', NULL, NULL, now_as_text(), 'because', 1, now_as_text()"
+    waits = f"'file', 'x', NULL, NULL, {NOW}, 'because', 1, {NOW}"
     yield (
         "something that waits",
         "rows of waiting",
@@ -89,7 +92,7 @@ def of_state(audit):
         lambda: run("DELETE FROM file_attempt"),
     )
     of_file = "file_url, feed, last_update_status, last_update_timestamp, submitted_timestamp"
-    values = "'IL-x.tdf', 'sales', 'REJECTED', now_as_text(), now_as_text()"
+    values = f"'IL-x.tdf', 'sales', 'REJECTED', {NOW}, {NOW}"
     yield (
         "a file that nobody sent",
         "the files: ",
@@ -122,7 +125,7 @@ def of_state(audit):
 def of_lake(audit):
     """Damages of the lake, likewise."""
     lake = audit.lake
-    partials = audit.state.ask("partial_object", "FROM versions WHERE in_force = 1 AND rows > 0 ORDER BY file_url")
+    partials = audit.state.ask("partial_object", 'FROM versions WHERE in_force = 1 AND "rows" > 0 ORDER BY file_url')
     one, other = (lake / name for (name,) in [row for row in partials if row[0]][:2])
     unnamed, spooled, aside = lake / "summaries" / "nobody.parquet", lake / "_spool" / "7", lake / "aside"
 
