@@ -1,6 +1,7 @@
 //! Criteria and questions on a state database on a server: a role that the documentation creates answers them.
 
 use gristmill_testkit::gristmill::{Site, wait_until};
+use gristmill_testkit::mariadb;
 use gristmill_testkit::postgres::{self, shared};
 
 use crate::operators_sql::{documented_in, statements};
@@ -34,6 +35,53 @@ fn role(state: &str, name: &str) -> String {
     let documented = documented_in("configuration.md", "### A role for criteria and questions");
     postgres::execute(state, &documented.replace("gristmill_reader", name));
     state.replacen("postgres@", &format!("{name}:hunter2@"), 1)
+}
+
+/// The same on a server of MariaDB.
+fn role_on_mariadb(state: &str, name: &str) -> String {
+    let documented = documented_in("configuration.md", "#### The role on MySQL and MariaDB");
+    let (_, database) = state.rsplit_once('/').expect("it names a database");
+    let documented = documented
+        .replace("gristmill_reader", name)
+        .replace(" state.", &format!(" {database}."))
+        .replace("choose one", "hunter2");
+    mariadb::execute(state, &documented);
+    state.replacen("root@", &format!("{name}:hunter2@"), 1)
+}
+
+#[test]
+fn a_job_runs_once_its_criterion_is_met_on_mariadb() {
+    let state = mariadb::shared().create_database();
+    let quoted = |settings: String| settings.replace("AND rows >= 1", "AND \\\"rows\\\" >= 1");
+    let site = support::site(&quoted(settings(&state, None)));
+    site.submit("IL-1.tdf", line("S1", "1.00", 4, "BUN", "2026-03-01"));
+    support::run_until_idle(&site);
+    let explained = site.run(["explain", "IL"]);
+    assert!(
+        explained.stdout.contains("needs a role of its own on a server"),
+        "{explained}"
+    );
+    let role = role_on_mariadb(&state, "asks_once");
+    site.write_settings(&quoted(settings(&state, Some(&role))));
+    support::run_until_idle(&site);
+    assert_eq!(loads(&site), 0, "{}", site.run_ok(["explain", "IL"]));
+    let mut running = support::service(&site);
+    site.submit("Item-Master.tdf", "BUN\tBun\n");
+    wait_until("the run", || {
+        assert!(running.is_running(), "{}", running.stderr());
+        site.run_ok(["runs"]).contains("COMPLETED")
+    });
+    assert!(running.terminate().status.success());
+    assert_eq!(loads(&site), 1, "{}", site.run_ok(["explain", "IL"]));
+    let desk = Desk::open(&site);
+    let told = desk.get("/sql?q=SELECT%20file_url%20FROM%20files");
+    assert!(
+        told.status == 200 && told.body.contains("IL-1.tdf"),
+        "{}",
+        told.body
+    );
+    assert!(!told.body.contains("hunter2"));
+    desk.close();
 }
 
 fn loads(site: &Site) -> usize {

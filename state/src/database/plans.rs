@@ -3,6 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use gristmill_servers::mysql::Server;
+use gristmill_testkit::mariadb;
+use mysql_async::prelude::Queryable;
+use mysql_async::{Conn, Opts, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -10,8 +14,9 @@ use super::StateDb;
 use super::sql;
 use super::sql::listed::expanded;
 use crate::clock::SystemClock;
-use crate::dialect::Dialect;
-use crate::dialect::notation::expand;
+use crate::dialect::mysql::SESSION;
+use crate::dialect::notation::{expand, positional};
+use crate::dialect::{Dialect, Place};
 
 /// Tables that grow with each submission, or with each day.
 const GROWING: [&str; 12] = [
@@ -79,6 +84,57 @@ const ALLOWED: [(&str, &str); 15] = [
         "compares all loads with the ledger, at a start",
     ),
 ];
+
+/// Statements that read a table as a whole on MySQL alone.
+const ALLOWED_ON_MYSQL: [(&str, &str); 1] = [(
+    "files::STARTS",
+    "goes along the names to the first that begins so, at a start",
+)];
+
+/// Jobs, files and runs for MariaDB: a plan of few rows says nothing about one of many.
+const SOME_ROWS: &str = "
+    INSERT INTO aggr_job_configuration (job_config_id, job_feed, job_input_pattern, job_min_file_count, job_trigger)
+    SELECT concat('J', seq), 'f', '*', 1, 'all' FROM seq_1_to_100;
+    INSERT INTO ingested_file_status
+           (file_url, feed, store_id, business_date, last_update_status, last_update_timestamp, submitted_timestamp,
+            stamp_bytes, stamp_modified_ns, stamp_inode)
+    SELECT concat('store ', seq % 100, '/', seq), 'f', concat('S', seq % 100),
+           concat('2026-11-', lpad(1 + seq % 28, 2, '0')), 'SUBMITTED', '2026-11-23T08:15:00.123456Z',
+           concat('2026-11-23T08:15:00.', lpad(seq, 6, '0'), 'Z'), 1, 1, seq
+      FROM seq_1_to_3000;
+    INSERT INTO file_version
+           (file_id, content_hash, layout_digest, bytes, \"lines\", \"rows\", ignored, skipped, rejects, drift_lines,
+            accepted, partial_object, last_line_ended, days_counted, created_timestamp)
+    SELECT file_id, concat('h', file_id), 'l', 1, 1, 1, 0, 0, 0, 0, 1, concat('p', file_id), 1, 1, submitted_timestamp
+      FROM ingested_file_status;
+    INSERT INTO version_day SELECT v.version_id, f.store_id, f.business_date, 1, 1
+      FROM file_version v JOIN ingested_file_status f ON f.file_id = v.file_id;
+    INSERT INTO submission (file_id, version_id, outcome, submitted_timestamp, stamp_bytes, stamp_modified_ns, stamp_inode,
+                            written_ns)
+    SELECT file_id, version_id, 'VALIDATED', created_timestamp, 1, 1, 1, 1 FROM file_version;
+    INSERT INTO job_file SELECT concat('J', 1 + file_id % 100), business_date, file_id, store_id FROM ingested_file_status;
+    UPDATE ingested_file_status f JOIN submission s ON s.file_id = f.file_id
+       SET f.last_update_status = 'VALIDATED', f.last_validated_timestamp = s.submitted_timestamp,
+           f.version_id = s.version_id, f.valid_submission_id = s.submission_id;
+    INSERT INTO file_day (store_id, trans_date, file_id, version_id, standing, since_submission)
+    SELECT d.store_id, d.trans_date, f.file_id, f.version_id, CASE f.file_id % 100 WHEN 0 THEN 'COUNTS' ELSE 'STANDS' END,
+           f.valid_submission_id
+      FROM ingested_file_status f JOIN version_day d ON d.version_id = f.version_id;
+    INSERT INTO job_run (run_id, job_config_id, wave, sequence, state, cause, incomplete, inputs_digest, as_of_submission,
+                         queued_timestamp, finished_timestamp, outcome)
+    SELECT concat('r', file_id), job_config_id, wave, file_id, 'COMPLETED', 'preconditions', 0, 'd', file_id,
+           '2026-11-23T08:15:00.123456Z', '2026-11-23T08:15:05.123456Z', 'LOADED'
+      FROM job_file;
+    INSERT INTO job_run_input (run_id, file_id, version_id, submission_id)
+    SELECT concat('r', file_id), file_id, version_id, valid_submission_id FROM ingested_file_status;
+    INSERT INTO job_run_input_day SELECT concat('r', file_id), version_id, store_id, trans_date, 'COUNTS' FROM file_day;
+    INSERT INTO loaded_day SELECT store_id, trans_date, 'J1', min(file_id), 1, min(since_submission) FROM file_day
+     GROUP BY store_id, trans_date;
+    INSERT INTO job_requires SELECT concat('p', seq), concat('J', seq) FROM seq_1_to_100;
+    INSERT INTO required_file SELECT concat('p', 1 + file_id % 100), '', file_id FROM ingested_file_status;
+    INSERT INTO file_without_job SELECT file_id FROM ingested_file_status;
+    ANALYZE TABLE ingested_file_status, file_version, submission, version_day, file_day, job_run, job_run_input,
+            job_run_input_day, job_file, required_file, file_without_job, loaded_day";
 
 /// Returns how SQLite works a statement off.
 async fn plan(statement: &str, conn: &mut SqliteConnection) -> Vec<SqliteRow> {
@@ -215,6 +271,54 @@ async fn loads_are_compared_with_the_ledger_scope_by_scope() {
         steps[at + 1],
         "SEARCH r USING INDEX job_run_of_wave (job_config_id=? AND wave=? AND state=? AND sequence>?)"
     );
+}
+
+#[tokio::test]
+async fn mariadb_reads_no_whole_table_that_grows() {
+    let url = mariadb::shared().create_database();
+    let place = Place::from(Arc::new(Server::new(&url).unwrap().for_state()));
+    StateDb::open(&place, Arc::new(SystemClock)).await.unwrap();
+    let mut conn = Conn::new(Opts::from_url(&url).unwrap()).await.unwrap();
+    conn.query_drop(SESSION).await.unwrap();
+    conn.query_drop(SOME_ROWS).await.unwrap();
+    // Numbers are given as texts.
+    let lenient = "SET SESSION sql_mode = replace(@@sql_mode, 'STRICT_ALL_TABLES', '')";
+    conn.query_drop(lenient).await.unwrap();
+    let mut found = Vec::new();
+    for (name, statement) in expanded(Dialect::MySql) {
+        let allowed = ALLOWED.iter().chain(&ALLOWED_ON_MYSQL);
+        if allowed.into_iter().any(|(allowed, _)| *allowed == name) {
+            continue;
+        }
+        for part in positional(&statement) {
+            let names = names_of(&GROWING, &part.text);
+            let text = part
+                .text
+                .replace("LIMIT ?", "LIMIT 5")
+                .replace("OFFSET ?", "OFFSET 5");
+            let explain = conn.prep(format!("EXPLAIN {text}")).await.unwrap();
+            let bound = vec![Value::from("[]"); explain.num_params().into()];
+            let plan: Vec<mysql_async::Row> = conn.exec(&explain, bound).await.unwrap();
+            let text = |row: &mysql_async::Row, column| {
+                row.get::<Option<String>, _>(column).unwrap().unwrap_or_default()
+            };
+            for row in &plan {
+                let (what, table, kind) = (text(row, "select_type"), text(row, "table"), text(row, "type"));
+                let (key, extra) = (text(row, "key"), text(row, "Extra"));
+                // An index that is chosen for each row, or for each group, is not read as a whole.
+                let is_whole = (kind == "ALL" || kind == "index")
+                    && what != "INSERT"
+                    && !extra.contains("Range checked for each record")
+                    && !extra.contains("Table function")
+                    && !extra.contains("Using index for group-by");
+                if is_whole && names.contains(table.as_str()) {
+                    found.push(format!("{name}: {kind} {table} {key} ({extra})"));
+                }
+            }
+        }
+    }
+    conn.disconnect().await.unwrap();
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 /// Returns what a statement calls some tables.

@@ -29,7 +29,7 @@ use super::row::{Columns, Row};
 /// which tells them apart from people who edit by hand.
 ///
 /// Joins use indexes: a server that takes a table for small, because it was so a moment ago, would go through the whole of it
-/// for each row of a list.
+/// for each row of a list. For EXISTS, MariaDB would copy a whole table.
 ///
 /// A write waits that long for the lock of another transaction, such as that of a shell. A client that stands still in the
 /// middle of a write, because its process or its host does, gives its lock up after the time of a lease: whoever takes over
@@ -38,7 +38,7 @@ pub(crate) const SESSION: &str = "SET NAMES utf8mb4 COLLATE /*M! utf8mb4_nopad_b
     SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
     time_zone = '+00:00', innodb_lock_wait_timeout = 5, max_seeks_for_key = 1, @gristmill = 'works' \
     /*M! , collation_database = utf8mb4_nopad_bin, idle_write_transaction_timeout = 30, max_recursive_iterations = 1000000, \
-           join_cache_level = 0 */ \
+           join_cache_level = 0, optimizer_switch = 'exists_to_in=off' */ \
     /*!80017 , optimizer_switch = 'block_nested_loop=off', wait_timeout = 30, cte_max_recursion_depth = 1000000, information_schema_stats_expiry = 0 */";
 
 const WRITER: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
