@@ -24,7 +24,7 @@ pub enum Answerer {
 /// A server as a role reaches it.
 pub(crate) enum RoleServer {
     Postgres(postgres::Server),
-    MySql(mysql::Server),
+    MySql(Box<mysql::Server>),
 }
 
 /// A role that may only read.
@@ -54,7 +54,7 @@ impl ReaderRole {
     /// Returns how the server is reached as this role.
     pub(crate) fn server(&self) -> Result<RoleServer, String> {
         match self.url.starts_with("mysql:") {
-            true => mysql::Server::new(&self.url).map(RoleServer::MySql),
+            true => mysql::Server::new(&self.url).map(|server| RoleServer::MySql(Box::new(server))),
             false => postgres::Server::new(&self.url, &self.passwords, NAME).map(RoleServer::Postgres),
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! [`StateDb`] is the entry point. The types it accepts and returns are in the modules `file`, `job`, `run` and
 //! `facts`, and know nothing of SQL. The SQL, and the rules that must hold within one transaction, are in `database`, and
-//! what differs between the two databases is in `dialect`.
+//! what differs between the databases is in `dialect`.
 
 mod alert;
 mod answerer;

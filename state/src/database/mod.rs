@@ -1,4 +1,4 @@
-//! The rules of the state database, on SQLite and on Postgres alike ([`crate::dialect`]).
+//! The rules of the state database, on SQLite, Postgres and MySQL alike ([`crate::dialect`]).
 //!
 //! One connection writes, a few read. A mutex serializes writes of this process, and their transactions begin with a lock
 //! that keeps all others from writing: what a transaction has read is still true when it writes. Reads see a snapshot and

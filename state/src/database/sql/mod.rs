@@ -1,6 +1,6 @@
 //! The SQL, kept apart from the code that runs it.
 //!
-//! Both databases read the same statements, in a notation for where they differ ([`crate::dialect::notation`]).
+//! All databases read the same statements, in a notation for where they differ ([`crate::dialect::notation`]).
 //!
 //! Rows are read by column name. Where a statement selects all columns of two tables, the columns of the table named
 //! last win.

@@ -1,4 +1,4 @@
-//! The whole state as a file of SQLite, written from either database and read into either.
+//! The whole state as a file of SQLite, written from any database and read into any.
 //!
 //! The file is a state database like any other. So there is one form, which the service itself can work on, and which
 //! `sqlite3` reads. What belongs to one database alone stays there: its migrations, who works on it, and its name.
