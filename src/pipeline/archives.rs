@@ -89,6 +89,12 @@ pub(super) async fn unpack(
         let reason = format!("it holds another archive, {inner}: archives in archives are not read");
         return made(all, 0, String::new(), Some(reason));
     }
+    let refusal = wanted
+        .iter()
+        .find_map(|member| Some((&member.name, components.state.place().refuses_path(&member.name)?)));
+    if let Some((name, refusal)) = refusal {
+        return made(all, 0, String::new(), Some(format!("{name}: {refusal}")));
+    }
     let note = note(all, &others);
     if wanted.is_empty() {
         let reason = is_of_feed.then(|| format!("{note}; a feed's pattern sees `{}`", others[0]));

@@ -19,6 +19,9 @@ use super::{Components, stopped};
 /// The most events that are received at a time.
 const EVENTS: usize = 1024;
 
+/// The characters that are kept of a path that is too long.
+const SHORTENED: usize = 200;
+
 /// Handles events until it is stopped or the watchers end. Conversions in progress are finished.
 pub(super) async fn convert_arrivals(
     components: Arc<Components>,
@@ -54,7 +57,7 @@ pub(super) async fn convert_arrivals(
                     bail!("no file of the source {place} would be seen any more: {error}");
                 }
             };
-            match event {
+            match recordable(&components, event) {
                 Event::Arrived(arrival) => {
                     let token = components.activity.begin();
                     components.progress.file_arrived(arrival.stamp.bytes);
@@ -114,6 +117,22 @@ pub(super) async fn convert_arrivals(
     conversions.finish().await
 }
 
+/// Refuses a file whose path the state database cannot hold. Of those that no feed matches, such a file is left out.
+fn recordable(components: &Components, event: Event) -> Event {
+    let refuses = |path: &str| components.state.place().refuses_path(path);
+    match event {
+        Event::Arrived(Arrival { path, stamp }) => match refuses(&path) {
+            Some(reason) => Event::Refused { name: path, reason },
+            None => Event::Arrived(Arrival { path, stamp }),
+        },
+        Event::Unmatched { mut files, is_all } => {
+            files.retain(|file| refuses(&file.path).is_none());
+            Event::Unmatched { files, is_all }
+        }
+        other => other,
+    }
+}
+
 /// Makes the record of a file whose name cannot be used, unless the state database already has it.
 async fn refused(
     components: &Components,
@@ -123,8 +142,12 @@ async fn refused(
     let Some((feed, captures)) = components.settings.feeds.of_file(&name) else {
         return Ok(None);
     };
+    let path = match components.state.place().refuses_path(&name) {
+        Some(_) => shortened(&name),
+        None => name,
+    };
     let known = with_retries(&components.patience, "looking up a refused file", || async {
-        Ok(components.state.file(&name).await?)
+        Ok(components.state.file(&path).await?)
     });
     let known = known.await.context("cannot look up a refused file")?;
     if known.is_some_and(|file| file.last_error.as_ref() == Some(&reason)) {
@@ -136,11 +159,17 @@ async fn refused(
         identity: 0,
         changed_ns: None,
     };
-    let arrival = Arrival { path: name, stamp };
+    let arrival = Arrival { path, stamp };
     Ok(Some(submission(
         &feed,
         captures,
         &arrival,
         SubmissionOutcome::Failed { error: reason },
     )))
+}
+
+/// Returns what stands for a path that is too long to be recorded: its beginning, and a hash.
+fn shortened(path: &str) -> String {
+    let beginning: String = path.chars().take(SHORTENED).collect();
+    format!("{beginning}…{}", &blake3::hash(path.as_bytes()).to_hex()[..16])
 }

@@ -95,7 +95,7 @@ fn a_start_removes_summaries_of_runs_that_the_state_database_does_not_have() {
         "{started}"
     );
     let is_there = |object: &&str| lake.join(object).exists();
-    assert!(!left.iter().any(|object| is_there(object)));
+    assert!(!left.iter().any(is_there));
     assert!(not_ours.iter().chain([&&*summary]).all(is_there), "{started}");
 }
 

@@ -152,6 +152,40 @@ fn the_whole_program_works(state: &str) {
 
 /// A job that was adopted from settings is never removed by other settings.
 #[test]
+fn a_path_that_no_index_can_hold_is_told_and_the_others_go_on() {
+    a_path_that_is_too_long_is_told(&database(), "2500");
+}
+
+#[test]
+fn a_path_that_no_index_can_hold_is_told_and_the_others_go_on_of_mariadb() {
+    a_path_that_is_too_long_is_told(&on_mariadb(), "700");
+}
+
+fn a_path_that_is_too_long_is_told(state: &str, longest: &str) {
+    let settings = on_server(&support::settings(support::SQLITE, JOB), state);
+    let settings = settings.replace("\"IL-*.tdf\"", "\"**/IL-*.tdf\"");
+    let settings = settings.replace("\"*-*.tdf\"", "\"**/*-*.tdf\"");
+    let site = support::site(&settings);
+    let folders = vec!["a long name of a folder".repeat(10); 12].join("/");
+    site.submit(
+        format!("{folders}/IL-S1.tdf"),
+        support::line("S1", "1.50", 4, "I1", "2026-03-01"),
+    );
+    submit(&site, "S2", "2.50");
+    let first = site.run(["run", "--until-idle"]);
+    assert_eq!(first.status.code(), Some(1), "{first}");
+    // It was told.
+    support::run_until_idle(&site);
+    let files = site.run_ok(["files", "--json", "--status", "failed"]);
+    assert!(
+        files.contains(&format!("takes {longest}: send it under a shorter name")),
+        "{files}"
+    );
+    let sales = "SELECT store_id || ' ' || sale_amount FROM sales_summary ORDER BY 1";
+    assert_eq!(support::sqlite_warehouse(&site, sales), ["S2 2.50"]);
+}
+
+#[test]
 fn settings_that_are_refused_leave_nothing_on_a_new_server() {
     let state = database();
     let misspelt = JOB.replace("\"IL\"", "\"LI\"");

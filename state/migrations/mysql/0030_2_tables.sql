@@ -21,7 +21,7 @@ CREATE TABLE aggr_job_configuration (
     job_enabled        bigint NOT NULL DEFAULT 1 CHECK (job_enabled IN (0, 1)),
     last_exec_status   varchar(16) CHECK (last_exec_status IN ('RUNNING', 'COMPLETED', 'FAILED')),
     last_run_timestamp varchar(32) CHECK (last_run_timestamp LIKE '____-__-__T__:__:__.______Z'),  -- when the last run began
-    last_run_id        varchar(200)
+    last_run_id        varchar(255)
 );
 
 CREATE TABLE job_edit (
@@ -109,9 +109,9 @@ CREATE TABLE file_version (
     last_date         varchar(32),
     accepted          bigint NOT NULL CHECK (accepted IN (0, 1)),
     reject_reason     longtext,  -- why the file as a whole was rejected
-    converted_object  varchar(1000),  -- lake paths
-    partial_object    varchar(1000),
-    rejects_object    varchar(1000),
+    converted_object  longtext,  -- lake paths
+    partial_object    longtext,
+    rejects_object    longtext,
     created_timestamp varchar(32) NOT NULL,
     partial_removed_timestamp varchar(32),
     last_line_ended   bigint CHECK (last_line_ended IN (0, 1)),
@@ -213,7 +213,7 @@ CREATE TABLE intervention (
 
 CREATE TABLE job_run (
     -- One execution of a job over a fixed set of file versions.
-    run_id               varchar(200) NOT NULL PRIMARY KEY,
+    run_id               varchar(255) NOT NULL PRIMARY KEY,
     job_config_id        varchar(200) NOT NULL,
     wave                 varchar(32) NOT NULL,  -- the business day, '' for jobs without
     sequence             bigint NOT NULL UNIQUE,  -- microseconds since 1970 when queued; orders loads in the warehouse
@@ -229,8 +229,8 @@ CREATE TABLE job_run (
     started_timestamp    varchar(32),
     heartbeat_timestamp  varchar(32),
     finished_timestamp   varchar(32),
-    summary_object       varchar(1000),  -- lake paths
-    coverage_object      varchar(1000),
+    summary_object       longtext,  -- lake paths
+    coverage_object      longtext,
     summary_rows         bigint,
     summary_digest       varchar(200),
     rows_inserted        bigint,  -- what the load changed in the warehouse
@@ -243,7 +243,7 @@ CREATE TABLE job_run (
                              'SUPERSEDED')),  -- a newer run had been loaded before it
     error                longtext,
     lost_timestamp       varchar(32),
-    inputs_of            varchar(200),
+    inputs_of            varchar(255),
     summarized_timestamp varchar(32) CHECK (summarized_timestamp LIKE '____-__-__T__:__:__.______Z'),
     cluster_operation    varchar(1000),
     is_active            bigint AS (CASE WHEN state IN ('QUEUED', 'RUNNING') THEN 1 END) STORED,
@@ -265,7 +265,7 @@ CREATE INDEX job_run_complete ON job_run (job_config_id, state, incomplete, outc
 CREATE TABLE job_run_input (
     -- The file versions that a run reads, and the submission that each was reported by. A run may read an older version
     -- of a file beside the one in force, for single days.
-    run_id        varchar(200) NOT NULL,
+    run_id        varchar(255) NOT NULL,
     file_id       bigint NOT NULL,
     version_id    bigint NOT NULL,
     submission_id bigint NOT NULL,
@@ -280,7 +280,7 @@ CREATE INDEX job_run_input_of_file ON job_run_input (file_id, run_id);
 
 CREATE TABLE job_run_input_day (
     -- The store-days of a run's inputs that do not simply count as the rest of the version does. Mostly empty.
-    run_id     varchar(200) NOT NULL,
+    run_id     varchar(255) NOT NULL,
     version_id bigint NOT NULL,
     store_id   varchar(255) NOT NULL,
     trans_date varchar(32) NOT NULL,
@@ -314,7 +314,7 @@ CREATE TABLE ledger_run (
     -- Runs that the warehouse's ledger has and job_run lacks: this database was lost, or is an older copy. Until
     -- `gristmill state check --repair` accepts them, their job loads nothing.
     target             varchar(400) NOT NULL,  -- the table that they were loaded into
-    run_id             varchar(200) NOT NULL,
+    run_id             varchar(255) NOT NULL,
     job_config_id      varchar(200) NOT NULL,
     wave               varchar(32) NOT NULL,
     sequence           bigint NOT NULL,  -- new runs get greater ones

@@ -147,7 +147,7 @@ CREATE TABLE lineage (
 CREATE TABLE lineage_event (
     -- What is still to be told, the oldest first: at most 10,000 events.
     event_id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    run_id   varchar(200) NOT NULL,
+    run_id   varchar(255) NOT NULL,
     event    varchar(16) NOT NULL CHECK (event IN ('START', 'COMPLETE', 'FAIL')),
     at       varchar(32) NOT NULL
 );

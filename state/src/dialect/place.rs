@@ -16,6 +16,12 @@ use super::readers::Reading;
 use super::sqlite::{Sqlite, reading};
 use crate::answerer::{Answerer, ReaderRole};
 
+/// The bytes of a path that an index of Postgres can hold beside other columns.
+const LONGEST_ON_POSTGRES: usize = 2500;
+
+/// The characters of the columns for paths on MySQL.
+const LONGEST_ON_MYSQL: usize = 700;
+
 /// Where the state database is, and who answers what people ask it.
 #[derive(Debug, Clone)]
 pub enum Place {
@@ -34,6 +40,25 @@ impl Place {
             Self::File(path) => Some(path),
             Self::Postgres(..) | Self::MySql(..) => None,
         }
+    }
+
+    /// Returns why a file with this path cannot be recorded, if its path is longer than the indexes of a server can hold.
+    pub fn refuses_path(&self, path: &str) -> Option<String> {
+        let (length, longest, unit, server) = match self {
+            Self::File(_) => return None,
+            Self::Postgres(..) => (path.len(), LONGEST_ON_POSTGRES, "bytes", "Postgres"),
+            Self::MySql(..) => (
+                path.chars().count(),
+                LONGEST_ON_MYSQL,
+                "characters",
+                "MySQL or MariaDB",
+            ),
+        };
+        (length > longest).then(|| {
+            format!(
+                "its path has {length} {unit}, of which a state database on {server} takes {longest}: send it under a shorter name"
+            )
+        })
     }
 
     /// Returns who answers what people ask.
