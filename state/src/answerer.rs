@@ -23,7 +23,7 @@ pub enum Answerer {
 
 /// A server as a role reaches it.
 pub(crate) enum RoleServer {
-    Postgres(postgres::Server),
+    Postgres(Box<postgres::Server>),
     MySql(Box<mysql::Server>),
 }
 
@@ -55,7 +55,8 @@ impl ReaderRole {
     pub(crate) fn server(&self) -> Result<RoleServer, String> {
         match self.url.starts_with("mysql:") {
             true => mysql::Server::new(&self.url).map(|server| RoleServer::MySql(Box::new(server))),
-            false => postgres::Server::new(&self.url, &self.passwords, NAME).map(RoleServer::Postgres),
+            false => postgres::Server::new(&self.url, &self.passwords, NAME)
+                .map(|server| RoleServer::Postgres(Box::new(server))),
         }
     }
 
