@@ -241,8 +241,13 @@ async fn do_and_answer(components: &Arc<Components>, worker: &Worker, claimed: C
     match told.await {
         Ok(is_answered) => is_answered,
         Err(error) => {
-            tracing::warn!("a task could not be answered: {error}");
-            false
+            tracing::warn!("a task could not be answered, and is left to the service: {error}");
+            // As long as it is this worker's and has no answer, it would be done again and again.
+            let given_up = worker.finish(&claimed, NOT_DONE).await;
+            given_up.unwrap_or_else(|error| {
+                tracing::warn!("nor could that be told: {error}");
+                false
+            })
         }
     }
 }

@@ -81,6 +81,9 @@ pub enum PlanError {
     },
 }
 
+/// The most characters of a pattern that a job requires: they are looked up in the state database by an index.
+const LONGEST_REQUIRED: usize = 500;
+
 impl JobPlan {
     /// Parses a job. Its feed must be among `feeds`, and must not be a reference feed.
     pub fn new(job: &JobConfig, feeds: &Feeds) -> Result<Self, PlanError> {
@@ -122,6 +125,11 @@ impl JobPlan {
         let requires = requires
             .iter()
             .map(|required| {
+                if required.files.chars().count() > LONGEST_REQUIRED {
+                    let problem =
+                        format!("a pattern has more than {LONGEST_REQUIRED} characters: write a shorter one");
+                    return Err(fail("requires", problem));
+                }
                 let span = required.within.as_deref().map(parse_span).transpose();
                 Ok(RequiredFile {
                     files: pattern("requires", &required.files)?,

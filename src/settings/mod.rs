@@ -191,6 +191,24 @@ impl Settings {
             Ok(url) => Ok(check_warehouse(url, folder, &state, &target, &passwords)?),
             Err(problem) => Err(format!("warehouse.url: {problem}")),
         };
+        let alerts = AlertSettings::check(
+            &file.alerts,
+            &file.alert_tables,
+            &file.receivers,
+            file.dead_man.as_ref(),
+            &feeds,
+        )?;
+        let names = jobs.iter().map(|job| ("[[job]] id", job.id.as_str(), 200));
+        let names = names.chain(
+            feeds
+                .iter()
+                .map(|feed| ("[[feed]] name", feed.name.as_str(), 200)),
+        );
+        let of_alerts = alerts.alerts.iter();
+        let names = names.chain(of_alerts.map(|alert| ("[[alert]] name", alert.name.as_str(), 60)));
+        let receivers = alerts.receivers.iter();
+        let names = names.chain(receivers.map(|receiver| ("[[receiver]] name", receiver.name.as_str(), 200)));
+        state::check_names(&state, names)?;
         Ok(Self {
             file: PathBuf::new(),
             fingerprint: String::new(),
@@ -207,13 +225,7 @@ impl Settings {
             target,
             refill: file.warehouse.refill,
             http: HttpSettings::check(&file.http)?,
-            alerts: AlertSettings::check(
-                &file.alerts,
-                &file.alert_tables,
-                &file.receivers,
-                file.dead_man.as_ref(),
-                &feeds,
-            )?,
+            alerts,
             lineage: file.lineage.as_ref().map(LineageSettings::check).transpose()?,
             cluster,
             jobs,

@@ -34,6 +34,26 @@ pub(super) fn check_state(table: &StateTable, folder: &Path, passwords: &Passwor
     }
 }
 
+/// Refuses names that are longer than the columns of a state database on MySQL or MariaDB. `names` are keys of the settings with
+/// what they name, and how many characters that may have there.
+pub(super) fn check_names<'n>(
+    state: &Place,
+    names: impl IntoIterator<Item = (&'static str, &'n str, usize)>,
+) -> Result<(), String> {
+    if !matches!(state, Place::MySql(..)) {
+        return Ok(());
+    }
+    let too_long = names
+        .into_iter()
+        .find(|(_, name, most)| name.chars().count() > *most);
+    too_long.map_or(Ok(()), |(key, name, most)| {
+        Err(format!(
+            "{key}: {name:?} has more than {most} characters, which a state database on MySQL or MariaDB does not take: write a \
+             shorter name"
+        ))
+    })
+}
+
 /// Reads `state.criteria_url`, which is for the same kind of server as `state.url`.
 fn check_role(url: &str, passwords: &Passwords, schemes: &[&str]) -> Result<ReaderRole, String> {
     let reason = match url.split_once("://") {
@@ -97,6 +117,17 @@ mod tests {
 
     fn read(url: &str) -> Result<Place, String> {
         check_place(url, Path::new("/etc/mill"), &Passwords::default())
+    }
+
+    #[test]
+    fn names_that_no_column_of_mysql_holds_are_refused_there() {
+        let long = "é".repeat(61);
+        let names = [("[[alert]] name", "short", 60), ("[[alert]] name", &long, 60)];
+        let mysql = read("mysql://mill@db/state").unwrap();
+        let refused = check_names(&mysql, names).unwrap_err();
+        assert!(refused.contains("more than 60 characters"), "{refused}");
+        check_names(&mysql, [names[0]]).unwrap();
+        check_names(&read("state.db").unwrap(), names).unwrap();
     }
 
     #[test]

@@ -69,8 +69,7 @@ const LATER: [u16; 39] = [
 const QUOTES_VALUES: [u16; 11] = [1022, 1062, 1292, 1366, 1411, 1525, 1526, 1586, 1690, 1863, 3819];
 
 /// What to do about a packet that is too large.
-const TOO_LARGE: &str =
-    "; raise max_allowed_packet on the server to 16M or more: a statement has up to 1,024 rows";
+const TOO_LARGE: &str = "; raise max_allowed_packet on the server to 64M or more";
 
 impl From<mysql_async::Error> for MySqlFault {
     fn from(error: mysql_async::Error) -> Self {
@@ -211,6 +210,14 @@ impl MySqlFault {
             }
             Some(3159 | 4152) => "; the server wants encryption: write sslmode=require",
             Some(code) if is_of_size(code) => TOO_LARGE,
+            // What it says of parameters that are sent in pieces.
+            Some(1105)
+                if self
+                    .message()
+                    .is_some_and(|said| said.contains("max_allowed_packet")) =>
+            {
+                TOO_LARGE
+            }
             Some(1197) => "; raise max_binlog_cache_size on the server: a load is one transaction",
             Some(1206) => "; raise innodb_buffer_pool_size on the server: a load is one transaction",
             Some(1598 | 1662 | 1663 | 1664 | 1665 | 1666) => {

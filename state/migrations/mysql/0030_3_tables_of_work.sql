@@ -110,8 +110,8 @@ CREATE TABLE unmatched_file (
 
 CREATE TABLE alert_firing (
     -- What alerts have found and is not over, or is over and not told yet.
-    alert              varchar(64) NOT NULL,  -- the name of the [[alert]]
-    subject            varchar(700) NOT NULL,  -- what it is about, such as a job or a file
+    alert              varchar(60) NOT NULL,  -- the name of the [[alert]]
+    subject            varchar(706) NOT NULL,  -- what it is about, such as a job or a file
     facts              longtext NOT NULL,
     since_timestamp    varchar(32) NOT NULL CHECK (since_timestamp LIKE '____-__-__T__:__:__.______Z'),
     -- NULL: quiet hours hold it back.

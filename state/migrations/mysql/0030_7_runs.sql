@@ -13,7 +13,7 @@ BEGIN
     END IF;
 END;
 
-CREATE PROCEDURE tally_durations_of(run varchar(200), outcome varchar(16), cause varchar(16), started varchar(32),
+CREATE PROCEDURE tally_durations_of(run varchar(255), outcome varchar(16), cause varchar(16), started varchar(32),
                                     summarized varchar(32), finished varchar(32), times bigint)
 BEGIN
     -- Counts the durations of a completed run, or, where `times` is -1, no longer.

@@ -203,3 +203,18 @@ BEGIN
 END $$;
 CREATE TRIGGER job_run_referred_to AFTER DELETE ON job_run
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION job_run_referred_to();
+
+-- What other rows refer to never changes.
+
+CREATE FUNCTION refuse_new_key() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE foreign_key_violation USING MESSAGE = format('%s never changes: other rows refer to it', TG_ARGV[0]);
+END $$;
+CREATE TRIGGER ingested_file_status_key BEFORE UPDATE OF file_id ON ingested_file_status
+    FOR EACH ROW WHEN (NEW.file_id <> OLD.file_id) EXECUTE FUNCTION refuse_new_key('ingested_file_status.file_id');
+CREATE TRIGGER file_version_key BEFORE UPDATE OF version_id ON file_version
+    FOR EACH ROW WHEN (NEW.version_id <> OLD.version_id) EXECUTE FUNCTION refuse_new_key('file_version.version_id');
+CREATE TRIGGER submission_key BEFORE UPDATE OF submission_id ON submission
+    FOR EACH ROW WHEN (NEW.submission_id <> OLD.submission_id) EXECUTE FUNCTION refuse_new_key('submission.submission_id');
+CREATE TRIGGER job_run_key BEFORE UPDATE OF run_id ON job_run
+    FOR EACH ROW WHEN (NEW.run_id <> OLD.run_id) EXECUTE FUNCTION refuse_new_key('job_run.run_id');

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use super::StateDb;
-use super::decode::{self, TextColumns, array};
+use super::decode::{self, TextColumns, array, arrays};
 use super::sql::{days as sql, runs};
 use super::whole::{About, Whole, whole};
 use crate::day::VersionDay;
@@ -51,7 +51,9 @@ pub(super) async fn keep_version_days(tx: &mut Connection, versions: &[(i64, &[V
             ])
         })
     });
-    query(sql::ADD_VERSION_DAYS).bind(array(rows)).execute(tx).await?;
+    for rows in arrays(rows) {
+        query(sql::ADD_VERSION_DAYS).bind(rows).execute(&mut *tx).await?;
+    }
     Ok(())
 }
 

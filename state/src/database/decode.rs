@@ -24,6 +24,18 @@ pub(super) fn array(rows: impl IntoIterator<Item = Value>) -> String {
     Value::from_iter(rows).to_string()
 }
 
+/// The most rows of a statement that may have very many: MySQL takes no more than some megabytes in one.
+const ROWS_AT_ONCE: usize = 10_000;
+
+/// Returns rows as several such texts, for statements that are run one after the other.
+pub(super) fn arrays(rows: impl IntoIterator<Item = Value>) -> impl Iterator<Item = String> {
+    let mut rows = rows.into_iter().peekable();
+    std::iter::from_fn(move || {
+        rows.peek()?;
+        Some(array(rows.by_ref().take(ROWS_AT_ONCE)))
+    })
+}
+
 /// Formats a wave as the database stores it: empty for a job that does not run by day.
 pub(super) fn wave_text(wave: Option<Date>) -> String {
     wave.map(|date| date.to_string()).unwrap_or_default()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::decode::{TextColumns, array};
+use super::decode::{TextColumns, arrays};
 use super::sql::days as sql;
 use crate::day::VersionDay;
 use crate::dialect::{Connection, Result, Row, query};
@@ -24,9 +24,11 @@ pub(super) async fn holdings<'d>(
     let wanted = wanted
         .iter()
         .map(|(store, date)| json!([store, date.to_string()]));
-    let rows = query(sql::HOLDINGS).bind(array(wanted)).fetch_all(conn).await?;
-    for row in &rows {
-        holdings.add(holding(row)?);
+    for wanted in arrays(wanted) {
+        let rows = query(sql::HOLDINGS).bind(wanted).fetch_all(&mut *conn).await?;
+        for row in &rows {
+            holdings.add(holding(row)?);
+        }
     }
     Ok(holdings)
 }
@@ -68,10 +70,12 @@ pub(super) async fn write(tx: &mut Connection, holdings: &Holdings, touched: &To
     let cleared = touched
         .iter()
         .map(|(store, date, file_id)| json!([store, date.to_string(), file_id]));
-    query(sql::CLEAR_FILE_DAYS)
-        .bind(array(cleared))
-        .execute(&mut *tx)
-        .await?;
+    for cleared in arrays(cleared) {
+        query(sql::CLEAR_FILE_DAYS)
+            .bind(cleared)
+            .execute(&mut *tx)
+            .await?;
+    }
     let rows = touched.iter().flat_map(|(store, date, file_id)| {
         holdings.of_file_day(store, *date, *file_id).map(|held| {
             json!([
@@ -86,6 +90,8 @@ pub(super) async fn write(tx: &mut Connection, holdings: &Holdings, touched: &To
             ])
         })
     });
-    query(sql::ADD_FILE_DAYS).bind(array(rows)).execute(tx).await?;
+    for rows in arrays(rows) {
+        query(sql::ADD_FILE_DAYS).bind(rows).execute(&mut *tx).await?;
+    }
     Ok(())
 }

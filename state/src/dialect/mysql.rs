@@ -36,7 +36,8 @@ use super::row::{Columns, Row};
 /// need not wait longer. MySQL has no such limit but that on all that is idle.
 pub(crate) const SESSION: &str = "SET NAMES utf8mb4 COLLATE /*M! utf8mb4_nopad_bin */ /*!80017 utf8mb4_0900_bin */; \
     SET SESSION sql_mode = 'ANSI_QUOTES,PIPES_AS_CONCAT,NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', \
-    time_zone = '+00:00', innodb_lock_wait_timeout = 5, max_seeks_for_key = 1, @gristmill = 'works' \
+    time_zone = '+00:00', autocommit = 1, completion_type = 0, sql_safe_updates = 0, sql_select_limit = 18446744073709551615, \
+    innodb_lock_wait_timeout = 5, max_seeks_for_key = 1, @gristmill = 'works' \
     /*M! , collation_database = utf8mb4_nopad_bin, idle_write_transaction_timeout = 30, max_recursive_iterations = 1000000, \
            join_cache_level = 0, optimizer_switch = 'exists_to_in=off' */ \
     /*!80017 , optimizer_switch = 'block_nested_loop=off', wait_timeout = 30, cte_max_recursion_depth = 1000000, information_schema_stats_expiry = 0 */";
@@ -117,6 +118,10 @@ impl MySql {
 
     /// Runs a statement, and returns what it did, and its rows.
     async fn answers(&mut self, text: &'static str, bound: &[Parameter]) -> Result<(Done, Vec<Row>)> {
+        if self.state == State::Failed {
+            // The server may have undone the transaction already: what follows would stand alone.
+            return Err(DatabaseError::RolledBack);
+        }
         let prepared = self.prepared(text).await?;
         let (mut done, mut rows) = (Done { rows_affected: 0 }, Vec::new());
         for part in &*prepared {

@@ -22,6 +22,9 @@ const LONGEST_ON_POSTGRES: usize = 2500;
 /// The characters of the columns for paths on MySQL.
 const LONGEST_ON_MYSQL: usize = 700;
 
+/// The characters of the columns for stores there.
+const LONGEST_STORE: usize = 255;
+
 /// Where the state database is, and who answers what people ask it.
 #[derive(Debug, Clone)]
 pub enum Place {
@@ -54,11 +57,20 @@ impl Place {
                 "MySQL or MariaDB",
             ),
         };
-        (length > longest).then(|| {
-            format!(
+        if length > longest {
+            return Some(format!(
                 "its path has {length} {unit}, of which a state database on {server} takes {longest}: send it under a shorter name"
-            )
-        })
+            ));
+        }
+        // A part of it may be the name of a store.
+        let parts = path.split('/').map(|part| part.chars().count());
+        let part = parts
+            .max()
+            .filter(|part| *part > LONGEST_STORE && matches!(self, Self::MySql(..)))?;
+        Some(format!(
+            "a part of its path has {part} characters, of which a state database on {server} takes {LONGEST_STORE}: send it under \
+             a shorter name"
+        ))
     }
 
     /// Returns who answers what people ask.

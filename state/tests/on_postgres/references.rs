@@ -108,6 +108,13 @@ async fn no_row_refers_to_one_that_does_not_exist() {
         added.unwrap_err(),
         "version_day.version_id = 99 refers to a row that does not exist"
     );
+    let moved = shell
+        .execute("UPDATE submission SET submission_id = 77 WHERE submission_id = 2")
+        .await;
+    assert_eq!(
+        moved.unwrap_err(),
+        "submission.submission_id never changes: other rows refer to it"
+    );
     for (removal, by) in [
         (
             "DELETE FROM ingested_file_status WHERE file_id = 1",

@@ -309,3 +309,27 @@ async fn a_group_of_a_thousand_files_with_days_is_quick() {
         assert!(started.elapsed().as_secs() < 3, "{:?}", started.elapsed());
     }
 }
+
+#[tokio::test]
+async fn a_file_with_more_days_than_a_statement_takes_rows_is_recorded_whole() {
+    let f = Fixture::new().await;
+    let days: Vec<VersionDay> = (0..25_000)
+        .map(|n| VersionDay {
+            store_id: format!("s{n}"),
+            ..day(D1, 1)
+        })
+        .collect();
+    for content in ["first", "second"] {
+        let recorded =
+            f.db.record(&[submission("all.tdf", with_days(content, &days))], &one_job)
+                .await;
+        assert_eq!(recorded.unwrap()[0].status, FileStatus::Validated);
+    }
+    let mut shell = f.shell().await;
+    let counted = "SELECT concat(count(*), ' ', count(DISTINCT store_id), ' ', count(DISTINCT version_id)) FROM file_day";
+    assert_eq!(shell.column(counted).await, ["25000 25000 1"]);
+    assert_eq!(
+        shell.column("SELECT concat(count(*)) FROM version_day").await,
+        ["50000"]
+    );
+}

@@ -154,6 +154,8 @@ async fn run_migrations(writer: &mut Connection, place: &Place) -> Result<i64, M
     let (mut connection, mut guard) = (beside(place).await?, beside(place).await?);
     refuse_old_server(&mut connection).await?;
     connection.run(TABLES).await?;
+    // It is idle meanwhile.
+    guard.run("SET SESSION wait_timeout = 28800").await?;
     let mut lock = Transaction::beside(&mut guard).await?;
     query(LOCK).execute(&mut *lock).await?;
     let found = apply_missing(&mut connection, writer).await?;

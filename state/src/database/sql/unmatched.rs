@@ -2,10 +2,16 @@
 
 /// Removes the files of a source that are not among the given ones. UTF-8 text never contains the byte FF, so every path
 /// with a given prefix sorts before the prefix followed by FF.
+///
+/// MySQL by an index that it makes of texts of a limited length, as for the ledger.
 pub(in crate::database) const REMOVE_GONE: &str = "
-    DELETE FROM unmatched_file
+    others{DELETE FROM unmatched_file
      WHERE file_url >= ?2 AND file_url < beyond(?2)
-       AND file_url NOT IN (SELECT r.file_url FROM rows(?1 file_url text, bytes int, modified_ns int) r)";
+       AND file_url NOT IN (SELECT r.file_url FROM rows(?1 file_url text, bytes int, modified_ns int) r)}
+    mysql{DELETE u FROM unmatched_file u
+      LEFT JOIN (SELECT DISTINCT CAST(r.file_url AS CHAR(700)) AS file_url
+                   FROM rows(?1 file_url text, bytes int, modified_ns int) r) g ON g.file_url = u.file_url
+     WHERE u.file_url >= ?2 AND u.file_url < beyond(?2) AND g.file_url IS NULL}";
 
 /// Those of the files in `?1` that may be archives and have not been read, or in which a feed matches something.
 pub(in crate::database) const NOT_TO_TELL: &str = "

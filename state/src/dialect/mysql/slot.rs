@@ -7,9 +7,13 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, DriverError};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::super::error::Result;
 use super::ROLLBACK;
+
+/// A transaction is undone within that time, or its connection is given up.
+const LONGEST_UNDOING: Duration = Duration::from_secs(10);
 
 /// A connection that was idle for longer may have been ended by its server.
 const FRESH: Duration = Duration::from_secs(5);
@@ -76,7 +80,11 @@ impl Slot {
         };
         // Without a runtime, it is closed, which undoes the transaction, too.
         if let Ok(runtime) = Handle::try_current() {
-            let undoing = async move { conn.query_drop(ROLLBACK).await.is_ok().then_some(conn) };
+            let undoing = async move {
+                // One that gets no answer is closed.
+                let undone = timeout(LONGEST_UNDOING, conn.query_drop(ROLLBACK)).await;
+                undone.is_ok_and(|undone| undone.is_ok()).then_some(conn)
+            };
             self.content = Content::Undoing(runtime.spawn(undoing));
         }
     }
