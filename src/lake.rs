@@ -22,7 +22,7 @@ mod names;
 mod owner;
 mod unfinished;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use gristmill_state::{ObjectsOf, ServiceLock, StateError};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as ObjectPath;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{ObjectStore, ObjectStoreExt};
 use sysinfo::System;
 use tempfile::TempDir;
 use tokio::runtime::Handle;
@@ -177,8 +177,9 @@ impl Lake {
     ///
     /// From a bucket go unfinished uploads, and all objects that are not named. If none is, the state database is new or was
     /// lost, and all stay. A lake in a folder may be shared by several state databases, and most of its leftovers are
-    /// overwritten when the work is repeated. So only summaries go, of jobs that have a named one: a run is not repeated
-    /// under its name if another took its place, or if the state database's server crashed before it had written the run.
+    /// overwritten when the work is repeated. So only summaries go that are older than a named one of their job: a run is not
+    /// repeated under its name if another took its place, or if the state database's server crashed before it had written
+    /// the run. Newer ones may be those of a state database of which this one is an older copy.
     pub async fn sweep(
         &self,
         named: impl AsyncFnOnce(ObjectsOf) -> anyhow::Result<ObjectNames>,
@@ -359,24 +360,27 @@ impl Objects {
     }
 }
 
-/// Lists the summaries and coverages that are not in `named`, of jobs of which one is.
+/// Lists the summaries and coverages that are not in `named`, and are older than one of the same job that is.
 async fn unnamed_summaries(files: &LocalFileSystem, named: &ObjectNames) -> anyhow::Result<Vec<String>> {
     let listed = files.list(Some(&ObjectPath::from(names::SUMMARIES)));
     let listed = listed.try_collect::<Vec<_>>().await;
     let listed = listed.context("cannot list the lake's summaries")?;
-    let (mut jobs, mut unnamed) = (HashSet::new(), Vec::new());
-    for ObjectMeta { location, .. } in &listed {
-        let job = location.parts().nth(1);
-        match named.contains(location.as_ref()) {
-            true => _ = jobs.insert(job),
-            false if names::is_of_lake(location) => unnamed.push((job, location)),
+    let (mut newest, mut unnamed) = (HashMap::new(), Vec::new());
+    for object in &listed {
+        let (job, written) = (object.location.parts().nth(1), object.last_modified);
+        match named.contains(object.location.as_ref()) {
+            true => {
+                let newest = newest.entry(job).or_insert(written);
+                *newest = written.max(*newest);
+            }
+            false if names::is_of_lake(&object.location) => unnamed.push((job, written, &object.location)),
             false => {}
         }
     }
-    unnamed.retain(|(job, _)| jobs.contains(job));
+    unnamed.retain(|(job, written, _)| newest.get(job).is_some_and(|newest| written < newest));
     Ok(unnamed
         .into_iter()
-        .map(|(_, object)| object.to_string())
+        .map(|(.., object)| object.to_string())
         .collect())
 }
 
