@@ -28,12 +28,10 @@ pub(super) fn array(rows: impl IntoIterator<Item = Value>) -> String {
 const ROWS_AT_ONCE: usize = 10_000;
 
 /// Returns rows as several such texts, for statements that are run one after the other.
-pub(super) fn arrays(rows: impl IntoIterator<Item = Value>) -> impl Iterator<Item = String> {
-    let mut rows = rows.into_iter().peekable();
-    std::iter::from_fn(move || {
-        rows.peek()?;
-        Some(array(rows.by_ref().take(ROWS_AT_ONCE)))
-    })
+pub(super) fn arrays(rows: impl IntoIterator<Item = Value>) -> Vec<String> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let pieces = rows.chunks(ROWS_AT_ONCE);
+    pieces.map(|piece| Value::from(piece).to_string()).collect()
 }
 
 /// Formats a wave as the database stores it: empty for a job that does not run by day.
