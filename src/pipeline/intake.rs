@@ -57,7 +57,7 @@ pub(super) async fn convert_arrivals(
                     bail!("no file of the source {place} would be seen any more: {error}");
                 }
             };
-            match recordable(&components, event) {
+            match with_short_paths(&components, event) {
                 Event::Arrived(arrival) => {
                     let token = components.activity.begin();
                     components.progress.file_arrived(arrival.stamp.bytes);
@@ -118,7 +118,7 @@ pub(super) async fn convert_arrivals(
 }
 
 /// Refuses a file whose path the state database cannot hold. Of those that no feed matches, such a file is left out.
-fn recordable(components: &Components, event: Event) -> Event {
+fn with_short_paths(components: &Components, event: Event) -> Event {
     let refuses = |path: &str| components.state.place().refuses_path(path);
     match event {
         Event::Arrived(Arrival { path, stamp }) => match refuses(&path) {
