@@ -66,6 +66,9 @@ impl StateDb {
         let mut writer = self.writer().await.to_copy("the state")?;
         let (given, tables) = (identities::read(&mut source).await, tables::all().await?);
         let given = given.to_copy("the numbers given so far")?;
+        // Reserving numbers ends a transaction, so it is looked twice: what is refused is left as it is.
+        self.must_be_empty(&mut *begin(&mut writer).await.to_copy("the state")?)
+            .await?;
         identities::reserve(&mut writer, &tables, &given)
             .await
             .to_copy("the numbers given so far")?;
