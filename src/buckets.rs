@@ -6,6 +6,8 @@ mod variables;
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::SharedCredentialsProvider;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use gristmill_state::{Clock, SystemClock};
 use gristmill_watcher::{Address, Bucket, BucketOptions, OpenError, Provider, Queue, QueueError, S3};
 use tokio::sync::OnceCell;
@@ -59,17 +61,15 @@ pub(crate) async fn open_queue(url: &str) -> Result<Queue, QueueError> {
 }
 
 /// What AWS's standard chain (environment, profile, web identity, instance metadata) answers, found once: all that a process asks of AWS has the same account.
-pub(crate) async fn chain() -> &'static SdkConfig {
+pub(crate) fn chain() -> BoxFuture<'static, &'static SdkConfig> {
     static CHAIN: OnceCell<SdkConfig> = OnceCell::const_new();
-    CHAIN
-        .get_or_init(|| async {
-            let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
-            let Some(chain) = config.credentials_provider() else {
-                return config;
-            };
-            let kept =
-                SharedCredentialsProvider::new(KeptCredentials::new(chain, || SystemClock.now().into()));
-            config.into_builder().credentials_provider(kept).build()
-        })
-        .await
+    let found = CHAIN.get_or_init(|| async {
+        let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+        let Some(chain) = config.credentials_provider() else {
+            return config;
+        };
+        let kept = SharedCredentialsProvider::new(KeptCredentials::new(chain, || SystemClock.now().into()));
+        config.into_builder().credentials_provider(kept).build()
+    });
+    found.boxed()
 }

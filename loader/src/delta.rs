@@ -5,7 +5,7 @@
 
 mod aligned;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -147,8 +147,8 @@ fn walk(
     }
     let new = received(input::summary(summary, measures));
     let old = received(input::summary(&base.summary, measures));
-    let new = Walk::new(new, summary.to_path_buf(), Fault::Load);
-    let old = Walk::new(old, base.summary.clone(), Fault::Base);
+    let new = Walk::new(new, Fault::Load);
+    let old = Walk::new(old, Fault::Base);
     merge(new, old, reach, emit)
 }
 
@@ -246,7 +246,6 @@ where
 /// A position in a summary.
 struct Walk<I> {
     batches: I,
-    path: PathBuf,
     /// `None` before the first and after the last.
     batch: Option<SummaryBatch>,
     row: usize,
@@ -256,10 +255,9 @@ struct Walk<I> {
 }
 
 impl<I: Iterator<Item = Result<SummaryBatch, LoadError>>> Walk<I> {
-    fn new(batches: I, path: PathBuf, fault: fn(LoadError) -> Fault) -> Self {
+    fn new(batches: I, fault: fn(LoadError) -> Fault) -> Self {
         Self {
             batches,
-            path,
             batch: None,
             row: 0,
             picked: Vec::new(),
@@ -278,8 +276,8 @@ impl<I: Iterator<Item = Result<SummaryBatch, LoadError>>> Walk<I> {
             if let Some(done) = self.batch.take()
                 && !self.picked.is_empty()
             {
-                let picked = done.picked(std::mem::take(&mut self.picked));
-                let picked = picked.map_err(|error| (self.fault)(input::unusable(&self.path, error)))?;
+                let picked = done.picked(&self.picked);
+                self.picked.clear();
                 if !emit(piece(picked)) {
                     return Ok(false);
                 }

@@ -13,10 +13,8 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Decimal128Type};
-use arrow_array::{Array, Date32Array, Decimal128Array, RecordBatch, StringViewArray, UInt32Array};
-use arrow_schema::ArrowError;
+use arrow_array::{Array, Date32Array, Decimal128Array, RecordBatch, StringViewArray};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
-use arrow_select::take::take;
 use jiff::civil::Date;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -102,20 +100,20 @@ impl SummaryBatch {
     }
 
     /// Some of the rows, as a new batch.
-    pub(crate) fn picked(&self, rows: Vec<u32>) -> Result<Self, ArrowError> {
-        let rows = UInt32Array::from(rows);
-        let text = |column: &StringViewArray| -> Result<StringViewArray, ArrowError> {
-            Ok(take(column, &rows, None)?.as_string_view().clone())
+    pub(crate) fn picked(&self, rows: &[u32]) -> Self {
+        let rows = || rows.iter().map(|row| *row as usize);
+        let text =
+            |column: &StringViewArray| StringViewArray::from_iter_values(rows().map(|row| column.value(row)));
+        let amount = |column: &Decimal128Array| {
+            let cents = rows().map(|row| column.is_valid(row).then(|| column.value(row)));
+            Decimal128Array::from_iter(cents).with_data_type(column.data_type().clone())
         };
-        let amount = |column: &Decimal128Array| -> Result<Decimal128Array, ArrowError> {
-            Ok(take(column, &rows, None)?.as_primitive().clone())
-        };
-        Ok(Self {
-            stores: text(&self.stores)?,
-            items: text(&self.items)?,
-            dates: take(&self.dates, &rows, None)?.as_primitive().clone(),
-            amounts: self.amounts.iter().map(amount).collect::<Result<_, _>>()?,
-        })
+        Self {
+            stores: text(&self.stores),
+            items: text(&self.items),
+            dates: Date32Array::from_iter_values(rows().map(|row| self.dates.value(row))),
+            amounts: self.amounts.iter().map(amount).collect(),
+        }
     }
 }
 

@@ -42,7 +42,7 @@ const IN_HAND: usize = 8;
 /// The longest pause after a claim that failed: the lease is renewed meanwhile, so that the service counts on this worker.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// How often a worker with room for a task asks for one.
+/// How often a worker with room for a task asks for one where the database does not tell.
 const ASK: Duration = Duration::from_millis(200);
 
 /// What a worker has done.
@@ -139,6 +139,8 @@ impl Tasks {
                     // There may be more where that came from.
                     ask = ask.min(Instant::now());
                 }
+                // While claims fail, they have pauses of their own.
+                () = self.worker.handed_out(), if has_room && failures == 0 => ask = Instant::now(),
                 () = sleep_until(ask), if has_room => {
                     let most = at_once - self.running.len();
                     let pause = match self.worker.claim(&self.in_progress, most).await {

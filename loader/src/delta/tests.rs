@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use arrow_array::{Date32Array, Decimal128Array, StringViewArray};
 use proptest::prelude::*;
@@ -107,13 +108,7 @@ fn walked(base: &Side, new: &Side, deletes: bool) -> (Vec<Piece>, Tally) {
         added: &added,
         deletes,
     };
-    let walk = |side: &Side, fault| {
-        Walk::new(
-            batches(&side.rows, &side.borders).into_iter(),
-            PathBuf::new(),
-            fault,
-        )
-    };
+    let walk = |side: &Side, fault| Walk::new(batches(&side.rows, &side.borders).into_iter(), fault);
     let mut pieces = Vec::new();
     let tally = merge(walk(new, Fault::Load), walk(base, Fault::Base), reach, |piece| {
         pieces.push(piece);

@@ -9,11 +9,14 @@ mod fault;
 mod line;
 
 use std::fmt;
+use std::future::poll_fn;
 use std::time::Duration;
+
+use tokio::sync::mpsc;
 
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Config, NoTls, Socket};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Socket};
 
 use crate::Passwords;
 use crate::tls::{self, Encryption, Identity};
@@ -159,6 +162,26 @@ impl Server {
 
     /// Connects. The connection ends when the client is dropped; an open transaction is then rolled back by the server.
     pub async fn connect(&self) -> Result<Client, ConnectError> {
+        self.connect_to_hear(None).await
+    }
+
+    /// Listens to a channel over a connection of its own, until that ends. `heard` is called once the server listens, and
+    /// whenever the channel was notified since.
+    pub async fn listen(&self, channel: &str, mut heard: impl FnMut()) -> Result<(), ConnectError> {
+        let (notified, mut notifications) = mpsc::channel(1);
+        let client = self.connect_to_hear(Some(notified)).await?;
+        let listen = format!("LISTEN {channel}");
+        let listening = async { client.batch_execute(&listen).await.map_err(PostgresFault::from) };
+        self.in_time(listening).await?;
+        heard();
+        while notifications.recv().await.is_some() {
+            heard();
+        }
+        Ok(())
+    }
+
+    /// Connects. What the server notifies the client of goes to `notified`, where one that waits stands for any number.
+    async fn connect_to_hear(&self, notified: Option<mpsc::Sender<()>>) -> Result<Client, ConnectError> {
         let mut config = self.config.clone();
         if config.get_password().is_none()
             && let Some(password) = self.passwords.password_for(&config)
@@ -174,10 +197,10 @@ impl Server {
         };
         let attempts = async {
             match tls {
-                None => self.start(&config, NoTls).await,
-                Some(tls) => match self.start(&config, tls).await {
+                None => self.start(&config, NoTls, notified).await,
+                Some(tls) => match self.start(&config, tls, notified.clone()).await {
                     Err(refused) if matches!(self.encryption, Encryption::Preferred(_)) => {
-                        self.in_the_clear(config.clone(), refused).await
+                        self.in_the_clear(config.clone(), refused, notified).await
                     }
                     done => done,
                 },
@@ -202,12 +225,13 @@ impl Server {
         &self,
         mut config: Config,
         refused: PostgresFault,
+        notified: Option<mpsc::Sender<()>>,
     ) -> Result<Client, PostgresFault> {
         if !refused.is_of_session() {
             return Err(refused);
         }
         config.ssl_mode(SslMode::Disable);
-        self.start(&config, NoTls)
+        self.start(&config, NoTls, notified)
             .await
             .map_err(|error| match error.is_of_entry() {
                 true => refused,
@@ -216,17 +240,32 @@ impl Server {
     }
 
     /// Connects, and runs the connection in its own task.
-    async fn start<T>(&self, config: &Config, tls: T) -> Result<Client, PostgresFault>
+    async fn start<T>(
+        &self,
+        config: &Config,
+        tls: T,
+        notified: Option<mpsc::Sender<()>>,
+    ) -> Result<Client, PostgresFault>
     where
         T: MakeTlsConnect<Socket>,
         T::Stream: Send + 'static,
     {
-        let (client, connection) = config.connect(tls).await?;
+        let (client, mut connection) = config.connect(tls).await?;
         let server = self.url.clone();
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                // The operation in progress fails too, and its caller reports that.
-                tracing::debug!(server, error = %PostgresFault::from(error), "a connection ended");
+            while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+                match (message, &notified) {
+                    (Ok(AsyncMessage::Notification(_)), Some(notified)) => {
+                        // If it is full, somebody is about to look.
+                        let _ = notified.try_send(());
+                    }
+                    (Ok(_), _) => {}
+                    (Err(error), _) => {
+                        // The operation in progress fails too, and its caller reports that.
+                        tracing::debug!(server, error = %PostgresFault::from(error), "a connection ended");
+                        break;
+                    }
+                }
             }
         });
         Ok(client)

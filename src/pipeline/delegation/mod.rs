@@ -17,7 +17,7 @@ use gristmill_state::{StateError, TaskState, Tasks, WorkerRole};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 pub(super) use self::asking::{convert_by_worker, load_by_worker, merge_by_worker, room_with_worker};
 use self::room::Capacity;
@@ -25,8 +25,11 @@ pub(super) use self::room::{By, Room};
 pub(super) use self::wire::{FileDone, FileToConvert, LoadToDo, Loaded, MergeDone, Request};
 use crate::causes;
 
-/// How often it is asked whether tasks were done, while some are handed out.
+/// How often it is asked whether tasks were done, while some are handed out and the database does not tell.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How long the database's word that a task was done waits for more of its kind.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How often it is asked for the workers.
 const ROLL_CALL: Duration = Duration::from_secs(1);
@@ -313,7 +316,11 @@ async fn attend(board: Arc<Board>) {
             // Either way it is time to look.
             let _ = timeout_at(roll_call, board.handed_out.notified()).await;
         } else {
-            sleep_until(roll_call.min(Instant::now() + LOOK)).await;
+            let look = roll_call.min(Instant::now() + LOOK);
+            tokio::select! {
+                () = sleep_until(look) => {}
+                () = board.tasks.answered() => sleep(GATHER).await,
+            }
         }
     }
 }

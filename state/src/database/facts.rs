@@ -6,6 +6,8 @@ mod rows;
 
 use std::collections::BTreeMap;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use self::asked::{Asked, Shared, rows_of_each};
@@ -70,23 +72,29 @@ impl StateDb {
 }
 
 /// Returns the facts that each question asks for; none if there is no such job, or an error if its row cannot be read.
-async fn read(tx: &mut Connection, questions: &[Question<'_>]) -> Result<Vec<Option<Result<Facts>>>> {
-    let (mut all, mut answers) = begin(tx, questions).await?;
-    choose_waves(tx, &mut all).await?;
-    add_runs(tx, &mut all).await?;
-    add_ledger(tx, &mut all).await?;
-    add_files(tx, &mut all).await?;
-    add_required(tx, &mut all).await?;
-    add_first_days(tx, &mut all).await?;
-    follow(tx, &mut all).await?;
-    let newest: i64 = query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?;
-    for Asked { place, mut facts, .. } in all {
-        facts.newest_submission = newest;
-        facts.damages.sort_unstable();
-        facts.damages.dedup();
-        answers[place] = Some(Ok(facts));
-    }
-    Ok(answers)
+fn read<'f>(
+    tx: &'f mut Connection,
+    questions: &'f [Question<'f>],
+) -> BoxFuture<'f, Result<Vec<Option<Result<Facts>>>>> {
+    let answers = async move {
+        let (mut all, mut answers) = begin(tx, questions).await?;
+        choose_waves(tx, &mut all).await?;
+        add_runs(tx, &mut all).await?;
+        add_ledger(tx, &mut all).await?;
+        add_files(tx, &mut all).await?;
+        add_required(tx, &mut all).await?;
+        add_first_days(tx, &mut all).await?;
+        follow(tx, &mut all).await?;
+        let newest: i64 = query_scalar(files::NEWEST_SUBMISSION).fetch_one(tx).await?;
+        for Asked { place, mut facts, .. } in all {
+            facts.newest_submission = newest;
+            facts.damages.sort_unstable();
+            facts.damages.dedup();
+            answers[place] = Some(Ok(facts));
+        }
+        Ok(answers)
+    };
+    answers.boxed()
 }
 
 /// Reads the rows of the jobs. Returns the questions that can be answered, and the answers to the others.

@@ -1,8 +1,10 @@
 //! A connection to a database.
 
+use std::future::ready;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use super::error::Result;
 use super::mysql::MySql;
@@ -11,8 +13,10 @@ use super::postgres::Postgres;
 use super::row::Row;
 use super::sqlite::Sqlite;
 
-/// A connection, with which one statement runs at a time. What MySQL's driver does is boxed: unboxed, the type of whatever waits
-/// for it would be too deep for the compiler.
+/// A connection, with which one statement runs at a time.
+///
+/// What it does is boxed: otherwise the three drivers' futures would be part of the type of whatever waits for them, and be
+/// compiled again in each crate, and each part of one, that waits ([decision 49](../../../docs/decisions/0049-what-the-build-takes.md)).
 #[derive(Debug)]
 pub(crate) enum Connection {
     Sqlite(Sqlite),
@@ -59,59 +63,67 @@ impl Connection {
     }
 
     /// Runs a statement, and returns its rows.
-    pub(super) async fn rows(&mut self, statement: &'static str, bound: Vec<Parameter>) -> Result<Vec<Row>> {
+    pub(super) fn rows(
+        &mut self,
+        statement: &'static str,
+        bound: Vec<Parameter>,
+    ) -> BoxFuture<'_, Result<Vec<Row>>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.rows(statement, bound).await,
-            Self::Postgres(postgres) => postgres.rows(statement, bound).await,
-            Self::MySql(mysql) => mysql.rows(statement, bound).boxed().await,
+            Self::Sqlite(sqlite) => sqlite.rows(statement, bound).boxed(),
+            Self::Postgres(postgres) => postgres.rows(statement, bound).boxed(),
+            Self::MySql(mysql) => mysql.rows(statement, bound).boxed(),
         }
     }
 
     /// Runs a statement for its effect.
-    pub(super) async fn execute(&mut self, statement: &'static str, bound: Vec<Parameter>) -> Result<Done> {
+    pub(super) fn execute(
+        &mut self,
+        statement: &'static str,
+        bound: Vec<Parameter>,
+    ) -> BoxFuture<'_, Result<Done>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.execute(statement, bound).await,
-            Self::Postgres(postgres) => postgres.execute(statement, bound).await,
-            Self::MySql(mysql) => mysql.execute(statement, bound).boxed().await,
+            Self::Sqlite(sqlite) => sqlite.execute(statement, bound).boxed(),
+            Self::Postgres(postgres) => postgres.execute(statement, bound).boxed(),
+            Self::MySql(mysql) => mysql.execute(statement, bound).boxed(),
         }
     }
 
     /// Returns whether the connection can be used, and is free of what somebody began on it and gave up.
-    pub(crate) async fn is_usable(&mut self) -> bool {
+    pub(crate) fn is_usable(&mut self) -> BoxFuture<'_, bool> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.is_usable().await,
-            Self::Postgres(postgres) => postgres.is_usable().await,
-            Self::MySql(mysql) => mysql.is_usable().boxed().await,
+            Self::Sqlite(sqlite) => sqlite.is_usable().boxed(),
+            Self::Postgres(postgres) => postgres.is_usable().boxed(),
+            Self::MySql(mysql) => mysql.is_usable().boxed(),
         }
     }
 
     /// Says whether later commits are on disk when they return.
-    pub(crate) async fn flush_commits(&mut self, is_flushed: bool) -> Result<()> {
+    pub(crate) fn flush_commits(&mut self, is_flushed: bool) -> BoxFuture<'_, Result<()>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.flush_commits(is_flushed).await,
+            Self::Sqlite(sqlite) => sqlite.flush_commits(is_flushed).boxed(),
             Self::Postgres(postgres) => {
                 postgres.flush_commits(is_flushed);
-                Ok(())
+                ready(Ok(())).boxed()
             }
             // It has no such choice for one session: all commits are as its settings say.
-            Self::MySql(_) => Ok(()),
+            Self::MySql(_) => ready(Ok(())).boxed(),
         }
     }
 
     /// Returns a number that changes when another connection writes, and not when this one does.
-    pub(crate) async fn changes_of_others(&mut self) -> Result<i64> {
+    pub(crate) fn changes_of_others(&mut self) -> BoxFuture<'_, Result<i64>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.changes_of_others().await,
-            Self::Postgres(postgres) => postgres.changes().await,
-            Self::MySql(mysql) => mysql.changes().await,
+            Self::Sqlite(sqlite) => sqlite.changes_of_others().boxed(),
+            Self::Postgres(postgres) => postgres.changes().boxed(),
+            Self::MySql(mysql) => mysql.changes().boxed(),
         }
     }
 
     /// Leaves the database as it can be copied.
-    pub(crate) async fn empty_log(&mut self) -> Result<()> {
+    pub(crate) fn empty_log(&mut self) -> BoxFuture<'_, Result<()>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.empty_log().await,
-            Self::Postgres(_) | Self::MySql(_) => Ok(()),
+            Self::Sqlite(sqlite) => sqlite.empty_log().boxed(),
+            Self::Postgres(_) | Self::MySql(_) => ready(Ok(())).boxed(),
         }
     }
 
@@ -124,36 +136,36 @@ impl Connection {
         }
     }
 
-    pub(super) async fn begin_to_write(&mut self) -> Result<()> {
+    pub(super) fn begin_to_write(&mut self) -> BoxFuture<'_, Result<()>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").await,
-            Self::Postgres(postgres) => postgres.begin_to_write().await,
-            Self::MySql(mysql) => mysql.begin_to_write().boxed().await,
+            Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").boxed(),
+            Self::Postgres(postgres) => postgres.begin_to_write().boxed(),
+            Self::MySql(mysql) => mysql.begin_to_write().boxed(),
         }
     }
 
     /// Begins a transaction that is none of the rules.
-    pub(super) async fn begin_beside(&mut self) -> Result<()> {
+    pub(super) fn begin_beside(&mut self) -> BoxFuture<'_, Result<()>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").await,
-            Self::Postgres(postgres) => postgres.begin_beside().await,
-            Self::MySql(mysql) => mysql.begin_beside().await,
+            Self::Sqlite(sqlite) => sqlite.begin("BEGIN IMMEDIATE").boxed(),
+            Self::Postgres(postgres) => postgres.begin_beside().boxed(),
+            Self::MySql(mysql) => mysql.begin_beside().boxed(),
         }
     }
 
-    pub(super) async fn begin_to_read(&mut self) -> Result<()> {
+    pub(super) fn begin_to_read(&mut self) -> BoxFuture<'_, Result<()>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.begin("BEGIN").await,
-            Self::Postgres(postgres) => postgres.begin_to_read().await,
-            Self::MySql(mysql) => mysql.begin_to_read().await,
+            Self::Sqlite(sqlite) => sqlite.begin("BEGIN").boxed(),
+            Self::Postgres(postgres) => postgres.begin_to_read().boxed(),
+            Self::MySql(mysql) => mysql.begin_to_read().boxed(),
         }
     }
 
-    pub(super) async fn commit(&mut self) -> Result<()> {
+    pub(super) fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.commit().await,
-            Self::Postgres(postgres) => postgres.commit().await,
-            Self::MySql(mysql) => mysql.commit().boxed().await,
+            Self::Sqlite(sqlite) => sqlite.commit().boxed(),
+            Self::Postgres(postgres) => postgres.commit().boxed(),
+            Self::MySql(mysql) => mysql.commit().boxed(),
         }
     }
 
@@ -167,15 +179,12 @@ impl Connection {
     }
 
     /// Ends the connection.
-    pub(crate) async fn close(self) -> Result<()> {
+    pub(crate) fn close(self) -> BoxFuture<'static, Result<()>> {
         match self {
-            Self::Sqlite(sqlite) => sqlite.close().await,
+            Self::Sqlite(sqlite) => sqlite.close().boxed(),
             // The server ends a session whose client is gone.
-            Self::Postgres(_) => Ok(()),
-            Self::MySql(mysql) => {
-                mysql.close().await;
-                Ok(())
-            }
+            Self::Postgres(_) => ready(Ok(())).boxed(),
+            Self::MySql(mysql) => mysql.close().map(Ok).boxed(),
         }
     }
 }

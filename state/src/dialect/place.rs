@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use gristmill_servers::{mysql, postgres};
 
 use super::connection::{Connection, Purpose};
@@ -82,41 +83,44 @@ impl Place {
     }
 
     /// Connects to write. A file that does not exist is created.
-    pub(crate) async fn connect_to_write(&self) -> Result<Connection> {
-        match self {
-            Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
-            Self::Postgres(server, _) => {
-                let postgres = Postgres::connect(server, Purpose::Write).await?;
-                Ok(Connection::Postgres(Box::new(postgres)))
+    pub(crate) fn connect_to_write(&self) -> BoxFuture<'_, Result<Connection>> {
+        let connected = async move {
+            match self {
+                Self::File(path) => Ok(Connection::Sqlite(Sqlite::to_write(path).await?)),
+                Self::Postgres(server, _) => {
+                    let postgres = Postgres::connect(server, Purpose::Write).await?;
+                    Ok(Connection::Postgres(Box::new(postgres)))
+                }
+                Self::MySql(server, _) => {
+                    let mysql = MySql::connect(server, Purpose::Write).await?;
+                    Ok(Connection::MySql(Box::new(mysql)))
+                }
             }
-            Self::MySql(server, _) => {
-                let mysql = MySql::connect(server, Purpose::Write).boxed().await?;
-                Ok(Connection::MySql(Box::new(mysql)))
-            }
-        }
+        };
+        connected.boxed()
     }
 
     /// Connects to a server for what lies beside the rules. `None` if the database is in a file.
-    pub(crate) async fn connect_beside(
+    pub(crate) fn connect_beside(
         &self,
         wait: Duration,
         is_flushed: bool,
-    ) -> Result<Option<Connection>> {
-        self.connect(Purpose::Beside { wait, is_flushed }).await
-    }
-
-    async fn connect(&self, purpose: Purpose) -> Result<Option<Connection>> {
-        Ok(match self {
-            Self::File(_) => None,
-            Self::Postgres(server, _) => {
-                let postgres = Postgres::connect(server, purpose).await?;
-                Some(Connection::Postgres(Box::new(postgres)))
-            }
-            Self::MySql(server, _) => {
-                let mysql = MySql::connect(server, purpose).boxed().await?;
-                Some(Connection::MySql(Box::new(mysql)))
-            }
-        })
+    ) -> BoxFuture<'_, Result<Option<Connection>>> {
+        let purpose = Purpose::Beside { wait, is_flushed };
+        let connected = async move {
+            Ok(match self {
+                Self::File(_) => None,
+                Self::Postgres(server, _) => {
+                    let postgres = Postgres::connect(server, purpose).await?;
+                    Some(Connection::Postgres(Box::new(postgres)))
+                }
+                Self::MySql(server, _) => {
+                    let mysql = MySql::connect(server, purpose).await?;
+                    Some(Connection::MySql(Box::new(mysql)))
+                }
+            })
+        };
+        connected.boxed()
     }
 
     /// Waits for a call that waits for nobody itself, as long as a server may be silent.

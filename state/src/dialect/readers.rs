@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use gristmill_servers::{mysql, postgres};
 use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{Mutex, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -27,18 +28,21 @@ pub(crate) enum Reading {
 }
 
 impl Reading {
-    pub(crate) async fn connect(&self) -> Result<Connection> {
-        match self {
-            Self::Sqlite(options) => Ok(Connection::Sqlite(Sqlite::connect(options).await?)),
-            Self::Postgres(server) => {
-                let postgres = Postgres::connect(server, Purpose::Read).await?;
-                Ok(Connection::Postgres(Box::new(postgres)))
+    pub(crate) fn connect(&self) -> BoxFuture<'_, Result<Connection>> {
+        let connected = async move {
+            match self {
+                Self::Sqlite(options) => Ok(Connection::Sqlite(Sqlite::connect(options).await?)),
+                Self::Postgres(server) => {
+                    let postgres = Postgres::connect(server, Purpose::Read).await?;
+                    Ok(Connection::Postgres(Box::new(postgres)))
+                }
+                Self::MySql(server) => {
+                    let mysql = MySql::connect(server, Purpose::Read).await?;
+                    Ok(Connection::MySql(Box::new(mysql)))
+                }
             }
-            Self::MySql(server) => {
-                let mysql = MySql::connect(server, Purpose::Read).boxed().await?;
-                Ok(Connection::MySql(Box::new(mysql)))
-            }
-        }
+        };
+        connected.boxed()
     }
 }
 

@@ -8,6 +8,7 @@
 //!
 //! A task is safe to do twice, or for nothing. So its tables are not logged, and no commit of them waits for the disk.
 
+mod bell;
 mod link;
 mod sql;
 mod tasks;
@@ -24,6 +25,10 @@ pub(crate) use self::tasks::workers_on;
 pub use self::tasks::{TaskId, TaskState, Tasks};
 pub use self::worker::{Claimed, Worker};
 use crate::text::words;
+
+/// The channels of Postgres that migration 34 notifies.
+const TASKS: &str = "gristmill_tasks";
+const ANSWERS: &str = "gristmill_answers";
 
 /// How long a worker's lease runs after it was taken or renewed.
 const TTL: Duration = Duration::from_secs(30);

@@ -4,8 +4,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
 
+use super::bell::Bell;
 use super::link::Link;
-use super::{WorkerRole, WorkerRow, sql};
+use super::{ANSWERS, WorkerRole, WorkerRow, sql};
 use crate::dialect::{Place, Result, Row, query, query_scalar};
 use crate::error::StateError;
 use crate::service::Service;
@@ -14,6 +15,7 @@ use crate::service::Service;
 #[derive(Debug)]
 pub struct Tasks {
     link: Link,
+    bell: Bell,
     epoch: i64,
     settings: String,
     /// What the ids of all of its tasks begin with: nobody else's do.
@@ -73,6 +75,7 @@ impl Tasks {
         let prefix = begun.await?;
         Ok(Some(Self {
             link,
+            bell: Bell::of(service.place(), ANSWERS),
             epoch,
             settings,
             prefix,
@@ -113,6 +116,11 @@ impl Tasks {
                 look.fetch_all(connection).await
             })
             .await
+    }
+
+    /// Waits until the database says that a task was answered. Not every database does, so look without being told, too.
+    pub async fn answered(&self) {
+        self.bell.rung().await;
     }
 
     /// Takes a task back that has no answer, and belongs to this worker or to none, as it was seen. Returns whether it is the

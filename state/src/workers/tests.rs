@@ -176,6 +176,32 @@ async fn tasks_are_no_edits_and_wait_for_no_writer(url: String) {
     assert_eq!(state.changes().await.unwrap(), before);
 }
 
+/// Waits for what comes at once if it comes at all.
+async fn soon(what: &str, waited: impl Future<Output = ()>) {
+    let come = tokio::time::timeout(Duration::from_secs(60), waited).await;
+    come.unwrap_or_else(|_| panic!("{what} was not told"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_a_worker_is_told_of_tasks_and_the_service_of_answers() {
+    let url = gristmill_testkit::postgres::shared().create_database();
+    let place = place(&url);
+    let service = Service::begin(&place).await.unwrap();
+    let (tasks, worker) = (tasks(&service).await, worker(&place, TTL).await);
+    soon("that the worker listens", worker.handed_out()).await;
+    soon("that the service listens", tasks.answered()).await;
+    hand_out(&tasks, WorkerRole::Convert, "do").await;
+    soon("the task", worker.handed_out()).await;
+    let claimed = worker.claim(&none(), 3).await.unwrap();
+    assert!(worker.finish(&claimed[0], "done").await.unwrap());
+    soon("the answer", tasks.answered()).await;
+    // Whoever does not hear any more listens again, and is told to look at what was missed.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN gristmill_tasks'
+                  AND datname = current_database()";
+    execute(&url, end);
+    soon("that the worker listens again", worker.handed_out()).await;
+}
+
 #[tokio::test]
 async fn a_state_database_in_a_file_has_no_workers() {
     let folder = tempfile::TempDir::new().unwrap();

@@ -8,8 +8,9 @@ use sysinfo::System;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use super::bell::Bell;
 use super::link::Link;
-use super::{TTL, WorkerRole, sql};
+use super::{TASKS, TTL, WorkerRole, sql};
 use crate::dialect::{Place, query, query_as, query_scalar};
 use crate::error::StateError;
 use crate::lease::microseconds;
@@ -18,6 +19,7 @@ use crate::lease::microseconds;
 #[derive(Debug)]
 pub struct Worker {
     being: Arc<Being>,
+    bell: Bell,
     renewing: JoinHandle<()>,
 }
 
@@ -77,7 +79,12 @@ impl Worker {
         });
         being.register().await?;
         let renewing = tokio::spawn(renew(being.clone()));
-        Ok(Self { being, renewing })
+        let bell = Bell::of(place, TASKS);
+        Ok(Self {
+            being,
+            bell,
+            renewing,
+        })
     }
 
     /// Claims up to `most` tasks. `known` are those that are in progress. If the server was lost in the middle of an earlier
@@ -113,6 +120,11 @@ impl Worker {
                 Ok(claimed.collect())
             })
             .await
+    }
+
+    /// Waits until the database says that a task was handed out. Not every database does, so ask without being told, too.
+    pub async fn handed_out(&self) {
+        self.bell.rung().await;
     }
 
     /// Answers a task. Returns whether anybody will look at the answer: the task may have been taken back.

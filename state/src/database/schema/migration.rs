@@ -1,4 +1,4 @@
-//! Migrations of databases on servers.
+//! What a migration of the state database is.
 
 use crate::error::MigrationError;
 

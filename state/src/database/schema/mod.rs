@@ -5,6 +5,9 @@ mod mysql;
 mod postgres;
 mod sqlite;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
 use crate::dialect::{Connection, Place, Reading};
 use crate::error::StateError;
 
@@ -63,11 +66,14 @@ pub(super) async fn older(place: &Place) -> StateError {
 }
 
 /// Migrates the database to this program's version.
-pub(super) async fn migrate(writer: &mut Connection, place: &Place) -> Result<(), StateError> {
+pub(super) fn migrate<'c>(
+    writer: &'c mut Connection,
+    place: &'c Place,
+) -> BoxFuture<'c, Result<(), StateError>> {
     match writer {
-        Connection::Sqlite(sqlite) => sqlite::migrate(sqlite.driver(), place).await,
-        Connection::Postgres(postgres) => postgres::migrate(postgres, place).await,
-        Connection::MySql(_) => mysql::migrate(writer, place).await,
+        Connection::Sqlite(sqlite) => sqlite::migrate(sqlite.driver(), place).boxed(),
+        Connection::Postgres(postgres) => postgres::migrate(postgres, place).boxed(),
+        Connection::MySql(_) => mysql::migrate(writer, place).boxed(),
     }
 }
 

@@ -19,7 +19,7 @@ macro_rules! texts {
 }
 
 /// All migrations, in their order. The texts of one are run in one transaction.
-const MIGRATIONS: [Migration; 4] = [
+const MIGRATIONS: [Migration; 5] = [
     Migration {
         version: 30,
         description: "initial",
@@ -50,6 +50,11 @@ const MIGRATIONS: [Migration; 4] = [
         version: 33,
         description: "references",
         texts: texts! { "0033_references.sql" },
+    },
+    Migration {
+        version: 34,
+        description: "wake-ups",
+        texts: texts! { "0034_wake_ups.sql" },
     },
 ];
 
